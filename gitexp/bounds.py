@@ -1,0 +1,112 @@
+"""What a record may hold: bounds on names, values, integers, depth and size.
+
+Floor 1, pure. `check_table` judges what the user wants recorded, before anything runs; the
+`refuse_*` functions judge what arrived on the branch, before and after parsing.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, time
+
+from gitexp.errors import InvalidInput, Unreadable
+
+MAX_RECORD_BYTES = 1 << 20
+MAX_VALUE_BYTES = 64 << 10
+MAX_NAME_BYTES = 200
+MAX_DEPTH = 32
+INT_MIN, INT_MAX = -(2**63), 2**63 - 1
+"""TOML promises 64 bits; other readers of the branch need not take more."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def check_table(table: Mapping[str, object], what: str) -> None:
+    """Refuse what a record cannot carry. Raises `InvalidInput` that names every fault at once.
+
+    `what` is the noun for the message: `parameter` or `metric`.
+    """
+    faults = list(_faults(table, what, "", 1))
+    if not faults:
+        return
+    more = [f"and {len(faults) - 5} more"] if len(faults) > 5 else []
+    raise InvalidInput(
+        f"cannot record the {what}s" if len(faults) > 1 else f"cannot record a {what}",
+        why="; ".join(faults[:5] + more),
+        hints=["put long values in a file and name it with `--input`"]
+        if any("too long" in fault for fault in faults)
+        else [],
+    )
+
+
+def _faults(value: object, what: str, name: str, depth: int) -> Iterator[str]:
+    label = f"{what} '{_shown(name)}'" if name else f"the {what}s"
+    if depth > MAX_DEPTH:
+        yield f"{label} is nested deeper than {MAX_DEPTH} levels"
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            fault = _name_fault(key)
+            if fault:
+                yield f"{label}: {fault}"
+            else:
+                yield from _faults(inner, what, f"{name}.{key}" if name else key, depth + 1)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _faults(inner, what, name, depth + 1)
+    else:
+        fault = _value_fault(value)
+        if fault:
+            yield f"{label} {fault}"
+
+
+def _name_fault(key: object) -> str | None:
+    if not isinstance(key, str) or not key:
+        return "a name must be text and not empty"
+    if _CONTROL.search(key):
+        return f"the name {_shown(key)!r} has control characters"
+    if len(key.encode()) > MAX_NAME_BYTES:
+        return f"the name '{_shown(key)}' is longer than {MAX_NAME_BYTES} bytes"
+    return None
+
+
+def _value_fault(value: object) -> str | None:
+    if isinstance(value, int) and not INT_MIN <= value <= INT_MAX:
+        return "is an integer of more than 64 bits; quote it to keep it as text"
+    if isinstance(value, str):
+        if any("\ud800" <= c <= "\udfff" for c in value):
+            return "is not valid unicode text"
+        size = len(value.encode())
+        if size > MAX_VALUE_BYTES:
+            return f"is too long ({size:,} bytes, at most {MAX_VALUE_BYTES:,})"
+        return None
+    if isinstance(value, bool | int | float | datetime | date | time):
+        return None
+    return f"has a value of type {type(value).__name__}, which TOML cannot hold"
+
+
+def _shown(name: str) -> str:
+    return name if len(name) <= 60 else name[:57] + "..."
+
+
+def refuse_depth(text: str) -> None:
+    """Refuse TOML bombs before parsing. Raises `Unreadable`.
+
+    Dotted keys and brackets cost every parser quadratic time or its stack.
+    """
+    for line in text.splitlines():
+        key = line if line.startswith("[") else line.partition("=")[0]
+        if key.count(".") > MAX_DEPTH or line.count("[") > 4096 or "[" * MAX_DEPTH in line:
+            raise Unreadable("cannot read a record", why=f"nested deeper than {MAX_DEPTH} levels")
+
+
+def refuse_values(value: object, depth: int = 0) -> None:
+    """Refuse parsed values beyond the bounds. Raises `Unreadable`."""
+    if depth > MAX_DEPTH:
+        raise Unreadable("cannot read a record", why=f"nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, dict):
+        for inner in value.values():
+            refuse_values(inner, depth + 1)
+    elif isinstance(value, list):
+        for inner in value:
+            refuse_values(inner, depth + 1)
+    elif isinstance(value, int) and not INT_MIN <= value <= INT_MAX:
+        raise Unreadable("cannot read a record", why="it holds an integer of more than 64 bits")

@@ -1,0 +1,214 @@
+"""An entry as a JSON document and back: what `--json` prints and what the run index keeps.
+
+Floor 1, pure. The document is a promise (`docs/json.md`): keys are added, never renamed, within
+one `DOCUMENT_SCHEMA`. JSON has no NaN, infinity or dates: numbers that are not finite become the
+texts `NaN`, `Infinity`, `-Infinity`, dates become ISO 8601 text. Coming back, only metrics turn
+into numbers again; whoever needs a run's exact parameters loads its record.
+"""
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from gitexp.ids import ObjectId, RunId
+from gitexp.model import (
+    Annotation,
+    AnnotationKind,
+    Code,
+    Command,
+    Decision,
+    Direction,
+    Entry,
+    FileState,
+    Origin,
+    Outcome,
+    ReproductionVerdict,
+    Run,
+    Value,
+)
+
+DOCUMENT_SCHEMA = 1
+
+_NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def entry_document(entry: Entry) -> dict[str, Any]:
+    """The JSON document of a run and all that was added to it; absent values are left out."""
+    run, code, command, decision = entry.run, entry.run.code, entry.run.command, entry.decision
+    document: dict[str, Any] = {
+        "id": run.id,
+        "name": run.name,
+        "outcome": run.outcome.value,
+        "clock": run.clock,
+        "started": run.started.isoformat(),
+        "duration_s": run.duration_s,
+        "author": run.author,
+        "origin": run.origin.value,
+        "fingerprint": run.fingerprint or None,
+        "reason": run.reason,
+        "parent": run.parent,
+        "reproduces": run.reproduces,
+        "source": run.source,
+        "tags": list(entry.tags),
+        "decision": None
+        if decision is None or decision.decision is None
+        else decision.decision.value,
+        "params": _plain(run.params),
+        "metrics": _plain(run.metrics),
+        "directions": {name: way.value for name, way in run.directions.items()},
+        "code": _without_none(
+            {
+                "commit": code.commit,
+                "tree": code.tree,
+                "dirty": code.dirty,
+                "snapshot": code.snapshot,
+                "digest": code.digest or None,
+                "branch": code.branch,
+                "remote": code.remote,
+                "left_out": list(code.left_out),
+            }
+        ),
+        "command": None
+        if command is None
+        else _without_none(
+            {
+                "argv": list(command.argv),
+                "template": list(command.template),
+                "directory": command.directory,
+                "exit_code": command.exit_code,
+            }
+        ),
+        "inputs": {p: {"sha256": s.sha256, "bytes": s.bytes} for p, s in run.inputs.items()},
+        "outputs": {p: {"sha256": s.sha256, "bytes": s.bytes} for p, s in run.outputs.items()},
+        "produced": list(run.produced),
+        "environment": _plain(run.environment),
+        "output_tail": run.output_tail or None,
+        "warnings": list(run.warnings),
+        "start_tags": list(run.tags),
+        "annotations": [annotation_document(a) for a in entry.annotations],
+    }
+    return _without_none(document)
+
+
+def annotation_document(annotation: Annotation) -> dict[str, Any]:
+    """The JSON document of one annotation."""
+    return _without_none(
+        {
+            "id": annotation.id,
+            "run": annotation.run,
+            "kind": annotation.kind.value,
+            "clock": annotation.clock,
+            "time": annotation.time.isoformat(),
+            "author": annotation.author,
+            "decision": annotation.decision and annotation.decision.value,
+            "text": annotation.text,
+            "hint": annotation.hint,
+            "tags": list(annotation.tags),
+            "verdict": annotation.verdict and annotation.verdict.value,
+            "by": annotation.by,
+        }
+    )
+
+
+def parse_entry(document: Mapping[str, Any]) -> Entry:
+    """Read back what `entry_document` made. Raises `KeyError` or `ValueError` on anything else."""
+    code, command = document["code"], document.get("command")
+    run = Run(
+        id=RunId(document["id"]),
+        name=document["name"],
+        outcome=Outcome(document["outcome"]),
+        clock=document["clock"],
+        started=datetime.fromisoformat(document["started"]),
+        duration_s=document.get("duration_s"),
+        author=document["author"],
+        origin=Origin(document["origin"]),
+        fingerprint=document.get("fingerprint", ""),
+        reason=document.get("reason"),
+        parent=_run_id(document.get("parent")),
+        reproduces=_run_id(document.get("reproduces")),
+        source=document.get("source"),
+        tags=tuple(document.get("start_tags", ())),
+        params=document.get("params", {}),
+        metrics=_numbers_again(document.get("metrics", {})),
+        directions={n: Direction(way) for n, way in document.get("directions", {}).items()},
+        code=Code(
+            commit=ObjectId(code["commit"]),
+            tree=ObjectId(code["tree"]),
+            dirty=code["dirty"],
+            snapshot=None if "snapshot" not in code else ObjectId(code["snapshot"]),
+            digest=code.get("digest", ""),
+            branch=code.get("branch"),
+            remote=code.get("remote"),
+            left_out=tuple(code.get("left_out", ())),
+        ),
+        command=None
+        if command is None
+        else Command(
+            argv=tuple(command["argv"]),
+            template=tuple(command.get("template", ())),
+            directory=command["directory"],
+            exit_code=command.get("exit_code"),
+        ),
+        inputs={p: FileState(**s) for p, s in document.get("inputs", {}).items()},
+        outputs={p: FileState(**s) for p, s in document.get("outputs", {}).items()},
+        produced=tuple(document.get("produced", ())),
+        environment=document.get("environment", {}),
+        output_tail=document.get("output_tail", ""),
+        warnings=tuple(document.get("warnings", ())),
+    )
+    return Entry(run, tuple(_parse_annotation(a) for a in document.get("annotations", ())))
+
+
+def _parse_annotation(document: Mapping[str, Any]) -> Annotation:
+    decision, verdict = document.get("decision"), document.get("verdict")
+    return Annotation(
+        id=document["id"],
+        run=RunId(document["run"]),
+        kind=AnnotationKind(document["kind"]),
+        clock=document["clock"],
+        time=datetime.fromisoformat(document["time"]),
+        author=document["author"],
+        decision=None if decision is None else Decision(decision),
+        text=document.get("text"),
+        hint=document.get("hint"),
+        tags=tuple(document.get("tags", ())),
+        verdict=None if verdict is None else ReproductionVerdict(verdict),
+        by=_run_id(document.get("by")),
+    )
+
+
+def json_value(value: Value) -> Any:
+    """A value as JSON can carry it; see the module's words on NaN and dates."""
+    if isinstance(value, dict):
+        return {key: json_value(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [json_value(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, bool | int | float | str):
+        return value
+    return value.isoformat()
+
+
+def _plain(table: Mapping[str, Value]) -> dict[str, Any]:
+    return {key: json_value(value) for key, value in table.items()}
+
+
+def _numbers_again(table: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _numbers_again(value)
+        if isinstance(value, dict)
+        else _NOT_FINITE.get(value, value)
+        if isinstance(value, str)
+        else value
+        for key, value in table.items()
+    }
+
+
+def _without_none(document: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in document.items() if v is not None and v not in ([], {})}
+
+
+def _run_id(text: str | None) -> RunId | None:
+    return None if text is None else RunId(text)

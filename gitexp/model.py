@@ -1,0 +1,282 @@
+"""The values gitexp is about: runs, what was added to them later, and their parts.
+
+Floor 0. Frozen dataclasses without behaviour beyond reading themselves; no text, no git, no disk.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from enum import StrEnum
+from typing import TypeAlias
+
+from gitexp.ids import ObjectId, RunId
+
+Scalar: TypeAlias = bool | int | float | str | datetime | date | time
+Value: TypeAlias = "Scalar | list[Value] | dict[str, Value]"
+Table: TypeAlias = dict[str, Value]
+"""A nested table of parameters or metrics, as TOML can carry it."""
+
+
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    UNKNOWN = "unknown"
+
+
+class Origin(StrEnum):
+    """By which door a run came in."""
+
+    RUN = "run"
+    """`git exp run`: gitexp started the command."""
+    API = "api"
+    """The Python API."""
+    STEPS = "steps"
+    """`git exp start` and `finish`, by hand."""
+    RECORD = "record"
+    """`git exp record`: made elsewhere, recorded afterwards."""
+    PUSH = "push"
+    """The pre-push hook recorded the results of the pushed commit."""
+    REPRODUCTION = "reproduction"
+    """`git exp reproduce` ran a recorded run again."""
+    IMPORT = "import"
+    """Taken over from another tracker."""
+
+
+class Direction(StrEnum):
+    """Which way a metric is better."""
+
+    MAXIMIZE = "maximize"
+    MINIMIZE = "minimize"
+
+
+class Decision(StrEnum):
+    """What a person or an agent decided after seeing a run."""
+
+    IMPROVE = "improve"
+    KEEP = "keep"
+    DISCARD = "discard"
+    STOP = "stop"
+
+
+class ReproductionVerdict(StrEnum):
+    """How a run made again compares with the recorded one."""
+
+    REPRODUCED = "reproduced"
+    WITHIN_TOLERANCE = "within tolerance"
+    DRIFTED = "drifted"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """The files as they really were when the run started."""
+
+    commit: ObjectId
+    """HEAD at the start."""
+    tree: ObjectId
+    """The tree of all files, uncommitted ones included."""
+    dirty: bool = False
+    """True when the tree differs from that of the commit."""
+    snapshot: ObjectId | None = None
+    """When dirty: a commit whose parent is `commit` and whose tree is `tree`."""
+    digest: str = ""
+    """Hash of the part of the tree that counts for the fingerprint."""
+    branch: str | None = None
+    """Short name of the branch, absent on a detached HEAD."""
+    remote: str | None = None
+    """URL of the remote without credentials, absent when there is none."""
+    left_out: tuple[str, ...] = ()
+    """What the snapshot does not hold, each as `path (reason)`."""
+
+    @property
+    def revision(self) -> ObjectId:
+        """The commit whose tree is what ran: the snapshot when dirty, else the commit."""
+        return self.snapshot or self.commit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What was executed, as an argument list."""
+
+    argv: tuple[str, ...]
+    """The arguments after `{parameter}` was filled in, secrets redacted."""
+    template: tuple[str, ...] = ()
+    """The arguments as typed, with `{parameter}` left in; empty when equal to `argv`."""
+    directory: str = "."
+    """Where it ran, relative to the top of the work tree, `/`-separated."""
+    exit_code: int | None = None
+    """The command's own; minus the signal number when a signal ended it; absent if unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileState:
+    """A file or folder as an input or output of a run."""
+
+    sha256: str
+    """Hex digest of the content; for a folder, of its sorted listing of paths and digests."""
+    bytes: int
+    """Size of the content."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One execution and everything recorded about it. Immutable once sealed."""
+
+    id: RunId
+    name: str
+    """A memorable word pair or the user's own; not unique."""
+    outcome: Outcome
+    clock: int
+    """Logical time: one more than the highest this repository had seen at the start."""
+    started: datetime
+    """UTC, aware."""
+    author: str
+    """`Name <email>` of who recorded it."""
+    origin: Origin
+    code: Code
+    fingerprint: str = ""
+    """Equal fingerprints mean the same trial: code that counts, command, params, inputs."""
+    duration_s: float | None = None
+    """Seconds, from a monotonic clock; absent while running or when unknown."""
+    reason: str | None = None
+    """Why this was tried."""
+    parent: RunId | None = None
+    """The run this one tries to improve on."""
+    reproduces: RunId | None = None
+    """The run this one repeats on purpose."""
+    source: str | None = None
+    """Where an imported run comes from, `tracker:id`; the same source is imported once."""
+    tags: tuple[str, ...] = ()
+    command: Command | None = None
+    params: Table = field(default_factory=dict)
+    metrics: Table = field(default_factory=dict)
+    """Last value of each metric."""
+    directions: dict[str, Direction] = field(default_factory=dict)
+    """Directions said for this run, by dotted metric name."""
+    inputs: dict[str, FileState] = field(default_factory=dict)
+    outputs: dict[str, FileState] = field(default_factory=dict)
+    produced: tuple[str, ...] = ()
+    """Paths seen to change while the run went on; they never count as its code."""
+    environment: Table = field(default_factory=dict)
+    """What was observed, not chosen: python, platform, the hash of the package list, …"""
+    output_tail: str = ""
+    """The last lines the command printed."""
+    warnings: tuple[str, ...] = ()
+    """What could not be recorded as asked, each one sentence."""
+
+    @property
+    def is_sealed(self) -> bool:
+        """True when the run is final."""
+        return self.outcome is not Outcome.RUNNING
+
+
+Series: TypeAlias = list[dict[str, float | int | str]]
+"""Rows of a metric series in the order logged; keys `step`, `time` (s since start), metrics."""
+
+
+class AnnotationKind(StrEnum):
+    """What was added to a run after it was made."""
+
+    DECISION = "decision"
+    NOTE = "note"
+    TAG = "tag"
+    UNTAG = "untag"
+    DELETE = "delete"
+    REPRODUCTION = "reproduction"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotation:
+    """Something said about a run later; supersedes earlier ones, never edits the record."""
+
+    id: str
+    """16 hex digits; `delete` for a tombstone."""
+    run: RunId
+    kind: AnnotationKind
+    clock: int
+    """Logical time, one more than the highest seen: the only order there is."""
+    time: datetime
+    author: str
+    decision: Decision | None = None
+    text: str | None = None
+    """Why (decision), the note itself, or the reproduction's summary."""
+    hint: str | None = None
+    """What to try next."""
+    tags: tuple[str, ...] = ()
+    verdict: ReproductionVerdict | None = None
+    by: RunId | None = None
+    """The linked run a reproduction verdict comes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A run with all that was added to it later."""
+
+    run: Run
+    annotations: tuple[Annotation, ...] = ()
+    """In logical order."""
+
+    @property
+    def decision(self) -> Annotation | None:
+        """The decision in force: the latest."""
+        found = [a for a in self.annotations if a.kind is AnnotationKind.DECISION]
+        return found[-1] if found else None
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Tags in force, sorted: those of the start, plus added, minus removed."""
+        tags = set(self.run.tags)
+        for a in self.annotations:
+            if a.kind is AnnotationKind.TAG:
+                tags.update(a.tags)
+            elif a.kind is AnnotationKind.UNTAG:
+                tags.difference_update(a.tags)
+        return tuple(sorted(tags))
+
+    @property
+    def reproductions(self) -> tuple[Annotation, ...]:
+        """Reproduction verdicts, oldest first."""
+        return tuple(a for a in self.annotations if a.kind is AnnotationKind.REPRODUCTION)
+
+
+def annotation_order(annotation: Annotation) -> tuple[int, str]:
+    """Sort key of annotations: logical clock, then id, so that every machine agrees."""
+    return annotation.clock, annotation.id
+
+
+def run_order(run: Run) -> tuple[int, str]:
+    """Sort key of runs, oldest first: logical clock, then id."""
+    return run.clock, run.id
+
+
+def flatten(table: Mapping[str, Value], prefix: str = "") -> Iterator[tuple[str, Value]]:
+    """Yield every leaf with its dotted name, in the table's order; lists are leaves.
+
+    A key that itself holds a dot, a quote or white space is quoted as TOML would, so that two
+    different tables never flatten to the same names.
+    """
+    for key, value in table.items():
+        name = prefix + quote_key(key)
+        if isinstance(value, dict):
+            yield from flatten(value, name + ".")
+        else:
+            yield name, value
+
+
+def quote_key(key: str) -> str:
+    """One part of a dotted name, quoted only when it could be misread."""
+    plain = key and not any(c in ".\"\\'" or c.isspace() for c in key)
+    return key if plain else '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def numbers(table: Mapping[str, Value]) -> dict[str, float]:
+    """The numeric leaves by dotted name; booleans count as numbers 0 and 1."""
+    return {
+        name: float(value)
+        for name, value in flatten(table)
+        if isinstance(value, bool | int | float)
+    }
