@@ -1,0 +1,188 @@
+"""Starting git: the one place where a git process begins.
+
+Floor 2. Two ways, and no third. Short plumbing with pipes is started directly, because importing
+GitPython costs more than most commands take; long porcelain that touches a network or a work tree
+goes through GitPython, imported only then, which brings time limits that kill the whole process
+tree. Either way: argument lists, never a shell; C locale; no variables of a surrounding hook.
+"""
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from gitexp.errors import CommandFailed, GitexpError
+
+LOCAL_VARIABLES = (
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_NAMESPACE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_QUARANTINE_PATH",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+)
+"""What `git rev-parse --local-env-vars` names, without the configuration given by `git -c`."""
+
+_ALWAYS = {
+    "LC_ALL": "C",
+    "LANGUAGE": "C",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_LITERAL_PATHSPECS": "1",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+}
+
+UNTRUSTED = (
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "core.protectNTFS=true",
+    "-c",
+    "core.protectHFS=true",
+    "-c",
+    "submodule.recurse=false",
+    "-c",
+    "protocol.ext.allow=never",
+    "-c",
+    "advice.detachedHead=false",
+)
+"""Options for commands that put recorded files into a work tree: nothing recorded is executed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A git command that has ended."""
+
+    status: int
+    stdout: bytes
+    stderr: str
+
+    @property
+    def text(self) -> str:
+        """Standard output as text; bytes that are not UTF-8 are kept as surrogates."""
+        return self.stdout.decode(errors="surrogateescape")
+
+
+@dataclass(frozen=True, slots=True)
+class Git:
+    """Starts git in one directory for one repository."""
+
+    directory: Path
+    variables: Mapping[str, str]
+    """Set for every command: `GIT_DIR` and what else pins the repository."""
+
+    def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The environment a git command gets."""
+        env = {k: v for k, v in os.environ.items() if k not in LOCAL_VARIABLES}
+        return {**env, **_ALWAYS, **self.variables, **(extra or {})}
+
+    def run(
+        self,
+        *args: str,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        check: bool = True,
+    ) -> Completed:
+        """Run plumbing to its end. Raises `CommandFailed` when `check` and the status is not 0."""
+        with _launching(args):
+            done = subprocess.run(
+                ["git", *args],
+                input=stdin,
+                capture_output=True,
+                cwd=self.directory,
+                env=self.environment(env),
+                check=False,
+            )
+        completed = Completed(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
+        if check and completed.status != 0:
+            raise CommandFailed(args, completed.status, completed.stderr)
+        return completed
+
+    def open(
+        self, *args: str, env: Mapping[str, str] | None = None, stderr: IO[bytes] | None = None
+    ) -> "subprocess.Popen[bytes]":
+        """Start plumbing with pipes on standard input and output; the caller ends it."""
+        with _launching(args):
+            return subprocess.Popen(
+                ["git", *args],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL if stderr is None else stderr,
+                cwd=self.directory,
+                env=self.environment(env),
+            )
+
+    def porcelain(
+        self,
+        *args: str,
+        env: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+        check: bool = True,
+    ) -> Completed:
+        """Run porcelain through GitPython, killed with its children after `timeout_s`.
+
+        Raises `CommandFailed` when `check` and the status is not 0; the status is negative when
+        the time ran out.
+        """
+        from git.cmd import Git as Launcher  # noqa: PLC0415 - 80 ms, only when needed
+
+        unset = [word for name in LOCAL_VARIABLES if name in os.environ for word in ("-u", name)]
+        argv = ["env", *unset, "git", *args] if unset else ["git", *args]
+        with _launching(args):
+            status, stdout, stderr = Launcher(str(self.directory)).execute(
+                argv,
+                with_extended_output=True,
+                with_exceptions=False,
+                stdout_as_string=False,
+                strip_newline_in_stdout=False,
+                kill_after_timeout=timeout_s,
+                env={**_ALWAYS, **self.variables, **(env or {})},
+            )
+        out = stdout if isinstance(stdout, bytes) else str(stdout).encode()
+        completed = Completed(int(status), out, str(stderr))
+        if check and completed.status != 0:
+            raise CommandFailed(args, completed.status, completed.stderr)
+        return completed
+
+    def detach(self, argv: Sequence[str], *, log: Path, env: Mapping[str, str]) -> None:
+        """Start a process of our own that outlives this one, its output going to `log`."""
+        with log.open("ab") as sink:
+            subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                cwd=self.directory,
+                env={**self.environment(), **env},
+                start_new_session=True,
+            )
+
+
+class _launching:  # noqa: N801 - reads as the sentence `with _launching(args)`
+    """Turns 'git is not there' and 'no such folder' into our errors."""
+
+    def __init__(self, args: Sequence[str]) -> None:
+        self.args = args
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, FileNotFoundError | ImportError):
+            raise GitexpError(
+                "cannot start git", why=str(error), hints=["install git and put it on PATH"]
+            ) from error
+        if isinstance(error, OSError | ValueError):
+            raise CommandFailed(self.args, -1, str(error)) from error

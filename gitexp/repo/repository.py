@@ -1,0 +1,315 @@
+"""One repository: where it lies, its refs, its configuration, its objects.
+
+Floor 2. Asks git and computes nothing that git can answer. Nothing above sees a GitPython type.
+"""
+
+import os
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from subprocess import Popen  # noqa: TID251 - the type only
+
+from gitexp.errors import CommandFailed, Conflict, NotARepository
+from gitexp.ids import ObjectId
+from gitexp.repo.launch import Completed, Git
+
+
+@dataclass(frozen=True, slots=True)
+class TreeEntry:
+    """A file in a tree."""
+
+    mode: str
+    kind: str
+    oid: ObjectId
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A file that differs between two trees; a missing side has the null id."""
+
+    status: str
+    path: str
+    old_oid: ObjectId
+    new_oid: ObjectId
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One value of git configuration and the scope it comes from."""
+
+    key: str
+    value: str
+    origin: str
+
+
+class GitConfig:
+    """Git configuration as git itself resolves it: includes, worktree scope, `-c` and all."""
+
+    def __init__(self, settings: Iterable[Setting]) -> None:
+        self._settings = tuple(settings)
+
+    def get(self, key: str) -> str | None:
+        """The value in force, or `None`."""
+        values = self.get_all(key)
+        return values[-1] if values else None
+
+    def get_all(self, key: str) -> list[str]:
+        """All values, weakest first."""
+        return [s.value for s in self._settings if s.key == key]
+
+    def items(self, prefix: str) -> list[Setting]:
+        """All settings whose key starts with the prefix, weakest first."""
+        return [s for s in self._settings if s.key.startswith(prefix)]
+
+
+class Repo:
+    """A git repository as gitexp needs it."""
+
+    def __init__(
+        self,
+        *,
+        git: Git,
+        git_dir: Path,
+        common_dir: Path,
+        top: Path | None,
+        start: Path,
+        object_format: str,
+    ) -> None:
+        self._git = git
+        self.git_dir = git_dir
+        self.common_dir = common_dir
+        """Shared by all linked work trees: local state of gitexp lives below it."""
+        self.top = top
+        """Top of the work tree; `None` in a bare repository."""
+        self.start = start
+        """The folder that relative paths of the user start from."""
+        self.object_format = object_format
+        self.null = ObjectId("0" * (64 if object_format == "sha256" else 40))
+        """The id that says 'no object'."""
+
+    @classmethod
+    def discover(cls, directory: Path | None = None) -> "Repo":
+        """Find the repository around a folder, as git does. Raises `NotARepository`."""
+        here = Path.cwd() if directory is None else directory.absolute()
+        inherited = {
+            name: os.environ[name]
+            for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR")
+            if name in os.environ and directory is None
+        }
+        asked = Git(here, inherited).run(
+            "rev-parse",
+            "--git-dir",
+            "--git-common-dir",
+            "--is-inside-work-tree",
+            "--show-object-format",
+            "--show-cdup",
+            check=False,
+        )
+        if asked.status != 0:
+            raise _not_a_repository(asked)
+        git_dir, common_dir, inside, object_format, cdup = (
+            *asked.text.split("\n"),
+            "",
+        )[:5]
+        absolute_git_dir = (here / git_dir).resolve()
+        top = (here / cdup).resolve() if inside == "true" else None
+        variables = {"GIT_DIR": str(absolute_git_dir)}
+        if top is not None:
+            variables["GIT_WORK_TREE"] = str(top)
+        return cls(
+            git=Git(top or absolute_git_dir, variables),
+            git_dir=absolute_git_dir,
+            common_dir=(here / common_dir).resolve(),
+            top=top,
+            start=_start(here, top),
+            object_format=object_format,
+        )
+
+    @property
+    def prefix(self) -> str:
+        """The user's folder relative to the top, `""` or `"sub/"`."""
+        if self.top is None or not self.start.is_relative_to(self.top):
+            return ""
+        relative = self.start.relative_to(self.top).as_posix()
+        return "" if relative == "." else relative + "/"
+
+    @property
+    def state_dir(self) -> Path:
+        """Where gitexp keeps its local state: journals, run index, lock."""
+        return self.common_dir / "gitexp"
+
+    def git(
+        self,
+        *args: str,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        check: bool = True,
+    ) -> Completed:
+        """Run plumbing. Raises `CommandFailed` when `check` and it fails."""
+        return self._git.run(*args, stdin=stdin, env=env, check=check)
+
+    @property
+    def launcher(self) -> Git:
+        """For the other rooms of this door: pipes, porcelain, background processes."""
+        return self._git
+
+    # --- refs -------------------------------------------------------------------------------
+
+    def resolve(self, revision: str) -> ObjectId | None:
+        """The object a revision names, or `None`. Safe for names that start with a dash."""
+        found = self.git(
+            "rev-parse", "--verify", "--quiet", "--end-of-options", revision, check=False
+        )
+        return ObjectId(found.text.strip()) if found.status == 0 else None
+
+    def read_ref(self, ref: str) -> ObjectId | None:
+        """The commit a full ref name points at, or `None`."""
+        return self.resolve(f"{ref}^{{commit}}")
+
+    def read_refs(self, *refs: str) -> dict[str, ObjectId]:
+        """Several refs by full name in one process; absent ones are missing from the answer."""
+        asked = self.git("for-each-ref", "--format=%(objectname) %(refname)", *refs)
+        pairs = (line.split(" ", 1) for line in asked.text.splitlines())
+        return {name: ObjectId(oid) for oid, name in pairs}
+
+    def update_ref(self, ref: str, new: str, old: str, reason: str) -> None:
+        """Move a ref by compare-and-swap; `old` null means create, `new` null means delete.
+
+        Raises `Conflict` when the ref is not at `old`, or is locked.
+        """
+        done = self.git(
+            *("update-ref", "-m", reason, "--create-reflog", ref, new, old), check=False
+        )
+        if done.status != 0:
+            raise Conflict(f"cannot move '{ref}'", why=done.stderr.strip().splitlines()[-1])
+
+    # --- configuration ----------------------------------------------------------------------
+
+    def config(self) -> GitConfig:
+        """All of git's configuration, read once."""
+        return self._config
+
+    @cached_property
+    def _config(self) -> GitConfig:
+        asked = self.git("config", "--list", "--show-scope", "-z", check=False)
+        parts = asked.text.split("\0")[:-1]
+        return GitConfig(
+            Setting(key, value, scope)
+            for scope, pair in zip(parts[::2], parts[1::2], strict=False)
+            for key, _, value in [pair.partition("\n")]
+        )
+
+    # --- objects ----------------------------------------------------------------------------
+
+    def list_tree(self, treeish: str, *paths: str) -> Iterator[TreeEntry]:
+        """Every file below a tree, in git's order. Raises `CommandFailed` on an unknown tree."""
+        asked = self.git("ls-tree", "-r", "-z", "--full-tree", treeish, "--", *paths)
+        for line in asked.stdout.split(b"\0")[:-1]:
+            head, _, path = line.partition(b"\t")
+            mode, kind, oid = head.decode().split()
+            yield TreeEntry(mode, kind, ObjectId(oid), path.decode(errors="surrogateescape"))
+
+    def diff_trees(self, old: str, new: str) -> Iterator[Change]:
+        """Files that differ between two trees. Raises `CommandFailed` on an unknown tree."""
+        asked = self.git("diff-tree", "-r", "-z", "--no-renames", "--full-index", "--raw", old, new)
+        parts = asked.stdout.split(b"\0")[:-1]
+        for head, path in zip(parts[::2], parts[1::2], strict=True):
+            _, _, old_oid, new_oid, status = head.decode().split()
+            yield Change(
+                status, path.decode(errors="surrogateescape"), ObjectId(old_oid), ObjectId(new_oid)
+            )
+
+    def read_blobs(
+        self, oids: Iterable[str], *, max_bytes: int
+    ) -> Iterator[tuple[ObjectId, bytes | None]]:
+        """Contents of blobs in the order asked; `None` for missing, damaged or larger ones."""
+        wanted = list(oids)
+        done = 0
+        while done < len(wanted):
+            for oid, data in self._read_batch(wanted[done:], max_bytes):
+                yield ObjectId(oid), data
+                done += 1
+            if done < len(wanted):  # git dies on a damaged object: it is the next one
+                yield ObjectId(wanted[done]), None
+                done += 1
+
+    def _read_batch(self, wanted: list[str], max_bytes: int) -> Iterator[tuple[str, bytes | None]]:
+        process = self._git.open("cat-file", "--batch", "--buffer")
+        assert process.stdout is not None  # noqa: S101 - opened with a pipe
+        feeder = threading.Thread(target=_feed, args=(process, wanted), daemon=True)
+        feeder.start()
+        try:
+            for oid in wanted:
+                head = process.stdout.readline().split()
+                if len(head) == 2 and head[1] in (b"missing", b"ambiguous"):
+                    yield oid, None
+                    continue
+                if len(head) != 3:
+                    return
+                size = int(head[2])
+                data = process.stdout.read(size + 1)
+                if len(data) != size + 1:
+                    return
+                yield oid, data[:-1] if head[1] == b"blob" and size <= max_bytes else None
+        finally:
+            process.stdout.close()
+            process.kill()
+            process.wait()
+            feeder.join()
+
+    def write_blob(self, data: bytes) -> ObjectId:
+        """Store a blob that no ref holds yet."""
+        return ObjectId(self.git("hash-object", "-w", "--stdin", stdin=data).text.strip())
+
+    def read_messages(self, revisions: Iterable[str]) -> dict[ObjectId, str]:
+        """Commit messages by commit id. Raises `CommandFailed` on unknown revisions."""
+        asked = self.git(
+            *("log", "--no-walk", "--no-show-signature", "--format=%H%x00%B%x01", "--stdin"),
+            stdin="\n".join(revisions).encode(),
+        )
+        pairs = (part.strip("\n").split("\0", 1) for part in asked.text.split("\x01")[:-1])
+        return {ObjectId(oid): message for oid, message in pairs}
+
+    def is_ancestor(self, old: str, new: str) -> bool:
+        """Tell whether `new` contains `old`."""
+        done = self.git("merge-base", "--is-ancestor", old, new, check=False)
+        if done.status > 1:
+            raise CommandFailed(("merge-base", "--is-ancestor"), done.status, done.stderr)
+        return done.status == 0
+
+    def temporary_index(self) -> "tempfile.TemporaryDirectory[str]":
+        """A folder for a private copy of the index, inside our own state."""
+        folder = self.state_dir / "tmp"
+        folder.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(dir=folder, prefix="index-")
+
+
+def _feed(process: "Popen[bytes]", wanted: list[str]) -> None:
+    assert process.stdin is not None  # noqa: S101 - opened with a pipe
+    try:
+        process.stdin.write("\n".join(wanted).encode() + b"\n")
+        process.stdin.close()
+    except OSError:
+        return  # git died; the reader sees it
+
+
+def _start(here: Path, top: Path | None) -> Path:
+    prefix = os.environ.get("GIT_PREFIX")
+    return top / prefix if prefix and top is not None and here == top else here
+
+
+def _not_a_repository(asked: Completed) -> NotARepository:
+    lines = [line.strip() for line in asked.stderr.splitlines() if line.strip()]
+    first = lines[0].removeprefix("fatal: ") if lines else "git gave no reason"
+    if first.startswith("not a git repository"):
+        return NotARepository(
+            "there is no git repository here",
+            why="neither this folder nor any above it has one",
+            hints=["`git init` starts one", "`git exp demo` shows gitexp in a temporary one"],
+        )
+    hints = [f"`{line}`" for line in lines[1:] if line.startswith("git ")]
+    return NotARepository("git refuses to use this repository", why=first, hints=hints)

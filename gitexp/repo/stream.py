@@ -1,0 +1,198 @@
+"""Writing: blobs, trees, commits and refs in one `git fast-import`.
+
+Floor 2. Trees are edited by path, so the cost does not grow with the branch. A ref moves only when
+its new commit contains the old tip, which is the compare-and-swap: whoever built on a stale tip is
+refused and nothing of theirs becomes visible. Durable streams leave synced objects, refs and
+folders behind (`docs/reliability.md`).
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from gitexp.errors import CommandFailed, Conflict
+from gitexp.ids import ObjectId
+from gitexp.repo.repository import Repo
+
+FSYNC = ("-c", "core.fsync=committed,loose-object,reference", "-c", "core.fsyncMethod=fsync")
+"""What a durable git command is given; git before 2.36 does not know it and does not sync."""
+
+_SMALL = ("-c", "fastimport.unpackLimit=100")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a commit is by."""
+
+    name: str
+    email: str
+
+    def __str__(self) -> str:
+        return f"{self.name} <{self.email}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A file's content that is already stored."""
+
+    oid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit to write onto a ref."""
+
+    ref: str
+    message: str
+    identity: Identity
+    moment: datetime
+    parents: Sequence[str]
+    """The first one is the tip the ref must still contain; empty for a first commit."""
+    files: Sequence[tuple[str, bytes | Blob | None]] = ()
+    """Path and content, or a stored blob, or `None` to delete."""
+    clear: bool = False
+    """Start from the empty tree instead of the first parent's."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetRef:
+    """Point a ref of ours at a commit; the null id deletes it."""
+
+    ref: str
+    oid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Make everything before it visible before anything after it."""
+
+
+def write_stream(
+    repo: Repo, steps: Iterable[Commit | SetRef | Checkpoint], *, durable: bool
+) -> list[ObjectId]:
+    """Write all steps and return the id of each commit, in order.
+
+    Raises `Conflict` when a ref no longer is where the stream assumed, or is locked by another
+    process; then the refs of later steps have not moved. Raises `CommandFailed` when git cannot
+    write (disk full, read-only, …).
+    """
+    before = _folder_times(repo) if durable else {}
+    with TemporaryFile() as complaints:
+        process = repo.launcher.open(
+            *(FSYNC if durable else ()),
+            *_SMALL,
+            *("fast-import", "--quiet", "--done", "--date-format=raw"),
+            stderr=complaints,
+        )
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101
+        marks = 0
+        try:
+            for step in steps:
+                marks += isinstance(step, Commit)
+                process.stdin.writelines(_encode(step, marks))
+            process.stdin.writelines(b"get-mark :%d\n" % (n + 1) for n in range(marks))
+            process.stdin.write(b"done\n")
+            process.stdin.close()
+        except BrokenPipeError:
+            pass  # git gave up; its status and complaint say why
+        finally:
+            answer = process.stdout.read()
+            process.stdout.close()
+            status = process.wait()
+        complaints.seek(0)
+        stderr = complaints.read().decode(errors="replace")
+    if status != 0:
+        _remove_crash_report(repo, process.pid)
+        raise _refusal(status, stderr)
+    if durable:
+        _sync_folders(repo, before)
+    return [ObjectId(line) for line in answer.decode().split()]
+
+
+def _encode(step: Commit | SetRef | Checkpoint, mark: int) -> Iterable[bytes]:
+    if isinstance(step, Checkpoint):
+        yield b"checkpoint\n\n"
+    elif isinstance(step, SetRef):
+        yield f"reset {step.ref}\nfrom {step.oid}\n\n".encode()
+    else:
+        message = step.message.encode(errors="replace")
+        who = f"{step.identity} {int(step.moment.timestamp())} +0000"
+        yield f"commit {step.ref}\nmark :{mark}\nauthor {who}\ncommitter {who}\n".encode()
+        yield b"data %d\n%s\n" % (len(message), message)
+        for n, parent in enumerate(step.parents):
+            yield f"{'merge' if n else 'from'} {parent}\n".encode()
+        if step.clear:
+            yield b"deleteall\n"
+        for path, content in step.files:
+            if content is None:
+                yield f"D {path}\n".encode()
+            elif isinstance(content, Blob):
+                yield f"M 100644 {content.oid} {path}\n".encode()
+            else:
+                yield f"M 100644 inline {path}\ndata {len(content)}\n".encode()
+                yield content
+                yield b"\n"
+        yield b"\n"
+
+
+def _refusal(status: int, stderr: str) -> CommandFailed | Conflict:
+    """The one place that reads fast-import's complaints; the locale is pinned to C."""
+    moved = "does not contain" in stderr or "Not updating" in stderr
+    locked = "cannot lock ref" in stderr or ("Unable to create" in stderr and ".lock" in stderr)
+    if moved or locked:
+        lines = [line for line in stderr.splitlines() if line.strip()]
+        return Conflict(
+            "cannot move the run branch",
+            why="another process moved it first" if moved else lines[0],
+        )
+    fatal = next((line for line in stderr.splitlines() if "fatal:" in line), stderr)
+    return CommandFailed(("fast-import",), status, fatal)
+
+
+def _remove_crash_report(repo: Repo, pid: int) -> None:
+    for folder in {repo.git_dir, repo.common_dir}:
+        (folder / f"fast_import_crash_{pid}").unlink(missing_ok=True)
+
+
+# --- durability: git syncs files, we sync the folders that name them ------------------------------
+
+
+def _folders(repo: Repo) -> list[Path]:
+    objects = repo.common_dir / "objects"
+    fans = [Path(entry.path) for entry in os.scandir(objects) if len(entry.name) == 2]
+    refs = repo.common_dir / "refs"
+    ours = [refs / "gitexp", refs / "gitexp" / "pending"]
+    return [objects, objects / "pack", *fans, refs, refs / "heads", *ours]
+
+
+def _folder_times(repo: Repo) -> dict[Path, int]:
+    times = {}
+    for folder in _folders(repo):
+        try:
+            times[folder] = folder.stat().st_mtime_ns
+        except OSError:
+            continue
+    return times
+
+
+def _sync_folders(repo: Repo, before: dict[Path, int]) -> None:
+    for folder, time in _folder_times(repo).items():
+        if before.get(folder) != time:
+            sync_folder(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries to the disk; a file system that cannot is left alone."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        return
+    finally:
+        os.close(handle)

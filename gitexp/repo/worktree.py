@@ -1,0 +1,235 @@
+"""Work trees: what the user's files are now, snapshots of them, temporary trees for reproduction.
+
+Floor 2. The user's index, HEAD, branches, stash and files are only read: everything is written
+through a private copy of the index, into objects that no branch of the user's holds.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gitexp.errors import CommandFailed, GitexpError, NoCommit
+from gitexp.ids import ObjectId
+from gitexp.repo.launch import UNTRUSTED
+from gitexp.repo.repository import Repo
+from gitexp.repo.stream import FSYNC
+
+_SNAPSHOT_AUTHOR = {
+    "GIT_AUTHOR_NAME": "gitexp",
+    "GIT_AUTHOR_EMAIL": "gitexp@localhost",
+    "GIT_COMMITTER_NAME": "gitexp",
+    "GIT_COMMITTER_EMAIL": "gitexp@localhost",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """HEAD and how the files differ from it."""
+
+    commit: ObjectId
+    branch: str | None
+    tracked: tuple[str, ...]
+    """Tracked files that are changed, added, deleted or in conflict."""
+    untracked: tuple[str, ...]
+    """Files git neither tracks nor ignores; a nested repository ends in `/`."""
+    submodules: tuple[str, ...]
+    """Submodules with changes of their own, which a snapshot cannot hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The files as they are now, kept as git objects."""
+
+    commit: ObjectId
+    tree: ObjectId
+    snapshot: ObjectId | None
+    """A commit on top of `commit` with `tree`; absent when the two agree."""
+    branch: str | None
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRules:
+    """What a snapshot may hold of the files git does not track."""
+
+    max_file_bytes: int
+    max_total_bytes: int
+    refuse: Callable[[Path, str], str | None] = field(default=lambda _file, _path: None)
+    """Says why a file must stay out (a secret), or `None`."""
+
+
+def read_status(repo: Repo) -> Status:
+    """Ask git what differs from HEAD. Raises `NoCommit` on an unborn branch."""
+    asked = repo.git(
+        *("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames")
+    )
+    commit = branch = None
+    tracked: list[str] = []
+    untracked: list[str] = []
+    submodules: list[str] = []
+    for line in asked.text.split("\0"):
+        kind, _, rest = line.partition(" ")
+        if line.startswith("# branch.oid "):
+            commit = line.removeprefix("# branch.oid ")
+        elif line.startswith("# branch.head "):
+            branch = line.removeprefix("# branch.head ")
+        elif kind == "?":
+            untracked.append(rest)
+        elif kind in ("1", "u"):
+            path = rest.split(" ", 7 if kind == "1" else 9)[-1]
+            tracked.append(path)
+            if rest.split(" ", 2)[1].startswith("S") and rest.split(" ", 2)[1][2:] != "..":
+                submodules.append(path)
+    if commit is None or commit == "(initial)":
+        raise NoCommit(
+            "the repository has no commit yet",
+            why="a run is recorded beside the commit whose code it ran",
+            hints=["commit something first: `git add -A && git commit -m start`"],
+        )
+    on_branch = None if branch in (None, "(detached)") else branch
+    return Status(ObjectId(commit), on_branch, tuple(tracked), tuple(untracked), tuple(submodules))
+
+
+def take_snapshot(repo: Repo, rules: SnapshotRules, *, durable: bool) -> Snapshot:
+    """Keep the files as they are now.
+
+    Tracked changes are always in; untracked files up to the rules' caps; what stays out is named.
+    The objects are not yet held by any ref: pin `snapshot` before anything else. Raises `NoCommit`
+    and, when git cannot store a file, `CommandFailed`.
+    """
+    if repo.top is None:
+        return _bare_snapshot(repo)
+    status = read_status(repo)
+    head_tree = repo.resolve(f"{status.commit}^{{tree}}")
+    if head_tree is None:
+        raise GitexpError("cannot read the tree of HEAD", hints=["`git fsck` names the damage"])
+    taken, left_out = _choose(repo.top, status, rules)
+    if not status.tracked and not taken:
+        return Snapshot(status.commit, head_tree, None, status.branch, tuple(left_out))
+    tree = _write_tree(repo, [*status.tracked, *taken], durable=durable)
+    snapshot = None
+    if tree != head_tree:
+        snapshot = _commit_tree(repo, tree, status.commit, durable=durable)
+    return Snapshot(status.commit, tree, snapshot, status.branch, tuple(left_out))
+
+
+def _bare_snapshot(repo: Repo) -> Snapshot:
+    commit = repo.resolve("HEAD^{commit}")
+    tree = repo.resolve("HEAD^{tree}")
+    if commit is None or tree is None:
+        raise NoCommit("the repository has no commit yet", hints=["push a commit to it first"])
+    branch = repo.git("symbolic-ref", "--quiet", "--short", "HEAD", check=False).text.strip()
+    return Snapshot(commit, tree, None, branch or None)
+
+
+def _choose(top: Path, status: Status, rules: SnapshotRules) -> tuple[list[str], list[str]]:
+    """Which untracked files are in, and what is left out with the reason."""
+    taken: list[str] = []
+    left_out = [f"{path} (submodule with uncommitted changes)" for path in status.submodules]
+    total = 0
+    for path in status.untracked:
+        file = top / path
+        reason = "nested repository" if path.endswith("/") else rules.refuse(file, path)
+        size = 0
+        if reason is None:
+            try:
+                size = file.lstat().st_size
+            except OSError:
+                continue  # gone since git looked
+            if size > rules.max_file_bytes:
+                reason = f"{size:,} bytes, over the limit of {rules.max_file_bytes:,} a file"
+            elif total + size > rules.max_total_bytes:
+                reason = f"over the limit of {rules.max_total_bytes:,} bytes a run"
+        if reason is None:
+            taken.append(path)
+            total += size
+        else:
+            left_out.append(f"{path} ({reason})")
+    return taken, left_out
+
+
+def _write_tree(repo: Repo, paths: Sequence[str], *, durable: bool) -> ObjectId:
+    """The tree of the index with these paths as they are on disk; missing ones are removed."""
+    sync = FSYNC if durable else ()
+    with repo.temporary_index() as folder:
+        private = Path(folder) / "index"
+        env = {"GIT_INDEX_FILE": str(private)}
+        index = repo.git_dir / "index"
+        if index.exists():
+            shutil.copyfile(index, private)
+        else:
+            repo.git("read-tree", "HEAD", env=env)
+        repo.git(
+            *(*sync, "update-index", "--add", "--remove", "-z", "--stdin"),
+            stdin="\0".join(paths).encode(errors="surrogateescape") + b"\0",
+            env=env,
+        )
+        return ObjectId(repo.git(*sync, "write-tree", env=env).text.strip())
+
+
+def _commit_tree(repo: Repo, tree: str, parent: str, *, durable: bool) -> ObjectId:
+    """A commit that is the same whenever tree and parent are: fixed author, the parent's date."""
+    date = repo.git("log", "-1", "--no-show-signature", "--format=%ct", parent).text.strip()
+    when = {"GIT_AUTHOR_DATE": f"{date} +0000", "GIT_COMMITTER_DATE": f"{date} +0000"}
+    made = repo.git(
+        *(*(FSYNC if durable else ()), "commit-tree", tree, "-p", parent),
+        stdin=b"uncommitted files as they were when a run started\n\nKept by gitexp.\n",
+        env={**_SNAPSHOT_AUTHOR, **when},
+    )
+    return ObjectId(made.text.strip())
+
+
+def is_complete(repo: Repo, snapshot: str, commit: str) -> bool:
+    """Tell whether every object of the snapshot is still there (a gc may have raced us)."""
+    done = repo.git(*("rev-list", "--objects", "--quiet", snapshot, "--not", commit), check=False)
+    return done.status == 0
+
+
+# --- temporary work trees -----------------------------------------------------------------------
+
+
+def add_worktree(repo: Repo, name: str, revision: str) -> Path:
+    """Check a revision out into a new work tree inside our own state; nothing is executed.
+
+    Raises `CommandFailed`. Remove it with `remove_worktree`.
+    """
+    path = repo.state_dir / "worktrees" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    repo.launcher.porcelain(
+        *(*UNTRUSTED, "worktree", "add", "--quiet", "--detach", str(path), revision)
+    )
+    return path
+
+
+def remove_worktree(repo: Repo, path: Path) -> None:
+    """Remove a temporary work tree and git's note of it. Harmless when it is gone."""
+    repo.launcher.porcelain(*(*UNTRUSTED, "worktree", "remove", "--force", str(path)), check=False)
+    shutil.rmtree(path, ignore_errors=True)
+    if path.exists():
+        raise GitexpError(
+            f"cannot remove the temporary work tree '{path}'",
+            hints=[f"remove it by hand: `rm -rf '{path}'`, then `git worktree prune`"],
+        )
+    repo.git("worktree", "prune", check=False)
+
+
+def checkout_into(repo: Repo, revision: str, paths: Sequence[str]) -> None:
+    """Write files of a revision into the user's work tree; the index is left alone.
+
+    Raises `CommandFailed`, for instance when a file is in the way.
+    """
+    if repo.top is None:
+        raise GitexpError("there is no work tree here", why="the repository is bare")
+    with repo.temporary_index() as folder:
+        env = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        repo.git(*UNTRUSTED, "read-tree", revision, env=env)
+        done = repo.git(
+            *(*UNTRUSTED, "checkout-index", "--force", "-z", "--stdin"),
+            stdin=os.fsencode("\0".join(paths) + "\0") if paths else b"",
+            env=env,
+            check=False,
+        )
+    if done.status != 0:
+        raise CommandFailed(("checkout-index",), done.status, done.stderr)

@@ -1,0 +1,291 @@
+"""Settings: what the user and the project chose, each with where it came from.
+
+Floor 3. Strongest first: flag (applied by the command), environment `GITEXP_*`, git config `exp.*`,
+the project's committed file (`gitexp.toml`, else `[tool.gitexp]` in `pyproject.toml`), default.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gitexp.codec import decode_table
+from gitexp.comparison import Tolerance
+from gitexp.errors import InvalidInput, Unreadable
+from gitexp.model import Direction
+from gitexp.refs import DEFAULT_BRANCH
+from gitexp.repo import Repo
+
+PROJECT_FILE = "gitexp.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting: its spellings, how its text is read, what it means."""
+
+    name: str
+    """As in `gitexp.toml`: `push-timeout`. Git config spells it `exp.pushTimeout`, the environment
+    `GITEXP_PUSH_TIMEOUT`."""
+    parse: Callable[[object], Any]
+    default: Any
+    meaning: str
+
+    @property
+    def git_key(self) -> str:
+        """As git prints it: section and variable in lower case."""
+        return "exp." + self.name.replace("-", "")
+
+    @property
+    def git_spelling(self) -> str:
+        """As people write it in git config."""
+        head, *tail = self.name.split("-")
+        return "exp." + head + "".join(word.capitalize() for word in tail)
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return "GITEXP_" + self.name.upper().replace("-", "_")
+
+    @property
+    def field(self) -> str:
+        """The attribute of `Settings`."""
+        return self.name.replace("-", "_")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("expected text")
+    return value
+
+
+def _choice(*words: str) -> Callable[[object], str]:
+    def parse(value: object) -> str:
+        if value not in words:
+            raise ValueError(f"expected one of {', '.join(words)}")
+        return str(value)
+
+    return parse
+
+
+def _flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {"true": True, "yes": True, "on": True, "1": True, "": True}
+    words |= {"false": False, "no": False, "off": False, "0": False}
+    if str(value).lower() not in words:
+        raise ValueError("expected true or false")
+    return words[str(value).lower()]
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("expected a number")
+    return float(value)
+
+
+def _size(value: object) -> int:
+    """Bytes, with git's suffixes k, m and g."""
+    text = str(value).strip().lower()
+    factor = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}.get(text[-1:], 1)
+    size = int(float(text[:-1] if factor > 1 else text) * factor)
+    if size < 0:
+        raise ValueError("expected a size of 0 or more")
+    return size
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(part for part in value.split(os.pathsep) if part)
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError("expected a list of texts")
+    return tuple(value)
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option("branch", _text, DEFAULT_BRANCH, "the orphan branch that holds the runs"),
+    Option("remote", _text, None, "the remote that push, fetch and sync use"),
+    Option(
+        "durability",
+        _choice("committed", "fast"),
+        "committed",
+        "committed: a record survives a power cut; fast: at most the last seconds may be lost",
+    ),
+    Option(
+        "repeat",
+        _choice("refuse", "warn", "skip", "allow"),
+        "refuse",
+        "what `run` does with a trial that was tried: refuse it when it was decided discard or "
+        "stop and warn otherwise, always warn, skip it, or allow it silently",
+    ),
+    Option("metric", _text, None, "the metric that matters most"),
+    Option("metrics-files", _texts, (), "files that the command writes its metrics to"),
+    Option("params-files", _texts, (), "files that the command reads its parameters from"),
+    Option("inputs", _texts, (), "data files or folders whose content counts for a trial"),
+    Option("argv-params", _flag, True, "take `--name value` of the command as parameters"),
+    Option("code-include", _texts, (), "only these paths count as code (default: all)"),
+    Option("code-exclude", _texts, (), "these paths do not count as code, beside documents"),
+    Option("max-file-size", _size, 10 << 20, "largest untracked file a snapshot takes"),
+    Option("max-snapshot-size", _size, 50 << 20, "most untracked bytes a snapshot takes"),
+    Option("hooks", _flag, True, "false turns the installed hooks off"),
+    Option("auto-push", _flag, True, "the pre-push hook pushes the runs too"),
+    Option("push-timeout", _number, 60.0, "seconds that a push or fetch of ours may take"),
+    Option("evaluate", _text, None, "command that the pre-push hook runs once per code tree"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings in force, typed."""
+
+    branch: str = DEFAULT_BRANCH
+    remote: str | None = None
+    durability: str = "committed"
+    repeat: str = "refuse"
+    metric: str | None = None
+    metrics_files: tuple[str, ...] = ()
+    params_files: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    argv_params: bool = True
+    code_include: tuple[str, ...] = ()
+    code_exclude: tuple[str, ...] = ()
+    max_file_size: int = 10 << 20
+    max_snapshot_size: int = 50 << 20
+    hooks: bool = True
+    auto_push: bool = True
+    push_timeout: float = 60.0
+    evaluate: str | None = None
+    directions: dict[str, Direction] = field(default_factory=dict)
+    """From `[metrics.NAME] direction`, by dotted metric name."""
+    tolerances: dict[str, Tolerance] = field(default_factory=dict)
+    """From `[metrics.NAME] tolerance`."""
+    gates: dict[str, float] = field(default_factory=dict)
+    """From `[metrics.NAME] gate`: how much worse than the best a push may be."""
+    author: str = ""
+    """`Name <email>` from git."""
+    origins: dict[str, str] = field(default_factory=dict)
+    """Where each option's value comes from, by option name."""
+    warnings: tuple[str, ...] = ()
+    """Unknown keys, each with the nearest known one."""
+
+    @property
+    def durable(self) -> bool:
+        """True when every acknowledged record must survive a power cut."""
+        return self.durability == "committed"
+
+
+def read_settings(repo: Repo, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Gather the settings of a repository. Raises `InvalidInput` naming the key and its origin."""
+    project, project_origin = _read_project(repo.top)
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    config = repo.config()
+    for option in OPTIONS:
+        found: tuple[object, str] | None = None
+        if option.name in project:
+            found = project[option.name], project_origin
+        from_git = config.items(option.git_key)
+        exact = [s for s in from_git if s.key == option.git_key]
+        if exact:
+            listed = [s.value for s in exact] if option.parse is _texts else exact[-1].value
+            found = listed, f"git config ({exact[-1].origin})"
+        if option.variable in environ:
+            found = environ[option.variable], f"environment {option.variable}"
+        origins[option.name] = "default"
+        values[option.field] = option.default
+        if found is not None:
+            values[option.field] = _parse(option, *found)
+            origins[option.name] = found[1]
+    metrics = _read_metrics(project.get("metrics", {}), project_origin)
+    unknown = [s.key for s in config.items("exp.") if s.key not in _GIT_KEYS]
+    unknown += [name for name in project if name not in _PROJECT_KEYS]
+    return Settings(
+        **values,
+        **metrics,
+        author=_author(repo, environ),
+        origins=origins,
+        warnings=tuple(_unknown(key) for key in unknown),
+    )
+
+
+_GIT_KEYS = {option.git_key for option in OPTIONS}
+_PROJECT_KEYS = {option.name for option in OPTIONS} | {"metrics"}
+
+
+def _parse(option: Option, value: object, origin: str) -> Any:
+    try:
+        return option.parse(value)
+    except ValueError as error:
+        raise InvalidInput(
+            f"cannot use setting '{option.git_spelling}' = {value!r}",
+            why=f"{error} ({origin})",
+            hints=[f"it means: {option.meaning}"],
+        ) from error
+
+
+def _read_project(top: Path | None) -> tuple[dict[str, Any], str]:
+    if top is None:
+        return {}, ""
+    for name, section in ((PROJECT_FILE, ()), ("pyproject.toml", ("tool", "gitexp"))):
+        try:
+            table: Any = decode_table((top / name).read_bytes())
+        except FileNotFoundError:
+            continue
+        except (Unreadable, OSError) as error:
+            if section:
+                continue  # not ours to judge
+            why = error.why if isinstance(error, Unreadable) else str(error)
+            raise InvalidInput(f"cannot read '{name}'", why=why) from error
+        for part in section:
+            table = table.get(part, {}) if isinstance(table, dict) else {}
+        if table:
+            return table, name
+    return {}, ""
+
+
+def _read_metrics(table: Any, origin: str) -> dict[str, dict[str, Any]]:
+    directions: dict[str, Direction] = {}
+    tolerances: dict[str, Tolerance] = {}
+    gates: dict[str, float] = {}
+    readers: dict[str, Callable[[str, Any], None]] = {
+        "direction": lambda name, v: directions.update({name: Direction(v)}),
+        "tolerance": lambda name, v: tolerances.update({name: _tolerance(v)}),
+        "gate": lambda name, v: gates.update({name: _number(v)}),
+    }
+    for name, rules in table.items() if isinstance(table, dict) else ():
+        for key, value in rules.items() if isinstance(rules, dict) else ():
+            try:
+                readers[key](name, value)
+            except (KeyError, ValueError, TypeError) as error:
+                known = "direction (maximize or minimize), tolerance and gate"
+                raise InvalidInput(
+                    f"cannot use setting '{key}' of metric '{name}'",
+                    why=f"{value!r} in {origin}",
+                    hints=[f"a metric has {known}"],
+                ) from error
+    return {"directions": directions, "tolerances": tolerances, "gates": gates}
+
+
+def _tolerance(value: Any) -> Tolerance:
+    if isinstance(value, dict):
+        return Tolerance(**{key: float(inner) for key, inner in value.items()})
+    return Tolerance(absolute=_number(value))
+
+
+def _author(repo: Repo, environ: Mapping[str, str]) -> str:
+    config = repo.config()
+    name = environ.get("GIT_AUTHOR_NAME") or config.get("author.name") or config.get("user.name")
+    mail = environ.get("GIT_AUTHOR_EMAIL") or config.get("author.email") or config.get("user.email")
+    clean = {ord(c): None for c in "<>\n\r\0"}
+    shown = (name or environ.get("USER") or "unknown").translate(clean).strip()
+    return f"{shown or 'unknown'} <{(mail or 'unknown@localhost').translate(clean).strip()}>"
+
+
+def _unknown(key: str) -> str:
+    import difflib  # noqa: PLC0415 - only when something is wrong
+
+    names = {k.removeprefix("exp."): k for k in (o.git_spelling for o in OPTIONS)}
+    asked = key.removeprefix("exp.").replace("-", "")
+    near = difflib.get_close_matches(asked, [n.lower() for n in names], n=1)
+    meant = next((names[n] for n in names if near and n.lower() == near[0]), None)
+    return f"unknown setting '{key}'" + (f"; did you mean '{meant}'?" if meant else "")

@@ -1,0 +1,303 @@
+"""The run branch: records go in here and are read from here; owns the layout and the protocol.
+
+Floor 3. One commit for each event of a run. Writers of one machine queue on a file lock; the
+compare-and-swap on the ref is the truth. The keep branch moves before the run branch, so a failure
+between the two leaves at most a kept commit too many. `write` returns only when the record is where
+it stays; see `docs/reliability.md` for what that means with each durability.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from gitexp import clock
+from gitexp.bounds import MAX_RECORD_BYTES
+from gitexp.codec import (
+    decode_annotation,
+    decode_run,
+    decode_series,
+    decode_table,
+    encode_annotation,
+    encode_run,
+    encode_series,
+    encode_table,
+)
+from gitexp.errors import Conflict, GitexpError, NotFound, Refused, Unreadable
+from gitexp.ids import ObjectId, RunId
+from gitexp.lock import FileLock, clear_dead_lock
+from gitexp.model import Annotation, Run, Series, Table
+from gitexp.refs import (
+    FORMAT,
+    FORMAT_PATH,
+    README_PATH,
+    annotation_path,
+    code_ref,
+    environment_path,
+    pending_ref,
+    run_path,
+    run_ref,
+    series_path,
+)
+from gitexp.repo import Repo
+from gitexp.repo.stream import Blob, Checkpoint, Commit, Identity, SetRef, write_stream
+
+PATIENCE_S = 30.0
+"""How long a record waits for other writers before it gives up; its journal stays."""
+
+FORMAT_FILE = encode_table({"format": FORMAT, "tool": "gitexp"})
+
+README_FILE = b"""\
+# Runs recorded by gitexp
+
+This branch holds no code. It is the record of experiments made in this repository: one TOML file
+for each run, written by `git exp` (gitexp). Please do not merge it into other branches, and do not
+edit it by hand.
+
+| path | what it is |
+|---|---|
+| `runs/<year-month>/<xx>/<id>.toml` | a run: parameters, metrics, code commit, outcome |
+| `series/.../<id>.csv` | the metrics of a run, step by step |
+| `annotations/.../<id>/` | decisions, notes, tags and reproductions, added later |
+| `environments/<hash>.toml` | installed packages, once for each distinct set |
+
+`git log <this branch>` tells the history; `git exp list` compares. The branch `<this branch>-code`
+keeps the code of every run alive and needs no attention.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to a run, as it goes onto the branch in one commit."""
+
+    run: Run
+    subject: str
+    files: tuple[tuple[str, bytes | Blob | None], ...]
+    releases: bool = False
+    """True when the run's pending ref may go."""
+
+
+def started(run: Run, environment: Table | None = None) -> Event:
+    """The run begins: its record with outcome `running`, and its package list."""
+    files: list[tuple[str, bytes | Blob | None]] = [
+        (run_path(run.id, run.started), encode_run(run))
+    ]
+    digest = run.environment.get("packages")
+    if environment and isinstance(digest, str):
+        files.append((environment_path(digest), encode_table(environment)))
+    return Event(run, f"start {run.id[:7]} {run.name}", tuple(files))
+
+
+def sealed(run: Run, series: Series, summary: str, environment: Table | None = None) -> Event:
+    """The run is final: its record and its series."""
+    first = started(run, environment)
+    files = list(first.files)
+    if series:
+        files.append((series_path(run.id, run.started), encode_series(series)))
+    return Event(run, f"run {run.id[:7]} {run.name}: {summary}", tuple(files), releases=True)
+
+
+def annotated(run: Run, annotation: Annotation, summary: str) -> Event:
+    """Something is said about a run."""
+    path = annotation_path(run.id, run.started, annotation.id)
+    subject = f"{annotation.kind} {run.id[:7]} {run.name}: {summary}"
+    return Event(run, subject, ((path, encode_annotation(annotation)),))
+
+
+def deleted(run: Run, annotation: Annotation, paths: Sequence[str]) -> Event:
+    """A run is taken off the branch; its tombstone keeps it from coming back by a merge."""
+    tombstone = annotation_path(run.id, run.started, annotation.id)
+    gone = [(path, None) for path in paths if path != tombstone]
+    return Event(
+        run, f"delete {run.id[:7]} {run.name}", (*gone, (tombstone, encode_annotation(annotation)))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Tips:
+    run: ObjectId | None
+    code: ObjectId | None
+    kept: frozenset[str] = field(default_factory=frozenset)
+
+
+class Store:
+    """The run branch of one repository."""
+
+    def __init__(self, repo: Repo, branch: str, *, durable: bool) -> None:
+        self.repo = repo
+        self.branch = branch
+        self.run_ref = run_ref(branch)
+        self.code_ref = code_ref(branch)
+        self.durable = durable
+
+    # --- writing ----------------------------------------------------------------------------
+
+    def write(self, events: Sequence[Event], *, identity: Identity, moment: datetime) -> ObjectId:
+        """Put events onto the branch, in order, all or none. Returns the new tip.
+
+        When it returns, the events are recorded. Raises `Conflict` when other writers or a lock
+        kept us out for `PATIENCE_S`, `Refused` when the branch belongs to someone else,
+        `CommandFailed` when git cannot write.
+        """
+        deadline = clock.monotonic_s() + PATIENCE_S
+        with self.lock():
+            while True:
+                tips = self._read_tips()
+                steps = self._steps(events, tips, identity, moment)
+                try:
+                    return write_stream(self.repo, steps, durable=self.durable)[-1]
+                except Conflict:
+                    if clock.monotonic_s() > deadline:
+                        raise
+                    self.clear_dead_locks()
+                    clock.sleep(clock.jitter(0.05))
+
+    def lock(self) -> FileLock:
+        """The queue of local writers. Raises `GitexpError` in a read-only repository."""
+        try:
+            self.repo.state_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise GitexpError(
+                "cannot record here", why=f"the git directory is not writable ({error.strerror})"
+            ) from error
+        return FileLock(self.repo.state_dir / "lock", timeout_s=PATIENCE_S)
+
+    def clear_dead_locks(self) -> None:
+        """Move ref locks of dead processes aside. Call only while holding our lock."""
+        for ref in (self.run_ref, self.code_ref):
+            path = self.repo.common_dir / f"{ref}.lock"
+            if path.exists():
+                clear_dead_lock(path)
+
+    def _steps(
+        self, events: Sequence[Event], tips: _Tips, identity: Identity, moment: datetime
+    ) -> list[Commit | SetRef | Checkpoint]:
+        steps: list[Commit | SetRef | Checkpoint] = []
+        revisions = dict.fromkeys(event.run.code.revision for event in events)
+        fresh = [revision for revision in revisions if revision not in tips.kept]
+        if fresh:
+            parents = [*([tips.code] if tips.code else []), *fresh]
+            message = "keep the code of runs\n\n[skip ci]\n"
+            steps.append(Commit(self.code_ref, message, identity, moment, parents, clear=True))
+            steps.append(Checkpoint())
+        offset = len(fresh) > 0
+        for n, event in enumerate(events):
+            parent = f":{n + offset}" if n else tips.run
+            files = list(event.files)
+            if parent is None:
+                files += [(README_PATH, README_FILE), (FORMAT_PATH, FORMAT_FILE)]
+            steps.append(
+                Commit(
+                    self.run_ref,
+                    _message(event),
+                    identity,
+                    moment,
+                    [parent] if parent else [],
+                    files,
+                )
+            )
+        steps += [
+            SetRef(pending_ref(event.run.id), self.repo.null)
+            for event in events
+            if event.releases and event.run.code.snapshot
+        ]
+        return steps
+
+    def _read_tips(self) -> _Tips:
+        asked = (
+            self.run_ref,
+            f"{self.run_ref}:{FORMAT_PATH}",
+            self.code_ref,
+            f"{self.code_ref}^1",
+            f"{self.code_ref}^2",
+        )
+        answer = self.repo.git(
+            *("cat-file", "--batch-check=%(objectname)"), stdin="\n".join(asked).encode()
+        )
+        lines = answer.text.splitlines()
+        run, form, code, *kept = (None if " " in line else ObjectId(line) for line in lines)
+        if run is not None:
+            self._check_format(form)
+        return _Tips(run, code, frozenset(oid for oid in kept if oid))
+
+    def _check_format(self, form: ObjectId | None) -> None:
+        data = None if form is None else self._read_blob(form)
+        if data == FORMAT_FILE:
+            return
+        version: object = None
+        with suppress(Unreadable):
+            version = decode_table(data or b"").get("format")
+        if isinstance(version, int) and version > FORMAT:
+            raise Unreadable(
+                f"cannot use branch '{self.branch}'",
+                why=f"it has format {version}, this gitexp knows up to {FORMAT}",
+                hints=["update gitexp: `pip install -U gitexp`"],
+            )
+        if version != FORMAT:
+            raise Refused(
+                f"branch '{self.branch}' is not gitexp's",
+                why=f"it has no '{FORMAT_PATH}' that gitexp wrote",
+                hints=["choose another branch for the runs: `git config exp.branch NAME`"],
+            )
+
+    # --- reading ----------------------------------------------------------------------------
+
+    def tip(self) -> ObjectId | None:
+        """The newest commit of the branch, `None` before the first run."""
+        return self.repo.read_ref(self.run_ref)
+
+    def check(self) -> ObjectId | None:
+        """The tip, after making sure that the branch is ours. Raises `Refused`, `Unreadable`."""
+        return self._read_tips().run
+
+    def load_run(self, run: RunId, started: datetime) -> Run:
+        """A run from its record. Raises `NotFound`, `Unreadable`."""
+        return decode_run(self._load(run_path(run, started), f"the record of run {run[:7]}"))
+
+    def load_series(self, run: RunId, started: datetime) -> Series:
+        """The metric series of a run, empty when it has none. Raises `Unreadable`."""
+        try:
+            data = self._load(series_path(run, started), "series", max_bytes=1 << 30)
+        except NotFound:
+            return []
+        return decode_series(data)
+
+    def load_environment(self, digest: str) -> Table:
+        """A package list. Raises `NotFound`, `Unreadable`."""
+        return decode_table(self._load(environment_path(digest), f"environment {digest[:7]}"))
+
+    def load_annotation(self, run: Run, annotation: str) -> Annotation:
+        """One annotation. Raises `NotFound`, `Unreadable`."""
+        path = annotation_path(run.id, run.started, annotation)
+        return decode_annotation(self._load(path, f"annotation {annotation[:7]}"))
+
+    def _load(self, path: str, what: str, *, max_bytes: int = MAX_RECORD_BYTES) -> bytes:
+        oid = self.repo.resolve(f"{self.run_ref}:{path}")
+        if oid is None:
+            raise NotFound(f"{what} is not on branch '{self.branch}'")
+        data = self._read_blob(oid, max_bytes)
+        if data is None:
+            raise Unreadable(
+                f"cannot read {what}",
+                why=f"its object {oid[:10]} is missing, damaged or too large",
+                hints=["`git exp doctor` looks for it on the remote"],
+            )
+        return data
+
+    def _read_blob(self, oid: ObjectId, max_bytes: int = MAX_RECORD_BYTES) -> bytes | None:
+        return next(iter(self.repo.read_blobs([oid], max_bytes=max_bytes)))[1]
+
+
+def _message(event: Event) -> str:
+    run = event.run
+    subject = " ".join("".join(c if c.isprintable() else " " for c in event.subject).split())
+    return (
+        f"{subject[:200]}\n\n[skip ci]\n\nRun-Id: {run.id}\nCode-Commit: {run.code.commit}\n"
+        f"Code-Tree: {run.code.tree}\nOutcome: {run.outcome}\n"
+    )
+
+
+def identity_of(author: str) -> Identity:
+    """`Name <email>` as the identity of a commit."""
+    name, _, rest = author.partition(" <")
+    return Identity(name or "unknown", rest.rstrip(">") or "unknown@localhost")
