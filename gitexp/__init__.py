@@ -1,0 +1,26 @@
+"""gitexp: git-native experiment versioning.
+
+    import gitexp
+
+    with gitexp.start(params={"lr": 0.01}) as run:
+        run.log(accuracy=0.85)
+
+Records go onto an orphan branch of the repository around the current folder. What is offered here
+is defined in `gitexp.api` and imported when first used, so that the command line does not pay.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gitexp.api import LiveRun, Tracker, active, runs, start
+
+__version__ = "0.1.0"
+__all__ = ["LiveRun", "Tracker", "__version__", "active", "runs", "start"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from gitexp import api  # noqa: PLC0415 - see above
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'gitexp' has no attribute '{name}'")

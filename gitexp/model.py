@@ -12,7 +12,7 @@ from typing import TypeAlias
 from gitexp.ids import ObjectId, RunId
 
 Scalar: TypeAlias = bool | int | float | str | datetime | date | time
-Value: TypeAlias = "Scalar | list[Value] | dict[str, Value]"
+Value: TypeAlias = Scalar | list["Value"] | dict[str, "Value"]
 Table: TypeAlias = dict[str, Value]
 """A nested table of parameters or metrics, as TOML can carry it."""
 

@@ -243,7 +243,7 @@ def _read_project(top: Path | None) -> tuple[dict[str, Any], str]:
     return {}, ""
 
 
-def _read_metrics(table: Any, origin: str) -> dict[str, dict[str, Any]]:
+def _read_metrics(table: Any, origin: str) -> dict[str, Any]:
     directions: dict[str, Direction] = {}
     tolerances: dict[str, Tolerance] = {}
     gates: dict[str, float] = {}

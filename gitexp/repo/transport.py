@@ -1,17 +1,60 @@
 """Remotes: fetching and pushing our two branches, with a time limit.
 
-Floor 2. Only configured remote names are spoken to, never a URL out of a record.
+Floor 2. Only configured remote names are spoken to, never a URL out of a record. Every setting of
+the user's that would make git do more than asked (tags, pruning, submodules, mirroring) is
+overruled for our own commands.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from gitexp.errors import CommandFailed, GitexpError, NotFound
+from gitexp import clock
+from gitexp.errors import Conflict, GitexpError, NotFound
 from gitexp.ids import ObjectId
+from gitexp.repo.launch import Completed
 from gitexp.repo.repository import Repo
+from gitexp.repo.stream import FSYNC
 
 GUARD = "GITEXP_IN_PUSH"
 """Set while we push, so that our own pre-push hook keeps still."""
+
+_FETCH_CONFIG = (
+    "fetch.fsckObjects=true",
+    # Faults of old git versions, in the history of many honest repositories.
+    "fetch.fsck.badTimezone=ignore",
+    "fetch.fsck.missingSpaceBeforeDate=ignore",
+    "fetch.fsck.zeroPaddedFilemode=ignore",
+    "fetch.writeCommitGraph=false",
+    "maintenance.auto=false",
+    "gc.auto=0",
+)
+_FETCH_OPTIONS = (
+    *("--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules", "--no-write-fetch-head"),
+    "--refmap=",
+)
+_PUSH_OPTIONS = ("--porcelain", "--no-follow-tags", "--recurse-submodules=no")
+_NO_ATOMIC = "does not support --atomic"
+
+_STALE = (
+    "fetch first",
+    "non-fast-forward",
+    "cannot lock ref",
+    "failed to update ref",
+    "failed to lock",
+    "incorrect old value",
+    "reference already exists",
+)
+"""How git says that somebody else moved the branch; not what a server's own rules say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a remote has of the refs asked for."""
+
+    tips: Mapping[str, ObjectId | None]
+    """By the remote's full ref name; `None` where it has no such ref."""
+    has_code: bool
+    """False when the remote has no other branch: the next one pushed may become its default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,55 +100,118 @@ def default_remote(repo: Repo, wanted: str | None = None) -> str:
 
 
 def fetch(
-    repo: Repo, remote: str, refs: Sequence[tuple[str, str]], *, timeout_s: float
-) -> dict[str, ObjectId | None]:
-    """Fetch refs of a remote, each (theirs, ours); ours are overwritten. Absent ones are `None`.
+    repo: Repo,
+    remote: str,
+    refs: Sequence[tuple[str, str]],
+    *,
+    timeout_s: float,
+    partial: Collection[str] = (),
+) -> Fetched:
+    """Fetch refs of a remote, each (theirs, ours); ours are overwritten, absent ones stay.
 
-    Raises `CommandFailed` when the remote cannot be reached in time. Objects are checked on
-    receipt; no tags, no submodules, nothing of the user's remote-tracking refs.
+    Objects are checked on receipt and synced. Nothing of the user's is touched: no tags, no
+    submodules, no `FETCH_HEAD`, no remote-tracking refs. What is here already is not asked for
+    again. In a partial clone only `partial`, a part of theirs, is filtered. Raises `GitexpError`
+    when the remote cannot be reached in time or sends bad objects.
     """
-    listed = repo.launcher.porcelain(
-        *("ls-remote", "--quiet", remote, *(theirs for theirs, _ in refs)), timeout_s=timeout_s
-    )
-    there = {line.split("\t")[1]: line.split("\t")[0] for line in listed.text.splitlines()}
-    wanted = [(theirs, ours) for theirs, ours in refs if theirs in there]
-    if wanted:
-        repo.launcher.porcelain(
-            *("-c", "fetch.fsckObjects=true", "-c", "fetch.writeCommitGraph=false"),
-            *("-c", "maintenance.auto=false", "-c", "gc.auto=0"),
-            *("fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"),
-            *("--refmap=", remote),
-            *(f"+{theirs}:{ours}" for theirs, ours in wanted),
-            timeout_s=timeout_s,
+    deadline = clock.monotonic_s() + timeout_s
+    theirs = [name for name, _ in refs]
+    asked = _speak(repo, remote, deadline, "ls-remote", "--quiet", "--", remote, "HEAD", *theirs)
+    listed = {}
+    for line in asked.text.splitlines():
+        oid, _, name = line.partition("\t")
+        listed[name] = ObjectId(oid)
+    here = repo.read_refs(*(ours for _, ours in refs))
+    wanted = [(t, o) for t, o in refs if t in listed and listed[t] != here.get(o)]
+    if repo.config().get(f"remote.{remote}.promisor") is None:
+        partial = ()
+    for filtered in (False, True):
+        specs = [f"+{t}:{o}" for t, o in wanted if (t in partial) is filtered]
+        if specs:
+            _fetch_refs(repo, remote, specs, deadline, filtered=filtered)
+    here = repo.read_refs(*(ours for _, ours in refs)) if wanted else here
+    tips = {t: here.get(o) if t in listed else None for t, o in refs}
+    return Fetched(tips, "HEAD" in listed or _has_others(repo, remote, theirs, deadline))
+
+
+def _has_others(repo: Repo, remote: str, ours: Sequence[str], deadline: float) -> bool:
+    asked = _speak(repo, remote, deadline, "ls-remote", "--quiet", "--heads", "--", remote)
+    return any(line.split("\t")[-1] not in ours for line in asked.text.splitlines())
+
+
+def _fetch_refs(
+    repo: Repo, remote: str, specs: Sequence[str], deadline: float, *, filtered: bool
+) -> None:
+    config = [word for setting in _FETCH_CONFIG for word in ("-c", setting)]
+    options = [*_FETCH_OPTIONS, *([] if filtered else ["--no-filter"])]
+    argv = (*FSYNC, *config, "fetch", *options, "--", remote, *specs)
+    while True:
+        try:
+            _speak(repo, remote, deadline, *argv)
+        except Conflict:  # another process of ours is fetching the same
+            if clock.monotonic_s() > deadline:
+                raise
+            clock.sleep(clock.jitter(0.2))
+        else:
+            return
+
+
+def push(repo: Repo, remote: str, refs: Mapping[str, str], *, timeout_s: float) -> Pushed:
+    """Push commits to full ref names of a remote, never by force, all or none where it can.
+
+    Raises `GitexpError` when the remote cannot be reached or the time runs out.
+    """
+    deadline = clock.monotonic_s() + timeout_s
+    unmirrored = ("-c", f"remote.{remote}.mirror=false")
+    specs = [f"{oid}:{ref}" for ref, oid in refs.items()]
+    for atomic in (["--atomic"], []):
+        done = repo.launcher.porcelain(
+            *(*unmirrored, "push", *_PUSH_OPTIONS, *atomic, "--", remote, *specs),
+            env={GUARD: "1"},
+            timeout_s=max(deadline - clock.monotonic_s(), 0.1),
+            check=False,
         )
-    return {theirs: ObjectId(there[theirs]) if theirs in there else None for theirs, _ in refs}
-
-
-def push(repo: Repo, remote: str, refs: Sequence[str], *, timeout_s: float) -> Pushed:
-    """Push refs to the same names on a remote, never by force, all or none.
-
-    Raises `GitexpError` when the time runs out.
-    """
-    done = repo.launcher.porcelain(
-        *("push", "--porcelain", remote, *(f"{ref}:{ref}" for ref in refs)),
-        env={GUARD: "1", "GIT_TERMINAL_PROMPT": "0"},
-        timeout_s=timeout_s,
-        check=False,
-    )
+        if not (atomic and _NO_ATOMIC in done.stderr):
+            break
     if done.status == 0:
         return Pushed(accepted=True, stale=False)
-    if done.status < 0:
-        raise GitexpError(
-            f"the push to '{remote}' took longer than {timeout_s:g} s and was stopped",
-            hints=["`git config exp.pushTimeout 60` allows more", "`git exp sync` tries again"],
-        )
     refused = [line for line in done.text.splitlines() if line.startswith("!")]
-    stale = any(
-        word in line
-        for line in [*refused, done.stderr]
-        for word in ("fetch first", "non-fast-forward", "cannot lock ref", "failed to update ref")
-    )
-    lines = refused or [line for line in done.stderr.splitlines() if line.strip()]
-    if not refused and not stale:
-        raise CommandFailed(("push", remote), done.status, done.stderr)
-    return Pushed(accepted=False, stale=stale, reason=lines[0] if lines else "")
+    if done.status < 0 or not refused:
+        raise _failure(remote, "push to", done, timeout_s)
+    reasons = [line.split("\t")[-1] for line in refused]
+    telling = [reason for reason in reasons if "atomic" not in reason] or reasons
+    stale = all(any(word in reason for word in _STALE) for reason in telling)
+    return Pushed(accepted=False, stale=stale, reason=_why(done, telling[0]))
+
+
+def _why(done: Completed, reason: str) -> str:
+    """The server's own words when it has any, else git's."""
+    said = [line.removeprefix("remote: ") for line in done.stderr.splitlines()]
+    said = [line.strip() for line in said if line.startswith(("error: ", "fatal: "))]
+    return f"{reason}: {said[0]}" if said and "failed to push" not in said[0] else reason
+
+
+def _speak(repo: Repo, remote: str, deadline: float, *argv: str) -> Completed:
+    timeout_s = max(deadline - clock.monotonic_s(), 0.1)
+    done = repo.launcher.porcelain(*argv, timeout_s=timeout_s, check=False)
+    if done.status == 0:
+        return done
+    if any(word in done.stderr for word in ("cannot lock ref", "unable to update local ref")):
+        raise Conflict(f"cannot fetch from '{remote}'", why="another process is fetching too")
+    raise _failure(remote, "fetch from", done, timeout_s)
+
+
+def _failure(remote: str, what: str, done: Completed, timeout_s: float) -> GitexpError:
+    if done.status < 0:
+        return GitexpError(
+            f"cannot {what} '{remote}'",
+            why=f"it took longer than {timeout_s:.3g} s and was stopped",
+            hints=["`git config exp.pushTimeout 300` allows 300 s", "`git exp sync` tries again"],
+        )
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    telling = [line for line in lines if line.startswith(("fatal: ", "error: ", "ERROR: "))]
+    why = (telling or lines or [f"git ended with status {done.status}"])[0]
+    hints = [f"`git ls-remote {remote}` shows whether git can reach it"]
+    if "fsck" in done.stderr or "error in object" in done.stderr.lower():
+        hints = ["the remote sent a damaged object; `git help fsck` tells what the fault means"]
+    return GitexpError(f"cannot {what} '{remote}'", why=why, hints=hints)

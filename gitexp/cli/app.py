@@ -1,0 +1,135 @@
+"""The command line's centre: the list of commands, and what every command is given.
+
+Floor 6. Commands are one file each and are imported when they are called, so that a short command
+pays only for itself.
+"""
+
+import importlib
+import sys
+from collections.abc import Iterable, Mapping
+
+import click
+
+from gitexp.errors import ExitCode
+
+COMMANDS: Mapping[str, str] = {
+    "init": "get this repository ready",
+    "run": "record parameters, run a command, record its results",
+    "record": "record a run that was made elsewhere",
+    "start": "begin a run by hand",
+    "note": "say something about a run",
+    "finish": "end a run begun by hand",
+    "log": "tell the history of the runs",
+    "list": "show the runs as a table",
+    "show": "show a run in full",
+    "compare": "say which run is better",
+    "diff": "show what changed between two runs, causes beside effects",
+    "best": "show the best runs by a metric",
+    "decide": "say what to do with a run, and why",
+    "tag": "add or remove tags of a run",
+    "tried": "ask whether a trial was tried before",
+    "reproduce": "run a recorded run again and judge the result",
+    "apply": "put a run's code into the work tree",
+    "branch": "make a branch of a run's code",
+    "push": "send the runs to a remote",
+    "fetch": "bring a remote's runs here",
+    "sync": "fetch and push in one go",
+    "hooks": "install, inspect or remove the pre-push hook",
+    "doctor": "check everything gitexp keeps and say how to mend it",
+    "recover": "complete the records of runs that were killed",
+    "remove": "take runs off the branch, for good and everywhere",
+    "gc": "tidy gitexp's local state",
+    "config": "list the settings with where they come from",
+    "demo": "show the whole loop on real data in a temporary repository",
+}
+ALIASES: Mapping[str, str] = {"ls": "list", "rm": "remove"}
+HIDDEN: Mapping[str, str] = {"hook": "what the installed hooks call"}
+
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "record": ("run", "record", "start", "note", "finish"),
+    "look": ("list", "log", "show", "best"),
+    "compare and decide": ("compare", "diff", "decide", "tag", "tried"),
+    "go back": ("reproduce", "apply", "branch"),
+    "share": ("push", "fetch", "sync", "hooks"),
+    "look after": ("init", "config", "doctor", "recover", "remove", "gc", "demo"),
+}
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All visible commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import the file of a command; `None` when there is none of that name."""
+        name = ALIASES.get(name, name)
+        if name not in COMMANDS and name not in HIDDEN:
+            return None
+        module = importlib.import_module(f"gitexp.cli.{name}_command")
+        command = module.command
+        assert isinstance(command, click.Command)  # noqa: S101 - our own files
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one was meant."""
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            raise click.UsageError(f"there is no command '{name}'{_meant(name)}", ctx)
+        found, command, rest = super().resolve_command(ctx, args)
+        return (command.name if command else found), command, rest
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands by what one wants to do, without importing any of them."""
+        for title, names in GROUPS.items():
+            with formatter.section(title.capitalize()):
+                formatter.write_dl([(name, COMMANDS[name]) for name in names])
+
+
+def _meant(name: str) -> str:
+    import difflib  # noqa: PLC0415 - only when something is wrong
+
+    near = difflib.get_close_matches(name, [*COMMANDS, *ALIASES], n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(cls=Commands, context_settings=CONTEXT, invoke_without_command=True)
+@click.version_option(package_name="gitexp", message="git-exp %(version)s")
+@click.pass_context
+def root(ctx: click.Context) -> None:
+    """Git-native experiment versioning: record, compare, decide, reproduce.
+
+    Every run is a TOML record on an orphan branch beside the commit of its code. Start with
+    `git exp run -- python train.py`, then `git exp list`.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def main(args: Iterable[str] | None = None) -> None:
+    """The console script: run a command and end the process with its exit code."""
+    sys.exit(run(args))
+
+
+def run(args: Iterable[str] | None = None) -> int:
+    """Run a command. Returns its exit code; tells every error on standard error."""
+    try:
+        result = root.main(
+            args=None if args is None else list(args),
+            prog_name="git exp",
+            standalone_mode=False,
+        )
+        sys.stdout.flush()
+    except BaseException as error:  # noqa: BLE001 - the one place that catches everything
+        from gitexp.cli.report import report  # noqa: PLC0415 - only when something is wrong
+
+        if isinstance(error, SystemExit):
+            return error.code if isinstance(error.code, int) else ExitCode.FAILED
+        return report(error)
+    return result if isinstance(result, int) else ExitCode.DONE

@@ -1,0 +1,64 @@
+"""`git exp finish`: end a run begun by hand."""
+
+import click
+
+from gitexp.bounds import check_table
+from gitexp.cli.options import nested
+from gitexp.cli.report import warn
+from gitexp.cli.selection import find_entry
+from gitexp.cli.terminal import answer, open_workspace
+from gitexp.cli.verdicts import show_judgement
+from gitexp.judgement import judge
+from gitexp.lifecycle import finish_by_hand
+from gitexp.model import Outcome
+
+
+@click.command("finish")
+@click.argument("run", metavar="[RUN]", default="last")
+@click.option(
+    "-M",
+    "--metric",
+    "measured",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A metric; dotted names nest. Repeatable.",
+)
+@click.option(
+    "--metrics", "metrics_files", multiple=True, metavar="FILE", help="Metrics from a file."
+)
+@click.option(
+    "--outcome",
+    type=click.Choice([o.value for o in Outcome if o is not Outcome.RUNNING]),
+    help="How it ended [default: by the exit code, else succeeded].",
+)
+@click.option("--exit-code", type=int, help="The exit code of what was run.")
+def command(
+    run: str,
+    measured: tuple[str, ...],
+    metrics_files: tuple[str, ...],
+    outcome: str | None,
+    exit_code: int | None,
+) -> None:
+    """End a run begun by hand
+
+    \b
+    git exp finish $RUN -M accuracy=0.9
+    git exp finish $RUN --metrics metrics.json --exit-code $?
+    """
+    workspace = open_workspace()
+    metrics = nested(measured)
+    check_table(metrics, "metric")
+    entry = find_entry(workspace, run)
+    ended = outcome or (Outcome.FAILED if exit_code else Outcome.SUCCEEDED).value
+    sealed = finish_by_hand(
+        workspace,
+        entry.run.id,
+        metrics,
+        files=[workspace.repo.start / name for name in metrics_files],
+        outcome=Outcome(ended),
+        exit_code=exit_code,
+    )
+    for warning in sealed.warnings:
+        warn(warning)
+    show_judgement(workspace, judge(workspace, sealed), err=True)
+    answer(sealed.id)

@@ -1,0 +1,167 @@
+"""`git exp list`: the runs as a table."""
+
+import click
+
+from gitexp.cli.options import json_option, precision_option
+from gitexp.cli.tables import choose_columns, print_documents
+from gitexp.cli.terminal import answer, open_workspace, say, view_of
+from gitexp.errors import ExitCode, InvalidInput
+from gitexp.ids import RunId
+from gitexp.model import Entry
+from gitexp.workspace import Workspace
+
+
+@click.command("list")
+@click.option("-w", "--where", help="Only runs for which this expression is true.")
+@click.option("--sort-by", metavar="KEY", help="A metric, a parameter, or a field.")
+@click.option(
+    "--sort-order",
+    type=click.Choice(["asc", "desc"]),
+    help="Missing values always come last [default: best first for metrics, else asc].",
+)
+@click.option("-n", "--max-count", "count", type=click.IntRange(min=0), help="At most so many.")
+@click.option("--only-changed", is_flag=True, help="Leave out columns that never change.")
+@click.option("--keep", multiple=True, metavar="REGEX", help="Only such columns. Repeatable.")
+@click.option("--drop", multiple=True, metavar="REGEX", help="No such columns. Repeatable.")
+@precision_option
+@json_option
+@click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values, exact numbers.")
+@click.option("--md", "as_markdown", is_flag=True, help="A Markdown table.")
+@click.option("--porcelain", is_flag=True, help="Tab-separated lines that stay as they are.")
+@click.option("--name-only", is_flag=True, help="Only the ids.")
+def command(
+    where: str | None,
+    sort_by: str | None,
+    sort_order: str | None,
+    count: int | None,
+    only_changed: bool,
+    keep: tuple[str, ...],
+    drop: tuple[str, ...],
+    precision: int,
+    as_json: bool,
+    as_csv: bool,
+    as_markdown: bool,
+    porcelain: bool,
+    name_only: bool,
+) -> int:
+    """Show the runs as a table
+
+    Newest first, unless sorted. EXPR is Python-like: `accuracy > 0.8 and (params.lr < 0.1 or
+    tag == "sweep")`; bare names will do while they are unambiguous.
+
+    \b
+    git exp list -n 20 --sort-by accuracy
+    git exp list --where "accuracy > 0.8 and lr < 0.1" --only-changed
+    """
+    if as_json + as_csv + as_markdown + porcelain + name_only > 1:
+        raise InvalidInput("choose one of --json, --csv, --md, --porcelain and --name-only")
+    workspace = open_workspace()
+    chosen = _choose(workspace, where, sort_by, sort_order, count)
+    if as_json:
+        everything = where is None and sort_by is None and count is None
+        print_documents(workspace.index.documents(None if everything else chosen))
+    elif name_only:
+        answer("\n".join(chosen))
+    elif porcelain or as_csv:
+        _print_exact(workspace, chosen, porcelain=porcelain)
+    elif chosen:
+        entries = workspace.index.entries(chosen)
+        _print_table(
+            workspace,
+            entries,
+            only_changed=only_changed,
+            keep=keep,
+            drop=drop,
+            precision=precision,
+            markdown=as_markdown,
+        )
+    else:
+        _say_empty(workspace, where)
+    return _tell_broken(workspace)
+
+
+def _choose(
+    workspace: Workspace,
+    where: str | None,
+    sort_by: str | None,
+    sort_order: str | None,
+    count: int | None,
+) -> list[RunId]:
+    from gitexp.query import parse_query, parse_sort  # noqa: PLC0415 - only when asked
+
+    index = workspace.index
+    query = parse_query(where) if where else None
+    descending = sort_order == "desc"
+    if sort_by is not None and sort_order is None:
+        descending = _best_is_high(workspace, parse_sort(sort_by, index.keys()))
+    return index.ids(query, sort_by, descending=descending, limit=count)
+
+
+def _best_is_high(workspace: Workspace, key: str) -> bool:
+    from gitexp.comparison import direction_of  # noqa: PLC0415 - only when asked
+    from gitexp.model import Direction  # noqa: PLC0415 - only when asked
+
+    if not key.startswith("metrics."):
+        return False
+    metric = key.removeprefix("metrics.")
+    return direction_of(metric, workspace.settings.directions)[0] is Direction.MAXIMIZE
+
+
+def _print_exact(workspace: Workspace, chosen: list[RunId], *, porcelain: bool) -> None:
+    import json  # noqa: PLC0415 - only for these forms
+
+    from gitexp.render.machine import format_csv, format_porcelain  # noqa: PLC0415
+
+    documents = [json.loads(text) for text in workspace.index.documents(chosen)]
+    answer(format_porcelain(documents) if porcelain else format_csv(documents))
+
+
+def _print_table(
+    workspace: Workspace,
+    entries: list[Entry],
+    *,
+    only_changed: bool,
+    keep: tuple[str, ...],
+    drop: tuple[str, ...],
+    precision: int,
+    markdown: bool,
+) -> None:
+    from gitexp.render.listing import (  # noqa: PLC0415 - only for tables
+        changed_keys,
+        default_keys,
+        run_list,
+    )
+
+    view = view_of(workspace, (entry.run.id for entry in entries), precision=precision)
+    keys = choose_columns(default_keys(entries), keep, drop)
+    if only_changed:
+        keys = changed_keys(entries, keys)
+    answer(
+        run_list(
+            entries,
+            keys,
+            now=view.now,
+            style="md" if markdown else "plain",
+            width=None if markdown else view.width,
+            precision=precision,
+            ids=view.ids,
+        )
+    )
+
+
+def _say_empty(workspace: Workspace, where: str | None) -> None:
+    if where and workspace.index.count():
+        say(f"none of the {workspace.index.count():,} runs answers to: {where}")
+    else:
+        say("there are no runs yet; `git exp run -- CMD` records the first")
+
+
+def _tell_broken(workspace: Workspace) -> int:
+    from gitexp.cli.report import warn  # noqa: PLC0415 - only when something is wrong
+
+    broken = workspace.index.broken
+    for path, why in broken[:5]:
+        warn(f"cannot read {path}: {why}")
+    if broken:
+        warn(f"{len(broken)} files on the run branch are unreadable; see `git exp doctor`")
+    return ExitCode.UNKNOWN if broken else ExitCode.DONE

@@ -1,0 +1,64 @@
+"""`git exp log`: the history as `git log` would tell it."""
+
+import click
+
+from gitexp.cli.options import json_option
+from gitexp.cli.selection import find_id
+from gitexp.cli.terminal import answer, open_workspace, view_of
+from gitexp.cli.verdicts import judgement_sentence
+from gitexp.ids import RunId
+from gitexp.judgement import judge
+from gitexp.workspace import Workspace
+
+
+@click.command("log")
+@click.option("-n", "--max-count", "count", type=click.IntRange(min=0), help="At most so many.")
+@click.option("--where", help="Only runs for which this expression is true.")
+@click.option("--oneline", is_flag=True, help="One line a run.")
+@json_option
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
+def command(
+    count: int | None, where: str | None, oneline: bool, as_json: bool, runs: tuple[str, ...]
+) -> None:
+    """Tell the history of the runs, newest first
+
+    \b
+    git exp log -n 5
+    git exp log --where "accuracy > 0.9" --oneline
+    """
+    from gitexp.query import parse_query  # noqa: PLC0415 - only with an expression
+
+    workspace = open_workspace()
+    index = workspace.index
+    chosen = (
+        [find_id(workspace, text) for text in runs]
+        if runs
+        else index.ids(parse_query(where) if where else None, limit=count)
+    )
+    if as_json:
+        _print_json(workspace, chosen)
+        return
+    view = view_of(workspace, chosen)
+    for n, entry in enumerate(index.entries(chosen)):
+        sentence = judgement_sentence(judge(workspace, entry.run), colour=view.colour)
+        if oneline:
+            from gitexp.cli.verdicts import one_line  # noqa: PLC0415 - see above
+
+            answer(one_line(entry, view, sentence))
+        else:
+            from gitexp.render.detail import log_lines  # noqa: PLC0415 - see above
+
+            answer(
+                "\n".join(
+                    [
+                        *([""] if n else []),
+                        *log_lines(entry, view=view, verdicts=(sentence,) if sentence else ()),
+                    ]
+                )
+            )
+
+
+def _print_json(workspace: Workspace, chosen: list[RunId]) -> None:
+    from gitexp.cli.tables import print_documents  # noqa: PLC0415 - see above
+
+    print_documents(workspace.index.documents(chosen))

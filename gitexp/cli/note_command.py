@@ -1,0 +1,42 @@
+"""`git exp note`: say something about a run."""
+
+import click
+
+from gitexp.cli.options import run_argument
+from gitexp.cli.selection import find_entry
+from gitexp.cli.terminal import open_workspace, say
+from gitexp.errors import InvalidInput
+from gitexp.lifecycle import annotate, log_by_hand
+from gitexp.model import AnnotationKind
+
+
+@click.command("note")
+@run_argument
+@click.argument("text", required=False)
+@click.option(
+    "-M",
+    "--metric",
+    "measured",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A metric of a run begun by hand and still open. Repeatable.",
+)
+@click.option("--step", type=int, help="The step of the metrics.")
+def command(run: str, text: str | None, measured: tuple[str, ...], step: int | None) -> None:
+    """Say something about a run
+
+    \b
+    git exp note last "the loss curve is flat after step 40"
+    git exp note $RUN -M loss=0.3 --step 10
+    """
+    from gitexp.cli.options import nested  # noqa: PLC0415 - only with metrics
+
+    workspace = open_workspace()
+    entry = find_entry(workspace, run)
+    if not text and not measured:
+        raise InvalidInput("there is nothing to note", hints=['`git exp note RUN "TEXT"`'])
+    if measured:
+        log_by_hand(workspace, entry.run.id, nested(measured), step=step)
+    if text:
+        annotate(workspace, entry, AnnotationKind.NOTE, text=text)
+    say(f"noted for run {entry.run.id[:7]} {entry.run.name}")

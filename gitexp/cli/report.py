@@ -1,0 +1,83 @@
+"""The one printer of errors: an exception in, lines on standard error and an exit code out.
+
+Floor 6. Text from records is escaped before a terminal sees it.
+"""
+
+import os
+import platform
+import sys
+import traceback
+
+import click
+
+from gitexp.errors import ExitCode, GitexpError
+from gitexp.render.text import clean
+
+
+def report(error: BaseException) -> int:
+    """Tell the user what happened. Returns the exit code."""
+    match error:
+        case GitexpError():
+            tell(error)
+            code: int = error.exit_code
+        case click.exceptions.Exit():
+            code = error.exit_code
+        case click.UsageError():
+            _tell_usage(error)
+            code = ExitCode.USAGE
+        case click.Abort() | KeyboardInterrupt():
+            click.echo("interrupted", err=True)
+            code = ExitCode.INTERRUPTED
+        case BrokenPipeError():
+            _silence_stdout()
+            code = ExitCode.DONE
+        case click.ClickException():
+            click.echo(f"error: {clean(error.format_message())}", err=True)
+            code = ExitCode.FAILED
+        case OSError() if error.strerror:
+            named = f"'{error.filename}'" if error.filename else "a file"
+            tell(GitexpError(f"cannot use {named}", why=error.strerror))
+            code = ExitCode.FAILED
+        case _:
+            _tell_bug(error)
+            code = ExitCode.BUG
+    return code
+
+
+def tell(error: GitexpError) -> None:
+    """Print an expected failure: what, why, what to type next."""
+    click.echo(f"error: {clean(error.what)}", err=True)
+    if error.why:
+        click.echo(f"because: {clean(error.why)}", err=True)
+    for hint in error.hints:
+        click.echo(f"hint: {clean(hint)}", err=True)
+
+
+def warn(text: str) -> None:
+    """Print a warning."""
+    click.echo(f"warning: {clean(text)}", err=True)
+
+
+def _tell_usage(error: click.UsageError) -> None:
+    click.echo(f"error: {clean(error.format_message().rstrip('.'))}", err=True)
+    path = error.ctx.command_path if error.ctx else "git exp"
+    click.echo(f"hint: `{path} -h` explains", err=True)
+
+
+def _silence_stdout() -> None:
+    """The reader has gone: keep Python from complaining when it flushes at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _tell_bug(error: BaseException) -> None:
+    from gitexp import __version__  # noqa: PLC0415 - only in a report
+
+    lines = [
+        "error: this is a bug in gitexp, not something you did",
+        "hint: please report it with all of the lines below",
+        f"gitexp {__version__}, Python {platform.python_version()}, {platform.platform()}",
+        "arguments: " + " ".join(sys.argv[1:2]),
+        *"".join(traceback.format_exception(error)).rstrip().splitlines(),
+    ]
+    for line in lines:
+        click.echo(clean(line), err=True)

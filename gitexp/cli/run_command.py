@@ -1,0 +1,151 @@
+"""`git exp run`: record, run, record, judge."""
+
+import os
+import shlex
+import sys
+
+import click
+
+from gitexp.cli.options import directions, pairs, recording_options
+from gitexp.cli.report import tell, warn
+from gitexp.cli.selection import find_id
+from gitexp.cli.terminal import open_workspace, say
+from gitexp.cli.verdicts import show_judgement, show_tried
+from gitexp.errors import ExitCode, GitexpError, Refused
+from gitexp.execution import Executed, execute
+from gitexp.ids import RunId
+from gitexp.judgement import find_tried, judge
+from gitexp.model import Origin, Run
+from gitexp.preparation import Prepared, Trial, prepare
+from gitexp.process import find_command
+from gitexp.workspace import Workspace
+
+
+@click.command("run", context_settings={"ignore_unknown_options": False})
+@recording_options
+@click.option("--again", is_flag=True, help="Run it even if this very trial was tried before.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but problems.")
+@click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD [ARG]...")
+def command(
+    assignments: tuple[str, ...],
+    name: str | None,
+    reason: str | None,
+    tags: tuple[str, ...],
+    params_files: tuple[str, ...],
+    metrics_files: tuple[str, ...],
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    parent: str | None,
+    maximize: tuple[str, ...],
+    minimize: tuple[str, ...],
+    again: bool,
+    quiet: bool,
+    argv: tuple[str, ...],
+) -> int:
+    """Record parameters, run a command, record its results
+
+    The code, the parameters, the inputs and the environment are on the branch before the command
+    starts; its outcome, metrics and last output afterwards, also when it fails or is killed. `{k}`
+    in CMD is replaced by parameter k. Metrics are taken from files, from printed lines
+    `METRIC name=value` and from the Python API. Ends with the command's own exit code.
+
+    \b
+    git exp run -- python train.py --lr 0.01
+    git exp run -S lr=0.1 -m "faster?" -- python train.py --lr {lr}
+    """
+    workspace = open_workspace()
+    directory = workspace.repo.start
+    if workspace.repo.top is None:
+        raise GitexpError(
+            "cannot run a command here",
+            why="the repository is bare: it has no work tree",
+            hints=["`git worktree add PATH` makes one", "`git exp record` needs none"],
+        )
+    trial = Trial(
+        origin=Origin.RUN,
+        argv=argv,
+        directory=directory,
+        assignments=pairs(assignments),
+        params_files=params_files,
+        metrics_files=metrics_files,
+        inputs=inputs,
+        outputs=outputs,
+        name=name,
+        reason=reason,
+        tags=tags,
+        parent=_parent(workspace, parent),
+        directions=directions(maximize, minimize),
+    )
+    prepared = prepare(workspace, trial)
+    find_command(prepared.argv[0], directory, os.environ)
+    for note in () if quiet else prepared.notes:
+        say(note)
+    policy = "allow" if again else workspace.settings.repeat
+    if _is_settled(workspace, prepared, policy, quiet=quiet):
+        return ExitCode.DONE
+    executed = execute(
+        workspace,
+        prepared,
+        on_start=lambda run, problem: _tell_start(run, problem, quiet=quiet),
+    )
+    _tell_end(workspace, executed, quiet=quiet)
+    return _exit_code(executed)
+
+
+def _parent(workspace: Workspace, text: str | None) -> RunId | None:
+    return None if text is None else find_id(workspace, text)
+
+
+def _is_settled(workspace: Workspace, prepared: Prepared, policy: str, *, quiet: bool) -> bool:
+    """Look for the same trial in the past. True when it need not run; raises `Refused`."""
+    if policy == "allow":
+        return False
+    tried = find_tried(workspace, prepared.run, kin=0)
+    if not tried.identical:
+        return False
+    if not quiet or policy == "skip" or tried.is_rejected:
+        show_tried(workspace, tried, err=True)
+    if policy == "skip":
+        say("skipped: this very trial was run before")
+        return True
+    if policy == "refuse" and tried.is_rejected:
+        decided = tried.decided
+        word = decided.decision.decision if decided and decided.decision else "discard"
+        raise Refused(
+            "not run: this very trial was tried before",
+            why=f"it was decided: {word}",
+            hints=["change the code, a parameter or the data", "`--again` runs it all the same"],
+        )
+    return False
+
+
+def _tell_start(run: Run, problem: GitexpError | None, *, quiet: bool) -> None:
+    if problem is not None:
+        tell(problem)
+        warn("the run is in the journal only; the next `git exp` command tries again")
+    if not quiet and run.command is not None:
+        say(f"run {run.id[:7]} {run.name}: {shlex.join(run.command.argv)}")
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def _tell_end(workspace: Workspace, executed: Executed, *, quiet: bool) -> None:
+    for warning in executed.run.warnings:
+        warn(warning)
+    if not executed.recorded:
+        for problem in executed.problems:
+            tell(problem)
+        warn(
+            f"run {executed.run.id[:7]} is not on the branch yet; its journal is kept, and the "
+            "next `git exp` command completes it"
+        )
+        return
+    if not quiet:
+        show_judgement(workspace, judge(workspace, executed.run), err=True)
+
+
+def _exit_code(executed: Executed) -> int:
+    code = executed.exit_code
+    if code == 0 and not executed.recorded:
+        return ExitCode.FAILED
+    return code if code >= 0 else 128 - code

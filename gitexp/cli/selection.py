@@ -1,0 +1,76 @@
+"""From what the user typed as RUN to entries; every command names runs the same way.
+
+Floor 6.
+"""
+
+from collections.abc import Sequence
+
+from gitexp.comparison import direction_of
+from gitexp.errors import CouldNotTell, NotFound
+from gitexp.ids import RunId
+from gitexp.model import Direction, Entry, Run
+from gitexp.selector import select_run
+from gitexp.workspace import Workspace
+
+
+def find_id(workspace: Workspace, text: str) -> RunId:
+    """The run a selector names. Raises `NotFound`, `Ambiguous`, `InvalidInput`."""
+    return select_run(
+        text,
+        workspace.repo,
+        workspace.index,
+        metric=workspace.settings.metric,
+        direction_of=lambda metric: needed_direction(workspace, metric),
+    )
+
+
+def find_entry(workspace: Workspace, text: str) -> Entry:
+    """The entry a selector names; see `find_id`."""
+    return workspace.index.entry(find_id(workspace, text))
+
+
+def find_run(workspace: Workspace, text: str) -> Run:
+    """The exact record of the run a selector names; see `find_id`."""
+    run = find_entry(workspace, text).run
+    return workspace.store.load_run(run.id, run.started)
+
+
+def find_entries(workspace: Workspace, texts: Sequence[str]) -> list[Entry]:
+    """Entries of several selectors, in the order typed."""
+    return [find_entry(workspace, text) for text in texts]
+
+
+def needed_direction(workspace: Workspace, metric: str) -> Direction:
+    """The direction of a metric, or an error that says how to declare it."""
+    declared = dict(workspace.settings.directions)
+    newest = workspace.index.newest(1, with_metric=metric)
+    if newest:
+        declared = {**declared, **workspace.index.entry(newest[0]).run.directions}
+    direction, _ = direction_of(metric, declared)
+    if direction is None:
+        raise CouldNotTell(
+            f"cannot tell which way '{metric}' is better",
+            hints=[
+                f'declare it in gitexp.toml: `[metrics."{metric}"]` with '
+                '`direction = "maximize"`, or pass `--maximize`/`--minimize`'
+            ],
+        )
+    return direction
+
+
+def known_metric(workspace: Workspace, metric: str) -> str:
+    """A metric as the index names it, without `metrics.`. Raises `NotFound` with near names."""
+    import difflib  # noqa: PLC0415 - cheap next to opening the index
+
+    names = [key.removeprefix("metrics.") for key in workspace.index.keys("metrics")]
+    wanted = metric.removeprefix("metrics.")
+    if wanted in names:
+        return wanted
+    ends = [name for name in names if name.rpartition(".")[2] == wanted]
+    if len(ends) == 1:
+        return ends[0]
+    raise NotFound(
+        f"no run has a metric '{wanted}'",
+        near=difflib.get_close_matches(wanted, names, n=3),
+        hints=[f"known metrics: {', '.join(sorted(names)[:10])}"] if names else [],
+    )

@@ -1,0 +1,74 @@
+"""`git exp start`: begin a run by hand."""
+
+import click
+
+from gitexp.cli.options import directions, pairs, recording_options
+from gitexp.cli.selection import find_id
+from gitexp.cli.terminal import answer, open_workspace, say
+from gitexp.cli.verdicts import show_tried
+from gitexp.errors import Refused
+from gitexp.judgement import find_tried
+from gitexp.lifecycle import begin
+from gitexp.model import Origin
+from gitexp.preparation import Trial, pin, prepare
+
+
+@click.command("start")
+@recording_options
+@click.option("--again", is_flag=True, help="Begin it even if this very trial was tried before.")
+@click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD [ARG]...]")
+def command(
+    assignments: tuple[str, ...],
+    name: str | None,
+    reason: str | None,
+    tags: tuple[str, ...],
+    params_files: tuple[str, ...],
+    metrics_files: tuple[str, ...],
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    parent: str | None,
+    maximize: tuple[str, ...],
+    minimize: tuple[str, ...],
+    again: bool,
+    argv: tuple[str, ...],
+) -> None:
+    """Begin a run by hand
+
+    For scripts that cannot be wrapped by `git exp run`. Prints the id of the run, which
+    `git exp note` and `git exp finish` take; CMD, when given, is recorded and not started.
+
+    \b
+    RUN=$(git exp start -S lr=0.1); python train.py; git exp finish $RUN -M accuracy=0.9
+    git exp start --params params.toml -m "a longer warm-up"
+    """
+    workspace = open_workspace()
+    trial = Trial(
+        origin=Origin.STEPS,
+        argv=argv,
+        directory=workspace.repo.start,
+        assignments=pairs(assignments),
+        params_files=params_files,
+        metrics_files=metrics_files,
+        inputs=inputs,
+        outputs=outputs,
+        name=name,
+        reason=reason,
+        tags=tags,
+        parent=None if parent is None else find_id(workspace, parent),
+        directions=directions(maximize, minimize),
+    )
+    prepared = prepare(workspace, trial)
+    tried = find_tried(workspace, prepared.run, kin=0)
+    if argv and tried.identical and not again and workspace.settings.repeat != "allow":
+        show_tried(workspace, tried, err=True)
+        if tried.is_rejected and workspace.settings.repeat == "refuse":
+            raise Refused(
+                "not begun: this very trial was tried before",
+                hints=["`--again` begins it all the same"],
+            )
+    run = pin(workspace, prepared.run)
+    _, problem = begin(workspace, run, prepared.packages, by_hand=True)
+    if problem is not None:
+        raise problem
+    say(f"run {run.id[:7]} {run.name} begun; end it with `git exp finish {run.id[:7]}`")
+    answer(run.id)

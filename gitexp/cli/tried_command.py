@@ -1,0 +1,84 @@
+"""`git exp tried`: was this tried before?"""
+
+import json
+
+import click
+
+from gitexp.cli.options import json_option, pairs
+from gitexp.cli.terminal import answer, open_workspace, say
+from gitexp.cli.verdicts import show_tried
+from gitexp.documents import entry_document
+from gitexp.errors import ExitCode
+from gitexp.judgement import Tried, find_tried
+from gitexp.model import Entry, Origin
+from gitexp.preparation import Trial, prepare
+from gitexp.render.machine import format_json
+
+
+@click.command("tried")
+@click.option(
+    "-S",
+    "--set-param",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter; dotted names nest. Repeatable.",
+)
+@click.option("--params", "params_files", multiple=True, metavar="FILE", help="Parameters' file.")
+@click.option("--input", "inputs", multiple=True, metavar="PATH", help="A data file or folder.")
+@click.option("--metrics", "metrics_files", multiple=True, metavar="FILE", hidden=True)
+@json_option
+@click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD [ARG]...")
+def command(
+    assignments: tuple[str, ...],
+    params_files: tuple[str, ...],
+    inputs: tuple[str, ...],
+    metrics_files: tuple[str, ...],
+    as_json: bool,
+    argv: tuple[str, ...],
+) -> int:
+    """Ask whether a trial was tried before
+
+    Nothing is run. The same code, command, parameters and inputs are the same trial, also after
+    an amend, a rebase or an edit of the README. Exit code 0: new; 1: tried.
+
+    \b
+    git exp tried -- python train.py --lr 0.01
+    git exp tried -S lr=0.1 --json -- python train.py --lr {lr}
+    """
+    workspace = open_workspace()
+    prepared = prepare(
+        workspace,
+        Trial(
+            origin=Origin.RUN,
+            argv=argv,
+            directory=workspace.repo.start,
+            assignments=pairs(assignments),
+            params_files=params_files,
+            metrics_files=metrics_files,
+            inputs=inputs,
+        ),
+    )
+    tried = find_tried(workspace, prepared.run)
+    if as_json:
+        answer(format_json(_document(tried, prepared.run.fingerprint)))
+    else:
+        if not tried.identical:
+            say("new: this very trial was not run before")
+        show_tried(workspace, tried, err=False)
+    return ExitCode.NO if tried.identical else ExitCode.DONE
+
+
+def _document(tried: Tried, fingerprint: str) -> dict[str, object]:
+    return {
+        "schema": 1,
+        "tried": bool(tried.identical),
+        "rejected": tried.is_rejected,
+        "fingerprint": fingerprint,
+        "identical": [_plain(entry) for entry in tried.identical],
+        "kin": [{"relation": kin.value, "run": _plain(entry)} for kin, entry in tried.kin],
+    }
+
+
+def _plain(entry: Entry) -> object:
+    return json.loads(json.dumps(entry_document(entry)))

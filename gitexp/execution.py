@@ -1,0 +1,291 @@
+"""Running a prepared trial: execute the command, watch it, gather its results, seal.
+
+Floor 4. The command's output streams through untouched and its exit code is kept, whatever happens
+to the record; what could not be recorded is told.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from gitexp import clock
+from gitexp.bounds import check_table
+from gitexp.codec import encode_table
+from gitexp.errors import GitexpError
+from gitexp.formats import parse_metric_line, parse_metrics
+from gitexp.journal import Journal, read_journal
+from gitexp.lifecycle import TAIL_LINES, begin, collect, note_events, seal, with_collected
+from gitexp.model import FileState, Outcome, Run, Series, Table
+from gitexp.output import OutputTail
+from gitexp.preparation import Prepared, pin
+from gitexp.probe import hash_path
+from gitexp.process import Completed, run_command
+from gitexp.repo.worktree import read_status
+from gitexp.workspace import Workspace
+
+RUN_VARIABLE = "GITEXP_RUN"
+"""Tells a command, and the Python API in it, which run it belongs to."""
+JOURNAL_VARIABLE = "GITEXP_JOURNAL"
+STARTED_VARIABLE = "GITEXP_STARTED_S"
+"""When the run started, on the machine's monotonic clock."""
+PARAMS_VARIABLE = "GITEXP_PARAMS"
+"""Names a TOML file with the parameters."""
+
+MAX_PRODUCED = 200
+SOURCE_ENDINGS = frozenset(
+    [
+        ".py",
+        ".pyx",
+        ".pxd",
+        ".ipynb",
+        ".c",
+        ".h",
+        ".cc",
+        ".cpp",
+        ".hpp",
+        ".cu",
+        ".cuh",
+        ".rs",
+        ".go",
+        ".java",
+        ".kt",
+        ".scala",
+        ".js",
+        ".ts",
+        ".jl",
+        ".r",
+        ".m",
+        ".sh",
+        ".bash",
+        ".sql",
+        ".toml",
+        ".yaml",
+        ".yml",
+        ".cfg",
+        ".ini",
+        ".lua",
+        ".rb",
+        ".pl",
+        ".f90",
+    ]
+)
+"""A file with such an ending may have been edited while the run went on; it always counts as code,
+unless it was named as an output or a metrics file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """A run that has ended."""
+
+    run: Run
+    exit_code: int
+    """The command's own; minus the signal number when a signal ended it."""
+    recorded: bool
+    problems: tuple[GitexpError, ...] = ()
+    """What went wrong with the record, never with the command."""
+
+
+@dataclass(slots=True)
+class _Running:
+    """A run that is going on: what its end needs to know."""
+
+    workspace: Workspace
+    prepared: Prepared
+    run: Run
+    journal: Journal
+    tail: OutputTail
+    params_file: Path
+    before: dict[Path, tuple[int, int, int]]
+    """How the metrics files were before."""
+    started_s: float
+    faults: list[str] = field(default_factory=list)
+
+    def on_line(self, stream: str, line: bytes) -> None:
+        """Take `METRIC name=value` lines of standard output; nothing here stops the command."""
+        if stream != "stdout" or not line.startswith(b"METRIC"):
+            return
+        try:
+            found = parse_metric_line(line.decode(errors="replace"))
+            if found is not None:
+                name, value, step = found
+                check_table({name: value}, "metric")
+                seconds = round(clock.monotonic_s() - self.started_s, 3)
+                self.journal.metrics({name: value}, step=step, time_s=seconds)
+        except GitexpError as fault:
+            self.faults.append(f"left out: {fault.why or fault.what}")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the command gets beside the user's own environment."""
+        return {
+            RUN_VARIABLE: self.run.id,
+            JOURNAL_VARIABLE: str(self.journal.path),
+            STARTED_VARIABLE: repr(self.started_s),
+            PARAMS_VARIABLE: str(self.params_file),
+        }
+
+
+def execute(
+    workspace: Workspace,
+    prepared: Prepared,
+    *,
+    on_start: Callable[[Run, GitexpError | None], None] = lambda _run, _problem: None,
+) -> Executed:
+    """Record the start, run the command, record the end.
+
+    `on_start` is told the run, and the problem if its start could not be put onto the branch (the
+    journal has it). Raises `GitexpError` only before the command starts.
+    """
+    run = pin(workspace, prepared.run)
+    before = _file_marks(prepared.metrics_files)
+    journal, problem = begin(workspace, run, prepared.packages)
+    running = _Running(
+        workspace=workspace,
+        prepared=prepared,
+        run=run,
+        journal=journal,
+        tail=OutputTail(journal.path),
+        params_file=workspace.journals / f"{run.id}.params.toml",
+        before=before,
+        started_s=clock.monotonic_s(),
+    )
+    on_start(run, problem)
+    with suppress(OSError):
+        running.params_file.write_bytes(encode_table(run.params))
+    done = run_command(
+        prepared.argv,
+        directory=prepared.directory,
+        env={**os.environ, **running.environment},
+        on_line=running.on_line,
+        on_output=running.tail.feed,
+    )
+    problems = [problem] if problem else []
+    ended = replace(
+        run,
+        outcome=outcome_of(done),
+        duration_s=round(done.duration_s, 3),
+        command=run.command and replace(run.command, exit_code=done.exit_code),
+    )
+    try:
+        ended = _record_end(running, ended)
+    except (GitexpError, OSError) as error:
+        problems.append(error if isinstance(error, GitexpError) else GitexpError(str(error)))
+        return Executed(ended, done.exit_code, recorded=False, problems=tuple(problems))
+    finally:
+        running.params_file.unlink(missing_ok=True)
+    return Executed(ended, done.exit_code, recorded=True, problems=tuple(problems))
+
+
+def _record_end(running: _Running, ended: Run) -> Run:
+    workspace, prepared = running.workspace, running.prepared
+    warnings = list(ended.warnings)
+    found = collect(read_journal(running.journal.path))
+    metrics, series, faults = gather_metrics(prepared.metrics_files, running.before)
+    produced = _produced(running, warnings)
+    outputs = _hash_outputs(workspace, prepared, warnings)
+    ended = with_collected(ended, found)
+    ended = replace(
+        ended,
+        metrics={**metrics, **ended.metrics},
+        outputs=outputs,
+        produced=produced,
+        output_tail=running.tail.text(lines=TAIL_LINES),
+        warnings=(*warnings, *running.faults, *faults),
+    )
+    ended = seal(workspace, running.journal, ended, found.series or series, prepared.packages)
+    if found.notes:
+        events = note_events(workspace, ended, found.notes)
+        workspace.store.write(events, identity=workspace.identity, moment=clock.now())
+    return ended
+
+
+def outcome_of(done: Completed) -> Outcome:
+    """How a command's end is called."""
+    if done.interrupted:
+        return Outcome.INTERRUPTED
+    return Outcome.SUCCEEDED if done.exit_code == 0 else Outcome.FAILED
+
+
+# --- metrics files --------------------------------------------------------------------------------
+
+
+def _file_marks(files: tuple[Path, ...]) -> dict[Path, tuple[int, int, int]]:
+    """How each file is told from one that the run has written anew."""
+    marks = {}
+    for file in files:
+        with suppress(OSError):
+            found = file.stat()
+            marks[file] = (found.st_mtime_ns, found.st_size, found.st_ino)
+    return marks
+
+
+def gather_metrics(
+    files: tuple[Path, ...], before: Mapping[Path, tuple[int, int, int]]
+) -> tuple[Table, Series, list[str]]:
+    """Read the metrics files that were written since `before`; the others' values are not ours."""
+    metrics: Table = {}
+    series: Series = []
+    warnings = []
+    after = _file_marks(files)
+    for file in files:
+        if file not in after:
+            continue
+        if before.get(file) == after[file]:
+            warnings.append(f"{file.name} was not written by this run; its values are not taken")
+            continue
+        try:
+            values, rows = parse_metrics(file.read_bytes(), file.suffix, name=file.name)
+        except (GitexpError, OSError) as error:
+            why = error.why if isinstance(error, GitexpError) else str(error)
+            warnings.append(f"cannot read {file.name}: {why or error}")
+            continue
+        metrics.update(values)
+        series = series or rows
+    return metrics, series, warnings
+
+
+def _hash_outputs(
+    workspace: Workspace, prepared: Prepared, warnings: list[str]
+) -> dict[str, FileState]:
+    states = {}
+    for path in prepared.outputs:
+        try:
+            states[_name(workspace, path)] = hash_path(path)
+        except OSError as error:
+            warnings.append(f"output {path.name} cannot be read: {error.strerror}")
+    return states
+
+
+def _name(workspace: Workspace, path: Path) -> str:
+    top = workspace.repo.top
+    full = Path(os.path.normpath(path))
+    inside = top is not None and full.is_relative_to(top)
+    return full.relative_to(top).as_posix() if inside and top is not None else full.as_posix()
+
+
+def _produced(running: _Running, warnings: list[str]) -> tuple[str, ...]:
+    """Paths that came or changed while the run went on and cannot be its source.
+
+    Judged against a file of ours written just before, so that only one clock is asked.
+    """
+    workspace, prepared = running.workspace, running.prepared
+    top = workspace.repo.top
+    if top is None or not prepared.directory.is_relative_to(top):
+        return ()
+    try:
+        since_ns = running.params_file.stat().st_mtime_ns
+        status = read_status(workspace.repo)
+    except (GitexpError, OSError) as error:
+        warnings.append(f"cannot tell what the run wrote: {error}")
+        return ()
+    named = {_name(workspace, path) for path in (*prepared.metrics_files, *prepared.outputs)}
+    written = []
+    for path in (*status.untracked, *status.tracked):
+        if path not in named and Path(path).suffix.lower() in SOURCE_ENDINGS:
+            continue
+        with suppress(OSError):
+            if (top / path).lstat().st_mtime_ns >= since_ns:
+                written.append(path)
+    return tuple(sorted(written)[:MAX_PRODUCED])

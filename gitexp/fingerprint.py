@@ -1,0 +1,218 @@
+"""When two runs are the same trial: one hash over the code that counts, command, params, inputs.
+
+Floor 1, pure. Kept with every run for ever, so what is hashed here must never change silently;
+`tests/unit/test_fingerprint.py` holds golden values.
+"""
+
+import hashlib
+import math
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import groupby
+
+from gitexp.formats import iter_options, option_path, parse_value
+from gitexp.model import FileState, Table, Value, flatten
+
+DEFAULT_EXCLUDE = (
+    "README*",
+    "CHANGELOG*",
+    "CHANGES*",
+    "LICENSE*",
+    "/*.md",
+    "/*.rst",
+    "/docs/",
+    ".gitignore",
+    ".gitattributes",
+    ".mailmap",
+    "/.github/",
+    "/.gitexp*",
+    "/gitexp.toml",
+)
+"""Files that cannot change a result: words about the code, and what git and gitexp themselves read.
+
+Markdown counts unless it lies at the top or is a README: deeper down it may be a prompt or data.
+`gitexp.toml` says how to judge a run, not how to make it.
+"""
+
+# --- the code that counts -------------------------------------------------------------------------
+
+
+def code_digest(
+    entries: Iterable[tuple[str, str, str]],
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = DEFAULT_EXCLUDE,
+    produced: Collection[str] = (),
+) -> str:
+    """SHA-256 over the tree entries (mode, path, object id) that count, in any order given.
+
+    Only paths that match `include` count (all when it is empty), without those that match
+    `exclude` and without `produced`, the paths that runs were seen to write. Patterns are those of
+    `.gitignore`: `docs/`, `*.md`, `/README*`, `src/**/data`, and `!kept.md` takes one back.
+    """
+    is_included = path_matcher(include) if include else None
+    is_excluded = path_matcher(exclude)
+    lines = sorted(
+        f"{mode} {oid}\t{path}".encode(errors="surrogateescape")
+        for mode, path, oid in entries
+        if path not in produced
+        and not is_excluded(path)
+        and (is_included is None or is_included(path))
+    )
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line + b"\0")
+    return digest.hexdigest()
+
+
+def path_matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
+    """A test for `/`-separated paths; the last pattern that matches decides, as in `.gitignore`."""
+    kept = [(p.startswith("!"), p.removeprefix("!")) for p in patterns if p.strip("!/ ")]
+    rules = [
+        (negated, re.compile("|".join(_regex(pattern) for _, pattern in group), re.DOTALL))
+        for negated, group in groupby(kept, key=lambda rule: rule[0])
+    ]
+    rules.reverse()
+
+    def matches(path: str) -> bool:
+        for negated, regex in rules:
+            if regex.fullmatch(path):
+                return not negated
+        return False
+
+    return matches
+
+
+def _regex(pattern: str) -> str:
+    """One pattern as a regular expression for whole paths."""
+    body = pattern.rstrip("/")
+    start = "" if "/" in body else "(?:.*/)?"
+    end = "/.*" if pattern.endswith("/") else "(?:/.*)?"
+    parts = [_part(p) for p in re.split(r"(\*\*/|/\*\*$|\*|\?|\[[^]/]+\])", body.lstrip("/"))]
+    return start + "".join(parts) + end
+
+
+def _part(text: str) -> str:
+    wild = {"**/": "(?:.*/)?", "/**": "/.*", "*": "[^/]*", "?": "[^/]"}
+    if text in wild:
+        return wild[text]
+    if text.startswith("[") and text.endswith("]"):
+        members = text[1:-1].replace("\\", "\\\\").replace("[", "\\[")
+        return f"[^{members[1:]}/]" if members[0] in "!^" and members[1:] else f"[{members}]"
+    return re.escape(text)
+
+
+# --- the command and its parameters ---------------------------------------------------------------
+
+
+def command_template(argv: Sequence[str], params: Mapping[str, Value]) -> tuple[str, ...]:
+    """The arguments with every option that only repeats a parameter as `--name={name}`.
+
+    So `train.py --lr 0.1` and `train.py --lr={lr}` are one command with another `lr`. Such a
+    flag without value disappears: its parameter says whether it was there.
+    """
+    known = dict(flatten(params))
+    replaced: dict[int, tuple[int, str | None]] = {}
+    seen = set()
+    for option in iter_options(argv):
+        path = option_path(option.name)
+        name = ".".join(path)
+        if name not in known or not _repeats(option.value, known[name]):
+            continue
+        shown = None if option.value is None or name in seen else f"--{option.name}={{{name}}}"
+        replaced[option.start] = option.stop, shown
+        seen.add(name)
+    template: list[str] = []
+    position = 0
+    while position < len(argv):
+        stop, shown = replaced.get(position, (position + 1, argv[position]))
+        template += [] if shown is None else [shown]
+        position = stop
+    return tuple(template)
+
+
+def _repeats(text: str | None, value: Value) -> bool:
+    if text is None:
+        return value is True or (isinstance(value, list) and True in value)
+    if re.fullmatch(r"\{[^{}]+\}", text):
+        return True
+    same = canonical(parse_value(text))
+    return same == canonical(value) or (
+        isinstance(value, list) and any(same == canonical(member) for member in value)
+    )
+
+
+_COUNTS = frozenset({"count", "counts", "len", "n", "num", "number", "size"})
+
+
+def without_seeds(params: Mapping[str, Value]) -> Table:
+    """The parameters without random seeds: numbers under `seed`, `random_state`, `torch_seed`, …"""
+    kept: Table = {}
+    for name, value in params.items():
+        if isinstance(value, dict):
+            kept[name] = without_seeds(value)
+        elif not _is_seed(name, value):
+            kept[name] = value
+    return kept
+
+
+def _is_seed(name: str, value: Value) -> bool:
+    words = set(re.split(r"[^a-z0-9]+", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()))
+    named = words & {"seed", "seeds", "rngseed", "randomseed"} or words >= {"random", "state"}
+    values = value if isinstance(value, list) else [value]
+    return bool(
+        named
+        and not words & _COUNTS
+        and all(isinstance(v, int) and not isinstance(v, bool) for v in values)
+    )
+
+
+# --- the fingerprint ------------------------------------------------------------------------------
+
+
+def fingerprint(
+    digest: str,
+    template: Sequence[str],
+    *,
+    directory: str,
+    params: Mapping[str, Value],
+    inputs: Mapping[str, FileState],
+) -> str:
+    """SHA-256 hex: equal for equal code digest, command, directory, parameters and input data.
+
+    Numbers are equal by value, so 1 and 1.0 are the same; the order of parameters is of no matter.
+    `template` is taken through `command_template` first.
+    """
+    trial: Table = {
+        "code": digest,
+        "command": list(command_template(template, params)),
+        "directory": directory,
+        "params": dict(params),
+        "inputs": dict(input_digests(inputs)),
+    }
+    return hashlib.sha256(canonical(trial).encode()).hexdigest()
+
+
+def input_digests(inputs: Mapping[str, FileState]) -> tuple[tuple[str, str], ...]:
+    """Path and content hash of each input, sorted."""
+    return tuple((path, inputs[path].sha256) for path in sorted(inputs))
+
+
+def canonical(value: Value) -> str:
+    """A text that is equal for equal values, whatever their order of keys: JSON, types marked."""
+    import json  # noqa: PLC0415 - not every command reckons fingerprints
+
+    return json.dumps(_marked(value), sort_keys=True, separators=(",", ":"))
+
+
+def _marked(value: Value) -> object:
+    if isinstance(value, dict):
+        return {"t": {key: _marked(inner) for key, inner in value.items()}}
+    if isinstance(value, list | tuple):
+        return [_marked(inner) for inner in value]
+    if isinstance(value, float):
+        whole = math.isfinite(value) and value.is_integer() and abs(value) < 2**63
+        return int(value) if whole else value if math.isfinite(value) else {"f": repr(value)}
+    if isinstance(value, bool | int | str):
+        return value
+    return {"d": value.isoformat()}

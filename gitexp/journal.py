@@ -1,0 +1,336 @@
+"""The local diary of runs that are not on the branch yet.
+
+Floor 2. One file a run, in `<common dir>/gitexp/journal/`. Its first line holds the record the run
+started with; every further line is one event. A line is `crc32 as 8 hex digits, space, JSON,
+newline` and is written by a single `write` at the end of the file, so that several processes may
+write to one journal and a crash can damage only what it cut off.
+"""
+
+import contextlib
+import os
+import re
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+from gitexp import clock
+from gitexp.errors import GitexpError, InvalidInput, NotFound, Unreadable
+from gitexp.ids import RunId, parse_run_id
+from gitexp.liveness import ProcessMark, is_alive, this_process
+from gitexp.model import Series
+from gitexp.output import OutputTail
+
+__all__ = [
+    "Journal",
+    "JournalContent",
+    "OutputTail",
+    "ProcessMark",
+    "is_alive",
+    "pending",
+    "read_journal",
+    "this_process",
+]
+
+SYNC_EVERY_S = 3.0
+"""A durable journal loses at most about this much of its metrics to a power cut."""
+
+_SUFFIX = ".journal"
+_OPEN = os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+# --- writing --------------------------------------------------------------------------------------
+
+
+class Journal:
+    """An open journal; made by `create` or `attach`. Safe between threads and processes."""
+
+    def __init__(self, path: Path, fd: int, *, durable: bool) -> None:
+        self.path = path
+        self.durable = durable
+        """True when lines are to survive a power cut, not only a crash."""
+        self._fd: int | None = fd
+        self._encode = _encoder()
+        self._synced_s = clock.monotonic_s()
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        run: RunId,
+        record: bytes,
+        *,
+        durable: bool,
+        by_hand: bool = False,
+        extra: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Start a journal; when this returns the run exists, and no crash undoes that.
+
+        The death of this process means that the run was interrupted, unless it is made `by_hand`:
+        then nobody declares it dead. Raises `GitexpError` when it cannot be written.
+        """
+        process = None if by_hand else this_process()
+        path = folder / f"{run}{_SUFFIX}"
+        line = _line(
+            _encoder(),
+            {
+                "event": "start",
+                "run": run,
+                "record": record.decode(),
+                "process": None if process is None else asdict(process),
+                "extra": dict(extra or {}),
+            },
+        )
+        aside = path.with_suffix(".new")
+        with _writing(path):
+            folder.mkdir(parents=True, exist_ok=True)
+            fd = os.open(aside, _OPEN | os.O_CREAT | os.O_EXCL, 0o666)
+            journal = cls(path, fd, durable=durable)
+            try:
+                journal._write(line)
+                if durable:
+                    os.fsync(fd)
+                aside.rename(path)
+                if durable:
+                    _sync_folder(folder)
+            except BaseException:
+                journal.close()
+                aside.unlink(missing_ok=True)
+                raise
+        return journal
+
+    @classmethod
+    def attach(cls, path: Path, *, durable: bool = False) -> Self:
+        """Open a journal that another process started. Raises `NotFound` when it is gone."""
+        try:
+            with _writing(path):
+                return cls(path, os.open(path, _OPEN), durable=durable)
+        except GitexpError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise NotFound(f"run {path.stem[:7]} is not going on here any more") from error
+            raise
+
+    def append(self, event: str, **fields: Any) -> None:
+        """Write one event.
+
+        Raises `InvalidInput` for a value that JSON cannot hold, `GitexpError` when the disk fails.
+        """
+        self._append({"event": event, **fields})
+
+    def metrics(
+        self,
+        values: Mapping[str, float | int | str],
+        *,
+        step: int | None = None,
+        time_s: float | None = None,
+        series: bool = False,
+    ) -> None:
+        """Write one row of metrics, `time_s` seconds after the start; raises as `append`.
+
+        `series` asks for a place in the series also without a step.
+        """
+        row: dict[str, object] = {"event": "metrics", "step": step, "time": time_s}
+        if series:
+            row["series"] = True
+        row["values"] = values
+        self._append(row)
+
+    def adopt(self, process: ProcessMark | None) -> None:
+        """From now on the run lives as long as this process; `None`: it goes on by hand."""
+        self.append("adopt", process=None if process is None else asdict(process))
+
+    def seal(self, record: bytes, *, series: Series | None = None) -> None:
+        """Write the final record and series, so that recovery completes exactly these."""
+        self.append("seal", record=record.decode(), series=series)
+        self.sync()
+
+    def sync(self) -> None:
+        """When durable: wait until everything written so far is on the disk."""
+        if self.durable:
+            with _writing(self.path):
+                os.fsync(self._get_fd())
+            self._synced_s = clock.monotonic_s()
+
+    def close(self) -> None:
+        """Let go of the file; harmless when repeated."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+    def remove(self) -> None:
+        """Delete the journal and its output: the run is on the branch. Harmless when repeated."""
+        self.close()
+        self.discard(self.path)
+
+    @staticmethod
+    def discard(path: Path) -> None:
+        """Delete a journal that nobody here has open, and its output. Harmless when repeated."""
+        with _writing(path):
+            path.unlink(missing_ok=True)
+        OutputTail.discard(path)
+
+    def _append(self, document: Mapping[str, Any]) -> None:
+        try:
+            self._write(_line(self._encode, document))
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+        if self.durable and clock.monotonic_s() - self._synced_s >= SYNC_EVERY_S:
+            self.sync()
+
+    def _write(self, line: bytes) -> None:
+        fd = self._get_fd()
+        if os.write(fd, line) != len(line):
+            # The disk was full for a moment. The rest alone could land behind someone else's line.
+            os.write(fd, b"\n" + line)
+
+    def _get_fd(self) -> int:
+        if self._fd is None:
+            raise RuntimeError("the journal is closed")
+        return self._fd
+
+
+@cache
+def _encoder() -> Callable[[object], str]:
+    import json  # noqa: PLC0415 - commands that only look for pending runs need none
+
+    return json.JSONEncoder(separators=(",", ":")).encode
+
+
+def _line(encode: Callable[[object], str], document: Mapping[str, Any]) -> bytes:
+    try:
+        body = encode(document).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInput(
+            f"cannot write the event '{document['event']}'", why=str(error)
+        ) from error
+    return b"%08x %b\n" % (zlib.crc32(body), body)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> GitexpError:
+    return GitexpError(
+        f"cannot write the journal '{path}'",
+        why=error.strerror,
+        hints=["make room on the disk, and the git directory writable for you"],
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalContent:
+    """What a journal tells."""
+
+    run_id: RunId
+    record: bytes
+    """The record the run started with."""
+    process: ProcessMark | None
+    """Who has the run now; `None` for a run by hand."""
+    extra: dict[str, Any]
+    events: list[dict[str, Any]]
+    """Everything in between, in the order written; each has an `event`."""
+    sealed: bytes | None
+    """The final record, if the run got that far."""
+    sealed_series: Series | None
+    """The final series, if the seal came with one."""
+    torn: bool
+    """The last line was cut by a crash and is left out."""
+    damaged: int
+    """Bad lines in the middle; they are left out."""
+
+
+def pending(folder: Path) -> list[Path]:
+    """The journals of all runs that are not on the branch yet, in the order of their ids."""
+    try:
+        names = sorted(name for name in os.listdir(folder) if name.endswith(_SUFFIX))  # noqa: PTH208
+    except OSError:
+        return []
+    return [folder / name for name in names]
+
+
+def read_journal(path: Path) -> JournalContent:
+    """Read a journal, also one that is being written.
+
+    Raises `Unreadable`, and `FileNotFoundError` when another process has just completed the run.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise Unreadable(f"cannot read the journal '{path}'", why=error.strerror) from error
+    *lines, rest = content.split(b"\n")
+    documents, damaged = _parse_lines(lines)
+    try:
+        header, *events = documents
+        if header["event"] != "start" or header["run"] != path.stem:
+            raise ValueError("it does not start with its run")
+        seals = [event for event in events if event["event"] == "seal"]
+        adoptions = [event for event in events if event["event"] == "adopt"]
+        return JournalContent(
+            run_id=parse_run_id(header["run"]),
+            record=header["record"].encode(),
+            process=_parse_process((adoptions or [header])[-1]["process"]),
+            extra=dict(header["extra"]),
+            events=[event for event in events if event["event"] not in ("seal", "adopt")],
+            sealed=seals[-1]["record"].encode() if seals else None,
+            sealed_series=seals[-1]["series"] if seals else None,
+            torn=bool(rest),
+            damaged=damaged,
+        )
+    except (LookupError, TypeError, ValueError, AttributeError, InvalidInput) as error:
+        raise Unreadable(
+            f"cannot read the journal '{path}'",
+            why="its first line is missing or damaged",
+            hints=["keep the file if the run matters: its other lines may still tell about it"],
+        ) from error
+
+
+_START_OF_LINE = re.compile(rb"(?=([0-9a-f]{8}) \{)")
+
+
+def _parse_lines(lines: list[bytes]) -> tuple[list[dict[str, Any]], int]:
+    """The good lines, and the number of bad ones between them."""
+    import json  # noqa: PLC0415 - see `_encoder`
+
+    documents, damaged = [], 0
+    for line in filter(None, lines):
+        start = _find_good_end(line)
+        damaged += start != 0
+        if start is not None:
+            documents.append(json.loads(line[start + 9 :]))
+        elif not documents:
+            break  # without its first line a journal means nothing
+    return documents, damaged
+
+
+def _find_good_end(line: bytes) -> int | None:
+    """Where the intact line begins: 0, or behind one that a crash cut short of its newline."""
+    for found in _START_OF_LINE.finditer(line):
+        if zlib.crc32(line[found.start() + 9 :]) == int(found[1], 16):
+            return found.start()
+    return None
+
+
+def _parse_process(fields: Mapping[str, Any] | None) -> ProcessMark | None:
+    return None if fields is None else ProcessMark(**fields)

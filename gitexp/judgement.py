@@ -1,0 +1,164 @@
+"""A run beside those before it: the verdicts, the repeats, and what they advise.
+
+Floor 4. Finds the runs to compare with; the comparison itself is pure (`comparison`).
+"""
+
+from dataclasses import dataclass
+
+from gitexp.comparison import (
+    Answer,
+    Comparison,
+    Kin,
+    compare_runs,
+    direction_of,
+    kinship,
+    next_step,
+    overall,
+    primary_metric,
+)
+from gitexp.ids import RunId
+from gitexp.index import RunIndex
+from gitexp.model import Decision, Direction, Entry, Origin, Outcome, Run
+from gitexp.settings import Settings
+from gitexp.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """A run against the last and the best comparable one."""
+
+    run: Run
+    metric: str | None
+    """The metric that decides; absent when the run measured nothing."""
+    direction: Direction | None
+    guessed: bool
+    last: Comparison | None
+    """Absent when there is no earlier run with that metric."""
+    best: Comparison | None
+    """Against the best of the others; absent when there is none or no direction is known."""
+    advice: str
+
+    @property
+    def last_answer(self) -> Answer | None:
+        """How the deciding metric did against the last run."""
+        return None if self.last is None else overall(self.last.verdicts, self.metric)
+
+    @property
+    def best_answer(self) -> Answer | None:
+        """How the deciding metric did against the best other run."""
+        return None if self.best is None else overall(self.best.verdicts, self.metric)
+
+
+def judge(workspace: Workspace, run: Run, *, metric: str | None = None) -> Judgement:
+    """Compare a run with the last and the best comparable run before it."""
+    index, settings = workspace.refreshed(), workspace.settings
+    declared = {**settings.directions, **run.directions}
+    metric = metric or choose_metric(settings, run)
+    if metric is None or not run.is_sealed:
+        return _nothing_to_compare(run, metric)
+    direction, guessed = direction_of(metric, declared)
+    last = index.newest(1, with_metric=metric, before=run.id)
+    best: list[RunId] = []
+    if direction is not None:
+        best = [other for other in index.best(metric, direction, 2) if other != run.id][:1]
+    to_last = _compare(index, run, index.entry(last[0]), "last", declared) if last else None
+    to_best = _compare(index, run, index.entry(best[0]), "best", declared) if best else None
+    return Judgement(
+        run=run,
+        metric=metric,
+        direction=direction,
+        guessed=guessed,
+        last=to_last,
+        best=to_best,
+        advice=next_step(
+            run,
+            last=None if to_last is None else overall(to_last.verdicts, metric),
+            best=None if to_best is None else overall(to_best.verdicts, metric),
+        ),
+    )
+
+
+def choose_metric(settings: Settings, run: Run) -> str | None:
+    """The metric that decides: the project's, else the likeliest of those the run has."""
+    return primary_metric(
+        run,
+        {
+            **({settings.metric: Direction.MAXIMIZE} if settings.metric else {}),
+            **settings.directions,
+            **run.directions,
+        },
+    )
+
+
+def _nothing_to_compare(run: Run, metric: str | None) -> Judgement:
+    return Judgement(
+        run=run,
+        metric=metric,
+        direction=None,
+        guessed=False,
+        last=None,
+        best=None,
+        advice=next_step(run),
+    )
+
+
+def _compare(
+    index: RunIndex, run: Run, other: Entry, against: str, declared: dict[str, Direction]
+) -> Comparison:
+    repeats = [entry.run for entry in repeats_of(index, run) + repeats_of(index, other.run)]
+    verdicts = compare_runs(run, other.run, declared=declared, repeats=repeats)
+    return Comparison(
+        run=run.id, against="best" if against == "best" else "last", verdicts=tuple(verdicts)
+    )
+
+
+def repeats_of(index: RunIndex, run: Run) -> list[Entry]:
+    """Runs of the same trial, newest first, the run itself among them."""
+    return index.by_fingerprint(run.fingerprint) if run.fingerprint else []
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What is known of a trial before it runs."""
+
+    identical: tuple[Entry, ...] = ()
+    """Runs of this very trial that came to an end, newest first."""
+    kin: tuple[tuple[Kin, Entry], ...] = ()
+    """The nearest relatives, newest first."""
+
+    @property
+    def decided(self) -> Entry | None:
+        """The newest identical run that was decided."""
+        return next((entry for entry in self.identical if entry.decision is not None), None)
+
+    @property
+    def is_rejected(self) -> bool:
+        """True when the decision in force says that this is not worth doing again."""
+        decided = self.decided
+        verdict = None if decided is None or decided.decision is None else decided.decision.decision
+        return verdict in (Decision.DISCARD, Decision.STOP)
+
+
+def find_tried(workspace: Workspace, run: Run, *, kin: int = 3, search: int = 200) -> Tried:
+    """Look for earlier runs of this trial and its kin among the newest `search` runs.
+
+    Interrupted and unfinished runs do not count as tried, nor do reproductions.
+    """
+    index = workspace.index
+    counted = (Outcome.SUCCEEDED, Outcome.FAILED)
+    identical = tuple(
+        entry
+        for entry in index.by_fingerprint(run.fingerprint)
+        if entry.run.outcome in counted
+        and entry.run.origin is not Origin.REPRODUCTION
+        and entry.run.id != run.id
+    )
+    related: list[tuple[Kin, Entry]] = []
+    if kin:
+        for entry in index.entries(index.ids(limit=search)):
+            relation = kinship(run, entry.run)
+            if relation not in (None, Kin.IDENTICAL) and entry.run.id != run.id:
+                related.append((relation, entry))
+            if len(related) == kin:
+                break
+    return Tried(identical, tuple(related))

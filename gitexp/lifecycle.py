@@ -1,0 +1,401 @@
+"""The life of a run on its way to the branch: start, seal, and recovery of what died in between.
+
+Floor 4. The journal has a run from before its start is recorded until after its seal is; whatever
+dies in between is completed from it, by this process or by the next command.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from gitexp import clock
+from gitexp.bounds import check_table
+from gitexp.codec import decode_run, encode_run
+from gitexp.comparison import compare_runs, primary_metric
+from gitexp.errors import GitexpError, InvalidInput, NotFound, Unreadable
+from gitexp.formats import parse_metrics
+from gitexp.ids import RunId
+from gitexp.journal import (
+    Journal,
+    JournalContent,
+    pending,
+    read_journal,
+)
+from gitexp.liveness import is_alive
+from gitexp.model import (
+    Annotation,
+    AnnotationKind,
+    Entry,
+    Outcome,
+    Run,
+    Series,
+    Table,
+    Value,
+    flatten,
+)
+from gitexp.output import OutputTail
+from gitexp.store import Event, annotated, sealed, started
+from gitexp.workspace import Workspace
+
+TAIL_LINES = 40
+"""How many of the last lines of output a record keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What a run's journal tells beyond its header."""
+
+    params: Table = field(default_factory=dict)
+    metrics: Table = field(default_factory=dict)
+    series: Series = field(default_factory=list)
+    tags: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    last_s: float | None = None
+    """Seconds from the start to the last sign of life."""
+
+
+def begin(
+    workspace: Workspace, run: Run, packages: Table, *, by_hand: bool = False
+) -> tuple[Journal, GitexpError | None]:
+    """Start a run: journal first, then the branch.
+
+    The run exists when this returns. A failure to reach the branch is returned, not raised: the
+    journal has the run, and its command may go on. Raises `GitexpError` when not even the journal
+    can be written.
+    """
+    journal = Journal.create(
+        workspace.journals,
+        run.id,
+        encode_run(run),
+        durable=workspace.settings.durable,
+        by_hand=by_hand,
+        extra={"packages": packages},
+    )
+    try:
+        event = started(run, packages)
+        workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+    except GitexpError as error:
+        return journal, error
+    return journal, None
+
+
+def seal(workspace: Workspace, journal: Journal, run: Run, series: Series, packages: Table) -> Run:
+    """Make a run final: into the journal, onto the branch, then drop the journal.
+
+    `series` may come from a file; the journal is told it too.
+
+    Returns the run as recorded: metrics that a record cannot hold are left out with a warning.
+    Raises `GitexpError` when the branch cannot be written; then the journal has the sealed record,
+    and the next command completes it.
+    """
+    run = _recordable(run)
+    journal.seal(encode_run(run), series=series)
+    event = sealed(run, series, summary(workspace, run), packages)
+    workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+    journal.remove()
+    return run
+
+
+def _recordable(run: Run) -> Run:
+    """The run without metrics and outputs that a record cannot hold, each named in a warning."""
+    kept: Table = {}
+    warnings = list(run.warnings)
+    for key, value in run.metrics.items():
+        try:
+            check_table({key: value}, "metric")
+            kept[key] = value
+        except InvalidInput as fault:
+            warnings.append(f"left out: {fault.why}")
+    run = replace(run, metrics=kept, warnings=tuple(warnings))
+    try:
+        encode_run(run)
+    except InvalidInput:
+        run = replace(run, output_tail="", warnings=(*warnings, "the output's tail was too long"))
+    return run
+
+
+def summary(workspace: Workspace, run: Run) -> str:
+    """One line for the history: the metric that matters and how it compares with the last run."""
+    settings = workspace.settings
+    metric = settings.metric or primary_metric(run, {**settings.directions, **run.directions})
+    value = dict(flatten(run.metrics)).get(metric or "")
+    if run.outcome is not Outcome.SUCCEEDED or metric is None or value is None:
+        return run.outcome.value
+    text = f"{metric} {_short(value)}"
+    last = workspace.refreshed().newest(1, with_metric=metric, before=run.id)
+    if last:
+        verdicts = compare_runs(
+            run, workspace.index.entry(last[0]).run, declared=settings.directions
+        )
+        found = next((v for v in verdicts if v.metric == metric), None)
+        if found is not None and found.answer in ("better", "worse") and found.reference_value:
+            text += f" ({found.answer} than {_short(found.reference_value)})"
+    return text
+
+
+def _short(value: Value) -> str:
+    return f"{value:.6g}" if isinstance(value, int | float) else str(value)[:60]
+
+
+def collect(content: JournalContent) -> Collected:
+    """Fold a journal's events: last value of each metric, series, added parameters and tags.
+
+    A value logged without a step gets the number of values its metric had before. A series where
+    no metric has two values says nothing that the metrics do not, and is left out.
+    """
+    found = _Fold()
+    for event in content.events:
+        seconds = event.get("time")
+        if isinstance(seconds, int | float):
+            found.last_s = max(found.last_s or 0.0, float(seconds))
+        match event.get("event"):
+            case "metrics":
+                found.add_metrics(event.get("values", {}), event.get("step"), seconds)
+            case "params":
+                found.params.update(event.get("values", {}))
+            case "tags":
+                found.tags += event.get("tags", [])
+            case "note":
+                found.notes.append(str(event.get("text", "")))
+    series = [row for _, row in sorted(found.rows.items())] if len(found.rows) > 1 else []
+    return Collected(
+        found.params,
+        found.metrics,
+        series,
+        tuple(found.tags),
+        tuple(found.notes),
+        found.last_s,
+    )
+
+
+@dataclass(slots=True)
+class _Fold:
+    params: Table = field(default_factory=dict)
+    metrics: Table = field(default_factory=dict)
+    rows: dict[float, dict[str, Any]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    tags: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    last_s: float | None = None
+
+    def add_metrics(self, values: Mapping[str, Any], step: float | None, seconds: Any) -> None:
+        self.metrics.update(values)
+        for name, value in values.items():
+            at = self.counts.get(name, 0) if step is None else step
+            self.counts[name] = self.counts.get(name, 0) + 1
+            row = self.rows.setdefault(at, {"step": at})
+            row[name] = value
+            if seconds is not None:
+                row["time"] = seconds
+
+
+def with_collected(run: Run, found: Collected) -> Run:
+    """The run with what its journal tells added."""
+    return replace(
+        run,
+        params={**run.params, **found.params},
+        metrics={**run.metrics, **found.metrics},
+        tags=tuple(sorted({*run.tags, *found.tags})),
+    )
+
+
+def note_events(workspace: Workspace, run: Run, texts: Sequence[str]) -> list[Event]:
+    """Notes logged while the run went on, as annotations."""
+    first = workspace.index.max_clock() + 2
+    return [
+        annotated(
+            run,
+            Annotation(
+                id=clock.new_id(),
+                run=run.id,
+                kind=AnnotationKind.NOTE,
+                clock=first + n,
+                time=clock.now(),
+                author=run.author,
+                text=text,
+            ),
+            text,
+        )
+        for n, text in enumerate(texts)
+    ]
+
+
+def annotate(workspace: Workspace, entry: Entry, kind: AnnotationKind, **fields: Any) -> Annotation:
+    """Say something about a run: one more annotation on the branch. Returns it."""
+    annotation = Annotation(
+        id=clock.new_id(),
+        run=entry.run.id,
+        kind=kind,
+        clock=workspace.index.max_clock() + 1,
+        time=clock.now(),
+        author=workspace.settings.author,
+        **fields,
+    )
+    said = annotation.decision or annotation.verdict or ", ".join(annotation.tags) or ""
+    text = ", ".join(part for part in (str(said), annotation.text or "") if part)
+    event = annotated(entry.run, annotation, text)
+    workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+    return annotation
+
+
+def record_whole(workspace: Workspace, run: Run, series: Series, packages: Table) -> Run:
+    """Record a run that has already ended, in one go. Returns it as recorded.
+
+    Raises `GitexpError` when the branch cannot be written; nothing is kept then.
+    """
+    run = _recordable(run)
+    event = sealed(run, series, summary(workspace, run), packages)
+    workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+    return run
+
+
+# --- runs by hand ---------------------------------------------------------------------------------
+
+
+def log_by_hand(workspace: Workspace, run: RunId, metrics: Table, *, step: int | None) -> None:
+    """Add metrics to a run that is still open. Raises `NotFound` when it is not."""
+    check_table(metrics, "metric")
+    journal = _open_journal(workspace, run)
+    journal.append("metrics", values=metrics, step=step)
+    journal.close()
+
+
+def finish_by_hand(
+    workspace: Workspace,
+    run: RunId,
+    metrics: Table,
+    *,
+    files: Sequence[Path],
+    outcome: Outcome,
+    exit_code: int | None,
+) -> Run:
+    """End a run begun by hand. Returns it as recorded. Raises `NotFound`, `InvalidInput`."""
+    journal = _open_journal(workspace, run)
+    content = read_journal(journal.path)
+    found = collect(content)
+    started_run = decode_run(content.record)
+    from_files: Table = {}
+    series = found.series
+    for file in files:
+        values, rows = parse_metrics(read_file(file), file.suffix, name=file.name)
+        from_files.update(values)
+        series = series or rows
+    ended = with_collected(started_run, found)
+    command = ended.command
+    if command is not None and exit_code is not None:
+        command = replace(command, exit_code=exit_code)
+    ended = replace(
+        ended,
+        outcome=outcome,
+        duration_s=max(0.0, (clock.now() - ended.started).total_seconds()),
+        metrics={**ended.metrics, **from_files, **metrics},
+        command=command,
+    )
+    return seal(workspace, journal, ended, series, content.extra.get("packages", {}))
+
+
+def _open_journal(workspace: Workspace, run: RunId) -> Journal:
+    try:
+        return Journal.attach(
+            workspace.journals / f"{run}.journal", durable=workspace.settings.durable
+        )
+    except NotFound as error:
+        raise NotFound(
+            f"run {run[:7]} is not open here",
+            hints=["`git exp start` opens a run; `git exp list` shows which are running"],
+        ) from error
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a file the user named. Raises `InvalidInput`."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"cannot read '{path}'", why=error.strerror) from error
+
+
+# --- recovery -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What recovery found."""
+
+    completed: tuple[Run, ...] = ()
+    """Runs now sealed on the branch."""
+    waiting: tuple[RunId, ...] = ()
+    """Runs still alive, of another host, or begun by hand."""
+    damaged: tuple[Path, ...] = ()
+    """Journals that cannot be read; moved aside, never removed."""
+
+
+def recover(workspace: Workspace, *, only: RunId | None = None, force: bool = False) -> Recovered:
+    """Complete the records of runs whose process is dead; with `force`, of one that seems alive.
+
+    Safe to repeat and to race: a run that another process sealed meanwhile is left as it is.
+    """
+    completed: list[Run] = []
+    waiting: list[RunId] = []
+    damaged: list[Path] = []
+    for path in pending(workspace.journals):
+        try:
+            content = read_journal(path)
+        except NotFound:
+            continue  # another process has just completed it
+        except Unreadable:
+            damaged.append(_set_aside(path))
+            continue
+        if only is not None and content.run_id != only:
+            continue
+        if content.sealed is None and not force and _may_live(content):
+            waiting.append(content.run_id)
+            continue
+        completed.append(_complete(workspace, path, content))
+    return Recovered(tuple(completed), tuple(waiting), tuple(damaged))
+
+
+def _may_live(content: JournalContent) -> bool:
+    """A run by hand, of another host, or of a process that is there is never declared dead."""
+    return content.process is None or is_alive(content.process) is not False
+
+
+def _complete(workspace: Workspace, path: Path, content: JournalContent) -> Run:
+    run, series = _final(path, content)
+    try:
+        on_branch = workspace.store.load_run(run.id, run.started)
+    except (NotFound, Unreadable):
+        on_branch = None
+    if on_branch is None or not on_branch.is_sealed:
+        packages = content.extra.get("packages", {})
+        event = sealed(run, series, summary(workspace, run), packages)
+        workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+    else:
+        run = on_branch
+    Journal.discard(path)
+    return run
+
+
+def _final(path: Path, content: JournalContent) -> tuple[Run, Series]:
+    """The sealed record if the journal has one, else what is known, as interrupted."""
+    found = collect(content)
+    if content.sealed is not None:
+        return decode_run(content.sealed), content.sealed_series or found.series
+    run = with_collected(decode_run(content.record), found)
+    warnings = list(run.warnings)
+    if content.damaged:
+        warnings.append(f"{content.damaged} damaged lines of the journal were skipped")
+    interrupted = replace(
+        run,
+        outcome=Outcome.INTERRUPTED,
+        duration_s=found.last_s,
+        output_tail=OutputTail.read(path, lines=TAIL_LINES),
+        warnings=tuple(warnings),
+    )
+    return _recordable(interrupted), found.series
+
+
+def _set_aside(path: Path) -> Path:
+    folder = path.parent / "damaged"
+    folder.mkdir(exist_ok=True)
+    return path.rename(folder / path.name)

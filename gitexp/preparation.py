@@ -1,0 +1,295 @@
+"""From what the user asks to the record of a run that is about to start.
+
+Floor 4. Gathers parameters, takes the snapshot, observes the environment, hashes the inputs and
+works out the fingerprint. Nothing is written but git objects that no ref holds yet, so a trial that
+turns out to be a repeat leaves no trace.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import cast
+
+from gitexp import clock
+from gitexp.bounds import check_table
+from gitexp.errors import GitexpError, InvalidInput
+from gitexp.fingerprint import DEFAULT_EXCLUDE, code_digest, fingerprint
+from gitexp.formats import (
+    assign,
+    fill_template,
+    params_from_argv,
+    parse_params,
+    redact_argv,
+    redact_table,
+    redact_text,
+)
+from gitexp.ids import RunId
+from gitexp.index import program
+from gitexp.lifecycle import read_file
+from gitexp.model import Code, Command, Direction, FileState, Origin, Outcome, Run, Table, Value
+from gitexp.names import memorable_name
+from gitexp.privacy import SCANNED_BYTES, secret_content, secret_name
+from gitexp.probe import hash_path, probe_environment
+from gitexp.refs import pending_ref
+from gitexp.repo.worktree import Snapshot, SnapshotRules, is_complete, take_snapshot
+from gitexp.workspace import Workspace
+
+PARAMS_CANDIDATES = ("params.toml", "params.yaml", "params.yml", "params.json")
+METRICS_CANDIDATES = (
+    "metrics.toml",
+    "metrics.json",
+    "metrics.yaml",
+    "metrics.yml",
+    "metrics.csv",
+    "metrics.jsonl",
+    "dvclive/metrics.json",
+)
+"""Looked for where the command runs when the user names no file; what is found is said."""
+
+_SNAPSHOT_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What the user asks to be run or recorded."""
+
+    origin: Origin
+    argv: tuple[str, ...] = ()
+    """The command as typed; empty when there is none."""
+    directory: Path
+    """Where it runs, absolute."""
+    assignments: tuple[tuple[Sequence[str], Value], ...] = ()
+    """Parameters given one by one: path of keys and value."""
+    params: Table = field(default_factory=dict)
+    """Parameters given as a table."""
+    params_files: tuple[str, ...] = ()
+    metrics_files: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    name: str | None = None
+    reason: str | None = None
+    tags: tuple[str, ...] = ()
+    parent: RunId | None = None
+    directions: dict[str, Direction] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A run that could start now."""
+
+    run: Run
+    """With outcome `running`."""
+    argv: tuple[str, ...]
+    """What to execute: parameters filled in, nothing redacted."""
+    directory: Path
+    packages: Table
+    """The installed packages, by name."""
+    metrics_files: tuple[Path, ...]
+    outputs: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
+    """What was picked up or left out, one sentence each."""
+
+
+def prepare(workspace: Workspace, trial: Trial) -> Prepared:
+    """Make the record of a run that is about to start.
+
+    Raises `InvalidInput` when parameters, files or inputs cannot be used, `NoCommit` when there is
+    no code to tie the run to.
+    """
+    params, notes = _gather_params(workspace, trial)
+    argv = tuple(fill_template(trial.argv, params))
+    inputs = _hash_inputs(workspace, (*workspace.settings.inputs, *trial.inputs), trial.directory)
+    outputs = tuple(trial.directory / path for path in trial.outputs)
+    metrics_files = _metrics_files(workspace, trial)
+    command = _command(workspace, trial, argv)
+    written = [_relative(workspace, path) for path in (*metrics_files, *outputs)]
+    code = _code(workspace, _snapshot(workspace), command, written)
+    environment, packages = probe_environment(argv, directory=trial.directory, env=dict(os.environ))
+    run_id = clock.new_run_id()
+    run = Run(
+        id=run_id,
+        name=trial.name or memorable_name(run_id),
+        outcome=Outcome.RUNNING,
+        clock=workspace.index.max_clock() + 1,
+        started=clock.now(),
+        author=workspace.settings.author,
+        origin=trial.origin,
+        reason=trial.reason,
+        parent=trial.parent,
+        tags=tuple(sorted(set(trial.tags))),
+        code=code,
+        command=command,
+        params=redact_table(params),
+        directions=trial.directions,
+        inputs=inputs,
+        environment=environment,
+        fingerprint=fingerprint(
+            code.digest,
+            () if command is None else command.template or command.argv,
+            directory="." if command is None else command.directory,
+            params=redact_table(params),
+            inputs=inputs,
+        ),
+    )
+    left = [f"not in the snapshot: {item}" for item in code.left_out]
+    return Prepared(
+        run=run,
+        argv=argv,
+        directory=trial.directory,
+        packages=dict(packages),
+        metrics_files=metrics_files,
+        outputs=outputs,
+        notes=(*notes, *left),
+    )
+
+
+def pin(workspace: Workspace, run: Run) -> Run:
+    """Hold the run's snapshot by a ref, and make sure that no object of it was collected meanwhile.
+
+    Returns the run, with a new snapshot when a gc had been faster. Raises `GitexpError` when that
+    happens again and again.
+    """
+    repo = workspace.repo
+    for _ in range(_SNAPSHOT_TRIES):
+        if run.code.snapshot is None:
+            return run
+        repo.update_ref(pending_ref(run.id), run.code.snapshot, repo.null, "gitexp: pin a snapshot")
+        if is_complete(repo, run.code.snapshot, run.code.commit):
+            return run
+        repo.update_ref(pending_ref(run.id), repo.null, run.code.snapshot, "gitexp: lost objects")
+        taken = _snapshot(workspace)
+        code = replace(run.code, tree=taken.tree, snapshot=taken.snapshot)
+        run = replace(run, code=code)
+    raise GitexpError(
+        "cannot keep a snapshot of the code",
+        why="objects vanish while they are written",
+        hints=["is a `git gc --prune=now` running again and again?"],
+    )
+
+
+def _gather_params(workspace: Workspace, trial: Trial) -> tuple[Table, list[str]]:
+    """Files, then the command's own options, then what was given; later ones win."""
+    notes = []
+    params: Table = {}
+    files = [trial.directory / name for name in trial.params_files]
+    if not files and workspace.repo.top is not None:
+        files = [workspace.repo.top / name for name in workspace.settings.params_files]
+    if not files:
+        files = [p for n in PARAMS_CANDIDATES if (p := trial.directory / n).is_file()][:1]
+        notes = [f"parameters taken from {file.name}" for file in files]
+    for file in files:
+        _overlay(params, parse_params(read_file(file), file.suffix, name=file.name))
+    given: Table = {}
+    _overlay(given, trial.params)
+    for path, value in trial.assignments:
+        assign(given, path, value)
+    if workspace.settings.argv_params:
+        known: Table = {}
+        _overlay(known, params)
+        _overlay(known, given)
+        _overlay(params, params_from_argv(fill_template(trial.argv, known)))
+    _overlay(params, given)
+    check_table(params, "parameter")
+    return params, notes
+
+
+def _overlay(table: Table, above: Table) -> None:
+    """Put one table over another; `table` is changed, `above` never is."""
+    for key, value in above.items():
+        under = table.get(key)
+        if isinstance(value, dict) and isinstance(under, dict):
+            _overlay(under, value)
+        elif isinstance(value, dict):
+            table[key] = {}
+            _overlay(cast(Table, table[key]), value)
+        else:
+            table[key] = value
+
+
+def _metrics_files(workspace: Workspace, trial: Trial) -> tuple[Path, ...]:
+    if trial.metrics_files:
+        return tuple(trial.directory / name for name in trial.metrics_files)
+    top = workspace.repo.top
+    if top is not None and workspace.settings.metrics_files:
+        return tuple(top / name for name in workspace.settings.metrics_files)
+    return tuple(trial.directory / name for name in METRICS_CANDIDATES)
+
+
+def _hash_inputs(
+    workspace: Workspace, names: Sequence[str], directory: Path
+) -> dict[str, FileState]:
+    base = dict.fromkeys(workspace.settings.inputs, workspace.repo.top or directory)
+    states = {}
+    for name in dict.fromkeys(names):
+        path = base.get(name, directory) / name
+        try:
+            states[_relative(workspace, path)] = hash_path(path)
+        except OSError as error:
+            raise InvalidInput(
+                f"cannot read input '{name}'",
+                why=error.strerror,
+                hints=["inputs are files or folders whose content counts for the trial"],
+            ) from error
+    return states
+
+
+def _relative(workspace: Workspace, path: Path) -> str:
+    """As it stands in a record: relative to the top, `/`-separated; absolute when outside."""
+    top = workspace.repo.top
+    full = Path(os.path.normpath(path))
+    if top is None or not full.is_relative_to(top):
+        return full.as_posix()
+    return full.relative_to(top).as_posix()
+
+
+def _command(workspace: Workspace, trial: Trial, argv: tuple[str, ...]) -> Command | None:
+    if not argv:
+        return None
+    shown = tuple(redact_argv(argv))
+    template = tuple(redact_argv(trial.argv))
+    return Command(
+        argv=shown,
+        template=() if template == shown else template,
+        directory=_relative(workspace, trial.directory),
+    )
+
+
+def _snapshot(workspace: Workspace) -> Snapshot:
+    settings = workspace.settings
+    rules = SnapshotRules(settings.max_file_size, settings.max_snapshot_size, _secret)
+    return take_snapshot(workspace.repo, rules, durable=settings.durable)
+
+
+def _secret(file: Path, path: str) -> str | None:
+    reason = secret_name(path)
+    if reason is None and file.is_file() and not file.is_symlink():
+        with file.open("rb") as content:
+            reason = secret_content(content.read(SCANNED_BYTES))
+    return reason
+
+
+def _code(
+    workspace: Workspace, snapshot: Snapshot, command: Command | None, written: Sequence[str]
+) -> Code:
+    settings, repo = workspace.settings, workspace.repo
+    produced = set(written)
+    if command is not None:
+        produced |= workspace.index.produced_by(program(command))
+    digest = code_digest(
+        ((entry.mode, entry.path, entry.oid) for entry in repo.list_tree(snapshot.tree)),
+        include=settings.code_include,
+        exclude=(*DEFAULT_EXCLUDE, *settings.code_exclude),
+        produced=produced,
+    )
+    url = repo.config().get(f"remote.{settings.remote or 'origin'}.url")
+    return Code(
+        commit=snapshot.commit,
+        tree=snapshot.tree,
+        dirty=snapshot.snapshot is not None,
+        snapshot=snapshot.snapshot,
+        digest=digest,
+        branch=snapshot.branch,
+        remote=None if url is None else redact_text(url),
+        left_out=snapshot.left_out,
+    )

@@ -1,0 +1,271 @@
+"""The user's own command: found, run, watched, and passed on byte for byte.
+
+Floor 2. The command must not notice us: it gets a terminal where we have one, the same signals,
+and its output appears at once and unchanged. It knows nothing of runs or records; whoever wants to
+see the output gives functions that are called with it.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Self
+
+from gitexp import clock
+from gitexp.errors import InvalidInput
+from gitexp.pump import Listeners, OnLine, OnOutput, Pump, connect
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A command that has ended."""
+
+    exit_code: int
+    """Its own; minus the signal number when a signal ended it."""
+    interrupted: bool
+    """Ended from outside: by a signal of that kind, or after we were sent one."""
+    duration_s: float
+    """Seconds from its start to its end."""
+    warnings: tuple[str, ...] = ()
+    """What of its output could not be passed on, one sentence each."""
+
+
+def run_command(
+    argv: Sequence[str],
+    *,
+    directory: Path,
+    env: Mapping[str, str],
+    on_line: OnLine | None = None,
+    on_output: OnOutput | None = None,
+    stdout: int = 1,
+    stderr: int = 2,
+) -> Completed:
+    """Run a command to its end, passing its output on to our own as it comes.
+
+    `on_output` is given all output as it comes, `on_line` every whole line with `stdout` or
+    `stderr`, without its newline; both run on other threads, never two at once, and what they raise
+    is raised here when the command has ended. Where our two streams are one and the same file or
+    terminal, so are the command's, in exact order, and all its lines count as `stdout`.
+
+    Signals that ask us to end are handed to the command, and we stay until it has ended. Raises
+    `InvalidInput` when it cannot be started.
+    """
+    find_command(argv[0] if argv else "", directory, env)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    listeners = Listeners(on_line, on_output)
+    with contextlib.ExitStack() as cleanup:
+        pumps = connect(listeners, stdout, stderr)
+        for pump in pumps:
+            cleanup.callback(pump.close)
+        forwarding = cleanup.enter_context(_Forwarding(pumps))
+        started_s = clock.monotonic_s()
+        child = _start(argv, directory, env, pumps)
+        try:
+            for pump in pumps:
+                pump.start()
+            forwarding.begin(child)
+            exit_code = child.wait()
+            duration_s = clock.monotonic_s() - started_s
+        finally:
+            for pump in pumps:
+                pump.finish()
+    if listeners.fault is not None:
+        raise listeners.fault
+    return Completed(
+        exit_code,
+        bool(forwarding.received) or -exit_code in _INTERRUPTING,
+        duration_s,
+        tuple(pump.fault for pump in pumps if pump.fault),
+    )
+
+
+def _start(
+    argv: Sequence[str], directory: Path, env: Mapping[str, str], pumps: Sequence[Pump]
+) -> "Popen[bytes]":
+    import subprocess  # noqa: PLC0415 - 10 ms, only for those who run something
+
+    try:
+        return subprocess.Popen(
+            list(argv),
+            cwd=directory,
+            env=dict(env),
+            stdout=pumps[0].inlet,
+            stderr=pumps[-1].inlet,
+        )
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise InvalidInput(f"cannot run '{argv[0]}'", why=why) from error
+    finally:
+        for pump in pumps:
+            os.close(pump.inlet)
+
+
+# --- finding ------------------------------------------------------------------------------------
+
+
+def find_command(name: str, directory: Path, env: Mapping[str, str]) -> Path:
+    """The file that running `name` in `directory` with `env` would execute.
+
+    Raises `InvalidInput` when there is none, or when it is plain that it could not start.
+    """
+    if not directory.is_dir():
+        raise InvalidInput(f"cannot run in '{directory}'", why="there is no such folder")
+    if not name:
+        raise InvalidInput("cannot run an empty command")
+    blocked = None
+    for path in _candidates(name, directory, env):
+        if path.is_file() and os.access(path, os.X_OK):
+            _check_start(name, path, directory, env)
+            return path
+        blocked = blocked or (path if path.exists() else None)
+    raise _not_runnable(name, blocked, directory)
+
+
+def which(name: str, directory: Path, env: Mapping[str, str]) -> Path | None:
+    """As `find_command`, but only looks: `None` when there is no such executable file."""
+    for path in _candidates(name, directory, env):
+        if path.is_file() and os.access(path, os.X_OK):
+            return path
+    return None
+
+
+def _candidates(name: str, directory: Path, env: Mapping[str, str]) -> Iterator[Path]:
+    if "/" in name or os.sep in name:
+        yield directory / name
+    elif name:
+        for folder in env.get("PATH", os.defpath).split(os.pathsep):
+            yield directory / folder / name
+
+
+def _not_runnable(name: str, blocked: Path | None, directory: Path) -> InvalidInput:
+    what = f"cannot run '{name}'"
+    if blocked is not None and blocked.is_dir():
+        return InvalidInput(what, why="it is a folder")
+    if blocked is not None:
+        hints = [f"make it executable: `chmod +x {name}`"]
+        if blocked.suffix == ".py":
+            hints.insert(0, f"start it with `python {name}`")
+        return InvalidInput(what, why="the file is not executable", hints=hints)
+    if "/" in name:
+        return InvalidInput(
+            what, why="there is no such file", hints=[f"it was sought from '{directory}'"]
+        )
+    here = directory / name
+    if here.is_file():
+        start = f"./{name}" if os.access(here, os.X_OK) else f"python {name}"
+        hints = [f"for the file in this folder type `{start}`"]
+        return InvalidInput(what, why="no folder of PATH has it", hints=hints)
+    hints = ["give the command and its arguments as separate words"] if " " in name else []
+    return InvalidInput(what, why="no folder of PATH has it", hints=hints)
+
+
+def _check_start(name: str, path: Path, directory: Path, env: Mapping[str, str]) -> None:
+    """Refuse a script that no system would start, before anything is recorded about it."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(256)
+    except OSError:
+        return  # executable but not readable: the system will tell
+    what = f"cannot run '{name}'"
+    first = head.partition(b"\n")[0]
+    if not first.startswith(b"#!"):
+        if b"\0" in head:
+            return
+        hints = ["begin it with a line like `#!/bin/sh`", f"or start it with `sh {name}`"]
+        raise InvalidInput(what, why="it is text that names no interpreter", hints=hints)
+    if first.endswith(b"\r"):
+        hints = [f"convert it: `sed -i 's/\\r$//' {name}`"]
+        raise InvalidInput(what, why="its lines end as in Windows files", hints=hints)
+    interpreter, *words = os.fsdecode(first[2:]).replace("\t", " ").strip(" ").split(" ")
+    if not (directory / interpreter).exists():
+        raise InvalidInput(what, why=f"its interpreter '{interpreter}' is missing")
+    if Path(interpreter).name == "env":
+        program = next((w for w in words if w and not w.startswith("-") and "=" not in w), None)
+        if program is not None and which(program, directory, env) is None:
+            raise InvalidInput(what, why=f"its interpreter '{program}' is in no folder of PATH")
+
+
+# --- signals ------------------------------------------------------------------------------------
+
+_INTERRUPTING = frozenset(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGKILL")
+    if hasattr(signal, name)
+)
+_FROM_KEYBOARD = frozenset(
+    getattr(signal, name) for name in ("SIGINT", "SIGQUIT") if hasattr(signal, name)
+)
+_FORWARDED = (_INTERRUPTING | _FROM_KEYBOARD) - {getattr(signal, "SIGKILL", None)}
+
+
+class _Forwarding:
+    """Hands signals to the command while it runs. Outside the main thread it does nothing."""
+
+    def __init__(self, pumps: Sequence[Pump]) -> None:
+        self.received: list[int] = []
+        self._pumps = pumps
+        self._child: Popen[bytes] | None = None
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in _FORWARDED:
+                # What is ignored on entry, as under `nohup`, stays so for us and the command.
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    self._before[number] = signal.signal(number, self._on_signal)
+            if any(pump.is_terminal for pump in self._pumps):
+                self._before[signal.SIGWINCH] = signal.signal(signal.SIGWINCH, self._on_resize)
+        return self
+
+    def begin(self, child: "Popen[bytes]") -> None:
+        """From now on there is someone to forward to; what came earlier is made up for."""
+        self._child = child
+        for number in self.received:
+            self._forward(number)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self.received.append(number)
+        self._forward(number)
+
+    def _forward(self, number: int) -> None:
+        # A key reaches all of the terminal's foreground group: the command has the signal already.
+        if self._child is not None and not (number in _FROM_KEYBOARD and _is_in_foreground()):
+            self._child.send_signal(number)
+
+    def _on_resize(self, number: int, _frame: FrameType | None) -> None:
+        for pump in self._pumps:
+            pump.copy_size()
+        if self._child is not None:
+            self._child.send_signal(number)  # it may have looked before the size was right
+
+
+def _is_in_foreground() -> bool:
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)

@@ -1,0 +1,297 @@
+"""Filters and orders over runs, as the user types them: `metrics.accuracy > 0.8 and tag == "x"`.
+
+Floor 1, pure. Reads the Python-like text into a small tree of frozen values, looks names up among
+the known keys, and says what a query means (`matches`). The run index compiles the same tree to
+SQL and must give the same answers; nothing here knows of SQL.
+
+What a comparison means: a value has a number form, a text form, or both (`Forms`). Two values are
+compared as numbers when both have one, else as text when both have one. A missing value makes
+every comparison false, `!=` and `not in` included; only `is None` finds it. Present values of
+different kinds are unequal and have no order.
+"""
+
+import operator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC
+from typing import Any, Final
+
+from gitexp.errors import InvalidQuery
+from gitexp.model import Entry, Value, flatten, quote_key
+from gitexp.query_syntax import (
+    AllOf,
+    AnyOf,
+    Comparison,
+    Condition,
+    Constant,
+    Containment,
+    Field,
+    Forms,
+    Membership,
+    Not,
+    Operand,
+    Operator,
+    Presence,
+    Query,
+    Truth,
+    forms_of,
+    parse_name,
+    parse_query,
+)
+
+__all__ = [
+    "ATTRIBUTES",
+    "NAMESPACES",
+    "TAG",
+    "Query",
+    "attribute_forms",
+    "compare",
+    "forms_of",
+    "keyed_values",
+    "matches",
+    "parse_query",
+    "parse_sort",
+    "resolve",
+]
+
+NAMESPACES: Final = ("metrics", "params", "env")
+"""First words of full key names; bare names are looked up in the first two."""
+
+TAG: Final = "tag"
+"""The one attribute with many values: `tag == "x"` is true when any tag is `x`."""
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+def resolve(query: Query, known_keys: Iterable[str]) -> Query:
+    """Give every field its full name. Raises `InvalidQuery` with near names or all candidates."""
+    return Query(query.text, _resolve_condition(query.root, frozenset(known_keys)))
+
+
+def parse_sort(text: str, known_keys: Iterable[str]) -> str:
+    """The full name of one sort key. Raises `InvalidQuery`."""
+    known = frozenset(known_keys)
+    name = text.strip()
+    if name in known:
+        return name
+    plain = name not in ATTRIBUTES and _candidates(NAMESPACES[:2], (name,), known)
+    key = resolve_key(Field((name,)) if plain else parse_name(text), known)
+    if key == TAG:
+        raise InvalidQuery("cannot sort by tag", why="a run has many of them")
+    return key
+
+
+def resolve_key(field: Field, known: frozenset[str]) -> str:
+    """The full name of a field, which must be an attribute or among the known keys."""
+    first, rest = field.parts[0], field.parts[1:]
+    if not rest:
+        if first in ATTRIBUTES:
+            return first
+        if first in _ALIASES:
+            return _ALIASES[first]
+        if first in NAMESPACES:
+            raise InvalidQuery(
+                f"'{first}' is a group of names, not a name",
+                position=field.position,
+                hints=[f"write `{first}.NAME`"],
+            )
+    if first in NAMESPACES:
+        found = _candidates((first,), rest, known)
+    else:
+        found = _candidates(NAMESPACES[:2], field.parts, known)
+    if len(found) == 1:
+        return found[0]
+    name = ".".join(field.parts)
+    if found:
+        raise InvalidQuery(
+            f"'{name}' is ambiguous",
+            position=field.position,
+            why="it could be " + " or ".join(found),
+            hints=[f"write `{found[0]}`"],
+        )
+    raise InvalidQuery(
+        f"no run has '{name}'", position=field.position, hints=_near_hints(name, known)
+    )
+
+
+def _candidates(spaces: Sequence[str], parts: tuple[str, ...], known: frozenset[str]) -> list[str]:
+    """Known keys the parts can mean: `metrics["a.b"]` is the key "a.b", or b in the table a."""
+    found = []
+    for space in spaces:
+        spellings = (".".join((space, *map(quote_key, parts))), ".".join((space, *parts)))
+        found += [next((key for key in spellings if key in known), "")]
+    return [key for key in found if key]
+
+
+def _near_hints(name: str, known: frozenset[str]) -> list[str]:
+    import difflib  # noqa: PLC0415 - only for faults
+
+    short: dict[str, str] = {name: name for name in ATTRIBUTES}
+    for key in sorted(known, reverse=True):
+        short[key] = short[key.split(".", 1)[1]] = key
+    near = [short[word] for word in difflib.get_close_matches(name, short, 3)]
+    near += [key for key in sorted(known) if key.endswith("." + name)][:3]
+    unique = list(dict.fromkeys(near))[:4]
+    return [f"did you mean {', '.join(f'`{key}`' for key in unique)}?"] if unique else []
+
+
+def _resolve_condition(term: Condition, known: frozenset[str]) -> Condition:
+    match term:
+        case Comparison():
+            return _resolve_comparison(term, known)
+        case Not(inner):
+            return Not(_resolve_condition(inner, known))
+        case AllOf(terms) | AnyOf(terms):
+            return type(term)(tuple(_resolve_condition(t, known) for t in terms))
+        case _:
+            return replace(term, field=_resolve_field(term.field, known))
+
+
+def _resolve_comparison(term: Comparison, known: frozenset[str]) -> Comparison:
+    field, other = _resolve_field(term.field, known), term.other
+    if isinstance(other, Field):
+        other = _resolve_field(other, known)
+        if TAG in (field.key, other.key):
+            raise InvalidQuery("tags compare only with a text", position=field.position)
+    return Comparison(field, term.operator, other)
+
+
+def _resolve_field(field: Field, known: frozenset[str]) -> Field:
+    return Field(field.parts, field.position, resolve_key(field, known))
+
+
+# --- values ---------------------------------------------------------------------------------------
+
+
+def keyed_values(entry: Entry) -> Iterator[tuple[str, Value]]:
+    """Every parameter, metric and environment value with its full name."""
+    yield from flatten(entry.run.metrics, "metrics.")
+    yield from flatten(entry.run.params, "params.")
+    yield from flatten(entry.run.environment, "env.")
+
+
+def _decided(entry: Entry) -> str | None:
+    decision = entry.decision
+    return None if decision is None or decision.decision is None else decision.decision.value
+
+
+ATTRIBUTES: Final[dict[str, Callable[[Entry], str | float | None]]] = {
+    "id": lambda e: e.run.id,
+    "name": lambda e: e.run.name,
+    "outcome": lambda e: e.run.outcome.value,
+    "started": lambda e: e.run.started.astimezone(UTC).isoformat(),
+    "duration_s": lambda e: e.run.duration_s,
+    "author": lambda e: e.run.author,
+    "origin": lambda e: e.run.origin.value,
+    "reason": lambda e: e.run.reason,
+    "decision": _decided,
+    "commit": lambda e: e.run.code.commit,
+    "branch": lambda e: e.run.code.branch,
+    "dirty": lambda e: e.run.code.dirty,
+    "fingerprint": lambda e: e.run.fingerprint or None,
+    "parent": lambda e: e.run.parent,
+    "reproduces": lambda e: e.run.reproduces,
+    "source": lambda e: e.run.source,
+    "exit_code": lambda e: e.run.command.exit_code if e.run.command else None,
+}
+"""Names that need no namespace, and where they are read; beside them only `tag`."""
+
+_ALIASES: Final = {TAG: TAG, "tags": TAG}
+
+
+def attribute_forms(value: str | float | None) -> Forms | None:
+    """An attribute as queries see it; `None` when missing. Texts stay texts."""
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return forms_of(value)
+    return Forms(text=value) if isinstance(value, str) else Forms(value)
+
+
+# --- meaning --------------------------------------------------------------------------------------
+
+_COMPARE: Final[dict[Operator, Callable[[Any, Any], bool]]] = {
+    Operator.EQ: operator.eq,
+    Operator.NE: operator.ne,
+    Operator.LT: operator.lt,
+    Operator.LE: operator.le,
+    Operator.GT: operator.gt,
+    Operator.GE: operator.ge,
+}
+
+
+def matches(query: Query, entry: Entry) -> bool:
+    """What a resolved query means, in plain Python; the run index must agree with it."""
+    values = {key: forms_of(value) for key, value in keyed_values(entry)}
+    for name, read in ATTRIBUTES.items():
+        forms = attribute_forms(read(entry))
+        if forms is not None:
+            values[name] = forms
+    return _holds(query.root, values, [Forms(text=tag) for tag in entry.tags])
+
+
+def _holds(term: Condition, values: dict[str, Forms], tags: list[Forms]) -> bool:
+    match term:
+        case AllOf(terms):
+            return all(_holds(t, values, tags) for t in terms)
+        case AnyOf(terms):
+            return any(_holds(t, values, tags) for t in terms)
+        case Not(inner):
+            return not _holds(inner, values, tags)
+        case Comparison(field, op, other):
+            return _compared(field, op, other, values, tags)
+        case _:
+            of_tags = term.field.key == TAG
+            return (
+                _tags_hold(term, tags)
+                if of_tags
+                else _field_holds(term, values.get(term.field.key))
+            )
+
+
+def _compared(
+    field: Field, op: Operator, right: Operand, values: dict[str, Forms], tags: list[Forms]
+) -> bool:
+    other = right.forms if isinstance(right, Constant) else values.get(right.key)
+    if other is None:
+        return False
+    if field.key == TAG:
+        if op is Operator.NE:
+            return not any(compare(tag, Operator.EQ, other) for tag in tags)
+        return any(compare(tag, op, other) for tag in tags)
+    forms = values.get(field.key)
+    return forms is not None and compare(forms, op, other)
+
+
+def compare(left: Forms, op: Operator, right: Forms) -> bool:
+    """Compare two present values; see the module's words."""
+    if left.number is not None and right.number is not None:
+        return _COMPARE[op](left.number, right.number)
+    if left.text is not None and right.text is not None:
+        return _COMPARE[op](left.text, right.text)
+    return op is Operator.NE
+
+
+def _tags_hold(term: Membership | Containment | Presence | Truth, tags: list[Forms]) -> bool:
+    match term:
+        case Membership(_, values, negated):
+            found = any(compare(t, Operator.EQ, v.forms) for t in tags for v in values)
+            return found is not negated
+        case Containment(text, _, negated):
+            return any(tag.text == text for tag in tags) is not negated
+        case _:
+            return bool(tags)
+
+
+def _field_holds(term: Membership | Containment | Presence | Truth, forms: Forms | None) -> bool:
+    if forms is None:
+        return False
+    match term:
+        case Membership(_, values, negated):
+            return any(compare(forms, Operator.EQ, v.forms) for v in values) is not negated
+        case Containment(text, _, negated):
+            return (forms.text is not None and text in forms.text) is not negated
+        case Truth():
+            return bool(forms.text if forms.number is None else forms.number)
+        case _:
+            return True
