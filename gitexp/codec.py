@@ -87,6 +87,7 @@ def encode_run(run: Run) -> bytes:
                 "template": list(command.template),
                 "directory": command.directory,
                 "exit_code": command.exit_code,
+                "metrics_files": list(command.metrics_files),
             }
         ),
         "params": _sorted(run.params),
@@ -147,6 +148,7 @@ def decode_run(data: bytes) -> Run:
                 template=_texts(command.get("template", [])),
                 directory=_text(command["directory"]),
                 exit_code=_optional(command, "exit_code", _int),
+                metrics_files=_texts(command.get("metrics_files", [])),
             ),
             params=_table(table.get("params", {})),
             metrics=_table(table.get("metrics", {})),

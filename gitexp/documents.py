@@ -77,6 +77,7 @@ def entry_document(entry: Entry) -> dict[str, Any]:
                 "template": list(command.template),
                 "directory": command.directory,
                 "exit_code": command.exit_code,
+                "metrics_files": list(command.metrics_files),
             }
         ),
         "inputs": {p: {"sha256": s.sha256, "bytes": s.bytes} for p, s in run.inputs.items()},
@@ -149,6 +150,7 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
             template=tuple(command.get("template", ())),
             directory=command["directory"],
             exit_code=command.get("exit_code"),
+            metrics_files=tuple(command.get("metrics_files", ())),
         ),
         inputs={p: FileState(**s) for p, s in document.get("inputs", {}).items()},
         outputs={p: FileState(**s) for p, s in document.get("outputs", {}).items()},

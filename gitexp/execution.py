@@ -19,7 +19,7 @@ from gitexp.journal import Journal, read_journal
 from gitexp.lifecycle import TAIL_LINES, begin, collect, note_events, seal, with_collected
 from gitexp.model import FileState, Outcome, Run, Series, Table
 from gitexp.output import OutputTail
-from gitexp.preparation import Prepared, pin
+from gitexp.preparation import Prepared, pin, recorded_path
 from gitexp.probe import hash_path
 from gitexp.process import Completed, run_command
 from gitexp.repo.worktree import read_status
@@ -132,6 +132,7 @@ def execute(
     prepared: Prepared,
     *,
     on_start: Callable[[Run, GitexpError | None], None] = lambda _run, _problem: None,
+    environ: Mapping[str, str] = os.environ,
 ) -> Executed:
     """Record the start, run the command, record the end.
 
@@ -157,7 +158,7 @@ def execute(
     done = run_command(
         prepared.argv,
         directory=prepared.directory,
-        env={**os.environ, **running.environment},
+        env={**environ, **running.environment},
         on_line=running.on_line,
         on_output=running.tail.feed,
     )
@@ -182,12 +183,14 @@ def _record_end(running: _Running, ended: Run) -> Run:
     workspace, prepared = running.workspace, running.prepared
     warnings = list(ended.warnings)
     found = collect(read_journal(running.journal.path))
-    metrics, series, faults = gather_metrics(prepared.metrics_files, running.before)
+    found_in, metrics, series, faults = gather_metrics(prepared.metrics_files, running.before)
     produced = _produced(running, warnings)
-    outputs = _hash_outputs(workspace, prepared, warnings)
+    outputs = _hash_outputs(prepared, warnings)
     ended = with_collected(ended, found)
+    read_from = tuple(recorded_path(path, prepared.top) for path in found_in)
     ended = replace(
         ended,
+        command=ended.command and replace(ended.command, metrics_files=read_from),
         metrics={**metrics, **ended.metrics},
         outputs=outputs,
         produced=produced,
@@ -223,8 +226,12 @@ def _file_marks(files: tuple[Path, ...]) -> dict[Path, tuple[int, int, int]]:
 
 def gather_metrics(
     files: tuple[Path, ...], before: Mapping[Path, tuple[int, int, int]]
-) -> tuple[Table, Series, list[str]]:
-    """Read the metrics files that were written since `before`; the others' values are not ours."""
+) -> tuple[list[Path], Table, Series, list[str]]:
+    """Read the metrics files that were written since `before`; the others' values are not ours.
+
+    Returns the files read, the last values, the series, and what went wrong.
+    """
+    found: list[Path] = []
     metrics: Table = {}
     series: Series = []
     warnings = []
@@ -241,28 +248,20 @@ def gather_metrics(
             why = error.why if isinstance(error, GitexpError) else str(error)
             warnings.append(f"cannot read {file.name}: {why or error}")
             continue
+        found.append(file)
         metrics.update(values)
         series = series or rows
-    return metrics, series, warnings
+    return found, metrics, series, warnings
 
 
-def _hash_outputs(
-    workspace: Workspace, prepared: Prepared, warnings: list[str]
-) -> dict[str, FileState]:
+def _hash_outputs(prepared: Prepared, warnings: list[str]) -> dict[str, FileState]:
     states = {}
     for path in prepared.outputs:
         try:
-            states[_name(workspace, path)] = hash_path(path)
+            states[recorded_path(path, prepared.top)] = hash_path(path)
         except OSError as error:
             warnings.append(f"output {path.name} cannot be read: {error.strerror}")
     return states
-
-
-def _name(workspace: Workspace, path: Path) -> str:
-    top = workspace.repo.top
-    full = Path(os.path.normpath(path))
-    inside = top is not None and full.is_relative_to(top)
-    return full.relative_to(top).as_posix() if inside and top is not None else full.as_posix()
 
 
 def _produced(running: _Running, warnings: list[str]) -> tuple[str, ...]:
@@ -271,8 +270,8 @@ def _produced(running: _Running, warnings: list[str]) -> tuple[str, ...]:
     Judged against a file of ours written just before, so that only one clock is asked.
     """
     workspace, prepared = running.workspace, running.prepared
-    top = workspace.repo.top
-    if top is None or not prepared.directory.is_relative_to(top):
+    top = prepared.top
+    if workspace.repo.top != top or not prepared.directory.is_relative_to(top):
         return ()
     try:
         since_ns = running.params_file.stat().st_mtime_ns
@@ -280,7 +279,7 @@ def _produced(running: _Running, warnings: list[str]) -> tuple[str, ...]:
     except (GitexpError, OSError) as error:
         warnings.append(f"cannot tell what the run wrote: {error}")
         return ()
-    named = {_name(workspace, path) for path in (*prepared.metrics_files, *prepared.outputs)}
+    named = {recorded_path(path, top) for path in (*prepared.metrics_files, *prepared.outputs)}
     written = []
     for path in (*status.untracked, *status.tracked):
         if path not in named and Path(path).suffix.lower() in SOURCE_ENDINGS:

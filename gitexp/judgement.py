@@ -4,11 +4,13 @@ Floor 4. Finds the runs to compare with; the comparison itself is pure (`compari
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from gitexp.comparison import (
     Answer,
     Comparison,
     Kin,
+    MetricVerdict,
     compare_runs,
     direction_of,
     kinship,
@@ -37,6 +39,12 @@ class Judgement:
     best: Comparison | None
     """Against the best of the others; absent when there is none or no direction is known."""
     advice: str
+
+    def verdict(self, against: Literal["last", "best"]) -> MetricVerdict | None:
+        """What the deciding metric did; absent when there was nothing to compare with."""
+        comparison = self.last if against == "last" else self.best
+        verdicts = () if comparison is None else comparison.verdicts
+        return next((v for v in verdicts if v.metric == self.metric), None)
 
     @property
     def last_answer(self) -> Answer | None:

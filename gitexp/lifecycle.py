@@ -5,6 +5,7 @@ dies in between is completed from it, by this process or by the next command.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,9 @@ from gitexp.workspace import Workspace
 TAIL_LINES = 40
 """How many of the last lines of output a record keeps."""
 
+RECORDED_HERE = "recorded-here"
+"""File in our local state: one id a line."""
+
 
 @dataclass(frozen=True, slots=True)
 class Collected:
@@ -64,6 +68,7 @@ def begin(
     journal has the run, and its command may go on. Raises `GitexpError` when not even the journal
     can be written.
     """
+    remember(workspace, run.id)
     journal = Journal.create(
         workspace.journals,
         run.id,
@@ -245,9 +250,30 @@ def record_whole(workspace: Workspace, run: Run, series: Series, packages: Table
     Raises `GitexpError` when the branch cannot be written; nothing is kept then.
     """
     run = _recordable(run)
+    remember(workspace, run.id)
     event = sealed(run, series, summary(workspace, run), packages)
     workspace.store.write([event], identity=workspace.identity, moment=clock.now())
     return run
+
+
+# --- whose runs -----------------------------------------------------------------------------------
+
+
+def remember(workspace: Workspace, run: RunId) -> None:
+    """Note that a run was made here; only such runs are run again without asking."""
+    with suppress(OSError):
+        path = workspace.repo.state_dir / RECORDED_HERE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as known:
+            known.write(f"{run}\n")
+
+
+def is_recorded_here(workspace: Workspace, run: RunId) -> bool:
+    """Tell whether a run was made in this clone; the author in a record proves nothing."""
+    try:
+        return f"{run}\n" in (workspace.repo.state_dir / RECORDED_HERE).read_text()
+    except OSError:
+        return False
 
 
 # --- runs by hand ---------------------------------------------------------------------------------

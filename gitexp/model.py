@@ -110,6 +110,8 @@ class Command:
     """Where it ran, relative to the top of the work tree, `/`-separated."""
     exit_code: int | None = None
     """The command's own; minus the signal number when a signal ended it; absent if unknown."""
+    metrics_files: tuple[str, ...] = ()
+    """The files its metrics were read from, relative to the top of the work tree."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

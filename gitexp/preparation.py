@@ -83,6 +83,8 @@ class Prepared:
     argv: tuple[str, ...]
     """What to execute: parameters filled in, nothing redacted."""
     directory: Path
+    top: Path
+    """What the record's paths are relative to."""
     packages: Table
     """The installed packages, by name."""
     metrics_files: tuple[Path, ...]
@@ -103,7 +105,8 @@ def prepare(workspace: Workspace, trial: Trial) -> Prepared:
     outputs = tuple(trial.directory / path for path in trial.outputs)
     metrics_files = _metrics_files(workspace, trial)
     command = _command(workspace, trial, argv)
-    written = [_relative(workspace, path) for path in (*metrics_files, *outputs)]
+    top = workspace.repo.top
+    written = [recorded_path(path, top) for path in (*metrics_files, *outputs)]
     code = _code(workspace, _snapshot(workspace), command, written)
     environment, packages = probe_environment(argv, directory=trial.directory, env=dict(os.environ))
     run_id = clock.new_run_id()
@@ -137,6 +140,7 @@ def prepare(workspace: Workspace, trial: Trial) -> Prepared:
         run=run,
         argv=argv,
         directory=trial.directory,
+        top=workspace.repo.top or trial.directory,
         packages=dict(packages),
         metrics_files=metrics_files,
         outputs=outputs,
@@ -224,7 +228,7 @@ def _hash_inputs(
     for name in dict.fromkeys(names):
         path = base.get(name, directory) / name
         try:
-            states[_relative(workspace, path)] = hash_path(path)
+            states[recorded_path(path, workspace.repo.top)] = hash_path(path)
         except OSError as error:
             raise InvalidInput(
                 f"cannot read input '{name}'",
@@ -234,9 +238,8 @@ def _hash_inputs(
     return states
 
 
-def _relative(workspace: Workspace, path: Path) -> str:
+def recorded_path(path: Path, top: Path | None) -> str:
     """As it stands in a record: relative to the top, `/`-separated; absolute when outside."""
-    top = workspace.repo.top
     full = Path(os.path.normpath(path))
     if top is None or not full.is_relative_to(top):
         return full.as_posix()
@@ -251,7 +254,7 @@ def _command(workspace: Workspace, trial: Trial, argv: tuple[str, ...]) -> Comma
     return Command(
         argv=shown,
         template=() if template == shown else template,
-        directory=_relative(workspace, trial.directory),
+        directory=recorded_path(trial.directory, workspace.repo.top),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitexp.index import RunIndex
+from gitexp.query import Query, parse_query, resolve
 from gitexp.repo import Repo
 from gitexp.repo.stream import Identity
 from gitexp.settings import Settings, read_settings
@@ -46,6 +47,10 @@ class Workspace:
         if not fresh:
             index.refresh()
         return index
+
+    def query(self, text: str | None) -> Query | None:
+        """A filter expression with every name understood. Raises `InvalidQuery`."""
+        return None if not text else resolve(parse_query(text), self.index.keys())
 
     @property
     def identity(self) -> Identity:

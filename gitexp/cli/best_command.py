@@ -36,15 +36,12 @@ def command(
     git exp best accuracy
     git exp best val_loss -n 3 --where "tag == 'sweep'"
     """
-    from gitexp.query import parse_query  # noqa: PLC0415 - only with an expression
-
     workspace = open_workspace()
     metric = metric or workspace.settings.metric or _only_metric(workspace.index.keys("metrics"))
     metric = known_metric(workspace, metric)
     said = Direction.MAXIMIZE if high else Direction.MINIMIZE if low else None
     direction = said or needed_direction(workspace, metric)
-    query = parse_query(where) if where else None
-    chosen = workspace.index.best(metric, direction, count, where=query)
+    chosen = workspace.index.best(metric, direction, count, where=workspace.query(where))
     if as_json:
         print_documents(workspace.index.documents(chosen))
         return

@@ -7,6 +7,7 @@ from gitexp.cli.selection import find_entry
 from gitexp.cli.terminal import answer, open_workspace, view_of
 from gitexp.comparison import Comparison, compare_runs, diff_tables
 from gitexp.errors import CouldNotTell
+from gitexp.fingerprint import command_template
 from gitexp.judgement import repeats_of
 from gitexp.model import Entry, FileState, Run, Table, Value
 from gitexp.render.machine import format_json
@@ -122,7 +123,7 @@ def _file_changes(before: dict[str, FileState], after: dict[str, FileState]) -> 
 def _command(run: Run) -> Table:
     if run.command is None:
         return {}
-    argv = run.command.template or run.command.argv
+    argv = command_template(run.command.template or run.command.argv, run.params)
     return {"argv": " ".join(argv), "directory": run.command.directory}
 
 

@@ -87,14 +87,15 @@ def _choose(
     sort_order: str | None,
     count: int | None,
 ) -> list[RunId]:
-    from gitexp.query import parse_query, parse_sort  # noqa: PLC0415 - only when asked
+    from gitexp.query import parse_sort  # noqa: PLC0415 - only when asked
 
     index = workspace.index
-    query = parse_query(where) if where else None
     descending = sort_order == "desc"
-    if sort_by is not None and sort_order is None:
-        descending = _best_is_high(workspace, parse_sort(sort_by, index.keys()))
-    return index.ids(query, sort_by, descending=descending, limit=count)
+    if sort_by is not None:
+        sort_by = parse_sort(sort_by, index.keys())
+        if sort_order is None:
+            descending = _best_is_high(workspace, sort_by)
+    return index.ids(workspace.query(where), sort_by, descending=descending, limit=count)
 
 
 def _best_is_high(workspace: Workspace, key: str) -> bool:

@@ -26,14 +26,12 @@ def command(
     git exp log -n 5
     git exp log --where "accuracy > 0.9" --oneline
     """
-    from gitexp.query import parse_query  # noqa: PLC0415 - only with an expression
-
     workspace = open_workspace()
     index = workspace.index
     chosen = (
         [find_id(workspace, text) for text in runs]
         if runs
-        else index.ids(parse_query(where) if where else None, limit=count)
+        else index.ids(workspace.query(where), limit=count)
     )
     if as_json:
         _print_json(workspace, chosen)

@@ -90,7 +90,7 @@ def command(
     )
     prepared = prepare(workspace, trial)
     wanted = prepared.metrics_files if metrics_files else ()
-    from_files, series, faults = gather_metrics(wanted, {})
+    _, from_files, series, faults = gather_metrics(wanted, {})
     missing = [file.name for file in wanted if not file.exists()]
     if faults or missing:
         raise InvalidInput(

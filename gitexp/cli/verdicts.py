@@ -9,7 +9,6 @@ import click
 
 from gitexp import clock
 from gitexp.cli.terminal import wants_colour
-from gitexp.comparison import Comparison, MetricVerdict
 from gitexp.judgement import Judgement, Tried, choose_metric
 from gitexp.model import Entry, Outcome
 from gitexp.render.colour import style
@@ -38,19 +37,9 @@ def show_judgement(workspace: Workspace, judgement: Judgement, *, err: bool) -> 
 
 
 def judgement_sentence(judgement: Judgement, *, colour: bool = False) -> str:
-    """`accuracy 0.85: better than the last, 0.80; best so far (maximize, a guess)`."""
-    if judgement.metric is None:
-        return ""
-    last = _verdict(judgement, judgement.last)
-    best = _verdict(judgement, judgement.best)
-    if last is None and best is None:
-        return ""
-    return metric_sentence(last, best, colour=colour)
-
-
-def _verdict(judgement: Judgement, comparison: Comparison | None) -> MetricVerdict | None:
-    verdicts = () if comparison is None else comparison.verdicts
-    return next((v for v in verdicts if v.metric == judgement.metric), None)
+    """`accuracy 0.85: better than the last, 0.80; best so far`; empty when nothing compares."""
+    last, best = judgement.verdict("last"), judgement.verdict("best")
+    return metric_sentence(last, best, colour=colour) if last or best else ""
 
 
 def show_tried(workspace: Workspace, tried: Tried, *, err: bool) -> None:

@@ -1,0 +1,38 @@
+"""`git exp apply`: a run's code into the work tree."""
+
+import click
+
+from gitexp.cli.options import dry_run_option, run_argument
+from gitexp.cli.selection import find_entry
+from gitexp.cli.terminal import answer, open_workspace, say
+from gitexp.render.text import clean
+from gitexp.restoration import apply_code, plan_apply
+
+
+@click.command("apply")
+@dry_run_option
+@run_argument
+def command(dry_run: bool, run: str) -> None:
+    """Put a run's code into the work tree
+
+    Files become what they were when the run started; HEAD and the index stay. Refuses when a file
+    with uncommitted changes would be overwritten.
+
+    \b
+    git exp apply best:accuracy --dry-run
+    git exp apply 7f3a9c0
+    """
+    workspace = open_workspace()
+    entry = find_entry(workspace, run)
+    plan = plan_apply(workspace.repo, entry.run.code)
+    for path in plan.written:
+        answer(f"write   {clean(path)}")
+    for path in plan.deleted:
+        answer(f"delete  {clean(path)}")
+    if not plan.written and not plan.deleted:
+        say(f"the work tree already holds the code of run {entry.run.id[:7]}")
+    elif not dry_run:
+        apply_code(workspace.repo, plan)
+        say(
+            f"the work tree holds the code of run {entry.run.id[:7]}; `git diff` shows what changed"
+        )

@@ -1,0 +1,160 @@
+"""`git exp reproduce`: run a recorded run again and judge the result."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+
+import click
+
+from gitexp.cli.options import dry_run_option, json_option, run_argument, yes_option
+from gitexp.cli.report import tell, warn
+from gitexp.cli.selection import find_entry
+from gitexp.cli.terminal import answer, open_workspace, say, view_of, wants_colour
+from gitexp.comparison import Tolerance
+from gitexp.errors import ExitCode, GitexpError, InvalidInput, Refused
+from gitexp.lifecycle import is_recorded_here
+from gitexp.model import Command, ReproductionVerdict, Run
+from gitexp.render.machine import format_json
+from gitexp.render.text import clean
+from gitexp.render.verdict import changes_table, reproduction_sentence, reproduction_table
+from gitexp.reproduction import Reproduced, command_of, reproduce
+from gitexp.workspace import Workspace
+
+EXIT = {
+    ReproductionVerdict.REPRODUCED: ExitCode.DONE,
+    ReproductionVerdict.WITHIN_TOLERANCE: ExitCode.DONE,
+    ReproductionVerdict.DRIFTED: ExitCode.NO,
+    ReproductionVerdict.FAILED: ExitCode.UNKNOWN,
+}
+
+
+@click.command("reproduce")
+@click.option(
+    "--tolerance",
+    "tolerances",
+    multiple=True,
+    metavar="[METRIC=]NUMBER[%]",
+    help="How far a metric may move: absolute, or relative with `%`. Repeatable.",
+)
+@yes_option
+@dry_run_option
+@json_option
+@run_argument
+def command(tolerances: tuple[str, ...], yes: bool, dry_run: bool, as_json: bool, run: str) -> int:
+    """Run a recorded run again and judge the result
+
+    Its recorded code, uncommitted changes included, is checked out into a temporary work tree
+    inside the git directory, and its command runs there in the present environment. The verdict -
+    reproduced, within tolerance, drifted or failed - is kept with the run. A run that was not
+    recorded in this clone is only run after you have seen its command and agreed. RUN may be a
+    commit of the run branch. Exit code 0: reproduced or within tolerance; 1: drifted; 125: failed
+    or could not tell.
+
+    \b
+    git exp reproduce best:accuracy
+    git exp reproduce last --tolerance accuracy=0.5%
+    """
+    default, allowed = _parse_tolerances(tolerances)
+    workspace = open_workspace()
+    entry = find_entry(workspace, run)
+    recorded = workspace.store.load_run(entry.run.id, entry.run.started)
+    recorded_command = command_of(workspace, recorded)
+    here = is_recorded_here(workspace, recorded.id)
+    if dry_run or not here:
+        _show_plan(recorded, recorded_command, to_stdout=dry_run)
+    if dry_run:
+        return ExitCode.DONE
+    if not here and not yes:
+        _ask(recorded)
+    done = reproduce(
+        workspace,
+        entry,
+        tolerances={**workspace.settings.tolerances, **allowed},
+        default=default,
+        on_start=_tell_start,
+    )
+    _tell(workspace, done, as_json=as_json)
+    return EXIT[done.verdict]
+
+
+def _parse_tolerances(texts: Sequence[str]) -> tuple[Tolerance, dict[str, Tolerance]]:
+    default = Tolerance()
+    named = {}
+    for text in texts:
+        name, _, number = text.rpartition("=")
+        try:
+            value = float(number.removesuffix("%"))
+            if not 0 <= value < float("inf"):
+                raise ValueError(number)
+        except ValueError as error:
+            raise InvalidInput(
+                f"cannot use tolerance '{text}'",
+                hints=["write `--tolerance 0.01`, `--tolerance 1%` or `--tolerance accuracy=0.01`"],
+            ) from error
+        is_relative = number.endswith("%")
+        bound = Tolerance(relative=value / 100) if is_relative else Tolerance(absolute=value)
+        if name:
+            named[name] = bound
+        else:
+            default = bound
+    return default, named
+
+
+def _show_plan(recorded: Run, command: Command, *, to_stdout: bool) -> None:
+    lines = [
+        f"run        {recorded.id} {clean(recorded.name)}",
+        f"recorded   by {clean(recorded.author)} on {recorded.started:%Y-%m-%d %H:%M} UTC",
+        f"code       {recorded.code.commit}"
+        + (f" with uncommitted changes {recorded.code.snapshot}" if recorded.code.dirty else ""),
+        f"directory  {clean(command.directory)}",
+        f"command    {clean(shlex.join(command.argv))}",
+    ]
+    lines += [f"not there  {clean(item)}" for item in recorded.code.left_out]
+    for line in lines:
+        click.echo(line, err=not to_stdout)
+
+
+def _ask(recorded: Run) -> None:
+    if not sys.stdin.isatty():
+        raise Refused(
+            f"not run: run {recorded.id[:7]} was not recorded in this clone",
+            why="its command would run on your machine, with your rights",
+            hints=["look at it with `--dry-run`, then say `--yes`"],
+        )
+    click.confirm("run this command here?", abort=True, err=True)
+
+
+def _tell_start(run: Run, problem: GitexpError | None) -> None:
+    if problem is not None:
+        tell(problem)
+    say(f"run {run.id[:7]} {run.name}: {run.reason}")
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def _tell(workspace: Workspace, done: Reproduced, *, as_json: bool) -> None:
+    for warning in done.again.warnings:
+        warn(warning)
+    if as_json:
+        answer(
+            format_json(
+                {
+                    "schema": 1,
+                    "run": done.recorded.id,
+                    "again": done.again.id,
+                    "verdict": done.verdict.value,
+                    "metrics": done.matches,
+                    "environment": [
+                        {"name": n, "before": old, "after": new} for n, old, new in done.environment
+                    ],
+                }
+            )
+        )
+        return
+    view = view_of(workspace, [done.recorded.id, done.again.id])
+    answer(reproduction_sentence(done.verdict, done.matches, colour=wants_colour()))
+    if done.matches:
+        answer(reproduction_table(done.matches, width=view.width))
+    if done.environment:
+        answer("the environment is not the recorded one:")
+        answer(changes_table(done.environment, before="recorded", after="now", width=view.width))

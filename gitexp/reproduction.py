@@ -1,0 +1,240 @@
+"""Running a recorded run again, in a temporary work tree, and judging the result.
+
+Floor 4. Nothing of the record is executed but its command, as an argument list; hooks and other
+things that the checked-out revision could bring along stay off.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gitexp import clock
+from gitexp.comparison import MetricMatch, Tolerance, compare_reproduction, diff_tables
+from gitexp.errors import CouldNotTell, GitexpError
+from gitexp.execution import execute
+from gitexp.formats import REDACTED
+from gitexp.lifecycle import annotate
+from gitexp.model import (
+    Annotation,
+    AnnotationKind,
+    Command,
+    Entry,
+    FileState,
+    Origin,
+    Outcome,
+    ReproductionVerdict,
+    Run,
+    Value,
+)
+from gitexp.names import memorable_name
+from gitexp.preparation import METRICS_CANDIDATES, Prepared
+from gitexp.probe import hash_path, probe_environment
+from gitexp.process import find_command
+from gitexp.repo.launch import LOCAL_VARIABLES
+from gitexp.repo.worktree import add_worktree, remove_worktree
+from gitexp.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reproduced:
+    """A run made again, judged."""
+
+    recorded: Run
+    again: Run
+    verdict: ReproductionVerdict
+    matches: tuple[MetricMatch, ...]
+    environment: tuple[tuple[str, Value | None, Value | None], ...]
+    """What differs between the two environments, packages as `package NAME`."""
+    annotation: Annotation
+
+
+def command_of(workspace: Workspace, recorded: Run) -> Command:
+    """The command to run again. Raises `CouldNotTell` when the run cannot be made again here."""
+    short = recorded.id[:7]
+    command = recorded.command
+    if command is None or not command.argv:
+        raise CouldNotTell(
+            f"cannot reproduce run {short}",
+            why="it has no command: it was recorded, not run",
+            hints=[f"`git exp apply {short}` puts its code into the work tree"],
+        )
+    if any(REDACTED in argument for argument in command.argv):
+        raise CouldNotTell(
+            f"cannot reproduce run {short}",
+            why="its command held a secret, which was not recorded",
+            hints=["pass secrets by the environment, not on the command line"],
+        )
+    if workspace.repo.resolve(f"{recorded.code.revision}^{{tree}}") is None:
+        raise CouldNotTell(
+            f"cannot reproduce run {short}",
+            why=f"its code {recorded.code.revision[:10]} is not in this repository",
+            hints=["`git exp fetch` brings the code of all runs"],
+        )
+    return command
+
+
+def reproduce(
+    workspace: Workspace,
+    entry: Entry,
+    *,
+    tolerances: Mapping[str, Tolerance],
+    default: Tolerance,
+    on_start: Callable[[Run, GitexpError | None], None] = lambda _run, _problem: None,
+) -> Reproduced:
+    """Run a recorded run again and record the verdict as an annotation of it.
+
+    The new run is linked to the recorded one. Raises `CouldNotTell` when it cannot be made again
+    here, or when its result could not be recorded.
+    """
+    recorded = workspace.store.load_run(entry.run.id, entry.run.started)
+    command = command_of(workspace, recorded)
+    new_id = clock.new_run_id()
+    top = add_worktree(workspace.repo, new_id, recorded.code.revision)
+    try:
+        _place_inputs(workspace, recorded, top)
+        prepared = _prepare(workspace, recorded, command, replace(recorded, id=new_id), top)
+        environ = {k: v for k, v in os.environ.items() if k not in LOCAL_VARIABLES}
+        find_command(prepared.argv[0], prepared.directory, environ)
+        executed = execute(workspace, prepared, on_start=on_start, environ=environ)
+    finally:
+        remove_worktree(workspace.repo, top)
+    if not executed.recorded:
+        raise executed.problems[-1]
+    again = executed.run
+    verdict, matches = compare_reproduction(recorded, again, tolerances=tolerances, default=default)
+    off = [match.metric for match in matches if match.state in ("outside", "missing")]
+    annotation = annotate(
+        workspace,
+        entry,
+        AnnotationKind.REPRODUCTION,
+        verdict=verdict,
+        by=again.id,
+        text=f"outside the tolerance: {', '.join(off[:10])}" if off else None,
+    )
+    return Reproduced(
+        recorded=recorded,
+        again=again,
+        verdict=verdict,
+        matches=tuple(matches),
+        environment=tuple(_environment_changes(workspace, recorded, again, prepared)),
+        annotation=annotation,
+    )
+
+
+def _prepare(
+    workspace: Workspace, recorded: Run, command: Command, run: Run, top: Path
+) -> Prepared:
+    directory = _inside(top, command.directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    environment, packages = probe_environment(
+        command.argv, directory=directory, env=dict(os.environ)
+    )
+    named = command.metrics_files or workspace.settings.metrics_files
+    files = [_inside(top, name) for name in named]
+    files = files or [directory / name for name in METRICS_CANDIDATES]
+    again = replace(
+        run,
+        name=memorable_name(run.id),
+        outcome=Outcome.RUNNING,
+        clock=workspace.refreshed().max_clock() + 1,
+        started=clock.now(),
+        author=workspace.settings.author,
+        origin=Origin.REPRODUCTION,
+        reproduces=recorded.id,
+        reason=f"reproduce {recorded.id[:7]} {recorded.name}",
+        parent=None,
+        tags=(),
+        source=None,
+        duration_s=None,
+        metrics={},
+        outputs={},
+        produced=(),
+        output_tail="",
+        warnings=(),
+        environment=environment,
+        command=replace(command, exit_code=None, metrics_files=()),
+    )
+    return Prepared(
+        run=again,
+        argv=command.argv,
+        directory=directory,
+        top=top,
+        packages=dict(packages),
+        metrics_files=tuple(files),
+        outputs=tuple(
+            _inside(top, path) for path in recorded.outputs if not Path(path).is_absolute()
+        ),
+    )
+
+
+def _inside(top: Path, name: str) -> Path:
+    """A recorded path within the temporary work tree. Raises `CouldNotTell` for any other."""
+    path = Path(os.path.normpath(top / name))
+    if not path.is_relative_to(top):
+        raise CouldNotTell(
+            "cannot reproduce this run here", why=f"'{name}' lies outside of its work tree"
+        )
+    return path
+
+
+def _place_inputs(workspace: Workspace, recorded: Run, top: Path) -> None:
+    """Bring the recorded inputs into the temporary work tree, and make sure they are the same."""
+    faults = []
+    for name, state in recorded.inputs.items():
+        if Path(name).is_absolute():
+            place = Path(name)
+        else:
+            place = _inside(top, name)
+            _copy_input(workspace, name, place, state)
+        found = _state_of(place)
+        if found is None:
+            faults.append(f"input '{name}' is not here")
+        elif found.sha256 != state.sha256:
+            faults.append(f"input '{name}' is not what it was")
+    if faults:
+        raise CouldNotTell(
+            f"cannot reproduce run {recorded.id[:7]} on the same data",
+            why="; ".join(faults[:5]),
+            hints=["bring the data back as it was; `git exp show` tells the hashes"],
+        )
+
+
+def _copy_input(workspace: Workspace, name: str, place: Path, state: FileState) -> None:
+    if workspace.repo.top is None or _state_of(place) == state:
+        return
+    source = workspace.repo.top / name
+    if _state_of(source) != state:
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, place, symlinks=True, dirs_exist_ok=True)
+    else:
+        shutil.copy2(source, place)
+
+
+def _state_of(path: Path) -> FileState | None:
+    try:
+        return hash_path(path)
+    except OSError:
+        return None
+
+
+def _environment_changes(
+    workspace: Workspace, recorded: Run, again: Run, prepared: Prepared
+) -> list[tuple[str, Value | None, Value | None]]:
+    changes = [
+        c for c in diff_tables(recorded.environment, again.environment) if c[0] != "packages"
+    ]
+    digest = recorded.environment.get("packages")
+    if isinstance(digest, str) and digest != again.environment.get("packages"):
+        try:
+            before = workspace.store.load_environment(digest)
+        except GitexpError:
+            return [*changes, ("packages", digest[:12], None)]
+        changes += [
+            (f"package {name}", old, new)
+            for name, old, new in diff_tables(before, prepared.packages)
+        ]
+    return changes

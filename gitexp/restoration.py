@@ -1,0 +1,90 @@
+"""Going back to the code of a run: into the work tree, or as a branch.
+
+Floor 4. The only deeds that touch the user's files and branches, because they are asked to.
+"""
+
+from dataclasses import dataclass
+
+from gitexp.errors import CouldNotTell, GitexpError, InvalidInput, Refused
+from gitexp.model import Code
+from gitexp.repo import Repo
+from gitexp.repo.worktree import (
+    SnapshotRules,
+    checkout_into,
+    read_status,
+    take_snapshot,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyPlan:
+    """What putting a run's code into the work tree changes."""
+
+    revision: str
+    written: tuple[str, ...]
+    deleted: tuple[str, ...]
+
+
+def plan_apply(repo: Repo, code: Code) -> ApplyPlan:
+    """Find what has to change. Raises `Refused` when work that git does not hold would be lost."""
+    if repo.top is None:
+        raise GitexpError("cannot put code here", why="the repository is bare")
+    check_code(repo, code)
+    status = read_status(repo)
+    unsaved = {*status.tracked, *status.untracked}
+    now = take_snapshot(repo, SnapshotRules(1 << 62, 1 << 62), durable=False)
+    written, deleted, in_the_way = [], [], []
+    for change in repo.diff_trees(now.tree, code.tree):
+        path = change.path
+        if change.status == "D":
+            if path in status.untracked:
+                continue  # the user's own file, which the run had not
+            deleted.append(path)
+        else:
+            written.append(path)
+        exists = (repo.top / path).is_symlink() or (repo.top / path).exists()
+        if path in unsaved or (change.status == "A" and exists):
+            in_the_way.append(path)
+    if in_the_way:
+        shown = ", ".join(in_the_way[:5])
+        more = f" and {len(in_the_way) - 5} more" if len(in_the_way) > 5 else ""
+        raise Refused(
+            "not applied: uncommitted work would be overwritten",
+            why=shown + more,
+            hints=["`git stash` or commit it first", "`git exp branch RUN NAME` needs no room"],
+        )
+    return ApplyPlan(code.revision, tuple(written), tuple(deleted))
+
+
+def apply_code(repo: Repo, plan: ApplyPlan) -> None:
+    """Carry the plan out. Raises `CommandFailed` when a file cannot be written."""
+    if plan.written:
+        checkout_into(repo, plan.revision, plan.written)
+    for path in plan.deleted:
+        if repo.top is not None:
+            (repo.top / path).unlink(missing_ok=True)
+
+
+def make_branch(repo: Repo, name: str, code: Code) -> None:
+    """Make a branch at the code of a run. Raises `InvalidInput`, `Refused`."""
+    check_code(repo, code)
+    if (
+        name.startswith("-")
+        or repo.git("check-ref-format", f"refs/heads/{name}", check=False).status
+    ):
+        raise InvalidInput(
+            f"'{name}' is not a name for a branch", hints=["`git help check-ref-format`"]
+        )
+    ref = f"refs/heads/{name}"
+    if repo.read_ref(ref) is not None:
+        raise Refused(f"branch '{name}' exists already", hints=["choose another name"])
+    repo.update_ref(ref, code.revision, repo.null, "gitexp: branch of a run")
+
+
+def check_code(repo: Repo, code: Code) -> None:
+    """Make sure that the code is in this repository. Raises `CouldNotTell`."""
+    if repo.resolve(f"{code.revision}^{{tree}}") is None:
+        raise CouldNotTell(
+            f"the code {code.revision[:10]} is not in this repository",
+            hints=["`git exp fetch` brings the code of all runs"],
+        )
