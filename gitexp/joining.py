@@ -46,10 +46,10 @@ def check_theirs(store: Store, remote: str, tips: Mapping[str, ObjectId]) -> Non
 
     Raises `Refused` when one is not, `Unreadable` when a newer gitexp wrote it.
     """
-    if store.run_ref in tips:
-        _check_runs(store, remote, tips[store.run_ref])
-    if store.code_ref in tips:
-        _check_code(store, remote, tips[store.code_ref])
+    ours = store.repo.read_refs(*tips) if tips else {}
+    for ref, check in ((store.run_ref, _check_runs), (store.code_ref, _check_code)):
+        if ref in tips and tips[ref] != ours.get(ref):
+            check(store, remote, tips[ref])
 
 
 def join_code(store: Store, theirs: ObjectId | None) -> Joined:

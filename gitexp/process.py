@@ -78,7 +78,9 @@ def run_command(
             duration_s = clock.monotonic_s() - started_s
         finally:
             for pump in pumps:
-                pump.finish()
+                pump.note_end()
+            for pump in pumps:
+                pump.close()
     if listeners.fault is not None:
         raise listeners.fault
     return Completed(

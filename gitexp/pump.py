@@ -113,18 +113,21 @@ class Pump:
     def start(self) -> None:
         self._thread.start()
 
-    def finish(self) -> None:
+    def note_end(self) -> None:
         """The command has ended: carry what it left, wait a little for what its children add."""
         if self._tell_ended >= 0:
             os.close(self._tell_ended)
             self._tell_ended = -1
-            if self._thread.ident is not None:
-                self._thread.join()
 
     def close(self) -> None:
-        self.finish()
-        os.close(self.outlet)
-        os.close(self._child_ended)
+        """Wait until all is carried. Harmless when repeated."""
+        self.note_end()
+        if self._thread.ident is not None:
+            self._thread.join()
+        for fd in (self.outlet, self._child_ended):
+            if fd >= 0:
+                os.close(fd)
+        self.outlet = self._child_ended = -1
 
     def _run(self) -> None:
         if hasattr(signal, "pthread_sigmask"):  # signals are for the main thread

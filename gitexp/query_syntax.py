@@ -20,8 +20,11 @@ from gitexp.model import Value
 MAX_LENGTH: Final = 10_000
 """Characters of a filter."""
 
-MAX_DEPTH: Final = 50
-"""Levels of nesting, of a filter and of a dotted name."""
+MAX_DEPTH: Final = 16
+"""Levels of `and`, `or`, `not` within each other; SQLite's parser has a stack of 100."""
+
+MAX_PARTS: Final = 50
+"""Parts of a dotted name."""
 
 MAX_CONDITIONS: Final = 200
 MAX_VALUES: Final = 500
@@ -318,8 +321,8 @@ class _Parser:
                 case _:
                     raise self._refuse(inner, "a name")
             inner = value
-            if len(parts) > MAX_DEPTH:
-                raise self._fault(node, f"the name has more than {MAX_DEPTH} parts")
+            if len(parts) >= MAX_PARTS:
+                raise self._fault(node, f"the name has more than {MAX_PARTS} parts")
         return Field((inner.id, *reversed(parts)), self._column(node))
 
     def _constant(self, node: ast.expr) -> Constant:

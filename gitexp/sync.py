@@ -232,7 +232,7 @@ def _fetch(store: Store, remote: str, timeout_s: float) -> _Heard:
         partial=[store.code_ref],
     )
     theirs = {ref: tip for ref, tip in fetched.tips.items() if tip is not None}
-    check_theirs(store, remote, {r: tip for r, tip in theirs.items() if tip != known.get(r)})
+    check_theirs(store, remote, theirs)
     warnings = []
     old, new = known.get(store.run_ref), theirs.get(store.run_ref)
     if old and new and old != new and not store.repo.is_ancestor(old, new):

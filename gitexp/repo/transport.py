@@ -43,6 +43,7 @@ _STALE = (
     "failed to lock",
     "incorrect old value",
     "reference already exists",
+    "transaction failed",
 )
 """How git says that somebody else moved the branch; not what a server's own rules say."""
 
@@ -179,7 +180,7 @@ def push(repo: Repo, remote: str, refs: Mapping[str, str], *, timeout_s: float) 
     if done.status < 0 or not refused:
         raise _failure(remote, "push to", done, timeout_s)
     reasons = [line.split("\t")[-1] for line in refused]
-    telling = [reason for reason in reasons if "atomic" not in reason] or reasons
+    telling = [reason for reason in reasons if "atomic push fail" not in reason] or reasons
     stale = all(any(word in reason for word in _STALE) for reason in telling)
     return Pushed(accepted=False, stale=stale, reason=_why(done, telling[0]))
 

@@ -1,0 +1,113 @@
+"""Which way a metric is better: as declared, else guessed from well-known words in its name.
+
+Floor 1, pure. A guess is always marked as one; words that disagree (`time_to_accuracy`) give none.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from gitexp.model import Direction, Run, numbers
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_MAXIMIZE = _set(
+    """acc accuracy ap auc aucpr auprc auroc bleu chrf coverage dice efficiency elbo f1 fbeta fps
+    gain goodput hit hits improvement iou ips jaccard kappa likelihood map mcc meteor mfu miou mrr
+    ndcg pearson precision psnr purity qps r2 recall return returns reward rewards rouge rps score
+    scores sensitivity silhouette spearman specificity speed speedup ssim success throughput tps
+    tpr win wins"""
+)
+_MINIMIZE = _set(
+    """brier bytes cer cost costs crossentropy deviation disk divergence duration elapsed energy
+    entropy err error errors fail failed failures fid fnr footprint fpr gap kl latency logloss loss
+    losses mae mape mem memory misses mse nll perplexity ppl regret residual rmse rmsle rss runtime
+    seconds size smape time violations vram wer"""
+)
+_RATES = _set("fps goodput ips qps rps speed speedup throughput tps")
+_TIME_UNITS = _set("h hour hours m min minute ms s sec second seconds time")
+_TIME_LIKE = _RATES | _set(
+    "duration elapsed latency mem memory ms rss runtime sec seconds time vram"
+)
+_WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+(?![a-z])")
+_QUOTED_END = re.compile(r'(?:^|\.)"((?:[^"\\]|\\.)*)"\Z')
+
+
+def last_part(name: str) -> str:
+    """The last part of a dotted name, without its quotes: `top 1` for `val."top 1"`."""
+    quoted = _QUOTED_END.search(name)
+    return re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else name.rpartition(".")[2]
+
+
+def _words(metric: str) -> list[str]:
+    """The lower-case words of the last part: `test/topAcc` has test, top and acc."""
+    words: list[str] = []
+    for piece in re.split(r"[^A-Za-z0-9]+", last_part(metric)):
+        known = piece.lower() in _MAXIMIZE or piece.lower() in _MINIMIZE
+        words += [piece] if known else _WORD.findall(piece)
+    return [word.lower() for word in words]
+
+
+def guess_direction(metric: str) -> Direction | None:
+    """Which way a well-known metric is better; `None` when unknown or when its words disagree."""
+    words = _words(metric)
+    if "per" not in words:
+        return _guess(words)
+    counted, unit = words[: words.index("per")], words[words.index("per") + 1 :]
+    if _TIME_UNITS.intersection(counted):
+        return Direction.MINIMIZE
+    is_rate = bool(_TIME_UNITS.intersection(unit[:1]))
+    return _guess([w for w in counted if not is_rate or w != "bytes"]) or (
+        Direction.MAXIMIZE if is_rate and not _MINIMIZE.intersection(counted) - {"bytes"} else None
+    )
+
+
+def _guess(words: Sequence[str]) -> Direction | None:
+    up, down = _MAXIMIZE.intersection(words), _MINIMIZE.intersection(words)
+    if "brier" in down:
+        up -= {"score", "scores"}
+    if up & _RATES:
+        down -= {"bytes", "seconds", "size"}
+    if bool(up) == bool(down):
+        return None
+    negated = "neg" in words or "negative" in words
+    return Direction.MAXIMIZE if bool(up) is not negated else Direction.MINIMIZE
+
+
+def is_time_like(metric: str) -> bool:
+    """Tell whether the metric measures the machine: time, speed or memory, which no seed fixes."""
+    words = _words(metric)
+    is_rate = "per" in words and _TIME_UNITS.intersection(words)
+    return bool(is_rate or _TIME_LIKE.intersection(words))
+
+
+def direction_of(metric: str, declared: Mapping[str, Direction]) -> tuple[Direction | None, bool]:
+    """The direction, and whether it is only guessed; `declared` may name just the last part."""
+    for name in (metric, last_part(metric)):
+        if name in declared:
+            return declared[name], False
+    guessed = guess_direction(metric)
+    return guessed, guessed is not None
+
+
+def primary_metric(run: Run, declared: Mapping[str, Direction]) -> str | None:
+    """The metric that decides: the first declared, else the likeliest by name, else the first.
+
+    Among guesses `accuracy` and its like come before `loss` and its like, and what measures the
+    machine comes last. `None` when the run has no metric.
+    """
+    measured = list(numbers(run.metrics))
+    for wanted in [*run.directions, *declared]:
+        for name in measured:
+            if wanted in (name, last_part(name)):
+                return name
+
+    def rank(name: str) -> int:
+        guessed = guess_direction(name)
+        if guessed is None:
+            return 3
+        return 2 if is_time_like(name) else 0 if guessed is Direction.MAXIMIZE else 1
+
+    return min(measured, key=rank, default=None)

@@ -1,0 +1,45 @@
+"""The forms in which users hand over parameters and metrics: files, arguments, printed lines.
+
+Floor 1, pure: bytes and text in, tables out. Faults are the user's to mend, so they are
+`InvalidInput` and say where. What looks like a secret is found here too.
+"""
+
+from gitexp.formats.arguments import (
+    Option,
+    assign,
+    fill_template,
+    iter_options,
+    option_path,
+    params_from_argv,
+    parse_assignment,
+    parse_metric_line,
+    parse_value,
+)
+from gitexp.formats.files import parse_metrics, parse_params, parse_table
+from gitexp.formats.redaction import (
+    REDACTED,
+    is_secret_name,
+    redact_argv,
+    redact_table,
+    redact_text,
+)
+
+__all__ = [
+    "REDACTED",
+    "Option",
+    "assign",
+    "fill_template",
+    "is_secret_name",
+    "iter_options",
+    "option_path",
+    "params_from_argv",
+    "parse_assignment",
+    "parse_metric_line",
+    "parse_metrics",
+    "parse_params",
+    "parse_table",
+    "parse_value",
+    "redact_argv",
+    "redact_table",
+    "redact_text",
+]

@@ -1,0 +1,163 @@
+"""An index file kept at the tip of the run branch, whatever happens to it.
+
+Floor 3. A file that is not ours, of another repository or schema, damaged, or of a tip that git
+does not know any more is made again; where nothing can be written it is made in memory.
+"""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from gitexp.errors import CommandFailed
+from gitexp.ids import ObjectId
+from gitexp.index.file import Busy, IndexFile, connect
+from gitexp.index.fill import (
+    Progress,
+    TooManyChanges,
+    create_indexes,
+    create_tables,
+    fill,
+    update,
+)
+from gitexp.index.sql import SCHEMA
+from gitexp.repo import Repo
+
+Values: TypeAlias = Sequence[object] | Mapping[str, object]
+"""What is bound to a statement, by place or by name."""
+
+
+class KeptIndex:
+    """The connection behind a `RunIndex`."""
+
+    def __init__(self, repo: Repo, ref: str, *, path: Path, progress: Progress | None) -> None:
+        self.repo = repo
+        self.ref = ref
+        self._progress = progress
+        self._file = IndexFile(path)
+        self._conn: sqlite3.Connection | None = None
+        self._inode: int | None = None
+        """Of the file behind the connection; `None` when it is in memory."""
+        self._target: ObjectId | None = None
+        """The tip the answers are to be about."""
+
+    def refresh(self) -> None:
+        """Bring the index to the ref's present tip. Raises `CommandFailed` on a broken tree."""
+        self._target = self.repo.read_ref(self.ref)
+        try:
+            if self._ensure_open() and self._ensure_tip():
+                return
+        except (sqlite3.DatabaseError, CommandFailed, TooManyChanges):
+            pass  # whatever is wrong with it, it can be made again
+        self.rebuild()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._conn is not None:
+            self._conn.close()
+        self._conn = self._inode = None
+
+    def _ensure_open(self) -> bool:
+        """Connect to a file that is ours and about this ref; an index in memory is kept."""
+        if self._conn is not None:
+            if self._inode is None or (self._inode == self._file.inode() and self._file.is_ours()):
+                return True
+            self.close()
+        self._inode = self._file.inode()
+        self._conn = self._file.open()
+        return self._conn is not None and self._meta() == self._identity()
+
+    def _identity(self) -> dict[str, str]:
+        return {"schema": SCHEMA, "ref": self.ref, "repository": str(self.repo.common_dir)}
+
+    def _meta(self) -> dict[str, str]:
+        found = dict(self.rows("SELECT name, value FROM meta"))
+        found.pop("tip", None)
+        return found
+
+    def _ensure_tip(self) -> bool:
+        """Apply what changed since; false when that is impossible."""
+        if self.tip == self._target:
+            return True
+        if self._target is None or self.tip is None:
+            return False
+        try:
+            return self._update_in(self._connection(), stamped=self._inode is not None)
+        except (sqlite3.OperationalError, OSError, Busy):  # read-only, full or busy
+            if not self._file.is_ours():
+                return False  # a write that failed half-way
+            memory = connect(":memory:")
+            self._connection().backup(memory)
+            self.close()
+            self._conn = memory
+            return self._update_in(memory, stamped=False)
+
+    def _update_in(self, conn: sqlite3.Connection, *, stamped: bool) -> bool:
+        conn.execute("PRAGMA cache_spill = OFF")  # the file changes at the commit, not before
+        conn.execute("BEGIN IMMEDIATE")
+        try:
+            if stamped and not (self._inode == self._file.inode() and self._file.is_ours()):
+                return False
+            old, target = self.tip, self._target
+            if old is None or target is None:
+                return False
+            if old != target:
+                update(conn, self.repo, self.repo.diff_trees(old, target), self._progress)
+                conn.execute("UPDATE meta SET value = ? WHERE name = 'tip'", (target,))
+                if stamped:
+                    with self._file.writing():
+                        conn.execute("COMMIT")
+                else:
+                    conn.execute("COMMIT")
+            return True
+        finally:
+            if conn.in_transaction:
+                conn.execute("ROLLBACK")
+
+    def rebuild(self, *, in_memory: bool = False) -> None:
+        """Make the index from nothing, on disk if possible and wanted, else in memory."""
+        self.close()
+        try:
+            if in_memory:
+                raise Busy
+            with self._file.replacing() as conn:
+                self._fill(conn)
+            if self._ensure_open() and self._ensure_tip():
+                return
+        except (OSError, sqlite3.DatabaseError, Busy, CommandFailed, TooManyChanges):
+            pass  # not writable, or another process put its own in place at once
+        self.close()
+        self._conn = connect(":memory:")
+        self._fill(self._conn)
+
+    def _fill(self, conn: sqlite3.Connection) -> None:
+        create_tables(conn)
+        conn.execute("BEGIN")
+        if self._target is None:
+            create_indexes(conn)
+        else:
+            fill(conn, self.repo, self._target, self._progress)
+        meta = {**self._identity(), "tip": self._target}
+        conn.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+        conn.execute("COMMIT")
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._conn is None:
+            self.refresh()
+        assert self._conn is not None  # noqa: S101 - refresh connects or raises
+        return self._conn
+
+    def rows(self, sql: str, values: Values = ()) -> list[Any]:
+        """All rows at once, so that the file is never locked for long."""
+        return self._connection().execute(sql, values).fetchall()
+
+    @property
+    def tip(self) -> ObjectId | None:
+        """The commit the answers are about."""
+        tip = self.first("SELECT value FROM meta WHERE name = 'tip'")
+        return None if tip is None else ObjectId(tip)
+
+    def first(self, sql: str, *values: object) -> Any:
+        """The first column of the first row, `None` without one."""
+        rows = self.rows(sql, values)
+        return rows[0][0] if rows else None

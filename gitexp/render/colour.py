@@ -1,0 +1,22 @@
+"""Colours by role. Floor 5: whether to colour at all is said by the caller, never found out here.
+
+Colour only repeats what the words say, so nothing is lost without it.
+"""
+
+from typing import Literal, TypeAlias
+
+Role: TypeAlias = Literal["id", "good", "bad", "doubt", "heading", "quiet"]
+
+_CODES: dict[Role, str] = {
+    "id": "33",
+    "good": "32",
+    "bad": "31",
+    "doubt": "35",
+    "heading": "1",
+    "quiet": "2",
+}
+
+
+def style(text: str, role: Role, *, enabled: bool) -> str:
+    """The text in the colour of its role; `text` must be clean already."""
+    return f"\x1b[{_CODES[role]}m{text}\x1b[0m" if enabled and text else text
