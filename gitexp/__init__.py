@@ -6,19 +6,24 @@
         run.log(accuracy=0.85)
 
 Records go onto an orphan branch of the repository around the current folder. What is offered here
-is defined in `gitexp.api` and imported when first used, so that the command line does not pay.
+is defined in `gitexp.api` and `gitexp.tracker`, and imported when first used, so that the command line does not pay.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gitexp.api import LiveRun, Tracker, active, runs, start
+    from gitexp.api import LiveRun, active, runs, start
+    from gitexp.tracker import Tracker
 
 __version__ = "0.1.0"
 __all__ = ["LiveRun", "Tracker", "__version__", "active", "runs", "start"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "Tracker":
+        from gitexp.tracker import Tracker  # noqa: PLC0415 - see above
+
+        return Tracker
     if name in __all__:
         from gitexp import api  # noqa: PLC0415 - see above
 

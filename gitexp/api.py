@@ -7,24 +7,22 @@ on; elsewhere `start` makes a run of its own.
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import date, datetime, time
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from gitexp import clock
 from gitexp.bounds import check_table
-from gitexp.comparison import Answer
 from gitexp.errors import GitexpError, InvalidInput
 from gitexp.execution import JOURNAL_VARIABLE, RUN_VARIABLE, STARTED_VARIABLE
+from gitexp.formats.objects import PLAIN_TYPES, Number, as_table, own_argv, plain_number
 from gitexp.ids import RunId
 from gitexp.journal import Journal, read_journal
-from gitexp.model import Direction, Entry, Origin, Outcome, Run, Table, Value
+from gitexp.model import Direction, Entry, Origin, Outcome, Run, Table
 
-Number = bool | int | float
 _FAILURE_TAIL = 4000
 
 
@@ -53,7 +51,7 @@ class LiveRun:
         """
         values = {**(metrics or {}), **more}
         plain = {
-            name: value if type(value) in _PLAIN else _number(name, value)
+            name: value if type(value) in PLAIN_TYPES else plain_number(name, value)
             for name, value in values.items()
         }
         self._open().metrics(plain, step=step, time_s=clock.monotonic_s() - self._started_s)
@@ -147,9 +145,6 @@ class OwnRun(LiveRun):
         super().__exit__(kind, error, trace)
 
 
-_PLAIN = frozenset({bool, int, float, str})
-
-
 def start(
     params: Mapping[str, Any] | None = None,
     *,
@@ -184,7 +179,7 @@ def start(
         recover(workspace)
     trial = Trial(
         origin=Origin.API,
-        argv=_own_argv(),
+        argv=own_argv(sys.argv, Path.cwd()),
         directory=where,
         params=as_table(params or {}),
         inputs=tuple(inputs),
@@ -242,169 +237,10 @@ def runs(
     return index.entries(chosen)
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What `Tracker.compare` found; its text is the sentence to read."""
-
-    text: str
-    answer: Answer
-    """Against the last run."""
-    advice: str
-    metric: str | None = None
-    value: float | None = None
-    last: float | None = None
-    """The last run's value of the metric; absent when there was none."""
-    best: float | None = None
-
-    def __str__(self) -> str:
-        return self.text
-
-    __repr__ = __str__
-
-
-class Tracker:
-    """Records whole runs as dictionaries and compares the newest with those before it.
-
-    `tracker.log({"params": {...}, "metrics": {...}})`, `tracker.compare()`, `tracker.history`.
-    """
-
-    def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
-        from gitexp.workspace import Workspace  # noqa: PLC0415 - see the module's words
-
-        self._directory = Path.cwd() if directory is None else Path(directory).resolve()
-        self._workspace = Workspace.open(None if directory is None else self._directory)
-        self._runs: list[Run] = []
-
-    @property
-    def history(self) -> list[Run]:
-        """The runs this tracker logged, oldest first."""
-        return list(self._runs)
-
-    def log(self, results: Mapping[str, Any]) -> Run:
-        """Record a run that has ended: tables `params` and `metrics`, and if wanted `name`,
-        `reason`, `tags`, `outcome`. Returns the run. Raises `InvalidInput`.
-        """
-        from gitexp.lifecycle import record_whole  # noqa: PLC0415 - see the module's words
-        from gitexp.preparation import Trial, prepare  # noqa: PLC0415 - see the module's words
-
-        unknown = set(results) - {"params", "metrics", "name", "reason", "tags", "outcome"}
-        if unknown or not isinstance(results.get("metrics", {}), Mapping):
-            raise InvalidInput(
-                "cannot log this",
-                why=f"unknown: {', '.join(sorted(map(str, unknown)))}"
-                if unknown
-                else "`metrics` is not a table",
-                hints=["log({'params': {...}, 'metrics': {...}})"],
-            )
-        metrics = as_table(results.get("metrics", {}))
-        check_table(metrics, "metric")
-        trial = Trial(
-            origin=Origin.API,
-            argv=_own_argv(),
-            directory=self._directory,
-            params=as_table(results.get("params", {})),
-            name=results.get("name"),
-            reason=results.get("reason"),
-            tags=tuple(results.get("tags", ())),
-        )
-        self._workspace.refreshed()
-        prepared = prepare(self._workspace, trial)
-        outcome = Outcome(results.get("outcome", "succeeded"))
-        run = replace(prepared.run, outcome=outcome, metrics=metrics)
-        recorded = record_whole(self._workspace, run, [], prepared.packages)
-        self._runs.append(recorded)
-        return recorded
-
-    def compare(self) -> Report:
-        """Say whether the newest run is better than the last and the best before it.
-
-        Prints the sentence, except at an interactive prompt, which shows what is returned.
-        """
-        report = self._compare()
-        if not hasattr(sys, "ps1"):
-            sys.stdout.write(f"{report}\n")
-        return report
-
-    def _compare(self) -> Report:
-        from gitexp.judgement import judge  # noqa: PLC0415 - see the module's words
-        from gitexp.render.verdict import metric_sentence  # noqa: PLC0415 - see above
-
-        if not self._runs:
-            return Report("nothing was logged yet", Answer.UNKNOWN, "log a run first")
-        judgement = judge(self._workspace, self._runs[-1])
-        last, best = judgement.verdict("last"), judgement.verdict("best")
-        sentence = metric_sentence(last, best) if last or best else ""
-        return Report(
-            text=f"{sentence}\nnext: {judgement.advice}" if sentence else judgement.advice,
-            answer=judgement.last_answer or Answer.UNKNOWN,
-            advice=judgement.advice,
-            metric=judgement.metric,
-            value=None if last is None else last.value,
-            last=None if last is None else last.reference_value,
-            best=None if best is None else best.reference_value,
-        )
-
-
-def as_table(values: Mapping[str, Any]) -> Table:
-    """Any mapping, namespace or dataclass as a table; numbers of NumPy and the like become plain.
-
-    Raises `InvalidInput` for values that cannot be recorded.
-    """
-    return {str(name): _plain(str(name), value) for name, value in _items(values)}
-
-
-def _items(values: Any) -> Iterator[tuple[Any, Any]]:
-    if isinstance(values, Mapping):
-        yield from values.items()
-    elif hasattr(values, "__dict__"):
-        yield from vars(values).items()
-    else:
-        raise InvalidInput(f"cannot take parameters from a {type(values).__name__}")
-
-
-def _plain(name: str, value: Any) -> Value:
-    if isinstance(value, Mapping):
-        return as_table(value)
-    if isinstance(value, list | tuple | set | frozenset):
-        ordered = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
-        return [_plain(name, inner) for inner in ordered if inner is not None]
-    if isinstance(value, os.PathLike):
-        return str(os.fspath(value))
-    if isinstance(value, datetime | date | time):
-        return value
-    return "none" if value is None else _number(name, value)
-
-
-def _number(name: str, value: Any) -> Number | str:
-    """A number of NumPy, PyTorch and the like as Python's own. Raises `InvalidInput`."""
-    with suppress(Exception):
-        plain = value.item()
-        if isinstance(plain, bool | int | float | str):
-            return plain
-    if isinstance(value, bool | int | float | str):
-        return value
-    raise InvalidInput(
-        f"cannot record '{name}'",
-        why=f"its value is a {type(value).__name__}, not a number or text",
-    )
-
-
 def _outcome_of(error: BaseException | None) -> str:
     if error is None or (isinstance(error, SystemExit) and not error.code):
         return Outcome.SUCCEEDED
     return Outcome.INTERRUPTED if isinstance(error, KeyboardInterrupt) else Outcome.FAILED
-
-
-def _own_argv() -> tuple[str, ...]:
-    """The command of this process, as one would type it again; nothing at a prompt."""
-    if not sys.argv or not sys.argv[0] or sys.argv[0].startswith("-"):
-        return ()
-    script = Path(sys.argv[0])
-    if not script.is_file():
-        return ()
-    with suppress(ValueError):
-        script = script.resolve().relative_to(Path.cwd())
-    return ("python", script.as_posix(), *sys.argv[1:])
 
 
 def _end_at_exit(live: OwnRun) -> None:

@@ -14,6 +14,8 @@ MAX_RECORD_BYTES = 1 << 20
 MAX_VALUE_BYTES = 64 << 10
 MAX_NAME_BYTES = 200
 MAX_DEPTH = 32
+MAX_CLOCK = 2**53
+"""Highest logical time: what every JSON reader can hold exactly, and no history will reach."""
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 """TOML promises 64 bits; other readers of the branch need not take more."""
 
@@ -87,15 +89,38 @@ def _shown(name: str) -> str:
     return name if len(name) <= 60 else name[:57] + "..."
 
 
+# Strings and comments, also those without an end, so that each letter is looked at once.
+_OPAQUE = re.compile(
+    r'''"""(?:[^"\\]++|\\.|"(?!""))*+(?:"{3,5}|\Z)|'{3}.*?(?:'{3,5}|\Z)'''
+    r"""|"(?:[^"\\\n]++|\\[^\n])*+"?|'[^'\n]*+'?|\#[^\n]*+""",
+    re.DOTALL,
+)
+_LONG_NUMBER_DIGITS = 300
+_LONG_NUMBER = re.compile(rf"[0-9a-fA-F_]{{{_LONG_NUMBER_DIGITS}}}")
+
+
 def refuse_depth(text: str) -> None:
     """Refuse TOML bombs before parsing. Raises `Unreadable`.
 
-    Dotted keys and brackets cost every parser quadratic time or its stack.
+    Dotted keys, brackets and endless numbers cost parsers quadratic time, their stack, or their
+    life; inside quotes and comments they are only text.
     """
-    for line in text.splitlines():
-        key = line if line.startswith("[") else line.partition("=")[0]
-        if key.count(".") > MAX_DEPTH or line.count("[") > 4096 or "[" * MAX_DEPTH in line:
-            raise Unreadable("cannot read a record", why=f"nested deeper than {MAX_DEPTH} levels")
+    brackets = text.count("[") + text.count("{")
+    lines = text.split("\n")
+    dots = max(line.count(".") for line in lines)
+    if max(brackets, dots) <= MAX_DEPTH and max(map(len, lines)) < _LONG_NUMBER_DIGITS:
+        return
+    bare = _OPAQUE.sub("~", text)
+    too_deep = max(part.count(".") for part in re.split(r"[=,\n{}\[\]]", bare)) > MAX_DEPTH
+    depth = 0
+    for bracket in re.finditer(r"[\[\]{}]", bare):
+        depth += 1 if bracket[0] in "[{" else -1
+        if too_deep := too_deep or depth > MAX_DEPTH:
+            break
+    if too_deep:
+        raise Unreadable("cannot read a record", why=f"nested deeper than {MAX_DEPTH} levels")
+    if _LONG_NUMBER.search(bare):
+        raise Unreadable("cannot read a record", why="it holds an integer of more than 64 bits")
 
 
 def refuse_values(value: object, depth: int = 0) -> None:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import tomli_w
 
-from gitexp.bounds import MAX_RECORD_BYTES, check_table, refuse_depth, refuse_values
+from gitexp.bounds import MAX_CLOCK, MAX_RECORD_BYTES, check_table, refuse_depth, refuse_values
 from gitexp.errors import InvalidInput, Unreadable
 from gitexp.ids import parse_object_id, parse_run_id
 from gitexp.model import (
@@ -117,7 +117,7 @@ def decode_run(data: bytes) -> Run:
             id=parse_run_id(table["id"]),
             name=_text(table["name"]),
             outcome=Outcome(table["outcome"]),
-            clock=_int(table["clock"]),
+            clock=_clock(table["clock"]),
             started=_moment(table["started"]),
             duration_s=_optional(table, "duration_s", _float),
             author=_text(table["author"]),
@@ -208,7 +208,7 @@ def decode_annotation(data: bytes) -> Annotation:
             id=_text(table["id"]),
             run=parse_run_id(table["run"]),
             kind=AnnotationKind(table["kind"]),
-            clock=_int(table["clock"]),
+            clock=_clock(table["clock"]),
             time=_moment(table["time"]),
             author=_text(table["author"]),
             decision=_optional(table, "decision", Decision),
@@ -218,7 +218,7 @@ def decode_annotation(data: bytes) -> Annotation:
             verdict=_optional(table, "verdict", ReproductionVerdict),
             by=_optional(table, "by", parse_run_id),
         )
-    except (KeyError, TypeError, ValueError, AttributeError, InvalidInput) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, InvalidInput) as error:
         raise _unreadable(error) from error
 
 
@@ -226,8 +226,8 @@ def decode_annotation(data: bytes) -> Annotation:
 
 
 def encode_table(table: Mapping[str, Value]) -> bytes:
-    """Any table as canonical TOML: keys sorted, absent values left out."""
-    return _dump(_sorted(table))
+    """Any table as canonical TOML, keys sorted; empty lists and tables stay."""
+    return tomli_w.dumps(_sorted(table)).encode()
 
 
 def decode_table(data: bytes) -> Table:
@@ -281,7 +281,7 @@ def _number(cell: str) -> float | int | str:
 
 
 def _dump(table: Mapping[str, object]) -> bytes:
-    return tomli_w.dumps(_present(table)).encode()
+    return tomli_w.dumps(_present(table)).encode(errors="replace")
 
 
 def _present(table: Mapping[str, object]) -> dict[str, object]:
@@ -362,9 +362,16 @@ def _int(value: object) -> int:
     return value
 
 
+def _clock(value: object) -> int:
+    number = _int(value)
+    if not 0 <= number <= MAX_CLOCK:
+        raise ValueError(f"expected a logical time up to {MAX_CLOCK}, found {number}")
+    return number
+
+
 def _float(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-        raise TypeError(f"expected a number, found {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError(f"expected a finite number, found {value!r}")
     return float(value)
 
 

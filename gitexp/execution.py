@@ -133,11 +133,13 @@ def execute(
     *,
     on_start: Callable[[Run, GitexpError | None], None] = lambda _run, _problem: None,
     environ: Mapping[str, str] = os.environ,
+    stdout: int = 1,
 ) -> Executed:
     """Record the start, run the command, record the end.
 
     `on_start` is told the run, and the problem if its start could not be put onto the branch (the
-    journal has it). Raises `GitexpError` only before the command starts.
+    journal has it). `stdout` is the file descriptor that the command's standard output goes to.
+    Raises `GitexpError` only before the command starts.
     """
     run = pin(workspace, prepared.run)
     before = _file_marks(prepared.metrics_files)
@@ -161,6 +163,7 @@ def execute(
         env={**environ, **running.environment},
         on_line=running.on_line,
         on_output=running.tail.feed,
+        stdout=stdout,
     )
     problems = [problem] if problem else []
     ended = replace(

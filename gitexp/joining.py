@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from gitexp import clock
 from gitexp.bounds import MAX_RECORD_BYTES
-from gitexp.errors import Conflict, Refused
+from gitexp.errors import CommandFailed, Conflict, Refused
 from gitexp.ids import ObjectId
 from gitexp.merge import belongings, branch_format, surroundings, too_new, unite
 from gitexp.refs import FORMAT, FORMAT_PATH, parse_path
@@ -41,32 +41,38 @@ class Joined:
     """True when theirs went on from ours but had lost or replaced records, which are back."""
 
 
-def check_theirs(store: Store, remote: str, tips: Mapping[str, ObjectId]) -> None:
-    """Make sure that a remote's branches, given by ref name, are gitexp's.
+def join_code(store: Store, remote: str, theirs: ObjectId | None) -> Joined:
+    """Bring a remote's keep branch into ours. Call only while holding the store's lock.
 
-    Raises `Refused` when one is not, `Unreadable` when a newer gitexp wrote it.
+    Raises `Refused` when it is not gitexp's, `Conflict` when a lock keeps us out.
     """
-    ours = store.repo.read_refs(*tips) if tips else {}
-    for ref, check in ((store.run_ref, _check_runs), (store.code_ref, _check_code)):
-        if ref in tips and tips[ref] != ours.get(ref):
-            check(store, remote, tips[ref])
-
-
-def join_code(store: Store, theirs: ObjectId | None) -> Joined:
-    """Bring a remote's keep branch into ours. Call only while holding the store's lock."""
-    return _join(store, store.code_ref, theirs, lambda _ours: True, _merge_code)
-
-
-def join_runs(store: Store, theirs: ObjectId | None) -> Joined:
-    """Bring a remote's run branch into ours. Call only while holding the store's lock."""
     return _join(
-        *(store, store.run_ref, theirs),
-        lambda ours: theirs is None or _keeps_all(store.repo, ours, theirs),
-        _merge_runs,
+        store,
+        store.code_ref,
+        theirs,
+        check=lambda tip: _check_code(store, remote, tip),
+        may_follow=lambda _ours, _theirs: True,
+        merge=_merge_code,
     )
 
 
-def _check_runs(store: Store, remote: str, tip: ObjectId) -> None:
+def join_runs(store: Store, remote: str, theirs: ObjectId | None) -> Joined:
+    """Bring a remote's run branch into ours. Call only while holding the store's lock.
+
+    Raises `Refused` when it is not gitexp's, `Unreadable` when a newer gitexp wrote it, `Conflict`
+    when a lock keeps us out.
+    """
+    return _join(
+        store,
+        store.run_ref,
+        theirs,
+        check=lambda tip: _check_runs(store, remote, tip),
+        may_follow=lambda ours, theirs: _keeps_all(store.repo, ours, theirs),
+        merge=_merge_runs,
+    )
+
+
+def _check_runs(store: Store, remote: str, tip: str) -> None:
     where = f"branch '{store.branch}' of '{remote}'"
     form = store.repo.resolve(f"{tip}:{FORMAT_PATH}")
     version = branch_format(None if form is None else _read(store.repo, [form])[form])
@@ -76,7 +82,7 @@ def _check_runs(store: Store, remote: str, tip: ObjectId) -> None:
         raise _foreign(where, f"it has no '{FORMAT_PATH}' that gitexp wrote")
 
 
-def _check_code(store: Store, remote: str, tip: ObjectId) -> None:
+def _check_code(store: Store, remote: str, tip: str) -> None:
     empty = store.repo.git("hash-object", "-t", "tree", "--stdin").text.strip()
     if store.repo.resolve(f"{tip}^{{tree}}") != empty:
         name = store.code_ref.removeprefix("refs/heads/")
@@ -95,20 +101,23 @@ def _join(
     store: Store,
     ref: str,
     theirs: ObjectId | None,
-    may_follow: Callable[[ObjectId], bool],
+    *,
+    check: Callable[[str], None],
+    may_follow: Callable[[str, str], bool],
     merge: Callable[[Store, Sequence[str]], Commit],
 ) -> Joined:
     """Move our branch by compare-and-swap, again on the new tip whenever it moved under us."""
     deadline = clock.monotonic_s() + PATIENCE_S
     while True:
-        ours = store.repo.read_ref(ref)
+        ours = store.repo.read_refs(ref).get(ref)
         if theirs is None or ours == theirs:
             return Joined(ours, ours)
-        if ours is not None and store.repo.is_ancestor(theirs, ours):
+        base = None if ours is None else _common_ancestor(store.repo, ours, theirs)
+        if base == theirs:
             return Joined(ours, ours)
-        ahead = ours is None or store.repo.is_ancestor(ours, theirs)
+        check(theirs)
         step: Commit | SetRef = SetRef(ref, theirs)
-        if ours is not None and not (ahead and may_follow(ours)):
+        if ours is not None and not (base == ours and may_follow(ours, theirs)):
             step = merge(store, sorted((ours, theirs)))
         try:
             written = write_stream(store.repo, [step], durable=store.durable)
@@ -119,7 +128,15 @@ def _join(
             clock.sleep(clock.jitter(0.05))
         else:
             merged = bool(written)
-            return Joined(ours, written[0] if merged else theirs, merged, merged and ahead)
+            return Joined(ours, written[0] if merged else theirs, merged, merged and base == ours)
+
+
+def _common_ancestor(repo: Repo, one: str, other: str) -> ObjectId | None:
+    """The older of two commits when the other contains it; else where they went apart, if known."""
+    asked = repo.git("merge-base", one, other, check=False)
+    if asked.status > 1:
+        raise CommandFailed(("merge-base",), asked.status, asked.stderr)
+    return ObjectId(asked.text.strip()) if asked.status == 0 else None
 
 
 def _merge_code(store: Store, parents: Sequence[str]) -> Commit:
@@ -136,7 +153,10 @@ def _merge_runs(store: Store, parents: Sequence[str]) -> Commit:
 
 
 def _keeps_all(repo: Repo, ours: str, theirs: str) -> bool:
-    """Tell whether theirs, which goes on from ours, has everything of ours that counts."""
+    """Tell whether theirs, which goes on from ours, has everything of ours that counts.
+
+    What a gitexp writes always has: it adds, ends runs, and deletes by tombstone.
+    """
     sides = _compare(repo, ours, theirs)
     if not sides.left:
         return True  # only additions
@@ -199,7 +219,7 @@ def _edits(sides: _Sides, united: Mapping[str, str]) -> Iterator[tuple[str, Blob
 
 
 def _understood(files: Mapping[str, str]) -> dict[str, str]:
-    return {path: blob for path, blob in files.items() if parse_path(path) is not None}
+    return {p: blob for p, blob in files.items() if p == FORMAT_PATH or parse_path(p) is not None}
 
 
 def _read(repo: Repo, blobs: Collection[str]) -> dict[str, bytes | None]:

@@ -28,6 +28,7 @@ __all__ = [
     "JournalContent",
     "OutputTail",
     "ProcessMark",
+    "claimed",
     "is_alive",
     "pending",
     "read_journal",
@@ -142,7 +143,11 @@ class Journal:
         self.append("adopt", process=None if process is None else asdict(process))
 
     def seal(self, record: bytes, *, series: Series | None = None) -> None:
-        """Write the final record and series, so that recovery completes exactly these."""
+        """Write the final record and series, so that recovery completes exactly these.
+
+        Until this is closed nobody else completes the run, see `claimed`.
+        """
+        _claim(self._get_fd())
         self.append("seal", record=record.decode(), series=series)
         self.sync()
 
@@ -232,6 +237,45 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+@contextlib.contextmanager
+def claimed(path: Path) -> Iterator[bool]:
+    """Have a journal to oneself to complete its run; the kernel ends the claim of a dead process.
+
+    False when another process is completing it, or has just done so.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    except OSError:
+        yield False
+        return
+    try:
+        yield _claim(fd) and _is_still(path, fd)
+    finally:
+        os.close(fd)
+
+
+def _claim(fd: int) -> bool:
+    """Lock an open journal; a file system that cannot lock says yes to everyone."""
+    if os.name == "nt":
+        return True
+    import fcntl  # noqa: PLC0415 - not on Windows
+
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _is_still(path: Path, fd: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(fd))
+    except FileNotFoundError:
+        return False
 
 
 # --- reading --------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from gitexp.ids import RunId
 from gitexp.journal import (
     Journal,
     JournalContent,
+    claimed,
     pending,
     read_journal,
 )
@@ -95,9 +96,13 @@ def seal(workspace: Workspace, journal: Journal, run: Run, series: Series, packa
     and the next command completes it.
     """
     run = _recordable(run)
-    journal.seal(encode_run(run), series=series)
-    event = sealed(run, series, summary(workspace, run), packages)
-    workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+    try:
+        journal.seal(encode_run(run), series=series)
+        event = sealed(run, series, summary(workspace, run), packages)
+        workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+    except BaseException:
+        journal.close()  # from now on others may complete it
+        raise
     journal.remove()
     return run
 
@@ -207,7 +212,6 @@ def with_collected(run: Run, found: Collected) -> Run:
 
 def note_events(workspace: Workspace, run: Run, texts: Sequence[str]) -> list[Event]:
     """Notes logged while the run went on, as annotations."""
-    first = workspace.index.max_clock() + 2
     return [
         annotated(
             run,
@@ -215,7 +219,7 @@ def note_events(workspace: Workspace, run: Run, texts: Sequence[str]) -> list[Ev
                 id=clock.new_id(),
                 run=run.id,
                 kind=AnnotationKind.NOTE,
-                clock=first + n,
+                clock=workspace.next_clock(n),
                 time=clock.now(),
                 author=run.author,
                 text=text,
@@ -232,7 +236,7 @@ def annotate(workspace: Workspace, entry: Entry, kind: AnnotationKind, **fields:
         id=clock.new_id(),
         run=entry.run.id,
         kind=kind,
-        clock=workspace.index.max_clock() + 1,
+        clock=workspace.next_clock(),
         time=clock.now(),
         author=workspace.settings.author,
         **fields,
@@ -351,7 +355,7 @@ class Recovered:
     completed: tuple[Run, ...] = ()
     """Runs now sealed on the branch."""
     waiting: tuple[RunId, ...] = ()
-    """Runs still alive, of another host, or begun by hand."""
+    """Runs still alive, of another host, begun by hand, or being sealed this moment."""
     damaged: tuple[Path, ...] = ()
     """Journals that cannot be read; moved aside, never removed."""
 
@@ -365,19 +369,20 @@ def recover(workspace: Workspace, *, only: RunId | None = None, force: bool = Fa
     waiting: list[RunId] = []
     damaged: list[Path] = []
     for path in pending(workspace.journals):
-        try:
-            content = read_journal(path)
-        except NotFound:
-            continue  # another process has just completed it
-        except Unreadable:
-            damaged.append(_set_aside(path))
+        if only is not None and path.stem != only:
             continue
-        if only is not None and content.run_id != only:
-            continue
-        if content.sealed is None and not force and _may_live(content):
-            waiting.append(content.run_id)
-            continue
-        completed.append(_complete(workspace, path, content))
+        with claimed(path) as is_ours:
+            try:
+                content = read_journal(path)
+            except FileNotFoundError:
+                continue  # another process has just completed it
+            except Unreadable:
+                damaged += [_set_aside(path)] if is_ours else []
+                continue
+            if not is_ours or (content.sealed is None and not force and _may_live(content)):
+                waiting.append(content.run_id)
+            else:
+                completed.append(_complete(workspace, path, content))
     return Recovered(tuple(completed), tuple(waiting), tuple(damaged))
 
 
@@ -398,6 +403,7 @@ def _complete(workspace: Workspace, path: Path, content: JournalContent) -> Run:
         workspace.store.write([event], identity=workspace.identity, moment=clock.now())
     else:
         run = on_branch
+        workspace.store.release(run)
     Journal.discard(path)
     return run
 

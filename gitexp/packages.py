@@ -176,7 +176,8 @@ def _conda_version(prefix: Path) -> str | None:
 
 # --- packages -----------------------------------------------------------------------------------
 
-_VERSIONED = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info\Z")
+_INSTALLED = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info\Z")
+_LINKED = re.compile(r"(?:__editable__\.(?P<name>.+)-[^-]+\.pth|(?P<old_name>.+)\.egg-link)\Z")
 _COMMIT = re.compile(rb'"commit_id"\s*:\s*"([0-9a-f]{7,64})"')
 _EDITABLE = re.compile(rb'"editable"\s*:\s*true')
 
@@ -191,21 +192,31 @@ def list_packages(
     versions: dict[str, str] = {}
     editable: set[str] = set()
     for folder in dict.fromkeys(_folders(interpreter, env)):
-        with contextlib.suppress(OSError), os.scandir(folder) as entries:
-            for entry in entries:
-                found = _VERSIONED.match(entry.name)
-                if found is None:
-                    continue
-                name = re.sub(r"[-_.]+", "-", found["name"]).lower()
-                if name in versions:
-                    continue  # an earlier folder hides it
-                origin = _origin(entry.path)
-                commit = _COMMIT.search(origin)
-                at = f" @ {commit[1].decode()}" if commit else ""
-                versions[name] = found["version"] + at
-                if _EDITABLE.search(origin):
-                    editable.add(name)
+        for entry in _names(folder):
+            linked = _LINKED.match(entry)
+            if linked:
+                editable.add(_normal(linked["name"] or linked["old_name"]))
+            found = _INSTALLED.match(entry)
+            name = _normal(found["name"]) if found else ""
+            if found is None or name in versions:
+                continue  # an earlier folder hides it
+            origin = _origin(f"{folder}/{entry}")
+            commit = _COMMIT.search(origin)
+            versions[name] = found["version"] + (f" @ {commit[1].decode()}" if commit else "")
+            if _EDITABLE.search(origin):
+                editable.add(name)
     return dict(sorted(versions.items())), sorted(editable)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - hundreds of names
+    except OSError:
+        return []
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _origin(path: str) -> bytes:

@@ -114,7 +114,7 @@ def prepare(workspace: Workspace, trial: Trial) -> Prepared:
         id=run_id,
         name=trial.name or memorable_name(run_id),
         outcome=Outcome.RUNNING,
-        clock=workspace.index.max_clock() + 1,
+        clock=workspace.next_clock(),
         started=clock.now(),
         author=workspace.settings.author,
         origin=trial.origin,

@@ -82,10 +82,11 @@ def reproduce(
     tolerances: Mapping[str, Tolerance],
     default: Tolerance,
     on_start: Callable[[Run, GitexpError | None], None] = lambda _run, _problem: None,
+    stdout: int = 1,
 ) -> Reproduced:
     """Run a recorded run again and record the verdict as an annotation of it.
 
-    The new run is linked to the recorded one. Raises `CouldNotTell` when it cannot be made again
+    The new run is linked to the recorded one; `stdout` is where its output goes. Raises `CouldNotTell` when it cannot be made again
     here, or when its result could not be recorded.
     """
     recorded = workspace.store.load_run(entry.run.id, entry.run.started)
@@ -97,7 +98,7 @@ def reproduce(
         prepared = _prepare(workspace, recorded, command, replace(recorded, id=new_id), top)
         environ = {k: v for k, v in os.environ.items() if k not in LOCAL_VARIABLES}
         find_command(prepared.argv[0], prepared.directory, environ)
-        executed = execute(workspace, prepared, on_start=on_start, environ=environ)
+        executed = execute(workspace, prepared, on_start=on_start, environ=environ, stdout=stdout)
     finally:
         remove_worktree(workspace.repo, top)
     if not executed.recorded:
@@ -138,7 +139,7 @@ def _prepare(
         run,
         name=memorable_name(run.id),
         outcome=Outcome.RUNNING,
-        clock=workspace.refreshed().max_clock() + 1,
+        clock=_next_clock(workspace),
         started=clock.now(),
         author=workspace.settings.author,
         origin=Origin.REPRODUCTION,
@@ -167,6 +168,11 @@ def _prepare(
             _inside(top, path) for path in recorded.outputs if not Path(path).is_absolute()
         ),
     )
+
+
+def _next_clock(workspace: Workspace) -> int:
+    workspace.refreshed()
+    return workspace.next_clock()
 
 
 def _inside(top: Path, name: str) -> Path:

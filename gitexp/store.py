@@ -25,7 +25,7 @@ from gitexp.codec import (
 )
 from gitexp.errors import Conflict, GitexpError, NotFound, Refused, Unreadable
 from gitexp.ids import ObjectId, RunId
-from gitexp.lock import FileLock, clear_dead_lock
+from gitexp.lock import MIN_DEAD_AGE_S, FileLock, GitLock, clear_dead_lock
 from gitexp.model import Annotation, Run, Series, Table
 from gitexp.refs import (
     FORMAT,
@@ -44,6 +44,9 @@ from gitexp.repo.stream import Blob, Checkpoint, Commit, Identity, SetRef, write
 
 PATIENCE_S = 30.0
 """How long a record waits for other writers before it gives up; its journal stays."""
+
+LOCK_PATIENCE_S = 2.0
+"""How long a record waits for a lock of git's that is old already and yet not known to be dead."""
 
 FORMAT_FILE = encode_table({"format": FORMAT, "tool": "gitexp"})
 
@@ -135,21 +138,25 @@ class Store:
     def write(self, events: Sequence[Event], *, identity: Identity, moment: datetime) -> ObjectId:
         """Put events onto the branch, in order, all or none. Returns the new tip.
 
-        When it returns, the events are recorded. Raises `Conflict` when other writers or a lock
-        kept us out for `PATIENCE_S`, `Refused` when the branch belongs to someone else,
-        `CommandFailed` when git cannot write.
+        When it returns, the events are recorded. Raises `Conflict` when other writers kept us out
+        for `PATIENCE_S` or an old lock for `LOCK_PATIENCE_S`, `Refused` when the branch belongs to
+        someone else, `CommandFailed` when git cannot write.
         """
-        deadline = clock.monotonic_s() + PATIENCE_S
         with self.lock():
+            began_s = clock.monotonic_s()
+            self._clear("packed-refs.lock")  # it would cost a second and the release of the pin
             while True:
                 tips = self._read_tips()
                 steps = self._steps(events, tips, identity, moment)
                 try:
                     return write_stream(self.repo, steps, durable=self.durable)[-1]
-                except Conflict:
-                    if clock.monotonic_s() > deadline:
+                except Conflict as conflict:
+                    waited_s = clock.monotonic_s() - began_s
+                    held = self.clear_dead_locks()
+                    if held and held.age_s > MIN_DEAD_AGE_S and waited_s > LOCK_PATIENCE_S:
+                        raise _locked(held) from conflict
+                    if waited_s > PATIENCE_S:
                         raise
-                    self.clear_dead_locks()
                     clock.sleep(clock.jitter(0.05))
 
     def lock(self) -> FileLock:
@@ -162,12 +169,25 @@ class Store:
             ) from error
         return FileLock(self.repo.state_dir / "lock", timeout_s=PATIENCE_S)
 
-    def clear_dead_locks(self) -> None:
-        """Move ref locks of dead processes aside. Call only while holding our lock."""
-        for ref in (self.run_ref, self.code_ref):
-            path = self.repo.common_dir / f"{ref}.lock"
-            if path.exists():
-                clear_dead_lock(path)
+    def release(self, run: Run) -> None:
+        """Let the pin of a recorded run's snapshot go: the keep branch has it. Never raises."""
+        ref, snapshot = pending_ref(run.id), run.code.snapshot
+        if snapshot is not None and self.repo.read_ref(ref) is not None:
+            with suppress(Conflict):
+                self.repo.update_ref(ref, self.repo.null, snapshot, "gitexp: recorded")
+
+    def clear_dead_locks(self) -> GitLock | None:
+        """Move ref locks of dead processes aside. Call only while holding our lock.
+
+        Returns one that is still there.
+        """
+        found = [self._clear(f"{ref}.lock") for ref in (self.run_ref, self.code_ref)]
+        return next((lock for lock in found if lock is not None), None)
+
+    def _clear(self, name: str) -> GitLock | None:
+        path = self.repo.common_dir / name
+        lock = clear_dead_lock(path) if path.exists() else None
+        return None if lock is None or lock.moved_to else lock
 
     def _steps(
         self, events: Sequence[Event], tips: _Tips, identity: Identity, moment: datetime
@@ -286,6 +306,17 @@ class Store:
 
     def _read_blob(self, oid: ObjectId, max_bytes: int = MAX_RECORD_BYTES) -> bytes | None:
         return next(iter(self.repo.read_blobs([oid], max_bytes=max_bytes)))[1]
+
+
+def _locked(lock: GitLock) -> Conflict:
+    return Conflict(
+        f"cannot record: git's lock '{lock.path}' is in the way",
+        why=f"it is {lock.age_s:.0f} s old; its holder: {lock.holder}",
+        hints=[
+            "the run waits in its journal; the next `git exp` command tries again",
+            f"if no git is at work anywhere in this repository: `rm '{lock.path}'`",
+        ],
+    )
 
 
 def _message(event: Event) -> str:

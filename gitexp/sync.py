@@ -4,20 +4,24 @@ Floor 4. Talks to remotes through `repo.transport`, joins what they have with wh
 `joining`, and counts what moved. Network time is spent without holding the lock of local writers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from gitexp import clock
 from gitexp.errors import Conflict, GitexpError, Refused
 from gitexp.ids import ObjectId
-from gitexp.joining import check_theirs, join_code, join_runs
+from gitexp.joining import Joined, join_code, join_runs
 from gitexp.refs import TOMBSTONE, PathKind, parse_path, remote_ref
 from gitexp.repo import Repo, transport
 from gitexp.settings import Settings
 from gitexp.store import Store
 
-MAX_TRIES = 30
-"""How often a push is tried against rivals; one clone of eight needed nine at most."""
+MAX_TRIES = 100
+"""How often a push is tried against rivals; the time allowed usually ends first."""
+
+_PAUSE_S = 0.1
+"""At most, before trying again. Growing pauses would let those win who never lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,15 +61,6 @@ class FetchReport:
     """True when two histories of runs were joined by a merge commit."""
     warnings: tuple[str, ...] = ()
 
-    def __add__(self, other: "FetchReport") -> "FetchReport":
-        return FetchReport(
-            remote=self.remote,
-            here=self.here + other.here,
-            moved=self.moved or other.moved,
-            merged=self.merged or other.merged,
-            warnings=(*self.warnings, *(w for w in other.warnings if w not in self.warnings)),
-        )
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushReport:
@@ -91,11 +86,14 @@ class SyncReport:
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """A fetch and what it told about the remote."""
+    """A fetch, and what it told about the remote."""
 
-    report: FetchReport
-    tips: Mapping[str, ObjectId | None]
+    code: Joined
+    runs: Joined
+    tips: Mapping[str, ObjectId]
+    """The remote's, by its ref names."""
     has_code: bool
+    rewritten: bool
 
 
 def fetch_runs(store: Store, remote: str | None, settings: Settings) -> FetchReport:
@@ -106,7 +104,8 @@ def fetch_runs(store: Store, remote: str | None, settings: Settings) -> FetchRep
     wrote it, `GitexpError` when it cannot be reached.
     """
     name = transport.default_remote(store.repo, remote or settings.remote)
-    return _fetch(store, name, settings.push_timeout).report
+    store.check()
+    return _report(store, name, [_fetch(store, name, settings.push_timeout)])
 
 
 def push_runs(
@@ -122,10 +121,10 @@ def push_runs(
     if store.check() is None:
         return PushReport(remote=name)
     deadline = clock.monotonic_s() + settings.push_timeout
-    heard = None
-    if len(store.repo.read_refs(*_remote_refs(store, name).values())) < 2:
-        heard = _fetch(store, name, settings.push_timeout)
-    while wait_for_code and heard is not None and not heard.has_code:
+    heard = []
+    if len(_known(store, name)) < 2:
+        heard.append(_fetch(store, name, settings.push_timeout))
+    while wait_for_code and heard and not heard[-1].has_code:
         if clock.monotonic_s() > deadline:
             raise Refused(
                 f"the runs are not yet pushed to '{name}'",
@@ -133,8 +132,8 @@ def push_runs(
                 hints=["push your code first, then `git exp push`"],
             )
         clock.sleep(0.5)
-        heard = _fetch(store, name, settings.push_timeout)
-    return _push(store, name, deadline, heard.report if heard else None)
+        heard.append(_fetch(store, name, settings.push_timeout))
+    return _push(store, name, deadline, heard)
 
 
 def sync_runs(store: Store, remote: str | None, settings: Settings) -> SyncReport:
@@ -144,21 +143,22 @@ def sync_runs(store: Store, remote: str | None, settings: Settings) -> SyncRepor
     raise.
     """
     name = transport.default_remote(store.repo, remote or settings.remote)
+    store.check()
     deadline = clock.monotonic_s() + settings.push_timeout
     heard = _fetch(store, name, settings.push_timeout)
-    ours = _tips(store)
-    if all(heard.tips.get(ref) == tip for ref, tip in ours.items()):
-        return SyncReport(fetched=heard.report, pushed=PushReport(remote=name))
-    pushed = _push(store, name, deadline, None)
-    return SyncReport(fetched=heard.report, pushed=pushed)
+    ours = {store.run_ref: heard.runs.new, store.code_ref: heard.code.new}
+    pushed = PushReport(remote=name)
+    if any(tip != heard.tips.get(ref) for ref, tip in ours.items()):
+        pushed = _push(store, name, deadline, [])
+    return SyncReport(fetched=_report(store, name, [heard]), pushed=pushed)
 
 
 # --- pushing ------------------------------------------------------------------------------------
 
 
-def _push(store: Store, remote: str, deadline: float, fetched: FetchReport | None) -> PushReport:
+def _push(store: Store, remote: str, deadline: float, heard: list[_Heard]) -> PushReport:
+    known = _known(store, remote)
     for tries in range(1, MAX_TRIES + 1):
-        known = _known(store, remote)
         ours = _tips(store)
         left = max(deadline - clock.monotonic_s(), 1.0)
         pushed = transport.push(store.repo, remote, ours, timeout_s=left)
@@ -169,7 +169,7 @@ def _push(store: Store, remote: str, deadline: float, fetched: FetchReport | Non
                 there=_tally(store.repo, known.get(store.run_ref), ours[store.run_ref]),
                 moved=known != ours,
                 tries=tries,
-                fetched=fetched,
+                fetched=_report(store, remote, heard) if heard else None,
             )
         if not pushed.stale:
             raise GitexpError(
@@ -177,11 +177,12 @@ def _push(store: Store, remote: str, deadline: float, fetched: FetchReport | Non
                 why=pushed.reason,
                 hints=[f"ask whoever runs it to allow branches '{store.branch}*'"],
             )
-        if clock.monotonic_s() > deadline:
+        left = deadline - clock.monotonic_s()
+        if left < 0:
             break
-        clock.sleep(clock.jitter(min(0.02 * 2**tries, 1.0)))
-        heard = _fetch(store, remote, max(deadline - clock.monotonic_s(), 1.0))
-        fetched = heard.report if fetched is None else fetched + heard.report
+        clock.sleep(clock.jitter(_PAUSE_S))
+        heard.append(_fetch(store, remote, max(left, 1.0), certain=len(known) == 2))
+        known = dict(heard[-1].tips)
     raise Conflict(
         f"cannot push the runs to '{remote}'",
         why=f"others were faster {tries} times ({pushed.reason})",
@@ -190,18 +191,14 @@ def _push(store: Store, remote: str, deadline: float, fetched: FetchReport | Non
 
 
 def _tips(store: Store) -> dict[str, ObjectId]:
-    """Our tips, the run branch read first, so that the code of each of its runs is in the other."""
+    """Our tips. A record moves the keep branch first, so the runs are read first."""
     tips = {ref: store.repo.read_ref(ref) for ref in (store.run_ref, store.code_ref)}
-    return {ref: tip for ref, tip in reversed(tips.items()) if tip is not None}
-
-
-def _remote_refs(store: Store, remote: str) -> dict[str, str]:
-    return {ref: remote_ref(remote, ref) for ref in (store.run_ref, store.code_ref)}
+    return {ref: tip for ref, tip in tips.items() if tip is not None}
 
 
 def _known(store: Store, remote: str) -> dict[str, ObjectId]:
     """The remote's tips as we last saw them, by the remote's ref name."""
-    refs = _remote_refs(store, remote)
+    refs = {ref: remote_ref(remote, ref) for ref in (store.run_ref, store.code_ref)}
     found = store.repo.read_refs(*refs.values())
     return {theirs: found[ours] for theirs, ours in refs.items() if ours in found}
 
@@ -212,46 +209,52 @@ def _remember(
     for ref, tip in pushed.items():
         old = known.get(ref, store.repo.null)
         if old != tip:
-            try:
+            with suppress(Conflict):  # somebody here saw the remote later than we did
                 store.repo.update_ref(remote_ref(remote, ref), tip, old, "push")
-            except Conflict:
-                continue  # somebody here saw the remote later than we did
 
 
 # --- fetching -----------------------------------------------------------------------------------
 
 
-def _fetch(store: Store, remote: str, timeout_s: float) -> _Heard:
-    store.check()
-    known = _known(store, remote)
+def _fetch(store: Store, remote: str, timeout_s: float, *, certain: bool = False) -> _Heard:
+    """Fetch and join. Rivals push meanwhile, so nothing is done here that can wait."""
+    known = _known(store, remote).get(store.run_ref)
     fetched = transport.fetch(
         store.repo,
         remote,
-        list(_remote_refs(store, remote).items()),
+        [(ref, remote_ref(remote, ref)) for ref in (store.run_ref, store.code_ref)],
         timeout_s=timeout_s,
         partial=[store.code_ref],
+        certain=certain,
     )
-    theirs = {ref: tip for ref, tip in fetched.tips.items() if tip is not None}
-    check_theirs(store, remote, theirs)
-    warnings = []
-    old, new = known.get(store.run_ref), theirs.get(store.run_ref)
-    if old and new and old != new and not store.repo.is_ancestor(old, new):
-        warnings.append(f"the run branch of '{remote}' was rewritten; your runs are kept")
+    theirs = fetched.tips.get(store.run_ref)
+    rewritten = bool(known and theirs and known != theirs) and not store.repo.is_ancestor(
+        str(known), str(theirs)
+    )
     with store.lock():
-        code = join_code(store, theirs.get(store.code_ref))
-        runs = join_runs(store, new)
-    if runs.repaired:
+        code = join_code(store, remote, fetched.tips.get(store.code_ref))
+        runs = join_runs(store, remote, theirs)
+    return _Heard(code, runs, fetched.tips, fetched.has_code, rewritten)
+
+
+def _report(store: Store, remote: str, heard: Sequence[_Heard]) -> FetchReport:
+    warnings = []
+    if any(h.rewritten for h in heard):
+        warnings.append(f"the run branch of '{remote}' was rewritten; your runs are kept")
+    if any(h.runs.repaired for h in heard):
         warnings.append(
             f"'{remote}' had dropped or replaced records that you have; both versions are kept"
         )
-    report = FetchReport(
+    here = Tally()
+    for h in heard:
+        here += _tally(store.repo, h.runs.old, h.runs.new)
+    return FetchReport(
         remote=remote,
-        here=_tally(store.repo, runs.old, runs.new),
-        moved=runs.old != runs.new or code.old != code.new,
-        merged=runs.merged,
+        here=here,
+        moved=any(joined.old != joined.new for h in heard for joined in (h.runs, h.code)),
+        merged=any(h.runs.merged for h in heard),
         warnings=tuple(warnings),
     )
-    return _Heard(report, fetched.tips, fetched.has_code)
 
 
 # --- counting -----------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gitexp.bounds import MAX_CLOCK
 from gitexp.index import RunIndex
 from gitexp.query import Query, parse_query, resolve
 from gitexp.repo import Repo
@@ -51,6 +52,10 @@ class Workspace:
     def query(self, text: str | None) -> Query | None:
         """A filter expression with every name understood. Raises `InvalidQuery`."""
         return None if not text else resolve(parse_query(text), self.index.keys())
+
+    def next_clock(self, ahead: int = 0) -> int:
+        """The logical time of the next event, `ahead` events on; stops at the highest there is."""
+        return min(self.index.max_clock() + 1 + ahead, MAX_CLOCK)
 
     @property
     def identity(self) -> Identity:

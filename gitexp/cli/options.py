@@ -108,3 +108,4 @@ precision_option = click.option(
 run_argument = click.argument("run", metavar="RUN")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+remote_argument = click.argument("remote", metavar="[REMOTE]", required=False)

@@ -72,6 +72,7 @@ def command(tolerances: tuple[str, ...], yes: bool, dry_run: bool, as_json: bool
         tolerances={**workspace.settings.tolerances, **allowed},
         default=default,
         on_start=_tell_start,
+        stdout=2 if as_json else 1,
     )
     _tell(workspace, done, as_json=as_json)
     return EXIT[done.verdict]

@@ -1,12 +1,12 @@
 """How two runs are related, and what differs between two tables of theirs.
 
-Floor 1, pure.
+Floor 1, pure. Fingerprints are imported when first needed: every command reads the settings, whose
+tolerances stand beside this module, and few ask for kin.
 """
 
 from collections.abc import Mapping
 from enum import StrEnum
 
-from gitexp.fingerprint import canonical, command_template, input_digests, without_seeds
 from gitexp.model import Run, Value, flatten
 
 
@@ -28,6 +28,8 @@ def kinship(run: Run, other: Run) -> Kin | None:
 
     Code that has no digest (an imported run) is compared by its tree.
     """
+    from gitexp.fingerprint import canonical, without_seeds  # noqa: PLC0415 - see above
+
     if _trial(run) != _trial(other):
         return None
     same_code = _code(run) == _code(other)
@@ -45,6 +47,8 @@ def _code(run: Run) -> str:
 
 def _trial(run: Run) -> tuple[object, ...]:
     """What kin must share: the command, where it ran, and its inputs."""
+    from gitexp.fingerprint import command_template, input_digests  # noqa: PLC0415 - see above
+
     command = run.command
     argv = () if command is None else command.template or command.argv
     directory = "." if command is None else command.directory
@@ -58,6 +62,8 @@ def diff_tables(
 
     1 and 1.0 are the same value; NaN equals NaN.
     """
+    from gitexp.fingerprint import canonical  # noqa: PLC0415 - see above
+
     old, new = dict(flatten(before)), dict(flatten(after))
     return [
         (name, old.get(name), new.get(name))

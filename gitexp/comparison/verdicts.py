@@ -28,6 +28,7 @@ NO_REFERENCE = "nothing to compare with"
 NOT_A_NUMBER = "not a number"
 TOO_FEW = "too few repeats to tell"
 WITHIN_NOISE = "within the noise"
+SAME_TRIAL = "the same trial, whose noise is not known yet"
 
 Against: TypeAlias = Literal["last", "best", "run"]
 
@@ -142,12 +143,13 @@ def _answer_to(
 ) -> tuple[Answer, str | None]:
     if noise and abs(difference) < NOISE_FACTOR * noise:
         return Answer.SAME, WITHIN_NOISE
-    if noise is None and spread is not None and spread >= abs(difference):
+    is_own_pair = noise is None and spread is not None and are_equal(spread, abs(difference))
+    if noise is None and spread is not None and spread > abs(difference) and not is_own_pair:
         return Answer.UNKNOWN, TOO_FEW
     if direction is None:
         return Answer.UNKNOWN, NO_DIRECTION
     better = (difference > 0) is (direction is Direction.MAXIMIZE)
-    return (Answer.BETTER if better else Answer.WORSE), None
+    return (Answer.BETTER if better else Answer.WORSE), SAME_TRIAL if is_own_pair else None
 
 
 def are_equal(value: float, other: float) -> bool:

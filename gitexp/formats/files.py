@@ -16,8 +16,12 @@ from gitexp.formats.arguments import assign, parse_value
 from gitexp.model import Series, Table, Value, flatten
 
 MAX_FILE_BYTES = 64 << 20
-MAX_VALUES = 2_000_000
-"""So many values are read from tables in one file; YAML aliases can stand for far more."""
+MAX_VALUES = 200_000
+"""So many values are read into one table: more than a record can hold, which is 1 MiB."""
+MAX_ROW_VALUES = 2_000_000
+"""So many values are read from all rows of one file; YAML aliases can stand for far more."""
+MAX_BRACKETS = 200
+"""YAML with more brackets open at once is not even parsed."""
 
 TABLE_SUFFIXES = (".toml", ".json", ".yaml", ".yml")
 ROW_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
@@ -44,7 +48,7 @@ def parse_metrics(data: bytes, suffix: str, *, name: str = "") -> tuple[Table, S
             table = _tidy_table(loaded, label)
             check_table(table, "metric")
             return table, []
-        budget = [MAX_VALUES]
+        budget = [MAX_ROW_VALUES]
         rows = [_tidy_table(row, label, budget) for row in loaded]
     else:
         rows = _rows(data, suffix, label)
@@ -142,6 +146,8 @@ def _load_yaml(text: str, label: str) -> object:
             label, "PyYAML is not installed", hints=["`pip install 'gitexp[yaml]'`"]
         ) from error
 
+    _refuse_brackets(text, label)
+
     class Loader(yaml.SafeLoader):
         """Safe, and reads `1e-3` as the number it is; YAML 1.1 asks for `1.0e-3`."""
 
@@ -160,6 +166,15 @@ def _load_yaml(text: str, label: str) -> object:
         raise _invalid(label, str(error).splitlines()[0]) from error
 
 
+def _refuse_brackets(text: str, label: str) -> None:
+    """PyYAML takes quadratic time over them; quotes are not looked at, nobody has so many there."""
+    depth = 0
+    for bracket in re.finditer(r"[\[\]{}]", text):
+        depth = depth + 1 if bracket[0] in "[{" else max(0, depth - 1)
+        if depth > MAX_BRACKETS:
+            raise _invalid(label, f"it is nested deeper than {MAX_DEPTH} levels")
+
+
 # --- rows -----------------------------------------------------------------------------------------
 
 
@@ -168,7 +183,7 @@ def _rows(data: bytes, suffix: str, label: str) -> list[Table]:
         text = _text(data, label)
         return list(_csv_rows(text, "\t" if suffix.lower() == ".tsv" else ",", label))
     if suffix.lower() in (".jsonl", ".ndjson"):
-        budget = [MAX_VALUES]
+        budget = [MAX_ROW_VALUES]
         rows = _json_rows(_text(data, label), label)
         return [_tidy_table(row, label, budget) for row in rows]
     return [_tidy_table(_load(data, suffix, label), label)]
@@ -276,8 +291,12 @@ def _tidy_table(loaded: object, label: str, budget: list[int] | None = None) -> 
 def _tidy(value: Any, label: str, depth: int, budget: list[int]) -> Value:
     budget[0] -= 1
     if depth > MAX_DEPTH or budget[0] < 0:
-        limit = f"{MAX_VALUES:,} values" if budget[0] < 0 else f"{MAX_DEPTH} levels"
-        raise _invalid(label, f"it holds more than {limit}")
+        raise _invalid(
+            label,
+            "it holds too many values to record"
+            if budget[0] < 0
+            else f"it is nested deeper than {MAX_DEPTH} levels",
+        )
     if isinstance(value, dict):
         return {
             _key(key): _tidy(inner, label, depth + 1, budget)

@@ -36,13 +36,8 @@ class IndexFile:
         self._stamp = path.with_name(path.name + ".stamp")
 
     def open(self) -> sqlite3.Connection | None:
-        """Connect to the index if it is the one we wrote, else `None`."""
-        if not self.is_ours():
-            return None
-        try:
-            return connect(f"{self.path.as_uri()}?mode=rw")
-        except sqlite3.Error:
-            return None
+        """Connect to the index if it is the one we wrote, else `None`. Raises `sqlite3.Error`."""
+        return connect(f"{self.path.as_uri()}?mode=rw") if self.is_ours() else None
 
     def inode(self) -> int | None:
         """The number of the file at the path now; changes when another process replaced it."""

@@ -93,8 +93,7 @@ def read_runs(repo: Repo, groups: Sequence[tuple[RunId, Sequence[File]]]) -> Ite
 
 def _take(derived: Derived, file: File, content: bytes | None) -> None:
     place = parse_path(file.path)
-    if place is None:
-        return
+    assert place is not None  # noqa: S101 - only paths that were understood become files
     tombstone = file.kind is PathKind.ANNOTATION and place.name == TOMBSTONE
     derived.deleted |= tombstone
     if content is None:

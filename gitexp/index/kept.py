@@ -6,6 +6,7 @@ does not know any more is made again; where nothing can be written it is made in
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -60,12 +61,15 @@ class KeptIndex:
     def _ensure_open(self) -> bool:
         """Connect to a file that is ours and about this ref; an index in memory is kept."""
         if self._conn is not None:
-            if self._inode is None or (self._inode == self._file.inode() and self._file.is_ours()):
+            if self._inode is None or self._is_same_file():
                 return True
             self.close()
         self._inode = self._file.inode()
         self._conn = self._file.open()
         return self._conn is not None and self._meta() == self._identity()
+
+    def _is_same_file(self) -> bool:
+        return self._inode == self._file.inode() and self._file.is_ours()
 
     def _identity(self) -> dict[str, str]:
         return {"schema": SCHEMA, "ref": self.ref, "repository": str(self.repo.common_dir)}
@@ -96,30 +100,23 @@ class KeptIndex:
         conn.execute("PRAGMA cache_spill = OFF")  # the file changes at the commit, not before
         conn.execute("BEGIN IMMEDIATE")
         try:
-            if stamped and not (self._inode == self._file.inode() and self._file.is_ours()):
+            old, new = self.tip, self._target  # another process may have been quicker
+            if old is None or new is None or (stamped and not self._is_same_file()):
                 return False
-            old, target = self.tip, self._target
-            if old is None or target is None:
-                return False
-            if old != target:
-                update(conn, self.repo, self.repo.diff_trees(old, target), self._progress)
-                conn.execute("UPDATE meta SET value = ? WHERE name = 'tip'", (target,))
-                if stamped:
-                    with self._file.writing():
-                        conn.execute("COMMIT")
-                else:
+            if old != new:
+                update(conn, self.repo, self.repo.diff_trees(old, new), self._progress)
+                conn.execute("UPDATE meta SET value = ? WHERE name = 'tip'", (new,))
+                with self._file.writing() if stamped else nullcontext():
                     conn.execute("COMMIT")
             return True
         finally:
             if conn.in_transaction:
                 conn.execute("ROLLBACK")
 
-    def rebuild(self, *, in_memory: bool = False) -> None:
-        """Make the index from nothing, on disk if possible and wanted, else in memory."""
+    def rebuild(self) -> None:
+        """Make the index from nothing, on the disk if possible, else in memory."""
         self.close()
         try:
-            if in_memory:
-                raise Busy
             with self._file.replacing() as conn:
                 self._fill(conn)
             if self._ensure_open() and self._ensure_tip():

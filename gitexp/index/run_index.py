@@ -21,8 +21,8 @@ from gitexp.index import columns
 from gitexp.index.columns import rows_text
 from gitexp.index.fill import Progress, checksum
 from gitexp.index.kept import KeptIndex, Values
-from gitexp.index.sql import COLUMNS, SORTABLE, Compiler, row_of, rows_of_prefix, run_of
-from gitexp.model import Direction, Entry, Outcome, Run, Value
+from gitexp.index.sql import COLUMNS, NUMBERS, TEXTS, Compiler, row_of, rows_of_prefix, run_of
+from gitexp.model import Direction, Entry, Run, Value
 from gitexp.query import Query
 from gitexp.refs import PathKind
 from gitexp.repo import Repo
@@ -51,10 +51,6 @@ def _mending(
             return ask(self, *args, **kwargs)
         except sqlite3.DatabaseError:
             self._kept.rebuild()
-        try:
-            return ask(self, *args, **kwargs)
-        except sqlite3.DatabaseError:
-            self._kept.rebuild(in_memory=True)
         return ask(self, *args, **kwargs)
 
     return asking
@@ -164,22 +160,30 @@ class RunIndex:
                 f" ORDER BY {order}r.clock DESC, r.rid DESC LIMIT {sql.bind(_limit(limit))}",
                 sql.values,
             )
-        matching = "1" if where is None else f"rid IN ({_matching(sql, where)})"
+        return self._by_key(where, sort_by, descending=descending, limit=_limit(limit))
+
+    def _by_key(
+        self, where: Query | None, key: str, *, descending: bool, limit: int
+    ) -> list[RunId]:
+        """Numbers first, then texts, then runs without a value; each read only when needed."""
         way = "DESC" if descending else "ASC"
-        found = self._runs(
-            f"SELECT rid FROM vals WHERE key = {sql.key(sort_by)} AND {SORTABLE} AND {matching}"
-            f" ORDER BY num IS NULL, num {way}, CASE WHEN num IS NULL THEN text END {way},"
-            f" clock DESC, rid DESC LIMIT {sql.bind(_limit(limit))}",
-            sql.values,
-        )
-        if limit is not None and len(found) >= limit:
-            return found
+        found: list[RunId] = []
+        for column, kind in (("num", NUMBERS), ("text", TEXTS)):
+            sql = Compiler()
+            matching = "" if where is None else f" AND rid IN ({sql.matching(where)})"
+            found += self._runs(
+                f"SELECT rid FROM vals WHERE key = {sql.key(key)} AND {kind}{matching}"
+                f" ORDER BY {column} {way}, clock DESC, rid DESC LIMIT {sql.bind(limit)}",
+                sql.values,
+            )
+            if 0 <= limit <= len(found):
+                return found[:limit]
         sql = Compiler()
         return found + self._runs(
-            f"{_matching(sql, where)} AND r.rid NOT IN"
-            f" (SELECT rid FROM vals WHERE key = {sql.key(sort_by)} AND {SORTABLE})"
+            f"{sql.matching(where)} AND r.rid NOT IN"
+            f" (SELECT rid FROM vals WHERE key = {sql.key(key)} AND ({NUMBERS} OR {TEXTS}))"
             " ORDER BY r.clock DESC, r.rid DESC"
-            f" LIMIT {sql.bind(_limit(None if limit is None else limit - len(found)))}",
+            f" LIMIT {sql.bind(limit if limit < 0 else limit - len(found))}",
             sql.values,
         )
 
@@ -194,7 +198,7 @@ class RunIndex:
     ) -> list[RunId]:
         """The newest runs, newest first; those with a number for the metric, older than a run."""
         sql = Compiler()
-        terms = self._terms(sql, "r", sealed=sealed, before=before)
+        terms = sql.eligible("r", sealed=sealed, before=before)
         if with_metric is not None:
             key = sql.key("metrics." + with_metric)
             terms.append(
@@ -220,9 +224,9 @@ class RunIndex:
     ) -> list[RunId]:
         """The runs with the best finite values of a metric, best first, ties newest first."""
         sql = Compiler()
-        terms = self._terms(sql, "v", sealed=sealed, before=before)
+        terms = sql.eligible("v", sealed=sealed, before=before)
         if where is not None:
-            terms.append(f"v.rid IN ({_matching(sql, where)})")
+            terms.append(f"v.rid IN ({sql.matching(where)})")
         way = "DESC" if direction is Direction.MAXIMIZE else "ASC"
         return self._runs(
             f"SELECT v.rid FROM vals v WHERE v.key = {sql.key('metrics.' + metric)}"
@@ -230,17 +234,6 @@ class RunIndex:
             f" ORDER BY v.num {way}, v.clock DESC, v.rid DESC LIMIT {sql.bind(n)}",
             sql.values,
         )
-
-    def _terms(self, sql: Compiler, table: str, *, sealed: bool, before: RunId | None) -> list[str]:
-        terms = ["1"]
-        if sealed:
-            running = f"SELECT rid FROM runs WHERE outcome = '{Outcome.RUNNING.value}'"
-            terms.append(f"{table}.rid NOT IN ({running})")
-        if before is not None:
-            rid = sql.bind(row_of(before))
-            clock = f"(SELECT clock FROM runs WHERE rid = {rid})"
-            terms.append(f"({table}.clock, {table}.rid) < ({clock}, {rid})")
-        return terms
 
     # --- finding ----------------------------------------------------------------------------
 
@@ -393,10 +386,6 @@ def _order(column: str, *, descending: bool) -> str:
 
 def _limit(limit: int | None) -> int:
     return -1 if limit is None else max(0, limit)
-
-
-def _matching(sql: Compiler, where: Query | None) -> str:
-    return f"SELECT r.rid FROM runs r WHERE {sql.where(where)}"
 
 
 def _whole(doc: str, kept: int) -> str:

@@ -16,7 +16,7 @@ from typing import Final
 
 from gitexp.documents import DOCUMENT_SCHEMA
 from gitexp.ids import RUN_ID_LENGTH, RunId
-from gitexp.model import Command
+from gitexp.model import Command, Outcome
 from gitexp.query import ATTRIBUTES, TAG
 from gitexp.query_syntax import (
     AllOf,
@@ -121,8 +121,9 @@ _SIGNS: Final = {
 _Pair = tuple[str, str]
 """SQL for the number form and the text form of a value; `NULL` where there is none."""
 
-SORTABLE: Final = "NOT (num IS NULL AND text = 'NaN')"
-"""NaN has no place in an order: it counts as missing."""
+NUMBERS: Final = "num IS NOT NULL"
+TEXTS: Final = "(num IS NULL AND text <> 'NaN')"
+"""What can be ordered. NaN has no place in an order: it counts as missing."""
 
 
 class Compiler:
@@ -144,6 +145,22 @@ class Compiler:
     def where(self, query: Query | None) -> str:
         """The condition of a resolved query; true for no query."""
         return "1" if query is None else self._condition(query.root)
+
+    def matching(self, query: Query | None) -> str:
+        """A statement that selects the rows of `runs r` that match."""
+        return f"SELECT r.rid FROM runs r WHERE {self.where(query)}"
+
+    def eligible(self, table: str, *, sealed: bool, before: RunId | None) -> list[str]:
+        """Terms over the `rid` and `clock` of a table: sealed, and older than a run."""
+        terms = ["1"]
+        if sealed:
+            running = f"SELECT rid FROM runs WHERE outcome = '{Outcome.RUNNING.value}'"
+            terms.append(f"{table}.rid NOT IN ({running})")
+        if before is not None:
+            rid = self.bind(row_of(before))
+            clock = f"(SELECT clock FROM runs WHERE rid = {rid})"
+            terms.append(f"({table}.clock, {table}.rid) < ({clock}, {rid})")
+        return terms
 
     def _condition(self, term: Condition) -> str:
         match term:

@@ -31,8 +31,8 @@ def format_table(
     """The table as text without a final line end.
 
     With a `width`, long columns of text are shortened to fit; numbers, ids and the columns whose
-    headers are in `fixed` are never cut, even if the table is then too wide. `plain` drops columns
-    without any value.
+    headers are in `fixed` (which count as names) are never cut, even if the table is then too
+    wide. `plain` drops columns without any value.
     """
     headers = [clean(header) for header in headers]
     cells = [[clean(cell) for cell in row] for row in rows]
@@ -46,9 +46,10 @@ def format_table(
 def _plain(
     headers: Sequence[str], rows: list[list[str]], width: int | None, fixed: Collection[str]
 ) -> str:
-    kept = [i for i in range(len(headers)) if not rows or any(row[i] for row in rows)]
+    every = range(len(headers))
+    kept = [i for i in every if any(row[i] for row in rows)] or list(every)
     columns = [[headers[i], *(row[i] for row in rows)] for i in kept]
-    right = [_is_numeric(column[1:]) for column in columns]
+    right = [column[0] not in fixed and _is_numeric(column[1:]) for column in columns]
     widths = [max(map(width_of, column)) for column in columns]
     if width is not None:
         rigid = [

@@ -92,6 +92,16 @@ def format_number(value: float, *, precision: int | None = 5) -> str:
     return f"{value:.{precision}g}"
 
 
+def format_like(value: float, other: float, *, precision: int | None = 5) -> str:
+    """A number with as many decimals as another has, so that two stand well side by side."""
+    texts = [format_number(n, precision=precision) for n in (value, other)]
+    decimals = [len(t.partition(".")[2]) if "e" not in t and "." in t else 0 for t in texts]
+    missing = max(decimals) - decimals[0]
+    if not missing or not math.isfinite(value) or "e" in texts[0] or "e" in texts[1]:
+        return texts[0]
+    return texts[0] + ("" if "." in texts[0] else ".") + "0" * missing
+
+
 def format_signed(value: float, *, precision: int | None = 5) -> str:
     """A difference, always with its sign."""
     text = format_number(value, precision=precision)

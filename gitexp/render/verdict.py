@@ -14,6 +14,7 @@ from gitexp.render.table import TableStyle, format_table
 from gitexp.render.text import (
     clean,
     format_cell,
+    format_like,
     format_number,
     format_percent,
     format_signed,
@@ -40,13 +41,13 @@ def metric_sentence(
     precision: int | None = 5,
     colour: bool = False,
 ) -> str:
-    """One metric in one line: `accuracy 0.85: better than the last, 0.8 (+6.2%); best so far`."""
+    """One metric in one line: `accuracy 0.85: better than the last, 0.80 (+6.2%); best so far`."""
     verdict = last or best
     if verdict is None:
         return "nothing was measured"
     subject = clean(verdict.metric)
     if verdict.value is not None:
-        subject += f" {format_number(verdict.value, precision=precision)}"
+        subject += f" {_own_value(verdict, precision)}"
     told = [
         _against(v, reference, precision=precision, colour=colour)
         for v, reference in ((last, "the last"), (best, "the best"))
@@ -58,6 +59,11 @@ def metric_sentence(
         higher = "higher" if verdict.direction is Direction.MAXIMIZE else "lower"
         told.append(f"that {higher} is better is a guess by its name")
     return f"{subject}: {'; '.join(told)}"
+
+
+def _own_value(verdict: MetricVerdict, precision: int | None) -> str:
+    value, old = verdict.value or 0.0, verdict.reference_value
+    return format_like(value, value if old is None else old, precision=precision)
 
 
 def run_sentence(verdict: MetricVerdict, *, against: str, precision: int | None = 5) -> str:
@@ -72,9 +78,10 @@ def _against(verdict: MetricVerdict, reference: str, *, precision: int | None, c
     answer, why = verdict.answer, verdict.why
     if verdict.reference_value is None:
         return f"not measured by {reference}"
-    old = format_number(verdict.reference_value, precision=precision)
     if verdict.value is None:
+        old = format_number(verdict.reference_value, precision=precision)
         return f"missing here, {reference} has {old}"
+    old = format_like(verdict.reference_value, verdict.value, precision=precision)
     if answer is Answer.BETTER and reference == "the best":
         return style("best so far", "good", enabled=colour) + f", before {old}"
     words = {

@@ -141,7 +141,7 @@ def _encode(step: Commit | SetRef | Checkpoint, mark: int) -> Iterable[bytes]:
 def _refusal(status: int, stderr: str) -> CommandFailed | Conflict:
     """The one place that reads fast-import's complaints; the locale is pinned to C."""
     moved = "does not contain" in stderr or "Not updating" in stderr
-    locked = "cannot lock ref" in stderr or ("Unable to create" in stderr and ".lock" in stderr)
+    locked = "Unable to create" in stderr and "File exists" in stderr
     if moved or locked:
         lines = [line for line in stderr.splitlines() if line.strip()]
         return Conflict(

@@ -52,8 +52,8 @@ _STALE = (
 class Fetched:
     """What a remote has of the refs asked for."""
 
-    tips: Mapping[str, ObjectId | None]
-    """By the remote's full ref name; `None` where it has no such ref."""
+    tips: Mapping[str, ObjectId]
+    """By the remote's full ref name; what it has not is missing."""
     has_code: bool
     """False when the remote has no other branch: the next one pushed may become its default."""
 
@@ -107,35 +107,43 @@ def fetch(
     *,
     timeout_s: float,
     partial: Collection[str] = (),
+    certain: bool = False,
 ) -> Fetched:
     """Fetch refs of a remote, each (theirs, ours); ours are overwritten, absent ones stay.
 
     Objects are checked on receipt and synced. Nothing of the user's is touched: no tags, no
     submodules, no `FETCH_HEAD`, no remote-tracking refs. What is here already is not asked for
-    again. In a partial clone only `partial`, a part of theirs, is filtered. Raises `GitexpError`
-    when the remote cannot be reached in time or sends bad objects.
+    again. In a partial clone only `partial`, a part of theirs, is filtered. With `certain` the
+    remote has all of them, which saves asking. Raises `GitexpError` when the remote cannot be
+    reached in time, sends bad objects or has not what was certain.
     """
     deadline = clock.monotonic_s() + timeout_s
-    theirs = [name for name, _ in refs]
-    asked = _speak(repo, remote, deadline, "ls-remote", "--quiet", "--", remote, "HEAD", *theirs)
-    listed = {}
-    for line in asked.text.splitlines():
-        oid, _, name = line.partition("\t")
-        listed[name] = ObjectId(oid)
-    here = repo.read_refs(*(ours for _, ours in refs))
-    wanted = [(t, o) for t, o in refs if t in listed and listed[t] != here.get(o)]
+    listed = None if certain else _list_refs(repo, remote, [t for t, _ in refs], deadline)
+    wanted = list(refs)
+    if listed is not None:
+        here = repo.read_refs(*(ours for _, ours in refs))
+        wanted = [(t, o) for t, o in refs if t in listed and listed[t] != here.get(o)]
     if repo.config().get(f"remote.{remote}.promisor") is None:
         partial = ()
     for filtered in (False, True):
         specs = [f"+{t}:{o}" for t, o in wanted if (t in partial) is filtered]
         if specs:
             _fetch_refs(repo, remote, specs, deadline, filtered=filtered)
-    here = repo.read_refs(*(ours for _, ours in refs)) if wanted else here
-    tips = {t: here.get(o) if t in listed else None for t, o in refs}
-    return Fetched(tips, "HEAD" in listed or _has_others(repo, remote, theirs, deadline))
+    here = repo.read_refs(*(ours for _, ours in refs))
+    tips = {t: here[o] for t, o in refs if o in here and (listed is None or t in listed)}
+    has_code = listed is None or "HEAD" in listed or _has_others(repo, remote, tips, deadline)
+    return Fetched(tips, has_code)
 
 
-def _has_others(repo: Repo, remote: str, ours: Sequence[str], deadline: float) -> bool:
+def _list_refs(
+    repo: Repo, remote: str, names: Sequence[str], deadline: float
+) -> dict[str, ObjectId]:
+    asked = _speak(repo, remote, deadline, "ls-remote", "--quiet", "--", remote, "HEAD", *names)
+    pairs = (line.split("\t", 1) for line in asked.text.splitlines())
+    return {name: ObjectId(oid) for oid, name in pairs}
+
+
+def _has_others(repo: Repo, remote: str, ours: Collection[str], deadline: float) -> bool:
     asked = _speak(repo, remote, deadline, "ls-remote", "--quiet", "--heads", "--", remote)
     return any(line.split("\t")[-1] not in ours for line in asked.text.splitlines())
 

@@ -1,0 +1,9 @@
+"""`python -m gitexp`: the same as `git exp`.
+
+Floor 6.
+"""
+
+from gitexp.cli.app import main
+
+if __name__ == "__main__":
+    main()

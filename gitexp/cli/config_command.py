@@ -1,0 +1,156 @@
+"""`git exp config`: the settings, and where they come from."""
+
+from typing import Any
+
+import click
+
+from gitexp.cli.options import json_option
+from gitexp.cli.terminal import answer, width
+from gitexp.render.table import format_table
+from gitexp.render.text import clean
+from gitexp.settings import OPTIONS, Option, Settings
+from gitexp.workspace import Workspace
+
+
+@click.command("config")
+@json_option
+@click.argument("name", required=False)
+def command(as_json: bool, name: str | None) -> None:
+    """List the settings with where they come from
+
+    Strongest first: a flag, the environment, git config, the project's `gitexp.toml` (or
+    `[tool.gitexp]` in `pyproject.toml`), the default. With NAME: one setting in full.
+
+    \b
+    git exp config
+    git config exp.metricsFiles metrics.json
+    """
+    settings = Workspace.open().settings
+    if name is not None:
+        _show_one(settings, name, as_json=as_json)
+    elif as_json:
+        from gitexp.render.machine import format_json  # noqa: PLC0415 - only for this form
+
+        answer(format_json(_document(settings)))
+    else:
+        _show_all(settings)
+    _warn(settings)
+
+
+def _show_all(settings: Settings) -> None:
+    rows = [
+        [o.name, _shown(_value(settings, o)), settings.origins[o.name], o.meaning] for o in OPTIONS
+    ]
+    answer(
+        format_table(
+            ["setting", "value", "from", "meaning"], rows, width=width(), fixed=["setting", "value"]
+        )
+    )
+    metrics = _metrics(settings)
+    if metrics:
+        rows = [
+            [name, *(_shown(rules.get(key)) for key in ("direction", "tolerance", "gate"))]
+            for name, rules in metrics.items()
+        ]
+        answer("")
+        answer("\n" + format_table(["metric", "direction", "tolerance", "gate"], rows))
+
+
+def _show_one(settings: Settings, name: str, *, as_json: bool) -> None:
+    option = _find(name)
+    if as_json:
+        from gitexp.render.machine import format_json  # noqa: PLC0415 - only for this form
+
+        answer(format_json(_described(settings, option)))
+        return
+    answer(
+        f"{option.name} = {clean(_shown(_value(settings, option)))}\n"
+        f"from: {clean(settings.origins[option.name])}\n"
+        f"means: {option.meaning}\n"
+        f"set it: `git config {option.git_spelling} VALUE`, `{option.name} = ...` in gitexp.toml,"
+        f" or {option.variable}"
+    )
+
+
+def _find(name: str) -> Option:
+    import difflib  # noqa: PLC0415 - cheap next to reading the settings
+
+    from gitexp.errors import NotFound  # noqa: PLC0415 - only when something is wrong
+
+    asked = name.removeprefix("exp.").replace("-", "").replace("_", "").lower()
+    known = {option.name.replace("-", ""): option for option in OPTIONS}
+    if asked in known:
+        return known[asked]
+    near = [known[n].name for n in difflib.get_close_matches(asked, known, n=3)]
+    raise NotFound(f"there is no setting '{name}'", near=near, hints=["`git exp config` lists all"])
+
+
+def _value(settings: Settings, option: Option) -> Any:
+    return getattr(settings, option.field)
+
+
+def _shown(value: Any) -> str:
+    if value is None or value == ():
+        return "-"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _metrics(settings: Settings) -> dict[str, dict[str, Any]]:
+    """The project's rules by metric name."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, direction in settings.directions.items():
+        found.setdefault(name, {})["direction"] = direction.value
+    for name, tolerance in settings.tolerances.items():
+        parts = {"absolute": tolerance.absolute, "relative": tolerance.relative}
+        said = [f"{size:g} {kind}" for kind, size in parts.items() if size]
+        found.setdefault(name, {})["tolerance"] = ", ".join(said) or "0"
+    for name, gate in settings.gates.items():
+        found.setdefault(name, {})["gate"] = gate
+    return dict(sorted(found.items()))
+
+
+def _described(settings: Settings, option: Option) -> dict[str, Any]:
+    value = _value(settings, option)
+    return {
+        "value": list(value) if isinstance(value, tuple) else value,
+        "origin": settings.origins[option.name],
+        "meaning": option.meaning,
+        "git": option.git_spelling,
+        "environment": option.variable,
+    }
+
+
+def _document(settings: Settings) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "settings": {option.name: _described(settings, option) for option in OPTIONS},
+        "metrics": {
+            name: {
+                **rules,
+                **(
+                    {
+                        "tolerance": {
+                            "absolute": settings.tolerances[name].absolute,
+                            "relative": settings.tolerances[name].relative,
+                        }
+                    }
+                    if name in settings.tolerances
+                    else {}
+                ),
+            }
+            for name, rules in _metrics(settings).items()
+        },
+        "author": settings.author,
+        "warnings": settings.warnings,
+    }
+
+
+def _warn(settings: Settings) -> None:
+    from gitexp.cli.report import warn  # noqa: PLC0415 - only when something is wrong
+
+    for warning in settings.warnings:
+        warn(warning)

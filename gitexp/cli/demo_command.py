@@ -1,0 +1,59 @@
+"""`git exp demo`: the whole loop on real data, in a repository made for it.
+
+Floor 6.
+"""
+
+import shlex
+from pathlib import Path
+
+import click
+
+from gitexp import clock
+from gitexp.cli.terminal import answer, wants_colour
+from gitexp.demo.stage import Stage
+from gitexp.demo.story import AFTERWARDS, SCENES, Line
+from gitexp.errors import ExitCode
+from gitexp.render.colour import style
+from gitexp.render.text import clean, format_duration
+
+
+@click.command("demo")
+@click.argument("path", required=False, type=click.Path(path_type=Path), metavar="[PATH]")
+def command(path: Path | None) -> int:
+    """Show the whole loop on real data
+
+    Makes a repository in a temporary folder, or in PATH, trains classifiers of handwritten digits
+    in it, and judges, decides, refuses and reproduces. Every command is a real one and is shown as
+    you would type it. Nothing outside of the folder changes; it is left for you to play with.
+
+    \b
+    git exp demo
+    git exp demo ~/digits
+    """
+    started_s = clock.monotonic_s()
+    stage = Stage.build(path)
+    colour = wants_colour()
+    for number, scene in enumerate(SCENES, 1):
+        heading = f"{number}/{len(SCENES)}  {scene.sentence}."
+        answer("\n" + style(heading, "heading", enabled=colour) + "\n")
+        stage.prepare(scene)
+        for line in scene.lines:
+            answer(style(f"$ {typed(line)}", "id", enabled=colour))
+            stage.play(line)
+            if line.exit_code:
+                answer(style(f"(exit code {line.exit_code})", "quiet", enabled=colour))
+    took = format_duration(clock.monotonic_s() - started_s)
+    answer(f"\nAll {len(SCENES)} steps did what they should, in {took}. Go on from here:\n")
+    for text in (f"cd {shlex.quote(str(stage.directory))}", *AFTERWARDS):
+        answer(f"  {clean(text)}")
+    return ExitCode.DONE
+
+
+_NEEDS_QUOTES = frozenset(" ?*|&;<>()#'")
+
+
+def typed(line: Line) -> str:
+    """A command as a user would type it into a shell."""
+    return clean(
+        " ".join(f'"{word}"' if _NEEDS_QUOTES.intersection(word) else word for word in line.argv)
+    )

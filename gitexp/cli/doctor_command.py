@@ -1,0 +1,99 @@
+"""`git exp doctor`: is everything well, and if not, how to mend it."""
+
+import click
+
+from gitexp.cli.options import json_option
+from gitexp.cli.report import warn
+from gitexp.cli.terminal import answer, open_workspace, say
+from gitexp.errors import ExitCode
+from gitexp.render.text import clean
+from gitexp.upkeep.findings import Examination, Finding, Level, counted
+from gitexp.upkeep.inspection import inspect
+from gitexp.upkeep.mending import mend
+from gitexp.workspace import Workspace
+
+_ROUNDS = 3
+"""What one mending uncovers, the next may mend."""
+
+
+@click.command("doctor")
+@click.option("--fix", is_flag=True, help="Mend what can be mended without risk.")
+@json_option
+def command(fix: bool, as_json: bool) -> int:
+    """Check everything gitexp keeps and say how to mend it
+
+    Looks at every record, series and annotation, at the code of every run, at the run index, the
+    journals and what lies about. Exits with 0 when all is well, 1 when something is wrong, 125
+    when something could not be checked. `--fix` never removes or replaces a record: it fetches
+    damaged objects again, keeps code that git may drop, completes runs that died, and tidies.
+
+    \b
+    git exp doctor
+    git exp doctor --fix
+    """
+    workspace = open_workspace(complete=False)
+    examination = inspect(workspace)
+    if fix:
+        examination = _mend(workspace, examination)
+    if as_json:
+        _print_json(examination)
+    else:
+        answer("\n".join(line for f in examination.findings for line in _lines(f)))
+        say(_summary(examination, fixed=fix))
+    return _code(examination)
+
+
+def _mend(workspace: Workspace, examination: Examination) -> Examination:
+    for _ in range(_ROUNDS):
+        before = examination.mendable
+        if not before:
+            break
+        for deed in mend(workspace, examination):
+            say(deed)
+        examination = inspect(workspace)
+        if examination.mendable == before:
+            warn("some faults could not be mended")
+            break
+    return examination
+
+
+def _lines(finding: Finding) -> list[str]:
+    lines = [f"{finding.level.value:<8} {finding.check:<15} {clean(finding.text)}"]
+    return lines + [f"{'':<8} hint: {clean(hint)}" for hint in finding.hints]
+
+
+def _summary(examination: Examination, *, fixed: bool) -> str:
+    faults, unknown = examination.of(Level.FAULT), examination.of(Level.UNKNOWN)
+    warnings = examination.of(Level.WARNING)
+    parts = [counted(faults, "fault")] if faults else []
+    parts += [f"{counted(unknown, 'thing')} that could not be checked"] if unknown else []
+    parts += [counted(warnings, "warning")] if warnings else []
+    if not parts:
+        return "all is well"
+    mendable = "" if fixed or not examination.mendable else "; `git exp doctor --fix` mends some"
+    return ", ".join(parts) + mendable
+
+
+def _code(examination: Examination) -> ExitCode:
+    if examination.of(Level.FAULT):
+        return ExitCode.NO
+    return ExitCode.UNKNOWN if examination.of(Level.UNKNOWN) else ExitCode.DONE
+
+
+def _print_json(examination: Examination) -> None:
+    from gitexp.render.machine import format_json  # noqa: PLC0415 - only for this form
+
+    findings = [
+        {
+            "check": finding.check,
+            "level": finding.level.value,
+            "text": finding.text,
+            "hints": finding.hints,
+            "runs": finding.runs,
+            "items": finding.items,
+            "mendable": finding.mend is not None,
+        }
+        for finding in examination.findings
+    ]
+    well = _code(examination) is ExitCode.DONE
+    answer(format_json({"schema": 1, "well": well, "findings": findings}))

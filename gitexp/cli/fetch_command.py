@@ -1,0 +1,23 @@
+"""`git exp fetch`: bring a remote's runs here."""
+
+import click
+
+from gitexp.cli.options import remote_argument
+from gitexp.cli.sync_command import tell_fetched
+from gitexp.cli.terminal import open_workspace
+from gitexp.sync import fetch_runs
+
+
+@click.command("fetch")
+@remote_argument
+def command(remote: str | None) -> None:
+    """Bring a remote's runs here
+
+    They are merged with the runs recorded here; nothing is lost and nothing conflicts.
+
+    \b
+    git exp fetch
+    git exp fetch origin
+    """
+    workspace = open_workspace()
+    tell_fetched(fetch_runs(workspace.store, remote, workspace.settings))

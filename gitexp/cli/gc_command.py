@@ -1,0 +1,52 @@
+"""`git exp gc`: tidy gitexp's local state."""
+
+import click
+
+from gitexp.cli.options import dry_run_option
+from gitexp.cli.report import warn
+from gitexp.cli.terminal import answer, open_workspace, say
+from gitexp.render.text import clean
+from gitexp.upkeep.tidying import (
+    drop_pins,
+    find_done_pins,
+    find_leftovers,
+    pack,
+    rebuild_index,
+    tidy,
+)
+
+
+@click.command("gc")
+@dry_run_option
+@click.option("--rebuild-index", "again", is_flag=True, help="Make the run index from nothing.")
+def command(dry_run: bool, again: bool) -> None:
+    """Tidy gitexp's local state
+
+    Removes temporary files and work trees of processes that are gone, lets go of snapshots whose
+    runs are sealed, and lets git pack loose objects when there are many. No record is touched, and
+    damaged journals are only listed.
+
+    \b
+    git exp gc --dry-run
+    git exp gc
+    """
+    workspace = open_workspace(complete=not dry_run)
+    left = find_leftovers(workspace)
+    pins = find_done_pins(workspace)
+    for path in left.old_journals:
+        warn(f"the damaged journal '{path}' is older than 30 days; look at it, then delete it")
+    if dry_run:
+        for path in (*left.paths, *left.worktrees):
+            answer(f"would remove '{clean(str(path))}'")
+        for oid in pins.values():
+            answer(f"would let go of the snapshot {oid[:10]}")
+        return
+    done = [*tidy(workspace, left), *drop_pins(workspace, pins)]
+    if again:
+        done.append(rebuild_index(workspace))
+    packed = pack(workspace)
+    done += [packed] if packed else []
+    for deed in done:
+        answer(clean(deed))
+    if not done:
+        say("everything is tidy")

@@ -1,0 +1,58 @@
+"""`git exp init`: get this repository ready."""
+
+import click
+
+from gitexp.cli.report import tell, warn
+from gitexp.cli.terminal import open_workspace, say
+from gitexp.settings import PROJECT_FILE
+from gitexp.upkeep.founding import found_branch, write_settings
+from gitexp.workspace import Workspace
+
+
+@click.command("init")
+@click.option("--settings", "with_settings", is_flag=True, help="Write a gitexp.toml to fill in.")
+@click.option("--hooks", "with_hooks", is_flag=True, help="Install the pre-push hook too.")
+def command(with_settings: bool, with_hooks: bool) -> None:
+    """Get this repository ready
+
+    Makes the branch that holds the runs, or fetches it when the remote has one. Nothing in the
+    work tree changes, and what is there already stays as it is. Not needed before the first run,
+    which makes the branch too.
+
+    \b
+    git exp init
+    git exp init --settings --hooks
+    """
+    workspace = open_workspace()
+    branch = workspace.store.branch
+    founded = found_branch(workspace)
+    if founded.problem is not None:
+        tell(founded.problem)
+        warn("the remote could not be asked for runs; `git exp fetch` joins them later")
+    if founded.how == "made":
+        say(f"made branch '{branch}' for the runs")
+    elif founded.how == "fetched":
+        runs = workspace.index.count()
+        say(f"fetched branch '{branch}' with {runs:,} runs from '{founded.remote}'")
+    else:
+        say(f"branch '{branch}' is there, with {workspace.index.count():,} runs")
+    if with_settings:
+        wrote = write_settings(workspace)
+        say(f"{'wrote' if wrote else 'left as it is:'} {PROJECT_FILE}")
+    if with_hooks:
+        _install_hooks(workspace)
+    say(f"next: {_next(workspace)}")
+
+
+def _install_hooks(workspace: Workspace) -> None:
+    from gitexp import hooks  # noqa: PLC0415 - only when asked
+
+    hooks.install(workspace.repo)
+
+
+def _next(workspace: Workspace) -> str:
+    if workspace.repo.resolve("HEAD^{commit}") is None:
+        return "commit your code: `git add -A && git commit -m start`, then `git exp run -- CMD`"
+    if workspace.index.count():
+        return "`git exp list` shows the runs, `git exp run -- CMD` records another"
+    return "`git exp run -- CMD` records the first run"

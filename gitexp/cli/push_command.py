@@ -1,0 +1,31 @@
+"""`git exp push`: send the runs to a remote."""
+
+import click
+
+from gitexp.cli.options import remote_argument
+from gitexp.cli.sync_command import tell_fetched, tell_pushed
+from gitexp.cli.terminal import open_workspace
+from gitexp.sync import push_runs
+
+
+@click.command("push")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but problems.")
+@click.option("--wait-for-code", is_flag=True, hidden=True)
+@remote_argument
+def command(quiet: bool, wait_for_code: bool, remote: str | None) -> None:
+    """Send the runs to a remote
+
+    When the remote has runs that are not here, they are fetched and merged first. Exits with an
+    error when the runs did not reach the remote.
+
+    \b
+    git exp push
+    git exp push origin
+    """
+    workspace = open_workspace()
+    report = push_runs(workspace.store, remote, workspace.settings, wait_for_code=wait_for_code)
+    if quiet:
+        return
+    if report.fetched is not None:
+        tell_fetched(report.fetched)
+    tell_pushed(report)

@@ -1,0 +1,130 @@
+"""`git exp recover`: complete the records of runs that were killed."""
+
+import click
+
+from gitexp.cli.asking import confirm
+from gitexp.cli.options import dry_run_option, yes_option
+from gitexp.cli.report import warn
+from gitexp.cli.terminal import answer, open_workspace, say
+from gitexp.errors import InvalidInput, NotFound, Refused
+from gitexp.ids import MIN_PREFIX_LENGTH, RunId
+from gitexp.lifecycle import recover
+from gitexp.model import Run
+from gitexp.render.text import clean
+from gitexp.selector import MIN_TYPED
+from gitexp.upkeep.journals import OpenRun, OpenState, Survey, survey_journals
+from gitexp.upkeep.removal import give_up
+from gitexp.workspace import Workspace
+
+_WHY = {
+    OpenState.ALIVE: "its process runs",
+    OpenState.BY_HAND: "begun by hand; `git exp finish` ends it",
+    OpenState.ELSEWHERE: "its process is or was on another machine",
+    OpenState.DEAD: "its process is gone",
+    OpenState.SEALED: "it ended, but its seal did not reach the branch",
+}
+
+
+@click.command("recover")
+@click.argument("run", metavar="[RUN]", required=False)
+@click.option("--force", is_flag=True, help="Give RUN up though it seems to go on.")
+@dry_run_option
+@yes_option
+def command(run: str | None, force: bool, dry_run: bool, yes: bool) -> None:
+    """Complete the records of runs that were killed
+
+    Every recording command does this by itself. What such a run measured until it died is kept,
+    and its outcome is `interrupted`. Runs that go on are listed; a run that only seems to go on,
+    or that was begun by hand and given up, is sealed by `git exp recover RUN --force`.
+
+    \b
+    git exp recover
+    git exp recover 7f3a9c0 --force
+    """
+    if force and run is None:
+        raise InvalidInput("cannot give up all runs at once", hints=["name the run: RUN --force"])
+    workspace = open_workspace(complete=False)
+    survey = survey_journals(workspace)
+    if run is None:
+        _recover_all(workspace, survey, dry_run=dry_run)
+        return
+    chosen = _find(survey, run)
+    if chosen is None:
+        _give_up(workspace, run, force=force, dry_run=dry_run, yes=yes)
+        return
+    if not chosen.is_over and not force:
+        raise Refused(
+            f"run {_title(chosen.run)} may go on",
+            why=_WHY[chosen.state],
+            hints=[f"`git exp recover {chosen.run.id[:7]} --force` seals it as interrupted"],
+        )
+    if dry_run:
+        answer(f"would complete run {_title(chosen.run)}: {_WHY[chosen.state]}")
+        return
+    if not chosen.is_over:
+        confirm(f"Give up run {_title(chosen.run)} ({_WHY[chosen.state]})?", yes=yes)
+    for done in recover(workspace, only=chosen.run.id, force=force).completed:
+        _tell(done)
+
+
+def _recover_all(workspace: Workspace, survey: Survey, *, dry_run: bool) -> None:
+    over = [open_run for open_run in survey.runs if open_run.is_over]
+    if dry_run:
+        for open_run in over:
+            answer(f"would complete run {_title(open_run.run)}: {_WHY[open_run.state]}")
+        for path in survey.unreadable:
+            answer(f"would move aside the damaged journal '{clean(str(path))}'")
+    else:
+        found = recover(workspace)
+        for run in found.completed:
+            _tell(run)
+        for path in found.damaged:
+            warn(f"a damaged journal was moved aside to '{path}'")
+    for open_run in survey.runs:
+        if not open_run.is_over:
+            say(f"run {_title(open_run.run)} goes on: {_WHY[open_run.state]}")
+    if not over and not survey.unreadable:
+        say("there is nothing to recover")
+
+
+def _find(survey: Survey, text: str) -> OpenRun | None:
+    """The open run of an id, its first digits, or a name. Raises `NotFound` when several fit."""
+    found = [
+        open_run
+        for open_run in survey.runs
+        if text == open_run.run.name
+        or (len(text) >= MIN_TYPED and open_run.run.id.startswith(text))
+    ]
+    if len(found) > 1:
+        names = ", ".join(open_run.run.id for open_run in found)
+        raise NotFound(f"'{text}' names several open runs", hints=[f"choose one of {names}"])
+    return found[0] if found else None
+
+
+def _give_up(workspace: Workspace, text: str, *, force: bool, dry_run: bool, yes: bool) -> None:
+    """A run that has no journal here: over, or of another machine."""
+    from gitexp.cli.selection import find_entry  # noqa: PLC0415 - only for such runs
+
+    run = find_entry(workspace, text).run
+    if run.is_sealed:
+        say(f"run {_title(run)} is complete: {run.outcome}")
+        return
+    if not force:
+        raise Refused(
+            f"run {_title(run)} has no journal here",
+            why="it goes on in another clone, or its journal was deleted",
+            hints=[f"`git exp recover {run.id[:7]} --force` seals it as interrupted"],
+        )
+    if dry_run:
+        answer(f"would seal run {_title(run)} as interrupted")
+        return
+    confirm(f"Seal run {_title(run)} as interrupted, though it may go on elsewhere?", yes=yes)
+    _tell(give_up(workspace, RunId(run.id)))
+
+
+def _title(run: Run) -> str:
+    return f"{run.id[:MIN_PREFIX_LENGTH]} {clean(run.name)}"
+
+
+def _tell(run: Run) -> None:
+    answer(f"completed the record of run {_title(run)}: {run.outcome}")

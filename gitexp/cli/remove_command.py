@@ -1,0 +1,68 @@
+"""`git exp remove`: take runs off the branch, for good and everywhere."""
+
+import re
+
+import click
+
+from gitexp.cli.asking import confirm
+from gitexp.cli.options import dry_run_option, yes_option
+from gitexp.cli.selection import find_id
+from gitexp.cli.terminal import answer, open_workspace, say
+from gitexp.ids import RunId
+from gitexp.render.text import clean
+from gitexp.upkeep.findings import counted, listed
+from gitexp.upkeep.removal import Removal, plan_removal, remove
+from gitexp.workspace import Workspace
+
+
+@click.command("remove")
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@click.option("--force", is_flag=True, help="Also runs that are still going on.")
+@dry_run_option
+@yes_option
+def command(runs: tuple[str, ...], force: bool, dry_run: bool, yes: bool) -> None:
+    """Take runs off the branch, for good and everywhere
+
+    Record, series and annotations go; a tombstone stays, so that the runs go from other clones
+    too when these sync. The history of the branch, and remotes until they are pushed to, still
+    hold the records: a secret that was recorded must be changed, not only removed.
+
+    \b
+    git exp remove last --dry-run
+    git exp remove 7f3a9c0 brave-otter --yes
+    """
+    workspace = open_workspace()
+    planned = plan_removal(workspace, [_find(workspace, text) for text in runs], force=force)
+    if dry_run:
+        for removal in planned:
+            answer(_line(removal, "would remove"))
+        return
+    titles = listed(f"{removal.run.id[:7]} {removal.run.name}" for removal in planned)
+    confirm(f"Remove {counted(planned, 'run')} ({titles}) for good?", yes=yes)
+    remove(workspace, planned)
+    for removal in planned:
+        answer(_line(removal, "removed"))
+    branch = workspace.store.branch
+    say(
+        f"the history still holds the records (`git log -p {branch}`), and '{branch}-code' the"
+        " code; clones and remotes drop the runs at their next `git exp sync`, their history"
+        " keeps them too"
+    )
+
+
+def _find(workspace: Workspace, text: str) -> RunId:
+    """The run; a full id also names one that is deleted but left files behind."""
+    if re.fullmatch(r"[0-9a-f]{16}", text) and workspace.index.paths(RunId(text)):
+        return RunId(text)
+    return find_id(workspace, text)
+
+
+def _line(removal: Removal, verb: str) -> str:
+    run = removal.run
+    line = (
+        f"{verb} {run.id[:7]} {clean(run.name)} ({run.outcome}): {counted(removal.paths, 'file')}"
+    )
+    if removal.children:
+        names = listed(child[:7] for child in removal.children)
+        line += f"; {counted(removal.children, 'run')} made from it stay: {names}"
+    return line

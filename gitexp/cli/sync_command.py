@@ -1,0 +1,51 @@
+"""`git exp sync`: fetch and push in one go."""
+
+import click
+
+from gitexp.cli.options import remote_argument
+from gitexp.cli.report import warn
+from gitexp.cli.terminal import open_workspace, say
+from gitexp.sync import FetchReport, PushReport, Tally, sync_runs
+
+
+@click.command("sync")
+@remote_argument
+def command(remote: str | None) -> None:
+    """Fetch and push in one go
+
+    Both sides end with all runs of both, at the same commit; runs never conflict. Exits with an
+    error when the runs did not reach the remote.
+
+    \b
+    git exp sync
+    git exp sync origin
+    """
+    workspace = open_workspace()
+    done = sync_runs(workspace.store, remote, workspace.settings)
+    tell_fetched(done.fetched)
+    tell_pushed(done.pushed)
+
+
+def tell_fetched(report: FetchReport) -> None:
+    """Say what came from a remote."""
+    for warning in report.warnings:
+        warn(warning)
+    say(f"from {report.remote}: {_told(report.here)}")
+    if report.here.conflicts:
+        warn("a run was sealed twice, differently; both are kept, see `git exp doctor`")
+
+
+def tell_pushed(report: PushReport) -> None:
+    """Say what went to a remote."""
+    say(f"to {report.remote}: {_told(report.there)}")
+
+
+def _told(tally: Tally) -> str:
+    counts = (
+        (tally.runs, "new run"),
+        (tally.updated, "changed run"),
+        (tally.annotations, "annotation"),
+        (tally.deleted, "deleted run"),
+    )
+    told = [f"{n:,} {word}{'' if n == 1 else 's'}" for n, word in counts if n]
+    return ", ".join(told) or "nothing new"

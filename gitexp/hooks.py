@@ -1,0 +1,235 @@
+"""The pre-push shim: putting it in place beside other tools, and taking it away.
+
+Floor 4. A hook that was there before keeps running, and comes back byte for byte when ours goes.
+What the shim sets off is in `prepush`.
+"""
+
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitexp import clock
+from gitexp.errors import GitexpError, HookForeign
+from gitexp.repo import Repo
+
+HOOK = "pre-push"
+CHAINED = "pre-push.gitexp-chained"
+"""Where a foreign hook lies while ours is in its place."""
+
+_MARK = b"# gitexp pre-push shim"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookStatus:
+    """How the pre-push hook of a repository stands."""
+
+    path: Path
+    """Where git looks for it."""
+    installed: bool
+    """True when the file there is our shim."""
+    working: bool
+    """True when the shim can be run and finds gitexp."""
+    chained: Path | None = None
+    """The foreign hook that runs before ours."""
+    tool: str | None = None
+    """Another tool that manages the hooks here, or `another hook`."""
+    advice: tuple[str, ...] = ()
+    """What to do, one sentence or line each, when it is not working."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tool:
+    """Another tool that manages hooks, and how a hook is added to it."""
+
+    name: str
+    signs: tuple[str, ...]
+    """Files or folders at the top of the work tree."""
+    advice: tuple[str, ...]
+
+
+_PRE_COMMIT = """\
+  - repo: local
+    hooks:
+      - id: gitexp
+        name: push the runs along with the code
+        entry: git exp hook pre-push
+        language: system
+        stages: [pre-push]
+        always_run: true
+        pass_filenames: false"""
+_LEFTHOOK = """\
+pre-push:
+  commands:
+    gitexp:
+      run: git exp hook pre-push {1} {2}
+      use_stdin: true"""
+
+_TOOLS = (
+    _Tool(
+        "pre-commit",
+        (".pre-commit-config.yaml", ".pre-commit-config.yml"),
+        (
+            f"add to `.pre-commit-config.yaml`:\n{_PRE_COMMIT}",
+            "then `pre-commit install --hook-type pre-push`",
+        ),
+    ),
+    _Tool("husky", (".husky",), ('add to `.husky/pre-push`:\ngit exp hook pre-push "$@"',)),
+    _Tool(
+        "lefthook",
+        tuple(
+            dot + "lefthook" + end
+            for dot in ("", ".")
+            for end in (".yml", ".yaml", ".toml", ".json")
+        ),
+        (f"add to `lefthook.yml`:\n{_LEFTHOOK}", "then `lefthook install`"),
+    ),
+)
+_FORCE = "`git exp hooks install --force` installs our shim in its place, and runs it first"
+
+
+def shim() -> bytes:
+    """The text of the shim, from beside the package or from the top of a source tree."""
+    here = Path(__file__).parent
+    packed = here / "shims" / HOOK
+    return (packed if packed.exists() else here.parent / "hooks" / HOOK).read_bytes()
+
+
+def hook_path(repo: Repo) -> Path:
+    """Where git looks for the pre-push hook: the answer is git's, `core.hooksPath` included."""
+    folder = repo.git("rev-parse", "--git-path", "hooks").text.removesuffix("\n")
+    return repo.launcher.directory / folder / HOOK
+
+
+def install(repo: Repo, *, force: bool = False) -> HookStatus:
+    """Put the shim in place; a foreign hook is moved aside and runs before it. Idempotent.
+
+    Raises `HookForeign`, with the lines to add by hand, when another tool manages the hooks here
+    or the folder of the hooks is shared or committed; `force` installs all the same.
+    """
+    path = hook_path(repo)
+    if not force:
+        _refuse_managed(repo, path)
+    chained = path.with_name(CHAINED)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if _exists(path) and not _is_ours(path):
+            _move_aside(path, chained)
+        if not _exists(path) or path.read_bytes() != shim() or not os.access(path, os.X_OK):
+            fresh = path.with_name(f"{HOOK}.{clock.new_id()}")
+            fresh.write_bytes(shim())
+            fresh.chmod(0o755)
+            fresh.replace(path)
+    except OSError as error:
+        raise GitexpError(
+            f"cannot install the hook '{path}'",
+            why=error.strerror,
+            hints=["`git config core.hooksPath` says where git looks for hooks"],
+        ) from error
+    return status(repo)
+
+
+def uninstall(repo: Repo) -> bool:
+    """Take the shim away and put the foreign hook back as it was; `False` when not installed."""
+    path = hook_path(repo)
+    if not _is_ours(path):
+        return False
+    chained = path.with_name(CHAINED)
+    try:
+        if _exists(chained):
+            chained.replace(path)
+        else:
+            path.unlink()
+    except OSError as error:
+        raise GitexpError(f"cannot remove the hook '{path}'", why=error.strerror) from error
+    return True
+
+
+def status(repo: Repo) -> HookStatus:
+    """Look how the hook stands, without changing anything."""
+    path = hook_path(repo)
+    chained = path.with_name(CHAINED)
+    ours = _is_ours(path)
+    tool = _find_tool(repo)
+    name = tool.name if tool else None
+    if name is None and _exists(path) and not ours:
+        name = _owner(path)
+    advice: tuple[str, ...] = ()
+    if not ours:
+        advice = tool.advice if tool else ("`git exp hooks install` installs it",)
+    elif not os.access(path, os.X_OK):
+        advice = ("`git exp hooks install` makes it executable again",)
+    elif shutil.which("git-exp") is None:
+        advice = ("put `git-exp` on PATH, for instance with `pipx install gitexp`",)
+    return HookStatus(
+        path=path,
+        installed=ours,
+        working=ours and not advice,
+        chained=chained if ours and _exists(chained) else None,
+        tool=name,
+        advice=advice,
+    )
+
+
+def _exists(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        return _MARK in path.read_bytes()[:200]
+    except OSError:
+        return False
+
+
+def _owner(path: Path) -> str:
+    with suppress(OSError):
+        text = path.read_bytes()
+        for name in (b"git lfs", b"pre-commit", b"lefthook", b"husky"):
+            if name in text:
+                return name.decode().replace(" ", "-")
+    return "another hook"
+
+
+def _move_aside(path: Path, chained: Path) -> None:
+    if _exists(chained) and chained.read_bytes() != path.read_bytes():
+        raise HookForeign(
+            f"cannot install the hook '{path}'",
+            why=f"it belongs to another tool, and '{chained.name}' beside it to yet another",
+            hints=[f"make one script of the two, remove '{chained.name}', and try again"],
+        )
+    path.replace(chained)
+
+
+def _find_tool(repo: Repo) -> _Tool | None:
+    if repo.top is None:
+        return None
+    top = repo.top
+    return next((t for t in _TOOLS if any((top / sign).exists() for sign in t.signs)), None)
+
+
+def _refuse_managed(repo: Repo, path: Path) -> None:
+    """Raise `HookForeign` where a file of ours would be overwritten, committed or shared."""
+    if _is_ours(path):
+        return
+    tool = _find_tool(repo)
+    if tool is not None:
+        raise HookForeign(
+            f"the hooks of this repository are managed by {tool.name}",
+            hints=[*tool.advice, _FORCE],
+        )
+    settings = repo.config().items("core.hookspath")
+    folder = path.parent.resolve()
+    if not settings or folder.is_relative_to(repo.common_dir):
+        return
+    line = f'add to `{path}`:\ncommand -v git-exp >/dev/null && git exp hook pre-push "$@"'
+    if repo.top is not None and folder.is_relative_to(repo.top):
+        why = "`core.hooksPath` points to a folder that is committed with the code"
+    elif settings[-1].origin in ("global", "system"):
+        why = f"`core.hooksPath` ({settings[-1].origin}) is shared by all your repositories"
+    else:
+        return
+    raise HookForeign(
+        "the hooks of this repository are not only its own", why=why, hints=[line, _FORCE]
+    )

@@ -1,0 +1,214 @@
+"""Checks of what lies in this clone only: journals, locks, pins, work trees, left-over files.
+
+Floor 4.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from gitexp import clock
+from gitexp.lifecycle import is_recorded_here
+from gitexp.lock import MIN_DEAD_AGE_S
+from gitexp.model import Outcome
+from gitexp.upkeep.evidence import Evidence
+from gitexp.upkeep.findings import Finding, Level, Mend, counted, listed
+from gitexp.upkeep.tidying import find_leftovers, list_worktrees
+from gitexp.workspace import Workspace
+
+_LONG_OPEN = timedelta(days=30)
+
+
+def check_index(evidence: Evidence) -> Iterator[Finding]:
+    """The run index says what an index made from nothing says."""
+    if evidence.index_fault is not None:
+        yield Finding(
+            check="index",
+            level=Level.FAULT,
+            text=f"the run index is not what the branch says: {evidence.index_fault}",
+            hints=("`git exp gc --rebuild-index` makes it again",),
+            mend=Mend.REBUILD_INDEX,
+        )
+    elif evidence.index_unknown is not None:
+        yield Finding(
+            check="index",
+            level=Level.UNKNOWN,
+            text=f"the run index could not be checked: {evidence.index_unknown}",
+            hints=("mend the branch first",),
+        )
+
+
+def check_journals(evidence: Evidence) -> Iterator[Finding]:
+    """No run that is over waits in its journal, and every open run has one."""
+    survey = evidence.journals
+    over = [open_run for open_run in survey.runs if open_run.is_over]
+    if over:
+        yield Finding(
+            check="journals",
+            level=Level.FAULT,
+            text=f"{counted(over, 'run')} ended without reaching the branch:"
+            f" {listed(f'{o.run.id[:7]} {o.run.name}' for o in over)}",
+            hints=("`git exp recover` completes their records, and so does the next run",),
+            runs=tuple(o.run.id for o in over),
+            mend=Mend.COMPLETE_RUNS,
+        )
+    if survey.unreadable:
+        yield Finding(
+            check="journals",
+            level=Level.FAULT,
+            text=f"{counted(survey.unreadable, 'journal')} cannot be read:"
+            f" {listed(map(str, survey.unreadable))}",
+            hints=("`git exp recover` moves them aside; nothing of them is deleted",),
+            items=tuple(map(str, survey.unreadable)),
+            mend=Mend.COMPLETE_RUNS,
+        )
+    if survey.set_aside:
+        yield Finding(
+            check="journals",
+            level=Level.WARNING,
+            text=f"{counted(survey.set_aside, 'damaged journal')} lie aside:"
+            f" {listed(map(str, survey.set_aside))}",
+            hints=("look whether their runs matter, then delete them",),
+            items=tuple(map(str, survey.set_aside)),
+        )
+    limit = clock.now() - _LONG_OPEN
+    for open_run in survey.runs:
+        if not open_run.is_over and open_run.run.started < limit:
+            yield Finding(
+                check="journals",
+                level=Level.WARNING,
+                text=f"run {open_run.run.id[:7]} {open_run.run.name} is open since"
+                f" {open_run.run.started:%Y-%m-%d} ({open_run.state})",
+                hints=(
+                    f"`git exp finish {open_run.run.id[:7]}` ends it",
+                    f"`git exp recover {open_run.run.id[:7]} --force` gives it up",
+                ),
+                runs=(open_run.run.id,),
+            )
+    yield from _without_journal(evidence)
+
+
+def _without_journal(evidence: Evidence) -> Iterator[Finding]:
+    known = evidence.journals.ids()
+    open_runs = [f for f in evidence.runs if f.outcome is Outcome.RUNNING and f.id not in known]
+    for facts in open_runs:
+        if is_recorded_here(evidence.workspace, facts.id):
+            yield Finding(
+                check="journals",
+                level=Level.FAULT,
+                text=f"run {facts.title} is running, says the branch, but its journal is gone",
+                hints=(f"`git exp recover {facts.id[:7]} --force` seals it as interrupted",),
+                runs=(facts.id,),
+            )
+
+
+def lock_paths(workspace: Workspace) -> list[Path]:
+    """Lock files of git that keep us from moving our refs."""
+    common = workspace.repo.common_dir
+    refs = (workspace.store.run_ref, workspace.store.code_ref)
+    single = [common / f"{ref}.lock" for ref in refs]
+    single.append(common / "packed-refs.lock")
+    return [
+        *(path for path in single if path.exists()),
+        *sorted((common / "refs" / "gitexp").rglob("*.lock")),
+    ]
+
+
+def check_locks(evidence: Evidence) -> Iterator[Finding]:
+    """No lock that a dead git left behind keeps us from recording."""
+    for path in lock_paths(evidence.workspace):
+        try:
+            made = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        except FileNotFoundError:
+            continue
+        age_s = (clock.now() - made).total_seconds()
+        if age_s >= MIN_DEAD_AGE_S:
+            yield Finding(
+                check="locks",
+                level=Level.FAULT,
+                text=f"git's lock '{path}' lies there for {age_s:,.0f} s",
+                hints=(
+                    "`git exp doctor --fix` moves it aside if no process can be holding it",
+                    f"if no git is at work here: `rm '{path}'`",
+                ),
+                items=(str(path),),
+                mend=Mend.CLEAR_LOCKS,
+            )
+
+
+def check_pending(evidence: Evidence) -> Iterator[Finding]:
+    """A pin of a snapshot goes when its run is sealed."""
+    journals = evidence.journals.ids()
+    done, strange = [], []
+    for ref in evidence.pending:
+        run = ref.rpartition("/")[2]
+        facts = evidence.fact(run)
+        if run in journals:
+            continue
+        if facts is None:
+            strange.append(ref)
+        elif facts.outcome is not Outcome.RUNNING:
+            done.append((facts, ref))
+    if done:
+        yield Finding(
+            check="pending",
+            level=Level.WARNING,
+            text=f"{counted(done, 'snapshot')} of sealed runs are still pinned:"
+            f" {listed(facts.title for facts, _ in done)}",
+            hints=("`git exp gc` lets go of them",),
+            runs=tuple(facts.id for facts, _ in done),
+            items=tuple(ref for _, ref in done),
+            mend=Mend.DROP_PENDING,
+        )
+    if strange and evidence.index_unknown is None:
+        yield Finding(
+            check="pending",
+            level=Level.WARNING,
+            text=f"{counted(strange, 'snapshot')} are pinned for runs that nobody knows:"
+            f" {listed(strange)}",
+            hints=(f"`git show --stat {strange[0]}` shows one; `git update-ref -d {strange[0]}`",),
+            items=tuple(strange),
+        )
+
+
+def check_checkout(evidence: Evidence) -> Iterator[Finding]:
+    """Nobody works on our branches."""
+    store = evidence.workspace.store
+    for worktree in list_worktrees(evidence.workspace.repo):
+        if worktree.branch in (store.run_ref, store.code_ref):
+            name = worktree.branch.removeprefix("refs/heads/")
+            yield Finding(
+                check="checkout",
+                level=Level.WARNING,
+                text=f"branch '{name}' is checked out in '{worktree.path}':"
+                " git status there will show every new run as a change",
+                hints=(f"`git -C '{worktree.path}' switch -` goes back",),
+                items=(str(worktree.path),),
+            )
+
+
+def check_leftovers(evidence: Evidence) -> Iterator[Finding]:
+    """Nothing of past processes lies about."""
+    left = find_leftovers(evidence.workspace)
+    if left.paths or left.worktrees:
+        names = [str(path) for path in (*left.worktrees, *left.paths)]
+        yield Finding(
+            check="left-over files",
+            level=Level.WARNING,
+            text=f"{counted(names, 'file')} or folders of ended processes lie about:"
+            f" {listed(names)}",
+            hints=("`git exp gc` removes them",),
+            items=tuple(names),
+            mend=Mend.TIDY,
+        )
+
+
+def check_settings(evidence: Evidence) -> Iterator[Finding]:
+    """Every setting is known."""
+    for warning in evidence.workspace.settings.warnings:
+        yield Finding(
+            check="settings",
+            level=Level.WARNING,
+            text=warning,
+            hints=("`git exp config` lists the settings",),
+        )

@@ -1,0 +1,180 @@
+"""Mending what can be mended without risk: nothing recorded is removed or replaced.
+
+Floor 4. Damaged object files are moved aside, never deleted, and put back when nothing better came.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+
+from gitexp import clock
+from gitexp.errors import GitexpError, NotFound
+from gitexp.joining import join_code
+from gitexp.lifecycle import recover
+from gitexp.lock import clear_dead_lock
+from gitexp.refs import remote_ref
+from gitexp.repo import Repo, transport
+from gitexp.repo.stream import FSYNC, Commit, write_stream
+from gitexp.upkeep.findings import Examination, Finding, Mend, counted
+from gitexp.upkeep.objects import find_damaged
+from gitexp.upkeep.tidying import drop_pins, find_leftovers, rebuild_index, tidy
+from gitexp.workspace import Workspace
+
+_KEPT_AT_ONCE = 50
+"""Parents of one keep commit; git can do more, some readers cannot."""
+
+_KEEP_MESSAGE = "keep the code of runs\n\n[skip ci]\n"
+
+
+def mend(workspace: Workspace, examination: Examination) -> Iterator[str]:
+    """Mend what can be mended; yields a sentence for each deed, also for one that failed."""
+    findings = examination.mendable
+    for kind, deed in _DEEDS.items():
+        found = [finding for finding in findings if finding.mend is kind]
+        if not found:
+            continue
+        try:
+            yield from deed(workspace, found)
+        except (GitexpError, OSError) as error:
+            why = f" ({error.why})" if isinstance(error, GitexpError) and error.why else ""
+            yield f"could not {kind}: {error}{why}"
+
+
+def _items(findings: Collection[Finding]) -> list[str]:
+    return sorted({item for finding in findings for item in finding.items})
+
+
+def _clear_locks(workspace: Workspace, findings: Collection[Finding]) -> Iterator[str]:
+    with workspace.store.lock():
+        for item in _items(findings):
+            lock = clear_dead_lock(Path(item))
+            if lock is not None and lock.moved_to is not None:
+                yield f"moved the dead lock '{item}' to '{lock.moved_to}'"
+            elif lock is not None:
+                yield f"left the lock '{item}' alone: it may be held by {lock.holder}"
+
+
+# --- objects ------------------------------------------------------------------------------------
+
+
+def _fetch_objects(workspace: Workspace, findings: Collection[Finding]) -> Iterator[str]:
+    repo, wanted = workspace.repo, _items(findings)
+    try:
+        remote = transport.default_remote(repo, workspace.settings.remote)
+    except NotFound:
+        yield f"could not fetch {counted(wanted, 'object')}: there is no remote to fetch from"
+        return
+    with workspace.store.lock():
+        aside = _move_aside(repo, wanted)
+        try:
+            _refetch(workspace, remote)
+        finally:
+            lost = find_damaged(repo, wanted)
+            _put_back(repo, {oid: path for oid, path in aside.items() if oid in lost})
+    came = len(wanted) - len(lost)
+    yield f"fetched {counted(came, 'object')} again from '{remote}'"
+    if lost:
+        yield f"'{remote}' does not have {counted(len(lost), 'object')}"
+
+
+def _refetch(workspace: Workspace, remote: str) -> None:
+    """Fetch our branches with everything they need, as if nothing were here."""
+    repo, store = workspace.repo, workspace.store
+    refs = (store.run_ref, store.code_ref)
+    listed = repo.launcher.porcelain("ls-remote", "--quiet", "--", remote, *refs).text
+    there = [line.partition("\t")[2] for line in listed.splitlines()]
+    specs = [f"+{ref}:{remote_ref(remote, ref)}" for ref in refs if ref in there]
+    if not specs:
+        return
+    repo.launcher.porcelain(
+        *(*FSYNC, "-c", "fetch.fsckObjects=true", "-c", "fetch.writeCommitGraph=false"),
+        *("-c", "maintenance.auto=false", "-c", "gc.auto=0"),
+        *("fetch", "--refetch", "--quiet", "--no-tags", "--no-prune", "--no-write-fetch-head"),
+        *("--no-recurse-submodules", "--no-filter", "--refmap=", "--", remote, *specs),
+    )
+
+
+def _loose_path(folder: Path, oid: str) -> Path:
+    return folder / oid[:2] / oid[2:]
+
+
+def _move_aside(repo: Repo, oids: Collection[str]) -> dict[str, Path]:
+    """Move damaged loose objects out of git's sight: it would not write over them."""
+    folder = repo.state_dir / "damaged-objects"
+    moved = {}
+    for oid in oids:
+        path = _loose_path(repo.common_dir / "objects", oid)
+        if path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            moved[oid] = path.rename(folder / f"{oid}.{clock.new_id()}")
+    return moved
+
+
+def _put_back(repo: Repo, moved: Mapping[str, Path]) -> None:
+    for oid, path in moved.items():
+        place = _loose_path(repo.common_dir / "objects", oid)
+        if not place.exists():
+            place.parent.mkdir(exist_ok=True)
+            path.rename(place)
+
+
+# --- code ---------------------------------------------------------------------------------------
+
+
+def _keep_code(workspace: Workspace, findings: Collection[Finding]) -> Iterator[str]:
+    """Put the code of runs onto the keep branch, after what a remote kept of it."""
+    repo, store = workspace.repo, workspace.store
+    revisions = _items(findings)
+    with store.lock():
+        if repo.read_ref(store.code_ref) is None:
+            short = store.code_ref.removeprefix("refs/heads/")
+            for ref, kept in repo.read_refs("refs/gitexp/remotes").items():
+                if ref.endswith(f"/{short}"):
+                    remote = ref.removeprefix("refs/gitexp/remotes/").removesuffix(f"/{short}")
+                    join_code(store, remote, kept)
+                    yield f"took branch '{short}' over from remote '{remote}'"
+        tip = repo.read_ref(store.code_ref)
+        moment, identity = clock.now(), workspace.identity
+        steps: list[Commit] = []
+        for start in range(0, len(revisions), _KEPT_AT_ONCE):
+            first = f":{len(steps)}" if steps else tip
+            parents = [*([first] if first else []), *revisions[start : start + _KEPT_AT_ONCE]]
+            steps.append(
+                Commit(store.code_ref, _KEEP_MESSAGE, identity, moment, parents, clear=True)
+            )
+        write_stream(repo, steps, durable=store.durable)
+    yield f"kept {counted(revisions, 'commit')} on branch '{store.branch}-code'"
+
+
+# --- local state --------------------------------------------------------------------------------
+
+
+def _complete_runs(workspace: Workspace, _findings: Collection[Finding]) -> Iterator[str]:
+    found = recover(workspace)
+    for run in found.completed:
+        yield f"completed the record of run {run.id[:7]} {run.name}: {run.outcome}"
+    for path in found.damaged:
+        yield f"moved a damaged journal aside to '{path}'"
+
+
+def _drop_pending(workspace: Workspace, findings: Collection[Finding]) -> Iterator[str]:
+    refs = workspace.repo.read_refs("refs/gitexp/pending")
+    yield from drop_pins(workspace, {ref: refs[ref] for ref in _items(findings) if ref in refs})
+
+
+def _rebuild_index(workspace: Workspace, _findings: Collection[Finding]) -> Iterator[str]:
+    yield rebuild_index(workspace)
+
+
+def _tidy(workspace: Workspace, _findings: Collection[Finding]) -> Iterator[str]:
+    yield from tidy(workspace, find_leftovers(workspace))
+
+
+_DEEDS: dict[Mend, Callable[[Workspace, Collection[Finding]], Iterator[str]]] = {
+    Mend.CLEAR_LOCKS: _clear_locks,
+    Mend.FETCH_OBJECTS: _fetch_objects,
+    Mend.KEEP_CODE: _keep_code,
+    Mend.COMPLETE_RUNS: _complete_runs,
+    Mend.DROP_PENDING: _drop_pending,
+    Mend.REBUILD_INDEX: _rebuild_index,
+    Mend.TIDY: _tidy,
+}

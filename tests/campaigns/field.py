@@ -1,0 +1,267 @@
+"""The ground of every campaign: a repository under attack, and what was acknowledged, kept apart.
+
+A campaign does deeds while something goes wrong, and asks after each: does plain git still find
+everything that was acknowledged, is the repository whole, and does the next ordinary command work?
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import RepoBuilder
+
+BRANCH = "refs/heads/gitexp"
+KEEP = "refs/heads/gitexp-code"
+EXP = (sys.executable, "-m", "gitexp")
+
+TIMEOUT_S = 120.0
+"""No command of a campaign may hang; far above what any takes."""
+
+_STARTED = re.compile(r"^run ([0-9a-f]{7}) .*?: ", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    status: int
+    out: str
+    err: str
+    seconds: float
+
+    @property
+    def started(self) -> list[str]:
+        """Short ids of the runs that it told the user had started."""
+        return _STARTED.findall(self.err)
+
+
+@dataclass
+class Field:
+    """A repository under attack."""
+
+    repo: RepoBuilder
+    acknowledged: dict[str, float] = field(default_factory=dict)
+    """Recorded runs by id, with the metric they must have."""
+    started: set[str] = field(default_factory=set)
+    """Short ids of runs that may never vanish."""
+    slowest_s: float = 0.0
+    """The longest that an ordinary command took after a fault."""
+    cleared: int = 0
+    """Locks that faults left behind."""
+
+    @property
+    def state(self) -> Path:
+        """The local state of gitexp."""
+        return self.repo.path / ".git" / "gitexp"
+
+    def exp(
+        self,
+        *args: str,
+        prefix: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> Done:
+        """Run a `git exp` command in a process of its own."""
+        began_s = time.monotonic()
+        done = subprocess.run(
+            [*prefix, *EXP, *args],
+            cwd=cwd or self.repo.path,
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+            check=False,
+            timeout=TIMEOUT_S,
+        )
+        seconds = time.monotonic() - began_s
+        out, err = (text.decode(errors="replace") for text in (done.stdout, done.stderr))
+        return Done(done.returncode, out, err, seconds)
+
+    def record(self, value: float, **kwargs: Any) -> Done:
+        """Record a run; what it acknowledges must be there for ever."""
+        done = self.exp("record", "-q", "-M", f"value={value}", **kwargs)
+        if done.status == 0:
+            self.acknowledged[done.out.strip()] = value
+        self.started.update(done.started)
+        return done
+
+    def run(self, value: float, **kwargs: Any) -> Done:
+        """Run changed code that prints a metric."""
+        self.repo.write("train.py", f"# attempt {value}\n")
+        done = self.exp("run", "--", "sh", "-c", f"echo METRIC value={value}", **kwargs)
+        self.started.update(done.started)
+        return done
+
+    # --- checking -------------------------------------------------------------------------------
+
+    def next_command_works(self) -> list[str]:
+        """One ordinary command mends everything by itself. Returns the ids it lists."""
+        self.let_locks_age()
+        listed = self.exp("list", "--name-only")
+        self.slowest_s = max(self.slowest_s, listed.seconds)
+        assert listed.status == 0, listed.err
+        ids = listed.out.split()
+        assert not {run for run in self.acknowledged if run not in ids}, "acknowledged, now lost"
+        shown = {run[:7] for run in ids}
+        assert self.started <= shown, f"started, now gone: {self.started - shown}\n{listed.err}"
+        assert not list((self.state / "journal").glob("*.journal")), listed.err
+        return ids
+
+    def let_locks_age(self) -> None:
+        """As if half a minute had passed: what is dead by then is known to be."""
+        for lock in (self.repo.path / ".git").rglob("*.lock"):
+            self.cleared += 1
+            make_old(lock, 30)
+
+    def check(self) -> dict[str, dict[str, Any]]:
+        """Plain git finds the repository whole and every acknowledged run. Returns all records."""
+        self.check_whole()
+        records = read_records(self.repo)
+        for run, value in self.acknowledged.items():
+            assert run in records, f"run {run} was acknowledged and is lost"
+            assert records[run]["metrics"]["value"] == value
+        return records
+
+    def check_whole(self) -> None:
+        """`git fsck` has nothing to say."""
+        done = subprocess.run(
+            ["git", "fsck", "--full", "--strict", "--no-dangling", "--no-progress"],
+            cwd=self.repo.path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        complaints = [
+            line
+            for line in (done.stdout + done.stderr).splitlines()
+            if "unborn" not in line and not line.startswith("notice")
+        ]
+        assert done.returncode == 0 and not complaints, "\n".join(complaints[:10])
+
+
+def read_records(repo: RepoBuilder) -> dict[str, dict[str, Any]]:
+    """Every record on the branch by run id, read by plain git."""
+    if not repo.git("for-each-ref", BRANCH):
+        return {}
+    entries = repo.git("ls-tree", "-r", BRANCH, "--", "runs").splitlines()
+    oids = [entry.split()[2] for entry in entries]
+    answer = subprocess.run(
+        ["git", "cat-file", "--batch"],
+        cwd=repo.path,
+        input="\n".join(oids).encode(),
+        stdout=subprocess.PIPE,
+        check=True,
+    ).stdout
+    records = {}
+    while answer:
+        head, _, rest = answer.partition(b"\n")
+        size = int(head.split()[2])
+        record = tomllib.loads(rest[:size].decode())
+        records[record["id"]] = record
+        answer = rest[size + 1 :]
+    return records
+
+
+def make_old(path: Path, age_s: float) -> None:
+    """Give a file an age."""
+    then = time.time() - age_s
+    os.utime(path, (then, then), follow_symlinks=False)
+
+
+# --- faults by strace -----------------------------------------------------------------------------
+
+CHANGING = (
+    "write,pwrite64,link,linkat,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,"
+    "fsync,fdatasync,ftruncate,flock,fcntl,utimensat,vfork,clone,clone3,wait4,exit_group"
+)
+"""Calls that change what the next command finds. Between two of them nothing can differ."""
+
+STORING = "write,pwrite64,link,linkat,rename,renameat,renameat2,mkdir,mkdirat,fsync,openat,ftruncate"
+"""Calls that a failing disk makes fail."""
+
+
+def require_strace() -> None:
+    """Skip where system calls cannot be made to fail."""
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed")
+    probe = subprocess.run(
+        ["strace", "-f", "--seccomp-bpf", "-qq", "-o", os.devnull, "true"],
+        capture_output=True,
+        check=False,
+    )
+    if probe.returncode != 0:
+        pytest.skip("strace may not trace here")
+
+
+def require_root(why: str) -> None:
+    """Skip where disks cannot be mounted."""
+    if os.geteuid() != 0:
+        pytest.skip(f"only root may {why}")
+
+
+@dataclass(frozen=True)
+class Injection:
+    """Something that goes wrong at the n-th of some system calls of one program."""
+
+    victim: str
+    """A git subcommand, or `python` for the whole of our own process."""
+    calls: str
+    effect: str
+    """As strace spells it: `signal=SIGKILL`, `error=ENOSPC`."""
+    n: int
+    lasting: bool = False
+    """It goes wrong from then on, not once."""
+    children: bool = False
+
+    def options(self, log: Path) -> list[str]:
+        """The strace command that does it."""
+        when = f"{self.n}+" if self.lasting else str(self.n)
+        follow = ["-f", "--seccomp-bpf"] if self.children else []
+        what = f"inject={self.calls}:{self.effect}:when={when}"
+        return ["strace", *follow, "-qq", "-o", str(log), "-e", f"trace={self.calls}", "-e", what]
+
+
+@contextmanager
+def injected(injection: Injection, folder: Path) -> Iterator["Fired"]:
+    """What to give to `Field.exp` so that the injection happens; tells afterwards if it did."""
+    log = folder / "strace.log"
+    log.write_text("")
+    if injection.victim == "python":
+        yield Fired(log, prefix=injection.options(log))
+        return
+    shim = folder / "shim"
+    shim.mkdir(exist_ok=True)
+    git = shutil.which("git")
+    options = " ".join(f"'{word}'" for word in injection.options(log))
+    (shim / "git").write_text(
+        "#!/bin/sh\n"
+        f'for word; do if [ "$word" = {injection.victim} ] && [ ! -s "{log}" ]; then\n'
+        f'exec {options} {git} "$@"\n'
+        "fi; done\n"
+        f'exec {git} "$@"\n'
+    )
+    (shim / "git").chmod(0o755)
+    yield Fired(log, env={"PATH": f"{shim}{os.pathsep}{os.environ['PATH']}"})
+
+
+@dataclass(frozen=True)
+class Fired:
+    """How to run a command under an injection."""
+
+    log: Path
+    prefix: Sequence[str] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def happened(self) -> bool:
+        """Whether the program got as far as the n-th call."""
+        text = self.log.read_text(errors="replace")
+        return "killed by SIGKILL" in text or "(INJECTED)" in text

@@ -1,0 +1,187 @@
+"""Many writers at once, with foreign git commands beside them: nothing is lost, nobody sees it."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from conftest import MakeRepo, RepoBuilder
+from field import EXP, Field, read_records
+
+BY_API = """
+import json, sys, time
+import gitexp
+writer, count = sys.argv[1], int(sys.argv[2])
+tracker = gitexp.Tracker()
+print("ready", flush=True)
+sys.stdin.readline()
+for n in range(count):
+    value = int(writer) * 1000 + n
+    began = time.monotonic()
+    if n % 2:
+        run = tracker.log({"params": {"n": n}, "metrics": {"value": value}}).id
+    else:
+        with gitexp.start({"n": n}) as live:
+            live.log(value=value)
+        run = live.id
+    print(json.dumps([run, value, time.monotonic() - began]), flush=True)
+"""
+
+BY_COMMAND = """
+import json, subprocess, sys, time
+writer, count, exp = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+print("ready", flush=True)
+sys.stdin.readline()
+for n in range(count):
+    value = int(writer) * 1000 + n
+    began = time.monotonic()
+    argv = ["record", "-q", "-S", f"n={n}", "-M", f"value={value}"]
+    done = subprocess.run([*exp, *argv], capture_output=True, text=True)
+    if done.returncode or done.stderr:
+        sys.exit(f"{done.returncode}: {done.stderr}")
+    print(json.dumps([done.stdout.strip(), value, time.monotonic() - began]), flush=True)
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the writers were told."""
+
+    acknowledged: dict[str, int]
+    by_api_s: list[float]
+    by_command_s: list[float]
+
+
+def write_at_once(repo: RepoBuilder, writers: int, each: int) -> Result:
+    """Start all, let them begin together, gather what was acknowledged."""
+    processes = []
+    for writer in range(writers):
+        code, rest = (BY_COMMAND, EXP) if writer % 2 else (BY_API, ())
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, str(writer), str(each), *rest],
+            cwd=repo.path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    result = Result({}, [], [])
+    for writer, process in enumerate(processes):
+        out, err = process.communicate()
+        assert (process.returncode, err) == (0, ""), f"writer {writer} was shown an error: {err}"
+        lines = [json.loads(line) for line in out.splitlines()]
+        assert len(lines) == each
+        times = result.by_command_s if writer % 2 else result.by_api_s
+        for run, value, seconds in lines:
+            result.acknowledged[run] = value
+            times.append(seconds)
+    return result
+
+
+@contextmanager
+def foreign_git(repo: RepoBuilder, tmp_path: Path) -> Iterator[None]:
+    """Somebody packs refs, collects garbage and fetches again and again."""
+    loops = [
+        "git pack-refs --all --prune",
+        "git gc --quiet",
+        f"git -C {tmp_path / 'mirror'} fetch --quiet origin '+refs/heads/*:refs/heads/*'",
+    ]
+    subprocess.run(["git", "init", "--quiet", "--bare", tmp_path / "mirror"], check=True)
+    subprocess.run(
+        ["git", "-C", tmp_path / "mirror", "remote", "add", "origin", repo.path], check=True
+    )
+    stop = tmp_path / "stop"
+    shells = [
+        subprocess.Popen(
+            ["sh", "-c", f"until [ -e {stop} ]; do {loop}; done"],
+            cwd=repo.path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for loop in loops
+    ]
+    try:
+        yield
+    finally:
+        stop.touch()
+        for shell in shells:
+            shell.wait()
+        stop.unlink()
+
+
+def check(repo: RepoBuilder, result: Result, expected: int) -> None:
+    assert len(result.acknowledged) == expected
+    ground = Field(repo, {run: float(value) for run, value in result.acknowledged.items()})
+    records = ground.check()
+    assert set(records) == set(result.acknowledged), "runs nobody asked for"
+    assert {record["outcome"] for record in records.values()} == {"succeeded"}
+    assert set(ground.next_command_works()) == set(result.acknowledged)
+
+
+def test_eight_writers_lose_nothing(repo: RepoBuilder, tmp_path: Path) -> None:
+    with foreign_git(repo, tmp_path):
+        result = write_at_once(repo, writers=8, each=8)
+    check(repo, result, 64)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_sixteen_writers_lose_nothing(
+    repo: RepoBuilder, tmp_path: Path, record_property: pytest.FixtureRequest
+) -> None:
+    with foreign_git(repo, tmp_path):
+        result = write_at_once(repo, writers=16, each=64)
+    check(repo, result, 1024)
+    report(result)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_round_after_round_loses_nothing(make_repo: MakeRepo, tmp_path: Path) -> None:
+    """One green round proves little: a rare race shows once in a hundred."""
+    for n in range(int(os.environ.get("CAMPAIGN_ROUNDS", "20"))):
+        repo = make_repo(f"round{n}")
+        with foreign_git(repo, tmp_path):
+            result = write_at_once(repo, writers=16, each=8)
+            subprocess.run(["rm", "-rf", tmp_path / "mirror"], check=True)
+        check(repo, result, 128)
+
+
+@pytest.mark.long
+def test_a_record_takes_less_than_a_second_among_sixteen_writers(repo: RepoBuilder) -> None:
+    """The writing itself; what a process costs to start is not part of it."""
+    result = write_at_once(repo, writers=16, each=16)
+    check(repo, result, 256)
+    report(result)
+
+
+def report(result: Result) -> None:
+    for name, times in (("api", result.by_api_s), ("command", result.by_command_s)):
+        cuts = statistics.quantiles(times, n=100)
+        print(f"{name}: median {cuts[49]:.2f} s, p99 {cuts[98]:.2f} s, worst {max(times):.2f} s")
+
+
+def test_the_checker_notices_a_lost_run(repo: RepoBuilder) -> None:
+    """The campaigns can fail: a rewound branch is called a loss."""
+    ground = Field(repo)
+    ground.record(1)
+    before = repo.git("rev-parse", "gitexp")
+    ground.record(2)
+    repo.git("update-ref", "refs/heads/gitexp", before)
+    assert len(read_records(repo)) == 1
+    with pytest.raises(AssertionError, match="is lost"):
+        ground.check()

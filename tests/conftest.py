@@ -1,0 +1,169 @@
+"""What every test stands on: a sealed environment, and a builder of real repositories."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+LEFT_ALONE = ("GIT_EXEC_PATH", "GIT_TRACE2_EVENT")
+"""Git variables about the git program itself, not about a repository."""
+
+REMOVED = (
+    *("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "LESS"),
+    *("EMAIL", "SSH_ASKPASS", "XDG_RUNTIME_DIR", "VIRTUAL_ENV", "PYTHONPATH", "CDPATH"),
+)
+
+
+@pytest.fixture(autouse=True)
+def sealed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Nothing of the machine's own configuration is seen; the folder of the test is the cwd.
+
+    Returns the home folder.
+    """
+    home = tmp_path_factory.mktemp("home")
+    for name in list(os.environ):
+        if name.startswith(("GIT_", "GITEXP_", "LC_")) and name not in LEFT_ALONE:
+            monkeypatch.delenv(name)
+    for name in REMOVED:
+        monkeypatch.delenv(name, raising=False)
+    config = home / "gitconfig"
+    config.write_text(
+        "[user]\n\tname = Ada Test\n\temail = ada@example.org\n"
+        "[init]\n\tdefaultBranch = main\n"
+        "[commit]\n\tgpgSign = false\n"
+    )
+    settings = {
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / ".config"),
+        "XDG_CACHE_HOME": str(home / ".cache"),
+        "XDG_DATA_HOME": str(home / ".local/share"),
+        "GIT_CONFIG_GLOBAL": str(config),
+        "GIT_CONFIG_SYSTEM": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "LC_ALL": "C.UTF-8",
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "EDITOR": "false",
+        "VISUAL": "false",
+        "PAGER": "false",
+        "BROWSER": "false",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    return home
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _signals() -> None:
+    """As in a foreground shell, also when the tests run in the background of one."""
+    for number, handler in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGQUIT, signal.SIG_DFL),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def _inside_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@dataclass
+class RepoBuilder:
+    """A real repository, told what to become. Commits are a minute apart, so ids are stable."""
+
+    path: Path
+    _ticks: int = field(default=0, repr=False)
+
+    def git(
+        self,
+        *args: str,
+        stdin: str | bytes = b"",
+        env: Mapping[str, str] | None = None,
+        check: bool = True,
+    ) -> str:
+        """What git prints, without the last newline; fails the test when git fails."""
+        done = subprocess.run(
+            ["git", *args],
+            cwd=self.path,
+            input=stdin.encode() if isinstance(stdin, str) else stdin,
+            capture_output=True,
+            env={**os.environ, **self._dates(), **(env or {})},
+            check=False,
+        )
+        if check and done.returncode != 0:
+            pytest.fail(f"git {' '.join(args)}: {done.stderr.decode(errors='replace')}")
+        return done.stdout.decode(errors="surrogateescape").removesuffix("\n")
+
+    def write(self, path: str, text: str | bytes) -> Path:
+        """Write a file into the work tree."""
+        file = self.path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(text.encode() if isinstance(text, str) else text)
+        return file
+
+    def commit(
+        self, files: Mapping[str, str | bytes] | None = None, message: str = "a change"
+    ) -> str:
+        """Write, add and commit the files; returns the commit's id."""
+        self._ticks += 1
+        for path, text in (files or {}).items():
+            self.write(path, text)
+        if files:
+            self.git("add", "--force", "--", *files)
+        self.git("commit", "--quiet", "--no-verify", "--allow-empty", "--message", message)
+        return self.head
+
+    def branch(self, name: str) -> None:
+        """Create a branch here and switch to it."""
+        self.git("checkout", "--quiet", "-b", name)
+
+    @property
+    def head(self) -> str:
+        """The id of the commit checked out."""
+        return self.git("rev-parse", "HEAD")
+
+    def _dates(self) -> dict[str, str]:
+        date = f"{1_790_000_000 + 60 * self._ticks} +0000"
+        return {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
+
+
+class MakeRepo(Protocol):
+    """Makes a repository below the folder of the test."""
+
+    def __call__(
+        self, name: str = ..., *, sha256: bool = ..., bare: bool = ..., empty: bool = ...
+    ) -> RepoBuilder: ...
+
+
+@pytest.fixture
+def make_repo(tmp_path: Path) -> MakeRepo:
+    """A factory of repositories: SHA-1 or SHA-256, with a first commit unless bare or empty."""
+
+    def make(
+        name: str = "repo", *, sha256: bool = False, bare: bool = False, empty: bool = False
+    ) -> RepoBuilder:
+        path = tmp_path / name
+        path.mkdir(parents=True)
+        made = RepoBuilder(path)
+        form = f"--object-format={'sha256' if sha256 else 'sha1'}"
+        made.git("init", "--quiet", form, *(["--bare"] if bare else []))
+        if not bare and not empty:
+            made.commit({"train.py": "print('hello')\n"}, "the first commit")
+        return made
+
+    return make
+
+
+@pytest.fixture
+def repo(make_repo: MakeRepo) -> RepoBuilder:
+    """A repository with one commit that holds `train.py`."""
+    return make_repo()

@@ -1,0 +1,131 @@
+"""Reading the documents: their commands with what they show, run as one shell session.
+
+A block marked `console` holds commands after `$ ` and, below each, what it prints. A comment at the
+end of a command, `# exit 1`, says how it ends; without one it ends with 0. Nothing below a command
+says nothing about its output; a line `...` stands for any lines. A block of another language whose
+first line is a comment with a file name is that file, written at that point of the session.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gitexp.names import ADJECTIVES, NOUNS
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted(
+    [ROOT / "README.md", *(p for p in (ROOT / "docs").glob("*.md") if p.name != "performance.md")]
+)
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE_NAME = re.compile(r"(?:#|//) ([\w./-]+\.\w+)$")
+EXIT_CODE = re.compile(r"# exit (\d+)$")
+MARK = "\x01"
+
+
+@dataclass
+class Typed:
+    """A command of a document and what it is said to do."""
+
+    line: int
+    command: str
+    exit_code: int
+    shown: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file that a document asks for."""
+
+    path: str
+    text: str
+
+
+def blocks(text: str) -> Iterator[tuple[int, str, str]]:
+    """Line, language and content of every fenced block."""
+    for found in FENCE.finditer(text):
+        yield text.count("\n", 0, found.start()) + 1, found[1], found[2]
+
+
+def session(text: str) -> list[Typed | Written]:
+    """What a reader of the document does, in order."""
+    acts: list[Typed | Written] = []
+    for start, language, content in blocks(text):
+        lines = content.splitlines()
+        if language == "console":
+            for number, line in enumerate(lines, start + 1):
+                if line.startswith("$ "):
+                    code = EXIT_CODE.search(line)
+                    acts.append(Typed(number, line[2:], int(code[1]) if code else 0))
+                elif line.startswith("> ") and isinstance(acts[-1], Typed):
+                    acts[-1].command += "\n" + line[2:]
+                elif isinstance(acts[-1], Typed):
+                    acts[-1].shown.append(line)
+        elif lines and (name := FILE_NAME.match(lines[0])):
+            acts.append(Written(name[1], content))
+    return acts
+
+
+def play(acts: list[Typed | Written], folder: Path) -> list[tuple[Typed, int, str]]:
+    """Do all of it in one shell, beginning in an empty folder; command, exit code and output."""
+    script = ["exec 2>&1"]
+    for act in acts:
+        if isinstance(act, Written):
+            script += [f"cat > {act.path} <<'END-OF-FILE'", act.text.rstrip("\n"), "END-OF-FILE"]
+        else:
+            script += [act.command, f"printf '{MARK}%s{MARK}' $?"]
+    folder.mkdir(parents=True, exist_ok=True)
+    binaries = str(Path(sys.executable).parent)
+    done = subprocess.run(
+        ["bash", "-c", "\n".join(script)],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PATH": os.pathsep.join([binaries, os.environ["PATH"]]), "PAGER": "cat"},
+        timeout=250,
+    )
+    assert done.returncode == 0, done.stderr
+    parts = done.stdout.split(MARK)
+    typed = [act for act in acts if isinstance(act, Typed)]
+    assert len(parts) == 2 * len(typed) + 1, f"the shell ended early: {parts[-1]}"
+    return [(act, int(parts[2 * n + 1]), parts[2 * n]) for n, act in enumerate(typed)]
+
+
+_NAME = re.compile(rf"\b(?:{'|'.join(ADJECTIVES)})-(?:{'|'.join(NOUNS)})\b")
+_VOLATILE = (
+    (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(?:\.\d+)?(?: UTC|Z|[+]\d\d:?\d\d)?"), "DATE"),
+    (re.compile(r"\w{3} \w{3} \d+ \d\d:\d\d:\d\d \d{4} [+-]\d{4}"), "DATE"),
+    (re.compile(r"\b\d{4}-\d\d/[0-9a-f]{2}/"), "MONTH/XX/"),
+    (re.compile(r"\b[0-9a-f]{7,64}\b"), "ID"),
+    (re.compile(r"\b(?:\d+ (?:second|minute)s? ago|just now)"), "AGE"),
+    (re.compile(r"\b\d+(?:\.\d+)? (?:ms|s|min)\b"), "TIME"),
+    (re.compile(r"\b3\.\d+\.\d+\b"), "VERSION"),
+    (re.compile(r"\bclock = \d+"), "clock = N"),
+    (re.compile(r"(?<=duration_s = )[\d.e-]+"), "TIME"),
+    (re.compile(r"[─-]{2,}"), "--"),
+    (re.compile(r"\s+"), " "),
+)
+
+
+def normal(line: str, folder: Path) -> str:
+    """The line without what is different on every day and machine."""
+    line = _NAME.sub("NAME", line.replace(str(folder), "FOLDER"))
+    for pattern, word in _VOLATILE:
+        line = pattern.sub(word, line)
+    return line.strip()
+
+
+def agrees(shown: list[str], output: list[str]) -> bool:
+    """Tell whether the output is what is shown; `...` stands for any number of lines."""
+    if not shown:
+        return not output
+    head, *rest = shown
+    if head == "...":
+        return any(agrees(rest, output[n:]) for n in range(len(output) + 1))
+    return bool(output) and output[0] == head and agrees(rest, output[1:])

@@ -1,0 +1,160 @@
+"""`git exp demo` from outside: the whole loop, on real data, with real processes."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gitexp.demo.stage import Stage
+from gitexp.demo.story import SCENES, Line, Scene
+from gitexp.errors import GitexpError
+from conftest import MakeRepo, RepoBuilder
+
+DEMO = [sys.executable, "-m", "gitexp", "demo"]
+
+IN_THIS_ORDER = (
+    "$ git init",
+    '$ git exp run -m "a baseline" -- python train.py --model logistic --lr 0.01',
+    "METRIC accuracy=0.",
+    "worse than the last",
+    "decided discard: too narrow for raw pixels",
+    "+SCALE = 1 / 16",
+    "best so far",
+    "decided keep: 99 % is enough",
+    "diverged: ",
+    "(exit code 1)",
+    "causes, from ",
+    "effects:",
+    "this very trial was run before:",
+    "error: not run: this very trial was tried before",
+    "(exit code 128)",
+    "$ git exp reproduce best:accuracy",
+    "reproduced: 1 metric equal",
+    "$ git log --oneline gitexp",
+    "Code-Tree: ",
+    f"All {len(SCENES)} steps did what they should",
+)
+
+
+def demo(*args: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*DEMO, *args],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **(env or {})},
+        timeout=280,
+    )
+
+
+def test_the_whole_loop_works_whatever_surrounds_it(
+    repo: RepoBuilder, make_repo: MakeRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inside another repository, without an identity, under variables meant for something else."""
+    other = make_repo("other")
+    monkeypatch.chdir(repo.path)
+    before = repo.git("for-each-ref"), repo.git("status", "--porcelain", "--ignored")
+    config = repo.path.parent / "gitconfig"
+    config.write_text("[commit]\n\tgpgSign = true\n[exp]\n\tbranch = elsewhere\n")
+    surroundings = {
+        "GIT_CONFIG_GLOBAL": str(config),
+        "GIT_DIR": str(other.path / ".git"),
+        "GIT_WORK_TREE": str(other.path),
+        "GIT_INDEX_FILE": str(other.path / "index"),
+        "GITEXP_REPEAT": "skip",
+        "GITEXP_BRANCH": "somewhere",
+    }
+
+    done = demo("inside", env=surroundings)
+
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    position = 0
+    for text in IN_THIS_ORDER:
+        found = done.stdout.find(text, position)
+        assert found >= 0, f"{text!r} is missing after character {position} of:\n{done.stdout}"
+        position = found
+    assert other.git("for-each-ref", "--format=%(refname)") == "refs/heads/main"
+    (repo.path / "inside").rename(repo.path.parent / "made")
+    assert (repo.git("for-each-ref"), repo.git("status", "--porcelain", "--ignored")) == before
+    assert_is_sound(RepoBuilder(repo.path.parent / "made"))
+
+
+def assert_is_sound(made: RepoBuilder) -> None:
+    """What is left behind is a repository to go on with, readable by plain git."""
+    made.git("fsck", "--strict")
+    assert made.git("status", "--porcelain") == ""
+    assert made.git("config", "user.name") == "Demo"
+    subjects = made.git("log", "--format=%s", "gitexp").splitlines()
+    kinds = [subject.partition(" ")[0] for subject in reversed(subjects)]
+    assert kinds.count("start") == kinds.count("run") == 6
+    assert kinds.count("decision") == 2
+    assert kinds[-1] == "reproduction"
+    records = made.git("ls-tree", "-r", "--name-only", "gitexp", "runs").splitlines()
+    outcomes = sorted(
+        re.findall(r'^outcome = "(\w+)"', made.git("show", f"gitexp:{path}"), re.MULTILINE)[0]
+        for path in records
+    )
+    assert outcomes == ["failed", *["succeeded"] * 5]
+
+
+def test_every_scene_begins_with_one_sentence() -> None:
+    for scene in SCENES:
+        assert scene.sentence[0].isupper(), scene
+        assert not scene.sentence.endswith("."), scene
+        assert scene.lines, scene
+
+
+def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine\n")
+
+    done = demo(str(tmp_path))
+
+    assert (done.returncode, done.stdout) == (128, "")
+    assert done.stderr == (
+        f"error: cannot use '{tmp_path}'\n"
+        "because: it is not empty\n"
+        "hint: name a folder that does not exist yet, or none at all\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_without_scikit_learn_it_says_what_to_install(tmp_path: Path) -> None:
+    without = "import sys; sys.modules['sklearn'] = None; from gitexp.cli.app import main; "
+
+    done = subprocess.run(
+        [sys.executable, "-c", without + f"main(['demo', {str(tmp_path / 'new')!r}])"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (128, "")
+    assert "hint: `pip install 'gitexp[demo]'`\n" in done.stderr
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (
+            Line(argv=("git", "cat-file", "-e", "HEAD")),
+            "it ended with exit code 128 instead of 0",
+        ),
+        (
+            Line(argv=("git", "--version"), says=("subversion",)),
+            "its output has nothing like 'subversion'",
+        ),
+    ],
+)
+def test_a_step_that_does_something_else_is_an_error(line: Line, why: str, tmp_path: Path) -> None:
+    stage = Stage.build(tmp_path / "new")
+    stage.prepare(Scene(sentence="Nothing is edited", lines=(line,)))
+
+    with pytest.raises(GitexpError) as caught:
+        stage.play(line)
+
+    assert caught.value.why == why
+    assert str(tmp_path / "new") in caught.value.hints[0]

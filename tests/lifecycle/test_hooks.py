@@ -1,0 +1,660 @@
+"""The pre-push hook: installed beside others, run by real pushes, never in the user's way."""
+
+import os
+import shutil
+import stat
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from conftest import MakeRepo, RepoBuilder
+
+from gitexp import hooks
+from gitexp.errors import GitexpError, HookForeign
+from gitexp.ids import ObjectId, RunId
+from gitexp.model import Code, Direction, Origin, Outcome, Run
+from gitexp.prepush import (
+    PUSH_WAIT_S,
+    Gate,
+    LastPush,
+    PrePush,
+    PushPlan,
+    await_push,
+    forget_push,
+    is_push_due,
+    judge_gate,
+    last_push,
+    plan_pre_push,
+    run_pre_push,
+    start_push,
+)
+from gitexp.refs import remote_ref
+from gitexp.repo import Repo
+from gitexp.repo.stream import Identity
+from gitexp.settings import Settings
+from gitexp.store import Store, sealed
+
+SHELLS = [name for name in ("sh", "dash", "bash", "busybox") if shutil.which(name)]
+FOREIGN = b"#!/bin/sh\necho foreign >> log\n\xff\n"
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+def put_hook(path: Path, text: bytes = FOREIGN, bits: int = 0o750) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text)
+    path.chmod(bits)
+    return path
+
+
+@pytest.fixture
+def place(repo: RepoBuilder) -> Path:
+    """Where the hook of the test's repository lies."""
+    return repo.path / ".git" / "hooks" / "pre-push"
+
+
+def discover(repo: RepoBuilder) -> Repo:
+    return Repo.discover(repo.path)
+
+
+class TestInstall:
+    def test_puts_the_shim_in_place(self, repo: RepoBuilder, place: Path) -> None:
+        status = hooks.install(discover(repo))
+        assert place.read_bytes() == hooks.shim()
+        assert mode(place) == 0o755
+        assert (status.path, status.installed, status.chained, status.tool) == (
+            place,
+            True,
+            None,
+            None,
+        )
+
+    def test_twice_is_once(self, repo: RepoBuilder, place: Path) -> None:
+        put_hook(place)
+        hooks.install(discover(repo))
+        first = sorted((p.name, p.read_bytes(), mode(p)) for p in place.parent.iterdir())
+        hooks.install(discover(repo))
+        assert sorted((p.name, p.read_bytes(), mode(p)) for p in place.parent.iterdir()) == first
+
+    def test_brings_an_old_or_unexecutable_shim_up_to_date(
+        self, repo: RepoBuilder, place: Path
+    ) -> None:
+        put_hook(place, hooks.shim() + b"# old\n", 0o644)
+        status = hooks.status(discover(repo))
+        assert (status.installed, status.working) == (True, False)
+        hooks.install(discover(repo))
+        assert (place.read_bytes(), mode(place)) == (hooks.shim(), 0o755)
+        assert not place.with_name(hooks.CHAINED).exists()
+
+    @pytest.mark.parametrize("bits", [0o755, 0o700, 0o644])
+    def test_a_foreign_hook_comes_back_byte_for_byte(
+        self, repo: RepoBuilder, place: Path, bits: int
+    ) -> None:
+        put_hook(place, bits=bits)
+        status = hooks.install(discover(repo))
+        assert status.chained == place.with_name(hooks.CHAINED)
+        assert hooks.uninstall(discover(repo)) is True
+        assert (place.read_bytes(), mode(place)) == (FOREIGN, bits)
+        assert not place.with_name(hooks.CHAINED).exists()
+
+    def test_a_linked_foreign_hook_comes_back_as_a_link(
+        self, repo: RepoBuilder, place: Path
+    ) -> None:
+        put_hook(repo.path / "scripts" / "push.sh")
+        place.symlink_to("../../scripts/push.sh")
+        hooks.install(discover(repo))
+        assert (repo.path / "scripts" / "push.sh").read_bytes() == FOREIGN
+        hooks.uninstall(discover(repo))
+        assert place.readlink() == Path("../../scripts/push.sh")
+
+    def test_uninstall_without_a_foreign_hook_leaves_none(
+        self, repo: RepoBuilder, place: Path
+    ) -> None:
+        hooks.install(discover(repo))
+        hooks.uninstall(discover(repo))
+        assert not place.exists()
+
+    def test_uninstall_leaves_what_is_not_ours(self, repo: RepoBuilder, place: Path) -> None:
+        assert hooks.uninstall(discover(repo)) is False
+        put_hook(place)
+        assert hooks.uninstall(discover(repo)) is False
+        assert place.read_bytes() == FOREIGN
+
+    def test_a_hook_put_over_ours_is_not_mixed_with_the_chained_one(
+        self, repo: RepoBuilder, place: Path
+    ) -> None:
+        put_hook(place)
+        hooks.install(discover(repo))
+        put_hook(place, b"#!/bin/sh\n# git lfs pre-push\n")
+        with pytest.raises(HookForeign, match="cannot install the hook"):
+            hooks.install(discover(repo))
+        assert hooks.status(discover(repo)).tool == "git-lfs"
+        put_hook(place)
+        hooks.install(discover(repo))
+        assert hooks.status(discover(repo)).installed
+
+    def test_a_folder_that_cannot_be_written_is_an_error(self, repo: RepoBuilder) -> None:
+        repo.git("config", "core.hooksPath", os.devnull)
+        with pytest.raises(GitexpError) as caught:
+            hooks.install(discover(repo))
+        assert caught.value.hints == ("`git config core.hooksPath` says where git looks for hooks",)
+
+
+class TestPlaces:
+    def test_linked_worktrees_share_the_hook(self, repo: RepoBuilder, place: Path) -> None:
+        linked = repo.path.parent / "linked"
+        repo.git("worktree", "add", "--quiet", "--detach", str(linked))
+        assert hooks.install(Repo.discover(linked)).path.resolve() == place.resolve()
+
+    def test_a_folder_below_the_top_finds_the_same_hook(
+        self, repo: RepoBuilder, place: Path
+    ) -> None:
+        repo.write("sub/x", "")
+        assert hooks.hook_path(Repo.discover(repo.path / "sub")) == place
+
+    def test_a_bare_repository_has_hooks_too(self, make_repo: MakeRepo) -> None:
+        bare = make_repo("bare.git", bare=True)
+        assert hooks.install(discover(bare)).path == bare.path / "hooks" / "pre-push"
+
+    def test_hooks_path_absolute(self, repo: RepoBuilder, tmp_path: Path) -> None:
+        repo.git("config", "core.hooksPath", str(tmp_path / "elsewhere"))
+        assert hooks.install(discover(repo)).path == tmp_path / "elsewhere" / "pre-push"
+
+    def test_hooks_path_inside_the_git_directory(self, repo: RepoBuilder) -> None:
+        repo.git("config", "core.hooksPath", ".git/my-hooks")
+        hooks.install(discover(repo))
+        assert (repo.path / ".git" / "my-hooks" / "pre-push").exists()
+
+    def test_hooks_path_in_the_work_tree_gives_the_line_to_add(self, repo: RepoBuilder) -> None:
+        repo.git("config", "core.hooksPath", ".githooks")
+        with pytest.raises(HookForeign) as caught:
+            hooks.install(discover(repo))
+        assert 'git exp hook pre-push "$@"' in caught.value.hints[0]
+        assert not (repo.path / ".githooks").exists()
+        hooks.install(discover(repo), force=True)
+        assert (repo.path / ".githooks" / "pre-push").read_bytes() == hooks.shim()
+
+    def test_hooks_path_of_all_repositories_gives_the_line_to_add(
+        self, repo: RepoBuilder, tmp_path: Path
+    ) -> None:
+        repo.git("config", "--global", "core.hooksPath", str(tmp_path / "shared"))
+        with pytest.raises(HookForeign) as caught:
+            hooks.install(discover(repo))
+        assert caught.value.why == "`core.hooksPath` (global) is shared by all your repositories"
+
+    @pytest.mark.parametrize(
+        ("sign", "tool", "line"),
+        [
+            (".pre-commit-config.yaml", "pre-commit", "entry: git exp hook pre-push"),
+            (".husky/pre-commit", "husky", 'git exp hook pre-push "$@"'),
+            ("lefthook.yml", "lefthook", "run: git exp hook pre-push {1} {2}"),
+            ("lefthook.toml", "lefthook", "use_stdin: true"),
+        ],
+    )
+    def test_other_tools_get_the_lines_to_add(
+        self, repo: RepoBuilder, place: Path, sign: str, tool: str, line: str
+    ) -> None:
+        repo.write(sign, "")
+        with pytest.raises(HookForeign, match=f"managed by {tool}") as caught:
+            hooks.install(discover(repo))
+        assert line in "\n".join(caught.value.hints)
+        assert not place.exists()
+        status = hooks.status(discover(repo))
+        assert (status.tool, status.installed) == (tool, False)
+        assert line in "\n".join(status.advice)
+        assert hooks.install(discover(repo), force=True).installed
+
+
+class TestStatus:
+    def test_nothing_is_installed(self, repo: RepoBuilder, place: Path) -> None:
+        status = hooks.status(discover(repo))
+        assert (status.installed, status.working, status.tool) == (False, False, None)
+        assert status.advice == ("`git exp hooks install` installs it",)
+        assert not place.exists()
+
+    def test_works_when_gitexp_is_on_path(
+        self, repo: RepoBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+        hooks.install(discover(repo))
+        assert hooks.status(discover(repo)).working is False
+        put_hook(tmp_path / "bin" / "git-exp", b"#!/bin/sh\n", 0o755)
+        assert hooks.status(discover(repo)).working is True
+
+    @pytest.mark.parametrize(
+        ("text", "tool"),
+        [(b"git lfs pre-push", "git-lfs"), (b"# File generated by pre-commit", "pre-commit")],
+    )
+    def test_names_the_owner_of_a_foreign_hook(
+        self, repo: RepoBuilder, place: Path, text: bytes, tool: str
+    ) -> None:
+        put_hook(place, b"#!/bin/sh\n" + text)
+        assert hooks.status(discover(repo)).tool == tool
+
+
+@dataclass
+class Pushing:
+    """A repository with the shim, a hub, and a `git-exp` that only writes down its calls."""
+
+    repo: RepoBuilder
+    hub: RepoBuilder
+    bin: Path
+    log: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    def fake(self, name: str, script: str) -> None:
+        put_hook(self.bin / name, f"#!/bin/sh\n{script}\n".encode(), 0o755)
+
+    def foreign(self, script: str) -> None:
+        put_hook(self.repo.path / ".git/hooks/pre-push", f"#!/bin/sh\n{script}\n".encode(), 0o755)
+
+    def push(self, *refs: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            ["git", "push", "--quiet", "hub", *(refs or ["main"])],
+            cwd=self.repo.path,
+            env={**os.environ, "PATH": f"{self.bin}:/usr/bin:/bin", **self.env},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def said(self) -> list[str]:
+        return self.log.read_text().splitlines() if self.log.exists() else []
+
+
+@pytest.fixture(params=SHELLS)
+def pushing(
+    request: pytest.FixtureRequest, repo: RepoBuilder, make_repo: MakeRepo, tmp_path: Path
+) -> Pushing:
+    """Once for each shell there is: the shim must work with all of them."""
+    hub = make_repo("hub.git", bare=True)
+    repo.git("remote", "add", "hub", str(hub.path))
+    made = Pushing(repo, hub, tmp_path / "bin", tmp_path / "log")
+    shell = shutil.which(request.param)
+    words = f"{shell} sh" if request.param == "busybox" else shell
+    made.env["SHIM_LOG"] = str(made.log)
+    made.fake("git-exp", 'echo "exp $*" >> "$SHIM_LOG"; cat >> "$SHIM_LOG"')
+    made.env["SHIM_SHELL"] = str(words)
+    return made
+
+
+def install(pushing: Pushing) -> None:
+    """Install, with the shell of the test in the first line."""
+    status = hooks.install(discover(pushing.repo))
+    text = status.path.read_bytes()
+    shell = pushing.env["SHIM_SHELL"]
+    status.path.write_bytes(text.replace(b"#!/bin/sh", b"#!" + shell.encode(), 1))
+
+
+class TestShim:
+    def test_tells_gitexp_what_is_pushed(self, pushing: Pushing) -> None:
+        install(pushing)
+        done = pushing.push()
+        assert (done.returncode, done.stderr) == (0, "")
+        head, zero = pushing.repo.head, "0" * 40
+        assert pushing.said() == [
+            f"exp hook pre-push hub {pushing.hub.path}",
+            f"refs/heads/main {head} refs/heads/main {zero}",
+        ]
+
+    def test_every_line_of_git_arrives_and_none_else(self, pushing: Pushing) -> None:
+        install(pushing)
+        pushing.repo.git("branch", "other")
+        pushing.push("main", "other")
+        assert len(pushing.said()) == 3
+        pushing.log.unlink()
+        pushing.push("main", "other")
+        assert pushing.said() == [f"exp hook pre-push hub {pushing.hub.path}"]
+
+    def test_without_gitexp_a_push_is_a_push(self, pushing: Pushing) -> None:
+        install(pushing)
+        (pushing.bin / "git-exp").unlink()
+        assert pushing.push().returncode == 0
+        assert pushing.said() == []
+
+    def test_a_gate_that_says_no_fails_the_push(self, pushing: Pushing) -> None:
+        install(pushing)
+        pushing.fake("git-exp", "echo no >&2; exit 1")
+        done = pushing.push()
+        assert done.returncode != 0
+        assert "no" in done.stderr
+        assert pushing.hub.git("for-each-ref") == ""
+
+    def test_a_hook_that_reads_nothing_is_no_trouble(self, pushing: Pushing) -> None:
+        pushing.foreign("exit 0")
+        install(pushing)
+        pushing.fake("git-exp", "exit 0")
+        for n in range(300):
+            pushing.repo.git("branch", f"{'b' * 200}{n}")
+        done = pushing.push("refs/heads/*:refs/heads/*")
+        assert (done.returncode, done.stderr) == (0, "")
+
+    def test_the_foreign_hook_runs_first_with_arguments_and_input(self, pushing: Pushing) -> None:
+        pushing.foreign('echo "foreign $*" >> "$SHIM_LOG"; cat >> "$SHIM_LOG"')
+        install(pushing)
+        assert pushing.push().returncode == 0
+        url = pushing.hub.path
+        line = f"refs/heads/main {pushing.repo.head} refs/heads/main {'0' * 40}"
+        assert pushing.said() == [
+            f"foreign hub {url}",
+            line,
+            f"exp hook pre-push hub {url}",
+            line,
+        ]
+
+    def test_the_foreign_hook_fails_the_push_as_before(self, pushing: Pushing) -> None:
+        pushing.foreign("echo never >&2; exit 3")
+        install(pushing)
+        done = pushing.push()
+        assert done.returncode != 0
+        assert "never" in done.stderr
+        assert pushing.said() == []
+
+    def test_a_foreign_hook_that_git_would_not_run_is_not_run(self, pushing: Pushing) -> None:
+        pushing.foreign("exit 3")
+        (pushing.repo.path / ".git/hooks/pre-push").chmod(0o644)
+        install(pushing)
+        assert pushing.push().returncode == 0
+
+    def test_our_own_push_only_runs_the_foreign_hook(self, pushing: Pushing) -> None:
+        pushing.foreign('echo foreign >> "$SHIM_LOG"')
+        install(pushing)
+        pushing.env["GITEXP_IN_PUSH"] = "1"
+        assert pushing.push().returncode == 0
+        assert pushing.said() == ["foreign"]
+
+    def test_works_from_a_linked_worktree_and_with_a_relative_hooks_path(
+        self, pushing: Pushing
+    ) -> None:
+        install(pushing)
+        linked = pushing.repo.path.parent / "linked"
+        pushing.repo.git("worktree", "add", "--quiet", "-b", "side", str(linked))
+        replace(pushing, repo=RepoBuilder(linked)).push("side")
+        assert len(pushing.said()) == 2
+        pushing.repo.git("config", "core.hooksPath", ".git/hooks")
+        pushing.push("main")
+        assert len(pushing.said()) == 4
+
+
+ONE, TWO, ZERO = "1" * 40, "2" * 40, "0" * 40
+
+
+class TestPlan:
+    @pytest.mark.parametrize(
+        ("lines", "commits"),
+        [
+            ([], ()),
+            ([f"refs/heads/main {ONE} refs/heads/main {TWO}\n"], (ONE,)),
+            ([f"HEAD {ONE} refs/heads/x {ZERO}", f"HEAD~ {TWO} refs/heads/y {ZERO}"], (ONE, TWO)),
+            ([f"HEAD {ONE} refs/heads/x {ZERO}", f"HEAD {ONE} refs/heads/y {ZERO}"], (ONE,)),
+            ([f"(delete) {ZERO} refs/heads/main {ONE}"], ()),
+            ([f"refs/heads/gitexp {ONE} refs/heads/gitexp {ZERO}"], ()),
+            ([f"refs/heads/gitexp-code {ONE} refs/heads/gitexp-code {ZERO}"], ()),
+            ([f"refs/tags/v1 {ONE} refs/tags/v1 {ZERO}"], ()),
+            ([f"HEAD {'a' * 64} refs/heads/main {ZERO}"], ("a" * 64,)),
+            (["not git's", "", f"x {ONE[:7]} refs/heads/main {ZERO}", "a b c d"], ()),
+        ],
+    )
+    def test_reads_the_lines_of_git(self, lines: list[str], commits: tuple[str, ...]) -> None:
+        plan = plan_pre_push(["origin", "url"], lines, {}, "gitexp")
+        assert plan == PushPlan("origin", tuple(ObjectId(oid) for oid in commits))
+
+    def test_reads_the_variables_of_pre_commit(self) -> None:
+        environ = {
+            "PRE_COMMIT_REMOTE_NAME": "upstream",
+            "PRE_COMMIT_TO_REF": ONE,
+            "PRE_COMMIT_REMOTE_BRANCH": "refs/heads/main",
+        }
+        assert plan_pre_push([], [], environ, "gitexp") == PushPlan("upstream", (ObjectId(ONE),))
+        environ["PRE_COMMIT_REMOTE_BRANCH"] = "refs/heads/gitexp"
+        assert plan_pre_push([], [], environ, "gitexp") == PushPlan("upstream", ())
+
+
+class TestGates:
+    @pytest.mark.parametrize(
+        ("best", "value", "direction", "slack", "passes"),
+        [
+            (0.9, 0.9, Direction.MAXIMIZE, 0.0, True),
+            (0.9, 0.95, Direction.MAXIMIZE, 0.0, True),
+            (0.9, 0.89, Direction.MAXIMIZE, 0.0, False),
+            (0.75, 0.5, Direction.MAXIMIZE, 0.25, True),
+            (0.75, 0.49, Direction.MAXIMIZE, 0.25, False),
+            (0.5, 0.4, Direction.MINIMIZE, 0.0, True),
+            (0.5, 0.6, Direction.MINIMIZE, 0.0, False),
+            (0.5, 0.75, Direction.MINIMIZE, 0.25, True),
+            (None, 0.1, Direction.MAXIMIZE, 0.0, True),
+            (0.9, None, Direction.MAXIMIZE, 0.0, True),
+            (0.9, float("nan"), Direction.MAXIMIZE, 0.0, True),
+            (0.9, float("-inf"), Direction.MAXIMIZE, 1.0, False),
+        ],
+    )
+    def test_verdicts(
+        self,
+        best: float | None,
+        value: float | None,
+        direction: Direction,
+        slack: float,
+        passes: bool,
+    ) -> None:
+        assert judge_gate(best, value, direction, slack) is passes
+
+
+SETTINGS = Settings(gates={"accuracy": 0.0})
+
+
+@dataclass
+class Calls:
+    """What the deeds of the hook were asked, in order, and what they answer."""
+
+    made: list[str] = field(default_factory=list)
+    gates: tuple[Gate, ...] = ()
+    error: GitexpError | None = None
+
+    def recover(self) -> None:
+        self.made.append("recover")
+        if self.error:
+            raise self.error
+
+    def record_pushed(self, commit: ObjectId) -> Sequence[str]:
+        self.made.append(f"record {commit}")
+        return [f"recorded {commit[:7]}"]
+
+    def find_gates(self, commit: ObjectId) -> Sequence[Gate]:
+        self.made.append(f"gates {commit}")
+        return self.gates
+
+
+def run_hook(
+    repo: RepoBuilder,
+    calls: Calls,
+    *,
+    settings: Settings = SETTINGS,
+    environ: Mapping[str, str] | None = None,
+    remote: str = "hub",
+    argv: Sequence[str] = ("false",),
+) -> PrePush:
+    return run_pre_push(
+        discover(repo),
+        settings,
+        PushPlan(remote, (ObjectId(repo.head),)),
+        environ=environ or {},
+        recover=calls.recover,
+        record_pushed=calls.record_pushed,
+        find_gates=calls.find_gates,
+        push_argv=argv,
+    )
+
+
+def record_run(repo: RepoBuilder) -> Store:
+    store = Store(discover(repo), "gitexp", durable=False)
+    run = Run(
+        id=RunId("ab" * 8),
+        name="otter",
+        outcome=Outcome.SUCCEEDED,
+        clock=1,
+        started=datetime(2026, 11, 23, tzinfo=UTC),
+        author="Ada <ada@example.org>",
+        origin=Origin.RUN,
+        code=Code(commit=ObjectId(repo.head), tree=ObjectId(repo.git("rev-parse", "HEAD^{tree}"))),
+    )
+    store.write([sealed(run, [], "done")], identity=Identity("A", "a@b"), moment=run.started)
+    return store
+
+
+@pytest.fixture
+def with_hub(repo: RepoBuilder, make_repo: MakeRepo) -> RepoBuilder:
+    hub = make_repo("hub.git", bare=True)
+    repo.git("remote", "add", "hub", str(hub.path))
+    return repo
+
+
+WAITS = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+"""The background process is left running on purpose."""
+
+
+class TestHook:
+    def test_does_its_deeds_in_order(self, with_hub: RepoBuilder) -> None:
+        calls = Calls()
+        answer = run_hook(with_hub, calls)
+        head = with_hub.head
+        assert calls.made == ["recover", f"record {head}", f"gates {head}"]
+        assert answer == PrePush(0, (f"recorded {head[:7]}",))
+
+    def test_keeps_still_during_our_own_push(self, with_hub: RepoBuilder) -> None:
+        calls = Calls()
+        assert run_hook(with_hub, calls, environ={"GITEXP_IN_PUSH": "1"}) == PrePush(0)
+        assert calls.made == []
+
+    def test_keeps_still_when_switched_off(self, with_hub: RepoBuilder) -> None:
+        calls = Calls()
+        assert run_hook(with_hub, calls, settings=Settings(hooks=False)) == PrePush(0)
+        assert calls.made == []
+
+    def test_an_error_is_told_and_fails_nothing(self, with_hub: RepoBuilder) -> None:
+        calls = Calls(error=GitexpError("cannot record", why="the disk is full"))
+        answer = run_hook(with_hub, calls)
+        assert answer.status == 0
+        assert answer.messages[0] == "cannot record: the disk is full"
+        assert len(calls.made) == 3
+
+    def test_a_gate_says_no(self, with_hub: RepoBuilder) -> None:
+        gate = Gate("accuracy", Direction.MAXIMIZE, 0.01, best=0.9, value=0.85)
+        answer = run_hook(with_hub, Calls(gates=(gate,)))
+        assert answer.status == 1
+        assert answer.messages[1:] == (
+            "the gate on 'accuracy' says no: 0.85 is worse than the best, 0.9, by more than 0.01 "
+            "(higher is better)",
+            "`git push --no-verify` pushes all the same",
+        )
+
+    def test_a_gate_says_yes(self, with_hub: RepoBuilder) -> None:
+        gate = Gate("loss", Direction.MINIMIZE, 0.1, best=0.5, value=0.55)
+        assert run_hook(with_hub, Calls(gates=(gate,))).status == 0
+
+    def test_without_a_configured_gate_none_is_asked(self, with_hub: RepoBuilder) -> None:
+        calls = Calls()
+        run_hook(with_hub, calls, settings=Settings())
+        assert not [made for made in calls.made if made.startswith("gates")]
+
+    def test_a_tag_object_is_peeled_and_an_unknown_one_is_left_out(
+        self, with_hub: RepoBuilder
+    ) -> None:
+        with_hub.git("tag", "-a", "-m", "x", "v1")
+        tag = ObjectId(with_hub.git("rev-parse", "v1"))
+        calls = Calls()
+        run_pre_push(
+            discover(with_hub),
+            Settings(),
+            PushPlan("hub", (tag, ObjectId(ONE))),
+            environ={},
+            recover=calls.recover,
+            record_pushed=calls.record_pushed,
+            find_gates=calls.find_gates,
+        )
+        assert calls.made == ["recover", f"record {with_hub.head}"]
+
+    @WAITS
+    def test_sends_the_runs_along_and_waits_a_moment(
+        self, with_hub: RepoBuilder, tmp_path: Path
+    ) -> None:
+        record_run(with_hub)
+        script = f'echo "$1 $GITEXP_IN_PUSH $GIT_TERMINAL_PROMPT" > {tmp_path}/seen'
+        answer = run_hook(with_hub, Calls(), argv=["sh", "-c", script, "push"])
+        assert answer.status == 0
+        assert (tmp_path / "seen").read_text() == "hub 1 0\n"
+        found = last_push(discover(with_hub))
+        assert found is not None
+        assert (found.remote, found.status, found.failed) == ("hub", 0, False)
+
+    @WAITS
+    def test_a_failed_push_of_the_runs_is_told_now_and_later(self, with_hub: RepoBuilder) -> None:
+        record_run(with_hub)
+        answer = run_hook(with_hub, Calls(), argv=["sh", "-c", "echo error: no hub >&2; exit 128"])
+        assert answer.status == 0
+        assert answer.messages[-1] == "the runs were not pushed: error: no hub"
+        found = last_push(discover(with_hub))
+        assert found is not None
+        assert (found.status, found.lines, found.failed) == (128, ("error: no hub",), True)
+        forget_push(discover(with_hub))
+        assert last_push(discover(with_hub)) is None
+
+    @WAITS
+    def test_a_slow_push_goes_on_in_the_background(
+        self, with_hub: RepoBuilder, tmp_path: Path
+    ) -> None:
+        record_run(with_hub)
+        go = tmp_path / "go"
+        os.mkfifo(go)
+        begun = time.monotonic()
+        answer = run_hook(with_hub, Calls(), argv=["sh", "-c", f"read line < {go}; exit 7"])
+        assert PUSH_WAIT_S <= time.monotonic() - begun < PUSH_WAIT_S + 1.0
+        assert answer.status == 0
+        found = last_push(discover(with_hub))
+        assert found is not None
+        assert (found.status, found.failed) == (None, False)
+        go.write_text("on\n")
+        token = (with_hub.path / ".git/gitexp/push.log").read_text().split()[1]
+        ended = await_push(discover(with_hub), token, wait_s=10)
+        assert isinstance(ended, LastPush)
+        assert ended.status == 7
+
+    @WAITS
+    def test_the_log_does_not_grow_for_ever(self, with_hub: RepoBuilder) -> None:
+        repo = discover(with_hub)
+        repo.state_dir.mkdir(exist_ok=True)
+        log = repo.state_dir / "push.log"
+        log.write_text("x" * 100_000)
+        token = start_push(repo, "hub", ["true"])
+        assert await_push(repo, token, wait_s=10) is not None
+        assert len(log.read_text()) < 500
+
+    def test_nothing_is_sent_when_nothing_is_due(self, with_hub: RepoBuilder) -> None:
+        repo = discover(with_hub)
+        assert not is_push_due(repo, "gitexp", "hub")
+        store = record_run(with_hub)
+        assert is_push_due(repo, "gitexp", "hub")
+        assert not is_push_due(repo, "gitexp", str(with_hub.path))
+        assert not is_push_due(repo, "gitexp", "https://example.org/x.git")
+        for ref in (store.run_ref, store.code_ref):
+            with_hub.git("update-ref", remote_ref("hub", ref), ref)
+        assert not is_push_due(repo, "gitexp", "hub")
+
+    def test_auto_push_can_be_switched_off(self, with_hub: RepoBuilder) -> None:
+        record_run(with_hub)
+        run_hook(with_hub, Calls(), settings=Settings(auto_push=False))
+        assert last_push(discover(with_hub)) is None
+
+
+def test_the_shim_is_found_beside_an_installed_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = hooks.shim()
+    monkeypatch.setattr(hooks, "__file__", str(tmp_path / "gitexp" / "hooks.py"))
+    put_hook(tmp_path / "gitexp" / "shims" / "pre-push", text)
+    assert hooks.shim() == text

@@ -1,0 +1,105 @@
+"""Entries as JSON documents and back."""
+
+import json
+import math
+from datetime import date
+from typing import Any
+
+import pytest
+from sample_runs import full_run, make_annotation, make_run
+
+from gitexp.documents import annotation_document, entry_document, json_value, parse_entry
+from gitexp.ids import RunId
+from gitexp.model import AnnotationKind, Decision, Entry, ReproductionVerdict
+
+ANNOTATIONS = (
+    make_annotation(),
+    make_annotation(
+        id="1" * 16,
+        kind=AnnotationKind.TAG,
+        clock=8,
+        decision=None,
+        text=None,
+        hint=None,
+        tags=("new",),
+    ),
+    make_annotation(
+        id="2" * 16,
+        kind=AnnotationKind.REPRODUCTION,
+        clock=9,
+        decision=None,
+        verdict=ReproductionVerdict.DRIFTED,
+        by=RunId("3" * 16),
+    ),
+)
+
+
+def through_json(document: object) -> Any:
+    return json.loads(json.dumps(document, allow_nan=False))
+
+
+@pytest.mark.parametrize(
+    "entry", [Entry(make_run()), Entry(make_run(command=None)), Entry(full_run(), ANNOTATIONS)]
+)
+def test_an_entry_survives_json(entry: Entry) -> None:
+    assert parse_entry(through_json(entry_document(entry))) == entry
+
+
+def test_the_document_tells_what_is_in_force() -> None:
+    document = entry_document(Entry(full_run(), ANNOTATIONS))
+    assert document["decision"] == Decision.KEEP.value
+    assert document["tags"] == ["baseline", "new", "sweep"]
+    assert document["start_tags"] == ["sweep", "baseline"]
+    assert document["started"] == "2026-11-23T10:15:02+00:00"
+
+
+def test_absent_values_are_left_out() -> None:
+    document = entry_document(Entry(make_run()))
+    assert "reason" not in document
+    assert "params" not in document
+    assert "snapshot" not in document["code"]
+    assert document["code"]["dirty"] is False
+    assert document["command"]["exit_code"] == 0
+
+
+def test_zero_and_false_are_not_absent() -> None:
+    document = entry_document(
+        Entry(make_run(metrics={"loss": 0.0, "ok": False}, duration_s=0.0, clock=0))
+    )
+    assert document["metrics"] == {"loss": 0.0, "ok": False}
+    assert document["duration_s"] == 0.0
+    assert document["clock"] == 0
+
+
+def test_metrics_that_are_not_finite_come_back_as_numbers() -> None:
+    run = make_run(metrics={"a": math.nan, "b": {"c": math.inf, "d": -math.inf}})
+    document = through_json(entry_document(Entry(run)))
+    assert document["metrics"] == {"a": "NaN", "b": {"c": "Infinity", "d": "-Infinity"}}
+    assert repr(parse_entry(document).run.metrics) == "{'a': nan, 'b': {'c': inf, 'd': -inf}}"
+
+
+def test_dates_become_text() -> None:
+    assert json_value({"day": date(2026, 1, 2), "all": [date(2026, 1, 3)]}) == {
+        "day": "2026-01-02",
+        "all": ["2026-01-03"],
+    }
+
+
+def test_an_annotation_has_only_what_it_says() -> None:
+    assert annotation_document(ANNOTATIONS[1]) == {
+        "id": "1" * 16,
+        "run": "7f3a9c0d5e1b2a48",
+        "kind": "tag",
+        "clock": 8,
+        "time": "2026-11-23T10:15:02+00:00",
+        "author": "Ada <ada@example.org>",
+        "tags": ["new"],
+    }
+
+
+def test_a_foreign_document_is_refused() -> None:
+    document = entry_document(Entry(make_run()))
+    with pytest.raises(KeyError):
+        parse_entry({k: v for k, v in document.items() if k != "code"})
+    with pytest.raises(ValueError, match="perhaps"):
+        parse_entry({**document, "outcome": "perhaps"})
