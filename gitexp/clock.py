@@ -5,7 +5,6 @@ meant for tests and for recording runs of the past. Durations always come from t
 """
 
 import os
-import secrets
 import time
 from datetime import UTC, datetime
 
@@ -42,9 +41,9 @@ def new_run_id() -> RunId:
 
 def new_id() -> str:
     """16 fresh random hex digits, as runs and annotations have."""
-    return secrets.token_hex(RUN_ID_LENGTH // 2)
+    return os.urandom(RUN_ID_LENGTH // 2).hex()
 
 
 def jitter(seconds: float) -> float:
     """A random share of the given time, to keep rivals out of step."""
-    return seconds * secrets.randbelow(1000) / 1000
+    return seconds * int.from_bytes(os.urandom(4)) / 2**32

@@ -3,6 +3,7 @@
 Floor 0. Frozen dataclasses without behaviour beyond reading themselves; no text, no git, no disk.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
@@ -212,6 +213,22 @@ class Annotation:
     verdict: ReproductionVerdict | None = None
     by: RunId | None = None
     """The linked run a reproduction verdict comes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How far a metric may move when a run is made again; the wider of the two bounds holds."""
+
+    absolute: float = 0.0
+    """In the metric's own unit."""
+    relative: float = 0.0
+    """As a share of the recorded value."""
+
+    def allowed(self, recorded: float) -> float:
+        """The largest difference that is still within tolerance."""
+        if not math.isfinite(recorded):
+            return 0.0
+        return max(self.absolute, self.relative * abs(recorded))
 
 
 @dataclass(frozen=True, slots=True)

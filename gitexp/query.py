@@ -11,13 +11,13 @@ different kinds are unequal and have no order.
 """
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from datetime import UTC
 from typing import Any, Final
 
 from gitexp.errors import InvalidQuery
-from gitexp.model import Entry, Value, flatten, quote_key
+from gitexp.model import Entry, Value, flatten
+from gitexp.query_names import ATTRIBUTES, NAMESPACES, TAG, full_name, parse_sort
 from gitexp.query_syntax import (
     AllOf,
     AnyOf,
@@ -35,7 +35,6 @@ from gitexp.query_syntax import (
     Query,
     Truth,
     forms_of,
-    parse_name,
     parse_query,
 )
 
@@ -54,85 +53,12 @@ __all__ = [
     "resolve",
 ]
 
-NAMESPACES: Final = ("metrics", "params", "env")
-"""First words of full key names; bare names are looked up in the first two."""
-
-TAG: Final = "tag"
-"""The one attribute with many values: `tag == "x"` is true when any tag is `x`."""
-
 # --- names ----------------------------------------------------------------------------------------
 
 
 def resolve(query: Query, known_keys: Iterable[str]) -> Query:
     """Give every field its full name. Raises `InvalidQuery` with near names or all candidates."""
     return Query(query.text, _resolve_condition(query.root, frozenset(known_keys)))
-
-
-def parse_sort(text: str, known_keys: Iterable[str]) -> str:
-    """The full name of one sort key. Raises `InvalidQuery`."""
-    known = frozenset(known_keys)
-    name = text.strip()
-    if name in known:
-        return name
-    plain = name not in ATTRIBUTES and _candidates(NAMESPACES[:2], (name,), known)
-    key = resolve_key(Field((name,)) if plain else parse_name(text), known)
-    if key == TAG:
-        raise InvalidQuery("cannot sort by tag", why="a run has many of them")
-    return key
-
-
-def resolve_key(field: Field, known: frozenset[str]) -> str:
-    """The full name of a field, which must be an attribute or among the known keys."""
-    first, rest = field.parts[0], field.parts[1:]
-    if not rest:
-        if first in ATTRIBUTES:
-            return first
-        if first in _ALIASES:
-            return _ALIASES[first]
-        if first in NAMESPACES:
-            raise InvalidQuery(
-                f"'{first}' is a group of names, not a name",
-                position=field.position,
-                hints=[f"write `{first}.NAME`"],
-            )
-    if first in NAMESPACES:
-        found = _candidates((first,), rest, known)
-    else:
-        found = _candidates(NAMESPACES[:2], field.parts, known)
-    if len(found) == 1:
-        return found[0]
-    name = ".".join(field.parts)
-    if found:
-        raise InvalidQuery(
-            f"'{name}' is ambiguous",
-            position=field.position,
-            why="it could be " + " or ".join(found),
-            hints=[f"write `{found[0]}`"],
-        )
-    raise InvalidQuery(
-        f"no run has '{name}'", position=field.position, hints=_near_hints(name, known)
-    )
-
-
-def _candidates(spaces: Sequence[str], parts: tuple[str, ...], known: frozenset[str]) -> list[str]:
-    """Known keys the parts can mean: `metrics["a.b"]` is the key "a.b", or b in the table a."""
-    found = []
-    for space in spaces:
-        spellings = (".".join((space, *map(quote_key, parts))), ".".join((space, *parts)))
-        found += [next((key for key in spellings if key in known), "")]
-    return [key for key in found if key]
-
-
-def _near_hints(name: str, known: frozenset[str]) -> list[str]:
-    import difflib  # noqa: PLC0415 - only for faults
-
-    short: dict[str, str] = {name: name for name in ATTRIBUTES}
-    for key in sorted(known, reverse=True):
-        short[key] = short[key.split(".", 1)[1]] = key
-    near = [short[word] for word in difflib.get_close_matches(name, short, 3)]
-    near += [key for key in sorted(known) if key.endswith("." + name)][:3]
-    unique = list(dict.fromkeys(near))[:4]
-    return [f"did you mean {', '.join(f'`{key}`' for key in unique)}?"] if unique else []
 
 
 def _resolve_condition(term: Condition, known: frozenset[str]) -> Condition:
@@ -157,7 +83,7 @@ def _resolve_comparison(term: Comparison, known: frozenset[str]) -> Comparison:
 
 
 def _resolve_field(field: Field, known: frozenset[str]) -> Field:
-    return Field(field.parts, field.position, resolve_key(field, known))
+    return Field(field.parts, field.position, full_name(field.parts, known, field.position))
 
 
 # --- values ---------------------------------------------------------------------------------------
@@ -168,35 +94,6 @@ def keyed_values(entry: Entry) -> Iterator[tuple[str, Value]]:
     yield from flatten(entry.run.metrics, "metrics.")
     yield from flatten(entry.run.params, "params.")
     yield from flatten(entry.run.environment, "env.")
-
-
-def _decided(entry: Entry) -> str | None:
-    decision = entry.decision
-    return None if decision is None or decision.decision is None else decision.decision.value
-
-
-ATTRIBUTES: Final[dict[str, Callable[[Entry], str | float | None]]] = {
-    "id": lambda e: e.run.id,
-    "name": lambda e: e.run.name,
-    "outcome": lambda e: e.run.outcome.value,
-    "started": lambda e: e.run.started.astimezone(UTC).isoformat(),
-    "duration_s": lambda e: e.run.duration_s,
-    "author": lambda e: e.run.author,
-    "origin": lambda e: e.run.origin.value,
-    "reason": lambda e: e.run.reason,
-    "decision": _decided,
-    "commit": lambda e: e.run.code.commit,
-    "branch": lambda e: e.run.code.branch,
-    "dirty": lambda e: e.run.code.dirty,
-    "fingerprint": lambda e: e.run.fingerprint or None,
-    "parent": lambda e: e.run.parent,
-    "reproduces": lambda e: e.run.reproduces,
-    "source": lambda e: e.run.source,
-    "exit_code": lambda e: e.run.command.exit_code if e.run.command else None,
-}
-"""Names that need no namespace, and where they are read; beside them only `tag`."""
-
-_ALIASES: Final = {TAG: TAG, "tags": TAG}
 
 
 def attribute_forms(value: str | float | None) -> Forms | None:

@@ -4,9 +4,10 @@ Floor 1, pure. The layout is `docs/data-model.md`; changing it means a new `FORM
 """
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
+from typing import NamedTuple
 
 from gitexp.ids import RunId
 
@@ -74,20 +75,22 @@ class PathKind(StrEnum):
 TOMBSTONE = "delete"
 """The annotation id that says: this run is deleted, for good and on every machine."""
 
-_PATH = re.compile(
-    r"""(?:
+_PATH = r"""(?:
       (?P<kind>runs|series)/(?P<month>\d{4}-\d\d)/(?P<fan>[0-9a-f]{2})/(?P<run>[0-9a-f]{16})
           (?:~(?P<rival>[0-9a-f]{12}))?\.(?P<ext>toml|csv)
     | annotations/(?P<amonth>\d{4}-\d\d)/(?P<afan>[0-9a-f]{2})/(?P<arun>[0-9a-f]{16})/
           (?P<annotation>[0-9a-f]{16}|delete)(?:~(?P<arival>[0-9a-f]{12}))?\.toml
     | environments/(?P<environment>[0-9a-f]{8,64})(?:~(?P<erival>[0-9a-f]{12}))?\.toml
-    )\Z""",
-    re.VERBOSE,
-)
+    )\Z"""
 
 
-@dataclass(frozen=True, slots=True)
-class BranchPath:
+@cache
+def _pattern() -> re.Pattern[str]:
+    """Compiled when first needed: 2 ms that most commands need not pay."""
+    return re.compile(_PATH, re.VERBOSE)
+
+
+class BranchPath(NamedTuple):
     """A path on the run branch, understood."""
 
     kind: PathKind
@@ -103,7 +106,7 @@ class BranchPath:
 
 def parse_path(path: str) -> BranchPath | None:
     """Understand a path on the branch; `None` for anything that is not ours."""
-    found = _PATH.match(path)
+    found = _pattern().match(path)
     if found is None:
         return None
     part = found.groupdict()

@@ -8,20 +8,21 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gitexp.codec import decode_table
-from gitexp.comparison import Tolerance
 from gitexp.errors import InvalidInput, Unreadable
-from gitexp.model import Direction
 from gitexp.refs import DEFAULT_BRANCH
-from gitexp.repo import Repo
+
+if TYPE_CHECKING:
+    from gitexp.model import Direction, Tolerance
+    from gitexp.repo import Repo
 
 PROJECT_FILE = "gitexp.toml"
+_SECTION = b"gitexp"
+"""Without this word `pyproject.toml` says nothing to us, and is not parsed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """One setting: its spellings, how its text is read, what it means."""
 
     name: str
@@ -155,9 +156,9 @@ class Settings:
     auto_push: bool = True
     push_timeout: float = 60.0
     evaluate: str | None = None
-    directions: dict[str, Direction] = field(default_factory=dict)
+    directions: "dict[str, Direction]" = field(default_factory=dict)
     """From `[metrics.NAME] direction`, by dotted metric name."""
-    tolerances: dict[str, Tolerance] = field(default_factory=dict)
+    tolerances: "dict[str, Tolerance]" = field(default_factory=dict)
     """From `[metrics.NAME] tolerance`."""
     gates: dict[str, float] = field(default_factory=dict)
     """From `[metrics.NAME] gate`: how much worse than the best a push may be."""
@@ -174,7 +175,7 @@ class Settings:
         return self.durability == "committed"
 
 
-def read_settings(repo: Repo, environ: Mapping[str, str] = os.environ) -> Settings:
+def read_settings(repo: "Repo", environ: Mapping[str, str] = os.environ) -> Settings:
     """Gather the settings of a repository. Raises `InvalidInput` naming the key and its origin."""
     project, project_origin = _read_project(repo.top)
     values: dict[str, Any] = {}
@@ -228,7 +229,12 @@ def _read_project(top: Path | None) -> tuple[dict[str, Any], str]:
         return {}, ""
     for name, section in ((PROJECT_FILE, ()), ("pyproject.toml", ("tool", "gitexp"))):
         try:
-            table: Any = decode_table((top / name).read_bytes())
+            content = (top / name).read_bytes()
+            if section and _SECTION not in content:
+                continue
+            from gitexp.codec import decode_table  # noqa: PLC0415 - most projects say nothing
+
+            table: Any = decode_table(content)
         except FileNotFoundError:
             continue
         except (Unreadable, OSError) as error:
@@ -244,6 +250,10 @@ def _read_project(top: Path | None) -> tuple[dict[str, Any], str]:
 
 
 def _read_metrics(table: Any, origin: str) -> dict[str, Any]:
+    if not table:
+        return {"directions": {}, "tolerances": {}, "gates": {}}
+    from gitexp.model import Direction  # noqa: PLC0415 - most projects say nothing
+
     directions: dict[str, Direction] = {}
     tolerances: dict[str, Tolerance] = {}
     gates: dict[str, float] = {}
@@ -266,13 +276,15 @@ def _read_metrics(table: Any, origin: str) -> dict[str, Any]:
     return {"directions": directions, "tolerances": tolerances, "gates": gates}
 
 
-def _tolerance(value: Any) -> Tolerance:
+def _tolerance(value: Any) -> "Tolerance":
+    from gitexp.model import Tolerance  # noqa: PLC0415 - most projects say nothing
+
     if isinstance(value, dict):
         return Tolerance(**{key: float(inner) for key, inner in value.items()})
     return Tolerance(absolute=_number(value))
 
 
-def _author(repo: Repo, environ: Mapping[str, str]) -> str:
+def _author(repo: "Repo", environ: Mapping[str, str]) -> str:
     config = repo.config()
     name = environ.get("GIT_AUTHOR_NAME") or config.get("author.name") or config.get("user.name")
     mail = environ.get("GIT_AUTHOR_EMAIL") or config.get("author.email") or config.get("user.email")

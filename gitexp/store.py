@@ -6,7 +6,7 @@ between the two leaves at most a kept commit too many. `write` returns only when
 it stays; see `docs/reliability.md` for what that means with each durability.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -40,7 +40,15 @@ from gitexp.refs import (
     series_path,
 )
 from gitexp.repo import Repo
-from gitexp.repo.stream import Blob, Checkpoint, Commit, Identity, SetRef, write_stream
+from gitexp.repo.stream import (
+    Blob,
+    Checkpoint,
+    Commit,
+    Identity,
+    SetRef,
+    sync_recent,
+    write_stream,
+)
 
 PATIENCE_S = 30.0
 """How long a record waits for other writers before it gives up; its journal stays."""
@@ -148,6 +156,10 @@ class Store:
             while True:
                 tips = self._read_tips()
                 steps = self._steps(events, tips, identity, moment)
+                if self.durable and any(
+                    event.run.code.revision not in tips.kept for event in events
+                ):
+                    sync_recent(self.repo, *_pins(events))
                 try:
                     return write_stream(self.repo, steps, durable=self.durable)[-1]
                 except Conflict as conflict:
@@ -216,11 +228,7 @@ class Store:
                     files,
                 )
             )
-        steps += [
-            SetRef(pending_ref(event.run.id), self.repo.null)
-            for event in events
-            if event.releases and event.run.code.snapshot
-        ]
+        steps += [SetRef(ref, self.repo.null) for ref in _pins(e for e in events if e.releases)]
         return steps
 
     def _read_tips(self) -> _Tips:
@@ -306,6 +314,11 @@ class Store:
 
     def _read_blob(self, oid: ObjectId, max_bytes: int = MAX_RECORD_BYTES) -> bytes | None:
         return next(iter(self.repo.read_blobs([oid], max_bytes=max_bytes)))[1]
+
+
+def _pins(events: Iterable[Event]) -> list[str]:
+    """The refs that hold the snapshots of events' runs."""
+    return [pending_ref(event.run.id) for event in events if event.run.code.snapshot]
 
 
 def _locked(lock: GitLock) -> Conflict:

@@ -1,47 +1,66 @@
 """The things every deed needs, built once: repository, settings, branch, run index.
 
-Floor 4, below the other deeds. Opening it costs three git processes; the index opens on first use.
+Floor 4, below the other deeds. Opening it costs two git processes; the branch and the index open on
+first use, and what only they need is imported then.
 """
 
+import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gitexp.bounds import MAX_CLOCK
-from gitexp.index import RunIndex
-from gitexp.query import Query, parse_query, resolve
+from gitexp.refs import run_ref
 from gitexp.repo import Repo
-from gitexp.repo.stream import Identity
 from gitexp.settings import Settings, read_settings
-from gitexp.store import Store, identity_of
+
+if TYPE_CHECKING:
+    from gitexp.index import RunIndex
+    from gitexp.query import Query
+    from gitexp.repo.stream import Identity
+    from gitexp.store import Store
 
 
-@dataclass(slots=True)
 class Workspace:
     """One repository with gitexp's view of it."""
 
-    repo: Repo
-    settings: Settings
-    store: Store
-    progress: Callable[[int, int], None] | None = None
-    """Told (done, total) while the run index is built from nothing."""
-    _index: RunIndex | None = field(default=None, repr=False)
+    __slots__ = ("_index", "_store", "progress", "repo", "settings")
+
+    def __init__(self, repo: Repo, settings: Settings, store: "Store | None" = None) -> None:
+        self.repo = repo
+        self.settings = settings
+        self.progress: Callable[[int, int], None] | None = None
+        """Told (done, total) while the run index is built from nothing."""
+        self._store = store
+        self._index: RunIndex | None = None
 
     @classmethod
     def open(cls, directory: Path | None = None) -> "Workspace":
         """Find the repository and read its settings. Raises `NotARepository`, `InvalidInput`."""
         repo = Repo.discover(directory)
-        settings = read_settings(repo)
-        return cls(repo, settings, Store(repo, settings.branch, durable=settings.durable))
+        return cls(repo, read_settings(repo))
 
     @property
-    def index(self) -> RunIndex:
+    def store(self) -> "Store":
+        """The run branch."""
+        if self._store is None:
+            from gitexp.store import Store  # noqa: PLC0415 - readers need none
+
+            settings = self.settings
+            self._store = Store(self.repo, settings.branch, durable=settings.durable)
+        return self._store
+
+    @property
+    def index(self) -> "RunIndex":
         """The run index at the branch's tip when first asked. Raises `Refused`, `Unreadable`."""
         if self._index is None:
-            self._index = RunIndex.open(self.repo, self.store.run_ref, progress=self.progress)
+            from gitexp.index import RunIndex  # noqa: PLC0415 - some commands need none
+
+            self._index = RunIndex.open(
+                self.repo, run_ref(self.settings.branch), progress=self.progress
+            )
         return self._index
 
-    def refreshed(self) -> RunIndex:
+    def refreshed(self) -> "RunIndex":
         """The run index at the branch's tip now."""
         fresh = self._index is None
         index = self.index
@@ -49,20 +68,35 @@ class Workspace:
             index.refresh()
         return index
 
-    def query(self, text: str | None) -> Query | None:
+    def query(self, text: str | None) -> "Query | None":
         """A filter expression with every name understood. Raises `InvalidQuery`."""
-        return None if not text else resolve(parse_query(text), self.index.keys())
+        if not text:
+            return None
+        from gitexp.query import parse_query, resolve  # noqa: PLC0415 - only for filters
+
+        return resolve(parse_query(text), self.index.keys())
 
     def next_clock(self, ahead: int = 0) -> int:
         """The logical time of the next event, `ahead` events on; stops at the highest there is."""
+        from gitexp.bounds import MAX_CLOCK  # noqa: PLC0415 - only for writers
+
         return min(self.index.max_clock() + 1 + ahead, MAX_CLOCK)
 
     @property
-    def identity(self) -> Identity:
+    def identity(self) -> "Identity":
         """Who our commits are by: the user."""
+        from gitexp.store import identity_of  # noqa: PLC0415 - only for writers
+
         return identity_of(self.settings.author)
 
     @property
     def journals(self) -> Path:
         """The folder of the journals."""
         return self.repo.state_dir / "journal"
+
+    def has_journals(self) -> bool:
+        """Tell whether any run is not on the branch yet, without reading about it."""
+        try:
+            return any(name.endswith(".journal") for name in os.listdir(self.journals))  # noqa: PTH208
+        except OSError:
+            return False

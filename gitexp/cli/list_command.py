@@ -1,14 +1,19 @@
 """`git exp list`: the runs as a table."""
 
+from typing import TYPE_CHECKING
+
 import click
 
+from gitexp import clock
 from gitexp.cli.options import json_option, precision_option
 from gitexp.cli.tables import choose_columns, print_documents
-from gitexp.cli.terminal import answer, open_workspace, say, view_of
+from gitexp.cli.terminal import answer, open_workspace, say, width
 from gitexp.errors import ExitCode, InvalidInput
-from gitexp.ids import RunId
-from gitexp.model import Entry
-from gitexp.workspace import Workspace
+
+if TYPE_CHECKING:
+    from gitexp.ids import RunId
+    from gitexp.model import Entry
+    from gitexp.workspace import Workspace
 
 
 @click.command("list")
@@ -81,34 +86,34 @@ def command(
 
 
 def _choose(
-    workspace: Workspace,
+    workspace: "Workspace",
     where: str | None,
     sort_by: str | None,
     sort_order: str | None,
     count: int | None,
-) -> list[RunId]:
-    from gitexp.query import parse_sort  # noqa: PLC0415 - only when asked
-
+) -> "list[RunId]":
     index = workspace.index
     descending = sort_order == "desc"
     if sort_by is not None:
+        from gitexp.query_names import parse_sort  # noqa: PLC0415 - only when asked
+
         sort_by = parse_sort(sort_by, index.keys())
         if sort_order is None:
             descending = _best_is_high(workspace, sort_by)
     return index.ids(workspace.query(where), sort_by, descending=descending, limit=count)
 
 
-def _best_is_high(workspace: Workspace, key: str) -> bool:
+def _best_is_high(workspace: "Workspace", key: str) -> bool:
+    if not key.startswith("metrics."):
+        return False
     from gitexp.comparison import direction_of  # noqa: PLC0415 - only when asked
     from gitexp.model import Direction  # noqa: PLC0415 - only when asked
 
-    if not key.startswith("metrics."):
-        return False
     metric = key.removeprefix("metrics.")
     return direction_of(metric, workspace.settings.directions)[0] is Direction.MAXIMIZE
 
 
-def _print_exact(workspace: Workspace, chosen: list[RunId], *, porcelain: bool) -> None:
+def _print_exact(workspace: "Workspace", chosen: "list[RunId]", *, porcelain: bool) -> None:
     import json  # noqa: PLC0415 - only for these forms
 
     from gitexp.render.machine import format_csv, format_porcelain  # noqa: PLC0415
@@ -118,8 +123,8 @@ def _print_exact(workspace: Workspace, chosen: list[RunId], *, porcelain: bool) 
 
 
 def _print_table(
-    workspace: Workspace,
-    entries: list[Entry],
+    workspace: "Workspace",
+    entries: "list[Entry]",
     *,
     only_changed: bool,
     keep: tuple[str, ...],
@@ -133,7 +138,6 @@ def _print_table(
         run_list,
     )
 
-    view = view_of(workspace, (entry.run.id for entry in entries), precision=precision)
     keys = choose_columns(default_keys(entries), keep, drop)
     if only_changed:
         keys = changed_keys(entries, keys)
@@ -141,23 +145,23 @@ def _print_table(
         run_list(
             entries,
             keys,
-            now=view.now,
+            now=clock.now(),
             style="md" if markdown else "plain",
-            width=None if markdown else view.width,
+            width=None if markdown else width(),
             precision=precision,
-            ids=view.ids,
+            ids=workspace.index.short([entry.run.id for entry in entries]),
         )
     )
 
 
-def _say_empty(workspace: Workspace, where: str | None) -> None:
+def _say_empty(workspace: "Workspace", where: str | None) -> None:
     if where and workspace.index.count():
         say(f"none of the {workspace.index.count():,} runs answers to: {where}")
     else:
         say("there are no runs yet; `git exp run -- CMD` records the first")
 
 
-def _tell_broken(workspace: Workspace) -> int:
+def _tell_broken(workspace: "Workspace") -> int:
     from gitexp.cli.report import warn  # noqa: PLC0415 - only when something is wrong
 
     broken = workspace.index.broken

@@ -4,14 +4,11 @@ Floor 6. Text from records is escaped before a terminal sees it.
 """
 
 import os
-import platform
 import sys
-import traceback
 
 import click
 
 from gitexp.errors import ExitCode, GitexpError
-from gitexp.render.text import clean
 
 
 def report(error: BaseException) -> int:
@@ -32,7 +29,7 @@ def report(error: BaseException) -> int:
             _silence_stdout()
             code = ExitCode.DONE
         case click.ClickException():
-            click.echo(f"error: {clean(error.format_message())}", err=True)
+            click.echo(f"error: {_clean(error.format_message())}", err=True)
             code = ExitCode.FAILED
         case OSError() if error.strerror:
             named = f"'{error.filename}'" if error.filename else "a file"
@@ -46,20 +43,20 @@ def report(error: BaseException) -> int:
 
 def tell(error: GitexpError) -> None:
     """Print an expected failure: what, why, what to type next."""
-    click.echo(f"error: {clean(error.what)}", err=True)
+    click.echo(f"error: {_clean(error.what)}", err=True)
     if error.why:
-        click.echo(f"because: {clean(error.why)}", err=True)
+        click.echo(f"because: {_clean(error.why)}", err=True)
     for hint in error.hints:
-        click.echo(f"hint: {clean(hint)}", err=True)
+        click.echo(f"hint: {_clean(hint)}", err=True)
 
 
 def warn(text: str) -> None:
     """Print a warning."""
-    click.echo(f"warning: {clean(text)}", err=True)
+    click.echo(f"warning: {_clean(text)}", err=True)
 
 
 def _tell_usage(error: click.UsageError) -> None:
-    click.echo(f"error: {clean(error.format_message().rstrip('.'))}", err=True)
+    click.echo(f"error: {_clean(error.format_message().rstrip('.'))}", err=True)
     path = error.ctx.command_path if error.ctx else "git exp"
     click.echo(f"hint: `{path} -h` explains", err=True)
 
@@ -70,6 +67,9 @@ def _silence_stdout() -> None:
 
 
 def _tell_bug(error: BaseException) -> None:
+    import platform  # noqa: PLC0415 - see above
+    import traceback  # noqa: PLC0415 - see above
+
     from gitexp import __version__  # noqa: PLC0415 - only in a report
 
     lines = [
@@ -80,4 +80,10 @@ def _tell_bug(error: BaseException) -> None:
         *"".join(traceback.format_exception(error)).rstrip().splitlines(),
     ]
     for line in lines:
-        click.echo(clean(line), err=True)
+        click.echo(_clean(line), err=True)
+
+
+def _clean(text: str) -> str:
+    from gitexp.render.text import clean  # noqa: PLC0415 - most commands end well
+
+    return clean(text)

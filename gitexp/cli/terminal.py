@@ -4,19 +4,20 @@ Floor 6. The only place that asks about terminals, colours and widths.
 """
 
 import os
-import shutil
 import sys
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import click
 
 from gitexp import clock
 from gitexp.cli.report import tell, warn
 from gitexp.errors import GitexpError
-from gitexp.ids import RunId
-from gitexp.lifecycle import recover
-from gitexp.render.detail import View
 from gitexp.workspace import Workspace
+
+if TYPE_CHECKING:
+    from gitexp.ids import RunId
+    from gitexp.render.detail import View
 
 
 def open_workspace(*, complete: bool = True) -> Workspace:
@@ -36,6 +37,10 @@ def open_workspace(*, complete: bool = True) -> Workspace:
 
 def complete_runs(workspace: Workspace) -> None:
     """Put the runs of dead processes onto the branch, and say so."""
+    if not workspace.has_journals():
+        return
+    from gitexp.lifecycle import recover  # noqa: PLC0415 - hardly ever
+
     try:
         found = recover(workspace)
     except GitexpError as error:
@@ -75,11 +80,17 @@ def width() -> int | None:
     """Columns of the terminal, or as `COLUMNS` says; `None` when nobody looks at columns."""
     if os.environ.get("COLUMNS", "").isdigit():
         return int(os.environ["COLUMNS"])
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    if not sys.stdout.isatty():
+        return None
+    import shutil  # noqa: PLC0415 - click has it for terminals
+
+    return shutil.get_terminal_size().columns
 
 
-def view_of(workspace: Workspace, ids: Iterable[RunId] = (), *, precision: int = 5) -> View:
+def view_of(workspace: Workspace, ids: "Iterable[RunId]" = (), *, precision: int = 5) -> "View":
     """How the reader looks at runs here and now."""
+    from gitexp.render.detail import View  # noqa: PLC0415 - tables need none
+
     return View(
         now=clock.now(),
         colour=wants_colour(),

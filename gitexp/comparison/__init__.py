@@ -1,31 +1,52 @@
 """What one run is, set beside another: better or worse, reproduced or drifted, kin or stranger.
 
 Floor 1, pure. Values in, values out: knows neither where runs are kept nor how answers are shown.
+Each name is imported when it is first asked for: commands need one or two of them.
 """
 
-from gitexp.comparison.directions import (
-    direction_of,
-    guess_direction,
-    is_time_like,
-    last_part,
-    primary_metric,
-)
-from gitexp.comparison.kinship import Kin, diff_tables, kinship
-from gitexp.comparison.reproductions import (
-    MatchState,
-    MetricMatch,
-    Tolerance,
-    compare_reproduction,
-)
-from gitexp.comparison.verdicts import (
-    Against,
-    Answer,
-    Comparison,
-    MetricVerdict,
-    compare_runs,
-    next_step,
-    overall,
-)
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gitexp.comparison.directions import (
+        direction_of,
+        guess_direction,
+        is_time_like,
+        last_part,
+        primary_metric,
+    )
+    from gitexp.comparison.kin import (
+        Kin,
+        diff_tables,
+        kinship,
+    )
+    from gitexp.comparison.reproductions import (
+        MatchState,
+        MetricMatch,
+        compare_reproduction,
+    )
+    from gitexp.comparison.verdicts import (
+        Against,
+        Answer,
+        Comparison,
+        MetricVerdict,
+        compare_runs,
+        next_step,
+        overall,
+    )
+    from gitexp.model import Tolerance
+
+_HOMES = {
+    "gitexp.comparison.directions": (
+        "direction_of guess_direction is_time_like last_part primary_metric"
+    ).split(),
+    "gitexp.comparison.kin": "Kin diff_tables kinship".split(),
+    "gitexp.comparison.reproductions": "MatchState MetricMatch compare_reproduction".split(),
+    "gitexp.comparison.verdicts": (
+        "Against Answer Comparison MetricVerdict compare_runs next_step overall"
+    ).split(),
+    "gitexp.model": "Tolerance".split(),
+}
+"""Where each name is defined."""
 
 __all__ = [
     "Against",
@@ -48,3 +69,12 @@ __all__ = [
     "overall",
     "primary_metric",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    import importlib  # noqa: PLC0415 - see above
+
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(module), name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

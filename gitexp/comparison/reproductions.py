@@ -4,31 +4,13 @@ Floor 1, pure. What measures the machine (time, speed, memory) is shown but neve
 a tolerance is declared for it.
 """
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from gitexp.comparison.directions import is_time_like, last_part
 from gitexp.comparison.verdicts import are_equal
-from gitexp.model import Outcome, ReproductionVerdict, Run, Value, flatten
-
-
-@dataclass(frozen=True, slots=True)
-class Tolerance:
-    """How far a metric may move when a run is made again; the wider of the two bounds holds."""
-
-    absolute: float = 0.0
-    """In the metric's own unit."""
-    relative: float = 0.0
-    """As a share of the recorded value."""
-
-    def allowed(self, recorded: float) -> float:
-        """The largest difference that is still within tolerance."""
-        if not math.isfinite(recorded):
-            return 0.0
-        return max(self.absolute, self.relative * abs(recorded))
-
+from gitexp.model import Outcome, ReproductionVerdict, Run, Tolerance, Value, flatten
 
 MatchState: TypeAlias = Literal["equal", "within", "outside", "missing", "informative"]
 

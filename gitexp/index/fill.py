@@ -8,8 +8,7 @@ an update gives the same rows as reading the branch from nothing. What cannot be
 
 import json
 import sqlite3
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, NamedTuple
@@ -19,14 +18,21 @@ from gitexp.codec import decode_annotation, decode_run
 from gitexp.documents import entry_document
 from gitexp.errors import Unreadable
 from gitexp.ids import ObjectId, RunId, is_null
-from gitexp.index.sql import INDEXES, TABLES, program, row_of, run_of
+from gitexp.index.sql import (
+    INDEXES,
+    TABLES,
+    Progress,
+    TooManyChanges,
+    checksum,
+    program,
+    row_of,
+    run_of,
+)
 from gitexp.model import Annotation, Entry, Run, annotation_order
-from gitexp.query import ATTRIBUTES, forms_of, keyed_values
+from gitexp.query import forms_of, keyed_values
+from gitexp.query_names import ATTRIBUTES
 from gitexp.refs import TOMBSTONE, PathKind, parse_path
 from gitexp.repo import Change, Repo
-
-Progress = Callable[[int, int], None]
-"""Called with the number of runs done and their total."""
 
 BATCH: Final = 500
 """Runs written at once."""
@@ -64,10 +70,6 @@ class Derived:
         if self.record is None or self.deleted:
             return None
         return Entry(self.record, tuple(sorted(self.annotations, key=annotation_order)))
-
-
-class TooManyChanges(Exception):
-    """An update would cost more than a fill from nothing."""
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -193,11 +195,6 @@ class Writer:
         )
         for table in ("runs", "docs", "tags", "broken"):
             self._conn.executemany(f"DELETE FROM {table} WHERE rid = ?", ones)
-
-
-def checksum(text: str) -> int:
-    """What tells a damaged document from a whole one."""
-    return zlib.crc32(text.encode())
 
 
 def create_tables(conn: sqlite3.Connection) -> None:

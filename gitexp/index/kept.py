@@ -8,21 +8,15 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gitexp.errors import CommandFailed
 from gitexp.ids import ObjectId
 from gitexp.index.file import Busy, IndexFile, connect
-from gitexp.index.fill import (
-    Progress,
-    TooManyChanges,
-    create_indexes,
-    create_tables,
-    fill,
-    update,
-)
-from gitexp.index.sql import SCHEMA
-from gitexp.repo import Repo
+from gitexp.index.sql import SCHEMA, Progress, TooManyChanges
+
+if TYPE_CHECKING:
+    from gitexp.repo import Repo
 
 Values: TypeAlias = Sequence[object] | Mapping[str, object]
 """What is bound to a statement, by place or by name."""
@@ -31,7 +25,7 @@ Values: TypeAlias = Sequence[object] | Mapping[str, object]
 class KeptIndex:
     """The connection behind a `RunIndex`."""
 
-    def __init__(self, repo: Repo, ref: str, *, path: Path, progress: Progress | None) -> None:
+    def __init__(self, repo: "Repo", ref: str, *, path: Path, progress: Progress | None) -> None:
         self.repo = repo
         self.ref = ref
         self._progress = progress
@@ -97,6 +91,8 @@ class KeptIndex:
             return self._update_in(memory, stamped=False)
 
     def _update_in(self, conn: sqlite3.Connection, *, stamped: bool) -> bool:
+        from gitexp.index.fill import update  # noqa: PLC0415 - only when something is new
+
         conn.execute("PRAGMA cache_spill = OFF")  # the file changes at the commit, not before
         conn.execute("BEGIN IMMEDIATE")
         try:
@@ -128,6 +124,8 @@ class KeptIndex:
         self._fill(self._conn)
 
     def _fill(self, conn: sqlite3.Connection) -> None:
+        from gitexp.index.fill import create_indexes, create_tables, fill  # noqa: PLC0415
+
         create_tables(conn)
         conn.execute("BEGIN")
         if self._target is None:

@@ -10,22 +10,30 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Concatenate, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
 
-from gitexp.bounds import MAX_RECORD_BYTES
-from gitexp.codec import decode_run
-from gitexp.documents import parse_entry
 from gitexp.errors import NotFound, Unreadable
 from gitexp.ids import ObjectId, RunId
 from gitexp.index import columns
 from gitexp.index.columns import rows_text
-from gitexp.index.fill import Progress, checksum
 from gitexp.index.kept import KeptIndex, Values
-from gitexp.index.sql import COLUMNS, NUMBERS, TEXTS, Compiler, row_of, rows_of_prefix, run_of
+from gitexp.index.sql import (
+    COLUMNS,
+    NUMBERS,
+    TEXTS,
+    Compiler,
+    Progress,
+    checksum,
+    row_of,
+    rows_of_prefix,
+    run_of,
+)
 from gitexp.model import Direction, Entry, Run, Value
-from gitexp.query import Query
 from gitexp.refs import PathKind
-from gitexp.repo import Repo
+
+if TYPE_CHECKING:
+    from gitexp.query_syntax import Query
+    from gitexp.repo import Repo
 
 FILE_NAME: Final = "index.sqlite"
 
@@ -64,7 +72,7 @@ class RunIndex:
 
     @classmethod
     def open(
-        cls, repo: Repo, ref: str, *, path: Path | None = None, progress: Progress | None = None
+        cls, repo: "Repo", ref: str, *, path: Path | None = None, progress: Progress | None = None
     ) -> "RunIndex":
         """The index of the full ref, at its present tip; an absent ref has no runs."""
         where = path or repo.state_dir / FILE_NAME
@@ -141,7 +149,7 @@ class RunIndex:
     @_mending
     def ids(
         self,
-        where: Query | None = None,
+        where: "Query | None" = None,
         sort_by: str | None = None,
         *,
         descending: bool = False,
@@ -163,7 +171,7 @@ class RunIndex:
         return self._by_key(where, sort_by, descending=descending, limit=_limit(limit))
 
     def _by_key(
-        self, where: Query | None, key: str, *, descending: bool, limit: int
+        self, where: "Query | None", key: str, *, descending: bool, limit: int
     ) -> list[RunId]:
         """Numbers first, then texts, then runs without a value; each read only when needed."""
         way = "DESC" if descending else "ASC"
@@ -218,7 +226,7 @@ class RunIndex:
         direction: Direction,
         n: int = 1,
         *,
-        where: Query | None = None,
+        where: "Query | None" = None,
         sealed: bool = True,
         before: RunId | None = None,
     ) -> list[RunId]:
@@ -277,6 +285,9 @@ class RunIndex:
 
     def rivals(self, run: RunId) -> list[Run]:
         """The readable other versions of a run that was sealed twice."""
+        from gitexp.bounds import MAX_RECORD_BYTES  # noqa: PLC0415 - hardly ever
+        from gitexp.codec import decode_run  # noqa: PLC0415 - hardly ever
+
         blobs = self._kept.repo.read_blobs(self._rival_blobs(run), max_bytes=MAX_RECORD_BYTES)
         rivals = []
         for _, content in blobs:
@@ -322,6 +333,8 @@ class RunIndex:
     @_mending
     def entries(self, runs: Iterable[RunId]) -> list[Entry]:
         """Runs with all that was added to them, in the order asked. Raises `NotFound`."""
+        from gitexp.documents import parse_entry  # noqa: PLC0415 - not for plain documents
+
         return [parse_entry(json.loads(doc)) for doc in self._documents(list(runs))]
 
     def documents(self, runs: Iterable[RunId] | None = None) -> Iterator[str]:

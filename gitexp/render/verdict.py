@@ -57,7 +57,7 @@ def metric_sentence(
         return f"{subject}: nothing to compare with yet"
     if verdict.guessed:
         higher = "higher" if verdict.direction is Direction.MAXIMIZE else "lower"
-        told.append(f"that {higher} is better is a guess by its name")
+        told.append(f"{higher} is better (a guess)")
     return f"{subject}: {'; '.join(told)}"
 
 

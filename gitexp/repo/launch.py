@@ -9,9 +9,8 @@ tree. Either way: argument lists, never a shell; C locale; no variables of a sur
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from gitexp.errors import CommandFailed, GitexpError
 
@@ -61,8 +60,7 @@ UNTRUSTED = (
 """Options for commands that put recorded files into a work tree: nothing recorded is executed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(NamedTuple):
     """A git command that has ended."""
 
     status: int
@@ -75,8 +73,7 @@ class Completed:
         return self.stdout.decode(errors="surrogateescape")
 
 
-@dataclass(frozen=True, slots=True)
-class Git:
+class Git(NamedTuple):
     """Starts git in one directory for one repository."""
 
     directory: Path

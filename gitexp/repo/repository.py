@@ -4,21 +4,21 @@ Floor 2. Asks git and computes nothing that git can answer. Nothing above sees a
 """
 
 import os
-import tempfile
-import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from subprocess import Popen  # noqa: TID251 - the type only
+from typing import TYPE_CHECKING, NamedTuple
 
 from gitexp.errors import CommandFailed, Conflict, NotARepository
 from gitexp.ids import ObjectId
 from gitexp.repo.launch import Completed, Git
 
+if TYPE_CHECKING:
+    import tempfile
+    from subprocess import Popen  # noqa: TID251 - the type only
 
-@dataclass(frozen=True, slots=True)
-class TreeEntry:
+
+class TreeEntry(NamedTuple):
     """A file in a tree."""
 
     mode: str
@@ -27,8 +27,7 @@ class TreeEntry:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A file that differs between two trees; a missing side has the null id."""
 
     status: str
@@ -37,8 +36,7 @@ class Change:
     new_oid: ObjectId
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """One value of git configuration and the scope it comes from."""
 
     key: str
@@ -238,6 +236,8 @@ class Repo:
                 done += 1
 
     def _read_batch(self, wanted: list[str], max_bytes: int) -> Iterator[tuple[str, bytes | None]]:
+        import threading  # noqa: PLC0415 - only for records
+
         process = self._git.open("cat-file", "--batch", "--buffer")
         assert process.stdout is not None  # noqa: S101 - opened with a pipe
         feeder = threading.Thread(target=_feed, args=(process, wanted), daemon=True)
@@ -283,6 +283,8 @@ class Repo:
 
     def temporary_index(self) -> "tempfile.TemporaryDirectory[str]":
         """A folder for a private copy of the index, inside our own state."""
+        import tempfile  # noqa: PLC0415 - 3 ms that readers need not pay
+
         folder = self.state_dir / "tmp"
         folder.mkdir(parents=True, exist_ok=True)
         return tempfile.TemporaryDirectory(dir=folder, prefix="index-")

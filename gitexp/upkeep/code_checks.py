@@ -8,7 +8,13 @@ from collections.abc import Collection, Iterator
 from gitexp.ids import RunId
 from gitexp.upkeep.evidence import Evidence
 from gitexp.upkeep.findings import Finding, Level, Mend, counted, listed
-from gitexp.upkeep.objects import Header, find_damaged, list_objects, read_headers
+from gitexp.upkeep.objects import (
+    Header,
+    find_culprits,
+    find_damaged,
+    list_objects,
+    read_headers,
+)
 
 _FEW_REVISIONS = 300
 """Up to so many trees are searched for the runs that a damaged file belongs to."""
@@ -103,34 +109,28 @@ def check_keep(evidence: Evidence) -> Iterator[Finding]:
     name = store.code_ref.removeprefix("refs/heads/")
     tip = repo.resolve(store.code_ref)
     revisions = {f.revision for f in evidence.runs}
-    headers = read_headers(repo, [*revisions, *([tip] if tip else [])])
-    if tip is not None and headers[tip] is None:
-        yield Finding(
-            check="keep",
-            level=Level.FAULT,
-            text=f"the newest commit of branch '{name}' is damaged or missing: {tip}",
-            hints=(
-                "`git exp doctor --fix` looks for it on the remote",
-                f"`git branch -D {name}` gives it up; `git exp doctor --fix` then makes a new one",
-            ),
-            items=(tip,),
-            mend=Mend.FETCH_OBJECTS,
-        )
-        return
+    headers = read_headers(repo, revisions)
     there = [oid for oid in revisions if headers[oid] is not None]
-    if not there:
-        return
     asked = repo.git(
         *("rev-list", "--stdin"),
         stdin="\n".join([*there, *([f"^{tip}"] if tip else [])]).encode(),
         check=False,
     )
+    damaged = find_damaged(repo, [tip]) if tip else set()
     if asked.status != 0:
+        damaged |= find_culprits(repo, asked.stderr)
+    if damaged:
         yield Finding(
             check="keep",
-            level=Level.UNKNOWN,
-            text=f"the history of branch '{name}' cannot be read: {asked.stderr.splitlines()[-1]}",
-            hints=("`git fsck` names what is damaged", "`git fetch --refetch` may bring it again"),
+            level=Level.FAULT,
+            text=f"the history of branch '{name}' cannot be read:"
+            f" {counted(len(damaged), 'object')} of it, or of what it keeps, are damaged",
+            hints=(
+                "`git exp doctor --fix` looks for them on the remote",
+                f"`git branch -D {name}` gives it up; `git exp doctor --fix` then makes a new one",
+            ),
+            items=tuple(sorted(damaged)),
+            mend=Mend.FETCH_OBJECTS,
         )
         return
     loose = revisions & set(asked.text.split())

@@ -6,7 +6,7 @@ Floor 4.
 import json
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import zip_longest
@@ -110,11 +110,14 @@ def _gather_once(workspace: Workspace) -> Evidence:
         return evidence
     evidence.walk = walk_commit(repo, evidence.tip)
     _gather_damage(evidence)
-    try:
-        if evidence.walk.files.get(FORMAT_PATH) not in evidence.damaged:
+    lost = evidence.walk.damaged.keys() & {"", "."}
+    if not lost and evidence.walk.files.get(FORMAT_PATH) not in evidence.damaged:
+        try:
             store.check()
-    except (Refused, Unreadable) as error:
-        evidence.refusal = error
+        except (Refused, Unreadable) as error:
+            evidence.refusal = error
+        except CommandFailed:
+            pass  # the keep branch is damaged, which its own check tells
     if evidence.is_ours:
         _gather_runs(evidence)
     return evidence
@@ -139,17 +142,16 @@ def _gather_damage(evidence: Evidence) -> None:
 
 def _gather_runs(evidence: Evidence) -> None:
     workspace = evidence.workspace
-    try:
-        with fresh_index(workspace) as fresh:
-            evidence.moved = fresh.tip != evidence.tip
-            _take_index(evidence, fresh)
-            _compare_indexes(evidence, fresh)
-    except CommandFailed as error:
-        evidence.index_unknown = error.why
-        try:  # the index may still know what the branch no longer tells
+    if evidence.damaged:
+        # The index may still know what the branch no longer tells: it is left as it is.
+        evidence.index_unknown = "part of the branch is damaged"
+        with suppress(CommandFailed):
             _take_index(evidence, workspace.refreshed())
-        except CommandFailed:
-            evidence.broken = []
+        return
+    with fresh_index(workspace) as fresh:
+        evidence.moved = fresh.tip != evidence.tip
+        _take_index(evidence, fresh)
+        _compare_indexes(evidence, fresh)
 
 
 @contextmanager

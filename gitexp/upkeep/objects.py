@@ -181,13 +181,16 @@ def list_objects(repo: Repo, revisions: Collection[str], *options: str) -> Listi
             oid, _, name = line.partition(" ")
             listing.present[oid] = name
     if asked.status != 0:
-        listing.damaged.update(_OID.findall(asked.stderr))
-        listing.damaged.update(_check_all(repo))
+        listing.damaged.update(find_culprits(repo, asked.stderr))
     return listing
 
 
-def _check_all(repo: Repo) -> set[str]:
-    """Damaged and missing objects, by `git fsck`; slow, and only asked when something is wrong."""
+def find_culprits(repo: Repo, complaint: str) -> set[str]:
+    """The damaged or missing objects that stopped git: those it complained of, and all others.
+
+    Slow: git's own checker reads the whole repository. Ask only when something is wrong.
+    """
     asked = repo.git("fsck", "--no-dangling", "--no-progress", check=False)
     lines = [*asked.text.splitlines(), *asked.stderr.splitlines()]
-    return {found["oid"] for found in map(_FSCK.match, lines) if found}
+    named = {found["oid"] for found in map(_FSCK.match, lines) if found}
+    return named | set(_OID.findall(complaint))

@@ -475,12 +475,28 @@ class TestOutputTail:
         assert OutputTail.read(path, lines=2) == "line 998\nline 999\n"
         assert (tmp_path / f"{RUN}.output").stat().st_size <= 16 * 100 + 100
 
-    def test_one_huge_piece_is_bounded_too(self, tmp_path: Path) -> None:
+    def test_one_huge_piece_is_bounded_too(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real, written = os.write, []
+
+        def write(fd: int, piece: bytes) -> int:
+            written.append(len(piece))
+            return real(fd, piece)
+
+        monkeypatch.setattr(os, "write", write)
         tail = OutputTail(tmp_path / "r.journal", limit_bytes=100)
         for _ in range(50):
             tail.feed(b"x" * 1_000_000)
             assert (tmp_path / "r.output").stat().st_size <= 16 * 100 + 100
+        assert max(written) <= 100
         assert tail.text() == "x" * 100
+
+    def test_memory_is_bounded(self) -> None:
+        tail = OutputTail(None, limit_bytes=100)
+        for _ in range(10_000):
+            tail.feed(b"x" * 50)
+        assert sys.getsizeof(tail._kept) < 10_000
 
     @given(st.lists(st.binary(max_size=300), max_size=40))
     def test_memory_holds_the_last_bytes(self, pieces: list[bytes]) -> None:

@@ -401,6 +401,7 @@ class TestLiveLock:
             ref_lock.write_text("alive")
 
         monkeypatch.setattr("gitexp.clock.sleep", replace)
+        monkeypatch.setattr("gitexp.clock.new_id", lambda: pytest.fail("it was moved"))
         self.assert_left(ref_lock, "changed it just now")
         assert ref_lock.read_text() == "alive"
 

@@ -71,6 +71,14 @@ class TestOutput:
         run(PYTHON, "-c", code, on_line=lambda _, line: lines.append(line))
         assert lines == [b"x" * length, b"short"] if length <= 65_536 else [b"short"]
 
+    def test_the_end_of_such_a_line_is_no_line_either(self) -> None:
+        lines: list[bytes] = []
+        code = (
+            "import os, time; os.write(1, b'x' * 70000); time.sleep(0.2); os.write(1, b'y\\nz\\n')"
+        )
+        run(PYTHON, "-c", code, on_line=lambda _, line: lines.append(line))
+        assert lines == [b"z"]
+
     def test_appears_at_once(self) -> None:
         """What a command shows before it waits must be seen while it waits."""
         code = driver("['sh', '-c', 'printf x; read y; printf $y']")
@@ -211,7 +219,11 @@ class TestLeftovers:
     def test_a_child_that_never_stops_talking_does_not_keep_us(self, tmp_path: Path) -> None:
         started = time.monotonic()
         with Path(os.devnull).open("wb") as sink:
-            run("sh", "-c", "yes & echo $! > pid; sleep 0.1", stdout=sink.fileno())
+            run(
+                *("sh", "-c", "yes & echo $! > pid; sleep 0.1"),
+                on_output=lambda _: time.sleep(0.002),  # so that there is always more to read
+                stdout=sink.fileno(),
+            )
         assert time.monotonic() - started < 10
         with contextlib.suppress(ProcessLookupError):
             os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
@@ -463,12 +475,13 @@ class TestTerminal:
     def test_its_size_is_followed(self, terminal: Callable[..., Terminal]) -> None:
         code = (
             "import os, signal, time\n"
-            "def show(*_): print('size', *os.get_terminal_size(1), flush=True)\n"
+            "seen = []\n"
+            "def show(*_): seen.append(os.get_terminal_size(1))\n"
             "signal.signal(signal.SIGWINCH, show); print('ready', flush=True)\n"
-            "for _ in range(500):\n"
-            "    if os.get_terminal_size(1).columns == 77: break\n"
-            "    time.sleep(0.02)\n"
-            "time.sleep(0.3)"
+            "for _ in range(200):\n"
+            "    if seen and seen[-1].columns == 77: break\n"
+            "    time.sleep(0.05)\n"
+            "print('size', *seen[-1])"
         )
         window = terminal(PYTHON, "-c", code)
         window.wait_for(b"ready")
@@ -495,6 +508,18 @@ class TestTerminal:
         told = window.finish()
         assert told["tail"].count(f"got {name}") == 1
         assert told["interrupted"] is True
+
+    def test_a_key_is_not_handed_on_to_who_has_left_the_foreground(
+        self, terminal: Callable[..., Terminal]
+    ) -> None:
+        window = terminal(PYTHON, "-c", "import os; os.setpgrp()\n" + TRAP, "stay")
+        window.wait_for(b"ready")
+        window.press(b"\x03")
+        time.sleep(0.5)
+        os.kill(children(window.pid)[0], signal.SIGTERM)
+        window.wait_for(b"got SIGTERM")
+        os.kill(children(window.pid)[0], signal.SIGKILL)
+        assert window.finish()["tail"] == "ready\ngot SIGTERM\n"
 
     def test_ctrl_c_ends_a_plain_command(self, terminal: Callable[..., Terminal]) -> None:
         window = terminal("sh", "-c", "echo ready; exec sleep 60")

@@ -99,7 +99,10 @@ def play(acts: list[Typed | Written], folder: Path) -> list[tuple[Typed, int, st
 
 _NAME = re.compile(rf"\b(?:{'|'.join(ADJECTIVES)})-(?:{'|'.join(NOUNS)})\b")
 _VOLATILE = (
-    (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(?:\.\d+)?(?: UTC|Z|[+]\d\d:?\d\d)?"), "DATE"),
+    (
+        re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(?:\.\d+)?(?: UTC|Z|[+]\d\d:?\d\d)?"),
+        "DATE",
+    ),
     (re.compile(r"\w{3} \w{3} \d+ \d\d:\d\d:\d\d \d{4} [+-]\d{4}"), "DATE"),
     (re.compile(r"\b\d{4}-\d\d/[0-9a-f]{2}/"), "MONTH/XX/"),
     (re.compile(r"\b[0-9a-f]{7,64}\b"), "ID"),
@@ -129,3 +132,11 @@ def agrees(shown: list[str], output: list[str]) -> bool:
     if head == "...":
         return any(agrees(rest, output[n:]) for n in range(len(output) + 1))
     return bool(output) and output[0] == head and agrees(rest, output[1:])
+
+
+def missing(shown: list[str], output: list[str]) -> str:
+    """The first shown line that the output does not have, for the message of a failed test."""
+    for line in shown:
+        if line != "..." and line not in output:
+            return f"the document shows '{line}'"
+    return "the lines are in another order, or there are more of them"

@@ -1,4 +1,4 @@
-"""The doctor, its mending, tidying, removal and beginnings, on real repositories that are damaged."""
+"""The doctor, mending, tidying, removing and beginning, on real repositories that are damaged."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from gitexp.errors import NotFound, Refused
 from gitexp.ids import ObjectId, RunId
 from gitexp.journal import Journal
 from gitexp.lifecycle import annotate, recover, remember
-from gitexp.model import AnnotationKind, Code, Origin, Outcome, Run
+from gitexp.model import AnnotationKind, Code, Origin, Outcome, Run, Series, Table
 from gitexp.refs import annotation_path, pending_ref, run_path, series_path
 from gitexp.repo.stream import Commit, Identity, write_stream
 from gitexp.repo.worktree import SnapshotRules, add_worktree, take_snapshot
@@ -35,7 +35,7 @@ from gitexp.upkeep.tidying import drop_pins, find_done_pins, find_leftovers, pac
 from gitexp.workspace import Workspace
 from tests.conftest import MakeRepo, RepoBuilder
 
-PACKAGES = {"numpy": "2.1.0"}
+PACKAGES: Table = {"numpy": "2.1.0"}
 DIGEST = "d" * 64
 RULES = SnapshotRules(1 << 20, 1 << 20)
 ADA = Identity("Ada", "ada@example.org")
@@ -86,7 +86,7 @@ class Lab:
 
     def write(self, *runs: Run) -> None:
         workspace = self.workspace
-        series = [{"step": 0, "loss": 1.0}, {"step": 1, "loss": 0.5}]
+        series: Series = [{"step": 0, "loss": 1.0}, {"step": 1, "loss": 0.5}]
         events = [
             sealed(run, series, "x", PACKAGES) if run.is_sealed else started(run, PACKAGES)
             for run in runs
@@ -263,10 +263,15 @@ class TestDamage:
         lab.record()
         run = lab.record()
         lab.record()
+        lab.doctor()
         damage(lab.object_path(lab.blob(run)), how)
         examination = lab.doctor()
-        assert list(faults(examination)) == ["objects"], troubles(examination)
-        assert faults(examination)["objects"].runs == (run.id,)
+        found = faults(examination)
+        assert set(found) == {"objects", "index"}, troubles(examination)
+        assert found["objects"].runs == (run.id,)
+        assert found["index"].level is Level.UNKNOWN
+        lab.fix()
+        assert lab.workspace.index.count() == 3, "the run index still knows it"
 
     @pytest.mark.parametrize("how", DAMAGES)
     def test_a_damaged_folder_names_the_runs_in_it(self, lab: Lab, how: Damage) -> None:
@@ -775,6 +780,8 @@ class TestLocal:
         assert pack(lab.workspace) is None
         lab.repo.git("config", "gc.auto", "1")
         lab.repo.git("config", "gc.autoDetach", "false")
+        files = [str(lab.repo.write(f".git/blobs/{n}", str(n))) for n in range(1500)]
+        lab.repo.git("hash-object", "-w", "--stdin-paths", stdin="\n".join(files))
         assert "packed" in (pack(lab.workspace) or "")
         assert troubles(lab.doctor()) == []
 

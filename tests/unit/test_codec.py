@@ -466,10 +466,10 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 @pytest.mark.parametrize("decode", [decode_run, decode_annotation, decode_table])
 def test_a_bomb_is_refused_within_a_second(what: str, decode: Callable[[bytes], object]) -> None:
     bomb = BOMBS[what]()
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(Unreadable):
         decode(bomb)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize(

@@ -379,7 +379,7 @@ def compared(value: float | None, old: float | None, **changes: Any) -> MetricVe
             compared(0.5, 0.4, guessed=True),
             None,
             "accuracy 0.5: better than the last, 0.4 (+25%); "
-            "that higher is better is a guess by its name",
+            "higher is better (a guess)",
         ),
         (compared(0.5, None, reference=None), None, "accuracy 0.5: nothing to compare with yet"),
         (None, None, "nothing was measured"),

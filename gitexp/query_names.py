@@ -1,0 +1,123 @@
+"""The names that queries and sort keys may use, and how a short name finds its full one.
+
+Floor 1, pure. Stands apart from `query` because sorting by a plain name needs no parser.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC
+from typing import TYPE_CHECKING, Final
+
+from gitexp.errors import InvalidQuery
+
+if TYPE_CHECKING:
+    from gitexp.model import Entry
+
+NAMESPACES: Final = ("metrics", "params", "env")
+"""First words of full key names; bare names are looked up in the first two."""
+
+TAG: Final = "tag"
+"""The one attribute with many values: `tag == "x"` is true when any tag is `x`."""
+
+
+def _decided(entry: "Entry") -> str | None:
+    decision = entry.decision
+    return None if decision is None or decision.decision is None else decision.decision.value
+
+
+ATTRIBUTES: Final[dict[str, Callable[["Entry"], str | float | None]]] = {
+    "id": lambda e: e.run.id,
+    "name": lambda e: e.run.name,
+    "outcome": lambda e: e.run.outcome.value,
+    "started": lambda e: e.run.started.astimezone(UTC).isoformat(),
+    "duration_s": lambda e: e.run.duration_s,
+    "author": lambda e: e.run.author,
+    "origin": lambda e: e.run.origin.value,
+    "reason": lambda e: e.run.reason,
+    "decision": _decided,
+    "commit": lambda e: e.run.code.commit,
+    "branch": lambda e: e.run.code.branch,
+    "dirty": lambda e: e.run.code.dirty,
+    "fingerprint": lambda e: e.run.fingerprint or None,
+    "parent": lambda e: e.run.parent,
+    "reproduces": lambda e: e.run.reproduces,
+    "source": lambda e: e.run.source,
+    "exit_code": lambda e: e.run.command.exit_code if e.run.command else None,
+}
+"""Names that need no namespace, and where they are read; beside them only `tag`."""
+
+_ALIASES: Final = {TAG: TAG, "tags": TAG}
+
+
+def parse_sort(text: str, known_keys: Iterable[str]) -> str:
+    """The full name of one sort key. Raises `InvalidQuery`."""
+    known = frozenset(known_keys)
+    name = text.strip()
+    if name in known or name in ATTRIBUTES:
+        return name
+    if _candidates(NAMESPACES[:2], (name,), known):
+        key = full_name((name,), known)
+    else:
+        from gitexp.query_syntax import parse_name  # noqa: PLC0415 - plain names need no parser
+
+        field = parse_name(text)
+        key = full_name(field.parts, known, field.position)
+    if key == TAG:
+        raise InvalidQuery("cannot sort by tag", why="a run has many of them")
+    return key
+
+
+def full_name(parts: tuple[str, ...], known: frozenset[str], position: int = 0) -> str:
+    """The full name of a field, which must be an attribute or among the known keys.
+
+    `position` is where it stands in the text. Raises `InvalidQuery` with near names.
+    """
+    first, rest = parts[0], parts[1:]
+    if not rest:
+        if first in ATTRIBUTES:
+            return first
+        if first in _ALIASES:
+            return _ALIASES[first]
+        if first in NAMESPACES:
+            raise InvalidQuery(
+                f"'{first}' is a group of names, not a name",
+                position=position,
+                hints=[f"write `{first}.NAME`"],
+            )
+    if first in NAMESPACES:
+        found = _candidates((first,), rest, known)
+    else:
+        found = _candidates(NAMESPACES[:2], parts, known)
+    if len(found) == 1:
+        return found[0]
+    name = ".".join(parts)
+    if found:
+        raise InvalidQuery(
+            f"'{name}' is ambiguous",
+            position=position,
+            why="it could be " + " or ".join(found),
+            hints=[f"write `{found[0]}`"],
+        )
+    raise InvalidQuery(f"no run has '{name}'", position=position, hints=_near_hints(name, known))
+
+
+def _candidates(spaces: Sequence[str], parts: tuple[str, ...], known: frozenset[str]) -> list[str]:
+    """Known keys the parts can mean: `metrics["a.b"]` is the key "a.b", or b in the table a."""
+    from gitexp.model import quote_key  # noqa: PLC0415 - see the module's words
+
+    found = []
+    for space in spaces:
+        spellings = (".".join((space, *map(quote_key, parts))), ".".join((space, *parts)))
+        found += [next((key for key in spellings if key in known), "")]
+    return [key for key in found if key]
+
+
+def _near_hints(name: str, known: frozenset[str]) -> list[str]:
+    import difflib  # noqa: PLC0415 - only for faults
+
+    short: dict[str, str] = {name: name for name in ATTRIBUTES}
+    for key in sorted(known, reverse=True):
+        short[key] = short[key.split(".", 1)[1]] = key
+    near = [short[word] for word in difflib.get_close_matches(name, short, 3)]
+    near += [key for key in sorted(known) if key.endswith("." + name)][:3]
+    unique = list(dict.fromkeys(near))[:4]
+    return [f"did you mean {', '.join(f'`{key}`' for key in unique)}?"] if unique else []

@@ -1,0 +1,354 @@
+"""`kill -9` at every system call of git and of ours, and at random moments.
+
+Nothing that was acknowledged is lost, no run that was seen to start vanishes, the repository stays
+whole, and the next ordinary command mends what is left without being asked.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import MakeRepo, RepoBuilder
+from field import (
+    CHANGING,
+    EXP,
+    Field,
+    Injection,
+    injected,
+    make_old,
+    read_records,
+    require_strace,
+)
+
+from gitexp.journal import Journal, pending, read_journal
+from gitexp.liveness import this_process
+
+VICTIMS = ("update-index", "write-tree", "commit-tree", "update-ref", "fast-import")
+"""The git commands that write; `cat-file` and the like leave nothing behind."""
+
+MOST = 1000
+"""No program of ours makes as many calls."""
+
+
+def sweep(ground: Field, injection: Injection, folder: Path, step: int, first: int = 1) -> int:
+    """Kill at every step-th call until the program makes no more. Returns how many kills."""
+    kills = 0
+    for n in range(first, MOST, step):
+        with injected(replace(injection, n=n), folder) as fired:
+            ground.run(n, prefix=fired.prefix, env=fired.env)
+        kills += fired.happened
+        ground.next_command_works()
+        if not fired.happened:
+            break
+        if kills % 10 == 0:
+            ground.check_whole()
+    ground.check()
+    return kills
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_git_killed_at_some_calls(repo: RepoBuilder, tmp_path: Path, victim: str) -> None:
+    require_strace()
+    ground = Field(repo)
+    ground.record(0)
+    kill = Injection(victim, CHANGING, "signal=SIGKILL", 1)
+    assert sweep(ground, kill, tmp_path, step=7) > 0
+
+
+def test_our_process_killed_at_some_calls(repo: RepoBuilder, tmp_path: Path) -> None:
+    require_strace()
+    ground = Field(repo)
+    ground.record(0)
+    kill = Injection("python", CHANGING, "signal=SIGKILL", 1)
+    assert sweep(ground, kill, tmp_path, step=11) > 3
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("children", [False, True])
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_git_killed_at_every_call(
+    repo: RepoBuilder, tmp_path: Path, victim: str, children: bool
+) -> None:
+    require_strace()
+    ground = Field(repo)
+    ground.record(0)
+    kill = Injection(victim, CHANGING + ",openat,close", "signal=SIGKILL", 1, children=children)
+    kills = sweep(ground, kill, tmp_path, step=1)
+    report(ground, victim, kills)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_our_process_killed_at_every_call(repo: RepoBuilder, tmp_path: Path) -> None:
+    require_strace()
+    ground = Field(repo)
+    ground.record(0)
+    kill = Injection("python", CHANGING, "signal=SIGKILL", 1)
+    report(ground, "python", sweep(ground, kill, tmp_path, step=1))
+
+
+def report(ground: Field, victim: str, kills: int) -> None:
+    print(
+        f"{victim}: {kills} kills, {len(ground.acknowledged)} acknowledged, "
+        f"{len(ground.started)} seen to start, {ground.cleared} locks left behind, "
+        f"slowest next command {ground.slowest_s:.2f} s"
+    )
+    assert ground.slowest_s < 5
+
+
+def test_a_lock_left_by_a_kill_is_waited_for_until_it_is_surely_dead(
+    repo: RepoBuilder, tmp_path: Path
+) -> None:
+    """Without any help, and without being asked."""
+    ground = Field(repo)
+    ground.record(1)
+    lock = repo.path / ".git/refs/heads/gitexp.lock"
+    lock.write_text("")
+    make_old(lock, 8)  # it becomes ten seconds old while somebody waits
+    assert ground.record(2).status == 0
+    assert not lock.exists()
+    ground.check()
+
+
+# --- random moments -------------------------------------------------------------------------------
+
+TRAINING = """
+import sys, time
+import gitexp
+out = open(sys.argv[1], "a", buffering=1)
+with gitexp.start() as run:
+    for step in range(100_000):
+        run.log(loss=1 / (step + 1), step=step)
+        out.write(f"{step}\\n")
+        if step % 500 == 0:
+            time.sleep(0.001)
+"""
+
+
+def train(repo: RepoBuilder, log: Path, *, bare: bool) -> "subprocess.Popen[str]":
+    """Start a training that logs what it was told was logged; in a process group of its own."""
+    log.write_text("")
+    python = [sys.executable, "training.py", str(log)]
+    return subprocess.Popen(
+        python if bare else [*EXP, "run", "-q", "--again", "--", *python],
+        cwd=repo.path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def child_of(pid: int) -> int | None:
+    try:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                if b"training.py" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    return int(child)
+    except OSError:
+        return None
+    return None
+
+
+def kill_at_random(repo: RepoBuilder, folder: Path, times: int, seed: int) -> dict[str, int]:
+    """Kill wrapper, command, both, or a training that runs by itself. Returns what was seen."""
+    rng = random.Random(seed)
+    repo.commit({"training.py": TRAINING})
+    ground = Field(repo)
+    ground.record(0)
+    log = folder / "logged"
+    seen: dict[str, int] = {}
+    for n in range(times):
+        whom = rng.choice(["group", "group", "wrapper", "command", "alone"])
+        process = train(repo, log, bare=whom == "alone")
+        time.sleep(rng.uniform(0, 1.2))  # the moment itself is what varies
+        child = child_of(process.pid) if whom == "command" else None
+        if whom in ("group", "alone"):
+            os.killpg(process.pid, signal.SIGKILL)
+        elif whom == "wrapper":
+            process.kill()
+        elif child is not None:
+            os.kill(child, signal.SIGKILL)
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        kill_the_rest(process.pid)
+        steps = [int(line) for line in log.read_text().split("\n")[:-1]]
+        before = set(read_records(repo)) if steps else set()
+        ids = ground.next_command_works()
+        if steps:
+            outcome = check_training(repo, ids, before, steps)
+            seen[outcome] = seen.get(outcome, 0) + 1
+        if n % 25 == 24:
+            ground.check()
+    ground.check()
+    return seen
+
+
+def kill_the_rest(group: int) -> None:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+    pytest.fail("a killed process group does not go away")
+
+
+def check_training(repo: RepoBuilder, ids: list[str], before: set[str], steps: list[int]) -> str:
+    """The newest run has every step that was logged, and at most one more."""
+    record = read_records(repo)[ids[0]]
+    outcome = str(record["outcome"])
+    assert outcome in ("interrupted", "failed", "succeeded"), record
+    last = record["metrics"]["loss"]
+    logged, possible = 1 / (steps[-1] + 1), 1 / (steps[-1] + 2)
+    assert possible <= last <= logged, f"{last} is not what step {steps[-1]} logged"
+    if len(steps) > 1:
+        month = record["started"].strftime("%Y-%m")
+        path = f"series/{month}/{ids[0][:2]}/{ids[0]}.csv"
+        rows = repo.git("show", f"gitexp:{path}").splitlines()
+        assert len(rows) - 1 in (len(steps), len(steps) + 1)
+    return outcome
+
+
+def test_killed_at_random_moments(repo: RepoBuilder, tmp_path: Path) -> None:
+    seen = kill_at_random(repo, tmp_path, times=20, seed=20261123)
+    assert seen.get("interrupted", 0) > 0
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_killed_at_a_thousand_random_moments(make_repo: MakeRepo, tmp_path: Path) -> None:
+    total: dict[str, int] = {}
+    for part in range(10):
+        seen = kill_at_random(make_repo(f"part{part}"), tmp_path, times=100, seed=part)
+        for outcome, count in seen.items():
+            total[outcome] = total.get(outcome, 0) + count
+    print(total)
+
+
+# --- who is dead ----------------------------------------------------------------------------------
+
+SILENT = """
+import sys, gitexp
+with gitexp.start() as run:
+    run.log(loss=1.0, step=0)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        run.log(loss=float(line), step=1)
+        open("logged", "w").write(line)
+"""
+
+
+@pytest.fixture
+def silent(repo: RepoBuilder) -> Iterator["subprocess.Popen[str]"]:
+    """A training under `git exp run` that waits for its next value."""
+    repo.commit({"silent.py": SILENT, ".gitignore": "logged\n"})
+    with subprocess.Popen(
+        [*EXP, "run", "-q", "--", sys.executable, "silent.py"],
+        cwd=repo.path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process
+
+
+def outcomes(ground: Field) -> list[Any]:
+    listed = ground.exp("list", "--json")
+    assert listed.status == 0, listed.err
+    return [document["outcome"] for document in json.loads(listed.out)["runs"]]
+
+
+def test_a_run_in_another_process_is_not_declared_dead(
+    repo: RepoBuilder, silent: "subprocess.Popen[str]"
+) -> None:
+    ground = Field(repo)
+    assert outcomes(ground) == ["running"]
+    assert ground.exp("recover").status == 0
+    assert outcomes(ground) == ["running"]
+    silent.communicate("0.5\n")
+    assert silent.returncode == 0
+    assert outcomes(ground) == ["succeeded"]
+
+
+@pytest.mark.parametrize("change", [{"host": "elsewhere"}, {"namespace": "pid:[1]"}])
+def test_a_run_of_another_machine_is_not_declared_dead(
+    repo: RepoBuilder, silent: "subprocess.Popen[str]", change: dict[str, str]
+) -> None:
+    """Its process id means nothing here."""
+    ground = Field(repo)
+    (path,) = pending(ground.state / "journal")
+    journal = Journal.attach(path)
+    journal.adopt(replace(this_process(), pid=2**22 - 1, **change))
+    journal.close()
+    assert outcomes(ground) == ["running"]
+    assert read_journal(path).sealed is None
+    silent.communicate()
+
+
+def test_a_sealing_run_is_left_to_its_own_process(repo: RepoBuilder) -> None:
+    """Found by the writers: others completed runs whose seal was just on its way."""
+    ground = Field(repo)
+    started = ground.exp("start").out.strip()
+    (path,) = pending(ground.state / "journal")
+    journal = Journal.attach(path)
+    journal.seal(read_journal(path).record.replace(b'"running"', b'"succeeded"'))
+    assert outcomes(ground) == ["running"]
+    journal.close()
+    assert outcomes(ground) == ["succeeded"]
+    assert started in ground.exp("list", "--name-only").out
+
+
+def test_a_killed_command_keeps_its_wrapper_and_its_record(
+    repo: RepoBuilder, silent: "subprocess.Popen[str]"
+) -> None:
+    ground = Field(repo)
+    children = Path(f"/proc/{silent.pid}/task/{silent.pid}/children").read_text().split()
+    os.kill(int(children[-1]), signal.SIGKILL)
+    silent.communicate()
+    assert silent.returncode == 128 + signal.SIGKILL
+    assert outcomes(ground) == ["interrupted"]
+
+
+def test_a_killed_group_leaves_an_interrupted_run(repo: RepoBuilder, tmp_path: Path) -> None:
+    repo.commit({"training.py": TRAINING})
+    process = train(repo, tmp_path / "logged", bare=False)
+    while not (tmp_path / "logged").read_text():
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    kill_the_rest(process.pid)
+    assert outcomes(Field(repo)) == ["interrupted"]
+
+
+def test_what_a_kill_left_of_a_recorded_run_is_swept(repo: RepoBuilder) -> None:
+    """The kill came after the record, before its pin and its journal were dropped."""
+    ground = Field(repo)
+    repo.write("train.py", "# changed\n")
+    copied = ground.exp("run", "--", "sh", "-c", 'cp "$GITEXP_JOURNAL" .git/')
+    assert copied.status == 0, copied.err
+    (run,) = read_records(repo).values()
+    (copy,) = (repo.path / ".git").glob("*.journal")
+    copy.rename(ground.state / "journal" / copy.name)
+    repo.git("update-ref", f"refs/gitexp/pending/{run['id']}", run["code"]["snapshot"])
+    tip = repo.git("rev-parse", "gitexp")
+    ground.next_command_works()
+    assert repo.git("for-each-ref", "refs/gitexp") == ""
+    assert repo.git("rev-parse", "gitexp") == tip, "a sealed run was sealed again"

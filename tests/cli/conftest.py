@@ -1,0 +1,90 @@
+"""Commands run in this process; what they print is compared whole, after normalising."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gitexp.cli.app import run
+from tests.conftest import RepoBuilder
+
+TRAIN = """\
+import sys
+
+rate = float(sys.argv[sys.argv.index("--lr") + 1])
+for step in range(3):
+    print(f"METRIC loss={rate / (step + 1):.4f} step={step}")
+print(f"METRIC accuracy={1 - rate:.4f}")
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Exp:
+    """Runs `git exp` in a repository and normalises what differs from run to run."""
+
+    def __init__(self, repo: RepoBuilder, capfd: pytest.CaptureFixture[str]) -> None:
+        self.repo = repo
+        self._capfd = capfd
+
+    def __call__(self, *args: str, check: int | None = 0) -> Done:
+        """Run a command; fails the test when its exit code is not `check`."""
+        self._capfd.readouterr()
+        code = run(args)
+        out, err = self._capfd.readouterr()
+        done = Done(code, self._normal(out), self._normal(err))
+        if check is not None:
+            assert code == check, f"git exp {' '.join(args)}: exit {code}\n{out}\n{err}"
+        return done
+
+    def ids(self) -> list[str]:
+        """The ids of all runs, oldest first."""
+        listed = self.repo.git("ls-tree", "-r", "--name-only", "gitexp", "--", "runs", check=False)
+        ids = [Path(line).stem for line in listed.splitlines()]
+        log = self.repo.git(
+            "log", "--reverse", "--format=%(trailers:key=Run-Id,valueonly)", "gitexp"
+        )
+        order = [line for line in log.split() if line]
+        return sorted(ids, key=order.index)
+
+    def _normal(self, text: str) -> str:
+        for number, run_id in enumerate(self.ids() if self._has_runs() else [], start=1):
+            text = re.sub(rf"\b{run_id}\b", f"<run {number}>", text)
+            text = re.sub(rf"\b{run_id[:7]}\b", f"<{number}>", text)
+        text = re.sub(r"\b\d+ (second|minute)s? ago", "AGO", text)
+        text = re.sub(r"after [\d.]+ m?s\b", "after TIME", text)
+        text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)? UTC", "DATE", text)
+        return "\n".join(line.rstrip() for line in text.splitlines())
+
+    def _has_runs(self) -> bool:
+        return bool(self.repo.git("for-each-ref", "refs/heads/gitexp"))
+
+
+@pytest.fixture
+def exp(
+    repo: RepoBuilder, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Exp:
+    """`git exp` in a repository with a small training script."""
+    repo.commit({"train.py": TRAIN}, "a training")
+    monkeypatch.chdir(repo.path)
+    return Exp(repo, capfd)
+
+
+@pytest.fixture
+def train(exp: Exp) -> Callable[..., Done]:
+    """Run the training with a rate and a name."""
+
+    def start(lr: str, name: str, *options: str, check: int | None = 0) -> Done:
+        argv = ("--", "python", "train.py", "--lr", lr)
+        return exp("run", "-n", name, *options, *argv, check=check)
+
+    return start

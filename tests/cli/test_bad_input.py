@@ -1,0 +1,180 @@
+"""Bad input: one clear error, the exit code of the design, and a repository left as it was."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Exp
+
+ECHO = ("--", "python", "-c", "print('METRIC a=1')")
+
+
+def state_of(exp: Exp) -> str:
+    """What must not change: refs, index, HEAD, config and the user's files."""
+    git = exp.repo.path / ".git"
+    digest = hashlib.sha256(exp.repo.git("for-each-ref").encode())
+    for name in ("HEAD", "index", "config"):
+        digest.update((git / name).read_bytes())
+    for path in sorted(exp.repo.path.rglob("*")):
+        if ".git" not in path.parts and path.is_file():
+            digest.update(str(path).encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+CASES: dict[str, tuple[tuple[str, ...], int, str]] = {
+    "unknown run": (("show", "nope"), 128, "error: there is no run 'nope'"),
+    "unknown command": (
+        ("shwo", "x"),
+        129,
+        "error: there is no command 'shwo'; did you mean 'show'?",
+    ),
+    "missing command": (("run",), 129, "error: Missing argument"),
+    "command not found": (
+        ("run", "--", "no-such-program"),
+        128,
+        "error: cannot run 'no-such-program'",
+    ),
+    "no such option": (("list", "--wehre", "x"), 129, "error: No such option"),
+    "malformed filter": (("list", "--where", "accuracy >"), 128, "error: "),
+    "hostile filter": (("list", "--where", "__import__('os').system('id')"), 128, "error: "),
+    "unknown metric": (("best", "acuracy"), 128, "error: no run has a metric 'acuracy'"),
+    "a 70-digit integer": (
+        ("record", "-S", f"seed={'7' * 70}", "--params", "big.json"),
+        128,
+        "error: ",
+    ),
+    "a value of 1 MB": (
+        ("run", "--params", "long.json", *ECHO),
+        128,
+        "error: cannot record a parameter",
+    ),
+    "a name with escape sequences": (
+        ("run", "-S", "a\x1b[31m=1", *ECHO),
+        128,
+        "error: cannot record a parameter",
+    ),
+    "malformed TOML": (
+        ("run", "--params", "bad.toml", *ECHO),
+        128,
+        "error: cannot read 'bad.toml'",
+    ),
+    "malformed JSON": (
+        ("run", "--params", "bad.json", *ECHO),
+        128,
+        "error: cannot read 'bad.json'",
+    ),
+    "malformed CSV": (
+        ("record", "--metrics", "bad.csv"),
+        128,
+        "error: cannot take the metrics",
+    ),
+    "missing file": (("run", "--params", "none.toml", *ECHO), 128, "error: cannot read"),
+    "missing input": (("run", "--input", "none", *ECHO), 128, "error: cannot read input 'none'"),
+    "nothing to record": (("record",), 128, "error: there is nothing to record"),
+    "no assignment": (("run", "-S", "lr", *ECHO), 128, "error: "),
+    "unknown decision": (("decide", "last", "maybe"), 129, "error: "),
+    "bad tolerance": (
+        ("reproduce", "--tolerance", "much", "last"),
+        128,
+        "error: cannot use tolerance",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_clear_error(exp: Exp, case: str) -> None:
+    args, code, first_line = CASES[case]
+    exp.repo.write("bad.toml", "lr = = 1\n")
+    exp.repo.write("bad.json", '{"lr": }')
+    exp.repo.write("bad.csv", "a,b\n1,2,3\n")
+    exp.repo.write("big.json", '{"seed": ' + "7" * 70 + "}")
+    exp.repo.write("long.json", '{"text": "' + "x" * (1 << 20) + '"}')
+    before = state_of(exp)
+    done = exp(*args, check=code)
+    lines = done.err.splitlines()
+    assert lines[0].startswith(first_line), done.err
+    assert len(lines) <= 5
+    assert done.out == ""
+    assert "Traceback" not in done.err
+    assert "\x1b" not in done.err
+    assert state_of(exp) == before
+
+
+def test_values_that_are_strange_but_true_are_kept(exp: Exp) -> None:
+    exp("run", "-S", "word=жук 🪲", "-S", "list=[1, 2]", "-S", "help=--x", *ECHO)
+    shown = exp("list", "--json").out
+    assert '"help": "--x"' in shown
+    exp("record", "-M", "loss=nan", "-q")
+    assert '"loss": "NaN"' in exp("show", "last", "--json").out
+    exp("list")
+    exp("list", "--sort-by", "loss")
+
+
+def test_no_repository(tmp_path: Path, exp: Exp, monkeypatch: pytest.MonkeyPatch) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    monkeypatch.chdir(outside)
+    done = exp("list", check=128)
+    assert done.err.splitlines()[0] == "error: there is no git repository here"
+
+
+def test_no_commit_yet(tmp_path: Path, exp: Exp, monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    exp.repo.git("init", "--quiet", str(empty))
+    done = exp("run", *ECHO, check=128)
+    assert done.err.splitlines()[0] == "error: the repository has no commit yet"
+    exp("list")
+
+
+def test_an_ambiguous_name_lists_the_candidates(exp: Exp) -> None:
+    exp("record", "-M", "a=1", "-n", "twin", "-q")
+    exp("record", "-M", "a=2", "-n", "twin", "-q")
+    done = exp("show", "twin", check=128)
+    assert "<1> twin" in done.err
+    assert "<2> twin" in done.err
+
+
+def test_a_branch_of_someone_else_is_left_alone(exp: Exp) -> None:
+    exp.repo.git("branch", "gitexp")
+    before = state_of(exp)
+    done = exp("run", *ECHO, check=None)
+    assert "branch 'gitexp' is not gitexp's" in done.err
+    assert "git config exp.branch NAME" in done.err
+    assert state_of(exp) == before
+    exp.repo.git("config", "exp.branch", "runs")
+    exp("run", *ECHO)
+    assert exp.repo.git("log", "--format=%s", "runs").count("\n") >= 1
+
+
+def test_record_text_never_reaches_a_terminal_raw(exp: Exp) -> None:
+    evil = "\x1b]52;c;ZXZpbA==\x07\x9b31m\u202e"
+    exp(
+        "record",
+        "-M",
+        "accuracy=1",
+        "-m",
+        evil,
+        "-n",
+        f"evil{evil}",
+        "-t",
+        evil,
+        "-S",
+        f"p={evil}",
+        "-q",
+    )
+    exp("note", "last", evil)
+    exp("decide", "last", "discard", "-m", evil)
+    for args in (
+        ["list"],
+        ["log"],
+        ["show"],
+        ["best", "accuracy"],
+        ["log", "--oneline"],
+        ["list", "--md"],
+    ):
+        done = exp(*args)
+        for character in "\x1b\x07\x9b\u202e":
+            assert character not in done.out + done.err, args

@@ -1,0 +1,137 @@
+"""The tables in the documents that say what the code says: made here, compared by the tests.
+
+`python tests/docs/generated.py` writes them anew.
+"""
+
+import ast
+import importlib.util
+import re
+from pathlib import Path
+
+from gitexp.errors import ExitCode
+from gitexp.settings import OPTIONS
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
+FLOOR_NAMES = (
+    "vocabulary",
+    "pure rules",
+    "doors to the outside",
+    "keeping",
+    "the deeds",
+    "values to text",
+    "commands, and what Python code imports",
+    "other tools",
+)
+
+
+def floors() -> dict[int, list[str]]:
+    """Modules and packages by floor, as the architecture test knows them."""
+    path = ROOT / "tests" / "architecture" / "test_floors.py"
+    spec = importlib.util.spec_from_file_location("floors", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    package = ROOT / "gitexp"
+    return {
+        floor: [
+            name
+            for name in sorted(names)
+            if (package / f"{name}.py").exists() or (package / name).is_dir()
+        ]
+        for floor, names in module.FLOORS.items()
+    }
+
+
+def summary(name: str) -> str:
+    """The first sentence of a module's docstring."""
+    path = ROOT / "gitexp" / f"{name}.py"
+    path = path if path.exists() else ROOT / "gitexp" / name / "__init__.py"
+    text = ast.get_docstring(ast.parse(path.read_text())) if path.exists() else None
+    first = (text or "One file a command").split("\n\n")[0]
+    return " ".join(first.split()).rstrip(".").replace("|", "\\|")
+
+
+def floor_table() -> str:
+    """The floors with what stands on each."""
+    rows = ["| floor | what | modules |", "|---|---|---|"]
+    rows += [
+        f"| {floor} | {FLOOR_NAMES[floor]} | {', '.join(f'`{name}`' for name in names)} |"
+        for floor, names in sorted(floors().items(), reverse=True)
+        if names
+    ]
+    return "\n".join(rows)
+
+
+def module_table() -> str:
+    """Every module with what it owns."""
+    rows = ["| floor | module | owns |", "|---|---|---|"]
+    rows += [
+        f"| {floor} | `{name}` | {summary(name)} |"
+        for floor, names in sorted(floors().items(), reverse=True)
+        for name in names
+    ]
+    return "\n".join(rows)
+
+
+def setting_table() -> str:
+    """Every setting with its spellings."""
+    rows = ["| setting | git config | environment | default | meaning |", "|---|---|---|---|---|"]
+    rows += [
+        f"| `{o.name}` | `{o.git_spelling}` | `{o.variable}` | {_default(o.default)} | {o.meaning} |"
+        for o in OPTIONS
+    ]
+    return "\n".join(rows)
+
+
+def _default(value: object) -> str:
+    if value is None or value == ():
+        return "—"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, int) and value >= 1 << 20:
+        return f"`{value >> 20}m`"
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def exit_code_table() -> str:
+    """Every exit code, with the meaning that its own documentation gives."""
+    said = dict(_said_of_codes())
+    bisect = {0: "good", 1: "bad", 125: "skip"}
+    rows = ["| code | name | meaning | `git bisect run` |", "|---|---|---|---|"]
+    rows += [
+        f"| {code.value} | {code.name} | {said[code.name]} | {bisect.get(code.value, 'stops')} |"
+        for code in ExitCode
+    ]
+    return "\n".join(rows)
+
+
+def _said_of_codes() -> list[tuple[str, str]]:
+    tree = ast.parse((ROOT / "gitexp" / "errors.py").read_text())
+    found = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "ExitCode")
+    pairs = zip(found.body, found.body[1:], strict=False)
+    return [
+        (ast.unparse(node.targets[0]), str(text.value.value).rstrip("."))
+        for node, text in pairs
+        if isinstance(node, ast.Assign)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+    ]
+
+
+TABLES = {
+    "floors": floor_table,
+    "modules": module_table,
+    "settings": setting_table,
+    "exit_codes": exit_code_table,
+}
+
+
+def regenerated(text: str) -> str:
+    """A document with its generated tables made anew."""
+    return BLOCK.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], text)
+
+
+if __name__ == "__main__":
+    for document in (ROOT / "docs").glob("*.md"):
+        document.write_text(regenerated(document.read_text()))
