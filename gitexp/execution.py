@@ -16,6 +16,7 @@ from gitexp.codec import encode_table
 from gitexp.errors import GitexpError
 from gitexp.formats import parse_metric_line, parse_metrics
 from gitexp.journal import Journal, read_journal
+from gitexp.lifecycle import RUN_VARIABLE as RUN_VARIABLE  # noqa: PLC0414 - others have it from here
 from gitexp.lifecycle import TAIL_LINES, begin, collect, note_events, seal, with_collected
 from gitexp.model import FileState, Outcome, Run, Series, Table
 from gitexp.output import OutputTail
@@ -25,8 +26,6 @@ from gitexp.process import Completed, run_command
 from gitexp.repo.worktree import read_status
 from gitexp.workspace import Workspace
 
-RUN_VARIABLE = "GITEXP_RUN"
-"""Tells a command, and the Python API in it, which run it belongs to."""
 JOURNAL_VARIABLE = "GITEXP_JOURNAL"
 STARTED_VARIABLE = "GITEXP_STARTED_S"
 """When the run started, on the machine's monotonic clock."""
@@ -178,7 +177,8 @@ def execute(
         problems.append(error if isinstance(error, GitexpError) else GitexpError(str(error)))
         return Executed(ended, done.exit_code, recorded=False, problems=tuple(problems))
     finally:
-        running.params_file.unlink(missing_ok=True)
+        with suppress(OSError):
+            running.params_file.unlink()
     return Executed(ended, done.exit_code, recorded=True, problems=tuple(problems))
 
 

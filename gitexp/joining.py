@@ -171,13 +171,11 @@ class _Sides:
     left: dict[str, str]
     right: dict[str, str]
     differing: set[str]
-    """Paths that differ; of a submodule neither side has a file."""
-    removable: set[str]
-    """Those of them that the left commit has in any form."""
+    """Paths that differ; what is a submodule there is on neither side a file."""
 
 
 def _compare(repo: Repo, first: str, second: str) -> _Sides:
-    sides = _Sides({}, {}, set(), set())
+    sides = _Sides({}, {}, set())
     raw = repo.git("diff-tree", "-r", "-z", "--no-renames", "--no-abbrev", "--raw", first, second)
     parts = raw.stdout.split(b"\0")[:-1]
     for head, name in zip(parts[::2], parts[1::2], strict=True):
@@ -188,8 +186,6 @@ def _compare(repo: Repo, first: str, second: str) -> _Sides:
             sides.left[path] = old_oid
         if _is_file(new_mode):
             sides.right[path] = new_oid
-        if int(old_mode, 8):
-            sides.removable.add(path)
     touched = {belongings(path) for path in sides.differing} - {None}
     folders = sorted(surroundings(sides.differing))
     if len(folders) > _FEW_FOLDERS:
@@ -197,7 +193,6 @@ def _compare(repo: Repo, first: str, second: str) -> _Sides:
     for entry in repo.list_tree(first, *folders) if touched else ():
         if entry.path not in sides.differing and belongings(entry.path) in touched:
             sides.left[entry.path] = sides.right[entry.path] = entry.oid
-            sides.removable.add(entry.path)
     return sides
 
 
@@ -211,11 +206,8 @@ def _edits(sides: _Sides, united: Mapping[str, str]) -> Iterator[tuple[str, Blob
     In sorted order a file goes before a folder of the same name comes.
     """
     for path in sorted(sides.differing | sides.left.keys() | united.keys()):
-        if path in united:
-            if path in sides.differing or united[path] != sides.left.get(path):
-                yield _quoted(path), Blob(united[path])
-        elif path in sides.removable:
-            yield _quoted(path), None
+        if path in sides.differing or united.get(path) != sides.left.get(path):
+            yield _quoted(path), Blob(united[path]) if path in united else None
 
 
 def _understood(files: Mapping[str, str]) -> dict[str, str]:

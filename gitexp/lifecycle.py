@@ -4,6 +4,7 @@ Floor 4. The journal has a run from before its start is recorded until after its
 dies in between is completed from it, by this process or by the next command.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,7 @@ from gitexp.journal import (
     pending,
     read_journal,
 )
-from gitexp.liveness import is_alive
+from gitexp.liveness import has_survivor, is_alive
 from gitexp.model import (
     Annotation,
     AnnotationKind,
@@ -39,6 +40,9 @@ from gitexp.model import (
 from gitexp.output import OutputTail
 from gitexp.store import Event, annotated, sealed, started
 from gitexp.workspace import Workspace
+
+RUN_VARIABLE = "GITEXP_RUN"
+"""Tells a command, and the Python API in it, which run it belongs to."""
 
 TAIL_LINES = 40
 """How many of the last lines of output a record keeps."""
@@ -76,7 +80,7 @@ def begin(
         encode_run(run),
         durable=workspace.settings.durable,
         by_hand=by_hand,
-        extra={"packages": packages},
+        extra={"packages": packages, "group": os.getpgrp() if hasattr(os, "getpgrp") else 0},
     )
     try:
         event = started(run, packages)
@@ -387,8 +391,14 @@ def recover(workspace: Workspace, *, only: RunId | None = None, force: bool = Fa
 
 
 def _may_live(content: JournalContent) -> bool:
-    """A run by hand, of another host, or of a process that is there is never declared dead."""
-    return content.process is None or is_alive(content.process) is not False
+    """A run by hand, of another host, or of a process that is there is never declared dead.
+
+    Nor is one whose `git exp run` was killed while its command goes on.
+    """
+    if content.process is None or is_alive(content.process) is not False:
+        return True
+    group = content.extra.get("group")
+    return isinstance(group, int) and has_survivor(group, f"{RUN_VARIABLE}={content.run_id}")
 
 
 def _complete(workspace: Workspace, path: Path, content: JournalContent) -> Run:

@@ -57,6 +57,26 @@ def is_alive(process: ProcessMark | None) -> bool | None:
     return True
 
 
+def has_survivor(group: int, variable: str) -> bool:
+    """Tell whether the process group has a member with `NAME=value` in its environment.
+
+    A command whose starter was killed stays in the group; a daemon that it started does not. False
+    where the system does not tell.
+    """
+    wanted = variable.encode()
+    with contextlib.suppress(OSError), os.scandir("/proc") as entries:
+        for entry in entries:
+            if not entry.name.isdecimal():
+                continue
+            with contextlib.suppress(OSError):  # it has ended, or is someone else's
+                fields = Path(entry.path, "stat").read_bytes().rpartition(b")")[2].split()
+                if int(fields[2]) == group:
+                    environment = Path(entry.path, "environ").read_bytes()
+                    if wanted in environment.split(b"\0"):
+                        return True
+    return False
+
+
 @cache
 def _machine() -> tuple[str, str, str]:
     host = os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")

@@ -104,7 +104,7 @@ def belongings(path: str) -> tuple[str, str] | None:
     return None if place is None else _key(place)
 
 
-def base_path(path: str) -> str:
+def plain_path(path: str) -> str:
     """The path a rival stands beside; other paths are their own."""
     place = parse_path(path)
     if place is None or place.rival is None:
@@ -131,7 +131,7 @@ def _gather(*sides: Files) -> tuple[dict[str, set[str]], set[tuple[str, str]]]:
             if place is not None and _is_tombstone(place):
                 deleted.add(_key(place))
             if place is not None or path in ROOT_PATHS:
-                slots.setdefault(base_path(path), set()).add(blob)
+                slots.setdefault(plain_path(path), set()).add(blob)
     return slots, deleted
 
 

@@ -226,7 +226,7 @@ def run_pre_push(
     recover: Callable[[], object],
     record_pushed: Callable[[ObjectId], Sequence[str]],
     find_gates: Callable[[ObjectId], Sequence[Gate]],
-    push_argv: Sequence[str] = ("git", "exp", "push", "--quiet"),
+    push_argv: Sequence[str] = ("git", "exp", "push", "--quiet", "--wait-for-code"),
 ) -> PrePush:
     """Record what is pushed, send the runs along, and ask the gates.
 

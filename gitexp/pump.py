@@ -38,6 +38,7 @@ class Listeners:
     _mutex: threading.Lock = field(default_factory=threading.Lock)
 
     def tell(self, name: str, chunk: bytes, lines: Sequence[bytes]) -> None:
+        """Show them what came on the stream of that name, until one of them fails."""
         with self._mutex:
             if self.fault is not None:
                 return
@@ -111,6 +112,7 @@ class Pump:
                 fcntl.ioctl(self.outlet, termios.TIOCSWINSZ, size)
 
     def start(self) -> None:
+        """Begin to carry."""
         self._thread.start()
 
     def note_end(self) -> None:

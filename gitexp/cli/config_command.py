@@ -52,7 +52,6 @@ def _show_all(settings: Settings) -> None:
             [name, *(_shown(rules.get(key)) for key in ("direction", "tolerance", "gate"))]
             for name, rules in metrics.items()
         ]
-        answer("")
         answer("\n" + format_table(["metric", "direction", "tolerance", "gate"], rows))
 
 

@@ -4,6 +4,8 @@ Floor 6.
 """
 
 import shlex
+import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -44,9 +46,17 @@ def command(path: Path | None) -> int:
                 answer(style(f"(exit code {line.exit_code})", "quiet", enabled=colour))
     took = format_duration(clock.monotonic_s() - started_s)
     answer(f"\nAll {len(SCENES)} steps did what they should, in {took}. Go on from here:\n")
-    for text in (f"cd {shlex.quote(str(stage.directory))}", *AFTERWARDS):
+    for text in (*way_in(stage), *AFTERWARDS):
         answer(f"  {clean(text)}")
     return ExitCode.DONE
+
+
+def way_in(stage: Stage) -> list[str]:
+    """What to type before `git exp` works in the repository that is left behind."""
+    lines = [f"cd {shlex.quote(str(stage.directory))}"]
+    if shutil.which("git-exp") is None:
+        lines.append(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH")
+    return lines
 
 
 _NEEDS_QUOTES = frozenset(" ?*|&;<>()#'")

@@ -5,6 +5,7 @@ import click
 from gitexp.cli.report import tell, warn
 from gitexp.cli.terminal import open_workspace, say
 from gitexp.settings import PROJECT_FILE
+from gitexp.upkeep.findings import counted
 from gitexp.upkeep.founding import found_branch, write_settings
 from gitexp.workspace import Workspace
 
@@ -32,10 +33,10 @@ def command(with_settings: bool, with_hooks: bool) -> None:
     if founded.how == "made":
         say(f"made branch '{branch}' for the runs")
     elif founded.how == "fetched":
-        runs = workspace.index.count()
-        say(f"fetched branch '{branch}' with {runs:,} runs from '{founded.remote}'")
+        runs = counted(workspace.index.count(), "run")
+        say(f"fetched branch '{branch}' with {runs} from '{founded.remote}'")
     else:
-        say(f"branch '{branch}' is there, with {workspace.index.count():,} runs")
+        say(f"branch '{branch}' is there, with {counted(workspace.index.count(), 'run')}")
     if with_settings:
         wrote = write_settings(workspace)
         say(f"{'wrote' if wrote else 'left as it is:'} {PROJECT_FILE}")
@@ -47,7 +48,10 @@ def command(with_settings: bool, with_hooks: bool) -> None:
 def _install_hooks(workspace: Workspace) -> None:
     from gitexp import hooks  # noqa: PLC0415 - only when asked
 
-    hooks.install(workspace.repo)
+    status = hooks.install(workspace.repo)
+    say(f"installed the hook '{status.path}'")
+    for advice in status.advice:
+        say(advice)
 
 
 def _next(workspace: Workspace) -> str:

@@ -8,7 +8,6 @@ made again. The stamp is also the lock that keeps a write and its stamp together
 import contextlib
 import os
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -89,6 +88,8 @@ class IndexFile:
 
         Raises `OSError`, `sqlite3.Error`, `Busy`.
         """
+        import tempfile  # noqa: PLC0415 - only when the index is made from nothing
+
         folder = self.path.parent
         folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=self.path.name + "-", suffix=".new", dir=folder)

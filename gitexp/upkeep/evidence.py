@@ -74,6 +74,7 @@ class Evidence:
     journals: Survey = field(default_factory=Survey)
     pending: dict[str, ObjectId] = field(default_factory=dict)
     """Pinned snapshots by ref."""
+    _by_id: dict[RunId, RunFacts] = field(default_factory=dict, repr=False)
     moved: bool = False
     """True when the branch moved while it was looked at."""
 
@@ -84,7 +85,9 @@ class Evidence:
 
     def fact(self, run: str) -> RunFacts | None:
         """The facts of one run."""
-        return next((facts for facts in self.runs if facts.id == run), None)
+        if len(self._by_id) != len(self.runs):
+            self._by_id = {facts.id: facts for facts in self.runs}
+        return self._by_id.get(RunId(run))
 
     def name(self, run: str) -> str:
         """How a run is named in a finding, also one whose record is damaged."""

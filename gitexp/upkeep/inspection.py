@@ -6,6 +6,7 @@ Floor 4. Looks and changes nothing; `mending` acts on what is found.
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeAlias
 
+from gitexp import hooks
 from gitexp.errors import GitexpError
 from gitexp.model import Outcome
 from gitexp.upkeep import branch_checks, code_checks, local_checks
@@ -80,6 +81,11 @@ def _records(evidence: Evidence) -> str:
     return f"{counted(evidence.runs, 'run')}{open_ones}, each where it belongs"
 
 
+def _hooks(evidence: Evidence) -> str:
+    status = hooks.status(evidence.workspace.repo)
+    return "the pre-push hook is installed" if status.installed else "not installed"
+
+
 def _said(text: str) -> Callable[[Evidence], str]:
     return lambda _evidence: text
 
@@ -106,5 +112,6 @@ CHECKS: tuple[Check, ...] = (
     Check("locks", local_checks.check_locks, _said("no dead lock of git")),
     Check("pending", local_checks.check_pending, _said("no snapshot is pinned too long")),
     Check("checkout", local_checks.check_checkout, _said("nobody works on our branches")),
+    Check("hooks", local_checks.check_hooks, _hooks),
     Check("left-over files", local_checks.check_leftovers, _said("none")),
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from gitexp import clock
+from gitexp import clock, hooks
 from gitexp.lifecycle import is_recorded_here
 from gitexp.lock import MIN_DEAD_AGE_S
 from gitexp.model import Outcome
@@ -160,7 +160,8 @@ def check_pending(evidence: Evidence) -> Iterator[Finding]:
             items=tuple(ref for _, ref in done),
             mend=Mend.DROP_PENDING,
         )
-    if strange and evidence.index_unknown is None:
+    readable = evidence.tip is None or evidence.is_ours
+    if strange and readable and evidence.index_unknown is None:
         yield Finding(
             check="pending",
             level=Level.WARNING,
@@ -211,4 +212,27 @@ def check_settings(evidence: Evidence) -> Iterator[Finding]:
             level=Level.WARNING,
             text=warning,
             hints=("`git exp config` lists the settings",),
+        )
+
+
+def check_hooks(evidence: Evidence) -> Iterator[Finding]:
+    """An installed hook works, and what is to happen at a push has a hook that does it."""
+    settings = evidence.workspace.settings
+    status = hooks.status(evidence.workspace.repo)
+    if status.installed and not status.working:
+        yield Finding(
+            check="hooks",
+            level=Level.WARNING,
+            text=f"the hook '{status.path}' does nothing",
+            hints=status.advice,
+        )
+    elif not status.installed and (settings.gates or settings.evaluate):
+        what = "a gate" if settings.gates else "a command to run at a push"
+        there = f"; {status.tool} manages the hooks here" if status.tool else ""
+        yield Finding(
+            check="hooks",
+            level=Level.WARNING,
+            text=f"the settings name {what}, but without the pre-push hook nothing checks it"
+            f"{there}",
+            hints=status.advice,
         )

@@ -17,6 +17,7 @@ from gitexp.index.run_index import FILE_NAME
 from gitexp.model import Outcome
 from gitexp.repo import Repo
 from gitexp.repo.launch import UNTRUSTED
+from gitexp.upkeep.findings import counted
 from gitexp.upkeep.journals import DAMAGED_FOLDER, survey_journals
 from gitexp.workspace import Workspace
 
@@ -154,7 +155,7 @@ def rebuild_index(workspace: Workspace) -> str:
     for suffix in ("", ".stamp", "-journal", "-wal", "-shm"):
         (workspace.repo.state_dir / f"{FILE_NAME}{suffix}").unlink(missing_ok=True)
     index.refresh()
-    return f"made the run index again: {index.count():,} runs"
+    return f"made the run index again: {counted(index.count(), 'run')}"
 
 
 def pack(workspace: Workspace) -> str | None:

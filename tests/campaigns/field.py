@@ -184,7 +184,9 @@ CHANGING = (
 )
 """Calls that change what the next command finds. Between two of them nothing can differ."""
 
-STORING = "write,pwrite64,link,linkat,rename,renameat,renameat2,mkdir,mkdirat,fsync,openat,ftruncate"
+STORING = (
+    "write,pwrite64,link,linkat,rename,renameat,renameat2,mkdir,mkdirat,fsync,openat,ftruncate"
+)
 """Calls that a failing disk makes fail."""
 
 
@@ -193,7 +195,7 @@ def require_strace() -> None:
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
     probe = subprocess.run(
-        ["strace", "-f", "--seccomp-bpf", "-qq", "-o", os.devnull, "true"],
+        ["strace", "-f", "-qq", "-o", os.devnull, "true"],
         capture_output=True,
         check=False,
     )
@@ -224,7 +226,7 @@ class Injection:
     def options(self, log: Path) -> list[str]:
         """The strace command that does it."""
         when = f"{self.n}+" if self.lasting else str(self.n)
-        follow = ["-f", "--seccomp-bpf"] if self.children else []
+        follow = ["-f"] if self.children else []
         what = f"inject={self.calls}:{self.effect}:when={when}"
         return ["strace", *follow, "-qq", "-o", str(log), "-e", f"trace={self.calls}", "-e", what]
 

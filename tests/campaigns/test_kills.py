@@ -7,6 +7,7 @@ whole, and the next ordinary command mends what is left without being asked.
 import json
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -85,6 +86,7 @@ def test_git_killed_at_every_call(
     kill = Injection(victim, CHANGING + ",openat,close", "signal=SIGKILL", 1, children=children)
     kills = sweep(ground, kill, tmp_path, step=1)
     report(ground, victim, kills)
+    assert kills > 10
 
 
 @pytest.mark.long
@@ -290,7 +292,7 @@ def test_a_run_in_another_process_is_not_declared_dead(
 
 @pytest.mark.parametrize("change", [{"host": "elsewhere"}, {"namespace": "pid:[1]"}])
 def test_a_run_of_another_machine_is_not_declared_dead(
-    repo: RepoBuilder, silent: "subprocess.Popen[str]", change: dict[str, str]
+    repo: RepoBuilder, silent: "subprocess.Popen[str]", change: dict[str, Any]
 ) -> None:
     """Its process id means nothing here."""
     ground = Field(repo)
@@ -314,6 +316,30 @@ def test_a_sealing_run_is_left_to_its_own_process(repo: RepoBuilder) -> None:
     journal.close()
     assert outcomes(ground) == ["succeeded"]
     assert started in ground.exp("list", "--name-only").out
+
+
+def test_a_command_that_outlives_its_wrapper_goes_on(
+    repo: RepoBuilder, silent: "subprocess.Popen[str]"
+) -> None:
+    """Only when it has ended too the run is called interrupted, with all that it logged."""
+    ground = Field(repo)
+    child = next(
+        int(pid)
+        for pid in Path(f"/proc/{silent.pid}/task/{silent.pid}/children").read_text().split()
+        if b"silent.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    )
+    ended = os.pidfd_open(child)
+    silent.kill()
+    silent.wait()
+    assert outcomes(ground) == ["running"]
+    assert silent.stdin is not None
+    silent.stdin.write("0.25\n")
+    silent.stdin.close()
+    select.select([ended], [], [], 60)
+    os.close(ended)
+    assert outcomes(ground) == ["interrupted"]
+    (record,) = read_records(repo).values()
+    assert record["metrics"] == {"loss": 0.25}
 
 
 def test_a_killed_command_keeps_its_wrapper_and_its_record(

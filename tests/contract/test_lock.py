@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import MakeRepo, RepoBuilder
 
 import gitexp
 from gitexp import lock as lock_module
 from gitexp.errors import Conflict, GitexpError
 from gitexp.lock import FileLock, clear_dead_lock
+from tests.conftest import MakeRepo, RepoBuilder
 
 PACKAGE = str(Path(gitexp.__file__).parent.parent)
 SPAWN = multiprocessing.get_context("spawn")

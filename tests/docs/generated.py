@@ -8,6 +8,9 @@ import importlib.util
 import re
 from pathlib import Path
 
+import click
+
+from gitexp.cli.app import GROUPS, root
 from gitexp.errors import ExitCode
 from gitexp.settings import OPTIONS
 
@@ -77,10 +80,9 @@ def module_table() -> str:
 def setting_table() -> str:
     """Every setting with its spellings."""
     rows = ["| setting | git config | environment | default | meaning |", "|---|---|---|---|---|"]
-    rows += [
-        f"| `{o.name}` | `{o.git_spelling}` | `{o.variable}` | {_default(o.default)} | {o.meaning} |"
-        for o in OPTIONS
-    ]
+    for option in OPTIONS:
+        spelled = f"`{option.name}` | `{option.git_spelling}` | `{option.variable}`"
+        rows.append(f"| {spelled} | {_default(option.default)} | {option.meaning} |")
     return "\n".join(rows)
 
 
@@ -119,11 +121,35 @@ def _said_of_codes() -> list[tuple[str, str]]:
     ]
 
 
+def command_reference() -> str:
+    """The help of every command, in the order of `git exp -h`."""
+    parts = []
+    for title, names in GROUPS.items():
+        parts.append(f"## {title.capitalize()}")
+        for name in names:
+            command = root.get_command(click.Context(root), name)
+            assert command is not None
+            parts.append(f"### git exp {name}\n\n```text\n{_help(command, name)}\n```")
+            if isinstance(command, click.Group):
+                for inner in command.list_commands(click.Context(command)):
+                    words = f"{name} {inner}"
+                    below = command.commands[inner]
+                    parts.append(f"### git exp {words}\n\n```text\n{_help(below, words)}\n```")
+    return "\n\n".join(parts)
+
+
+def _help(command: click.Command, words: str) -> str:
+    context = click.Context(command, info_name=f"git exp {words}", max_content_width=90)
+    context.terminal_width = 90
+    return "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+
+
 TABLES = {
     "floors": floor_table,
     "modules": module_table,
     "settings": setting_table,
     "exit_codes": exit_code_table,
+    "commands": command_reference,
 }
 
 

@@ -25,6 +25,13 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE_NAME = re.compile(r"(?:#|//) ([\w./-]+\.\w+)$")
 EXIT_CODE = re.compile(r"# exit (\d+)$")
 MARK = "\x01"
+READER = {
+    "GIT_AUTHOR_NAME": "Ada Lovelace",
+    "GIT_AUTHOR_EMAIL": "ada@example.org",
+    "GIT_COMMITTER_NAME": "Ada Lovelace",
+    "GIT_COMMITTER_EMAIL": "ada@example.org",
+}
+"""Whose name the documents show."""
 
 
 @dataclass
@@ -87,7 +94,12 @@ def play(acts: list[Typed | Written], folder: Path) -> list[tuple[Typed, int, st
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PATH": os.pathsep.join([binaries, os.environ["PATH"]]), "PAGER": "cat"},
+        env={
+            **os.environ,
+            **READER,
+            "PATH": os.pathsep.join([binaries, os.environ["PATH"]]),
+            "PAGER": "cat",
+        },
         timeout=250,
     )
     assert done.returncode == 0, done.stderr

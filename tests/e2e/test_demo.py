@@ -2,16 +2,18 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from gitexp.cli.demo_command import way_in
 from gitexp.demo.stage import Stage
 from gitexp.demo.story import SCENES, Line, Scene
 from gitexp.errors import GitexpError
-from conftest import MakeRepo, RepoBuilder
+from tests.conftest import MakeRepo, RepoBuilder
 
 DEMO = [sys.executable, "-m", "gitexp", "demo"]
 
@@ -158,3 +160,17 @@ def test_a_step_that_does_something_else_is_an_error(line: Line, why: str, tmp_p
 
     assert caught.value.why == why
     assert str(tmp_path / "new") in caught.value.hints[0]
+
+
+def test_it_says_how_to_go_on_when_git_exp_is_not_on_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(tmp_path, {})
+    git = shutil.which("git")
+    assert git is not None
+    monkeypatch.setenv("PATH", str(Path(git).parent))
+
+    assert way_in(stage)[-1] == f"export PATH={Path(sys.executable).parent}:$PATH"
+
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    assert way_in(stage) == [f"cd {tmp_path}"]

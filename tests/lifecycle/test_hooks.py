@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from conftest import MakeRepo, RepoBuilder
 
 from gitexp import hooks
 from gitexp.errors import GitexpError, HookForeign
@@ -37,6 +36,7 @@ from gitexp.repo import Repo
 from gitexp.repo.stream import Identity
 from gitexp.settings import Settings
 from gitexp.store import Store, sealed
+from tests.conftest import MakeRepo, RepoBuilder
 
 SHELLS = [name for name in ("sh", "dash", "bash", "busybox") if shutil.which(name)]
 FOREIGN = b"#!/bin/sh\necho foreign >> log\n\xff\n"

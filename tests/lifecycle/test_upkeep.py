@@ -13,7 +13,7 @@ from typing import Protocol
 
 import pytest
 
-from gitexp import clock
+from gitexp import clock, hooks
 from gitexp.codec import encode_run
 from gitexp.errors import NotFound, Refused
 from gitexp.ids import ObjectId, RunId
@@ -288,12 +288,14 @@ class TestDamage:
 
     @pytest.mark.parametrize("how", DAMAGES)
     def test_a_damaged_newest_commit_is_not_an_absent_branch(self, lab: Lab, how: Damage) -> None:
-        lab.record()
+        run = lab.record()
+        lab.repo.git("update-ref", pending_ref(run.id), "main")
         damage(lab.object_path(lab.oid("gitexp")), how)
         examination = lab.doctor()
         finding = faults(examination)["branch"]
         assert "damaged or missing" in finding.text
         assert "objects" not in {f.check for f in examination.findings}
+        assert not examination.of(Level.WARNING), "nothing is said about runs that cannot be read"
 
     def test_an_object_with_the_content_of_another_is_damaged(self, lab: Lab) -> None:
         run, other = lab.record(), lab.record()
@@ -486,6 +488,15 @@ class TestBranch:
     def test_an_unknown_setting_is_warned_about(self, lab: Lab) -> None:
         lab.repo.git("config", "exp.brnach", "x")
         assert "did you mean 'exp.branch'" in only(lab.doctor(), "settings").text
+
+    def test_a_hook_that_cannot_run_is_warned_about(self, lab: Lab) -> None:
+        status = hooks.install(lab.workspace.repo)
+        status.path.chmod(0o644)
+        assert only(lab.doctor(), "hooks").hints
+
+    def test_a_gate_without_a_hook_is_warned_about(self, lab: Lab) -> None:
+        lab.repo.write("gitexp.toml", "[metrics.accuracy]\ngate = 0.1\n")
+        assert "nothing checks it" in only(lab.doctor(), "hooks").text
 
     def test_an_old_git_is_told(
         self, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -708,7 +719,7 @@ class TestLocal:
         import sqlite3
 
         from gitexp.index.file import IndexFile
-        from gitexp.index.fill import checksum
+        from gitexp.index.sql import checksum
 
         path = lab.git_dir / "gitexp/index.sqlite"
         with IndexFile(path).writing():

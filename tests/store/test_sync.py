@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from conftest import MakeRepo, RepoBuilder
 
 from gitexp.errors import Conflict, GitexpError, NotFound, Refused, Unreadable
 from gitexp.ids import ObjectId, RunId
@@ -21,6 +20,7 @@ from gitexp.repo.stream import Identity
 from gitexp.settings import Settings
 from gitexp.store import Event, Store, annotated, deleted, sealed, started
 from gitexp.sync import MAX_TRIES, FetchReport, SyncReport, Tally, fetch_runs, push_runs, sync_runs
+from tests.conftest import MakeRepo, RepoBuilder
 
 START = datetime(2026, 11, 23, 10, tzinfo=UTC)
 RUNS, CODE = "refs/heads/gitexp", "refs/heads/gitexp-code"
@@ -328,6 +328,21 @@ class TestDeletion:
         a.record(1)
         settle([a, b])
         assert run.id not in a.records() | b.records()
+
+    def test_a_run_recorded_again_after_all_know_its_deletion_goes_too(
+        self, network: Network
+    ) -> None:
+        """The tombstone is then no part of what differs."""
+        a, b = network.clone("a"), network.clone("b")
+        run = a.start(1)
+        settle([a, b])
+        b.delete(run)
+        settle([a, b])
+        a.record(1)
+        b.record(2)
+        settle([a, b])
+        assert run.id not in a.records() | b.records()
+        assert a.tips() == b.tips()
 
 
 class TestUntrustedRemotes:

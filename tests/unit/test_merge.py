@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gitexp.codec import encode_run, encode_table
 from gitexp.errors import Unreadable
 from gitexp.ids import ObjectId, RunId
-from gitexp.merge import base_path, branch_format, surroundings, unite
+from gitexp.merge import branch_format, plain_path, surroundings, unite
 from gitexp.model import Code, Origin, Outcome, Run
 from gitexp.refs import (
     FORMAT,
@@ -127,7 +127,7 @@ def check_nothing_lost(a: dict[str, str], b: dict[str, str]) -> None:
         elif place.run in tombstoned and place.name != "delete":
             assert path not in both
         else:
-            kept = {v for p, v in both.items() if base_path(p) == base_path(path)}
+            kept = {v for p, v in both.items() if plain_path(p) == plain_path(path)}
             running = b'"running"' in BLOBS.get(blob, b"")
             assert blob in kept or (running and kept)
             if any(b'"running"' not in BLOBS.get(v, b"") for v in kept):
@@ -257,8 +257,12 @@ class TestTombstones:
 
 class TestRoot:
     def test_the_greater_readme_stays(self) -> None:
-        a, b = store(b"a readme"), store(b"b readme")
-        assert unite({README_PATH: b}, {README_PATH: a}, read) == {README_PATH: b}
+        versions = [store(b"readme %d" % n) for n in range(5)]
+        assert versions != sorted(versions)
+        for a in versions:
+            for b in versions:
+                greater = max(a, b, key=lambda blob: BLOBS[blob])
+                assert unite({README_PATH: a}, {README_PATH: b}, read) == {README_PATH: greater}
 
     def test_a_newer_format_is_refused(self) -> None:
         ours = store(encode_table({"format": FORMAT}))

@@ -1,0 +1,40 @@
+"""`git exp hook pre-push`: what the installed shim calls. Hidden: nobody types it."""
+
+import os
+import sys
+
+import click
+
+from gitexp.cli.terminal import complete_runs, open_workspace, say
+from gitexp.errors import GitexpError
+from gitexp.prepush import plan_pre_push, run_pre_push
+from gitexp.pushed import find_gates, record_pushed
+
+
+@click.command("hook", hidden=True)
+@click.argument("event", type=click.Choice(["pre-push"]))
+@click.argument("arguments", nargs=-1)
+def command(event: str, arguments: tuple[str, ...]) -> int:
+    """Do what the pre-push hook does
+
+    Never fails the push, unless a gate that the project configured says no.
+    """
+    try:
+        workspace = open_workspace(complete=False)
+    except GitexpError as error:
+        say(f"gitexp: the runs are not pushed along: {error.what}")
+        return 0
+    lines = [] if sys.stdin.isatty() else sys.stdin.read().splitlines()
+    plan = plan_pre_push(arguments, lines, os.environ, workspace.settings.branch)
+    done = run_pre_push(
+        workspace.repo,
+        workspace.settings,
+        plan,
+        environ=os.environ,
+        recover=lambda: complete_runs(workspace),
+        record_pushed=lambda commit: record_pushed(workspace, commit),
+        find_gates=lambda commit: find_gates(workspace, commit),
+    )
+    for message in done.messages:
+        say(f"gitexp: {message}")
+    return done.status

@@ -1,0 +1,50 @@
+"""`git exp hooks`: the pre-push hook."""
+
+import click
+
+from gitexp.cli.report import warn
+from gitexp.cli.terminal import answer, open_workspace, say
+from gitexp.errors import ExitCode
+from gitexp.hooks import install, status, uninstall
+from gitexp.prepush import last_push
+from gitexp.render.text import clean
+
+
+@click.command("hooks")
+@click.argument("deed", type=click.Choice(["install", "uninstall", "status"]), default="status")
+@click.option("-f", "--force", is_flag=True, help="Install beside another tool all the same.")
+def command(deed: str, force: bool) -> int:
+    """Install, inspect or remove the pre-push hook
+
+    With the hook, `git push` sends the runs along, records the results of the pushed commit where
+    the project says how, and asks the gates the project set up. A hook that is there already is
+    kept and runs first; uninstall puts it back as it was. Exit code of status 0: works; 1: not.
+
+    \b
+    git exp hooks install
+    git exp hooks status
+    """
+    workspace = open_workspace()
+    repo = workspace.repo
+    if deed == "uninstall":
+        say("removed the pre-push hook" if uninstall(repo) else "the hook was not installed")
+        return ExitCode.DONE
+    state = install(repo, force=force) if deed == "install" else status(repo)
+    if deed == "install":
+        say(f"installed the pre-push hook at '{state.path}'")
+        if state.chained is not None:
+            say("the hook that was there runs first; `git exp hooks uninstall` puts it back")
+    else:
+        answer(f"hook       {clean(str(state.path))}")
+        answer(f"installed  {'yes' if state.installed else 'no'}")
+        answer(f"working    {'yes' if state.working else 'no'}")
+        if state.chained is not None:
+            answer(f"runs first {clean(str(state.chained))}")
+        if state.tool is not None:
+            answer(f"beside     {clean(state.tool)}")
+    for line in state.advice:
+        say(line)
+    push = last_push(repo)
+    if push is not None and push.failed:
+        warn(f"the last push of the runs to '{push.remote}' failed: {' '.join(push.lines[:1])}")
+    return ExitCode.DONE if state.working or deed == "install" else ExitCode.NO

@@ -1,0 +1,160 @@
+"""What the pre-push hook records: the results of the commit that is being pushed.
+
+Floor 4. Where the project names metrics files, their values are taken from the commit itself;
+where it names an evaluation command, that is run on the commit in a temporary work tree. Once for
+each code tree, however often it is pushed.
+"""
+
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from gitexp import clock
+from gitexp.comparison import direction_of
+from gitexp.errors import InvalidInput
+from gitexp.execution import execute
+from gitexp.fingerprint import DEFAULT_EXCLUDE, code_digest, fingerprint
+from gitexp.formats import parse_metrics, parse_params, redact_argv
+from gitexp.ids import ObjectId
+from gitexp.lifecycle import record_whole
+from gitexp.model import Code, Command, Entry, Origin, Outcome, Run, Series, Table, numbers
+from gitexp.names import memorable_name
+from gitexp.preparation import Prepared
+from gitexp.prepush import Gate
+from gitexp.probe import probe_environment
+from gitexp.repo.launch import LOCAL_VARIABLES
+from gitexp.repo.worktree import add_worktree, remove_worktree
+from gitexp.workspace import Workspace
+
+MAX_FILE_BYTES = 16 << 20
+
+
+def record_pushed(workspace: Workspace, commit: ObjectId) -> list[str]:
+    """Record the results of a commit where the project says how. Returns what was done, in words.
+
+    Raises `GitexpError` when the evaluation cannot be started or the branch cannot be written.
+    """
+    settings = workspace.settings
+    if not settings.evaluate and not settings.metrics_files:
+        return []
+    tree = workspace.repo.resolve(f"{commit}^{{tree}}")
+    if tree is None:
+        return []
+    run = _new_run(workspace, commit, tree)
+    if _recorded(workspace, run) is not None:
+        return []
+    if settings.evaluate:
+        return _evaluate(workspace, run, shlex.split(settings.evaluate))
+    metrics, series = _metrics_of(workspace, commit)
+    if not metrics:
+        return []
+    run = replace(run, outcome=Outcome.SUCCEEDED, metrics=metrics)
+    run = record_whole(workspace, run, series, {})
+    return [f"recorded the results of {commit[:7]} as run {run.id[:7]} {run.name}"]
+
+
+def find_gates(workspace: Workspace, commit: ObjectId) -> list[Gate]:
+    """The guarded metrics of a commit, beside the best of all other runs."""
+    tree = workspace.repo.resolve(f"{commit}^{{tree}}")
+    entry = None if tree is None else _recorded(workspace, _new_run(workspace, commit, tree))
+    if entry is None:
+        return []
+    settings, index = workspace.settings, workspace.refreshed()
+    values = numbers(entry.run.metrics)
+    gates = []
+    for metric, slack in settings.gates.items():
+        direction, _ = direction_of(metric, {**settings.directions, **entry.run.directions})
+        if direction is not None:
+            others = [run for run in index.best(metric, direction, 2) if run != entry.run.id]
+            best = numbers(index.entry(others[0]).run.metrics).get(metric) if others else None
+            gates.append(Gate(metric, direction, slack, best, values.get(metric)))
+    return gates
+
+
+def _recorded(workspace: Workspace, run: Run) -> Entry | None:
+    """The newest finished run of the same commit, or of the same trial, with exactly its tree."""
+    index = workspace.refreshed()
+    known = [
+        *index.entries(index.by_commit(run.code.commit)),
+        *index.by_fingerprint(run.fingerprint),
+    ]
+    for entry in known:
+        if entry.run.code.tree == run.code.tree and entry.run.metrics and entry.run.is_sealed:
+            return entry
+    return None
+
+
+def _new_run(workspace: Workspace, commit: ObjectId, tree: ObjectId) -> Run:
+    settings, repo = workspace.settings, workspace.repo
+    run_id = clock.new_run_id()
+    params: Table = {}
+    for name in settings.params_files:
+        data = _read(workspace, commit, name)
+        if data is not None:
+            params.update(parse_params(data, PurePosixPath(name).suffix, name=name))
+    digest = code_digest(
+        ((entry.mode, entry.path, entry.oid) for entry in repo.list_tree(tree)),
+        include=settings.code_include,
+        exclude=(*DEFAULT_EXCLUDE, *settings.code_exclude),
+        produced=settings.metrics_files,
+    )
+    argv = tuple(redact_argv(shlex.split(settings.evaluate))) if settings.evaluate else ()
+    return Run(
+        id=run_id,
+        name=memorable_name(run_id),
+        outcome=Outcome.RUNNING,
+        clock=workspace.next_clock(),
+        started=clock.now(),
+        author=settings.author,
+        origin=Origin.PUSH,
+        code=Code(commit=commit, tree=tree, digest=digest),
+        command=Command(argv=argv) if argv else None,
+        params=params,
+        fingerprint=fingerprint(digest, argv, directory=".", params=params, inputs={}),
+    )
+
+
+def _evaluate(workspace: Workspace, run: Run, argv: Sequence[str]) -> list[str]:
+    if not argv:
+        raise InvalidInput("setting 'exp.evaluate' holds no command")
+    top = add_worktree(workspace.repo, run.id, run.code.commit)
+    try:
+        environ = {k: v for k, v in os.environ.items() if k not in LOCAL_VARIABLES}
+        environment, packages = probe_environment(argv, directory=top, env=environ)
+        prepared = Prepared(
+            run=replace(run, environment=environment),
+            argv=tuple(argv),
+            directory=top,
+            top=top,
+            packages=dict(packages),
+            metrics_files=tuple(top / name for name in workspace.settings.metrics_files),
+            outputs=(),
+        )
+        executed = execute(workspace, prepared, environ=environ, stdout=2)
+    finally:
+        remove_worktree(workspace.repo, top)
+    if not executed.recorded:
+        raise executed.problems[-1]
+    made = executed.run
+    return [f"evaluated {run.code.commit[:7]} as run {made.id[:7]} {made.name}: {made.outcome}"]
+
+
+def _metrics_of(workspace: Workspace, commit: ObjectId) -> tuple[Table, Series]:
+    metrics: Table = {}
+    series: Series = []
+    for name in workspace.settings.metrics_files:
+        data = _read(workspace, commit, name)
+        if data is not None:
+            values, rows = parse_metrics(data, PurePosixPath(name).suffix, name=name)
+            metrics.update(values)
+            series = series or rows
+    return metrics, series
+
+
+def _read(workspace: Workspace, commit: ObjectId, name: str) -> bytes | None:
+    oid = workspace.repo.resolve(f"{commit}:{Path(name).as_posix()}")
+    if oid is None:
+        return None
+    return next(iter(workspace.repo.read_blobs([oid], max_bytes=MAX_FILE_BYTES)))[1]

@@ -1,0 +1,121 @@
+"""Garbage is collected, as harshly as git can, beside runs whose snapshots no branch holds yet."""
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import RepoBuilder
+from field import Field, make_old, read_records
+
+
+@contextmanager
+def collecting(repo: RepoBuilder) -> Iterator[list[int]]:
+    """`git gc --prune=now` again and again; counts its rounds."""
+    stop, rounds = threading.Event(), [0]
+
+    def collect() -> None:
+        while not stop.is_set():
+            subprocess.run(
+                ["git", "gc", "--quiet", "--prune=now"],
+                cwd=repo.path,
+                capture_output=True,
+                check=False,
+            )
+            rounds[0] += 1
+
+    thread = threading.Thread(target=collect)
+    thread.start()
+    try:
+        yield rounds
+    finally:
+        stop.set()
+        thread.join()
+
+
+def run_beside(repo: RepoBuilder, runs: int) -> Field:
+    ground = Field(repo)
+    with collecting(repo) as rounds:
+        for n in range(runs):
+            done = ground.run(n)
+            assert done.status == 0, done.err
+            ground.acknowledged.update(
+                {
+                    run: n
+                    for run, record in read_records(repo).items()
+                    if run.startswith(done.started[0])
+                }
+            )
+    assert rounds[0] > 0
+    repo.git("gc", "--quiet", "--prune=now")
+    assert len(ground.acknowledged) == runs
+    check_snapshots(ground)
+    return ground
+
+
+def check_snapshots(ground: Field) -> None:
+    """Every run's code can be had, file by file."""
+    for record in ground.check().values():
+        if "snapshot" not in record["code"]:
+            continue
+        snapshot = record["code"]["snapshot"]
+        value = int(record["metrics"]["value"])
+        assert ground.repo.git("show", f"{snapshot}:train.py") == f"# attempt {value}.0" or (
+            ground.repo.git("show", f"{snapshot}:train.py") == f"# attempt {value}"
+        )
+
+
+def test_collecting_beside_ten_runs(repo: RepoBuilder) -> None:
+    run_beside(repo, 10)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_collecting_beside_two_hundred_runs(repo: RepoBuilder) -> None:
+    run_beside(repo, 200)
+
+
+def test_a_run_of_three_weeks_keeps_its_snapshot(repo: RepoBuilder, tmp_path: Path) -> None:
+    """Objects older than git's two weeks of grace, collected while the run still goes on."""
+    ground = Field(repo)
+    ground.record(0)
+    repo.write("train.py", "# attempt 1\n")
+    age = tmp_path / "age.sh"
+    age.write_text(
+        "find .git/objects -type f -exec touch -d '21 days ago' {} +\n"
+        "git gc --quiet --prune=2.weeks.ago && git gc --quiet --prune=now && git prune\n"
+        "git repack -adq && git prune-packed && echo METRIC value=1\n"
+    )
+    done = ground.exp("run", "--", "sh", str(age))
+    assert done.status == 0, done.err
+    ground.acknowledged[next(r for r in read_records(repo) if r.startswith(done.started[0]))] = 1
+    check_snapshots(ground)
+
+
+def test_what_is_not_on_a_branch_yet_is_pinned(repo: RepoBuilder) -> None:
+    """While a start cannot reach the branch, the pin alone keeps the snapshot."""
+    ground = Field(repo)
+    ground.record(0)
+    repo.write("train.py", "# attempt 1\n")
+    lock = repo.path / ".git/refs/heads/gitexp-code.lock"
+    script = f"""
+import subprocess, pathlib, os
+subprocess.run(["git", "gc", "--quiet", "--prune=now"], check=False)
+subprocess.run(["git", "prune"], check=True)
+refs = subprocess.run(["git", "for-each-ref", "refs/gitexp"], capture_output=True, text=True)
+print("METRIC value=1" if refs.stdout else "no pin")
+pathlib.Path({str(lock)!r}).unlink(missing_ok=True)
+"""
+    make_held(lock)
+    done = ground.exp("run", "--", "python3", "-c", script)
+    assert done.status == 0, done.err
+    ground.acknowledged[next(r for r in read_records(repo) if r.startswith(done.started[0]))] = 1
+    check_snapshots(ground)
+
+
+def make_held(lock: Path) -> None:
+    """A lock nobody clears: its owner is unknown, and it is from the future."""
+    lock.write_text("")
+    make_old(lock, -3600)

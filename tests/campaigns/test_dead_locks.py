@@ -1,0 +1,178 @@
+"""Locks that git left behind: cleared, or named in one message; a live one is never touched."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import MakeRepo, RepoBuilder
+from field import Field, make_old
+
+from gitexp import store as store_module
+from gitexp.errors import Conflict
+from gitexp.lock import GitLock, clear_dead_lock
+from gitexp.repo import Repo
+from gitexp.store import Store
+
+LOCKS = {
+    "of the run branch": ".git/refs/heads/gitexp.lock",
+    "of the keep branch": ".git/refs/heads/gitexp-code.lock",
+    "of the packed refs": ".git/packed-refs.lock",
+    "of the index": ".git/index.lock",
+    "of the configuration": ".git/config.lock",
+    "of a shallow clone": ".git/shallow.lock",
+    "of a collection elsewhere": ".git/gc.pid",
+}
+
+
+@pytest.mark.parametrize("kind", LOCKS)
+def test_a_dead_lock_does_not_keep_a_run_out(repo: RepoBuilder, kind: str) -> None:
+    """A changed tree, so that a snapshot is pinned and its pin deleted as well."""
+    ground = Field(repo)
+    ground.record(0)
+    lock = repo.path / LOCKS[kind]
+    lock.write_text("12345 elsewhere\n" if lock.name == "gc.pid" else "")
+    make_old(lock, 60)
+    done = ground.run(1)
+    assert done.status == 0, done.err
+    assert "error" not in done.err
+    ground.next_command_works()
+    ground.check()
+    assert repo.git("for-each-ref", "refs/gitexp") == "", "the pin stays"
+    ours = lock.name.startswith(("gitexp", "packed"))
+    assert lock.exists() is not ours, "what is in nobody's way is left alone"
+
+
+def test_the_folder_of_a_removed_work_tree_is_in_nobodys_way(repo: RepoBuilder) -> None:
+    ground = Field(repo)
+    repo.git("worktree", "add", "--quiet", "../gone")
+    subprocess.run(["rm", "-rf", repo.path.parent / "gone"], check=True)
+    assert ground.record(1).status == 0
+    ground.next_command_works()
+    ground.check()
+
+
+def test_a_lock_that_may_be_alive_is_named_within_seconds(
+    repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """File, age, holder, and what to type."""
+    ground = Field(repo)
+    ground.record(0)
+    lock = repo.path / ".git/refs/heads/gitexp.lock"
+    with holding(lock) as holder:
+        make_old(lock, 100)
+        done = ground.record(1)
+    assert done.status == 128
+    assert f"'{lock}' is in the way" in done.err
+    assert f"because: it is 10{done.err.split('it is 10')[1][0]} s old" in done.err
+    assert f"(process {holder})" in done.err
+    assert f"`rm '{lock}'`" in done.err
+    assert lock.exists()
+
+
+def test_a_young_lock_is_waited_for(
+    repo: RepoBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it takes to be sure, and without the clock of the machine."""
+    ground = Field(repo)
+    ground.record(0)
+    lock = repo.path / ".git/refs/heads/gitexp.lock"
+    lock.write_text("")
+    looks: list[float] = []
+
+    def look(path: Path) -> GitLock | None:
+        looks.append(path.stat().st_mtime)
+        if len(looks) == 3:
+            path.unlink()  # its holder has done its work
+            return None
+        return clear_dead_lock(path)
+
+    monkeypatch.setattr(store_module, "clear_dead_lock", look)
+    store = Store(Repo.discover(repo.path), "gitexp", durable=False)
+    run = store.load_run(*_only_run(repo))
+    event = store_module.started(run)
+    from gitexp.clock import now
+    from gitexp.repo.stream import Identity
+
+    store.write([event], identity=Identity("A", "a@b"), moment=now())
+    assert len(looks) == 3
+
+
+def _only_run(repo: RepoBuilder):  # type: ignore[no-untyped-def]
+    from field import read_records
+
+    from gitexp.ids import parse_run_id
+
+    ((run, record),) = read_records(repo).items()
+    return parse_run_id(run), record["started"]
+
+
+@contextmanager
+def holding(path: Path) -> Iterator[int]:
+    """A process that has the lock file open, as a git that is stopped in the middle."""
+    code = "import sys; f = open(sys.argv[1], 'x'); print(flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process.pid
+        process.kill()
+    path.unlink(missing_ok=True)
+
+
+def tries_to_clear(repo: RepoBuilder, times: int) -> int:
+    """How often a live lock is still there, and the same, after an attempt to clear it."""
+    path = repo.path / ".git/refs/heads/main.lock"
+    kept = 0
+    for n in range(times):
+        with subprocess.Popen(
+            ["git", "update-ref", "--stdin"],
+            cwd=repo.path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as live:
+            assert live.stdin is not None and live.stdout is not None
+            live.stdin.write(f"start\nupdate refs/heads/main {repo.head}\nprepare\n")
+            live.stdin.flush()
+            assert [live.stdout.readline() for _ in range(2)] == ["start: ok\n", "prepare: ok\n"]
+            make_old(path, 20 + n)
+            inode = path.stat().st_ino
+            found = clear_dead_lock(path)
+            assert found is not None and found.moved_to is None
+            kept += path.stat().st_ino == inode
+            live.communicate("abort\n")
+    return kept
+
+
+def test_a_live_lock_is_never_removed(repo: RepoBuilder) -> None:
+    assert tries_to_clear(repo, 20) == 20
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_a_live_lock_is_never_removed_in_500_tries(repo: RepoBuilder) -> None:
+    assert tries_to_clear(repo, 500) == 500
+
+
+@pytest.mark.long
+def test_a_lock_that_may_be_alive_costs_three_seconds_at_most(make_repo: MakeRepo) -> None:
+    repo = make_repo()
+    ground = Field(repo)
+    ground.record(0)
+    lock = repo.path / ".git/refs/heads/gitexp.lock"
+    with holding(lock):
+        make_old(lock, 100)
+        store = Store(Repo.discover(repo.path), "gitexp", durable=False)
+        run = store.load_run(*_only_run(repo))
+        from gitexp.clock import now
+        from gitexp.repo.stream import Identity
+
+        began_s = time.monotonic()
+        with pytest.raises(Conflict):
+            store.write([store_module.started(run)], identity=Identity("A", "a@b"), moment=now())
+        assert time.monotonic() - began_s < 3

@@ -1,0 +1,213 @@
+"""Full, failing, read-only and limited disks: exit 0 only if recorded, the command's code is kept.
+
+The user's command is never stopped by our troubles; when there is room again, one ordinary command
+completes the record.
+"""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import RepoBuilder
+from field import (
+    STORING,
+    Done,
+    Field,
+    Injection,
+    injected,
+    read_records,
+    require_root,
+    require_strace,
+)
+
+VICTIMS = ("update-index", "write-tree", "commit-tree", "update-ref", "fast-import")
+FAULTS = ("error=ENOSPC", "error=EIO")
+CODE = 7
+
+
+def attempt(
+    ground: Field, n: int, marks: Path, *, code: int, prefix: tuple[str, ...] = (), **env: str
+) -> Done:
+    """Run a command that leaves marks outside the repository, under a fault; check its fate."""
+    marks.write_text("")
+    ground.repo.write("train.py", f"# attempt {n}\n")
+    script = f"echo begin >> {marks}; echo METRIC value={n}; echo end >> {marks}; exit {code}"
+    done = ground.exp("run", "--", "sh", "-c", script, prefix=prefix, env=env)
+    assert marks.read_text() in ("", "begin\nend\n"), "the command was stopped"
+    ground.started.update(done.started)
+    if marks.read_text() and code:
+        assert done.status == code, f"its exit code was lost: {done}"
+    if done.status == 0:
+        recorded = [
+            run
+            for run, record in read_records(ground.repo).items()
+            if record.get("metrics", {}).get("value") == n and record["outcome"] == "succeeded"
+        ]
+        assert recorded, f"exit 0 and not recorded: {done.err}"
+        ground.acknowledged[recorded[0]] = n
+    assert "bug in gitexp" not in done.err, done.err
+    return done
+
+
+def sweep(ground: Field, fault: Injection, folder: Path, step: int) -> int:
+    """Let every step-th call fail until the program makes no more. Returns how many failed."""
+    failures = 0
+    for n in range(1, 1000, step):
+        with injected(replace(fault, n=n), folder) as fired:
+            attempt(
+                ground,
+                n,
+                folder / "marks",
+                code=CODE if n % 2 else 0,
+                prefix=tuple(fired.prefix),
+                **fired.env,
+            )
+        failures += fired.happened
+        ground.next_command_works()
+        if not fired.happened:
+            break
+    ground.check()
+    return failures
+
+
+@pytest.mark.parametrize("effect", FAULTS)
+@pytest.mark.parametrize("victim", ["update-index", "fast-import"])
+def test_git_calls_that_fail(repo: RepoBuilder, tmp_path: Path, victim: str, effect: str) -> None:
+    require_strace()
+    fault = Injection(victim, STORING, effect, 1, children=True)
+    assert sweep(Field(repo), fault, tmp_path, step=23) > 0
+
+
+@pytest.mark.parametrize("effect", FAULTS)
+def test_our_calls_that_fail(repo: RepoBuilder, tmp_path: Path, effect: str) -> None:
+    require_strace()
+    fault = Injection("python", STORING.replace(",openat", ""), effect, 1)
+    assert sweep(Field(repo), fault, tmp_path, step=6) > 3
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("lasting", [False, True])
+@pytest.mark.parametrize("effect", FAULTS)
+@pytest.mark.parametrize("victim", [*VICTIMS, "python"])
+def test_every_call_fails(
+    repo: RepoBuilder, tmp_path: Path, victim: str, effect: str, lasting: bool
+) -> None:
+    require_strace()
+    calls = STORING.replace(",openat", "") if victim == "python" else STORING
+    fault = Injection(victim, calls, effect, 1, lasting=lasting, children=victim != "python")
+    ground = Field(repo)
+    failures = sweep(ground, fault, tmp_path, step=1)
+    print(f"{victim} {effect} lasting={lasting}: {failures} failures, {ground.slowest_s:.2f} s")
+    assert failures > 5
+
+
+# --- small and read-only disks --------------------------------------------------------------------
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mounts a file system in memory."""
+    require_root("mount")
+    place = tmp_path / "disk"
+    place.mkdir()
+
+    def mount(options: str) -> Path:
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", place],
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            pytest.skip("this machine does not let us mount")
+        return place
+
+    yield mount
+    subprocess.run(["umount", "--lazy", place], capture_output=True, check=False)
+
+
+def on_disk(place: Path) -> Field:
+    """A repository with one run on a small disk."""
+    path = place / "repo"
+    path.mkdir()
+    repo = RepoBuilder(path)
+    repo.git("init", "--quiet")
+    repo.commit({"train.py": "print('hello')\n", ".gitignore": "ballast*\n"})
+    ground = Field(repo)
+    assert ground.record(0).status == 0
+    return ground
+
+
+FILL = {
+    "size=3m": "dd if=/dev/zero of=ballast bs=4k 2>/dev/null; dd if=/dev/zero of=ballast2 bs=1 "
+    "2>/dev/null",
+    "size=30m,nr_inodes=220": "mkdir -p ballast; n=0; while : 2>/dev/null > ballast/$n; do "
+    "n=$((n+1)); done",
+}
+
+
+@pytest.mark.parametrize(("options", "code"), zip(FILL, [0, CODE], strict=True))
+def test_the_command_fills_the_disk(
+    mounted: Callable[[str], Path], options: str, code: int
+) -> None:
+    ground = on_disk(mounted(options))
+    script = f"echo METRIC value=1; ({FILL[options]}); exit {code}"
+    done = ground.exp("run", "--", "sh", "-c", script)
+    assert done.status == (code or 128), done.err
+    assert "its journal is kept" in done.err
+    assert "bug in gitexp" not in done.err
+    ground.started.update(done.started)
+    assert ground.record(2).status == 128
+    subprocess.run("rm -rf ballast*", shell=True, cwd=ground.repo.path, check=True)
+    assert len(ground.next_command_works()) == 2
+    ground.check()
+    outcomes = {record["outcome"] for record in read_records(ground.repo).values()}
+    assert outcomes == ({"succeeded", "failed"} if code else {"succeeded"})
+
+
+@pytest.mark.parametrize("options", FILL)
+def test_a_disk_that_is_full_before_the_start(mounted: Callable[[str], Path], options: str) -> None:
+    """What cannot be recorded at all is not begun; what is there can still be read."""
+    ground = on_disk(mounted(options))
+    subprocess.run(FILL[options], shell=True, cwd=ground.repo.path, check=False)
+    done = ground.exp("run", "--", "touch", "/dev/null")
+    assert done.status == 128
+    assert "bug in gitexp" not in done.err
+    assert ground.record(1).status == 128
+    listed = ground.exp("list", "--name-only")
+    assert listed.out.split() == list(ground.acknowledged)
+    subprocess.run("rm -rf ballast*", shell=True, cwd=ground.repo.path, check=True)
+    assert ground.record(2).status == 0
+    ground.next_command_works()
+    ground.check()
+
+
+def test_a_disk_that_becomes_read_only(mounted: Callable[[str], Path]) -> None:
+    place = mounted("size=20m")
+    ground = on_disk(place)
+    script = f"echo METRIC value=1; mount --bind {place} {place}; mount -o remount,ro,bind {place}; exit {CODE}"
+    done = ground.exp("run", "--", "sh", "-c", script)
+    ground.started.update(done.started)
+    assert done.status == CODE, done.err
+    assert "bug in gitexp" not in done.err
+    assert ground.record(2).status == 128
+    listed = ground.exp("list", "--name-only")
+    assert listed.status == 0
+    assert set(ground.acknowledged) <= set(listed.out.split())
+    subprocess.run(["umount", place], check=True)
+    assert len(ground.next_command_works()) == 2
+    ground.check()
+
+
+@pytest.mark.parametrize("limit", [256, 4096])
+def test_a_limit_on_the_size_of_files(repo: RepoBuilder, tmp_path: Path, limit: int) -> None:
+    """Whatever the limit cuts off; git is killed by it, we are told."""
+    ground = Field(repo)
+    ground.record(0)
+    prefix = ("prlimit", f"--fsize={limit}")
+    attempt(ground, 1, tmp_path / "marks", code=CODE, prefix=prefix)
+    attempt(ground, 2, tmp_path / "marks", code=0, prefix=prefix)
+    ground.next_command_works()
+    ground.check()
