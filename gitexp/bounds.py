@@ -106,9 +106,9 @@ def refuse_depth(text: str) -> None:
     life; inside quotes and comments they are only text.
     """
     brackets = text.count("[") + text.count("{")
-    lines = text.split("\n")
-    dots = max(line.count(".") for line in lines)
-    if max(brackets, dots) <= MAX_DEPTH and max(map(len, lines)) < _LONG_NUMBER_DIGITS:
+    long = [line for line in text.split("\n") if len(line) > 2 * MAX_DEPTH]  # a level is `a.`
+    dots = max([line.count(".") for line in long], default=0)
+    if max(brackets, dots) <= MAX_DEPTH and max(map(len, long), default=0) < _LONG_NUMBER_DIGITS:
         return
     bare = _OPAQUE.sub("~", text)
     too_deep = max(part.count(".") for part in re.split(r"[=,\n{}\[\]]", bare)) > MAX_DEPTH
@@ -127,11 +127,10 @@ def refuse_values(value: object, depth: int = 0) -> None:
     """Refuse parsed values beyond the bounds. Raises `Unreadable`."""
     if depth > MAX_DEPTH:
         raise Unreadable("cannot read a record", why=f"nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, dict):
-        for inner in value.values():
+    members = value if isinstance(value, list) else (value,)
+    for inner in value.values() if isinstance(value, dict) else members:
+        kind = type(inner)
+        if kind is int and not INT_MIN <= inner <= INT_MAX:
+            raise Unreadable("cannot read a record", why="it holds an integer of more than 64 bits")
+        if kind is dict or kind is list:
             refuse_values(inner, depth + 1)
-    elif isinstance(value, list):
-        for inner in value:
-            refuse_values(inner, depth + 1)
-    elif isinstance(value, int) and not INT_MIN <= value <= INT_MAX:
-        raise Unreadable("cannot read a record", why="it holds an integer of more than 64 bits")

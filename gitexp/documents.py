@@ -30,6 +30,7 @@ from gitexp.model import (
 
 DOCUMENT_SCHEMA = 1
 
+_AS_IT_IS = frozenset((str, int, bool))
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -182,6 +183,8 @@ def _parse_annotation(document: Mapping[str, Any]) -> Annotation:
 
 def json_value(value: Value) -> Any:
     """A value as JSON can carry it; see the module's words on NaN and dates."""
+    if type(value) in _AS_IT_IS:
+        return value
     if isinstance(value, dict):
         return {key: json_value(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -194,7 +197,12 @@ def json_value(value: Value) -> Any:
 
 
 def _plain(table: Mapping[str, Value]) -> dict[str, Any]:
-    return {key: json_value(value) for key, value in table.items()}
+    return {
+        key: value
+        if type(value) in _AS_IT_IS or (type(value) is float and value - value == 0)
+        else json_value(value)
+        for key, value in table.items()
+    }
 
 
 def _numbers_again(table: dict[str, Any]) -> dict[str, Any]:

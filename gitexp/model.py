@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from enum import StrEnum
+from functools import lru_cache
 from typing import TypeAlias
 
 from gitexp.ids import ObjectId, RunId
@@ -286,6 +287,7 @@ def flatten(table: Mapping[str, Value], prefix: str = "") -> Iterator[tuple[str,
             yield name, value
 
 
+@lru_cache(maxsize=4096)
 def quote_key(key: str) -> str:
     """One part of a dotted name, quoted only when it could be misread."""
     plain = key and not any(c in ".\"\\'" or c.isspace() for c in key)

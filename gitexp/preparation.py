@@ -30,7 +30,7 @@ from gitexp.lifecycle import read_file
 from gitexp.model import Code, Command, Direction, FileState, Origin, Outcome, Run, Table, Value
 from gitexp.names import memorable_name
 from gitexp.privacy import SCANNED_BYTES, secret_content, secret_name
-from gitexp.probe import hash_path, probe_environment
+from gitexp.probe import hash_path, lock_files, probe_environment
 from gitexp.refs import pending_ref
 from gitexp.repo.worktree import Snapshot, SnapshotRules, is_complete, take_snapshot
 from gitexp.workspace import Workspace
@@ -101,16 +101,39 @@ def prepare(workspace: Workspace, trial: Trial) -> Prepared:
     """
     params, notes = _gather_params(workspace, trial)
     argv = tuple(fill_template(trial.argv, params))
-    inputs = _hash_inputs(workspace, (*workspace.settings.inputs, *trial.inputs), trial.directory)
     outputs = tuple(trial.directory / path for path in trial.outputs)
     metrics_files = _metrics_files(workspace, trial)
-    command = _command(workspace, trial, argv)
     top = workspace.repo.top
     written = [recorded_path(path, top) for path in (*metrics_files, *outputs)]
+    inputs = _hash_inputs(workspace, (*workspace.settings.inputs, *trial.inputs), trial.directory)
+    command = _command(workspace, trial, argv)
     code = _code(workspace, _snapshot(workspace), command, written)
     environment, packages = probe_environment(argv, directory=trial.directory, env=dict(os.environ))
+    locks: Table = {} if top is None else {**lock_files(top)}
+    left_out = [f"not in the snapshot: {item}" for item in code.left_out]
+    run = _running(workspace, trial, redact_table(params), code, command, inputs)
+    return Prepared(
+        run=replace(run, environment={**environment, "lock_files": locks}),
+        argv=argv,
+        directory=trial.directory,
+        top=top or trial.directory,
+        packages=dict(packages),
+        metrics_files=metrics_files,
+        outputs=outputs,
+        notes=(*notes, *left_out),
+    )
+
+
+def _running(
+    workspace: Workspace,
+    trial: Trial,
+    params: Table,
+    code: Code,
+    command: Command | None,
+    inputs: dict[str, FileState],
+) -> Run:
     run_id = clock.new_run_id()
-    run = Run(
+    return Run(
         id=run_id,
         name=trial.name or memorable_name(run_id),
         outcome=Outcome.RUNNING,
@@ -123,28 +146,16 @@ def prepare(workspace: Workspace, trial: Trial) -> Prepared:
         tags=tuple(sorted(set(trial.tags))),
         code=code,
         command=command,
-        params=redact_table(params),
+        params=params,
         directions=trial.directions,
         inputs=inputs,
-        environment=environment,
         fingerprint=fingerprint(
             code.digest,
             () if command is None else command.template or command.argv,
             directory="." if command is None else command.directory,
-            params=redact_table(params),
+            params=params,
             inputs=inputs,
         ),
-    )
-    left = [f"not in the snapshot: {item}" for item in code.left_out]
-    return Prepared(
-        run=run,
-        argv=argv,
-        directory=trial.directory,
-        top=workspace.repo.top or trial.directory,
-        packages=dict(packages),
-        metrics_files=metrics_files,
-        outputs=outputs,
-        notes=(*notes, *left),
     )
 
 

@@ -238,7 +238,8 @@ def run_pre_push(
         return PrePush(0)
     told: list[str] = []
     _attempt(recover, told)
-    commits = [tip for tip in map(repo.read_ref, plan.commits) if tip is not None]
+    found = (repo.resolve(f"{commit}^{{commit}}") for commit in plan.commits)
+    commits = [commit for commit in found if commit is not None]
     for commit in commits:
         told += _attempt(partial(record_pushed, commit), told) or ()
     token = None

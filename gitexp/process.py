@@ -112,6 +112,19 @@ def _start(
             os.close(pump.inlet)
 
 
+def open_reader(argv: Sequence[str], env: Mapping[str, str]) -> "Popen[bytes]":
+    """Start a program that reads what we write to its input and shows it: a pager, `man`.
+
+    Raises `InvalidInput` when it cannot be started.
+    """
+    import subprocess  # noqa: PLC0415 - see above
+
+    try:
+        return subprocess.Popen(list(argv), env=dict(env), stdin=subprocess.PIPE)
+    except OSError as error:
+        raise InvalidInput(f"cannot run '{argv[0]}'", why=error.strerror) from error
+
+
 # --- finding ------------------------------------------------------------------------------------
 
 

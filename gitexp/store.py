@@ -23,7 +23,7 @@ from gitexp.codec import (
     encode_series,
     encode_table,
 )
-from gitexp.errors import Conflict, GitexpError, NotFound, Refused, Unreadable
+from gitexp.errors import CommandFailed, Conflict, GitexpError, NotFound, Refused, Unreadable
 from gitexp.ids import ObjectId, RunId
 from gitexp.lock import MIN_DEAD_AGE_S, FileLock, GitLock, clear_dead_lock
 from gitexp.model import Annotation, Run, Series, Table
@@ -31,6 +31,7 @@ from gitexp.refs import (
     FORMAT,
     FORMAT_PATH,
     README_PATH,
+    TOMBSTONE,
     annotation_path,
     code_ref,
     environment_path,
@@ -86,6 +87,8 @@ class Event:
     files: tuple[tuple[str, bytes | Blob | None], ...]
     releases: bool = False
     """True when the run's pending ref may go."""
+    keeps: bool = True
+    """True when the keep branch must hold the run's code afterwards."""
 
 
 def started(run: Run, environment: Table | None = None) -> Event:
@@ -112,16 +115,15 @@ def annotated(run: Run, annotation: Annotation, summary: str) -> Event:
     """Something is said about a run."""
     path = annotation_path(run.id, run.started, annotation.id)
     subject = f"{annotation.kind} {run.id[:7]} {run.name}: {summary}"
-    return Event(run, subject, ((path, encode_annotation(annotation)),))
+    return Event(run, subject, ((path, encode_annotation(annotation)),), keeps=False)
 
 
 def deleted(run: Run, annotation: Annotation, paths: Sequence[str]) -> Event:
     """A run is taken off the branch; its tombstone keeps it from coming back by a merge."""
     tombstone = annotation_path(run.id, run.started, annotation.id)
     gone = [(path, None) for path in paths if path != tombstone]
-    return Event(
-        run, f"delete {run.id[:7]} {run.name}", (*gone, (tombstone, encode_annotation(annotation)))
-    )
+    files = (*gone, (tombstone, encode_annotation(annotation)))
+    return Event(run, f"delete {run.id[:7]} {run.name}", files, keeps=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,8 @@ class _Tips:
     run: ObjectId | None
     code: ObjectId | None
     kept: frozenset[str] = field(default_factory=frozenset)
+    deleted: frozenset[str] = field(default_factory=frozenset)
+    """Of the runs to be written, those that were deleted meanwhile."""
 
 
 class Store:
@@ -154,10 +158,13 @@ class Store:
             began_s = clock.monotonic_s()
             self._clear("packed-refs.lock")  # it would cost a second and the release of the pin
             while True:
-                tips = self._read_tips()
-                steps = self._steps(events, tips, identity, moment)
+                tips = self._read_tips(events)
+                live = [e for e in events if not (e.keeps and e.run.id in tips.deleted)]
+                if not live and tips.run is not None:
+                    return tips.run  # deleted while it ran: nothing comes back
+                steps = self._steps(live, tips, identity, moment)
                 if self.durable and any(
-                    event.run.code.revision not in tips.kept for event in events
+                    event.keeps and event.run.code.revision not in tips.kept for event in live
                 ):
                     sync_recent(self.repo, *_pins(events))
                 try:
@@ -205,7 +212,7 @@ class Store:
         self, events: Sequence[Event], tips: _Tips, identity: Identity, moment: datetime
     ) -> list[Commit | SetRef | Checkpoint]:
         steps: list[Commit | SetRef | Checkpoint] = []
-        revisions = dict.fromkeys(event.run.code.revision for event in events)
+        revisions = dict.fromkeys(event.run.code.revision for event in events if event.keeps)
         fresh = [revision for revision in revisions if revision not in tips.kept]
         if fresh:
             parents = [*([tips.code] if tips.code else []), *fresh]
@@ -231,27 +238,38 @@ class Store:
         steps += [SetRef(ref, self.repo.null) for ref in _pins(e for e in events if e.releases)]
         return steps
 
-    def _read_tips(self) -> _Tips:
-        asked = (
-            self.run_ref,
-            f"{self.run_ref}:{FORMAT_PATH}",
-            self.code_ref,
-            f"{self.code_ref}^1",
-            f"{self.code_ref}^2",
-        )
-        answer = self.repo.git(
-            *("cat-file", "--batch-check=%(objectname)"), stdin="\n".join(asked).encode()
-        )
+    def _read_tips(self, events: Sequence[Event] = ()) -> _Tips:
+        """Where the branches are, in one process; what is broken is never taken for absent."""
+        stones = {
+            event.run.id: f"{self.run_ref}:"
+            + annotation_path(event.run.id, event.run.started, TOMBSTONE)
+            for event in events
+        }
+        kept = (f"{self.code_ref}^1", f"{self.code_ref}^2")
+        asked = (self.run_ref, f"{self.run_ref}:{FORMAT_PATH}", self.code_ref, *kept)
+        try:
+            answer = self.repo.git(
+                *("cat-file", "--batch-check=%(objectname)"),
+                stdin="\n".join((*asked, *stones.values())).encode(),
+            )
+        except CommandFailed as error:
+            raise _damaged(self.branch, error.why) from error
         lines = answer.text.splitlines()
-        run, form, code, *kept = (None if " " in line else ObjectId(line) for line in lines)
+        run, form, code, *rest = (None if " " in line else ObjectId(line) for line in lines)
+        for ref, tip in ((self.run_ref, run), (self.code_ref, code)):
+            if tip is None and self.repo.resolve(ref) is not None:
+                raise _damaged(ref.removeprefix("refs/heads/"), "its newest commit is missing")
         if run is not None:
             self._check_format(form)
-        return _Tips(run, code, frozenset(oid for oid in kept if oid))
+        deleted = [name for name, stone in zip(stones, rest[len(kept) :], strict=True) if stone]
+        return _Tips(run, code, frozenset(o for o in rest[: len(kept)] if o), frozenset(deleted))
 
     def _check_format(self, form: ObjectId | None) -> None:
         data = None if form is None else self._read_blob(form)
         if data == FORMAT_FILE:
             return
+        if form is not None and data is None:
+            raise _damaged(self.branch, f"its '{FORMAT_PATH}' cannot be read")
         version: object = None
         with suppress(Unreadable):
             version = decode_table(data or b"").get("format")
@@ -329,6 +347,14 @@ def _locked(lock: GitLock) -> Conflict:
             "the run waits in its journal; the next `git exp` command tries again",
             f"if no git is at work anywhere in this repository: `rm '{lock.path}'`",
         ],
+    )
+
+
+def _damaged(branch: str, why: str | None) -> Unreadable:
+    return Unreadable(
+        f"branch '{branch}' is damaged",
+        why=why,
+        hints=["`git exp doctor` finds what is wrong, `git exp doctor --fix` mends it"],
     )
 
 

@@ -41,9 +41,14 @@ COMMANDS: Mapping[str, str] = {
     "gc": "tidy gitexp's local state",
     "config": "list the settings with where they come from",
     "demo": "show the whole loop on real data in a temporary repository",
+    "man": "show the manual or install its pages",
+    "completion": "print or install completion for bash, zsh or fish",
 }
 ALIASES: Mapping[str, str] = {"ls": "list", "rm": "remove"}
-HIDDEN: Mapping[str, str] = {"hook": "what the installed hooks call"}
+HIDDEN: Mapping[str, str] = {
+    "hook": "what the installed hooks call",
+    "complete": "what the shells' completion calls",
+}
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "record": ("run", "record", "start", "note", "finish"),
@@ -51,7 +56,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "compare and decide": ("compare", "diff", "decide", "tag", "tried"),
     "go back": ("reproduce", "apply", "branch"),
     "share": ("push", "fetch", "sync", "hooks"),
-    "look after": ("init", "config", "doctor", "recover", "remove", "gc", "demo"),
+    "look after": ("init", "config", "doctor", "recover", "remove", "gc"),
+    "learn": ("demo", "man", "completion"),
 }
 
 
@@ -100,14 +106,16 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 @click.group(cls=Commands, context_settings=CONTEXT, invoke_without_command=True)
+@click.option("--no-pager", is_flag=True, help="Print long answers, do not page them.")
 @click.version_option(package_name="gitexp", message="git-exp %(version)s")
 @click.pass_context
-def root(ctx: click.Context) -> None:
+def root(ctx: click.Context, no_pager: bool) -> None:
     """Git-native experiment versioning: record, compare, decide, reproduce.
 
     Every run is a TOML record on an orphan branch beside the commit of its code. Start with
     `git exp run -- python train.py`, then `git exp list`.
     """
+    ctx.color = True  # whether to colour is decided in `terminal`; click takes nothing away
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
@@ -132,4 +140,8 @@ def run(args: Iterable[str] | None = None) -> int:
         if isinstance(error, SystemExit):
             return error.code if isinstance(error.code, int) else ExitCode.FAILED
         return report(error)
+    finally:
+        paging = sys.modules.get("gitexp.cli.paging")
+        if paging is not None:
+            paging.end()
     return result if isinstance(result, int) else ExitCode.DONE

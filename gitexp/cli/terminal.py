@@ -5,7 +5,7 @@ Floor 6. The only place that asks about terminals, colours and widths.
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -25,14 +25,40 @@ def open_workspace(*, complete: bool = True) -> Workspace:
 
     A repository that cannot be written is no reason to fail here: the reader is told, and reads.
     """
+    started_s = clock.monotonic_s()
     workspace = Workspace.open()
+    know_terminal(workspace)
     for warning in workspace.settings.warnings:
         warn(warning)
     if sys.stderr.isatty():
-        workspace.progress = show_progress
+        workspace.progress = _show_progress(started_s)
     if complete:
         complete_runs(workspace)
     return workspace
+
+
+_colour = "auto"
+"""What git's configuration says about colour."""
+
+
+def know_terminal(workspace: Workspace) -> None:
+    """Colour as git's configuration says, and page the long answers of a terminal."""
+    global _colour  # noqa: PLW0603 - there is one terminal
+    config = workspace.repo.config()
+    _colour = (config.get("color.exp") or config.get("color.ui") or "auto").lower()
+    if not sys.stdout.isatty():
+        return
+    context = click.get_current_context(silent=True)
+    if context is not None and context.command.name in PAGED:
+        if context.find_root().params.get("no_pager") or context.params.get("as_json"):
+            return
+        from gitexp.cli.paging import begin  # noqa: PLC0415 - on terminals only
+
+        begin(workspace.repo)
+
+
+PAGED = frozenset({"list", "log", "show", "best", "compare", "diff", "config"})
+"""Commands whose answers may be long; none that runs a command of the user's."""
 
 
 def complete_runs(workspace: Workspace) -> None:
@@ -63,17 +89,20 @@ def say(text: str) -> None:
 def answer(text: str) -> None:
     """Print the answer on standard output; `text` is clean already."""
     if text:
-        click.echo(text)
+        click.echo(text, color=True)
 
 
 def wants_colour(stream: object = None) -> bool:
-    """Whether to colour: `NO_COLOR`, then `FORCE_COLOR`, then a terminal that can."""
+    """Whether to colour: `NO_COLOR`, `FORCE_COLOR`, git's `color.exp` or `color.ui`, a terminal."""
     if os.environ.get("NO_COLOR"):
         return False
-    if os.environ.get("FORCE_COLOR"):
+    if os.environ.get("FORCE_COLOR", "0") not in ("", "0"):
         return True
+    if _colour in ("always", "never", "false", "off", "no"):
+        return _colour == "always"
     target = stream or sys.stdout
-    return bool(getattr(target, "isatty", bool)()) and os.environ.get("TERM") != "dumb"
+    shown = bool(getattr(target, "isatty", bool)()) or "GIT_PAGER_IN_USE" in os.environ
+    return shown and os.environ.get("TERM") != "dumb"
 
 
 def width() -> int | None:
@@ -101,7 +130,15 @@ def view_of(workspace: Workspace, ids: "Iterable[RunId]" = (), *, precision: int
     )
 
 
-def show_progress(done: int, total: int) -> None:
-    """A line on standard error that counts up, on a terminal only."""
-    end = "\n" if done >= total else ""
-    click.echo(f"\rbuilding the run index: {done:,} of {total:,} runs{end}", err=True, nl=False)
+def _show_progress(started_s: float) -> "Callable[[int, int], None]":
+    """Tells how far the run index is, once a second has passed."""
+    shown: list[Callable[[int, int], None]] = []
+
+    def show(done: int, total: int) -> None:
+        if not shown:
+            from gitexp.cli.progress import Progress  # noqa: PLC0415 - hardly ever
+
+            shown.append(Progress("building the run index", started_s=started_s))
+        shown[0](done, total)
+
+    return show

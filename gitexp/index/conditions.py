@@ -57,9 +57,19 @@ def condition(sql: Compiler, term: Condition) -> str:
 def _in_field(sql: Compiler, field: Field, term: Condition) -> str:
     """A condition on one field alone: over its column, or over the rows of its key."""
     if field.key in COLUMNS:
+        sql.needs_runs = True
         return _on_value(sql, _column(field.key), term)
-    condition = _on_value(sql, ("num", "text"), term)
+    condition = _in_order(sql, term) or _on_value(sql, ("num", "text"), term)
     return f"(r.rid IN (SELECT rid FROM vals WHERE key = {sql.key(field.key)} AND {condition}))"
+
+
+def _in_order(sql: Compiler, term: Condition) -> str | None:
+    """A comparison with a plain number, so that the index `vals_order` answers it."""
+    match term:
+        case Comparison(_, op, Constant(forms)) if forms.text is None and op is not Operator.NE:
+            return f"num {_SIGNS[op]} {sql.bind(forms.number)}"
+        case _:
+            return None
 
 
 def _on_value(sql: Compiler, pair: _Pair, term: Condition) -> str:
@@ -82,6 +92,7 @@ def _on_value(sql: Compiler, pair: _Pair, term: Condition) -> str:
 
 def _looked_up(sql: Compiler, field: Field) -> _Pair:
     if field.key in COLUMNS:
+        sql.needs_runs = True
         return _column(field.key)
     at = f"FROM vals WHERE key = {sql.key(field.key)} AND rid = r.rid)"
     return f"(SELECT num {at}", f"(SELECT text {at}"

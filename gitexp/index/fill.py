@@ -129,6 +129,10 @@ def _decode_annotation(content: bytes) -> Annotation:
 # --- writing --------------------------------------------------------------------------------------
 
 
+_to_json: Final = json.JSONEncoder(check_circular=False).encode
+"""As `json.dumps`, a fifth quicker: a document never holds itself."""
+
+
 class Writer:
     """Puts derived runs into the tables."""
 
@@ -136,8 +140,8 @@ class Writer:
         self._conn = conn
         self._keys: dict[str, int] = dict(conn.execute("SELECT name, key FROM keys"))
 
-    def add(self, batch: Iterable[Derived]) -> None:
-        """Add runs the tables do not know."""
+    def add(self, batch: Iterable[Derived], *, has_clocks: bool = False) -> None:
+        """Add runs the tables do not know; `has_clocks` when their files are complete already."""
         rows: dict[str, list[Sequence[object]]] = {
             name: [] for name in ("runs", "docs", "vals", "tags", "produced", "broken")
         }
@@ -153,7 +157,8 @@ class Writer:
             if lines:
                 marks = ",".join("?" * len(lines[0]))
                 self._conn.executemany(f"INSERT INTO {table} VALUES ({marks})", lines)
-        self._conn.executemany("UPDATE files SET clock = ? WHERE rid = ? AND path = ?", clocks)
+        if not has_clocks:
+            self._conn.executemany("UPDATE files SET clock = ? WHERE rid = ? AND path = ?", clocks)
 
     def _add_entry(
         self, rows: dict[str, list[Sequence[object]]], rid: int, entry: Entry, derived: Derived
@@ -167,19 +172,22 @@ class Writer:
                 *(run.code.snapshot, derived.path, int(derived.series), derived.rivals, made_by),
             )
         )
-        doc = json.dumps(entry_document(entry))
+        doc = _to_json(entry_document(entry))
         rows["docs"].append((rid, doc, checksum(doc)))
+        keys, vals = self._keys, rows["vals"]
         for name, value in keyed_values(entry):
-            forms = forms_of(value)
-            rows["vals"].append((self._key(name), rid, forms.number, forms.text, run.clock))
+            key = keys.get(name) or self._add_key(name)
+            if type(value) is float and value - value == 0:  # most are; the rest takes longer
+                vals.append((key, rid, value, None, run.clock))
+            else:
+                forms = forms_of(value)
+                vals.append((key, rid, forms.number, forms.text, run.clock))
         rows["tags"] += [(tag, rid) for tag in entry.tags]
         rows["produced"] += [(made_by, path, rid) for path in set(run.produced)]
 
-    def _key(self, name: str) -> int:
-        key = self._keys.get(name)
-        if key is None:
-            key = self._keys[name] = len(self._keys) + 1
-            self._conn.execute("INSERT INTO keys VALUES (?, ?)", (key, name))
+    def _add_key(self, name: str) -> int:
+        key = self._keys[name] = len(self._keys) + 1
+        self._conn.execute("INSERT INTO keys VALUES (?, ?)", (key, name))
         return key
 
     def remove(self, rids: Sequence[int]) -> None:
@@ -210,13 +218,17 @@ def fill(conn: sqlite3.Connection, repo: Repo, tip: ObjectId, progress: Progress
         if place is not None and place.run is not None:
             grouped.setdefault(place.run, []).append(File(item.path, place.kind, item.oid))
     groups = [(run, sorted(files)) for run, files in sorted(grouped.items())]
-    conn.executemany(
-        "INSERT INTO files VALUES (?, ?, ?, ?, NULL)",
-        ((row_of(run), f.path, f.kind.value, f.oid) for run, files in groups for f in files),
-    )
     writer, done, derived = Writer(conn), 0, read_runs(repo, groups)
     while batch := list(islice(derived, BATCH)):
-        writer.add(batch)
+        conn.executemany(
+            "INSERT INTO files VALUES (?, ?, ?, ?, ?)",
+            (
+                (row_of(run), f.path, f.kind.value, f.oid, known.clocks.get(f.path))
+                for (run, files), known in zip(groups[done:], batch, strict=False)
+                for f in files
+            ),
+        )
+        writer.add(batch, has_clocks=True)
         done += len(batch)
         if progress is not None:
             progress(done, len(groups))

@@ -178,10 +178,14 @@ class RunIndex:
         found: list[RunId] = []
         for column, kind in (("num", NUMBERS), ("text", TEXTS)):
             sql = Compiler()
-            matching = "" if where is None else f" AND rid IN ({sql.matching(where)})"
+            condition = sql.where(where)
+            v, source = "r", "vals r"
+            if sql.needs_runs:
+                v, source = "v", "vals v CROSS JOIN runs r ON r.rid = v.rid"
             found += self._runs(
-                f"SELECT rid FROM vals WHERE key = {sql.key(key)} AND {kind}{matching}"
-                f" ORDER BY {column} {way}, clock DESC, rid DESC LIMIT {sql.bind(limit)}",
+                f"SELECT r.rid FROM {source} WHERE {v}.key = {sql.key(key)} AND {kind}"
+                f" AND {condition} ORDER BY {column} {way}, {v}.clock DESC, r.rid DESC"
+                f" LIMIT {sql.bind(limit)}",
                 sql.values,
             )
             if 0 <= limit <= len(found):

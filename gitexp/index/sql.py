@@ -23,7 +23,7 @@ from gitexp.query_names import ATTRIBUTES
 if TYPE_CHECKING:
     from gitexp.query_syntax import Query
 
-SCHEMA: Final = f"1.{DOCUMENT_SCHEMA}"
+SCHEMA: Final = f"2.{DOCUMENT_SCHEMA}"
 """Changes with the tables or with what is kept in them; an index of another schema is rebuilt."""
 
 COLUMNS: Final = {name: f"r.{name}" for name in ATTRIBUTES} | {"commit": "r.code_commit"}
@@ -55,6 +55,7 @@ CREATE TABLE broken (rid INTEGER, path TEXT, why TEXT, PRIMARY KEY (rid, path)) 
 """
 
 INDEXES: Final = """
+CREATE INDEX vals_order ON vals (key, num, clock, rid) WHERE num IS NOT NULL;
 CREATE INDEX files_clock ON files (clock);
 CREATE INDEX runs_order ON runs (clock);
 CREATE INDEX runs_running ON runs (rid) WHERE outcome = 'running';
@@ -122,6 +123,8 @@ class Compiler:
 
     def __init__(self) -> None:
         self.values: dict[str, object] = {}
+        self.needs_runs = False
+        """True when a condition asks for more of `r` than its `rid`."""
 
     def bind(self, value: object) -> str:
         """The placeholder of a value."""

@@ -3,7 +3,7 @@
 Floor 5, pure. A column is a key: `name`, `params.lr`, `metrics.val.loss`, `environment.python`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from gitexp.comparison import last_part
@@ -38,6 +38,9 @@ _ATTRIBUTES: dict[str, Callable[[Entry], Value | None]] = {
 }
 LEADING_KEYS = ("id", "name", "age", "outcome", "decision")
 """What every listing begins with; `age` is `started` as people say it."""
+
+_FIXED = frozenset({"id", "age", "outcome"})
+"""Columns of words that are never cut."""
 
 _TABLES: dict[str, Callable[[Entry], Table]] = {
     "metrics": lambda entry: entry.run.metrics,
@@ -106,16 +109,32 @@ def run_list(
     width: int | None = None,
     precision: int | None = 5,
     ids: Mapping[RunId, str] | None = None,
+    pinned: Collection[str] = (),
 ) -> str:
-    """The runs as a table, one line each, in the order given. `ids` are their unique prefixes."""
+    """The runs as a table, one line each, in the order given. `ids` are their unique prefixes.
+
+    Where it is wider than `width`, columns that are the same for every run are left out, then the
+    last ones, and named below it; the keys in `pinned` always stay, beside id and name.
+    """
     keys = list(default_keys(entries) if keys is None else keys)
     rows = []
     for entry in entries:
         row = _Row(entry)
         rows.append([_cell(key, row.get(key), now, precision, ids) for key in keys])
-    return format_table(
-        headers_for(keys), rows, style=style, width=width, fixed={"id", "age", "outcome"}
+    headers = headers_for(keys)
+    if width is None or style != "plain" or not rows:
+        return format_table(headers, rows, style=style, width=width, fixed=_FIXED)
+    from gitexp.render.fitting import fit_columns  # noqa: PLC0415 - on terminals only
+
+    kept_anyway = {h for h, key in zip(headers, keys, strict=True) if key in {*pinned, "id", "name"}}
+    fitted = fit_columns(headers, rows, width, fixed=_FIXED, pinned=kept_anyway)
+    table = format_table(
+        [headers[n] for n in fitted.kept],
+        [[row[n] for n in fitted.kept] for row in rows],
+        width=width,
+        fixed=_FIXED,
     )
+    return "\n".join([table, *fitted.notes])
 
 
 def _cell(

@@ -14,7 +14,7 @@ TableStyle: TypeAlias = Literal["plain", "md", "csv"]
 MIN_TEXT_COLUMNS = 8
 """A column of text is never made narrower than this."""
 
-_GAP = "  "
+GAP = "  "
 _NUMBER = re.compile(r"[+-]?(?:\d[\d,]*\.?\d*(?:e[+-]?\d+)?%?|inf|nan)\Z|-\Z", re.IGNORECASE)
 _ID = re.compile(r"[0-9a-f]{7,64}\Z")
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~])")
@@ -52,21 +52,19 @@ def _plain(
     right = [column[0] not in fixed and _is_numeric(column[1:]) for column in columns]
     widths = [max(map(width_of, column)) for column in columns]
     if width is not None:
-        rigid = [
-            headers[i] in fixed or right[n] or _is_ids(columns[n][1:]) for n, i in enumerate(kept)
-        ]
+        rigid = [is_rigid(headers[i], columns[n][1:], fixed) for n, i in enumerate(kept)]
         widths = _fit(widths, rigid, width)
     aligned = [
         [_pad(shorten(cell, size), size, right=numeric) for cell in column]
         for column, size, numeric in zip(columns, widths, right, strict=True)
     ]
-    return "\n".join(_GAP.join(line).rstrip() for line in zip(*aligned, strict=True))
+    return "\n".join(GAP.join(line).rstrip() for line in zip(*aligned, strict=True))
 
 
 def _fit(widths: list[int], rigid: Sequence[bool], width: int) -> list[int]:
     """Take from the widest column of text until all fit or none can give."""
     widths = list(widths)
-    excess = sum(widths) + len(_GAP) * (len(widths) - 1) - width
+    excess = sum(widths) + len(GAP) * (len(widths) - 1) - width
     while excess > 0:
         loose = [i for i, held in enumerate(rigid) if not held and widths[i] > MIN_TEXT_COLUMNS]
         if not loose:
@@ -84,6 +82,11 @@ def _pad(text: str, width: int, *, right: bool) -> str:
 def _is_numeric(cells: Sequence[str]) -> bool:
     filled = [cell for cell in cells if cell]
     return bool(filled) and all(_NUMBER.match(cell) for cell in filled)
+
+
+def is_rigid(header: str, cells: Sequence[str], fixed: Collection[str]) -> bool:
+    """Tell whether a column is never cut: numbers, ids, and those whose headers are in `fixed`."""
+    return header in fixed or _is_numeric(cells) or _is_ids(cells)
 
 
 def _is_ids(cells: Sequence[str]) -> bool:

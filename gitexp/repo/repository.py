@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from gitexp.errors import CommandFailed, Conflict, NotARepository
+from gitexp.errors import CommandFailed, Conflict, NotARepository, Unreadable
 from gitexp.ids import ObjectId
 from gitexp.repo.launch import Completed, Git
 
@@ -165,8 +165,18 @@ class Repo:
         return ObjectId(found.text.strip()) if found.status == 0 else None
 
     def read_ref(self, ref: str) -> ObjectId | None:
-        """The commit a full ref name points at, or `None`."""
-        return self.resolve(f"{ref}^{{commit}}")
+        """The commit a full ref name points at, or `None` when there is no such ref.
+
+        Raises `Unreadable` when the ref is there and its commit is not: broken is not absent.
+        """
+        commit = self.resolve(f"{ref}^{{commit}}")
+        if commit is None and self.resolve(ref) is not None:
+            raise Unreadable(
+                f"'{ref}' is damaged",
+                why="the commit it points at is missing or cannot be read",
+                hints=["`git exp doctor` finds what is wrong, `git exp doctor --fix` mends it"],
+            )
+        return commit
 
     def read_refs(self, *refs: str) -> dict[str, ObjectId]:
         """Several refs by full name in one process; absent ones are missing from the answer."""

@@ -205,14 +205,15 @@ def add_worktree(repo: Repo, name: str, revision: str) -> Path:
 
 def remove_worktree(repo: Repo, path: Path) -> None:
     """Remove a temporary work tree and git's note of it. Harmless when it is gone."""
-    repo.launcher.porcelain(*(*UNTRUSTED, "worktree", "remove", "--force", str(path)), check=False)
+    repo.launcher.porcelain(
+        *(*UNTRUSTED, "worktree", "remove", "--force", "--force", str(path)), check=False
+    )
     shutil.rmtree(path, ignore_errors=True)
     if path.exists():
         raise GitexpError(
             f"cannot remove the temporary work tree '{path}'",
-            hints=[f"remove it by hand: `rm -rf '{path}'`, then `git worktree prune`"],
+            hints=[f"remove it by hand: `rm -rf '{path}'`, then `git exp gc`"],
         )
-    repo.git("worktree", "prune", check=False)
 
 
 def checkout_into(repo: Repo, revision: str, paths: Sequence[str]) -> None:

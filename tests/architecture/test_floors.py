@@ -56,7 +56,7 @@ FLOORS: dict[int, set[str]] = {
         "workspace",
     },
     5: {"render"},
-    6: {"__main__", "api", "cli", "demo"},
+    6: {"__main__", "api", "cli", "completion", "demo", "manual"},
     7: {"integrations"},
 }
 """Which floor a module or package stands on; imports go down or stay on the floor."""

@@ -187,7 +187,8 @@ def test_a_disk_that_is_full_before_the_start(mounted: Callable[[str], Path], op
 def test_a_disk_that_becomes_read_only(mounted: Callable[[str], Path]) -> None:
     place = mounted("size=20m")
     ground = on_disk(place)
-    script = f"echo METRIC value=1; mount --bind {place} {place}; mount -o remount,ro,bind {place}; exit {CODE}"
+    remount = f"mount --bind {place} {place}; mount -o remount,ro,bind {place}"
+    script = f"echo METRIC value=1; {remount}; exit {CODE}"
     done = ground.exp("run", "--", "sh", "-c", script)
     ground.started.update(done.started)
     assert done.status == CODE, done.err

@@ -279,7 +279,6 @@ class TestRemove:
         assert exp("remove", started.out.strip(), "-y", "--force").code == 0
         assert exp("doctor").code == 0
 
-    @pytest.mark.xfail(reason="the store keeps the code of every event's run, also of a deletion")
     def test_a_run_whose_code_is_lost_can_go(
         self, exp: Exp, record: Record, repo: RepoBuilder
     ) -> None:

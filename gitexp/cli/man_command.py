@@ -1,0 +1,86 @@
+"""`git exp man`: the manual, for those whose installer did not link its pages.
+
+Floor 6.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from gitexp.cli.app import COMMANDS, root
+from gitexp.cli.terminal import answer, say
+from gitexp.errors import GitexpError, NotFound
+
+
+@click.command("man")
+@click.option("--install", is_flag=True, help="Put all pages where `man` and `git help` find them.")
+@click.option("--directory", metavar="DIR", help="Put them there instead: DIR/git-exp.1 …")
+@click.argument("page", metavar="[COMMAND]", required=False)
+def command(install: bool, directory: str | None, page: str | None) -> None:
+    """Show the manual, or install its pages
+
+    After `--install`, `git help exp`, `git exp --help` and `git help exp-run` open the manual. Some
+    installers, `pip` and `pipx` among them, have done that already; `uv tool` does not. Where
+    standard output is no terminal, the page's source is printed.
+
+    \b
+    git exp man run
+    git exp man --install
+    """
+    if install or directory:
+        _install(Path(directory).expanduser() if directory else _home())
+    else:
+        _show(_named(page))
+
+
+def _named(page: str | None) -> str:
+    wanted = (page or "").removeprefix("git-").removeprefix("exp").removeprefix("-")
+    if wanted and wanted not in COMMANDS:
+        import difflib  # noqa: PLC0415 - only when something is wrong
+
+        raise NotFound(
+            f"there is no page '{page}'", near=difflib.get_close_matches(wanted, COMMANDS, n=1)
+        )
+    return wanted
+
+
+def _show(name: str) -> None:
+    from gitexp.manual import command_page, overview  # noqa: PLC0415 - only when shown
+
+    text = command_page(name) if name else overview()
+    if not sys.stdout.isatty():
+        answer(text.rstrip("\n"))
+        return
+    from gitexp.process import open_reader, which  # noqa: PLC0415 - only on a terminal
+
+    found = which("man", Path.cwd(), os.environ)
+    reader = open_reader([str(found), "-l", "-"], os.environ) if found else None
+    if reader is not None:
+        reader.communicate(text.encode())
+    if reader is None or reader.returncode != 0:
+        shown = root.get_command(click.Context(root), name) if name else root
+        assert shown is not None  # noqa: S101 - asked for above
+        context = click.Context(shown, info_name=f"git exp {name}".rstrip())
+        answer(shown.get_help(context))
+
+
+def _home() -> Path:
+    shared = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(shared).expanduser() / "man" / "man1"
+
+
+def _install(folder: Path) -> None:
+    from gitexp.manual import write  # noqa: PLC0415 - only when installed
+
+    try:
+        written = write(folder)
+    except OSError as error:
+        raise GitexpError(
+            f"cannot write into '{folder}'",
+            why=error.strerror,
+            hints=["`--directory DIR` puts the pages somewhere else"],
+        ) from error
+    answer(f"{len(written)} pages are in {folder}")
+    say("next: `git help exp` shows the first; if not, add to MANPATH: " + str(folder.parent))

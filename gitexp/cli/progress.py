@@ -1,0 +1,89 @@
+"""Signs of life on standard error for what takes longer than a second.
+
+Floor 6. Nothing is shown before a second has passed, nothing stays when it is over, and nothing is
+written where standard error is no terminal.
+"""
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+from gitexp import clock
+
+PATIENCE_S = 1.0
+"""What ends sooner shows nothing."""
+
+_STEP_S = 0.1
+_BAR = 24
+_ERASE = "\r\x1b[K"
+
+
+class Progress:
+    """Counts up in place: `building the run index [#####     ] 2,500 of 5,000`."""
+
+    def __init__(self, doing: str, *, started_s: float | None = None) -> None:
+        self._doing = doing
+        self._next_s = (clock.monotonic_s() if started_s is None else started_s) + PATIENCE_S
+        self._shown = False
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show how far it is; at the end the line goes away."""
+        now_s = clock.monotonic_s()
+        if done >= total:
+            if self._shown:
+                _write(_ERASE)
+                self._shown = False
+        elif now_s >= self._next_s:
+            filled = _BAR * done // max(total, 1)
+            bar = "#" * filled + " " * (_BAR - filled)
+            _write(f"{_ERASE}{self._doing} [{bar}] {done:,} of {total:,}")
+            self._shown = True
+            self._next_s = now_s + _STEP_S
+
+
+class _Waiting:
+    """Says what is waited for, and how long already, from another thread."""
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+        self._started_s = clock.monotonic_s()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._tell, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _tell(self) -> None:
+        shown = False
+        while not self._over.wait(PATIENCE_S):
+            seconds = clock.monotonic_s() - self._started_s
+            _write(f"{_ERASE}{self._doing}, {seconds:.0f} s")
+            shown = True
+        if shown:
+            _write(_ERASE)
+
+
+@contextmanager
+def waiting(doing: str) -> Iterator[None]:
+    """Say what is going on for as long as it does: `asking the remote, 3 s`."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    with _Waiting(doing):
+        yield
+
+
+def _write(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()

@@ -1,0 +1,257 @@
+"""MLflow's stores on disk: the folder `mlruns`, and the SQLite file `mlflow.db`.
+
+Floor 4. Read as they lie, without MLflow. Runs deleted there are left out.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gitexp.errors import InvalidInput
+from gitexp.importing.imported import (
+    Found,
+    ImportedRun,
+    Point,
+    fold_points,
+    nested,
+    parse_moment,
+    typed,
+)
+from gitexp.model import Outcome, Table
+
+_STATUS: Mapping[str, Outcome | None] = {
+    "FINISHED": Outcome.SUCCEEDED,
+    "FAILED": Outcome.FAILED,
+    "KILLED": Outcome.INTERRUPTED,
+    "RUNNING": None,
+    "SCHEDULED": None,
+}
+_STATUS_NUMBERS = {"1": "RUNNING", "2": "SCHEDULED", "3": "FINISHED", "4": "FAILED", "5": "KILLED"}
+_LARGEST = 1.7976931348623157e308
+"""What the database holds for infinity."""
+
+_PARENT = "mlflow.parentRunId"
+_NOT_TAGS = re.compile(r"mlflow\.")
+
+
+@dataclass(slots=True, kw_only=True)
+class StoredRun:
+    """A run as either store keeps it: texts, times in milliseconds since the epoch."""
+
+    id: str
+    name: str
+    status: str
+    start_ms: int | None
+    end_ms: int | None
+    user: str
+    experiment: str
+    params: dict[str, str] = field(default_factory=dict)
+    points: dict[str, list[tuple[int, int, float]]] = field(default_factory=dict)
+    """By metric: step, time in ms, value."""
+    tags: dict[str, str] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+
+def imported_run(stored: StoredRun) -> ImportedRun:
+    """What a stored run means."""
+    tags = stored.tags
+    start_ms = stored.start_ms
+    points: dict[str, list[Point]] = {
+        name: [
+            (step, None if start_ms is None else (time_ms - start_ms) / 1000, value)
+            for step, time_ms, value in logged
+        ]
+        for name, logged in stored.points.items()
+    }
+    metrics, series = fold_points(points)
+    environment: Table = {"tracker": "mlflow", "experiment": stored.experiment}
+    for name, text in (
+        ("user", tags.get("mlflow.user") or stored.user),
+        ("program", tags.get("mlflow.source.name", "")),
+        ("parent_run", tags.get(_PARENT, "")),
+    ):
+        if text:
+            environment[name] = text
+    ended = None not in (start_ms, stored.end_ms)
+    return ImportedRun(
+        source=f"mlflow:{stored.id}",
+        outcome=_STATUS.get(stored.status, Outcome.UNKNOWN),
+        name=tags.get("mlflow.runName") or stored.name or None,
+        started=None if start_ms is None else parse_moment(start_ms / 1000),
+        duration_s=max(0, (stored.end_ms or 0) - (start_ms or 0)) / 1000 if ended else None,
+        commit=tags.get("mlflow.source.git.commit"),
+        branch=tags.get("mlflow.source.git.branch"),
+        remote=tags.get("mlflow.source.git.repoURL"),
+        params=nested((name, typed(text)) for name, text in stored.params.items()),
+        metrics=metrics,
+        series=series,
+        tags=tuple(
+            f"{name}={text}" if text else name
+            for name, text in sorted(tags.items())
+            if not _NOT_TAGS.match(name) and len(name) + len(text) < 100 and "\n" not in text
+        ),
+        environment=environment,
+        notes=tuple(text for text in [tags.get("mlflow.note.content", "")] if text.strip()),
+        warnings=tuple(stored.faults),
+    )
+
+
+# --- the folder -----------------------------------------------------------------------------------
+
+
+def is_folder_store(path: Path) -> bool:
+    """Tell whether a folder is a file store: experiments, each with its `meta.yaml`."""
+    return path.is_dir() and any(path.glob("*/meta.yaml"))
+
+
+def read_folder(path: Path) -> Found:
+    """All runs of a file store. Raises `InvalidInput` when it is none."""
+    if not is_folder_store(path):
+        raise InvalidInput(
+            f"'{path.name}' is not an MLflow store", why="no folder in it has a `meta.yaml`"
+        )
+    runs: list[ImportedRun] = []
+    deleted = 0
+    for meta_file in sorted(path.glob("*/meta.yaml")):
+        experiment = read_flat_yaml(meta_file.read_text(encoding="utf-8"))
+        for run_file in sorted(meta_file.parent.glob("*/meta.yaml")):
+            meta = read_flat_yaml(run_file.read_text(encoding="utf-8"))
+            if "run_id" not in meta and "run_uuid" not in meta:
+                continue  # a registered or logged model
+            if "deleted" in (meta.get("lifecycle_stage"), experiment.get("lifecycle_stage")):
+                deleted += 1
+                continue
+            runs.append(imported_run(_folder_run(run_file.parent, meta, experiment)))
+    return Found(tuple(runs), _left_out(deleted))
+
+
+def _folder_run(folder: Path, meta: dict[str, str], experiment: dict[str, str]) -> StoredRun:
+    stored = StoredRun(
+        id=meta.get("run_id") or meta["run_uuid"],
+        name=meta.get("run_name", ""),
+        status=_STATUS_NUMBERS.get(meta.get("status", ""), meta.get("status", "")),
+        start_ms=_whole(meta.get("start_time", "")),
+        end_ms=_whole(meta.get("end_time", "")),
+        user=meta.get("user_id", ""),
+        experiment=experiment.get("name", folder.parent.name),
+        params={name: text for name, text in _texts(folder / "params")},
+        tags={name: text for name, text in _texts(folder / "tags")},
+    )
+    for name, text in _texts(folder / "metrics"):
+        stored.points[name] = []
+        for line in text.splitlines():
+            parts = line.split()
+            try:
+                step = int(parts[2]) if len(parts) > 2 else 0
+                stored.points[name].append((step, int(parts[0]), float(parts[1])))
+            except (ValueError, IndexError):
+                stored.faults.append(f"metric '{name}' has a line that cannot be read")
+    return stored
+
+
+def _texts(folder: Path) -> Iterator[tuple[str, str]]:
+    """Files below a folder by their path, which is the name of what they hold."""
+    for file in sorted(folder.rglob("*")):
+        if file.is_file() and not file.is_symlink():
+            text = file.read_text(encoding="utf-8", errors="replace")
+            yield file.relative_to(folder).as_posix(), text.removesuffix("\n")
+
+
+_PAIR = re.compile(r"([A-Za-z_]\w*):(?: (.*))?\Z")
+
+
+def read_flat_yaml(text: str) -> dict[str, str]:
+    """The scalars of a `meta.yaml`, which has no levels; `null` is absent."""
+    table: dict[str, str] = {}
+    key = ""
+    for line in text.splitlines():
+        found = _PAIR.match(line)
+        if found:
+            key = found[1]
+            table[key] = found[2] or ""
+        elif key and line.startswith(" "):
+            table[key] += " " + line.strip()
+    return {name: _scalar(value) for name, value in table.items() if value != "null"}
+
+
+def _scalar(text: str) -> str:
+    if len(text) > 1 and text[0] == text[-1] == "'":
+        return text[1:-1].replace("''", "'")
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        import json  # noqa: PLC0415 - hardly any value is written so
+
+        try:
+            return str(json.loads(text))
+        except ValueError:
+            return text[1:-1]
+    return text
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"-?\d+", text) else None
+
+
+def _left_out(deleted: int) -> tuple[str, ...]:
+    return (f"{deleted} runs that were deleted there are left out",) if deleted else ()
+
+
+# --- the database ---------------------------------------------------------------------------------
+
+
+def read_database(path: Path) -> Found:
+    """All runs of a SQLite store, which is opened read-only. Raises `InvalidInput`."""
+    import sqlite3  # noqa: PLC0415 - only for this source
+
+    try:
+        with_base = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    except sqlite3.Error as error:
+        raise InvalidInput(f"cannot open '{path.name}'", why=str(error)) from error
+    try:
+        return _read_tables(with_base)
+    except sqlite3.Error as error:
+        raise InvalidInput(f"'{path.name}' is not an MLflow store", why=str(error)) from error
+    finally:
+        with_base.close()
+
+
+def _read_tables(base: "sqlite3.Connection") -> Found:  # type: ignore[name-defined]  # noqa: F821
+    columns = {row[1] for row in base.execute("PRAGMA table_info(runs)")}
+    name = "r.name" if "name" in columns else "''"
+    stored: dict[str, StoredRun] = {}
+    deleted = 0
+    for row in base.execute(
+        f"SELECT r.run_uuid, {name}, r.status, r.start_time, r.end_time, r.user_id, e.name,"  # noqa: S608
+        " r.lifecycle_stage = 'deleted' OR e.lifecycle_stage = 'deleted'"
+        " FROM runs r JOIN experiments e USING (experiment_id) ORDER BY r.start_time, r.run_uuid"
+    ):
+        if row[-1]:
+            deleted += 1
+            continue
+        stored[row[0]] = StoredRun(
+            id=row[0],
+            name=row[1] or "",
+            status=row[2] or "",
+            start_ms=row[3],
+            end_ms=row[4],
+            user=row[5] or "",
+            experiment=row[6],
+        )
+    for run, key, value in base.execute("SELECT run_uuid, key, value FROM params ORDER BY key"):
+        if run in stored:
+            stored[run].params[key] = value
+    for run, key, value in base.execute("SELECT run_uuid, key, value FROM tags ORDER BY key"):
+        if run in stored:
+            stored[run].tags[key] = value or ""
+    for run, key, step, time_ms, value, is_nan in base.execute(
+        "SELECT run_uuid, key, step, timestamp, value, is_nan FROM metrics ORDER BY key"
+    ):
+        if run in stored:
+            point = (step or 0, time_ms, math.nan if is_nan else _finite(value))
+            stored[run].points.setdefault(key, []).append(point)
+    return Found(tuple(imported_run(run) for run in stored.values()), _left_out(deleted))
+
+
+def _finite(value: float) -> float:
+    return math.copysign(math.inf, value) if abs(value) >= _LARGEST else float(value)
