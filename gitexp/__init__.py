@@ -6,7 +6,8 @@
         run.log(accuracy=0.85)
 
 Records go onto an orphan branch of the repository around the current folder. What is offered here
-is defined in `gitexp.api` and `gitexp.tracker`, and imported when first used, so that the command line does not pay.
+is defined in `gitexp.api` and `gitexp.tracker`, and imported when first used, so that the command
+line does not pay.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -7,6 +7,7 @@ Floor 1, pure. `check_table` judges what the user wants recorded, before anythin
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time
+from typing import Any
 
 from gitexp.errors import InvalidInput, Unreadable
 
@@ -106,7 +107,7 @@ def refuse_depth(text: str) -> None:
     life; inside quotes and comments they are only text.
     """
     brackets = text.count("[") + text.count("{")
-    long = [line for line in text.split("\n") if len(line) > 2 * MAX_DEPTH]  # a level is `a.`
+    long = [line for line in text.split("\n") if len(line) > MAX_DEPTH]
     dots = max([line.count(".") for line in long], default=0)
     if max(brackets, dots) <= MAX_DEPTH and max(map(len, long), default=0) < _LONG_NUMBER_DIGITS:
         return
@@ -123,7 +124,7 @@ def refuse_depth(text: str) -> None:
         raise Unreadable("cannot read a record", why="it holds an integer of more than 64 bits")
 
 
-def refuse_values(value: object, depth: int = 0) -> None:
+def refuse_values(value: Any, depth: int = 0) -> None:
     """Refuse parsed values beyond the bounds. Raises `Unreadable`."""
     if depth > MAX_DEPTH:
         raise Unreadable("cannot read a record", why=f"nested deeper than {MAX_DEPTH} levels")

@@ -3,6 +3,7 @@
 Floor 4. Finds the runs to compare with; the comparison itself is pure (`comparison`).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +24,9 @@ from gitexp.index import RunIndex
 from gitexp.model import Decision, Direction, Entry, Origin, Outcome, Run
 from gitexp.settings import Settings
 from gitexp.workspace import Workspace
+
+SEARCH = 50
+"""How many candidates are looked at for one that counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,20 +61,25 @@ class Judgement:
         return None if self.best is None else overall(self.best.verdicts, self.metric)
 
 
-def judge(workspace: Workspace, run: Run, *, metric: str | None = None) -> Judgement:
-    """Compare a run with the last and the best comparable run before it."""
-    index, settings = workspace.refreshed(), workspace.settings
+def judge(
+    workspace: Workspace, run: Run, *, metric: str | None = None, refresh: bool = True
+) -> Judgement:
+    """Compare a run with the last and the best comparable run before it.
+
+    Without `refresh` the answer is about the runs that the index knew when it was opened.
+    """
+    index, settings = workspace.refreshed() if refresh else workspace.index, workspace.settings
     declared = {**settings.directions, **run.directions}
     metric = metric or choose_metric(settings, run)
     if metric is None or not run.is_sealed:
         return _nothing_to_compare(run, metric)
     direction, guessed = direction_of(metric, declared)
-    last = index.newest(1, with_metric=metric, before=run.id)
-    best: list[RunId] = []
-    if direction is not None:
-        best = [other for other in index.best(metric, direction, 2) if other != run.id][:1]
-    to_last = _compare(index, run, index.entry(last[0]), "last", declared) if last else None
-    to_best = _compare(index, run, index.entry(best[0]), "best", declared) if best else None
+    earlier = index.newest(SEARCH, with_metric=metric, before=run.id)
+    last = _first(index, run, earlier, counts_as_last)
+    ranked = [] if direction is None else index.best(metric, direction, SEARCH)
+    best = _first(index, run, ranked, counts_as_best)
+    to_last = None if last is None else _compare(index, run, last, "last", declared)
+    to_best = None if best is None else _compare(index, run, best, "best", declared)
     return Judgement(
         run=run,
         metric=metric,
@@ -84,6 +93,24 @@ def judge(workspace: Workspace, run: Run, *, metric: str | None = None) -> Judge
             best=None if to_best is None else overall(to_best.verdicts, metric),
         ),
     )
+
+
+def counts_as_last(entry: Entry) -> bool:
+    """What a run is compared with as the last: one that succeeded and was not made to repeat."""
+    return entry.run.outcome is Outcome.SUCCEEDED and entry.run.reproduces is None
+
+
+def counts_as_best(entry: Entry) -> bool:
+    """What a run is compared with as the best: as the last, and not discarded."""
+    decided = entry.decision.decision if entry.decision else None
+    return counts_as_last(entry) and decided is not Decision.DISCARD
+
+
+def _first(
+    index: RunIndex, run: Run, candidates: list[RunId], counts: Callable[[Entry], bool]
+) -> Entry | None:
+    others = (index.entry(other) for other in candidates if other not in (run.id, run.reproduces))
+    return next((entry for entry in others if counts(entry)), None)
 
 
 def choose_metric(settings: Settings, run: Run) -> str | None:

@@ -16,7 +16,7 @@ from gitexp.bounds import check_table
 from gitexp.codec import decode_run, encode_run
 from gitexp.comparison import compare_runs, primary_metric
 from gitexp.errors import GitexpError, InvalidInput, NotFound, Unreadable
-from gitexp.formats import parse_metrics
+from gitexp.formats import parse_metrics, redact_text
 from gitexp.ids import RunId
 from gitexp.journal import (
     Journal,
@@ -26,6 +26,7 @@ from gitexp.journal import (
     read_journal,
 )
 from gitexp.liveness import has_survivor, is_alive
+from gitexp.maintenance import start_maintenance
 from gitexp.model import (
     Annotation,
     AnnotationKind,
@@ -108,6 +109,7 @@ def seal(workspace: Workspace, journal: Journal, run: Run, series: Series, packa
         journal.close()  # from now on others may complete it
         raise
     journal.remove()
+    start_maintenance(workspace.repo)
     return run
 
 
@@ -121,7 +123,8 @@ def _recordable(run: Run) -> Run:
             kept[key] = value
         except InvalidInput as fault:
             warnings.append(f"left out: {fault.why}")
-    run = replace(run, metrics=kept, warnings=tuple(warnings))
+    tail = redact_text(run.output_tail)
+    run = replace(run, metrics=kept, output_tail=tail, warnings=tuple(warnings))
     try:
         encode_run(run)
     except InvalidInput:
@@ -236,6 +239,9 @@ def note_events(workspace: Workspace, run: Run, texts: Sequence[str]) -> list[Ev
 
 def annotate(workspace: Workspace, entry: Entry, kind: AnnotationKind, **fields: Any) -> Annotation:
     """Say something about a run: one more annotation on the branch. Returns it."""
+    for name in ("text", "hint"):
+        if fields.get(name):
+            fields[name] = redact_text(fields[name])
     annotation = Annotation(
         id=clock.new_id(),
         run=entry.run.id,
@@ -261,6 +267,7 @@ def record_whole(workspace: Workspace, run: Run, series: Series, packages: Table
     remember(workspace, run.id)
     event = sealed(run, series, summary(workspace, run), packages)
     workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+    start_maintenance(workspace.repo)
     return run
 
 

@@ -6,6 +6,7 @@ turns out to be a repeat leaves no trace.
 """
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,7 +28,18 @@ from gitexp.formats import (
 from gitexp.ids import RunId
 from gitexp.index import program
 from gitexp.lifecycle import read_file
-from gitexp.model import Code, Command, Direction, FileState, Origin, Outcome, Run, Table, Value
+from gitexp.model import (
+    Code,
+    Command,
+    Direction,
+    FileState,
+    Origin,
+    Outcome,
+    Run,
+    Table,
+    Value,
+    flatten,
+)
 from gitexp.names import memorable_name
 from gitexp.privacy import SCANNED_BYTES, secret_content, secret_name
 from gitexp.probe import hash_path, lock_files, probe_environment
@@ -101,6 +113,7 @@ def prepare(workspace: Workspace, trial: Trial) -> Prepared:
     """
     params, notes = _gather_params(workspace, trial)
     argv = tuple(fill_template(trial.argv, params))
+    notes += _unfilled(trial.argv, argv, params)
     outputs = tuple(trial.directory / path for path in trial.outputs)
     metrics_files = _metrics_files(workspace, trial)
     top = workspace.repo.top
@@ -124,6 +137,20 @@ def prepare(workspace: Workspace, trial: Trial) -> Prepared:
     )
 
 
+def _unfilled(typed: Sequence[str], filled: Sequence[str], params: Table) -> list[str]:
+    """Words in braces that look like a parameter's name and are none."""
+    import difflib  # noqa: PLC0415 - only where braces are left
+
+    notes = []
+    known = [name for name, _ in flatten(params)]
+    for before, after in zip(typed, filled, strict=True):
+        for name in re.findall(r"\{([A-Za-z_][\w.]*)\}", after) if "{" in before else ():
+            near = difflib.get_close_matches(name, known, n=1)
+            meant = f"; did you mean `{{{near[0]}}}`?" if near else ""
+            notes.append(f"`{{{name}}}` names no parameter and is passed on as it is{meant}")
+    return notes
+
+
 def _running(
     workspace: Workspace,
     trial: Trial,
@@ -141,7 +168,7 @@ def _running(
         started=clock.now(),
         author=workspace.settings.author,
         origin=trial.origin,
-        reason=trial.reason,
+        reason=None if trial.reason is None else redact_text(trial.reason),
         parent=trial.parent,
         tags=tuple(sorted(set(trial.tags))),
         code=code,

@@ -26,6 +26,7 @@ from gitexp.prepush import Gate
 from gitexp.probe import probe_environment
 from gitexp.repo.launch import LOCAL_VARIABLES
 from gitexp.repo.worktree import add_worktree, remove_worktree
+from gitexp.settings import Settings
 from gitexp.workspace import Workspace
 
 MAX_FILE_BYTES = 16 << 20
@@ -37,22 +38,35 @@ def record_pushed(workspace: Workspace, commit: ObjectId) -> list[str]:
     Raises `GitexpError` when the evaluation cannot be started or the branch cannot be written.
     """
     settings = workspace.settings
-    if not settings.evaluate and not settings.metrics_files:
-        return []
+    evaluate, told = _allowed_command(settings)
+    if not evaluate and not settings.metrics_files:
+        return told
     tree = workspace.repo.resolve(f"{commit}^{{tree}}")
     if tree is None:
         return []
     run = _new_run(workspace, commit, tree)
     if _recorded(workspace, run) is not None:
-        return []
-    if settings.evaluate:
-        return _evaluate(workspace, run, shlex.split(settings.evaluate))
+        return told
+    if evaluate:
+        return _evaluate(workspace, run, shlex.split(evaluate))
     metrics, series = _metrics_of(workspace, commit)
     if not metrics:
-        return []
+        return told
     run = replace(run, outcome=Outcome.SUCCEEDED, metrics=metrics)
     run = record_whole(workspace, run, series, {})
-    return [f"recorded the results of {commit[:7]} as run {run.id[:7]} {run.name}"]
+    return [*told, f"recorded the results of {commit[:7]} as run {run.id[:7]} {run.name}"]
+
+
+def _allowed_command(settings: Settings) -> tuple[str | None, list[str]]:
+    """The evaluation command, if the user chose it; one that came with the code is only named.
+
+    Otherwise a pulled file could make the next push run whatever it says.
+    """
+    origin = settings.origins.get("evaluate", "default")
+    if not settings.evaluate or origin.startswith(("git config", "environment")):
+        return settings.evaluate, []
+    allow = f"git config exp.evaluate {shlex.quote(settings.evaluate)}"
+    return None, [f"{origin} names a command to evaluate with; `{allow}` lets it run here"]
 
 
 def find_gates(workspace: Workspace, commit: ObjectId) -> list[Gate]:
@@ -100,7 +114,8 @@ def _new_run(workspace: Workspace, commit: ObjectId, tree: ObjectId) -> Run:
         exclude=(*DEFAULT_EXCLUDE, *settings.code_exclude),
         produced=settings.metrics_files,
     )
-    argv = tuple(redact_argv(shlex.split(settings.evaluate))) if settings.evaluate else ()
+    evaluate, _ = _allowed_command(settings)
+    argv = tuple(redact_argv(shlex.split(evaluate))) if evaluate else ()
     return Run(
         id=run_id,
         name=memorable_name(run_id),

@@ -86,8 +86,8 @@ def reproduce(
 ) -> Reproduced:
     """Run a recorded run again and record the verdict as an annotation of it.
 
-    The new run is linked to the recorded one; `stdout` is where its output goes. Raises `CouldNotTell` when it cannot be made again
-    here, or when its result could not be recorded.
+    The new run is linked to the recorded one; `stdout` is where its output goes. Raises
+    `CouldNotTell` when it cannot be made again here, or when its result could not be recorded.
     """
     recorded = workspace.store.load_run(entry.run.id, entry.run.started)
     command = command_of(workspace, recorded)

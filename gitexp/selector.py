@@ -12,7 +12,7 @@ from typing import Final
 from gitexp.errors import Ambiguous, InvalidInput, NotFound
 from gitexp.ids import RUN_ID_LENGTH, ObjectId, RunId
 from gitexp.index import RunIndex
-from gitexp.model import Direction
+from gitexp.model import Direction, quote_key
 from gitexp.repo import Repo
 
 MIN_TYPED: Final = 4
@@ -88,7 +88,8 @@ def _best(metric: str | None, index: RunIndex, direction_of: DirectionOf) -> Run
     names = [key.removeprefix("metrics.") for key in index.keys("metrics")]
     if metric is None:
         metric = _only_metric(names)
-    metric = metric if metric in names else metric.removeprefix("metrics.")
+    bare = metric.removeprefix("metrics.")
+    metric = next((name for name in (metric, bare, quote_key(bare)) if name in names), bare)
     if metric not in names:
         raise NotFound(
             f"no run has the metric '{metric}'",

@@ -6,8 +6,8 @@ the project's committed file (`gitexp.toml`, else `[tool.gitexp]` in `pyproject.
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gitexp.errors import InvalidInput, Unreadable
@@ -135,9 +135,11 @@ OPTIONS: tuple[Option, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """All settings in force, typed."""
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
+
+class Settings(NamedTuple):
+    """All settings in force, typed; a tuple, because making a dataclass takes 2 ms."""
 
     branch: str = DEFAULT_BRANCH
     remote: str | None = None
@@ -156,15 +158,15 @@ class Settings:
     auto_push: bool = True
     push_timeout: float = 60.0
     evaluate: str | None = None
-    directions: "dict[str, Direction]" = field(default_factory=dict)
+    directions: "Mapping[str, Direction]" = _NONE
     """From `[metrics.NAME] direction`, by dotted metric name."""
-    tolerances: "dict[str, Tolerance]" = field(default_factory=dict)
+    tolerances: "Mapping[str, Tolerance]" = _NONE
     """From `[metrics.NAME] tolerance`."""
-    gates: dict[str, float] = field(default_factory=dict)
+    gates: Mapping[str, float] = _NONE
     """From `[metrics.NAME] gate`: how much worse than the best a push may be."""
     author: str = ""
     """`Name <email>` from git."""
-    origins: dict[str, str] = field(default_factory=dict)
+    origins: Mapping[str, str] = _NONE
     """Where each option's value comes from, by option name."""
     warnings: tuple[str, ...] = ()
     """Unknown keys, each with the nearest known one."""

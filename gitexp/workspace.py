@@ -72,9 +72,18 @@ class Workspace:
         """A filter expression with every name understood. Raises `InvalidQuery`."""
         if not text:
             return None
+        from gitexp.errors import InvalidQuery  # noqa: PLC0415 - only for filters
         from gitexp.query import parse_query, resolve  # noqa: PLC0415 - only for filters
 
-        return resolve(parse_query(text), self.index.keys())
+        try:
+            return resolve(parse_query(text), self.index.keys())
+        except InvalidQuery as error:
+            if error.position is None:
+                raise
+            place = f"at column {error.position + 1}: {text[error.position :][:30]!r}"
+            why = place if error.why is None else f"{error.why}, {place}"
+            hints = error.hints or ("`git exp list -h` shows how to write one",)
+            raise InvalidQuery(error.what, position=error.position, why=why, hints=hints) from None
 
     def next_clock(self, ahead: int = 0) -> int:
         """The logical time of the next event, `ahead` events on; stops at the highest there is."""

@@ -75,7 +75,7 @@ def _comparisons(
     workspace: Workspace, entries: list[Entry], metric: str | None
 ) -> list[Comparison]:
     if len(entries) == 1:
-        judgement = judge(workspace, entries[0].run, metric=metric)
+        judgement = judge(workspace, entries[0].run, metric=metric, refresh=False)
         return [c for c in (judgement.last, judgement.best) if c is not None]
     run, index = entries[0].run, workspace.index
     found = []
@@ -99,4 +99,4 @@ def _print(
             answer(metric_sentence(*pair, precision=precision, colour=wants_colour()))
         answer(comparison_heading(comparison, ids=view.ids))
         answer(comparison_table(comparison, width=view.width, precision=precision))
-        answer(" ")
+        click.echo()

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from gitexp.cli.options import json_option
-from gitexp.cli.terminal import answer, width
+from gitexp.cli.terminal import answer, know_terminal, width
 from gitexp.render.table import format_table
 from gitexp.render.text import clean
 from gitexp.settings import OPTIONS, Option, Settings
@@ -14,18 +14,20 @@ from gitexp.workspace import Workspace
 
 @click.command("config")
 @json_option
-@click.argument("name", required=False)
+@click.argument("name", required=False, metavar="[SETTING]")
 def command(as_json: bool, name: str | None) -> None:
     """List the settings with where they come from
 
     Strongest first: a flag, the environment, git config, the project's `gitexp.toml` (or
-    `[tool.gitexp]` in `pyproject.toml`), the default. With NAME: one setting in full.
+    `[tool.gitexp]` in `pyproject.toml`), the default. With SETTING: that one in full.
 
     \b
     git exp config
     git config exp.metricsFiles metrics.json
     """
-    settings = Workspace.open().settings
+    workspace = Workspace.open()
+    know_terminal(workspace)
+    settings = workspace.settings
     if name is not None:
         _show_one(settings, name, as_json=as_json)
     elif as_json:

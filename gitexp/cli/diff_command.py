@@ -23,13 +23,13 @@ Change = tuple[str, Value | None, Value | None]
 @click.option("--stat", is_flag=True, help="With --code: only which files changed and how much.")
 @precision_option
 @json_option
-@click.argument("a", metavar="A")
+@click.argument("a", metavar="[A]", default="@{1}")
 @click.argument("b", metavar="[B]", default="last")
 def command(code: bool, stat: bool, precision: int, as_json: bool, a: str, b: str) -> None:
     """Show what changed between two runs, causes beside effects
 
-    Causes: parameters, code, data, environment. Effects: metrics. A is the earlier, B [default:
-    last] the later run.
+    Causes: parameters, code, data, environment. Effects: metrics. A [default: @{1}] is the
+    earlier, B [default: last] the later run.
 
     \b
     git exp diff best last

@@ -3,6 +3,7 @@
 import click
 
 from gitexp.cli.options import json_option
+from gitexp.cli.progress import waiting
 from gitexp.cli.report import warn
 from gitexp.cli.terminal import answer, open_workspace, say
 from gitexp.errors import ExitCode
@@ -32,7 +33,9 @@ def command(fix: bool, as_json: bool) -> int:
     git exp doctor --fix
     """
     workspace = open_workspace(complete=False)
-    examination = inspect(workspace)
+    workspace.progress = None
+    with waiting("checking everything"):
+        examination = inspect(workspace)
     if fix:
         examination = _mend(workspace, examination)
     if as_json:

@@ -3,6 +3,7 @@
 import click
 
 from gitexp.cli.options import remote_argument
+from gitexp.cli.progress import announce
 from gitexp.cli.sync_command import tell_fetched
 from gitexp.cli.terminal import open_workspace
 from gitexp.sync import fetch_runs
@@ -20,4 +21,5 @@ def command(remote: str | None) -> None:
     git exp fetch origin
     """
     workspace = open_workspace()
+    announce(f"fetching from {remote or 'the remote'} ...")
     tell_fetched(fetch_runs(workspace.store, remote, workspace.settings))

@@ -3,6 +3,7 @@
 import click
 
 from gitexp.cli.options import dry_run_option
+from gitexp.cli.progress import waiting
 from gitexp.cli.report import warn
 from gitexp.cli.terminal import answer, open_workspace, say
 from gitexp.render.text import clean
@@ -44,7 +45,8 @@ def command(dry_run: bool, again: bool) -> None:
     done = [*tidy(workspace, left), *drop_pins(workspace, pins)]
     if again:
         done.append(rebuild_index(workspace))
-    packed = pack(workspace)
+    with waiting("packing"):
+        packed = pack(workspace)
     done += [packed] if packed else []
     for deed in done:
         answer(clean(deed))

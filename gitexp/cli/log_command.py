@@ -38,7 +38,9 @@ def command(
         return
     view = view_of(workspace, chosen)
     for n, entry in enumerate(index.entries(chosen)):
-        sentence = judgement_sentence(judge(workspace, entry.run), colour=view.colour)
+        sentence = judgement_sentence(
+            judge(workspace, entry.run, refresh=False), colour=view.colour
+        )
         if oneline:
             from gitexp.cli.verdicts import one_line  # noqa: PLC0415 - see above
 

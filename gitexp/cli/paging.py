@@ -82,7 +82,7 @@ def begin(repo: "Repo") -> None:
 
 def end() -> None:
     """Wait until the reader has left the pager, if there is one."""
-    global _running  # noqa: PLW0603 - see above
+    global _running
     if _running is not None:
         pager, _running = _running, None
         pager.end()

@@ -84,6 +84,12 @@ def waiting(doing: str) -> Iterator[None]:
         yield
 
 
+def announce(doing: str) -> None:
+    """Say what begins now and may take long or ask for a password, on a line of its own."""
+    if sys.stderr.isatty():
+        _write(f"{doing}\n")
+
+
 def _write(text: str) -> None:
     sys.stderr.write(text)
     sys.stderr.flush()

@@ -3,6 +3,7 @@
 import click
 
 from gitexp.cli.options import remote_argument
+from gitexp.cli.progress import announce
 from gitexp.cli.sync_command import tell_fetched, tell_pushed
 from gitexp.cli.terminal import open_workspace
 from gitexp.sync import push_runs
@@ -23,6 +24,8 @@ def command(quiet: bool, wait_for_code: bool, remote: str | None) -> None:
     git exp push origin
     """
     workspace = open_workspace()
+    if not quiet:
+        announce(f"pushing to {remote or 'the remote'} ...")
     report = push_runs(workspace.store, remote, workspace.settings, wait_for_code=wait_for_code)
     if quiet:
         return

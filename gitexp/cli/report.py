@@ -56,7 +56,8 @@ def warn(text: str) -> None:
 
 
 def _tell_usage(error: click.UsageError) -> None:
-    click.echo(f"error: {_clean(error.format_message().rstrip('.'))}", err=True)
+    message = " ".join(error.format_message().rstrip(".").split())
+    click.echo(f"error: {_clean(message)}", err=True)
     path = error.ctx.command_path if error.ctx else "git exp"
     click.echo(f"hint: `{path} -h` explains", err=True)
 

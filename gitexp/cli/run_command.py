@@ -7,6 +7,7 @@ import sys
 import click
 
 from gitexp.cli.options import directions, pairs, recording_options
+from gitexp.cli.progress import waiting
 from gitexp.cli.report import tell, warn
 from gitexp.cli.selection import find_id
 from gitexp.cli.terminal import open_workspace, say
@@ -76,7 +77,8 @@ def command(
         parent=_parent(workspace, parent),
         directions=directions(maximize, minimize),
     )
-    prepared = prepare(workspace, trial)
+    with waiting("reading code and data"):
+        prepared = prepare(workspace, trial)
     find_command(prepared.argv[0], directory, os.environ)
     for note in () if quiet else prepared.notes:
         say(note)

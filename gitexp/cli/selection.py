@@ -5,10 +5,10 @@ Floor 6.
 
 from collections.abc import Sequence
 
-from gitexp.comparison import direction_of
+from gitexp.comparison import direction_of, last_part
 from gitexp.errors import CouldNotTell, NotFound
 from gitexp.ids import RunId
-from gitexp.model import Direction, Entry, Run
+from gitexp.model import Direction, Entry, Run, quote_key
 from gitexp.selector import select_run
 from gitexp.workspace import Workspace
 
@@ -51,7 +51,7 @@ def needed_direction(workspace: Workspace, metric: str) -> Direction:
         raise CouldNotTell(
             f"cannot tell which way '{metric}' is better",
             hints=[
-                f'declare it in gitexp.toml: `[metrics."{metric}"]` with '
+                f'declare it in gitexp.toml: `[metrics."{last_part(metric)}"]` with '
                 '`direction = "maximize"`, or pass `--maximize`/`--minimize`'
             ],
         )
@@ -64,13 +64,14 @@ def known_metric(workspace: Workspace, metric: str) -> str:
 
     names = [key.removeprefix("metrics.") for key in workspace.index.keys("metrics")]
     wanted = metric.removeprefix("metrics.")
-    if wanted in names:
-        return wanted
-    ends = [name for name in names if name.rpartition(".")[2] == wanted]
-    if len(ends) == 1:
-        return ends[0]
+    found = [name for name in (wanted, quote_key(wanted)) if name in names]
+    ends = [name for name in names if last_part(name) == wanted]
+    if found or len(ends) == 1:
+        return (found or ends)[0]
+    shown = sorted(name.strip('"') for name in names)
+    hints = [f"known metrics: {', '.join(shown[:10])}"]
     raise NotFound(
         f"no run has a metric '{wanted}'",
-        near=difflib.get_close_matches(wanted, names, n=3),
-        hints=[f"known metrics: {', '.join(sorted(names)[:10])}"] if names else [],
+        near=difflib.get_close_matches(wanted, shown, n=3),
+        hints=hints if shown else ["`git exp run -h` tells how a run measures something"],
     )

@@ -3,6 +3,7 @@
 import click
 
 from gitexp.cli.options import remote_argument
+from gitexp.cli.progress import announce
 from gitexp.cli.report import warn
 from gitexp.cli.terminal import open_workspace, say
 from gitexp.sync import FetchReport, PushReport, Tally, sync_runs
@@ -21,6 +22,7 @@ def command(remote: str | None) -> None:
     git exp sync origin
     """
     workspace = open_workspace()
+    announce(f"fetching from and pushing to {remote or 'the remote'} ...")
     done = sync_runs(workspace.store, remote, workspace.settings)
     tell_fetched(done.fetched)
     tell_pushed(done.pushed)

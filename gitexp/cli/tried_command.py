@@ -5,6 +5,7 @@ import json
 import click
 
 from gitexp.cli.options import json_option, pairs
+from gitexp.cli.progress import waiting
 from gitexp.cli.terminal import answer, open_workspace, say
 from gitexp.cli.verdicts import show_tried
 from gitexp.documents import entry_document
@@ -47,18 +48,17 @@ def command(
     git exp tried -S lr=0.1 --json -- python train.py --lr {lr}
     """
     workspace = open_workspace()
-    prepared = prepare(
-        workspace,
-        Trial(
-            origin=Origin.RUN,
-            argv=argv,
-            directory=workspace.repo.start,
-            assignments=pairs(assignments),
-            params_files=params_files,
-            metrics_files=metrics_files,
-            inputs=inputs,
-        ),
+    trial = Trial(
+        origin=Origin.RUN,
+        argv=argv,
+        directory=workspace.repo.start,
+        assignments=pairs(assignments),
+        params_files=params_files,
+        metrics_files=metrics_files,
+        inputs=inputs,
     )
+    with waiting("reading code and data"):
+        prepared = prepare(workspace, trial)
     tried = find_tried(workspace, prepared.run)
     if as_json:
         answer(format_json(_document(tried, prepared.run.fingerprint)))

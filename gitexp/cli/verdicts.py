@@ -10,7 +10,7 @@ import click
 from gitexp import clock
 from gitexp.cli.terminal import wants_colour
 from gitexp.judgement import Judgement, Tried, choose_metric
-from gitexp.model import Entry, Outcome
+from gitexp.model import Entry, Outcome, numbers
 from gitexp.render.colour import style
 from gitexp.render.detail import View
 from gitexp.render.listing import value_at
@@ -30,16 +30,23 @@ def show_judgement(workspace: Workspace, judgement: Judgement, *, err: bool) -> 
     if run.duration_s is not None:
         ended += f" after {format_duration(run.duration_s)}"
     click.echo(f"run {short} {clean(run.name)} {ended}", file=stream)
-    sentence = judgement_sentence(judgement, colour=wants_colour(stream))
+    sentence = judgement_sentence(judgement, colour=wants_colour(stream), tell_guess=True)
     if sentence:
         click.echo(sentence, file=stream)
     click.echo(f"next: {judgement.advice.replace('last', short, 1)}", file=stream)
 
 
-def judgement_sentence(judgement: Judgement, *, colour: bool = False) -> str:
-    """`accuracy 0.85: better than the last, 0.80; best so far`; empty when nothing compares."""
+def judgement_sentence(
+    judgement: Judgement, *, colour: bool = False, tell_guess: bool = False
+) -> str:
+    """`accuracy 0.85: better than the last, 0.80; best so far`; empty when nothing was measured."""
     last, best = judgement.verdict("last"), judgement.verdict("best")
-    return metric_sentence(last, best, colour=colour) if last or best else ""
+    if last or best:
+        return metric_sentence(last, best, colour=colour, tell_guess=tell_guess)
+    value = numbers(judgement.run.metrics).get(judgement.metric or "")
+    if value is None:
+        return ""
+    return f"{clean(judgement.metric or '')} {format_cell(value)}: nothing to compare with yet"
 
 
 def show_tried(workspace: Workspace, tried: Tried, *, err: bool) -> None:

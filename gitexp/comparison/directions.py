@@ -5,6 +5,7 @@ Floor 1, pure. A guess is always marked as one; words that disagree (`time_to_ac
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from gitexp.model import Direction, Run, numbers
 
@@ -31,6 +32,7 @@ _TIME_UNITS = _set("h hour hours m min minute ms s sec second seconds time")
 _TIME_LIKE = _RATES | _set(
     "duration elapsed latency mem memory ms rss runtime sec seconds time vram"
 )
+_TRAINING = _set("train training")
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+(?![a-z])")
 _QUOTED_END = re.compile(r'(?:^|\.)"((?:[^"\\]|\\.)*)"\Z')
 
@@ -50,6 +52,7 @@ def _words(metric: str) -> list[str]:
     return [word.lower() for word in words]
 
 
+@lru_cache(maxsize=1024)
 def guess_direction(metric: str) -> Direction | None:
     """Which way a well-known metric is better; `None` when unknown or when its words disagree."""
     words = _words(metric)
@@ -76,6 +79,7 @@ def _guess(words: Sequence[str]) -> Direction | None:
     return Direction.MAXIMIZE if bool(up) is not negated else Direction.MINIMIZE
 
 
+@lru_cache(maxsize=1024)
 def is_time_like(metric: str) -> bool:
     """Tell whether the metric measures the machine: time, speed or memory, which no seed fixes."""
     words = _words(metric)
@@ -95,8 +99,9 @@ def direction_of(metric: str, declared: Mapping[str, Direction]) -> tuple[Direct
 def primary_metric(run: Run, declared: Mapping[str, Direction]) -> str | None:
     """The metric that decides: the first declared, else the likeliest by name, else the first.
 
-    Among guesses `accuracy` and its like come before `loss` and its like, and what measures the
-    machine comes last. `None` when the run has no metric.
+    Among guesses `accuracy` and its like come before `loss` and its like, what measures the
+    machine comes later, and what was measured on the training data last. `None` when the run has
+    no metric.
     """
     measured = list(numbers(run.metrics))
     for wanted in [*run.directions, *declared]:
@@ -104,10 +109,12 @@ def primary_metric(run: Run, declared: Mapping[str, Direction]) -> str | None:
             if wanted in (name, last_part(name)):
                 return name
 
-    def rank(name: str) -> int:
+    def rank(name: str) -> tuple[bool, int]:
         guessed = guess_direction(name)
+        on_training_data = not _TRAINING.isdisjoint(re.split(r"[^a-z]+", name.lower()))
         if guessed is None:
-            return 3
-        return 2 if is_time_like(name) else 0 if guessed is Direction.MAXIMIZE else 1
+            return on_training_data, 3
+        is_high = guessed is Direction.MAXIMIZE
+        return on_training_data, 2 if is_time_like(name) else 0 if is_high else 1
 
     return min(measured, key=rank, default=None)

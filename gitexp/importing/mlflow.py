@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gitexp.errors import InvalidInput
 from gitexp.importing.imported import (
@@ -20,6 +21,9 @@ from gitexp.importing.imported import (
     typed,
 )
 from gitexp.model import Outcome, Table
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
 
 _STATUS: Mapping[str, Outcome | None] = {
     "FINISHED": Outcome.SUCCEEDED,
@@ -136,8 +140,8 @@ def _folder_run(folder: Path, meta: dict[str, str], experiment: dict[str, str]) 
         end_ms=_whole(meta.get("end_time", "")),
         user=meta.get("user_id", ""),
         experiment=experiment.get("name", folder.parent.name),
-        params={name: text for name, text in _texts(folder / "params")},
-        tags={name: text for name, text in _texts(folder / "tags")},
+        params=dict(_texts(folder / "params")),
+        tags=dict(_texts(folder / "tags")),
     )
     for name, text in _texts(folder / "metrics"):
         stored.points[name] = []
@@ -194,7 +198,8 @@ def _whole(text: str) -> int | None:
 
 
 def _left_out(deleted: int) -> tuple[str, ...]:
-    return (f"{deleted} runs that were deleted there are left out",) if deleted else ()
+    were = "run that was" if deleted == 1 else "runs that were"
+    return (f"left out: {deleted} {were} deleted there",) if deleted else ()
 
 
 # --- the database ---------------------------------------------------------------------------------
@@ -205,18 +210,18 @@ def read_database(path: Path) -> Found:
     import sqlite3  # noqa: PLC0415 - only for this source
 
     try:
-        with_base = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        base = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
     except sqlite3.Error as error:
         raise InvalidInput(f"cannot open '{path.name}'", why=str(error)) from error
     try:
-        return _read_tables(with_base)
+        return _read_tables(base)
     except sqlite3.Error as error:
         raise InvalidInput(f"'{path.name}' is not an MLflow store", why=str(error)) from error
     finally:
-        with_base.close()
+        base.close()
 
 
-def _read_tables(base: "sqlite3.Connection") -> Found:  # type: ignore[name-defined]  # noqa: F821
+def _read_tables(base: "Connection") -> Found:
     columns = {row[1] for row in base.execute("PRAGMA table_info(runs)")}
     name = "r.name" if "name" in columns else "''"
     stored: dict[str, StoredRun] = {}

@@ -81,10 +81,7 @@ def read_folders(path: Path) -> Found:
 
 def _read_folder(folder: Path) -> ImportedRun:
     logs = sorted(folder.glob("*.wandb"))
-    if logs:
-        told = parse_log(logs[0].read_bytes())
-    else:
-        told = _read_files(folder / "files")
+    told = parse_log(logs[0].read_bytes()) if logs else _read_files(folder / "files")
     told.id = told.id or folder.name.rpartition("-")[2]
     return _imported(told)
 
@@ -258,7 +255,7 @@ def _imported(told: _Told) -> ImportedRun:
     metrics: Table = {}
     for name, value in [*_numbers(folded), *_numbers(told.summary)]:
         put(metrics, name, value)
-    warnings = ()
+    warnings: tuple[str, ...] = ()
     if told.exit_code is None and not told.points and told.summary:
         outcome: Outcome | None = Outcome.UNKNOWN  # old folders do not say how it ended
         warnings = ("the source does not say how the run ended",)
@@ -269,15 +266,15 @@ def _imported(told: _Told) -> ImportedRun:
     runtime = told.summary.get("_runtime")
     duration_s = float(runtime) if isinstance(runtime, int | float) else None
     environment: Table = {"tracker": "wandb"}
-    for name, value in (
+    for name, said in (
         ("project", told.project),
         ("group", told.group),
         ("program", told.program),
         ("python", told.python.removeprefix("CPython ")),
         ("host", told.host),
     ):
-        if value:
-            environment[name] = value
+        if said:
+            environment[name] = said
     return ImportedRun(
         source=f"wandb:{told.id}",
         outcome=outcome,
@@ -286,7 +283,9 @@ def _imported(told: _Told) -> ImportedRun:
         duration_s=told.last_s if duration_s is None else max(duration_s, told.last_s or 0.0),
         commit=told.commit or None,
         remote=told.remote or None,
-        params={key: _plain(v) for key, v in told.config.items() if key != "_wandb" and v is not None},
+        params={
+            key: _plain(v) for key, v in told.config.items() if key != "_wandb" and v is not None
+        },
         metrics=metrics,
         series=series,
         tags=tuple(told.tags),

@@ -3,6 +3,7 @@
 Floor 6. The pages are text in roff; `python -m gitexp.manual FOLDER` writes them all.
 """
 
+import inspect
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -88,12 +89,18 @@ _STATUS: Mapping[str, str] = {
 
 def _title(name: str) -> str:
     shown = roff.escape(name.upper())
-    return f'.\\" made by `python -m gitexp.manual`\n.TH {shown} 1 "" "gitexp {__version__}" gitexp'
+    lines = [
+        ".\\\" made by `python -m gitexp.manual`",
+        f'.TH {shown} 1 "" "gitexp {__version__}" gitexp',
+        ".nh",
+        ".ad l",
+    ]
+    return "\n".join(lines)
 
 
 def _read_help(command: click.Command) -> tuple[str, str, list[str]]:
     """The first line, the prose in paragraphs, and the examples of a command's help."""
-    paragraphs = (command.help or "").strip().split("\n\n")
+    paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
     prose: list[str] = []
     examples: list[str] = []
     for paragraph in paragraphs[1:]:

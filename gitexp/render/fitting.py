@@ -3,6 +3,7 @@
 Floor 5, pure. Nothing is left out in silence: a column that is not shown is named below the table.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -27,12 +28,15 @@ def fit_columns(
     *,
     fixed: Collection[str] = (),
     pinned: Collection[str] = (),
+    kinds: Sequence[str] = (),
 ) -> Fitted:
     """Choose columns such that the table fits into so many terminal columns.
 
     A table that fits as it is stays whole. Else the columns that are the same in every row go, and
-    then, if shortening texts is not enough, the last ones. Headers in `pinned` never go.
+    then, if shortening texts is not enough, always the last one of the kind that has most; columns
+    without a kind go at the very end. Headers in `pinned` never go.
     """
+    kinds = kinds or ["any"] * len(headers)
     filled = [n for n in range(len(headers)) if any(row[n] for row in rows)]
     wide = {n: _width(headers, rows, n) for n in filled}
     if _total(wide[n] for n in filled) <= width:
@@ -40,7 +44,8 @@ def fit_columns(
     same = [n for n in filled if headers[n] not in pinned and _is_same(rows, n)]
     kept = [n for n in filled if n not in same]
     least = {
-        n: wide[n] if is_rigid(headers[n], [row[n] for row in rows], fixed)
+        n: wide[n]
+        if is_rigid(headers[n], [row[n] for row in rows], fixed)
         # The table cuts texts to fit, never numbers and ids.
         else min(wide[n], MIN_TEXT_COLUMNS)
         for n in kept
@@ -50,9 +55,11 @@ def fit_columns(
         loose = [n for n in kept if headers[n] not in pinned]
         if not loose:
             break
-        cut.insert(0, loose[-1])
-        kept.remove(loose[-1])
-    return Fitted(tuple(kept), tuple(_notes(headers, rows, width, same, cut)))
+        counts = Counter(kinds[n] for n in loose if kinds[n])
+        last = max(loose, key=lambda n: (counts[kinds[n]], n))
+        cut.append(last)
+        kept.remove(last)
+    return Fitted(tuple(kept), tuple(_notes(headers, rows, width, same, sorted(cut))))
 
 
 def _width(headers: Sequence[str], rows: Sequence[Sequence[str]], n: int) -> int:

@@ -113,8 +113,8 @@ def run_list(
 ) -> str:
     """The runs as a table, one line each, in the order given. `ids` are their unique prefixes.
 
-    Where it is wider than `width`, columns that are the same for every run are left out, then the
-    last ones, and named below it; the keys in `pinned` always stay, beside id and name.
+    Where it is wider than `width`, columns that are the same for every run are left out, then some
+    metrics and parameters, and named below it; the keys in `pinned` always stay, beside id and name.
     """
     keys = list(default_keys(entries) if keys is None else keys)
     rows = []
@@ -126,8 +126,11 @@ def run_list(
         return format_table(headers, rows, style=style, width=width, fixed=_FIXED)
     from gitexp.render.fitting import fit_columns  # noqa: PLC0415 - on terminals only
 
-    kept_anyway = {h for h, key in zip(headers, keys, strict=True) if key in {*pinned, "id", "name"}}
-    fitted = fit_columns(headers, rows, width, fixed=_FIXED, pinned=kept_anyway)
+    kept_anyway = {
+        h for h, key in zip(headers, keys, strict=True) if key in {*pinned, "id", "name"}
+    }
+    kinds = [key.partition(".")[0] if "." in key else "" for key in keys]
+    fitted = fit_columns(headers, rows, width, fixed=_FIXED, pinned=kept_anyway, kinds=kinds)
     table = format_table(
         [headers[n] for n in fitted.kept],
         [[row[n] for n in fitted.kept] for row in rows],

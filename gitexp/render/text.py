@@ -8,6 +8,7 @@ import math
 import re
 import unicodedata
 from datetime import date, datetime, time
+from functools import cache
 
 from gitexp.model import Value
 
@@ -18,8 +19,6 @@ UNSAFE = (
 )
 """Members of a regular expression's set: what drives a terminal, reorders text, or is not seen."""
 
-_UNSAFE = re.compile(f"[{UNSAFE}]")
-_UNSAFE_BUT_LAYOUT = re.compile(f"(?![\n\t])[{UNSAFE}]")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -29,9 +28,21 @@ def clean(text: str, *, multiline: bool = False) -> str:
     `multiline` keeps line ends and tabs. The result can be printed anywhere, in any encoding that
     knows the remaining letters.
     """
+    if text.isascii() and text.isprintable():
+        return text
     if multiline:
-        return _UNSAFE_BUT_LAYOUT.sub(_escape, text.replace("\r\n", "\n"))
-    return _UNSAFE.sub(_escape, text)
+        return _unsafe_but_layout().sub(_escape, text.replace("\r\n", "\n"))
+    return _unsafe().sub(_escape, text)
+
+
+@cache
+def _unsafe() -> re.Pattern[str]:
+    return re.compile(f"[{UNSAFE}]")
+
+
+@cache
+def _unsafe_but_layout() -> re.Pattern[str]:
+    return re.compile(f"(?![\n\t])[{UNSAFE}]")
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -40,6 +40,7 @@ def metric_sentence(
     *,
     precision: int | None = 5,
     colour: bool = False,
+    tell_guess: bool = True,
 ) -> str:
     """One metric in one line: `accuracy 0.85: better than the last, 0.80 (+6.2%); best so far`."""
     verdict = last or best
@@ -50,15 +51,36 @@ def metric_sentence(
         subject += f" {_own_value(verdict, precision)}"
     told = [
         _against(v, reference, precision=precision, colour=colour)
-        for v, reference in ((last, "the last"), (best, "the best"))
-        if v is not None and v.reference is not None
+        for v, reference in _references(last, best)
+        if v.reference is not None
     ]
+    if _is_one_run(last, best) and best is not None and best.answer is Answer.BETTER:
+        told.append(style("best so far", "good", enabled=colour))
     if not told:
         return f"{subject}: nothing to compare with yet"
-    if verdict.guessed:
+    if verdict.guessed and tell_guess:
         higher = "higher" if verdict.direction is Direction.MAXIMIZE else "lower"
         told.append(f"{higher} is better (a guess)")
     return f"{subject}: {'; '.join(told)}"
+
+
+def _references(
+    last: MetricVerdict | None, best: MetricVerdict | None
+) -> list[tuple[MetricVerdict, str]]:
+    """What to tell against what; when the last run is the best one, once is enough."""
+    if last is not None and best is not None and _is_one_run(last, best):
+        name = "the last" if best.answer is Answer.BETTER else "the last, which is the best"
+        return [(last, name)]
+    pairs = ((last, "the last"), (best, "the best"))
+    return [(verdict, name) for verdict, name in pairs if verdict is not None]
+
+
+def _is_one_run(last: MetricVerdict | None, best: MetricVerdict | None) -> bool:
+    return (
+        last is not None
+        and best is not None
+        and (last.reference, last.reference_value) == (best.reference, best.reference_value)
+    )
 
 
 def _own_value(verdict: MetricVerdict, precision: int | None) -> str:

@@ -9,6 +9,7 @@ folders behind (`docs/reliability.md`).
 import errno
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +22,8 @@ from gitexp.repo.repository import Repo
 FSYNC = ("-c", "core.fsync=committed,loose-object,reference", "-c", "core.fsyncMethod=fsync")
 """What a durable git command is given; git before 2.36 does not know it and does not sync."""
 
-_SMALL = ("-c", "fastimport.unpackLimit=100")
+_LOOSE = ("-c", "fastimport.unpackLimit=100")
+_PACKED = ("-c", "fastimport.unpackLimit=0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +74,70 @@ class Checkpoint:
 
 
 def write_stream(
-    repo: Repo, steps: Iterable[Commit | SetRef | Checkpoint], *, durable: bool
+    repo: Repo, steps: Sequence[Commit | SetRef | Checkpoint], *, durable: bool
 ) -> list[ObjectId]:
     """Write all steps and return the id of each commit, in order.
+
+    Beside a running gc they are written as a pack: it may remove loose objects that no ref held
+    when it began to look, but not a pack that came later.
 
     Raises `Conflict` when a ref no longer is where the stream assumed, or is locked by another
     process; then the refs of later steps have not moved. Raises `CommandFailed` when git cannot
     write (disk full, read-only, …).
     """
+    if not is_collecting(repo):
+        try:
+            commits = _write_once(repo, steps, durable=durable, packed=False)
+        except CommandFailed as failure:
+            if not _was_taken(failure):
+                raise
+        else:
+            if not is_collecting(repo):  # else it began meanwhile
+                return commits
+    for _ in range(_TRIES):
+        try:
+            return _write_once(repo, steps, durable=durable, packed=True)
+        except CommandFailed as failure:
+            if not _was_taken(failure):
+                raise
+            _remove_orphans(repo)
+    return _write_once(repo, steps, durable=durable, packed=True)
+
+
+def _was_taken(failure: CommandFailed) -> bool:
+    """Whether `git prune` removed the very file that fast-import was writing."""
+    return any(word in failure.stderr for word in _TAKEN)
+
+
+_TRIES = 8
+
+_TAKEN = ("cannot store pack", "cannot store index", "cannot create keep file", "cannot reopen")
+
+
+def _remove_orphans(repo: Repo) -> None:
+    """Drop the marks that fast-import left of packs that never came; the next try needs the name.
+
+    Only for the holder of the lock that our writers queue on.
+    """
+    for keep in (repo.common_dir / "objects" / "pack").glob("*.keep"):
+        with suppress(OSError):
+            if not keep.with_suffix(".pack").exists() and keep.read_bytes() == b"fast-import":
+                keep.unlink()
+
+
+def is_collecting(repo: Repo) -> bool:
+    """Tell whether a `git gc` is running here."""
+    return (repo.common_dir / "gc.pid").exists()
+
+
+def _write_once(
+    repo: Repo, steps: Sequence[Commit | SetRef | Checkpoint], *, durable: bool, packed: bool
+) -> list[ObjectId]:
     before = _folder_times(repo) if durable else {}
     with TemporaryFile() as complaints:
         process = repo.launcher.open(
             *(FSYNC if durable else ()),
-            *_SMALL,
+            *(_PACKED if packed else _LOOSE),
             *("fast-import", "--quiet", "--done", "--date-format=raw"),
             stderr=complaints,
         )

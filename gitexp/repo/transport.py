@@ -29,7 +29,7 @@ _FETCH_CONFIG = (
     "gc.auto=0",
 )
 _FETCH_OPTIONS = (
-    *("--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules", "--no-write-fetch-head"),
+    *("--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"),
     "--refmap=",
 )
 _PUSH_OPTIONS = ("--porcelain", "--no-follow-tags", "--recurse-submodules=no")

@@ -14,7 +14,7 @@ from gitexp.errors import CommandFailed, GitexpError, NoCommit
 from gitexp.ids import ObjectId
 from gitexp.repo.launch import UNTRUSTED
 from gitexp.repo.repository import Repo
-from gitexp.repo.stream import FSYNC
+from gitexp.repo.stream import FSYNC, is_collecting
 
 _SNAPSHOT_AUTHOR = {
     "GIT_AUTHOR_NAME": "gitexp",
@@ -101,17 +101,38 @@ def take_snapshot(repo: Repo, rules: SnapshotRules, *, durable: bool) -> Snapsho
     """
     if repo.top is None:
         return _bare_snapshot(repo)
+    for _ in range(_TRIES):
+        try:
+            return _snapshot_once(repo, repo.top, rules, durable=durable)
+        except CommandFailed as failure:
+            if not any(word in failure.stderr for word in _VANISHED):
+                raise
+    return _snapshot_once(repo, repo.top, rules, durable=durable)
+
+
+_TRIES = 4
+
+_VANISHED = (
+    *("No such file or directory", "invalid object", "not a valid object", "not a tree"),
+    *("bad object", "unable to read", "missing", "could not be parsed"),
+)
+"""What git complains of when a gc takes an object, or the folder it goes into, from under it."""
+
+
+def _snapshot_once(repo: Repo, top: Path, rules: SnapshotRules, *, durable: bool) -> Snapshot:
     status = read_status(repo)
     head_tree = repo.resolve(f"{status.commit}^{{tree}}")
     if head_tree is None:
         raise GitexpError("cannot read the tree of HEAD", hints=["`git fsck` names the damage"])
-    taken, left_out = _choose(repo.top, status, rules)
+    taken, left_out = _choose(top, status, rules)
     if not status.tracked and not taken:
         return Snapshot(status.commit, head_tree, None, status.branch, tuple(left_out))
     tree = _write_tree(repo, [*status.tracked, *taken], durable=durable)
     snapshot = None
     if tree != head_tree:
         snapshot = _commit_tree(repo, tree, status.commit, durable=durable)
+        if is_collecting(repo):
+            _pack(repo, snapshot, status.commit)
     return Snapshot(status.commit, tree, snapshot, status.branch, tuple(left_out))
 
 
@@ -182,9 +203,27 @@ def _commit_tree(repo: Repo, tree: str, parent: str, *, durable: bool) -> Object
 
 
 def is_complete(repo: Repo, snapshot: str, commit: str) -> bool:
-    """Tell whether every object of the snapshot is still there (a gc may have raced us)."""
+    """Tell whether every object of a pinned snapshot is there, and will be.
+
+    Beside a running gc its objects are packed as well: that one may have looked for what to keep
+    before the pin was there, and remove loose objects after we looked.
+    """
+    try:
+        if is_collecting(repo):
+            _pack(repo, snapshot, commit)
+    except CommandFailed:
+        return False
     done = repo.git(*("rev-list", "--objects", "--quiet", snapshot, "--not", commit), check=False)
     return done.status == 0
+
+
+def _pack(repo: Repo, snapshot: str, commit: str) -> None:
+    """Put a snapshot's objects into a pack: `git prune` removes loose objects only."""
+    repo.git(
+        *("pack-objects", "--revs", "--quiet", "--non-empty"),
+        str(repo.common_dir / "objects" / "pack" / "pack"),
+        stdin=f"{snapshot}\n^{commit}\n".encode(),
+    )
 
 
 # --- temporary work trees -----------------------------------------------------------------------

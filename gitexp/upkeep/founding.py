@@ -4,7 +4,7 @@ Floor 4. Safe to repeat; whatever is there stays as it is.
 """
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gitexp import clock
 from gitexp.errors import Conflict, GitexpError, Refused
@@ -65,9 +65,8 @@ def found_branch(workspace: Workspace) -> Founded:
     problem: GitexpError | None = None
     names = transport.remote_names(workspace.repo)
     if names:
-        quick = replace(
-            workspace.settings, push_timeout=min(workspace.settings.push_timeout, _PATIENCE_S)
-        )
+        settings = workspace.settings
+        quick = settings._replace(push_timeout=min(settings.push_timeout, _PATIENCE_S))
         try:
             report = fetch_runs(workspace.store, None, quick)
         except Refused:

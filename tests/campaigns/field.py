@@ -176,6 +176,20 @@ def make_old(path: Path, age_s: float) -> None:
     os.utime(path, (then, then), follow_symlinks=False)
 
 
+@contextmanager
+def holding(path: Path) -> Iterator[int]:
+    """A process that has the lock file open, as a git that is stopped in the middle."""
+    code = "import sys; f = open(sys.argv[1], 'x'); print(flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process.pid
+        process.kill()
+    path.unlink(missing_ok=True)
+
+
 # --- faults by strace -----------------------------------------------------------------------------
 
 CHANGING = (

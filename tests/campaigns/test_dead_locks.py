@@ -1,21 +1,21 @@
 """Locks that git left behind: cleared, or named in one message; a live one is never touched."""
 
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from conftest import MakeRepo, RepoBuilder
-from field import Field, make_old
+from field import Field, holding, make_old, read_records
 
+from gitexp import clock
 from gitexp import store as store_module
 from gitexp.errors import Conflict
+from gitexp.ids import parse_run_id
 from gitexp.lock import GitLock, clear_dead_lock
 from gitexp.repo import Repo
-from gitexp.store import Store
+from gitexp.repo.stream import Identity
+from gitexp.store import Store, started
 
 LOCKS = {
     "of the run branch": ".git/refs/heads/gitexp.lock",
@@ -65,12 +65,12 @@ def test_a_lock_that_may_be_alive_is_named_within_seconds(
     with holding(lock) as holder:
         make_old(lock, 100)
         done = ground.record(1)
+        assert lock.exists()
     assert done.status == 128
     assert f"'{lock}' is in the way" in done.err
     assert f"because: it is 10{done.err.split('it is 10')[1][0]} s old" in done.err
     assert f"(process {holder})" in done.err
     assert f"`rm '{lock}'`" in done.err
-    assert lock.exists()
 
 
 def test_a_young_lock_is_waited_for(
@@ -91,37 +91,16 @@ def test_a_young_lock_is_waited_for(
         return clear_dead_lock(path)
 
     monkeypatch.setattr(store_module, "clear_dead_lock", look)
-    store = Store(Repo.discover(repo.path), "gitexp", durable=False)
-    run = store.load_run(*_only_run(repo))
-    event = store_module.started(run)
-    from gitexp.clock import now
-    from gitexp.repo.stream import Identity
-
-    store.write([event], identity=Identity("A", "a@b"), moment=now())
+    write_again(repo)
     assert len(looks) == 3
 
 
-def _only_run(repo: RepoBuilder):  # type: ignore[no-untyped-def]
-    from field import read_records
-
-    from gitexp.ids import parse_run_id
-
-    ((run, record),) = read_records(repo).items()
-    return parse_run_id(run), record["started"]
-
-
-@contextmanager
-def holding(path: Path) -> Iterator[int]:
-    """A process that has the lock file open, as a git that is stopped in the middle."""
-    code = "import sys; f = open(sys.argv[1], 'x'); print(flush=True); sys.stdin.read()"
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        yield process.pid
-        process.kill()
-    path.unlink(missing_ok=True)
+def write_again(repo: RepoBuilder) -> None:
+    """Put an event of the only run onto the branch."""
+    store = Store(Repo.discover(repo.path), "gitexp", durable=False)
+    ((name, record),) = read_records(repo).items()
+    run = store.load_run(parse_run_id(name), record["started"])
+    store.write([started(run)], identity=Identity("Ada", "ada@example.org"), moment=clock.now())
 
 
 def tries_to_clear(repo: RepoBuilder, times: int) -> int:
@@ -167,12 +146,7 @@ def test_a_lock_that_may_be_alive_costs_three_seconds_at_most(make_repo: MakeRep
     lock = repo.path / ".git/refs/heads/gitexp.lock"
     with holding(lock):
         make_old(lock, 100)
-        store = Store(Repo.discover(repo.path), "gitexp", durable=False)
-        run = store.load_run(*_only_run(repo))
-        from gitexp.clock import now
-        from gitexp.repo.stream import Identity
-
         began_s = time.monotonic()
         with pytest.raises(Conflict):
-            store.write([store_module.started(run)], identity=Identity("A", "a@b"), moment=now())
+            write_again(repo)
         assert time.monotonic() - began_s < 3

@@ -19,6 +19,7 @@ def test_the_first_run_is_told(train: Train) -> None:
     assert done.err == (
         "run <1> first: python train.py --lr 0.20\n"
         "run <1> first succeeded after TIME\n"
+        "accuracy 0.8: nothing to compare with yet\n"
         "next: change one thing and record a second run to compare with this one"
     )
 
@@ -29,7 +30,7 @@ def test_a_better_run_is_told(train: Train) -> None:
     assert done.err == (
         "run <2> second: python train.py --lr 0.15\n"
         "run <2> second succeeded after TIME\n"
-        "accuracy 0.85: better than the last, 0.80 (+6.25%); best so far, before 0.80; "
+        "accuracy 0.85: better than the last, 0.80 (+6.25%); best so far; "
         "higher is better (a guess)\n"
         "next: continue improving from here: `git exp decide <2> improve -m WHY`"
     )
@@ -39,7 +40,7 @@ def test_a_declared_direction_is_no_guess(exp: Exp, train: Train) -> None:
     exp.repo.write("gitexp.toml", '[metrics.accuracy]\ndirection = "maximize"\n')
     train("0.20", "first")
     done = train("0.30", "second")
-    assert "accuracy 0.7: worse than the last, 0.8 (-12.5%); worse than the best, 0.8" in done.err
+    assert "accuracy 0.7: worse than the last, which is the best, 0.8 (-12.5%)\n" in done.err
     assert "guess" not in done.err
 
 

@@ -55,11 +55,16 @@ def test_results_of_a_pushed_commit_are_recorded_once(author: RepoBuilder, git: 
 def test_an_evaluation_command_is_run_on_the_commit(author: RepoBuilder, git: Git) -> None:
     author.commit(
         {
-            "gitexp.toml": 'evaluate = "python3 evaluate.py"\n',
+            "gitexp.toml": 'evaluate = "python3 hostile.py"\n',
             "evaluate.py": "print('METRIC score=' + open('data').read())\n",
             "data": "7",
         }
     )
+    told = git(author.path, "push", "origin", "main").stderr
+    assert "gitexp.toml names a command to evaluate with" in told
+    assert git(author.path, "exp", "list", "--name-only").stdout == ""
+    author.commit(message="again")
+    author.git("config", "exp.evaluate", "python3 evaluate.py")
     author.write("data", "8")  # not committed, so not what is pushed
     git(author.path, "push", "origin", "main")
     (run,) = json.loads(git(author.path, "exp", "list", "--json").stdout)["runs"]

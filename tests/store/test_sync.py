@@ -454,6 +454,17 @@ class TestUntrustedRemotes:
         assert len(a.records()) == 2
         assert "runs" not in a.files()
 
+    def test_a_tree_that_git_would_not_check_out_is_not_even_received(
+        self, network: Network
+    ) -> None:
+        a = network.clone("a")
+        blob = network.hub.git("hash-object", "-w", "--stdin", stdin="x")
+        tree = network.hub.git("mktree", stdin=f"100644 blob {blob}\t.git\n")
+        network.hub.git("update-ref", RUNS, network.hub.git("commit-tree", tree, "-m", "x"))
+        with pytest.raises(GitexpError, match="cannot fetch from 'origin'"):
+            a.fetch()
+        assert "gitexp" not in a.builder.git("for-each-ref")
+
     def test_a_submodule_in_place_of_a_record_is_dropped(self, network: Network) -> None:
         a = network.clone("a")
         (run,) = a.record(1)
@@ -660,6 +671,9 @@ class TestShapes:
         a.record(1)
         a.sync()
         b = network.clone("b", "--filter=blob:none", "--single-branch")
+        b.fetch()
+        missing = b.builder.git("rev-list", "--objects", "--missing=print", RUNS)
+        assert "?" not in missing
         b.record(2)
         settle([a, b])
         assert a.tips() == b.tips()
@@ -706,6 +720,7 @@ class TestTheUsersOwn:
         network.seed.commit({"theirs.py": "1\n"})
         network.seed.git("tag", "v2")
         network.seed.git("push", "--quiet", "--tags", str(network.hub.path), "main")
+        network.hub.git("tag", "v3", "main~1")
         for key in ("push.followTags", "remote.origin.mirror", "fetch.prune", "fetch.pruneTags"):
             b.builder.git("config", key, "true")
         b.builder.git("config", "push.recurseSubmodules", "check")
@@ -733,6 +748,14 @@ class TestTheUsersOwn:
         assert state() == before
         assert network.hub.git("for-each-ref", "refs/tags", "refs/heads/main") == hub_before
         assert a.sync().fetched.here == Tally(runs=1)
+
+    def test_a_fetch_makes_no_remote_tracking_branches(self, network: Network) -> None:
+        a, b = network.clone("a"), network.clone("b")
+        a.record(1)
+        a.sync()
+        before = b.builder.git("for-each-ref", "refs/remotes")
+        b.fetch()
+        assert b.builder.git("for-each-ref", "refs/remotes") == before
 
     def test_what_we_know_of_the_remote_lies_apart(self, network: Network) -> None:
         a = network.clone("a")

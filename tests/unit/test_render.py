@@ -350,7 +350,7 @@ def compared(value: float | None, old: float | None, **changes: Any) -> MetricVe
         (
             compared(0.85, 0.80),
             compared(0.85, 0.80),
-            "accuracy 0.85: better than the last, 0.80 (+6.25%); best so far, before 0.80",
+            "accuracy 0.85: better than the last, 0.80 (+6.25%); best so far",
         ),
         (
             compared(0.85, 0.80),

@@ -1,0 +1,21 @@
+"""`git exp complete`: what the shells' completion asks; not for people.
+
+Floor 6. One word a line, a tab and its meaning where the shell shows meanings.
+"""
+
+import click
+
+
+@click.command("complete", context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("typed", nargs=-1, type=click.UNPROCESSED)
+def command(shell: str, typed: tuple[str, ...]) -> None:
+    """Say what may come next on a command line"""
+    from gitexp.completion import FILES, suggest  # noqa: PLC0415 - it imports the commands
+
+    for word in suggest(typed):
+        meaning = " ".join(word.meaning.split())
+        special = word.text.startswith(":") or word.text == FILES
+        text = word.text if word.text.isprintable() else ""
+        if text:
+            click.echo(f"{text}\t{meaning}" if special or shell != "bash" else text)

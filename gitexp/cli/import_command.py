@@ -1,0 +1,99 @@
+"""`git exp import`: runs of other trackers."""
+
+import click
+
+from gitexp.cli.options import dry_run_option
+from gitexp.cli.terminal import answer, open_workspace, say, width
+from gitexp.importing.imported import ImportedRun
+from gitexp.importing.recording import Selection, record_imported, select_new
+from gitexp.importing.rows import parse_mapping
+from gitexp.importing.sources import READERS, detect, find_path, read_source
+from gitexp.model import flatten
+from gitexp.render.table import format_table
+from gitexp.render.text import format_cell, format_moment
+
+_SHOWN_VALUES = 4
+
+
+@click.command("import")
+@click.option(
+    "--from", "tracker", type=click.Choice(list(READERS)), help="What it is [default: looked at]."
+)
+@click.option(
+    "--map",
+    "mappings",
+    multiple=True,
+    metavar="TARGET=COLUMN",
+    help="What a column of a table is: metrics.NAME, params.NAME, name, id, commit, status, …, or "
+    "skip. Repeatable.",
+)
+@click.option("--unfinished", is_flag=True, help="Also runs that have not ended there.")
+@dry_run_option
+@click.argument("source", metavar="SOURCE")
+def command(
+    tracker: str | None, mappings: tuple[str, ...], unfinished: bool, dry_run: bool, source: str
+) -> None:
+    """Import runs of other trackers
+
+    SOURCE is a file or folder: MLflow's `mlruns` or `mlflow.db`, W&B's `wandb` or a CSV export,
+    TensorBoard's log folder, `results.tsv` or the JSON lines of an agent loop, any CSV or JSON
+    lines with a run a row; `.` for the DVC experiments of this repository. None of the trackers
+    need be installed. Importing again adds only what is new.
+
+    \b
+    git exp import mlruns --dry-run
+    git exp import results.csv --map metrics.acc=test_accuracy --map name=run
+    """
+    workspace = open_workspace()
+    path = find_path(source, workspace.repo.start)
+    tracker = tracker or detect(path, workspace.repo)
+    found = read_source(tracker, path, workspace.repo, mapping=parse_mapping(mappings))
+    for remark in found.remarks:
+        say(remark)
+    selection = select_new(workspace, found.runs, unfinished=unfinished)
+    if dry_run:
+        if selection.new:
+            answer(_table(selection.new))
+        say(f"would import {_counted(selection)} from {tracker}")
+        return
+    recorded = record_imported(workspace, selection.new)
+    answer("\n".join(run.id for run in recorded))
+    say(f"imported {_counted(selection)} from {tracker}")
+    doubtful = sum(any("HEAD's" in warning for warning in run.warnings) for run in recorded)
+    if doubtful:
+        say(f"the code of {doubtful} of them is unknown here; their records say so")
+
+
+def _counted(selection: Selection) -> str:
+    count = len(selection.new)
+    told = f"{count:,} run{'' if count == 1 else 's'}"
+    if selection.known:
+        told += f" ({selection.known:,} imported before)"
+    if selection.going_on:
+        told += f" ({selection.going_on:,} not ended there; `--unfinished` takes them too)"
+    return told
+
+
+def _table(runs: tuple[ImportedRun, ...]) -> str:
+    rows = [
+        [
+            run.source if len(run.source) <= 32 else run.source[:31] + "…",
+            run.name or "",
+            run.outcome.value if run.outcome else "",
+            run.decision.value if run.decision else "",
+            format_moment(run.started) if run.started else "",
+            (run.commit or "")[:7],
+            _values(run.metrics),
+            _values(run.params),
+        ]
+        for run in runs
+    ]
+    headers = ["source", "name", "outcome", "decision", "started", "commit", "metrics", "params"]
+    return format_table(headers, rows, width=width())
+
+
+def _values(table: object) -> str:
+    leaves = list(flatten(table)) if isinstance(table, dict) else []
+    shown = [f"{name} {format_cell(value)}" for name, value in leaves[:_SHOWN_VALUES]]
+    more = [f"{len(leaves) - _SHOWN_VALUES} more"] if len(leaves) > _SHOWN_VALUES else []
+    return ", ".join([*shown, *more])

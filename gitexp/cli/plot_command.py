@@ -1,0 +1,159 @@
+"""`git exp plot`: metrics drawn in the terminal."""
+
+from collections.abc import Sequence
+
+import click
+
+from gitexp.cli.selection import find_id, known_metric, needed_direction
+from gitexp.cli.terminal import answer, open_workspace, say, wants_colour, width
+from gitexp.errors import CouldNotTell, InvalidInput
+from gitexp.ids import RunId
+from gitexp.model import Direction, Value
+from gitexp.render.plot import DEFAULT_HEIGHT, Shape, draw
+from gitexp.workspace import Workspace
+
+MAX_LINES = 12
+
+
+@click.command("plot")
+@click.option("--against", metavar="PARAM", help="Every run as a point: the metric over PARAM.")
+@click.option("--best", is_flag=True, help="Every run as a point, and the best value so far.")
+@click.option("--over", type=click.Choice(["step", "time"]), default="step", show_default=True)
+@click.option("-w", "--where", help="Only runs for which this expression is true.")
+@click.option("--log-x", is_flag=True, help="A logarithmic horizontal axis.")
+@click.option("--log-y", is_flag=True, help="A logarithmic vertical axis.")
+@click.option(
+    "--height", type=click.IntRange(4, 200), default=DEFAULT_HEIGHT, show_default=True,
+    help="Lines of the drawing.",
+)  # fmt: skip
+@click.argument("metric")
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
+def command(
+    against: str | None,
+    best: bool,
+    over: str,
+    where: str | None,
+    log_x: bool,
+    log_y: bool,
+    height: int,
+    metric: str,
+    runs: tuple[str, ...],
+) -> None:
+    """Draw metrics in the terminal
+
+    Without --against and --best: the metric's series of each RUN, by default of the last. It needs
+    the extra `plot`: `pip install 'gitexp[plot]'`.
+
+    \b
+    git exp plot loss last best
+    git exp plot accuracy --against lr --log-x
+    """
+    if against and best:
+        raise InvalidInput("choose one of --against and --best")
+    workspace = open_workspace()
+    metric = known_metric(workspace, metric)
+    if against or best:
+        query = workspace.query(where)
+        chosen = [find_id(workspace, run) for run in runs] or workspace.index.ids(query)
+        if best:
+            shapes, x_label = _best_so_far(workspace, metric, chosen), "run"
+        else:
+            shapes, x_label = _scatter(workspace, metric, str(against), chosen)
+    else:
+        chosen = _chosen(workspace, runs, where)
+        shapes, x_label = _series(workspace, metric, chosen, over), over
+        x_label = "seconds" if over == "time" else x_label
+    answer(
+        draw(
+            shapes,
+            x_label=x_label,
+            y_label=metric,
+            width=width(),
+            height=height,
+            log_x=log_x,
+            log_y=log_y,
+            colour=wants_colour(),
+        )
+    )
+
+
+def _chosen(workspace: Workspace, runs: Sequence[str], where: str | None) -> list[RunId]:
+    if where and not runs:
+        return workspace.index.ids(workspace.query(where), limit=MAX_LINES)
+    return list(dict.fromkeys(find_id(workspace, run) for run in runs or ("last",)))
+
+
+def _series(workspace: Workspace, metric: str, runs: Sequence[RunId], over: str) -> list[Shape]:
+    short = workspace.index.short(runs)
+    shapes = []
+    for entry in workspace.index.entries(runs):
+        run = entry.run
+        rows = workspace.store.load_series(run.id, run.started)
+        points = [
+            (float(row[over]), float(row[metric]))
+            for row in rows
+            if isinstance(row.get(metric), int | float) and isinstance(row.get(over), int | float)
+        ]
+        if points:
+            shapes.append(Shape(f"{short[run.id]} {run.name}", points))
+        else:
+            say(f"run {short[run.id]} {run.name} has no series of {metric}")
+    if not shapes:
+        raise CouldNotTell(
+            f"there is no series of '{metric}' to draw",
+            why="a series is kept when a metric is logged more than once in a run",
+            hints=[f"the last values of all runs: `git exp plot {metric} --best`"],
+        )
+    return shapes
+
+
+def _measured(workspace: Workspace, metric: str, runs: Sequence[RunId]) -> dict[RunId, float]:
+    found = workspace.index.column(f"metrics.{metric}", runs)
+    return {run: float(v) for run, v in found.items() if isinstance(v, int | float)}
+
+
+def _best_so_far(workspace: Workspace, metric: str, runs: Sequence[RunId]) -> list[Shape]:
+    direction = needed_direction(workspace, metric)
+    measured = _measured(workspace, metric, runs)
+    order = [run for run in reversed(workspace.index.ids()) if run in measured]
+    points = [(float(n), measured[run]) for n, run in enumerate(order, start=1)]
+    best: list[tuple[float, float]] = []
+    better = max if direction is Direction.MAXIMIZE else min
+    for n, value in points:
+        if value == value:  # NaN is no best  # noqa: PLR0124
+            best.append((n, better(value, best[-1][1]) if best else value))
+    return [Shape("best so far", best), Shape("every run", points, is_line=False)]
+
+
+def _scatter(
+    workspace: Workspace, metric: str, against: str, runs: Sequence[RunId]
+) -> tuple[list[Shape], str]:
+    from gitexp.query_names import parse_sort  # noqa: PLC0415 - only here
+
+    index = workspace.index
+    params = index.keys("params")
+    key = parse_sort(against if against in params else against, params)
+    measured = _measured(workspace, metric, runs)
+    values = {run: value for run, value in index.column(key, runs).items() if run in measured}
+    if not values:
+        raise CouldNotTell(f"no run has both {metric} and {key}")
+    numbers = {run: _number(value) for run, value in values.items()}
+    if all(number is not None for number in numbers.values()):
+        points = [(number, measured[run]) for run, number in numbers.items() if number is not None]
+        return [Shape(metric, sorted(points), is_line=False)], against
+    kinds = sorted({str(value) for value in values.values()})
+    places = {kind: float(n) for n, kind in enumerate(kinds)}
+    shapes = [
+        Shape(
+            f"{against} {kind}",
+            [(places[kind], measured[run]) for run, value in values.items() if str(value) == kind],
+            is_line=False,
+        )
+        for kind in kinds
+    ]
+    return shapes, against
+
+
+def _number(value: Value) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else None  # type: ignore[arg-type]

@@ -1,0 +1,241 @@
+"""Imported runs onto the branch, each source's run once.
+
+Floor 4. What a source does not say is never made up: it is absent, or stands in a warning.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from gitexp import clock
+from gitexp.bounds import check_table
+from gitexp.codec import encode_run
+from gitexp.comparison import primary_metric
+from gitexp.errors import InvalidInput, NoCommit
+from gitexp.formats import redact_argv, redact_table, redact_text
+from gitexp.ids import ObjectId
+from gitexp.importing.imported import ImportedRun
+from gitexp.model import (
+    Annotation,
+    AnnotationKind,
+    Code,
+    Command,
+    Origin,
+    Outcome,
+    Run,
+    Table,
+    flatten,
+)
+from gitexp.names import memorable_name
+from gitexp.store import Event, annotated, sealed
+from gitexp.workspace import Workspace
+
+CHUNK = 500
+"""So many events go onto the branch at once."""
+
+_HEX = re.compile(r"[0-9a-fA-F]{7,64}\Z")
+_MAX_NAME = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What an import would do with each run of a source."""
+
+    new: tuple[ImportedRun, ...]
+    known: int
+    """Imported before."""
+    going_on: int
+    """Still running there: imported when they have ended."""
+
+
+def select_new(workspace: Workspace, runs: Sequence[ImportedRun], *, unfinished: bool) -> Selection:
+    """The runs that are not on the branch yet, oldest first.
+
+    With `unfinished`, runs that have not ended there come too, with an unknown outcome.
+    """
+    index = workspace.index
+    recorded = set(index.column("source").values())
+    fresh = [run for run in runs if run.source not in recorded]
+    ready = [
+        replace(run, outcome=Outcome.UNKNOWN, warnings=(*run.warnings, _WAS_GOING_ON))
+        if run.outcome is None
+        else run
+        for run in fresh
+        if run.outcome is not None or unfinished
+    ]
+    ready.sort(key=lambda run: run.started.timestamp() if run.started else float("inf"))
+    return Selection(tuple(ready), len(runs) - len(fresh), len(fresh) - len(ready))
+
+
+_WAS_GOING_ON = "the run had not ended in its source when it was imported"
+
+
+def record_imported(
+    workspace: Workspace,
+    imported: Sequence[ImportedRun],
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Run]:
+    """Put runs and what was decided about them onto the branch. Returns the runs as recorded.
+
+    Safe to interrupt: runs recorded so far are known the next time. Raises `NoCommit` in a
+    repository without one, `GitexpError` when the branch cannot be written.
+    """
+    codes = _Codes(workspace, imported)
+    recorded: list[Run] = []
+    pending: list[Event] = []
+    ahead = 0
+    for number, source in enumerate(imported, start=1):
+        run = _run(workspace, source, codes, clock_ahead=ahead)
+        events = [sealed(run, source.series, _summary(workspace, run))]
+        events += _annotations(workspace, run, source, ahead + 1)
+        ahead += len(events)
+        pending += events
+        recorded.append(run)
+        if len(pending) >= CHUNK or number == len(imported):
+            workspace.store.write(pending, identity=workspace.identity, moment=clock.now())
+            pending = []
+            if progress is not None:
+                progress(number, len(imported))
+    return recorded
+
+
+def _summary(workspace: Workspace, run: Run) -> str:
+    settings = workspace.settings
+    metric = settings.metric or primary_metric(run, {**settings.directions, **run.directions})
+    value = dict(flatten(run.metrics)).get(metric or "")
+    told = f"{metric} {value}" if value is not None else run.outcome.value
+    return f"{told}, imported from {run.source}"
+
+
+# --- the record -----------------------------------------------------------------------------------
+
+
+def _run(workspace: Workspace, source: ImportedRun, codes: "_Codes", *, clock_ahead: int) -> Run:
+    warnings = list(source.warnings)
+    code = codes.find(source, warnings)
+    params = _recordable(redact_table(source.params), "parameter", warnings)
+    metrics = _recordable(source.metrics, "metric", warnings)
+    if source.started is None:
+        warnings.append("the source does not say when the run started; the time is the import's")
+    run_id = clock.new_run_id()
+    name = " ".join((source.name or "").split())[:_MAX_NAME]
+    run = Run(
+        id=run_id,
+        name=name or memorable_name(run_id),
+        outcome=source.outcome or Outcome.UNKNOWN,
+        clock=workspace.next_clock(clock_ahead),
+        started=source.started or clock.now(),
+        author=workspace.settings.author,
+        origin=Origin.IMPORT,
+        code=code,
+        duration_s=source.duration_s,
+        reason=redact_text(source.reason) if source.reason else None,
+        source=source.source,
+        tags=tuple(sorted({" ".join(tag.split())[:_MAX_NAME] for tag in source.tags})),
+        command=Command(argv=tuple(redact_argv(source.argv))) if source.argv else None,
+        params=params,
+        metrics=metrics,
+        directions=source.directions,
+        environment=_recordable(redact_table(source.environment), "value", warnings),
+        warnings=tuple(warnings),
+    )
+    try:
+        encode_run(run)
+    except InvalidInput as fault:
+        raise InvalidInput(
+            f"cannot import '{source.source}'", why=fault.why or fault.what
+        ) from fault
+    return run
+
+
+def _recordable(table: Table, what: str, warnings: list[str]) -> Table:
+    """The table without what a record cannot hold, each named in a warning."""
+    kept: Table = {}
+    for key, value in table.items():
+        try:
+            check_table({key: value}, what)
+            kept[key] = value
+        except InvalidInput as fault:
+            warnings.append(f"left out: {fault.why}")
+    return kept
+
+
+def _annotations(
+    workspace: Workspace, run: Run, source: ImportedRun, ahead: int
+) -> Iterator[Event]:
+    said = Annotation(
+        id="",
+        run=run.id,
+        kind=AnnotationKind.NOTE,
+        clock=0,
+        time=clock.now(),
+        author=workspace.settings.author,
+    )
+    if source.decision is not None:
+        decided = replace(
+            said,
+            id=clock.new_id(),
+            kind=AnnotationKind.DECISION,
+            clock=workspace.next_clock(ahead),
+            decision=source.decision,
+            text=source.why,
+            hint=source.hint,
+        )
+        yield annotated(run, decided, source.decision.value)
+        ahead += 1
+    for note in source.notes:
+        text = redact_text(note)
+        noted = replace(said, id=clock.new_id(), clock=workspace.next_clock(ahead), text=text)
+        yield annotated(run, noted, text)
+        ahead += 1
+
+
+# --- the code -------------------------------------------------------------------------------------
+
+
+class _Codes:
+    """Which commits of the sources this repository has; asked of git once for all runs."""
+
+    def __init__(self, workspace: Workspace, runs: Sequence[ImportedRun]) -> None:
+        self._repo = workspace.repo
+        named = {text for run in runs for text in (run.commit, run.snapshot) if text}
+        asked = sorted(text for text in named if _HEX.match(text))
+        wanted = [f"{text}^{{{kind}}}" for text in asked for kind in ("commit", "tree")]
+        wanted = ["HEAD^{commit}", "HEAD^{tree}", *wanted]
+        answer = self._repo.git(
+            *("cat-file", "--batch-check=%(objectname)"), stdin="\n".join(wanted).encode()
+        )
+        oids = [None if " " in line else ObjectId(line) for line in answer.text.splitlines()]
+        commit, tree = oids[:2]
+        if commit is None or tree is None:
+            raise NoCommit(
+                "the repository has no commit yet",
+                why="a run is recorded beside the commit whose code it ran",
+                hints=["commit something first: `git add -A && git commit -m start`"],
+            )
+        self._head = Code(commit=commit, tree=tree)
+        self._known = {text: (oids[2 + 2 * n], oids[3 + 2 * n]) for n, text in enumerate(asked)}
+
+    def find(self, source: ImportedRun, warnings: list[str]) -> Code:
+        """The code of a run; HEAD's, with a warning, when its commit is unknown here."""
+        commit, tree = self._known.get(source.commit or "", (None, None))
+        code = None
+        if commit is not None and tree is not None:
+            code = Code(commit=commit, tree=tree)
+            snapshot, its_tree = self._known.get(source.snapshot or "", (None, None))
+            if snapshot is not None and its_tree is not None and its_tree != tree:
+                code = replace(code, snapshot=snapshot, tree=its_tree, dirty=True)
+            if not source.is_exact:
+                warnings.append("the source does not say whether there were uncommitted changes")
+        else:
+            code = self._head
+            warnings.append(
+                f"commit {source.commit[:12]}, which the source names, is not in this repository; "
+                "the code shown is HEAD's at the import, not what ran"
+                if source.commit
+                else "the source names no commit; the code shown is HEAD's at the import, not what "
+                "ran"
+            )
+        remote = redact_text(source.remote) if source.remote else None
+        return replace(code, branch=source.branch, remote=remote)

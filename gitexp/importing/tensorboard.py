@@ -1,0 +1,111 @@
+"""TensorBoard's event files: the scalars of every folder that has one, a run a folder.
+
+Floor 4. Read as they lie, without TensorBoard. Other kinds of summary are passed over.
+"""
+
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from gitexp.errors import InvalidInput
+from gitexp.importing.imported import Found, ImportedRun, Point, fold_points, parse_moment
+from gitexp.importing.wire import double, fields, first, signed, text
+from gitexp.model import Outcome
+
+PATTERN = "*tfevents*"
+_ENDING = "the source does not say how the run ended"
+
+
+def find_folders(path: Path) -> list[Path]:
+    """The folders at or below a path that have event files."""
+    if path.is_file():
+        return [path.parent]
+    return sorted({file.parent for file in path.rglob(PATTERN) if file.is_file()})
+
+
+def read_folders(path: Path) -> Found:
+    """A run for each folder of event files. Raises `InvalidInput` when there are none."""
+    folders = find_folders(path)
+    if not folders:
+        raise InvalidInput(f"there are no TensorBoard event files in '{path.name}'")
+    return Found(tuple(_read_folder(folder, path) for folder in folders))
+
+
+def _read_folder(folder: Path, top: Path) -> ImportedRun:
+    logged: dict[str, list[tuple[int, float, float]]] = {}
+    moments: list[float] = []
+    for file in sorted(folder.glob(PATTERN)):
+        for record in _records(file.read_bytes()):
+            with suppress(InvalidInput):
+                moment, step, values = _event(record)
+                moments.append(moment)
+                for tag, value in values:
+                    logged.setdefault(tag, []).append((step, moment, value))
+    start = min(moments, default=0.0)
+    points: dict[str, list[Point]] = {
+        tag: [(step, moment - start, value) for step, moment, value in values]
+        for tag, values in logged.items()
+    }
+    metrics, series = fold_points(points)
+    first_file = min(file.name for file in folder.glob(PATTERN))
+    return ImportedRun(
+        source=f"tensorboard:{folder.name}/{first_file}",
+        outcome=Outcome.UNKNOWN,
+        name=folder.relative_to(top).as_posix() if folder != top and top.is_dir() else folder.name,
+        started=parse_moment(start) if moments else None,
+        duration_s=round(max(moments) - start, 3) if moments else None,
+        metrics=metrics,
+        series=series,
+        environment={"tracker": "tensorboard"},
+        warnings=(_ENDING,),
+    )
+
+
+def _records(content: bytes) -> Iterator[bytes]:
+    """Records of a TFRecord file: length, its checksum, content, its checksum; a torn end goes."""
+    position = 0
+    while position + 12 <= len(content):
+        (length,) = struct.unpack_from("<Q", content, position)
+        end = position + 12 + length
+        if end + 4 > len(content):
+            return
+        yield content[position + 12 : end]
+        position = end + 4
+
+
+def _event(record: bytes) -> tuple[float, int, list[tuple[str, float]]]:
+    moment, step, values = 0.0, 0, []
+    for number, value in fields(record):
+        if number == 1:
+            moment = double(value)
+        elif number == 2:
+            step = signed(value)
+        elif number == 5 and isinstance(value, bytes):
+            for inner, summary in fields(value):
+                if inner == 1 and isinstance(summary, bytes):
+                    values += _scalar(summary)
+    return moment, step, values
+
+
+def _scalar(summary: bytes) -> list[tuple[str, float]]:
+    """A value of a summary when it is one number: plain, or as a tensor without dimensions."""
+    tag = text(first(summary, 1))
+    for number, value in fields(summary):
+        if number == 2:
+            return [(tag, double(value))]
+        if number == 8 and isinstance(value, bytes):
+            return _tensor(tag, value)
+    return []
+
+
+def _tensor(tag: str, tensor: bytes) -> list[tuple[str, float]]:
+    if first(tensor, 2):  # it has dimensions
+        return []
+    kind = next((signed(value) for number, value in fields(tensor) if number == 1), 0)
+    size = {1: 4, 2: 8}.get(kind)
+    for number in (4, 5, 6):  # content, floats, doubles
+        value = first(tensor, number)
+        if size and len(value) == size:
+            return [(tag, double(value))]
+    return []

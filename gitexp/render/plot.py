@@ -1,0 +1,122 @@
+"""Lines and points drawn with letters, for a terminal or a pipe.
+
+Floor 5, pure. plotille draws; it is an optional extra and imported when something is drawn.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from string import ascii_lowercase
+from typing import Any, Final
+
+from gitexp.errors import GitexpError
+from gitexp.render.text import clean, format_number
+
+DEFAULT_WIDTH: Final = 80
+DEFAULT_HEIGHT: Final = 20
+_MARGIN: Final = 21
+"""Columns beside the drawing: numbers on its left, the last number and the label on its right."""
+_TICK_COLUMNS: Final = 9
+_MARKS: Final = 8
+"""So many letters mark a line."""
+_COLOURS: Final = ("cyan", "yellow", "magenta", "green", "red", "blue", "white")
+
+Points = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A line or a cloud of points; what is not finite is not drawn."""
+
+    label: str
+    points: Points
+    is_line: bool = True
+
+
+def draw(
+    shapes: Sequence[Shape],
+    *,
+    x_label: str,
+    y_label: str,
+    width: int | None = None,
+    height: int = DEFAULT_HEIGHT,
+    log_x: bool = False,
+    log_y: bool = False,
+    colour: bool = False,
+) -> str:
+    """A drawing with axes; each of several shapes is marked by a letter that the legend explains.
+
+    On a logarithmic axis what is not above zero is not drawn; the numbers stay those of the values.
+    Raises `GitexpError` when plotille is missing or nothing can be drawn.
+    """
+    scaled = [(s, [_scaled(p, log_x, log_y) for p in s.points]) for s in shapes]
+    kept = [(s, [p for p in points if p is not None]) for s, points in scaled]
+    kept = [(s, points) for s, points in kept if points]
+    if not kept:
+        raise GitexpError("there is nothing to draw", why="no value is a finite number")
+    figure = _figure(width, height, colour=colour)
+    every = [point for _, points in kept for point in points]
+    figure.set_x_limits(*_limits([x for x, _ in every], 0.0))
+    figure.set_y_limits(*_limits([y for _, y in every], 0.05))
+    figure.x_ticks_fkt, figure.y_ticks_fkt = _ticks(log=log_x), _ticks(log=log_y, right=True)
+    figure.x_label, figure.y_label = clean(x_label), clean(y_label)
+    for n, (shape, points) in enumerate(kept):
+        mark = ascii_lowercase[n % 26] if len(kept) > 1 else None
+        lc = _COLOURS[n % len(_COLOURS)] if colour else None
+        if shape.is_line:
+            figure.plot([x for x, _ in points], [y for _, y in points], lc=lc)
+        marked = _spread(points) if shape.is_line else points
+        if mark or not shape.is_line:
+            figure.scatter(
+                [x for x, _ in marked], [y for _, y in marked], lc=lc, marker=mark or "o"
+            )
+    drawn = str(figure.show()).splitlines()
+    legend = [f"{ascii_lowercase[n % 26]}  {clean(s.label)}" for n, (s, _) in enumerate(kept)]
+    return "\n".join(line.rstrip() for line in [*drawn, *(legend if len(kept) > 1 else [])])
+
+
+def _figure(width: int | None, height: int, *, colour: bool) -> Any:
+    try:
+        import plotille  # noqa: PLC0415 - an optional extra
+    except ImportError as error:
+        raise GitexpError(
+            "cannot draw", why="plotille is not installed", hints=["`pip install 'gitexp[plot]'`"]
+        ) from error
+    figure = plotille.Figure()
+    figure.width = max(20, (width or DEFAULT_WIDTH) - _MARGIN)
+    figure.height = height
+    figure.with_colors = colour
+    figure.color_mode = "names"
+    figure.origin = False
+    return figure
+
+
+def _scaled(point: tuple[float, float], log_x: bool, log_y: bool) -> tuple[float, float] | None:  # noqa: FBT001
+    x, y = point
+    if not (math.isfinite(x) and math.isfinite(y)) or (log_x and x <= 0) or (log_y and y <= 0):
+        return None
+    return (math.log10(x) if log_x else x, math.log10(y) if log_y else y)
+
+
+def _limits(values: Sequence[float], margin: float) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    if low == high:
+        room = abs(low) / 2 or 1.0
+    else:
+        room = (high - low) * margin
+    return low - room, high + room
+
+
+def _spread(points: Points) -> Points:
+    """A few of the points, evenly, the last among them."""
+    count = min(_MARKS, len(points))
+    return [points[(n + 1) * len(points) // count - 1] for n in range(count)]
+
+
+def _ticks(*, log: bool, right: bool = False) -> Callable[[float, float], str]:
+    def tick(low: float, high: float) -> str:
+        del high
+        text = format_number(10**low if log else low, precision=4)
+        return text.rjust(_TICK_COLUMNS) if right else text[:_TICK_COLUMNS]
+
+    return tick

@@ -1,0 +1,147 @@
+"""Damaged objects: the listing names what cannot be read, loses nothing else, and says so."""
+
+import random
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import RepoBuilder
+from field import BRANCH, Field, read_records
+
+
+def empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-4])
+
+
+def flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    file.write_bytes(content)
+
+
+DAMAGES: dict[str, Callable[[Path], None]] = {
+    "emptied": empty,
+    "truncated": truncate,
+    "flipped": flip,
+    "deleted": Path.unlink,
+}
+
+
+def make_branch(repo: RepoBuilder, runs: int) -> Field:
+    """A branch with so many runs, all of them sealed."""
+    from gitexp.tracker import Tracker
+
+    ground = Field(repo)
+    tracker = Tracker(repo.path)
+    for n in range(runs):
+        run = tracker.log({"metrics": {"value": n}})
+        ground.acknowledged[run.id] = n
+    return ground
+
+
+def objects_of(repo: RepoBuilder) -> dict[str, str]:
+    """Every object of the newest tree, with the path it stands for; nothing of the history."""
+    entries = repo.git("ls-tree", "-r", "-t", BRANCH).splitlines()
+    found = {line.split("\t")[1]: line.split()[2] for line in entries}
+    return {oid: path for path, oid in found.items()}
+
+
+def damage_all(ground: Field, damages: list[str], share: float) -> tuple[int, int]:
+    """Damage one object after the other and look. Returns how many, and how many were seen."""
+    rng = random.Random(17)
+    seen = tried = 0
+    for oid, path in objects_of(ground.repo).items():
+        if rng.random() > share or not path.startswith(("runs/", "environments/", "annotations/")):
+            continue
+        file = ground.repo.path / ".git/objects" / oid[:2] / oid[2:]
+        whole = file.read_bytes()
+        file.chmod(0o644)
+        for name in damages:
+            DAMAGES[name](file)
+            tried += 1
+            seen += look(ground, oid, path)
+            file.write_bytes(whole)
+    forget_index(ground)
+    assert ground.exp("list", "--name-only").status == 0
+    ground.check()
+    return tried, seen
+
+
+def look(ground: Field, oid: str, path: str) -> bool:
+    """List from nothing: what is whole is there, what is not is named, the exit code says it."""
+    forget_index(ground)
+    listed = ground.exp("list", "--name-only")
+    assert "bug in gitexp" not in listed.err, listed.err
+    shown = set(listed.out.split())
+    below = {
+        run for run in ground.acknowledged if f"/{run}" in path or f"/{run[:2]}/" in f"{path}/"
+    }
+    if is_tree(path):  # git itself stops at a damaged folder, and so does the listing
+        assert listed.status != 0, "a damaged folder was not noticed"
+        assert oid in listed.err or "not a tree" in listed.err, listed.err
+        return True
+    if path.startswith("runs/"):
+        assert set(ground.acknowledged) - shown <= below
+        assert listed.status != 0, "a damaged record was not noticed"
+        assert path in listed.err or oid[:7] in listed.err
+        return True
+    assert set(ground.acknowledged) <= shown
+    return listed.status != 0
+
+
+def is_tree(path: str) -> bool:
+    return not path.endswith((".toml", ".csv", ".md"))
+
+
+def forget_index(ground: Field) -> None:
+    for file in ground.state.glob("index.sqlite*"):
+        file.unlink()
+
+
+def test_some_damaged_objects(repo: RepoBuilder) -> None:
+    ground = make_branch(repo, 6)
+    tried, _ = damage_all(ground, ["flipped", "deleted"], share=0.5)
+    assert tried >= 6
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_every_damaged_object(repo: RepoBuilder) -> None:
+    ground = make_branch(repo, 100)
+    tried, seen = damage_all(ground, list(DAMAGES), share=1)
+    print(f"{tried} damages, {seen} noticed by list")
+
+
+def test_a_damaged_tip_is_not_taken_for_an_absent_branch(repo: RepoBuilder) -> None:
+    """Broken is not empty: nothing is recorded onto a new root beside the old history."""
+    ground = make_branch(repo, 2)
+    tip = repo.git("rev-parse", "gitexp")
+    file = repo.path / ".git/objects" / tip[:2] / tip[2:]
+    file.chmod(0o644)
+    file.write_bytes(b"")
+    done = ground.record(3)
+    assert done.status == 128
+    assert "bug in gitexp" not in done.err
+    assert (repo.path / ".git/refs/heads/gitexp").read_text().strip() == tip
+
+
+def test_a_cut_pack(repo: RepoBuilder) -> None:
+    ground = make_branch(repo, 4)
+    subprocess.run(["git", "gc", "--quiet"], cwd=repo.path, check=True)
+    (pack,) = (repo.path / ".git/objects/pack").glob("*.pack")
+    pack.chmod(0o644)
+    whole = pack.read_bytes()
+    pack.write_bytes(whole[: len(whole) // 2])
+    forget_index(ground)
+    listed = ground.exp("list", "--name-only")
+    assert listed.status != 0
+    assert "bug in gitexp" not in listed.err
+    pack.write_bytes(whole)
+    forget_index(ground)
+    assert ground.exp("list", "--name-only").status == 0
+    assert len(read_records(repo)) == 4
