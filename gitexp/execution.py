@@ -186,7 +186,9 @@ def _record_end(running: _Running, ended: Run) -> Run:
     workspace, prepared = running.workspace, running.prepared
     warnings = list(ended.warnings)
     found = collect(read_journal(running.journal.path))
-    found_in, metrics, series, faults = gather_metrics(prepared.metrics_files, running.before)
+    found_in, metrics, series, faults = gather_metrics(
+        prepared.metrics_files, running.before, are_named=prepared.are_metrics_named
+    )
     produced = _produced(running, warnings)
     outputs = _hash_outputs(prepared, warnings)
     ended = with_collected(ended, found)
@@ -228,7 +230,10 @@ def _file_marks(files: tuple[Path, ...]) -> dict[Path, tuple[int, int, int]]:
 
 
 def gather_metrics(
-    files: tuple[Path, ...], before: Mapping[Path, tuple[int, int, int]]
+    files: tuple[Path, ...],
+    before: Mapping[Path, tuple[int, int, int]],
+    *,
+    are_named: bool = True,
 ) -> tuple[list[Path], Table, Series, list[str]]:
     """Read the metrics files that were written since `before`; the others' values are not ours.
 
@@ -243,7 +248,8 @@ def gather_metrics(
         if file not in after:
             continue
         if before.get(file) == after[file]:
-            warnings.append(f"{file.name} was not written by this run; its values are not taken")
+            if are_named:
+                warnings.append(f"{file.name} was not written by this run; its values do not count")
             continue
         try:
             values, rows = parse_metrics(file.read_bytes(), file.suffix, name=file.name)

@@ -30,7 +30,7 @@ class HookStatus:
     installed: bool
     """True when the file there is our shim."""
     working: bool
-    """True when the shim can be run and finds gitexp."""
+    """True when the shim can be run and finds gitexp, or another tool calls gitexp."""
     chained: Path | None = None
     """The foreign hook that runs before ours."""
     tool: str | None = None
@@ -47,6 +47,8 @@ class _Tool:
     signs: tuple[str, ...]
     """Files or folders at the top of the work tree."""
     advice: tuple[str, ...]
+    written: tuple[str, ...] = ()
+    """Files in which the hook is written down, when these are not the signs."""
 
 
 _PRE_COMMIT = """\
@@ -75,7 +77,12 @@ _TOOLS = (
             "then `pre-commit install --hook-type pre-push`",
         ),
     ),
-    _Tool("husky", (".husky",), ('add to `.husky/pre-push`:\ngit exp hook pre-push "$@"',)),
+    _Tool(
+        "husky",
+        (".husky",),
+        ('add to `.husky/pre-push`:\ngit exp hook pre-push "$@"',),
+        written=(".husky/pre-push",),
+    ),
     _Tool(
         "lefthook",
         tuple(
@@ -86,6 +93,8 @@ _TOOLS = (
         (f"add to `lefthook.yml`:\n{_LEFTHOOK}", "then `lefthook install`"),
     ),
 )
+_CALLS = (b"exp hook pre-push", b"gitexp-push")
+"""How the configuration of another tool names us."""
 _FORCE = "`git exp hooks install --force` installs our shim in its place, and runs it first"
 
 
@@ -109,6 +118,8 @@ def install(repo: Repo, *, force: bool = False) -> HookStatus:
     or the folder of the hooks is shared or committed; `force` installs all the same.
     """
     path = hook_path(repo)
+    if not force and _is_called(repo, path):
+        return status(repo)
     if not force:
         _refuse_managed(repo, path)
     chained = path.with_name(CHAINED)
@@ -156,7 +167,10 @@ def status(repo: Repo) -> HookStatus:
     if name is None and _exists(path) and not ours:
         name = _owner(path)
     advice: tuple[str, ...] = ()
-    if not ours:
+    called = not ours and _is_called(repo, path)
+    if called:
+        advice = ()
+    elif not ours:
         advice = tool.advice if tool else ("`git exp hooks install` installs it",)
     elif not os.access(path, os.X_OK):
         advice = ("`git exp hooks install` makes it executable again",)
@@ -165,7 +179,7 @@ def status(repo: Repo) -> HookStatus:
     return HookStatus(
         path=path,
         installed=ours,
-        working=ours and not advice,
+        working=(ours or called) and not advice,
         chained=chained if ours and _exists(chained) else None,
         tool=name,
         advice=advice,
@@ -207,6 +221,19 @@ def _find_tool(repo: Repo) -> _Tool | None:
         return None
     top = repo.top
     return next((t for t in _TOOLS if any((top / sign).exists() for sign in t.signs)), None)
+
+
+def _is_called(repo: Repo, path: Path) -> bool:
+    """Tell whether the tool that manages the hooks here is set up to call gitexp."""
+    tool = _find_tool(repo)
+    if tool is None or repo.top is None or _is_ours(path) or not _exists(path):
+        return False
+    for name in tool.written or tool.signs:
+        with suppress(OSError):
+            text = (repo.top / name).read_bytes()
+            if any(call in text for call in _CALLS):
+                return True
+    return False
 
 
 def _refuse_managed(repo: Repo, path: Path) -> None:

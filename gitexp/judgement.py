@@ -19,6 +19,8 @@ from gitexp.comparison import (
     overall,
     primary_metric,
 )
+from gitexp.errors import CommandFailed
+from gitexp.fingerprint import DEFAULT_EXCLUDE, path_matcher
 from gitexp.ids import RunId
 from gitexp.index import RunIndex
 from gitexp.model import Decision, Direction, Entry, Origin, Outcome, Run
@@ -172,6 +174,18 @@ class Tried:
         decided = self.decided
         verdict = None if decided is None or decided.decision is None else decided.decision.decision
         return verdict in (Decision.DISCARD, Decision.STOP)
+
+
+def differing_code(workspace: Workspace, run: Run, other: Run) -> list[str]:
+    """The paths that count as code and differ between two runs; empty when it cannot be told."""
+    settings = workspace.settings
+    left_out = path_matcher((*DEFAULT_EXCLUDE, *settings.code_exclude))
+    written = {*run.produced, *other.produced}
+    try:
+        changes = list(workspace.repo.diff_trees(other.code.tree, run.code.tree))
+    except CommandFailed:
+        return []  # the other's code is not in this repository
+    return [c.path for c in changes if c.path not in written and not left_out(c.path)]
 
 
 def find_tried(workspace: Workspace, run: Run, *, kin: int = 3, search: int = 200) -> Tried:

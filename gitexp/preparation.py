@@ -101,6 +101,8 @@ class Prepared:
     """The installed packages, by name."""
     metrics_files: tuple[Path, ...]
     outputs: tuple[Path, ...]
+    are_metrics_named: bool = True
+    """False when the metrics files are only looked for under usual names."""
     notes: tuple[str, ...] = ()
     """What was picked up or left out, one sentence each."""
 
@@ -133,6 +135,7 @@ def prepare(workspace: Workspace, trial: Trial) -> Prepared:
         packages=dict(packages),
         metrics_files=metrics_files,
         outputs=outputs,
+        are_metrics_named=bool(trial.metrics_files or workspace.settings.metrics_files),
         notes=(*notes, *left_out),
     )
 

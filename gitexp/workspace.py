@@ -78,11 +78,11 @@ class Workspace:
         try:
             return resolve(parse_query(text), self.index.keys())
         except InvalidQuery as error:
-            if error.position is None:
-                raise
-            place = f"at column {error.position + 1}: {text[error.position :][:30]!r}"
-            why = place if error.why is None else f"{error.why}, {place}"
-            hints = error.hints or ("`git exp list -h` shows how to write one",)
+            why = error.why
+            if error.position is not None:
+                place = f"at column {error.position + 1}: {text[error.position :][:30]!r}"
+                why = place if why is None else f"{why}, {place}"
+            hints = error.hints or ("write it like `accuracy > 0.8 and lr < 0.1`",)
             raise InvalidQuery(error.what, position=error.position, why=why, hints=hints) from None
 
     def next_clock(self, ahead: int = 0) -> int:

@@ -54,6 +54,7 @@ COMMANDS: Mapping[str, str] = {
 }
 ALIASES: Mapping[str, str] = {"ls": "list", "rm": "remove"}
 HIDDEN: Mapping[str, str] = {
+    "help": "show the help of a command",
     "hook": "what the installed hooks call",
     "complete": "what the shells' completion calls",
 }

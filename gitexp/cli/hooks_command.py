@@ -30,20 +30,23 @@ def command(deed: str, force: bool) -> int:
         say("removed the pre-push hook" if uninstall(repo) else "the hook was not installed")
         return ExitCode.DONE
     state = install(repo, force=force) if deed == "install" else status(repo)
-    if deed == "install":
+    if deed == "install" and not state.installed:
+        say(f"nothing to do: {state.tool} calls gitexp already")
+    elif deed == "install":
         say(f"installed the pre-push hook at '{state.path}'")
         if state.chained is not None:
             say("the hook that was there runs first; `git exp hooks uninstall` puts it back")
     else:
         answer(f"hook       {clean(str(state.path))}")
-        answer(f"installed  {'yes' if state.installed else 'no'}")
+        through = f"through {state.tool}" if state.working else "no"
+        answer(f"installed  {'yes' if state.installed else through}")
         answer(f"working    {'yes' if state.working else 'no'}")
         if state.chained is not None:
             answer(f"runs first {clean(str(state.chained))}")
-        if state.tool is not None:
+        if state.tool is not None and (state.installed or not state.working):
             answer(f"beside     {clean(state.tool)}")
-    for line in state.advice:
-        say(line)
+    for advice in state.advice:
+        click.echo(clean(advice, multiline=True), err=True)
     push = last_push(repo)
     if push is not None and push.failed:
         warn(f"the last push of the runs to '{push.remote}' failed: {' '.join(push.lines[:1])}")

@@ -157,8 +157,15 @@ def _print_table(
 def _say_empty(workspace: "Workspace", where: str | None) -> None:
     if where and workspace.index.count():
         say(f"none of the {workspace.index.count():,} runs answers to: {where}")
+    elif workspace.index.tip is None and _has_remote_runs(workspace):
+        say("there are no runs here yet; `git exp fetch` brings those of the remote")
     else:
         say("there are no runs yet; `git exp run -- CMD` records the first")
+
+
+def _has_remote_runs(workspace: "Workspace") -> bool:
+    """True when a clone or fetch brought a remote's run branch along."""
+    return bool(workspace.repo.read_refs(f"refs/remotes/*/{workspace.settings.branch}"))
 
 
 def _tell_broken(workspace: "Workspace") -> int:

@@ -1,5 +1,6 @@
 """`git exp plot`: metrics drawn in the terminal."""
 
+import math
 from collections.abc import Sequence
 
 import click
@@ -9,7 +10,7 @@ from gitexp.cli.terminal import answer, open_workspace, say, wants_colour, width
 from gitexp.errors import CouldNotTell, InvalidInput
 from gitexp.ids import RunId
 from gitexp.model import Direction, Value
-from gitexp.render.plot import DEFAULT_HEIGHT, Shape, draw
+from gitexp.render.plot import DEFAULT_HEIGHT, LINE, Shape, draw
 from gitexp.workspace import Workspace
 
 MAX_LINES = 12
@@ -60,7 +61,7 @@ def command(
         else:
             shapes, x_label = _scatter(workspace, metric, str(against), chosen)
     else:
-        chosen = _chosen(workspace, runs, where)
+        chosen = _chosen(workspace, metric, runs, where)
         shapes, x_label = _series(workspace, metric, chosen, over), over
         x_label = "seconds" if over == "time" else x_label
     answer(
@@ -77,10 +78,14 @@ def command(
     )
 
 
-def _chosen(workspace: Workspace, runs: Sequence[str], where: str | None) -> list[RunId]:
+def _chosen(
+    workspace: Workspace, metric: str, runs: Sequence[str], where: str | None
+) -> list[RunId]:
+    """The runs named; `best` is the best by the metric that is drawn."""
     if where and not runs:
         return workspace.index.ids(workspace.query(where), limit=MAX_LINES)
-    return list(dict.fromkeys(find_id(workspace, run) for run in runs or ("last",)))
+    named = [f"best:{metric}" if run == "best" else run for run in runs or ("last",)]
+    return list(dict.fromkeys(find_id(workspace, run) for run in named))
 
 
 def _series(workspace: Workspace, metric: str, runs: Sequence[RunId], over: str) -> list[Shape]:
@@ -117,12 +122,16 @@ def _best_so_far(workspace: Workspace, metric: str, runs: Sequence[RunId]) -> li
     measured = _measured(workspace, metric, runs)
     order = [run for run in reversed(workspace.index.ids()) if run in measured]
     points = [(float(n), measured[run]) for n, run in enumerate(order, start=1)]
-    best: list[tuple[float, float]] = []
     better = max if direction is Direction.MAXIMIZE else min
+    best: list[tuple[float, float]] = []
     for n, value in points:
-        if value == value:  # NaN is no best  # noqa: PLR0124
-            best.append((n, better(value, best[-1][1]) if best else value))
-    return [Shape("best so far", best), Shape("every run", points, is_line=False)]
+        if not math.isnan(value):
+            before = best[-1][1] if best else value
+            best += [(n, before), (n, better(value, before))]
+    return [
+        Shape("every run", points, is_line=False, mark="o"),
+        Shape("best so far", best, mark=LINE),
+    ]
 
 
 def _scatter(
@@ -132,7 +141,7 @@ def _scatter(
 
     index = workspace.index
     params = index.keys("params")
-    key = parse_sort(against if against in params else against, params)
+    key = parse_sort(against, params)
     measured = _measured(workspace, metric, runs)
     values = {run: value for run, value in index.column(key, runs).items() if run in measured}
     if not values:

@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from gitexp.errors import ExitCode, GitexpError
+from gitexp.errors import ExitCode, GitexpError, HookForeign
 
 
 def report(error: BaseException) -> int:
@@ -47,7 +47,13 @@ def tell(error: GitexpError) -> None:
     if error.why:
         click.echo(f"because: {_clean(error.why)}", err=True)
     for hint in error.hints:
-        click.echo(f"hint: {_clean(hint)}", err=True)
+        # Lines to be copied into a file stay lines; nothing in them comes from a record.
+        shown = "\n".join(map(_clean, hint.split("\n"))) if _is_to_copy(error) else _clean(hint)
+        click.echo(f"hint: {shown}", err=True)
+
+
+def _is_to_copy(error: GitexpError) -> bool:
+    return isinstance(error, HookForeign)
 
 
 def warn(text: str) -> None:

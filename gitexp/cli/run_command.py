@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from dataclasses import replace
 
 import click
 
@@ -12,11 +13,12 @@ from gitexp.cli.report import tell, warn
 from gitexp.cli.selection import find_id
 from gitexp.cli.terminal import open_workspace, say
 from gitexp.cli.verdicts import show_judgement, show_tried
+from gitexp.comparison import Kin
 from gitexp.errors import ExitCode, GitexpError, Refused
 from gitexp.execution import Executed, execute
 from gitexp.ids import RunId
-from gitexp.judgement import find_tried, judge
-from gitexp.model import Origin, Run
+from gitexp.judgement import Tried, find_tried, judge
+from gitexp.model import Decision, Origin, Run
 from gitexp.preparation import Prepared, Trial, prepare
 from gitexp.process import find_command
 from gitexp.workspace import Workspace
@@ -102,11 +104,14 @@ def _is_settled(workspace: Workspace, prepared: Prepared, policy: str, *, quiet:
     """Look for the same trial in the past. True when it need not run; raises `Refused`."""
     if policy == "allow":
         return False
-    tried = find_tried(workspace, prepared.run, kin=0)
+    tried = find_tried(workspace, prepared.run, kin=1, search=50)
     if not tried.identical:
+        if not quiet and _is_rejected_twin(tried):
+            say("not quite this trial, but nearly, was given up:")
+            show_tried(workspace, prepared.run, tried, err=True)
         return False
     if not quiet or policy == "skip" or tried.is_rejected:
-        show_tried(workspace, tried, err=True)
+        show_tried(workspace, prepared.run, replace(tried, kin=()), err=True)
     if policy == "skip":
         say("skipped: this very trial was run before")
         return True
@@ -118,6 +123,15 @@ def _is_settled(workspace: Workspace, prepared: Prepared, policy: str, *, quiet:
             why=f"it was decided: {word}",
             hints=["change the code, a parameter or the data", "`--again` runs it all the same"],
         )
+    return False
+
+
+def _is_rejected_twin(tried: Tried) -> bool:
+    """True when the nearest relative differs in code only and was decided discard or stop."""
+    for relation, entry in tried.kin:
+        decided = entry.decision.decision if entry.decision else None
+        if relation is Kin.CODE and decided in (Decision.DISCARD, Decision.STOP):
+            return True
     return False
 
 

@@ -60,7 +60,7 @@ def command(
     prepared = prepare(workspace, trial)
     tried = find_tried(workspace, prepared.run, kin=0)
     if argv and tried.identical and not again and workspace.settings.repeat != "allow":
-        show_tried(workspace, tried, err=True)
+        show_tried(workspace, prepared.run, tried, err=True)
         if tried.is_rejected and workspace.settings.repeat == "refuse":
             raise Refused(
                 "not begun: this very trial was tried before",

@@ -65,7 +65,7 @@ def command(
     else:
         if not tried.identical:
             say("new: this very trial was not run before")
-        show_tried(workspace, tried, err=False)
+        show_tried(workspace, prepared.run, tried, err=False)
     return ExitCode.NO if tried.identical else ExitCode.DONE
 
 

@@ -9,8 +9,9 @@ import click
 
 from gitexp import clock
 from gitexp.cli.terminal import wants_colour
-from gitexp.judgement import Judgement, Tried, choose_metric
-from gitexp.model import Entry, Outcome, numbers
+from gitexp.comparison import Kin
+from gitexp.judgement import Judgement, Tried, choose_metric, differing_code
+from gitexp.model import Entry, Outcome, Run, numbers
 from gitexp.render.colour import style
 from gitexp.render.detail import View
 from gitexp.render.listing import value_at
@@ -49,7 +50,7 @@ def judgement_sentence(
     return f"{clean(judgement.metric or '')} {format_cell(value)}: nothing to compare with yet"
 
 
-def show_tried(workspace: Workspace, tried: Tried, *, err: bool) -> None:
+def show_tried(workspace: Workspace, run: Run, tried: Tried, *, err: bool) -> None:
     """Show the past runs of a trial with what was decided, and its nearest relatives."""
     entries = [*tried.identical[:3], *(entry for _, entry in tried.kin)]
     ids = workspace.index.short([entry.run.id for entry in entries])
@@ -62,11 +63,21 @@ def show_tried(workspace: Workspace, tried: Tried, *, err: bool) -> None:
     if tried.kin:
         lines.append("related runs:")
         lines += [
-            f"{_line(workspace, entry, ids[entry.run.id])} ({relation.value})"
+            f"{_line(workspace, entry, ids[entry.run.id])} "
+            f"({_difference(workspace, run, relation, entry.run)})"
             for relation, entry in tried.kin
         ]
     for line in lines:
         click.echo(line, err=err)
+
+
+def _difference(workspace: Workspace, run: Run, relation: Kin, other: Run) -> str:
+    """`other params`, or `other code: train.py and 2 more`."""
+    paths = differing_code(workspace, run, other) if relation is Kin.CODE else []
+    if not paths:
+        return relation.value
+    more = f" and {len(paths) - 2} more" if len(paths) > 2 else ""
+    return f"{relation.value}: {clean(', '.join(paths[:2]))}{more}"
 
 
 def _line(workspace: Workspace, entry: Entry, short: str) -> str:

@@ -21,6 +21,10 @@ _MARKS: Final = 8
 """So many letters mark a line."""
 _COLOURS: Final = ("cyan", "yellow", "magenta", "green", "red", "blue", "white")
 
+LINE: Final = "-"
+"""The mark of a line that needs none but itself."""
+_BLANK: Final = "\u2800"
+
 Points = Sequence[tuple[float, float]]
 
 
@@ -31,6 +35,8 @@ class Shape:
     label: str
     points: Points
     is_line: bool = True
+    mark: str = ""
+    """One letter that stands for it; absent means one of its own where several are drawn."""
 
 
 def draw(
@@ -56,23 +62,29 @@ def draw(
         raise GitexpError("there is nothing to draw", why="no value is a finite number")
     figure = _figure(width, height, colour=colour)
     every = [point for _, points in kept for point in points]
-    figure.set_x_limits(*_limits([x for x, _ in every], 0.0))
+    figure.set_x_limits(*_limits([x for x, _ in every], 0.02))
     figure.set_y_limits(*_limits([y for _, y in every], 0.05))
     figure.x_ticks_fkt, figure.y_ticks_fkt = _ticks(log=log_x), _ticks(log=log_y, right=True)
     figure.x_label, figure.y_label = clean(x_label), clean(y_label)
     for n, (shape, points) in enumerate(kept):
-        mark = ascii_lowercase[n % 26] if len(kept) > 1 else None
+        mark = _mark(shape, n, len(kept))
         lc = _COLOURS[n % len(_COLOURS)] if colour else None
         if shape.is_line:
             figure.plot([x for x, _ in points], [y for _, y in points], lc=lc)
         marked = _spread(points) if shape.is_line else points
-        if mark or not shape.is_line:
-            figure.scatter(
-                [x for x, _ in marked], [y for _, y in marked], lc=lc, marker=mark or "o"
-            )
-    drawn = str(figure.show()).splitlines()
-    legend = [f"{ascii_lowercase[n % 26]}  {clean(s.label)}" for n, (s, _) in enumerate(kept)]
+        if mark and mark != LINE:
+            figure.scatter([x for x, _ in marked], [y for _, y in marked], lc=lc, marker=mark)
+    drawn = str(figure.show()).replace(_BLANK, " ").splitlines()
+    legend = [f"{_mark(s, n, len(kept))}  {clean(s.label)}" for n, (s, _) in enumerate(kept)]
     return "\n".join(line.rstrip() for line in [*drawn, *(legend if len(kept) > 1 else [])])
+
+
+def _mark(shape: Shape, number: int, count: int) -> str:
+    if shape.mark:
+        return shape.mark
+    if count > 1:
+        return ascii_lowercase[number % 26]
+    return "" if shape.is_line else "o"
 
 
 def _figure(width: int | None, height: int, *, colour: bool) -> Any:
@@ -100,10 +112,7 @@ def _scaled(point: tuple[float, float], log_x: bool, log_y: bool) -> tuple[float
 
 def _limits(values: Sequence[float], margin: float) -> tuple[float, float]:
     low, high = min(values), max(values)
-    if low == high:
-        room = abs(low) / 2 or 1.0
-    else:
-        room = (high - low) * margin
+    room = (high - low) * margin if low < high else abs(low) / 2 or 1.0
     return low - room, high + room
 
 

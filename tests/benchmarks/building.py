@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gitexp.bulk import record_many
 from gitexp.ids import ObjectId, RunId
-from gitexp.model import Code, Command, Origin, Outcome, Run
+from gitexp.model import Code, Command, Origin, Outcome, Run, Table
 from gitexp.names import memorable_name
 from gitexp.workspace import Workspace
 
@@ -65,7 +65,7 @@ def make_runs(folder: Path, count: int, *, seed: int = 1, clock: int = 0) -> Ite
         )
 
 
-def _params(chance: random.Random) -> dict[str, object]:
+def _params(chance: random.Random) -> Table:
     return {
         "lr": round(10 ** chance.uniform(-4, 0), 6),
         "batch": chance.choice([16, 32, 64, 128]),

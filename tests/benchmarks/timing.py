@@ -1,7 +1,7 @@
 """Measuring two things side by side: each figure is a ratio, so that the machine drops out.
 
-What is measured and its reference take turns, and the ratio is taken within each turn; the median of
-these ratios stands for all. A machine that is busy for a while is busy for both.
+What is measured and its reference take turns, and the ratio is taken within each turn; the median
+of these ratios stands for all. A machine that is busy for a while is busy for both.
 """
 
 import os

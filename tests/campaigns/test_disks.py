@@ -148,7 +148,7 @@ FILL = {
 }
 
 
-@pytest.mark.parametrize(("options", "code"), zip(FILL, [0, CODE], strict=True))
+@pytest.mark.parametrize(("options", "code"), list(zip(FILL, [0, CODE], strict=True)))
 def test_the_command_fills_the_disk(
     mounted: Callable[[str], Path], options: str, code: int
 ) -> None:

@@ -512,7 +512,7 @@ class TestRemotes:
         a.record(1)
         a.builder.git("config", "remote.origin.uploadpack", "sleep 60; git-upload-pack")
         with pytest.raises(GitexpError) as caught:
-            sync_runs(a.store, None, replace(SETTINGS, push_timeout=0.5))
+            sync_runs(a.store, None, Settings(push_timeout=0.5))
         assert "was stopped" in str(caught.value.why)
 
     def test_a_server_that_says_no_is_quoted(self, network: Network) -> None:
@@ -544,7 +544,7 @@ class TestRemotes:
         a.builder.git("remote", "add", "origin", hub.path.as_uri())
         a.record(1)
         with pytest.raises(Refused, match="not yet pushed"):
-            push_runs(a.store, None, replace(SETTINGS, push_timeout=0.5), wait_for_code=True)
+            push_runs(a.store, None, Settings(push_timeout=0.5), wait_for_code=True)
         assert hub.git("for-each-ref") == ""
         timer = threading.Timer(0.7, lambda: a.builder.git("push", "-q", "origin", "main"))
         timer.start()
@@ -629,7 +629,7 @@ class TestRaces:
         lock.touch()
         a.record(2)
         with pytest.raises(Conflict, match="cannot push the runs to 'origin'"):
-            push_runs(a.store, None, replace(SETTINGS, push_timeout=1.0))
+            push_runs(a.store, None, Settings(push_timeout=1.0))
         lock.unlink()
         push_runs(a.store, None, SETTINGS)
         assert network.tip() == a.tips()[0]
