@@ -143,8 +143,8 @@ def install(repo: Repo, *, force: bool = False) -> HookStatus:
 
 def uninstall(repo: Repo) -> bool:
     """Take the shim away and put the foreign hook back as it was; `False` when not installed."""
-    path = hook_path(repo)
-    if not _is_ours(path):
+    path = _ours(hook_path(repo))
+    if path is None:
         return False
     chained = path.with_name(CHAINED)
     try:
@@ -197,6 +197,12 @@ def _is_ours(path: Path) -> bool:
         return False
 
 
+def _ours(path: Path) -> Path | None:
+    """Our shim: at the path, or where pre-commit moves what it finds there and goes on calling."""
+    legacy = path.with_name(f"{HOOK}.legacy")
+    return path if _is_ours(path) else legacy if _is_ours(legacy) else None
+
+
 def _owner(path: Path) -> str:
     with suppress(OSError):
         text = path.read_bytes()
@@ -226,7 +232,11 @@ def _find_tool(repo: Repo) -> _Tool | None:
 def _is_called(repo: Repo, path: Path) -> bool:
     """Tell whether the tool that manages the hooks here is set up to call gitexp."""
     tool = _find_tool(repo)
-    if tool is None or repo.top is None or _is_ours(path) or not _exists(path):
+    if _is_ours(path) or not _exists(path):
+        return False
+    if _ours(path) is not None:
+        return True
+    if tool is None or repo.top is None:
         return False
     for name in tool.written or tool.signs:
         with suppress(OSError):

@@ -33,8 +33,9 @@ _UNATTENDED = {
     "GIT_TERMINAL_PROMPT": "0",
     "SSH_ASKPASS_REQUIRE": "never",
     "GCM_INTERACTIVE": "never",
+    "PRE_COMMIT_RUNNING_LEGACY": "",
 }
-"""Nobody sits in front of a background process."""
+"""Nobody sits in front of a background process; pre-commit, if it called us, is to start afresh."""
 
 
 # --- what is being pushed -----------------------------------------------------------------------

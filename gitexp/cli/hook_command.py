@@ -5,8 +5,9 @@ import sys
 
 import click
 
+from gitexp.cli.report import report
 from gitexp.cli.terminal import complete_runs, open_workspace, say
-from gitexp.errors import GitexpError
+from gitexp.errors import ExitCode, GitexpError
 from gitexp.prepush import plan_pre_push, run_pre_push
 from gitexp.pushed import find_gates, record_pushed
 
@@ -20,10 +21,16 @@ def command(event: str, arguments: tuple[str, ...]) -> int:
     Never fails the push, unless a gate that the project configured says no.
     """
     try:
-        workspace = open_workspace(complete=False)
+        return _pre_push(arguments)
     except GitexpError as error:
         say(f"gitexp: the runs are not pushed along: {error.what}")
-        return 0
+    except Exception as error:  # noqa: BLE001 - even a bug of ours never fails the user's push
+        report(error)
+    return ExitCode.DONE
+
+
+def _pre_push(arguments: tuple[str, ...]) -> int:
+    workspace = open_workspace(complete=False)
     lines = [] if sys.stdin.isatty() else sys.stdin.read().splitlines()
     plan = plan_pre_push(arguments, lines, os.environ, workspace.settings.branch)
     done = run_pre_push(

@@ -1,11 +1,15 @@
 """`git exp push`: send the runs to a remote."""
 
+import os
+
 import click
 
 from gitexp.cli.options import remote_argument
 from gitexp.cli.progress import announce
 from gitexp.cli.sync_command import tell_fetched, tell_pushed
 from gitexp.cli.terminal import open_workspace
+from gitexp.prepush import forget_push
+from gitexp.repo.transport import GUARD
 from gitexp.sync import push_runs
 
 
@@ -27,6 +31,8 @@ def command(quiet: bool, wait_for_code: bool, remote: str | None) -> None:
     if not quiet:
         announce(f"pushing to {remote or 'the remote'} ...")
     report = push_runs(workspace.store, remote, workspace.settings, wait_for_code=wait_for_code)
+    if not os.environ.get(GUARD):  # the hook's own background push tells how it ended
+        forget_push(workspace.repo)
     if quiet:
         return
     if report.fetched is not None:

@@ -29,10 +29,11 @@ def command(as_json: bool, series: bool, run: str) -> None:
     if as_json:
         print_documents(workspace.index.documents([entry.run.id]))
         return
+    has_series = workspace.index.has_series(entry.run.id)
+    rows = workspace.store.load_series(entry.run.id, entry.run.started) if has_series else []
     if series:
         from gitexp.codec import encode_series  # noqa: PLC0415 - only when asked
 
-        rows = workspace.store.load_series(entry.run.id, entry.run.started)
         answer(encode_series(rows).decode().rstrip("\n") if rows else "")
         return
     judgement = judge(workspace, entry.run, refresh=False)
@@ -40,4 +41,5 @@ def command(as_json: bool, series: bool, run: str) -> None:
     found = [entry.run.id, *(other.run.id for _, other in kin)]
     comparisons = [c for c in (judgement.last, judgement.best) if c is not None]
     found += [v.reference for c in comparisons for v in c.verdicts if v.reference]
-    answer(run_detail(entry, view=view_of(workspace, found), comparisons=comparisons, kin=kin))
+    view = view_of(workspace, found)
+    answer(run_detail(entry, view=view, comparisons=comparisons, kin=kin, series=rows))

@@ -19,12 +19,14 @@ from gitexp.model import (
     FileState,
     Outcome,
     Run,
+    Series,
     Value,
     flatten,
     numbers,
 )
 from gitexp.render.colour import Role, style
 from gitexp.render.listing import short_id
+from gitexp.render.sparkline import series_values, sparkline
 from gitexp.render.text import (
     clean,
     format_age,
@@ -72,6 +74,7 @@ def run_detail(
     view: View,
     comparisons: Sequence[Comparison] = (),
     kin: Sequence[tuple[Kin, Entry]] = (),
+    series: Series | None = None,
 ) -> str:
     """Everything known about a run, in sections; empty ones are left out."""
     run = entry.run
@@ -81,7 +84,7 @@ def run_detail(
         _section("code", _code(run), view),
         _section("command", _command(run.command), view),
         _section("params", _leaves(run.params), view),
-        _section("metrics", _metrics(run, view), view),
+        _section("metrics", _metrics(run, view, series or []), view),
         _section("inputs", _files(run.inputs), view),
         _section("outputs", _files(run.outputs), view),
         _section("environment", _leaves(run.environment), view),
@@ -185,7 +188,7 @@ def _leaves(table: Mapping[str, Value]) -> list[str]:
     )
 
 
-def _metrics(run: Run, view: View) -> list[str]:
+def _metrics(run: Run, view: View, series: Series) -> list[str]:
     said = {**view.directions, **run.directions}
     pairs = []
     for name, value in flatten(run.metrics):
@@ -193,6 +196,10 @@ def _metrics(run: Run, view: View) -> list[str]:
         text = format_cell(value, precision=None)
         if direction is not None:
             text += f" ({direction.value}{', a guess' if guessed else ''})"
+        logged = series_values(series, name)
+        bars = sparkline(logged)
+        if bars:
+            text += f"  {bars} {len(logged):,} values"
         pairs.append((clean(name), text))
     return _aligned(pairs)
 

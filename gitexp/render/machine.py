@@ -70,7 +70,7 @@ def format_csv(documents: Sequence[Mapping[str, Any]], keys: Sequence[str] | Non
     import csv  # noqa: PLC0415 - for this format only
     import io  # noqa: PLC0415 - for this format only
 
-    rows = [_leaves(document) for document in documents]
+    rows = [flat_document(document) for document in documents]
     columns = list(dict.fromkeys(k for row in rows for k in row) if keys is None else keys)
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
@@ -88,12 +88,12 @@ def format_porcelain(
     """
     lines = []
     for document in documents:
-        row = _leaves(document)
+        row = flat_document(document)
         lines.append("\t".join(_field(row.get(key), escape_backslash=True) for key in keys))
     return "\n".join(lines)
 
 
-def _leaves(document: Mapping[str, Any]) -> dict[str, Any]:
+def flat_document(document: Mapping[str, Any]) -> dict[str, Any]:
     """Single values and lists of them by dotted name; lists of documents have no place in a row."""
     return {
         name: value

@@ -1,4 +1,4 @@
-"""Tables: aligned for the terminal, Markdown for forges, CSV for programs.
+"""Tables: aligned for the terminal, Markdown for forges, CSV for programs, LaTeX for papers.
 
 Floor 5, pure. Every cell is cleaned here, whatever was done before.
 """
@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from gitexp.render.text import clean, shorten, width_of
 
-TableStyle: TypeAlias = Literal["plain", "md", "csv"]
+TableStyle: TypeAlias = Literal["plain", "md", "csv", "latex"]
 
 MIN_TEXT_COLUMNS = 8
 """A column of text is never made narrower than this."""
@@ -40,6 +40,8 @@ def format_table(
         return _csv([headers, *cells])
     if style == "md":
         return _markdown(headers, cells)
+    if style == "latex":
+        return _latex(headers, cells)
     return _plain(headers, cells, width, fixed)
 
 
@@ -99,16 +101,32 @@ def _markdown(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     from tabulate import tabulate  # noqa: PLC0415 - 70 ms that other styles need not pay
 
     escaped = [[_escape_markdown(cell) for cell in row] for row in rows]
-    aligns = [
-        "right" if _is_numeric([row[i] for row in rows]) else "left" for i in range(len(headers))
-    ]
     return tabulate(
         escaped,
         headers=[_escape_markdown(header) for header in headers],
         tablefmt="pipe",
         disable_numparse=True,
-        colalign=aligns if rows else None,
+        colalign=_alignment(headers, rows),
     )
+
+
+def _latex(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    r"""A `booktabs` table, everything escaped; a paper needs `\usepackage{booktabs}` for it."""
+    from tabulate import tabulate  # noqa: PLC0415 - 70 ms that other styles need not pay
+
+    return tabulate(
+        rows,
+        headers=headers,
+        tablefmt="latex_booktabs",
+        disable_numparse=True,
+        colalign=_alignment(headers, rows),
+    )
+
+
+def _alignment(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str] | None:
+    """Numbers to the right; tabulate takes no alignment for a table without rows."""
+    columns = [[row[i] for row in rows] for i in range(len(headers))]
+    return ["right" if _is_numeric(column) else "left" for column in columns] if rows else None
 
 
 def _escape_markdown(text: str) -> str:

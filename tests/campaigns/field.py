@@ -11,9 +11,9 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -230,9 +230,9 @@ class Injection:
     victim: str
     """A git subcommand, or `python` for the whole of our own process."""
     calls: str
-    effect: str
-    """As strace spells it: `signal=SIGKILL`, `error=ENOSPC`."""
-    n: int
+    effect: str = ""
+    """As strace spells it: `signal=SIGKILL`, `error=ENOSPC`; without it calls are only seen."""
+    n: int = 1
     lasting: bool = False
     """It goes wrong from then on, not once."""
     children: bool = False
@@ -241,12 +241,27 @@ class Injection:
         """The strace command that does it."""
         when = f"{self.n}+" if self.lasting else str(self.n)
         follow = ["-f"] if self.children else []
-        what = f"inject={self.calls}:{self.effect}:when={when}"
-        return ["strace", *follow, "-qq", "-o", str(log), "-e", f"trace={self.calls}", "-e", what]
+        what = ["-e", f"inject={self.calls}:{self.effect}:when={when}"] if self.effect else []
+        return ["strace", *follow, "-qq", "-o", str(log), "-e", f"trace={self.calls}", *what]
+
+
+@dataclass(frozen=True)
+class Fired:
+    """How to run a command under an injection."""
+
+    log: Path
+    prefix: Sequence[str] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def happened(self) -> bool:
+        """Whether the program got as far as the n-th call."""
+        text = self.log.read_text(errors="replace")
+        return "killed by SIGKILL" in text or "(INJECTED)" in text
 
 
 @contextmanager
-def injected(injection: Injection, folder: Path) -> Iterator["Fired"]:
+def injected(injection: Injection, folder: Path) -> Iterator[Fired]:
     """What to give to `Field.exp` so that the injection happens; tells afterwards if it did."""
     log = folder / "strace.log"
     log.write_text("")
@@ -268,16 +283,24 @@ def injected(injection: Injection, folder: Path) -> Iterator["Fired"]:
     yield Fired(log, env={"PATH": f"{shim}{os.pathsep}{os.environ['PATH']}"})
 
 
-@dataclass(frozen=True)
-class Fired:
-    """How to run a command under an injection."""
+def find_points(
+    injection: Injection, folder: Path, deed: Callable[[Fired], object], step: int
+) -> list[Injection]:
+    """Every step-th point at which it can happen: each call of the program by kind and number.
 
-    log: Path
-    prefix: Sequence[str] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def happened(self) -> bool:
-        """Whether the program got as far as the n-th call."""
-        text = self.log.read_text(errors="replace")
-        return "killed by SIGKILL" in text or "(INJECTED)" in text
+    Watches the deed once, undisturbed.
+    """
+    with injected(replace(injection, effect=""), folder) as watched:
+        deed(watched)
+    counts: dict[str, dict[str, int]] = {}
+    for line in watched.log.read_text(errors="replace").splitlines():
+        if found := re.match(r"(?:(\d+) +)?(\w+)\(", line):
+            process, name = found[1] or "", found[2]
+            of_process = counts.setdefault(name, {})
+            of_process[process] = of_process.get(process, 0) + 1
+    points = [
+        replace(injection, calls=name, n=n)
+        for name, of_process in sorted(counts.items())
+        for n in range(1, max(of_process.values()) + 1)
+    ]
+    return points[::step]

@@ -6,7 +6,6 @@ completes the record.
 
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,9 @@ from field import (
     STORING,
     Done,
     Field,
+    Fired,
     Injection,
+    find_points,
     injected,
     read_records,
     require_root,
@@ -52,22 +53,22 @@ def attempt(
 
 
 def sweep(ground: Field, fault: Injection, folder: Path, step: int) -> int:
-    """Let every step-th call fail until the program makes no more. Returns how many failed."""
+    """Let every step-th call of each kind fail. Returns how many failed."""
+    values = iter(range(1, 1_000_000))
+
+    def deed(fired: Fired) -> object:
+        n = next(values)
+        code = CODE if n % 2 else 0
+        return attempt(
+            ground, n, folder / "marks", code=code, prefix=tuple(fired.prefix), **fired.env
+        )
+
     failures = 0
-    for n in range(1, 1000, step):
-        with injected(replace(fault, n=n), folder) as fired:
-            attempt(
-                ground,
-                n,
-                folder / "marks",
-                code=CODE if n % 2 else 0,
-                prefix=tuple(fired.prefix),
-                **fired.env,
-            )
+    for point in find_points(fault, folder, deed, step):
+        with injected(point, folder) as fired:
+            deed(fired)
         failures += fired.happened
         ground.next_command_works()
-        if not fired.happened:
-            break
     ground.check()
     return failures
 
@@ -76,15 +77,15 @@ def sweep(ground: Field, fault: Injection, folder: Path, step: int) -> int:
 @pytest.mark.parametrize("victim", ["update-index", "fast-import"])
 def test_git_calls_that_fail(repo: RepoBuilder, tmp_path: Path, victim: str, effect: str) -> None:
     require_strace()
-    fault = Injection(victim, STORING, effect, 1, children=True)
-    assert sweep(Field(repo), fault, tmp_path, step=23) > 0
+    fault = Injection(victim, STORING, effect, children=True)
+    assert sweep(Field(repo), fault, tmp_path, step=37) > 0
 
 
 @pytest.mark.parametrize("effect", FAULTS)
 def test_our_calls_that_fail(repo: RepoBuilder, tmp_path: Path, effect: str) -> None:
     require_strace()
-    fault = Injection("python", STORING.replace(",openat", ""), effect, 1)
-    assert sweep(Field(repo), fault, tmp_path, step=6) > 3
+    fault = Injection("python", STORING.replace(",openat", ""), effect)
+    assert sweep(Field(repo), fault, tmp_path, step=17) > 3
 
 
 @pytest.mark.long
@@ -97,7 +98,7 @@ def test_every_call_fails(
 ) -> None:
     require_strace()
     calls = STORING.replace(",openat", "") if victim == "python" else STORING
-    fault = Injection(victim, calls, effect, 1, lasting=lasting, children=victim != "python")
+    fault = Injection(victim, calls, effect, lasting=lasting, children=victim != "python")
     ground = Field(repo)
     failures = sweep(ground, fault, tmp_path, step=1)
     print(f"{victim} {effect} lasting={lasting}: {failures} failures, {ground.slowest_s:.2f} s")

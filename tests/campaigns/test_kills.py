@@ -23,7 +23,9 @@ from field import (
     CHANGING,
     EXP,
     Field,
+    Fired,
     Injection,
+    find_points,
     injected,
     make_old,
     read_records,
@@ -36,20 +38,20 @@ from gitexp.liveness import this_process
 VICTIMS = ("update-index", "write-tree", "commit-tree", "update-ref", "fast-import")
 """The git commands that write; `cat-file` and the like leave nothing behind."""
 
-MOST = 1000
-"""No program of ours makes as many calls."""
 
+def sweep(ground: Field, injection: Injection, folder: Path, step: int) -> int:
+    """Kill at every step-th call of each kind. Returns how many kills."""
+    values = iter(range(1, 1_000_000))
 
-def sweep(ground: Field, injection: Injection, folder: Path, step: int, first: int = 1) -> int:
-    """Kill at every step-th call until the program makes no more. Returns how many kills."""
+    def deed(fired: Fired) -> object:
+        return ground.run(next(values), prefix=fired.prefix, env=fired.env)
+
     kills = 0
-    for n in range(first, MOST, step):
-        with injected(replace(injection, n=n), folder) as fired:
-            ground.run(n, prefix=fired.prefix, env=fired.env)
+    for point in find_points(injection, folder, deed, step):
+        with injected(point, folder) as fired:
+            deed(fired)
         kills += fired.happened
         ground.next_command_works()
-        if not fired.happened:
-            break
         if kills % 10 == 0:
             ground.check_whole()
     ground.check()
@@ -61,16 +63,16 @@ def test_git_killed_at_some_calls(repo: RepoBuilder, tmp_path: Path, victim: str
     require_strace()
     ground = Field(repo)
     ground.record(0)
-    kill = Injection(victim, CHANGING, "signal=SIGKILL", 1)
-    assert sweep(ground, kill, tmp_path, step=7) > 0
+    kill = Injection(victim, CHANGING, "signal=SIGKILL")
+    assert sweep(ground, kill, tmp_path, step=19) > 0
 
 
 def test_our_process_killed_at_some_calls(repo: RepoBuilder, tmp_path: Path) -> None:
     require_strace()
     ground = Field(repo)
     ground.record(0)
-    kill = Injection("python", CHANGING, "signal=SIGKILL", 1)
-    assert sweep(ground, kill, tmp_path, step=11) > 3
+    kill = Injection("python", CHANGING, "signal=SIGKILL")
+    assert sweep(ground, kill, tmp_path, step=23) > 3
 
 
 @pytest.mark.long
@@ -83,7 +85,7 @@ def test_git_killed_at_every_call(
     require_strace()
     ground = Field(repo)
     ground.record(0)
-    kill = Injection(victim, CHANGING + ",openat,close", "signal=SIGKILL", 1, children=children)
+    kill = Injection(victim, CHANGING + ",openat,close", "signal=SIGKILL", children=children)
     kills = sweep(ground, kill, tmp_path, step=1)
     report(ground, victim, kills)
     assert kills > 10
@@ -95,7 +97,7 @@ def test_our_process_killed_at_every_call(repo: RepoBuilder, tmp_path: Path) -> 
     require_strace()
     ground = Field(repo)
     ground.record(0)
-    kill = Injection("python", CHANGING, "signal=SIGKILL", 1)
+    kill = Injection("python", CHANGING, "signal=SIGKILL")
     report(ground, "python", sweep(ground, kill, tmp_path, step=1))
 
 

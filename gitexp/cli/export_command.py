@@ -1,0 +1,123 @@
+"""`git exp export`: runs for other tools."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from gitexp import clock
+from gitexp.cli.options import precision_option
+from gitexp.cli.selection import find_id
+from gitexp.cli.tables import print_documents
+from gitexp.cli.terminal import answer, open_workspace, say
+from gitexp.errors import InvalidInput
+from gitexp.ids import RunId
+from gitexp.workspace import Workspace
+
+FORMATS = ("csv", "json", "jsonl", "parquet", "md", "latex")
+_SUFFIXES = {f".{name}": name for name in FORMATS} | {".tex": "latex", ".ndjson": "jsonl"}
+
+
+@click.command("export")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), help="[default: by -o's suffix, else csv]"
+)
+@click.option("-o", "--output", metavar="FILE", help="Write there [default: standard output].")
+@click.option("-w", "--where", help="Only runs for which this expression is true.")
+@click.option(
+    "--to",
+    "target",
+    nargs=2,
+    metavar="mlflow URI",
+    help="Send the runs to a tracker instead; its client must be installed.",
+)
+@precision_option
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
+def command(
+    form: str | None,
+    output: str | None,
+    where: str | None,
+    target: tuple[str, str] | None,
+    precision: int,
+    runs: tuple[str, ...],
+) -> None:
+    """Write runs out for other tools
+
+    All runs, unless RUNs are named or chosen by --where. CSV, JSON, JSON lines and Parquet have
+    every value exactly; Markdown and LaTeX are tables for people, as `git exp list` shows them.
+
+    \b
+    git exp export -o runs.csv
+    git exp export --format latex --where "accuracy > 0.8"
+    """
+    workspace = open_workspace()
+    chosen = [find_id(workspace, run) for run in runs]
+    if not runs or where:
+        matching = workspace.index.ids(workspace.query(where))
+        chosen = [run for run in chosen if run in set(matching)] if runs else matching
+    if target is not None:
+        _send(workspace, chosen, target)
+        return
+    form = form or _SUFFIXES.get(Path(output or "").suffix.lower(), "csv")
+    if form == "parquet" and output is None:
+        raise InvalidInput(
+            "Parquet is not for a terminal", hints=["name a file: `-o runs.parquet`"]
+        )
+    if output is None and form == "json":
+        print_documents(workspace.index.documents(chosen))
+        return
+    content = _content(workspace, chosen, form, precision)
+    if output is None:
+        answer(content.decode().removesuffix("\n"))
+        return
+    path = workspace.repo.start / output
+    path.write_bytes(content)
+    say(f"wrote {len(chosen):,} run{'' if len(chosen) == 1 else 's'} to {output}")
+
+
+def _content(workspace: Workspace, chosen: Sequence[RunId], form: str, precision: int) -> bytes:
+    if form in ("md", "latex"):
+        return (_table(workspace, chosen, form, precision) + "\n").encode()
+    texts = workspace.index.documents(chosen)
+    if form == "json":
+        from gitexp.documents import DOCUMENT_SCHEMA  # noqa: PLC0415 - one form of many
+
+        whole = {"schema": DOCUMENT_SCHEMA, "runs": [json.loads(text) for text in texts]}
+        return (json.dumps(whole, indent=1) + "\n").encode()
+    if form == "jsonl":
+        return "".join(text.replace("\x7f", "\\u007f") + "\n" for text in texts).encode()
+    documents = [json.loads(text) for text in texts]
+    if form == "parquet":
+        from gitexp.render.parquet import format_parquet  # noqa: PLC0415 - one form of many
+
+        return format_parquet(documents)
+    from gitexp.render.machine import format_csv  # noqa: PLC0415 - one form of many
+
+    return (format_csv(documents) + "\n").encode()
+
+
+def _table(workspace: Workspace, chosen: Sequence[RunId], form: str, precision: int) -> str:
+    from gitexp.render.listing import default_keys, run_list  # noqa: PLC0415 - for people only
+
+    entries = workspace.index.entries(chosen)
+    keys = [key for key in default_keys(entries) if key != "age"]
+    return run_list(
+        entries,
+        keys,
+        now=clock.now(),
+        style="latex" if form == "latex" else "md",
+        precision=precision,
+        ids=workspace.index.short(chosen),
+    )
+
+
+def _send(workspace: Workspace, chosen: Sequence[RunId], target: tuple[str, str]) -> None:
+    tracker, uri = target
+    if tracker != "mlflow":
+        raise InvalidInput(f"cannot send runs to '{tracker}'", hints=["write `--to mlflow URI`"])
+    from gitexp.cli.mlflow_client import send_runs  # noqa: PLC0415 - only here
+
+    sent, known = send_runs(workspace, chosen, uri)
+    told = f" ({known:,} were there before)" if known else ""
+    say(f"sent {sent:,} run{'' if sent == 1 else 's'} to {uri}{told}")
