@@ -27,6 +27,9 @@ from gitexp.model import (
 MAX_CATEGORIES: Final = 8
 """A text parameter with more values than this is a label, not a choice."""
 
+MAX_FACTOR: Final = 10.0
+"""No suggestion goes further from what was tried."""
+
 Standing: TypeAlias = Literal["first", "better", "same", "worse", "unknown"]
 """How a run did against the best before it."""
 
@@ -76,9 +79,9 @@ class Brief:
     direction: Direction | None
     guessed: bool
     best: Attempt | None
-    """The best run that was not given up."""
+    """The best run that succeeded and was not discarded."""
     better_rejected: int
-    """Runs with a better value that were decided discard or stop."""
+    """Runs with a better value that were discarded."""
     since_best: int
     """Runs that ended after the best one and did not beat it."""
     recent: tuple[Attempt, ...]
@@ -115,7 +118,7 @@ def make_brief(
     )
     values = {entry.run.id: _value(entry, metric) for entry in searched}
     ended = [entry for entry in searched if entry.run.is_sealed]
-    best = _best([e for e in ended if not is_rejected(e)], values, direction)
+    best = _best([e for e in ended if not _is_discarded(e)], values, direction)
     attempts = list(_attempts(searched, values, direction, best))
     newest = attempts[::-1]
     best_attempt = next((a for a in attempts if best and a.entry.run.id == best.run.id), None)
@@ -139,13 +142,17 @@ def make_brief(
             a for a in newest if a.entry.run.outcome in (Outcome.RUNNING, Outcome.INTERRUPTED)
         )[:limit],
         hints=tuple(_hints(searched))[:limit],
-        untried=tuple(neighbours(best, ended))[:limit] if best else (),
+        untried=tuple(neighbours(best, ended))[:limit] if best and not is_rejected(best) else (),
     )
 
 
 def is_rejected(entry: Entry) -> bool:
     """True when the decision in force gives the trial up."""
     return entry.decision is not None and entry.decision.decision in _REJECTED
+
+
+def _is_discarded(entry: Entry) -> bool:
+    return entry.decision is not None and entry.decision.decision is Decision.DISCARD
 
 
 def _ended(entry: Entry, outcome: Outcome) -> bool:
@@ -164,13 +171,13 @@ def _beats(value: float, other: float, direction: Direction) -> bool:
 def _best(
     entries: Sequence[Entry], values: Mapping[RunId, float | None], direction: Direction | None
 ) -> Entry | None:
-    """The first of the best; failed runs do not count."""
+    """The first of the best; only runs that succeeded count."""
     if direction is None:
         return None
     best: Entry | None = None
     for entry in entries:
         value = values[entry.run.id]
-        if value is None or entry.run.outcome is Outcome.FAILED:
+        if value is None or entry.run.outcome is not Outcome.SUCCEEDED:
             continue
         before = None if best is None else values[best.run.id]
         if before is None or _beats(value, before, direction):
@@ -187,7 +194,7 @@ def _count_better(
     bar = None if best is None else values[best.run.id]
     if bar is None or direction is None:
         return 0
-    found = [values[entry.run.id] for entry in entries if is_rejected(entry)]
+    found = [values[entry.run.id] for entry in entries if _is_discarded(entry)]
     return sum(value is not None and _beats(value, bar, direction) for value in found)
 
 
@@ -210,7 +217,7 @@ def _attempts(
                 standing = "same"
             else:
                 standing = "better" if _beats(value, bar, direction) else "worse"
-            if entry.run.outcome is not Outcome.FAILED and standing in ("first", "better"):
+            if entry.run.outcome is Outcome.SUCCEEDED and standing in ("first", "better"):
                 bar = value
         yield Attempt(entry, value, standing, _differing(entry, usual))
 
@@ -293,9 +300,7 @@ def _numeric_candidates(value: float, tried: Sequence[float]) -> Iterator[tuple[
             if between not in (value, near):
                 yield between, f"between {min(near, value):g} and {max(near, value):g}"
         elif far is not None:
-            is_ratio = value > 0 and far > 0
-            step = value * value / far if is_ratio else 2 * value - far
-            beyond = _like(value, step)
+            beyond = _like(value, _beyond(value, far))
             if beyond != value:
                 yield beyond, f"{side} every value tried"
 
@@ -303,6 +308,13 @@ def _numeric_candidates(value: float, tried: Sequence[float]) -> Iterator[tuple[
 def _middle(a: float, b: float) -> float:
     """Halfway; on a scale of ratios when the two are far apart."""
     return math.sqrt(a * b) if a > 0 and b > 0 and max(a, b) >= 3 * min(a, b) else (a + b) / 2
+
+
+def _beyond(value: float, far: float) -> float:
+    """As far from the value as the other, on its other side; at most ten times or a tenth."""
+    if value <= 0 or far <= 0:
+        return 2 * value - far
+    return value * min(MAX_FACTOR, max(1 / MAX_FACTOR, value / far))
 
 
 def _like(value: float, found: float) -> float:

@@ -305,7 +305,14 @@ def _reader() -> Callable[[str], dict[str, Any]]:
         import tomllib  # noqa: PLC0415 - 6 ms that only readers of records pay
 
         return tomllib.loads
-    return lambda text: toml_rs.loads(text, toml_version="1.0.0")
+
+    def read(text: str) -> dict[str, Any]:
+        if text.startswith("\ufeff"):  # tomllib refuses it, and so must we
+            raise ValueError("it begins with a byte order mark")
+        table: dict[str, Any] = toml_rs.loads(text, toml_version="1.0.0")
+        return table
+
+    return read
 
 
 def _load(data: bytes) -> dict[str, Any]:

@@ -4,7 +4,6 @@ Floor 1, pure. Kept with every run for ever, so what is hashed here must never c
 `tests/unit/test_fingerprint.py` holds golden values.
 """
 
-import hashlib
 import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -59,6 +58,8 @@ def code_digest(
         and not is_excluded(path)
         and (is_included is None or is_included(path))
     )
+    import hashlib  # noqa: PLC0415 - looking for kin needs none
+
     digest = hashlib.sha256()
     for line in lines:
         digest.update(line + b"\0")
@@ -190,6 +191,8 @@ def fingerprint(
         "params": dict(params),
         "inputs": dict(input_digests(inputs)),
     }
+    import hashlib  # noqa: PLC0415 - looking for kin needs none
+
     return hashlib.sha256(canonical(trial).encode()).hexdigest()
 
 

@@ -20,7 +20,6 @@ from gitexp.comparison import (
     primary_metric,
 )
 from gitexp.errors import CommandFailed
-from gitexp.fingerprint import DEFAULT_EXCLUDE, path_matcher
 from gitexp.ids import RunId
 from gitexp.index import RunIndex
 from gitexp.model import Decision, Direction, Entry, Origin, Outcome, Run
@@ -29,6 +28,9 @@ from gitexp.workspace import Workspace
 
 SEARCH = 50
 """How many candidates are looked at for one that counts."""
+
+_FEW = 20
+"""So many are read at once: kin are mostly among the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +181,8 @@ class Tried:
 def differing_code(workspace: Workspace, run: Run, other: Run) -> list[str]:
     """The paths that count as code and differ between two runs; empty when it cannot be told."""
     settings = workspace.settings
+    from gitexp.fingerprint import DEFAULT_EXCLUDE, path_matcher  # noqa: PLC0415 - rarely needed
+
     left_out = path_matcher((*DEFAULT_EXCLUDE, *settings.code_exclude))
     written = {*run.produced, *other.produced}
     try:
@@ -204,7 +208,9 @@ def find_tried(workspace: Workspace, run: Run, *, kin: int = 3, search: int = 20
     )
     related: list[tuple[Kin, Entry]] = []
     if kin:
-        for entry in index.entries(index.ids(limit=search)):
+        newest = index.ids(limit=search)
+        few = (newest[start : start + _FEW] for start in range(0, len(newest), _FEW))
+        for entry in (entry for ids in few for entry in index.entries(ids)):
             relation = kinship(run, entry.run)
             if relation not in (None, Kin.IDENTICAL) and entry.run.id != run.id:
                 related.append((relation, entry))

@@ -144,6 +144,8 @@ class Store:
         self.run_ref = run_ref(branch)
         self.code_ref = code_ref(branch)
         self.durable = durable
+        self._own_format: ObjectId | None = None
+        """The blob of `format.toml` that was found to be ours."""
 
     # --- writing ----------------------------------------------------------------------------
 
@@ -265,8 +267,11 @@ class Store:
         return _Tips(run, code, frozenset(o for o in rest[: len(kept)] if o), frozenset(deleted))
 
     def _check_format(self, form: ObjectId | None) -> None:
+        if form is not None and form == self._own_format:
+            return
         data = None if form is None else self._read_blob(form)
         if data == FORMAT_FILE:
+            self._own_format = form
             return
         if form is not None and data is None:
             raise _damaged(self.branch, f"its '{FORMAT_PATH}' cannot be read")

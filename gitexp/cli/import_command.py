@@ -68,7 +68,7 @@ def _counted(selection: Selection) -> str:
     count = len(selection.new)
     told = f"{count:,} run{'' if count == 1 else 's'}"
     if selection.known:
-        told += f" ({selection.known:,} imported before)"
+        told += f" ({selection.known:,} here already)"
     if selection.going_on:
         told += f" ({selection.going_on:,} not ended there; `--unfinished` takes them too)"
     return told

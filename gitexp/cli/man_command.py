@@ -82,5 +82,5 @@ def _install(folder: Path) -> None:
             why=error.strerror,
             hints=["`--directory DIR` puts the pages somewhere else"],
         ) from error
-    answer(f"{len(written)} pages are in {folder}")
+    answer(f"the manual is in {folder}, {len(written)} files")
     say("next: `git help exp` shows the first; if not, add to MANPATH: " + str(folder.parent))

@@ -99,7 +99,7 @@ def _series(workspace: Workspace, metric: str, runs: Sequence[RunId], over: str)
             for row in rows
             if isinstance(row.get(metric), int | float) and isinstance(row.get(over), int | float)
         ]
-        if points:
+        if len(points) > 1:
             shapes.append(Shape(f"{short[run.id]} {run.name}", points))
         else:
             say(f"run {short[run.id]} {run.name} has no series of {metric}")

@@ -39,7 +39,7 @@ def command(run: str | None, force: bool, dry_run: bool, yes: bool) -> None:
 
     \b
     git exp recover
-    git exp recover 7f3a9c0 --force
+    git exp recover 7f3a9c0 --force --yes
     """
     if force and run is None:
         raise InvalidInput("cannot give up all runs at once", hints=["name the run: RUN --force"])

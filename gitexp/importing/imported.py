@@ -33,6 +33,8 @@ class ImportedRun:
     """The code commit as the source writes it, maybe shortened."""
     snapshot: str | None = None
     """A commit on top of `commit` that holds exactly what ran."""
+    original: str | None = None
+    """The run's id in gitexp, when the source has it from there."""
     is_exact: bool = False
     """True when the source promises that the commit's files are what ran."""
     branch: str | None = None

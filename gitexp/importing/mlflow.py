@@ -37,7 +37,8 @@ _LARGEST = 1.7976931348623157e308
 """What the database holds for infinity."""
 
 _PARENT = "mlflow.parentRunId"
-_NOT_TAGS = re.compile(r"mlflow\.")
+_ORIGINAL = "gitexp.run"
+_NOT_TAGS = re.compile(r"(?:mlflow|gitexp)\.")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,6 +83,7 @@ def imported_run(stored: StoredRun) -> ImportedRun:
     return ImportedRun(
         source=f"mlflow:{stored.id}",
         outcome=_STATUS.get(stored.status, Outcome.UNKNOWN),
+        original=tags.get(_ORIGINAL),
         name=tags.get("mlflow.runName") or stored.name or None,
         started=None if start_ms is None else parse_moment(start_ms / 1000),
         duration_s=max(0, (stored.end_ms or 0) - (start_ms or 0)) / 1000 if ended else None,

@@ -34,6 +34,7 @@ CHUNK = 500
 """So many events go onto the branch at once."""
 
 _HEX = re.compile(r"[0-9a-fA-F]{7,64}\Z")
+_RUN_ID = re.compile(r"[0-9a-f]{16}\Z")
 _MAX_NAME = 100
 
 
@@ -43,7 +44,7 @@ class Selection:
 
     new: tuple[ImportedRun, ...]
     known: int
-    """Imported before."""
+    """Here already."""
     going_on: int
     """Still running there: imported when they have ended."""
 
@@ -55,7 +56,7 @@ def select_new(workspace: Workspace, runs: Sequence[ImportedRun], *, unfinished:
     """
     index = workspace.index
     recorded = set(index.column("source").values())
-    fresh = [run for run in runs if run.source not in recorded]
+    fresh = [r for r in runs if r.source not in recorded and not _is_ours(workspace, r.original)]
     ready = [
         replace(run, outcome=Outcome.UNKNOWN, warnings=(*run.warnings, _WAS_GOING_ON))
         if run.outcome is None
@@ -65,6 +66,12 @@ def select_new(workspace: Workspace, runs: Sequence[ImportedRun], *, unfinished:
     ]
     ready.sort(key=lambda run: run.started.timestamp() if run.started else float("inf"))
     return Selection(tuple(ready), len(runs) - len(fresh), len(fresh) - len(ready))
+
+
+def _is_ours(workspace: Workspace, original: str | None) -> bool:
+    """Tell whether the source has the run from this repository."""
+    is_id = original is not None and _RUN_ID.match(original)
+    return bool(is_id and workspace.index.by_prefix(str(original)))
 
 
 _WAS_GOING_ON = "the run had not ended in its source when it was imported"

@@ -58,8 +58,11 @@ _PREFIXES: Final = {
     "params": ("params", "param", "config", "hparams", "parameters"),
     "metrics": ("metrics", "metric", "summary", "result", "results"),
 }
-_OF_OTHERS: Final = re.compile(r"(?:code|environment|directions|inputs|outputs)\.|command\.")
-"""Columns of our own export that a row cannot bring back."""
+_OWN: Final = re.compile(
+    r"(?:code|environment|directions|inputs|outputs|command)\..*|clock|origin|fingerprint|parent"
+    r"|reproduces|source|start_tags|produced|output_tail|warnings|annotations"
+)
+"""Columns of `git exp export` that a row cannot bring back."""
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -164,7 +167,9 @@ def map_columns(rows: Sequence[Row], mapping: Mapping[str, str]) -> dict[str, st
         if column in mapping:
             targets[column] = mapping[column]
             continue
-        target = _guess(column, [row[column] for row in rows if column in row])
+        values = [row[column] for row in rows if column in row]
+        is_own = "code.commit" in columns and _OWN.fullmatch(column) and column not in _ROLE_OF
+        target = SKIP if is_own else _guess(column, values)
         if target in taken and target in ROLES:
             target = f"params.{column}"
         taken.add(target)
@@ -182,7 +187,7 @@ def _guess(column: str, values: Sequence[Value]) -> str:
     for kind, prefixes in _PREFIXES.items():
         if dot and rest and head.lower() in prefixes:
             return f"{kind}.{rest}"
-    if column.startswith(("_", "Unnamed:")) or _OF_OTHERS.match(column):
+    if column.startswith(("_", "Unnamed:")):
         return SKIP
     if any(isinstance(value, list) and any(isinstance(v, dict) for v in value) for value in values):
         return SKIP
@@ -245,6 +250,7 @@ def _imported(row: Row, targets: Mapping[str, str], source: str) -> ImportedRun:
     run = ImportedRun(
         source=source,
         outcome=Outcome.SUCCEEDED if metrics else Outcome.UNKNOWN,
+        original=_text(said.get("id")),
         name=_text(said.get("name")),
         commit=_text(said.get("commit")),
         branch=_text(said.get("branch")),

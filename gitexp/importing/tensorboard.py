@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gitexp.errors import InvalidInput
 from gitexp.importing.imported import Found, ImportedRun, Point, fold_points, parse_moment
-from gitexp.importing.wire import double, fields, first, signed, text
+from gitexp.importing.wire import fields, first, real, signed, text
 from gitexp.model import Outcome
 
 PATTERN = "*tfevents*"
@@ -78,7 +78,7 @@ def _event(record: bytes) -> tuple[float, int, list[tuple[str, float]]]:
     moment, step, values = 0.0, 0, []
     for number, value in fields(record):
         if number == 1:
-            moment = double(value)
+            moment = real(value)
         elif number == 2:
             step = signed(value)
         elif number == 5 and isinstance(value, bytes):
@@ -93,7 +93,7 @@ def _scalar(summary: bytes) -> list[tuple[str, float]]:
     tag = text(first(summary, 1))
     for number, value in fields(summary):
         if number == 2:
-            return [(tag, double(value))]
+            return [(tag, real(value))]
         if number == 8 and isinstance(value, bytes):
             return _tensor(tag, value)
     return []
@@ -104,8 +104,8 @@ def _tensor(tag: str, tensor: bytes) -> list[tuple[str, float]]:
         return []
     kind = next((signed(value) for number, value in fields(tensor) if number == 1), 0)
     size = {1: 4, 2: 8}.get(kind)
-    for number in (4, 5, 6):  # content, floats, doubles
+    for number in (4, 5, 6):  # content, floats, reals
         value = first(tensor, number)
         if size and len(value) == size:
-            return [(tag, double(value))]
+            return [(tag, real(value))]
     return []

@@ -3,6 +3,7 @@
 Floor 4, pure.
 """
 
+import math
 import struct
 from collections.abc import Iterator
 from typing import TypeAlias
@@ -11,6 +12,9 @@ from gitexp.errors import InvalidInput
 
 Field: TypeAlias = tuple[int, int | bytes]
 """Number of a field and its value: a whole number, or bytes (text, message, fixed 4 or 8)."""
+
+
+_LARGEST_SINGLE = 3.4028234e38
 
 
 def fields(message: bytes) -> Iterator[Field]:
@@ -66,9 +70,16 @@ def signed(value: int | bytes) -> int:
     return number - (1 << 64) if number >= 1 << 63 else number
 
 
-def double(value: int | bytes) -> float:
-    """A number of 4 or 8 bytes."""
+def real(value: int | bytes) -> float:
+    """A number of 8 bytes, or of 4 in its shortest spelling. Raises `InvalidInput`."""
     if not isinstance(value, bytes) or len(value) not in (4, 8):
         raise InvalidInput("cannot read a message", why="a number has the wrong size")
-    found: float = struct.unpack("<d" if len(value) == 8 else "<f", value)[0]
-    return found
+    if len(value) == 8:
+        return float(struct.unpack("<d", value)[0])
+    single = float(struct.unpack("<f", value)[0])
+    if math.isfinite(single):
+        for digits in range(6, 10):
+            short = float(f"{single:.{digits}g}")
+            if abs(short) <= _LARGEST_SINGLE and struct.pack("<f", short) == value:
+                return short
+    return single

@@ -18,8 +18,12 @@ OVERVIEW = "git-exp"
 
 
 def pages() -> dict[str, str]:
-    """Every page by its name: `git-exp`, `git-exp-run`."""
-    return {OVERVIEW: overview(), **{f"git-exp-{name}": command_page(name) for name in COMMANDS}}
+    """Every page by its name: `git-exp`, `git-exp-run`; and `gitexp-run`, which leads to it.
+
+    For `git help exp-run` git asks for `gitexp-run`, since no `git-exp-run` is on PATH.
+    """
+    found = {OVERVIEW: overview(), **{f"git-exp-{name}": command_page(name) for name in COMMANDS}}
+    return {**found, **{f"gitexp-{name}": f".so man1/git-exp-{name}.1\n" for name in COMMANDS}}
 
 
 def write(folder: Path) -> list[Path]:

@@ -91,7 +91,8 @@ def _best(brief: Brief, view: View) -> Iterator[str]:
         plural = "" if brief.since_best == 1 else "s"
         yield f"  {brief.since_best:,} run{plural} since did not beat it"
     if brief.better_rejected:
-        yield f"  {brief.better_rejected:,} with a better value were given up, see below"
+        were = "was" if brief.better_rejected == 1 else "were"
+        yield f"  {brief.better_rejected:,} with a better value {were} discarded"
 
 
 def _attempt(attempt: Attempt, brief: Brief, view: View) -> str:

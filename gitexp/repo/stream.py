@@ -160,7 +160,7 @@ def _write_once(
         stderr = complaints.read().decode(errors="replace")
     if status != 0:
         _remove_crash_report(repo, process.pid)
-        raise _refusal(status, stderr)
+        raise read_refusal(status, stderr)
     if durable:
         _sync_folders(repo, before)
     return [ObjectId(line) for line in answer.decode().split()]
@@ -192,7 +192,7 @@ def _encode(step: Commit | SetRef | Checkpoint, mark: int) -> Iterable[bytes]:
         yield b"\n"
 
 
-def _refusal(status: int, stderr: str) -> CommandFailed | Conflict:
+def read_refusal(status: int, stderr: str) -> CommandFailed | Conflict:
     """The one place that reads fast-import's complaints; the locale is pinned to C."""
     moved = "does not contain" in stderr or "Not updating" in stderr
     locked = ("Unable to create" in stderr and "File exists" in stderr) or (

@@ -23,6 +23,9 @@ from field import (
     require_strace,
 )
 
+from gitexp.errors import CommandFailed, Conflict, GitexpError
+from gitexp.repo.stream import read_refusal
+
 VICTIMS = ("update-index", "write-tree", "commit-tree", "update-ref", "fast-import")
 FAULTS = ("error=ENOSPC", "error=EIO")
 CODE = 7
@@ -213,3 +216,20 @@ def test_a_limit_on_the_size_of_files(repo: RepoBuilder, tmp_path: Path, limit: 
     attempt(ground, 2, tmp_path / "marks", code=0, prefix=prefix)
     ground.next_command_works()
     ground.check()
+
+
+@pytest.mark.parametrize(
+    ("complaint", "kind"),
+    [
+        ("Unable to create '/r/.git/refs/heads/gitexp.lock': File exists.", Conflict),
+        ("Unable to create '/r/.git/refs/heads/gitexp.lock': No space left", CommandFailed),
+        ("Unable to create '/r/.git/refs/heads/gitexp.lock': Read-only file system", CommandFailed),
+        ("is at 0123456789 but expected 9876543210", Conflict),
+    ],
+)
+def test_a_full_disk_is_not_taken_for_a_busy_branch(
+    complaint: str, kind: type[GitexpError]
+) -> None:
+    """Waiting half a minute for other writers would not make room."""
+    stderr = f"error: cannot lock ref 'refs/heads/gitexp': {complaint}\n"
+    assert type(read_refusal(1, stderr)) is kind

@@ -1,6 +1,6 @@
 """The tables in the documents that say what the code says: made here, compared by the tests.
 
-`python tests/docs/generated.py` writes them anew.
+`python tests/docs/generated.py` writes them anew, and the manual.
 """
 
 import ast
@@ -12,6 +12,7 @@ import click
 
 from gitexp.cli.app import GROUPS, root
 from gitexp.errors import ExitCode
+from gitexp.manual import write as write_manual
 from gitexp.settings import OPTIONS
 
 ROOT = Path(__file__).parents[2]
@@ -161,3 +162,4 @@ def regenerated(text: str) -> str:
 if __name__ == "__main__":
     for document in (ROOT / "docs").glob("*.md"):
         document.write_text(regenerated(document.read_text()))
+    write_manual(ROOT / "docs" / "man")

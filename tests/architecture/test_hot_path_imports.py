@@ -1,0 +1,126 @@
+"""What a short command may not import: facts about imports, not timings.
+
+Each command runs in a child of its own, which then tells which modules it has. Whoever adds an
+import to the hot path sees here what it drags in, and imports it where it is used.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = frozenset(
+    "asyncio concurrent.futures csv difflib email git gitdb hashlib hmac http logging"
+    " multiprocessing numpy pandas pickle pkg_resources platform pydoc random secrets sklearn"
+    " socket ssl statistics tabulate tempfile tomli_w tomllib toml_rs unittest urllib.request"
+    " uuid xml yaml".split()
+)
+"""Each costs a millisecond or more, GitPython a hundred."""
+
+OF_CLICK = frozenset("difflib uuid".split())
+"""What some versions of click import by themselves."""
+
+WRITING = frozenset(
+    "bulk codec execution formats.files importing journal lifecycle lock packages preparation"
+    " process probe pump repo.stream repo.transport repo.worktree store sync upkeep".split()
+)
+"""Our own modules that only record or share."""
+
+TELL = """
+import json, sys
+from gitexp.cli.app import run
+sys.stdout.flush()
+code = run(sys.argv[1:])
+sys.stderr.write("\\n" + json.dumps([code, sorted(sys.modules)]))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with a few runs and a warm index."""
+    path = tmp_path_factory.mktemp("hot")
+    for argv in (
+        ["git", "init", "--quiet"],
+        ["git", "config", "user.name", "Ada"],
+        ["git", "config", "user.email", "ada@example.org"],
+        ["git", "commit", "--quiet", "--allow-empty", "-m", "code"],
+    ):
+        subprocess.run(argv, cwd=path, check=True)
+    script = (
+        "from gitexp.tracker import Tracker\n"
+        "for n in range(3):\n"
+        "    Tracker().log({'params': {'lr': n / 10}, 'metrics': {'accuracy': n / 4}})\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=path, check=True)
+    modules_after(path, "list")
+    return path
+
+
+def modules_after(path: Path, *args: str) -> frozenset[str]:
+    """Every module a command has imported when it ends."""
+    done = subprocess.run(
+        [sys.executable, "-c", TELL, *args], cwd=path, capture_output=True, text=True, check=False
+    )
+    code, modules = json.loads(done.stderr.splitlines()[-1])
+    assert code in (0, 1, 125), done.stderr
+    return frozenset(modules)
+
+
+def imported_by_click() -> frozenset[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", "import click, sqlite3, sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return frozenset(done.stdout.split()) | OF_CLICK
+
+
+LISTING = [
+    pytest.param(["list", "-n", "20", "--sort-by", "accuracy"], id="sorted"),
+    pytest.param(["list", "--json"], id="json"),
+]
+LOOKING = [
+    *LISTING,
+    pytest.param(["list", "--where", "accuracy > 0.1 and lr < 0.2"], id="filtered"),
+    pytest.param(["log", "-n", "20"], id="log"),
+    pytest.param(["show", "last"], id="show"),
+    pytest.param(["compare"], id="compare"),
+    pytest.param(["best", "accuracy"], id="best"),
+]
+
+
+@pytest.mark.parametrize("argv", LOOKING)
+def test_looking_imports_nothing_heavy(folder: Path, argv: list[str]) -> None:
+    found = modules_after(folder, *argv)
+    assert not sorted((found & HEAVY) - imported_by_click())
+
+
+@pytest.mark.parametrize("argv", LOOKING)
+def test_looking_imports_nothing_that_writes(folder: Path, argv: list[str]) -> None:
+    found = modules_after(folder, *argv)
+    assert not sorted(found & {f"gitexp.{name}" for name in WRITING})
+
+
+@pytest.mark.parametrize("argv", LISTING)
+def test_a_plain_list_parses_no_query_and_judges_nothing(folder: Path, argv: list[str]) -> None:
+    found = modules_after(folder, *argv)
+    banned = "query_syntax query comparison.verdicts judgement render.detail selector index.fill"
+    assert not sorted(found & {f"gitexp.{name}" for name in banned.split()})
+
+
+def test_importing_gitexp_imports_only_itself() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, gitexp; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [name for name in done.stdout.split() if name.startswith("gitexp")] == ["gitexp"]
+
+
+def test_a_heavy_import_would_be_seen(folder: Path) -> None:
+    found = modules_after(folder, "list", "--md")
+    assert "tabulate" in found & HEAVY

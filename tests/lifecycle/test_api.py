@@ -1,0 +1,199 @@
+"""What `import gitexp` offers, on real repositories."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import gitexp
+from gitexp.errors import InvalidInput, NotARepository
+from gitexp.model import Outcome, Run
+from tests.conftest import RepoBuilder
+
+
+@pytest.fixture(autouse=True)
+def _here(repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repo.path)
+
+
+@pytest.fixture
+def python(repo: RepoBuilder) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Run a script in the repository with the same Python."""
+
+    def run(script: str, *before: str) -> "subprocess.CompletedProcess[str]":
+        repo.write("script.py", script)
+        return subprocess.run(
+            [*before, sys.executable, "script.py"],
+            cwd=repo.path,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(Path(gitexp.__file__).parents[1])},
+        )
+
+    return run
+
+
+def only_run() -> Run:
+    (entry,) = gitexp.runs()
+    return entry.run
+
+
+def test_the_tracker_of_the_sample(capsys: pytest.CaptureFixture[str]) -> None:
+    gitexp.Tracker().log({"params": {"lr": 0.1, "batch_size": 32}, "metrics": {"accuracy": 0.80}})
+    tracker = gitexp.Tracker()
+    assert tracker.history == []
+    tracker.log({'params': {'lr': 0.01, 'batch_size': 32}, 'metrics': {'accuracy': 0.85}})  # fmt: skip
+    report = tracker.compare()
+    assert capsys.readouterr().out == f"{report}\n"
+    assert str(report).startswith("accuracy 0.85: better than the last, 0.80 (+6.25%); best so far")
+    assert "continue improving" in str(report)
+    assert (report.answer, report.value, report.last) == ("better", 0.85, 0.8)
+    (logged,) = tracker.history
+    assert logged.metrics == {"accuracy": 0.85}
+    assert logged.params == {"lr": 0.01, "batch_size": 32}
+
+
+def test_the_same_trial_logged_twice_is_still_compared() -> None:
+    tracker = gitexp.Tracker()
+    for accuracy in (0.80, 0.85):
+        tracker.log({"params": {"lr": 0.01}, "metrics": {"accuracy": accuracy}})
+    assert "better than the last, 0.80" in str(tracker.compare())
+
+
+def test_a_tracker_with_nothing_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    gitexp.Tracker().compare()
+    assert capsys.readouterr().out == "nothing was logged yet\n"
+    with pytest.raises(InvalidInput, match="cannot log this"):
+        gitexp.Tracker().log({"metric": 1})
+
+
+def test_a_run_as_a_context(repo: RepoBuilder) -> None:
+    with gitexp.start(params={"lr": 0.1}, tags=["t"], reason="to see") as run:
+        record = repo.git(
+            "show", f"gitexp:{repo.git('ls-tree', '-r', '--name-only', 'gitexp', 'runs')}"
+        )
+        assert "lr = 0.1" in record, "parameters are on the branch before the work starts"
+        assert 'outcome = "running"' in record
+        for step in range(3):
+            run.log(loss=1 / (step + 1), step=step)
+        run.log({"val/acc": 0.9})
+        run.note("fine")
+    recorded = only_run()
+    assert recorded.outcome is Outcome.SUCCEEDED
+    assert recorded.metrics == {"loss": pytest.approx(1 / 3), "val/acc": 0.9}
+    assert (recorded.tags, recorded.reason) == (("t",), "to see")
+    series = repo.git("show", f"gitexp:series/{recorded.started:%Y-%m}/{run.id[:2]}/{run.id}.csv")
+    assert series.splitlines()[0] == "step,time,loss,val/acc"
+    assert len(series.splitlines()) == 4
+    assert [a.text for a in gitexp.runs()[0].annotations] == ["fine"]
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"), [(ValueError("no"), "failed"), (KeyboardInterrupt(), "interrupted")]
+)
+def test_an_exception_is_an_outcome(error: BaseException, outcome: str) -> None:
+    with pytest.raises(type(error)), gitexp.start() as run:
+        run.log(loss=1)
+        raise error
+    recorded = only_run()
+    assert recorded.outcome == outcome
+    assert recorded.metrics == {"loss": 1}
+    assert type(error).__name__ in recorded.output_tail
+
+
+def test_values_of_other_libraries_become_plain() -> None:
+    numpy = pytest.importorskip("numpy")
+    with gitexp.start(params={"lr": numpy.float64(0.1), "sizes": (1, 2), "opt": None}) as run:
+        run.log(loss=numpy.float32(0.5), n=numpy.int64(3))
+        with pytest.raises(InvalidInput, match="cannot record 'x'"):
+            run.log(x=object())  # type: ignore[arg-type]
+    recorded = only_run()
+    assert recorded.params == {"lr": 0.1, "sizes": [1, 2], "opt": "none"}
+    assert recorded.metrics == {"loss": 0.5, "n": 3}
+
+
+def test_under_git_exp_run_there_is_one_run(
+    python: Callable[..., "subprocess.CompletedProcess[str]"],
+) -> None:
+    script = (
+        "import gitexp\n"
+        "with gitexp.start(params={'depth': 3}) as run:\n"
+        "    for n in range(3): run.log(acc=n / 2, step=n)\n"
+        "print(gitexp.active().id)\n"
+    )
+    done = python(script, sys.executable, "-m", "gitexp", "run", "-S", "lr=0.1", "--")
+    assert done.returncode == 0, done.stderr
+    recorded = only_run()
+    assert done.stdout.strip() == recorded.id
+    assert recorded.params == {"lr": 0.1, "depth": 3}
+    assert recorded.metrics == {"acc": 1.0}
+
+
+def test_a_run_that_nobody_ends_ends_with_its_process(
+    python: Callable[..., "subprocess.CompletedProcess[str]"],
+) -> None:
+    assert python("import gitexp\ngitexp.start().log(a=1)\n").returncode == 0
+    assert (only_run().outcome, only_run().metrics) == ("succeeded", {"a": 1})
+
+
+def test_an_uncaught_exception_is_a_failure(
+    python: Callable[..., "subprocess.CompletedProcess[str]"],
+) -> None:
+    assert python("import gitexp\ngitexp.start().log(a=1)\n1 / 0\n").returncode == 1
+    assert (only_run().outcome, only_run().metrics) == ("failed", {"a": 1})
+
+
+def test_a_forked_child_does_not_end_the_run(
+    python: Callable[..., "subprocess.CompletedProcess[str]"],
+) -> None:
+    script = (
+        "import gitexp, os, sys\n"
+        "with gitexp.start() as run:\n"
+        "    pid = os.fork()\n"
+        "    if pid == 0: sys.exit(0)\n"
+        "    os.waitpid(pid, 0)\n"
+        "    run.log(a=1)\n"
+    )
+    done = python(script)
+    assert done.returncode == 0, done.stderr
+    assert (only_run().outcome, only_run().metrics) == ("succeeded", {"a": 1})
+
+
+def test_a_killed_process_leaves_an_interrupted_run(
+    python: Callable[..., "subprocess.CompletedProcess[str]"], repo: RepoBuilder
+) -> None:
+    script = (
+        "import gitexp, os, signal\n"
+        "run = gitexp.start(params={'lr': 1})\n"
+        "for n in range(50): run.log(loss=n, step=n)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert python(script).returncode == -signal.SIGKILL
+    listed = subprocess.run(
+        [sys.executable, "-m", "gitexp", "list", "--json"],
+        cwd=repo.path,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(gitexp.__file__).parents[1])},
+    )
+    (shown,) = json.loads(listed.stdout)["runs"]
+    assert (shown["outcome"], shown["metrics"]) == ("interrupted", {"loss": 49})
+    assert "completed the record" in listed.stderr
+
+
+def test_runs_are_queried(tmp_path: Path) -> None:
+    for accuracy in (0.7, 0.9, 0.8):
+        gitexp.Tracker().log({"metrics": {"accuracy": accuracy}})
+    found = gitexp.runs(where="accuracy > 0.75", sort_by="accuracy", limit=5)
+    assert [entry.run.metrics["accuracy"] for entry in found] == [0.8, 0.9]
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    with pytest.raises(NotARepository):
+        gitexp.runs(directory=outside)
