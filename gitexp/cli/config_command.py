@@ -62,7 +62,7 @@ def _show_one(settings: Settings, name: str, *, as_json: bool) -> None:
     if as_json:
         from gitexp.render.machine import format_json  # noqa: PLC0415 - only for this form
 
-        answer(format_json(_described(settings, option)))
+        answer(format_json({"schema": 1, "name": option.name, **_described(settings, option)}))
         return
     answer(
         f"{option.name} = {clean(_shown(_value(settings, option)))}\n"

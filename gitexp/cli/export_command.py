@@ -98,10 +98,15 @@ def _content(workspace: Workspace, chosen: Sequence[RunId], form: str, precision
 
 
 def _table(workspace: Workspace, chosen: Sequence[RunId], form: str, precision: int) -> str:
-    from gitexp.render.listing import default_keys, run_list  # noqa: PLC0415 - for people only
+    from gitexp.render.listing import (  # noqa: PLC0415 - for people only
+        default_keys,
+        run_list,
+        value_at,
+    )
 
     entries = workspace.index.entries(chosen)
-    keys = [key for key in default_keys(entries) if key != "age"]
+    every = [key for key in default_keys(entries) if key != "age"]
+    keys = [key for key in every if any(value_at(entry, key) is not None for entry in entries)]
     return run_list(
         entries,
         keys,

@@ -77,6 +77,7 @@ def command(
             only_changed=only_changed,
             keep=keep,
             drop=drop,
+            sort_by=sort_by,
             precision=precision,
             markdown=as_markdown,
         )
@@ -129,6 +130,7 @@ def _print_table(
     only_changed: bool,
     keep: tuple[str, ...],
     drop: tuple[str, ...],
+    sort_by: str | None,
     precision: int,
     markdown: bool,
 ) -> None:
@@ -136,22 +138,26 @@ def _print_table(
         changed_keys,
         default_keys,
         run_list,
+        unchanged_line,
     )
 
-    keys = choose_columns(default_keys(entries), keep, drop)
-    if only_changed:
-        keys = changed_keys(entries, keys)
-    answer(
-        run_list(
-            entries,
-            keys,
-            now=clock.now(),
-            style="md" if markdown else "plain",
-            width=None if markdown else width(),
-            precision=precision,
-            ids=workspace.index.short([entry.run.id for entry in entries]),
-        )
+    every = choose_columns(default_keys(entries), keep, drop)
+    keys = changed_keys(entries, every) if only_changed else every
+    columns = None if markdown else width()
+    asked_for = keys if keep else [k for k in keys if sort_by in (k, k.partition(".")[2])]
+    table = run_list(
+        entries,
+        keys,
+        now=clock.now(),
+        style="md" if markdown else "plain",
+        width=columns,
+        precision=precision,
+        ids=workspace.index.short([entry.run.id for entry in entries]),
+        pinned=asked_for,
     )
+    hidden = [key for key in every if key not in keys]
+    named = unchanged_line(entries, hidden, width=columns) if columns is not None else ""
+    answer(f"{table}\n{named}" if named else table)
 
 
 def _say_empty(workspace: "Workspace", where: str | None) -> None:

@@ -14,20 +14,10 @@ from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
 
 from gitexp.errors import NotFound, Unreadable
 from gitexp.ids import ObjectId, RunId
-from gitexp.index import columns
+from gitexp.index import columns, ordering
 from gitexp.index.columns import rows_text
 from gitexp.index.kept import KeptIndex, Values
-from gitexp.index.sql import (
-    COLUMNS,
-    NUMBERS,
-    TEXTS,
-    Compiler,
-    Progress,
-    checksum,
-    row_of,
-    rows_of_prefix,
-    run_of,
-)
+from gitexp.index.sql import Compiler, Progress, row_of, rows_of_prefix, run_of, whole
 from gitexp.model import Direction, Entry, Run, Value
 from gitexp.refs import PathKind
 
@@ -42,10 +32,6 @@ _CHUNK: Final = 500
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class _Damaged(sqlite3.DatabaseError):
-    """A document does not agree with its checksum."""
 
 
 def _mending(
@@ -160,44 +146,7 @@ class RunIndex:
         Without `sort_by`, newest first whatever `descending` says. Runs without a value come
         last, numbers before texts, ties newest first.
         """
-        sql = Compiler()
-        if sort_by is None or sort_by in COLUMNS:
-            order = "" if sort_by is None else _order(COLUMNS[sort_by], descending=descending)
-            return self._runs(
-                f"SELECT r.rid FROM runs r WHERE {sql.where(where)}"
-                f" ORDER BY {order}r.clock DESC, r.rid DESC LIMIT {sql.bind(_limit(limit))}",
-                sql.values,
-            )
-        return self._by_key(where, sort_by, descending=descending, limit=_limit(limit))
-
-    def _by_key(
-        self, where: "Query | None", key: str, *, descending: bool, limit: int
-    ) -> list[RunId]:
-        """Numbers first, then texts, then runs without a value; each read only when needed."""
-        way = "DESC" if descending else "ASC"
-        found: list[RunId] = []
-        for column, kind in (("num", NUMBERS), ("text", TEXTS)):
-            sql = Compiler()
-            condition = sql.where(where)
-            v, source = "r", "vals r"
-            if sql.needs_runs:
-                v, source = "v", "vals v CROSS JOIN runs r ON r.rid = v.rid"
-            found += self._runs(
-                f"SELECT r.rid FROM {source} WHERE {v}.key = {sql.key(key)} AND {kind}"
-                f" AND {condition} ORDER BY {column} {way}, {v}.clock DESC, r.rid DESC"
-                f" LIMIT {sql.bind(limit)}",
-                sql.values,
-            )
-            if 0 <= limit <= len(found):
-                return found[:limit]
-        sql = Compiler()
-        return found + self._runs(
-            f"{sql.matching(where)} AND r.rid NOT IN"
-            f" (SELECT rid FROM vals WHERE key = {sql.key(key)} AND ({NUMBERS} OR {TEXTS}))"
-            " ORDER BY r.clock DESC, r.rid DESC"
-            f" LIMIT {sql.bind(limit if limit < 0 else limit - len(found))}",
-            sql.values,
-        )
+        return ordering.ids(self._kept, where, sort_by, descending=descending, limit=limit)
 
     @_mending
     def newest(
@@ -238,7 +187,7 @@ class RunIndex:
         sql = Compiler()
         terms = sql.eligible("v", sealed=sealed, before=before)
         if where is not None:
-            terms.append(f"v.rid IN ({sql.matching(where)})")
+            terms.append(f"v.rid IN ({ordering.matching(sql, where)})")
         way = "DESC" if direction is Direction.MAXIMIZE else "ASC"
         return self._runs(
             f"SELECT v.rid FROM vals v WHERE v.key = {sql.key('metrics.' + metric)}"
@@ -361,7 +310,7 @@ class RunIndex:
             "SELECT d.rid, d.doc, d.checksum FROM json_each(?) w JOIN docs d ON d.rid = w.value",
             (rows_text(runs),),
         )
-        documents = {run_of(rid): _whole(doc, kept) for rid, doc, kept in found}
+        documents = {run_of(rid): whole(doc, kept) for rid, doc, kept in found}
         for run in runs:
             if run not in documents:
                 raise NotFound(f"there is no run '{run}'")
@@ -375,7 +324,7 @@ class RunIndex:
             f" WHERE {older} ORDER BY r.clock DESC, r.rid DESC LIMIT ?1",
             (_CHUNK, *(last or ())),
         )
-        return [(clock, rid, _whole(doc, kept)) for clock, rid, doc, kept in found]
+        return [(clock, rid, whole(doc, kept)) for clock, rid, doc, kept in found]
 
     @_mending
     def column(self, key: str, runs: Iterable[RunId] | None = None) -> dict[RunId, Value]:
@@ -395,17 +344,3 @@ class RunIndex:
     def short(self, runs: Iterable[RunId]) -> dict[RunId, str]:
         """The shortest unique prefix of each run id, at least 7 digits."""
         return columns.short(self._kept, list(runs))
-
-
-def _order(column: str, *, descending: bool) -> str:
-    return f"{column} IS NULL, {column} {'DESC' if descending else 'ASC'}, "
-
-
-def _limit(limit: int | None) -> int:
-    return -1 if limit is None else max(0, limit)
-
-
-def _whole(doc: str, kept: int) -> str:
-    if checksum(doc) != kept:
-        raise _Damaged("a document does not agree with its checksum")
-    return doc

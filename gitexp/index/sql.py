@@ -10,18 +10,16 @@ ids, so that prefixes are ranges. The values lie in `vals`, clustered by key: re
 all runs touches nothing else. `clock` is repeated there because it settles ties.
 """
 
+import sqlite3
 import zlib
 from collections.abc import Callable
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from gitexp.documents import DOCUMENT_SCHEMA
 from gitexp.ids import RUN_ID_LENGTH, RunId
 from gitexp.model import Command, Outcome
 from gitexp.query_names import ATTRIBUTES
-
-if TYPE_CHECKING:
-    from gitexp.query_syntax import Query
 
 SCHEMA: Final = f"2.{DOCUMENT_SCHEMA}"
 """Changes with the tables or with what is kept in them; an index of another schema is rebuilt."""
@@ -100,6 +98,17 @@ def checksum(text: str) -> int:
     return zlib.crc32(text.encode())
 
 
+class Damaged(sqlite3.DatabaseError):
+    """A document does not agree with its checksum."""
+
+
+def whole(doc: str, kept: int) -> str:
+    """The document when its checksum is the one kept. Raises `Damaged`."""
+    if checksum(doc) != kept:
+        raise Damaged("a document does not agree with its checksum")
+    return doc
+
+
 def program(command: Command) -> str:
     """What a command runs: its program, and the first argument that looks like a file."""
     if not command.argv:
@@ -119,7 +128,7 @@ TEXTS: Final = "(num IS NULL AND text <> 'NaN')"
 
 
 class Compiler:
-    """Turns one query into a condition over `runs r`; `values` are bound by their names."""
+    """Puts one statement over `runs r` together; `values` are bound by their names."""
 
     def __init__(self) -> None:
         self.values: dict[str, object] = {}
@@ -135,18 +144,6 @@ class Compiler:
     def key(self, name: str) -> str:
         """The number of a key; NULL, which no row has, when no run has the key any more."""
         return f"(SELECT key FROM keys WHERE name = {self.bind(name)})"
-
-    def where(self, query: "Query | None") -> str:
-        """The condition of a resolved query; true for no query."""
-        if query is None:
-            return "1"
-        from gitexp.index.conditions import condition  # noqa: PLC0415 - only for filters
-
-        return condition(self, query.root)
-
-    def matching(self, query: "Query | None") -> str:
-        """A statement that selects the rows of `runs r` that match."""
-        return f"SELECT r.rid FROM runs r WHERE {self.where(query)}"
 
     def eligible(self, table: str, *, sealed: bool, before: RunId | None) -> list[str]:
         """Terms over the `rid` and `clock` of a table: sealed, and older than a run."""

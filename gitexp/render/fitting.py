@@ -7,8 +7,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from gitexp.render.table import GAP, MIN_TEXT_COLUMNS, is_rigid
+from gitexp.render.table import GAP, is_rigid
 from gitexp.render.text import clean, shorten, width_of
+
+READABLE = 14
+"""Columns of text are not cut shorter to make room for more; most run names are whole then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ def fit_columns(
         n: wide[n]
         if is_rigid(headers[n], [row[n] for row in rows], fixed)
         # The table cuts texts to fit, never numbers and ids.
-        else min(wide[n], MIN_TEXT_COLUMNS)
+        else min(wide[n], READABLE)
         for n in kept
     }
     cut: list[int] = []

@@ -6,11 +6,18 @@ Floor 5, pure. A column is a key: `name`, `params.lr`, `metrics.val.loss`, `envi
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from gitexp.comparison import last_part
+from gitexp.comparison import guess_direction, last_part
 from gitexp.ids import MIN_PREFIX_LENGTH, RunId
 from gitexp.model import Entry, Table, Value, flatten
 from gitexp.render.table import TableStyle, format_table
-from gitexp.render.text import clean, format_age, format_cell, format_duration, format_moment
+from gitexp.render.text import (
+    clean,
+    format_age,
+    format_cell,
+    format_duration,
+    format_moment,
+    shorten,
+)
 
 _ATTRIBUTES: dict[str, Callable[[Entry], Value | None]] = {
     "id": lambda entry: entry.run.id,
@@ -71,6 +78,13 @@ def changed_keys(entries: Sequence[Entry], keys: Sequence[str]) -> list[str]:
     ]
 
 
+def unchanged_line(entries: Sequence[Entry], keys: Sequence[str], *, width: int) -> str:
+    """Name the columns that were left out because they never change; empty when there are none."""
+    filled = [key for key in keys if any(value_at(entry, key) is not None for entry in entries)]
+    named = "same in all: " + ", ".join(clean(header) for header in headers_for(filled))
+    return shorten(named, width) if filled else ""
+
+
 def value_at(entry: Entry, key: str) -> Value | None:
     """What a column holds for a run; `None` when it holds nothing."""
     return _Row(entry).get(key)
@@ -114,7 +128,7 @@ def run_list(
     """The runs as a table, one line each, in the order given. `ids` are their unique prefixes.
 
     Where it is wider than `width`, columns that are the same for every run are left out, then some
-    metrics and parameters, and named below it; the keys in `pinned` always stay, beside id and name.
+    metrics and parameters, and named below it. The keys in `pinned` stay, and id and name.
     """
     keys = list(default_keys(entries) if keys is None else keys)
     rows = []
@@ -129,7 +143,7 @@ def run_list(
     kept_anyway = {
         h for h, key in zip(headers, keys, strict=True) if key in {*pinned, "id", "name"}
     }
-    kinds = [key.partition(".")[0] if "." in key else "" for key in keys]
+    kinds = [_kind(key) for key in keys]
     fitted = fit_columns(headers, rows, width, fixed=_FIXED, pinned=kept_anyway, kinds=kinds)
     table = format_table(
         [headers[n] for n in fitted.kept],
@@ -138,6 +152,14 @@ def run_list(
         fixed=_FIXED,
     )
     return "\n".join([table, *fitted.notes])
+
+
+def _kind(key: str) -> str:
+    """What a column competes with for room; metrics that are known to matter with each other."""
+    table, dot, name = key.partition(".")
+    if not dot:
+        return ""
+    return "known metrics" if table == "metrics" and guess_direction(name) else table
 
 
 def _cell(

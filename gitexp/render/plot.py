@@ -10,12 +10,12 @@ from string import ascii_lowercase
 from typing import Any, Final
 
 from gitexp.errors import GitexpError
-from gitexp.render.text import clean, format_number
+from gitexp.render.text import clean, format_number, width_of
 
 DEFAULT_WIDTH: Final = 80
 DEFAULT_HEIGHT: Final = 20
-_MARGIN: Final = 21
-"""Columns beside the drawing: numbers on its left, the last number and the label on its right."""
+_MARGIN: Final = 19
+"""Columns beside the drawing, without the label of the horizontal axis."""
 _TICK_COLUMNS: Final = 9
 _MARKS: Final = 8
 """So many letters mark a line."""
@@ -60,7 +60,8 @@ def draw(
     kept = [(s, points) for s, points in kept if points]
     if not kept:
         raise GitexpError("there is nothing to draw", why="no value is a finite number")
-    figure = _figure(width, height, colour=colour)
+    columns = (width or DEFAULT_WIDTH) - _MARGIN - width_of(clean(x_label))
+    figure = _figure(columns, height, colour=colour)
     every = [point for _, points in kept for point in points]
     figure.set_x_limits(*_limits([x for x, _ in every], 0.02))
     figure.set_y_limits(*_limits([y for _, y in every], 0.05))
@@ -87,7 +88,7 @@ def _mark(shape: Shape, number: int, count: int) -> str:
     return "" if shape.is_line else "o"
 
 
-def _figure(width: int | None, height: int, *, colour: bool) -> Any:
+def _figure(columns: int, height: int, *, colour: bool) -> Any:
     try:
         import plotille  # noqa: PLC0415 - an optional extra
     except ImportError as error:
@@ -95,7 +96,7 @@ def _figure(width: int | None, height: int, *, colour: bool) -> Any:
             "cannot draw", why="plotille is not installed", hints=["`pip install 'gitexp[plot]'`"]
         ) from error
     figure = plotille.Figure()
-    figure.width = max(20, (width or DEFAULT_WIDTH) - _MARGIN)
+    figure.width = max(20, columns)
     figure.height = height
     figure.with_colors = colour
     figure.color_mode = "names"

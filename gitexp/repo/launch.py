@@ -8,6 +8,7 @@ tree. Either way: argument lists, never a shell; C locale; no variables of a sur
 
 import os
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -121,6 +122,21 @@ class Git(NamedTuple):
                 env=self.environment(env),
             )
 
+    def open_python(self, module: str) -> "subprocess.Popen[bytes]":
+        """Start one of our own modules as a program with pipes; the caller ends it.
+
+        It sees what we see and nothing of the folder it starts in. Raises `OSError`.
+        """
+        path = [entry for entry in sys.path if os.path.isabs(entry)]  # noqa: PTH117 - plain texts
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=self.directory,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+        )
+
     def porcelain(
         self,
         *args: str,
@@ -155,8 +171,10 @@ class Git(NamedTuple):
 
     def detach(self, argv: Sequence[str], *, log: Path, env: Mapping[str, str]) -> None:
         """Start a process of our own that outlives this one, its output going to `log`."""
+        import threading  # noqa: PLC0415 - only here
+
         with log.open("ab") as sink:
-            subprocess.Popen(
+            process = subprocess.Popen(
                 list(argv),
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
@@ -165,6 +183,8 @@ class Git(NamedTuple):
                 env={**self.environment(), **env},
                 start_new_session=True,
             )
+        # Should it end first, somebody must take notice, or the system remembers it for ever.
+        threading.Thread(target=process.wait, daemon=True).start()
 
 
 class _launching:  # noqa: N801 - reads as the sentence `with _launching(args)`

@@ -111,9 +111,7 @@ def test_the_best_so_far(exp: Exp, train: Train) -> None:
 
 
 @pytest.mark.usefixtures("_plotille")
-def test_the_width_of_the_terminal(
-    exp: Exp, train: Train, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_width_of_the_terminal(exp: Exp, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     train("0.3", "first")
     monkeypatch.setenv("COLUMNS", "50")
     monkeypatch.setenv("FORCE_COLOR", "1")
@@ -154,5 +152,5 @@ def test_without_plotille(exp: Exp, train: Train, monkeypatch: pytest.MonkeyPatc
 def test_series_are_drawn_small_by_show(exp: Exp, train: Train) -> None:
     train("0.3", "first")
     shown = exp("show").out
-    assert "loss      0.1 (minimize, a guess)  █▃▁ 3 values" in shown
+    assert "loss      0.1 (minimize, a guess)  █▂▁ 3 values" in shown
     assert "accuracy  0.7 (maximize, a guess)\n" in shown

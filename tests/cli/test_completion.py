@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import select
 import shutil
 import subprocess
@@ -21,17 +22,29 @@ BASH_COMPLETION = Path("/usr/share/bash-completion/bash_completion")
 GITS_OWN = Path("/usr/share/bash-completion/completions/git")
 
 
+_made: list[Path] = []
+
+
 @pytest.fixture
-def runs(repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch) -> RepoBuilder:
+def runs(
+    make_repo: MakeRepo, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> RepoBuilder:
     """Two runs, `brave-otter` and `calm-heron`, the current folder in their repository."""
-    monkeypatch.chdir(repo.path)
     monkeypatch.setenv("PATH", os.pathsep.join([str(BINARIES), os.environ["PATH"]]))
-    for name, rate in (("brave-otter", "0.1"), ("calm-heron", "0.2")):
-        record = ("record", "-q", "-n", name, "-t", "sweep", "-S", f"opt.lr={rate}")
-        metrics = ("-M", f"accuracy={rate}", "-M", f"val.loss={rate}")
-        subprocess.run(["git", "exp", *record, *metrics], check=True)
-    subprocess.run(["git", "exp", "list"], check=True, capture_output=True)
-    repo.git("remote", "add", "origin", "../elsewhere.git")
+    repo = make_repo()
+    if not _made:
+        for name, rate in (("brave-otter", "0.1"), ("calm-heron", "0.2")):
+            record = ("record", "-q", "-n", name, "-t", "sweep", "-S", f"opt.lr={rate}")
+            metrics = ("-M", f"accuracy={rate}", "-M", f"val.loss={rate}")
+            subprocess.run(["git", "exp", *record, *metrics], check=True, cwd=repo.path)
+        subprocess.run(["git", "exp", "list"], check=True, capture_output=True, cwd=repo.path)
+        repo.git("remote", "add", "origin", "../elsewhere.git")
+        _made.append(tmp_path_factory.mktemp("completion") / "repo")
+        shutil.copytree(repo.path, _made[0], symlinks=True)
+    else:
+        shutil.rmtree(repo.path)
+        shutil.copytree(_made[0], repo.path, symlinks=True)
+    monkeypatch.chdir(repo.path)
     return repo
 
 
@@ -67,7 +80,7 @@ def run_id(repo: RepoBuilder, name: str) -> str:
         (["best", "accuracy", ""], []),
         (["run", "--maximize", ""], ["accuracy", "val.loss"]),
         (["list", "--sort-b"], ["--sort-by"]),
-        (["list", "--sort-by", "l"], ["loss", "lr"]),
+        (["list", "--sort-by", "opt"], ["opt.lr"]),
         (["list", "--sort-by=acc"], ["--sort-by=accuracy"]),
         (["list", "--sort-order", ""], ["asc", "desc"]),
         (["list", "--sort-order=d"], ["--sort-order=desc"]),
@@ -156,11 +169,12 @@ needs_gits = pytest.mark.skipif(
 )
 
 
-def ask_bash(*words: str, plain: bool = False) -> list[str]:
-    """What bash gets for the words; it breaks them at `=` and `:` as readline does."""
+def ask_bash(typed: str, *, plain: bool = False) -> list[str]:
+    """What bash offers for the last word; as readline has it, words end at `=` and `:`, too."""
+    words = [*re.findall(r"[=:]|[^\s=:]+", typed), *([""] if typed[-1] in " :=" else [])]
     settings = {"SCRIPT": SOURCES / SCRIPTS["bash"], "GITS_OWN": GITS_OWN}
     done = subprocess.run(
-        ["bash", "--norc", "-c", ASK, "bash", " ".join(words), *words],
+        ["bash", "--norc", "-c", ASK, "bash", typed, *words],
         env={
             **os.environ,
             **{name: str(path) for name, path in settings.items()},
@@ -177,28 +191,27 @@ def ask_bash(*words: str, plain: bool = False) -> list[str]:
 @needs_bash
 @needs_gits
 @pytest.mark.parametrize(
-    ("words", "offered"),
+    ("typed", "offered"),
     [
-        (["git", "exp", "li"], ["list "]),
-        (["git", "exp", "show", "br"], ["brave-otter "]),
-        (["git", "-C", ".", "exp", "show", "best", ":", "a"], ["accuracy "]),
-        (["git", "exp", "list", "--sort-by", "=", "acc"], ["accuracy "]),
-        (["git", "exp", "run", "-S", ""], ["opt.lr="]),
-        (["git", "exp", "run", "--", "cat", "tr"], ["train.py"]),
-        (["git", "exp", "run", "--params", "tr"], ["train.py"]),
-        (["git-exp", "show", "best", ":", "a"], ["accuracy "]),
-        (["git-exp", "run", "--", "cat", "tr"], ["train.py"]),
+        ("git exp li", ["list "]),
+        ("git exp show br", ["brave-otter "]),
+        ("git -C . exp show best:a", ["accuracy "]),
+        ("git exp list --sort-by=acc", ["accuracy "]),
+        ("git exp run -S ", ["opt.lr="]),
+        ("git exp run -- cat tr", ["train.py"]),
+        ("git exp run --params tr", ["train.py"]),
+        ("git-exp show best:a", ["accuracy "]),
+        ("git-exp run -- cat tr", ["train.py"]),
     ],
-    ids=lambda value: " ".join(value),
 )
-def test_bash_completes(runs: RepoBuilder, words: list[str], offered: list[str]) -> None:
-    assert ask_bash(*words) == offered
+def test_bash_completes(runs: RepoBuilder, typed: str, offered: list[str]) -> None:
+    assert ask_bash(typed) == offered
 
 
 @needs_bash
 def test_bash_completes_without_the_package(runs: RepoBuilder) -> None:
-    assert ask_bash("git-exp", "show", "br", plain=True) == ["brave-otter "]
-    assert ask_bash("git-exp", "run", "--", "cat", "tr", plain=True) == ["train.py"]
+    assert ask_bash("git-exp show br", plain=True) == ["brave-otter "]
+    assert ask_bash("git-exp run -- cat tr", plain=True) == ["train.py"]
 
 
 # --- zsh and fish ---------------------------------------------------------------------------------

@@ -24,8 +24,9 @@ from gitexp.codec import encode_annotation, encode_run
 from gitexp.documents import entry_document
 from gitexp.errors import NotFound
 from gitexp.ids import ObjectId, RunId
-from gitexp.index import RunIndex, program
+from gitexp.index import RunIndex, fill, program, readers
 from gitexp.index.fill import Derived, Writer, create_indexes, create_tables
+from gitexp.index.ordering import condition_of
 from gitexp.index.sql import COLUMNS, Compiler, row_of, run_of
 from gitexp.model import (
     Annotation,
@@ -43,6 +44,7 @@ from gitexp.model import (
 )
 from gitexp.query import ATTRIBUTES, Query, matches, parse_query, resolve
 from gitexp.repo import Repo
+from gitexp.repo.launch import Git
 
 REF = "refs/heads/gitexp"
 STARTED = datetime(2026, 11, 23, 10, 15, 2, tzinfo=UTC)
@@ -933,10 +935,11 @@ def test_sql_and_python_agree_on_every_query(
         for text in asked:
             parsed = resolve(parse_query(text), KEYS)
             sql = Compiler()
-            found = conn.execute(f"SELECT id FROM runs r WHERE {sql.where(parsed)}", sql.values)
+            condition = condition_of(sql, parsed)
+            found = conn.execute(f"SELECT id FROM runs r WHERE {condition}", sql.values)
             expected = {run.id for run in runs if matches(parsed, Entry(run))}
             assert {run for (run,) in found.fetchall()} == expected
-            negated = f"SELECT id FROM runs r WHERE NOT {sql.where(parsed)}"
+            negated = f"SELECT id FROM runs r WHERE NOT {condition_of(sql, parsed)}"
             assert {run for (run,) in conn.execute(negated, sql.values)} == {
                 run.id for run in runs
             } - expected
@@ -957,3 +960,63 @@ def test_the_largest_filter_is_within_the_bounds_of_sqlite(filled: Branch) -> No
         expected = [e.run.id for e in filled.entries() if matches(deepest, e)]
         assert sorted(index.ids(deepest, "params.lr")) == sorted(expected)
         assert 0 < len(expected) < len(every)
+
+
+# --- several processes ----------------------------------------------------------------------------
+
+
+def contents(path: Path) -> list[object]:
+    """Every row of an index but the numbers of the keys, which follow from the order of reading."""
+    with sqlite3.connect(path) as conn:
+        names = [name for (name,) in conn.execute("SELECT name FROM sqlite_schema WHERE sql != ''")]
+        tables = [n for n in names if n in ("files", "runs", "docs", "tags", "produced", "broken")]
+        rows = [conn.execute(f"SELECT * FROM {name}").fetchall() for name in tables]
+        vals = "SELECT name, rid, num, text, clock FROM vals JOIN keys USING (key) ORDER BY 1, 2"
+        return [tables, rows, conn.execute(vals).fetchall()]
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three processes read, however few runs there are."""
+    monkeypatch.setattr(readers, "MANY", 0)
+    monkeypatch.setattr(readers, "_processors", lambda: 3)
+    monkeypatch.setattr(fill, "BATCH", 2)
+
+
+def test_several_processes_read_the_same(
+    filled: Branch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    alone = tmp_path / "alone.sqlite"
+    RunIndex.open(filled.repo, REF, path=alone).close()
+    request.getfixturevalue("processes")
+    started = []
+    start = readers._start
+    monkeypatch.setattr(readers, "_start", lambda *args: started.append(1) or start(*args))
+    together = tmp_path / "together.sqlite"
+    RunIndex.open(filled.repo, REF, path=together).close()
+    assert len(started) == 3
+    assert contents(together) == contents(alone)
+
+
+@pytest.mark.usefixtures("processes")
+@pytest.mark.parametrize("answer", ["", "print('nonsense')", "import os; os.abort()"])
+def test_what_a_failed_process_leaves_is_read_here(
+    filled: Branch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    def open_python(_git: object, _module: str) -> "subprocess.Popen[bytes]":
+        pipe = subprocess.PIPE
+        return subprocess.Popen([sys.executable, "-c", answer], stdin=pipe, stdout=pipe)
+
+    monkeypatch.setattr(Git, "open_python", open_python)
+    index = RunIndex.open(filled.repo, REF, path=tmp_path / "other.sqlite")
+    assert_true(index, filled, tmp_path)
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_module_in_the_work_tree_is_not_ours(filled: Branch, tmp_path: Path) -> None:
+    """The processes start in the work tree, where anybody's `json.py` may lie."""
+    top = filled.repo.top or filled.repo.git_dir
+    for name in ("json", "pickle", "gitexp"):
+        (top / f"{name}.py").write_text(f"open({str(tmp_path / 'fell for it')!r}, 'w')")
+    RunIndex.open(filled.repo, REF, path=tmp_path / "other.sqlite")
+    assert not (tmp_path / "fell for it").exists()

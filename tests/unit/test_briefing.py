@@ -4,10 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sample_runs import make_annotation, make_run
 
 from gitexp.briefing import Brief, Neighbour, make_brief, neighbours
 from gitexp.model import Decision, Direction, Entry, Origin, Outcome, Value
+from tests.unit.sample_runs import make_annotation, make_run
 
 
 def entry(

@@ -5,7 +5,12 @@ import math
 from pathlib import Path
 
 import pytest
-from tracker_files import (
+
+from gitexp.errors import InvalidInput
+from gitexp.importing import autoresearch, mlflow, rows, tensorboard, wandb, wire
+from gitexp.importing.imported import fold_points, parse_moment, parse_status
+from gitexp.model import Decision, Direction, Outcome, Value
+from tests.unit.tracker_files import (
     COMMIT,
     START_MS,
     event_file,
@@ -14,11 +19,6 @@ from tracker_files import (
     write_mlflow_base,
     write_mlruns,
 )
-
-from gitexp.errors import InvalidInput
-from gitexp.importing import autoresearch, mlflow, rows, tensorboard, wandb, wire
-from gitexp.importing.imported import fold_points, parse_moment, parse_status
-from gitexp.model import Decision, Direction, Outcome
 
 # --- shared words ---------------------------------------------------------------------------------
 
@@ -46,11 +46,12 @@ def test_an_unknown_status_is_no_guess() -> None:
 
 def test_moments() -> None:
     same = [
-        parse_moment(t)
-        for t in ("2026-11-23T13:28:56.372Z", "2026-11-23T14:28:56.372+01:00", START_MS)
+        parse_moment(moment)
+        for moment in ("2026-11-23T13:28:56.372Z", "2026-11-23T14:28:56.372+01:00", START_MS)
     ]
     assert same[0] is not None and len(set(same)) == 1
-    assert [parse_moment(t) for t in ("yesterday", True, [], 1e30)] == [None] * 4
+    nonsense: list[Value] = ["yesterday", True, [], 1e30]
+    assert [parse_moment(moment) for moment in nonsense] == [None] * 4
 
 
 def test_the_last_value_is_that_of_the_highest_step() -> None:

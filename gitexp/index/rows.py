@@ -1,0 +1,155 @@
+"""What the files of runs say, as rows for the tables of the run index.
+
+Floor 3. Everything about a run is derived from the files that name it. What cannot be read is
+listed and stops nothing.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from gitexp.bounds import MAX_RECORD_BYTES
+from gitexp.codec import decode_annotation, decode_run
+from gitexp.documents import entry_document
+from gitexp.errors import Unreadable
+from gitexp.ids import ObjectId, RunId
+from gitexp.index.sql import checksum, program, row_of
+from gitexp.model import Annotation, Entry, Run, annotation_order
+from gitexp.query import forms_of, keyed_values
+from gitexp.query_names import ATTRIBUTES
+from gitexp.refs import TOMBSTONE, PathKind, parse_path
+from gitexp.repo import Repo
+
+Rows: TypeAlias = dict[str, list[Any]]
+"""Rows by table. Those of `vals` begin with the name of their key instead of its number; `clocks`
+are updates of `files`."""
+
+Group: TypeAlias = tuple[RunId, Sequence["File"]]
+"""A run and its files, sorted by path."""
+
+
+class File(NamedTuple):
+    """One file on the branch that belongs to a run."""
+
+    path: str
+    kind: PathKind
+    oid: ObjectId
+
+
+@dataclass(slots=True)
+class Derived:
+    """All that the files of one run say."""
+
+    run: RunId
+    clocks: dict[str, int] = field(default_factory=dict)
+    """Logical clock of each readable file."""
+    broken: list[tuple[str, str]] = field(default_factory=list)
+    record: Run | None = None
+    path: str = ""
+    annotations: list[Annotation] = field(default_factory=list)
+    deleted: bool = False
+    series: bool = False
+    rivals: int = 0
+
+    @property
+    def entry(self) -> Entry | None:
+        """The run as it stands; `None` when it is deleted or has no readable record."""
+        if self.record is None or self.deleted:
+            return None
+        return Entry(self.record, tuple(sorted(self.annotations, key=annotation_order)))
+
+
+def read_runs(repo: Repo, groups: Sequence[Group]) -> Iterator[Derived]:
+    """Derive each run from its files, in the order given; the files sorted by path."""
+    wanted = [f.oid for _, files in groups for f in files if f.kind is not PathKind.SERIES]
+    blobs = repo.read_blobs(wanted, max_bytes=MAX_RECORD_BYTES)
+    for run, files in groups:
+        derived = Derived(run)
+        for file in files:
+            if file.kind is PathKind.SERIES:
+                derived.series |= "~" not in file.path
+                continue
+            _, content = next(blobs)
+            try:
+                _take(derived, file, content)
+            except Unreadable as fault:
+                derived.broken.append((file.path, fault.why or fault.what))
+        yield derived
+
+
+def _take(derived: Derived, file: File, content: bytes | None) -> None:
+    place = parse_path(file.path)
+    assert place is not None  # noqa: S101 - only paths that were understood become files
+    tombstone = file.kind is PathKind.ANNOTATION and place.name == TOMBSTONE
+    derived.deleted |= tombstone
+    if content is None:
+        raise Unreadable("cannot read a record", why="its object is missing, damaged or too large")
+    if file.kind is PathKind.ANNOTATION:
+        annotation = _decode_annotation(content)
+        if annotation.run != derived.run or annotation.id != place.name:
+            raise Unreadable("cannot read a record", why="its content is not what its name says")
+        derived.clocks[file.path] = annotation.clock
+        derived.annotations.append(annotation)
+        return
+    run = decode_run(content)
+    if run.id != derived.run:
+        raise Unreadable("cannot read a record", why="its content is not what its name says")
+    derived.clocks[file.path] = run.clock
+    if place.rival is not None:
+        derived.rivals += 1
+    elif derived.record is None:
+        derived.record, derived.path = run, file.path
+    else:
+        raise Unreadable("cannot read a record", why="the run has another record already")
+
+
+def _decode_annotation(content: bytes) -> Annotation:
+    try:
+        return decode_annotation(content)
+    except OverflowError as error:
+        raise Unreadable("cannot read a record", why=str(error)) from error
+
+
+# --- rows -----------------------------------------------------------------------------------------
+
+_to_json: Final = json.JSONEncoder(check_circular=False).encode
+"""As `json.dumps`, a fifth quicker: a document never holds itself."""
+
+
+def rows_of(batch: Iterable[Derived]) -> Rows:
+    """The rows of some runs."""
+    rows: Rows = {
+        name: [] for name in ("runs", "docs", "vals", "tags", "produced", "broken", "clocks")
+    }
+    for derived in batch:
+        rid = row_of(derived.run)
+        rows["clocks"] += [(clock, rid, path) for path, clock in derived.clocks.items()]
+        rows["broken"] += [(rid, path, why) for path, why in derived.broken]
+        entry = derived.entry
+        if entry is not None:
+            _add_entry(rows, rid, entry, derived)
+    return rows
+
+
+def _add_entry(rows: Rows, rid: int, entry: Entry, derived: Derived) -> None:
+    run = entry.run
+    clock = run.clock
+    made_by = "" if run.command is None else program(run.command)
+    attributes = [read(entry) for read in ATTRIBUTES.values()]
+    rows["runs"].append(
+        (
+            *(rid, clock, *attributes),
+            *(run.code.snapshot, derived.path, int(derived.series), derived.rivals, made_by),
+        )
+    )
+    doc = _to_json(entry_document(entry))
+    rows["docs"].append((rid, doc, checksum(doc)))
+    for name, value in keyed_values(entry):
+        if type(value) is int or (type(value) is float and value - value == 0):  # most are
+            rows["vals"].append((name, rid, value, None, clock))
+        else:
+            forms = forms_of(value)
+            rows["vals"].append((name, rid, forms.number, forms.text, clock))
+    rows["tags"] += [(tag, rid) for tag in entry.tags]
+    rows["produced"] += [(made_by, path, rid) for path in set(run.produced)]
