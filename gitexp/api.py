@@ -169,8 +169,9 @@ def start(
         if tags:
             around.tag(*tags)
         return around
-    from gitexp.lifecycle import begin, recover  # noqa: PLC0415 - not needed under `git exp run`
+    from gitexp.lifecycle import begin  # noqa: PLC0415 - not needed under `git exp run`
     from gitexp.preparation import Trial, pin, prepare  # noqa: PLC0415 - see above
+    from gitexp.recovery import recover  # noqa: PLC0415 - see above
     from gitexp.workspace import Workspace  # noqa: PLC0415 - see above
 
     where = Path.cwd() if directory is None else Path(directory).resolve()

@@ -27,6 +27,9 @@ from gitexp.model import (
 MAX_CATEGORIES: Final = 8
 """A text parameter with more values than this is a label, not a choice."""
 
+MIN_SHARE: Final = 0.02
+"""Values closer than this share of their size leave no room between them."""
+
 MAX_FACTOR: Final = 10.0
 """No suggestion goes further from what was tried."""
 
@@ -297,12 +300,16 @@ def _numeric_candidates(value: float, tried: Sequence[float]) -> Iterator[tuple[
     for near, far, side in ((below, above, "below"), (above, below, "above")):
         if near is not None:
             between = _like(value, _middle(value, near))
-            if between not in (value, near):
+            if min(near, value) < between < max(near, value) and not _are_close(near, value):
                 yield between, f"between {min(near, value):g} and {max(near, value):g}"
         elif far is not None:
             beyond = _like(value, _beyond(value, far))
             if beyond != value:
                 yield beyond, f"{side} every value tried"
+
+
+def _are_close(a: float, b: float) -> bool:
+    return not isinstance(a, int) and abs(a - b) <= MIN_SHARE * max(abs(a), abs(b))
 
 
 def _middle(a: float, b: float) -> float:
@@ -318,5 +325,5 @@ def _beyond(value: float, far: float) -> float:
 
 
 def _like(value: float, found: float) -> float:
-    """Two significant digits are enough for a suggestion; whole numbers stay whole."""
-    return round(found) if isinstance(value, int) else float(f"{found:.2g}")
+    """Three significant digits are enough for a suggestion; whole numbers stay whole."""
+    return round(found) if isinstance(value, int) else float(f"{found:.3g}")

@@ -1,19 +1,15 @@
-"""Runs and annotations to canonical TOML bytes and back; metric series to CSV and back.
+"""Runs and annotations to canonical TOML bytes and back.
 
 Floor 1, pure. `decode(encode(x)) == x`, and equal values have equal bytes. Whatever arrives on the
 branch is untrusted: size, depth and integers are bounded before and after parsing, and every
 fault becomes one `Unreadable`.
 """
 
-import csv
-import io
 import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeVar
-
-import tomli_w
 
 from gitexp.bounds import MAX_CLOCK, MAX_RECORD_BYTES, check_table, refuse_depth, refuse_values
 from gitexp.errors import InvalidInput, Unreadable
@@ -30,7 +26,6 @@ from gitexp.model import (
     Outcome,
     ReproductionVerdict,
     Run,
-    Series,
     Table,
     Value,
 )
@@ -227,7 +222,7 @@ def decode_annotation(data: bytes) -> Annotation:
 
 def encode_table(table: Mapping[str, Value]) -> bytes:
     """Any table as canonical TOML, keys sorted; empty lists and tables stay."""
-    return tomli_w.dumps(_sorted(table)).encode()
+    return _write(_sorted(table)).encode()
 
 
 def decode_table(data: bytes) -> Table:
@@ -235,53 +230,17 @@ def decode_table(data: bytes) -> Table:
     return _parse(data)
 
 
-# --- series -------------------------------------------------------------------------------------
-
-
-def encode_series(rows: Series) -> bytes:
-    """A metric series as CSV: `step,time`, then the metrics sorted; absent cells are empty."""
-    names = sorted({name for row in rows for name in row} - {"step", "time"})
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
-    columns = ["step", "time", *names]
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow(["" if name not in row else _cell(row[name]) for name in columns])
-    return out.getvalue().encode()
-
-
-def decode_series(data: bytes) -> Series:
-    """Read a metric series. Raises `Unreadable`."""
-    try:
-        lines = csv.reader(io.StringIO(data.decode(), newline=""), strict=True)
-        columns = next(lines)
-        return [
-            {name: _number(cell) for name, cell in zip(columns, line, strict=True) if cell != ""}
-            for line in lines
-        ]
-    except (csv.Error, UnicodeDecodeError, ValueError, StopIteration) as error:
-        raise Unreadable("cannot read a metric series", why=str(error) or "it is empty") from error
-
-
-def _cell(value: float | str) -> str:
-    return repr(value) if isinstance(value, float) else str(value)
-
-
-def _number(cell: str) -> float | int | str:
-    try:
-        return int(cell)
-    except ValueError:
-        try:
-            return float(cell)
-        except ValueError:
-            return cell
-
-
 # --- TOML, bounded --------------------------------------------------------------------------------
 
 
 def _dump(table: Mapping[str, object]) -> bytes:
-    return tomli_w.dumps(_present(table)).encode(errors="replace")
+    return _write(_present(table)).encode(errors="replace")
+
+
+def _write(table: Mapping[str, object]) -> str:
+    import tomli_w  # noqa: PLC0415 - readers need none
+
+    return tomli_w.dumps(table)
 
 
 def _present(table: Mapping[str, object]) -> dict[str, object]:

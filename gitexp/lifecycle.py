@@ -1,7 +1,7 @@
-"""The life of a run on its way to the branch: start, seal, and recovery of what died in between.
+"""The life of a run on its way to the branch: start, what is logged, seal, annotations.
 
-Floor 4. The journal has a run from before its start is recorded until after its seal is; whatever
-dies in between is completed from it, by this process or by the next command.
+Floor 4. The journal has a run from before its start is recorded until after its seal is; what dies
+in between is completed from it (`recovery`).
 """
 
 import os
@@ -13,19 +13,15 @@ from typing import Any
 
 from gitexp import clock
 from gitexp.bounds import check_table
-from gitexp.codec import decode_run, encode_run
+from gitexp.codec import encode_run
 from gitexp.comparison import compare_runs, primary_metric
-from gitexp.errors import GitexpError, InvalidInput, NotFound, Unreadable
-from gitexp.formats import parse_metrics, redact_text
+from gitexp.errors import GitexpError, InvalidInput
+from gitexp.formats import redact_text
 from gitexp.ids import RunId
 from gitexp.journal import (
     Journal,
     JournalContent,
-    claimed,
-    pending,
-    read_journal,
 )
-from gitexp.liveness import has_survivor, is_alive
 from gitexp.maintenance import start_maintenance
 from gitexp.model import (
     Annotation,
@@ -38,7 +34,6 @@ from gitexp.model import (
     Value,
     flatten,
 )
-from gitexp.output import OutputTail
 from gitexp.store import Event, annotated, sealed, started
 from gitexp.workspace import Workspace
 
@@ -100,7 +95,7 @@ def seal(workspace: Workspace, journal: Journal, run: Run, series: Series, packa
     Raises `GitexpError` when the branch cannot be written; then the journal has the sealed record,
     and the next command completes it.
     """
-    run = _recordable(run)
+    run = recordable(run)
     try:
         journal.seal(encode_run(run), series=series)
         event = sealed(run, series, summary(workspace, run), packages)
@@ -113,7 +108,7 @@ def seal(workspace: Workspace, journal: Journal, run: Run, series: Series, packa
     return run
 
 
-def _recordable(run: Run) -> Run:
+def recordable(run: Run) -> Run:
     """The run without metrics and outputs that a record cannot hold, each named in a warning."""
     kept: Table = {}
     warnings = list(run.warnings)
@@ -263,7 +258,7 @@ def record_whole(workspace: Workspace, run: Run, series: Series, packages: Table
 
     Raises `GitexpError` when the branch cannot be written; nothing is kept then.
     """
-    run = _recordable(run)
+    run = recordable(run)
     remember(workspace, run.id)
     event = sealed(run, series, summary(workspace, run), packages)
     workspace.store.write([event], identity=workspace.identity, moment=clock.now())
@@ -291,160 +286,9 @@ def is_recorded_here(workspace: Workspace, run: RunId) -> bool:
         return False
 
 
-# --- runs by hand ---------------------------------------------------------------------------------
-
-
-def log_by_hand(workspace: Workspace, run: RunId, metrics: Table, *, step: int | None) -> None:
-    """Add metrics to a run that is still open. Raises `NotFound` when it is not."""
-    check_table(metrics, "metric")
-    journal = _open_journal(workspace, run)
-    journal.append("metrics", values=metrics, step=step)
-    journal.close()
-
-
-def finish_by_hand(
-    workspace: Workspace,
-    run: RunId,
-    metrics: Table,
-    *,
-    files: Sequence[Path],
-    outcome: Outcome,
-    exit_code: int | None,
-) -> Run:
-    """End a run begun by hand. Returns it as recorded. Raises `NotFound`, `InvalidInput`."""
-    journal = _open_journal(workspace, run)
-    content = read_journal(journal.path)
-    found = collect(content)
-    started_run = decode_run(content.record)
-    from_files: Table = {}
-    series = found.series
-    for file in files:
-        values, rows = parse_metrics(read_file(file), file.suffix, name=file.name)
-        from_files.update(values)
-        series = series or rows
-    ended = with_collected(started_run, found)
-    command = ended.command
-    if command is not None and exit_code is not None:
-        command = replace(command, exit_code=exit_code)
-    ended = replace(
-        ended,
-        outcome=outcome,
-        duration_s=max(0.0, (clock.now() - ended.started).total_seconds()),
-        metrics={**ended.metrics, **from_files, **metrics},
-        command=command,
-    )
-    return seal(workspace, journal, ended, series, content.extra.get("packages", {}))
-
-
-def _open_journal(workspace: Workspace, run: RunId) -> Journal:
-    try:
-        return Journal.attach(
-            workspace.journals / f"{run}.journal", durable=workspace.settings.durable
-        )
-    except NotFound as error:
-        raise NotFound(
-            f"run {run[:7]} is not open here",
-            hints=["`git exp start` opens a run; `git exp list` shows which are running"],
-        ) from error
-
-
 def read_file(path: Path) -> bytes:
     """The content of a file the user named. Raises `InvalidInput`."""
     try:
         return path.read_bytes()
     except OSError as error:
         raise InvalidInput(f"cannot read '{path}'", why=error.strerror) from error
-
-
-# --- recovery -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Recovered:
-    """What recovery found."""
-
-    completed: tuple[Run, ...] = ()
-    """Runs now sealed on the branch."""
-    waiting: tuple[RunId, ...] = ()
-    """Runs still alive, of another host, begun by hand, or being sealed this moment."""
-    damaged: tuple[Path, ...] = ()
-    """Journals that cannot be read; moved aside, never removed."""
-
-
-def recover(workspace: Workspace, *, only: RunId | None = None, force: bool = False) -> Recovered:
-    """Complete the records of runs whose process is dead; with `force`, of one that seems alive.
-
-    Safe to repeat and to race: a run that another process sealed meanwhile is left as it is.
-    """
-    completed: list[Run] = []
-    waiting: list[RunId] = []
-    damaged: list[Path] = []
-    for path in pending(workspace.journals):
-        if only is not None and path.stem != only:
-            continue
-        with claimed(path) as is_ours:
-            try:
-                content = read_journal(path)
-            except FileNotFoundError:
-                continue  # another process has just completed it
-            except Unreadable:
-                damaged += [_set_aside(path)] if is_ours else []
-                continue
-            if not is_ours or (content.sealed is None and not force and _may_live(content)):
-                waiting.append(content.run_id)
-            else:
-                completed.append(_complete(workspace, path, content))
-    return Recovered(tuple(completed), tuple(waiting), tuple(damaged))
-
-
-def _may_live(content: JournalContent) -> bool:
-    """A run by hand, of another host, or of a process that is there is never declared dead.
-
-    Nor is one whose `git exp run` was killed while its command goes on.
-    """
-    if content.process is None or is_alive(content.process) is not False:
-        return True
-    group = content.extra.get("group")
-    return isinstance(group, int) and has_survivor(group, f"{RUN_VARIABLE}={content.run_id}")
-
-
-def _complete(workspace: Workspace, path: Path, content: JournalContent) -> Run:
-    run, series = _final(path, content)
-    try:
-        on_branch = workspace.store.load_run(run.id, run.started)
-    except (NotFound, Unreadable):
-        on_branch = None
-    if on_branch is None or not on_branch.is_sealed:
-        packages = content.extra.get("packages", {})
-        event = sealed(run, series, summary(workspace, run), packages)
-        workspace.store.write([event], identity=workspace.identity, moment=clock.now())
-    else:
-        run = on_branch
-        workspace.store.release(run)
-    Journal.discard(path)
-    return run
-
-
-def _final(path: Path, content: JournalContent) -> tuple[Run, Series]:
-    """The sealed record if the journal has one, else what is known, as interrupted."""
-    found = collect(content)
-    if content.sealed is not None:
-        return decode_run(content.sealed), content.sealed_series or found.series
-    run = with_collected(decode_run(content.record), found)
-    warnings = list(run.warnings)
-    if content.damaged:
-        warnings.append(f"{content.damaged} damaged lines of the journal were skipped")
-    interrupted = replace(
-        run,
-        outcome=Outcome.INTERRUPTED,
-        duration_s=found.last_s,
-        output_tail=OutputTail.read(path, lines=TAIL_LINES),
-        warnings=tuple(warnings),
-    )
-    return _recordable(interrupted), found.series
-
-
-def _set_aside(path: Path) -> Path:
-    folder = path.parent / "damaged"
-    folder.mkdir(exist_ok=True)
-    return path.rename(folder / path.name)

@@ -143,7 +143,7 @@ def find_command(name: str, directory: Path, env: Mapping[str, str]) -> Path:
             _check_start(name, path, directory, env)
             return path
         blocked = blocked or (path if path.exists() else None)
-    raise _not_runnable(name, blocked, directory)
+    raise _not_runnable(name, blocked, directory, env)
 
 
 def which(name: str, directory: Path, env: Mapping[str, str]) -> Path | None:
@@ -162,7 +162,9 @@ def _candidates(name: str, directory: Path, env: Mapping[str, str]) -> Iterator[
             yield directory / folder / name
 
 
-def _not_runnable(name: str, blocked: Path | None, directory: Path) -> InvalidInput:
+def _not_runnable(
+    name: str, blocked: Path | None, directory: Path, env: Mapping[str, str]
+) -> InvalidInput:
     what = f"cannot run '{name}'"
     if blocked is not None and blocked.is_dir():
         return InvalidInput(what, why="it is a folder")
@@ -181,7 +183,19 @@ def _not_runnable(name: str, blocked: Path | None, directory: Path) -> InvalidIn
         hints = [f"for the file in this folder type `{start}`"]
         return InvalidInput(what, why="no folder of PATH has it", hints=hints)
     hints = ["give the command and its arguments as separate words"] if " " in name else []
-    return InvalidInput(what, why="no folder of PATH has it", hints=hints)
+    return InvalidInput(what, why="no folder of PATH has it", hints=[*hints, *_near(name, env)])
+
+
+def _near(name: str, env: Mapping[str, str]) -> list[str]:
+    """What was meant, of the programs on PATH."""
+    import difflib  # noqa: PLC0415 - only when something is wrong
+
+    programs: set[str] = set()
+    for folder in env.get("PATH", os.defpath).split(os.pathsep):
+        with contextlib.suppress(OSError):
+            programs.update(os.listdir(folder or "."))  # noqa: PTH208
+    near = difflib.get_close_matches(name, sorted(programs), n=1, cutoff=0.8)
+    return [f"did you mean `{near[0]}`?"] if near else []
 
 
 def _check_start(name: str, path: Path, directory: Path, env: Mapping[str, str]) -> None:

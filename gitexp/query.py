@@ -11,12 +11,12 @@ different kinds are unequal and have no order.
 """
 
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
 from gitexp.errors import InvalidQuery
-from gitexp.model import Entry, Value, flatten
+from gitexp.model import Entry
 from gitexp.query_names import ATTRIBUTES, NAMESPACES, TAG, full_name, parse_sort
 from gitexp.query_syntax import (
     AllOf,
@@ -26,7 +26,6 @@ from gitexp.query_syntax import (
     Constant,
     Containment,
     Field,
-    Forms,
     Membership,
     Not,
     Operand,
@@ -34,9 +33,9 @@ from gitexp.query_syntax import (
     Presence,
     Query,
     Truth,
-    forms_of,
     parse_query,
 )
+from gitexp.query_values import Forms, forms_of, keyed_values
 
 __all__ = [
     "ATTRIBUTES",
@@ -87,13 +86,6 @@ def _resolve_field(field: Field, known: frozenset[str]) -> Field:
 
 
 # --- values ---------------------------------------------------------------------------------------
-
-
-def keyed_values(entry: Entry) -> Iterator[tuple[str, Value]]:
-    """Every parameter, metric and environment value with its full name."""
-    yield from flatten(entry.run.metrics, "metrics.")
-    yield from flatten(entry.run.params, "params.")
-    yield from flatten(entry.run.environment, "env.")
 
 
 def attribute_forms(value: str | float | None) -> Forms | None:

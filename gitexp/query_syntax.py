@@ -5,17 +5,14 @@ everything else is refused with its column. What the tree means is said in `quer
 """
 
 import ast
-import json
-import math
 import warnings
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
 
 from gitexp.bounds import INT_MAX, INT_MIN
-from gitexp.documents import json_value
 from gitexp.errors import InvalidQuery
-from gitexp.model import Value
+from gitexp.query_values import Forms, forms_of
 
 MAX_LENGTH: Final = 10_000
 """Characters of a filter."""
@@ -42,16 +39,6 @@ class Operator(StrEnum):
     LE = "<="
     GT = ">"
     GE = ">="
-
-
-@dataclass(frozen=True, slots=True)
-class Forms:
-    """A value as queries see it."""
-
-    number: int | float | None = None
-    """Never NaN; booleans are 0 and 1."""
-    text: str | None = None
-    """Text as it is; else the JSON spelling of what is not a plain number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,24 +136,6 @@ class Query:
 
     text: str
     root: Condition
-
-
-# --- values ---------------------------------------------------------------------------------------
-
-_INFINITIES: Final = {"Infinity": math.inf, "-Infinity": -math.inf}
-
-
-def forms_of(value: Value) -> Forms:
-    """A parameter or metric as queries see it; the same from a record and from its document."""
-    if isinstance(value, bool):
-        return Forms(int(value), "true" if value else "false")
-    if isinstance(value, int):
-        return Forms(value)
-    if isinstance(value, float) and math.isfinite(value):
-        return Forms(value)
-    plain = json_value(value)
-    text = plain if isinstance(plain, str) else json.dumps(plain)
-    return Forms(_INFINITIES.get(text), text)
 
 
 # --- text to tree ---------------------------------------------------------------------------------

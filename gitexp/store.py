@@ -16,11 +16,9 @@ from gitexp.bounds import MAX_RECORD_BYTES
 from gitexp.codec import (
     decode_annotation,
     decode_run,
-    decode_series,
     decode_table,
     encode_annotation,
     encode_run,
-    encode_series,
     encode_table,
 )
 from gitexp.errors import CommandFailed, Conflict, GitexpError, NotFound, Refused, Unreadable
@@ -107,6 +105,8 @@ def sealed(run: Run, series: Series, summary: str, environment: Table | None = N
     first = started(run, environment)
     files = list(first.files)
     if series:
+        from gitexp.series import encode_series  # noqa: PLC0415 - few runs have one
+
         files.append((series_path(run.id, run.started), encode_series(series)))
     return Event(run, f"run {run.id[:7]} {run.name}: {summary}", tuple(files), releases=True)
 
@@ -311,6 +311,8 @@ class Store:
             data = self._load(series_path(run, started), "series", max_bytes=1 << 30)
         except NotFound:
             return []
+        from gitexp.series import decode_series  # noqa: PLC0415 - few runs have one
+
         return decode_series(data)
 
     def load_environment(self, digest: str) -> Table:

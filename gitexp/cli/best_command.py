@@ -70,5 +70,7 @@ def _only_metric(keys: list[str]) -> str:
     raise CouldNotTell(
         "cannot tell by which metric",
         why=f"the runs have {', '.join(names[:8])}" if names else "no run measured anything",
-        hints=["`git exp best METRIC`", "`git config exp.metric METRIC` makes one the default"],
+        hints=["`git exp best METRIC`", "`git config exp.metric METRIC` makes one the default"]
+        if names
+        else ["`git exp run -h` tells how a run measures something"],
     )

@@ -10,6 +10,7 @@ from gitexp.errors import CouldNotTell, ExitCode
 from gitexp.judgement import choose_metric, judge, repeats_of
 from gitexp.model import Entry
 from gitexp.render.machine import format_json
+from gitexp.render.text import clean
 from gitexp.render.verdict import comparison_heading, comparison_table, metric_sentence
 from gitexp.workspace import Workspace
 
@@ -41,6 +42,9 @@ def command(metric: str | None, precision: int, as_json: bool, runs: tuple[str, 
     entries = find_entries(workspace, runs or ("last",))
     if metric is not None:
         metric = known_metric(workspace, metric)
+    if not as_json and _is_itself(entries):
+        answer(f"{entries[0].run.id[:7]} {clean(entries[0].run.name)} is that run itself")
+        return ExitCode.DONE
     comparisons = _comparisons(workspace, entries, metric)
     run = entries[0].run
     decisive = metric or choose_metric(workspace.settings, run)
@@ -48,7 +52,9 @@ def command(metric: str | None, precision: int, as_json: bool, runs: tuple[str, 
         raise CouldNotTell(
             f"there is nothing to compare run {run.id[:7]} with",
             why="no earlier run measured the same" if decisive else "it measured nothing",
-            hints=["record a second run: `git exp run -- CMD`"],
+            hints=["record a second run: `git exp run -- CMD`"]
+            if decisive
+            else ["let the command print `METRIC name=value`, or name its metrics file"],
         )
     answers = [overall(c.verdicts, decisive) for c in comparisons]
     if as_json:
@@ -69,6 +75,10 @@ def command(metric: str | None, precision: int, as_json: bool, runs: tuple[str, 
         best = answers[-1] if comparisons[-1].against == "best" else None
         answer(f"next: {next_step(run, last=last, best=best, selector=run.id[:7])}")
     return EXIT[answers[0]]
+
+
+def _is_itself(entries: list[Entry]) -> bool:
+    return len(entries) > 1 and all(e.run.id == entries[0].run.id for e in entries[1:])
 
 
 def _comparisons(

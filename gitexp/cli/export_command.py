@@ -56,6 +56,10 @@ def command(
     if not runs or where:
         matching = workspace.index.ids(workspace.query(where))
         chosen = [run for run in chosen if run in set(matching)] if runs else matching
+    if not chosen:
+        from gitexp.cli.list_command import say_empty  # noqa: PLC0415 - hardly ever
+
+        say_empty(workspace, where)
     if target is not None:
         _send(workspace, chosen, target)
         return

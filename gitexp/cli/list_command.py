@@ -82,7 +82,7 @@ def command(
             markdown=as_markdown,
         )
     else:
-        _say_empty(workspace, where)
+        say_empty(workspace, where)
     return _tell_broken(workspace)
 
 
@@ -160,7 +160,8 @@ def _print_table(
     answer(f"{table}\n{named}" if named else table)
 
 
-def _say_empty(workspace: "Workspace", where: str | None) -> None:
+def say_empty(workspace: "Workspace", where: str | None) -> None:
+    """Say why there is nothing to show, and what to do."""
     if where and workspace.index.count():
         say(f"none of the {workspace.index.count():,} runs answers to: {where}")
     elif workspace.index.tip is None and _has_remote_runs(workspace):

@@ -36,6 +36,10 @@ def command(
     if as_json:
         _print_json(workspace, chosen)
         return
+    if not chosen:
+        from gitexp.cli.list_command import say_empty  # noqa: PLC0415 - hardly ever
+
+        say_empty(workspace, where)
     view = view_of(workspace, chosen)
     for n, entry in enumerate(index.entries(chosen)):
         sentence = judgement_sentence(

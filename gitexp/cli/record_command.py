@@ -18,7 +18,7 @@ from gitexp.model import Origin, Outcome
 from gitexp.preparation import Trial, prepare
 
 
-@click.command("record")
+@click.command("record", context_settings={"allow_interspersed_args": False})
 @recording_options
 @click.option(
     "-M",

@@ -62,8 +62,12 @@ def warn(text: str) -> None:
 
 
 def _tell_usage(error: click.UsageError) -> None:
-    message = " ".join(error.format_message().rstrip(".").split())
-    click.echo(f"error: {_clean(message)}", err=True)
+    from gitexp.cli.usage import explain  # noqa: PLC0415 - see above
+
+    what, hints = explain(error)
+    click.echo(f"error: {_clean(what)}", err=True)
+    for hint in hints:
+        click.echo(f"hint: {_clean(hint)}", err=True)
     path = error.ctx.command_path if error.ctx else "git exp"
     click.echo(f"hint: `{path} -h` explains", err=True)
 

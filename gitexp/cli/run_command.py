@@ -24,7 +24,7 @@ from gitexp.process import find_command
 from gitexp.workspace import Workspace
 
 
-@click.command("run", context_settings={"ignore_unknown_options": False})
+@click.command("run", context_settings={"allow_interspersed_args": False})
 @recording_options
 @click.option("--again", is_flag=True, help="Run it even if this very trial was tried before.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but problems.")

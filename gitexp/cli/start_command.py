@@ -13,7 +13,7 @@ from gitexp.model import Origin
 from gitexp.preparation import Trial, pin, prepare
 
 
-@click.command("start")
+@click.command("start", context_settings={"allow_interspersed_args": False})
 @recording_options
 @click.option("--again", is_flag=True, help="Begin it even if this very trial was tried before.")
 @click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD [ARG]...]")

@@ -65,7 +65,7 @@ def complete_runs(workspace: Workspace) -> None:
     """Put the runs of dead processes onto the branch, and say so."""
     if not workspace.has_journals():
         return
-    from gitexp.lifecycle import recover  # noqa: PLC0415 - hardly ever
+    from gitexp.recovery import recover  # noqa: PLC0415 - hardly ever
 
     try:
         found = recover(workspace)

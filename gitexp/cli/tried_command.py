@@ -16,7 +16,7 @@ from gitexp.preparation import Trial, prepare
 from gitexp.render.machine import format_json
 
 
-@click.command("tried")
+@click.command("tried", context_settings={"allow_interspersed_args": False})
 @click.option(
     "-S",
     "--set-param",

@@ -54,6 +54,8 @@ def _of_command(
     if "--" in before:
         return [Word(COMMAND, str(taken + before.index("--") + 1))]
     option, arguments = _read(command, before)
+    if arguments and not command.context_settings.get("allow_interspersed_args", True):
+        return [Word(COMMAND, str(taken + before.index(arguments[0])))]
     if option is not None:
         return _starting(unfinished, _values(option, unfinished))
     name, equals, value = unfinished.partition("=")
@@ -109,7 +111,10 @@ def _read(command: click.Command, before: Sequence[str]) -> tuple[click.Option |
     """The option whose value comes next, if any, and the arguments so far."""
     pending: click.Option | None = None
     arguments: list[str] = []
+    ends = not command.context_settings.get("allow_interspersed_args", True)
     for word in before:
+        if arguments and ends:
+            break
         if pending is not None:
             pending = None
         elif word.startswith("-") and word != "-":

@@ -34,11 +34,11 @@ __gitexp_reply() {
 
 # Complete a command line that begins at a word of its own, as after `run --`.
 __gitexp_offset() {
-	local from=0 n
+	local from=$1 n
 	for ((n = 1; n < COMP_CWORD; n++)); do
 		[[ ${COMP_WORDS[n]} == -- ]] && from=$((n + 1)) && break
 	done
-	if ((from > 0)) && declare -F _command_offset >/dev/null; then
+	if declare -F _command_offset >/dev/null; then
 		compopt +o nospace 2>/dev/null
 		_command_offset "$from"
 	elif ((from == COMP_CWORD)); then

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gitexp import clock
-from gitexp.bounds import check_table
+from gitexp.bounds import MAX_CLOCK, check_table
+from gitexp.bulk import record_events
 from gitexp.codec import encode_run
 from gitexp.comparison import primary_metric
 from gitexp.errors import InvalidInput, NoCommit
@@ -29,9 +30,6 @@ from gitexp.model import (
 from gitexp.names import memorable_name
 from gitexp.store import Event, annotated, sealed
 from gitexp.workspace import Workspace
-
-CHUNK = 500
-"""So many events go onto the branch at once."""
 
 _HEX = re.compile(r"[0-9a-fA-F]{7,64}\Z")
 _RUN_ID = re.compile(r"[0-9a-f]{16}\Z")
@@ -81,7 +79,7 @@ def record_imported(
     workspace: Workspace,
     imported: Sequence[ImportedRun],
     *,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> list[Run]:
     """Put runs and what was decided about them onto the branch. Returns the runs as recorded.
 
@@ -90,21 +88,27 @@ def record_imported(
     """
     codes = _Codes(workspace, imported)
     recorded: list[Run] = []
-    pending: list[Event] = []
-    ahead = 0
-    for number, source in enumerate(imported, start=1):
-        run = _run(workspace, source, codes, clock_ahead=ahead)
-        events = [sealed(run, source.series, _summary(workspace, run))]
-        events += _annotations(workspace, run, source, ahead + 1)
-        ahead += len(events)
-        pending += events
-        recorded.append(run)
-        if len(pending) >= CHUNK or number == len(imported):
-            workspace.store.write(pending, identity=workspace.identity, moment=clock.now())
-            pending = []
-            if progress is not None:
-                progress(number, len(imported))
+    if imported:
+        events = _events(workspace, imported, codes, recorded)
+        record_events(workspace, events, progress=progress)
     return recorded
+
+
+def _events(
+    workspace: Workspace, imported: Sequence[ImportedRun], codes: "_Codes", recorded: list[Run]
+) -> Iterator[Event]:
+    """What happened to every run, in order, at one logical time after the other."""
+    first, ahead = workspace.next_clock(), 0
+    for source in imported:
+        run = _run(workspace, source, codes, min(first + ahead, MAX_CLOCK))
+        recorded.append(run)
+        yield sealed(run, source.series, _summary(workspace, run))
+        ahead += 1
+        for annotation in _annotations(workspace, run, source):
+            said = replace(annotation, clock=min(first + ahead, MAX_CLOCK))
+            told = annotation.decision or annotation.text or ""
+            yield annotated(run, said, str(told))
+            ahead += 1
 
 
 def _summary(workspace: Workspace, run: Run) -> str:
@@ -118,7 +122,7 @@ def _summary(workspace: Workspace, run: Run) -> str:
 # --- the record -----------------------------------------------------------------------------------
 
 
-def _run(workspace: Workspace, source: ImportedRun, codes: "_Codes", *, clock_ahead: int) -> Run:
+def _run(workspace: Workspace, source: ImportedRun, codes: "_Codes", logical_time: int) -> Run:
     warnings = list(source.warnings)
     code = codes.find(source, warnings)
     params = _recordable(redact_table(source.params), "parameter", warnings)
@@ -131,7 +135,7 @@ def _run(workspace: Workspace, source: ImportedRun, codes: "_Codes", *, clock_ah
         id=run_id,
         name=name or memorable_name(run_id),
         outcome=source.outcome or Outcome.UNKNOWN,
-        clock=workspace.next_clock(clock_ahead),
+        clock=logical_time,
         started=source.started or clock.now(),
         author=workspace.settings.author,
         origin=Origin.IMPORT,
@@ -168,9 +172,8 @@ def _recordable(table: Table, what: str, warnings: list[str]) -> Table:
     return kept
 
 
-def _annotations(
-    workspace: Workspace, run: Run, source: ImportedRun, ahead: int
-) -> Iterator[Event]:
+def _annotations(workspace: Workspace, run: Run, source: ImportedRun) -> Iterator[Annotation]:
+    """What the source says beside the record, without its logical time."""
     said = Annotation(
         id="",
         run=run.id,
@@ -180,22 +183,16 @@ def _annotations(
         author=workspace.settings.author,
     )
     if source.decision is not None:
-        decided = replace(
+        yield replace(
             said,
             id=clock.new_id(),
             kind=AnnotationKind.DECISION,
-            clock=workspace.next_clock(ahead),
             decision=source.decision,
             text=source.why,
             hint=source.hint,
         )
-        yield annotated(run, decided, source.decision.value)
-        ahead += 1
     for note in source.notes:
-        text = redact_text(note)
-        noted = replace(said, id=clock.new_id(), clock=workspace.next_clock(ahead), text=text)
-        yield annotated(run, noted, text)
-        ahead += 1
+        yield replace(said, id=clock.new_id(), text=redact_text(note))
 
 
 # --- the code -------------------------------------------------------------------------------------

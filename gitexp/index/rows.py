@@ -16,8 +16,8 @@ from gitexp.errors import Unreadable
 from gitexp.ids import ObjectId, RunId
 from gitexp.index.sql import checksum, program, row_of
 from gitexp.model import Annotation, Entry, Run, annotation_order
-from gitexp.query import forms_of, keyed_values
 from gitexp.query_names import ATTRIBUTES
+from gitexp.query_values import forms_of, keyed_values
 from gitexp.refs import TOMBSTONE, PathKind, parse_path
 from gitexp.repo import Repo
 

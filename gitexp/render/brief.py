@@ -62,7 +62,7 @@ def _counts(brief: Brief) -> str:
     plural = "" if brief.total == 1 else "s"
     line = f"{brief.total:,} run{plural}: {told}" if brief.total else "no runs yet"
     if brief.considered < brief.total:
-        line += f"; the last {brief.considered:,} are summed up here"
+        line += f"; summed up here are {brief.considered:,}: the newest, the best, those given up"
     return line
 
 

@@ -132,7 +132,7 @@ def _snapshot_once(repo: Repo, top: Path, rules: SnapshotRules, *, durable: bool
     if tree != head_tree:
         snapshot = _commit_tree(repo, tree, status.commit, durable=durable)
         if is_collecting(repo):
-            _pack(repo, snapshot, status.commit)
+            _pack(repo, "early", snapshot, status.commit)
     return Snapshot(status.commit, tree, snapshot, status.branch, tuple(left_out))
 
 
@@ -210,18 +210,22 @@ def is_complete(repo: Repo, snapshot: str, commit: str) -> bool:
     """
     try:
         if is_collecting(repo):
-            _pack(repo, snapshot, commit)
+            _pack(repo, "pack", snapshot, commit)
     except CommandFailed:
         return False
     done = repo.git(*("rev-list", "--objects", "--quiet", snapshot, "--not", commit), check=False)
     return done.status == 0
 
 
-def _pack(repo: Repo, snapshot: str, commit: str) -> None:
-    """Put a snapshot's objects into a pack: `git prune` removes loose objects only."""
+def _pack(repo: Repo, name: str, snapshot: str, commit: str) -> None:
+    """Put a snapshot's objects into a pack: `git prune` removes loose objects only.
+
+    A pack from before the pin may be on a repack's list of what to remove, so the one from after it
+    needs another name.
+    """
     repo.git(
         *("pack-objects", "--revs", "--quiet", "--non-empty"),
-        str(repo.common_dir / "objects" / "pack" / "pack"),
+        str(repo.common_dir / "objects" / "pack" / name),
         stdin=f"{snapshot}\n^{commit}\n".encode(),
     )
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from gitexp import clock
 from gitexp.errors import GitexpError, NotFound
 from gitexp.joining import join_code
-from gitexp.lifecycle import recover
 from gitexp.lock import clear_dead_lock
+from gitexp.recovery import recover
 from gitexp.refs import remote_ref
 from gitexp.repo import Repo, transport
 from gitexp.repo.stream import FSYNC, Commit, write_stream

@@ -27,7 +27,9 @@ FLOORS: dict[int, set[str]] = {
         "query",
         "query_names",
         "query_syntax",
+        "query_values",
         "refs",
+        "series",
     },
     2: {
         "clock",

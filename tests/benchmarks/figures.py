@@ -191,7 +191,10 @@ def _record_pair(folder: Path, scratch: Path, deed: Callable[[], object]) -> tup
     deed()
     measured = time.perf_counter() - began
     stream = subprocess.run(
-        ["git", "fast-export", f"{before}..gitexp"], cwd=folder, capture_output=True, check=True
+        ["git", "fast-export", "--reference-excluded-parents", f"{before}..gitexp"],
+        cwd=folder,
+        capture_output=True,
+        check=True,
     ).stdout
     began = time.perf_counter()
     git(scratch, "fast-import", "--quiet", "--force", stdin=stream)

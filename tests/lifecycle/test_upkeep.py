@@ -18,7 +18,8 @@ from gitexp.codec import encode_run
 from gitexp.errors import NotFound, Refused
 from gitexp.ids import ObjectId, RunId
 from gitexp.journal import Journal
-from gitexp.lifecycle import annotate, recover, remember
+from gitexp.lifecycle import annotate, remember
+from gitexp.recovery import recover
 from gitexp.model import AnnotationKind, Code, Origin, Outcome, Run, Series, Table
 from gitexp.refs import annotation_path, pending_ref, run_path, series_path
 from gitexp.repo.stream import Commit, Identity, write_stream

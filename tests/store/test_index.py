@@ -25,8 +25,9 @@ from gitexp.documents import entry_document
 from gitexp.errors import NotFound
 from gitexp.ids import ObjectId, RunId
 from gitexp.index import RunIndex, fill, program, readers
-from gitexp.index.fill import Derived, Writer, create_indexes, create_tables
+from gitexp.index.fill import Writer, create_indexes, create_tables
 from gitexp.index.ordering import condition_of
+from gitexp.index.rows import Derived
 from gitexp.index.sql import COLUMNS, Compiler, row_of, run_of
 from gitexp.model import (
     Annotation,
@@ -989,9 +990,14 @@ def test_several_processes_read_the_same(
     alone = tmp_path / "alone.sqlite"
     RunIndex.open(filled.repo, REF, path=alone).close()
     request.getfixturevalue("processes")
-    started = []
+    started: list[object] = []
     start = readers._start
-    monkeypatch.setattr(readers, "_start", lambda *args: started.append(1) or start(*args))
+
+    def counted(repo: Repo, parts: Any) -> Any:
+        started.append(parts)
+        return start(repo, parts)
+
+    monkeypatch.setattr(readers, "_start", counted)
     together = tmp_path / "together.sqlite"
     RunIndex.open(filled.repo, REF, path=together).close()
     assert len(started) == 3

@@ -142,6 +142,8 @@ def near(best: dict[str, Value], *others: dict[str, Value]) -> list[tuple[str, V
         ({"depth": 3}, [], [2, 6]),
         ({"opt": "adam"}, [], []),
         ({"lr": float("nan")}, [{"lr": 1.0}], []),
+        ({"lr": 0.9144}, [{"lr": 0.914}, {"lr": 0.9155}], []),
+        ({"lr": 0.333}, [{"lr": 0.32}, {"lr": 0.333333}], [0.327]),
     ],
 )
 def test_numbers(best: dict[str, Value], others: list[dict[str, Value]], found: list[Any]) -> None:

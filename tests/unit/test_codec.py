@@ -18,11 +18,9 @@ from gitexp.bounds import MAX_DEPTH, MAX_RECORD_BYTES, MAX_VALUE_BYTES
 from gitexp.codec import (
     decode_annotation,
     decode_run,
-    decode_series,
     decode_table,
     encode_annotation,
     encode_run,
-    encode_series,
     encode_table,
 )
 from gitexp.errors import InvalidInput, Unreadable
@@ -41,6 +39,7 @@ from gitexp.model import (
     Run,
     Value,
 )
+from gitexp.series import decode_series, encode_series
 
 GOLDEN_RUN = b"""\
 schema = 1

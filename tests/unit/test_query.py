@@ -14,7 +14,8 @@ from gitexp.documents import entry_document, parse_entry
 from gitexp.errors import InvalidQuery
 from gitexp.model import AnnotationKind, Command, Entry
 from gitexp.query import keyed_values, matches, parse_query, parse_sort, resolve
-from gitexp.query_syntax import MAX_CONDITIONS, MAX_LENGTH, MAX_VALUES, Operator, forms_of
+from gitexp.query_syntax import MAX_CONDITIONS, MAX_LENGTH, MAX_VALUES, Operator
+from gitexp.query_values import forms_of
 
 ENTRY = Entry(
     make_run(

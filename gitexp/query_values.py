@@ -1,0 +1,46 @@
+"""Recorded values as queries see them.
+
+Floor 1, pure. Stands apart from `query` because the run index keeps values without any query.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from gitexp.documents import json_value
+from gitexp.model import Entry, Value, flatten
+
+
+class Forms(NamedTuple):
+    """A value as queries see it."""
+
+    number: int | float | None = None
+    """Never NaN; booleans are 0 and 1."""
+    text: str | None = None
+    """Text as it is; else the JSON spelling of what is not a plain number."""
+
+
+_INFINITIES: Final = {"Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def forms_of(value: Value) -> Forms:
+    """A parameter or metric as queries see it; the same from a record and from its document."""
+    if isinstance(value, bool):
+        return Forms(int(value), "true" if value else "false")
+    if isinstance(value, int):
+        return Forms(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return Forms(value)
+    plain = json_value(value)
+    if isinstance(plain, str):
+        return Forms(_INFINITIES.get(plain), plain)
+    import json  # noqa: PLC0415 - lists are rare
+
+    return Forms(None, json.dumps(plain))
+
+
+def keyed_values(entry: Entry) -> Iterator[tuple[str, Value]]:
+    """Every parameter, metric and environment value with its full name."""
+    yield from flatten(entry.run.metrics, "metrics.")
+    yield from flatten(entry.run.params, "params.")
+    yield from flatten(entry.run.environment, "env.")

@@ -1,0 +1,117 @@
+"""Completing the runs whose process died: from their journals, by whoever comes next.
+
+Floor 4. Safe to repeat and to race: a run that another process sealed meanwhile is left as it is.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gitexp import clock
+from gitexp.codec import decode_run
+from gitexp.errors import NotFound, Unreadable
+from gitexp.ids import RunId
+from gitexp.journal import Journal, JournalContent, claimed, pending, read_journal
+from gitexp.lifecycle import (
+    RUN_VARIABLE,
+    TAIL_LINES,
+    collect,
+    recordable,
+    summary,
+    with_collected,
+)
+from gitexp.liveness import has_survivor, is_alive
+from gitexp.model import Outcome, Run, Series
+from gitexp.output import OutputTail
+from gitexp.store import sealed
+from gitexp.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What recovery found."""
+
+    completed: tuple[Run, ...] = ()
+    """Runs now sealed on the branch."""
+    waiting: tuple[RunId, ...] = ()
+    """Runs still alive, of another host, begun by hand, or being sealed this moment."""
+    damaged: tuple[Path, ...] = ()
+    """Journals that cannot be read; moved aside, never removed."""
+
+
+def recover(workspace: Workspace, *, only: RunId | None = None, force: bool = False) -> Recovered:
+    """Complete the records of runs whose process is dead; with `force`, of one that seems alive.
+
+    Safe to repeat and to race: a run that another process sealed meanwhile is left as it is.
+    """
+    completed: list[Run] = []
+    waiting: list[RunId] = []
+    damaged: list[Path] = []
+    for path in pending(workspace.journals):
+        if only is not None and path.stem != only:
+            continue
+        with claimed(path) as is_ours:
+            try:
+                content = read_journal(path)
+            except FileNotFoundError:
+                continue  # another process has just completed it
+            except Unreadable:
+                damaged += [_set_aside(path)] if is_ours else []
+                continue
+            if not is_ours or (content.sealed is None and not force and _may_live(content)):
+                waiting.append(content.run_id)
+            else:
+                completed.append(_complete(workspace, path, content))
+    return Recovered(tuple(completed), tuple(waiting), tuple(damaged))
+
+
+def _may_live(content: JournalContent) -> bool:
+    """A run by hand, of another host, or of a process that is there is never declared dead.
+
+    Nor is one whose `git exp run` was killed while its command goes on.
+    """
+    if content.process is None or is_alive(content.process) is not False:
+        return True
+    group = content.extra.get("group")
+    return isinstance(group, int) and has_survivor(group, f"{RUN_VARIABLE}={content.run_id}")
+
+
+def _complete(workspace: Workspace, path: Path, content: JournalContent) -> Run:
+    run, series = _final(path, content)
+    try:
+        on_branch = workspace.store.load_run(run.id, run.started)
+    except (NotFound, Unreadable):
+        on_branch = None
+    if on_branch is None or not on_branch.is_sealed:
+        packages = content.extra.get("packages", {})
+        event = sealed(run, series, summary(workspace, run), packages)
+        workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+    else:
+        run = on_branch
+        workspace.store.release(run)
+    Journal.discard(path)
+    return run
+
+
+def _final(path: Path, content: JournalContent) -> tuple[Run, Series]:
+    """The sealed record if the journal has one, else what is known, as interrupted."""
+    found = collect(content)
+    if content.sealed is not None:
+        return decode_run(content.sealed), content.sealed_series or found.series
+    run = with_collected(decode_run(content.record), found)
+    warnings = list(run.warnings)
+    if content.damaged:
+        warnings.append(f"{content.damaged} damaged lines of the journal were skipped")
+    interrupted = replace(
+        run,
+        outcome=Outcome.INTERRUPTED,
+        duration_s=found.last_s,
+        output_tail=OutputTail.read(path, lines=TAIL_LINES),
+        warnings=tuple(warnings),
+    )
+    return recordable(interrupted), found.series
+
+
+def _set_aside(path: Path) -> Path:
+    folder = path.parent / "damaged"
+    folder.mkdir(exist_ok=True)
+    return path.rename(folder / path.name)
