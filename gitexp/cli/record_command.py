@@ -5,9 +5,9 @@ from dataclasses import replace
 import click
 
 from gitexp.bounds import check_table
-from gitexp.cli.options import directions, nested, pairs, recording_options
+from gitexp.cli.options import nested
+from gitexp.cli.recording import Said, recording_options, trial_of
 from gitexp.cli.report import warn
-from gitexp.cli.selection import find_id
 from gitexp.cli.terminal import answer, open_workspace
 from gitexp.cli.verdicts import show_judgement
 from gitexp.errors import InvalidInput
@@ -15,7 +15,7 @@ from gitexp.execution import gather_metrics
 from gitexp.judgement import judge
 from gitexp.lifecycle import record_whole
 from gitexp.model import Origin, Outcome
-from gitexp.preparation import Trial, prepare
+from gitexp.preparation import prepare
 
 
 @click.command("record", context_settings={"allow_interspersed_args": False})
@@ -39,17 +39,7 @@ from gitexp.preparation import Trial, prepare
 @click.option("-q", "--quiet", is_flag=True, help="Print only the run's id.")
 @click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD [ARG]...]")
 def command(
-    assignments: tuple[str, ...],
-    name: str | None,
-    reason: str | None,
-    tags: tuple[str, ...],
-    params_files: tuple[str, ...],
-    metrics_files: tuple[str, ...],
-    inputs: tuple[str, ...],
-    outputs: tuple[str, ...],
-    parent: str | None,
-    maximize: tuple[str, ...],
-    minimize: tuple[str, ...],
+    said: Said,
     measured: tuple[str, ...],
     outcome: str,
     duration: float | None,
@@ -68,28 +58,13 @@ def command(
     workspace = open_workspace()
     metrics = nested(measured)
     check_table(metrics, "metric")
-    if not metrics_files and not metrics and not assignments and not params_files:
+    if not (metrics or said.metrics_files or said.assignments or said.params_files):
         raise InvalidInput(
             "there is nothing to record",
             hints=["give metrics with `-M accuracy=0.85` or `--metrics FILE`"],
         )
-    trial = Trial(
-        origin=Origin.RECORD,
-        argv=argv,
-        directory=workspace.repo.start,
-        assignments=pairs(assignments),
-        params_files=params_files,
-        metrics_files=metrics_files,
-        inputs=inputs,
-        outputs=outputs,
-        name=name,
-        reason=reason,
-        tags=tags,
-        parent=None if parent is None else find_id(workspace, parent),
-        directions=directions(maximize, minimize),
-    )
-    prepared = prepare(workspace, trial)
-    wanted = prepared.metrics_files if metrics_files else ()
+    prepared = prepare(workspace, trial_of(workspace, said, Origin.RECORD, argv))
+    wanted = prepared.metrics_files if said.metrics_files else ()
     _, from_files, series, faults = gather_metrics(wanted, {})
     missing = [file.name for file in wanted if not file.exists()]
     if faults or missing:

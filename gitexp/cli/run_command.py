@@ -7,19 +7,17 @@ from dataclasses import replace
 
 import click
 
-from gitexp.cli.options import directions, pairs, recording_options
 from gitexp.cli.progress import waiting
+from gitexp.cli.recording import Said, recording_options, trial_of
 from gitexp.cli.report import tell, warn
-from gitexp.cli.selection import find_id
 from gitexp.cli.terminal import open_workspace, say
 from gitexp.cli.verdicts import show_judgement, show_tried
 from gitexp.comparison import Kin
 from gitexp.errors import ExitCode, GitexpError, Refused
 from gitexp.execution import Executed, execute
-from gitexp.ids import RunId
 from gitexp.judgement import Tried, find_tried, judge
 from gitexp.model import Decision, Origin, Run
-from gitexp.preparation import Prepared, Trial, prepare
+from gitexp.preparation import Prepared, prepare
 from gitexp.process import find_command
 from gitexp.workspace import Workspace
 
@@ -30,17 +28,7 @@ from gitexp.workspace import Workspace
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but problems.")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD [ARG]...")
 def command(
-    assignments: tuple[str, ...],
-    name: str | None,
-    reason: str | None,
-    tags: tuple[str, ...],
-    params_files: tuple[str, ...],
-    metrics_files: tuple[str, ...],
-    inputs: tuple[str, ...],
-    outputs: tuple[str, ...],
-    parent: str | None,
-    maximize: tuple[str, ...],
-    minimize: tuple[str, ...],
+    said: Said,
     again: bool,
     quiet: bool,
     argv: tuple[str, ...],
@@ -64,23 +52,8 @@ def command(
             why="the repository is bare: it has no work tree",
             hints=["`git worktree add PATH` makes one", "`git exp record` needs none"],
         )
-    trial = Trial(
-        origin=Origin.RUN,
-        argv=argv,
-        directory=directory,
-        assignments=pairs(assignments),
-        params_files=params_files,
-        metrics_files=metrics_files,
-        inputs=inputs,
-        outputs=outputs,
-        name=name,
-        reason=reason,
-        tags=tags,
-        parent=_parent(workspace, parent),
-        directions=directions(maximize, minimize),
-    )
     with waiting("reading code and data"):
-        prepared = prepare(workspace, trial)
+        prepared = prepare(workspace, trial_of(workspace, said, Origin.RUN, argv))
     find_command(prepared.argv[0], directory, os.environ)
     for note in () if quiet else prepared.notes:
         say(note)
@@ -94,10 +67,6 @@ def command(
     )
     _tell_end(workspace, executed, quiet=quiet)
     return _exit_code(executed)
-
-
-def _parent(workspace: Workspace, text: str | None) -> RunId | None:
-    return None if text is None else find_id(workspace, text)
 
 
 def _is_settled(workspace: Workspace, prepared: Prepared, policy: str, *, quiet: bool) -> bool:

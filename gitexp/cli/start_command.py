@@ -2,15 +2,14 @@
 
 import click
 
-from gitexp.cli.options import directions, pairs, recording_options
-from gitexp.cli.selection import find_id
+from gitexp.cli.recording import Said, recording_options, trial_of
 from gitexp.cli.terminal import answer, open_workspace, say
 from gitexp.cli.verdicts import show_tried
 from gitexp.errors import Refused
 from gitexp.judgement import find_tried
 from gitexp.lifecycle import begin
 from gitexp.model import Origin
-from gitexp.preparation import Trial, pin, prepare
+from gitexp.preparation import pin, prepare
 
 
 @click.command("start", context_settings={"allow_interspersed_args": False})
@@ -18,17 +17,7 @@ from gitexp.preparation import Trial, pin, prepare
 @click.option("--again", is_flag=True, help="Begin it even if this very trial was tried before.")
 @click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD [ARG]...]")
 def command(
-    assignments: tuple[str, ...],
-    name: str | None,
-    reason: str | None,
-    tags: tuple[str, ...],
-    params_files: tuple[str, ...],
-    metrics_files: tuple[str, ...],
-    inputs: tuple[str, ...],
-    outputs: tuple[str, ...],
-    parent: str | None,
-    maximize: tuple[str, ...],
-    minimize: tuple[str, ...],
+    said: Said,
     again: bool,
     argv: tuple[str, ...],
 ) -> None:
@@ -42,22 +31,7 @@ def command(
     git exp start --params params.toml -m "a longer warm-up"
     """
     workspace = open_workspace()
-    trial = Trial(
-        origin=Origin.STEPS,
-        argv=argv,
-        directory=workspace.repo.start,
-        assignments=pairs(assignments),
-        params_files=params_files,
-        metrics_files=metrics_files,
-        inputs=inputs,
-        outputs=outputs,
-        name=name,
-        reason=reason,
-        tags=tags,
-        parent=None if parent is None else find_id(workspace, parent),
-        directions=directions(maximize, minimize),
-    )
-    prepared = prepare(workspace, trial)
+    prepared = prepare(workspace, trial_of(workspace, said, Origin.STEPS, argv))
     tried = find_tried(workspace, prepared.run, kin=0)
     if argv and tried.identical and not again and workspace.settings.repeat != "allow":
         show_tried(workspace, prepared.run, tried, err=True)

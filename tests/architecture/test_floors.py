@@ -46,6 +46,7 @@ FLOORS: dict[int, set[str]] = {
     3: {"index", "settings", "store"},
     4: {
         "bulk",
+        "by_hand",
         "execution",
         "hooks",
         "importing",
@@ -54,6 +55,9 @@ FLOORS: dict[int, set[str]] = {
         "lifecycle",
         "maintenance",
         "preparation",
+        "prepush",
+        "pushed",
+        "recovery",
         "reproduction",
         "restoration",
         "selector",
@@ -63,7 +67,7 @@ FLOORS: dict[int, set[str]] = {
         "workspace",
     },
     5: {"render"},
-    6: {"__main__", "api", "cli", "completion", "demo", "manual"},
+    6: {"__main__", "api", "cli", "completion", "demo", "manual", "tracker"},
     7: {"integrations"},
 }
 """Which floor a module or package stands on; imports go down or stay on the floor."""

@@ -1,0 +1,117 @@
+"""What can be said about a run before it is recorded: the options of `run`, `record` and `start`.
+
+Floor 6. The commands get what was said as one value and turn it into a trial.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import click
+
+from gitexp.cli.selection import find_id
+from gitexp.formats import parse_assignment
+from gitexp.model import Direction, Origin
+from gitexp.preparation import Trial
+from gitexp.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """The user's words about a run."""
+
+    assignments: tuple[str, ...]
+    name: str | None
+    reason: str | None
+    tags: tuple[str, ...]
+    params_files: tuple[str, ...]
+    metrics_files: tuple[str, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    parent: str | None
+    maximize: tuple[str, ...]
+    minimize: tuple[str, ...]
+
+
+RECORDING_OPTIONS = [
+    click.option(
+        "-S",
+        "--set-param",
+        "assignments",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="A parameter; dotted names nest. Repeatable.",
+    ),
+    click.option("-n", "--name", help="A name of your own for the run."),
+    click.option("-m", "--message", "reason", help="Why this is tried."),
+    click.option("-t", "--tag", "tags", multiple=True, help="A tag. Repeatable."),
+    click.option(
+        "--params",
+        "params_files",
+        multiple=True,
+        metavar="FILE",
+        help="Parameters from a file: toml, json, yaml. Repeatable.",
+    ),
+    click.option(
+        "--metrics",
+        "metrics_files",
+        multiple=True,
+        metavar="FILE",
+        help="Metrics from a file: toml, json, yaml, csv, jsonl. Repeatable.",
+    ),
+    click.option(
+        "--input",
+        "inputs",
+        multiple=True,
+        metavar="PATH",
+        help="A data file or folder whose content counts. Repeatable.",
+    ),
+    click.option(
+        "--output",
+        "outputs",
+        multiple=True,
+        metavar="PATH",
+        help="A file or folder the run writes; its hash is recorded. Repeatable.",
+    ),
+    click.option("--parent", metavar="RUN", help="The run this one tries to improve on."),
+    click.option("--maximize", multiple=True, metavar="METRIC", help="More is better. Repeatable."),
+    click.option("--minimize", multiple=True, metavar="METRIC", help="Less is better. Repeatable."),
+]
+"""In the order shown."""
+
+
+def recording_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options above; it receives them together, as `said`."""
+
+    @functools.wraps(command)
+    def gathering(**values: Any) -> Any:
+        said = Said(**{field.name: values.pop(field.name) for field in fields(Said)})
+        return command(said=said, **values)
+
+    decorated: Callable[..., Any] = gathering
+    for option in reversed(RECORDING_OPTIONS):
+        decorated = option(decorated)
+    return decorated
+
+
+def trial_of(workspace: Workspace, said: Said, origin: Origin, argv: tuple[str, ...]) -> Trial:
+    """What the user asks for, in the folder they are in. Raises `InvalidInput`, `NotFound`."""
+    return Trial(
+        origin=origin,
+        argv=argv,
+        directory=workspace.repo.start,
+        assignments=tuple(parse_assignment(text) for text in said.assignments),
+        params_files=said.params_files,
+        metrics_files=said.metrics_files,
+        inputs=said.inputs,
+        outputs=said.outputs,
+        name=said.name,
+        reason=said.reason,
+        tags=said.tags,
+        parent=None if said.parent is None else find_id(workspace, said.parent),
+        directions={
+            **dict.fromkeys(said.maximize, Direction.MAXIMIZE),
+            **dict.fromkeys(said.minimize, Direction.MINIMIZE),
+        },
+    )
