@@ -27,7 +27,6 @@ from gitexp.formats import (
 )
 from gitexp.ids import RunId
 from gitexp.index import program
-from gitexp.lifecycle import read_file
 from gitexp.model import (
     Code,
     Command,
@@ -42,7 +41,6 @@ from gitexp.model import (
 )
 from gitexp.names import memorable_name
 from gitexp.privacy import SCANNED_BYTES, secret_content, secret_name
-from gitexp.probe import hash_path, lock_files, probe_environment
 from gitexp.refs import pending_ref
 from gitexp.repo.worktree import Snapshot, SnapshotRules, is_complete, take_snapshot
 from gitexp.workspace import Workspace
@@ -107,10 +105,10 @@ class Prepared:
     """What was picked up or left out, one sentence each."""
 
 
-def prepare(workspace: Workspace, trial: Trial) -> Prepared:
+def prepare(workspace: Workspace, trial: Trial, *, observe: bool = True) -> Prepared:
     """Make the record of a run that is about to start.
 
-    Raises `InvalidInput` when parameters, files or inputs cannot be used, `NoCommit` when there is
+    Without `observe` the environment is left out: what only asks needs none. Raises `InvalidInput` when parameters, files or inputs cannot be used, `NoCommit` when there is
     no code to tie the run to.
     """
     params, notes = _gather_params(workspace, trial)
@@ -123,16 +121,15 @@ def prepare(workspace: Workspace, trial: Trial) -> Prepared:
     inputs = _hash_inputs(workspace, (*workspace.settings.inputs, *trial.inputs), trial.directory)
     command = _command(workspace, trial, argv)
     code = _code(workspace, _snapshot(workspace), command, written)
-    environment, packages = probe_environment(argv, directory=trial.directory, env=dict(os.environ))
-    locks: Table = {} if top is None else {**lock_files(top)}
+    environment, packages = _observe(trial, argv, top) if observe else ({}, {})
     left_out = [f"not in the snapshot: {item}" for item in code.left_out]
     run = _running(workspace, trial, redact_table(params), code, command, inputs)
     return Prepared(
-        run=replace(run, environment={**environment, "lock_files": locks}),
+        run=replace(run, environment=environment),
         argv=argv,
         directory=trial.directory,
         top=top or trial.directory,
-        packages=dict(packages),
+        packages=packages,
         metrics_files=metrics_files,
         outputs=outputs,
         are_metrics_named=bool(trial.metrics_files or workspace.settings.metrics_files),
@@ -140,8 +137,19 @@ def prepare(workspace: Workspace, trial: Trial) -> Prepared:
     )
 
 
+def _observe(trial: Trial, argv: Sequence[str], top: Path | None) -> tuple[Table, Table]:
+    """What surrounds the run, and the installed packages."""
+    from gitexp.probe import lock_files, probe_environment  # noqa: PLC0415 - see `prepare`
+
+    found, packages = probe_environment(argv, directory=trial.directory, env=dict(os.environ))
+    locks: Table = {} if top is None else {**lock_files(top)}
+    return {**found, "lock_files": locks}, dict(packages)
+
+
 def _unfilled(typed: Sequence[str], filled: Sequence[str], params: Table) -> list[str]:
     """Words in braces that look like a parameter's name and are none."""
+    if not any("{" in word for word in typed):
+        return []
     import difflib  # noqa: PLC0415 - only where braces are left
 
     notes = []
@@ -224,6 +232,8 @@ def _gather_params(workspace: Workspace, trial: Trial) -> tuple[Table, list[str]
         files = [p for n in PARAMS_CANDIDATES if (p := trial.directory / n).is_file()][:1]
         notes = [f"parameters taken from {file.name}" for file in files]
     for file in files:
+        from gitexp.lifecycle import read_file  # noqa: PLC0415 - writes records otherwise
+
         _overlay(params, parse_params(read_file(file), file.suffix, name=file.name))
     given: Table = {}
     _overlay(given, trial.params)
@@ -264,6 +274,10 @@ def _metrics_files(workspace: Workspace, trial: Trial) -> tuple[Path, ...]:
 def _hash_inputs(
     workspace: Workspace, names: Sequence[str], directory: Path
 ) -> dict[str, FileState]:
+    if not names:
+        return {}
+    from gitexp.probe import hash_path  # noqa: PLC0415 - most runs name no inputs
+
     base = dict.fromkeys(workspace.settings.inputs, workspace.repo.top or directory)
     states = {}
     for name in dict.fromkeys(names):

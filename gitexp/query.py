@@ -12,7 +12,6 @@ different kinds are unequal and have no order.
 
 import operator
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any, Final
 
 from gitexp.errors import InvalidQuery
@@ -69,7 +68,7 @@ def _resolve_condition(term: Condition, known: frozenset[str]) -> Condition:
         case AllOf(terms) | AnyOf(terms):
             return type(term)(tuple(_resolve_condition(t, known) for t in terms))
         case _:
-            return replace(term, field=_resolve_field(term.field, known))
+            return term._replace(field=_resolve_field(term.field, known))
 
 
 def _resolve_comparison(term: Comparison, known: frozenset[str]) -> Comparison:

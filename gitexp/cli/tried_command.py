@@ -58,7 +58,7 @@ def command(
         inputs=inputs,
     )
     with waiting("reading code and data"):
-        prepared = prepare(workspace, trial)
+        prepared = prepare(workspace, trial, observe=False)
     tried = find_tried(workspace, prepared.run)
     if as_json:
         answer(format_json(_document(tried, prepared.run.fingerprint)))

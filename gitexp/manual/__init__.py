@@ -94,7 +94,7 @@ _STATUS: Mapping[str, str] = {
 def _title(name: str) -> str:
     shown = roff.escape(name.upper())
     lines = [
-        ".\\\" made by `python -m gitexp.manual`",
+        '.\\" made by `python -m gitexp.manual`',
         f'.TH {shown} 1 "" "gitexp {__version__}" gitexp',
         ".nh",
         ".ad l",

@@ -85,6 +85,7 @@ def write_stream(
     process; then the refs of later steps have not moved. Raises `CommandFailed` when git cannot
     write (disk full, read-only, …).
     """
+    before = _traces_of_gc(repo)
     if not is_collecting(repo):
         try:
             commits = _write_once(repo, steps, durable=durable, packed=False)
@@ -92,8 +93,8 @@ def write_stream(
             if not _was_taken(failure):
                 raise
         else:
-            if not is_collecting(repo):  # else it began meanwhile
-                return commits
+            if not is_collecting(repo) and before == _traces_of_gc(repo):
+                return commits  # else one began meanwhile, or came and went
     for _ in range(_TRIES):
         try:
             return _write_once(repo, steps, durable=durable, packed=True)
@@ -128,6 +129,17 @@ def _remove_orphans(repo: Repo) -> None:
 def is_collecting(repo: Repo) -> bool:
     """Tell whether a `git gc` is running here."""
     return (repo.common_dir / "gc.pid").exists()
+
+
+def _traces_of_gc(repo: Repo) -> tuple[object, ...]:
+    """What every gc changes before it removes anything: where refs and objects are packed."""
+    try:
+        found = (repo.common_dir / "packed-refs").stat()
+        refs = (found.st_ino, found.st_mtime_ns, found.st_size)
+    except FileNotFoundError:
+        refs = (0, 0, 0)
+    packs = (repo.common_dir / "objects" / "pack").glob("*.pack")
+    return (*refs, *sorted(pack.name for pack in packs))
 
 
 def _write_once(

@@ -72,6 +72,8 @@ def snippets(text: str) -> Iterator[str]:
     """Everything in a document that is typed as `git exp …`."""
     for _, language, content in blocks(text):
         for line in content.splitlines():
+            if line.endswith("# exit 129"):
+                continue  # shown because it is wrong
             at = line.find("git exp ")
             if language in ("sh", "console") and at >= 0 and line[:at].strip(" $(\"'") == "":
                 yield line[at:]

@@ -23,7 +23,7 @@ def fit(width: int, **more: object) -> Fitted:
         fixed={"id", "outcome"},
         pinned={"id", "name"},
         kinds=KINDS,
-        **more,  # type: ignore[arg-type]
+        **more,
     )
 
 
