@@ -225,9 +225,12 @@ def _newest(repo: Repo, commits: Collection[str]) -> datetime:
     return datetime.fromtimestamp(min(newest, _LAST_SECOND), UTC)
 
 
+_PLAIN = str.maketrans("", "", "._-~/")
+
+
 def _quoted(path: str) -> str:
     """A path as `git fast-import` reads it; only a foreign one has anything to quote."""
-    raw = path.encode(errors="surrogateescape")
-    if all(byte < 128 and (chr(byte).isalnum() or chr(byte) in "._-~/") for byte in raw):
+    if path.isascii() and path.translate(_PLAIN).isalnum():
         return path
+    raw = path.encode(errors="surrogateescape")
     return '"' + "".join(f"\\{byte:03o}" for byte in raw) + '"'

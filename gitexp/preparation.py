@@ -108,8 +108,9 @@ class Prepared:
 def prepare(workspace: Workspace, trial: Trial, *, observe: bool = True) -> Prepared:
     """Make the record of a run that is about to start.
 
-    Without `observe` the environment is left out: what only asks needs none. Raises `InvalidInput` when parameters, files or inputs cannot be used, `NoCommit` when there is
-    no code to tie the run to.
+    Without `observe` the environment is left out: what only asks needs none. Raises `InvalidInput`
+    when parameters, files or inputs cannot be used, `NoCommit` when there is no code to tie the run
+    to.
     """
     params, notes = _gather_params(workspace, trial)
     argv = tuple(fill_template(trial.argv, params))

@@ -109,21 +109,19 @@ def parse_path(path: str) -> BranchPath | None:
     found = _pattern().match(path)
     if found is None:
         return None
-    part = found.groupdict()
-    if part["environment"]:
-        return BranchPath(PathKind.ENVIRONMENT, None, "", part["environment"], part["erival"])
-    if part["arun"]:
-        if part["afan"] != part["arun"][:2]:
+    kind, month, fan, run, rival, ext, *rest = found.groups()
+    amonth, afan, arun, annotation, arival, environment, erival = rest
+    if environment:
+        return BranchPath(PathKind.ENVIRONMENT, None, "", environment, erival)
+    if arun:
+        if afan != arun[:2]:
             return None
-        folder = f"{part['amonth']}/{part['afan']}"
-        return BranchPath(
-            PathKind.ANNOTATION, RunId(part["arun"]), folder, part["annotation"], part["arival"]
-        )
-    kind = PathKind.RUN if part["kind"] == "runs" else PathKind.SERIES
-    if part["ext"] != ("toml" if kind is PathKind.RUN else "csv") or part["fan"] != part["run"][:2]:
+        folder = f"{amonth}/{afan}"
+        return BranchPath(PathKind.ANNOTATION, RunId(arun), folder, annotation, arival)
+    what = PathKind.RUN if kind == "runs" else PathKind.SERIES
+    if ext != ("toml" if what is PathKind.RUN else "csv") or fan != run[:2]:
         return None
-    folder = f"{part['month']}/{part['fan']}"
-    return BranchPath(kind, RunId(part["run"]), folder, part["run"], part["rival"])
+    return BranchPath(what, RunId(run), f"{month}/{fan}", run, rival)
 
 
 def rival_path(path: str, blob: str) -> str:

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from gitexp import clock
 from gitexp.errors import CommandFailed, Conflict
 from gitexp.ids import ObjectId
 from gitexp.repo.repository import Repo
@@ -97,12 +98,55 @@ def write_stream(
                 return commits  # else one began meanwhile, or came and went
     for _ in range(_TRIES):
         try:
-            return _write_once(repo, steps, durable=durable, packed=True)
+            commits = _write_once(repo, steps, durable=durable, packed=True)
         except CommandFailed as failure:
             if not _was_taken(failure):
                 raise
             _remove_orphans(repo)
+        else:
+            await_gc(repo)
+            if _is_whole(repo, steps, commits):
+                return commits
     return _write_once(repo, steps, durable=durable, packed=True)
+
+
+def await_gc(repo: Repo) -> None:
+    """Wait a little for the gc that runs now, not for a later one, to have done its work.
+
+    What refs hold before a gc begins is safe from it; only after its end it can be told what it
+    took of the rest.
+    """
+    pid = repo.common_dir / "gc.pid"
+    until_s = clock.monotonic_s() + _GC_PATIENCE_S
+    running = _identity(pid)
+    while running is not None and running == _identity(pid) and clock.monotonic_s() < until_s:
+        clock.sleep(0.01)
+
+
+_GC_PATIENCE_S = 5.0
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _is_whole(
+    repo: Repo, steps: Sequence[Commit | SetRef | Checkpoint], commits: Sequence[ObjectId]
+) -> bool:
+    """Tell whether all of what was written is there."""
+    written = [step for step in steps if isinstance(step, Commit)]
+    for step, commit in zip(written, commits, strict=True):
+        known = [f"^{step.parents[0]}"] if step.parents and not step.clear else []
+        known = [f"^{commits[int(old[2:]) - 1]}" if old[1] == ":" else old for old in known]
+        walk = ("--no-walk",) if step.clear else ()
+        asked = ("rev-list", "--objects", "--quiet", *walk, commit, *known)
+        if repo.git(*asked, check=False).status != 0:
+            return False
+    return True
 
 
 def _was_taken(failure: CommandFailed) -> bool:

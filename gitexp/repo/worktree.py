@@ -14,7 +14,7 @@ from gitexp.errors import CommandFailed, GitexpError, NoCommit
 from gitexp.ids import ObjectId
 from gitexp.repo.launch import UNTRUSTED
 from gitexp.repo.repository import Repo
-from gitexp.repo.stream import FSYNC, is_collecting
+from gitexp.repo.stream import FSYNC, await_gc, is_collecting
 
 _SNAPSHOT_AUTHOR = {
     "GIT_AUTHOR_NAME": "gitexp",
@@ -114,7 +114,7 @@ _TRIES = 4
 
 _VANISHED = (
     *("No such file or directory", "invalid object", "not a valid object", "not a tree"),
-    *("bad object", "unable to read", "missing", "could not be parsed"),
+    *("bad object", "bad tree", "unable to read", "missing", "could not be parsed"),
 )
 """What git complains of when a gc takes an object, or the folder it goes into, from under it."""
 
@@ -211,6 +211,7 @@ def is_complete(repo: Repo, snapshot: str, commit: str) -> bool:
     try:
         if is_collecting(repo):
             _pack(repo, "pack", snapshot, commit)
+            await_gc(repo)
     except CommandFailed:
         return False
     done = repo.git(*("rev-list", "--objects", "--quiet", snapshot, "--not", commit), check=False)

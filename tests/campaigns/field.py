@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import RepoBuilder
+
+from tests.conftest import RepoBuilder
 
 BRANCH = "refs/heads/gitexp"
 KEEP = "refs/heads/gitexp-code"

@@ -3,8 +3,9 @@
 import json
 
 import pytest
-from conftest import MakeRepo, RepoBuilder
-from field import Field, read_records
+
+from tests.campaigns.field import Field, read_records
+from tests.conftest import MakeRepo, RepoBuilder
 
 MOMENTS = {
     "400 days ago": "1760000000",

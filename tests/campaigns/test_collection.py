@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import RepoBuilder
-from field import Field, holding, make_old, read_records
+
+from tests.campaigns.field import Field, holding, make_old, read_records
+from tests.conftest import RepoBuilder
 
 
 @contextmanager

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import RepoBuilder
-from field import BRANCH, Field, read_records
+
+from tests.campaigns.field import BRANCH, Field, read_records
+from tests.conftest import RepoBuilder
 
 
 def empty(file: Path) -> None:

@@ -5,8 +5,6 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import MakeRepo, RepoBuilder
-from field import Field, holding, make_old, read_records
 
 from gitexp import clock
 from gitexp import store as store_module
@@ -16,6 +14,8 @@ from gitexp.lock import GitLock, clear_dead_lock
 from gitexp.repo import Repo
 from gitexp.repo.stream import Identity
 from gitexp.store import Store, started
+from tests.campaigns.field import Field, holding, make_old, read_records
+from tests.conftest import MakeRepo, RepoBuilder
 
 LOCKS = {
     "of the run branch": ".git/refs/heads/gitexp.lock",

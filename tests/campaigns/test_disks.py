@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import RepoBuilder
-from field import (
+
+from gitexp.errors import CommandFailed, Conflict, GitexpError
+from gitexp.repo.stream import read_refusal
+from tests.campaigns.field import (
     STORING,
     Done,
     Field,
@@ -22,9 +24,7 @@ from field import (
     require_root,
     require_strace,
 )
-
-from gitexp.errors import CommandFailed, Conflict, GitexpError
-from gitexp.repo.stream import read_refusal
+from tests.conftest import RepoBuilder
 
 VICTIMS = ("update-index", "write-tree", "commit-tree", "update-ref", "fast-import")
 FAULTS = ("error=ENOSPC", "error=EIO")

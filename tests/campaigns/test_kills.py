@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MakeRepo, RepoBuilder
-from field import (
+
+from gitexp.journal import Journal, pending, read_journal
+from gitexp.liveness import this_process
+from tests.campaigns.field import (
     CHANGING,
     EXP,
     Field,
@@ -31,9 +33,7 @@ from field import (
     read_records,
     require_strace,
 )
-
-from gitexp.journal import Journal, pending, read_journal
-from gitexp.liveness import this_process
+from tests.conftest import MakeRepo, RepoBuilder
 
 VICTIMS = ("update-index", "write-tree", "commit-tree", "update-ref", "fast-import")
 """The git commands that write; `cat-file` and the like leave nothing behind."""

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import RepoBuilder
-from field import EXP, KEEP, Field, read_records, require_root, require_strace
+
+from tests.campaigns.field import EXP, KEEP, Field, read_records, require_root, require_strace
+from tests.conftest import RepoBuilder
 
 _FLUSH = re.compile(r"fsync\(\d+<([^>]+)>(?:\)\s+= 0| <unfinished)")
 _NAME = re.compile(

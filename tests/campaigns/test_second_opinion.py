@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import RepoBuilder
-from field import BRANCH, Field
-from test_writers import write_at_once
 
 from gitexp.codec import decode_run
+from tests.campaigns.field import BRANCH, Field
+from tests.campaigns.test_writers import write_at_once
+from tests.conftest import RepoBuilder
 
 Reader = Callable[[Path], dict[str, bytes]]
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import MakeRepo, RepoBuilder
-from field import EXP, Field, read_records
+
+from tests.campaigns.field import EXP, Field, read_records
+from tests.conftest import MakeRepo, RepoBuilder
 
 BY_API = """
 import json, sys, time
@@ -107,7 +108,7 @@ def foreign_git(repo: RepoBuilder, tmp_path: Path) -> Iterator[None]:
     stop = tmp_path / "stop"
     shells = [
         subprocess.Popen(
-            ["sh", "-c", f"until [ -e {stop} ]; do {loop}; done"],
+            ["sh", "-c", f"while kill -0 {os.getpid()} && ! [ -e {stop} ]; do {loop}; done"],
             cwd=repo.path,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

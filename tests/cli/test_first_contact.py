@@ -2,6 +2,7 @@
 
 import io
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -127,16 +128,17 @@ class Screen(io.StringIO):
         return True
 
 
-@pytest.fixture
-def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
+def on_screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
+    """Replaces standard error from here on; a fixture would be too early for pytest's own."""
     shown = Screen()
     monkeypatch.setattr("sys.stderr", shown)
     return shown
 
 
 def test_progress_waits_a_second_and_leaves_nothing(
-    screen: Screen, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    screen = on_screen(monkeypatch)
     now = 100.0
     monkeypatch.setattr(clock, "monotonic_s", lambda: now)
     progress = Progress("reading")
@@ -152,15 +154,18 @@ def test_progress_waits_a_second_and_leaves_nothing(
 
 
 def test_waiting_says_so_only_after_a_second(
-    screen: Screen, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    screen = on_screen(monkeypatch)
     with waiting("reading"):
         pass
     assert screen.getvalue() == ""
     monkeypatch.setattr("gitexp.cli.progress.PATIENCE_S", 0.01)
     with waiting("reading"):
-        while "reading" not in screen.getvalue():
+        end = time.monotonic() + 20
+        while "reading" not in screen.getvalue() and time.monotonic() < end:
             pass
+    assert "reading, 0 s" in screen.getvalue()
     assert screen.getvalue().endswith("\r\x1b[K")
 
 

@@ -100,7 +100,7 @@ def test_every_command_and_option_named_exists(document: Path) -> None:
     faults = []
     for snippet in snippets(document.read_text()):
         words, options = commands_of(snippet)
-        if words[2] in ("-h", "--help", "--version", "COMMAND", "…"):
+        if words[2] in ("-h", "--help", "--version", "--no-pager", "COMMAND", "…"):
             continue
         command = root.get_command(context, words[2])
         if command is None:

@@ -48,7 +48,7 @@ def test_the_tracker_of_the_sample(capsys: pytest.CaptureFixture[str]) -> None:
     gitexp.Tracker().log({"params": {"lr": 0.1, "batch_size": 32}, "metrics": {"accuracy": 0.80}})
     tracker = gitexp.Tracker()
     assert tracker.history == []
-    tracker.log({'params': {'lr': 0.01, 'batch_size': 32}, 'metrics': {'accuracy': 0.85}})  # fmt: skip
+    tracker.log({"params": {"lr": 0.01, "batch_size": 32}, "metrics": {"accuracy": 0.85}})
     report = tracker.compare()
     assert capsys.readouterr().out == f"{report}\n"
     assert str(report).startswith("accuracy 0.85: better than the last, 0.80 (+6.25%); best so far")

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from conftest import RepoBuilder
 
 from gitexp.errors import Ambiguous, InvalidInput, NotFound
 from gitexp.ids import ObjectId, RunId
@@ -16,6 +15,7 @@ from gitexp.repo import Repo
 from gitexp.repo.stream import Identity
 from gitexp.selector import select_run, select_runs
 from gitexp.store import Store, annotated, deleted, sealed, started
+from tests.conftest import RepoBuilder
 
 STARTED = datetime(2026, 11, 23, 10, tzinfo=UTC)
 ADA = Identity("Ada", "ada@example.org")

@@ -19,8 +19,8 @@ from gitexp.errors import NotFound, Refused
 from gitexp.ids import ObjectId, RunId
 from gitexp.journal import Journal
 from gitexp.lifecycle import annotate, remember
-from gitexp.recovery import recover
 from gitexp.model import AnnotationKind, Code, Origin, Outcome, Run, Series, Table
+from gitexp.recovery import recover
 from gitexp.refs import annotation_path, pending_ref, run_path, series_path
 from gitexp.repo.stream import Commit, Identity, write_stream
 from gitexp.repo.worktree import SnapshotRules, add_worktree, take_snapshot

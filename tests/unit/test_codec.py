@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sample_runs import full_run, make_annotation, make_run
 
 from gitexp.bounds import MAX_DEPTH, MAX_RECORD_BYTES, MAX_VALUE_BYTES
 from gitexp.codec import (
@@ -40,6 +39,7 @@ from gitexp.model import (
     Value,
 )
 from gitexp.series import decode_series, encode_series
+from tests.unit.sample_runs import full_run, make_annotation, make_run
 
 GOLDEN_RUN = b"""\
 schema = 1

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_runs import make_run
 
 from gitexp.comparison import (
     Answer,
@@ -38,6 +37,7 @@ from gitexp.model import (
     Run,
     Table,
 )
+from tests.unit.sample_runs import make_run
 
 UP, DOWN = Direction.MAXIMIZE, Direction.MINIMIZE
 

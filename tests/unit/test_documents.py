@@ -6,11 +6,11 @@ from datetime import date
 from typing import Any
 
 import pytest
-from sample_runs import full_run, make_annotation, make_run
 
 from gitexp.documents import annotation_document, entry_document, json_value, parse_entry
 from gitexp.ids import RunId
 from gitexp.model import AnnotationKind, Decision, Entry, ReproductionVerdict
+from tests.unit.sample_runs import full_run, make_annotation, make_run
 
 ANNOTATIONS = (
     make_annotation(),

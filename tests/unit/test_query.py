@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_runs import make_annotation, make_run
 
 from gitexp.documents import entry_document, parse_entry
 from gitexp.errors import InvalidQuery
@@ -16,6 +15,7 @@ from gitexp.model import AnnotationKind, Command, Entry
 from gitexp.query import keyed_values, matches, parse_query, parse_sort, resolve
 from gitexp.query_syntax import MAX_CONDITIONS, MAX_LENGTH, MAX_VALUES, Operator
 from gitexp.query_values import forms_of
+from tests.unit.sample_runs import make_annotation, make_run
 
 ENTRY = Entry(
     make_run(

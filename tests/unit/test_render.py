@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_runs import RUN_ID, STARTED, full_run, make_annotation, make_run
 
 from gitexp.comparison import (
     Answer,
@@ -63,6 +62,7 @@ from gitexp.render.verdict import (
     reproduction_table,
     run_sentence,
 )
+from tests.unit.sample_runs import RUN_ID, STARTED, full_run, make_annotation, make_run
 
 NOW = STARTED + timedelta(minutes=3)
 VIEW = View(now=NOW)
@@ -355,7 +355,8 @@ def compared(value: float | None, old: float | None, **changes: Any) -> MetricVe
         (
             compared(0.85, 0.80),
             compared(0.85, 0.9),
-            "accuracy 0.85: better than the last, 0.80 (+6.25%); worse than the best, 0.90 (-5.56%)",
+            "accuracy 0.85: better than the last, 0.80 (+6.25%); "
+            "worse than the best, 0.90 (-5.56%)",
         ),
         (compared(0.8, 0.8), None, "accuracy 0.8: same as the last, 0.8"),
         (
@@ -378,8 +379,7 @@ def compared(value: float | None, old: float | None, **changes: Any) -> MetricVe
         (
             compared(0.5, 0.4, guessed=True),
             None,
-            "accuracy 0.5: better than the last, 0.4 (+25%); "
-            "higher is better (a guess)",
+            "accuracy 0.5: better than the last, 0.4 (+25%); higher is better (a guess)",
         ),
         (compared(0.5, None, reference=None), None, "accuracy 0.5: nothing to compare with yet"),
         (None, None, "nothing was measured"),
