@@ -55,6 +55,8 @@ PATIENCE_S = 30.0
 LOCK_PATIENCE_S = 2.0
 """How long a record waits for a lock of git's that is old already and yet not known to be dead."""
 
+_LOOKS = 3
+
 FORMAT_FILE = encode_table({"format": FORMAT, "tool": "gitexp"})
 
 README_FILE = b"""\
@@ -160,7 +162,7 @@ class Store:
             began_s = clock.monotonic_s()
             self._clear("packed-refs.lock")  # it would cost a second and the release of the pin
             while True:
-                tips = self._read_tips(events)
+                tips = self._read_tips_beside_gc(events)
                 live = [e for e in events if not (e.keeps and e.run.id in tips.deleted)]
                 if not live and tips.run is not None:
                     return tips.run  # deleted while it ran: nothing comes back
@@ -240,6 +242,15 @@ class Store:
         steps += [SetRef(ref, self.repo.null) for ref in _pins(e for e in events if e.releases)]
         return steps
 
+    def _read_tips_beside_gc(self, events: Sequence[Event]) -> _Tips:
+        """As `_read_tips`; while packs are replaced a whole branch may look broken for a moment."""
+        for _ in range(_LOOKS):
+            try:
+                return self._read_tips(events)
+            except Unreadable:
+                clock.sleep(clock.jitter(0.1))
+        return self._read_tips(events)
+
     def _read_tips(self, events: Sequence[Event] = ()) -> _Tips:
         """Where the branches are, in one process; what is broken is never taken for absent."""
         stones = {
@@ -298,8 +309,14 @@ class Store:
         return self.repo.read_ref(self.run_ref)
 
     def check(self) -> ObjectId | None:
-        """The tip, after making sure that the branch is ours. Raises `Refused`, `Unreadable`."""
-        return self._read_tips().run
+        """The tip, after making sure that the branch is ours. Raises `Refused`, `Unreadable`.
+
+        Looks at the run branch only: what is wrong with the keep branch is for `doctor`.
+        """
+        tip = self.tip()
+        if tip is not None:
+            self._check_format(self.repo.resolve(f"{tip}:{FORMAT_PATH}"))
+        return tip
 
     def load_run(self, run: RunId, started: datetime) -> Run:
         """A run from its record. Raises `NotFound`, `Unreadable`."""

@@ -103,6 +103,7 @@ def write_stream(
             if not _was_taken(failure):
                 raise
             _remove_orphans(repo)
+            clock.sleep(clock.jitter(0.05))
         else:
             await_gc(repo)
             if _is_whole(repo, steps, commits):
@@ -150,13 +151,16 @@ def _is_whole(
 
 
 def _was_taken(failure: CommandFailed) -> bool:
-    """Whether `git prune` removed the very file that fast-import was writing."""
+    """Whether a gc removed the file that was being written, or the pack that was being read."""
     return any(word in failure.stderr for word in _TAKEN)
 
 
 _TRIES = 8
 
-_TAKEN = ("cannot store pack", "cannot store index", "cannot create keep file", "cannot reopen")
+_TAKEN = (
+    *("cannot store pack", "cannot store index", "cannot create keep file", "cannot reopen"),
+    *("is missing commits", "Not a valid commit", "Not a valid object", "unable to read tree"),
+)
 
 
 def _remove_orphans(repo: Repo) -> None:

@@ -224,7 +224,7 @@ class TestLeftovers:
                 on_output=lambda _: time.sleep(0.002),  # so that there is always more to read
                 stdout=sink.fileno(),
             )
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 60  # it would be for ever
         with contextlib.suppress(ProcessLookupError):
             os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
 
