@@ -8,12 +8,12 @@ folders behind (`docs/reliability.md`).
 
 import errno
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryFile
 
 from gitexp import clock
 from gitexp.errors import CommandFailed, Conflict
@@ -89,16 +89,16 @@ def write_stream(
     before = _traces_of_gc(repo)
     if not is_collecting(repo):
         try:
-            commits = _write_once(repo, steps, durable=durable, packed=False)
+            commits, ours = _write_once(repo, steps, durable=durable, packed=False)
         except CommandFailed as failure:
             if not _was_taken(failure):
                 raise
         else:
-            if not is_collecting(repo) and before == _traces_of_gc(repo):
+            if not is_collecting(repo) and before == _traces_of_gc(repo, without=ours):
                 return commits  # else one began meanwhile, or came and went
     for _ in range(_TRIES):
         try:
-            commits = _write_once(repo, steps, durable=durable, packed=True)
+            commits, _ = _write_once(repo, steps, durable=durable, packed=True)
         except CommandFailed as failure:
             if not _was_taken(failure):
                 raise
@@ -108,7 +108,7 @@ def write_stream(
             await_gc(repo)
             if _is_whole(repo, steps, commits):
                 return commits
-    return _write_once(repo, steps, durable=durable, packed=True)
+    return _write_once(repo, steps, durable=durable, packed=True)[0]
 
 
 def await_gc(repo: Repo) -> None:
@@ -179,26 +179,31 @@ def is_collecting(repo: Repo) -> bool:
     return (repo.common_dir / "gc.pid").exists()
 
 
-def _traces_of_gc(repo: Repo) -> tuple[object, ...]:
-    """What every gc changes before it removes anything: where refs and objects are packed."""
+def _traces_of_gc(repo: Repo, *, without: Collection[str] = ()) -> tuple[object, ...]:
+    """What every gc changes before it removes anything: where refs and objects are packed.
+
+    `without` names packs that a large stream of our own has left.
+    """
     try:
         found = (repo.common_dir / "packed-refs").stat()
         refs = (found.st_ino, found.st_mtime_ns, found.st_size)
     except FileNotFoundError:
         refs = (0, 0, 0)
     packs = (repo.common_dir / "objects" / "pack").glob("*.pack")
-    return (*refs, *sorted(pack.name for pack in packs))
+    return (*refs, *sorted(pack.name for pack in packs if pack.name not in without))
 
 
 def _write_once(
     repo: Repo, steps: Sequence[Commit | SetRef | Checkpoint], *, durable: bool, packed: bool
-) -> list[ObjectId]:
+) -> tuple[list[ObjectId], set[str]]:
+    """The ids of the commits, and the names of the packs that were made for them."""
     before = _folder_times(repo) if durable else {}
-    with TemporaryFile() as complaints:
+    with TemporaryFile() as complaints, NamedTemporaryFile() as packs:
         process = repo.launcher.open(
             *(FSYNC if durable else ()),
             *(_PACKED if packed else _LOOSE),
             *("fast-import", "--quiet", "--done", "--date-format=raw"),
+            f"--export-pack-edges={packs.name}",
             stderr=complaints,
         )
         assert process.stdin is not None and process.stdout is not None  # noqa: S101
@@ -218,12 +223,17 @@ def _write_once(
             status = process.wait()
         complaints.seek(0)
         stderr = complaints.read().decode(errors="replace")
+        ours = {Path(line.partition(": ")[0]).name for line in _lines_of(Path(packs.name))}
     if status != 0:
         _remove_crash_report(repo, process.pid)
         raise read_refusal(status, stderr)
     if durable:
         _sync_folders(repo, before)
-    return [ObjectId(line) for line in answer.decode().split()]
+    return [ObjectId(line) for line in answer.decode().split()], ours
+
+
+def _lines_of(file: Path) -> list[str]:
+    return file.read_text(errors="surrogateescape").splitlines()
 
 
 def _encode(step: Commit | SetRef | Checkpoint, mark: int) -> Iterable[bytes]:
