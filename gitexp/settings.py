@@ -110,7 +110,7 @@ OPTIONS: tuple[Option, ...] = (
         "durability",
         _choice("committed", "fast"),
         "committed",
-        "committed: a record survives a power cut; fast: quicker, but a power cut may cost the branch",
+        "committed: a record survives a power cut; fast: quicker, a power cut may cost the branch",
     ),
     Option(
         "repeat",
