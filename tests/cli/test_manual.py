@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -78,7 +79,9 @@ def test_git_help_finds_installed_pages(
     folder = sealed / ".local" / "share" / "man"
     assert str(folder / "man1") in out
     assert err.startswith("next: ")
-    env = {**os.environ, "MANPATH": f"{folder}:", "MANPAGER": "cat", "MANWIDTH": "80"}
+    path = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"  # git knows `exp`
+    page = {"MANPATH": f"{folder}:", "MANPAGER": "cat", "MANWIDTH": "80"}
+    env = {**os.environ, "PATH": path, **page}
     shown = subprocess.run(["git", *words], capture_output=True, text=True, env=env, check=False)
     assert title in shown.stdout, shown.stderr
 
