@@ -60,7 +60,13 @@ def _in_field(sql: Compiler, field: Field, term: Condition) -> str:
         sql.needs_runs = True
         return _on_value(sql, _column(field.key), term)
     condition = _in_order(sql, term) or _on_value(sql, ("num", "text"), term)
-    return f"(r.rid IN (SELECT rid FROM vals WHERE key = {sql.key(field.key)} AND {condition}))"
+    key = sql.key(field.key)
+    selection = f"SELECT rid FROM vals WHERE key = {key} AND {condition}"
+    if sql.matches_many(selection):
+        return (
+            f"(EXISTS (SELECT 1 FROM vals c WHERE c.key = {key} AND c.rid = r.rid AND {condition}))"
+        )
+    return f"(r.rid IN ({selection}))"
 
 
 def _in_order(sql: Compiler, term: Condition) -> str | None:

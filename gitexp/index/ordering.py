@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from gitexp.query_syntax import Query
 
 
+_FEW = 500
+"""Up to so many runs, a filter is tested run by run when it matches many."""
+
+
 def ids(
     kept: KeptIndex,
     where: "Query | None",
@@ -27,7 +31,7 @@ def ids(
     if sort_by is not None and sort_by not in COLUMNS:
         return _by_key(kept, where, sort_by, descending=descending, limit=most)
     order = "" if sort_by is None else _order(COLUMNS[sort_by], descending=descending)
-    sql = Compiler()
+    sql = _compiler(kept, most)
     return _runs(
         kept,
         f"{matching(sql, where)} ORDER BY {order}r.clock DESC, r.rid DESC LIMIT {sql.bind(most)}",
@@ -42,7 +46,7 @@ def _by_key(
     way = "DESC" if descending else "ASC"
     found: list[RunId] = []
     for column, kind in (("num", NUMBERS), ("text", TEXTS)):
-        sql = Compiler()
+        sql = _compiler(kept, limit)
         condition = condition_of(sql, where)
         v, source = "r", "vals r"
         if sql.needs_runs:
@@ -65,6 +69,12 @@ def _by_key(
         f" LIMIT {sql.bind(limit if limit < 0 else limit - len(found))}",
         sql,
     )
+
+
+def _compiler(kept: KeptIndex, limit: int) -> Compiler:
+    if not 0 <= limit <= _FEW:
+        return Compiler()
+    return Compiler(lambda asked, values: int(kept.rows(asked, values)[0][0]))
 
 
 def matching(sql: Compiler, query: "Query | None") -> str:

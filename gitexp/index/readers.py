@@ -9,6 +9,7 @@ import pickle
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from gitexp.index.rows import Group, Rows, read_runs, rows_of
@@ -28,16 +29,24 @@ def read_rows(repo: Repo, groups: Sequence[Group], batch: int) -> Iterator[Rows]
     """The rows of the runs, so many runs at a time, in the order given."""
     parts = [groups[start : start + batch] for start in range(0, len(groups), batch)]
     count = min(_processors(), MOST) if len(groups) >= MANY else 1
+    if count == 1:
+        yield from _read(repo, parts)
+        return
     readers: list[Popen[bytes] | None] = []
     try:
-        if count > 1:
-            readers = [_start(repo, parts[n::count]) for n in range(count)]
+        readers = [_start(repo, parts[n::count]) for n in range(count)]
         for n, part in enumerate(parts):
-            rows = _receive(readers, n % count) if readers else None
-            yield rows_of(read_runs(repo, part)) if rows is None else rows
+            yield _receive(readers, n % count) or next(_read(repo, [part]))
     finally:
         for reader in readers:
             _stop(reader)
+
+
+def _read(repo: Repo, parts: Sequence[Sequence[Group]]) -> Iterator[Rows]:
+    """The rows of each part; one git hands over all of them, so that it unpacks nothing twice."""
+    derived = read_runs(repo, [group for part in parts for group in part])
+    for part in parts:
+        yield rows_of(islice(derived, len(part)))
 
 
 def _processors() -> int:
@@ -89,8 +98,7 @@ def _stop(reader: "Popen[bytes] | None") -> None:
 def main() -> None:
     """Read the parts named on standard input and write their rows to standard output."""
     repo, parts = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
-    for part in parts:
-        rows = rows_of(read_runs(repo, part))
+    for rows in _read(repo, parts):
         pickle.dump(rows, sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)
         sys.stdout.buffer.flush()
 

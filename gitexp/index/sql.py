@@ -127,10 +127,14 @@ TEXTS: Final = "(num IS NULL AND text <> 'NaN')"
 """What can be ordered. NaN has no place in an order: it counts as missing."""
 
 
+_MANY: Final = 2000
+
+
 class Compiler:
     """Puts one statement over `runs r` together; `values` are bound by their names."""
 
-    def __init__(self) -> None:
+    def __init__(self, count: "Callable[[str, dict[str, object]], int] | None" = None) -> None:
+        self._count = count
         self.values: dict[str, object] = {}
         self.needs_runs = False
         """True when a condition asks for more of `r` than its `rid`."""
@@ -140,6 +144,16 @@ class Compiler:
         name = f"v{len(self.values)}"
         self.values[name] = value
         return f":{name}"
+
+    def matches_many(self, selection: str) -> bool:
+        """Tell whether a selection has so many rows that testing a few runs beats listing it.
+
+        Only where a few runs are wanted: then `count`, which answers one number, is given.
+        """
+        if self._count is None:
+            return False
+        asked = f"SELECT count(*) FROM ({selection} LIMIT {_MANY})"
+        return self._count(asked, self.values) == _MANY
 
     def key(self, name: str) -> str:
         """The number of a key; NULL, which no row has, when no run has the key any more."""
