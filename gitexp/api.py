@@ -14,14 +14,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from gitexp import clock
-from gitexp.bounds import check_table
 from gitexp.errors import GitexpError, InvalidInput
-from gitexp.execution import JOURNAL_VARIABLE, RUN_VARIABLE, STARTED_VARIABLE
 from gitexp.formats.objects import PLAIN_TYPES, Number, as_table, own_argv, plain_number
 from gitexp.ids import RunId
 from gitexp.journal import Journal, read_journal
+from gitexp.machine import clock
 from gitexp.model import Direction, Entry, Origin, Outcome, Run, Table
+from gitexp.records.bounds import check_table
+from gitexp.running.execution import JOURNAL_VARIABLE, RUN_VARIABLE, STARTED_VARIABLE
 
 _FAILURE_TAIL = 4000
 
@@ -115,7 +115,7 @@ class OwnRun(LiveRun):
         """End the run and put it onto the branch. Raises `GitexpError` when that fails; the journal
         keeps the run then, and the next `git exp` command completes it.
         """
-        from gitexp.lifecycle import collect, note_events, seal, with_collected  # noqa: PLC0415
+        from gitexp.running.lifecycle import collect, note_events, seal, with_collected  # noqa: PLC0415
 
         ended = Outcome(outcome)
         journal, self._journal = self._journal, None
@@ -169,9 +169,9 @@ def start(
         if tags:
             around.tag(*tags)
         return around
-    from gitexp.lifecycle import begin  # noqa: PLC0415 - not needed under `git exp run`
-    from gitexp.preparation import Trial, pin, prepare  # noqa: PLC0415 - see above
-    from gitexp.recovery import recover  # noqa: PLC0415 - see above
+    from gitexp.running.lifecycle import begin  # noqa: PLC0415 - not needed under `git exp run`
+    from gitexp.running.preparation import Trial, pin, prepare  # noqa: PLC0415 - see above
+    from gitexp.running.recovery import recover  # noqa: PLC0415 - see above
     from gitexp.workspace import Workspace  # noqa: PLC0415 - see above
 
     where = Path.cwd() if directory is None else Path(directory).resolve()
@@ -228,7 +228,7 @@ def runs(
 
     `where` is an expression such as `"accuracy > 0.8 and lr < 0.1"`. Raises `InvalidQuery`.
     """
-    from gitexp.query import parse_sort  # noqa: PLC0415 - only for readers
+    from gitexp.query.matching import parse_sort  # noqa: PLC0415 - only for readers
     from gitexp.workspace import Workspace  # noqa: PLC0415 - only for readers
 
     workspace = Workspace.open(None if directory is None else Path(directory).resolve())

@@ -16,12 +16,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
-from gitexp import clock
 from gitexp.errors import GitexpError, InvalidInput, NotFound, Unreadable
 from gitexp.ids import RunId, parse_run_id
-from gitexp.liveness import ProcessMark, is_alive, this_process
+from gitexp.machine import clock
+from gitexp.machine.liveness import ProcessMark, is_alive, this_process
+from gitexp.machine.output import OutputTail
 from gitexp.model import Series
-from gitexp.output import OutputTail
 
 __all__ = [
     "Journal",

@@ -234,7 +234,7 @@ def _read_project(top: Path | None) -> tuple[dict[str, Any], str]:
             content = (top / name).read_bytes()
             if section and _SECTION not in content:
                 continue
-            from gitexp.codec import decode_table  # noqa: PLC0415 - most projects say nothing
+            from gitexp.records.codec import decode_table  # noqa: PLC0415 - most projects say nothing
 
             table: Any = decode_table(content)
         except FileNotFoundError:

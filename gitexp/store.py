@@ -11,9 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from gitexp import clock
-from gitexp.bounds import MAX_RECORD_BYTES
-from gitexp.codec import (
+from gitexp.errors import CommandFailed, Conflict, GitexpError, NotFound, Refused, Unreadable
+from gitexp.ids import ObjectId, RunId
+from gitexp.machine import clock
+from gitexp.machine.lock import MIN_DEAD_AGE_S, FileLock, GitLock, clear_dead_lock
+from gitexp.model import Annotation, Run, Series, Table
+from gitexp.records.bounds import MAX_RECORD_BYTES
+from gitexp.records.codec import (
     decode_annotation,
     decode_run,
     decode_table,
@@ -21,10 +25,6 @@ from gitexp.codec import (
     encode_run,
     encode_table,
 )
-from gitexp.errors import CommandFailed, Conflict, GitexpError, NotFound, Refused, Unreadable
-from gitexp.ids import ObjectId, RunId
-from gitexp.lock import MIN_DEAD_AGE_S, FileLock, GitLock, clear_dead_lock
-from gitexp.model import Annotation, Run, Series, Table
 from gitexp.refs import (
     FORMAT,
     FORMAT_PATH,
@@ -107,7 +107,7 @@ def sealed(run: Run, series: Series, summary: str, environment: Table | None = N
     first = started(run, environment)
     files = list(first.files)
     if series:
-        from gitexp.series import encode_series  # noqa: PLC0415 - few runs have one
+        from gitexp.records.series import encode_series  # noqa: PLC0415 - few runs have one
 
         files.append((series_path(run.id, run.started), encode_series(series)))
     return Event(run, f"run {run.id[:7]} {run.name}: {summary}", tuple(files), releases=True)
@@ -328,7 +328,7 @@ class Store:
             data = self._load(series_path(run, started), "series", max_bytes=1 << 30)
         except NotFound:
             return []
-        from gitexp.series import decode_series  # noqa: PLC0415 - few runs have one
+        from gitexp.records.series import decode_series  # noqa: PLC0415 - few runs have one
 
         return decode_series(data)
 

@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gitexp.bounds import check_table
 from gitexp.comparison import Answer
 from gitexp.errors import InvalidInput
 from gitexp.formats.objects import as_table, own_argv
 from gitexp.judgement import judge
-from gitexp.lifecycle import record_whole
 from gitexp.model import Origin, Outcome, Run
-from gitexp.preparation import Trial, prepare
+from gitexp.records.bounds import check_table
 from gitexp.render.verdict import metric_sentence
+from gitexp.running.lifecycle import record_whole
+from gitexp.running.preparation import Trial, prepare
 from gitexp.workspace import Workspace
 
 

@@ -15,7 +15,7 @@ from gitexp.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from gitexp.index import RunIndex
-    from gitexp.query import Query
+    from gitexp.query.matching import Query
     from gitexp.repo.stream import Identity
     from gitexp.store import Store
 
@@ -73,7 +73,7 @@ class Workspace:
         if not text:
             return None
         from gitexp.errors import InvalidQuery  # noqa: PLC0415 - only for filters
-        from gitexp.query import parse_query, resolve  # noqa: PLC0415 - only for filters
+        from gitexp.query.matching import parse_query, resolve  # noqa: PLC0415 - only for filters
 
         try:
             return resolve(parse_query(text), self.index.keys())
@@ -87,7 +87,7 @@ class Workspace:
 
     def next_clock(self, ahead: int = 0) -> int:
         """The logical time of the next event, `ahead` events on; stops at the highest there is."""
-        from gitexp.bounds import MAX_CLOCK  # noqa: PLC0415 - only for writers
+        from gitexp.records.bounds import MAX_CLOCK  # noqa: PLC0415 - only for writers
 
         return min(self.index.max_clock() + 1 + ahead, MAX_CLOCK)
 

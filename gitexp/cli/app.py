@@ -129,6 +129,21 @@ def root(ctx: click.Context, no_pager: bool) -> None:
         click.echo(ctx.get_help())
 
 
+def context_of(*words: str) -> click.Context:
+    """The context of a command that is looked at, not run: its help is that of `git exp WORDS -h`.
+
+    Raises `KeyError` when there is no such command.
+    """
+    context = click.Context(root, info_name="git exp", **root.context_settings)
+    for word in words:
+        group = context.command
+        found = group.get_command(context, word) if isinstance(group, click.Group) else None
+        if found is None:
+            raise KeyError(word)
+        context = click.Context(found, context, word, **found.context_settings)
+    return context
+
+
 def main(args: Iterable[str] | None = None) -> None:
     """The console script: run a command and end the process with its exit code.
 

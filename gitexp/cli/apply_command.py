@@ -6,7 +6,7 @@ from gitexp.cli.options import dry_run_option, run_argument
 from gitexp.cli.selection import find_entry
 from gitexp.cli.terminal import answer, open_workspace, say
 from gitexp.render.text import clean
-from gitexp.restoration import apply_code, plan_apply
+from gitexp.running.restoration import apply_code, plan_apply
 
 
 @click.command("apply")

@@ -5,7 +5,7 @@ import click
 from gitexp.cli.options import run_argument
 from gitexp.cli.selection import find_entry
 from gitexp.cli.terminal import open_workspace, say
-from gitexp.restoration import make_branch
+from gitexp.running.restoration import make_branch
 
 
 @click.command("branch")

@@ -5,8 +5,8 @@ import click
 from gitexp.cli.options import run_argument
 from gitexp.cli.selection import find_entry
 from gitexp.cli.terminal import open_workspace, say
-from gitexp.lifecycle import annotate
 from gitexp.model import AnnotationKind, Decision
+from gitexp.running.lifecycle import annotate
 
 
 @click.command("decide")

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import click
 
-from gitexp import clock
 from gitexp.cli.terminal import answer, wants_colour
 from gitexp.demo.stage import Stage
 from gitexp.demo.story import AFTERWARDS, SCENES, Line
 from gitexp.errors import ExitCode
+from gitexp.machine import clock
 from gitexp.render.colour import style
 from gitexp.render.text import clean, format_duration
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from gitexp import clock
 from gitexp.cli.options import precision_option
 from gitexp.cli.selection import find_id
 from gitexp.cli.tables import print_documents
 from gitexp.cli.terminal import answer, open_workspace, say
 from gitexp.errors import InvalidInput
 from gitexp.ids import RunId
+from gitexp.machine import clock
 from gitexp.workspace import Workspace
 
 FORMATS = ("csv", "json", "jsonl", "parquet", "md", "latex")
@@ -85,7 +85,7 @@ def _content(workspace: Workspace, chosen: Sequence[RunId], form: str, precision
         return (_table(workspace, chosen, form, precision) + "\n").encode()
     texts = workspace.index.documents(chosen)
     if form == "json":
-        from gitexp.documents import DOCUMENT_SCHEMA  # noqa: PLC0415 - one form of many
+        from gitexp.records.documents import DOCUMENT_SCHEMA  # noqa: PLC0415 - one form of many
 
         whole = {"schema": DOCUMENT_SCHEMA, "runs": [json.loads(text) for text in texts]}
         return (json.dumps(whole, indent=1) + "\n").encode()

@@ -6,7 +6,7 @@ from gitexp.cli.options import remote_argument
 from gitexp.cli.progress import announce
 from gitexp.cli.sync_command import tell_fetched
 from gitexp.cli.terminal import open_workspace
-from gitexp.sync import fetch_runs
+from gitexp.sharing.sync import fetch_runs
 
 
 @click.command("fetch")

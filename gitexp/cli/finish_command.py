@@ -2,8 +2,6 @@
 
 import click
 
-from gitexp.bounds import check_table
-from gitexp.by_hand import finish_by_hand
 from gitexp.cli.options import nested
 from gitexp.cli.report import warn
 from gitexp.cli.selection import find_entry
@@ -11,6 +9,8 @@ from gitexp.cli.terminal import answer, open_workspace
 from gitexp.cli.verdicts import show_judgement
 from gitexp.judgement import judge
 from gitexp.model import Outcome
+from gitexp.records.bounds import check_table
+from gitexp.running.by_hand import finish_by_hand
 
 
 @click.command("finish")

@@ -8,8 +8,8 @@ import click
 from gitexp.cli.report import report
 from gitexp.cli.terminal import complete_runs, open_workspace, say
 from gitexp.errors import ExitCode, GitexpError
-from gitexp.prepush import plan_pre_push, run_pre_push
-from gitexp.pushed import find_gates, record_pushed
+from gitexp.sharing.prepush import plan_pre_push, run_pre_push
+from gitexp.sharing.pushed import find_gates, record_pushed
 
 
 @click.command("hook", hidden=True)

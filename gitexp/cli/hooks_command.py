@@ -5,9 +5,9 @@ import click
 from gitexp.cli.report import warn
 from gitexp.cli.terminal import answer, open_workspace, say
 from gitexp.errors import ExitCode
-from gitexp.hooks import install, status, uninstall
-from gitexp.prepush import last_push
 from gitexp.render.text import clean
+from gitexp.sharing.hooks import install, status, uninstall
+from gitexp.sharing.prepush import last_push
 
 
 @click.command("hooks")

@@ -46,7 +46,7 @@ def command(with_settings: bool, with_hooks: bool) -> None:
 
 
 def _install_hooks(workspace: Workspace) -> None:
-    from gitexp import hooks  # noqa: PLC0415 - only when asked
+    from gitexp.sharing import hooks  # noqa: PLC0415 - only when asked
 
     status = hooks.install(workspace.repo)
     say(f"installed the hook '{status.path}'")

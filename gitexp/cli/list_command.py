@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitexp import clock
 from gitexp.cli.options import json_option, precision_option
 from gitexp.cli.tables import choose_columns, print_documents
 from gitexp.cli.terminal import answer, open_workspace, say, width
 from gitexp.errors import ExitCode, InvalidInput
+from gitexp.machine import clock
 
 if TYPE_CHECKING:
     from gitexp.ids import RunId
@@ -96,7 +96,7 @@ def _choose(
     index = workspace.index
     descending = sort_order == "desc"
     if sort_by is not None:
-        from gitexp.query_names import parse_sort  # noqa: PLC0415 - only when asked
+        from gitexp.query.names import parse_sort  # noqa: PLC0415 - only when asked
 
         sort_by = parse_sort(sort_by, index.keys())
         if sort_order is None:

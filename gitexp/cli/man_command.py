@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from gitexp.cli.app import COMMANDS, root
+from gitexp.cli.app import COMMANDS, context_of
 from gitexp.cli.terminal import answer, say
 from gitexp.errors import GitexpError, NotFound
 
@@ -53,17 +53,14 @@ def _show(name: str) -> None:
     if not sys.stdout.isatty():
         answer(text.rstrip("\n"))
         return
-    from gitexp.process import open_reader, which  # noqa: PLC0415 - only on a terminal
+    from gitexp.machine.process import open_reader, which  # noqa: PLC0415 - only on a terminal
 
     found = which("man", Path.cwd(), os.environ)
     reader = open_reader([str(found), "-l", "-"], os.environ) if found else None
     if reader is not None:
         reader.communicate(text.encode())
     if reader is None or reader.returncode != 0:
-        shown = root.get_command(click.Context(root), name) if name else root
-        assert shown is not None  # noqa: S101 - asked for above
-        context = click.Context(shown, info_name=f"git exp {name}".rstrip())
-        answer(shown.get_help(context))
+        answer(context_of(*filter(None, [name])).get_help())
 
 
 def _home() -> Path:

@@ -2,13 +2,13 @@
 
 import click
 
-from gitexp.by_hand import log_by_hand
 from gitexp.cli.options import run_argument
 from gitexp.cli.selection import find_entry
 from gitexp.cli.terminal import open_workspace, say
 from gitexp.errors import InvalidInput
-from gitexp.lifecycle import annotate
 from gitexp.model import AnnotationKind
+from gitexp.running.by_hand import log_by_hand
+from gitexp.running.lifecycle import annotate
 
 
 @click.command("note")

@@ -70,7 +70,7 @@ def begin(repo: "Repo") -> None:
         return
     from shutil import get_terminal_size  # noqa: PLC0415 - only with a pager
 
-    from gitexp.process import open_reader  # noqa: PLC0415 - only with a pager
+    from gitexp.machine.process import open_reader  # noqa: PLC0415 - only with a pager
 
     columns = str(get_terminal_size().columns)
     env = {**_DEFAULTS, **os.environ, "GIT_PAGER_IN_USE": "true", "COLUMNS": columns}

@@ -137,7 +137,7 @@ def _best_so_far(workspace: Workspace, metric: str, runs: Sequence[RunId]) -> li
 def _scatter(
     workspace: Workspace, metric: str, against: str, runs: Sequence[RunId]
 ) -> tuple[list[Shape], str]:
-    from gitexp.query_names import parse_sort  # noqa: PLC0415 - only here
+    from gitexp.query.names import parse_sort  # noqa: PLC0415 - only here
 
     index = workspace.index
     params = index.keys("params")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
-from gitexp import clock
+from gitexp.machine import clock
 
 PATIENCE_S = 1.0
 """What ends sooner shows nothing."""

@@ -8,9 +8,9 @@ from gitexp.cli.options import remote_argument
 from gitexp.cli.progress import announce
 from gitexp.cli.sync_command import tell_fetched, tell_pushed
 from gitexp.cli.terminal import open_workspace
-from gitexp.prepush import forget_push
 from gitexp.repo.transport import GUARD
-from gitexp.sync import push_runs
+from gitexp.sharing.prepush import forget_push
+from gitexp.sharing.sync import push_runs
 
 
 @click.command("push")

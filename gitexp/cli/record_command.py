@@ -4,18 +4,18 @@ from dataclasses import replace
 
 import click
 
-from gitexp.bounds import check_table
 from gitexp.cli.options import nested
 from gitexp.cli.recording import Said, recording_options, trial_of
 from gitexp.cli.report import warn
 from gitexp.cli.terminal import answer, open_workspace
 from gitexp.cli.verdicts import show_judgement
 from gitexp.errors import InvalidInput
-from gitexp.execution import gather_metrics
 from gitexp.judgement import judge
-from gitexp.lifecycle import record_whole
 from gitexp.model import Origin, Outcome
-from gitexp.preparation import prepare
+from gitexp.records.bounds import check_table
+from gitexp.running.execution import gather_metrics
+from gitexp.running.lifecycle import record_whole
+from gitexp.running.preparation import prepare
 
 
 @click.command("record", context_settings={"allow_interspersed_args": False})

@@ -13,7 +13,7 @@ import click
 from gitexp.cli.selection import find_id
 from gitexp.formats import parse_assignment
 from gitexp.model import Direction, Origin
-from gitexp.preparation import Trial
+from gitexp.running.preparation import Trial
 from gitexp.workspace import Workspace
 
 

@@ -9,8 +9,8 @@ from gitexp.cli.terminal import answer, open_workspace, say
 from gitexp.errors import InvalidInput, NotFound, Refused
 from gitexp.ids import MIN_PREFIX_LENGTH, RunId
 from gitexp.model import Run
-from gitexp.recovery import recover
 from gitexp.render.text import clean
+from gitexp.running.recovery import recover
 from gitexp.selector import MIN_TYPED
 from gitexp.upkeep.journals import OpenRun, OpenState, Survey, survey_journals
 from gitexp.upkeep.removal import give_up

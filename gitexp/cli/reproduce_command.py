@@ -12,12 +12,12 @@ from gitexp.cli.selection import find_entry
 from gitexp.cli.terminal import answer, open_workspace, say, view_of, wants_colour
 from gitexp.comparison import Tolerance
 from gitexp.errors import ExitCode, GitexpError, InvalidInput, Refused
-from gitexp.lifecycle import is_recorded_here
 from gitexp.model import Command, ReproductionVerdict, Run
 from gitexp.render.machine import format_json
 from gitexp.render.text import clean
 from gitexp.render.verdict import changes_table, reproduction_sentence, reproduction_table
-from gitexp.reproduction import Reproduced, command_of, reproduce
+from gitexp.running.lifecycle import is_recorded_here
+from gitexp.running.reproduction import Reproduced, command_of, reproduce
 from gitexp.workspace import Workspace
 
 EXIT = {

@@ -14,11 +14,11 @@ from gitexp.cli.terminal import open_workspace, say
 from gitexp.cli.verdicts import show_judgement, show_tried
 from gitexp.comparison import Kin
 from gitexp.errors import ExitCode, GitexpError, Refused
-from gitexp.execution import Executed, execute
 from gitexp.judgement import Tried, find_tried, judge
+from gitexp.machine.process import find_command
 from gitexp.model import Decision, Origin, Run
-from gitexp.preparation import Prepared, prepare
-from gitexp.process import find_command
+from gitexp.running.execution import Executed, execute
+from gitexp.running.preparation import Prepared, prepare
 from gitexp.workspace import Workspace
 
 

@@ -32,7 +32,7 @@ def command(as_json: bool, series: bool, run: str) -> None:
     has_series = workspace.index.has_series(entry.run.id)
     rows = workspace.store.load_series(entry.run.id, entry.run.started) if has_series else []
     if series:
-        from gitexp.series import encode_series  # noqa: PLC0415 - only when asked
+        from gitexp.records.series import encode_series  # noqa: PLC0415 - only when asked
 
         answer(encode_series(rows).decode().rstrip("\n") if rows else "")
         return

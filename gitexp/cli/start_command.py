@@ -7,9 +7,9 @@ from gitexp.cli.terminal import answer, open_workspace, say
 from gitexp.cli.verdicts import show_tried
 from gitexp.errors import Refused
 from gitexp.judgement import find_tried
-from gitexp.lifecycle import begin
 from gitexp.model import Origin
-from gitexp.preparation import pin, prepare
+from gitexp.running.lifecycle import begin
+from gitexp.running.preparation import pin, prepare
 
 
 @click.command("start", context_settings={"allow_interspersed_args": False})

@@ -6,8 +6,8 @@ from gitexp.cli.options import remote_argument
 from gitexp.cli.progress import announce
 from gitexp.cli.report import warn
 from gitexp.cli.terminal import open_workspace, say
-from gitexp.prepush import forget_push
-from gitexp.sync import FetchReport, PushReport, Tally, sync_runs
+from gitexp.sharing.prepush import forget_push
+from gitexp.sharing.sync import FetchReport, PushReport, Tally, sync_runs
 
 
 @click.command("sync")

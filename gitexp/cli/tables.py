@@ -13,7 +13,7 @@ from gitexp.errors import InvalidInput
 
 def print_documents(documents: Iterable[str]) -> None:
     """Entries as one JSON object; the documents come as ASCII JSON text and are passed through."""
-    from gitexp.documents import DOCUMENT_SCHEMA  # noqa: PLC0415 - tables need none
+    from gitexp.records.documents import DOCUMENT_SCHEMA  # noqa: PLC0415 - tables need none
 
     click.echo(f'{{"schema": {DOCUMENT_SCHEMA}, "runs": [', nl=False)
     separator = "\n"

@@ -5,9 +5,9 @@ import click
 from gitexp.cli.options import run_argument
 from gitexp.cli.selection import find_entry
 from gitexp.cli.terminal import answer, open_workspace, say
-from gitexp.lifecycle import annotate
 from gitexp.model import AnnotationKind
 from gitexp.render.text import clean
+from gitexp.running.lifecycle import annotate
 
 
 @click.command("tag")

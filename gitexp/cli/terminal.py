@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitexp import clock
 from gitexp.cli.report import tell, warn
 from gitexp.errors import GitexpError
+from gitexp.machine import clock
 from gitexp.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def complete_runs(workspace: Workspace) -> None:
     """Put the runs of dead processes onto the branch, and say so."""
     if not workspace.has_journals():
         return
-    from gitexp.recovery import recover  # noqa: PLC0415 - hardly ever
+    from gitexp.running.recovery import recover  # noqa: PLC0415 - hardly ever
 
     try:
         found = recover(workspace)

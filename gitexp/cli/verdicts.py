@@ -7,10 +7,10 @@ import sys
 
 import click
 
-from gitexp import clock
 from gitexp.cli.terminal import wants_colour
 from gitexp.comparison import Kin
 from gitexp.judgement import Judgement, Tried, choose_metric, differing_code
+from gitexp.machine import clock
 from gitexp.model import Entry, Outcome, Run, numbers
 from gitexp.render.colour import style
 from gitexp.render.detail import View

@@ -94,7 +94,7 @@ def _assigned(kind: str) -> "Callable[[Workspace], Iterator[Pair]]":
 
 def _keys(workspace: "Workspace") -> Iterator[Pair]:
     """What a table can be sorted and filtered by, the short names first."""
-    from gitexp.query_names import ATTRIBUTES  # noqa: PLC0415 - only for these
+    from gitexp.query.names import ATTRIBUTES  # noqa: PLC0415 - only for these
 
     index = _index(workspace)
     names = [] if index is None else index.keys()

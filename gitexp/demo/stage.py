@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gitexp.demo.story import PYTHON, Line, Scene
 from gitexp.errors import GitexpError, InvalidInput
-from gitexp.process import run_command
+from gitexp.machine.process import run_command
 
 SCRIPT = "train.py"
 

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from gitexp.bounds import INT_MAX, INT_MIN, refuse_depth
 from gitexp.errors import InvalidInput, Unreadable
 from gitexp.model import Table, Value, flatten
+from gitexp.records.bounds import INT_MAX, INT_MIN, refuse_depth
 
 _INTEGER = re.compile(r"[+-]?(?:0|[1-9]\d*)\Z", re.ASCII)
 _FLOAT = re.compile(

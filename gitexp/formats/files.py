@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from gitexp.bounds import MAX_DEPTH, check_table, refuse_depth
 from gitexp.errors import InvalidInput, Unreadable
 from gitexp.formats.arguments import assign, parse_value
 from gitexp.model import Series, Table, Value, flatten
+from gitexp.records.bounds import MAX_DEPTH, check_table, refuse_depth
 
 MAX_FILE_BYTES = 64 << 20
 MAX_VALUES = 200_000

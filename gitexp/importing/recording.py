@@ -7,15 +7,12 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from gitexp import clock
-from gitexp.bounds import MAX_CLOCK, check_table
-from gitexp.bulk import record_events
-from gitexp.codec import encode_run
 from gitexp.comparison import primary_metric
 from gitexp.errors import InvalidInput, NoCommit
 from gitexp.formats import redact_argv, redact_table, redact_text
 from gitexp.ids import ObjectId
 from gitexp.importing.imported import ImportedRun
+from gitexp.machine import clock
 from gitexp.model import (
     Annotation,
     AnnotationKind,
@@ -28,6 +25,9 @@ from gitexp.model import (
     flatten,
 )
 from gitexp.names import memorable_name
+from gitexp.records.bounds import MAX_CLOCK, check_table
+from gitexp.records.codec import encode_run
+from gitexp.running.bulk import record_events
 from gitexp.store import Event, annotated, sealed
 from gitexp.workspace import Workspace
 

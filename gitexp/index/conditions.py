@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from gitexp.index.sql import COLUMNS, NUMERIC, Compiler
-from gitexp.query_names import TAG
-from gitexp.query_syntax import (
+from gitexp.query.names import TAG
+from gitexp.query.syntax import (
     AllOf,
     AnyOf,
     Comparison,

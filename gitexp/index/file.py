@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from gitexp import clock
+from gitexp.machine import clock
 
 BUSY_S: Final = 5.0
 """How long a reader or writer waits for others before it goes its own way."""

@@ -11,7 +11,7 @@ from gitexp.index.kept import KeptIndex
 from gitexp.index.sql import COLUMNS, NUMBERS, TEXTS, Compiler, run_of
 
 if TYPE_CHECKING:
-    from gitexp.query_syntax import Query
+    from gitexp.query.syntax import Query
 
 
 _FEW = 500

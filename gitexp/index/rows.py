@@ -9,15 +9,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from gitexp.bounds import MAX_RECORD_BYTES
-from gitexp.codec import decode_annotation, decode_run
-from gitexp.documents import entry_document
 from gitexp.errors import Unreadable
 from gitexp.ids import ObjectId, RunId
 from gitexp.index.sql import checksum, program, row_of
 from gitexp.model import Annotation, Entry, Run, annotation_order
-from gitexp.query_names import ATTRIBUTES
-from gitexp.query_values import forms_of, keyed_values
+from gitexp.query.names import ATTRIBUTES
+from gitexp.query.values import forms_of, keyed_values
+from gitexp.records.bounds import MAX_RECORD_BYTES
+from gitexp.records.codec import decode_annotation, decode_run
+from gitexp.records.documents import entry_document
 from gitexp.refs import TOMBSTONE, PathKind, parse_path
 from gitexp.repo import Repo
 

@@ -22,7 +22,7 @@ from gitexp.model import Direction, Entry, Run, Value
 from gitexp.refs import PathKind
 
 if TYPE_CHECKING:
-    from gitexp.query_syntax import Query
+    from gitexp.query.syntax import Query
     from gitexp.repo import Repo
 
 FILE_NAME: Final = "index.sqlite"
@@ -238,8 +238,8 @@ class RunIndex:
 
     def rivals(self, run: RunId) -> list[Run]:
         """The readable other versions of a run that was sealed twice."""
-        from gitexp.bounds import MAX_RECORD_BYTES  # noqa: PLC0415 - hardly ever
-        from gitexp.codec import decode_run  # noqa: PLC0415 - hardly ever
+        from gitexp.records.bounds import MAX_RECORD_BYTES  # noqa: PLC0415 - hardly ever
+        from gitexp.records.codec import decode_run  # noqa: PLC0415 - hardly ever
 
         blobs = self._kept.repo.read_blobs(self._rival_blobs(run), max_bytes=MAX_RECORD_BYTES)
         rivals = []
@@ -286,7 +286,7 @@ class RunIndex:
     @_mending
     def entries(self, runs: Iterable[RunId]) -> list[Entry]:
         """Runs with all that was added to them, in the order asked. Raises `NotFound`."""
-        from gitexp.documents import parse_entry  # noqa: PLC0415 - not for plain documents
+        from gitexp.records.documents import parse_entry  # noqa: PLC0415 - not for plain documents
 
         return [parse_entry(json.loads(doc)) for doc in self._documents(list(runs))]
 

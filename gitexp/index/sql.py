@@ -16,10 +16,10 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Final, TypeAlias
 
-from gitexp.documents import DOCUMENT_SCHEMA
 from gitexp.ids import RUN_ID_LENGTH, RunId
 from gitexp.model import Command, Outcome
-from gitexp.query_names import ATTRIBUTES
+from gitexp.query.names import ATTRIBUTES
+from gitexp.records.documents import DOCUMENT_SCHEMA
 
 SCHEMA: Final = f"2.{DOCUMENT_SCHEMA}"
 """Changes with the tables or with what is kept in them; an index of another schema is rebuilt."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gitexp.briefing import Attempt, Brief, Standing
-from gitexp.documents import json_value
 from gitexp.model import Direction, Entry, Value, flatten
+from gitexp.records.documents import json_value
 from gitexp.render.colour import Role, style
 from gitexp.render.detail import View
 from gitexp.render.listing import short_id

@@ -1,6 +1,6 @@
 """What programs read: JSON, CSV and porcelain lines. A promise: keys and columns are only added.
 
-Floor 5, pure. Takes documents (`gitexp.documents`), never entries.
+Floor 5, pure. Takes documents (`gitexp.records.documents`), never entries.
 """
 
 import re
@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from gitexp.documents import json_value
 from gitexp.model import flatten
+from gitexp.records.documents import json_value
 from gitexp.render.text import UNSAFE
 
 PORCELAIN_KEYS = (

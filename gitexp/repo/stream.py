@@ -15,9 +15,9 @@ from datetime import datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryFile
 
-from gitexp import clock
 from gitexp.errors import CommandFailed, Conflict
 from gitexp.ids import ObjectId
+from gitexp.machine import clock
 from gitexp.repo.repository import Repo
 
 FSYNC = ("-c", "core.fsync=committed,loose-object,reference", "-c", "core.fsyncMethod=fsync")

@@ -8,9 +8,9 @@ overruled for our own commands.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from gitexp import clock
 from gitexp.errors import Conflict, GitexpError, NotFound
 from gitexp.ids import ObjectId
+from gitexp.machine import clock
 from gitexp.repo.launch import Completed
 from gitexp.repo.repository import Repo
 from gitexp.repo.stream import FSYNC

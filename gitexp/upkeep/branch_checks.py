@@ -8,12 +8,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import timedelta
 
-from gitexp import clock
-from gitexp.codec import decode_table
 from gitexp.errors import Unreadable
 from gitexp.ids import RunId
+from gitexp.machine import clock
+from gitexp.records.codec import decode_table
+from gitexp.records.series import decode_series
 from gitexp.refs import TOMBSTONE, PathKind, environment_path, parse_path, run_path
-from gitexp.series import decode_series
 from gitexp.upkeep.evidence import Evidence, files_of
 from gitexp.upkeep.findings import Finding, Level, Mend, counted, listed
 from gitexp.upkeep.objects import read_whole

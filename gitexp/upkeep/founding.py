@@ -6,14 +6,14 @@ Floor 4. Safe to repeat; whatever is there stays as it is.
 from contextlib import suppress
 from dataclasses import dataclass
 
-from gitexp import clock
 from gitexp.errors import Conflict, GitexpError, Refused
+from gitexp.machine import clock
 from gitexp.refs import FORMAT_PATH, README_PATH
 from gitexp.repo import transport
 from gitexp.repo.stream import Commit, write_stream
 from gitexp.settings import PROJECT_FILE
+from gitexp.sharing.sync import fetch_runs
 from gitexp.store import FORMAT_FILE, README_FILE
-from gitexp.sync import fetch_runs
 from gitexp.workspace import Workspace
 
 _PATIENCE_S = 15.0

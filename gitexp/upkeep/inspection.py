@@ -6,9 +6,9 @@ Floor 4. Looks and changes nothing; `mending` acts on what is found.
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeAlias
 
-from gitexp import hooks
 from gitexp.errors import GitexpError
 from gitexp.model import Outcome
+from gitexp.sharing import hooks
 from gitexp.upkeep import branch_checks, code_checks, local_checks
 from gitexp.upkeep.evidence import Evidence, gather
 from gitexp.upkeep.findings import Examination, Finding, Level, counted

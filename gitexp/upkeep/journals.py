@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from gitexp.codec import decode_run
 from gitexp.errors import Unreadable
 from gitexp.ids import RunId
 from gitexp.journal import JournalContent, pending, read_journal
-from gitexp.liveness import is_alive
+from gitexp.machine.liveness import is_alive
 from gitexp.model import Run
+from gitexp.records.codec import decode_run
 from gitexp.workspace import Workspace
 
 DAMAGED_FOLDER = "damaged"

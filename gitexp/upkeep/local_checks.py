@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from gitexp import clock, hooks
-from gitexp.lifecycle import is_recorded_here
-from gitexp.lock import MIN_DEAD_AGE_S
+from gitexp.machine import clock
+from gitexp.machine.lock import MIN_DEAD_AGE_S
 from gitexp.model import Outcome
+from gitexp.running.lifecycle import is_recorded_here
+from gitexp.sharing import hooks
 from gitexp.upkeep.evidence import Evidence
 from gitexp.upkeep.findings import Finding, Level, Mend, counted, listed
 from gitexp.upkeep.tidying import find_leftovers, list_worktrees

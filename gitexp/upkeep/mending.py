@@ -6,14 +6,14 @@ Floor 4. Damaged object files are moved aside, never deleted, and put back when 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
-from gitexp import clock
 from gitexp.errors import GitexpError, NotFound
-from gitexp.joining import join_code
-from gitexp.lock import clear_dead_lock
-from gitexp.recovery import recover
+from gitexp.machine import clock
+from gitexp.machine.lock import clear_dead_lock
 from gitexp.refs import remote_ref
 from gitexp.repo import Repo, transport
 from gitexp.repo.stream import FSYNC, Commit, write_stream
+from gitexp.running.recovery import recover
+from gitexp.sharing.joining import join_code
 from gitexp.upkeep.findings import Examination, Finding, Mend, counted
 from gitexp.upkeep.objects import find_damaged
 from gitexp.upkeep.tidying import drop_pins, find_leftovers, rebuild_index, tidy

@@ -6,14 +6,14 @@ Floor 4.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gitexp import clock
-from gitexp.codec import decode_run
 from gitexp.errors import NotFound, Refused, Unreadable
 from gitexp.ids import RunId
 from gitexp.journal import Journal
-from gitexp.lifecycle import summary
+from gitexp.machine import clock
 from gitexp.model import Annotation, AnnotationKind, Outcome, Run
+from gitexp.records.codec import decode_run
 from gitexp.refs import TOMBSTONE, pending_ref
+from gitexp.running.lifecycle import summary
 from gitexp.store import Event, deleted, sealed
 from gitexp.workspace import Workspace
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from gitexp import clock
 from gitexp.ids import RunId
 from gitexp.index.run_index import FILE_NAME
+from gitexp.machine import clock
 from gitexp.model import Outcome
 from gitexp.repo import Repo
 from gitexp.repo.launch import UNTRUSTED

@@ -4,6 +4,7 @@ Each command runs in a child of its own, which then tells which modules it has. 
 import to the hot path sees here what it drags in, and imports it where it is used.
 """
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -23,10 +24,16 @@ OF_CLICK = frozenset("difflib uuid".split())
 """What some versions of click import by themselves."""
 
 WRITING = frozenset(
-    "bulk codec execution formats.files importing journal lifecycle lock packages preparation"
-    " process probe pump repo.stream repo.transport repo.worktree store sync upkeep".split()
+    "formats.files importing journal machine.lock machine.packages machine.probe machine.process"
+    " machine.pump records.codec repo.stream repo.transport repo.worktree running sharing store"
+    " upkeep".split()
 )
 """Our own modules that only record or share."""
+
+NOT_FOR_A_PLAIN_LIST = frozenset(
+    "query.syntax query.matching comparison.verdicts judgement render.detail selector"
+    " index.fill".split()
+)
 
 TELL = """
 import json, sys
@@ -107,8 +114,12 @@ def test_looking_imports_nothing_that_writes(folder: Path, argv: list[str]) -> N
 @pytest.mark.parametrize("argv", LISTING)
 def test_a_plain_list_parses_no_query_and_judges_nothing(folder: Path, argv: list[str]) -> None:
     found = modules_after(folder, *argv)
-    banned = "query_syntax query comparison.verdicts judgement render.detail selector index.fill"
-    assert not sorted(found & {f"gitexp.{name}" for name in banned.split()})
+    assert not sorted(found & {f"gitexp.{name}" for name in NOT_FOR_A_PLAIN_LIST})
+
+
+@pytest.mark.parametrize("name", sorted(WRITING | NOT_FOR_A_PLAIN_LIST))
+def test_what_must_not_be_imported_exists(name: str) -> None:
+    assert importlib.util.find_spec(f"gitexp.{name}") is not None
 
 
 def test_importing_gitexp_imports_only_itself() -> None:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from gitexp.bulk import record_many
 from gitexp.ids import ObjectId, RunId
 from gitexp.model import Code, Command, Origin, Outcome, Run, Table
 from gitexp.names import memorable_name
+from gitexp.running.bulk import record_many
 from gitexp.workspace import Workspace
 
 _STARTED = datetime(2025, 1, 1, tzinfo=UTC)

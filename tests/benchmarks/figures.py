@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import gitexp
-from gitexp.joining import join_runs
+from gitexp.sharing.joining import join_runs
 from gitexp.tracker import Tracker
 from gitexp.workspace import Workspace
 from tests.benchmarks.building import add_runs, git, make_repository

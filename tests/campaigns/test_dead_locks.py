@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from gitexp import clock
 from gitexp import store as store_module
 from gitexp.errors import Conflict
 from gitexp.ids import parse_run_id
-from gitexp.lock import GitLock, clear_dead_lock
+from gitexp.machine import clock
+from gitexp.machine.lock import GitLock, clear_dead_lock
 from gitexp.repo import Repo
 from gitexp.repo.stream import Identity
 from gitexp.store import Store, started

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from gitexp.journal import Journal, pending, read_journal
-from gitexp.liveness import this_process
+from gitexp.machine.liveness import this_process
 from tests.campaigns.field import (
     CHANGING,
     EXP,

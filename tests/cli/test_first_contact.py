@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gitexp import clock
 from gitexp.cli.app import run
 from gitexp.cli.progress import PATIENCE_S, Progress, waiting
+from gitexp.machine import clock
 from tests.cli.conftest import Done, Exp
 from tests.conftest import RepoBuilder
 

@@ -13,11 +13,11 @@ from typing import Protocol
 
 import pytest
 
-from gitexp import clock
 from gitexp.cli.app import run as run_command
-from gitexp.codec import encode_run
 from gitexp.journal import Journal
+from gitexp.machine import clock
 from gitexp.model import Outcome, Run
+from gitexp.records.codec import encode_run
 from gitexp.refs import run_path
 from gitexp.settings import OPTIONS
 from gitexp.workspace import Workspace

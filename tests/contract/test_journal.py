@@ -173,7 +173,7 @@ def test_a_durable_journal_is_on_the_disk_before_it_is_there(
         journal.metrics({"loss": 1.0}, step=step)
     assert len(synced) == 2
     now = time.monotonic()
-    monkeypatch.setattr("gitexp.clock.monotonic_s", lambda: now + 10)
+    monkeypatch.setattr("gitexp.machine.clock.monotonic_s", lambda: now + 10)
     for step in range(100):
         journal.metrics({"loss": 1.0}, step=step)
     assert len(synced) == 3
@@ -425,8 +425,8 @@ def test_what_can_be_known_about_others(change: dict[str, Any], answer: bool | N
 
 def test_without_proc_a_living_process_is_never_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on macOS: only the process id is known."""
-    monkeypatch.setattr("gitexp.liveness._machine", lambda: ("", "here", ""))
-    monkeypatch.setattr("gitexp.liveness._look_up", lambda _: None)
+    monkeypatch.setattr("gitexp.machine.liveness._machine", lambda: ("", "here", ""))
+    monkeypatch.setattr("gitexp.machine.liveness._look_up", lambda _: None)
     assert is_alive(this_process()) is True
     assert is_alive(ProcessMark(1, 0, "", "here", "")) is True
     with subprocess.Popen(["true"]) as child:

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import gitexp
-from gitexp import lock as lock_module
 from gitexp.errors import Conflict, GitexpError
-from gitexp.lock import FileLock, clear_dead_lock
+from gitexp.machine import lock as lock_module
+from gitexp.machine.lock import FileLock, clear_dead_lock
 from tests.conftest import MakeRepo, RepoBuilder
 
 PACKAGE = str(Path(gitexp.__file__).parent.parent)
@@ -27,7 +27,7 @@ SPAWN = multiprocessing.get_context("spawn")
 def held_elsewhere(path: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """Another process has our lock."""
     code = (
-        "import sys, pathlib; from gitexp.lock import FileLock\n"
+        "import sys, pathlib; from gitexp.machine.lock import FileLock\n"
         "with FileLock(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -123,7 +123,7 @@ class TestFileLock:
     def test_ctrl_c_ends_the_waiting(self, tmp_path: Path) -> None:
         path = tmp_path / "lock"
         code = (
-            "import sys, pathlib; from gitexp.lock import FileLock\n"
+            "import sys, pathlib; from gitexp.machine.lock import FileLock\n"
             "lock = FileLock(pathlib.Path(sys.argv[1]))\n"
             "print('waiting', flush=True)\n"
             "try: lock.acquire()\n"
@@ -221,7 +221,7 @@ class TestDeadLock:
         assert not ref_lock.exists()
         assert found.moved_to.parent == repo.path / ".git/gitexp/dead-locks"
         repo.git("update-ref", "refs/heads/gitexp", "HEAD")
-        assert "gitexp.lock" not in repo.git("for-each-ref")
+        assert "gitexp.machine.lock" not in repo.git("for-each-ref")
 
     def test_really_blocked_git_before(self, repo: RepoBuilder, ref_lock: Path) -> None:
         assert repo.git("update-ref", "refs/heads/gitexp", "HEAD", check=False) == ""
@@ -400,8 +400,8 @@ class TestLiveLock:
             ref_lock.rename(ref_lock.with_suffix(".kept"))  # so that its inode is not used again
             ref_lock.write_text("alive")
 
-        monkeypatch.setattr("gitexp.clock.sleep", replace)
-        monkeypatch.setattr("gitexp.clock.new_id", lambda: pytest.fail("it was moved"))
+        monkeypatch.setattr("gitexp.machine.clock.sleep", replace)
+        monkeypatch.setattr("gitexp.machine.clock.new_id", lambda: pytest.fail("it was moved"))
         self.assert_left(ref_lock, "changed it just now")
         assert ref_lock.read_text() == "alive"
 
@@ -413,14 +413,14 @@ class TestLiveLock:
             ref_lock.write_text("alive")
             return "0" * 16
 
-        monkeypatch.setattr("gitexp.clock.new_id", replace)
+        monkeypatch.setattr("gitexp.machine.clock.new_id", replace)
         self.assert_left(ref_lock, "changed it just now")
         assert ref_lock.read_text() == "alive"
 
     def test_one_that_goes_away_while_we_look_is_nothing(
         self, ref_lock: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("gitexp.clock.sleep", lambda _: ref_lock.unlink())
+        monkeypatch.setattr("gitexp.machine.clock.sleep", lambda _: ref_lock.unlink())
         assert clear_dead_lock(ref_lock) is None
 
 

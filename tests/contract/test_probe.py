@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from gitexp import probe
-from gitexp.codec import encode_table
+from gitexp.machine import probe
+from gitexp.machine.probe import hash_file, hash_path, hash_tree, lock_files, probe_environment
 from gitexp.model import FileState
-from gitexp.probe import hash_file, hash_path, hash_tree, lock_files, probe_environment
+from gitexp.records.codec import encode_table
 
 
 def sha256(content: bytes) -> str:

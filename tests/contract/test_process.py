@@ -20,7 +20,7 @@ import pytest
 
 import gitexp
 from gitexp.errors import InvalidInput
-from gitexp.process import Completed, find_command, run_command
+from gitexp.machine.process import Completed, find_command, run_command
 
 PACKAGE = str(Path(gitexp.__file__).parent.parent)
 PYTHON = sys.executable
@@ -280,7 +280,7 @@ def driver(argv: str, report: Path | str = os.devnull) -> list[str]:
     code = f"""
 import dataclasses, json, os, sys, pathlib
 from gitexp.journal import OutputTail
-from gitexp.process import run_command
+from gitexp.machine.process import run_command
 tail = OutputTail(None)
 done = run_command({argv}, directory=pathlib.Path.cwd(), env=os.environ, on_output=tail.feed)
 told = dict(dataclasses.asdict(done), tail=tail.text())

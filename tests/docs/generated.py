@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from gitexp.cli.app import GROUPS, root
+from gitexp.cli.app import GROUPS, context_of
 from gitexp.errors import ExitCode
 from gitexp.manual import write as write_manual
 from gitexp.settings import OPTIONS
@@ -128,21 +128,18 @@ def command_reference() -> str:
     for title, names in GROUPS.items():
         parts.append(f"## {title.capitalize()}")
         for name in names:
-            command = root.get_command(click.Context(root), name)
-            assert command is not None
-            parts.append(f"### git exp {name}\n\n```text\n{_help(command, name)}\n```")
+            parts.append(_help(name))
+            command = context_of(name).command
             if isinstance(command, click.Group):
-                for inner in command.list_commands(click.Context(command)):
-                    words = f"{name} {inner}"
-                    below = command.commands[inner]
-                    parts.append(f"### git exp {words}\n\n```text\n{_help(below, words)}\n```")
+                parts += [_help(name, inner) for inner in command.commands]
     return "\n\n".join(parts)
 
 
-def _help(command: click.Command, words: str) -> str:
-    context = click.Context(command, info_name=f"git exp {words}", max_content_width=90)
-    context.terminal_width = 90
-    return "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+def _help(*words: str) -> str:
+    context = context_of(*words)
+    context.max_content_width = context.terminal_width = 90
+    text = "\n".join(line.rstrip() for line in context.get_help().splitlines())
+    return f"### git exp {' '.join(words)}\n\n```text\n{text}\n```"
 
 
 TABLES = {

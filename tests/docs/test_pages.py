@@ -147,7 +147,7 @@ def test_every_generated_table_is_in_a_document() -> None:
 
 
 def test_json_keys_are_all_documented() -> None:
-    tree = ast.parse((ROOT / "gitexp" / "documents.py").read_text())
+    tree = ast.parse((ROOT / "gitexp" / "records" / "documents.py").read_text())
     made = next(
         node
         for node in ast.walk(tree)
@@ -176,6 +176,13 @@ def test_every_link_leads_somewhere(document: Path) -> None:
             titles = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
             slugs = {re.sub(r"[^\w\- ]", "", t).strip().lower().replace(" ", "-") for t in titles}
             assert anchor in slugs, f"{by_name(document)}: {target}"
+
+
+@pytest.mark.parametrize("document", PAGES, ids=by_name)
+def test_every_module_named_exists(document: Path) -> None:
+    places = [ROOT, ROOT / "gitexp", ROOT / "tests" / "campaigns"]
+    named = set(re.findall(r"`([a-z_/]+\.py)[ `]", document.read_text())) - {"train.py"}
+    assert not [n for n in named if not any((place / n).is_file() for place in places)]
 
 
 def test_ci_runs_what_the_readme_says() -> None:

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gitexp import bulk
-from gitexp.bulk import record_many
-from gitexp.codec import decode_run
 from gitexp.errors import InvalidInput
 from gitexp.ids import ObjectId, RunId
 from gitexp.model import Code, Origin, Outcome, Run
+from gitexp.records.codec import decode_run
 from gitexp.refs import run_path
+from gitexp.running import bulk
+from gitexp.running.bulk import record_many
 from gitexp.workspace import Workspace
 from tests.conftest import RepoBuilder
 

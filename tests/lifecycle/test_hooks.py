@@ -12,11 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from gitexp import hooks
 from gitexp.errors import GitexpError, HookForeign
 from gitexp.ids import ObjectId, RunId
 from gitexp.model import Code, Direction, Origin, Outcome, Run
-from gitexp.prepush import (
+from gitexp.refs import remote_ref
+from gitexp.repo import Repo
+from gitexp.repo.stream import Identity
+from gitexp.settings import Settings
+from gitexp.sharing import hooks
+from gitexp.sharing.prepush import (
     PUSH_WAIT_S,
     Gate,
     LastPush,
@@ -31,10 +35,6 @@ from gitexp.prepush import (
     run_pre_push,
     start_push,
 )
-from gitexp.refs import remote_ref
-from gitexp.repo import Repo
-from gitexp.repo.stream import Identity
-from gitexp.settings import Settings
 from gitexp.store import Store, sealed
 from tests.conftest import MakeRepo, RepoBuilder
 
@@ -655,6 +655,6 @@ def test_the_shim_is_found_beside_an_installed_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = hooks.shim()
-    monkeypatch.setattr(hooks, "__file__", str(tmp_path / "gitexp" / "hooks.py"))
+    monkeypatch.setattr(hooks, "__file__", str(tmp_path / "gitexp" / "sharing" / "hooks.py"))
     put_hook(tmp_path / "gitexp" / "shims" / "pre-push", text)
     assert hooks.shim() == text

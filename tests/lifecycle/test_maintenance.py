@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gitexp import maintenance
-from gitexp.maintenance import INTERVAL_S, MARK, start_maintenance
 from gitexp.repo import Repo
 from gitexp.repo.launch import Git
+from gitexp.upkeep import maintenance
+from gitexp.upkeep.maintenance import INTERVAL_S, MARK, start_maintenance
 from tests.conftest import RepoBuilder
 
 

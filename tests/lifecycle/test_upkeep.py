@@ -13,19 +13,20 @@ from typing import Protocol
 
 import pytest
 
-from gitexp import clock, hooks
-from gitexp.codec import encode_run
 from gitexp.errors import NotFound, Refused
 from gitexp.ids import ObjectId, RunId
 from gitexp.journal import Journal
-from gitexp.lifecycle import annotate, remember
+from gitexp.machine import clock
 from gitexp.model import AnnotationKind, Code, Origin, Outcome, Run, Series, Table
-from gitexp.recovery import recover
+from gitexp.records.codec import encode_run
 from gitexp.refs import annotation_path, pending_ref, run_path, series_path
 from gitexp.repo.stream import Commit, Identity, write_stream
 from gitexp.repo.worktree import SnapshotRules, add_worktree, take_snapshot
+from gitexp.running.lifecycle import annotate, remember
+from gitexp.running.recovery import recover
+from gitexp.sharing import hooks
+from gitexp.sharing.sync import fetch_runs, push_runs
 from gitexp.store import FORMAT_FILE, sealed, started
-from gitexp.sync import fetch_runs, push_runs
 from gitexp.upkeep.findings import Examination, Finding, Level
 from gitexp.upkeep.founding import found_branch, write_settings
 from gitexp.upkeep.inspection import inspect

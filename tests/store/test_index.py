@@ -20,8 +20,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitexp import refs
-from gitexp.codec import encode_annotation, encode_run
-from gitexp.documents import entry_document
 from gitexp.errors import NotFound
 from gitexp.ids import ObjectId, RunId
 from gitexp.index import RunIndex, fill, program, readers
@@ -43,7 +41,9 @@ from gitexp.model import (
     annotation_order,
     run_order,
 )
-from gitexp.query import ATTRIBUTES, Query, matches, parse_query, resolve
+from gitexp.query.matching import ATTRIBUTES, Query, matches, parse_query, resolve
+from gitexp.records.codec import encode_annotation, encode_run
+from gitexp.records.documents import entry_document
 from gitexp.repo import Repo
 from gitexp.repo.launch import Git
 

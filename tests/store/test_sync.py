@@ -18,8 +18,16 @@ from gitexp.refs import remote_ref, rival_path, run_path
 from gitexp.repo import Repo, transport
 from gitexp.repo.stream import Identity
 from gitexp.settings import Settings
+from gitexp.sharing.sync import (
+    MAX_TRIES,
+    FetchReport,
+    SyncReport,
+    Tally,
+    fetch_runs,
+    push_runs,
+    sync_runs,
+)
 from gitexp.store import Event, Store, annotated, deleted, sealed, started
-from gitexp.sync import MAX_TRIES, FetchReport, SyncReport, Tally, fetch_runs, push_runs, sync_runs
 from tests.conftest import MakeRepo, RepoBuilder
 
 START = datetime(2026, 11, 23, 10, tzinfo=UTC)

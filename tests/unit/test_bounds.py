@@ -2,7 +2,8 @@
 
 import pytest
 
-from gitexp.bounds import (
+from gitexp.errors import InvalidInput, Unreadable
+from gitexp.records.bounds import (
     INT_MAX,
     INT_MIN,
     MAX_DEPTH,
@@ -12,7 +13,6 @@ from gitexp.bounds import (
     refuse_depth,
     refuse_values,
 )
-from gitexp.errors import InvalidInput, Unreadable
 
 
 def nested(depth: int) -> dict[str, object]:

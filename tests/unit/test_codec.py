@@ -13,15 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitexp.bounds import MAX_DEPTH, MAX_RECORD_BYTES, MAX_VALUE_BYTES
-from gitexp.codec import (
-    decode_annotation,
-    decode_run,
-    decode_table,
-    encode_annotation,
-    encode_run,
-    encode_table,
-)
 from gitexp.errors import InvalidInput, Unreadable
 from gitexp.ids import ObjectId, RunId
 from gitexp.model import (
@@ -38,7 +29,16 @@ from gitexp.model import (
     Run,
     Value,
 )
-from gitexp.series import decode_series, encode_series
+from gitexp.records.bounds import MAX_DEPTH, MAX_RECORD_BYTES, MAX_VALUE_BYTES
+from gitexp.records.codec import (
+    decode_annotation,
+    decode_run,
+    decode_table,
+    encode_annotation,
+    encode_run,
+    encode_table,
+)
+from gitexp.records.series import decode_series, encode_series
 from tests.unit.sample_runs import full_run, make_annotation, make_run
 
 GOLDEN_RUN = b"""\

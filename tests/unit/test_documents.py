@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from gitexp.documents import annotation_document, entry_document, json_value, parse_entry
 from gitexp.ids import RunId
 from gitexp.model import AnnotationKind, Decision, Entry, ReproductionVerdict
+from gitexp.records.documents import annotation_document, entry_document, json_value, parse_entry
 from tests.unit.sample_runs import full_run, make_annotation, make_run
 
 ANNOTATIONS = (

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gitexp.codec import encode_run, encode_table
 from gitexp.errors import Unreadable
 from gitexp.ids import ObjectId, RunId
-from gitexp.merge import branch_format, plain_path, surroundings, unite
 from gitexp.model import Code, Origin, Outcome, Run
+from gitexp.records.codec import encode_run, encode_table
+from gitexp.records.merge import branch_format, plain_path, surroundings, unite
 from gitexp.refs import (
     FORMAT,
     FORMAT_PATH,

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitexp.documents import entry_document, parse_entry
 from gitexp.errors import InvalidQuery
 from gitexp.model import AnnotationKind, Command, Entry
-from gitexp.query import keyed_values, matches, parse_query, parse_sort, resolve
-from gitexp.query_syntax import MAX_CONDITIONS, MAX_LENGTH, MAX_VALUES, Operator
-from gitexp.query_values import forms_of
+from gitexp.query.matching import keyed_values, matches, parse_query, parse_sort, resolve
+from gitexp.query.syntax import MAX_CONDITIONS, MAX_LENGTH, MAX_VALUES, Operator
+from gitexp.query.values import forms_of
+from gitexp.records.documents import entry_document, parse_entry
 from tests.unit.sample_runs import make_annotation, make_run
 
 ENTRY = Entry(

@@ -22,7 +22,6 @@ from gitexp.comparison import (
     compare_reproduction,
     compare_runs,
 )
-from gitexp.documents import entry_document
 from gitexp.ids import RunId
 from gitexp.model import (
     AnnotationKind,
@@ -36,6 +35,7 @@ from gitexp.model import (
     Table,
 )
 from gitexp.names import ADJECTIVES, NOUNS, memorable_name
+from gitexp.records.documents import entry_document
 from gitexp.render.colour import style
 from gitexp.render.detail import View, log_lines, run_detail
 from gitexp.render.listing import changed_keys, default_keys, headers_for, run_list, value_at

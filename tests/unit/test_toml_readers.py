@@ -14,8 +14,8 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitexp import codec
 from gitexp.errors import Unreadable
+from gitexp.records import codec
 
 pytest.importorskip("toml_rs")
 

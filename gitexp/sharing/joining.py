@@ -10,11 +10,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from gitexp import clock
-from gitexp.bounds import MAX_RECORD_BYTES
 from gitexp.errors import CommandFailed, Conflict, Refused
 from gitexp.ids import ObjectId
-from gitexp.merge import belongings, branch_format, surroundings, too_new, unite
+from gitexp.machine import clock
+from gitexp.records.bounds import MAX_RECORD_BYTES
+from gitexp.records.merge import belongings, branch_format, surroundings, too_new, unite
 from gitexp.refs import FORMAT, FORMAT_PATH, parse_path
 from gitexp.repo import Repo
 from gitexp.repo.stream import Blob, Commit, Identity, SetRef, write_stream

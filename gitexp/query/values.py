@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from gitexp.documents import json_value
 from gitexp.model import Entry, Value, flatten
+from gitexp.records.documents import json_value
 
 
 class Forms(NamedTuple):

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from gitexp import clock
 from gitexp.errors import Conflict, GitexpError, Refused
 from gitexp.ids import ObjectId
-from gitexp.joining import Joined, join_code, join_runs
+from gitexp.machine import clock
 from gitexp.refs import TOMBSTONE, PathKind, parse_path, remote_ref
 from gitexp.repo import Repo, transport
 from gitexp.settings import Settings
+from gitexp.sharing.joining import Joined, join_code, join_runs
 from gitexp.store import Store
 
 MAX_TRIES = 100

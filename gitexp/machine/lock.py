@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gitexp import clock
 from gitexp.errors import Conflict, GitexpError
+from gitexp.machine import clock
 
 MIN_DEAD_AGE_S = 10.0
 """Git holds a ref lock for milliseconds; younger ones are never touched."""

@@ -12,10 +12,10 @@ understand stays only when both sides have the very same file there, and is drop
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TypeAlias
 
-from gitexp.codec import decode_run, decode_table
 from gitexp.errors import Unreadable
 from gitexp.ids import RunId
 from gitexp.model import Outcome
+from gitexp.records.codec import decode_run, decode_table
 from gitexp.refs import (
     FORMAT,
     FORMAT_PATH,

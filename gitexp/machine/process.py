@@ -16,9 +16,9 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self
 
-from gitexp import clock
 from gitexp.errors import InvalidInput
-from gitexp.pump import Listeners, OnLine, OnOutput, Pump, connect
+from gitexp.machine import clock
+from gitexp.machine.pump import Listeners, OnLine, OnOutput, Pump, connect
 
 if TYPE_CHECKING:
     from subprocess import Popen

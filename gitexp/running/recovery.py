@@ -6,12 +6,15 @@ Floor 4. Safe to repeat and to race: a run that another process sealed meanwhile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gitexp import clock
-from gitexp.codec import decode_run
 from gitexp.errors import NotFound, Unreadable
 from gitexp.ids import RunId
 from gitexp.journal import Journal, JournalContent, claimed, pending, read_journal
-from gitexp.lifecycle import (
+from gitexp.machine import clock
+from gitexp.machine.liveness import has_survivor, is_alive
+from gitexp.machine.output import OutputTail
+from gitexp.model import Outcome, Run, Series
+from gitexp.records.codec import decode_run
+from gitexp.running.lifecycle import (
     RUN_VARIABLE,
     TAIL_LINES,
     collect,
@@ -19,9 +22,6 @@ from gitexp.lifecycle import (
     summary,
     with_collected,
 )
-from gitexp.liveness import has_survivor, is_alive
-from gitexp.model import Outcome, Run, Series
-from gitexp.output import OutputTail
 from gitexp.store import sealed
 from gitexp.workspace import Workspace
 

@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitexp import clock
 from gitexp.errors import GitexpError, HookForeign
+from gitexp.machine import clock
 from gitexp.repo import Repo
 
 HOOK = "pre-push"
@@ -100,7 +100,7 @@ _FORCE = "`git exp hooks install --force` installs our shim in its place, and ru
 
 def shim() -> bytes:
     """The text of the shim, from beside the package or from the top of a source tree."""
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     packed = here / "shims" / HOOK
     return (packed if packed.exists() else here.parent / "hooks" / HOOK).read_bytes()
 

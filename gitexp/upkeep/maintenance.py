@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from gitexp import clock
 from gitexp.errors import GitexpError
+from gitexp.machine import clock
 from gitexp.repo import Repo
 
 INTERVAL_S: Final = 600.0

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeVar
 
-from gitexp.bounds import MAX_CLOCK, MAX_RECORD_BYTES, check_table, refuse_depth, refuse_values
 from gitexp.errors import InvalidInput, Unreadable
 from gitexp.ids import parse_object_id, parse_run_id
 from gitexp.model import (
@@ -28,6 +27,13 @@ from gitexp.model import (
     Run,
     Table,
     Value,
+)
+from gitexp.records.bounds import (
+    MAX_CLOCK,
+    MAX_RECORD_BYTES,
+    check_table,
+    refuse_depth,
+    refuse_values,
 )
 
 T = TypeVar("T")

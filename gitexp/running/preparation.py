@@ -12,8 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
-from gitexp import clock
-from gitexp.bounds import check_table
 from gitexp.errors import GitexpError, InvalidInput
 from gitexp.fingerprint import DEFAULT_EXCLUDE, code_digest, fingerprint
 from gitexp.formats import (
@@ -27,6 +25,7 @@ from gitexp.formats import (
 )
 from gitexp.ids import RunId
 from gitexp.index import program
+from gitexp.machine import clock
 from gitexp.model import (
     Code,
     Command,
@@ -41,6 +40,7 @@ from gitexp.model import (
 )
 from gitexp.names import memorable_name
 from gitexp.privacy import SCANNED_BYTES, secret_content, secret_name
+from gitexp.records.bounds import check_table
 from gitexp.refs import pending_ref
 from gitexp.repo.worktree import Snapshot, SnapshotRules, is_complete, take_snapshot
 from gitexp.workspace import Workspace
@@ -140,7 +140,7 @@ def prepare(workspace: Workspace, trial: Trial, *, observe: bool = True) -> Prep
 
 def _observe(trial: Trial, argv: Sequence[str], top: Path | None) -> tuple[Table, Table]:
     """What surrounds the run, and the installed packages."""
-    from gitexp.probe import lock_files, probe_environment  # noqa: PLC0415 - see `prepare`
+    from gitexp.machine.probe import lock_files, probe_environment  # noqa: PLC0415 - see `prepare`
 
     found, packages = probe_environment(argv, directory=trial.directory, env=dict(os.environ))
     locks: Table = {} if top is None else {**lock_files(top)}
@@ -233,7 +233,7 @@ def _gather_params(workspace: Workspace, trial: Trial) -> tuple[Table, list[str]
         files = [p for n in PARAMS_CANDIDATES if (p := trial.directory / n).is_file()][:1]
         notes = [f"parameters taken from {file.name}" for file in files]
     for file in files:
-        from gitexp.lifecycle import read_file  # noqa: PLC0415 - writes records otherwise
+        from gitexp.running.lifecycle import read_file  # noqa: PLC0415 - writes records otherwise
 
         _overlay(params, parse_params(read_file(file), file.suffix, name=file.name))
     given: Table = {}
@@ -277,7 +277,7 @@ def _hash_inputs(
 ) -> dict[str, FileState]:
     if not names:
         return {}
-    from gitexp.probe import hash_path  # noqa: PLC0415 - most runs name no inputs
+    from gitexp.machine.probe import hash_path  # noqa: PLC0415 - most runs name no inputs
 
     base = dict.fromkeys(workspace.settings.inputs, workspace.repo.top or directory)
     states = {}

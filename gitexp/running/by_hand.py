@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gitexp import clock
-from gitexp.bounds import check_table
-from gitexp.codec import decode_run
 from gitexp.errors import NotFound
 from gitexp.formats import parse_metrics
 from gitexp.ids import RunId
 from gitexp.journal import Journal, read_journal
-from gitexp.lifecycle import collect, read_file, seal, with_collected
+from gitexp.machine import clock
 from gitexp.model import Outcome, Run, Table
+from gitexp.records.bounds import check_table
+from gitexp.records.codec import decode_run
+from gitexp.running.lifecycle import collect, read_file, seal, with_collected
 from gitexp.workspace import Workspace
 
 

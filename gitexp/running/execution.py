@@ -10,20 +10,20 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from gitexp import clock
-from gitexp.bounds import check_table
-from gitexp.codec import encode_table
 from gitexp.errors import GitexpError
 from gitexp.formats import parse_metric_line, parse_metrics
 from gitexp.journal import Journal, read_journal
-from gitexp.lifecycle import RUN_VARIABLE as RUN_VARIABLE  # noqa: PLC0414 - others have it from here
-from gitexp.lifecycle import TAIL_LINES, begin, collect, note_events, seal, with_collected
+from gitexp.machine import clock
+from gitexp.machine.output import OutputTail
+from gitexp.machine.probe import hash_path
+from gitexp.machine.process import Completed, run_command
 from gitexp.model import FileState, Outcome, Run, Series, Table
-from gitexp.output import OutputTail
-from gitexp.preparation import Prepared, pin, recorded_path
-from gitexp.probe import hash_path
-from gitexp.process import Completed, run_command
+from gitexp.records.bounds import check_table
+from gitexp.records.codec import encode_table
 from gitexp.repo.worktree import read_status
+from gitexp.running.lifecycle import RUN_VARIABLE as RUN_VARIABLE  # noqa: PLC0414 - others have it from here
+from gitexp.running.lifecycle import TAIL_LINES, begin, collect, note_events, seal, with_collected
+from gitexp.running.preparation import Prepared, pin, recorded_path
 from gitexp.workspace import Workspace
 
 JOURNAL_VARIABLE = "GITEXP_JOURNAL"

@@ -57,7 +57,7 @@ def parse_sort(text: str, known_keys: Iterable[str]) -> str:
     if _candidates(NAMESPACES[:2], (name,), known):
         key = full_name((name,), known)
     else:
-        from gitexp.query_syntax import parse_name  # noqa: PLC0415 - plain names need no parser
+        from gitexp.query.syntax import parse_name  # noqa: PLC0415 - plain names need no parser
 
         field = parse_name(text)
         key = full_name(field.parts, known, field.position)

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from gitexp.errors import InvalidQuery
 from gitexp.model import Entry
-from gitexp.query_names import ATTRIBUTES, NAMESPACES, TAG, full_name, parse_sort
-from gitexp.query_syntax import (
+from gitexp.query.names import ATTRIBUTES, NAMESPACES, TAG, full_name, parse_sort
+from gitexp.query.syntax import (
     AllOf,
     AnyOf,
     Comparison,
@@ -34,7 +34,7 @@ from gitexp.query_syntax import (
     Truth,
     parse_query,
 )
-from gitexp.query_values import Forms, forms_of, keyed_values
+from gitexp.query.values import Forms, forms_of, keyed_values
 
 __all__ = [
     "ATTRIBUTES",

@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from gitexp import clock
 from gitexp.errors import GitexpError
 from gitexp.ids import ObjectId, is_null, parse_object_id
+from gitexp.machine import clock
 from gitexp.model import Direction
 from gitexp.refs import code_ref, remote_ref, run_ref
 from gitexp.repo import Repo

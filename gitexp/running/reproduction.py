@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gitexp import clock
 from gitexp.comparison import MetricMatch, Tolerance, compare_reproduction, diff_tables
 from gitexp.errors import CouldNotTell, GitexpError
-from gitexp.execution import execute
 from gitexp.formats import REDACTED
-from gitexp.lifecycle import annotate
+from gitexp.machine import clock
+from gitexp.machine.probe import hash_path, probe_environment
+from gitexp.machine.process import find_command
 from gitexp.model import (
     Annotation,
     AnnotationKind,
@@ -29,11 +29,11 @@ from gitexp.model import (
     Value,
 )
 from gitexp.names import memorable_name
-from gitexp.preparation import METRICS_CANDIDATES, Prepared
-from gitexp.probe import hash_path, probe_environment
-from gitexp.process import find_command
 from gitexp.repo.launch import LOCAL_VARIABLES
 from gitexp.repo.worktree import add_worktree, remove_worktree
+from gitexp.running.execution import execute
+from gitexp.running.lifecycle import annotate
+from gitexp.running.preparation import METRICS_CANDIDATES, Prepared
 from gitexp.workspace import Workspace
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitexp.process import which
+from gitexp.machine.process import which
 
 _PYTHON = re.compile(r"(?:python|pypy)(?:\d+(?:\.\d+)?t?)?(?:\.exe)?\Z")
 _PROJECT_TOOLS = frozenset(("uv", "poetry", "pdm", "rye", "hatch", "pipenv"))

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final
 
-from gitexp import clock
-from gitexp.maintenance import start_maintenance
+from gitexp.machine import clock
 from gitexp.model import Run
 from gitexp.store import Event, sealed
+from gitexp.upkeep.maintenance import start_maintenance
 from gitexp.workspace import Workspace
 
 BATCH: Final = 5000

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from gitexp import clock
+from gitexp.machine import clock
 
 DRAIN_S = 1.0
 """How long processes that the command left behind may still add to its output."""
@@ -193,21 +193,19 @@ def _open_terminal(like: int) -> tuple[int, int]:
 
 
 def _arriving(outlet: int, child_ended: int) -> Iterator[bytes]:
-    """What comes out, until all writers have gone or the command has and its pipe is empty."""
+    """What comes out, until all writers have gone, or the command has and what it left is out."""
     import selectors  # noqa: PLC0415 - only for those who run something
 
     with selectors.DefaultSelector() as selector:
         selector.register(outlet, selectors.EVENT_READ)
         selector.register(child_ended, selectors.EVENT_READ)
         while True:
-            ready = {key.fd for key, _ in selector.select()}
-            if outlet in ready:
-                chunk = _read(outlet)
-                if not chunk:
-                    return
-                yield chunk
-            elif child_ended in ready:
+            if child_ended in {key.fd for key, _ in selector.select()}:
                 break
+            chunk = _read(outlet)
+            if not chunk:
+                return
+            yield chunk
         selector.unregister(child_ended)
         # From here on only the waiting is counted, not the writing: a slow reader of ours must not
         # cost the command its last words. What it wrote itself fits into the pipe.

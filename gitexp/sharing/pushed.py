@@ -11,22 +11,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from gitexp import clock
 from gitexp.comparison import direction_of
 from gitexp.errors import InvalidInput
-from gitexp.execution import execute
 from gitexp.fingerprint import DEFAULT_EXCLUDE, code_digest, fingerprint
 from gitexp.formats import parse_metrics, parse_params, redact_argv
 from gitexp.ids import ObjectId
-from gitexp.lifecycle import record_whole
+from gitexp.machine import clock
+from gitexp.machine.probe import probe_environment
 from gitexp.model import Code, Command, Entry, Origin, Outcome, Run, Series, Table, numbers
 from gitexp.names import memorable_name
-from gitexp.preparation import Prepared
-from gitexp.prepush import Gate
-from gitexp.probe import probe_environment
 from gitexp.repo.launch import LOCAL_VARIABLES
 from gitexp.repo.worktree import add_worktree, remove_worktree
+from gitexp.running.execution import execute
+from gitexp.running.lifecycle import record_whole
+from gitexp.running.preparation import Prepared
 from gitexp.settings import Settings
+from gitexp.sharing.prepush import Gate
 from gitexp.workspace import Workspace
 
 MAX_FILE_BYTES = 16 << 20

@@ -10,9 +10,9 @@ import warnings
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
 
-from gitexp.bounds import INT_MAX, INT_MIN
 from gitexp.errors import InvalidQuery
-from gitexp.query_values import Forms, forms_of
+from gitexp.query.values import Forms, forms_of
+from gitexp.records.bounds import INT_MAX, INT_MIN
 
 MAX_LENGTH: Final = 10_000
 """Characters of a filter."""

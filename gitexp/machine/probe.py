@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from gitexp.machine.packages import find_interpreter, list_packages, python_version
 from gitexp.model import FileState, Table, Value
-from gitexp.packages import find_interpreter, list_packages, python_version
 
 # --- files --------------------------------------------------------------------------------------
 

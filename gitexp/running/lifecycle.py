@@ -11,9 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gitexp import clock
-from gitexp.bounds import check_table
-from gitexp.codec import encode_run
 from gitexp.comparison import compare_runs, primary_metric
 from gitexp.errors import GitexpError, InvalidInput
 from gitexp.formats import redact_text
@@ -22,7 +19,7 @@ from gitexp.journal import (
     Journal,
     JournalContent,
 )
-from gitexp.maintenance import start_maintenance
+from gitexp.machine import clock
 from gitexp.model import (
     Annotation,
     AnnotationKind,
@@ -34,7 +31,10 @@ from gitexp.model import (
     Value,
     flatten,
 )
+from gitexp.records.bounds import check_table
+from gitexp.records.codec import encode_run
 from gitexp.store import Event, annotated, sealed, started
+from gitexp.upkeep.maintenance import start_maintenance
 from gitexp.workspace import Workspace
 
 RUN_VARIABLE = "GITEXP_RUN"

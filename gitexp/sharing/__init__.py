@@ -1,0 +1,4 @@
+"""Runs between clones: fetching, merging, pushing, and the hook that does so when the user pushes.
+
+Floor 4.
+"""
