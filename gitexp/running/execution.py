@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gitexp.errors import GitexpError
 from gitexp.formats import parse_metric_line, parse_metrics
-from gitexp.journal import Journal, read_journal
+from gitexp.journal import Ending, Journal, read_journal
 from gitexp.machine import clock
 from gitexp.machine.output import OutputTail
 from gitexp.machine.probe import hash_path
@@ -22,7 +22,15 @@ from gitexp.records.bounds import check_table
 from gitexp.records.codec import encode_table
 from gitexp.repo.worktree import read_status
 from gitexp.running.lifecycle import RUN_VARIABLE as RUN_VARIABLE  # noqa: PLC0414 - others have it from here
-from gitexp.running.lifecycle import TAIL_LINES, begin, collect, note_events, seal, with_collected
+from gitexp.running.lifecycle import (
+    TAIL_LINES,
+    begin,
+    collect,
+    note_events,
+    seal,
+    with_collected,
+    with_ending,
+)
 from gitexp.running.preparation import Prepared, pin, recorded_path
 from gitexp.workspace import Workspace
 
@@ -165,12 +173,10 @@ def execute(
         stdout=stdout,
     )
     problems = [problem] if problem else []
-    ended = replace(
-        run,
-        outcome=outcome_of(done),
-        duration_s=round(done.duration_s, 3),
-        command=run.command and replace(run.command, exit_code=done.exit_code),
-    )
+    ending = Ending(outcome_of(done), done.exit_code, round(done.duration_s, 3))
+    with suppress(GitexpError):  # what cannot be written here fails again, and is told, below
+        journal.end(ending)
+    ended = with_ending(run, ending)
     try:
         ended = _record_end(running, ended)
     except (GitexpError, OSError) as error:

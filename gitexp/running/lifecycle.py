@@ -15,10 +15,7 @@ from gitexp.comparison import compare_runs, primary_metric
 from gitexp.errors import GitexpError, InvalidInput
 from gitexp.formats import redact_text
 from gitexp.ids import RunId
-from gitexp.journal import (
-    Journal,
-    JournalContent,
-)
+from gitexp.journal import Ending, Journal, JournalContent
 from gitexp.machine import clock
 from gitexp.model import (
     Annotation,
@@ -209,6 +206,16 @@ def with_collected(run: Run, found: Collected) -> Run:
         params={**run.params, **found.params},
         metrics={**run.metrics, **found.metrics},
         tags=tuple(sorted({*run.tags, *found.tags})),
+    )
+
+
+def with_ending(run: Run, ending: Ending) -> Run:
+    """The run with how its command ended."""
+    return replace(
+        run,
+        outcome=ending.outcome,
+        duration_s=ending.duration_s,
+        command=run.command and replace(run.command, exit_code=ending.exit_code),
     )
 
 

@@ -21,6 +21,7 @@ from gitexp.running.lifecycle import (
     recordable,
     summary,
     with_collected,
+    with_ending,
 )
 from gitexp.store import sealed
 from gitexp.workspace import Workspace
@@ -71,6 +72,8 @@ def _may_live(content: JournalContent) -> bool:
     """
     if content.process is None or is_alive(content.process) is not False:
         return True
+    if content.ending is not None:
+        return False
     group = content.extra.get("group")
     return isinstance(group, int) and has_survivor(group, f"{RUN_VARIABLE}={content.run_id}")
 
@@ -93,22 +96,32 @@ def _complete(workspace: Workspace, path: Path, content: JournalContent) -> Run:
 
 
 def _final(path: Path, content: JournalContent) -> tuple[Run, Series]:
-    """The sealed record if the journal has one, else what is known, as interrupted."""
+    """The sealed record if the journal has one, else what is known of the run."""
     found = collect(content)
     if content.sealed is not None:
-        return decode_run(content.sealed), content.sealed_series or found.series
+        run = decode_run(content.sealed)
+        if content.is_cut and not found.series:
+            run = replace(run, warnings=(*run.warnings, _SERIES_LOST))
+        return run, content.sealed_series or found.series
     run = with_collected(decode_run(content.record), found)
     warnings = list(run.warnings)
     if content.damaged:
         warnings.append(f"{content.damaged} damaged lines of the journal were skipped")
-    interrupted = replace(
-        run,
-        outcome=Outcome.INTERRUPTED,
-        duration_s=found.last_s,
-        output_tail=OutputTail.read(path, lines=TAIL_LINES),
-        warnings=tuple(warnings),
-    )
-    return recordable(interrupted), found.series
+    if content.ending is not None:
+        run = with_ending(run, content.ending)
+        warnings.append(_END_LOST)
+    else:
+        run = replace(run, outcome=Outcome.INTERRUPTED, duration_s=found.last_s)
+    tail = OutputTail.read(path, lines=TAIL_LINES)
+    return recordable(replace(run, output_tail=tail, warnings=tuple(warnings))), found.series
+
+
+_SERIES_LOST = "the disk was full: a series that came from a file may be missing"
+
+_END_LOST = (
+    "the command ended, then recording it failed: "
+    "values of metrics files, outputs and the end of its output may be missing"
+)
 
 
 def _set_aside(path: Path) -> Path:

@@ -152,14 +152,15 @@ FILL = {
 }
 
 
-@pytest.mark.long  # its race between a full disk and the last journal line is not understood yet
+@pytest.mark.parametrize("reason", ["short", "long " * 800])
 @pytest.mark.parametrize(("options", "code"), list(zip(FILL, [0, CODE], strict=True)))
 def test_the_command_fills_the_disk(
-    mounted: Callable[[str], Path], options: str, code: int
+    mounted: Callable[[str], Path], options: str, code: int, reason: str
 ) -> None:
+    """Also when the record does not fit into what is left of the journal's last block."""
     ground = on_disk(mounted(options))
     script = f"echo METRIC value=1; ({FILL[options]}); exit {code}"
-    done = ground.exp("run", "--", "sh", "-c", script)
+    done = ground.exp("run", "-m", reason, "--", "sh", "-c", script)
     assert done.status == (code or 128), done.err
     assert "its journal is kept" in done.err
     assert "bug in gitexp" not in done.err

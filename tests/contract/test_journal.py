@@ -10,6 +10,8 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ import gitexp
 from gitexp.errors import GitexpError, InvalidInput, NotFound, Unreadable
 from gitexp.ids import RunId
 from gitexp.journal import (
+    Ending,
     Journal,
     OutputTail,
     ProcessMark,
@@ -30,6 +33,8 @@ from gitexp.journal import (
     read_journal,
     this_process,
 )
+from gitexp.journal.room import SIZE_BYTES
+from gitexp.model import Outcome
 
 PACKAGE = str(Path(gitexp.__file__).parent.parent)
 SPAWN = multiprocessing.get_context("spawn")
@@ -72,7 +77,7 @@ def test_events_come_back_in_order(journal: Journal) -> None:
 
 def test_every_line_is_a_checksum_and_json(journal: Journal) -> None:
     journal.append("note", text="a")
-    for line in journal.path.read_text().splitlines():
+    for line in filter(str.strip, journal.path.read_text().splitlines()):
         checksum, _, body = line.partition(" ")
         assert len(checksum) == 8
         assert isinstance(json.loads(body), dict)
@@ -208,15 +213,16 @@ def test_cut_at_every_byte_it_reads_as_far_as_it_goes(tmp_path: Path) -> None:
     whole = full_journal(tmp_path)
     path = tmp_path / f"{RUN}.journal"
     header = whole.index(b"\n") + 1
-    for length in range(len(whole) + 1):
+    events = header + SIZE_BYTES
+    for length in (*range(header + 2), *range(events - 2, len(whole) + 1)):
         path.write_bytes(whole[:length])
         if length < header:
             with pytest.raises(Unreadable, match="cannot read the journal"):
                 read_journal(path)
             continue
         content = read_journal(path)
-        assert len(content.events) == whole[header:length].count(b"\n")
-        assert content.torn == (whole[length - 1 : length] != b"\n")
+        assert len(content.events) == whole[events:length].count(b"\n")
+        assert content.torn == (length > events and whole[length - 1 : length] != b"\n")
         assert content.damaged == 0
 
 
@@ -255,8 +261,8 @@ def test_one_flipped_byte_costs_at_most_two_lines(
     path = tmp_path / f"{RUN}.journal"
     path.unlink(missing_ok=True)
     whole = bytearray(full_journal(tmp_path))
-    header = whole.index(b"\n") + 1
-    position = header + position % (len(whole) - header)
+    events = whole.index(b"\n") + 1 + SIZE_BYTES
+    position = events + position % (len(whole) - events)
     whole[position] ^= value
     path.write_bytes(whole)
     content = read_journal(path)
@@ -324,6 +330,65 @@ journal.append("note", text="fits again")
     content = read_journal(tmp_path / f"{RUN}.journal")
     assert [event["text"] for event in content.events] == ["fits", "fits again"]
     assert content.damaged == 1
+
+
+@contextmanager
+def no_room_behind(path: Path) -> Iterator[None]:
+    """As `test_a_full_disk_raises_…`, for this process."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+ENDING = Ending(Outcome.FAILED, 7, 1.5)
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_how_a_run_ended_fits_on_a_full_disk(tmp_path: Path, durable: bool) -> None:
+    journal = Journal.create(tmp_path, RUN, RECORD, durable=durable)
+    journal.metrics({"loss": 0.5}, step=1)
+    with no_room_behind(journal.path):
+        with pytest.raises(GitexpError):
+            journal.metrics({"loss": 0.25}, step=2)
+        journal.end(ENDING)
+        assert read_journal(journal.path).ending == ENDING
+        journal.seal(b"final\n", series=[{"step": 1, "loss": 0.5}])
+    content = read_journal(journal.path)
+    assert (content.sealed, content.sealed_series) == (b"final\n", [{"step": 1, "loss": 0.5}])
+    assert len(content.events) == 1
+    assert not content.damaged and not content.is_cut
+
+
+def test_what_is_too_long_for_the_room_leaves_the_rest_there(journal: Journal) -> None:
+    series: Any = [{"step": step, "loss": 0.5} for step in range(SIZE_BYTES)]
+    with no_room_behind(journal.path):
+        journal.end(ENDING)
+        with pytest.raises(GitexpError, match="cannot write the journal"):
+            journal.seal(b"x" * SIZE_BYTES)
+        assert read_journal(journal.path).ending == ENDING
+        journal.seal(b"final\n", series=series)
+    content = read_journal(journal.path)
+    assert (content.sealed, content.sealed_series, content.is_cut) == (b"final\n", None, True)
+    journal.append("note", text="behind")
+    assert len(read_journal(journal.path).events) == 1
+
+
+def test_without_room_nothing_is_written_over(tmp_path: Path) -> None:
+    """A journal whose room was damaged, or that never had one."""
+    whole = full_journal(tmp_path)
+    path = tmp_path / f"{RUN}.journal"
+    header = whole.index(b"\n") + 1
+    for content in (whole[:header] + whole[header + SIZE_BYTES :], whole.replace(b"   ", b" x ")):
+        path.write_bytes(content)
+        journal = Journal.attach(path)
+        with no_room_behind(path), pytest.raises(GitexpError):
+            journal.end(ENDING)
+        assert path.read_bytes() == content
+        journal.end(ENDING)
+        assert read_journal(path).ending == ENDING
 
 
 def test_a_line_cut_by_a_full_disk_is_written_again_whole(

@@ -1,29 +1,29 @@
 """The local diary of runs that are not on the branch yet.
 
 Floor 2. One file a run, in `<common dir>/gitexp/journal/`. Its first line holds the record the run
-started with; every further line is one event. A line is `crc32 as 8 hex digits, space, JSON,
-newline` and is written by a single `write` at the end of the file, so that several processes may
-write to one journal and a crash can damage only what it cut off.
+started with; every further line (`lines`) is one event, written by a single `write` at the end of
+the file, so that several processes may write to one journal and a crash can damage only what it cut
+off. Behind the first line is room for how the run ended (`room`): no disk is too full for that.
 """
 
 import contextlib
 import os
-import re
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
 from gitexp.errors import GitexpError, InvalidInput, NotFound, Unreadable
 from gitexp.ids import RunId, parse_run_id
+from gitexp.journal.lines import encode_line, parse_lines
+from gitexp.journal.room import fill_room, make_room
 from gitexp.machine import clock
 from gitexp.machine.liveness import ProcessMark, is_alive, this_process
 from gitexp.machine.output import OutputTail
-from gitexp.model import Series
+from gitexp.model import Outcome, Series
 
 __all__ = [
+    "Ending",
     "Journal",
     "JournalContent",
     "OutputTail",
@@ -45,6 +45,15 @@ _OPEN = os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O
 # --- writing --------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a command ended."""
+
+    outcome: Outcome
+    exit_code: int
+    duration_s: float
+
+
 class Journal:
     """An open journal; made by `create` or `attach`. Safe between threads and processes."""
 
@@ -53,7 +62,6 @@ class Journal:
         self.durable = durable
         """True when lines are to survive a power cut, not only a crash."""
         self._fd: int | None = fd
-        self._encode = _encoder()
         self._synced_s = clock.monotonic_s()
 
     @classmethod
@@ -74,15 +82,14 @@ class Journal:
         """
         process = None if by_hand else this_process()
         path = folder / f"{run}{_SUFFIX}"
-        line = _line(
-            _encoder(),
+        first = encode_line(
             {
                 "event": "start",
                 "run": run,
                 "record": record.decode(),
                 "process": None if process is None else asdict(process),
                 "extra": dict(extra or {}),
-            },
+            }
         )
         aside = path.with_suffix(".new")
         with _writing(path):
@@ -90,7 +97,7 @@ class Journal:
             fd = os.open(aside, _OPEN | os.O_CREAT | os.O_EXCL, 0o666)
             journal = cls(path, fd, durable=durable)
             try:
-                journal._write(line)
+                journal._write(first + make_room())
                 if durable:
                     os.fsync(fd)
                 aside.rename(path)
@@ -142,13 +149,22 @@ class Journal:
         """From now on the run lives as long as this process; `None`: it goes on by hand."""
         self.append("adopt", process=None if process is None else asdict(process))
 
+    def end(self, ending: Ending) -> None:
+        """Write how the command ended, before anything else is found out about the run.
+
+        Raises `GitexpError` when not even the room that was kept can be written.
+        """
+        self._append_surely({"event": "end", **asdict(ending)})
+
     def seal(self, record: bytes, *, series: Series | None = None) -> None:
         """Write the final record and series, so that recovery completes exactly these.
 
-        Until this is closed nobody else completes the run, see `claimed`.
+        On a full disk the series may stay out; recovery then has what was logged as events. Until
+        this is closed nobody else completes the run, see `claimed`. Raises as `end`.
         """
         _claim(self._get_fd())
-        self.append("seal", record=record.decode(), series=series)
+        sealing = {"event": "seal", "record": record.decode()}
+        self._append_surely({**sealing, "series": series}, {**sealing, "series": None, "cut": True})
         self.sync()
 
     def sync(self) -> None:
@@ -177,12 +193,19 @@ class Journal:
         OutputTail.discard(path)
 
     def _append(self, document: Mapping[str, Any]) -> None:
-        try:
-            self._write(_line(self._encode, document))
-        except OSError as error:
-            raise _unwritable(self.path, error) from error
+        with _writing(self.path):
+            self._write(encode_line(document))
         if self.durable and clock.monotonic_s() - self._synced_s >= SYNC_EVERY_S:
             self.sync()
+
+    def _append_surely(self, *documents: Mapping[str, Any]) -> None:
+        """Write the first one; on a full disk, the first of them that fits the room kept for it."""
+        with _writing(self.path):
+            try:
+                self._write(encode_line(documents[0]))
+            except OSError:
+                if not any(fill_room(self.path, encode_line(each)) for each in documents):
+                    raise
 
     def _write(self, line: bytes) -> None:
         fd = self._get_fd()
@@ -194,23 +217,6 @@ class Journal:
         if self._fd is None:
             raise RuntimeError("the journal is closed")
         return self._fd
-
-
-@cache
-def _encoder() -> Callable[[object], str]:
-    import json  # noqa: PLC0415 - commands that only look for pending runs need none
-
-    return json.JSONEncoder(separators=(",", ":")).encode
-
-
-def _line(encode: Callable[[object], str], document: Mapping[str, Any]) -> bytes:
-    try:
-        body = encode(document).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInput(
-            f"cannot write the event '{document['event']}'", why=str(error)
-        ) from error
-    return b"%08x %b\n" % (zlib.crc32(body), body)
 
 
 @contextlib.contextmanager
@@ -293,10 +299,14 @@ class JournalContent:
     extra: dict[str, Any]
     events: list[dict[str, Any]]
     """Everything in between, in the order written; each has an `event`."""
+    ending: Ending | None
+    """How the command ended, if it did."""
     sealed: bytes | None
     """The final record, if the run got that far."""
     sealed_series: Series | None
     """The final series, if the seal came with one."""
+    is_cut: bool
+    """The seal left its series out: the disk was full."""
     torn: bool
     """The last line was cut by a crash and is left out."""
     damaged: int
@@ -324,22 +334,25 @@ def read_journal(path: Path) -> JournalContent:
     except OSError as error:
         raise Unreadable(f"cannot read the journal '{path}'", why=error.strerror) from error
     *lines, rest = content.split(b"\n")
-    documents, damaged = _parse_lines(lines)
+    documents, damaged = parse_lines(lines)
     try:
         header, *events = documents
         if header["event"] != "start" or header["run"] != path.stem:
             raise ValueError("it does not start with its run")
         seals = [event for event in events if event["event"] == "seal"]
         adoptions = [event for event in events if event["event"] == "adopt"]
+        endings = [event for event in events if event["event"] == "end"]
         return JournalContent(
             run_id=parse_run_id(header["run"]),
             record=header["record"].encode(),
             process=_parse_process((adoptions or [header])[-1]["process"]),
             extra=dict(header["extra"]),
-            events=[event for event in events if event["event"] not in ("seal", "adopt")],
+            events=[event for event in events if event["event"] not in _OF_OURS],
+            ending=_parse_ending(endings[-1]) if endings else None,
             sealed=seals[-1]["record"].encode() if seals else None,
             sealed_series=seals[-1]["series"] if seals else None,
-            torn=bool(rest),
+            is_cut=bool(seals and seals[-1].get("cut")),
+            torn=bool(rest.strip(b" ")),
             damaged=damaged,
         )
     except (LookupError, TypeError, ValueError, AttributeError, InvalidInput) as error:
@@ -350,31 +363,13 @@ def read_journal(path: Path) -> JournalContent:
         ) from error
 
 
-_START_OF_LINE = re.compile(rb"(?=([0-9a-f]{8}) \{)")
-
-
-def _parse_lines(lines: list[bytes]) -> tuple[list[dict[str, Any]], int]:
-    """The good lines, and the number of bad ones between them."""
-    import json  # noqa: PLC0415 - see `_encoder`
-
-    documents, damaged = [], 0
-    for line in filter(None, lines):
-        start = _find_good_end(line)
-        damaged += start != 0
-        if start is not None:
-            documents.append(json.loads(line[start + 9 :]))
-        elif not documents:
-            break  # without its first line a journal means nothing
-    return documents, damaged
-
-
-def _find_good_end(line: bytes) -> int | None:
-    """Where the intact line begins: 0, or behind one that a crash cut short of its newline."""
-    for found in _START_OF_LINE.finditer(line):
-        if zlib.crc32(line[found.start() + 9 :]) == int(found[1], 16):
-            return found.start()
-    return None
-
-
 def _parse_process(fields: Mapping[str, Any] | None) -> ProcessMark | None:
     return None if fields is None else ProcessMark(**fields)
+
+
+def _parse_ending(fields: Mapping[str, Any]) -> Ending:
+    return Ending(Outcome(fields["outcome"]), int(fields["exit_code"]), float(fields["duration_s"]))
+
+
+_OF_OURS = ("adopt", "end", "seal")
+"""Events that are told apart; the others are the run's."""
