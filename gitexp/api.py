@@ -19,7 +19,7 @@ from gitexp.formats.objects import PLAIN_TYPES, Number, as_table, own_argv, plai
 from gitexp.ids import RunId
 from gitexp.journal import Journal, read_journal
 from gitexp.machine import clock
-from gitexp.model import Direction, Entry, Origin, Outcome, Run, Table
+from gitexp.model import Direction, Entry, Origin, Outcome, Run, Table, flatten
 from gitexp.records.bounds import check_table
 from gitexp.running.execution import JOURNAL_VARIABLE, RUN_VARIABLE, STARTED_VARIABLE
 
@@ -50,10 +50,13 @@ class LiveRun:
         at most the last line. Raises `InvalidInput` for a value that is no number or text.
         """
         values = {**(metrics or {}), **more}
-        plain = {
-            name: value if type(value) in PLAIN_TYPES else plain_number(name, value)
-            for name, value in values.items()
-        }
+        plain: dict[str, Any] = {}
+        for name, value in values.items():
+            if isinstance(value, Mapping):
+                plain.update(flatten(as_table({name: value})))
+            else:
+                is_plain = type(value) in PLAIN_TYPES
+                plain[name] = value if is_plain else plain_number(name, value)
         self._open().metrics(plain, step=step, time_s=clock.monotonic_s() - self._started_s)
 
     def params(self, params: Mapping[str, Any] | None = None, /, **more: Any) -> None:

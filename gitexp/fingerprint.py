@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 
 from gitexp.formats import iter_options, option_path, parse_value
-from gitexp.model import FileState, Table, Value, flatten
+from gitexp.model import FileState, Table, Value, flatten, nest
 
 DEFAULT_EXCLUDE = (
     "README*",
@@ -188,7 +188,7 @@ def fingerprint(
         "code": digest,
         "command": list(command_template(template, params)),
         "directory": directory,
-        "params": dict(params),
+        "params": nest(params),
         "inputs": dict(input_digests(inputs)),
     }
     import hashlib  # noqa: PLC0415 - looking for kin needs none

@@ -12,7 +12,7 @@ from typing import Final
 from gitexp.errors import Ambiguous, InvalidInput, NotFound
 from gitexp.ids import RUN_ID_LENGTH, ObjectId, RunId
 from gitexp.index import RunIndex
-from gitexp.model import Direction, quote_key
+from gitexp.model import Direction
 from gitexp.repo import Repo
 
 MIN_TYPED: Final = 4
@@ -89,7 +89,7 @@ def _best(metric: str | None, index: RunIndex, direction_of: DirectionOf) -> Run
     if metric is None:
         metric = _only_metric(names)
     bare = metric.removeprefix("metrics.")
-    metric = next((name for name in (metric, bare, quote_key(bare)) if name in names), bare)
+    metric = metric if metric in names else bare
     if metric not in names:
         raise NotFound(
             f"no run has the metric '{metric}'",

@@ -12,14 +12,10 @@ if TYPE_CHECKING:
 
 
 def nested(assignments: tuple[str, ...]) -> "Table":
-    """Assignments as one table. Raises `InvalidInput`."""
-    from gitexp.formats import assign, parse_assignment  # noqa: PLC0415 - only when used
+    """Measured values as one table. Raises `InvalidInput`."""
+    from gitexp.model import nest  # noqa: PLC0415 - only when used
 
-    table: Table = {}
-    for text in assignments:
-        path, value = parse_assignment(text)
-        assign(table, path, value)
-    return table
+    return nest(*({".".join(path): value} for path, value in pairs(assignments)))
 
 
 def pairs(assignments: tuple[str, ...]) -> "tuple[tuple[list[str], Value], ...]":

@@ -11,7 +11,7 @@ from gitexp.cli.terminal import answer, open_workspace
 from gitexp.cli.verdicts import show_judgement
 from gitexp.errors import InvalidInput
 from gitexp.judgement import judge
-from gitexp.model import Origin, Outcome
+from gitexp.model import Origin, Outcome, nest
 from gitexp.records.bounds import check_table
 from gitexp.running.execution import gather_metrics
 from gitexp.running.lifecycle import record_whole
@@ -75,7 +75,7 @@ def command(
         prepared.run,
         outcome=Outcome(outcome),
         duration_s=duration,
-        metrics={**from_files, **metrics},
+        metrics=nest(from_files, metrics),
     )
     run = record_whole(workspace, run, series, prepared.packages)
     for warning in run.warnings:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from gitexp.comparison import direction_of, last_part
 from gitexp.errors import CouldNotTell, NotFound
 from gitexp.ids import RunId
-from gitexp.model import Direction, Entry, Run, quote_key
+from gitexp.model import Direction, Entry, Run
 from gitexp.selector import select_run
 from gitexp.workspace import Workspace
 
@@ -64,11 +64,10 @@ def known_metric(workspace: Workspace, metric: str) -> str:
 
     names = [key.removeprefix("metrics.") for key in workspace.index.keys("metrics")]
     wanted = metric.removeprefix("metrics.")
-    found = [name for name in (wanted, quote_key(wanted)) if name in names]
     ends = [name for name in names if last_part(name) == wanted]
-    if found or len(ends) == 1:
-        return (found or ends)[0]
-    shown = sorted(name.strip('"') for name in names)
+    if wanted in names or len(ends) == 1:
+        return wanted if wanted in names else ends[0]
+    shown = sorted(names)
     hints = [f"known metrics: {', '.join(shown[:10])}"]
     raise NotFound(
         f"no run has a metric '{wanted}'",

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from gitexp.model import Direction, Run, numbers
+from gitexp.model import Direction, Run, name_parts, numbers
 
 
 def _set(words: str) -> frozenset[str]:
@@ -34,13 +34,11 @@ _TIME_LIKE = _RATES | _set(
 )
 _TRAINING = _set("train training")
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+(?![a-z])")
-_QUOTED_END = re.compile(r'(?:^|\.)"((?:[^"\\]|\\.)*)"\Z')
 
 
 def last_part(name: str) -> str:
-    """The last part of a dotted name, without its quotes: `top 1` for `val."top 1"`."""
-    quoted = _QUOTED_END.search(name)
-    return re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else name.rpartition(".")[2]
+    """The last part of a dotted name: `loss` of `val.loss`."""
+    return name_parts(name)[-1]
 
 
 def _words(metric: str) -> list[str]:

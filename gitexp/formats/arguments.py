@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gitexp.errors import InvalidInput, Unreadable
-from gitexp.model import Table, Value, flatten
+from gitexp.model import Table, Value, flatten, nest
 from gitexp.records.bounds import INT_MAX, INT_MIN, refuse_depth
 
 _INTEGER = re.compile(r"[+-]?(?:0|[1-9]\d*)\Z", re.ASCII)
@@ -172,14 +172,12 @@ def params_from_argv(argv: Sequence[str]) -> Table:
     for option in iter_options(argv):
         value = True if option.value is None else parse_value(option.value)
         found.setdefault(tuple(option_path(option.name)), []).append(value)
-    params: Table = {}
-    for path, values in found.items():
-        value = values[0] if len(values) == 1 else values
-        try:
-            assign(params, path, value)
-        except InvalidInput:
-            params[".".join(path)] = value
-    return params
+    return nest(
+        {
+            ".".join(path): values[0] if len(values) == 1 else values
+            for path, values in found.items()
+        }
+    )
 
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")

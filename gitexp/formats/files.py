@@ -7,12 +7,12 @@ was written by a runaway program is refused in time, not read for ever.
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from gitexp.errors import InvalidInput, Unreadable
-from gitexp.formats.arguments import assign, parse_value
-from gitexp.model import Series, Table, Value, flatten
+from gitexp.formats.arguments import parse_value
+from gitexp.model import Series, Table, Value, flatten, nest
 from gitexp.records.bounds import MAX_DEPTH, check_table, refuse_depth
 
 MAX_FILE_BYTES = 64 << 20
@@ -45,7 +45,7 @@ def parse_metrics(data: bytes, suffix: str, *, name: str = "") -> tuple[Table, S
     if suffix.lower() in TABLE_SUFFIXES:
         loaded = _load(data, suffix, label)
         if not isinstance(loaded, list):
-            table = _tidy_table(loaded, label)
+            table = nest(_tidy_table(loaded, label))
             check_table(table, "metric")
             return table, []
         budget = [MAX_ROW_VALUES]
@@ -206,7 +206,7 @@ def _csv_rows(text: str, delimiter: str, label: str) -> Iterator[Table]:
             row: Table = {}
             for name, cell in zip(columns, cells, strict=True):
                 if cell.strip():
-                    _put(row, name, _cell(cell))
+                    row[name] = _cell(cell)
             yield row
         elif not (cut_off and position == len(filled) - 1):
             raise _invalid(label, f"line {line} has {len(cells)} cells, not {len(columns)}")
@@ -215,15 +215,6 @@ def _csv_rows(text: str, delimiter: str, label: str) -> Iterator[Table]:
 def _cell(text: str) -> Value:
     value = parse_value(text)
     return text if isinstance(value, list | dict) else value
-
-
-def _put(row: Table, name: str, value: Value) -> None:
-    """Under its dotted path if it can be, else under the plain name."""
-    parts = name.split(".")
-    try:
-        assign(row, parts if all(parts) else [name], value)
-    except InvalidInput:
-        row[name] = value
 
 
 def _json_rows(text: str, label: str) -> Iterator[object]:
@@ -243,20 +234,11 @@ def _json_rows(text: str, label: str) -> Iterator[object]:
 def _last_values(rows: Sequence[Table]) -> Table:
     last: Table = {}
     for row in rows:
-        _merge(last, row)
+        last.update(flatten(row))
     if "step" in last or len(rows) > 1:
         last.pop("time", None)
     last.pop("step", None)
-    return last
-
-
-def _merge(last: Table, row: Mapping[str, Value]) -> None:
-    for key, value in row.items():
-        inner = last.get(key)
-        if isinstance(inner, dict) and isinstance(value, dict):
-            _merge(inner, value)
-        else:
-            last[key] = {**value} if isinstance(value, dict) else value
+    return nest(last)
 
 
 def _series_row(row: Table) -> dict[str, float | int | str]:

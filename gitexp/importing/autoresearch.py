@@ -13,12 +13,11 @@ from gitexp.importing.imported import (
     Found,
     ImportedRun,
     distinct,
-    nested,
     parse_moment,
     parse_status,
 )
 from gitexp.importing.rows import Row
-from gitexp.model import Direction, Outcome, Table, Value
+from gitexp.model import Direction, Outcome, Table, Value, nest
 
 _REVERTED = "the change was thrown away; the code is the commit that the log names"
 
@@ -56,7 +55,7 @@ def read_results(rows: Sequence[Row]) -> Found:
                 reason=_text(row.get("description")),
                 commit=commit,
                 is_exact=commit is not None,
-                metrics=nested(measured.items()),
+                metrics=nest(measured),
                 directions={"val_bpb": Direction.MINIMIZE} if "val_bpb" in measured else {},
                 environment={"tracker": "autoresearch"},
             )
@@ -148,7 +147,7 @@ def _attempt(config: Mapping[str, Any], entry: Mapping[str, Any], source: str) -
         hint=told.pop("next_action_hint", None),
         commit=_text(entry.get("commit")),
         is_exact=True,
-        metrics=nested(metrics.items()),
+        metrics=nest(metrics),
         directions={name: direction} if name in metrics else {},
         environment=environment,
         notes=tuple(f"{key}: {value}" for key, value in told.items() if value),

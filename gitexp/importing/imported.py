@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 from gitexp.errors import InvalidInput
-from gitexp.formats import assign, parse_value
-from gitexp.model import Decision, Direction, Outcome, Series, Table, Value
+from gitexp.formats import parse_value
+from gitexp.model import Decision, Direction, Outcome, Series, Table, Value, nest
 
 Point: TypeAlias = tuple[int, float | None, float]
 """One logged value: step, seconds since the start if known, value."""
@@ -119,23 +119,6 @@ def typed(text: str) -> Value:
     return value if isinstance(value, bool | int | float) else text
 
 
-def put(table: Table, name: str, value: Value) -> None:
-    """Set a value under its dotted name; under the plain name where a path is in the way."""
-    parts = name.split(".")
-    try:
-        assign(table, parts if all(parts) else [name], value)
-    except InvalidInput:
-        table[name] = value
-
-
-def nested(pairs: Iterable[tuple[str, Value]]) -> Table:
-    """A table from dotted names."""
-    table: Table = {}
-    for name, value in pairs:
-        put(table, name, value)
-    return table
-
-
 # --- metrics --------------------------------------------------------------------------------------
 
 
@@ -145,13 +128,13 @@ def fold_points(points: Mapping[str, list[Point]]) -> tuple[Table, Series]:
     The last value is that of the highest step, then of the latest time. A metric that was always
     logged with the same step counts its own values.
     """
-    last: list[tuple[str, Value]] = []
+    last: Table = {}
     rows: dict[int, dict[str, float | int | str]] = {}
     for name, logged in points.items():
         if not logged:
             continue
         ordered = sorted(logged, key=lambda point: (point[0], point[1] or 0.0))
-        last.append((name, ordered[-1][2]))
+        last[name] = ordered[-1][2]
         if len(ordered) > 1 and len({step for step, _, _ in ordered}) == 1:
             ordered = [(n, time, value) for n, (_, time, value) in enumerate(ordered)]
         for step, time, value in ordered:
@@ -160,7 +143,7 @@ def fold_points(points: Mapping[str, list[Point]]) -> tuple[Table, Series]:
                 row["time"] = round(time, 3)
             row[name] = value
     longest = max((len(logged) for logged in points.values()), default=0)
-    return nested(last), [rows[step] for step in sorted(rows)] if longest > 1 else []
+    return nest(last), [rows[step] for step in sorted(rows)] if longest > 1 else []
 
 
 def distinct(sources: Iterable[str]) -> list[str]:

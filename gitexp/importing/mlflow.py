@@ -16,11 +16,10 @@ from gitexp.importing.imported import (
     ImportedRun,
     Point,
     fold_points,
-    nested,
     parse_moment,
     typed,
 )
-from gitexp.model import Outcome, Table
+from gitexp.model import Outcome, Table, nest
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -90,7 +89,7 @@ def imported_run(stored: StoredRun) -> ImportedRun:
         commit=tags.get("mlflow.source.git.commit"),
         branch=tags.get("mlflow.source.git.branch"),
         remote=tags.get("mlflow.source.git.repoURL"),
-        params=nested((name, typed(text)) for name, text in stored.params.items()),
+        params=nest({name: typed(text) for name, text in stored.params.items()}),
         metrics=metrics,
         series=series,
         tags=tuple(

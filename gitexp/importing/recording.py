@@ -21,11 +21,10 @@ from gitexp.model import (
     Origin,
     Outcome,
     Run,
-    Table,
     flatten,
 )
 from gitexp.names import memorable_name
-from gitexp.records.bounds import MAX_CLOCK, check_table
+from gitexp.records.bounds import MAX_CLOCK, recordable
 from gitexp.records.codec import encode_run
 from gitexp.running.bulk import record_events
 from gitexp.store import Event, annotated, sealed
@@ -125,8 +124,10 @@ def _summary(workspace: Workspace, run: Run) -> str:
 def _run(workspace: Workspace, source: ImportedRun, codes: "_Codes", logical_time: int) -> Run:
     warnings = list(source.warnings)
     code = codes.find(source, warnings)
-    params = _recordable(redact_table(source.params), "parameter", warnings)
-    metrics = _recordable(source.metrics, "metric", warnings)
+    params, no_params = recordable(redact_table(source.params), "parameter")
+    metrics, no_metrics = recordable(source.metrics, "metric")
+    environment, no_values = recordable(redact_table(source.environment), "value")
+    warnings += [*no_params, *no_metrics, *no_values]
     if source.started is None:
         warnings.append("the source does not say when the run started; the time is the import's")
     run_id = clock.new_run_id()
@@ -148,7 +149,7 @@ def _run(workspace: Workspace, source: ImportedRun, codes: "_Codes", logical_tim
         params=params,
         metrics=metrics,
         directions=source.directions,
-        environment=_recordable(redact_table(source.environment), "value", warnings),
+        environment=environment,
         warnings=tuple(warnings),
     )
     try:
@@ -158,18 +159,6 @@ def _run(workspace: Workspace, source: ImportedRun, codes: "_Codes", logical_tim
             f"cannot import '{source.source}'", why=fault.why or fault.what
         ) from fault
     return run
-
-
-def _recordable(table: Table, what: str, warnings: list[str]) -> Table:
-    """The table without what a record cannot hold, each named in a warning."""
-    kept: Table = {}
-    for key, value in table.items():
-        try:
-            check_table({key: value}, what)
-            kept[key] = value
-        except InvalidInput as fault:
-            warnings.append(f"left out: {fault.why}")
-    return kept
 
 
 def _annotations(workspace: Workspace, run: Run, source: ImportedRun) -> Iterator[Annotation]:

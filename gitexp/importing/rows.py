@@ -22,11 +22,10 @@ from gitexp.importing.imported import (
     Found,
     ImportedRun,
     distinct,
-    nested,
     parse_moment,
     parse_status,
 )
-from gitexp.model import Decision, Outcome, Table, Value, flatten
+from gitexp.model import Decision, Outcome, Table, Value, flatten, nest
 
 MAX_BYTES: Final = 256 << 20
 
@@ -237,14 +236,15 @@ def _source(row: Row, targets: Mapping[str, str], tracker: str) -> str:
 
 def _imported(row: Row, targets: Mapping[str, str], source: str) -> ImportedRun:
     said: dict[str, Value] = {}
-    params, metrics = [], []
+    params: Row = {}
+    metrics: Row = {}
     for column, value in row.items():
         target = targets[column]
         kind, _, name = target.partition(".")
         if name and kind == "params":
-            params.append((name, value))
+            params[name] = value
         elif name and kind == "metrics":
-            metrics.append((name, value))
+            metrics[name] = value
         else:
             said[target] = value
     run = ImportedRun(
@@ -262,8 +262,8 @@ def _imported(row: Row, targets: Mapping[str, str], source: str) -> ImportedRun:
         why=_text(said.get("why")),
         hint=_text(said.get("hint")),
         argv=_argv(said.get("command")),
-        params=nested(params),
-        metrics=nested(metrics),
+        params=nest(params),
+        metrics=nest(metrics),
         environment=_environment(source, said),
     )
     if "status" in said:

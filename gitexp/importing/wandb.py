@@ -14,9 +14,9 @@ from typing import Any
 
 from gitexp.errors import InvalidInput
 from gitexp.formats import parse_table
-from gitexp.importing.imported import Found, ImportedRun, Point, fold_points, put
+from gitexp.importing.imported import Found, ImportedRun, Point, fold_points
 from gitexp.importing.wire import fields, signed, text
-from gitexp.model import Outcome, Table, Value
+from gitexp.model import Outcome, Table, Value, nest
 
 _BLOCK = 32768
 _HEADER = 7
@@ -252,9 +252,7 @@ def _read_files(folder: Path) -> _Told:
 
 def _imported(told: _Told) -> ImportedRun:
     folded, series = fold_points(told.points)
-    metrics: Table = {}
-    for name, value in [*_numbers(folded), *_numbers(told.summary)]:
-        put(metrics, name, value)
+    metrics = nest(dict(_numbers(folded)), dict(_numbers(told.summary)))
     warnings: tuple[str, ...] = ()
     if told.exit_code is None and not told.points and told.summary:
         outcome: Outcome | None = Outcome.UNKNOWN  # old folders do not say how it ended

@@ -101,21 +101,8 @@ def full_name(parts: tuple[str, ...], known: frozenset[str], position: int = 0) 
 
 
 def _candidates(spaces: Sequence[str], parts: tuple[str, ...], known: frozenset[str]) -> list[str]:
-    """Known keys the parts can mean: `metrics["a.b"]` is the key "a.b", or b in the table a.
-
-    `metrics.a.b` is b in the table a, or else the key "a.b", which nobody likes to quote.
-    """
-    from gitexp.model import quote_key  # noqa: PLC0415 - see the module's words
-
-    found = []
-    for space in spaces:
-        spellings = (
-            ".".join((space, *map(quote_key, parts))),
-            ".".join((space, *parts)),
-            ".".join((space, quote_key(".".join(parts)))),
-        )
-        found += [next((key for key in spellings if key in known), "")]
-    return [key for key in found if key]
+    """Known keys the parts can mean; `metrics["a.b"]` and `metrics.a.b` are the same."""
+    return [key for space in spaces if (key := ".".join((space, *parts))) in known]
 
 
 def _near_hints(name: str, known: frozenset[str]) -> list[str]:

@@ -10,6 +10,7 @@ from datetime import date, datetime, time
 from typing import Any
 
 from gitexp.errors import InvalidInput, Unreadable
+from gitexp.model import Table, Value, flatten, nest
 
 MAX_RECORD_BYTES = 1 << 20
 MAX_VALUE_BYTES = 64 << 10
@@ -39,6 +40,19 @@ def check_table(table: Mapping[str, object], what: str) -> None:
         if any("too long" in fault for fault in faults)
         else [],
     )
+
+
+def recordable(table: Mapping[str, Value], what: str) -> tuple[Table, tuple[str, ...]]:
+    """The table as a record has it (`nest`) without what it cannot hold, and a warning for each."""
+    kept: Table = {}
+    warnings = []
+    for name, value in flatten(table):
+        try:
+            check_table(nest({name: value}), what)
+            kept[name] = value
+        except InvalidInput as fault:
+            warnings.append(f"left out: {fault.why}")
+    return nest(kept), tuple(warnings)
 
 
 def _faults(value: object, what: str, name: str, depth: int) -> Iterator[str]:

@@ -12,7 +12,7 @@ from gitexp.formats import parse_metrics
 from gitexp.ids import RunId
 from gitexp.journal import Journal, read_journal
 from gitexp.machine import clock
-from gitexp.model import Outcome, Run, Table
+from gitexp.model import Outcome, Run, Table, flatten, nest
 from gitexp.records.bounds import check_table
 from gitexp.records.codec import decode_run
 from gitexp.running.lifecycle import collect, read_file, seal, with_collected
@@ -23,7 +23,7 @@ def log_by_hand(workspace: Workspace, run: RunId, metrics: Table, *, step: int |
     """Add metrics to a run that is still open. Raises `NotFound` when it is not."""
     check_table(metrics, "metric")
     journal = _open_journal(workspace, run)
-    journal.append("metrics", values=metrics, step=step)
+    journal.append("metrics", values=dict(flatten(metrics)), step=step)
     journal.close()
 
 
@@ -45,7 +45,7 @@ def finish_by_hand(
     series = found.series
     for file in files:
         values, rows = parse_metrics(read_file(file), file.suffix, name=file.name)
-        from_files.update(values)
+        from_files = nest(from_files, values)
         series = series or rows
     ended = with_collected(started_run, found)
     command = ended.command
@@ -55,7 +55,7 @@ def finish_by_hand(
         ended,
         outcome=outcome,
         duration_s=max(0.0, (clock.now() - ended.started).total_seconds()),
-        metrics={**ended.metrics, **from_files, **metrics},
+        metrics=nest(ended.metrics, from_files, metrics),
         command=command,
     )
     return seal(workspace, journal, ended, series, content.extra.get("packages", {}))

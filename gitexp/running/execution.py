@@ -17,7 +17,7 @@ from gitexp.machine import clock
 from gitexp.machine.output import OutputTail
 from gitexp.machine.probe import hash_path
 from gitexp.machine.process import Completed, run_command
-from gitexp.model import FileState, Outcome, Run, Series, Table
+from gitexp.model import FileState, Outcome, Run, Series, Table, nest
 from gitexp.records.bounds import check_table
 from gitexp.records.codec import encode_table
 from gitexp.repo.worktree import read_status
@@ -202,7 +202,7 @@ def _record_end(running: _Running, ended: Run) -> Run:
     ended = replace(
         ended,
         command=ended.command and replace(ended.command, metrics_files=read_from),
-        metrics={**metrics, **ended.metrics},
+        metrics=nest(metrics, ended.metrics),
         outputs=outputs,
         produced=produced,
         output_tail=running.tail.text(lines=TAIL_LINES),
@@ -264,7 +264,7 @@ def gather_metrics(
             warnings.append(f"cannot read {file.name}: {why or error}")
             continue
         found.append(file)
-        metrics.update(values)
+        metrics = nest(metrics, values)
         series = series or rows
     return found, metrics, series, warnings
 

@@ -27,8 +27,9 @@ from gitexp.model import (
     Table,
     Value,
     flatten,
+    nest,
 )
-from gitexp.records.bounds import check_table
+from gitexp.records import bounds
 from gitexp.records.codec import encode_run
 from gitexp.store import Event, annotated, sealed, started
 from gitexp.upkeep.maintenance import start_maintenance
@@ -107,16 +108,10 @@ def seal(workspace: Workspace, journal: Journal, run: Run, series: Series, packa
 
 def recordable(run: Run) -> Run:
     """The run without metrics and outputs that a record cannot hold, each named in a warning."""
-    kept: Table = {}
-    warnings = list(run.warnings)
-    for key, value in run.metrics.items():
-        try:
-            check_table({key: value}, "metric")
-            kept[key] = value
-        except InvalidInput as fault:
-            warnings.append(f"left out: {fault.why}")
+    metrics, left_out = bounds.recordable(run.metrics, "metric")
+    warnings = (*run.warnings, *left_out)
     tail = redact_text(run.output_tail)
-    run = replace(run, metrics=kept, output_tail=tail, warnings=tuple(warnings))
+    run = replace(run, metrics=metrics, output_tail=tail, warnings=warnings)
     try:
         encode_run(run)
     except InvalidInput:
@@ -162,7 +157,7 @@ def collect(content: JournalContent) -> Collected:
             case "metrics":
                 found.add_metrics(event.get("values", {}), event.get("step"), seconds)
             case "params":
-                found.params.update(event.get("values", {}))
+                found.params = nest(found.params, event.get("values", {}))
             case "tags":
                 found.tags += event.get("tags", [])
             case "note":
@@ -203,8 +198,8 @@ def with_collected(run: Run, found: Collected) -> Run:
     """The run with what its journal tells added."""
     return replace(
         run,
-        params={**run.params, **found.params},
-        metrics={**run.metrics, **found.metrics},
+        params=nest(run.params, found.params) if found.params else run.params,
+        metrics=nest(run.metrics, found.metrics),
         tags=tuple(sorted({*run.tags, *found.tags})),
     )
 

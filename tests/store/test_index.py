@@ -875,7 +875,7 @@ runs_drawn = st.builds(
 KEYS = [
     f"{space}.{key}"
     for space in ("metrics", "params", "env")
-    for key in ("a", "b", "top-1", '"x.y"', '"\' OR 1"')
+    for key in ("a", "b", "top-1", "x.y", "' OR 1")
 ]
 fields = st.one_of(
     st.sampled_from([*ATTRIBUTES, "metrics.a", "metrics.b", "params.a", "env.a"]),

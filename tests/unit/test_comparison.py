@@ -76,10 +76,17 @@ def test_no_guess_is_better_than_a_wrong_one(metric: str) -> None:
     assert guess_direction(metric) is None
 
 
+def test_old_records_with_a_dot_in_a_key_are_compared_under_the_same_name() -> None:
+    old = make_run(1, metrics={"val.loss": 0.5, "val.mAP@0.5": 0.5})
+    new = make_run(2, metrics={"val": {"loss": 0.25, "mAP@0.5": 0.75}})
+    for before, after in ((old, new), (new, old)):
+        metrics = [verdict.metric for verdict in compare_runs(after, before, declared={})]
+        assert metrics == ["val.loss", "val.mAP@0.5"]
+
+
 def test_the_last_part_of_a_dotted_name() -> None:
     assert last_part("val.loss") == "loss"
-    assert last_part('val."top.1 acc"') == "top.1 acc"
-    assert last_part(r'val."a\"b\\c"') == r"a\"b\c".replace("\\" + '"', '"')
+    assert last_part("val.mAP@0.5:0.95") == "mAP@0.5:0.95"
     assert last_part("loss") == "loss"
 
 

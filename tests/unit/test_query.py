@@ -232,7 +232,7 @@ def test_an_ambiguous_name_lists_all_it_could_be() -> None:
         ("top-1", "metrics.top-1"),
         ("metrics.top-1", "metrics.top-1"),
         (" lr ", "params.lr"),
-        ("a.b", 'params."a.b"'),
+        ("a.b", "params.a.b"),
         ("opt.name", "params.opt.name"),
         ("name", "name"),
         ("started", "started"),
