@@ -61,6 +61,10 @@ UNTRUSTED = (
 """Options for commands that put recorded files into a work tree: nothing recorded is executed."""
 
 
+FSYNC = ("-c", "core.fsync=committed,loose-object,reference", "-c", "core.fsyncMethod=fsync")
+"""What a durable git command is given; git before 2.36 does not know it and does not sync."""
+
+
 class Completed(NamedTuple):
     """A git command that has ended."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gitexp.errors import CommandFailed, Conflict, NotARepository, Unreadable
 from gitexp.ids import ObjectId
-from gitexp.repo.launch import Completed, Git
+from gitexp.repo.launch import FSYNC, Completed, Git
 
 if TYPE_CHECKING:
     import tempfile
@@ -184,14 +184,19 @@ class Repo:
         pairs = (line.split(" ", 1) for line in asked.text.splitlines())
         return {name: ObjectId(oid) for oid, name in pairs}
 
-    def update_ref(self, ref: str, new: str, old: str, reason: str) -> None:
+    def update_ref(
+        self, ref: str, new: str, old: str, reason: str, *, durable: bool = False
+    ) -> None:
         """Move a ref by compare-and-swap; `old` null means create, `new` null means delete.
 
-        Raises `Conflict` when the ref is not at `old`, or is locked.
+        Raises `Conflict` when the ref is not at `old`, or is locked, and `CommandFailed` when there
+        is no object `new`.
         """
-        done = self.git(
-            *("update-ref", "-m", reason, "--create-reflog", ref, new, old), check=False
-        )
+        sync = FSYNC if durable else ()
+        argv = ("update-ref", "-m", reason, "--create-reflog", ref, new, old)
+        done = self.git(*sync, *argv, check=False)
+        if done.status != 0 and "nonexistent object" in done.stderr:
+            raise CommandFailed(argv, done.status, done.stderr)
         if done.status != 0:
             raise Conflict(f"cannot move '{ref}'", why=done.stderr.strip().splitlines()[-1])
 

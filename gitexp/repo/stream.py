@@ -18,10 +18,8 @@ from tempfile import NamedTemporaryFile, TemporaryFile
 from gitexp.errors import CommandFailed, Conflict
 from gitexp.ids import ObjectId
 from gitexp.machine import clock
+from gitexp.repo.launch import FSYNC
 from gitexp.repo.repository import Repo
-
-FSYNC = ("-c", "core.fsync=committed,loose-object,reference", "-c", "core.fsyncMethod=fsync")
-"""What a durable git command is given; git before 2.36 does not know it and does not sync."""
 
 _LOOSE = ("-c", "fastimport.unpackLimit=100")
 _PACKED = ("-c", "fastimport.unpackLimit=0")

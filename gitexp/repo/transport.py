@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from gitexp.errors import Conflict, GitexpError, NotFound
 from gitexp.ids import ObjectId
 from gitexp.machine import clock
-from gitexp.repo.launch import Completed
+from gitexp.repo.launch import FSYNC, Completed
 from gitexp.repo.repository import Repo
-from gitexp.repo.stream import FSYNC
 
 GUARD = "GITEXP_IN_PUSH"
 """Set while we push, so that our own pre-push hook keeps still."""

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from gitexp.errors import CommandFailed, GitexpError, NoCommit
 from gitexp.ids import ObjectId
-from gitexp.repo.launch import UNTRUSTED
+from gitexp.repo.launch import FSYNC, UNTRUSTED
 from gitexp.repo.repository import Repo
-from gitexp.repo.stream import FSYNC, await_gc, is_collecting
+from gitexp.repo.stream import await_gc, is_collecting
 
 _SNAPSHOT_AUTHOR = {
     "GIT_AUTHOR_NAME": "gitexp",
@@ -105,16 +105,21 @@ def take_snapshot(repo: Repo, rules: SnapshotRules, *, durable: bool) -> Snapsho
         try:
             return _snapshot_once(repo, repo.top, rules, durable=durable)
         except CommandFailed as failure:
-            if not any(word in failure.stderr for word in _VANISHED):
+            if not was_collected(failure):
                 raise
     return _snapshot_once(repo, repo.top, rules, durable=durable)
+
+
+def was_collected(failure: CommandFailed) -> bool:
+    """Tell whether a command failed as it does when a gc took from it what no ref holds."""
+    return any(word in failure.stderr for word in _VANISHED)
 
 
 _TRIES = 4
 
 _VANISHED = (
-    *("No such file or directory", "invalid object", "not a valid object", "not a tree"),
-    *("bad object", "bad tree", "unable to read", "missing", "could not be parsed"),
+    *("No such file or directory", "invalid object", "not a valid object", "nonexistent object"),
+    *("not a tree", "bad object", "bad tree", "unable to read", "missing", "could not be parsed"),
 )
 """What git complains of when a gc takes an object, or the folder it goes into, from under it."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
-from gitexp.errors import GitexpError, InvalidInput
+from gitexp.errors import CommandFailed, GitexpError, InvalidInput
 from gitexp.fingerprint import DEFAULT_EXCLUDE, code_digest, fingerprint
 from gitexp.formats import (
     assign,
@@ -42,7 +42,13 @@ from gitexp.names import memorable_name
 from gitexp.privacy import SCANNED_BYTES, secret_content, secret_name
 from gitexp.records.bounds import check_table
 from gitexp.refs import pending_ref
-from gitexp.repo.worktree import Snapshot, SnapshotRules, is_complete, take_snapshot
+from gitexp.repo.worktree import (
+    Snapshot,
+    SnapshotRules,
+    is_complete,
+    take_snapshot,
+    was_collected,
+)
 from gitexp.workspace import Workspace
 
 PARAMS_CANDIDATES = ("params.toml", "params.yaml", "params.yml", "params.json")
@@ -121,7 +127,7 @@ def prepare(workspace: Workspace, trial: Trial, *, observe: bool = True) -> Prep
     written = [recorded_path(path, top) for path in (*metrics_files, *outputs)]
     inputs = _hash_inputs(workspace, (*workspace.settings.inputs, *trial.inputs), trial.directory)
     command = _command(workspace, trial, argv)
-    code = _code(workspace, _snapshot(workspace), command, written)
+    code = _code(workspace, command, written)
     environment, packages = _observe(trial, argv, top) if observe else ({}, {})
     left_out = [f"not in the snapshot: {item}" for item in code.left_out]
     run = _running(workspace, trial, redact_table(params), code, command, inputs)
@@ -202,24 +208,40 @@ def pin(workspace: Workspace, run: Run) -> Run:
     """Hold the run's snapshot by a ref, and make sure that no object of it was collected meanwhile.
 
     Returns the run, with a new snapshot when a gc had been faster. Raises `GitexpError` when that
-    happens again and again.
+    happens again and again, or when the files are not those any more that the run was prepared for.
     """
-    repo = workspace.repo
     for _ in range(_SNAPSHOT_TRIES):
-        if run.code.snapshot is None:
+        if run.code.snapshot is None or _is_pinned(workspace, run, run.code.snapshot):
             return run
-        repo.update_ref(pending_ref(run.id), run.code.snapshot, repo.null, "gitexp: pin a snapshot")
-        if is_complete(repo, run.code.snapshot, run.code.commit):
-            return run
-        repo.update_ref(pending_ref(run.id), repo.null, run.code.snapshot, "gitexp: lost objects")
         taken = _snapshot(workspace)
-        code = replace(run.code, tree=taken.tree, snapshot=taken.snapshot)
-        run = replace(run, code=code)
+        if (taken.commit, taken.tree) != (run.code.commit, run.code.tree):
+            raise GitexpError(
+                "cannot keep a snapshot of the code",
+                why="the files changed while the run was prepared, and a gc took what they were",
+                hints=["run it again"],
+            )
+        run = replace(run, code=replace(run.code, snapshot=taken.snapshot))
     raise GitexpError(
         "cannot keep a snapshot of the code",
         why="objects vanish while they are written",
         hints=["is a `git gc --prune=now` running again and again?"],
     )
+
+
+def _is_pinned(workspace: Workspace, run: Run, snapshot: str) -> bool:
+    """Pin a snapshot; false when it is not there any more, or not whole."""
+    repo, ref = workspace.repo, pending_ref(run.id)
+    durable = workspace.settings.durable
+    try:
+        repo.update_ref(ref, snapshot, repo.null, "gitexp: pin a snapshot", durable=durable)
+    except CommandFailed as failure:
+        if not was_collected(failure):
+            raise
+        return False
+    if is_complete(repo, snapshot, run.code.commit):
+        return True
+    repo.update_ref(ref, repo.null, snapshot, "gitexp: lost objects")
+    return False
 
 
 def _gather_params(workspace: Workspace, trial: Trial) -> tuple[Table, list[str]]:
@@ -328,7 +350,18 @@ def _secret(file: Path, path: str) -> str | None:
     return reason
 
 
-def _code(
+def _code(workspace: Workspace, command: Command | None, written: Sequence[str]) -> Code:
+    """The code as it is now; what a gc takes before it was read is kept again."""
+    for _ in range(_SNAPSHOT_TRIES):
+        try:
+            return _code_of(workspace, _snapshot(workspace), command, written)
+        except CommandFailed as failure:
+            if not was_collected(failure):
+                raise
+    return _code_of(workspace, _snapshot(workspace), command, written)
+
+
+def _code_of(
     workspace: Workspace, snapshot: Snapshot, command: Command | None, written: Sequence[str]
 ) -> Code:
     settings, repo = workspace.settings, workspace.repo

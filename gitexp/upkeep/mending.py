@@ -11,7 +11,8 @@ from gitexp.machine import clock
 from gitexp.machine.lock import clear_dead_lock
 from gitexp.refs import remote_ref
 from gitexp.repo import Repo, transport
-from gitexp.repo.stream import FSYNC, Commit, write_stream
+from gitexp.repo.launch import FSYNC
+from gitexp.repo.stream import Commit, write_stream
 from gitexp.running.recovery import recover
 from gitexp.sharing.joining import join_code
 from gitexp.upkeep.findings import Examination, Finding, Mend, counted

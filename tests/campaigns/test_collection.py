@@ -1,5 +1,7 @@
 """Garbage is collected, as harshly as git can, beside runs whose snapshots no branch holds yet."""
 
+import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -80,6 +82,29 @@ def test_collecting_beside_ten_runs(repo: RepoBuilder) -> None:
 @pytest.mark.timeout(3600)
 def test_collecting_beside_two_hundred_runs(repo: RepoBuilder) -> None:
     run_beside(repo, 200)
+
+
+@pytest.mark.parametrize(
+    "command", ["write-tree", "commit-tree", "ls-tree", "update-ref", "rev-list", "fast-import"]
+)
+def test_a_prune_in_the_moment_of_a_start(repo: RepoBuilder, tmp_path: Path, command: str) -> None:
+    """Just before one of the git commands of a start, all that no ref holds is removed."""
+    ground = Field(repo)
+    ground.record(0)
+    git, shim, mark = shutil.which("git"), tmp_path / "shim", tmp_path / "pruned"
+    shim.mkdir()
+    (shim / "git").write_text(
+        "#!/bin/sh\n"
+        f'for word; do if [ "$word" = {command} ] && mkdir "{mark}" 2>/dev/null; then\n'
+        f"GIT_INDEX_FILE= {git} prune --expire=now; fi; done\n"
+        f'exec {git} "$@"\n'
+    )
+    (shim / "git").chmod(0o755)
+    done = ground.run(1, env={"PATH": f"{shim}{os.pathsep}{os.environ['PATH']}"})
+    assert mark.exists()
+    assert done.status == 0, done.err
+    ground.acknowledged[next(r for r in read_records(repo) if r.startswith(done.started[0]))] = 1
+    check_snapshots(ground)
 
 
 def test_a_run_of_three_weeks_keeps_its_snapshot(repo: RepoBuilder, tmp_path: Path) -> None:
