@@ -57,6 +57,9 @@ LOCK_PATIENCE_S = 2.0
 
 _LOOKS = 3
 
+_LATELY_KEPT = ("^1", "^2", "^1^1", "^1^2", "^2^1", "^2^2")
+"""Where the keep branch holds the code of our last run, also right after a merge with a remote."""
+
 FORMAT_FILE = encode_table({"format": FORMAT, "tool": "gitexp"})
 
 README_FILE = b"""\
@@ -258,7 +261,7 @@ class Store:
             + annotation_path(event.run.id, event.run.started, TOMBSTONE)
             for event in events
         }
-        kept = (f"{self.code_ref}^1", f"{self.code_ref}^2")
+        kept = [self.code_ref + parent for parent in _LATELY_KEPT]
         asked = (self.run_ref, f"{self.run_ref}:{FORMAT_PATH}", self.code_ref, *kept)
         try:
             answer = self.repo.git(

@@ -7,6 +7,7 @@ Floor 4. Talks to remotes through `repo.transport`, joins what they have with wh
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 
 from gitexp.errors import Conflict, GitexpError, Refused
 from gitexp.ids import ObjectId
@@ -14,14 +15,9 @@ from gitexp.machine import clock
 from gitexp.refs import TOMBSTONE, PathKind, parse_path, remote_ref
 from gitexp.repo import Repo, transport
 from gitexp.settings import Settings
+from gitexp.sharing import turns
 from gitexp.sharing.joining import Joined, join_code, join_runs
 from gitexp.store import Store
-
-MAX_TRIES = 100
-"""How often a push is tried against rivals; the time allowed usually ends first."""
-
-_PAUSE_S = 0.1
-"""At most, before trying again. Growing pauses would let those win who never lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,13 +153,16 @@ def sync_runs(store: Store, remote: str | None, settings: Settings) -> SyncRepor
 
 
 def _push(store: Store, remote: str, deadline: float, heard: list[_Heard]) -> PushReport:
-    known = _known(store, remote)
-    for tries in range(1, MAX_TRIES + 1):
+    turns.stand_back(store.repo)
+    began_s, known = clock.monotonic_s(), _known(store, remote)
+    for tries in count(1):
         ours = _tips(store)
         left = max(deadline - clock.monotonic_s(), 1.0)
         pushed = transport.push(store.repo, remote, ours, timeout_s=left)
+        turn_s = clock.monotonic_s() - began_s
         if pushed.accepted:
             _remember(store, remote, ours, known)
+            turns.remember(store.repo, tries - 1, turn_s)
             return PushReport(
                 remote=remote,
                 there=_tally(store.repo, known.get(store.run_ref), ours[store.run_ref]),
@@ -180,7 +179,8 @@ def _push(store: Store, remote: str, deadline: float, heard: list[_Heard]) -> Pu
         left = deadline - clock.monotonic_s()
         if left < 0:
             break
-        clock.sleep(clock.jitter(_PAUSE_S))
+        turns.pause(tries, turn_s)
+        began_s = clock.monotonic_s()
         heard.append(_fetch(store, remote, max(left, 1.0), certain=len(known) == 2))
         known = dict(heard[-1].tips)
     raise Conflict(

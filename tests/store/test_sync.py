@@ -13,13 +13,13 @@ import pytest
 
 from gitexp.errors import Conflict, GitexpError, NotFound, Refused, Unreadable
 from gitexp.ids import ObjectId, RunId
+from gitexp.machine import clock
 from gitexp.model import Annotation, AnnotationKind, Code, Origin, Outcome, Run, Series
 from gitexp.refs import remote_ref, rival_path, run_path
 from gitexp.repo import Repo, transport
 from gitexp.repo.stream import Identity
 from gitexp.settings import Settings
 from gitexp.sharing.sync import (
-    MAX_TRIES,
     FetchReport,
     SyncReport,
     Tally,
@@ -246,6 +246,19 @@ class TestTwoClones:
         assert b.builder.git("rev-parse", f"{CODE}^{{tree}}") == b.builder.git(
             "hash-object", "-t", "tree", "--stdin"
         )
+
+    def test_code_that_is_kept_is_not_kept_again_after_a_merge(self, network: Network) -> None:
+        a, b = network.clone("a"), network.clone("b")
+        a.builder.commit({"a.py": "1\n"})
+        b.builder.commit({"b.py": "1\n"})
+        a.record(1)
+        b.record(2)
+        settle([a, b])
+        _, kept = a.tips()
+        a.record(3)
+        b.record(4)
+        settle([a, b])
+        assert a.tips()[1] == kept
 
     def test_five_clones_converge(self, network: Network) -> None:
         clones = [network.clone(f"c{n}", years_off=n - 2) for n in range(5)]
@@ -590,27 +603,31 @@ class TestRaces:
         assert report.there == Tally(runs=1)
         assert network.tip() == b.tips()[0]
 
-    @pytest.mark.parametrize(
-        ("pushers", "pushes"), [(2, 4), pytest.param(8, 12, marks=pytest.mark.long)]
-    )
-    def test_rivals_all_arrive(self, network: Network, pushers: int, pushes: int) -> None:
-        clones = [network.clone(f"c{n}") for n in range(pushers)]
-        tries: list[int] = []
+    def test_who_met_rivals_stands_back_next_time_and_then_less_and_less(
+        self, network: Network, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Or it would win again and again, because it need not fetch and merge first."""
+        a, b = network.clone("a"), network.clone("b")
+        for clone in (a, b):
+            clone.record(1)
+            clone.sync()
+        waited: list[float] = []
+        monkeypatch.setattr(clock, "sleep", waited.append)
+        monkeypatch.setattr(clock, "jitter", lambda most_s: most_s)
 
-        def work(n: int) -> None:
-            for i in range(pushes):
-                clones[n].record(1 + 1000 * n + i)
-                tries.append(push_runs(clones[n].store, None, SETTINGS).tries)
+        def pauses_of_a_push(clone: Clone, number: int) -> list[float]:
+            waited.clear()
+            clone.record(number)
+            push_runs(clone.store, None, SETTINGS)
+            return waited.copy()
 
-        threads = [threading.Thread(target=work, args=(n,)) for n in range(pushers)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len(tries) == pushers * pushes
-        assert max(tries) < MAX_TRIES
-        settle(clones)
-        assert len(clones[0].records()) == pushers * pushes
+        assert pauses_of_a_push(a, 2) == [0.0]
+        before, after_a_refusal = pauses_of_a_push(b, 3)
+        assert before == 0.0 < after_a_refusal
+        (first,) = pauses_of_a_push(b, 4)
+        (second,) = pauses_of_a_push(b, 5)
+        assert first > 0.0
+        assert second < first
 
     def test_a_writer_beside_a_fetch_loses_nothing(self, network: Network) -> None:
         a, b = network.clone("a"), network.clone("b")
