@@ -2,7 +2,7 @@
 
 import click
 
-from gitexp.cli.options import json_option, precision_option
+from gitexp.cli.options import count_option, json_option, precision_option, where_option
 from gitexp.cli.selection import known_metric, needed_direction
 from gitexp.cli.tables import print_documents
 from gitexp.cli.terminal import answer, open_workspace, say, view_of
@@ -12,10 +12,8 @@ from gitexp.render.listing import LEADING_KEYS, run_list
 
 
 @click.command("best")
-@click.option(
-    "-n", "--max-count", "count", type=click.IntRange(min=1), default=5, show_default=True
-)
-@click.option("--where", help="Only among runs for which this expression is true.")
+@count_option("At most so many", default=5)
+@where_option("Only among runs for which EXPR is true.")
 @click.option("--maximize", "high", is_flag=True, help="More is better.")
 @click.option("--minimize", "low", is_flag=True, help="Less is better.")
 @precision_option

@@ -5,7 +5,7 @@ from collections import Counter
 import click
 
 from gitexp.briefing import Brief, make_brief
-from gitexp.cli.options import json_option, precision_option
+from gitexp.cli.options import count_option, deciding_option, json_option, precision_option
 from gitexp.cli.selection import known_metric
 from gitexp.cli.terminal import answer, open_workspace, say, view_of
 from gitexp.comparison import direction_of
@@ -21,11 +21,8 @@ REJECTED = 50
 
 
 @click.command("brief")
-@click.option("--metric", help="The metric that decides [default: the project's, or a guess].")
-@click.option(
-    "-n", "--max-count", "count", type=click.IntRange(min=1), default=8, show_default=True,
-    help="At most so many lines of each kind.",
-)  # fmt: skip
+@deciding_option
+@count_option("At most so many lines of each kind", default=8)
 @precision_option
 @json_option
 def command(metric: str | None, count: int, precision: int, as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 import click
 
-from gitexp.cli.options import json_option, precision_option
+from gitexp.cli.options import deciding_option, json_option, precision_option
 from gitexp.cli.selection import find_entries, known_metric
 from gitexp.cli.terminal import answer, open_workspace, view_of, wants_colour
 from gitexp.comparison import Answer, Comparison, compare_runs, next_step, overall
@@ -23,7 +23,7 @@ EXIT = {
 
 
 @click.command("compare")
-@click.option("--metric", help="The metric that decides [default: the project's, or a guess].")
+@deciding_option
 @precision_option
 @json_option
 @click.argument("runs", nargs=-1, metavar="[RUN [OTHER]...]")

@@ -21,7 +21,8 @@ def command(install: bool, shell: str | None) -> None:
     """Print or install completion for bash, zsh or fish
 
     It completes `git exp` and `git-exp`: commands, options, runs, metrics, parameters and tags.
-    Without SHELL: the shell you are in. Installers that put gitexp into a prefix of its own have
+    Without an argument: for the
+    shell you are in. Installers that put gitexp into a prefix of its own have
     put the scripts below its `share` folder already.
 
     \b

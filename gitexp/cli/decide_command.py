@@ -23,7 +23,7 @@ def command(run: str, decision: str, why: str | None, hint: str | None) -> None:
 
     \b
     git exp decide last keep -m "good enough for the paper"
-    git exp decide last discard -m "diverges after epoch 3" --next "halve the rate"
+    git exp decide last discard -m "diverges after epoch 3" --next "halve lr"
     """
     workspace = open_workspace()
     entry = find_entry(workspace, run)

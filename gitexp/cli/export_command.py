@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gitexp.cli.options import precision_option
+from gitexp.cli.options import precision_option, where_option
 from gitexp.cli.selection import find_id
 from gitexp.cli.tables import print_documents
 from gitexp.cli.terminal import answer, open_workspace, say
@@ -21,10 +21,14 @@ _SUFFIXES = {f".{name}": name for name in FORMATS} | {".tex": "latex", ".ndjson"
 
 @click.command("export")
 @click.option(
-    "--format", "form", type=click.Choice(FORMATS), help="[default: by -o's suffix, else csv]"
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    metavar="FORMAT",
+    help=f"{', '.join(FORMATS)} [default: by the suffix of -o, else csv].",
 )
 @click.option("-o", "--output", metavar="FILE", help="Write there [default: standard output].")
-@click.option("-w", "--where", help="Only runs for which this expression is true.")
+@where_option()
 @click.option(
     "--to",
     "target",

@@ -2,7 +2,7 @@
 
 import click
 
-from gitexp.cli.options import nested
+from gitexp.cli.options import measured_option, nested, outcome_option
 from gitexp.cli.report import warn
 from gitexp.cli.selection import find_entry
 from gitexp.cli.terminal import answer, open_workspace
@@ -15,23 +15,16 @@ from gitexp.running.by_hand import finish_by_hand
 
 @click.command("finish")
 @click.argument("run", metavar="[RUN]", default="last")
+@measured_option()
 @click.option(
-    "-M",
-    "--metric",
-    "measured",
+    "--metrics",
+    "metrics_files",
     multiple=True,
-    metavar="NAME=VALUE",
-    help="A metric; dotted names nest. Repeatable.",
+    metavar="FILE",
+    help="Metrics from a file. Repeatable.",
 )
-@click.option(
-    "--metrics", "metrics_files", multiple=True, metavar="FILE", help="Metrics from a file."
-)
-@click.option(
-    "--outcome",
-    type=click.Choice([o.value for o in Outcome if o is not Outcome.RUNNING]),
-    help="How it ended [default: by the exit code, else succeeded].",
-)
-@click.option("--exit-code", type=int, help="The exit code of what was run.")
+@outcome_option("by the exit code, else succeeded")
+@click.option("--exit-code", type=int, metavar="N", help="The exit code of what was run.")
 def command(
     run: str,
     measured: tuple[str, ...],

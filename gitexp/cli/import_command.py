@@ -17,7 +17,11 @@ _SHOWN_VALUES = 4
 
 @click.command("import")
 @click.option(
-    "--from", "tracker", type=click.Choice(list(READERS)), help="What it is [default: looked at]."
+    "--from",
+    "tracker",
+    type=click.Choice(list(READERS)),
+    metavar="TRACKER",
+    help=f"{', '.join(READERS)} [default: found out].",
 )
 @click.option(
     "--map",

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitexp.cli.options import json_option, precision_option
+from gitexp.cli.options import count_option, json_option, precision_option, where_option
 from gitexp.cli.tables import choose_columns, print_documents
 from gitexp.cli.terminal import answer, open_workspace, say, width
 from gitexp.errors import ExitCode, InvalidInput
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 @click.command("list")
-@click.option("-w", "--where", help="Only runs for which this expression is true.")
+@where_option()
 @click.option("--sort-by", metavar="KEY", help="A metric, a parameter, or a field.")
 @click.option(
     "--sort-order",
     type=click.Choice(["asc", "desc"]),
     help="Missing values always come last [default: best first for metrics, else asc].",
 )
-@click.option("-n", "--max-count", "count", type=click.IntRange(min=0), help="At most so many.")
+@count_option("At most so many")
 @click.option("--only-changed", is_flag=True, help="Leave out columns that never change.")
 @click.option("--keep", multiple=True, metavar="REGEX", help="Only such columns. Repeatable.")
 @click.option("--drop", multiple=True, metavar="REGEX", help="No such columns. Repeatable.")

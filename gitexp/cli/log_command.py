@@ -2,7 +2,7 @@
 
 import click
 
-from gitexp.cli.options import json_option
+from gitexp.cli.options import count_option, json_option, where_option
 from gitexp.cli.selection import find_id
 from gitexp.cli.terminal import answer, open_workspace, view_of
 from gitexp.cli.verdicts import judgement_sentence
@@ -12,8 +12,8 @@ from gitexp.workspace import Workspace
 
 
 @click.command("log")
-@click.option("-n", "--max-count", "count", type=click.IntRange(min=0), help="At most so many.")
-@click.option("--where", help="Only runs for which this expression is true.")
+@count_option("At most so many")
+@where_option()
 @click.option("--oneline", is_flag=True, help="One line a run.")
 @json_option
 @click.argument("runs", nargs=-1, metavar="[RUN]...")

@@ -2,7 +2,7 @@
 
 import click
 
-from gitexp.cli.options import run_argument
+from gitexp.cli.options import Whole, measured_option, run_argument
 from gitexp.cli.selection import find_entry
 from gitexp.cli.terminal import open_workspace, say
 from gitexp.errors import InvalidInput
@@ -14,15 +14,8 @@ from gitexp.running.lifecycle import annotate
 @click.command("note")
 @run_argument
 @click.argument("text", required=False)
-@click.option(
-    "-M",
-    "--metric",
-    "measured",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="A metric of a run begun by hand and still open. Repeatable.",
-)
-@click.option("--step", type=int, help="The step of the metrics.")
+@measured_option("A metric of a run begun by hand and still open. Repeatable.")
+@click.option("--step", type=Whole(0), metavar="N", help="The step of the metrics.")
 def command(run: str, text: str | None, measured: tuple[str, ...], step: int | None) -> None:
     """Say something about a run
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import click
 
+from gitexp.cli.options import Whole, where_option
 from gitexp.cli.selection import find_id, known_metric, needed_direction
 from gitexp.cli.terminal import answer, open_workspace, say, wants_colour, width
 from gitexp.errors import CouldNotTell, InvalidInput
@@ -19,14 +20,22 @@ MAX_LINES = 12
 @click.command("plot")
 @click.option("--against", metavar="PARAM", help="Every run as a point: the metric over PARAM.")
 @click.option("--best", is_flag=True, help="Every run as a point, and the best value so far.")
-@click.option("--over", type=click.Choice(["step", "time"]), default="step", show_default=True)
-@click.option("-w", "--where", help="Only runs for which this expression is true.")
+@click.option(
+    "--over",
+    type=click.Choice(["step", "time"]),
+    default="step",
+    help="What a series is drawn over [default: step].",
+)
+@where_option()
 @click.option("--log-x", is_flag=True, help="A logarithmic horizontal axis.")
 @click.option("--log-y", is_flag=True, help="A logarithmic vertical axis.")
 @click.option(
-    "--height", type=click.IntRange(4, 200), default=DEFAULT_HEIGHT, show_default=True,
-    help="Lines of the drawing.",
-)  # fmt: skip
+    "--height",
+    type=Whole(4, 200),
+    default=DEFAULT_HEIGHT,
+    metavar="N",
+    help=f"Lines of the drawing [default: {DEFAULT_HEIGHT}].",
+)
 @click.argument("metric")
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 def command(

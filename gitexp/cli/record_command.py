@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import click
 
-from gitexp.cli.options import nested
+from gitexp.cli.options import Seconds, measured_option, nested, outcome_option
 from gitexp.cli.recording import Said, recording_options, trial_of
 from gitexp.cli.report import warn
 from gitexp.cli.terminal import answer, open_workspace
@@ -20,22 +20,9 @@ from gitexp.running.preparation import prepare
 
 @click.command("record", context_settings={"allow_interspersed_args": False})
 @recording_options
-@click.option(
-    "-M",
-    "--metric",
-    "measured",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="A metric; dotted names nest. Repeatable.",
-)
-@click.option(
-    "--outcome",
-    type=click.Choice([o.value for o in Outcome if o is not Outcome.RUNNING]),
-    default=Outcome.SUCCEEDED.value,
-    show_default=True,
-    help="How it ended.",
-)
-@click.option("--duration", type=click.FloatRange(min=0), help="How long it took, in seconds.")
+@measured_option()
+@outcome_option("succeeded", default=Outcome.SUCCEEDED.value)
+@click.option("--duration", type=Seconds(), metavar="SECONDS", help="How long it took.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only the run's id.")
 @click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD [ARG]...]")
 def command(

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from gitexp.cli.options import set_param_option
 from gitexp.cli.selection import find_id
 from gitexp.formats import parse_assignment
 from gitexp.model import Direction, Origin
@@ -35,17 +36,10 @@ class Said:
 
 
 RECORDING_OPTIONS = [
-    click.option(
-        "-S",
-        "--set-param",
-        "assignments",
-        multiple=True,
-        metavar="NAME=VALUE",
-        help="A parameter; dotted names nest. Repeatable.",
-    ),
-    click.option("-n", "--name", help="A name of your own for the run."),
-    click.option("-m", "--message", "reason", help="Why this is tried."),
-    click.option("-t", "--tag", "tags", multiple=True, help="A tag. Repeatable."),
+    set_param_option,
+    click.option("-n", "--name", metavar="NAME", help="A name of your own for the run."),
+    click.option("-m", "--message", "reason", metavar="TEXT", help="Why this is tried."),
+    click.option("-t", "--tag", "tags", multiple=True, metavar="TAG", help="A tag. Repeatable."),
     click.option(
         "--params",
         "params_files",

@@ -27,7 +27,7 @@ def command(
     `git exp note` and `git exp finish` take; CMD, when given, is recorded and not started.
 
     \b
-    RUN=$(git exp start -S lr=0.1); python train.py; git exp finish $RUN -M accuracy=0.9
+    RUN=$(git exp start -S lr=0.1); python train.py; git exp finish $RUN
     git exp start --params params.toml -m "a longer warm-up"
     """
     workspace = open_workspace()

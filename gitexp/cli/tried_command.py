@@ -4,7 +4,7 @@ import json
 
 import click
 
-from gitexp.cli.options import json_option, pairs
+from gitexp.cli.options import json_option, pairs, set_param_option
 from gitexp.cli.progress import waiting
 from gitexp.cli.terminal import answer, open_workspace, say
 from gitexp.cli.verdicts import show_tried
@@ -17,16 +17,21 @@ from gitexp.running.preparation import Trial, prepare
 
 
 @click.command("tried", context_settings={"allow_interspersed_args": False})
+@set_param_option
 @click.option(
-    "-S",
-    "--set-param",
-    "assignments",
+    "--params",
+    "params_files",
     multiple=True,
-    metavar="NAME=VALUE",
-    help="A parameter; dotted names nest. Repeatable.",
+    metavar="FILE",
+    help="Parameters from a file. Repeatable.",
 )
-@click.option("--params", "params_files", multiple=True, metavar="FILE", help="Parameters' file.")
-@click.option("--input", "inputs", multiple=True, metavar="PATH", help="A data file or folder.")
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="PATH",
+    help="A data file or folder whose content counts. Repeatable.",
+)
 @click.option("--metrics", "metrics_files", multiple=True, metavar="FILE", hidden=True)
 @json_option
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD [ARG]...")

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from gitexp.cli.app import COMMANDS, root
+from gitexp.cli.app import COMMANDS, context_of, root
 
 TRAIN = """\
 import argparse
@@ -65,6 +66,14 @@ def examples(command: click.Command) -> list[str]:
     """The lines of the last block of the help."""
     _, _, block = inspect.cleandoc(command.help or "").rpartition("\b\n")
     return [line for line in block.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_in_words_and_fits_80_columns(name: str) -> None:
+    context = context_of(name)
+    shown = context.command.get_help(click.Context(context.command, terminal_width=80))
+    assert not re.search(r"INTEGER|FLOAT|RANGE|BOOLEAN|<=", shown)
+    assert [line for line in shown.splitlines() if len(line) > 80] == []
 
 
 def type_it(script: str, folder: Path) -> "subprocess.CompletedProcess[str]":
