@@ -69,7 +69,7 @@ class Stage:
             _real(line.argv),
             directory=self.directory,
             env=self.env,
-            on_output=output.append,
+            on_output=lambda chunk, _stream: output.append(chunk),
             stderr=1,
         )
         text = _COLOURS.sub(b"", b"".join(output)).decode(errors="replace")

@@ -25,6 +25,7 @@ class OutputTail:
         self._path = None if path is None else _output_path(path)
         self._limit = limit_bytes
         self._kept = bytearray()
+        self._unfinished: dict[str, bytes] = {}
         self._fd: int | None = None
         self._in_file = 0
         if self._path is not None:
@@ -32,10 +33,17 @@ class OutputTail:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 self._fd = os.open(self._path, _OPEN | os.O_TRUNC, 0o666)
 
-    def feed(self, chunk: bytes) -> None:
-        """Take in what was printed next; never raises for a failing disk."""
+    def feed(self, chunk: bytes, stream: str = "stdout") -> None:
+        """Take in what was printed next on a stream; never raises for a failing disk.
+
+        Memory keeps the lines of several streams whole. The file has everything as it came: what
+        is read from it was written for a crash, which may come in the middle of a line.
+        """
         piece = chunk[-self._limit :]
-        self._kept += piece
+        head, newline, rest = piece.rpartition(b"\n")
+        if newline:
+            self._kept += self._unfinished.pop(stream, b"") + head + newline
+        self._unfinished[stream] = (self._unfinished.get(stream, b"") + rest)[-self._limit :]
         if len(self._kept) > 4 * self._limit:
             del self._kept[: -self._limit]
         if self._fd is None:
@@ -52,7 +60,7 @@ class OutputTail:
 
         At most `limit_bytes` of UTF-8, and the last `lines` lines.
         """
-        return _text(bytes(self._kept), self._limit, lines)
+        return _text(self._all(), self._limit, lines)
 
     def remove(self) -> None:
         """Delete the file; harmless when repeated."""
@@ -86,8 +94,11 @@ class OutputTail:
         old, self._fd = self._fd, fd
         if old is not None:
             os.close(old)
-        self._in_file = os.write(fd, self._kept[-self._limit :])
+        self._in_file = os.write(fd, self._all()[-self._limit :])
         aside.replace(self._path)
+
+    def _all(self) -> bytes:
+        return bytes(self._kept) + b"\n".join(filter(None, self._unfinished.values()))
 
     def _close(self) -> None:
         fd, self._fd = self._fd, None

@@ -25,7 +25,7 @@ _CHUNK_BYTES = 1 << 18
 _PIPE_BYTES = 1 << 20
 
 OnLine = Callable[[str, bytes], None]
-OnOutput = Callable[[bytes], None]
+OnOutput = Callable[[bytes, str], None]
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class Listeners:
                 return
             try:
                 if self.on_output is not None and chunk:
-                    self.on_output(chunk)
+                    self.on_output(chunk, name)
                 if self.on_line is not None:
                     for line in lines:
                         self.on_line(name, line)

@@ -589,6 +589,14 @@ class TestOutputTail:
         tail.feed(b"d")
         assert tail.text(lines=1) == "d"
 
+    def test_lines_of_two_streams_stay_whole(self) -> None:
+        tail = OutputTail(None)
+        tail.feed(b"epoch 1 ", "stdout")
+        tail.feed(b"warning: ", "stderr")
+        tail.feed(b"loss 0.5\nepoch 2", "stdout")
+        tail.feed(b"slow\n 10%", "stderr")
+        assert tail.text() == "epoch 1 loss 0.5\nwarning: slow\nepoch 2\n 10%"
+
     def test_nothing_printed_is_nothing(self, tmp_path: Path) -> None:
         assert OutputTail(None).text(lines=3) == ""
         assert OutputTail.read(tmp_path / "r.journal") == ""

@@ -37,7 +37,7 @@ class TestOutput:
     ) -> None:
         code = r"import os; os.write(1, bytes(range(256))); os.write(2, b'\x00err\r\n')"
         seen = bytearray()
-        done = run(PYTHON, "-c", code, on_output=seen.extend)
+        done = run(PYTHON, "-c", code, on_output=lambda chunk, _: seen.extend(chunk))
         assert capfdbinary.readouterr() == (bytes(range(256)), b"\x00err\r\n")
         assert sorted(seen) == sorted(bytes(range(256)) + b"\x00err\r\n")
         assert (done.exit_code, done.interrupted, done.warnings) == (0, False, ())
@@ -111,7 +111,7 @@ class TestOutput:
     def test_large_output_passes_quickly(self, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
         size = [0]
 
-        def count(chunk: bytes) -> None:
+        def count(chunk: bytes, _stream: str) -> None:
             size[0] += len(chunk)
 
         with Path(os.devnull).open("wb") as sink:
@@ -185,7 +185,7 @@ class TestOutput:
     def test_a_fault_of_a_listener_is_raised_when_the_command_has_ended(
         self, tmp_path: Path
     ) -> None:
-        def fail(chunk: bytes) -> None:
+        def fail(_chunk: bytes, _stream: str) -> None:
             raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
@@ -221,7 +221,9 @@ class TestLeftovers:
         with Path(os.devnull).open("wb") as sink:
             run(
                 *("sh", "-c", "yes & echo $! > pid; sleep 0.1"),
-                on_output=lambda _: time.sleep(0.002),  # so that there is always more to read
+                on_output=lambda _chunk, _stream: time.sleep(
+                    0.002
+                ),  # so that there is always more to read
                 stdout=sink.fileno(),
             )
         assert time.monotonic() - started < 60  # it would be for ever
@@ -263,7 +265,7 @@ class TestEnd:
             ["sh", "-c", "pwd; echo $MARK; env | wc -l"],
             directory=tmp_path / "sub",
             env={"PATH": os.environ["PATH"], "MARK": "x"},
-            on_output=seen.extend,
+            on_output=lambda chunk, _: seen.extend(chunk),
         )
         assert seen.decode().split()[:2] == [str(tmp_path / "sub"), "x"]
         done = subprocess.run(
