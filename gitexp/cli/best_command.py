@@ -8,7 +8,7 @@ from gitexp.cli.tables import print_documents
 from gitexp.cli.terminal import answer, open_workspace, say, view_of
 from gitexp.errors import CouldNotTell
 from gitexp.model import Direction
-from gitexp.render.listing import LEADING_KEYS, run_list
+from gitexp.render.listing import LEADING_KEYS, changed_keys, default_keys, run_list
 
 
 @click.command("best")
@@ -47,13 +47,8 @@ def command(
         say(f"no finished run measured {metric}")
         return
     entries = workspace.index.entries(chosen)
-    params = sorted(
-        {
-            f"params.{key.removeprefix('params.')}"
-            for key in workspace.index.columns_changing(chosen)
-            if key.startswith("params.")
-        }
-    )
+    changed = changed_keys(entries, default_keys(entries))
+    params = [key for key in changed if key.startswith("params.")]
     view = view_of(workspace, chosen, precision=precision)
     keys = [*LEADING_KEYS, f"metrics.{metric}", *params]
     answer(

@@ -1,5 +1,5 @@
 # ruff: noqa: S608 - only fixed names, see `sql`
-"""Columns over many runs: values of one key, keys that differ, ids cut short.
+"""Columns over many runs: values of one key, ids cut short.
 
 Floor 3. Parts of `RunIndex`, which mends the index when one of them finds it damaged.
 """
@@ -31,35 +31,13 @@ def column(kept: KeptIndex, key: str, wanted: Sequence[RunId] | None) -> dict[Ru
             (None, *rows),
         )
     else:
+        kept.unpack(key)
         found = kept.rows(
             "SELECT rid, num, text FROM vals WHERE key = (SELECT key FROM keys WHERE name = ?1)"
             f" AND {few}",
             (key, *rows),
         )
     return {run_of(rid): _value(number, text, key) for rid, number, text in found}
-
-
-def changing(kept: KeptIndex, wanted: Sequence[RunId] | None) -> list[str]:
-    """Keys that differ among the runs or that only some of them have, sorted."""
-    values: tuple[object, ...]
-    if wanted is None:
-        source, values = (
-            "vals v JOIN keys k USING (key)",
-            (kept.first("SELECT count(*) FROM runs"),),
-        )
-    else:
-        source = (
-            "keys k CROSS JOIN json_each(?2) w CROSS JOIN vals v"
-            " ON v.key = k.key AND v.rid = w.value"
-        )
-        values = (len(wanted), rows_text(wanted))
-    found = kept.rows(
-        f"SELECT k.name FROM {source} GROUP BY v.key HAVING count(*) < ?1"
-        " OR count(num) NOT IN (0, count(*)) OR min(num) IS NOT max(num)"
-        " OR count(text) NOT IN (0, count(*)) OR min(text) IS NOT max(text)",
-        values,
-    )
-    return sorted(name for (name,) in found)
 
 
 def short(kept: KeptIndex, wanted: Sequence[RunId]) -> dict[RunId, str]:

@@ -7,12 +7,21 @@ an update gives the same rows as reading the branch from nothing.
 
 import gc
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from gitexp.ids import ObjectId, RunId, is_null
+from gitexp.index.packing import keep, unpack_runs
 from gitexp.index.readers import read_rows
-from gitexp.index.rows import Derived, File, Rows, read_runs, rows_of
+from gitexp.index.rows import (
+    Derived,
+    DocumentRow,
+    File,
+    Rows,
+    document_rows_of,
+    read_runs,
+    rows_of,
+)
 from gitexp.index.sql import INDEXES, TABLES, Progress, TooManyChanges, row_of, run_of
 from gitexp.refs import PathKind, parse_path
 from gitexp.repo import Change, Repo
@@ -44,12 +53,19 @@ class Writer:
 
     def insert(self, rows: Rows) -> None:
         """Add rows of runs that the tables do not know; their files are another matter."""
-        known, add = self._keys, self._add_key
-        rows["vals"] = [(known.get(name) or add(name), *rest) for name, *rest in rows["vals"]]
         for table, lines in rows.items():
-            if lines and table != "clocks":
+            if table == "packed":
+                for part in lines:
+                    keep(self._conn, part, [self._key(name) for name, _ in part.columns])
+            elif lines and table != "clocks":
+                numbered = ((self._key(name), *rest) for name, *rest in lines)
                 marks = ",".join("?" * len(lines[0]))
-                self._conn.executemany(f"INSERT INTO {table} VALUES ({marks})", lines)
+                self._conn.executemany(
+                    f"INSERT INTO {table} VALUES ({marks})", numbered if table == "vals" else lines
+                )
+
+    def _key(self, name: str) -> int:
+        return self._keys.get(name) or self._add_key(name)
 
     def _add_key(self, name: str) -> int:
         key = self._keys[name] = len(self._keys) + 1
@@ -58,6 +74,7 @@ class Writer:
 
     def remove(self, rids: Sequence[int]) -> None:
         """Take runs out, all but their files."""
+        unpack_runs(self._conn, rids)
         ones = [(rid,) for rid in rids]
         self._conn.executemany(
             "DELETE FROM produced WHERE program = (SELECT program FROM runs WHERE rid = ?1)"
@@ -150,6 +167,19 @@ def update(
         writer.add(read_runs(repo, [(run_of(rid), _files(conn, rid)) for rid in rids]))
         if progress is not None:
             progress(min(start + BATCH, len(order)), len(order))
+
+
+def document_rows(
+    conn: sqlite3.Connection, repo: Repo, rids: Iterable[int], progress: Progress | None
+) -> Iterator[list[DocumentRow]]:
+    """The rows of `docs` for runs, some hundred at a time, read from the branch."""
+    groups = [(run_of(rid), _files(conn, rid)) for rid in rids]
+    done = 0
+    for rows in read_rows(repo, groups, BATCH, document_rows_of):
+        yield rows["docs"]
+        done += BATCH
+        if progress is not None:
+            progress(min(done, len(groups)), len(groups))
 
 
 def _files(conn: sqlite3.Connection, rid: int) -> list[File]:

@@ -1,25 +1,36 @@
+# ruff: noqa: S608 - only fixed names
 """An index file kept at the tip of the run branch, whatever happens to it.
 
 Floor 3. A file that is not ours, of another repository or schema, damaged, or of a tip that git
 does not know any more is made again; where nothing can be written it is made in memory.
 """
 
+import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from gitexp.errors import CommandFailed
 from gitexp.ids import ObjectId
 from gitexp.index.file import Busy, IndexFile, connect
-from gitexp.index.sql import SCHEMA, Progress, TooManyChanges
+from gitexp.index.sql import SCHEMA, Damaged, Progress, TooManyChanges, whole
 
 if TYPE_CHECKING:
+    from gitexp.index.rows import DocumentRow
     from gitexp.repo import Repo
 
 Values: TypeAlias = Sequence[object] | Mapping[str, object]
 """What is bound to a statement, by place or by name."""
+
+
+_DOCUMENTS_AT_ONCE: Final = 5000
+"""So many are written together: enough for few writes, too few to fill the memory."""
+
+_TRIES: Final = 10
+"""So often a change is begun again when another process made the index anew meanwhile."""
 
 
 class KeptIndex:
@@ -79,8 +90,25 @@ class KeptIndex:
             return True
         if self._target is None or self.tip is None:
             return False
+        return self._change(self._follow)
+
+    def _follow(self, conn: sqlite3.Connection) -> None:
+        from gitexp.index.fill import update  # noqa: PLC0415 - only when something is new
+
+        old, new = self.tip, self._target  # another process may have been quicker
+        if old is None or new is None:
+            raise TooManyChanges
+        if old != new:
+            update(conn, self.repo, self.repo.diff_trees(old, new), self._progress)
+            conn.execute("UPDATE meta SET value = ? WHERE name = 'tip'", (new,))
+
+    def _change(self, deed: Callable[[sqlite3.Connection], None]) -> bool:
+        """Write to the index, where that is impossible to a copy of it in memory.
+
+        False when the file is not the one we opened any more; then nothing was written.
+        """
         try:
-            return self._update_in(self._connection(), stamped=self._inode is not None)
+            return self._change_in(self._connection(), deed, stamped=self._inode is not None)
         except (sqlite3.OperationalError, OSError, Busy):  # read-only, full or busy
             if not self._file.is_ours():
                 return False  # a write that failed half-way
@@ -88,26 +116,74 @@ class KeptIndex:
             self._connection().backup(memory)
             self.close()
             self._conn = memory
-            return self._update_in(memory, stamped=False)
+            return self._change_in(memory, deed, stamped=False)
 
-    def _update_in(self, conn: sqlite3.Connection, *, stamped: bool) -> bool:
-        from gitexp.index.fill import update  # noqa: PLC0415 - only when something is new
-
+    def _change_in(
+        self, conn: sqlite3.Connection, deed: Callable[[sqlite3.Connection], None], *, stamped: bool
+    ) -> bool:
         conn.execute("PRAGMA cache_spill = OFF")  # the file changes at the commit, not before
         conn.execute("BEGIN IMMEDIATE")
         try:
-            old, new = self.tip, self._target  # another process may have been quicker
-            if old is None or new is None or (stamped and not self._is_same_file()):
+            if stamped and not self._is_same_file():
                 return False
-            if old != new:
-                update(conn, self.repo, self.repo.diff_trees(old, new), self._progress)
-                conn.execute("UPDATE meta SET value = ? WHERE name = 'tip'", (new,))
-                with self._file.writing() if stamped else nullcontext():
-                    conn.execute("COMMIT")
+            deed(conn)
+            with self._file.writing() if stamped else nullcontext():
+                conn.execute("COMMIT")
             return True
         finally:
             if conn.in_transaction:
                 conn.execute("ROLLBACK")
+
+    def unpack(self, name: str) -> None:
+        """Make the values of a key ready to be asked for. Raises `Damaged`."""
+        packed = "SELECT key FROM packed WHERE key = (SELECT key FROM keys WHERE name = ?) LIMIT 1"
+        for _ in range(_TRIES):
+            key = self.first(packed, name)
+            if key is None:
+                return
+            from gitexp.index.packing import unpack_key  # noqa: PLC0415 - only after a fill
+
+            if not self._change(partial(unpack_key, key=key)):
+                self.refresh()  # another process made the index anew
+        raise Damaged("the index never stays for long")
+
+    def documents(self, rids: Sequence[int]) -> dict[int, str]:
+        """Documents by row number, of those runs that there are. Raises `Damaged`."""
+        found = self.rows(
+            "SELECT d.rid, d.doc, d.checksum FROM json_each(?) w JOIN docs d ON d.rid = w.value",
+            (json.dumps(rids),),
+        )
+        documents = {rid: whole(doc, check) for rid, doc, check in found}
+        missing = [rid for rid in rids if rid not in documents]
+        if missing:
+            documents |= {rid: doc for rid, doc, _ in self._make_documents(missing)}
+        return documents
+
+    def make_documents(self) -> None:
+        """Make all documents that are missing, if the oldest run has none: new ones get theirs."""
+        made = "EXISTS (SELECT 1 FROM docs d WHERE d.rid = r.rid)"
+        if self.first(f"SELECT {made} FROM runs r ORDER BY clock LIMIT 1") == 0:
+            missing = self.rows(f"SELECT rid FROM runs r WHERE NOT {made} ORDER BY rid")
+            for _ in self._make_documents([rid for (rid,) in missing]):
+                pass
+
+    def _make_documents(self, rids: Sequence[int]) -> "Iterator[DocumentRow]":
+        """Read documents from the branch; they are kept for the next time if that is possible."""
+        from gitexp.index.fill import document_rows  # noqa: PLC0415 - only after a fill
+
+        waiting: list[DocumentRow] = []
+
+        def keep(conn: sqlite3.Connection) -> None:
+            conn.executemany("INSERT OR REPLACE INTO docs VALUES (?, ?, ?)", waiting)
+
+        for rows in document_rows(self._connection(), self.repo, rids, self._progress):
+            yield from rows
+            waiting += rows
+            if len(waiting) >= _DOCUMENTS_AT_ONCE:
+                self._change(keep)
+                waiting.clear()
+        if waiting:
+            self._change(keep)
 
     def rebuild(self) -> None:
         """Make the index from nothing, on the disk if possible, else in memory."""

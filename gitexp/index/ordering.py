@@ -60,7 +60,7 @@ def _by_key(
         )
         if 0 <= limit <= len(found):
             return found[:limit]
-    sql = Compiler()
+    sql = Compiler(kept.unpack)
     return found + _runs(
         kept,
         f"{matching(sql, where)} AND r.rid NOT IN"
@@ -73,8 +73,8 @@ def _by_key(
 
 def _compiler(kept: KeptIndex, limit: int) -> Compiler:
     if not 0 <= limit <= _FEW:
-        return Compiler()
-    return Compiler(lambda asked, values: int(kept.rows(asked, values)[0][0]))
+        return Compiler(kept.unpack)
+    return Compiler(kept.unpack, lambda asked, values: int(kept.rows(asked, values)[0][0]))
 
 
 def matching(sql: Compiler, query: "Query | None") -> str:

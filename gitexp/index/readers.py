@@ -4,15 +4,16 @@ Floor 3. Also the program of such a process, `python -m gitexp.index.readers`. W
 with it, its part is read here instead.
 """
 
+import gc
 import os
 import pickle
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from gitexp.index.rows import Group, Rows, read_runs, rows_of
+from gitexp.index.rows import Derived, Group, Rows, packed_rows_of, read_runs
 from gitexp.repo import Repo
 
 if TYPE_CHECKING:
@@ -25,24 +26,30 @@ MOST: Final = 6
 """More processes would wait for the one that writes."""
 
 
-def read_rows(repo: Repo, groups: Sequence[Group], batch: int) -> Iterator[Rows]:
+RowsOf: TypeAlias = Callable[[Iterable[Derived]], Rows]
+"""Which rows of the runs are wanted; a function of a module, so that it can be named."""
+
+
+def read_rows(
+    repo: Repo, groups: Sequence[Group], batch: int, rows_of: RowsOf = packed_rows_of
+) -> Iterator[Rows]:
     """The rows of the runs, so many runs at a time, in the order given."""
     parts = [groups[start : start + batch] for start in range(0, len(groups), batch)]
     count = min(_processors(), MOST) if len(groups) >= MANY else 1
     if count == 1:
-        yield from _read(repo, parts)
+        yield from _read(repo, parts, rows_of)
         return
     readers: list[Popen[bytes] | None] = []
     try:
-        readers = [_start(repo, parts[n::count]) for n in range(count)]
+        readers = [_start(repo, parts[n::count], rows_of) for n in range(count)]
         for n, part in enumerate(parts):
-            yield _receive(readers, n % count) or next(_read(repo, [part]))
+            yield _receive(readers, n % count) or next(_read(repo, [part], rows_of))
     finally:
         for reader in readers:
             _stop(reader)
 
 
-def _read(repo: Repo, parts: Sequence[Sequence[Group]]) -> Iterator[Rows]:
+def _read(repo: Repo, parts: Sequence[Sequence[Group]], rows_of: RowsOf) -> Iterator[Rows]:
     """The rows of each part; one git hands over all of them, so that it unpacks nothing twice."""
     derived = read_runs(repo, [group for part in parts for group in part])
     for part in parts:
@@ -58,13 +65,13 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
-def _start(repo: Repo, parts: Sequence[Sequence[Group]]) -> "Popen[bytes] | None":
+def _start(repo: Repo, parts: Sequence[Sequence[Group]], rows_of: RowsOf) -> "Popen[bytes] | None":
     """Start a process and give it its parts; `None` when that is impossible."""
     with suppress(OSError):
         reader = repo.launcher.open_python(__name__)
         assert reader.stdin is not None  # noqa: S101 - opened with a pipe
         with suppress(OSError):  # it died; that there is no answer will say so
-            pickle.dump((repo, parts), reader.stdin, pickle.HIGHEST_PROTOCOL)
+            pickle.dump((repo, parts, rows_of), reader.stdin, pickle.HIGHEST_PROTOCOL)
             reader.stdin.close()
         return reader
     return None
@@ -97,8 +104,9 @@ def _stop(reader: "Popen[bytes] | None") -> None:
 
 def main() -> None:
     """Read the parts named on standard input and write their rows to standard output."""
-    repo, parts = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
-    for rows in _read(repo, parts):
+    gc.disable()  # as in `fill`
+    repo, parts, rows_of = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
+    for rows in _read(repo, parts, rows_of):
         pickle.dump(rows, sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)
         sys.stdout.buffer.flush()
 

@@ -11,19 +11,23 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from gitexp.errors import Unreadable
 from gitexp.ids import ObjectId, RunId
+from gitexp.index.packing import form_of, pack
 from gitexp.index.sql import checksum, program, row_of
 from gitexp.model import Annotation, Entry, Run, annotation_order
 from gitexp.query.names import ATTRIBUTES
-from gitexp.query.values import forms_of, keyed_values
+from gitexp.query.values import keyed_values
 from gitexp.records.bounds import MAX_RECORD_BYTES
 from gitexp.records.codec import decode_annotation, decode_run
 from gitexp.records.documents import entry_document
-from gitexp.refs import TOMBSTONE, PathKind, parse_path
+from gitexp.refs import TOMBSTONE, PathKind
 from gitexp.repo import Repo
 
 Rows: TypeAlias = dict[str, list[Any]]
 """Rows by table. Those of `vals` begin with the name of their key instead of its number; `clocks`
-are updates of `files`."""
+are updates of `files`, and `packed` holds at most one `Part`."""
+
+DocumentRow: TypeAlias = tuple[int, str, int]
+"""Row number, JSON text, checksum."""
 
 Group: TypeAlias = tuple[RunId, Sequence["File"]]
 """A run and its files, sorted by path."""
@@ -79,15 +83,16 @@ def read_runs(repo: Repo, groups: Sequence[Group]) -> Iterator[Derived]:
 
 
 def _take(derived: Derived, file: File, content: bytes | None) -> None:
-    place = parse_path(file.path)
-    assert place is not None  # noqa: S101 - only paths that were understood become files
-    tombstone = file.kind is PathKind.ANNOTATION and place.name == TOMBSTONE
-    derived.deleted |= tombstone
+    name = file.path[file.path.rindex("/") + 1 :].removesuffix(".toml")
+    rival = "~" in name
+    if file.kind is PathKind.ANNOTATION:
+        name = name.partition("~")[0]
+        derived.deleted |= name == TOMBSTONE
     if content is None:
         raise Unreadable("cannot read a record", why="its object is missing, damaged or too large")
     if file.kind is PathKind.ANNOTATION:
         annotation = _decode_annotation(content)
-        if annotation.run != derived.run or annotation.id != place.name:
+        if annotation.run != derived.run or annotation.id != name:
             raise Unreadable("cannot read a record", why="its content is not what its name says")
         derived.clocks[file.path] = annotation.clock
         derived.annotations.append(annotation)
@@ -96,7 +101,7 @@ def _take(derived: Derived, file: File, content: bytes | None) -> None:
     if run.id != derived.run:
         raise Unreadable("cannot read a record", why="its content is not what its name says")
     derived.clocks[file.path] = run.clock
-    if place.rival is not None:
+    if rival:
         derived.rivals += 1
     elif derived.record is None:
         derived.record, derived.path = run, file.path
@@ -119,37 +124,66 @@ _to_json: Final = json.JSONEncoder(check_circular=False).encode
 
 def rows_of(batch: Iterable[Derived]) -> Rows:
     """The rows of some runs."""
-    rows: Rows = {
-        name: [] for name in ("runs", "docs", "vals", "tags", "produced", "broken", "clocks")
-    }
+    rows = _empty("runs", "docs", "vals", "tags", "produced", "broken", "clocks")
+    for rid, entry, derived in _entries(rows, batch):
+        _add_entry(rows, rid, entry, derived, part=None)
+        rows["docs"].append(_document_row(rid, entry))
+        for name, value in keyed_values(entry):
+            form = form_of(value)
+            number, text = form if type(form) is tuple else (form, None)
+            rows["vals"].append((name, rid, number, text, entry.run.clock))
+    return rows
+
+
+def packed_rows_of(batch: Iterable[Derived]) -> Rows:
+    """The rows of some runs with their values packed, and without their documents."""
+    rows = _empty("runs", "tags", "produced", "broken", "clocks", "packed")
+    entries: list[tuple[int, Entry]] = []
+    for rid, entry, derived in _entries(rows, batch):
+        entries.append((rid, entry))
+        _add_entry(rows, rid, entry, derived, part=entries[0][0])
+    rows["packed"] = [pack(entries)] if entries else []
+    return rows
+
+
+def document_rows_of(batch: Iterable[Derived]) -> Rows:
+    """The documents of some runs, nothing else."""
+    rows = _empty("docs")
+    for derived in batch:
+        if derived.entry is not None:
+            rows["docs"].append(_document_row(row_of(derived.run), derived.entry))
+    return rows
+
+
+def _document_row(rid: int, entry: Entry) -> DocumentRow:
+    doc = _to_json(entry_document(entry))
+    return rid, doc, checksum(doc)
+
+
+def _empty(*tables: str) -> Rows:
+    return {table: [] for table in tables}
+
+
+def _entries(rows: Rows, batch: Iterable[Derived]) -> Iterator[tuple[int, Entry, Derived]]:
+    """The runs that stand, with their row numbers; what is said of all files goes to the rows."""
     for derived in batch:
         rid = row_of(derived.run)
         rows["clocks"] += [(clock, rid, path) for path, clock in derived.clocks.items()]
         rows["broken"] += [(rid, path, why) for path, why in derived.broken]
         entry = derived.entry
         if entry is not None:
-            _add_entry(rows, rid, entry, derived)
-    return rows
+            yield rid, entry, derived
 
 
-def _add_entry(rows: Rows, rid: int, entry: Entry, derived: Derived) -> None:
+def _add_entry(rows: Rows, rid: int, entry: Entry, derived: Derived, *, part: int | None) -> None:
     run = entry.run
-    clock = run.clock
     made_by = "" if run.command is None else program(run.command)
     attributes = [read(entry) for read in ATTRIBUTES.values()]
     rows["runs"].append(
         (
-            *(rid, clock, *attributes),
-            *(run.code.snapshot, derived.path, int(derived.series), derived.rivals, made_by),
+            *(rid, run.clock, *attributes),
+            *(run.code.snapshot, derived.path, int(derived.series), derived.rivals, made_by, part),
         )
     )
-    doc = _to_json(entry_document(entry))
-    rows["docs"].append((rid, doc, checksum(doc)))
-    for name, value in keyed_values(entry):
-        if type(value) is int or (type(value) is float and value - value == 0):  # most are
-            rows["vals"].append((name, rid, value, None, clock))
-        else:
-            forms = forms_of(value)
-            rows["vals"].append((name, rid, forms.number, forms.text, clock))
     rows["tags"] += [(tag, rid) for tag in entry.tags]
     rows["produced"] += [(made_by, path, rid) for path in set(run.produced)]

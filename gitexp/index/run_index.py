@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
 from gitexp.errors import NotFound, Unreadable
 from gitexp.ids import ObjectId, RunId
 from gitexp.index import columns, ordering
-from gitexp.index.columns import rows_text
 from gitexp.index.kept import KeptIndex, Values
-from gitexp.index.sql import Compiler, Progress, row_of, rows_of_prefix, run_of, whole
+from gitexp.index.sql import Compiler, Progress, row_of, rows_of_prefix, run_of
 from gitexp.model import Direction, Entry, Run, Value
 from gitexp.refs import PathKind
 
@@ -117,6 +116,7 @@ class RunIndex:
         """Full names of what runs have, sorted; of one kind: `metrics`, `params` or `env`."""
         found = self._kept.rows(
             "SELECT name FROM keys k WHERE EXISTS (SELECT 1 FROM vals WHERE key = k.key)"
+            " OR EXISTS (SELECT 1 FROM packed WHERE key = k.key)"
         )
         return sorted(name for (name,) in found if kind is None or name.startswith(kind + "."))
 
@@ -158,7 +158,7 @@ class RunIndex:
         before: RunId | None = None,
     ) -> list[RunId]:
         """The newest runs, newest first; those with a number for the metric, older than a run."""
-        sql = Compiler()
+        sql = Compiler(self._kept.unpack)
         terms = sql.eligible("r", sealed=sealed, before=before)
         if with_metric is not None:
             key = sql.key("metrics." + with_metric)
@@ -184,7 +184,7 @@ class RunIndex:
         before: RunId | None = None,
     ) -> list[RunId]:
         """The runs with the best finite values of a metric, best first, ties newest first."""
-        sql = Compiler()
+        sql = Compiler(self._kept.unpack)
         terms = sql.eligible("v", sealed=sealed, before=before)
         if where is not None:
             terms.append(f"v.rid IN ({ordering.matching(sql, where)})")
@@ -295,6 +295,7 @@ class RunIndex:
         newest first. Raises `NotFound`.
         """
         if runs is None:
+            self._make_documents()
             last: tuple[int, int] | None = None
             while page := self._page(last):
                 yield from (doc for _, _, doc in page)
@@ -305,36 +306,32 @@ class RunIndex:
                 yield from self._documents(order[start : start + _CHUNK])
 
     @_mending
+    def _make_documents(self) -> None:
+        self._kept.make_documents()
+
+    @_mending
     def _documents(self, runs: Sequence[RunId]) -> list[str]:
-        found = self._kept.rows(
-            "SELECT d.rid, d.doc, d.checksum FROM json_each(?) w JOIN docs d ON d.rid = w.value",
-            (rows_text(runs),),
-        )
-        documents = {run_of(rid): whole(doc, kept) for rid, doc, kept in found}
+        found = self._kept.documents([row_of(run) for run in runs])
         for run in runs:
-            if run not in documents:
+            if row_of(run) not in found:
                 raise NotFound(f"there is no run '{run}'")
-        return [documents[run] for run in runs]
+        return [found[row_of(run)] for run in runs]
 
     @_mending
     def _page(self, last: tuple[int, int] | None) -> list[tuple[int, int, str]]:
         older = "1" if last is None else "(r.clock, r.rid) < (?2, ?3)"
-        found = self._kept.rows(
-            "SELECT r.clock, r.rid, d.doc, d.checksum FROM runs r JOIN docs d USING (rid)"
+        page = self._kept.rows(
+            "SELECT r.clock, r.rid FROM runs r"
             f" WHERE {older} ORDER BY r.clock DESC, r.rid DESC LIMIT ?1",
             (_CHUNK, *(last or ())),
         )
-        return [(clock, rid, whole(doc, kept)) for clock, rid, doc, kept in found]
+        found = self._kept.documents([rid for _, rid in page])
+        return [(clock, rid, found[rid]) for clock, rid in page]
 
     @_mending
     def column(self, key: str, runs: Iterable[RunId] | None = None) -> dict[RunId, Value]:
         """The values of one key or attribute, of the runs that have it; lists as JSON text."""
         return columns.column(self._kept, key, None if runs is None else list(runs))
-
-    @_mending
-    def columns_changing(self, runs: Iterable[RunId] | None = None) -> list[str]:
-        """Full names of the keys that differ among the runs or that only some have, sorted."""
-        return columns.changing(self._kept, None if runs is None else list(set(runs)))
 
     def shortest_prefix(self, run: RunId) -> str:
         """The shortest part of a run id that names only it, at least 7 digits."""

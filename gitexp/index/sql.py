@@ -7,21 +7,22 @@ SQL.
 
 A run is known by its row number `rid`: its id as a signed 64-bit number that keeps the order of
 ids, so that prefixes are ranges. The values lie in `vals`, clustered by key: reading one metric of
-all runs touches nothing else. `clock` is repeated there because it settles ties.
+all runs touches nothing else. `clock` is repeated there because it settles ties. What a fill from
+nothing found stays in `packed` until it is asked for (see `packing`), and documents are made then.
 """
 
 import sqlite3
+import sys
 import zlib
 from collections.abc import Callable
-from pathlib import PurePosixPath
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from gitexp.ids import RUN_ID_LENGTH, RunId
 from gitexp.model import Command, Outcome
 from gitexp.query.names import ATTRIBUTES
 from gitexp.records.documents import DOCUMENT_SCHEMA
 
-SCHEMA: Final = f"2.{DOCUMENT_SCHEMA}"
+SCHEMA: Final = f"4.{DOCUMENT_SCHEMA}.{sys.byteorder}"
 """Changes with the tables or with what is kept in them; an index of another schema is rebuilt."""
 
 COLUMNS: Final = {name: f"r.{name}" for name in ATTRIBUTES} | {"commit": "r.code_commit"}
@@ -38,12 +39,17 @@ CREATE TABLE runs (
     rid INTEGER PRIMARY KEY, clock INTEGER, id TEXT, name TEXT, outcome TEXT, started TEXT,
     duration_s, author TEXT, origin TEXT, reason TEXT, decision TEXT, code_commit TEXT,
     branch TEXT, dirty INTEGER, fingerprint TEXT, parent TEXT, reproduces TEXT, source TEXT,
-    exit_code INTEGER, snapshot TEXT, path TEXT, series INTEGER, rivals INTEGER, program TEXT
+    exit_code INTEGER, snapshot TEXT, path TEXT, series INTEGER, rivals INTEGER, program TEXT,
+    part INTEGER
 );
 CREATE TABLE docs (rid INTEGER PRIMARY KEY, doc TEXT, checksum INTEGER);
 CREATE TABLE keys (key INTEGER PRIMARY KEY, name TEXT UNIQUE);
 CREATE TABLE vals (
     key INTEGER, rid INTEGER, num, text TEXT, clock INTEGER, PRIMARY KEY (key, rid)
+) WITHOUT ROWID;
+CREATE TABLE parts (part INTEGER PRIMARY KEY, rids BLOB, clocks BLOB, checksum INTEGER);
+CREATE TABLE packed (
+    key INTEGER, part INTEGER, column, checksum INTEGER, PRIMARY KEY (key, part)
 ) WITHOUT ROWID;
 CREATE TABLE tags (tag TEXT, rid INTEGER, PRIMARY KEY (tag, rid)) WITHOUT ROWID;
 CREATE TABLE produced (
@@ -71,6 +77,9 @@ Progress: TypeAlias = Callable[[int, int], None]
 """Called with the number of runs done and their total."""
 
 
+Kept = TypeVar("Kept", str, bytes)
+
+
 class TooManyChanges(Exception):
     """An update would cost more than a fill from nothing."""
 
@@ -93,27 +102,27 @@ def rows_of_prefix(prefix: str) -> tuple[int, int]:
     return row_of(prefix.ljust(RUN_ID_LENGTH, "0")), row_of(prefix.ljust(RUN_ID_LENGTH, "f"))
 
 
-def checksum(text: str) -> int:
-    """What tells a damaged document from a whole one."""
-    return zlib.crc32(text.encode())
+def checksum(kept: str | bytes) -> int:
+    """What tells damaged content from whole content."""
+    return zlib.crc32(kept.encode() if isinstance(kept, str) else kept)
 
 
 class Damaged(sqlite3.DatabaseError):
-    """A document does not agree with its checksum."""
+    """Something kept does not agree with its checksum."""
 
 
-def whole(doc: str, kept: int) -> str:
-    """The document when its checksum is the one kept. Raises `Damaged`."""
-    if checksum(doc) != kept:
-        raise Damaged("a document does not agree with its checksum")
-    return doc
+def whole(kept: Kept, check: int) -> Kept:
+    """What is kept, when its checksum is that one. Raises `Damaged`."""
+    if checksum(kept) != check:
+        raise Damaged("what is kept does not agree with its checksum")
+    return kept
 
 
 def program(command: Command) -> str:
     """What a command runs: its program, and the first argument that looks like a file."""
     if not command.argv:
         return ""
-    first = PurePosixPath(command.argv[0]).name
+    first = command.argv[0].rstrip("/").rpartition("/")[2]
     for argument in command.argv[1:]:
         if not argument.startswith("-") and ("." in argument or "/" in argument):
             return f"{first} {argument}"
@@ -133,7 +142,12 @@ _MANY: Final = 2000
 class Compiler:
     """Puts one statement over `runs r` together; `values` are bound by their names."""
 
-    def __init__(self, count: "Callable[[str, dict[str, object]], int] | None" = None) -> None:
+    def __init__(
+        self,
+        unpack: "Callable[[str], None] | None" = None,
+        count: "Callable[[str, dict[str, object]], int] | None" = None,
+    ) -> None:
+        self._unpack = unpack
         self._count = count
         self.values: dict[str, object] = {}
         self.needs_runs = False
@@ -156,7 +170,12 @@ class Compiler:
         return self._count(asked, self.values) == _MANY
 
     def key(self, name: str) -> str:
-        """The number of a key; NULL, which no row has, when no run has the key any more."""
+        """The number of a key; NULL, which no row has, when no run has the key any more.
+
+        Its values are in `vals` from now on.
+        """
+        if self._unpack is not None:
+            self._unpack(name)
         return f"(SELECT key FROM keys WHERE name = {self.bind(name)})"
 
     def eligible(self, table: str, *, sealed: bool, before: RunId | None) -> list[str]:

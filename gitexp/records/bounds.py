@@ -111,6 +111,7 @@ _OPAQUE = re.compile(
     re.DOTALL,
 )
 _LONG_NUMBER_DIGITS = 300
+_MANY_DOTS = re.compile(rf"\.(?:[^.\n]*\.){{{MAX_DEPTH}}}")
 _LONG_NUMBER = re.compile(rf"[0-9a-fA-F_]{{{_LONG_NUMBER_DIGITS}}}")
 
 
@@ -121,9 +122,8 @@ def refuse_depth(text: str) -> None:
     life; inside quotes and comments they are only text.
     """
     brackets = text.count("[") + text.count("{")
-    long = [line for line in text.split("\n") if len(line) > MAX_DEPTH]
-    dots = max([line.count(".") for line in long], default=0)
-    if max(brackets, dots) <= MAX_DEPTH and max(map(len, long), default=0) < _LONG_NUMBER_DIGITS:
+    longest = max(map(len, text.split("\n")))
+    if brackets <= MAX_DEPTH and longest < _LONG_NUMBER_DIGITS and not _MANY_DOTS.search(text):
         return
     bare = _OPAQUE.sub("~", text)
     too_deep = max(part.count(".") for part in re.split(r"[=,\n{}\[\]]", bare)) > MAX_DEPTH

@@ -325,7 +325,7 @@ def _text(value: object) -> str:
 def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise TypeError(f"expected a list, found {type(value).__name__}")
-    return tuple(_text(item) for item in value)
+    return tuple(map(_text, value)) if value else ()
 
 
 def _int(value: object) -> int:
