@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from gitexp.ids import ObjectId, RunId, is_null
+from gitexp.index.holes import NO_RUN, find_lost, list_files
 from gitexp.index.packing import keep, unpack_runs
 from gitexp.index.readers import read_rows
 from gitexp.index.rows import (
@@ -106,10 +107,14 @@ def fill(conn: sqlite3.Connection, repo: Repo, tip: ObjectId, progress: Progress
 
 def _fill(conn: sqlite3.Connection, repo: Repo, tip: ObjectId, progress: Progress | None) -> None:
     grouped: dict[RunId, list[File]] = {}
-    for item in repo.list_tree(tip):
-        place = parse_path(item.path)
+    files, damaged = list_files(repo, tip)
+    for path, oid in files:
+        place = parse_path(path)
         if place is not None and place.run is not None:
-            grouped.setdefault(place.run, []).append(File(item.path, place.kind, item.oid))
+            grouped.setdefault(place.run, []).append(File(path, place.kind, oid))
+    if damaged:
+        lost = find_lost(repo, tip, damaged, grouped)
+        conn.executemany("INSERT INTO broken VALUES (?, ?, ?)", lost)
     groups = [(run, sorted(files)) for run, files in sorted(grouped.items())]
     writer, done = Writer(conn), 0
     for rows in read_rows(repo, groups, BATCH):
@@ -148,6 +153,8 @@ def update(
             rid = row_of(place.run)
             touched.add(rid)
             files.append((rid, change, place.kind))
+    if conn.execute("SELECT 1 FROM broken WHERE rid = ?", (NO_RUN,)).fetchone():
+        raise TooManyChanges  # a folder was damaged, and nobody knows what was below it
     (count,) = conn.execute("SELECT count(*) FROM runs").fetchone()
     if len(touched) > max(2 * BATCH, REBUILD_SHARE * count):
         raise TooManyChanges

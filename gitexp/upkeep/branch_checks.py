@@ -14,9 +14,9 @@ from gitexp.machine import clock
 from gitexp.records.codec import decode_table
 from gitexp.records.series import decode_series
 from gitexp.refs import TOMBSTONE, PathKind, environment_path, parse_path, run_path
+from gitexp.repo.objects import read_whole
 from gitexp.upkeep.evidence import Evidence, files_of
 from gitexp.upkeep.findings import Finding, Level, Mend, counted, listed
-from gitexp.upkeep.objects import read_whole
 
 OLDEST_GIT = (2, 31)
 DURABLE_GIT = (2, 36)

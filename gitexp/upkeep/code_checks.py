@@ -6,15 +6,15 @@ Floor 4.
 from collections.abc import Collection, Iterator
 
 from gitexp.ids import RunId
-from gitexp.upkeep.evidence import Evidence
-from gitexp.upkeep.findings import Finding, Level, Mend, counted, listed
-from gitexp.upkeep.objects import (
+from gitexp.repo.objects import (
     Header,
     find_culprits,
     find_damaged,
     list_objects,
     read_headers,
 )
+from gitexp.upkeep.evidence import Evidence
+from gitexp.upkeep.findings import Finding, Level, Mend, counted, listed
 
 _FEW_REVISIONS = 300
 """Up to so many trees are searched for the runs that a damaged file belongs to."""

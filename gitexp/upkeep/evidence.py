@@ -17,8 +17,8 @@ from gitexp.ids import ObjectId, RunId
 from gitexp.index import RunIndex
 from gitexp.model import Outcome
 from gitexp.refs import FORMAT_PATH, PathKind, parse_path
+from gitexp.repo.objects import Walk, find_damaged, list_objects, walk_commit
 from gitexp.upkeep.journals import Survey, survey_journals
-from gitexp.upkeep.objects import Walk, find_damaged, list_objects, walk_commit
 from gitexp.workspace import Workspace
 
 _TRIES = 3

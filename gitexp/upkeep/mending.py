@@ -12,11 +12,11 @@ from gitexp.machine.lock import clear_dead_lock
 from gitexp.refs import remote_ref
 from gitexp.repo import Repo, transport
 from gitexp.repo.launch import FSYNC
+from gitexp.repo.objects import find_damaged
 from gitexp.repo.stream import Commit, write_stream
 from gitexp.running.recovery import recover
 from gitexp.sharing.joining import join_code
 from gitexp.upkeep.findings import Examination, Finding, Mend, counted
-from gitexp.upkeep.objects import find_damaged
 from gitexp.upkeep.tidying import drop_pins, find_leftovers, rebuild_index, tidy
 from gitexp.workspace import Workspace
 
@@ -75,6 +75,8 @@ def _fetch_objects(workspace: Workspace, findings: Collection[Finding]) -> Itera
     yield f"fetched {counted(came, 'object')} again from '{remote}'"
     if lost:
         yield f"'{remote}' does not have {counted(len(lost), 'object')}"
+    elif workspace.index.broken:
+        yield rebuild_index(workspace)  # it was made while they could not be read
 
 
 def _refetch(workspace: Workspace, remote: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.campaigns.field import BRANCH, Field, read_records
-from tests.conftest import RepoBuilder
+from tests.conftest import MakeRepo, RepoBuilder
 
 
 def empty(file: Path) -> None:
@@ -24,6 +24,8 @@ def flip(file: Path) -> None:
     content[len(content) // 2] ^= 0x10
     file.write_bytes(content)
 
+
+KEPT = ("runs", "series", "environments", "annotations")
 
 DAMAGES: dict[str, Callable[[Path], None]] = {
     "emptied": empty,
@@ -57,7 +59,7 @@ def damage_all(ground: Field, damages: list[str], share: float) -> tuple[int, in
     rng = random.Random(17)
     seen = tried = 0
     for oid, path in objects_of(ground.repo).items():
-        if rng.random() > share or not path.startswith(("runs/", "environments/", "annotations/")):
+        if rng.random() > share or path.partition("/")[0] not in KEPT:
             continue
         file = ground.repo.path / ".git/objects" / oid[:2] / oid[2:]
         whole = file.read_bytes()
@@ -79,24 +81,26 @@ def look(ground: Field, oid: str, path: str) -> bool:
     listed = ground.exp("list", "--name-only")
     assert "bug in gitexp" not in listed.err, listed.err
     shown = set(listed.out.split())
-    below = {
-        run for run in ground.acknowledged if f"/{run}" in path or f"/{run[:2]}/" in f"{path}/"
-    }
-    if is_tree(path):  # git itself stops at a damaged folder, and so does the listing
-        assert listed.status != 0, "a damaged folder was not noticed"
-        assert oid in listed.err or "not a tree" in listed.err, listed.err
-        return True
-    if path.startswith("runs/"):
+    below = {run for run in ground.acknowledged if f"/{run}" in path or lies_below(run, path)}
+    if path.partition("/")[0] == "runs":
         assert set(ground.acknowledged) - shown <= below
         assert listed.status != 0, "a damaged record was not noticed"
         assert path in listed.err or oid[:7] in listed.err
+        unseen = set(ground.acknowledged) - shown
+        assert is_file(path) or len(unseen) > 4 or all(run in listed.err for run in unseen)
         return True
     assert set(ground.acknowledged) <= shown
+    assert is_file(path) or (listed.status != 0 and path in listed.err), "a folder was not missed"
     return listed.status != 0
 
 
-def is_tree(path: str) -> bool:
-    return not path.endswith((".toml", ".csv", ".md"))
+def is_file(path: str) -> bool:
+    return path.endswith((".toml", ".csv", ".md"))
+
+
+def lies_below(run: str, folder: str) -> bool:
+    """Whether the record of a run lies below a folder, as far as that is known."""
+    return not is_file(folder) and (folder.count("/") < 2 or folder.endswith(f"/{run[:2]}"))
 
 
 def forget_index(ground: Field) -> None:
@@ -108,6 +112,44 @@ def test_some_damaged_objects(repo: RepoBuilder) -> None:
     ground = make_branch(repo, 6)
     tried, _ = damage_all(ground, ["flipped", "deleted"], share=0.5)
     assert tried >= 6
+
+
+def test_a_damaged_folder_hides_only_what_is_below_it(make_repo: MakeRepo) -> None:
+    """What can still be recorded is; the remote has what was lost."""
+    repo, hub = make_repo("here"), make_repo("hub")
+    repo.git("remote", "add", "origin", str(hub.path))
+    ground = make_branch(repo, 3)
+    assert ground.exp("push").status == 0
+    lost = sorted(ground.acknowledged)[1]
+    folder = next(
+        path
+        for path in objects_of(repo).values()
+        if path.endswith(f"/{lost[:2]}") and "runs" in path
+    )
+    tree = repo.git("rev-parse", f"{BRANCH}:{folder}")
+    damage(repo, tree)
+    assert set(ground.next_command_works()) == set(ground.acknowledged), "the index knows them"
+    forget_index(ground)
+    for _ in range(2):  # from nothing, then from the run index
+        listed = ground.exp("list", "--name-only")
+        assert set(listed.out.split()) == set(ground.acknowledged) - {lost}
+        assert (listed.status, folder in listed.err, lost in listed.err) == (125, True, True)
+    done = ground.record(4)
+    assert done.status == 0 or done.out[:2] == lost[:2], done.err
+    shown = ground.exp("list", "--name-only")
+    assert set(shown.out.split()) == set(ground.acknowledged) - {lost}
+    assert (shown.status, lost in shown.err) == (125, True)
+    mended = ground.exp("doctor", "--fix")
+    assert mended.status == 0, mended.out + mended.err
+    assert set(ground.next_command_works()) == set(ground.acknowledged)
+    ground.check()
+
+
+def damage(repo: RepoBuilder, oid: str) -> None:
+    """Flip a bit of a loose object."""
+    file = repo.path / ".git/objects" / oid[:2] / oid[2:]
+    file.chmod(0o644)
+    flip(file)
 
 
 @pytest.mark.long

@@ -1,6 +1,6 @@
 """Git objects read with suspicion: a damaged one stops nothing, and content must match its id.
 
-Floor 4. The walk knows only that trees hold trees and files.
+Floor 2. The walk knows only that trees hold trees and files.
 """
 
 import hashlib
@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from gitexp.repo import Repo
+from gitexp.repo.repository import Repo
 
 _AT_ONCE_BYTES = 32 << 20
 """How much content one git process gives; it is all in memory for a moment."""

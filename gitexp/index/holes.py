@@ -1,0 +1,69 @@
+"""The files of a run branch some of whose folders cannot be read, and what is lost with those.
+
+Floor 3. A damaged folder hides what is below it and nothing else.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from gitexp.errors import CommandFailed
+from gitexp.ids import ObjectId, RunId, parse_run_id
+from gitexp.index.rows import File
+from gitexp.index.sql import row_of
+from gitexp.refs import TOMBSTONE, PathKind, parse_path
+from gitexp.repo import Repo
+
+NO_RUN: Final = ""
+"""Stands where a row number would, for what is broken and belongs to no one run."""
+
+
+def list_files(
+    repo: Repo, tip: ObjectId
+) -> tuple[Iterator[tuple[str, ObjectId]], Mapping[str, str]]:
+    """Path and id of every file that can be reached, and the damaged folders, id by path.
+
+    Raises `CommandFailed` when nothing at all can be.
+    """
+    try:
+        return iter([(entry.path, entry.oid) for entry in repo.list_tree(tip)]), {}
+    except CommandFailed:
+        from gitexp.repo.objects import walk_commit  # noqa: PLC0415 - only for a damaged branch
+
+        walk = walk_commit(repo, tip)
+        if walk.damaged.keys() & {"", "."}:
+            raise
+    return ((path, ObjectId(oid)) for path, oid in walk.files.items()), walk.damaged
+
+
+def find_lost(
+    repo: Repo, tip: ObjectId, damaged: Mapping[str, str], known: Mapping[RunId, Sequence[File]]
+) -> Iterator[tuple[int | str, str, str]]:
+    """Row number, path and reason for each damaged folder, and each run whose record was in one.
+
+    Which runs there were is in the messages of the branch's commits, which need no folder.
+    """
+    for path, oid in damaged.items():
+        yield NO_RUN, path, f"the folder is damaged or missing (object {oid})"
+    recorded = {run for run, files in known.items() if any(map(_settles, files))}
+    asked = repo.git("log", "--format=%(trailers:key=Run-Id,valueonly)", tip, check=False)
+    for name in sorted(set(asked.text.split())):
+        run = parse_run_id(name)
+        folder = next((path for path in damaged if _may_hold(path, run)), None)
+        if run not in recorded and folder is not None:
+            yield row_of(run), f"{folder}/…/{run}", "it was in a damaged folder"
+
+
+def _settles(file: File) -> bool:
+    """Whether a file tells of its run that it is there, or was deleted."""
+    place = parse_path(file.path)
+    return file.kind is PathKind.RUN or (place is not None and place.name == TOMBSTONE)
+
+
+def _may_hold(folder: str, run: RunId) -> bool:
+    """Whether records of runs with such an id lie below the folder."""
+    parts = folder.split("/")
+    return parts[0] == "runs" and (len(parts) < _DEPTH or parts[_DEPTH - 1] == run[:2])
+
+
+_DEPTH: Final = 3
+"""Of the folders that hold records: `runs/<year-month>/<xx>`."""
