@@ -148,7 +148,10 @@ class KeptIndex:
         raise Damaged("the index never stays for long")
 
     def documents(self, rids: Sequence[int]) -> dict[int, str]:
-        """Documents by row number, of those runs that there are. Raises `Damaged`."""
+        """Documents by row number, of those runs that there are.
+
+        Raises `Damaged` when a document is not whole, or its record can no longer be read.
+        """
         found = self.rows(
             "SELECT d.rid, d.doc, d.checksum FROM json_each(?) w JOIN docs d ON d.rid = w.value",
             (json.dumps(rids),),
@@ -157,6 +160,9 @@ class KeptIndex:
         missing = [rid for rid in rids if rid not in documents]
         if missing:
             documents |= {rid: doc for rid, doc, _ in self._make_documents(missing)}
+            known = "SELECT rid FROM runs WHERE rid IN (SELECT value FROM json_each(?))"
+            if any(rid not in documents for (rid,) in self.rows(known, (json.dumps(missing),))):
+                raise Damaged("a record can no longer be read")
         return documents
 
     def make_documents(self) -> None:

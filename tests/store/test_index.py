@@ -186,6 +186,19 @@ def answers(index: RunIndex) -> dict[str, Any]:
     }
 
 
+def unpack(branch: Branch, tmp_path: Path) -> None:
+    """Make every object of the repository a file of its own."""
+    pack = next((branch.repo.common_dir / "objects").glob("pack/*.pack"), None)
+    if pack is not None:
+        held = pack.rename(tmp_path / "held.pack")
+        pack.with_suffix(".idx").unlink()
+        subprocess.run(
+            ["git", "-C", str(branch.folder), "unpack-objects", "-q"],
+            input=held.read_bytes(),
+            check=True,
+        )
+
+
 def query(text: str, *keys: str) -> Query:
     return resolve(parse_query(text), keys)
 
@@ -321,17 +334,21 @@ def test_unreadable_records_are_listed_and_stop_nothing(branch: Branch, tmp_path
     assert len(index.broken) == 3
 
 
+def test_an_object_lost_after_the_index_was_made_is_listed(branch: Branch, tmp_path: Path) -> None:
+    branch.put(make_run(1), make_run(2)).commit()
+    index = branch.open()
+    unpack(branch, tmp_path)
+    oid = branch.repo.resolve(f"{REF}:{refs.run_path(make_run(1).id, make_run(1).started)}")
+    assert oid is not None
+    (branch.repo.common_dir / "objects" / oid[:2] / oid[2:]).unlink()
+    assert len(list(index.documents())) == 1
+    assert index.ids() == [make_run(2).id]
+    assert len(index.broken) == 1
+
+
 def test_a_missing_object_is_listed_and_found_again(branch: Branch, tmp_path: Path) -> None:
     branch.put(make_run(1), make_run(2)).commit()
-    pack = next((branch.repo.common_dir / "objects").glob("pack/*.pack"), None)
-    if pack is not None:
-        held = pack.rename(tmp_path / "held.pack")
-        pack.with_suffix(".idx").unlink()
-        subprocess.run(
-            ["git", "-C", str(branch.folder), "unpack-objects", "-q"],
-            input=held.read_bytes(),
-            check=True,
-        )
+    unpack(branch, tmp_path)
     oid = branch.repo.resolve(f"{REF}:{refs.run_path(make_run(1).id, make_run(1).started)}")
     assert oid is not None
     loose = branch.repo.common_dir / "objects" / oid[:2] / oid[2:]
