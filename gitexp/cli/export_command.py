@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from gitexp.cli.options import precision_option, where_option
+from gitexp.cli.progress import waiting
 from gitexp.cli.selection import find_id
 from gitexp.cli.tables import print_documents
 from gitexp.cli.terminal import answer, open_workspace, say
@@ -75,7 +76,8 @@ def command(
     if output is None and form == "json":
         print_documents(workspace.index.documents(chosen))
         return
-    content = _content(workspace, chosen, form, precision)
+    with waiting(f"writing {len(chosen):,} runs"):
+        content = _content(workspace, chosen, form, precision)
     if output is None:
         answer(content.decode().removesuffix("\n"))
         return

@@ -3,6 +3,7 @@
 import click
 
 from gitexp.cli.options import dry_run_option
+from gitexp.cli.progress import waiting
 from gitexp.cli.terminal import answer, open_workspace, say, width
 from gitexp.importing.imported import ImportedRun
 from gitexp.importing.recording import Selection, record_imported, select_new
@@ -51,7 +52,8 @@ def command(
     workspace = open_workspace()
     path = find_path(source, workspace.repo.start)
     tracker = tracker or detect(path, workspace.repo)
-    found = read_source(tracker, path, workspace.repo, mapping=parse_mapping(mappings))
+    with waiting(f"reading {path.name or source}"):
+        found = read_source(tracker, path, workspace.repo, mapping=parse_mapping(mappings))
     for remark in found.remarks:
         say(remark)
     selection = select_new(workspace, found.runs, unfinished=unfinished)
@@ -60,7 +62,10 @@ def command(
             answer(_table(selection.new))
         say(f"would import {_counted(selection)} from {tracker}")
         return
-    recorded = record_imported(workspace, selection.new)
+    with waiting("importing") as note:
+        recorded = record_imported(
+            workspace, selection.new, progress=lambda done: note(f"{done:,} events recorded")
+        )
     answer("\n".join(run.id for run in recorded))
     say(f"imported {_counted(selection)} from {tracker}")
     doubtful = sum(any("HEAD's" in warning for warning in run.warnings) for run in recorded)

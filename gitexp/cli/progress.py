@@ -6,7 +6,7 @@ written where standard error is no terminal.
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
@@ -48,12 +48,17 @@ class _Waiting:
 
     def __init__(self, doing: str) -> None:
         self._doing = doing
+        self._how_far = ""
         self._started_s = clock.monotonic_s()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._tell, daemon=True)
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Callable[[str], None]:
         self._thread.start()
+        return self._note
+
+    def _note(self, how_far: str) -> None:
+        self._how_far = f" ({how_far})"
 
     def __exit__(
         self,
@@ -68,20 +73,23 @@ class _Waiting:
         shown = False
         while not self._over.wait(PATIENCE_S):
             seconds = clock.monotonic_s() - self._started_s
-            _write(f"{_ERASE}{self._doing}, {seconds:.0f} s")
+            _write(f"{_ERASE}{self._doing}{self._how_far}, {seconds:.0f} s")
             shown = True
         if shown:
             _write(_ERASE)
 
 
 @contextmanager
-def waiting(doing: str) -> Iterator[None]:
-    """Say what is going on for as long as it does: `asking the remote, 3 s`."""
+def waiting(doing: str) -> Iterator[Callable[[str], None]]:
+    """Say what is going on for as long as it does: `importing (5,000 of 9,000), 3 s`.
+
+    Gives a function that takes what stands in the brackets. Not for what may ask for a password.
+    """
     if not sys.stderr.isatty():
-        yield
+        yield lambda _how_far: None
         return
-    with _Waiting(doing):
-        yield
+    with _Waiting(doing) as note:
+        yield note
 
 
 def announce(doing: str) -> None:

@@ -6,6 +6,7 @@ import click
 
 from gitexp.cli.asking import confirm
 from gitexp.cli.options import dry_run_option, yes_option
+from gitexp.cli.progress import waiting
 from gitexp.cli.selection import find_id
 from gitexp.cli.terminal import answer, open_workspace, say
 from gitexp.ids import RunId
@@ -32,14 +33,17 @@ def command(runs: tuple[str, ...], force: bool, dry_run: bool, yes: bool) -> Non
     git exp remove 7f3a9c0 brave-otter --yes
     """
     workspace = open_workspace()
-    planned = plan_removal(workspace, [_find(workspace, text) for text in runs], force=force)
+    found = [_find(workspace, text) for text in runs]
+    with waiting("looking at the runs"):
+        planned = plan_removal(workspace, found, force=force)
     if dry_run:
         for removal in planned:
             answer(_line(removal, "would remove"))
         return
     titles = listed(f"{removal.run.id[:7]} {removal.run.name}" for removal in planned)
     confirm(f"Remove {counted(planned, 'run')} ({titles}) for good?", yes=yes)
-    remove(workspace, planned)
+    with waiting(f"removing {counted(planned, 'run')}"):
+        remove(workspace, planned)
     for removal in planned:
         answer(_line(removal, "removed"))
     branch = workspace.store.branch

@@ -51,9 +51,10 @@ def run_command(
     """Run a command to its end, passing its output on to our own as it comes.
 
     `on_output` is given all output as it comes and the name of its stream, `stdout` or `stderr`;
-    `on_line` that name and every whole line, without its newline. Both run on other threads, never two at once, and what they raise
-    is raised here when the command has ended. Where our two streams are one and the same file or
-    terminal, so are the command's, in exact order, and all its lines count as `stdout`.
+    `on_line` that name and every whole line, without its newline. Both run on other threads, never
+    two at once, and what they raise is raised here when the command has ended. Where our two
+    streams are one and the same file or terminal, so are the command's, in exact order, and all its
+    lines count as `stdout`.
 
     Signals that ask us to end are handed to the command, and we stay until it has ended. Raises
     `InvalidInput` when it cannot be started.

@@ -35,6 +35,10 @@ def plan_removal(workspace: Workspace, runs: Sequence[RunId], *, force: bool) ->
     Raises `NotFound`, and `Refused` for a run that is going on, unless forced.
     """
     index = workspace.index
+    made_from: dict[object, set[RunId]] = {}
+    for link in ("reproduces", "parent"):
+        for child, origin in index.column(link).items():
+            made_from.setdefault(origin, set()).add(child)
     planned = []
     for run in dict.fromkeys(runs):
         record = _load(workspace, run)
@@ -48,8 +52,7 @@ def plan_removal(workspace: Workspace, runs: Sequence[RunId], *, force: bool) ->
                     "`--force` removes it as it is",
                 ],
             )
-        parents = {**index.column("reproduces"), **index.column("parent")}
-        children = tuple(sorted(child for child, parent in parents.items() if parent == run))
+        children = tuple(sorted(made_from.get(run, ())))
         planned.append(Removal(record, tuple(index.paths(run)), children))
     return planned
 
