@@ -285,9 +285,9 @@ def injected(injection: Injection, folder: Path) -> Iterator[Fired]:
 
 
 def find_points(
-    injection: Injection, folder: Path, deed: Callable[[Fired], object], step: int
+    injection: Injection, folder: Path, deed: Callable[[Fired], object]
 ) -> list[Injection]:
-    """Every step-th point at which it can happen: each call of the program by kind and number.
+    """Every point at which it can happen: each call of the program by kind and number.
 
     Watches the deed once, undisturbed.
     """
@@ -299,9 +299,8 @@ def find_points(
             process, name = found[1] or "", found[2]
             of_process = counts.setdefault(name, {})
             of_process[process] = of_process.get(process, 0) + 1
-    points = [
+    return [
         replace(injection, calls=name, n=n)
         for name, of_process in sorted(counts.items())
         for n in range(1, max(of_process.values()) + 1)
     ]
-    return points[::step]
