@@ -8,9 +8,12 @@ from gitexp.cli.report import warn
 from gitexp.cli.terminal import answer, open_workspace, say
 from gitexp.render.text import clean
 from gitexp.upkeep.tidying import (
+    clear_locks,
     drop_pins,
+    find_abandoned_pins,
     find_done_pins,
     find_leftovers,
+    find_old_locks,
     pack,
     rebuild_index,
     tidy,
@@ -23,9 +26,10 @@ from gitexp.upkeep.tidying import (
 def command(dry_run: bool, again: bool) -> None:
     """Tidy gitexp's local state
 
-    Removes temporary files and work trees of processes that are gone, lets go of snapshots whose
-    runs are sealed, and lets git pack loose objects when there are many. No record is touched, and
-    damaged journals are only listed.
+    Removes temporary files and work trees of processes that are gone, moves aside git's locks on
+    our refs that no process can be holding, lets go of snapshots whose runs are sealed or never
+    began, and lets git pack loose objects when there are many. No record is touched, and damaged
+    journals are only listed.
 
     \b
     git exp gc --dry-run
@@ -33,16 +37,19 @@ def command(dry_run: bool, again: bool) -> None:
     """
     workspace = open_workspace(complete=not dry_run)
     left = find_leftovers(workspace)
-    pins = find_done_pins(workspace)
+    pins = {**find_done_pins(workspace), **find_abandoned_pins(workspace)}
+    locks = [path for path, _ in find_old_locks(workspace)]
     for path in left.old_journals:
         warn(f"the damaged journal '{path}' is older than 30 days; look at it, then delete it")
     if dry_run:
         for path in (*left.paths, *left.worktrees):
             answer(f"would remove '{clean(str(path))}'")
+        for path in locks:
+            answer(f"would move '{clean(str(path))}' aside if no process can be holding it")
         for oid in pins.values():
             answer(f"would let go of the snapshot {oid[:10]}")
         return
-    done = [*tidy(workspace, left), *drop_pins(workspace, pins)]
+    done = [*clear_locks(workspace, locks), *tidy(workspace, left), *drop_pins(workspace, pins)]
     if again:
         done.append(rebuild_index(workspace))
     with waiting("packing"):

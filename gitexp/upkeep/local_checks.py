@@ -4,18 +4,20 @@ Floor 4.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 
 from gitexp.machine import clock
-from gitexp.machine.lock import MIN_DEAD_AGE_S
 from gitexp.model import Outcome
 from gitexp.running.lifecycle import is_recorded_here
 from gitexp.sharing import hooks
 from gitexp.upkeep.evidence import Evidence
 from gitexp.upkeep.findings import Finding, Level, Mend, counted, listed
-from gitexp.upkeep.tidying import find_leftovers, list_worktrees
-from gitexp.workspace import Workspace
+from gitexp.upkeep.tidying import (
+    find_abandoned_pins,
+    find_leftovers,
+    find_old_locks,
+    list_worktrees,
+)
 
 _LONG_OPEN = timedelta(days=30)
 
@@ -103,38 +105,20 @@ def _without_journal(evidence: Evidence) -> Iterator[Finding]:
             )
 
 
-def lock_paths(workspace: Workspace) -> list[Path]:
-    """Lock files of git that keep us from moving our refs."""
-    common = workspace.repo.common_dir
-    refs = (workspace.store.run_ref, workspace.store.code_ref)
-    single = [common / f"{ref}.lock" for ref in refs]
-    single.append(common / "packed-refs.lock")
-    return [
-        *(path for path in single if path.exists()),
-        *sorted((common / "refs" / "gitexp").rglob("*.lock")),
-    ]
-
-
 def check_locks(evidence: Evidence) -> Iterator[Finding]:
     """No lock that a dead git left behind keeps us from recording."""
-    for path in lock_paths(evidence.workspace):
-        try:
-            made = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        except FileNotFoundError:
-            continue
-        age_s = (clock.now() - made).total_seconds()
-        if age_s >= MIN_DEAD_AGE_S:
-            yield Finding(
-                check="locks",
-                level=Level.FAULT,
-                text=f"git's lock '{path}' lies there for {age_s:,.0f} s",
-                hints=(
-                    "`git exp doctor --fix` moves it aside if no process can be holding it",
-                    f"if no git is at work here: `rm '{path}'`",
-                ),
-                items=(str(path),),
-                mend=Mend.CLEAR_LOCKS,
-            )
+    for path, age_s in find_old_locks(evidence.workspace):
+        yield Finding(
+            check="locks",
+            level=Level.FAULT,
+            text=f"git's lock '{path}' lies there for {age_s:,.0f} s",
+            hints=(
+                "`git exp doctor --fix` moves it aside if no process can be holding it",
+                f"if no git is at work here: `rm '{path}'`",
+            ),
+            items=(str(path),),
+            mend=Mend.CLEAR_LOCKS,
+        )
 
 
 def check_pending(evidence: Evidence) -> Iterator[Finding]:
@@ -163,13 +147,18 @@ def check_pending(evidence: Evidence) -> Iterator[Finding]:
         )
     readable = evidence.tip is None or evidence.is_ours
     if strange and readable and evidence.index_unknown is None:
+        abandoned = find_abandoned_pins(evidence.workspace)
         yield Finding(
             check="pending",
             level=Level.WARNING,
             text=f"{counted(strange, 'snapshot')} are pinned for runs that nobody knows:"
             f" {listed(strange)}",
-            hints=(f"`git show --stat {strange[0]}` shows one; `git update-ref -d {strange[0]}`",),
-            items=tuple(strange),
+            hints=(
+                f"`git show --stat {strange[0]}` shows one",
+                "`git exp gc` lets go of those an hour old",
+            ),
+            items=tuple(abandoned or strange),
+            mend=Mend.DROP_PENDING if abandoned else None,
         )
 
 

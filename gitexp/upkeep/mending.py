@@ -8,7 +8,6 @@ from pathlib import Path
 
 from gitexp.errors import GitexpError, NotFound
 from gitexp.machine import clock
-from gitexp.machine.lock import clear_dead_lock
 from gitexp.refs import remote_ref
 from gitexp.repo import Repo, transport
 from gitexp.repo.launch import FSYNC
@@ -17,7 +16,7 @@ from gitexp.repo.stream import Commit, write_stream
 from gitexp.running.recovery import recover
 from gitexp.sharing.joining import join_code
 from gitexp.upkeep.findings import Examination, Finding, Mend, counted
-from gitexp.upkeep.tidying import drop_pins, find_leftovers, rebuild_index, tidy
+from gitexp.upkeep.tidying import clear_locks, drop_pins, find_leftovers, rebuild_index, tidy
 from gitexp.workspace import Workspace
 
 _KEPT_AT_ONCE = 50
@@ -45,13 +44,7 @@ def _items(findings: Collection[Finding]) -> list[str]:
 
 
 def _clear_locks(workspace: Workspace, findings: Collection[Finding]) -> Iterator[str]:
-    with workspace.store.lock():
-        for item in _items(findings):
-            lock = clear_dead_lock(Path(item))
-            if lock is not None and lock.moved_to is not None:
-                yield f"moved the dead lock '{item}' to '{lock.moved_to}'"
-            elif lock is not None:
-                yield f"left the lock '{item}' alone: it may be held by {lock.holder}"
+    yield from clear_locks(workspace, map(Path, _items(findings)))
 
 
 # --- objects ------------------------------------------------------------------------------------

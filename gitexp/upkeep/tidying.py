@@ -5,7 +5,7 @@ Floor 4. Touches only what gitexp made in this clone: no record, no branch, no w
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +14,7 @@ from pathlib import Path
 from gitexp.ids import RunId
 from gitexp.index.run_index import FILE_NAME
 from gitexp.machine import clock
+from gitexp.machine.lock import MIN_DEAD_AGE_S, clear_dead_lock
 from gitexp.model import Outcome
 from gitexp.repo import Repo
 from gitexp.repo.launch import UNTRUSTED
@@ -126,6 +127,29 @@ def tidy(workspace: Workspace, left: Leftovers) -> Iterator[str]:
         yield f"removed the temporary work tree '{path}'"
 
 
+def find_old_locks(workspace: Workspace) -> list[tuple[Path, float]]:
+    """Locks of git on refs of ours that no git holds for so long, and their ages in seconds."""
+    common, store = workspace.repo.common_dir, workspace.store
+    names = (f"{store.run_ref}.lock", f"{store.code_ref}.lock", "packed-refs.lock")
+    paths = [
+        *(path for path in (common / name for name in names) if path.exists()),
+        *sorted((common / "refs" / "gitexp").rglob("*.lock")),
+    ]
+    ages = [(path, _age_s(path)) for path in paths]
+    return [(path, age_s) for path, age_s in ages if MIN_DEAD_AGE_S <= age_s < float("inf")]
+
+
+def clear_locks(workspace: Workspace, paths: Iterable[Path]) -> Iterator[str]:
+    """Move locks aside that nobody can be holding; yields a sentence for each that is there."""
+    with workspace.store.lock():
+        for path in paths:
+            lock = clear_dead_lock(path)
+            if lock is not None and lock.moved_to is not None:
+                yield f"moved the dead lock '{path}' to '{lock.moved_to}'"
+            elif lock is not None:
+                yield f"left the lock '{path}' alone: it may be held by {lock.holder}"
+
+
 def find_done_pins(workspace: Workspace) -> dict[str, str]:
     """Pinned snapshots, by ref, of runs that are sealed on the branch and have no journal."""
     open_runs = survey_journals(workspace).ids()
@@ -138,13 +162,36 @@ def find_done_pins(workspace: Workspace) -> dict[str, str]:
     }
 
 
+def find_abandoned_pins(workspace: Workspace) -> dict[str, str]:
+    """Pinned snapshots, by ref, of starts that were killed before there was a run.
+
+    None while something cannot be read: it might be about their runs.
+    """
+    survey = survey_journals(workspace)
+    known = survey.ids() | {RunId(path.name.partition(".")[0]) for path in survey.set_aside}
+    known |= workspace.index.column("outcome").keys()
+    if workspace.index.broken:
+        return {}
+    return {
+        ref: oid
+        for ref, oid in workspace.repo.read_refs("refs/gitexp/pending").items()
+        if ref.rpartition("/")[2] not in known and _pin_age_s(workspace.repo, ref) > ABANDONED_S
+    }
+
+
+def _pin_age_s(repo: Repo, ref: str) -> float:
+    """Seconds since a ref changed, as its file or, once that is packed, its reflog tells."""
+    return min(_age_s(repo.common_dir / ref), _age_s(repo.common_dir / "logs" / ref))
+
+
 def drop_pins(workspace: Workspace, refs: Mapping[str, str]) -> Iterator[str]:
-    """Let go of pinned snapshots that the keep branch holds; yields a sentence for each."""
+    """Let go of snapshots that the keep branch holds, or nobody; yields a sentence for each."""
     repo, store = workspace.repo, workspace.store
     tip = repo.read_ref(store.code_ref)
+    abandoned = find_abandoned_pins(workspace) if refs else {}
     for ref, oid in refs.items():
-        if tip is not None and repo.is_ancestor(oid, tip):
-            repo.update_ref(ref, repo.null, oid, "the run is sealed")
+        if ref in abandoned or (tip is not None and repo.is_ancestor(oid, tip)):
+            repo.update_ref(ref, repo.null, oid, "nobody needs it any more")
             yield f"let go of the snapshot {oid[:10]}"
 
 

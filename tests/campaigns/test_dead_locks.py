@@ -46,6 +46,48 @@ def test_a_dead_lock_does_not_keep_a_run_out(repo: RepoBuilder, kind: str) -> No
     assert lock.exists() is not ours, "what is in nobody's way is left alone"
 
 
+OURS = [
+    "refs/heads/gitexp.lock",
+    "refs/heads/gitexp-code.lock",
+    "packed-refs.lock",
+    "refs/gitexp/pending/7f3a9c0d5e1b2a48.lock",
+    "refs/gitexp/remotes/origin/gitexp.lock",
+]
+
+
+@pytest.mark.parametrize("tidying", [["gc"], ["doctor", "--fix"]])
+def test_tidying_moves_dead_locks_aside_and_no_others(
+    repo: RepoBuilder, tidying: list[str]
+) -> None:
+    """A young lock, and one that a process has open, stay; so does what is not ours."""
+    ground = Field(repo)
+    ground.record(0)
+    git_dir = repo.path / ".git"
+    dead = [git_dir / name for name in OURS]
+    young, alive = (git_dir / f"refs/gitexp/pending/{name}.lock" for name in ("young", "alive"))
+    foreign = git_dir / "index.lock"
+    for path in (*dead, young, foreign):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for path in (*dead, foreign):
+        make_old(path, 60)
+    with holding(alive):
+        make_old(alive, 60)
+        would = ground.exp("gc", "--dry-run").out
+        assert all(str(path) in would for path in dead)
+        done = ground.exp(*tidying)
+        assert [path for path in (*dead, young, foreign, alive) if path.exists()] == [
+            young,
+            foreign,
+            alive,
+        ], done.out + done.err
+    assert len(list((ground.state / "dead-locks").iterdir())) == len(OURS)
+    young.unlink()
+    foreign.unlink()
+    assert ground.exp("gc").status == 0
+    ground.next_command_works()
+
+
 def test_the_folder_of_a_removed_work_tree_is_in_nobodys_way(repo: RepoBuilder) -> None:
     ground = Field(repo)
     repo.git("worktree", "add", "--quiet", "../gone")

@@ -364,6 +364,29 @@ def test_a_killed_group_leaves_an_interrupted_run(repo: RepoBuilder, tmp_path: P
     assert outcomes(Field(repo)) == ["interrupted"]
 
 
+@pytest.mark.parametrize("tidying", [["gc"], ["doctor", "--fix"]])
+def test_the_pin_of_a_start_that_was_killed_goes_when_it_is_old(
+    repo: RepoBuilder, tidying: list[str]
+) -> None:
+    """The kill came after the pin, before the journal. One of a damaged journal stays."""
+    ground = Field(repo)
+    ground.record(0)
+    new, old, damaged = (f"refs/gitexp/pending/{digit * 16}" for digit in "123")
+    for ref in (new, old, damaged):
+        repo.git("update-ref", "--create-reflog", ref, repo.head)
+        if ref != new:
+            for file in (repo.path / ".git" / ref, repo.path / ".git/logs" / ref):
+                make_old(file, 7200)
+    aside = ground.state / "journal/damaged"
+    aside.mkdir(parents=True)
+    (aside / f"{'3' * 16}.journal").write_text("?")
+    ground.exp(*tidying)
+    assert repo.git("for-each-ref", "--format=%(refname)", "refs/gitexp/pending").split() == [
+        new,
+        damaged,
+    ]
+
+
 def test_what_a_kill_left_of_a_recorded_run_is_swept(repo: RepoBuilder) -> None:
     """The kill came after the record, before its pin and its journal were dropped."""
     ground = Field(repo)
