@@ -131,6 +131,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("hooks", _flag, True, "false turns the installed hooks off"),
     Option("auto-push", _flag, True, "the pre-push hook pushes the runs too"),
     Option("push-timeout", _number, 60.0, "seconds that a push or fetch of ours may take"),
+    Option("max-fetch-size", _size, 1 << 30, "most bytes that a remote may send in one file"),
+    Option("max-fetch-files", _size, 1 << 20, "most files that a fetch may bring or change"),
     Option("evaluate", _text, None, "command that the pre-push hook runs once per code tree"),
 )
 
@@ -157,6 +159,8 @@ class Settings(NamedTuple):
     hooks: bool = True
     auto_push: bool = True
     push_timeout: float = 60.0
+    max_fetch_size: int = 1 << 30
+    max_fetch_files: int = 1 << 20
     evaluate: str | None = None
     directions: "Mapping[str, Direction]" = _NONE
     """From `[metrics.NAME] direction`, by dotted metric name."""

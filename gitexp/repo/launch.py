@@ -65,6 +65,11 @@ FSYNC = ("-c", "core.fsync=committed,loose-object,reference", "-c", "core.fsyncM
 """What a durable git command is given; git before 2.36 does not know it and does not sync."""
 
 
+_LIMITED = 'trap "" XFSZ; ulimit -f "$0" && exec "$@"'
+"""Of POSIX, because a limit set in our own process would be one for all its threads."""
+_BLOCK_BYTES = 512
+
+
 class Completed(NamedTuple):
     """A git command that has ended."""
 
@@ -146,9 +151,13 @@ class Git(NamedTuple):
         *args: str,
         env: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
+        max_file_bytes: int | None = None,
         check: bool = True,
     ) -> Completed:
         """Run porcelain through GitPython, killed with its children after `timeout_s`.
+
+        With `max_file_bytes` no file that it writes grows larger: then it fails, and git says
+        "File too large".
 
         Raises `CommandFailed` when `check` and the status is not 0; the status is negative when
         the time ran out.
@@ -157,6 +166,8 @@ class Git(NamedTuple):
 
         unset = [word for name in LOCAL_VARIABLES if name in os.environ for word in ("-u", name)]
         argv = ["env", *unset, "git", *args] if unset else ["git", *args]
+        if max_file_bytes is not None:
+            argv = ["sh", "-c", _LIMITED, str(max(max_file_bytes // _BLOCK_BYTES, 1)), *argv]
         with _launching(args):
             status, stdout, stderr = Launcher(str(self.directory)).execute(
                 argv,

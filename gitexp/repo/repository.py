@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from subprocess import Popen  # noqa: TID251 - the type only
 
 
+_SKIPPED_BYTES = 1 << 24
+"""A larger object costs more to read past than a new process."""
+
+_STREAMING = ("-c", "core.bigFileThreshold=16m")
+"""Git itself holds no larger file in memory."""
+
+
 class TreeEntry(NamedTuple):
     """A file in a tree."""
 
@@ -246,14 +253,14 @@ class Repo:
             for oid, data in self._read_batch(wanted[done:], max_bytes):
                 yield ObjectId(oid), data
                 done += 1
-            if done < len(wanted):  # git dies on a damaged object: it is the next one
+            if done < len(wanted):  # git dies on a damaged object, and huge ones are not read
                 yield ObjectId(wanted[done]), None
                 done += 1
 
     def _read_batch(self, wanted: list[str], max_bytes: int) -> Iterator[tuple[str, bytes | None]]:
         import threading  # noqa: PLC0415 - only for records
 
-        process = self._git.open("cat-file", "--batch", "--buffer")
+        process = self._git.open(*_STREAMING, "cat-file", "--batch", "--buffer")
         assert process.stdout is not None  # noqa: S101 - opened with a pipe
         feeder = threading.Thread(target=_feed, args=(process, wanted), daemon=True)
         feeder.start()
@@ -266,6 +273,8 @@ class Repo:
                 if len(head) != 3:
                     return
                 size = int(head[2])
+                if size > max(max_bytes, _SKIPPED_BYTES):
+                    return  # not read past either: the caller starts anew behind it
                 data = process.stdout.read(size + 1)
                 if len(data) != size + 1:
                     return

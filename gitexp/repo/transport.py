@@ -6,13 +6,15 @@ overruled for our own commands.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from gitexp.errors import Conflict, GitexpError, NotFound
+from gitexp.errors import Conflict, GitexpError, NotFound, Refused
 from gitexp.ids import ObjectId
 from gitexp.machine import clock
 from gitexp.repo.launch import FSYNC, Completed
 from gitexp.repo.repository import Repo
+from gitexp.repo.trees import count_brought
 
 GUARD = "GITEXP_IN_PUSH"
 """Set while we push, so that our own pre-push hook keeps still."""
@@ -23,6 +25,8 @@ _FETCH_CONFIG = (
     "fetch.fsck.badTimezone=ignore",
     "fetch.fsck.missingSpaceBeforeDate=ignore",
     "fetch.fsck.zeroPaddedFilemode=ignore",
+    # A small pack may hold huge files: git need not have them in memory.
+    "core.bigFileThreshold=16m",
     "fetch.writeCommitGraph=false",
     "maintenance.auto=false",
     "gc.auto=0",
@@ -105,6 +109,7 @@ def fetch(
     refs: Sequence[tuple[str, str]],
     *,
     timeout_s: float,
+    max_bytes: int,
     partial: Collection[str] = (),
     certain: bool = False,
 ) -> Fetched:
@@ -114,7 +119,8 @@ def fetch(
     submodules, no `FETCH_HEAD`, no remote-tracking refs. What is here already is not asked for
     again. In a partial clone only `partial`, a part of theirs, is filtered. With `certain` the
     remote has all of them, which saves asking. Raises `GitexpError` when the remote cannot be
-    reached in time, sends bad objects or has not what was certain.
+    reached in time, sends bad objects or a file over `max_bytes` (many objects are one file, a
+    pack), or has not what was certain.
     """
     deadline = clock.monotonic_s() + timeout_s
     listed = None if certain else _list_refs(repo, remote, [t for t, _ in refs], deadline)
@@ -127,7 +133,7 @@ def fetch(
     for filtered in (False, True):
         specs = [f"+{t}:{o}" for t, o in wanted if (t in partial) is filtered]
         if specs:
-            _fetch_refs(repo, remote, specs, deadline, filtered=filtered)
+            _fetch_refs(repo, remote, specs, deadline, max_bytes=max_bytes, filtered=filtered)
     here = repo.read_refs(*(ours for _, ours in refs))
     tips = {t: here[o] for t, o in refs if o in here and (listed is None or t in listed)}
     has_code = listed is None or "HEAD" in listed or _has_others(repo, remote, tips, deadline)
@@ -148,14 +154,20 @@ def _has_others(repo: Repo, remote: str, ours: Collection[str], deadline: float)
 
 
 def _fetch_refs(
-    repo: Repo, remote: str, specs: Sequence[str], deadline: float, *, filtered: bool
+    repo: Repo,
+    remote: str,
+    specs: Sequence[str],
+    deadline: float,
+    *,
+    max_bytes: int,
+    filtered: bool,
 ) -> None:
     config = [word for setting in _FETCH_CONFIG for word in ("-c", setting)]
     options = [*_FETCH_OPTIONS, *([] if filtered else ["--no-filter"])]
     argv = (*FSYNC, *config, "fetch", *options, "--", remote, *specs)
     while True:
         try:
-            _speak(repo, remote, deadline, *argv)
+            _speak(repo, remote, deadline, *argv, max_file_bytes=max_bytes)
         except Conflict:  # another process of ours is fetching the same
             if clock.monotonic_s() > deadline:
                 raise
@@ -199,14 +211,46 @@ def _why(done: Completed, reason: str) -> str:
     return f"{reason}: {said[0]}" if said and "failed to push" not in said[0] else reason
 
 
-def _speak(repo: Repo, remote: str, deadline: float, *argv: str) -> Completed:
+def _speak(
+    repo: Repo, remote: str, deadline: float, *argv: str, max_file_bytes: int | None = None
+) -> Completed:
     timeout_s = max(deadline - clock.monotonic_s(), 0.1)
-    done = repo.launcher.porcelain(*argv, timeout_s=timeout_s, check=False)
+    done = repo.launcher.porcelain(
+        *argv, timeout_s=timeout_s, max_file_bytes=max_file_bytes, check=False
+    )
     if done.status == 0:
         return done
+    if max_file_bytes is not None and "File too large" in done.stderr:
+        _remove_cut_off(repo, max_file_bytes)
+        raise _too_large(remote, f"it sends more than {max_file_bytes:,} bytes", "maxFetchSize")
     if any(word in done.stderr for word in ("cannot lock ref", "unable to update local ref")):
         raise Conflict(f"cannot fetch from '{remote}'", why="another process is fetching too")
     raise _failure(remote, "fetch from", done, timeout_s)
+
+
+def _remove_cut_off(repo: Repo, max_bytes: int) -> None:
+    """Drop what the limit cut off, known by its size: git leaves it for a later gc."""
+    for part in (repo.common_dir / "objects").glob("*/tmp_*"):
+        with suppress(OSError):
+            if max_bytes - 512 < part.stat().st_size <= max_bytes:
+                part.unlink()
+
+
+def check_size(repo: Repo, remote: str, old: str | None, new: str, *, max_files: int) -> None:
+    """Refuse a commit that brings more than we want to list. Raises `Refused`."""
+    if count_brought(repo, old, new, at_most=max_files) > max_files:
+        raise _too_large(remote, f"it brings more than {max_files:,} files", "maxFetchFiles")
+
+
+def _too_large(remote: str, why: str, setting: str) -> Refused:
+    return Refused(
+        f"the runs of '{remote}' are not taken over",
+        why=why,
+        hints=[
+            f"if you trust it: `git config exp.{setting} SIZE` allows more",
+            "what is recorded here is as it was",
+        ],
+    )
 
 
 def _failure(remote: str, what: str, done: Completed, timeout_s: float) -> GitexpError:

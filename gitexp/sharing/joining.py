@@ -14,9 +14,9 @@ from gitexp.errors import CommandFailed, Conflict, Refused
 from gitexp.ids import ObjectId
 from gitexp.machine import clock
 from gitexp.records.bounds import MAX_RECORD_BYTES
-from gitexp.records.merge import belongings, branch_format, surroundings, too_new, unite
+from gitexp.records.merge import branch_format, owner, surroundings, too_new, unite
 from gitexp.refs import FORMAT, FORMAT_PATH, parse_path
-from gitexp.repo import Repo
+from gitexp.repo import Repo, transport
 from gitexp.repo.stream import Blob, Commit, Identity, SetRef, write_stream
 from gitexp.store import PATIENCE_S, Store
 
@@ -50,29 +50,29 @@ def join_code(store: Store, remote: str, theirs: ObjectId | None) -> Joined:
         store,
         store.code_ref,
         theirs,
-        check=lambda tip: _check_code(store, remote, tip),
+        check=lambda _ours, tip: _check_code(store, remote, tip),
         may_follow=lambda _ours, _theirs: True,
         merge=_merge_code,
     )
 
 
-def join_runs(store: Store, remote: str, theirs: ObjectId | None) -> Joined:
+def join_runs(store: Store, remote: str, theirs: ObjectId | None, *, max_files: int) -> Joined:
     """Bring a remote's run branch into ours. Call only while holding the store's lock.
 
-    Raises `Refused` when it is not gitexp's, `Unreadable` when a newer gitexp wrote it, `Conflict`
-    when a lock keeps us out.
+    Raises `Refused` when it is not gitexp's or brings more than `max_files`, `Unreadable` when a
+    newer gitexp wrote it, `Conflict` when a lock keeps us out.
     """
     return _join(
         store,
         store.run_ref,
         theirs,
-        check=lambda tip: _check_runs(store, remote, tip),
+        check=lambda ours, tip: _check_runs(store, remote, ours, tip, max_files),
         may_follow=lambda ours, theirs: _keeps_all(store.repo, ours, theirs),
         merge=_merge_runs,
     )
 
 
-def _check_runs(store: Store, remote: str, tip: str) -> None:
+def _check_runs(store: Store, remote: str, ours: str | None, tip: str, max_files: int) -> None:
     where = f"branch '{store.branch}' of '{remote}'"
     form = store.repo.resolve(f"{tip}:{FORMAT_PATH}")
     version = branch_format(None if form is None else _read(store.repo, [form])[form])
@@ -80,6 +80,7 @@ def _check_runs(store: Store, remote: str, tip: str) -> None:
         raise too_new(version, where)
     if version != FORMAT:
         raise _foreign(where, f"it has no '{FORMAT_PATH}' that gitexp wrote")
+    transport.check_size(store.repo, remote, ours, tip, max_files=max_files)
 
 
 def _check_code(store: Store, remote: str, tip: str) -> None:
@@ -102,7 +103,7 @@ def _join(
     ref: str,
     theirs: ObjectId | None,
     *,
-    check: Callable[[str], None],
+    check: Callable[[str | None, str], None],
     may_follow: Callable[[str, str], bool],
     merge: Callable[[Store, Sequence[str]], Commit],
 ) -> Joined:
@@ -115,7 +116,7 @@ def _join(
         base = None if ours is None else _common_ancestor(store.repo, ours, theirs)
         if base == theirs:
             return Joined(ours, ours)
-        check(theirs)
+        check(ours, theirs)
         step: Commit | SetRef = SetRef(ref, theirs)
         if ours is not None and not (base == ours and may_follow(ours, theirs)):
             step = merge(store, sorted((ours, theirs)))
@@ -172,10 +173,12 @@ class _Sides:
     right: dict[str, str]
     differing: set[str]
     """Paths that differ; what is a submodule there is on neither side a file."""
+    odd: set[str]
+    """Paths that differ and are no plain file on the left: links, submodules, executables."""
 
 
 def _compare(repo: Repo, first: str, second: str) -> _Sides:
-    sides = _Sides({}, {}, set())
+    sides = _Sides({}, {}, set(), set())
     raw = repo.git("diff-tree", "-r", "-z", "--no-renames", "--no-abbrev", "--raw", first, second)
     parts = raw.stdout.split(b"\0")[:-1]
     for head, name in zip(parts[::2], parts[1::2], strict=True):
@@ -186,14 +189,18 @@ def _compare(repo: Repo, first: str, second: str) -> _Sides:
             sides.left[path] = old_oid
         if _is_file(new_mode):
             sides.right[path] = new_oid
-    touched = {belongings(path) for path in sides.differing} - {None}
-    folders = sorted(surroundings(sides.differing))
-    if len(folders) > _FEW_FOLDERS:
-        folders = []
-    for entry in repo.list_tree(first, *folders) if touched else ():
-        if entry.path not in sides.differing and belongings(entry.path) in touched:
+        if old_mode not in _SETTLED:
+            sides.odd.add(path)
+    folders, touched = surroundings(sides.differing)
+    asked = sorted(folders) if len(folders) <= _FEW_FOLDERS else []
+    for entry in repo.list_tree(first, *asked) if touched else ():
+        if entry.path not in sides.differing and owner(entry.path) in touched:
             sides.left[entry.path] = sides.right[entry.path] = entry.oid
     return sides
+
+
+_SETTLED = ("100644", "000000")
+"""Modes of what a merge leaves as it is: a plain file, and nothing."""
 
 
 def _is_file(mode: str) -> bool:
@@ -206,7 +213,7 @@ def _edits(sides: _Sides, united: Mapping[str, str]) -> Iterator[tuple[str, Blob
     In sorted order a file goes before a folder of the same name comes.
     """
     for path in sorted(sides.differing | sides.left.keys() | united.keys()):
-        if path in sides.differing or united.get(path) != sides.left.get(path):
+        if path in sides.odd or united.get(path) != sides.left.get(path):
             yield _quoted(path), Blob(united[path]) if path in united else None
 
 

@@ -96,12 +96,12 @@ def fetch_runs(store: Store, remote: str | None, settings: Settings) -> FetchRep
     """Take over the runs of a remote. Nothing recorded here is ever lost by it.
 
     `remote` names a configured remote; `None` takes the usual one. Raises `NotFound` when there is
-    no such remote, `Refused` when its branch is not gitexp's, `Unreadable` when a newer gitexp
-    wrote it, `GitexpError` when it cannot be reached.
+    no such remote, `Refused` when its branch is not gitexp's or larger than the settings allow,
+    `Unreadable` when a newer gitexp wrote it, `GitexpError` when it cannot be reached.
     """
     name = transport.default_remote(store.repo, remote or settings.remote)
     store.check()
-    return _report(store, name, [_fetch(store, name, settings.push_timeout)])
+    return _report(store, name, [_fetch(store, name, settings)])
 
 
 def push_runs(
@@ -119,7 +119,7 @@ def push_runs(
     deadline = clock.monotonic_s() + settings.push_timeout
     heard = []
     if len(_known(store, name)) < 2:
-        heard.append(_fetch(store, name, settings.push_timeout))
+        heard.append(_fetch(store, name, settings))
     while wait_for_code and heard and not heard[-1].has_code:
         if clock.monotonic_s() > deadline:
             raise Refused(
@@ -128,8 +128,8 @@ def push_runs(
                 hints=["push your code first, then `git exp push`"],
             )
         clock.sleep(0.5)
-        heard.append(_fetch(store, name, settings.push_timeout))
-    return _push(store, name, deadline, heard)
+        heard.append(_fetch(store, name, settings))
+    return _push(store, name, settings, deadline, heard)
 
 
 def sync_runs(store: Store, remote: str | None, settings: Settings) -> SyncReport:
@@ -141,18 +141,20 @@ def sync_runs(store: Store, remote: str | None, settings: Settings) -> SyncRepor
     name = transport.default_remote(store.repo, remote or settings.remote)
     store.check()
     deadline = clock.monotonic_s() + settings.push_timeout
-    heard = _fetch(store, name, settings.push_timeout)
+    heard = _fetch(store, name, settings)
     ours = {store.run_ref: heard.runs.new, store.code_ref: heard.code.new}
     pushed = PushReport(remote=name)
     if any(tip != heard.tips.get(ref) for ref, tip in ours.items()):
-        pushed = _push(store, name, deadline, [])
+        pushed = _push(store, name, settings, deadline, [])
     return SyncReport(fetched=_report(store, name, [heard]), pushed=pushed)
 
 
 # --- pushing ------------------------------------------------------------------------------------
 
 
-def _push(store: Store, remote: str, deadline: float, heard: list[_Heard]) -> PushReport:
+def _push(
+    store: Store, remote: str, settings: Settings, deadline: float, heard: list[_Heard]
+) -> PushReport:
     turns.stand_back(store.repo)
     began_s, known = clock.monotonic_s(), _known(store, remote)
     for tries in count(1):
@@ -181,7 +183,8 @@ def _push(store: Store, remote: str, deadline: float, heard: list[_Heard]) -> Pu
             break
         turns.pause(tries, turn_s)
         began_s = clock.monotonic_s()
-        heard.append(_fetch(store, remote, max(left, 1.0), certain=len(known) == 2))
+        within = settings._replace(push_timeout=max(left, 1.0))
+        heard.append(_fetch(store, remote, within, certain=len(known) == 2))
         known = dict(heard[-1].tips)
     raise Conflict(
         f"cannot push the runs to '{remote}'",
@@ -216,14 +219,15 @@ def _remember(
 # --- fetching -----------------------------------------------------------------------------------
 
 
-def _fetch(store: Store, remote: str, timeout_s: float, *, certain: bool = False) -> _Heard:
+def _fetch(store: Store, remote: str, settings: Settings, *, certain: bool = False) -> _Heard:
     """Fetch and join. Rivals push meanwhile, so nothing is done here that can wait."""
     known = _known(store, remote).get(store.run_ref)
     fetched = transport.fetch(
         store.repo,
         remote,
         [(ref, remote_ref(remote, ref)) for ref in (store.run_ref, store.code_ref)],
-        timeout_s=timeout_s,
+        timeout_s=settings.push_timeout,
+        max_bytes=settings.max_fetch_size,
         partial=[store.code_ref],
         certain=certain,
     )
@@ -233,7 +237,7 @@ def _fetch(store: Store, remote: str, timeout_s: float, *, certain: bool = False
     )
     with store.lock():
         code = join_code(store, remote, fetched.tips.get(store.code_ref))
-        runs = join_runs(store, remote, theirs)
+        runs = join_runs(store, remote, theirs, max_files=settings.max_fetch_files)
     return _Heard(code, runs, fetched.tips, fetched.has_code, rewritten)
 
 

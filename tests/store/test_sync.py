@@ -3,6 +3,7 @@
 import random
 import stat
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from gitexp.sharing.sync import (
     push_runs,
     sync_runs,
 )
-from gitexp.store import Event, Store, annotated, deleted, sealed, started
+from gitexp.store import FORMAT_FILE, Event, Store, annotated, deleted, sealed, started
 from tests.conftest import MakeRepo, RepoBuilder
 
 START = datetime(2026, 11, 23, 10, tzinfo=UTC)
@@ -502,6 +503,84 @@ class TestUntrustedRemotes:
         a.sync()
         assert a.store.load_run(run.id, run.started) == run
         assert "160000" not in a.builder.git("ls-tree", "-r", RUNS)
+
+
+class TestTooMuch:
+    """S17: what a remote may cost us is bounded, and what is recorded here stays as it was."""
+
+    def refused(self, clone: Clone, **limits: int) -> Refused:
+        clone.record(1)
+        before = clone.tips()
+        settings = Settings(push_timeout=60.0, **limits)  # type: ignore[arg-type]
+        with pytest.raises(Refused, match="the runs of 'origin' are not taken over") as caught:
+            fetch_runs(clone.store, None, settings)
+        assert clone.tips() == before
+        assert clone.records() == {clone.run(1).id}
+        return caught.value
+
+    @pytest.mark.parametrize("unpack_limit", [1, 100])
+    def test_more_bytes_than_allowed_are_not_received(
+        self, network: Network, unpack_limit: int
+    ) -> None:
+        a = network.clone("a")
+        a.builder.git("config", "fetch.unpackLimit", str(unpack_limit))
+        noise = random.Random(7).randbytes(300_000)
+        network.put(RUNS, {"format.toml": FORMAT_FILE, "runs/noise": noise})
+        refusal = self.refused(a, max_fetch_size=100_000)
+        assert refusal.why == "it sends more than 100,000 bytes"
+        assert refusal.exit_code == 128
+        left = [p for p in (a.builder.path / ".git/objects").rglob("tmp_*") if p.is_file()]
+        assert left == []
+        fetch_runs(a.store, None, SETTINGS._replace(max_fetch_size=1 << 20))
+
+    def test_a_few_objects_that_spell_out_a_billion_files_are_refused(
+        self, network: Network
+    ) -> None:
+        hub = network.hub
+        oid, kind, mode = hub.git("hash-object", "-w", "--stdin", stdin=b"x"), "blob", "100644"
+        for _ in range(5):
+            tree = "".join(f"{mode} {kind} {oid}\t{n:03}\n" for n in range(100))
+            oid, kind, mode = hub.git("mktree", stdin=tree), "tree", "040000"
+        form = hub.git("hash-object", "-w", "--stdin", stdin=FORMAT_FILE)
+        top = f"100644 blob {form}\tformat.toml\n040000 tree {oid}\truns\n"
+        bomb = hub.git("commit-tree", hub.git("mktree", stdin=top), "-m", "by hand")
+        hub.git("update-ref", RUNS, bomb)
+        a, b = network.clone("a", "--single-branch"), network.clone("b", "--single-branch")
+        assert self.refused(a, max_fetch_files=1000).why == "it brings more than 1,000 files"
+        assert self.refused(b).hints[0].startswith("if you trust it: `git config exp.maxFetchF")
+        with pytest.raises(Refused):  # nor when its objects are here already
+            b.sync()
+
+    def test_a_huge_file_in_a_small_pack_is_never_read(self, network: Network) -> None:
+        """Nor does it keep what is asked for together with it from being read."""
+        a = network.clone("a")
+        (run,) = a.record(1)
+        a.sync()
+        network.hub.git("config", "core.bigFileThreshold", "1m")  # the sender is our child here
+        huge = run_path(RunId("ab" * 8), START)
+        network.put(RUNS, {huge: bytes(128 << 20)}, network.tip())
+        a.record(2)
+        code = (
+            "import resource, sys; from pathlib import Path; "
+            "from gitexp.repo import Repo; from gitexp.store import Store; "
+            "from gitexp.settings import Settings; from gitexp.sharing.sync import sync_runs; "
+            "store = Store(Repo.discover(Path.cwd()), 'gitexp', durable=False); "
+            "sync_runs(store, None, Settings()); "
+            "print(*(resource.getrusage(who).ru_maxrss >> 10 for who in"
+            " (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=a.builder.path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert max(int(megabytes) for megabytes in done.stdout.split()) < 96
+        oids = [a.files()[huge], a.files()[run_path(run.id, run.started)]]
+        contents = [data for _, data in a.store.repo.read_blobs(oids, max_bytes=1 << 20)]
+        assert contents[0] is None
+        assert contents[1] is not None
 
 
 class TestRemotes:
