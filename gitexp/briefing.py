@@ -5,6 +5,7 @@ values that were really tried.
 """
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
@@ -53,10 +54,12 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """What somebody said to try next, as long as no later run builds on it."""
+    """What somebody said to try next, as long as no run is known to have taken it up."""
 
     text: str
     entry: Entry
+    since: int
+    """Runs made after the one it was said of; any of them may have taken it up unsaid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,16 +237,32 @@ def _differing(entry: Entry, usual: Mapping[str, Value]) -> Table:
 
 
 def _hints(entries: Sequence[Entry]) -> Iterator[Hint]:
-    """Hints of decisions in force, newest first, that no run names as its parent since."""
-    followed = {entry.run.parent for entry in entries}
-    hinted = [e for e in entries if e.decision and e.decision.hint and e.run.id not in followed]
-    hinted.sort(key=lambda e: e.decision.clock if e.decision else 0, reverse=True)
-    seen: set[str] = set()
-    for entry in hinted:
-        text = entry.decision.hint if entry.decision else None
-        if text and text not in seen:
-            seen.add(text)
-            yield Hint(text, entry)
+    """Open hints of decisions in force, newest first, of entries given oldest first.
+
+    A hint is taken up by a run that names its run as parent, or that was made after its run with
+    the hint as its reason; whether it was made before or after the decision is of no matter.
+    """
+    parents = {entry.run.parent for entry in entries}
+    found: list[tuple[int, Hint]] = []
+    reasons: list[str] = []
+    for entry in reversed(entries):
+        decision = entry.decision
+        if decision is not None and decision.hint and entry.run.id not in parents:
+            words = _words(decision.hint)
+            if not any(words in reason for reason in reasons):
+                found.append((decision.clock, Hint(decision.hint, entry, len(reasons))))
+        reasons.append(_words(entry.run.reason or ""))
+    found.sort(key=lambda pair: pair[0], reverse=True)
+    newest: dict[str, Hint] = {}
+    for _, hint in found:
+        newest.setdefault(hint.text, hint)
+    yield from newest.values()
+
+
+def _words(text: str) -> str:
+    """The words alone, each between spaces."""
+    words = re.findall(r"[^\W_]+", text.casefold())
+    return f" {' '.join(words)} "
 
 
 # --- neighbours -----------------------------------------------------------------------------------

@@ -29,8 +29,8 @@ def command(metric: str | None, count: int, precision: int, as_json: bool) -> No
     """Say where the search stands, and what to try next
 
     The best run with its parameters, the last verdicts, what was given up and why, hints that
-    nobody followed yet, runs without a decision, and untried neighbours of the best run. For
-    Monday morning, and for a coding agent before each attempt.
+    are open still, runs without a decision, and untried neighbours of the best run. For Monday
+    morning, and for a coding agent before each attempt.
 
     \b
     git exp brief

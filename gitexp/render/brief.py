@@ -6,7 +6,7 @@ Floor 5, pure.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gitexp.briefing import Attempt, Brief, Standing
+from gitexp.briefing import Attempt, Brief, Hint, Standing
 from gitexp.model import Direction, Entry, Value, flatten
 from gitexp.records.documents import json_value
 from gitexp.render.colour import Role, style
@@ -33,9 +33,7 @@ def brief_text(brief: Brief, *, view: View) -> str:
     """Sections that have something to say, the most useful first."""
     sections = [
         [_counts(brief), *_best(brief, view)],
-        _section(
-            "hints nobody followed yet", [_hint(h.text, h.entry, view) for h in brief.hints], view
-        ),
+        _section("open hints", [_hint(hint, view) for hint in brief.hints], view),
         _section("last runs", [_attempt(a, brief, view) for a in brief.recent], view),
         _section("given up", [_attempt(a, brief, view) for a in brief.rejected], view),
         _section("failed", [_attempt(a, brief, view) for a in brief.failed], view),
@@ -115,8 +113,10 @@ def _attempt(attempt: Attempt, brief: Brief, view: View) -> str:
     return f"{name}: {'; '.join(part for part in parts if part)}"
 
 
-def _hint(text: str, entry: Entry, view: View) -> str:
-    return f"{clean(text)} ({short_id(entry.run.id, view.ids)} {clean(entry.run.name)})"
+def _hint(hint: Hint, view: View) -> str:
+    run = hint.entry.run
+    since = f"; {hint.since:,} run{'' if hint.since == 1 else 's'} since" if hint.since else ""
+    return f"{clean(hint.text)} ({short_id(run.id, view.ids)} {clean(run.name)}{since})"
 
 
 def _names(attempts: Sequence[Attempt], view: View) -> list[str]:
@@ -167,7 +167,8 @@ def brief_document(brief: Brief) -> dict[str, Any]:
         "undecided": [_attempt_document(a) for a in brief.undecided],
         "unfinished": [_attempt_document(a) for a in brief.unfinished],
         "hints": [
-            {"hint": h.text, "run": h.entry.run.id, "name": h.entry.run.name} for h in brief.hints
+            {"hint": h.text, "run": h.entry.run.id, "name": h.entry.run.name, "since": h.since}
+            for h in brief.hints
         ],
         "untried": [
             {"param": n.param, "value": json_value(n.value), "why": n.why} for n in brief.untried

@@ -116,7 +116,25 @@ def test_hints_are_open_until_a_run_builds_on_them() -> None:
     brief = brief_of(hinted, again, silent)
     assert [(h.text, int(h.entry.run.id, 16)) for h in brief.hints] == [("go lower", 2)]
     followed = entry(4, 0.8, parent=again.run.id)
-    assert [int(h.entry.run.id, 16) for h in brief_of(hinted, again, followed).hints] == [1]
+    (left,) = brief_of(hinted, again, followed).hints
+    assert (int(left.entry.run.id, 16), left.since) == (1, 2)
+
+
+def test_a_hint_given_after_it_was_followed_is_not_open() -> None:
+    hinted = entry(1, 0.7, decided=Decision.IMPROVE, said={"hint": "go lower"})
+    by_parent = entry(2, 0.8, parent=hinted.run.id)
+    by_reason = entry(2, 0.8, reason="As hinted: go  lower!")
+    for follower in (by_parent, by_reason):
+        assert brief_of(hinted, follower).hints == ()
+
+
+def test_only_a_later_run_takes_up_a_hint() -> None:
+    before = entry(1, 0.7, reason="go lower")
+    hinted = entry(2, 0.7, decided=Decision.IMPROVE, said={"hint": "go lower"})
+    other = entry(3, 0.7, reason="go lower-case")
+    assert [h.since for h in brief_of(before, hinted).hints] == [0]
+    assert brief_of(hinted, other).hints == ()
+    assert [h.since for h in brief_of(hinted, entry(3, 0.7, reason="going lower")).hints] == [1]
 
 
 # --- neighbours -----------------------------------------------------------------------------------
