@@ -24,18 +24,16 @@ PORCELAIN_KEYS = (
 )
 """The columns of porcelain lines when none are asked for; new ones come last."""
 
-_UNSAFE_IN_JSON = re.compile(f"(?![\n])[{UNSAFE}]")
-
 
 def format_json(value: object, *, indent: int | None = 2) -> str:
-    """One JSON text, safe to print: what could drive a terminal is written as `\\u001b`.
+    """One JSON text in printable ASCII, so that no terminal and no encoding of a pipe matters.
 
     Dataclasses become objects without their absent fields; NaN and dates are told as documents do.
     """
     import json  # noqa: PLC0415 - for this format only
 
-    text = json.dumps(_jsonable(value), ensure_ascii=False, allow_nan=False, indent=indent)
-    return _UNSAFE_IN_JSON.sub(_escape, text)
+    text = json.dumps(_jsonable(value), allow_nan=False, indent=indent)
+    return text.replace("\x7f", "\\u007f")
 
 
 def _jsonable(value: Any) -> Any:

@@ -721,7 +721,20 @@ def test_json_is_safe_and_exact() -> None:
     text = format_json(value)
     assert not DANGEROUS.search(text)
     assert json.loads(text) == {**value, "nan": "NaN", "day": "2026-01-02"}
-    assert format_json({"ü": (1, None)}, indent=None) == '{"ü": [1, null]}'
+    assert format_json({"ü": (1, None)}, indent=None) == '{"\\u00fc": [1, null]}'
+
+
+@given(st.dictionaries(st.text(), st.text()))
+def test_json_is_printable_ascii_whatever_the_text(value: dict[str, str]) -> None:
+    text = format_json(value, indent=None)
+    assert text.isascii()
+    assert text.isprintable()
+    assert json.loads(text) == value
+
+
+def test_json_takes_control_characters_and_halves_of_pairs() -> None:
+    text = format_json(["\x1b[2J", "\x9b31m", "\x7f", "\ud800", "\u202e"], indent=None)
+    assert text == r'["\u001b[2J", "\u009b31m", "\u007f", "\ud800", "\u202e"]'
 
 
 def test_dataclasses_become_objects() -> None:
