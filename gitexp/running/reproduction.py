@@ -176,13 +176,26 @@ def _next_clock(workspace: Workspace) -> int:
 
 
 def _inside(top: Path, name: str) -> Path:
-    """A recorded path within the temporary work tree. Raises `CouldNotTell` for any other."""
-    path = Path(os.path.normpath(top / name))
-    if not path.is_relative_to(top):
+    """A recorded path within the temporary work tree, links of the recorded code resolved.
+
+    Raises `CouldNotTell` for any other: a record of somebody else must not say where we read and
+    write.
+    """
+    path = _resolved(top / name)
+    if not path.is_relative_to(top.resolve()):
         raise CouldNotTell(
-            "cannot reproduce this run here", why=f"'{name}' lies outside of its work tree"
+            "cannot reproduce this run here",
+            why=f"'{name}' lies outside of its work tree",
+            hints=["data that lies elsewhere is recorded by its whole path"],
         )
     return path
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:  # a link to itself
+        raise CouldNotTell("cannot reproduce this run here", why=str(error)) from error
 
 
 def _place_inputs(workspace: Workspace, recorded: Run, top: Path) -> None:
@@ -214,8 +227,11 @@ def _copy_input(workspace: Workspace, name: str, place: Path, state: FileState) 
     if _state_of(source) != state:
         return
     place.parent.mkdir(parents=True, exist_ok=True)
+    if place.is_dir():
+        shutil.rmtree(place)  # never copied over: a link in it could lead anywhere
     if source.is_dir():
-        shutil.copytree(source, place, symlinks=True, dirs_exist_ok=True)
+        place.unlink(missing_ok=True)
+        shutil.copytree(source, place, symlinks=True)
     else:
         shutil.copy2(source, place)
 

@@ -1,0 +1,99 @@
+"""S4: recorded code whose links lead out of the work tree. Nothing outside is read or written."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gitexp.ids import ObjectId, RunId
+from gitexp.machine import clock
+from gitexp.machine.probe import hash_path
+from gitexp.model import Code, Command, FileState, Origin, Outcome, Run
+from gitexp.repo import Repo
+from gitexp.store import Store, identity_of, sealed
+from tests.cli.conftest import Exp
+
+ADA = "Ada <ada@example.org>"
+HARMLESS = Command(argv=("python", "-c", "print('METRIC a=1')"))
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Iterator[Path]:
+    """A folder that must be afterwards as it was before."""
+    folder = tmp_path / "outside"
+    folder.mkdir()
+    (folder / "metrics.json").write_text('{"secret": 42}')
+    (folder / "kept.txt").write_text("kept")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    yield folder
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def hostile_run(exp: Exp, links: dict[str, Path], **fields: object) -> str:
+    """A run by somebody else, with links in its code; our own files are as they were."""
+    repo = exp.repo
+    home = repo.head
+    for name, target in links.items():
+        place = repo.path / name
+        if place.is_dir():
+            repo.git("rm", "-r", "-q", name)
+        place.parent.mkdir(exist_ok=True)
+        place.symlink_to(target)
+        repo.git("add", name)
+    commit = ObjectId(repo.commit(message="hostile"))
+    tree = ObjectId(repo.git("rev-parse", "HEAD^{tree}"))
+    repo.git("checkout", "--quiet", home)
+    run = Run(
+        id=RunId("ab" * 8),
+        name="hostile",
+        outcome=Outcome.SUCCEEDED,
+        clock=1,
+        started=clock.now(),
+        author=ADA,
+        origin=Origin.RUN,
+        metrics={"a": 1},
+        code=Code(commit=commit, tree=tree),
+        **{"command": HARMLESS, **fields},
+    )
+    store = Store(Repo.discover(repo.path), "gitexp", durable=False)
+    store.write([sealed(run, [], "done")], identity=identity_of(ADA), moment=run.started)
+    return run.id
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"command": replace(HARMLESS, directory="way/new")},
+        {"command": replace(HARMLESS, metrics_files=("way/metrics.json",))},
+        {"command": replace(HARMLESS, metrics_files=("file.json",))},
+        {"command": HARMLESS, "outputs": {"way/kept.txt": FileState(sha256="0" * 64, bytes=1)}},
+        {"command": HARMLESS, "inputs": {"way/kept.txt": FileState(sha256="0" * 64, bytes=1)}},
+    ],
+)
+def test_a_recorded_path_through_a_link_is_refused(
+    exp: Exp, outside: Path, fields: dict[str, object]
+) -> None:
+    run = hostile_run(exp, {"way": outside, "file.json": outside / "metrics.json"}, **fields)
+    done = exp("reproduce", run, "--yes", check=125)
+    assert "lies outside of its work tree" in done.err
+
+
+def test_metrics_that_lie_outside_are_not_found(exp: Exp, outside: Path) -> None:
+    run = hostile_run(exp, {"metrics.json": outside / "metrics.json"})
+    exp("reproduce", run, "--yes")
+    assert "secret" not in exp("list", "--json").out
+
+
+def test_inputs_are_not_brought_in_through_a_link(exp: Exp, outside: Path) -> None:
+    exp.repo.commit({"data/sub/new.csv": "1"}, "data")
+    state = hash_path(exp.repo.path / "data")
+    run = hostile_run(exp, {"data/sub": outside}, inputs={"data": state})
+    assert "reproduced" in exp("reproduce", run, "--yes").out
+
+
+def test_apply_does_not_put_a_link_where_a_folder_is(exp: Exp, outside: Path) -> None:
+    exp.repo.commit({"docs/kept.txt": "mine"}, "documents")
+    run = hostile_run(exp, {"docs": outside})
+    assert "would be overwritten" in exp("apply", run, check=128).err
+    assert (exp.repo.path / "docs/kept.txt").read_text() == "mine"
