@@ -10,7 +10,7 @@ understand stays only when both sides have the very same file there, and is drop
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from gitexp.errors import Unreadable
 from gitexp.ids import RunId
@@ -33,6 +33,9 @@ Files: TypeAlias = Mapping[str, str]
 Read: TypeAlias = Callable[[Collection[str]], Mapping[str, bytes | None]]
 """Contents by blob id; `None` for what is missing, damaged or too large. Asked at most once."""
 
+Owner: TypeAlias = tuple[str, str]
+"""A run or an environment: its folder on the branch and its name there."""
+
 ROOT_PATHS = (README_PATH, FORMAT_PATH)
 
 
@@ -46,18 +49,19 @@ def unite(left: Files, right: Files, read: Read) -> dict[str, str]:
 
     Raises `Unreadable` when a side was written in a format newer than `FORMAT`.
     """
-    slots, deleted = _gather(left, right)
+    places = {path: parse_path(path) for path in left.keys() | right.keys()}
+    slots, deleted = _gather(places, left, right)
     united = {
         path: blob
         for path, blob in left.items()
-        if right.get(path) == blob and path not in ROOT_PATHS and parse_path(path) is None
+        if right.get(path) == blob and path not in ROOT_PATHS and places[path] is None
     }
     contents = _read_unsettled(slots, read)
     for path, versions in slots.items():
-        place = parse_path(path)
+        place = places[path] if path in places else parse_path(path)
         if place is None:
             united[path] = _greatest(path, versions, contents)
-        elif _key(place) in deleted and not _is_tombstone(place):
+        elif _owner(place) in deleted and not _is_tombstone(place):
             continue
         else:
             kept = _prevailing(place, versions, contents)
@@ -83,37 +87,50 @@ def too_new(version: int, where: str) -> Unreadable:
     )
 
 
-def surroundings(paths: Iterable[str]) -> set[str]:
-    """The folders that hold everything of the runs and environments these paths belong to."""
-    folders = set()
+class Surroundings(NamedTuple):
+    """What must be looked at to merge some paths."""
+
+    folders: set[str]
+    """They hold everything of the runs and environments that the paths belong to."""
+    owners: set[Owner]
+    """Those runs and environments."""
+
+
+def surroundings(paths: Iterable[str]) -> Surroundings:
+    """Where everything lies that must be merged together with these paths."""
+    found = Surroundings(set(), set())
     for path in paths:
         place = parse_path(path)
         if place is None:
             continue
+        found.owners.add(_owner(place))
         if place.run is None:
-            folders.add("environments")
+            found.folders.add("environments")
         else:
-            folders |= {f"runs/{place.folder}", f"series/{place.folder}"}
-            folders.add(f"annotations/{place.folder}/{place.run}")
-    return folders
+            found.folders.update((f"runs/{place.folder}", f"series/{place.folder}"))
+            found.folders.add(f"annotations/{place.folder}/{place.run}")
+    return found
 
 
-def belongings(path: str) -> tuple[str, str] | None:
+def owner(path: str) -> Owner | None:
     """What the file at a path must be merged together with; `None` for a path that is not ours."""
     place = parse_path(path)
-    return None if place is None else _key(place)
+    return None if place is None else _owner(place)
 
 
 def plain_path(path: str) -> str:
     """The path a rival stands beside; other paths are their own."""
-    place = parse_path(path)
+    return _plain_path(path, parse_path(path))
+
+
+def _plain_path(path: str, place: BranchPath | None) -> str:
     if place is None or place.rival is None:
         return path
     stem, _, extension = path.rpartition(".")
     return f"{stem.removesuffix('~' + place.rival)}.{extension}"
 
 
-def _key(place: BranchPath) -> tuple[str, str]:
+def _owner(place: BranchPath) -> Owner:
     return place.folder, place.run or RunId(place.name)
 
 
@@ -121,17 +138,19 @@ def _is_tombstone(place: BranchPath) -> bool:
     return place.kind is PathKind.ANNOTATION and place.name == TOMBSTONE
 
 
-def _gather(*sides: Files) -> tuple[dict[str, set[str]], set[tuple[str, str]]]:
+def _gather(
+    places: Mapping[str, BranchPath | None], *sides: Files
+) -> tuple[dict[str, set[str]], set[Owner]]:
     """All versions seen of each file, rivals included, and which runs have a tombstone."""
     slots: dict[str, set[str]] = {}
     deleted = set()
     for side in sides:
         for path, blob in side.items():
-            place = parse_path(path)
+            place = places[path]
             if place is not None and _is_tombstone(place):
-                deleted.add(_key(place))
+                deleted.add(_owner(place))
             if place is not None or path in ROOT_PATHS:
-                slots.setdefault(plain_path(path), set()).add(blob)
+                slots.setdefault(_plain_path(path, place), set()).add(blob)
     return slots, deleted
 
 

@@ -296,7 +296,7 @@ class TestRoot:
 
 
 def test_surroundings_hold_everything_that_must_be_merged_together() -> None:
-    found = surroundings([PATH, environment_path("ab" * 8), "foreign.txt"])
+    found, _ = surroundings([PATH, environment_path("ab" * 8), "foreign.txt"])
     assert found == {
         "runs/2026-11/01",
         "series/2026-11/01",
