@@ -25,6 +25,9 @@ _STREAMING = ("-c", "core.bigFileThreshold=16m")
 """Git itself holds no larger file in memory."""
 
 
+_LOOKS = 2
+
+
 class TreeEntry(NamedTuple):
     """A file in a tree."""
 
@@ -176,14 +179,16 @@ class Repo:
 
         Raises `Unreadable` when the ref is there and its commit is not: broken is not absent.
         """
-        commit = self.resolve(f"{ref}^{{commit}}")
-        if commit is None and self.resolve(ref) is not None:
-            raise Unreadable(
-                f"'{ref}' is damaged",
-                why="the commit it points at is missing or cannot be read",
-                hints=["`git exp doctor` finds what is wrong, `git exp doctor --fix` mends it"],
-            )
-        return commit
+        for _ in range(_LOOKS):
+            commit = self.resolve(f"{ref}^{{commit}}")
+            if commit is not None or self.resolve(ref) is None:
+                return commit
+            # Unless it came into being between the two questions.
+        raise Unreadable(
+            f"'{ref}' is damaged",
+            why="the commit it points at is missing or cannot be read",
+            hints=["`git exp doctor` finds what is wrong, `git exp doctor --fix` mends it"],
+        )
 
     def read_refs(self, *refs: str) -> dict[str, ObjectId]:
         """Several refs by full name in one process; absent ones are missing from the answer."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from gitexp.repo import Repo
 from tests.campaigns.field import EXP, Field, read_records
 from tests.conftest import MakeRepo, RepoBuilder
 
@@ -137,6 +139,23 @@ def test_eight_writers_lose_nothing(repo: RepoBuilder, tmp_path: Path) -> None:
     with foreign_git(repo, tmp_path):
         result = write_at_once(repo, writers=8, each=8)
     check(repo, result, 64)
+
+
+def test_a_branch_that_is_born_while_it_is_looked_for_is_not_damaged(
+    repo: RepoBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by sixteen writers that began at once in a repository without runs."""
+    git, shim = shutil.which("git"), tmp_path / "shim"
+    shim.mkdir()
+    (shim / "git").write_text(
+        f'#!/bin/sh\n{git} "$@"; status=$?\n'
+        f'case "$*" in *"commit}}") {git} update-ref refs/heads/gitexp HEAD;; esac\n'
+        "exit $status\n"
+    )
+    (shim / "git").chmod(0o755)
+    found = Repo.discover(repo.path)
+    monkeypatch.setenv("PATH", f"{shim}{os.pathsep}{os.environ['PATH']}")
+    assert found.read_ref("refs/heads/gitexp") == repo.head
 
 
 @pytest.mark.long
