@@ -1,7 +1,8 @@
 """Secrets out of what is recorded: by the name of an option or parameter, or by their shape.
 
-Floor 1, pure. Judged by words: `api_key` and `HF_TOKEN` name secrets, `max_tokens`, `key_dim` and
-`monkey` do not. A record lives for ever on every clone, so in doubt a text goes.
+Floor 1, pure. What credentials look like is said in `privacy`; names are judged here, by words:
+`api_key` and `HF_TOKEN` name secrets, `max_tokens`, `key_dim` and `monkey` do not. A record lives
+for ever on every clone, so in doubt a text goes.
 """
 
 import re
@@ -9,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from gitexp.formats.arguments import iter_options
 from gitexp.model import Table, Value
+from gitexp.privacy import PRIVATE_KEY, TOKEN
 
 REDACTED = "[redacted]"
 
@@ -31,19 +33,8 @@ _HARMLESS_BEFORE = _set(
     target text time unique unk vocab"""
 )
 
-_SHAPES = re.compile(
-    r"""(?<![A-Za-z0-9])(?:
-      (?:AKIA|ASIA)[A-Z0-9]{16}
-    | gh[pousr]_[A-Za-z0-9]{20,} | github_pat_\w{20,} | glpat-[\w-]{16,}
-    | sk-(?=[\w-]*\d)[\w-]{20,} | [sr]k_live_\w{16,}
-    | xox[a-z]-[A-Za-z0-9-]{10,} | hf_[A-Za-z0-9]{20,} | AIza[\w-]{35} | pypi-[\w-]{32,}
-    | eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]+
-    )""",
-    re.VERBOSE | re.ASCII,
-)
-_BLOCK = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
-)
+_TOKEN = re.compile(TOKEN, re.ASCII)
+_BLOCK = re.compile(PRIVATE_KEY + r".*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{0,30}://)[^\s/@:]*:[^\s/@]+@")
 _HEADER = re.compile(r"(?i)\b((?:proxy-)?authorization\s*:\s*(?:\w+\s+)?|bearer\s+)[^\s'\"]{6,}")
 _ASSIGNED = re.compile(r"(?s)([\w.-]{1,200})([=:]\s*)(.+)")
@@ -71,7 +62,7 @@ def redact_text(text: str) -> str:
         text = _BLOCK.sub(REDACTED, text)
     if "://" in text:
         text = _URL.sub(rf"\g<scheme>{REDACTED}@", text)
-    return _HEADER.sub(rf"\g<1>{REDACTED}", _SHAPES.sub(REDACTED, text))
+    return _HEADER.sub(rf"\g<1>{REDACTED}", _TOKEN.sub(REDACTED, text))
 
 
 def redact_argv(argv: Sequence[str]) -> list[str]:

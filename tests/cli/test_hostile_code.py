@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def outside(tmp_path: Path) -> Iterator[Path]:
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def hostile_run(exp: Exp, links: dict[str, Path], **fields: object) -> str:
+def hostile_run(exp: Exp, links: dict[str, Path], **fields: Any) -> str:
     """A run by somebody else, with links in its code; our own files are as they were."""
     repo = exp.repo
     home = repo.head
@@ -72,7 +73,7 @@ def hostile_run(exp: Exp, links: dict[str, Path], **fields: object) -> str:
     ],
 )
 def test_a_recorded_path_through_a_link_is_refused(
-    exp: Exp, outside: Path, fields: dict[str, object]
+    exp: Exp, outside: Path, fields: dict[str, Any]
 ) -> None:
     run = hostile_run(exp, {"way": outside, "file.json": outside / "metrics.json"}, **fields)
     done = exp("reproduce", run, "--yes", check=125)

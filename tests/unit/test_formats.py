@@ -31,6 +31,7 @@ from gitexp.formats import (
 )
 from gitexp.formats.arguments import format_value
 from gitexp.model import Table
+from gitexp.privacy import secret_content
 
 # --- files: one table -----------------------------------------------------------------------------
 
@@ -519,6 +520,7 @@ def test_arguments_without_secrets(argv: list[str], redacted: list[str]) -> None
         "hf_" + "aB" * 17,
         "AIza" + "a" * 35,
         "glpat-" + "a" * 20,
+        "npm_" + "a1" * 18,
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc-_1",
         "-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----",
         "-----BEGIN PRIVATE KEY-----\nwithout end",
@@ -527,6 +529,7 @@ def test_arguments_without_secrets(argv: list[str], redacted: list[str]) -> None
 def test_a_secret_shape_is_found_anywhere(text: str) -> None:
     assert redact_text(text) == REDACTED
     assert redact_text(f"a {text}") == f"a {REDACTED}"
+    assert secret_content(f"x = {text}".encode()), "an untracked file with it would be kept"
 
 
 @pytest.mark.parametrize(
@@ -535,6 +538,7 @@ def test_a_secret_shape_is_found_anywhere(text: str) -> None:
 )
 def test_what_only_resembles_a_secret_stays(text: str) -> None:
     assert redact_text(text) == text
+    assert not secret_content(text.encode())
 
 
 def test_a_table_without_secrets() -> None:
