@@ -28,6 +28,7 @@ from tests.campaigns.field import (
     Fired,
     Injection,
     find_points,
+    holding,
     injected,
     make_old,
     read_records,
@@ -362,6 +363,28 @@ def test_a_killed_group_leaves_an_interrupted_run(repo: RepoBuilder, tmp_path: P
     process.wait()
     kill_the_rest(process.pid)
     assert outcomes(Field(repo)) == ["interrupted"]
+
+
+@pytest.mark.parametrize(("code", "outcome"), [(0, "succeeded"), (3, "failed")])
+def test_killed_between_the_end_of_the_command_and_the_seal(
+    repo: RepoBuilder, code: int, outcome: str
+) -> None:
+    """How the command ended is known by then, and kept."""
+    ground = Field(repo)
+    ground.record(0)
+    lock = repo.path / ".git/refs/heads/gitexp.lock"
+    with holding(lock):
+        make_old(lock, 100)
+        ground.exp("run", "--", "sh", "-c", f"echo METRIC value=1; exit {code}")
+    (path,) = pending(ground.state / "journal")
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(line for line in lines if b'"event":"seal"' not in line))
+    assert read_journal(path).sealed is None
+    ground.next_command_works()
+    (record,) = (r for r in read_records(repo).values() if r["origin"] == "run")
+    assert (record["outcome"], record["command"]["exit_code"]) == (outcome, code)
+    assert record["metrics"] == {"value": 1}
+    assert "the command ended" in record["warnings"][0]
 
 
 @pytest.mark.parametrize("tidying", [["gc"], ["doctor", "--fix"]])
