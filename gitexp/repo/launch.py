@@ -34,6 +34,9 @@ LOCAL_VARIABLES = (
 )
 """What `git rev-parse --local-env-vars` names, without the configuration given by `git -c`."""
 
+_PIPE_BYTES = 1 << 18
+"""Records come by the thousand: reading them in small pieces costs a tenth of their time."""
+
 _ALWAYS = {
     "LC_ALL": "C",
     "LANGUAGE": "C",
@@ -124,6 +127,7 @@ class Git(NamedTuple):
         with _launching(args):
             return subprocess.Popen(
                 ["git", *args],
+                bufsize=_PIPE_BYTES,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL if stderr is None else stderr,

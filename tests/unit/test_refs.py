@@ -90,6 +90,7 @@ def test_every_path_is_understood_again(run: RunId, started: datetime, other: st
         f"annotations/2026-11/7f/{RUN}/remove.toml",
         "environments/../x.toml",
         "environments/short.toml",
+        "runs/\u0662026-11/7f/7f3a9c0d5e1b2a48.toml",
     ],
 )
 def test_foreign_paths_are_none_of_ours(path: str) -> None:
