@@ -5,6 +5,7 @@ Floor 1, pure. Stands apart from `query` because the run index keeps values with
 
 import math
 from collections.abc import Iterator
+from itertools import chain
 from typing import Final, NamedTuple
 
 from gitexp.model import Entry, Value, flatten
@@ -41,6 +42,9 @@ def forms_of(value: Value) -> Forms:
 
 def keyed_values(entry: Entry) -> Iterator[tuple[str, Value]]:
     """Every parameter, metric and environment value with its full name."""
-    yield from flatten(entry.run.metrics, "metrics.")
-    yield from flatten(entry.run.params, "params.")
-    yield from flatten(entry.run.environment, "env.")
+    run = entry.run
+    return chain(
+        flatten(run.metrics, "metrics."),
+        flatten(run.params, "params."),
+        flatten(run.environment, "env."),
+    )

@@ -123,7 +123,8 @@ def refuse_depth(text: str) -> None:
     """
     brackets = text.count("[") + text.count("{")
     longest = max(map(len, text.split("\n")))
-    if brackets <= MAX_DEPTH and longest < _LONG_NUMBER_DIGITS and not _MANY_DOTS.search(text):
+    dotted = text.count(".") > MAX_DEPTH and _MANY_DOTS.search(text)
+    if brackets <= MAX_DEPTH and longest < _LONG_NUMBER_DIGITS and not dotted:
         return
     bare = _OPAQUE.sub("~", text)
     too_deep = max(part.count(".") for part in re.split(r"[=,\n{}\[\]]", bare)) > MAX_DEPTH
