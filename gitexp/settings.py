@@ -126,6 +126,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("argv-params", _flag, True, "take `--name value` of the command as parameters"),
     Option("code-include", _texts, (), "only these paths count as code (default: all)"),
     Option("code-exclude", _texts, (), "these paths do not count as code, beside documents"),
+    Option(
+        "environment",
+        _choice("full", "basic", "none"),
+        "full",
+        "what a record tells of where a run ran: full; basic: Python and packages, nothing of the "
+        "machine; none",
+    ),
     Option("max-file-size", _size, 10 << 20, "largest untracked file a snapshot takes"),
     Option("max-snapshot-size", _size, 50 << 20, "most untracked bytes a snapshot takes"),
     Option("hooks", _flag, True, "false turns the installed hooks off"),
@@ -154,6 +161,7 @@ class Settings(NamedTuple):
     argv_params: bool = True
     code_include: tuple[str, ...] = ()
     code_exclude: tuple[str, ...] = ()
+    environment: str = "full"
     max_file_size: int = 10 << 20
     max_snapshot_size: int = 50 << 20
     hooks: bool = True

@@ -156,6 +156,8 @@ def _tell(workspace: Workspace, done: Reproduced, *, as_json: bool) -> None:
     answer(reproduction_sentence(done.verdict, done.matches, colour=wants_colour()))
     if done.matches:
         answer(reproduction_table(done.matches, width=view.width))
-    if done.environment:
+    if not done.recorded.environment:
+        answer("environment not recorded")
+    elif done.environment:
         answer("the environment is not the recorded one:")
         answer(changes_table(done.environment, before="recorded", after="now", width=view.width))

@@ -105,6 +105,21 @@ def probe_environment(
     return {key: value for key, value in facts.items() if value not in (None, "", [])}, packages
 
 
+MACHINE_FACTS = frozenset(
+    ("platform", "machine", "host", "cpu", "cpus", "memory_bytes", "gpus", "gpu_driver")
+)
+"""What `probe_environment` tells of the machine; the rest is about Python."""
+
+
+def kept_facts(facts: Table, packages: Mapping[str, Value], extent: str) -> tuple[Table, Table]:
+    """What of an environment goes into a record: `full`, `basic` (not the machine) or `none`."""
+    if extent == "none":
+        return {}, {}
+    if extent == "basic":
+        facts = {name: value for name, value in facts.items() if name not in MACHINE_FACTS}
+    return facts, dict(packages)
+
+
 def _machine() -> Iterator[tuple[str, "Value | None"]]:
     if hasattr(os, "uname"):
         system = os.uname()

@@ -128,7 +128,9 @@ def prepare(workspace: Workspace, trial: Trial, *, observe: bool = True) -> Prep
     inputs = _hash_inputs(workspace, (*workspace.settings.inputs, *trial.inputs), trial.directory)
     command = _command(workspace, trial, argv)
     code = _code(workspace, command, written)
-    environment, packages = _observe(trial, argv, top) if observe else ({}, {})
+    environment, packages = (
+        _observe(trial, argv, top, workspace.settings.environment) if observe else ({}, {})
+    )
     left_out = [f"not in the snapshot: {item}" for item in code.left_out]
     run = _running(workspace, trial, redact_table(params), code, command, inputs)
     return Prepared(
@@ -144,13 +146,19 @@ def prepare(workspace: Workspace, trial: Trial, *, observe: bool = True) -> Prep
     )
 
 
-def _observe(trial: Trial, argv: Sequence[str], top: Path | None) -> tuple[Table, Table]:
+def _observe(
+    trial: Trial, argv: Sequence[str], top: Path | None, extent: str
+) -> tuple[Table, Table]:
     """What surrounds the run, and the installed packages."""
-    from gitexp.machine.probe import lock_files, probe_environment  # noqa: PLC0415 - see `prepare`
+    from gitexp.machine.probe import (  # noqa: PLC0415 - see `prepare`
+        kept_facts,
+        lock_files,
+        probe_environment,
+    )
 
     found, packages = probe_environment(argv, directory=trial.directory, env=dict(os.environ))
     locks: Table = {} if top is None else {**lock_files(top)}
-    return {**found, "lock_files": locks}, dict(packages)
+    return kept_facts({**found, "lock_files": locks}, packages, extent)
 
 
 def _unfilled(typed: Sequence[str], filled: Sequence[str], params: Table) -> list[str]:

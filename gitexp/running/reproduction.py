@@ -14,7 +14,13 @@ from gitexp.comparison import MetricMatch, Tolerance, compare_reproduction, diff
 from gitexp.errors import CouldNotTell, GitexpError
 from gitexp.formats import REDACTED
 from gitexp.machine import clock
-from gitexp.machine.probe import hash_path, probe_environment
+from gitexp.machine.probe import (
+    MACHINE_FACTS,
+    hash_path,
+    kept_facts,
+    lock_files,
+    probe_environment,
+)
 from gitexp.machine.process import find_command
 from gitexp.model import (
     Annotation,
@@ -26,6 +32,7 @@ from gitexp.model import (
     Outcome,
     ReproductionVerdict,
     Run,
+    Table,
     Value,
 )
 from gitexp.names import memorable_name
@@ -46,7 +53,8 @@ class Reproduced:
     verdict: ReproductionVerdict
     matches: tuple[MetricMatch, ...]
     environment: tuple[tuple[str, Value | None, Value | None], ...]
-    """What differs between the two environments, packages as `package NAME`."""
+    """What differs from the recorded environment, packages as `package NAME`; nothing when none
+    was recorded."""
     annotation: Annotation
 
 
@@ -95,7 +103,9 @@ def reproduce(
     top = add_worktree(workspace.repo, new_id, recorded.code.revision)
     try:
         _place_inputs(workspace, recorded, top)
-        prepared = _prepare(workspace, recorded, command, replace(recorded, id=new_id), top)
+        found = _look_around(command, top)
+        run = replace(recorded, id=new_id)
+        prepared = _prepare(workspace, recorded, command, run, top, found)
         environ = {k: v for k, v in os.environ.items() if k not in LOCAL_VARIABLES}
         find_command(prepared.argv[0], prepared.directory, environ)
         executed = execute(workspace, prepared, on_start=on_start, environ=environ, stdout=stdout)
@@ -119,19 +129,30 @@ def reproduce(
         again=again,
         verdict=verdict,
         matches=tuple(matches),
-        environment=tuple(_environment_changes(workspace, recorded, again, prepared)),
+        environment=tuple(_environment_changes(workspace, recorded, *found)),
         annotation=annotation,
     )
 
 
-def _prepare(
-    workspace: Workspace, recorded: Run, command: Command, run: Run, top: Path
-) -> Prepared:
+def _look_around(command: Command, top: Path) -> tuple[Table, Table]:
+    """The environment that the command will find, and its packages."""
     directory = _inside(top, command.directory)
     directory.mkdir(parents=True, exist_ok=True)
-    environment, packages = probe_environment(
-        command.argv, directory=directory, env=dict(os.environ)
-    )
+    facts, packages = probe_environment(command.argv, directory=directory, env=dict(os.environ))
+    locks: Table = {**lock_files(top)}
+    return ({**facts, "lock_files": locks} if locks else facts), {**packages}
+
+
+def _prepare(
+    workspace: Workspace,
+    recorded: Run,
+    command: Command,
+    run: Run,
+    top: Path,
+    found: tuple[Table, Table],
+) -> Prepared:
+    directory = _inside(top, command.directory)
+    kept, packages = kept_facts(*found, workspace.settings.environment)
     named = command.metrics_files or workspace.settings.metrics_files
     files = [_inside(top, name) for name in named]
     files = files or [directory / name for name in METRICS_CANDIDATES]
@@ -154,7 +175,7 @@ def _prepare(
         produced=(),
         output_tail="",
         warnings=(),
-        environment=environment,
+        environment=kept,
         command=replace(command, exit_code=None, metrics_files=()),
     )
     return Prepared(
@@ -162,7 +183,7 @@ def _prepare(
         argv=command.argv,
         directory=directory,
         top=top,
-        packages=dict(packages),
+        packages=packages,
         metrics_files=tuple(files),
         outputs=tuple(
             _inside(top, path) for path in recorded.outputs if not Path(path).is_absolute()
@@ -244,19 +265,21 @@ def _state_of(path: Path) -> FileState | None:
 
 
 def _environment_changes(
-    workspace: Workspace, recorded: Run, again: Run, prepared: Prepared
+    workspace: Workspace, recorded: Run, facts: Table, packages: Table
 ) -> list[tuple[str, Value | None, Value | None]]:
-    changes = [
-        c for c in diff_tables(recorded.environment, again.environment) if c[0] != "packages"
-    ]
+    """What differs of what was recorded: what was left out of the record is no difference."""
+    if not recorded.environment:
+        return []
+    if not MACHINE_FACTS.intersection(recorded.environment):
+        facts = {name: value for name, value in facts.items() if name not in MACHINE_FACTS}
+    changes = [c for c in diff_tables(recorded.environment, facts) if c[0] != "packages"]
     digest = recorded.environment.get("packages")
-    if isinstance(digest, str) and digest != again.environment.get("packages"):
+    if isinstance(digest, str) and digest != facts.get("packages"):
         try:
             before = workspace.store.load_environment(digest)
         except GitexpError:
             return [*changes, ("packages", digest[:12], None)]
         changes += [
-            (f"package {name}", old, new)
-            for name, old, new in diff_tables(before, prepared.packages)
+            (f"package {name}", old, new) for name, old, new in diff_tables(before, packages)
         ]
     return changes

@@ -17,7 +17,7 @@ from gitexp.fingerprint import DEFAULT_EXCLUDE, code_digest, fingerprint
 from gitexp.formats import parse_metrics, parse_params, redact_argv
 from gitexp.ids import ObjectId
 from gitexp.machine import clock
-from gitexp.machine.probe import probe_environment
+from gitexp.machine.probe import kept_facts, probe_environment
 from gitexp.model import Code, Command, Entry, Origin, Outcome, Run, Series, Table, numbers
 from gitexp.names import memorable_name
 from gitexp.repo.launch import LOCAL_VARIABLES
@@ -137,13 +137,15 @@ def _evaluate(workspace: Workspace, run: Run, argv: Sequence[str]) -> list[str]:
     top = add_worktree(workspace.repo, run.id, run.code.commit)
     try:
         environ = {k: v for k, v in os.environ.items() if k not in LOCAL_VARIABLES}
-        environment, packages = probe_environment(argv, directory=top, env=environ)
+        environment, packages = kept_facts(
+            *probe_environment(argv, directory=top, env=environ), workspace.settings.environment
+        )
         prepared = Prepared(
             run=replace(run, environment=environment),
             argv=tuple(argv),
             directory=top,
             top=top,
-            packages=dict(packages),
+            packages=packages,
             metrics_files=tuple(top / name for name in workspace.settings.metrics_files),
             outputs=(),
         )

@@ -1,9 +1,12 @@
 """T20: secrets planted where people leave them. None is in any object that a push would send."""
 
+import json
+import os
 import subprocess
+from collections.abc import Callable
 from random import Random
 
-from tests.cli.conftest import Exp
+from tests.cli.conftest import Done, Exp
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -17,6 +20,44 @@ def _secrets(n: int) -> list[str]:
 
     shaped = [f"ghp_{word(36)}", f"hf_{word(34)}", f"sk-proj-{word(40)}", f"xoxb-{word(24)}"]
     return [*shaped, f"glpat-{word(20)}", *(word(14) for _ in range(5))]
+
+
+def _kept_objects(exp: Exp) -> bytes:
+    """All that a push would send."""
+    objects = exp.repo.git("rev-list", "--objects", "--no-object-names", "gitexp", "gitexp-code")
+    return subprocess.run(
+        ["git", "cat-file", "--batch"], cwd=exp.repo.path, input=objects.encode(),
+        capture_output=True, check=True,
+    ).stdout  # fmt: skip
+
+
+def test_the_machine_is_not_named_where_the_user_does_not_want_it(
+    exp: Exp, train: Callable[..., Done]
+) -> None:
+    machine = [name for name in (*os.uname(), "cpu =", "host =", "memory_bytes") if len(name) > 3]
+    train("0.2", "full")
+    assert b"host = " in _kept_objects(exp)
+    exp.repo.git("update-ref", "-d", "refs/heads/gitexp")
+    for extent in ("basic", "none"):
+        exp.repo.git("config", "exp.environment", extent)
+        train("0.2", extent)
+    exp("reproduce", "basic")
+    kept = _kept_objects(exp)
+    assert [name for name in machine if name.encode() in kept] == []
+    (basic,), (none,) = (
+        json.loads(exp("show", name, "--json").out)["runs"] for name in ("basic", "none")
+    )
+    assert "python" in basic["environment"]
+    assert "environment" not in none
+
+
+def test_what_was_not_recorded_is_no_difference(exp: Exp, train: Callable[..., Done]) -> None:
+    for extent in ("basic", "none"):
+        exp.repo.git("config", "exp.environment", extent)
+        train("0.2", extent)
+    exp.repo.git("config", "--unset", "exp.environment")
+    assert "environment" not in exp("reproduce", "basic").out
+    assert "environment not recorded" in exp("reproduce", "none").out
 
 
 def test_none_of_fifty_planted_secrets_is_kept(exp: Exp) -> None:
@@ -35,10 +76,6 @@ def test_none_of_fifty_planted_secrets_is_kept(exp: Exp) -> None:
         )
         exp("note", f"run{n}", f"I used {noted}")
     assert len(exp.ids()) == 5
-    objects = exp.repo.git("rev-list", "--objects", "--no-object-names", "gitexp", "gitexp-code")
-    kept = subprocess.run(
-        ["git", "cat-file", "--batch"], cwd=exp.repo.path, input=objects.encode(),
-        capture_output=True, check=True,
-    ).stdout  # fmt: skip
+    kept = _kept_objects(exp)
     assert b"METRIC a=4" in kept, "the runs are there"
     assert [secret for secret in planted if secret.encode() in kept] == []
