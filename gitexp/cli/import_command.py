@@ -1,15 +1,19 @@
 """`git exp import`: runs of other trackers."""
 
+from collections.abc import Sequence
+
 import click
 
-from gitexp.cli.options import dry_run_option
+from gitexp.cli.options import dry_run_option, outcome_option
 from gitexp.cli.progress import waiting
+from gitexp.cli.report import warn
 from gitexp.cli.terminal import answer, open_workspace, say, width
-from gitexp.importing.imported import ImportedRun
+from gitexp.errors import InvalidInput
+from gitexp.importing.imported import ImportedRun, LeftOut
 from gitexp.importing.recording import Selection, record_imported, select_new
 from gitexp.importing.rows import parse_mapping
 from gitexp.importing.sources import READERS, detect, find_path, read_source
-from gitexp.model import flatten
+from gitexp.model import Outcome, flatten
 from gitexp.render.table import format_table
 from gitexp.render.text import format_cell, format_moment
 
@@ -33,17 +37,24 @@ _SHOWN_VALUES = 4
     "skip. Repeatable.",
 )
 @click.option("--unfinished", is_flag=True, help="Also runs that have not ended there.")
+@outcome_option("unknown", who="runs ended whose source does not say it")
 @dry_run_option
 @click.argument("source", metavar="SOURCE")
 def command(
-    tracker: str | None, mappings: tuple[str, ...], unfinished: bool, dry_run: bool, source: str
+    tracker: str | None,
+    mappings: tuple[str, ...],
+    unfinished: bool,
+    outcome: str | None,
+    dry_run: bool,
+    source: str,
 ) -> None:
     """Import runs of other trackers
 
     SOURCE is a file or folder: MLflow's `mlruns` or `mlflow.db`, W&B's `wandb` or a CSV export,
     TensorBoard's log folder, `results.tsv` or the JSON lines of an agent loop, any CSV or JSON
     lines with a run a row; `.` for the DVC experiments of this repository. None of the trackers
-    need be installed. Importing again adds only what is new.
+    need be installed. Importing again adds only what is new. Ends with an error when a run could
+    not be taken over; the others are.
 
     \b
     git exp import mlruns --dry-run
@@ -56,25 +67,43 @@ def command(
         found = read_source(tracker, path, workspace.repo, mapping=parse_mapping(mappings))
     for remark in found.remarks:
         say(remark)
-    selection = select_new(workspace, found.runs, unfinished=unfinished)
+    said = None if outcome is None else Outcome(outcome)
+    selection = select_new(workspace, found.runs, unfinished=unfinished, outcome=said)
+    unsaid = 0 if said else sum(not run.is_outcome_said for run in selection.new)
+    if unsaid:
+        say(f"how {unsaid:,} of them ended is not said there; `--outcome` says it")
     if dry_run:
         if selection.new:
             answer(_table(selection.new))
         say(f"would import {_counted(selection)} from {tracker}")
+        _refuse(found.left_out)
         return
     with waiting("importing") as note:
-        recorded = record_imported(
-            workspace, selection.new, progress=lambda done: note(f"{done:,} events recorded")
+        done = record_imported(
+            workspace, selection.new, progress=lambda count: note(f"{count:,} events recorded")
         )
-    answer("\n".join(run.id for run in recorded))
-    say(f"imported {_counted(selection)} from {tracker}")
-    doubtful = sum(any("HEAD's" in warning for warning in run.warnings) for run in recorded)
+    answer("\n".join(run.id for run in done.runs))
+    say(f"imported {_counted(selection, len(done.left_out))} from {tracker}")
+    doubtful = sum(any("HEAD's" in warning for warning in run.warnings) for run in done.runs)
     if doubtful:
-        say(f"the code of {doubtful} of them is unknown here; their records say so")
+        say(f"the code of {doubtful:,} of them is unknown here; their records say so")
+    _refuse((*found.left_out, *done.left_out))
 
 
-def _counted(selection: Selection) -> str:
-    count = len(selection.new)
+def _refuse(left_out: Sequence[LeftOut]) -> None:
+    """Name the runs that were not taken over, if any."""
+    for name, why in left_out:
+        warn(f"{name} is left out: {why}")
+    if left_out:
+        count = len(left_out)
+        raise InvalidInput(
+            f"cannot take over {count:,} run{'' if count == 1 else 's'}",
+            hints=["the others are imported; importing again adds only what is new"],
+        )
+
+
+def _counted(selection: Selection, left_out: int = 0) -> str:
+    count = len(selection.new) - left_out
     told = f"{count:,} run{'' if count == 1 else 's'}"
     if selection.known:
         told += f" ({selection.known:,} here already)"

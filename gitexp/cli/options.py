@@ -95,7 +95,9 @@ def measured_option(
     )
 
 
-def outcome_option(what: str, *, default: str | None = None) -> Callable[[Command], Command]:
+def outcome_option(
+    what: str, *, default: str | None = None, who: str = "it ended"
+) -> Callable[[Command], Command]:
     """`--outcome`: how a run ended; `what` is what holds when it is not said."""
     outcomes = [outcome.value for outcome in Outcome if outcome is not Outcome.RUNNING]
     return click.option(
@@ -103,7 +105,7 @@ def outcome_option(what: str, *, default: str | None = None) -> Callable[[Comman
         type=click.Choice(outcomes),
         default=default,
         metavar="OUTCOME",
-        help=f"How it ended: {', '.join(outcomes)} [default: {what}].",
+        help=f"How {who}: {', '.join(outcomes)} [default: {what}].",
     )
 
 

@@ -13,8 +13,8 @@ from typing import Any
 from gitexp.errors import InvalidInput
 from gitexp.formats import parse_metrics, parse_params, parse_table
 from gitexp.ids import ObjectId
-from gitexp.importing.imported import Found, ImportedRun, parse_moment
-from gitexp.model import Outcome, Series, Table
+from gitexp.importing.imported import Found, ImportedRun, parse_moment, read_each
+from gitexp.model import Outcome, Series, Table, nest
 from gitexp.repo import Repo
 
 MAX_BYTES = 16 << 20
@@ -41,22 +41,20 @@ def has_experiments(repo: Repo) -> bool:
 
 def read_experiments(repo: Repo) -> Found:
     """All experiments of the repository. Raises `InvalidInput` when there are none."""
-    runs, remarks = [], []
-    for experiment in _experiments(repo):
-        try:
-            runs.append(_read(repo, experiment))
-        except InvalidInput as fault:
-            why = "; ".join(text for text in (fault.what, fault.why) if text)
-            if "PyYAML" in why:
-                raise
-            remarks.append(f"experiment {experiment.name} is left out: {why}")
-    if not runs and not remarks:
+    runs, left_out = read_each(
+        _experiments(repo), lambda experiment: _read(repo, experiment), lambda e: e.name
+    )
+    if not runs and any("PyYAML" in why for _, why in left_out):
+        raise InvalidInput(
+            "cannot read DVC's files", why=left_out[0].why, hints=["`pip install 'gitexp[yaml]'`"]
+        )
+    if not runs and not left_out:
         raise InvalidInput(
             "there are no DVC experiments in this repository",
             why=f"no ref below `{REFS}` is one",
             hints=["bring a remote's experiments here: `dvc exp pull REMOTE`"],
         )
-    return Found(tuple(runs), tuple(remarks))
+    return Found(runs, left_out=left_out)
 
 
 def _experiments(repo: Repo) -> Iterator[_Experiment]:
@@ -89,14 +87,15 @@ def _read(repo: Repo, experiment: _Experiment) -> ImportedRun:
     for path in params_files:
         content = _content(repo, tree, path)
         if content is not None:
-            params.update(parse_params(content, PurePosixPath(path).suffix, name=path))
+            found = parse_params(content, PurePosixPath(path).suffix, name=path)
+            params = nest(params, found)
     for path in metrics_files:
         content = _content(repo, tree, path)
         if content is None:
             warnings.append(f"metrics file '{path}' is not in the experiment's commit")
             continue
         values, rows = parse_metrics(content, PurePosixPath(path).suffix, name=path)
-        metrics.update(values)
+        metrics = nest(metrics, values)
         series = series or rows
     message = experiment.message
     return ImportedRun(

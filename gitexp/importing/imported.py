@@ -4,10 +4,10 @@ Floor 4, pure.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from gitexp.errors import InvalidInput
 from gitexp.formats import parse_value
@@ -25,6 +25,8 @@ class ImportedRun:
     """`tracker:id`, the same every time the source is read."""
     outcome: Outcome | None
     """Absent while the run is still going on there."""
+    is_outcome_said: bool = True
+    """False when the source does not say how the run ended; the outcome is a guess or unknown."""
     name: str | None = None
     started: datetime | None = None
     duration_s: float | None = None
@@ -53,13 +55,49 @@ class ImportedRun:
     warnings: tuple[str, ...] = ()
 
 
+class LeftOut(NamedTuple):
+    """A run that cannot be taken over."""
+
+    name: str
+    why: str
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """What a source holds."""
 
     runs: tuple[ImportedRun, ...] = ()
     remarks: tuple[str, ...] = ()
-    """What the reader left out or guessed, one sentence each."""
+    """What the reader passed over or guessed, one sentence each."""
+    left_out: tuple[LeftOut, ...] = ()
+
+
+MAX_POINTS: Final = 2_000_000
+"""A run with more logged values is left out: memory must last, and nobody reads so many."""
+
+
+def refuse_many(points: int) -> None:
+    """Refuse a run with too many logged values. Raises `InvalidInput`."""
+    if points > MAX_POINTS:
+        raise InvalidInput(f"it logged more than {MAX_POINTS:,} values")
+
+
+T = TypeVar("T")
+
+
+def read_each(
+    things: Iterable[T], read: Callable[[T], ImportedRun], name_of: Callable[[T], str]
+) -> tuple[tuple[ImportedRun, ...], tuple[LeftOut, ...]]:
+    """Read one run after the other; one that cannot be read does not hold up the others."""
+    runs: list[ImportedRun] = []
+    left_out: list[LeftOut] = []
+    for thing in things:
+        try:
+            runs.append(read(thing))
+        except InvalidInput as fault:
+            why = "; ".join(text for text in (fault.what, fault.why) if text)
+            left_out.append(LeftOut(name_of(thing), why))
+    return tuple(runs), tuple(left_out)
 
 
 # --- words ----------------------------------------------------------------------------------------

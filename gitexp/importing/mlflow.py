@@ -14,9 +14,12 @@ from gitexp.errors import InvalidInput
 from gitexp.importing.imported import (
     Found,
     ImportedRun,
+    LeftOut,
     Point,
     fold_points,
     parse_moment,
+    read_each,
+    refuse_many,
     typed,
 )
 from gitexp.model import Outcome, Table, nest
@@ -82,6 +85,7 @@ def imported_run(stored: StoredRun) -> ImportedRun:
     return ImportedRun(
         source=f"mlflow:{stored.id}",
         outcome=_STATUS.get(stored.status, Outcome.UNKNOWN),
+        is_outcome_said=stored.status in _STATUS,
         original=tags.get(_ORIGINAL),
         name=tags.get("mlflow.runName") or stored.name or None,
         started=None if start_ms is None else parse_moment(start_ms / 1000),
@@ -117,7 +121,7 @@ def read_folder(path: Path) -> Found:
         raise InvalidInput(
             f"'{path.name}' is not an MLflow store", why="no folder in it has a `meta.yaml`"
         )
-    runs: list[ImportedRun] = []
+    stores: list[tuple[Path, dict[str, str], dict[str, str]]] = []
     deleted = 0
     for meta_file in sorted(path.glob("*/meta.yaml")):
         experiment = read_flat_yaml(meta_file.read_text(encoding="utf-8"))
@@ -128,8 +132,11 @@ def read_folder(path: Path) -> Found:
             if "deleted" in (meta.get("lifecycle_stage"), experiment.get("lifecycle_stage")):
                 deleted += 1
                 continue
-            runs.append(imported_run(_folder_run(run_file.parent, meta, experiment)))
-    return Found(tuple(runs), _left_out(deleted))
+            stores.append((run_file.parent, meta, experiment))
+    runs, left_out = read_each(
+        stores, lambda store: imported_run(_folder_run(*store)), lambda store: store[0].name
+    )
+    return Found(runs, _passed_over(deleted), left_out)
 
 
 def _folder_run(folder: Path, meta: dict[str, str], experiment: dict[str, str]) -> StoredRun:
@@ -153,6 +160,7 @@ def _folder_run(folder: Path, meta: dict[str, str], experiment: dict[str, str]) 
                 stored.points[name].append((step, int(parts[0]), float(parts[1])))
             except (ValueError, IndexError):
                 stored.faults.append(f"metric '{name}' has a line that cannot be read")
+        refuse_many(sum(map(len, stored.points.values())))
     return stored
 
 
@@ -198,7 +206,7 @@ def _whole(text: str) -> int | None:
     return int(text) if re.fullmatch(r"-?\d+", text) else None
 
 
-def _left_out(deleted: int) -> tuple[str, ...]:
+def _passed_over(deleted: int) -> tuple[str, ...]:
     were = "run that was" if deleted == 1 else "runs that were"
     return (f"left out: {deleted} {were} deleted there",) if deleted else ()
 
@@ -250,13 +258,21 @@ def _read_tables(base: "Connection") -> Found:
     for run, key, value in base.execute("SELECT run_uuid, key, value FROM tags ORDER BY key"):
         if run in stored:
             stored[run].tags[key] = value or ""
+    left_out = []
+    for run, count in base.execute("SELECT run_uuid, count(*) FROM metrics GROUP BY run_uuid"):
+        try:
+            refuse_many(count)
+        except InvalidInput as fault:
+            if stored.pop(run, None) is not None:
+                left_out.append(LeftOut(run, fault.what))
     for run, key, step, time_ms, value, is_nan in base.execute(
         "SELECT run_uuid, key, step, timestamp, value, is_nan FROM metrics ORDER BY key"
     ):
         if run in stored:
             point = (step or 0, time_ms, math.nan if is_nan else _finite(value))
             stored[run].points.setdefault(key, []).append(point)
-    return Found(tuple(imported_run(run) for run in stored.values()), _left_out(deleted))
+    runs = tuple(imported_run(run) for run in stored.values())
+    return Found(runs, _passed_over(deleted), tuple(left_out))
 
 
 def _finite(value: float) -> float:

@@ -11,7 +11,7 @@ from gitexp.comparison import primary_metric
 from gitexp.errors import InvalidInput, NoCommit
 from gitexp.formats import redact_argv, redact_table, redact_text
 from gitexp.ids import ObjectId
-from gitexp.importing.imported import ImportedRun
+from gitexp.importing.imported import ImportedRun, LeftOut
 from gitexp.machine import clock
 from gitexp.model import (
     Annotation,
@@ -46,23 +46,40 @@ class Selection:
     """Still running there: imported when they have ended."""
 
 
-def select_new(workspace: Workspace, runs: Sequence[ImportedRun], *, unfinished: bool) -> Selection:
+def select_new(
+    workspace: Workspace,
+    runs: Sequence[ImportedRun],
+    *,
+    unfinished: bool,
+    outcome: Outcome | None = None,
+) -> Selection:
     """The runs that are not on the branch yet, oldest first.
 
-    With `unfinished`, runs that have not ended there come too, with an unknown outcome.
+    With `unfinished`, runs that have not ended there come too, with an unknown outcome. `outcome`
+    is that of runs whose source does not say how they ended.
     """
     index = workspace.index
     recorded = set(index.column("source").values())
     fresh = [r for r in runs if r.source not in recorded and not _is_ours(workspace, r.original)]
-    ready = [
-        replace(run, outcome=Outcome.UNKNOWN, warnings=(*run.warnings, _WAS_GOING_ON))
-        if run.outcome is None
-        else run
-        for run in fresh
-        if run.outcome is not None or unfinished
-    ]
+    ready = [_with_outcome(run, outcome) for run in fresh if run.outcome is not None or unfinished]
     ready.sort(key=lambda run: run.started.timestamp() if run.started else float("inf"))
     return Selection(tuple(ready), len(runs) - len(fresh), len(fresh) - len(ready))
+
+
+def _with_outcome(run: ImportedRun, outcome: Outcome | None) -> ImportedRun:
+    """The run with an outcome, and a warning when its source does not say it."""
+    if run.outcome is None:
+        warning, outcome = "the run had not ended in its source when it was imported", None
+    elif run.is_outcome_said:
+        return run
+    elif outcome is not None:
+        warning = f"the source does not say how the run ended; '{outcome}' was said at the import"
+    elif run.outcome is Outcome.UNKNOWN:
+        warning = "the source does not say how the run ended"
+    else:
+        warning = "the source does not say how the run ended; it has results, so it counts as ended"
+    known = outcome or run.outcome or Outcome.UNKNOWN
+    return replace(run, outcome=known, warnings=(*run.warnings, warning))
 
 
 def _is_ours(workspace: Workspace, original: str | None) -> bool:
@@ -71,7 +88,14 @@ def _is_ours(workspace: Workspace, original: str | None) -> bool:
     return bool(is_id and workspace.index.by_prefix(str(original)))
 
 
-_WAS_GOING_ON = "the run had not ended in its source when it was imported"
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import did."""
+
+    runs: tuple[Run, ...]
+    """As recorded, oldest first."""
+    left_out: tuple[LeftOut, ...]
+    """What no record can hold."""
 
 
 def record_imported(
@@ -79,27 +103,38 @@ def record_imported(
     imported: Sequence[ImportedRun],
     *,
     progress: Callable[[int], None] | None = None,
-) -> list[Run]:
-    """Put runs and what was decided about them onto the branch. Returns the runs as recorded.
+) -> Imported:
+    """Put runs and what was decided about them onto the branch.
 
-    Safe to interrupt: runs recorded so far are known the next time. Raises `NoCommit` in a
-    repository without one, `GitexpError` when the branch cannot be written.
+    Safe to interrupt: runs recorded so far are known the next time. A run that no record can hold
+    does not hold up the others. Raises `NoCommit` in a repository without one, `GitexpError` when
+    the branch cannot be written.
     """
     codes = _Codes(workspace, imported)
     recorded: list[Run] = []
+    left_out: list[LeftOut] = []
     if imported:
-        events = _events(workspace, imported, codes, recorded)
+        events = _events(workspace, imported, codes, recorded, left_out)
         record_events(workspace, events, progress=progress)
-    return recorded
+    return Imported(tuple(recorded), tuple(left_out))
 
 
 def _events(
-    workspace: Workspace, imported: Sequence[ImportedRun], codes: "_Codes", recorded: list[Run]
+    workspace: Workspace,
+    imported: Sequence[ImportedRun],
+    codes: "_Codes",
+    recorded: list[Run],
+    left_out: list[LeftOut],
 ) -> Iterator[Event]:
     """What happened to every run, in order, at one logical time after the other."""
     first, ahead = workspace.next_clock(), 0
     for source in imported:
         run = _run(workspace, source, codes, min(first + ahead, MAX_CLOCK))
+        try:
+            encode_run(run)
+        except InvalidInput as fault:
+            left_out.append(LeftOut(source.source, fault.why or fault.what))
+            continue
         recorded.append(run)
         yield sealed(run, source.series, _summary(workspace, run))
         ahead += 1
@@ -132,7 +167,7 @@ def _run(workspace: Workspace, source: ImportedRun, codes: "_Codes", logical_tim
         warnings.append("the source does not say when the run started; the time is the import's")
     run_id = clock.new_run_id()
     name = " ".join((source.name or "").split())[:_MAX_NAME]
-    run = Run(
+    return Run(
         id=run_id,
         name=name or memorable_name(run_id),
         outcome=source.outcome or Outcome.UNKNOWN,
@@ -152,13 +187,6 @@ def _run(workspace: Workspace, source: ImportedRun, codes: "_Codes", logical_tim
         environment=environment,
         warnings=tuple(warnings),
     )
-    try:
-        encode_run(run)
-    except InvalidInput as fault:
-        raise InvalidInput(
-            f"cannot import '{source.source}'", why=fault.why or fault.what
-        ) from fault
-    return run
 
 
 def _annotations(workspace: Workspace, run: Run, source: ImportedRun) -> Iterator[Annotation]:

@@ -52,6 +52,7 @@ ROLES: Final[Mapping[str, str]] = {
 """What a column can say of a run beside parameters and metrics, and names it goes by."""
 
 SKIP: Final = "skip"
+_NAMED: Final = 20
 _ROLE_OF: Final = {name: role for role, names in ROLES.items() for name in names.split()}
 _PREFIXES: Final = {
     "params": ("params", "param", "config", "hparams", "parameters"),
@@ -176,16 +177,22 @@ def map_columns(rows: Sequence[Row], mapping: Mapping[str, str]) -> dict[str, st
     return targets
 
 
+def _kind_said(column: str) -> str | None:
+    """The target of a column whose own name says it: `config/lr` is `params.lr`."""
+    head, _, rest = column.replace("/", ".", 1).partition(".")
+    kinds = (kind for kind, prefixes in _PREFIXES.items() if rest and head.lower() in prefixes)
+    kind = next(kinds, None)
+    return None if kind is None else f"{kind}.{rest}"
+
+
 def _guess(column: str, values: Sequence[Value]) -> str:
     role = _ROLE_OF.get(column.lower().replace(" ", "_"))
     if role == "started" and not all(parse_moment(value) for value in values):
         role = None
     if role:
         return role
-    head, dot, rest = column.replace("/", ".", 1).partition(".")
-    for kind, prefixes in _PREFIXES.items():
-        if dot and rest and head.lower() in prefixes:
-            return f"{kind}.{rest}"
+    if said := _kind_said(column):
+        return said
     if column.startswith(("_", "Unnamed:")):
         return SKIP
     if any(isinstance(value, list) and any(isinstance(v, dict) for v in value) for value in values):
@@ -199,9 +206,14 @@ def remarks_on(targets: Mapping[str, str], mapping: Mapping[str, str]) -> tuple[
     guessed = {column: target for column, target in targets.items() if column not in mapping}
     remarks = []
     for kind in ("metrics", "params"):
-        names = [column for column, target in guessed.items() if target.startswith(kind + ".")]
+        names = [
+            column
+            for column, target in guessed.items()
+            if target.startswith(f"{kind}.") and not _kind_said(column)
+        ]
         if names:
-            remarks.append(f"taken as {kind}: {', '.join(names)}")
+            more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+            remarks.append(f"taken as {kind}: {', '.join(names[:_NAMED])}{more}")
     if not any(target.startswith("metrics.") for target in targets.values()):
         remarks.append("no column looks like a metric; say which: `--map metrics.NAME=COLUMN`")
     return tuple(remarks)
@@ -250,6 +262,7 @@ def _imported(row: Row, targets: Mapping[str, str], source: str) -> ImportedRun:
     run = ImportedRun(
         source=source,
         outcome=Outcome.SUCCEEDED if metrics else Outcome.UNKNOWN,
+        is_outcome_said=False,
         original=_text(said.get("id")),
         name=_text(said.get("name")),
         commit=_text(said.get("commit")),
@@ -268,7 +281,8 @@ def _imported(row: Row, targets: Mapping[str, str], source: str) -> ImportedRun:
     )
     if "status" in said:
         outcome, decision = parse_status(str(said["status"]))
-        run = replace(run, outcome=outcome, decision=decision)
+        is_said = outcome is not Outcome.UNKNOWN
+        run = replace(run, outcome=outcome, is_outcome_said=is_said, decision=decision)
     if "decision" in said:
         with suppress(ValueError):
             run = replace(run, decision=Decision(str(said["decision"]).strip().lower()))

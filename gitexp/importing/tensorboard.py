@@ -9,12 +9,19 @@ from contextlib import suppress
 from pathlib import Path
 
 from gitexp.errors import InvalidInput
-from gitexp.importing.imported import Found, ImportedRun, Point, fold_points, parse_moment
+from gitexp.importing.imported import (
+    Found,
+    ImportedRun,
+    Point,
+    fold_points,
+    parse_moment,
+    read_each,
+    refuse_many,
+)
 from gitexp.importing.wire import fields, first, real, signed, text
 from gitexp.model import Outcome
 
 PATTERN = "*tfevents*"
-_ENDING = "the source does not say how the run ended"
 
 
 def find_folders(path: Path) -> list[Path]:
@@ -29,12 +36,14 @@ def read_folders(path: Path) -> Found:
     folders = find_folders(path)
     if not folders:
         raise InvalidInput(f"there are no TensorBoard event files in '{path.name}'")
-    return Found(tuple(_read_folder(folder, path) for folder in folders))
+    runs, left_out = read_each(folders, lambda folder: _read_folder(folder, path), lambda f: f.name)
+    return Found(runs, left_out=left_out)
 
 
 def _read_folder(folder: Path, top: Path) -> ImportedRun:
     logged: dict[str, list[tuple[int, float, float]]] = {}
     moments: list[float] = []
+    count = 0
     for file in sorted(folder.glob(PATTERN)):
         for record in _records(file.read_bytes()):
             with suppress(InvalidInput):
@@ -42,6 +51,8 @@ def _read_folder(folder: Path, top: Path) -> ImportedRun:
                 moments.append(moment)
                 for tag, value in values:
                     logged.setdefault(tag, []).append((step, moment, value))
+                count += len(values)
+            refuse_many(count)
     start = min(moments, default=0.0)
     points: dict[str, list[Point]] = {
         tag: [(step, moment - start, value) for step, moment, value in values]
@@ -52,13 +63,13 @@ def _read_folder(folder: Path, top: Path) -> ImportedRun:
     return ImportedRun(
         source=f"tensorboard:{folder.name}/{first_file}",
         outcome=Outcome.UNKNOWN,
+        is_outcome_said=False,
         name=folder.relative_to(top).as_posix() if folder != top and top.is_dir() else folder.name,
         started=parse_moment(start) if moments else None,
         duration_s=round(max(moments) - start, 3) if moments else None,
         metrics=metrics,
         series=series,
         environment={"tracker": "tensorboard"},
-        warnings=(_ENDING,),
     )
 
 

@@ -14,7 +14,15 @@ from typing import Any
 
 from gitexp.errors import InvalidInput
 from gitexp.formats import parse_table
-from gitexp.importing.imported import Found, ImportedRun, Point, fold_points
+from gitexp.importing.imported import (
+    MAX_POINTS,
+    Found,
+    ImportedRun,
+    Point,
+    fold_points,
+    read_each,
+    refuse_many,
+)
 from gitexp.importing.wire import fields, signed, text
 from gitexp.model import Outcome, Table, Value, nest
 
@@ -45,6 +53,7 @@ class _Told:
     summary: dict[str, Any] = field(default_factory=dict)
     points: dict[str, list[Point]] = field(default_factory=dict)
     last_s: float | None = None
+    logged: int = 0
     exit_code: int | None = None
 
 
@@ -69,14 +78,8 @@ def read_folders(path: Path) -> Found:
             f"there are no W&B runs in '{path.name}'",
             hints=["name the folder `wandb`, or a CSV file exported from the web page"],
         )
-    runs: list[ImportedRun] = []
-    remarks: list[str] = []
-    for folder in folders:
-        try:
-            runs.append(_read_folder(folder))
-        except InvalidInput as fault:
-            remarks.append(f"{folder.name} is left out: {fault.why or fault.what}")
-    return Found(tuple(runs), tuple(remarks))
+    runs, left_out = read_each(folders, _read_folder, lambda folder: folder.name)
+    return Found(runs, left_out=left_out)
 
 
 def _read_folder(folder: Path) -> ImportedRun:
@@ -97,6 +100,9 @@ def parse_log(content: bytes) -> _Told:
     with suppress(InvalidInput):
         for record in _records(content):
             _take(told, record)
+            if told.logged > MAX_POINTS:
+                break
+    refuse_many(told.logged)
     return told
 
 
@@ -205,6 +211,7 @@ def _take_history(told: _Told, content: bytes) -> None:
     told.last_s = float(seconds) if isinstance(seconds, int | float) else told.last_s
     for name, value in _numbers(row):
         told.points.setdefault(name, []).append((at, told.last_s, value))
+        told.logged += 1
 
 
 def _numbers(row: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
@@ -253,10 +260,9 @@ def _read_files(folder: Path) -> _Told:
 def _imported(told: _Told) -> ImportedRun:
     folded, series = fold_points(told.points)
     metrics = nest(dict(_numbers(folded)), dict(_numbers(told.summary)))
-    warnings: tuple[str, ...] = ()
-    if told.exit_code is None and not told.points and told.summary:
+    is_outcome_said = told.exit_code is not None or bool(told.points) or not told.summary
+    if not is_outcome_said:
         outcome: Outcome | None = Outcome.UNKNOWN  # old folders do not say how it ended
-        warnings = ("the source does not say how the run ended",)
     elif told.exit_code is None:
         outcome = None
     else:
@@ -276,6 +282,7 @@ def _imported(told: _Told) -> ImportedRun:
     return ImportedRun(
         source=f"wandb:{told.id}",
         outcome=outcome,
+        is_outcome_said=is_outcome_said,
         name=told.name or None,
         started=told.started,
         duration_s=told.last_s if duration_s is None else max(duration_s, told.last_s or 0.0),
@@ -289,7 +296,6 @@ def _imported(told: _Told) -> ImportedRun:
         tags=tuple(told.tags),
         environment=environment,
         notes=(told.notes,) if told.notes.strip() else (),
-        warnings=warnings,
     )
 
 

@@ -18,7 +18,7 @@ from gitexp.formats import parse_metrics, parse_params, redact_argv
 from gitexp.ids import ObjectId
 from gitexp.machine import clock
 from gitexp.machine.probe import kept_facts, probe_environment
-from gitexp.model import Code, Command, Entry, Origin, Outcome, Run, Series, Table, numbers
+from gitexp.model import Code, Command, Entry, Origin, Outcome, Run, Series, Table, nest, numbers
 from gitexp.names import memorable_name
 from gitexp.repo.launch import LOCAL_VARIABLES
 from gitexp.repo.worktree import add_worktree, remove_worktree
@@ -107,7 +107,7 @@ def _new_run(workspace: Workspace, commit: ObjectId, tree: ObjectId) -> Run:
     for name in settings.params_files:
         data = _read(workspace, commit, name)
         if data is not None:
-            params.update(parse_params(data, PurePosixPath(name).suffix, name=name))
+            params = nest(params, parse_params(data, PurePosixPath(name).suffix, name=name))
     digest = code_digest(
         ((entry.mode, entry.path, entry.oid) for entry in repo.list_tree(tree)),
         include=settings.code_include,
@@ -165,7 +165,7 @@ def _metrics_of(workspace: Workspace, commit: ObjectId) -> tuple[Table, Series]:
         data = _read(workspace, commit, name)
         if data is not None:
             values, rows = parse_metrics(data, PurePosixPath(name).suffix, name=name)
-            metrics.update(values)
+            metrics = nest(metrics, values)
             series = series or rows
     return metrics, series
 

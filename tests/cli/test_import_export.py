@@ -125,6 +125,37 @@ def test_tensorboard_logs(exp: Exp) -> None:
     exp("import", "logs")
     (run,) = runs_of(exp)
     assert (run["name"], run["metrics"], run["outcome"]) == ("a", {"loss": 0.25}, "unknown")
+    assert "the source does not say how the run ended" in run["warnings"]
+
+
+def test_how_runs_ended_can_be_said(exp: Exp) -> None:
+    exp.repo.write(
+        "r.jsonl", '{"id": "a", "loss": 1}\n{"id": "b", "loss": 2, "status": "failed"}\n'
+    )
+    exp("import", "r.jsonl", "--outcome", "interrupted")
+    failed, said = runs_of(exp)
+    assert (said["outcome"], failed["outcome"]) == ("interrupted", "failed")
+    assert "'interrupted' was said at the import" in " ".join(said["warnings"])
+    assert "was said" not in " ".join(failed["warnings"])
+
+
+def test_a_run_that_no_record_can_hold_is_named_and_the_others_come(exp: Exp) -> None:
+    many = {f"params.{n:040}": "x" * 20 for n in range(20_000)}
+    rows: list[dict[str, object]] = [
+        {"id": "first", "metrics.loss": 1},
+        {"id": "huge", **many},
+        {"id": "long", "metrics.loss": 2, "params.text": "x" * 1_000_000},
+        {"id": "wide", "metrics.loss": 3, **dict(list(many.items())[:5_000])},
+    ]
+    exp.repo.write("r.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    done = exp("import", "r.jsonl", check=128)
+    assert "imported 3 runs" in done.err
+    assert "warning: jsonl:huge is left out: its record has" in done.err
+    assert "error: cannot take over 1 run" in done.err
+    found = {run["source"]: run for run in runs_of(exp)}
+    assert sorted(found) == ["jsonl:first", "jsonl:long", "jsonl:wide"]
+    assert "parameter 'text' is too long" in " ".join(found["jsonl:long"]["warnings"])
+    assert "imported 0 runs (3 here already)" in exp("import", "r.jsonl", check=128).err
 
 
 def test_dvc_experiments_become_runs_with_their_code(exp: Exp) -> None:
@@ -185,7 +216,11 @@ def test_the_log_of_an_agent_loop(exp: Exp) -> None:
 def test_any_table(exp: Exp) -> None:
     exp.repo.write("results.csv", "run,lr,test_accuracy\none,0.1,0.8\ntwo,0.2,0.9\n")
     done = exp("import", "results.csv", "--map", "metrics.acc=test_accuracy", "--map", "name=run")
-    assert done.err.splitlines()[:2] == ["taken as params: lr", "imported 2 runs from csv"]
+    assert done.err.splitlines()[:3] == [
+        "taken as params: lr",
+        "how 2 of them ended is not said there; `--outcome` says it",
+        "imported 2 runs from csv",
+    ]
     two, one = runs_of(exp)
     assert (one["name"], one["params"], one["metrics"]) == ("one", {"lr": 0.1}, {"acc": 0.8})
     assert any("time is the import's" in text for text in two["warnings"])

@@ -223,7 +223,7 @@ def test_files_of_older_versions(tmp_path: Path) -> None:
     (run,) = wandb.read_folders(tmp_path).runs
     assert (run.source, run.params, run.metrics) == ("wandb:abc", {"lr": 0.1}, {"loss": 0.5})
     assert (run.commit, run.outcome) == (COMMIT, Outcome.UNKNOWN)
-    assert run.warnings == ("the source does not say how the run ended",)
+    assert not run.is_outcome_said
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
@@ -231,7 +231,27 @@ def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
     offline(tmp_path, wandb_log("good"), "good")
     found = wandb.read_folders(top)
     assert [run.source for run in found.runs] == ["wandb:good"]
-    assert "is left out: it does not begin as one" in found.remarks[0]
+    ((_, why),) = found.left_out
+    assert why == "cannot read a W&B log; it does not begin as one"
+
+
+def test_a_run_of_too_many_values_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gitexp.importing.imported.MAX_POINTS", 2)
+    for name, count in (("small", 2), ("large", 3)):
+        folder = tmp_path / "logs" / name
+        folder.mkdir(parents=True)
+        content = event_file([(1.0 + n, n, "loss", 0.5) for n in range(count)])
+        (folder / "events.out.tfevents.1.host").write_bytes(content)
+        lines = "".join(f"{n} 0.5 {n}\n" for n in range(count))
+        write_mlruns(tmp_path / "mlruns", name, metrics={"loss": lines})
+    for found in (
+        tensorboard.read_folders(tmp_path / "logs"),
+        mlflow.read_folder(tmp_path / "mlruns"),
+    ):
+        assert len(found.runs) == 1
+        assert found.left_out == (("large", "it logged more than 2 values"),)
 
 
 # --- TensorBoard ----------------------------------------------------------------------------------
