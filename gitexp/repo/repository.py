@@ -207,10 +207,11 @@ class Repo:
         sync = FSYNC if durable else ()
         argv = ("update-ref", "-m", reason, "--create-reflog", ref, new, old)
         done = self.git(*sync, *argv, check=False)
-        if done.status != 0 and "nonexistent object" in done.stderr:
-            raise CommandFailed(argv, done.status, done.stderr)
         if done.status != 0:
-            raise Conflict(f"cannot move '{ref}'", why=done.stderr.strip().splitlines()[-1])
+            failure = CommandFailed(argv, done.status, done.stderr)
+            if "nonexistent object" in done.stderr:
+                raise failure
+            raise Conflict(f"cannot move '{ref}'", why=failure.why)
 
     # --- configuration ----------------------------------------------------------------------
 
