@@ -126,7 +126,10 @@ def _tell_end(workspace: Workspace, executed: Executed, *, quiet: bool) -> None:
         )
         return
     if not quiet:
-        show_judgement(workspace, judge(workspace, executed.run), err=True)
+        try:
+            show_judgement(workspace, judge(workspace, executed.run), err=True)
+        except GitexpError as problem:  # it is recorded; the command's exit code still counts
+            tell(problem)
 
 
 def _exit_code(executed: Executed) -> int:

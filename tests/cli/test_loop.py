@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from gitexp.errors import GitexpError
 from tests.cli.conftest import Done, Exp
 
 Train = Callable[..., Done]
@@ -294,3 +295,15 @@ def test_the_history_is_plain_git(exp: Exp, train: Train) -> None:
     ]
     assert exp.repo.git("ls-tree", "-r", "gitexp-code") == ""
     assert exp.repo.git("merge-base", "gitexp-code", "HEAD") == exp.repo.head
+
+
+def test_a_judgement_that_fails_costs_neither_the_record_nor_the_exit_code(
+    exp: Exp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: object) -> None:
+        raise GitexpError("cannot compare")
+
+    monkeypatch.setattr("gitexp.cli.run_command.judge", fail)
+    done = exp("run", "--", "sh", "-c", "exit 7", check=7)
+    assert "cannot compare" in done.err
+    assert len(exp.ids()) == 1
