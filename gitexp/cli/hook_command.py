@@ -8,8 +8,9 @@ import click
 from gitexp.cli.report import report
 from gitexp.cli.terminal import complete_runs, open_workspace, say
 from gitexp.errors import ExitCode, GitexpError
-from gitexp.sharing.prepush import plan_pre_push, run_pre_push
-from gitexp.sharing.pushed import find_gates, record_pushed
+from gitexp.ids import ObjectId
+from gitexp.sharing.prepush import Gate, plan_pre_push, run_pre_push
+from gitexp.workspace import Workspace
 
 
 @click.command("hook", hidden=True)
@@ -39,9 +40,23 @@ def _pre_push(arguments: tuple[str, ...]) -> int:
         plan,
         environ=os.environ,
         recover=lambda: complete_runs(workspace),
-        record_pushed=lambda commit: record_pushed(workspace, commit),
-        find_gates=lambda commit: find_gates(workspace, commit),
+        record_pushed=lambda commit: _record(workspace, commit),
+        find_gates=lambda commit: _gates(workspace, commit),
     )
     for message in done.messages:
         say(f"gitexp: {message}")
     return done.status
+
+
+def _record(workspace: Workspace, commit: ObjectId) -> list[str]:
+    if not workspace.settings.evaluate and not workspace.settings.metrics_files:
+        return []
+    from gitexp.sharing.pushed import record_pushed  # noqa: PLC0415 - a third of a push's delay
+
+    return record_pushed(workspace, commit)
+
+
+def _gates(workspace: Workspace, commit: ObjectId) -> list[Gate]:
+    from gitexp.sharing.pushed import find_gates  # noqa: PLC0415 - as above
+
+    return find_gates(workspace, commit)

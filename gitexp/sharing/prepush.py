@@ -1,8 +1,8 @@
 """What happens on a push of the user's: results recorded, runs sent along, gates asked.
 
-Floor 4. Without a gate that the user configured, gitexp never fails a push, and sending the runs
-holds it up for `PUSH_WAIT_S` at most: what takes longer goes on in the background, writes to
-`push.log` in our local state, and is told afterwards.
+Floor 4. Without a gate that the user configured, gitexp never fails a push. The runs are sent in
+the background and hold nothing up: over a network that takes longer than anybody wants to wait. How
+it ended is in `push.log` in our local state, and a failure is told at the next push.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,9 +23,6 @@ from gitexp.repo.transport import GUARD, remote_names
 from gitexp.settings import Settings
 
 T = TypeVar("T")
-
-PUSH_WAIT_S = 0.4
-"""How long a push of the user's waits for ours to end."""
 
 _MAX_LOG_BYTES = 64 << 10
 _UNATTENDED = {
@@ -138,8 +135,8 @@ def is_push_due(repo: Repo, branch: str, remote: str) -> bool:
     return run_ref(branch) in found and any(found.get(r) != found.get(known[r]) for r in ours)
 
 
-def start_push(repo: Repo, remote: str, argv: Sequence[str]) -> str:
-    """Start the push command, given without the remote, in the background. Returns its token."""
+def start_push(repo: Repo, remote: str, argv: Sequence[str]) -> None:
+    """Start the push command, given without the remote, in the background."""
     token = clock.new_id()
     log = _log(repo)
     try:
@@ -153,24 +150,21 @@ def start_push(repo: Repo, remote: str, argv: Sequence[str]) -> str:
         repo.launcher.detach(words, log=log, env=_UNATTENDED)
     except OSError as error:
         raise GitexpError("cannot push the runs in the background", why=error.strerror) from error
-    return token
-
-
-def await_push(repo: Repo, token: str, *, wait_s: float = PUSH_WAIT_S) -> LastPush | None:
-    """Wait a moment for a push that was started; `None` when it takes longer."""
-    deadline = clock.monotonic_s() + wait_s
-    while True:
-        push = _find_push(repo, token)
-        if push is not None and push.status is not None:
-            return push
-        if clock.monotonic_s() > deadline:
-            return None
-        clock.sleep(0.01)
 
 
 def last_push(repo: Repo) -> LastPush | None:
     """What became of the last push in the background; `None` when there was none."""
-    return _find_push(repo, None)
+    try:
+        lines = _log(repo).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    for n in range(len(lines) - 1, -1, -1):
+        words = lines[n].split(" ", 3)
+        if len(words) == 4 and words[0] == "push":
+            with suppress(ValueError):
+                moment = datetime.fromisoformat(words[2])
+                return LastPush(words[3], moment, *_read_end(lines[n + 1 :], words[1]))
+    return None
 
 
 def forget_push(repo: Repo) -> None:
@@ -180,22 +174,6 @@ def forget_push(repo: Repo) -> None:
 
 def _log(repo: Repo) -> Path:
     return repo.state_dir / "push.log"
-
-
-def _find_push(repo: Repo, token: str | None) -> LastPush | None:
-    try:
-        lines = _log(repo).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return None
-    found: LastPush | None = None
-    for n, line in enumerate(lines):
-        words = line.split(" ", 3)
-        if len(words) != 4 or words[0] != "push" or token not in (None, words[1]):
-            continue
-        with suppress(ValueError):
-            moment = datetime.fromisoformat(words[2])
-            found = LastPush(words[3], moment, *_read_end(lines[n + 1 :], words[1]))
-    return found
 
 
 def _read_end(lines: Sequence[str], token: str) -> tuple[int | None, tuple[str, ...]]:
@@ -243,15 +221,15 @@ def run_pre_push(
     commits = [commit for commit in found if commit is not None]
     for commit in commits:
         told += _attempt(partial(record_pushed, commit), told) or ()
-    token = None
     if settings.auto_push and is_push_due(repo, settings.branch, plan.remote):
-        token = _attempt(partial(start_push, repo, plan.remote, push_argv), told)
+        before = last_push(repo)
+        if before is not None and before.failed:
+            why = before.lines[0] if before.lines else f"status {before.status}"
+            told.append(f"the last push of the runs to '{before.remote}' failed: {why}")
+        _attempt(partial(start_push, repo, plan.remote, push_argv), told)
     gates: list[Gate] = []
     for commit in commits if settings.gates else ():
         gates += _attempt(partial(find_gates, commit), told) or ()
-    push = await_push(repo, token) if token else None
-    if push is not None and push.failed:
-        told.append(f"the runs were not pushed: {push.lines[0] if push.lines else push.status}")
     refusals = [_refusal(g) for g in gates if not judge_gate(g.best, g.value, g.direction, g.slack)]
     if refusals:
         told += [*refusals, "`git push --no-verify` pushes all the same"]
