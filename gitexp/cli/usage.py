@@ -28,6 +28,7 @@ def explain(error: click.UsageError) -> tuple[str, list[str]]:
     elif isinstance(error, click.BadParameter) and isinstance(
         getattr(error.param, "type", None), click.Choice
     ):
+        what = what.partition(": ")[2] if isinstance(error.param, click.Argument) else what
         hints = _near_choices(error)
     return what if what[:2].isupper() else what[:1].lower() + what[1:], hints
 

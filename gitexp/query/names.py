@@ -110,8 +110,10 @@ def _near_hints(name: str, known: frozenset[str]) -> list[str]:
 
     short: dict[str, str] = {name: name for name in ATTRIBUTES}
     for key in sorted(known, reverse=True):
-        short[key] = short[key.split(".", 1)[1]] = key
+        short[key] = short[key.split(".", 1)[1]] = short[key.rpartition(".")[2]] = key
     near = [short[word] for word in difflib.get_close_matches(name, short, 3)]
     near += [key for key in sorted(known) if key.endswith("." + name)][:3]
     unique = list(dict.fromkeys(near))[:4]
-    return [f"did you mean {', '.join(f'`{key}`' for key in unique)}?"] if unique else []
+    if unique:
+        return [f"did you mean {', '.join(f'`{key}`' for key in unique)}?"]
+    return ["`git exp list --json -n 1` shows the names that a run has"] if known else []

@@ -17,6 +17,9 @@ DEFAULT_HEIGHT: Final = 20
 _MARGIN: Final = 19
 """Columns beside the drawing, without the label of the horizontal axis."""
 _TICK_COLUMNS: Final = 9
+_COLUMNS_A_TICK: Final = 10
+_ROUND: Final = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 15, 20)
+"""What a step between two numbers of the horizontal axis may be, but for powers of ten."""
 _MARKS: Final = 8
 """So many letters mark a line."""
 _COLOURS: Final = ("cyan", "yellow", "magenta", "green", "red", "blue", "white")
@@ -63,7 +66,7 @@ def draw(
     columns = (width or DEFAULT_WIDTH) - _MARGIN - width_of(clean(x_label))
     figure = _figure(columns, height, colour=colour)
     every = [point for _, points in kept for point in points]
-    figure.set_x_limits(*_limits([x for x, _ in every], 0.02))
+    figure.set_x_limits(*_round_limits([x for x, _ in every], figure.width))
     figure.set_y_limits(*_limits([y for _, y in every], 0.05))
     figure.x_ticks_fkt, figure.y_ticks_fkt = _ticks(log=log_x), _ticks(log=log_y, right=True)
     figure.x_label, figure.y_label = clean(x_label), clean(y_label)
@@ -115,6 +118,22 @@ def _limits(values: Sequence[float], margin: float) -> tuple[float, float]:
     low, high = min(values), max(values)
     room = (high - low) * margin if low < high else abs(low) / 2 or 1.0
     return low - room, high + room
+
+
+def _round_limits(values: Sequence[float], columns: int) -> tuple[float, float]:
+    """From the least value to beyond the largest, so that the numbers on the axis are round."""
+    low, high = min(values), max(values)
+    ticks = columns / _COLUMNS_A_TICK
+    least = (high - low) / ticks
+    if not least > 0:
+        return _limits(values, 0.0)
+    size = 10.0 ** math.floor(math.log10(least))
+    step = next(size * n for n in _ROUND if size * n >= least * (1 - 1e-9))
+    low = math.floor(low / step) * step
+    while low + step * ticks < high:
+        step = next(size * n for n in _ROUND if size * n > step * (1 + 1e-9))
+        low = math.floor(min(values) / step) * step
+    return low, low + step * ticks
 
 
 def _spread(points: Points) -> Points:
