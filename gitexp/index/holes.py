@@ -6,7 +6,7 @@ Floor 3. A damaged folder hides what is below it and nothing else.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from gitexp.errors import CommandFailed
+from gitexp.errors import CommandFailed, InvalidInput
 from gitexp.ids import ObjectId, RunId, parse_run_id
 from gitexp.index.rows import File
 from gitexp.index.sql import row_of
@@ -47,7 +47,10 @@ def find_lost(
     recorded = {run for run, files in known.items() if any(map(_settles, files))}
     asked = repo.git("log", "--format=%(trailers:key=Run-Id,valueonly)", tip, check=False)
     for name in sorted(set(asked.text.split())):
-        run = parse_run_id(name)
+        try:
+            run = parse_run_id(name)
+        except InvalidInput:
+            continue  # anybody may write a message
         folder = next((path for path in damaged if _may_hold(path, run)), None)
         if run not in recorded and folder is not None:
             yield row_of(run), f"{folder}/…/{run}", "it was in a damaged folder"

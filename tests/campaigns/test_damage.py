@@ -121,6 +121,8 @@ def test_a_damaged_folder_hides_only_what_is_below_it(make_repo: MakeRepo) -> No
     ground = make_branch(repo, 3)
     assert ground.exp("push").status == 0
     lost = sorted(ground.acknowledged)[1]
+    foreign = repo.git("commit-tree", "gitexp^{tree}", "-p", "gitexp", "-m", "x\n\nRun-Id: ../?")
+    repo.git("update-ref", BRANCH, foreign)
     folder = next(
         path
         for path in objects_of(repo).values()
