@@ -6,7 +6,7 @@ from gitexp.cli.report import warn
 from gitexp.cli.terminal import answer, open_workspace, say
 from gitexp.errors import ExitCode
 from gitexp.render.text import clean
-from gitexp.sharing.hooks import install, status, uninstall
+from gitexp.sharing.hooks import find_program, install, status, uninstall
 from gitexp.sharing.prepush import last_push
 
 
@@ -29,7 +29,9 @@ def command(deed: str, force: bool) -> int:
     if deed == "uninstall":
         say("removed the pre-push hook" if uninstall(repo) else "the hook was not installed")
         return ExitCode.DONE
-    state = install(repo, force=force) if deed == "install" else status(repo)
+    state = (
+        install(repo, force=force, program=find_program()) if deed == "install" else status(repo)
+    )
     if deed == "install" and not state.installed:
         say(f"nothing to do: {state.tool} calls gitexp already")
     elif deed == "install":

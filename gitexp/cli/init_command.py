@@ -48,7 +48,7 @@ def command(with_settings: bool, with_hooks: bool) -> None:
 def _install_hooks(workspace: Workspace) -> None:
     from gitexp.sharing import hooks  # noqa: PLC0415 - only when asked
 
-    status = hooks.install(workspace.repo)
+    status = hooks.install(workspace.repo, program=hooks.find_program())
     say(f"installed the hook '{status.path}'")
     for advice in status.advice:
         say(advice)

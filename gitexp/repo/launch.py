@@ -58,6 +58,14 @@ UNTRUSTED = (
     "submodule.recurse=false",
     "-c",
     "protocol.ext.allow=never",
+    # Hooks in the configuration, of git 2.54: `core.hooksPath` does not turn them off, and their
+    # command may be a file of the revision that is checked out.
+    "-c",
+    "hook.post-checkout.enabled=false",
+    "-c",
+    "hook.post-index-change.enabled=false",
+    "-c",
+    "hook.reference-transaction.enabled=false",
     "-c",
     "advice.detachedHead=false",
 )

@@ -6,6 +6,7 @@ What the shim sets off is in `prepush`.
 
 import os
 import shutil
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from gitexp.repo import Repo
 HOOK = "pre-push"
 CHAINED = "pre-push.gitexp-chained"
 """Where a foreign hook lies while ours is in its place."""
+
+_PROGRAM = "program"
+"""Where our local state keeps the place of `git-exp`."""
 
 _MARK = b"# gitexp pre-push shim"
 
@@ -111,8 +115,18 @@ def hook_path(repo: Repo) -> Path:
     return repo.launcher.directory / folder / HOOK
 
 
-def install(repo: Repo, *, force: bool = False) -> HookStatus:
+def find_program() -> Path | None:
+    """Where `git-exp` is: on PATH, or beside the Python that runs us."""
+    found = shutil.which("git-exp") or shutil.which(
+        "git-exp", path=str(Path(sys.executable).parent)
+    )
+    return None if found is None else Path(found).absolute()
+
+
+def install(repo: Repo, *, force: bool = False, program: Path | None = None) -> HookStatus:
     """Put the shim in place; a foreign hook is moved aside and runs before it. Idempotent.
+
+    The shim tries `program` where `git-exp` is not on PATH, as in many graphical clients.
 
     Raises `HookForeign`, with the lines to add by hand, when another tool manages the hooks here
     or the folder of the hooks is shared or committed; `force` installs all the same.
@@ -125,6 +139,9 @@ def install(repo: Repo, *, force: bool = False) -> HookStatus:
     chained = path.with_name(CHAINED)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if program is not None:
+            repo.state_dir.mkdir(parents=True, exist_ok=True)
+            (repo.state_dir / _PROGRAM).write_text(f"{program}\n")
         if _exists(path) and not _is_ours(path):
             _move_aside(path, chained)
         if not _exists(path) or path.read_bytes() != shim() or not os.access(path, os.X_OK):
@@ -163,7 +180,7 @@ def status(repo: Repo) -> HookStatus:
     chained = path.with_name(CHAINED)
     ours = _is_ours(path)
     tool = _find_tool(repo)
-    name = tool.name if tool else None
+    name = tool.name if tool else _configured(repo)
     if name is None and _exists(path) and not ours:
         name = _owner(path)
     advice: tuple[str, ...] = ()
@@ -174,7 +191,7 @@ def status(repo: Repo) -> HookStatus:
         advice = tool.advice if tool else ("`git exp hooks install` installs it",)
     elif not os.access(path, os.X_OK):
         advice = ("`git exp hooks install` makes it executable again",)
-    elif shutil.which("git-exp") is None:
+    elif shutil.which("git-exp") is None and not _has_program(repo):
         advice = ("put `git-exp` on PATH, for instance with `pipx install gitexp`",)
     return HookStatus(
         path=path,
@@ -184,6 +201,12 @@ def status(repo: Repo) -> HookStatus:
         tool=name,
         advice=advice,
     )
+
+
+def _has_program(repo: Repo) -> bool:
+    with suppress(OSError):
+        return os.access((repo.state_dir / _PROGRAM).read_text().rstrip("\n"), os.X_OK)
+    return False
 
 
 def _exists(path: Path) -> bool:
@@ -201,6 +224,17 @@ def _ours(path: Path) -> Path | None:
     """Our shim: at the path, or where pre-commit moves what it finds there and goes on calling."""
     legacy = path.with_name(f"{HOOK}.legacy")
     return path if _is_ours(path) else legacy if _is_ours(legacy) else None
+
+
+def _configured(repo: Repo) -> str | None:
+    """A hook in git's configuration, which git 2.54 and newer run before the one in the folder."""
+    for event in repo.config().items("hook."):
+        name, _, variable = event.key.removeprefix("hook.").rpartition(".")
+        if variable == "event" and event.value == HOOK:
+            command = repo.config().get(f"hook.{name}.command") or ""
+            ours = any(call.decode() in command for call in _CALLS)
+            return f"hook.{name}" + (", which calls gitexp (git 2.54 and newer)" if ours else "")
+    return None
 
 
 def _owner(path: Path) -> str:

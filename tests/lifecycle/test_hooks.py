@@ -222,8 +222,23 @@ class TestStatus:
         monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
         hooks.install(discover(repo))
         assert hooks.status(discover(repo)).working is False
+        put_hook(tmp_path / "venv/bin/git-exp", b"#!/bin/sh\n", 0o755)
+        hooks.install(discover(repo), program=tmp_path / "venv/bin/git-exp")
+        assert hooks.status(discover(repo)).working is True
+        (tmp_path / "venv/bin/git-exp").unlink()
+        assert hooks.status(discover(repo)).working is False
         put_hook(tmp_path / "bin" / "git-exp", b"#!/bin/sh\n", 0o755)
         assert hooks.status(discover(repo)).working is True
+
+    def test_names_a_hook_of_the_configuration(self, repo: RepoBuilder, place: Path) -> None:
+        """Git 2.54 runs it before ours; both run."""
+        repo.git("config", "hook.other.event", "pre-commit")
+        repo.git("config", "hook.Lint.all.event", "pre-push")
+        repo.git("config", "hook.Lint.all.command", "lint")
+        status = hooks.install(discover(repo))
+        assert (status.installed, status.tool, status.chained) == (True, "hook.Lint.all", None)
+        repo.git("config", "hook.Lint.all.command", "git exp hook pre-push")
+        assert "calls gitexp" in str(hooks.status(discover(repo)).tool)
 
     @pytest.mark.parametrize(
         ("text", "tool"),
@@ -291,6 +306,23 @@ def install(pushing: Pushing) -> None:
 
 
 class TestShim:
+    def test_finds_gitexp_where_it_was_installed(self, pushing: Pushing, tmp_path: Path) -> None:
+        """In a graphical client, whose PATH is not that of the user's shell."""
+        (tmp_path / "my venv").mkdir()
+        program = (pushing.bin / "git-exp").rename(tmp_path / "my venv/git-exp")
+        install(pushing)
+        assert (pushing.push().returncode, pushing.said()) == (0, [])
+        hooks.install(discover(pushing.repo), program=program)
+        install(pushing)
+        pushing.repo.commit()
+        assert pushing.push().returncode == 0
+        assert pushing.said()[0].startswith("exp hook pre-push hub")
+        said = pushing.said()
+        program.rename(tmp_path / "my venv/moved")
+        pushing.repo.commit()
+        done = pushing.push()
+        assert (done.returncode, done.stderr, pushing.said()) == (0, "", said)
+
     def test_tells_gitexp_what_is_pushed(self, pushing: Pushing) -> None:
         install(pushing)
         done = pushing.push()
