@@ -1,7 +1,9 @@
 """Write anew what the documents show, after a change of wording: `python -m tests.docs.refresh`.
 
-Generated tables are made anew; output that no longer agrees is replaced by what the command prints
-now, unless it has a `...`, which is reported. Look at the difference before you commit it.
+Generated tables are made anew. Where output of a document no longer agrees, all output of that
+document is replaced by what its commands print now, so that ids and names agree with each other;
+output with a `...` stays, and is reported when it does not agree. Look at the difference before you
+commit it.
 """
 
 import os
@@ -24,18 +26,21 @@ def refresh(document: Path, folder: Path) -> list[str]:
     """Rewrite one document. Returns what is left to do by hand."""
     lines = regenerated(document.read_text()).splitlines()
     left = []
-    for typed, exit_code, output in reversed(play(session("\n".join(lines) + "\n"), folder)):
+    replaced: list[tuple[Typed, list[str]]] = []
+    is_stale = False
+    for typed, exit_code, output in play(session("\n".join(lines) + "\n"), folder):
         here = f"{document.relative_to(ROOT)}:{typed.line}: {typed.command}"
         if exit_code != typed.exit_code:
             left.append(f"{here}\n  ended with {exit_code} instead of {typed.exit_code}")
             continue
         found = output.rstrip().splitlines()
         same = agrees(_normal(typed.shown, folder), _normal(found, folder))
-        if not typed.shown or same:
-            continue
-        if "..." in typed.shown:
+        if "..." in typed.shown and not same:
             left.append(f"{here}\n  " + "\n  ".join(found))
-            continue
+        elif typed.shown and "..." not in typed.shown:
+            is_stale = is_stale or not same
+            replaced.append((typed, found))
+    for typed, found in reversed(replaced) if is_stale else ():
         start = typed.line + typed.command.count("\n")
         lines[start : start + len(typed.shown)] = [line.rstrip() for line in found]
     document.write_text("\n".join(lines) + "\n")
