@@ -49,6 +49,8 @@ _STALE = (
     "transaction failed",
 )
 """How git says that somebody else moved the branch; not what a server's own rules say."""
+_IN_THE_WAY = "exists; cannot create"
+"""A branch `gitexp/…` is there: no try will ever succeed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,7 @@ def push(repo: Repo, remote: str, refs: Mapping[str, str], *, timeout_s: float) 
     reasons = [line.split("\t")[-1] for line in refused]
     telling = [reason for reason in reasons if "atomic push fail" not in reason] or reasons
     stale = all(any(word in reason for word in _STALE) for reason in telling)
+    stale = stale and _IN_THE_WAY not in done.stderr
     return Pushed(accepted=False, stale=stale, reason=_why(done, telling[0]))
 
 

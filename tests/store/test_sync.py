@@ -629,6 +629,19 @@ class TestRemotes:
                 ["git", "rev-parse", "--verify", "-q", RUNS], cwd=network.hub.path, check=True
             )
 
+    @pytest.mark.parametrize("atomic", ["true", "false"])
+    def test_a_branch_below_ours_on_the_server_is_named_at_once(
+        self, network: Network, atomic: str
+    ) -> None:
+        """It looks like a rival that holds a lock, and would be tried until the time is over."""
+        network.hub.git("config", "receive.advertiseAtomic", atomic)
+        network.hub.git("branch", "gitexp/mine", "main")
+        a = network.clone("a")
+        a.record(1)
+        with pytest.raises(GitexpError, match="'origin' refused the runs") as caught:
+            a.sync()
+        assert "'refs/heads/gitexp/mine' exists" in str(caught.value.why)
+
     def test_a_server_without_atomic_pushes_is_served(self, network: Network) -> None:
         network.hub.git("config", "receive.advertiseAtomic", "false")
         a = network.clone("a")
