@@ -136,6 +136,8 @@ def fetch(
         specs = [f"+{t}:{o}" for t, o in wanted if (t in partial) is filtered]
         if specs:
             _fetch_refs(repo, remote, specs, deadline, max_bytes=max_bytes, filtered=filtered)
+    if wanted:
+        _check_commits(repo, remote, wanted)
     here = repo.read_refs(*(ours for _, ours in refs))
     tips = {t: here[o] for t, o in refs if o in here and (listed is None or t in listed)}
     has_code = listed is None or "HEAD" in listed or _has_others(repo, remote, tips, deadline)
@@ -229,6 +231,23 @@ def _speak(
     if any(word in done.stderr for word in ("cannot lock ref", "unable to update local ref")):
         raise Conflict(f"cannot fetch from '{remote}'", why="another process is fetching too")
     raise _failure(remote, "fetch from", done, timeout_s)
+
+
+def _check_commits(repo: Repo, remote: str, refs: Sequence[tuple[str, str]]) -> None:
+    """Let go of what is fetched and no commit, or everything after would stumble over it."""
+    here = repo.read_refs(*(ours for _, ours in refs))
+    asked = repo.git(
+        *("cat-file", "--batch-check=%(objecttype)"), stdin="\n".join(here.values()).encode()
+    )
+    kinds = dict(zip(here, asked.text.splitlines(), strict=True))
+    for theirs, ours in refs:
+        if kinds.get(ours, "commit") != "commit":
+            repo.update_ref(ours, repo.null, here[ours], "gitexp: not a commit")
+            raise Refused(
+                f"branch '{theirs.removeprefix('refs/heads/')}' of '{remote}' is not gitexp's",
+                why=f"it holds a {kinds[ours]}, no commit",
+                hints=["whoever runs the remote can delete it; what is recorded here is safe"],
+            )
 
 
 def _remove_cut_off(repo: Repo, max_bytes: int) -> None:

@@ -434,6 +434,24 @@ class TestUntrustedRemotes:
         with pytest.raises(Refused, match="gitexp-code"):
             a.fetch()
 
+    @pytest.mark.parametrize("ref", [RUNS, CODE])
+    def test_a_branch_of_something_else_than_commits_is_refused_and_forgotten(
+        self, network: Network, ref: str
+    ) -> None:
+        a = network.clone("a")
+        a.record(1)
+        a.sync()
+        tips = a.tips()
+        blob = network.hub.git("hash-object", "-w", "--stdin", stdin=b"no commit")
+        (network.hub.path / ref).write_text(blob)
+        for _ in range(2):
+            with pytest.raises(Refused, match="is not gitexp's"):
+                a.sync()
+        assert a.tips() == tips
+        (network.hub.path / ref).unlink()
+        a.sync()
+        assert network.tip(ref) in tips
+
     def test_a_branch_of_a_newer_format_asks_for_an_update(self, network: Network) -> None:
         a = network.clone("a")
         network.put(RUNS, {"format.toml": b"format = 99\ntool = 'gitexp'\n"})
