@@ -5,7 +5,7 @@ the project's committed file (`gitexp.toml`, else `[tool.gitexp]` in `pyproject.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -276,8 +276,8 @@ def _read_metrics(table: Any, origin: str) -> dict[str, Any]:
         "tolerance": lambda name, v: tolerances.update({name: _tolerance(v)}),
         "gate": lambda name, v: gates.update({name: _number(v)}),
     }
-    for name, rules in table.items() if isinstance(table, dict) else ():
-        for key, value in rules.items() if isinstance(rules, dict) else ():
+    for name, rules in _rules(table, readers) if isinstance(table, dict) else ():
+        for key, value in rules.items():
             try:
                 readers[key](name, value)
             except (KeyError, ValueError, TypeError) as error:
@@ -288,6 +288,16 @@ def _read_metrics(table: Any, origin: str) -> dict[str, Any]:
                     hints=[f"a metric has {known}"],
                 ) from error
     return {"directions": directions, "tolerances": tolerances, "gates": gates}
+
+
+def _rules(table: dict[str, Any], known: Container[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rules of every metric by its dotted name: `[metrics.val.loss]` is about `val.loss`."""
+    for name, rules in table.items():
+        if isinstance(rules, dict):
+            below = {k: v for k, v in rules.items() if k not in known and isinstance(v, dict)}
+            yield name, {key: value for key, value in rules.items() if key not in below}
+            for inner, its_rules in _rules(below, known):
+                yield f"{name}.{inner}", its_rules
 
 
 def _tolerance(value: Any) -> "Tolerance":

@@ -81,4 +81,7 @@ def _next(shell: str, path: Path) -> str:
             f"next: put `fpath=({path.parent} $fpath)` before `compinit` in ~/.zshrc, and open a "
             "new shell"
         )
-    return "next: open a new shell"
+    return (
+        "next: open a new shell; before fish 3.6.1 put `git exp completion fish | source` "
+        "into config.fish"
+    )

@@ -41,7 +41,9 @@ def _named(page: str | None) -> str:
         import difflib  # noqa: PLC0415 - only when something is wrong
 
         raise NotFound(
-            f"there is no page '{page}'", near=difflib.get_close_matches(wanted, COMMANDS, n=1)
+            f"there is no page '{page}'",
+            near=difflib.get_close_matches(wanted, COMMANDS, n=1),
+            hints=["`git exp man` is the page about the whole"],
         )
     return wanted
 

@@ -307,3 +307,20 @@ def test_a_judgement_that_fails_costs_neither_the_record_nor_the_exit_code(
     done = exp("run", "--", "sh", "-c", "exit 7", check=7)
     assert "cannot compare" in done.err
     assert len(exp.ids()) == 1
+
+
+def test_rules_of_metrics_go_by_dotted_names(exp: Exp) -> None:
+    exp.repo.write(
+        "gitexp.toml",
+        '[metrics.val]\ngate = 1\n[metrics.val.loss]\ndirection = "minimize"\n'
+        'tolerance = { relative = 0.1 }\n[metrics."val.acc"]\ndirection = "maximize"\n',
+    )
+    rules = json.loads(exp("config", "--json").out)["metrics"]
+    assert {name: rule.get("direction") for name, rule in rules.items()} == {
+        "val": None,
+        "val.loss": "minimize",
+        "val.acc": "maximize",
+    }
+    exp.repo.write("gitexp.toml", '[metrics.val.loss]\ndirektion = "minimize"\n')
+    error = exp("config", check=128).err
+    assert "cannot use setting 'direktion' of metric 'val.loss'" in error
