@@ -11,9 +11,11 @@ import os
 import sys
 import threading
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import click
 
+from gitexp.cli.report import Unfailing, report
 from gitexp.errors import ExitCode
 
 COMMANDS: Mapping[str, str] = {
@@ -151,6 +153,8 @@ def main(args: Iterable[str] | None = None) -> None:
     left out: that is a fifth of its time.
     """
     gc.set_threshold(100_000, 50, 50)
+    unfailing: Any = Unfailing(sys.stderr or open(os.devnull, "w"))  # noqa: PTH123, SIM115
+    sys.stderr = unfailing
     code = run(args)
     if "coverage" in sys.modules or threading.active_count() > 1:
         sys.exit(code)  # somebody else has something to do at the end
@@ -173,8 +177,6 @@ def run(args: Iterable[str] | None = None) -> int:
         )
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - the one place that catches everything
-        from gitexp.cli.report import report  # noqa: PLC0415 - only when something is wrong
-
         if isinstance(error, SystemExit):
             return error.code if isinstance(error.code, int) else ExitCode.FAILED
         return report(error)

@@ -5,10 +5,33 @@ Floor 6. Text from records is escaped before a terminal sees it.
 
 import os
 import sys
+from contextlib import suppress
+from typing import Any, TextIO
 
 import click
 
 from gitexp.errors import ExitCode, GitexpError, HookForeign
+
+
+class Unfailing:
+    """Standard error where a full disk, or a reader that has gone, is no reason to fail."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what can be flushed."""
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def report(error: BaseException) -> int:

@@ -193,6 +193,21 @@ def test_a_disk_that_is_full_before_the_start(mounted: Callable[[str], Path], op
     ground.check()
 
 
+def test_our_own_words_on_a_full_disk(repo: RepoBuilder) -> None:
+    """As in `git exp run … 2> log`: what cannot be told is neither lost nor a failure."""
+    ground = Field(repo)
+    ground.record(0)
+    for code in (0, CODE):
+        done = ground.exp(
+            *("run", "--", "sh", "-c", f"echo METRIC value=1; exit {code}"),
+            prefix=("sh", "-c", 'exec "$@" 2> /dev/full', "sh"),
+        )
+        assert (done.status, done.err) == (code, "")
+    outcomes = [record["outcome"] for record in ground.check().values()]
+    assert sorted(outcomes) == ["failed", "succeeded", "succeeded"]
+    assert ground.exp("show", "nonesuch", prefix=("sh", "-c", 'exec "$@" 2>&-', "sh")).status == 128
+
+
 def test_a_disk_that_becomes_read_only(mounted: Callable[[str], Path]) -> None:
     place = mounted("size=20m")
     ground = on_disk(place)
