@@ -98,7 +98,7 @@ def _refuse(left_out: Sequence[LeftOut]) -> None:
         count = len(left_out)
         raise InvalidInput(
             f"cannot take over {count:,} run{'' if count == 1 else 's'}",
-            hints=["the others are imported; importing again adds only what is new"],
+            hints=["it holds up no other; importing again adds only what is new"],
         )
 
 
