@@ -10,6 +10,7 @@ import json
 import sqlite3
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from gitexp.index.sql import checksum, whole
@@ -46,25 +47,19 @@ def form_of(value: Value) -> Form:
 
 def pack(entries: Sequence[tuple[int, Entry]]) -> Part:
     """Pack the values of some runs, each with its row number."""
-    columns: dict[str, list[Form | None]] = {}
-    for place, (_, entry) in enumerate(entries):
-        for name, value in keyed_values(entry):
-            column = columns.get(name)
-            if column is None:
-                column = columns[name] = []
-            if len(column) < place:
-                column += [None] * (place - len(column))
-            column.append(form_of(value))
+    values = [dict(keyed_values(entry)) for _, entry in entries]
+    names = dict.fromkeys(chain.from_iterable(values))
     rids = array(_LONG, [rid for rid, _ in entries])
     clocks = array(_LONG, [entry.run.clock for _, entry in entries])
-    packed = [(name, _pack_column(column, len(entries))) for name, column in columns.items()]
-    return Part(rids[0], rids.tobytes(), clocks.tobytes(), packed)
+    columns = [(name, _pack_column([known.get(name) for known in values])) for name in names]
+    return Part(rids[0], rids.tobytes(), clocks.tobytes(), columns)
 
 
-def _pack_column(column: list[Form | None], places: int) -> Packed:
-    column += [None] * (places - len(column))
-    floats = [form for form in column if type(form) is float]
-    return array(_DOUBLE, floats).tobytes() if len(floats) == places else json.dumps(column)
+def _pack_column(column: list[Value | None]) -> Packed:
+    floats = [value for value in column if type(value) is float and value - value == 0]
+    if len(floats) == len(column):
+        return array(_DOUBLE, floats).tobytes()
+    return json.dumps([None if value is None else form_of(value) for value in column])
 
 
 def keep(conn: sqlite3.Connection, part: Part, keys: Iterable[int]) -> None:

@@ -122,9 +122,8 @@ def refuse_depth(text: str) -> None:
     life; inside quotes and comments they are only text.
     """
     brackets = text.count("[") + text.count("{")
-    longest = max(map(len, text.split("\n")))
     dotted = text.count(".") > MAX_DEPTH and _MANY_DOTS.search(text)
-    if brackets <= MAX_DEPTH and longest < _LONG_NUMBER_DIGITS and not dotted:
+    if brackets <= MAX_DEPTH and not dotted and not _has_long_line(text):
         return
     bare = _OPAQUE.sub("~", text)
     too_deep = max(part.count(".") for part in re.split(r"[=,\n{}\[\]]", bare)) > MAX_DEPTH
@@ -137,6 +136,17 @@ def refuse_depth(text: str) -> None:
         raise Unreadable("cannot read a record", why=f"nested deeper than {MAX_DEPTH} levels")
     if _LONG_NUMBER.search(bare):
         raise Unreadable("cannot read a record", why="it holds an integer of more than 64 bits")
+
+
+def _has_long_line(text: str) -> bool:
+    """Tell whether a line could hold an endless number; every record is asked, so in few steps."""
+    start = 0
+    while start + _LONG_NUMBER_DIGITS <= len(text):
+        newline = text.rfind("\n", start, start + _LONG_NUMBER_DIGITS)
+        if newline < 0:
+            return True
+        start = newline + 1
+    return False
 
 
 def refuse_values(value: Any, depth: int = 0) -> None:
