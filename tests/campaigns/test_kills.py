@@ -108,7 +108,6 @@ def report(ground: Field, victim: str, kills: int) -> None:
         f"{len(ground.started)} seen to start, {ground.cleared} locks left behind, "
         f"slowest next command {ground.slowest_s:.2f} s"
     )
-    assert ground.slowest_s < 5
 
 
 def test_a_lock_left_by_a_kill_is_waited_for_until_it_is_surely_dead(
