@@ -172,8 +172,9 @@ def start(
         if tags:
             around.tag(*tags)
         return around
+    from gitexp.running.code import pin  # noqa: PLC0415 - see above
     from gitexp.running.lifecycle import begin  # noqa: PLC0415 - not needed under `git exp run`
-    from gitexp.running.preparation import Trial, pin, prepare  # noqa: PLC0415 - see above
+    from gitexp.running.preparation import Trial, prepare  # noqa: PLC0415 - see above
     from gitexp.running.recovery import recover  # noqa: PLC0415 - see above
     from gitexp.workspace import Workspace  # noqa: PLC0415 - see above
 

@@ -8,8 +8,9 @@ from gitexp.cli.verdicts import show_tried
 from gitexp.errors import Refused
 from gitexp.judgement import find_tried
 from gitexp.model import Origin
+from gitexp.running.code import pin
 from gitexp.running.lifecycle import begin
-from gitexp.running.preparation import pin, prepare
+from gitexp.running.preparation import prepare
 
 
 @click.command("start", context_settings={"allow_interspersed_args": False})

@@ -128,12 +128,11 @@ def _round_limits(values: Sequence[float], columns: int) -> tuple[float, float]:
     if not least > 0:
         return _limits(values, 0.0)
     size = 10.0 ** math.floor(math.log10(least))
-    step = next(size * n for n in _ROUND if size * n >= least * (1 - 1e-9))
-    low = math.floor(low / step) * step
-    while low + step * ticks < high:
-        step = next(size * n for n in _ROUND if size * n > step * (1 + 1e-9))
-        low = math.floor(min(values) / step) * step
-    return low, low + step * ticks
+    for step in (size * n for n in _ROUND if size * n >= least * (1 - 1e-9)):
+        start = min(low, math.floor(low / step) * step)  # almost nothing over a step is nothing
+        if start + step * ticks >= high:
+            break
+    return start, start + step * ticks
 
 
 def _spread(points: Points) -> Points:

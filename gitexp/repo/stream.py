@@ -8,6 +8,7 @@ folders behind (`docs/reliability.md`).
 
 import errno
 import os
+import re
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -273,7 +274,12 @@ def read_refusal(status: int, stderr: str) -> CommandFailed | Conflict:
             why="another process moved it first" if moved else lines[0],
         )
     fatal = next((line for line in stderr.splitlines() if "fatal:" in line), stderr)
-    return CommandFailed(("fast-import",), status, fatal)
+    in_the_way = re.search(r"'refs/heads/(\S+)' exists; cannot create", stderr)
+    hints = in_the_way and [
+        f"`git branch -m {in_the_way[1]} NAME` renames the branch that is in the way",
+        "`git config exp.branch NAME` puts the runs elsewhere",
+    ]
+    return CommandFailed(("fast-import",), status, fatal, hints=hints or ())
 
 
 def _remove_crash_report(repo: Repo, pid: int) -> None:

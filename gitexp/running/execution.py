@@ -21,6 +21,7 @@ from gitexp.model import FileState, Outcome, Run, Series, Table, nest
 from gitexp.records.bounds import check_table
 from gitexp.records.codec import encode_table
 from gitexp.repo.worktree import read_status
+from gitexp.running.code import pin
 from gitexp.running.lifecycle import RUN_VARIABLE as RUN_VARIABLE  # noqa: PLC0414 - others have it from here
 from gitexp.running.lifecycle import (
     TAIL_LINES,
@@ -31,7 +32,7 @@ from gitexp.running.lifecycle import (
     with_collected,
     with_ending,
 )
-from gitexp.running.preparation import Prepared, pin, recorded_path
+from gitexp.running.preparation import Prepared, recorded_path
 from gitexp.workspace import Workspace
 
 JOURNAL_VARIABLE = "GITEXP_JOURNAL"

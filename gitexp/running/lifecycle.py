@@ -112,11 +112,25 @@ def recordable(run: Run) -> Run:
     warnings = (*run.warnings, *left_out)
     tail = redact_text(run.output_tail)
     run = replace(run, metrics=metrics, output_tail=tail, warnings=warnings)
+    if run.output_tail and not _fits(run):
+        warnings = (*warnings, "the output's tail was too long")
+        run = replace(run, output_tail="", warnings=warnings)
+    named = list(flatten(run.metrics))
+    for shift in range(1, len(named).bit_length() + 1):
+        if _fits(run):
+            break
+        few = len(named) >> shift
+        said = (*warnings, f"the record is full: {few:,} of {len(named):,} metrics are kept")
+        run = replace(run, metrics=nest(dict(named[:few])), warnings=said)
+    return run
+
+
+def _fits(run: Run) -> bool:
     try:
         encode_run(run)
     except InvalidInput:
-        run = replace(run, output_tail="", warnings=(*warnings, "the output's tail was too long"))
-    return run
+        return False
+    return True
 
 
 def summary(workspace: Workspace, run: Run) -> str:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
-from gitexp.errors import CommandFailed, GitexpError, InvalidInput
-from gitexp.fingerprint import DEFAULT_EXCLUDE, code_digest, fingerprint
+from gitexp.errors import InvalidInput
+from gitexp.fingerprint import fingerprint
 from gitexp.formats import (
     assign,
     fill_template,
@@ -24,7 +24,6 @@ from gitexp.formats import (
     redact_text,
 )
 from gitexp.ids import RunId
-from gitexp.index import program
 from gitexp.machine import clock
 from gitexp.model import (
     Code,
@@ -39,16 +38,8 @@ from gitexp.model import (
     flatten,
 )
 from gitexp.names import memorable_name
-from gitexp.privacy import SCANNED_BYTES, secret_content, secret_name
 from gitexp.records.bounds import check_table
-from gitexp.refs import pending_ref
-from gitexp.repo.worktree import (
-    Snapshot,
-    SnapshotRules,
-    is_complete,
-    take_snapshot,
-    was_collected,
-)
+from gitexp.running.code import observe_code
 from gitexp.workspace import Workspace
 
 PARAMS_CANDIDATES = ("params.toml", "params.yaml", "params.yml", "params.json")
@@ -62,8 +53,6 @@ METRICS_CANDIDATES = (
     "dvclive/metrics.json",
 )
 """Looked for where the command runs when the user names no file; what is found is said."""
-
-_SNAPSHOT_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +116,7 @@ def prepare(workspace: Workspace, trial: Trial, *, observe: bool = True) -> Prep
     written = [recorded_path(path, top) for path in (*metrics_files, *outputs)]
     inputs = _hash_inputs(workspace, (*workspace.settings.inputs, *trial.inputs), trial.directory)
     command = _command(workspace, trial, argv)
-    code = _code(workspace, command, written)
+    code = observe_code(workspace, command, written)
     environment, packages = (
         _observe(trial, argv, top, workspace.settings.environment) if observe else ({}, {})
     )
@@ -210,46 +199,6 @@ def _running(
             inputs=inputs,
         ),
     )
-
-
-def pin(workspace: Workspace, run: Run) -> Run:
-    """Hold the run's snapshot by a ref, and make sure that no object of it was collected meanwhile.
-
-    Returns the run, with a new snapshot when a gc had been faster. Raises `GitexpError` when that
-    happens again and again, or when the files are not those any more that the run was prepared for.
-    """
-    for _ in range(_SNAPSHOT_TRIES):
-        if run.code.snapshot is None or _is_pinned(workspace, run, run.code.snapshot):
-            return run
-        taken = _snapshot(workspace)
-        if (taken.commit, taken.tree) != (run.code.commit, run.code.tree):
-            raise GitexpError(
-                "cannot keep a snapshot of the code",
-                why="the files changed while the run was prepared, and a gc took what they were",
-                hints=["run it again"],
-            )
-        run = replace(run, code=replace(run.code, snapshot=taken.snapshot))
-    raise GitexpError(
-        "cannot keep a snapshot of the code",
-        why="objects vanish while they are written",
-        hints=["is a `git gc --prune=now` running again and again?"],
-    )
-
-
-def _is_pinned(workspace: Workspace, run: Run, snapshot: str) -> bool:
-    """Pin a snapshot; false when it is not there any more, or not whole."""
-    repo, ref = workspace.repo, pending_ref(run.id)
-    durable = workspace.settings.durable
-    try:
-        repo.update_ref(ref, snapshot, repo.null, "gitexp: pin a snapshot", durable=durable)
-    except CommandFailed as failure:
-        if not was_collected(failure):
-            raise
-        return False
-    if is_complete(repo, snapshot, run.code.commit):
-        return True
-    repo.update_ref(ref, repo.null, snapshot, "gitexp: lost objects")
-    return False
 
 
 def _gather_params(workspace: Workspace, trial: Trial) -> tuple[Table, list[str]]:
@@ -341,55 +290,4 @@ def _command(workspace: Workspace, trial: Trial, argv: tuple[str, ...]) -> Comma
         argv=shown,
         template=() if template == shown else template,
         directory=recorded_path(trial.directory, workspace.repo.top),
-    )
-
-
-def _snapshot(workspace: Workspace) -> Snapshot:
-    settings = workspace.settings
-    rules = SnapshotRules(settings.max_file_size, settings.max_snapshot_size, _secret)
-    return take_snapshot(workspace.repo, rules, durable=settings.durable)
-
-
-def _secret(file: Path, path: str) -> str | None:
-    reason = secret_name(path)
-    if reason is None and file.is_file() and not file.is_symlink():
-        with file.open("rb") as content:
-            reason = secret_content(content.read(SCANNED_BYTES))
-    return reason
-
-
-def _code(workspace: Workspace, command: Command | None, written: Sequence[str]) -> Code:
-    """The code as it is now; what a gc takes before it was read is kept again."""
-    for _ in range(_SNAPSHOT_TRIES):
-        try:
-            return _code_of(workspace, _snapshot(workspace), command, written)
-        except CommandFailed as failure:
-            if not was_collected(failure):
-                raise
-    return _code_of(workspace, _snapshot(workspace), command, written)
-
-
-def _code_of(
-    workspace: Workspace, snapshot: Snapshot, command: Command | None, written: Sequence[str]
-) -> Code:
-    settings, repo = workspace.settings, workspace.repo
-    produced = set(written)
-    if command is not None:
-        produced |= workspace.index.produced_by(program(command))
-    digest = code_digest(
-        ((entry.mode, entry.path, entry.oid) for entry in repo.list_tree(snapshot.tree)),
-        include=settings.code_include,
-        exclude=(*DEFAULT_EXCLUDE, *settings.code_exclude),
-        produced=produced,
-    )
-    url = repo.config().get(f"remote.{settings.remote or 'origin'}.url")
-    return Code(
-        commit=snapshot.commit,
-        tree=snapshot.tree,
-        dirty=snapshot.snapshot is not None,
-        snapshot=snapshot.snapshot,
-        digest=digest,
-        branch=snapshot.branch,
-        remote=None if url is None else redact_text(url),
-        left_out=snapshot.left_out,
     )

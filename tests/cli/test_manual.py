@@ -94,7 +94,11 @@ def test_a_page_is_printed_where_nobody_looks(capfd: "pytest.CaptureFixture[str]
 
 def test_a_page_that_does_not_exist(capfd: "pytest.CaptureFixture[str]") -> None:
     assert run(["man", "lisst"]) == 128
-    assert capfd.readouterr().err == "error: there is no page 'lisst'\nhint: did you mean `list`?\n"
+    assert capfd.readouterr().err == (
+        "error: there is no page 'lisst'\n"
+        "hint: did you mean `list`?\n"
+        "hint: `git exp man` is the page about the whole\n"
+    )
 
 
 def test_writing_where_it_is_not_allowed(capfd: "pytest.CaptureFixture[str]") -> None:

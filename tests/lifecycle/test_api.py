@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import gitexp
-from gitexp.errors import InvalidInput, NotARepository
+from gitexp.errors import InvalidInput, NotARepository, Refused
 from gitexp.model import Outcome, Run
 from tests.conftest import RepoBuilder
 
@@ -197,3 +197,31 @@ def test_runs_are_queried(tmp_path: Path) -> None:
     outside.mkdir()
     with pytest.raises(NotARepository):
         gitexp.runs(directory=outside)
+
+
+def test_a_record_that_would_be_too_large_keeps_what_fits() -> None:
+    with gitexp.start() as run:
+        run.log({f"metric-{n:06}-{'x' * 180}": n for n in range(8000)})
+    (entry,) = gitexp.runs()
+    recorded = entry.run
+    assert recorded.outcome is Outcome.SUCCEEDED
+    assert len(recorded.metrics) == 4000
+    assert recorded.warnings == ("the record is full: 4,000 of 8,000 metrics are kept",)
+
+
+@pytest.mark.parametrize("branch", ["gitexp", "gitexp-code"])
+def test_nothing_is_recorded_while_the_branch_of_the_runs_is_checked_out(
+    repo: RepoBuilder, branch: str
+) -> None:
+    with gitexp.start():
+        pass
+    repo.write("a.txt", "uncommitted code, so that the code is kept")
+    with gitexp.start():
+        pass
+    (repo.path / "a.txt").unlink()
+    before = repo.git("for-each-ref")
+    repo.git("switch", "--quiet", branch)
+    with pytest.raises(Refused, match="cannot record here"):
+        gitexp.start()
+    assert repo.git("for-each-ref") == before
+    assert repo.git("status", "--porcelain") == ""

@@ -1,0 +1,126 @@
+"""The code of a run: taken as it is, and pinned so that it stays.
+
+Floor 4. A `git gc` may run at any moment and takes what no ref holds yet; then it is taken again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from gitexp.errors import CommandFailed, GitexpError, Refused
+from gitexp.fingerprint import DEFAULT_EXCLUDE, code_digest
+from gitexp.formats import redact_text
+from gitexp.index import program
+from gitexp.model import Code, Command, Run
+from gitexp.privacy import SCANNED_BYTES, secret_content, secret_name
+from gitexp.refs import code_ref, pending_ref, run_ref
+from gitexp.repo.worktree import (
+    Snapshot,
+    SnapshotRules,
+    is_complete,
+    take_snapshot,
+    was_collected,
+)
+from gitexp.workspace import Workspace
+
+_SNAPSHOT_TRIES = 5
+
+
+def observe_code(workspace: Workspace, command: Command | None, written: Sequence[str]) -> Code:
+    """The code as it is now: its snapshot, and what of it counts.
+
+    Raises `Refused` while the run branch itself is checked out, `NoCommit` without any commit.
+    """
+    for _ in range(_SNAPSHOT_TRIES):
+        try:
+            return _code_of(workspace, _snapshot(workspace), command, written)
+        except CommandFailed as failure:
+            if not was_collected(failure):
+                raise
+    return _code_of(workspace, _snapshot(workspace), command, written)
+
+
+def _code_of(
+    workspace: Workspace, snapshot: Snapshot, command: Command | None, written: Sequence[str]
+) -> Code:
+    settings, repo = workspace.settings, workspace.repo
+    if f"refs/heads/{snapshot.branch}" in (run_ref(settings.branch), code_ref(settings.branch)):
+        raise Refused(
+            "cannot record here",
+            why=f"branch '{snapshot.branch}' is checked out, and each record would change it",
+            hints=["`git switch -` goes back to your code"],
+        )
+    produced = set(written)
+    if command is not None:
+        produced |= workspace.index.produced_by(program(command))
+    digest = code_digest(
+        ((entry.mode, entry.path, entry.oid) for entry in repo.list_tree(snapshot.tree)),
+        include=settings.code_include,
+        exclude=(*DEFAULT_EXCLUDE, *settings.code_exclude),
+        produced=produced,
+    )
+    url = repo.config().get(f"remote.{settings.remote or 'origin'}.url")
+    return Code(
+        commit=snapshot.commit,
+        tree=snapshot.tree,
+        dirty=snapshot.snapshot is not None,
+        snapshot=snapshot.snapshot,
+        digest=digest,
+        branch=snapshot.branch,
+        remote=None if url is None else redact_text(url),
+        left_out=snapshot.left_out,
+    )
+
+
+def pin(workspace: Workspace, run: Run) -> Run:
+    """Hold the run's snapshot by a ref, and make sure that no object of it was collected meanwhile.
+
+    Returns the run, with a new snapshot when a gc had been faster. Raises `GitexpError` when that
+    happens again and again, or when the files are not those any more that the run was prepared for.
+    """
+    for _ in range(_SNAPSHOT_TRIES):
+        if run.code.snapshot is None or _is_pinned(workspace, run, run.code.snapshot):
+            return run
+        taken = _snapshot(workspace)
+        if (taken.commit, taken.tree) != (run.code.commit, run.code.tree):
+            raise GitexpError(
+                "cannot keep a snapshot of the code",
+                why="the files changed while the run was prepared, and a gc took what they were",
+                hints=["run it again"],
+            )
+        run = replace(run, code=replace(run.code, snapshot=taken.snapshot))
+    raise GitexpError(
+        "cannot keep a snapshot of the code",
+        why="objects vanish while they are written",
+        hints=["is a `git gc --prune=now` running again and again?"],
+    )
+
+
+def _is_pinned(workspace: Workspace, run: Run, snapshot: str) -> bool:
+    """Pin a snapshot; false when it is not there any more, or not whole."""
+    repo, ref = workspace.repo, pending_ref(run.id)
+    durable = workspace.settings.durable
+    try:
+        repo.update_ref(ref, snapshot, repo.null, "gitexp: pin a snapshot", durable=durable)
+    except CommandFailed as failure:
+        if not was_collected(failure):
+            raise
+        return False
+    if is_complete(repo, snapshot, run.code.commit):
+        return True
+    repo.update_ref(ref, repo.null, snapshot, "gitexp: lost objects")
+    return False
+
+
+def _snapshot(workspace: Workspace) -> Snapshot:
+    settings = workspace.settings
+    rules = SnapshotRules(settings.max_file_size, settings.max_snapshot_size, _secret)
+    return take_snapshot(workspace.repo, rules, durable=settings.durable)
+
+
+def _secret(file: Path, path: str) -> str | None:
+    reason = secret_name(path)
+    if reason is None and file.is_file() and not file.is_symlink():
+        with file.open("rb") as content:
+            reason = secret_content(content.read(SCANNED_BYTES))
+    return reason
