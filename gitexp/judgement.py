@@ -4,8 +4,7 @@ Floor 4. Finds the runs to compare with; the comparison itself is pure (`compari
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from gitexp.comparison import (
     Answer,
@@ -33,8 +32,7 @@ _FEW = 20
 """So many are read at once: kin are mostly among the first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class Judgement(NamedTuple):
     """A run against the last and the best comparable one."""
 
     run: Run
@@ -156,8 +154,7 @@ def repeats_of(index: RunIndex, run: Run) -> list[Entry]:
     return index.by_fingerprint(run.fingerprint) if run.fingerprint else []
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
+class Tried(NamedTuple):
     """What is known of a trial before it runs."""
 
     identical: tuple[Entry, ...] = ()

@@ -3,7 +3,6 @@
 import os
 import shlex
 import sys
-from dataclasses import replace
 
 import click
 
@@ -80,7 +79,7 @@ def _is_settled(workspace: Workspace, prepared: Prepared, policy: str, *, quiet:
             show_tried(workspace, prepared.run, tried, err=True)
         return False
     if not quiet or policy == "skip" or tried.is_rejected:
-        show_tried(workspace, prepared.run, replace(tried, kin=()), err=True)
+        show_tried(workspace, prepared.run, tried._replace(kin=()), err=True)
     if policy == "skip":
         say("skipped: this very trial was run before")
         return True

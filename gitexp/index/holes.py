@@ -9,12 +9,9 @@ from typing import Final
 from gitexp.errors import CommandFailed, InvalidInput
 from gitexp.ids import ObjectId, RunId, parse_run_id
 from gitexp.index.rows import File
-from gitexp.index.sql import row_of
+from gitexp.index.sql import NO_RUN, row_of
 from gitexp.refs import TOMBSTONE, PathKind, parse_path
 from gitexp.repo import Repo
-
-NO_RUN: Final = ""
-"""Stands where a row number would, for what is broken and belongs to no one run."""
 
 
 def list_files(

@@ -93,7 +93,7 @@ class KeptIndex:
         return self._change(self._follow)
 
     def _follow(self, conn: sqlite3.Connection) -> None:
-        from gitexp.index.fill import update  # noqa: PLC0415 - only when something is new
+        from gitexp.index.update import update  # noqa: PLC0415 - only when something is new
 
         old, new = self.tip, self._target  # another process may have been quicker
         if old is None or new is None:
@@ -206,7 +206,8 @@ class KeptIndex:
         self._fill(self._conn)
 
     def _fill(self, conn: sqlite3.Connection) -> None:
-        from gitexp.index.fill import create_indexes, create_tables, fill  # noqa: PLC0415
+        from gitexp.index.fill import fill  # noqa: PLC0415 - only from nothing
+        from gitexp.index.writer import create_indexes, create_tables  # noqa: PLC0415 - see above
 
         create_tables(conn)
         conn.execute("BEGIN")

@@ -84,6 +84,9 @@ class TooManyChanges(Exception):
     """An update would cost more than a fill from nothing."""
 
 
+NO_RUN: Final = ""
+"""Stands where a row number would, for what is broken and belongs to no one run."""
+
 _SHIFT: Final = 1 << 63
 
 

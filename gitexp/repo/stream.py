@@ -19,6 +19,7 @@ from tempfile import NamedTemporaryFile, TemporaryFile
 from gitexp.errors import CommandFailed, Conflict
 from gitexp.ids import ObjectId
 from gitexp.machine import clock
+from gitexp.repo.collection import await_gc, is_collecting
 from gitexp.repo.launch import FSYNC
 from gitexp.repo.repository import Repo
 
@@ -110,30 +111,6 @@ def write_stream(
     return _write_once(repo, steps, durable=durable, packed=True)[0]
 
 
-def await_gc(repo: Repo) -> None:
-    """Wait a little for the gc that runs now, not for a later one, to have done its work.
-
-    What refs hold before a gc begins is safe from it; only after its end it can be told what it
-    took of the rest.
-    """
-    pid = repo.common_dir / "gc.pid"
-    until_s = clock.monotonic_s() + _GC_PATIENCE_S
-    running = _identity(pid)
-    while running is not None and running == _identity(pid) and clock.monotonic_s() < until_s:
-        clock.sleep(0.01)
-
-
-_GC_PATIENCE_S = 5.0
-
-
-def _identity(file: Path) -> tuple[int, int] | None:
-    try:
-        found = file.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_ino, found.st_mtime_ns
-
-
 def _is_whole(
     repo: Repo, steps: Sequence[Commit | SetRef | Checkpoint], commits: Sequence[ObjectId]
 ) -> bool:
@@ -171,11 +148,6 @@ def _remove_orphans(repo: Repo) -> None:
         with suppress(OSError):
             if not keep.with_suffix(".pack").exists() and keep.read_bytes() == b"fast-import":
                 keep.unlink()
-
-
-def is_collecting(repo: Repo) -> bool:
-    """Tell whether a `git gc` is running here."""
-    return (repo.common_dir / "gc.pid").exists()
 
 
 def _traces_of_gc(repo: Repo, *, without: Collection[str] = ()) -> tuple[object, ...]:

@@ -7,14 +7,14 @@ through a private copy of the index, into objects that no branch of the user's h
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from gitexp.errors import CommandFailed, GitexpError, NoCommit
 from gitexp.ids import ObjectId
+from gitexp.repo.collection import await_gc, is_collecting
 from gitexp.repo.launch import FSYNC, UNTRUSTED
 from gitexp.repo.repository import Repo
-from gitexp.repo.stream import await_gc, is_collecting
 
 _SNAPSHOT_AUTHOR = {
     "GIT_AUTHOR_NAME": "gitexp",
@@ -24,8 +24,7 @@ _SNAPSHOT_AUTHOR = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(NamedTuple):
     """HEAD and how the files differ from it."""
 
     commit: ObjectId
@@ -38,8 +37,7 @@ class Status:
     """Submodules with changes of their own, which a snapshot cannot hold."""
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """The files as they are now, kept as git objects."""
 
     commit: ObjectId
@@ -50,13 +48,12 @@ class Snapshot:
     left_out: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SnapshotRules:
+class SnapshotRules(NamedTuple):
     """What a snapshot may hold of the files git does not track."""
 
     max_file_bytes: int
     max_total_bytes: int
-    refuse: Callable[[Path, str], str | None] = field(default=lambda _file, _path: None)
+    refuse: Callable[[Path, str], str | None] = lambda _file, _path: None
     """Says why a file must stay out (a secret), or `None`."""
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 from gitexp.errors import InvalidInput
 from gitexp.fingerprint import fingerprint
@@ -79,8 +79,7 @@ class Trial:
     directions: dict[str, Direction] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A run that could start now."""
 
     run: Run

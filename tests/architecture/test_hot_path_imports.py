@@ -32,7 +32,7 @@ WRITING = frozenset(
 
 NOT_FOR_A_PLAIN_LIST = frozenset(
     "query.syntax query.matching comparison.verdicts judgement render.detail selector"
-    " index.fill".split()
+    " index.fill index.update".split()
 )
 
 TELL = """

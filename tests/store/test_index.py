@@ -23,10 +23,10 @@ from gitexp import refs
 from gitexp.errors import NotFound
 from gitexp.ids import ObjectId, RunId
 from gitexp.index import RunIndex, fill, program, readers
-from gitexp.index.fill import Writer, create_indexes, create_tables
 from gitexp.index.ordering import condition_of
 from gitexp.index.rows import Derived
 from gitexp.index.sql import _MANY, COLUMNS, Compiler, row_of, run_of
+from gitexp.index.writer import Writer, create_indexes, create_tables
 from gitexp.model import (
     Annotation,
     AnnotationKind,

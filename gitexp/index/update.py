@@ -1,0 +1,53 @@
+"""Bringing the run index from one tip of the run branch to another.
+
+Floor 3.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Final
+
+from gitexp.ids import is_null
+from gitexp.index.rows import read_runs
+from gitexp.index.sql import NO_RUN, Progress, TooManyChanges, row_of, run_of
+from gitexp.index.writer import BATCH, Writer, files_of
+from gitexp.refs import PathKind, parse_path
+from gitexp.repo import Change, Repo
+
+REBUILD_SHARE: Final = 0.5
+"""When more of the runs changed, reading all from nothing is quicker."""
+
+
+def update(
+    conn: sqlite3.Connection, repo: Repo, changes: Iterable[Change], progress: Progress | None
+) -> None:
+    """Apply what differs between two tips. Raises `TooManyChanges` before it changed anything."""
+    files: list[tuple[int, Change, PathKind]] = []
+    touched: set[int] = set()
+    for change in changes:
+        place = parse_path(change.path)
+        if place is not None and place.run is not None:
+            rid = row_of(place.run)
+            touched.add(rid)
+            files.append((rid, change, place.kind))
+    if conn.execute("SELECT 1 FROM broken WHERE rid = ?", (NO_RUN,)).fetchone():
+        raise TooManyChanges  # a folder was damaged, and nobody knows what was below it
+    (count,) = conn.execute("SELECT count(*) FROM runs").fetchone()
+    if len(touched) > max(2 * BATCH, REBUILD_SHARE * count):
+        raise TooManyChanges
+    conn.executemany(
+        "DELETE FROM files WHERE rid = ? AND path = ?", ((rid, c.path) for rid, c, _ in files)
+    )
+    conn.executemany(
+        "INSERT INTO files VALUES (?, ?, ?, ?, NULL)",
+        ((rid, c.path, kind.value, c.new_oid) for rid, c, kind in files if not is_null(c.new_oid)),
+    )
+    again = conn.execute("SELECT DISTINCT rid FROM broken LIMIT ?", (BATCH,))
+    touched.update(rid for (rid,) in again)  # objects that were missing may have come
+    writer, order = Writer(conn), sorted(touched)
+    for start in range(0, len(order), BATCH):
+        rids = order[start : start + BATCH]
+        writer.remove(rids)
+        writer.add(read_runs(repo, [(run_of(rid), files_of(conn, rid)) for rid in rids]))
+        if progress is not None:
+            progress(min(start + BATCH, len(order)), len(order))

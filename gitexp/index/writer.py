@@ -1,0 +1,88 @@
+# ruff: noqa: S608 - table names are the ones written here
+"""Writing to the tables of the run index.
+
+Floor 3. Everything about a run is derived from the files that name it, always all of them, so that
+an update gives the same rows as reading the branch from nothing.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from gitexp.ids import ObjectId
+from gitexp.index.packing import keep, unpack_runs
+from gitexp.index.rows import Derived, File, Rows, rows_of
+from gitexp.index.sql import INDEXES, TABLES
+from gitexp.refs import PathKind
+
+BATCH: Final = 500
+"""Runs written at once."""
+
+
+class Writer:
+    """Puts derived runs into the tables."""
+
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        self._conn = conn
+        self._keys: dict[str, int] = dict(conn.execute("SELECT name, key FROM keys"))
+
+    def add(self, batch: Iterable[Derived]) -> None:
+        """Add runs the tables do not know."""
+        rows = rows_of(batch)
+        self.insert(rows)
+        self._conn.executemany(
+            "UPDATE files SET clock = ? WHERE rid = ? AND path = ?", rows["clocks"]
+        )
+
+    def insert(self, rows: Rows) -> None:
+        """Add rows of runs that the tables do not know; their files are another matter."""
+        for table, lines in rows.items():
+            if table == "packed":
+                for part in lines:
+                    keep(self._conn, part, [self._key(name) for name, _ in part.columns])
+            elif lines and table != "clocks":
+                numbered = ((self._key(name), *rest) for name, *rest in lines)
+                marks = ",".join("?" * len(lines[0]))
+                self._conn.executemany(
+                    f"INSERT INTO {table} VALUES ({marks})", numbered if table == "vals" else lines
+                )
+
+    def _key(self, name: str) -> int:
+        return self._keys.get(name) or self._add_key(name)
+
+    def _add_key(self, name: str) -> int:
+        key = self._keys[name] = len(self._keys) + 1
+        self._conn.execute("INSERT INTO keys VALUES (?, ?)", (key, name))
+        return key
+
+    def remove(self, rids: Sequence[int]) -> None:
+        """Take runs out, all but their files."""
+        unpack_runs(self._conn, rids)
+        ones = [(rid,) for rid in rids]
+        self._conn.executemany(
+            "DELETE FROM produced WHERE program = (SELECT program FROM runs WHERE rid = ?1)"
+            " AND rid = ?1",
+            ones,
+        )
+        self._conn.executemany(
+            "DELETE FROM vals WHERE key IN (SELECT key FROM keys) AND rid = ?", ones
+        )
+        for table in ("runs", "docs", "tags", "broken"):
+            self._conn.executemany(f"DELETE FROM {table} WHERE rid = ?", ones)
+
+
+def create_tables(conn: sqlite3.Connection) -> None:
+    """The empty tables, without the indexes."""
+    conn.executescript(TABLES)
+
+
+def create_indexes(conn: sqlite3.Connection) -> None:
+    """What `fill` ends with; for a branch that does not exist yet."""
+    for statement in INDEXES.split(";\n"):
+        conn.execute(statement)
+
+
+def files_of(conn: sqlite3.Connection, rid: int) -> list[File]:
+    """The files of a run that the tables know, sorted by path."""
+    found = conn.execute("SELECT path, kind, oid FROM files WHERE rid = ? ORDER BY path", (rid,))
+    return [File(path, PathKind(kind), ObjectId(oid)) for path, kind, oid in found.fetchall()]
