@@ -40,7 +40,7 @@ def remote_ref(remote: str, ref: str) -> str:
 
 
 def _folder(run: RunId, started: datetime) -> str:
-    return f"{started:%Y-%m}/{run[:2]}"
+    return f"{started.year:04}-{started.month:02}/{run[:2]}"  # `%Y` is not padded everywhere
 
 
 def run_path(run: RunId, started: datetime) -> str:
