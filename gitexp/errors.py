@@ -103,7 +103,10 @@ class CommandFailed(GitexpError):
     ) -> None:
         lines = [line for line in stderr.strip().splitlines() if line.strip()]
         why = lines[-1] if lines else f"it ended with status {status}"
-        super().__init__(f"cannot run `git {' '.join(argv[:2])}`", why=why, hints=hints)
+        words = list(argv)
+        while words[:1] == ["-c"]:
+            del words[:2]
+        super().__init__(f"cannot run `git {' '.join(words[:2])}`", why=why, hints=hints)
         self.argv = tuple(argv)
         self.status = status
         self.stderr = stderr

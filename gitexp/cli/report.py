@@ -12,6 +12,9 @@ import click
 
 from gitexp.errors import ExitCode, GitexpError, HookForeign
 
+_LONGEST = 1000
+"""Letters of a line at most; a value of a megabyte is not said again in full."""
+
 
 class Unfailing:
     """Standard error where a full disk, or a reader that has gone, is no reason to fail."""
@@ -56,7 +59,8 @@ def report(error: BaseException) -> int:
             code = ExitCode.FAILED
         case OSError() if error.strerror:
             named = f"'{error.filename}'" if error.filename else "a file"
-            tell(GitexpError(f"cannot use {named}", why=error.strerror))
+            hint = "see that you may write there, and that its disk has room"
+            tell(GitexpError(f"cannot use {named}", why=error.strerror, hints=[hint]))
             code = ExitCode.FAILED
         case _:
             _tell_bug(error)
@@ -118,6 +122,9 @@ def _tell_bug(error: BaseException) -> None:
 
 
 def _clean(text: str) -> str:
+    """What may be said in one line: nothing that a terminal obeys, nothing without an end."""
     from gitexp.render.text import clean  # noqa: PLC0415 - most commands end well
 
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
     return clean(text)

@@ -176,7 +176,9 @@ class Git(NamedTuple):
         """
         from git.cmd import Git as Launcher  # noqa: PLC0415 - 80 ms, only when needed
 
-        unset = [word for name in LOCAL_VARIABLES if name in os.environ for word in ("-u", name)]
+        given = {**_ALWAYS, **self.variables, **(env or {})}
+        foreign = [n for n in LOCAL_VARIABLES if n in os.environ and n not in given]
+        unset = [word for name in foreign for word in ("-u", name)]
         argv = ["env", *unset, "git", *args] if unset else ["git", *args]
         if max_file_bytes is not None:
             argv = ["sh", "-c", _LIMITED, str(max(max_file_bytes // _BLOCK_BYTES, 1)), *argv]
@@ -188,7 +190,7 @@ class Git(NamedTuple):
                 stdout_as_string=False,
                 strip_newline_in_stdout=False,
                 kill_after_timeout=timeout_s,
-                env={**_ALWAYS, **self.variables, **(env or {})},
+                env=given,
             )
         out = stdout if isinstance(stdout, bytes) else str(stdout).encode()
         completed = Completed(int(status), out, str(stderr))

@@ -181,7 +181,10 @@ def _write_tree(repo: Repo, paths: Sequence[str], *, durable: bool) -> ObjectId:
         env = {"GIT_INDEX_FILE": str(private)}
         index = repo.git_dir / "index"
         if index.exists():
+            written = index.stat()
             shutil.copyfile(index, private)
+            # As old as the index: git looks into a file that was changed in the index's own second.
+            os.utime(private, ns=(written.st_mtime_ns, written.st_mtime_ns))
         else:
             repo.git("read-tree", "HEAD", env=env)
         repo.git(

@@ -1,6 +1,7 @@
 """The loop, as a user sees it: whole outputs of the main commands."""
 
 import json
+import os
 from collections.abc import Callable
 
 import pytest
@@ -229,6 +230,21 @@ def test_a_run_of_another_clone_is_not_run_unseen(exp: Exp, train: Train) -> Non
     assert "python train.py --lr 0.2" in done.err
     assert len(exp.ids()) == 1
     exp("reproduce", "first", "--yes")
+
+
+def test_an_edit_of_equal_size_in_the_second_of_the_commit_is_recorded(exp: Exp) -> None:
+    """Nothing but its content tells that file from the one in the index."""
+    repo = exp.repo
+    repo.git("config", "core.trustctime", "false")
+    moment = (1_790_000_000, 1_790_000_000)
+    os.utime(repo.write("code.py", "rate = 1\n"), moment)
+    repo.git("add", "code.py")
+    repo.commit(message="before")
+    os.utime(repo.write("code.py", "rate = 2\n"), moment)
+    os.utime(repo.path / ".git" / "index", moment)
+    exp("run", "-q", "--", "true")
+    (run,) = json.loads(exp("show", "last", "--json").out)["runs"]
+    assert repo.git("show", f"{run['code']['snapshot']}:code.py") == "rate = 2"
 
 
 def test_uncommitted_code_is_what_is_recorded_and_reproduced(exp: Exp, train: Train) -> None:
