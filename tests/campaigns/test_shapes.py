@@ -127,7 +127,7 @@ def _read_only(ground: Ground) -> Path:
         _do("chmod", "-R", "a-w", str(git_dir))
         ground.cleanup.callback(_do, "chmod", "-R", "u+w", str(git_dir))
     elif _do("mount", "--bind", str(git_dir), str(git_dir)):
-        ground.cleanup.callback(_do, "umount", str(git_dir))
+        ground.cleanup.callback(_do, "umount", "--lazy", str(git_dir))  # we hold its index open
         assert _do("mount", "-o", "remount,ro,bind", str(git_dir))
     else:
         pytest.skip("root may write everywhere, and nothing can be mounted here")
