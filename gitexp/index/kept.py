@@ -226,8 +226,14 @@ class KeptIndex:
         return self._conn
 
     def rows(self, sql: str, values: Values = ()) -> list[Any]:
-        """All rows at once, so that the file is never locked for long."""
-        return self._connection().execute(sql, values).fetchall()
+        """All rows at once, so that the file is never locked for long.
+
+        What is no text, as an argument that is not UTF-8, is equal to nothing that is kept.
+        """
+        try:
+            return self._connection().execute(sql, values).fetchall()
+        except UnicodeEncodeError:
+            return self._connection().execute(sql, _encoded(values)).fetchall()
 
     @property
     def tip(self) -> ObjectId | None:
@@ -239,3 +245,14 @@ class KeptIndex:
         """The first column of the first row, `None` without one."""
         rows = self.rows(sql, values)
         return rows[0][0] if rows else None
+
+
+def _encoded(values: Values) -> Values:
+    """Texts as bytes, which SQLite never takes for a text."""
+
+    def encoded(value: object) -> object:
+        return value.encode(errors="surrogatepass") if isinstance(value, str) else value
+
+    if isinstance(values, Mapping):
+        return {name: encoded(value) for name, value in values.items()}
+    return [encoded(value) for value in values]

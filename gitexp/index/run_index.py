@@ -16,7 +16,7 @@ from gitexp.errors import NotFound, Unreadable
 from gitexp.ids import ObjectId, RunId
 from gitexp.index import columns, ordering
 from gitexp.index.kept import KeptIndex, Values
-from gitexp.index.sql import Compiler, Progress, row_of, rows_of_prefix, run_of
+from gitexp.index.sql import Compiler, Damaged, Progress, row_of, rows_of_prefix, run_of
 from gitexp.model import Direction, Entry, Run, Value
 from gitexp.refs import PathKind
 
@@ -326,6 +326,8 @@ class RunIndex:
             (_CHUNK, *(last or ())),
         )
         found = self._kept.documents([rid for _, rid in page])
+        if len(found) < len(page):
+            raise Damaged("an order names a run that is not there")
         return [(clock, rid, found[rid]) for clock, rid in page]
 
     @_mending

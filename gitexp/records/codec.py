@@ -261,9 +261,17 @@ def _sorted(table: Mapping[str, Value]) -> dict[str, object]:
     }
 
 
+_BRACKETS = 1000
+"""More than a record of ours ever needs in practice; a tenth of what toml-rs survives."""
+
+
 @cache
 def _reader() -> Callable[[str], dict[str, Any]]:
-    """The fastest TOML 1.0 reader at hand: toml-rs when installed, else the standard library's."""
+    """The fastest TOML 1.0 reader at hand: toml-rs when installed, else the standard library's.
+
+    toml-rs dies of some thousand open brackets, and it goes on after an error: quotes where none
+    may be can hide them from `refuse_depth`. So many are left to the standard library.
+    """
     try:
         import toml_rs  # noqa: PLC0415 - an optional extra
     except ImportError:
@@ -274,6 +282,10 @@ def _reader() -> Callable[[str], dict[str, Any]]:
     def read(text: str) -> dict[str, Any]:
         if text.startswith("\ufeff"):  # tomllib refuses it, and so must we
             raise ValueError("it begins with a byte order mark")
+        if text.count("[") + text.count("{") > _BRACKETS:
+            import tomllib  # noqa: PLC0415 - see above
+
+            return tomllib.loads(text)
         table: dict[str, Any] = toml_rs.loads(text, toml_version="1.0.0")
         return table
 

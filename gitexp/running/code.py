@@ -13,6 +13,7 @@ from gitexp.formats import redact_text
 from gitexp.index import program
 from gitexp.model import Code, Command, Run
 from gitexp.privacy import SCANNED_BYTES, secret_content, secret_name
+from gitexp.records.codec import encode_run
 from gitexp.refs import code_ref, pending_ref, run_ref
 from gitexp.repo.worktree import (
     Snapshot,
@@ -76,8 +77,10 @@ def pin(workspace: Workspace, run: Run) -> Run:
     """Hold the run's snapshot by a ref, and make sure that no object of it was collected meanwhile.
 
     Returns the run, with a new snapshot when a gc had been faster. Raises `GitexpError` when that
-    happens again and again, or when the files are not those any more that the run was prepared for.
+    happens again and again, or when the files are not those any more that the run was prepared for;
+    `InvalidInput`, with nothing held, when no record can hold the run.
     """
+    encode_run(run)
     for _ in range(_SNAPSHOT_TRIES):
         if run.code.snapshot is None or _is_pinned(workspace, run, run.code.snapshot):
             return run

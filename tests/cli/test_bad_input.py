@@ -39,6 +39,11 @@ CASES: dict[str, tuple[tuple[str, ...], int, str]] = {
     "malformed filter": (("list", "--where", "accuracy >"), 128, "error: "),
     "hostile filter": (("list", "--where", "__import__('os').system('id')"), 128, "error: "),
     "unknown metric": (("best", "acuracy"), 128, "error: no run has a metric 'acuracy'"),
+    "arguments of 1 MB": (
+        ("start", "--", "true", *["x" * 100_000] * 11),
+        128,
+        "error: cannot record run",
+    ),
     "a 70-digit integer": (
         ("record", "-S", f"seed={'7' * 70}", "--params", "big.json"),
         128,

@@ -373,6 +373,17 @@ def test_packed_values_changed_behind_an_open_index_are_noticed(
     assert_true(index, filled, tmp_path)
 
 
+def test_an_order_that_names_no_run_is_noticed_although_the_stamp_fits(filled: Branch) -> None:
+    filled.open().close()
+    before, whole = filled.file.stat(), filled.file.read_bytes()
+    for run in filled.runs:
+        number = row_of(run).to_bytes(8, "big", signed=True)
+        whole = whole.replace(number, number[:-1] + bytes([number[-1] ^ 1]))
+    filled.file.write_bytes(whole)
+    os.utime(filled.file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert list(filled.open().documents()) == documents(filled)
+
+
 def test_a_changed_run_leaves_the_packed_values_of_its_neighbours(
     filled: Branch, tmp_path: Path
 ) -> None:
@@ -611,6 +622,12 @@ def test_runs_are_found_by_what_names_them(filled: Branch) -> None:
 
 
 TREE = ObjectId("5a" * 20)
+
+
+def test_what_is_no_text_names_no_run(filled: Branch) -> None:
+    index = filled.open()
+    assert not index.by_name("\udcff")
+    assert not index.produced_by("\ud800")
 
 
 def test_documents_come_in_the_order_asked(filled: Branch) -> None:

@@ -453,6 +453,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "an integer of 65 bits": lambda: b"x = 18446744073709551616",
     "a hexadecimal integer": lambda: b"x = 0x" + b"f" * 900_000,
     "too large": lambda: b"#" * (MAX_RECORD_BYTES + 1),
+    "brackets that a misplaced quote hides": lambda: b'a = 1:"""\nb = ' + b"[" * 100_000,
     "deep headers": lambda: b"".join(
         b"[" + b".".join([b"a"] * n) + b"]\n" for n in range(1, MAX_DEPTH + 40)
     ),
