@@ -1,4 +1,7 @@
-"""S4: recorded code whose links lead out of the work tree. Nothing outside is read or written."""
+"""S3, S4: recorded code whose names or links lead out of the work tree.
+
+Nothing outside is read or written.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -45,6 +48,11 @@ def hostile_run(exp: Exp, links: dict[str, Path], **fields: Any) -> str:
     commit = ObjectId(repo.commit(message="hostile"))
     tree = ObjectId(repo.git("rev-parse", "HEAD^{tree}"))
     repo.git("checkout", "--quiet", home)
+    return put_run(exp, Code(commit=commit, tree=tree), **fields)
+
+
+def put_run(exp: Exp, code: Code, **fields: Any) -> str:
+    """A run by somebody else of some code."""
     run = Run(
         id=RunId("ab" * 8),
         name="hostile",
@@ -54,10 +62,10 @@ def hostile_run(exp: Exp, links: dict[str, Path], **fields: Any) -> str:
         author=ADA,
         origin=Origin.RUN,
         metrics={"a": 1},
-        code=Code(commit=commit, tree=tree),
+        code=code,
         **{"command": HARMLESS, **fields},
     )
-    store = Store(Repo.discover(repo.path), "gitexp", durable=False)
+    store = Store(Repo.discover(exp.repo.path), "gitexp", durable=False)
     store.write([sealed(run, [], "done")], identity=identity_of(ADA), moment=run.started)
     return run.id
 
@@ -98,3 +106,21 @@ def test_apply_does_not_put_a_link_where_a_folder_is(exp: Exp, outside: Path) ->
     run = hostile_run(exp, {"docs": outside})
     assert "would be overwritten" in exp("apply", run, check=128).err
     assert (exp.repo.path / "docs/kept.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["..", ".", ".git", ".GIT", "git~1", ".g\u200cit"])
+def test_a_tree_with_a_dangerous_name_is_not_checked_out(
+    exp: Exp, tmp_path: Path, name: str
+) -> None:
+    """Made here by hand, since no fetch of ours would let it in."""
+    git = exp.repo.git
+    blob = git("hash-object", "-w", "--stdin", stdin="#!/bin/sh\n")
+    inner = git("mktree", stdin=f"100755 blob {blob}\tpost-checkout\n")
+    tree = git("mktree", stdin=f"040000 tree {inner}\t{name}\n100644 blob {blob}\tcode.py\n")
+    commit = git("commit-tree", tree, "-m", "hostile")
+    run = put_run(exp, Code(commit=ObjectId(commit), tree=ObjectId(tree)), command=HARMLESS)
+    before = sorted(tmp_path.rglob("post-checkout"))
+    exp("reproduce", run, "--yes", check=128)
+    exp("apply", run, check=128)
+    assert sorted(tmp_path.rglob("post-checkout")) == before == []
+    assert exp.repo.git("worktree", "list").count("\n") == 0

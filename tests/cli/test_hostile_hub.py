@@ -1,0 +1,136 @@
+"""T20: a clone of an attacker's hub, and every command on what it brought.
+
+Nothing is executed, nothing lands outside, nothing changes `.git`, nothing drives the terminal.
+"""
+
+import hashlib
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gitexp.cli.app import run
+from gitexp.render.text import UNSAFE
+from tests.conftest import MakeRepo, RepoBuilder
+from tests.hostile import build
+
+RAW = re.compile(f"(?![\n\t])[{UNSAFE}]")
+LOOKING = (
+    *("list", "log", "log --oneline", "show", "brief", "best a", "plot a", "doctor", "config"),
+    *("list --md", "list --csv", "list --porcelain", "list --json", "export --format json"),
+    *("export --format latex", "recover", "compare {0} {1}", "diff {0} {1}", "tried -- {1}"),
+    *("hooks status", "remove --dry-run {1}"),
+)
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """Where whatever is executed leaves a mark."""
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    return marks
+
+
+@pytest.fixture
+def victim(
+    make_repo: MakeRepo, outside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[RepoBuilder]:
+    """A clone with a hook for checkouts; afterwards nothing has happened to it."""
+    hub = build(make_repo, outside)
+    hub.git("clone", "--quiet", str(hub.path), str(tmp_path / "victim"))
+    repo = RepoBuilder(tmp_path / "victim")
+    hook = repo.write(".git/hooks/post-checkout", f"#!/bin/sh\ntouch '{outside}/hook'\n")
+    hook.chmod(0o755)
+    monkeypatch.chdir(repo.path)
+    monkeypatch.setenv("PAGER", "cat")
+    before = _own_files(repo.path), _names(tmp_path)
+    assert run(["fetch"]) == 0
+    yield repo
+    assert _names(outside) == []
+    assert (_own_files(repo.path), _names(tmp_path)) == before
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def _own_files(top: Path) -> dict[str, str]:
+    """Everything but what git and gitexp keep their own records in."""
+    ours = ("objects", "refs", "logs", "gitexp", "FETCH_HEAD", "packed-refs", "worktrees")
+    return {
+        str(path.relative_to(top)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(top.rglob("*"))
+        if path.is_file()
+        and not path.is_symlink()
+        and not (path.parts[len(top.parts)] == ".git" and path.parts[len(top.parts) + 1] in ours)
+    }
+
+
+def _ids(repo: RepoBuilder) -> list[str]:
+    listed = repo.git("ls-tree", "-r", "--name-only", "gitexp", "--", "runs").splitlines()
+    return [Path(line).stem for line in listed]
+
+
+@pytest.mark.parametrize("form", LOOKING)
+def test_looking_runs_nothing_and_prints_nothing_raw(
+    victim: RepoBuilder, form: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    capfd.readouterr()
+    code = run(form.format(*_ids(victim)[:2]).split())
+    out, err = capfd.readouterr()
+    assert code in (0, 1, 125, 128), err
+    assert "bug in gitexp" not in err
+    assert out + err
+    assert not RAW.search(out + err), repr(out + err)
+
+
+def test_every_run_is_looked_at_and_none_is_run_unasked(
+    victim: RepoBuilder, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ids = _ids(victim)
+    assert len(ids) == 9
+    capfd.readouterr()
+    for one in ids:
+        assert run(["show", one]) == 0
+        assert run(["reproduce", "--dry-run", one]) == 0
+        assert run(["reproduce", one]) == 128, "closed standard input is not a yes"
+        run(["apply", "--dry-run", one])
+    out, err = capfd.readouterr()
+    assert not RAW.search(out + err)
+    assert err.count("was not recorded in this clone") == len(ids)
+
+
+def test_what_is_agreed_to_stays_inside(
+    victim: RepoBuilder, outside: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The command alone runs, without hooks, filters, submodules or a way out of its folder."""
+    for name in ("-x", "up", "absolute", "data", "result", "git", "--output=made"):
+        code = run(["reproduce", "--yes", "--", name])
+        assert code in (125, 128), f"{name}: {code} {capfd.readouterr().err}"
+    assert _names(outside) == []
+    code = run(["reproduce", "--yes", "the command"])
+    assert _names(outside) == ["command"], capfd.readouterr().err
+    (outside / "command").unlink()
+
+
+@pytest.mark.parametrize("name", ["--output=made", "-x", "v1"])
+def test_a_name_is_never_an_option(victim: RepoBuilder, name: str) -> None:
+    for words in (["show"], ["log"], ["apply", "--dry-run"], ["diff", "last"]):
+        assert run([*words, "--", name]) in (0, 128)
+    for words in (["fetch"], ["push"], ["sync"]):
+        assert run([*words, "--", name]) in (128, 129)
+
+
+def test_a_repository_hidden_in_the_work_tree_can_be_refused(
+    victim: RepoBuilder, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As git does: its configuration names commands, and whoever enters the folder meets them."""
+    hidden = victim.path / "hidden"
+    victim.git("init", "--quiet", "--bare", str(hidden))
+    monkeypatch.chdir(hidden)
+    victim.git("config", "--global", "safe.bareRepository", "explicit")
+    assert run(["list"]) == 128
+    assert "error: git refuses to use this repository" in capfd.readouterr().err
+    shutil.rmtree(hidden)

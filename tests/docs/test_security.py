@@ -1,0 +1,46 @@
+"""The security page names, for every threat, a test that would fail without the defence."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.docs.reading import ROOT
+
+ROWS = {
+    row[0]: row
+    for line in (ROOT / "docs" / "security.md").read_text().splitlines()
+    if line.startswith("| S")
+    for row in [[cell.strip() for cell in line.strip("|").split("|")]]
+}
+SERVING = {"http.server", "socketserver", "socket", "wsgiref", "xmlrpc", "webbrowser", "html"}
+
+
+def test_every_threat_has_a_row() -> None:
+    named = [name for row in ROWS for name in row.split(", ")]
+    assert named == [f"S{n}" for n in range(1, 20)]
+
+
+@pytest.mark.parametrize("threat", ROWS)
+def test_every_threat_has_a_test_that_exists(threat: str) -> None:
+    named = re.findall(r"`(test_\w+)`", ROWS[threat][-1])
+    written = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert named
+    assert [name for name in named if f"def {name}(" not in written] == []
+
+
+def test_nothing_is_served() -> None:
+    """S8, S9: no page for a browser and no port, so nobody can talk to one."""
+    assert [
+        (path.name, name)
+        for path in sorted((ROOT / "gitexp").rglob("*.py"))
+        for name in _imports(path)
+        if name in SERVING or name.partition(".")[0] in SERVING
+    ] == []
+
+
+def _imports(path: Path) -> list[str]:
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    plain = [alias.name for n in nodes if isinstance(n, ast.Import) for alias in n.names]
+    return plain + [n.module or "" for n in nodes if isinstance(n, ast.ImportFrom) and not n.level]
