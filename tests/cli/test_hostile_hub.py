@@ -13,6 +13,7 @@ import pytest
 
 from gitexp.cli.app import run
 from gitexp.render.text import UNSAFE
+from gitexp.repo import Repo
 from tests.conftest import MakeRepo, RepoBuilder
 from tests.hostile import build
 
@@ -115,8 +116,10 @@ def test_what_is_agreed_to_stays_inside(
     (outside / "command").unlink()
 
 
-@pytest.mark.parametrize("name", ["--output=made", "-x", "v1"])
+@pytest.mark.parametrize("name", ["--output=made", "-x", "--git-dir"])
 def test_a_name_is_never_an_option(victim: RepoBuilder, name: str) -> None:
+    victim.git("update-ref", f"refs/heads/{name}", "HEAD")
+    assert Repo.discover().resolve(name) == victim.head
     for words in (["show"], ["log"], ["apply", "--dry-run"], ["diff", "last"]):
         assert run([*words, "--", name]) in (0, 128)
     for words in (["fetch"], ["push"], ["sync"]):
