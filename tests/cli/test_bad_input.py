@@ -24,6 +24,7 @@ def state_of(exp: Exp) -> str:
 
 CASES: dict[str, tuple[tuple[str, ...], int, str]] = {
     "unknown run": (("show", "nope"), 128, "error: there is no run 'nope'"),
+    "a name of 100 kB": (("show", "x" * 100_000), 128, "error: there is no run 'xxx"),
     "unknown command": (
         ("shwo", "x"),
         129,
@@ -100,6 +101,7 @@ def test_one_clear_error(exp: Exp, case: str) -> None:
     lines = done.err.splitlines()
     assert lines[0].startswith(first_line), done.err
     assert len(lines) <= 5
+    assert len(done.err) < 4000
     assert done.out == ""
     assert "Traceback" not in done.err
     assert "\x1b" not in done.err
