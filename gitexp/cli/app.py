@@ -170,11 +170,10 @@ def main(args: Iterable[str] | None = None) -> None:
 def run(args: Iterable[str] | None = None) -> int:
     """Run a command. Returns its exit code; tells every error on standard error."""
     try:
-        result = root.main(
-            args=None if args is None else list(args),
-            prog_name="git exp",
-            standalone_mode=False,
-        )
+        words = sys.argv[1:] if args is None else list(args)
+        if any("\0" in word for word in words):
+            raise click.UsageError("an argument holds a NUL character, as no process may be given")
+        result = root.main(args=words, prog_name="git exp", standalone_mode=False)
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - the one place that catches everything
         if isinstance(error, SystemExit):

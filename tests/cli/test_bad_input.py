@@ -25,6 +25,7 @@ def state_of(exp: Exp) -> str:
 CASES: dict[str, tuple[tuple[str, ...], int, str]] = {
     "unknown run": (("show", "nope"), 128, "error: there is no run 'nope'"),
     "a name of 100 kB": (("show", "x" * 100_000), 128, "error: there is no run 'xxx"),
+    "a NUL": (("man", "install", "--directory=a\0b"), 129, "error: an argument holds a NUL"),
     "unknown command": (
         ("shwo", "x"),
         129,
