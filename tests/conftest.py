@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ REMOVED = (
 
 @pytest.fixture(autouse=True)
 def sealed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Nothing of the machine's own configuration is seen; the folder of the test is the cwd.
+    """Nothing of the machine's own configuration is seen; `python` is the one that runs the tests.
 
     Returns the home folder.
     """
@@ -53,6 +54,7 @@ def sealed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
         "VISUAL": "false",
         "PAGER": "false",
         "BROWSER": "false",
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)

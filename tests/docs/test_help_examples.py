@@ -71,7 +71,8 @@ def examples(command: click.Command) -> list[str]:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_is_in_words_and_fits_80_columns(name: str) -> None:
     context = context_of(name)
-    shown = context.command.get_help(click.Context(context.command, terminal_width=80))
+    context.terminal_width = 80
+    shown = context.get_help()
     assert not re.search(r"INTEGER|FLOAT|RANGE|BOOLEAN|<=", shown)
     assert [line for line in shown.splitlines() if len(line) > 80] == []
 
