@@ -91,7 +91,7 @@ def _take(derived: Derived, file: File, content: bytes | None) -> None:
     if content is None:
         raise Unreadable("cannot read a record", why="its object is missing, damaged or too large")
     if file.kind is PathKind.ANNOTATION:
-        annotation = _decode_annotation(content)
+        annotation = decode_annotation(content)
         if annotation.run != derived.run or annotation.id != name:
             raise Unreadable("cannot read a record", why="its content is not what its name says")
         derived.clocks[file.path] = annotation.clock
@@ -107,13 +107,6 @@ def _take(derived: Derived, file: File, content: bytes | None) -> None:
         derived.record, derived.path = run, file.path
     else:
         raise Unreadable("cannot read a record", why="the run has another record already")
-
-
-def _decode_annotation(content: bytes) -> Annotation:
-    try:
-        return decode_annotation(content)
-    except OverflowError as error:
-        raise Unreadable("cannot read a record", why=str(error)) from error
 
 
 # --- rows -----------------------------------------------------------------------------------------
@@ -150,8 +143,9 @@ def document_rows_of(batch: Iterable[Derived]) -> Rows:
     """The documents of some runs, nothing else."""
     rows = _empty("docs")
     for derived in batch:
-        if derived.entry is not None:
-            rows["docs"].append(_document_row(row_of(derived.run), derived.entry))
+        entry = derived.entry
+        if entry is not None:
+            rows["docs"].append(_document_row(row_of(derived.run), entry))
     return rows
 
 

@@ -41,11 +41,10 @@ class Writer:
                 for part in lines:
                     keep(self._conn, part, [self._key(name) for name, _ in part.columns])
             elif lines and table != "clocks":
-                numbered = ((self._key(name), *rest) for name, *rest in lines)
+                named = table == "vals"
+                added = [(self._key(name), *rest) for name, *rest in lines] if named else lines
                 marks = ",".join("?" * len(lines[0]))
-                self._conn.executemany(
-                    f"INSERT INTO {table} VALUES ({marks})", numbered if table == "vals" else lines
-                )
+                self._conn.executemany(f"INSERT INTO {table} VALUES ({marks})", added)
 
     def _key(self, name: str) -> int:
         return self._keys.get(name) or self._add_key(name)

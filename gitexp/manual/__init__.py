@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from gitexp import __version__
-from gitexp.cli.app import COMMANDS, GROUPS, root
+from gitexp.cli.app import COMMANDS, GROUPS, context_of
 from gitexp.manual import roff
 from gitexp.settings import OPTIONS
 
@@ -50,8 +50,7 @@ def overview() -> str:
 
 def command_page(name: str) -> str:
     """The page of one command."""
-    command = root.get_command(click.Context(root), name)
-    assert command is not None  # noqa: S101 - it is in our own table
+    command = context_of(name).command
     summary, prose, examples = _read_help(command)
     lines = [
         _title(f"git-exp-{name}"),

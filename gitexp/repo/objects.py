@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from gitexp.repo.repository import Repo
+from gitexp.repo.trees import FOLDER, parse_tree
 
 _AT_ONCE_BYTES = 32 << 20
 """How much content one git process gives; it is all in memory for a moment."""
@@ -133,22 +134,13 @@ def walk_commit(repo: Repo, commit: str) -> Walk:
                 walk.damaged[path.rstrip("/") or "."] = oid
                 continue
             walk.trees.append(oid)
-            for mode, name, inner in _entries(tree, len(oid) // 2):
-                if mode == "40000":
+            for mode, name, inner in parse_tree(tree, len(oid) // 2):
+                if mode == FOLDER:
                     following.append((f"{path}{name}/", inner))
                 elif mode != "160000":
                     walk.files[path + name] = inner
         level = following
     return walk
-
-
-def _entries(tree: bytes, size: int) -> Iterator[tuple[str, str, str]]:
-    at = 0
-    while at < len(tree):
-        end = tree.index(b"\0", at)
-        mode, _, name = tree[at:end].partition(b" ")
-        at = end + 1 + size
-        yield mode.decode(), name.decode(errors="surrogateescape"), tree[end + 1 : at].hex()
 
 
 @dataclass(frozen=True, slots=True)

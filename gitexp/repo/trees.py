@@ -1,4 +1,4 @@
-"""How much a commit brings, found out before anything lists it.
+"""Tree objects as git keeps them, and how much a commit brings, before anything lists it.
 
 Floor 2. A few small objects can spell out more files than fit anywhere, and `git diff-tree` gathers
 them all before it prints the first. So each distinct folder is looked at once, and counted as often
@@ -11,6 +11,9 @@ from collections.abc import Collection, Iterator
 from gitexp.errors import CommandFailed
 from gitexp.repo.repository import Repo
 
+FOLDER = "40000"
+"""The mode of a folder in a tree."""
+
 _DEEPEST = 32
 """Folders within folders; what goes deeper is nobody's."""
 _ENTRY_BYTES = 256
@@ -18,7 +21,7 @@ _ENTRY_BYTES = 256
 _TOGETHER = 250
 """So many names fit into a pipe, whatever git does meanwhile."""
 
-_Folder = dict[bytes, tuple[bool, str]]
+_Folder = dict[str, tuple[bool, str]]
 """By name: whether it is a folder, and its object."""
 
 
@@ -67,7 +70,9 @@ def _read_folders(
             max_bytes -= int(head[2])
             if max_bytes < 0:
                 return
-            yield name, _parse(process.stdout.read(int(head[2]) + 1)[:-1], len(repo.null) // 2)
+            tree = process.stdout.read(int(head[2]) + 1)[:-1]
+            entries = parse_tree(tree, len(repo.null) // 2)
+            yield name, {inner: (mode == FOLDER, oid) for mode, inner, oid in entries}
     finally:
         process.stdin.close()
         process.stdout.close()
@@ -75,12 +80,11 @@ def _read_folders(
         process.wait()
 
 
-def _parse(tree: bytes, oid_bytes: int) -> _Folder:
-    folder: _Folder = {}
-    start = 0
-    while start < len(tree):
-        end = tree.index(b"\0", start) + 1
-        mode, _, name = tree[start : end - 1].partition(b" ")
-        start = end + oid_bytes
-        folder[name] = mode == b"40000", tree[end:start].hex()
-    return folder
+def parse_tree(tree: bytes, oid_bytes: int) -> Iterator[tuple[str, str, str]]:
+    """Mode, name and object id of each entry of a tree object, whose ids have so many bytes."""
+    at = 0
+    while at < len(tree):
+        end = tree.index(b"\0", at)
+        mode, _, name = tree[at:end].partition(b" ")
+        at = end + 1 + oid_bytes
+        yield mode.decode(), name.decode(errors="surrogateescape"), tree[end + 1 : at].hex()
