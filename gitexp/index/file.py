@@ -19,6 +19,9 @@ BUSY_S: Final = 5.0
 
 _TICK_S: Final = 0.001
 _TICKS: Final = 25
+_BACK_NS: Final = 10**9
+"""More than any file system's clock stands still."""
+
 _ABANDONED_S: Final = 3600.0
 """A half-made index of that age has no living writer."""
 
@@ -72,8 +75,12 @@ class IndexFile:
     def _write_stamp(self, handle: int) -> None:
         """Write the stamp, and again until its own time is later than the file's.
 
-        A change within the same tick of the file system's clock would leave no trace.
+        A change within the same tick of the file system's clock would leave no trace; so the file
+        is made to look older. Where that is not for us to do, as it is another user's, we wait.
         """
+        with contextlib.suppress(OSError):
+            stat = self.path.stat()
+            os.utime(self.path, ns=(stat.st_atime_ns, stat.st_mtime_ns - _BACK_NS))
         identity, moment = self._identity(), self.path.stat().st_mtime_ns
         for _ in range(_TICKS):
             os.ftruncate(handle, 0)
