@@ -39,13 +39,14 @@ from gitexp.refs import (
     series_path,
 )
 from gitexp.repo import Repo
+from gitexp.repo.durability import sync_recent
+from gitexp.repo.reader import Found
 from gitexp.repo.stream import (
     Blob,
     Checkpoint,
     Commit,
     Identity,
     SetRef,
-    sync_recent,
     write_stream,
 )
 
@@ -149,8 +150,8 @@ class Store:
         self.run_ref = run_ref(branch)
         self.code_ref = code_ref(branch)
         self.durable = durable
-        self._own_format: ObjectId | None = None
-        """The blob of `format.toml` that was found to be ours."""
+        self.moved: tuple[ObjectId | None, ObjectId | None] = (None, None)
+        """From where to where our last write brought the run branch."""
 
     # --- writing ----------------------------------------------------------------------------
 
@@ -161,7 +162,7 @@ class Store:
         for `PATIENCE_S` or an old lock for `LOCK_PATIENCE_S`, `Refused` when the branch belongs to
         someone else, `CommandFailed` when git cannot write.
         """
-        with self.lock():
+        with self.repo.reading(), self.lock():
             began_s = clock.monotonic_s()
             self._clear("packed-refs.lock")  # it would cost a second and the release of the pin
             while True:
@@ -175,7 +176,9 @@ class Store:
                 ):
                     sync_recent(self.repo, *_pins(events))
                 try:
-                    return write_stream(self.repo, steps, durable=self.durable)[-1]
+                    written = write_stream(self.repo, steps, durable=self.durable)[-1]
+                    self.moved = (tips.run, written)
+                    return written
                 except Conflict as conflict:
                     waited_s = clock.monotonic_s() - began_s
                     held = self.clear_dead_locks()
@@ -256,42 +259,39 @@ class Store:
 
     def _read_tips(self, events: Sequence[Event] = ()) -> _Tips:
         """Where the branches are, in one process; what is broken is never taken for absent."""
-        stones = {
-            event.run.id: f"{self.run_ref}:"
-            + annotation_path(event.run.id, event.run.started, TOMBSTONE)
-            for event in events
-        }
+        runs = [event.run for event in events]
+        stones = [f"{self.run_ref}:{annotation_path(r.id, r.started, TOMBSTONE)}" for r in runs]
         kept = [self.code_ref + parent for parent in _LATELY_KEPT]
-        asked = (self.run_ref, f"{self.run_ref}:{FORMAT_PATH}", self.code_ref, *kept)
-        try:
-            answer = self.repo.git(
-                *("cat-file", "--batch-check=%(objectname)"),
-                stdin="\n".join((*asked, *stones.values())).encode(),
-            )
-        except CommandFailed as error:
-            raise _damaged(self.branch, error.why) from error
-        lines = answer.text.splitlines()
-        run, form, code, *rest = (None if " " in line else ObjectId(line) for line in lines)
+        asked = (self.run_ref, f"{self.run_ref}:{FORMAT_PATH}", self.code_ref, *kept, *stones)
+        run, form, code, *rest = self._ask(asked)
         for ref, tip in ((self.run_ref, run), (self.code_ref, code)):
             if tip is None and self.repo.resolve(ref) is not None:
                 raise _damaged(ref.removeprefix("refs/heads/"), "its newest commit is missing")
         if run is not None:
             self._check_format(form)
-        deleted = [name for name, stone in zip(stones, rest[len(kept) :], strict=True) if stone]
-        return _Tips(run, code, frozenset(o for o in rest[: len(kept)] if o), frozenset(deleted))
+        return _Tips(
+            run and run.oid,
+            code and code.oid,
+            frozenset(found.oid for found in rest[: len(kept)] if found),
+            frozenset(
+                e.run.id for e, stone in zip(events, rest[len(kept) :], strict=True) if stone
+            ),
+        )
 
-    def _check_format(self, form: ObjectId | None) -> None:
-        if form is not None and form == self._own_format:
+    def _ask(self, names: Sequence[str]) -> list[Found | None]:
+        try:
+            return self.repo.read_objects(names)
+        except CommandFailed as error:
+            raise _damaged(self.branch, error.why) from error
+
+    def _check_format(self, form: Found | None) -> None:
+        if form is not None and form.content == FORMAT_FILE:
             return
-        data = None if form is None else self._read_blob(form)
-        if data == FORMAT_FILE:
-            self._own_format = form
-            return
-        if form is not None and data is None:
+        if form is None and self.repo.resolve(f"{self.run_ref}:{FORMAT_PATH}") is not None:
             raise _damaged(self.branch, f"its '{FORMAT_PATH}' cannot be read")
         version: object = None
         with suppress(Unreadable):
-            version = decode_table(data or b"").get("format")
+            version = decode_table(b"" if form is None else form.content).get("format")
         if isinstance(version, int) and version > FORMAT:
             raise Unreadable(
                 f"cannot use branch '{self.branch}'",
@@ -318,7 +318,7 @@ class Store:
         """
         tip = self.tip()
         if tip is not None:
-            self._check_format(self.repo.resolve(f"{tip}:{FORMAT_PATH}"))
+            self._check_format(*self._ask([f"{tip}:{FORMAT_PATH}"]))
         return tip
 
     def load_run(self, run: RunId, started: datetime) -> Run:

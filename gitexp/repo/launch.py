@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, Self
 
 from gitexp.errors import CommandFailed, GitexpError
 
@@ -94,6 +94,30 @@ class Completed(NamedTuple):
         return self.stdout.decode(errors="surrogateescape")
 
 
+class Underway(NamedTuple):
+    """A git command that goes on while we do something else."""
+
+    args: tuple[str, ...]
+    process: "subprocess.Popen[bytes]"
+
+    def finish(self, stdin: bytes = b"", *, check: bool = True) -> Completed:
+        """Wait for its end. Raises `CommandFailed` when `check` and the status is not 0."""
+        stdout, stderr = self.process.communicate(stdin)
+        completed = Completed(self.process.returncode, stdout, stderr.decode(errors="replace"))
+        if check and completed.status != 0:
+            raise CommandFailed(self.args, completed.status, completed.stderr)
+        return completed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        """What nobody waits for any more is ended."""
+        if self.process.returncode is None:
+            self.process.kill()
+            self.process.communicate()
+
+
 class Git(NamedTuple):
     """Starts git in one directory for one repository."""
 
@@ -114,22 +138,18 @@ class Git(NamedTuple):
         check: bool = True,
     ) -> Completed:
         """Run plumbing to its end. Raises `CommandFailed` when `check` and the status is not 0."""
-        with _launching(args):
-            done = subprocess.run(
-                ["git", *args],
-                input=stdin,
-                capture_output=True,
-                cwd=self.directory,
-                env=self.environment(env),
-                check=False,
-            )
-        completed = Completed(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
-        if check and completed.status != 0:
-            raise CommandFailed(args, completed.status, completed.stderr)
-        return completed
+        with self.begin(*args, env=env) as started:
+            return started.finish(stdin, check=check)
+
+    def begin(self, *args: str, env: Mapping[str, str] | None = None) -> Underway:
+        """Start plumbing whose end is waited for later; somebody must."""
+        return Underway(args, self.open(*args, env=env, stderr=subprocess.PIPE))
 
     def open(
-        self, *args: str, env: Mapping[str, str] | None = None, stderr: IO[bytes] | None = None
+        self,
+        *args: str,
+        env: Mapping[str, str] | None = None,
+        stderr: IO[bytes] | int = subprocess.DEVNULL,
     ) -> "subprocess.Popen[bytes]":
         """Start plumbing with pipes on standard input and output; the caller ends it."""
         with _launching(args):
@@ -138,7 +158,7 @@ class Git(NamedTuple):
                 bufsize=_PIPE_BYTES,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL if stderr is None else stderr,
+                stderr=stderr,
                 cwd=self.directory,
                 env=self.environment(env),
             )

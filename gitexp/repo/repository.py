@@ -4,14 +4,16 @@ Floor 2. Asks git and computes nothing that git can answer. Nothing above sees a
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from threading import get_ident
 from typing import TYPE_CHECKING, NamedTuple
 
 from gitexp.errors import CommandFailed, Conflict, NotARepository, Unreadable
 from gitexp.ids import ObjectId
 from gitexp.repo.launch import FSYNC, Completed, Git
+from gitexp.repo.reader import Found, ObjectReader
 
 if TYPE_CHECKING:
     import tempfile
@@ -86,6 +88,7 @@ class Repo:
         top: Path | None,
         start: Path,
         object_format: str,
+        config: GitConfig,
     ) -> None:
         self._git = git
         self.git_dir = git_dir
@@ -98,6 +101,9 @@ class Repo:
         self.object_format = object_format
         self.null = ObjectId("0" * (64 if object_format == "sha256" else 40))
         """The id that says 'no object'."""
+        self._config = config
+        self._readers: dict[int, ObjectReader] = {}
+        """Those that are open, by thread."""
 
     @classmethod
     def discover(cls, directory: Path | None = None) -> "Repo":
@@ -108,17 +114,12 @@ class Repo:
             for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR")
             if name in os.environ and directory is None
         }
-        asked = Git(here, inherited).run(
-            "rev-parse",
-            "--git-dir",
-            "--git-common-dir",
-            "--is-inside-work-tree",
-            "--show-object-format",
-            "--show-cdup",
-            check=False,
-        )
-        if asked.status != 0:
-            raise _not_a_repository(asked)
+        git = Git(here, inherited)
+        with git.begin(*_ASK_CONFIG) as configured:  # everybody asks for it next
+            asked = git.run(*_ASK_PLACE, check=False)
+            if asked.status != 0:
+                raise _not_a_repository(asked)
+            config = _parse_config(configured.finish(check=False))
         git_dir, common_dir, inside, object_format, cdup = (
             *asked.text.split("\n"),
             "",
@@ -135,6 +136,7 @@ class Repo:
             top=top,
             start=_start(here, top),
             object_format=object_format,
+            config=config,
         )
 
     @property
@@ -165,6 +167,32 @@ class Repo:
         """For the other rooms of this door: pipes, porcelain, background processes."""
         return self._git
 
+    @contextmanager
+    def reading(self) -> Iterator[ObjectReader]:
+        """Answer all small questions of this thread from one git process while inside."""
+        thread = get_ident()
+        if thread in self._readers:
+            yield self._readers[thread]
+            return
+        reader = self._readers[thread] = ObjectReader(self._git)
+        try:
+            yield reader
+        finally:
+            reader.close()
+            del self._readers[thread]
+
+    def read_objects(self, names: Sequence[str]) -> list[Found | None]:
+        """The object of each name, `None` where there is none: no file that may be large.
+
+        Raises `CommandFailed` when git dies of a damaged object.
+        """
+        with self.reading() as reader:
+            return reader.read(names)
+
+    def __getstate__(self) -> dict[str, object]:
+        """For our own processes that read; no two share a pipe."""
+        return {**self.__dict__, "_readers": {}}
+
     # --- refs -------------------------------------------------------------------------------
 
     def resolve(self, revision: str) -> ObjectId | None:
@@ -174,13 +202,24 @@ class Repo:
         )
         return ObjectId(found.text.strip()) if found.status == 0 else None
 
+    def peel(self, revision: str, kind: str) -> ObjectId | None:
+        """The commit or tree a revision leads to, or `None` without one that can be read."""
+        name = f"{revision}^{{{kind}}}"
+        if get_ident() not in self._readers:
+            return self.resolve(name)
+        try:
+            [found] = self.read_objects([name])
+        except CommandFailed:
+            return None
+        return None if found is None else found.oid
+
     def read_ref(self, ref: str) -> ObjectId | None:
         """The commit a full ref name points at, or `None` when there is no such ref.
 
         Raises `Unreadable` when the ref is there and its commit is not: broken is not absent.
         """
         for _ in range(_LOOKS):
-            commit = self.resolve(f"{ref}^{{commit}}")
+            commit = self.peel(ref, "commit")
             if commit is not None or self.resolve(ref) is None:
                 return commit
             # Unless it came into being between the two questions.
@@ -216,18 +255,8 @@ class Repo:
     # --- configuration ----------------------------------------------------------------------
 
     def config(self) -> GitConfig:
-        """All of git's configuration, read once."""
+        """All of git's configuration, as it was at first."""
         return self._config
-
-    @cached_property
-    def _config(self) -> GitConfig:
-        asked = self.git("config", "--list", "--show-scope", "-z", check=False)
-        parts = asked.text.split("\0")[:-1]
-        return GitConfig(
-            Setting(key, value, scope)
-            for scope, pair in zip(parts[::2], parts[1::2], strict=False)
-            for key, _, value in [pair.partition("\n")]
-        )
 
     # --- objects ----------------------------------------------------------------------------
 
@@ -318,6 +347,22 @@ class Repo:
         folder = self.state_dir / "tmp"
         folder.mkdir(parents=True, exist_ok=True)
         return tempfile.TemporaryDirectory(dir=folder, prefix="index-")
+
+
+_ASK_PLACE = (
+    *("rev-parse", "--git-dir", "--git-common-dir", "--is-inside-work-tree"),
+    *("--show-object-format", "--show-cdup"),
+)
+_ASK_CONFIG = ("config", "--list", "--show-scope", "-z")
+
+
+def _parse_config(asked: Completed) -> GitConfig:
+    parts = asked.text.split("\0")[:-1]
+    return GitConfig(
+        Setting(key, value, scope)
+        for scope, pair in zip(parts[::2], parts[1::2], strict=False)
+        for key, _, value in [pair.partition("\n")]
+    )
 
 
 def _feed(process: "Popen[bytes]", wanted: list[str]) -> None:

@@ -1,26 +1,26 @@
-"""Writing: blobs, trees, commits and refs in one `git fast-import`.
+"""Writing: blobs, trees, commits and refs in one go.
 
-Floor 2. Trees are edited by path, so the cost does not grow with the branch. A ref moves only when
-its new commit contains the old tip, which is the compare-and-swap: whoever built on a stale tip is
-refused and nothing of theirs becomes visible. Durable streams leave synced objects, refs and
-folders behind (`docs/reliability.md`).
+Floor 2. Few objects are written as loose ones and `git update-ref` moves the refs; many, and all
+beside a gc, go through one `git fast-import`. Trees are edited by path, so the cost hardly grows
+with the branch. A ref moves only when its new commit contains the old tip, which is the
+compare-and-swap: whoever built on a stale tip is refused and nothing of theirs becomes visible.
+Durable streams leave synced objects, refs and folders behind (`docs/reliability.md`).
 """
 
-import errno
-import os
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from tempfile import NamedTemporaryFile, TemporaryFile
 
 from gitexp.errors import CommandFailed, Conflict
 from gitexp.ids import ObjectId
 from gitexp.machine import clock
 from gitexp.repo.collection import await_gc, is_collecting
+from gitexp.repo.durability import folder_times, sync_folders, sync_refs
 from gitexp.repo.launch import FSYNC
+from gitexp.repo.loose import LooseObjects, Tree
 from gitexp.repo.repository import Repo
 
 _LOOSE = ("-c", "fastimport.unpackLimit=100")
@@ -89,7 +89,10 @@ def write_stream(
     before = _traces_of_gc(repo)
     if not is_collecting(repo):
         try:
-            commits, ours = _write_once(repo, steps, durable=durable, packed=False)
+            if _is_small(repo, steps):
+                commits, ours = _write_loose(repo, steps, durable=durable), set[str]()
+            else:
+                commits, ours = _write_once(repo, steps, durable=durable, packed=False)
         except CommandFailed as failure:
             if not _was_taken(failure):
                 raise
@@ -134,6 +137,7 @@ def _was_taken(failure: CommandFailed) -> bool:
 _TRIES = 8
 
 _TAKEN = (
+    *("nonexistent object", "No such file or directory"),
     *("cannot store pack", "cannot store index", "cannot create keep file", "cannot reopen"),
     *("is missing commits", "Not a valid commit", "Not a valid object", "unable to read tree"),
 )
@@ -168,7 +172,9 @@ def _write_once(
     repo: Repo, steps: Sequence[Commit | SetRef | Checkpoint], *, durable: bool, packed: bool
 ) -> tuple[list[ObjectId], set[str]]:
     """The ids of the commits, and the names of the packs that were made for them."""
-    before = _folder_times(repo) if durable else {}
+    from tempfile import NamedTemporaryFile, TemporaryFile  # noqa: PLC0415 - 3 ms few records pay
+
+    before = folder_times(repo) if durable else {}
     with TemporaryFile() as complaints, NamedTemporaryFile() as packs:
         process = repo.launcher.open(
             *(FSYNC if durable else ()),
@@ -199,7 +205,7 @@ def _write_once(
         _remove_crash_report(repo, process.pid)
         raise read_refusal(status, stderr)
     if durable:
-        _sync_folders(repo, before)
+        sync_folders(repo, before)
     return [ObjectId(line) for line in answer.decode().split()], ours
 
 
@@ -241,10 +247,7 @@ def read_refusal(status: int, stderr: str) -> CommandFailed | Conflict:
     )
     if moved or locked:
         lines = [line for line in stderr.splitlines() if line.strip()]
-        return Conflict(
-            "cannot move the run branch",
-            why="another process moved it first" if moved else lines[0],
-        )
+        return _moved(None if moved else lines[0])
     fatal = next((line for line in stderr.splitlines() if "fatal:" in line), stderr)
     in_the_way = re.search(r"'refs/heads/(\S+)' exists; cannot create", stderr)
     hints = in_the_way and [
@@ -254,102 +257,95 @@ def read_refusal(status: int, stderr: str) -> CommandFailed | Conflict:
     return CommandFailed(("fast-import",), status, fatal, hints=hints or ())
 
 
+def _moved(why: str | None = None) -> Conflict:
+    return Conflict("cannot move the run branch", why=why or "another process moved it first")
+
+
 def _remove_crash_report(repo: Repo, pid: int) -> None:
     for folder in {repo.git_dir, repo.common_dir}:
         (folder / f"fast_import_crash_{pid}").unlink(missing_ok=True)
 
 
-# --- durability: git syncs files, we sync the folders that name them ------------------------------
+# --- few objects ----------------------------------------------------------------------------------
 
-_WRITTEN_BACK_S = 60.0
-"""By then the kernel has written a file back by itself; its own limits are 30 s and 5 s."""
-
-_TICK_S = 0.1
-"""A file system's clock may stand still for up to 10 ms; what falls into it counts as changed."""
+_FEW = 32
+"""Up to here a file for each object costs less than starting `git fast-import`."""
 
 
-def sync_recent(repo: Repo, *refs: str) -> None:
-    """Flush what others, above all the user's own git, wrote without syncing it.
-
-    A record must not outlive the code that it names. `refs` are loose refs to flush as well. Costs
-    nothing to speak of where nothing is new.
-    """
-    times = _folder_times(repo)
-    objects = repo.common_dir / "objects"
-    fans = {folder: time for folder, time in times.items() if folder.parent == objects}
-    since_ns = max(fans.values(), default=0) - int(_WRITTEN_BACK_S * 1e9)
-    recent = [folder for folder, time in fans.items() if time >= since_ns]
-    files = [repo.common_dir / ref for ref in refs]
-    for folder in recent:
-        with os.scandir(folder) as entries:
-            files += [Path(entry.path) for entry in entries if _changed_ns(entry) >= since_ns]
-    _sync_all(files)
-    _sync_all([*recent, *{(repo.common_dir / ref).parent for ref in refs}])
+def _is_small(repo: Repo, steps: Sequence[Commit | SetRef | Checkpoint]) -> bool:
+    """Tell whether we may write the objects: a shared repository's permissions are git's matter."""
+    commits = [step for step in steps if isinstance(step, Commit)]
+    return (
+        len(commits) + sum(len(step.files) for step in commits) <= _FEW
+        and all(step.oid == repo.null for step in steps if isinstance(step, SetRef))
+        and not any(path.startswith('"') for step in commits for path, _ in step.files)
+        and repo.config().get("core.sharedrepository") in (None, "0", "false", "umask")
+    )
 
 
-def _changed_ns(entry: "os.DirEntry[str]") -> int:
-    try:
-        return entry.stat().st_mtime_ns
-    except OSError:
-        return 0  # packed and gone meanwhile
+def _write_loose(
+    repo: Repo, steps: Sequence[Commit | SetRef | Checkpoint], *, durable: bool
+) -> list[ObjectId]:
+    """As `_write_once`; nothing is started but what moves the refs."""
+    argv = (*(FSYNC if durable else ()), "update-ref", "-m", "gitexp: record", "--stdin")
+    with repo.reading(), repo.launcher.begin(*argv) as moving:  # while it starts, we write
+        commits = _Commits(repo)
+        moves: list[dict[str, str]] = [{}]
+        for step in steps:
+            if isinstance(step, Commit):
+                moves[-1][step.ref] = commits.add(step)
+            elif isinstance(step, Checkpoint):
+                moves.append({})
+        orders = [commits.move(refs) for refs in moves]
+        orders += [[f"delete {step.ref}"] for step in steps if isinstance(step, SetRef)]
+        commits.objects.write(durable=durable)
+        text = "".join(f"{line}\n" for order in orders for line in ("start", *order, "commit"))
+        done = moving.finish(text.encode(), check=False)
+    if done.text.count("commit: ok") < len(moves):  # a ref that could not be deleted may stay
+        raise read_refusal(done.status, done.stderr)
+    if durable:
+        sync_refs(repo, (ref for refs in moves for ref in refs))
+    return commits.made
 
 
-def _folders(repo: Repo) -> list[Path]:
-    objects = repo.common_dir / "objects"
-    fans = [Path(entry.path) for entry in os.scandir(objects) if len(entry.name) == 2]
-    refs = repo.common_dir / "refs"
-    ours = [refs / "gitexp", refs / "gitexp" / "pending"]
-    return [objects, objects / "pack", *fans, refs, refs / "heads", *ours]
+class _Commits:
+    """Commits that are being made."""
 
+    def __init__(self, repo: Repo) -> None:
+        self.objects = LooseObjects(repo)
+        self.made: list[ObjectId] = []
+        self._repo = repo
+        self._trees: dict[str, str] = {}
+        self._tips: dict[str, str] = {}
+        """Where the refs were that move."""
 
-def _folder_times(repo: Repo) -> dict[Path, int]:
-    times = {}
-    for folder in _folders(repo):
-        try:
-            times[folder] = folder.stat().st_mtime_ns
-        except OSError:
-            continue
-    return times
+    def add(self, step: Commit) -> ObjectId:
+        """Make a commit. Raises `Conflict` when its ref moved, `CommandFailed` on a broken tree."""
+        parents = [self.made[int(p[1:]) - 1] if p[0] == ":" else p for p in step.parents]
+        if step.ref not in self._tips:
+            [tip] = self._repo.read_objects([step.ref])
+            self._tips[step.ref] = self._repo.null if tip is None else tip.oid
+            if tip is not None and tip.oid not in parents:
+                raise _moved()
+        base = None if step.clear or not parents else f"{parents[0]}^{{tree}}"
+        top = Tree(self.objects, self._trees.get(parents[0], base) if base else None)
+        for path, content in step.files:
+            if isinstance(content, bytes):
+                if top.put(path, self.objects.name("blob", content)):
+                    self.objects.add("blob", content)
+            else:
+                top.put(path, None if content is None else content.oid)
+        tree = top.save() or top.store()
+        who = f"{step.identity} {int(step.moment.timestamp())} +0000"
+        lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
+        head = "\n".join([*lines, f"author {who}", f"committer {who}", "", step.message])
+        commit = self.objects.add("commit", head.encode(errors="replace"))
+        self._trees[commit] = tree
+        self.made.append(commit)
+        return commit
 
-
-def _sync_folders(repo: Repo, before: dict[Path, int]) -> None:
-    within_ns = max(before.values(), default=0) - int(_TICK_S * 1e9)
-    times = _folder_times(repo).items()
-    _sync_all([path for path, time in times if before.get(path) != time or time >= within_ns])
-
-
-def _sync_all(paths: Sequence[Path]) -> None:
-    """Flush many at once: a journaling file system then needs one commit for several."""
-    if len(paths) < _MANY:
-        for path in paths:
-            sync_path(path)
-        return
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - only for many
-
-    with ThreadPoolExecutor(_MANY) as pool:
-        list(pool.map(sync_path, paths))
-
-
-_MANY = 16
-
-
-def sync_path(path: Path) -> None:
-    """Flush a file, or a folder's entries, to the disk; what cannot be opened is left alone.
-
-    Raises `CommandFailed` when the disk says that it could not keep it.
-    """
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno in _LOST:
-            raise CommandFailed(("fsync", str(path)), -1, str(error.strerror)) from error
-    finally:
-        os.close(handle)
-
-
-_LOST = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
-"""What an fsync says when something is not on the disk; others say that it cannot sync at all."""
+    def move(self, refs: Mapping[str, str]) -> list[str]:
+        """What tells git to move refs, in one transaction, from where they were."""
+        orders = [f"update {ref} {new} {self._tips[ref]}" for ref, new in refs.items()]
+        self._tips.update(refs)
+        return orders

@@ -6,14 +6,15 @@ through a private copy of the index, into objects that no branch of the user's h
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from gitexp.errors import CommandFailed, GitexpError, NoCommit
 from gitexp.ids import ObjectId
 from gitexp.repo.collection import await_gc, is_collecting
-from gitexp.repo.launch import FSYNC, UNTRUSTED
+from gitexp.repo.launch import FSYNC, UNTRUSTED, Underway
 from gitexp.repo.repository import Repo
 
 _SNAPSHOT_AUTHOR = {
@@ -57,11 +58,24 @@ class SnapshotRules(NamedTuple):
     """Says why a file must stay out (a secret), or `None`."""
 
 
-def read_status(repo: Repo) -> Status:
-    """Ask git what differs from HEAD. Raises `NoCommit` on an unborn branch."""
-    asked = repo.git(
-        *("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames")
-    )
+@contextmanager
+def begin_status(repo: Repo) -> Iterator[Underway | None]:
+    """Let git look at the files while something else is done; `None` in a bare repository."""
+    if repo.top is None:
+        yield None
+        return
+    with repo.launcher.begin(*_ASK_STATUS) as begun:
+        yield begun
+
+
+_ASK_STATUS = (
+    *("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames"),
+)
+
+
+def read_status(repo: Repo, begun: Underway | None = None) -> Status:
+    """What differs from HEAD, asked now or `begun`. Raises `NoCommit` on an unborn branch."""
+    asked = repo.git(*_ASK_STATUS) if begun is None else begun.finish()
     commit = branch = None
     tracked: list[str] = []
     untracked: list[str] = []
@@ -89,8 +103,10 @@ def read_status(repo: Repo) -> Status:
     return Status(ObjectId(commit), on_branch, tuple(tracked), tuple(untracked), tuple(submodules))
 
 
-def take_snapshot(repo: Repo, rules: SnapshotRules, *, durable: bool) -> Snapshot:
-    """Keep the files as they are now.
+def take_snapshot(
+    repo: Repo, rules: SnapshotRules, *, durable: bool, begun: Underway | None = None
+) -> Snapshot:
+    """Keep the files as they are now, or as a status that was begun saw them.
 
     Tracked changes are always in; untracked files up to the rules' caps; what stays out is named.
     The objects are not yet held by any ref: pin `snapshot` before anything else. Raises `NoCommit`
@@ -100,10 +116,11 @@ def take_snapshot(repo: Repo, rules: SnapshotRules, *, durable: bool) -> Snapsho
         return _bare_snapshot(repo)
     for _ in range(_TRIES):
         try:
-            return _snapshot_once(repo, repo.top, rules, durable=durable)
+            return _snapshot_once(repo, repo.top, rules, durable=durable, begun=begun)
         except CommandFailed as failure:
             if not was_collected(failure):
                 raise
+            begun = None
     return _snapshot_once(repo, repo.top, rules, durable=durable)
 
 
@@ -121,9 +138,11 @@ _VANISHED = (
 """What git complains of when a gc takes an object, or the folder it goes into, from under it."""
 
 
-def _snapshot_once(repo: Repo, top: Path, rules: SnapshotRules, *, durable: bool) -> Snapshot:
-    status = read_status(repo)
-    head_tree = repo.resolve(f"{status.commit}^{{tree}}")
+def _snapshot_once(
+    repo: Repo, top: Path, rules: SnapshotRules, *, durable: bool, begun: Underway | None = None
+) -> Snapshot:
+    status = read_status(repo, begun)
+    head_tree = repo.peel(status.commit, "tree")
     if head_tree is None:
         raise GitexpError("cannot read the tree of HEAD", hints=["`git fsck` names the damage"])
     taken, left_out = _choose(top, status, rules)
@@ -139,8 +158,8 @@ def _snapshot_once(repo: Repo, top: Path, rules: SnapshotRules, *, durable: bool
 
 
 def _bare_snapshot(repo: Repo) -> Snapshot:
-    commit = repo.resolve("HEAD^{commit}")
-    tree = repo.resolve("HEAD^{tree}")
+    commit = repo.peel("HEAD", "commit")
+    tree = repo.peel("HEAD", "tree")
     if commit is None or tree is None:
         raise NoCommit("the repository has no commit yet", hints=["push a commit to it first"])
     branch = repo.git("symbolic-ref", "--quiet", "--short", "HEAD", check=False).text.strip()

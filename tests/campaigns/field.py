@@ -60,6 +60,13 @@ class Field:
     cleared: int = 0
     """Locks that faults left behind."""
 
+    @classmethod
+    def of(cls, repo: RepoBuilder, victim: str) -> "Field":
+        """Where the git command is needed: a shared repository has records by `fast-import`."""
+        if victim == "fast-import":
+            repo.git("config", "core.sharedRepository", "group")
+        return cls(repo)
+
     @property
     def state(self) -> Path:
         """The local state of gitexp."""

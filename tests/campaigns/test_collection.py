@@ -89,7 +89,7 @@ def test_collecting_beside_two_hundred_runs(repo: RepoBuilder) -> None:
 )
 def test_a_prune_in_the_moment_of_a_start(repo: RepoBuilder, tmp_path: Path, command: str) -> None:
     """Just before one of the git commands of a start, all that no ref holds is removed."""
-    ground = Field(repo)
+    ground = Field.of(repo, command)
     ground.record(0)
     git, shim, mark = shutil.which("git"), tmp_path / "shim", tmp_path / "pruned"
     shim.mkdir()

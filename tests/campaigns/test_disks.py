@@ -78,11 +78,11 @@ def sweep(ground: Field, fault: Injection, folder: Path, step: int, first: int =
 
 
 @pytest.mark.parametrize("effect", FAULTS)
-@pytest.mark.parametrize("victim", ["update-index", "fast-import"])
+@pytest.mark.parametrize("victim", ["update-index", "update-ref", "fast-import"])
 def test_git_calls_that_fail(repo: RepoBuilder, tmp_path: Path, victim: str, effect: str) -> None:
     require_strace()
     fault = Injection(victim, STORING, effect, children=True)
-    assert sweep(Field(repo), fault, tmp_path, step=37) > 0
+    assert sweep(Field.of(repo, victim), fault, tmp_path, step=37) > 0
 
 
 @pytest.mark.parametrize("effect", FAULTS)
@@ -105,7 +105,7 @@ def test_every_call_fails(repo: RepoBuilder, tmp_path: Path, victim: str, kind: 
     effect, lasting = KINDS[kind]
     calls = STORING.replace(",openat", "") if victim == "python" else STORING
     fault = Injection(victim, calls, effect, lasting=lasting, children=victim != "python")
-    ground = Field(repo)
+    ground = Field.of(repo, victim)
     failures = sweep(ground, fault, tmp_path, step=len(KINDS), first=kind)
     print(f"{victim} {effect} lasting={lasting}: {failures} failures, {ground.slowest_s:.2f} s")
     assert failures > 3

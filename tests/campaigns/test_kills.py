@@ -62,7 +62,7 @@ def sweep(ground: Field, injection: Injection, folder: Path, step: int) -> int:
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_git_killed_at_some_calls(repo: RepoBuilder, tmp_path: Path, victim: str) -> None:
     require_strace()
-    ground = Field(repo)
+    ground = Field.of(repo, victim)
     ground.record(0)
     kill = Injection(victim, CHANGING, "signal=SIGKILL")
     assert sweep(ground, kill, tmp_path, step=19) > 0
@@ -84,7 +84,7 @@ def test_git_killed_at_every_call(
     repo: RepoBuilder, tmp_path: Path, victim: str, children: bool
 ) -> None:
     require_strace()
-    ground = Field(repo)
+    ground = Field.of(repo, victim)
     ground.record(0)
     kill = Injection(victim, CHANGING + ",openat,close", "signal=SIGKILL", children=children)
     kills = sweep(ground, kill, tmp_path, step=1)

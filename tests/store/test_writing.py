@@ -1,0 +1,188 @@
+"""Writing to a branch: the two ways give the same commits, and whoever is late is refused."""
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gitexp.errors import CommandFailed, Conflict
+from gitexp.ids import ObjectId
+from gitexp.repo import Repo, stream
+from gitexp.repo.stream import Blob, Checkpoint, Commit, Identity, SetRef, write_stream
+from tests.conftest import MakeRepo, RepoBuilder
+
+REF = "refs/heads/runs"
+ADA = Identity("Ada", "ada@example.org")
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+Files = Mapping[str, bytes | Blob | None]
+
+names = st.sampled_from(["a", "a.b", "a-b", "ab", "b", "c\xe9", "a0"])
+paths = st.lists(names, min_size=1, max_size=3).map("/".join)
+edits = st.dictionaries(paths, st.none() | st.binary(max_size=3), max_size=6)
+
+
+def commit(parents: Sequence[str], files: Files | None = None, ref: str = REF) -> Commit:
+    return Commit(ref, "a record\n", ADA, NOON, parents, list((files or {}).items()))
+
+
+def write(repo: Repo, *steps: Commit | SetRef | Checkpoint) -> list[ObjectId]:
+    return write_stream(repo, steps, durable=False)
+
+
+def packed(repo: Repo, *steps: Commit | SetRef | Checkpoint) -> list[ObjectId]:
+    """Through `git fast-import`, as beside a gc."""
+    return stream._write_once(repo, steps, durable=False, packed=True)[0]
+
+
+def clash(files: Files) -> bool:
+    """Tell whether a path is a file for one entry and a folder for another."""
+    return any(other.startswith(f"{path}/") for path in files for other in files)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(rounds=st.lists(edits.filter(lambda files: not clash(files)), min_size=1, max_size=4))
+def test_both_ways_give_the_same_commits(repo: RepoBuilder, rounds: list[Files]) -> None:
+    ours, other = Repo.discover(repo.path), "refs/heads/packed"
+    for ref, old in ours.read_refs(REF, other).items():
+        ours.update_ref(ref, ours.null, old, "again")
+    tip: list[ObjectId] = []
+    for files in rounds:
+        written = write(ours, commit(tip, files))
+        assert packed(ours, commit(tip, files, other)) == written
+        tip = written
+    ours.git("fsck", "--strict", "--no-dangling")
+    assert ours.read_ref(REF) == tip[0]
+
+
+def test_a_chain_and_two_branches_at_once(repo: RepoBuilder) -> None:
+    ours = Repo.discover(repo.path)
+    steps: list[Commit | Checkpoint] = [
+        commit([], {"x/a": b"1"}, "refs/heads/keep"),
+        Checkpoint(),
+        commit([], {"a/b/c": b"1", "a/d": b"2"}),
+        commit([":2"], {"a/b/c": None, "a/e": Blob(ours.write_blob(b"3"))}),
+    ]
+    made = write(ours, *steps)
+    assert ours.read_refs(REF, "refs/heads/keep") == {REF: made[2], "refs/heads/keep": made[0]}
+    assert [entry.path for entry in ours.list_tree(REF)] == ["a/d", "a/e"]
+    ours.git("fsck", "--strict")
+
+
+def test_what_is_there_is_not_written_again(repo: RepoBuilder) -> None:
+    ours = Repo.discover(repo.path)
+    tip = write(ours, commit([], {"environments/x": b"packages", "runs/a": b"1"}))
+    repo.git("gc", "--quiet")
+    write(ours, commit(tip, {"environments/x": b"packages", "runs/b": b"2"}))
+    assert loose(repo) == 4  # a record, its folder, the top, the commit
+
+
+def loose(repo: RepoBuilder) -> int:
+    return int(repo.git("count-objects").split()[0])
+
+
+def test_sha256(make_repo: MakeRepo) -> None:
+    ours = Repo.discover(make_repo(sha256=True).path)
+    tip = write(ours, commit([], {"a/b": b"1"}))
+    assert len(write(ours, commit(tip, {"a/c": b"2"}))[0]) == 64
+    ours.git("fsck", "--strict")
+
+
+def test_late_writers_are_refused(repo: RepoBuilder) -> None:
+    ours = Repo.discover(repo.path)
+    first = write(ours, commit([], {"a": b"1"}))
+    second = write(ours, commit(first, {"b": b"2"}))
+    for parents in (first, []):
+        with pytest.raises(Conflict, match="cannot move the run branch"):
+            write(ours, commit(parents, {"c": b"3"}))
+    assert ours.read_ref(REF) == second[0]
+
+
+def test_whoever_moves_the_branch_meanwhile_wins(repo: RepoBuilder) -> None:
+    """The branch moves after its tip was read, and before git is told to move it."""
+    ours = Repo.discover(repo.path)
+    first = write(ours, commit([], {"a": b"1"}))
+    rival = packed(ours, commit(first, {"b": b"2"}, "refs/heads/rival"))[0]
+    hook = repo.path / ".git/hooks/reference-transaction"
+    hook.write_text(
+        f'#!/bin/sh\n[ "$1" = prepared ] || exit 0\nrm "$0"\necho {rival} > .git/{REF}\nexit 1\n'
+    )
+    hook.chmod(0o755)
+    with pytest.raises(CommandFailed):
+        write(ours, commit(first, {"c": b"3"}))
+    with pytest.raises(Conflict):
+        write(ours, commit(first, {"c": b"3"}))
+    assert ours.read_ref(REF) == rival
+
+
+def test_a_branch_with_a_lost_folder_is_left_alone(repo: RepoBuilder) -> None:
+    ours = Repo.discover(repo.path)
+    tip = write(ours, commit([], {"runs/x/a": b"1", "runs/y/b": b"2"}))
+    tree = repo.git("rev-parse", f"{REF}:runs/x").strip()
+    (repo.path / ".git/objects" / tree[:2] / tree[2:]).unlink()
+    with pytest.raises(CommandFailed):
+        write(ours, commit(tip, {"runs/x/c": b"3"}))
+    assert ours.read_ref(REF) == tip[0]
+    write(ours, commit(tip, {"runs/y/c": b"3"}))  # elsewhere it goes on, with the loss as it was
+    assert repo.git("rev-parse", f"{REF}:runs/x").strip() == tree
+
+
+def test_a_pin_that_cannot_go_stays(repo: RepoBuilder) -> None:
+    ours = Repo.discover(repo.path)
+    pin = "refs/gitexp/pending/x"
+    tip = write(ours, commit([], {"a": b"1"}))[0]
+    ours.update_ref(pin, tip, ours.null, "pin")
+    (repo.path / ".git" / f"{pin}.lock").touch()
+    second = write(ours, commit([tip], {"b": b"2"}), SetRef(pin, ours.null))
+    assert ours.read_refs(REF, pin) == {REF: second[0], pin: tip}
+    (repo.path / ".git" / f"{pin}.lock").unlink()
+    write(ours, commit(second, {"c": b"3"}), SetRef(pin, ours.null))
+    assert ours.read_ref(pin) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "umask"), reason="there are no permissions")
+def test_a_shared_repository_gets_its_permissions_from_git(repo: RepoBuilder) -> None:
+    repo.git("config", "core.sharedRepository", "group")
+    ours = Repo.discover(repo.path)
+    before = os.umask(0o077)
+    try:
+        tip = write(ours, commit([], {"a": b"1"}))[0]
+    finally:
+        os.umask(before)
+    place = repo.path / ".git/objects" / tip[:2] / tip[2:]
+    assert stat.S_IMODE(place.stat().st_mode) & 0o040
+
+
+def test_a_full_folder_leaves_nothing_behind(repo: RepoBuilder, tmp_path: Path) -> None:
+    ours = Repo.discover(repo.path)
+    tip = write(ours, commit([], {"a": b"1"}))
+    objects = repo.path / ".git/objects"
+    blob = ours.git("hash-object", "--stdin", stdin=b"2").text.strip()
+    (objects / blob[:2]).rename(tmp_path / "away") if (objects / blob[:2]).exists() else None
+    (objects / blob[:2]).write_text("in the way")
+    before = sorted(objects.rglob("*"))
+    with pytest.raises(CommandFailed):
+        write(ours, commit(tip, {"b": b"2"}))
+    assert ours.read_ref(REF) == tip[0]
+    assert not [path for path in sorted(objects.rglob("tmp_obj*")) if path not in before]
+
+
+def test_flushing_goes_on_while_python_ends(tmp_path: Path) -> None:
+    """A run that nobody ends is recorded then, and no thread can be started any more."""
+    code = (
+        "import atexit; from pathlib import Path; from gitexp.repo.durability import sync_all\n"
+        "atexit.register(lambda: print(sync_all([Path('.')] * 20), 'flushed'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, check=True
+    )
+    assert done.stdout.decode().split() == ["None", "flushed"]
