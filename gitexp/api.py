@@ -196,9 +196,10 @@ def start(
             **dict.fromkeys(minimize, Direction.MINIMIZE),
         },
     )
-    prepared = prepare(workspace, trial)
-    run = pin(workspace, prepared.run)
-    journal, problem = begin(workspace, run, prepared.packages)
+    with workspace.repo.reading():
+        prepared = prepare(workspace, trial)
+        run = pin(workspace, prepared.run)
+        journal, problem = begin(workspace, run, prepared.packages)
     if problem is not None:
         sys.stderr.write(f"gitexp: {problem.what}; run {run.id[:7]} is in the journal only\n")
     live = OwnRun(workspace, journal, run, prepared.packages)

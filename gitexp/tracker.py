@@ -82,11 +82,12 @@ class Tracker:
             reason=results.get("reason"),
             tags=tuple(results.get("tags", ())),
         )
-        self._workspace.refreshed()
-        prepared = prepare(self._workspace, trial)
         outcome = Outcome(results.get("outcome", "succeeded"))
-        run = replace(prepared.run, outcome=outcome, metrics=metrics)
-        recorded = record_whole(self._workspace, run, [], prepared.packages)
+        with self._workspace.repo.reading():
+            self._workspace.refreshed()
+            prepared = prepare(self._workspace, trial)
+            run = replace(prepared.run, outcome=outcome, metrics=metrics)
+            recorded = record_whole(self._workspace, run, [], prepared.packages)
         self._runs.append(recorded)
         return recorded
 

@@ -68,6 +68,13 @@ class Workspace:
             index.refresh()
         return index
 
+    def others(self) -> "RunIndex":
+        """The run index with all but perhaps our own last write, which costs less."""
+        index = self.index
+        if self.store.moved != (index.tip, self.store.tip()):
+            index.refresh()
+        return index
+
     def query(self, text: str | None) -> "Query | None":
         """A filter expression with every name understood. Raises `InvalidQuery`."""
         if not text:

@@ -3,10 +3,14 @@
 Floor 4. A `git gc` may run at any moment and takes what no ref holds yet; then it is taken again.
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
+from gitexp import __version__
 from gitexp.errors import CommandFailed, GitexpError, Refused
 from gitexp.fingerprint import DEFAULT_EXCLUDE, code_digest
 from gitexp.formats import redact_text
@@ -15,6 +19,7 @@ from gitexp.model import Code, Command, Run
 from gitexp.privacy import SCANNED_BYTES, secret_content, secret_name
 from gitexp.records.codec import encode_run
 from gitexp.refs import code_ref, pending_ref, run_ref
+from gitexp.repo.launch import Underway
 from gitexp.repo.worktree import (
     Snapshot,
     SnapshotRules,
@@ -26,18 +31,27 @@ from gitexp.workspace import Workspace
 
 _SNAPSHOT_TRIES = 5
 
+LAST_DIGEST: Final = "last-digest"
+"""File in our local state: a hash of the question, the answer, and a hash of both."""
 
-def observe_code(workspace: Workspace, command: Command | None, written: Sequence[str]) -> Code:
-    """The code as it is now: its snapshot, and what of it counts.
+
+def observe_code(
+    workspace: Workspace,
+    command: Command | None,
+    written: Sequence[str],
+    begun: Underway | None,
+) -> Code:
+    """The code as it is now, or as `begun` saw it: its snapshot, and what of it counts.
 
     Raises `Refused` while the run branch itself is checked out, `NoCommit` without any commit.
     """
     for _ in range(_SNAPSHOT_TRIES):
         try:
-            return _code_of(workspace, _snapshot(workspace), command, written)
+            return _code_of(workspace, _snapshot(workspace, begun), command, written)
         except CommandFailed as failure:
             if not was_collected(failure):
                 raise
+            begun = None
     return _code_of(workspace, _snapshot(workspace), command, written)
 
 
@@ -54,23 +68,43 @@ def _code_of(
     produced = set(written)
     if command is not None:
         produced |= workspace.index.produced_by(program(command))
-    digest = code_digest(
-        ((entry.mode, entry.path, entry.oid) for entry in repo.list_tree(snapshot.tree)),
-        include=settings.code_include,
-        exclude=(*DEFAULT_EXCLUDE, *settings.code_exclude),
-        produced=produced,
-    )
     url = repo.config().get(f"remote.{settings.remote or 'origin'}.url")
     return Code(
         commit=snapshot.commit,
         tree=snapshot.tree,
         dirty=snapshot.snapshot is not None,
         snapshot=snapshot.snapshot,
-        digest=digest,
+        digest=digest_of(workspace, snapshot.tree, produced),
         branch=snapshot.branch,
         remote=None if url is None else redact_text(url),
         left_out=snapshot.left_out,
     )
+
+
+def digest_of(workspace: Workspace, tree: str, produced: Collection[str]) -> str:
+    """What of a tree counts, as one hash; the last is kept, as many runs have the same code."""
+    settings, repo = workspace.settings, workspace.repo
+    exclude = (*DEFAULT_EXCLUDE, *settings.code_exclude)
+    rules = (__version__, tree, settings.code_include, exclude, sorted(produced))
+    asked = hashlib.sha256(repr(rules).encode(errors="surrogateescape")).hexdigest()
+    kept = repo.state_dir / LAST_DIGEST
+    with suppress(OSError, ValueError):
+        question, digest, check = kept.read_text().split()
+        if question == asked and check == _check(question, digest):
+            return digest
+    digest = code_digest(
+        ((entry.mode, entry.path, entry.oid) for entry in repo.list_tree(tree)),
+        include=settings.code_include,
+        exclude=exclude,
+        produced=produced,
+    )
+    with suppress(OSError):
+        kept.write_text(f"{asked} {digest} {_check(asked, digest)}\n")
+    return digest
+
+
+def _check(question: str, digest: str) -> str:
+    return hashlib.sha256(f"{question} {digest}".encode()).hexdigest()
 
 
 def pin(workspace: Workspace, run: Run) -> Run:
@@ -115,10 +149,10 @@ def _is_pinned(workspace: Workspace, run: Run, snapshot: str) -> bool:
     return False
 
 
-def _snapshot(workspace: Workspace) -> Snapshot:
+def _snapshot(workspace: Workspace, begun: Underway | None = None) -> Snapshot:
     settings = workspace.settings
     rules = SnapshotRules(settings.max_file_size, settings.max_snapshot_size, _secret)
-    return take_snapshot(workspace.repo, rules, durable=settings.durable)
+    return take_snapshot(workspace.repo, rules, durable=settings.durable, begun=begun)
 
 
 def _secret(file: Path, path: str) -> str | None:

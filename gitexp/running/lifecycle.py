@@ -96,8 +96,9 @@ def seal(workspace: Workspace, journal: Journal, run: Run, series: Series, packa
     run = recordable(run)
     try:
         journal.seal(encode_run(run), series=series)
-        event = sealed(run, series, summary(workspace, run), packages)
-        workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+        with workspace.repo.reading():
+            event = sealed(run, series, summary(workspace, run), packages)
+            workspace.store.write([event], identity=workspace.identity, moment=clock.now())
     except BaseException:
         journal.close()  # from now on others may complete it
         raise
@@ -141,7 +142,7 @@ def summary(workspace: Workspace, run: Run) -> str:
     if run.outcome is not Outcome.SUCCEEDED or metric is None or value is None:
         return run.outcome.value
     text = f"{metric} {_short(value)}"
-    last = workspace.refreshed().newest(1, with_metric=metric, before=run.id)
+    last = workspace.others().newest(1, with_metric=metric, before=run.id)
     if last:
         verdicts = compare_runs(
             run, workspace.index.entry(last[0]).run, declared=settings.directions
@@ -276,8 +277,9 @@ def record_whole(workspace: Workspace, run: Run, series: Series, packages: Table
     """
     run = recordable(run)
     remember(workspace, run.id)
-    event = sealed(run, series, summary(workspace, run), packages)
-    workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+    with workspace.repo.reading():
+        event = sealed(run, series, summary(workspace, run), packages)
+        workspace.store.write([event], identity=workspace.identity, moment=clock.now())
     start_maintenance(workspace.repo)
     return run
 

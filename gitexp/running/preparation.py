@@ -39,6 +39,8 @@ from gitexp.model import (
 )
 from gitexp.names import memorable_name
 from gitexp.records.bounds import check_table
+from gitexp.repo.launch import Underway
+from gitexp.repo.worktree import begin_status
 from gitexp.running.code import observe_code
 from gitexp.workspace import Workspace
 
@@ -106,6 +108,14 @@ def prepare(workspace: Workspace, trial: Trial, *, observe: bool = True) -> Prep
     when parameters, files or inputs cannot be used, `NoCommit` when there is no code to tie the run
     to.
     """
+    repo = workspace.repo
+    with repo.reading(), begin_status(repo) as begun:  # git looks at the files meanwhile
+        return _prepare(workspace, trial, begun, observe=observe)
+
+
+def _prepare(
+    workspace: Workspace, trial: Trial, begun: Underway | None, *, observe: bool
+) -> Prepared:
     params, notes = _gather_params(workspace, trial)
     argv = tuple(fill_template(trial.argv, params))
     notes += _unfilled(trial.argv, argv, params)
@@ -115,10 +125,10 @@ def prepare(workspace: Workspace, trial: Trial, *, observe: bool = True) -> Prep
     written = [recorded_path(path, top) for path in (*metrics_files, *outputs)]
     inputs = _hash_inputs(workspace, (*workspace.settings.inputs, *trial.inputs), trial.directory)
     command = _command(workspace, trial, argv)
-    code = observe_code(workspace, command, written)
     environment, packages = (
         _observe(trial, argv, top, workspace.settings.environment) if observe else ({}, {})
     )
+    code = observe_code(workspace, command, written, begun)
     left_out = [f"not in the snapshot: {item}" for item in code.left_out]
     run = _running(workspace, trial, redact_table(params), code, command, inputs)
     return Prepared(

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from gitexp.comparison import direction_of
 from gitexp.errors import InvalidInput
-from gitexp.fingerprint import DEFAULT_EXCLUDE, code_digest, fingerprint
+from gitexp.fingerprint import fingerprint
 from gitexp.formats import parse_metrics, parse_params, redact_argv
 from gitexp.ids import ObjectId
 from gitexp.machine import clock
@@ -22,6 +22,7 @@ from gitexp.model import Code, Command, Entry, Origin, Outcome, Run, Series, Tab
 from gitexp.names import memorable_name
 from gitexp.repo.launch import LOCAL_VARIABLES
 from gitexp.repo.worktree import add_worktree, remove_worktree
+from gitexp.running.code import digest_of
 from gitexp.running.execution import execute
 from gitexp.running.lifecycle import record_whole
 from gitexp.running.preparation import Prepared
@@ -101,19 +102,14 @@ def _recorded(workspace: Workspace, run: Run) -> Entry | None:
 
 
 def _new_run(workspace: Workspace, commit: ObjectId, tree: ObjectId) -> Run:
-    settings, repo = workspace.settings, workspace.repo
+    settings = workspace.settings
     run_id = clock.new_run_id()
     params: Table = {}
     for name in settings.params_files:
         data = _read(workspace, commit, name)
         if data is not None:
             params = nest(params, parse_params(data, PurePosixPath(name).suffix, name=name))
-    digest = code_digest(
-        ((entry.mode, entry.path, entry.oid) for entry in repo.list_tree(tree)),
-        include=settings.code_include,
-        exclude=(*DEFAULT_EXCLUDE, *settings.code_exclude),
-        produced=settings.metrics_files,
-    )
+    digest = digest_of(workspace, tree, settings.metrics_files)
     evaluate, _ = _allowed_command(settings)
     argv = tuple(redact_argv(shlex.split(evaluate))) if evaluate else ()
     return Run(
