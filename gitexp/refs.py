@@ -78,15 +78,15 @@ TOMBSTONE = "delete"
 _RIVAL = "(?:~([0-9a-f]{12}))?"
 _OF_RUN = r"([0-9]{4}-[0-9]{2}/([0-9a-f]{2}))/(\2[0-9a-f]{14})"
 _SHAPES = {
-    "runs": (PathKind.RUN, rf"{_OF_RUN}{_RIVAL}\.toml\Z"),
-    "series": (PathKind.SERIES, rf"{_OF_RUN}{_RIVAL}\.csv\Z"),
+    "runs": (PathKind.RUN, rf"{_OF_RUN}(){_RIVAL}\.toml\Z"),
+    "series": (PathKind.SERIES, rf"{_OF_RUN}(){_RIVAL}\.csv\Z"),
     "annotations": (
         PathKind.ANNOTATION,
         rf"{_OF_RUN}/([0-9a-f]{{16}}|{TOMBSTONE}){_RIVAL}\.toml\Z",
     ),
-    "environments": (PathKind.ENVIRONMENT, rf"([0-9a-f]{{8,64}}){_RIVAL}\.toml\Z"),
+    "environments": (PathKind.ENVIRONMENT, rf"()()()([0-9a-f]{{8,64}}){_RIVAL}\.toml\Z"),
 }
-"""What the files in each folder of the branch are called."""
+"""What the files in each folder of the branch are called: the groups are the fields of a place."""
 
 
 @cache
@@ -119,11 +119,8 @@ def parse_path(path: str) -> BranchPath | None:
     found = pattern.match(rest)
     if found is None:
         return None
-    *place, name, rival = found.groups()
-    if not place:
-        return BranchPath(kind, None, "", name, rival)
-    folder, _, *run = place
-    return BranchPath(kind, RunId(run[0] if run else name), folder, name, rival)
+    folder, _, run, name, rival = found.groups()
+    return BranchPath(kind, RunId(run) if run else None, folder, name or run, rival)
 
 
 def rival_path(path: str, blob: str) -> str:

@@ -10,7 +10,8 @@ understand stays only when both sides have the very same file there, and is drop
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import NamedTuple, TypeAlias
+from itertools import chain
+from typing import TypeAlias
 
 from gitexp.errors import Unreadable
 from gitexp.ids import RunId
@@ -22,7 +23,6 @@ from gitexp.refs import (
     README_PATH,
     TOMBSTONE,
     BranchPath,
-    PathKind,
     parse_path,
     rival_path,
 )
@@ -33,39 +33,49 @@ Files: TypeAlias = Mapping[str, str]
 Read: TypeAlias = Callable[[Collection[str]], Mapping[str, bytes | None]]
 """Contents by blob id; `None` for what is missing, damaged or too large. Asked at most once."""
 
+Places: TypeAlias = Mapping[str, BranchPath | None]
+"""What paths mean; `None` for those that are not ours."""
+
 Owner: TypeAlias = tuple[str, str]
 """A run or an environment: its folder on the branch and its name there."""
 
 ROOT_PATHS = (README_PATH, FORMAT_PATH)
 
 
-def unite(left: Files, right: Files, read: Read) -> dict[str, str]:
+def unite(left: Files, right: Files, read: Read, places: Places | None = None) -> dict[str, str]:
     """The union of two states.
 
     Every file of either side is in it, except: a run with a tombstone on either side keeps nothing
     but its tombstone; a sealed record replaces those that say `running`, and of several that say
     `running` the greatest stays. Both sides may be partial, as long as each run and each
-    environment is given whole (see `surroundings`).
+    environment is given whole (see `surroundings`). `places` are the paths of both, and maybe more,
+    understood.
 
     Raises `Unreadable` when a side was written in a format newer than `FORMAT`.
     """
-    places = {path: parse_path(path) for path in left.keys() | right.keys()}
-    slots, deleted = _gather(places, left, right)
-    united = {
-        path: blob
-        for path, blob in left.items()
-        if right.get(path) == blob and path not in ROOT_PATHS and places[path] is None
-    }
-    contents = _read_unsettled(slots, read)
-    for path, versions in slots.items():
-        place = places[path] if path in places else parse_path(path)
+    if places is None:
+        places = {path: parse_path(path) for path in left.keys() | right.keys()}
+    graves = (p for p, place in places.items() if place is not None and place.name == TOMBSTONE)
+    deleted = owners(places[path] for path in graves if path in left or path in right)
+    united: dict[str, str] = {}
+    contested: dict[str, set[str]] = {}
+    for path, blob in chain(left.items(), right.items()):
+        place = places[path]
         if place is None:
-            united[path] = _greatest(path, versions, contents)
-        elif _owner(place) in deleted and not _is_tombstone(place):
+            if path not in ROOT_PATHS and not (left.get(path) == right.get(path) == blob):
+                continue
+        elif deleted and owner(place) in deleted and place.name != TOMBSTONE:
             continue
+        plain = _plain_path(path, place)
+        first = united.setdefault(plain, blob)
+        if first != blob:
+            contested.setdefault(plain, {first}).add(blob)
+    contents = _read_unsettled(contested, read)
+    for path, versions in contested.items():
+        if path in ROOT_PATHS:
+            united[path] = _greatest(path, versions, contents)
         else:
-            kept = _prevailing(place, versions, contents)
-            united |= _lay_out(path, kept)
+            united |= _lay_out(path, _prevailing(path, versions, contents))
     return united
 
 
@@ -87,35 +97,36 @@ def too_new(version: int, where: str) -> Unreadable:
     )
 
 
-class Surroundings(NamedTuple):
-    """What must be looked at to merge some paths."""
-
-    folders: set[str]
-    """They hold everything of the runs and environments that the paths belong to."""
-    owners: set[Owner]
-    """Those runs and environments."""
+def owners(places: Iterable[BranchPath | None]) -> set[Owner]:
+    """Whom the files belong to; what is not ours belongs to nobody."""
+    return {owner(place) for place in places if place is not None}
 
 
-def surroundings(paths: Iterable[str]) -> Surroundings:
-    """Where everything lies that must be merged together with these paths."""
-    found = Surroundings(set(), set())
-    for path in paths:
-        place = parse_path(path)
-        if place is None:
-            continue
-        found.owners.add(_owner(place))
-        if place.run is None:
-            found.folders.add("environments")
-        else:
-            found.folders.update((f"runs/{place.folder}", f"series/{place.folder}"))
-            found.folders.add(f"annotations/{place.folder}/{place.run}")
-    return found
+def owner(place: BranchPath) -> Owner:
+    """What a file must be merged together with."""
+    return place.folder, place.run or RunId(place.name)
 
 
-def owner(path: str) -> Owner | None:
-    """What the file at a path must be merged together with; `None` for a path that is not ours."""
-    place = parse_path(path)
-    return None if place is None else _owner(place)
+def surroundings(touched: Collection[Owner]) -> Callable[[str], bool]:
+    """Tells of a folder whether it, or one in it, may hold files of some runs and environments.
+
+    Its path ends with a slash.
+    """
+    shelves = {folder for folder, _ in touched}
+    near = {"environments/", *_TOPS}
+    for folder in shelves:
+        month, _, _ = folder.partition("/")
+        near.update(f"{top}{part}/" for top in _TOPS for part in (month, folder))
+
+    def holds(path: str) -> bool:
+        top, _, place = path.partition("/")
+        folder, _, run = place.removesuffix("/").rpartition("/")
+        return path in near or (top == "annotations" and (folder, run) in touched)
+
+    return holds
+
+
+_TOPS = ("runs/", "series/", "annotations/")
 
 
 def plain_path(path: str) -> str:
@@ -130,46 +141,24 @@ def _plain_path(path: str, place: BranchPath | None) -> str:
     return f"{stem.removesuffix('~' + place.rival)}.{extension}"
 
 
-def _owner(place: BranchPath) -> Owner:
-    return place.folder, place.run or RunId(place.name)
-
-
-def _is_tombstone(place: BranchPath) -> bool:
-    return place.kind is PathKind.ANNOTATION and place.name == TOMBSTONE
-
-
-def _gather(
-    places: Mapping[str, BranchPath | None], *sides: Files
-) -> tuple[dict[str, set[str]], set[Owner]]:
-    """All versions seen of each file, rivals included, and which runs have a tombstone."""
-    slots: dict[str, set[str]] = {}
-    deleted = set()
-    for side in sides:
-        for path, blob in side.items():
-            place = places[path]
-            if place is not None and _is_tombstone(place):
-                deleted.add(_owner(place))
-            if place is not None or path in ROOT_PATHS:
-                slots.setdefault(_plain_path(path, place), set()).add(blob)
-    return slots, deleted
-
-
-def _read_unsettled(slots: Mapping[str, set[str]], read: Read) -> Mapping[str, bytes | None]:
+def _read_unsettled(contested: Mapping[str, set[str]], read: Read) -> Mapping[str, bytes | None]:
     """Contents where the blob ids alone do not settle what stays."""
     unsettled = {
         blob
-        for path, versions in slots.items()
-        if len(versions) > 1 and (path in ROOT_PATHS or path.startswith("runs/"))
+        for path, versions in contested.items()
+        if path in ROOT_PATHS or _is_record(path)
         for blob in versions
     }
     return read(unsettled) if unsettled else {}
 
 
-def _prevailing(
-    place: BranchPath, versions: set[str], contents: Mapping[str, bytes | None]
-) -> set[str]:
+def _is_record(path: str) -> bool:
+    return path.startswith("runs/")
+
+
+def _prevailing(path: str, versions: set[str], contents: Mapping[str, bytes | None]) -> set[str]:
     """The versions that none of the others replaces. Keeping maxima makes this associative."""
-    if place.kind is not PathKind.RUN or len(versions) == 1:
+    if not _is_record(path):
         return versions
     running = {blob: contents.get(blob) or b"" for blob in versions if _runs(contents.get(blob))}
     sealed = versions - running.keys()

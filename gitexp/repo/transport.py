@@ -14,7 +14,7 @@ from gitexp.ids import ObjectId
 from gitexp.machine import clock
 from gitexp.repo.launch import FSYNC, Completed
 from gitexp.repo.repository import Repo
-from gitexp.repo.trees import count_brought
+from gitexp.repo.trees import Folder, compare
 
 GUARD = "GITEXP_IN_PUSH"
 """Set while we push, so that our own pre-push hook keeps still."""
@@ -258,10 +258,14 @@ def _remove_cut_off(repo: Repo, max_bytes: int) -> None:
                 part.unlink()
 
 
-def check_size(repo: Repo, remote: str, old: str | None, new: str, *, max_files: int) -> None:
-    """Refuse a commit that brings more than we want to list. Raises `Refused`."""
-    if count_brought(repo, old, new, at_most=max_files) > max_files:
+def compare_bounded(
+    repo: Repo, remote: str, old: str | None, new: str, *, max_files: int
+) -> list[Folder]:
+    """Where a remote's commit differs from ours. Raises `Refused` when it brings too much."""
+    folders = compare(repo, old, new, at_most=max_files)
+    if folders is None:
         raise _too_large(remote, f"it brings more than {max_files:,} files", "maxFetchFiles")
+    return folders
 
 
 def _too_large(remote: str, why: str, setting: str) -> Refused:

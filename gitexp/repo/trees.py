@@ -1,19 +1,29 @@
-"""Tree objects as git keeps them, and how much a commit brings, before anything lists it.
+"""Tree objects as git keeps them, and where two commits differ, counted before it is listed.
 
 Floor 2. A few small objects can spell out more files than fit anywhere, and `git diff-tree` gathers
-them all before it prints the first. So each distinct folder is looked at once, and counted as often
-as it occurs.
+them all before it prints the first. So folders are compared level by level: each distinct one is
+read once, and what they bring is counted before anything below them is looked at.
 """
 
-from collections import Counter
-from collections.abc import Collection, Iterator
+import re
+import stat
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from gitexp.errors import CommandFailed
 from gitexp.repo.repository import Repo
 
-FOLDER = "40000"
-"""The mode of a folder in a tree."""
+if TYPE_CHECKING:
+    from subprocess import Popen  # noqa: TID251 - the type only
 
+FILE, SUBMODULE, FOLDER = "100644", "160000", "40000"
+"""Modes in a tree."""
+
+_FOLDER_START = FOLDER.encode() + b" "
 _DEEPEST = 32
 """Folders within folders; what goes deeper is nobody's."""
 _ENTRY_BYTES = 256
@@ -21,58 +31,104 @@ _ENTRY_BYTES = 256
 _TOGETHER = 250
 """So many names fit into a pipe, whatever git does meanwhile."""
 
-_Folder = dict[str, tuple[bool, str]]
-"""By name: whether it is a folder, and its object."""
+Entries: TypeAlias = frozenset[bytes]
+"""Entries of a folder, each as git writes it."""
 
 
-def count_brought(repo: Repo, old: str | None, new: str, *, at_most: int) -> int:
-    """How many files and folders of a commit are not, just so, in an older one.
+class Folder(NamedTuple):
+    """A folder of two commits. An entry that changed is in `old` and in `new`."""
 
-    One more than `at_most` when there are more. Raises `CommandFailed` when a folder is missing.
+    path: str
+    """Ends with a slash; empty for the top."""
+    old: Entries
+    new: Entries
+    same: Entries
+
+    def files(self, entries: Entries) -> Iterator[tuple[str, str, str]]:
+        """Mode, path and object id of those entries that are no folders."""
+        for mode, name, oid in map(_parse_entry, entries):
+            if mode != FOLDER:
+                yield mode, self.path + name, oid
+
+    def folders(self, entries: Entries) -> dict[str, str]:
+        """Object id by path of those entries that are folders."""
+        found = (_parse_entry(entry) for entry in entries if entry.startswith(_FOLDER_START))
+        return {f"{self.path}{name}/": oid for _, name, oid in found}
+
+
+def compare(
+    repo: Repo, old: str | None, new: str, *, at_most: int = sys.maxsize
+) -> list[Folder] | None:
+    """The top folder, and those where two commits differ, each after the one it is in.
+
+    `None` when more than `at_most` files and folders of the newer commit are not, just so, in the
+    older, or lie too deep. Raises `CommandFailed` when a folder is missing.
     """
-    level = Counter([(f"{old}^{{tree}}" if old else "", f"{new}^{{tree}}")])
-    found = 0
-    for _ in range(_DEEPEST):
-        names = {name for pair in level for name in pair if name}
-        folders = dict(_read_folders(repo, names, at_most * _ENTRY_BYTES))
-        if len(folders) < len(names):
-            break
-        below: Counter[tuple[str, str]] = Counter()
-        for (before, after), places in level.items():
-            known = folders.get(before, {})
-            for name, entry in folders[after].items():
-                is_folder, was = known.get(name, (False, ""))
-                if (is_folder, was) != entry:
-                    found += places
-                    if entry[0]:
-                        below[was if is_folder else "", entry[1]] += places
-        if not below or found > at_most:
-            return min(found, at_most + 1)
-        level = below
-    return at_most + 1
+    found: list[Folder] = []
+    brought = 0
+    level = [("", f"{old}^{{tree}}" if old else "", f"{new}^{{tree}}")]
+    with _asking(repo) as process:
+        for _ in range(_DEEPEST):
+            trees = _read(process, {before for _, before, _ in level})
+            room = sum(map(len, chain.from_iterable(trees.values()))) + at_most * _ENTRY_BYTES
+            theirs = {after for _, _, after in level} - trees.keys()
+            trees |= _read(process, theirs, room)
+            if not theirs <= trees.keys():
+                return None
+            folders = []
+            for path, before, after in level:
+                was, now = trees[before], trees[after]
+                folders.append(Folder(path, was - now, now - was, was & now))
+                brought += len(folders[-1].new)
+                if brought > at_most:
+                    return None
+            found += folders
+            level = [pair for folder in folders for pair in _below(folder)]
+            if not level:
+                return found
+    return None
 
 
-def _read_folders(
-    repo: Repo, names: Collection[str], max_bytes: int
-) -> Iterator[tuple[str, _Folder]]:
-    """The folders in the order asked, until `max_bytes` would be too few for them together."""
-    wanted = list(names)
+def look_into(
+    repo: Repo, folders: Iterable[Folder], wanted: Callable[[str], bool]
+) -> Iterator[Folder]:
+    """Folders that are the same in both commits, `folders` being where they differ.
+
+    Only those whose paths are wanted are found, and looked into for further ones.
+    """
+
+    def below(folders: Iterable[Folder]) -> dict[str, str]:
+        return {
+            path: oid
+            for folder in folders
+            for path, oid in folder.folders(folder.same).items()
+            if wanted(path)
+        }
+
+    level = below(folders)
+    while level:
+        with _asking(repo) as process:
+            trees = _read(process, set(level.values()))
+        found = [Folder(path, _NONE, _NONE, trees[oid]) for path, oid in level.items()]
+        yield from found
+        level = below(found)
+
+
+_NONE: Entries = frozenset()
+
+
+def _below(folder: Folder) -> Iterator[tuple[str, str, str]]:
+    before, after = folder.folders(folder.old), folder.folders(folder.new)
+    for path in before | after:
+        yield path, before.get(path, ""), after.get(path, "")
+
+
+@contextmanager
+def _asking(repo: Repo) -> "Iterator[Popen[bytes]]":
     process = repo.launcher.open("cat-file", "--batch")
     assert process.stdin is not None and process.stdout is not None  # noqa: S101 - opened with pipes
     try:
-        for n, name in enumerate(wanted):
-            if n % _TOGETHER == 0:
-                process.stdin.write("\n".join([*wanted[n : n + _TOGETHER], ""]).encode())
-                process.stdin.flush()
-            head = process.stdout.readline().split()
-            if len(head) != 3 or head[1] != b"tree":
-                raise CommandFailed(("cat-file",), 1, f"folder {name} is not in this repository")
-            max_bytes -= int(head[2])
-            if max_bytes < 0:
-                return
-            tree = process.stdout.read(int(head[2]) + 1)[:-1]
-            entries = parse_tree(tree, len(repo.null) // 2)
-            yield name, {inner: (mode == FOLDER, oid) for mode, inner, oid in entries}
+        yield process
     finally:
         process.stdin.close()
         process.stdout.close()
@@ -80,11 +136,67 @@ def _read_folders(
         process.wait()
 
 
+def _read(
+    process: "Popen[bytes]", names: Collection[str], max_bytes: int = sys.maxsize
+) -> dict[str, Entries]:
+    """The folders by name, until `max_bytes` would be too few for them together."""
+    assert process.stdin is not None and process.stdout is not None  # noqa: S101 - opened with pipes
+    found = {"": _NONE}
+    wanted = [name for name in names if name]
+    for n, name in enumerate(wanted):
+        if n % _TOGETHER == 0:
+            process.stdin.write("\n".join([*wanted[n : n + _TOGETHER], ""]).encode())
+            process.stdin.flush()
+        head = process.stdout.readline().split()
+        if len(head) != 3 or head[1] != b"tree":
+            raise CommandFailed(("cat-file",), 1, f"folder {name} is not in this repository")
+        size = int(head[2])
+        max_bytes -= size
+        if max_bytes < 0:
+            break
+        tree = process.stdout.read(size + 1)[:-1]
+        found[name] = frozenset(_split(tree, len(head[0]) // 2))
+    return found
+
+
+# --- one tree object ------------------------------------------------------------------------------
+
+
 def parse_tree(tree: bytes, oid_bytes: int) -> Iterator[tuple[str, str, str]]:
-    """Mode, name and object id of each entry of a tree object, whose ids have so many bytes."""
-    at = 0
-    while at < len(tree):
-        end = tree.index(b"\0", at)
-        mode, _, name = tree[at:end].partition(b" ")
-        at = end + 1 + oid_bytes
-        yield mode.decode(), name.decode(errors="surrogateescape"), tree[end + 1 : at].hex()
+    """Mode, name and object id of each entry of a tree object, whose ids have so many bytes.
+
+    A mode is written as git writes it today. Raises `CommandFailed` when it is no tree object.
+    """
+    return map(_parse_entry, _split(tree, oid_bytes))
+
+
+def _parse_entry(entry: bytes) -> tuple[str, str, str]:
+    head, _, oid = entry.partition(b"\0")
+    mode, _, name = head.decode(errors="surrogateescape").partition(" ")
+    return mode, name, oid.hex()
+
+
+def _split(tree: bytes, oid_bytes: int) -> list[bytes]:
+    entries = _pattern("100644|40000|100755|120000|160000", oid_bytes).findall(tree)
+    if sum(map(len, entries)) == len(tree):
+        return entries
+    entries = _pattern("[0-7]+", oid_bytes).findall(tree)
+    if sum(map(len, entries)) != len(tree):
+        raise CommandFailed(("cat-file",), 1, "a tree object is malformed")
+    return [_modern(entry) for entry in entries]
+
+
+@cache
+def _pattern(modes: str, oid_bytes: int) -> re.Pattern[bytes]:
+    return re.compile(rf"(?:{modes}) [^\0]+\0.{{{oid_bytes}}}".encode(), re.DOTALL)
+
+
+def _modern(entry: bytes) -> bytes:
+    """An entry with its mode as git takes it: old ones had zeros in front, or other bits."""
+    mode, _, rest = entry.partition(b" ")
+    number = int(mode, 8)
+    kinds = {stat.S_IFREG: FILE, stat.S_IFLNK: "120000", stat.S_IFDIR: FOLDER}
+    kind = kinds.get(stat.S_IFMT(number), SUBMODULE)
+    if kind == FILE and number & stat.S_IXUSR:
+        kind = "100755"
+    return kind.encode() + b" " + rest

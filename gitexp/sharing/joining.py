@@ -6,18 +6,29 @@ two gets the same commit and nobody has to merge merges. What a remote sends is 
 add, but never silently take away or replace what is recorded here.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 from gitexp.errors import CommandFailed, Conflict, Refused
 from gitexp.ids import ObjectId
 from gitexp.machine import clock
 from gitexp.records.bounds import MAX_RECORD_BYTES
-from gitexp.records.merge import branch_format, owner, surroundings, too_new, unite
-from gitexp.refs import FORMAT, FORMAT_PATH, parse_path
+from gitexp.records.merge import (
+    Places,
+    branch_format,
+    owner,
+    owners,
+    surroundings,
+    too_new,
+    unite,
+)
+from gitexp.refs import FORMAT, FORMAT_PATH, BranchPath, parse_path
 from gitexp.repo import Repo, transport
 from gitexp.repo.stream import Blob, Commit, Identity, SetRef, write_stream
+from gitexp.repo.trees import FILE, SUBMODULE, Folder, look_into
 from gitexp.store import PATIENCE_S, Store
 
 _IDENTITY = Identity("gitexp", "gitexp@localhost")
@@ -25,8 +36,13 @@ _RUNS_MESSAGE = "merge the runs of two clones\n\n[skip ci]\n\nMerged-By: gitexp\
 _CODE_MESSAGE = "merge the kept code of two clones\n\n[skip ci]\n\nMerged-By: gitexp\n"
 _LAST_SECOND = 253402300799
 """The end of the year 9999, where our dates end."""
-_FEW_FOLDERS = 64
-"""Up to here git looks folders up faster than it lists the whole branch."""
+_PLAIN = re.compile(r"[\w./~-]+", re.ASCII)
+"""A path that `git fast-import` needs no quotes around."""
+
+_Take: TypeAlias = Callable[[str | None, str, str | None], Commit | SetRef]
+"""How our branch moves, from our tip, theirs, and where the two went apart."""
+_Edit: TypeAlias = tuple[str, Blob | None]
+"""A quoted path, and what is there afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +62,14 @@ def join_code(store: Store, remote: str, theirs: ObjectId | None) -> Joined:
 
     Raises `Refused` when it is not gitexp's, `Conflict` when a lock keeps us out.
     """
-    return _join(
-        store,
-        store.code_ref,
-        theirs,
-        check=lambda _ours, tip: _check_code(store, remote, tip),
-        may_follow=lambda _ours, _theirs: True,
-        merge=_merge_code,
-    )
+
+    def take(ours: str | None, tip: str, base: str | None) -> Commit | SetRef:
+        _check_code(store, remote, tip)
+        if ours is None or ours == base:
+            return SetRef(store.code_ref, tip)
+        return _merge(store.repo, store.code_ref, _CODE_MESSAGE, (ours, tip), clear=True)
+
+    return _join(store, store.code_ref, theirs, take)
 
 
 def join_runs(store: Store, remote: str, theirs: ObjectId | None, *, max_files: int) -> Joined:
@@ -62,25 +78,28 @@ def join_runs(store: Store, remote: str, theirs: ObjectId | None, *, max_files: 
     Raises `Refused` when it is not gitexp's or brings more than `max_files`, `Unreadable` when a
     newer gitexp wrote it, `Conflict` when a lock keeps us out.
     """
-    return _join(
-        store,
-        store.run_ref,
-        theirs,
-        check=lambda ours, tip: _check_runs(store, remote, ours, tip, max_files),
-        may_follow=lambda ours, theirs: _keeps_all(store.repo, ours, theirs),
-        merge=_merge_runs,
-    )
+
+    def take(ours: str | None, tip: str, base: str | None) -> Commit | SetRef:
+        _check_format(store, remote, tip)
+        folders = transport.compare_bounded(store.repo, remote, ours, tip, max_files=max_files)
+        if ours is None:
+            return SetRef(store.run_ref, tip)
+        edits = _unite(store.repo, folders, ours, tip, follows=ours == base)
+        if edits is None:
+            return SetRef(store.run_ref, tip)
+        return _merge(store.repo, store.run_ref, _RUNS_MESSAGE, (ours, tip), edits)
+
+    return _join(store, store.run_ref, theirs, take)
 
 
-def _check_runs(store: Store, remote: str, ours: str | None, tip: str, max_files: int) -> None:
+def _check_format(store: Store, remote: str, tip: str) -> None:
     where = f"branch '{store.branch}' of '{remote}'"
-    form = store.repo.resolve(f"{tip}:{FORMAT_PATH}")
-    version = branch_format(None if form is None else _read(store.repo, [form])[form])
+    form = f"{tip}:{FORMAT_PATH}"
+    version = branch_format(_read(store.repo, [form])[form])
     if version is not None and version > FORMAT:
         raise too_new(version, where)
     if version != FORMAT:
         raise _foreign(where, f"it has no '{FORMAT_PATH}' that gitexp wrote")
-    transport.check_size(store.repo, remote, ours, tip, max_files=max_files)
 
 
 def _check_code(store: Store, remote: str, tip: str) -> None:
@@ -98,15 +117,7 @@ def _foreign(where: str, why: str) -> Refused:
     )
 
 
-def _join(
-    store: Store,
-    ref: str,
-    theirs: ObjectId | None,
-    *,
-    check: Callable[[str | None, str], None],
-    may_follow: Callable[[str, str], bool],
-    merge: Callable[[Store, Sequence[str]], Commit],
-) -> Joined:
+def _join(store: Store, ref: str, theirs: ObjectId | None, take: _Take) -> Joined:
     """Move our branch by compare-and-swap, again on the new tip whenever it moved under us."""
     deadline = clock.monotonic_s() + PATIENCE_S
     while True:
@@ -116,10 +127,7 @@ def _join(
         base = None if ours is None else _common_ancestor(store.repo, ours, theirs)
         if base == theirs:
             return Joined(ours, ours)
-        check(ours, theirs)
-        step: Commit | SetRef = SetRef(ref, theirs)
-        if ours is not None and not (base == ours and may_follow(ours, theirs)):
-            step = merge(store, sorted((ours, theirs)))
+        step = take(ours, theirs, base)
         try:
             written = write_stream(store.repo, [step], durable=store.durable)
         except Conflict:
@@ -140,85 +148,79 @@ def _common_ancestor(repo: Repo, one: str, other: str) -> ObjectId | None:
     return ObjectId(asked.text.strip()) if asked.status == 0 else None
 
 
-def _merge_code(store: Store, parents: Sequence[str]) -> Commit:
-    moment = _newest(store.repo, parents)
-    return Commit(store.code_ref, _CODE_MESSAGE, _IDENTITY, moment, parents, clear=True)
+def _merge(
+    repo: Repo,
+    ref: str,
+    message: str,
+    tips: Sequence[str],
+    files: Sequence[_Edit] = (),
+    *,
+    clear: bool = False,
+) -> Commit:
+    parents = sorted(tips)
+    return Commit(ref, message, _IDENTITY, _newest(repo, parents), parents, files, clear)
 
 
-def _merge_runs(store: Store, parents: Sequence[str]) -> Commit:
-    sides = _compare(store.repo, *parents)
-    united = unite(sides.left, sides.right, lambda blobs: _read(store.repo, blobs))
-    moment = _newest(store.repo, parents)
-    files = list(_edits(sides, united))
-    return Commit(store.run_ref, _RUNS_MESSAGE, _IDENTITY, moment, parents, files)
+def _unite(
+    repo: Repo, folders: Sequence[Folder], ours: str, theirs: str, *, follows: bool
+) -> list[_Edit] | None:
+    """What turns the tree of the lesser of two commits into the union of both.
 
-
-def _keeps_all(repo: Repo, ours: str, theirs: str) -> bool:
-    """Tell whether theirs, which goes on from ours, has everything of ours that counts.
-
-    What a gitexp writes always has: it adds, ends runs, and deletes by tombstone.
+    `None` when theirs, which goes on from ours, has everything of ours that counts. What a gitexp
+    writes always has: it adds, ends runs, and deletes by tombstone.
     """
-    sides = _compare(repo, ours, theirs)
-    if not sides.left:
-        return True  # only additions
-    united = unite(sides.left, sides.right, lambda blobs: _read(repo, blobs))
-    return _understood(united) == _understood(sides.right)
+    here, there, places = _compare(repo, folders)
+    if follows and not here.files:
+        return None  # only additions
+    united = unite(here.files, there.files, lambda blobs: _read(repo, blobs), places)
+    if follows:
+        other = {path for path, _ in united.items() ^ there.files.items()}
+        if not any(path == FORMAT_PATH or parse_path(path) for path in other):
+            return None
+    return list(_edits(here if ours < theirs else there, united))
 
 
 @dataclass(frozen=True, slots=True)
-class _Sides:
-    """Two commits where they differ, and all else of the runs that differ."""
+class _Side:
+    """A commit where it differs from another, and all else of the runs that differ."""
 
-    left: dict[str, str]
-    right: dict[str, str]
-    differing: set[str]
-    """Paths that differ; what is a submodule there is on neither side a file."""
-    odd: set[str]
-    """Paths that differ and are no plain file on the left: links, submodules, executables."""
+    files: dict[str, str] = field(default_factory=dict)
+    """Blob by path."""
+    odd: set[str] = field(default_factory=set)
+    """Paths that differ and are no plain file here: links, submodules, executables."""
 
 
-def _compare(repo: Repo, first: str, second: str) -> _Sides:
-    sides = _Sides({}, {}, set(), set())
-    raw = repo.git("diff-tree", "-r", "-z", "--no-renames", "--no-abbrev", "--raw", first, second)
-    parts = raw.stdout.split(b"\0")[:-1]
-    for head, name in zip(parts[::2], parts[1::2], strict=True):
-        old_mode, new_mode, old_oid, new_oid, _ = head.decode().lstrip(":").split()
-        path = name.decode(errors="surrogateescape")
-        sides.differing.add(path)
-        if _is_file(old_mode):
-            sides.left[path] = old_oid
-        if _is_file(new_mode):
-            sides.right[path] = new_oid
-        if old_mode not in _SETTLED:
-            sides.odd.add(path)
-    folders, touched = surroundings(sides.differing)
-    asked = sorted(folders) if len(folders) <= _FEW_FOLDERS else []
-    for entry in repo.list_tree(first, *asked) if touched else ():
-        if entry.path not in sides.differing and owner(entry.path) in touched:
-            sides.left[entry.path] = sides.right[entry.path] = entry.oid
-    return sides
+def _compare(repo: Repo, folders: Sequence[Folder]) -> tuple[_Side, _Side, Places]:
+    """Ours, theirs, and what the paths of both mean."""
+    ours, theirs = _Side(), _Side()
+    places: dict[str, BranchPath | None] = {}
+    for folder in folders:
+        for side, entries in ((ours, folder.old), (theirs, folder.new)):
+            for mode, path, oid in folder.files(entries):
+                places[path] = parse_path(path)
+                if mode != SUBMODULE:
+                    side.files[path] = oid
+                if mode != FILE:
+                    side.odd.add(path)
+    touched = owners(places.values())
+    wanted = surroundings(touched)
+    for folder in (*folders, *look_into(repo, folders, wanted)):
+        for _, path, oid in folder.files(folder.same) if wanted(folder.path) else ():
+            place = parse_path(path)
+            if place is not None and owner(place) in touched:
+                places[path] = place
+                ours.files[path] = theirs.files[path] = oid
+    return ours, theirs, places
 
 
-_SETTLED = ("100644", "000000")
-"""Modes of what a merge leaves as it is: a plain file, and nothing."""
-
-
-def _is_file(mode: str) -> bool:
-    return mode.startswith(("100", "120"))
-
-
-def _edits(sides: _Sides, united: Mapping[str, str]) -> Iterator[tuple[str, Blob | None]]:
-    """What turns the left commit's tree into the union.
-
-    In sorted order a file goes before a folder of the same name comes.
-    """
-    for path in sorted(sides.differing | sides.left.keys() | united.keys()):
-        if path in sides.odd or united.get(path) != sides.left.get(path):
-            yield _quoted(path), Blob(united[path]) if path in united else None
-
-
-def _understood(files: Mapping[str, str]) -> dict[str, str]:
-    return {p: blob for p, blob in files.items() if p == FORMAT_PATH or parse_path(p) is not None}
+def _edits(first: _Side, united: Mapping[str, str]) -> Iterator[_Edit]:
+    """What goes comes first, so that a file makes way for a folder of the same name."""
+    for path in first.files.keys() | first.odd:
+        if path not in united:
+            yield _quoted(path), None
+    for path, blob in united.items():
+        if first.files.get(path) != blob or path in first.odd:
+            yield _quoted(path), Blob(blob)
 
 
 def _read(repo: Repo, blobs: Collection[str]) -> dict[str, bytes | None]:
@@ -232,12 +234,9 @@ def _newest(repo: Repo, commits: Collection[str]) -> datetime:
     return datetime.fromtimestamp(min(newest, _LAST_SECOND), UTC)
 
 
-_PLAIN = str.maketrans("", "", "._-~/")
-
-
 def _quoted(path: str) -> str:
     """A path as `git fast-import` reads it; only a foreign one has anything to quote."""
-    if path.isascii() and path.translate(_PLAIN).isalnum():
+    if _PLAIN.fullmatch(path):
         return path
     raw = path.encode(errors="surrogateescape")
     return '"' + "".join(f"\\{byte:03o}" for byte in raw) + '"'

@@ -14,6 +14,7 @@ from gitexp.ids import ObjectId
 from gitexp.machine import clock
 from gitexp.refs import TOMBSTONE, PathKind, parse_path, remote_ref
 from gitexp.repo import Repo, transport
+from gitexp.repo.trees import compare
 from gitexp.settings import Settings
 from gitexp.sharing import turns
 from gitexp.sharing.joining import Joined, join_code, join_runs
@@ -267,19 +268,19 @@ def _report(store: Store, remote: str, heard: Sequence[_Heard]) -> FetchReport:
 def _tally(repo: Repo, old: str | None, new: str | None) -> Tally:
     if new is None or old == new:
         return Tally()
-    if old is None:
-        changes = [("A", entry.path) for entry in repo.list_tree(new)]
-    else:
-        changes = [(change.status, change.path) for change in repo.diff_trees(old, new)]
     found = dict.fromkeys(("runs", "updated", "annotations", "deleted", "conflicts"), 0)
-    for status, path in changes:
-        place = parse_path(path)
-        if place is None:
-            continue
-        if place.rival is not None:
-            found["conflicts"] += status == "A"
-        elif place.kind is PathKind.RUN:
-            found[{"A": "runs", "D": "deleted"}.get(status, "updated")] += 1
-        elif place.kind is PathKind.ANNOTATION and place.name != TOMBSTONE:
-            found["annotations"] += status == "A"
+    for folder in compare(repo, old, new) or ():
+        before, after = (
+            {path for _, path, _ in folder.files(entries)} for entries in (folder.old, folder.new)
+        )
+        for path in before | after:
+            place, added = parse_path(path), path not in before
+            if place is None:
+                continue
+            if place.rival is not None:
+                found["conflicts"] += added
+            elif place.kind is PathKind.RUN:
+                found["runs" if added else "updated" if path in after else "deleted"] += 1
+            elif place.kind is PathKind.ANNOTATION and place.name != TOMBSTONE:
+                found["annotations"] += added
     return Tally(**found)

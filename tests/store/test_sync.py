@@ -16,7 +16,7 @@ from gitexp.errors import Conflict, GitexpError, NotFound, Refused, Unreadable
 from gitexp.ids import ObjectId, RunId
 from gitexp.machine import clock
 from gitexp.model import Annotation, AnnotationKind, Code, Origin, Outcome, Run, Series
-from gitexp.refs import remote_ref, rival_path, run_path
+from gitexp.refs import TOMBSTONE, annotation_path, remote_ref, rival_path, run_path
 from gitexp.repo import Repo, transport
 from gitexp.repo.stream import Identity
 from gitexp.settings import Settings
@@ -505,13 +505,17 @@ class TestUntrustedRemotes:
             a.fetch()
         assert "gitexp" not in a.builder.git("for-each-ref")
 
-    def test_a_submodule_in_place_of_a_record_is_dropped(self, network: Network) -> None:
+    def test_a_submodule_in_place_of_a_file_is_dropped(self, network: Network) -> None:
         a = network.clone("a")
         (run,) = a.record(1)
         a.sync()
         env = {"GIT_INDEX_FILE": str(network.hub.path / "index.tmp")}
         network.hub.git("read-tree", network.tip(), env=env)
-        for path in (run_path(run.id, run.started), run_path(RunId("ab" * 8), START)):
+        for path in (
+            run_path(run.id, run.started),
+            annotation_path(run.id, run.started, TOMBSTONE),
+            run_path(RunId("ab" * 8), START),
+        ):
             line = f"160000 {'1' * 40}\t{path}\0"
             network.hub.git("update-index", "--add", "-z", "--index-info", stdin=line, env=env)
         tree = network.hub.git("write-tree", env=env)

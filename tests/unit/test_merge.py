@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,7 +13,7 @@ from gitexp.errors import Unreadable
 from gitexp.ids import ObjectId, RunId
 from gitexp.model import Code, Origin, Outcome, Run
 from gitexp.records.codec import encode_run, encode_table
-from gitexp.records.merge import branch_format, plain_path, surroundings, unite
+from gitexp.records.merge import branch_format, owners, plain_path, surroundings, unite
 from gitexp.refs import (
     FORMAT,
     FORMAT_PATH,
@@ -296,10 +297,15 @@ class TestRoot:
 
 
 def test_surroundings_hold_everything_that_must_be_merged_together() -> None:
-    found, _ = surroundings([PATH, environment_path("ab" * 8), "foreign.txt"])
-    assert found == {
-        "runs/2026-11/01",
-        "series/2026-11/01",
-        f"annotations/2026-11/01/{RUN}",
-        "environments",
-    }
+    touched = owners(parse_path(p) for p in [PATH, environment_path("ab" * 8), "foreign.txt"])
+    near = surroundings(touched)
+    for path in [PATH, series_path(RUN, START), TOMBSTONE, environment_path("cd" * 8)]:
+        folders = [f"{folder}/" for folder in PurePosixPath(path).parents][:-1]
+        assert folders
+        assert all(near(folder) for folder in folders)
+    for path in [
+        run_path(RUNS[1], START),
+        annotation_path(RunId(RUN[:8] + "0" * 8), START, "a" * 16),
+        f"2026-11/01/{RUN}/x",
+    ]:
+        assert not near(f"{PurePosixPath(path).parent}/")
