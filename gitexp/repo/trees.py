@@ -155,7 +155,7 @@ def _read(
         if max_bytes < 0:
             break
         tree = process.stdout.read(size + 1)[:-1]
-        found[name] = frozenset(_split(tree, len(head[0]) // 2))
+        found[name] = frozenset(_split(tree, len(head[0]) // 2, _as_shown))
     return found
 
 
@@ -165,9 +165,9 @@ def _read(
 def parse_tree(tree: bytes, oid_bytes: int) -> Iterator[tuple[str, str, str]]:
     """Mode, name and object id of each entry of a tree object, whose ids have so many bytes.
 
-    A mode is written as git writes it today. Raises `CommandFailed` when it is no tree object.
+    Raises `CommandFailed` when it is no tree object.
     """
-    return map(_parse_entry, _split(tree, oid_bytes))
+    return map(_parse_entry, _split(tree, oid_bytes, _as_written))
 
 
 def _parse_entry(entry: bytes) -> tuple[str, str, str]:
@@ -176,14 +176,15 @@ def _parse_entry(entry: bytes) -> tuple[str, str, str]:
     return mode, name, oid.hex()
 
 
-def _split(tree: bytes, oid_bytes: int) -> list[bytes]:
+def _split(tree: bytes, oid_bytes: int, change_mode: Callable[[int], int]) -> list[bytes]:
     entries = _pattern("100644|40000|100755|120000|160000", oid_bytes).findall(tree)
     if sum(map(len, entries)) == len(tree):
         return entries
     entries = _pattern("[0-7]+", oid_bytes).findall(tree)
     if sum(map(len, entries)) != len(tree):
         raise CommandFailed(("cat-file",), 1, "a tree object is malformed")
-    return [_modern(entry) for entry in entries]
+    parts = (entry.partition(b" ") for entry in entries)
+    return [b"%o %b" % (change_mode(int(mode, 8) & 0xFFFF), rest) for mode, _, rest in parts]
 
 
 @cache
@@ -191,12 +192,14 @@ def _pattern(modes: str, oid_bytes: int) -> re.Pattern[bytes]:
     return re.compile(rf"(?:{modes}) [^\0]+\0.{{{oid_bytes}}}".encode(), re.DOTALL)
 
 
-def _modern(entry: bytes) -> bytes:
-    """An entry with its mode as git takes it: old ones had zeros in front, or other bits."""
-    mode, _, rest = entry.partition(b" ")
-    number = int(mode, 8)
-    kinds = {stat.S_IFREG: FILE, stat.S_IFLNK: "120000", stat.S_IFDIR: FOLDER}
-    kind = kinds.get(stat.S_IFMT(number), SUBMODULE)
-    if kind == FILE and number & stat.S_IXUSR:
-        kind = "100755"
-    return kind.encode() + b" " + rest
+def _as_written(mode: int) -> int:
+    """Gits of old, and enemies, write zeros in front; a git that edits such a tree drops them."""
+    return mode
+
+
+def _as_shown(mode: int) -> int:
+    """Gits of old, and enemies, wrote other bits; no git of today shows them."""
+    kind = stat.S_IFMT(mode)
+    if kind == stat.S_IFREG:
+        return 0o100755 if mode & stat.S_IXUSR else 0o100644
+    return kind if kind in (stat.S_IFLNK, stat.S_IFDIR) else 0o160000

@@ -1,5 +1,6 @@
 """Where two commits differ: what `git diff-tree` says, read folder by folder and never too much."""
 
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -134,6 +135,8 @@ def test_modes_that_old_gits_wrote_are_those_of_today(repo: RepoBuilder) -> None
     assert told_by_us(folders, found.null) == told_by_git(repo, old, new)
     assert [folder.path for folder in folders] == ["", "d/"]
     assert compare(found, None, new, at_most=5) is None
+    raw = subprocess.check_output(["git", "cat-file", "tree", f"{new}:"], cwd=repo.path)
+    assert [mode for mode, _, _ in parse_tree(raw, 20)] == ["100664", "100775", "40000", "40000"]
 
 
 def test_a_missing_folder_is_an_error(repo: RepoBuilder) -> None:
