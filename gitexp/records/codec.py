@@ -5,41 +5,15 @@ branch is untrusted: size, depth and integers are bounded before and after parsi
 fault becomes one `Unreadable`.
 """
 
-import math
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 from gitexp.errors import InvalidInput, Unreadable
-from gitexp.ids import parse_object_id, parse_run_id
-from gitexp.model import (
-    Annotation,
-    AnnotationKind,
-    Code,
-    Command,
-    Decision,
-    Direction,
-    FileState,
-    Origin,
-    Outcome,
-    ReproductionVerdict,
-    Run,
-    Table,
-    Value,
-)
-from gitexp.records.bounds import (
-    MAX_CLOCK,
-    MAX_RECORD_BYTES,
-    check_table,
-    refuse_depth,
-    refuse_values,
-)
-
-T = TypeVar("T")
-
-SCHEMA = 1
-"""Version of the record; reading old ones is for ever, writing old ones is never."""
+from gitexp.model import Annotation, FileState, Run, Table, Value
+from gitexp.records.bounds import MAX_RECORD_BYTES, check_table, refuse_depth, refuse_values
+from gitexp.records.fields import ANNOTATION, FAULTS, RUN, SCHEMA, Form, known_schema
 
 # --- runs ---------------------------------------------------------------------------------------
 
@@ -110,70 +84,13 @@ def encode_run(run: Run) -> bytes:
 
 def decode_run(data: bytes) -> Run:
     """Read a run. Raises `Unreadable` for anything that is not a record of a known schema."""
-    table = _load(data)
-    try:
-        code = table["code"]
-        command = table.get("command")
-        return Run(
-            id=parse_run_id(table["id"]),
-            name=_text(table["name"]),
-            outcome=Outcome(table["outcome"]),
-            clock=_clock(table["clock"]),
-            started=_moment(table["started"]),
-            duration_s=_optional(table, "duration_s", _float),
-            author=_text(table["author"]),
-            origin=Origin(table["origin"]),
-            fingerprint=_text(table.get("fingerprint", "")),
-            reason=_optional(table, "reason", _text),
-            parent=_optional(table, "parent", parse_run_id),
-            reproduces=_optional(table, "reproduces", parse_run_id),
-            source=_optional(table, "source", _text),
-            tags=_texts(table.get("tags", [])),
-            produced=_texts(table.get("produced", [])),
-            warnings=_texts(table.get("warnings", [])),
-            output_tail=_text(table.get("output_tail", "")),
-            code=Code(
-                commit=parse_object_id(code["commit"]),
-                tree=parse_object_id(code["tree"]),
-                dirty=bool(code["dirty"]),
-                snapshot=_optional(code, "snapshot", parse_object_id),
-                digest=_text(code.get("digest", "")),
-                branch=_optional(code, "branch", _text),
-                remote=_optional(code, "remote", _text),
-                left_out=_texts(code.get("left_out", [])),
-            ),
-            command=None
-            if command is None
-            else Command(
-                argv=_texts(command["argv"]),
-                template=_texts(command.get("template", [])),
-                directory=_text(command["directory"]),
-                exit_code=_optional(command, "exit_code", _int),
-                metrics_files=_texts(command.get("metrics_files", [])),
-            ),
-            params=_table(table.get("params", {})),
-            metrics=_table(table.get("metrics", {})),
-            directions={
-                _text(k): Direction(v) for k, v in _table(table.get("directions", {})).items()
-            },
-            inputs=_decode_files(table.get("inputs", {})),
-            outputs=_decode_files(table.get("outputs", {})),
-            environment=_table(table.get("environment", {})),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, InvalidInput) as error:
-        raise _unreadable(error) from error
+    run: Run = _decode(data, RUN)
+    return run
 
 
 def _encode_files(files: Mapping[str, FileState]) -> dict[str, object]:
     return {
         path: {"sha256": files[path].sha256, "bytes": files[path].bytes} for path in sorted(files)
-    }
-
-
-def _decode_files(table: Mapping[str, Any]) -> dict[str, FileState]:
-    return {
-        _text(path): FileState(sha256=_text(state["sha256"]), bytes=_int(state["bytes"]))
-        for path, state in table.items()
     }
 
 
@@ -203,24 +120,8 @@ def encode_annotation(annotation: Annotation) -> bytes:
 
 def decode_annotation(data: bytes) -> Annotation:
     """Read an annotation. Raises `Unreadable`."""
-    table = _load(data)
-    try:
-        return Annotation(
-            id=_text(table["id"]),
-            run=parse_run_id(table["run"]),
-            kind=AnnotationKind(table["kind"]),
-            clock=_clock(table["clock"]),
-            time=_moment(table["time"]),
-            author=_text(table["author"]),
-            decision=_optional(table, "decision", Decision),
-            text=_optional(table, "text", _text),
-            hint=_optional(table, "hint", _text),
-            tags=_texts(table.get("tags", [])),
-            verdict=_optional(table, "verdict", ReproductionVerdict),
-            by=_optional(table, "by", parse_run_id),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, InvalidInput) as error:
-        raise _unreadable(error) from error
+    annotation: Annotation = _decode(data, ANNOTATION)
+    return annotation
 
 
 # --- plain tables: environments, format, a run's own parameter file -------------------------------
@@ -292,18 +193,13 @@ def _reader() -> Callable[[str], dict[str, Any]]:
     return read
 
 
-def _load(data: bytes) -> dict[str, Any]:
+def _decode(data: bytes, form: Form) -> Any:
     table = _parse(data)
-    schema = table.get("schema")
-    if isinstance(schema, int) and schema > SCHEMA:
-        raise Unreadable(
-            "cannot read a record",
-            why=f"it has schema {schema}, this gitexp knows up to {SCHEMA}",
-            hints=["update gitexp: `pip install -U gitexp`"],
-        )
-    if schema != SCHEMA:
-        raise Unreadable("cannot read a record", why="it names no schema that gitexp ever wrote")
-    return table
+    known_schema(table.get("schema"))
+    try:
+        return form(table)
+    except FAULTS as error:
+        raise _unreadable(error) from error
 
 
 def _parse(data: bytes) -> dict[str, Any]:
@@ -326,50 +222,3 @@ def _unreadable(error: Exception) -> Unreadable:
         return error
     why = f"field {error} is missing" if isinstance(error, KeyError) else str(error)
     return Unreadable("cannot read a record", why=why.splitlines()[0][:200] if why else None)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"expected text, found {type(value).__name__}")
-    return value
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise TypeError(f"expected a list, found {type(value).__name__}")
-    return tuple(map(_text, value)) if value else ()
-
-
-def _int(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"expected an integer, found {type(value).__name__}")
-    return value
-
-
-def _clock(value: object) -> int:
-    number = _int(value)
-    if not 0 <= number <= MAX_CLOCK:
-        raise ValueError(f"expected a logical time up to {MAX_CLOCK}, found {number}")
-    return number
-
-
-def _float(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise TypeError(f"expected a finite number, found {value!r}")
-    return float(value)
-
-
-def _moment(value: object) -> datetime:
-    if not isinstance(value, datetime):
-        raise TypeError(f"expected a date with time, found {type(value).__name__}")
-    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
-
-
-def _table(value: object) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise TypeError(f"expected a table, found {type(value).__name__}")
-    return value
-
-
-def _optional(table: Mapping[str, Any], key: str, parse: Callable[[Any], T]) -> T | None:
-    return None if key not in table else parse(table[key])
