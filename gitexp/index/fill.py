@@ -11,7 +11,7 @@ from gitexp.ids import ObjectId, RunId
 from gitexp.index.holes import find_lost, list_files
 from gitexp.index.readers import read_rows
 from gitexp.index.rows import DocumentRow, File, document_rows_of
-from gitexp.index.sql import Progress, row_of, run_of
+from gitexp.index.sql import Progress, run_of
 from gitexp.index.writer import BATCH, Writer, create_indexes, files_of
 from gitexp.refs import parse_path
 from gitexp.repo import Repo
@@ -30,31 +30,23 @@ def fill(conn: sqlite3.Connection, repo: Repo, tip: ObjectId, progress: Progress
 
 def _fill(conn: sqlite3.Connection, repo: Repo, tip: ObjectId, progress: Progress | None) -> None:
     grouped: dict[RunId, list[File]] = {}
-    files, damaged = list_files(repo, tip)
-    for path, oid in files:
+    found, damaged = list_files(repo, tip)
+    for path, oid in found:
         place = parse_path(path)
         if place is not None and place.run is not None:
             grouped.setdefault(place.run, []).append(File(path, place.kind, oid))
     if damaged:
         lost = find_lost(repo, tip, damaged, grouped)
         conn.executemany("INSERT INTO broken VALUES (?, ?, ?)", lost)
-    groups = [(run, sorted(files)) for run, files in sorted(grouped.items())]
+    for files in grouped.values():
+        files.sort()
+    listed = list(grouped.items())
     writer, done = Writer(conn), 0
-    for rows in read_rows(repo, groups, BATCH):
-        clocks = {path: clock for clock, _, path in rows["clocks"]}
-        batch = groups[done : done + BATCH]
-        conn.executemany(
-            "INSERT INTO files VALUES (?, ?, ?, ?, ?)",
-            (
-                (row_of(run), f.path, f.kind.value, f.oid, clocks.get(f.path))
-                for run, files in batch
-                for f in files
-            ),
-        )
+    for rows in read_rows(repo, listed, BATCH):
         writer.insert(rows)
-        done += len(batch)
+        done = min(done + BATCH, len(listed))
         if progress is not None:
-            progress(done, len(groups))
+            progress(done, len(listed))
     create_indexes(conn)
 
 
@@ -62,10 +54,10 @@ def document_rows(
     conn: sqlite3.Connection, repo: Repo, rids: Iterable[int], progress: Progress | None
 ) -> Iterator[list[DocumentRow]]:
     """The rows of `docs` for runs, some hundred at a time, read from the branch."""
-    groups = [(run_of(rid), files_of(conn, rid)) for rid in rids]
+    listed = [(run_of(rid), files_of(conn, rid)) for rid in rids]
     done = 0
-    for rows in read_rows(repo, groups, BATCH, document_rows_of):
+    for rows in read_rows(repo, listed, BATCH, document_rows_of):
         yield rows["docs"]
         done += BATCH
         if progress is not None:
-            progress(min(done, len(groups)), len(groups))
+            progress(min(done, len(listed)), len(listed))

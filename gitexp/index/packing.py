@@ -7,21 +7,24 @@ all keys of its part. What is packed and what lies in `vals` never overlap.
 """
 
 import json
+import math
 import sqlite3
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
-from typing import Any, Final, NamedTuple, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from gitexp.index.sql import checksum, whole
-from gitexp.model import Entry, Value
-from gitexp.query.values import forms_of, keyed_values
+from gitexp.model import Value
+from gitexp.query.values import forms_of
 
 Form: TypeAlias = int | float | tuple[int | float | None, str | None]
 """A value as queries see it; a plain number stands for itself."""
 
 Packed: TypeAlias = bytes | str
 """The forms of one key, a place for each run of the part: as an array when all are floats."""
+
+Column: TypeAlias = Sequence[Value | None]
+"""The values of one key, one for each run."""
 
 _DOUBLE: Final = "d"
 _LONG: Final = "q"
@@ -31,7 +34,7 @@ class Part(NamedTuple):
     """The values of some runs, by key."""
 
     number: int
-    """The row number of its first run."""
+    """No other part has it: it is the row number of a run that was read with these."""
     rids: bytes
     clocks: bytes
     columns: list[tuple[str, Packed]]
@@ -45,20 +48,25 @@ def form_of(value: Value) -> Form:
     return forms.number, forms.text
 
 
-def pack(entries: Sequence[tuple[int, Entry]]) -> Part:
-    """Pack the values of some runs, each with its row number."""
-    values = [dict(keyed_values(entry)) for _, entry in entries]
-    names = dict.fromkeys(chain.from_iterable(values))
-    rids = array(_LONG, [rid for rid, _ in entries])
-    clocks = array(_LONG, [entry.run.clock for _, entry in entries])
-    columns = [(name, _pack_column([known.get(name) for known in values])) for name in names]
-    return Part(rids[0], rids.tobytes(), clocks.tobytes(), columns)
+def pack(
+    number: int, rids: Sequence[int], clocks: Sequence[int], values: Mapping[str, Column]
+) -> Part:
+    """Pack the values of some runs by their names."""
+    columns = [(name, _pack_column(column)) for name, column in values.items()]
+    return Part(number, _longs(rids), _longs(clocks), columns)
 
 
-def _pack_column(column: list[Value | None]) -> Packed:
-    floats = [value for value in column if type(value) is float and value - value == 0]
-    if len(floats) == len(column):
-        return array(_DOUBLE, floats).tobytes()
+def _longs(numbers: Sequence[int]) -> bytes:
+    return array(_LONG, numbers).tobytes()
+
+
+def _pack_column(column: Column) -> Packed:
+    kinds = set(map(type, column))
+    if kinds == {float} and all(map(math.isfinite, cast(Sequence[float], column))):
+        return array(_DOUBLE, cast(Sequence[float], column)).tobytes()
+    if len(kinds) == 1 and kinds <= {bool, int, str}:  # so that equal ones have one form
+        known = {value: form_of(cast(Value, value)) for value in set(column)}
+        return json.dumps(list(map(known.__getitem__, column)))
     return json.dumps([None if value is None else form_of(value) for value in column])
 
 

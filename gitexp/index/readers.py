@@ -10,10 +10,11 @@ import pickle
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import islice
+from itertools import chain, islice, zip_longest
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from gitexp.index.rows import Derived, Group, Rows, packed_rows_of, read_runs
+from gitexp.index.bulk import packed_rows_of
+from gitexp.index.rows import File, Group, Listed, Rows, read_files
 from gitexp.repo import Repo
 
 if TYPE_CHECKING:
@@ -26,34 +27,48 @@ MOST: Final = 6
 """More processes would wait for the one that writes."""
 
 
-RowsOf: TypeAlias = Callable[[Iterable[Derived]], Rows]
+_AHEAD_BYTES: Final = 1 << 20
+"""So much a process may have read before it has to wait for the one that writes."""
+
+RowsOf: TypeAlias = Callable[[Iterable[Group]], Rows]
 """Which rows of the runs are wanted; a function of a module, so that it can be named."""
 
 
 def read_rows(
-    repo: Repo, groups: Sequence[Group], batch: int, rows_of: RowsOf = packed_rows_of
+    repo: Repo, listed: Sequence[Listed], batch: int, rows_of: RowsOf = packed_rows_of
 ) -> Iterator[Rows]:
-    """The rows of the runs, so many runs at a time, in the order given."""
-    parts = [groups[start : start + batch] for start in range(0, len(groups), batch)]
-    count = min(_processors(), MOST) if len(groups) >= MANY else 1
+    """The rows of the runs, so many runs at a time, in any order.
+
+    Each process has a share of its own of the order given: git unpacks neighbours quickest.
+    """
+    count = min(_processors(), MOST) if len(listed) >= MANY else 1
+    shares = [_cut(share, batch) for share in _cut(listed, -(-len(listed) // count))]
     if count == 1:
-        yield from _read(repo, parts, rows_of)
+        yield from chain.from_iterable(_read(repo, parts, rows_of) for parts in shares)
         return
     readers: list[Popen[bytes] | None] = []
     try:
-        readers = [_start(repo, parts[n::count], rows_of) for n in range(count)]
-        for n, part in enumerate(parts):
-            yield _receive(readers, n % count) or next(_read(repo, [part], rows_of))
+        readers = [_start(repo) for _ in shares]
+        for reader, parts in zip(readers, shares, strict=True):
+            _give(reader, repo, parts, rows_of)
+        for together in zip_longest(*shares):
+            for n, part in enumerate(together):
+                if part is not None:
+                    yield _receive(readers, n) or next(_read(repo, [part], rows_of))
     finally:
         for reader in readers:
             _stop(reader)
 
 
-def _read(repo: Repo, parts: Sequence[Sequence[Group]], rows_of: RowsOf) -> Iterator[Rows]:
+def _cut(listed: Sequence[Listed], length: int) -> list[Sequence[Listed]]:
+    return [listed[start : start + length] for start in range(0, len(listed), length or 1)]
+
+
+def _read(repo: Repo, parts: Sequence[Sequence[Listed]], rows_of: RowsOf) -> Iterator[Rows]:
     """The rows of each part; one git hands over all of them, so that it unpacks nothing twice."""
-    derived = read_runs(repo, [group for part in parts for group in part])
+    groups = read_files(repo, [listed for part in parts for listed in part])
     for part in parts:
-        yield rows_of(islice(derived, len(part)))
+        yield rows_of(islice(groups, len(part)))
 
 
 def _processors() -> int:
@@ -65,16 +80,29 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
-def _start(repo: Repo, parts: Sequence[Sequence[Group]], rows_of: RowsOf) -> "Popen[bytes] | None":
-    """Start a process and give it its parts; `None` when that is impossible."""
-    with suppress(OSError):
+def _start(repo: Repo) -> "Popen[bytes] | None":
+    """Start a process; `None` when that is impossible."""
+    try:
         reader = repo.launcher.open_python(__name__)
-        assert reader.stdin is not None  # noqa: S101 - opened with a pipe
-        with suppress(OSError):  # it died; that there is no answer will say so
-            pickle.dump((repo, parts, rows_of), reader.stdin, pickle.HIGHEST_PROTOCOL)
-            reader.stdin.close()
-        return reader
-    return None
+    except OSError:
+        return None
+    with suppress(ImportError, AttributeError, OSError):  # where it can be done: of Linux
+        import fcntl  # noqa: PLC0415 - see above
+
+        fcntl.fcntl(reader.stdout or -1, fcntl.F_SETPIPE_SZ, _AHEAD_BYTES)
+    return reader
+
+
+def _give(
+    reader: "Popen[bytes] | None", repo: Repo, parts: Sequence[Sequence[Listed]], rows_of: RowsOf
+) -> None:
+    """Tell a process what to read. Should it have died, that there is no answer will say so."""
+    if reader is None or reader.stdin is None:
+        return
+    plain = [[(run, [tuple(f) for f in files]) for run, files in part] for part in parts]
+    with suppress(OSError):
+        pickle.dump((repo, plain, rows_of), reader.stdin, pickle.HIGHEST_PROTOCOL)
+        reader.stdin.close()
 
 
 def _receive(readers: "list[Popen[bytes] | None]", number: int) -> Rows | None:
@@ -105,7 +133,8 @@ def _stop(reader: "Popen[bytes] | None") -> None:
 def main() -> None:
     """Read the parts named on standard input and write their rows to standard output."""
     gc.disable()  # as in `fill`
-    repo, parts, rows_of = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
+    repo, plain, rows_of = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
+    parts = [[(run, [File(*f) for f in files]) for run, files in part] for part in plain]
     for rows in _read(repo, parts, rows_of):
         pickle.dump(rows, sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)
         sys.stdout.buffer.flush()

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from gitexp.errors import Unreadable
 from gitexp.ids import ObjectId, RunId
-from gitexp.index.packing import form_of, pack
+from gitexp.index.packing import form_of
 from gitexp.index.sql import checksum, program, row_of
 from gitexp.model import Annotation, Entry, Run, annotation_order
 from gitexp.query.names import ATTRIBUTES
@@ -23,14 +23,17 @@ from gitexp.refs import TOMBSTONE, PathKind
 from gitexp.repo import Repo
 
 Rows: TypeAlias = dict[str, list[Any]]
-"""Rows by table. Those of `vals` begin with the name of their key instead of its number; `clocks`
-are updates of `files`, and `packed` holds at most one `Part`."""
+"""Rows by table. Those of `vals` begin with the name of their key instead of its number, and those
+of `packed` are each a whole `Part`."""
 
 DocumentRow: TypeAlias = tuple[int, str, int]
 """Row number, JSON text, checksum."""
 
-Group: TypeAlias = tuple[RunId, Sequence["File"]]
+Listed: TypeAlias = tuple[RunId, Sequence["File"]]
 """A run and its files, sorted by path."""
+
+Group: TypeAlias = tuple[RunId, Sequence[tuple["File", bytes | None]]]
+"""The same with what is in each file; in a series, and in what cannot be read, nothing."""
 
 
 class File(NamedTuple):
@@ -46,8 +49,8 @@ class Derived:
     """All that the files of one run say."""
 
     run: RunId
-    clocks: dict[str, int] = field(default_factory=dict)
-    """Logical clock of each readable file."""
+    files: dict[File, int | None] = field(default_factory=dict)
+    """The logical clock of each; of what cannot be read, and of a series, none."""
     broken: list[tuple[str, str]] = field(default_factory=list)
     record: Run | None = None
     path: str = ""
@@ -64,22 +67,27 @@ class Derived:
         return Entry(self.record, tuple(sorted(self.annotations, key=annotation_order)))
 
 
-def read_runs(repo: Repo, groups: Sequence[Group]) -> Iterator[Derived]:
-    """Derive each run from its files, in the order given; the files sorted by path."""
-    wanted = [f.oid for _, files in groups for f in files if f.kind is not PathKind.SERIES]
+def read_files(repo: Repo, listed: Sequence[Listed]) -> Iterator[Group]:
+    """What is in the files of each run, in the order given."""
+    wanted = [f.oid for _, files in listed for f in files if f.kind is not PathKind.SERIES]
     blobs = repo.read_blobs(wanted, max_bytes=MAX_RECORD_BYTES)
-    for run, files in groups:
-        derived = Derived(run)
-        for file in files:
-            if file.kind is PathKind.SERIES:
-                derived.series |= "~" not in file.path
-                continue
-            _, content = next(blobs)
-            try:
-                _take(derived, file, content)
-            except Unreadable as fault:
-                derived.broken.append((file.path, fault.why or fault.what))
-        yield derived
+    for run, files in listed:
+        yield run, [(f, None if f.kind is PathKind.SERIES else next(blobs)[1]) for f in files]
+
+
+def derive(run: RunId, contents: Iterable[tuple[File, bytes | None]]) -> Derived:
+    """What all the files of a run say, sorted by path."""
+    derived = Derived(run)
+    for file, content in contents:
+        derived.files[file] = None
+        if file.kind is PathKind.SERIES:
+            derived.series |= "~" not in file.path
+            continue
+        try:
+            _take(derived, file, content)
+        except Unreadable as fault:
+            derived.broken.append((file.path, fault.why or fault.what))
+    return derived
 
 
 def _take(derived: Derived, file: File, content: bytes | None) -> None:
@@ -94,13 +102,13 @@ def _take(derived: Derived, file: File, content: bytes | None) -> None:
         annotation = decode_annotation(content)
         if annotation.run != derived.run or annotation.id != name:
             raise Unreadable("cannot read a record", why="its content is not what its name says")
-        derived.clocks[file.path] = annotation.clock
+        derived.files[file] = annotation.clock
         derived.annotations.append(annotation)
         return
     run = decode_run(content)
     if run.id != derived.run:
         raise Unreadable("cannot read a record", why="its content is not what its name says")
-    derived.clocks[file.path] = run.clock
+    derived.files[file] = run.clock
     if rival:
         derived.rivals += 1
     elif derived.record is None:
@@ -117,9 +125,10 @@ _to_json: Final = json.JSONEncoder(check_circular=False).encode
 
 def rows_of(batch: Iterable[Derived]) -> Rows:
     """The rows of some runs."""
-    rows = _empty("runs", "docs", "vals", "tags", "produced", "broken", "clocks")
-    for rid, entry, derived in _entries(rows, batch):
-        _add_entry(rows, rid, entry, derived, part=None)
+    rows, standing = rows_of_files(batch)
+    rows |= {"docs": [], "vals": []}
+    for rid, entry, derived in standing:
+        add_entry(rows, rid, entry, derived, part=None)
         rows["docs"].append(_document_row(rid, entry))
         for name, value in keyed_values(entry):
             form = form_of(value)
@@ -128,25 +137,10 @@ def rows_of(batch: Iterable[Derived]) -> Rows:
     return rows
 
 
-def packed_rows_of(batch: Iterable[Derived]) -> Rows:
-    """The rows of some runs with their values packed, and without their documents."""
-    rows = _empty("runs", "tags", "produced", "broken", "clocks", "packed")
-    entries: list[tuple[int, Entry]] = []
-    for rid, entry, derived in _entries(rows, batch):
-        entries.append((rid, entry))
-        _add_entry(rows, rid, entry, derived, part=entries[0][0])
-    rows["packed"] = [pack(entries)] if entries else []
-    return rows
-
-
-def document_rows_of(batch: Iterable[Derived]) -> Rows:
+def document_rows_of(batch: Iterable[Group]) -> Rows:
     """The documents of some runs, nothing else."""
-    rows = _empty("docs")
-    for derived in batch:
-        entry = derived.entry
-        if entry is not None:
-            rows["docs"].append(_document_row(row_of(derived.run), entry))
-    return rows
+    entries = ((run, derive(run, contents).entry) for run, contents in batch)
+    return {"docs": [_document_row(row_of(run), entry) for run, entry in entries if entry]}
 
 
 def _document_row(rid: int, entry: Entry) -> DocumentRow:
@@ -154,22 +148,25 @@ def _document_row(rid: int, entry: Entry) -> DocumentRow:
     return rid, doc, checksum(doc)
 
 
-def _empty(*tables: str) -> Rows:
-    return {table: [] for table in tables}
-
-
-def _entries(rows: Rows, batch: Iterable[Derived]) -> Iterator[tuple[int, Entry, Derived]]:
-    """The runs that stand, with their row numbers; what is said of all files goes to the rows."""
+def rows_of_files(batch: Iterable[Derived]) -> tuple[Rows, list[tuple[int, Entry, Derived]]]:
+    """The rows about all files, and the runs that stand, with their row numbers."""
+    rows: Rows = {table: [] for table in ("runs", "tags", "produced", "files", "broken")}
+    standing = []
     for derived in batch:
         rid = row_of(derived.run)
-        rows["clocks"] += [(clock, rid, path) for path, clock in derived.clocks.items()]
+        rows["files"] += [
+            (rid, file.path, file.kind.value, file.oid, clock)
+            for file, clock in derived.files.items()
+        ]
         rows["broken"] += [(rid, path, why) for path, why in derived.broken]
         entry = derived.entry
         if entry is not None:
-            yield rid, entry, derived
+            standing.append((rid, entry, derived))
+    return rows, standing
 
 
-def _add_entry(rows: Rows, rid: int, entry: Entry, derived: Derived, *, part: int | None) -> None:
+def add_entry(rows: Rows, rid: int, entry: Entry, derived: Derived, *, part: int | None) -> None:
+    """Add what the tables say of a run that stands, but its values."""
     run = entry.run
     made_by = "" if run.command is None else program(run.command)
     attributes = [read(entry) for read in ATTRIBUTES.values()]

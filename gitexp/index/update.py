@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from gitexp.ids import is_null
-from gitexp.index.rows import read_runs
+from gitexp.index.rows import derive, read_files
 from gitexp.index.sql import NO_RUN, Progress, TooManyChanges, row_of, run_of
 from gitexp.index.writer import BATCH, Writer, files_of
 from gitexp.refs import PathKind, parse_path
@@ -48,7 +48,8 @@ def update(
     writer, order = Writer(conn), sorted(touched)
     for start in range(0, len(order), BATCH):
         rids = order[start : start + BATCH]
+        listed = [(run_of(rid), files_of(conn, rid)) for rid in rids]
         writer.remove(rids)
-        writer.add(read_runs(repo, [(run_of(rid), files_of(conn, rid)) for rid in rids]))
+        writer.add(derive(*group) for group in read_files(repo, listed))
         if progress is not None:
             progress(min(start + BATCH, len(order)), len(order))

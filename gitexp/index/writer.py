@@ -28,19 +28,15 @@ class Writer:
 
     def add(self, batch: Iterable[Derived]) -> None:
         """Add runs the tables do not know."""
-        rows = rows_of(batch)
-        self.insert(rows)
-        self._conn.executemany(
-            "UPDATE files SET clock = ? WHERE rid = ? AND path = ?", rows["clocks"]
-        )
+        self.insert(rows_of(batch))
 
     def insert(self, rows: Rows) -> None:
-        """Add rows of runs that the tables do not know; their files are another matter."""
+        """Add rows of runs that the tables do not know."""
         for table, lines in rows.items():
             if table == "packed":
                 for part in lines:
                     keep(self._conn, part, [self._key(name) for name, _ in part.columns])
-            elif lines and table != "clocks":
+            elif lines:
                 named = table == "vals"
                 added = [(self._key(name), *rest) for name, *rest in lines] if named else lines
                 marks = ",".join("?" * len(lines[0]))
@@ -55,7 +51,7 @@ class Writer:
         return key
 
     def remove(self, rids: Sequence[int]) -> None:
-        """Take runs out, all but their files."""
+        """Take runs out."""
         unpack_runs(self._conn, rids)
         ones = [(rid,) for rid in rids]
         self._conn.executemany(
@@ -66,7 +62,7 @@ class Writer:
         self._conn.executemany(
             "DELETE FROM vals WHERE key IN (SELECT key FROM keys) AND rid = ?", ones
         )
-        for table in ("runs", "docs", "tags", "broken"):
+        for table in ("files", "runs", "docs", "tags", "broken"):
             self._conn.executemany(f"DELETE FROM {table} WHERE rid = ?", ones)
 
 

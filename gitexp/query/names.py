@@ -4,8 +4,8 @@ Floor 1, pure. Stands apart from `query` because sorting by a plain name needs n
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC
-from typing import TYPE_CHECKING, Final
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
 
 from gitexp.errors import InvalidQuery
 
@@ -19,29 +19,48 @@ TAG: Final = "tag"
 """The one attribute with many values: `tag == "x"` is true when any tag is `x`."""
 
 
+class Recorded:
+    """Reads from an entry what its record says; the parts of a run are called as in the record."""
+
+    def __init__(self, *place: str, shown: Callable[[Any], str | float | None] | None = None):
+        self.place = place
+        self.shown = shown
+        """Turns the value into one that queries know, where it is none."""
+
+    def __call__(self, entry: "Entry") -> Any:
+        value: Any = entry.run
+        for name in self.place:
+            value = getattr(value, name, None)
+        return value if value is None or self.shown is None else self.shown(value)
+
+
 def _decided(entry: "Entry") -> str | None:
     decision = entry.decision
     return None if decision is None or decision.decision is None else decision.decision.value
 
 
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat()
+
+
 ATTRIBUTES: Final[dict[str, Callable[["Entry"], str | float | None]]] = {
-    "id": lambda e: e.run.id,
-    "name": lambda e: e.run.name,
-    "outcome": lambda e: e.run.outcome.value,
-    "started": lambda e: e.run.started.astimezone(UTC).isoformat(),
-    "duration_s": lambda e: e.run.duration_s,
-    "author": lambda e: e.run.author,
-    "origin": lambda e: e.run.origin.value,
-    "reason": lambda e: e.run.reason,
+    "id": Recorded("id"),
+    "name": Recorded("name"),
+    "outcome": Recorded("outcome", shown=str),
+    "started": Recorded("started", shown=_iso),
+    "duration_s": Recorded("duration_s"),
+    "author": Recorded("author"),
+    "origin": Recorded("origin", shown=str),
+    "reason": Recorded("reason"),
     "decision": _decided,
-    "commit": lambda e: e.run.code.commit,
-    "branch": lambda e: e.run.code.branch,
-    "dirty": lambda e: e.run.code.dirty,
-    "fingerprint": lambda e: e.run.fingerprint or None,
-    "parent": lambda e: e.run.parent,
-    "reproduces": lambda e: e.run.reproduces,
-    "source": lambda e: e.run.source,
-    "exit_code": lambda e: e.run.command.exit_code if e.run.command else None,
+    "commit": Recorded("code", "commit"),
+    "branch": Recorded("code", "branch"),
+    "dirty": Recorded("code", "dirty"),
+    "fingerprint": Recorded("fingerprint", shown=lambda text: text or None),
+    "parent": Recorded("parent"),
+    "reproduces": Recorded("reproduces"),
+    "source": Recorded("source"),
+    "exit_code": Recorded("command", "exit_code"),
 }
 """Names that need no namespace, and where they are read; beside them only `tag`."""
 

@@ -40,11 +40,12 @@ def forms_of(value: Value) -> Forms:
     return Forms(None, json.dumps(plain))
 
 
+KEYED: Final = {"metrics": "metrics.", "params": "params.", "environment": "env."}
+"""What the full names of values begin with, by the table of the record that holds them."""
+
+
 def keyed_values(entry: Entry) -> Iterator[tuple[str, Value]]:
     """Every parameter, metric and environment value with its full name."""
-    run = entry.run
-    return chain(
-        flatten(run.metrics, "metrics."),
-        flatten(run.params, "params."),
-        flatten(run.environment, "env."),
+    return chain.from_iterable(
+        flatten(getattr(entry.run, table), prefix) for table, prefix in KEYED.items()
     )

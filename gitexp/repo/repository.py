@@ -263,10 +263,10 @@ class Repo:
     def list_tree(self, treeish: str, *paths: str) -> Iterator[TreeEntry]:
         """Every file below a tree, in git's order. Raises `CommandFailed` on an unknown tree."""
         asked = self.git("ls-tree", "-r", "-z", "--full-tree", treeish, "--", *paths)
-        for line in asked.stdout.split(b"\0")[:-1]:
-            head, _, path = line.partition(b"\t")
-            mode, kind, oid = head.decode().split()
-            yield TreeEntry(mode, kind, ObjectId(oid), path.decode(errors="surrogateescape"))
+        for line in asked.text.split("\0")[:-1]:
+            head, _, path = line.partition("\t")
+            mode, kind, oid = head.split()
+            yield TreeEntry(mode, kind, ObjectId(oid), path)
 
     def diff_trees(self, old: str, new: str) -> Iterator[Change]:
         """Files that differ between two trees. Raises `CommandFailed` on an unknown tree."""

@@ -897,9 +897,9 @@ def test_several_processes_read_the_same(
     started: list[object] = []
     start = readers._start
 
-    def counted(repo: Repo, parts: Any, rows_of: readers.RowsOf) -> Any:
-        started.append(parts)
-        return start(repo, parts, rows_of)
+    def counted(repo: Repo) -> Any:
+        started.append(repo)
+        return start(repo)
 
     monkeypatch.setattr(readers, "_start", counted)
     together = tmp_path / "together.sqlite"

@@ -1,0 +1,156 @@
+"""The rows of many runs with their values packed, as a fill from nothing writes them.
+
+Floor 3. Runs whose records are written alike are read together, all others one by one; what comes
+of it is the same.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any, Final, NamedTuple
+
+from gitexp.errors import Unreadable
+from gitexp.ids import RunId
+from gitexp.index.packing import Part, pack
+from gitexp.index.rows import File, Group, Rows, add_entry, derive, rows_of_files
+from gitexp.index.sql import program, row_of
+from gitexp.model import Command
+from gitexp.query.names import ATTRIBUTES, Recorded
+from gitexp.query.values import KEYED, keyed_values
+from gitexp.records.alike import Layout, Place, read_together, take_apart
+from gitexp.refs import PathKind
+
+_RUN: Final = PathKind.RUN.value
+
+_FEW: Final = 4
+"""So many are read one by one as quickly."""
+
+
+def packed_rows_of(batch: Iterable[Group]) -> Rows:
+    """The rows of some runs with their values packed, and without their documents."""
+    groups = list(batch)
+    part = row_of(groups[0][0])
+    alike: defaultdict[Layout, list[_Plain]] = defaultdict(list)
+    others: list[Group] = []
+    for group in groups:
+        try:
+            plain = _plain(group)
+            alike[plain.layout].append(plain)
+        except Unreadable:
+            others.append(group)
+    found: list[tuple[Rows, list[_Valued]]] = []
+    for runs in alike.values():
+        try:
+            found.append(_rows_together(runs, part))
+        except Unreadable:
+            others += [(plain.run, [(plain.file, plain.content)]) for plain in runs]
+    found.append(_rows_one_by_one(others, part))
+    rows = {table: list(chain.from_iterable(r[table] for r, _ in found)) for table in found[-1][0]}
+    valued = list(chain.from_iterable(v for _, v in found))
+    rows["packed"] = [_packed(valued, part)] if valued else []
+    return rows
+
+
+class _Plain(NamedTuple):
+    """A run of which there is one record and nothing else."""
+
+    run: RunId
+    file: File
+    content: bytes
+    layout: Layout
+    written: list[str]
+    """The values as the record writes them."""
+
+
+def _plain(group: Group) -> _Plain:
+    run, ((file, content), *more) = group
+    if more or content is None or file.kind is not PathKind.RUN or "~" in file.path:
+        raise Unreadable("there is more than a record")
+    return _Plain(run, file, content, *take_apart(content))
+
+
+class _Valued(NamedTuple):
+    """Runs that have values of the same names."""
+
+    rids: list[int]
+    clocks: list[int]
+    values: Mapping[str, list[Any]]
+
+
+def _packed(valued: Sequence[_Valued], part: int) -> Part:
+    names = dict.fromkeys(chain.from_iterable(runs.values for runs in valued))
+    columns = {
+        name: [v for runs in valued for v in runs.values.get(name) or [None] * len(runs.rids)]
+        for name in names
+    }
+    rids = [rid for runs in valued for rid in runs.rids]
+    return pack(part, rids, [clock for runs in valued for clock in runs.clocks], columns)
+
+
+def _rows_together(runs: Sequence[_Plain], part: int) -> tuple[Rows, list[_Valued]]:
+    """The rows of runs of one layout. Raises `Unreadable` when one of them may be unreadable."""
+    if len(runs) < _FEW:
+        raise Unreadable("there are too few of them")
+    columns = read_together(runs[0].content, runs[0].layout, [plain.written for plain in runs])
+    count, rids = len(runs), [row_of(plain.run) for plain in runs]
+
+    def column(*place: str, absent: object = None) -> list[Any]:
+        return columns.get(place) or [absent] * count
+
+    if column("id") != [plain.run for plain in runs]:
+        raise Unreadable("their content is not what their names say")
+    made_by = [program(Command(argv=argv)) for argv in column("command", "argv", absent=())]
+    members = list(zip(rids, runs, column("clock"), made_by, strict=True))
+    told = zip(
+        *(_attribute(read, column) for read in ATTRIBUTES.values()),
+        column("code", "snapshot"),
+        strict=True,
+    )
+    tags, produced = column("tags", absent=()), column("produced", absent=())
+    rows: Rows = {
+        "files": [
+            (rid, run.file.path, _RUN, run.file.oid, clock) for rid, run, clock, _ in members
+        ],
+        "runs": [
+            (rid, clock, *facts, run.file.path, 0, 0, by, part)
+            for (rid, run, clock, by), facts in zip(members, told, strict=True)
+        ],
+        "tags": [(tag, rid) for rid, found in zip(rids, tags, strict=True) for tag in set(found)],
+        "produced": [
+            (by, path, rid)
+            for (rid, _, _, by), found in zip(members, produced, strict=True)
+            for path in set(found)
+        ],
+        "broken": [],
+    }
+    return rows, [_Valued(rids, column("clock"), _values(columns))]
+
+
+def _attribute(read: object, column: Callable[..., list[Any]]) -> list[Any]:
+    """What queries know of the runs; nothing that only annotations say."""
+    if not isinstance(read, Recorded):
+        return column()
+    found, shown = column(*read.place), read.shown
+    return found if shown is None else [None if v is None else shown(v) for v in found]
+
+
+def _values(columns: dict[Place, list[Any]]) -> dict[str, list[Any]]:
+    """As `keyed_values` names them."""
+    found = {}
+    for (table, *names), column in columns.items():
+        if table in KEYED:
+            name = KEYED[table] + ".".join(names)
+            if name in found:
+                raise Unreadable(f"there are two values of {name}")
+            found[name] = column
+    return found
+
+
+def _rows_one_by_one(groups: Sequence[Group], part: int) -> tuple[Rows, list[_Valued]]:
+    rows, standing = rows_of_files(derive(*group) for group in groups)
+    for rid, entry, derived in standing:
+        add_entry(rows, rid, entry, derived, part=part)
+    return rows, [
+        _Valued([rid], [entry.run.clock], {name: [v] for name, v in keyed_values(entry)})
+        for rid, entry, _ in standing
+    ]
