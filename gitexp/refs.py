@@ -4,6 +4,7 @@ Floor 1, pure. The layout is `docs/data-model.md`; changing it means a new `FORM
 """
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
@@ -121,6 +122,37 @@ def parse_path(path: str) -> BranchPath | None:
         return None
     folder, _, run, name, rival = found.groups()
     return BranchPath(kind, RunId(run) if run else None, folder, name or run, rival)
+
+
+class Shelf(NamedTuple):
+    """A folder on the run branch that holds a file, or a folder, for each of many runs."""
+
+    kind: PathKind
+    folder: str
+    """`yyyy-mm/xx`, where `xx` is how the ids of its runs start."""
+
+    def first_names(self, names: Iterable[bytes]) -> set[bytes]:
+        """Those that are names of records or series, rivals left out."""
+        match = _first_name(self.kind).fullmatch
+        start = self.folder[-2:].encode()
+        return {name for name in names if name.startswith(start) and match(name)}
+
+
+@cache
+def _first_name(kind: PathKind) -> re.Pattern[bytes]:
+    endings = {PathKind.RUN: r"\.toml", PathKind.SERIES: r"\.csv"}
+    return re.compile(rf"[0-9a-f]{{16}}{endings.get(kind, '(?!)')}".encode())
+
+
+def parse_shelf(path: str) -> Shelf | None:
+    """Understand a folder on the branch, with a slash at its end; `None` when it is no shelf."""
+    found = _shelf_path().fullmatch(path)
+    return None if found is None else Shelf(_SHAPES[found[1]][0], found[2])
+
+
+@cache
+def _shelf_path() -> re.Pattern[str]:
+    return re.compile(r"(runs|series|annotations)/([0-9]{4}-[0-9]{2}/[0-9a-f]{2})/")
 
 
 def rival_path(path: str, blob: str) -> str:

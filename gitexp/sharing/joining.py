@@ -29,6 +29,7 @@ from gitexp.refs import FORMAT, FORMAT_PATH, BranchPath, parse_path
 from gitexp.repo import Repo, transport
 from gitexp.repo.stream import Blob, Commit, Identity, SetRef, write_stream
 from gitexp.repo.trees import FILE, SUBMODULE, Folder, look_into
+from gitexp.sharing.lone import part_lone
 from gitexp.store import PATIENCE_S, Store
 
 _IDENTITY = Identity("gitexp", "gitexp@localhost")
@@ -169,15 +170,19 @@ def _unite(
     `None` when theirs, which goes on from ours, has everything of ours that counts. What a gitexp
     writes always has: it adds, ends runs, and deletes by tombstone.
     """
-    here, there, places = _compare(repo, folders)
-    if follows and not here.files:
+    lone, rest = part_lone(repo, folders)
+    here, there, places = _compare(repo, rest)
+    lost = any(folder.old for folder in lone)
+    if follows and not here.files and not lost:
         return None  # only additions
     united = unite(here.files, there.files, lambda blobs: _read(repo, blobs), places)
-    if follows:
+    if follows and not lost:
         other = {path for path, _ in united.items() ^ there.files.items()}
         if not any(path == FORMAT_PATH or parse_path(path) for path in other):
             return None
-    return list(_edits(here if ours < theirs else there, united))
+    added = (folder.files(folder.new if ours < theirs else folder.old) for folder in lone)
+    edits = _edits(here if ours < theirs else there, united)
+    return [*edits, *((path, Blob(oid)) for files in added for _, path, oid in files)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +210,9 @@ def _compare(repo: Repo, folders: Sequence[Folder]) -> tuple[_Side, _Side, Place
     touched = owners(places.values())
     wanted = surroundings(touched)
     for folder in (*folders, *look_into(repo, folders, wanted)):
-        for _, path, oid in folder.files(folder.same) if wanted(folder.path) else ():
+        for mode, path, oid in folder.files(folder.same) if wanted(folder.path) else ():
             place = parse_path(path)
-            if place is not None and owner(place) in touched:
+            if place is not None and owner(place) in touched and mode != SUBMODULE:
                 places[path] = place
                 ours.files[path] = theirs.files[path] = oid
     return ours, theirs, places

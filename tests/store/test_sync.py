@@ -16,7 +16,7 @@ from gitexp.errors import Conflict, GitexpError, NotFound, Refused, Unreadable
 from gitexp.ids import ObjectId, RunId
 from gitexp.machine import clock
 from gitexp.model import Annotation, AnnotationKind, Code, Origin, Outcome, Run, Series
-from gitexp.refs import TOMBSTONE, annotation_path, remote_ref, rival_path, run_path
+from gitexp.refs import TOMBSTONE, annotation_path, remote_ref, rival_path, run_path, series_path
 from gitexp.repo import Repo, transport
 from gitexp.repo.stream import Identity
 from gitexp.settings import Settings
@@ -505,26 +505,45 @@ class TestUntrustedRemotes:
             a.fetch()
         assert "gitexp" not in a.builder.git("for-each-ref")
 
-    def test_a_submodule_in_place_of_a_file_is_dropped(self, network: Network) -> None:
-        a = network.clone("a")
-        (run,) = a.record(1)
-        a.sync()
+    def put_submodules(self, network: Network, *paths: str) -> None:
+        """A commit on top of the hub's runs that has submodules at some paths."""
         env = {"GIT_INDEX_FILE": str(network.hub.path / "index.tmp")}
         network.hub.git("read-tree", network.tip(), env=env)
-        for path in (
-            run_path(run.id, run.started),
-            annotation_path(run.id, run.started, TOMBSTONE),
-            run_path(RunId("ab" * 8), START),
-        ):
+        for path in paths:
             line = f"160000 {'1' * 40}\t{path}\0"
             network.hub.git("update-index", "--add", "-z", "--index-info", stdin=line, env=env)
         tree = network.hub.git("write-tree", env=env)
         commit = network.hub.git("commit-tree", tree, "-p", network.tip(), "-m", "x")
         network.hub.git("update-ref", RUNS, commit)
+
+    def test_a_submodule_in_place_of_a_file_is_dropped(self, network: Network) -> None:
+        a = network.clone("a")
+        (run,) = a.record(1)
+        a.sync()
+        grave = annotation_path(run.id, run.started, TOMBSTONE)
+        other = run_path(RunId("ab" * 8), START)
+        self.put_submodules(network, run_path(run.id, run.started), grave, other)
         a.record(2)
         a.sync()
         assert a.store.load_run(run.id, run.started) == run
         assert "160000" not in a.builder.git("ls-tree", "-r", RUNS)
+
+    def test_a_submodule_that_both_have_is_no_version_of_a_file(self, network: Network) -> None:
+        """It was taken over with what followed on ours, and names nothing that is here."""
+        a = network.clone("a")
+        a.record(1)
+        a.sync()
+        run = a.run(2)
+        path = series_path(run.id, run.started)
+        self.put_submodules(network, path)
+        a.sync()
+        assert a.files()[path] == "1" * 40
+        network.put(RUNS, {rival_path(path, "2" * 40): b"loss\n1\n"}, network.tip())
+        a.record(3)
+        a.sync()
+        assert a.builder.git("show", f"{RUNS}:{path}") == "loss\n1"
+        assert not [other for other in a.files() if "~" in other]
+        assert a.builder.git("fsck", "--strict", "--no-dangling") == ""
 
 
 class TestTooMuch:

@@ -15,6 +15,7 @@ from gitexp.refs import (
     code_ref,
     environment_path,
     parse_path,
+    parse_shelf,
     pending_ref,
     remote_ref,
     rival_path,
@@ -95,3 +96,41 @@ def test_every_path_is_understood_again(run: RunId, started: datetime, other: st
 )
 def test_foreign_paths_are_none_of_ours(path: str) -> None:
     assert parse_path(path) is None
+
+
+NAME_PARTS = st.sampled_from(
+    [
+        RUN,
+        f"7f{'0' * 14}",
+        f"00{'0' * 14}",
+        RUN.upper(),
+        RUN[1:],
+        "~abcdefabcdef",
+        ".toml",
+        ".csv",
+        "",
+    ]
+)
+
+
+@given(
+    st.sampled_from(["runs", "series", "annotations", "environments", "x"]),
+    st.sampled_from(["2026-11/7f/", "2026-11/7F/", "2026-11/", "2026-11/7f/00/"]),
+    st.lists(NAME_PARTS, max_size=3).map("".join),
+)
+def test_a_shelf_tells_first_versions_from_all_else(top: str, folder: str, name: str) -> None:
+    shelf = parse_shelf(f"{top}/{folder}")
+    place = parse_path(f"{top}/{folder}{name}")
+    if shelf is None:
+        assert place is None
+        return
+    assert (shelf.kind, shelf.folder) == (SHELVES[top], "2026-11/7f")
+    first = place is not None and place.rival is None
+    assert shelf.first_names([name.encode()]) == ({name.encode()} if first else set())
+
+
+SHELVES = {
+    "runs": PathKind.RUN,
+    "series": PathKind.SERIES,
+    "annotations": PathKind.ANNOTATION,
+}
