@@ -69,11 +69,8 @@ class Workspace:
         return index
 
     def others(self) -> "RunIndex":
-        """The run index with all but perhaps our own last write, which costs less."""
-        index = self.index
-        if self.store.moved != (index.tip, self.store.tip()):
-            index.refresh()
-        return index
+        """The run index with all but perhaps our own last write, for which git is not asked."""
+        return self.index if self.store.is_own_since(self.index.tip) else self.refreshed()
 
     def query(self, text: str | None) -> "Query | None":
         """A filter expression with every name understood. Raises `InvalidQuery`."""

@@ -94,12 +94,14 @@ class KeptIndex:
 
     def _follow(self, conn: sqlite3.Connection) -> None:
         from gitexp.index.update import update  # noqa: PLC0415 - only when something is new
+        from gitexp.repo.trees import changes  # noqa: PLC0415 - only when something is new
 
         old, new = self.tip, self._target  # another process may have been quicker
         if old is None or new is None:
             raise TooManyChanges
         if old != new:
-            update(conn, self.repo, self.repo.diff_trees(old, new), self._progress)
+            with self.repo.reading():
+                update(conn, self.repo, changes(self.repo, old, new), self._progress)
             conn.execute("UPDATE meta SET value = ? WHERE name = 'tip'", (new,))
 
     def _change(self, deed: Callable[[sqlite3.Connection], None]) -> bool:

@@ -77,7 +77,7 @@ def sync_refs(repo: Repo, refs: Iterable[str]) -> None:
     sync_all([repo.common_dir / folder for folder in folders if folder.name])
 
 
-def sync_all(paths: Sequence[Path]) -> None:
+def sync_all(paths: Sequence[Path | str]) -> None:
     """Flush many at once: a journaling file system then needs one commit for several."""
     if len(paths) >= _MANY:
         with suppress(RuntimeError):  # there are no new threads while Python ends
@@ -93,7 +93,7 @@ def sync_all(paths: Sequence[Path]) -> None:
 _MANY = 16
 
 
-def sync_path(path: Path) -> None:
+def sync_path(path: Path | str) -> None:
     """Flush a file, or a folder's entries, to the disk; what cannot be opened is left alone.
 
     Raises `CommandFailed` when the disk says that it could not keep it.

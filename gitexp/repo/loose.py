@@ -1,3 +1,4 @@
+# ruff: noqa: PTH102, PTH105, PTH108, PTH110, PTH120, PTH123, S108 - `Path` is as slow as the disk
 """Writing a few objects as git does, a file each, and a folder of them edited in place.
 
 Floor 2. Starting git costs more than all that a record needs. The format is git's own and public
@@ -8,20 +9,13 @@ import hashlib
 import os
 import zlib
 from contextlib import suppress
-from pathlib import Path
-from typing import TypeAlias
 
 from gitexp.errors import CommandFailed
 from gitexp.ids import ObjectId
 from gitexp.machine import clock
 from gitexp.repo.durability import sync_all
 from gitexp.repo.repository import Repo
-from gitexp.repo.trees import FOLDER, parse_tree
-
-_FILE = "100644"
-
-Entries: TypeAlias = dict[str, tuple[str, str]]
-"""Mode and object id by name."""
+from gitexp.repo.trees import FILE, FOLDER, name_of, split_tree
 
 
 class LooseObjects:
@@ -29,7 +23,10 @@ class LooseObjects:
 
     def __init__(self, repo: Repo) -> None:
         self._repo = repo
-        self._waiting: dict[ObjectId, bytes] = {}
+        self._folder = str(repo.common_dir / "objects")
+        self._waiting: dict[str, bytes] = {}
+        self._seen: dict[str, bytes] = {}
+        """Trees that were read, whole, by id."""
 
     def name(self, kind: str, content: bytes) -> ObjectId:
         """The id of an object, which is not kept by that."""
@@ -47,18 +44,22 @@ class LooseObjects:
             hashlib.new(self._repo.object_format, whole, usedforsecurity=False).hexdigest()
         )
 
-    def read_tree(self, name: str) -> tuple[str, Entries]:
-        """Id and entries of a stored tree or one that waits. Raises `CommandFailed` without it."""
-        whole = self._waiting.get(ObjectId(name))
-        if whole is not None:
-            oid, content = name, whole.partition(b"\0")[2]
-        else:
-            [found] = self._repo.read_objects([name])
-            if found is None or found.kind != "tree":
+    def read_tree(self, name: str) -> tuple[str, bytes]:
+        """Id and content of a tree, or of the tree of a commit; one that waits will do.
+
+        Raises `CommandFailed` when there is none that can be read.
+        """
+        whole = self._waiting.get(name) or self._repo.at_hand.get(name)
+        if whole is None:
+            [found] = self._repo.read_objects([f"{name}^{{tree}}"])
+            if found is None:
                 raise CommandFailed(("cat-file", "--batch"), 1, f"unable to read tree {name}")
-            oid, content = found.oid, found.content
-        entries = parse_tree(content, len(oid) // 2)
-        return oid, {name: (mode, inner) for mode, name, inner in entries}
+            name, whole = found.oid, _whole("tree", found.content)
+        kind, _, content = whole.partition(b"\0")
+        if kind.startswith(b"commit"):
+            return self.read_tree(content[5 : content.index(b"\n")].decode())
+        self._seen[name] = whole
+        return name, content
 
     def write(self, *, durable: bool) -> None:
         """Write what was added; nothing is visible under its name before it is whole.
@@ -66,53 +67,56 @@ class LooseObjects:
         Raises `CommandFailed` when the disk is full or read-only.
         """
         places = {self._place(oid): whole for oid, whole in self._waiting.items()}
-        fresh: dict[Path, Path] = {}
+        fresh: dict[str, str] = {}
         try:
             for place, whole in places.items():
                 if not _freshen(place):
-                    fresh[place] = place.with_name(f"tmp_obj_{clock.new_id()}")
-                    _write_new(fresh[place], zlib.compress(whole, 1))
+                    folder = os.path.dirname(place)
+                    fresh[place] = f"{folder}/tmp_obj_{clock.new_id()}"
+                    _write_new(folder, fresh[place], zlib.compress(whole, 1))
             if durable:
                 sync_all([fresh.get(place, place) for place in places])
             for place, written in fresh.items():
-                written.replace(place)
+                os.replace(written, place)
             if durable:
-                folders = {place.parent for place in places}
-                sync_all([*folders, *{folder.parent for folder in folders}])
+                folders = {os.path.dirname(place) for place in places}
+                sync_all([*folders, self._folder])
         except OSError as error:
             for written in fresh.values():
                 with suppress(OSError):
-                    written.unlink()
+                    os.unlink(written)
             raise CommandFailed(("hash-object", "-w"), -1, str(error.strerror)) from error
+        self._repo.at_hand = {**self._seen, **self._waiting}
         self._waiting.clear()
 
-    def _place(self, oid: ObjectId) -> Path:
-        return self._repo.common_dir / "objects" / oid[:2] / oid[2:]
+    def _place(self, oid: str) -> str:
+        return f"{self._folder}/{oid[:2]}/{oid[2:]}"
 
 
 def _whole(kind: str, content: bytes) -> bytes:
     return b"%b %d\0%b" % (kind.encode(), len(content), content)
 
 
-def _freshen(place: Path) -> bool:
+def _freshen(place: str) -> bool:
     """Tell whether an object is there, and make it look new to a gc."""
     try:
         os.utime(place)
     except FileNotFoundError:
         return False
     except OSError:
-        return place.exists()  # another user's
+        return os.path.exists(place)  # another user's
     return True
 
 
-def _write_new(path: Path, content: bytes) -> None:
+def _write_new(folder: str, path: str, content: bytes) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
         handle = os.open(path, flags, 0o444)
     except FileNotFoundError:
-        path.parent.mkdir(exist_ok=True)
+        with suppress(FileExistsError):
+            os.mkdir(folder)
         handle = os.open(path, flags, 0o444)
-    with open(handle, "wb", buffering=0) as file:  # noqa: PTH123 - a handle
+    with open(handle, "wb", buffering=0) as file:
         while content:
             content = content[file.write(content) :]
 
@@ -123,30 +127,35 @@ class Tree:
     def __init__(self, objects: LooseObjects, name: str | None) -> None:
         self._objects = objects
         self._oid: str | None = None
-        self._entries: Entries = {}
+        self._entries: dict[bytes, bytes] = {}
+        """As git writes them, by name."""
         if name is not None:
-            self._oid, self._entries = objects.read_tree(name)
-        self._below: dict[str, Tree] = {}
+            self._oid, content = objects.read_tree(name)
+            entries = split_tree(content, len(self._oid) // 2)
+            self._entries = {name_of(entry): entry for entry in entries}
+        self._below: dict[bytes, Tree] = {}
 
     def put(self, path: str, oid: str | None) -> bool:
         """Place a stored file, or with `None` remove one. Tells whether that changes anything."""
-        name, _, rest = path.partition("/")
+        return self._put(path.encode(errors="surrogateescape"), oid)
+
+    def _put(self, path: bytes, oid: str | None) -> bool:
+        name, _, rest = path.partition(b"/")
         if rest:
             below = self._open(name, anew=oid is not None)
-            return below is not None and below.put(rest, oid)
-        before = self._entries.get(name)
+            return below is not None and below._put(rest, oid)
         self._below.pop(name, None)
-        if oid is None:
-            self._entries.pop(name, None)
-            return before is not None
-        self._entries[name] = (_FILE, oid)
-        return before != (_FILE, oid)
+        before = self._entries.pop(name, None)
+        if oid is not None:
+            self._entries[name] = _entry(FILE, name, oid)
+        return before != self._entries.get(name)
 
-    def _open(self, name: str, *, anew: bool) -> "Tree | None":
+    def _open(self, name: bytes, *, anew: bool) -> "Tree | None":
         """A folder in this one; when there is none, a new one, which takes the place of a file."""
-        mode, oid = self._entries.get(name, ("", ""))
-        if name not in self._below and (anew or mode == FOLDER):
-            self._below[name] = Tree(self._objects, oid if mode == FOLDER else None)
+        entry = self._entries.get(name, b"")
+        oid = entry[entry.index(b"\0") + 1 :].hex() if _is_folder(entry) else None
+        if name not in self._below and (anew or oid is not None):
+            self._below[name] = Tree(self._objects, oid)
         return self._below.get(name)
 
     def save(self) -> str | None:
@@ -156,21 +165,25 @@ class Tree:
             if oid is None:
                 self._entries.pop(name, None)
             else:
-                self._entries[name] = (FOLDER, oid)
+                self._entries[name] = _entry(FOLDER, name, oid)
         return self.store() if self._entries else None
 
     def store(self) -> str:
         """As `save` of one that is never left out: the top."""
-        content = _format(self._entries)
+        entries = sorted(self._entries.items(), key=lambda named: _order(*named))
+        content = b"".join(entry for _, entry in entries)
         oid = self._objects.name("tree", content)
         return oid if oid == self._oid else self._objects.add("tree", content)
 
 
-def _format(entries: Entries) -> bytes:
-    """A tree as git writes it: sorted by bytes, a folder as if its name ended in a slash."""
-    lines = []
-    for name, (mode, oid) in entries.items():
-        raw = name.encode(errors="surrogateescape")
-        key = raw + b"/" if mode == FOLDER else raw
-        lines.append((key, b"%b %b\0%b" % (mode.encode(), raw, bytes.fromhex(oid))))
-    return b"".join(line for _, line in sorted(lines))
+def _is_folder(entry: bytes) -> bool:
+    return entry.startswith(b"40")  # whatever its other bits are
+
+
+def _entry(mode: str, name: bytes, oid: str) -> bytes:
+    return b"%b %b\0%b" % (mode.encode(), name, bytes.fromhex(oid))
+
+
+def _order(name: bytes, entry: bytes) -> bytes:
+    """Git sorts by bytes, a folder as if its name ended in a slash."""
+    return name + b"/" if _is_folder(entry) else name

@@ -3,7 +3,8 @@
 Floor 2. A name is what git takes: an id, a ref, `REF^{tree}`, `COMMIT:PATH`.
 """
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,51 +32,68 @@ class ObjectReader:
 
     def __init__(self, git: Git) -> None:
         self._git = git
-        self._process = self._start()
+        self._process: Popen[bytes] | None = None
 
-    def _start(self) -> "Popen[bytes]":
-        return self._git.open("cat-file", "--batch")
+    def start(self) -> "Popen[bytes]":
+        """Start the process, if it is not there."""
+        if self._process is None:
+            self._process = self._git.open("cat-file", "--batch")
+        return self._process
 
-    def read(self, names: Sequence[str]) -> list[Found | None]:
+    def read(self, names: Sequence[str], *, max_bytes: int = sys.maxsize) -> list[Found | None]:
         """The object of each name, `None` where there is none. Refs are those of the moment.
 
-        Raises `CommandFailed` when git dies of a damaged object; the next question starts it anew.
+        Fewer than asked when `max_bytes` are too few for all of them together. Raises
+        `CommandFailed` when git dies of a damaged object; the next question starts it anew.
         """
-        if self._process.returncode is not None:
-            self._process = self._start()
+        found: list[Found | None] = []
         try:
-            return [self._read(names, n) for n in range(len(names))]
-        except BaseException as error:
-            self.close()  # it died, or was left in the middle of an answer
-            if isinstance(error, OSError):
-                raise _died(names[0]) from error
-            raise
-
-    def _read(self, names: Sequence[str], n: int) -> Found | None:
-        asked, answer = self._process.stdin, self._process.stdout
-        assert asked is not None and answer is not None  # noqa: S101 - opened with pipes
-        if n % _TOGETHER == 0:
-            asked.write("\n".join([*names[n : n + _TOGETHER], ""]).encode())
-            asked.flush()
-        head = answer.readline()
-        words = head.rsplit(b" ", 2)
-        if len(words) == 3 and words[2].strip().isdigit():
-            size = int(words[2])
-            content = answer.read(size + 1)
-            if len(content) > size:
-                return Found(ObjectId(words[0].decode()), words[1].decode(), content[:-1])
-        elif head:
-            return None
-        raise _died(names[n])
+            found += _answers(self.start(), names, max_bytes)
+        except OSError as error:
+            raise _died(names[0]) from error
+        finally:
+            if len(found) < len(names):
+                self.close()  # it died, or is in the middle of an answer
+        return found
 
     def close(self) -> None:
         """End the process; not by the end of its input, which a fork of ours may keep open."""
-        self._process.kill()
-        for pipe in (self._process.stdin, self._process.stdout):
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 with suppress(OSError):
                     pipe.close()
-        self._process.wait()
+        process.wait()
+
+
+def _answers(
+    process: "Popen[bytes]", names: Sequence[str], max_bytes: int
+) -> Iterator[Found | None]:
+    asked, answer = process.stdin, process.stdout
+    assert asked is not None and answer is not None  # noqa: S101 - opened with pipes
+    for n, name in enumerate(names):
+        if n % _TOGETHER == 0:
+            together = [*names[n : n + _TOGETHER], ""]
+            asked.write("\n".join(together).encode(errors="surrogateescape"))
+            asked.flush()
+        head = answer.readline()
+        words = head.rsplit(b" ", 2)
+        if len(words) < 3 or not words[2].strip().isdigit():  # missing, or ambiguous
+            if not head:
+                raise _died(name)
+            yield None
+            continue
+        size = int(words[2])
+        max_bytes -= size
+        if max_bytes < 0:
+            return
+        content = answer.read(size + 1)
+        if len(content) <= size:
+            raise _died(name)
+        yield Found(ObjectId(words[0].decode()), words[1].decode(), content[:-1])
 
 
 def _died(name: str) -> CommandFailed:

@@ -4,14 +4,16 @@ Floor 2. Asks git and computes nothing that git can answer. Nothing above sees a
 """
 
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import get_ident
 from typing import TYPE_CHECKING, NamedTuple
 
 from gitexp.errors import CommandFailed, Conflict, NotARepository, Unreadable
 from gitexp.ids import ObjectId
+from gitexp.repo.configuration import ASK_CONFIG, GitConfig, parse_config
 from gitexp.repo.launch import FSYNC, Completed, Git
 from gitexp.repo.reader import Found, ObjectReader
 
@@ -28,6 +30,9 @@ _STREAMING = ("-c", "core.bigFileThreshold=16m")
 
 
 _LOOKS = 2
+
+_FEW = 100
+"""Blobs that one process may read among other things."""
 
 
 class TreeEntry(NamedTuple):
@@ -46,34 +51,6 @@ class Change(NamedTuple):
     path: str
     old_oid: ObjectId
     new_oid: ObjectId
-
-
-class Setting(NamedTuple):
-    """One value of git configuration and the scope it comes from."""
-
-    key: str
-    value: str
-    origin: str
-
-
-class GitConfig:
-    """Git configuration as git itself resolves it: includes, worktree scope, `-c` and all."""
-
-    def __init__(self, settings: Iterable[Setting]) -> None:
-        self._settings = tuple(settings)
-
-    def get(self, key: str) -> str | None:
-        """The value in force, or `None`."""
-        values = self.get_all(key)
-        return values[-1] if values else None
-
-    def get_all(self, key: str) -> list[str]:
-        """All values, weakest first."""
-        return [s.value for s in self._settings if s.key == key]
-
-    def items(self, prefix: str) -> list[Setting]:
-        """All settings whose key starts with the prefix, weakest first."""
-        return [s for s in self._settings if s.key.startswith(prefix)]
 
 
 class Repo:
@@ -104,6 +81,8 @@ class Repo:
         self._config = config
         self._readers: dict[int, ObjectReader] = {}
         """Those that are open, by thread."""
+        self.at_hand: dict[str, bytes] = {}
+        """Objects of our last record, whole, by id: the next one mostly goes on from there."""
 
     @classmethod
     def discover(cls, directory: Path | None = None) -> "Repo":
@@ -115,11 +94,11 @@ class Repo:
             if name in os.environ and directory is None
         }
         git = Git(here, inherited)
-        with git.begin(*_ASK_CONFIG) as configured:  # everybody asks for it next
+        with git.begin(*ASK_CONFIG) as configured:  # everybody asks for it next
             asked = git.run(*_ASK_PLACE, check=False)
             if asked.status != 0:
                 raise _not_a_repository(asked)
-            config = _parse_config(configured.finish(check=False))
+            config = parse_config(configured.finish(check=False))
         git_dir, common_dir, inside, object_format, cdup = (
             *asked.text.split("\n"),
             "",
@@ -168,30 +147,38 @@ class Repo:
         return self._git
 
     @contextmanager
-    def reading(self) -> Iterator[ObjectReader]:
-        """Answer all small questions of this thread from one git process while inside."""
+    def reading(self, *, soon: bool = False) -> Iterator[ObjectReader]:
+        """Answer all small questions of this thread from one git process while inside.
+
+        It starts with the first question, or at once when one will come `soon`.
+        """
         thread = get_ident()
         if thread in self._readers:
             yield self._readers[thread]
             return
         reader = self._readers[thread] = ObjectReader(self._git)
         try:
+            if soon:
+                reader.start()
             yield reader
         finally:
             reader.close()
             del self._readers[thread]
 
-    def read_objects(self, names: Sequence[str]) -> list[Found | None]:
-        """The object of each name, `None` where there is none: no file that may be large.
+    def read_objects(
+        self, names: Sequence[str], *, max_bytes: int = sys.maxsize
+    ) -> list[Found | None]:
+        """The object of each name, `None` where there is none.
 
-        Raises `CommandFailed` when git dies of a damaged object.
+        Fewer than asked when `max_bytes` are too few for all of them together. Raises
+        `CommandFailed` when git dies of a damaged object.
         """
         with self.reading() as reader:
-            return reader.read(names)
+            return reader.read(names, max_bytes=max_bytes)
 
     def __getstate__(self) -> dict[str, object]:
         """For our own processes that read; no two share a pipe."""
-        return {**self.__dict__, "_readers": {}}
+        return {**self.__dict__, "_readers": {}, "at_hand": {}}
 
     # --- refs -------------------------------------------------------------------------------
 
@@ -284,6 +271,12 @@ class Repo:
         """Contents of blobs in the order asked; `None` for missing, damaged or larger ones."""
         wanted = list(oids)
         done = 0
+        if len(wanted) <= _FEW and get_ident() in self._readers:
+            with suppress(CommandFailed):  # what is damaged is looked for below
+                for found in self.read_objects(wanted, max_bytes=max_bytes):
+                    blob = found is not None and found.kind == "blob"
+                    yield ObjectId(wanted[done]), found.content if found and blob else None
+                    done += 1
         while done < len(wanted):
             for oid, data in self._read_batch(wanted[done:], max_bytes):
                 yield ObjectId(oid), data
@@ -353,16 +346,6 @@ _ASK_PLACE = (
     *("rev-parse", "--git-dir", "--git-common-dir", "--is-inside-work-tree"),
     *("--show-object-format", "--show-cdup"),
 )
-_ASK_CONFIG = ("config", "--list", "--show-scope", "-z")
-
-
-def _parse_config(asked: Completed) -> GitConfig:
-    parts = asked.text.split("\0")[:-1]
-    return GitConfig(
-        Setting(key, value, scope)
-        for scope, pair in zip(parts[::2], parts[1::2], strict=False)
-        for key, _, value in [pair.partition("\n")]
-    )
 
 
 def _feed(process: "Popen[bytes]", wanted: list[str]) -> None:

@@ -7,10 +7,11 @@ compare-and-swap: whoever built on a stale tip is refused and nothing of theirs 
 Durable streams leave synced objects, refs and folders behind (`docs/reliability.md`).
 """
 
+import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -54,11 +55,13 @@ class Commit:
     identity: Identity
     moment: datetime
     parents: Sequence[str]
-    """The first one is the tip the ref must still contain; empty for a first commit."""
+    """Ids, or `:n` for the n-th commit of the same stream; empty for a first commit."""
     files: Sequence[tuple[str, bytes | Blob | None]] = ()
     """Path and content, or a stored blob, or `None` to delete."""
     clear: bool = False
     """Start from the empty tree instead of the first parent's."""
+    tip: str | None = field(kw_only=True)
+    """Where the ref is before the stream, `None` when it is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +167,11 @@ def _traces_of_gc(repo: Repo, *, without: Collection[str] = ()) -> tuple[object,
         refs = (found.st_ino, found.st_mtime_ns, found.st_size)
     except FileNotFoundError:
         refs = (0, 0, 0)
-    packs = (repo.common_dir / "objects" / "pack").glob("*.pack")
-    return (*refs, *sorted(pack.name for pack in packs if pack.name not in without))
+    try:
+        names = os.listdir(repo.common_dir / "objects" / "pack")  # noqa: PTH208 - of every record
+    except FileNotFoundError:
+        names = []
+    return (*refs, *sorted(n for n in names if n.endswith(".pack") and n not in without))
 
 
 def _write_once(
@@ -243,11 +249,15 @@ def read_refusal(status: int, stderr: str) -> CommandFailed | Conflict:
     """The one place that reads fast-import's complaints; the locale is pinned to C."""
     moved = "does not contain" in stderr or "Not updating" in stderr
     locked = ("Unable to create" in stderr and "File exists" in stderr) or (
-        "cannot lock ref" in stderr and ("but expected" in stderr or "already exists" in stderr)
+        "cannot lock ref" in stderr
+        and re.search(r"but expected|already exists|unable to resolve reference '[^']*'$", stderr)
     )
     if moved or locked:
         lines = [line for line in stderr.splitlines() if line.strip()]
-        return _moved(None if moved else lines[0])
+        return Conflict(
+            "cannot move the run branch",
+            why="another process moved it first" if moved else lines[0],
+        )
     fatal = next((line for line in stderr.splitlines() if "fatal:" in line), stderr)
     in_the_way = re.search(r"'refs/heads/(\S+)' exists; cannot create", stderr)
     hints = in_the_way and [
@@ -255,10 +265,6 @@ def read_refusal(status: int, stderr: str) -> CommandFailed | Conflict:
         "`git config exp.branch NAME` puts the runs elsewhere",
     ]
     return CommandFailed(("fast-import",), status, fatal, hints=hints or ())
-
-
-def _moved(why: str | None = None) -> Conflict:
-    return Conflict("cannot move the run branch", why=why or "another process moved it first")
 
 
 def _remove_crash_report(repo: Repo, pid: int) -> None:
@@ -314,21 +320,15 @@ class _Commits:
     def __init__(self, repo: Repo) -> None:
         self.objects = LooseObjects(repo)
         self.made: list[ObjectId] = []
-        self._repo = repo
-        self._trees: dict[str, str] = {}
+        self._null = repo.null
         self._tips: dict[str, str] = {}
-        """Where the refs were that move."""
+        """Where the refs are that move."""
 
     def add(self, step: Commit) -> ObjectId:
-        """Make a commit. Raises `Conflict` when its ref moved, `CommandFailed` on a broken tree."""
+        """Make a commit. Raises `CommandFailed` on a broken tree."""
         parents = [self.made[int(p[1:]) - 1] if p[0] == ":" else p for p in step.parents]
-        if step.ref not in self._tips:
-            [tip] = self._repo.read_objects([step.ref])
-            self._tips[step.ref] = self._repo.null if tip is None else tip.oid
-            if tip is not None and tip.oid not in parents:
-                raise _moved()
-        base = None if step.clear or not parents else f"{parents[0]}^{{tree}}"
-        top = Tree(self.objects, self._trees.get(parents[0], base) if base else None)
+        self._tips.setdefault(step.ref, step.tip or self._null)
+        top = Tree(self.objects, None if step.clear or not parents else parents[0])
         for path, content in step.files:
             if isinstance(content, bytes):
                 if top.put(path, self.objects.name("blob", content)):
@@ -339,13 +339,11 @@ class _Commits:
         who = f"{step.identity} {int(step.moment.timestamp())} +0000"
         lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
         head = "\n".join([*lines, f"author {who}", f"committer {who}", "", step.message])
-        commit = self.objects.add("commit", head.encode(errors="replace"))
-        self._trees[commit] = tree
-        self.made.append(commit)
-        return commit
+        self.made.append(self.objects.add("commit", head.encode(errors="replace")))
+        return self.made[-1]
 
     def move(self, refs: Mapping[str, str]) -> list[str]:
-        """What tells git to move refs, in one transaction, from where they were."""
+        """What tells git to move refs, in one transaction, from where they are."""
         orders = [f"update {ref} {new} {self._tips[ref]}" for ref, new in refs.items()]
         self._tips.update(refs)
         return orders

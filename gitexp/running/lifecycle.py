@@ -68,16 +68,17 @@ def begin(
     can be written.
     """
     remember(workspace, run.id)
+    record = encode_run(run)
     journal = Journal.create(
         workspace.journals,
         run.id,
-        encode_run(run),
+        record,
         durable=workspace.settings.durable,
         by_hand=by_hand,
         extra={"packages": packages, "group": os.getpgrp() if hasattr(os, "getpgrp") else 0},
     )
     try:
-        event = started(run, packages)
+        event = started(run, packages, record=record)
         workspace.store.write([event], identity=workspace.identity, moment=clock.now())
     except GitexpError as error:
         return journal, error
@@ -94,17 +95,27 @@ def seal(workspace: Workspace, journal: Journal, run: Run, series: Series, packa
     and the next command completes it.
     """
     run = recordable(run)
+    record = encode_run(run)
     try:
-        journal.seal(encode_run(run), series=series)
-        with workspace.repo.reading():
-            event = sealed(run, series, summary(workspace, run), packages)
-            workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+        journal.seal(record, series=series)
+        _write_sealed(workspace, run, series, packages, record)
     except BaseException:
         journal.close()  # from now on others may complete it
         raise
     journal.remove()
     start_maintenance(workspace.repo)
     return run
+
+
+def _write_sealed(
+    workspace: Workspace, run: Run, series: Series, packages: Table, record: bytes
+) -> None:
+    def events() -> list[Event]:
+        return [sealed(run, series, summary(workspace, run), packages, record=record)]
+
+    with workspace.repo.reading():
+        identity, moment = workspace.identity, clock.now()
+        workspace.store.write(events(), identity=identity, moment=moment, anew=events)
 
 
 def recordable(run: Run) -> Run:
@@ -277,9 +288,7 @@ def record_whole(workspace: Workspace, run: Run, series: Series, packages: Table
     """
     run = recordable(run)
     remember(workspace, run.id)
-    with workspace.repo.reading():
-        event = sealed(run, series, summary(workspace, run), packages)
-        workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+    _write_sealed(workspace, run, series, packages, encode_run(run))
     start_maintenance(workspace.repo)
     return run
 

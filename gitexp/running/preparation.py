@@ -109,7 +109,7 @@ def prepare(workspace: Workspace, trial: Trial, *, observe: bool = True) -> Prep
     to.
     """
     repo = workspace.repo
-    with repo.reading(), begin_status(repo) as begun:  # git looks at the files meanwhile
+    with repo.reading(soon=True), begin_status(repo) as begun:  # git looks at the files meanwhile
         return _prepare(workspace, trial, begun, observe=observe)
 
 

@@ -159,7 +159,8 @@ def _merge(
     clear: bool = False,
 ) -> Commit:
     parents = sorted(tips)
-    return Commit(ref, message, _IDENTITY, _newest(repo, parents), parents, files, clear)
+    moment = _newest(repo, parents)
+    return Commit(ref, message, _IDENTITY, moment, parents, files, clear, tip=tips[0])
 
 
 def _unite(

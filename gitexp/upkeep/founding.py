@@ -88,6 +88,7 @@ def _make_branch(workspace: Workspace) -> str:
         clock.now(),
         [],
         [(README_PATH, README_FILE), (FORMAT_PATH, FORMAT_FILE)],
+        tip=None,
     )
     with store.lock():
         if store.check() is not None:

@@ -135,7 +135,11 @@ def _keep_code(workspace: Workspace, findings: Collection[Finding]) -> Iterator[
             first = f":{len(steps)}" if steps else tip
             parents = [*([first] if first else []), *revisions[start : start + _KEPT_AT_ONCE]]
             steps.append(
-                Commit(store.code_ref, _KEEP_MESSAGE, identity, moment, parents, clear=True)
+                Commit(
+                    *(store.code_ref, _KEEP_MESSAGE, identity, moment, parents),
+                    clear=True,
+                    tip=tip,
+                )
             )
         write_stream(repo, steps, durable=store.durable)
     yield f"kept {counted(revisions, 'commit')} on branch '{store.branch}-code'"

@@ -105,7 +105,8 @@ class Lab:
         store = self.workspace.store
         tip = store.tip()
         assert tip is not None
-        step = Commit(store.run_ref, "by hand", ADA, clock.now(), [tip], list(files.items()))
+        changes = list(files.items())
+        step = Commit(store.run_ref, "by hand", ADA, clock.now(), [tip], changes, tip=tip)
         write_stream(store.repo, [step], durable=False)
 
     def object_path(self, oid: str) -> Path:

@@ -29,8 +29,9 @@ paths = st.lists(names, min_size=1, max_size=3).map("/".join)
 edits = st.dictionaries(paths, st.none() | st.binary(max_size=3), max_size=6)
 
 
-def commit(parents: Sequence[str], files: Files | None = None, ref: str = REF) -> Commit:
-    return Commit(ref, "a record\n", ADA, NOON, parents, list((files or {}).items()))
+def commit(parents: Sequence[str], files: Files, ref: str = REF) -> Commit:
+    tip = parents[0] if parents and parents[0][0] != ":" else None
+    return Commit(ref, "a record\n", ADA, NOON, parents, list(files.items()), tip=tip)
 
 
 def write(repo: Repo, *steps: Commit | SetRef | Checkpoint) -> list[ObjectId]:
@@ -105,13 +106,17 @@ def test_late_writers_are_refused(repo: RepoBuilder) -> None:
         with pytest.raises(Conflict, match="cannot move the run branch"):
             write(ours, commit(parents, {"c": b"3"}))
     assert ours.read_ref(REF) == second[0]
+    repo.git("update-ref", "-d", REF)
+    with pytest.raises(Conflict, match="cannot move the run branch"):
+        write(ours, commit(second, {"c": b"3"}))
 
 
 def test_whoever_moves_the_branch_meanwhile_wins(repo: RepoBuilder) -> None:
     """The branch moves after its tip was read, and before git is told to move it."""
     ours = Repo.discover(repo.path)
     first = write(ours, commit([], {"a": b"1"}))
-    rival = packed(ours, commit(first, {"b": b"2"}, "refs/heads/rival"))[0]
+    step = Commit("refs/heads/rival", "a rival\n", ADA, NOON, first, tip=None)
+    rival = packed(ours, step)[0]
     hook = repo.path / ".git/hooks/reference-transaction"
     hook.write_text(
         f'#!/bin/sh\n[ "$1" = prepared ] || exit 0\nrm "$0"\necho {rival} > .git/{REF}\nexit 1\n'
@@ -129,6 +134,7 @@ def test_a_branch_with_a_lost_folder_is_left_alone(repo: RepoBuilder) -> None:
     tip = write(ours, commit([], {"runs/x/a": b"1", "runs/y/b": b"2"}))
     tree = repo.git("rev-parse", f"{REF}:runs/x").strip()
     (repo.path / ".git/objects" / tree[:2] / tree[2:]).unlink()
+    ours = Repo.discover(repo.path)  # without what it has at hand
     with pytest.raises(CommandFailed):
         write(ours, commit(tip, {"runs/x/c": b"3"}))
     assert ours.read_ref(REF) == tip[0]

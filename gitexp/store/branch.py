@@ -6,7 +6,7 @@ between the two leaves at most a kept commit too many. `write` returns only when
 it stays; see `docs/reliability.md` for what that means with each durability.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,8 +21,6 @@ from gitexp.records.codec import (
     decode_annotation,
     decode_run,
     decode_table,
-    encode_annotation,
-    encode_run,
     encode_table,
 )
 from gitexp.refs import (
@@ -42,13 +40,13 @@ from gitexp.repo import Repo
 from gitexp.repo.durability import sync_recent
 from gitexp.repo.reader import Found
 from gitexp.repo.stream import (
-    Blob,
     Checkpoint,
     Commit,
     Identity,
     SetRef,
     write_stream,
 )
+from gitexp.store.events import Event, message_of
 
 PATIENCE_S = 30.0
 """How long a record waits for other writers before it gives up; its journal stays."""
@@ -83,62 +81,14 @@ keeps the code of every run alive and needs no attention.
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """One thing that happened to a run, as it goes onto the branch in one commit."""
-
-    run: Run
-    subject: str
-    files: tuple[tuple[str, bytes | Blob | None], ...]
-    releases: bool = False
-    """True when the run's pending ref may go."""
-    keeps: bool = True
-    """True when the keep branch must hold the run's code afterwards."""
-
-
-def started(run: Run, environment: Table | None = None) -> Event:
-    """The run begins: its record with outcome `running`, and its package list."""
-    files: list[tuple[str, bytes | Blob | None]] = [
-        (run_path(run.id, run.started), encode_run(run))
-    ]
-    digest = run.environment.get("packages")
-    if environment and isinstance(digest, str):
-        files.append((environment_path(digest), encode_table(environment)))
-    return Event(run, f"start {run.id[:7]} {run.name}", tuple(files))
-
-
-def sealed(run: Run, series: Series, summary: str, environment: Table | None = None) -> Event:
-    """The run is final: its record and its series."""
-    first = started(run, environment)
-    files = list(first.files)
-    if series:
-        from gitexp.records.series import encode_series  # noqa: PLC0415 - few runs have one
-
-        files.append((series_path(run.id, run.started), encode_series(series)))
-    return Event(run, f"run {run.id[:7]} {run.name}: {summary}", tuple(files), releases=True)
-
-
-def annotated(run: Run, annotation: Annotation, summary: str) -> Event:
-    """Something is said about a run."""
-    path = annotation_path(run.id, run.started, annotation.id)
-    subject = f"{annotation.kind} {run.id[:7]} {run.name}: {summary}"
-    return Event(run, subject, ((path, encode_annotation(annotation)),), keeps=False)
-
-
-def deleted(run: Run, annotation: Annotation, paths: Sequence[str]) -> Event:
-    """A run is taken off the branch; its tombstone keeps it from coming back by a merge."""
-    tombstone = annotation_path(run.id, run.started, annotation.id)
-    gone = [(path, None) for path in paths if path != tombstone]
-    files = (*gone, (tombstone, encode_annotation(annotation)))
-    return Event(run, f"delete {run.id[:7]} {run.name}", files, keeps=False)
-
-
-@dataclass(frozen=True, slots=True)
 class _Tips:
     run: ObjectId | None
     code: ObjectId | None
     kept: frozenset[str] = field(default_factory=frozenset)
     deleted: frozenset[str] = field(default_factory=frozenset)
     """Of the runs to be written, those that were deleted meanwhile."""
+    before: ObjectId | None = None
+    """Where the run branch was before our own last write."""
 
 
 class Store:
@@ -150,15 +100,23 @@ class Store:
         self.run_ref = run_ref(branch)
         self.code_ref = code_ref(branch)
         self.durable = durable
-        self.moved: tuple[ObjectId | None, ObjectId | None] = (None, None)
-        """From where to where our last write brought the run branch."""
+        self._known: _Tips | None = None
+        """Where our last write left the branches; mostly they are still there."""
 
     # --- writing ----------------------------------------------------------------------------
 
-    def write(self, events: Sequence[Event], *, identity: Identity, moment: datetime) -> ObjectId:
+    def write(
+        self,
+        events: Sequence[Event],
+        *,
+        identity: Identity,
+        moment: datetime,
+        anew: Callable[[], Sequence[Event]] | None = None,
+    ) -> ObjectId:
         """Put events onto the branch, in order, all or none. Returns the new tip.
 
-        When it returns, the events are recorded. Raises `Conflict` when other writers kept us out
+        When it returns, the events are recorded. `anew` makes the events again when others turn
+        out to have written since our last write. Raises `Conflict` when other writers kept us out
         for `PATIENCE_S` or an old lock for `LOCK_PATIENCE_S`, `Refused` when the branch belongs to
         someone else, `CommandFailed` when git cannot write.
         """
@@ -166,20 +124,17 @@ class Store:
             began_s = clock.monotonic_s()
             self._clear("packed-refs.lock")  # it would cost a second and the release of the pin
             while True:
-                tips = self._read_tips_beside_gc(events)
+                known, self._known = self._known, None
+                tips = known or self._read_tips_beside_gc(events)
                 live = [e for e in events if not (e.keeps and e.run.id in tips.deleted)]
                 if not live and tips.run is not None:
                     return tips.run  # deleted while it ran: nothing comes back
-                steps = self._steps(live, tips, identity, moment)
-                if self.durable and any(
-                    event.keeps and event.run.code.revision not in tips.kept for event in live
-                ):
-                    sync_recent(self.repo, *_pins(events))
                 try:
-                    written = write_stream(self.repo, steps, durable=self.durable)[-1]
-                    self.moved = (tips.run, written)
-                    return written
+                    return self._write(live, tips, identity, moment)
                 except Conflict as conflict:
+                    if known is not None:  # not ours alone any more
+                        events = events if anew is None else anew()
+                        continue
                     waited_s = clock.monotonic_s() - began_s
                     held = self.clear_dead_locks()
                     if held and held.age_s > MIN_DEAD_AGE_S and waited_s > LOCK_PATIENCE_S:
@@ -187,6 +142,24 @@ class Store:
                     if waited_s > PATIENCE_S:
                         raise
                     clock.sleep(clock.jitter(0.05))
+
+    def _write(
+        self, events: Sequence[Event], tips: _Tips, identity: Identity, moment: datetime
+    ) -> ObjectId:
+        keeping = dict.fromkeys(e.run.code.revision for e in events if e.keeps)
+        fresh = [revision for revision in keeping if revision not in tips.kept]
+        if self.durable and fresh:
+            sync_recent(self.repo, *_pins(events))
+        steps = self._steps(events, tips, fresh, identity, moment)
+        made = write_stream(self.repo, steps, durable=self.durable)
+        if all(event.keeps for event in events):
+            code = made[0] if fresh else tips.code
+            self._known = _Tips(made[-1], code, tips.kept.union(keeping), before=tips.run)
+        return made[-1]
+
+    def is_own_since(self, tip: ObjectId | None) -> bool:
+        """Tell whether, as far as we know, only our own last write came after that tip."""
+        return self._known is not None and self._known.before == tip
 
     def lock(self) -> FileLock:
         """The queue of local writers. Raises `GitexpError` in a read-only repository."""
@@ -219,32 +192,27 @@ class Store:
         return None if lock is None or lock.moved_to else lock
 
     def _steps(
-        self, events: Sequence[Event], tips: _Tips, identity: Identity, moment: datetime
+        self,
+        events: Sequence[Event],
+        tips: _Tips,
+        fresh: Sequence[str],
+        identity: Identity,
+        moment: datetime,
     ) -> list[Commit | SetRef | Checkpoint]:
         steps: list[Commit | SetRef | Checkpoint] = []
-        revisions = dict.fromkeys(event.run.code.revision for event in events if event.keeps)
-        fresh = [revision for revision in revisions if revision not in tips.kept]
         if fresh:
-            parents = [*([tips.code] if tips.code else []), *fresh]
-            message = "keep the code of runs\n\n[skip ci]\n"
-            steps.append(Commit(self.code_ref, message, identity, moment, parents, clear=True))
-            steps.append(Checkpoint())
+            message, tip = "keep the code of runs\n\n[skip ci]\n", tips.code
+            parents = [tip, *fresh] if tip else fresh
+            keep = Commit(self.code_ref, message, identity, moment, parents, clear=True, tip=tip)
+            steps += [keep, Checkpoint()]
         offset = len(fresh) > 0
         for n, event in enumerate(events):
             parent = f":{n + offset}" if n else tips.run
             files = list(event.files)
             if parent is None:
                 files += [(README_PATH, README_FILE), (FORMAT_PATH, FORMAT_FILE)]
-            steps.append(
-                Commit(
-                    self.run_ref,
-                    _message(event),
-                    identity,
-                    moment,
-                    [parent] if parent else [],
-                    files,
-                )
-            )
+            parents, message, tip = [parent] if parent else [], message_of(event), tips.run
+            steps.append(Commit(self.run_ref, message, identity, moment, parents, files, tip=tip))
         steps += [SetRef(ref, self.repo.null) for ref in _pins(e for e in events if e.releases)]
         return steps
 
@@ -382,15 +350,6 @@ def _damaged(branch: str, why: str | None) -> Unreadable:
         f"branch '{branch}' is damaged",
         why=why,
         hints=["`git exp doctor` finds what is wrong, `git exp doctor --fix` mends it"],
-    )
-
-
-def _message(event: Event) -> str:
-    run = event.run
-    subject = " ".join("".join(c if c.isprintable() else " " for c in event.subject).split())
-    return (
-        f"{subject[:200]}\n\n[skip ci]\n\nRun-Id: {run.id}\nCode-Commit: {run.code.commit}\n"
-        f"Code-Tree: {run.code.tree}\nOutcome: {run.outcome}\n"
     )
 
 
