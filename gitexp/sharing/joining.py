@@ -128,7 +128,8 @@ def _join(store: Store, ref: str, theirs: ObjectId | None, take: _Take) -> Joine
         base = None if ours is None else _common_ancestor(store.repo, ours, theirs)
         if base == theirs:
             return Joined(ours, ours)
-        step = take(ours, theirs, base)
+        with store.repo.reading():
+            step = take(ours, theirs, base)
         try:
             written = write_stream(store.repo, [step], durable=store.durable)
         except Conflict:

@@ -11,7 +11,7 @@ from gitexp.ids import RUN_ID_LENGTH
 from gitexp.records.merge import surroundings
 from gitexp.refs import PathKind, Shelf, parse_shelf
 from gitexp.repo import Repo
-from gitexp.repo.trees import FILE, Entries, Folder, look_into
+from gitexp.repo.trees import FILE, Entries, Folder, look_into, name_of
 
 _START = FILE.encode() + b" "
 _NONE: Entries = frozenset()
@@ -40,7 +40,7 @@ class _Around:
         """Take note of one of their folders."""
         sides = (self.old, folder.old), (self.new, folder.new), (self.same, folder.same)
         for side, entries in sides:
-            names = [_name(entry) for entry in entries]
+            names = [name_of(entry) for entry in entries]
             files = (n for n, e in zip(names, entries, strict=True) if e.startswith(_START))
             odd = set(names) - shelf.first_names(files)
             side.update(name[:RUN_ID_LENGTH] for name in names)
@@ -74,11 +74,7 @@ def part_lone(repo: Repo, folders: Sequence[Folder]) -> Parted:
     return parted
 
 
-def _name(entry: bytes) -> bytes:
-    return entry[entry.index(b" ") + 1 : entry.index(b"\0")]
-
-
 def _without(entries: Entries, busy: set[bytes]) -> Entries:
     if not busy:
         return entries
-    return frozenset(entry for entry in entries if _name(entry)[:RUN_ID_LENGTH] not in busy)
+    return frozenset(entry for entry in entries if name_of(entry)[:RUN_ID_LENGTH] not in busy)
