@@ -98,13 +98,13 @@ class Form:
     ) -> None:
         self.make = make
         self.required = required
-        self.optional = optional
+        self.fields = {**required, **optional}
 
     def __call__(self, table: Any) -> Any:
-        found = {name: read(table[name]) for name, read in self.required.items()}
-        for name, read in self.optional.items():
-            if name in table:
-                found[name] = read(table[name])
+        fields = self.fields
+        found = {name: fields[name](value) for name, value in table.items() if name in fields}
+        if not self.required.keys() <= found.keys():
+            raise KeyError(next(name for name in self.required if name not in found))
         return self.make(**found)
 
 
@@ -196,7 +196,7 @@ def reader_of(place: Sequence[str]) -> Read | None:
     read: Read | None = known_schema if tuple(place) == ("schema",) else RUN
     for name in place if read is RUN else ():
         if isinstance(read, Form):
-            read = read.required.get(name) or read.optional.get(name)
+            read = read.fields.get(name)
         else:
             read = read.read if isinstance(read, _Each) else None
     return read
