@@ -22,6 +22,7 @@ from gitexp.repo.collection import await_gc, is_collecting
 from gitexp.repo.durability import folder_times, sync_folders, sync_refs
 from gitexp.repo.launch import FSYNC
 from gitexp.repo.loose import LooseObjects, Tree
+from gitexp.repo.objects import read_headers
 from gitexp.repo.repository import Repo
 
 _LOOSE = ("-c", "fastimport.unpackLimit=100")
@@ -295,6 +296,7 @@ def _write_loose(
     """As `_write_once`; nothing is started but what moves the refs."""
     argv = (*(FSYNC if durable else ()), "update-ref", "-m", "gitexp: record", "--stdin")
     with repo.reading(), repo.launcher.begin(*argv) as moving:  # while it starts, we write
+        _require(repo, steps)
         commits = _Commits(repo)
         moves: list[dict[str, str]] = [{}]
         for step in steps:
@@ -312,6 +314,15 @@ def _write_loose(
     if durable:
         sync_refs(repo, (ref for refs in moves for ref in refs))
     return commits.made
+
+
+def _require(repo: Repo, steps: Sequence[Commit | SetRef | Checkpoint]) -> None:
+    """Make sure that what is stored already is there, as fast-import does."""
+    contents = (content for step in steps if isinstance(step, Commit) for _, content in step.files)
+    named = [content.oid for content in contents if isinstance(content, Blob)]
+    for oid, header in read_headers(repo, named).items():
+        if header is None or header.kind != "blob":
+            raise CommandFailed(("update-ref",), 1, f"fatal: {oid} is no blob here")
 
 
 class _Commits:

@@ -142,6 +142,14 @@ def test_a_branch_with_a_lost_folder_is_left_alone(repo: RepoBuilder) -> None:
     assert repo.git("rev-parse", f"{REF}:runs/x").strip() == tree
 
 
+def test_a_file_that_is_not_there_is_not_named(repo: RepoBuilder) -> None:
+    ours = Repo.discover(repo.path)
+    for oid in ("1" * 40, repo.git("rev-parse", "HEAD").strip()):
+        with pytest.raises(CommandFailed, match="cannot run"):
+            write(ours, commit([], {"a": Blob(oid)}))
+    assert ours.read_ref(REF) is None
+
+
 def test_a_pin_that_cannot_go_stays(repo: RepoBuilder) -> None:
     ours = Repo.discover(repo.path)
     pin = "refs/gitexp/pending/x"
