@@ -72,6 +72,12 @@ class Workspace:
         """The run index with all but perhaps our own last write, for which git is not asked."""
         return self.index if self.store.is_own_since(self.index.tip) else self.refreshed()
 
+    def look_again(self) -> None:
+        """Let the next question to the run index be about the branch as it is then."""
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+
     def query(self, text: str | None) -> "Query | None":
         """A filter expression with every name understood. Raises `InvalidQuery`."""
         if not text:

@@ -92,6 +92,7 @@ def _complete(workspace: Workspace, path: Path, content: JournalContent) -> Run:
         run = on_branch
         workspace.store.release(run)
     Journal.discard(path)
+    workspace.look_again()  # what comes next is about this run too
     return run
 
 

@@ -379,8 +379,9 @@ def test_killed_between_the_end_of_the_command_and_the_seal(
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(line for line in lines if b'"event":"seal"' not in line))
     assert read_journal(path).sealed is None
-    ground.next_command_works()
+    listed = ground.next_command_works()
     (record,) = (r for r in read_records(repo).values() if r["origin"] == "run")
+    assert record["id"] in listed, "completed, and not in the answer of the same command"
     assert (record["outcome"], record["command"]["exit_code"]) == (outcome, code)
     assert record["metrics"] == {"value": 1}
     assert "the command ended" in record["warnings"][0]
