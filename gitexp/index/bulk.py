@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from gitexp.errors import Unreadable
 from gitexp.ids import RunId
 from gitexp.index.packing import Part, pack
-from gitexp.index.rows import File, Group, Rows, add_entry, derive, rows_of_files
+from gitexp.index.rows import Content, Derived, File, Group, Rows, add_entry, derive, rows_of_files
 from gitexp.index.sql import program, row_of
 from gitexp.model import Command
 from gitexp.query.names import ATTRIBUTES, Recorded
@@ -25,25 +25,29 @@ _RUN: Final = PathKind.RUN.value
 _FEW: Final = 4
 """So many are read one by one as quickly."""
 
+_LARGE_BYTES: Final = 1 << 16
+"""A record of that size is not kept until others like it have come."""
+
 
 def packed_rows_of(batch: Iterable[Group]) -> Rows:
     """The rows of some runs with their values packed, and without their documents."""
-    groups = list(batch)
-    part = row_of(groups[0][0])
     alike: defaultdict[Layout, list[_Plain]] = defaultdict(list)
-    others: list[Group] = []
-    for group in groups:
+    others: list[Derived] = []
+    groups = iter(batch)
+    first = next(groups)
+    part = row_of(first[0])
+    for run, contents in chain([first], groups):
         try:
-            plain = _plain(group)
+            plain = _plain(run, contents)
             alike[plain.layout].append(plain)
         except Unreadable:
-            others.append(group)
+            others.append(derive(run, contents))
     found: list[tuple[Rows, list[_Valued]]] = []
     for runs in alike.values():
         try:
             found.append(_rows_together(runs, part))
         except Unreadable:
-            others += [(plain.run, [(plain.file, plain.content)]) for plain in runs]
+            others += [derive(plain.run, [(plain.file, plain.content)]) for plain in runs]
     found.append(_rows_one_by_one(others, part))
     rows = {table: list(chain.from_iterable(r[table] for r, _ in found)) for table in found[-1][0]}
     valued = list(chain.from_iterable(v for _, v in found))
@@ -62,10 +66,12 @@ class _Plain(NamedTuple):
     """The values as the record writes them."""
 
 
-def _plain(group: Group) -> _Plain:
-    run, ((file, content), *more) = group
-    if more or content is None or file.kind is not PathKind.RUN or "~" in file.path:
+def _plain(run: RunId, contents: Sequence[Content]) -> _Plain:
+    (file, content), *more = contents
+    if more or file.kind is not PathKind.RUN or "~" in file.path:
         raise Unreadable("there is more than a record")
+    if content is None or len(content) > _LARGE_BYTES:
+        raise Unreadable("it would fill the memory")
     return _Plain(run, file, content, *take_apart(content))
 
 
@@ -146,8 +152,8 @@ def _values(columns: dict[Place, list[Any]]) -> dict[str, list[Any]]:
     return found
 
 
-def _rows_one_by_one(groups: Sequence[Group], part: int) -> tuple[Rows, list[_Valued]]:
-    rows, standing = rows_of_files(derive(*group) for group in groups)
+def _rows_one_by_one(batch: Iterable[Derived], part: int) -> tuple[Rows, list[_Valued]]:
+    rows, standing = rows_of_files(batch)
     for rid, entry, derived in standing:
         add_entry(rows, rid, entry, derived, part=part)
     return rows, [

@@ -32,8 +32,11 @@ DocumentRow: TypeAlias = tuple[int, str, int]
 Listed: TypeAlias = tuple[RunId, Sequence["File"]]
 """A run and its files, sorted by path."""
 
-Group: TypeAlias = tuple[RunId, Sequence[tuple["File", bytes | None]]]
-"""The same with what is in each file; in a series, and in what cannot be read, nothing."""
+Content: TypeAlias = tuple["File", bytes | None]
+"""A file with what is in it; in a series, and in what cannot be read, nothing."""
+
+Group: TypeAlias = tuple[RunId, Sequence[Content]]
+"""A run and its files with what is in them."""
 
 
 class File(NamedTuple):
@@ -75,7 +78,7 @@ def read_files(repo: Repo, listed: Sequence[Listed]) -> Iterator[Group]:
         yield run, [(f, None if f.kind is PathKind.SERIES else next(blobs)[1]) for f in files]
 
 
-def derive(run: RunId, contents: Iterable[tuple[File, bytes | None]]) -> Derived:
+def derive(run: RunId, contents: Iterable[Content]) -> Derived:
     """What all the files of a run say, sorted by path."""
     derived = Derived(run)
     for file, content in contents:

@@ -61,7 +61,7 @@ def _places(layout: Layout) -> list[Place]:
     *before, last = layout.split("\0")
     numbered = "".join(f"{part} = {number}" for number, part in enumerate(before)) + last
     found = {number: place for place, number in _leaves(decode_table(numbered.encode()))}
-    if "=" in layout or len(found) != len(before):
+    if "=" in layout:
         raise ValueError("there is more than keys and values")
     return [found[number] for number in range(len(before))]
 

@@ -66,8 +66,13 @@ def rows(groups: list[Group], monkeypatch: pytest.MonkeyPatch, few: int) -> dict
 def test_together_as_one_by_one(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = runs_of(random.Random(seed))
     groups = [group_of(run, encode_run(run)) for run in runs]
+    for number in range(0, RUNS, 11):
+        run, contents = groups[number]
+        path = refs.series_path(run, runs[number].started)
+        groups[number] = run, [*contents, (File(path, refs.PathKind.SERIES, ObjectId("")), None)]
     alone = rows(groups, monkeypatch, 10**6)
     assert len(alone["runs"]) == RUNS
+    assert len(alone["files"]) == sum(len(contents) for _, contents in groups)
     assert rows(groups, monkeypatch, 2) == alone
 
 
@@ -108,7 +113,7 @@ def test_a_record_with_the_name_of_another_is_not_taken_for_it(
 def test_two_names_for_one_value(monkeypatch: pytest.MonkeyPatch) -> None:
     """The key `a.b` and the key `b` in the table `a` are one name; the later counts."""
     runs = [make_run(number) for number in range(1, 9)]
-    odd = b'[params]\n"a.b" = 1\n\n[params.a]\nb = 2\n'
+    odd = b'[params.a.c]\nd = 0\n\n[params]\n"a.b" = 1\n\n[params.a]\nb = 2\n'
     groups = [group_of(run, encode_run(replace(run, params={})) + b"\n" + odd) for run in runs]
     assert rows(groups, monkeypatch, 2) == rows(groups, monkeypatch, 10**6)
 

@@ -127,6 +127,8 @@ def full_run_read() -> Run:
         ("[params]\n", "[params]\ntext = '''\nlr = 2\nx = '''\n"),
         ("[params]\n", "[params]\nmany = [1,\n2]\n"),
         ("[params]\n", "[params]\na = 1\na = 2\n"),
+        ("lr = 0.01", "lr = {a = 1}"),
+        ("    1,\n    2,\n", "    ] # ,\n    b = [0,\n"),
         ("[params]\n", f"[params.{'.'.join('x' * 31)}]\na = 1\n[params]\n"),
     ],
 )
@@ -135,6 +137,15 @@ def test_another_form_than_ours_is_refused(old: str, new: str) -> None:
     assert record != SAMPLE
     with pytest.raises(Unreadable):
         together(record, record)
+
+
+def test_a_carriage_return_at_the_end_is_no_part_of_a_value() -> None:
+    """Before a line feed it would be one end of the line with it."""
+    record = SAMPLE.rstrip()
+    assert together(record, record)
+    for read in (decode_run, lambda odd: together(record, odd)):
+        with pytest.raises(Unreadable):
+            read(record + b"\r")
 
 
 def test_records_of_another_layout_than_the_sample_are_refused() -> None:
