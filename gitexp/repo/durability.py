@@ -96,11 +96,13 @@ _MANY = 16
 def sync_path(path: Path | str) -> None:
     """Flush a file, or a folder's entries, to the disk; what cannot be opened is left alone.
 
-    Raises `CommandFailed` when the disk says that it could not keep it.
+    Raises `CommandFailed` when the disk says that it could not keep it, or we have no room to ask.
     """
     try:
         handle = os.open(path, os.O_RDONLY)
-    except OSError:
+    except OSError as error:
+        if error.errno in _FULL:
+            raise CommandFailed(("fsync", str(path)), -1, str(error.strerror)) from error
         return
     try:
         os.fsync(handle)
@@ -110,6 +112,9 @@ def sync_path(path: Path | str) -> None:
     finally:
         os.close(handle)
 
+
+_FULL = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Why a file that is there cannot be opened now."""
 
 _LOST = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
 """What an fsync says when something is not on the disk; others say that it cannot sync at all."""

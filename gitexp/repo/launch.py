@@ -112,9 +112,9 @@ class Underway(NamedTuple):
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        """What nobody waits for any more is ended."""
+        """What nobody waits for any more is ended, and may take its locks with it."""
         if self.process.returncode is None:
-            self.process.kill()
+            self.process.terminate()
             self.process.communicate()
 
 

@@ -79,8 +79,8 @@ class Repo:
         self.null = ObjectId("0" * (64 if object_format == "sha256" else 40))
         """The id that says 'no object'."""
         self._config = config
-        self._readers: dict[int, ObjectReader] = {}
-        """Those that are open, by thread."""
+        self._readers: dict[tuple[int, int], ObjectReader] = {}
+        """Those that are open, by process and thread."""
         self.at_hand: dict[str, bytes] = {}
         """Objects of our last record, whole, by id: the next one mostly goes on from there."""
 
@@ -152,7 +152,7 @@ class Repo:
 
         It starts with the first question, or at once when one will come `soon`.
         """
-        thread = get_ident()
+        thread = _here()
         if thread in self._readers:
             yield self._readers[thread]
             return
@@ -192,7 +192,7 @@ class Repo:
     def peel(self, revision: str, kind: str) -> ObjectId | None:
         """The commit or tree a revision leads to, or `None` without one that can be read."""
         name = f"{revision}^{{{kind}}}"
-        if get_ident() not in self._readers:
+        if _here() not in self._readers:
             return self.resolve(name)
         try:
             [found] = self.read_objects([name])
@@ -271,7 +271,7 @@ class Repo:
         """Contents of blobs in the order asked; `None` for missing, damaged or larger ones."""
         wanted = list(oids)
         done = 0
-        if len(wanted) <= _FEW and get_ident() in self._readers:
+        if len(wanted) <= _FEW and _here() in self._readers:
             with suppress(CommandFailed):  # what is damaged is looked for below
                 for found in self.read_objects(wanted, max_bytes=max_bytes):
                     blob = found is not None and found.kind == "blob"
@@ -346,6 +346,11 @@ _ASK_PLACE = (
     *("rev-parse", "--git-dir", "--git-common-dir", "--is-inside-work-tree"),
     *("--show-object-format", "--show-cdup"),
 )
+
+
+def _here() -> tuple[int, int]:
+    """This thread; the one that a fork makes of it, or gives its number to, is another."""
+    return os.getpid(), get_ident()
 
 
 def _feed(process: "Popen[bytes]", wanted: list[str]) -> None:
