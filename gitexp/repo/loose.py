@@ -1,4 +1,4 @@
-# ruff: noqa: PTH102, PTH105, PTH108, PTH110, PTH120, PTH123, S108 - `Path` is as slow as the disk
+# ruff: noqa: PTH102, PTH105, PTH108, PTH120, PTH123, S108 - `Path` is as slow as the disk
 """Writing a few objects as git does, a file each, and a folder of them edited in place.
 
 Floor 2. Starting git costs more than all that a record needs. The format is git's own and public
@@ -44,6 +44,13 @@ class LooseObjects:
             hashlib.new(self._repo.object_format, whole, usedforsecurity=False).hexdigest()
         )
 
+    def has(self, oid: str) -> bool:
+        """Tell whether an object can be read: a branch may name one that a crash took."""
+        try:
+            return oid in self._waiting or self._repo.read_objects([oid]) != [None]
+        except CommandFailed:
+            return False
+
     def read_tree(self, name: str) -> tuple[str, bytes]:
         """Id and content of a tree, or of the tree of a commit; one that waits will do.
 
@@ -70,7 +77,7 @@ class LooseObjects:
         fresh: dict[str, str] = {}
         try:
             for place, whole in places.items():
-                if not _freshen(place):
+                if not _is_kept(place, whole):
                     folder = os.path.dirname(place)
                     fresh[place] = f"{folder}/tmp_obj_{clock.new_id()}"
                     _write_new(folder, fresh[place], zlib.compress(whole, 1))
@@ -97,15 +104,14 @@ def _whole(kind: str, content: bytes) -> bytes:
     return b"%b %d\0%b" % (kind.encode(), len(content), content)
 
 
-def _freshen(place: str) -> bool:
-    """Tell whether an object is there, and make it look new to a gc."""
+def _is_kept(place: str, whole: bytes) -> bool:
+    """Tell whether an object is there, as a crash may not have left it; make it new to a gc."""
     try:
         os.utime(place)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return os.path.exists(place)  # another user's
-    return True
+        with open(place, "rb") as file:
+            return zlib.decompress(file.read()) == whole
+    except (OSError, zlib.error):
+        return False  # or another user's
 
 
 def _write_new(folder: str, path: str, content: bytes) -> None:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import TypeAlias
 
 from gitexp.errors import CommandFailed, Conflict
 from gitexp.ids import ObjectId
@@ -78,9 +79,18 @@ class Checkpoint:
     """Make everything before it visible before anything after it."""
 
 
-def write_stream(
-    repo: Repo, steps: Sequence[Commit | SetRef | Checkpoint], *, durable: bool
-) -> list[ObjectId]:
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """Nothing after the last checkpoint counts unless a ref is there still."""
+
+    ref: str
+    oid: str
+
+
+Step: TypeAlias = Commit | SetRef | Checkpoint | Verify
+
+
+def write_stream(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[ObjectId]:
     """Write all steps and return the id of each commit, in order.
 
     Beside a running gc they are written as a pack: it may remove loose objects that no ref held
@@ -118,9 +128,7 @@ def write_stream(
     return _write_once(repo, steps, durable=durable, packed=True)[0]
 
 
-def _is_whole(
-    repo: Repo, steps: Sequence[Commit | SetRef | Checkpoint], commits: Sequence[ObjectId]
-) -> bool:
+def _is_whole(repo: Repo, steps: Sequence[Step], commits: Sequence[ObjectId]) -> bool:
     """Tell whether all of what was written is there."""
     written = [step for step in steps if isinstance(step, Commit)]
     for step, commit in zip(written, commits, strict=True):
@@ -176,11 +184,12 @@ def _traces_of_gc(repo: Repo, *, without: Collection[str] = ()) -> tuple[object,
 
 
 def _write_once(
-    repo: Repo, steps: Sequence[Commit | SetRef | Checkpoint], *, durable: bool, packed: bool
+    repo: Repo, steps: Sequence[Step], *, durable: bool, packed: bool
 ) -> tuple[list[ObjectId], set[str]]:
     """The ids of the commits, and the names of the packs that were made for them."""
     from tempfile import NamedTemporaryFile, TemporaryFile  # noqa: PLC0415 - 3 ms few records pay
 
+    _verify(repo, steps)
     before = folder_times(repo) if durable else {}
     with TemporaryFile() as complaints, NamedTemporaryFile() as packs:
         process = repo.launcher.open(
@@ -216,11 +225,20 @@ def _write_once(
     return [ObjectId(line) for line in answer.decode().split()], ours
 
 
+def _verify(repo: Repo, steps: Iterable[Step]) -> None:
+    """What `git fast-import` cannot do, a moment before it."""
+    for step in steps:
+        if isinstance(step, Verify) and repo.read_ref(step.ref) != step.oid:
+            raise Conflict(f"'{step.ref}' has moved", why="another process moved it first")
+
+
 def _lines_of(file: Path) -> list[str]:
     return file.read_text(errors="surrogateescape").splitlines()
 
 
-def _encode(step: Commit | SetRef | Checkpoint, mark: int) -> Iterable[bytes]:
+def _encode(step: Step, mark: int) -> Iterable[bytes]:
+    if isinstance(step, Verify):
+        return
     if isinstance(step, Checkpoint):
         yield b"checkpoint\n\n"
     elif isinstance(step, SetRef):
@@ -246,8 +264,8 @@ def _encode(step: Commit | SetRef | Checkpoint, mark: int) -> Iterable[bytes]:
         yield b"\n"
 
 
-def read_refusal(status: int, stderr: str) -> CommandFailed | Conflict:
-    """The one place that reads fast-import's complaints; the locale is pinned to C."""
+def read_refusal(status: int, stderr: str, *, by: str = "fast-import") -> CommandFailed | Conflict:
+    """The one place that reads what git says of refs; the locale is pinned to C."""
     moved = "does not contain" in stderr or "Not updating" in stderr
     locked = ("Unable to create" in stderr and "File exists" in stderr) or (
         "cannot lock ref" in stderr
@@ -265,7 +283,7 @@ def read_refusal(status: int, stderr: str) -> CommandFailed | Conflict:
         f"`git branch -m {in_the_way[1]} NAME` renames the branch that is in the way",
         "`git config exp.branch NAME` puts the runs elsewhere",
     ]
-    return CommandFailed(("fast-import",), status, fatal, hints=hints or ())
+    return CommandFailed((by,), status, fatal, hints=hints or ())
 
 
 def _remove_crash_report(repo: Repo, pid: int) -> None:
@@ -279,7 +297,7 @@ _FEW = 32
 """Up to here a file for each object costs less than starting `git fast-import`."""
 
 
-def _is_small(repo: Repo, steps: Sequence[Commit | SetRef | Checkpoint]) -> bool:
+def _is_small(repo: Repo, steps: Sequence[Step]) -> bool:
     """Tell whether we may write the objects: a shared repository's permissions are git's matter."""
     commits = [step for step in steps if isinstance(step, Commit)]
     return (
@@ -290,9 +308,7 @@ def _is_small(repo: Repo, steps: Sequence[Commit | SetRef | Checkpoint]) -> bool
     )
 
 
-def _write_loose(
-    repo: Repo, steps: Sequence[Commit | SetRef | Checkpoint], *, durable: bool
-) -> list[ObjectId]:
+def _write_loose(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[ObjectId]:
     """As `_write_once`; nothing is started but what moves the refs."""
     argv = (*(FSYNC if durable else ()), "update-ref", "-m", "gitexp: record", "--stdin")
     with repo.reading(), repo.launcher.begin(*argv) as moving:  # while it starts, we write
@@ -305,18 +321,19 @@ def _write_loose(
             elif isinstance(step, Checkpoint):
                 moves.append({})
         orders = [commits.move(refs) for refs in moves]
+        orders[-1] += [f"verify {s.ref} {s.oid}" for s in steps if isinstance(s, Verify)]
         orders += [[f"delete {step.ref}"] for step in steps if isinstance(step, SetRef)]
         commits.objects.write(durable=durable)
         text = "".join(f"{line}\n" for order in orders for line in ("start", *order, "commit"))
         done = moving.finish(text.encode(), check=False)
     if done.text.count("commit: ok") < len(moves):  # a ref that could not be deleted may stay
-        raise read_refusal(done.status, done.stderr)
+        raise read_refusal(done.status, done.stderr, by="update-ref")
     if durable:
         sync_refs(repo, (ref for refs in moves for ref in refs))
     return commits.made
 
 
-def _require(repo: Repo, steps: Sequence[Commit | SetRef | Checkpoint]) -> None:
+def _require(repo: Repo, steps: Sequence[Step]) -> None:
     """Make sure that what is stored already is there, as fast-import does."""
     contents = (content for step in steps if isinstance(step, Commit) for _, content in step.files)
     named = [content.oid for content in contents if isinstance(content, Blob)]
@@ -342,7 +359,8 @@ class _Commits:
         top = Tree(self.objects, None if step.clear or not parents else parents[0])
         for path, content in step.files:
             if isinstance(content, bytes):
-                if top.put(path, self.objects.name("blob", content)):
+                blob = self.objects.name("blob", content)
+                if top.put(path, blob) or not self.objects.has(blob):
                     self.objects.add("blob", content)
             else:
                 top.put(path, None if content is None else content.oid)

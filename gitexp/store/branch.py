@@ -44,6 +44,8 @@ from gitexp.repo.stream import (
     Commit,
     Identity,
     SetRef,
+    Step,
+    Verify,
     write_stream,
 )
 from gitexp.store.events import Event, message_of
@@ -198,13 +200,15 @@ class Store:
         fresh: Sequence[str],
         identity: Identity,
         moment: datetime,
-    ) -> list[Commit | SetRef | Checkpoint]:
-        steps: list[Commit | SetRef | Checkpoint] = []
+    ) -> list[Step]:
+        steps: list[Step] = []
         if fresh:
             message, tip = "keep the code of runs\n\n[skip ci]\n", tips.code
             parents = [tip, *fresh] if tip else fresh
             keep = Commit(self.code_ref, message, identity, moment, parents, clear=True, tip=tip)
             steps += [keep, Checkpoint()]
+        elif tips.code and any(event.keeps for event in events):
+            steps.append(Verify(self.code_ref, tips.code))  # or the code has nobody else
         offset = len(fresh) > 0
         for n, event in enumerate(events):
             parent = f":{n + offset}" if n else tips.run

@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,16 @@ from hypothesis import strategies as st
 from gitexp.errors import CommandFailed, Conflict
 from gitexp.ids import ObjectId
 from gitexp.repo import Repo, stream
-from gitexp.repo.stream import Blob, Checkpoint, Commit, Identity, SetRef, write_stream
+from gitexp.repo.stream import (
+    Blob,
+    Checkpoint,
+    Commit,
+    Identity,
+    SetRef,
+    Step,
+    Verify,
+    write_stream,
+)
 from tests.conftest import MakeRepo, RepoBuilder
 
 REF = "refs/heads/runs"
@@ -34,11 +44,11 @@ def commit(parents: Sequence[str], files: Files, ref: str = REF) -> Commit:
     return Commit(ref, "a record\n", ADA, NOON, parents, list(files.items()), tip=tip)
 
 
-def write(repo: Repo, *steps: Commit | SetRef | Checkpoint) -> list[ObjectId]:
+def write(repo: Repo, *steps: Step) -> list[ObjectId]:
     return write_stream(repo, steps, durable=False)
 
 
-def packed(repo: Repo, *steps: Commit | SetRef | Checkpoint) -> list[ObjectId]:
+def packed(repo: Repo, *steps: Step) -> list[ObjectId]:
     """Through `git fast-import`, as beside a gc."""
     return stream._write_once(repo, steps, durable=False, packed=True)[0]
 
@@ -200,3 +210,78 @@ def test_flushing_goes_on_while_python_ends(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, check=True
     )
     assert done.stdout.decode().split() == ["None", "flushed"]
+
+
+def test_a_damaged_loose_object_is_written_anew(repo: RepoBuilder) -> None:
+    """As a power cut leaves it; git, and a writer that only looks for the file, would keep it."""
+    ours = Repo.discover(repo.path)
+    oid = ours.write_blob(b"a record")
+    place = repo.path / ".git/objects" / oid[:2] / oid[2:]
+    for damage in (b"", place.read_bytes()[:-3], zlib.compress(b"blob 8\0a r3cord")):
+        place.chmod(0o644)
+        place.write_bytes(damage)
+        repo.git("update-ref", "-d", REF)
+        write(ours, commit([], {"a": b"a record"}))
+        assert repo.git("show", f"{REF}:a") == "a record"
+
+
+def test_what_the_branch_names_and_has_lost_is_written_again(repo: RepoBuilder) -> None:
+    """A record that is completed once more, after a crash took its object."""
+    ours = Repo.discover(repo.path)
+    tip = write(ours, commit([], {"a": b"a record"}))
+    oid = repo.git("rev-parse", f"{REF}:a").strip()
+    place = repo.path / ".git/objects" / oid[:2] / oid[2:]
+    place.unlink()
+    tip = write(ours, commit(tip, {"a": b"a record"}))
+    assert repo.git("show", f"{REF}:a") == "a record"
+    place.chmod(0o644)
+    place.write_bytes(b"")
+    write(ours, commit(tip, {"a": b"a record"}))
+    assert repo.git("show", f"{REF}:a") == "a record"
+
+
+def test_an_interrupted_move_leaves_no_lock(repo: RepoBuilder) -> None:
+    ours = Repo.discover(repo.path)
+    hook = repo.path / ".git/hooks/reference-transaction"
+    hook.write_text(f'#!/bin/sh\n[ "$1" = prepared ] || exit 0\nkill -INT {os.getpid()}; sleep 1\n')
+    hook.chmod(0o755)
+    with pytest.raises(KeyboardInterrupt):
+        write(ours, commit([], {"a": b"1"}))
+    assert not list((repo.path / ".git").rglob("*.lock"))
+    assert ours.read_ref(REF) is None
+
+
+def test_a_file_that_cannot_be_flushed_is_not_taken_for_flushed(tmp_path: Path) -> None:
+    code = (
+        "import os, resource, sys; from gitexp.repo.durability import sync_path\n"
+        "last = os.dup(0); resource.setrlimit(resource.RLIMIT_NOFILE, (last + 1, last + 1))\n"
+        "sync_path('.')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert b"Too many open files" in done.stderr
+
+
+def test_a_ref_that_must_stay_refuses_the_others(repo: RepoBuilder) -> None:
+    ours, keep = Repo.discover(repo.path), "refs/heads/keep"
+    first, kept = write(ours, commit([], {"a": b"1"}), commit([], {"x": b"1"}, keep))
+    write(ours, commit([first], {"b": b"1"}), Verify(keep, kept))
+    tip = ours.read_ref(REF)
+    assert tip is not None
+    repo.git("update-ref", "-d", keep)
+    for writes in (write, packed):
+        with pytest.raises(Conflict):
+            writes(ours, commit([tip], {"c": b"1"}), Verify(keep, kept))
+    assert ours.read_ref(REF) == tip
+
+
+def test_a_fork_asks_git_itself(repo: RepoBuilder) -> None:
+    """Two processes that read from one pipe would take each other's answers."""
+    ours = Repo.discover(repo.path)
+    with ours.reading(soon=True) as reader:
+        child = os.fork()
+        if child == 0:
+            with ours.reading() as other:
+                os._exit(other is reader)
+        assert os.waitpid(child, 0)[1] == 0
