@@ -76,7 +76,7 @@ def judge(
     if metric is None or not run.is_sealed:
         return _nothing_to_compare(run, metric)
     direction, guessed = direction_of(metric, declared)
-    earlier = index.newest(SEARCH, with_metric=metric, before=run.id)
+    earlier = index.newest(SEARCH, with_metric=metric, before=run)
     last = _first(index, run, earlier, counts_as_last)
     ranked = [] if direction is None else index.best(metric, direction, SEARCH)
     best = _first(index, run, ranked, counts_as_best)

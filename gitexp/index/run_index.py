@@ -155,7 +155,7 @@ class RunIndex:
         *,
         with_metric: str | None = None,
         sealed: bool = True,
-        before: RunId | None = None,
+        before: Run | None = None,
     ) -> list[RunId]:
         """The newest runs, newest first; those with a number for the metric, older than a run."""
         sql = Compiler(self._kept.unpack)
@@ -181,7 +181,7 @@ class RunIndex:
         *,
         where: "Query | None" = None,
         sealed: bool = True,
-        before: RunId | None = None,
+        before: Run | None = None,
     ) -> list[RunId]:
         """The runs with the best finite values of a metric, best first, ties newest first."""
         sql = Compiler(self._kept.unpack)

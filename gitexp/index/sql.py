@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias, TypeVar
 
 from gitexp.ids import RUN_ID_LENGTH, RunId
-from gitexp.model import Command, Outcome
+from gitexp.model import Command, Outcome, Run
 from gitexp.query.names import ATTRIBUTES
 from gitexp.records.documents import DOCUMENT_SCHEMA
 
@@ -181,14 +181,16 @@ class Compiler:
             self._unpack(name)
         return f"(SELECT key FROM keys WHERE name = {self.bind(name)})"
 
-    def eligible(self, table: str, *, sealed: bool, before: RunId | None) -> list[str]:
-        """Terms over the `rid` and `clock` of a table: sealed, and older than a run."""
+    def eligible(self, table: str, *, sealed: bool, before: Run | None) -> list[str]:
+        """Terms over the `rid` and `clock` of a table: sealed, and older than a run.
+
+        The index need not know that run.
+        """
         terms = ["1"]
         if sealed:
             running = f"SELECT rid FROM runs WHERE outcome = '{Outcome.RUNNING.value}'"
             terms.append(f"{table}.rid NOT IN ({running})")
         if before is not None:
-            rid = self.bind(row_of(before))
-            clock = f"(SELECT clock FROM runs WHERE rid = {rid})"
-            terms.append(f"({table}.clock, {table}.rid) < ({clock}, {rid})")
+            place = f"{self.bind(before.clock)}, {self.bind(row_of(before.id))}"
+            terms.append(f"({table}.clock, {table}.rid) < ({place})")
         return terms

@@ -153,7 +153,7 @@ def summary(workspace: Workspace, run: Run) -> str:
     if run.outcome is not Outcome.SUCCEEDED or metric is None or value is None:
         return run.outcome.value
     text = f"{metric} {_short(value)}"
-    last = workspace.others().newest(1, with_metric=metric, before=run.id)
+    last = workspace.others().newest(1, with_metric=metric, before=run)
     if last:
         verdicts = compare_runs(
             run, workspace.index.entry(last[0]).run, declared=settings.directions

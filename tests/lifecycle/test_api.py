@@ -66,6 +66,21 @@ def test_the_same_trial_logged_twice_is_still_compared() -> None:
     assert "better than the last, 0.80" in str(tracker.compare())
 
 
+def test_the_history_compares_also_when_others_record_meanwhile(repo: RepoBuilder) -> None:
+    gitexp.Tracker().log({"metrics": {"accuracy": 0.80}})
+    with gitexp.start() as run:
+        run.log(accuracy=0.85)
+        gitexp.Tracker().log({"metrics": {"accuracy": 0.70}})
+    subjects = [
+        line.partition(": ")[2] for line in repo.git("log", "--format=%s", "gitexp").split("\n")
+    ]
+    assert [subject for subject in subjects if subject] == [
+        "accuracy 0.85 (better than 0.8)",
+        "accuracy 0.7 (worse than 0.8)",
+        "accuracy 0.8",
+    ]
+
+
 def test_a_tracker_with_nothing_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     gitexp.Tracker().compare()
     assert capsys.readouterr().out == "nothing was logged yet\n"

@@ -590,13 +590,13 @@ def test_best_knows_only_finite_numbers_of_finished_runs(branch: Branch) -> None
     assert numbers(index.best("m", Direction.MAXIMIZE, 9)) == [4, 1, 5]
     assert numbers(index.best("m", Direction.MINIMIZE)) == [5]
     assert numbers(index.best("m", Direction.MAXIMIZE, sealed=False)) == [3]
-    assert numbers(index.best("m", Direction.MAXIMIZE, before=runs[3].id)) == [1]
+    assert numbers(index.best("m", Direction.MAXIMIZE, before=runs[3])) == [1]
     where = query("metrics.m < 0.3", "metrics.m")
     assert numbers(index.best("m", Direction.MAXIMIZE, where=where)) == [5]
     assert index.best("unknown", Direction.MAXIMIZE) == []
     assert numbers(index.newest(2)) == [6, 5]
-    assert numbers(index.newest(9, sealed=False, before=runs[3].id)) == [3, 2, 1]
-    assert numbers(index.newest(9, with_metric="m", before=runs[3].id)) == [2, 1]
+    assert numbers(index.newest(9, sealed=False, before=runs[3])) == [3, 2, 1]
+    assert numbers(index.newest(9, with_metric="m", before=runs[3])) == [2, 1]
 
 
 def test_runs_are_found_by_what_names_them(filled: Branch) -> None:
