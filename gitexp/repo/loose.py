@@ -26,7 +26,7 @@ class LooseObjects:
         self._folder = str(repo.common_dir / "objects")
         self._waiting: dict[str, bytes] = {}
         self._seen: dict[str, bytes] = {}
-        """Trees that were read, whole, by id."""
+        """Objects that were read, whole, by id."""
 
     def name(self, kind: str, content: bytes) -> ObjectId:
         """The id of an object, which is not kept by that."""
@@ -44,12 +44,18 @@ class LooseObjects:
             hashlib.new(self._repo.object_format, whole, usedforsecurity=False).hexdigest()
         )
 
-    def has(self, oid: str) -> bool:
+    def has(self, kind: str, content: bytes) -> bool:
         """Tell whether an object can be read: a branch may name one that a crash took."""
-        try:
-            return oid in self._waiting or self._repo.read_objects([oid]) != [None]
-        except CommandFailed:
-            return False
+        whole = _whole(kind, content)
+        oid = self._name(whole)
+        if oid not in self._waiting and oid not in self._repo.at_hand:
+            try:
+                if self._repo.read_objects([oid]) == [None]:
+                    return False
+            except CommandFailed:
+                return False
+        self._seen[oid] = whole
+        return True
 
     def read_tree(self, name: str) -> tuple[str, bytes]:
         """Id and content of a tree, or of the tree of a commit; one that waits will do.

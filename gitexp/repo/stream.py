@@ -359,8 +359,8 @@ class _Commits:
         top = Tree(self.objects, None if step.clear or not parents else parents[0])
         for path, content in step.files:
             if isinstance(content, bytes):
-                blob = self.objects.name("blob", content)
-                if top.put(path, blob) or not self.objects.has(blob):
+                changed = top.put(path, self.objects.name("blob", content))
+                if changed or not self.objects.has("blob", content):
                     self.objects.add("blob", content)
             else:
                 top.put(path, None if content is None else content.oid)

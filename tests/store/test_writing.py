@@ -226,17 +226,17 @@ def test_a_damaged_loose_object_is_written_anew(repo: RepoBuilder) -> None:
 
 
 def test_what_the_branch_names_and_has_lost_is_written_again(repo: RepoBuilder) -> None:
-    """A record that is completed once more, after a crash took its object."""
+    """A record that another process completes once more, after a crash took its object."""
     ours = Repo.discover(repo.path)
     tip = write(ours, commit([], {"a": b"a record"}))
     oid = repo.git("rev-parse", f"{REF}:a").strip()
     place = repo.path / ".git/objects" / oid[:2] / oid[2:]
     place.unlink()
-    tip = write(ours, commit(tip, {"a": b"a record"}))
+    tip = write(Repo.discover(repo.path), commit(tip, {"a": b"a record"}))
     assert repo.git("show", f"{REF}:a") == "a record"
     place.chmod(0o644)
     place.write_bytes(b"")
-    write(ours, commit(tip, {"a": b"a record"}))
+    write(Repo.discover(repo.path), commit(tip, {"a": b"a record"}))
     assert repo.git("show", f"{REF}:a") == "a record"
 
 
