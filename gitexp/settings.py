@@ -5,6 +5,7 @@ the project's committed file (`gitexp.toml`, else `[tool.gitexp]` in `pyproject.
 """
 
 import os
+import re
 from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -60,6 +61,18 @@ def _text(value: object) -> str:
     return value
 
 
+def _branch(value: object) -> str:
+    name = _text(value)
+    parts = name.split("/")
+    if re.search(_NO_BRANCH, name) or any(p.startswith(".") or p.endswith(".lock") for p in parts):
+        raise ValueError("git takes no such name for a branch")
+    return name
+
+
+_NO_BRANCH = r"[\0-\x20\x7f~^:?*\[\\\ud800-\udfff]|\.\.|@\{|^/|//|[/.]\Z"
+"""What `git help check-ref-format` names, and what is not UTF-8."""
+
+
 def _choice(*words: str) -> Callable[[object], str]:
     def parse(value: object) -> str:
         if value not in words:
@@ -104,7 +117,7 @@ def _texts(value: object) -> tuple[str, ...]:
 
 
 OPTIONS: tuple[Option, ...] = (
-    Option("branch", _text, DEFAULT_BRANCH, "the orphan branch that holds the runs"),
+    Option("branch", _branch, DEFAULT_BRANCH, "the orphan branch that holds the runs"),
     Option("remote", _text, None, "the remote that push, fetch and sync use"),
     Option(
         "durability",

@@ -1,8 +1,9 @@
-"""S3, S4: recorded code whose names or links lead out of the work tree.
+"""S3, S4, S19: recorded code whose names or links lead out of the work tree, or give orders.
 
 Nothing outside is read or written.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -124,3 +125,20 @@ def test_a_tree_with_a_dangerous_name_is_not_checked_out(
     exp("apply", run, check=128)
     assert sorted(tmp_path.rglob("post-checkout")) == before == []
     assert exp.repo.git("worktree", "list").count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x HEAD\nupdate refs/heads/xx-code HEAD\ndelete refs/heads/mine\nupdate refs/heads/y",
+        *("a b", "a\0b", "a..b", "a.lock/b", "a/.b", "/a", "a/", "a//b", "a.", "a@{1}", "a\\b"),
+    ],
+)
+def test_a_projects_branch_name_holds_no_orders_for_git(exp: Exp, name: str) -> None:
+    """S19: it comes with the code, and git is told of it line by line."""
+    exp.repo.git("branch", "mine")
+    refs = exp.repo.git("for-each-ref")
+    exp.repo.write("gitexp.toml", f"branch = {json.dumps(name)}\n")
+    done = exp("record", "-M", "a=1", check=128)
+    assert "git takes no such name for a branch" in done.err
+    assert exp.repo.git("for-each-ref") == refs
