@@ -65,6 +65,11 @@ class Commit:
     tip: str | None = field(kw_only=True)
     """Where the ref is before the stream, `None` when it is not there."""
 
+    @property
+    def signature(self) -> str:
+        """Who and when as git writes it, which knows nothing before its epoch."""
+        return f"{self.identity} {max(int(self.moment.timestamp()), 0)} +0000"
+
 
 @dataclass(frozen=True, slots=True)
 class SetRef:
@@ -245,7 +250,7 @@ def _encode(step: Step, mark: int) -> Iterable[bytes]:
         yield f"reset {step.ref}\nfrom {step.oid}\n\n".encode()
     else:
         message = step.message.encode(errors="replace")
-        who = f"{step.identity} {int(step.moment.timestamp())} +0000"
+        who = step.signature
         yield f"commit {step.ref}\nmark :{mark}\nauthor {who}\ncommitter {who}\n".encode()
         yield b"data %d\n%s\n" % (len(message), message)
         for n, parent in enumerate(step.parents):
@@ -365,9 +370,9 @@ class _Commits:
             else:
                 top.put(path, None if content is None else content.oid)
         tree = top.save() or top.store()
-        who = f"{step.identity} {int(step.moment.timestamp())} +0000"
         lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
-        head = "\n".join([*lines, f"author {who}", f"committer {who}", "", step.message])
+        who = [f"author {step.signature}", f"committer {step.signature}"]
+        head = "\n".join([*lines, *who, "", step.message])
         self.made.append(self.objects.add("commit", head.encode(errors="replace")))
         return self.made[-1]
 

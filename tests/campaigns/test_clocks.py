@@ -12,6 +12,7 @@ MOMENTS = {
     "the year 1985": "480000000",
     "after 2038": "2200000000",
     "a fraction before the epoch": "-0.5",
+    "the year 1957": "-400000000",
 }
 
 
