@@ -23,6 +23,15 @@ from tests.conftest import RepoBuilder
 
 BRANCH = "refs/heads/gitexp"
 KEEP = "refs/heads/gitexp-code"
+VICTIMS = (
+    *("update-index", "write-tree", "commit-tree", "update-ref"),
+    *("gitexp: record", "fast-import"),
+)
+"""The git commands that write; `cat-file` and the like leave nothing behind.
+
+A run's first `update-ref` pins its snapshot. The one that moves the branches is known by what it
+tells the reflog.
+"""
 EXP = (sys.executable, "-m", "gitexp")
 
 TIMEOUT_S = 120.0
@@ -236,7 +245,7 @@ class Injection:
     """Something that goes wrong at the n-th of some system calls of one program."""
 
     victim: str
-    """A git subcommand, or `python` for the whole of our own process."""
+    """A word by which to know the git command, or `python` for the whole of our own process."""
     calls: str
     effect: str = ""
     """As strace spells it: `signal=SIGKILL`, `error=ENOSPC`; without it calls are only seen."""
@@ -282,7 +291,7 @@ def injected(injection: Injection, folder: Path) -> Iterator[Fired]:
     options = " ".join(f"'{word}'" for word in injection.options(log))
     (shim / "git").write_text(
         "#!/bin/sh\n"
-        f'for word; do if [ "$word" = {injection.victim} ] && [ ! -s "{log}" ]; then\n'
+        f'for word; do if [ "$word" = "{injection.victim}" ] && [ ! -s "{log}" ]; then\n'
         f'exec {options} {git} "$@"\n'
         "fi; done\n"
         f'exec {git} "$@"\n'

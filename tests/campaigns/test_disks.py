@@ -15,6 +15,7 @@ from gitexp.errors import CommandFailed, Conflict, GitexpError
 from gitexp.repo.stream import read_refusal
 from tests.campaigns.field import (
     STORING,
+    VICTIMS,
     Done,
     Field,
     Fired,
@@ -27,7 +28,6 @@ from tests.campaigns.field import (
 )
 from tests.conftest import RepoBuilder
 
-VICTIMS = ("update-index", "write-tree", "commit-tree", "update-ref", "fast-import")
 FAULTS = ("error=ENOSPC", "error=EIO")
 CODE = 7
 
@@ -78,7 +78,7 @@ def sweep(ground: Field, fault: Injection, folder: Path, step: int, first: int =
 
 
 @pytest.mark.parametrize("effect", FAULTS)
-@pytest.mark.parametrize("victim", ["update-index", "update-ref", "fast-import"])
+@pytest.mark.parametrize("victim", ["update-index", "update-ref", "gitexp: record", "fast-import"])
 def test_git_calls_that_fail(repo: RepoBuilder, tmp_path: Path, victim: str, effect: str) -> None:
     require_strace()
     fault = Injection(victim, STORING, effect, children=True)

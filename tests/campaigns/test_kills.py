@@ -24,6 +24,7 @@ from gitexp.machine.liveness import this_process
 from tests.campaigns.field import (
     CHANGING,
     EXP,
+    VICTIMS,
     Field,
     Fired,
     Injection,
@@ -35,9 +36,6 @@ from tests.campaigns.field import (
     require_strace,
 )
 from tests.conftest import RepoBuilder
-
-VICTIMS = ("update-index", "write-tree", "commit-tree", "update-ref", "fast-import")
-"""The git commands that write; `cat-file` and the like leave nothing behind."""
 
 
 def sweep(ground: Field, injection: Injection, folder: Path, step: int) -> int:
