@@ -91,14 +91,16 @@ class LooseObjects:
                 sync_all([fresh.get(place, place) for place in places])
             for place, written in fresh.items():
                 os.replace(written, place)
+            fresh.clear()
             if durable:
                 folders = {os.path.dirname(place) for place in places}
                 sync_all([*folders, self._folder])
         except OSError as error:
-            for written in fresh.values():
+            raise CommandFailed(("hash-object", "-w"), -1, str(error.strerror)) from error
+        finally:
+            for written in fresh.values():  # of a write that failed
                 with suppress(OSError):
                     os.unlink(written)
-            raise CommandFailed(("hash-object", "-w"), -1, str(error.strerror)) from error
         self._repo.at_hand = {**self._seen, **self._waiting}
         self._waiting.clear()
 

@@ -106,9 +106,12 @@ def write_stream(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[Ob
     write (disk full, read-only, …).
     """
     before = _traces_of_gc(repo)
-    if not is_collecting(repo):
+    collecting, small = is_collecting(repo), _is_small(repo, steps)
+    if collecting or not small:
+        _verify(repo, steps)
+    if not collecting:
         try:
-            if _is_small(repo, steps):
+            if small:
                 commits, ours = _write_loose(repo, steps, durable=durable), set[str]()
             else:
                 commits, ours = _write_once(repo, steps, durable=durable, packed=False)
@@ -118,6 +121,11 @@ def write_stream(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[Ob
         else:
             if not is_collecting(repo) and before == _traces_of_gc(repo, without=ours):
                 return commits  # else one began meanwhile, or came and went
+    return _write_packed(repo, steps, durable=durable)
+
+
+def _write_packed(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[ObjectId]:
+    """As `write_stream` beside a gc: until it has taken nothing of what was written."""
     for _ in range(_TRIES):
         try:
             commits, _ = _write_once(repo, steps, durable=durable, packed=True)
@@ -194,7 +202,6 @@ def _write_once(
     """The ids of the commits, and the names of the packs that were made for them."""
     from tempfile import NamedTemporaryFile, TemporaryFile  # noqa: PLC0415 - 3 ms few records pay
 
-    _verify(repo, steps)
     before = folder_times(repo) if durable else {}
     with TemporaryFile() as complaints, NamedTemporaryFile() as packs:
         process = repo.launcher.open(
@@ -231,10 +238,14 @@ def _write_once(
 
 
 def _verify(repo: Repo, steps: Iterable[Step]) -> None:
-    """What `git fast-import` cannot do, a moment before it."""
+    """What `git fast-import` does not look at, a moment before it: a ref that was set back."""
+    places: dict[str, str | None] = {}
     for step in steps:
-        if isinstance(step, Verify) and repo.read_ref(step.ref) != step.oid:
-            raise Conflict(f"'{step.ref}' has moved", why="another process moved it first")
+        if isinstance(step, Commit | Verify):
+            places.setdefault(step.ref, step.tip if isinstance(step, Commit) else step.oid)
+    for ref, oid in places.items():
+        if repo.read_ref(ref) != oid:
+            raise Conflict(f"'{ref}' has moved", why="another process moved it first")
 
 
 def _lines_of(file: Path) -> list[str]:

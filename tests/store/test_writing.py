@@ -1,5 +1,6 @@
 """Writing to a branch: the two ways give the same commits, and whoever is late is refused."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -270,10 +271,41 @@ def test_a_ref_that_must_stay_refuses_the_others(repo: RepoBuilder) -> None:
     tip = ours.read_ref(REF)
     assert tip is not None
     repo.git("update-ref", "-d", keep)
-    for writes in (write, packed):
+    for writer in (ours, with_fast_import(repo)):
         with pytest.raises(Conflict):
-            writes(ours, commit([tip], {"c": b"1"}), Verify(keep, kept))
+            write(writer, commit([tip], {"c": b"1"}), Verify(keep, kept))
     assert ours.read_ref(REF) == tip
+
+
+def with_fast_import(repo: RepoBuilder) -> Repo:
+    """Every record of a shared repository goes that way."""
+    repo.git("config", "core.sharedRepository", "group")
+    return Repo.discover(repo.path)
+
+
+def test_a_branch_that_was_set_back_stays_so(repo: RepoBuilder) -> None:
+    ours = Repo.discover(repo.path)
+    first = write(ours, commit([], {"a": b"1"}))
+    second = write(ours, commit(first, {"b": b"1"}))
+    repo.git("update-ref", REF, first[0])
+    for writer in (ours, with_fast_import(repo)):
+        with pytest.raises(Conflict):
+            write(writer, commit(second, {"c": b"1"}))
+    assert ours.read_ref(REF) == first[0]
+
+
+def test_what_could_not_be_flushed_leaves_nothing_behind(
+    repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fsync(_handle: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    ours = Repo.discover(repo.path)
+    with pytest.raises(CommandFailed):
+        write_stream(ours, [commit([], {"a": b"1"})], durable=True)
+    assert not list((repo.path / ".git/objects").rglob("tmp_obj*"))
+    assert ours.read_ref(REF) is None
 
 
 def test_a_fork_asks_git_itself(repo: RepoBuilder) -> None:
