@@ -216,6 +216,13 @@ class Repo:
             hints=["`git exp doctor` finds what is wrong, `git exp doctor --fix` mends it"],
         )
 
+    def has_moved(self, ref: str, oid: str | None) -> bool:
+        """Tell whether a ref is surely not at a commit; git is not asked, and no is no promise."""
+        try:
+            return (self.common_dir / ref).read_text().strip() != oid
+        except OSError:
+            return False  # it may be packed
+
     def read_refs(self, *refs: str) -> dict[str, ObjectId]:
         """Several refs by full name in one process; absent ones are missing from the answer."""
         asked = self.git("for-each-ref", "--format=%(objectname) %(refname)", *refs)
