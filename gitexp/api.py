@@ -172,34 +172,38 @@ def start(
         if tags:
             around.tag(*tags)
         return around
+    from gitexp.repo.repository import git_in  # noqa: PLC0415 - not needed under `git exp run`
+    from gitexp.repo.worktree import begin_status  # noqa: PLC0415 - see above
     from gitexp.running.code import pin  # noqa: PLC0415 - see above
-    from gitexp.running.lifecycle import begin  # noqa: PLC0415 - not needed under `git exp run`
+    from gitexp.running.lifecycle import begin  # noqa: PLC0415 - see above
     from gitexp.running.preparation import Trial, prepare  # noqa: PLC0415 - see above
     from gitexp.running.recovery import recover  # noqa: PLC0415 - see above
     from gitexp.workspace import Workspace  # noqa: PLC0415 - see above
 
     where = Path.cwd() if directory is None else Path(directory).resolve()
-    workspace = Workspace.open(None if directory is None else where)
-    with suppress(GitexpError):
-        recover(workspace)
-    trial = Trial(
-        origin=Origin.API,
-        argv=own_argv(sys.argv, Path.cwd()),
-        directory=where,
-        params=as_table(params or {}),
-        inputs=tuple(inputs),
-        name=name,
-        reason=reason,
-        tags=tuple(tags),
-        directions={
-            **dict.fromkeys(maximize, Direction.MAXIMIZE),
-            **dict.fromkeys(minimize, Direction.MINIMIZE),
-        },
-    )
-    with workspace.repo.reading():
-        prepared = prepare(workspace, trial)
-        run = pin(workspace, prepared.run)
-        journal, problem = begin(workspace, run, prepared.packages)
+    place = None if directory is None else where
+    with begin_status(git_in(place)) as begun:  # git looks at the files while we find our way
+        workspace = Workspace.open(place)
+        with suppress(GitexpError):
+            recover(workspace)
+        trial = Trial(
+            origin=Origin.API,
+            argv=own_argv(sys.argv, Path.cwd()),
+            directory=where,
+            params=as_table(params or {}),
+            inputs=tuple(inputs),
+            name=name,
+            reason=reason,
+            tags=tuple(tags),
+            directions={
+                **dict.fromkeys(maximize, Direction.MAXIMIZE),
+                **dict.fromkeys(minimize, Direction.MINIMIZE),
+            },
+        )
+        with workspace.repo.reading():
+            prepared = prepare(workspace, trial, begun=begun)
+            run = pin(workspace, prepared.run)
+            journal, problem = begin(workspace, run, prepared.packages)
     if problem is not None:
         sys.stderr.write(f"gitexp: {problem.what}; run {run.id[:7]} is in the journal only\n")
     live = OwnRun(workspace, journal, run, prepared.packages)

@@ -102,7 +102,7 @@ class Underway(NamedTuple):
 
     def finish(self, stdin: bytes = b"", *, check: bool = True) -> Completed:
         """Wait for its end. Raises `CommandFailed` when `check` and the status is not 0."""
-        stdout, stderr = self.process.communicate(stdin)
+        stdout, stderr = self.process.communicate(stdin or None)
         completed = Completed(self.process.returncode, stdout, stderr.decode(errors="replace"))
         if check and completed.status != 0:
             raise CommandFailed(self.args, completed.status, completed.stderr)
@@ -138,17 +138,21 @@ class Git(NamedTuple):
         check: bool = True,
     ) -> Completed:
         """Run plumbing to its end. Raises `CommandFailed` when `check` and the status is not 0."""
-        with self.begin(*args, env=env) as started:
+        with self.begin(*args, env=env, fed=bool(stdin)) as started:
             return started.finish(stdin, check=check)
 
-    def begin(self, *args: str, env: Mapping[str, str] | None = None) -> Underway:
-        """Start plumbing whose end is waited for later; somebody must."""
-        return Underway(args, self.open(*args, env=env, stderr=subprocess.PIPE))
+    def begin(
+        self, *args: str, env: Mapping[str, str] | None = None, fed: bool = False
+    ) -> Underway:
+        """Start plumbing whose end is waited for later; somebody must. `fed` if it gets input."""
+        stdin = subprocess.PIPE if fed else subprocess.DEVNULL
+        return Underway(args, self.open(*args, env=env, stdin=stdin, stderr=subprocess.PIPE))
 
     def open(
         self,
         *args: str,
         env: Mapping[str, str] | None = None,
+        stdin: int = subprocess.PIPE,
         stderr: IO[bytes] | int = subprocess.DEVNULL,
     ) -> "subprocess.Popen[bytes]":
         """Start plumbing with pipes on standard input and output; the caller ends it."""
@@ -156,7 +160,7 @@ class Git(NamedTuple):
             return subprocess.Popen(
                 ["git", *args],
                 bufsize=_PIPE_BYTES,
-                stdin=subprocess.PIPE,
+                stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 cwd=self.directory,

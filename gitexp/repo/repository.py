@@ -87,13 +87,8 @@ class Repo:
     @classmethod
     def discover(cls, directory: Path | None = None) -> "Repo":
         """Find the repository around a folder, as git does. Raises `NotARepository`."""
-        here = Path.cwd() if directory is None else directory.absolute()
-        inherited = {
-            name: os.environ[name]
-            for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR")
-            if name in os.environ and directory is None
-        }
-        git = Git(here, inherited)
+        git = git_in(directory)
+        here = git.directory
         with git.begin(*ASK_CONFIG) as configured:  # everybody asks for it next
             asked = git.run(*_ASK_PLACE, check=False)
             if asked.status != 0:
@@ -347,6 +342,14 @@ class Repo:
         folder = self.state_dir / "tmp"
         folder.mkdir(parents=True, exist_ok=True)
         return tempfile.TemporaryDirectory(dir=folder, prefix="index-")
+
+
+def git_in(directory: Path | None) -> Git:
+    """Git in a folder, or in the current one, of which the repository is not known yet."""
+    if directory is not None:
+        return Git(directory.absolute(), {})
+    inherited = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR")
+    return Git(Path.cwd(), {name: os.environ[name] for name in inherited if name in os.environ})
 
 
 _ASK_PLACE = (

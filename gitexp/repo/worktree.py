@@ -6,15 +6,14 @@ through a private copy of the index, into objects that no branch of the user's h
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from gitexp.errors import CommandFailed, GitexpError, NoCommit
 from gitexp.ids import ObjectId
 from gitexp.repo.collection import await_gc, is_collecting
-from gitexp.repo.launch import FSYNC, UNTRUSTED, Underway
+from gitexp.repo.launch import FSYNC, UNTRUSTED, Git, Underway
 from gitexp.repo.repository import Repo
 
 _SNAPSHOT_AUTHOR = {
@@ -58,14 +57,9 @@ class SnapshotRules(NamedTuple):
     """Says why a file must stay out (a secret), or `None`."""
 
 
-@contextmanager
-def begin_status(repo: Repo) -> Iterator[Underway | None]:
-    """Let git look at the files while something else is done; `None` in a bare repository."""
-    if repo.top is None:
-        yield None
-        return
-    with repo.launcher.begin(*_ASK_STATUS) as begun:
-        yield begun
+def begin_status(git: Git) -> Underway:
+    """Let git look at the files while something else is done; of no use in a bare repository."""
+    return git.begin(*_ASK_STATUS)
 
 
 _ASK_STATUS = (

@@ -8,6 +8,7 @@ turns out to be a repeat leaves no trace.
 import os
 import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -101,20 +102,25 @@ class Prepared(NamedTuple):
     """What was picked up or left out, one sentence each."""
 
 
-def prepare(workspace: Workspace, trial: Trial, *, observe: bool = True) -> Prepared:
+def prepare(
+    workspace: Workspace, trial: Trial, *, observe: bool = True, begun: Underway | None = None
+) -> Prepared:
     """Make the record of a run that is about to start.
 
-    Without `observe` the environment is left out: what only asks needs none. Raises `InvalidInput`
-    when parameters, files or inputs cannot be used, `NoCommit` when there is no code to tie the run
-    to.
+    Without `observe` the environment is left out: what only asks needs none. `begun` is a status
+    that was asked for already. Raises `InvalidInput` when parameters, files or inputs cannot be
+    used, `NoCommit` when there is no code to tie the run to.
     """
     repo = workspace.repo
-    with repo.reading(soon=True), begin_status(repo) as begun:  # git looks at the files meanwhile
-        return _prepare(workspace, trial, begun, observe=observe)
+    looking: AbstractContextManager[Underway | None] = nullcontext(begun)
+    if begun is None and repo.top is not None:
+        looking = begin_status(repo.launcher)  # git looks at the files while we do the rest
+    with repo.reading(soon=True), looking as status:
+        return _prepare(workspace, trial, status, observe=observe)
 
 
 def _prepare(
-    workspace: Workspace, trial: Trial, begun: Underway | None, *, observe: bool
+    workspace: Workspace, trial: Trial, status: Underway | None, *, observe: bool
 ) -> Prepared:
     params, notes = _gather_params(workspace, trial)
     argv = tuple(fill_template(trial.argv, params))
@@ -128,7 +134,7 @@ def _prepare(
     environment, packages = (
         _observe(trial, argv, top, workspace.settings.environment) if observe else ({}, {})
     )
-    code = observe_code(workspace, command, written, begun)
+    code = observe_code(workspace, command, written, status)
     left_out = [f"not in the snapshot: {item}" for item in code.left_out]
     run = _running(workspace, trial, redact_table(params), code, command, inputs)
     return Prepared(
