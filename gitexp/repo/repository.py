@@ -211,10 +211,10 @@ class Repo:
             hints=["`git exp doctor` finds what is wrong, `git exp doctor --fix` mends it"],
         )
 
-    def has_moved(self, ref: str, oid: str | None) -> bool:
+    def has_moved(self, ref: str, oid: str) -> bool:
         """Tell whether a ref is surely not at a commit; git is not asked, and no is no promise."""
         try:
-            return (self.common_dir / ref).read_text().strip() != oid
+            return (self.common_dir / ref).read_bytes().strip() != oid.encode()
         except OSError:
             return False  # it may be packed
 

@@ -127,7 +127,7 @@ class Store:
             self._clear("packed-refs.lock")  # it would cost a second and the release of the pin
             while True:
                 known, self._known = self._known, None
-                if known is not None and self.repo.has_moved(self.run_ref, known.run):
+                if known and known.run and self.repo.has_moved(self.run_ref, known.run):
                     known, events = None, events if anew is None else anew()
                 tips = known or self._read_tips_beside_gc(events)
                 live = [e for e in events if not (e.keeps and e.run.id in tips.deleted)]
