@@ -327,10 +327,8 @@ def _is_small(repo: Repo, steps: Sequence[Step]) -> bool:
 def _write_loose(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[ObjectId]:
     """As `_write_once`; nothing is started but what moves the refs."""
     argv = (*(FSYNC if durable else ()), "update-ref", "-m", "gitexp: record", "--stdin")
-    with (
-        repo.reading(),
-        repo.launcher.begin(*argv, fed=True) as moving,
-    ):  # while it starts, we write
+    # Git starts while we write.
+    with repo.reading(), repo.launcher.begin(*argv, fed=True) as moving:
         _require(repo, steps)
         commits = _Commits(repo)
         moves: list[dict[str, str]] = [{}]
