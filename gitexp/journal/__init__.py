@@ -182,8 +182,12 @@ class Journal:
 
     def remove(self) -> None:
         """Delete the journal and its output: the run is on the branch. Harmless when repeated."""
-        self.close()
-        self.discard(self.path)
+        if os.name == "nt":
+            self.close()  # a file that is open cannot be deleted there
+        try:
+            self.discard(self.path)  # while it is ours: nobody else completes the run
+        finally:
+            self.close()
 
     @staticmethod
     def discard(path: Path) -> None:

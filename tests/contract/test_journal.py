@@ -28,6 +28,7 @@ from gitexp.journal import (
     Journal,
     OutputTail,
     ProcessMark,
+    claimed,
     is_alive,
     pending,
     read_journal,
@@ -45,6 +46,25 @@ RECORD = 'schema = 1\nname = "brave-otter ü"\n'.encode()
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
     return Journal.create(tmp_path / "journal", RUN, RECORD, durable=False)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be deleted there")
+def test_a_journal_is_ours_until_it_is_gone(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a run that was just recorded is completed once more, by whoever looks in that moment."""
+    claims = []
+    unlink = Path.unlink
+
+    def look_first(path: Path, missing_ok: bool = False) -> None:
+        with claimed(path) as is_theirs:
+            claims.append(is_theirs)
+        unlink(path, missing_ok=missing_ok)
+
+    journal.seal(RECORD)
+    monkeypatch.setattr(Path, "unlink", look_first)
+    journal.remove()
+    assert claims[0] is False
 
 
 def test_a_new_journal_tells_how_the_run_began(tmp_path: Path) -> None:
