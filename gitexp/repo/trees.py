@@ -63,10 +63,11 @@ def compare(
     level = [("", f"{old}^{{tree}}" if old else "", f"{new}^{{tree}}")]
     with repo.reading():
         for _ in range(_DEEPEST):
-            trees = _read(repo, {before for _, before, _ in level})
+            ours = {before for _, before, _ in level}
+            theirs = {after for _, _, after in level} - ours
+            trees = _read(repo, ours if at_most < sys.maxsize else ours | theirs)
             room = sum(map(len, chain.from_iterable(trees.values()))) + at_most * _ENTRY_BYTES
-            theirs = {after for _, _, after in level} - trees.keys()
-            trees |= _read(repo, theirs, room)
+            trees |= _read(repo, theirs - trees.keys(), room)
             if not theirs <= trees.keys():
                 return None
             folders = []
