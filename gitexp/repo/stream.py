@@ -169,13 +169,13 @@ _TAKEN = (
 
 
 def _remove_orphans(repo: Repo) -> None:
-    """Drop the marks that fast-import left of packs that never came; the next try needs the name.
+    """Drop the marks that fast-import left of packs that never came.
 
     Only for the holder of the lock that our writers queue on.
     """
     for keep in (repo.common_dir / "objects" / "pack").glob("*.keep"):
         with suppress(OSError):
-            if not keep.with_suffix(".pack").exists() and keep.read_bytes() == b"fast-import":
+            if not keep.with_suffix(".idx").exists() and keep.read_bytes() == b"fast-import":
                 keep.unlink()
 
 
@@ -214,6 +214,8 @@ def _write_once(
         assert process.stdin is not None and process.stdout is not None  # noqa: S101
         marks = 0
         try:
+            if packed:  # one object more, or a try that was cut off has taken the pack's name
+                process.stdin.write(b"blob\ndata <<.\n%b\n.\n" % clock.new_id().encode())
             for step in steps:
                 marks += isinstance(step, Commit)
                 process.stdin.writelines(_encode(step, marks))

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from gitexp import store as store_module
 from gitexp.errors import Conflict
 from gitexp.ids import parse_run_id
 from gitexp.machine import clock
@@ -14,6 +13,7 @@ from gitexp.machine.lock import GitLock, clear_dead_lock
 from gitexp.repo import Repo
 from gitexp.repo.stream import Identity
 from gitexp.store import Store, started
+from gitexp.store import branch as store_module
 from tests.campaigns.field import Field, holding, make_old, read_records
 from tests.conftest import MakeRepo, RepoBuilder
 

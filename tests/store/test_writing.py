@@ -109,6 +109,17 @@ def test_sha256(make_repo: MakeRepo) -> None:
     ours.git("fsck", "--strict")
 
 
+def test_a_try_that_a_gc_cut_off_is_not_in_the_way_of_the_next(repo: RepoBuilder) -> None:
+    ours = Repo.discover(repo.path)
+    step = commit([], {"a": b"1"})
+    tip = packed(ours, step)
+    (pack,) = (repo.path / ".git/objects/pack").glob("*.pack")
+    ours.update_ref(REF, ours.null, tip[0], "again")
+    pack.with_suffix(".idx").unlink()
+    pack.with_suffix(".keep").write_bytes(b"fast-import")
+    assert packed(ours, step) == tip
+
+
 def test_late_writers_are_refused(repo: RepoBuilder) -> None:
     ours = Repo.discover(repo.path)
     first = write(ours, commit([], {"a": b"1"}))
