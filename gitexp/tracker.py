@@ -17,6 +17,7 @@ from gitexp.judgement import judge
 from gitexp.model import Origin, Outcome, Run
 from gitexp.records.bounds import check_table
 from gitexp.render.verdict import metric_sentence
+from gitexp.repo.worktree import begin_status
 from gitexp.running.lifecycle import record_whole
 from gitexp.running.preparation import Trial, prepare
 from gitexp.workspace import Workspace
@@ -83,9 +84,10 @@ class Tracker:
             tags=tuple(results.get("tags", ())),
         )
         outcome = Outcome(results.get("outcome", "succeeded"))
-        with self._workspace.repo.reading():
+        repo = self._workspace.repo
+        with begin_status(repo.launcher) as begun, repo.reading(soon=True):
             self._workspace.refreshed()
-            prepared = prepare(self._workspace, trial)
+            prepared = prepare(self._workspace, trial, begun=begun)
             run = replace(prepared.run, outcome=outcome, metrics=metrics)
             recorded = record_whole(self._workspace, run, [], prepared.packages)
         self._runs.append(recorded)
