@@ -51,6 +51,7 @@ class Bench:
         if runs not in self.repositories:
             folder = make_repository(self.root / f"runs-{runs}")
             add_runs(folder, runs)
+            os.sync()  # nobody shares the disk with what is still being written
             self.repositories[runs] = folder
         return self.repositories[runs]
 
