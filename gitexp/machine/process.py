@@ -72,8 +72,9 @@ def run_command(
         started_s = clock.monotonic_s()
         child = _start(argv, directory, env, pumps)
         try:
-            for pump in pumps:
-                pump.start()
+            with _signals_for_us_alone():
+                for pump in pumps:
+                    pump.start()
             forwarding.begin(child)
             exit_code = child.wait()
             duration_s = clock.monotonic_s() - started_s
@@ -286,6 +287,23 @@ class _Forwarding:
             pump.copy_size()
         if self._child is not None:
             self._child.send_signal(number)  # it may have looked before the size was right
+
+
+@contextlib.contextmanager
+def _signals_for_us_alone() -> Iterator[None]:
+    """Threads started inside take none of the signals that we forward.
+
+    The kernel may give one to any thread while ours has another to look at; and a thread's does not
+    wake us from waiting for the command.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _is_in_foreground() -> bool:

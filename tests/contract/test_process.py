@@ -351,6 +351,18 @@ class TestSignals:
         assert told["exit_code"] == -signal.SIGKILL
         assert told["interrupted"] is True
 
+    def test_only_the_thread_that_waits_takes_signals(self) -> None:
+        """One that another thread took would be looked at when the command has ended."""
+        seen: list[set[int]] = []
+
+        def look(*_: object) -> None:
+            seen.append(set(signal.pthread_sigmask(signal.SIG_BLOCK, [])))
+
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        run("echo", "a line", on_output=look)
+        assert seen and all({signal.SIGINT, signal.SIGTERM} <= mask for mask in seen)
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+
     def test_what_was_ignored_stays_ignored(self, tmp_path: Path) -> None:
         """As `nohup` does it: neither we nor the command see the signal."""
         report = tmp_path / "report"
