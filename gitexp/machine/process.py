@@ -7,10 +7,11 @@ see the output gives functions that are called with it.
 
 import contextlib
 import os
+import select
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -72,11 +73,9 @@ def run_command(
         started_s = clock.monotonic_s()
         child = _start(argv, directory, env, pumps)
         try:
-            with _signals_for_us_alone():
-                for pump in pumps:
-                    pump.start()
-            forwarding.begin(child)
-            exit_code = child.wait()
+            for pump in pumps:
+                pump.start()
+            exit_code = forwarding.wait(child)
             duration_s = clock.monotonic_s() - started_s
         finally:
             for pump in pumps:
@@ -87,7 +86,7 @@ def run_command(
         raise listeners.fault
     return Completed(
         exit_code,
-        bool(forwarding.received) or -exit_code in _INTERRUPTING,
+        forwarding.was_asked_to_end or -exit_code in _INTERRUPTING,
         duration_s,
         tuple(pump.fault for pump in pumps if pump.fault),
     )
@@ -236,33 +235,43 @@ _INTERRUPTING = frozenset(
 _FROM_KEYBOARD = frozenset(
     getattr(signal, name) for name in ("SIGINT", "SIGQUIT") if hasattr(signal, name)
 )
+_MANY_SIGNALS = 1 << 12
 _FORWARDED = (_INTERRUPTING | _FROM_KEYBOARD) - {getattr(signal, "SIGKILL", None)}
 
 
 class _Forwarding:
-    """Hands signals to the command while it runs. Outside the main thread it does nothing."""
+    """Hands signals to the command while it runs. Outside the main thread it only waits for it.
+
+    Python looks at a signal between two steps of its own, and one that comes just before a blocking
+    call, or to another thread, does not end that call. So we wait for a file descriptor that every
+    signal is written to, the end of the command among them, and handlers only take note.
+    """
 
     def __init__(self, pumps: Sequence[Pump]) -> None:
-        self.received: list[int] = []
+        self.was_asked_to_end = False
         self._pumps = pumps
-        self._child: Popen[bytes] | None = None
-        self._before: dict[int, object] = {}
+        self._arrived: list[int] = []
+        self._wakeup = -1
+        self._undo = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            for number in _FORWARDED:
-                # What is ignored on entry, as under `nohup`, stays so for us and the command.
-                if signal.getsignal(number) not in (signal.SIG_IGN, None):
-                    self._before[number] = signal.signal(number, self._on_signal)
-            if any(pump.is_terminal for pump in self._pumps):
-                self._before[signal.SIGWINCH] = signal.signal(signal.SIGWINCH, self._on_resize)
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        self._wakeup, inlet = os.pipe()
+        for fd in (self._wakeup, inlet):
+            os.set_blocking(fd, False)
+            self._undo.callback(os.close, fd)
+        self._undo.callback(
+            signal.set_wakeup_fd, signal.set_wakeup_fd(inlet, warn_on_full_buffer=False)
+        )
+        self._handle(signal.SIGCHLD, lambda _number, _frame: None)  # only to have it written
+        for number in _FORWARDED:
+            # What is ignored on entry, as under `nohup`, stays so for us and the command.
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                self._handle(number, self._on_request)
+        if any(pump.is_terminal for pump in self._pumps):
+            self._handle(signal.SIGWINCH, self._on_resize)
         return self
-
-    def begin(self, child: "Popen[bytes]") -> None:
-        """From now on there is someone to forward to; what came earlier is made up for."""
-        self._child = child
-        for number in self.received:
-            self._forward(number)
 
     def __exit__(
         self,
@@ -270,40 +279,35 @@ class _Forwarding:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+        self._undo.close()
 
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        self.received.append(number)
-        self._forward(number)
+    def wait(self, child: "Popen[bytes]") -> int:
+        """Forward what comes, and what came earlier, until the command ends; its exit code."""
+        if self._wakeup < 0:
+            return child.wait()
+        while (exit_code := child.poll()) is None:
+            while self._arrived:
+                self._forward(child, self._arrived.pop(0))
+            select.select([self._wakeup], [], [])
+            os.read(self._wakeup, _MANY_SIGNALS)
+        return exit_code
 
-    def _forward(self, number: int) -> None:
+    def _forward(self, child: "Popen[bytes]", number: int) -> None:
         # A key reaches all of the terminal's foreground group: the command has the signal already.
-        if self._child is not None and not (number in _FROM_KEYBOARD and _is_in_foreground()):
-            self._child.send_signal(number)
+        if not (number in _FROM_KEYBOARD and _is_in_foreground()):
+            child.send_signal(number)
+
+    def _handle(self, number: int, handler: Callable[[int, FrameType | None], None]) -> None:
+        self._undo.callback(signal.signal, number, signal.signal(number, handler))
+
+    def _on_request(self, number: int, _frame: FrameType | None) -> None:
+        self.was_asked_to_end = True
+        self._arrived.append(number)
 
     def _on_resize(self, number: int, _frame: FrameType | None) -> None:
         for pump in self._pumps:
             pump.copy_size()
-        if self._child is not None:
-            self._child.send_signal(number)  # it may have looked before the size was right
-
-
-@contextlib.contextmanager
-def _signals_for_us_alone() -> Iterator[None]:
-    """Threads started inside take none of the signals that we forward.
-
-    The kernel may give one to any thread while ours has another to look at; and a thread's does not
-    wake us from waiting for the command.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self._arrived.append(number)  # the command may have looked before the size was right
 
 
 def _is_in_foreground() -> bool:

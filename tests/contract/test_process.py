@@ -351,17 +351,40 @@ class TestSignals:
         assert told["exit_code"] == -signal.SIGKILL
         assert told["interrupted"] is True
 
-    def test_only_the_thread_that_waits_takes_signals(self) -> None:
-        """One that another thread took would be looked at when the command has ended."""
-        seen: list[set[int]] = []
+    def test_one_that_another_thread_took_is_handed_on_at_once(self) -> None:
+        """It does not end what the waiting thread is blocked in."""
+        seen: list[bytes] = []
 
-        def look(*_: object) -> None:
-            seen.append(set(signal.pthread_sigmask(signal.SIG_BLOCK, [])))
+        def take(chunk: bytes, _name: str) -> None:
+            seen.append(chunk)
+            if chunk == b"ready\n":
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+                signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
 
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
-        run("echo", "a line", on_output=look)
-        assert seen and all({signal.SIGINT, signal.SIGTERM} <= mask for mask in seen)
-        assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+        done = run(PYTHON, "-c", TRAP, on_output=take)
+        assert (done.exit_code, done.interrupted) == (9, True)
+        assert b"".join(seen) == b"ready\ngot SIGTERM\n"
+
+    def test_handlers_are_as_before_when_it_is_over(self) -> None:
+        numbers = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+        before = [signal.getsignal(number) for number in numbers]
+        run("true")
+        assert [signal.getsignal(number) for number in numbers] == before
+        assert signal.set_wakeup_fd(-1) == -1
+
+    def test_of_many_none_is_lost(self, tmp_path: Path) -> None:
+        with subprocess.Popen(
+            driver(repr([PYTHON, "-c", TRAP, "stay"])),
+            stdout=subprocess.PIPE,
+            env=driver_env(),
+            start_new_session=True,
+        ) as child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"ready\n"
+            for name in ("SIGINT", "SIGTERM") * 1000:
+                child.send_signal(getattr(signal, name))
+                assert child.stdout.readline() == f"got {name}\n".encode()
+            os.kill(children(child.pid)[0], signal.SIGKILL)
 
     def test_what_was_ignored_stays_ignored(self, tmp_path: Path) -> None:
         """As `nohup` does it: neither we nor the command see the signal."""
