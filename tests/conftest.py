@@ -4,7 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -169,3 +170,12 @@ def make_repo(tmp_path: Path) -> MakeRepo:
 def repo(make_repo: MakeRepo) -> RepoBuilder:
     """A repository with one commit that holds `train.py`."""
     return make_repo()
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[RepoBuilder]:
+    """One empty repository for all examples of a module's properties."""
+    with tempfile.TemporaryDirectory() as folder:
+        repo = RepoBuilder(Path(folder))
+        repo.git("init", "--quiet")
+        yield repo

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from gitexp.index.bulk import packed_rows_of
 from gitexp.index.rows import File, Group, Listed, Rows, read_files
 from gitexp.repo import Repo
+from gitexp.repo.launch import stop
 
 if TYPE_CHECKING:
     from subprocess import Popen  # noqa: TID251 - the type only
@@ -57,7 +58,8 @@ def read_rows(
                     yield _receive(readers, n) or next(_read(repo, [part], rows_of))
     finally:
         for reader in readers:
-            _stop(reader)
+            if reader is not None:
+                stop(reader)
 
 
 def _cut(listed: Sequence[Listed], length: int) -> list[Sequence[Listed]]:
@@ -113,21 +115,10 @@ def _receive(readers: "list[Popen[bytes] | None]", number: int) -> Rows | None:
     try:
         rows: Rows = pickle.load(reader.stdout)  # noqa: S301 - from our own child
     except (OSError, EOFError, ValueError, LookupError, pickle.UnpicklingError):
-        _stop(reader)
+        stop(reader)
         readers[number] = None
         return None
     return rows
-
-
-def _stop(reader: "Popen[bytes] | None") -> None:
-    if reader is None:
-        return
-    reader.kill()
-    for stream in (reader.stdin, reader.stdout):
-        if stream is not None:
-            with suppress(OSError):
-                stream.close()
-    reader.wait()
 
 
 def main() -> None:

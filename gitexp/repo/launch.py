@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, NamedTuple, Self
 
@@ -238,6 +239,16 @@ class Git(NamedTuple):
             )
         # Should it end first, somebody must take notice, or the system remembers it for ever.
         threading.Thread(target=process.wait, daemon=True).start()
+
+
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """End a process that only answers; not by the end of its input, which a fork may keep open."""
+    process.kill()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(OSError):
+                pipe.close()
+    process.wait()
 
 
 class _launching:  # noqa: N801 - reads as the sentence `with _launching(args)`

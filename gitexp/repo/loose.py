@@ -9,6 +9,7 @@ import hashlib
 import os
 import zlib
 from contextlib import suppress
+from typing import NamedTuple
 
 from gitexp.errors import CommandFailed
 from gitexp.ids import ObjectId
@@ -16,6 +17,14 @@ from gitexp.machine import clock
 from gitexp.repo.durability import sync_all
 from gitexp.repo.repository import Repo
 from gitexp.repo.trees import FILE, FOLDER, name_of, split_tree
+
+
+class Made(NamedTuple):
+    """An object that is not kept by having a name."""
+
+    oid: ObjectId
+    whole: bytes
+    """Kind, size and content: what the id is the hash of."""
 
 
 class LooseObjects:
@@ -28,33 +37,27 @@ class LooseObjects:
         self._seen: dict[str, bytes] = {}
         """Objects that were read, whole, by id."""
 
-    def name(self, kind: str, content: bytes) -> ObjectId:
-        """The id of an object, which is not kept by that."""
-        return self._name(_whole(kind, content))
+    def make(self, kind: str, content: bytes) -> Made:
+        """Name an object."""
+        whole = _whole(kind, content)
+        digest = hashlib.new(self._repo.object_format, whole, usedforsecurity=False)
+        return Made(ObjectId(digest.hexdigest()), whole)
 
-    def add(self, kind: str, content: bytes) -> ObjectId:
+    def add(self, made: Made) -> ObjectId:
         """Keep an object for writing."""
-        whole = _whole(kind, content)
-        oid = self._name(whole)
-        self._waiting[oid] = whole
-        return oid
+        self._waiting[made.oid] = made.whole
+        return made.oid
 
-    def _name(self, whole: bytes) -> ObjectId:
-        return ObjectId(
-            hashlib.new(self._repo.object_format, whole, usedforsecurity=False).hexdigest()
-        )
-
-    def has(self, kind: str, content: bytes) -> bool:
+    def has(self, made: Made) -> bool:
         """Tell whether an object can be read: a branch may name one that a crash took."""
-        whole = _whole(kind, content)
-        oid = self._name(whole)
+        oid = made.oid
         if oid not in self._waiting and oid not in self._repo.at_hand:
             try:
                 if self._repo.read_objects([oid]) == [None]:
                     return False
             except CommandFailed:
                 return False
-        self._seen[oid] = whole
+        self._seen[oid] = made.whole
         return True
 
     def read_tree(self, name: str) -> tuple[str, bytes]:
@@ -185,9 +188,8 @@ class Tree:
     def store(self) -> str:
         """As `save` of one that is never left out: the top."""
         entries = sorted(self._entries.items(), key=lambda named: _order(*named))
-        content = b"".join(entry for _, entry in entries)
-        oid = self._objects.name("tree", content)
-        return oid if oid == self._oid else self._objects.add("tree", content)
+        made = self._objects.make("tree", b"".join(entry for _, entry in entries))
+        return made.oid if made.oid == self._oid else self._objects.add(made)
 
 
 def _is_folder(entry: bytes) -> bool:

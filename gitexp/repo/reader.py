@@ -5,12 +5,11 @@ Floor 2. A name is what git takes: an id, a ref, `REF^{tree}`, `COMMIT:PATH`.
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from gitexp.errors import CommandFailed
 from gitexp.ids import ObjectId
-from gitexp.repo.launch import Git
+from gitexp.repo.launch import Git, stop
 
 if TYPE_CHECKING:
     from subprocess import Popen  # noqa: TID251 - the type only
@@ -57,16 +56,10 @@ class ObjectReader:
         return found
 
     def close(self) -> None:
-        """End the process; not by the end of its input, which a fork of ours may keep open."""
+        """End the process."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
-        process.wait()
+        if process is not None:
+            stop(process)
 
 
 def _answers(

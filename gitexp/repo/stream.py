@@ -378,16 +378,17 @@ class _Commits:
         top = Tree(self.objects, None if step.clear or not parents else parents[0])
         for path, content in step.files:
             if isinstance(content, bytes):
-                changed = top.put(path, self.objects.name("blob", content))
-                if changed or not self.objects.has("blob", content):
-                    self.objects.add("blob", content)
+                blob = self.objects.make("blob", content)
+                if top.put(path, blob.oid) or not self.objects.has(blob):
+                    self.objects.add(blob)
             else:
                 top.put(path, None if content is None else content.oid)
         tree = top.save() or top.store()
         lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
         who = [f"author {step.signature}", f"committer {step.signature}"]
         head = "\n".join([*lines, *who, "", step.message])
-        self.made.append(self.objects.add("commit", head.encode(errors="replace")))
+        made = self.objects.make("commit", head.encode(errors="replace"))
+        self.made.append(self.objects.add(made))
         return self.made[-1]
 
     def move(self, refs: Mapping[str, str]) -> list[str]:

@@ -25,6 +25,7 @@ _DEEPEST = 32
 """Folders within folders; what goes deeper is nobody's."""
 _ENTRY_BYTES = 256
 """A generous entry of a folder."""
+
 Entries: TypeAlias = frozenset[bytes]
 """Entries of a folder, each as git writes it."""
 
@@ -48,6 +49,15 @@ class Folder(NamedTuple):
         """Object id by path of those entries that are folders."""
         found = (_parse_entry(entry) for entry in entries if entry.startswith(_FOLDER_START))
         return {f"{self.path}{name}/": oid for _, name, oid in found}
+
+    def changes(self, null: ObjectId) -> Iterator[Change]:
+        """The files that differ, in no order; a missing side has the null id."""
+        before = {path: oid for _, path, oid in self.files(self.old)}
+        after = {path: oid for _, path, oid in self.files(self.new)}
+        for path in before | after:
+            status = "M" if path in before and path in after else "A" if path in after else "D"
+            was, now = before.get(path, null), after.get(path, null)
+            yield Change(status, path, ObjectId(was), ObjectId(now))
 
 
 def compare(
@@ -92,14 +102,8 @@ def changes(repo: Repo, old: str, new: str) -> Iterator[Change]:
     folders = compare(repo, old, new)
     if folders is None:
         raise CommandFailed(("cat-file",), 1, "folders lie too deep")
-    null = repo.null
     for folder in folders:
-        before = {path: oid for _, path, oid in folder.files(folder.old)}
-        after = {path: oid for _, path, oid in folder.files(folder.new)}
-        for path in before | after:
-            status = "M" if path in before and path in after else "A" if path in after else "D"
-            was, now = before.get(path, null), after.get(path, null)
-            yield Change(status, path, ObjectId(was), ObjectId(now))
+        yield from folder.changes(repo.null)
 
 
 def look_into(

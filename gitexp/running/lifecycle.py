@@ -98,7 +98,7 @@ def seal(workspace: Workspace, journal: Journal, run: Run, series: Series, packa
     record = encode_run(run)
     try:
         journal.seal(record, series=series)
-        _write_sealed(workspace, run, series, packages, record)
+        write_sealed(workspace, run, series, packages, record=record)
     except BaseException:
         journal.close()  # from now on others may complete it
         raise
@@ -107,9 +107,16 @@ def seal(workspace: Workspace, journal: Journal, run: Run, series: Series, packa
     return run
 
 
-def _write_sealed(
-    workspace: Workspace, run: Run, series: Series, packages: Table, record: bytes
+def write_sealed(
+    workspace: Workspace,
+    run: Run,
+    series: Series,
+    packages: Table,
+    *,
+    record: bytes | None = None,
 ) -> None:
+    """Put a final run onto the branch, its record made already or not. Raises `GitexpError`."""
+
     def events() -> list[Event]:
         return [sealed(run, series, summary(workspace, run), packages, record=record)]
 
@@ -288,7 +295,7 @@ def record_whole(workspace: Workspace, run: Run, series: Series, packages: Table
     """
     run = recordable(run)
     remember(workspace, run.id)
-    _write_sealed(workspace, run, series, packages, encode_run(run))
+    write_sealed(workspace, run, series, packages)
     start_maintenance(workspace.repo)
     return run
 

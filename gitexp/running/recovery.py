@@ -9,7 +9,6 @@ from pathlib import Path
 from gitexp.errors import NotFound, Unreadable
 from gitexp.ids import RunId
 from gitexp.journal import Journal, JournalContent, claimed, pending, read_journal
-from gitexp.machine import clock
 from gitexp.machine.liveness import has_survivor, is_alive
 from gitexp.machine.output import OutputTail
 from gitexp.model import Outcome, Run, Series
@@ -19,11 +18,10 @@ from gitexp.running.lifecycle import (
     TAIL_LINES,
     collect,
     recordable,
-    summary,
     with_collected,
     with_ending,
+    write_sealed,
 )
-from gitexp.store import sealed
 from gitexp.workspace import Workspace
 
 
@@ -85,9 +83,7 @@ def _complete(workspace: Workspace, path: Path, content: JournalContent) -> Run:
     except (NotFound, Unreadable):
         on_branch = None
     if on_branch is None or not on_branch.is_sealed:
-        packages = content.extra.get("packages", {})
-        event = sealed(run, series, summary(workspace, run), packages)
-        workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+        write_sealed(workspace, run, series, content.extra.get("packages", {}))
     else:
         run = on_branch
         workspace.store.release(run)

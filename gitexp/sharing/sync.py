@@ -7,7 +7,7 @@ Floor 4. Talks to remotes through `repo.transport`, joins what they have with wh
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import chain, count
 
 from gitexp.errors import Conflict, GitexpError, Refused
 from gitexp.ids import ObjectId
@@ -269,18 +269,15 @@ def _tally(repo: Repo, old: str | None, new: str | None) -> Tally:
     if new is None or old == new:
         return Tally()
     found = dict.fromkeys(("runs", "updated", "annotations", "deleted", "conflicts"), 0)
-    for folder in compare(repo, old, new) or ():
-        before, after = (
-            {path for _, path, _ in folder.files(entries)} for entries in (folder.old, folder.new)
-        )
-        for path in before | after:
-            place, added = parse_path(path), path not in before
-            if place is None:
-                continue
-            if place.rival is not None:
-                found["conflicts"] += added
-            elif place.kind is PathKind.RUN:
-                found["runs" if added else "updated" if path in after else "deleted"] += 1
-            elif place.kind is PathKind.ANNOTATION and place.name != TOMBSTONE:
-                found["annotations"] += added
+    folders = compare(repo, old, new) or ()
+    for change in chain.from_iterable(folder.changes(repo.null) for folder in folders):
+        place, added = parse_path(change.path), change.status == "A"
+        if place is None:
+            continue
+        if place.rival is not None:
+            found["conflicts"] += added
+        elif place.kind is PathKind.RUN:
+            found[{"A": "runs", "D": "deleted"}.get(change.status, "updated")] += 1
+        elif place.kind is PathKind.ANNOTATION and place.name != TOMBSTONE:
+            found["annotations"] += added
     return Tally(**found)

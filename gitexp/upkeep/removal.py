@@ -13,8 +13,8 @@ from gitexp.machine import clock
 from gitexp.model import Annotation, AnnotationKind, Outcome, Run
 from gitexp.records.codec import decode_run
 from gitexp.refs import TOMBSTONE, pending_ref
-from gitexp.running.lifecycle import summary
-from gitexp.store import Event, deleted, sealed
+from gitexp.running.lifecycle import write_sealed
+from gitexp.store import deleted
 from gitexp.workspace import Workspace
 
 
@@ -118,6 +118,5 @@ def give_up(workspace: Workspace, run: RunId) -> Run:
         outcome=Outcome.INTERRUPTED,
         warnings=(*record.warnings, "given up by hand; its journal was not here"),
     )
-    event: Event = sealed(ended, [], summary(workspace, ended))
-    workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+    write_sealed(workspace, ended, [], {})
     return ended

@@ -1,9 +1,6 @@
 """Where two commits differ: what `git diff-tree` says, read folder by folder and never too much."""
 
 import subprocess
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -56,14 +53,6 @@ def told_by_us(folders: list[Folder], null: str) -> list[Sides]:
             (a, c), (b, d) = (side.get(path, ("000000", null)) for side in (old, new))
             found.append((path, a, b, c, d))
     return sorted(found)
-
-
-@pytest.fixture(scope="module")
-def place() -> Iterator[RepoBuilder]:
-    with tempfile.TemporaryDirectory() as folder:
-        repo = RepoBuilder(Path(folder))
-        repo.git("init", "--quiet")
-        yield repo
 
 
 @given(FILES, FILES, FILES)

@@ -1,10 +1,5 @@
 """What a merge writes, against the union of the two whole states it was made from."""
 
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 from hypothesis import given, settings
 
 from gitexp.ids import ObjectId, RunId
@@ -23,14 +18,6 @@ RUNS = "refs/heads/gitexp"
 RUN_IDS = [RunId(f"01{n:014x}") for n in range(6)]
 
 
-@pytest.fixture(scope="module")
-def place() -> Iterator[RepoBuilder]:
-    with tempfile.TemporaryDirectory() as folder:
-        repo = RepoBuilder(Path(folder))
-        repo.git("init", "--quiet")
-        yield repo
-
-
 def write(repo: RepoBuilder, *children: dict[str, str]) -> list[ObjectId]:
     """A commit with nothing but our format, and its children."""
     stream = b""
@@ -45,15 +32,17 @@ def write(repo: RepoBuilder, *children: dict[str, str]) -> list[ObjectId]:
     return [ObjectId(oid) for oid in made.split()]
 
 
+def whole(state: dict[str, str]) -> dict[str, str]:
+    """A state that can be written as a branch of ours."""
+    return {path: blob for path, blob in state.items() if blob != MISSING} | FORMAT
+
+
 @given(states, states)
 @settings(max_examples=60, deadline=None)
 def test_a_merge_writes_the_union_of_both_states(
     place: RepoBuilder, one: dict[str, str], other: dict[str, str]
 ) -> None:
-    one, other = (
-        {path: blob for path, blob in state.items() if blob != MISSING} | FORMAT
-        for state in (one, other)
-    )
+    one, other = whole(one), whole(other)
     keeper = Store(Repo.discover(place.path), "gitexp", durable=False)
     _, ours, theirs = write(place, one, other)
     made = set()
@@ -93,10 +82,7 @@ def test_runs_that_only_one_side_knows_are_told_from_the_rest(place: RepoBuilder
 def test_nothing_that_was_taken_away_on_top_of_ours_is_lost(
     place: RepoBuilder, one: dict[str, str], other: dict[str, str]
 ) -> None:
-    one, other = (
-        {path: blob for path, blob in state.items() if blob != MISSING} | FORMAT
-        for state in (one, other)
-    )
+    one, other = whole(one), whole(other)
     keeper = Store(Repo.discover(place.path), "gitexp", durable=False)
     _, ours = write(place, one)
     theirs = place.git("commit-tree", f"{write(place, other)[1]}^{{tree}}", "-p", ours, "-m", "x")
