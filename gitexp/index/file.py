@@ -122,8 +122,13 @@ class IndexFile:
 
 
 def connect(address: str) -> sqlite3.Connection:
-    """Open a database we can afford to lose: no syncing, no journal on the disk."""
-    conn = sqlite3.connect(address, uri=True, timeout=BUSY_S, isolation_level=None)
+    """Open a database we can afford to lose: no syncing, no journal on the disk.
+
+    Threads may take turns with it: a run may be ended by another one than began it.
+    """
+    conn = sqlite3.connect(
+        address, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+    )
     conn.execute("PRAGMA synchronous = OFF")
     conn.execute("PRAGMA journal_mode = MEMORY")
     conn.execute("PRAGMA cache_size = -65536")

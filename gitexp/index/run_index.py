@@ -1,8 +1,8 @@
 # ruff: noqa: S608 - only fixed names and compiled queries, see `sql`
 """Questions to the run index.
 
-Floor 3. The answers are those of an index made from nothing, whatever happened to the file. A run
-index belongs to one thread; any number of processes may use the same file.
+Floor 3. The answers are those of an index made from nothing, whatever happened to the file. Threads
+take turns with a run index; any number of processes may use the same file.
 """
 
 import json

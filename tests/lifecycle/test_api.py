@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,19 @@ def test_a_run_as_a_context(repo: RepoBuilder) -> None:
     assert series.splitlines()[0] == "step,time,loss,val/acc"
     assert len(series.splitlines()) == 4
     assert [a.text for a in gitexp.runs()[0].annotations] == ["fine"]
+
+
+def test_a_run_may_be_ended_by_another_thread_than_began_it(repo: RepoBuilder) -> None:
+    gitexp.Tracker().log({"metrics": {"accuracy": 0.80}})
+    run = gitexp.start()
+    run.log(accuracy=0.85)
+    run.note("fine")
+    with ThreadPoolExecutor() as others:
+        others.submit(run.finish).result()
+    assert repo.git("log", "-2", "--format=%s", "gitexp").split(": ")[-1] == (
+        "accuracy 0.85 (better than 0.8)"
+    )
+    assert [len(entry.annotations) for entry in gitexp.runs()] == [1, 0]
 
 
 @pytest.mark.parametrize(
