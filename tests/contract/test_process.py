@@ -296,17 +296,23 @@ def driver_env() -> Mapping[str, str]:
 
 
 TRAP = """
-import signal, sys, time
+import os, signal, sys, time
 def note(number, frame):
-    print("got", signal.Signals(number).name, flush=True)
+    os.write(1, f"got {signal.Signals(number).name}\\n".encode())  # all at once, whatever -u says
     if sys.argv[1:] != ["stay"]:
         sys.exit(9)
 for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"):
     signal.signal(getattr(signal, name), note)
-print("ready", flush=True)
+os.write(1, b"ready\\n")
 for _ in range(200):  # not for ever: a test that fails must end
     time.sleep(0.05)
 """
+
+
+def in_main_thread(script: str, *args: str) -> str:
+    """What a script prints; where tests run side by side they are not in the main thread."""
+    argv = [PYTHON, "-c", script, *args]
+    return subprocess.run(argv, capture_output=True, env=driver_env(), check=True, text=True).stdout
 
 
 class TestSignals:
@@ -353,24 +359,34 @@ class TestSignals:
 
     def test_one_that_another_thread_took_is_handed_on_at_once(self) -> None:
         """It does not end what the waiting thread is blocked in."""
-        seen: list[bytes] = []
+        script = """
+import os, pathlib, signal, sys, threading
+from gitexp.machine.process import run_command
 
-        def take(chunk: bytes, _name: str) -> None:
-            seen.append(chunk)
-            if chunk == b"ready\n":
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
-                signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+def take(chunk, _name):
+    if chunk == b"ready\\n":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
 
-        done = run(PYTHON, "-c", TRAP, on_output=take)
-        assert (done.exit_code, done.interrupted) == (9, True)
-        assert b"".join(seen) == b"ready\ngot SIGTERM\n"
+argv = [sys.executable, "-c", sys.argv[1]]
+done = run_command(argv, directory=pathlib.Path.cwd(), env=os.environ, on_output=take)
+print(done.exit_code, done.interrupted)
+"""
+        assert in_main_thread(script, TRAP) == "ready\ngot SIGTERM\n9 True\n"
 
     def test_handlers_are_as_before_when_it_is_over(self) -> None:
-        numbers = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
-        before = [signal.getsignal(number) for number in numbers]
-        run("true")
-        assert [signal.getsignal(number) for number in numbers] == before
-        assert signal.set_wakeup_fd(-1) == -1
+        script = """
+import os, pathlib, signal
+from gitexp.machine.process import run_command
+
+def handlers():
+    return [signal.getsignal(number) for number in sorted(signal.valid_signals())]
+
+before = handlers()
+run_command(["true"], directory=pathlib.Path.cwd(), env=os.environ)
+print(handlers() == before, signal.set_wakeup_fd(-1))
+"""
+        assert in_main_thread(script) == "True -1\n"
 
     def test_of_many_none_is_lost(self, tmp_path: Path) -> None:
         with subprocess.Popen(
