@@ -172,7 +172,7 @@ def start(
         if tags:
             around.tag(*tags)
         return around
-    from gitexp.repo.repository import git_in  # noqa: PLC0415 - not needed under `git exp run`
+    from gitexp.repo.place import git_in  # noqa: PLC0415 - not needed under `git exp run`
     from gitexp.repo.worktree import begin_status  # noqa: PLC0415 - see above
     from gitexp.running.code import pin  # noqa: PLC0415 - see above
     from gitexp.running.lifecycle import begin  # noqa: PLC0415 - see above

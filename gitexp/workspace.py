@@ -6,9 +6,11 @@ first use, and what only they need is imported then.
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gitexp.errors import GitexpError
 from gitexp.refs import run_ref
 from gitexp.repo import Repo
 from gitexp.settings import Settings, read_settings
@@ -71,6 +73,17 @@ class Workspace:
     def others(self) -> "RunIndex":
         """The run index with all but perhaps our own last write, for which git is not asked."""
         return self.index if self.store.is_own_since(self.index.tip) else self.refreshed()
+
+    def keep_up(self) -> None:
+        """Let the run index follow what we have just written ourselves, at little cost.
+
+        Only where nothing else is new. What goes wrong is left to the next question.
+        """
+        if self._index is not None:
+            with suppress(GitexpError):
+                tip = self.store.own_since(self._index.tip)
+                if tip is not None:
+                    self._index.follow(tip)
 
     def look_again(self) -> None:
         """Let the next question to the run index be about the branch as it is then."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from gitexp.errors import CommandFailed
 from gitexp.ids import ObjectId
-from gitexp.index.file import Busy, IndexFile, connect
+from gitexp.index.file import BUSY_S, Busy, IndexFile, connect
 from gitexp.index.sql import SCHEMA, Damaged, Progress, TooManyChanges, whole
 
 if TYPE_CHECKING:
@@ -56,6 +56,18 @@ class KeptIndex:
         except (sqlite3.DatabaseError, CommandFailed, TooManyChanges):
             pass  # whatever is wrong with it, it can be made again
         self.rebuild()
+
+    def follow(self, tip: ObjectId) -> None:
+        """As `refresh`, to a tip that is known, and never from nothing or beside another writer."""
+        self._target = tip
+        conn = self._connection()
+        try:
+            conn.execute("PRAGMA busy_timeout = 0")
+            self._change_in(conn, self._follow, stamped=self._inode is not None)
+        except (sqlite3.Error, OSError, Busy, CommandFailed, TooManyChanges):
+            self.close()  # the next question looks what is wrong
+        else:
+            conn.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
 
     def close(self) -> None:
         """Let go of the file."""

@@ -69,6 +69,10 @@ class RunIndex:
         """Bring the index to the ref's present tip. Raises `CommandFailed` on a broken tree."""
         self._kept.refresh()
 
+    def follow(self, tip: ObjectId) -> None:
+        """Bring the index to a tip of the ref; when that cannot be done at once, it stays."""
+        self._kept.follow(tip)
+
     def close(self) -> None:
         """Let go of the file; the next question opens it again."""
         self._kept.close()

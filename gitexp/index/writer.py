@@ -5,6 +5,7 @@ Floor 3. Everything about a run is derived from the files that name it, always a
 an update gives the same rows as reading the branch from nothing.
 """
 
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -52,18 +53,24 @@ class Writer:
 
     def remove(self, rids: Sequence[int]) -> None:
         """Take runs out."""
-        unpack_runs(self._conn, rids)
-        ones = [(rid,) for rid in rids]
+        for table in ("files", "broken"):
+            self._conn.executemany(f"DELETE FROM {table} WHERE rid = ?", [(rid,) for rid in rids])
+        among = "rid IN (SELECT value FROM json_each(?))"
+        found = self._conn.execute(f"SELECT rid FROM runs WHERE {among}", (json.dumps([*rids]),))
+        standing = found.fetchall()
+        if not standing:
+            return
+        unpack_runs(self._conn, [rid for (rid,) in standing])
         self._conn.executemany(
             "DELETE FROM produced WHERE program = (SELECT program FROM runs WHERE rid = ?1)"
             " AND rid = ?1",
-            ones,
+            standing,
         )
         self._conn.executemany(
-            "DELETE FROM vals WHERE key IN (SELECT key FROM keys) AND rid = ?", ones
+            "DELETE FROM vals WHERE key IN (SELECT key FROM keys) AND rid = ?", standing
         )
-        for table in ("files", "runs", "docs", "tags", "broken"):
-            self._conn.executemany(f"DELETE FROM {table} WHERE rid = ?", ones)
+        for table in ("runs", "docs", "tags"):
+            self._conn.executemany(f"DELETE FROM {table} WHERE rid = ?", standing)
 
 
 def create_tables(conn: sqlite3.Connection) -> None:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from gitexp.repo.launch import Completed
 
-ASK_CONFIG: Final = ("config", "--list", "--show-scope", "-z")
+ASK_CONFIG: Final = ("config", "--list", "--show-scope", "--show-origin", "-z")
 """The git command that tells all of it."""
 
 
@@ -18,6 +18,8 @@ class Setting(NamedTuple):
     key: str
     value: str
     origin: str
+    file: str
+    """As git names it, relative to its own folder; empty when it is from elsewhere."""
 
 
 class GitConfig:
@@ -35,6 +37,11 @@ class GitConfig:
         """All values, weakest first."""
         return [s.value for s in self._settings if s.key == key]
 
+    @property
+    def local_file(self) -> str:
+        """Where git found the repository's own configuration; empty outside of any."""
+        return next((s.file for s in self._settings if s.origin == "local"), "")
+
     def items(self, prefix: str) -> list[Setting]:
         """All settings whose key starts with the prefix, weakest first."""
         return [s for s in self._settings if s.key.startswith(prefix)]
@@ -44,7 +51,7 @@ def parse_config(asked: Completed) -> GitConfig:
     """What git answered to `ASK_CONFIG`."""
     parts = asked.text.split("\0")[:-1]
     return GitConfig(
-        Setting(key, value, scope)
-        for scope, pair in zip(parts[::2], parts[1::2], strict=False)
+        Setting(key, value, scope, place.removeprefix("file:") if place[:5] == "file:" else "")
+        for scope, place, pair in zip(parts[::3], parts[1::3], parts[2::3], strict=False)
         for key, _, value in [pair.partition("\n")]
     )

@@ -9,22 +9,14 @@ import hashlib
 import os
 import zlib
 from contextlib import suppress
-from typing import NamedTuple
 
 from gitexp.errors import CommandFailed
 from gitexp.ids import ObjectId
 from gitexp.machine import clock
 from gitexp.repo.durability import sync_all
+from gitexp.repo.reader import Found
 from gitexp.repo.repository import Repo
-from gitexp.repo.trees import FILE, FOLDER, name_of, split_tree
-
-
-class Made(NamedTuple):
-    """An object that is not kept by having a name."""
-
-    oid: ObjectId
-    whole: bytes
-    """Kind, size and content: what the id is the hash of."""
+from gitexp.repo.trees import FILE, FOLDER, split_tree
 
 
 class LooseObjects:
@@ -33,56 +25,58 @@ class LooseObjects:
     def __init__(self, repo: Repo) -> None:
         self._repo = repo
         self._folder = str(repo.common_dir / "objects")
-        self._waiting: dict[str, bytes] = {}
-        self._seen: dict[str, bytes] = {}
-        """Objects that were read, whole, by id."""
+        self._waiting: dict[str, Found] = {}
+        self._seen: dict[str, Found] = {}
+        """Objects that were read."""
 
-    def make(self, kind: str, content: bytes) -> Made:
-        """Name an object."""
-        whole = _whole(kind, content)
-        digest = hashlib.new(self._repo.object_format, whole, usedforsecurity=False)
-        return Made(ObjectId(digest.hexdigest()), whole)
+    def make(self, kind: str, content: bytes) -> Found:
+        """Name an object, which does not keep it."""
+        digest = hashlib.new(self._repo.object_format, usedforsecurity=False)
+        digest.update(_head(kind, content))
+        digest.update(content)
+        return Found(ObjectId(digest.hexdigest()), kind, content)
 
-    def add(self, made: Made) -> ObjectId:
+    def add(self, made: Found) -> ObjectId:
         """Keep an object for writing."""
-        self._waiting[made.oid] = made.whole
+        self._waiting[made.oid] = made
         return made.oid
 
-    def has(self, made: Made) -> bool:
+    def has(self, made: Found) -> bool:
         """Tell whether an object can be read: a branch may name one that a crash took."""
-        oid = made.oid
-        if oid not in self._waiting and oid not in self._repo.at_hand:
+        if made.oid not in self._waiting:
             try:
-                if self._repo.read_objects([oid]) == [None]:
+                if self._repo.read_objects([made.oid]) == [None]:
                     return False
             except CommandFailed:
                 return False
-        self._seen[oid] = made.whole
+        self._seen[made.oid] = made
         return True
 
-    def read_tree(self, name: str) -> tuple[str, bytes]:
-        """Id and content of a tree, or of the tree of a commit; one that waits will do.
+    def read_tree(self, name: str) -> Found:
+        """A tree, or the tree of a commit; one that waits will do.
 
         Raises `CommandFailed` when there is none that can be read.
         """
-        whole = self._waiting.get(name) or self._repo.at_hand.get(name)
-        if whole is None:
+        found = self._waiting.get(name)
+        if found is not None and found.kind == "commit":
+            return self.read_tree(found.tree)
+        if found is None:
             [found] = self._repo.read_objects([f"{name}^{{tree}}"])
-            if found is None:
-                raise CommandFailed(("cat-file", "--batch"), 1, f"unable to read tree {name}")
-            name, whole = found.oid, _whole("tree", found.content)
-        kind, _, content = whole.partition(b"\0")
-        if kind.startswith(b"commit"):
-            return self.read_tree(content[5 : content.index(b"\n")].decode())
-        self._seen[name] = whole
-        return name, content
+        if found is None:
+            raise CommandFailed(("cat-file", "--batch"), 1, f"unable to read tree {name}")
+        self._seen[found.oid] = found
+        return found
 
     def write(self, *, durable: bool) -> None:
         """Write what was added; nothing is visible under its name before it is whole.
 
         Raises `CommandFailed` when the disk is full or read-only.
         """
-        places = {self._place(oid): whole for oid, whole in self._waiting.items()}
+        places = {
+            f"{self._folder}/{made.oid[:2]}/{made.oid[2:]}": _head(made.kind, made.content)
+            + made.content
+            for made in self._waiting.values()
+        }
         fresh: dict[str, str] = {}
         try:
             for place, whole in places.items():
@@ -104,15 +98,13 @@ class LooseObjects:
             for written in fresh.values():  # of a write that failed
                 with suppress(OSError):
                     os.unlink(written)
-        self._repo.at_hand = {**self._seen, **self._waiting}
+        self._repo.keep_at_hand([*self._seen.values(), *self._waiting.values()])
         self._waiting.clear()
 
-    def _place(self, oid: str) -> str:
-        return f"{self._folder}/{oid[:2]}/{oid[2:]}"
 
-
-def _whole(kind: str, content: bytes) -> bytes:
-    return b"%b %d\0%b" % (kind.encode(), len(content), content)
+def _head(kind: str, content: bytes) -> bytes:
+    """What stands before the content where its id is made, and in its file."""
+    return b"%b %d\0" % (kind.encode(), len(content))
 
 
 def _is_kept(place: str, whole: bytes) -> bool:
@@ -147,9 +139,8 @@ class Tree:
         self._entries: dict[bytes, bytes] = {}
         """As git writes them, by name."""
         if name is not None:
-            self._oid, content = objects.read_tree(name)
-            entries = split_tree(content, len(self._oid) // 2)
-            self._entries = {name_of(entry): entry for entry in entries}
+            tree = objects.read_tree(name)
+            self._oid, self._entries = tree.oid, split_tree(tree.content, len(tree.oid) // 2)
         self._below: dict[bytes, Tree] = {}
 
     def put(self, path: str, oid: str | None) -> bool:
@@ -170,7 +161,7 @@ class Tree:
     def _open(self, name: bytes, *, anew: bool) -> "Tree | None":
         """A folder in this one; when there is none, a new one, which takes the place of a file."""
         entry = self._entries.get(name, b"")
-        oid = entry[entry.index(b"\0") + 1 :].hex() if _is_folder(entry) else None
+        oid = entry[entry.index(b"\0") + 1 :].hex() if entry[:2] == _FOLDER_START else None
         if name not in self._below and (anew or oid is not None):
             self._below[name] = Tree(self._objects, oid)
         return self._below.get(name)
@@ -187,19 +178,18 @@ class Tree:
 
     def store(self) -> str:
         """As `save` of one that is never left out: the top."""
-        entries = sorted(self._entries.items(), key=lambda named: _order(*named))
-        made = self._objects.make("tree", b"".join(entry for _, entry in entries))
+        # Git sorts by bytes, a folder as if its name ended in a slash.
+        entries = sorted(
+            (name + b"/" if entry[:2] == _FOLDER_START else name, entry)
+            for name, entry in self._entries.items()
+        )
+        made = self._objects.make("tree", b"".join([entry for _, entry in entries]))
         return made.oid if made.oid == self._oid else self._objects.add(made)
 
 
-def _is_folder(entry: bytes) -> bool:
-    return entry.startswith(b"40")  # whatever its other bits are
+_FOLDER_START = b"40"
+"""Of an entry, whatever its mode's other bits are."""
 
 
 def _entry(mode: str, name: bytes, oid: str) -> bytes:
     return b"%b %b\0%b" % (mode.encode(), name, bytes.fromhex(oid))
-
-
-def _order(name: bytes, entry: bytes) -> bytes:
-    """Git sorts by bytes, a folder as if its name ended in a slash."""
-    return name + b"/" if _is_folder(entry) else name

@@ -25,6 +25,21 @@ class Found(NamedTuple):
     kind: str
     content: bytes
 
+    @property
+    def tree(self) -> str:
+        """The id of a commit's tree."""
+        return self._headers(b"tree")[0]
+
+    @property
+    def parents(self) -> list[str]:
+        """The ids of a commit's parents."""
+        return self._headers(b"parent")
+
+    def _headers(self, name: bytes) -> list[str]:
+        head, _, _ = self.content.partition(b"\n\n")
+        lines = (line.split(b" ", 1) for line in head.split(b"\n"))
+        return [value.decode() for key, value in lines if key == name]
+
 
 class ObjectReader:
     """One `git cat-file --batch`, which answers until it is closed. For one thread."""

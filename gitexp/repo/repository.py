@@ -5,16 +5,18 @@ Floor 2. Asks git and computes nothing that git can answer. Nothing above sees a
 
 import os
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import get_ident
 from typing import TYPE_CHECKING, NamedTuple
 
-from gitexp.errors import CommandFailed, Conflict, NotARepository, Unreadable
+from gitexp.errors import CommandFailed, Conflict, Unreadable
 from gitexp.ids import ObjectId
-from gitexp.repo.configuration import ASK_CONFIG, GitConfig, parse_config
+from gitexp.repo.configuration import GitConfig
 from gitexp.repo.launch import FSYNC, Completed, Git
+from gitexp.repo.place import Place, find_place, git_in
 from gitexp.repo.reader import Found, ObjectReader
 
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ _STREAMING = ("-c", "core.bigFileThreshold=16m")
 
 
 _LOOKS = 2
+
+_HELD = 3
+"""What was found before a run's first record, that record, and its last."""
 
 _FEW = 100
 """Blobs that one process may read among other things."""
@@ -56,62 +61,25 @@ class Change(NamedTuple):
 class Repo:
     """A git repository as gitexp needs it."""
 
-    def __init__(
-        self,
-        *,
-        git: Git,
-        git_dir: Path,
-        common_dir: Path,
-        top: Path | None,
-        start: Path,
-        object_format: str,
-        config: GitConfig,
-    ) -> None:
-        self._git = git
-        self.git_dir = git_dir
-        self.common_dir = common_dir
-        """Shared by all linked work trees: local state of gitexp lives below it."""
-        self.top = top
-        """Top of the work tree; `None` in a bare repository."""
+    def __init__(self, place: Place, *, start: Path, config: GitConfig) -> None:
+        self.git_dir, self.common_dir, self.top, self.object_format = place
         self.start = start
         """The folder that relative paths of the user start from."""
-        self.object_format = object_format
-        self.null = ObjectId("0" * (64 if object_format == "sha256" else 40))
+        self._git = Git(self.top or self.git_dir, _naming(place))
+        self.null = ObjectId("0" * (64 if self.object_format == "sha256" else 40))
         """The id that says 'no object'."""
         self._config = config
         self._readers: dict[tuple[int, int], ObjectReader] = {}
         """Those that are open, by process and thread."""
-        self.at_hand: dict[str, bytes] = {}
-        """Objects of our last record, whole, by id: the next one mostly goes on from there."""
+        self._at_hand: deque[dict[str, Found]] = deque(maxlen=_HELD)
+        """Objects by id, the last ones first."""
 
     @classmethod
     def discover(cls, directory: Path | None = None) -> "Repo":
         """Find the repository around a folder, as git does. Raises `NotARepository`."""
         git = git_in(directory)
-        here = git.directory
-        with git.begin(*ASK_CONFIG) as configured:  # everybody asks for it next
-            asked = git.run(*_ASK_PLACE, check=False)
-            if asked.status != 0:
-                raise _not_a_repository(asked)
-            config = parse_config(configured.finish(check=False))
-        git_dir, common_dir, inside, object_format, cdup = (
-            *asked.text.split("\n"),
-            "",
-        )[:5]
-        absolute_git_dir = (here / git_dir).resolve()
-        top = (here / cdup).resolve() if inside == "true" else None
-        variables = {"GIT_DIR": str(absolute_git_dir)}
-        if top is not None:
-            variables["GIT_WORK_TREE"] = str(top)
-        return cls(
-            git=Git(top or absolute_git_dir, variables),
-            git_dir=absolute_git_dir,
-            common_dir=(here / common_dir).resolve(),
-            top=top,
-            start=_start(here, top),
-            object_format=object_format,
-            config=config,
-        )
+        place, config = find_place(git)
+        return cls(place, start=_start(git.directory, place.top), config=config)
 
     @property
     def prefix(self) -> str:
@@ -165,15 +133,35 @@ class Repo:
     ) -> list[Found | None]:
         """The object of each name, `None` where there is none.
 
-        Fewer than asked when `max_bytes` are too few for all of them together. Raises
-        `CommandFailed` when git dies of a damaged object.
+        Fewer than asked when `max_bytes` are too few for all of them together. Git is not asked
+        for what is all at hand. Raises `CommandFailed` when git dies of a damaged object.
         """
+        known = [found for name in names if (found := self._find_at_hand(name))]
+        if len(known) == len(names) and sum(len(found.content) for found in known) <= max_bytes:
+            return [*known]
         with self.reading() as reader:
             return reader.read(names, max_bytes=max_bytes)
 
+    def keep_at_hand(self, objects: Iterable[Found]) -> None:
+        """Hold the objects of a record: the next one, and the run index, go on from there.
+
+        Those of the two calls before stay, all others are forgotten.
+        """
+        self._at_hand.appendleft({found.oid: found for found in objects})
+
+    def _find_at_hand(self, name: str) -> Found | None:
+        """An object by its id, or the tree by `ID^{tree}`."""
+        oid, _, wanted = name.partition("^")
+        found = next((held[oid] for held in self._at_hand if oid in held), None)
+        if found is None or not wanted:
+            return found
+        if found.kind == "commit" and wanted == "{tree}":
+            return self._find_at_hand(found.tree)
+        return found if found.kind == "tree" and wanted == "{tree}" else None
+
     def __getstate__(self) -> dict[str, object]:
         """For our own processes that read; no two share a pipe."""
-        return {**self.__dict__, "_readers": {}, "at_hand": {}}
+        return {**self.__dict__, "_readers": {}, "_at_hand": deque(maxlen=_HELD)}
 
     # --- refs -------------------------------------------------------------------------------
 
@@ -344,18 +332,10 @@ class Repo:
         return tempfile.TemporaryDirectory(dir=folder, prefix="index-")
 
 
-def git_in(directory: Path | None) -> Git:
-    """Git in a folder, or in the current one, of which the repository is not known yet."""
-    if directory is not None:
-        return Git(directory.absolute(), {})
-    inherited = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR")
-    return Git(Path.cwd(), {name: os.environ[name] for name in inherited if name in os.environ})
-
-
-_ASK_PLACE = (
-    *("rev-parse", "--git-dir", "--git-common-dir", "--is-inside-work-tree"),
-    *("--show-object-format", "--show-cdup"),
-)
+def _naming(place: Place) -> dict[str, str]:
+    """What tells every git command which repository is meant."""
+    variables = {"GIT_DIR": str(place.git_dir)}
+    return variables if place.top is None else {**variables, "GIT_WORK_TREE": str(place.top)}
 
 
 def _here() -> tuple[int, int]:
@@ -375,16 +355,3 @@ def _feed(process: "Popen[bytes]", wanted: list[str]) -> None:
 def _start(here: Path, top: Path | None) -> Path:
     prefix = os.environ.get("GIT_PREFIX")
     return top / prefix if prefix and top is not None and here == top else here
-
-
-def _not_a_repository(asked: Completed) -> NotARepository:
-    lines = [line.strip() for line in asked.stderr.splitlines() if line.strip()]
-    first = lines[0].removeprefix("fatal: ") if lines else "git gave no reason"
-    if first.startswith("not a git repository"):
-        return NotARepository(
-            "there is no git repository here",
-            why="neither this folder nor any above it has one",
-            hints=["`git init` starts one", "`git exp demo` shows gitexp in a temporary one"],
-        )
-    hints = [f"`{line}`" for line in lines[1:] if line.startswith("git ")]
-    return NotARepository("git refuses to use this repository", why=first, hints=hints)

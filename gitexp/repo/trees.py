@@ -146,7 +146,7 @@ def _read(repo: Repo, names: Collection[str], max_bytes: int = sys.maxsize) -> d
     for name, tree in zip(wanted, repo.read_objects(wanted, max_bytes=max_bytes), strict=False):
         if tree is None or tree.kind != "tree":
             raise CommandFailed(("cat-file",), 1, f"folder {name} is not in this repository")
-        found[name] = frozenset(_split(tree.content, len(tree.oid) // 2, _as_shown))
+        found[name] = frozenset(e for e, _ in _split(tree.content, len(tree.oid) // 2, _as_shown))
     return found
 
 
@@ -158,7 +158,7 @@ def parse_tree(tree: bytes, oid_bytes: int) -> Iterator[tuple[str, str, str]]:
 
     Raises `CommandFailed` when it is no tree object.
     """
-    return map(_parse_entry, split_tree(tree, oid_bytes))
+    return (_parse_entry(entry) for entry, _ in _split(tree, oid_bytes, _as_written))
 
 
 def _parse_entry(entry: bytes) -> tuple[str, str, str]:
@@ -172,25 +172,34 @@ def name_of(entry: bytes) -> bytes:
     return entry[entry.index(b" ") + 1 : entry.index(b"\0")]
 
 
-def split_tree(tree: bytes, oid_bytes: int) -> list[bytes]:
-    """The entries of a tree object as git writes them. Raises `CommandFailed` when it is none."""
-    return _split(tree, oid_bytes, _as_written)
+def split_tree(tree: bytes, oid_bytes: int) -> dict[bytes, bytes]:
+    """The entries of a tree object as git writes them, by name.
+
+    Raises `CommandFailed` when it is none.
+    """
+    return {name: entry for entry, name in _split(tree, oid_bytes, _as_written)}
 
 
-def _split(tree: bytes, oid_bytes: int, change_mode: Callable[[int], int]) -> list[bytes]:
+def _split(
+    tree: bytes, oid_bytes: int, change_mode: Callable[[int], int]
+) -> list[tuple[bytes, bytes]]:
+    """The entries, each with its name."""
     entries = _pattern("100644|40000|100755|120000|160000", oid_bytes).findall(tree)
-    if sum(map(len, entries)) == len(tree):
+    if sum(len(entry) for entry, _ in entries) == len(tree):
         return entries
     entries = _pattern("[0-7]+", oid_bytes).findall(tree)
-    if sum(map(len, entries)) != len(tree):
+    if sum(len(entry) for entry, _ in entries) != len(tree):
         raise CommandFailed(("cat-file",), 1, "a tree object is malformed")
-    parts = (entry.partition(b" ") for entry in entries)
-    return [b"%o %b" % (change_mode(int(mode, 8) & 0xFFFF), rest) for mode, _, rest in parts]
+    parts = ((*entry.partition(b" "), name) for entry, name in entries)
+    return [
+        (b"%o %b" % (change_mode(int(mode, 8) & 0xFFFF), rest), name)
+        for mode, _, rest, name in parts
+    ]
 
 
 @cache
 def _pattern(modes: str, oid_bytes: int) -> re.Pattern[bytes]:
-    return re.compile(rf"(?:{modes}) [^\0]+\0.{{{oid_bytes}}}".encode(), re.DOTALL)
+    return re.compile(rf"((?:{modes}) ([^\0]+)\0.{{{oid_bytes}}})".encode(), re.DOTALL)
 
 
 def _as_written(mode: int) -> int:

@@ -94,8 +94,7 @@ def seal(workspace: Workspace, journal: Journal, run: Run, series: Series, packa
     Raises `GitexpError` when the branch cannot be written; then the journal has the sealed record,
     and the next command completes it.
     """
-    run = recordable(run)
-    record = encode_run(run)
+    run, record = recordable(run)
     try:
         journal.seal(record, series=series)
         write_sealed(workspace, run, series, packages, record=record)
@@ -103,6 +102,7 @@ def seal(workspace: Workspace, journal: Journal, run: Run, series: Series, packa
         journal.close()  # from now on others may complete it
         raise
     journal.remove()
+    workspace.keep_up()
     start_maintenance(workspace.repo)
     return run
 
@@ -125,31 +125,36 @@ def write_sealed(
         workspace.store.write(events(), identity=identity, moment=moment, anew=events)
 
 
-def recordable(run: Run) -> Run:
-    """The run without metrics and outputs that a record cannot hold, each named in a warning."""
+def recordable(run: Run) -> tuple[Run, bytes]:
+    """The run without metrics and outputs that a record cannot hold, each named in a warning.
+
+    With it comes its record.
+    """
     metrics, left_out = bounds.recordable(run.metrics, "metric")
     warnings = (*run.warnings, *left_out)
     tail = redact_text(run.output_tail)
     run = replace(run, metrics=metrics, output_tail=tail, warnings=warnings)
-    if run.output_tail and not _fits(run):
+    record = _encode(run)
+    if record is None and run.output_tail:
         warnings = (*warnings, "the output's tail was too long")
         run = replace(run, output_tail="", warnings=warnings)
+        record = _encode(run)
     named = list(flatten(run.metrics))
-    for shift in range(1, len(named).bit_length() + 1):
-        if _fits(run):
-            break
-        few = len(named) >> shift
+    few = len(named)
+    while record is None and few:
+        few >>= 1
         said = (*warnings, f"the record is full: {few:,} of {len(named):,} metrics are kept")
         run = replace(run, metrics=nest(dict(named[:few])), warnings=said)
-    return run
+        record = _encode(run)
+    return run, encode_run(run) if record is None else record
 
 
-def _fits(run: Run) -> bool:
+def _encode(run: Run) -> bytes | None:
+    """The record of a run; `None` when it would be too large."""
     try:
-        encode_run(run)
+        return encode_run(run)
     except InvalidInput:
-        return False
-    return True
+        return None
 
 
 def summary(workspace: Workspace, run: Run) -> str:
@@ -293,9 +298,10 @@ def record_whole(workspace: Workspace, run: Run, series: Series, packages: Table
 
     Raises `GitexpError` when the branch cannot be written; nothing is kept then.
     """
-    run = recordable(run)
+    run, record = recordable(run)
     remember(workspace, run.id)
-    write_sealed(workspace, run, series, packages)
+    write_sealed(workspace, run, series, packages, record=record)
+    workspace.keep_up()
     start_maintenance(workspace.repo)
     return run
 

@@ -110,7 +110,8 @@ def _final(path: Path, content: JournalContent) -> tuple[Run, Series]:
     else:
         run = replace(run, outcome=Outcome.INTERRUPTED, duration_s=found.last_s)
     tail = OutputTail.read(path, lines=TAIL_LINES)
-    return recordable(replace(run, output_tail=tail, warnings=tuple(warnings))), found.series
+    run, _ = recordable(replace(run, output_tail=tail, warnings=tuple(warnings)))
+    return run, found.series
 
 
 _SERIES_LOST = "the disk was full: a series that came from a file may be missing"

@@ -58,8 +58,8 @@ LOCK_PATIENCE_S = 2.0
 
 _LOOKS = 3
 
-_LATELY_KEPT = ("^1", "^2", "^1^1", "^1^2", "^2^1", "^2^2")
-"""Where the keep branch holds the code of our last run, also right after a merge with a remote."""
+_KEPT_BEFORE = ("^1^1", "^1^2", "^2^1", "^2^2")
+"""Where the keep branch holds the code of our last run right after a merge with a remote."""
 
 FORMAT_FILE = encode_table({"format": FORMAT, "tool": "gitexp"})
 
@@ -89,8 +89,8 @@ class _Tips:
     kept: frozenset[str] = field(default_factory=frozenset)
     deleted: frozenset[str] = field(default_factory=frozenset)
     """Of the runs to be written, those that were deleted meanwhile."""
-    before: ObjectId | None = None
-    """Where the run branch was before our own last write."""
+    since: tuple[ObjectId | None, ...] = ()
+    """Where the run branch was before our own last writes, of which nothing came in between."""
 
 
 class Store:
@@ -158,12 +158,20 @@ class Store:
         made = write_stream(self.repo, steps, durable=self.durable)
         if all(event.keeps for event in events):
             code = made[0] if fresh else tips.code
-            self._known = _Tips(made[-1], code, tips.kept.union(keeping), before=tips.run)
+            since = (*tips.since[-1:], tips.run)
+            self._known = _Tips(made[-1], code, tips.kept.union(keeping), since=since)
         return made[-1]
 
     def is_own_since(self, tip: ObjectId | None) -> bool:
         """Tell whether, as far as we know, only our own last write came after that tip."""
-        return self._known is not None and self._known.before == tip
+        return self._known is not None and self._known.since[-1:] == (tip,)
+
+    def own_since(self, tip: ObjectId | None) -> ObjectId | None:
+        """The present tip, if as far as we know only our last writes, one or two, came after that.
+
+        What they wrote is at hand: git need not be asked for it.
+        """
+        return self._known.run if self._known and tip in self._known.since else None
 
     def lock(self) -> FileLock:
         """The queue of local writers. Raises `GitexpError` in a read-only repository."""
@@ -235,22 +243,29 @@ class Store:
         """Where the branches are, in one process; what is broken is never taken for absent."""
         runs = [event.run for event in events]
         stones = [f"{self.run_ref}:{annotation_path(r.id, r.started, TOMBSTONE)}" for r in runs]
-        kept = [self.code_ref + parent for parent in _LATELY_KEPT]
-        asked = (self.run_ref, f"{self.run_ref}:{FORMAT_PATH}", self.code_ref, *kept, *stones)
+        folders = self._folders(events)
+        asked = (self.run_ref, f"{self.run_ref}:{FORMAT_PATH}", self.code_ref, *stones, *folders)
         run, form, code, *rest = self._ask(asked)
         for ref, tip in ((self.run_ref, run), (self.code_ref, code)):
             if tip is None and self.repo.resolve(ref) is not None:
                 raise _damaged(ref.removeprefix("refs/heads/"), "its newest commit is missing")
         if run is not None:
             self._check_format(form)
-        return _Tips(
-            run and run.oid,
-            code and code.oid,
-            frozenset(found.oid for found in rest[: len(kept)] if found),
-            frozenset(
-                e.run.id for e, stone in zip(events, rest[len(kept) :], strict=True) if stone
-            ),
-        )
+        self.repo.keep_at_hand(filter(None, [run, *rest[len(stones) :]]))
+        kept = frozenset[str](code.parents if code else ())
+        if code and any(e.keeps and e.run.code.revision not in kept for e in events):
+            before = self._ask([self.code_ref + parent for parent in _KEPT_BEFORE])
+            kept |= {found.oid for found in before if found}
+        deleted = {run.id for run, stone in zip(runs, rest, strict=False) if stone}
+        return _Tips(run and run.oid, code and code.oid, kept, frozenset(deleted))
+
+    def _folders(self, events: Sequence[Event]) -> list[str]:
+        """The folders that a single event will change: asked for together, not one by one."""
+        if len(events) != 1:
+            return []
+        paths = [path for path, _ in events[0].files]
+        below = {path[:end] for path in paths for end, c in enumerate(path) if c == "/"}
+        return [f"{self.run_ref}^{{tree}}", *(f"{self.run_ref}:{path}" for path in sorted(below))]
 
     def _ask(self, names: Sequence[str]) -> list[Found | None]:
         try:

@@ -3,18 +3,25 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import gitexp
 from gitexp.errors import InvalidInput, NotARepository, Refused
+from gitexp.index import RunIndex
 from gitexp.model import Outcome, Run
+from gitexp.repo import Repo
+from gitexp.repo.launch import Git
 from tests.conftest import RepoBuilder
+from tests.store.branches import answers
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +115,79 @@ def test_a_run_as_a_context(repo: RepoBuilder) -> None:
     assert series.splitlines()[0] == "step,time,loss,val/acc"
     assert len(series.splitlines()) == 4
     assert [a.text for a in gitexp.runs()[0].annotations] == ["fine"]
+
+
+def test_a_run_leaves_the_index_at_the_tip(repo: RepoBuilder, tmp_path: Path) -> None:
+    tracker = gitexp.Tracker()
+    one_run()
+    for deed in (
+        lambda: tracker.log({"metrics": {"accuracy": 0.80}}),
+        one_run,
+        one_run,
+        lambda: tracker.log({"metrics": {"accuracy": 0.85}}),
+    ):
+        gitexp.runs()  # whatever was there before
+        deed()
+        assert tip_of_the_index(repo) == repo.git("rev-parse", "gitexp").strip()
+    assert_index_is_true(tmp_path)
+
+
+def test_the_index_is_left_alone_when_others_record_meanwhile(
+    repo: RepoBuilder, tmp_path: Path
+) -> None:
+    gitexp.Tracker().log({"metrics": {"accuracy": 0.80}})
+    with gitexp.start() as run:
+        run.log(accuracy=0.85)
+        gitexp.Tracker().log({"metrics": {"accuracy": 0.70}})
+    assert_index_is_true(tmp_path)
+
+
+def test_a_run_ends_while_another_process_has_the_index(repo: RepoBuilder, tmp_path: Path) -> None:
+    for _ in range(2):
+        one_run()
+    with gitexp.start() as run:
+        run.log(accuracy=0.85)
+        other = sqlite3.connect(index_file(repo), isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+    other.close()
+    assert tip_of_the_index(repo) != repo.git("rev-parse", "gitexp").strip()
+    assert_index_is_true(tmp_path)
+
+
+def test_a_run_asks_git_for_little(repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(2):
+        one_run()
+    asked: list[str] = []
+    start = Git.open
+
+    def noting(git: Git, *args: str, **options: Any) -> "subprocess.Popen[bytes]":
+        asked.append(next(word for word in args if word != "-c" and "=" not in word))
+        return start(git, *args, **options)
+
+    monkeypatch.setattr(Git, "open", noting)
+    one_run()
+    assert asked == ["status", "config", "cat-file", "update-ref", "update-ref"]
+
+
+def one_run() -> None:
+    with gitexp.start(params={"lr": 0.1}) as run:
+        run.log(accuracy=0.9)
+
+
+def index_file(repo: RepoBuilder) -> Path:
+    return repo.path / ".git" / "gitexp" / "index.sqlite"
+
+
+def tip_of_the_index(repo: RepoBuilder) -> str:
+    with closing(sqlite3.connect(index_file(repo))) as conn:
+        ((tip,),) = conn.execute("SELECT value FROM meta WHERE name = 'tip'")
+    return str(tip)
+
+
+def assert_index_is_true(tmp_path: Path) -> None:
+    repo = Repo.discover()
+    fresh = RunIndex.open(repo, "refs/heads/gitexp", path=tmp_path / "fresh.sqlite")
+    assert answers(RunIndex.open(repo, "refs/heads/gitexp")) == answers(fresh)
 
 
 def test_a_run_may_be_ended_by_another_thread_than_began_it(repo: RepoBuilder) -> None:
