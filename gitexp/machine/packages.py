@@ -178,6 +178,7 @@ def _conda_version(prefix: Path) -> str | None:
 
 _INSTALLED = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info\Z")
 _LINKED = re.compile(r"(?:__editable__\.(?P<name>.+)-[^-]+\.pth|(?P<old_name>.+)\.egg-link)\Z")
+_SEPARATORS = re.compile(r"[-_.]+")
 _COMMIT = re.compile(rb'"commit_id"\s*:\s*"([0-9a-f]{7,64})"')
 _EDITABLE = re.compile(rb'"editable"\s*:\s*true')
 
@@ -193,9 +194,11 @@ def list_packages(
     editable: set[str] = set()
     for folder in dict.fromkeys(_folders(interpreter, env)):
         for entry in _names(folder):
-            linked = _LINKED.match(entry)
-            if linked:
-                editable.add(_normal(linked["name"] or linked["old_name"]))
+            if not entry.endswith("-info"):
+                linked = _LINKED.match(entry)
+                if linked:
+                    editable.add(_normal(linked["name"] or linked["old_name"]))
+                continue
             found = _INSTALLED.match(entry)
             name = _normal(found["name"]) if found else ""
             if found is None or name in versions:
@@ -216,15 +219,18 @@ def _names(folder: Path) -> list[str]:
 
 
 def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return _SEPARATORS.sub("-", name).lower()
 
 
-def _origin(path: str) -> bytes:
+def _origin(folder: str) -> bytes:
+    path = f"{folder}/direct_url.json"
     try:
-        with open(f"{path}/direct_url.json", "rb") as file:  # noqa: PTH123 - one of hundreds
-            return file.read(4096)
+        if os.access(path, os.R_OK):  # one of hundreds, and few have it
+            with open(path, "rb") as file:  # noqa: PTH123 - see above
+                return file.read(4096)
     except OSError:
-        return b""
+        pass
+    return b""
 
 
 def _folders(interpreter: Interpreter, env: Mapping[str, str]) -> Iterator[Path]:

@@ -3,8 +3,10 @@
 Floor 3, pure.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gitexp.model import Annotation, Run, Series, Table
 from gitexp.records.codec import encode_annotation, encode_run, encode_table
@@ -32,8 +34,14 @@ def started(run: Run, environment: Table | None = None, *, record: bytes | None 
     ]
     digest = run.environment.get("packages")
     if environment and isinstance(digest, str):
-        files.append((environment_path(digest), encode_table(environment)))
+        files.append((environment_path(digest), _encode_packages(json.dumps(environment))))
     return Event(run, f"start {run.id[:7]} {run.name}", tuple(files))
+
+
+@lru_cache(maxsize=1)
+def _encode_packages(packages: str) -> bytes:
+    """The list of a run's packages, which its start and its end both put onto the branch."""
+    return encode_table(json.loads(packages))
 
 
 def sealed(
