@@ -200,7 +200,7 @@ def start(
                 **dict.fromkeys(minimize, Direction.MINIMIZE),
             },
         )
-        with workspace.repo.reading(soon=True):
+        with workspace.repo.session(soon=True):
             prepared = prepare(workspace, trial, begun=begun)
             run = pin(workspace, prepared.run)
             journal, problem = begin(workspace, run, prepared.packages)

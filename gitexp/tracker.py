@@ -85,7 +85,7 @@ class Tracker:
         )
         outcome = Outcome(results.get("outcome", "succeeded"))
         repo = self._workspace.repo
-        with begin_status(repo.launcher) as begun, repo.reading(soon=True):
+        with begin_status(repo.launcher) as begun, repo.session(soon=True):
             self._workspace.refreshed()
             prepared = prepare(self._workspace, trial, begun=begun)
             run = replace(prepared.run, outcome=outcome, metrics=metrics)

@@ -18,7 +18,7 @@ from gitexp.settings import Settings, read_settings
 if TYPE_CHECKING:
     from gitexp.index import RunIndex
     from gitexp.query.matching import Query
-    from gitexp.repo.stream import Identity
+    from gitexp.repo.steps import Identity
     from gitexp.store import Store
 
 

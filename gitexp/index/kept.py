@@ -112,7 +112,7 @@ class KeptIndex:
         if old is None or new is None:
             raise TooManyChanges
         if old != new:
-            with self.repo.reading():
+            with self.repo.session():
                 update(conn, self.repo, changes(self.repo, old, new), self._progress)
             conn.execute("UPDATE meta SET value = ? WHERE name = 'tip'", (new,))
 

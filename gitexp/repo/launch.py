@@ -109,13 +109,33 @@ class Underway(NamedTuple):
             raise CommandFailed(self.args, completed.status, completed.stderr)
         return completed
 
+    def says(self, line: bytes, times: int, stdin: bytes) -> bool:
+        """Give it all its input, and tell whether it answers with a line so many times.
+
+        Then it has only to end; else it has ended, and `finish` says why.
+        """
+        asked, answer = self.process.stdin, self.process.stdout
+        assert asked is not None and answer is not None  # noqa: S101 - begun as fed
+        with suppress(BrokenPipeError):
+            asked.write(stdin)
+            asked.flush()
+        while times:
+            said = answer.readline()
+            if not said:
+                return False
+            times -= said == line
+        asked.close()
+        self.process.stdin = None  # or it would be closed again, which is a fault
+        return True
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        """What nobody waits for any more is ended, and may take its locks with it."""
+        """Wait for it; what a fault made useless is ended, and may take its locks with it."""
         if self.process.returncode is None:
-            self.process.terminate()
+            if error is not None:
+                self.process.terminate()
             self.process.communicate()
 
 

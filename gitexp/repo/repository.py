@@ -17,7 +17,8 @@ from gitexp.ids import ObjectId
 from gitexp.repo.configuration import GitConfig
 from gitexp.repo.launch import FSYNC, Completed, Git
 from gitexp.repo.place import Place, find_place, git_in
-from gitexp.repo.reader import Found, ObjectReader
+from gitexp.repo.reader import Found
+from gitexp.repo.session import Session
 
 if TYPE_CHECKING:
     import tempfile
@@ -69,7 +70,7 @@ class Repo:
         self.null = ObjectId("0" * (64 if self.object_format == "sha256" else 40))
         """The id that says 'no object'."""
         self._config = config
-        self._readers: dict[tuple[int, int], ObjectReader] = {}
+        self._sessions: dict[tuple[int, int], Session] = {}
         """Those that are open, by process and thread."""
         self._at_hand: deque[dict[str, Found]] = deque(maxlen=_HELD)
         """Objects by id, the last ones first."""
@@ -110,23 +111,23 @@ class Repo:
         return self._git
 
     @contextmanager
-    def reading(self, *, soon: bool = False) -> Iterator[ObjectReader]:
+    def session(self, *, soon: bool = False) -> Iterator[Session]:
         """Answer all small questions of this thread from one git process while inside.
 
         It starts with the first question, or at once when one will come `soon`.
         """
         thread = _here()
-        if thread in self._readers:
-            yield self._readers[thread]
+        if thread in self._sessions:
+            yield self._sessions[thread]
             return
-        reader = self._readers[thread] = ObjectReader(self._git)
         try:
-            if soon:
-                reader.start()
-            yield reader
+            with Session(self._git) as session:
+                self._sessions[thread] = session
+                if soon:
+                    session.reader.start()
+                yield session
         finally:
-            reader.close()
-            del self._readers[thread]
+            self._sessions.pop(thread, None)
 
     def read_objects(
         self, names: Sequence[str], *, max_bytes: int = sys.maxsize
@@ -139,8 +140,8 @@ class Repo:
         known = [found for name in names if (found := self._find_at_hand(name))]
         if len(known) == len(names) and sum(len(found.content) for found in known) <= max_bytes:
             return [*known]
-        with self.reading() as reader:
-            return reader.read(names, max_bytes=max_bytes)
+        with self.session() as session:
+            return session.reader.read(names, max_bytes=max_bytes)
 
     def keep_at_hand(self, objects: Iterable[Found]) -> None:
         """Hold the objects of a record: the next one, and the run index, go on from there.
@@ -161,7 +162,7 @@ class Repo:
 
     def __getstate__(self) -> dict[str, object]:
         """For our own processes that read; no two share a pipe."""
-        return {**self.__dict__, "_readers": {}, "_at_hand": deque(maxlen=_HELD)}
+        return {**self.__dict__, "_sessions": {}, "_at_hand": deque(maxlen=_HELD)}
 
     # --- refs -------------------------------------------------------------------------------
 
@@ -175,7 +176,7 @@ class Repo:
     def peel(self, revision: str, kind: str) -> ObjectId | None:
         """The commit or tree a revision leads to, or `None` without one that can be read."""
         name = f"{revision}^{{{kind}}}"
-        if _here() not in self._readers:
+        if _here() not in self._sessions:
             return self.resolve(name)
         try:
             [found] = self.read_objects([name])
@@ -261,7 +262,7 @@ class Repo:
         """Contents of blobs in the order asked; `None` for missing, damaged or larger ones."""
         wanted = list(oids)
         done = 0
-        if len(wanted) <= _FEW and _here() in self._readers:
+        if len(wanted) <= _FEW and _here() in self._sessions:
             with suppress(CommandFailed):  # what is damaged is looked for below
                 for found in self.read_objects(wanted, max_bytes=max_bytes):
                     blob = found is not None and found.kind == "blob"

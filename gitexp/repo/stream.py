@@ -8,91 +8,22 @@ Durable streams leave synced objects, refs and folders behind (`docs/reliability
 """
 
 import os
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
-from typing import TypeAlias
 
 from gitexp.errors import CommandFailed, Conflict
 from gitexp.ids import ObjectId
 from gitexp.machine import clock
 from gitexp.repo.collection import await_gc, is_collecting
-from gitexp.repo.durability import folder_times, sync_folders, sync_refs
+from gitexp.repo.durability import folder_times, sync_folders
+from gitexp.repo.few import is_small, write_few
 from gitexp.repo.launch import FSYNC
-from gitexp.repo.loose import LooseObjects, Tree
-from gitexp.repo.objects import read_headers
 from gitexp.repo.repository import Repo
+from gitexp.repo.steps import Blob, Checkpoint, Commit, SetRef, Step, Verify, read_refusal
 
 _LOOSE = ("-c", "fastimport.unpackLimit=100")
 _PACKED = ("-c", "fastimport.unpackLimit=0")
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who a commit is by."""
-
-    name: str
-    email: str
-
-    def __str__(self) -> str:
-        return f"{self.name} <{self.email}>"
-
-
-@dataclass(frozen=True, slots=True)
-class Blob:
-    """A file's content that is already stored."""
-
-    oid: str
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """A commit to write onto a ref."""
-
-    ref: str
-    message: str
-    identity: Identity
-    moment: datetime
-    parents: Sequence[str]
-    """Ids, or `:n` for the n-th commit of the same stream; empty for a first commit."""
-    files: Sequence[tuple[str, bytes | Blob | None]] = ()
-    """Path and content, or a stored blob, or `None` to delete."""
-    clear: bool = False
-    """Start from the empty tree instead of the first parent's."""
-    tip: str | None = field(kw_only=True)
-    """Where the ref is before the stream, `None` when it is not there."""
-
-    @property
-    def signature(self) -> str:
-        """Who and when as git writes it, which knows nothing before its epoch."""
-        return f"{self.identity} {max(int(self.moment.timestamp()), 0)} +0000"
-
-
-@dataclass(frozen=True, slots=True)
-class SetRef:
-    """Point a ref of ours at a commit; the null id deletes it."""
-
-    ref: str
-    oid: str
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """Make everything before it visible before anything after it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verify:
-    """Nothing after the last checkpoint counts unless a ref is there still."""
-
-    ref: str
-    oid: str
-
-
-Step: TypeAlias = Commit | SetRef | Checkpoint | Verify
 
 
 def write_stream(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[ObjectId]:
@@ -106,13 +37,13 @@ def write_stream(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[Ob
     write (disk full, read-only, …).
     """
     before = _traces_of_gc(repo)
-    collecting, small = is_collecting(repo), _is_small(repo, steps)
+    collecting, small = is_collecting(repo), is_small(repo, steps)
     if collecting or not small:
         _verify(repo, steps)
     if not collecting:
         try:
             if small:
-                commits, ours = _write_loose(repo, steps, durable=durable), set[str]()
+                commits, ours = write_few(repo, steps, durable=durable), set[str]()
             else:
                 commits, ours = _write_once(repo, steps, durable=durable, packed=False)
         except CommandFailed as failure:
@@ -282,117 +213,6 @@ def _encode(step: Step, mark: int) -> Iterable[bytes]:
         yield b"\n"
 
 
-def read_refusal(status: int, stderr: str, *, by: str = "fast-import") -> CommandFailed | Conflict:
-    """The one place that reads what git says of refs; the locale is pinned to C."""
-    moved = "does not contain" in stderr or "Not updating" in stderr
-    locked = ("Unable to create" in stderr and "File exists" in stderr) or (
-        "cannot lock ref" in stderr
-        and re.search(r"but expected|already exists|unable to resolve reference '[^']*'$", stderr)
-    )
-    if moved or locked:
-        lines = [line for line in stderr.splitlines() if line.strip()]
-        return Conflict(
-            "cannot move the run branch",
-            why="another process moved it first" if moved else lines[0],
-        )
-    fatal = next((line for line in stderr.splitlines() if "fatal:" in line), stderr)
-    in_the_way = re.search(r"'refs/heads/(\S+)' exists; cannot create", stderr)
-    hints = in_the_way and [
-        f"`git branch -m {in_the_way[1]} NAME` renames the branch that is in the way",
-        "`git config exp.branch NAME` puts the runs elsewhere",
-    ]
-    return CommandFailed((by,), status, fatal, hints=hints or ())
-
-
 def _remove_crash_report(repo: Repo, pid: int) -> None:
     for folder in {repo.git_dir, repo.common_dir}:
         (folder / f"fast_import_crash_{pid}").unlink(missing_ok=True)
-
-
-# --- few objects ----------------------------------------------------------------------------------
-
-_FEW = 32
-"""Up to here a file for each object costs less than starting `git fast-import`."""
-
-
-def _is_small(repo: Repo, steps: Sequence[Step]) -> bool:
-    """Tell whether we may write the objects: a shared repository's permissions are git's matter."""
-    commits = [step for step in steps if isinstance(step, Commit)]
-    return (
-        len(commits) + sum(len(step.files) for step in commits) <= _FEW
-        and all(step.oid == repo.null for step in steps if isinstance(step, SetRef))
-        and not any(path.startswith('"') for step in commits for path, _ in step.files)
-        and repo.config().get("core.sharedrepository") in (None, "0", "false", "umask")
-    )
-
-
-def _write_loose(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[ObjectId]:
-    """As `_write_once`; nothing is started but what moves the refs."""
-    argv = (*(FSYNC if durable else ()), "update-ref", "-m", "gitexp: record", "--stdin")
-    # Git starts while we write.
-    with repo.reading(), repo.launcher.begin(*argv, fed=True) as moving:
-        _require(repo, steps)
-        commits = _Commits(repo)
-        moves: list[dict[str, str]] = [{}]
-        for step in steps:
-            if isinstance(step, Commit):
-                moves[-1][step.ref] = commits.add(step)
-            elif isinstance(step, Checkpoint):
-                moves.append({})
-        orders = [commits.move(refs) for refs in moves]
-        orders[-1] += [f"verify {s.ref} {s.oid}" for s in steps if isinstance(s, Verify)]
-        orders += [[f"delete {step.ref}"] for step in steps if isinstance(step, SetRef)]
-        commits.objects.write(durable=durable)
-        text = "".join(f"{line}\n" for order in orders for line in ("start", *order, "commit"))
-        done = moving.finish(text.encode(), check=False)
-    if done.text.count("commit: ok") < len(moves):  # a ref that could not be deleted may stay
-        raise read_refusal(done.status, done.stderr, by="update-ref")
-    if durable:
-        sync_refs(repo, (ref for refs in moves for ref in refs))
-    return commits.made
-
-
-def _require(repo: Repo, steps: Sequence[Step]) -> None:
-    """Make sure that what is stored already is there, as fast-import does."""
-    contents = (content for step in steps if isinstance(step, Commit) for _, content in step.files)
-    named = [content.oid for content in contents if isinstance(content, Blob)]
-    for oid, header in read_headers(repo, named).items():
-        if header is None or header.kind != "blob":
-            raise CommandFailed(("update-ref",), 1, f"fatal: {oid} is no blob here")
-
-
-class _Commits:
-    """Commits that are being made."""
-
-    def __init__(self, repo: Repo) -> None:
-        self.objects = LooseObjects(repo)
-        self.made: list[ObjectId] = []
-        self._null = repo.null
-        self._tips: dict[str, str] = {}
-        """Where the refs are that move."""
-
-    def add(self, step: Commit) -> ObjectId:
-        """Make a commit. Raises `CommandFailed` on a broken tree."""
-        parents = [self.made[int(p[1:]) - 1] if p[0] == ":" else p for p in step.parents]
-        self._tips.setdefault(step.ref, step.tip or self._null)
-        top = Tree(self.objects, None if step.clear or not parents else parents[0])
-        for path, content in step.files:
-            if isinstance(content, bytes):
-                blob = self.objects.make("blob", content)
-                if top.put(path, blob.oid) or not self.objects.has(blob):
-                    self.objects.add(blob)
-            else:
-                top.put(path, None if content is None else content.oid)
-        tree = top.save() or top.store()
-        lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
-        who = [f"author {step.signature}", f"committer {step.signature}"]
-        head = "\n".join([*lines, *who, "", step.message])
-        made = self.objects.make("commit", head.encode(errors="replace"))
-        self.made.append(self.objects.add(made))
-        return self.made[-1]
-
-    def move(self, refs: Mapping[str, str]) -> list[str]:
-        """What tells git to move refs, in one transaction, from where they are."""
-        orders = [f"update {ref} {new} {self._tips[ref]}" for ref, new in refs.items()]
-        self._tips.update(refs)
-        return orders

@@ -71,7 +71,7 @@ def compare(
     found: list[Folder] = []
     brought = 0
     level = [("", f"{old}^{{tree}}" if old else "", f"{new}^{{tree}}")]
-    with repo.reading():
+    with repo.session():
         for _ in range(_DEEPEST):
             ours = {before for _, before, _ in level}
             theirs = {after for _, _, after in level} - ours

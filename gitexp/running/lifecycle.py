@@ -67,21 +67,22 @@ def begin(
     journal has the run, and its command may go on. Raises `GitexpError` when not even the journal
     can be written.
     """
-    remember(workspace, run.id)
-    record = encode_run(run)
-    journal = Journal.create(
-        workspace.journals,
-        run.id,
-        record,
-        durable=workspace.settings.durable,
-        by_hand=by_hand,
-        extra={"packages": packages, "group": os.getpgrp() if hasattr(os, "getpgrp") else 0},
-    )
-    try:
-        event = started(run, packages, record=record)
-        workspace.store.write([event], identity=workspace.identity, moment=clock.now())
-    except GitexpError as error:
-        return journal, error
+    with workspace.store.writing_soon():
+        remember(workspace, run.id)
+        record = encode_run(run)
+        journal = Journal.create(
+            workspace.journals,
+            run.id,
+            record,
+            durable=workspace.settings.durable,
+            by_hand=by_hand,
+            extra={"packages": packages, "group": os.getpgrp() if hasattr(os, "getpgrp") else 0},
+        )
+        try:
+            event = started(run, packages, record=record)
+            workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+        except GitexpError as error:
+            return journal, error
     return journal, None
 
 
@@ -94,15 +95,16 @@ def seal(workspace: Workspace, journal: Journal, run: Run, series: Series, packa
     Raises `GitexpError` when the branch cannot be written; then the journal has the sealed record,
     and the next command completes it.
     """
-    run, record = recordable(run)
-    try:
-        journal.seal(record, series=series)
-        write_sealed(workspace, run, series, packages, record=record)
-    except BaseException:
-        journal.close()  # from now on others may complete it
-        raise
-    journal.remove()
-    workspace.keep_up()
+    with workspace.store.writing_soon():
+        run, record = recordable(run)
+        try:
+            journal.seal(record, series=series)
+            write_sealed(workspace, run, series, packages, record=record)
+        except BaseException:
+            journal.close()  # from now on others may complete it
+            raise
+        journal.remove()
+        workspace.keep_up()
     start_maintenance(workspace.repo)
     return run
 
@@ -120,7 +122,7 @@ def write_sealed(
     def events() -> list[Event]:
         return [sealed(run, series, summary(workspace, run), packages, record=record)]
 
-    with workspace.repo.reading():
+    with workspace.repo.session():
         identity, moment = workspace.identity, clock.now()
         workspace.store.write(events(), identity=identity, moment=moment, anew=events)
 
@@ -298,10 +300,11 @@ def record_whole(workspace: Workspace, run: Run, series: Series, packages: Table
 
     Raises `GitexpError` when the branch cannot be written; nothing is kept then.
     """
-    run, record = recordable(run)
-    remember(workspace, run.id)
-    write_sealed(workspace, run, series, packages, record=record)
-    workspace.keep_up()
+    with workspace.store.writing_soon():
+        run, record = recordable(run)
+        remember(workspace, run.id)
+        write_sealed(workspace, run, series, packages, record=record)
+        workspace.keep_up()
     start_maintenance(workspace.repo)
     return run
 

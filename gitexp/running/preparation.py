@@ -115,7 +115,7 @@ def prepare(
     looking: AbstractContextManager[Underway | None] = nullcontext(begun)
     if begun is None and repo.top is not None:
         looking = begin_status(repo.launcher)  # git looks at the files while we do the rest
-    with repo.reading(soon=True), looking as status:
+    with repo.session(soon=True), looking as status:
         return _prepare(workspace, trial, status, observe=observe)
 
 

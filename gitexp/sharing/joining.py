@@ -27,7 +27,8 @@ from gitexp.records.merge import (
 )
 from gitexp.refs import FORMAT, FORMAT_PATH, BranchPath, parse_path
 from gitexp.repo import Repo, transport
-from gitexp.repo.stream import Blob, Commit, Identity, SetRef, write_stream
+from gitexp.repo.steps import Blob, Commit, Identity, SetRef
+from gitexp.repo.stream import write_stream
 from gitexp.repo.trees import FILE, SUBMODULE, Folder, look_into
 from gitexp.sharing.lone import part_lone
 from gitexp.store import PATIENCE_S, Store
@@ -128,7 +129,7 @@ def _join(store: Store, ref: str, theirs: ObjectId | None, take: _Take) -> Joine
         base = None if ours is None else _common_ancestor(store.repo, ours, theirs)
         if base == theirs:
             return Joined(ours, ours)
-        with store.repo.reading():
+        with store.repo.session():
             step = take(ours, theirs, base)
         try:
             written = write_stream(store.repo, [step], durable=store.durable)

@@ -6,8 +6,8 @@ between the two leaves at most a kept commit too many. `write` returns only when
 it stays; see `docs/reliability.md` for what that means with each durability.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -38,16 +38,10 @@ from gitexp.refs import (
 )
 from gitexp.repo import Repo
 from gitexp.repo.durability import sync_recent
+from gitexp.repo.few import expect_few
 from gitexp.repo.reader import Found
-from gitexp.repo.stream import (
-    Checkpoint,
-    Commit,
-    Identity,
-    SetRef,
-    Step,
-    Verify,
-    write_stream,
-)
+from gitexp.repo.steps import Checkpoint, Commit, Identity, SetRef, Step, Verify
+from gitexp.repo.stream import write_stream
 from gitexp.store.events import Event, message_of
 
 PATIENCE_S = 30.0
@@ -107,6 +101,13 @@ class Store:
 
     # --- writing ----------------------------------------------------------------------------
 
+    @contextmanager
+    def writing_soon(self) -> Iterator[None]:
+        """Let git start while we do what has to be done before and after a `write` inside."""
+        with self.repo.session() as session:
+            expect_few(session, durable=self.durable)
+            yield
+
     def write(
         self,
         events: Sequence[Event],
@@ -122,7 +123,7 @@ class Store:
         for `PATIENCE_S` or an old lock for `LOCK_PATIENCE_S`, `Refused` when the branch belongs to
         someone else, `CommandFailed` when git cannot write.
         """
-        with self.repo.reading(), self.lock():
+        with self.repo.session(), self.lock():
             began_s = clock.monotonic_s()
             self._clear("packed-refs.lock")  # it would cost a second and the release of the pin
             while True:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from gitexp.model import Annotation, Run, Series, Table
 from gitexp.records.codec import encode_annotation, encode_run, encode_table
 from gitexp.refs import annotation_path, environment_path, run_path, series_path
-from gitexp.repo.stream import Blob
+from gitexp.repo.steps import Blob
 
 
 @dataclass(frozen=True, slots=True)

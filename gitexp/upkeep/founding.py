@@ -10,7 +10,8 @@ from gitexp.errors import Conflict, GitexpError, Refused
 from gitexp.machine import clock
 from gitexp.refs import FORMAT_PATH, README_PATH
 from gitexp.repo import transport
-from gitexp.repo.stream import Commit, write_stream
+from gitexp.repo.steps import Commit
+from gitexp.repo.stream import write_stream
 from gitexp.settings import PROJECT_FILE
 from gitexp.sharing.sync import fetch_runs
 from gitexp.store import FORMAT_FILE, README_FILE

@@ -12,7 +12,8 @@ from gitexp.refs import remote_ref
 from gitexp.repo import Repo, transport
 from gitexp.repo.launch import FSYNC
 from gitexp.repo.objects import find_damaged
-from gitexp.repo.stream import Commit, write_stream
+from gitexp.repo.steps import Commit
+from gitexp.repo.stream import write_stream
 from gitexp.running.recovery import recover
 from gitexp.sharing.joining import join_code
 from gitexp.upkeep.findings import Examination, Finding, Mend, counted

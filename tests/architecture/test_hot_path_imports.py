@@ -25,8 +25,8 @@ OF_CLICK = frozenset("difflib uuid".split())
 
 WRITING = frozenset(
     "formats.files importing journal machine.lock machine.packages machine.probe machine.process"
-    " machine.pump records.codec repo.stream repo.transport repo.worktree running sharing store"
-    " upkeep".split()
+    " machine.pump records.codec repo.few repo.loose repo.steps repo.stream repo.transport"
+    " repo.worktree running sharing store upkeep".split()
 )
 """Our own modules that only record or share."""
 

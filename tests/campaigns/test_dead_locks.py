@@ -11,7 +11,7 @@ from gitexp.ids import parse_run_id
 from gitexp.machine import clock
 from gitexp.machine.lock import GitLock, clear_dead_lock
 from gitexp.repo import Repo
-from gitexp.repo.stream import Identity
+from gitexp.repo.steps import Identity
 from gitexp.store import Store, started
 from gitexp.store import branch as store_module
 from tests.campaigns.field import Field, holding, make_old, read_records

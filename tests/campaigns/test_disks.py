@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gitexp.errors import CommandFailed, Conflict, GitexpError
-from gitexp.repo.stream import read_refusal
+from gitexp.repo.steps import read_refusal
 from tests.campaigns.field import (
     STORING,
     VICTIMS,

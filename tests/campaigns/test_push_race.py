@@ -25,7 +25,7 @@ from pathlib import Path
 from gitexp.ids import ObjectId, RunId
 from gitexp.model import Code, Origin, Outcome, Run
 from gitexp.repo import Repo
-from gitexp.repo.stream import Identity
+from gitexp.repo.steps import Identity
 from gitexp.settings import Settings
 from gitexp.sharing.sync import push_runs
 from gitexp.store import Store, sealed

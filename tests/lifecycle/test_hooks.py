@@ -17,7 +17,7 @@ from gitexp.ids import ObjectId, RunId
 from gitexp.model import Code, Direction, Origin, Outcome, Run
 from gitexp.refs import remote_ref
 from gitexp.repo import Repo
-from gitexp.repo.stream import Identity
+from gitexp.repo.steps import Identity
 from gitexp.settings import Settings
 from gitexp.sharing import hooks
 from gitexp.sharing.prepush import (

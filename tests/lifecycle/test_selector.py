@@ -12,7 +12,7 @@ from gitexp.ids import ObjectId, RunId
 from gitexp.index import RunIndex
 from gitexp.model import Annotation, AnnotationKind, Code, Direction, Origin, Outcome, Run
 from gitexp.repo import Repo
-from gitexp.repo.stream import Identity
+from gitexp.repo.steps import Identity
 from gitexp.selector import select_run, select_runs
 from gitexp.store import Store, annotated, deleted, sealed, started
 from tests.conftest import RepoBuilder

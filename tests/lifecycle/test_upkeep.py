@@ -20,7 +20,8 @@ from gitexp.machine import clock
 from gitexp.model import AnnotationKind, Code, Origin, Outcome, Run, Series, Table
 from gitexp.records.codec import encode_run
 from gitexp.refs import annotation_path, pending_ref, run_path, series_path
-from gitexp.repo.stream import Commit, Identity, write_stream
+from gitexp.repo.steps import Commit, Identity
+from gitexp.repo.stream import write_stream
 from gitexp.repo.worktree import SnapshotRules, add_worktree, take_snapshot
 from gitexp.running.lifecycle import annotate, remember
 from gitexp.running.recovery import recover

@@ -18,7 +18,7 @@ from gitexp.machine import clock
 from gitexp.model import Annotation, AnnotationKind, Code, Origin, Outcome, Run, Series
 from gitexp.refs import TOMBSTONE, annotation_path, remote_ref, rival_path, run_path, series_path
 from gitexp.repo import Repo, transport
-from gitexp.repo.stream import Identity
+from gitexp.repo.steps import Identity
 from gitexp.settings import Settings
 from gitexp.sharing.sync import (
     FetchReport,

@@ -17,16 +17,8 @@ from hypothesis import strategies as st
 from gitexp.errors import CommandFailed, Conflict
 from gitexp.ids import ObjectId
 from gitexp.repo import Repo, stream
-from gitexp.repo.stream import (
-    Blob,
-    Checkpoint,
-    Commit,
-    Identity,
-    SetRef,
-    Step,
-    Verify,
-    write_stream,
-)
+from gitexp.repo.steps import Blob, Checkpoint, Commit, Identity, SetRef, Step, Verify
+from gitexp.repo.stream import write_stream
 from tests.conftest import MakeRepo, RepoBuilder
 
 REF = "refs/heads/runs"
@@ -322,9 +314,9 @@ def test_what_could_not_be_flushed_leaves_nothing_behind(
 def test_a_fork_asks_git_itself(repo: RepoBuilder) -> None:
     """Two processes that read from one pipe would take each other's answers."""
     ours = Repo.discover(repo.path)
-    with ours.reading(soon=True) as reader:
+    with ours.session(soon=True) as session:
         child = os.fork()
         if child == 0:
-            with ours.reading() as other:
-                os._exit(other is reader)
+            with ours.session() as other:
+                os._exit(other is session)
         assert os.waitpid(child, 0)[1] == 0
