@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import gitexp
-from gitexp.errors import InvalidInput, NotARepository, Refused
+from gitexp.errors import CommandFailed, GitexpError, InvalidInput, NotARepository, Refused
 from gitexp.index import RunIndex
 from gitexp.model import Outcome, Run
 from gitexp.repo import Repo
@@ -167,6 +167,25 @@ def test_a_run_asks_git_for_little(repo: RepoBuilder, monkeypatch: pytest.Monkey
     monkeypatch.setattr(Git, "open", noting)
     one_run()
     assert asked == ["status", "config", "cat-file", "update-ref", "update-ref"]
+
+
+def test_an_end_is_kept_also_when_git_cannot_be_started(
+    repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = gitexp.start(maximize=["accuracy"])
+    run.log(accuracy=0.9)
+
+    def fail(*_args: object, **_options: object) -> None:
+        raise CommandFailed(("git",), -1, "Resource temporarily unavailable")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Git, "open", fail)
+        with pytest.raises(GitexpError):
+            run.finish()
+    with gitexp.start():
+        pass  # whoever comes next completes it
+    ended = {entry.run.id: entry.run for entry in gitexp.runs()}[run.id]
+    assert (ended.outcome, ended.metrics) == (Outcome.SUCCEEDED, {"accuracy": 0.9})
 
 
 def one_run() -> None:
