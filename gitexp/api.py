@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from gitexp.errors import GitexpError, InvalidInput
 from gitexp.formats.objects import PLAIN_TYPES, Number, as_table, own_argv, plain_number
@@ -22,6 +22,9 @@ from gitexp.machine import clock
 from gitexp.model import Direction, Entry, Origin, Outcome, Run, Table, flatten
 from gitexp.records.bounds import check_table
 from gitexp.running.execution import JOURNAL_VARIABLE, RUN_VARIABLE, STARTED_VARIABLE
+
+if TYPE_CHECKING:
+    from gitexp.running.preparation import Trial
 
 _FAILURE_TAIL = 4000
 
@@ -165,50 +168,59 @@ def start(
     `git exp run` it attaches to that run and adds the parameters to it. Raises `NotARepository`,
     `NoCommit` or `InvalidInput` when there is nothing to tie the run to.
     """
-    around = active()
-    if around is not None:
+    live = active()
+    if live is not None:
         if params:
-            around.params(params)
+            live.params(params)
         if tags:
-            around.tag(*tags)
-        return around
-    from gitexp.repo.place import git_in  # noqa: PLC0415 - not needed under `git exp run`
-    from gitexp.repo.worktree import begin_status  # noqa: PLC0415 - see above
-    from gitexp.running.code import pin  # noqa: PLC0415 - see above
-    from gitexp.running.lifecycle import begin  # noqa: PLC0415 - see above
-    from gitexp.running.preparation import Trial, prepare  # noqa: PLC0415 - see above
-    from gitexp.running.recovery import recover  # noqa: PLC0415 - see above
-    from gitexp.workspace import Workspace  # noqa: PLC0415 - see above
+            live.tag(*tags)
+        return live
+    from gitexp.running.preparation import Trial  # noqa: PLC0415 - not needed under `git exp run`
 
     where = Path.cwd() if directory is None else Path(directory).resolve()
-    place = None if directory is None else where
-    with begin_status(git_in(place)) as begun:  # git looks at the files while we find our way
-        workspace = Workspace.open(place)
+    trial = Trial(
+        origin=Origin.API,
+        argv=own_argv(sys.argv, Path.cwd()),
+        directory=where,
+        params=as_table(params or {}),
+        inputs=tuple(inputs),
+        name=name,
+        reason=reason,
+        tags=tuple(tags),
+        directions={
+            **dict.fromkeys(maximize, Direction.MAXIMIZE),
+            **dict.fromkeys(minimize, Direction.MINIMIZE),
+        },
+    )
+    return _begin(trial, None if directory is None else where)
+
+
+def _begin(trial: "Trial", place: Path | None) -> OwnRun:
+    """Start a run in a folder, or in the current one as git is told of it."""
+    from gitexp.repo.place import begin_config, git_in  # noqa: PLC0415 - see `start`
+    from gitexp.repo.worktree import begin_status  # noqa: PLC0415 - see `start`
+    from gitexp.running.code import pin  # noqa: PLC0415 - see `start`
+    from gitexp.running.lifecycle import begin  # noqa: PLC0415 - see `start`
+    from gitexp.running.preparation import look_around, prepare  # noqa: PLC0415 - see `start`
+    from gitexp.running.recovery import recover  # noqa: PLC0415 - see `start`
+    from gitexp.workspace import Workspace  # noqa: PLC0415 - see `start`
+
+    git = git_in(place)
+    # Git looks at the files, and for the repository, while we look at the machine.
+    with begin_status(git) as begun, begin_config(git) as configured:
+        around = look_around(trial.argv, trial.directory)
+        workspace = Workspace.open(place, configured)
         with suppress(GitexpError):
             recover(workspace)
-        trial = Trial(
-            origin=Origin.API,
-            argv=own_argv(sys.argv, Path.cwd()),
-            directory=where,
-            params=as_table(params or {}),
-            inputs=tuple(inputs),
-            name=name,
-            reason=reason,
-            tags=tuple(tags),
-            directions={
-                **dict.fromkeys(maximize, Direction.MAXIMIZE),
-                **dict.fromkeys(minimize, Direction.MINIMIZE),
-            },
-        )
         with workspace.repo.session(soon=True):
-            prepared = prepare(workspace, trial, begun=begun)
+            prepared = prepare(workspace, trial, around=around, begun=begun)
             run = pin(workspace, prepared.run)
             journal, problem = begin(workspace, run, prepared.packages)
     if problem is not None:
         sys.stderr.write(f"gitexp: {problem.what}; run {run.id[:7]} is in the journal only\n")
-    live = OwnRun(workspace, journal, run, prepared.packages)
-    _end_at_exit(live)
-    return live
+    own = OwnRun(workspace, journal, run, prepared.packages)
+    _end_at_exit(own)
+    return own
 
 
 def active() -> LiveRun | None:

@@ -18,6 +18,7 @@ from gitexp.settings import Settings, read_settings
 if TYPE_CHECKING:
     from gitexp.index import RunIndex
     from gitexp.query.matching import Query
+    from gitexp.repo.launch import Underway
     from gitexp.repo.steps import Identity
     from gitexp.store import Store
 
@@ -36,9 +37,12 @@ class Workspace:
         self._index: RunIndex | None = None
 
     @classmethod
-    def open(cls, directory: Path | None = None) -> "Workspace":
-        """Find the repository and read its settings. Raises `NotARepository`, `InvalidInput`."""
-        repo = Repo.discover(directory)
+    def open(cls, directory: Path | None = None, begun: "Underway | None" = None) -> "Workspace":
+        """Find the repository and read its settings. Raises `NotARepository`, `InvalidInput`.
+
+        `begun` is as for `Repo.discover`.
+        """
+        repo = Repo.discover(directory, begun)
         return cls(repo, read_settings(repo))
 
     @property

@@ -5,12 +5,13 @@ Floor 2.
 
 import os
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
 from gitexp.errors import NotARepository
 from gitexp.repo.configuration import ASK_CONFIG, GitConfig, parse_config
-from gitexp.repo.launch import LOCAL_VARIABLES, Completed, Git
+from gitexp.repo.launch import LOCAL_VARIABLES, Completed, Git, Underway
 
 
 class Place(NamedTuple):
@@ -33,9 +34,17 @@ def git_in(directory: Path | None) -> Git:
     return Git(Path.cwd(), {name: os.environ[name] for name in inherited if name in os.environ})
 
 
-def find_place(git: Git) -> tuple[Place, GitConfig]:
-    """The repository around git's folder and its configuration. Raises `NotARepository`."""
-    with git.begin(*ASK_CONFIG) as configured:
+def begin_config(git: Git) -> Underway:
+    """Let git read its configuration while something else is done."""
+    return git.begin(*ASK_CONFIG)
+
+
+def find_place(git: Git, begun: Underway | None = None) -> tuple[Place, GitConfig]:
+    """The repository around git's folder, and its configuration, asked for now or `begun`.
+
+    Raises `NotARepository`.
+    """
+    with begin_config(git) if begun is None else nullcontext(begun) as configured:
         place = None if _may_be_top(git.directory) else _ask_place(git)
         config = parse_config(configured.finish(check=False))
     return place or _place_at_top(git.directory, config) or _ask_place(git), config

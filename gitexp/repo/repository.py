@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gitexp.errors import CommandFailed, Conflict, Unreadable
 from gitexp.ids import ObjectId
 from gitexp.repo.configuration import GitConfig
-from gitexp.repo.launch import FSYNC, Completed, Git
+from gitexp.repo.launch import FSYNC, Completed, Git, Underway
 from gitexp.repo.place import Place, find_place, git_in
 from gitexp.repo.reader import Found
 from gitexp.repo.session import Session
@@ -76,10 +76,13 @@ class Repo:
         """Objects by id, the last ones first."""
 
     @classmethod
-    def discover(cls, directory: Path | None = None) -> "Repo":
-        """Find the repository around a folder, as git does. Raises `NotARepository`."""
+    def discover(cls, directory: Path | None = None, begun: Underway | None = None) -> "Repo":
+        """Find the repository around a folder, as git does. Raises `NotARepository`.
+
+        `begun` is the question for the configuration, if it was asked already.
+        """
         git = git_in(directory)
-        place, config = find_place(git)
+        place, config = find_place(git, begun)
         return cls(place, start=_start(git.directory, place.top), config=config)
 
     @property

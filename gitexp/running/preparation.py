@@ -102,25 +102,51 @@ class Prepared(NamedTuple):
     """What was picked up or left out, one sentence each."""
 
 
+class Surroundings(NamedTuple):
+    """What a trial finds around it."""
+
+    facts: Table
+    packages: Table
+    """The installed packages, by name."""
+
+
+def look_around(argv: Sequence[str], directory: Path) -> Surroundings:
+    """The machine, and the Python that a command will use, as far as can be told without it."""
+    from gitexp.machine.probe import probe_environment  # noqa: PLC0415 - what only asks needs none
+
+    facts, packages = probe_environment(argv, directory=directory, env=dict(os.environ))
+    return Surroundings(facts, {**packages})
+
+
 def prepare(
-    workspace: Workspace, trial: Trial, *, observe: bool = True, begun: Underway | None = None
+    workspace: Workspace,
+    trial: Trial,
+    *,
+    observe: bool = True,
+    around: Surroundings | None = None,
+    begun: Underway | None = None,
 ) -> Prepared:
     """Make the record of a run that is about to start.
 
-    Without `observe` the environment is left out: what only asks needs none. `begun` is a status
-    that was asked for already. Raises `InvalidInput` when parameters, files or inputs cannot be
-    used, `NoCommit` when there is no code to tie the run to.
+    Without `observe` the environment is left out: what only asks needs none. `around` and `begun`,
+    a status, are what was looked for already. Raises `InvalidInput` when parameters, files or
+    inputs cannot be used, `NoCommit` when there is no code to tie the run to.
     """
     repo = workspace.repo
     looking: AbstractContextManager[Underway | None] = nullcontext(begun)
     if begun is None and repo.top is not None:
         looking = begin_status(repo.launcher)  # git looks at the files while we do the rest
     with repo.session(soon=True), looking as status:
-        return _prepare(workspace, trial, status, observe=observe)
+        return _prepare(workspace, trial, status, around, observe=observe)
 
 
 def _prepare(
-    workspace: Workspace, trial: Trial, status: Underway | None, *, observe: bool
+    workspace: Workspace,
+    trial: Trial,
+    status: Underway | None,
+    around: Surroundings | None,
+    *,
+    observe: bool,
 ) -> Prepared:
     params, notes = _gather_params(workspace, trial)
     argv = tuple(fill_template(trial.argv, params))
@@ -131,9 +157,9 @@ def _prepare(
     written = [recorded_path(path, top) for path in (*metrics_files, *outputs)]
     inputs = _hash_inputs(workspace, (*workspace.settings.inputs, *trial.inputs), trial.directory)
     command = _command(workspace, trial, argv)
-    environment, packages = (
-        _observe(trial, argv, top, workspace.settings.environment) if observe else ({}, {})
-    )
+    if observe and around is None:
+        around = look_around(argv, trial.directory)
+    environment, packages = _kept(around, top, workspace.settings.environment)
     code = observe_code(workspace, command, written, status)
     left_out = [f"not in the snapshot: {item}" for item in code.left_out]
     run = _running(workspace, trial, redact_table(params), code, command, inputs)
@@ -150,19 +176,14 @@ def _prepare(
     )
 
 
-def _observe(
-    trial: Trial, argv: Sequence[str], top: Path | None, extent: str
-) -> tuple[Table, Table]:
-    """What surrounds the run, and the installed packages."""
-    from gitexp.machine.probe import (  # noqa: PLC0415 - see `prepare`
-        kept_facts,
-        lock_files,
-        probe_environment,
-    )
+def _kept(around: Surroundings | None, top: Path | None, extent: str) -> tuple[Table, Table]:
+    """What of the surroundings goes into the record, and the installed packages."""
+    if around is None:
+        return {}, {}
+    from gitexp.machine.probe import kept_facts, lock_files  # noqa: PLC0415 - see `look_around`
 
-    found, packages = probe_environment(argv, directory=trial.directory, env=dict(os.environ))
     locks: Table = {} if top is None else {**lock_files(top)}
-    return kept_facts({**found, "lock_files": locks}, packages, extent)
+    return kept_facts({**around.facts, "lock_files": locks}, around.packages, extent)
 
 
 def _unfilled(typed: Sequence[str], filled: Sequence[str], params: Table) -> list[str]:
