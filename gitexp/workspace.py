@@ -5,17 +5,17 @@ first use, and what only they need is imported then.
 """
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitexp.errors import GitexpError
 from gitexp.refs import run_ref
 from gitexp.repo import Repo
 from gitexp.settings import Settings, read_settings
 
 if TYPE_CHECKING:
+    from gitexp.ids import ObjectId
     from gitexp.index import RunIndex
     from gitexp.query.matching import Query
     from gitexp.repo.launch import Underway
@@ -78,16 +78,16 @@ class Workspace:
         """The run index with all but perhaps our own last write, for which git is not asked."""
         return self.index if self.store.is_own_since(self.index.tip) else self.refreshed()
 
-    def keep_up(self) -> None:
-        """Let the run index follow what we have just written ourselves, at little cost.
+    def following(
+        self, since: "Collection[ObjectId | None]", tip: "ObjectId"
+    ) -> AbstractContextManager[object]:
+        """Let the run index follow what we write ourselves, if only that is new.
 
-        Only where nothing else is new. What goes wrong is left to the next question.
+        As `Store.write` wants it. What goes wrong with the index is left to the next question.
         """
-        if self._index is not None:
-            with suppress(GitexpError):
-                tip = self.store.own_since(self._index.tip)
-                if tip is not None:
-                    self._index.follow(tip)
+        if self._index is None or self._index.tip not in since:
+            return nullcontext()
+        return self._index.following(tip)
 
     def look_again(self) -> None:
         """Let the next question to the run index be about the branch as it is then."""

@@ -8,7 +8,7 @@ does not know any more is made again; where nothing can be written it is made in
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -28,6 +28,9 @@ Values: TypeAlias = Sequence[object] | Mapping[str, object]
 
 _DOCUMENTS_AT_ONCE: Final = 5000
 """So many are written together: enough for few writes, too few to fill the memory."""
+
+_FAULTS: Final = (sqlite3.Error, OSError, Busy, CommandFailed)
+"""Of an index that could not be written, or of a branch that could not be read."""
 
 _TRIES: Final = 10
 """So often a change is begun again when another process made the index anew meanwhile."""
@@ -57,17 +60,44 @@ class KeptIndex:
             pass  # whatever is wrong with it, it can be made again
         self.rebuild()
 
-    def follow(self, tip: ObjectId) -> None:
-        """As `refresh`, to a tip that is known, and never from nothing or beside another writer."""
-        self._target = tip
+    @contextmanager
+    def following(self, tip: ObjectId) -> Iterator[None]:
+        """As `refresh`, to a coming tip, and never from nothing or beside another writer.
+
+        With an error inside, that tip never came.
+        """
+        before, self._target = self._target, tip
+        began = self._begin_following()
+        try:
+            yield
+        except BaseException:
+            self._target = before
+            self.close()
+            raise
+        if began:
+            self._end_following()
+
+    def _begin_following(self) -> bool:
         conn = self._connection()
         try:
             conn.execute("PRAGMA busy_timeout = 0")
-            self._change_in(conn, self._follow, stamped=self._inode is not None)
-        except (sqlite3.Error, OSError, Busy, CommandFailed, TooManyChanges):
+            self._begin(conn)
+            if self._inode is None or not self._is_same_file():
+                raise Busy
+            self._follow(conn)
+        except (*_FAULTS, TooManyChanges):
             self.close()  # the next question looks what is wrong
-        else:
+            return False
+        return True
+
+    def _end_following(self) -> None:
+        conn = self._connection()
+        try:
+            with self._file.writing():
+                conn.execute("COMMIT")
             conn.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
+        except _FAULTS:
+            self.close()
 
     def close(self) -> None:
         """Let go of the file."""
@@ -135,8 +165,7 @@ class KeptIndex:
     def _change_in(
         self, conn: sqlite3.Connection, deed: Callable[[sqlite3.Connection], None], *, stamped: bool
     ) -> bool:
-        conn.execute("PRAGMA cache_spill = OFF")  # the file changes at the commit, not before
-        conn.execute("BEGIN IMMEDIATE")
+        self._begin(conn)
         try:
             if stamped and not self._is_same_file():
                 return False
@@ -147,6 +176,10 @@ class KeptIndex:
         finally:
             if conn.in_transaction:
                 conn.execute("ROLLBACK")
+
+    def _begin(self, conn: sqlite3.Connection) -> None:
+        conn.execute("PRAGMA cache_spill = OFF")  # the file changes at the commit, not before
+        conn.execute("BEGIN IMMEDIATE")
 
     def unpack(self, name: str) -> None:
         """Make the values of a key ready to be asked for. Raises `Damaged`."""

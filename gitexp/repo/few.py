@@ -3,7 +3,9 @@
 Floor 2. What `stream` does with everything else gives the same commits.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TypeAlias
 
 from gitexp.errors import CommandFailed
 from gitexp.ids import ObjectId
@@ -14,6 +16,10 @@ from gitexp.repo.objects import read_headers
 from gitexp.repo.repository import Repo
 from gitexp.repo.session import Session
 from gitexp.repo.steps import Blob, Checkpoint, Commit, SetRef, Step, Verify, read_refusal
+
+Meanwhile: TypeAlias = Callable[[ObjectId], AbstractContextManager[object]]
+"""Given the last commit. What is done on entry happens while git moves the refs; on exit they have
+moved, or an error says that they have not."""
 
 _FEW = 32
 """Up to here a file for each object costs less than starting `git fast-import`."""
@@ -39,7 +45,9 @@ def is_small(repo: Repo, steps: Sequence[Step]) -> bool:
     )
 
 
-def write_few(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[ObjectId]:
+def write_few(
+    repo: Repo, steps: Sequence[Step], *, durable: bool, meanwhile: Meanwhile = nullcontext
+) -> list[ObjectId]:
     """Write the steps, and return the id of each commit. Raises as `write_stream`."""
     with repo.session() as session:
         moving = session.begin(*_move_refs(durable=durable))  # it starts while we write
@@ -56,9 +64,11 @@ def write_few(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[Objec
         orders += [[f"delete {step.ref}"] for step in steps if isinstance(step, SetRef)]
         commits.objects.write(durable=durable)
         text = "".join(f"{line}\n" for order in orders for line in ("start", *order, "commit"))
-        if not moving.says(b"commit: ok\n", len(moves), text.encode()):
-            done = moving.finish(check=False)
-            raise read_refusal(done.status, done.stderr, by="update-ref")
+        moving.tell(text.encode())
+        with meanwhile(commits.made[-1]):
+            if not moving.says(b"commit: ok\n", len(moves)):
+                done = moving.finish(check=False)
+                raise read_refusal(done.status, done.stderr, by="update-ref")
         # It ends by itself; a ref that cannot be deleted may stay.
     if durable:
         sync_refs(repo, (ref for refs in moves for ref in refs))

@@ -109,16 +109,20 @@ class Underway(NamedTuple):
             raise CommandFailed(self.args, completed.status, completed.stderr)
         return completed
 
-    def says(self, line: bytes, times: int, stdin: bytes) -> bool:
-        """Give it all its input, and tell whether it answers with a line so many times.
+    def tell(self, stdin: bytes) -> None:
+        """Give it input. Should it have died, that there is no answer will say so."""
+        assert self.process.stdin is not None  # noqa: S101 - begun as fed
+        with suppress(BrokenPipeError):
+            self.process.stdin.write(stdin)
+            self.process.stdin.flush()
+
+    def says(self, line: bytes, times: int) -> bool:
+        """Tell whether it answers all input with a line so many times.
 
         Then it has only to end; else it has ended, and `finish` says why.
         """
         asked, answer = self.process.stdin, self.process.stdout
         assert asked is not None and answer is not None  # noqa: S101 - begun as fed
-        with suppress(BrokenPipeError):
-            asked.write(stdin)
-            asked.flush()
         while times:
             said = answer.readline()
             if not said:

@@ -9,7 +9,7 @@ Durable streams leave synced objects, refs and folders behind (`docs/reliability
 
 import os
 from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from gitexp.errors import CommandFailed, Conflict
@@ -17,7 +17,7 @@ from gitexp.ids import ObjectId
 from gitexp.machine import clock
 from gitexp.repo.collection import await_gc, is_collecting
 from gitexp.repo.durability import folder_times, sync_folders
-from gitexp.repo.few import is_small, write_few
+from gitexp.repo.few import Meanwhile, is_small, write_few
 from gitexp.repo.launch import FSYNC
 from gitexp.repo.repository import Repo
 from gitexp.repo.steps import Blob, Checkpoint, Commit, SetRef, Step, Verify, read_refusal
@@ -26,8 +26,10 @@ _LOOSE = ("-c", "fastimport.unpackLimit=100")
 _PACKED = ("-c", "fastimport.unpackLimit=0")
 
 
-def write_stream(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[ObjectId]:
-    """Write all steps and return the id of each commit, in order.
+def write_stream(
+    repo: Repo, steps: Sequence[Step], *, durable: bool, meanwhile: Meanwhile = nullcontext
+) -> list[ObjectId]:
+    """Write all steps and return the id of each commit, in order. Only few have a `meanwhile`.
 
     Beside a running gc they are written as a pack: it may remove loose objects that no ref held
     when it began to look, but not a pack that came later.
@@ -42,8 +44,9 @@ def write_stream(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[Ob
         _verify(repo, steps)
     if not collecting:
         try:
+            ours = set[str]()
             if small:
-                commits, ours = write_few(repo, steps, durable=durable), set[str]()
+                commits = write_few(repo, steps, durable=durable, meanwhile=meanwhile)
             else:
                 commits, ours = _write_once(repo, steps, durable=durable, packed=False)
         except CommandFailed as failure:

@@ -114,10 +114,12 @@ def pin(workspace: Workspace, run: Run) -> Run:
     happens again and again, or when the files are not those any more that the run was prepared for;
     `InvalidInput`, with nothing held, when no record can hold the run.
     """
+    if run.code.snapshot is None:
+        return run
     encode_run(run)
     for _ in range(_SNAPSHOT_TRIES):
         if run.code.snapshot is None or _is_pinned(workspace, run, run.code.snapshot):
-            return run
+            return run  # a snapshot that was taken again may agree with the commit now
         taken = _snapshot(workspace)
         if (taken.commit, taken.tree) != (run.code.commit, run.code.tree):
             raise GitexpError(

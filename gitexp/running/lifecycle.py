@@ -104,7 +104,6 @@ def seal(workspace: Workspace, journal: Journal, run: Run, series: Series, packa
             journal.close()  # from now on others may complete it
             raise
         journal.remove()
-        workspace.keep_up()
     start_maintenance(workspace.repo)
     return run
 
@@ -124,7 +123,13 @@ def write_sealed(
 
     with workspace.repo.session():
         identity, moment = workspace.identity, clock.now()
-        workspace.store.write(events(), identity=identity, moment=moment, anew=events)
+        workspace.store.write(
+            events(),
+            identity=identity,
+            moment=moment,
+            anew=events,
+            following=workspace.following,
+        )
 
 
 def recordable(run: Run) -> tuple[Run, bytes]:
@@ -304,7 +309,6 @@ def record_whole(workspace: Workspace, run: Run, series: Series, packages: Table
         run, record = recordable(run)
         remember(workspace, run.id)
         write_sealed(workspace, run, series, packages, record=record)
-        workspace.keep_up()
     start_maintenance(workspace.repo)
     return run
 

@@ -311,10 +311,11 @@ def _hash_inputs(
 
 def recorded_path(path: Path, top: Path | None) -> str:
     """As it stands in a record: relative to the top, `/`-separated; absolute when outside."""
-    full = Path(os.path.normpath(path))
-    if top is None or not full.is_relative_to(top):
-        return full.as_posix()
-    return full.relative_to(top).as_posix()
+    full = os.path.normpath(path)
+    if top is not None and full == str(top):
+        return "."
+    below = full if top is None else full.removeprefix(os.path.join(top, ""))  # noqa: PTH118
+    return below.replace(os.sep, "/")
 
 
 def _command(workspace: Workspace, trial: Trial, argv: tuple[str, ...]) -> Command | None:

@@ -6,10 +6,12 @@ between the two leaves at most a kept commit too many. `write` returns only when
 it stays; see `docs/reliability.md` for what that means with each durability.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
+from typing import TypeAlias
 
 from gitexp.errors import CommandFailed, Conflict, GitexpError, NotFound, Refused, Unreadable
 from gitexp.ids import ObjectId, RunId
@@ -43,6 +45,11 @@ from gitexp.repo.reader import Found
 from gitexp.repo.steps import Checkpoint, Commit, Identity, SetRef, Step, Verify
 from gitexp.repo.stream import write_stream
 from gitexp.store.events import Event, message_of
+
+Following: TypeAlias = Callable[
+    [Collection[ObjectId | None], ObjectId], AbstractContextManager[object]
+]
+"""Given tips after which only our own writes came, and the newest; for the rest see `Meanwhile`."""
 
 PATIENCE_S = 30.0
 """How long a record waits for other writers before it gives up; its journal stays."""
@@ -115,13 +122,15 @@ class Store:
         identity: Identity,
         moment: datetime,
         anew: Callable[[], Sequence[Event]] | None = None,
+        following: Following | None = None,
     ) -> ObjectId:
         """Put events onto the branch, in order, all or none. Returns the new tip.
 
         When it returns, the events are recorded. `anew` makes the events again when others turn
-        out to have written since our last write. Raises `Conflict` when other writers kept us out
-        for `PATIENCE_S` or an old lock for `LOCK_PATIENCE_S`, `Refused` when the branch belongs to
-        someone else, `CommandFailed` when git cannot write.
+        out to have written since our last write; `following` is entered when all depends on git
+        only. Raises `Conflict` when other writers kept us out for `PATIENCE_S` or an old lock for
+        `LOCK_PATIENCE_S`, `Refused` when the branch belongs to someone else, `CommandFailed` when
+        git cannot write.
         """
         with self.repo.session(), self.lock():
             began_s = clock.monotonic_s()
@@ -135,7 +144,7 @@ class Store:
                 if not live and tips.run is not None:
                     return tips.run  # deleted while it ran: nothing comes back
                 try:
-                    return self._write(live, tips, identity, moment)
+                    return self._write(live, tips, identity, moment, following)
                 except Conflict as conflict:
                     if known is not None:  # not ours alone any more
                         events = events if anew is None else anew()
@@ -149,30 +158,33 @@ class Store:
                     clock.sleep(clock.jitter(0.05))
 
     def _write(
-        self, events: Sequence[Event], tips: _Tips, identity: Identity, moment: datetime
+        self,
+        events: Sequence[Event],
+        tips: _Tips,
+        identity: Identity,
+        moment: datetime,
+        following: Following | None,
     ) -> ObjectId:
         keeping = dict.fromkeys(e.run.code.revision for e in events if e.keeps)
         fresh = [revision for revision in keeping if revision not in tips.kept]
         if self.durable and fresh:
             sync_recent(self.repo, *_pins(events))
         steps = self._steps(events, tips, fresh, identity, moment)
-        made = write_stream(self.repo, steps, durable=self.durable)
+        since = (*tips.since[-1:], tips.run)
+        made = write_stream(
+            self.repo,
+            steps,
+            durable=self.durable,
+            meanwhile=nullcontext if following is None else partial(following, since),
+        )
         if all(event.keeps for event in events):
             code = made[0] if fresh else tips.code
-            since = (*tips.since[-1:], tips.run)
             self._known = _Tips(made[-1], code, tips.kept.union(keeping), since=since)
         return made[-1]
 
     def is_own_since(self, tip: ObjectId | None) -> bool:
         """Tell whether, as far as we know, only our own last write came after that tip."""
         return self._known is not None and self._known.since[-1:] == (tip,)
-
-    def own_since(self, tip: ObjectId | None) -> ObjectId | None:
-        """The present tip, if as far as we know only our last writes, one or two, came after that.
-
-        What they wrote is at hand: git need not be asked for it.
-        """
-        return self._known.run if self._known and tip in self._known.since else None
 
     def lock(self) -> FileLock:
         """The queue of local writers. Raises `GitexpError` in a read-only repository."""

@@ -12,7 +12,6 @@ from gitexp.repo.launch import Git, Underway
 from tests.conftest import RepoBuilder
 
 MOVE = ("update-ref", "--stdin")
-OK = b"commit: ok\n"
 
 
 def is_gone(started: Underway) -> bool:
@@ -26,6 +25,11 @@ def is_gone(started: Underway) -> bool:
 
 def orders(repo: RepoBuilder, ref: str) -> bytes:
     return f"start\ncreate {ref} {repo.head}\ncommit\n".encode()
+
+
+def answers(started: Underway, stdin: bytes) -> bool:
+    started.tell(stdin)
+    return started.says(b"commit: ok\n", 1)
 
 
 def test_what_was_expected_is_what_is_begun(repo: RepoBuilder) -> None:
@@ -43,7 +47,7 @@ def test_one_that_has_answered_ends_by_itself(repo: RepoBuilder) -> None:
     ours = Repo.discover(repo.path)
     with ours.session() as session:
         moving = session.begin(*MOVE)
-        assert moving.says(OK, 1, orders(repo, "refs/heads/moved"))
+        assert answers(moving, orders(repo, "refs/heads/moved"))
         assert ours.resolve("refs/heads/moved") == repo.head
     assert is_gone(moving)
     assert moving.process.returncode == 0
@@ -53,7 +57,7 @@ def test_one_that_refuses_says_why(repo: RepoBuilder) -> None:
     repo.git("branch", "there")
     with Repo.discover(repo.path).session() as session:
         moving = session.begin(*MOVE)
-        assert not moving.says(OK, 1, orders(repo, "refs/heads/there"))
+        assert not answers(moving, orders(repo, "refs/heads/there"))
         assert "already exists" in moving.finish(check=False).stderr
     assert is_gone(moving)
 
@@ -63,7 +67,7 @@ def test_one_that_died_before_it_was_asked_says_nothing(repo: RepoBuilder) -> No
         moving = session.begin(*MOVE)
         moving.process.kill()
         os.waitid(os.P_PID, moving.process.pid, os.WEXITED | os.WNOWAIT)
-        assert not moving.says(OK, 1, orders(repo, "refs/heads/moved"))
+        assert not answers(moving, orders(repo, "refs/heads/moved"))
         assert moving.finish(check=False).status == -signal.SIGKILL
 
 
@@ -92,7 +96,7 @@ def test_what_cannot_start_early_may_start_later(
             session.expect(*MOVE)
             with pytest.raises(CommandFailed):
                 session.begin(*MOVE)
-        assert session.begin(*MOVE).says(OK, 1, orders(repo, "refs/heads/moved"))
+        assert answers(session.begin(*MOVE), orders(repo, "refs/heads/moved"))
 
 
 def test_sessions_within_one_are_the_same(repo: RepoBuilder) -> None:
