@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import cache
 from typing import NamedTuple
 
-from gitexp.ids import RunId
+from gitexp.ids import RUN_ID_LENGTH, RunId
 
 FORMAT = 1
 """Version of the branch layout, kept in `format.toml`."""
@@ -88,6 +88,13 @@ _SHAPES = {
     "environments": (PathKind.ENVIRONMENT, rf"()()()([0-9a-f]{{8,64}}){_RIVAL}\.toml\Z"),
 }
 """What the files in each folder of the branch are called: the groups are the fields of a place."""
+
+
+RUN_FOLDERS = ("annotations/", "runs/", "series/")
+"""The folders at the top of the branch with files of runs."""
+
+PLACE_LENGTH = len("yyyy-mm/xx/") + RUN_ID_LENGTH
+"""So far all files of a run have the same path below those folders: month, first digits, run."""
 
 
 @cache

@@ -5,15 +5,15 @@ Floor 3.
 
 import gc
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 
-from gitexp.ids import ObjectId, RunId
+from gitexp.ids import ObjectId
 from gitexp.index.holes import find_lost, list_files
-from gitexp.index.readers import read_rows
-from gitexp.index.rows import DocumentRow, File, document_rows_of
-from gitexp.index.sql import Progress, run_of
-from gitexp.index.writer import BATCH, Writer, create_indexes, files_of
-from gitexp.refs import parse_path
+from gitexp.index.listing import group, line_of
+from gitexp.index.readers import Readers
+from gitexp.index.rows import DocumentRow, Rows, document_rows_of
+from gitexp.index.sql import Progress
+from gitexp.index.writer import BATCH, Writer, create_indexes
 from gitexp.repo import Repo
 
 
@@ -29,35 +29,38 @@ def fill(conn: sqlite3.Connection, repo: Repo, tip: ObjectId, progress: Progress
 
 
 def _fill(conn: sqlite3.Connection, repo: Repo, tip: ObjectId, progress: Progress | None) -> None:
-    grouped: dict[RunId, list[File]] = {}
-    found, damaged = list_files(repo, tip)
-    for path, oid in found:
-        place = parse_path(path)
-        if place is not None and place.run is not None:
-            grouped.setdefault(place.run, []).append(File(path, place.kind, oid))
-    if damaged:
-        lost = find_lost(repo, tip, damaged, grouped)
-        conn.executemany("INSERT INTO broken VALUES (?, ?, ?)", lost)
-    for files in grouped.values():
-        files.sort()
-    listed = list(grouped.items())
-    writer, done = Writer(conn), 0
-    for rows in read_rows(repo, listed, BATCH):
-        writer.insert(rows)
-        done = min(done + BATCH, len(listed))
-        if progress is not None:
-            progress(done, len(listed))
+    writer = Writer(conn)
+    with Readers(repo) as readers:
+        lines, damaged = list_files(repo, tip, readers.expect)
+        if damaged:
+            lost = find_lost(repo, tip, damaged, dict(group(lines)))
+            conn.executemany("INSERT INTO broken VALUES (?, ?, ?)", lost)
+        for rows in _read(readers, lines, progress):
+            writer.insert(rows)
     create_indexes(conn)
 
 
-def document_rows(
-    conn: sqlite3.Connection, repo: Repo, rids: Iterable[int], progress: Progress | None
-) -> Iterator[list[DocumentRow]]:
-    """The rows of `docs` for runs, some hundred at a time, read from the branch."""
-    listed = [(run_of(rid), files_of(conn, rid)) for rid in rids]
+def _read(readers: Readers, lines: list[str], progress: Progress | None) -> Iterator[Rows]:
+    """The rows of some hundred runs at a time; `progress` is told when they were dealt with."""
+    total, found = readers.read(lines, BATCH)
     done = 0
-    for rows in read_rows(repo, listed, BATCH, document_rows_of):
-        yield rows["docs"]
-        done += BATCH
+    for rows in found:
+        yield rows
+        done = min(done + BATCH, total)
         if progress is not None:
-            progress(min(done, len(listed)), len(listed))
+            progress(done, total)
+
+
+def document_rows(
+    conn: sqlite3.Connection, repo: Repo, rids: Collection[int], progress: Progress | None
+) -> Iterator[list[DocumentRow]]:
+    """The rows of `docs` for runs, some hundred at a time in any order, read from the branch."""
+    wanted = set(rids)
+    lines = [
+        line_of(path, oid)
+        for rid in wanted
+        for path, oid in conn.execute("SELECT path, oid FROM files WHERE rid = ?", (rid,))
+    ]
+    with Readers(repo, document_rows_of) as readers:
+        for rows in _read(readers, lines, progress):
+            yield [row for row in rows["docs"] if row[0] in wanted]

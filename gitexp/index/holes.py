@@ -3,33 +3,40 @@
 Floor 3. A damaged folder hides what is below it and nothing else.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from gitexp.errors import CommandFailed, InvalidInput
 from gitexp.ids import ObjectId, RunId, parse_run_id
+from gitexp.index.listing import line_of
 from gitexp.index.rows import File
 from gitexp.index.sql import NO_RUN, row_of
 from gitexp.refs import TOMBSTONE, PathKind, parse_path
 from gitexp.repo import Repo
+from gitexp.repo.listing import list_lines
 
 
 def list_files(
-    repo: Repo, tip: ObjectId
-) -> tuple[Iterator[tuple[str, ObjectId]], Mapping[str, str]]:
-    """Path and id of every file that can be reached, and the damaged folders, id by path.
+    repo: Repo, tip: ObjectId, expect: Callable[[int], None]
+) -> tuple[list[str], Mapping[str, str]]:
+    """The lines of every file that can be reached, and the damaged folders, id by path.
 
-    Raises `CommandFailed` when nothing at all can be.
+    `expect` is told of how many lines there are so far. Raises `CommandFailed` when nothing at all
+    can be reached.
     """
+    lines: list[str] = []
     try:
-        return iter([(entry.path, entry.oid) for entry in repo.list_tree(tip)]), {}
+        for some in list_lines(repo, tip):
+            lines += some
+            expect(len(lines))
     except CommandFailed:
         from gitexp.repo.objects import walk_commit  # noqa: PLC0415 - only for a damaged branch
 
         walk = walk_commit(repo, tip)
         if walk.damaged.keys() & {"", "."}:
             raise
-    return ((path, ObjectId(oid)) for path, oid in walk.files.items()), walk.damaged
+        return [line_of(path, oid) for path, oid in walk.files.items()], walk.damaged
+    return lines, {}
 
 
 def find_lost(

@@ -1,7 +1,7 @@
 """Reading a large branch with several processes: one waits for SQLite while others read records.
 
 Floor 3. Also the program of such a process, `python -m gitexp.index.readers`. Whatever goes wrong
-with it, its part is read here instead.
+with it, its share is read here instead.
 """
 
 import gc
@@ -10,11 +10,13 @@ import pickle
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import chain, islice, zip_longest
-from typing import TYPE_CHECKING, Final, TypeAlias
+from functools import cached_property
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from gitexp.index.bulk import packed_rows_of
-from gitexp.index.rows import File, Group, Listed, Rows, read_files
+from gitexp.index.listing import cut, group
+from gitexp.index.rows import Group, Listed, Rows, read_files
 from gitexp.repo import Repo
 from gitexp.repo.launch import stop
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from subprocess import Popen  # noqa: TID251 - the type only
 
 MANY: Final = 5000
-"""From so many runs on, starting Python several times pays."""
+"""From so many files on, starting Python several times pays."""
 
 MOST: Final = 6
 """More processes would wait for the one that writes."""
@@ -35,42 +37,113 @@ RowsOf: TypeAlias = Callable[[Iterable[Group]], Rows]
 """Which rows of the runs are wanted; a function of a module, so that it can be named."""
 
 
-def read_rows(
-    repo: Repo, listed: Sequence[Listed], batch: int, rows_of: RowsOf = packed_rows_of
-) -> Iterator[Rows]:
-    """The rows of the runs, so many runs at a time, in any order.
+class Readers:
+    """As many processes as can read a branch at once; in a `with`, at whose end they end.
 
-    Each process has a share of its own of the order given: git unpacks neighbours quickest.
+    Each has a share of its own, and understands the listing of it.
     """
-    count = min(_processors(), MOST) if len(listed) >= MANY else 1
-    shares = [_cut(share, batch) for share in _cut(listed, -(-len(listed) // count))]
-    if count == 1:
-        yield from chain.from_iterable(_read(repo, parts, rows_of) for parts in shares)
-        return
-    readers: list[Popen[bytes] | None] = []
-    try:
-        readers = [_start(repo) for _ in shares]
-        for reader, parts in zip(readers, shares, strict=True):
-            _give(reader, repo, parts, rows_of)
-        for together in zip_longest(*shares):
-            for n, part in enumerate(together):
-                if part is not None:
-                    yield _receive(readers, n) or next(_read(repo, [part], rows_of))
-    finally:
-        for reader in readers:
+
+    def __init__(self, repo: Repo, rows_of: RowsOf = packed_rows_of) -> None:
+        self._repo = repo
+        self._rows_of = rows_of
+        self._started: list[Popen[bytes] | None] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        for reader in self._started:
             if reader is not None:
                 stop(reader)
 
+    def expect(self, files: int) -> None:
+        """Start the processes if so many files will be read at least: they get ready meanwhile."""
+        if files >= MANY and not self._started:
+            count = min(_processors(), MOST)
+            self._started = [_start(self._repo) for _ in range(count if count > 1 else 0)]
 
-def _cut(listed: Sequence[Listed], length: int) -> list[Sequence[Listed]]:
-    return [listed[start : start + length] for start in range(0, len(listed), length or 1)]
+    def read(self, lines: Sequence[str], batch: int) -> tuple[int, Iterator[Rows]]:
+        """How many runs the lines of a `listing` tell of, and their rows.
+
+        So many runs at a time, in any order.
+        """
+        self.expect(len(lines))
+        readers = self._started or [None]
+        shares = [
+            _Share(self._repo, reader, "\0".join(share), batch, self._rows_of)
+            for reader, share in zip(readers, cut(lines, len(readers)), strict=False)
+        ]
+        return sum(share.count for share in shares), _by_turns([share.rows() for share in shares])
 
 
-def _read(repo: Repo, parts: Sequence[Sequence[Listed]], rows_of: RowsOf) -> Iterator[Rows]:
-    """The rows of each part; one git hands over all of them, so that it unpacks nothing twice."""
-    groups = read_files(repo, [listed for part in parts for listed in part])
-    for part in parts:
-        yield rows_of(islice(groups, len(part)))
+def _by_turns(sources: list[Iterator[Rows]]) -> Iterator[Rows]:
+    while sources:
+        for source in list(sources):
+            rows = next(source, None)
+            if rows is None:
+                sources.remove(source)
+            else:
+                yield rows
+
+
+class _Share:
+    """What one process reads; this one does so where there is none, or as soon as it fails."""
+
+    def __init__(
+        self, repo: Repo, reader: "Popen[bytes] | None", lines: str, batch: int, rows_of: RowsOf
+    ) -> None:
+        self._repo = repo
+        self._reader = reader
+        self._lines = lines
+        self._batch = batch
+        self._rows_of = rows_of
+        self._give()
+
+    @cached_property
+    def count(self) -> int:
+        """How many runs."""
+        told = self._receive()
+        return len(self._listed) if told is None else told
+
+    def rows(self) -> Iterator[Rows]:
+        """The rows of so many runs at a time."""
+        done = 0
+        while done < self.count and (rows := self._receive()) is not None:
+            yield rows
+            done += self._batch
+        if done < self.count:
+            yield from _read(self._repo, self._listed[done:], self._batch, self._rows_of)
+
+    @cached_property
+    def _listed(self) -> list[Listed]:
+        return group(self._lines.split("\0"))
+
+    def _give(self) -> None:
+        """Tell the process what to read. Should it have died, that nothing comes will say so."""
+        if self._reader is None or self._reader.stdin is None:
+            return
+        work = self._repo, self._lines, self._batch, self._rows_of
+        with suppress(OSError):
+            pickle.dump(work, self._reader.stdin, pickle.HIGHEST_PROTOCOL)
+            self._reader.stdin.close()
+
+    def _receive(self) -> Any:
+        """What the process says next; `None` for good once it failed."""
+        if self._reader is None or self._reader.stdout is None:
+            return None
+        try:
+            return pickle.load(self._reader.stdout)  # noqa: S301 - from our own child
+        except (OSError, EOFError, ValueError, LookupError, pickle.UnpicklingError):
+            stop(self._reader)
+            self._reader = None
+            return None
+
+
+def _read(repo: Repo, listed: Sequence[Listed], batch: int, rows_of: RowsOf) -> Iterator[Rows]:
+    """The rows of so many runs at a time; one git hands over all, so that it unpacks none twice."""
+    groups = read_files(repo, listed)
+    for _ in range(0, len(listed), batch):
+        yield rows_of(islice(groups, batch))
 
 
 def _processors() -> int:
@@ -95,39 +168,13 @@ def _start(repo: Repo) -> "Popen[bytes] | None":
     return reader
 
 
-def _give(
-    reader: "Popen[bytes] | None", repo: Repo, parts: Sequence[Sequence[Listed]], rows_of: RowsOf
-) -> None:
-    """Tell a process what to read. Should it have died, that there is no answer will say so."""
-    if reader is None or reader.stdin is None:
-        return
-    plain = [[(run, [tuple(f) for f in files]) for run, files in part] for part in parts]
-    with suppress(OSError):
-        pickle.dump((repo, plain, rows_of), reader.stdin, pickle.HIGHEST_PROTOCOL)
-        reader.stdin.close()
-
-
-def _receive(readers: "list[Popen[bytes] | None]", number: int) -> Rows | None:
-    """The next rows of a process; `None` from it for good once it failed."""
-    reader = readers[number]
-    if reader is None or reader.stdout is None:
-        return None
-    try:
-        rows: Rows = pickle.load(reader.stdout)  # noqa: S301 - from our own child
-    except (OSError, EOFError, ValueError, LookupError, pickle.UnpicklingError):
-        stop(reader)
-        readers[number] = None
-        return None
-    return rows
-
-
 def main() -> None:
-    """Read the parts named on standard input and write their rows to standard output."""
+    """Read the runs named on standard input; write how many, then their rows, to the output."""
     gc.disable()  # as in `fill`
-    repo, plain, rows_of = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
-    parts = [[(run, [File(*f) for f in files]) for run, files in part] for part in plain]
-    for rows in _read(repo, parts, rows_of):
-        pickle.dump(rows, sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)
+    repo, lines, batch, rows_of = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
+    listed = group(lines.split("\0"))
+    for told in chain([len(listed)], _read(repo, listed, batch, rows_of)):
+        pickle.dump(told, sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)
         sys.stdout.buffer.flush()
 
 

@@ -908,8 +908,48 @@ def test_several_processes_read_the_same(
     assert contents(filled, together) == contents(filled, alone)
 
 
+FAILURES = [
+    "",
+    "print('nonsense')",
+    "import os; os.abort()",
+    "import pickle, sys; pickle.load(sys.stdin.buffer); sys.stdout.buffer.write(pickle.dumps(8))",
+]
+"""Programs in the place of ours. The last one says how many runs it was given, and no more."""
+
+
+@pytest.mark.parametrize("damaged", [None, "annotations", "series", "runs/2026-12"])
+def test_several_processes_read_an_odd_branch_the_same(
+    filled: Branch, tmp_path: Path, request: pytest.FixtureRequest, damaged: str | None
+) -> None:
+    runs = [make_run(n) for n in range(1, 25)]
+    for run in runs[::2]:
+        filled.annotate(run, make_annotation(run, 50), make_annotation(run, 51))
+        filled.write(refs.series_path(run.id, run.started), b"step,loss\n0,1\n")
+    for run in runs[::5]:  # once more in another month, and sealed twice
+        later = replace(run, started=run.started + timedelta(days=45))
+        filled.write(refs.run_path(run.id, later.started), encode_run(later))
+        filled.annotate(later, make_annotation(run, 60))
+        rival = refs.rival_path(refs.run_path(run.id, run.started), "ab" * 20)
+        filled.write(rival, encode_run(replace(run, metrics={"accuracy": 0.5})))
+    filled.delete(runs[1]).write(refs.run_path(runs[2].id, runs[2].started), b"\xff")
+    filled.write("runs/2026-12/stranger", b"").write(refs.environment_path("ab" * 8), b"").commit()
+    if damaged is not None:
+        unpack(filled, tmp_path)
+        oid = filled.repo.resolve(f"{REF}:{damaged}")
+        assert oid is not None
+        (filled.repo.common_dir / "objects" / oid[:2] / oid[2:]).unlink()
+    alone, together = tmp_path / "alone.sqlite", tmp_path / "together.sqlite"
+    told: list[tuple[int, int]] = []
+    RunIndex.open(filled.repo, REF, path=alone).close()
+    request.getfixturevalue("processes")
+    RunIndex.open(filled.repo, REF, path=together, progress=lambda *at: told.append(at)).close()
+    assert told[-1][0] == told[-1][1]
+    assert told == sorted(told)
+    assert contents(filled, together) == contents(filled, alone)
+
+
 @pytest.mark.usefixtures("processes")
-@pytest.mark.parametrize("answer", ["", "print('nonsense')", "import os; os.abort()"])
+@pytest.mark.parametrize("answer", FAILURES)
 def test_what_a_failed_process_leaves_is_read_here(
     filled: Branch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
