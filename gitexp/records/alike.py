@@ -83,9 +83,10 @@ def _column_of(form: str) -> re.Pattern[str]:
 _DIGITS: Final = "(?:0|[1-9][0-9]{0,17}+)"
 _EXPONENT: Final = "e[-+][0-9]{2}"
 _FLOATS: Final = _column_of(rf"-?{_DIGITS}(?:\.[0-9]{{1,30}}+(?:{_EXPONENT})?|{_EXPONENT})")
-_OTHERS: Final[tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...]] = (
+_FORMS: Final[tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...]] = (
     (_column_of(r'"[^"\\\x00-\x1f\x7f]*+"'), itemgetter(slice(1, -1))),
     (_column_of(f"-?{_DIGITS}"), int),
+    (_FLOATS, float),
     (
         _column_of(r"[0-9]{4}(?:-[0-9]{2}){2} [0-9]{2}(?::[0-9]{2}){2}(?:\.[0-9]{6})?\+00:00"),
         datetime.fromisoformat,
@@ -100,12 +101,16 @@ def _read_column(written: Sequence[str], read: Read | None) -> list[Any]:
         values = list(map(float, written))
         return values if read is None else list(map(read, values))
     distinct = set(written)
-    lines = _lines(distinct)
-    plain = next((plain for form, plain in _OTHERS if form.fullmatch(lines)), _read_value)
+    plain = _reader_of_form(_lines(distinct)) or _read_value
     known = {text: plain(text) for text in distinct}
     if read is not None:
         known = {text: read(value) for text, value in known.items()}
     return list(map(known.__getitem__, written))
+
+
+def _reader_of_form(lines: str) -> Callable[[str], Any] | None:
+    """What reads values of one of our forms, one in each line; `None` for any others."""
+    return next((plain for form, plain in _FORMS if form.fullmatch(lines)), None)
 
 
 def _lines(written: Iterable[str]) -> str:
@@ -114,6 +119,9 @@ def _lines(written: Iterable[str]) -> str:
 
 def _read_value(written: str) -> Any:
     """A value of any form. What is no complete value, as a piece of a longer one, is refused."""
+    plain = _reader_of_form(written + "\n")
+    if plain is not None:
+        return plain(written)
     table = decode_table(f"value = {written}\n".encode())
     value = table.pop("value")
     members = value if isinstance(value, list) else [value]
