@@ -19,6 +19,7 @@ from gitexp.index.listing import cut, group
 from gitexp.index.rows import Group, Listed, Rows, read_files
 from gitexp.repo import Repo
 from gitexp.repo.launch import stop
+from gitexp.repo.pipes import widen
 
 if TYPE_CHECKING:
     from subprocess import Popen  # noqa: TID251 - the type only
@@ -28,10 +29,6 @@ MANY: Final = 5000
 
 MOST: Final = 6
 """More processes would wait for the one that writes."""
-
-
-_AHEAD_BYTES: Final = 1 << 20
-"""So much a process may have read before it has to wait for the one that writes."""
 
 RowsOf: TypeAlias = Callable[[Iterable[Group]], Rows]
 """Which rows of the runs are wanted; a function of a module, so that it can be named."""
@@ -161,10 +158,7 @@ def _start(repo: Repo) -> "Popen[bytes] | None":
         reader = repo.launcher.open_python(__name__)
     except OSError:
         return None
-    with suppress(ImportError, AttributeError, OSError):  # where it can be done: of Linux
-        import fcntl  # noqa: PLC0415 - see above
-
-        fcntl.fcntl(reader.stdout or -1, fcntl.F_SETPIPE_SZ, _AHEAD_BYTES)
+    widen(reader.stdout)
     return reader
 
 

@@ -16,6 +16,7 @@ from gitexp.errors import CommandFailed, Conflict, Unreadable
 from gitexp.ids import ObjectId
 from gitexp.repo.configuration import GitConfig
 from gitexp.repo.launch import FSYNC, Completed, Git, Underway
+from gitexp.repo.pipes import widen
 from gitexp.repo.place import Place, find_place, git_in
 from gitexp.repo.reader import Found
 from gitexp.repo.session import Session
@@ -284,6 +285,7 @@ class Repo:
 
         process = self._git.open(*_STREAMING, "cat-file", "--batch", "--buffer")
         assert process.stdout is not None  # noqa: S101 - opened with a pipe
+        widen(process.stdout)
         feeder = threading.Thread(target=_feed, args=(process, wanted), daemon=True)
         feeder.start()
         try:
