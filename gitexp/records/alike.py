@@ -82,11 +82,18 @@ def _column_of(form: str) -> re.Pattern[str]:
 
 _DIGITS: Final = "(?:0|[1-9][0-9]{0,17}+)"
 _EXPONENT: Final = "e[-+][0-9]{2}"
-_FLOATS: Final = _column_of(rf"-?{_DIGITS}(?:\.[0-9]{{1,30}}+(?:{_EXPONENT})?|{_EXPONENT})")
+_FRACTION: Final = rf"(?:\.[0-9]{{1,30}}+(?:{_EXPONENT})?|{_EXPONENT})"
+_FLOATS: Final = _column_of(f"-?{_DIGITS}{_FRACTION}")
+
+
+def _read_number(written: str) -> int | float:
+    return int(written) if written.removeprefix("-").isdigit() else float(written)
+
+
 _FORMS: Final[tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...]] = (
     (_column_of(r'"[^"\\\x00-\x1f\x7f]*+"'), itemgetter(slice(1, -1))),
     (_column_of(f"-?{_DIGITS}"), int),
-    (_FLOATS, float),
+    (_column_of(f"-?{_DIGITS}{_FRACTION}?"), _read_number),
     (
         _column_of(r"[0-9]{4}(?:-[0-9]{2}){2} [0-9]{2}(?::[0-9]{2}){2}(?:\.[0-9]{6})?\+00:00"),
         datetime.fromisoformat,

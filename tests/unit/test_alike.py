@@ -85,6 +85,21 @@ def test_every_field_is_read_as_alone() -> None:
     assert_same(together(*map(encode_run, runs)), runs)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        (1, 0.5, -3, 1e-05, 0, -0.0, 10**17, -2.5e17),
+        (0.5, float("nan"), 2, float("-inf"), "none", True, 10**18),
+        (1, 2, True, "3", "", 4.0),
+    ],
+)
+def test_a_column_of_several_forms_is_read_as_alone(values: tuple[Any, ...]) -> None:
+    metrics = full_run().metrics
+    runs = [replace(full_run(), metrics={**metrics, "accuracy": value}) for value in values]
+    records = [encode_run(run) for run in runs]
+    assert_same(together(*records), [decode_run(record) for record in records])
+
+
 @settings(max_examples=500, deadline=None)
 @given(
     st.lists(
