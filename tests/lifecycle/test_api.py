@@ -154,6 +154,24 @@ def test_a_run_ends_while_another_process_has_the_index(repo: RepoBuilder, tmp_p
     assert_index_is_true(tmp_path)
 
 
+def test_what_git_refuses_is_not_in_the_index(repo: RepoBuilder, tmp_path: Path) -> None:
+    """The index has it already when git says no."""
+    one_run()
+    run = gitexp.start()
+    hook = repo.path / ".git" / "hooks" / "reference-transaction"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\ntest $1 != prepared\n")
+    hook.chmod(0o755)
+    with pytest.raises(GitexpError):
+        run.finish()
+    hook.unlink()
+    assert tip_of_the_index(repo) in repo.git("rev-list", "gitexp").split()
+    assert_index_is_true(tmp_path)
+    one_run()  # whoever comes next completes it
+    assert {entry.run.outcome for entry in gitexp.runs()} == {Outcome.SUCCEEDED}
+    assert_index_is_true(tmp_path)
+
+
 def test_a_run_asks_git_for_little(repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(2):
         one_run()
@@ -205,6 +223,7 @@ def tip_of_the_index(repo: RepoBuilder) -> str:
 
 def assert_index_is_true(tmp_path: Path) -> None:
     repo = Repo.discover()
+    (tmp_path / "fresh.sqlite").unlink(missing_ok=True)
     fresh = RunIndex.open(repo, "refs/heads/gitexp", path=tmp_path / "fresh.sqlite")
     assert answers(RunIndex.open(repo, "refs/heads/gitexp")) == answers(fresh)
 
