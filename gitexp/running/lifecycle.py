@@ -67,22 +67,21 @@ def begin(
     journal has the run, and its command may go on. Raises `GitexpError` when not even the journal
     can be written.
     """
-    with workspace.store.writing_soon():
-        remember(workspace, run.id)
-        record = encode_run(run)
-        journal = Journal.create(
-            workspace.journals,
-            run.id,
-            record,
-            durable=workspace.settings.durable,
-            by_hand=by_hand,
-            extra={"packages": packages, "group": os.getpgrp() if hasattr(os, "getpgrp") else 0},
-        )
-        try:
-            event = started(run, packages, record=record)
-            workspace.store.write([event], identity=workspace.identity, moment=clock.now())
-        except GitexpError as error:
-            return journal, error
+    remember(workspace, run.id)
+    record = encode_run(run)
+    journal = Journal.create(
+        workspace.journals,
+        run.id,
+        record,
+        durable=workspace.settings.durable,
+        by_hand=by_hand,
+        extra={"packages": packages, "group": os.getpgrp() if hasattr(os, "getpgrp") else 0},
+    )
+    try:
+        event = started(run, packages, record=record)
+        workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+    except GitexpError as error:
+        return journal, error
     return journal, None
 
 
@@ -95,8 +94,8 @@ def seal(workspace: Workspace, journal: Journal, run: Run, series: Series, packa
     Raises `GitexpError` when the branch cannot be written; then the journal has the sealed record,
     and the next command completes it.
     """
-    with workspace.store.writing_soon():
-        run, record = recordable(run)
+    run, record = recordable(run)
+    with workspace.repo.session():  # git ends while we tidy up
         try:
             journal.seal(record, series=series)
             write_sealed(workspace, run, series, packages, record=record)
@@ -305,10 +304,9 @@ def record_whole(workspace: Workspace, run: Run, series: Series, packages: Table
 
     Raises `GitexpError` when the branch cannot be written; nothing is kept then.
     """
-    with workspace.store.writing_soon():
-        run, record = recordable(run)
-        remember(workspace, run.id)
-        write_sealed(workspace, run, series, packages, record=record)
+    run, record = recordable(run)
+    remember(workspace, run.id)
+    write_sealed(workspace, run, series, packages, record=record)
     start_maintenance(workspace.repo)
     return run
 

@@ -6,8 +6,8 @@ between the two leaves at most a kept commit too many. `write` returns only when
 it stays; see `docs/reliability.md` for what that means with each durability.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -108,13 +108,6 @@ class Store:
 
     # --- writing ----------------------------------------------------------------------------
 
-    @contextmanager
-    def writing_soon(self) -> Iterator[None]:
-        """Let git start while we do what has to be done before and after a `write` inside."""
-        with self.repo.session() as session:
-            expect_few(session, durable=self.durable)
-            yield
-
     def write(
         self,
         events: Sequence[Event],
@@ -132,9 +125,11 @@ class Store:
         `LOCK_PATIENCE_S`, `Refused` when the branch belongs to someone else, `CommandFailed` when
         git cannot write.
         """
-        with self.repo.session(), self.lock():
+        with self.repo.session() as session, self.lock():
             began_s = clock.monotonic_s()
             self._clear("packed-refs.lock")  # it would cost a second and the release of the pin
+            if len(events) == 1:  # not before that: to whoever looks, a git may hold any lock
+                expect_few(session, durable=self.durable)
             while True:
                 known, self._known = self._known, None
                 if known and known.run and self.repo.has_moved(self.run_ref, known.run):
