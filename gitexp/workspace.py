@@ -6,10 +6,11 @@ first use, and what only they need is imported then.
 
 import os
 from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gitexp.errors import GitexpError
 from gitexp.refs import run_ref
 from gitexp.repo import Repo
 from gitexp.settings import Settings, read_settings
@@ -85,9 +86,10 @@ class Workspace:
 
         As `Store.write` wants it. What goes wrong with the index is left to the next question.
         """
-        if self._index is None or self._index.tip not in since:
-            return nullcontext()
-        return self._index.following(tip)
+        with suppress(GitexpError):
+            if self._index is not None and self._index.tip in since:
+                return self._index.following(tip)
+        return nullcontext()
 
     def look_again(self) -> None:
         """Let the next question to the run index be about the branch as it is then."""

@@ -29,9 +29,6 @@ Values: TypeAlias = Sequence[object] | Mapping[str, object]
 _DOCUMENTS_AT_ONCE: Final = 5000
 """So many are written together: enough for few writes, too few to fill the memory."""
 
-_FAULTS: Final = (sqlite3.Error, OSError, Busy, CommandFailed)
-"""Of an index that could not be written, or of a branch that could not be read."""
-
 _TRIES: Final = 10
 """So often a change is begun again when another process made the index anew meanwhile."""
 
@@ -67,8 +64,8 @@ class KeptIndex:
         With an error inside, that tip never came.
         """
         before, self._target = self._target, tip
-        began = self._begin_following()
         try:
+            began = self._begin_following()
             yield
         except BaseException:
             self._target = before
@@ -78,25 +75,25 @@ class KeptIndex:
             self._end_following()
 
     def _begin_following(self) -> bool:
-        conn = self._connection()
         try:
+            conn = self._connection()
             conn.execute("PRAGMA busy_timeout = 0")
             self._begin(conn)
             if self._inode is None or not self._is_same_file():
                 raise Busy
             self._follow(conn)
-        except (*_FAULTS, TooManyChanges):
-            self.close()  # the next question looks what is wrong
+        except Exception:  # noqa: BLE001 - no record fails for its index: the next question will
+            self.close()
             return False
         return True
 
     def _end_following(self) -> None:
-        conn = self._connection()
         try:
+            conn = self._connection()
             with self._file.writing():
                 conn.execute("COMMIT")
             conn.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
-        except _FAULTS:
+        except Exception:  # noqa: BLE001 - see above
             self.close()
 
     def close(self) -> None:

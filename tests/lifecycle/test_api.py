@@ -17,6 +17,7 @@ import pytest
 import gitexp
 from gitexp.errors import CommandFailed, GitexpError, InvalidInput, NotARepository, Refused
 from gitexp.index import RunIndex
+from gitexp.index.kept import KeptIndex
 from gitexp.model import Outcome, Run
 from gitexp.repo import Repo
 from gitexp.repo.launch import Git
@@ -169,6 +170,30 @@ def test_what_git_refuses_is_not_in_the_index(repo: RepoBuilder, tmp_path: Path)
     assert_index_is_true(tmp_path)
     one_run()  # whoever comes next completes it
     assert {entry.run.outcome for entry in gitexp.runs()} == {Outcome.SUCCEEDED}
+    assert_index_is_true(tmp_path)
+
+
+@pytest.mark.parametrize("fault", [ValueError("a bug"), KeyboardInterrupt()])
+def test_a_fault_of_the_index_costs_no_run(
+    repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: BaseException
+) -> None:
+    one_run()
+    run = gitexp.start()
+    run.log(accuracy=0.9)
+
+    def fail(*_args: object) -> None:
+        raise fault
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KeptIndex, "_follow", fail)
+        if isinstance(fault, Exception):
+            run.finish()
+        else:
+            with pytest.raises(KeyboardInterrupt):
+                run.finish()
+    assert_index_is_true(tmp_path)
+    one_run()
+    assert [entry.run.outcome for entry in gitexp.runs()] == [Outcome.SUCCEEDED] * 3
     assert_index_is_true(tmp_path)
 
 
