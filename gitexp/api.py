@@ -198,6 +198,7 @@ def start(
 def _begin(trial: "Trial", place: Path | None) -> OwnRun:
     """Start a run in a folder, or in the current one as git is told of it."""
     from gitexp.repo.place import begin_config, git_in  # noqa: PLC0415 - see `start`
+    from gitexp.repo.reader import ObjectReader  # noqa: PLC0415 - see `start`
     from gitexp.repo.worktree import begin_status  # noqa: PLC0415 - see `start`
     from gitexp.running.code import pin  # noqa: PLC0415 - see `start`
     from gitexp.running.lifecycle import begin  # noqa: PLC0415 - see `start`
@@ -206,13 +207,13 @@ def _begin(trial: "Trial", place: Path | None) -> OwnRun:
     from gitexp.workspace import Workspace  # noqa: PLC0415 - see `start`
 
     git = git_in(place)
-    # Git looks at the files, and for the repository, while we look at the machine.
-    with begin_status(git) as begun, begin_config(git) as configured:
+    # Git looks for the repository, and at the files, while we look at the machine.
+    with begin_config(git) as configured, ObjectReader(git) as reader, begin_status(git) as begun:
         around = look_around(trial.argv, trial.directory)
         workspace = Workspace.open(place, configured)
         with suppress(GitexpError):
             recover(workspace)
-        with workspace.repo.session(soon=True):
+        with workspace.repo.session(reader):
             prepared = prepare(workspace, trial, around=around, begun=begun)
             run = pin(workspace, prepared.run)
             journal, problem = begin(workspace, run, prepared.packages)

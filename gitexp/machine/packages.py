@@ -10,8 +10,10 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
+from gitexp.machine import clock
 from gitexp.machine.process import which
 
 _PYTHON = re.compile(r"(?:python|pypy)(?:\d+(?:\.\d+)?t?)?(?:\.exe)?\Z")
@@ -190,9 +192,24 @@ def list_packages(
 
     A package that came from a version control system has its commit behind its version.
     """
+    folders = dict.fromkeys(map(str, _folders(interpreter, env)))
+    times = [(folder, _changed_ns(folder)) for folder in folders]
+    # Two changes within one tick of the file system's clock look like one.
+    is_settled = max((ns for _, ns in times), default=0) < clock.now().timestamp() * 1e9 - _TICK_NS
+    look = _look_through if is_settled else _look_through.__wrapped__
+    versions, editable = look(*times)
+    return {**versions}, [*editable]
+
+
+_TICK_NS = 2 * 10**9
+
+
+@lru_cache(maxsize=1)
+def _look_through(*folders: tuple[str, int]) -> tuple[dict[str, str], list[str]]:
+    """What lies in folders, each with the time of its last change: installing changes it."""
     versions: dict[str, str] = {}
     editable: set[str] = set()
-    for folder in dict.fromkeys(_folders(interpreter, env)):
+    for folder, _ in folders:
         for entry in _names(folder):
             if not entry.endswith("-info"):
                 linked = _LINKED.match(entry)
@@ -211,7 +228,14 @@ def list_packages(
     return dict(sorted(versions.items())), sorted(editable)
 
 
-def _names(folder: Path) -> list[str]:
+def _changed_ns(folder: str) -> int:
+    try:
+        return os.stat(folder).st_mtime_ns  # noqa: PTH116 - a name, no `Path`
+    except OSError:
+        return 0
+
+
+def _names(folder: str) -> list[str]:
     try:
         return os.listdir(folder)  # noqa: PTH208 - hundreds of names
     except OSError:

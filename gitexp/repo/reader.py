@@ -5,7 +5,7 @@ Floor 2. A name is what git takes: an id, a ref, `REF^{tree}`, `COMMIT:PATH`.
 
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from gitexp.errors import CommandFailed
 from gitexp.ids import ObjectId
@@ -47,6 +47,13 @@ class ObjectReader:
     def __init__(self, git: Git) -> None:
         self._git = git
         self._process: Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self.close()
 
     def start(self) -> "Popen[bytes]":
         """Start the process, if it is not there."""

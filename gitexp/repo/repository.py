@@ -18,7 +18,7 @@ from gitexp.repo.configuration import GitConfig
 from gitexp.repo.launch import FSYNC, Completed, Git, Underway
 from gitexp.repo.pipes import widen
 from gitexp.repo.place import Place, find_place, git_in
-from gitexp.repo.reader import Found
+from gitexp.repo.reader import Found, ObjectReader
 from gitexp.repo.session import Session
 
 if TYPE_CHECKING:
@@ -115,17 +115,20 @@ class Repo:
         return self._git
 
     @contextmanager
-    def session(self, *, soon: bool = False) -> Iterator[Session]:
+    def session(
+        self, reader: ObjectReader | None = None, *, soon: bool = False
+    ) -> Iterator[Session]:
         """Answer all small questions of this thread from one git process while inside.
 
-        It starts with the first question, or at once when one will come `soon`.
+        It starts with the first question, or at once when one will come `soon`; or it is that of a
+        `reader` which was started where this repository was found later.
         """
         thread = _here()
         if thread in self._sessions:
             yield self._sessions[thread]
             return
         try:
-            with Session(self._git) as session:
+            with Session(self._git, reader) as session:
                 self._sessions[thread] = session
                 if soon:
                     session.reader.start()

@@ -16,8 +16,8 @@ from gitexp.repo.reader import ObjectReader
 class Session:
     """One process that answers about objects, and commands that are begun early and end late."""
 
-    def __init__(self, git: Git) -> None:
-        self.reader = ObjectReader(git)
+    def __init__(self, git: Git, reader: ObjectReader | None = None) -> None:
+        self.reader = reader or ObjectReader(git)
         self._git = git
         self._expected: dict[tuple[str, ...], Underway] = {}
         self._begun = ExitStack()

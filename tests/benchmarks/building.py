@@ -3,6 +3,7 @@
 import os
 import random
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -98,3 +99,7 @@ def sealed_environment(folder: Path) -> dict[str, str]:
         "LC_ALL": "C.UTF-8",
         "COLUMNS": "200",
     }
+
+
+if __name__ == "__main__":
+    add_runs(Path(sys.argv[1]), int(sys.argv[2]))

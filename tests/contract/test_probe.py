@@ -357,6 +357,27 @@ class TestPackages:
         assert look(str(python.python), env=env)[1] == {"deb": "1", "numpy": "9", "own": "1"}
         assert "own" not in look(str(python.python), env={**env, "PYTHONNOUSERSITE": "1"})[1]
 
+    def test_what_was_installed_since_the_last_look_is_seen(self, python: Installation) -> None:
+        def age(seconds: float) -> None:
+            os.utime(python.site, (time.time() - seconds, time.time() - seconds))
+
+        age(100)  # so that the answer may be kept
+        assert look(str(python.python))[1] == {"numpy": "2.1.0"}
+        python.install("scipy-1.0.dist-info")
+        assert look(str(python.python))[1] == {"numpy": "2.1.0", "scipy": "1.0"}
+        age(50)
+        assert look(str(python.python))[1] == {"numpy": "2.1.0", "scipy": "1.0"}
+        (python.site / "numpy-2.1.0.dist-info").rename(python.site / "numpy-2.2.0.dist-info")
+        assert look(str(python.python))[1] == {"numpy": "2.2.0", "scipy": "1.0"}
+
+    def test_changes_within_a_tick_of_the_clock_are_seen(self, python: Installation) -> None:
+        moment = time.time()
+        os.utime(python.site, (moment, moment))
+        look(str(python.python))
+        python.install("scipy-1.0.dist-info")
+        os.utime(python.site, (moment, moment))
+        assert "scipy" in look(str(python.python))[1]
+
     def test_conda_tells_its_version(self, python: Installation) -> None:
         (python.root / "conda-meta").mkdir()
         (python.root / "conda-meta/python-3.12.7-h1_0.json").write_text("{}")

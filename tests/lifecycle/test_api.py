@@ -209,7 +209,7 @@ def test_a_run_asks_git_for_little(repo: RepoBuilder, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Git, "open", noting)
     one_run()
-    assert asked == ["status", "config", "cat-file", "update-ref", "update-ref"]
+    assert asked == ["config", "cat-file", "status", "update-ref", "update-ref"]
 
 
 def test_an_end_is_kept_also_when_git_cannot_be_started(
