@@ -41,10 +41,12 @@ class _Pager:
         """Give the terminal back when the reader has seen enough."""
         import contextlib  # noqa: PLC0415 - only with a pager
 
-        for stream in (sys.stdout, sys.stderr):
+        for number, kept in self._kept.items():
+            stream = sys.stdout if number == 1 else sys.stderr
             with contextlib.suppress(BrokenPipeError):
                 stream.flush()
-        for number, kept in self._kept.items():
+            _discard(number)
+            stream.flush()  # what a reader who has left did not take is not for the terminal either
             os.dup2(kept, number)
             os.close(kept)
         while True:
@@ -57,6 +59,13 @@ class _Pager:
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
+
+
+def _discard(number: int) -> None:
+    """What is written to this file descriptor is lost from now on."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)
 
 
 _running: _Pager | None = None

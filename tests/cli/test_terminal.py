@@ -231,6 +231,11 @@ def test_a_reader_who_leaves_early_is_no_fault(terminal: Terminal) -> None:
     assert len(shown.splitlines()) == 2
 
 
+def test_what_no_reader_waited_for_does_not_come_afterwards(terminal: Terminal) -> None:
+    """It is still in our buffer when the pager has gone."""
+    assert terminal("git-exp", "log", GIT_PAGER="true;") == ""
+
+
 def test_errors_come_through_the_pager(terminal: Terminal, pager: Path) -> None:
     shown = terminal("git-exp", "show", "no-such-run", GIT_PAGER=str(pager))
     assert "PAGED" in shown
