@@ -18,7 +18,6 @@ LEFT_ALONE = ("GIT_EXEC_PATH", "GIT_TRACE2_EVENT")
 REMOVED = (
     *("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "LESS"),
     *("EMAIL", "SSH_ASKPASS", "XDG_RUNTIME_DIR", "VIRTUAL_ENV", "CDPATH"),
-    *("PYTHONPATH", "PYTHONUNBUFFERED"),
 )
 
 
@@ -30,7 +29,7 @@ def sealed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     """
     home = tmp_path_factory.mktemp("home")
     for name in list(os.environ):
-        if name.startswith(("GIT_", "GITEXP_", "LC_")) and name not in LEFT_ALONE:
+        if name.startswith(("GIT_", "GITEXP_", "LC_", "PYTHON")) and name not in LEFT_ALONE:
             monkeypatch.delenv(name)
     for name in REMOVED:
         monkeypatch.delenv(name, raising=False)

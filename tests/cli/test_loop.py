@@ -250,6 +250,7 @@ def test_an_edit_of_equal_size_in_the_second_of_the_commit_is_recorded(exp: Exp)
 def test_uncommitted_code_is_what_is_recorded_and_reproduced(exp: Exp, train: Train) -> None:
     exp.repo.write("train.py", "from extra import rate\nprint(f'METRIC accuracy={rate}')\n")
     exp.repo.write("extra.py", "rate = 0.5\n")
+    exp.repo.write(".gitignore", "__pycache__/\n")
     before = exp.repo.git("status", "--porcelain")
     exp("run", "-n", "dirty", "--", "python", "train.py")
     assert exp.repo.git("status", "--porcelain") == before
