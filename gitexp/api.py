@@ -197,9 +197,10 @@ def start(
 
 def _begin(trial: "Trial", place: Path | None) -> OwnRun:
     """Start a run in a folder, or in the current one as git is told of it."""
+    from gitexp.refs import run_ref  # noqa: PLC0415 - see `start`
     from gitexp.repo.place import begin_config, git_in  # noqa: PLC0415 - see `start`
     from gitexp.repo.reader import ObjectReader  # noqa: PLC0415 - see `start`
-    from gitexp.repo.worktree import begin_status  # noqa: PLC0415 - see `start`
+    from gitexp.repo.worktree import HEAD, begin_status  # noqa: PLC0415 - see `start`
     from gitexp.running.code import pin  # noqa: PLC0415 - see `start`
     from gitexp.running.lifecycle import begin  # noqa: PLC0415 - see `start`
     from gitexp.running.preparation import look_around, prepare  # noqa: PLC0415 - see `start`
@@ -209,11 +210,13 @@ def _begin(trial: "Trial", place: Path | None) -> OwnRun:
     git = git_in(place)
     # Git looks for the repository, and at the files, while we look at the machine.
     with begin_config(git) as configured, ObjectReader(git) as reader, begin_status(git) as begun:
+        reader.expect(*HEAD)
         around = look_around(trial.argv, trial.directory)
         workspace = Workspace.open(place, configured)
         with suppress(GitexpError):
             recover(workspace)
         with workspace.repo.session(reader):
+            workspace.repo.expect_ref(run_ref(workspace.settings.branch))
             prepared = prepare(workspace, trial, around=around, begun=begun)
             run = pin(workspace, prepared.run)
             journal, problem = begin(workspace, run, prepared.packages)

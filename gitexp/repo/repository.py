@@ -150,6 +150,19 @@ class Repo:
         with self.session() as session:
             return session.reader.read(names, max_bytes=max_bytes)
 
+    def expect(self, *names: str) -> None:
+        """Let git look up small objects that `read_objects` will be asked for by these names.
+
+        Refs are those of now. Of use inside a session only, before our next write.
+        """
+        session = self._sessions.get(_here())
+        if session is not None:
+            session.reader.expect(*names)
+
+    def expect_ref(self, ref: str) -> None:
+        """As `expect`, for `read_ref`."""
+        self.expect(f"{ref}^{{commit}}")
+
     def keep_at_hand(self, objects: Iterable[Found]) -> None:
         """Hold the objects of a record: the next one, and the run index, go on from there.
 

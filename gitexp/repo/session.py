@@ -50,5 +50,8 @@ class Session:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.reader.close()
-        self._begun.__exit__(kind, error, trace)
+        self.reader.kill()  # all of them end at the same time
+        try:
+            self._begun.__exit__(kind, error, trace)
+        finally:
+            self.reader.close()

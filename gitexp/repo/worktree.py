@@ -7,8 +7,9 @@ through a private copy of the index, into objects that no branch of the user's h
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gitexp.errors import CommandFailed, GitexpError, NoCommit
 from gitexp.ids import ObjectId
@@ -136,7 +137,7 @@ def _snapshot_once(
     repo: Repo, top: Path, rules: SnapshotRules, *, durable: bool, begun: Underway | None = None
 ) -> Snapshot:
     status = read_status(repo, begun)
-    head_tree = repo.peel(status.commit, "tree")
+    head_tree = _tree_of_head(repo, status.commit)
     if head_tree is None:
         raise GitexpError("cannot read the tree of HEAD", hints=["`git fsck` names the damage"])
     taken, left_out = _choose(top, status, rules)
@@ -149,6 +150,19 @@ def _snapshot_once(
         if is_collecting(repo):
             _pack(repo, "early", snapshot, status.commit)
     return Snapshot(status.commit, tree, snapshot, status.branch, tuple(left_out))
+
+
+HEAD: Final = ("HEAD^{commit}", "HEAD^{tree}")
+"""What a snapshot asks git for, and who will take one may let it look up before."""
+
+
+def _tree_of_head(repo: Repo, commit: ObjectId) -> ObjectId | None:
+    """The tree of the commit that HEAD was at; `None` when it cannot be read."""
+    with suppress(CommandFailed):
+        head, tree = repo.read_objects(HEAD)
+        if head is not None and tree is not None and head.oid == commit:
+            return tree.oid
+    return repo.peel(commit, "tree")
 
 
 def _bare_snapshot(repo: Repo) -> Snapshot:

@@ -69,19 +69,21 @@ def begin(
     """
     remember(workspace, run.id)
     record = encode_run(run)
-    journal = Journal.create(
-        workspace.journals,
-        run.id,
-        record,
-        durable=workspace.settings.durable,
-        by_hand=by_hand,
-        extra={"packages": packages, "group": os.getpgrp() if hasattr(os, "getpgrp") else 0},
-    )
-    try:
-        event = started(run, packages, record=record)
-        workspace.store.write([event], identity=workspace.identity, moment=clock.now())
-    except GitexpError as error:
-        return journal, error
+    event = started(run, packages, record=record)
+    with workspace.repo.session():
+        workspace.store.expect(event)
+        journal = Journal.create(
+            workspace.journals,
+            run.id,
+            record,
+            durable=workspace.settings.durable,
+            by_hand=by_hand,
+            extra={"packages": packages, "group": os.getpgrp() if hasattr(os, "getpgrp") else 0},
+        )
+        try:
+            workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+        except GitexpError as error:
+            return journal, error
     return journal, None
 
 

@@ -3,13 +3,13 @@
 Floor 3.
 """
 
-from gitexp.store.branch import FORMAT_FILE, PATIENCE_S, README_FILE, Store, identity_of
+from gitexp.store.branch import PATIENCE_S, Store, identity_of
 from gitexp.store.events import Event, annotated, deleted, sealed, started
+from gitexp.store.root_files import ROOT_FILES
 
 __all__ = [
-    "FORMAT_FILE",
     "PATIENCE_S",
-    "README_FILE",
+    "ROOT_FILES",
     "Event",
     "Store",
     "annotated",

@@ -23,12 +23,10 @@ from gitexp.records.codec import (
     decode_annotation,
     decode_run,
     decode_table,
-    encode_table,
 )
 from gitexp.refs import (
     FORMAT,
     FORMAT_PATH,
-    README_PATH,
     TOMBSTONE,
     annotation_path,
     code_ref,
@@ -45,6 +43,7 @@ from gitexp.repo.reader import Found
 from gitexp.repo.steps import Checkpoint, Commit, Identity, SetRef, Step, Verify
 from gitexp.repo.stream import write_stream
 from gitexp.store.events import Event, message_of
+from gitexp.store.root_files import FORMAT_FILE, ROOT_FILES
 
 Following: TypeAlias = Callable[
     [Collection[ObjectId | None], ObjectId], AbstractContextManager[object]
@@ -61,26 +60,6 @@ _LOOKS = 3
 
 _KEPT_BEFORE = ("^1^1", "^1^2", "^2^1", "^2^2")
 """Where the keep branch holds the code of our last run right after a merge with a remote."""
-
-FORMAT_FILE = encode_table({"format": FORMAT, "tool": "gitexp"})
-
-README_FILE = b"""\
-# Runs recorded by gitexp
-
-This branch holds no code. It is the record of experiments made in this repository: one TOML file
-for each run, written by `git exp` (gitexp). Please do not merge it into other branches, and do not
-edit it by hand.
-
-| path | what it is |
-|---|---|
-| `runs/<year-month>/<xx>/<id>.toml` | a run: parameters, metrics, code commit, outcome |
-| `series/.../<id>.csv` | the metrics of a run, step by step |
-| `annotations/.../<id>/` | decisions, notes, tags and reproductions, added later |
-| `environments/<hash>.toml` | installed packages, once for each distinct set |
-
-`git log <this branch>` tells the history; `git exp list` compares. The branch `<this branch>-code`
-keeps the code of every run alive and needs no attention.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +108,7 @@ class Store:
             began_s = clock.monotonic_s()
             self._clear("packed-refs.lock")  # it would cost a second and the release of the pin
             if len(events) == 1:  # not before that: to whoever looks, a git may hold any lock
+                self.expect(events[0])
                 expect_few(session, durable=self.durable)
             while True:
                 known, self._known = self._known, None
@@ -138,6 +118,7 @@ class Store:
                 live = [e for e in events if not (e.keeps and e.run.id in tips.deleted)]
                 if not live and tips.run is not None:
                     return tips.run  # deleted while it ran: nothing comes back
+                session.reader.forget()
                 try:
                     return self._write(live, tips, identity, moment, following)
                 except Conflict as conflict:
@@ -176,6 +157,14 @@ class Store:
             code = made[0] if fresh else tips.code
             self._known = _Tips(made[-1], code, tips.kept.union(keeping), since=since)
         return made[-1]
+
+    def expect(self, event: Event) -> None:
+        """Let git look up what `write` must know of an event that comes soon.
+
+        Of use inside a session, and when the branch does not move before.
+        """
+        if self._known is None:
+            self.repo.expect(*self._questions([event]))
 
     def is_own_since(self, tip: ObjectId | None) -> bool:
         """Tell whether, as far as we know, only our own last write came after that tip."""
@@ -232,7 +221,7 @@ class Store:
             parent = f":{n + offset}" if n else tips.run
             files = list(event.files)
             if parent is None:
-                files += [(README_PATH, README_FILE), (FORMAT_PATH, FORMAT_FILE)]
+                files += ROOT_FILES
             parents, message, tip = [parent] if parent else [], message_of(event), tips.run
             steps.append(Commit(self.run_ref, message, identity, moment, parents, files, tip=tip))
         steps += [SetRef(ref, self.repo.null) for ref in _pins(e for e in events if e.releases)]
@@ -249,17 +238,17 @@ class Store:
 
     def _read_tips(self, events: Sequence[Event] = ()) -> _Tips:
         """Where the branches are, in one process; what is broken is never taken for absent."""
-        runs = [event.run for event in events]
-        stones = [f"{self.run_ref}:{annotation_path(r.id, r.started, TOMBSTONE)}" for r in runs]
-        folders = self._folders(events)
-        asked = (self.run_ref, f"{self.run_ref}:{FORMAT_PATH}", self.code_ref, *stones, *folders)
+        asked = self._questions(events)
         run, form, code, *rest = self._ask(asked)
+        if run is None or self.repo.has_moved(self.run_ref, run.oid):  # since it was expected
+            run, form, code, *rest = self._ask(asked)
         for ref, tip in ((self.run_ref, run), (self.code_ref, code)):
             if tip is None and self.repo.resolve(ref) is not None:
                 raise _damaged(ref.removeprefix("refs/heads/"), "its newest commit is missing")
         if run is not None:
             self._check_format(form)
-        self.repo.keep_at_hand(filter(None, [run, *rest[len(stones) :]]))
+        runs = [event.run for event in events]
+        self.repo.keep_at_hand(filter(None, [run, *rest[len(runs) :]]))
         kept = frozenset[str](code.parents if code else ())
         if code and any(e.keeps and e.run.code.revision not in kept for e in events):
             before = self._ask([self.code_ref + parent for parent in _KEPT_BEFORE])
@@ -267,13 +256,20 @@ class Store:
         deleted = {run.id for run, stone in zip(runs, rest, strict=False) if stone}
         return _Tips(run and run.oid, code and code.oid, kept, frozenset(deleted))
 
-    def _folders(self, events: Sequence[Event]) -> list[str]:
-        """The folders that a single event will change: asked for together, not one by one."""
+    def _questions(self, events: Sequence[Event]) -> list[str]:
+        """What a write must know: refs, format, tombstones, and for one event what it will change.
+
+        Folders are asked for together, not one by one.
+        """
+        runs = [event.run for event in events]
+        stones = [f"{self.run_ref}:{annotation_path(r.id, r.started, TOMBSTONE)}" for r in runs]
+        first = [self.run_ref, f"{self.run_ref}:{FORMAT_PATH}", self.code_ref, *stones]
         if len(events) != 1:
-            return []
+            return first
         paths = [path for path, _ in events[0].files]
         below = {path[:end] for path in paths for end, c in enumerate(path) if c == "/"}
-        return [f"{self.run_ref}^{{tree}}", *(f"{self.run_ref}:{path}" for path in sorted(below))]
+        folders = [f"{self.run_ref}:{path}" for path in sorted(below)]
+        return [*first, f"{self.run_ref}^{{tree}}", *folders]
 
     def _ask(self, names: Sequence[str]) -> list[Found | None]:
         try:

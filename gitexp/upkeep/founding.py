@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 from gitexp.errors import Conflict, GitexpError, Refused
 from gitexp.machine import clock
-from gitexp.refs import FORMAT_PATH, README_PATH
 from gitexp.repo import transport
 from gitexp.repo.steps import Commit
 from gitexp.repo.stream import write_stream
 from gitexp.settings import PROJECT_FILE
 from gitexp.sharing.sync import fetch_runs
-from gitexp.store import FORMAT_FILE, README_FILE
+from gitexp.store import ROOT_FILES
 from gitexp.workspace import Workspace
 
 _PATIENCE_S = 15.0
@@ -88,7 +87,7 @@ def _make_branch(workspace: Workspace) -> str:
         workspace.identity,
         clock.now(),
         [],
-        [(README_PATH, README_FILE), (FORMAT_PATH, FORMAT_FILE)],
+        ROOT_FILES,
         tip=None,
     )
     with store.lock():

@@ -27,7 +27,8 @@ from gitexp.running.lifecycle import annotate, remember
 from gitexp.running.recovery import recover
 from gitexp.sharing import hooks
 from gitexp.sharing.sync import fetch_runs, push_runs
-from gitexp.store import FORMAT_FILE, sealed, started
+from gitexp.store import sealed, started
+from gitexp.store.root_files import FORMAT_FILE
 from gitexp.upkeep.findings import Examination, Finding, Level
 from gitexp.upkeep.founding import found_branch, write_settings
 from gitexp.upkeep.inspection import inspect

@@ -9,7 +9,8 @@ from gitexp.repo import Repo
 from gitexp.repo.trees import compare
 from gitexp.sharing.joining import join_runs
 from gitexp.sharing.lone import part_lone
-from gitexp.store import FORMAT_FILE, Store
+from gitexp.store import Store
+from gitexp.store.root_files import FORMAT_FILE
 from tests.conftest import RepoBuilder
 from tests.unit.test_merge import BLOBS, MISSING, OTHERS, START, read, states, store
 

@@ -28,7 +28,8 @@ from gitexp.sharing.sync import (
     push_runs,
     sync_runs,
 )
-from gitexp.store import FORMAT_FILE, Event, Store, annotated, deleted, sealed, started
+from gitexp.store import Event, Store, annotated, deleted, sealed, started
+from gitexp.store.root_files import FORMAT_FILE
 from tests.conftest import MakeRepo, RepoBuilder
 
 START = datetime(2026, 11, 23, 10, tzinfo=UTC)
