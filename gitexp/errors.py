@@ -23,6 +23,8 @@ class ExitCode(IntEnum):
     """The command line is wrong."""
     INTERRUPTED = 130
     """Stopped by Ctrl-C."""
+    UNREAD = 141
+    """The reader of the answer left before its end."""
     BUG = 255
     """A bug in gitexp; a report to paste is printed."""
 

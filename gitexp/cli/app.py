@@ -99,6 +99,13 @@ class Commands(click.Group):
         found, command, rest = super().resolve_command(ctx, args)
         return (command.name if command else found), command, rest
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; to click a reader who has left would be a failure."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            return report(error)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands by what one wants to do, without importing any of them."""
         for title, names in GROUPS.items():

@@ -53,7 +53,7 @@ def report(error: BaseException) -> int:
             code = ExitCode.INTERRUPTED
         case BrokenPipeError():
             _silence_stdout()
-            code = ExitCode.DONE
+            code = ExitCode.UNREAD
         case click.ClickException():
             click.echo(f"error: {_clean(error.format_message())}", err=True)
             code = ExitCode.FAILED

@@ -231,6 +231,17 @@ def test_a_reader_who_leaves_early_is_no_fault(terminal: Terminal) -> None:
     assert len(shown.splitlines()) == 2
 
 
+@pytest.mark.parametrize("words", ["log", "compare deft-sable brave-otter", "list --json"])
+def test_an_answer_that_nobody_heard_is_no_answer(runs: RepoBuilder, words: str) -> None:
+    unread, answer = os.pipe()
+    os.close(unread)
+    done = subprocess.run(
+        ["git-exp", *words.split()], stdout=answer, stderr=subprocess.PIPE, check=False
+    )
+    os.close(answer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 def test_what_no_reader_waited_for_does_not_come_afterwards(terminal: Terminal) -> None:
     """It is still in our buffer when the pager has gone."""
     assert terminal("git-exp", "log", GIT_PAGER="true;") == ""
