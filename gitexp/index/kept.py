@@ -132,14 +132,14 @@ class KeptIndex:
         return self._change(self._follow)
 
     def _follow(self, conn: sqlite3.Connection) -> None:
-        from gitexp.index.update import update  # noqa: PLC0415 - only when something is new
-        from gitexp.repo.trees import changes  # noqa: PLC0415 - only when something is new
-
         old, new = self.tip, self._target  # another process may have been quicker
         if old is None or new is None:
             raise TooManyChanges
         if old != new:
-            with self.repo.session():
+            with self.repo.session(soon=True):  # git starts while we import
+                from gitexp.index.update import update  # noqa: PLC0415 - only for what is new
+                from gitexp.repo.trees import changes  # noqa: PLC0415 - only for what is new
+
                 update(conn, self.repo, changes(self.repo, old, new), self._progress)
             conn.execute("UPDATE meta SET value = ? WHERE name = 'tip'", (new,))
 

@@ -6,7 +6,6 @@ listed and stops nothing.
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from gitexp.errors import Unreadable
@@ -47,20 +46,20 @@ class File(NamedTuple):
     oid: ObjectId
 
 
-@dataclass(slots=True)
 class Derived:
     """All that the files of one run say."""
 
-    run: RunId
-    files: dict[File, int | None] = field(default_factory=dict)
-    """The logical clock of each; of what cannot be read, and of a series, none."""
-    broken: list[tuple[str, str]] = field(default_factory=list)
-    record: Run | None = None
-    path: str = ""
-    annotations: list[Annotation] = field(default_factory=list)
-    deleted: bool = False
-    series: bool = False
-    rivals: int = 0
+    def __init__(self, run: RunId, record: Run | None = None) -> None:
+        self.run = run
+        self.record = record
+        self.files: dict[File, int | None] = {}
+        """The logical clock of each; of what cannot be read, and of a series, none."""
+        self.broken: list[tuple[str, str]] = []
+        self.path = ""
+        self.annotations: list[Annotation] = []
+        self.deleted = False
+        self.series = False
+        self.rivals = 0
 
     @property
     def entry(self) -> Entry | None:

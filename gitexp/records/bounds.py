@@ -7,7 +7,7 @@ Floor 1, pure. `check_table` judges what the user wants recorded, before anythin
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time
-from typing import Any
+from typing import Any, Final
 
 from gitexp.errors import InvalidInput, Unreadable
 from gitexp.model import Table, Value, flatten, nest
@@ -21,7 +21,8 @@ MAX_CLOCK = 2**53
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 """TOML promises 64 bits; other readers of the branch need not take more."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL: Final = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+"""A pattern, compiled when it is first needed: readers need none of them."""
 
 
 def check_table(table: Mapping[str, object], what: str) -> None:
@@ -78,7 +79,7 @@ def _faults(value: object, what: str, name: str, depth: int) -> Iterator[str]:
 def _name_fault(key: object) -> str | None:
     if not isinstance(key, str) or not key:
         return "a name must be text and not empty"
-    if _CONTROL.search(key):
+    if re.search(_CONTROL, key):
         return f"the name {_shown(key)!r} has control characters"
     if len(key.encode()) > MAX_NAME_BYTES:
         return f"the name '{_shown(key)}' is longer than {MAX_NAME_BYTES} bytes"
@@ -105,14 +106,13 @@ def _shown(name: str) -> str:
 
 
 # Strings and comments, also those without an end, so that each letter is looked at once.
-_OPAQUE = re.compile(
-    r'''"""(?:[^"\\]++|\\.|"(?!""))*+(?:"{3,5}|\Z)|'{3}.*?(?:'{3,5}|\Z)'''
-    r"""|"(?:[^"\\\n]++|\\[^\n])*+"?|'[^'\n]*+'?|\#[^\n]*+""",
-    re.DOTALL,
+_OPAQUE: Final = (
+    r'''(?s:"""(?:[^"\\]++|\\.|"(?!""))*+(?:"{3,5}|\Z)|'{3}.*?(?:'{3,5}|\Z)'''
+    r"""|"(?:[^"\\\n]++|\\[^\n])*+"?|'[^'\n]*+'?|\#[^\n]*+)"""
 )
 _LONG_NUMBER_DIGITS = 300
-_MANY_DOTS = re.compile(rf"\.(?:[^.\n]*\.){{{MAX_DEPTH}}}")
-_LONG_NUMBER = re.compile(rf"[0-9a-fA-F_]{{{_LONG_NUMBER_DIGITS}}}")
+_MANY_DOTS: Final = rf"\.(?:[^.\n]*\.){{{MAX_DEPTH}}}"
+_LONG_NUMBER: Final = rf"[0-9a-fA-F_]{{{_LONG_NUMBER_DIGITS}}}"
 
 
 def refuse_depth(text: str) -> None:
@@ -122,10 +122,10 @@ def refuse_depth(text: str) -> None:
     life; inside quotes and comments they are only text.
     """
     brackets = text.count("[") + text.count("{")
-    dotted = text.count(".") > MAX_DEPTH and _MANY_DOTS.search(text)
+    dotted = text.count(".") > MAX_DEPTH and re.search(_MANY_DOTS, text)
     if brackets <= MAX_DEPTH and not dotted and not _has_long_line(text):
         return
-    bare = _OPAQUE.sub("~", text)
+    bare = re.sub(_OPAQUE, "~", text)
     too_deep = max(part.count(".") for part in re.split(r"[=,\n{}\[\]]", bare)) > MAX_DEPTH
     depth = 0
     for bracket in re.finditer(r"[\[\]{}]", bare):
@@ -134,7 +134,7 @@ def refuse_depth(text: str) -> None:
             break
     if too_deep:
         raise Unreadable("cannot read a record", why=f"nested deeper than {MAX_DEPTH} levels")
-    if _LONG_NUMBER.search(bare):
+    if re.search(_LONG_NUMBER, bare):
         raise Unreadable("cannot read a record", why="it holds an integer of more than 64 bits")
 
 
