@@ -236,6 +236,8 @@ _FROM_KEYBOARD = frozenset(
     getattr(signal, name) for name in ("SIGINT", "SIGQUIT") if hasattr(signal, name)
 )
 _MANY_SIGNALS = 1 << 12
+_PATIENCE_S = 1.0
+"""So long it takes to see the command's end when the word of it was lost."""
 _FORWARDED = (_INTERRUPTING | _FROM_KEYBOARD) - {getattr(signal, "SIGKILL", None)}
 
 
@@ -288,8 +290,9 @@ class _Forwarding:
         while (exit_code := child.poll()) is None:
             while self._arrived:
                 self._forward(child, self._arrived.pop(0))
-            select.select([self._wakeup], [], [])
-            os.read(self._wakeup, _MANY_SIGNALS)
+            awake, _, _ = select.select([self._wakeup], [], [], _PATIENCE_S)
+            if awake:
+                os.read(self._wakeup, _MANY_SIGNALS)
         return exit_code
 
     def _forward(self, child: "Popen[bytes]", number: int) -> None:

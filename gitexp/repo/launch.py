@@ -110,26 +110,27 @@ class Underway(NamedTuple):
         return completed
 
     def tell(self, stdin: bytes) -> None:
-        """Give it input. Should it have died, that there is no answer will say so."""
-        assert self.process.stdin is not None  # noqa: S101 - begun as fed
-        with suppress(BrokenPipeError):
-            self.process.stdin.write(stdin)
-            self.process.stdin.flush()
+        """Give it all its input. Should that fail, that there is no answer will say so."""
+        asked = self.process.stdin
+        assert asked is not None  # noqa: S101 - begun as fed
+        self.process.stdin = None  # or it would be closed again, which is a fault
+        with suppress(OSError):
+            asked.write(stdin)
+        with suppress(OSError):
+            asked.close()
 
     def says(self, line: bytes, times: int) -> bool:
-        """Tell whether it answers all input with a line so many times.
+        """Tell whether it answers what it was told with a line so many times.
 
         Then it has only to end; else it has ended, and `finish` says why.
         """
-        asked, answer = self.process.stdin, self.process.stdout
-        assert asked is not None and answer is not None  # noqa: S101 - begun as fed
+        answer = self.process.stdout
+        assert answer is not None  # noqa: S101 - opened with a pipe
         while times:
             said = answer.readline()
             if not said:
                 return False
             times -= said == line
-        asked.close()
-        self.process.stdin = None  # or it would be closed again, which is a fault
         return True
 
     def __enter__(self) -> Self:

@@ -31,6 +31,12 @@ def run(*argv: str | Path, **options: Any) -> Completed:
     return run_command(words, directory=Path.cwd(), env=dict(os.environ), **options)
 
 
+def test_an_end_that_nothing_tells_of_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when what Python writes at a signal is lost."""
+    monkeypatch.setattr(signal, "set_wakeup_fd", lambda *_args, **_options: -1)
+    assert run("sh", "-c", "exit 3").exit_code == 3
+
+
 class TestOutput:
     def test_goes_to_our_own_streams_untouched(
         self, capfdbinary: pytest.CaptureFixture[bytes]

@@ -71,6 +71,12 @@ def test_one_that_died_before_it_was_asked_says_nothing(repo: RepoBuilder) -> No
         assert moving.finish(check=False).status == -signal.SIGKILL
 
 
+def test_nobody_waits_for_one_that_waits_for_the_end_of_its_input(repo: RepoBuilder) -> None:
+    """As `update-ref` whose answer was lost on its way."""
+    with Repo.discover(repo.path).session() as session:
+        assert not answers(session.begin("hash-object", "--stdin"), b"content")
+
+
 @pytest.mark.parametrize("asked", [False, True])
 def test_a_fault_leaves_nobody_behind(repo: RepoBuilder, asked: bool) -> None:
     with suppress(KeyboardInterrupt), Repo.discover(repo.path).session(soon=True) as session:
