@@ -197,7 +197,6 @@ def start(
 
 def _begin(trial: "Trial", place: Path | None) -> OwnRun:
     """Start a run in a folder, or in the current one as git is told of it."""
-    from gitexp.refs import run_ref  # noqa: PLC0415 - see `start`
     from gitexp.repo.place import begin_config, git_in  # noqa: PLC0415 - see `start`
     from gitexp.repo.reader import ObjectReader  # noqa: PLC0415 - see `start`
     from gitexp.repo.worktree import HEAD, begin_status  # noqa: PLC0415 - see `start`
@@ -216,7 +215,7 @@ def _begin(trial: "Trial", place: Path | None) -> OwnRun:
         with suppress(GitexpError):
             recover(workspace)
         with workspace.repo.session(reader):
-            workspace.repo.expect_ref(run_ref(workspace.settings.branch))
+            workspace.repo.expect_ref(workspace.store.run_ref)
             prepared = prepare(workspace, trial, around=around, begun=begun)
             run = pin(workspace, prepared.run)
             journal, problem = begin(workspace, run, prepared.packages)

@@ -9,6 +9,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from gitexp.cli.report import discard
+
 if TYPE_CHECKING:
     from subprocess import Popen  # noqa: TID251 - the type only
 
@@ -45,7 +47,7 @@ class _Pager:
             stream = sys.stdout if number == 1 else sys.stderr
             with contextlib.suppress(BrokenPipeError):
                 stream.flush()
-            _discard(number)
+            discard(number)
             stream.flush()  # what a reader who has left did not take is not for the terminal either
             os.dup2(kept, number)
             os.close(kept)
@@ -59,13 +61,6 @@ class _Pager:
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
-
-
-def _discard(number: int) -> None:
-    """What is written to this file descriptor is lost from now on."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, number)
-    os.close(nowhere)
 
 
 _running: _Pager | None = None

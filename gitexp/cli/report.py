@@ -52,7 +52,7 @@ def report(error: BaseException) -> int:
             click.echo("interrupted", err=True)
             code = ExitCode.INTERRUPTED
         case BrokenPipeError():
-            _silence_stdout()
+            discard(sys.stdout.fileno())  # or Python complains when it flushes at its end
             code = ExitCode.UNREAD
         case click.ClickException():
             click.echo(f"error: {_clean(error.format_message())}", err=True)
@@ -99,9 +99,11 @@ def _tell_usage(error: click.UsageError) -> None:
     click.echo(f"hint: `{path} -h` explains", err=True)
 
 
-def _silence_stdout() -> None:
-    """The reader has gone: keep Python from complaining when it flushes at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def discard(number: int) -> None:
+    """What is written to this file descriptor is lost from now on: its reader has gone."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)
 
 
 def _tell_bug(error: BaseException) -> None:

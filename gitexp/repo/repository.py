@@ -161,7 +161,7 @@ class Repo:
 
     def expect_ref(self, ref: str) -> None:
         """As `expect`, for `read_ref`."""
-        self.expect(f"{ref}^{{commit}}")
+        self.expect(_peeled(ref, "commit"))
 
     def keep_at_hand(self, objects: Iterable[Found]) -> None:
         """Hold the objects of a record: the next one, and the run index, go on from there.
@@ -195,7 +195,7 @@ class Repo:
 
     def peel(self, revision: str, kind: str) -> ObjectId | None:
         """The commit or tree a revision leads to, or `None` without one that can be read."""
-        name = f"{revision}^{{{kind}}}"
+        name = _peeled(revision, kind)
         if _here() not in self._sessions:
             return self.resolve(name)
         try:
@@ -358,6 +358,11 @@ def _naming(place: Place) -> dict[str, str]:
     """What tells every git command which repository is meant."""
     variables = {"GIT_DIR": str(place.git_dir)}
     return variables if place.top is None else {**variables, "GIT_WORK_TREE": str(place.top)}
+
+
+def _peeled(revision: str, kind: str) -> str:
+    """How git calls the commit or tree that a revision leads to."""
+    return f"{revision}^{{{kind}}}"
 
 
 def _here() -> tuple[int, int]:

@@ -7,7 +7,6 @@ through a private copy of the index, into objects that no branch of the user's h
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -156,18 +155,23 @@ HEAD: Final = ("HEAD^{commit}", "HEAD^{tree}")
 """What a snapshot asks git for, and who will take one may let it look up before."""
 
 
+def _read_head(repo: Repo) -> tuple[ObjectId | None, ObjectId | None]:
+    """The commit that HEAD is at and its tree; `None` for what cannot be read."""
+    try:
+        commit, tree = repo.read_objects(HEAD)
+    except CommandFailed:
+        return None, None
+    return commit and commit.oid, tree and tree.oid
+
+
 def _tree_of_head(repo: Repo, commit: ObjectId) -> ObjectId | None:
     """The tree of the commit that HEAD was at; `None` when it cannot be read."""
-    with suppress(CommandFailed):
-        head, tree = repo.read_objects(HEAD)
-        if head is not None and tree is not None and head.oid == commit:
-            return tree.oid
-    return repo.peel(commit, "tree")
+    head, tree = _read_head(repo)
+    return tree if tree and head == commit else repo.peel(commit, "tree")
 
 
 def _bare_snapshot(repo: Repo) -> Snapshot:
-    commit = repo.peel("HEAD", "commit")
-    tree = repo.peel("HEAD", "tree")
+    commit, tree = _read_head(repo)
     if commit is None or tree is None:
         raise NoCommit("the repository has no commit yet", hints=["push a commit to it first"])
     branch = repo.git("symbolic-ref", "--quiet", "--short", "HEAD", check=False).text.strip()
