@@ -26,6 +26,8 @@ class Outcome(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
+    TIMED_OUT = "timed out"
+    """Its time limit ended it."""
     UNKNOWN = "unknown"
 
 

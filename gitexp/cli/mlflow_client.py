@@ -17,7 +17,12 @@ RUN_TAG = "gitexp.run"
 """Tells a run that was sent before."""
 
 EXPERIMENT = "gitexp"
-_STATUS = {Outcome.FAILED: "FAILED", Outcome.INTERRUPTED: "KILLED", Outcome.RUNNING: "RUNNING"}
+_STATUS = {
+    Outcome.FAILED: "FAILED",
+    Outcome.INTERRUPTED: "KILLED",
+    Outcome.TIMED_OUT: "KILLED",
+    Outcome.RUNNING: "RUNNING",
+}
 _BATCH = 900
 _MAX_PARAMS = 90
 _MAX_VALUE = 6000

@@ -104,12 +104,14 @@ def read_each(
 
 _SUCCEEDED = "finished success succeeded successful completed complete done ok passed".split()
 _FAILED = "failed failure error errored crash crashed".split()
-_INTERRUPTED = "killed interrupted cancelled canceled stopped aborted preempted timeout".split()
+_INTERRUPTED = "killed interrupted cancelled canceled stopped aborted preempted".split()
+_TIMED_OUT = "timeout timed_out".split()
 _GOING_ON = "running pending queued scheduled active".split()
 _STATUS: Mapping[str, tuple[Outcome | None, Decision | None]] = {
     **dict.fromkeys(_SUCCEEDED, (Outcome.SUCCEEDED, None)),
     **dict.fromkeys(_FAILED, (Outcome.FAILED, None)),
     **dict.fromkeys(_INTERRUPTED, (Outcome.INTERRUPTED, None)),
+    **dict.fromkeys(_TIMED_OUT, (Outcome.TIMED_OUT, None)),
     **dict.fromkeys(_GOING_ON, (None, None)),
     "keep": (Outcome.SUCCEEDED, Decision.KEEP),
     "kept": (Outcome.SUCCEEDED, Decision.KEEP),

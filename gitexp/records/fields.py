@@ -25,8 +25,12 @@ from gitexp.model import (
 )
 from gitexp.records.bounds import MAX_CLOCK
 
-SCHEMA = 1
-"""Version of the record; reading old ones is for ever, writing old ones is never."""
+SCHEMA = 2
+"""Version of the record that is written. All versions from 1 on are read.
+
+1: as first written. 2: adds optional fields and the outcome `timed out`; a record of schema 1 is a
+record of schema 2 without them.
+"""
 
 FAULTS = (KeyError, TypeError, ValueError, AttributeError, OverflowError, InvalidInput)
 """What comes of a field that is not as it should be."""
@@ -43,7 +47,7 @@ def known_schema(schema: object) -> None:
             why=f"it has schema {schema}, this gitexp knows up to {SCHEMA}",
             hints=["update gitexp: `pip install -U gitexp`"],
         )
-    if schema != SCHEMA:
+    if isinstance(schema, bool) or not isinstance(schema, int) or schema < 1:
         raise Unreadable("cannot read a record", why="it names no schema that gitexp ever wrote")
 
 

@@ -43,6 +43,7 @@ OUTCOME_ROLES: dict[Outcome, Role] = {
     Outcome.SUCCEEDED: "good",
     Outcome.FAILED: "bad",
     Outcome.INTERRUPTED: "bad",
+    Outcome.TIMED_OUT: "bad",
     Outcome.UNKNOWN: "doubt",
 }
 _LABEL_COLUMNS = 12

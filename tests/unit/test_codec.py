@@ -42,7 +42,7 @@ from gitexp.records.series import decode_series, encode_series
 from tests.unit.sample_runs import full_run, make_annotation, make_run
 
 GOLDEN_RUN = b"""\
-schema = 1
+schema = 2
 id = "7f3a9c0d5e1b2a48"
 name = "brave-otter"
 outcome = "succeeded"
@@ -127,10 +127,10 @@ bytes = 9
 [environment]
 python = "3.11.7"
 """
-"""What records look like on branches that exist; it may never change under schema 1."""
+"""What records look like on branches that exist; it may never change under schema 2."""
 
 GOLDEN_ANNOTATION = b"""\
-schema = 1
+schema = 2
 id = "0123456789abcdef"
 run = "7f3a9c0d5e1b2a48"
 kind = "decision"
@@ -408,16 +408,16 @@ DAMAGED = {
     "not TOML": b"schema = = 1",
     "not UTF-8": b"\xff\xfe" + GOLDEN_RUN,
     "cut off": GOLDEN_RUN[: len(GOLDEN_RUN) // 3],
-    "no schema": with_line("schema = 1\n", ""),
-    "schema zero": with_line("schema = 1\n", "schema = 0\n"),
-    "text schema": with_line("schema = 1\n", 'schema = "1"\n'),
+    "no schema": with_line("schema = 2\n", ""),
+    "schema zero": with_line("schema = 2\n", "schema = 0\n"),
+    "text schema": with_line("schema = 2\n", 'schema = "1"\n'),
     "short id": with_line('"7f3a9c0d5e1b2a48"', '"7f3a"'),
     "id of another type": with_line('"7f3a9c0d5e1b2a48"', "7"),
     "unknown outcome": with_line('"succeeded"', '"perhaps"'),
     "no code": with_line("[code]", "[coda]"),
     "code is text": with_line("[params]", "[rest]").replace(b"[code]", b"[params.code]"),
     "bad commit": with_line('"c0c0', '"zzzz'),
-    "params are text": with_line("schema = 1\n", 'schema = 1\nenvironment = "x"\n'),
+    "params are text": with_line("schema = 2\n", 'schema = 2\nenvironment = "x"\n'),
     "negative zone": with_line("2026-11-23 10:15:02+00:00", '"yesterday"'),
     "NaN duration": with_line("12.5", "nan"),
     "argv is text": with_line('argv = [\n    "python"', "argv = [\n    3"),
@@ -435,8 +435,8 @@ def test_a_damaged_run_is_unreadable(what: str) -> None:
 
 def test_a_record_of_a_newer_gitexp_says_so() -> None:
     with pytest.raises(Unreadable) as caught:
-        decode_run(with_line("schema = 1\n", "schema = 2\n"))
-    assert caught.value.why == "it has schema 2, this gitexp knows up to 1"
+        decode_run(with_line("schema = 2\n", "schema = 3\n"))
+    assert caught.value.why == "it has schema 3, this gitexp knows up to 2"
     assert caught.value.hints == ("update gitexp: `pip install -U gitexp`",)
 
 
