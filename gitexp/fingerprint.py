@@ -152,12 +152,13 @@ def without_seeds(params: Mapping[str, Value]) -> Table:
     for name, value in params.items():
         if isinstance(value, dict):
             kept[name] = without_seeds(value)
-        elif not _is_seed(name, value):
+        elif not is_seed(name, value):
             kept[name] = value
     return kept
 
 
-def _is_seed(name: str, value: Value) -> bool:
+def is_seed(name: str, value: Value) -> bool:
+    """Return whether a parameter of this name and value is a random seed, by its usual names."""
     words = set(re.split(r"[^a-z0-9]+", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()))
     named = words & {"seed", "seeds", "rngseed", "randomseed"} or words >= {"random", "state"}
     values = value if isinstance(value, list) else [value]

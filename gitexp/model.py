@@ -154,6 +154,10 @@ class Run:
     """The run this one tries to improve on."""
     reproduces: RunId | None = None
     """The run this one repeats on purpose."""
+    batch: str | None = None
+    """Equal for runs that one command started together; 16 hex digits."""
+    round: int | None = None
+    """The turn within the batch, from 1, when it alternates with a reference."""
     source: str | None = None
     """Where an imported run comes from, `tracker:id`; the same source is imported once."""
     tags: tuple[str, ...] = ()
@@ -232,6 +236,27 @@ class Tolerance:
         if not math.isfinite(recorded):
             return 0.0
         return max(self.absolute, self.relative * abs(recorded))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricRule:
+    """What a project declares about how a metric is judged."""
+
+    noise: float | None = None
+    """Standard deviation of one run, in the metric's unit."""
+    min_effect: Tolerance | None = None
+    """The smallest difference that counts."""
+    guard: Tolerance | None = None
+    """How much worse than the best kept group it may be."""
+    least: float | None = None
+    """Its value may not be lower."""
+    most: float | None = None
+    """Its value may not be higher."""
+
+    @property
+    def is_guarded(self) -> bool:
+        """True when it may break a guard."""
+        return any(bound is not None for bound in (self.guard, self.least, self.most))
 
 
 @dataclass(frozen=True, slots=True)

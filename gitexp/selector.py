@@ -12,7 +12,6 @@ from typing import Final
 from gitexp.errors import Ambiguous, InvalidInput, NotFound
 from gitexp.ids import RUN_ID_LENGTH, ObjectId, RunId
 from gitexp.index import RunIndex
-from gitexp.model import Direction
 from gitexp.repo import Repo
 
 MIN_TYPED: Final = 4
@@ -31,8 +30,8 @@ _NEAR: Final = 1000
 
 _LIST_HINT: Final = "`git exp list` shows the runs"
 
-DirectionOf = Callable[[str], Direction]
-"""Which way a metric is better."""
+BestRun = Callable[[str], RunId | None]
+"""The run that stands for the best group by a metric."""
 
 
 def select_runs(
@@ -40,13 +39,11 @@ def select_runs(
     repo: Repo,
     index: RunIndex,
     *,
-    direction_of: DirectionOf,
+    best_run: BestRun,
     metric: str | None = None,
 ) -> list[RunId]:
     """Select several runs, in the order typed. Raises as `select_run`."""
-    return [
-        select_run(text, repo, index, direction_of=direction_of, metric=metric) for text in texts
-    ]
+    return [select_run(text, repo, index, best_run=best_run, metric=metric) for text in texts]
 
 
 def select_run(
@@ -54,7 +51,7 @@ def select_run(
     repo: Repo,
     index: RunIndex,
     *,
-    direction_of: DirectionOf,
+    best_run: BestRun,
     metric: str | None = None,
 ) -> RunId:
     """The one run a selector names; plain `best` is about `metric`, or the only metric there is.
@@ -70,7 +67,7 @@ def select_run(
         return _back(int(digits[:10]), index)
     best = _BEST.match(text)
     if best:
-        return _best(best["metric"] or metric, index, direction_of)
+        return _best(best["metric"] or metric, index, best_run)
     return _named(text, index) or _of_commit(text, repo, index)
 
 
@@ -84,7 +81,7 @@ def _back(n: int, index: RunIndex) -> RunId:
     raise NotFound(f"cannot go back {n:,} runs", hints=[f"there {there} in all"])
 
 
-def _best(metric: str | None, index: RunIndex, direction_of: DirectionOf) -> RunId:
+def _best(metric: str | None, index: RunIndex, best_run: BestRun) -> RunId:
     names = [key.removeprefix("metrics.") for key in index.keys("metrics")]
     if metric is None:
         metric = _only_metric(names)
@@ -96,10 +93,13 @@ def _best(metric: str | None, index: RunIndex, direction_of: DirectionOf) -> Run
             near=_near(metric, names),
             hints=[f"metrics: {_listed(names)}"] if names else [_LIST_HINT],
         )
-    runs = index.best(metric, direction_of(metric))
-    if not runs:
-        raise NotFound(f"no finished run has a number for '{metric}'", hints=[_LIST_HINT])
-    return runs[0]
+    run = best_run(metric)
+    if run is None:
+        raise NotFound(
+            f"no run is the best by '{metric}'",
+            hints=["none succeeded with a number for it, or all were discarded", _LIST_HINT],
+        )
+    return run
 
 
 def _only_metric(names: Sequence[str]) -> str:

@@ -63,7 +63,10 @@ class Workspace:
             from gitexp.index import RunIndex  # noqa: PLC0415 - some commands need none
 
             self._index = RunIndex.open(
-                self.repo, run_ref(self.settings.branch), progress=self.progress
+                self.repo,
+                run_ref(self.settings.branch),
+                progress=self.progress,
+                seed_params=self.settings.seed_params,
             )
         return self._index
 

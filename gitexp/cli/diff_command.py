@@ -5,10 +5,10 @@ import click
 from gitexp.cli.options import json_option, precision_option
 from gitexp.cli.selection import find_entry
 from gitexp.cli.terminal import answer, open_workspace, view_of
-from gitexp.comparison import Comparison, compare_runs, diff_tables
+from gitexp.comparison import Comparison, diff_tables
 from gitexp.errors import CouldNotTell
 from gitexp.fingerprint import command_template
-from gitexp.judgement import repeats_of
+from gitexp.judgement import compare_pair
 from gitexp.model import Entry, FileState, Run, Table, Value
 from gitexp.render.machine import format_json
 from gitexp.render.text import clean
@@ -48,12 +48,12 @@ def command(code: bool, stat: bool, precision: int, as_json: bool, a: str, b: st
         "environment": diff_tables(before.run.environment, after.run.environment),
         "packages": _packages(workspace, before.run, after.run),
     }
-    effects = _effects(workspace, before, after)
+    effects = compare_pair(workspace, after.run, before.run)
     if as_json:
         answer(
             format_json(
                 {
-                    "schema": 1,
+                    "schema": 2,
                     "before": before.run.id,
                     "after": after.run.id,
                     "causes": {
@@ -90,15 +90,6 @@ def _print(
         answer(comparison_table(effects, width=view.width, precision=precision))
     else:
         answer("  neither run measured anything")
-
-
-def _effects(workspace: Workspace, before: Entry, after: Entry) -> Comparison:
-    repeats = [
-        entry.run for run in (before.run, after.run) for entry in repeats_of(workspace.index, run)
-    ]
-    declared = workspace.settings.directions
-    verdicts = compare_runs(after.run, before.run, declared=declared, repeats=repeats)
-    return Comparison(run=after.run.id, against="run", verdicts=tuple(verdicts))
 
 
 def _code_changes(workspace: Workspace, before: Run, after: Run) -> list[Change]:

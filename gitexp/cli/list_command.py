@@ -4,15 +4,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gitexp.cli.folding import folded_rows
 from gitexp.cli.options import count_option, json_option, precision_option, where_option
 from gitexp.cli.tables import choose_columns, print_documents
 from gitexp.cli.terminal import answer, open_workspace, say, width
 from gitexp.errors import ExitCode, InvalidInput
 from gitexp.machine import clock
+from gitexp.render.folding import single
 
 if TYPE_CHECKING:
     from gitexp.ids import RunId
-    from gitexp.model import Entry
+    from gitexp.render.folding import Row
     from gitexp.workspace import Workspace
 
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values, exact numbers.")
 @click.option("--md", "as_markdown", is_flag=True, help="A Markdown table.")
 @click.option("--porcelain", is_flag=True, help="Tab-separated lines that stay as they are.")
+@click.option("--runs", "unfolded", is_flag=True, help="One row a run, repeats too.")
 @click.option("--name-only", is_flag=True, help="Only the ids.")
 def command(
     where: str | None,
@@ -47,12 +50,15 @@ def command(
     as_csv: bool,
     as_markdown: bool,
     porcelain: bool,
+    unfolded: bool,
     name_only: bool,
 ) -> int:
     """Show the runs as a table
 
-    Newest first, unless sorted. EXPR is Python-like: `accuracy > 0.8 and (params.lr < 0.1 or
-    tag == "sweep")`; bare names will do while they are unambiguous.
+    Repeats of a trial, whatever their seeds, are one row with means and standard deviations;
+    --runs, and the forms for programs, have one row a run. Newest first, unless sorted. EXPR is
+    Python-like: `accuracy > 0.8 and (params.lr < 0.1 or tag == "sweep")`; bare names will do while
+    they are unambiguous.
 
     \b
     git exp list -n 20 --sort-by accuracy
@@ -61,7 +67,15 @@ def command(
     if as_json + as_csv + as_markdown + porcelain + name_only > 1:
         raise InvalidInput("choose one of --json, --csv, --md, --porcelain and --name-only")
     workspace = open_workspace()
-    chosen = _choose(workspace, where, sort_by, sort_order, count)
+    sort_by, descending = _order(workspace, sort_by, sort_order)
+    is_table = not (as_json or as_csv or porcelain or name_only)
+    if is_table and not unfolded:
+        rows = folded_rows(workspace, where, sort_by, descending=descending, limit=count)
+        chosen = [row.entry.run.id for row in rows]
+    else:
+        query = workspace.query(where)
+        chosen = workspace.index.ids(query, sort_by, descending=descending, limit=count)
+        rows = single(workspace.index.entries(chosen)) if is_table else []
     if as_json:
         everything = where is None and sort_by is None and count is None
         print_documents(workspace.index.documents(None if everything else chosen))
@@ -70,10 +84,9 @@ def command(
     elif porcelain or as_csv:
         _print_exact(workspace, chosen, porcelain=porcelain)
     elif chosen:
-        entries = workspace.index.entries(chosen)
         _print_table(
             workspace,
-            entries,
+            rows,
             only_changed=only_changed,
             keep=keep,
             drop=drop,
@@ -86,22 +99,18 @@ def command(
     return _tell_broken(workspace)
 
 
-def _choose(
-    workspace: "Workspace",
-    where: str | None,
-    sort_by: str | None,
-    sort_order: str | None,
-    count: int | None,
-) -> "list[RunId]":
-    index = workspace.index
+def _order(
+    workspace: "Workspace", sort_by: str | None, sort_order: str | None
+) -> tuple[str | None, bool]:
+    """The full name of what to sort by, and whether the highest comes first."""
     descending = sort_order == "desc"
     if sort_by is not None:
         from gitexp.query.names import parse_sort  # noqa: PLC0415 - only when asked
 
-        sort_by = parse_sort(sort_by, index.keys())
+        sort_by = parse_sort(sort_by, workspace.index.keys())
         if sort_order is None:
             descending = _best_is_high(workspace, sort_by)
-    return index.ids(workspace.query(where), sort_by, descending=descending, limit=count)
+    return sort_by, descending
 
 
 def _best_is_high(workspace: "Workspace", key: str) -> bool:
@@ -125,7 +134,7 @@ def _print_exact(workspace: "Workspace", chosen: "list[RunId]", *, porcelain: bo
 
 def _print_table(
     workspace: "Workspace",
-    entries: "list[Entry]",
+    rows: "list[Row]",
     *,
     only_changed: bool,
     keep: tuple[str, ...],
@@ -141,12 +150,13 @@ def _print_table(
         unchanged_line,
     )
 
+    entries = [entry for row in rows for entry in row.members]
     every = choose_columns(default_keys(entries), keep, drop)
     keys = changed_keys(entries, every) if only_changed else every
     columns = None if markdown else width()
     asked_for = keys if keep else [k for k in keys if sort_by in (k, k.partition(".")[2])]
     table = run_list(
-        entries,
+        rows,
         keys,
         now=clock.now(),
         style="md" if markdown else "plain",

@@ -43,7 +43,9 @@ def command(
     view = view_of(workspace, chosen)
     for n, entry in enumerate(index.entries(chosen)):
         sentence = judgement_sentence(
-            judge(workspace, entry.run, refresh=False), colour=view.colour
+            workspace,
+            judge(workspace, entry.run, refresh=False, as_of_then=True),
+            colour=view.colour,
         )
         if oneline:
             from gitexp.cli.verdicts import one_line  # noqa: PLC0415 - see above

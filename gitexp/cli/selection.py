@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from gitexp.comparison import direction_of, last_part
 from gitexp.errors import CouldNotTell, NotFound
 from gitexp.ids import RunId
+from gitexp.judgement import main_metric, standings_by
 from gitexp.model import Direction, Entry, Run
 from gitexp.selector import select_run
 from gitexp.workspace import Workspace
@@ -19,9 +20,16 @@ def find_id(workspace: Workspace, text: str) -> RunId:
         text,
         workspace.repo,
         workspace.index,
-        metric=workspace.settings.metric,
-        direction_of=lambda metric: needed_direction(workspace, metric),
+        metric=main_metric(workspace) if text == "best" else None,
+        best_run=lambda metric: _best_run(workspace, metric),
     )
+
+
+def _best_run(workspace: Workspace, metric: str) -> RunId | None:
+    """The run of the best group that is nearest to the group's mean: not the lucky one."""
+    needed_direction(workspace, metric)
+    leader = standings_by(workspace, metric).ranking().leader
+    return None if leader is None else leader.typical.run
 
 
 def find_entry(workspace: Workspace, text: str) -> Entry:

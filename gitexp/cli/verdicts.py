@@ -9,14 +9,15 @@ import click
 
 from gitexp.cli.terminal import wants_colour
 from gitexp.comparison import Kin
-from gitexp.judgement import Judgement, Tried, choose_metric, differing_code
+from gitexp.comparison.advice import next_step
+from gitexp.judgement import Judgement, Tried, advised, differing_code, metric_of
 from gitexp.machine import clock
 from gitexp.model import Entry, Outcome, Run, numbers
 from gitexp.render.colour import style
 from gitexp.render.detail import View
 from gitexp.render.listing import value_at
+from gitexp.render.sentence import alone_sentence, metric_sentence
 from gitexp.render.text import clean, format_age, format_cell, format_duration, shorten
-from gitexp.render.verdict import metric_sentence
 from gitexp.workspace import Workspace
 
 
@@ -31,23 +32,50 @@ def show_judgement(workspace: Workspace, judgement: Judgement, *, err: bool) -> 
     if run.duration_s is not None:
         ended += f" after {format_duration(run.duration_s)}"
     click.echo(f"run {short} {clean(run.name)} {ended}", file=stream)
-    sentence = judgement_sentence(judgement, colour=wants_colour(stream), tell_guess=True)
+    sentence = judgement_sentence(
+        workspace, judgement, colour=wants_colour(stream), tell_guess=True
+    )
     if sentence:
         click.echo(sentence, file=stream)
-    click.echo(f"next: {judgement.advice.replace('last', short, 1)}", file=stream)
+    click.echo(f"next: {next_step(advised(judgement), short)}", file=stream)
 
 
 def judgement_sentence(
-    judgement: Judgement, *, colour: bool = False, tell_guess: bool = False
+    workspace: Workspace,
+    judgement: Judgement,
+    *,
+    colour: bool = False,
+    tell_guess: bool = False,
+    precision: int = 5,
 ) -> str:
     """`accuracy 0.85: better than the last, 0.80; best so far`; empty when nothing was measured."""
     last, best = judgement.verdict("last"), judgement.verdict("best")
     if last or best:
-        return metric_sentence(last, best, colour=colour, tell_guess=tell_guess)
+        parent = judgement.run.parent
+        is_parents = judgement.last is not None and judgement.last.against == "parent"
+        return metric_sentence(
+            last,
+            best,
+            claim=judgement.claim,
+            guards=judgement.guards,
+            parent=workspace.index.short([parent])[parent] if parent and is_parents else None,
+            is_repeat=judgement.is_repeat,
+            precision=precision,
+            colour=colour,
+            tell_guess=tell_guess,
+        )
     value = numbers(judgement.run.metrics).get(judgement.metric or "")
     if value is None:
         return ""
-    return f"{clean(judgement.metric or '')} {format_cell(value)}: nothing to compare with yet"
+    reproduces = judgement.run.reproduces
+    return alone_sentence(
+        judgement.metric or "",
+        value,
+        judgement.group,
+        reproduces=None if reproduces is None else reproduces[:7],
+        guards=judgement.guards,
+        precision=precision,
+    )
 
 
 def show_tried(workspace: Workspace, run: Run, tried: Tried, *, err: bool) -> None:
@@ -83,7 +111,7 @@ def _difference(workspace: Workspace, run: Run, relation: Kin, other: Run) -> st
 def _line(workspace: Workspace, entry: Entry, short: str) -> str:
     """`  7f3a9c0 brave-otter, 2 days ago: succeeded, accuracy 0.85; decided discard: too slow`."""
     run = entry.run
-    metric = choose_metric(workspace.settings, run)
+    metric = metric_of(workspace, run)
     told = run.outcome.value
     if metric is not None:
         told += f", {clean(metric)} {format_cell(value_at(entry, f'metrics.{metric}'))}"

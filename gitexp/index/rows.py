@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from gitexp.comparison.grouping import keys_of
 from gitexp.errors import Unreadable
 from gitexp.ids import ObjectId, RunId
 from gitexp.index.packing import form_of
@@ -125,12 +126,12 @@ _to_json: Final = json.JSONEncoder(check_circular=False).encode
 """As `json.dumps`, a fifth quicker: a document never holds itself."""
 
 
-def rows_of(batch: Iterable[Derived]) -> Rows:
+def rows_of(batch: Iterable[Derived], seed_params: Sequence[str] = ()) -> Rows:
     """The rows of some runs."""
     rows, standing = rows_of_files(batch)
     rows |= {"docs": [], "vals": []}
     for rid, entry, derived in standing:
-        add_entry(rows, rid, entry, derived, part=None)
+        add_entry(rows, rid, entry, derived, part=None, seed_params=seed_params)
         rows["docs"].append(_document_row(rid, entry))
         for name, value in keyed_values(entry):
             form = form_of(value)
@@ -167,7 +168,15 @@ def rows_of_files(batch: Iterable[Derived]) -> tuple[Rows, list[tuple[int, Entry
     return rows, standing
 
 
-def add_entry(rows: Rows, rid: int, entry: Entry, derived: Derived, *, part: int | None) -> None:
+def add_entry(
+    rows: Rows,
+    rid: int,
+    entry: Entry,
+    derived: Derived,
+    *,
+    part: int | None,
+    seed_params: Sequence[str] = (),
+) -> None:
     """Add what the tables say of a run that stands, but its values."""
     run = entry.run
     made_by = "" if run.command is None else program(run.command)
@@ -176,6 +185,8 @@ def add_entry(rows: Rows, rid: int, entry: Entry, derived: Derived, *, part: int
         (
             *(rid, run.clock, *attributes),
             *(run.code.snapshot, derived.path, int(derived.series), derived.rivals, made_by, part),
+            *keys_of(run, seed_params),
+            *(run.batch, run.round),
         )
     )
     rows["tags"] += [(tag, rid) for tag in entry.tags]

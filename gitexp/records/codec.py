@@ -37,6 +37,8 @@ def encode_run(run: Run) -> bytes:
         "reason": run.reason,
         "parent": run.parent,
         "reproduces": run.reproduces,
+        "batch": run.batch,
+        "round": run.round,
         "source": run.source,
         "tags": sorted(run.tags),
         "produced": sorted(run.produced),

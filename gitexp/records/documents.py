@@ -50,6 +50,8 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "reason": run.reason,
         "parent": run.parent,
         "reproduces": run.reproduces,
+        "batch": run.batch,
+        "round": run.round,
         "source": run.source,
         "tags": list(entry.tags),
         "decision": None
@@ -129,6 +131,8 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
         reason=document.get("reason"),
         parent=_run_id(document.get("parent")),
         reproduces=_run_id(document.get("reproduces")),
+        batch=document.get("batch"),
+        round=document.get("round"),
         source=document.get("source"),
         tags=tuple(document.get("start_tags", ())),
         params=document.get("params", {}),

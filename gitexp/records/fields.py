@@ -157,6 +157,8 @@ RUN: Final = Form(
         "reason": _text,
         "parent": parse_run_id,
         "reproduces": parse_run_id,
+        "batch": _text,
+        "round": _int,
         "source": _text,
         "tags": _texts,
         "produced": _texts,

@@ -9,6 +9,7 @@ from datetime import datetime
 from gitexp.comparison import guess_direction, last_part
 from gitexp.ids import MIN_PREFIX_LENGTH, RunId
 from gitexp.model import Entry, Table, Value, flatten
+from gitexp.render.folding import Row, Spread, format_spread, spread_of, value_of_all
 from gitexp.render.table import TableStyle, format_table
 from gitexp.render.text import (
     clean,
@@ -43,6 +44,9 @@ _ATTRIBUTES: dict[str, Callable[[Entry], Value | None]] = {
     "source": lambda entry: entry.run.source,
     "fingerprint": lambda entry: entry.run.fingerprint or None,
 }
+RUNS = "runs"
+"""The column that counts the runs of a folded row."""
+
 LEADING_KEYS = ("id", "name", "age", "outcome", "decision")
 """What every listing begins with; `age` is `started` as people say it."""
 
@@ -90,6 +94,40 @@ def value_at(entry: Entry, key: str) -> Value | None:
     return _Row(entry).get(key)
 
 
+class _Cells:
+    """What stands in the columns of a row that may be folded."""
+
+    def __init__(self, row: Row, precision: int | None) -> None:
+        self._row = row
+        self._members = [_Row(entry) for entry in row.members]
+        self._shown = _Row(row.entry)
+        self._precision = precision
+
+    def get(self, key: str) -> Value | Spread | None:
+        """The value of a column: of one run, or of all that are folded."""
+        if key == RUNS:
+            return len(self._members)
+        if len(self._members) == 1 or key in ("id", "name", "age"):
+            return self._shown.get(key)
+        if key in ("decision", "why"):
+            return _newest_decision(self._row).get(key)
+        values = [member.get(key) for member in self._members]
+        if key.startswith("metrics."):
+            return spread_of(self._row.members, values)
+        return value_of_all(values, precision=self._precision)
+
+
+def _newest_decision(row: Row) -> "_Row":
+    """The run of a row that was decided last; the one that is shown when none was."""
+    decided = [entry for entry in row.members if entry.decision is not None]
+    newest = max(
+        decided,
+        key=lambda entry: (entry.decision.clock, entry.decision.id) if entry.decision else (0, ""),
+        default=row.entry,
+    )
+    return _Row(newest)
+
+
 class _Row:
     """An entry with its tables flattened once, for many look-ups."""
 
@@ -115,7 +153,7 @@ def short_id(run: RunId, shown: Mapping[RunId, str] | None) -> str:
 
 
 def run_list(
-    entries: Sequence[Entry],
+    entries: Sequence[Entry] | Sequence[Row],
     keys: Sequence[str] | None = None,
     *,
     now: datetime,
@@ -124,17 +162,24 @@ def run_list(
     precision: int | None = 5,
     ids: Mapping[RunId, str] | None = None,
     pinned: Collection[str] = (),
+    unsure: Collection[RunId] = (),
 ) -> str:
-    """The runs as a table, one line each, in the order given. `ids` are their unique prefixes.
+    """The runs or folded rows as a table, one line each, in the order given.
+
+    `ids` are their unique prefixes; those in `unsure` are marked by `?`.
 
     Where it is wider than `width`, columns that are the same for every run are left out, then some
     metrics and parameters, and named below it. The keys in `pinned` stay, and id and name.
     """
-    keys = list(default_keys(entries) if keys is None else keys)
+    folded = [entry if isinstance(entry, Row) else Row(entry, (entry,)) for entry in entries]
+    keys = list(default_keys([row.entry for row in folded]) if keys is None else keys)
+    if any(len(row.members) > 1 for row in folded):
+        keys.insert(keys.index("name") + 1 if "name" in keys else len(keys), RUNS)
+    marks = dict.fromkeys(unsure, "?")
     rows = []
-    for entry in entries:
-        row = _Row(entry)
-        rows.append([_cell(key, row.get(key), now, precision, ids) for key in keys])
+    for row in folded:
+        cells = _Cells(row, precision)
+        rows.append([_cell(key, cells.get(key), now, precision, ids, marks) for key in keys])
     headers = headers_for(keys)
     if width is None or style != "plain" or not rows:
         return format_table(headers, rows, style=style, width=width, fixed=_FIXED)
@@ -164,17 +209,19 @@ def _kind(key: str) -> str:
 
 def _cell(
     key: str,
-    value: Value | None,
+    value: Value | Spread | None,
     now: datetime,
     precision: int | None,
     ids: Mapping[RunId, str] | None,
+    marks: Mapping[RunId, str],
 ) -> str:
-    if value is None:
-        return ""
+    if value is None or isinstance(value, Spread):
+        return "" if value is None else format_spread(value, precision=precision)
     if isinstance(value, datetime):
         return format_age(value, now=now) if key == "age" else format_moment(value)
     if isinstance(value, str) and key in ("id", "parent", "reproduces"):
-        return short_id(RunId(value), ids)
+        mark = marks.get(RunId(value), "") if key == "id" else ""
+        return short_id(RunId(value), ids) + mark
     if isinstance(value, str) and key in ("commit", "fingerprint"):
         return clean(value[:MIN_PREFIX_LENGTH])
     if isinstance(value, int | float) and key == "duration":

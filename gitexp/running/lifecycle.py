@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gitexp.comparison import compare_runs, primary_metric
 from gitexp.errors import GitexpError, InvalidInput
 from gitexp.formats import redact_text
 from gitexp.ids import RunId
@@ -21,16 +20,15 @@ from gitexp.model import (
     Annotation,
     AnnotationKind,
     Entry,
-    Outcome,
     Run,
     Series,
     Table,
-    Value,
     flatten,
     nest,
 )
 from gitexp.records import bounds
 from gitexp.records.codec import encode_run
+from gitexp.running.subject import summary
 from gitexp.store import Event, annotated, sealed, started
 from gitexp.upkeep.maintenance import start_maintenance
 from gitexp.workspace import Workspace
@@ -163,29 +161,6 @@ def _encode(run: Run) -> bytes | None:
         return encode_run(run)
     except InvalidInput:
         return None
-
-
-def summary(workspace: Workspace, run: Run) -> str:
-    """One line for the history: the metric that matters and how it compares with the last run."""
-    settings = workspace.settings
-    metric = settings.metric or primary_metric(run, {**settings.directions, **run.directions})
-    value = dict(flatten(run.metrics)).get(metric or "")
-    if run.outcome is not Outcome.SUCCEEDED or metric is None or value is None:
-        return run.outcome.value
-    text = f"{metric} {_short(value)}"
-    last = workspace.others().newest(1, with_metric=metric, before=run)
-    if last:
-        verdicts = compare_runs(
-            run, workspace.index.entry(last[0]).run, declared=settings.directions
-        )
-        found = next((v for v in verdicts if v.metric == metric), None)
-        if found is not None and found.answer in ("better", "worse") and found.reference_value:
-            text += f" ({found.answer} than {_short(found.reference_value)})"
-    return text
-
-
-def _short(value: Value) -> str:
-    return f"{value:.6g}" if isinstance(value, int | float) else str(value)[:60]
 
 
 def collect(content: JournalContent) -> Collected:

@@ -72,8 +72,11 @@ class Bench:
         return RunIndex.open(self.repo, self.store.run_ref)
 
     def select(self, text: str, **options: Any) -> RunId:
-        options.setdefault("direction_of", lambda _: Direction.MAXIMIZE)
-        return select_run(text, self.repo, self.index(), **options)
+        index = self.index()
+        options.setdefault(
+            "best_run", lambda metric: next(iter(index.best(metric, Direction.MAXIMIZE)), None)
+        )
+        return select_run(text, self.repo, index, **options)
 
 
 @pytest.fixture
@@ -114,18 +117,17 @@ def test_best_is_by_the_only_metric_or_the_one_named(bench: Bench) -> None:
     high = bench.record("2", metrics={"loss": 0.9})
     bench.record("3", metrics={"loss": 0.95}, outcome=Outcome.RUNNING)
     assert bench.select("best") == high.id
-    assert bench.select("best", direction_of=lambda _: Direction.MINIMIZE) == low.id
     other = bench.record("4", metrics={"val": {"acc": 0.5}})
     for text in ("best:val.acc", "best:metrics.val.acc"):
         assert bench.select(text) == other.id
     assert bench.select("best", metric="loss") == high.id
     asked: list[str] = []
 
-    def direction_of(metric: str) -> Direction:
+    def best_run(metric: str) -> RunId:
         asked.append(metric)
-        return Direction.MINIMIZE
+        return low.id
 
-    assert bench.select("best:metrics.loss", direction_of=direction_of) == low.id
+    assert bench.select("best:metrics.loss", best_run=best_run) == low.id
     assert asked == ["loss"]
 
 
@@ -249,7 +251,7 @@ def test_a_long_list_of_candidates_is_cut(bench: Bench) -> None:
         ("last~7", NotFound, "cannot go back 7 runs"),
         ("@{99999999999999999999}", NotFound, "cannot go back 9,999,999,999 runs"),
         ("best:acuracy", NotFound, "no run has the metric 'acuracy'"),
-        ("best:word", NotFound, "no finished run has a number for 'word'"),
+        ("best:word", NotFound, "no run is the best by 'word'"),
         ("", InvalidInput, "cannot select a run by an empty name"),
         ("a\0b", InvalidInput, "cannot select a run by an empty name"),
     ],
@@ -291,6 +293,6 @@ def test_several_runs_are_selected_in_the_order_typed(bench: Bench) -> None:
         ["last", "1000", "last"],
         bench.repo,
         bench.index(),
-        direction_of=lambda _: Direction.MAXIMIZE,
+        best_run=lambda _: None,
     )
     assert found == [runs[2].id, runs[0].id, runs[2].id]

@@ -89,7 +89,7 @@ def test_damaged_ones_harm_only_themselves(seed: int, monkeypatch: pytest.Monkey
 
 
 def test_runs_of_one_form_are_read_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    def one_by_one(groups: list[Group], _part: int) -> Any:
+    def one_by_one(groups: list[Group], _part: int, _seeds: object) -> Any:
         assert not groups
         return {table: [] for table in ("runs", "tags", "produced", "files", "broken")}, []
 
