@@ -154,6 +154,8 @@ class Run:
     """The run this one tries to improve on."""
     reproduces: RunId | None = None
     """The run this one repeats on purpose."""
+    session: str | None = None
+    """The work tree it was made in, by a random id, or what `GITEXP_SESSION` said; never a path."""
     source: str | None = None
     """Where an imported run comes from, `tracker:id`; the same source is imported once."""
     tags: tuple[str, ...] = ()

@@ -26,7 +26,7 @@ def command(run: str, decision: str, why: str | None, hint: str | None) -> None:
     git exp decide last discard -m "diverges after epoch 3" --next "halve lr"
     """
     workspace = open_workspace()
-    entry = find_entry(workspace, run)
+    entry = find_entry(workspace, run, to_change=True)
     annotate(
         workspace,
         entry,

@@ -26,7 +26,7 @@ def command(run: str, text: str | None, measured: tuple[str, ...], step: int | N
     from gitexp.cli.options import nested  # noqa: PLC0415 - only with metrics
 
     workspace = open_workspace()
-    entry = find_entry(workspace, run)
+    entry = find_entry(workspace, run, to_change=True)
     if not text and not measured:
         raise InvalidInput("there is nothing to note", hints=['`git exp note RUN "TEXT"`'])
     if measured:

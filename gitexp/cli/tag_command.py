@@ -22,7 +22,7 @@ def command(run: str, tags: tuple[str, ...], delete: bool) -> None:
     git exp tag best:accuracy -d sweep
     """
     workspace = open_workspace()
-    entry = find_entry(workspace, run)
+    entry = find_entry(workspace, run, to_change=bool(tags))
     if not tags:
         answer("\n".join(clean(tag) for tag in entry.tags))
         return

@@ -22,7 +22,7 @@ from gitexp.model import Command, Outcome, Run
 from gitexp.query.names import ATTRIBUTES
 from gitexp.records.documents import DOCUMENT_SCHEMA
 
-SCHEMA: Final = f"4.{DOCUMENT_SCHEMA}.{sys.byteorder}"
+SCHEMA: Final = f"5.{DOCUMENT_SCHEMA}.{sys.byteorder}"
 """Changes with the tables or with what is kept in them; an index of another schema is rebuilt."""
 
 COLUMNS: Final = {name: f"r.{name}" for name in ATTRIBUTES} | {"commit": "r.code_commit"}
@@ -38,7 +38,8 @@ CREATE TABLE files (
 CREATE TABLE runs (
     rid INTEGER PRIMARY KEY, clock INTEGER, id TEXT, name TEXT, outcome TEXT, started TEXT,
     duration_s, author TEXT, origin TEXT, reason TEXT, decision TEXT, code_commit TEXT,
-    branch TEXT, dirty INTEGER, fingerprint TEXT, parent TEXT, reproduces TEXT, source TEXT,
+    branch TEXT, dirty INTEGER, fingerprint TEXT, parent TEXT, reproduces TEXT, session TEXT,
+    source TEXT,
     exit_code INTEGER, snapshot TEXT, path TEXT, series INTEGER, rivals INTEGER, program TEXT,
     part INTEGER
 );
@@ -67,6 +68,7 @@ CREATE INDEX runs_name ON runs (name);
 CREATE INDEX runs_commit ON runs (code_commit);
 CREATE INDEX runs_snapshot ON runs (snapshot) WHERE snapshot IS NOT NULL;
 CREATE INDEX runs_fingerprint ON runs (fingerprint) WHERE fingerprint IS NOT NULL;
+CREATE INDEX runs_session ON runs (session, clock) WHERE session IS NOT NULL;
 CREATE INDEX runs_source ON runs (source) WHERE source IS NOT NULL;
 CREATE INDEX runs_rivals ON runs (rid) WHERE rivals > 0;
 CREATE INDEX tags_rid ON tags (rid);

@@ -59,6 +59,7 @@ ATTRIBUTES: Final[dict[str, Callable[["Entry"], str | float | None]]] = {
     "fingerprint": Recorded("fingerprint", shown=lambda text: text or None),
     "parent": Recorded("parent"),
     "reproduces": Recorded("reproduces"),
+    "session": Recorded("session"),
     "source": Recorded("source"),
     "exit_code": Recorded("command", "exit_code"),
 }

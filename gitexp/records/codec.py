@@ -37,6 +37,7 @@ def encode_run(run: Run) -> bytes:
         "reason": run.reason,
         "parent": run.parent,
         "reproduces": run.reproduces,
+        "session": run.session,
         "source": run.source,
         "tags": sorted(run.tags),
         "produced": sorted(run.produced),

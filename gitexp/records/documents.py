@@ -50,6 +50,7 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "reason": run.reason,
         "parent": run.parent,
         "reproduces": run.reproduces,
+        "session": run.session,
         "source": run.source,
         "tags": list(entry.tags),
         "decision": None
@@ -129,6 +130,7 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
         reason=document.get("reason"),
         parent=_run_id(document.get("parent")),
         reproduces=_run_id(document.get("reproduces")),
+        session=document.get("session"),
         source=document.get("source"),
         tags=tuple(document.get("start_tags", ())),
         params=document.get("params", {}),

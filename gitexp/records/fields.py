@@ -157,6 +157,7 @@ RUN: Final = Form(
         "reason": _text,
         "parent": parse_run_id,
         "reproduces": parse_run_id,
+        "session": _text,
         "source": _text,
         "tags": _texts,
         "produced": _texts,

@@ -40,6 +40,7 @@ _ATTRIBUTES: dict[str, Callable[[Entry], Value | None]] = {
     "exit_code": lambda entry: entry.run.command.exit_code if entry.run.command else None,
     "parent": lambda entry: entry.run.parent,
     "reproduces": lambda entry: entry.run.reproduces,
+    "session": lambda entry: entry.run.session,
     "source": lambda entry: entry.run.source,
     "fingerprint": lambda entry: entry.run.fingerprint or None,
 }

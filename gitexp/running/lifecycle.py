@@ -84,6 +84,7 @@ def begin(
             workspace.store.write([event], identity=workspace.identity, moment=clock.now())
         except GitexpError as error:
             return journal, error
+    _note_start(workspace, run)
     return journal, None
 
 
@@ -105,6 +106,7 @@ def seal(workspace: Workspace, journal: Journal, run: Run, series: Series, packa
             journal.close()  # from now on others may complete it
             raise
         journal.remove()
+    _note_start(workspace, run)
     start_maintenance(workspace.repo)
     return run
 
@@ -309,6 +311,7 @@ def record_whole(workspace: Workspace, run: Run, series: Series, packages: Table
     run, record = recordable(run)
     remember(workspace, run.id)
     write_sealed(workspace, run, series, packages, record=record)
+    _note_start(workspace, run)
     start_maintenance(workspace.repo)
     return run
 
@@ -323,6 +326,19 @@ def remember(workspace: Workspace, run: RunId) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as known:
             known.write(f"{run}\n")
+
+
+def expect_start(workspace: Workspace) -> None:
+    """Note that the user wants a run to start: until one does, `last` is not what they mean."""
+    if workspace.new_session() is not None and workspace.session is not None:
+        workspace.session.expect_start()
+
+
+def _note_start(workspace: Workspace, run: Run) -> None:
+    """Tell the session that its newest run is on the branch; runs of the push hook have none."""
+    session = workspace.session
+    if session is not None and session.id == run.session:
+        session.note_start()
 
 
 def is_recorded_here(workspace: Workspace, run: RunId) -> bool:

@@ -163,8 +163,9 @@ def _prepare(
     code = observe_code(workspace, command, written, status)
     left_out = [f"not in the snapshot: {item}" for item in code.left_out]
     run = _running(workspace, trial, redact_table(params), code, command, inputs)
+    session = workspace.new_session() if observe else None
     return Prepared(
-        run=replace(run, environment=environment),
+        run=replace(run, environment=environment, session=session),
         argv=argv,
         directory=trial.directory,
         top=top or trial.directory,

@@ -16,7 +16,7 @@ FLOORS: dict[int, set[str]] = {
     0: {"errors", "ids", "model", "names"},
     1: {"briefing", "comparison", "fingerprint", "formats", "privacy", "query", "records", "refs"},
     2: {"journal", "machine", "repo"},
-    3: {"index", "settings", "store"},
+    3: {"index", "sessions", "settings", "store"},
     4: {"importing", "judgement", "running", "selector", "sharing", "upkeep", "workspace"},
     5: {"render"},
     6: {"__main__", "api", "cli", "completion", "demo", "manual", "tracker"},

@@ -48,6 +48,7 @@ def full_run() -> Run:
         reason="a lower rate should stop the oscillation",
         parent=RunId("1" * 16),
         reproduces=RunId("2" * 16),
+        session="9c4f21d07b6e8a35",
         source="mlflow:42",
         tags=("sweep", "baseline"),
         code=Code(
