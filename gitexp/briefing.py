@@ -246,10 +246,9 @@ def _hints(entries: Sequence[Entry]) -> Iterator[Hint]:
     found: list[tuple[int, Hint]] = []
     reasons: list[str] = []
     for entry in reversed(entries):
-        decision = entry.decision
-        if decision is not None and decision.hint and entry.run.id not in parents:
-            words = _words(decision.hint)
-            if not any(words in reason for reason in reasons):
+        for decision in () if entry.run.id in parents else entry.decisions:
+            words = _words(decision.hint or "")
+            if decision.hint and not any(words in reason for reason in reasons):
                 found.append((decision.clock, Hint(decision.hint, entry, len(reasons))))
         reasons.append(_words(entry.run.reason or ""))
     found.sort(key=lambda pair: pair[0], reverse=True)

@@ -2,17 +2,19 @@
 
 import click
 
-from gitexp.cli.options import dry_run_option, run_argument
+from gitexp.cli.options import dry_run_option, json_option, run_argument
 from gitexp.cli.selection import find_entry
 from gitexp.cli.terminal import answer, open_workspace, say
+from gitexp.model import Run
 from gitexp.render.text import clean
-from gitexp.running.restoration import apply_code, plan_apply
+from gitexp.running.restoration import ApplyPlan, apply_code, plan_apply
 
 
 @click.command("apply")
 @dry_run_option
+@json_option
 @run_argument
-def command(dry_run: bool, run: str) -> None:
+def command(dry_run: bool, as_json: bool, run: str) -> None:
     """Put a run's code into the work tree
 
     Files become what they were when the run started; HEAD and the index stay. Refuses when a file
@@ -25,6 +27,11 @@ def command(dry_run: bool, run: str) -> None:
     workspace = open_workspace()
     entry = find_entry(workspace, run)
     plan = plan_apply(workspace.repo, entry.run.code)
+    if as_json:
+        if not dry_run:
+            apply_code(workspace.repo, plan)
+        _print_json(entry.run, plan, applied=not dry_run)
+        return
     for path in plan.written:
         answer(f"write   {clean(path)}")
     for path in plan.deleted:
@@ -36,3 +43,18 @@ def command(dry_run: bool, run: str) -> None:
         say(
             f"the work tree holds the code of run {entry.run.id[:7]}; `git diff` shows what changed"
         )
+
+
+def _print_json(run: Run, plan: ApplyPlan, *, applied: bool) -> None:
+    from gitexp.render.machine import format_json  # noqa: PLC0415 - only for JSON
+
+    document = {
+        "schema": 1,
+        "run": run.id,
+        "name": run.name,
+        "revision": plan.revision,
+        "written": plan.written,
+        "deleted": plan.deleted,
+        "applied": applied,
+    }
+    answer(format_json(document))

@@ -53,6 +53,7 @@ ATTRIBUTES: Final[dict[str, Callable[["Entry"], str | float | None]]] = {
     "origin": Recorded("origin", shown=str),
     "reason": Recorded("reason"),
     "decision": _decided,
+    "disputed": lambda entry: len(entry.disputed) > 0 or None,
     "commit": Recorded("code", "commit"),
     "branch": Recorded("code", "branch"),
     "dirty": Recorded("code", "dirty"),

@@ -100,7 +100,8 @@ def _encode_files(files: Mapping[str, FileState]) -> dict[str, object]:
 
 def encode_annotation(annotation: Annotation) -> bytes:
     """The canonical TOML of an annotation."""
-    return _dump(
+    saw: dict[str, object] = {} if annotation.saw is None else {"saw": list(annotation.saw)}
+    table = _present(
         {
             "schema": SCHEMA,
             "id": annotation.id,
@@ -117,6 +118,7 @@ def encode_annotation(annotation: Annotation) -> bytes:
             "by": annotation.by,
         }
     )
+    return _write(table | saw).encode(errors="replace")  # also when it saw none
 
 
 def decode_annotation(data: bytes) -> Annotation:

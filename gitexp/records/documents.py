@@ -56,6 +56,7 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "decision": None
         if decision is None or decision.decision is None
         else decision.decision.value,
+        "disputed": [word.value for word in entry.disputed],
         "params": _plain(run.params),
         "metrics": _plain(run.metrics),
         "directions": {name: way.value for name, way in run.directions.items()},
@@ -96,7 +97,8 @@ def entry_document(entry: Entry) -> dict[str, Any]:
 
 def annotation_document(annotation: Annotation) -> dict[str, Any]:
     """The JSON document of one annotation."""
-    return _without_none(
+    saw = {} if annotation.saw is None else {"saw": list(annotation.saw)}
+    document = _without_none(
         {
             "id": annotation.id,
             "run": annotation.run,
@@ -112,6 +114,7 @@ def annotation_document(annotation: Annotation) -> dict[str, Any]:
             "by": annotation.by,
         }
     )
+    return document | saw  # also when it saw none
 
 
 def parse_entry(document: Mapping[str, Any]) -> Entry:
@@ -180,6 +183,7 @@ def _parse_annotation(document: Mapping[str, Any]) -> Annotation:
         tags=tuple(document.get("tags", ())),
         verdict=None if verdict is None else ReproductionVerdict(verdict),
         by=_run_id(document.get("by")),
+        saw=None if "saw" not in document else tuple(document["saw"]),
     )
 
 

@@ -189,6 +189,7 @@ ANNOTATION: Final = Form(
         "tags": _texts,
         "verdict": ReproductionVerdict,
         "by": parse_run_id,
+        "saw": _texts,
     },
 )
 

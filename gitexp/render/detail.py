@@ -25,7 +25,7 @@ from gitexp.model import (
     numbers,
 )
 from gitexp.render.colour import Role, style
-from gitexp.render.listing import short_id
+from gitexp.render.listing import decision_word, short_id
 from gitexp.render.sparkline import series_values, sparkline
 from gitexp.render.text import (
     clean,
@@ -135,21 +135,28 @@ def _exit(code: int) -> str:
 
 
 def _decisions(entry: Entry, view: View) -> list[str]:
-    latest = entry.decision
-    if latest is None or latest.decision is None:
-        return []
-    line = latest.decision.value
-    if latest.text:
-        line += f": {clean(latest.text)}"
-    lines = [f"{line} ({_by(latest, view)})"]
-    if latest.hint:
-        lines.append(f"next: {clean(latest.hint)}")
-    earlier = [a for a in entry.annotations if a.kind is AnnotationKind.DECISION][:-1]
-    for old in reversed(earlier):
-        if old.decision:
-            why = f": {clean(old.text)}" if old.text else ""
-            lines.append(f"before: {old.decision.value}{why} ({_by(old, view)})")
+    """The decisions in force, what that means when they differ, and those before, latest first."""
+    in_force = entry.decisions
+    lines = []
+    for decision in reversed(in_force):
+        lines += _decision(decision, view)
+    if entry.disputed:
+        lines.append(
+            f"disputed: made apart; {entry.disputed[0].value} counts until a later decision"
+            " settles it"
+        )
+    for old in reversed(entry.annotations):
+        if old.kind is AnnotationKind.DECISION and old not in in_force:
+            lines += [f"before: {line}" for line in _decision(old, view)[:1]]
     return lines
+
+
+def _decision(annotation: Annotation, view: View) -> list[str]:
+    if annotation.decision is None:
+        return []
+    why = f": {clean(annotation.text)}" if annotation.text else ""
+    line = f"{annotation.decision.value}{why} ({_by(annotation, view)})"
+    return [line, f"next: {clean(annotation.hint)}"] if annotation.hint else [line]
 
 
 def _by(annotation: Annotation, view: View) -> str:
@@ -240,8 +247,8 @@ def _reproduction(annotation: Annotation, view: View) -> str:
 
 
 def _kin(how: Kin, other: Entry, view: View) -> str:
-    decision = other.decision.decision if other.decision else None
-    decided = f", {decision.value}" if decision else ""
+    word = decision_word(other)
+    decided = f", {word}" if word else ""
     name = f"{short_id(other.run.id, view.ids)} {clean(other.run.name)}"
     return f"{name}: {how.value} ({other.run.outcome.value}{decided})"
 

@@ -23,9 +23,7 @@ _ATTRIBUTES: dict[str, Callable[[Entry], Value | None]] = {
     "id": lambda entry: entry.run.id,
     "name": lambda entry: entry.run.name,
     "outcome": lambda entry: entry.run.outcome.value,
-    "decision": lambda entry: (
-        entry.decision.decision.value if entry.decision and entry.decision.decision else None
-    ),
+    "decision": lambda entry: decision_word(entry) or None,
     "why": lambda entry: entry.decision.text if entry.decision else None,
     "started": lambda entry: entry.run.started,
     "duration": lambda entry: entry.run.duration_s,
@@ -55,6 +53,13 @@ _TABLES: dict[str, Callable[[Entry], Table]] = {
     "params": lambda entry: entry.run.params,
     "environment": lambda entry: entry.run.environment,
 }
+
+
+def decision_word(entry: Entry) -> str:
+    """What was decided; of decisions made apart that differ all, the most cautious first."""
+    if entry.disputed:
+        return "/".join(entry.disputed)
+    return entry.decision.decision.value if entry.decision and entry.decision.decision else ""
 
 
 def default_keys(entries: Sequence[Entry]) -> list[str]:

@@ -282,11 +282,24 @@ def note_events(workspace: Workspace, run: Run, texts: Sequence[str]) -> list[Ev
     ]
 
 
+MAX_SAW = 100
+"""A decision names at most this many of those before it; a run has one or two."""
+
+
+def known_decisions(entry: Entry) -> tuple[str, ...]:
+    """The ids of all decisions on a run, those in force first, then the latest."""
+    before = [a for a in reversed(entry.annotations) if a.kind is AnnotationKind.DECISION]
+    ids = dict.fromkeys(a.id for a in (*entry.decisions, *before))
+    return tuple(sorted(list(ids)[:MAX_SAW]))
+
+
 def annotate(workspace: Workspace, entry: Entry, kind: AnnotationKind, **fields: Any) -> Annotation:
     """Say something about a run: one more annotation on the branch. Returns it."""
     for name in ("text", "hint"):
         if fields.get(name):
             fields[name] = redact_text(fields[name])
+    if kind is AnnotationKind.DECISION:
+        fields["saw"] = known_decisions(entry)
     annotation = Annotation(
         id=clock.new_id(),
         run=entry.run.id,
