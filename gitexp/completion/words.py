@@ -54,7 +54,8 @@ def _runs(workspace: "Workspace", unfinished: str) -> Iterator[Pair]:
             yield f"best:{name}", "the best run by this metric"
         return
     yield "last", "the newest run of this work tree"
-    yield "last:any", "the newest run of the repository"
+    if unfinished and "last:any".startswith(unfinished):
+        yield "last:any", "the newest run of the repository"
     yield "best", "the best run"
     if unfinished and "best".startswith(unfinished):
         yield "best:", "the best run by a metric"

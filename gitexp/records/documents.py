@@ -36,7 +36,7 @@ _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 def entry_document(entry: Entry) -> dict[str, Any]:
     """The JSON document of a run and all that was added to it; absent values are left out."""
-    run, code, command, decision = entry.run, entry.run.code, entry.run.command, entry.decision
+    run, decision = entry.run, entry.decision
     document: dict[str, Any] = {
         "id": run.id,
         "name": run.name,
@@ -60,29 +60,8 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "params": _plain(run.params),
         "metrics": _plain(run.metrics),
         "directions": {name: way.value for name, way in run.directions.items()},
-        "code": _without_none(
-            {
-                "commit": code.commit,
-                "tree": code.tree,
-                "dirty": code.dirty,
-                "snapshot": code.snapshot,
-                "digest": code.digest or None,
-                "branch": code.branch,
-                "remote": code.remote,
-                "left_out": list(code.left_out),
-            }
-        ),
-        "command": None
-        if command is None
-        else _without_none(
-            {
-                "argv": list(command.argv),
-                "template": list(command.template),
-                "directory": command.directory,
-                "exit_code": command.exit_code,
-                "metrics_files": list(command.metrics_files),
-            }
-        ),
+        "code": _code_document(run.code),
+        "command": None if run.command is None else _command_document(run.command),
         "inputs": {p: {"sha256": s.sha256, "bytes": s.bytes} for p, s in run.inputs.items()},
         "outputs": {p: {"sha256": s.sha256, "bytes": s.bytes} for p, s in run.outputs.items()},
         "produced": list(run.produced),
@@ -93,6 +72,33 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "annotations": [annotation_document(a) for a in entry.annotations],
     }
     return _without_none(document)
+
+
+def _code_document(code: Code) -> dict[str, Any]:
+    return _without_none(
+        {
+            "commit": code.commit,
+            "tree": code.tree,
+            "dirty": code.dirty,
+            "snapshot": code.snapshot,
+            "digest": code.digest or None,
+            "branch": code.branch,
+            "remote": code.remote,
+            "left_out": list(code.left_out),
+        }
+    )
+
+
+def _command_document(command: Command) -> dict[str, Any]:
+    return _without_none(
+        {
+            "argv": list(command.argv),
+            "template": list(command.template),
+            "directory": command.directory,
+            "exit_code": command.exit_code,
+            "metrics_files": list(command.metrics_files),
+        }
+    )
 
 
 def annotation_document(annotation: Annotation) -> dict[str, Any]:
