@@ -57,6 +57,15 @@ class Direction(StrEnum):
     MINIMIZE = "minimize"
 
 
+class ParentRule(StrEnum):
+    """How the parent of a run was found that named none."""
+
+    NEWEST = "newest"
+    """The newest run of the session that the code builds on."""
+    APPLIED = "applied"
+    """The run whose code was put into the work tree."""
+
+
 class Decision(StrEnum):
     """What a person or an agent decided after seeing a run."""
 
@@ -152,6 +161,8 @@ class Run:
     """Why this was tried."""
     parent: RunId | None = None
     """The run this one tries to improve on."""
+    parent_rule: ParentRule | None = None
+    """How the parent was found; absent when the user named it."""
     reproduces: RunId | None = None
     """The run this one repeats on purpose."""
     session: str | None = None

@@ -7,6 +7,7 @@ from gitexp.cli.selection import find_entry
 from gitexp.cli.terminal import answer, open_workspace, say
 from gitexp.model import Run
 from gitexp.render.text import clean
+from gitexp.running.parents import remember_applied
 from gitexp.running.restoration import ApplyPlan, apply_code, plan_apply
 
 
@@ -18,7 +19,8 @@ def command(dry_run: bool, as_json: bool, run: str) -> None:
     """Put a run's code into the work tree
 
     Files become what they were when the run started; HEAD and the index stay. Refuses when a file
-    with uncommitted changes would be overwritten.
+    with uncommitted changes would be overwritten. The next run goes on from this one: it is its
+    parent, unless `--parent` says otherwise.
 
     \b
     git exp apply best:accuracy --dry-run
@@ -30,16 +32,19 @@ def command(dry_run: bool, as_json: bool, run: str) -> None:
     if as_json:
         if not dry_run:
             apply_code(workspace.repo, plan)
+            remember_applied(workspace, entry.run.id)
         _print_json(entry.run, plan, applied=not dry_run)
         return
     for path in plan.written:
         answer(f"write   {clean(path)}")
     for path in plan.deleted:
         answer(f"delete  {clean(path)}")
+    if not dry_run:
+        apply_code(workspace.repo, plan)
+        remember_applied(workspace, entry.run.id)
     if not plan.written and not plan.deleted:
         say(f"the work tree already holds the code of run {entry.run.id[:7]}")
     elif not dry_run:
-        apply_code(workspace.repo, plan)
         say(
             f"the work tree holds the code of run {entry.run.id[:7]}; `git diff` shows what changed"
         )

@@ -84,7 +84,11 @@ RECORDING_OPTIONS = [
         metavar="PATH",
         help="A file or folder the run writes; its hash is recorded. Repeatable.",
     ),
-    click.option("--parent", metavar="RUN", help="The run this one tries to improve on."),
+    click.option(
+        "--parent",
+        metavar="RUN",
+        help="The run this one goes on from [default: your newest on this code].",
+    ),
     click.option("--maximize", multiple=True, metavar="METRIC", help="More is better. Repeatable."),
     click.option("--minimize", multiple=True, metavar="METRIC", help="Less is better. Repeatable."),
 ]

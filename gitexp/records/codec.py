@@ -35,6 +35,7 @@ def encode_run(run: Run) -> bytes:
         "fingerprint": run.fingerprint or None,
         "reason": run.reason,
         "parent": run.parent,
+        "parent_rule": run.parent_rule and run.parent_rule.value,
         "reproduces": run.reproduces,
         "session": run.session,
         "source": run.source,

@@ -20,6 +20,7 @@ from gitexp.model import (
     FileState,
     Origin,
     Outcome,
+    ParentRule,
     ReproductionVerdict,
     Run,
 )
@@ -156,6 +157,7 @@ RUN: Final = Form(
         "fingerprint": _text,
         "reason": _text,
         "parent": parse_run_id,
+        "parent_rule": ParentRule,
         "reproduces": parse_run_id,
         "session": _text,
         "source": _text,

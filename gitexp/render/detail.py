@@ -18,6 +18,7 @@ from gitexp.model import (
     Entry,
     FileState,
     Outcome,
+    ParentRule,
     Run,
     Series,
     Value,
@@ -121,13 +122,24 @@ def _header(entry: Entry, view: View) -> Iterator[str]:
         ("origin", run.origin.value),
         ("tags", clean(", ".join(entry.tags))),
         ("reason", clean(run.reason or "")),
-        ("parent", short_id(run.parent, view.ids) if run.parent else ""),
+        ("parent", _parent(run, view)),
         ("reproduces", short_id(run.reproduces, view.ids) if run.reproduces else ""),
         ("source", clean(run.source or "")),
         ("fingerprint", clean(run.fingerprint[:16])),
     ):
         if text:
             yield f"{label:<{_LABEL_COLUMNS}}{text}"
+
+
+_RULES: dict[ParentRule | None, str] = {
+    None: "",
+    ParentRule.NEWEST: " (not named: the newest run that this code builds on)",
+    ParentRule.APPLIED: " (not named: its code was applied)",
+}
+
+
+def _parent(run: Run, view: View) -> str:
+    return short_id(run.parent, view.ids) + _RULES[run.parent_rule] if run.parent else ""
 
 
 def _exit(code: int) -> str:
@@ -283,7 +295,8 @@ def log_lines(entry: Entry, *, view: View, verdicts: Sequence[str] = ()) -> list
         f"Code:     {code.commit[:MIN_PREFIX_LENGTH]}{where}{changes}",
         f"Outcome:  {ended}{took}",
     ]
-    for kind, text in (("Parent", run.parent), ("Repeats", run.reproduces)):
+    named = None if run.parent_rule is ParentRule.NEWEST else run.parent
+    for kind, text in (("Parent", named), ("Repeats", run.reproduces)):
         if text:
             lines.append(f"{kind + ':':<10}{short_id(text, view.ids)}")
     body = list(_log_body(entry, view, verdicts))
