@@ -52,7 +52,16 @@ def command(
     view = view_of(workspace, chosen, precision=precision)
     keys = [*LEADING_KEYS, f"metrics.{metric}", *params]
     answer(
-        run_list(entries, keys, now=view.now, width=view.width, precision=precision, ids=view.ids)
+        run_list(
+            entries,
+            keys,
+            now=view.now,
+            width=view.width,
+            precision=precision,
+            ids=view.ids,
+            pinned=[f"metrics.{metric}"],
+            more="`git exp list --columns`",
+        )
     )
 
 

@@ -4,13 +4,13 @@ import click
 
 from gitexp.cli.options import deciding_option, json_option, precision_option
 from gitexp.cli.selection import find_entries, known_metric
-from gitexp.cli.terminal import answer, open_workspace, view_of, wants_colour
+from gitexp.cli.terminal import answer, open_workspace, view_of, wants_colour, width
 from gitexp.comparison import Answer, Comparison, compare_runs, next_step, overall
 from gitexp.errors import CouldNotTell, ExitCode
 from gitexp.judgement import choose_metric, judge, repeats_of
 from gitexp.model import Entry
 from gitexp.render.machine import format_json
-from gitexp.render.text import clean
+from gitexp.render.text import clean, fold
 from gitexp.render.verdict import comparison_heading, comparison_table, metric_sentence
 from gitexp.workspace import Workspace
 
@@ -73,7 +73,8 @@ def command(metric: str | None, precision: int, as_json: bool, runs: tuple[str, 
         _print(workspace, comparisons, decisive, precision)
         last = answers[0] if comparisons[0].against != "best" else None
         best = answers[-1] if comparisons[-1].against == "best" else None
-        answer(f"next: {next_step(run, last=last, best=best, selector=run.id[:7])}")
+        advice = next_step(run, last=last, best=best, selector=run.id[:7])
+        answer(fold(f"next: {advice}", width()))
     return EXIT[answers[0]]
 
 
@@ -106,7 +107,8 @@ def _print(
         verdict = next((v for v in comparison.verdicts if v.metric == decisive), None)
         if verdict is not None and comparison.against != "run":
             pair = (None, verdict) if comparison.against == "best" else (verdict, None)
-            answer(metric_sentence(*pair, precision=precision, colour=wants_colour()))
+            sentence = metric_sentence(*pair, precision=precision, colour=wants_colour())
+            answer(fold(sentence, view.width))
         answer(comparison_heading(comparison, ids=view.ids))
         answer(comparison_table(comparison, width=view.width, precision=precision))
         click.echo()

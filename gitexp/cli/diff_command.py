@@ -11,7 +11,7 @@ from gitexp.fingerprint import command_template
 from gitexp.judgement import repeats_of
 from gitexp.model import Entry, FileState, Run, Table, Value
 from gitexp.render.machine import format_json
-from gitexp.render.text import clean
+from gitexp.render.text import clean, fold
 from gitexp.render.verdict import changes_table, comparison_table
 from gitexp.workspace import Workspace
 
@@ -78,7 +78,8 @@ def _print(
 ) -> None:
     view = view_of(workspace, [before.run.id, after.run.id], precision=precision)
     old, new = view.ids[before.run.id], view.ids[after.run.id]
-    answer(f"causes, from {old} {clean(before.run.name)} to {new} {clean(after.run.name)}:")
+    heading = f"causes, from {old} {clean(before.run.name)} to {new} {clean(after.run.name)}:"
+    answer(fold(heading, view.width))
     for kind, found in causes.items():
         if found:
             answer(f"\n{kind}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gitexp.cli.options import count_option, json_option, precision_option, where_option
-from gitexp.cli.tables import choose_columns, print_documents
+from gitexp.cli.tables import choose_columns, declared_metrics, print_documents
 from gitexp.cli.terminal import answer, open_workspace, say, width
 from gitexp.errors import ExitCode, InvalidInput
 from gitexp.machine import clock
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 )
 @count_option("At most so many")
 @click.option("--only-changed", is_flag=True, help="Leave out columns that never change.")
+@click.option("--columns", is_flag=True, help="List all columns and their values instead.")
 @click.option("--keep", multiple=True, metavar="REGEX", help="Only such columns. Repeatable.")
 @click.option("--drop", multiple=True, metavar="REGEX", help="No such columns. Repeatable.")
 @precision_option
@@ -40,6 +41,7 @@ def command(
     sort_order: str | None,
     count: int | None,
     only_changed: bool,
+    columns: bool,
     keep: tuple[str, ...],
     drop: tuple[str, ...],
     precision: int,
@@ -58,8 +60,9 @@ def command(
     git exp list -n 20 --sort-by accuracy
     git exp list --where "accuracy > 0.8 and lr < 0.1" --only-changed
     """
-    if as_json + as_csv + as_markdown + porcelain + name_only > 1:
-        raise InvalidInput("choose one of --json, --csv, --md, --porcelain and --name-only")
+    if as_json + as_csv + as_markdown + porcelain + name_only + columns > 1:
+        forms = "--json, --csv, --md, --porcelain, --columns and --name-only"
+        raise InvalidInput(f"choose one of {forms}")
     workspace = open_workspace()
     chosen = _choose(workspace, where, sort_by, sort_order, count)
     if as_json:
@@ -80,6 +83,7 @@ def command(
             sort_by=sort_by,
             precision=precision,
             markdown=as_markdown,
+            columns=columns,
         )
     else:
         say_empty(workspace, where)
@@ -133,30 +137,39 @@ def _print_table(
     sort_by: str | None,
     precision: int,
     markdown: bool,
+    columns: bool,
 ) -> None:
     from gitexp.render.listing import (  # noqa: PLC0415 - only for tables
         changed_keys,
+        column_table,
         default_keys,
+        main_metric,
         run_list,
         unchanged_line,
     )
 
-    every = choose_columns(default_keys(entries), keep, drop)
+    settings = workspace.settings
+    metric = main_metric(entries, declared_metrics(settings))
+    every = choose_columns(default_keys(entries, metric), keep, drop)
     keys = changed_keys(entries, every) if only_changed else every
-    columns = None if markdown else width()
+    wide = None if markdown else width()
+    if columns:
+        answer(column_table(entries, keys, width=wide, precision=precision))
+        return
     asked_for = keys if keep else [k for k in keys if sort_by in (k, k.partition(".")[2])]
     table = run_list(
         entries,
         keys,
         now=clock.now(),
         style="md" if markdown else "plain",
-        width=columns,
+        width=wide,
         precision=precision,
         ids=workspace.index.short([entry.run.id for entry in entries]),
-        pinned=asked_for,
+        pinned=[f"metrics.{metric}", *asked_for],
+        more="--columns",
     )
     hidden = [key for key in every if key not in keys]
-    named = unchanged_line(entries, hidden, width=columns) if columns is not None else ""
+    named = unchanged_line(entries, hidden, width=wide) if wide is not None else ""
     answer(f"{table}\n{named}" if named else table)
 
 

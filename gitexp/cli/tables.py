@@ -5,10 +5,15 @@ Floor 6.
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from gitexp.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from gitexp.model import Direction
+    from gitexp.settings import Settings
 
 
 def print_documents(documents: Iterable[str]) -> None:
@@ -21,6 +26,16 @@ def print_documents(documents: Iterable[str]) -> None:
         click.echo(separator + document.replace("\x7f", "\\u007f"), nl=False)
         separator = ",\n"
     click.echo("\n]}")
+
+
+def declared_metrics(settings: "Settings") -> "dict[str, Direction]":
+    """The metrics that the user declared, the one that matters most first."""
+    if settings.metric is None:
+        return {**settings.directions}
+    from gitexp.model import Direction  # noqa: PLC0415 - only then
+
+    first = {settings.metric: settings.directions.get(settings.metric, Direction.MAXIMIZE)}
+    return {**first, **settings.directions}
 
 
 def choose_columns(keys: Sequence[str], keep: Sequence[str], drop: Sequence[str]) -> list[str]:

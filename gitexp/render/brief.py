@@ -12,7 +12,7 @@ from gitexp.records.documents import json_value
 from gitexp.render.colour import Role, style
 from gitexp.render.detail import View
 from gitexp.render.listing import decision_word, short_id
-from gitexp.render.text import clean, format_age, format_cell, shorten
+from gitexp.render.text import clean, fold, format_age, format_cell, shorten
 
 BRIEF_SCHEMA = 1
 
@@ -45,7 +45,8 @@ def brief_text(brief: Brief, *, view: View) -> str:
             view,
         ),
     ]
-    return "\n\n".join("\n".join(lines) for lines in sections if lines)
+    text = "\n\n".join("\n".join(lines) for lines in sections if lines)
+    return fold(text, view.width)
 
 
 def _section(title: str, lines: Sequence[str], view: View) -> list[str]:

@@ -30,6 +30,7 @@ from gitexp.render.listing import decision_word, short_id
 from gitexp.render.sparkline import series_values, sparkline
 from gitexp.render.text import (
     clean,
+    fold,
     format_age,
     format_bytes,
     format_cell,
@@ -48,6 +49,8 @@ OUTCOME_ROLES: dict[Outcome, Role] = {
     Outcome.UNKNOWN: "doubt",
 }
 _LABEL_COLUMNS = 12
+_SPACE = "\0"
+"""Stands for a space within a word while lines are folded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,15 +302,16 @@ def log_lines(entry: Entry, *, view: View, verdicts: Sequence[str] = ()) -> list
     for kind, text in (("Parent", named), ("Repeats", run.reproduces)):
         if text:
             lines.append(f"{kind + ':':<10}{short_id(text, view.ids)}")
-    body = list(_log_body(entry, view, verdicts))
-    return [*lines, "", *(f"    {line}" if line else "" for line in body)] if body else lines
+    body = [f"    {line}" if line else "" for line in _log_body(entry, view, verdicts)]
+    told = [*lines, "", *body] if body else lines
+    return "\n".join(fold(line, view.width) for line in told).split("\n")
 
 
 def _log_body(entry: Entry, view: View, verdicts: Sequence[str]) -> Iterator[str]:
     run = entry.run
     paragraphs: list[list[str]] = [
         clean(run.reason or "", multiline=True).splitlines(),
-        [f"$ {clean(shlex.join(run.command.argv))}"] if run.command else [],
+        _command_line(run.command, view) if run.command else [],
         list(verdicts) or _metric_line(run, view),
         _decisions(entry, view),
         [f"reproduction: {_reproduction(a, view)}" for a in entry.reproductions],
@@ -320,6 +324,13 @@ def _log_body(entry: Entry, view: View, verdicts: Sequence[str]) -> Iterator[str
                 yield ""
             yield from paragraph
             first = False
+
+
+def _command_line(command: Command, view: View) -> list[str]:
+    """The command, folded between its words so that a shell still takes it."""
+    words = [clean(shlex.quote(word)).replace(" ", _SPACE) for word in command.argv]
+    folded = fold(f"$ {' '.join(words)}", view.width and view.width - 4, joint=" \\")
+    return folded.replace(_SPACE, " ").split("\n")
 
 
 def _metric_line(run: Run, view: View) -> list[str]:

@@ -9,6 +9,7 @@ from gitexp.comparison import Against, Answer, Comparison, MetricMatch, MetricVe
 from gitexp.ids import RunId
 from gitexp.model import Direction, ReproductionVerdict, Value
 from gitexp.render.colour import Role, style
+from gitexp.render.fitting import Rank, fitted_table
 from gitexp.render.listing import short_id
 from gitexp.render.table import TableStyle, format_table
 from gitexp.render.text import (
@@ -157,7 +158,10 @@ def comparison_table(
         for verdict in comparison.verdicts
     ]
     headers = ["metric", "run", "reference", "difference", "%", "verdict", "remark"]
-    return format_table(headers, rows, style=table_style, width=width, fixed={"metric", "verdict"})
+    if table_style != "plain":
+        return format_table(headers, rows, style=table_style)
+    ranks = [*[Rank.MAIN] * 3, Rank.DETAIL, Rank.METRIC, Rank.MAIN, Rank.AGE]
+    return fitted_table(headers, rows, width, ranks=ranks, fixed={"verdict"})
 
 
 def _remark(verdict: MetricVerdict, precision: int | None) -> str:
@@ -214,7 +218,7 @@ def reproduction_table(
         for match in matches
     ]
     headers = ["metric", "recorded", "again", "difference", "tolerance", "state"]
-    return format_table(headers, rows, style=table_style, width=width, fixed={"metric", "state"})
+    return format_table(headers, rows, style=table_style, width=width, fixed={"state"})
 
 
 def changes_table(
