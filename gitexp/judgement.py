@@ -117,7 +117,8 @@ def judge(
     ranking = standings.ranking(without=own.key)
     metrics = list(numbers(run.metrics)) if every_metric else [metric]
     last = last_group(index, standings, run, own)
-    to_last: Against = "last" if run.parent is None else "parent"
+    is_named = run.parent is not None and run.parent_rule is None
+    to_last: Against = "parent" if is_named else "last"
     judgement = Judgement(
         run=run,
         metric=metric,
@@ -179,14 +180,23 @@ def is_repeat(group: Group, run: Run) -> bool:
 
 
 def last_group(index: RunIndex, standings: Standings, run: Run, own: Group) -> Group | None:
-    """The parent's group when a parent was given, else that of the newest run of another trial."""
-    if run.parent is not None:
+    """The group of the parent that the user gave, else of the newest run of another trial.
+
+    That run is one of the same session; where the session has none, one of the repository.
+    """
+    if run.parent is not None and run.parent_rule is None:
         parent = index.groups.of_runs([run.parent]).get(run.parent)
         found = None if parent in (None, own.key) else standings.group(str(parent))
         if found is not None and found.sample:
             return found
-    recent = index.groups.recent(standings.metric, SEARCH, upto=run, reproductions=False)
-    return next((standings.group(key) for key in recent if key != own.key), None)
+    for session in dict.fromkeys((run.session, None)):
+        recent = index.groups.recent(
+            standings.metric, SEARCH, upto=run, reproductions=False, session=session
+        )
+        found = next((standings.group(key) for key in recent if key != own.key), None)
+        if found is not None:
+            return found
+    return None
 
 
 def _compare(

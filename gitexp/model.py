@@ -5,7 +5,7 @@ Floor 0. Frozen dataclasses without behaviour beyond reading themselves; no text
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from enum import StrEnum
@@ -55,6 +55,15 @@ class Direction(StrEnum):
 
     MAXIMIZE = "maximize"
     MINIMIZE = "minimize"
+
+
+class ParentRule(StrEnum):
+    """How the parent of a run was found that named none."""
+
+    NEWEST = "newest"
+    """The newest run of the session that the code builds on."""
+    APPLIED = "applied"
+    """The run whose code was put into the work tree."""
 
 
 class Decision(StrEnum):
@@ -152,12 +161,16 @@ class Run:
     """Why this was tried."""
     parent: RunId | None = None
     """The run this one tries to improve on."""
+    parent_rule: ParentRule | None = None
+    """How the parent was found; absent when the user named it."""
     reproduces: RunId | None = None
     """The run this one repeats on purpose."""
     batch: str | None = None
     """Equal for runs that one command started together; 16 hex digits."""
     round: int | None = None
     """The turn within the batch, from 1, when it alternates with a reference."""
+    session: str | None = None
+    """The work tree it was made in, by a random id, or what `GITEXP_SESSION` said; never a path."""
     source: str | None = None
     """Where an imported run comes from, `tracker:id`; the same source is imported once."""
     tags: tuple[str, ...] = ()
@@ -220,6 +233,8 @@ class Annotation:
     verdict: ReproductionVerdict | None = None
     by: RunId | None = None
     """The linked run a reproduction verdict comes from."""
+    saw: tuple[str, ...] | None = None
+    """Decision: ids of the decisions that were known when it was made; absent in old ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,10 +283,25 @@ class Entry:
     """In logical order."""
 
     @property
+    def decisions(self) -> tuple[Annotation, ...]:
+        """The decisions in force, in logical order; several when they were made apart."""
+        return decisions_in_force(self.annotations)
+
+    @property
     def decision(self) -> Annotation | None:
-        """The decision in force: the latest."""
-        found = [a for a in self.annotations if a.kind is AnnotationKind.DECISION]
-        return found[-1] if found else None
+        """The decision in force; of several made apart the most cautious, and of those the latest.
+
+        Stop is more cautious than discard, discard than improve, improve than keep.
+        """
+        found = self.decisions
+        return max(found, key=lambda a: (_caution(a), *annotation_order(a))) if found else None
+
+    @property
+    def disputed(self) -> tuple[Decision, ...]:
+        """What was decided apart and differs, most cautious first; empty when all agree."""
+        found = sorted(self.decisions, key=_caution, reverse=True)
+        words = tuple(dict.fromkeys(a.decision for a in found if a.decision is not None))
+        return words if len(words) > 1 else ()
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -293,6 +323,31 @@ class Entry:
 def annotation_order(annotation: Annotation) -> tuple[int, str]:
     """Sort key of annotations: logical clock, then id, so that every machine agrees."""
     return annotation.clock, annotation.id
+
+
+def decisions_in_force(annotations: Iterable[Annotation]) -> tuple[Annotation, ...]:
+    """The decisions that no other supersedes, in logical order.
+
+    A decision supersedes those that it saw. One without `saw` was made by a gitexp that knew only
+    the logical clock: between it and any other, the later one counts. The answer depends on the
+    set of annotations alone, so that all machines that have the same ones agree.
+    """
+    made = sorted(
+        (a for a in annotations if a.kind is AnnotationKind.DECISION), key=annotation_order
+    )
+    seen = {other for a in made for other in a.saw or () if other != a.id}
+    left = [a for a in made if a.id not in seen] or made[-1:]  # they can see each other by malice
+    old = [number for number, a in enumerate(left) if a.saw is None]
+    if not old:
+        return tuple(left)
+    return tuple(left[old[-1] + 1 :] or left[-1:])
+
+
+_CAUTION = (None, Decision.KEEP, Decision.IMPROVE, Decision.DISCARD, Decision.STOP)
+
+
+def _caution(annotation: Annotation) -> int:
+    return _CAUTION.index(annotation.decision)
 
 
 def run_order(run: Run) -> tuple[int, str]:

@@ -97,6 +97,8 @@ def _print(
             precision=precision,
             ids=view.ids,
             unsure=runs[: ranking.contenders] if ranking.contenders > 1 else (),
+            pinned=[f"metrics.{metric}"],
+            more="`git exp list --columns`",
         )
     )
     if ranking.contenders > 1:

@@ -4,7 +4,7 @@ import click
 
 from gitexp.cli.options import deciding_option, json_option, precision_option
 from gitexp.cli.selection import find_entries, known_metric
-from gitexp.cli.terminal import answer, open_workspace, view_of, wants_colour
+from gitexp.cli.terminal import answer, open_workspace, view_of, wants_colour, width
 from gitexp.cli.verdicts import judgement_sentence
 from gitexp.comparison.advice import next_step
 from gitexp.comparison.noise import Basis
@@ -15,7 +15,7 @@ from gitexp.judgement import Judgement, advised, compare_pair, judge, metric_of,
 from gitexp.model import Entry
 from gitexp.render.machine import format_json
 from gitexp.render.sentence import is_one_reference, run_sentence
-from gitexp.render.text import clean
+from gitexp.render.text import clean, fold
 from gitexp.render.verdict import comparison_heading, comparison_table
 from gitexp.workspace import Workspace
 
@@ -166,15 +166,14 @@ def _document(
 def _print_judgement(
     workspace: Workspace, judgement: Judgement, comparisons: list[Comparison], precision: int
 ) -> None:
-    answer(
-        judgement_sentence(
-            workspace, judgement, colour=wants_colour(), tell_guess=True, precision=precision
-        )
+    sentence = judgement_sentence(
+        workspace, judgement, colour=wants_colour(), tell_guess=True, precision=precision
     )
+    answer(fold(sentence, width()))
     last, best = judgement.verdict("last"), judgement.verdict("best")
     shown = comparisons[1:] if is_one_reference(last, best) else comparisons
     _print_tables(workspace, shown, precision)
-    answer(f"next: {next_step(advised(judgement), judgement.run.id[:7])}")
+    answer(fold(f"next: {next_step(advised(judgement), judgement.run.id[:7])}", width()))
 
 
 def _print_pairs(
@@ -187,7 +186,7 @@ def _print_pairs(
         verdict = _main(comparison, metric)
         if verdict is not None and verdict.reference is not None:
             against = short[verdict.reference]
-            answer(run_sentence(verdict, against=against, precision=precision))
+            answer(fold(run_sentence(verdict, against=against, precision=precision), width()))
     _print_tables(workspace, comparisons, precision)
 
 

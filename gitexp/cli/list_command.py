@@ -9,6 +9,7 @@ from gitexp.cli.options import count_option, json_option, precision_option, wher
 from gitexp.cli.tables import choose_columns, print_documents
 from gitexp.cli.terminal import answer, open_workspace, say, width
 from gitexp.errors import ExitCode, InvalidInput
+from gitexp.judgement import main_metric
 from gitexp.machine import clock
 from gitexp.render.folding import single
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 )
 @count_option("At most so many")
 @click.option("--only-changed", is_flag=True, help="Leave out columns that never change.")
+@click.option("--columns", is_flag=True, help="List all columns and their values instead.")
 @click.option("--keep", multiple=True, metavar="REGEX", help="Only such columns. Repeatable.")
 @click.option("--drop", multiple=True, metavar="REGEX", help="No such columns. Repeatable.")
 @precision_option
@@ -43,6 +45,7 @@ def command(
     sort_order: str | None,
     count: int | None,
     only_changed: bool,
+    columns: bool,
     keep: tuple[str, ...],
     drop: tuple[str, ...],
     precision: int,
@@ -64,8 +67,9 @@ def command(
     git exp list -n 20 --sort-by accuracy
     git exp list --where "accuracy > 0.8 and lr < 0.1" --only-changed
     """
-    if as_json + as_csv + as_markdown + porcelain + name_only > 1:
-        raise InvalidInput("choose one of --json, --csv, --md, --porcelain and --name-only")
+    if as_json + as_csv + as_markdown + porcelain + name_only + columns > 1:
+        forms = "--json, --csv, --md, --porcelain, --columns and --name-only"
+        raise InvalidInput(f"choose one of {forms}")
     workspace = open_workspace()
     sort_by, descending = _order(workspace, sort_by, sort_order)
     is_table = not (as_json or as_csv or porcelain or name_only)
@@ -93,6 +97,7 @@ def command(
             sort_by=sort_by,
             precision=precision,
             markdown=as_markdown,
+            columns=columns,
         )
     else:
         say_empty(workspace, where)
@@ -142,31 +147,38 @@ def _print_table(
     sort_by: str | None,
     precision: int,
     markdown: bool,
+    columns: bool,
 ) -> None:
     from gitexp.render.listing import (  # noqa: PLC0415 - only for tables
         changed_keys,
+        column_table,
         default_keys,
         run_list,
         unchanged_line,
     )
 
     entries = [entry for row in rows for entry in row.members]
-    every = choose_columns(default_keys(entries), keep, drop)
+    metric = main_metric(workspace)
+    every = choose_columns(default_keys(entries, metric), keep, drop)
     keys = changed_keys(entries, every) if only_changed else every
-    columns = None if markdown else width()
+    wide = None if markdown else width()
+    if columns:
+        answer(column_table(entries, keys, width=wide, precision=precision))
+        return
     asked_for = keys if keep else [k for k in keys if sort_by in (k, k.partition(".")[2])]
     table = run_list(
         rows,
         keys,
         now=clock.now(),
         style="md" if markdown else "plain",
-        width=columns,
+        width=wide,
         precision=precision,
         ids=workspace.index.short([entry.run.id for entry in entries]),
-        pinned=asked_for,
+        pinned=[f"metrics.{metric}", *asked_for],
+        more="--columns",
     )
     hidden = [key for key in every if key not in keys]
-    named = unchanged_line(entries, hidden, width=columns) if columns is not None else ""
+    named = unchanged_line(entries, hidden, width=wide) if wide is not None else ""
     answer(f"{table}\n{named}" if named else table)
 
 

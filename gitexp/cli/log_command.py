@@ -49,8 +49,9 @@ def command(
         )
         if oneline:
             from gitexp.cli.verdicts import one_line  # noqa: PLC0415 - see above
+            from gitexp.render.text import fold  # noqa: PLC0415 - see above
 
-            answer(one_line(entry, view, sentence))
+            answer(fold(one_line(entry, view, sentence), view.width))
         else:
             from gitexp.render.detail import log_lines  # noqa: PLC0415 - see above
 

@@ -7,7 +7,7 @@ import sys
 import click
 
 from gitexp.cli.progress import waiting
-from gitexp.cli.recording import Said, recording_options, trial_of
+from gitexp.cli.recording import Said, Starting, recording_options, trial_of
 from gitexp.cli.report import tell, warn
 from gitexp.cli.terminal import open_workspace, say
 from gitexp.cli.verdicts import show_judgement, show_tried
@@ -17,11 +17,12 @@ from gitexp.judgement import Tried, find_tried, judge
 from gitexp.machine.process import find_command
 from gitexp.model import Decision, Origin, Run
 from gitexp.running.execution import Executed, execute
+from gitexp.running.lifecycle import expect_start
 from gitexp.running.preparation import Prepared, prepare
 from gitexp.workspace import Workspace
 
 
-@click.command("run", context_settings={"allow_interspersed_args": False})
+@click.command("run", cls=Starting, context_settings={"allow_interspersed_args": False})
 @recording_options
 @click.option("--again", is_flag=True, help="Run it even if this very trial was tried before.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but problems.")
@@ -44,6 +45,7 @@ def command(
     git exp run -S lr=0.1 -m "faster?" -- python train.py --lr {lr}
     """
     workspace = open_workspace()
+    expect_start(workspace)
     directory = workspace.repo.start
     if workspace.repo.top is None:
         raise GitexpError(

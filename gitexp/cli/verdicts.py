@@ -15,7 +15,7 @@ from gitexp.machine import clock
 from gitexp.model import Entry, Outcome, Run, numbers
 from gitexp.render.colour import style
 from gitexp.render.detail import View
-from gitexp.render.listing import value_at
+from gitexp.render.listing import decision_word, value_at
 from gitexp.render.sentence import alone_sentence, metric_sentence
 from gitexp.render.text import clean, format_age, format_cell, format_duration, shorten
 from gitexp.workspace import Workspace
@@ -117,7 +117,7 @@ def _line(workspace: Workspace, entry: Entry, short: str) -> str:
         told += f", {clean(metric)} {format_cell(value_at(entry, f'metrics.{metric}'))}"
     if entry.decision is not None and entry.decision.decision is not None:
         why = f": {shorten(clean(entry.decision.text), 80)}" if entry.decision.text else ""
-        told += f"; decided {entry.decision.decision.value}{why}"
+        told += f"; decided {decision_word(entry)}{why}"
         if entry.decision.hint:
             told += f"; next: {shorten(clean(entry.decision.hint), 80)}"
     age = format_age(run.started, now=clock.now())
@@ -129,5 +129,5 @@ def one_line(entry: Entry, view: View, sentence: str) -> str:
     run = entry.run
     short = style(view.ids.get(run.id, run.id[:7]), "id", enabled=view.colour)
     told = sentence or run.outcome.value
-    decided = entry.decision.decision if entry.decision else None
-    return f"{short} {clean(run.name)}: {told}" + (f" [{decided.value}]" if decided else "")
+    decided = decision_word(entry)
+    return f"{short} {clean(run.name)}: {told}" + (f" [{decided}]" if decided else "")

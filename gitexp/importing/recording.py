@@ -210,6 +210,7 @@ def _annotations(workspace: Workspace, run: Run, source: ImportedRun) -> Iterato
             decision=source.decision,
             text=source.why,
             hint=source.hint,
+            saw=(),
         )
     for note in source.notes:
         yield replace(said, id=clock.new_id(), text=redact_text(note))

@@ -40,10 +40,19 @@ class GroupQueries:
         return self._ask(_measurements, metric, list(trials), upto)
 
     def recent(
-        self, metric: str, limit: int, *, upto: Run | None = None, reproductions: bool = True
+        self,
+        metric: str,
+        limit: int,
+        *,
+        upto: Run | None = None,
+        reproductions: bool = True,
+        session: str | None = None,
     ) -> list[str]:
-        """The groups of the newest runs that measured a metric, newest first."""
-        return self._ask(_recent, metric, limit, upto, reproductions=reproductions)
+        """The groups of the newest runs that measured a metric, newest first.
+
+        With a `session` only of its runs, without `reproductions` of none that reproduces another.
+        """
+        return self._ask(_recent, metric, limit, upto, reproductions=reproductions, session=session)
 
     def top(
         self, metric: str, direction: Direction, limit: int, *, upto: Run | None = None
@@ -107,11 +116,18 @@ def _measurements(
 
 
 def _recent(
-    kept: KeptIndex, metric: str, limit: int, upto: Run | None, *, reproductions: bool
+    kept: KeptIndex,
+    metric: str,
+    limit: int,
+    upto: Run | None,
+    *,
+    reproductions: bool,
+    session: str | None,
 ) -> list[str]:
-    """The groups of the newest runs that measured a metric, newest first."""
     sql = Compiler(kept.unpack)
     made = "1" if reproductions else "r.reproduces IS NULL"
+    if session is not None:
+        made += f" AND r.session = {sql.bind(session)}"
     key = sql.key("metrics." + metric)
     found = kept.rows(
         f"SELECT r.trial FROM runs r WHERE {COUNTED} AND {made} AND {_upto(sql, upto)} AND EXISTS"

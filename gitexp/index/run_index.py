@@ -175,10 +175,16 @@ class RunIndex:
         with_metric: str | None = None,
         sealed: bool = True,
         before: Run | None = None,
+        session: str | None = None,
     ) -> list[RunId]:
-        """The newest runs, newest first; those with a number for the metric, older than a run."""
+        """The newest runs, newest first; those with a number for the metric, older than a run.
+
+        With a `session`, only its runs.
+        """
         sql = Compiler(self._kept.unpack)
         terms = sql.eligible("r", sealed=sealed, before=before)
+        if session is not None:
+            terms.append(f"r.session = {sql.bind(session)}")
         if with_metric is not None:
             key = sql.key("metrics." + with_metric)
             terms.append(

@@ -23,6 +23,7 @@ from gitexp.model import (
     FileState,
     Origin,
     Outcome,
+    ParentRule,
     ReproductionVerdict,
     Run,
     Value,
@@ -36,7 +37,7 @@ _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 def entry_document(entry: Entry) -> dict[str, Any]:
     """The JSON document of a run and all that was added to it; absent values are left out."""
-    run, code, command, decision = entry.run, entry.run.code, entry.run.command, entry.decision
+    run, decision = entry.run, entry.decision
     document: dict[str, Any] = {
         "id": run.id,
         "name": run.name,
@@ -49,40 +50,22 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "fingerprint": run.fingerprint or None,
         "reason": run.reason,
         "parent": run.parent,
+        "parent_rule": run.parent_rule and run.parent_rule.value,
         "reproduces": run.reproduces,
         "batch": run.batch,
         "round": run.round,
+        "session": run.session,
         "source": run.source,
         "tags": list(entry.tags),
         "decision": None
         if decision is None or decision.decision is None
         else decision.decision.value,
+        "disputed": [word.value for word in entry.disputed],
         "params": _plain(run.params),
         "metrics": _plain(run.metrics),
         "directions": {name: way.value for name, way in run.directions.items()},
-        "code": _without_none(
-            {
-                "commit": code.commit,
-                "tree": code.tree,
-                "dirty": code.dirty,
-                "snapshot": code.snapshot,
-                "digest": code.digest or None,
-                "branch": code.branch,
-                "remote": code.remote,
-                "left_out": list(code.left_out),
-            }
-        ),
-        "command": None
-        if command is None
-        else _without_none(
-            {
-                "argv": list(command.argv),
-                "template": list(command.template),
-                "directory": command.directory,
-                "exit_code": command.exit_code,
-                "metrics_files": list(command.metrics_files),
-            }
-        ),
+        "code": _code_document(run.code),
+        "command": None if run.command is None else _command_document(run.command),
         "inputs": {p: {"sha256": s.sha256, "bytes": s.bytes} for p, s in run.inputs.items()},
         "outputs": {p: {"sha256": s.sha256, "bytes": s.bytes} for p, s in run.outputs.items()},
         "produced": list(run.produced),
@@ -95,9 +78,37 @@ def entry_document(entry: Entry) -> dict[str, Any]:
     return _without_none(document)
 
 
+def _code_document(code: Code) -> dict[str, Any]:
+    return _without_none(
+        {
+            "commit": code.commit,
+            "tree": code.tree,
+            "dirty": code.dirty,
+            "snapshot": code.snapshot,
+            "digest": code.digest or None,
+            "branch": code.branch,
+            "remote": code.remote,
+            "left_out": list(code.left_out),
+        }
+    )
+
+
+def _command_document(command: Command) -> dict[str, Any]:
+    return _without_none(
+        {
+            "argv": list(command.argv),
+            "template": list(command.template),
+            "directory": command.directory,
+            "exit_code": command.exit_code,
+            "metrics_files": list(command.metrics_files),
+        }
+    )
+
+
 def annotation_document(annotation: Annotation) -> dict[str, Any]:
     """The JSON document of one annotation."""
-    return _without_none(
+    saw = {} if annotation.saw is None else {"saw": list(annotation.saw)}
+    document = _without_none(
         {
             "id": annotation.id,
             "run": annotation.run,
@@ -113,6 +124,7 @@ def annotation_document(annotation: Annotation) -> dict[str, Any]:
             "by": annotation.by,
         }
     )
+    return document | saw  # also when it saw none
 
 
 def parse_entry(document: Mapping[str, Any]) -> Entry:
@@ -130,9 +142,11 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
         fingerprint=document.get("fingerprint", ""),
         reason=document.get("reason"),
         parent=_run_id(document.get("parent")),
+        parent_rule=ParentRule(document["parent_rule"]) if "parent_rule" in document else None,
         reproduces=_run_id(document.get("reproduces")),
         batch=document.get("batch"),
         round=document.get("round"),
+        session=document.get("session"),
         source=document.get("source"),
         tags=tuple(document.get("start_tags", ())),
         params=document.get("params", {}),
@@ -182,6 +196,7 @@ def _parse_annotation(document: Mapping[str, Any]) -> Annotation:
         tags=tuple(document.get("tags", ())),
         verdict=None if verdict is None else ReproductionVerdict(verdict),
         by=_run_id(document.get("by")),
+        saw=None if "saw" not in document else tuple(document["saw"]),
     )
 
 

@@ -20,6 +20,7 @@ from gitexp.model import (
     FileState,
     Origin,
     Outcome,
+    ParentRule,
     ReproductionVerdict,
     Run,
 )
@@ -156,9 +157,11 @@ RUN: Final = Form(
         "fingerprint": _text,
         "reason": _text,
         "parent": parse_run_id,
+        "parent_rule": ParentRule,
         "reproduces": parse_run_id,
         "batch": _text,
         "round": _int,
+        "session": _text,
         "source": _text,
         "tags": _texts,
         "produced": _texts,
@@ -190,6 +193,7 @@ ANNOTATION: Final = Form(
         "tags": _texts,
         "verdict": ReproductionVerdict,
         "by": parse_run_id,
+        "saw": _texts,
     },
 )
 

@@ -5,6 +5,7 @@ Floor 5, pure. A column is a key: `name`, `params.lr`, `metrics.val.loss`, `envi
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from gitexp.comparison import guess_direction, last_part
 from gitexp.ids import MIN_PREFIX_LENGTH, RunId
@@ -20,13 +21,20 @@ from gitexp.render.text import (
     shorten,
 )
 
+if TYPE_CHECKING:
+    from gitexp.render.fitting import Rank
+
+_LOOKED_AT = 20
+"""So many runs tell which metric decides."""
+
+_FEW_VALUES = 4
+"""So many numbers are given one by one."""
+
 _ATTRIBUTES: dict[str, Callable[[Entry], Value | None]] = {
     "id": lambda entry: entry.run.id,
     "name": lambda entry: entry.run.name,
     "outcome": lambda entry: entry.run.outcome.value,
-    "decision": lambda entry: (
-        entry.decision.decision.value if entry.decision and entry.decision.decision else None
-    ),
+    "decision": lambda entry: decision_word(entry) or None,
     "why": lambda entry: entry.decision.text if entry.decision else None,
     "started": lambda entry: entry.run.started,
     "duration": lambda entry: entry.run.duration_s,
@@ -41,6 +49,7 @@ _ATTRIBUTES: dict[str, Callable[[Entry], Value | None]] = {
     "exit_code": lambda entry: entry.run.command.exit_code if entry.run.command else None,
     "parent": lambda entry: entry.run.parent,
     "reproduces": lambda entry: entry.run.reproduces,
+    "session": lambda entry: entry.run.session,
     "source": lambda entry: entry.run.source,
     "fingerprint": lambda entry: entry.run.fingerprint or None,
 }
@@ -60,10 +69,21 @@ _TABLES: dict[str, Callable[[Entry], Table]] = {
 }
 
 
-def default_keys(entries: Sequence[Entry]) -> list[str]:
-    """The leading columns, then every metric and every parameter, in the order first seen."""
+def decision_word(entry: Entry) -> str:
+    """What was decided; of decisions made apart that differ all, the most cautious first."""
+    if entry.disputed:
+        return "/".join(entry.disputed)
+    return entry.decision.decision.value if entry.decision and entry.decision.decision else ""
+
+
+def default_keys(entries: Sequence[Entry], metric: str | None = None) -> list[str]:
+    """The leading columns, then the main metric, then all others and every parameter.
+
+    These come in the order first seen.
+    """
     found = dict.fromkeys(key for table in ("metrics", "params") for key in _keys(entries, table))
-    return [*LEADING_KEYS, *found]
+    main = f"metrics.{metric}"
+    return [*LEADING_KEYS, *([main] if main in found else []), *(k for k in found if k != main)]
 
 
 def _keys(entries: Sequence[Entry], table: str) -> Iterator[str]:
@@ -163,13 +183,14 @@ def run_list(
     ids: Mapping[RunId, str] | None = None,
     pinned: Collection[str] = (),
     unsure: Collection[RunId] = (),
+    more: str = "",
 ) -> str:
     """The runs or folded rows as a table, one line each, in the order given.
 
     `ids` are their unique prefixes; those in `unsure` are marked by `?`.
 
-    Where it is wider than `width`, columns that are the same for every run are left out, then some
-    metrics and parameters, and named below it. The keys in `pinned` stay, and id and name.
+    Where it is wider than `width`, the columns that tell least are left out, and named below it;
+    the keys in `pinned` go last. `more` says where all are listed in full.
     """
     folded = [entry if isinstance(entry, Row) else Row(entry, (entry,)) for entry in entries]
     keys = list(default_keys([row.entry for row in folded]) if keys is None else keys)
@@ -181,30 +202,54 @@ def run_list(
         cells = _Cells(row, precision)
         rows.append([_cell(key, cells.get(key), now, precision, ids, marks) for key in keys])
     headers = headers_for(keys)
-    if width is None or style != "plain" or not rows:
+    if width is None or style != "plain":
         return format_table(headers, rows, style=style, width=width, fixed=_FIXED)
-    from gitexp.render.fitting import fit_columns  # noqa: PLC0415 - on terminals only
+    from gitexp.render.fitting import fitted_table  # noqa: PLC0415 - on terminals only
 
-    kept_anyway = {
-        h for h, key in zip(headers, keys, strict=True) if key in {*pinned, "id", "name"}
-    }
-    kinds = [_kind(key) for key in keys]
-    fitted = fit_columns(headers, rows, width, fixed=_FIXED, pinned=kept_anyway, kinds=kinds)
-    table = format_table(
-        [headers[n] for n in fitted.kept],
-        [[row[n] for n in fitted.kept] for row in rows],
-        width=width,
-        fixed=_FIXED,
-    )
-    return "\n".join([table, *fitted.notes])
+    ranks = [_rank(key, pinned) for key in keys]
+    return fitted_table(headers, rows, width, ranks=ranks, fixed=_FIXED, more=more)
 
 
-def _kind(key: str) -> str:
-    """What a column competes with for room; metrics that are known to matter with each other."""
+def _rank(key: str, pinned: Collection[str]) -> "Rank":
+    """How much the reader needs a column."""
+    from gitexp.render.fitting import Rank  # noqa: PLC0415 - on terminals only
+
     table, dot, name = key.partition(".")
-    if not dot:
-        return ""
-    return "known metrics" if table == "metrics" and guess_direction(name) else table
+    if key in pinned:
+        return Rank.MAIN
+    if dot and table == "metrics":
+        return Rank.METRIC if guess_direction(name) else Rank.DETAIL
+    if dot:
+        return Rank.PARAMETER if table == "params" else Rank.DETAIL
+    words = {"age": Rank.AGE, "outcome": Rank.OUTCOME, "name": Rank.DECISION}
+    return words.get(key, Rank.DECISION if key in LEADING_KEYS else Rank.DETAIL)
+
+
+def column_table(
+    entries: Sequence[Entry], keys: Sequence[str], *, width: int | None, precision: int | None = 5
+) -> str:
+    """Every column that has a value on a line of its own: its key, its kind, its values.
+
+    Numbers are given by the least and the greatest, texts one by one.
+    """
+    rows = []
+    for key in (key for key in keys if key != "age"):
+        values = [value for row in map(_Row, entries) if (value := row.get(key)) is not None]
+        shown = dict.fromkeys(format_cell(value, precision=precision) for value in values)
+        if shown:
+            is_same = len(shown) == 1 and len(values) == len(entries)
+            kind = "same" if is_same else "varies"
+            rows.append([key, kind, f"{len(values)}", _extent(values, list(shown), precision)])
+    headers = ["column", "kind", "runs", "values"]
+    return format_table(headers, rows, width=width, fixed={"kind", "runs"})
+
+
+def _extent(values: Sequence[Value], shown: Sequence[str], precision: int | None) -> str:
+    plain = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    if len(shown) > _FEW_VALUES and len(plain) == len(values):
+        least, most = (format_cell(f(plain), precision=precision) for f in (min, max))
+        return f"{least} to {most} ({len(shown)} values)"
+    return ", ".join(shown)
 
 
 def _cell(

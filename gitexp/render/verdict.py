@@ -10,6 +10,7 @@ from gitexp.comparison.noise import Basis
 from gitexp.ids import RunId
 from gitexp.model import ReproductionVerdict, Value
 from gitexp.render.colour import Role, style
+from gitexp.render.fitting import Rank, fitted_table
 from gitexp.render.listing import short_id
 from gitexp.render.sentence import change_of
 from gitexp.render.table import TableStyle, format_table
@@ -54,11 +55,18 @@ def comparison_table(
     """Every verdict on its line: means, number of runs, difference, verdict, and what to know."""
     rows = [_verdict_row(verdict, precision) for verdict in comparison.verdicts]
     headers = ["metric", "mean", "n", "reference", "n", "difference", "%", "verdict", "remark"]
+    ranks = [
+        *(Rank.MAIN, Rank.MAIN, Rank.METRIC, Rank.MAIN, Rank.METRIC),
+        *(Rank.DETAIL, Rank.METRIC, Rank.MAIN, Rank.AGE),
+    ]
     if all(verdict.repeats < 2 for verdict in comparison.verdicts):
         kept = [n for n, header in enumerate(headers) if header != "n"]
         headers = ["run" if headers[n] == "mean" else headers[n] for n in kept]
+        ranks = [ranks[n] for n in kept]
         rows = [[row[n] for n in kept] for row in rows]
-    return format_table(headers, rows, style=table_style, width=width, fixed={"metric", "verdict"})
+    if table_style != "plain":
+        return format_table(headers, rows, style=table_style)
+    return fitted_table(headers, rows, width, ranks=ranks, fixed={"verdict"})
 
 
 def _verdict_row(verdict: MetricVerdict, precision: int | None) -> list[str]:
@@ -148,7 +156,7 @@ def reproduction_table(
         for match in matches
     ]
     headers = ["metric", "recorded", "again", "difference", "tolerance", "state"]
-    return format_table(headers, rows, style=table_style, width=width, fixed={"metric", "state"})
+    return format_table(headers, rows, style=table_style, width=width, fixed={"state"})
 
 
 def changes_table(

@@ -82,6 +82,7 @@ def begin(
             workspace.store.write([event], identity=workspace.identity, moment=clock.now())
         except GitexpError as error:
             return journal, error
+    _note_start(workspace, run)
     return journal, None
 
 
@@ -103,6 +104,7 @@ def seal(workspace: Workspace, journal: Journal, run: Run, series: Series, packa
             journal.close()  # from now on others may complete it
             raise
         journal.remove()
+    _note_start(workspace, run)
     start_maintenance(workspace.repo)
     return run
 
@@ -255,11 +257,24 @@ def note_events(workspace: Workspace, run: Run, texts: Sequence[str]) -> list[Ev
     ]
 
 
+MAX_SAW = 100
+"""A decision names at most this many of those before it; a run has one or two."""
+
+
+def known_decisions(entry: Entry) -> tuple[str, ...]:
+    """The ids of all decisions on a run, those in force first, then the latest."""
+    before = [a for a in reversed(entry.annotations) if a.kind is AnnotationKind.DECISION]
+    ids = dict.fromkeys(a.id for a in (*entry.decisions, *before))
+    return tuple(sorted(list(ids)[:MAX_SAW]))
+
+
 def annotate(workspace: Workspace, entry: Entry, kind: AnnotationKind, **fields: Any) -> Annotation:
     """Say something about a run: one more annotation on the branch. Returns it."""
     for name in ("text", "hint"):
         if fields.get(name):
             fields[name] = redact_text(fields[name])
+    if kind is AnnotationKind.DECISION:
+        fields["saw"] = known_decisions(entry)
     annotation = Annotation(
         id=clock.new_id(),
         run=entry.run.id,
@@ -284,6 +299,7 @@ def record_whole(workspace: Workspace, run: Run, series: Series, packages: Table
     run, record = recordable(run)
     remember(workspace, run.id)
     write_sealed(workspace, run, series, packages, record=record)
+    _note_start(workspace, run)
     start_maintenance(workspace.repo)
     return run
 
@@ -298,6 +314,19 @@ def remember(workspace: Workspace, run: RunId) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as known:
             known.write(f"{run}\n")
+
+
+def expect_start(workspace: Workspace) -> None:
+    """Note that the user wants a run to start: until one does, `last` is not what they mean."""
+    if workspace.new_session() is not None and workspace.session is not None:
+        workspace.session.expect_start()
+
+
+def _note_start(workspace: Workspace, run: Run) -> None:
+    """Tell the session that its newest run is on the branch; runs of the push hook have none."""
+    session = workspace.session
+    if session is not None and session.id == run.session:
+        session.note_start()
 
 
 def is_recorded_here(workspace: Workspace, run: RunId) -> bool:

@@ -164,7 +164,7 @@ def _prepare(
     left_out = [f"not in the snapshot: {item}" for item in code.left_out]
     run = _running(workspace, trial, redact_table(params), code, command, inputs)
     return Prepared(
-        run=replace(run, environment=environment),
+        run=_in_session(workspace, replace(run, environment=environment)) if observe else run,
         argv=argv,
         directory=trial.directory,
         top=top or trial.directory,
@@ -235,6 +235,15 @@ def _running(
             inputs=inputs,
         ),
     )
+
+
+def _in_session(workspace: Workspace, run: Run) -> Run:
+    """The run as one of this session, with the run it goes on from when the user named none."""
+    from gitexp.running.parents import derive_parent  # noqa: PLC0415 - what only asks needs none
+
+    run = replace(run, session=workspace.new_session())
+    found = derive_parent(workspace, run.code.commit) if run.parent is None else None
+    return run if found is None else replace(run, parent=found[0], parent_rule=found[1])
 
 
 def _gather_params(workspace: Workspace, trial: Trial) -> tuple[Table, list[str]]:

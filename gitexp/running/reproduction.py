@@ -167,6 +167,8 @@ def _prepare(
         reproduces=recorded.id,
         reason=f"reproduce {recorded.id[:7]} {recorded.name}",
         parent=None,
+        parent_rule=None,
+        session=workspace.new_session(),
         tags=(),
         source=None,
         duration_s=None,

@@ -93,17 +93,24 @@ def full(
 
 
 ASKED: dict[str, list[tuple[str, ...]]] = {
+    "apply": [("apply", "second", "--dry-run"), ("apply", "second")],
     "best": [("best", "accuracy")],
     "brief": [("brief",)],
     "compare": [("compare", "third"), ("compare", "first", "second"), ("compare", "broken")],
     "config": [("config",)],
     "config NAME": [("config", "repeat")],
+    "decide": [
+        ("decide", "third", "improve"),
+        ("decide", "second", "discard", "-m", "why", "--next", "hint"),
+    ],
     "diff": [("diff", "first", "second"), ("diff", "second", "second")],
     "doctor": [("doctor",)],
     "list": [("list",), ("list", "--where", "accuracy > 5")],
     "log": [("log",)],
+    "note": [("note", "third", "a word")],
     "reproduce": [("reproduce", "third")],
     "show": [("show", "second"), ("show", "broken")],
+    "tag": [("tag", "third", "new"), ("tag", "third"), ("tag", "third", "-d", "new")],
     "tried": [
         ("tried", "--", "python", "train.py", "--lr", "0.7"),
         ("tried", "-S", "lr=0.1", "--input", "in.csv", "--", "python", "train.py", "--lr", "{lr}"),

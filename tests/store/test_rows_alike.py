@@ -120,4 +120,4 @@ def test_two_names_for_one_value(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_attribute_is_read_from_columns_or_from_annotations() -> None:
     recorded = {name for name, read in ATTRIBUTES.items() if isinstance(read, Recorded)}
-    assert set(ATTRIBUTES) - recorded == {"decision"}
+    assert set(ATTRIBUTES) - recorded == {"decision", "disputed"}

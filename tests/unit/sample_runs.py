@@ -20,6 +20,7 @@ from gitexp.model import (
     FileState,
     Origin,
     Outcome,
+    ParentRule,
     Run,
     numbers,
 )
@@ -53,7 +54,9 @@ def full_run() -> Run:
         fingerprint="f" * 64,
         reason="a lower rate should stop the oscillation",
         parent=RunId("1" * 16),
+        parent_rule=ParentRule.APPLIED,
         reproduces=RunId("2" * 16),
+        session="9c4f21d07b6e8a35",
         source="mlflow:42",
         tags=("sweep", "baseline"),
         code=Code(

@@ -54,7 +54,9 @@ origin = "run"
 fingerprint = "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
 reason = "a lower rate should stop the oscillation"
 parent = "1111111111111111"
+parent_rule = "applied"
 reproduces = "2222222222222222"
+session = "9c4f21d07b6e8a35"
 source = "mlflow:42"
 tags = [
     "baseline",
