@@ -10,14 +10,16 @@ from gitexp.cli.progress import waiting
 from gitexp.cli.recording import Said, recording_options, trial_of
 from gitexp.cli.report import tell, warn
 from gitexp.cli.terminal import open_workspace, say
-from gitexp.cli.verdicts import show_judgement, show_tried
+from gitexp.cli.trials import show_tried
+from gitexp.cli.verdicts import show_judgement
 from gitexp.comparison import Kin
 from gitexp.errors import ExitCode, GitexpError, Refused
-from gitexp.judgement import Tried, find_tried, judge
+from gitexp.judgement import judge
 from gitexp.machine.process import find_command
 from gitexp.model import Decision, Origin, Run
 from gitexp.running.execution import Executed, execute
 from gitexp.running.preparation import Prepared, prepare
+from gitexp.trials import Tried, find_tried
 from gitexp.workspace import Workspace
 
 

@@ -6,8 +6,9 @@ from gitexp.cli.options import json_option
 from gitexp.cli.selection import find_entry
 from gitexp.cli.tables import print_documents
 from gitexp.cli.terminal import answer, open_workspace, view_of
-from gitexp.judgement import find_tried, judge
+from gitexp.judgement import judge
 from gitexp.render.detail import run_detail
+from gitexp.trials import find_tried
 
 
 @click.command("show")

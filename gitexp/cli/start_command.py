@@ -4,13 +4,13 @@ import click
 
 from gitexp.cli.recording import Said, recording_options, trial_of
 from gitexp.cli.terminal import answer, open_workspace, say
-from gitexp.cli.verdicts import show_tried
+from gitexp.cli.trials import show_tried
 from gitexp.errors import Refused
-from gitexp.judgement import find_tried
 from gitexp.model import Origin
 from gitexp.running.code import pin
 from gitexp.running.lifecycle import begin
 from gitexp.running.preparation import prepare
+from gitexp.trials import find_tried
 
 
 @click.command("start", context_settings={"allow_interspersed_args": False})

@@ -7,13 +7,13 @@ import click
 from gitexp.cli.options import json_option, pairs, set_param_option
 from gitexp.cli.progress import waiting
 from gitexp.cli.terminal import answer, open_workspace, say
-from gitexp.cli.verdicts import show_tried
+from gitexp.cli.trials import show_tried
 from gitexp.errors import ExitCode
-from gitexp.judgement import Tried, find_tried
 from gitexp.model import Entry, Origin
 from gitexp.records.documents import entry_document
 from gitexp.render.machine import format_json
 from gitexp.running.preparation import Trial, prepare
+from gitexp.trials import Tried, find_tried
 
 
 @click.command("tried", context_settings={"allow_interspersed_args": False})

@@ -17,7 +17,16 @@ FLOORS: dict[int, set[str]] = {
     1: {"briefing", "comparison", "fingerprint", "formats", "privacy", "query", "records", "refs"},
     2: {"journal", "machine", "repo"},
     3: {"index", "settings", "store"},
-    4: {"importing", "judgement", "running", "selector", "sharing", "upkeep", "workspace"},
+    4: {
+        "importing",
+        "judgement",
+        "running",
+        "selector",
+        "sharing",
+        "trials",
+        "upkeep",
+        "workspace",
+    },
     5: {"render"},
     6: {"__main__", "api", "cli", "completion", "demo", "manual", "tracker"},
 }
