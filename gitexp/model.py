@@ -116,6 +116,8 @@ class Command:
     """The command's own; minus the signal number when a signal ended it; absent if unknown."""
     metrics_files: tuple[str, ...] = ()
     """The files its metrics were read from, relative to the top of the work tree."""
+    timeout_s: float | None = None
+    """Its time limit in seconds; absent when it had none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

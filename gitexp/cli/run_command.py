@@ -3,9 +3,11 @@
 import os
 import shlex
 import sys
+from dataclasses import replace
 
 import click
 
+from gitexp.cli.options import Duration
 from gitexp.cli.progress import waiting
 from gitexp.cli.recording import Said, recording_options, trial_of
 from gitexp.cli.report import tell, warn
@@ -16,7 +18,7 @@ from gitexp.comparison import Kin
 from gitexp.errors import ExitCode, GitexpError, Refused
 from gitexp.judgement import judge
 from gitexp.machine.process import find_command
-from gitexp.model import Decision, Origin, Run
+from gitexp.model import Decision, Origin, Outcome, Run
 from gitexp.running.execution import Executed, execute
 from gitexp.running.preparation import Prepared, prepare
 from gitexp.trials import Tried, find_tried
@@ -26,11 +28,19 @@ from gitexp.workspace import Workspace
 @click.command("run", context_settings={"allow_interspersed_args": False})
 @recording_options
 @click.option("--again", is_flag=True, help="Run it even if this very trial was tried before.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=Duration(),
+    metavar="TIME",
+    help="End the command after TIME: 90, 60s, 5m, 2h.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but problems.")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD [ARG]...")
 def command(
     said: Said,
     again: bool,
+    timeout_s: float | None,
     quiet: bool,
     argv: tuple[str, ...],
 ) -> int:
@@ -39,7 +49,8 @@ def command(
     The code, the parameters, the inputs and the environment are on the branch before the command
     starts; its outcome, metrics and last output afterwards, also when it fails or is killed. `{k}`
     in CMD is replaced by parameter k. Metrics are taken from files, from printed lines
-    `METRIC name=value` and from the Python API. Ends with the command's own exit code.
+    `METRIC name=value` and from the Python API. Ends with the command's own exit code, or with
+    124 when `--timeout` ended it.
 
     \b
     git exp run -- python train.py --lr 0.01
@@ -54,7 +65,8 @@ def command(
             hints=["`git worktree add PATH` makes one", "`git exp record` needs none"],
         )
     with waiting("reading code and data"):
-        prepared = prepare(workspace, trial_of(workspace, said, Origin.RUN, argv))
+        trial = trial_of(workspace, said, Origin.RUN, argv)
+        prepared = prepare(workspace, replace(trial, timeout_s=timeout_s))
     find_command(prepared.argv[0], directory, os.environ)
     for note in () if quiet else prepared.notes:
         say(note)
@@ -137,4 +149,6 @@ def _exit_code(executed: Executed) -> int:
     code = executed.exit_code
     if code == 0 and not executed.recorded:
         return ExitCode.FAILED
+    if executed.run.outcome is Outcome.TIMED_OUT:
+        return ExitCode.TIMED_OUT
     return code if code >= 0 else 128 - code

@@ -36,7 +36,7 @@ _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 def entry_document(entry: Entry) -> dict[str, Any]:
     """The JSON document of a run and all that was added to it; absent values are left out."""
-    run, code, command, decision = entry.run, entry.run.code, entry.run.command, entry.decision
+    run, code, decision = entry.run, entry.run.code, entry.decision
     document: dict[str, Any] = {
         "id": run.id,
         "name": run.name,
@@ -70,17 +70,7 @@ def entry_document(entry: Entry) -> dict[str, Any]:
                 "left_out": list(code.left_out),
             }
         ),
-        "command": None
-        if command is None
-        else _without_none(
-            {
-                "argv": list(command.argv),
-                "template": list(command.template),
-                "directory": command.directory,
-                "exit_code": command.exit_code,
-                "metrics_files": list(command.metrics_files),
-            }
-        ),
+        "command": None if run.command is None else _command_document(run.command),
         "inputs": {p: {"sha256": s.sha256, "bytes": s.bytes} for p, s in run.inputs.items()},
         "outputs": {p: {"sha256": s.sha256, "bytes": s.bytes} for p, s in run.outputs.items()},
         "produced": list(run.produced),
@@ -91,6 +81,19 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "annotations": [annotation_document(a) for a in entry.annotations],
     }
     return _without_none(document)
+
+
+def _command_document(command: Command) -> dict[str, Any]:
+    return _without_none(
+        {
+            "argv": list(command.argv),
+            "template": list(command.template),
+            "directory": command.directory,
+            "exit_code": command.exit_code,
+            "metrics_files": list(command.metrics_files),
+            "timeout_s": command.timeout_s,
+        }
+    )
 
 
 def annotation_document(annotation: Annotation) -> dict[str, Any]:
@@ -152,6 +155,7 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
             directory=command["directory"],
             exit_code=command.get("exit_code"),
             metrics_files=tuple(command.get("metrics_files", ())),
+            timeout_s=command.get("timeout_s"),
         ),
         inputs={p: FileState(**s) for p, s in document.get("inputs", {}).items()},
         outputs={p: FileState(**s) for p, s in document.get("outputs", {}).items()},

@@ -137,7 +137,7 @@ _CODE: Final = Form(
 _COMMAND: Final = Form(
     Command,
     {"argv": _texts, "directory": _text},
-    {"template": _texts, "exit_code": _int, "metrics_files": _texts},
+    {"template": _texts, "exit_code": _int, "metrics_files": _texts, "timeout_s": _float},
 )
 RUN: Final = Form(
     Run,

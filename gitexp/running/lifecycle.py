@@ -41,6 +41,9 @@ RUN_VARIABLE = "GITEXP_RUN"
 TAIL_LINES = 40
 """How many of the last lines of output a record keeps."""
 
+TIMEOUT = "timeout"
+"""Journal event: the command reached its time limit and is about to be ended."""
+
 RECORDED_HERE = "recorded-here"
 """File in our local state: one id a line."""
 

@@ -80,6 +80,8 @@ class Trial:
     tags: tuple[str, ...] = ()
     parent: RunId | None = None
     directions: dict[str, Direction] = field(default_factory=dict)
+    timeout_s: float | None = None
+    """The command's time limit in seconds."""
 
 
 class Prepared(NamedTuple):
@@ -327,4 +329,5 @@ def _command(workspace: Workspace, trial: Trial, argv: tuple[str, ...]) -> Comma
         argv=shown,
         template=() if template == shown else template,
         directory=recorded_path(trial.directory, workspace.repo.top),
+        timeout_s=trial.timeout_s,
     )

@@ -16,6 +16,7 @@ from gitexp.records.codec import decode_run
 from gitexp.running.lifecycle import (
     RUN_VARIABLE,
     TAIL_LINES,
+    TIMEOUT,
     collect,
     recordable,
     with_collected,
@@ -108,7 +109,9 @@ def _final(path: Path, content: JournalContent) -> tuple[Run, Series]:
         run = with_ending(run, content.ending)
         warnings.append(_END_LOST)
     else:
-        run = replace(run, outcome=Outcome.INTERRUPTED, duration_s=found.last_s)
+        timed_out = any(event["event"] == TIMEOUT for event in content.events)
+        outcome = Outcome.TIMED_OUT if timed_out else Outcome.INTERRUPTED
+        run = replace(run, outcome=outcome, duration_s=found.last_s)
     tail = OutputTail.read(path, lines=TAIL_LINES)
     run, _ = recordable(replace(run, output_tail=tail, warnings=tuple(warnings)))
     return run, found.series

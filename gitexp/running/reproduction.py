@@ -176,7 +176,13 @@ def _prepare(
         output_tail="",
         warnings=(),
         environment=kept,
-        command=replace(command, exit_code=None, metrics_files=()),
+        command=replace(
+            command,
+            exit_code=None,
+            metrics_files=(),
+            # A limit that the run kept within says nothing about another machine.
+            timeout_s=command.timeout_s if recorded.outcome is Outcome.TIMED_OUT else None,
+        ),
     )
     return Prepared(
         run=again,

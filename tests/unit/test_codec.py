@@ -215,6 +215,7 @@ RUNS: st.SearchStrategy[Run] = st.builds(
         template=TEXTS,
         directory=TEXT,
         exit_code=st.none() | st.integers(-64, 255),
+        timeout_s=st.none() | st.floats(1e-3, 1e9),
     ),
     params=TABLES,
     metrics=TABLES,
