@@ -87,7 +87,7 @@ def _is_settled(workspace: Workspace, prepared: Prepared, policy: str, *, quiet:
     if policy == "allow":
         return False
     tried = find_tried(workspace, prepared.run, kin=1, search=50)
-    if not tried.identical:
+    if not tried.is_known:
         if not quiet and _is_rejected_twin(tried):
             say("not quite this trial, but nearly, was given up:")
             show_tried(workspace, prepared.run, tried, err=True)
@@ -95,9 +95,9 @@ def _is_settled(workspace: Workspace, prepared: Prepared, policy: str, *, quiet:
     if not quiet or policy == "skip" or tried.is_rejected:
         show_tried(workspace, prepared.run, tried._replace(kin=()), err=True)
     if policy == "skip":
-        say("skipped: this very trial was run before")
+        say("skipped: this very trial was run before, or is running now")
         return True
-    if policy == "refuse" and tried.is_rejected:
+    if tried.is_refused(policy):
         decided = tried.decided
         word = decided.decision.decision if decided and decided.decision else "discard"
         raise Refused(

@@ -34,9 +34,9 @@ def command(
     workspace = open_workspace()
     prepared = prepare(workspace, trial_of(workspace, said, Origin.STEPS, argv))
     tried = find_tried(workspace, prepared.run, kin=0)
-    if argv and tried.identical and not again and workspace.settings.repeat != "allow":
+    if argv and tried.is_known and not again and workspace.settings.repeat != "allow":
         show_tried(workspace, prepared.run, tried, err=True)
-        if tried.is_rejected and workspace.settings.repeat == "refuse":
+        if tried.is_refused(workspace.settings.repeat):
             raise Refused(
                 "not begun: this very trial was tried before",
                 hints=["`--again` begins it all the same"],

@@ -5,16 +5,17 @@ import click
 from gitexp.comparison import Kin
 from gitexp.judgement import choose_metric
 from gitexp.machine import clock
-from gitexp.model import Entry, Run
+from gitexp.model import Entry, Origin, Run
 from gitexp.render.listing import value_at
-from gitexp.render.text import clean, format_age, format_cell, shorten
-from gitexp.trials import Tried, differing_code
+from gitexp.render.text import clean, format_age, format_cell, format_duration, shorten
+from gitexp.trials import Running, Tried, differing_code
 from gitexp.workspace import Workspace
 
 
 def show_tried(workspace: Workspace, run: Run, tried: Tried, *, err: bool) -> None:
     """Show the past runs of a trial with what was decided, and its nearest relatives."""
-    entries = [*tried.identical[:3], *(entry for _, entry in tried.kin)]
+    running = [found.entry for found in tried.running]
+    entries = [*tried.identical[:3], *running, *(entry for _, entry in tried.kin)]
     ids = workspace.index.short([entry.run.id for entry in entries])
     lines = []
     if tried.identical:
@@ -22,6 +23,13 @@ def show_tried(workspace: Workspace, run: Run, tried: Tried, *, err: bool) -> No
         lines += [_line(workspace, entry, ids[entry.run.id]) for entry in tried.identical[:3]]
         if len(tried.identical) > 3:
             lines.append(f"  and {len(tried.identical) - 3} more")
+    if tried.running:
+        lines.append("this very trial is running now:")
+        lines += [
+            f"  {ids[run.id]} {clean(run.name)}: {_running(workspace, found)}"
+            for found in tried.running
+            for run in (found.entry.run,)
+        ]
     if tried.kin:
         lines.append("related runs:")
         lines += [
@@ -31,6 +39,20 @@ def show_tried(workspace: Workspace, run: Run, tried: Tried, *, err: bool) -> No
         ]
     for line in lines:
         click.echo(line, err=err)
+
+
+def _running(workspace: Workspace, found: Running) -> str:
+    """`running in work tree b since 12 s`."""
+    run, here = found.entry.run, workspace.repo.top
+    place = ""
+    if found.work_tree is not None and found.work_tree != here:
+        place = f" in work tree {clean(found.work_tree.name)}"
+    seconds = max(0.0, (clock.now() - run.started).total_seconds())
+    told = f"running{place} since {format_duration(round(seconds))}"
+    if found.is_alive is None:
+        by_hand = run.origin is Origin.STEPS
+        told += ", begun by hand" if by_hand else ", as far as is known: it was not started here"
+    return told
 
 
 def _difference(workspace: Workspace, run: Run, relation: Kin, other: Run) -> str:

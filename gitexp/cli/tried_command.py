@@ -46,7 +46,7 @@ def command(
     """Ask whether a trial was tried before
 
     Nothing is run. The same code, command, parameters and inputs are the same trial, also after
-    an amend, a rebase or an edit of the README. Exit code 0: new; 1: tried.
+    an amend, a rebase or an edit of the README. Exit code 0: new; 1: tried, or running now.
 
     \b
     git exp tried -- python train.py --lr 0.01
@@ -66,21 +66,24 @@ def command(
         prepared = prepare(workspace, trial, observe=False)
     tried = find_tried(workspace, prepared.run)
     if as_json:
-        answer(format_json(_document(tried, prepared.run.fingerprint)))
+        policy = workspace.settings.repeat
+        answer(format_json(_document(tried, prepared.run.fingerprint, policy)))
     else:
-        if not tried.identical:
+        if not tried.is_known:
             say("new: this very trial was not run before")
         show_tried(workspace, prepared.run, tried, err=False)
-    return ExitCode.NO if tried.identical else ExitCode.DONE
+    return ExitCode.NO if tried.is_known else ExitCode.DONE
 
 
-def _document(tried: Tried, fingerprint: str) -> dict[str, object]:
+def _document(tried: Tried, fingerprint: str, policy: str) -> dict[str, object]:
     return {
         "schema": 1,
-        "tried": bool(tried.identical),
+        "tried": tried.is_known,
         "rejected": tried.is_rejected,
+        "refused": tried.is_refused(policy),
         "fingerprint": fingerprint,
         "identical": [_plain(entry) for entry in tried.identical],
+        "running": [_plain(running.entry) for running in tried.running],
         "kin": [{"relation": kin.value, "run": _plain(entry)} for kin, entry in tried.kin],
     }
 

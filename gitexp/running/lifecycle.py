@@ -81,7 +81,11 @@ def begin(
             record,
             durable=workspace.settings.durable,
             by_hand=by_hand,
-            extra={"packages": packages, "group": os.getpgrp() if hasattr(os, "getpgrp") else 0},
+            extra={
+                "packages": packages,
+                "group": os.getpgrp() if hasattr(os, "getpgrp") else 0,
+                "top": None if workspace.repo.top is None else str(workspace.repo.top),
+            },
         )
         try:
             workspace.store.write([event], identity=workspace.identity, moment=clock.now())
