@@ -86,7 +86,7 @@ def _is_settled(workspace: Workspace, prepared: Prepared, policy: str, *, quiet:
     """Look for the same trial in the past. True when it need not run; raises `Refused`."""
     if policy == "allow":
         return False
-    tried = find_tried(workspace, prepared.run, kin=1, search=50)
+    tried = find_tried(workspace, prepared.run, kin=1, search=50, look=prepared.look_around)
     if not tried.is_known:
         if not quiet and _is_rejected_twin(tried):
             say("not quite this trial, but nearly, was given up:")
@@ -108,11 +108,14 @@ def _is_settled(workspace: Workspace, prepared: Prepared, policy: str, *, quiet:
     return False
 
 
+_TWINS = (Kin.CODE, Kin.ENVIRONMENT, Kin.UNTOLD)
+
+
 def _is_rejected_twin(tried: Tried) -> bool:
-    """True when the nearest relative differs in code only and was decided discard or stop."""
-    for relation, entry in tried.kin:
+    """True when a run that differs in no parameter was decided discard or stop."""
+    for how, entry in tried.kin:
         decided = entry.decision.decision if entry.decision else None
-        if relation is Kin.CODE and decided in (Decision.DISCARD, Decision.STOP):
+        if how.relation in _TWINS and decided in (Decision.DISCARD, Decision.STOP):
             return True
     return False
 

@@ -33,7 +33,7 @@ def command(
     """
     workspace = open_workspace()
     prepared = prepare(workspace, trial_of(workspace, said, Origin.STEPS, argv))
-    tried = find_tried(workspace, prepared.run, kin=0)
+    tried = find_tried(workspace, prepared.run, kin=0, look=prepared.look_around)
     if argv and tried.is_known and not again and workspace.settings.repeat != "allow":
         show_tried(workspace, prepared.run, tried, err=True)
         if tried.is_refused(workspace.settings.repeat):

@@ -2,10 +2,10 @@
 
 import click
 
-from gitexp.comparison import Kin
+from gitexp.comparison import Difference, Kin, Kinship, diff_tables
 from gitexp.judgement import choose_metric
 from gitexp.machine import clock
-from gitexp.model import Entry, Origin, Run
+from gitexp.model import Entry, Origin, Run, Value
 from gitexp.render.listing import value_at
 from gitexp.render.text import clean, format_age, format_cell, format_duration, shorten
 from gitexp.trials import Running, Tried, differing_code
@@ -34,8 +34,8 @@ def show_tried(workspace: Workspace, run: Run, tried: Tried, *, err: bool) -> No
         lines.append("related runs:")
         lines += [
             f"{_line(workspace, entry, ids[entry.run.id])} "
-            f"({_difference(workspace, run, relation, entry.run)})"
-            for relation, entry in tried.kin
+            f"({_differences(workspace, run, how, entry.run)})"
+            for how, entry in tried.kin
         ]
     for line in lines:
         click.echo(line, err=err)
@@ -55,13 +55,49 @@ def _running(workspace: Workspace, found: Running) -> str:
     return told
 
 
-def _difference(workspace: Workspace, run: Run, relation: Kin, other: Run) -> str:
-    """`other params`, or `other code: train.py and 2 more`."""
-    paths = differing_code(workspace, run, other) if relation is Kin.CODE else []
-    if not paths:
-        return relation.value
-    more = f" and {len(paths) - 2} more" if len(paths) > 2 else ""
-    return f"{relation.value}: {clean(', '.join(paths[:2]))}{more}"
+def _differences(workspace: Workspace, run: Run, how: Kinship, other: Run) -> str:
+    """`lr 0.1 → 0.2; other code: train.py and 2 more`, from the other run to this one."""
+    told = [_difference(workspace, run, difference, other) for difference in how.differences]
+    return "; ".join(told) or how.relation.value
+
+
+def _difference(workspace: Workspace, run: Run, found: Difference, other: Run) -> str:
+    if found.kind in (Kin.SEED, Kin.PARAMS, Kin.COMMAND):
+        return _changed_value(found)
+    if found.kind is Kin.UNTOLD:
+        return f"its record does not tell the content of {clean(found.name)}"
+    names = clean(found.name)
+    if found.kind is Kin.CODE:
+        paths = differing_code(workspace, run, other)
+        more = f" and {len(paths) - 2} more" if len(paths) > 2 else ""
+        names = f"{clean(', '.join(paths[:2]))}{more}"
+    elif found.kind is Kin.ENVIRONMENT:
+        names = _changed_environment(found)
+    return f"{found.kind.value}: {names}" if names else found.kind.value
+
+
+def _changed_value(found: Difference) -> str:
+    name, before, after = clean(found.name), _value(found.before), _value(found.after)
+    if found.is_flag:
+        return f"{'with' if found.after is None else 'without'} --{name.replace('_', '-')}"
+    if found.before is None:
+        return f"without {name}, now {after}"
+    if found.after is None:
+        return f"{name} {before}, now without"
+    return f"{name} {before} → {after}"
+
+
+def _changed_environment(found: Difference) -> str:
+    if found.name == "python":
+        return f"Python {_value(found.before)} → {_value(found.after)}"
+    before, after = (v if isinstance(v, dict) else {} for v in (found.before, found.after))
+    variables = diff_tables(before, after)
+    told = [f"{clean(n)} {_value(old)} → {_value(new)}" for n, old, new in variables]
+    return ", ".join(told) or clean(found.name.replace("_", " "))
+
+
+def _value(value: Value | None) -> str:
+    return "unset" if value is None else clean(format_cell(value))
 
 
 def _line(workspace: Workspace, entry: Entry, short: str) -> str:

@@ -8,9 +8,10 @@ from gitexp.cli.options import json_option, pairs, set_param_option
 from gitexp.cli.progress import waiting
 from gitexp.cli.terminal import answer, open_workspace, say
 from gitexp.cli.trials import show_tried
+from gitexp.comparison import Difference
 from gitexp.errors import ExitCode
 from gitexp.model import Entry, Origin
-from gitexp.records.documents import entry_document
+from gitexp.records.documents import entry_document, json_value
 from gitexp.render.machine import format_json
 from gitexp.running.preparation import Trial, prepare
 from gitexp.trials import Tried, find_tried
@@ -64,7 +65,7 @@ def command(
     )
     with waiting("reading code and data"):
         prepared = prepare(workspace, trial, observe=False)
-    tried = find_tried(workspace, prepared.run)
+    tried = find_tried(workspace, prepared.run, look=prepared.look_around)
     if as_json:
         policy = workspace.settings.repeat
         answer(format_json(_document(tried, prepared.run.fingerprint, policy)))
@@ -84,8 +85,26 @@ def _document(tried: Tried, fingerprint: str, policy: str) -> dict[str, object]:
         "fingerprint": fingerprint,
         "identical": [_plain(entry) for entry in tried.identical],
         "running": [_plain(running.entry) for running in tried.running],
-        "kin": [{"relation": kin.value, "run": _plain(entry)} for kin, entry in tried.kin],
+        "kin": [
+            {
+                "relation": how.relation.value,
+                "differences": [_difference(difference) for difference in how.differences],
+                "run": _plain(entry),
+            }
+            for how, entry in tried.kin
+        ],
+        **({"doubts": [*tried.doubts]} if tried.doubts else {}),
     }
+
+
+def _difference(found: Difference) -> dict[str, object]:
+    document = {
+        "kind": found.kind.value,
+        "name": found.name or None,
+        "before": None if found.before is None else json_value(found.before),
+        "after": None if found.after is None else json_value(found.after),
+    }
+    return {key: value for key, value in document.items() if value is not None}
 
 
 def _plain(entry: Entry) -> object:

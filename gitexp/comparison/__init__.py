@@ -15,7 +15,9 @@ if TYPE_CHECKING:
         primary_metric,
     )
     from gitexp.comparison.kin import (
+        Difference,
         Kin,
+        Kinship,
         diff_tables,
         kinship,
     )
@@ -39,7 +41,7 @@ _HOMES = {
     "gitexp.comparison.directions": (
         "direction_of guess_direction is_time_like last_part primary_metric"
     ).split(),
-    "gitexp.comparison.kin": "Kin diff_tables kinship".split(),
+    "gitexp.comparison.kin": "Difference Kin Kinship diff_tables kinship".split(),
     "gitexp.comparison.reproductions": "MatchState MetricMatch compare_reproduction".split(),
     "gitexp.comparison.verdicts": (
         "Against Answer Comparison MetricVerdict compare_runs next_step overall"
@@ -52,7 +54,9 @@ __all__ = [
     "Against",
     "Answer",
     "Comparison",
+    "Difference",
     "Kin",
+    "Kinship",
     "MatchState",
     "MetricMatch",
     "MetricVerdict",

@@ -22,7 +22,7 @@ from gitexp.model import Command, Outcome, Run
 from gitexp.query.names import ATTRIBUTES
 from gitexp.records.documents import DOCUMENT_SCHEMA
 
-SCHEMA: Final = f"4.{DOCUMENT_SCHEMA}.{sys.byteorder}"
+SCHEMA: Final = f"5.{DOCUMENT_SCHEMA}.{sys.byteorder}"
 """Changes with the tables or with what is kept in them; an index of another schema is rebuilt."""
 
 COLUMNS: Final = {name: f"r.{name}" for name in ATTRIBUTES} | {"commit": "r.code_commit"}
@@ -126,9 +126,11 @@ def program(command: Command) -> str:
     if not command.argv:
         return ""
     first = command.argv[0].rstrip("/").rpartition("/")[2]
+    if first.startswith(("python", "pypy")):
+        first = first.removesuffix("t").rstrip("0123456789.")
     for argument in command.argv[1:]:
         if not argument.startswith("-") and ("." in argument or "/" in argument):
-            return f"{first} {argument}"
+            return f"{first} {argument.removeprefix('./')}"
     return first
 
 

@@ -95,9 +95,13 @@ def _encode_command(command: Command) -> dict[str, object]:
 
 
 def _encode_files(files: Mapping[str, FileState]) -> dict[str, object]:
-    return {
-        path: {"sha256": files[path].sha256, "bytes": files[path].bytes} for path in sorted(files)
-    }
+    table: dict[str, object] = {}
+    for path in sorted(files):
+        state = files[path]
+        table[path] = {"sha256": state.sha256, "bytes": state.bytes}
+        if state.named:
+            table[path] = {"sha256": state.sha256, "bytes": state.bytes, "named": True}
+    return table
 
 
 # --- annotations --------------------------------------------------------------------------------

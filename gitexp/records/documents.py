@@ -71,8 +71,8 @@ def entry_document(entry: Entry) -> dict[str, Any]:
             }
         ),
         "command": None if run.command is None else _command_document(run.command),
-        "inputs": {p: {"sha256": s.sha256, "bytes": s.bytes} for p, s in run.inputs.items()},
-        "outputs": {p: {"sha256": s.sha256, "bytes": s.bytes} for p, s in run.outputs.items()},
+        "inputs": {path: _file_document(state) for path, state in run.inputs.items()},
+        "outputs": {path: _file_document(state) for path, state in run.outputs.items()},
         "produced": list(run.produced),
         "environment": _plain(run.environment),
         "output_tail": run.output_tail or None,
@@ -81,6 +81,11 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "annotations": [annotation_document(a) for a in entry.annotations],
     }
     return _without_none(document)
+
+
+def _file_document(state: FileState) -> dict[str, Any]:
+    document: dict[str, Any] = {"sha256": state.sha256, "bytes": state.bytes}
+    return {**document, "named": True} if state.named else document
 
 
 def _command_document(command: Command) -> dict[str, Any]:

@@ -122,7 +122,7 @@ class _Each:
         return {_text(name): self.read(value) for name, value in _table(table).items()}
 
 
-_FILES: Final = _Each(Form(FileState, {"sha256": _text, "bytes": _int}, {}))
+_FILES: Final = _Each(Form(FileState, {"sha256": _text, "bytes": _int}, {"named": bool}))
 _CODE: Final = Form(
     Code,
     {"commit": parse_object_id, "tree": parse_object_id, "dirty": bool},

@@ -103,6 +103,10 @@ class Prepared(NamedTuple):
     notes: tuple[str, ...] = ()
     """What was picked up or left out, one sentence each."""
 
+    def look_around(self) -> Table:
+        """What the command will find around it, whatever of it is recorded."""
+        return look_around(self.argv, self.directory).facts
+
 
 class Surroundings(NamedTuple):
     """What a trial finds around it."""

@@ -248,10 +248,10 @@ def _place_inputs(workspace: Workspace, recorded: Run, top: Path) -> None:
 
 
 def _copy_input(workspace: Workspace, name: str, place: Path, state: FileState) -> None:
-    if workspace.repo.top is None or _state_of(place) == state:
+    if workspace.repo.top is None or _holds(place, state):
         return
     source = workspace.repo.top / name
-    if _state_of(source) != state:
+    if not _holds(source, state):
         return
     place.parent.mkdir(parents=True, exist_ok=True)
     if place.is_dir():
@@ -261,6 +261,11 @@ def _copy_input(workspace: Workspace, name: str, place: Path, state: FileState) 
         shutil.copytree(source, place, symlinks=True)
     else:
         shutil.copy2(source, place)
+
+
+def _holds(path: Path, state: FileState) -> bool:
+    found = _state_of(path)
+    return found is not None and found.sha256 == state.sha256
 
 
 def _state_of(path: Path) -> FileState | None:

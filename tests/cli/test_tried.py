@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import gitexp
+from gitexp.fingerprint import fingerprint_1
 from tests.cli.conftest import Exp
 
 TRIAL = ("--", "python", "train.py", "--lr", "0.2")
@@ -118,3 +119,88 @@ class TestRunning:
         (tree_b / "go").touch()
         process.wait()
         assert ", as far as is known: it was not started here" in told
+
+
+TRAIN = "import sys\nprint('METRIC loss=1')\n"
+
+
+class TestSameTrial:
+    @pytest.fixture(autouse=True)
+    def _ran(self, exp: Exp) -> None:
+        exp.repo.commit({"t.py": TRAIN}, "a script")
+        exp("run", "--", "python", "t.py", "--lr", "0.1", "--fast")
+        exp("decide", "last", "discard", "-m", "swings")
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            "python t.py --fast --lr 0.1",
+            "python3 t.py --lr 0.1 --fast",
+            "python ./t.py --lr=0.1 --fast",
+            f"{sys.executable} t.py --lr 1e-1 --fast",
+        ],
+    )
+    def test_in_other_words_is_refused(self, exp: Exp, words: str) -> None:
+        assert asked(exp, "--", *words.split())["refused"] is True
+        exp("run", "--", *words.split(), check=128)
+
+    @pytest.mark.parametrize(
+        ("words", "told"),
+        [
+            ("--lr 0.1", "with --fast"),
+            ("--lr 0.1 --fast --wd 0.1", "without wd, now 0.1"),
+            ("--lr 0.1 --fast --cold", "without --cold"),
+            ("--lr 0.2 --fast", "lr 0.1 → 0.2"),
+            ("--lr 0.2", "with --fast; lr 0.1 → 0.2"),
+        ],
+    )
+    def test_kin_are_named_with_what_differs(self, exp: Exp, words: str, told: str) -> None:
+        done = exp("tried", "--", "python", "t.py", *words.split())
+        assert "decided discard: swings" in done.out
+        assert done.out.endswith(f"({told})")
+
+    def test_the_nearest_kin_comes_first(self, exp: Exp) -> None:
+        for lr in ("0.3", "0.4", "0.5"):
+            exp("run", "--", "python", "t.py", "--lr", lr)
+        kin = asked(exp, "--", "python", "t.py", "--lr", "0.1", "--fast", "--wd", "1", check=0)
+        assert [found["run"]["params"] for found in kin["kin"]] == [{"fast": True, "lr": 0.1}]
+        assert kin["kin"][0]["differences"] == [{"kind": "other params", "name": "wd", "after": 1}]
+
+    def test_three_differences_are_no_kin(self, exp: Exp) -> None:
+        words = ("python", "t.py", "--lr", "0.2", "--wd", "1")
+        assert asked(exp, "--", *words, check=0)["kin"] == []
+
+    def test_another_python_is_kin(self, exp: Exp, tmp_path: Path) -> None:
+        home = tmp_path / "other"
+        (home / "bin").mkdir(parents=True)
+        (home / "lib/python3.99/site-packages/extra-1.0.dist-info").mkdir(parents=True)
+        (home / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.99.1\n")
+        python = home / "bin" / "python"
+        python.write_bytes(b"\x7fELF")
+        python.chmod(0o755)
+        done = exp("tried", "--", str(python), "t.py", "--lr", "0.1", "--fast")
+        assert f"(other environment: Python {'.'.join(map(str, sys.version_info[:3]))}" in done.out
+        assert "→ 3.99.1)" in done.out
+
+
+class TestOlderRecords:
+    """Runs whose fingerprint is of version 1."""
+
+    @pytest.fixture(autouse=True)
+    def _ran(self, exp: Exp, monkeypatch: pytest.MonkeyPatch) -> None:
+        exp.repo.commit({"t.py": TRAIN}, "a script")
+        with monkeypatch.context() as patch:
+            patch.setattr("gitexp.running.preparation.fingerprint", fingerprint_1)
+            exp("run", "--", "python", "t.py", "--lr", "0.1", "--fast")
+        exp("decide", "last", "discard", "-m", "swings")
+
+    @pytest.mark.parametrize("words", ["--lr 0.1 --fast", "--fast --lr 0.1"])
+    def test_are_compared_by_what_they_tell(self, exp: Exp, words: str) -> None:
+        found = asked(exp, "--", "python", "t.py", *words.split())
+        assert (found["refused"], len(found["identical"])) == (True, 1)
+        assert found["identical"][0]["fingerprint"] != found["fingerprint"]
+
+    def test_are_kin_when_code_differs(self, exp: Exp) -> None:
+        exp.repo.commit({"t.py": TRAIN + "\n# other\n"}, "edited")
+        done = exp("tried", "--", "python", "t.py", "--lr", "0.1", "--fast")
+        assert done.out.endswith("(other code: t.py)")
