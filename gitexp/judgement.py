@@ -6,7 +6,6 @@ Floor 4. Finds the groups to compare with; the comparison itself is pure (`compa
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from gitexp.comparison import Kin, kinship
 from gitexp.comparison.advice import Advised, next_step
 from gitexp.comparison.directions import guess_metric, last_part
 from gitexp.comparison.grouping import keys_of
@@ -16,9 +15,8 @@ from gitexp.comparison.noise import Basis
 from gitexp.comparison.ranking import Ranking
 from gitexp.comparison.samples import Answer
 from gitexp.comparison.verdicts import Against, Comparison, MetricVerdict
-from gitexp.errors import CommandFailed
 from gitexp.index import RunIndex
-from gitexp.model import Decision, Direction, Entry, Origin, Outcome, Run, numbers
+from gitexp.model import Decision, Direction, Outcome, Run, numbers
 from gitexp.settings import Settings
 from gitexp.standings import Standings, rule_of
 from gitexp.workspace import Workspace
@@ -27,7 +25,7 @@ SEARCH = 50
 """How many runs are looked at for one that counts."""
 
 _FEW = 20
-"""So many are read at once: kin are mostly among the first."""
+"""So many are read at once."""
 
 Claim = Literal["", "best", "group", "leads"]
 """What may be said of the rank: the best so far; the group of a repeat is the best; the group has
@@ -345,65 +343,3 @@ def choose_metric(settings: Settings, run: Run) -> str | None:
     """The likeliest metric of a run: the project's, else a declared one, else by its name."""
     first = [settings.metric] if settings.metric else []
     return guess_metric(numbers(run.metrics), [*first, *run.directions, *settings.directions])
-
-
-class Tried(NamedTuple):
-    """What is known of a trial before it runs."""
-
-    identical: tuple[Entry, ...] = ()
-    """Runs of this very trial that came to an end, newest first."""
-    kin: tuple[tuple[Kin, Entry], ...] = ()
-    """The nearest relatives, newest first."""
-
-    @property
-    def decided(self) -> Entry | None:
-        """The newest identical run that was decided."""
-        return next((entry for entry in self.identical if entry.decision is not None), None)
-
-    @property
-    def is_rejected(self) -> bool:
-        """True when the decision in force says that this is not worth doing again."""
-        decided = self.decided
-        verdict = None if decided is None or decided.decision is None else decided.decision.decision
-        return verdict in (Decision.DISCARD, Decision.STOP)
-
-
-def differing_code(workspace: Workspace, run: Run, other: Run) -> list[str]:
-    """The paths that count as code and differ between two runs; empty when it cannot be told."""
-    settings = workspace.settings
-    from gitexp.fingerprint import DEFAULT_EXCLUDE, path_matcher  # noqa: PLC0415 - rarely needed
-
-    left_out = path_matcher((*DEFAULT_EXCLUDE, *settings.code_exclude))
-    written = {*run.produced, *other.produced}
-    try:
-        changes = list(workspace.repo.diff_trees(other.code.tree, run.code.tree))
-    except CommandFailed:
-        return []  # the other's code is not in this repository
-    return [c.path for c in changes if c.path not in written and not left_out(c.path)]
-
-
-def find_tried(workspace: Workspace, run: Run, *, kin: int = 3, search: int = 200) -> Tried:
-    """Look for earlier runs of this trial and its kin among the newest `search` runs.
-
-    Interrupted and unfinished runs do not count as tried, nor do reproductions.
-    """
-    index = workspace.index
-    counted = (Outcome.SUCCEEDED, Outcome.FAILED)
-    identical = tuple(
-        entry
-        for entry in index.by_fingerprint(run.fingerprint)
-        if entry.run.outcome in counted
-        and entry.run.origin is not Origin.REPRODUCTION
-        and entry.run.id != run.id
-    )
-    related: list[tuple[Kin, Entry]] = []
-    if kin:
-        newest = index.ids(limit=search)
-        few = (newest[start : start + _FEW] for start in range(0, len(newest), _FEW))
-        for entry in (entry for ids in few for entry in index.entries(ids)):
-            relation = kinship(run, entry.run)
-            if relation not in (None, Kin.IDENTICAL) and entry.run.id != run.id:
-                related.append((relation, entry))
-            if len(related) == kin:
-                break
-    return Tried(identical, tuple(related))

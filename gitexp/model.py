@@ -125,6 +125,8 @@ class Command:
     """The command's own; minus the signal number when a signal ended it; absent if unknown."""
     metrics_files: tuple[str, ...] = ()
     """The files its metrics were read from, relative to the top of the work tree."""
+    timeout_s: float | None = None
+    """Its time limit in seconds; absent when it had none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,9 +134,18 @@ class FileState:
     """A file or folder as an input or output of a run."""
 
     sha256: str
-    """Hex digest of the content; for a folder, of its sorted listing of paths and digests."""
+    """Hex digest of the content; for a folder, of its sorted listing of paths and digests.
+
+    Empty for a named input that was too large to hash."""
     bytes: int
     """Size of the content."""
+    named: bool = False
+    """True for an input that the command's arguments name and git does not hold."""
+
+    @property
+    def digest(self) -> str:
+        """What tells its content: the hash, or the size of what was too large to hash."""
+        return self.sha256 or f"{self.bytes} bytes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ Floor 6.
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import click
 
@@ -69,6 +69,28 @@ class Seconds(click.ParamType):  # type: ignore[type-arg]  # see `Whole`
             seconds = math.nan
         if not 0 <= seconds < math.inf:
             self.fail(f"'{value}' is no number of seconds", param, ctx)
+        return seconds
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]  # see `Whole`
+    """A time span such as `90`, `60s`, `2.5m`, `1h`, in seconds."""
+
+    name = "duration"
+    _UNITS: ClassVar[dict[str, float]] = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read it, or say what it must be."""
+        text = str(value).strip()
+        number = text.rstrip("smh")
+        factor = self._UNITS.get(text[len(number) :], math.nan)
+        try:
+            seconds = float(number) * factor if number.isascii() else math.nan
+        except ValueError:
+            seconds = math.nan
+        if not 0 < seconds < math.inf:
+            self.fail(f"'{text}' is no time span: write it like 90, 60s, 2.5m or 1h", param, ctx)
         return seconds
 
 

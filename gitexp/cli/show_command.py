@@ -6,8 +6,9 @@ from gitexp.cli.options import json_option
 from gitexp.cli.selection import find_entry
 from gitexp.cli.tables import print_documents
 from gitexp.cli.terminal import answer, open_workspace, view_of
-from gitexp.judgement import find_tried, judge
+from gitexp.judgement import judge
 from gitexp.render.detail import run_detail
+from gitexp.trials import find_kin
 
 
 @click.command("show")
@@ -37,7 +38,7 @@ def command(as_json: bool, series: bool, run: str) -> None:
         answer(encode_series(rows).decode().rstrip("\n") if rows else "")
         return
     judgement = judge(workspace, entry.run, refresh=False)
-    kin = find_tried(workspace, entry.run).kin
+    kin = [(how.relation, other) for how, other in find_kin(workspace, entry.run)]
     found = [entry.run.id, *(other.run.id for _, other in kin)]
     comparisons = [c for c in (judgement.last, judgement.best) if c is not None]
     found += [v.reference for c in comparisons for v in c.verdicts if v.reference]

@@ -1,4 +1,4 @@
-"""How verdicts and repeats are told, by `run`, `finish`, `record`, `compare` and `tried` alike.
+"""How verdicts are told, by `run`, `finish`, `record` and `compare` alike.
 
 Floor 6.
 """
@@ -8,16 +8,14 @@ import sys
 import click
 
 from gitexp.cli.terminal import wants_colour
-from gitexp.comparison import Kin
 from gitexp.comparison.advice import next_step
-from gitexp.judgement import Judgement, Tried, advised, differing_code, metric_of
-from gitexp.machine import clock
-from gitexp.model import Entry, Outcome, Run, numbers
+from gitexp.judgement import Judgement, advised
+from gitexp.model import Entry, Outcome, numbers
 from gitexp.render.colour import style
 from gitexp.render.detail import View
-from gitexp.render.listing import decision_word, value_at
+from gitexp.render.listing import decision_word
 from gitexp.render.sentence import alone_sentence, metric_sentence
-from gitexp.render.text import clean, format_age, format_cell, format_duration, shorten
+from gitexp.render.text import clean, format_duration
 from gitexp.workspace import Workspace
 
 
@@ -76,52 +74,6 @@ def judgement_sentence(
         guards=judgement.guards,
         precision=precision,
     )
-
-
-def show_tried(workspace: Workspace, run: Run, tried: Tried, *, err: bool) -> None:
-    """Show the past runs of a trial with what was decided, and its nearest relatives."""
-    entries = [*tried.identical[:3], *(entry for _, entry in tried.kin)]
-    ids = workspace.index.short([entry.run.id for entry in entries])
-    lines = []
-    if tried.identical:
-        lines.append("this very trial was run before:")
-        lines += [_line(workspace, entry, ids[entry.run.id]) for entry in tried.identical[:3]]
-        if len(tried.identical) > 3:
-            lines.append(f"  and {len(tried.identical) - 3} more")
-    if tried.kin:
-        lines.append("related runs:")
-        lines += [
-            f"{_line(workspace, entry, ids[entry.run.id])} "
-            f"({_difference(workspace, run, relation, entry.run)})"
-            for relation, entry in tried.kin
-        ]
-    for line in lines:
-        click.echo(line, err=err)
-
-
-def _difference(workspace: Workspace, run: Run, relation: Kin, other: Run) -> str:
-    """`other params`, or `other code: train.py and 2 more`."""
-    paths = differing_code(workspace, run, other) if relation is Kin.CODE else []
-    if not paths:
-        return relation.value
-    more = f" and {len(paths) - 2} more" if len(paths) > 2 else ""
-    return f"{relation.value}: {clean(', '.join(paths[:2]))}{more}"
-
-
-def _line(workspace: Workspace, entry: Entry, short: str) -> str:
-    """`  7f3a9c0 brave-otter, 2 days ago: succeeded, accuracy 0.85; decided discard: too slow`."""
-    run = entry.run
-    metric = metric_of(workspace, run)
-    told = run.outcome.value
-    if metric is not None:
-        told += f", {clean(metric)} {format_cell(value_at(entry, f'metrics.{metric}'))}"
-    if entry.decision is not None and entry.decision.decision is not None:
-        why = f": {shorten(clean(entry.decision.text), 80)}" if entry.decision.text else ""
-        told += f"; decided {decision_word(entry)}{why}"
-        if entry.decision.hint:
-            told += f"; next: {shorten(clean(entry.decision.hint), 80)}"
-    age = format_age(run.started, now=clock.now())
-    return f"  {short} {clean(run.name)}, {age}: {told}"
 
 
 def one_line(entry: Entry, view: View, sentence: str) -> str:

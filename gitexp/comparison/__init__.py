@@ -15,7 +15,9 @@ if TYPE_CHECKING:
         last_part,
     )
     from gitexp.comparison.kin import (
+        Difference,
         Kin,
+        Kinship,
         diff_tables,
         kinship,
     )
@@ -32,7 +34,7 @@ _HOMES = {
     "gitexp.comparison.directions": (
         "direction_of guess_direction guess_metric is_time_like last_part"
     ).split(),
-    "gitexp.comparison.kin": "Kin diff_tables kinship".split(),
+    "gitexp.comparison.kin": "Difference Kin Kinship diff_tables kinship".split(),
     "gitexp.comparison.reproductions": "MatchState MetricMatch compare_reproduction".split(),
     "gitexp.comparison.samples": "Answer".split(),
     "gitexp.comparison.verdicts": "Against Comparison MetricVerdict overall".split(),
@@ -44,7 +46,9 @@ __all__ = [
     "Against",
     "Answer",
     "Comparison",
+    "Difference",
     "Kin",
+    "Kinship",
     "MatchState",
     "MetricMatch",
     "MetricVerdict",

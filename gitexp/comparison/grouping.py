@@ -9,7 +9,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from gitexp.fingerprint import canonical, command_template, fingerprint, is_seed
+from gitexp.fingerprint import (
+    VERSION,
+    canonical,
+    command_template,
+    fingerprint,
+    is_seed,
+    trial_command,
+    version_of,
+)
 from gitexp.model import Command, FileState, Run, Table, Value, flatten
 
 KEY_LENGTH: Final = 16
@@ -64,13 +72,14 @@ def keys_from(
     if not recorded or not (words or named):
         return TrialKeys(run_id, family, "")
     seeds = {name: value for name, value in named.items() if _is_seed(name, value, seed_params)}
-    if not seeds:
-        return TrialKeys(recorded[:KEY_LENGTH], family, "")
+    if not seeds and version_of(recorded) == VERSION:
+        return TrialKeys(recorded.partition(":")[2][:KEY_LENGTH], family, "")
     kept: Table = {name: value for name, value in named.items() if name not in seeds}
     # The options are matched with all parameters, so that the value of a seed leaves the command.
     template = [w for w in command_template(words, params) if not _repeats_a_seed(w, seeds)]
     group = fingerprint(digest, template, directory=directory, params=kept, inputs=inputs)
-    return TrialKeys(group[:KEY_LENGTH], family, canonical(seeds))
+    group = group.partition(":")[2][:KEY_LENGTH]
+    return TrialKeys(group, family, canonical(seeds) if seeds else "")
 
 
 def _is_seed(name: str, value: Value, seed_params: Sequence[str]) -> bool:
@@ -86,7 +95,7 @@ def _repeats_a_seed(word: str, seeds: Mapping[str, Value]) -> bool:
 
 def _words(words: Sequence[str], params: Mapping[str, Value]) -> list[str]:
     """The command without the options that only repeat a parameter."""
-    kept = command_template(words, params)
+    kept = trial_command(words, params)
     return [word for word in kept if not re.fullmatch(r"--[^=]+=\{[^{}]+\}", word)]
 
 

@@ -129,9 +129,11 @@ def program(command: Command) -> str:
     if not command.argv:
         return ""
     first = command.argv[0].rstrip("/").rpartition("/")[2]
+    if first.startswith(("python", "pypy")):
+        first = first.removesuffix("t").rstrip("0123456789.")
     for argument in command.argv[1:]:
         if not argument.startswith("-") and ("." in argument or "/" in argument):
-            return f"{first} {argument}"
+            return f"{first} {argument.removeprefix('./')}"
     return first
 
 

@@ -64,6 +64,12 @@ def encode_run(run: Run) -> bytes:
     return data
 
 
+def decode_run(data: bytes) -> Run:
+    """Read a run. Raises `Unreadable` for anything that is not a record of a known schema."""
+    run: Run = _decode(data, RUN)
+    return run
+
+
 def _encode_code(code: Code) -> dict[str, object]:
     return _present(
         {
@@ -87,20 +93,19 @@ def _encode_command(command: Command) -> dict[str, object]:
             "directory": command.directory,
             "exit_code": command.exit_code,
             "metrics_files": list(command.metrics_files),
+            "timeout_s": command.timeout_s,
         }
     )
 
 
-def decode_run(data: bytes) -> Run:
-    """Read a run. Raises `Unreadable` for anything that is not a record of a known schema."""
-    run: Run = _decode(data, RUN)
-    return run
-
-
 def _encode_files(files: Mapping[str, FileState]) -> dict[str, object]:
-    return {
-        path: {"sha256": files[path].sha256, "bytes": files[path].bytes} for path in sorted(files)
-    }
+    table: dict[str, object] = {}
+    for path in sorted(files):
+        state = files[path]
+        table[path] = {"sha256": state.sha256, "bytes": state.bytes}
+        if state.named:
+            table[path] = {"sha256": state.sha256, "bytes": state.bytes, "named": True}
+    return table
 
 
 # --- annotations --------------------------------------------------------------------------------

@@ -66,8 +66,8 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "directions": {name: way.value for name, way in run.directions.items()},
         "code": _code_document(run.code),
         "command": None if run.command is None else _command_document(run.command),
-        "inputs": {p: {"sha256": s.sha256, "bytes": s.bytes} for p, s in run.inputs.items()},
-        "outputs": {p: {"sha256": s.sha256, "bytes": s.bytes} for p, s in run.outputs.items()},
+        "inputs": {path: _file_document(state) for path, state in run.inputs.items()},
+        "outputs": {path: _file_document(state) for path, state in run.outputs.items()},
         "produced": list(run.produced),
         "environment": _plain(run.environment),
         "output_tail": run.output_tail or None,
@@ -93,6 +93,11 @@ def _code_document(code: Code) -> dict[str, Any]:
     )
 
 
+def _file_document(state: FileState) -> dict[str, Any]:
+    document: dict[str, Any] = {"sha256": state.sha256, "bytes": state.bytes}
+    return {**document, "named": True} if state.named else document
+
+
 def _command_document(command: Command) -> dict[str, Any]:
     return _without_none(
         {
@@ -101,6 +106,7 @@ def _command_document(command: Command) -> dict[str, Any]:
             "directory": command.directory,
             "exit_code": command.exit_code,
             "metrics_files": list(command.metrics_files),
+            "timeout_s": command.timeout_s,
         }
     )
 
@@ -170,6 +176,7 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
             directory=command["directory"],
             exit_code=command.get("exit_code"),
             metrics_files=tuple(command.get("metrics_files", ())),
+            timeout_s=command.get("timeout_s"),
         ),
         inputs={p: FileState(**s) for p, s in document.get("inputs", {}).items()},
         outputs={p: FileState(**s) for p, s in document.get("outputs", {}).items()},

@@ -123,7 +123,7 @@ class _Each:
         return {_text(name): self.read(value) for name, value in _table(table).items()}
 
 
-_FILES: Final = _Each(Form(FileState, {"sha256": _text, "bytes": _int}, {}))
+_FILES: Final = _Each(Form(FileState, {"sha256": _text, "bytes": _int}, {"named": bool}))
 _CODE: Final = Form(
     Code,
     {"commit": parse_object_id, "tree": parse_object_id, "dirty": bool},
@@ -138,7 +138,7 @@ _CODE: Final = Form(
 _COMMAND: Final = Form(
     Command,
     {"argv": _texts, "directory": _text},
-    {"template": _texts, "exit_code": _int, "metrics_files": _texts},
+    {"template": _texts, "exit_code": _int, "metrics_files": _texts, "timeout_s": _float},
 )
 RUN: Final = Form(
     Run,

@@ -14,6 +14,7 @@ from gitexp.errors import GitexpError
 from gitexp.formats import parse_metric_line, parse_metrics
 from gitexp.journal import Ending, Journal, read_journal
 from gitexp.machine import clock
+from gitexp.machine.deadline import Limit
 from gitexp.machine.output import OutputTail
 from gitexp.machine.probe import hash_path
 from gitexp.machine.process import Completed, run_command
@@ -25,6 +26,7 @@ from gitexp.running.code import pin
 from gitexp.running.lifecycle import RUN_VARIABLE as RUN_VARIABLE  # noqa: PLC0414 - others have it from here
 from gitexp.running.lifecycle import (
     TAIL_LINES,
+    TIMEOUT,
     begin,
     collect,
     note_events,
@@ -124,6 +126,19 @@ class _Running:
         except GitexpError as fault:
             self.faults.append(f"left out: {fault.why or fault.what}")
 
+    def on_timeout(self) -> None:
+        """Write down that the limit was reached: a run that dies from here on timed out."""
+        with suppress(GitexpError):
+            self.journal.append(TIMEOUT, time=round(clock.monotonic_s() - self.started_s, 3))
+
+    @property
+    def limit(self) -> Limit | None:
+        """The command's time limit, if it has one."""
+        seconds = None if self.run.command is None else self.run.command.timeout_s
+        if seconds is None:
+            return None
+        return Limit(seconds, f"{RUN_VARIABLE}={self.run.id}", self.on_timeout)
+
     @property
     def environment(self) -> dict[str, str]:
         """What the command gets beside the user's own environment."""
@@ -172,6 +187,7 @@ def execute(
         on_line=running.on_line,
         on_output=running.tail.feed,
         stdout=stdout,
+        limit=running.limit,
     )
     problems = [problem] if problem else []
     ending = Ending(outcome_of(done), done.exit_code, round(done.duration_s, 3))
@@ -218,6 +234,8 @@ def _record_end(running: _Running, ended: Run) -> Run:
 
 def outcome_of(done: Completed) -> Outcome:
     """How a command's end is called."""
+    if done.timed_out:
+        return Outcome.TIMED_OUT
     if done.interrupted:
         return Outcome.INTERRUPTED
     return Outcome.SUCCEEDED if done.exit_code == 0 else Outcome.FAILED

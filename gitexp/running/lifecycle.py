@@ -39,6 +39,9 @@ RUN_VARIABLE = "GITEXP_RUN"
 TAIL_LINES = 40
 """How many of the last lines of output a record keeps."""
 
+TIMEOUT = "timeout"
+"""Journal event: the command reached its time limit and is about to be ended."""
+
 RECORDED_HERE = "recorded-here"
 """File in our local state: one id a line."""
 
@@ -76,7 +79,11 @@ def begin(
             record,
             durable=workspace.settings.durable,
             by_hand=by_hand,
-            extra={"packages": packages, "group": os.getpgrp() if hasattr(os, "getpgrp") else 0},
+            extra={
+                "packages": packages,
+                "group": os.getpgrp() if hasattr(os, "getpgrp") else 0,
+                "top": None if workspace.repo.top is None else str(workspace.repo.top),
+            },
         )
         try:
             workspace.store.write([event], identity=workspace.identity, moment=clock.now())

@@ -80,6 +80,8 @@ class Trial:
     tags: tuple[str, ...] = ()
     parent: RunId | None = None
     directions: dict[str, Direction] = field(default_factory=dict)
+    timeout_s: float | None = None
+    """The command's time limit in seconds."""
 
 
 class Prepared(NamedTuple):
@@ -100,6 +102,10 @@ class Prepared(NamedTuple):
     """False when the metrics files are only looked for under usual names."""
     notes: tuple[str, ...] = ()
     """What was picked up or left out, one sentence each."""
+
+    def look_around(self) -> Table:
+        """What the command will find around it, whatever of it is recorded."""
+        return look_around(self.argv, self.directory).facts
 
 
 class Surroundings(NamedTuple):
@@ -336,4 +342,5 @@ def _command(workspace: Workspace, trial: Trial, argv: tuple[str, ...]) -> Comma
         argv=shown,
         template=() if template == shown else template,
         directory=recorded_path(trial.directory, workspace.repo.top),
+        timeout_s=trial.timeout_s,
     )

@@ -16,6 +16,7 @@ from gitexp.records.codec import decode_run
 from gitexp.running.lifecycle import (
     RUN_VARIABLE,
     TAIL_LINES,
+    TIMEOUT,
     collect,
     recordable,
     with_collected,
@@ -56,17 +57,17 @@ def recover(workspace: Workspace, *, only: RunId | None = None, force: bool = Fa
             except Unreadable:
                 damaged += [_set_aside(path)] if is_ours else []
                 continue
-            if not is_ours or (content.sealed is None and not force and _may_live(content)):
+            if not is_ours or (content.sealed is None and not force and may_live(content)):
                 waiting.append(content.run_id)
             else:
                 completed.append(_complete(workspace, path, content))
     return Recovered(tuple(completed), tuple(waiting), tuple(damaged))
 
 
-def _may_live(content: JournalContent) -> bool:
-    """A run by hand, of another host, or of a process that is there is never declared dead.
+def may_live(content: JournalContent) -> bool:
+    """Return whether a run may go on: false only when its process and its command are gone.
 
-    Nor is one whose `git exp run` was killed while its command goes on.
+    Manual runs, and runs of another host, are never dead.
     """
     if content.process is None or is_alive(content.process) is not False:
         return True
@@ -108,7 +109,9 @@ def _final(path: Path, content: JournalContent) -> tuple[Run, Series]:
         run = with_ending(run, content.ending)
         warnings.append(_END_LOST)
     else:
-        run = replace(run, outcome=Outcome.INTERRUPTED, duration_s=found.last_s)
+        timed_out = any(event["event"] == TIMEOUT for event in content.events)
+        outcome = Outcome.TIMED_OUT if timed_out else Outcome.INTERRUPTED
+        run = replace(run, outcome=outcome, duration_s=found.last_s)
     tail = OutputTail.read(path, lines=TAIL_LINES)
     run, _ = recordable(replace(run, output_tail=tail, warnings=tuple(warnings)))
     return run, found.series

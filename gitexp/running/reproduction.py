@@ -178,7 +178,13 @@ def _prepare(
         output_tail="",
         warnings=(),
         environment=kept,
-        command=replace(command, exit_code=None, metrics_files=()),
+        command=replace(
+            command,
+            exit_code=None,
+            metrics_files=(),
+            # A limit that the run kept within says nothing about another machine.
+            timeout_s=command.timeout_s if recorded.outcome is Outcome.TIMED_OUT else None,
+        ),
     )
     return Prepared(
         run=again,
@@ -244,10 +250,10 @@ def _place_inputs(workspace: Workspace, recorded: Run, top: Path) -> None:
 
 
 def _copy_input(workspace: Workspace, name: str, place: Path, state: FileState) -> None:
-    if workspace.repo.top is None or _state_of(place) == state:
+    if workspace.repo.top is None or _holds(place, state):
         return
     source = workspace.repo.top / name
-    if _state_of(source) != state:
+    if not _holds(source, state):
         return
     place.parent.mkdir(parents=True, exist_ok=True)
     if place.is_dir():
@@ -257,6 +263,11 @@ def _copy_input(workspace: Workspace, name: str, place: Path, state: FileState) 
         shutil.copytree(source, place, symlinks=True)
     else:
         shutil.copy2(source, place)
+
+
+def _holds(path: Path, state: FileState) -> bool:
+    found = _state_of(path)
+    return found is not None and found.sha256 == state.sha256
 
 
 def _state_of(path: Path) -> FileState | None:

@@ -19,7 +19,7 @@ FLOORS: dict[int, set[str]] = {
     3: {"index", "metric_settings", "sessions", "settings", "store"},
     4: {
         *("importing", "judgement", "running", "selector", "sharing", "standings"),
-        *("upkeep", "workspace"),
+        *("trials", "upkeep", "workspace"),
     },
     5: {"render"},
     6: {"__main__", "api", "cli", "completion", "demo", "manual", "tracker"},

@@ -683,10 +683,10 @@ def test_what_a_program_produced_is_remembered(branch: Branch, tmp_path: Path) -
         make_run(3, produced=("z",), command=Command(argv=("make",))),
     ).commit()
     index = branch.open()
-    assert index.produced_by("python3 train.py") == {"a", "b", "c"}
+    assert index.produced_by("python train.py") == {"a", "b", "c"}
     branch.delete(make_run(2)).commit()
     index.refresh()
-    assert index.produced_by("python3 train.py") == {"a", "b"}
+    assert index.produced_by("python train.py") == {"a", "b"}
     assert index.produced_by("make") == {"z"}
 
 

@@ -181,7 +181,9 @@ RUN_IDS = st.builds(RunId, st.text("0123456789abcdef", min_size=16, max_size=16)
 TEXTS = st.lists(TEXT, max_size=3).map(tuple)
 SORTED_TEXTS = st.lists(TEXT, max_size=3, unique=True).map(lambda texts: tuple(sorted(texts)))
 FILES = st.dictionaries(
-    NAME, st.builds(FileState, sha256=TEXT, bytes=st.integers(0, 2**60)), max_size=2
+    NAME,
+    st.builds(FileState, sha256=TEXT, bytes=st.integers(0, 2**60), named=st.booleans()),
+    max_size=2,
 )
 RUNS: st.SearchStrategy[Run] = st.builds(
     Run,
@@ -217,6 +219,7 @@ RUNS: st.SearchStrategy[Run] = st.builds(
         template=TEXTS,
         directory=TEXT,
         exit_code=st.none() | st.integers(-64, 255),
+        timeout_s=st.none() | st.floats(1e-3, 1e9),
     ),
     params=TABLES,
     metrics=TABLES,

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from gitexp.comparison import (
+    Difference,
     Kin,
+    Kinship,
     Tolerance,
     compare_reproduction,
     diff_tables,
@@ -247,15 +249,35 @@ KIN: dict[str, tuple[Callable[[], Run], Kin | None]] = {
         Kin.IDENTICAL,
     ),
     "other code": (lambda: kin_run(code=OTHER_CODE), Kin.CODE),
-    "other code and params": (lambda: kin_run(code=OTHER_CODE, params={"lr": 1.0}), None),
-    "other data": (lambda: kin_run(inputs={"data.csv": FileState(sha256="cd", bytes=1)}), None),
-    "other command": (lambda: kin_run(command=Command(argv=("python", "test.py"))), None),
+    "other code and params": (
+        lambda: kin_run(code=OTHER_CODE, params={"lr": 0.01, "seed": 1, "a": 1}),
+        Kin.SEVERAL,
+    ),
+    "other code and seed": (
+        lambda: kin_run(code=OTHER_CODE, params={"lr": 0.01, "seed": 2}),
+        Kin.SEVERAL,
+    ),
+    "two params": (lambda: kin_run(params={"lr": 0.01, "seed": 1, "a": 4, "b": 1}), Kin.PARAMS),
+    "three params": (
+        lambda: kin_run(params={"lr": 0.01, "seed": 1, **dict.fromkeys("abc", 1)}),
+        None,
+    ),
+    "other data": (
+        lambda: kin_run(inputs={"data.csv": FileState(sha256="cd", bytes=1)}),
+        Kin.DATA,
+    ),
+    "no data": (lambda: kin_run(inputs={}), Kin.DATA),
+    "other script": (lambda: kin_run(command=Command(argv=("python", "test.py"))), None),
+    "another argument": (
+        lambda: kin_run(command=Command(argv=("python", "train.py", "--lr", "0.01", "x"))),
+        None,
+    ),
     "no command": (lambda: kin_run(command=None), None),
     "elsewhere": (
         lambda: kin_run(
             command=Command(argv=("python", "train.py", "--lr", "0.01"), directory="sub")
         ),
-        None,
+        Kin.COMMAND,
     ),
 }
 
@@ -263,8 +285,69 @@ KIN: dict[str, tuple[Callable[[], Run], Kin | None]] = {
 @pytest.mark.parametrize("what", KIN)
 def test_kinship(what: str) -> None:
     make, expected = KIN[what]
-    assert kinship(kin_run(), make()) is expected
-    assert kinship(make(), kin_run()) is expected
+    for one, other in ((kin_run(), make()), (make(), kin_run())):
+        found = kinship(one, other)
+        assert (None if found is None else found.relation) is expected
+
+
+def test_the_differences_of_kin_are_named() -> None:
+    words = ("python", "train.py", "a.csv", "--lr", "0.01")
+    old = kin_run(command=Command(argv=words))
+    new = kin_run(
+        command=Command(argv=("python3", "train.py", "b.csv", "--wd", "0.1", "--lr=0.01")),
+        params={"lr": 0.01, "seed": 1, "wd": 0.1},
+    )
+    found = kinship(new, old)
+    assert found is not None
+    assert found.differences == (
+        Difference(Kin.COMMAND, "argument", "a.csv", "b.csv"),
+        Difference(Kin.PARAMS, "wd", None, 0.1),
+    )
+
+
+def test_an_added_flag_is_one_difference() -> None:
+    new = kin_run(
+        command=Command(argv=("python", "train.py", "--fast", "--lr", "0.01")),
+        params={"lr": 0.01, "seed": 1, "fast": True},
+    )
+    found = kinship(new, kin_run())
+    assert found is not None
+    assert [(d.name, d.is_flag) for d in found.differences] == [("fast", True)]
+
+
+def test_another_environment_is_one_difference() -> None:
+    old = kin_run(environment={"python": "3.11.2", "packages": "aa", "host": "x"})
+    new = kin_run(environment={"python": "3.12.1", "packages": "bb", "host": "y"})
+    assert kinship(new, old) == Kinship(
+        Kin.ENVIRONMENT, (Difference(Kin.ENVIRONMENT, "python", "3.11.2", "3.12.1"),)
+    )
+    assert kinship(new, kin_run()) == Kinship(Kin.IDENTICAL)
+
+
+def test_what_an_older_record_does_not_tell_makes_kin() -> None:
+    named = {**kin_run().inputs, "raw.bin": FileState(sha256="ef", bytes=1, named=True)}
+    new = kin_run(inputs=named, fingerprint="2:ab")
+    found = kinship(new, kin_run(fingerprint="ab"))
+    assert found == Kinship(Kin.UNTOLD, (Difference(Kin.UNTOLD, "raw.bin"),))
+    found = kinship(new, kin_run(fingerprint="2:cd"))
+    assert found is not None and found.relation is Kin.DATA
+
+
+def test_nearer_kin_come_first() -> None:
+    old = kin_run()
+    others = [
+        kin_run(params={"lr": 0.01, "seed": 1, "a": 1, "b": 2}),
+        kin_run(code=OTHER_CODE),
+        kin_run(params={"lr": 0.01, "seed": 1, "a": 1}),
+        kin_run(params={"lr": 0.01, "seed": 3}),
+    ]
+    found = [how for other in others if (how := kinship(old, other))]
+    assert [how.relation for how in sorted(found, key=lambda how: how.distance)] == [
+        Kin.SEED,
+        Kin.PARAMS,
+        Kin.CODE,
+        Kin.PARAMS,
+    ]
 
 
 def test_the_difference_of_two_tables() -> None:
