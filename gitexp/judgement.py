@@ -142,8 +142,8 @@ def _nothing_to_compare(run: Run, metric: str | None) -> Judgement:
 def _compare(
     index: RunIndex, run: Run, other: Entry, against: str, declared: dict[str, Direction]
 ) -> Comparison:
-    repeats = [entry.run for entry in repeats_of(index, run) + repeats_of(index, other.run)]
-    verdicts = compare_runs(run, other.run, declared=declared, repeats=repeats)
+    repeats = [entry.measured for entry in repeats_of(index, run) + repeats_of(index, other.run)]
+    verdicts = compare_runs(run, other.measured, declared=declared, repeats=repeats)
     return Comparison(
         run=run.id, against="best" if against == "best" else "last", verdicts=tuple(verdicts)
     )

@@ -46,7 +46,7 @@ def command(metric: str | None, precision: int, as_json: bool, runs: tuple[str, 
         answer(f"{entries[0].run.id[:7]} {clean(entries[0].run.name)} is that run itself")
         return ExitCode.DONE
     comparisons = _comparisons(workspace, entries, metric)
-    run = entries[0].run
+    run = entries[0].measured
     decisive = metric or choose_metric(workspace.settings, run)
     if not comparisons:
         raise CouldNotTell(
@@ -85,14 +85,14 @@ def _comparisons(
     workspace: Workspace, entries: list[Entry], metric: str | None
 ) -> list[Comparison]:
     if len(entries) == 1:
-        judgement = judge(workspace, entries[0].run, metric=metric, refresh=False)
+        judgement = judge(workspace, entries[0].measured, metric=metric, refresh=False)
         return [c for c in (judgement.last, judgement.best) if c is not None]
-    run, index = entries[0].run, workspace.index
+    run, index = entries[0].measured, workspace.index
     found = []
     for other in entries[1:]:
-        repeats = [e.run for e in repeats_of(index, run) + repeats_of(index, other.run)]
+        repeats = [e.measured for e in repeats_of(index, run) + repeats_of(index, other.run)]
         declared = workspace.settings.directions
-        verdicts = compare_runs(run, other.run, declared=declared, repeats=repeats)
+        verdicts = compare_runs(run, other.measured, declared=declared, repeats=repeats)
         found.append(Comparison(run=run.id, against="run", verdicts=tuple(verdicts)))
     return found
 

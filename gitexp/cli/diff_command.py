@@ -94,10 +94,12 @@ def _print(
 
 def _effects(workspace: Workspace, before: Entry, after: Entry) -> Comparison:
     repeats = [
-        entry.run for run in (before.run, after.run) for entry in repeats_of(workspace.index, run)
+        entry.measured
+        for run in (before.run, after.run)
+        for entry in repeats_of(workspace.index, run)
     ]
     declared = workspace.settings.directions
-    verdicts = compare_runs(after.run, before.run, declared=declared, repeats=repeats)
+    verdicts = compare_runs(after.measured, before.measured, declared=declared, repeats=repeats)
     return Comparison(run=after.run.id, against="run", verdicts=tuple(verdicts))
 
 

@@ -43,7 +43,7 @@ def command(
     view = view_of(workspace, chosen)
     for n, entry in enumerate(index.entries(chosen)):
         sentence = judgement_sentence(
-            judge(workspace, entry.run, refresh=False), colour=view.colour
+            judge(workspace, entry.measured, refresh=False), colour=view.colour
         )
         if oneline:
             from gitexp.cli.verdicts import one_line  # noqa: PLC0415 - see above

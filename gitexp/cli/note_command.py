@@ -7,6 +7,7 @@ from gitexp.cli.selection import find_entry
 from gitexp.cli.terminal import open_workspace, say
 from gitexp.errors import InvalidInput
 from gitexp.model import AnnotationKind
+from gitexp.running.adding import add_metrics
 from gitexp.running.by_hand import log_by_hand
 from gitexp.running.lifecycle import annotate
 
@@ -14,23 +15,41 @@ from gitexp.running.lifecycle import annotate
 @click.command("note")
 @run_argument
 @click.argument("text", required=False)
-@measured_option("A metric of a run begun by hand and still open. Repeatable.")
-@click.option("--step", type=Whole(0), metavar="N", help="The step of the metrics.")
+@measured_option("A metric of the run, open or finished. Repeatable.")
+@click.option("--step", type=Whole(0), metavar="N", help="The step of the metrics of an open run.")
 def command(run: str, text: str | None, measured: tuple[str, ...], step: int | None) -> None:
-    """Say something about a run
+    """Say something about a run, or add metrics to it
+
+    Metrics of a run begun by hand and still open are logged. To a finished run they are added
+    as an annotation with your name and the time: its record stays as it is, and all commands
+    count the latest value and mark it.
 
     \b
     git exp note last "the loss curve is flat after step 40"
+    git exp note last -M rmse=0.4507
     git exp note $RUN -M loss=0.3 --step 10
     """
-    from gitexp.cli.options import nested  # noqa: PLC0415 - only with metrics
-
     workspace = open_workspace()
     entry = find_entry(workspace, run)
     if not text and not measured:
         raise InvalidInput("there is nothing to note", hints=['`git exp note RUN "TEXT"`'])
     if measured:
-        log_by_hand(workspace, entry.run.id, nested(measured), step=step)
+        from gitexp.cli.options import nested  # noqa: PLC0415 - only with metrics
+
+        if entry.run.is_sealed:
+            _check_no_step(step)
+            add_metrics(workspace, entry, nested(measured))
+        else:
+            log_by_hand(workspace, entry.run.id, nested(measured), step=step)
     if text:
         annotate(workspace, entry, AnnotationKind.NOTE, text=text)
     say(f"noted for run {entry.run.id[:7]} {entry.run.name}")
+
+
+def _check_no_step(step: int | None) -> None:
+    if step is not None:
+        raise InvalidInput(
+            "cannot add a metric with a step",
+            why="the run is finished, and its series stays as it was recorded",
+            hints=["leave `--step` out: the value counts as the metric's last"],
+        )

@@ -36,7 +36,7 @@ def command(as_json: bool, series: bool, run: str) -> None:
 
         answer(encode_series(rows).decode().rstrip("\n") if rows else "")
         return
-    judgement = judge(workspace, entry.run, refresh=False)
+    judgement = judge(workspace, entry.measured, refresh=False)
     kin = find_tried(workspace, entry.run).kin
     found = [entry.run.id, *(other.run.id for _, other in kin)]
     comparisons = [c for c in (judgement.last, judgement.best) if c is not None]

@@ -83,7 +83,7 @@ def _difference(workspace: Workspace, run: Run, relation: Kin, other: Run) -> st
 def _line(workspace: Workspace, entry: Entry, short: str) -> str:
     """`  7f3a9c0 brave-otter, 2 days ago: succeeded, accuracy 0.85; decided discard: too slow`."""
     run = entry.run
-    metric = choose_metric(workspace.settings, run)
+    metric = choose_metric(workspace.settings, entry.measured)
     told = run.outcome.value
     if metric is not None:
         told += f", {clean(metric)} {format_cell(value_at(entry, f'metrics.{metric}'))}"

@@ -63,10 +63,12 @@ def encode_run(run: Run) -> bytes:
                 "directory": command.directory,
                 "exit_code": command.exit_code,
                 "metrics_files": list(command.metrics_files),
+                "metric_patterns": list(command.metric_patterns),
             }
         ),
         "params": _sorted(run.params),
         "metrics": _sorted(run.metrics),
+        "units": _sorted({**run.units}),
         "directions": {name: run.directions[name].value for name in sorted(run.directions)},
         "inputs": _encode_files(run.inputs),
         "outputs": _encode_files(run.outputs),
@@ -98,7 +100,8 @@ def _encode_files(files: Mapping[str, FileState]) -> dict[str, object]:
 
 
 def encode_annotation(annotation: Annotation) -> bytes:
-    """The canonical TOML of an annotation."""
+    """The canonical TOML of an annotation. Raises `InvalidInput` for metrics beyond the bounds."""
+    check_table(annotation.metrics, "metric")
     return _dump(
         {
             "schema": SCHEMA,
@@ -114,6 +117,8 @@ def encode_annotation(annotation: Annotation) -> bytes:
             "tags": sorted(annotation.tags),
             "verdict": None if annotation.verdict is None else annotation.verdict.value,
             "by": annotation.by,
+            "metrics": _sorted(annotation.metrics),
+            "units": _sorted({**annotation.units}),
         }
     )
 

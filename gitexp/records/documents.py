@@ -37,6 +37,7 @@ _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 def entry_document(entry: Entry) -> dict[str, Any]:
     """The JSON document of a run and all that was added to it; absent values are left out."""
     run, code, command, decision = entry.run, entry.run.code, entry.run.command, entry.decision
+    added = entry.added_metrics
     document: dict[str, Any] = {
         "id": run.id,
         "name": run.name,
@@ -56,7 +57,14 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         if decision is None or decision.decision is None
         else decision.decision.value,
         "params": _plain(run.params),
-        "metrics": _plain(run.metrics),
+        "metrics": _plain(entry.metrics),
+        "recorded_metrics": _plain(run.metrics) if added else {},
+        "added_metrics": {
+            name: {"by": a.id, "time": a.time.isoformat(), "author": a.author}
+            for name, a in added.items()
+        },
+        "units": entry.units,
+        "recorded_units": run.units if added else {},
         "directions": {name: way.value for name, way in run.directions.items()},
         "code": _without_none(
             {
@@ -79,6 +87,7 @@ def entry_document(entry: Entry) -> dict[str, Any]:
                 "directory": command.directory,
                 "exit_code": command.exit_code,
                 "metrics_files": list(command.metrics_files),
+                "metric_patterns": list(command.metric_patterns),
             }
         ),
         "inputs": {p: {"sha256": s.sha256, "bytes": s.bytes} for p, s in run.inputs.items()},
@@ -109,6 +118,8 @@ def annotation_document(annotation: Annotation) -> dict[str, Any]:
             "tags": list(annotation.tags),
             "verdict": annotation.verdict and annotation.verdict.value,
             "by": annotation.by,
+            "metrics": _plain(annotation.metrics),
+            "units": annotation.units,
         }
     )
 
@@ -116,6 +127,7 @@ def annotation_document(annotation: Annotation) -> dict[str, Any]:
 def parse_entry(document: Mapping[str, Any]) -> Entry:
     """Read back what `entry_document` made. Raises `KeyError` or `ValueError` on anything else."""
     code, command = document["code"], document.get("command")
+    recorded = "recorded_" if "added_metrics" in document else ""
     run = Run(
         id=RunId(document["id"]),
         name=document["name"],
@@ -132,7 +144,8 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
         source=document.get("source"),
         tags=tuple(document.get("start_tags", ())),
         params=document.get("params", {}),
-        metrics=_numbers_again(document.get("metrics", {})),
+        metrics=_numbers_again(document.get(f"{recorded}metrics", {})),
+        units=document.get(f"{recorded}units", {}),
         directions={n: Direction(way) for n, way in document.get("directions", {}).items()},
         code=Code(
             commit=ObjectId(code["commit"]),
@@ -152,6 +165,7 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
             directory=command["directory"],
             exit_code=command.get("exit_code"),
             metrics_files=tuple(command.get("metrics_files", ())),
+            metric_patterns=tuple(command.get("metric_patterns", ())),
         ),
         inputs={p: FileState(**s) for p, s in document.get("inputs", {}).items()},
         outputs={p: FileState(**s) for p, s in document.get("outputs", {}).items()},
@@ -178,6 +192,8 @@ def _parse_annotation(document: Mapping[str, Any]) -> Annotation:
         tags=tuple(document.get("tags", ())),
         verdict=None if verdict is None else ReproductionVerdict(verdict),
         by=_run_id(document.get("by")),
+        metrics=_numbers_again(document.get("metrics", {})),
+        units=document.get("units", {}),
     )
 
 

@@ -137,7 +137,7 @@ _CODE: Final = Form(
 _COMMAND: Final = Form(
     Command,
     {"argv": _texts, "directory": _text},
-    {"template": _texts, "exit_code": _int, "metrics_files": _texts},
+    {"template": _texts, "exit_code": _int, "metrics_files": _texts, "metric_patterns": _texts},
 )
 RUN: Final = Form(
     Run,
@@ -165,6 +165,7 @@ RUN: Final = Form(
         "command": _COMMAND,
         "params": _table,
         "metrics": _table,
+        "units": _Each(_text),
         "directions": _Each(Direction),
         "inputs": _FILES,
         "outputs": _FILES,
@@ -188,6 +189,8 @@ ANNOTATION: Final = Form(
         "tags": _texts,
         "verdict": ReproductionVerdict,
         "by": parse_run_id,
+        "metrics": _table,
+        "units": _Each(_text),
     },
 )
 

@@ -7,18 +7,17 @@ to the record; what could not be recorded is told.
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitexp.errors import GitexpError
-from gitexp.formats import parse_metric_line, parse_metrics
+from gitexp.formats import parse_metrics
 from gitexp.journal import Ending, Journal, read_journal
 from gitexp.machine import clock
 from gitexp.machine.output import OutputTail
 from gitexp.machine.probe import hash_path
 from gitexp.machine.process import Completed, run_command
 from gitexp.model import FileState, Outcome, Run, Series, Table, nest
-from gitexp.records.bounds import check_table
 from gitexp.records.codec import encode_table
 from gitexp.repo.worktree import read_status
 from gitexp.running.code import pin
@@ -33,6 +32,7 @@ from gitexp.running.lifecycle import (
     with_ending,
 )
 from gitexp.running.preparation import Prepared, recorded_path
+from gitexp.running.printed import PrintedMetrics
 from gitexp.workspace import Workspace
 
 JOURNAL_VARIABLE = "GITEXP_JOURNAL"
@@ -108,21 +108,7 @@ class _Running:
     before: dict[Path, tuple[int, int, int]]
     """How the metrics files were before."""
     started_s: float
-    faults: list[str] = field(default_factory=list)
-
-    def on_line(self, stream: str, line: bytes) -> None:
-        """Take `METRIC name=value` lines of standard output; nothing here stops the command."""
-        if stream != "stdout" or not line.startswith(b"METRIC"):
-            return
-        try:
-            found = parse_metric_line(line.decode(errors="replace"))
-            if found is not None:
-                name, value, step = found
-                check_table({name: value}, "metric")
-                seconds = round(clock.monotonic_s() - self.started_s, 3)
-                self.journal.metrics({name: value}, step=step, time_s=seconds)
-        except GitexpError as fault:
-            self.faults.append(f"left out: {fault.why or fault.what}")
+    printed: PrintedMetrics
 
     @property
     def environment(self) -> dict[str, str]:
@@ -152,6 +138,7 @@ def execute(
     run = pin(workspace, prepared.run)
     before = _file_marks(prepared.metrics_files)
     journal, problem = begin(workspace, run, prepared.packages)
+    started_s = clock.monotonic_s()
     running = _Running(
         workspace=workspace,
         prepared=prepared,
@@ -160,7 +147,8 @@ def execute(
         tail=OutputTail(journal.path),
         params_file=workspace.journals / f"{run.id}.params.toml",
         before=before,
-        started_s=clock.monotonic_s(),
+        started_s=started_s,
+        printed=PrintedMetrics(journal, started_s),
     )
     on_start(run, problem)
     with suppress(OSError):
@@ -169,7 +157,7 @@ def execute(
         prepared.argv,
         directory=prepared.directory,
         env={**environ, **running.environment},
-        on_line=running.on_line,
+        on_line=running.printed.on_line,
         on_output=running.tail.feed,
         stdout=stdout,
     )
@@ -207,7 +195,7 @@ def _record_end(running: _Running, ended: Run) -> Run:
         outputs=outputs,
         produced=produced,
         output_tail=running.tail.text(lines=TAIL_LINES),
-        warnings=(*warnings, *running.faults, *faults),
+        warnings=(*warnings, *running.printed.warnings, *faults),
     )
     ended = seal(workspace, running.journal, ended, found.series or series, prepared.packages)
     if found.notes:

@@ -51,6 +51,7 @@ class Collected:
 
     params: Table = field(default_factory=dict)
     metrics: Table = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
     series: Series = field(default_factory=list)
     tags: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -176,7 +177,7 @@ def summary(workspace: Workspace, run: Run) -> str:
     last = workspace.others().newest(1, with_metric=metric, before=run)
     if last:
         verdicts = compare_runs(
-            run, workspace.index.entry(last[0]).run, declared=settings.directions
+            run, workspace.index.entry(last[0]).measured, declared=settings.directions
         )
         found = next((v for v in verdicts if v.metric == metric), None)
         if found is not None and found.answer in ("better", "worse") and found.reference_value:
@@ -202,6 +203,8 @@ def collect(content: JournalContent) -> Collected:
         match event.get("event"):
             case "metrics":
                 found.add_metrics(event.get("values", {}), event.get("step"), seconds)
+            case "units":
+                found.units.update(event.get("units", {}))
             case "params":
                 found.params = nest(found.params, event.get("values", {}))
             case "tags":
@@ -212,6 +215,7 @@ def collect(content: JournalContent) -> Collected:
     return Collected(
         found.params,
         found.metrics,
+        found.units,
         series,
         tuple(found.tags),
         tuple(found.notes),
@@ -223,6 +227,7 @@ def collect(content: JournalContent) -> Collected:
 class _Fold:
     params: Table = field(default_factory=dict)
     metrics: Table = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
     rows: dict[float, dict[str, Any]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
@@ -246,6 +251,7 @@ def with_collected(run: Run, found: Collected) -> Run:
         run,
         params=nest(run.params, found.params) if found.params else run.params,
         metrics=nest(run.metrics, found.metrics),
+        units={**run.units, **found.units},
         tags=tuple(sorted({*run.tags, *found.tags})),
     )
 
@@ -294,7 +300,8 @@ def annotate(workspace: Workspace, entry: Entry, kind: AnnotationKind, **fields:
         author=workspace.settings.author,
         **fields,
     )
-    said = annotation.decision or annotation.verdict or ", ".join(annotation.tags) or ""
+    measured = ", ".join(f"{n} {_short(v)}" for n, v in [*flatten(annotation.metrics)][:5])
+    said = annotation.decision or annotation.verdict or ", ".join(annotation.tags) or measured
     text = ", ".join(part for part in (str(said), annotation.text or "") if part)
     event = annotated(entry.run, annotation, text)
     workspace.store.write([event], identity=workspace.identity, moment=clock.now())
