@@ -116,6 +116,11 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _lines(value: object) -> tuple[str, ...]:
+    """As `_texts`; several in one text, as in an environment variable, stand in lines."""
+    return _texts(value.splitlines() if isinstance(value, str) else value)
+
+
 OPTIONS: tuple[Option, ...] = (
     Option("branch", _branch, DEFAULT_BRANCH, "the orphan branch that holds the runs"),
     Option("remote", _text, None, "the remote that push, fetch and sync use"),
@@ -134,6 +139,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("metric", _text, None, "the metric that matters most"),
     Option("metrics-files", _texts, (), "files that the command writes its metrics to"),
+    Option("metric-patterns", _lines, (), "patterns that read metrics from the command's output"),
     Option("params-files", _texts, (), "files that the command reads its parameters from"),
     Option("inputs", _texts, (), "data files or folders whose content counts for a trial"),
     Option("argv-params", _flag, True, "take `--name value` of the command as parameters"),
@@ -169,6 +175,7 @@ class Settings(NamedTuple):
     repeat: str = "refuse"
     metric: str | None = None
     metrics_files: tuple[str, ...] = ()
+    metric_patterns: tuple[str, ...] = ()
     params_files: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     argv_params: bool = True
@@ -215,7 +222,9 @@ def read_settings(repo: "Repo", environ: Mapping[str, str] = os.environ) -> Sett
         from_git = config.items(option.git_key)
         exact = [s for s in from_git if s.key == option.git_key]
         if exact:
-            listed = [s.value for s in exact] if option.parse is _texts else exact[-1].value
+            listed = (
+                [s.value for s in exact] if option.parse in (_texts, _lines) else exact[-1].value
+            )
             found = listed, f"git config ({exact[-1].origin})"
         if option.variable in environ:
             found = environ[option.variable], f"environment {option.variable}"

@@ -3,9 +3,11 @@
 import os
 import shlex
 import sys
+from dataclasses import replace
 
 import click
 
+from gitexp.cli.options import metric_pattern_option
 from gitexp.cli.progress import waiting
 from gitexp.cli.recording import Said, recording_options, trial_of
 from gitexp.cli.report import tell, warn
@@ -23,11 +25,13 @@ from gitexp.workspace import Workspace
 
 @click.command("run", context_settings={"allow_interspersed_args": False})
 @recording_options
+@metric_pattern_option("Reads metrics from the output: NAME=REGEX with one group. Repeatable.")
 @click.option("--again", is_flag=True, help="Run it even if this very trial was tried before.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but problems.")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD [ARG]...")
 def command(
     said: Said,
+    metric_patterns: tuple[str, ...],
     again: bool,
     quiet: bool,
     argv: tuple[str, ...],
@@ -37,7 +41,7 @@ def command(
     The code, the parameters, the inputs and the environment are on the branch before the command
     starts; its outcome, metrics and last output afterwards, also when it fails or is killed. `{k}`
     in CMD is replaced by parameter k. Metrics are taken from files, from printed lines
-    `METRIC name=value` and from the Python API. Ends with the command's own exit code.
+    `METRIC name=value`, by patterns and from the Python API. Ends with the command's own exit code.
 
     \b
     git exp run -- python train.py --lr 0.01
@@ -52,7 +56,8 @@ def command(
             hints=["`git worktree add PATH` makes one", "`git exp record` needs none"],
         )
     with waiting("reading code and data"):
-        prepared = prepare(workspace, trial_of(workspace, said, Origin.RUN, argv))
+        trial = trial_of(workspace, said, Origin.RUN, argv)
+        prepared = prepare(workspace, replace(trial, metric_patterns=metric_patterns or None))
     find_command(prepared.argv[0], directory, os.environ)
     for note in () if quiet else prepared.notes:
         say(note)

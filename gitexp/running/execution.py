@@ -148,7 +148,7 @@ def execute(
         params_file=workspace.journals / f"{run.id}.params.toml",
         before=before,
         started_s=started_s,
-        printed=PrintedMetrics(journal, started_s),
+        printed=PrintedMetrics(journal, started_s, prepared.metric_patterns),
     )
     on_start(run, problem)
     with suppress(OSError):
@@ -180,6 +180,7 @@ def execute(
 def _record_end(running: _Running, ended: Run) -> Run:
     workspace, prepared = running.workspace, running.prepared
     warnings = list(ended.warnings)
+    running.printed.close()
     found = collect(read_journal(running.journal.path))
     found_in, metrics, series, faults = gather_metrics(
         prepared.metrics_files, running.before, are_named=prepared.are_metrics_named

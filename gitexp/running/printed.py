@@ -3,13 +3,16 @@
 Floor 4. Called on the threads that carry the command's output, so every step is short.
 """
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from gitexp.errors import GitexpError
+from gitexp.formats.patterns import MetricPattern, reading_of
 from gitexp.formats.printed import Number, Reading, parse_metric_line, plain_line
 from gitexp.journal import Journal
 from gitexp.machine import clock
+from gitexp.machine.matcher import Matcher
 from gitexp.records.bounds import check_table
 
 MAX_NAMES: Final = 1000
@@ -21,10 +24,18 @@ _QUOTED: Final = 120
 
 
 class PrintedMetrics:
-    """Reads `METRIC` lines of either stream and logs their values."""
+    """Reads `METRIC` lines, and what patterns find, of either stream and logs the values."""
 
-    def __init__(self, journal: Journal, started_s: float) -> None:
+    def __init__(
+        self, journal: Journal, started_s: float, patterns: Sequence[MetricPattern] = ()
+    ) -> None:
         """`started_s` is when the run started, on the monotonic clock."""
+        self._patterns = patterns
+        self._matcher: Matcher | None = None
+        self._step: int | None = None
+        self._unmatched = 0
+        self._first_unmatched = ""
+        self._mutex = threading.Lock()
         self._journal = journal
         self._started_s = started_s
         self._names: set[str] = set()
@@ -33,9 +44,16 @@ class PrintedMetrics:
         self._faults: dict[str, None] = {}
         self._unread = 0
         self._first_unread = ""
+        if patterns:
+            try:
+                self._matcher = Matcher([(p.expression, p.name) for p in patterns], self._on_found)
+            except GitexpError as fault:
+                self._add_fault(f"the metric patterns were not searched: {fault.why}")
 
     def on_line(self, _stream: str, line: bytes) -> None:
         """Take in one line of output; nothing here stops the command."""
+        if self._matcher is not None:
+            self._matcher.feed(plain_line(line), clock.monotonic_s() - self._started_s)
         if b"METRIC" not in line:
             return
         text = plain_line(line)
@@ -48,8 +66,35 @@ class PrintedMetrics:
             return
         self.log(reading, clock.monotonic_s() - self._started_s)
 
+    def close(self) -> None:
+        """Take in what the patterns still find; harmless when repeated."""
+        matcher, self._matcher = self._matcher, None
+        if matcher is None:
+            return
+        searched = matcher.close()
+        for number in searched.slow:
+            self._add_fault(f"the metric pattern '{self._patterns[number].text}' is too slow")
+        if searched.unsearched:
+            self._add_fault(
+                f"the metric patterns fell behind: {searched.unsearched:,} lines of output "
+                "were not searched"
+            )
+
+    def _on_found(self, time_s: float, found: dict[str, str], line: str) -> None:
+        """A step that a line names holds for the lines after it, until the next one."""
+        reading = reading_of(found, line)
+        if reading.fault is not None:
+            self._unmatched += 1
+            self._first_unmatched = self._first_unmatched or reading.fault
+        self._step = self._step if reading.step is None else reading.step
+        self.log(reading._replace(step=self._step), time_s)
+
     def log(self, reading: Reading, time_s: float) -> None:
         """Log the values of a line that was printed `time_s` seconds after the start."""
+        with self._mutex:  # the streams and the patterns come on threads of their own
+            self._log(reading, time_s)
+
+    def _log(self, reading: Reading, time_s: float) -> None:
         try:
             values = {n: v for n, v in reading.values.items() if self._is_welcome(n, v)}
             if not values:
@@ -69,6 +114,11 @@ class PrintedMetrics:
             found.append(
                 f"{self._unread:,} printed {lines} like `METRIC name=value` and cannot be read: "
                 f"{first}{self._first_unread}"
+            )
+        if self._unmatched:
+            found.append(
+                f"{self._unmatched:,} times a metric pattern found no number: "
+                f"{self._first_unmatched}"
             )
         if self._left_out:
             found.append(

@@ -15,6 +15,7 @@ from gitexp.comparison import direction_of
 from gitexp.errors import InvalidInput
 from gitexp.fingerprint import fingerprint
 from gitexp.formats import parse_metrics, parse_params, redact_argv
+from gitexp.formats.patterns import parse_patterns
 from gitexp.ids import ObjectId
 from gitexp.machine import clock
 from gitexp.machine.probe import kept_facts, probe_environment
@@ -144,6 +145,7 @@ def _evaluate(workspace: Workspace, run: Run, argv: Sequence[str]) -> list[str]:
             packages=packages,
             metrics_files=tuple(top / name for name in workspace.settings.metrics_files),
             outputs=(),
+            metric_patterns=parse_patterns(workspace.settings.metric_patterns),
         )
         executed = execute(workspace, prepared, environ=environ, stdout=2)
     finally:
