@@ -140,6 +140,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("metric", _text, None, "the metric that matters most"),
     Option("metrics-files", _texts, (), "files that the command writes its metrics to"),
     Option("metric-patterns", _lines, (), "patterns that read metrics from the command's output"),
+    Option(
+        "keep-output",
+        _choice("tail", "none"),
+        "tail",
+        "what a record keeps of the command's output: tail, the last lines; none. All of it "
+        "stays in this clone for `show --output`",
+    ),
     Option("params-files", _texts, (), "files that the command reads its parameters from"),
     Option("inputs", _texts, (), "data files or folders whose content counts for a trial"),
     Option("argv-params", _flag, True, "take `--name value` of the command as parameters"),
@@ -176,6 +183,7 @@ class Settings(NamedTuple):
     metric: str | None = None
     metrics_files: tuple[str, ...] = ()
     metric_patterns: tuple[str, ...] = ()
+    keep_output: str = "tail"
     params_files: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     argv_params: bool = True

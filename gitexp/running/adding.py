@@ -3,13 +3,20 @@
 Floor 4.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
+from gitexp.errors import CouldNotTell
 from gitexp.formats import redact_table
-from gitexp.formats.printed import to_quantity
-from gitexp.model import Annotation, AnnotationKind, Entry, Table, Value, flatten, nest
-from gitexp.running.lifecycle import annotate
+from gitexp.formats.patterns import MetricPattern, reading_of
+from gitexp.formats.printed import plain_line, to_quantity
+from gitexp.machine.kept_output import lines_of, read_output
+from gitexp.machine.matcher import Matcher
+from gitexp.model import Annotation, AnnotationKind, Entry, Run, Table, Value, flatten, nest
+from gitexp.running.lifecycle import annotate, kept_path
 from gitexp.workspace import Workspace
+
+_MAX_FAULTS: Final = 5
 
 
 def add_metrics(
@@ -40,3 +47,66 @@ def add_metrics(
         units=found_units,
         text=text,
     )
+
+
+class Reread(NamedTuple):
+    """What patterns found in the kept output of a run."""
+
+    metrics: Table
+    """The last value of each metric."""
+    units: dict[str, str]
+    counts: dict[str, int]
+    """How many values each metric had."""
+    is_whole: bool
+    """False when only the last lines of the output are kept here."""
+    faults: tuple[str, ...] = ()
+
+
+def read_again(
+    workspace: Workspace, run: Run, patterns: Sequence[MetricPattern], *, patience_s: float = 60.0
+) -> Reread:
+    """Search the kept output of a run for patterns. Raises `GitexpError` when it cannot start."""
+    text = read_output(kept_path(workspace, run.id))
+    metrics: Table = {}
+    units: dict[str, str] = {}
+    counts: dict[str, int] = {}
+    faults: dict[str, None] = {}
+
+    def on_found(_time_s: float, found: dict[str, str], line: str) -> None:
+        reading = reading_of(found, line)
+        if reading.fault is not None and len(faults) < _MAX_FAULTS:
+            faults[reading.fault] = None
+        for name, value in reading.values.items():
+            metrics[name] = value
+            counts[name] = counts.get(name, 0) + 1
+            units.pop(name, None)
+        units.update(reading.units)
+
+    matcher = Matcher([(p.expression, p.name) for p in patterns], on_found)
+    for line in lines_of(run.output_tail if text is None else text):
+        matcher.feed(plain_line(line.encode(errors="replace")), 0.0, wait_s=patience_s)
+    searched = matcher.close(patience_s)
+    for number in searched.slow:
+        faults[f"the metric pattern '{patterns[number].text}' is too slow"] = None
+    if searched.unsearched:
+        faults[f"{searched.unsearched:,} lines of the output were not searched"] = None
+    return Reread(metrics, units, counts, text is not None, tuple(faults))
+
+
+def add_read_again(
+    workspace: Workspace, entry: Entry, patterns: Sequence[MetricPattern]
+) -> tuple[Annotation, Reread]:
+    """Add what patterns find in the kept output of a run. Raises `CouldNotTell` for nothing."""
+    found = read_again(workspace, entry.run, patterns)
+    if not found.metrics:
+        hints = ["`git exp show RUN --output` shows it"]
+        if not found.is_whole:
+            hints = ["only the last lines of the output are kept here, in the record"]
+        raise CouldNotTell(
+            f"cannot read a metric of run {entry.run.id[:7]}",
+            why="; ".join(found.faults) or "the patterns find no number in its output",
+            hints=hints,
+        )
+    texts = ", ".join(f"'{pattern.text}'" for pattern in patterns)
+    text = f"read from its output with {texts}"
+    return add_metrics(workspace, entry, found.metrics, units=found.units, text=text), found

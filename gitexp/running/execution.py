@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitexp.errors import GitexpError
-from gitexp.formats import parse_metrics
+from gitexp.formats import parse_metrics, redact_text
 from gitexp.journal import Ending, Journal, read_journal
 from gitexp.machine import clock
+from gitexp.machine.kept_output import KeptOutput
 from gitexp.machine.output import OutputTail
 from gitexp.machine.probe import hash_path
 from gitexp.machine.process import Completed, run_command
@@ -26,6 +27,7 @@ from gitexp.running.lifecycle import (
     TAIL_LINES,
     begin,
     collect,
+    kept_path,
     note_events,
     seal,
     with_collected,
@@ -104,11 +106,17 @@ class _Running:
     run: Run
     journal: Journal
     tail: OutputTail
+    kept: KeptOutput
     params_file: Path
     before: dict[Path, tuple[int, int, int]]
     """How the metrics files were before."""
     started_s: float
     printed: PrintedMetrics
+
+    def on_output(self, chunk: bytes, stream: str) -> None:
+        """Keep what the command prints."""
+        self.tail.feed(chunk, stream)
+        self.kept.feed(chunk, stream)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -145,6 +153,7 @@ def execute(
         run=run,
         journal=journal,
         tail=OutputTail(journal.path),
+        kept=KeptOutput(kept_path(workspace, run.id)),
         params_file=workspace.journals / f"{run.id}.params.toml",
         before=before,
         started_s=started_s,
@@ -158,7 +167,7 @@ def execute(
         directory=prepared.directory,
         env={**environ, **running.environment},
         on_line=running.printed.on_line,
-        on_output=running.tail.feed,
+        on_output=running.on_output,
         stdout=stdout,
     )
     problems = [problem] if problem else []
@@ -181,6 +190,7 @@ def _record_end(running: _Running, ended: Run) -> Run:
     workspace, prepared = running.workspace, running.prepared
     warnings = list(ended.warnings)
     running.printed.close()
+    running.kept.finish(redact_text)
     found = collect(read_journal(running.journal.path))
     found_in, metrics, series, faults = gather_metrics(
         prepared.metrics_files, running.before, are_named=prepared.are_metrics_named
@@ -188,6 +198,8 @@ def _record_end(running: _Running, ended: Run) -> Run:
     produced = _produced(running, warnings)
     outputs = _hash_outputs(prepared, warnings)
     ended = with_collected(ended, found)
+    is_kept = workspace.settings.keep_output != "none"
+    tail = running.tail.text(lines=TAIL_LINES) if is_kept else ""
     read_from = tuple(recorded_path(path, prepared.top) for path in found_in)
     ended = replace(
         ended,
@@ -195,7 +207,7 @@ def _record_end(running: _Running, ended: Run) -> Run:
         metrics=nest(metrics, ended.metrics),
         outputs=outputs,
         produced=produced,
-        output_tail=running.tail.text(lines=TAIL_LINES),
+        output_tail=tail,
         warnings=(*warnings, *running.printed.warnings, *faults),
     )
     ended = seal(workspace, running.journal, ended, found.series or series, prepared.packages)

@@ -320,6 +320,11 @@ def record_whole(workspace: Workspace, run: Run, series: Series, packages: Table
     return run
 
 
+def kept_path(workspace: Workspace, run: RunId) -> Path:
+    """Where all output of a run is kept in this clone, redacted and within bounds."""
+    return workspace.repo.state_dir / "output" / f"{run}.txt"
+
+
 # --- whose runs -----------------------------------------------------------------------------------
 
 
