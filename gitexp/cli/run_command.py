@@ -134,6 +134,10 @@ def _tell_end(workspace: Workspace, executed: Executed, *, quiet: bool) -> None:
             show_judgement(workspace, judge(workspace, executed.run), err=True)
         except GitexpError as problem:  # it is recorded; the command's exit code still counts
             tell(problem)
+        if not executed.run.metrics:
+            from gitexp.cli.proposing import show_proposals  # noqa: PLC0415 - seldom
+
+            show_proposals(workspace, executed.run)
 
 
 def _exit_code(executed: Executed) -> int:
