@@ -142,10 +142,10 @@ OPTIONS: tuple[Option, ...] = (
     Option("metric-patterns", _lines, (), "patterns that read metrics from the command's output"),
     Option(
         "keep-output",
-        _choice("tail", "none"),
+        _choice("tail", "full", "none"),
         "tail",
-        "what a record keeps of the command's output: tail, the last lines; none. All of it "
-        "stays in this clone for `show --output`",
+        "what is published of the command's output: tail, its last lines in the record; full, all "
+        "of it in a file beside the record too; none. All stays in this clone for a while",
     ),
     Option("params-files", _texts, (), "files that the command reads its parameters from"),
     Option("inputs", _texts, (), "data files or folders whose content counts for a trial"),

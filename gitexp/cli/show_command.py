@@ -54,11 +54,11 @@ def command(as_json: bool, series: bool, output: bool, run: str) -> None:
 def _print_output(workspace: Workspace, run: Run) -> None:
     """What is kept of the output here, else the last lines in the record."""
     from gitexp.formats.printed import plain_line  # noqa: PLC0415 - only when asked
-    from gitexp.machine.kept_output import lines_of, read_output  # noqa: PLC0415 - only when asked
+    from gitexp.machine.kept_output import lines_of  # noqa: PLC0415 - only when asked
     from gitexp.render.text import clean  # noqa: PLC0415 - only when asked
-    from gitexp.running.lifecycle import kept_path  # noqa: PLC0415 - only when asked
+    from gitexp.running.adding import load_output  # noqa: PLC0415 - only when asked
 
-    text = read_output(kept_path(workspace, run.id))
+    text = load_output(workspace, run)
     if text is None and not run.output_tail:
         say(f"no output of run {run.id[:7]} {run.name} is kept here")
         return

@@ -13,6 +13,8 @@ from typing import Final
 HEAD_BYTES: Final = 5 << 20
 TAIL_BYTES: Final = 5 << 20
 """What is kept of the beginning and of the end of longer output."""
+MAX_BYTES: Final = 4 * (HEAD_BYTES + TAIL_BYTES)
+"""What a file of kept output may have at most; bytes that are no text grow when redacted."""
 MAX_AGE_S: Final = 90 * 86400.0
 """Older output is removed by `git exp gc`."""
 MAX_TOTAL_BYTES: Final = 1 << 30

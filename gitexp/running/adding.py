@@ -10,9 +10,10 @@ from gitexp.errors import CouldNotTell
 from gitexp.formats import redact_table
 from gitexp.formats.patterns import MetricPattern, reading_of
 from gitexp.formats.printed import plain_line, to_quantity
-from gitexp.machine.kept_output import lines_of, read_output
+from gitexp.machine.kept_output import MAX_BYTES, lines_of, read_output
 from gitexp.machine.matcher import Matcher
 from gitexp.model import Annotation, AnnotationKind, Entry, Run, Table, Value, flatten, nest
+from gitexp.refs import output_path
 from gitexp.running.lifecycle import annotate, kept_path
 from gitexp.workspace import Workspace
 
@@ -62,11 +63,27 @@ class Reread(NamedTuple):
     faults: tuple[str, ...] = ()
 
 
+def load_output(workspace: Workspace, run: Run) -> str | None:
+    """All output of a run that is kept in this clone, or was published with it.
+
+    `None` when there is none, or it cannot be read.
+    """
+    text = read_output(kept_path(workspace, run.id))
+    if text is not None:
+        return text
+    repo = workspace.repo
+    oid = repo.resolve(f"{workspace.store.run_ref}:{output_path(run.id, run.started)}")
+    if oid is None:
+        return None
+    _, data = next(iter(repo.read_blobs([oid], max_bytes=MAX_BYTES)))
+    return None if data is None else data.decode(errors="replace")
+
+
 def read_again(
     workspace: Workspace, run: Run, patterns: Sequence[MetricPattern], *, patience_s: float = 60.0
 ) -> Reread:
     """Search the kept output of a run for patterns. Raises `GitexpError` when it cannot start."""
-    text = read_output(kept_path(workspace, run.id))
+    text = load_output(workspace, run)
     metrics: Table = {}
     units: dict[str, str] = {}
     counts: dict[str, int] = {}

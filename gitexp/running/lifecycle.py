@@ -17,6 +17,7 @@ from gitexp.formats import redact_text
 from gitexp.ids import RunId
 from gitexp.journal import Ending, Journal, JournalContent
 from gitexp.machine import clock
+from gitexp.machine.kept_output import read_output
 from gitexp.model import (
     Annotation,
     AnnotationKind,
@@ -119,9 +120,12 @@ def write_sealed(
     record: bytes | None = None,
 ) -> None:
     """Put a final run onto the branch, its record made already or not. Raises `GitexpError`."""
+    is_full = workspace.settings.keep_output == "full"
+    output = read_output(kept_path(workspace, run.id)) if is_full else None
 
     def events() -> list[Event]:
-        return [sealed(run, series, summary(workspace, run), packages, record=record)]
+        said = summary(workspace, run)
+        return [sealed(run, series, said, packages, record=record, output=output)]
 
     with workspace.repo.session():
         identity, moment = workspace.identity, clock.now()

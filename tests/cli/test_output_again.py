@@ -109,3 +109,54 @@ def test_gc_removes_old_output(printed: Exp) -> None:
     os.utime(path, (1, 1))
     assert f"removed '{path}'" in gc().out.replace("<run 1>", path.stem)
     assert kept(printed) == []
+
+
+# --- keep-output full -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def full(exp: Exp) -> Exp:
+    exp.repo.git("config", "exp.keepOutput", "full")
+    exp("run", "-q", "-n", "printed", "--", "python", "-c", PRINT)
+    return exp
+
+
+def output_files(exp: Exp) -> list[str]:
+    return exp.repo.git("ls-tree", "-r", "--name-only", "gitexp", "--", "output").splitlines()
+
+
+def test_full_output_lies_beside_the_record_and_is_read_from_there(full: Exp) -> None:
+    (path,) = output_files(full)
+    assert path.endswith(f"/{full.ids()[0][:2]}/{full.ids()[0]}.txt")
+    (local,) = kept(full)
+    local.unlink()
+    assert len(full("show", "--output").out.splitlines()) == 100
+    full("note", "last", "--metric-pattern", r"rmse=rmse is: ([\d.]+)")
+    assert document_of(full)["metrics"] == {"rmse": 1.5}
+
+
+def test_full_output_survives_rebuilding_checking_and_goes_with_its_run(full: Exp) -> None:
+    full("run", "-q", "-n", "silent", "--", "true")
+    before = full("list", "--json").out
+    full("gc", "--rebuild-index")
+    assert full("list", "--json").out == before
+    assert "all is well" in full("doctor").out.lower() or full("doctor").code == 0
+    full("remove", "printed", "--yes")
+    assert output_files(full) == []
+
+
+def test_full_output_travels_with_the_run(full: Exp, tmp_path: Path) -> None:
+    origin = tmp_path / "origin.git"
+    full.repo.git("init", "--quiet", "--bare", str(origin))
+    full.repo.git("remote", "add", "origin", str(origin))
+    full("push", "origin")
+    full.repo.git("branch", "-D", "gitexp")
+    (local,) = kept(full)
+    local.unlink()
+    full("fetch", "origin")
+    assert len(output_files(full)) == 1
+    assert len(full("show", "printed", "--output").out.splitlines()) == 100
+
+
+def test_only_full_publishes_output(printed: Exp) -> None:
+    assert output_files(printed) == []
