@@ -51,13 +51,17 @@ class PrintedMetrics:
                 self._add_fault(f"the metric patterns were not searched: {fault.why}")
 
     def on_line(self, _stream: str, line: bytes) -> None:
-        """Take in one line of output; nothing here stops the command."""
-        if self._matcher is not None:
-            self._matcher.feed(plain_line(line), clock.monotonic_s() - self._started_s)
-        if b"METRIC" not in line:
+        """Take in one line of output; nothing here stops the command.
+
+        A `METRIC` line that can be read is not searched for patterns: its values would count twice.
+        """
+        may_be_metric = b"METRIC" in line
+        if self._matcher is None and not may_be_metric:
             return
         text = plain_line(line)
-        reading = parse_metric_line(text)
+        reading = parse_metric_line(text) if may_be_metric else None
+        if self._matcher is not None and not (reading and reading.values):
+            self._matcher.feed(text, clock.monotonic_s() - self._started_s)
         if reading is None:
             return
         if reading.fault is not None:

@@ -114,3 +114,10 @@ def test_what_a_pattern_finds_that_is_no_number_is_told(exp: Exp) -> None:
     assert shown(exp)["warnings"] == [
         "1 times a metric pattern found no number: 'good' for x is no number (in 'x is good')"
     ]
+
+
+def test_a_metric_line_that_a_pattern_matches_too_counts_once(exp: Exp) -> None:
+    code = "for n in range(3): print(f'METRIC loss={n}.5')"
+    exp("run", "-q", "--metric-pattern", r"loss=loss=([\d.]+)", "--", "python", "-c", code)
+    rows = exp("show", "--series").out.splitlines()[1:]
+    assert [row.split(",")[2] for row in rows] == ["0.5", "1.5", "2.5"]
