@@ -166,7 +166,7 @@ def _ended(entry: Entry, outcome: Outcome) -> bool:
 
 
 def _value(entry: Entry, metric: str | None) -> float | None:
-    value = numbers(entry.run.metrics).get(metric) if metric else None
+    value = numbers(entry.metrics).get(metric) if metric else None
     return value if value is not None and math.isfinite(value) else None
 
 

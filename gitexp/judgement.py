@@ -323,7 +323,7 @@ def main_metric(workspace: Workspace) -> str | None:
     for start in range(0, SEARCH, _FEW):
         for entry in index.entries(index.newest(start + _FEW)[start:]):
             if entry.run.outcome is Outcome.SUCCEEDED:
-                found = choose_metric(settings, entry.run)
+                found = choose_metric(settings, entry.measured)
                 if found is not None:
                     return found
     return None

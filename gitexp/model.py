@@ -6,7 +6,7 @@ Floor 0. Frozen dataclasses without behaviour beyond reading themselves; no text
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from enum import StrEnum
 from typing import TypeAlias, cast
@@ -127,6 +127,8 @@ class Command:
     """The files its metrics were read from, relative to the top of the work tree."""
     timeout_s: float | None = None
     """Its time limit in seconds; absent when it had none."""
+    metric_patterns: tuple[str, ...] = ()
+    """The patterns that read metrics from its output, as given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +191,8 @@ class Run:
     params: Table = field(default_factory=dict)
     metrics: Table = field(default_factory=dict)
     """Last value of each metric."""
+    units: dict[str, str] = field(default_factory=dict)
+    """Units that metrics were printed with, `%` for example, by dotted metric name."""
     directions: dict[str, Direction] = field(default_factory=dict)
     """Directions said for this run, by dotted metric name."""
     inputs: dict[str, FileState] = field(default_factory=dict)
@@ -221,6 +225,8 @@ class AnnotationKind(StrEnum):
     UNTAG = "untag"
     DELETE = "delete"
     REPRODUCTION = "reproduction"
+    METRICS = "metrics"
+    """Metrics that were added after the run was sealed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +252,10 @@ class Annotation:
     """The linked run a reproduction verdict comes from."""
     saw: tuple[str, ...] | None = None
     """Decision: ids of the decisions that were known when it was made; absent in old ones."""
+    metrics: Table = field(default_factory=dict)
+    """Metrics added later; of two values of one name the later annotation's counts."""
+    units: dict[str, str] = field(default_factory=dict)
+    """Units of those metrics, by dotted metric name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +339,40 @@ class Entry:
     def reproductions(self) -> tuple[Annotation, ...]:
         """Reproduction verdicts, oldest first."""
         return tuple(a for a in self.annotations if a.kind is AnnotationKind.REPRODUCTION)
+
+    @property
+    def metrics(self) -> Table:
+        """The metrics in force: the record's, then those added later; the latest value counts."""
+        added = [a.metrics for a in self.annotations if a.kind is AnnotationKind.METRICS]
+        return nest(self.run.metrics, *added) if added else self.run.metrics
+
+    @property
+    def units(self) -> dict[str, str]:
+        """The units of the metrics in force."""
+        units = dict(self.run.units)
+        for a in self.annotations:
+            if a.kind is AnnotationKind.METRICS:
+                for name, _ in flatten(a.metrics):
+                    units.pop(name, None)
+                units.update(a.units)
+        return units
+
+    @property
+    def added_metrics(self) -> "dict[str, Annotation]":
+        """By dotted name, the annotation that each metric added later comes from."""
+        return {
+            name: a
+            for a in self.annotations
+            if a.kind is AnnotationKind.METRICS
+            for name, _ in flatten(a.metrics)
+        }
+
+    @property
+    def measured(self) -> Run:
+        """The run with the metrics and units in force, to compare and judge it by."""
+        if not any(a.kind is AnnotationKind.METRICS for a in self.annotations):
+            return self.run
+        return replace(self.run, metrics=self.metrics, units=self.units)
 
 
 def annotation_order(annotation: Annotation) -> tuple[int, str]:

@@ -111,6 +111,11 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _lines(value: object) -> tuple[str, ...]:
+    """As `_texts`; several in one text, as in an environment variable, stand in lines."""
+    return _texts(value.splitlines() if isinstance(value, str) else value)
+
+
 OPTIONS: tuple[Option, ...] = (
     Option("branch", _branch, DEFAULT_BRANCH, "the orphan branch that holds the runs"),
     Option("remote", _text, None, "the remote that push, fetch and sync use"),
@@ -129,6 +134,14 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("metric", _text, None, "the metric that matters most"),
     Option("metrics-files", _texts, (), "files that the command writes its metrics to"),
+    Option("metric-patterns", _lines, (), "patterns that read metrics from the command's output"),
+    Option(
+        "keep-output",
+        _choice("tail", "full", "none"),
+        "tail",
+        "what is published of the command's output: tail, its last lines in the record; full, all "
+        "of it in a file beside the record too; none. All stays in this clone for a while",
+    ),
     Option("params-files", _texts, (), "files that the command reads its parameters from"),
     Option("inputs", _texts, (), "data files or folders whose content counts for a trial"),
     Option("argv-params", _flag, True, "take `--name value` of the command as parameters"),
@@ -171,6 +184,8 @@ class Settings(NamedTuple):
     repeat: str = "refuse"
     metric: str | None = None
     metrics_files: tuple[str, ...] = ()
+    metric_patterns: tuple[str, ...] = ()
+    keep_output: str = "tail"
     params_files: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     argv_params: bool = True
@@ -222,7 +237,9 @@ def read_settings(repo: "Repo", environ: Mapping[str, str] = os.environ) -> Sett
         from_git = config.items(option.git_key)
         exact = [s for s in from_git if s.key == option.git_key]
         if exact:
-            listed = [s.value for s in exact] if option.parse is _texts else exact[-1].value
+            listed = (
+                [s.value for s in exact] if option.parse in (_texts, _lines) else exact[-1].value
+            )
             found = listed, f"git config ({exact[-1].origin})"
         if option.variable in environ:
             found = environ[option.variable], f"environment {option.variable}"

@@ -65,7 +65,7 @@ def command(
     if not as_json and _is_itself(entries):
         answer(f"{entries[0].run.id[:7]} {clean(entries[0].run.name)} is that run itself")
         return ExitCode.DONE
-    run = entries[0].run
+    run = entries[0].measured
     decisive = metric or metric_of(workspace, run)
     judgement = _judgement(workspace, entries, decisive, single=single)
     comparisons = _comparisons(workspace, entries, judgement, decisive, single=single)
@@ -91,7 +91,7 @@ def _judgement(
     workspace: Workspace, entries: list[Entry], metric: str | None, *, single: bool
 ) -> Judgement:
     """The judgement of the first run; several runs are compared with each other only."""
-    run = entries[0].run
+    run = entries[0].measured
     if single or len(entries) > 1:
         return Judgement(run=run, metric=metric)
     return judge(workspace, run, metric=metric, refresh=False, every_metric=True)
@@ -107,9 +107,10 @@ def _comparisons(
 ) -> list[Comparison]:
     if len(entries) == 1:
         return [c for c in (judgement.last, judgement.best) if c is not None]
-    run = entries[0].run
+    run = entries[0].measured
     return [
-        compare_pair(workspace, run, other.run, main=metric, single=single) for other in entries[1:]
+        compare_pair(workspace, run, other.measured, main=metric, single=single)
+        for other in entries[1:]
     ]
 
 

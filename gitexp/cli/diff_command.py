@@ -55,7 +55,7 @@ def command(
         "environment": diff_tables(before.run.environment, after.run.environment),
         "packages": _packages(workspace, before.run, after.run),
     }
-    effects = compare_pair(workspace, after.run, before.run)
+    effects = compare_pair(workspace, after.measured, before.measured)
     if as_json:
         answer(
             format_json(

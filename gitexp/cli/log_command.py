@@ -44,7 +44,7 @@ def command(
     for n, entry in enumerate(index.entries(chosen)):
         sentence = judgement_sentence(
             workspace,
-            judge(workspace, entry.run, refresh=False, as_of_then=True),
+            judge(workspace, entry.measured, refresh=False, as_of_then=True),
             colour=view.colour,
         )
         if oneline:

@@ -117,6 +117,13 @@ def measured_option(
     )
 
 
+def metric_pattern_option(what: str) -> Callable[[Command], Command]:
+    """`--metric-pattern NAME=REGEX`; `what` is its help."""
+    return click.option(
+        "--metric-pattern", "metric_patterns", multiple=True, metavar="PATTERN", help=what
+    )
+
+
 def outcome_option(
     what: str, *, default: str | None = None, who: str = "it ended"
 ) -> Callable[[Command], Command]:

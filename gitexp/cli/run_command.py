@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import click
 
-from gitexp.cli.options import Duration
+from gitexp.cli.options import Duration, metric_pattern_option
 from gitexp.cli.progress import waiting
 from gitexp.cli.recording import Said, Starting, recording_options, trial_of
 from gitexp.cli.report import tell, warn
@@ -28,6 +28,7 @@ from gitexp.workspace import Workspace
 
 @click.command("run", cls=Starting, context_settings={"allow_interspersed_args": False})
 @recording_options
+@metric_pattern_option("Reads metrics from the output: NAME=REGEX with one group. Repeatable.")
 @click.option("--again", is_flag=True, help="Run it even if this very trial was tried before.")
 @click.option(
     "--timeout",
@@ -40,6 +41,7 @@ from gitexp.workspace import Workspace
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD [ARG]...")
 def command(
     said: Said,
+    metric_patterns: tuple[str, ...],
     again: bool,
     timeout_s: float | None,
     quiet: bool,
@@ -50,8 +52,8 @@ def command(
     The code, the parameters, the inputs and the environment are on the branch before the command
     starts; its outcome, metrics and last output afterwards, also when it fails or is killed. `{k}`
     in CMD is replaced by parameter k. Metrics are taken from files, from printed lines
-    `METRIC name=value` and from the Python API. Ends with the command's own exit code, or with
-    124 when `--timeout` ended it.
+    `METRIC name=value`, by patterns and from the Python API. Ends with the command's own exit
+    code, or with 124 when `--timeout` ended it.
 
     \b
     git exp run -- python train.py --lr 0.01
@@ -68,7 +70,8 @@ def command(
         )
     with waiting("reading code and data"):
         trial = trial_of(workspace, said, Origin.RUN, argv)
-        prepared = prepare(workspace, replace(trial, timeout_s=timeout_s))
+        trial = replace(trial, timeout_s=timeout_s, metric_patterns=metric_patterns or None)
+        prepared = prepare(workspace, trial)
     find_command(prepared.argv[0], directory, os.environ)
     for note in () if quiet else prepared.notes:
         say(note)
@@ -148,6 +151,10 @@ def _tell_end(workspace: Workspace, executed: Executed, *, quiet: bool) -> None:
             show_judgement(workspace, judge(workspace, executed.run), err=True)
         except GitexpError as problem:  # it is recorded; the command's exit code still counts
             tell(problem)
+        if not executed.run.metrics:
+            from gitexp.cli.proposing import show_proposals  # noqa: PLC0415 - seldom
+
+            show_proposals(workspace, executed.run)
 
 
 def _exit_code(executed: Executed) -> int:

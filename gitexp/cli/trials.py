@@ -103,7 +103,7 @@ def _value(value: Value | None) -> str:
 def _line(workspace: Workspace, entry: Entry, short: str) -> str:
     """`  7f3a9c0 brave-otter, 2 days ago: succeeded, accuracy 0.85; decided discard: too slow`."""
     run = entry.run
-    metric = metric_of(workspace, run)
+    metric = metric_of(workspace, entry.measured)
     told = run.outcome.value
     if metric is not None:
         told += f", {clean(metric)} {format_cell(value_at(entry, f'metrics.{metric}'))}"

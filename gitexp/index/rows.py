@@ -39,6 +39,10 @@ Group: TypeAlias = tuple[RunId, Sequence[Content]]
 """A run and its files with what is in them."""
 
 
+_UNREAD: Final = frozenset({PathKind.SERIES, PathKind.OUTPUT})
+"""Kinds of files whose content the tables do not hold."""
+
+
 class File(NamedTuple):
     """One file on the branch that belongs to a run."""
 
@@ -72,10 +76,10 @@ class Derived:
 
 def read_files(repo: Repo, listed: Sequence[Listed]) -> Iterator[Group]:
     """What is in the files of each run, in the order given."""
-    wanted = [f.oid for _, files in listed for f in files if f.kind is not PathKind.SERIES]
+    wanted = [f.oid for _, files in listed for f in files if f.kind not in _UNREAD]
     blobs = repo.read_blobs(wanted, max_bytes=MAX_RECORD_BYTES)
     for run, files in listed:
-        yield run, [(f, None if f.kind is PathKind.SERIES else next(blobs)[1]) for f in files]
+        yield run, [(f, None if f.kind in _UNREAD else next(blobs)[1]) for f in files]
 
 
 def derive(run: RunId, contents: Iterable[Content]) -> Derived:
@@ -83,8 +87,8 @@ def derive(run: RunId, contents: Iterable[Content]) -> Derived:
     derived = Derived(run)
     for file, content in contents:
         derived.files[file] = None
-        if file.kind is PathKind.SERIES:
-            derived.series |= "~" not in file.path
+        if file.kind in _UNREAD:
+            derived.series |= file.kind is PathKind.SERIES and "~" not in file.path
             continue
         try:
             _take(derived, file, content)

@@ -133,6 +133,25 @@ def open_reader(argv: Sequence[str], env: Mapping[str, str]) -> "Popen[bytes]":
         raise InvalidInput(f"cannot run '{argv[0]}'", why=error.strerror) from error
 
 
+def open_filter(argv: Sequence[str]) -> "Popen[bytes]":
+    """Start a program of ours with pipes to and from it; no signal of the terminal reaches it.
+
+    Raises `InvalidInput` when it cannot be started.
+    """
+    import subprocess  # noqa: PLC0415 - see above
+
+    try:
+        return subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise InvalidInput(f"cannot run '{argv[0]}'", why=error.strerror) from error
+
+
 # --- finding ------------------------------------------------------------------------------------
 
 

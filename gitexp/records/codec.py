@@ -49,6 +49,7 @@ def encode_run(run: Run) -> bytes:
         "command": None if run.command is None else _encode_command(run.command),
         "params": _sorted(run.params),
         "metrics": _sorted(run.metrics),
+        "units": _sorted({**run.units}),
         "directions": {name: run.directions[name].value for name in sorted(run.directions)},
         "inputs": _encode_files(run.inputs),
         "outputs": _encode_files(run.outputs),
@@ -93,6 +94,7 @@ def _encode_command(command: Command) -> dict[str, object]:
             "directory": command.directory,
             "exit_code": command.exit_code,
             "metrics_files": list(command.metrics_files),
+            "metric_patterns": list(command.metric_patterns),
             "timeout_s": command.timeout_s,
         }
     )
@@ -112,7 +114,8 @@ def _encode_files(files: Mapping[str, FileState]) -> dict[str, object]:
 
 
 def encode_annotation(annotation: Annotation) -> bytes:
-    """The canonical TOML of an annotation."""
+    """The canonical TOML of an annotation. Raises `InvalidInput` for metrics beyond the bounds."""
+    check_table(annotation.metrics, "metric")
     saw: dict[str, object] = {} if annotation.saw is None else {"saw": list(annotation.saw)}
     table = _present(
         {
@@ -129,6 +132,8 @@ def encode_annotation(annotation: Annotation) -> bytes:
             "tags": sorted(annotation.tags),
             "verdict": None if annotation.verdict is None else annotation.verdict.value,
             "by": annotation.by,
+            "metrics": _sorted(annotation.metrics),
+            "units": _sorted({**annotation.units}),
         }
     )
     return _write(table | saw).encode(errors="replace")  # also when it saw none

@@ -37,7 +37,7 @@ _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 def entry_document(entry: Entry) -> dict[str, Any]:
     """The JSON document of a run and all that was added to it; absent values are left out."""
-    run, decision = entry.run, entry.decision
+    run, decision, added = entry.run, entry.decision, entry.added_metrics
     document: dict[str, Any] = {
         "id": run.id,
         "name": run.name,
@@ -62,7 +62,14 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         else decision.decision.value,
         "disputed": [word.value for word in entry.disputed],
         "params": _plain(run.params),
-        "metrics": _plain(run.metrics),
+        "metrics": _plain(entry.metrics),
+        "recorded_metrics": _plain(run.metrics) if added else {},
+        "added_metrics": {
+            name: {"by": a.id, "time": a.time.isoformat(), "author": a.author}
+            for name, a in added.items()
+        },
+        "units": entry.units,
+        "recorded_units": run.units if added else {},
         "directions": {name: way.value for name, way in run.directions.items()},
         "code": _code_document(run.code),
         "command": None if run.command is None else _command_document(run.command),
@@ -106,6 +113,7 @@ def _command_document(command: Command) -> dict[str, Any]:
             "directory": command.directory,
             "exit_code": command.exit_code,
             "metrics_files": list(command.metrics_files),
+            "metric_patterns": list(command.metric_patterns),
             "timeout_s": command.timeout_s,
         }
     )
@@ -128,6 +136,8 @@ def annotation_document(annotation: Annotation) -> dict[str, Any]:
             "tags": list(annotation.tags),
             "verdict": annotation.verdict and annotation.verdict.value,
             "by": annotation.by,
+            "metrics": _plain(annotation.metrics),
+            "units": annotation.units,
         }
     )
     return document | saw  # also when it saw none
@@ -136,6 +146,7 @@ def annotation_document(annotation: Annotation) -> dict[str, Any]:
 def parse_entry(document: Mapping[str, Any]) -> Entry:
     """Read back what `entry_document` made. Raises `KeyError` or `ValueError` on anything else."""
     code, command = document["code"], document.get("command")
+    recorded = "recorded_" if "added_metrics" in document else ""
     run = Run(
         id=RunId(document["id"]),
         name=document["name"],
@@ -156,7 +167,8 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
         source=document.get("source"),
         tags=tuple(document.get("start_tags", ())),
         params=document.get("params", {}),
-        metrics=_numbers_again(document.get("metrics", {})),
+        metrics=_numbers_again(document.get(f"{recorded}metrics", {})),
+        units=document.get(f"{recorded}units", {}),
         directions={n: Direction(way) for n, way in document.get("directions", {}).items()},
         code=Code(
             commit=ObjectId(code["commit"]),
@@ -177,6 +189,7 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
             exit_code=command.get("exit_code"),
             metrics_files=tuple(command.get("metrics_files", ())),
             timeout_s=command.get("timeout_s"),
+            metric_patterns=tuple(command.get("metric_patterns", ())),
         ),
         inputs={p: FileState(**s) for p, s in document.get("inputs", {}).items()},
         outputs={p: FileState(**s) for p, s in document.get("outputs", {}).items()},
@@ -204,6 +217,8 @@ def _parse_annotation(document: Mapping[str, Any]) -> Annotation:
         verdict=None if verdict is None else ReproductionVerdict(verdict),
         by=_run_id(document.get("by")),
         saw=None if "saw" not in document else tuple(document["saw"]),
+        metrics=_numbers_again(document.get("metrics", {})),
+        units=document.get("units", {}),
     )
 
 

@@ -138,7 +138,13 @@ _CODE: Final = Form(
 _COMMAND: Final = Form(
     Command,
     {"argv": _texts, "directory": _text},
-    {"template": _texts, "exit_code": _int, "metrics_files": _texts, "timeout_s": _float},
+    {
+        "template": _texts,
+        "exit_code": _int,
+        "metrics_files": _texts,
+        "metric_patterns": _texts,
+        "timeout_s": _float,
+    },
 )
 RUN: Final = Form(
     Run,
@@ -170,6 +176,7 @@ RUN: Final = Form(
         "command": _COMMAND,
         "params": _table,
         "metrics": _table,
+        "units": _Each(_text),
         "directions": _Each(Direction),
         "inputs": _FILES,
         "outputs": _FILES,
@@ -194,6 +201,8 @@ ANNOTATION: Final = Form(
         "verdict": ReproductionVerdict,
         "by": parse_run_id,
         "saw": _texts,
+        "metrics": _table,
+        "units": _Each(_text),
     },
 )
 

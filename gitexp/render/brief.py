@@ -183,7 +183,7 @@ def _best_document(best: Attempt) -> dict[str, Any]:
     document = {
         **_attempt_document(best),
         "params": {name: json_value(value) for name, value in flatten(run.params)},
-        "metrics": {name: json_value(value) for name, value in flatten(run.metrics)},
+        "metrics": {name: json_value(value) for name, value in flatten(best.entry.metrics)},
         "commit": run.code.commit,
         "snapshot": run.code.snapshot,
         "argv": None if run.command is None else list(run.command.template or run.command.argv),

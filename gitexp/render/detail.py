@@ -89,7 +89,7 @@ def run_detail(
         _section("code", _code(run), view),
         _section("command", _command(run.command), view),
         _section("params", _leaves(run.params), view),
-        _section("metrics", _metrics(run, view, series or []), view),
+        _section("metrics", _metrics(entry, view, series or []), view),
         _section("inputs", _files(run.inputs), view),
         _section("outputs", _files(run.outputs), view),
         _section("environment", _leaves(run.environment), view),
@@ -211,18 +211,26 @@ def _leaves(table: Mapping[str, Value]) -> list[str]:
     )
 
 
-def _metrics(run: Run, view: View, series: Series) -> list[str]:
-    said = {**view.directions, **run.directions}
+def _metrics(entry: Entry, view: View, series: Series) -> list[str]:
+    said = {**view.directions, **entry.run.directions}
+    recorded, added = dict(flatten(entry.run.metrics)), entry.added_metrics
+    units = entry.units
     pairs = []
-    for name, value in flatten(run.metrics):
+    for name, value in flatten(entry.metrics):
         direction, guessed = direction_of(name, said)
         text = format_cell(value, precision=None)
+        if name in units:
+            unit = clean(units[name])
+            text += unit if unit == "%" else f" {unit}"
         if direction is not None:
             text += f" ({direction.value}{', a guess' if guessed else ''})"
         logged = series_values(series, name)
         bars = sparkline(logged)
         if bars:
             text += f"  {bars} {len(logged):,} values"
+        if name in added:
+            before = f", recorded: {format_cell(recorded[name])}" if name in recorded else ""
+            text += f"  added later ({_by(added[name], view)}{before})"
         pairs.append((clean(name), text))
     return _aligned(pairs)
 
@@ -312,7 +320,7 @@ def _log_body(entry: Entry, view: View, verdicts: Sequence[str]) -> Iterator[str
     paragraphs: list[list[str]] = [
         clean(run.reason or "", multiline=True).splitlines(),
         _command_line(run.command, view) if run.command else [],
-        list(verdicts) or _metric_line(run, view),
+        list(verdicts) or _metric_line(entry.measured, view),
         _decisions(entry, view),
         [f"reproduction: {_reproduction(a, view)}" for a in entry.reproductions],
         list(_notes(entry, view)),

@@ -63,7 +63,7 @@ _FIXED = frozenset({"id", "age", "outcome"})
 """Columns of words that are never cut."""
 
 _TABLES: dict[str, Callable[[Entry], Table]] = {
-    "metrics": lambda entry: entry.run.metrics,
+    "metrics": lambda entry: entry.metrics,
     "params": lambda entry: entry.run.params,
     "environment": lambda entry: entry.run.environment,
 }

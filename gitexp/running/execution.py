@@ -7,19 +7,19 @@ to the record; what could not be recorded is told.
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitexp.errors import GitexpError
-from gitexp.formats import parse_metric_line, parse_metrics
+from gitexp.formats import parse_metrics, redact_text
 from gitexp.journal import Ending, Journal, read_journal
 from gitexp.machine import clock
 from gitexp.machine.deadline import Limit
+from gitexp.machine.kept_output import KeptOutput
 from gitexp.machine.output import OutputTail
 from gitexp.machine.probe import hash_path
 from gitexp.machine.process import Completed, run_command
 from gitexp.model import FileState, Outcome, Run, Series, Table, nest
-from gitexp.records.bounds import check_table
 from gitexp.records.codec import encode_table
 from gitexp.repo.worktree import read_status
 from gitexp.running.code import pin
@@ -29,12 +29,14 @@ from gitexp.running.lifecycle import (
     TIMEOUT,
     begin,
     collect,
+    kept_path,
     note_events,
     seal,
     with_collected,
     with_ending,
 )
 from gitexp.running.preparation import Prepared, recorded_path
+from gitexp.running.printed import PrintedMetrics
 from gitexp.workspace import Workspace
 
 JOURNAL_VARIABLE = "GITEXP_JOURNAL"
@@ -106,25 +108,17 @@ class _Running:
     run: Run
     journal: Journal
     tail: OutputTail
+    kept: KeptOutput
     params_file: Path
     before: dict[Path, tuple[int, int, int]]
     """How the metrics files were before."""
     started_s: float
-    faults: list[str] = field(default_factory=list)
+    printed: PrintedMetrics
 
-    def on_line(self, stream: str, line: bytes) -> None:
-        """Take `METRIC name=value` lines of standard output; nothing here stops the command."""
-        if stream != "stdout" or not line.startswith(b"METRIC"):
-            return
-        try:
-            found = parse_metric_line(line.decode(errors="replace"))
-            if found is not None:
-                name, value, step = found
-                check_table({name: value}, "metric")
-                seconds = round(clock.monotonic_s() - self.started_s, 3)
-                self.journal.metrics({name: value}, step=step, time_s=seconds)
-        except GitexpError as fault:
-            self.faults.append(f"left out: {fault.why or fault.what}")
+    def on_output(self, chunk: bytes, stream: str) -> None:
+        """Keep what the command prints."""
+        self.tail.feed(chunk, stream)
+        self.kept.feed(chunk, stream)
 
     def on_timeout(self) -> None:
         """Write down that the limit was reached: a run that dies from here on timed out."""
@@ -167,15 +161,18 @@ def execute(
     run = pin(workspace, prepared.run)
     before = _file_marks(prepared.metrics_files)
     journal, problem = begin(workspace, run, prepared.packages)
+    started_s = clock.monotonic_s()
     running = _Running(
         workspace=workspace,
         prepared=prepared,
         run=run,
         journal=journal,
         tail=OutputTail(journal.path),
+        kept=KeptOutput(kept_path(workspace, run.id)),
         params_file=workspace.journals / f"{run.id}.params.toml",
         before=before,
-        started_s=clock.monotonic_s(),
+        started_s=started_s,
+        printed=PrintedMetrics(journal, started_s, prepared.metric_patterns),
     )
     on_start(run, problem)
     with suppress(OSError):
@@ -184,8 +181,8 @@ def execute(
         prepared.argv,
         directory=prepared.directory,
         env={**environ, **running.environment},
-        on_line=running.on_line,
-        on_output=running.tail.feed,
+        on_line=running.printed.on_line,
+        on_output=running.on_output,
         stdout=stdout,
         limit=running.limit,
     )
@@ -208,6 +205,8 @@ def execute(
 def _record_end(running: _Running, ended: Run) -> Run:
     workspace, prepared = running.workspace, running.prepared
     warnings = list(ended.warnings)
+    running.printed.close()
+    running.kept.finish(redact_text)
     found = collect(read_journal(running.journal.path))
     found_in, metrics, series, faults = gather_metrics(
         prepared.metrics_files, running.before, are_named=prepared.are_metrics_named
@@ -215,6 +214,8 @@ def _record_end(running: _Running, ended: Run) -> Run:
     produced = _produced(running, warnings)
     outputs = _hash_outputs(prepared, warnings)
     ended = with_collected(ended, found)
+    is_kept = workspace.settings.keep_output != "none"
+    tail = running.tail.text(lines=TAIL_LINES) if is_kept else ""
     read_from = tuple(recorded_path(path, prepared.top) for path in found_in)
     ended = replace(
         ended,
@@ -222,8 +223,8 @@ def _record_end(running: _Running, ended: Run) -> Run:
         metrics=nest(metrics, ended.metrics),
         outputs=outputs,
         produced=produced,
-        output_tail=running.tail.text(lines=TAIL_LINES),
-        warnings=(*warnings, *running.faults, *faults),
+        output_tail=tail,
+        warnings=(*warnings, *running.printed.warnings, *faults),
     )
     ended = seal(workspace, running.journal, ended, found.series or series, prepared.packages)
     if found.notes:

@@ -16,6 +16,7 @@ from gitexp.formats import redact_text
 from gitexp.ids import RunId
 from gitexp.journal import Ending, Journal, JournalContent
 from gitexp.machine import clock
+from gitexp.machine.kept_output import read_output
 from gitexp.model import (
     Annotation,
     AnnotationKind,
@@ -28,7 +29,7 @@ from gitexp.model import (
 )
 from gitexp.records import bounds
 from gitexp.records.codec import encode_run
-from gitexp.running.subject import summary
+from gitexp.running.subject import short_value, summary
 from gitexp.store import Event, annotated, sealed, started
 from gitexp.upkeep.maintenance import start_maintenance
 from gitexp.workspace import Workspace
@@ -52,6 +53,7 @@ class Collected:
 
     params: Table = field(default_factory=dict)
     metrics: Table = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
     series: Series = field(default_factory=list)
     tags: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -125,9 +127,12 @@ def write_sealed(
     record: bytes | None = None,
 ) -> None:
     """Put a final run onto the branch, its record made already or not. Raises `GitexpError`."""
+    is_full = workspace.settings.keep_output == "full"
+    output = read_output(kept_path(workspace, run.id)) if is_full else None
 
     def events() -> list[Event]:
-        return [sealed(run, series, summary(workspace, run), packages, record=record)]
+        said = summary(workspace, run)
+        return [sealed(run, series, said, packages, record=record, output=output)]
 
     with workspace.repo.session():
         identity, moment = workspace.identity, clock.now()
@@ -186,6 +191,8 @@ def collect(content: JournalContent) -> Collected:
         match event.get("event"):
             case "metrics":
                 found.add_metrics(event.get("values", {}), event.get("step"), seconds)
+            case "units":
+                found.units.update(event.get("units", {}))
             case "params":
                 found.params = nest(found.params, event.get("values", {}))
             case "tags":
@@ -196,6 +203,7 @@ def collect(content: JournalContent) -> Collected:
     return Collected(
         found.params,
         found.metrics,
+        found.units,
         series,
         tuple(found.tags),
         tuple(found.notes),
@@ -207,6 +215,7 @@ def collect(content: JournalContent) -> Collected:
 class _Fold:
     params: Table = field(default_factory=dict)
     metrics: Table = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
     rows: dict[float, dict[str, Any]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
@@ -230,6 +239,7 @@ def with_collected(run: Run, found: Collected) -> Run:
         run,
         params=nest(run.params, found.params) if found.params else run.params,
         metrics=nest(run.metrics, found.metrics),
+        units={**run.units, **found.units},
         tags=tuple(sorted({*run.tags, *found.tags})),
     )
 
@@ -291,7 +301,8 @@ def annotate(workspace: Workspace, entry: Entry, kind: AnnotationKind, **fields:
         author=workspace.settings.author,
         **fields,
     )
-    said = annotation.decision or annotation.verdict or ", ".join(annotation.tags) or ""
+    measured = ", ".join(f"{n} {short_value(v)}" for n, v in [*flatten(annotation.metrics)][:5])
+    said = annotation.decision or annotation.verdict or ", ".join(annotation.tags) or measured
     text = ", ".join(part for part in (str(said), annotation.text or "") if part)
     event = annotated(entry.run, annotation, text)
     workspace.store.write([event], identity=workspace.identity, moment=clock.now())
@@ -309,6 +320,11 @@ def record_whole(workspace: Workspace, run: Run, series: Series, packages: Table
     _note_start(workspace, run)
     start_maintenance(workspace.repo)
     return run
+
+
+def kept_path(workspace: Workspace, run: RunId) -> Path:
+    """Where all output of a run is kept in this clone, redacted and within bounds."""
+    return workspace.repo.state_dir / "output" / f"{run}.txt"
 
 
 # --- whose runs -----------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from gitexp.errors import InvalidInput
 from gitexp.fingerprint import fingerprint
@@ -45,6 +45,9 @@ from gitexp.repo.worktree import begin_status
 from gitexp.running.code import observe_code
 from gitexp.workspace import Workspace
 
+if TYPE_CHECKING:
+    from gitexp.formats.patterns import MetricPattern
+
 PARAMS_CANDIDATES = ("params.toml", "params.yaml", "params.yml", "params.json")
 METRICS_CANDIDATES = (
     "metrics.toml",
@@ -73,6 +76,8 @@ class Trial:
     """Parameters given as a table."""
     params_files: tuple[str, ...] = ()
     metrics_files: tuple[str, ...] = ()
+    metric_patterns: tuple[str, ...] | None = None
+    """Patterns that read metrics from the output; absent: the settings' ones."""
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     name: str | None = None
@@ -100,6 +105,7 @@ class Prepared(NamedTuple):
     outputs: tuple[Path, ...]
     are_metrics_named: bool = True
     """False when the metrics files are only looked for under usual names."""
+    metric_patterns: "tuple[MetricPattern, ...]" = ()
     notes: tuple[str, ...] = ()
     """What was picked up or left out, one sentence each."""
 
@@ -162,7 +168,10 @@ def _prepare(
     top = workspace.repo.top
     written = [recorded_path(path, top) for path in (*metrics_files, *outputs)]
     inputs = _hash_inputs(workspace, (*workspace.settings.inputs, *trial.inputs), trial.directory)
-    command = _command(workspace, trial, argv)
+    command, patterns = _command(workspace, trial, argv), _metric_patterns(workspace, trial)
+    if command is not None and patterns:
+        texts = tuple(redact_text(pattern.text) for pattern in patterns)
+        command = replace(command, metric_patterns=texts)
     if observe and around is None:
         around = look_around(argv, trial.directory)
     environment, packages = _kept(around, top, workspace.settings.environment)
@@ -177,6 +186,7 @@ def _prepare(
         packages=packages,
         metrics_files=metrics_files,
         outputs=outputs,
+        metric_patterns=patterns,
         are_metrics_named=bool(trial.metrics_files or workspace.settings.metrics_files),
         notes=(*notes, *left_out),
     )
@@ -300,6 +310,16 @@ def _metrics_files(workspace: Workspace, trial: Trial) -> tuple[Path, ...]:
     if top is not None and workspace.settings.metrics_files:
         return tuple(top / name for name in workspace.settings.metrics_files)
     return tuple(trial.directory / name for name in METRICS_CANDIDATES)
+
+
+def _metric_patterns(workspace: Workspace, trial: Trial) -> "tuple[MetricPattern, ...]":
+    texts = trial.metric_patterns
+    texts = workspace.settings.metric_patterns if texts is None else texts
+    if not texts:
+        return ()
+    from gitexp.formats.patterns import parse_patterns  # noqa: PLC0415 - most runs have none
+
+    return parse_patterns(texts)
 
 
 def _hash_inputs(

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitexp.errors import NotFound, Unreadable
+from gitexp.formats import redact_text
 from gitexp.ids import RunId
 from gitexp.journal import Journal, JournalContent, claimed, pending, read_journal
+from gitexp.machine.kept_output import finish_abandoned
 from gitexp.machine.liveness import has_survivor, is_alive
 from gitexp.machine.output import OutputTail
 from gitexp.model import Outcome, Run, Series
@@ -18,6 +20,7 @@ from gitexp.running.lifecycle import (
     TAIL_LINES,
     TIMEOUT,
     collect,
+    kept_path,
     recordable,
     with_collected,
     with_ending,
@@ -78,7 +81,9 @@ def may_live(content: JournalContent) -> bool:
 
 
 def _complete(workspace: Workspace, path: Path, content: JournalContent) -> Run:
-    run, series = _final(path, content)
+    keeps_tail = workspace.settings.keep_output != "none"
+    run, series = _final(path, content, keeps_tail=keeps_tail)
+    finish_abandoned(kept_path(workspace, run.id), redact_text)
     try:
         on_branch = workspace.store.load_run(run.id, run.started)
     except (NotFound, Unreadable):
@@ -93,7 +98,7 @@ def _complete(workspace: Workspace, path: Path, content: JournalContent) -> Run:
     return run
 
 
-def _final(path: Path, content: JournalContent) -> tuple[Run, Series]:
+def _final(path: Path, content: JournalContent, *, keeps_tail: bool) -> tuple[Run, Series]:
     """The sealed record if the journal has one, else what is known of the run."""
     found = collect(content)
     if content.sealed is not None:
@@ -112,7 +117,7 @@ def _final(path: Path, content: JournalContent) -> tuple[Run, Series]:
         timed_out = any(event["event"] == TIMEOUT for event in content.events)
         outcome = Outcome.TIMED_OUT if timed_out else Outcome.INTERRUPTED
         run = replace(run, outcome=outcome, duration_s=found.last_s)
-    tail = OutputTail.read(path, lines=TAIL_LINES)
+    tail = OutputTail.read(path, lines=TAIL_LINES) if keeps_tail else ""
     run, _ = recordable(replace(run, output_tail=tail, warnings=tuple(warnings)))
     return run, found.series
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from gitexp.comparison import MetricMatch, Tolerance, compare_reproduction, diff_tables
 from gitexp.errors import CouldNotTell, GitexpError
 from gitexp.formats import REDACTED
+from gitexp.formats.patterns import parse_patterns
 from gitexp.machine import clock
 from gitexp.machine.probe import (
     MACHINE_FACTS,
@@ -173,6 +174,7 @@ def _prepare(
         source=None,
         duration_s=None,
         metrics={},
+        units={},
         outputs={},
         produced=(),
         output_tail="",
@@ -196,6 +198,7 @@ def _prepare(
         outputs=tuple(
             _inside(top, path) for path in recorded.outputs if not Path(path).is_absolute()
         ),
+        metric_patterns=parse_patterns(command.metric_patterns),
     )
 
 

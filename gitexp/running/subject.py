@@ -11,7 +11,7 @@ from gitexp.comparison.noise import Basis
 from gitexp.comparison.samples import Answer
 from gitexp.comparison.verdicts import MetricVerdict
 from gitexp.judgement import is_repeat, last_group, metric_of
-from gitexp.model import Outcome, Run, numbers
+from gitexp.model import Outcome, Run, Value, numbers
 from gitexp.standings import Standings
 from gitexp.workspace import Workspace
 
@@ -81,3 +81,8 @@ def _with_verdict(run: Run, text: str, own: Group, verdict: MetricVerdict) -> st
         if len(told) <= room:
             return told
     return text
+
+
+def short_value(value: Value) -> str:
+    """A metric or parameter as a subject line has room for it."""
+    return f"{value:.6g}" if isinstance(value, int | float) else str(value)[:60]

@@ -71,6 +71,22 @@ class TestOutput:
         ]
         assert [line for line in lines if line[0] == "stderr"] == [("stderr", b"e")]
 
+    def test_a_carriage_return_ends_a_line_and_the_bytes_pass_unchanged(
+        self, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        lines: list[bytes] = []
+        pieces = (b"10%\r20%\r", b"\n30%\r", b"40%\r\n\rend")
+        code = f"import os, time\nfor p in {pieces!r}: os.write(1, p); time.sleep(0.05)"
+        run(PYTHON, "-c", code, on_line=lambda _, line: lines.append(line))
+        assert [line for line in lines if line] == [b"10%", b"20%", b"30%", b"40%", b"end"]
+        assert capfd.readouterr().out == b"".join(pieces).decode()
+
+    def test_progress_over_one_line_without_end_is_cut_into_lines(self) -> None:
+        lines: list[bytes] = []
+        code = "import os\nfor n in range(20000): os.write(1, b'%d of 20000\\r' % n)"
+        run(PYTHON, "-c", code, on_line=lambda _, line: lines.append(line))
+        assert lines == [b"%d of 20000" % n for n in range(20000)]
+
     @pytest.mark.parametrize("length", [65_536, 65_537, 1_000_000])
     def test_a_line_without_end_does_not_fill_memory(self, length: int) -> None:
         lines: list[bytes] = []

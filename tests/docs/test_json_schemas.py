@@ -87,6 +87,8 @@ def full(
     exp("decide", "first", "discard", "-m", "too coarse", "--next", "go lower")
     exp("decide", "second", "keep", "-m", "good", "--next", "finer")
     exp("note", "second", "a note")
+    exp("note", "second", "-M", "accuracy=90%")
+    exp("note", "broken", "-M", "accuracy=0.1")
     exp("tag", "second", "paper")
     exp("reproduce", "second", check=None)
     return exp

@@ -513,3 +513,26 @@ def test_a_run_beyond_the_bounds_is_not_encoded() -> None:
     assert caught.value.what == "cannot record run 7f3a9c0"
     with pytest.raises(InvalidInput, match="cannot record a metric"):
         encode_run(make_run(metrics={"big": 2**64}))
+
+
+def test_units_patterns_and_later_metrics_survive() -> None:
+    run = make_run(metrics={"accuracy": 97.3})
+    assert run.command is not None
+    run = replace(
+        run,
+        units={"accuracy": "%", "val.loss": "ms"},
+        command=replace(run.command, metric_patterns=(r"loss=loss ([\d.]+)", 'a="b" (.)')),
+    )
+    assert decode_run(encode_run(run)) == run
+    annotation = make_annotation(
+        kind=AnnotationKind.METRICS,
+        decision=None,
+        metrics={"rmse": 0.45, "val": {"n": 3}},
+        units={"rmse": "s"},
+    )
+    assert decode_annotation(encode_annotation(annotation)) == annotation
+
+
+def test_an_annotation_refuses_metrics_that_no_record_can_hold() -> None:
+    with pytest.raises(InvalidInput):
+        encode_annotation(make_annotation(kind=AnnotationKind.METRICS, metrics={"n": 2**64}))
