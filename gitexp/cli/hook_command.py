@@ -1,7 +1,8 @@
-"""`git exp hook pre-push`: what the installed shim calls. Hidden: nobody types it."""
+"""`git exp hook`: what the installed shim calls, before a push and after it. Hidden."""
 
 import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -9,12 +10,20 @@ from gitexp.cli.report import report
 from gitexp.cli.terminal import complete_runs, open_workspace, say
 from gitexp.errors import ExitCode, GitexpError
 from gitexp.ids import ObjectId
-from gitexp.sharing.prepush import Gate, plan_pre_push, run_pre_push
+from gitexp.sharing.background import read_note, send, start
+from gitexp.sharing.prepush import (
+    GATE_SAYS_NO,
+    NOTHING_TO_SEND,
+    Gate,
+    plan_pre_push,
+    run_pre_push,
+)
+from gitexp.sharing.publishing import foresee
 from gitexp.workspace import Workspace
 
 
 @click.command("hook", hidden=True)
-@click.argument("event", type=click.Choice(["pre-push"]))
+@click.argument("event", type=click.Choice(["pre-push", "pushed"]))
 @click.argument("arguments", nargs=-1)
 def command(event: str, arguments: tuple[str, ...]) -> int:
     """Do what the pre-push hook does
@@ -22,6 +31,8 @@ def command(event: str, arguments: tuple[str, ...]) -> int:
     Never fails the push, unless a gate that the project configured says no.
     """
     try:
+        if event == "pushed":
+            return _send(arguments)
         return _pre_push(arguments)
     except GitexpError as error:
         say(f"gitexp: the runs are not pushed along: {error.what}")
@@ -42,10 +53,24 @@ def _pre_push(arguments: tuple[str, ...]) -> int:
         recover=lambda: complete_runs(workspace),
         record_pushed=lambda commit: _record(workspace, commit),
         find_gates=lambda commit: _gates(workspace, commit),
+        foresee=lambda: foresee(workspace),
     )
     for message in done.messages:
         say(f"gitexp: {message}")
+    if "GITEXP_SHIM" in os.environ:
+        return GATE_SAYS_NO if done.status else 0 if done.sends else NOTHING_TO_SEND
+    if done.sends:
+        start(workspace.repo, plan.remote, plan.url, plan.lines)
     return done.status
+
+
+def _send(arguments: tuple[str, ...]) -> int:
+    """After the push, in the background: complete runs that died, and send all runs."""
+    note = read_note(Path(arguments[0])) if arguments else None
+    if note is not None:
+        workspace = open_workspace()
+        send(workspace.store, workspace.settings, note)
+    return ExitCode.DONE
 
 
 def _record(workspace: Workspace, commit: ObjectId) -> list[str]:
