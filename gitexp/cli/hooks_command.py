@@ -6,8 +6,8 @@ from gitexp.cli.report import warn
 from gitexp.cli.terminal import answer, open_workspace, say
 from gitexp.errors import ExitCode
 from gitexp.render.text import clean
-from gitexp.sharing.background import last_failure, running
 from gitexp.sharing.hooks import find_program, install, status, uninstall
+from gitexp.sharing.notes import last_failure, running
 from gitexp.sharing.publishing import foresee, unsent
 from gitexp.workspace import Workspace
 

@@ -6,7 +6,7 @@ from gitexp.cli.options import remote_argument
 from gitexp.cli.progress import announce
 from gitexp.cli.sync_command import tell_fetched, tell_pushed
 from gitexp.cli.terminal import open_workspace
-from gitexp.sharing.background import forget_failures
+from gitexp.sharing.notes import forget_failures
 from gitexp.sharing.sync import push_runs
 
 

@@ -6,7 +6,7 @@ from gitexp.cli.options import remote_argument
 from gitexp.cli.progress import announce
 from gitexp.cli.report import warn
 from gitexp.cli.terminal import open_workspace, say
-from gitexp.sharing.background import forget_failures
+from gitexp.sharing.notes import forget_failures
 from gitexp.sharing.sync import FetchReport, PushReport, Tally, sync_runs
 
 

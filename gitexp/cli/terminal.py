@@ -84,7 +84,7 @@ def tell_pushes(workspace: Workspace) -> None:
     """Say which push of the runs in the background failed or was killed, once."""
     if not (workspace.repo.state_dir / "pushes").is_dir():
         return
-    from gitexp.sharing.background import take_news  # noqa: PLC0415 - hardly ever
+    from gitexp.sharing.notes import take_news  # noqa: PLC0415 - hardly ever
 
     for news in take_news(workspace.repo):
         warn(f"{news}; `git exp push` sends them")

@@ -13,6 +13,9 @@ from gitexp.ids import ObjectId
 from gitexp.refs import remote_ref
 from gitexp.repo.repository import Repo
 
+GUARD = "GITEXP_IN_PUSH"
+"""Set while we push, so that our own pre-push hook does nothing."""
+
 _SECRET = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/@]*@")
 _URL = re.compile(r"://|^[^/]+:|^\.{0,2}/")
 

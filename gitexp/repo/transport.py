@@ -13,12 +13,9 @@ from gitexp.errors import Conflict, GitexpError, Refused
 from gitexp.ids import ObjectId
 from gitexp.machine import clock
 from gitexp.repo.launch import FSYNC, Completed
-from gitexp.repo.remotes import Remote
+from gitexp.repo.remotes import GUARD, Remote
 from gitexp.repo.repository import Repo
 from gitexp.repo.trees import Folder, compare
-
-GUARD = "GITEXP_IN_PUSH"
-"""Set while we push, so that our own pre-push hook keeps still."""
 
 _FETCH_CONFIG = (
     "fetch.fsckObjects=true",

@@ -15,10 +15,10 @@ from gitexp.ids import ObjectId, is_null, parse_object_id
 from gitexp.model import Direction
 from gitexp.refs import code_ref, run_ref
 from gitexp.repo import Repo
-from gitexp.repo.remotes import remote_names
-from gitexp.repo.transport import GUARD
+from gitexp.repo.remotes import GUARD
 from gitexp.settings import Settings
-from gitexp.sharing import background
+from gitexp.sharing import notes
+from gitexp.sharing.gates import Gate, judge_gate
 
 T = TypeVar("T")
 
@@ -75,28 +75,6 @@ def plan_pre_push(
 # --- gates --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """A metric that the user guards, as it stands for a pushed commit."""
-
-    metric: str
-    direction: Direction
-    slack: float
-    """How much worse than the best is let through."""
-    best: float | None
-    """Of all comparable runs; absent when there is none."""
-    value: float | None
-    """Of the pushed commit's run; absent when it has none."""
-
-
-def judge_gate(best: float | None, value: float | None, direction: Direction, slack: float) -> bool:
-    """Tell whether a push may pass. What cannot be compared (absent, NaN) always may."""
-    if best is None or value is None:
-        return True
-    worse = best - value if direction is Direction.MAXIMIZE else value - best
-    return not worse > slack
-
-
 def _refusal(gate: Gate) -> str:
     wanted = "higher" if gate.direction is Direction.MAXIMIZE else "lower"
     return (
@@ -139,7 +117,7 @@ def run_pre_push(
     """
     if environ.get(GUARD) or not settings.hooks:
         return PrePush(0)
-    told: list[str] = background.take_news(repo) if background.has_news(repo) else []
+    told: list[str] = notes.take_news(repo) if notes.has_news(repo) else []
     _attempt(recover, told)
     found = (repo.resolve(f"{commit}^{{commit}}") for commit in plan.commits)
     commits = [commit for commit in found if commit is not None]
@@ -154,9 +132,9 @@ def run_pre_push(
         return PrePush(1, tuple(told))
     if not settings.auto_push or repo.read_ref(run_ref(settings.branch)) is None:
         return PrePush(0, tuple(told))
-    if plan.remote not in remote_names(repo):
+    if not repo.config().items(f"remote.{plan.remote}."):
         return PrePush(0, (*told, _left_behind(plan)))
-    if not background.is_told(repo, plan.url):
+    if not notes.is_told(repo, plan.url):
         found_text = _attempt(foresee, told)
         told += [_announce(plan.remote, found_text)] if found_text else []
     return PrePush(0, tuple(told), sends=True)

@@ -14,6 +14,7 @@ from gitexp.ids import ObjectId
 from gitexp.machine import clock
 from gitexp.refs import TOMBSTONE, PathKind, parse_path, remote_ref
 from gitexp.repo import Repo, transport
+from gitexp.repo.lfs import push_lfs_objects, uses_lfs
 from gitexp.repo.remotes import Remote, fetch_remote, push_remote
 from gitexp.repo.trees import compare
 from gitexp.settings import Settings
@@ -157,18 +158,8 @@ def _push(
         if heard and heard[-1].is_empty:
             raise _empty(remote)
         ours = _tips(store)
-        pushed = transport.push(
-            store.repo,
-            remote,
-            ours,
-            leases={
-                ref: known.get(ref, "")
-                for ref in ours
-                if ref not in known or store.repo.is_ancestor(known[ref], ours[ref])
-            },
-            hooks=settings.push_hooks == "always",
-            timeout_s=max(deadline - clock.monotonic_s(), 1.0),
-        )
+        left_s = max(deadline - clock.monotonic_s(), 1.0)
+        pushed = _push_once(store, remote, settings, ours, known, left_s)
         turn_s = clock.monotonic_s() - began_s
         if pushed.accepted:
             _remember(store, remote, ours)
@@ -200,6 +191,27 @@ def _push(
         why=f"others were faster {tries} times ({pushed.reason})",
         hints=["`git exp sync` tries again; what is recorded here is safe"],
     )
+
+
+def _push_once(
+    store: Store,
+    remote: Remote,
+    settings: Settings,
+    ours: Mapping[str, ObjectId],
+    known: Mapping[str, ObjectId],
+    timeout_s: float,
+) -> transport.Pushed:
+    repo = store.repo
+    if known.get(store.code_ref) != ours.get(store.code_ref) and uses_lfs(repo):
+        branch = store.code_ref.removeprefix("refs/heads/")
+        push_lfs_objects(repo, remote, branch, timeout_s=timeout_s)
+    leases = {
+        ref: known.get(ref, "")
+        for ref in ours
+        if ref not in known or repo.is_ancestor(known[ref], ours[ref])
+    }
+    hooks = settings.push_hooks == "always"
+    return transport.push(repo, remote, ours, leases=leases, hooks=hooks, timeout_s=timeout_s)
 
 
 def _empty(remote: Remote) -> Refused:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gitexp.repo import Repo
-from gitexp.sharing import background
+from gitexp.sharing import background, notes
 from tests.conftest import MakeRepo
 
 WAIT_S = 120.0
@@ -53,7 +53,7 @@ class Pushes:
 
     def settle(self) -> None:
         """Wait until no process sends anything."""
-        self.wait(lambda: not background.running(Repo.discover(self.repo.path)))
+        self.wait(lambda: not notes.running(Repo.discover(self.repo.path)))
 
     def notes(self) -> list[str]:
         folder = self.repo.path / ".git/gitexp/pushes"
@@ -152,7 +152,7 @@ def test_a_push_killed_in_the_background_is_told_by_the_next_command(
     pushes.repo.git("config", "remote.origin.uploadpack", f"touch {tmp_path}/on; sleep 60;:")
     background.start(Repo.discover(pushes.repo.path), "origin", str(pushes.hub.path), [LINE])
     pushes.wait((tmp_path / "on").exists)
-    (note,) = background.running(Repo.discover(pushes.repo.path))
+    (note,) = notes.running(Repo.discover(pushes.repo.path))
     assert note.sender is not None
     os.kill(note.sender.pid, signal.SIGKILL)
     pushes.settle()
@@ -198,4 +198,4 @@ def test_a_reused_process_id_is_not_taken_for_the_sender(pushes: Pushes) -> None
     stat = " ".join(["S", *["0"] * 18, "12345"])
     head = f"sender {os.getpid()} {boot.read_text().strip()}\nstarted {stat}\n"
     (folder / "1").write_text(head + "waits 1\nremote origin\nurl x\nrefs\n\nend\n")
-    assert len(background.take_news(repo)) == 1
+    assert len(notes.take_news(repo)) == 1

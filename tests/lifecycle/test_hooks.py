@@ -18,12 +18,11 @@ from gitexp.repo import Repo
 from gitexp.repo.steps import Identity
 from gitexp.settings import Settings
 from gitexp.sharing import hooks
-from gitexp.sharing.background import mark_told
+from gitexp.sharing.gates import Gate, judge_gate
+from gitexp.sharing.notes import mark_told
 from gitexp.sharing.prepush import (
-    Gate,
     PrePush,
     PushPlan,
-    judge_gate,
     plan_pre_push,
     run_pre_push,
 )

@@ -1,6 +1,7 @@
 """Sharing runs between clones through a bare repository: nothing lost, one commit on every side."""
 
 import random
+import shutil
 import stat
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from gitexp.ids import ObjectId, RunId
 from gitexp.machine import clock
 from gitexp.model import Annotation, AnnotationKind, Code, Origin, Outcome, Run, Series
 from gitexp.refs import TOMBSTONE, annotation_path, remote_ref, rival_path, run_path, series_path
-from gitexp.repo import Repo, transport
+from gitexp.repo import Repo, remotes
 from gitexp.repo.remotes import push_remote
 from gitexp.repo.steps import Identity
 from gitexp.settings import Settings
@@ -799,6 +800,37 @@ class TestRemotes:
         push_runs(a.store, None, SETTINGS)
         assert (a.builder.path / "log").read_text() == "ran\n"
 
+    @pytest.mark.skipif(shutil.which("git-lfs") is None, reason="git-lfs is not installed")
+    def test_lfs_objects_of_the_code_are_uploaded_first(self, network: Network) -> None:
+        a = network.clone("a")
+        git = a.builder.git
+        git("lfs", "install", "--local", "--skip-repo")
+        git("lfs", "track", "*.bin")
+        a.builder.commit({".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n"})
+        a.builder.commit({"model.bin": b"weights" * 100})
+        a = Clone.at(a.builder)
+        a.record(1)
+        assert not list((network.hub.path / "lfs").rglob("*"))
+        push_runs(a.store, None, SETTINGS)
+        (kept,) = [p for p in (network.hub.path / "lfs").rglob("*") if p.is_file()]
+        assert kept.read_bytes() == b"weights" * 100
+
+    @pytest.mark.skipif(shutil.which("git-lfs") is None, reason="git-lfs is not installed")
+    def test_a_lost_lfs_object_stops_the_push_and_says_so(self, network: Network) -> None:
+        a = network.clone("a")
+        a.builder.git("lfs", "install", "--local", "--skip-repo")
+        a.builder.commit({".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n"})
+        a.builder.commit({"model.bin": b"weights"})
+        for path in (a.builder.path / ".git/lfs/objects").rglob("*"):
+            if path.is_file():
+                path.chmod(0o644)
+                path.unlink()
+        a = Clone.at(a.builder)
+        a.record(1)
+        with pytest.raises(GitexpError, match="cannot upload the LFS objects"):
+            push_runs(a.store, None, SETTINGS)
+        assert "gitexp" not in network.hub.git("for-each-ref")
+
     def test_a_push_with_nothing_recorded_does_nothing(self, network: Network) -> None:
         a = network.clone("a")
         report = push_runs(a.store, None, SETTINGS)
@@ -1023,4 +1055,4 @@ class TestTheUsersOwn:
         a.record(1)
         push_runs(a.store, None, SETTINGS)
         assert (a.builder.path / "guard").read_text() == "1\n"
-        assert transport.GUARD == "GITEXP_IN_PUSH"
+        assert remotes.GUARD == "GITEXP_IN_PUSH"
