@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gitexp.errors import InvalidInput, Unreadable
-from gitexp.metric_settings import Checks, number, read_checks, read_metric_rules
+from gitexp.metric_settings import ChecksRule, number, read_checks, read_metric_rules
 from gitexp.refs import DEFAULT_BRANCH
 
 if TYPE_CHECKING:
@@ -174,6 +174,12 @@ OPTIONS: tuple[Option, ...] = (
     Option("push-timeout", number, 60.0, "seconds that a push or fetch of ours may take"),
     Option("max-fetch-size", _size, 1 << 30, "most bytes that a remote may send in one file"),
     Option("max-fetch-files", _size, 1 << 20, "most files that a fetch may bring or change"),
+    Option(
+        "run-checks",
+        _text,
+        None,
+        "the command of the project's `[checks]` that may run here after a run that succeeded",
+    ),
     Option("evaluate", _text, None, "command that the pre-push hook runs once per code tree"),
 )
 
@@ -207,6 +213,7 @@ class Settings(NamedTuple):
     push_timeout: float = 60.0
     max_fetch_size: int = 1 << 30
     max_fetch_files: int = 1 << 20
+    run_checks: str | None = None
     evaluate: str | None = None
     directions: "Mapping[str, Direction]" = _NONE
     """From `[metrics.NAME] direction`, by dotted metric name."""
@@ -216,7 +223,7 @@ class Settings(NamedTuple):
     """From `[metrics.NAME] gate`: how much worse than the best a push may be."""
     rules: "Mapping[str, MetricRule]" = _NONE
     """From `[metrics.NAME]`: noise, min-effect, guard, min and max."""
-    checks: Checks | None = None
+    checks: ChecksRule | None = None
     """From `[checks]`: a command that a run must pass."""
     author: str = ""
     """`Name <email>` from git."""

@@ -13,6 +13,7 @@ from gitexp.ids import parse_object_id, parse_run_id
 from gitexp.model import (
     Annotation,
     AnnotationKind,
+    Checks,
     Code,
     Command,
     Decision,
@@ -146,6 +147,7 @@ _COMMAND: Final = Form(
         "timeout_s": _float,
     },
 )
+_CHECKS: Final = Form(Checks, {"outcome": Outcome}, {"exit_code": _int, "output": _text})
 RUN: Final = Form(
     Run,
     {
@@ -174,6 +176,7 @@ RUN: Final = Form(
         "warnings": _texts,
         "output_tail": _text,
         "command": _COMMAND,
+        "checks": _CHECKS,
         "params": _table,
         "metrics": _table,
         "units": _Each(_text),

@@ -19,9 +19,10 @@ from gitexp.machine.kept_output import KeptOutput
 from gitexp.machine.output import OutputTail
 from gitexp.machine.probe import hash_path
 from gitexp.machine.process import Completed, run_command
-from gitexp.model import FileState, Outcome, Run, Series, Table, nest
+from gitexp.model import FileState, Origin, Outcome, Run, Series, Table, nest
 from gitexp.records.codec import encode_table
 from gitexp.repo.worktree import read_status
+from gitexp.running.checks import run_checks
 from gitexp.running.code import pin
 from gitexp.running.lifecycle import RUN_VARIABLE as RUN_VARIABLE  # noqa: PLC0414 - others have it from here
 from gitexp.running.lifecycle import (
@@ -226,6 +227,9 @@ def _record_end(running: _Running, ended: Run) -> Run:
         output_tail=tail,
         warnings=(*warnings, *running.printed.warnings, *faults),
     )
+    if ended.origin is Origin.RUN:
+        checks, unchecked = run_checks(workspace.settings, ended, prepared.top)
+        ended = replace(ended, checks=checks, warnings=(*ended.warnings, *unchecked))
     ended = seal(workspace, running.journal, ended, found.series or series, prepared.packages)
     if found.notes:
         events = note_events(workspace, ended, found.notes)
