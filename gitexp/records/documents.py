@@ -196,17 +196,7 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
             remote=code.get("remote"),
             left_out=tuple(code.get("left_out", ())),
         ),
-        command=None
-        if command is None
-        else Command(
-            argv=tuple(command["argv"]),
-            template=tuple(command.get("template", ())),
-            directory=command["directory"],
-            exit_code=command.get("exit_code"),
-            metrics_files=tuple(command.get("metrics_files", ())),
-            timeout_s=command.get("timeout_s"),
-            metric_patterns=tuple(command.get("metric_patterns", ())),
-        ),
+        command=None if command is None else _parse_command(command),
         checks=_parse_checks(document["checks"]) if "checks" in document else None,
         inputs={p: FileState(**s) for p, s in document.get("inputs", {}).items()},
         outputs={p: FileState(**s) for p, s in document.get("outputs", {}).items()},
@@ -216,6 +206,18 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
         warnings=tuple(document.get("warnings", ())),
     )
     return Entry(run, tuple(_parse_annotation(a) for a in document.get("annotations", ())))
+
+
+def _parse_command(command: Mapping[str, Any]) -> Command:
+    return Command(
+        argv=tuple(command["argv"]),
+        template=tuple(command.get("template", ())),
+        directory=command["directory"],
+        exit_code=command.get("exit_code"),
+        metrics_files=tuple(command.get("metrics_files", ())),
+        timeout_s=command.get("timeout_s"),
+        metric_patterns=tuple(command.get("metric_patterns", ())),
+    )
 
 
 def _parse_annotation(document: Mapping[str, Any]) -> Annotation:
