@@ -36,8 +36,11 @@ _AS_IT_IS = frozenset((str, int, bool))
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
-def entry_document(entry: Entry) -> dict[str, Any]:
-    """The JSON document of a run and all that was added to it; absent values are left out."""
+def entry_document(entry: Entry, group: str | None = None) -> dict[str, Any]:
+    """The JSON document of a run and all that was added to it; absent values are left out.
+
+    `group` is the key of its group of repeats.
+    """
     run, decision, added = entry.run, entry.decision, entry.added_metrics
     document: dict[str, Any] = {
         "id": run.id,
@@ -49,6 +52,7 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "author": run.author,
         "origin": run.origin.value,
         "fingerprint": run.fingerprint or None,
+        "group": group,
         "reason": run.reason,
         "parent": run.parent,
         "parent_rule": run.parent_rule and run.parent_rule.value,
