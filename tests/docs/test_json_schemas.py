@@ -77,10 +77,8 @@ def full(
 ) -> Exp:
     """A repository whose runs have about everything a run can have."""
     repo.commit({"train.py": TRAIN, "in.csv": "1\n"}, "a training")
-    repo.write(
-        "gitexp.toml",
-        '[metrics.accuracy]\ndirection = "maximize"\ntolerance = 0.1\n[metrics.loss]\nguard = "5%"\n',
-    )
+    rules = '[metrics.accuracy]\ndirection = "maximize"\ntolerance = 0.1\n'
+    repo.write("gitexp.toml", rules + '[metrics.loss]\nguard = "5%"\n')
     monkeypatch.chdir(repo.path)
     exp = Exp(repo, capfd)
     for lr, name in (("0.3", "first"), ("0.1", "second"), ("0.2", "third")):
