@@ -317,23 +317,23 @@ class Entry:
 
     @property
     def decisions(self) -> tuple[Annotation, ...]:
-        """The decisions in force, in logical order; several when they were made apart."""
-        return decisions_in_force(self.annotations)
+        """The decisions in force, several when they were made apart; the most cautious first.
+
+        Stop is more cautious than discard, discard than improve, improve than keep. Of those that
+        agree the latest comes first.
+        """
+        latest_first = reversed(decisions_in_force(self.annotations))
+        return tuple(sorted(latest_first, key=_caution, reverse=True))
 
     @property
     def decision(self) -> Annotation | None:
-        """The decision in force; of several made apart the most cautious, and of those the latest.
-
-        Stop is more cautious than discard, discard than improve, improve than keep.
-        """
-        found = self.decisions
-        return max(found, key=lambda a: (_caution(a), *annotation_order(a))) if found else None
+        """The decision in force; of several made apart the most cautious."""
+        return next(iter(self.decisions), None)
 
     @property
     def disputed(self) -> tuple[Decision, ...]:
         """What was decided apart and differs, most cautious first; empty when all agree."""
-        found = sorted(self.decisions, key=_caution, reverse=True)
-        words = tuple(dict.fromkeys(a.decision for a in found if a.decision is not None))
+        words = tuple(dict.fromkeys(a.decision for a in self.decisions if a.decision is not None))
         return words if len(words) > 1 else ()
 
     @property

@@ -153,7 +153,7 @@ def _decisions(entry: Entry, view: View) -> list[str]:
     """The decisions in force, what that means when they differ, and those before, latest first."""
     in_force = entry.decisions
     lines = []
-    for decision in reversed(in_force):
+    for decision in in_force:
         lines += _decision(decision, view)
     if entry.disputed:
         lines.append(

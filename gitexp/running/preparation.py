@@ -258,7 +258,7 @@ def _in_session(workspace: Workspace, run: Run) -> Run:
     from gitexp.running.parents import derive_parent  # noqa: PLC0415 - what only asks needs none
 
     run = replace(run, session=workspace.new_session())
-    found = derive_parent(workspace, run.code.commit) if run.parent is None else None
+    found = derive_parent(workspace, run) if run.parent is None else None
     return run if found is None else replace(run, parent=found[0], parent_rule=found[1])
 
 
