@@ -33,6 +33,26 @@ Markdown counts unless it lies at the top or is a README: deeper down it may be 
 `gitexp.toml` says how to judge a run, not how to make it.
 """
 
+WRITTEN_BY_TOOLS = (
+    "wandb/",
+    "mlruns/",
+    "lightning_logs/",
+    ".ipynb_checkpoints/",
+    "outputs/**/.hydra/",
+    "multirun/**/.hydra/",
+    "runs/",
+    *(
+        f"!runs/**/*{ending}"
+        for ending in (".py", ".ipynb", ".sh", ".c", ".cpp", ".cu", ".jl", ".R")
+    ),
+    "nohup.out",
+    "*.log",
+)
+"""What trackers, frameworks and shells write: never code as long as git does not track it.
+
+A program in `runs/` counts.
+"""
+
 # --- the code that counts -------------------------------------------------------------------------
 
 

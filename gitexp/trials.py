@@ -4,7 +4,7 @@ Floor 4. What makes two runs the same trial, and how near two trials are, is pur
 `comparison.kin`); this module asks the run index, and the journals for runs that go on now.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -14,6 +14,7 @@ from gitexp.errors import CommandFailed, Unreadable
 from gitexp.fingerprint import (
     DEFAULT_EXCLUDE,
     VERSION,
+    WRITTEN_BY_TOOLS,
     fingerprint_1,
     key_of,
     path_matcher,
@@ -79,7 +80,7 @@ def _decision(entry: Entry) -> Decision | None:
 def differing_code(workspace: Workspace, run: Run, other: Run) -> list[str]:
     """The paths that count as code and differ between two runs; empty when it cannot be told."""
     settings = workspace.settings
-    left_out = path_matcher((*DEFAULT_EXCLUDE, *settings.code_exclude))
+    left_out = path_matcher((*DEFAULT_EXCLUDE, *settings.code_exclude, *WRITTEN_BY_TOOLS))
     written = {*run.produced, *other.produced}
     try:
         changes = list(workspace.repo.diff_trees(other.code.tree, run.code.tree))
@@ -95,11 +96,13 @@ def find_tried(
     kin: int = 3,
     search: int = 200,
     look: Callable[[], Table] | None = None,
+    uncompared: Sequence[str] = (),
 ) -> Tried:
     """Look for earlier runs of this trial, and for its kin among the newest `search` runs.
 
     An interrupted run counts when it was decided. Reproductions do not count. `look` observes the
     environment that the command will find; it is called when there is one to compare with.
+    `uncompared` are files that a repeat could not be told by.
     """
     index = workspace.index
     exact = _of_this_trial(workspace, run)
@@ -126,7 +129,7 @@ def find_tried(
         kin=_nearest(related, kin),
         running=tuple(found for found in running if found.is_alive is not False),
     )
-    return tried._replace(doubts=_doubts(run, tried.decided))
+    return tried._replace(doubts=_doubts(run, tried.decided, uncompared))
 
 
 def find_kin(workspace: Workspace, run: Run, *, kin: int = 3, search: int = 200) -> Relatives:
@@ -160,11 +163,11 @@ def _of_this_trial(workspace: Workspace, run: Run) -> list[Entry]:
     return [entry for key in keys for entry in workspace.index.by_fingerprint(key)]
 
 
-def _doubts(run: Run, past: Entry | None) -> tuple[str, ...]:
+def _doubts(run: Run, past: Entry | None, uncompared: Sequence[str]) -> tuple[str, ...]:
     """Why the past run may not be the same trial after all, one clause each."""
     if past is None:
         return ()
-    doubts = [f"{path} is too large to hash" for path, s in run.inputs.items() if not s.sha256]
+    doubts = [*uncompared]
     was = past.run.environment
     if "python" in run.environment and "python" not in was:
         doubts.append("the Python of that run was not recorded")

@@ -4,7 +4,7 @@ Floor 1, pure. Fingerprints are imported when first needed: every command reads 
 tolerances stand beside this module, and few ask for kin.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -157,9 +157,19 @@ def _environment(run: Run, other: Run) -> Iterator[Difference]:
         told = ENVIRONMENT_FACTS if version_of(other.fingerprint) > 1 else ENVIRONMENT_FACTS[:-1]
         for fact in told:
             before, after = other.environment.get(fact), run.environment.get(fact)
+            if fact == "variables":
+                params = {*run.params, *other.params}
+                before, after = _without(before, params), _without(after, params)
             if before != after:
                 yield Difference(Kin.ENVIRONMENT, fact, before, after)
                 return  # another Python has other packages: one difference
+
+
+def _without(variables: Value | None, params: Collection[str]) -> Value | None:
+    """Variables but for those that are parameters, which are compared as such."""
+    if not isinstance(variables, dict):
+        return None
+    return {name: value for name, value in variables.items() if name not in params} or None
 
 
 def diff_tables(

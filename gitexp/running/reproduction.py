@@ -241,6 +241,8 @@ def _place_inputs(workspace: Workspace, recorded: Run, top: Path) -> None:
     """Bring the recorded inputs into the temporary work tree, and make sure they are the same."""
     faults = []
     for name, state in recorded.inputs.items():
+        if state.named and (not state.sha256 or name in recorded.produced):
+            continue  # it was not hashed, or the run wrote it anew
         if Path(name).is_absolute():
             place = Path(name)
         else:
