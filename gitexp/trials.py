@@ -174,6 +174,9 @@ def _doubts(run: Run, past: Entry | None, uncompared: Sequence[str]) -> tuple[st
     words = [r.command.argv[:1] if r.command else () for r in (run, past.run)]
     if words[0] != words[1] and "python" not in was:
         doubts.append(f"it was started with {''.join(words[1])}")
+    limits = [r.command.timeout_s if r.command else None for r in (run, past.run)]
+    if past.run.outcome is Outcome.TIMED_OUT and (limits[0] or 0) > (limits[1] or 0):
+        doubts.append(f"it timed out after {limits[1]:g} s, this run may take {limits[0]:g} s")
     return tuple(doubts)
 
 
