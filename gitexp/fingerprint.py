@@ -157,7 +157,10 @@ def _repeats(text: str | None, value: Value) -> bool:
         return value is True or (isinstance(value, list) and True in value)
     if re.fullmatch(r"\{[^{}]+\}", text):
         return True
-    same = canonical(parse_value(text))
+    parsed = parse_value(text)
+    if type(parsed) is type(value) and isinstance(value, bool | int | float | str):
+        return parsed == value or canonical(parsed) == canonical(value)
+    same = canonical(parsed)
     return same == canonical(value) or (
         isinstance(value, list) and any(same == canonical(member) for member in value)
     )

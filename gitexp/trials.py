@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from gitexp.comparison import Kin, Kinship, kinship
+from gitexp.comparison import Kin, Kinship, kinship, shape_of
 from gitexp.errors import CommandFailed, Unreadable
 from gitexp.fingerprint import (
     DEFAULT_EXCLUDE,
@@ -110,10 +110,11 @@ def find_tried(
         run = replace(run, environment=look())
     known = {entry.run.id for entry in exact} | {run.id}
     newest = [found for found in index.ids(limit=search) if found not in known] if kin else []
+    shape = shape_of(run)
     related = []
     same = []
     for entry in (*exact, *index.entries(newest)):
-        how = kinship(run, entry.run)
+        how = kinship(run, entry.run, shape=shape)
         if how is None or entry.run.id == run.id:
             continue
         if how.relation is not Kin.IDENTICAL:
@@ -135,9 +136,11 @@ def find_tried(
 def find_kin(workspace: Workspace, run: Run, *, kin: int = 3, search: int = 200) -> Relatives:
     """The nearest relatives of a run among the newest `search` runs."""
     entries = workspace.index.entries(workspace.index.ids(limit=search))
-    related = ((kinship(run, entry.run), entry) for entry in entries if entry.run.id != run.id)
-    others = [(how, e) for how, e in related if how and how.relation is not Kin.IDENTICAL]
-    return _nearest(others, kin)
+    shape = shape_of(run)
+    others = (entry for entry in entries if entry.run.id != run.id)
+    related = ((kinship(run, entry.run, shape=shape), entry) for entry in others)
+    found = [(how, e) for how, e in related if how and how.relation is not Kin.IDENTICAL]
+    return _nearest(found, kin)
 
 
 def _nearest(related: Iterable[tuple[Kinship, Entry]], most: int) -> Relatives:
