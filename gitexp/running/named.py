@@ -30,6 +30,9 @@ MAX_BYTES = 1 << 30
 MAX_FILES = 1000
 """Files of one directory that are hashed."""
 
+_MAX_WORDS = 5000
+"""Words of a command that are looked at: each costs a look at the disk."""
+
 _MANY = 20
 """Ignored files in a directory that git holds part of: recorded one by one, up to this number."""
 
@@ -67,6 +70,8 @@ class Held(NamedTuple):
     """Whether a path that git holds counts as code; others are hashed when they are named."""
     produced: Collection[str]
     """Paths that runs of this program were seen to write."""
+    folders: dict[str, frozenset[bytes]]
+    """The names in those directories of the tree that were looked into."""
 
 
 def held_of(workspace: Workspace, code: Code, command: Command) -> Held:
@@ -80,6 +85,7 @@ def held_of(workspace: Workspace, code: Code, command: Command) -> Held:
         left_out=[item.rpartition(" (")[0] for item in code.left_out],
         is_code=lambda path: not excluded(path) and (included is None or included(path)),
         produced=workspace.index.produced_by(program(command)),
+        folders={},
     )
 
 
@@ -94,7 +100,7 @@ def named_inputs(
     if top is None:
         return Named({}, ())
     inputs: dict[str, FileState] = {}
-    uncompared: list[str] = []
+    uncompared = ["some arguments (too many)"] if len(argv) > _MAX_WORDS else []
     budget = MAX_BYTES
     for path in _candidates(argv, directory, stdin):
         name = _recorded(path, top)
@@ -125,16 +131,17 @@ def _candidates(argv: Sequence[str], directory: Path, stdin: int | None) -> Iter
     program = which(argv[0], directory, os.environ) if argv else None
     if program is not None and not _is_environment(program):
         yield program
-    for text in mentioned(argv):
+    for text in mentioned(argv[:_MAX_WORDS]):
         path = Path(os.path.normpath(directory / os.path.expanduser(text)))  # noqa: PTH111
         with suppress(OSError, ValueError):
             mode = path.stat().st_mode
             if stat.S_ISDIR(mode) or (stat.S_ISREG(mode) and not _is_tool(path, mode)):
                 yield path
     if stdin is not None:
+        # Not what a loop around us reads: of that we are not at the beginning.
         with suppress(OSError, ValueError):
-            if stat.S_ISREG(os.fstat(stdin).st_mode):
-                yield Path(os.readlink(f"/proc/self/fd/{stdin}"))  # noqa: PTH115
+            if stat.S_ISREG(os.fstat(stdin).st_mode) and os.lseek(stdin, 0, os.SEEK_CUR) == 0:
+                yield Path(f"/proc/self/fd/{stdin}").resolve(strict=True)
 
 
 def _is_tool(path: Path, mode: int) -> bool:
@@ -183,21 +190,25 @@ def _is_cache(name: str) -> bool:
 def _is_held(held: Held, inside: str) -> bool:
     """Return whether the tree has that path."""
     folder, _, name = inside.rpartition("/")
-    if "\n" in inside:
-        return False
+    if folder not in held.folders:
+        held.folders[folder] = _names_in(held, folder)
+    return os.fsencode(name) in held.folders[folder]
+
+
+def _names_in(held: Held, folder: str) -> frozenset[bytes]:
     try:
-        [found] = held.repo.read_objects([f"{held.tree}:{folder}" if folder else held.tree])
+        asked = [f"{held.tree}:{folder}" if folder else held.tree]
+        found = None if "\n" in folder else held.repo.read_objects(asked)[0]
     except CommandFailed:
-        return False
+        found = None
     if found is None or found.kind != "tree":
-        return False
-    rest, wanted, oid_bytes = found.content, os.fsencode(name), len(held.tree) // 2
+        return frozenset()
+    names, rest, oid_bytes = [], found.content, len(held.tree) // 2
     while rest:
         entry, _, rest = rest.partition(b"\0")
-        if entry.partition(b" ")[2] == wanted:
-            return True
+        names.append(entry.partition(b" ")[2])
         rest = rest[oid_bytes:]
-    return False
+    return frozenset(names)
 
 
 def _size(path: Path) -> int | None:

@@ -248,3 +248,20 @@ class TestReproduce:
         (read.repo.path / "model.pt").write_text("before")
         read("run", "--", "sh", "-c", "echo 1 > model.pt; echo METRIC a=1", "sh", "model.pt")
         assert "reproduced" in read("reproduce", "last").out
+
+
+class TestStandardInput:
+    def test_a_loop_around_us_is_no_input(self, read: Exp) -> None:
+        """`while read` reads a file that the command inherits, from where the loop has come to."""
+        (read.repo.path / "data/list").write_text("1\n2\n")
+        line = f"while read x; do {sys.executable} -m gitexp run -- true $x; done < data/list"
+        done = shell(read, f"list > {os.devnull}; {line}")
+        assert done.returncode == 0, done.stderr
+        assert "inputs" not in last(read)
+        assert asked(read, "true", "2")["tried"] is True
+
+
+def test_thousands_of_arguments_are_too_many_to_look_at(read: Exp) -> None:
+    argv = ["true", *(f"w{n}" for n in range(6000))]
+    done = read("run", "--", *argv)
+    assert "not compared with other runs: some arguments (too many)" in done.err
