@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gitexp.errors import CommandFailed
-from gitexp.fingerprint import DEFAULT_EXCLUDE, path_matcher
+from gitexp.fingerprint import DEFAULT_EXCLUDE, WRITTEN_BY_TOOLS, path_matcher
 from gitexp.formats.mentions import mentioned
 from gitexp.index import program
 from gitexp.machine.probe import hash_path
@@ -77,7 +77,7 @@ class Held(NamedTuple):
 def held_of(workspace: Workspace, code: Code, command: Command) -> Held:
     """What git holds for a run with this code."""
     settings = workspace.settings
-    excluded = path_matcher((*DEFAULT_EXCLUDE, *settings.code_exclude))
+    excluded = path_matcher((*WRITTEN_BY_TOOLS, *DEFAULT_EXCLUDE, *settings.code_exclude))
     included = path_matcher(settings.code_include) if settings.code_include else None
     return Held(
         repo=workspace.repo,

@@ -88,6 +88,14 @@ class TestNamedFiles:
         read.repo.commit({"README.md": "b"}, "other words")
         assert asked(read, "python", "read.py", "README.md")["tried"] is False
 
+    @pytest.mark.parametrize("path", ["old.log", "runs/a.yaml"])
+    def test_a_log_that_is_named_counts(self, read: Exp, path: str) -> None:
+        read.repo.write(path, "a")
+        discard(read, "python", "read.py", path)
+        assert asked(read, "python", "read.py", path)["refused"] is True
+        read.repo.write(path, "b")
+        assert asked(read, "python", "read.py", path)["tried"] is False
+
     @pytest.mark.parametrize("place", ["build", "outside"])
     def test_a_changed_program_is_new(self, read: Exp, tmp_path: Path, place: str) -> None:
         folder = read.repo.path / "build" if place == "build" else tmp_path / "outside"
