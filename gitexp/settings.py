@@ -152,6 +152,7 @@ OPTIONS: tuple[Option, ...] = (
         "parameters that only choose random numbers, beside `seed`, `random_state` and their like; "
         "`!NAME`: this one is no seed",
     ),
+    Option("env-params", _texts, (), "environment variables that count as parameters"),
     Option("code-include", _texts, (), "only these paths count as code (default: all)"),
     Option("code-exclude", _texts, (), "these paths do not count as code, beside documents"),
     Option(
@@ -202,6 +203,7 @@ class Settings(NamedTuple):
     inputs: tuple[str, ...] = ()
     argv_params: bool = True
     seed_params: tuple[str, ...] = ()
+    env_params: tuple[str, ...] = ()
     code_include: tuple[str, ...] = ()
     code_exclude: tuple[str, ...] = ()
     environment: str = "full"

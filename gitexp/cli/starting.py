@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from gitexp.cli.progress import waiting
 from gitexp.cli.report import tell, warn
 from gitexp.cli.terminal import answer, say
-from gitexp.cli.trials import show_tried
+from gitexp.cli.trials import NOT_COMPARED, show_tried
 from gitexp.comparison import Kin
 from gitexp.errors import ExitCode, GitexpError, Refused
 from gitexp.judgement import judge
@@ -64,7 +64,14 @@ def is_settled(workspace: Workspace, prepared: Prepared, how: How) -> bool:
     """Look for the same trial in the past. True when it need not run; raises `Refused`."""
     if how.policy == "allow":
         return False
-    tried = find_tried(workspace, prepared.run, kin=1, search=50, look=prepared.look_around)
+    tried = find_tried(
+        workspace,
+        prepared.run,
+        kin=1,
+        search=50,
+        look=prepared.look_around,
+        uncompared=prepared.uncompared,
+    )
     if not tried.is_known:
         if not how.quiet and _is_rejected_twin(tried):
             say("not quite this trial, but nearly, was given up:")
@@ -85,7 +92,11 @@ def is_settled(workspace: Workspace, prepared: Prepared, how: How) -> bool:
         raise Refused(
             "not run: this very trial was tried before",
             why=f"it was decided: {word}",
-            hints=["change the code, a parameter or the data", "`--again` runs it all the same"],
+            hints=[
+                "change the code, a parameter or the data",
+                "`--again` runs it all the same",
+                NOT_COMPARED,
+            ],
         )
     return False
 

@@ -235,10 +235,14 @@ def _metrics(entry: Entry, view: View, series: Series) -> list[str]:
     return _aligned(pairs)
 
 
+def _content(state: FileState) -> str:
+    return f"sha256 {clean(state.sha256[:12])}" if state.sha256 else "not hashed"
+
+
 def _files(files: Mapping[str, FileState]) -> list[str]:
     return _aligned(
         [
-            (clean(path), f"{format_bytes(state.bytes)}, sha256 {clean(state.sha256[:12])}")
+            (clean(path), f"{format_bytes(state.bytes)}, {_content(state)}")
             for path, state in files.items()
         ]
     )

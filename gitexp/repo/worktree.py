@@ -46,6 +46,10 @@ class Snapshot(NamedTuple):
     """A commit on top of `commit` with `tree`; absent when the two agree."""
     branch: str | None
     left_out: tuple[str, ...] = ()
+    tracked: tuple[str, ...] = ()
+    """Tracked files that differ from `commit`."""
+    untracked: tuple[str, ...] = ()
+    """Files of the tree that git does not track."""
 
 
 class SnapshotRules(NamedTuple):
@@ -148,7 +152,11 @@ def _snapshot_once(
         snapshot = _commit_tree(repo, tree, status.commit, durable=durable)
         if is_collecting(repo):
             _pack(repo, "early", snapshot, status.commit)
-    return Snapshot(status.commit, tree, snapshot, status.branch, tuple(left_out))
+    return Snapshot(
+        *(status.commit, tree, snapshot, status.branch, tuple(left_out)),
+        tracked=status.tracked,
+        untracked=tuple(taken),
+    )
 
 
 HEAD: Final = ("HEAD^{commit}", "HEAD^{tree}")

@@ -12,9 +12,10 @@ from typing import Final
 
 from gitexp import __version__
 from gitexp.errors import CommandFailed, GitexpError, Refused
-from gitexp.fingerprint import DEFAULT_EXCLUDE, code_digest
+from gitexp.fingerprint import DEFAULT_EXCLUDE, WRITTEN_BY_TOOLS, code_digest, path_matcher
 from gitexp.formats import redact_text
 from gitexp.index import program
+from gitexp.machine.sinks import output_files
 from gitexp.model import Code, Command, Run
 from gitexp.privacy import SCANNED_BYTES, secret_content, secret_name
 from gitexp.records.codec import encode_run
@@ -40,8 +41,10 @@ def observe_code(
     command: Command | None,
     written: Sequence[str],
     begun: Underway | None,
-) -> Code:
+) -> tuple[Code, tuple[str, ...]]:
     """The code as it is now, or as `begun` saw it: its snapshot, and what of it counts.
+
+    With it come the paths in it that our own output goes to.
 
     Raises `Refused` while the run branch itself is checked out, `NoCommit` without any commit.
     """
@@ -57,7 +60,7 @@ def observe_code(
 
 def _code_of(
     workspace: Workspace, snapshot: Snapshot, command: Command | None, written: Sequence[str]
-) -> Code:
+) -> tuple[Code, tuple[str, ...]]:
     settings, repo = workspace.settings, workspace.repo
     if f"refs/heads/{snapshot.branch}" in (run_ref(settings.branch), code_ref(settings.branch)):
         raise Refused(
@@ -65,11 +68,13 @@ def _code_of(
             why=f"branch '{snapshot.branch}' is checked out, and each record would change it",
             hints=["`git switch -` goes back to your code"],
         )
-    produced = set(written)
+    sinks = _sinks(repo.top, (*snapshot.tracked, *snapshot.untracked))
+    by_tools = path_matcher(WRITTEN_BY_TOOLS)
+    produced = {*written, *sinks, *filter(by_tools, snapshot.untracked)}
     if command is not None:
         produced |= workspace.index.produced_by(program(command))
     url = repo.config().get(f"remote.{settings.remote or 'origin'}.url")
-    return Code(
+    code = Code(
         commit=snapshot.commit,
         tree=snapshot.tree,
         dirty=snapshot.snapshot is not None,
@@ -79,6 +84,20 @@ def _code_of(
         remote=None if url is None else redact_text(url),
         left_out=snapshot.left_out,
     )
+    return code, sinks
+
+
+def _sinks(top: Path | None, paths: Sequence[str]) -> tuple[str, ...]:
+    """The changed files that our own output goes to: `> log.txt` and `| tee log.txt`."""
+    if top is None or not paths or not (files := output_files()):
+        return ()
+    found = []
+    for path in paths:
+        with suppress(OSError):
+            state = (top / path).stat()
+            if (state.st_dev, state.st_ino) in files:
+                found.append(path)
+    return tuple(found)
 
 
 def digest_of(workspace: Workspace, tree: str, produced: Collection[str]) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gitexp.errors import GitexpError
 from gitexp.formats import parse_metrics, redact_text
+from gitexp.formats.mentions import mentioned
 from gitexp.journal import Ending, Journal, read_journal
 from gitexp.machine import clock
 from gitexp.machine.deadline import Limit
@@ -223,7 +224,7 @@ def _record_end(running: _Running, ended: Run) -> Run:
         command=ended.command and replace(ended.command, metrics_files=read_from),
         metrics=nest(metrics, ended.metrics),
         outputs=outputs,
-        produced=produced,
+        produced=tuple(sorted({*ended.produced, *produced})),
         output_tail=tail,
         warnings=(*warnings, *running.printed.warnings, *faults),
     )
@@ -320,10 +321,12 @@ def _produced(running: _Running, warnings: list[str]) -> tuple[str, ...]:
         return ()
     named = {recorded_path(path, top) for path in (*prepared.metrics_files, *prepared.outputs)}
     written = []
-    for path in (*status.untracked, *status.tracked):
+    mentions = {recorded_path(prepared.directory / m, top) for m in mentioned(prepared.argv)}
+    mentions = {path for path in mentions if (top / path).is_file()}
+    for path in (*status.untracked, *status.tracked, *mentions.difference(status.tracked)):
         if path not in named and Path(path).suffix.lower() in SOURCE_ENDINGS:
             continue
         with suppress(OSError):
             if (top / path).lstat().st_mtime_ns >= since_ns:
                 written.append(path)
-    return tuple(sorted(written)[:MAX_PRODUCED])
+    return tuple(sorted(set(written))[:MAX_PRODUCED])

@@ -187,13 +187,7 @@ def _prepare(
         output_tail="",
         warnings=(),
         environment=kept,
-        command=replace(
-            command,
-            exit_code=None,
-            metrics_files=(),
-            # A limit that the run kept within says nothing about another machine.
-            timeout_s=command.timeout_s if recorded.outcome is Outcome.TIMED_OUT else None,
-        ),
+        command=_command_again(recorded, command),
     )
     return Prepared(
         run=again,
@@ -207,6 +201,12 @@ def _prepare(
         ),
         metric_patterns=parse_patterns(command.metric_patterns),
     )
+
+
+def _command_again(recorded: Run, command: Command) -> Command:
+    """The command without its results. A limit that the run kept within binds no other machine."""
+    limit_s = command.timeout_s if recorded.outcome is Outcome.TIMED_OUT else None
+    return replace(command, exit_code=None, metrics_files=(), timeout_s=limit_s)
 
 
 def _next_clock(workspace: Workspace) -> int:
@@ -241,6 +241,8 @@ def _place_inputs(workspace: Workspace, recorded: Run, top: Path) -> None:
     """Bring the recorded inputs into the temporary work tree, and make sure they are the same."""
     faults = []
     for name, state in recorded.inputs.items():
+        if state.named and (not state.sha256 or name in recorded.produced):
+            continue  # it was not hashed, or the run wrote it anew
         if Path(name).is_absolute():
             place = Path(name)
         else:
