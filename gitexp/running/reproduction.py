@@ -148,6 +148,15 @@ def _look_around(command: Command, top: Path) -> tuple[Table, Table]:
     return ({**facts, "lock_files": locks} if locks else facts), {**packages}
 
 
+def _again(command: Command, outcome: Outcome) -> Command:
+    """The command of a recorded run, before it runs again.
+
+    A limit that the run kept within says nothing about another machine.
+    """
+    timeout_s = command.timeout_s if outcome is Outcome.TIMED_OUT else None
+    return replace(command, exit_code=None, metrics_files=(), timeout_s=timeout_s)
+
+
 def _prepare(
     workspace: Workspace,
     recorded: Run,
@@ -187,13 +196,7 @@ def _prepare(
         output_tail="",
         warnings=(),
         environment=kept,
-        command=replace(
-            command,
-            exit_code=None,
-            metrics_files=(),
-            # A limit that the run kept within says nothing about another machine.
-            timeout_s=command.timeout_s if recorded.outcome is Outcome.TIMED_OUT else None,
-        ),
+        command=_again(command, recorded.outcome),
     )
     return Prepared(
         run=again,
