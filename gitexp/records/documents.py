@@ -41,7 +41,7 @@ def entry_document(entry: Entry, group: str | None = None) -> dict[str, Any]:
 
     `group` is the key of its group of repeats.
     """
-    run, decision, added = entry.run, entry.decision, entry.added_metrics
+    run, decision = entry.run, entry.decision
     document: dict[str, Any] = {
         "id": run.id,
         "name": run.name,
@@ -67,14 +67,7 @@ def entry_document(entry: Entry, group: str | None = None) -> dict[str, Any]:
         else decision.decision.value,
         "disputed": [word.value for word in entry.disputed],
         "params": _plain(run.params),
-        "metrics": _plain(entry.metrics),
-        "recorded_metrics": _plain(run.metrics) if added else {},
-        "added_metrics": {
-            name: {"by": a.id, "time": a.time.isoformat(), "author": a.author}
-            for name, a in added.items()
-        },
-        "units": entry.units,
-        "recorded_units": run.units if added else {},
+        **_measured(entry),
         "directions": {name: way.value for name, way in run.directions.items()},
         "code": _code_document(run.code),
         "command": None if run.command is None else _command_document(run.command),
@@ -161,6 +154,21 @@ def annotation_document(annotation: Annotation) -> dict[str, Any]:
         }
     )
     return document | saw  # also when it saw none
+
+
+def _measured(entry: Entry) -> dict[str, Any]:
+    """The metrics in force, and where some were added later, those of the record."""
+    run, added = entry.run, entry.added_metrics
+    return {
+        "metrics": _plain(entry.metrics),
+        "recorded_metrics": _plain(run.metrics) if added else {},
+        "added_metrics": {
+            name: {"by": a.id, "time": a.time.isoformat(), "author": a.author}
+            for name, a in added.items()
+        },
+        "units": entry.units,
+        "recorded_units": run.units if added else {},
+    }
 
 
 def parse_entry(document: Mapping[str, Any]) -> Entry:
