@@ -6,12 +6,13 @@ fault becomes one `Unreadable`.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import UTC
 from functools import cache
 from typing import Any
 
 from gitexp.errors import InvalidInput, Unreadable
-from gitexp.model import Annotation, FileState, Run, Table, Value
+from gitexp.model import Annotation, Code, Command, FileState, Harvested, Run, Table, Value
 from gitexp.records.bounds import MAX_RECORD_BYTES, check_table, refuse_depth, refuse_values
 from gitexp.records.fields import ANNOTATION, FAULTS, RUN, SCHEMA, Form, known_schema
 
@@ -22,7 +23,6 @@ def encode_run(run: Run) -> bytes:
     """The canonical TOML of a run. Raises `InvalidInput` when it would exceed the bounds."""
     check_table(run.params, "parameter")
     check_table(run.metrics, "metric")
-    code, command = run.code, run.command
     table: dict[str, object] = {
         "schema": SCHEMA,
         "id": run.id,
@@ -42,34 +42,14 @@ def encode_run(run: Run) -> bytes:
         "produced": sorted(run.produced),
         "warnings": list(run.warnings),
         "output_tail": run.output_tail or None,
-        "code": _present(
-            {
-                "commit": code.commit,
-                "tree": code.tree,
-                "dirty": code.dirty,
-                "snapshot": code.snapshot,
-                "digest": code.digest or None,
-                "branch": code.branch,
-                "remote": code.remote,
-                "left_out": list(code.left_out),
-            }
-        ),
-        "command": None
-        if command is None
-        else _present(
-            {
-                "argv": list(command.argv),
-                "template": list(command.template),
-                "directory": command.directory,
-                "exit_code": command.exit_code,
-                "metrics_files": list(command.metrics_files),
-            }
-        ),
+        "code": _encode_code(run.code),
+        "command": None if run.command is None else _encode_command(run.command),
         "params": _sorted(run.params),
         "metrics": _sorted(run.metrics),
         "directions": {name: run.directions[name].value for name in sorted(run.directions)},
         "inputs": _encode_files(run.inputs),
         "outputs": _encode_files(run.outputs),
+        "harvested": _encode_harvested(run.harvested),
         "environment": _sorted(run.environment),
     }
     data = _dump(table)
@@ -82,6 +62,33 @@ def encode_run(run: Run) -> bytes:
     return data
 
 
+def _encode_code(code: Code) -> dict[str, object]:
+    return _present(
+        {
+            "commit": code.commit,
+            "tree": code.tree,
+            "dirty": code.dirty,
+            "snapshot": code.snapshot,
+            "digest": code.digest or None,
+            "branch": code.branch,
+            "remote": code.remote,
+            "left_out": list(code.left_out),
+        }
+    )
+
+
+def _encode_command(command: Command) -> dict[str, object]:
+    return _present(
+        {
+            "argv": list(command.argv),
+            "template": list(command.template),
+            "directory": command.directory,
+            "exit_code": command.exit_code,
+            "metrics_files": list(command.metrics_files),
+        }
+    )
+
+
 def decode_run(data: bytes) -> Run:
     """Read a run. Raises `Unreadable` for anything that is not a record of a known schema."""
     run: Run = _decode(data, RUN)
@@ -91,6 +98,15 @@ def decode_run(data: bytes) -> Run:
 def _encode_files(files: Mapping[str, FileState]) -> dict[str, object]:
     return {
         path: {"sha256": files[path].sha256, "bytes": files[path].bytes} for path in sorted(files)
+    }
+
+
+def _encode_harvested(files: Mapping[str, Harvested]) -> dict[str, object]:
+    return {
+        path: {
+            name: value for name, value in asdict(files[path]).items() if value or name == "kind"
+        }
+        for path in sorted(files)
     }
 
 

@@ -8,6 +8,7 @@ into numbers again; whoever needs a run's exact parameters loads its record.
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +22,7 @@ from gitexp.model import (
     Direction,
     Entry,
     FileState,
+    Harvested,
     Origin,
     Outcome,
     ReproductionVerdict,
@@ -36,7 +38,7 @@ _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 def entry_document(entry: Entry) -> dict[str, Any]:
     """The JSON document of a run and all that was added to it; absent values are left out."""
-    run, code, command, decision = entry.run, entry.run.code, entry.run.command, entry.decision
+    run, decision = entry.run, entry.decision
     document: dict[str, Any] = {
         "id": run.id,
         "name": run.name,
@@ -58,32 +60,12 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "params": _plain(run.params),
         "metrics": _plain(run.metrics),
         "directions": {name: way.value for name, way in run.directions.items()},
-        "code": _without_none(
-            {
-                "commit": code.commit,
-                "tree": code.tree,
-                "dirty": code.dirty,
-                "snapshot": code.snapshot,
-                "digest": code.digest or None,
-                "branch": code.branch,
-                "remote": code.remote,
-                "left_out": list(code.left_out),
-            }
-        ),
-        "command": None
-        if command is None
-        else _without_none(
-            {
-                "argv": list(command.argv),
-                "template": list(command.template),
-                "directory": command.directory,
-                "exit_code": command.exit_code,
-                "metrics_files": list(command.metrics_files),
-            }
-        ),
+        "code": _code_document(run.code),
+        "command": None if run.command is None else _command_document(run.command),
         "inputs": {p: {"sha256": s.sha256, "bytes": s.bytes} for p, s in run.inputs.items()},
         "outputs": {p: {"sha256": s.sha256, "bytes": s.bytes} for p, s in run.outputs.items()},
         "produced": list(run.produced),
+        "harvested": _harvested(run.harvested),
         "environment": _plain(run.environment),
         "output_tail": run.output_tail or None,
         "warnings": list(run.warnings),
@@ -91,6 +73,40 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "annotations": [annotation_document(a) for a in entry.annotations],
     }
     return _without_none(document)
+
+
+def _code_document(code: Code) -> dict[str, Any]:
+    return _without_none(
+        {
+            "commit": code.commit,
+            "tree": code.tree,
+            "dirty": code.dirty,
+            "snapshot": code.snapshot,
+            "digest": code.digest or None,
+            "branch": code.branch,
+            "remote": code.remote,
+            "left_out": list(code.left_out),
+        }
+    )
+
+
+def _command_document(command: Command) -> dict[str, Any]:
+    return _without_none(
+        {
+            "argv": list(command.argv),
+            "template": list(command.template),
+            "directory": command.directory,
+            "exit_code": command.exit_code,
+            "metrics_files": list(command.metrics_files),
+        }
+    )
+
+
+def _harvested(files: Mapping[str, Harvested]) -> dict[str, Any]:
+    return {
+        path: {name: value for name, value in asdict(found).items() if value or name == "kind"}
+        for path, found in files.items()
+    }
 
 
 def annotation_document(annotation: Annotation) -> dict[str, Any]:
@@ -156,6 +172,7 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
         inputs={p: FileState(**s) for p, s in document.get("inputs", {}).items()},
         outputs={p: FileState(**s) for p, s in document.get("outputs", {}).items()},
         produced=tuple(document.get("produced", ())),
+        harvested={p: Harvested(**h) for p, h in document.get("harvested", {}).items()},
         environment=document.get("environment", {}),
         output_tail=document.get("output_tail", ""),
         warnings=tuple(document.get("warnings", ())),

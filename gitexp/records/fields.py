@@ -18,6 +18,7 @@ from gitexp.model import (
     Decision,
     Direction,
     FileState,
+    Harvested,
     Origin,
     Outcome,
     ReproductionVerdict,
@@ -123,6 +124,9 @@ class _Each:
 
 
 _FILES: Final = _Each(Form(FileState, {"sha256": _text, "bytes": _int}, {}))
+_HARVESTED: Final = _Each(
+    Form(Harvested, {"kind": _text}, {"metrics": _int, "steps": _int, "params": _int})
+)
 _CODE: Final = Form(
     Code,
     {"commit": parse_object_id, "tree": parse_object_id, "dirty": bool},
@@ -168,6 +172,7 @@ RUN: Final = Form(
         "directions": _Each(Direction),
         "inputs": _FILES,
         "outputs": _FILES,
+        "harvested": _HARVESTED,
         "environment": _table,
     },
 )
