@@ -16,6 +16,7 @@ from gitexp.errors import ExitCode, GitexpError, Refused
 from gitexp.judgement import Tried, find_tried, judge
 from gitexp.machine.process import find_command
 from gitexp.model import Decision, Origin, Run
+from gitexp.render.harvest import harvest_sentence
 from gitexp.running.execution import Executed, execute
 from gitexp.running.preparation import Prepared, prepare
 from gitexp.workspace import Workspace
@@ -24,11 +25,13 @@ from gitexp.workspace import Workspace
 @click.command("run", context_settings={"allow_interspersed_args": False})
 @recording_options
 @click.option("--again", is_flag=True, help="Run it even if this very trial was tried before.")
+@click.option("--no-harvest", is_flag=True, help="Pick up nothing from files of frameworks.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but problems.")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD [ARG]...")
 def command(
     said: Said,
     again: bool,
+    no_harvest: bool,
     quiet: bool,
     argv: tuple[str, ...],
 ) -> int:
@@ -37,7 +40,8 @@ def command(
     The code, the parameters, the inputs and the environment are on the branch before the command
     starts; its outcome, metrics and last output afterwards, also when it fails or is killed. `{k}`
     in CMD is replaced by parameter k. Metrics are taken from files, from printed lines
-    `METRIC name=value` and from the Python API. Ends with the command's own exit code.
+    `METRIC name=value`, from the Python API, and from what frameworks write while it runs, such as
+    TensorBoard, Lightning, MLflow and benchmarks. Ends with the command's own exit code.
 
     \b
     git exp run -- python train.py --lr 0.01
@@ -63,6 +67,7 @@ def command(
         workspace,
         prepared,
         on_start=lambda run, problem: _tell_start(run, problem, quiet=quiet),
+        harvest=() if no_harvest else None,
     )
     _tell_end(workspace, executed, quiet=quiet)
     return _exit_code(executed)
@@ -125,6 +130,8 @@ def _tell_end(workspace: Workspace, executed: Executed, *, quiet: bool) -> None:
         )
         return
     if not quiet:
+        if executed.run.harvested:
+            say(harvest_sentence(executed.run.harvested))
         try:
             show_judgement(workspace, judge(workspace, executed.run), err=True)
         except GitexpError as problem:  # it is recorded; the command's exit code still counts

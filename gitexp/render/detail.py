@@ -25,6 +25,7 @@ from gitexp.model import (
     numbers,
 )
 from gitexp.render.colour import Role, style
+from gitexp.render.harvest import harvest_lines
 from gitexp.render.listing import short_id
 from gitexp.render.sparkline import series_values, sparkline
 from gitexp.render.text import (
@@ -86,6 +87,7 @@ def run_detail(
         _section("command", _command(run.command), view),
         _section("params", _leaves(run.params), view),
         _section("metrics", _metrics(run, view, series or []), view),
+        _section("picked up", harvest_lines(run.harvested), view),
         _section("inputs", _files(run.inputs), view),
         _section("outputs", _files(run.outputs), view),
         _section("environment", _leaves(run.environment), view),

@@ -78,7 +78,11 @@ def begin(
             record,
             durable=workspace.settings.durable,
             by_hand=by_hand,
-            extra={"packages": packages, "group": os.getpgrp() if hasattr(os, "getpgrp") else 0},
+            extra={
+                "packages": packages,
+                "group": os.getpgrp() if hasattr(os, "getpgrp") else 0,
+                "top": str(workspace.repo.top),
+            },
         )
         try:
             workspace.store.write([event], identity=workspace.identity, moment=clock.now())

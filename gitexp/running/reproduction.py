@@ -173,6 +173,7 @@ def _prepare(
         metrics={},
         outputs={},
         produced=(),
+        harvested={},
         output_tail="",
         warnings=(),
         environment=kept,
