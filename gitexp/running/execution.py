@@ -34,7 +34,7 @@ from gitexp.running.lifecycle import (
     with_ending,
 )
 from gitexp.running.preparation import Prepared, recorded_path
-from gitexp.running.run_files import RunFiles, with_harvest
+from gitexp.running.run_files import RunFiles, with_files, with_harvest
 from gitexp.workspace import Workspace
 
 JOURNAL_VARIABLE = "GITEXP_JOURNAL"
@@ -123,7 +123,7 @@ class _Running:
                 name, value, step = found
                 check_table({name: value}, "metric")
                 seconds = round(clock.monotonic_s() - self.started_s, 3)
-                self.journal.metrics({name: value}, step=step, time_s=seconds)
+                self.journal.metrics({name: value}, step=step, time_s=seconds, printed=True)
         except GitexpError as fault:
             self.faults.append(f"left out: {fault.why or fault.what}")
 
@@ -208,17 +208,18 @@ def _record_end(running: _Running, ended: Run) -> Run:
     produced = _produced(running, since_ns, running.files.paths(harvest), warnings)
     outputs = _hash_outputs(prepared, warnings)
     ended = with_collected(ended, found)
+    is_named = prepared.are_metrics_named
+    values, series = with_files(found, ended.metrics, metrics, series, are_named=is_named)
     read_from = tuple(recorded_path(path, prepared.top) for path in found_in)
     ended = replace(
         ended,
         command=ended.command and replace(ended.command, metrics_files=read_from),
-        metrics=nest(metrics, ended.metrics),
+        metrics=values,
         outputs=outputs,
         produced=produced,
         output_tail=running.tail.text(lines=TAIL_LINES),
         warnings=(*warnings, *running.faults, *faults),
     )
-    series = merge_series(found.series, series)
     known = workspace.settings.directions
     ended, series = with_harvest(ended, series, harvest, prepared.top, known)
     ended = seal(workspace, running.journal, ended, series, prepared.packages)

@@ -12,6 +12,7 @@ from gitexp.machine import clock
 from gitexp.model import Outcome, Run, Series, Table, flatten, nest
 from gitexp.records.series import merge_series
 from gitexp.running.alongside import Alongside
+from gitexp.running.lifecycle import Collected
 from gitexp.running.preparation import Prepared, recorded_path
 from gitexp.workspace import Workspace
 
@@ -60,6 +61,26 @@ class RunFiles:
     def paths(self, harvest: Harvest) -> set[str]:
         """All files that were read, as a record names them."""
         return {recorded_path(path, self.prepared.top) for path in harvest.files}
+
+
+def with_files(
+    found: Collected, logged: Table, values: Table, series: Series, *, are_named: bool
+) -> tuple[Table, Series]:
+    """Metrics and series that were logged or printed, with those of metrics files.
+
+    Logged values count most. Then come files that the user named, printed values, and files that
+    were only looked for.
+    """
+    if not are_named:
+        return nest(values, logged), merge_series(found.series, series)
+    weaker = found.printed
+    others = {name: value for name, value in flatten(logged) if name not in weaker}
+    printed = {name: value for name, value in flatten(logged) if name in weaker}
+    replaced = weaker & {name for row in series for name in row}
+    rows: Series = [
+        {name: value for name, value in row.items() if name not in replaced} for row in found.series
+    ]
+    return nest(printed, values, others), merge_series(rows, series)
 
 
 def with_harvest(

@@ -72,6 +72,21 @@ def test_printed_and_named_values_count_more_than_picked_up_ones(exp: Exp) -> No
     assert record(exp)["metrics"] == {"loss": 1 / 3, "accuracy": 0.75}
 
 
+def test_a_named_file_counts_more_than_printed_values_and_logged_values_most(exp: Exp) -> None:
+    script = (
+        "import gitexp\nrun = gitexp.active()\n"
+        "for step in range(2):\n"
+        "    print(f'METRIC a=1 step={step}'); print('METRIC b=1'); print('METRIC c=1')\n"
+        "run.log(a=3)\n"
+        "open('m.csv', 'w').write('step,a,b\\n0,2,2\\n1,2,2\\n')\n"
+    )
+    exp.repo.commit({"all.py": script})
+    exp("run", "--metrics", "m.csv", "--", "python", "all.py")
+    assert record(exp)["metrics"] == {"a": 3, "b": 2, "c": 1}
+    rows = [line.split(",") for line in series(exp)]
+    assert [row[rows[0].index("b")] for row in rows[1:]] == ["2", "2"]
+
+
 def test_harvest_can_be_switched_off(exp: Exp) -> None:
     exp.repo.commit({"log.py": CSV})
     exp("run", "--no-harvest", "--", "python", "log.py")
