@@ -16,7 +16,6 @@ if TYPE_CHECKING:
         option_path,
         params_from_argv,
         parse_assignment,
-        parse_metric_line,
         parse_value,
     )
     from gitexp.formats.files import (
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
         parse_params,
         parse_table,
     )
+    from gitexp.formats.printed import parse_metric_line
     from gitexp.formats.redaction import (
         REDACTED,
         is_secret_name,
@@ -35,9 +35,10 @@ if TYPE_CHECKING:
 _HOMES = {
     "gitexp.formats.arguments": (
         "Option assign fill_template iter_options option_path params_from_argv "
-        "parse_assignment parse_metric_line parse_value"
+        "parse_assignment parse_value"
     ).split(),
     "gitexp.formats.files": "parse_metrics parse_params parse_table".split(),
+    "gitexp.formats.printed": ["parse_metric_line"],
     "gitexp.formats.redaction": (
         "REDACTED is_secret_name redact_argv redact_table redact_text"
     ).split(),

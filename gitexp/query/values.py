@@ -46,6 +46,7 @@ KEYED: Final = {"metrics": "metrics.", "params": "params.", "environment": "env.
 
 def keyed_values(entry: Entry) -> Iterator[tuple[str, Value]]:
     """Every parameter, metric and environment value with its full name."""
+    run = entry.measured
     return chain.from_iterable(
-        flatten(getattr(entry.run, table), prefix) for table, prefix in KEYED.items()
+        flatten(getattr(run, table), prefix) for table, prefix in KEYED.items()
     )

@@ -36,7 +36,11 @@ def encode_run(run: Run) -> bytes:
         "fingerprint": run.fingerprint or None,
         "reason": run.reason,
         "parent": run.parent,
+        "parent_rule": run.parent_rule and run.parent_rule.value,
         "reproduces": run.reproduces,
+        "batch": run.batch,
+        "round": run.round,
+        "session": run.session,
         "source": run.source,
         "tags": sorted(run.tags),
         "produced": sorted(run.produced),
@@ -46,6 +50,7 @@ def encode_run(run: Run) -> bytes:
         "command": None if run.command is None else _encode_command(run.command),
         "params": _sorted(run.params),
         "metrics": _sorted(run.metrics),
+        "units": _sorted({**run.units}),
         "directions": {name: run.directions[name].value for name in sorted(run.directions)},
         "inputs": _encode_files(run.inputs),
         "outputs": _encode_files(run.outputs),
@@ -60,6 +65,12 @@ def encode_run(run: Run) -> bytes:
             hints=["put long values in files and name them with `--input` or `--output`"],
         )
     return data
+
+
+def decode_run(data: bytes) -> Run:
+    """Read a run. Raises `Unreadable` for anything that is not a record of a known schema."""
+    run: Run = _decode(data, RUN)
+    return run
 
 
 def _encode_code(code: Code) -> dict[str, object]:
@@ -85,20 +96,20 @@ def _encode_command(command: Command) -> dict[str, object]:
             "directory": command.directory,
             "exit_code": command.exit_code,
             "metrics_files": list(command.metrics_files),
+            "metric_patterns": list(command.metric_patterns),
+            "timeout_s": command.timeout_s,
         }
     )
 
 
-def decode_run(data: bytes) -> Run:
-    """Read a run. Raises `Unreadable` for anything that is not a record of a known schema."""
-    run: Run = _decode(data, RUN)
-    return run
-
-
 def _encode_files(files: Mapping[str, FileState]) -> dict[str, object]:
-    return {
-        path: {"sha256": files[path].sha256, "bytes": files[path].bytes} for path in sorted(files)
-    }
+    table: dict[str, object] = {}
+    for path in sorted(files):
+        state = files[path]
+        table[path] = {"sha256": state.sha256, "bytes": state.bytes}
+        if state.named:
+            table[path] = {"sha256": state.sha256, "bytes": state.bytes, "named": True}
+    return table
 
 
 def _encode_harvested(files: Mapping[str, Harvested]) -> dict[str, object]:
@@ -114,8 +125,10 @@ def _encode_harvested(files: Mapping[str, Harvested]) -> dict[str, object]:
 
 
 def encode_annotation(annotation: Annotation) -> bytes:
-    """The canonical TOML of an annotation."""
-    return _dump(
+    """The canonical TOML of an annotation. Raises `InvalidInput` for metrics beyond the bounds."""
+    check_table(annotation.metrics, "metric")
+    saw: dict[str, object] = {} if annotation.saw is None else {"saw": list(annotation.saw)}
+    table = _present(
         {
             "schema": SCHEMA,
             "id": annotation.id,
@@ -130,8 +143,11 @@ def encode_annotation(annotation: Annotation) -> bytes:
             "tags": sorted(annotation.tags),
             "verdict": None if annotation.verdict is None else annotation.verdict.value,
             "by": annotation.by,
+            "metrics": _sorted(annotation.metrics),
+            "units": _sorted({**annotation.units}),
         }
     )
+    return _write(table | saw).encode(errors="replace")  # also when it saw none
 
 
 def decode_annotation(data: bytes) -> Annotation:

@@ -25,6 +25,7 @@ from gitexp.model import (
     Harvested,
     Origin,
     Outcome,
+    ParentRule,
     ReproductionVerdict,
     Run,
     Value,
@@ -38,7 +39,7 @@ _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 def entry_document(entry: Entry) -> dict[str, Any]:
     """The JSON document of a run and all that was added to it; absent values are left out."""
-    run, decision = entry.run, entry.decision
+    run, decision, added = entry.run, entry.decision, entry.added_metrics
     document: dict[str, Any] = {
         "id": run.id,
         "name": run.name,
@@ -51,19 +52,31 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "fingerprint": run.fingerprint or None,
         "reason": run.reason,
         "parent": run.parent,
+        "parent_rule": run.parent_rule and run.parent_rule.value,
         "reproduces": run.reproduces,
+        "batch": run.batch,
+        "round": run.round,
+        "session": run.session,
         "source": run.source,
         "tags": list(entry.tags),
         "decision": None
         if decision is None or decision.decision is None
         else decision.decision.value,
+        "disputed": [word.value for word in entry.disputed],
         "params": _plain(run.params),
-        "metrics": _plain(run.metrics),
+        "metrics": _plain(entry.metrics),
+        "recorded_metrics": _plain(run.metrics) if added else {},
+        "added_metrics": {
+            name: {"by": a.id, "time": a.time.isoformat(), "author": a.author}
+            for name, a in added.items()
+        },
+        "units": entry.units,
+        "recorded_units": run.units if added else {},
         "directions": {name: way.value for name, way in run.directions.items()},
         "code": _code_document(run.code),
         "command": None if run.command is None else _command_document(run.command),
-        "inputs": {p: {"sha256": s.sha256, "bytes": s.bytes} for p, s in run.inputs.items()},
-        "outputs": {p: {"sha256": s.sha256, "bytes": s.bytes} for p, s in run.outputs.items()},
+        "inputs": {path: _file_document(state) for path, state in run.inputs.items()},
+        "outputs": {path: _file_document(state) for path, state in run.outputs.items()},
         "produced": list(run.produced),
         "harvested": _harvested(run.harvested),
         "environment": _plain(run.environment),
@@ -90,6 +103,11 @@ def _code_document(code: Code) -> dict[str, Any]:
     )
 
 
+def _file_document(state: FileState) -> dict[str, Any]:
+    document: dict[str, Any] = {"sha256": state.sha256, "bytes": state.bytes}
+    return {**document, "named": True} if state.named else document
+
+
 def _command_document(command: Command) -> dict[str, Any]:
     return _without_none(
         {
@@ -98,6 +116,8 @@ def _command_document(command: Command) -> dict[str, Any]:
             "directory": command.directory,
             "exit_code": command.exit_code,
             "metrics_files": list(command.metrics_files),
+            "metric_patterns": list(command.metric_patterns),
+            "timeout_s": command.timeout_s,
         }
     )
 
@@ -111,7 +131,8 @@ def _harvested(files: Mapping[str, Harvested]) -> dict[str, Any]:
 
 def annotation_document(annotation: Annotation) -> dict[str, Any]:
     """The JSON document of one annotation."""
-    return _without_none(
+    saw = {} if annotation.saw is None else {"saw": list(annotation.saw)}
+    document = _without_none(
         {
             "id": annotation.id,
             "run": annotation.run,
@@ -125,13 +146,17 @@ def annotation_document(annotation: Annotation) -> dict[str, Any]:
             "tags": list(annotation.tags),
             "verdict": annotation.verdict and annotation.verdict.value,
             "by": annotation.by,
+            "metrics": _plain(annotation.metrics),
+            "units": annotation.units,
         }
     )
+    return document | saw  # also when it saw none
 
 
 def parse_entry(document: Mapping[str, Any]) -> Entry:
     """Read back what `entry_document` made. Raises `KeyError` or `ValueError` on anything else."""
     code, command = document["code"], document.get("command")
+    recorded = "recorded_" if "added_metrics" in document else ""
     run = Run(
         id=RunId(document["id"]),
         name=document["name"],
@@ -144,11 +169,16 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
         fingerprint=document.get("fingerprint", ""),
         reason=document.get("reason"),
         parent=_run_id(document.get("parent")),
+        parent_rule=ParentRule(document["parent_rule"]) if "parent_rule" in document else None,
         reproduces=_run_id(document.get("reproduces")),
+        batch=document.get("batch"),
+        round=document.get("round"),
+        session=document.get("session"),
         source=document.get("source"),
         tags=tuple(document.get("start_tags", ())),
         params=document.get("params", {}),
-        metrics=_numbers_again(document.get("metrics", {})),
+        metrics=_numbers_again(document.get(f"{recorded}metrics", {})),
+        units=document.get(f"{recorded}units", {}),
         directions={n: Direction(way) for n, way in document.get("directions", {}).items()},
         code=Code(
             commit=ObjectId(code["commit"]),
@@ -168,6 +198,8 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
             directory=command["directory"],
             exit_code=command.get("exit_code"),
             metrics_files=tuple(command.get("metrics_files", ())),
+            timeout_s=command.get("timeout_s"),
+            metric_patterns=tuple(command.get("metric_patterns", ())),
         ),
         inputs={p: FileState(**s) for p, s in document.get("inputs", {}).items()},
         outputs={p: FileState(**s) for p, s in document.get("outputs", {}).items()},
@@ -195,6 +227,9 @@ def _parse_annotation(document: Mapping[str, Any]) -> Annotation:
         tags=tuple(document.get("tags", ())),
         verdict=None if verdict is None else ReproductionVerdict(verdict),
         by=_run_id(document.get("by")),
+        saw=None if "saw" not in document else tuple(document["saw"]),
+        metrics=_numbers_again(document.get("metrics", {})),
+        units=document.get("units", {}),
     )
 
 

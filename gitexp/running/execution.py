@@ -7,18 +7,19 @@ to the record; what could not be recorded is told.
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitexp.errors import GitexpError
-from gitexp.formats import parse_metric_line, parse_metrics
+from gitexp.formats import parse_metrics, redact_text
 from gitexp.journal import Ending, Journal, read_journal
 from gitexp.machine import clock
+from gitexp.machine.deadline import Limit
+from gitexp.machine.kept_output import KeptOutput
 from gitexp.machine.output import OutputTail
 from gitexp.machine.probe import hash_path
 from gitexp.machine.process import Completed, run_command
 from gitexp.model import FileState, Outcome, Run, Series, Table, nest
-from gitexp.records.bounds import check_table
 from gitexp.records.codec import encode_table
 from gitexp.records.series import merge_series
 from gitexp.repo.worktree import read_status
@@ -26,14 +27,17 @@ from gitexp.running.code import pin
 from gitexp.running.lifecycle import RUN_VARIABLE as RUN_VARIABLE  # noqa: PLC0414 - others have it from here
 from gitexp.running.lifecycle import (
     TAIL_LINES,
+    TIMEOUT,
     begin,
     collect,
+    kept_path,
     note_events,
     seal,
     with_collected,
     with_ending,
 )
 from gitexp.running.preparation import Prepared, recorded_path
+from gitexp.running.printed import PrintedMetrics
 from gitexp.running.run_files import RunFiles, with_files, with_harvest
 from gitexp.workspace import Workspace
 
@@ -106,26 +110,31 @@ class _Running:
     run: Run
     journal: Journal
     tail: OutputTail
+    kept: KeptOutput
     params_file: Path
     before: dict[Path, tuple[int, int, int]]
     """How the metrics files were before."""
     files: RunFiles
     started_s: float
-    faults: list[str] = field(default_factory=list)
+    printed: PrintedMetrics
 
-    def on_line(self, stream: str, line: bytes) -> None:
-        """Take `METRIC name=value` lines of standard output; nothing here stops the command."""
-        if stream != "stdout" or not line.startswith(b"METRIC"):
-            return
-        try:
-            found = parse_metric_line(line.decode(errors="replace"))
-            if found is not None:
-                name, value, step = found
-                check_table({name: value}, "metric")
-                seconds = round(clock.monotonic_s() - self.started_s, 3)
-                self.journal.metrics({name: value}, step=step, time_s=seconds, printed=True)
-        except GitexpError as fault:
-            self.faults.append(f"left out: {fault.why or fault.what}")
+    def on_output(self, chunk: bytes, stream: str) -> None:
+        """Keep what the command prints."""
+        self.tail.feed(chunk, stream)
+        self.kept.feed(chunk, stream)
+
+    def on_timeout(self) -> None:
+        """Write down that the limit was reached: a run that dies from here on timed out."""
+        with suppress(GitexpError):
+            self.journal.append(TIMEOUT, time=round(clock.monotonic_s() - self.started_s, 3))
+
+    @property
+    def limit(self) -> Limit | None:
+        """The command's time limit, if it has one."""
+        seconds = None if self.run.command is None else self.run.command.timeout_s
+        if seconds is None:
+            return None
+        return Limit(seconds, f"{RUN_VARIABLE}={self.run.id}", self.on_timeout)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -157,17 +166,19 @@ def execute(
     run = pin(workspace, prepared.run)
     before = _file_marks(prepared.metrics_files)
     journal, problem = begin(workspace, run, prepared.packages)
-    kinds = workspace.settings.harvest if harvest is None else harvest
+    started_s = clock.monotonic_s()
     running = _Running(
         workspace=workspace,
         prepared=prepared,
         run=run,
         journal=journal,
         tail=OutputTail(journal.path),
+        kept=KeptOutput(kept_path(workspace, run.id)),
         params_file=workspace.journals / f"{run.id}.params.toml",
         before=before,
-        files=RunFiles.begin(workspace, prepared, run, kinds),
-        started_s=clock.monotonic_s(),
+        files=RunFiles.begin(workspace, prepared, run, harvest),
+        started_s=started_s,
+        printed=PrintedMetrics(journal, started_s, prepared.metric_patterns),
     )
     on_start(run, problem)
     with suppress(OSError):
@@ -176,9 +187,10 @@ def execute(
         prepared.argv,
         directory=prepared.directory,
         env={**environ, **running.environment},
-        on_line=running.on_line,
-        on_output=running.tail.feed,
+        on_line=running.printed.on_line,
+        on_output=running.on_output,
         stdout=stdout,
+        limit=running.limit,
     )
     problems = [problem] if problem else []
     ending = Ending(outcome_of(done), done.exit_code, round(done.duration_s, 3))
@@ -199,6 +211,8 @@ def execute(
 def _record_end(running: _Running, ended: Run) -> Run:
     workspace, prepared = running.workspace, running.prepared
     warnings = list(ended.warnings)
+    running.printed.close()
+    running.kept.finish(redact_text)
     found = collect(read_journal(running.journal.path))
     found_in, metrics, series, faults = gather_metrics(
         prepared.metrics_files, running.before, are_named=prepared.are_metrics_named
@@ -210,6 +224,8 @@ def _record_end(running: _Running, ended: Run) -> Run:
     ended = with_collected(ended, found)
     is_named = prepared.are_metrics_named
     values, series = with_files(found, ended.metrics, metrics, series, are_named=is_named)
+    is_kept = workspace.settings.keep_output != "none"
+    tail = running.tail.text(lines=TAIL_LINES) if is_kept else ""
     read_from = tuple(recorded_path(path, prepared.top) for path in found_in)
     ended = replace(
         ended,
@@ -217,8 +233,8 @@ def _record_end(running: _Running, ended: Run) -> Run:
         metrics=values,
         outputs=outputs,
         produced=produced,
-        output_tail=running.tail.text(lines=TAIL_LINES),
-        warnings=(*warnings, *running.faults, *faults),
+        output_tail=tail,
+        warnings=(*warnings, *running.printed.warnings, *faults),
     )
     known = workspace.settings.directions
     ended, series = with_harvest(ended, series, harvest, prepared.top, known)
@@ -231,6 +247,8 @@ def _record_end(running: _Running, ended: Run) -> Run:
 
 def outcome_of(done: Completed) -> Outcome:
     """How a command's end is called."""
+    if done.timed_out:
+        return Outcome.TIMED_OUT
     if done.interrupted:
         return Outcome.INTERRUPTED
     return Outcome.SUCCEEDED if done.exit_code == 0 else Outcome.FAILED

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from gitexp.errors import InvalidInput
 from gitexp.fingerprint import fingerprint
@@ -45,6 +45,9 @@ from gitexp.repo.worktree import begin_status
 from gitexp.running.code import observe_code
 from gitexp.workspace import Workspace
 
+if TYPE_CHECKING:
+    from gitexp.formats.patterns import MetricPattern
+
 PARAMS_CANDIDATES = ("params.toml", "params.yaml", "params.yml", "params.json")
 METRICS_CANDIDATES = (
     "metrics.toml",
@@ -73,6 +76,8 @@ class Trial:
     """Parameters given as a table."""
     params_files: tuple[str, ...] = ()
     metrics_files: tuple[str, ...] = ()
+    metric_patterns: tuple[str, ...] | None = None
+    """Patterns that read metrics from the output; absent: the settings' ones."""
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     name: str | None = None
@@ -80,6 +85,8 @@ class Trial:
     tags: tuple[str, ...] = ()
     parent: RunId | None = None
     directions: dict[str, Direction] = field(default_factory=dict)
+    timeout_s: float | None = None
+    """The command's time limit in seconds."""
 
 
 class Prepared(NamedTuple):
@@ -98,8 +105,13 @@ class Prepared(NamedTuple):
     outputs: tuple[Path, ...]
     are_metrics_named: bool = True
     """False when the metrics files are only looked for under usual names."""
+    metric_patterns: "tuple[MetricPattern, ...]" = ()
     notes: tuple[str, ...] = ()
     """What was picked up or left out, one sentence each."""
+
+    def look_around(self) -> Table:
+        """What the command will find around it, whatever of it is recorded."""
+        return look_around(self.argv, self.directory).facts
 
 
 class Surroundings(NamedTuple):
@@ -156,7 +168,10 @@ def _prepare(
     top = workspace.repo.top
     written = [recorded_path(path, top) for path in (*metrics_files, *outputs)]
     inputs = _hash_inputs(workspace, (*workspace.settings.inputs, *trial.inputs), trial.directory)
-    command = _command(workspace, trial, argv)
+    command, patterns = _command(workspace, trial, argv), _metric_patterns(workspace, trial)
+    if command is not None and patterns:
+        texts = tuple(redact_text(pattern.text) for pattern in patterns)
+        command = replace(command, metric_patterns=texts)
     if observe and around is None:
         around = look_around(argv, trial.directory)
     environment, packages = _kept(around, top, workspace.settings.environment)
@@ -164,13 +179,14 @@ def _prepare(
     left_out = [f"not in the snapshot: {item}" for item in code.left_out]
     run = _running(workspace, trial, redact_table(params), code, command, inputs)
     return Prepared(
-        run=replace(run, environment=environment),
+        run=_in_session(workspace, replace(run, environment=environment)) if observe else run,
         argv=argv,
         directory=trial.directory,
         top=top or trial.directory,
         packages=packages,
         metrics_files=metrics_files,
         outputs=outputs,
+        metric_patterns=patterns,
         are_metrics_named=bool(trial.metrics_files or workspace.settings.metrics_files),
         notes=(*notes, *left_out),
     )
@@ -237,6 +253,15 @@ def _running(
     )
 
 
+def _in_session(workspace: Workspace, run: Run) -> Run:
+    """The run as one of this session, with the run it goes on from when the user named none."""
+    from gitexp.running.parents import derive_parent  # noqa: PLC0415 - what only asks needs none
+
+    run = replace(run, session=workspace.new_session())
+    found = derive_parent(workspace, run.code.commit) if run.parent is None else None
+    return run if found is None else replace(run, parent=found[0], parent_rule=found[1])
+
+
 def _gather_params(workspace: Workspace, trial: Trial) -> tuple[Table, list[str]]:
     """Files, then the command's own options, then what was given; later ones win."""
     notes = []
@@ -287,6 +312,16 @@ def _metrics_files(workspace: Workspace, trial: Trial) -> tuple[Path, ...]:
     return tuple(trial.directory / name for name in METRICS_CANDIDATES)
 
 
+def _metric_patterns(workspace: Workspace, trial: Trial) -> "tuple[MetricPattern, ...]":
+    texts = trial.metric_patterns
+    texts = workspace.settings.metric_patterns if texts is None else texts
+    if not texts:
+        return ()
+    from gitexp.formats.patterns import parse_patterns  # noqa: PLC0415 - most runs have none
+
+    return parse_patterns(texts)
+
+
 def _hash_inputs(
     workspace: Workspace, names: Sequence[str], directory: Path
 ) -> dict[str, FileState]:
@@ -327,4 +362,5 @@ def _command(workspace: Workspace, trial: Trial, argv: tuple[str, ...]) -> Comma
         argv=shown,
         template=() if template == shown else template,
         directory=recorded_path(trial.directory, workspace.repo.top),
+        timeout_s=trial.timeout_s,
     )

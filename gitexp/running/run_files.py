@@ -30,9 +30,13 @@ class RunFiles:
 
     @classmethod
     def begin(
-        cls, workspace: Workspace, prepared: Prepared, run: Run, kinds: tuple[str, ...]
+        cls, workspace: Workspace, prepared: Prepared, run: Run, kinds: tuple[str, ...] | None
     ) -> "RunFiles":
-        """Note what is there, after the run has begun and before its command starts."""
+        """Note what is there, after the run has begun and before its command starts.
+
+        `kinds` are the setting's when absent.
+        """
+        kinds = workspace.settings.harvest if kinds is None else kinds
         watched = watch(prepared.directory, prepared.top, kinds)
         return cls(prepared, watched, Alongside.begin(workspace, run, prepared.top))
 
