@@ -194,6 +194,12 @@ OPTIONS: tuple[Option, ...] = (
     Option("max-snapshot-size", _size, 50 << 20, "most untracked bytes a snapshot takes"),
     Option("hooks", _flag, True, "false turns the installed hooks off"),
     Option("auto-push", _flag, True, "the pre-push hook pushes the runs too"),
+    Option(
+        "push-hooks",
+        _choice("always", "once"),
+        "always",
+        "whether your own pre-push hooks run for our push too (always) or for yours only (once)",
+    ),
     Option("push-timeout", number, 60.0, "seconds that a push or fetch of ours may take"),
     Option("max-fetch-size", _size, 1 << 30, "most bytes that a remote may send in one file"),
     Option("max-fetch-files", _size, 1 << 20, "most files that a fetch may bring or change"),
@@ -227,6 +233,7 @@ class Settings(NamedTuple):
     max_snapshot_size: int = 50 << 20
     hooks: bool = True
     auto_push: bool = True
+    push_hooks: str = "always"
     push_timeout: float = 60.0
     max_fetch_size: int = 1 << 30
     max_fetch_files: int = 1 << 20

@@ -10,7 +10,7 @@ from gitexp.cli.options import (
     run_argument,
 )
 from gitexp.cli.selection import find_entry
-from gitexp.cli.terminal import open_workspace, say
+from gitexp.cli.terminal import answer, open_workspace, say
 from gitexp.errors import InvalidInput
 from gitexp.model import Annotation, AnnotationKind, Entry, flatten
 from gitexp.render.text import clean, format_cell
