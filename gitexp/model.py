@@ -161,6 +161,19 @@ class FileState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Harvested:
+    """A file that a framework wrote during the run, and how much was read from it."""
+
+    kind: str
+    """The framework or format, as in the setting `harvest`."""
+    metrics: int = 0
+    """How many metrics came from it."""
+    steps: int = 0
+    """How many steps its series has."""
+    params: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One execution and everything recorded about it. Immutable once sealed."""
 
@@ -211,6 +224,8 @@ class Run:
     outputs: dict[str, FileState] = field(default_factory=dict)
     produced: tuple[str, ...] = ()
     """Paths seen to change while the run went on; they never count as its code."""
+    harvested: dict[str, Harvested] = field(default_factory=dict)
+    """Files that frameworks wrote and values were picked up from, by path."""
     environment: Table = field(default_factory=dict)
     """What was observed, not chosen: python, platform, the hash of the package list, …"""
     output_tail: str = ""

@@ -18,6 +18,7 @@ from gitexp.errors import ExitCode, GitexpError, Refused
 from gitexp.judgement import judge
 from gitexp.machine.process import find_command
 from gitexp.model import Decision, Entry, Outcome, Run
+from gitexp.render.harvest import harvest_sentence
 from gitexp.render.machine import format_json
 from gitexp.running.execution import Executed, execute
 from gitexp.running.preparation import Prepared, Trial, prepare
@@ -33,6 +34,8 @@ class How:
     as_json: bool
     policy: str
     """The setting `repeat`, or `allow` with `--again`."""
+    harvest: tuple[str, ...] | None = None
+    """The kinds of files that values are picked up from; the setting's when absent."""
 
     @property
     def stdout(self) -> int:
@@ -51,13 +54,17 @@ def prepare_run(workspace: Workspace, trial: Trial, how: How) -> Prepared:
 
 
 def run_prepared(workspace: Workspace, prepared: Prepared, how: How) -> Executed:
-    """Run what is ready; its start is told."""
-    return execute(
+    """Run what is ready. Its start is told, and what was picked up from files."""
+    executed = execute(
         workspace,
         prepared,
         on_start=lambda run, problem: tell_start(run, problem, quiet=how.quiet),
         stdout=how.stdout,
+        harvest=how.harvest,
     )
+    if executed.run.harvested and not how.quiet:
+        say(harvest_sentence(executed.run.harvested))
+    return executed
 
 
 def is_settled(workspace: Workspace, prepared: Prepared, how: How) -> bool:

@@ -8,6 +8,7 @@ into numbers again; whoever needs a run's exact parameters loads its record.
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +23,7 @@ from gitexp.model import (
     Direction,
     Entry,
     FileState,
+    Harvested,
     Origin,
     Outcome,
     ParentRule,
@@ -75,6 +77,7 @@ def entry_document(entry: Entry, group: str | None = None) -> dict[str, Any]:
         "inputs": {path: _file_document(state) for path, state in run.inputs.items()},
         "outputs": {path: _file_document(state) for path, state in run.outputs.items()},
         "produced": list(run.produced),
+        "harvested": _harvested(run.harvested),
         "environment": _plain(run.environment),
         "output_tail": run.output_tail or None,
         "warnings": list(run.warnings),
@@ -130,6 +133,13 @@ def _command_document(command: Command) -> dict[str, Any]:
             "timeout_s": command.timeout_s,
         }
     )
+
+
+def _harvested(files: Mapping[str, Harvested]) -> dict[str, Any]:
+    return {
+        path: {name: value for name, value in asdict(found).items() if value or name == "kind"}
+        for path, found in files.items()
+    }
 
 
 def annotation_document(annotation: Annotation) -> dict[str, Any]:
@@ -213,6 +223,7 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
         inputs={p: FileState(**s) for p, s in document.get("inputs", {}).items()},
         outputs={p: FileState(**s) for p, s in document.get("outputs", {}).items()},
         produced=tuple(document.get("produced", ())),
+        harvested={p: Harvested(**h) for p, h in document.get("harvested", {}).items()},
         environment=document.get("environment", {}),
         output_tail=document.get("output_tail", ""),
         warnings=tuple(document.get("warnings", ())),

@@ -26,6 +26,7 @@ from gitexp.model import (
     numbers,
 )
 from gitexp.render.colour import Role, style
+from gitexp.render.harvest import harvest_lines
 from gitexp.render.listing import decision_word, short_id
 from gitexp.render.sparkline import series_values, sparkline
 from gitexp.render.text import (
@@ -90,6 +91,7 @@ def run_detail(
         _section("command", _command(run.command), view),
         _section("params", _leaves(run.params), view),
         _section("metrics", _metrics(entry, view, series or []), view),
+        _section("picked up", harvest_lines(run.harvested), view),
         _section("inputs", _files(run.inputs), view),
         _section("outputs", _files(run.outputs), view),
         _section("environment", _leaves(run.environment), view),

@@ -114,7 +114,7 @@ class PrintedMetrics:
             if not values:
                 return
             self._note_units({n: u for n, u in reading.units.items() if n in values})
-            self._journal.metrics(values, step=reading.step, time_s=round(time_s, 3))
+            self._journal.metrics(values, step=reading.step, time_s=round(time_s, 3), printed=True)
         except GitexpError as fault:
             self._add_fault(f"left out: {fault.why or fault.what}")
 

@@ -184,6 +184,7 @@ def _prepare(
         units={},
         outputs={},
         produced=(),
+        harvested={},
         output_tail="",
         warnings=(),
         environment=kept,
