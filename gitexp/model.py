@@ -129,6 +129,18 @@ class FileState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Parser:
+    """What parsed the program's command line, and what it said about the names."""
+
+    by: str
+    """`argparse`, `click`, `absl`, `omegaconf` or `hydra`."""
+    given: tuple[str, ...] = ()
+    """Dotted names of parsed parameters that the command line set; the others are defaults."""
+    renamed: dict[str, str] = field(default_factory=dict)
+    """Parameters guessed from the command line that the program calls otherwise: `e` = `epochs`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One execution and everything recorded about it. Immutable once sealed."""
 
@@ -159,6 +171,10 @@ class Run:
     tags: tuple[str, ...] = ()
     command: Command | None = None
     params: Table = field(default_factory=dict)
+    """What was given or guessed before the start; the fingerprint covers these only."""
+    parsed: Table = field(default_factory=dict)
+    """What the program's own parser returned, defaults included."""
+    parser: Parser | None = None
     metrics: Table = field(default_factory=dict)
     """Last value of each metric."""
     directions: dict[str, Direction] = field(default_factory=dict)
@@ -178,6 +194,15 @@ class Run:
     def is_sealed(self) -> bool:
         """True when the run is final."""
         return self.outcome is not Outcome.RUNNING
+
+    @property
+    def parameters(self) -> Table:
+        """The parameters as people see them: given and parsed, the parsed value winning."""
+        if not self.parsed:
+            return self.params
+        renamed = {} if self.parser is None else self.parser.renamed
+        given = {name: v for name, v in flatten(self.params) if name not in renamed}
+        return nest(given, self.parsed)
 
 
 Series: TypeAlias = list[dict[str, float | int | str]]

@@ -137,6 +137,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("params-files", _texts, (), "files that the command reads its parameters from"),
     Option("inputs", _texts, (), "data files or folders whose content counts for a trial"),
     Option("argv-params", _flag, True, "take `--name value` of the command as parameters"),
+    Option("inject", _flag, True, "have Python programs report what their own parser returned"),
     Option("code-include", _texts, (), "only these paths count as code (default: all)"),
     Option("code-exclude", _texts, (), "these paths do not count as code, beside documents"),
     Option(
@@ -172,6 +173,7 @@ class Settings(NamedTuple):
     params_files: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     argv_params: bool = True
+    inject: bool = True
     code_include: tuple[str, ...] = ()
     code_exclude: tuple[str, ...] = ()
     environment: str = "full"

@@ -24,11 +24,13 @@ from gitexp.workspace import Workspace
 @click.command("run", context_settings={"allow_interspersed_args": False})
 @recording_options
 @click.option("--again", is_flag=True, help="Run it even if this very trial was tried before.")
+@click.option("--no-inject", is_flag=True, help="Do not ask a Python program what it parsed.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but problems.")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD [ARG]...")
 def command(
     said: Said,
     again: bool,
+    no_inject: bool,
     quiet: bool,
     argv: tuple[str, ...],
 ) -> int:
@@ -63,6 +65,7 @@ def command(
         workspace,
         prepared,
         on_start=lambda run, problem: _tell_start(run, problem, quiet=quiet),
+        inject=not no_inject,
     )
     _tell_end(workspace, executed, quiet=quiet)
     return _exit_code(executed)

@@ -22,7 +22,7 @@ from gitexp.model import Command, Outcome, Run
 from gitexp.query.names import ATTRIBUTES
 from gitexp.records.documents import DOCUMENT_SCHEMA
 
-SCHEMA: Final = f"4.{DOCUMENT_SCHEMA}.{sys.byteorder}"
+SCHEMA: Final = f"5.{DOCUMENT_SCHEMA}.{sys.byteorder}"
 """Changes with the tables or with what is kept in them; an index of another schema is rebuilt."""
 
 COLUMNS: Final = {name: f"r.{name}" for name in ATTRIBUTES} | {"commit": "r.code_commit"}

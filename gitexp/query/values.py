@@ -46,6 +46,6 @@ KEYED: Final = {"metrics": "metrics.", "params": "params.", "environment": "env.
 
 def keyed_values(entry: Entry) -> Iterator[tuple[str, Value]]:
     """Every parameter, metric and environment value with its full name."""
-    return chain.from_iterable(
-        flatten(getattr(entry.run, table), prefix) for table, prefix in KEYED.items()
-    )
+    run = entry.run
+    tables = (run.metrics, run.parameters, run.environment)
+    return chain.from_iterable(map(flatten, tables, KEYED.values()))

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from gitexp.errors import InvalidInput, Unreadable
-from gitexp.model import Annotation, FileState, Run, Table, Value
+from gitexp.model import Annotation, Command, FileState, Parser, Run, Table, Value
 from gitexp.records.bounds import MAX_RECORD_BYTES, check_table, refuse_depth, refuse_values
 from gitexp.records.fields import ANNOTATION, FAULTS, RUN, SCHEMA, Form, known_schema
 
@@ -21,8 +21,9 @@ from gitexp.records.fields import ANNOTATION, FAULTS, RUN, SCHEMA, Form, known_s
 def encode_run(run: Run) -> bytes:
     """The canonical TOML of a run. Raises `InvalidInput` when it would exceed the bounds."""
     check_table(run.params, "parameter")
+    check_table(run.parsed, "parameter")
     check_table(run.metrics, "metric")
-    code, command = run.code, run.command
+    code = run.code
     table: dict[str, object] = {
         "schema": SCHEMA,
         "id": run.id,
@@ -54,18 +55,10 @@ def encode_run(run: Run) -> bytes:
                 "left_out": list(code.left_out),
             }
         ),
-        "command": None
-        if command is None
-        else _present(
-            {
-                "argv": list(command.argv),
-                "template": list(command.template),
-                "directory": command.directory,
-                "exit_code": command.exit_code,
-                "metrics_files": list(command.metrics_files),
-            }
-        ),
+        "command": _encode_command(run.command),
         "params": _sorted(run.params),
+        "parsed": _sorted(run.parsed),
+        "parser": _encode_parser(run.parser),
         "metrics": _sorted(run.metrics),
         "directions": {name: run.directions[name].value for name in sorted(run.directions)},
         "inputs": _encode_files(run.inputs),
@@ -80,6 +73,27 @@ def encode_run(run: Run) -> bytes:
             hints=["put long values in files and name them with `--input` or `--output`"],
         )
     return data
+
+
+def _encode_command(command: Command | None) -> dict[str, object] | None:
+    if command is None:
+        return None
+    return _present(
+        {
+            "argv": list(command.argv),
+            "template": list(command.template),
+            "directory": command.directory,
+            "exit_code": command.exit_code,
+            "metrics_files": list(command.metrics_files),
+        }
+    )
+
+
+def _encode_parser(parser: Parser | None) -> dict[str, object] | None:
+    if parser is None:
+        return None
+    given, renamed = sorted(parser.given), dict(sorted(parser.renamed.items()))
+    return _present({"by": parser.by, "given": given, "renamed": renamed})
 
 
 def decode_run(data: bytes) -> Run:

@@ -23,6 +23,7 @@ from gitexp.model import (
     FileState,
     Origin,
     Outcome,
+    Parser,
     ReproductionVerdict,
     Run,
     Value,
@@ -55,7 +56,7 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "decision": None
         if decision is None or decision.decision is None
         else decision.decision.value,
-        "params": _plain(run.params),
+        **_parameters(run),
         "metrics": _plain(run.metrics),
         "directions": {name: way.value for name, way in run.directions.items()},
         "code": _without_none(
@@ -91,6 +92,23 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "annotations": [annotation_document(a) for a in entry.annotations],
     }
     return _without_none(document)
+
+
+def _parameters(run: Run) -> dict[str, Any]:
+    """The parameters, and what they were put together from where the program's parser was heard."""
+    if not run.parsed:
+        return {"params": _plain(run.params)}
+    parser = run.parser
+    return {
+        "params": _plain(run.parameters),
+        "given": _plain(run.params),
+        "parsed": _plain(run.parsed),
+        "parser": None
+        if parser is None
+        else _without_none(
+            {"by": parser.by, "given": list(parser.given), "renamed": parser.renamed}
+        ),
+    }
 
 
 def annotation_document(annotation: Annotation) -> dict[str, Any]:
@@ -131,7 +149,9 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
         reproduces=_run_id(document.get("reproduces")),
         source=document.get("source"),
         tags=tuple(document.get("start_tags", ())),
-        params=document.get("params", {}),
+        params=document.get("given", {}) if "parsed" in document else document.get("params", {}),
+        parsed=document.get("parsed", {}),
+        parser=_parse_parser(document.get("parser")),
         metrics=_numbers_again(document.get("metrics", {})),
         directions={n: Direction(way) for n, way in document.get("directions", {}).items()},
         code=Code(
@@ -161,6 +181,13 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
         warnings=tuple(document.get("warnings", ())),
     )
     return Entry(run, tuple(_parse_annotation(a) for a in document.get("annotations", ())))
+
+
+def _parse_parser(document: Mapping[str, Any] | None) -> Parser | None:
+    if document is None:
+        return None
+    given, renamed = tuple(document.get("given", ())), document.get("renamed", {})
+    return Parser(by=document["by"], given=given, renamed=renamed)
 
 
 def _parse_annotation(document: Mapping[str, Any]) -> Annotation:

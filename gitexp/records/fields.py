@@ -20,6 +20,7 @@ from gitexp.model import (
     FileState,
     Origin,
     Outcome,
+    Parser,
     ReproductionVerdict,
     Run,
 )
@@ -139,6 +140,7 @@ _COMMAND: Final = Form(
     {"argv": _texts, "directory": _text},
     {"template": _texts, "exit_code": _int, "metrics_files": _texts},
 )
+_PARSER: Final = Form(Parser, {"by": _text}, {"given": _texts, "renamed": _Each(_text)})
 RUN: Final = Form(
     Run,
     {
@@ -164,6 +166,8 @@ RUN: Final = Form(
         "output_tail": _text,
         "command": _COMMAND,
         "params": _table,
+        "parsed": _table,
+        "parser": _PARSER,
         "metrics": _table,
         "directions": _Each(Direction),
         "inputs": _FILES,

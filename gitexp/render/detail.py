@@ -84,7 +84,7 @@ def run_detail(
         _section("decision", _decisions(entry, view), view),
         _section("code", _code(run), view),
         _section("command", _command(run.command), view),
-        _section("params", _leaves(run.params), view),
+        _section("params", _params(run), view),
         _section("metrics", _metrics(run, view, series or []), view),
         _section("inputs", _files(run.inputs), view),
         _section("outputs", _files(run.outputs), view),
@@ -181,6 +181,23 @@ def _command(command: Command | None) -> list[str]:
     if command.directory not in ("", "."):
         lines.append(f"in {clean(command.directory)}")
     return lines
+
+
+def _params(run: Run) -> list[str]:
+    """The parameters given and parsed. A default of the program is marked as one."""
+    if not run.parsed:
+        return _leaves(run.params)
+    parser = run.parser
+    defaults = set()
+    if parser is not None and parser.given:
+        defaults = dict(flatten(run.parsed)).keys() - {*parser.given}
+    defaults -= dict(flatten(run.params)).keys()
+    return _aligned(
+        [
+            (clean(n), format_cell(v, precision=None) + (" (default)" if n in defaults else ""))
+            for n, v in flatten(run.parameters)
+        ]
+    )
 
 
 def _leaves(table: Mapping[str, Value]) -> list[str]:

@@ -32,6 +32,13 @@ from gitexp.running.lifecycle import (
     with_collected,
     with_ending,
 )
+from gitexp.running.parsed import (
+    discard_report,
+    injected,
+    read_report,
+    report_path,
+    with_report,
+)
 from gitexp.running.preparation import Prepared, recorded_path
 from gitexp.workspace import Workspace
 
@@ -105,6 +112,8 @@ class _Running:
     journal: Journal
     tail: OutputTail
     params_file: Path
+    report: Path
+    """Where the program reports its parameters."""
     before: dict[Path, tuple[int, int, int]]
     """How the metrics files were before."""
     started_s: float
@@ -124,10 +133,11 @@ class _Running:
         except GitexpError as fault:
             self.faults.append(f"left out: {fault.why or fault.what}")
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """What the command gets beside the user's own environment."""
+    def environment(self, environ: Mapping[str, str], *, inject: bool) -> dict[str, str]:
+        """The user's own environment, and what the command gets beside it."""
         return {
+            **environ,
+            **(injected(environ, self.report) if inject else {}),
             RUN_VARIABLE: self.run.id,
             JOURNAL_VARIABLE: str(self.journal.path),
             STARTED_VARIABLE: repr(self.started_s),
@@ -142,12 +152,14 @@ def execute(
     on_start: Callable[[Run, GitexpError | None], None] = lambda _run, _problem: None,
     environ: Mapping[str, str] = os.environ,
     stdout: int = 1,
+    inject: bool = True,
 ) -> Executed:
     """Record the start, run the command, record the end.
 
     `on_start` is told the run, and the problem if its start could not be put onto the branch (the
     journal has it). `stdout` is the file descriptor that the command's standard output goes to.
-    Raises `GitexpError` only before the command starts.
+    With `inject`, unless the settings forbid it, a Python program reports what its own parser
+    returned. Raises `GitexpError` only before the command starts.
     """
     run = pin(workspace, prepared.run)
     before = _file_marks(prepared.metrics_files)
@@ -159,6 +171,7 @@ def execute(
         journal=journal,
         tail=OutputTail(journal.path),
         params_file=workspace.journals / f"{run.id}.params.toml",
+        report=report_path(workspace.journals, run.id),
         before=before,
         started_s=clock.monotonic_s(),
     )
@@ -168,7 +181,7 @@ def execute(
     done = run_command(
         prepared.argv,
         directory=prepared.directory,
-        env={**environ, **running.environment},
+        env=running.environment(environ, inject=inject and workspace.settings.inject),
         on_line=running.on_line,
         on_output=running.tail.feed,
         stdout=stdout,
@@ -186,19 +199,20 @@ def execute(
     finally:
         with suppress(OSError):
             running.params_file.unlink()
+        discard_report(running.report)
     return Executed(ended, done.exit_code, recorded=True, problems=tuple(problems))
 
 
 def _record_end(running: _Running, ended: Run) -> Run:
     workspace, prepared = running.workspace, running.prepared
-    warnings = list(ended.warnings)
+    warnings: list[str] = []
     found = collect(read_journal(running.journal.path))
     found_in, metrics, series, faults = gather_metrics(
         prepared.metrics_files, running.before, are_named=prepared.are_metrics_named
     )
     produced = _produced(running, warnings)
     outputs = _hash_outputs(prepared, warnings)
-    ended = with_collected(ended, found)
+    ended = with_report(with_collected(ended, found), read_report(running.report))
     read_from = tuple(recorded_path(path, prepared.top) for path in found_in)
     ended = replace(
         ended,
@@ -207,7 +221,7 @@ def _record_end(running: _Running, ended: Run) -> Run:
         outputs=outputs,
         produced=produced,
         output_tail=running.tail.text(lines=TAIL_LINES),
-        warnings=(*warnings, *running.faults, *faults),
+        warnings=(*ended.warnings, *warnings, *running.faults, *faults),
     )
     ended = seal(workspace, running.journal, ended, found.series or series, prepared.packages)
     if found.notes:

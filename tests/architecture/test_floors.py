@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2] / "gitexp"
 FLOORS: dict[int, set[str]] = {
     0: {"errors", "ids", "model", "names"},
     1: {"briefing", "comparison", "fingerprint", "formats", "privacy", "query", "records", "refs"},
-    2: {"journal", "machine", "repo"},
+    2: {"inject", "journal", "machine", "repo"},
     3: {"index", "settings", "store"},
     4: {"importing", "judgement", "running", "selector", "sharing", "upkeep", "workspace"},
     5: {"render"},
@@ -30,7 +30,7 @@ MAX_MODULE_LINES = 400
 MAX_FUNCTION_LINES = 50
 LONG_MODULES: dict[str, int] = {}
 LONG_FUNCTIONS = {
-    "records.codec.encode_run": 61,
+    "records.codec.encode_run": 54,
     "records.documents.entry_document": 56,
 }
 """Exceptions with their present length: they may shrink and go, never grow or be joined."""

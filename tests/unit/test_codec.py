@@ -25,6 +25,7 @@ from gitexp.model import (
     FileState,
     Origin,
     Outcome,
+    Parser,
     ReproductionVerdict,
     Run,
     Value,
@@ -217,6 +218,14 @@ RUNS: st.SearchStrategy[Run] = st.builds(
         exit_code=st.none() | st.integers(-64, 255),
     ),
     params=TABLES,
+    parsed=TABLES,
+    parser=st.none()
+    | st.builds(
+        Parser,
+        by=TEXT,
+        given=SORTED_TEXTS,
+        renamed=st.dictionaries(NAME, TEXT, max_size=2),
+    ),
     metrics=TABLES,
     directions=st.dictionaries(NAME, st.sampled_from(Direction), max_size=2),
     inputs=FILES,
@@ -269,7 +278,7 @@ def exactly(value: object) -> str:
 def test_a_run_survives_the_round_trip(run: Run) -> None:
     again = decode_run(encode_run(run))
     assert again == run
-    for table in ("params", "metrics", "environment"):
+    for table in ("params", "parsed", "metrics", "environment"):
         assert exactly(getattr(again, table)) == exactly(getattr(run, table))
 
 
