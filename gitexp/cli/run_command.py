@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -58,6 +59,8 @@ def command(
     find_command(prepared.argv[0], directory, os.environ)
     for note in () if quiet else prepared.notes:
         say(note)
+    for warning in prepared.run.warnings:
+        warn(warning)
     policy = "allow" if again else workspace.settings.repeat
     if _is_settled(workspace, prepared, policy, quiet=quiet):
         return ExitCode.DONE
@@ -67,7 +70,7 @@ def command(
         on_start=lambda run, problem: _tell_start(run, problem, quiet=quiet),
         inject=not no_inject,
     )
-    _tell_end(workspace, executed, quiet=quiet)
+    _tell_end(workspace, executed, prepared.run.warnings, quiet=quiet)
     return _exit_code(executed)
 
 
@@ -116,8 +119,10 @@ def _tell_start(run: Run, problem: GitexpError | None, *, quiet: bool) -> None:
     sys.stderr.flush()
 
 
-def _tell_end(workspace: Workspace, executed: Executed, *, quiet: bool) -> None:
-    for warning in executed.run.warnings:
+def _tell_end(
+    workspace: Workspace, executed: Executed, told: Sequence[str], *, quiet: bool
+) -> None:
+    for warning in executed.run.warnings[len(told) :]:
         warn(warning)
     if not executed.recorded:
         for problem in executed.problems:

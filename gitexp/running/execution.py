@@ -213,6 +213,10 @@ def _record_end(running: _Running, ended: Run) -> Run:
     produced = _produced(running, warnings)
     outputs = _hash_outputs(prepared, warnings)
     ended = with_report(with_collected(ended, found), read_report(running.report))
+    if prepared.given and ended.parsed:
+        from gitexp.running.given import contradictions  # noqa: PLC0415 - rarely needed
+
+        warnings += contradictions(ended, prepared.given)
     read_from = tuple(recorded_path(path, prepared.top) for path in found_in)
     ended = replace(
         ended,

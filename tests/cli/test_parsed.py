@@ -530,3 +530,55 @@ def test_it_starts_no_module_that_the_program_lacks(tmp_path: Path) -> None:
         for e in (bare, env)
     ]
     assert found[0] == found[1]
+
+
+# --- what was given and what was received ---------------------------------------------------------
+
+
+def test_an_unknown_placeholder_beside_a_given_parameter_is_an_error(programs: Exp) -> None:
+    argv = ("--", "python", "arg.py", "--epochs", "{epoch}")
+    done = programs("run", "-S", "epochs=3", *argv, check=128)
+    assert done.err == (
+        "error: cannot fill in '{epoch}'\n"
+        "because: no parameter is called 'epoch'\n"
+        "hint: did you mean `{epochs}`?"
+    )
+    assert not programs.repo.git("for-each-ref", "refs/heads/gitexp")
+    script = "echo {print} ${HOME} {{x}} | awk '{print}'"
+    programs("run", "-S", "n=3", "--", "sh", "-c", script, "sh", "{n}")
+
+
+def test_a_given_parameter_that_the_command_does_not_receive(programs: Exp) -> None:
+    done = programs("run", "-S", "epochs=5", "--", "python", "arg.py")
+    told = "warning: the command does not seem to receive epochs: it has no `{epochs}`"
+    assert done.err.count(told) == 1
+    assert "warning: -S epochs=5 is not what ran: the program parsed epochs = 3" in done.err
+    assert last(programs)["params"]["epochs"] == 3
+    assert last(programs)["given"] == {"epochs": 5}
+    assert len(last(programs)["warnings"]) == 2
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["python", "arg.py", "--epochs", "{epochs}"],
+        ["sh", "-c", "cat $GITEXP_PARAMS"],
+        ["python", "reads.py"],
+    ],
+)
+def test_a_given_parameter_that_is_received_is_no_warning(programs: Exp, argv: list[str]) -> None:
+    programs.repo.commit({"reads.py": "import os\nopen(os.environ['GITEXP_PARAMS']).read()\n"})
+    assert "warning" not in programs("run", "-S", "epochs=5", "--", *argv).err
+
+
+def test_an_option_beside_its_given_parameter_is_contradicted(programs: Exp) -> None:
+    argv = ("--", "python", "arg.py", "-e", "6")
+    done = programs("run", "-S", "epochs=5", *argv)
+    assert "warning: -S epochs=5 is not what ran: the program parsed epochs = 6" in done.err
+
+
+def test_a_secret_is_not_shown_by_a_contradiction(programs: Exp) -> None:
+    argv = ("--", "python", "arg.py", "--api-key", "abcdefgh1")
+    done = programs("run", "-S", "api_key=hunter2secret", *argv)
+    assert "hunter2" not in done.err
+    assert "abcdefgh1" not in programs("show", "last", "--json").out
