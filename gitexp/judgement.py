@@ -161,6 +161,8 @@ class Tried(NamedTuple):
     """Runs of this very trial that came to an end, newest first."""
     kin: tuple[tuple[Kin, Entry], ...] = ()
     """The nearest relatives, newest first."""
+    changed: tuple[tuple[Entry, str], ...] = ()
+    """Runs of this trial that are none after all: a file that each read has changed since."""
 
     @property
     def decided(self) -> Entry | None:
@@ -203,6 +205,7 @@ def find_tried(workspace: Workspace, run: Run, *, kin: int = 3, search: int = 20
         and entry.run.origin is not Origin.REPRODUCTION
         and entry.run.id != run.id
     )
+    identical, changed = _with_changed_reads(workspace, identical)
     related: list[tuple[Kin, Entry]] = []
     if kin:
         newest = index.ids(limit=search)
@@ -213,4 +216,18 @@ def find_tried(workspace: Workspace, run: Run, *, kin: int = 3, search: int = 20
                 related.append((relation, entry))
             if len(related) == kin:
                 break
-    return Tried(identical, tuple(related))
+    return Tried(identical, tuple(related), changed)
+
+
+def _with_changed_reads(
+    workspace: Workspace, entries: tuple[Entry, ...]
+) -> tuple[tuple[Entry, ...], tuple[tuple[Entry, str], ...]]:
+    """The entries whose files are as they were, and those whose are not, each with a path."""
+    top = workspace.repo.top
+    if top is None or not any(entry.run.reads for entry in entries):
+        return entries, ()
+    from gitexp.running.reads import changed_reads  # noqa: PLC0415 - few runs have any
+
+    found = changed_reads((entry.run for entry in entries), top)
+    same = tuple(entry for entry in entries if entry.run.id not in found)
+    return same, tuple((e, found[e.run.id]) for e in entries if e.run.id in found)

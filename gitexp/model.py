@@ -181,6 +181,8 @@ class Run:
     """Directions said for this run, by dotted metric name."""
     inputs: dict[str, FileState] = field(default_factory=dict)
     outputs: dict[str, FileState] = field(default_factory=dict)
+    reads: dict[str, FileState] = field(default_factory=dict)
+    """Files that the program was seen to read and git does not track; never all of them."""
     produced: tuple[str, ...] = ()
     """Paths seen to change while the run went on; they never count as its code."""
     environment: Table = field(default_factory=dict)

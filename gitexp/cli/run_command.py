@@ -11,7 +11,7 @@ from gitexp.cli.progress import waiting
 from gitexp.cli.recording import Said, recording_options, trial_of
 from gitexp.cli.report import tell, warn
 from gitexp.cli.terminal import open_workspace, say
-from gitexp.cli.verdicts import show_judgement, show_tried
+from gitexp.cli.verdicts import changed_lines, show_judgement, show_tried
 from gitexp.comparison import Kin
 from gitexp.errors import ExitCode, GitexpError, Refused
 from gitexp.judgement import Tried, find_tried, judge
@@ -80,6 +80,8 @@ def _is_settled(workspace: Workspace, prepared: Prepared, policy: str, *, quiet:
         return False
     tried = find_tried(workspace, prepared.run, kin=1, search=50)
     if not tried.identical:
+        for line in () if quiet else changed_lines(workspace, tried):
+            say(line)
         if not quiet and _is_rejected_twin(tried):
             say("not quite this trial, but nearly, was given up:")
             show_tried(workspace, prepared.run, tried, err=True)

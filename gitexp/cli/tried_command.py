@@ -75,6 +75,7 @@ def command(
 
 
 def _document(tried: Tried, fingerprint: str) -> dict[str, object]:
+    changed = [{"path": path, "run": _plain(entry)} for entry, path in tried.changed]
     return {
         "schema": 1,
         "tried": bool(tried.identical),
@@ -82,6 +83,7 @@ def _document(tried: Tried, fingerprint: str) -> dict[str, object]:
         "fingerprint": fingerprint,
         "identical": [_plain(entry) for entry in tried.identical],
         "kin": [{"relation": kin.value, "run": _plain(entry)} for kin, entry in tried.kin],
+        **({"changed": changed} if changed else {}),
     }
 
 

@@ -63,6 +63,7 @@ def encode_run(run: Run) -> bytes:
         "directions": {name: run.directions[name].value for name in sorted(run.directions)},
         "inputs": _encode_files(run.inputs),
         "outputs": _encode_files(run.outputs),
+        "reads": _encode_files(run.reads),
         "environment": _sorted(run.environment),
     }
     data = _dump(table)

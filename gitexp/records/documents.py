@@ -37,7 +37,7 @@ _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 def entry_document(entry: Entry) -> dict[str, Any]:
     """The JSON document of a run and all that was added to it; absent values are left out."""
-    run, code, command, decision = entry.run, entry.run.code, entry.run.command, entry.decision
+    run, code, decision = entry.run, entry.run.code, entry.decision
     document: dict[str, Any] = {
         "id": run.id,
         "name": run.name,
@@ -56,7 +56,10 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "decision": None
         if decision is None or decision.decision is None
         else decision.decision.value,
-        **_parameters(run),
+        "params": _plain(run.parameters),
+        "given": _plain(run.params) if run.parsed else None,
+        "parsed": _plain(run.parsed),
+        "parser": _parser_document(run.parser),
         "metrics": _plain(run.metrics),
         "directions": {name: way.value for name, way in run.directions.items()},
         "code": _without_none(
@@ -71,19 +74,10 @@ def entry_document(entry: Entry) -> dict[str, Any]:
                 "left_out": list(code.left_out),
             }
         ),
-        "command": None
-        if command is None
-        else _without_none(
-            {
-                "argv": list(command.argv),
-                "template": list(command.template),
-                "directory": command.directory,
-                "exit_code": command.exit_code,
-                "metrics_files": list(command.metrics_files),
-            }
-        ),
+        "command": _command_document(run.command),
         "inputs": {p: {"sha256": s.sha256, "bytes": s.bytes} for p, s in run.inputs.items()},
         "outputs": {p: {"sha256": s.sha256, "bytes": s.bytes} for p, s in run.outputs.items()},
+        "reads": {p: {"sha256": s.sha256, "bytes": s.bytes} for p, s in run.reads.items()},
         "produced": list(run.produced),
         "environment": _plain(run.environment),
         "output_tail": run.output_tail or None,
@@ -94,21 +88,25 @@ def entry_document(entry: Entry) -> dict[str, Any]:
     return _without_none(document)
 
 
-def _parameters(run: Run) -> dict[str, Any]:
-    """The parameters, and what they were put together from where the program's parser was heard."""
-    if not run.parsed:
-        return {"params": _plain(run.params)}
-    parser = run.parser
-    return {
-        "params": _plain(run.parameters),
-        "given": _plain(run.params),
-        "parsed": _plain(run.parsed),
-        "parser": None
-        if parser is None
-        else _without_none(
-            {"by": parser.by, "given": list(parser.given), "renamed": parser.renamed}
-        ),
-    }
+def _parser_document(parser: Parser | None) -> dict[str, Any] | None:
+    if parser is None:
+        return None
+    given, renamed = list(parser.given), parser.renamed
+    return _without_none({"by": parser.by, "given": given, "renamed": renamed})
+
+
+def _command_document(command: Command | None) -> dict[str, Any] | None:
+    if command is None:
+        return None
+    return _without_none(
+        {
+            "argv": list(command.argv),
+            "template": list(command.template),
+            "directory": command.directory,
+            "exit_code": command.exit_code,
+            "metrics_files": list(command.metrics_files),
+        }
+    )
 
 
 def annotation_document(annotation: Annotation) -> dict[str, Any]:
@@ -175,6 +173,7 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
         ),
         inputs={p: FileState(**s) for p, s in document.get("inputs", {}).items()},
         outputs={p: FileState(**s) for p, s in document.get("outputs", {}).items()},
+        reads={p: FileState(**s) for p, s in document.get("reads", {}).items()},
         produced=tuple(document.get("produced", ())),
         environment=document.get("environment", {}),
         output_tail=document.get("output_tail", ""),

@@ -172,6 +172,7 @@ RUN: Final = Form(
         "directions": _Each(Direction),
         "inputs": _FILES,
         "outputs": _FILES,
+        "reads": _FILES,
         "environment": _table,
     },
 )

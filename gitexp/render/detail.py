@@ -88,6 +88,7 @@ def run_detail(
         _section("metrics", _metrics(run, view, series or []), view),
         _section("inputs", _files(run.inputs), view),
         _section("outputs", _files(run.outputs), view),
+        _section("read, not in git", _files(run.reads), view),
         _section("environment", _leaves(run.environment), view),
         *(_comparison(c, view) for c in comparisons),
         _section("reproductions", [_reproduction(a, view) for a in entry.reproductions], view),

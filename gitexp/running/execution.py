@@ -40,6 +40,7 @@ from gitexp.running.parsed import (
     with_report,
 )
 from gitexp.running.preparation import Prepared, recorded_path
+from gitexp.running.reads import opened_files, untracked_reads
 from gitexp.workspace import Workspace
 
 JOURNAL_VARIABLE = "GITEXP_JOURNAL"
@@ -212,6 +213,7 @@ def _record_end(running: _Running, ended: Run) -> Run:
     )
     produced = _produced(running, warnings)
     outputs = _hash_outputs(prepared, warnings)
+    reads = _reads(running)
     ended = with_report(with_collected(ended, found), read_report(running.report))
     if prepared.given and ended.parsed:
         from gitexp.running.given import contradictions  # noqa: PLC0415 - rarely needed
@@ -223,6 +225,7 @@ def _record_end(running: _Running, ended: Run) -> Run:
         command=ended.command and replace(ended.command, metrics_files=read_from),
         metrics=nest(metrics, ended.metrics),
         outputs=outputs,
+        reads=reads,
         produced=produced,
         output_tail=running.tail.text(lines=TAIL_LINES),
         warnings=(*ended.warnings, *warnings, *running.faults, *faults),
@@ -296,6 +299,19 @@ def _hash_outputs(prepared: Prepared, warnings: list[str]) -> dict[str, FileStat
         except OSError as error:
             warnings.append(f"output {path.name} cannot be read: {error.strerror}")
     return states
+
+
+def _reads(running: _Running) -> dict[str, FileState]:
+    """The files that the program was seen to read and that git does not track."""
+    paths = opened_files(running.report)
+    if not paths:
+        return {}
+    prepared = running.prepared
+    with suppress(OSError):
+        since_ns = running.params_file.stat().st_mtime_ns
+        workspace, run = running.workspace, running.run
+        return untracked_reads(workspace, run, paths, top=prepared.top, since_ns=since_ns)
+    return {}
 
 
 def _produced(running: _Running, warnings: list[str]) -> tuple[str, ...]:

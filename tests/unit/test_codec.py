@@ -230,6 +230,7 @@ RUNS: st.SearchStrategy[Run] = st.builds(
     directions=st.dictionaries(NAME, st.sampled_from(Direction), max_size=2),
     inputs=FILES,
     outputs=FILES,
+    reads=FILES,
     produced=SORTED_TEXTS,
     environment=TABLES,
     output_tail=TEXT,

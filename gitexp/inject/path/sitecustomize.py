@@ -97,6 +97,7 @@ def _start():
     if is_program:
         report = _load("report").Report(path)
         _load("parsers").start(report)
+        _load("reads").start(path)
 
 
 try:
