@@ -166,7 +166,7 @@ def _ended(entry: Entry, outcome: Outcome) -> bool:
 
 
 def _value(entry: Entry, metric: str | None) -> float | None:
-    value = numbers(entry.run.metrics).get(metric) if metric else None
+    value = numbers(entry.metrics).get(metric) if metric else None
     return value if value is not None and math.isfinite(value) else None
 
 
@@ -239,17 +239,16 @@ def _differing(entry: Entry, usual: Mapping[str, Value]) -> Table:
 def _hints(entries: Sequence[Entry]) -> Iterator[Hint]:
     """Open hints of decisions in force, newest first, of entries given oldest first.
 
-    A hint is taken up by a run that names its run as parent, or that was made after its run with
-    the hint as its reason; whether it was made before or after the decision is of no matter.
+    A hint is taken up by a run whose user named its run as parent, or that was made after its run
+    with the hint as its reason; whether before or after the decision makes no difference.
     """
-    parents = {entry.run.parent for entry in entries}
+    parents = {entry.run.parent for entry in entries if entry.run.parent_rule is None}
     found: list[tuple[int, Hint]] = []
     reasons: list[str] = []
     for entry in reversed(entries):
-        decision = entry.decision
-        if decision is not None and decision.hint and entry.run.id not in parents:
-            words = _words(decision.hint)
-            if not any(words in reason for reason in reasons):
+        for decision in () if entry.run.id in parents else entry.decisions:
+            words = _words(decision.hint or "")
+            if decision.hint and not any(words in reason for reason in reasons):
                 found.append((decision.clock, Hint(decision.hint, entry, len(reasons))))
         reasons.append(_words(entry.run.reason or ""))
     found.sort(key=lambda pair: pair[0], reverse=True)

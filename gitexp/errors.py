@@ -15,6 +15,8 @@ class ExitCode(IntEnum):
     """Done, or: the answer is yes."""
     NO = 1
     """The answer is no: a metric got worse, a reproduction drifted, the trial was tried."""
+    TIMED_OUT = 124
+    """`git exp run` ended the command at its time limit, as `timeout` of coreutils says it."""
     UNKNOWN = 125
     """Could not tell: a metric is missing, a record is unreadable."""
     FAILED = 128

@@ -6,11 +6,11 @@ Floor 1, pure. Kept with every run for ever, so what is hashed here must never c
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from itertools import groupby
 
 from gitexp.formats import iter_options, option_path, parse_value
-from gitexp.model import FileState, Table, Value, flatten, nest
+from gitexp.model import FileState, Run, Table, Value, flatten, nest
 
 DEFAULT_EXCLUDE = (
     "README*",
@@ -152,12 +152,13 @@ def without_seeds(params: Mapping[str, Value]) -> Table:
     for name, value in params.items():
         if isinstance(value, dict):
             kept[name] = without_seeds(value)
-        elif not _is_seed(name, value):
+        elif not is_seed(name, value):
             kept[name] = value
     return kept
 
 
-def _is_seed(name: str, value: Value) -> bool:
+def is_seed(name: str, value: Value) -> bool:
+    """Return whether a parameter, by the last part of its name, is a random seed."""
     words = set(re.split(r"[^a-z0-9]+", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()))
     named = words & {"seed", "seeds", "rngseed", "randomseed"} or words >= {"random", "state"}
     values = value if isinstance(value, list) else [value]
@@ -168,7 +169,71 @@ def _is_seed(name: str, value: Value) -> bool:
     )
 
 
+# --- the command of a trial -----------------------------------------------------------------------
+
+_SCRIPT = re.compile(
+    r"[^-].*\.(?:py|pyc|ipynb|sh|bash|r|R|jl|rb|pl|js|ts|lua|php|m|scm)\Z", re.DOTALL
+)
+_INTERPRETER = re.compile(r"(?:.*/)?(?P<name>python|pypy)(?:\d+(?:\.\d+)?t?)?(?:\.exe)?\Z")
+
+
+def trial_command(argv: Sequence[str], params: Mapping[str, Value]) -> tuple[str, ...]:
+    """The arguments in the form that is equal for the same trial.
+
+    On top of `command_template`: a Python interpreter before the script is called `python` (which
+    one it is belongs to the environment); `./t.py` is `t.py`; neighbouring long options after the
+    script are sorted when their names are distinct.
+    """
+    script = script_position(argv)
+    words = list(argv)
+    for position, word in enumerate(words[: max(script, 1)]):
+        if found := _INTERPRETER.match(word):
+            words[position] = found["name"]
+            break
+    if 0 < script < len(words):
+        words[script] = re.sub(r"\A(?:\./+)+(?=.)", "", words[script])
+    return command_template(_sorted_options(words, script + 1), params)
+
+
+def script_position(argv: Sequence[str]) -> int:
+    """The position of the script, whose options come after it; 0, the program, without one."""
+    for position, word in enumerate(argv[1:], start=1):
+        if _SCRIPT.match(word):
+            return position
+        if word == "-m" and position + 1 < len(argv):
+            return position + 1
+        if word == "-c":
+            return len(argv)  # the program is among the arguments: their order may matter
+    return 0
+
+
+def _sorted_options(words: list[str], start: int) -> list[str]:
+    """The words with each unbroken row of long options from `start` on sorted by name."""
+    end = words.index("--", start) if "--" in words[start:] else len(words)
+    options = [o for o in iter_options(words) if o.start >= start and o.stop <= end]
+    result = list(words)
+    while options:
+        row = [options.pop(0)]
+        while options and options[0].start == row[-1].stop:
+            row.append(options.pop(0))
+        names = {_switch(option.name) for option in row}
+        if len(names) == len(row):
+            ordered = sorted(row, key=lambda option: option.name)
+            result[row[0].start : row[-1].stop] = [
+                word for option in ordered for word in words[option.start : option.stop]
+            ]
+    return result
+
+
+def _switch(name: str) -> str:
+    """`--no-cache` and `--cache` set one thing: the later one wins, so their order matters."""
+    return name.replace("_", "-").removeprefix("no-")
+
+
 # --- the fingerprint ------------------------------------------------------------------------------
+
+VERSION = 2
+"""Of the fingerprint. It stands before the digits, `2:5e88…`; version 1 had digits alone."""
 
 
 def fingerprint(
@@ -178,15 +243,40 @@ def fingerprint(
     directory: str,
     params: Mapping[str, Value],
     inputs: Mapping[str, FileState],
+    full: Mapping[str, Value] | None = None,
 ) -> str:
-    """SHA-256 hex: equal for equal code digest, command, directory, parameters and input data.
+    """`2:` and a SHA-256: equal for equal code digest, command, directory, parameters, input data.
 
     Numbers are equal by value, so 1 and 1.0 are the same; the order of parameters is of no matter.
-    `template` is taken through `command_template` first.
+    `template` is taken through `trial_command` first. With `full` its options are compared with
+    these parameters, so that `params` may leave some out (seeds).
     """
+    command = trial_command(template, params if full is None else full)
+    return f"{VERSION}:{_digest(digest, command, directory, params, inputs)}"
+
+
+def fingerprint_1(
+    digest: str,
+    template: Sequence[str],
+    *,
+    directory: str,
+    params: Mapping[str, Value],
+    inputs: Mapping[str, FileState],
+) -> str:
+    """The fingerprint of version 1, to find the runs that have one."""
+    return _digest(digest, command_template(template, params), directory, params, inputs)
+
+
+def _digest(
+    digest: str,
+    command: Sequence[str],
+    directory: str,
+    params: Mapping[str, Value],
+    inputs: Mapping[str, FileState],
+) -> str:
     trial: Table = {
         "code": digest,
-        "command": list(command_template(template, params)),
+        "command": list(command),
         "directory": directory,
         "params": nest(params),
         "inputs": dict(input_digests(inputs)),
@@ -196,9 +286,39 @@ def fingerprint(
     return hashlib.sha256(canonical(trial).encode()).hexdigest()
 
 
+def version_of(text: str) -> int:
+    """The version of a fingerprint; 0 when there is none. Later versions are told apart too."""
+    version, colon, _ = text.partition(":")
+    return int(version) if colon and version.isdecimal() else 1 if text else 0
+
+
+def key_of(run: Run) -> str:
+    """The fingerprint of the present version, computed from what a record has.
+
+    Empty for a run that has none, as an imported one.
+    """
+    if not run.fingerprint or version_of(run.fingerprint) == VERSION:
+        return run.fingerprint
+    return group_key(run, ())
+
+
+def group_key(run: Run, left_out: Container[str]) -> str:
+    """The key of the runs that differ in no more than the parameters `left_out`, by dotted name."""
+    kept = {name: value for name, value in flatten(run.params) if name not in left_out}
+    command = run.command
+    return fingerprint(
+        run.code.digest,
+        () if command is None else command.template or command.argv,
+        directory="." if command is None else command.directory,
+        params=nest(kept),
+        inputs=run.inputs,
+        full=run.params,
+    )
+
+
 def input_digests(inputs: Mapping[str, FileState]) -> tuple[tuple[str, str], ...]:
     """Path and content hash of each input, sorted."""
-    return tuple((path, inputs[path].sha256) for path in sorted(inputs))
+    return tuple((path, inputs[path].digest) for path in sorted(inputs))
 
 
 def canonical(value: Value) -> str:

@@ -1,233 +1,345 @@
-"""A run beside those before it: the verdicts, the repeats, and what they advise.
+"""A run's group beside the others: the verdicts, the guards, the repeats, and what they advise.
 
-Floor 4. Finds the runs to compare with; the comparison itself is pure (`comparison`).
+Floor 4. Finds the groups to compare with; the comparison itself is pure (`comparison`).
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from gitexp.comparison import (
-    Answer,
-    Comparison,
-    Kin,
-    MetricVerdict,
-    compare_runs,
-    direction_of,
-    kinship,
-    next_step,
-    overall,
-    primary_metric,
-)
-from gitexp.errors import CommandFailed
-from gitexp.ids import RunId
+from gitexp.comparison.advice import Advised, next_step
+from gitexp.comparison.directions import guess_metric, last_part
+from gitexp.comparison.grouping import keys_of
+from gitexp.comparison.groups import Group
+from gitexp.comparison.guards import GuardState, GuardVerdict, judge_guards
+from gitexp.comparison.noise import Basis
+from gitexp.comparison.ranking import Ranking
+from gitexp.comparison.samples import Answer
+from gitexp.comparison.verdicts import Against, Comparison, MetricVerdict
 from gitexp.index import RunIndex
-from gitexp.model import Decision, Direction, Entry, Origin, Outcome, Run
+from gitexp.model import Decision, Direction, Outcome, Run, numbers
 from gitexp.settings import Settings
+from gitexp.standings import Standings, rule_of
 from gitexp.workspace import Workspace
 
 SEARCH = 50
-"""How many candidates are looked at for one that counts."""
+"""How many runs are looked at for one that counts."""
 
 _FEW = 20
-"""So many are read at once: kin are mostly among the first."""
+"""So many are read at once."""
+
+Claim = Literal["", "best", "group", "leads"]
+"""What may be said of the rank: the best so far; the group of a repeat is the best; the group has
+the best mean, which is not shown to be better."""
 
 
 class Judgement(NamedTuple):
-    """A run against the last and the best comparable one."""
+    """A run's group against the last and the best comparable one."""
 
     run: Run
     metric: str | None
-    """The metric that decides; absent when the run measured nothing."""
-    direction: Direction | None
-    guessed: bool
-    last: Comparison | None
-    """Absent when there is no earlier run with that metric."""
-    best: Comparison | None
-    """Against the best of the others; absent when there is none or no direction is known."""
-    advice: str
+    """The main metric; absent when the run measured nothing."""
+    direction: Direction | None = None
+    guessed: bool = False
+    group: Group | None = None
+    """The run's own group; absent when it measured nothing."""
+    last: Comparison | None = None
+    """Against the last group, or the parent's; absent when there is none."""
+    best: Comparison | None = None
+    """Against the best other group; absent when there is none or no direction is known."""
+    guards: tuple[GuardVerdict, ...] = ()
+    claim: Claim = ""
+    is_repeat: bool = False
+    """True when its group has an earlier run of another occasion."""
+    advice: str = ""
 
     def verdict(self, against: Literal["last", "best"]) -> MetricVerdict | None:
-        """What the deciding metric did; absent when there was nothing to compare with."""
+        """What the main metric did; absent when there was nothing to compare with."""
         comparison = self.last if against == "last" else self.best
         verdicts = () if comparison is None else comparison.verdicts
         return next((v for v in verdicts if v.metric == self.metric), None)
 
     @property
     def last_answer(self) -> Answer | None:
-        """How the deciding metric did against the last run."""
-        return None if self.last is None else overall(self.last.verdicts, self.metric)
+        """How it did against the last group, its guards included."""
+        verdict = self.verdict("last")
+        return None if verdict is None else with_guards(verdict.answer, self.guards)
 
     @property
     def best_answer(self) -> Answer | None:
-        """How the deciding metric did against the best other run."""
-        return None if self.best is None else overall(self.best.verdicts, self.metric)
+        """How it did against the best other group, its guards included."""
+        verdict = self.verdict("best")
+        return None if verdict is None else with_guards(verdict.answer, self.guards)
+
+
+def with_guards(answer: Answer, guards: Iterable[GuardVerdict]) -> Answer:
+    """One answer for a metric and the guards beside it.
+
+    A broken guard makes it worse; one that cannot be told leaves nothing better than unknown.
+    """
+    states = {guard.state for guard in guards}
+    if GuardState.BROKEN in states:
+        return Answer.WORSE
+    if GuardState.UNKNOWN in states and answer is not Answer.WORSE:
+        return Answer.UNKNOWN
+    return answer
 
 
 def judge(
-    workspace: Workspace, run: Run, *, metric: str | None = None, refresh: bool = True
+    workspace: Workspace,
+    run: Run,
+    *,
+    metric: str | None = None,
+    refresh: bool = True,
+    as_of_then: bool = False,
+    every_metric: bool = False,
 ) -> Judgement:
-    """Compare a run with the last and the best comparable run before it.
+    """Compare the group of a run with the last and the best other one.
 
-    Without `refresh` the answer is about the runs that the index knew when it was opened.
+    Without `refresh` the answer is about the runs that the index knew when it was opened. With
+    `as_of_then` only runs up to this one count. The comparisons are about the main metric, or
+    about `every_metric`.
     """
     index, settings = workspace.refreshed() if refresh else workspace.index, workspace.settings
-    declared = {**settings.directions, **run.directions}
-    metric = metric or choose_metric(settings, run)
+    metric = metric or metric_of(workspace, run)
     if metric is None or not run.is_sealed:
-        return _nothing_to_compare(run, metric)
-    direction, guessed = direction_of(metric, declared)
-    earlier = index.newest(SEARCH, with_metric=metric, before=run)
-    last = _first(index, run, earlier, counts_as_last)
-    ranked = [] if direction is None else index.best(metric, direction, SEARCH)
-    best = _first(index, run, ranked, counts_as_best)
-    to_last = None if last is None else _compare(index, run, last, "last", declared)
-    to_best = None if best is None else _compare(index, run, best, "best", declared)
-    return Judgement(
+        return _unjudged(run, metric)
+    standings = Standings(
+        index, settings, metric, upto=run if as_of_then else None, directions=run.directions
+    )
+    own = standings.group(trial_of(index, settings, run))
+    measured = own is not None and any(m.run == run.id for m in own.measurements)
+    if own is None or not measured or run.outcome is not Outcome.SUCCEEDED:
+        return _unjudged(run, metric)
+    if run.reproduces is not None:
+        return _unjudged(run, metric)._replace(group=own, is_repeat=True)
+    ranking = standings.ranking(without=own.key)
+    metrics = list(numbers(run.metrics)) if every_metric else [metric]
+    last = last_group(index, standings, run, own)
+    is_named = run.parent is not None and run.parent_rule is None
+    to_last: Against = "parent" if is_named else "last"
+    judgement = Judgement(
         run=run,
         metric=metric,
-        direction=direction,
-        guessed=guessed,
-        last=to_last,
-        best=to_best,
-        advice=next_step(
-            run,
-            last=None if to_last is None else overall(to_last.verdicts, metric),
-            best=None if to_best is None else overall(to_best.verdicts, metric),
+        direction=standings.direction,
+        guessed=standings.guessed,
+        group=own,
+        last=_compare(run, own, last, metrics, standings, to_last),
+        best=_compare(
+            *(run, own, ranking.leader, metrics, standings, "best"), rivals=ranking.contenders
         ),
+        guards=tuple(judge_all_guards(workspace, run, standings, own)),
+        is_repeat=is_repeat(own, run),
+    )
+    judgement = judgement._replace(claim=_claim(judgement, standings))
+    return judgement._replace(advice=next_step(advised(judgement, ranking)))
+
+
+def _unjudged(run: Run, metric: str | None) -> Judgement:
+    advice = next_step(
+        Advised(outcome=run.outcome, measured=metric is not None, reproduction=bool(run.reproduces))
+    )
+    return Judgement(run=run, metric=metric, advice=advice)
+
+
+def advised(judgement: Judgement, ranking: Ranking | None = None) -> Advised:
+    """What the advice after a run depends on."""
+    last, best = judgement.verdict("last"), judgement.verdict("best")
+    verdict = best or last
+    return Advised(
+        outcome=judgement.run.outcome,
+        measured=judgement.metric is not None,
+        reproduction=judgement.run.reproduces is not None,
+        last=last,
+        best=best,
+        guards=judgement.guards,
+        claim=judgement.claim,
+        is_repeat=judgement.is_repeat,
+        seeded=judgement.group is not None and any(m.seeds for m in judgement.group.measurements),
+        contenders=0 if ranking is None else ranking.contenders,
+        unknown_noise=verdict is None or verdict.basis is Basis.UNKNOWN,
     )
 
 
-def counts_as_last(entry: Entry) -> bool:
-    """What a run is compared with as the last: one that succeeded and was not made to repeat."""
-    return entry.run.outcome is Outcome.SUCCEEDED and entry.run.reproduces is None
+def trial_of(index: RunIndex, settings: Settings, run: Run) -> str:
+    """The key of a run's group, also of a run that is not in the index yet."""
+    found = index.groups.of_runs([run.id]).get(run.id)
+    return found or keys_of(run, settings.seed_params).group
 
 
-def counts_as_best(entry: Entry) -> bool:
-    """What a run is compared with as the best: as the last, and not discarded."""
-    decided = entry.decision.decision if entry.decision else None
-    return counts_as_last(entry) and decided is not Decision.DISCARD
-
-
-def _first(
-    index: RunIndex, run: Run, candidates: list[RunId], counts: Callable[[Entry], bool]
-) -> Entry | None:
-    others = (index.entry(other) for other in candidates if other not in (run.id, run.reproduces))
-    return next((entry for entry in others if counts(entry)), None)
-
-
-def choose_metric(settings: Settings, run: Run) -> str | None:
-    """The metric that decides: the project's, else the likeliest of those the run has."""
-    return primary_metric(
-        run,
-        {
-            **({settings.metric: Direction.MAXIMIZE} if settings.metric else {}),
-            **settings.directions,
-            **run.directions,
-        },
+def is_repeat(group: Group, run: Run) -> bool:
+    """Return whether a group has an earlier run, of another occasion, that measured something."""
+    own = next((m for m in group.measurements if m.run == run.id), None)
+    return own is not None and any(
+        m.value is not None
+        and m.occasion != own.occasion
+        and (m.clock, m.run) < (own.clock, own.run)
+        for m in group.measurements
     )
 
 
-def _nothing_to_compare(run: Run, metric: str | None) -> Judgement:
-    return Judgement(
-        run=run,
-        metric=metric,
-        direction=None,
-        guessed=False,
-        last=None,
-        best=None,
-        advice=next_step(run),
-    )
+def last_group(index: RunIndex, standings: Standings, run: Run, own: Group) -> Group | None:
+    """The group of the parent that the user gave, else of the newest run of another trial.
+
+    That run is one of the same session; where the session has none, one of the repository.
+    """
+    if run.parent is not None and run.parent_rule is None:
+        parent = index.groups.of_runs([run.parent]).get(run.parent)
+        found = None if parent in (None, own.key) else standings.group(str(parent))
+        if found is not None and found.sample:
+            return found
+    for session in dict.fromkeys((run.session, None)):
+        recent = index.groups.recent(
+            standings.metric, SEARCH, upto=run, reproductions=False, session=session
+        )
+        found = next((standings.group(key) for key in recent if key != own.key), None)
+        if found is not None:
+            return found
+    return None
 
 
 def _compare(
-    index: RunIndex, run: Run, other: Entry, against: str, declared: dict[str, Direction]
+    run: Run,
+    own: Group,
+    other: Group | None,
+    metrics: Sequence[str],
+    main: Standings,
+    against: Against,
+    *,
+    rivals: int = 1,
+) -> Comparison | None:
+    """The verdicts on some metrics of two groups; only the main one has the full level."""
+    if other is None:
+        return None
+    found = []
+    for metric in metrics:
+        is_main = metric == main.metric
+        standings = main if is_main else main.about(metric)
+        found.append(
+            standings.compare(
+                standings.group(own.key),
+                standings.group(other.key),
+                run=run.id,
+                rivals=rivals if is_main else 1,
+                metrics=1 if is_main else len(metrics),
+            )
+        )
+    return Comparison(run=run.id, against=against, verdicts=tuple(found))
+
+
+def compare_pair(
+    workspace: Workspace, run: Run, other: Run, *, main: str | None = None, single: bool = False
 ) -> Comparison:
-    repeats = [entry.run for entry in repeats_of(index, run) + repeats_of(index, other.run)]
-    verdicts = compare_runs(run, other.run, declared=declared, repeats=repeats)
-    return Comparison(
-        run=run.id, against="best" if against == "best" else "last", verdicts=tuple(verdicts)
-    )
+    """The groups of two runs against each other, by every metric that either measured.
 
-
-def repeats_of(index: RunIndex, run: Run) -> list[Entry]:
-    """Runs of the same trial, newest first, the run itself among them."""
-    return index.by_fingerprint(run.fingerprint) if run.fingerprint else []
-
-
-class Tried(NamedTuple):
-    """What is known of a trial before it runs."""
-
-    identical: tuple[Entry, ...] = ()
-    """Runs of this very trial that came to an end, newest first."""
-    kin: tuple[tuple[Kin, Entry], ...] = ()
-    """The nearest relatives, newest first."""
-    changed: tuple[tuple[Entry, str], ...] = ()
-    """Runs of this trial that are none after all: a file that each read has changed since."""
-
-    @property
-    def decided(self) -> Entry | None:
-        """The newest identical run that was decided."""
-        return next((entry for entry in self.identical if entry.decision is not None), None)
-
-    @property
-    def is_rejected(self) -> bool:
-        """True when the decision in force says that this is not worth doing again."""
-        decided = self.decided
-        verdict = None if decided is None or decided.decision is None else decided.decision.decision
-        return verdict in (Decision.DISCARD, Decision.STOP)
-
-
-def differing_code(workspace: Workspace, run: Run, other: Run) -> list[str]:
-    """The paths that count as code and differ between two runs; empty when it cannot be told."""
-    settings = workspace.settings
-    from gitexp.fingerprint import DEFAULT_EXCLUDE, path_matcher  # noqa: PLC0415 - rarely needed
-
-    left_out = path_matcher((*DEFAULT_EXCLUDE, *settings.code_exclude))
-    written = {*run.produced, *other.produced}
-    try:
-        changes = list(workspace.repo.diff_trees(other.code.tree, run.code.tree))
-    except CommandFailed:
-        return []  # the other's code is not in this repository
-    return [c.path for c in changes if c.path not in written and not left_out(c.path)]
-
-
-def find_tried(workspace: Workspace, run: Run, *, kin: int = 3, search: int = 200) -> Tried:
-    """Look for earlier runs of this trial and its kin among the newest `search` runs.
-
-    Interrupted and unfinished runs do not count as tried, nor do reproductions.
+    `main` is judged at the full level. With `single` the two runs are compared as numbers.
     """
+    index, settings = workspace.index, workspace.settings
+    main = main or metric_of(workspace, run)
+    metrics = list(dict.fromkeys([*numbers(run.metrics), *numbers(other.metrics)]))
+    directions = {**other.directions, **run.directions}
+    found = []
+    for metric in metrics:
+        standings = Standings(index, settings, metric, directions=directions)
+        new, old = (standings.group(trial_of(index, settings, r)) for r in (run, other))
+        if single:
+            verdict = standings.compare_single(new, run, old, other)
+        else:
+            share = 1 if metric == main else len(metrics)
+            verdict = standings.compare(new, old, run=run.id, metrics=share)
+        found.append(verdict)
+    return Comparison(run=run.id, against="run", verdicts=tuple(found))
+
+
+def _claim(judgement: Judgement, standings: Standings) -> Claim:
+    """What may be said of the rank; a repeat is no improvement, so only its group is spoken of."""
+    best, group = judgement.verdict("best"), judgement.group
+    if best is None or group is None:
+        return ""
+    if best.answer is Answer.BETTER:
+        return "group" if judgement.is_repeat else "best"
+    if best.basis in (Basis.MEASURED, Basis.DECLARED, Basis.PAIRED):
+        leader = standings.ranking().leader
+        return "leads" if leader is not None and leader.key == group.key else ""
+    return ""
+
+
+# --- guards ---------------------------------------------------------------------------------------
+
+
+def judge_all_guards(
+    workspace: Workspace, run: Run, main: Standings, own: Group
+) -> list[GuardVerdict]:
+    """Every guard of the project on a run's group, against the best kept group."""
+    settings = workspace.settings
+    guarded = [name for name, rule in settings.rules.items() if rule.is_guarded]
+    if not guarded:
+        return []
+    reference = kept_reference(workspace.index, main, own)
+    measured = list(numbers(run.metrics))
+    found: list[GuardVerdict] = []
+    for name in guarded:
+        metric = next((m for m in measured if name in (m, last_part(m))), name)
+        standings = main.about(metric)
+        old = None if reference is None else standings.group(reference.key)
+        verdict = standings.compare(standings.group(own.key), old or standings.group(own.key))
+        has_reference = old is not None and bool(old.sample)
+        found += judge_guards(verdict, rule_of(settings, metric), has_reference=has_reference)
+    return found
+
+
+def standings_by(
+    workspace: Workspace, metric: str, direction: Direction | None = None
+) -> Standings:
+    """The standings by a metric; its direction is as given, else as its newest run says."""
     index = workspace.index
-    counted = (Outcome.SUCCEEDED, Outcome.FAILED)
-    identical = tuple(
-        entry
-        for entry in index.by_fingerprint(run.fingerprint)
-        if entry.run.outcome in counted
-        and entry.run.origin is not Origin.REPRODUCTION
-        and entry.run.id != run.id
-    )
-    identical, changed = _with_changed_reads(workspace, identical)
-    related: list[tuple[Kin, Entry]] = []
-    if kin:
-        newest = index.ids(limit=search)
-        few = (newest[start : start + _FEW] for start in range(0, len(newest), _FEW))
-        for entry in (entry for ids in few for entry in index.entries(ids)):
-            relation = kinship(run, entry.run)
-            if relation not in (None, Kin.IDENTICAL) and entry.run.id != run.id:
-                related.append((relation, entry))
-            if len(related) == kin:
-                break
-    return Tried(identical, tuple(related), changed)
+    newest = index.newest(1, with_metric=metric)
+    said = index.entry(newest[0]).run.directions if newest else {}
+    if direction is not None:
+        said = {**said, metric: direction}
+    return Standings(index, workspace.settings, metric, directions=said)
 
 
-def _with_changed_reads(
-    workspace: Workspace, entries: tuple[Entry, ...]
-) -> tuple[tuple[Entry, ...], tuple[tuple[Entry, str], ...]]:
-    """The entries whose files are as they were, and those whose are not, each with a path."""
-    top = workspace.repo.top
-    if top is None or not any(entry.run.reads for entry in entries):
-        return entries, ()
-    from gitexp.running.reads import changed_reads  # noqa: PLC0415 - few runs have any
+def kept_reference(index: RunIndex, main: Standings, own: Group) -> Group | None:
+    """The best group that was decided keep or improve; where there is none, the best other one."""
+    ranked = main.ranking(without=own.key).groups
+    found = index.groups.decided(group.key for group in ranked)
+    good = {Decision.KEEP.value, Decision.IMPROVE.value}
+    kept = (g for g in ranked if any(decision in good for _, decision in found.get(g.key, ())))
+    return next(kept, ranked[0] if ranked else None)
 
-    found = changed_reads((entry.run for entry in entries), top)
-    same = tuple(entry for entry in entries if entry.run.id not in found)
-    return same, tuple((e, found[e.run.id]) for e in entries if e.run.id in found)
+
+# --- the main metric ------------------------------------------------------------------------------
+
+
+def main_metric(workspace: Workspace) -> str | None:
+    """The metric that matters in this project: the setting `metric`, else a guess.
+
+    The guess is the likeliest by name among what the newest succeeded run measured, declared
+    metrics first. `None` when no run measured anything.
+    """
+    settings, index = workspace.settings, workspace.index
+    if settings.metric:
+        return settings.metric
+    for start in range(0, SEARCH, _FEW):
+        for entry in index.entries(index.newest(start + _FEW)[start:]):
+            if entry.run.outcome is Outcome.SUCCEEDED:
+                found = choose_metric(settings, entry.measured)
+                if found is not None:
+                    return found
+    return None
+
+
+def metric_of(workspace: Workspace, run: Run) -> str | None:
+    """The main metric if the run measured it, else the likeliest of those that it did measure."""
+    main, measured = main_metric(workspace), numbers(run.metrics)
+    if main is not None:
+        found = [name for name in measured if main in (name, last_part(name))]
+        if found:
+            return main if main in measured else found[0]
+    return choose_metric(workspace.settings, run)
+
+
+def choose_metric(settings: Settings, run: Run) -> str | None:
+    """The likeliest metric of a run: the project's, else a declared one, else by its name."""
+    first = [settings.metric] if settings.metric else []
+    return guess_metric(numbers(run.metrics), [*first, *run.directions, *settings.directions])

@@ -5,8 +5,8 @@ Floor 0. Frozen dataclasses without behaviour beyond reading themselves; no text
 
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from enum import StrEnum
 from typing import TypeAlias, cast
@@ -55,6 +55,15 @@ class Direction(StrEnum):
 
     MAXIMIZE = "maximize"
     MINIMIZE = "minimize"
+
+
+class ParentRule(StrEnum):
+    """How the parent of a run was found that named none."""
+
+    NEWEST = "newest"
+    """The newest run of the session that the code builds on."""
+    APPLIED = "applied"
+    """The run whose code was put into the work tree."""
 
 
 class Decision(StrEnum):
@@ -116,6 +125,10 @@ class Command:
     """The command's own; minus the signal number when a signal ended it; absent if unknown."""
     metrics_files: tuple[str, ...] = ()
     """The files its metrics were read from, relative to the top of the work tree."""
+    timeout_s: float | None = None
+    """Its time limit in seconds; absent when it had none."""
+    metric_patterns: tuple[str, ...] = ()
+    """The patterns that read metrics from its output, as given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,9 +136,18 @@ class FileState:
     """A file or folder as an input or output of a run."""
 
     sha256: str
-    """Hex digest of the content; for a folder, of its sorted listing of paths and digests."""
+    """Hex digest of the content; for a folder, of its sorted listing of paths and digests.
+
+    Empty for a named input that was too large to hash."""
     bytes: int
     """Size of the content."""
+    named: bool = False
+    """True for an input that the command's arguments name and git does not hold."""
+
+    @property
+    def digest(self) -> str:
+        """What tells its content: the hash, or the size of what was too large to hash."""
+        return self.sha256 or f"{self.bytes} bytes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,8 +186,16 @@ class Run:
     """Why this was tried."""
     parent: RunId | None = None
     """The run this one tries to improve on."""
+    parent_rule: ParentRule | None = None
+    """How the parent was found; absent when the user named it."""
     reproduces: RunId | None = None
     """The run this one repeats on purpose."""
+    batch: str | None = None
+    """Equal for runs that one command started together; 16 hex digits."""
+    round: int | None = None
+    """The turn within the batch, from 1, when it alternates with a reference."""
+    session: str | None = None
+    """The work tree it was made in, by a random id, or what `GITEXP_SESSION` said; never a path."""
     source: str | None = None
     """Where an imported run comes from, `tracker:id`; the same source is imported once."""
     tags: tuple[str, ...] = ()
@@ -177,6 +207,8 @@ class Run:
     parser: Parser | None = None
     metrics: Table = field(default_factory=dict)
     """Last value of each metric."""
+    units: dict[str, str] = field(default_factory=dict)
+    """Units that metrics were printed with, `%` for example, by dotted metric name."""
     directions: dict[str, Direction] = field(default_factory=dict)
     """Directions said for this run, by dotted metric name."""
     inputs: dict[str, FileState] = field(default_factory=dict)
@@ -220,6 +252,8 @@ class AnnotationKind(StrEnum):
     UNTAG = "untag"
     DELETE = "delete"
     REPRODUCTION = "reproduction"
+    METRICS = "metrics"
+    """Metrics that were added after the run was sealed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,6 +277,12 @@ class Annotation:
     verdict: ReproductionVerdict | None = None
     by: RunId | None = None
     """The linked run a reproduction verdict comes from."""
+    saw: tuple[str, ...] | None = None
+    """Decision: ids of the decisions that were known when it was made; absent in old ones."""
+    metrics: Table = field(default_factory=dict)
+    """Metrics added later; of two values of one name the later annotation's counts."""
+    units: dict[str, str] = field(default_factory=dict)
+    """Units of those metrics, by dotted metric name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +301,27 @@ class Tolerance:
         return max(self.absolute, self.relative * abs(recorded))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricRule:
+    """What a project declares about how a metric is judged."""
+
+    noise: float | None = None
+    """Standard deviation of one run, in the metric's unit."""
+    min_effect: Tolerance | None = None
+    """The smallest difference that counts."""
+    guard: Tolerance | None = None
+    """How much worse than the best kept group it may be."""
+    least: float | None = None
+    """Its value may not be lower."""
+    most: float | None = None
+    """Its value may not be higher."""
+
+    @property
+    def is_guarded(self) -> bool:
+        """True when it may break a guard."""
+        return any(bound is not None for bound in (self.guard, self.least, self.most))
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A run with all that was added to it later."""
@@ -270,10 +331,25 @@ class Entry:
     """In logical order."""
 
     @property
+    def decisions(self) -> tuple[Annotation, ...]:
+        """The decisions in force, in logical order; several when they were made apart."""
+        return decisions_in_force(self.annotations)
+
+    @property
     def decision(self) -> Annotation | None:
-        """The decision in force: the latest."""
-        found = [a for a in self.annotations if a.kind is AnnotationKind.DECISION]
-        return found[-1] if found else None
+        """The decision in force; of several made apart the most cautious, and of those the latest.
+
+        Stop is more cautious than discard, discard than improve, improve than keep.
+        """
+        found = self.decisions
+        return max(found, key=lambda a: (_caution(a), *annotation_order(a))) if found else None
+
+    @property
+    def disputed(self) -> tuple[Decision, ...]:
+        """What was decided apart and differs, most cautious first; empty when all agree."""
+        found = sorted(self.decisions, key=_caution, reverse=True)
+        words = tuple(dict.fromkeys(a.decision for a in found if a.decision is not None))
+        return words if len(words) > 1 else ()
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -291,10 +367,69 @@ class Entry:
         """Reproduction verdicts, oldest first."""
         return tuple(a for a in self.annotations if a.kind is AnnotationKind.REPRODUCTION)
 
+    @property
+    def metrics(self) -> Table:
+        """The metrics in force: the record's, then those added later; the latest value counts."""
+        added = [a.metrics for a in self.annotations if a.kind is AnnotationKind.METRICS]
+        return nest(self.run.metrics, *added) if added else self.run.metrics
+
+    @property
+    def units(self) -> dict[str, str]:
+        """The units of the metrics in force."""
+        units = dict(self.run.units)
+        for a in self.annotations:
+            if a.kind is AnnotationKind.METRICS:
+                for name, _ in flatten(a.metrics):
+                    units.pop(name, None)
+                units.update(a.units)
+        return units
+
+    @property
+    def added_metrics(self) -> "dict[str, Annotation]":
+        """By dotted name, the annotation that each metric added later comes from."""
+        return {
+            name: a
+            for a in self.annotations
+            if a.kind is AnnotationKind.METRICS
+            for name, _ in flatten(a.metrics)
+        }
+
+    @property
+    def measured(self) -> Run:
+        """The run with the metrics and units in force, to compare and judge it by."""
+        if not any(a.kind is AnnotationKind.METRICS for a in self.annotations):
+            return self.run
+        return replace(self.run, metrics=self.metrics, units=self.units)
+
 
 def annotation_order(annotation: Annotation) -> tuple[int, str]:
     """Sort key of annotations: logical clock, then id, so that every machine agrees."""
     return annotation.clock, annotation.id
+
+
+def decisions_in_force(annotations: Iterable[Annotation]) -> tuple[Annotation, ...]:
+    """The decisions that no other supersedes, in logical order.
+
+    A decision supersedes those that it saw. One without `saw` was made by a gitexp that knew only
+    the logical clock: between it and any other, the later one counts. The answer depends on the
+    set of annotations alone, so that all machines that have the same ones agree.
+    """
+    made = sorted(
+        (a for a in annotations if a.kind is AnnotationKind.DECISION), key=annotation_order
+    )
+    seen = {other for a in made for other in a.saw or () if other != a.id}
+    left = [a for a in made if a.id not in seen] or made[-1:]  # they can see each other by malice
+    old = [number for number, a in enumerate(left) if a.saw is None]
+    if not old:
+        return tuple(left)
+    return tuple(left[old[-1] + 1 :] or left[-1:])
+
+
+_CAUTION = (None, Decision.KEEP, Decision.IMPROVE, Decision.DISCARD, Decision.STOP)
+
+
+def _caution(annotation: Annotation) -> int:
+    return _CAUTION.index(annotation.decision)
 
 
 def run_order(run: Run) -> tuple[int, str]:

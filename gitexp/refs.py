@@ -54,6 +54,11 @@ def series_path(run: RunId, started: datetime) -> str:
     return f"series/{_folder(run, started)}/{run}.csv"
 
 
+def output_path(run: RunId, started: datetime) -> str:
+    """Where the whole output of the command lies on the branch, if it is published at all."""
+    return f"output/{_folder(run, started)}/{run}.txt"
+
+
 def annotation_path(run: RunId, started: datetime, annotation: str) -> str:
     """Where an annotation of the run lies on the branch; a tombstone's id is `delete`."""
     return f"annotations/{_folder(run, started)}/{run}/{annotation}.toml"
@@ -69,6 +74,7 @@ class PathKind(StrEnum):
 
     RUN = "run"
     SERIES = "series"
+    OUTPUT = "output"
     ANNOTATION = "annotation"
     ENVIRONMENT = "environment"
 
@@ -81,6 +87,7 @@ _OF_RUN = r"([0-9]{4}-[0-9]{2}/([0-9a-f]{2}))/(\2[0-9a-f]{14})"
 _SHAPES = {
     "runs": (PathKind.RUN, rf"{_OF_RUN}(){_RIVAL}\.toml\Z"),
     "series": (PathKind.SERIES, rf"{_OF_RUN}(){_RIVAL}\.csv\Z"),
+    "output": (PathKind.OUTPUT, rf"{_OF_RUN}(){_RIVAL}\.txt\Z"),
     "annotations": (
         PathKind.ANNOTATION,
         rf"{_OF_RUN}/([0-9a-f]{{16}}|{TOMBSTONE}){_RIVAL}\.toml\Z",
@@ -90,7 +97,7 @@ _SHAPES = {
 """What the files in each folder of the branch are called: the groups are the fields of a place."""
 
 
-RUN_FOLDERS = ("annotations/", "runs/", "series/")
+RUN_FOLDERS = ("annotations/", "output/", "runs/", "series/")
 """The folders at the top of the branch with files of runs."""
 
 PLACE_LENGTH = len("yyyy-mm/xx/") + RUN_ID_LENGTH
@@ -139,7 +146,7 @@ class Shelf(NamedTuple):
     """`yyyy-mm/xx`, where `xx` is how the ids of its runs start."""
 
     def first_names(self, names: Iterable[bytes]) -> set[bytes]:
-        """Those that are names of records or series, rivals left out."""
+        """Those that are names of records, series or output, rivals left out."""
         match = _first_name(self.kind).fullmatch
         start = self.folder[-2:].encode()
         return {name for name in names if name.startswith(start) and match(name)}
@@ -147,7 +154,7 @@ class Shelf(NamedTuple):
 
 @cache
 def _first_name(kind: PathKind) -> re.Pattern[bytes]:
-    endings = {PathKind.RUN: r"\.toml", PathKind.SERIES: r"\.csv"}
+    endings = {PathKind.RUN: r"\.toml", PathKind.SERIES: r"\.csv", PathKind.OUTPUT: r"\.txt"}
     return re.compile(rf"[0-9a-f]{{16}}{endings.get(kind, '(?!)')}".encode())
 
 
@@ -159,7 +166,7 @@ def parse_shelf(path: str) -> Shelf | None:
 
 @cache
 def _shelf_path() -> re.Pattern[str]:
-    return re.compile(r"(runs|series|annotations)/([0-9]{4}-[0-9]{2}/[0-9a-f]{2})/")
+    return re.compile(r"(runs|series|output|annotations)/([0-9]{4}-[0-9]{2}/[0-9a-f]{2})/")
 
 
 def rival_path(path: str, blob: str) -> str:

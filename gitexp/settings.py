@@ -6,16 +6,17 @@ the project's committed file (`gitexp.toml`, else `[tool.gitexp]` in `pyproject.
 
 import os
 import re
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gitexp.errors import InvalidInput, Unreadable
+from gitexp.metric_settings import Checks, number, read_checks, read_metric_rules
 from gitexp.refs import DEFAULT_BRANCH
 
 if TYPE_CHECKING:
-    from gitexp.model import Direction, Tolerance
+    from gitexp.model import Direction, MetricRule, Tolerance
     from gitexp.repo import Repo
 
 PROJECT_FILE = "gitexp.toml"
@@ -92,12 +93,6 @@ def _flag(value: object) -> bool:
     return words[str(value).lower()]
 
 
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("expected a number")
-    return float(value)
-
-
 def _size(value: object) -> int:
     """Bytes, with git's suffixes k, m and g."""
     text = str(value).strip().lower()
@@ -114,6 +109,11 @@ def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise ValueError("expected a list of texts")
     return tuple(value)
+
+
+def _lines(value: object) -> tuple[str, ...]:
+    """As `_texts`; several in one text, as in an environment variable, stand in lines."""
+    return _texts(value.splitlines() if isinstance(value, str) else value)
 
 
 OPTIONS: tuple[Option, ...] = (
@@ -134,10 +134,25 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("metric", _text, None, "the metric that matters most"),
     Option("metrics-files", _texts, (), "files that the command writes its metrics to"),
+    Option("metric-patterns", _lines, (), "patterns that read metrics from the command's output"),
+    Option(
+        "keep-output",
+        _choice("tail", "full", "none"),
+        "tail",
+        "what is published of the command's output: tail, its last lines in the record; full, all "
+        "of it in a file beside the record too; none. All stays in this clone for a while",
+    ),
     Option("params-files", _texts, (), "files that the command reads its parameters from"),
     Option("inputs", _texts, (), "data files or folders whose content counts for a trial"),
     Option("argv-params", _flag, True, "take `--name value` of the command as parameters"),
     Option("inject", _flag, True, "have Python programs report what their own parser returned"),
+    Option(
+        "seed-params",
+        _texts,
+        (),
+        "parameters that only choose random numbers, beside `seed`, `random_state` and their like; "
+        "`!NAME`: this one is no seed",
+    ),
     Option("code-include", _texts, (), "only these paths count as code (default: all)"),
     Option("code-exclude", _texts, (), "these paths do not count as code, beside documents"),
     Option(
@@ -151,7 +166,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("max-snapshot-size", _size, 50 << 20, "most untracked bytes a snapshot takes"),
     Option("hooks", _flag, True, "false turns the installed hooks off"),
     Option("auto-push", _flag, True, "the pre-push hook pushes the runs too"),
-    Option("push-timeout", _number, 60.0, "seconds that a push or fetch of ours may take"),
+    Option("push-timeout", number, 60.0, "seconds that a push or fetch of ours may take"),
     Option("max-fetch-size", _size, 1 << 30, "most bytes that a remote may send in one file"),
     Option("max-fetch-files", _size, 1 << 20, "most files that a fetch may bring or change"),
     Option("evaluate", _text, None, "command that the pre-push hook runs once per code tree"),
@@ -170,10 +185,13 @@ class Settings(NamedTuple):
     repeat: str = "refuse"
     metric: str | None = None
     metrics_files: tuple[str, ...] = ()
+    metric_patterns: tuple[str, ...] = ()
+    keep_output: str = "tail"
     params_files: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     argv_params: bool = True
     inject: bool = True
+    seed_params: tuple[str, ...] = ()
     code_include: tuple[str, ...] = ()
     code_exclude: tuple[str, ...] = ()
     environment: str = "full"
@@ -191,6 +209,10 @@ class Settings(NamedTuple):
     """From `[metrics.NAME] tolerance`."""
     gates: Mapping[str, float] = _NONE
     """From `[metrics.NAME] gate`: how much worse than the best a push may be."""
+    rules: "Mapping[str, MetricRule]" = _NONE
+    """From `[metrics.NAME]`: noise, min-effect, guard, min and max."""
+    checks: Checks | None = None
+    """From `[checks]`: a command that a run must pass."""
     author: str = ""
     """`Name <email>` from git."""
     origins: Mapping[str, str] = _NONE
@@ -217,7 +239,9 @@ def read_settings(repo: "Repo", environ: Mapping[str, str] = os.environ) -> Sett
         from_git = config.items(option.git_key)
         exact = [s for s in from_git if s.key == option.git_key]
         if exact:
-            listed = [s.value for s in exact] if option.parse is _texts else exact[-1].value
+            listed = (
+                [s.value for s in exact] if option.parse in (_texts, _lines) else exact[-1].value
+            )
             found = listed, f"git config ({exact[-1].origin})"
         if option.variable in environ:
             found = environ[option.variable], f"environment {option.variable}"
@@ -226,12 +250,14 @@ def read_settings(repo: "Repo", environ: Mapping[str, str] = os.environ) -> Sett
         if found is not None:
             values[option.field] = _parse(option, *found)
             origins[option.name] = found[1]
-    metrics = _read_metrics(project.get("metrics", {}), project_origin)
+    metrics = read_metric_rules(project.get("metrics", {}), project_origin)
+    checks = read_checks(project.get("checks"), project_origin)
     unknown = [s.key for s in config.items("exp.") if s.key not in _GIT_KEYS]
     unknown += [name for name in project if name not in _PROJECT_KEYS]
     return Settings(
         **values,
         **metrics,
+        checks=checks,
         author=_author(repo, environ),
         origins=origins,
         warnings=tuple(_unknown(key) for key in unknown),
@@ -239,7 +265,7 @@ def read_settings(repo: "Repo", environ: Mapping[str, str] = os.environ) -> Sett
 
 
 _GIT_KEYS = {option.git_key for option in OPTIONS}
-_PROJECT_KEYS = {option.name for option in OPTIONS} | {"metrics"}
+_PROJECT_KEYS = {option.name for option in OPTIONS} | {"metrics", "checks"}
 
 
 def _parse(option: Option, value: object, origin: str) -> Any:
@@ -276,51 +302,6 @@ def _read_project(top: Path | None) -> tuple[dict[str, Any], str]:
         if table:
             return table, name
     return {}, ""
-
-
-def _read_metrics(table: Any, origin: str) -> dict[str, Any]:
-    if not table:
-        return {"directions": {}, "tolerances": {}, "gates": {}}
-    from gitexp.model import Direction  # noqa: PLC0415 - most projects say nothing
-
-    directions: dict[str, Direction] = {}
-    tolerances: dict[str, Tolerance] = {}
-    gates: dict[str, float] = {}
-    readers: dict[str, Callable[[str, Any], None]] = {
-        "direction": lambda name, v: directions.update({name: Direction(v)}),
-        "tolerance": lambda name, v: tolerances.update({name: _tolerance(v)}),
-        "gate": lambda name, v: gates.update({name: _number(v)}),
-    }
-    for name, rules in _rules(table, readers) if isinstance(table, dict) else ():
-        for key, value in rules.items():
-            try:
-                readers[key](name, value)
-            except (KeyError, ValueError, TypeError) as error:
-                known = "direction (maximize or minimize), tolerance and gate"
-                raise InvalidInput(
-                    f"cannot use setting '{key}' of metric '{name}'",
-                    why=f"{value!r} in {origin}",
-                    hints=[f"a metric has {known}"],
-                ) from error
-    return {"directions": directions, "tolerances": tolerances, "gates": gates}
-
-
-def _rules(table: dict[str, Any], known: Container[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rules of every metric by its dotted name: `[metrics.val.loss]` is about `val.loss`."""
-    for name, rules in table.items():
-        if isinstance(rules, dict):
-            below = {k: v for k, v in rules.items() if k not in known and isinstance(v, dict)}
-            yield name, {key: value for key, value in rules.items() if key not in below}
-            for inner, its_rules in _rules(below, known):
-                yield f"{name}.{inner}", its_rules
-
-
-def _tolerance(value: Any) -> "Tolerance":
-    from gitexp.model import Tolerance  # noqa: PLC0415 - most projects say nothing
-
-    if isinstance(value, dict):
-        return Tolerance(**{key: float(inner) for key, inner in value.items()})
-    return Tolerance(absolute=_number(value))
 
 
 def _author(repo: "Repo", environ: Mapping[str, str]) -> str:

@@ -13,10 +13,10 @@ from typing import Any
 from gitexp.comparison import Answer
 from gitexp.errors import InvalidInput
 from gitexp.formats.objects import as_table, own_argv
-from gitexp.judgement import judge
-from gitexp.model import Origin, Outcome, Run
+from gitexp.judgement import Judgement, judge
+from gitexp.model import Origin, Outcome, Run, numbers
 from gitexp.records.bounds import check_table
-from gitexp.render.verdict import metric_sentence
+from gitexp.render.sentence import alone_sentence, metric_sentence
 from gitexp.repo.worktree import begin_status
 from gitexp.running.lifecycle import record_whole
 from gitexp.running.preparation import Trial, prepare
@@ -108,7 +108,15 @@ class Tracker:
             return Report("nothing was logged yet", Answer.UNKNOWN, "log a run first")
         judgement = judge(self._workspace, self._runs[-1])
         last, best = judgement.verdict("last"), judgement.verdict("best")
-        sentence = metric_sentence(last, best) if last or best else ""
+        if last or best:
+            sentence = metric_sentence(
+                *(last, best),
+                claim=judgement.claim,
+                guards=judgement.guards,
+                is_repeat=judgement.is_repeat,
+            )
+        else:
+            sentence = self._alone(judgement)
         return Report(
             text=f"{sentence}\nnext: {judgement.advice}" if sentence else judgement.advice,
             answer=judgement.last_answer or Answer.UNKNOWN,
@@ -118,3 +126,10 @@ class Tracker:
             last=None if last is None else last.reference_value,
             best=None if best is None else best.reference_value,
         )
+
+    @staticmethod
+    def _alone(judgement: Judgement) -> str:
+        value = numbers(judgement.run.metrics).get(judgement.metric or "")
+        if value is None or judgement.metric is None:
+            return ""
+        return alone_sentence(judgement.metric, value, judgement.group, guards=judgement.guards)

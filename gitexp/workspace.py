@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gitexp.query.matching import Query
     from gitexp.repo.launch import Underway
     from gitexp.repo.steps import Identity
+    from gitexp.sessions import Session
     from gitexp.store import Store
 
 
@@ -63,7 +64,10 @@ class Workspace:
             from gitexp.index import RunIndex  # noqa: PLC0415 - some commands need none
 
             self._index = RunIndex.open(
-                self.repo, run_ref(self.settings.branch), progress=self.progress
+                self.repo,
+                run_ref(self.settings.branch),
+                progress=self.progress,
+                seed_params=self.settings.seed_params,
             )
         return self._index
 
@@ -119,6 +123,20 @@ class Workspace:
         from gitexp.records.bounds import MAX_CLOCK  # noqa: PLC0415 - only for writers
 
         return min(self.index.max_clock() + 1 + ahead, MAX_CLOCK)
+
+    @property
+    def session(self) -> "Session | None":
+        """Whose runs `last` means; `None` where no run was started. Raises `InvalidInput`."""
+        from gitexp.sessions import Session  # noqa: PLC0415 - some commands need none
+
+        return Session.find(self.repo)
+
+    def new_session(self) -> str | None:
+        """The session's id for a record; it is created for the first one. Raises `InvalidInput`."""
+        from gitexp.sessions import Session  # noqa: PLC0415 - only for writers
+
+        session = Session.make(self.repo)
+        return None if session is None else session.id
 
     @property
     def identity(self) -> "Identity":

@@ -2,21 +2,25 @@
 
 import click
 
-from gitexp.cli.options import dry_run_option, run_argument
+from gitexp.cli.options import dry_run_option, json_option, run_argument
 from gitexp.cli.selection import find_entry
 from gitexp.cli.terminal import answer, open_workspace, say
+from gitexp.model import Run
 from gitexp.render.text import clean
-from gitexp.running.restoration import apply_code, plan_apply
+from gitexp.running.parents import remember_applied
+from gitexp.running.restoration import ApplyPlan, apply_code, plan_apply
 
 
 @click.command("apply")
 @dry_run_option
+@json_option
 @run_argument
-def command(dry_run: bool, run: str) -> None:
+def command(dry_run: bool, as_json: bool, run: str) -> None:
     """Put a run's code into the work tree
 
     Files become what they were when the run started; HEAD and the index stay. Refuses when a file
-    with uncommitted changes would be overwritten.
+    with uncommitted changes would be overwritten. The next run goes on from this one: it is its
+    parent, unless `--parent` says otherwise.
 
     \b
     git exp apply best:accuracy --dry-run
@@ -25,14 +29,37 @@ def command(dry_run: bool, run: str) -> None:
     workspace = open_workspace()
     entry = find_entry(workspace, run)
     plan = plan_apply(workspace.repo, entry.run.code)
+    if as_json:
+        if not dry_run:
+            apply_code(workspace.repo, plan)
+            remember_applied(workspace, entry.run.id)
+        _print_json(entry.run, plan, applied=not dry_run)
+        return
     for path in plan.written:
         answer(f"write   {clean(path)}")
     for path in plan.deleted:
         answer(f"delete  {clean(path)}")
+    if not dry_run:
+        apply_code(workspace.repo, plan)
+        remember_applied(workspace, entry.run.id)
     if not plan.written and not plan.deleted:
         say(f"the work tree already holds the code of run {entry.run.id[:7]}")
     elif not dry_run:
-        apply_code(workspace.repo, plan)
         say(
             f"the work tree holds the code of run {entry.run.id[:7]}; `git diff` shows what changed"
         )
+
+
+def _print_json(run: Run, plan: ApplyPlan, *, applied: bool) -> None:
+    from gitexp.render.machine import format_json  # noqa: PLC0415 - only for JSON
+
+    document = {
+        "schema": 1,
+        "run": run.id,
+        "name": run.name,
+        "revision": plan.revision,
+        "written": plan.written,
+        "deleted": plan.deleted,
+        "applied": applied,
+    }
+    answer(format_json(document))

@@ -1,14 +1,21 @@
-"""`git exp best`: the best runs by a metric."""
+"""`git exp best`: the best trials by a metric."""
+
+from typing import Any
 
 import click
 
 from gitexp.cli.options import count_option, json_option, precision_option, where_option
 from gitexp.cli.selection import known_metric, needed_direction
-from gitexp.cli.tables import print_documents
 from gitexp.cli.terminal import answer, open_workspace, say, view_of
+from gitexp.comparison.groups import Group
+from gitexp.comparison.ranking import Ranking
 from gitexp.errors import CouldNotTell
+from gitexp.judgement import main_metric, standings_by
 from gitexp.model import Direction
+from gitexp.render.folding import Row
 from gitexp.render.listing import LEADING_KEYS, changed_keys, default_keys, run_list
+from gitexp.render.machine import format_json
+from gitexp.workspace import Workspace
 
 
 @click.command("best")
@@ -28,42 +35,115 @@ def command(
     as_json: bool,
     metric: str | None,
 ) -> None:
-    """Show the best runs by a metric
+    """Show the best trials by a metric
+
+    Repeats are one trial, ranked by the mean less one standard error, so that a lucky run does not
+    lead; each is shown by the run that is nearest to its mean. Trials that cannot be told from the
+    first are marked `?`. Discarded trials are left out. METRIC is the main metric by default.
 
     \b
     git exp best accuracy
     git exp best val_loss -n 3 --where "tag == 'sweep'"
     """
     workspace = open_workspace()
-    metric = metric or workspace.settings.metric or _only_metric(workspace.index.keys("metrics"))
+    metric = metric or main_metric(workspace)
+    if metric is None:
+        raise CouldNotTell(
+            "cannot tell by which metric",
+            why="no run measured anything",
+            hints=["`git exp run -h` tells how a run measures something"],
+        )
     metric = known_metric(workspace, metric)
     said = Direction.MAXIMIZE if high else Direction.MINIMIZE if low else None
     direction = said or needed_direction(workspace, metric)
-    chosen = workspace.index.best(metric, direction, count, where=workspace.query(where))
+    ranking = standings_by(workspace, metric, direction).ranking(among=_among(workspace, where))
+    groups = ranking.groups[:count]
     if as_json:
-        print_documents(workspace.index.documents(chosen))
-        return
-    if not chosen:
-        say(f"no finished run measured {metric}")
-        return
-    entries = workspace.index.entries(chosen)
+        answer(format_json(_document(workspace, metric, direction, ranking, groups)))
+    elif groups:
+        _print(workspace, metric, ranking, groups, precision)
+    else:
+        say(f"no run that succeeded and was not discarded measured {metric}")
+
+
+def _among(workspace: Workspace, where: str | None) -> set[str] | None:
+    """The groups that have a run for which the filter is true; `None` for all."""
+    if where is None:
+        return None
+    runs = workspace.index.ids(workspace.query(where))
+    return set(workspace.index.groups.of_runs(runs).values())
+
+
+def _print(
+    workspace: Workspace,
+    metric: str,
+    ranking: Ranking,
+    groups: tuple[Group, ...],
+    precision: int,
+) -> None:
+    rows = _rows(workspace, groups)
+    runs = [row.entry.run.id for row in rows]
+    entries = [row.entry for row in rows]
     changed = changed_keys(entries, default_keys(entries))
     params = [key for key in changed if key.startswith("params.")]
-    view = view_of(workspace, chosen, precision=precision)
+    view = view_of(workspace, runs, precision=precision)
     keys = [*LEADING_KEYS, f"metrics.{metric}", *params]
     answer(
-        run_list(entries, keys, now=view.now, width=view.width, precision=precision, ids=view.ids)
+        run_list(
+            rows,
+            keys,
+            now=view.now,
+            width=view.width,
+            precision=precision,
+            ids=view.ids,
+            unsure=runs[: ranking.contenders] if ranking.contenders > 1 else (),
+            pinned=[f"metrics.{metric}"],
+            more="`git exp list --columns`",
+        )
     )
+    if ranking.contenders > 1:
+        say(f"?: {ranking.contenders} trials cannot be told apart; repeats would tell")
 
 
-def _only_metric(keys: list[str]) -> str:
-    names = [key.removeprefix("metrics.") for key in keys]
-    if len(names) == 1:
-        return names[0]
-    raise CouldNotTell(
-        "cannot tell by which metric",
-        why=f"the runs have {', '.join(names[:8])}" if names else "no run measured anything",
-        hints=["`git exp best METRIC`", "`git config exp.metric METRIC` makes one the default"]
-        if names
-        else ["`git exp run -h` tells how a run measures something"],
-    )
+def _rows(workspace: Workspace, groups: tuple[Group, ...]) -> list[Row]:
+    """A row for each group: its measured runs, shown by the one nearest to the mean."""
+    rows = []
+    for group in groups:
+        measured = [m.run for m in group.measurements if m.value is not None]
+        members = workspace.index.entries(measured)
+        shown = measured.index(group.typical.run)
+        rows.append(Row(members[shown], tuple(reversed(members))))
+    return rows
+
+
+def _document(
+    workspace: Workspace,
+    metric: str,
+    direction: Direction,
+    ranking: Ranking,
+    groups: tuple[Group, ...],
+) -> dict[str, Any]:
+    import json  # noqa: PLC0415 - one of two forms
+
+    typical = [group.typical.run for group in groups]
+    return {
+        "schema": 2,
+        "metric": metric,
+        "direction": direction.value,
+        "basis": ranking.noise.basis.value,
+        "noise": ranking.noise.sd or None,
+        "groups": [
+            {
+                "group": group.key,
+                "run": group.typical.run,
+                "runs": [m.run for m in group.measurements],
+                "mean": group.mean,
+                "sd": group.sd,
+                "n": group.runs,
+                "failed": group.failed,
+                "contender": position < ranking.contenders,
+            }
+            for position, group in enumerate(groups)
+        ],
+        "runs": [json.loads(text) for text in workspace.index.documents(typical)],
+    }

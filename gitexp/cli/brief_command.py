@@ -66,7 +66,7 @@ def _brief(workspace: Workspace, metric: str | None, count: int) -> Brief:
     elif settings.metric:
         metric = settings.metric
     else:
-        found = (choose_metric(settings, entry.run) for entry in newest)
+        found = (choose_metric(settings, entry.measured) for entry in newest)
         metric = next((name for name in found if name), None)
     direction: Direction | None = None
     guessed = False

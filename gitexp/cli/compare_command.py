@@ -1,17 +1,22 @@
-"""`git exp compare`: which run is better."""
+"""`git exp compare`: which trial is better."""
 
 import click
 
 from gitexp.cli.options import deciding_option, json_option, precision_option
 from gitexp.cli.selection import find_entries, known_metric
-from gitexp.cli.terminal import answer, open_workspace, view_of, wants_colour
-from gitexp.comparison import Answer, Comparison, compare_runs, next_step, overall
-from gitexp.errors import CouldNotTell, ExitCode
-from gitexp.judgement import choose_metric, judge, repeats_of
+from gitexp.cli.terminal import answer, open_workspace, view_of, wants_colour, width
+from gitexp.cli.verdicts import judgement_sentence
+from gitexp.comparison.advice import next_step
+from gitexp.comparison.noise import Basis
+from gitexp.comparison.samples import Answer
+from gitexp.comparison.verdicts import Comparison, MetricVerdict, overall
+from gitexp.errors import CouldNotTell, ExitCode, InvalidInput
+from gitexp.judgement import Judgement, advised, compare_pair, judge, metric_of, with_guards
 from gitexp.model import Entry
 from gitexp.render.machine import format_json
-from gitexp.render.text import clean
-from gitexp.render.verdict import comparison_heading, comparison_table, metric_sentence
+from gitexp.render.sentence import is_one_reference, run_sentence
+from gitexp.render.text import clean, fold
+from gitexp.render.verdict import comparison_heading, comparison_table
 from gitexp.workspace import Workspace
 
 EXIT = {
@@ -24,15 +29,25 @@ EXIT = {
 
 @click.command("compare")
 @deciding_option
+@click.option("--single", is_flag=True, help="Compare single runs as numbers, without repeats.")
+@click.option("--strict", is_flag=True, help="Cannot tell (125) while the noise is unknown.")
 @precision_option
 @json_option
 @click.argument("runs", nargs=-1, metavar="[RUN [OTHER]...]")
-def command(metric: str | None, precision: int, as_json: bool, runs: tuple[str, ...]) -> int:
-    """Say which run is better
+def command(
+    metric: str | None,
+    single: bool,
+    strict: bool,
+    precision: int,
+    as_json: bool,
+    runs: tuple[str, ...],
+) -> int:
+    """Say which trial is better
 
-    Without arguments the last run against the one before it and against the best; with one, that
-    run; with more, the first against each of the others. Exit code 0: not worse; 1: worse; 125:
-    could not tell.
+    Repeats of a trial, whatever their seeds, are one group, and groups are compared by their means
+    against the noise that repeats show. Without arguments the last run's group against the group
+    before it and against the best; with one RUN, that run's group; with more, the first against
+    each of the others. Exit code 0: not worse; 1: worse, or a guard is broken; 125: cannot tell.
 
     \b
     git exp compare
@@ -42,38 +57,29 @@ def command(metric: str | None, precision: int, as_json: bool, runs: tuple[str, 
     entries = find_entries(workspace, runs or ("last",))
     if metric is not None:
         metric = known_metric(workspace, metric)
+    if single and len(entries) < 2:
+        raise InvalidInput(
+            "`--single` compares two runs",
+            hints=["name both: `git exp compare --single RUN OTHER`"],
+        )
     if not as_json and _is_itself(entries):
         answer(f"{entries[0].run.id[:7]} {clean(entries[0].run.name)} is that run itself")
         return ExitCode.DONE
-    comparisons = _comparisons(workspace, entries, metric)
-    run = entries[0].run
-    decisive = metric or choose_metric(workspace.settings, run)
+    run = entries[0].measured
+    decisive = metric or metric_of(workspace, run)
+    judgement = _judgement(workspace, entries, decisive, single=single)
+    comparisons = _comparisons(workspace, entries, judgement, decisive, single=single)
     if not comparisons:
-        raise CouldNotTell(
-            f"there is nothing to compare run {run.id[:7]} with",
-            why="no earlier run measured the same" if decisive else "it measured nothing",
-            hints=["record a second run: `git exp run -- CMD`"]
-            if decisive
-            else ["let the command print `METRIC name=value`, or name its metrics file"],
-        )
-    answers = [overall(c.verdicts, decisive) for c in comparisons]
+        raise _nothing(judgement)
+    answers = [
+        _answer(comparison, decisive, judgement, strict=strict) for comparison in comparisons
+    ]
     if as_json:
-        answer(
-            format_json(
-                {
-                    "schema": 1,
-                    "run": run.id,
-                    "metric": decisive,
-                    "answer": answers[0].value,
-                    "comparisons": comparisons,
-                }
-            )
-        )
+        answer(format_json(_document(judgement, decisive, answers[0], comparisons)))
+    elif len(entries) == 1:
+        _print_judgement(workspace, judgement, comparisons, precision)
     else:
-        _print(workspace, comparisons, decisive, precision)
-        last = answers[0] if comparisons[0].against != "best" else None
-        best = answers[-1] if comparisons[-1].against == "best" else None
-        answer(f"next: {next_step(run, last=last, best=best, selector=run.id[:7])}")
+        _print_pairs(workspace, comparisons, decisive, precision)
     return EXIT[answers[0]]
 
 
@@ -81,32 +87,114 @@ def _is_itself(entries: list[Entry]) -> bool:
     return len(entries) > 1 and all(e.run.id == entries[0].run.id for e in entries[1:])
 
 
+def _judgement(
+    workspace: Workspace, entries: list[Entry], metric: str | None, *, single: bool
+) -> Judgement:
+    """The judgement of the first run; several runs are compared with each other only."""
+    run = entries[0].measured
+    if single or len(entries) > 1:
+        return Judgement(run=run, metric=metric)
+    return judge(workspace, run, metric=metric, refresh=False, every_metric=True)
+
+
 def _comparisons(
-    workspace: Workspace, entries: list[Entry], metric: str | None
+    workspace: Workspace,
+    entries: list[Entry],
+    judgement: Judgement,
+    metric: str | None,
+    *,
+    single: bool,
 ) -> list[Comparison]:
     if len(entries) == 1:
-        judgement = judge(workspace, entries[0].run, metric=metric, refresh=False)
         return [c for c in (judgement.last, judgement.best) if c is not None]
-    run, index = entries[0].run, workspace.index
-    found = []
-    for other in entries[1:]:
-        repeats = [e.run for e in repeats_of(index, run) + repeats_of(index, other.run)]
-        declared = workspace.settings.directions
-        verdicts = compare_runs(run, other.run, declared=declared, repeats=repeats)
-        found.append(Comparison(run=run.id, against="run", verdicts=tuple(verdicts)))
-    return found
+    run = entries[0].measured
+    return [
+        compare_pair(workspace, run, other.measured, main=metric, single=single)
+        for other in entries[1:]
+    ]
 
 
-def _print(
-    workspace: Workspace, comparisons: list[Comparison], decisive: str | None, precision: int
+def _nothing(judgement: Judgement) -> CouldNotTell:
+    short = judgement.run.id[:7]
+    if judgement.run.reproduces is not None:
+        return CouldNotTell(
+            f"run {short} is not compared with others",
+            why=f"it reproduces {judgement.run.reproduces[:7]}, and a repeat is no improvement",
+            hints=[f"`git exp compare {judgement.run.reproduces[:7]}` compares that one"],
+        )
+    if judgement.metric is None:
+        return CouldNotTell(
+            f"there is nothing to compare run {short} with",
+            why="it measured nothing",
+            hints=["let the command print `METRIC name=value`, or name its metrics file"],
+        )
+    return CouldNotTell(
+        f"there is nothing to compare run {short} with",
+        why="no other trial measured the same",
+        hints=["change one thing and record a second trial: `git exp run -- CMD`"],
+    )
+
+
+def _answer(
+    comparison: Comparison, metric: str | None, judgement: Judgement, *, strict: bool
+) -> Answer:
+    """The answer of the main metric and the guards."""
+    found = overall(comparison.verdicts, metric)
+    verdict = _main(comparison, metric)
+    if strict and verdict is not None and (verdict.basis is Basis.UNKNOWN or verdict.apart):
+        found = Answer.UNKNOWN
+    return with_guards(found, judgement.guards)
+
+
+def _main(comparison: Comparison, metric: str | None) -> MetricVerdict | None:
+    return next((v for v in comparison.verdicts if v.metric == metric), None)
+
+
+def _document(
+    judgement: Judgement, metric: str | None, found: Answer, comparisons: list[Comparison]
+) -> dict[str, object]:
+    return {
+        "schema": 2,
+        "run": judgement.run.id,
+        "group": None if judgement.group is None else judgement.group.key,
+        "metric": metric,
+        "answer": found.value,
+        "comparisons": comparisons,
+        "guards": judgement.guards,
+    }
+
+
+def _print_judgement(
+    workspace: Workspace, judgement: Judgement, comparisons: list[Comparison], precision: int
 ) -> None:
+    sentence = judgement_sentence(
+        workspace, judgement, colour=wants_colour(), tell_guess=True, precision=precision
+    )
+    answer(fold(sentence, width()))
+    last, best = judgement.verdict("last"), judgement.verdict("best")
+    shown = comparisons[1:] if is_one_reference(last, best) else comparisons
+    _print_tables(workspace, shown, precision)
+    answer(fold(f"next: {next_step(advised(judgement), judgement.run.id[:7])}", width()))
+
+
+def _print_pairs(
+    workspace: Workspace, comparisons: list[Comparison], metric: str | None, precision: int
+) -> None:
+    short = workspace.index.short(
+        [v.reference for c in comparisons for v in c.verdicts if v.reference]
+    )
+    for comparison in comparisons:
+        verdict = _main(comparison, metric)
+        if verdict is not None and verdict.reference is not None:
+            against = short[verdict.reference]
+            answer(fold(run_sentence(verdict, against=against, precision=precision), width()))
+    _print_tables(workspace, comparisons, precision)
+
+
+def _print_tables(workspace: Workspace, comparisons: list[Comparison], precision: int) -> None:
     ids = [v.reference for c in comparisons for v in c.verdicts if v.reference]
     view = view_of(workspace, [comparisons[0].run, *ids], precision=precision)
     for comparison in comparisons:
-        verdict = next((v for v in comparison.verdicts if v.metric == decisive), None)
-        if verdict is not None and comparison.against != "run":
-            pair = (None, verdict) if comparison.against == "best" else (verdict, None)
-            answer(metric_sentence(*pair, precision=precision, colour=wants_colour()))
         answer(comparison_heading(comparison, ids=view.ids))
         answer(comparison_table(comparison, width=view.width, precision=precision))
         click.echo()

@@ -14,9 +14,11 @@ from gitexp.workspace import Workspace
 
 @click.command("config")
 @json_option
+@click.option("--add", is_flag=True, help="Add VALUEs to a list setting in the file gitexp.toml.")
 @click.argument("name", required=False, metavar="[SETTING]")
-def command(as_json: bool, name: str | None) -> None:
-    """List the settings with where they come from
+@click.argument("values", nargs=-1, metavar="[VALUE]...")
+def command(as_json: bool, add: bool, name: str | None, values: tuple[str, ...]) -> None:
+    """List the settings with where they come from, or add to one
 
     Strongest first: a flag, the environment, git config, the project's `gitexp.toml` (or
     `[tool.gitexp]` in `pyproject.toml`), the default. With SETTING: that one in full.
@@ -24,8 +26,12 @@ def command(as_json: bool, name: str | None) -> None:
     \b
     git exp config
     git config exp.metricsFiles metrics.json
+    git exp config --add metric-patterns 'val_loss=val loss ([\\d.]+)'
     """
     workspace = Workspace.open()
+    if add or values:
+        _add(workspace, name, values, add=add)
+        return
     know_terminal(workspace)
     settings = workspace.settings
     if name is not None:
@@ -37,6 +43,19 @@ def command(as_json: bool, name: str | None) -> None:
     else:
         _show_all(settings)
     _warn(settings)
+
+
+def _add(workspace: Workspace, name: str | None, values: tuple[str, ...], *, add: bool) -> None:
+    from gitexp.cli.terminal import say  # noqa: PLC0415 - listing says nothing
+    from gitexp.upkeep.project_settings import add_to_project  # noqa: PLC0415 - listing adds none
+
+    if not add:
+        raise click.UsageError("values are only given with --add")
+    if name is None or not values:
+        raise click.UsageError("--add needs a setting and at least one value")
+    option = _find(name)
+    path = add_to_project(workspace, option, values)
+    say(f"added to {option.name} in {path.name}; commit the file to share it")
 
 
 def _show_all(settings: Settings) -> None:

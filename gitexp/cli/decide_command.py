@@ -2,10 +2,11 @@
 
 import click
 
-from gitexp.cli.options import run_argument
+from gitexp.cli.options import json_option, run_argument
 from gitexp.cli.selection import find_entry
-from gitexp.cli.terminal import open_workspace, say
-from gitexp.model import AnnotationKind, Decision
+from gitexp.cli.terminal import answer, open_workspace, say
+from gitexp.machine import clock
+from gitexp.model import Annotation, AnnotationKind, Decision
 from gitexp.running.lifecycle import annotate
 
 
@@ -14,20 +15,21 @@ from gitexp.running.lifecycle import annotate
 @click.argument("decision", type=click.Choice([d.value for d in Decision]))
 @click.option("-m", "--message", "why", help="Why.")
 @click.option("--next", "hint", metavar="HINT", help="What to try next.")
-def command(run: str, decision: str, why: str | None, hint: str | None) -> None:
+@json_option
+def command(run: str, decision: str, why: str | None, hint: str | None, as_json: bool) -> None:
     """Say what to do with a run, and why
 
     improve: go on from here; keep: good as it is; discard: not worth doing again; stop: give the
-    whole direction up. A later decision supersedes an earlier one; both stay on record. A trial
-    decided discard or stop is refused by `git exp run` when it is tried again.
+    whole direction up. A later decision supersedes those that it knew of; all stay on record. A
+    trial decided discard or stop is refused by `git exp run` when it is tried again.
 
     \b
     git exp decide last keep -m "good enough for the paper"
     git exp decide last discard -m "diverges after epoch 3" --next "halve lr"
     """
     workspace = open_workspace()
-    entry = find_entry(workspace, run)
-    annotate(
+    entry = find_entry(workspace, run, to_change=True)
+    made = annotate(
         workspace,
         entry,
         AnnotationKind.DECISION,
@@ -35,5 +37,37 @@ def command(run: str, decision: str, why: str | None, hint: str | None) -> None:
         text=why,
         hint=hint,
     )
-    told = f": {why}" if why else ""
+    before = entry.decisions
+    if as_json:
+        _print_json(entry.run.id, entry.run.name, made, before)
+        return
+    told = f": {made.text}" if made.text else ""
     say(f"run {entry.run.id[:7]} {entry.run.name} decided {decision}{told}")
+    for old in reversed(before):
+        say(f"before: {_sentence(old)}")
+    if entry.disputed:
+        say("these were made apart; this decision settles them")
+
+
+def _sentence(old: Annotation) -> str:
+    """`discard by Ada Lovelace, 3 days ago: too slow`."""
+    from gitexp.render.text import format_age  # noqa: PLC0415 - only for runs decided before
+
+    who = old.author.partition(" <")[0]
+    why = f": {old.text}" if old.text else ""
+    age = format_age(old.time, now=clock.now())
+    return f"{old.decision.value if old.decision else 'nothing'} by {who}, {age}{why}"
+
+
+def _print_json(run: str, name: str, made: Annotation, before: tuple[Annotation, ...]) -> None:
+    from gitexp.records.documents import annotation_document  # noqa: PLC0415 - only for JSON
+    from gitexp.render.machine import format_json  # noqa: PLC0415 - only for JSON
+
+    document = {
+        "schema": 1,
+        "run": run,
+        "name": name,
+        "annotation": annotation_document(made),
+        "superseded": [annotation_document(old) for old in before],
+    }
+    answer(format_json(document))

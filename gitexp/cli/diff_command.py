@@ -1,17 +1,20 @@
 """`git exp diff`: causes beside effects."""
 
+from collections.abc import Iterator
+from contextlib import suppress
+
 import click
 
 from gitexp.cli.options import json_option, precision_option
 from gitexp.cli.selection import find_entry
 from gitexp.cli.terminal import answer, open_workspace, view_of
-from gitexp.comparison import Comparison, compare_runs, diff_tables
-from gitexp.errors import CouldNotTell
+from gitexp.comparison import Comparison, diff_tables
+from gitexp.errors import CommandFailed, CouldNotTell
 from gitexp.fingerprint import command_template
-from gitexp.judgement import repeats_of
+from gitexp.judgement import compare_pair
 from gitexp.model import Entry, FileState, Run, Table, Value
 from gitexp.render.machine import format_json
-from gitexp.render.text import clean
+from gitexp.render.text import clean, fold
 from gitexp.render.verdict import changes_table, comparison_table
 from gitexp.workspace import Workspace
 
@@ -21,15 +24,19 @@ Change = tuple[str, Value | None, Value | None]
 @click.command("diff")
 @click.option("--code", is_flag=True, help="The real code diff, as `git diff` shows it.")
 @click.option("--stat", is_flag=True, help="With --code: only which files changed and how much.")
+@click.option("--packages", is_flag=True, help="All packages that differ, imported or not.")
 @precision_option
 @json_option
 @click.argument("a", metavar="[A]", default="@{1}")
 @click.argument("b", metavar="[B]", default="last")
-def command(code: bool, stat: bool, precision: int, as_json: bool, a: str, b: str) -> None:
+def command(
+    code: bool, stat: bool, packages: bool, precision: int, as_json: bool, a: str, b: str
+) -> None:
     """Show what changed between two runs, causes beside effects
 
     Causes: parameters, code, data, environment. Effects: metrics. A [default: @{1}] is the
-    earlier, B [default: last] the later run.
+    earlier, B [default: last] the later run. Of the packages that differ, those that the code
+    imports are shown.
 
     \b
     git exp diff best last
@@ -48,12 +55,12 @@ def command(code: bool, stat: bool, precision: int, as_json: bool, a: str, b: st
         "environment": diff_tables(before.run.environment, after.run.environment),
         "packages": _packages(workspace, before.run, after.run),
     }
-    effects = _effects(workspace, before, after)
+    effects = compare_pair(workspace, after.measured, before.measured)
     if as_json:
         answer(
             format_json(
                 {
-                    "schema": 1,
+                    "schema": 2,
                     "before": before.run.id,
                     "after": after.run.id,
                     "causes": {
@@ -65,7 +72,8 @@ def command(code: bool, stat: bool, precision: int, as_json: bool, a: str, b: st
             )
         )
         return
-    _print(workspace, before, after, causes, effects, precision)
+    hidden = 0 if packages else _fold_packages(workspace, before.run, after.run, causes)
+    _print(workspace, before, after, causes, effects, precision, hidden=hidden)
 
 
 def _print(
@@ -75,30 +83,27 @@ def _print(
     causes: dict[str, list[Change]],
     effects: Comparison,
     precision: int,
+    *,
+    hidden: int,
 ) -> None:
     view = view_of(workspace, [before.run.id, after.run.id], precision=precision)
     old, new = view.ids[before.run.id], view.ids[after.run.id]
-    answer(f"causes, from {old} {clean(before.run.name)} to {new} {clean(after.run.name)}:")
+    heading = f"causes, from {old} {clean(before.run.name)} to {new} {clean(after.run.name)}:"
+    answer(fold(heading, view.width))
     for kind, found in causes.items():
-        if found:
+        if found or (kind == "packages" and hidden):
             answer(f"\n{kind}")
-            answer(changes_table(found, before=old, after=new, width=view.width))
-    if not any(causes.values()):
+            answer(changes_table(found, before=old, after=new, width=view.width) if found else "")
+    if hidden:
+        more = f"and {hidden:,} more" if causes["packages"] else f"{hidden:,}"
+        answer(f"{more} that the code does not import: --packages lists them")
+    if not any(causes.values()) and not hidden:
         answer("  none: the two are the same trial")
     answer("\neffects:")
     if effects.verdicts:
         answer(comparison_table(effects, width=view.width, precision=precision))
     else:
         answer("  neither run measured anything")
-
-
-def _effects(workspace: Workspace, before: Entry, after: Entry) -> Comparison:
-    repeats = [
-        entry.run for run in (before.run, after.run) for entry in repeats_of(workspace.index, run)
-    ]
-    declared = workspace.settings.directions
-    verdicts = compare_runs(after.run, before.run, declared=declared, repeats=repeats)
-    return Comparison(run=after.run.id, against="run", verdicts=tuple(verdicts))
 
 
 def _code_changes(workspace: Workspace, before: Run, after: Run) -> list[Change]:
@@ -136,6 +141,41 @@ def _packages(workspace: Workspace, before: Run, after: Run) -> list[Change]:
     except CouldNotTell:
         return []
     return diff_tables(*tables)
+
+
+_FEW_PACKAGES = 5
+"""So few are shown whether the code imports them or not."""
+
+_MAX_SOURCES = 2000
+_MAX_SOURCE_BYTES = 1 << 20
+"""More files, and larger ones, are not searched for imports."""
+
+
+def _fold_packages(
+    workspace: Workspace, before: Run, after: Run, causes: dict[str, list[Change]]
+) -> int:
+    """Leave those packages that the code imports; returns how many others differ."""
+    found = causes["packages"]
+    if len(found) <= _FEW_PACKAGES:
+        return 0
+    from gitexp.comparison.imports import imported_packages, normal_name  # noqa: PLC0415
+
+    oids = dict.fromkeys(oid for run in (before, after) for oid in _sources(workspace, run))
+    blobs = workspace.repo.read_blobs(list(oids)[:_MAX_SOURCES], max_bytes=_MAX_SOURCE_BYTES)
+    imported = imported_packages(content for _, content in blobs if content is not None)
+    shown = [change for change in found if normal_name(change[0]) in imported]
+    causes["packages"] = shown
+    return len(found) - len(shown)
+
+
+def _sources(workspace: Workspace, run: Run) -> Iterator[str]:
+    """The ids of a run's Python files; none when its code is not here."""
+    from gitexp.comparison.imports import SOURCES  # noqa: PLC0415 - only for packages
+
+    with suppress(CommandFailed):
+        for entry in workspace.repo.list_tree(run.code.tree):
+            if entry.kind == "blob" and entry.path.endswith(SOURCES):
+                yield entry.oid
 
 
 def _code_diff(workspace: Workspace, before: Run, after: Run, *, stat: bool) -> str:

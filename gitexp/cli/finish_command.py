@@ -41,7 +41,7 @@ def command(
     workspace = open_workspace()
     metrics = nested(measured)
     check_table(metrics, "metric")
-    entry = find_entry(workspace, run)
+    entry = find_entry(workspace, run, to_change=True)
     ended = outcome or (Outcome.FAILED if exit_code else Outcome.SUCCEEDED).value
     sealed = finish_by_hand(
         workspace,

@@ -4,15 +4,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gitexp.cli.folding import folded_rows
 from gitexp.cli.options import count_option, json_option, precision_option, where_option
 from gitexp.cli.tables import choose_columns, print_documents
 from gitexp.cli.terminal import answer, open_workspace, say, width
 from gitexp.errors import ExitCode, InvalidInput
+from gitexp.judgement import main_metric
 from gitexp.machine import clock
+from gitexp.render.folding import single
 
 if TYPE_CHECKING:
     from gitexp.ids import RunId
-    from gitexp.model import Entry
+    from gitexp.render.folding import Row
     from gitexp.workspace import Workspace
 
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 )
 @count_option("At most so many")
 @click.option("--only-changed", is_flag=True, help="Leave out columns that never change.")
+@click.option("--columns", is_flag=True, help="List all columns and their values instead.")
 @click.option("--keep", multiple=True, metavar="REGEX", help="Only such columns. Repeatable.")
 @click.option("--drop", multiple=True, metavar="REGEX", help="No such columns. Repeatable.")
 @precision_option
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values, exact numbers.")
 @click.option("--md", "as_markdown", is_flag=True, help="A Markdown table.")
 @click.option("--porcelain", is_flag=True, help="Tab-separated lines that stay as they are.")
+@click.option("--runs", "unfolded", is_flag=True, help="One row a run, repeats too.")
 @click.option("--name-only", is_flag=True, help="Only the ids.")
 def command(
     where: str | None,
@@ -40,6 +45,7 @@ def command(
     sort_order: str | None,
     count: int | None,
     only_changed: bool,
+    columns: bool,
     keep: tuple[str, ...],
     drop: tuple[str, ...],
     precision: int,
@@ -47,21 +53,33 @@ def command(
     as_csv: bool,
     as_markdown: bool,
     porcelain: bool,
+    unfolded: bool,
     name_only: bool,
 ) -> int:
     """Show the runs as a table
 
-    Newest first, unless sorted. EXPR is Python-like: `accuracy > 0.8 and (params.lr < 0.1 or
-    tag == "sweep")`; bare names will do while they are unambiguous.
+    Repeats of a trial, whatever their seeds, are one row with means and standard deviations;
+    --runs, and the forms for programs, have one row a run. Newest first, unless sorted. EXPR is
+    Python-like: `accuracy > 0.8 and (params.lr < 0.1 or tag == "sweep")`; bare names will do while
+    they are unambiguous.
 
     \b
     git exp list -n 20 --sort-by accuracy
     git exp list --where "accuracy > 0.8 and lr < 0.1" --only-changed
     """
-    if as_json + as_csv + as_markdown + porcelain + name_only > 1:
-        raise InvalidInput("choose one of --json, --csv, --md, --porcelain and --name-only")
+    if as_json + as_csv + as_markdown + porcelain + name_only + columns > 1:
+        forms = "--json, --csv, --md, --porcelain, --columns and --name-only"
+        raise InvalidInput(f"choose one of {forms}")
     workspace = open_workspace()
-    chosen = _choose(workspace, where, sort_by, sort_order, count)
+    sort_by, descending = _order(workspace, sort_by, sort_order)
+    is_table = not (as_json or as_csv or porcelain or name_only)
+    if is_table and not unfolded:
+        rows = folded_rows(workspace, where, sort_by, descending=descending, limit=count)
+        chosen = [row.entry.run.id for row in rows]
+    else:
+        query = workspace.query(where)
+        chosen = workspace.index.ids(query, sort_by, descending=descending, limit=count)
+        rows = single(workspace.index.entries(chosen)) if is_table else []
     if as_json:
         everything = where is None and sort_by is None and count is None
         print_documents(workspace.index.documents(None if everything else chosen))
@@ -70,38 +88,34 @@ def command(
     elif porcelain or as_csv:
         _print_exact(workspace, chosen, porcelain=porcelain)
     elif chosen:
-        entries = workspace.index.entries(chosen)
         _print_table(
             workspace,
-            entries,
+            rows,
             only_changed=only_changed,
             keep=keep,
             drop=drop,
             sort_by=sort_by,
             precision=precision,
             markdown=as_markdown,
+            columns=columns,
         )
     else:
         say_empty(workspace, where)
     return _tell_broken(workspace)
 
 
-def _choose(
-    workspace: "Workspace",
-    where: str | None,
-    sort_by: str | None,
-    sort_order: str | None,
-    count: int | None,
-) -> "list[RunId]":
-    index = workspace.index
+def _order(
+    workspace: "Workspace", sort_by: str | None, sort_order: str | None
+) -> tuple[str | None, bool]:
+    """The full name of what to sort by, and whether the highest comes first."""
     descending = sort_order == "desc"
     if sort_by is not None:
         from gitexp.query.names import parse_sort  # noqa: PLC0415 - only when asked
 
-        sort_by = parse_sort(sort_by, index.keys())
+        sort_by = parse_sort(sort_by, workspace.index.keys())
         if sort_order is None:
             descending = _best_is_high(workspace, sort_by)
-    return index.ids(workspace.query(where), sort_by, descending=descending, limit=count)
+    return sort_by, descending
 
 
 def _best_is_high(workspace: "Workspace", key: str) -> bool:
@@ -125,7 +139,7 @@ def _print_exact(workspace: "Workspace", chosen: "list[RunId]", *, porcelain: bo
 
 def _print_table(
     workspace: "Workspace",
-    entries: "list[Entry]",
+    rows: "list[Row]",
     *,
     only_changed: bool,
     keep: tuple[str, ...],
@@ -133,30 +147,38 @@ def _print_table(
     sort_by: str | None,
     precision: int,
     markdown: bool,
+    columns: bool,
 ) -> None:
     from gitexp.render.listing import (  # noqa: PLC0415 - only for tables
         changed_keys,
+        column_table,
         default_keys,
         run_list,
         unchanged_line,
     )
 
-    every = choose_columns(default_keys(entries), keep, drop)
+    entries = [entry for row in rows for entry in row.members]
+    metric = main_metric(workspace)
+    every = choose_columns(default_keys(entries, metric), keep, drop)
     keys = changed_keys(entries, every) if only_changed else every
-    columns = None if markdown else width()
+    wide = None if markdown else width()
+    if columns:
+        answer(column_table(entries, keys, width=wide, precision=precision))
+        return
     asked_for = keys if keep else [k for k in keys if sort_by in (k, k.partition(".")[2])]
     table = run_list(
-        entries,
+        rows,
         keys,
         now=clock.now(),
         style="md" if markdown else "plain",
-        width=columns,
+        width=wide,
         precision=precision,
         ids=workspace.index.short([entry.run.id for entry in entries]),
-        pinned=asked_for,
+        pinned=[f"metrics.{metric}", *asked_for],
+        more="--columns",
     )
     hidden = [key for key in every if key not in keys]
-    named = unchanged_line(entries, hidden, width=columns) if columns is not None else ""
+    named = unchanged_line(entries, hidden, width=wide) if wide is not None else ""
     answer(f"{table}\n{named}" if named else table)
 
 

@@ -43,12 +43,15 @@ def command(
     view = view_of(workspace, chosen)
     for n, entry in enumerate(index.entries(chosen)):
         sentence = judgement_sentence(
-            judge(workspace, entry.run, refresh=False), colour=view.colour
+            workspace,
+            judge(workspace, entry.measured, refresh=False, as_of_then=True),
+            colour=view.colour,
         )
         if oneline:
             from gitexp.cli.verdicts import one_line  # noqa: PLC0415 - see above
+            from gitexp.render.text import fold  # noqa: PLC0415 - see above
 
-            answer(one_line(entry, view, sentence))
+            answer(fold(one_line(entry, view, sentence), view.width))
         else:
             from gitexp.render.detail import log_lines  # noqa: PLC0415 - see above
 

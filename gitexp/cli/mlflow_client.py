@@ -131,7 +131,7 @@ def _points(entry: Entry, series: Series) -> Iterator[tuple[str, float, float, i
                 float(seconds) if isinstance(seconds, int | float) else 0.0,
                 at,
             )
-    for name, number in numbers(entry.run.metrics).items():
+    for name, number in numbers(entry.metrics).items():
         if not math.isnan(number) and last.get(name) != number:
             yield name, number, entry.run.duration_s or 0.0, steps.get(name, -1) + 1
 

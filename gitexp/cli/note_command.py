@@ -2,35 +2,116 @@
 
 import click
 
-from gitexp.cli.options import Whole, measured_option, run_argument
+from gitexp.cli.options import (
+    Whole,
+    json_option,
+    measured_option,
+    metric_pattern_option,
+    run_argument,
+)
 from gitexp.cli.selection import find_entry
-from gitexp.cli.terminal import open_workspace, say
+from gitexp.cli.terminal import answer, open_workspace, say
 from gitexp.errors import InvalidInput
-from gitexp.model import AnnotationKind
+from gitexp.model import Annotation, AnnotationKind, Entry, flatten
+from gitexp.render.text import clean, format_cell
+from gitexp.running.adding import add_metrics
 from gitexp.running.by_hand import log_by_hand
 from gitexp.running.lifecycle import annotate
+from gitexp.workspace import Workspace
 
 
 @click.command("note")
 @run_argument
 @click.argument("text", required=False)
-@measured_option("A metric of a run begun by hand and still open. Repeatable.")
-@click.option("--step", type=Whole(0), metavar="N", help="The step of the metrics.")
-def command(run: str, text: str | None, measured: tuple[str, ...], step: int | None) -> None:
-    """Say something about a run
+@measured_option("A metric of the run, open or finished. Repeatable.")
+@metric_pattern_option(
+    "Read metrics from the kept output of a finished run: NAME=REGEX with one group. Repeatable."
+)
+@click.option("--step", type=Whole(0), metavar="N", help="The step of the metrics of an open run.")
+@json_option
+def command(
+    run: str,
+    text: str | None,
+    measured: tuple[str, ...],
+    metric_patterns: tuple[str, ...],
+    step: int | None,
+    as_json: bool,
+) -> None:
+    """Say something about a run, or add metrics to it
+
+    Metrics of a run begun by hand and still open are logged. To a finished run they are added
+    as an annotation with your name and the time: its record stays as it is, and all commands
+    count the latest value and mark it.
 
     \b
     git exp note last "the loss curve is flat after step 40"
+    git exp note last -M rmse=0.4507
+    git exp note last --metric-pattern 'rmse=RMSE is: ([\\d.]+)'
     git exp note $RUN -M loss=0.3 --step 10
     """
-    from gitexp.cli.options import nested  # noqa: PLC0415 - only with metrics
-
     workspace = open_workspace()
-    entry = find_entry(workspace, run)
-    if not text and not measured:
+    entry = find_entry(workspace, run, to_change=True)
+    if not (text or measured or metric_patterns):
         raise InvalidInput("there is nothing to note", hints=['`git exp note RUN "TEXT"`'])
     if measured:
-        log_by_hand(workspace, entry.run.id, nested(measured), step=step)
-    if text:
-        annotate(workspace, entry, AnnotationKind.NOTE, text=text)
+        from gitexp.cli.options import nested  # noqa: PLC0415 - only with metrics
+
+        if entry.run.is_sealed:
+            _check_no_step(step)
+            add_metrics(workspace, entry, nested(measured))
+        else:
+            log_by_hand(workspace, entry.run.id, nested(measured), step=step)
+    if metric_patterns:
+        _read_output(workspace, entry, metric_patterns)
+    made = annotate(workspace, entry, AnnotationKind.NOTE, text=text) if text else None
+    if as_json:
+        _print_json(entry, made, measured, step)
+        return
     say(f"noted for run {entry.run.id[:7]} {entry.run.name}")
+
+
+def _print_json(
+    entry: Entry, made: Annotation | None, measured: tuple[str, ...], step: int | None
+) -> None:
+    from gitexp.cli.options import nested  # noqa: PLC0415 - only here
+    from gitexp.records.documents import annotation_document  # noqa: PLC0415 - only here
+    from gitexp.render.machine import format_json  # noqa: PLC0415 - only here
+
+    document: dict[str, object] = {"schema": 1, "run": entry.run.id, "name": entry.run.name}
+    if made is not None:
+        document["annotation"] = annotation_document(made)
+    if measured:
+        document["metrics"] = nested(measured)
+    if measured and step is not None:
+        document["step"] = step
+    answer(format_json(document))
+
+
+def _check_no_step(step: int | None) -> None:
+    if step is not None:
+        raise InvalidInput(
+            "cannot add a metric with a step",
+            why="the run is finished, and its series stays as it was recorded",
+            hints=["leave `--step` out: the value counts as the metric's last"],
+        )
+
+
+def _read_output(workspace: Workspace, entry: Entry, texts: tuple[str, ...]) -> None:
+    from gitexp.cli.report import warn  # noqa: PLC0415 - only for patterns
+    from gitexp.formats.patterns import parse_patterns  # noqa: PLC0415 - only for patterns
+    from gitexp.running.adding import add_read_again  # noqa: PLC0415 - only for patterns
+
+    patterns = parse_patterns(texts)
+    if not entry.run.is_sealed:
+        raise InvalidInput(
+            "cannot read the output again",
+            why="the run is still going on",
+            hints=["wait until it has ended"],
+        )
+    _, found = add_read_again(workspace, entry, patterns)
+    for fault in found.faults:
+        warn(clean(fault))
+    for name, value in flatten(found.metrics):
+        count = found.counts[name]
+        values = "1 value" if count == 1 else f"the last of {count:,} values"
+        say(f"{clean(name)} {format_cell(value)} ({values})")

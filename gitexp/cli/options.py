@@ -5,7 +5,7 @@ Floor 6.
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import click
 
@@ -72,6 +72,28 @@ class Seconds(click.ParamType):  # type: ignore[type-arg]  # see `Whole`
         return seconds
 
 
+class Duration(click.ParamType):  # type: ignore[type-arg]  # see `Whole`
+    """A time span such as `90`, `60s`, `2.5m`, `1h`, in seconds."""
+
+    name = "duration"
+    _UNITS: ClassVar[dict[str, float]] = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read it, or say what it must be."""
+        text = str(value).strip()
+        number = text.rstrip("smh")
+        factor = self._UNITS.get(text[len(number) :], math.nan)
+        try:
+            seconds = float(number) * factor if number.isascii() else math.nan
+        except ValueError:
+            seconds = math.nan
+        if not 0 < seconds < math.inf:
+            self.fail(f"'{text}' is no time span: write it like 90, 60s, 2.5m or 1h", param, ctx)
+        return seconds
+
+
 def count_option(what: str, *, default: int | None = None) -> Callable[[Command], Command]:
     """`-n N`: how many are shown; `what` is its help."""
     shown = "." if default is None else f" [default: {default}]."
@@ -92,6 +114,13 @@ def measured_option(
     """`-M NAME=VALUE`: a measured value; `what` is its help."""
     return click.option(
         *("-M", "--metric", "measured"), multiple=True, metavar="NAME=VALUE", help=what
+    )
+
+
+def metric_pattern_option(what: str) -> Callable[[Command], Command]:
+    """`--metric-pattern NAME=REGEX`; `what` is its help."""
+    return click.option(
+        "--metric-pattern", "metric_patterns", multiple=True, metavar="PATTERN", help=what
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import click
 
 from gitexp.cli.options import Seconds, measured_option, nested, outcome_option
-from gitexp.cli.recording import Said, recording_options, trial_of
+from gitexp.cli.recording import Said, Starting, recording_options, trial_of
 from gitexp.cli.report import warn
 from gitexp.cli.terminal import answer, open_workspace
 from gitexp.cli.verdicts import show_judgement
@@ -14,11 +14,11 @@ from gitexp.judgement import judge
 from gitexp.model import Origin, Outcome, nest
 from gitexp.records.bounds import check_table
 from gitexp.running.execution import gather_metrics
-from gitexp.running.lifecycle import record_whole
+from gitexp.running.lifecycle import expect_start, record_whole
 from gitexp.running.preparation import prepare
 
 
-@click.command("record", context_settings={"allow_interspersed_args": False})
+@click.command("record", cls=Starting, context_settings={"allow_interspersed_args": False})
 @recording_options
 @measured_option()
 @outcome_option("succeeded", default=Outcome.SUCCEEDED.value)
@@ -43,6 +43,7 @@ def command(
     git exp record --params params.toml --metrics metrics.json -- python train.py
     """
     workspace = open_workspace()
+    expect_start(workspace)
     metrics = nested(measured)
     check_table(metrics, "metric")
     if not (metrics or said.metrics_files or said.assignments or said.params_files):

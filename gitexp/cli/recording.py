@@ -5,6 +5,7 @@ Floor 6. The commands get what was said as one value and turn it into a trial.
 
 import functools
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -12,8 +13,10 @@ import click
 
 from gitexp.cli.options import set_param_option
 from gitexp.cli.selection import find_id
+from gitexp.errors import GitexpError
 from gitexp.formats import parse_assignment
 from gitexp.model import Direction, Origin
+from gitexp.running.lifecycle import expect_start
 from gitexp.running.preparation import Trial
 from gitexp.workspace import Workspace
 
@@ -33,6 +36,19 @@ class Said:
     parent: str | None
     maximize: tuple[str, ...]
     minimize: tuple[str, ...]
+
+
+class Starting(click.Command):
+    """A command that starts a run; also one that is typed wrong is an attempt to start one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words, and note the attempt when they make no sense."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError:
+            with suppress(GitexpError):
+                expect_start(Workspace.open())
+            raise
 
 
 RECORDING_OPTIONS = [
@@ -68,7 +84,11 @@ RECORDING_OPTIONS = [
         metavar="PATH",
         help="A file or folder the run writes; its hash is recorded. Repeatable.",
     ),
-    click.option("--parent", metavar="RUN", help="The run this one tries to improve on."),
+    click.option(
+        "--parent",
+        metavar="RUN",
+        help="The run this one goes on from [default: your newest on this code].",
+    ),
     click.option("--maximize", multiple=True, metavar="METRIC", help="More is better. Repeatable."),
     click.option("--minimize", multiple=True, metavar="METRIC", help="Less is better. Repeatable."),
 ]

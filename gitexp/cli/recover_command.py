@@ -105,7 +105,7 @@ def _give_up(workspace: Workspace, text: str, *, force: bool, dry_run: bool, yes
     """A run that has no journal here: over, or of another machine."""
     from gitexp.cli.selection import find_entry  # noqa: PLC0415 - only for such runs
 
-    run = find_entry(workspace, text).run
+    run = find_entry(workspace, text, to_change=True).run
     if run.is_sealed:
         say(f"run {_title(run)} is complete: {run.outcome}")
         return

@@ -58,7 +58,7 @@ def _find(workspace: Workspace, text: str) -> RunId:
     """The run; a full id also names one that is deleted but left files behind."""
     if re.fullmatch(r"[0-9a-f]{16}", text) and workspace.index.paths(RunId(text)):
         return RunId(text)
-    return find_id(workspace, text)
+    return find_id(workspace, text, to_change=True)
 
 
 def _line(removal: Removal, verb: str) -> str:

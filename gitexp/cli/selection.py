@@ -3,30 +3,54 @@
 Floor 6.
 """
 
+import os
 from collections.abc import Sequence
 
+from gitexp.cli.terminal import say
 from gitexp.comparison import direction_of, last_part
 from gitexp.errors import CouldNotTell, NotFound
 from gitexp.ids import RunId
+from gitexp.judgement import main_metric, standings_by
 from gitexp.model import Direction, Entry, Run
-from gitexp.selector import select_run
+from gitexp.selector import Own, select_run
+from gitexp.sessions import VARIABLE
 from gitexp.workspace import Workspace
 
 
-def find_id(workspace: Workspace, text: str) -> RunId:
-    """The run a selector names. Raises `NotFound`, `Ambiguous`, `InvalidInput`."""
+def find_id(workspace: Workspace, text: str, *, to_change: bool = False) -> RunId:
+    """The run a selector names. Raises `NotFound`, `Ambiguous`, `InvalidInput`, `Refused`.
+
+    `last` is the newest run of this session. Where it has none: the repository's, with a note;
+    a command that is going `to_change` what is known of the run is refused then.
+    """
+    session = workspace.session
+    own = Own(
+        session=None if session is None else session.id,
+        is_named=bool(os.environ.get(VARIABLE)),
+        to_change=to_change,
+        has_failed_start=session is not None and session.has_failed_start,
+        on_others=say,
+    )
     return select_run(
         text,
         workspace.repo,
         workspace.index,
-        metric=workspace.settings.metric,
-        direction_of=lambda metric: needed_direction(workspace, metric),
+        metric=main_metric(workspace) if text == "best" else None,
+        best_run=lambda metric: _best_run(workspace, metric),
+        own=own,
     )
 
 
-def find_entry(workspace: Workspace, text: str) -> Entry:
+def _best_run(workspace: Workspace, metric: str) -> RunId | None:
+    """The run of the best group that is nearest to the group's mean: not the lucky one."""
+    needed_direction(workspace, metric)
+    leader = standings_by(workspace, metric).ranking().leader
+    return None if leader is None else leader.typical.run
+
+
+def find_entry(workspace: Workspace, text: str, *, to_change: bool = False) -> Entry:
     """The entry a selector names; see `find_id`."""
-    return workspace.index.entry(find_id(workspace, text))
+    return workspace.index.entry(find_id(workspace, text, to_change=to_change))
 
 
 def find_run(workspace: Workspace, text: str) -> Run:

@@ -5,16 +5,20 @@ import click
 from gitexp.cli.options import json_option
 from gitexp.cli.selection import find_entry
 from gitexp.cli.tables import print_documents
-from gitexp.cli.terminal import answer, open_workspace, view_of
-from gitexp.judgement import find_tried, judge
+from gitexp.cli.terminal import answer, open_workspace, say, view_of
+from gitexp.judgement import judge
+from gitexp.model import Run
 from gitexp.render.detail import run_detail
+from gitexp.trials import find_kin
+from gitexp.workspace import Workspace
 
 
 @click.command("show")
 @json_option
 @click.option("--series", is_flag=True, help="The metric series as CSV.")
+@click.option("--output", is_flag=True, help="All that the command printed, as far as it is kept.")
 @click.argument("run", metavar="[RUN]", default="last")
-def command(as_json: bool, series: bool, run: str) -> None:
+def command(as_json: bool, series: bool, output: bool, run: str) -> None:
     """Show a run in full
 
     With its decision, verdicts, reproductions, notes and nearest relatives. RUN is an id or its
@@ -29,6 +33,9 @@ def command(as_json: bool, series: bool, run: str) -> None:
     if as_json:
         print_documents(workspace.index.documents([entry.run.id]))
         return
+    if output:
+        _print_output(workspace, entry.run)
+        return
     has_series = workspace.index.has_series(entry.run.id)
     rows = workspace.store.load_series(entry.run.id, entry.run.started) if has_series else []
     if series:
@@ -36,10 +43,28 @@ def command(as_json: bool, series: bool, run: str) -> None:
 
         answer(encode_series(rows).decode().rstrip("\n") if rows else "")
         return
-    judgement = judge(workspace, entry.run, refresh=False)
-    kin = find_tried(workspace, entry.run).kin
+    judgement = judge(workspace, entry.measured, refresh=False)
+    kin = [(how.relation, other) for how, other in find_kin(workspace, entry.run)]
     found = [entry.run.id, *(other.run.id for _, other in kin)]
     comparisons = [c for c in (judgement.last, judgement.best) if c is not None]
     found += [v.reference for c in comparisons for v in c.verdicts if v.reference]
     view = view_of(workspace, found)
     answer(run_detail(entry, view=view, comparisons=comparisons, kin=kin, series=rows))
+
+
+def _print_output(workspace: Workspace, run: Run) -> None:
+    """What is kept of the output here, else the last lines in the record."""
+    from gitexp.formats.printed import plain_line  # noqa: PLC0415 - only when asked
+    from gitexp.machine.kept_output import lines_of  # noqa: PLC0415 - only when asked
+    from gitexp.render.text import clean  # noqa: PLC0415 - only when asked
+    from gitexp.running.adding import load_output  # noqa: PLC0415 - only when asked
+
+    text = load_output(workspace, run)
+    if text is None and not run.output_tail:
+        say(f"no output of run {run.id[:7]} {run.name} is kept here")
+        return
+    if text is None:
+        say("the whole output is not kept in this clone; these are the last lines, of the record")
+        text = run.output_tail
+    lines = lines_of(text.removesuffix("\n"))
+    answer("\n".join(clean(plain_line(line.encode(errors="replace"))) for line in lines))

@@ -2,18 +2,18 @@
 
 import click
 
-from gitexp.cli.recording import Said, recording_options, trial_of
+from gitexp.cli.recording import Said, Starting, recording_options, trial_of
 from gitexp.cli.terminal import answer, open_workspace, say
-from gitexp.cli.verdicts import show_tried
+from gitexp.cli.trials import show_tried
 from gitexp.errors import Refused
-from gitexp.judgement import find_tried
 from gitexp.model import Origin
 from gitexp.running.code import pin
-from gitexp.running.lifecycle import begin
+from gitexp.running.lifecycle import begin, expect_start
 from gitexp.running.preparation import prepare
+from gitexp.trials import find_tried
 
 
-@click.command("start", context_settings={"allow_interspersed_args": False})
+@click.command("start", cls=Starting, context_settings={"allow_interspersed_args": False})
 @recording_options
 @click.option("--again", is_flag=True, help="Begin it even if this very trial was tried before.")
 @click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD [ARG]...]")
@@ -32,11 +32,12 @@ def command(
     git exp start --params params.toml -m "a longer warm-up"
     """
     workspace = open_workspace()
+    expect_start(workspace)
     prepared = prepare(workspace, trial_of(workspace, said, Origin.STEPS, argv))
-    tried = find_tried(workspace, prepared.run, kin=0)
-    if argv and tried.identical and not again and workspace.settings.repeat != "allow":
+    tried = find_tried(workspace, prepared.run, kin=0, look=prepared.look_around)
+    if argv and tried.is_known and not again and workspace.settings.repeat != "allow":
         show_tried(workspace, prepared.run, tried, err=True)
-        if tried.is_rejected and workspace.settings.repeat == "refuse":
+        if tried.is_refused(workspace.settings.repeat):
             raise Refused(
                 "not begun: this very trial was tried before",
                 hints=["`--again` begins it all the same"],

@@ -5,10 +5,14 @@ Floor 6.
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from gitexp.errors import InvalidInput
+
+if TYPE_CHECKING:
+    pass
 
 
 def print_documents(documents: Iterable[str]) -> None:

@@ -2,10 +2,10 @@
 
 import click
 
-from gitexp.cli.options import run_argument
+from gitexp.cli.options import json_option, run_argument
 from gitexp.cli.selection import find_entry
 from gitexp.cli.terminal import answer, open_workspace, say
-from gitexp.model import AnnotationKind
+from gitexp.model import Annotation, AnnotationKind, Entry
 from gitexp.render.text import clean
 from gitexp.running.lifecycle import annotate
 
@@ -14,7 +14,8 @@ from gitexp.running.lifecycle import annotate
 @run_argument
 @click.argument("tags", nargs=-1, metavar="[TAG]...")
 @click.option("-d", "--delete", is_flag=True, help="Remove the tags instead.")
-def command(run: str, tags: tuple[str, ...], delete: bool) -> None:
+@json_option
+def command(run: str, tags: tuple[str, ...], delete: bool, as_json: bool) -> None:
     """Add or remove tags of a run, or list them
 
     \b
@@ -22,12 +23,31 @@ def command(run: str, tags: tuple[str, ...], delete: bool) -> None:
     git exp tag best:accuracy -d sweep
     """
     workspace = open_workspace()
-    entry = find_entry(workspace, run)
+    entry = find_entry(workspace, run, to_change=bool(tags))
+    kind = AnnotationKind.UNTAG if delete else AnnotationKind.TAG
+    made = annotate(workspace, entry, kind, tags=tuple(sorted(set(tags)))) if tags else None
+    if as_json:
+        _print_json(entry, made)
+        return
     if not tags:
         answer("\n".join(clean(tag) for tag in entry.tags))
         return
-    kind = AnnotationKind.UNTAG if delete else AnnotationKind.TAG
-    annotate(workspace, entry, kind, tags=tuple(sorted(set(tags))))
     say(
         f"run {entry.run.id[:7]}: {'removed' if delete else 'added'} {', '.join(sorted(set(tags)))}"
     )
+
+
+def _print_json(entry: Entry, made: Annotation | None) -> None:
+    """The tags in force, and the annotation when there is a new one."""
+    from gitexp.records.documents import annotation_document  # noqa: PLC0415 - only for JSON
+    from gitexp.render.machine import format_json  # noqa: PLC0415 - only for JSON
+
+    now = entry if made is None else Entry(entry.run, (*entry.annotations, made))
+    document = {
+        "schema": 1,
+        "run": entry.run.id,
+        "name": entry.run.name,
+        "tags": list(now.tags),
+        **({} if made is None else {"annotation": annotation_document(made)}),
+    }
+    answer(format_json(document))

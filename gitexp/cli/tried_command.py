@@ -7,13 +7,14 @@ import click
 from gitexp.cli.options import json_option, pairs, set_param_option
 from gitexp.cli.progress import waiting
 from gitexp.cli.terminal import answer, open_workspace, say
-from gitexp.cli.verdicts import show_tried
+from gitexp.cli.trials import show_tried
+from gitexp.comparison import Difference
 from gitexp.errors import ExitCode
-from gitexp.judgement import Tried, find_tried
 from gitexp.model import Entry, Origin
-from gitexp.records.documents import entry_document
+from gitexp.records.documents import entry_document, json_value
 from gitexp.render.machine import format_json
 from gitexp.running.preparation import Trial, prepare
+from gitexp.trials import Tried, find_tried
 
 
 @click.command("tried", context_settings={"allow_interspersed_args": False})
@@ -46,7 +47,7 @@ def command(
     """Ask whether a trial was tried before
 
     Nothing is run. The same code, command, parameters and inputs are the same trial, also after
-    an amend, a rebase or an edit of the README. Exit code 0: new; 1: tried.
+    an amend, a rebase or an edit of the README. Exit code 0: new; 1: tried, or running now.
 
     \b
     git exp tried -- python train.py --lr 0.01
@@ -64,27 +65,48 @@ def command(
     )
     with waiting("reading code and data"):
         prepared = prepare(workspace, trial, observe=False)
-    tried = find_tried(workspace, prepared.run)
+    tried = find_tried(workspace, prepared.run, look=prepared.look_around)
     if as_json:
-        answer(format_json(_document(tried, prepared.run.fingerprint)))
+        policy = workspace.settings.repeat
+        answer(format_json(_document(tried, prepared.run.fingerprint, policy)))
     else:
-        if not tried.identical:
+        if not tried.is_known:
             say("new: this very trial was not run before")
         show_tried(workspace, prepared.run, tried, err=False)
-    return ExitCode.NO if tried.identical else ExitCode.DONE
+    return ExitCode.NO if tried.is_known else ExitCode.DONE
 
 
-def _document(tried: Tried, fingerprint: str) -> dict[str, object]:
+def _document(tried: Tried, fingerprint: str, policy: str) -> dict[str, object]:
     changed = [{"path": path, "run": _plain(entry)} for entry, path in tried.changed]
     return {
         "schema": 1,
-        "tried": bool(tried.identical),
+        "tried": tried.is_known,
         "rejected": tried.is_rejected,
+        "refused": tried.is_refused(policy),
         "fingerprint": fingerprint,
         "identical": [_plain(entry) for entry in tried.identical],
-        "kin": [{"relation": kin.value, "run": _plain(entry)} for kin, entry in tried.kin],
+        "running": [_plain(running.entry) for running in tried.running],
+        "kin": [
+            {
+                "relation": how.relation.value,
+                "differences": [_difference(difference) for difference in how.differences],
+                "run": _plain(entry),
+            }
+            for how, entry in tried.kin
+        ],
         **({"changed": changed} if changed else {}),
+        **({"doubts": [*tried.doubts]} if tried.doubts else {}),
     }
+
+
+def _difference(found: Difference) -> dict[str, object]:
+    document = {
+        "kind": found.kind.value,
+        "name": found.name or None,
+        "before": None if found.before is None else json_value(found.before),
+        "after": None if found.after is None else json_value(found.after),
+    }
+    return {key: value for key, value in document.items() if value is not None}
 
 
 def _plain(entry: Entry) -> object:

@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from gitexp.comparison.directions import (
         direction_of,
         guess_direction,
+        guess_metric,
         is_time_like,
         last_part,
-        primary_metric,
     )
     from gitexp.comparison.kin import (
+        Difference,
         Kin,
+        Kinship,
         diff_tables,
         kinship,
     )
@@ -24,26 +26,18 @@ if TYPE_CHECKING:
         MetricMatch,
         compare_reproduction,
     )
-    from gitexp.comparison.verdicts import (
-        Against,
-        Answer,
-        Comparison,
-        MetricVerdict,
-        compare_runs,
-        next_step,
-        overall,
-    )
+    from gitexp.comparison.samples import Answer
+    from gitexp.comparison.verdicts import Against, Comparison, MetricVerdict, overall
     from gitexp.model import Tolerance
 
 _HOMES = {
     "gitexp.comparison.directions": (
-        "direction_of guess_direction is_time_like last_part primary_metric"
+        "direction_of guess_direction guess_metric is_time_like last_part"
     ).split(),
-    "gitexp.comparison.kin": "Kin diff_tables kinship".split(),
+    "gitexp.comparison.kin": "Difference Kin Kinship diff_tables kinship".split(),
     "gitexp.comparison.reproductions": "MatchState MetricMatch compare_reproduction".split(),
-    "gitexp.comparison.verdicts": (
-        "Against Answer Comparison MetricVerdict compare_runs next_step overall"
-    ).split(),
+    "gitexp.comparison.samples": "Answer".split(),
+    "gitexp.comparison.verdicts": "Against Comparison MetricVerdict overall".split(),
     "gitexp.model": "Tolerance".split(),
 }
 """Where each name is defined."""
@@ -52,22 +46,22 @@ __all__ = [
     "Against",
     "Answer",
     "Comparison",
+    "Difference",
     "Kin",
+    "Kinship",
     "MatchState",
     "MetricMatch",
     "MetricVerdict",
     "Tolerance",
     "compare_reproduction",
-    "compare_runs",
     "diff_tables",
     "direction_of",
     "guess_direction",
+    "guess_metric",
     "is_time_like",
     "kinship",
     "last_part",
-    "next_step",
     "overall",
-    "primary_metric",
 ]
 
 

@@ -4,10 +4,10 @@ Floor 1, pure. A guess is always marked as one; words that disagree (`time_to_ac
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from gitexp.model import Direction, Run, name_parts, numbers
+from gitexp.model import Direction, name_parts
 
 
 def _set(words: str) -> frozenset[str]:
@@ -94,16 +94,16 @@ def direction_of(metric: str, declared: Mapping[str, Direction]) -> tuple[Direct
     return guessed, guessed is not None
 
 
-def primary_metric(run: Run, declared: Mapping[str, Direction]) -> str | None:
-    """The metric that decides: the first declared, else the likeliest by name, else the first.
+def guess_metric(measured: Iterable[str], declared: Iterable[str]) -> str | None:
+    """The metric that matters most: the first declared one, else the likeliest by its name.
 
-    Among guesses `accuracy` and its like come before `loss` and its like, what measures the
-    machine comes later, and what was measured on the training data last. `None` when the run has
-    no metric.
+    `declared` may name just the last part of a metric. Among guesses `accuracy` and its like come
+    before `loss` and its like, what measures the machine comes later, and what was measured on the
+    training data last. `None` when nothing was measured.
     """
-    measured = list(numbers(run.metrics))
-    for wanted in [*run.directions, *declared]:
-        for name in measured:
+    names = list(measured)
+    for wanted in declared:
+        for name in names:
             if wanted in (name, last_part(name)):
                 return name
 
@@ -115,4 +115,4 @@ def primary_metric(run: Run, declared: Mapping[str, Direction]) -> str | None:
         is_high = guessed is Direction.MAXIMIZE
         return on_training_data, 2 if is_time_like(name) else 0 if is_high else 1
 
-    return min(measured, key=rank, default=None)
+    return min(names, key=rank, default=None)

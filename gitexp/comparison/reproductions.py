@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from gitexp.comparison.directions import is_time_like, last_part
-from gitexp.comparison.verdicts import are_equal
+from gitexp.comparison.noise import are_equal
 from gitexp.model import Outcome, ReproductionVerdict, Run, Tolerance, Value, flatten
 
 MatchState: TypeAlias = Literal["equal", "within", "outside", "missing", "informative"]

@@ -1,233 +1,251 @@
-"""One run against another: better, worse, same or unknown for every metric, with the reason.
+"""One group of runs against another: better, worse, no difference shown, or cannot tell.
 
-Floor 1, pure. Repeats of a trial tell its noise; without them a difference is taken at its word,
-and "too few repeats to tell" is an answer.
+Floor 1, pure. Means are compared against the noise that repeats showed. While that is unknown the
+numbers are compared as they are, and nothing is called shown. `docs/verdicts.md` has the method.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Literal, TypeAlias
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal, TypeAlias
 
-from gitexp.comparison.directions import direction_of
+from gitexp.comparison.groups import (
+    Group,
+    count_looks,
+    has_one_seed,
+    pairs_of,
+    took_turns,
+)
+from gitexp.comparison.noise import Basis, Noise, Sample, comparable, measure_noise
+from gitexp.comparison.samples import Answer, Compared, compare_samples, repeats_needed
 from gitexp.ids import RunId
-from gitexp.model import Direction, Outcome, Run, numbers
+from gitexp.model import Direction, MetricRule, Tolerance
 
-NOISE_FACTOR = 2.0
-"""A difference below this many deviations of the repeats is within the noise."""
+MACHINE_EFFECT: Final = Tolerance(relative=0.05)
+"""What counts for time, speed and memory that were not measured in turns, as machines drift."""
 
-MIN_REPEATS = 3
-"""From so many runs of one trial on, its noise is known."""
+NO_RULE: Final = MetricRule()
 
-ROUNDING = 1e-12
-"""Two numbers this close, relatively, are equal: the same sum in another order."""
-
-NO_DIRECTION = "no direction known"
-NO_REFERENCE = "nothing to compare with"
-NOT_A_NUMBER = "not a number"
-TOO_FEW = "too few repeats to tell"
-WITHIN_NOISE = "within the noise"
-SAME_TRIAL = "the same trial, whose noise is not known yet"
-
-Against: TypeAlias = Literal["last", "best", "run"]
+Against: TypeAlias = Literal["last", "best", "parent", "run"]
 
 
-class Answer(StrEnum):
-    """How a metric, or a run, compares with the reference."""
-
-    BETTER = "better"
-    WORSE = "worse"
-    SAME = "same"
-    UNKNOWN = "unknown"
+NO_REFERENCE = "there is nothing to compare with"
+NO_DIRECTION = "which way it is better is not known"
+NOT_A_NUMBER = "it is not a number"
+ALL_FAILED = "no run of the trial succeeded"
+MISSING_HERE = "missing from this run"
+MISSING_THERE = "missing from the reference"
+MORE_FAILED = "more of its runs failed"
+SAME_GROUP = "the same trial"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricVerdict:
-    """One metric of a run against the same metric of a reference run."""
+    """How one metric did against a reference."""
 
     metric: str
-    """Dotted name."""
     value: float | None
-    """Absent when this run did not measure it."""
+    """The mean of its group; the run's own number when there is no other."""
     reference_value: float | None
-    """Absent when the reference run did not measure it."""
-    reference: RunId | None
-    """Absent when there is no run to compare with."""
+    reference: RunId | None = None
+    """The newest run of the reference group."""
     difference: float | None = None
-    """Signed, value minus reference value; absent when either is absent."""
+    """Signed, value minus reference value; absent unless both are finite."""
     relative: float | None = None
     """Difference over the size of the reference value; absent when that is zero."""
     direction: Direction | None = None
     guessed: bool = False
     """True when nobody declared the direction."""
     answer: Answer = Answer.UNKNOWN
+    basis: Basis = Basis.MISSING
+    shown: bool = False
+    """True when the answer stands against the noise."""
     why: str | None = None
     """What a plain answer would hide, in plain words."""
+    low: float | None = None
+    high: float | None = None
+    """The interval of the difference; absent while the noise is unknown."""
     noise: float | None = None
-    """Robust standard deviation of the repeats; absent with fewer than `MIN_REPEATS`."""
+    """Standard deviation of one run; absent while unknown."""
+    dof: float | None = None
+    """Degrees of freedom of the interval; absent where it is not from repeats."""
+    runs: int = 0
+    """How many runs the value is the mean of."""
+    reference_runs: int = 0
     repeats: int = 0
-    """How many runs of the same trial measured it, in the larger of the two trials."""
+    """The larger of the two."""
+    own: float | None = None
+    """What this run itself measured."""
+    failed: int = 0
+    """Runs of its group that failed or measured no number."""
+    reference_failed: int = 0
+    rivals: int = 1
+    """How many groups may be the best, when the reference is the best of several."""
+    look: int = 1
+    """How many times the two groups could be compared so far."""
+    min_effect: float | None = None
+    """The smallest difference that counts."""
+    needed: int | None = None
+    """Repeats on each side that would show `effect`; absent when more than 100."""
+    effect: float | None = None
+    """The difference that `needed` is about: the smallest that counts, else the observed one, or
+    one standard deviation where no difference is shown."""
+    overruled: float | None = None
+    """The declared noise, where repeats show more."""
+    in_turns: bool = False
+    """True when both were measured alternately."""
+    apart: bool = False
+    """True when it measures the machine and the two were not measured alternately."""
+    one_seed: bool = False
+    """True when the repeats of its group all have one seed."""
+
+    @property
+    def half(self) -> float | None:
+        """Half the width of the interval."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The verdicts of a run against one reference."""
+    """The verdicts of a run's group against one reference."""
 
     run: RunId
     against: Against
     verdicts: tuple[MetricVerdict, ...]
 
 
-def compare_runs(
-    run: Run,
-    reference: Run | None,
-    *,
-    declared: Mapping[str, Direction],
-    repeats: Sequence[Run] = (),
-) -> list[MetricVerdict]:
-    """A verdict for every metric of either run, in the run's own order.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One metric of two groups, and what is known about it."""
 
-    `repeats` are runs with the fingerprint of the run or of the reference; the two themselves
-    may be among them. Directions said for a run come before the declared ones.
-    """
-    others = [] if reference is None else [reference]
-    values = numbers(run.metrics)
-    before = {} if reference is None else numbers(reference.metrics)
-    said = {**declared, **{k: v for r in [*others, run] for k, v in r.directions.items()}}
-    trials = _trials([*repeats, run, *others])
-    verdicts = []
-    for metric in dict.fromkeys([*values, *before]):
-        direction, guessed = direction_of(metric, said)
-        noise, spread, count = _noise([[v[metric] for v in t if metric in v] for t in trials])
-        value, old = values.get(metric), before.get(metric)
-        difference = None if value is None or old is None else value - old
-        answer, why = _answer(value, old, direction, noise, spread)
-        verdicts.append(
-            MetricVerdict(
-                metric=metric,
-                value=value,
-                reference_value=old,
-                reference=None if reference is None else reference.id,
-                difference=difference,
-                relative=difference / abs(old) if difference is not None and old else None,
-                direction=direction,
-                guessed=guessed,
-                answer=answer,
-                why=NO_REFERENCE if reference is None else why,
-                noise=noise,
-                repeats=count,
-            )
-        )
-    return verdicts
+    metric: str
+    new: Group | None
+    old: Group | None
+    others: Sequence[Sample] = ()
+    """What the other groups of the family measured."""
+    direction: Direction | None = None
+    guessed: bool = False
+    rule: MetricRule = NO_RULE
+    is_time_like: bool = False
+    run: RunId | None = None
+    """The run that is asked about; else the newest of the group."""
+    rivals: int = 1
+    metrics: int = 1
+    """How many metrics are asked about at once: each gets its share of the level."""
 
 
-def _answer(
-    value: float | None,
-    old: float | None,
-    direction: Direction | None,
-    noise: float | None,
-    spread: float | None,
-) -> tuple[Answer, str | None]:
-    if value is None or old is None:
-        return Answer.UNKNOWN, f"missing from {'this run' if value is None else 'the reference'}"
-    if math.isnan(value) or math.isnan(old):
-        return Answer.UNKNOWN, NOT_A_NUMBER
-    if are_equal(value, old):
-        return Answer.SAME, None
-    return _answer_to(value - old, direction, noise, spread)
+def judge_metric(question: Question) -> MetricVerdict:
+    """The verdict on one metric."""
+    new, old = question.new, question.old
+    verdict = _facts(question)
+    if new is None or old is None or not new.sample or not old.sample:
+        return replace(verdict, why=verdict.why or _missing(new, old))
+    if new.key == old.key:
+        return replace(verdict, answer=Answer.SAME, why=SAME_GROUP, difference=0.0)
+    return _checked(_compared(question, verdict, new, old), new, old)
 
 
-def _answer_to(
-    difference: float, direction: Direction | None, noise: float | None, spread: float | None
-) -> tuple[Answer, str | None]:
-    if noise and abs(difference) < NOISE_FACTOR * noise:
-        return Answer.SAME, WITHIN_NOISE
-    is_own_pair = noise is None and spread is not None and are_equal(spread, abs(difference))
-    if noise is None and spread is not None and spread > abs(difference) and not is_own_pair:
-        return Answer.UNKNOWN, TOO_FEW
-    if direction is None:
-        return Answer.UNKNOWN, NO_DIRECTION
-    better = (difference > 0) is (direction is Direction.MAXIMIZE)
-    return (Answer.BETTER if better else Answer.WORSE), SAME_TRIAL if is_own_pair else None
+def _compared(question: Question, verdict: MetricVerdict, new: Group, old: Group) -> MetricVerdict:
+    """The verdict with the comparison of two groups that both measured something."""
+    machine, rule = question.is_time_like, question.rule
+    pooled = comparable(question.others, new.sample, old.sample)
+    noise = measure_noise(pooled, declared=rule.noise, is_time_like=machine)
+    in_turns = machine and took_turns(new, old)
+    effect = rule.min_effect or (MACHINE_EFFECT if machine and not in_turns else None)
+    min_effect = effect.allowed(old.mean) if effect else 0.0
+    look = count_looks(new, old)
+    compared = compare_samples(
+        new.sample,
+        old.sample,
+        noise,
+        gain_sign=-1 if question.direction is Direction.MINIMIZE else 1,
+        min_effect=min_effect,
+        rivals=question.rivals,
+        look=look,
+        share=1 / question.metrics,
+        pairs=pairs_of(new, old),
+    )
+    effect_size, needed = _needed(compared, noise, min_effect)
+    return replace(
+        verdict,
+        difference=compared.difference,
+        relative=compared.difference / abs(old.mean) if old.mean else None,
+        answer=compared.answer,
+        basis=compared.basis,
+        shown=compared.shown,
+        low=compared.low,
+        high=compared.high,
+        dof=compared.dof if math.isfinite(compared.dof) else None,
+        noise=noise.sd or None,
+        rivals=question.rivals,
+        look=look,
+        min_effect=min_effect or None,
+        needed=needed,
+        effect=effect_size,
+        overruled=noise.overruled,
+        in_turns=in_turns,
+        apart=machine and not in_turns,
+        one_seed=has_one_seed(new),
+    )
 
 
-def are_equal(value: float, other: float) -> bool:
-    """Tell whether two numbers differ by no more than rounding; NaN equals NaN."""
-    if math.isnan(value) or math.isnan(other):
-        return math.isnan(value) and math.isnan(other)
-    return math.isclose(value, other, rel_tol=ROUNDING, abs_tol=0.0)
+def _facts(question: Question) -> MetricVerdict:
+    """What was measured, without any judgement."""
+    new, old = question.new, question.old
+    run = question.run or (None if new is None else new.newest.run)
+    own = [] if new is None else [m.value for m in new.measurements if m.run == run]
+    return MetricVerdict(
+        metric=question.metric,
+        value=None if new is None or not new.sample else new.mean,
+        reference_value=None if old is None or not old.sample else old.mean,
+        reference=None if old is None else old.newest.run,
+        direction=question.direction,
+        guessed=question.guessed,
+        runs=0 if new is None else new.runs,
+        reference_runs=0 if old is None else old.runs,
+        repeats=max(0 if g is None else g.runs for g in (new, old)),
+        own=own[0] if own else None,
+        failed=0 if new is None else new.failed,
+        reference_failed=0 if old is None else old.failed,
+    )
 
 
-def _trials(runs: Sequence[Run]) -> list[list[dict[str, float]]]:
-    """The metrics of distinct runs, grouped by fingerprint."""
-    groups: dict[str, list[dict[str, float]]] = {}
-    for run in {run.id: run for run in runs}.values():
-        groups.setdefault(run.fingerprint or run.id, []).append(numbers(run.metrics))
-    return list(groups.values())
+def _missing(new: Group | None, old: Group | None) -> str:
+    if old is None:
+        return NO_REFERENCE
+    if new is None or not new.sample:
+        return _lack(new, MISSING_HERE)
+    return _lack(old, MISSING_THERE)
 
 
-def _noise(trials: Sequence[Sequence[float]]) -> tuple[float | None, float | None, int]:
-    """Robust deviation within the trials, else the spread of a pair; and the longest trial."""
-    finite = [[value for value in trial if math.isfinite(value)] for trial in trials]
-    count = max(map(len, finite), default=0)
-    if count < MIN_REPEATS:
-        return None, max((max(t) - min(t) for t in finite if len(t) == 2), default=None), count
-    away = [abs(v - _median(trial)) for trial in finite if len(trial) >= MIN_REPEATS for v in trial]
-    # When more than half the repeats are equal the median is blind to the rest; the mean is not.
-    return 1.4826 * _median(away) or 1.2533 * sum(away) / len(away), None, count
+def _lack(group: Group | None, missing: str) -> str:
+    """Why a group has no number: that of its last run."""
+    lack = None if group is None else group.measurements[-1].lack
+    return {"not a number": NOT_A_NUMBER, "failed": ALL_FAILED}.get(lack or "", missing)
 
 
-def _median(values: Sequence[float]) -> float:
-    """As `statistics.median`, whose import costs every command 10 ms."""
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+def _checked(verdict: MetricVerdict, new: Group, old: Group) -> MetricVerdict:
+    """Take back what the direction or failed runs do not allow to say."""
+    if verdict.answer in (Answer.BETTER, Answer.WORSE) and verdict.direction is None:
+        return replace(verdict, answer=Answer.UNKNOWN, shown=False, why=NO_DIRECTION)
+    share = new.failed / len(new.measurements)
+    if verdict.answer is Answer.BETTER and share > old.failed / len(old.measurements):
+        return replace(verdict, answer=Answer.UNKNOWN, shown=False, why=MORE_FAILED)
+    return verdict
+
+
+def _needed(compared: Compared, noise: Noise, min_effect: float) -> tuple[float | None, int | None]:
+    """An effect that is not shown, and the repeats on each side that would show it."""
+    if compared.shown or noise.basis not in (Basis.MEASURED, Basis.DECLARED) or not noise.sd:
+        return None, None
+    if compared.answer is Answer.SAME and min_effect:
+        return None, None
+    effect = noise.sd if compared.answer is Answer.SAME else min_effect
+    effect = effect or abs(compared.difference)
+    return effect, repeats_needed(effect, noise)
 
 
 def overall(verdicts: Sequence[MetricVerdict], primary: str | None = None) -> Answer:
-    """One answer for a run: the primary metric's when it is there, else the worst of all.
-
-    Without a primary metric: worse, then unknown, then better, then same. Metrics without a
-    known direction count only when no other is left.
-    """
-    for verdict in verdicts:
-        if verdict.metric == primary:
-            return verdict.answer
-    answers = {v.answer for v in verdicts if v.why != NO_DIRECTION}
-    for answer in (Answer.WORSE, Answer.UNKNOWN, Answer.BETTER, Answer.SAME):
-        if answer in answers:
-            return answer
-    return Answer.UNKNOWN
-
-
-def next_step(
-    run: Run, *, last: Answer | None = None, best: Answer | None = None, selector: str = "last"
-) -> str:
-    """One sentence of advice after a run; an answer is absent when there was nothing to compare.
-
-    `selector` is what the user may type for the run.
-    """
-    if run.outcome is Outcome.RUNNING:
-        return "wait until the run has ended"
-    if run.outcome is not Outcome.SUCCEEDED:
-        return f"look at its output with `git exp show {selector}`, fix the cause and run it again"
-    if not numbers(run.metrics):
-        return "let the command print `METRIC name=value`, or name its metrics file: `--metrics`"
-    if last is None and best is None:
-        return "change one thing and record a second run to compare with this one"
-    return _advice(last, best, selector)
-
-
-def _advice(last: Answer | None, best: Answer | None, selector: str) -> str:
-    if best is Answer.BETTER or (best is None and last is Answer.BETTER):
-        return f"continue improving from here: `git exp decide {selector} improve -m WHY`"
-    if last is Answer.BETTER and best is Answer.WORSE:
-        return "better than the last but not the best: continue improving from here or from `best`"
-    if last is Answer.BETTER:
-        return "continue improving from here; repeat it with `--again` to be sure of the best"
-    if Answer.WORSE in (last, best):
-        return f"discard or revise this attempt: `git exp decide {selector} discard -m WHY`"
-    if Answer.UNKNOWN in (last, best):
-        return "repeat the run with `--again` to learn its noise, or declare a metric's direction"
-    return "no difference that counts: keep the simpler of the two and try a bolder change"
+    """One answer for a comparison: that of the main metric."""
+    found = next((v for v in verdicts if v.metric == primary), None)
+    return Answer.UNKNOWN if found is None else found.answer

@@ -53,7 +53,9 @@ def _runs(workspace: "Workspace", unfinished: str) -> Iterator[Pair]:
         for name in _bare(index.keys("metrics")):
             yield f"best:{name}", "the best run by this metric"
         return
-    yield "last", "the newest run"
+    yield "last", "the newest run of this work tree"
+    if unfinished and "last:any".startswith(unfinished):
+        yield "last:any", "the newest run of the repository"
     yield "best", "the best run"
     if unfinished and "best".startswith(unfinished):
         yield "best:", "the best run by a metric"

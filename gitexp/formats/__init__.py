@@ -15,7 +15,6 @@ if TYPE_CHECKING:
         iter_options,
         option_path,
         parse_assignment,
-        parse_metric_line,
         parse_value,
     )
     from gitexp.formats.command_line import params_from_argv
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
         parse_params,
         parse_table,
     )
+    from gitexp.formats.printed import parse_metric_line
     from gitexp.formats.redaction import (
         REDACTED,
         is_secret_name,
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "gitexp.formats.arguments": (
-        "Option assign fill_template iter_options option_path "
-        "parse_assignment parse_metric_line parse_value"
+        "Option assign fill_template iter_options option_path parse_assignment parse_value"
     ).split(),
     "gitexp.formats.command_line": ["params_from_argv"],
     "gitexp.formats.files": "parse_metrics parse_params parse_table".split(),
+    "gitexp.formats.printed": ["parse_metric_line"],
     "gitexp.formats.redaction": (
         "REDACTED is_secret_name redact_argv redact_table redact_text"
     ).split(),

@@ -1,9 +1,8 @@
-"""Parameters and metrics on command lines: `k=v`, `--name value`, `{name}`, `METRIC name=value`.
+"""Parameters on command lines: `k=v`, `--name value`, `{name}`.
 
 Floor 1, pure. A value is typed as TOML would when it is typed at all, else it is text.
 """
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -198,31 +197,3 @@ def format_value(value: Value) -> str:
 
         return json.dumps(value, ensure_ascii=False, default=str)
     return value.isoformat()
-
-
-# --- metrics that a command prints ----------------------------------------------------------------
-
-_METRIC_LINE = re.compile(
-    r"\s*METRIC\s+([^\s=\[\]]{1,200})\s*=\s*([^\s\[\]]{1,40})(?:\s+\[?step=(\d{1,18})\]?)?\s*\Z",
-    re.ASCII,
-)
-
-
-def parse_metric_line(line: str) -> tuple[str, float, int | None] | None:
-    """Read `METRIC name=value [step=3]`, printed by the command; `None` for any other line.
-
-    An integer stays an `int` when it has at most 64 bits.
-    """
-    if "METRIC" not in line:
-        return None
-    found = _METRIC_LINE.match(line)
-    if found is None:
-        return None
-    value = parse_value(found[2])
-    if isinstance(value, str) and _INTEGER.match(value):
-        value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    if isinstance(value, float) and math.isinf(value) and "inf" not in found[2].lower():
-        return None
-    return found[1], value, None if found[3] is None else int(found[3])

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from gitexp.comparison import primary_metric
+from gitexp.comparison import guess_metric
 from gitexp.errors import InvalidInput, NoCommit
 from gitexp.formats import redact_argv, redact_table, redact_text
 from gitexp.ids import ObjectId
@@ -22,6 +22,7 @@ from gitexp.model import (
     Outcome,
     Run,
     flatten,
+    numbers,
 )
 from gitexp.names import memorable_name
 from gitexp.records.bounds import MAX_CLOCK, recordable
@@ -147,7 +148,9 @@ def _events(
 
 def _summary(workspace: Workspace, run: Run) -> str:
     settings = workspace.settings
-    metric = settings.metric or primary_metric(run, {**settings.directions, **run.directions})
+    metric = settings.metric or guess_metric(
+        numbers(run.metrics), [*run.directions, *settings.directions]
+    )
     value = dict(flatten(run.metrics)).get(metric or "")
     told = f"{metric} {value}" if value is not None else run.outcome.value
     return f"{told}, imported from {run.source}"
@@ -207,6 +210,7 @@ def _annotations(workspace: Workspace, run: Run, source: ImportedRun) -> Iterato
             decision=source.decision,
             text=source.why,
             hint=source.hint,
+            saw=(),
         )
     for note in source.notes:
         yield replace(said, id=clock.new_id(), text=redact_text(note))

@@ -5,22 +5,25 @@ of it is the same.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
+from gitexp.comparison.grouping import TrialKeys, keys_from
 from gitexp.errors import Unreadable
 from gitexp.ids import RunId
 from gitexp.index.packing import Part, pack
 from gitexp.index.rows import Content, Derived, File, Group, Rows, add_entry, derive, rows_of_files
 from gitexp.index.sql import program, row_of
-from gitexp.model import Command
+from gitexp.model import Command, FileState
 from gitexp.query.names import ATTRIBUTES, Recorded
 from gitexp.query.values import KEYED, keyed_values
 from gitexp.records.alike import Layout, Place, read_together, take_apart
 from gitexp.refs import PathKind
 
 _RUN: Final = PathKind.RUN.value
+
+_COMMAND: Final = {name: ("command", name) for name in ("argv", "template", "directory")}
 
 _FEW: Final = 4
 """So many are read one by one as quickly."""
@@ -29,7 +32,7 @@ _LARGE_BYTES: Final = 1 << 16
 """A record of that size is not kept until others like it have come."""
 
 
-def packed_rows_of(batch: Iterable[Group]) -> Rows:
+def packed_rows_of(batch: Iterable[Group], seed_params: Sequence[str] = ()) -> Rows:
     """The rows of some runs with their values packed, and without their documents."""
     alike: defaultdict[Layout, list[_Plain]] = defaultdict(list)
     others: list[Derived] = []
@@ -45,10 +48,10 @@ def packed_rows_of(batch: Iterable[Group]) -> Rows:
     found: list[tuple[Rows, list[_Valued]]] = []
     for runs in alike.values():
         try:
-            found.append(_rows_together(runs, part))
+            found.append(_rows_together(runs, part, seed_params))
         except Unreadable:
             others += [derive(plain.run, [(plain.file, plain.content)]) for plain in runs]
-    found.append(_rows_one_by_one(others, part))
+    found.append(_rows_one_by_one(others, part, seed_params))
     rows = {table: list(chain.from_iterable(r[table] for r, _ in found)) for table in found[-1][0]}
     valued = list(chain.from_iterable(v for _, v in found))
     rows["packed"] = [_packed(valued, part)] if valued else []
@@ -93,7 +96,9 @@ def _packed(valued: Sequence[_Valued], part: int) -> Part:
     return pack(part, rids, [clock for runs in valued for clock in runs.clocks], columns)
 
 
-def _rows_together(runs: Sequence[_Plain], part: int) -> tuple[Rows, list[_Valued]]:
+def _rows_together(
+    runs: Sequence[_Plain], part: int, seed_params: Sequence[str]
+) -> tuple[Rows, list[_Valued]]:
     """The rows of runs of one layout. Raises `Unreadable` when one of them may be unreadable."""
     if len(runs) < _FEW:
         raise Unreadable("there are too few of them")
@@ -118,8 +123,12 @@ def _rows_together(runs: Sequence[_Plain], part: int) -> tuple[Rows, list[_Value
             (rid, run.file.path, _RUN, run.file.oid, clock) for rid, run, clock, _ in members
         ],
         "runs": [
-            (rid, clock, *facts, run.file.path, 0, 0, by, part)
-            for (rid, run, clock, by), facts in zip(members, told, strict=True)
+            (rid, clock, *facts, run.file.path, 0, 0, by, part, *keys, batch, turn)
+            for (rid, run, clock, by), facts, keys, batch, turn in zip(
+                *(members, told, _trial_keys(runs, columns, seed_params)),
+                *(column("batch"), column("round")),
+                strict=True,
+            )
         ],
         "tags": [(tag, rid) for rid, found in zip(rids, tags, strict=True) for tag in set(found)],
         "produced": [
@@ -130,6 +139,29 @@ def _rows_together(runs: Sequence[_Plain], part: int) -> tuple[Rows, list[_Value
         "broken": [],
     }
     return rows, [_Valued(rids, column("clock"), _values(columns))]
+
+
+def _trial_keys(
+    runs: Sequence[_Plain], columns: Mapping[Place, list[Any]], seed_params: Sequence[str]
+) -> Iterator[TrialKeys]:
+    """The keys by which the runs are put together."""
+    params = {".".join(place[1:]): c for place, c in columns.items() if place[0] == "params"}
+    files = {place[1]: c for place, c in columns.items() if place[::2] == ("inputs", "sha256")}
+    known = {place: columns[place] for place in _COMMAND.values() if place in columns}
+    for n, plain in enumerate(runs):
+        command = None
+        if ("command", "argv") in known:
+            parts = {name: known[p][n] for name, p in _COMMAND.items() if p in known}
+            command = Command(**parts)
+        yield keys_from(
+            plain.run,
+            columns.get(("fingerprint",), [""] * len(runs))[n],
+            columns.get(("code", "digest"), [""] * len(runs))[n],
+            command,
+            {name: column[n] for name, column in params.items()},
+            {path: FileState(sha256=column[n], bytes=0) for path, column in files.items()},
+            seed_params=seed_params,
+        )
 
 
 def _attribute(read: object, column: Callable[..., list[Any]]) -> list[Any]:
@@ -157,10 +189,12 @@ def _values(columns: dict[Place, list[Any]]) -> dict[str, list[Any]]:
     return {name: v for name, v in found.items() if name not in renamed} | parsed
 
 
-def _rows_one_by_one(batch: Iterable[Derived], part: int) -> tuple[Rows, list[_Valued]]:
+def _rows_one_by_one(
+    batch: Iterable[Derived], part: int, seed_params: Sequence[str]
+) -> tuple[Rows, list[_Valued]]:
     rows, standing = rows_of_files(batch)
     for rid, entry, derived in standing:
-        add_entry(rows, rid, entry, derived, part=part)
+        add_entry(rows, rid, entry, derived, part=part, seed_params=seed_params)
     return rows, [
         _Valued([rid], [entry.run.clock], {name: [v] for name, v in keyed_values(entry)})
         for rid, entry, _ in standing

@@ -68,7 +68,7 @@ def rows_text(runs: Iterable[RunId]) -> str:
 
 
 def _value(number: float | str | None, text: str | None, key: str) -> Value:
-    if key == "dirty" or (number is not None and text in ("true", "false")):
+    if key in ("dirty", "disputed") or (number is not None and text in ("true", "false")):
         return bool(number)
     if number is None:
         return math.nan if text == "NaN" and key.startswith("metrics.") else str(text)

@@ -5,9 +5,11 @@ Floor 3.
 
 import gc
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 
 from gitexp.ids import ObjectId
+from gitexp.index.bulk import packed_rows_of
 from gitexp.index.holes import find_lost, list_files
 from gitexp.index.listing import group, line_of
 from gitexp.index.readers import Readers
@@ -17,20 +19,33 @@ from gitexp.index.writer import BATCH, Writer, create_indexes
 from gitexp.repo import Repo
 
 
-def fill(conn: sqlite3.Connection, repo: Repo, tip: ObjectId, progress: Progress | None) -> None:
+def fill(
+    conn: sqlite3.Connection,
+    repo: Repo,
+    tip: ObjectId,
+    progress: Progress | None,
+    *,
+    seed_params: Sequence[str] = (),
+) -> None:
     """Read the whole branch into empty tables, then make the indexes."""
     collects = gc.isenabled()
     gc.disable()  # millions of values and not one cycle: looking for some costs a tenth
     try:
-        _fill(conn, repo, tip, progress)
+        _fill(conn, repo, tip, progress, seed_params)
     finally:
         if collects:
             gc.enable()
 
 
-def _fill(conn: sqlite3.Connection, repo: Repo, tip: ObjectId, progress: Progress | None) -> None:
+def _fill(
+    conn: sqlite3.Connection,
+    repo: Repo,
+    tip: ObjectId,
+    progress: Progress | None,
+    seed_params: Sequence[str],
+) -> None:
     writer = Writer(conn)
-    with Readers(repo) as readers:
+    with Readers(repo, partial(packed_rows_of, seed_params=tuple(seed_params))) as readers:
         lines, damaged = list_files(repo, tip, readers.expect)
         if damaged:
             lost = find_lost(repo, tip, damaged, dict(group(lines)))

@@ -36,8 +36,17 @@ _TRIES: Final = 10
 class KeptIndex:
     """The connection behind a `RunIndex`."""
 
-    def __init__(self, repo: "Repo", ref: str, *, path: Path, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        repo: "Repo",
+        ref: str,
+        *,
+        path: Path,
+        progress: Progress | None,
+        seed_params: Sequence[str] = (),
+    ) -> None:
         self.repo = repo
+        self._seed_params = tuple(seed_params)
         self.ref = ref
         self._progress = progress
         self._file = IndexFile(path)
@@ -116,7 +125,12 @@ class KeptIndex:
         return self._inode == self._file.inode() and self._file.is_ours()
 
     def _identity(self) -> dict[str, str]:
-        return {"schema": SCHEMA, "ref": self.ref, "repository": str(self.repo.common_dir)}
+        return {
+            "schema": SCHEMA,
+            "ref": self.ref,
+            "repository": str(self.repo.common_dir),
+            "seeds": json.dumps(self._seed_params),
+        }
 
     def _meta(self) -> dict[str, str]:
         found = dict(self.rows("SELECT name, value FROM meta"))
@@ -140,7 +154,8 @@ class KeptIndex:
                 from gitexp.index.update import update  # noqa: PLC0415 - only for what is new
                 from gitexp.repo.trees import changes  # noqa: PLC0415 - only for what is new
 
-                update(conn, self.repo, changes(self.repo, old, new), self._progress)
+                found = changes(self.repo, old, new)
+                update(conn, self.repo, found, self._progress, seed_params=self._seed_params)
             conn.execute("UPDATE meta SET value = ? WHERE name = 'tip'", (new,))
 
     def _change(self, deed: Callable[[sqlite3.Connection], None]) -> bool:
@@ -258,7 +273,7 @@ class KeptIndex:
         if self._target is None:
             create_indexes(conn)
         else:
-            fill(conn, self.repo, self._target, self._progress)
+            fill(*(conn, self.repo, self._target, self._progress), seed_params=self._seed_params)
         meta = {**self._identity(), "tip": self._target}
         conn.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
         conn.execute("COMMIT")

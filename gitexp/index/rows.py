@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from gitexp.comparison.grouping import keys_of
 from gitexp.errors import Unreadable
 from gitexp.ids import ObjectId, RunId
 from gitexp.index.packing import form_of
@@ -36,6 +37,10 @@ Content: TypeAlias = tuple["File", bytes | None]
 
 Group: TypeAlias = tuple[RunId, Sequence[Content]]
 """A run and its files with what is in them."""
+
+
+_UNREAD: Final = frozenset({PathKind.SERIES, PathKind.OUTPUT})
+"""Kinds of files whose content the tables do not hold."""
 
 
 class File(NamedTuple):
@@ -71,10 +76,10 @@ class Derived:
 
 def read_files(repo: Repo, listed: Sequence[Listed]) -> Iterator[Group]:
     """What is in the files of each run, in the order given."""
-    wanted = [f.oid for _, files in listed for f in files if f.kind is not PathKind.SERIES]
+    wanted = [f.oid for _, files in listed for f in files if f.kind not in _UNREAD]
     blobs = repo.read_blobs(wanted, max_bytes=MAX_RECORD_BYTES)
     for run, files in listed:
-        yield run, [(f, None if f.kind is PathKind.SERIES else next(blobs)[1]) for f in files]
+        yield run, [(f, None if f.kind in _UNREAD else next(blobs)[1]) for f in files]
 
 
 def derive(run: RunId, contents: Iterable[Content]) -> Derived:
@@ -82,8 +87,8 @@ def derive(run: RunId, contents: Iterable[Content]) -> Derived:
     derived = Derived(run)
     for file, content in contents:
         derived.files[file] = None
-        if file.kind is PathKind.SERIES:
-            derived.series |= "~" not in file.path
+        if file.kind in _UNREAD:
+            derived.series |= file.kind is PathKind.SERIES and "~" not in file.path
             continue
         try:
             _take(derived, file, content)
@@ -125,12 +130,12 @@ _to_json: Final = json.JSONEncoder(check_circular=False).encode
 """As `json.dumps`, a fifth quicker: a document never holds itself."""
 
 
-def rows_of(batch: Iterable[Derived]) -> Rows:
+def rows_of(batch: Iterable[Derived], seed_params: Sequence[str] = ()) -> Rows:
     """The rows of some runs."""
     rows, standing = rows_of_files(batch)
     rows |= {"docs": [], "vals": []}
     for rid, entry, derived in standing:
-        add_entry(rows, rid, entry, derived, part=None)
+        add_entry(rows, rid, entry, derived, part=None, seed_params=seed_params)
         rows["docs"].append(_document_row(rid, entry))
         for name, value in keyed_values(entry):
             form = form_of(value)
@@ -167,7 +172,15 @@ def rows_of_files(batch: Iterable[Derived]) -> tuple[Rows, list[tuple[int, Entry
     return rows, standing
 
 
-def add_entry(rows: Rows, rid: int, entry: Entry, derived: Derived, *, part: int | None) -> None:
+def add_entry(
+    rows: Rows,
+    rid: int,
+    entry: Entry,
+    derived: Derived,
+    *,
+    part: int | None,
+    seed_params: Sequence[str] = (),
+) -> None:
     """Add what the tables say of a run that stands, but its values."""
     run = entry.run
     made_by = "" if run.command is None else program(run.command)
@@ -176,6 +189,8 @@ def add_entry(rows: Rows, rid: int, entry: Entry, derived: Derived, *, part: int
         (
             *(rid, run.clock, *attributes),
             *(run.code.snapshot, derived.path, int(derived.series), derived.rivals, made_by, part),
+            *keys_of(run, seed_params),
+            *(run.batch, run.round),
         )
     )
     rows["tags"] += [(tag, rid) for tag in entry.tags]

@@ -17,6 +17,7 @@ from gitexp.errors import NotFound, Unreadable
 from gitexp.ids import ObjectId, RunId
 from gitexp.index import columns, ordering
 from gitexp.index.kept import KeptIndex, Values
+from gitexp.index.measured import GroupQueries
 from gitexp.index.sql import Compiler, Damaged, Progress, row_of, rows_of_prefix, run_of
 from gitexp.model import Direction, Entry, Run, Value
 from gitexp.refs import PathKind
@@ -58,11 +59,21 @@ class RunIndex:
 
     @classmethod
     def open(
-        cls, repo: "Repo", ref: str, *, path: Path | None = None, progress: Progress | None = None
+        cls,
+        repo: "Repo",
+        ref: str,
+        *,
+        path: Path | None = None,
+        progress: Progress | None = None,
+        seed_params: Sequence[str] = (),
     ) -> "RunIndex":
-        """The index of the full ref, at its present tip; an absent ref has no runs."""
-        where = path or repo.state_dir / FILE_NAME
-        index = cls(KeptIndex(repo, ref, path=where.absolute(), progress=progress))
+        """The index of the full ref, at its present tip; an absent ref has no runs.
+
+        `seed_params` are as for `grouping.keys_of`; with others the index is made anew.
+        """
+        where = (path or repo.state_dir / FILE_NAME).absolute()
+        kept = KeptIndex(repo, ref, path=where, progress=progress, seed_params=seed_params)
+        index = cls(kept)
         index.refresh()
         return index
 
@@ -164,10 +175,16 @@ class RunIndex:
         with_metric: str | None = None,
         sealed: bool = True,
         before: Run | None = None,
+        session: str | None = None,
     ) -> list[RunId]:
-        """The newest runs, newest first; those with a number for the metric, older than a run."""
+        """The newest runs, newest first; those with a number for the metric, older than a run.
+
+        With a `session`, only its runs.
+        """
         sql = Compiler(self._kept.unpack)
         terms = sql.eligible("r", sealed=sealed, before=before)
+        if session is not None:
+            terms.append(f"r.session = {sql.bind(session)}")
         if with_metric is not None:
             key = sql.key("metrics." + with_metric)
             terms.append(
@@ -203,6 +220,11 @@ class RunIndex:
             f" ORDER BY v.num {way}, v.clock DESC, v.rid DESC LIMIT {sql.bind(n)}",
             sql.values,
         )
+
+    @property
+    def groups(self) -> GroupQueries:
+        """Questions about groups of repeats."""
+        return GroupQueries(self._kept)
 
     # --- finding ----------------------------------------------------------------------------
 

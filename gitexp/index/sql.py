@@ -28,7 +28,7 @@ SCHEMA: Final = f"5.{DOCUMENT_SCHEMA}.{sys.byteorder}"
 COLUMNS: Final = {name: f"r.{name}" for name in ATTRIBUTES} | {"commit": "r.code_commit"}
 """Where the attributes of queries lie in the table `runs r`."""
 
-NUMERIC: Final = frozenset({"duration_s", "exit_code", "dirty"})
+NUMERIC: Final = frozenset({"duration_s", "exit_code", "dirty", "disputed"})
 
 TABLES: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
@@ -37,10 +37,11 @@ CREATE TABLE files (
 ) WITHOUT ROWID;
 CREATE TABLE runs (
     rid INTEGER PRIMARY KEY, clock INTEGER, id TEXT, name TEXT, outcome TEXT, started TEXT,
-    duration_s, author TEXT, origin TEXT, reason TEXT, decision TEXT, code_commit TEXT,
-    branch TEXT, dirty INTEGER, fingerprint TEXT, parent TEXT, reproduces TEXT, source TEXT,
-    exit_code INTEGER, snapshot TEXT, path TEXT, series INTEGER, rivals INTEGER, program TEXT,
-    part INTEGER
+    duration_s, author TEXT, origin TEXT, reason TEXT, decision TEXT, disputed INTEGER,
+    code_commit TEXT, branch TEXT, dirty INTEGER, fingerprint TEXT, parent TEXT, reproduces TEXT,
+    session TEXT, source TEXT, exit_code INTEGER, snapshot TEXT, path TEXT,
+    series INTEGER, rivals INTEGER, program TEXT, part INTEGER, trial TEXT, family TEXT,
+    seeds TEXT, batch TEXT, round INTEGER
 );
 CREATE TABLE docs (rid INTEGER PRIMARY KEY, doc TEXT, checksum INTEGER);
 CREATE TABLE keys (key INTEGER PRIMARY KEY, name TEXT UNIQUE);
@@ -67,6 +68,8 @@ CREATE INDEX runs_name ON runs (name);
 CREATE INDEX runs_commit ON runs (code_commit);
 CREATE INDEX runs_snapshot ON runs (snapshot) WHERE snapshot IS NOT NULL;
 CREATE INDEX runs_fingerprint ON runs (fingerprint) WHERE fingerprint IS NOT NULL;
+CREATE INDEX runs_trial ON runs (trial);
+CREATE INDEX runs_session ON runs (session, clock) WHERE session IS NOT NULL;
 CREATE INDEX runs_source ON runs (source) WHERE source IS NOT NULL;
 CREATE INDEX runs_rivals ON runs (rid) WHERE rivals > 0;
 CREATE INDEX tags_rid ON tags (rid);
@@ -126,9 +129,11 @@ def program(command: Command) -> str:
     if not command.argv:
         return ""
     first = command.argv[0].rstrip("/").rpartition("/")[2]
+    if first.startswith(("python", "pypy")):
+        first = first.removesuffix("t").rstrip("0123456789.")
     for argument in command.argv[1:]:
         if not argument.startswith("-") and ("." in argument or "/" in argument):
-            return f"{first} {argument}"
+            return f"{first} {argument.removeprefix('./')}"
     return first
 
 

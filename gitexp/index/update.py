@@ -4,7 +4,7 @@ Floor 3.
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from gitexp.ids import is_null
@@ -19,7 +19,12 @@ REBUILD_SHARE: Final = 0.5
 
 
 def update(
-    conn: sqlite3.Connection, repo: Repo, changes: Iterable[Change], progress: Progress | None
+    conn: sqlite3.Connection,
+    repo: Repo,
+    changes: Iterable[Change],
+    progress: Progress | None,
+    *,
+    seed_params: Sequence[str] = (),
 ) -> None:
     """Apply what differs between two tips. Raises `TooManyChanges` before it changed anything."""
     files: list[tuple[int, Change, PathKind]] = []
@@ -45,7 +50,7 @@ def update(
     )
     again = conn.execute("SELECT DISTINCT rid FROM broken LIMIT ?", (BATCH,))
     touched.update(rid for (rid,) in again)  # objects that were missing may have come
-    writer, order = Writer(conn), sorted(touched)
+    writer, order = Writer(conn, seed_params), sorted(touched)
     for start in range(0, len(order), BATCH):
         rids = order[start : start + BATCH]
         listed = [(run_of(rid), files_of(conn, rid)) for rid in rids]

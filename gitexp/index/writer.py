@@ -23,13 +23,14 @@ BATCH: Final = 500
 class Writer:
     """Puts derived runs into the tables."""
 
-    def __init__(self, conn: sqlite3.Connection) -> None:
+    def __init__(self, conn: sqlite3.Connection, seed_params: Sequence[str] = ()) -> None:
         self._conn = conn
+        self._seed_params = seed_params
         self._keys: dict[str, int] = dict(conn.execute("SELECT name, key FROM keys"))
 
     def add(self, batch: Iterable[Derived]) -> None:
         """Add runs the tables do not know."""
-        self.insert(rows_of(batch))
+        self.insert(rows_of(batch, self._seed_params))
 
     def insert(self, rows: Rows) -> None:
         """Add rows of runs that the tables do not know."""

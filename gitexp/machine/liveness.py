@@ -6,6 +6,7 @@ repository may be on a disk that several machines mount.
 
 import contextlib
 import os
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -75,6 +76,44 @@ def has_survivor(group: int, variable: str) -> bool:
                     if wanted in environment.split(b"\0"):
                         return True
     return False
+
+
+def descendants(
+    roots: Collection[int], known: Mapping[int, int], *, group: int, variable: str
+) -> dict[int, int]:
+    """Pid and start time of the living processes that belong to a command.
+
+    These are the `known` ones, by pid and start time, what `roots` or they started, and members of
+    the process group with `NAME=value` in their environment. Empty where the system has no `/proc`.
+    """
+    wanted = variable.encode()
+    children: dict[int, list[int]] = {}
+    starts: dict[int, int] = {}
+    marked: list[int] = []
+    with contextlib.suppress(OSError), os.scandir("/proc") as entries:
+        for entry in entries:
+            if not entry.name.isdecimal() or int(entry.name) == os.getpid():
+                continue
+            with contextlib.suppress(OSError):  # it ended, or belongs to another user
+                fields = Path(entry.path, "stat").read_bytes().rpartition(b")")[2].split()
+                if fields[0] in (b"Z", b"X"):
+                    continue
+                pid = int(entry.name)
+                starts[pid] = int(fields[19])
+                children.setdefault(int(fields[1]), []).append(pid)
+                if int(fields[2]) == group:
+                    environment = Path(entry.path, "environ").read_bytes()
+                    marked += [pid] if wanted in environment.split(b"\0") else []
+    waiting = [pid for pid in roots if known.get(pid, starts.get(pid)) == starts.get(pid)] + marked
+    found: dict[int, int] = {}
+    while waiting:
+        pid = waiting.pop()
+        if pid in found:
+            continue
+        if pid in starts:
+            found[pid] = starts[pid]
+        waiting += children.get(pid, [])
+    return found
 
 
 @cache

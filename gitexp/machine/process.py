@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Self
 
 from gitexp.errors import InvalidInput
 from gitexp.machine import clock
+from gitexp.machine.deadline import Deadline, Limit
 from gitexp.machine.pump import Listeners, OnLine, OnOutput, Pump, connect
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Completed:
     """Seconds from its start to its end."""
     warnings: tuple[str, ...] = ()
     """What of its output could not be passed on, one sentence each."""
+    timed_out: bool = False
+    """Ended because it reached its time limit, before anything else asked it to end."""
 
 
 def run_command(
@@ -48,6 +51,7 @@ def run_command(
     on_output: OnOutput | None = None,
     stdout: int = 1,
     stderr: int = 2,
+    limit: Limit | None = None,
 ) -> Completed:
     """Run a command to its end, passing its output on to our own as it comes.
 
@@ -57,8 +61,9 @@ def run_command(
     streams are one and the same file or terminal, so are the command's, in exact order, and all its
     lines count as `stdout`.
 
-    Signals that ask us to end are handed to the command, and we stay until it has ended. Raises
-    `InvalidInput` when it cannot be started.
+    Signals that ask us to end are handed to the command, and we stay until it has ended. At its
+    `limit` the command and all that it started are ended. Raises `InvalidInput` when it cannot be
+    started.
     """
     find_command(argv[0] if argv else "", directory, env)
     for stream in (sys.stdout, sys.stderr):
@@ -75,7 +80,8 @@ def run_command(
         try:
             for pump in pumps:
                 pump.start()
-            exit_code = forwarding.wait(child)
+            deadline = None if limit is None else Deadline(limit, child, started_s)
+            exit_code = forwarding.wait(child, deadline)
             duration_s = clock.monotonic_s() - started_s
         finally:
             for pump in pumps:
@@ -89,6 +95,7 @@ def run_command(
         forwarding.was_asked_to_end or -exit_code in _INTERRUPTING,
         duration_s,
         tuple(pump.fault for pump in pumps if pump.fault),
+        forwarding.has_timed_out,
     )
 
 
@@ -122,6 +129,25 @@ def open_reader(argv: Sequence[str], env: Mapping[str, str]) -> "Popen[bytes]":
 
     try:
         return subprocess.Popen(list(argv), env=dict(env), stdin=subprocess.PIPE)
+    except OSError as error:
+        raise InvalidInput(f"cannot run '{argv[0]}'", why=error.strerror) from error
+
+
+def open_filter(argv: Sequence[str]) -> "Popen[bytes]":
+    """Start a program of ours with pipes to and from it; no signal of the terminal reaches it.
+
+    Raises `InvalidInput` when it cannot be started.
+    """
+    import subprocess  # noqa: PLC0415 - see above
+
+    try:
+        return subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
     except OSError as error:
         raise InvalidInput(f"cannot run '{argv[0]}'", why=error.strerror) from error
 
@@ -238,6 +264,8 @@ _FROM_KEYBOARD = frozenset(
 _MANY_SIGNALS = 1 << 12
 _PATIENCE_S = 1.0
 """So long it takes to see the command's end when the word of it was lost."""
+_POLL_S = 0.05
+"""Seconds between two looks at the command outside the main thread, where no signal wakes us."""
 _FORWARDED = (_INTERRUPTING | _FROM_KEYBOARD) - {getattr(signal, "SIGKILL", None)}
 
 
@@ -251,6 +279,7 @@ class _Forwarding:
 
     def __init__(self, pumps: Sequence[Pump]) -> None:
         self.was_asked_to_end = False
+        self.has_timed_out = False
         self._pumps = pumps
         self._arrived: list[int] = []
         self._wakeup = -1
@@ -283,17 +312,35 @@ class _Forwarding:
     ) -> None:
         self._undo.close()
 
-    def wait(self, child: "Popen[bytes]") -> int:
+    def wait(self, child: "Popen[bytes]", deadline: Deadline | None = None) -> int:
         """Forward what comes, and what came earlier, until the command ends; its exit code."""
-        if self._wakeup < 0:
+        exit_code = self._wait(child, deadline)
+        if deadline is not None:
+            deadline.end_orphans()
+        return exit_code
+
+    def _wait(self, child: "Popen[bytes]", deadline: Deadline | None) -> int:
+        if self._wakeup < 0 and deadline is None:
             return child.wait()
         while (exit_code := child.poll()) is None:
             while self._arrived:
                 self._forward(child, self._arrived.pop(0))
-            awake, _, _ = select.select([self._wakeup], [], [], _PATIENCE_S)
+            if deadline is not None:
+                self._enforce(deadline)
+            patience_s = min(_PATIENCE_S, _PATIENCE_S if deadline is None else deadline.remaining_s)
+            if self._wakeup < 0:
+                clock.sleep(min(patience_s, _POLL_S))
+                continue
+            awake, _, _ = select.select([self._wakeup], [], [], patience_s)
             if awake:
                 os.read(self._wakeup, _MANY_SIGNALS)
         return exit_code
+
+    def _enforce(self, deadline: Deadline) -> None:
+        was_reached = deadline.is_reached
+        deadline.enforce()
+        if deadline.is_reached and not was_reached and not self.was_asked_to_end:
+            self.has_timed_out = True
 
     def _forward(self, child: "Popen[bytes]", number: int) -> None:
         # A key reaches all of the terminal's foreground group: the command has the signal already.

@@ -53,17 +53,27 @@ class Listeners:
 
 
 class Lines:
-    """Cuts chunks into lines; holds back an unfinished one, within bounds."""
+    """Cuts chunks into lines; holds back an unfinished one, within bounds.
+
+    A carriage return ends a line as well: programs draw progress over the same line with it.
+    """
 
     def __init__(self) -> None:
         self._rest = b""
         self._too_long = False
+        self._after_return = False
+        """True when the last chunk ended with a carriage return, which may be half of a CRLF."""
 
     def cut(self, chunk: bytes) -> list[bytes]:
         """The lines that are whole now; an empty chunk says that nothing more will come."""
         if not chunk:
             last, self._rest = self._rest, b""
-            return [last.removesuffix(b"\r")] if last else []
+            return [last] if last else []
+        if self._after_return and chunk.startswith(b"\n"):
+            chunk = chunk[1:]
+        self._after_return = chunk.endswith(b"\r")
+        if b"\r" in chunk:
+            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         head, newline, tail = chunk.rpartition(b"\n")
         if not newline:
             self._hold(chunk)
@@ -73,7 +83,7 @@ class Lines:
             del lines[0]
         self._rest, self._too_long = b"", False
         self._hold(tail)
-        return [line.removesuffix(b"\r") for line in lines if len(line) <= MAX_LINE_BYTES]
+        return [line for line in lines if len(line) <= MAX_LINE_BYTES]
 
     def _hold(self, piece: bytes) -> None:
         self._too_long = self._too_long or len(self._rest) + len(piece) > MAX_LINE_BYTES

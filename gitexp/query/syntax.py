@@ -225,7 +225,7 @@ class _Parser:
                     self._compare(a, op, b) for a, op, b in zip(lefts, ops, rights, strict=True)
                 )
                 return pairs[0] if len(pairs) == 1 else AllOf(pairs)
-            case ast.Name() | ast.Attribute() | ast.Subscript():
+            case _ if _is_name(node):
                 self._count(node)
                 return Truth(self._field(node))
         raise self._refuse(node, "a condition")
@@ -263,11 +263,25 @@ class _Parser:
         )
 
     def _operand(self, node: ast.expr) -> Operand:
-        if isinstance(node, ast.Name | ast.Attribute | ast.Subscript):
-            return self._field(node)
-        return self._constant(node)
+        return self._field(node) if _is_name(node) else self._constant(node)
 
     def _field(self, node: ast.expr) -> Field:
+        """A name, also one with slashes: `val/loss`, which Python takes for a division."""
+        pieces: list[ast.expr] = []
+        inner = node
+        while isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Div):
+            if len(pieces) >= MAX_PARTS:
+                raise self._fault(node, f"the name has more than {MAX_PARTS} parts")
+            pieces.append(inner.right)
+            inner = inner.left
+        parts = self._parts(inner)
+        for piece in reversed(pieces):
+            first, *rest = self._parts(piece)
+            parts = [*parts[:-1], f"{parts[-1]}/{first}", *rest]
+        return Field(tuple(parts), self._column(node))
+
+    def _parts(self, node: ast.expr) -> list[str]:
+        """The parts of a name without slashes."""
         parts: list[str] = []
         inner = node
         while not isinstance(inner, ast.Name):
@@ -281,7 +295,7 @@ class _Parser:
             inner = value
             if len(parts) >= MAX_PARTS:
                 raise self._fault(node, f"the name has more than {MAX_PARTS} parts")
-        return Field((inner.id, *reversed(parts)), self._column(node))
+        return [inner.id, *reversed(parts)]
 
     def _constant(self, node: ast.expr) -> Constant:
         self._values += 1
@@ -321,6 +335,15 @@ class _Parser:
         shown = ast.get_source_segment(self._text, node) or type(node).__name__
         shown = shown if len(shown) <= 40 else shown[:37] + "..."
         return self._fault(node, f"'{shown}' is not {expected}", hint=_HINTS.get(type(node)))
+
+
+def _is_name(node: ast.expr) -> bool:
+    """True for a name, and for names with slashes between them; there is no division."""
+    while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+        if not isinstance(node.right, ast.Name | ast.Attribute | ast.Subscript):
+            return False
+        node = node.left
+    return isinstance(node, ast.Name | ast.Attribute | ast.Subscript)
 
 
 def _is_none(node: ast.expr) -> bool:

@@ -46,6 +46,6 @@ KEYED: Final = {"metrics": "metrics.", "params": "params.", "environment": "env.
 
 def keyed_values(entry: Entry) -> Iterator[tuple[str, Value]]:
     """Every parameter, metric and environment value with its full name."""
-    run = entry.run
+    run = entry.measured
     tables = (run.metrics, run.parameters, run.environment)
     return chain.from_iterable(map(flatten, tables, KEYED.values()))

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from gitexp.errors import InvalidInput, Unreadable
-from gitexp.model import Annotation, Command, FileState, Parser, Run, Table, Value
+from gitexp.model import Annotation, Code, Command, FileState, Parser, Run, Table, Value
 from gitexp.records.bounds import MAX_RECORD_BYTES, check_table, refuse_depth, refuse_values
 from gitexp.records.fields import ANNOTATION, FAULTS, RUN, SCHEMA, Form, known_schema
 
@@ -20,10 +20,7 @@ from gitexp.records.fields import ANNOTATION, FAULTS, RUN, SCHEMA, Form, known_s
 
 def encode_run(run: Run) -> bytes:
     """The canonical TOML of a run. Raises `InvalidInput` when it would exceed the bounds."""
-    check_table(run.params, "parameter")
-    check_table(run.parsed, "parameter")
-    check_table(run.metrics, "metric")
-    code = run.code
+    _check_tables(run)
     table: dict[str, object] = {
         "schema": SCHEMA,
         "id": run.id,
@@ -37,29 +34,23 @@ def encode_run(run: Run) -> bytes:
         "fingerprint": run.fingerprint or None,
         "reason": run.reason,
         "parent": run.parent,
+        "parent_rule": run.parent_rule and run.parent_rule.value,
         "reproduces": run.reproduces,
+        "batch": run.batch,
+        "round": run.round,
+        "session": run.session,
         "source": run.source,
         "tags": sorted(run.tags),
         "produced": sorted(run.produced),
         "warnings": list(run.warnings),
         "output_tail": run.output_tail or None,
-        "code": _present(
-            {
-                "commit": code.commit,
-                "tree": code.tree,
-                "dirty": code.dirty,
-                "snapshot": code.snapshot,
-                "digest": code.digest or None,
-                "branch": code.branch,
-                "remote": code.remote,
-                "left_out": list(code.left_out),
-            }
-        ),
-        "command": _encode_command(run.command),
+        "code": _encode_code(run.code),
+        "command": None if run.command is None else _encode_command(run.command),
         "params": _sorted(run.params),
         "parsed": _sorted(run.parsed),
         "parser": _encode_parser(run.parser),
         "metrics": _sorted(run.metrics),
+        "units": _sorted({**run.units}),
         "directions": {name: run.directions[name].value for name in sorted(run.directions)},
         "inputs": _encode_files(run.inputs),
         "outputs": _encode_files(run.outputs),
@@ -76,16 +67,30 @@ def encode_run(run: Run) -> bytes:
     return data
 
 
-def _encode_command(command: Command | None) -> dict[str, object] | None:
-    if command is None:
-        return None
+def _check_tables(run: Run) -> None:
+    """Refuse what a record cannot carry. Raises `InvalidInput`."""
+    check_table(run.params, "parameter")
+    check_table(run.parsed, "parameter")
+    check_table(run.metrics, "metric")
+
+
+def decode_run(data: bytes) -> Run:
+    """Read a run. Raises `Unreadable` for anything that is not a record of a known schema."""
+    run: Run = _decode(data, RUN)
+    return run
+
+
+def _encode_code(code: Code) -> dict[str, object]:
     return _present(
         {
-            "argv": list(command.argv),
-            "template": list(command.template),
-            "directory": command.directory,
-            "exit_code": command.exit_code,
-            "metrics_files": list(command.metrics_files),
+            "commit": code.commit,
+            "tree": code.tree,
+            "dirty": code.dirty,
+            "snapshot": code.snapshot,
+            "digest": code.digest or None,
+            "branch": code.branch,
+            "remote": code.remote,
+            "left_out": list(code.left_out),
         }
     )
 
@@ -97,24 +102,38 @@ def _encode_parser(parser: Parser | None) -> dict[str, object] | None:
     return _present({"by": parser.by, "given": given, "renamed": renamed})
 
 
-def decode_run(data: bytes) -> Run:
-    """Read a run. Raises `Unreadable` for anything that is not a record of a known schema."""
-    run: Run = _decode(data, RUN)
-    return run
+def _encode_command(command: Command) -> dict[str, object]:
+    return _present(
+        {
+            "argv": list(command.argv),
+            "template": list(command.template),
+            "directory": command.directory,
+            "exit_code": command.exit_code,
+            "metrics_files": list(command.metrics_files),
+            "metric_patterns": list(command.metric_patterns),
+            "timeout_s": command.timeout_s,
+        }
+    )
 
 
 def _encode_files(files: Mapping[str, FileState]) -> dict[str, object]:
-    return {
-        path: {"sha256": files[path].sha256, "bytes": files[path].bytes} for path in sorted(files)
-    }
+    table: dict[str, object] = {}
+    for path in sorted(files):
+        state = files[path]
+        table[path] = {"sha256": state.sha256, "bytes": state.bytes}
+        if state.named:
+            table[path] = {"sha256": state.sha256, "bytes": state.bytes, "named": True}
+    return table
 
 
 # --- annotations --------------------------------------------------------------------------------
 
 
 def encode_annotation(annotation: Annotation) -> bytes:
-    """The canonical TOML of an annotation."""
-    return _dump(
+    """The canonical TOML of an annotation. Raises `InvalidInput` for metrics beyond the bounds."""
+    check_table(annotation.metrics, "metric")
+    saw: dict[str, object] = {} if annotation.saw is None else {"saw": list(annotation.saw)}
+    table = _present(
         {
             "schema": SCHEMA,
             "id": annotation.id,
@@ -129,8 +148,11 @@ def encode_annotation(annotation: Annotation) -> bytes:
             "tags": sorted(annotation.tags),
             "verdict": None if annotation.verdict is None else annotation.verdict.value,
             "by": annotation.by,
+            "metrics": _sorted(annotation.metrics),
+            "units": _sorted({**annotation.units}),
         }
     )
+    return _write(table | saw).encode(errors="replace")  # also when it saw none
 
 
 def decode_annotation(data: bytes) -> Annotation:

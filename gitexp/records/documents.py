@@ -23,6 +23,7 @@ from gitexp.model import (
     FileState,
     Origin,
     Outcome,
+    ParentRule,
     Parser,
     ReproductionVerdict,
     Run,
@@ -37,7 +38,7 @@ _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 def entry_document(entry: Entry) -> dict[str, Any]:
     """The JSON document of a run and all that was added to it; absent values are left out."""
-    run, code, decision = entry.run, entry.run.code, entry.decision
+    run, decision, added = entry.run, entry.decision, entry.added_metrics
     document: dict[str, Any] = {
         "id": run.id,
         "name": run.name,
@@ -50,34 +51,33 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "fingerprint": run.fingerprint or None,
         "reason": run.reason,
         "parent": run.parent,
+        "parent_rule": run.parent_rule and run.parent_rule.value,
         "reproduces": run.reproduces,
+        "batch": run.batch,
+        "round": run.round,
+        "session": run.session,
         "source": run.source,
         "tags": list(entry.tags),
-        "decision": None
-        if decision is None or decision.decision is None
-        else decision.decision.value,
+        "decision": decision and decision.decision and decision.decision.value,
+        "disputed": [word.value for word in entry.disputed],
         "params": _plain(run.parameters),
         "given": _plain(run.params) if run.parsed else None,
         "parsed": _plain(run.parsed),
         "parser": _parser_document(run.parser),
-        "metrics": _plain(run.metrics),
+        "metrics": _plain(entry.metrics),
+        "recorded_metrics": _plain(run.metrics) if added else {},
+        "added_metrics": {
+            name: {"by": a.id, "time": a.time.isoformat(), "author": a.author}
+            for name, a in added.items()
+        },
+        "units": entry.units,
+        "recorded_units": run.units if added else {},
         "directions": {name: way.value for name, way in run.directions.items()},
-        "code": _without_none(
-            {
-                "commit": code.commit,
-                "tree": code.tree,
-                "dirty": code.dirty,
-                "snapshot": code.snapshot,
-                "digest": code.digest or None,
-                "branch": code.branch,
-                "remote": code.remote,
-                "left_out": list(code.left_out),
-            }
-        ),
-        "command": _command_document(run.command),
-        "inputs": {p: {"sha256": s.sha256, "bytes": s.bytes} for p, s in run.inputs.items()},
-        "outputs": {p: {"sha256": s.sha256, "bytes": s.bytes} for p, s in run.outputs.items()},
-        "reads": {p: {"sha256": s.sha256, "bytes": s.bytes} for p, s in run.reads.items()},
+        "code": _code_document(run.code),
+        "command": None if run.command is None else _command_document(run.command),
+        "inputs": {path: _file_document(state) for path, state in run.inputs.items()},
+        "outputs": {path: _file_document(state) for path, state in run.outputs.items()},
+        "reads": {path: _file_document(state) for path, state in run.reads.items()},
         "produced": list(run.produced),
         "environment": _plain(run.environment),
         "output_tail": run.output_tail or None,
@@ -88,6 +88,21 @@ def entry_document(entry: Entry) -> dict[str, Any]:
     return _without_none(document)
 
 
+def _code_document(code: Code) -> dict[str, Any]:
+    return _without_none(
+        {
+            "commit": code.commit,
+            "tree": code.tree,
+            "dirty": code.dirty,
+            "snapshot": code.snapshot,
+            "digest": code.digest or None,
+            "branch": code.branch,
+            "remote": code.remote,
+            "left_out": list(code.left_out),
+        }
+    )
+
+
 def _parser_document(parser: Parser | None) -> dict[str, Any] | None:
     if parser is None:
         return None
@@ -95,9 +110,12 @@ def _parser_document(parser: Parser | None) -> dict[str, Any] | None:
     return _without_none({"by": parser.by, "given": given, "renamed": renamed})
 
 
-def _command_document(command: Command | None) -> dict[str, Any] | None:
-    if command is None:
-        return None
+def _file_document(state: FileState) -> dict[str, Any]:
+    document: dict[str, Any] = {"sha256": state.sha256, "bytes": state.bytes}
+    return {**document, "named": True} if state.named else document
+
+
+def _command_document(command: Command) -> dict[str, Any]:
     return _without_none(
         {
             "argv": list(command.argv),
@@ -105,13 +123,16 @@ def _command_document(command: Command | None) -> dict[str, Any] | None:
             "directory": command.directory,
             "exit_code": command.exit_code,
             "metrics_files": list(command.metrics_files),
+            "metric_patterns": list(command.metric_patterns),
+            "timeout_s": command.timeout_s,
         }
     )
 
 
 def annotation_document(annotation: Annotation) -> dict[str, Any]:
     """The JSON document of one annotation."""
-    return _without_none(
+    saw = {} if annotation.saw is None else {"saw": list(annotation.saw)}
+    document = _without_none(
         {
             "id": annotation.id,
             "run": annotation.run,
@@ -125,13 +146,17 @@ def annotation_document(annotation: Annotation) -> dict[str, Any]:
             "tags": list(annotation.tags),
             "verdict": annotation.verdict and annotation.verdict.value,
             "by": annotation.by,
+            "metrics": _plain(annotation.metrics),
+            "units": annotation.units,
         }
     )
+    return document | saw  # also when it saw none
 
 
 def parse_entry(document: Mapping[str, Any]) -> Entry:
     """Read back what `entry_document` made. Raises `KeyError` or `ValueError` on anything else."""
     code, command = document["code"], document.get("command")
+    recorded = "recorded_" if "added_metrics" in document else ""
     run = Run(
         id=RunId(document["id"]),
         name=document["name"],
@@ -144,13 +169,18 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
         fingerprint=document.get("fingerprint", ""),
         reason=document.get("reason"),
         parent=_run_id(document.get("parent")),
+        parent_rule=ParentRule(document["parent_rule"]) if "parent_rule" in document else None,
         reproduces=_run_id(document.get("reproduces")),
+        batch=document.get("batch"),
+        round=document.get("round"),
+        session=document.get("session"),
         source=document.get("source"),
         tags=tuple(document.get("start_tags", ())),
         params=document.get("given", {}) if "parsed" in document else document.get("params", {}),
         parsed=document.get("parsed", {}),
         parser=_parse_parser(document.get("parser")),
-        metrics=_numbers_again(document.get("metrics", {})),
+        metrics=_numbers_again(document.get(f"{recorded}metrics", {})),
+        units=document.get(f"{recorded}units", {}),
         directions={n: Direction(way) for n, way in document.get("directions", {}).items()},
         code=Code(
             commit=ObjectId(code["commit"]),
@@ -170,6 +200,8 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
             directory=command["directory"],
             exit_code=command.get("exit_code"),
             metrics_files=tuple(command.get("metrics_files", ())),
+            timeout_s=command.get("timeout_s"),
+            metric_patterns=tuple(command.get("metric_patterns", ())),
         ),
         inputs={p: FileState(**s) for p, s in document.get("inputs", {}).items()},
         outputs={p: FileState(**s) for p, s in document.get("outputs", {}).items()},
@@ -204,6 +236,9 @@ def _parse_annotation(document: Mapping[str, Any]) -> Annotation:
         tags=tuple(document.get("tags", ())),
         verdict=None if verdict is None else ReproductionVerdict(verdict),
         by=_run_id(document.get("by")),
+        saw=None if "saw" not in document else tuple(document["saw"]),
+        metrics=_numbers_again(document.get("metrics", {})),
+        units=document.get("units", {}),
     )
 
 

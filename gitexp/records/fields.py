@@ -20,6 +20,7 @@ from gitexp.model import (
     FileState,
     Origin,
     Outcome,
+    ParentRule,
     Parser,
     ReproductionVerdict,
     Run,
@@ -123,7 +124,7 @@ class _Each:
         return {_text(name): self.read(value) for name, value in _table(table).items()}
 
 
-_FILES: Final = _Each(Form(FileState, {"sha256": _text, "bytes": _int}, {}))
+_FILES: Final = _Each(Form(FileState, {"sha256": _text, "bytes": _int}, {"named": bool}))
 _CODE: Final = Form(
     Code,
     {"commit": parse_object_id, "tree": parse_object_id, "dirty": bool},
@@ -138,7 +139,13 @@ _CODE: Final = Form(
 _COMMAND: Final = Form(
     Command,
     {"argv": _texts, "directory": _text},
-    {"template": _texts, "exit_code": _int, "metrics_files": _texts},
+    {
+        "template": _texts,
+        "exit_code": _int,
+        "metrics_files": _texts,
+        "metric_patterns": _texts,
+        "timeout_s": _float,
+    },
 )
 _PARSER: Final = Form(Parser, {"by": _text}, {"given": _texts, "renamed": _Each(_text)})
 RUN: Final = Form(
@@ -158,7 +165,11 @@ RUN: Final = Form(
         "fingerprint": _text,
         "reason": _text,
         "parent": parse_run_id,
+        "parent_rule": ParentRule,
         "reproduces": parse_run_id,
+        "batch": _text,
+        "round": _int,
+        "session": _text,
         "source": _text,
         "tags": _texts,
         "produced": _texts,
@@ -169,6 +180,7 @@ RUN: Final = Form(
         "parsed": _table,
         "parser": _PARSER,
         "metrics": _table,
+        "units": _Each(_text),
         "directions": _Each(Direction),
         "inputs": _FILES,
         "outputs": _FILES,
@@ -193,6 +205,9 @@ ANNOTATION: Final = Form(
         "tags": _texts,
         "verdict": ReproductionVerdict,
         "by": parse_run_id,
+        "saw": _texts,
+        "metrics": _table,
+        "units": _Each(_text),
     },
 )
 

@@ -126,7 +126,7 @@ def surroundings(touched: Collection[Owner]) -> Callable[[str], bool]:
     return holds
 
 
-_TOPS = ("runs/", "series/", "annotations/")
+_TOPS = ("runs/", "series/", "output/", "annotations/")
 
 
 def plain_path(path: str) -> str:

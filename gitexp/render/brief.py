@@ -11,8 +11,8 @@ from gitexp.model import Direction, Entry, Value, flatten
 from gitexp.records.documents import json_value
 from gitexp.render.colour import Role, style
 from gitexp.render.detail import View
-from gitexp.render.listing import short_id
-from gitexp.render.text import clean, format_age, format_cell, shorten
+from gitexp.render.listing import decision_word, short_id
+from gitexp.render.text import clean, fold, format_age, format_cell, shorten
 
 BRIEF_SCHEMA = 1
 
@@ -45,7 +45,8 @@ def brief_text(brief: Brief, *, view: View) -> str:
             view,
         ),
     ]
-    return "\n\n".join("\n".join(lines) for lines in sections if lines)
+    text = "\n\n".join("\n".join(lines) for lines in sections if lines)
+    return fold(text, view.width)
 
 
 def _section(title: str, lines: Sequence[str], view: View) -> list[str]:
@@ -106,7 +107,7 @@ def _attempt(attempt: Attempt, brief: Brief, view: View) -> str:
     parts = [told, _params(attempt.params, view, most=_SHOWN_PARAMS)]
     if decision is not None and decision.decision is not None:
         why = decision.text or run.reason
-        parts.append(decision.decision.value + (f": {clean(why)}" if why else ""))
+        parts.append(decision_word(attempt.entry) + (f": {clean(why)}" if why else ""))
     elif run.reason:
         parts.append(clean(run.reason))
     name = f"{short_id(run.id, view.ids)} {clean(run.name)}"
@@ -131,8 +132,8 @@ def _names(attempts: Sequence[Attempt], view: View) -> list[str]:
 
 
 def _decided(entry: Entry) -> str:
-    decision = entry.decision.decision if entry.decision else None
-    return f", decided {decision.value}" if decision else ""
+    word = decision_word(entry)
+    return f", decided {word}" if word else ""
 
 
 def _params(params: dict[str, Value], view: View, *, most: int | None) -> str:
@@ -182,7 +183,7 @@ def _best_document(best: Attempt) -> dict[str, Any]:
     document = {
         **_attempt_document(best),
         "params": {name: json_value(value) for name, value in flatten(run.parameters)},
-        "metrics": {name: json_value(value) for name, value in flatten(run.metrics)},
+        "metrics": {name: json_value(value) for name, value in flatten(best.entry.metrics)},
         "commit": run.code.commit,
         "snapshot": run.code.snapshot,
         "argv": None if run.command is None else list(run.command.template or run.command.argv),
@@ -202,6 +203,7 @@ def _attempt_document(attempt: Attempt) -> dict[str, Any]:
         "params": {name: json_value(value) for name, value in attempt.params.items()},
         "reason": run.reason,
         "decision": decision and decision.decision and decision.decision.value,
+        "disputed": [word.value for word in attempt.entry.disputed] or None,
         "why": decision and decision.text,
         "hint": decision and decision.hint,
     }

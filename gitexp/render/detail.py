@@ -18,6 +18,7 @@ from gitexp.model import (
     Entry,
     FileState,
     Outcome,
+    ParentRule,
     Run,
     Series,
     Value,
@@ -25,10 +26,11 @@ from gitexp.model import (
     numbers,
 )
 from gitexp.render.colour import Role, style
-from gitexp.render.listing import short_id
+from gitexp.render.listing import decision_word, short_id
 from gitexp.render.sparkline import series_values, sparkline
 from gitexp.render.text import (
     clean,
+    fold,
     format_age,
     format_bytes,
     format_cell,
@@ -47,6 +49,8 @@ OUTCOME_ROLES: dict[Outcome, Role] = {
     Outcome.UNKNOWN: "doubt",
 }
 _LABEL_COLUMNS = 12
+_SPACE = "\0"
+"""Stands for a space within a word while lines are folded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +89,7 @@ def run_detail(
         _section("code", _code(run), view),
         _section("command", _command(run.command), view),
         _section("params", _params(run), view),
-        _section("metrics", _metrics(run, view, series or []), view),
+        _section("metrics", _metrics(entry, view, series or []), view),
         _section("inputs", _files(run.inputs), view),
         _section("outputs", _files(run.outputs), view),
         _section("read, not in git", _files(run.reads), view),
@@ -122,7 +126,7 @@ def _header(entry: Entry, view: View) -> Iterator[str]:
         ("origin", run.origin.value),
         ("tags", clean(", ".join(entry.tags))),
         ("reason", clean(run.reason or "")),
-        ("parent", short_id(run.parent, view.ids) if run.parent else ""),
+        ("parent", _parent(run, view)),
         ("reproduces", short_id(run.reproduces, view.ids) if run.reproduces else ""),
         ("source", clean(run.source or "")),
         ("fingerprint", clean(run.fingerprint[:16])),
@@ -131,26 +135,44 @@ def _header(entry: Entry, view: View) -> Iterator[str]:
             yield f"{label:<{_LABEL_COLUMNS}}{text}"
 
 
+_RULES: dict[ParentRule | None, str] = {
+    None: "",
+    ParentRule.NEWEST: " (not named: the newest run that this code builds on)",
+    ParentRule.APPLIED: " (not named: its code was applied)",
+}
+
+
+def _parent(run: Run, view: View) -> str:
+    return short_id(run.parent, view.ids) + _RULES[run.parent_rule] if run.parent else ""
+
+
 def _exit(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
 def _decisions(entry: Entry, view: View) -> list[str]:
-    latest = entry.decision
-    if latest is None or latest.decision is None:
-        return []
-    line = latest.decision.value
-    if latest.text:
-        line += f": {clean(latest.text)}"
-    lines = [f"{line} ({_by(latest, view)})"]
-    if latest.hint:
-        lines.append(f"next: {clean(latest.hint)}")
-    earlier = [a for a in entry.annotations if a.kind is AnnotationKind.DECISION][:-1]
-    for old in reversed(earlier):
-        if old.decision:
-            why = f": {clean(old.text)}" if old.text else ""
-            lines.append(f"before: {old.decision.value}{why} ({_by(old, view)})")
+    """The decisions in force, what that means when they differ, and those before, latest first."""
+    in_force = entry.decisions
+    lines = []
+    for decision in reversed(in_force):
+        lines += _decision(decision, view)
+    if entry.disputed:
+        lines.append(
+            f"disputed: made apart; {entry.disputed[0].value} counts until a later decision"
+            " settles it"
+        )
+    for old in reversed(entry.annotations):
+        if old.kind is AnnotationKind.DECISION and old not in in_force:
+            lines += [f"before: {line}" for line in _decision(old, view)[:1]]
     return lines
+
+
+def _decision(annotation: Annotation, view: View) -> list[str]:
+    if annotation.decision is None:
+        return []
+    why = f": {clean(annotation.text)}" if annotation.text else ""
+    line = f"{annotation.decision.value}{why} ({_by(annotation, view)})"
+    return [line, f"next: {clean(annotation.hint)}"] if annotation.hint else [line]
 
 
 def _by(annotation: Annotation, view: View) -> str:
@@ -188,10 +210,9 @@ def _params(run: Run) -> list[str]:
     """The parameters given and parsed. A default of the program is marked as one."""
     if not run.parsed:
         return _leaves(run.params)
-    parser = run.parser
     defaults = set()
-    if parser is not None and parser.given:
-        defaults = dict(flatten(run.parsed)).keys() - {*parser.given}
+    if run.parser is not None and run.parser.given:
+        defaults = dict(flatten(run.parsed)).keys() - {*run.parser.given}
     defaults -= dict(flatten(run.params)).keys()
     return _aligned(
         [
@@ -207,18 +228,26 @@ def _leaves(table: Mapping[str, Value]) -> list[str]:
     )
 
 
-def _metrics(run: Run, view: View, series: Series) -> list[str]:
-    said = {**view.directions, **run.directions}
+def _metrics(entry: Entry, view: View, series: Series) -> list[str]:
+    said = {**view.directions, **entry.run.directions}
+    recorded, added = dict(flatten(entry.run.metrics)), entry.added_metrics
+    units = entry.units
     pairs = []
-    for name, value in flatten(run.metrics):
+    for name, value in flatten(entry.metrics):
         direction, guessed = direction_of(name, said)
         text = format_cell(value, precision=None)
+        if name in units:
+            unit = clean(units[name])
+            text += unit if unit == "%" else f" {unit}"
         if direction is not None:
             text += f" ({direction.value}{', a guess' if guessed else ''})"
         logged = series_values(series, name)
         bars = sparkline(logged)
         if bars:
             text += f"  {bars} {len(logged):,} values"
+        if name in added:
+            before = f", recorded: {format_cell(recorded[name])}" if name in recorded else ""
+            text += f"  added later ({_by(added[name], view)}{before})"
         pairs.append((clean(name), text))
     return _aligned(pairs)
 
@@ -258,8 +287,8 @@ def _reproduction(annotation: Annotation, view: View) -> str:
 
 
 def _kin(how: Kin, other: Entry, view: View) -> str:
-    decision = other.decision.decision if other.decision else None
-    decided = f", {decision.value}" if decision else ""
+    word = decision_word(other)
+    decided = f", {word}" if word else ""
     name = f"{short_id(other.run.id, view.ids)} {clean(other.run.name)}"
     return f"{name}: {how.value} ({other.run.outcome.value}{decided})"
 
@@ -294,19 +323,21 @@ def log_lines(entry: Entry, *, view: View, verdicts: Sequence[str] = ()) -> list
         f"Code:     {code.commit[:MIN_PREFIX_LENGTH]}{where}{changes}",
         f"Outcome:  {ended}{took}",
     ]
-    for kind, text in (("Parent", run.parent), ("Repeats", run.reproduces)):
+    named = None if run.parent_rule is ParentRule.NEWEST else run.parent
+    for kind, text in (("Parent", named), ("Repeats", run.reproduces)):
         if text:
             lines.append(f"{kind + ':':<10}{short_id(text, view.ids)}")
-    body = list(_log_body(entry, view, verdicts))
-    return [*lines, "", *(f"    {line}" if line else "" for line in body)] if body else lines
+    body = [f"    {line}" if line else "" for line in _log_body(entry, view, verdicts)]
+    told = [*lines, "", *body] if body else lines
+    return "\n".join(fold(line, view.width) for line in told).split("\n")
 
 
 def _log_body(entry: Entry, view: View, verdicts: Sequence[str]) -> Iterator[str]:
     run = entry.run
     paragraphs: list[list[str]] = [
         clean(run.reason or "", multiline=True).splitlines(),
-        [f"$ {clean(shlex.join(run.command.argv))}"] if run.command else [],
-        list(verdicts) or _metric_line(run, view),
+        _command_line(run.command, view) if run.command else [],
+        list(verdicts) or _metric_line(entry.measured, view),
         _decisions(entry, view),
         [f"reproduction: {_reproduction(a, view)}" for a in entry.reproductions],
         list(_notes(entry, view)),
@@ -318,6 +349,13 @@ def _log_body(entry: Entry, view: View, verdicts: Sequence[str]) -> Iterator[str
                 yield ""
             yield from paragraph
             first = False
+
+
+def _command_line(command: Command, view: View) -> list[str]:
+    """The command, folded between its words so that a shell still takes it."""
+    words = [clean(shlex.quote(word)).replace(" ", _SPACE) for word in command.argv]
+    folded = fold(f"$ {' '.join(words)}", view.width and view.width - 4, joint=" \\")
+    return folded.replace(_SPACE, " ").split("\n")
 
 
 def _metric_line(run: Run, view: View) -> list[str]:

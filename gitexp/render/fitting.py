@@ -1,17 +1,33 @@
-"""Which columns of a table a narrow terminal gets, and the lines that name the others.
+"""Tables that fit: which columns a narrow terminal gets, and the lines that name the others.
 
-Floor 5, pure. Nothing is left out in silence: a column that is not shown is named below the table.
+Floor 5, pure. A table is never wider than the terminal, and nothing is left out in silence: a
+column that is not shown is named below the table.
 """
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
-from gitexp.render.table import GAP, is_rigid
+from gitexp.render.table import GAP, MIN_TEXT_COLUMNS, format_table, is_rigid
 from gitexp.render.text import clean, shorten, width_of
 
 READABLE = 14
 """Columns of text are not cut shorter to make room for more; most run names are whole then."""
+
+
+class Rank(IntEnum):
+    """How much the reader needs a column: where room is short, the lowest rank goes first."""
+
+    DETAIL = 0
+    """What other columns imply, and metrics of which it is not known which way they are better."""
+    AGE = 1
+    METRIC = 2
+    """Metrics beside the main one."""
+    OUTCOME = 3
+    PARAMETER = 4
+    DECISION = 5
+    MAIN = 6
+    """What the table is about; goes only where not even these columns have room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +36,38 @@ class Fitted:
 
     kept: tuple[int, ...]
     """Numbers of the columns to show, in order."""
+    same: tuple[int, ...] = ()
+    """Those left out because every row has the same."""
+    cut: tuple[int, ...] = ()
+    """Those left out for want of room."""
     notes: tuple[str, ...] = ()
     """Lines for below the table."""
+
+
+def fitted_table(
+    headers: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    width: int | None,
+    *,
+    ranks: Sequence[Rank],
+    fixed: Collection[str] = (),
+    more: str = "",
+) -> str:
+    """A table of the columns that fit into `width`, and below it the lines that name the others.
+
+    `more` says where the others are listed in full, such as `--columns`. Without a `width`
+    everything is shown.
+    """
+    if width is None or not rows:
+        return format_table(headers, rows, width=width, fixed=fixed)
+    fitted = fit_columns(headers, rows, width, ranks=ranks, fixed=fixed, more=more)
+    table = format_table(
+        [headers[n] for n in fitted.kept],
+        [[row[n] for n in fitted.kept] for row in rows],
+        width=width,
+        fixed=fixed,
+    )
+    return "\n".join([table, *fitted.notes])
 
 
 def fit_columns(
@@ -29,49 +75,51 @@ def fit_columns(
     rows: Sequence[Sequence[str]],
     width: int,
     *,
+    ranks: Sequence[Rank],
     fixed: Collection[str] = (),
-    pinned: Collection[str] = (),
-    kinds: Sequence[str] = (),
+    more: str = "",
 ) -> Fitted:
     """Choose columns such that the table fits into so many terminal columns.
 
     A table that fits as it is stays whole. Else the columns that are the same in every row go, and
-    then, if shortening texts is not enough, always the last one of the kind that has most; columns
-    without a kind go at the very end. Headers in `pinned` never go.
+    then, if shortening texts is not enough, those of the lowest rank, among these the ones with the
+    fewest values and then the last ones. The first column and those of `Rank.MAIN` go last.
     """
-    kinds = kinds or ["any"] * len(headers)
     filled = [n for n in range(len(headers)) if any(row[n] for row in rows)]
     wide = {n: _width(headers, rows, n) for n in filled}
-    if _total(wide[n] for n in filled) <= width:
+    if _total(wide, filled) <= width:
         return Fitted(tuple(filled))
-    same = [n for n in filled if headers[n] not in pinned and _is_same(rows, n)]
+    same = [n for n in filled[1:] if ranks[n] is not Rank.MAIN and _is_same(rows, n)]
     kept = [n for n in filled if n not in same]
-    least = {
-        n: wide[n]
-        if is_rigid(headers[n], [row[n] for row in rows], fixed)
-        # The table cuts texts to fit, never numbers and ids.
-        else min(wide[n], READABLE)
-        for n in kept
-    }
+    rigid = {n for n in kept if is_rigid(headers[n], [row[n] for row in rows], fixed)}
+    least = {n: wide[n] if n in rigid else min(wide[n], READABLE) for n in kept}
+    values = {n: len({row[n] for row in rows}) for n in kept}
+    order = sorted(kept[1:], key=lambda n: (ranks[n], values[n], -n))
     cut: list[int] = []
-    while _total(least[n] for n in kept) > width:
-        loose = [n for n in kept if headers[n] not in pinned]
-        if not loose:
+    for n in order:
+        if _total(least, kept) <= width:
             break
-        counts = Counter(kinds[n] for n in loose if kinds[n])
-        last = max(loose, key=lambda n: (counts[kinds[n]], n))
-        cut.append(last)
-        kept.remove(last)
-    return Fitted(tuple(kept), tuple(_notes(headers, rows, width, same, sorted(cut))))
+        if ranks[n] is Rank.MAIN:  # only these are left: shorten their texts as far as it goes
+            least = {m: w if m in rigid else min(w, MIN_TEXT_COLUMNS) for m, w in least.items()}
+            if _total(least, kept) <= width:
+                break
+        cut.append(n)
+        kept.remove(n)
+    for n in reversed(cut):  # a narrower one may have room where a wider one had none
+        if _total(least, [*kept, n]) <= width:
+            kept.append(n)
+    kept.sort()
+    cut = sorted(set(cut) - set(kept))
+    notes = _notes(headers, rows, width, same, cut, more)
+    return Fitted(tuple(kept), tuple(same), tuple(cut), tuple(notes))
 
 
 def _width(headers: Sequence[str], rows: Sequence[Sequence[str]], n: int) -> int:
     return max(width_of(clean(cell)) for cell in (headers[n], *(row[n] for row in rows)))
 
 
-def _total(widths: Iterable[int]) -> int:
-    sizes = list(widths)
-    return sum(sizes) + len(GAP) * (len(sizes) - 1)
+def _total(widths: dict[int, int], columns: Collection[int]) -> int:
+    return sum(widths[n] for n in columns) + len(GAP) * (len(columns) - 1)
 
 
 def _is_same(rows: Sequence[Sequence[str]], n: int) -> bool:
@@ -84,13 +132,15 @@ def _notes(
     width: int,
     same: Sequence[int],
     cut: Sequence[int],
+    more: str,
 ) -> list[str]:
     notes = []
+    listed = f" ({more} lists them)" if more else ""
     if same:
         pairs = "same in all: " + ", ".join(clean(f"{headers[n]} {rows[0][n]}") for n in same)
-        names = "same in all: " + ", ".join(clean(headers[n]) for n in same)
+        names = f"same in all{listed}: " + ", ".join(clean(headers[n]) for n in same)
         notes.append(shorten(pairs if width_of(pairs) <= width else names, width))
     if cut:
         names = ", ".join(clean(headers[n]) for n in cut)
-        notes.append(shorten(f"no room for {len(cut)}: {names}", width))
+        notes.append(shorten(f"no room for {len(cut)}{listed}: {names}", width))
     return notes

@@ -5,10 +5,12 @@ Floor 5, pure. A column is a key: `name`, `params.lr`, `metrics.val.loss`, `envi
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from gitexp.comparison import guess_direction, last_part
 from gitexp.ids import MIN_PREFIX_LENGTH, RunId
 from gitexp.model import Entry, Table, Value, flatten
+from gitexp.render.folding import Row, Spread, format_spread, spread_of, value_of_all
 from gitexp.render.table import TableStyle, format_table
 from gitexp.render.text import (
     clean,
@@ -19,13 +21,20 @@ from gitexp.render.text import (
     shorten,
 )
 
+if TYPE_CHECKING:
+    from gitexp.render.fitting import Rank
+
+_LOOKED_AT = 20
+"""So many runs tell which metric decides."""
+
+_FEW_VALUES = 4
+"""So many numbers are given one by one."""
+
 _ATTRIBUTES: dict[str, Callable[[Entry], Value | None]] = {
     "id": lambda entry: entry.run.id,
     "name": lambda entry: entry.run.name,
     "outcome": lambda entry: entry.run.outcome.value,
-    "decision": lambda entry: (
-        entry.decision.decision.value if entry.decision and entry.decision.decision else None
-    ),
+    "decision": lambda entry: decision_word(entry) or None,
     "why": lambda entry: entry.decision.text if entry.decision else None,
     "started": lambda entry: entry.run.started,
     "duration": lambda entry: entry.run.duration_s,
@@ -40,9 +49,13 @@ _ATTRIBUTES: dict[str, Callable[[Entry], Value | None]] = {
     "exit_code": lambda entry: entry.run.command.exit_code if entry.run.command else None,
     "parent": lambda entry: entry.run.parent,
     "reproduces": lambda entry: entry.run.reproduces,
+    "session": lambda entry: entry.run.session,
     "source": lambda entry: entry.run.source,
     "fingerprint": lambda entry: entry.run.fingerprint or None,
 }
+RUNS = "runs"
+"""The column that counts the runs of a folded row."""
+
 LEADING_KEYS = ("id", "name", "age", "outcome", "decision")
 """What every listing begins with; `age` is `started` as people say it."""
 
@@ -50,16 +63,27 @@ _FIXED = frozenset({"id", "age", "outcome"})
 """Columns of words that are never cut."""
 
 _TABLES: dict[str, Callable[[Entry], Table]] = {
-    "metrics": lambda entry: entry.run.metrics,
+    "metrics": lambda entry: entry.metrics,
     "params": lambda entry: entry.run.parameters,
     "environment": lambda entry: entry.run.environment,
 }
 
 
-def default_keys(entries: Sequence[Entry]) -> list[str]:
-    """The leading columns, then every metric and every parameter, in the order first seen."""
+def decision_word(entry: Entry) -> str:
+    """What was decided; of decisions made apart that differ all, the most cautious first."""
+    if entry.disputed:
+        return "/".join(entry.disputed)
+    return entry.decision.decision.value if entry.decision and entry.decision.decision else ""
+
+
+def default_keys(entries: Sequence[Entry], metric: str | None = None) -> list[str]:
+    """The leading columns, then the main metric, then all others and every parameter.
+
+    These come in the order first seen.
+    """
     found = dict.fromkeys(key for table in ("metrics", "params") for key in _keys(entries, table))
-    return [*LEADING_KEYS, *found]
+    main = f"metrics.{metric}"
+    return [*LEADING_KEYS, *([main] if main in found else []), *(k for k in found if k != main)]
 
 
 def _keys(entries: Sequence[Entry], table: str) -> Iterator[str]:
@@ -90,6 +114,40 @@ def value_at(entry: Entry, key: str) -> Value | None:
     return _Row(entry).get(key)
 
 
+class _Cells:
+    """What stands in the columns of a row that may be folded."""
+
+    def __init__(self, row: Row, precision: int | None) -> None:
+        self._row = row
+        self._members = [_Row(entry) for entry in row.members]
+        self._shown = _Row(row.entry)
+        self._precision = precision
+
+    def get(self, key: str) -> Value | Spread | None:
+        """The value of a column: of one run, or of all that are folded."""
+        if key == RUNS:
+            return len(self._members)
+        if len(self._members) == 1 or key in ("id", "name", "age"):
+            return self._shown.get(key)
+        if key in ("decision", "why"):
+            return _newest_decision(self._row).get(key)
+        values = [member.get(key) for member in self._members]
+        if key.startswith("metrics."):
+            return spread_of(self._row.members, values)
+        return value_of_all(values, precision=self._precision)
+
+
+def _newest_decision(row: Row) -> "_Row":
+    """The run of a row that was decided last; the one that is shown when none was."""
+    decided = [entry for entry in row.members if entry.decision is not None]
+    newest = max(
+        decided,
+        key=lambda entry: (entry.decision.clock, entry.decision.id) if entry.decision else (0, ""),
+        default=row.entry,
+    )
+    return _Row(newest)
+
+
 class _Row:
     """An entry with its tables flattened once, for many look-ups."""
 
@@ -115,7 +173,7 @@ def short_id(run: RunId, shown: Mapping[RunId, str] | None) -> str:
 
 
 def run_list(
-    entries: Sequence[Entry],
+    entries: Sequence[Entry] | Sequence[Row],
     keys: Sequence[str] | None = None,
     *,
     now: datetime,
@@ -124,57 +182,91 @@ def run_list(
     precision: int | None = 5,
     ids: Mapping[RunId, str] | None = None,
     pinned: Collection[str] = (),
+    unsure: Collection[RunId] = (),
+    more: str = "",
 ) -> str:
-    """The runs as a table, one line each, in the order given. `ids` are their unique prefixes.
+    """The runs or folded rows as a table, one line each, in the order given.
 
-    Where it is wider than `width`, columns that are the same for every run are left out, then some
-    metrics and parameters, and named below it. The keys in `pinned` stay, and id and name.
+    `ids` are their unique prefixes; those in `unsure` are marked by `?`.
+
+    Where it is wider than `width`, the columns that tell least are left out, and named below it;
+    the keys in `pinned` go last. `more` says where all are listed in full.
     """
-    keys = list(default_keys(entries) if keys is None else keys)
+    folded = [entry if isinstance(entry, Row) else Row(entry, (entry,)) for entry in entries]
+    keys = list(default_keys([row.entry for row in folded]) if keys is None else keys)
+    if any(len(row.members) > 1 for row in folded):
+        keys.insert(keys.index("name") + 1 if "name" in keys else len(keys), RUNS)
+    marks = dict.fromkeys(unsure, "?")
     rows = []
-    for entry in entries:
-        row = _Row(entry)
-        rows.append([_cell(key, row.get(key), now, precision, ids) for key in keys])
+    for row in folded:
+        cells = _Cells(row, precision)
+        rows.append([_cell(key, cells.get(key), now, precision, ids, marks) for key in keys])
     headers = headers_for(keys)
-    if width is None or style != "plain" or not rows:
+    if width is None or style != "plain":
         return format_table(headers, rows, style=style, width=width, fixed=_FIXED)
-    from gitexp.render.fitting import fit_columns  # noqa: PLC0415 - on terminals only
+    from gitexp.render.fitting import fitted_table  # noqa: PLC0415 - on terminals only
 
-    kept_anyway = {
-        h for h, key in zip(headers, keys, strict=True) if key in {*pinned, "id", "name"}
-    }
-    kinds = [_kind(key) for key in keys]
-    fitted = fit_columns(headers, rows, width, fixed=_FIXED, pinned=kept_anyway, kinds=kinds)
-    table = format_table(
-        [headers[n] for n in fitted.kept],
-        [[row[n] for n in fitted.kept] for row in rows],
-        width=width,
-        fixed=_FIXED,
-    )
-    return "\n".join([table, *fitted.notes])
+    ranks = [_rank(key, pinned) for key in keys]
+    return fitted_table(headers, rows, width, ranks=ranks, fixed=_FIXED, more=more)
 
 
-def _kind(key: str) -> str:
-    """What a column competes with for room; metrics that are known to matter with each other."""
+def _rank(key: str, pinned: Collection[str]) -> "Rank":
+    """How much the reader needs a column."""
+    from gitexp.render.fitting import Rank  # noqa: PLC0415 - on terminals only
+
     table, dot, name = key.partition(".")
-    if not dot:
-        return ""
-    return "known metrics" if table == "metrics" and guess_direction(name) else table
+    if key in pinned:
+        return Rank.MAIN
+    if dot and table == "metrics":
+        return Rank.METRIC if guess_direction(name) else Rank.DETAIL
+    if dot:
+        return Rank.PARAMETER if table == "params" else Rank.DETAIL
+    words = {"age": Rank.AGE, "outcome": Rank.OUTCOME, "name": Rank.DECISION}
+    return words.get(key, Rank.DECISION if key in LEADING_KEYS else Rank.DETAIL)
+
+
+def column_table(
+    entries: Sequence[Entry], keys: Sequence[str], *, width: int | None, precision: int | None = 5
+) -> str:
+    """Every column that has a value on a line of its own: its key, its kind, its values.
+
+    Numbers are given by the least and the greatest, texts one by one.
+    """
+    rows = []
+    for key in (key for key in keys if key != "age"):
+        values = [value for row in map(_Row, entries) if (value := row.get(key)) is not None]
+        shown = dict.fromkeys(format_cell(value, precision=precision) for value in values)
+        if shown:
+            is_same = len(shown) == 1 and len(values) == len(entries)
+            kind = "same" if is_same else "varies"
+            rows.append([key, kind, f"{len(values)}", _extent(values, list(shown), precision)])
+    headers = ["column", "kind", "runs", "values"]
+    return format_table(headers, rows, width=width, fixed={"kind", "runs"})
+
+
+def _extent(values: Sequence[Value], shown: Sequence[str], precision: int | None) -> str:
+    plain = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    if len(shown) > _FEW_VALUES and len(plain) == len(values):
+        least, most = (format_cell(f(plain), precision=precision) for f in (min, max))
+        return f"{least} to {most} ({len(shown)} values)"
+    return ", ".join(shown)
 
 
 def _cell(
     key: str,
-    value: Value | None,
+    value: Value | Spread | None,
     now: datetime,
     precision: int | None,
     ids: Mapping[RunId, str] | None,
+    marks: Mapping[RunId, str],
 ) -> str:
-    if value is None:
-        return ""
+    if value is None or isinstance(value, Spread):
+        return "" if value is None else format_spread(value, precision=precision)
     if isinstance(value, datetime):
         return format_age(value, now=now) if key == "age" else format_moment(value)
     if isinstance(value, str) and key in ("id", "parent", "reproduces"):
-        return short_id(RunId(value), ids)
+        mark = marks.get(RunId(value), "") if key == "id" else ""
+        return short_id(RunId(value), ids) + mark
     if isinstance(value, str) and key in ("commit", "fingerprint"):
         return clean(value[:MIN_PREFIX_LENGTH])
     if isinstance(value, int | float) and key == "duration":

@@ -82,6 +82,50 @@ def shorten(text: str, columns: int) -> str:
     return "".join(kept).rstrip() + "…"
 
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def fold(text: str, columns: int | None, *, joint: str = "") -> str:
+    """Clean text, coloured or not, with line ends between words so that it fits.
+
+    A line that goes on is indented by two more than it was, and what it was cut from ends with
+    `joint`. A word that is wider than a line is cut. Without `columns` nothing is done.
+    """
+    if columns is None or columns < MIN_FOLD:
+        return text
+    return "\n".join(
+        line if _shown(line) <= columns else _fold_line(line, columns, joint)
+        for line in text.split("\n")
+    )
+
+
+MIN_FOLD = 20
+"""Narrower text is not folded: nobody reads it."""
+
+
+def _shown(text: str) -> int:
+    return width_of(_COLOUR.sub("", text))
+
+
+def _fold_line(line: str, columns: int, joint: str) -> str:
+    words = line.split(" ")
+    first = next((n for n, word in enumerate(words) if word), 0)
+    indent = " " * min(first + 2, columns // 2)
+    folded, now = [], " " * first
+    for word in words[first:]:
+        fits = _shown(now) + 1 + _shown(word) + len(joint) <= columns
+        if not now.strip():
+            now += word
+        elif fits:
+            now += f" {word}"
+        else:
+            folded.append(now + joint)
+            now = indent + word
+        if _shown(now) > columns - len(joint):
+            now = shorten(_COLOUR.sub("", now), columns - len(joint))
+    return "\n".join([*folded, now])
+
+
 # --- numbers --------------------------------------------------------------------------------------
 
 

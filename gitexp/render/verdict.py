@@ -6,26 +6,21 @@ Floor 5, pure. The words alone say everything; colour repeats it.
 from collections.abc import Mapping, Sequence
 
 from gitexp.comparison import Against, Answer, Comparison, MetricMatch, MetricVerdict
+from gitexp.comparison.noise import Basis
 from gitexp.ids import RunId
-from gitexp.model import Direction, ReproductionVerdict, Value
+from gitexp.model import ReproductionVerdict, Value
 from gitexp.render.colour import Role, style
+from gitexp.render.fitting import Rank, fitted_table
 from gitexp.render.listing import short_id
+from gitexp.render.sentence import change_of
 from gitexp.render.table import TableStyle, format_table
 from gitexp.render.text import (
-    clean,
     format_cell,
-    format_like,
     format_number,
     format_percent,
     format_signed,
 )
 
-ANSWER_ROLES: dict[Answer, Role] = {
-    Answer.BETTER: "good",
-    Answer.WORSE: "bad",
-    Answer.SAME: "quiet",
-    Answer.UNKNOWN: "doubt",
-}
 REPRODUCTION_ROLES: dict[ReproductionVerdict, Role] = {
     ReproductionVerdict.REPRODUCED: "good",
     ReproductionVerdict.WITHIN_TOLERANCE: "good",
@@ -34,96 +29,12 @@ REPRODUCTION_ROLES: dict[ReproductionVerdict, Role] = {
 }
 
 
-def metric_sentence(
-    last: MetricVerdict | None,
-    best: MetricVerdict | None = None,
-    *,
-    precision: int | None = 5,
-    colour: bool = False,
-    tell_guess: bool = True,
-) -> str:
-    """One metric in one line: `accuracy 0.85: better than the last, 0.80 (+6.2%); best so far`."""
-    verdict = last or best
-    if verdict is None:
-        return "nothing was measured"
-    subject = clean(verdict.metric)
-    if verdict.value is not None:
-        subject += f" {_own_value(verdict, precision)}"
-    told = [
-        _against(v, reference, precision=precision, colour=colour)
-        for v, reference in _references(last, best)
-        if v.reference is not None
-    ]
-    if _is_one_run(last, best) and best is not None and best.answer is Answer.BETTER:
-        told.append(style("best so far", "good", enabled=colour))
-    if not told:
-        return f"{subject}: nothing to compare with yet"
-    if verdict.guessed and tell_guess:
-        higher = "higher" if verdict.direction is Direction.MAXIMIZE else "lower"
-        told.append(f"{higher} is better (a guess)")
-    return f"{subject}: {'; '.join(told)}"
-
-
-def _references(
-    last: MetricVerdict | None, best: MetricVerdict | None
-) -> list[tuple[MetricVerdict, str]]:
-    """What to tell against what; when the last run is the best one, once is enough."""
-    if last is not None and best is not None and _is_one_run(last, best):
-        name = "the last" if best.answer is Answer.BETTER else "the last, which is the best"
-        return [(last, name)]
-    pairs = ((last, "the last"), (best, "the best"))
-    return [(verdict, name) for verdict, name in pairs if verdict is not None]
-
-
-def _is_one_run(last: MetricVerdict | None, best: MetricVerdict | None) -> bool:
-    return (
-        last is not None
-        and best is not None
-        and (last.reference, last.reference_value) == (best.reference, best.reference_value)
-    )
-
-
-def _own_value(verdict: MetricVerdict, precision: int | None) -> str:
-    value, old = verdict.value or 0.0, verdict.reference_value
-    return format_like(value, value if old is None else old, precision=precision)
-
-
-def run_sentence(verdict: MetricVerdict, *, against: str, precision: int | None = 5) -> str:
-    """One metric against a named run: `accuracy 0.85: worse than 7f3a9c0, 0.9 (-5.6%)`."""
-    subject = clean(verdict.metric)
-    if verdict.value is not None:
-        subject += f" {format_number(verdict.value, precision=precision)}"
-    return f"{subject}: {_against(verdict, clean(against), precision=precision, colour=False)}"
-
-
-def _against(verdict: MetricVerdict, reference: str, *, precision: int | None, colour: bool) -> str:
-    answer, why = verdict.answer, verdict.why
-    if verdict.reference_value is None:
-        return f"not measured by {reference}"
-    if verdict.value is None:
-        old = format_number(verdict.reference_value, precision=precision)
-        return f"missing here, {reference} has {old}"
-    old = format_like(verdict.reference_value, verdict.value, precision=precision)
-    if answer is Answer.BETTER and reference == "the best":
-        return style("best so far", "good", enabled=colour) + f", before {old}"
-    words = {
-        Answer.BETTER: f"better than {reference}",
-        Answer.WORSE: f"worse than {reference}",
-        Answer.SAME: f"same as {reference}",
-        Answer.UNKNOWN: f"cannot tell against {reference}",
-    }
-    sentence = f"{style(words[answer], ANSWER_ROLES[answer], enabled=colour)}, {old}"
-    remarks = [_change(verdict, precision)] if verdict.difference else []
-    return sentence + f" ({'; '.join([*remarks, *([why] if why else [])])})" * bool(remarks or why)
-
-
-def _change(verdict: MetricVerdict, precision: int | None) -> str:
-    if verdict.relative is not None:
-        return format_percent(verdict.relative)
-    return format_signed(verdict.difference or 0.0, precision=precision)
-
-
-_REFERENCES: dict[Against, str] = {"last": "the last", "best": "the best", "run": ""}
+_REFERENCES: dict[Against, str] = {
+    "last": "the last",
+    "best": "the best",
+    "parent": "its parent",
+    "run": "",
+}
 
 
 def comparison_heading(comparison: Comparison, *, ids: Mapping[RunId, str] | None = None) -> str:
@@ -141,32 +52,63 @@ def comparison_table(
     width: int | None = None,
     precision: int | None = 5,
 ) -> str:
-    """Every verdict on its line: metric, now, before, difference, verdict, and what to know."""
-    rows = [
-        [
-            verdict.metric,
-            format_cell(verdict.value, precision=precision),
-            format_cell(verdict.reference_value, precision=precision),
-            ""
-            if verdict.difference is None
-            else format_signed(verdict.difference, precision=precision),
-            "" if verdict.relative is None else format_percent(verdict.relative),
-            verdict.answer.value,
-            _remark(verdict, precision),
-        ]
-        for verdict in comparison.verdicts
+    """Every verdict on its line: means, number of runs, difference, verdict, and what to know."""
+    rows = [_verdict_row(verdict, precision) for verdict in comparison.verdicts]
+    headers = ["metric", "mean", "n", "reference", "n", "difference", "%", "verdict", "remark"]
+    ranks = [
+        *(Rank.MAIN, Rank.MAIN, Rank.METRIC, Rank.MAIN, Rank.METRIC),
+        *(Rank.DETAIL, Rank.METRIC, Rank.MAIN, Rank.AGE),
     ]
-    headers = ["metric", "run", "reference", "difference", "%", "verdict", "remark"]
-    return format_table(headers, rows, style=table_style, width=width, fixed={"metric", "verdict"})
+    if all(verdict.repeats < 2 for verdict in comparison.verdicts):
+        kept = [n for n, header in enumerate(headers) if header != "n"]
+        headers = ["run" if headers[n] == "mean" else headers[n] for n in kept]
+        ranks = [ranks[n] for n in kept]
+        rows = [[row[n] for n in kept] for row in rows]
+    if table_style != "plain":
+        return format_table(headers, rows, style=table_style)
+    return fitted_table(headers, rows, width, ranks=ranks, fixed={"verdict"})
 
 
-def _remark(verdict: MetricVerdict, precision: int | None) -> str:
+def _verdict_row(verdict: MetricVerdict, precision: int | None) -> list[str]:
+    return [
+        verdict.metric,
+        format_cell(verdict.value, precision=precision),
+        str(verdict.runs),
+        format_cell(verdict.reference_value, precision=precision),
+        str(verdict.reference_runs),
+        _difference(verdict, precision),
+        "" if verdict.relative is None else format_percent(verdict.relative),
+        _ANSWERS[verdict.answer],
+        _remark(verdict),
+    ]
+
+
+_ANSWERS: dict[Answer, str] = {
+    Answer.BETTER: "better",
+    Answer.WORSE: "worse",
+    Answer.SAME: "same",
+    Answer.UNKNOWN: "cannot tell",
+}
+
+
+def _difference(verdict: MetricVerdict, precision: int | None) -> str:
+    if verdict.half is not None:
+        return change_of(verdict, precision=precision)
+    if verdict.difference is None:
+        return ""
+    return format_signed(verdict.difference, precision=precision)
+
+
+def _remark(verdict: MetricVerdict) -> str:
     remarks = [verdict.why] if verdict.why else []
     if verdict.direction is not None:
         remarks.append(verdict.direction.value + (" (a guess)" if verdict.guessed else ""))
     if verdict.noise is not None:
-        noise = format_number(verdict.noise, precision=precision)
-        remarks.append(f"noise {noise} over {verdict.repeats} repeats")
+        remarks.append(f"noise {format_number(verdict.noise, precision=2)}")
+    elif verdict.basis is Basis.DETERMINISTIC:
+        remarks.append("no noise")
+    elif verdict.basis is Basis.UNKNOWN:
+        remarks.append("noise unknown")
     return "; ".join(remarks)
 
 
@@ -214,7 +156,7 @@ def reproduction_table(
         for match in matches
     ]
     headers = ["metric", "recorded", "again", "difference", "tolerance", "state"]
-    return format_table(headers, rows, style=table_style, width=width, fixed={"metric", "state"})
+    return format_table(headers, rows, style=table_style, width=width, fixed={"state"})
 
 
 def changes_table(

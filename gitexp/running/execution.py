@@ -7,26 +7,29 @@ to the record; what could not be recorded is told.
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitexp.errors import GitexpError
-from gitexp.formats import parse_metric_line, parse_metrics
+from gitexp.formats import parse_metrics, redact_text
 from gitexp.journal import Ending, Journal, read_journal
 from gitexp.machine import clock
+from gitexp.machine.deadline import Limit
+from gitexp.machine.kept_output import KeptOutput
 from gitexp.machine.output import OutputTail
 from gitexp.machine.probe import hash_path
 from gitexp.machine.process import Completed, run_command
 from gitexp.model import FileState, Outcome, Run, Series, Table, nest
-from gitexp.records.bounds import check_table
 from gitexp.records.codec import encode_table
 from gitexp.repo.worktree import read_status
 from gitexp.running.code import pin
 from gitexp.running.lifecycle import RUN_VARIABLE as RUN_VARIABLE  # noqa: PLC0414 - others have it from here
 from gitexp.running.lifecycle import (
     TAIL_LINES,
+    TIMEOUT,
     begin,
     collect,
+    kept_path,
     note_events,
     seal,
     with_collected,
@@ -40,6 +43,7 @@ from gitexp.running.parsed import (
     with_report,
 )
 from gitexp.running.preparation import Prepared, recorded_path
+from gitexp.running.printed import PrintedMetrics
 from gitexp.running.reads import opened_files, untracked_reads
 from gitexp.workspace import Workspace
 
@@ -112,27 +116,38 @@ class _Running:
     run: Run
     journal: Journal
     tail: OutputTail
+    kept: KeptOutput
     params_file: Path
     report: Path
     """Where the program reports its parameters."""
     before: dict[Path, tuple[int, int, int]]
     """How the metrics files were before."""
     started_s: float
-    faults: list[str] = field(default_factory=list)
+    printed: PrintedMetrics
 
-    def on_line(self, stream: str, line: bytes) -> None:
-        """Take `METRIC name=value` lines of standard output; nothing here stops the command."""
-        if stream != "stdout" or not line.startswith(b"METRIC"):
-            return
-        try:
-            found = parse_metric_line(line.decode(errors="replace"))
-            if found is not None:
-                name, value, step = found
-                check_table({name: value}, "metric")
-                seconds = round(clock.monotonic_s() - self.started_s, 3)
-                self.journal.metrics({name: value}, step=step, time_s=seconds)
-        except GitexpError as fault:
-            self.faults.append(f"left out: {fault.why or fault.what}")
+    def on_output(self, chunk: bytes, stream: str) -> None:
+        """Keep what the command prints."""
+        self.tail.feed(chunk, stream)
+        self.kept.feed(chunk, stream)
+
+    def on_timeout(self) -> None:
+        """Write down that the limit was reached: a run that dies from here on timed out."""
+        with suppress(GitexpError):
+            self.journal.append(TIMEOUT, time=round(clock.monotonic_s() - self.started_s, 3))
+
+    @property
+    def limit(self) -> Limit | None:
+        """The command's time limit, if it has one."""
+        seconds = None if self.run.command is None else self.run.command.timeout_s
+        if seconds is None:
+            return None
+        return Limit(seconds, f"{RUN_VARIABLE}={self.run.id}", self.on_timeout)
+
+    def remove_files(self) -> None:
+        """Delete what only the running command needed."""
+        with suppress(OSError):
+            self.params_file.unlink()
+        discard_report(self.report)
 
     def environment(self, environ: Mapping[str, str], *, inject: bool) -> dict[str, str]:
         """The user's own environment, and what the command gets beside it."""
@@ -165,16 +180,19 @@ def execute(
     run = pin(workspace, prepared.run)
     before = _file_marks(prepared.metrics_files)
     journal, problem = begin(workspace, run, prepared.packages)
+    started_s = clock.monotonic_s()
     running = _Running(
         workspace=workspace,
         prepared=prepared,
         run=run,
         journal=journal,
         tail=OutputTail(journal.path),
+        kept=KeptOutput(kept_path(workspace, run.id)),
         params_file=workspace.journals / f"{run.id}.params.toml",
         report=report_path(workspace.journals, run.id),
         before=before,
-        started_s=clock.monotonic_s(),
+        started_s=started_s,
+        printed=PrintedMetrics(journal, started_s, prepared.metric_patterns),
     )
     on_start(run, problem)
     with suppress(OSError):
@@ -183,9 +201,10 @@ def execute(
         prepared.argv,
         directory=prepared.directory,
         env=running.environment(environ, inject=inject and workspace.settings.inject),
-        on_line=running.on_line,
-        on_output=running.tail.feed,
+        on_line=running.printed.on_line,
+        on_output=running.on_output,
         stdout=stdout,
+        limit=running.limit,
     )
     problems = [problem] if problem else []
     ending = Ending(outcome_of(done), done.exit_code, round(done.duration_s, 3))
@@ -198,15 +217,15 @@ def execute(
         problems.append(error if isinstance(error, GitexpError) else GitexpError(str(error)))
         return Executed(ended, done.exit_code, recorded=False, problems=tuple(problems))
     finally:
-        with suppress(OSError):
-            running.params_file.unlink()
-        discard_report(running.report)
+        running.remove_files()
     return Executed(ended, done.exit_code, recorded=True, problems=tuple(problems))
 
 
 def _record_end(running: _Running, ended: Run) -> Run:
     workspace, prepared = running.workspace, running.prepared
     warnings: list[str] = []
+    running.printed.close()
+    running.kept.finish(redact_text)
     found = collect(read_journal(running.journal.path))
     found_in, metrics, series, faults = gather_metrics(
         prepared.metrics_files, running.before, are_named=prepared.are_metrics_named
@@ -219,6 +238,8 @@ def _record_end(running: _Running, ended: Run) -> Run:
         from gitexp.running.given import contradictions  # noqa: PLC0415 - rarely needed
 
         warnings += contradictions(ended, prepared.given)
+    is_kept = workspace.settings.keep_output != "none"
+    tail = running.tail.text(lines=TAIL_LINES) if is_kept else ""
     read_from = tuple(recorded_path(path, prepared.top) for path in found_in)
     ended = replace(
         ended,
@@ -227,8 +248,8 @@ def _record_end(running: _Running, ended: Run) -> Run:
         outputs=outputs,
         reads=reads,
         produced=produced,
-        output_tail=running.tail.text(lines=TAIL_LINES),
-        warnings=(*ended.warnings, *warnings, *running.faults, *faults),
+        output_tail=tail,
+        warnings=(*ended.warnings, *warnings, *running.printed.warnings, *faults),
     )
     ended = seal(workspace, running.journal, ended, found.series or series, prepared.packages)
     if found.notes:
@@ -239,6 +260,8 @@ def _record_end(running: _Running, ended: Run) -> Run:
 
 def outcome_of(done: Completed) -> Outcome:
     """How a command's end is called."""
+    if done.timed_out:
+        return Outcome.TIMED_OUT
     if done.interrupted:
         return Outcome.INTERRUPTED
     return Outcome.SUCCEEDED if done.exit_code == 0 else Outcome.FAILED

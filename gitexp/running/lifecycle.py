@@ -11,26 +11,25 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gitexp.comparison import compare_runs, primary_metric
 from gitexp.errors import GitexpError, InvalidInput
 from gitexp.formats import redact_text
 from gitexp.ids import RunId
 from gitexp.journal import Ending, Journal, JournalContent
 from gitexp.machine import clock
+from gitexp.machine.kept_output import read_output
 from gitexp.model import (
     Annotation,
     AnnotationKind,
     Entry,
-    Outcome,
     Run,
     Series,
     Table,
-    Value,
     flatten,
     nest,
 )
 from gitexp.records import bounds
 from gitexp.records.codec import encode_run
+from gitexp.running.subject import short_value, summary
 from gitexp.store import Event, annotated, sealed, started
 from gitexp.upkeep.maintenance import start_maintenance
 from gitexp.workspace import Workspace
@@ -40,6 +39,9 @@ RUN_VARIABLE = "GITEXP_RUN"
 
 TAIL_LINES = 40
 """How many of the last lines of output a record keeps."""
+
+TIMEOUT = "timeout"
+"""Journal event: the command reached its time limit and is about to be ended."""
 
 RECORDED_HERE = "recorded-here"
 """File in our local state: one id a line."""
@@ -51,6 +53,7 @@ class Collected:
 
     params: Table = field(default_factory=dict)
     metrics: Table = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
     series: Series = field(default_factory=list)
     tags: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -78,12 +81,17 @@ def begin(
             record,
             durable=workspace.settings.durable,
             by_hand=by_hand,
-            extra={"packages": packages, "group": os.getpgrp() if hasattr(os, "getpgrp") else 0},
+            extra={
+                "packages": packages,
+                "group": os.getpgrp() if hasattr(os, "getpgrp") else 0,
+                "top": None if workspace.repo.top is None else str(workspace.repo.top),
+            },
         )
         try:
             workspace.store.write([event], identity=workspace.identity, moment=clock.now())
         except GitexpError as error:
             return journal, error
+    _note_start(workspace, run)
     return journal, None
 
 
@@ -105,6 +113,7 @@ def seal(workspace: Workspace, journal: Journal, run: Run, series: Series, packa
             journal.close()  # from now on others may complete it
             raise
         journal.remove()
+    _note_start(workspace, run)
     start_maintenance(workspace.repo)
     return run
 
@@ -118,9 +127,12 @@ def write_sealed(
     record: bytes | None = None,
 ) -> None:
     """Put a final run onto the branch, its record made already or not. Raises `GitexpError`."""
+    is_full = workspace.settings.keep_output == "full"
+    output = read_output(kept_path(workspace, run.id)) if is_full else None
 
     def events() -> list[Event]:
-        return [sealed(run, series, summary(workspace, run), packages, record=record)]
+        said = summary(workspace, run)
+        return [sealed(run, series, said, packages, record=record, output=output)]
 
     with workspace.repo.session():
         identity, moment = workspace.identity, clock.now()
@@ -169,29 +181,6 @@ def _encode(run: Run) -> bytes | None:
         return None
 
 
-def summary(workspace: Workspace, run: Run) -> str:
-    """One line for the history: the metric that matters and how it compares with the last run."""
-    settings = workspace.settings
-    metric = settings.metric or primary_metric(run, {**settings.directions, **run.directions})
-    value = dict(flatten(run.metrics)).get(metric or "")
-    if run.outcome is not Outcome.SUCCEEDED or metric is None or value is None:
-        return run.outcome.value
-    text = f"{metric} {_short(value)}"
-    last = workspace.others().newest(1, with_metric=metric, before=run)
-    if last:
-        verdicts = compare_runs(
-            run, workspace.index.entry(last[0]).run, declared=settings.directions
-        )
-        found = next((v for v in verdicts if v.metric == metric), None)
-        if found is not None and found.answer in ("better", "worse") and found.reference_value:
-            text += f" ({found.answer} than {_short(found.reference_value)})"
-    return text
-
-
-def _short(value: Value) -> str:
-    return f"{value:.6g}" if isinstance(value, int | float) else str(value)[:60]
-
-
 def collect(content: JournalContent) -> Collected:
     """Fold a journal's events: last value of each metric, series, added parameters and tags.
 
@@ -206,6 +195,8 @@ def collect(content: JournalContent) -> Collected:
         match event.get("event"):
             case "metrics":
                 found.add_metrics(event.get("values", {}), event.get("step"), seconds)
+            case "units":
+                found.units.update(event.get("units", {}))
             case "params":
                 found.params = nest(found.params, event.get("values", {}))
             case "tags":
@@ -216,6 +207,7 @@ def collect(content: JournalContent) -> Collected:
     return Collected(
         found.params,
         found.metrics,
+        found.units,
         series,
         tuple(found.tags),
         tuple(found.notes),
@@ -227,6 +219,7 @@ def collect(content: JournalContent) -> Collected:
 class _Fold:
     params: Table = field(default_factory=dict)
     metrics: Table = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
     rows: dict[float, dict[str, Any]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
@@ -250,6 +243,7 @@ def with_collected(run: Run, found: Collected) -> Run:
         run,
         params=nest(run.params, found.params) if found.params else run.params,
         metrics=nest(run.metrics, found.metrics),
+        units={**run.units, **found.units},
         tags=tuple(sorted({*run.tags, *found.tags})),
     )
 
@@ -284,11 +278,24 @@ def note_events(workspace: Workspace, run: Run, texts: Sequence[str]) -> list[Ev
     ]
 
 
+MAX_SAW = 100
+"""A decision names at most this many of those before it; a run has one or two."""
+
+
+def known_decisions(entry: Entry) -> tuple[str, ...]:
+    """The ids of all decisions on a run, those in force first, then the latest."""
+    before = [a for a in reversed(entry.annotations) if a.kind is AnnotationKind.DECISION]
+    ids = dict.fromkeys(a.id for a in (*entry.decisions, *before))
+    return tuple(sorted(list(ids)[:MAX_SAW]))
+
+
 def annotate(workspace: Workspace, entry: Entry, kind: AnnotationKind, **fields: Any) -> Annotation:
     """Say something about a run: one more annotation on the branch. Returns it."""
     for name in ("text", "hint"):
         if fields.get(name):
             fields[name] = redact_text(fields[name])
+    if kind is AnnotationKind.DECISION:
+        fields["saw"] = known_decisions(entry)
     annotation = Annotation(
         id=clock.new_id(),
         run=entry.run.id,
@@ -298,7 +305,8 @@ def annotate(workspace: Workspace, entry: Entry, kind: AnnotationKind, **fields:
         author=workspace.settings.author,
         **fields,
     )
-    said = annotation.decision or annotation.verdict or ", ".join(annotation.tags) or ""
+    measured = ", ".join(f"{n} {short_value(v)}" for n, v in [*flatten(annotation.metrics)][:5])
+    said = annotation.decision or annotation.verdict or ", ".join(annotation.tags) or measured
     text = ", ".join(part for part in (str(said), annotation.text or "") if part)
     event = annotated(entry.run, annotation, text)
     workspace.store.write([event], identity=workspace.identity, moment=clock.now())
@@ -313,8 +321,14 @@ def record_whole(workspace: Workspace, run: Run, series: Series, packages: Table
     run, record = recordable(run)
     remember(workspace, run.id)
     write_sealed(workspace, run, series, packages, record=record)
+    _note_start(workspace, run)
     start_maintenance(workspace.repo)
     return run
+
+
+def kept_path(workspace: Workspace, run: RunId) -> Path:
+    """Where all output of a run is kept in this clone, redacted and within bounds."""
+    return workspace.repo.state_dir / "output" / f"{run}.txt"
 
 
 # --- whose runs -----------------------------------------------------------------------------------
@@ -327,6 +341,19 @@ def remember(workspace: Workspace, run: RunId) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as known:
             known.write(f"{run}\n")
+
+
+def expect_start(workspace: Workspace) -> None:
+    """Note that the user wants a run to start: until one does, `last` is not what they mean."""
+    if workspace.new_session() is not None and workspace.session is not None:
+        workspace.session.expect_start()
+
+
+def _note_start(workspace: Workspace, run: Run) -> None:
+    """Tell the session that its newest run is on the branch; runs of the push hook have none."""
+    session = workspace.session
+    if session is not None and session.id == run.session:
+        session.note_start()
 
 
 def is_recorded_here(workspace: Workspace, run: RunId) -> bool:

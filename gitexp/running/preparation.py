@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from gitexp.errors import InvalidInput
 from gitexp.fingerprint import fingerprint
@@ -44,6 +44,9 @@ from gitexp.repo.worktree import begin_status
 from gitexp.running.code import observe_code
 from gitexp.workspace import Workspace
 
+if TYPE_CHECKING:
+    from gitexp.formats.patterns import MetricPattern
+
 PARAMS_CANDIDATES = ("params.toml", "params.yaml", "params.yml", "params.json")
 METRICS_CANDIDATES = (
     "metrics.toml",
@@ -72,6 +75,8 @@ class Trial:
     """Parameters given as a table."""
     params_files: tuple[str, ...] = ()
     metrics_files: tuple[str, ...] = ()
+    metric_patterns: tuple[str, ...] | None = None
+    """Patterns that read metrics from the output; absent: the settings' ones."""
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     name: str | None = None
@@ -79,6 +84,8 @@ class Trial:
     tags: tuple[str, ...] = ()
     parent: RunId | None = None
     directions: dict[str, Direction] = field(default_factory=dict)
+    timeout_s: float | None = None
+    """The command's time limit in seconds."""
 
 
 class Prepared(NamedTuple):
@@ -99,8 +106,13 @@ class Prepared(NamedTuple):
     """The parameters that were given one by one or as a table, not redacted."""
     are_metrics_named: bool = True
     """False when the metrics files are only looked for under usual names."""
+    metric_patterns: "tuple[MetricPattern, ...]" = ()
     notes: tuple[str, ...] = ()
     """What was picked up or left out, one sentence each."""
+
+    def look_around(self) -> Table:
+        """What the command will find around it, whatever of it is recorded."""
+        return look_around(self.argv, self.directory).facts
 
 
 class Surroundings(NamedTuple):
@@ -162,15 +174,19 @@ def _prepare(
     top = workspace.repo.top
     written = [recorded_path(path, top) for path in (*metrics_files, *outputs)]
     inputs = _hash_inputs(workspace, (*workspace.settings.inputs, *trial.inputs), trial.directory)
-    command = _command(workspace, trial, argv)
+    command, patterns = _command(workspace, trial, argv), _metric_patterns(workspace, trial)
+    if command is not None and patterns:
+        texts = tuple(redact_text(pattern.text) for pattern in patterns)
+        command = replace(command, metric_patterns=texts)
     if observe and around is None:
         around = look_around(argv, trial.directory)
     environment, packages = _kept(around, top, workspace.settings.environment)
     code = observe_code(workspace, command, written, status)
     left_out = [f"not in the snapshot: {item}" for item in code.left_out]
     run = _running(workspace, trial, redact_table(params), code, command, inputs)
+    run = replace(run, environment=environment, warnings=tuple(warnings))
     return Prepared(
-        run=replace(run, environment=environment, warnings=tuple(warnings)),
+        run=_in_session(workspace, run) if observe else run,
         argv=argv,
         directory=trial.directory,
         top=top or trial.directory,
@@ -178,6 +194,7 @@ def _prepare(
         metrics_files=metrics_files,
         outputs=outputs,
         given=given,
+        metric_patterns=patterns,
         are_metrics_named=bool(trial.metrics_files or workspace.settings.metrics_files),
         notes=(*notes, *left_out),
     )
@@ -226,6 +243,15 @@ def _running(
             inputs=inputs,
         ),
     )
+
+
+def _in_session(workspace: Workspace, run: Run) -> Run:
+    """The run as one of this session, with the run it goes on from when the user named none."""
+    from gitexp.running.parents import derive_parent  # noqa: PLC0415 - what only asks needs none
+
+    run = replace(run, session=workspace.new_session())
+    found = derive_parent(workspace, run.code.commit) if run.parent is None else None
+    return run if found is None else replace(run, parent=found[0], parent_rule=found[1])
 
 
 def _gather_params(workspace: Workspace, trial: Trial) -> tuple[Table, Table, list[str]]:
@@ -281,6 +307,16 @@ def _metrics_files(workspace: Workspace, trial: Trial) -> tuple[Path, ...]:
     return tuple(trial.directory / name for name in METRICS_CANDIDATES)
 
 
+def _metric_patterns(workspace: Workspace, trial: Trial) -> "tuple[MetricPattern, ...]":
+    texts = trial.metric_patterns
+    texts = workspace.settings.metric_patterns if texts is None else texts
+    if not texts:
+        return ()
+    from gitexp.formats.patterns import parse_patterns  # noqa: PLC0415 - most runs have none
+
+    return parse_patterns(texts)
+
+
 def _hash_inputs(
     workspace: Workspace, names: Sequence[str], directory: Path
 ) -> dict[str, FileState]:
@@ -321,4 +357,5 @@ def _command(workspace: Workspace, trial: Trial, argv: tuple[str, ...]) -> Comma
         argv=shown,
         template=() if template == shown else template,
         directory=recorded_path(trial.directory, workspace.repo.top),
+        timeout_s=trial.timeout_s,
     )

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitexp.errors import NotFound, Unreadable
+from gitexp.formats import redact_text
 from gitexp.ids import RunId
 from gitexp.journal import Journal, JournalContent, claimed, pending, read_journal
+from gitexp.machine.kept_output import finish_abandoned
 from gitexp.machine.liveness import has_survivor, is_alive
 from gitexp.machine.output import OutputTail
 from gitexp.model import Outcome, Run, Series
@@ -16,7 +18,9 @@ from gitexp.records.codec import decode_run
 from gitexp.running.lifecycle import (
     RUN_VARIABLE,
     TAIL_LINES,
+    TIMEOUT,
     collect,
+    kept_path,
     recordable,
     with_collected,
     with_ending,
@@ -57,17 +61,17 @@ def recover(workspace: Workspace, *, only: RunId | None = None, force: bool = Fa
             except Unreadable:
                 damaged += [_set_aside(path)] if is_ours else []
                 continue
-            if not is_ours or (content.sealed is None and not force and _may_live(content)):
+            if not is_ours or (content.sealed is None and not force and may_live(content)):
                 waiting.append(content.run_id)
             else:
                 completed.append(_complete(workspace, path, content))
     return Recovered(tuple(completed), tuple(waiting), tuple(damaged))
 
 
-def _may_live(content: JournalContent) -> bool:
-    """A run by hand, of another host, or of a process that is there is never declared dead.
+def may_live(content: JournalContent) -> bool:
+    """Return whether a run may go on: false only when its process and its command are gone.
 
-    Nor is one whose `git exp run` was killed while its command goes on.
+    Manual runs, and runs of another host, are never dead.
     """
     if content.process is None or is_alive(content.process) is not False:
         return True
@@ -78,7 +82,9 @@ def _may_live(content: JournalContent) -> bool:
 
 
 def _complete(workspace: Workspace, path: Path, content: JournalContent) -> Run:
-    run, series = _final(path, content)
+    keeps_tail = workspace.settings.keep_output != "none"
+    run, series = _final(path, content, keeps_tail=keeps_tail)
+    finish_abandoned(kept_path(workspace, run.id), redact_text)
     try:
         on_branch = workspace.store.load_run(run.id, run.started)
     except (NotFound, Unreadable):
@@ -94,7 +100,7 @@ def _complete(workspace: Workspace, path: Path, content: JournalContent) -> Run:
     return run
 
 
-def _final(path: Path, content: JournalContent) -> tuple[Run, Series]:
+def _final(path: Path, content: JournalContent, *, keeps_tail: bool) -> tuple[Run, Series]:
     """The sealed record if the journal has one, else what is known of the run."""
     found = collect(content)
     if content.sealed is not None:
@@ -111,8 +117,10 @@ def _final(path: Path, content: JournalContent) -> tuple[Run, Series]:
         run = with_ending(run, content.ending)
         warnings.append(_END_LOST)
     else:
-        run = replace(run, outcome=Outcome.INTERRUPTED, duration_s=found.last_s)
-    tail = OutputTail.read(path, lines=TAIL_LINES)
+        timed_out = any(event["event"] == TIMEOUT for event in content.events)
+        outcome = Outcome.TIMED_OUT if timed_out else Outcome.INTERRUPTED
+        run = replace(run, outcome=outcome, duration_s=found.last_s)
+    tail = OutputTail.read(path, lines=TAIL_LINES) if keeps_tail else ""
     run, _ = recordable(replace(run, output_tail=tail, warnings=tuple(warnings)))
     return run, found.series
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from gitexp.comparison import MetricMatch, Tolerance, compare_reproduction, diff_tables
 from gitexp.errors import CouldNotTell, GitexpError
 from gitexp.formats import REDACTED
+from gitexp.formats.patterns import parse_patterns
 from gitexp.machine import clock
 from gitexp.machine.probe import (
     MACHINE_FACTS,
@@ -167,16 +168,25 @@ def _prepare(
         reproduces=recorded.id,
         reason=f"reproduce {recorded.id[:7]} {recorded.name}",
         parent=None,
+        parent_rule=None,
+        session=workspace.new_session(),
         tags=(),
         source=None,
         duration_s=None,
         metrics={},
+        units={},
         outputs={},
         produced=(),
         output_tail="",
         warnings=(),
         environment=kept,
-        command=replace(command, exit_code=None, metrics_files=()),
+        command=replace(
+            command,
+            exit_code=None,
+            metrics_files=(),
+            # A limit that the run kept within says nothing about another machine.
+            timeout_s=command.timeout_s if recorded.outcome is Outcome.TIMED_OUT else None,
+        ),
     )
     return Prepared(
         run=again,
@@ -188,6 +198,7 @@ def _prepare(
         outputs=tuple(
             _inside(top, path) for path in recorded.outputs if not Path(path).is_absolute()
         ),
+        metric_patterns=parse_patterns(command.metric_patterns),
     )
 
 
@@ -242,10 +253,10 @@ def _place_inputs(workspace: Workspace, recorded: Run, top: Path) -> None:
 
 
 def _copy_input(workspace: Workspace, name: str, place: Path, state: FileState) -> None:
-    if workspace.repo.top is None or _state_of(place) == state:
+    if workspace.repo.top is None or _holds(place, state):
         return
     source = workspace.repo.top / name
-    if _state_of(source) != state:
+    if not _holds(source, state):
         return
     place.parent.mkdir(parents=True, exist_ok=True)
     if place.is_dir():
@@ -255,6 +266,11 @@ def _copy_input(workspace: Workspace, name: str, place: Path, state: FileState) 
         shutil.copytree(source, place, symlinks=True)
     else:
         shutil.copy2(source, place)
+
+
+def _holds(path: Path, state: FileState) -> bool:
+    found = _state_of(path)
+    return found is not None and found.sha256 == state.sha256
 
 
 def _state_of(path: Path) -> FileState | None:

@@ -15,6 +15,7 @@ from gitexp.comparison import direction_of
 from gitexp.errors import InvalidInput
 from gitexp.fingerprint import fingerprint
 from gitexp.formats import parse_metrics, parse_params, redact_argv
+from gitexp.formats.patterns import parse_patterns
 from gitexp.ids import ObjectId
 from gitexp.machine import clock
 from gitexp.machine.probe import kept_facts, probe_environment
@@ -77,13 +78,13 @@ def find_gates(workspace: Workspace, commit: ObjectId) -> list[Gate]:
     if entry is None:
         return []
     settings, index = workspace.settings, workspace.refreshed()
-    values = numbers(entry.run.metrics)
+    values = numbers(entry.metrics)
     gates = []
     for metric, slack in settings.gates.items():
         direction, _ = direction_of(metric, {**settings.directions, **entry.run.directions})
         if direction is not None:
             others = [run for run in index.best(metric, direction, 2) if run != entry.run.id]
-            best = numbers(index.entry(others[0]).run.metrics).get(metric) if others else None
+            best = numbers(index.entry(others[0]).metrics).get(metric) if others else None
             gates.append(Gate(metric, direction, slack, best, values.get(metric)))
     return gates
 
@@ -96,7 +97,7 @@ def _recorded(workspace: Workspace, run: Run) -> Entry | None:
         *index.by_fingerprint(run.fingerprint),
     ]
     for entry in known:
-        if entry.run.code.tree == run.code.tree and entry.run.metrics and entry.run.is_sealed:
+        if entry.run.code.tree == run.code.tree and entry.metrics and entry.run.is_sealed:
             return entry
     return None
 
@@ -144,6 +145,7 @@ def _evaluate(workspace: Workspace, run: Run, argv: Sequence[str]) -> list[str]:
             packages=packages,
             metrics_files=tuple(top / name for name in workspace.settings.metrics_files),
             outputs=(),
+            metric_patterns=parse_patterns(workspace.settings.metric_patterns),
         )
         executed = execute(workspace, prepared, environ=environ, stdout=2)
     finally:

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from gitexp.model import Annotation, Run, Series, Table
 from gitexp.records.codec import encode_annotation, encode_run, encode_table
-from gitexp.refs import annotation_path, environment_path, run_path, series_path
+from gitexp.refs import annotation_path, environment_path, output_path, run_path, series_path
 from gitexp.repo.steps import Blob
 
 
@@ -51,14 +51,17 @@ def sealed(
     environment: Table | None = None,
     *,
     record: bytes | None = None,
+    output: str | None = None,
 ) -> Event:
-    """The run is final: its record, made already or not, and its series."""
+    """The run is final: its record, made already or not, its series, and its output if given."""
     first = started(run, environment, record=record)
     files = list(first.files)
     if series:
         from gitexp.records.series import encode_series  # noqa: PLC0415 - few runs have one
 
         files.append((series_path(run.id, run.started), encode_series(series)))
+    if output:
+        files.append((output_path(run.id, run.started), output.encode(errors="replace")))
     return Event(run, f"run {run.id[:7]} {run.name}: {summary}", tuple(files), releases=True)
 
 

@@ -127,7 +127,7 @@ def _runs_at(evidence: Evidence, paths: list[str]) -> list[RunId]:
     """The runs whose files lie at the paths, or below them."""
     found = {place.run for path in paths if (place := parse_path(path)) and place.run}
     folders = [path + "/" for path in paths if parse_path(path) is None]
-    kinds = ("runs/", "series/", "annotations/")
+    kinds = ("runs/", "series/", "output/", "annotations/")
     for facts in evidence.runs:
         inside = run_path(facts.id, facts.started).removeprefix("runs/")
         own = [kind + inside for kind in kinds]
@@ -202,14 +202,18 @@ def check_annotations(evidence: Evidence) -> Iterator[Finding]:
             gone.add(place.run)
     if evidence.walk.damaged:
         return
-    for kind in (PathKind.ANNOTATION, PathKind.SERIES):
+    nouns = {
+        PathKind.ANNOTATION: "something said",
+        PathKind.SERIES: "a metric series",
+        PathKind.OUTPUT: "output",
+    }
+    for kind, noun in nouns.items():
         stray = []
         for path in kinds[kind]:
             place = parse_path(path)
             if place and place.run not in gone and (place.run, place.folder) not in records:
                 stray.append(path)
         if stray:
-            noun = "something said" if kind is PathKind.ANNOTATION else "a metric series"
             yield Finding(
                 check="annotations",
                 level=Level.FAULT,

@@ -10,10 +10,11 @@ from gitexp.errors import NotFound, Refused, Unreadable
 from gitexp.ids import RunId
 from gitexp.journal import Journal
 from gitexp.machine import clock
+from gitexp.machine.kept_output import discard_output
 from gitexp.model import Annotation, AnnotationKind, Outcome, Run
 from gitexp.records.codec import decode_run
 from gitexp.refs import TOMBSTONE, pending_ref
-from gitexp.running.lifecycle import write_sealed
+from gitexp.running.lifecycle import kept_path, write_sealed
 from gitexp.store import deleted
 from gitexp.workspace import Workspace
 
@@ -103,6 +104,7 @@ def remove(workspace: Workspace, planned: Sequence[Removal]) -> None:
     workspace.store.write(events, identity=workspace.identity, moment=clock.now())
     for removal in planned:
         Journal.discard(workspace.journals / f"{removal.run.id}.journal")
+        discard_output(kept_path(workspace, removal.run.id))
 
 
 def give_up(workspace: Workspace, run: RunId) -> Run:

@@ -14,6 +14,7 @@ from pathlib import Path
 from gitexp.ids import RunId
 from gitexp.index.run_index import FILE_NAME
 from gitexp.machine import clock
+from gitexp.machine.kept_output import find_old_output
 from gitexp.machine.lock import MIN_DEAD_AGE_S, clear_dead_lock
 from gitexp.model import Outcome
 from gitexp.repo import Repo
@@ -74,6 +75,8 @@ def find_leftovers(workspace: Workspace) -> Leftovers:
     open_runs = survey.ids()
     paths = [path for path in _children(state / "tmp") if _age_s(path) > ABANDONED_S]
     paths += [p for p in state.glob(f"{FILE_NAME}-*.new") if _age_s(p) > ABANDONED_S]
+    kept = find_old_output(state / "output", clock.now().timestamp())
+    paths += [path for path in kept if path.stem not in open_runs]
     old = _children(state / "dead-locks")
     paths += [path for path in old if _age_s(path) > OLD.total_seconds()]
     for path in _children(journals):

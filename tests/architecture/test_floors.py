@@ -16,8 +16,11 @@ FLOORS: dict[int, set[str]] = {
     0: {"errors", "ids", "model", "names"},
     1: {"briefing", "comparison", "fingerprint", "formats", "privacy", "query", "records", "refs"},
     2: {"inject", "journal", "machine", "repo"},
-    3: {"index", "settings", "store"},
-    4: {"importing", "judgement", "running", "selector", "sharing", "upkeep", "workspace"},
+    3: {"index", "metric_settings", "sessions", "settings", "store"},
+    4: {
+        *("importing", "judgement", "running", "selector", "sharing", "standings"),
+        *("trials", "upkeep", "workspace"),
+    },
     5: {"render"},
     6: {"__main__", "api", "cli", "completion", "demo", "manual", "tracker"},
 }
@@ -29,9 +32,7 @@ RENDER_SEES = 1
 MAX_MODULE_LINES = 400
 MAX_FUNCTION_LINES = 50
 LONG_MODULES: dict[str, int] = {}
-LONG_FUNCTIONS = {
-    "records.codec.encode_run": 55,
-}
+LONG_FUNCTIONS: dict[str, int] = {}
 """Exceptions with their present length: they may shrink and go, never grow or be joined."""
 
 BANNED_WORDS = set(

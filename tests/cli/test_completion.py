@@ -71,6 +71,8 @@ def run_id(repo: RepoBuilder, name: str) -> str:
         (["li"], ["list"]),
         (["--no-pager", "sho"], ["show"]),
         (["show", ""], ["last", "best", "calm-heron", "brave-otter"]),
+        (["show", "la"], ["last", "last:any"]),
+        (["show", "last:"], ["last:any"]),
         (["show", "br"], ["brave-otter"]),
         (["show", "best:"], ["best:accuracy", "best:val.loss"]),
         (["log", "last", "ca"], ["calm-heron"]),

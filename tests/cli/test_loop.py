@@ -22,7 +22,8 @@ def test_the_first_run_is_told(train: Train) -> None:
         "run <1> first: python train.py --lr 0.20\n"
         "run <1> first succeeded after TIME\n"
         "accuracy 0.8: nothing to compare with yet\n"
-        "next: change one thing and record a second run to compare with this one"
+        "next: learn the noise once with `--repeat 5` on this trial, "
+        "then change one thing and compare"
     )
 
 
@@ -33,8 +34,8 @@ def test_a_better_run_is_told(train: Train) -> None:
         "run <2> second: python train.py --lr 0.15\n"
         "run <2> second succeeded after TIME\n"
         "accuracy 0.85: better than the last, 0.80 (+6.25%); best so far; "
-        "higher is better (a guess)\n"
-        "next: continue improving from here: `git exp decide <2> improve -m WHY`"
+        "one run each, noise unknown; higher is better (a guess)\n"
+        "next: continue improving from here; `--repeat 3` tells the noise"
     )
 
 
@@ -42,7 +43,10 @@ def test_a_declared_direction_is_no_guess(exp: Exp, train: Train) -> None:
     exp.repo.write("gitexp.toml", '[metrics.accuracy]\ndirection = "maximize"\n')
     train("0.20", "first")
     done = train("0.30", "second")
-    assert "accuracy 0.7: worse than the last, which is the best, 0.8 (-12.5%)\n" in done.err
+    assert (
+        "accuracy 0.7: worse than the last, which is the best, 0.8 (-12.5%); one run each"
+        in done.err
+    )
     assert "guess" not in done.err
 
 
@@ -86,7 +90,7 @@ def test_json_is_versioned_and_whole(exp: Exp, train: Train) -> None:
     assert shown["command"]["argv"] == ["python", "train.py", "--lr", "0.2"]
 
 
-@pytest.mark.parametrize(("lr", "code"), [("0.1", 0), ("0.2", 0), ("0.3", 1)])
+@pytest.mark.parametrize(("lr", "code"), [("0.1", 0), ("0.2", 125), ("0.3", 1)])
 def test_compare_answers_by_its_exit_code(exp: Exp, train: Train, lr: str, code: int) -> None:
     train("0.2", "first")
     train(lr, "second", "--again")
@@ -98,8 +102,8 @@ def test_nothing_to_compare_is_could_not_tell(exp: Exp, train: Train) -> None:
     done = exp("compare", check=125)
     assert done.err == (
         "error: there is nothing to compare run <1> with\n"
-        "because: no earlier run measured the same\n"
-        "hint: record a second run: `git exp run -- CMD`"
+        "because: no other trial measured the same\n"
+        "hint: change one thing and record a second trial: `git exp run -- CMD`"
     )
 
 

@@ -20,6 +20,7 @@ import pytest
 
 import gitexp
 from gitexp.errors import InvalidInput
+from gitexp.machine.deadline import Limit
 from gitexp.machine.process import Completed, find_command, run_command
 
 PACKAGE = str(Path(gitexp.__file__).parent.parent)
@@ -69,6 +70,22 @@ class TestOutput:
             ("stdout", b"no end"),
         ]
         assert [line for line in lines if line[0] == "stderr"] == [("stderr", b"e")]
+
+    def test_a_carriage_return_ends_a_line_and_the_bytes_pass_unchanged(
+        self, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        lines: list[bytes] = []
+        pieces = (b"10%\r20%\r", b"\n30%\r", b"40%\r\n\rend")
+        code = f"import os, time\nfor p in {pieces!r}: os.write(1, p); time.sleep(0.05)"
+        run(PYTHON, "-c", code, on_line=lambda _, line: lines.append(line))
+        assert [line for line in lines if line] == [b"10%", b"20%", b"30%", b"40%", b"end"]
+        assert capfd.readouterr().out == b"".join(pieces).decode()
+
+    def test_progress_over_one_line_without_end_is_cut_into_lines(self) -> None:
+        lines: list[bytes] = []
+        code = "import os\nfor n in range(20000): os.write(1, b'%d of 20000\\r' % n)"
+        run(PYTHON, "-c", code, on_line=lambda _, line: lines.append(line))
+        assert lines == [b"%d of 20000" % n for n in range(20000)]
 
     @pytest.mark.parametrize("length", [65_536, 65_537, 1_000_000])
     def test_a_line_without_end_does_not_fill_memory(self, length: int) -> None:
@@ -720,3 +737,94 @@ def executable(path: Path, text: str) -> Path:
     path.write_bytes(text.encode())
     path.chmod(0o755)
     return path
+
+
+def limit(seconds: float, grace_s: float = 30.0, **fields: Any) -> Limit:
+    return Limit(seconds, "GITEXP_TEST_LIMIT=1", grace_s=grace_s, **fields)
+
+
+def existence(folder: Path) -> Callable[[], None]:
+    """Waits until the command has made a file `ready`."""
+
+    def wait() -> None:
+        while not (folder / "ready").exists():
+            time.sleep(0.02)
+
+    return wait
+
+
+class TestLimit:
+    def test_ends_a_command_that_runs_too_long(self) -> None:
+        seen: list[str] = []
+        done = run("sleep", "600", limit=limit(0.1, on_reached=lambda: seen.append("reached")))
+        assert (done.exit_code, done.timed_out, seen) == (-signal.SIGTERM, True, ["reached"])
+
+    def test_leaves_a_command_alone_that_ends_in_time(self) -> None:
+        done = run("sh", "-c", "exit 3", limit=limit(600))
+        assert (done.exit_code, done.timed_out) == (3, False)
+
+    def test_kills_a_command_that_ignores_term(self, tmp_path: Path) -> None:
+        script = "trap '' TERM; touch ready; sleep 600 & wait; sleep 600"
+        done = run("sh", "-c", script, limit=limit(0.1, 0.2, on_reached=existence(tmp_path)))
+        assert (done.exit_code, done.timed_out) == (-signal.SIGKILL, True)
+
+    def test_lets_the_command_end_by_itself_after_term(self, tmp_path: Path) -> None:
+        script = "trap 'exit 5' TERM; touch ready; sleep 600 & wait"
+        done = run("sh", "-c", script, limit=limit(0.1, on_reached=existence(tmp_path)))
+        assert (done.exit_code, done.timed_out) == (5, True)
+
+    def test_ends_what_the_command_started(self, tmp_path: Path) -> None:
+        """Also a process that its parent left behind, and one that ignores TERM."""
+        script = (
+            "(sleep 600 & echo $! > orphan)\n"
+            "sh -c 'trap \"\" TERM; echo $$ > deaf; while :; do sleep 0.1; done' &\n"
+            "while ! [ -s deaf ]; do sleep 0.05; done\n"
+            "touch ready; sleep 600"
+        )
+        env = {**os.environ, "GITEXP_TEST_LIMIT": "1"}
+        bound = limit(0.1, 0.2, on_reached=existence(tmp_path))
+        assert run_command(["sh", "-c", script], directory=tmp_path, env=env, limit=bound).timed_out
+        for name in ("orphan", "deaf"):
+            assert not is_running(int((tmp_path / name).read_text()))
+
+    def test_holds_outside_the_main_thread(self) -> None:
+        ends: list[Completed] = []
+        thread = threading.Thread(target=lambda: ends.append(run("sleep", "60", limit=limit(0.1))))
+        thread.start()
+        thread.join()
+        assert ends[0].timed_out
+
+    def test_is_not_why_an_interrupted_command_ended(self, tmp_path: Path) -> None:
+        """Asked to end first, it reaches the limit while it ends."""
+        code = (
+            "import os, time\n"
+            "from pathlib import Path\n"
+            "from gitexp.machine.deadline import Limit\n"
+            "from gitexp.machine.process import run_command\n"
+            "script = 'trap : TERM; touch ready; while :; do sleep 0.1; done'\n"
+            "def wait():\n"
+            "    while not Path('asked').exists(): time.sleep(0.02)\n"
+            "limit = Limit(0.1, 'GITEXP_TEST_LIMIT=1', wait, grace_s=0.2)\n"
+            "done = run_command(['sh', '-c', script], directory=Path.cwd(), env=dict(os.environ),\n"
+            "                   limit=limit)\n"
+            "print(done.interrupted, done.timed_out)\n"
+        )
+        process = subprocess.Popen(
+            [PYTHON, "-c", code],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": PACKAGE},
+        )
+        while not (tmp_path / "ready").exists():
+            time.sleep(0.02)
+        process.terminate()
+        (tmp_path / "asked").touch()
+        assert process.communicate()[0] == "True False\n"
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False

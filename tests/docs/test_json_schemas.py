@@ -87,23 +87,32 @@ def full(
     exp("decide", "first", "discard", "-m", "too coarse", "--next", "go lower")
     exp("decide", "second", "keep", "-m", "good", "--next", "finer")
     exp("note", "second", "a note")
+    exp("note", "second", "-M", "accuracy=90%")
+    exp("note", "broken", "-M", "accuracy=0.1")
     exp("tag", "second", "paper")
     exp("reproduce", "second", check=None)
     return exp
 
 
 ASKED: dict[str, list[tuple[str, ...]]] = {
+    "apply": [("apply", "second", "--dry-run"), ("apply", "second")],
     "best": [("best", "accuracy")],
     "brief": [("brief",)],
     "compare": [("compare", "third"), ("compare", "first", "second"), ("compare", "broken")],
     "config": [("config",)],
     "config NAME": [("config", "repeat")],
+    "decide": [
+        ("decide", "third", "improve"),
+        ("decide", "second", "discard", "-m", "why", "--next", "hint"),
+    ],
     "diff": [("diff", "first", "second"), ("diff", "second", "second")],
     "doctor": [("doctor",)],
     "list": [("list",), ("list", "--where", "accuracy > 5")],
     "log": [("log",)],
+    "note": [("note", "third", "a word")],
     "reproduce": [("reproduce", "third")],
     "show": [("show", "second"), ("show", "broken")],
+    "tag": [("tag", "third", "new"), ("tag", "third"), ("tag", "third", "-d", "new")],
     "tried": [
         ("tried", "--", "python", "train.py", "--lr", "0.7"),
         ("tried", "-S", "lr=0.1", "--input", "in.csv", "--", "python", "train.py", "--lr", "{lr}"),

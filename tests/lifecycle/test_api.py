@@ -68,11 +68,14 @@ def test_the_tracker_of_the_sample(capsys: pytest.CaptureFixture[str]) -> None:
     assert logged.params == {"lr": 0.01, "batch_size": 32}
 
 
-def test_the_same_trial_logged_twice_is_still_compared() -> None:
+def test_a_trial_logged_twice_is_a_repeat_and_no_improvement() -> None:
     tracker = gitexp.Tracker()
     for accuracy in (0.80, 0.85):
         tracker.log({"params": {"lr": 0.01}, "metrics": {"accuracy": accuracy}})
-    assert "better than the last, 0.80" in str(tracker.compare())
+    told = str(tracker.compare()).splitlines()[0]
+    assert told == (
+        "accuracy 0.85, mean of 2 0.825: repeats of one trial; no other trial to compare with yet"
+    )
 
 
 def test_the_history_compares_also_when_others_record_meanwhile(repo: RepoBuilder) -> None:

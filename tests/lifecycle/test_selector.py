@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from gitexp.errors import Ambiguous, InvalidInput, NotFound
+from gitexp.errors import Ambiguous, InvalidInput, NotFound, Refused
 from gitexp.ids import ObjectId, RunId
 from gitexp.index import RunIndex
 from gitexp.model import Annotation, AnnotationKind, Code, Direction, Origin, Outcome, Run
 from gitexp.repo import Repo
 from gitexp.repo.steps import Identity
-from gitexp.selector import select_run, select_runs
+from gitexp.selector import Newest, Own, newest_of, select_run, select_runs
 from gitexp.store import Store, annotated, deleted, sealed, started
 from tests.conftest import RepoBuilder
 
@@ -72,8 +72,11 @@ class Bench:
         return RunIndex.open(self.repo, self.store.run_ref)
 
     def select(self, text: str, **options: Any) -> RunId:
-        options.setdefault("direction_of", lambda _: Direction.MAXIMIZE)
-        return select_run(text, self.repo, self.index(), **options)
+        index = self.index()
+        options.setdefault(
+            "best_run", lambda metric: next(iter(index.best(metric, Direction.MAXIMIZE)), None)
+        )
+        return select_run(text, self.repo, index, **options)
 
 
 @pytest.fixture
@@ -109,23 +112,90 @@ def test_last_may_still_be_running(bench: Bench) -> None:
     assert bench.select("last") == running.id
 
 
+MINE, THEIRS = "a" * 16, "b" * 16
+
+
+def test_last_counts_the_runs_of_the_session(bench: Bench) -> None:
+    first = bench.record("1", session=MINE)
+    second = bench.record("2", session=MINE)
+    third = bench.record("3", session=THEIRS)
+    own = Own(MINE, to_change=True)
+    for text, run in (
+        ("last", second),
+        ("@{0}", second),
+        ("@{1}", first),
+        ("last~1", first),
+        ("last:any", third),
+        ("last:any~1", second),
+        ("last:any~", second),
+    ):
+        assert bench.select(text, own=own) == run.id, text
+    assert bench.select("last") == third.id
+    with pytest.raises(NotFound, match="cannot go back 2 runs") as found:
+        bench.select("@{2}", own=own)
+    assert found.value.hints == ("there are 2 runs of this work tree; `last:any~2` counts all",)
+
+
+def test_last_without_a_run_of_the_session_is_the_repositorys_and_said(bench: Bench) -> None:
+    run = bench.record("1", session=THEIRS)
+    for session, named, place in (
+        (None, False, "this work tree"),
+        (MINE, False, "this work tree"),
+        ("agent-1", True, "session 'agent-1'"),
+    ):
+        told: list[str] = []
+        own = Own(session, is_named=named, on_others=told.append)
+        assert bench.select("last", own=own) == run.id
+        assert told == [f"{place} has no run yet: 'last' counts those of the repository"]
+        with pytest.raises(Refused, match="cannot tell which run 'last' means") as refused:
+            bench.select("last", own=own._replace(to_change=True))
+        assert refused.value.why == f"{place} has no run yet"
+        assert refused.value.hints[0] == (
+            "the newest of the repository is 1000000 calm-fox-1, by Ada"
+        )
+        assert bench.select("last:any", own=own._replace(to_change=True)) == run.id
+        assert bench.select("1000", own=own._replace(to_change=True)) == run.id
+
+
+def test_after_a_failed_start_last_may_be_read_and_not_changed(bench: Bench) -> None:
+    run = bench.record("1", session=MINE)
+    own = Own(MINE, has_failed_start=True)
+    assert bench.select("last", own=own) == run.id
+    with pytest.raises(Refused, match="cannot tell which run '@\\{0\\}' means") as refused:
+        bench.select("@{0}", own=own._replace(to_change=True))
+    assert refused.value.why == "the last attempt to start a run in this work tree started none"
+    assert refused.value.hints[0] == "the newest of this work tree is 1000000 calm-fox-1"
+
+
+def test_the_newest_of_a_session_are_those_of_the_repository_where_it_has_none(
+    bench: Bench,
+) -> None:
+    mine = bench.record("1", session=MINE, metrics={"loss": 0.5})
+    theirs = bench.record("2", session=THEIRS)
+    index = bench.index()
+    assert newest_of(index, MINE, 5) == Newest([mine.id], are_own=True)
+    assert newest_of(index, "x", 5) == Newest([theirs.id, mine.id], are_own=False)
+    assert newest_of(index, None, 5, with_metric="loss") == Newest([mine.id], are_own=False)
+    assert newest_of(index, THEIRS, 5, with_metric="loss") == Newest([mine.id], are_own=False)
+    assert newest_of(index, MINE, 5, before=mine) == Newest([], are_own=False)
+
+
 def test_best_is_by_the_only_metric_or_the_one_named(bench: Bench) -> None:
     low = bench.record("1", metrics={"loss": 0.1})
     high = bench.record("2", metrics={"loss": 0.9})
     bench.record("3", metrics={"loss": 0.95}, outcome=Outcome.RUNNING)
     assert bench.select("best") == high.id
-    assert bench.select("best", direction_of=lambda _: Direction.MINIMIZE) == low.id
     other = bench.record("4", metrics={"val": {"acc": 0.5}})
     for text in ("best:val.acc", "best:metrics.val.acc"):
         assert bench.select(text) == other.id
     assert bench.select("best", metric="loss") == high.id
     asked: list[str] = []
 
-    def direction_of(metric: str) -> Direction:
+    def best_run(metric: str) -> RunId:
         asked.append(metric)
-        return Direction.MINIMIZE
+        return low.id
 
-    assert bench.select("best:metrics.loss", direction_of=direction_of) == low.id
+    assert bench.select("best:metrics.loss", best_run=best_run) == low.id
     assert asked == ["loss"]
 
 
@@ -249,7 +319,7 @@ def test_a_long_list_of_candidates_is_cut(bench: Bench) -> None:
         ("last~7", NotFound, "cannot go back 7 runs"),
         ("@{99999999999999999999}", NotFound, "cannot go back 9,999,999,999 runs"),
         ("best:acuracy", NotFound, "no run has the metric 'acuracy'"),
-        ("best:word", NotFound, "no finished run has a number for 'word'"),
+        ("best:word", NotFound, "no run is the best by 'word'"),
         ("", InvalidInput, "cannot select a run by an empty name"),
         ("a\0b", InvalidInput, "cannot select a run by an empty name"),
     ],
@@ -291,6 +361,6 @@ def test_several_runs_are_selected_in_the_order_typed(bench: Bench) -> None:
         ["last", "1000", "last"],
         bench.repo,
         bench.index(),
-        direction_of=lambda _: Direction.MAXIMIZE,
+        best_run=lambda _: None,
     )
     assert found == [runs[2].id, runs[0].id, runs[2].id]

@@ -163,7 +163,7 @@ def answers(index: RunIndex) -> dict[str, Any]:
         "conflicting": {run: index.rivals(run) for run in index.conflicting()},
         "series": [index.has_series(run) for run in ids],
         "paths": [index.paths(run) for run in ids],
-        "produced": index.produced_by("python3 train.py"),
+        "produced": index.produced_by("python train.py"),
     }
 
 

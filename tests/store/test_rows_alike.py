@@ -93,7 +93,7 @@ def test_damaged_ones_harm_only_themselves(seed: int, monkeypatch: pytest.Monkey
 
 
 def test_runs_of_one_form_are_read_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    def one_by_one(groups: list[Group], _part: int) -> Any:
+    def one_by_one(groups: list[Group], _part: int, _seeds: object) -> Any:
         assert not groups
         return {table: [] for table in ("runs", "tags", "produced", "files", "broken")}, []
 
@@ -124,4 +124,4 @@ def test_two_names_for_one_value(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_attribute_is_read_from_columns_or_from_annotations() -> None:
     recorded = {name for name, read in ATTRIBUTES.items() if isinstance(read, Recorded)}
-    assert set(ATTRIBUTES) - recorded == {"decision"}
+    assert set(ATTRIBUTES) - recorded == {"decision", "disputed"}

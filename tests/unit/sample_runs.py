@@ -1,9 +1,14 @@
 """Runs for unit tests: one full sample, and a builder that changes what a test is about."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from gitexp.comparison.directions import direction_of
+from gitexp.comparison.groups import Group, Measurement, group_of
+from gitexp.comparison.verdicts import MetricVerdict, Question, judge_metric
 from gitexp.ids import ObjectId, RunId
 from gitexp.model import (
     Annotation,
@@ -15,7 +20,9 @@ from gitexp.model import (
     FileState,
     Origin,
     Outcome,
+    ParentRule,
     Run,
+    numbers,
 )
 
 STARTED = datetime(2026, 11, 23, 10, 15, 2, tzinfo=UTC)
@@ -47,7 +54,9 @@ def full_run() -> Run:
         fingerprint="f" * 64,
         reason="a lower rate should stop the oscillation",
         parent=RunId("1" * 16),
+        parent_rule=ParentRule.APPLIED,
         reproduces=RunId("2" * 16),
+        session="9c4f21d07b6e8a35",
         source="mlflow:42",
         tags=("sweep", "baseline"),
         code=Code(
@@ -92,3 +101,29 @@ def make_annotation(**changes: Any) -> Annotation:
         hint="try a wider net",
     )
     return replace(annotation, **changes)
+
+
+def verdicts_between(
+    run: Run, reference: Run | None, declared: Mapping[str, Direction] | None = None
+) -> list[MetricVerdict]:
+    """The verdicts on two single runs whose noise is unknown, by every metric of either."""
+    metrics = [*numbers(run.metrics), *(numbers(reference.metrics) if reference else ())]
+    found = []
+    for metric in dict.fromkeys(metrics):
+        direction, guessed = direction_of(metric, {**(declared or {}), **run.directions})
+        question = Question(
+            metric=metric,
+            new=_group(run, metric),
+            old=None if reference is None else _group(reference, metric),
+            direction=direction,
+            guessed=guessed,
+        )
+        found.append(judge_metric(question))
+    return found
+
+
+def _group(run: Run, metric: str) -> Group:
+    value = numbers(run.metrics).get(metric)
+    finite = value if value is not None and math.isfinite(value) else None
+    lack = None if finite is not None else "missing" if value is None else "not a number"
+    return group_of([Measurement(run.id, run.clock, finite, group=run.id, lack=lack)])

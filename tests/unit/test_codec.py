@@ -55,7 +55,9 @@ origin = "run"
 fingerprint = "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
 reason = "a lower rate should stop the oscillation"
 parent = "1111111111111111"
+parent_rule = "applied"
 reproduces = "2222222222222222"
+session = "9c4f21d07b6e8a35"
 source = "mlflow:42"
 tags = [
     "baseline",
@@ -180,7 +182,9 @@ RUN_IDS = st.builds(RunId, st.text("0123456789abcdef", min_size=16, max_size=16)
 TEXTS = st.lists(TEXT, max_size=3).map(tuple)
 SORTED_TEXTS = st.lists(TEXT, max_size=3, unique=True).map(lambda texts: tuple(sorted(texts)))
 FILES = st.dictionaries(
-    NAME, st.builds(FileState, sha256=TEXT, bytes=st.integers(0, 2**60)), max_size=2
+    NAME,
+    st.builds(FileState, sha256=TEXT, bytes=st.integers(0, 2**60), named=st.booleans()),
+    max_size=2,
 )
 RUNS: st.SearchStrategy[Run] = st.builds(
     Run,
@@ -216,6 +220,7 @@ RUNS: st.SearchStrategy[Run] = st.builds(
         template=TEXTS,
         directory=TEXT,
         exit_code=st.none() | st.integers(-64, 255),
+        timeout_s=st.none() | st.floats(1e-3, 1e9),
     ),
     params=TABLES,
     parsed=TABLES,
@@ -518,3 +523,26 @@ def test_a_run_beyond_the_bounds_is_not_encoded() -> None:
     assert caught.value.what == "cannot record run 7f3a9c0"
     with pytest.raises(InvalidInput, match="cannot record a metric"):
         encode_run(make_run(metrics={"big": 2**64}))
+
+
+def test_units_patterns_and_later_metrics_survive() -> None:
+    run = make_run(metrics={"accuracy": 97.3})
+    assert run.command is not None
+    run = replace(
+        run,
+        units={"accuracy": "%", "val.loss": "ms"},
+        command=replace(run.command, metric_patterns=(r"loss=loss ([\d.]+)", 'a="b" (.)')),
+    )
+    assert decode_run(encode_run(run)) == run
+    annotation = make_annotation(
+        kind=AnnotationKind.METRICS,
+        decision=None,
+        metrics={"rmse": 0.45, "val": {"n": 3}},
+        units={"rmse": "s"},
+    )
+    assert decode_annotation(encode_annotation(annotation)) == annotation
+
+
+def test_an_annotation_refuses_metrics_that_no_record_can_hold() -> None:
+    with pytest.raises(InvalidInput):
+        encode_annotation(make_annotation(kind=AnnotationKind.METRICS, metrics={"n": 2**64}))

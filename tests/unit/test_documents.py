@@ -127,3 +127,54 @@ def test_a_foreign_document_is_refused() -> None:
         parse_entry({k: v for k, v in document.items() if k != "code"})
     with pytest.raises(ValueError, match="perhaps"):
         parse_entry({**document, "outcome": "perhaps"})
+
+
+def test_metrics_added_later_are_in_force_and_marked() -> None:
+    first = make_annotation(
+        id="4" * 16,
+        kind=AnnotationKind.METRICS,
+        clock=10,
+        decision=None,
+        metrics={"rmse": 0.5, "accuracy": 90.0},
+        units={"accuracy": "%"},
+    )
+    second = make_annotation(
+        id="5" * 16,
+        kind=AnnotationKind.METRICS,
+        clock=11,
+        decision=None,
+        metrics={"rmse": math.nan, "val": {"acc": 0.5}},
+    )
+    run = make_run(metrics={"accuracy": 0.8, "val": {"loss": 1.0}}, units={"val.loss": "s"})
+    entry = Entry(run, (first, second))
+    assert entry.metrics["accuracy"] == 90.0
+    assert entry.metrics["val"] == {"loss": 1.0, "acc": 0.5}
+    assert entry.units == {"accuracy": "%", "val.loss": "s"}
+    assert entry.added_metrics == {"rmse": second, "accuracy": first, "val.acc": second}
+    assert entry.measured.metrics == entry.metrics
+    assert entry.measured.units == entry.units
+    document = through_json(entry_document(entry))
+    assert document["metrics"]["rmse"] == "NaN"
+    assert document["recorded_metrics"] == {"accuracy": 0.8, "val": {"loss": 1.0}}
+    assert set(document["added_metrics"]) == {"rmse", "accuracy", "val.acc"}
+    assert document["added_metrics"]["accuracy"] == {
+        "by": first.id,
+        "time": "2026-11-23T10:15:02+00:00",
+        "author": "Ada <ada@example.org>",
+    }
+    again = parse_entry(document)
+    assert again.run == run
+    assert repr(again) == repr(entry)
+
+
+def test_metrics_added_to_a_run_without_any_do_not_enter_its_record() -> None:
+    added = make_annotation(kind=AnnotationKind.METRICS, decision=None, metrics={"a": 1})
+    entry = parse_entry(through_json(entry_document(Entry(make_run(), (added,)))))
+    assert entry.run.metrics == {}
+    assert entry.metrics == {"a": 1}
+
+
+def test_a_run_without_later_metrics_is_measured_as_recorded() -> None:
+    entry = Entry(full_run(), ANNOTATIONS)
+    assert entry.measured is entry.run
+    assert "added_metrics" not in entry_document(entry)

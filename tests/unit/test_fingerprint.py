@@ -1,6 +1,8 @@
 """When two runs are the same trial."""
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -14,10 +16,16 @@ from gitexp.fingerprint import (
     code_digest,
     command_template,
     fingerprint,
+    fingerprint_1,
+    group_key,
+    key_of,
     path_matcher,
+    trial_command,
+    version_of,
     without_seeds,
 )
-from gitexp.model import FileState
+from gitexp.model import Command, FileState, Run
+from tests.unit.sample_runs import make_run
 
 OID = "5a" * 20
 
@@ -149,7 +157,7 @@ def test_seeds_are_left_out() -> None:
     }
 
 
-def hashed(**changes: Any) -> str:
+def hashed(which: Callable[..., str] = fingerprint, **changes: Any) -> str:
     given_: dict[str, Any] = {
         "digest": "d",
         "template": ["python", "train.py"],
@@ -158,7 +166,7 @@ def hashed(**changes: Any) -> str:
         "inputs": {"a": FileState(sha256="ab", bytes=1)},
         **changes,
     }
-    return fingerprint(
+    return which(
         given_["digest"],
         given_["template"],
         directory=given_["directory"],
@@ -168,7 +176,74 @@ def hashed(**changes: Any) -> str:
 
 
 def test_the_fingerprint_never_changes() -> None:
-    assert hashed() == "14c8c24677755c675206e0e17b6379e6fe682ac23ba1b97503b35c3af689d196"
+    assert hashed(fingerprint_1) == (
+        "14c8c24677755c675206e0e17b6379e6fe682ac23ba1b97503b35c3af689d196"
+    )
+    assert hashed() == "2:14c8c24677755c675206e0e17b6379e6fe682ac23ba1b97503b35c3af689d196"
+
+
+def test_the_version_is_in_the_fingerprint() -> None:
+    assert (version_of(hashed()), version_of(hashed(fingerprint_1)), version_of("")) == (2, 1, 0)
+    assert version_of("31:ab") == 31
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [
+        ("python t.py --a 1 --b 2", "python t.py --b 2 --a 1", True),
+        ("python t.py --a=1 --fast --b 2", "python t.py --b 2 --a=1 --fast", True),
+        ("python t.py x --a 1 --b 2", "python t.py x --b 2 --a 1", True),
+        ("./prog --a 1 --b 2", "./prog --b 2 --a 1", True),
+        ("python -m pkg --a 1 --b 2", "python -m pkg --b 2 --a 1", True),
+        ("python t.py --a 1 x --b 2", "python t.py --b 2 x --a 1", False),
+        ("python t.py --a 1 x", "python t.py x --a 1", False),
+        ("python t.py --a 1 --b 2 --a 3", "python t.py --a 1 --a 3 --b 2", False),
+        ("python t.py --a --no-a --b", "python t.py --no-a --a --b", False),
+        ("python t.py -- --a 1 --b 2", "python t.py -- --b 2 --a 1", False),
+        ("python -c code --a 1 --b 2", "python -c code --b 2 --a 1", False),
+        ("run --a 1 --b 2 t.py", "run --b 2 --a 1 t.py", False),
+        ("python t.py", "python3 t.py", True),
+        ("python t.py", ".venv/bin/python3.11 ./t.py", True),
+        ("nice -n 5 python3 t.py", "nice -n 5 python t.py", True),
+        ("python t.py", "pypy3 t.py", False),
+        ("python t.py python3", "python t.py python", False),
+        ("python src/t.py", "python t.py", False),
+        ("./t.py", "t.py", False),
+        ("python t.py ./x", "python t.py x", False),
+    ],
+)
+def test_the_same_command(one: str, other: str, *, equal: bool) -> None:
+    words = [line.split() for line in (one, other)]
+    for params in ({}, {"a": 1, "b": 2}):
+        left, right = (trial_command(argv, params) for argv in words)
+        assert (left == right) is equal
+
+
+def test_a_command_in_its_form_for_trials_stays() -> None:
+    command = trial_command("python3 ./t.py --b 2 --a 1 x".split(), {"a": 1})
+    assert command == ("python", "t.py", "--a={a}", "--b", "2", "x")
+    assert trial_command(command, {"a": 1}) == command
+
+
+def test_a_key_is_computed_from_an_older_record() -> None:
+    command = Command(argv=("python3", "t.py", "--b", "2", "--a", "1"))
+    params: dict[str, Any] = {"a": 1, "b": 2}
+    new = make_run(command=command, params=params, fingerprint="2:ab")
+    assert key_of(new) == "2:ab"
+    assert key_of(replace(new, fingerprint="")) == ""
+    older = replace(new, fingerprint="ab")
+    words = "python t.py --a 1 --b 2".split()
+    assert key_of(older) == fingerprint("d1", words, directory=".", params=params, inputs={})
+
+
+def test_runs_of_other_seeds_are_one_group() -> None:
+    def run(seed: int, lr: float = 0.1) -> Run:
+        argv = ("python", "t.py", "--seed", str(seed), "--lr", str(lr))
+        return make_run(command=Command(argv=argv), params={"seed": seed, "lr": lr})
+
+    assert group_key(run(1), {"seed"}) == group_key(run(2), {"seed"})
+    assert group_key(run(1), {"seed"}) != group_key(run(1, 0.2), {"seed"})
+    assert group_key(run(1), ()) != group_key(run(2), ())
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Parameters and metrics as users hand them over: files, arguments, printed lines; and secrets."""
+"""Parameters and metrics as users hand them over: files and arguments; and secrets."""
 
 import math
 import sys
@@ -20,7 +20,6 @@ from gitexp.formats import (
     iter_options,
     params_from_argv,
     parse_assignment,
-    parse_metric_line,
     parse_metrics,
     parse_params,
     parse_table,
@@ -449,41 +448,6 @@ PARAMS: Table = {"lr": 0.1, "on": True, "model": {"name": "tiny"}, "sizes": [1, 
 )
 def test_filling_a_template(template: str, filled: str) -> None:
     assert fill_template([template], PARAMS) == [filled]
-
-
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ("METRIC acc=0.5", ("acc", 0.5, None)),
-        ("METRIC acc=0.5 step=3\n", ("acc", 0.5, 3)),
-        ("METRIC acc=0.5 [step=3]", ("acc", 0.5, 3)),
-        ("  METRIC val/acc@5 = -1e-3\r\n", ("val/acc@5", -0.001, None)),
-        ("METRIC n=3", ("n", 3, None)),
-        ("METRIC n=99999999999999999999", ("n", 1e20, None)),
-        ("METRIC x=inf", ("x", math.inf, None)),
-        ("METRIC acc=high", None),
-        ("METRIC acc=true", None),
-        ("METRIC acc=85%", None),
-        ("METRIC acc", None),
-        ("METRIC =1", None),
-        ("METRICS acc=1", None),
-        ("the METRIC acc=1", None),
-        ("METRIC acc=1 and more", None),
-        ("METRIC x=1e999", None),
-        ("", None),
-    ],
-)
-def test_a_metric_line(line: str, expected: tuple[str, float, int | None] | None) -> None:
-    found = parse_metric_line(line)
-    assert found == expected
-    if expected is not None and found is not None:
-        assert type(found[1]) is type(expected[1])
-
-
-def test_a_metric_may_be_no_number() -> None:
-    found = parse_metric_line("METRIC loss=nan")
-    assert found is not None
-    assert math.isnan(found[1])
 
 
 # --- secrets --------------------------------------------------------------------------------------

@@ -220,6 +220,49 @@ def test_a_fault_says_what_to_write_instead(text: str, hint: str) -> None:
     assert any(hint in said for said in refuse(text).hints), refuse(text).hints
 
 
+SLASHED = Entry(
+    make_run(metrics={"val/loss": 0.5, "train/acc": {"top1": 0.9}, "a/b/c": 1, "loss": 3})
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("val/loss < 0.8", True),
+        ("0.8 > val/loss", True),
+        ("metrics.val/loss < 0.4", False),
+        ("val / loss == 0.5 and loss == 3", True),
+        ("train/acc.top1 > 0.8", True),
+        ('metrics["val/loss"] == 0.5', True),
+        ("a/b/c == 1", True),
+        ("a/b/c in (1, 2)", True),
+        ("val/loss is None", False),
+        ("not a/b/c", False),
+        ("a/b/c", True),
+    ],
+)
+def test_a_name_may_have_slashes(text: str, holds: bool) -> None:
+    known = [key for key, _ in keyed_values(SLASHED)]
+    assert matches(resolve(parse_query(text), known), SLASHED) is holds
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("val/los < 0.8", "no run has 'val/los'"),
+        ("loss / 2 < 0.8", "'loss / 2' is not a value"),
+        ("2 / loss < 0.8", "'2 / loss' is not a value"),
+        ("a/(b/c) == 1", "'a/(b/c)' is not a value"),
+        ("/".join("a" * 60) + " == 1", "the name has more than 50 parts"),
+    ],
+)
+def test_what_is_no_name_with_slashes_is_refused(text: str, what: str) -> None:
+    known = [key for key, _ in keyed_values(SLASHED)]
+    with pytest.raises(InvalidQuery) as refused:
+        resolve(parse_query(text), known)
+    assert refused.value.what == what
+
+
 def test_an_ambiguous_name_lists_all_it_could_be() -> None:
     assert refuse("same > 0").why == "it could be metrics.same or params.same"
 

@@ -14,6 +14,7 @@ from gitexp.refs import (
     annotation_path,
     code_ref,
     environment_path,
+    output_path,
     parse_path,
     parse_shelf,
     pending_ref,
@@ -57,6 +58,7 @@ def test_every_path_is_understood_again(run: RunId, started: datetime, other: st
     expected = {
         run_path(run, started): BranchPath(PathKind.RUN, run, folder, run),
         series_path(run, started): BranchPath(PathKind.SERIES, run, folder, run),
+        output_path(run, started): BranchPath(PathKind.OUTPUT, run, folder, run),
         annotation_path(run, started, other): BranchPath(PathKind.ANNOTATION, run, folder, other),
         annotation_path(run, started, TOMBSTONE): BranchPath(
             PathKind.ANNOTATION, run, folder, TOMBSTONE
@@ -82,6 +84,7 @@ def test_every_path_is_understood_again(run: RunId, started: datetime, other: st
         "README.md",
         f"runs/2026-11/7f/{RUN}.csv",
         f"series/2026-11/7f/{RUN}.toml",
+        f"output/2026-11/7f/{RUN}.toml",
         f"runs/2026-11/00/{RUN}.toml",
         f"annotations/2026-11/00/{RUN}/{RUN}.toml",
         f"runs/2026-11/7f/{RUN}.toml\n",
@@ -108,13 +111,14 @@ NAME_PARTS = st.sampled_from(
         "~abcdefabcdef",
         ".toml",
         ".csv",
+        ".txt",
         "",
     ]
 )
 
 
 @given(
-    st.sampled_from(["runs", "series", "annotations", "environments", "x"]),
+    st.sampled_from(["runs", "series", "output", "annotations", "environments", "x"]),
     st.sampled_from(["2026-11/7f/", "2026-11/7F/", "2026-11/", "2026-11/7f/00/"]),
     st.lists(NAME_PARTS, max_size=3).map("".join),
 )
@@ -132,5 +136,6 @@ def test_a_shelf_tells_first_versions_from_all_else(top: str, folder: str, name:
 SHELVES = {
     "runs": PathKind.RUN,
     "series": PathKind.SERIES,
+    "output": PathKind.OUTPUT,
     "annotations": PathKind.ANNOTATION,
 }

@@ -20,7 +20,6 @@ from gitexp.comparison import (
     MetricVerdict,
     Tolerance,
     compare_reproduction,
-    compare_runs,
 )
 from gitexp.ids import RunId
 from gitexp.model import (
@@ -40,6 +39,7 @@ from gitexp.render.colour import style
 from gitexp.render.detail import View, log_lines, run_detail
 from gitexp.render.listing import changed_keys, default_keys, headers_for, run_list, value_at
 from gitexp.render.machine import format_csv, format_json, format_json_lines, format_porcelain
+from gitexp.render.sentence import metric_sentence, run_sentence
 from gitexp.render.table import format_table
 from gitexp.render.text import (
     clean,
@@ -57,12 +57,17 @@ from gitexp.render.verdict import (
     changes_table,
     comparison_heading,
     comparison_table,
-    metric_sentence,
     reproduction_sentence,
     reproduction_table,
-    run_sentence,
 )
-from tests.unit.sample_runs import RUN_ID, STARTED, full_run, make_annotation, make_run
+from tests.unit.sample_runs import (
+    RUN_ID,
+    STARTED,
+    full_run,
+    make_annotation,
+    make_run,
+    verdicts_between,
+)
 
 NOW = STARTED + timedelta(minutes=3)
 VIEW = View(now=NOW)
@@ -341,7 +346,7 @@ def compared(value: float | None, old: float | None, **changes: Any) -> MetricVe
     run = make_run(1, metrics={} if value is None else {"accuracy": value})
     reference = make_run(2, metrics={} if old is None else {"accuracy": old})
     declared = {"accuracy": Direction.MAXIMIZE}
-    return replace(compare_runs(run, reference, declared=declared)[0], **changes)
+    return replace(verdicts_between(run, reference, declared)[0], **changes)
 
 
 @pytest.mark.parametrize(
@@ -350,36 +355,38 @@ def compared(value: float | None, old: float | None, **changes: Any) -> MetricVe
         (
             compared(0.85, 0.80),
             compared(0.85, 0.80),
-            "accuracy 0.85: better than the last, 0.80 (+6.25%); best so far",
+            "accuracy 0.85: better than the last, 0.80 (+6.25%); best so far; "
+            "one run each, noise unknown",
         ),
         (
             compared(0.85, 0.80),
-            compared(0.85, 0.9),
+            compared(0.85, 0.9, reference=RunId("9" * 16)),
             "accuracy 0.85: better than the last, 0.80 (+6.25%); "
-            "worse than the best, 0.90 (-5.56%)",
-        ),
-        (compared(0.8, 0.8), None, "accuracy 0.8: same as the last, 0.8"),
-        (
-            compared(0.8, 0.81, answer=Answer.SAME, why="within the noise"),
-            None,
-            "accuracy 0.80: same as the last, 0.81 (-1.23%; within the noise)",
+            "worse than the best, 0.90 (-5.56%); one run each, noise unknown",
         ),
         (
-            compared(0.8, 0.0, answer=Answer.UNKNOWN, why="too few repeats to tell"),
+            compared(0.8, 0.8),
             None,
-            "accuracy 0.8: cannot tell against the last, 0.0 (+0.8; too few repeats to tell)",
+            "accuracy 0.8: same as the last, 0.8; one run each, noise unknown",
+        ),
+        (
+            compared(0.8, 0.0, answer=Answer.UNKNOWN, why="more of its runs failed"),
+            None,
+            "accuracy 0.8: cannot tell from the last, 0.0 (+0.8; more of its runs failed); "
+            "one run each, noise unknown",
         ),
         (
             compared(math.nan, 0.5),
             None,
-            "accuracy nan: cannot tell against the last, 0.5 (nan%; not a number)",
+            "accuracy: here it is not a number, the last has 0.5; 1 of 1 failed",
         ),
-        (compared(None, 0.5), None, "accuracy: missing here, the last has 0.5"),
+        (compared(None, 0.5), None, "accuracy: missing here, the last has 0.5; 1 of 1 failed"),
         (compared(0.5, None), None, "accuracy 0.5: not measured by the last"),
         (
             compared(0.5, 0.4, guessed=True),
             None,
-            "accuracy 0.5: better than the last, 0.4 (+25%); higher is better (a guess)",
+            "accuracy 0.5: better than the last, 0.4 (+25%); one run each, noise unknown; "
+            "higher is better (a guess)",
         ),
         (compared(0.5, None, reference=None), None, "accuracy 0.5: nothing to compare with yet"),
         (None, None, "nothing was measured"),
@@ -388,12 +395,13 @@ def compared(value: float | None, old: float | None, **changes: Any) -> MetricVe
 def test_a_verdict_in_words(
     last: MetricVerdict | None, best: MetricVerdict | None, sentence: str
 ) -> None:
-    assert metric_sentence(last, best) == sentence
+    claim = "best" if best is not None and best.answer is Answer.BETTER else ""
+    assert metric_sentence(last, best, claim=claim) == sentence
 
 
 def test_a_verdict_against_a_named_run() -> None:
     assert run_sentence(compared(0.5, 0.4), against="7f3a9c0") == (
-        "accuracy 0.5: better than 7f3a9c0, 0.4 (+25%)"
+        "accuracy 0.5: better than 7f3a9c0, 0.4 (+25%); one run each, noise unknown"
     )
 
 
@@ -406,17 +414,18 @@ def test_a_verdict_in_colour_says_the_same() -> None:
 def comparison() -> Comparison:
     run = make_run(1, metrics={"loss": 0.2, "x": 1, "new": 2})
     reference = make_run(2, metrics={"loss": 0.4, "x": 2})
-    verdicts = tuple(compare_runs(run, reference, declared={}))
+    verdicts = tuple(verdicts_between(run, reference))
     return Comparison(run=run.id, against="best", verdicts=verdicts)
 
 
 def test_a_comparison_as_a_table() -> None:
     assert comparison_heading(comparison()) == "0000000 against the best, 0000000"
     assert comparison_table(comparison()) == (
-        "metric  run  reference  difference     %  verdict  remark\n"
-        "loss    0.2        0.4        -0.2  -50%  better   minimize (a guess)\n"
-        "x         1          2          -1  -50%  unknown  no direction known\n"
-        "new       2                               unknown  missing from the reference"
+        "metric  run  reference  difference     %  verdict      remark\n"
+        "loss    0.2        0.4        -0.2  -50%  better       minimize (a guess); noise unknown\n"
+        "x         1          2          -1  -50%  cannot tell  "
+        "which way it is better is not known; noise unknown\n"
+        "new       2                               cannot tell  missing from the reference"
     )
     nothing = Comparison(run=RUN_ID, against="last", verdicts=())
     assert comparison_heading(nothing) == "7f3a9c0 against the last"
@@ -532,9 +541,9 @@ environment
   python  3.11.7
 
 7f3a9c0 against the best, 0000000
-  metric     run  reference  difference       %  verdict  remark
-  accuracy  0.85        0.8       +0.05  +6.25%  better   maximize
-  val.loss  0.25                                 unknown  missing from the reference; \
+  metric     run  reference  difference       %  verdict      remark
+  accuracy  0.85        0.8       +0.05  +6.25%  better       maximize; noise unknown
+  val.loss  0.25                                 cannot tell  missing from the reference; \
 minimize (a guess)
 
 reproductions
@@ -582,7 +591,7 @@ ANNOTATIONS = (
 def test_a_run_in_full() -> None:
     run = full_run()
     reference = make_run(9, metrics={"accuracy": 0.8})
-    verdicts = tuple(compare_runs(run, reference, declared={}))
+    verdicts = tuple(verdicts_between(run, reference))
     text = run_detail(
         Entry(run, ANNOTATIONS),
         view=VIEW,
@@ -681,7 +690,7 @@ def poisoned() -> Entry:
 
 def test_no_record_text_reaches_a_terminal_raw() -> None:
     entry = poisoned()
-    verdicts = tuple(compare_runs(entry.run, entry.run, declared={}))
+    verdicts = tuple(verdicts_between(entry.run, entry.run))
     against = Comparison(run=entry.run.id, against="last", verdicts=verdicts)
     keys = [
         *default_keys([entry]),
@@ -750,7 +759,19 @@ def test_dataclasses_become_objects() -> None:
             "direction": "maximize",
             "guessed": False,
             "answer": "better",
+            "basis": "unknown",
+            "shown": False,
+            "runs": 1,
+            "reference_runs": 1,
             "repeats": 1,
+            "own": 0.5,
+            "failed": 0,
+            "reference_failed": 0,
+            "rivals": 1,
+            "look": 1,
+            "in_turns": False,
+            "apart": False,
+            "one_seed": False,
         }
     ]
 

@@ -1,0 +1,41 @@
+"""What `run` proposes when it recorded no metric and the output has numbers that look like some."""
+
+import shlex
+
+from gitexp.cli.terminal import say
+from gitexp.formats.printed import plain_line
+from gitexp.formats.proposals import Proposal, propose
+from gitexp.machine.kept_output import lines_of, read_output
+from gitexp.model import Run
+from gitexp.render.text import clean, format_number
+from gitexp.running.lifecycle import kept_path
+from gitexp.workspace import Workspace
+
+_SHOWN = 3
+"""Values of each metric that are shown."""
+
+
+def show_proposals(workspace: Workspace, run: Run) -> None:
+    """Propose patterns with the values that they read from the run's output; nothing if none do."""
+    text = read_output(kept_path(workspace, run.id))
+    lines = lines_of(run.output_tail if text is None else text)
+    found = propose([plain_line(line.encode(errors="replace")) for line in lines])
+    if not found:
+        return
+    say("no metric was recorded, but the output has numbers that look like metrics:")
+    options = [f"--metric-pattern {shlex.quote(proposal.pattern)}" for proposal in found]
+    width = max(map(len, options))
+    for option, proposal in zip(options, found, strict=True):
+        say(f"  {option:<{width}}  gives {_values(proposal)}")
+    quoted = [shlex.quote(proposal.pattern) for proposal in found]
+    metrics = [o for o, p in zip(options, found, strict=True) if p.name != "step"]
+    say(f"add them to this run: git exp note {run.id[:7]} {' '.join(metrics)}")
+    say(f"record them in this project: git exp config --add metric-patterns {' '.join(quoted)}")
+
+
+def _values(proposal: Proposal) -> str:
+    shown = [format_number(value) for value in proposal.values]
+    if len(shown) > _SHOWN:
+        shown = [*shown[: _SHOWN - 1], "...", shown[-1]]
+    unit = f" {clean(proposal.unit)}" if proposal.unit else ""
+    return ", ".join(shown) + unit

@@ -1,0 +1,67 @@
+"""Student's t distribution, for intervals from few repeats.
+
+Floor 1, pure. SciPy has it, but is too large a dependency for two functions.
+"""
+
+import math
+from functools import lru_cache
+from typing import Final
+
+_NORMAL_FROM: Final = 1e5
+"""Degrees of freedom from which the normal distribution takes over (relative error < 1e-6)."""
+
+_PRECISION: Final = 1e-15
+_MAX_TERMS: Final = 1000
+
+
+def t_tail(t: float, dof: float) -> float:
+    """The probability that a t variable with `dof` degrees of freedom exceeds `t`, for t >= 0.
+
+    Half of the regularised incomplete beta function I_x(dof/2, 1/2) at x = dof / (dof + t²), see
+    https://dlmf.nist.gov/8.17. Infinite `dof` is the normal distribution.
+    """
+    if dof > _NORMAL_FROM:
+        return math.erfc(t / math.sqrt(2)) / 2
+    x = dof / (dof + t * t)
+    return _beta(x, 1 - x, dof / 2, 0.5) / 2
+
+
+def _beta(x: float, y: float, a: float, b: float) -> float:
+    """I_x(a, b) with y = 1 - x given apart, because it is exact where x is near 1."""
+    if x <= 0 or y <= 0:
+        return 0.0 if x <= 0 else 1.0
+    if x > (a + 1) / (a + b + 2):  # the continued fraction converges fast on the other side
+        return 1 - _beta(y, x, b, a)
+    log_beta = math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+    return math.exp(a * math.log(x) + b * math.log(y) - log_beta) / a * _fraction(x, a, b)
+
+
+def _fraction(x: float, a: float, b: float) -> float:
+    """The continued fraction of I_x(a, b) by Lentz's method, https://dlmf.nist.gov/8.17.E22."""
+    c, d = 1.0, 1 / (1 - (a + b) * x / (a + 1))
+    value = d
+    for m in range(1, _MAX_TERMS):
+        for term in (
+            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
+            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
+        ):
+            d = 1 / (1 + term * d)
+            c = 1 + term / c
+            value *= c * d
+        if abs(c * d - 1) < _PRECISION:
+            break
+    return value
+
+
+@lru_cache(maxsize=1024)
+def t_quantile(tail: float, dof: float) -> float:
+    """The t that a t variable exceeds with probability `tail`, for 0 < tail <= 1/2."""
+    low, high = 0.0, 1.0
+    while t_tail(high, dof) > tail:
+        low, high = high, 2 * high
+    while low < (middle := (low + high) / 2) < high:  # until no number is between
+        if t_tail(middle, dof) > tail:
+            low = middle
+        else:
+            high = middle
+    return high

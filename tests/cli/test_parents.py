@@ -1,0 +1,123 @@
+"""The parent of a run that names none: the newest own run on this code, or the one applied."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import TRAIN, Done, Exp
+
+
+def parents(exp: Exp) -> dict[str, tuple[str | None, str | None]]:
+    """The name of each run's parent, and the rule that found it, by the name of the run."""
+    runs: list[dict[str, Any]] = json.loads(exp("list", "--json").out)["runs"]
+    names = {run["id"]: run["name"] for run in runs}
+    return {run["name"]: (names.get(run.get("parent", "")), run.get("parent_rule")) for run in runs}
+
+
+def edit(exp: Exp, mark: str) -> None:
+    exp.repo.write("train.py", f"# {mark}\n{TRAIN}")
+
+
+def test_a_run_goes_on_from_the_newest_on_its_code(exp: Exp, train: Callable[..., Done]) -> None:
+    train("0.1", "first")
+    edit(exp, "an edit")
+    train("0.2", "second")
+    exp.repo.commit({"train.py": f"# kept\n{TRAIN}"}, "kept")
+    train("0.3", "third")
+    train("0.4", "fourth", "--parent", "first")
+    assert parents(exp) == {
+        "first": (None, None),
+        "second": ("first", "newest"),
+        "third": ("second", "newest"),
+        "fourth": ("first", None),
+    }
+    told = " (not named: the newest run that this code builds on)"
+    assert f"parent      <1>{told}\n" in exp("show", "second").out
+    assert "parent      <1>\n" in exp("show", "fourth").out
+    log = exp("log").out
+    assert log.count("Parent:") == 1
+
+
+def test_what_was_given_up_failed_or_repeated_is_no_parent(
+    exp: Exp, train: Callable[..., Done]
+) -> None:
+    train("0.1", "first")
+    train("0.2", "worse")
+    exp("decide", "last", "discard")
+    exp("run", "-n", "crash", "--", "python", "-c", "raise SystemExit(3)", check=3)
+    exp("reproduce", "first", check=None)
+    train("0.3", "next")
+    assert parents(exp)["next"] == ("first", "newest")
+
+
+def test_a_run_of_another_branch_is_no_parent(exp: Exp, train: Callable[..., Done]) -> None:
+    train("0.1", "base")
+    exp.repo.branch("topic")
+    exp.repo.commit({"train.py": f"# topic\n{TRAIN}"}, "topic")
+    train("0.2", "aside")
+    exp.repo.git("checkout", "--quiet", "main")
+    train("0.3", "next")
+    assert parents(exp)["aside"] == ("base", "newest")
+    assert parents(exp)["next"] == ("base", "newest")
+
+
+def test_the_runs_of_others_are_no_parents(
+    exp: Exp, train: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train("0.1", "mine")
+    monkeypatch.setenv("GITEXP_SESSION", "agent-2")
+    train("0.2", "theirs")
+    train("0.3", "theirs-too")
+    assert parents(exp)["theirs"] == (None, None)
+    assert parents(exp)["theirs-too"] == ("theirs", "newest")
+
+
+def test_a_run_goes_on_from_the_one_that_was_applied(exp: Exp, train: Callable[..., Done]) -> None:
+    train("0.1", "first")
+    edit(exp, "an edit")
+    train("0.2", "second")
+    exp.repo.git("checkout", "--quiet", "--", "train.py")
+    train("0.3", "third")
+    exp("apply", "second", "--dry-run")
+    train("0.31", "fourth")
+    exp("apply", "second")
+    exp("decide", "fourth", "discard")
+    train("0.4", "fifth")
+    exp("decide", "fifth", "discard")
+    train("0.5", "sixth")
+    train("0.6", "seventh")
+    found = parents(exp)
+    assert found["fourth"] == ("third", "newest")
+    assert found["fifth"] == ("second", "applied")
+    assert found["sixth"] == ("second", "applied")
+    assert found["seventh"] == ("sixth", "newest")
+    assert "Parent:" in exp("log", "fifth").out
+
+
+def test_what_was_applied_elsewhere_is_no_parent(exp: Exp, train: Callable[..., Done]) -> None:
+    train("0.1", "first")
+    exp.repo.branch("topic")
+    exp.repo.commit({"other.py": "1\n"}, "topic")
+    exp("apply", "first", "--json")
+    exp.repo.git("checkout", "--quiet", "main")
+    train("0.2", "second")
+    assert parents(exp)["second"] == ("first", "newest")
+
+
+def test_a_derived_parent_takes_up_no_hint(exp: Exp, train: Callable[..., Done]) -> None:
+    train("0.1", "first")
+    exp("decide", "last", "keep", "--next", "halve lr")
+    train("0.2", "second")
+    assert parents(exp)["second"] == ("first", "newest")
+    assert [hint["hint"] for hint in json.loads(exp("brief", "--json").out)["hints"]] == [
+        "halve lr"
+    ]
+    train("0.3", "third", "--parent", "first")
+    assert json.loads(exp("brief", "--json").out)["hints"] == []
+
+
+def test_asking_whether_it_was_tried_makes_no_session(exp: Exp) -> None:
+    exp("tried", "--", "python", "train.py", "--lr", "0.1")
+    assert not (exp.repo.path / ".git/gitexp/sessions").exists()

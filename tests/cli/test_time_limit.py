@@ -1,0 +1,74 @@
+"""`git exp run --timeout`: what is recorded of a command that takes too long."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gitexp
+from tests.cli.conftest import Exp
+
+
+def shown_last(exp: Exp) -> dict[str, Any]:
+    run: dict[str, Any] = json.loads(exp("show", "last", "--json").out)["runs"][0]
+    return run
+
+
+def test_a_command_over_its_limit_is_recorded_as_timed_out(exp: Exp) -> None:
+    done = exp("run", "-n", "slow", "--timeout", "0.2s", "--", "sleep", "600", check=124)
+    assert "run <1> slow timed out after TIME\n" in done.err
+    shown = shown_last(exp)
+    assert shown["outcome"] == "timed out"
+    assert shown["command"]["timeout_s"] == 0.2
+    assert shown["command"]["exit_code"] == -signal.SIGTERM
+    record = exp.repo.git("ls-tree", "-r", "--name-only", "gitexp", "--", "runs").strip()
+    assert "\ntimeout_s = 0.2\n" in exp.repo.git("show", f"gitexp:{record}")
+
+
+def test_a_command_within_its_limit_keeps_its_exit_code(exp: Exp) -> None:
+    exp("run", "--timeout", "1h", "--", "sh", "-c", "exit 7", check=7)
+    shown = shown_last(exp)
+    assert (shown["outcome"], shown["command"]["timeout_s"]) == ("failed", 3600)
+
+
+@pytest.mark.parametrize(
+    ("typed", "seconds"), [("90", 90), ("1.5m", 90), ("90s", 90), ("0.025h", 90), ("9e1", 90)]
+)
+def test_units(exp: Exp, typed: str, seconds: float) -> None:
+    exp("run", "--timeout", typed, "--", "true")
+    assert shown_last(exp)["command"]["timeout_s"] == seconds
+
+
+@pytest.mark.parametrize("typed", ["", "0", "-1", "x", "5 days", "1ms", "1mm", "nan", "inf", "1d"])
+def test_a_limit_that_is_none_is_refused_before_anything_runs(exp: Exp, typed: str) -> None:
+    done = exp("run", "--timeout", typed, "--", "touch", "ran", check=129)
+    assert "write it like 90, 60s, 2.5m or 1h" in done.err
+    assert not (exp.repo.path / "ran").exists()
+
+
+def test_a_run_whose_recorder_dies_after_the_limit_timed_out(exp: Exp) -> None:
+    """The limit is written down before TERM is sent, so recovery knows why the command ended."""
+    script = "trap 'touch asked' TERM; echo $$ > pid; while :; do sleep 0.1; done"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gitexp", "run", "--timeout", "2", "--", "sh", "-c", script],
+        cwd=exp.repo.path,
+        env={**os.environ, "PYTHONPATH": str(Path(gitexp.__file__).parents[1])},
+    )
+    asked, pid = exp.repo.path / "asked", exp.repo.path / "pid"
+    while not asked.exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    with contextlib.suppress(OSError, ValueError):
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+    exp("recover")
+    shown = shown_last(exp)
+    assert shown["outcome"] == "timed out"
+    assert shown["duration_s"] >= 2
