@@ -154,6 +154,7 @@ def advised(judgement: Judgement, ranking: Ranking | None = None) -> Advised:
         guards=judgement.guards,
         claim=judgement.claim,
         is_repeat=judgement.is_repeat,
+        runs=0 if judgement.group is None else judgement.group.runs,
         seeded=judgement.group is not None and any(m.seeds for m in judgement.group.measurements),
         contenders=0 if ranking is None else ranking.contenders,
         unknown_noise=verdict is None or verdict.basis is Basis.UNKNOWN,

@@ -10,7 +10,7 @@ import click
 from gitexp.cli.terminal import wants_colour
 from gitexp.comparison.advice import next_step
 from gitexp.judgement import Judgement, advised
-from gitexp.model import Entry, Outcome, numbers
+from gitexp.model import Entry, Outcome, Run, numbers
 from gitexp.render.colour import style
 from gitexp.render.detail import View
 from gitexp.render.listing import decision_word
@@ -24,18 +24,23 @@ def show_judgement(workspace: Workspace, judgement: Judgement, *, err: bool) -> 
     run = judgement.run
     stream = sys.stderr if err else sys.stdout
     short = workspace.index.short([run.id])[run.id]
-    ended = run.outcome.value
-    if run.outcome is Outcome.FAILED and run.command and run.command.exit_code is not None:
-        ended += f" with exit code {run.command.exit_code}"
-    if run.duration_s is not None:
-        ended += f" after {format_duration(run.duration_s)}"
-    click.echo(f"run {short} {clean(run.name)} {ended}", file=stream)
+    click.echo(f"run {short} {clean(run.name)} {ended_words(run)}", file=stream)
     sentence = judgement_sentence(
         workspace, judgement, colour=wants_colour(stream), tell_guess=True
     )
     if sentence:
         click.echo(sentence, file=stream)
     click.echo(f"next: {next_step(advised(judgement), short)}", file=stream)
+
+
+def ended_words(run: Run) -> str:
+    """`failed with exit code 2 after 1.5 s`."""
+    ended = run.outcome.value
+    if run.outcome is Outcome.FAILED and run.command and run.command.exit_code is not None:
+        ended += f" with exit code {run.command.exit_code}"
+    if run.duration_s is not None:
+        ended += f" after {format_duration(run.duration_s)}"
+    return ended
 
 
 def judgement_sentence(

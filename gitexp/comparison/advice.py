@@ -32,6 +32,8 @@ class Advised:
     guards: Sequence[GuardVerdict] = ()
     claim: str = ""
     is_repeat: bool = False
+    runs: int = 1
+    """How many runs its group has."""
     seeded: bool = False
     """True when its parameters hold a random seed."""
     contenders: int = 0
@@ -76,7 +78,7 @@ def _repeat(facts: Advised, count: int) -> str:
 
 
 def _first(facts: Advised) -> str:
-    if facts.is_repeat:
+    if facts.runs > 1:
         return "change one thing and record another trial to compare with this one"
     return (
         f"learn the noise once with {_repeat(facts, BASELINE)} on this trial, then change one "

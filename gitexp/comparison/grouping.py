@@ -71,7 +71,9 @@ def keys_from(
     family = _key("family", directory, *_words(words, named))
     if not recorded or not (words or named):
         return TrialKeys(run_id, family, "")
-    seeds = {name: value for name, value in named.items() if _is_seed(name, value, seed_params)}
+    seeds = {
+        name: value for name, value in named.items() if is_seed_param(name, value, seed_params)
+    }
     if not seeds and version_of(recorded) == VERSION:
         return TrialKeys(recorded.partition(":")[2][:KEY_LENGTH], family, "")
     kept: Table = {name: value for name, value in named.items() if name not in seeds}
@@ -82,7 +84,8 @@ def keys_from(
     return TrialKeys(group, family, canonical(seeds) if seeds else "")
 
 
-def _is_seed(name: str, value: Value, seed_params: Sequence[str]) -> bool:
+def is_seed_param(name: str, value: Value, seed_params: Sequence[str]) -> bool:
+    """Return whether a parameter is a random seed; `seed_params` are as for `keys_of`."""
     if "!" + name in seed_params:
         return False
     return name in seed_params or is_seed(name.rpartition(".")[2], value)

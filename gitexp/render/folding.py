@@ -75,11 +75,14 @@ def _number(entry: Entry, value: Value | None) -> float | None:
 
 
 def value_of_all(values: Sequence[Value | None], *, precision: int | None) -> Value | None:
-    """The value that all runs have, else their different ones in the order of the runs: `1, 2`."""
-    texts = dict.fromkeys(format_cell(value, precision=precision) for value in values)
-    if len(texts) == 1:
+    """The value that all runs have, else the different ones; numbers are sorted."""
+    different = {format_cell(value, precision=precision): value for value in reversed(values)}
+    if len(different) == 1:
         return values[0]
-    return ", ".join(text for text in reversed(texts) if text)
+    texts = [text for text in different if text]
+    if all(isinstance(different[text], int | float) for text in texts):
+        texts.sort(key=lambda text: float(different[text]))  # type: ignore[arg-type]
+    return ", ".join(texts)
 
 
 def format_spread(spread: Spread, *, precision: int | None) -> str:

@@ -105,6 +105,8 @@ class Executed:
     recorded: bool
     problems: tuple[GitexpError, ...] = ()
     """What went wrong with the record, never with the command."""
+    told: int = 0
+    """How many of the run's warnings were there before it started."""
 
 
 @dataclass(slots=True)
@@ -215,10 +217,10 @@ def execute(
         ended = _record_end(running, ended)
     except (GitexpError, OSError) as error:
         problems.append(error if isinstance(error, GitexpError) else GitexpError(str(error)))
-        return Executed(ended, done.exit_code, recorded=False, problems=tuple(problems))
+        return Executed(ended, done.exit_code, False, tuple(problems), len(run.warnings))
     finally:
         running.remove_files()
-    return Executed(ended, done.exit_code, recorded=True, problems=tuple(problems))
+    return Executed(ended, done.exit_code, True, tuple(problems), len(run.warnings))
 
 
 def _record_end(running: _Running, ended: Run) -> Run:

@@ -24,7 +24,6 @@ from gitexp.machine.probe import (
 )
 from gitexp.machine.process import find_command
 from gitexp.model import (
-    Annotation,
     AnnotationKind,
     Command,
     Entry,
@@ -56,7 +55,6 @@ class Reproduced:
     environment: tuple[tuple[str, Value | None, Value | None], ...]
     """What differs from the recorded environment, packages as `package NAME`; nothing when none
     was recorded."""
-    annotation: Annotation
 
 
 def command_of(workspace: Workspace, recorded: Run) -> Command:
@@ -92,8 +90,13 @@ def reproduce(
     default: Tolerance,
     on_start: Callable[[Run, GitexpError | None], None] = lambda _run, _problem: None,
     stdout: int = 1,
+    mark: Callable[[Run], Run] = lambda run: run,
+    is_verdict: bool = True,
 ) -> Reproduced:
     """Run a recorded run again and record the verdict as an annotation of it.
+
+    `mark` may change the new run before it starts, to give it its place in a batch. Unless
+    `is_verdict`, it is one more repeat and no annotation is made.
 
     The new run is linked to the recorded one; `stdout` is where its output goes. Raises
     `CouldNotTell` when it cannot be made again here, or when its result could not be recorded.
@@ -107,6 +110,7 @@ def reproduce(
         found = _look_around(command, top)
         run = replace(recorded, id=new_id)
         prepared = _prepare(workspace, recorded, command, run, top, found)
+        prepared = prepared._replace(run=mark(prepared.run))
         environ = {k: v for k, v in os.environ.items() if k not in LOCAL_VARIABLES}
         find_command(prepared.argv[0], prepared.directory, environ)
         executed = execute(workspace, prepared, on_start=on_start, environ=environ, stdout=stdout)
@@ -116,22 +120,22 @@ def reproduce(
         raise executed.problems[-1]
     again = executed.run
     verdict, matches = compare_reproduction(recorded, again, tolerances=tolerances, default=default)
-    off = [match.metric for match in matches if match.state in ("outside", "missing")]
-    annotation = annotate(
-        workspace,
-        entry,
-        AnnotationKind.REPRODUCTION,
-        verdict=verdict,
-        by=again.id,
-        text=f"outside the tolerance: {', '.join(off[:10])}" if off else None,
-    )
+    if is_verdict:
+        off = [match.metric for match in matches if match.state in ("outside", "missing")]
+        annotate(
+            workspace,
+            entry,
+            AnnotationKind.REPRODUCTION,
+            verdict=verdict,
+            by=again.id,
+            text=f"outside the tolerance: {', '.join(off[:10])}" if off else None,
+        )
     return Reproduced(
         recorded=recorded,
         again=again,
         verdict=verdict,
         matches=tuple(matches),
         environment=tuple(_environment_changes(workspace, recorded, *found)),
-        annotation=annotation,
     )
 
 
@@ -168,6 +172,8 @@ def _prepare(
         reproduces=recorded.id,
         reason=f"reproduce {recorded.id[:7]} {recorded.name}",
         parent=None,
+        batch=None,
+        round=None,
         parent_rule=None,
         session=workspace.new_session(),
         tags=(),
