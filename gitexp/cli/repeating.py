@@ -110,7 +110,6 @@ def _reference_turn(
             default=Tolerance(),
             on_start=lambda run, problem: tell_start(run, problem, quiet=how.quiet),
             stdout=how.stdout,
-            inject=how.inject,
             mark=lambda run: batch.mark(run, turn),
             is_verdict=False,
         )
