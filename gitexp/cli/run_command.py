@@ -232,6 +232,9 @@ def tell_problems(executed: Executed) -> bool:
 def _tell_end(workspace: Workspace, executed: Executed, how: How) -> None:
     if not tell_problems(executed):
         return
+    if executed.jobs and not how.quiet:
+        short = executed.run.id[:7]
+        say(f"{executed.jobs} jobs, each recorded as a run whose parent is {short}")
     try:
         if how.as_json:
             print_ended(workspace, [executed.run])

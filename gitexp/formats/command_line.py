@@ -82,6 +82,11 @@ def program_position(argv: Sequence[str]) -> int:
     return len(argv) - 1
 
 
+def is_override(word: str) -> bool:
+    """Return whether a word looks like an override of a configuration: `a.b=1`, `~a.b`."""
+    return _OVERRIDE.match(word) is not None or _DELETION.match(word) is not None
+
+
 def _read(argv: Sequence[str], position: int, start: int) -> _Found | None:
     """What the word at a position sets, together with the words that are its values."""
     word, after = argv[position], position + 1
@@ -107,7 +112,8 @@ def _read_short(argv: Sequence[str], word: str, after: int, start: int) -> _Foun
     if value is not None:
         return _Found(path, parse_value(value), after)
     if len(name) == 1:
-        return _with_values(argv, path, after, start, is_flag=name in _SHORT_FLAGS)
+        is_flag = name in _SHORT_FLAGS or any(map(is_override, argv[after : after + 1]))
+        return _with_values(argv, path, after, start, is_flag=is_flag)
     # `-lr 0.1` is one option; `-xvf file` may be three flags.
     several = _with_values(argv, path, after, start, is_flag=True)
     return None if several.value is True and several.stop == after else several

@@ -8,6 +8,7 @@ of the parser pass through, and their traceback is shown as if we were not there
 from __future__ import annotations
 
 import sys
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing would take longer than all we do
@@ -353,6 +354,8 @@ def _leaves(table: dict[str, Any], prefix: str = "") -> Iterable[str]:
 
 
 def _hook_hydra(module: Any, report: Any) -> None:
+    begun: list[float] = []
+
     def started(found: Any, frame: Any, callbacks: Any, config: Any, **kw: Any) -> None:
         values = _container(sys.modules["omegaconf"], config)
         hydra = values.pop("hydra", {})
@@ -365,5 +368,12 @@ def _hook_hydra(module: Any, report: Any) -> None:
                 "is_sweep": "MULTIRUN" in str(hydra.get("mode", "")),
             }
         )
+        begun[:] = [time.monotonic()]
+
+    def ended(found: Any, frame: Any, callbacks: Any, config: Any, job_return: Any) -> None:
+        status = getattr(job_return.status, "name", "")
+        result = None if status != "COMPLETED" else job_return.return_value
+        report.end_job(status, result, time.monotonic() - begun[0])
 
     _wrap(module.Callbacks, "on_job_start", report, started)
+    _wrap(module.Callbacks, "on_job_end", report, ended)

@@ -77,6 +77,14 @@ class Report:
             self.jobs.append(job)
         self._write()
 
+    def end_job(self, status: str, result: Any, seconds: float) -> None:
+        """Note how the last job ended; its result counts when it is a number."""
+        if self.is_open() and self.jobs and "status" not in self.jobs[-1]:
+            self.jobs[-1].update(status=status, seconds=seconds)
+            if type(result) in (int, float):
+                self.jobs[-1]["result"] = plain(result)
+            self._write()
+
     def close(self) -> None:
         """Take all hooks out."""
         self.is_closed = True

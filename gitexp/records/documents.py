@@ -155,7 +155,7 @@ def annotation_document(annotation: Annotation) -> dict[str, Any]:
 
 def parse_entry(document: Mapping[str, Any]) -> Entry:
     """Read back what `entry_document` made. Raises `KeyError` or `ValueError` on anything else."""
-    code, command = document["code"], document.get("command")
+    command = document.get("command")
     recorded = "recorded_" if "added_metrics" in document else ""
     run = Run(
         id=RunId(document["id"]),
@@ -182,16 +182,7 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
         metrics=_numbers_again(document.get(f"{recorded}metrics", {})),
         units=document.get(f"{recorded}units", {}),
         directions={n: Direction(way) for n, way in document.get("directions", {}).items()},
-        code=Code(
-            commit=ObjectId(code["commit"]),
-            tree=ObjectId(code["tree"]),
-            dirty=code["dirty"],
-            snapshot=None if "snapshot" not in code else ObjectId(code["snapshot"]),
-            digest=code.get("digest", ""),
-            branch=code.get("branch"),
-            remote=code.get("remote"),
-            left_out=tuple(code.get("left_out", ())),
-        ),
+        code=_parse_code(document["code"]),
         command=None
         if command is None
         else Command(
@@ -212,6 +203,19 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
         warnings=tuple(document.get("warnings", ())),
     )
     return Entry(run, tuple(_parse_annotation(a) for a in document.get("annotations", ())))
+
+
+def _parse_code(code: Mapping[str, Any]) -> Code:
+    return Code(
+        commit=ObjectId(code["commit"]),
+        tree=ObjectId(code["tree"]),
+        dirty=code["dirty"],
+        snapshot=None if "snapshot" not in code else ObjectId(code["snapshot"]),
+        digest=code.get("digest", ""),
+        branch=code.get("branch"),
+        remote=code.get("remote"),
+        left_out=tuple(code.get("left_out", ())),
+    )
 
 
 def _parse_parser(document: Mapping[str, Any] | None) -> Parser | None:

@@ -36,6 +36,7 @@ from gitexp.running.lifecycle import (
     with_ending,
 )
 from gitexp.running.parsed import (
+    Report,
     discard_report,
     injected,
     read_report,
@@ -107,6 +108,8 @@ class Executed:
     """What went wrong with the record, never with the command."""
     told: int = 0
     """How many of the run's warnings were there before it started."""
+    jobs: int = 0
+    """How many jobs of a sweep were recorded as runs of their own."""
 
 
 @dataclass(slots=True)
@@ -126,6 +129,8 @@ class _Running:
     """How the metrics files were before."""
     started_s: float
     printed: PrintedMetrics
+    jobs: int = 0
+    """How many jobs of a sweep were recorded as runs."""
 
     def on_output(self, chunk: bytes, stream: str) -> None:
         """Keep what the command prints."""
@@ -220,14 +225,14 @@ def execute(
         return Executed(ended, done.exit_code, False, tuple(problems), len(run.warnings))
     finally:
         running.remove_files()
-    return Executed(ended, done.exit_code, True, tuple(problems), len(run.warnings))
+    return Executed(ended, done.exit_code, True, tuple(problems), len(run.warnings), running.jobs)
 
 
 def _record_end(running: _Running, ended: Run) -> Run:
     workspace, prepared = running.workspace, running.prepared
     warnings: list[str] = []
     running.printed.close()
-    running.kept.finish(redact_text)
+    output = running.kept.finish(redact_text)
     found = collect(read_journal(running.journal.path))
     found_in, metrics, series, faults = gather_metrics(
         prepared.metrics_files, running.before, are_named=prepared.are_metrics_named
@@ -235,7 +240,8 @@ def _record_end(running: _Running, ended: Run) -> Run:
     produced = _produced(running, warnings)
     outputs = _hash_outputs(prepared, warnings)
     reads = _reads(running)
-    ended = with_report(with_collected(ended, found), read_report(running.report))
+    report = read_report(running.report) or _left_by_hydra(running)
+    ended = with_report(with_collected(ended, found), report)
     if prepared.given and ended.parsed:
         from gitexp.running.given import contradictions  # noqa: PLC0415 - rarely needed
 
@@ -253,11 +259,38 @@ def _record_end(running: _Running, ended: Run) -> Run:
         output_tail=tail,
         warnings=(*ended.warnings, *warnings, *running.printed.warnings, *faults),
     )
+    if report is not None and report.jobs:
+        ended = _with_jobs(running, ended, report, output)
     ended = seal(workspace, running.journal, ended, found.series or series, prepared.packages)
     if found.notes:
         events = note_events(workspace, ended, found.notes)
         workspace.store.write(events, identity=workspace.identity, moment=clock.now())
     return ended
+
+
+def _with_jobs(running: _Running, sweep: Run, report: Report, output: str) -> Run:
+    """Record a run for each job of a sweep. Returns the sweep, with a warning when that fails."""
+    from gitexp.running.bulk import record_many  # noqa: PLC0415 - sweeps are rare
+    from gitexp.running.sweeps import job_runs  # noqa: PLC0415 - sweeps are rare
+
+    workspace = running.workspace
+    try:
+        runs = job_runs(workspace, sweep, report.jobs, output, gather=gather_metrics)
+        running.jobs = record_many(workspace, runs)
+    except (GitexpError, OSError) as fault:
+        why = fault.why if isinstance(fault, GitexpError) else str(fault)
+        warning = f"the jobs of the sweep are not recorded: {why or fault}"
+        return replace(sweep, warnings=(*sweep.warnings, warning))
+    return sweep
+
+
+def _left_by_hydra(running: _Running) -> Report | None:
+    """The configuration that Hydra wrote down, of a program that did not report itself."""
+    if running.run.command is None:
+        return None
+    from gitexp.running.sweeps import hydra_report  # noqa: PLC0415 - programs mostly report
+
+    return hydra_report(running.prepared.directory, running.params_file)
 
 
 def outcome_of(done: Completed) -> Outcome:

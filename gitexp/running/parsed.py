@@ -5,9 +5,10 @@ cannot be used becomes a warning, and the rest of the run is recorded.
 """
 
 import ast
+import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +34,14 @@ class Job:
 
     values: Table
     overrides: tuple[str, ...]
+    given: tuple[str, ...]
+    """The names that the overrides set."""
     directory: str
+    status: str = ""
+    """As Hydra calls it: `COMPLETED`, `FAILED`; empty when the job did not end."""
+    result: float | None = None
+    """What the program's function returned, if a number."""
+    duration_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +125,14 @@ def _report(content: Mapping[str, Any]) -> Report:
         size = f"{content['bytes']:,} bytes"
         return _empty(f"the parameters that {content['by']} parsed are left out: {size}")
     jobs = [job for job in content["jobs"] if job["is_sweep"]]
-    shared = content["values"]
+    shared = _resolved(_typed_table(content["values"]))
     for job in jobs:
-        shared = _shared(shared, job["values"])
+        shared = _shared(shared, _resolved(_typed_table(job["values"])))
     values, warnings = _usable(shared)
     names = {name for name, _ in flatten(values)}
     given = {str(name) for name in content["given"]}
-    overrides = content["jobs"][0]["overrides"] if content["jobs"] and not jobs else []
-    given |= {name for word in overrides if (name := _overridden(str(word)))}
+    if content["jobs"] and not jobs:
+        given |= {*_job(content["jobs"][0]).given}
     return Report(
         Parser(
             by=str(content["by"]),
@@ -132,25 +140,51 @@ def _report(content: Mapping[str, Any]) -> Report:
             renamed={str(name): str(to) for name, to in content["options"].items()},
         ),
         values,
-        tuple(
-            Job(_usable(job["values"])[0], tuple(map(str, job["overrides"])), job["directory"])
-            for job in jobs
-        ),
+        tuple(map(_job, jobs)),
         tuple(warnings[:MAX_WARNINGS]),
     )
 
 
-def _overridden(word: str) -> str | None:
+def _job(content: Mapping[str, Any]) -> Job:
+    values, _ = _usable(content["values"])
+    overrides = tuple(map(str, content["overrides"]))
+    result, seconds = content.get("result"), content.get("seconds")
+    is_number = isinstance(result, int | float) and math.isfinite(result)
+    return Job(
+        values,
+        overrides,
+        _given_by(overrides, values),
+        str(content["directory"]),
+        status=str(content.get("status", "")),
+        result=result if is_number else None,
+        duration_s=round(seconds, 3) if isinstance(seconds, float) and seconds >= 0 else None,
+    )
+
+
+def _given_by(overrides: Sequence[str], values: Table) -> tuple[str, ...]:
+    names = {name for name, _ in flatten(values)}
+    return tuple(sorted(names & {_overridden(word) for word in overrides}))
+
+
+def configured(values: Table, overrides: Sequence[str]) -> Report:
+    """A report of what a Hydra program wrote down itself."""
+    usable, warnings = _usable(values)
+    parser = Parser(by="hydra", given=_given_by(overrides, usable))
+    return Report(parser, usable, warnings=tuple(warnings[:MAX_WARNINGS]))
+
+
+def _overridden(word: str) -> str:
     found = re.match(r"\+{0,2}([\w.]+)=", word)
-    return found[1] if found else None
+    return found[1] if found else ""
 
 
-def _shared(table: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+def _shared(table: Table, other: Table) -> Table:
     """What both tables say."""
-    found = {}
+    found: Table = {}
     for name, value in table.items():
-        if isinstance(value, dict) and isinstance(other.get(name), dict):
-            found[name] = _shared(value, other[name])
+        theirs = other.get(name)
+        if isinstance(value, dict) and isinstance(theirs, dict):
+            found[name] = _shared(value, theirs)
         elif name in other and other[name] == value:
             found[name] = value
     return found
@@ -158,9 +192,13 @@ def _shared(table: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any
 
 def _usable(reported: Mapping[str, Any]) -> tuple[Table, list[str]]:
     """Reported values as a record has them, redacted, and what is left out."""
-    values = {name: _typed(value) for name, value in reported.items()}
-    table, left_out = bounds.recordable(nest(_resolved(values)), "parameter")
+    values = _resolved(_typed_table(reported))
+    table, left_out = bounds.recordable(nest(values), "parameter")
     return redact_table(table), list(left_out)
+
+
+def _typed_table(reported: Mapping[str, Any]) -> Table:
+    return {name: _typed(value) for name, value in reported.items()}
 
 
 def _typed(value: Any) -> Value:

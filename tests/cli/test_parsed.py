@@ -582,3 +582,56 @@ def test_a_secret_is_not_shown_by_a_contradiction(programs: Exp) -> None:
     done = programs("run", "-S", "api_key=hunter2secret", *argv)
     assert "hunter2" not in done.err
     assert "abcdefgh1" not in programs("show", "last", "--json").out
+
+
+# --- Hydra ----------------------------------------------------------------------------------------
+
+SWEEP = """\
+import hydra
+
+@hydra.main(config_path="conf", config_name="config", version_base=None)
+def main(cfg):
+    print("METRIC loss=%s" % (2 * cfg.lr))
+    if cfg.lr > 0.6:
+        raise ValueError("too high")
+    return 3 * cfg.lr
+
+main()
+"""
+
+
+def test_a_multirun_is_one_linked_run_a_job(programs: Exp) -> None:
+    programs.repo.commit({"sweep.py": SWEEP, ".gitignore": "multirun/\n"})
+    argv = ("python", "sweep.py", "-m", "lr=0.5,0.6,0.7", "net.width=16")
+    done = programs("run", "-n", "sweep", "--", *argv, check=1)
+    assert "3 jobs, each recorded as a run whose parent is <" in done.err
+    found = json.loads(programs("list", "--json").out)["runs"]
+    sweep = next(run for run in found if run["name"] == "sweep")
+    assert sweep["parsed"]["net"]["width"] == 16
+    assert "lr" not in sweep["parsed"]
+    assert sweep["metrics"] == {"loss": 1.4}
+    jobs = sorted((run for run in found if run is not sweep), key=lambda run: run["clock"])
+    assert [job["name"] for job in jobs] == ["sweep-0", "sweep-1", "sweep-2"]
+    assert [job["outcome"] for job in jobs] == ["succeeded", "succeeded", "failed"]
+    assert [job["metrics"].get("loss") for job in jobs] == [1.0, 1.2, 1.4]
+    assert [job["metrics"].get("result") for job in jobs] == [1.5, 3 * 0.6, None]
+    assert {job["parent"] for job in jobs} == {sweep["id"]}
+    assert jobs[0]["params"]["lr"] == 0.5
+    assert jobs[0]["given"] == {"lr": 0.5, "net": {"width": 16}}
+    assert jobs[0]["command"]["argv"] == ["python", "sweep.py", "lr=0.5", "net.width=16"]
+    assert jobs[0]["clock"] > sweep["clock"]
+    again = programs("tried", "--", *jobs[0]["command"]["argv"], check=1)
+    assert "sweep-0" in again.out
+
+
+@pytest.mark.parametrize("flags", [["--no-inject"], []])
+def test_the_configuration_that_hydra_wrote_is_read(programs: Exp, flags: list[str]) -> None:
+    old = programs.repo.write("outputs/2020-01-01/00-00-00/.hydra/config.yaml", "lr: 9\n")
+    os.utime(old, (1e9, 1e9))
+    programs(
+        "run", *flags, "--", "python", *([] if flags else ["-I"]), "app.py", "lr=0.5", "+a.b=x"
+    )
+    found = last(programs)
+    assert found["parsed"]["lr"] == 0.5
+    assert found["parsed"]["net"]["wide"] == 8
+    assert found["parser"] == {"by": "hydra", "given": ["a.b", "lr"]}

@@ -406,6 +406,7 @@ def test_options_and_their_places() -> None:
         (["/usr/bin/env", "A=1", "python", "t.py", "-e", "3"], {"e": 3}),
         (["torchrun", "--standalone", "t.py", "--lr", "1"], {"standalone": True, "lr": 1}),
         (["uv", "run", "--", "python", "t.py", "--lr", "1"], {"lr": 1}),
+        (["python", "t.py", "-m", "lr=1,2"], {"m": True, "lr": "1,2"}),
         (["make", "-j", "8", "CC=gcc"], {"j": 8, "CC": "gcc"}),
         (["dd", "if=a", "of=b", "bs=1M"], {"if": "a", "of": "b", "bs": "1M"}),
     ],
