@@ -35,16 +35,25 @@ class GitexpError(Exception):
     """An expected failure: what could not be done, why, and what to type next.
 
     `what` is lower case without a full stop; `why` is the cause from below, if known; each of
-    `hints` is one sentence, with commands in backticks.
+    `hints` is one sentence, with commands in backticks. `said` are lines that a server wrote for
+    the user.
     """
 
     exit_code: ExitCode = ExitCode.FAILED
 
-    def __init__(self, what: str, *, why: str | None = None, hints: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        why: str | None = None,
+        hints: Sequence[str] = (),
+        said: Sequence[str] = (),
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.why = why
         self.hints = tuple(hints)
+        self.said = tuple(said)
 
 
 class NotARepository(GitexpError):

@@ -10,7 +10,7 @@ from gitexp.comparison.advice import Advised, next_step
 from gitexp.comparison.directions import guess_metric, last_part
 from gitexp.comparison.grouping import keys_of
 from gitexp.comparison.groups import Group
-from gitexp.comparison.guards import GuardState, GuardVerdict, judge_guards
+from gitexp.comparison.guards import GuardState, GuardVerdict, judge_checks, judge_guards
 from gitexp.comparison.noise import Basis
 from gitexp.comparison.ranking import Ranking
 from gitexp.comparison.samples import Answer
@@ -273,11 +273,11 @@ def judge_all_guards(
     """Every guard of the project on a run's group, against the best kept group."""
     settings = workspace.settings
     guarded = [name for name, rule in settings.rules.items() if rule.is_guarded]
+    found: list[GuardVerdict] = judge_checks(run.checks)
     if not guarded:
-        return []
+        return found
     reference = kept_reference(workspace.index, main, own)
     measured = list(numbers(run.metrics))
-    found: list[GuardVerdict] = []
     for name in guarded:
         metric = next((m for m in measured if name in (m, last_part(m))), name)
         standings = main.about(metric)

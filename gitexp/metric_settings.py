@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gitexp.model import MetricRule, Tolerance
 
 
-class Checks(NamedTuple):
+class ChecksRule(NamedTuple):
     """Project code that runs after a run that succeeded and says whether its result may be kept."""
 
     command: str
@@ -113,7 +113,7 @@ def _effect(value: object) -> "Tolerance":
     return effect
 
 
-def read_checks(table: Any, origin: str) -> Checks | None:
+def read_checks(table: Any, origin: str) -> ChecksRule | None:
     """The checks of the project, if it has any. Raises `InvalidInput`."""
     if not table:
         return None
@@ -121,10 +121,10 @@ def read_checks(table: Any, origin: str) -> Checks | None:
         unknown = sorted(set(table) - {"command", "timeout"})
         if unknown:
             raise ValueError(f"there is no '{unknown[0]}'")
-        timeout = number(table.get("timeout", Checks("").timeout_s))
+        timeout = number(table.get("timeout", ChecksRule("").timeout_s))
         if not 0 < timeout < float("inf"):
             raise ValueError("the timeout must be more than 0 seconds")
-        return Checks(_command(table.get("command")), timeout)
+        return ChecksRule(_command(table.get("command")), timeout)
     except (ValueError, TypeError, AttributeError) as error:
         raise InvalidInput(
             "cannot use the setting 'checks'",

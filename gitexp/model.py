@@ -132,6 +132,16 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Checks:
+    """How the project's checks of a run ended."""
+
+    outcome: Outcome
+    exit_code: int | None = None
+    output: str = ""
+    """The end of what they printed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileState:
     """A file or folder as an input or output of a run."""
 
@@ -209,6 +219,8 @@ class Run:
     """Last value of each metric."""
     units: dict[str, str] = field(default_factory=dict)
     """Units that metrics were printed with, `%` for example, by dotted metric name."""
+    checks: Checks | None = None
+    """Absent when the project has none, or they did not run."""
     directions: dict[str, Direction] = field(default_factory=dict)
     """Directions said for this run, by dotted metric name."""
     inputs: dict[str, FileState] = field(default_factory=dict)

@@ -35,9 +35,12 @@ def pending_ref(run: RunId) -> str:
     return f"refs/gitexp/pending/{run}"
 
 
-def remote_ref(remote: str, ref: str) -> str:
-    """Where we fetch a remote's branch to, apart from the user's own remote-tracking refs."""
-    return f"refs/gitexp/remotes/{remote}/{ref.removeprefix('refs/heads/')}"
+def remote_ref(key: str, ref: str) -> str:
+    """Where we fetch a remote's branch to, apart from the user's own remote-tracking refs.
+
+    The key stands for the remote's URL (`Remote.key`).
+    """
+    return f"refs/gitexp/remotes/{key}/{ref.removeprefix('refs/heads/')}"
 
 
 def _folder(run: RunId, started: datetime) -> str:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gitexp.errors import InvalidInput, Unreadable
-from gitexp.metric_settings import Checks, number, read_checks, read_metric_rules
+from gitexp.metric_settings import ChecksRule, number, read_checks, read_metric_rules
 from gitexp.refs import DEFAULT_BRANCH
 
 if TYPE_CHECKING:
@@ -166,9 +166,21 @@ OPTIONS: tuple[Option, ...] = (
     Option("max-snapshot-size", _size, 50 << 20, "most untracked bytes a snapshot takes"),
     Option("hooks", _flag, True, "false turns the installed hooks off"),
     Option("auto-push", _flag, True, "the pre-push hook pushes the runs too"),
+    Option(
+        "push-hooks",
+        _choice("always", "once"),
+        "always",
+        "whether your own pre-push hooks run for our push too (always) or for yours only (once)",
+    ),
     Option("push-timeout", number, 60.0, "seconds that a push or fetch of ours may take"),
     Option("max-fetch-size", _size, 1 << 30, "most bytes that a remote may send in one file"),
     Option("max-fetch-files", _size, 1 << 20, "most files that a fetch may bring or change"),
+    Option(
+        "run-checks",
+        _text,
+        None,
+        "the command of the project's `[checks]` that may run here after a run that succeeded",
+    ),
     Option("evaluate", _text, None, "command that the pre-push hook runs once per code tree"),
 )
 
@@ -199,9 +211,11 @@ class Settings(NamedTuple):
     max_snapshot_size: int = 50 << 20
     hooks: bool = True
     auto_push: bool = True
+    push_hooks: str = "always"
     push_timeout: float = 60.0
     max_fetch_size: int = 1 << 30
     max_fetch_files: int = 1 << 20
+    run_checks: str | None = None
     evaluate: str | None = None
     directions: "Mapping[str, Direction]" = _NONE
     """From `[metrics.NAME] direction`, by dotted metric name."""
@@ -211,7 +225,7 @@ class Settings(NamedTuple):
     """From `[metrics.NAME] gate`: how much worse than the best a push may be."""
     rules: "Mapping[str, MetricRule]" = _NONE
     """From `[metrics.NAME]`: noise, min-effect, guard, min and max."""
-    checks: Checks | None = None
+    checks: ChecksRule | None = None
     """From `[checks]`: a command that a run must pass."""
     author: str = ""
     """`Name <email>` from git."""

@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "show": "show a run in full",
     "compare": "say which run is better",
     "diff": "show what changed between two runs, causes beside effects",
+    "noise": "show how much each metric varies between equal runs",
     "best": "show the best runs by a metric",
     "brief": "say where the search stands, and what to try next",
     "plot": "draw metrics in the terminal",
@@ -64,7 +65,7 @@ HIDDEN: Mapping[str, str] = {
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "record": ("run", "record", "start", "note", "finish", "import"),
     "look": ("list", "log", "show", "best", "brief", "plot"),
-    "compare and decide": ("compare", "diff", "decide", "tag", "tried"),
+    "compare and decide": ("compare", "diff", "noise", "decide", "tag", "tried"),
     "go back": ("reproduce", "apply", "branch"),
     "share": ("push", "fetch", "sync", "export", "hooks"),
     "look after": ("init", "config", "doctor", "recover", "remove", "gc"),

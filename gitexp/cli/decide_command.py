@@ -5,9 +5,11 @@ import click
 from gitexp.cli.options import json_option, run_argument
 from gitexp.cli.selection import find_entry
 from gitexp.cli.terminal import answer, open_workspace, say
+from gitexp.errors import Refused
 from gitexp.machine import clock
-from gitexp.model import Annotation, AnnotationKind, Decision
+from gitexp.model import Annotation, AnnotationKind, Decision, Entry
 from gitexp.running.lifecycle import annotate
+from gitexp.workspace import Workspace
 
 
 @click.command("decide")
@@ -15,13 +17,18 @@ from gitexp.running.lifecycle import annotate
 @click.argument("decision", type=click.Choice([d.value for d in Decision]))
 @click.option("-m", "--message", "why", help="Why.")
 @click.option("--next", "hint", metavar="HINT", help="What to try next.")
+@click.option("--force", is_flag=True, help="Keep a run although a guard is broken.")
 @json_option
-def command(run: str, decision: str, why: str | None, hint: str | None, as_json: bool) -> None:
+def command(
+    run: str, decision: str, why: str | None, hint: str | None, force: bool, as_json: bool
+) -> None:
     """Say what to do with a run, and why
 
-    improve: go on from here; keep: good as it is; discard: not worth doing again; stop: give the
-    whole direction up. A later decision supersedes those that it knew of; all stay on record. A
-    trial decided discard or stop is refused by `git exp run` when it is tried again.
+    improve: go on from here; keep: good as it is; discard: not worth doing again, and not the best
+    any more; stop: end this line of search, good or bad; its runs still count for the best. A later
+    decision supersedes those that it knew of; all stay on record. A trial decided discard or stop
+    is refused by `git exp run` when it is tried again. A run that breaks a guard is kept with
+    --force only.
 
     \b
     git exp decide last keep -m "good enough for the paper"
@@ -29,6 +36,8 @@ def command(run: str, decision: str, why: str | None, hint: str | None, as_json:
     """
     workspace = open_workspace()
     entry = find_entry(workspace, run, to_change=True)
+    if decision == Decision.KEEP.value and not force:
+        _check_guards(workspace, entry)
     made = annotate(
         workspace,
         entry,
@@ -47,6 +56,23 @@ def command(run: str, decision: str, why: str | None, hint: str | None, as_json:
         say(f"before: {_sentence(old)}")
     if entry.disputed:
         say("these were made apart; this decision settles them")
+
+
+def _check_guards(workspace: Workspace, entry: Entry) -> None:
+    """Refuse to keep a run that breaks a guard. Raises `Refused`."""
+    from gitexp.comparison.guards import GuardState  # noqa: PLC0415 - only for keep
+    from gitexp.judgement import judge  # noqa: PLC0415 - only for keep
+    from gitexp.render.sentence import guard_words  # noqa: PLC0415 - only for keep
+
+    judgement = judge(workspace, entry.measured, refresh=False)
+    broken = [guard for guard in judgement.guards if guard.state is GuardState.BROKEN]
+    if broken:
+        short = entry.run.id[:7]
+        raise Refused(
+            f"run {short} is not kept",
+            why="it breaks a guard: " + "; ".join(guard_words(guard) for guard in broken),
+            hints=[f"`git exp decide {short} keep --force -m WHY` keeps it nevertheless"],
+        )
 
 
 def _sentence(old: Annotation) -> str:

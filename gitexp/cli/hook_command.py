@@ -1,7 +1,9 @@
-"""`git exp hook pre-push`: what the installed shim calls. Hidden: nobody types it."""
+"""`git exp hook`: what the installed shim calls, before a push and after it. Hidden."""
 
 import os
 import sys
+from functools import partial
+from pathlib import Path
 
 import click
 
@@ -9,12 +11,19 @@ from gitexp.cli.report import report
 from gitexp.cli.terminal import complete_runs, open_workspace, say
 from gitexp.errors import ExitCode, GitexpError
 from gitexp.ids import ObjectId
-from gitexp.sharing.prepush import Gate, plan_pre_push, run_pre_push
+from gitexp.model import Entry
+from gitexp.sharing.gates import find_gates
+from gitexp.sharing.prepush import (
+    GATE_SAYS_NO,
+    NOTHING_TO_SEND,
+    plan_pre_push,
+    run_pre_push,
+)
 from gitexp.workspace import Workspace
 
 
 @click.command("hook", hidden=True)
-@click.argument("event", type=click.Choice(["pre-push"]))
+@click.argument("event", type=click.Choice(["pre-push", "pushed"]))
 @click.argument("arguments", nargs=-1)
 def command(event: str, arguments: tuple[str, ...]) -> int:
     """Do what the pre-push hook does
@@ -22,6 +31,8 @@ def command(event: str, arguments: tuple[str, ...]) -> int:
     Never fails the push, unless a gate that the project configured says no.
     """
     try:
+        if event == "pushed":
+            return _send(arguments)
         return _pre_push(arguments)
     except GitexpError as error:
         say(f"gitexp: the runs are not pushed along: {error.what}")
@@ -41,11 +52,30 @@ def _pre_push(arguments: tuple[str, ...]) -> int:
         environ=os.environ,
         recover=lambda: complete_runs(workspace),
         record_pushed=lambda commit: _record(workspace, commit),
-        find_gates=lambda commit: _gates(workspace, commit),
+        find_gates=lambda commit: find_gates(workspace, commit, partial(_find, workspace)),
+        foresee=lambda: _foresee(workspace),
     )
     for message in done.messages:
         say(f"gitexp: {message}")
+    if "GITEXP_SHIM" in os.environ:
+        return GATE_SAYS_NO if done.status else 0 if done.sends else NOTHING_TO_SEND
+    if done.sends:
+        from gitexp.sharing.background import start  # noqa: PLC0415 - where no shim does it
+
+        start(workspace.repo, plan.remote, plan.url, plan.lines)
     return done.status
+
+
+def _send(arguments: tuple[str, ...]) -> int:
+    """After the push, in the background: complete runs that died, and send all runs."""
+    from gitexp.sharing.background import send  # noqa: PLC0415 - not before a push
+    from gitexp.sharing.notes import read_note  # noqa: PLC0415 - not before a push
+
+    note = read_note(Path(arguments[0])) if arguments else None
+    if note is not None:
+        workspace = open_workspace()
+        send(workspace.store, workspace.settings, note)
+    return ExitCode.DONE
 
 
 def _record(workspace: Workspace, commit: ObjectId) -> list[str]:
@@ -56,7 +86,13 @@ def _record(workspace: Workspace, commit: ObjectId) -> list[str]:
     return record_pushed(workspace, commit)
 
 
-def _gates(workspace: Workspace, commit: ObjectId) -> list[Gate]:
-    from gitexp.sharing.pushed import find_gates  # noqa: PLC0415 - as above
+def _find(workspace: Workspace, commit: ObjectId, tree: ObjectId) -> Entry | None:
+    from gitexp.sharing.pushed import find_recorded  # noqa: PLC0415 - as above
 
-    return find_gates(workspace, commit)
+    return find_recorded(workspace, commit, tree)
+
+
+def _foresee(workspace: Workspace) -> str:
+    from gitexp.sharing.publishing import foresee  # noqa: PLC0415 - at a first push only
+
+    return foresee(workspace)

@@ -7,7 +7,9 @@ from gitexp.cli.terminal import answer, open_workspace, say
 from gitexp.errors import ExitCode
 from gitexp.render.text import clean
 from gitexp.sharing.hooks import find_program, install, status, uninstall
-from gitexp.sharing.prepush import last_push
+from gitexp.sharing.notes import last_failure, running
+from gitexp.sharing.publishing import foresee, unsent
+from gitexp.workspace import Workspace
 
 
 @click.command("hooks")
@@ -47,9 +49,28 @@ def command(deed: str, force: bool) -> int:
             answer(f"runs first {clean(str(state.chained))}")
         if state.tool is not None and (state.installed or not state.working):
             answer(f"beside     {clean(state.tool)}")
+        answer(f"runs sent  {clean(_told(workspace))}")
     for advice in state.advice:
         click.echo(clean(advice, multiline=True), err=True)
-    push = last_push(repo)
-    if push is not None and push.failed:
-        warn(f"the last push of the runs to '{push.remote}' failed: {' '.join(push.lines[:1])}")
-    return ExitCode.DONE if state.working or deed == "install" else ExitCode.NO
+    if deed == "install":
+        _announce(workspace)
+        return ExitCode.DONE
+    failure = last_failure(repo)
+    if failure is not None:
+        warn(failure)
+    return ExitCode.DONE if state.working else ExitCode.NO
+
+
+def _told(workspace: Workspace) -> str:
+    """Whether the remote that git pushes to has the runs, as far as this clone knows."""
+    for note in running(workspace.repo):
+        return f"a process is sending them to {note.remote}"
+    return unsent(workspace)
+
+
+def _announce(workspace: Workspace) -> None:
+    """Say what the next push of the user's will publish."""
+    settings = workspace.settings
+    if settings.hooks and settings.auto_push and (found := foresee(workspace)):
+        say(f"from now on `git push` also sends the runs, now {found}")
+        say("`git config exp.autoPush false` turns this off")

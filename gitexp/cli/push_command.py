@@ -1,23 +1,19 @@
 """`git exp push`: send the runs to a remote."""
 
-import os
-
 import click
 
 from gitexp.cli.options import remote_argument
 from gitexp.cli.progress import announce
 from gitexp.cli.sync_command import tell_fetched, tell_pushed
 from gitexp.cli.terminal import open_workspace
-from gitexp.repo.transport import GUARD
-from gitexp.sharing.prepush import forget_push
+from gitexp.sharing.notes import forget_failures
 from gitexp.sharing.sync import push_runs
 
 
 @click.command("push")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but problems.")
-@click.option("--wait-for-code", is_flag=True, hidden=True)
 @remote_argument
-def command(quiet: bool, wait_for_code: bool, remote: str | None) -> None:
+def command(quiet: bool, remote: str | None) -> None:
     """Send the runs to a remote
 
     When the remote has runs that are not here, they are fetched and merged first. Exits with an
@@ -30,9 +26,8 @@ def command(quiet: bool, wait_for_code: bool, remote: str | None) -> None:
     workspace = open_workspace()
     if not quiet:
         announce(f"pushing to {remote or 'the remote'} ...")
-    report = push_runs(workspace.store, remote, workspace.settings, wait_for_code=wait_for_code)
-    if not os.environ.get(GUARD):  # the hook's own background push tells how it ended
-        forget_push(workspace.repo)
+    report = push_runs(workspace.store, remote, workspace.settings)
+    forget_failures(workspace.repo)
     if quiet:
         return
     if report.fetched is not None:

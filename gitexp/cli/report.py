@@ -69,7 +69,9 @@ def report(error: BaseException) -> int:
 
 
 def tell(error: GitexpError) -> None:
-    """Print an expected failure: what, why, what to type next."""
+    """Print an expected failure: what a server said, what, why, what to type next."""
+    for line in error.said:
+        click.echo(_clean(line), err=True)
     click.echo(f"error: {_clean(error.what)}", err=True)
     if error.why:
         click.echo(f"because: {_clean(error.why)}", err=True)

@@ -6,7 +6,7 @@ from gitexp.cli.options import remote_argument
 from gitexp.cli.progress import announce
 from gitexp.cli.report import warn
 from gitexp.cli.terminal import open_workspace, say
-from gitexp.sharing.prepush import forget_push
+from gitexp.sharing.notes import forget_failures
 from gitexp.sharing.sync import FetchReport, PushReport, Tally, sync_runs
 
 
@@ -25,7 +25,7 @@ def command(remote: str | None) -> None:
     workspace = open_workspace()
     announce(f"fetching from and pushing to {remote or 'the remote'} ...")
     done = sync_runs(workspace.store, remote, workspace.settings)
-    forget_push(workspace.repo)
+    forget_failures(workspace.repo)
     tell_fetched(done.fetched)
     tell_pushed(done.pushed)
 

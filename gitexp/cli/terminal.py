@@ -34,6 +34,7 @@ def open_workspace(*, complete: bool = True) -> Workspace:
         workspace.progress = _show_progress(started_s)
     if complete:
         complete_runs(workspace)
+        tell_pushes(workspace)
     return workspace
 
 
@@ -77,6 +78,16 @@ def complete_runs(workspace: Workspace) -> None:
         say(f"completed the record of run {run.id[:7]} {run.name}: {run.outcome}")
     for path in found.damaged:
         warn(f"a damaged journal was moved aside to '{path}'")
+
+
+def tell_pushes(workspace: Workspace) -> None:
+    """Say which push of the runs in the background failed or was killed, once."""
+    if not (workspace.repo.state_dir / "pushes").is_dir():
+        return
+    from gitexp.sharing.notes import take_news  # noqa: PLC0415 - hardly ever
+
+    for news in take_news(workspace.repo):
+        warn(f"{news}; `git exp push` sends them")
 
 
 def say(text: str) -> None:

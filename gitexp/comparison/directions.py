@@ -47,7 +47,13 @@ def _words(metric: str) -> list[str]:
     for piece in re.split(r"[^A-Za-z0-9]+", last_part(metric)):
         known = piece.lower() in _MAXIMIZE or piece.lower() in _MINIMIZE
         words += [piece] if known else _WORD.findall(piece)
-    return [word.lower() for word in words]
+    return [_without_number(word.lower()) for word in words]
+
+
+def _without_number(word: str) -> str:
+    """`loss` of `loss5`; words that are known with their number keep it: `f1`, `r2`."""
+    known = word in _MAXIMIZE or word in _MINIMIZE
+    return word if known else word.rstrip("0123456789") or word
 
 
 @lru_cache(maxsize=1024)

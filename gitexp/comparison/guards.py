@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from gitexp.comparison.noise import Basis
 from gitexp.comparison.verdicts import MetricVerdict
-from gitexp.model import Direction, MetricRule
+from gitexp.model import Checks, Direction, MetricRule, Outcome
 
 
 class GuardState(StrEnum):
@@ -37,6 +37,22 @@ class GuardVerdict:
     allowed: float | None = None
     """The loss that is allowed, in the metric's unit."""
     why: str | None = None
+
+
+def judge_checks(checks: Checks | None) -> list[GuardVerdict]:
+    """The project's checks of a run, as a guard; none when they did not run."""
+    if checks is None:
+        return []
+    state = GuardState.KEPT if checks.outcome is Outcome.SUCCEEDED else GuardState.BROKEN
+    return [
+        GuardVerdict(
+            metric="checks",
+            state=state,
+            bound=f"checks {checks.outcome.value}",
+            value=None,
+            why=checks.output[-200:] or None,
+        )
+    ]
 
 
 def judge_guards(

@@ -11,7 +11,17 @@ from functools import cache
 from typing import Any
 
 from gitexp.errors import InvalidInput, Unreadable
-from gitexp.model import Annotation, Code, Command, FileState, Parser, Run, Table, Value
+from gitexp.model import (
+    Annotation,
+    Checks,
+    Code,
+    Command,
+    FileState,
+    Parser,
+    Run,
+    Table,
+    Value,
+)
 from gitexp.records.bounds import MAX_RECORD_BYTES, check_table, refuse_depth, refuse_values
 from gitexp.records.fields import ANNOTATION, FAULTS, RUN, SCHEMA, Form, known_schema
 
@@ -46,6 +56,7 @@ def encode_run(run: Run) -> bytes:
         "output_tail": run.output_tail or None,
         "code": _encode_code(run.code),
         "command": None if run.command is None else _encode_command(run.command),
+        "checks": None if run.checks is None else _encode_checks(run.checks),
         "params": _sorted(run.params),
         "parsed": _sorted(run.parsed),
         "parser": _encode_parser(run.parser),
@@ -112,6 +123,16 @@ def _encode_command(command: Command) -> dict[str, object]:
             "metrics_files": list(command.metrics_files),
             "metric_patterns": list(command.metric_patterns),
             "timeout_s": command.timeout_s,
+        }
+    )
+
+
+def _encode_checks(checks: Checks) -> dict[str, object]:
+    return _present(
+        {
+            "outcome": checks.outcome.value,
+            "exit_code": checks.exit_code,
+            "output": checks.output or None,
         }
     )
 

@@ -15,6 +15,7 @@ from gitexp.ids import ObjectId, RunId
 from gitexp.model import (
     Annotation,
     AnnotationKind,
+    Checks,
     Code,
     Command,
     Decision,
@@ -75,6 +76,7 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "directions": {name: way.value for name, way in run.directions.items()},
         "code": _code_document(run.code),
         "command": None if run.command is None else _command_document(run.command),
+        "checks": None if run.checks is None else _checks_document(run.checks),
         "inputs": {path: _file_document(state) for path, state in run.inputs.items()},
         "outputs": {path: _file_document(state) for path, state in run.outputs.items()},
         "reads": {path: _file_document(state) for path, state in run.reads.items()},
@@ -113,6 +115,20 @@ def _parser_document(parser: Parser | None) -> dict[str, Any] | None:
 def _file_document(state: FileState) -> dict[str, Any]:
     document: dict[str, Any] = {"sha256": state.sha256, "bytes": state.bytes}
     return {**document, "named": True} if state.named else document
+
+
+def _checks_document(checks: Checks) -> dict[str, Any]:
+    return _without_none(
+        {
+            "outcome": checks.outcome.value,
+            "exit_code": checks.exit_code,
+            "output": checks.output or None,
+        }
+    )
+
+
+def _parse_checks(document: Mapping[str, Any]) -> Checks:
+    return Checks(**{**document, "outcome": Outcome(document["outcome"])})
 
 
 def _command_document(command: Command) -> dict[str, Any]:
@@ -194,6 +210,7 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
             timeout_s=command.get("timeout_s"),
             metric_patterns=tuple(command.get("metric_patterns", ())),
         ),
+        checks=_parse_checks(document["checks"]) if "checks" in document else None,
         inputs={p: FileState(**s) for p, s in document.get("inputs", {}).items()},
         outputs={p: FileState(**s) for p, s in document.get("outputs", {}).items()},
         reads={p: FileState(**s) for p, s in document.get("reads", {}).items()},

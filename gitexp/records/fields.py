@@ -13,6 +13,7 @@ from gitexp.ids import parse_object_id, parse_run_id
 from gitexp.model import (
     Annotation,
     AnnotationKind,
+    Checks,
     Code,
     Command,
     Decision,
@@ -148,6 +149,7 @@ _COMMAND: Final = Form(
     },
 )
 _PARSER: Final = Form(Parser, {"by": _text}, {"given": _texts, "renamed": _Each(_text)})
+_CHECKS: Final = Form(Checks, {"outcome": Outcome}, {"exit_code": _int, "output": _text})
 RUN: Final = Form(
     Run,
     {
@@ -176,6 +178,7 @@ RUN: Final = Form(
         "warnings": _texts,
         "output_tail": _text,
         "command": _COMMAND,
+        "checks": _CHECKS,
         "params": _table,
         "parsed": _table,
         "parser": _PARSER,

@@ -195,7 +195,7 @@ def run_list(
     folded = [entry if isinstance(entry, Row) else Row(entry, (entry,)) for entry in entries]
     keys = list(default_keys([row.entry for row in folded]) if keys is None else keys)
     if any(len(row.members) > 1 for row in folded):
-        keys.insert(keys.index("name") + 1 if "name" in keys else len(keys), RUNS)
+        keys.insert(keys.index("name" if "name" in keys else "id") + 1, RUNS)
     marks = dict.fromkeys(unsure, "?")
     rows = []
     for row in folded:

@@ -55,7 +55,9 @@ def metric_sentence(
     ]
     if not told:
         return f"{subject}: nothing to compare with yet"
-    told[0] += "".join(f", but {guard_words(g, precision=precision)}" for g in _not_kept(guards))
+    broken = " and ".join(guard_words(g, precision=precision) for g in _not_kept(guards))
+    if broken:
+        told[0] += f", {'and' if verdict.answer is Answer.WORSE else 'but'} {broken}"
     rank = _rank(last, best, claim, precision)
     if rank:
         told.insert(1, style(rank, "good" if claim != "leads" else "doubt", enabled=colour))
@@ -100,6 +102,8 @@ def run_sentence(verdict: MetricVerdict, *, against: str, precision: int | None 
 def guard_words(guard: GuardVerdict, *, precision: int | None = 5) -> str:
     """A guard that is not known to hold: `loss5 +48.8 %, guard 2 %`."""
     metric = clean(guard.metric)
+    if guard.value is None and guard.state is GuardState.BROKEN:
+        return guard.bound
     if guard.state is GuardState.UNKNOWN and guard.difference is None:
         return f"{metric} is not known ({guard.why}), {guard.bound}"
     if guard.relative is not None and guard.difference is not None:
@@ -108,7 +112,7 @@ def guard_words(guard: GuardVerdict, *, precision: int | None = 5) -> str:
         change = format_signed(guard.difference, precision=precision)
     else:
         change = "" if guard.value is None else format_number(guard.value, precision=precision)
-    doubt = ", cannot tell" if guard.state is GuardState.UNKNOWN else ""
+    doubt = f", {guard.why or 'cannot tell'}" if guard.state is GuardState.UNKNOWN else ""
     return f"{metric} {change}, {guard.bound}{doubt}"
 
 

@@ -248,6 +248,19 @@ class Git(NamedTuple):
             raise CommandFailed(args, completed.status, completed.stderr)
         return completed
 
+    def run_shell(self, script: str, *args: str, stdin: bytes, env: Mapping[str, str]) -> Completed:
+        """Run a script of our own with the system's shell; the first of `args` is its `$0`."""
+        with _launching(args):
+            done = subprocess.run(
+                ["sh", "-c", script, *args],
+                input=stdin,
+                capture_output=True,
+                cwd=self.directory,
+                env={**self.environment(), **env},
+                check=False,
+            )
+        return Completed(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
+
     def detach(self, argv: Sequence[str], *, log: Path, env: Mapping[str, str]) -> None:
         """Start a process of our own that outlives this one, its output going to `log`."""
         import threading  # noqa: PLC0415 - only here

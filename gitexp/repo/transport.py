@@ -1,4 +1,4 @@
-"""Remotes: fetching and pushing our two branches, with a time limit.
+"""Talking to remotes: fetching and pushing our two branches, with a time limit.
 
 Floor 2. Only configured remote names are spoken to, never a URL out of a record. Every setting of
 the user's that would make git do more than asked (tags, pruning, submodules, mirroring) is
@@ -9,15 +9,13 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from gitexp.errors import Conflict, GitexpError, NotFound, Refused
+from gitexp.errors import Conflict, GitexpError, Refused
 from gitexp.ids import ObjectId
 from gitexp.machine import clock
 from gitexp.repo.launch import FSYNC, Completed
+from gitexp.repo.remotes import GUARD, Remote
 from gitexp.repo.repository import Repo
 from gitexp.repo.trees import Folder, compare
-
-GUARD = "GITEXP_IN_PUSH"
-"""Set while we push, so that our own pre-push hook keeps still."""
 
 _FETCH_CONFIG = (
     "fetch.fsckObjects=true",
@@ -39,6 +37,7 @@ _PUSH_OPTIONS = ("--porcelain", "--no-follow-tags", "--recurse-submodules=no")
 _NO_ATOMIC = "does not support --atomic"
 
 _STALE = (
+    "stale info",
     "fetch first",
     "non-fast-forward",
     "cannot lock ref",
@@ -59,8 +58,8 @@ class Fetched:
 
     tips: Mapping[str, ObjectId]
     """By the remote's full ref name; what it has not is missing."""
-    has_code: bool
-    """False when the remote has no other branch: the next one pushed may become its default."""
+    is_empty: bool = False
+    """True when the remote has no branch: the first one pushed becomes its default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,43 +70,13 @@ class Pushed:
     stale: bool
     """Refused because the remote has something we have not: fetch, merge, try again."""
     reason: str = ""
-
-
-def remote_names(repo: Repo) -> list[str]:
-    """The configured remotes."""
-    return repo.git("remote").text.split()
-
-
-def check_remote(repo: Repo, name: str) -> str:
-    """Accept only the name of a configured remote. Raises `NotFound`."""
-    names = remote_names(repo)
-    if name not in names:
-        raise NotFound(
-            f"there is no remote '{name}'",
-            near=[n for n in names if n[:2] == name[:2]],
-            hints=["`git remote -v` lists the remotes"]
-            if names
-            else ["add one first: `git remote add origin <url>`"],
-        )
-    return name
-
-
-def default_remote(repo: Repo, wanted: str | None = None) -> str:
-    """The remote to use: the one wanted, that of the current branch, `origin`, or the only one."""
-    if wanted is not None:
-        return check_remote(repo, wanted)
-    names = remote_names(repo)
-    branch = repo.git("symbolic-ref", "--quiet", "--short", "HEAD", check=False).text.strip()
-    upstream = repo.config().get(f"branch.{branch}.remote")
-    for name in (upstream, "origin", names[0] if len(names) == 1 else None):
-        if name in names:
-            return str(name)
-    return check_remote(repo, "origin")
+    said: tuple[str, ...] = ()
+    """What the server wrote for the user, line by line, each with `remote: ` before it."""
 
 
 def fetch(
     repo: Repo,
-    remote: str,
+    remote: Remote,
     refs: Sequence[tuple[str, str]],
     *,
     timeout_s: float,
@@ -130,7 +99,7 @@ def fetch(
     if listed is not None:
         here = repo.read_refs(*(ours for _, ours in refs))
         wanted = [(t, o) for t, o in refs if t in listed and listed[t] != here.get(o)]
-    if repo.config().get(f"remote.{remote}.promisor") is None:
+    if repo.config().get(f"remote.{remote.name}.promisor") is None:
         partial = ()
     for filtered in (False, True):
         specs = [f"+{t}:{o}" for t, o in wanted if (t in partial) is filtered]
@@ -140,26 +109,27 @@ def fetch(
         _check_commits(repo, remote, wanted)
     here = repo.read_refs(*(ours for _, ours in refs))
     tips = {t: here[o] for t, o in refs if o in here and (listed is None or t in listed)}
-    has_code = listed is None or "HEAD" in listed or _has_others(repo, remote, tips, deadline)
-    return Fetched(tips, has_code)
+    return Fetched(tips, listed == {} and not _has_branch(repo, remote, deadline))
 
 
 def _list_refs(
-    repo: Repo, remote: str, names: Sequence[str], deadline: float
+    repo: Repo, remote: Remote, names: Sequence[str], deadline: float
 ) -> dict[str, ObjectId]:
-    asked = _speak(repo, remote, deadline, "ls-remote", "--quiet", "--", remote, "HEAD", *names)
+    asked = _speak(
+        repo, remote, deadline, "ls-remote", "--quiet", "--", remote.name, "HEAD", *names
+    )
     pairs = (line.split("\t", 1) for line in asked.text.splitlines())
     return {name: ObjectId(oid) for oid, name in pairs}
 
 
-def _has_others(repo: Repo, remote: str, ours: Collection[str], deadline: float) -> bool:
-    asked = _speak(repo, remote, deadline, "ls-remote", "--quiet", "--heads", "--", remote)
-    return any(line.split("\t")[-1] not in ours for line in asked.text.splitlines())
+def _has_branch(repo: Repo, remote: Remote, deadline: float) -> bool:
+    asked = _speak(repo, remote, deadline, "ls-remote", "--quiet", "--heads", "--", remote.name)
+    return bool(asked.text.strip())
 
 
 def _fetch_refs(
     repo: Repo,
-    remote: str,
+    remote: Remote,
     specs: Sequence[str],
     deadline: float,
     *,
@@ -168,7 +138,7 @@ def _fetch_refs(
 ) -> None:
     config = [word for setting in _FETCH_CONFIG for word in ("-c", setting)]
     options = [*_FETCH_OPTIONS, *([] if filtered else ["--no-filter"])]
-    argv = (*FSYNC, *config, "fetch", *options, "--", remote, *specs)
+    argv = (*FSYNC, *config, "fetch", *options, "--", remote.name, *specs)
     while True:
         try:
             _speak(repo, remote, deadline, *argv, max_file_bytes=max_bytes)
@@ -180,17 +150,30 @@ def _fetch_refs(
             return
 
 
-def push(repo: Repo, remote: str, refs: Mapping[str, str], *, timeout_s: float) -> Pushed:
+def push(
+    repo: Repo,
+    remote: Remote,
+    refs: Mapping[str, str],
+    *,
+    leases: Mapping[str, str],
+    hooks: bool = True,
+    timeout_s: float,
+) -> Pushed:
     """Push commits to full ref names of a remote, never by force, all or none where it can.
 
-    Raises `GitexpError` when the remote cannot be reached or the time runs out.
+    `leases` names what the remote is believed to have, for those of the refs that go on from it,
+    or an empty text for nothing: when it has something else, the push is stale. Without `hooks`
+    the user's own pre-push hooks do not run. Raises `GitexpError` when the remote cannot be
+    reached or the time runs out.
     """
     deadline = clock.monotonic_s() + timeout_s
-    unmirrored = ("-c", f"remote.{remote}.mirror=false")
     specs = [f"{oid}:{ref}" for ref, oid in refs.items()]
+    options = [f"--force-with-lease={ref}:{oid}" for ref, oid in leases.items()]
+    options += [] if hooks else ["--no-verify"]
     for atomic in (["--atomic"], []):
         done = repo.launcher.porcelain(
-            *(*unmirrored, "push", *_PUSH_OPTIONS, *atomic, "--", remote, *specs),
+            *(*_unmirrored(remote), "push", *_PUSH_OPTIONS, *options, *atomic),
+            *("--", remote.name, *specs),
             env={GUARD: "1"},
             timeout_s=max(deadline - clock.monotonic_s(), 0.1),
             check=False,
@@ -206,7 +189,32 @@ def push(repo: Repo, remote: str, refs: Mapping[str, str], *, timeout_s: float) 
     telling = [reason for reason in reasons if "atomic push fail" not in reason] or reasons
     stale = all(any(word in reason for word in _STALE) for reason in telling)
     stale = stale and _IN_THE_WAY not in done.stderr
-    return Pushed(accepted=False, stale=stale, reason=_why(done, telling[0]))
+    return Pushed(False, stale, _why(done, telling[0]), _said_by_remote(done))
+
+
+def has_refs(repo: Repo, remote: Remote, refs: Mapping[str, str], *, timeout_s: float) -> set[str]:
+    """Those of the refs that a remote has at these objects already. Sends nothing.
+
+    Asks as a push would, because a push may go to other URLs than a fetch. Raises `GitexpError`
+    when the remote cannot be reached or the time runs out.
+    """
+    done = repo.launcher.porcelain(
+        *(*_unmirrored(remote), "push", *_PUSH_OPTIONS, "--dry-run", "--no-verify"),
+        *("--", remote.name, *(f"{oid}:{ref}" for ref, oid in refs.items())),
+        env={GUARD: "1"},
+        timeout_s=timeout_s,
+        check=False,
+    )
+    told = [line.split("\t") for line in done.text.splitlines() if "\t" in line]
+    if done.status < 0 or (done.status != 0 and not told):
+        raise _failure(remote, "ask", done, timeout_s)
+    # With several URLs there is a line for each.
+    other = {words[1].rpartition(":")[2] for words in told if words[0] != "="}
+    return {ref for ref in refs if ref not in other} if told else set()
+
+
+def _unmirrored(remote: Remote) -> tuple[str, ...]:
+    return ("-c", f"remote.{remote.name}.mirror=false")
 
 
 def _why(done: Completed, reason: str) -> str:
@@ -216,24 +224,32 @@ def _why(done: Completed, reason: str) -> str:
     return f"{reason}: {said[0]}" if said and "failed to push" not in said[0] else reason
 
 
+def _said_by_remote(done: Completed) -> tuple[str, ...]:
+    """What the server wrote for the user, as git shows it."""
+    lines = [line.rstrip() for line in done.stderr.splitlines()]
+    return tuple(line for line in lines if line.startswith("remote: ") and line != "remote: ")
+
+
 def _speak(
-    repo: Repo, remote: str, deadline: float, *argv: str, max_file_bytes: int | None = None
+    repo: Repo, remote: Remote, deadline: float, *argv: str, max_file_bytes: int | None = None
 ) -> Completed:
     timeout_s = max(deadline - clock.monotonic_s(), 0.1)
     done = repo.launcher.porcelain(
-        *argv, timeout_s=timeout_s, max_file_bytes=max_file_bytes, check=False
+        *remote.options, *argv, timeout_s=timeout_s, max_file_bytes=max_file_bytes, check=False
     )
     if done.status == 0:
         return done
     if max_file_bytes is not None and "File too large" in done.stderr:
         _remove_cut_off(repo, max_file_bytes)
-        raise _too_large(remote, f"it sends more than {max_file_bytes:,} bytes", "maxFetchSize")
+        raise _too_large(
+            remote.name, f"it sends more than {max_file_bytes:,} bytes", "maxFetchSize"
+        )
     if any(word in done.stderr for word in ("cannot lock ref", "unable to update local ref")):
-        raise Conflict(f"cannot fetch from '{remote}'", why="another process is fetching too")
+        raise Conflict(f"cannot fetch from '{remote.name}'", why="another process is fetching too")
     raise _failure(remote, "fetch from", done, timeout_s)
 
 
-def _check_commits(repo: Repo, remote: str, refs: Sequence[tuple[str, str]]) -> None:
+def _check_commits(repo: Repo, remote: Remote, refs: Sequence[tuple[str, str]]) -> None:
     """Let go of what is fetched and no commit, or everything after would stumble over it."""
     here = repo.read_refs(*(ours for _, ours in refs))
     asked = repo.git(
@@ -244,7 +260,7 @@ def _check_commits(repo: Repo, remote: str, refs: Sequence[tuple[str, str]]) -> 
         if kinds.get(ours, "commit") != "commit":
             repo.update_ref(ours, repo.null, here[ours], "gitexp: not a commit")
             raise Refused(
-                f"branch '{theirs.removeprefix('refs/heads/')}' of '{remote}' is not gitexp's",
+                f"branch '{theirs.removeprefix('refs/heads/')}' of '{remote.name}' is not gitexp's",
                 why=f"it holds a {kinds[ours]}, no commit",
                 hints=["whoever runs the remote can delete it; what is recorded here is safe"],
             )
@@ -279,17 +295,41 @@ def _too_large(remote: str, why: str, setting: str) -> Refused:
     )
 
 
-def _failure(remote: str, what: str, done: Completed, timeout_s: float) -> GitexpError:
+_HINTS = (
+    (("fsck", "error in object"), "the remote sent a damaged object; `git help fsck` explains it"),
+    (
+        ("could not read Username", "could not read Password", "terminal prompts disabled"),
+        "git could not ask for the password; `git push` asks and `git help credentials` explains",
+    ),
+    (
+        ("Authentication failed", "Permission denied", "HTTP 401", "error: 401", "error: 403"),
+        "you have no access, or your key or token is not accepted: see that `git push` works",
+    ),
+    (("Host key verification failed",), "connect once by hand, so that ssh knows the host"),
+    (
+        ("Could not resolve host", "unable to connect", "Connection refused", "Connection timed"),
+        "the network or the host is down; nothing is lost, `git exp sync` tries again",
+    ),
+    (
+        ("does not appear to be a git repository", "Repository not found", "not found"),
+        "`git remote -v` shows the URLs; `git remote set-url NAME URL` sets one right",
+    ),
+)
+"""What to do, by the words of git or of the server."""
+
+
+def _failure(remote: Remote, what: str, done: Completed, timeout_s: float) -> GitexpError:
     if done.status < 0:
         return GitexpError(
-            f"cannot {what} '{remote}'",
+            f"cannot {what} '{remote.name}'",
             why=f"it took longer than {timeout_s:.3g} s and was stopped",
             hints=["`git config exp.pushTimeout 300` allows 300 s", "`git exp sync` tries again"],
         )
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
     telling = [line for line in lines if line.startswith(("fatal: ", "error: ", "ERROR: "))]
     why = (telling or lines or [f"git ended with status {done.status}"])[0]
-    hints = [f"`git ls-remote {remote}` shows whether git can reach it"]
-    if "fsck" in done.stderr or "error in object" in done.stderr.lower():
-        hints = ["the remote sent a damaged object; `git help fsck` tells what the fault means"]
-    return GitexpError(f"cannot {what} '{remote}'", why=why, hints=hints)
+    fitting = [hint for words, hint in _HINTS if any(word in done.stderr for word in words)]
+    hints = fitting[:1] or [f"`git ls-remote {remote.name}` shows whether git can reach it"]
+    return GitexpError(
+        f"cannot {what} '{remote.name}'", why=why, hints=hints, said=_said_by_remote(done)
+    )

@@ -19,9 +19,10 @@ from gitexp.machine.kept_output import KeptOutput
 from gitexp.machine.output import OutputTail
 from gitexp.machine.probe import hash_path
 from gitexp.machine.process import Completed, run_command
-from gitexp.model import FileState, Outcome, Run, Series, Table, nest
+from gitexp.model import FileState, Origin, Outcome, Run, Series, Table, nest
 from gitexp.records.codec import encode_table
 from gitexp.repo.worktree import read_status
+from gitexp.running.checks import run_checks
 from gitexp.running.code import pin
 from gitexp.running.lifecycle import RUN_VARIABLE as RUN_VARIABLE  # noqa: PLC0414 - others have it from here
 from gitexp.running.lifecycle import (
@@ -260,28 +261,17 @@ def _record_end(running: _Running, ended: Run) -> Run:
         warnings=(*ended.warnings, *warnings, *running.printed.warnings, *faults),
     )
     if report is not None and report.jobs:
-        ended = _with_jobs(running, ended, report, output)
+        from gitexp.running.sweeps import record_jobs  # noqa: PLC0415 - sweeps are rare
+
+        ended, running.jobs = record_jobs(workspace, ended, report, output, gather=gather_metrics)
+    if ended.origin is Origin.RUN:
+        checks, unchecked = run_checks(workspace.settings, ended, prepared.top)
+        ended = replace(ended, checks=checks, warnings=(*ended.warnings, *unchecked))
     ended = seal(workspace, running.journal, ended, found.series or series, prepared.packages)
     if found.notes:
         events = note_events(workspace, ended, found.notes)
         workspace.store.write(events, identity=workspace.identity, moment=clock.now())
     return ended
-
-
-def _with_jobs(running: _Running, sweep: Run, report: Report, output: str) -> Run:
-    """Record a run for each job of a sweep. Returns the sweep, with a warning when that fails."""
-    from gitexp.running.bulk import record_many  # noqa: PLC0415 - sweeps are rare
-    from gitexp.running.sweeps import job_runs  # noqa: PLC0415 - sweeps are rare
-
-    workspace = running.workspace
-    try:
-        runs = job_runs(workspace, sweep, report.jobs, output, gather=gather_metrics)
-        running.jobs = record_many(workspace, runs)
-    except (GitexpError, OSError) as fault:
-        why = fault.why if isinstance(fault, GitexpError) else str(fault)
-        warning = f"the jobs of the sweep are not recorded: {why or fault}"
-        return replace(sweep, warnings=(*sweep.warnings, warning))
-    return sweep
 
 
 def _left_by_hydra(running: _Running) -> Report | None:

@@ -172,6 +172,7 @@ def _prepare(
         reproduces=recorded.id,
         reason=f"reproduce {recorded.id[:7]} {recorded.name}",
         parent=None,
+        checks=None,
         batch=None,
         round=None,
         parent_rule=None,

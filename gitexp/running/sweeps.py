@@ -20,6 +20,7 @@ from gitexp.formats.printed import parse_metric_line, plain_line
 from gitexp.machine import clock
 from gitexp.model import Outcome, Run, Series, Table, nest
 from gitexp.records import bounds
+from gitexp.running.bulk import record_many
 from gitexp.running.lifecycle import recordable, remember
 from gitexp.running.parsed import Job, Report, configured
 from gitexp.running.preparation import METRICS_CANDIDATES
@@ -84,13 +85,26 @@ def _newer(folders: Sequence[Path], since_ns: int) -> list[Path]:
 Gather: TypeAlias = Callable[..., tuple[list[Path], Table, Series, list[str]]]
 
 
+def record_jobs(
+    workspace: Workspace, sweep: Run, report: Report, output: str, *, gather: Gather
+) -> tuple[Run, int]:
+    """Record a run for each job. Returns the sweep, with a warning when that fails, and how many.
+
+    `gather` reads metrics files (`execution.gather_metrics`), here those in a job's directory.
+    """
+    try:
+        runs = job_runs(workspace, sweep, report.jobs, output, gather=gather)
+        return sweep, record_many(workspace, runs)
+    except (GitexpError, OSError) as fault:
+        why = (fault.why or fault.what) if isinstance(fault, GitexpError) else str(fault)
+        warning = f"the jobs of the sweep are not recorded: {why}"
+        return replace(sweep, warnings=(*sweep.warnings, warning)), 0
+
+
 def job_runs(
     workspace: Workspace, sweep: Run, jobs: Sequence[Job], output: str, *, gather: Gather
 ) -> list[Run]:
-    """A sealed run for each job, in order. Nothing is written but the list of runs made here.
-
-    `gather` reads metrics files (`execution.gather_metrics`), here those in the job's directory.
-    """
+    """A sealed run for each job, in order. Nothing is written but the list of runs made here."""
     printed = _metrics_by_job(output)
     runs = []
     for number, job in enumerate(jobs):

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from gitexp.comparison import direction_of
 from gitexp.errors import InvalidInput
 from gitexp.fingerprint import fingerprint
 from gitexp.formats import parse_metrics, parse_params, redact_argv
@@ -19,7 +18,7 @@ from gitexp.formats.patterns import parse_patterns
 from gitexp.ids import ObjectId
 from gitexp.machine import clock
 from gitexp.machine.probe import kept_facts, probe_environment
-from gitexp.model import Code, Command, Entry, Origin, Outcome, Run, Series, Table, nest, numbers
+from gitexp.model import Code, Command, Entry, Origin, Outcome, Run, Series, Table, nest
 from gitexp.names import memorable_name
 from gitexp.repo.launch import LOCAL_VARIABLES
 from gitexp.repo.worktree import add_worktree, remove_worktree
@@ -28,7 +27,7 @@ from gitexp.running.execution import execute
 from gitexp.running.lifecycle import record_whole
 from gitexp.running.preparation import Prepared
 from gitexp.settings import Settings
-from gitexp.sharing.prepush import Gate
+from gitexp.sharing.gates import is_result
 from gitexp.workspace import Workspace
 
 MAX_FILE_BYTES = 16 << 20
@@ -71,35 +70,18 @@ def _allowed_command(settings: Settings) -> tuple[str | None, list[str]]:
     return None, [f"{origin} names a command to evaluate with; `{allow}` lets it run here"]
 
 
-def find_gates(workspace: Workspace, commit: ObjectId) -> list[Gate]:
-    """The guarded metrics of a commit, beside the best of all other runs."""
-    tree = workspace.repo.resolve(f"{commit}^{{tree}}")
-    entry = None if tree is None else _recorded(workspace, _new_run(workspace, commit, tree))
-    if entry is None:
-        return []
-    settings, index = workspace.settings, workspace.refreshed()
-    values = numbers(entry.metrics)
-    gates = []
-    for metric, slack in settings.gates.items():
-        direction, _ = direction_of(metric, {**settings.directions, **entry.run.directions})
-        if direction is not None:
-            others = [run for run in index.best(metric, direction, 2) if run != entry.run.id]
-            best = numbers(index.entry(others[0]).metrics).get(metric) if others else None
-            gates.append(Gate(metric, direction, slack, best, values.get(metric)))
-    return gates
+def find_recorded(workspace: Workspace, commit: ObjectId, tree: ObjectId) -> Entry | None:
+    """The newest finished run of a commit, or of the trial that it is, with exactly its tree."""
+    return _recorded(workspace, _new_run(workspace, commit, tree))
 
 
 def _recorded(workspace: Workspace, run: Run) -> Entry | None:
-    """The newest finished run of the same commit, or of the same trial, with exactly its tree."""
     index = workspace.refreshed()
     known = [
         *index.entries(index.by_commit(run.code.commit)),
         *index.by_fingerprint(run.fingerprint),
     ]
-    for entry in known:
-        if entry.run.code.tree == run.code.tree and entry.metrics and entry.run.is_sealed:
-            return entry
-    return None
+    return next((entry for entry in known if is_result(entry, run.code.tree)), None)
 
 
 def _new_run(workspace: Workspace, commit: ObjectId, tree: ObjectId) -> Run:

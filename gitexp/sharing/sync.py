@@ -14,6 +14,8 @@ from gitexp.ids import ObjectId
 from gitexp.machine import clock
 from gitexp.refs import TOMBSTONE, PathKind, parse_path, remote_ref
 from gitexp.repo import Repo, transport
+from gitexp.repo.lfs import push_lfs_objects, uses_lfs
+from gitexp.repo.remotes import Remote, fetch_remote, push_remote
 from gitexp.repo.trees import compare
 from gitexp.settings import Settings
 from gitexp.sharing import turns
@@ -89,7 +91,7 @@ class _Heard:
     runs: Joined
     tips: Mapping[str, ObjectId]
     """The remote's, by its ref names."""
-    has_code: bool
+    is_empty: bool
     rewritten: bool
 
 
@@ -100,74 +102,70 @@ def fetch_runs(store: Store, remote: str | None, settings: Settings) -> FetchRep
     no such remote, `Refused` when its branch is not gitexp's or larger than the settings allow,
     `Unreadable` when a newer gitexp wrote it, `GitexpError` when it cannot be reached.
     """
-    name = transport.default_remote(store.repo, remote or settings.remote)
+    source = fetch_remote(store.repo, remote or settings.remote)
     store.check()
-    return _report(store, name, [_fetch(store, name, settings)])
+    return _report(store, source, [_fetch(store, source, settings)])
 
 
-def push_runs(
-    store: Store, remote: str | None, settings: Settings, *, wait_for_code: bool = False
-) -> PushReport:
+def push_runs(store: Store, remote: str | None, settings: Settings) -> PushReport:
     """Bring the runs recorded here to a remote, fetching and merging first when it has others.
 
-    With `wait_for_code` a remote without any branch is left alone until it has one, because
-    forges make the first branch pushed the default one. Raises what `fetch_runs` raises, and
-    `GitexpError` when the remote refuses or the time runs out: a push that returns was accepted.
+    Raises what `fetch_runs` raises, `Refused` when the remote has no branch at all, and
+    `GitexpError` when it refuses or the time runs out: a push that returns was accepted.
     """
-    name = transport.default_remote(store.repo, remote or settings.remote)
+    target = push_remote(store.repo, remote or settings.remote)
     if store.check() is None:
-        return PushReport(remote=name)
+        return PushReport(remote=target.name)
     deadline = clock.monotonic_s() + settings.push_timeout
     heard = []
-    if len(_known(store, name)) < 2:
-        heard.append(_fetch(store, name, settings))
-    while wait_for_code and heard and not heard[-1].has_code:
-        if clock.monotonic_s() > deadline:
-            raise Refused(
-                f"the runs are not yet pushed to '{name}'",
-                why="it has no branch, and forges make the first one pushed the default",
-                hints=["push your code first, then `git exp push`"],
-            )
-        clock.sleep(0.5)
-        heard.append(_fetch(store, name, settings))
-    return _push(store, name, settings, deadline, heard)
+    if len(_known(store, target)) < 2:
+        heard.append(_fetch(store, target, settings))
+    return _push(store, target, settings, deadline, heard)
 
 
 def sync_runs(store: Store, remote: str | None, settings: Settings) -> SyncReport:
     """Fetch, merge and push: afterwards both sides have the same runs at the same commit.
 
-    When nothing is new on either side, nothing moves. Raises what `fetch_runs` and `push_runs`
-    raise.
+    When nothing is new on either side, nothing moves. Where git fetches from one remote and pushes
+    to another, so does this. Raises what `fetch_runs` and `push_runs` raise.
     """
-    name = transport.default_remote(store.repo, remote or settings.remote)
+    source = fetch_remote(store.repo, remote or settings.remote)
+    target = push_remote(store.repo, remote or settings.remote)
     store.check()
     deadline = clock.monotonic_s() + settings.push_timeout
-    heard = _fetch(store, name, settings)
+    heard = _fetch(store, source, settings)
+    fetched = _report(store, source, [heard])
+    if target.key != source.key:
+        return SyncReport(fetched=fetched, pushed=push_runs(store, target.name, settings))
     ours = {store.run_ref: heard.runs.new, store.code_ref: heard.code.new}
-    pushed = PushReport(remote=name)
-    if any(tip != heard.tips.get(ref) for ref, tip in ours.items()):
-        pushed = _push(store, name, settings, deadline, [])
-    return SyncReport(fetched=_report(store, name, [heard]), pushed=pushed)
+    pushed = PushReport(remote=target.name)
+    if any(tip is not None and tip != heard.tips.get(ref) for ref, tip in ours.items()):
+        if heard.is_empty:
+            raise _empty(target)
+        pushed = _push(store, target, settings, deadline, [])
+    return SyncReport(fetched=fetched, pushed=pushed)
 
 
 # --- pushing ------------------------------------------------------------------------------------
 
 
 def _push(
-    store: Store, remote: str, settings: Settings, deadline: float, heard: list[_Heard]
+    store: Store, remote: Remote, settings: Settings, deadline: float, heard: list[_Heard]
 ) -> PushReport:
     turns.stand_back(store.repo)
     began_s, known = clock.monotonic_s(), _known(store, remote)
     for tries in count(1):
+        if heard and heard[-1].is_empty:
+            raise _empty(remote)
         ours = _tips(store)
-        left = max(deadline - clock.monotonic_s(), 1.0)
-        pushed = transport.push(store.repo, remote, ours, timeout_s=left)
+        left_s = max(deadline - clock.monotonic_s(), 1.0)
+        pushed = _push_once(store, remote, settings, ours, known, left_s)
         turn_s = clock.monotonic_s() - began_s
         if pushed.accepted:
-            _remember(store, remote, ours, known)
+            _remember(store, remote, ours)
             turns.remember(store.repo, tries - 1, turn_s)
             return PushReport(
-                remote=remote,
+                remote=remote.name,
                 there=_tally(store.repo, known.get(store.run_ref), ours[store.run_ref]),
                 moved=known != ours,
                 tries=tries,
@@ -175,9 +173,10 @@ def _push(
             )
         if not pushed.stale:
             raise GitexpError(
-                f"'{remote}' refused the runs",
+                f"'{remote.name}' refused the runs",
                 why=pushed.reason,
-                hints=[f"ask whoever runs it to allow branches '{store.branch}*'"],
+                hints=[_way_out(store, pushed.reason)],
+                said=pushed.said,
             )
         left = deadline - clock.monotonic_s()
         if left < 0:
@@ -185,13 +184,51 @@ def _push(
         turns.pause(tries, turn_s)
         began_s = clock.monotonic_s()
         within = settings._replace(push_timeout=max(left, 1.0))
-        heard.append(_fetch(store, remote, within, certain=len(known) == 2))
+        heard.append(_fetch_again(store, remote, within, certain=len(known) == 2))
         known = dict(heard[-1].tips)
     raise Conflict(
-        f"cannot push the runs to '{remote}'",
+        f"cannot push the runs to '{remote.name}'",
         why=f"others were faster {tries} times ({pushed.reason})",
         hints=["`git exp sync` tries again; what is recorded here is safe"],
     )
+
+
+def _push_once(
+    store: Store,
+    remote: Remote,
+    settings: Settings,
+    ours: Mapping[str, ObjectId],
+    known: Mapping[str, ObjectId],
+    timeout_s: float,
+) -> transport.Pushed:
+    repo = store.repo
+    if known.get(store.code_ref) != ours.get(store.code_ref) and uses_lfs(repo):
+        branch = store.code_ref.removeprefix("refs/heads/")
+        push_lfs_objects(repo, remote, branch, timeout_s=timeout_s)
+    leases = {
+        ref: known.get(ref, "")
+        for ref in ours
+        if ref not in known or repo.is_ancestor(known[ref], ours[ref])
+    }
+    hooks = settings.push_hooks == "always"
+    return transport.push(repo, remote, ours, leases=leases, hooks=hooks, timeout_s=timeout_s)
+
+
+def _empty(remote: Remote) -> Refused:
+    return Refused(
+        f"the runs are not pushed to '{remote.name}'",
+        why="it has no branch yet, and the first one pushed becomes the default branch",
+        hints=[f"push your code first: `git push {remote.name} HEAD`"],
+    )
+
+
+def _way_out(store: Store, reason: str) -> str:
+    """What to do when a server refuses, by the reason that git gives."""
+    if "exists; cannot create" in reason or "exists: cannot" in reason:
+        return "rename that branch on the remote, or `git config exp.branch NAME` renames ours"
+    if "hook declined" in reason:
+        return "a rule of the server said no, in its own words above"
+    return f"ask whoever runs the remote to allow branches '{store.branch}*'"
 
 
 def _tips(store: Store) -> dict[str, ObjectId]:
@@ -200,61 +237,78 @@ def _tips(store: Store) -> dict[str, ObjectId]:
     return {ref: tip for ref, tip in tips.items() if tip is not None}
 
 
-def _known(store: Store, remote: str) -> dict[str, ObjectId]:
+def _known(store: Store, remote: Remote) -> dict[str, ObjectId]:
     """The remote's tips as we last saw them, by the remote's ref name."""
-    refs = {ref: remote_ref(remote, ref) for ref in (store.run_ref, store.code_ref)}
-    found = store.repo.read_refs(*refs.values())
-    return {theirs: found[ours] for theirs, ours in refs.items() if ours in found}
+    return remote.known(store.repo, (store.run_ref, store.code_ref))
 
 
-def _remember(
-    store: Store, remote: str, pushed: Mapping[str, ObjectId], known: Mapping[str, ObjectId]
-) -> None:
+def _remember(store: Store, remote: Remote, pushed: Mapping[str, ObjectId]) -> None:
+    known = _known(store, remote)
     for ref, tip in pushed.items():
         old = known.get(ref, store.repo.null)
         if old != tip:
-            with suppress(Conflict):  # somebody here saw the remote later than we did
-                store.repo.update_ref(remote_ref(remote, ref), tip, old, "push")
+            with suppress(Conflict):  # another process saw the remote later than we did
+                store.repo.update_ref(remote_ref(remote.key, ref), tip, old, "push")
 
 
 # --- fetching -----------------------------------------------------------------------------------
 
 
-def _fetch(store: Store, remote: str, settings: Settings, *, certain: bool = False) -> _Heard:
+def _fetch_again(store: Store, remote: Remote, settings: Settings, *, certain: bool) -> _Heard:
+    """Fetch what a rival pushed; where the remote lost its branches, ask what it has."""
+    try:
+        return _fetch(store, remote, settings, certain=certain)
+    except GitexpError as error:
+        if not certain or "find remote ref" not in (error.why or ""):
+            raise
+        return _fetch(store, remote, settings)
+
+
+def _fetch(store: Store, remote: Remote, settings: Settings, *, certain: bool = False) -> _Heard:
     """Fetch and join. Rivals push meanwhile, so nothing is done here that can wait."""
     known = _known(store, remote).get(store.run_ref)
     fetched = transport.fetch(
         store.repo,
         remote,
-        [(ref, remote_ref(remote, ref)) for ref in (store.run_ref, store.code_ref)],
+        [(ref, remote_ref(remote.key, ref)) for ref in (store.run_ref, store.code_ref)],
         timeout_s=settings.push_timeout,
         max_bytes=settings.max_fetch_size,
         partial=[store.code_ref],
         certain=certain,
     )
+    _forget_deleted(store, remote, fetched.tips)
     theirs = fetched.tips.get(store.run_ref)
     rewritten = bool(known and theirs and known != theirs) and not store.repo.is_ancestor(
         str(known), str(theirs)
     )
     with store.lock():
-        code = join_code(store, remote, fetched.tips.get(store.code_ref))
-        runs = join_runs(store, remote, theirs, max_files=settings.max_fetch_files)
-    return _Heard(code, runs, fetched.tips, fetched.has_code, rewritten)
+        code = join_code(store, remote.name, fetched.tips.get(store.code_ref))
+        runs = join_runs(store, remote.name, theirs, max_files=settings.max_fetch_files)
+    return _Heard(code, runs, fetched.tips, fetched.is_empty, rewritten)
 
 
-def _report(store: Store, remote: str, heard: Sequence[_Heard]) -> FetchReport:
+def _forget_deleted(store: Store, remote: Remote, tips: Mapping[str, ObjectId]) -> None:
+    """What a remote does not have any more is not remembered."""
+    for ref, old in _known(store, remote).items():
+        if ref not in tips:
+            with suppress(Conflict):
+                store.repo.update_ref(remote_ref(remote.key, ref), store.repo.null, old, "deleted")
+
+
+def _report(store: Store, remote: Remote, heard: Sequence[_Heard]) -> FetchReport:
     warnings = []
+    name = remote.name
     if any(h.rewritten for h in heard):
-        warnings.append(f"the run branch of '{remote}' was rewritten; your runs are kept")
+        warnings.append(f"the run branch of '{name}' was rewritten; your runs are kept")
     if any(h.runs.repaired for h in heard):
         warnings.append(
-            f"'{remote}' had dropped or replaced records that you have; both versions are kept"
+            f"'{name}' had dropped or replaced records that you have; both versions are kept"
         )
     here = Tally()
     for h in heard:
         here += _tally(store.repo, h.runs.old, h.runs.new)
     return FetchReport(
-        remote=remote,
+        remote=name,
         here=here,
         moved=any(joined.old != joined.new for h in heard for joined in (h.runs, h.code)),
         merged=any(h.runs.merged for h in heard),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gitexp.errors import Conflict, GitexpError, Refused
 from gitexp.machine import clock
-from gitexp.repo import transport
+from gitexp.repo.remotes import remote_names
 from gitexp.repo.steps import Commit
 from gitexp.repo.stream import write_stream
 from gitexp.settings import PROJECT_FILE
@@ -63,7 +63,7 @@ def found_branch(workspace: Workspace) -> Founded:
     if workspace.store.check() is not None:
         return Founded("there")
     problem: GitexpError | None = None
-    names = transport.remote_names(workspace.repo)
+    names = remote_names(workspace.repo)
     if names:
         settings = workspace.settings
         quick = settings._replace(push_timeout=min(settings.push_timeout, _PATIENCE_S))

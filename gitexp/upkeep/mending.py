@@ -9,9 +9,10 @@ from pathlib import Path
 from gitexp.errors import GitexpError, NotFound
 from gitexp.machine import clock
 from gitexp.refs import remote_ref
-from gitexp.repo import Repo, transport
+from gitexp.repo import Repo
 from gitexp.repo.launch import FSYNC
 from gitexp.repo.objects import find_damaged
+from gitexp.repo.remotes import Remote, fetch_remote, remotes_by_key
 from gitexp.repo.steps import Commit
 from gitexp.repo.stream import write_stream
 from gitexp.running.recovery import recover
@@ -54,7 +55,7 @@ def _clear_locks(workspace: Workspace, findings: Collection[Finding]) -> Iterato
 def _fetch_objects(workspace: Workspace, findings: Collection[Finding]) -> Iterator[str]:
     repo, wanted = workspace.repo, _items(findings)
     try:
-        remote = transport.default_remote(repo, workspace.settings.remote)
+        remote = fetch_remote(repo, workspace.settings.remote)
     except NotFound:
         yield f"could not fetch {counted(wanted, 'object')}: there is no remote to fetch from"
         return
@@ -66,27 +67,27 @@ def _fetch_objects(workspace: Workspace, findings: Collection[Finding]) -> Itera
             lost = find_damaged(repo, wanted)
             _put_back(repo, {oid: path for oid, path in aside.items() if oid in lost})
     came = len(wanted) - len(lost)
-    yield f"fetched {counted(came, 'object')} again from '{remote}'"
+    yield f"fetched {counted(came, 'object')} again from '{remote.name}'"
     if lost:
-        yield f"'{remote}' does not have {counted(len(lost), 'object')}"
+        yield f"'{remote.name}' does not have {counted(len(lost), 'object')}"
     elif workspace.index.broken:
         yield rebuild_index(workspace)  # it was made while they could not be read
 
 
-def _refetch(workspace: Workspace, remote: str) -> None:
+def _refetch(workspace: Workspace, remote: Remote) -> None:
     """Fetch our branches with everything they need, as if nothing were here."""
     repo, store = workspace.repo, workspace.store
     refs = (store.run_ref, store.code_ref)
-    listed = repo.launcher.porcelain("ls-remote", "--quiet", "--", remote, *refs).text
+    listed = repo.launcher.porcelain("ls-remote", "--quiet", "--", remote.name, *refs).text
     there = [line.partition("\t")[2] for line in listed.splitlines()]
-    specs = [f"+{ref}:{remote_ref(remote, ref)}" for ref in refs if ref in there]
+    specs = [f"+{ref}:{remote_ref(remote.key, ref)}" for ref in refs if ref in there]
     if not specs:
         return
     repo.launcher.porcelain(
         *(*FSYNC, "-c", "fetch.fsckObjects=true", "-c", "fetch.writeCommitGraph=false"),
         *("-c", "maintenance.auto=false", "-c", "gc.auto=0"),
         *("fetch", "--refetch", "--quiet", "--no-tags", "--no-prune", "--no-write-fetch-head"),
-        *("--no-recurse-submodules", "--no-filter", "--refmap=", "--", remote, *specs),
+        *("--no-recurse-submodules", "--no-filter", "--refmap=", "--", remote.name, *specs),
     )
 
 
@@ -124,9 +125,11 @@ def _keep_code(workspace: Workspace, findings: Collection[Finding]) -> Iterator[
     with store.lock():
         if repo.read_ref(store.code_ref) is None:
             short = store.code_ref.removeprefix("refs/heads/")
+            names = remotes_by_key(repo)
             for ref, kept in repo.read_refs("refs/gitexp/remotes").items():
                 if ref.endswith(f"/{short}"):
-                    remote = ref.removeprefix("refs/gitexp/remotes/").removesuffix(f"/{short}")
+                    key = ref.removeprefix("refs/gitexp/remotes/").removesuffix(f"/{short}")
+                    remote = names.get(key, key)
                     join_code(store, remote, kept)
                     yield f"took branch '{short}' over from remote '{remote}'"
         tip = repo.read_ref(store.code_ref)

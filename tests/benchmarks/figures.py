@@ -106,6 +106,41 @@ def whole_listing(bench: Bench) -> Iterator[Figure]:
     yield compare("list --json of all", listing, pipeline, 3.0, turns=bench.few)
 
 
+# --- pushing --------------------------------------------------------------------------------------
+
+
+def pushing(bench: Bench) -> Iterator[Figure]:
+    """A push of the user's with the hook, against one without, to a remote on the same disk."""
+    folder = bench.root / "pushing"
+    git(bench.root, "init", "--quiet", "--bare", str(folder.with_suffix(".hub")))
+    make_repository(folder)
+    add_runs(folder, 20, seed=1, clock=1)
+    git(folder, "remote", "add", "origin", str(folder.with_suffix(".hub")))
+    commands = bench.commands(folder)
+    commands.time(("git", "push", "--quiet", "origin", "HEAD:refs/heads/main"))
+    commands.time(exp("hooks", "install"))
+    commands.time(exp("push"))
+    remember = 'url=$(git remote get-url origin); echo "$url" >>.git/gitexp/told'
+    commands.time(("sh", "-c", remember))
+
+    def push(*options: str) -> Deed:
+        def deed() -> float:
+            git(folder, "commit", "--quiet", "--allow-empty", "-m", "a change")
+            took = commands.time(("git", "push", "-q", *options, "origin", "HEAD:refs/heads/main"))
+            while (folder / ".git/gitexp/pushes").exists():  # for the next one to be alone
+                time.sleep(0.05)
+            return took
+
+        return deed
+
+    plain, click = push("--no-verify"), commands.deed(sys.executable, "-c", "import click")
+    yield compare("a push, nothing to ask", push(), plain, 1.5, turns=bench.turns)
+    rules = '[metrics.accuracy]\ndirection = "maximize"\ngate = 0.01\n'
+    (folder / "gitexp.toml").write_text(rules)
+    both: Deed = lambda: plain() + click()  # noqa: E731 - two deeds are one reference
+    yield compare("a push with gates", push(), both, 1.5, turns=bench.turns)
+
+
 # --- the run index --------------------------------------------------------------------------------
 
 
@@ -384,6 +419,7 @@ ALL: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "json": whole_listing,
     "index": building_the_index,
     "update": updating_the_index,
+    "push": pushing,
     "record": recording,
     "run": running,
     "bulk": bulk_recording,

@@ -4,7 +4,6 @@ import os
 import shutil
 import stat
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -12,26 +11,22 @@ from pathlib import Path
 
 import pytest
 
+from gitexp.comparison.groups import Measurement, group_of
+from gitexp.comparison.verdicts import Question, judge_metric
 from gitexp.errors import GitexpError, HookForeign
 from gitexp.ids import ObjectId, RunId
-from gitexp.model import Code, Direction, Origin, Outcome, Run
-from gitexp.refs import remote_ref
+from gitexp.model import Code, Direction, MetricRule, Origin, Outcome, Run
 from gitexp.repo import Repo
 from gitexp.repo.steps import Identity
 from gitexp.settings import Settings
 from gitexp.sharing import hooks
+from gitexp.sharing.gates import Gate
+from gitexp.sharing.notes import mark_told
 from gitexp.sharing.prepush import (
-    Gate,
-    LastPush,
     PrePush,
     PushPlan,
-    forget_push,
-    is_push_due,
-    judge_gate,
-    last_push,
     plan_pre_push,
     run_pre_push,
-    start_push,
 )
 from gitexp.store import Store, sealed
 from tests.conftest import MakeRepo, RepoBuilder
@@ -253,7 +248,10 @@ class TestStatus:
 
 @dataclass
 class Pushing:
-    """A repository with the shim, a hub, and a `git-exp` that only writes down its calls."""
+    """A repository with the shim, a hub, and a `git-exp` that only writes down its calls.
+
+    The shim asks it, and starts no process that sends.
+    """
 
     repo: RepoBuilder
     hub: RepoBuilder
@@ -292,7 +290,8 @@ def pushing(
     shell = shutil.which(request.param)
     words = f"{shell} sh" if request.param == "busybox" else shell
     made.env["SHIM_LOG"] = str(made.log)
-    made.fake("git-exp", 'echo "exp $*" >> "$SHIM_LOG"; cat >> "$SHIM_LOG"')
+    made.fake("git-exp", 'echo "exp $*" >> "$SHIM_LOG"; cat >> "$SHIM_LOG"; exit 10')
+    made.env["GITEXP_EVALUATE"] = "something to ask"
     made.env["SHIM_SHELL"] = str(words)
     return made
 
@@ -350,11 +349,42 @@ class TestShim:
 
     def test_a_gate_that_says_no_fails_the_push(self, pushing: Pushing) -> None:
         install(pushing)
-        pushing.fake("git-exp", "echo no >&2; exit 1")
+        pushing.fake("git-exp", "echo no >&2; exit 3")
         done = pushing.push()
         assert done.returncode != 0
         assert "no" in done.stderr
         assert pushing.hub.git("for-each-ref") == ""
+
+    def test_a_gitexp_that_is_broken_fails_no_push(self, pushing: Pushing) -> None:
+        install(pushing)
+        pushing.fake("git-exp", "echo 'ImportError: no click' >&2; exit 1")
+        assert pushing.push().returncode == 0
+        assert "main" in pushing.hub.git("for-each-ref")
+
+    @pytest.mark.parametrize(
+        ("files", "settings", "asks"),
+        [
+            ({}, {}, False),
+            ({"gitexp.toml": 'metric = "loss"\n'}, {}, False),
+            ({"gitexp.toml": "[metrics.loss]\ngate = 0.1\n"}, {}, True),
+            ({"gitexp.toml": 'metrics-files = ["m.json"]\n'}, {}, True),
+            ({"pyproject.toml": '[tool.other]\nevaluate = "x"\n'}, {}, False),
+            ({"pyproject.toml": '[tool.gitexp]\nevaluate = "x"\n'}, {}, True),
+            ({}, {"exp.evaluate": "x"}, True),
+            ({}, {"exp.metricsFiles": "x"}, True),
+        ],
+    )
+    def test_gitexp_is_asked_only_where_there_is_something_to_ask(
+        self, pushing: Pushing, files: dict[str, str], settings: dict[str, str], asks: bool
+    ) -> None:
+        install(pushing)
+        del pushing.env["GITEXP_EVALUATE"]
+        for name, text in files.items():
+            pushing.repo.write(name, text)
+        for key, value in settings.items():
+            pushing.repo.git("config", key, value)
+        assert pushing.push().returncode == 0
+        assert bool(pushing.said()) is asks
 
     def test_a_hook_that_reads_nothing_is_no_trouble(self, pushing: Pushing) -> None:
         pushing.foreign("exit 0")
@@ -433,7 +463,8 @@ class TestPlan:
     )
     def test_reads_the_lines_of_git(self, lines: list[str], commits: tuple[str, ...]) -> None:
         plan = plan_pre_push(["origin", "url"], lines, {}, "gitexp")
-        assert plan == PushPlan("origin", tuple(ObjectId(oid) for oid in commits))
+        assert (plan.remote, plan.url) == ("origin", "url")
+        assert plan.commits == tuple(ObjectId(oid) for oid in commits)
 
     def test_reads_the_variables_of_pre_commit(self) -> None:
         environ = {
@@ -441,38 +472,68 @@ class TestPlan:
             "PRE_COMMIT_TO_REF": ONE,
             "PRE_COMMIT_REMOTE_BRANCH": "refs/heads/main",
         }
-        assert plan_pre_push([], [], environ, "gitexp") == PushPlan("upstream", (ObjectId(ONE),))
+        line = f"HEAD {ONE} refs/heads/main {ONE}"
+        plan = PushPlan("upstream", (ObjectId(ONE),), "", (line,))
+        assert plan_pre_push([], [], environ, "gitexp") == plan
         environ["PRE_COMMIT_REMOTE_BRANCH"] = "refs/heads/gitexp"
         assert plan_pre_push([], [], environ, "gitexp") == PushPlan("upstream", ())
 
 
+def gate(
+    best: float | None,
+    value: float | None,
+    direction: Direction = Direction.MAXIMIZE,
+    *,
+    slack: float = 0.01,
+    noise: float | None = 0.0,
+) -> Gate:
+    """A gate on a metric of two single runs, whose noise is declared unless it is `None`."""
+    groups = [
+        group_of([Measurement(RunId(f"{n:016x}"), n, number, group=str(n))])
+        for n, number in enumerate((best, value))
+    ]
+    question = Question(
+        metric="accuracy",
+        new=groups[1],
+        old=groups[0],
+        direction=direction,
+        rule=MetricRule(noise=noise),
+    )
+    return Gate("accuracy", slack, judge_metric(question))
+
+
 class TestGates:
     @pytest.mark.parametrize(
-        ("best", "value", "direction", "slack", "passes"),
+        ("best", "value", "direction", "slack", "state"),
         [
-            (0.9, 0.9, Direction.MAXIMIZE, 0.0, True),
-            (0.9, 0.95, Direction.MAXIMIZE, 0.0, True),
-            (0.9, 0.89, Direction.MAXIMIZE, 0.0, False),
-            (0.75, 0.5, Direction.MAXIMIZE, 0.25, True),
-            (0.75, 0.49, Direction.MAXIMIZE, 0.25, False),
-            (0.5, 0.4, Direction.MINIMIZE, 0.0, True),
-            (0.5, 0.6, Direction.MINIMIZE, 0.0, False),
-            (0.5, 0.75, Direction.MINIMIZE, 0.25, True),
-            (None, 0.1, Direction.MAXIMIZE, 0.0, True),
-            (0.9, None, Direction.MAXIMIZE, 0.0, True),
-            (0.9, float("nan"), Direction.MAXIMIZE, 0.0, True),
-            (0.9, float("-inf"), Direction.MAXIMIZE, 1.0, False),
+            (0.9, 0.9, Direction.MAXIMIZE, 0.0, "open"),
+            (0.9, 0.95, Direction.MAXIMIZE, 0.0, "open"),
+            (0.9, 0.89, Direction.MAXIMIZE, 0.0, "closed"),
+            (0.75, 0.5, Direction.MAXIMIZE, 0.25, "open"),
+            (0.75, 0.49, Direction.MAXIMIZE, 0.25, "closed"),
+            (0.5, 0.4, Direction.MINIMIZE, 0.0, "open"),
+            (0.5, 0.6, Direction.MINIMIZE, 0.0, "closed"),
+            (0.5, 0.75, Direction.MINIMIZE, 0.25, "open"),
+            (None, 0.1, Direction.MAXIMIZE, 0.0, "open"),
+            (0.9, None, Direction.MAXIMIZE, 0.0, "open"),
         ],
     )
-    def test_verdicts(
+    def test_without_noise_the_numbers_decide(
         self,
         best: float | None,
         value: float | None,
         direction: Direction,
         slack: float,
-        passes: bool,
+        state: str,
     ) -> None:
-        assert judge_gate(best, value, direction, slack) is passes
+        assert gate(best, value, direction, slack=slack).state == state
+
+    def test_a_loss_within_the_noise_closes_no_gate(self) -> None:
+        assert gate(0.9, 0.85, noise=0.05).state == "unsure"
+        assert gate(0.9, 0.5, noise=0.05).state == "closed"
+
+    def test_a_loss_that_is_not_shown_closes_no_gate(self) -> None:
+        assert gate(0.9, 0.5, noise=None).state == "unsure"
 
 
 SETTINGS = Settings(gates={"accuracy": 0.0})
@@ -507,17 +568,17 @@ def run_hook(
     settings: Settings = SETTINGS,
     environ: Mapping[str, str] | None = None,
     remote: str = "hub",
-    argv: Sequence[str] = ("false",),
+    url: str = "url",
 ) -> PrePush:
     return run_pre_push(
         discover(repo),
         settings,
-        PushPlan(remote, (ObjectId(repo.head),)),
+        PushPlan(remote, (ObjectId(repo.head),), url),
         environ=environ or {},
         recover=calls.recover,
         record_pushed=calls.record_pushed,
         find_gates=calls.find_gates,
-        push_argv=argv,
+        foresee=lambda: "1 run",
     )
 
 
@@ -542,21 +603,6 @@ def with_hub(repo: RepoBuilder, make_repo: MakeRepo) -> RepoBuilder:
     hub = make_repo("hub.git", bare=True)
     repo.git("remote", "add", "hub", str(hub.path))
     return repo
-
-
-def ended_push(repo: RepoBuilder) -> LastPush:
-    """The last push in the background, when it has ended."""
-    until_s = time.monotonic() + 30
-    while time.monotonic() < until_s:
-        push = last_push(discover(repo))
-        if push is not None and push.status is not None:
-            return push
-        time.sleep(0.01)
-    pytest.fail("the push in the background never ended")
-
-
-WAITS = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-"""The background process is left running on purpose."""
 
 
 class TestHook:
@@ -585,8 +631,7 @@ class TestHook:
         assert len(calls.made) == 3
 
     def test_a_gate_says_no(self, with_hub: RepoBuilder) -> None:
-        gate = Gate("accuracy", Direction.MAXIMIZE, 0.01, best=0.9, value=0.85)
-        answer = run_hook(with_hub, Calls(gates=(gate,)))
+        answer = run_hook(with_hub, Calls(gates=(gate(0.9, 0.85),)))
         assert answer.status == 1
         assert answer.messages[1:] == (
             "the gate on 'accuracy' says no: 0.85 is worse than the best, 0.9, by more than 0.01 "
@@ -595,8 +640,16 @@ class TestHook:
         )
 
     def test_a_gate_says_yes(self, with_hub: RepoBuilder) -> None:
-        gate = Gate("loss", Direction.MINIMIZE, 0.1, best=0.5, value=0.55)
-        assert run_hook(with_hub, Calls(gates=(gate,))).status == 0
+        better = gate(0.5, 0.55, Direction.MINIMIZE, slack=0.1)
+        assert run_hook(with_hub, Calls(gates=(better,))).status == 0
+
+    def test_a_gate_that_is_unsure_says_so_and_lets_the_push_pass(
+        self, with_hub: RepoBuilder
+    ) -> None:
+        answer = run_hook(with_hub, Calls(gates=(gate(0.9, 0.85, noise=None),)))
+        assert answer.status == 0
+        assert any("lets this pass although 0.85 is worse" in m for m in answer.messages)
+        assert any("the noise is unknown" in m for m in answer.messages)
 
     def test_without_a_configured_gate_none_is_asked(self, with_hub: RepoBuilder) -> None:
         calls = Calls()
@@ -617,74 +670,35 @@ class TestHook:
             recover=calls.recover,
             record_pushed=calls.record_pushed,
             find_gates=calls.find_gates,
+            foresee=lambda: "",
         )
         assert calls.made == ["recover", f"record {with_hub.head}"]
 
-    @WAITS
-    def test_sends_the_runs_along(self, with_hub: RepoBuilder, tmp_path: Path) -> None:
+    def test_a_push_to_a_url_leaves_the_runs_behind(self, with_hub: RepoBuilder) -> None:
         record_run(with_hub)
-        script = f'echo "$1 $GITEXP_IN_PUSH $GIT_TERMINAL_PROMPT" > {tmp_path}/seen'
-        answer = run_hook(with_hub, Calls(), argv=["sh", "-c", script, "push"])
-        assert answer.status == 0
-        found = ended_push(with_hub)
-        assert (tmp_path / "seen").read_text() == "hub 1 0\n"
-        assert (found.remote, found.status, found.failed) == ("hub", 0, False)
+        url = str(with_hub.path.parent / "hub.git")
+        answer = run_hook(with_hub, Calls(), remote=url, url=url)
+        assert answer.messages[1:] == (
+            "the runs do not go along to a URL; `git exp push NAME` sends them to a remote",
+        )
+        assert not answer.sends
 
-    @WAITS
-    def test_a_failed_push_of_the_runs_is_told_at_the_next_one(self, with_hub: RepoBuilder) -> None:
+    def test_a_first_push_says_what_will_be_published(self, with_hub: RepoBuilder) -> None:
         record_run(with_hub)
-        argv = ["sh", "-c", "echo error: no hub >&2; exit 128"]
-        first = run_hook(with_hub, Calls(), argv=argv)
-        found = ended_push(with_hub)
-        second = run_hook(with_hub, Calls(), argv=argv)
-        told = "the last push of the runs to 'hub' failed: error: no hub"
-        assert (first.status, told in first.messages) == (0, False)
-        assert (second.status, told in second.messages) == (0, True)
-        ended_push(with_hub)
-        assert (found.status, found.lines, found.failed) == (128, ("error: no hub",), True)
-        forget_push(discover(with_hub))
-        assert last_push(discover(with_hub)) is None
+        first = run_hook(with_hub, Calls())
+        assert first.sends
+        assert "your push takes along to 'hub': 1 run" in first.messages[1]
+        mark_told(discover(with_hub), "url")
+        assert len(run_hook(with_hub, Calls()).messages) == 1
 
-    @WAITS
-    def test_nobody_waits_for_the_push_in_the_background(
-        self, with_hub: RepoBuilder, tmp_path: Path
-    ) -> None:
+    @pytest.mark.parametrize("settings", [Settings(auto_push=False), Settings(hooks=False)])
+    def test_sending_can_be_switched_off(self, with_hub: RepoBuilder, settings: Settings) -> None:
         record_run(with_hub)
-        go = tmp_path / "go"
-        os.mkfifo(go)
-        answer = run_hook(with_hub, Calls(), argv=["sh", "-c", f"read line < {go}; exit 7"])
-        assert answer.status == 0
-        found = last_push(discover(with_hub))
-        assert found is not None
-        assert (found.status, found.failed) == (None, False)
-        go.write_text("on\n")
-        assert ended_push(with_hub).status == 7
+        assert not run_hook(with_hub, Calls(), settings=settings).sends
 
-    @WAITS
-    def test_the_log_does_not_grow_for_ever(self, with_hub: RepoBuilder) -> None:
-        repo = discover(with_hub)
-        repo.state_dir.mkdir(exist_ok=True)
-        log = repo.state_dir / "push.log"
-        log.write_text("x" * 100_000)
-        start_push(repo, "hub", ["true"])
-        assert ended_push(with_hub).status == 0
-        assert len(log.read_text()) < 500
-
-    def test_nothing_is_sent_when_nothing_is_due(self, with_hub: RepoBuilder) -> None:
-        repo = discover(with_hub)
-        assert not is_push_due(repo, "gitexp", "hub")
-        store = record_run(with_hub)
-        assert is_push_due(repo, "gitexp", "hub")
-        assert not is_push_due(repo, "gitexp", str(with_hub.path))
-        assert not is_push_due(repo, "gitexp", "https://example.org/x.git")
-        for ref in (store.run_ref, store.code_ref):
-            with_hub.git("update-ref", remote_ref("hub", ref), ref)
-        assert not is_push_due(repo, "gitexp", "hub")
-
-    def test_auto_push_can_be_switched_off(self, with_hub: RepoBuilder) -> None:
+    def test_a_gate_that_says_no_sends_nothing(self, with_hub: RepoBuilder) -> None:
         record_run(with_hub)
-        run_hook(with_hub, Calls(), settings=Settings(auto_push=False))
-        assert last_push(discover(with_hub)) is None
+        assert not run_hook(with_hub, Calls(gates=(gate(0.9, 0.85),))).sends
 
 
 def test_the_shim_is_found_beside_an_installed_package(

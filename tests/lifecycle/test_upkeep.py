@@ -254,6 +254,7 @@ def shared(make_repo: MakeRepo, tmp_path: Path) -> Lab:
     hub = make_repo("hub", bare=True)
     lab = Lab(make_repo("clone"))
     lab.repo.git("remote", "add", "origin", str(hub.path))
+    lab.repo.git("push", "--quiet", "origin", "main")
     for _ in range(2):
         lab.record()
     lab.record(dirty=True)

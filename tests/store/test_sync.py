@@ -1,11 +1,12 @@
 """Sharing runs between clones through a bare repository: nothing lost, one commit on every side."""
 
 import random
+import shutil
 import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,8 @@ from gitexp.ids import ObjectId, RunId
 from gitexp.machine import clock
 from gitexp.model import Annotation, AnnotationKind, Code, Origin, Outcome, Run, Series
 from gitexp.refs import TOMBSTONE, annotation_path, remote_ref, rival_path, run_path, series_path
-from gitexp.repo import Repo, transport
+from gitexp.repo import Repo, remotes
+from gitexp.repo.remotes import push_remote
 from gitexp.repo.steps import Identity
 from gitexp.settings import Settings
 from gitexp.sharing.sync import (
@@ -635,7 +637,7 @@ class TestRemotes:
 
     def test_a_url_is_not_a_remote(self, network: Network) -> None:
         a = network.clone("a")
-        with pytest.raises(NotFound):
+        with pytest.raises(Refused, match="is not the name of a remote"):
             sync_runs(a.store, "ext::sh -c touch% owned", SETTINGS)
         assert not (a.builder.path / "owned").exists()
 
@@ -667,6 +669,8 @@ class TestRemotes:
         with pytest.raises(GitexpError, match="'origin' refused the runs") as caught:
             a.sync()
         assert "pre-receive hook declined" in str(caught.value.why)
+        assert caught.value.said == ("remote: no runs here",)
+        assert caught.value.hints == ("a rule of the server said no, in its own words above",)
         with pytest.raises(subprocess.CalledProcessError):
             subprocess.run(
                 ["git", "rev-parse", "--verify", "-q", RUNS], cwd=network.hub.path, check=True
@@ -692,21 +696,140 @@ class TestRemotes:
         a.sync()
         assert a.tips() == (network.tip(RUNS), network.tip(CODE))
 
-    def test_waits_for_code_so_as_not_to_become_the_default_branch(
-        self, make_repo: MakeRepo
+    @pytest.mark.parametrize("deed", [push_runs, sync_runs])
+    def test_an_empty_hub_never_gets_our_branch_as_its_first(
+        self, make_repo: MakeRepo, deed: Callable[..., object]
     ) -> None:
         hub = make_repo("hub.git", bare=True)
         a = Clone.at(make_repo("a"))
         a.builder.git("remote", "add", "origin", hub.path.as_uri())
         a.record(1)
-        with pytest.raises(Refused, match="not yet pushed"):
-            push_runs(a.store, None, Settings(push_timeout=0.5), wait_for_code=True)
+        with pytest.raises(Refused, match="not pushed to 'origin'") as caught:
+            deed(a.store, None, SETTINGS)
+        assert caught.value.hints == ("push your code first: `git push origin HEAD`",)
         assert hub.git("for-each-ref") == ""
-        timer = threading.Timer(0.7, lambda: a.builder.git("push", "-q", "origin", "main"))
-        timer.start()
-        push_runs(a.store, None, SETTINGS, wait_for_code=True)
-        timer.join()
+        a.builder.git("push", "-q", "origin", "main")
+        deed(a.store, None, SETTINGS)
         assert RUNS in hub.git("for-each-ref")
+
+    @pytest.mark.parametrize("deed", [push_runs, sync_runs])
+    def test_a_hub_that_was_emptied_does_not_get_it_either(
+        self, network: Network, deed: Callable[..., object]
+    ) -> None:
+        a = network.clone("a")
+        a.record(1)
+        a.sync()
+        for ref in network.hub.git("for-each-ref", "--format=%(refname)").splitlines():
+            network.hub.git("update-ref", "-d", ref)
+        with pytest.raises(Refused, match="not pushed to 'origin'"):
+            deed(a.store, None, SETTINGS)
+        assert network.hub.git("for-each-ref") == ""
+        a.builder.git("push", "-q", "origin", "main")
+        deed(a.store, None, SETTINGS)
+        assert a.tips() == (network.tip(RUNS), network.tip(CODE))
+
+    def test_what_was_sent_is_remembered_by_url(self, network: Network) -> None:
+        a = network.clone("a")
+        a.record(1)
+        a.sync()
+        known = push_remote(a.store.repo, "origin").known(a.store.repo, (RUNS, CODE))
+        assert tuple(known.values()) == a.tips()
+        a.builder.git("remote", "rename", "origin", "hub")
+        assert (
+            push_remote(Repo.discover(a.builder.path), "hub").known(a.store.repo, (RUNS, CODE))
+            == known
+        )
+        other = network.make_repo("other.git", bare=True)
+        a.builder.git("remote", "set-url", "hub", other.path.as_uri())
+        a.builder.git("push", "-q", "hub", "main")
+        moved = Clone.at(a.builder)
+        assert push_remote(moved.store.repo, "hub").known(moved.store.repo, (RUNS, CODE)) == {}
+        assert push_runs(moved.store, "hub", SETTINGS).there == Tally(runs=1)
+        assert other.git("rev-parse", RUNS) == a.tips()[0]
+
+    @pytest.mark.parametrize(
+        ("settings", "chosen"),
+        [
+            ({}, "origin"),
+            ({"branch.main.remote": "up"}, "up"),
+            ({"branch.main.remote": "up", "remote.pushDefault": "fork"}, "fork"),
+            ({"remote.pushDefault": "fork", "branch.main.pushRemote": "up"}, "up"),
+        ],
+    )
+    @pytest.mark.parametrize("head", ["main", "detached", "unborn"])
+    def test_the_remote_to_push_to_is_the_one_git_chooses(
+        self, repo: RepoBuilder, settings: dict[str, str], chosen: str, head: str
+    ) -> None:
+        for name in ("origin", "up", "fork"):
+            repo.git("remote", "add", name, f"/{name}")
+        for key, value in settings.items():
+            repo.git("config", key, value)
+        if head == "unborn":
+            repo.git("update-ref", "-d", "HEAD")
+        if head == "detached":
+            repo.git("checkout", "-q", "--detach")
+            chosen = "fork" if "remote.pushDefault" in settings else "origin"
+        assert push_remote(Repo.discover(repo.path)).name == chosen
+
+    def test_where_git_pushes_to_another_url_the_rivals_there_are_fetched(
+        self, network: Network
+    ) -> None:
+        fork = network.make_repo("fork.git", bare=True)
+        a, b = network.clone("a"), network.clone("b")
+        for clone in (a, b):
+            clone.builder.git("remote", "set-url", "--push", "origin", fork.path.as_uri())
+        a.builder.git("push", "-q", "origin", "main")
+        a, b = Clone.at(a.builder), Clone.at(b.builder)
+        a.record(1)
+        push_runs(a.store, None, SETTINGS)
+        b.record(2)
+        push_runs(b.store, None, SETTINGS)
+        assert fork.git("rev-parse", RUNS) == b.tips()[0]
+        assert len(b.records()) == 2
+        assert "gitexp" not in network.hub.git("for-each-ref")
+
+    def test_our_push_runs_the_other_hooks_or_not(self, network: Network) -> None:
+        a = network.clone("a")
+        hook = a.builder.path / ".git/hooks/pre-push"
+        hook.write_text(f"#!/bin/sh\necho ran >> {a.builder.path}/log\n")
+        hook.chmod(0o755)
+        a.record(1)
+        push_runs(a.store, None, SETTINGS._replace(push_hooks="once"))
+        assert not (a.builder.path / "log").exists()
+        a.record(2)
+        push_runs(a.store, None, SETTINGS)
+        assert (a.builder.path / "log").read_text() == "ran\n"
+
+    @pytest.mark.skipif(shutil.which("git-lfs") is None, reason="git-lfs is not installed")
+    def test_lfs_objects_of_the_code_are_uploaded_first(self, network: Network) -> None:
+        a = network.clone("a")
+        git = a.builder.git
+        git("lfs", "install", "--local", "--skip-repo")
+        git("lfs", "track", "*.bin")
+        a.builder.commit({".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n"})
+        a.builder.commit({"model.bin": b"weights" * 100})
+        a = Clone.at(a.builder)
+        a.record(1)
+        assert not list((network.hub.path / "lfs").rglob("*"))
+        push_runs(a.store, None, SETTINGS)
+        (kept,) = [p for p in (network.hub.path / "lfs").rglob("*") if p.is_file()]
+        assert kept.read_bytes() == b"weights" * 100
+
+    @pytest.mark.skipif(shutil.which("git-lfs") is None, reason="git-lfs is not installed")
+    def test_a_lost_lfs_object_stops_the_push_and_says_so(self, network: Network) -> None:
+        a = network.clone("a")
+        a.builder.git("lfs", "install", "--local", "--skip-repo")
+        a.builder.commit({".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n"})
+        a.builder.commit({"model.bin": b"weights"})
+        for path in (a.builder.path / ".git/lfs/objects").rglob("*"):
+            if path.is_file():
+                path.chmod(0o644)
+                path.unlink()
+        a = Clone.at(a.builder)
+        a.record(1)
+        with pytest.raises(GitexpError, match="cannot upload the LFS objects"):
+            push_runs(a.store, None, SETTINGS)
+        assert "gitexp" not in network.hub.git("for-each-ref")
 
     def test_a_push_with_nothing_recorded_does_nothing(self, network: Network) -> None:
         a = network.clone("a")
@@ -718,7 +841,7 @@ class TestRemotes:
         a.record(1)
         a.sync()
         network.hub.git("update-ref", "-d", RUNS)
-        assert push_runs(a.store, None, SETTINGS).tries == 1
+        assert push_runs(a.store, None, SETTINGS).there == Tally(runs=1)
         assert network.tip() == a.tips()[0]
 
 
@@ -921,7 +1044,8 @@ class TestTheUsersOwn:
         a = network.clone("a")
         a.record(1)
         a.sync()
-        assert a.builder.git("rev-parse", remote_ref("origin", RUNS)) == a.tips()[0]
+        key = push_remote(a.store.repo, "origin").key
+        assert a.builder.git("rev-parse", remote_ref(key, RUNS)) == a.tips()[0]
 
     def test_our_push_tells_the_hook_that_it_is_ours(self, network: Network) -> None:
         a = network.clone("a")
@@ -931,4 +1055,4 @@ class TestTheUsersOwn:
         a.record(1)
         push_runs(a.store, None, SETTINGS)
         assert (a.builder.path / "guard").read_text() == "1\n"
-        assert transport.GUARD == "GITEXP_IN_PUSH"
+        assert remotes.GUARD == "GITEXP_IN_PUSH"
