@@ -1,8 +1,7 @@
 """Hooks into parsers of command lines: argparse, click, absl, OmegaConf and Hydra.
 
-Floor 2, loaded into the user's program by `sitecustomize`. A parser is hooked when the program
-imports it, and all hooks go when the first parser has returned. Faults of ours are dropped; errors
-of the parser pass through, and their traceback is shown as if we were not there.
+Floor 2, loaded by `sitecustomize`. A parser is hooked when the program imports it; all hooks go when
+the first has returned. Our faults are dropped; a parser's errors are shown as if we were not there.
 """
 
 from __future__ import annotations
@@ -118,8 +117,8 @@ def _hide(fault: BaseException) -> None:
 def _without_us(trace: Any) -> Any:
     frames: list[Any] = []
     while trace is not None:
-        is_ours = trace.tb_frame.f_code.co_filename == __file__
-        while is_ours and frames and _is_import(frames[-1]):
+        is_ours = _file_of(trace) == __file__
+        while is_ours and frames and _file_of(frames[-1]).startswith("<frozen importlib"):
             frames.pop()
         if not is_ours:
             frames.append(trace)
@@ -131,16 +130,23 @@ def _without_us(trace: Any) -> Any:
     return frames[0] if frames else None
 
 
-def _is_import(trace: Any) -> bool:
-    return bool(trace.tb_frame.f_code.co_filename.startswith("<frozen importlib"))
+def _file_of(trace: Any) -> str:
+    return str(trace.tb_frame.f_code.co_filename)
 
 
 def _wrap(
-    owner: Any, name: str, report: Any, done: Callable[..., None], *, is_static: bool = False
+    owner: Any,
+    name: str,
+    report: Any,
+    done: Callable[..., None],
+    *,
+    is_static: bool = False,
+    before_call: Callable[..., Any] | None = None,
 ) -> None:
     """Replace a function of a class by one that does the same and then calls `done`.
 
-    `done` gets what the function returned, the frame that called it, and its arguments.
+    `done` gets what the function returned, the frame that called it, and its arguments. What
+    `before_call` returns, of the same arguments, is in `report.remembered` then.
     """
     if name not in vars(owner):
         return
@@ -150,6 +156,7 @@ def _wrap(
     def parse(*args: Any, **kwargs: Any) -> Any:
         if not report.is_open():
             return original(*args, **kwargs)
+        remembered = _safely(before_call, args, kwargs)
         report.depth += 1
         try:
             found = original(*args, **kwargs)
@@ -158,6 +165,7 @@ def _wrap(
             raise
         finally:
             report.depth -= 1
+        report.remembered = remembered
         try:
             done(found, sys._getframe(1), *args, **kwargs)
         except Exception:
@@ -175,6 +183,13 @@ def _wrap(
             setattr(owner, name, before)
 
     report.undo.append(undo)
+
+
+def _safely(function: Callable[..., Any] | None, args: Any, kwargs: Any) -> Any:
+    try:
+        return function and function(*args, **kwargs)
+    except Exception:
+        return None
 
 
 def _is_skipped(frame: Any) -> bool:
@@ -266,6 +281,8 @@ def _hook_click(module: Any, report: Any) -> None:
     ) -> None:
         if context.resilient_parsing or _is_skipped(frame):
             return
+        if context.parent is None and not _is_ours(report.remembered or [], report):
+            return
         values = dict(context.params)
         given, options = [], {}
         words = {word.partition("=")[0] for word in sys.argv[1:]}
@@ -284,7 +301,11 @@ def _hook_click(module: Any, report: Any) -> None:
         report.add("click", values, given=given, options=options, is_final=is_leaf)
 
     owner = module.BaseCommand if _is_old(module) else module.Command
-    _wrap(owner, "make_context", report, done)
+
+    def words_of(command: Any, name: Any, args: Any, *rest: Any, **kw: Any) -> list[str]:
+        return [str(word) for word in args]
+
+    _wrap(owner, "make_context", report, done, before_call=words_of)
 
 
 def _is_old(module: Any) -> bool:

@@ -39,6 +39,7 @@ class Report:
         self.jobs: list[dict[str, Any]] = []
         self.depth = 0
         """How many parsers are at work within each other."""
+        self.remembered: Any = None
         self.is_closed = False
         self.undo: list[Callable[[], object]] = []
 

@@ -212,6 +212,15 @@ def test_a_parser_that_leaves_words_to_the_next(
     assert last(exp)["parsed"] == parsed
 
 
+def test_a_click_command_that_gets_other_words_does_not_count(programs: Exp) -> None:
+    other = "import sys, click\n@click.command()\n@click.option('--x')\ndef f(x): pass\n"
+    other += "f(['--x', '1'], standalone_mode=False)\n"
+    programs.repo.commit({"two.py": other + CLICK})
+    programs("run", "--", "python", "two.py", "--seed", "3", "train", "--pin", "1")
+    assert last(programs)["parsed"]["seed"] == 3
+    assert "x" not in last(programs)["parsed"]
+
+
 # --- whose parser it is ---------------------------------------------------------------------------
 
 LOOK = "import argparse\np = argparse.ArgumentParser()\np.add_argument('--{0}')\np.parse_args()\n"

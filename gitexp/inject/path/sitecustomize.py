@@ -33,12 +33,12 @@ _RANKS = (
 def _program():
     # type: () -> str
     """Return the name of the program: of its module after `-m`, else of its file."""
-    words = list(getattr(sys, "orig_argv", ()))
-    if not words:
-        with open("/proc/self/cmdline", "rb") as file:
-            words = [os.fsdecode(word) for word in file.read().split(b"\0")]
     name = str(sys.argv[0])
     if name == "-m":
+        words = list(getattr(sys, "orig_argv", ()))
+        if not words:
+            with open("/proc/self/cmdline", "rb") as file:
+                words = [os.fsdecode(word) for word in file.read().split(b"\0")]
         return str(words[words.index("-m") + 1])
     name = os.path.basename(name)
     for ending in (".py", ".exe"):
