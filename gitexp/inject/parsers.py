@@ -1,7 +1,7 @@
 """Hooks into parsers of command lines: argparse, click, absl, OmegaConf and Hydra.
 
-Floor 2, loaded by `sitecustomize`. A parser is hooked when the program imports it; all hooks go when
-the first has returned. Our faults are dropped; a parser's errors are shown as if we were not there.
+Floor 2, loaded by `sitecustomize`. A parser is hooked when it is imported; all hooks go when the
+first has returned. Our faults are dropped; a parser's errors are shown as if we were not there.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ def start(report: Any) -> None:
     patches: dict[str, Callable[[Any, Any], None]] = {
         "argparse": _hook_argparse,
         "click.core": _hook_click,
+        "typer._click.core": _hook_click,
         "absl.flags._flagvalues": _hook_absl,
         "omegaconf.omegaconf": _hook_omegaconf,
         "hydra._internal.callbacks": _hook_hydra,
@@ -274,8 +275,6 @@ def _given(parser: Any, words: list[str], module: Any) -> Any:
 
 
 def _hook_click(module: Any, report: Any) -> None:
-    group = getattr(module, "MultiCommand", module.Group) if _is_old(module) else module.Group
-
     def done(
         context: Any, frame: Any, command: Any, name: Any, args: Any, *rest: Any, **kw: Any
     ) -> None:
@@ -297,7 +296,7 @@ def _hook_click(module: Any, report: Any) -> None:
                 short = option.lstrip("-").replace("-", "_")
                 if option.startswith("-") and short != parameter.name and option in words:
                     options[short] = parameter.name
-        is_leaf = not isinstance(command, group)
+        is_leaf = not hasattr(command, "resolve_command")
         report.add("click", values, given=given, options=options, is_final=is_leaf)
 
     owner = module.BaseCommand if _is_old(module) else module.Command
