@@ -6,6 +6,7 @@ import click
 
 from gitexp.cli.options import json_option
 from gitexp.cli.terminal import answer, know_terminal, width
+from gitexp.model import Tolerance
 from gitexp.render.table import format_table
 from gitexp.render.text import clean
 from gitexp.settings import OPTIONS, Option, Settings
@@ -69,11 +70,11 @@ def _show_all(settings: Settings) -> None:
     )
     metrics = _metrics(settings)
     if metrics:
+        keys = dict.fromkeys(key for rules in metrics.values() for key in rules)
         rows = [
-            [name, *(_shown(rules.get(key)) for key in ("direction", "tolerance", "gate"))]
-            for name, rules in metrics.items()
+            [name, *(_shown(rules.get(key)) for key in keys)] for name, rules in metrics.items()
         ]
-        answer("\n" + format_table(["metric", "direction", "tolerance", "gate"], rows))
+        answer("\n" + format_table(["metric", *keys], rows, width=width()))
 
 
 def _show_one(settings: Settings, name: str, *, as_json: bool) -> None:
@@ -125,12 +126,25 @@ def _metrics(settings: Settings) -> dict[str, dict[str, Any]]:
     for name, direction in settings.directions.items():
         found.setdefault(name, {})["direction"] = direction.value
     for name, tolerance in settings.tolerances.items():
-        parts = {"absolute": tolerance.absolute, "relative": tolerance.relative}
-        said = [f"{size:g} {kind}" for kind, size in parts.items() if size]
-        found.setdefault(name, {})["tolerance"] = ", ".join(said) or "0"
+        found.setdefault(name, {})["tolerance"] = _size(tolerance)
     for name, gate in settings.gates.items():
         found.setdefault(name, {})["gate"] = gate
+    for name, rule in settings.rules.items():
+        said = {
+            "noise": rule.noise,
+            "min_effect": rule.min_effect and _size(rule.min_effect),
+            "guard": rule.guard and _size(rule.guard),
+            "min": rule.least,
+            "max": rule.most,
+        }
+        found.setdefault(name, {}).update({k: v for k, v in said.items() if v is not None})
     return dict(sorted(found.items()))
+
+
+def _size(size: Tolerance) -> str:
+    """`0.01 absolute, 0.02 relative`."""
+    parts = {"absolute": size.absolute, "relative": size.relative}
+    return ", ".join(f"{value:g} {kind}" for kind, value in parts.items() if value) or "0"
 
 
 def _described(settings: Settings, option: Option) -> dict[str, Any]:
@@ -149,23 +163,25 @@ def _document(settings: Settings) -> dict[str, Any]:
         "schema": 1,
         "settings": {option.name: _described(settings, option) for option in OPTIONS},
         "metrics": {
-            name: {
-                **rules,
-                **(
-                    {
-                        "tolerance": {
-                            "absolute": settings.tolerances[name].absolute,
-                            "relative": settings.tolerances[name].relative,
-                        }
-                    }
-                    if name in settings.tolerances
-                    else {}
-                ),
-            }
-            for name, rules in _metrics(settings).items()
+            name: {**rules, **_sizes(settings, name)} for name, rules in _metrics(settings).items()
         },
         "author": settings.author,
         "warnings": settings.warnings,
+    }
+
+
+def _sizes(settings: Settings, name: str) -> dict[str, dict[str, float]]:
+    """The sizes that a project declares for a metric, as objects."""
+    rule = settings.rules.get(name)
+    sizes = {
+        "tolerance": settings.tolerances.get(name),
+        "min_effect": None if rule is None else rule.min_effect,
+        "guard": None if rule is None else rule.guard,
+    }
+    return {
+        key: {"absolute": size.absolute, "relative": size.relative}
+        for key, size in sizes.items()
+        if size is not None
     }
 
 

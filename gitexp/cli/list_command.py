@@ -9,7 +9,6 @@ from gitexp.cli.options import count_option, json_option, precision_option, wher
 from gitexp.cli.tables import choose_columns, print_documents
 from gitexp.cli.terminal import answer, open_workspace, say, width
 from gitexp.errors import ExitCode, InvalidInput
-from gitexp.judgement import main_metric
 from gitexp.machine import clock
 from gitexp.render.folding import single
 
@@ -149,6 +148,7 @@ def _print_table(
     markdown: bool,
     columns: bool,
 ) -> None:
+    from gitexp.judgement import main_metric  # noqa: PLC0415 - only for tables
     from gitexp.render.listing import (  # noqa: PLC0415 - only for tables
         changed_keys,
         column_table,

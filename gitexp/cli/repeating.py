@@ -6,7 +6,7 @@ Floor 6.
 from dataclasses import replace
 
 from gitexp.cli.report import tell
-from gitexp.cli.run_command import (
+from gitexp.cli.starting import (
     How,
     exit_code_of,
     is_settled,
@@ -19,7 +19,7 @@ from gitexp.cli.run_command import (
 from gitexp.cli.terminal import say, width
 from gitexp.cli.verdicts import ended_words, show_judgement
 from gitexp.errors import ExitCode, GitexpError
-from gitexp.judgement import compare_pair, judge, metric_of
+from gitexp.judgement import choose_metric, compare_pair, judge, metric_of
 from gitexp.model import Entry, Outcome, Run, Tolerance, numbers
 from gitexp.render.sentence import run_sentence
 from gitexp.render.text import clean, fold, format_cell, format_number
@@ -65,7 +65,7 @@ def run_batch(
         if executed is None:
             return ExitCode.DONE
         ended.append(executed)
-        _tell_turn(executed, turn, len(turns), how)
+        _tell_turn(workspace, executed, turn, len(turns), how)
         if executed.run.outcome is Outcome.INTERRUPTED or not executed.recorded:
             break
         if turn.round == 1 and exit_code_of(executed) and len(turns) > 1:
@@ -90,12 +90,15 @@ def _take_turn(
     return run_prepared(workspace, prepared, how)
 
 
-def _tell_turn(executed: Executed, turn: Turn, count: int, how: How) -> None:
-    if tell_problems(executed) and not how.quiet:
-        run = executed.run
-        measured = list(numbers(run.metrics).items())[:1] if run.metrics else []
-        values = "".join(f", {clean(n)} {format_cell(v)}" for n, v in measured)
-        say(f"{turn.round} of {count}: {run.id[:7]} {ended_words(run)}{values}")
+def _tell_turn(workspace: Workspace, executed: Executed, turn: Turn, count: int, how: How) -> None:
+    if not tell_problems(executed) or how.quiet:
+        return
+    run = executed.run
+    told = f"{turn.round} of {count}: {run.id[:7]} {ended_words(run)}"
+    metric = choose_metric(workspace.settings, run)
+    if metric is not None:
+        told += f", {clean(metric)} {format_cell(numbers(run.metrics)[metric])}"
+    say(told)
 
 
 def _reference_turn(

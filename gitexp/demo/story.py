@@ -34,8 +34,14 @@ def _exp(*words: str, exit_code: int = 0, says: tuple[str, ...] = ()) -> Line:
     return Line(argv=("git", "exp", *words), exit_code=exit_code, says=says)
 
 
-def _train(*words: str, why: str, exit_code: int = 0, says: tuple[str, ...] = ()) -> Line:
-    command = ("run", "-m", why, "--", PYTHON, "train.py", *words)
+def _train(
+    *words: str,
+    why: str,
+    options: tuple[str, ...] = (),
+    exit_code: int = 0,
+    says: tuple[str, ...] = (),
+) -> Line:
+    command = ("run", *options, "-m", why, "--", PYTHON, "train.py", *words)
     return _exp(*command, exit_code=exit_code, says=says)
 
 
@@ -49,17 +55,28 @@ SCENES = (
         ),
     ),
     Scene(
-        sentence="Put `git exp run --` before a command, and the run is on record",
+        sentence="Put `git exp run --` before a command; with three seeds its noise is known",
         lines=(
             _train(
-                *("--model", "logistic", "--lr", "0.01"),
+                *("--model", "logistic", "--lr", "0.01", "--seed", "{seed}"),
                 why="a baseline",
-                says=(r"^METRIC accuracy=0\.", "succeeded after"),
+                options=("--seeds", "3"),
+                says=(r"^METRIC accuracy=0\.", "3 of 3: .* succeeded", r"mean of 3 0\."),
             ),
         ),
     ),
     Scene(
-        sentence="The second run is judged by the first; what is decided is recorded, with the why",
+        sentence="A change that is smaller than the noise is not called better or worse",
+        lines=(
+            _train(
+                *("--model", "logistic", "--lr", "0.008", "--seed", "0"),
+                why="a little slower?",
+                says=("accuracy .*: cannot tell from the last",),
+            ),
+        ),
+    ),
+    Scene(
+        sentence="One that is larger is judged; what is decided is recorded, with the why",
         lines=(
             _train(
                 *("--model", "svc"), why="a kernel method", says=("accuracy .*: worse than the",)
@@ -75,20 +92,21 @@ SCENES = (
         lines=(
             Line(argv=("git", "diff", "--unified=0"), says=(r"^\+SCALE = 1 / 16",)),
             _train(
-                *("--model", "svc"),
+                *("--model", "svc", "--seed", "{seed}"),
                 why="the same on scaled pixels",
-                says=("better than the last", "best so far"),
+                options=("--seeds", "3"),
+                says=(r"mean of 3.*better than the last", "best so far"),
             ),
             _exp(*("decide", "last", "keep", "-m", "99 % is enough"), says=("keep",)),
         ),
     ),
     Scene(
-        sentence="Every run is compared with the last one and with the best one",
+        sentence="Every trial is compared with the last one and with the best one",
         lines=(
             _train(
                 *("--model", "mlp", "--lr", "0.1"),
                 why="a small network",
-                says=("accuracy .*: worse than the last",),
+                says=("accuracy .* the last, which is the best",),
             ),
         ),
     ),
@@ -104,7 +122,7 @@ SCENES = (
         ),
     ),
     Scene(
-        sentence="All runs side by side, the best first",
+        sentence="All trials side by side, the best first; the three seeds are one row",
         lines=(
             _exp(
                 *("list", "--sort-by", "accuracy", "--drop", "name|age"),
@@ -114,7 +132,7 @@ SCENES = (
     ),
     Scene(
         sentence="What changed between two runs: the causes, then the effects",
-        lines=(_exp("diff", "@{3}", "best:accuracy", says=("^causes", "train[.]py", "^effects")),),
+        lines=(_exp("diff", "@{5}", "best:accuracy", says=("^causes", "train[.]py", "^effects")),),
     ),
     Scene(
         sentence="The edit is thrown away, and the discarded trial is typed again: it is refused",

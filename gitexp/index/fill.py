@@ -67,7 +67,12 @@ def _read(readers: Readers, lines: list[str], progress: Progress | None) -> Iter
 
 
 def document_rows(
-    conn: sqlite3.Connection, repo: Repo, rids: Collection[int], progress: Progress | None
+    conn: sqlite3.Connection,
+    repo: Repo,
+    rids: Collection[int],
+    progress: Progress | None,
+    *,
+    seed_params: Sequence[str] = (),
 ) -> Iterator[list[DocumentRow]]:
     """The rows of `docs` for runs, some hundred at a time in any order, read from the branch."""
     wanted = set(rids)
@@ -76,6 +81,6 @@ def document_rows(
         for rid in wanted
         for path, oid in conn.execute("SELECT path, oid FROM files WHERE rid = ?", (rid,))
     ]
-    with Readers(repo, document_rows_of) as readers:
+    with Readers(repo, partial(document_rows_of, seed_params=tuple(seed_params))) as readers:
         for rows in _read(readers, lines, progress):
             yield [row for row in rows["docs"] if row[0] in wanted]

@@ -241,7 +241,8 @@ class KeptIndex:
         def keep(conn: sqlite3.Connection) -> None:
             conn.executemany("INSERT OR REPLACE INTO docs VALUES (?, ?, ?)", waiting)
 
-        for rows in document_rows(self._connection(), self.repo, rids, self._progress):
+        wanted = (self._connection(), self.repo, rids, self._progress)
+        for rows in document_rows(*wanted, seed_params=self._seed_params):
             yield from rows
             waiting += rows
             if len(waiting) >= _DOCUMENTS_AT_ONCE:

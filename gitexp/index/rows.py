@@ -136,7 +136,7 @@ def rows_of(batch: Iterable[Derived], seed_params: Sequence[str] = ()) -> Rows:
     rows |= {"docs": [], "vals": []}
     for rid, entry, derived in standing:
         add_entry(rows, rid, entry, derived, part=None, seed_params=seed_params)
-        rows["docs"].append(_document_row(rid, entry))
+        rows["docs"].append(_document_row(rid, entry, seed_params))
         for name, value in keyed_values(entry):
             form = form_of(value)
             number, text = form if type(form) is tuple else (form, None)
@@ -144,14 +144,15 @@ def rows_of(batch: Iterable[Derived], seed_params: Sequence[str] = ()) -> Rows:
     return rows
 
 
-def document_rows_of(batch: Iterable[Group]) -> Rows:
+def document_rows_of(batch: Iterable[Group], seed_params: Sequence[str] = ()) -> Rows:
     """The documents of some runs, nothing else."""
     entries = ((run, derive(run, contents).entry) for run, contents in batch)
-    return {"docs": [_document_row(row_of(run), entry) for run, entry in entries if entry]}
+    docs = [_document_row(row_of(run), entry, seed_params) for run, entry in entries if entry]
+    return {"docs": docs}
 
 
-def _document_row(rid: int, entry: Entry) -> DocumentRow:
-    doc = _to_json(entry_document(entry))
+def _document_row(rid: int, entry: Entry, seed_params: Sequence[str]) -> DocumentRow:
+    doc = _to_json(entry_document(entry, keys_of(entry.run, seed_params).group))
     return rid, doc, checksum(doc)
 
 

@@ -37,8 +37,8 @@ _AS_IT_IS = frozenset((str, int, bool))
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
-def entry_document(entry: Entry) -> dict[str, Any]:
-    """The JSON document of a run and all that was added to it; absent values are left out."""
+def entry_document(entry: Entry, group: str | None = None) -> dict[str, Any]:
+    """The JSON document of a run, its `group` of repeats and all that was added to it later."""
     run, decision, added = entry.run, entry.decision, entry.added_metrics
     document: dict[str, Any] = {
         "id": run.id,
@@ -50,6 +50,7 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "author": run.author,
         "origin": run.origin.value,
         "fingerprint": run.fingerprint or None,
+        "group": group,
         "reason": run.reason,
         "parent": run.parent,
         "parent_rule": run.parent_rule and run.parent_rule.value,
@@ -67,10 +68,7 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "parser": _parser_document(run.parser),
         "metrics": _plain(entry.metrics),
         "recorded_metrics": _plain(run.metrics) if added else {},
-        "added_metrics": {
-            name: {"by": a.id, "time": a.time.isoformat(), "author": a.author}
-            for name, a in added.items()
-        },
+        "added_metrics": {name: _added_document(a) for name, a in added.items()},
         "units": entry.units,
         "recorded_units": run.units if added else {},
         "directions": {name: way.value for name, way in run.directions.items()},
@@ -88,6 +86,11 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "annotations": [annotation_document(a) for a in entry.annotations],
     }
     return _without_none(document)
+
+
+def _added_document(annotation: Annotation) -> dict[str, str]:
+    time = annotation.time.isoformat()
+    return {"by": annotation.id, "time": time, "author": annotation.author}
 
 
 def _code_document(code: Code) -> dict[str, Any]:
@@ -199,17 +202,7 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
         units=document.get(f"{recorded}units", {}),
         directions={n: Direction(way) for n, way in document.get("directions", {}).items()},
         code=_parse_code(document["code"]),
-        command=None
-        if command is None
-        else Command(
-            argv=tuple(command["argv"]),
-            template=tuple(command.get("template", ())),
-            directory=command["directory"],
-            exit_code=command.get("exit_code"),
-            metrics_files=tuple(command.get("metrics_files", ())),
-            timeout_s=command.get("timeout_s"),
-            metric_patterns=tuple(command.get("metric_patterns", ())),
-        ),
+        command=None if command is None else _parse_command(command),
         checks=_parse_checks(document["checks"]) if "checks" in document else None,
         inputs={p: FileState(**s) for p, s in document.get("inputs", {}).items()},
         outputs={p: FileState(**s) for p, s in document.get("outputs", {}).items()},
@@ -240,6 +233,18 @@ def _parse_parser(document: Mapping[str, Any] | None) -> Parser | None:
         return None
     given, renamed = tuple(document.get("given", ())), document.get("renamed", {})
     return Parser(by=document["by"], given=given, renamed=renamed)
+
+
+def _parse_command(command: Mapping[str, Any]) -> Command:
+    return Command(
+        argv=tuple(command["argv"]),
+        template=tuple(command.get("template", ())),
+        directory=command["directory"],
+        exit_code=command.get("exit_code"),
+        metrics_files=tuple(command.get("metrics_files", ())),
+        timeout_s=command.get("timeout_s"),
+        metric_patterns=tuple(command.get("metric_patterns", ())),
+    )
 
 
 def _parse_annotation(document: Mapping[str, Any]) -> Annotation:

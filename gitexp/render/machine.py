@@ -21,6 +21,7 @@ PORCELAIN_KEYS = (
     "duration_s",
     "code.commit",
     "fingerprint",
+    "group",
 )
 """The columns of porcelain lines when none are asked for; new ones come last."""
 

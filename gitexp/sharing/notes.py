@@ -132,6 +132,7 @@ def _folder(repo: Repo) -> Path:
 
 
 def drop(path: Path) -> None:
+    """Delete a note, and its directory when that was the last one."""
     with suppress(OSError):
         path.unlink()
         path.parent.rmdir()

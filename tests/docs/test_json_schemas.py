@@ -77,12 +77,24 @@ def full(
 ) -> Exp:
     """A repository whose runs have about everything a run can have."""
     repo.commit({"train.py": TRAIN, "in.csv": "1\n"}, "a training")
-    repo.write("gitexp.toml", '[metrics.accuracy]\ndirection = "maximize"\ntolerance = 0.1\n')
+    rules = '[metrics.accuracy]\ndirection = "maximize"\ntolerance = 0.1\n'
+    repo.write("gitexp.toml", rules + '[metrics.loss]\nguard = "5%"\n')
     monkeypatch.chdir(repo.path)
     exp = Exp(repo, capfd)
-    told = ("-m", "why", "-t", "tagged", "--input", "in.csv", "--output", "train.py")
     for lr, name in (("0.3", "first"), ("0.1", "second"), ("0.2", "third")):
-        exp("run", "-n", name, "-S", f"lr={lr}", *told, "--", "python", "train.py", "--lr", "{lr}")
+        exp(
+            "run",
+            "-n",
+            name,
+            "-S",
+            f"lr={lr}",
+            *OPTIONS,
+            "--",
+            "python",
+            "train.py",
+            "--lr",
+            "{lr}",
+        )
     exp("run", "-n", "broken", "--", "python", "-c", "raise SystemExit(3)", check=3)
     exp("decide", "first", "discard", "-m", "too coarse", "--next", "go lower")
     exp("decide", "second", "keep", "-m", "good", "--next", "finer")
@@ -93,6 +105,11 @@ def full(
     exp("reproduce", "second", check=None)
     return exp
 
+
+OPTIONS = ("-m", "why", "-t", "tagged", "--input", "in.csv", "--output", "train.py")
+
+SCHEMA_2 = ("best", "compare", "diff")
+"""Documents whose keys changed their meaning when groups of repeats came."""
 
 ASKED: dict[str, list[tuple[str, ...]]] = {
     "apply": [("apply", "second", "--dry-run"), ("apply", "second")],
@@ -109,8 +126,14 @@ ASKED: dict[str, list[tuple[str, ...]]] = {
     "doctor": [("doctor",)],
     "list": [("list",), ("list", "--where", "accuracy > 5")],
     "log": [("log",)],
+    "noise": [("noise",), ("noise", "accuracy")],
     "note": [("note", "third", "a word")],
     "reproduce": [("reproduce", "third")],
+    "run": [
+        ("run", "--", "python", "train.py", "--lr", "0.4"),
+        ("run", "--repeat", "2", "--again", "--", "python", "train.py", "--lr", "0.4"),
+        ("run", "-S", "lr=0.3", *OPTIONS, "--", "python", "train.py", "--lr", "{lr}"),
+    ],
     "show": [("show", "second"), ("show", "broken")],
     "tag": [("tag", "third", "new"), ("tag", "third"), ("tag", "third", "-d", "new")],
     "tried": [
@@ -136,7 +159,7 @@ def test_every_command_prints_what_the_page_says(full: Exp) -> None:
                 assert done.code == 125, done.err  # a run that measured nothing has no verdict
                 continue
             document = json.loads(done.out)
-            assert document["schema"] == 1
+            assert document["schema"] == (2 if name in SCHEMA_2 else 1)
             faults += faults_of(document, name, " ".join(words))
             seen.add(name)
     assert not faults, "\n".join(faults)

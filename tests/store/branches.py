@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gitexp import refs
+from gitexp.comparison.grouping import keys_of
 from gitexp.ids import ObjectId, RunId
 from gitexp.index import RunIndex
 from gitexp.index.sql import COLUMNS
@@ -172,7 +173,9 @@ def query(text: str, *keys: str) -> Query:
 
 
 def documents(branch: Branch) -> list[str]:
-    return [json.dumps(entry_document(entry)) for entry in branch.entries()]
+    return [
+        json.dumps(entry_document(entry, keys_of(entry.run).group)) for entry in branch.entries()
+    ]
 
 
 def assert_true(index: RunIndex, branch: Branch, tmp_path: Path) -> None:

@@ -497,7 +497,7 @@ author      Ada <ada@example.org>
 origin      run
 tags        baseline, sweep
 reason      a lower rate should stop the oscillation
-parent      1111111
+parent      1111111 (not named: its code was applied)
 reproduces  2222222
 source      mlflow:42
 fingerprint ffffffffffffffff
