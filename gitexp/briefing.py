@@ -211,7 +211,7 @@ def _attempts(
     best: Entry | None,
 ) -> Iterator[Attempt]:
     """Every run beside the best before it, oldest first."""
-    usual = {} if best is None else dict(flatten(best.run.params))
+    usual = {} if best is None else dict(flatten(best.run.parameters))
     bar: float | None = None
     for entry in entries:
         value = values[entry.run.id]
@@ -231,7 +231,7 @@ def _attempts(
 def _differing(entry: Entry, usual: Mapping[str, Value]) -> Table:
     return {
         name: value
-        for name, value in flatten(entry.run.params)
+        for name, value in flatten(entry.run.parameters)
         if name not in usual or canonical(usual[name]) != canonical(value)
     }
 
@@ -272,8 +272,8 @@ def neighbours(best: Entry, entries: Sequence[Entry]) -> Iterator[Neighbour]:
 
     Parameters that were varied before come first; random seeds never.
     """
-    usual = dict(flatten(without_seeds(best.run.params)))
-    tables = [dict(flatten(without_seeds(entry.run.params))) for entry in entries]
+    usual = dict(flatten(without_seeds(best.run.parameters)))
+    tables = [dict(flatten(without_seeds(entry.run.parameters))) for entry in entries]
     made = {canonical(table) for table in tables}
     varied: list[list[Neighbour]] = []
     fixed: list[list[Neighbour]] = []

@@ -174,6 +174,18 @@ class Harvested:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Parser:
+    """What parsed the program's command line, and what it said about the names."""
+
+    by: str
+    """`argparse`, `click`, `absl`, `omegaconf` or `hydra`."""
+    given: tuple[str, ...] = ()
+    """Dotted names of parsed parameters that the command line set; the others are defaults."""
+    renamed: dict[str, str] = field(default_factory=dict)
+    """Parameters guessed from the command line that the program calls otherwise: `e` = `epochs`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One execution and everything recorded about it. Immutable once sealed."""
 
@@ -212,6 +224,10 @@ class Run:
     tags: tuple[str, ...] = ()
     command: Command | None = None
     params: Table = field(default_factory=dict)
+    """What was given or guessed before the start; the fingerprint covers these only."""
+    parsed: Table = field(default_factory=dict)
+    """What the program's own parser returned, defaults included."""
+    parser: Parser | None = None
     metrics: Table = field(default_factory=dict)
     """Last value of each metric."""
     units: dict[str, str] = field(default_factory=dict)
@@ -222,6 +238,8 @@ class Run:
     """Directions said for this run, by dotted metric name."""
     inputs: dict[str, FileState] = field(default_factory=dict)
     outputs: dict[str, FileState] = field(default_factory=dict)
+    reads: dict[str, FileState] = field(default_factory=dict)
+    """Files that the program was seen to read and git does not track; never all of them."""
     produced: tuple[str, ...] = ()
     """Paths seen to change while the run went on; they never count as its code."""
     harvested: dict[str, Harvested] = field(default_factory=dict)
@@ -237,6 +255,15 @@ class Run:
     def is_sealed(self) -> bool:
         """True when the run is final."""
         return self.outcome is not Outcome.RUNNING
+
+    @property
+    def parameters(self) -> Table:
+        """The parameters as people see them: given and parsed, the parsed value winning."""
+        if not self.parsed:
+            return self.params
+        renamed = {} if self.parser is None else self.parser.renamed
+        given = {name: v for name, v in flatten(self.params) if name not in renamed}
+        return nest(given, self.parsed)
 
 
 Series: TypeAlias = list[dict[str, float | int | str]]

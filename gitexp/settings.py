@@ -174,6 +174,7 @@ OPTIONS: tuple[Option, ...] = (
         "of kinds",
     ),
     Option("argv-params", _flag, True, "take `--name value` of the command as parameters"),
+    Option("inject", _flag, True, "have Python programs report what their own parser returned"),
     Option(
         "seed-params",
         _texts,
@@ -232,6 +233,7 @@ class Settings(NamedTuple):
     inputs: tuple[str, ...] = ()
     harvest: tuple[str, ...] = (HARVEST_ALL,)
     argv_params: bool = True
+    inject: bool = True
     seed_params: tuple[str, ...] = ()
     env_params: tuple[str, ...] = ()
     code_include: tuple[str, ...] = ()

@@ -49,6 +49,8 @@ class Tried(NamedTuple):
     """The nearest relatives, nearest first, then newest."""
     running: tuple[Running, ...] = ()
     """Runs of this very trial that go on, or may; newest first."""
+    changed: tuple[tuple[Entry, str], ...] = ()
+    """Ended runs that are another trial after all: a file that each read has changed since."""
     doubts: tuple[str, ...] = ()
     """What could not be compared with the decided run; with any of them nothing is refused."""
 
@@ -125,12 +127,28 @@ def find_tried(
     same.sort(key=lambda entry: run_order(entry.run), reverse=True)
     unfinished = [entry for entry in same if entry.run.outcome is Outcome.RUNNING]
     running = (_look_at(workspace, entry) for entry in unfinished)
+    identical, changed = _by_reads(workspace, [entry for entry in same if _is_answer(entry)])
     tried = Tried(
-        identical=tuple(entry for entry in same if _is_answer(entry)),
+        identical=identical,
+        changed=changed,
         kin=_nearest(related, kin),
         running=tuple(found for found in running if found.is_alive is not False),
     )
     return tried._replace(doubts=_doubts(run, tried.decided, uncompared))
+
+
+def _by_reads(
+    workspace: Workspace, entries: Sequence[Entry]
+) -> tuple[tuple[Entry, ...], tuple[tuple[Entry, str], ...]]:
+    """The entries that read no file with other content now, and the others with such a path."""
+    top = workspace.repo.top
+    if top is None or not any(entry.run.reads for entry in entries):
+        return tuple(entries), ()
+    from gitexp.running.reads import changed_reads  # noqa: PLC0415 - few runs have any
+
+    found = changed_reads((entry.run for entry in entries), top)
+    same = tuple(entry for entry in entries if entry.run.id not in found)
+    return same, tuple((e, found[e.run.id]) for e in entries if e.run.id in found)
 
 
 def find_kin(workspace: Workspace, run: Run, *, kin: int = 3, search: int = 200) -> Relatives:

@@ -48,7 +48,7 @@ def command(
         answer(_code_diff(workspace, before.run, after.run, stat=stat))
         return
     causes = {
-        "params": diff_tables(before.run.params, after.run.params),
+        "params": diff_tables(before.run.parameters, after.run.parameters),
         "code": _code_changes(workspace, before.run, after.run),
         "data": _file_changes(before.run.inputs, after.run.inputs),
         "command": diff_tables(_command(before.run), _command(after.run)),

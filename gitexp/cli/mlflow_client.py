@@ -94,7 +94,7 @@ def _send_run(client: Any, experiment: str, entry: Entry, series: Series) -> Non
         tags={name: text for name, text in tags.items() if text},
     )
     there = made.info.run_id
-    params = [Param(_key(n), str(v)[:_MAX_VALUE]) for n, v in flatten(run.params)]
+    params = [Param(_key(n), str(v)[:_MAX_VALUE]) for n, v in flatten(run.parameters)]
     for at in range(0, len(params), _MAX_PARAMS):
         client.log_batch(there, params=params[at : at + _MAX_PARAMS])
     metrics = [

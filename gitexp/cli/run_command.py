@@ -17,7 +17,7 @@ from gitexp.cli.starting import (
     run_prepared,
     tell_problems,
 )
-from gitexp.cli.terminal import open_workspace
+from gitexp.cli.terminal import open_workspace, say
 from gitexp.cli.verdicts import show_judgement
 from gitexp.errors import ExitCode, GitexpError, InvalidInput
 from gitexp.judgement import judge
@@ -49,6 +49,7 @@ from gitexp.workspace import Workspace
     metavar="TIME",
     help="End the command after TIME: 90, 60s, 5m, 2h.",
 )
+@click.option("--no-inject", is_flag=True, help="Do not ask a Python program what it parsed.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but problems.")
 @json_option
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD [ARG]...")
@@ -62,6 +63,7 @@ def command(
     beside: str | None,
     no_stop: bool,
     timeout_s: float | None,
+    no_inject: bool,
     quiet: bool,
     as_json: bool,
     argv: tuple[str, ...],
@@ -97,7 +99,7 @@ def command(
     trial = replace(trial, timeout_s=timeout_s, metric_patterns=metric_patterns or None)
     policy = "allow" if again else workspace.settings.repeat
     picked = () if no_harvest else None
-    how = How(quiet=quiet, as_json=as_json, policy=policy, harvest=picked)
+    how = How(quiet=quiet, as_json=as_json, policy=policy, harvest=picked, inject=not no_inject)
     if repeat is None and seeds is None and beside is None:
         return _run_once(workspace, trial, how)
     from gitexp.cli.repeating import run_batch  # noqa: PLC0415 - only for repeats
@@ -125,6 +127,9 @@ def _run_once(workspace: Workspace, trial: Trial, how: How) -> int:
 def _tell_end(workspace: Workspace, executed: Executed, how: How) -> None:
     if not tell_problems(executed):
         return
+    if executed.jobs and not how.quiet:
+        short = executed.run.id[:7]
+        say(f"{executed.jobs} jobs, each recorded as a run whose parent is {short}")
     try:
         if how.as_json:
             print_ended(workspace, [executed.run])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from gitexp.cli.progress import waiting
 from gitexp.cli.report import tell, warn
 from gitexp.cli.terminal import answer, say
-from gitexp.cli.trials import NOT_COMPARED, show_tried
+from gitexp.cli.trials import NOT_COMPARED, changed_lines, show_tried
 from gitexp.comparison import Kin
 from gitexp.errors import ExitCode, GitexpError, Refused
 from gitexp.judgement import judge
@@ -36,6 +36,8 @@ class How:
     """The setting `repeat`, or `allow` with `--again`."""
     harvest: tuple[str, ...] | None = None
     """The kinds of files that values are picked up from; the setting's when absent."""
+    inject: bool = True
+    """Whether a Python program reports what it parsed and read."""
 
     @property
     def stdout(self) -> int:
@@ -50,6 +52,8 @@ def prepare_run(workspace: Workspace, trial: Trial, how: How) -> Prepared:
     find_command(prepared.argv[0], workspace.repo.start, os.environ)
     for note in () if how.quiet else prepared.notes:
         say(note)
+    for warning in prepared.run.warnings:
+        warn(warning)
     return prepared
 
 
@@ -61,6 +65,7 @@ def run_prepared(workspace: Workspace, prepared: Prepared, how: How) -> Executed
         on_start=lambda run, problem: tell_start(run, problem, quiet=how.quiet),
         stdout=how.stdout,
         harvest=how.harvest,
+        inject=how.inject,
     )
     if executed.run.harvested and not how.quiet:
         say(harvest_sentence(executed.run.harvested))
@@ -80,6 +85,8 @@ def is_settled(workspace: Workspace, prepared: Prepared, how: How) -> bool:
         uncompared=prepared.uncompared,
     )
     if not tried.is_known:
+        for line in () if how.quiet else changed_lines(workspace, tried):
+            say(line)
         if not how.quiet and _is_rejected_twin(tried):
             say("not quite this trial, but nearly, was given up:")
             show_tried(workspace, prepared.run, tried, err=True)
@@ -133,7 +140,7 @@ def tell_start(run: Run, problem: GitexpError | None, *, quiet: bool) -> None:
 
 def tell_problems(executed: Executed) -> bool:
     """Say what went wrong with the record of a run; returns whether it is on the branch."""
-    for warning in executed.run.warnings:
+    for warning in executed.run.warnings[executed.told :]:
         warn(warning)
     if not executed.recorded:
         for problem in executed.problems:

@@ -23,7 +23,7 @@ def show_tried(workspace: Workspace, run: Run, tried: Tried, *, err: bool) -> No
     running = [found.entry for found in tried.running]
     entries = [*tried.identical[:3], *running, *(entry for _, entry in tried.kin)]
     ids = workspace.index.short([entry.run.id for entry in entries])
-    lines = []
+    lines = changed_lines(workspace, tried)
     if tried.identical:
         lines.append("this very trial was run before:")
         lines += [_line(workspace, entry, ids[entry.run.id]) for entry in tried.identical[:3]]
@@ -46,6 +46,17 @@ def show_tried(workspace: Workspace, run: Run, tried: Tried, *, err: bool) -> No
         ]
     for line in lines:
         click.echo(line, err=err)
+
+
+def changed_lines(workspace: Workspace, tried: Tried) -> list[str]:
+    """`not a repeat of 0f54d60 brave-otter: data.csv, which it read, has changed since …`."""
+    few = tried.changed[:3]
+    ids = workspace.index.short([entry.run.id for entry, _ in few])
+    return [
+        f"not a repeat of {ids[entry.run.id]} {clean(entry.run.name)}: {clean(path)}, "
+        "which it read and git does not track, has changed since"
+        for entry, path in few
+    ]
 
 
 def _running(workspace: Workspace, found: Running) -> str:

@@ -79,6 +79,7 @@ def command(
 
 
 def _document(tried: Tried, fingerprint: str, policy: str) -> dict[str, object]:
+    changed = [{"path": path, "run": _plain(entry)} for entry, path in tried.changed]
     return {
         "schema": 1,
         "tried": tried.is_known,
@@ -95,6 +96,7 @@ def _document(tried: Tried, fingerprint: str, policy: str) -> dict[str, object]:
             }
             for how, entry in tried.kin
         ],
+        **({"changed": changed} if changed else {}),
         **({"doubts": [*tried.doubts]} if tried.doubts else {}),
     }
 

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
         fill_template,
         iter_options,
         option_path,
-        params_from_argv,
         parse_assignment,
         parse_value,
     )
+    from gitexp.formats.command_line import params_from_argv
     from gitexp.formats.files import (
         parse_metrics,
         parse_params,
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "gitexp.formats.arguments": (
-        "Option assign fill_template iter_options option_path params_from_argv "
-        "parse_assignment parse_value"
+        "Option assign fill_template iter_options option_path parse_assignment parse_value"
     ).split(),
+    "gitexp.formats.command_line": ["params_from_argv"],
     "gitexp.formats.files": "parse_metrics parse_params parse_table".split(),
     "gitexp.formats.printed": ["parse_metric_line"],
     "gitexp.formats.redaction": (

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gitexp.errors import InvalidInput, Unreadable
-from gitexp.model import Table, Value, flatten, nest
+from gitexp.model import Table, Value, flatten
 from gitexp.records.bounds import INT_MAX, INT_MIN, refuse_depth
 
 _INTEGER = re.compile(r"[+-]?(?:0|[1-9]\d*)\Z", re.ASCII)
@@ -160,23 +160,6 @@ def iter_options(argv: Sequence[str]) -> Iterator[Option]:
 def option_path(name: str) -> list[str]:
     """The parameter an option sets: `--model.hidden-size` is `model`, `hidden_size`."""
     return [part for part in name.replace("-", "_").split(".") if part]
-
-
-def params_from_argv(argv: Sequence[str]) -> Table:
-    """The parameters that the long options of a command line set, typed; a repeated one is a list.
-
-    A guess at another program's grammar, so nothing here is ever an error.
-    """
-    found: dict[tuple[str, ...], list[Value]] = {}
-    for option in iter_options(argv):
-        value = True if option.value is None else parse_value(option.value)
-        found.setdefault(tuple(option_path(option.name)), []).append(value)
-    return nest(
-        {
-            ".".join(path): values[0] if len(values) == 1 else values
-            for path, values in found.items()
-        }
-    )
 
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")

@@ -174,14 +174,19 @@ def _attribute(read: object, column: Callable[..., list[Any]]) -> list[Any]:
 
 def _values(columns: dict[Place, list[Any]]) -> dict[str, list[Any]]:
     """As `keyed_values` names them."""
-    found = {}
+    found: dict[str, list[Any]] = {}
+    parsed: dict[str, list[Any]] = {}
+    renamed: set[str] = set()
     for (table, *names), column in columns.items():
-        if table in KEYED:
-            name = KEYED[table] + ".".join(names)
-            if name in found:
+        values = parsed if table == "parsed" else found
+        if table in KEYED or table == "parsed":
+            name = KEYED["params" if table == "parsed" else table] + ".".join(names)
+            if name in values:
                 raise Unreadable(f"there are two values of {name}")
-            found[name] = column
-    return found
+            values[name] = column
+        elif (table, *names[:1]) == ("parser", "renamed"):
+            renamed.add(KEYED["params"] + ".".join(names[1:]))
+    return {name: v for name, v in found.items() if name not in renamed} | parsed
 
 
 def _rows_one_by_one(

@@ -47,6 +47,5 @@ KEYED: Final = {"metrics": "metrics.", "params": "params.", "environment": "env.
 def keyed_values(entry: Entry) -> Iterator[tuple[str, Value]]:
     """Every parameter, metric and environment value with its full name."""
     run = entry.measured
-    return chain.from_iterable(
-        flatten(getattr(run, table), prefix) for table, prefix in KEYED.items()
-    )
+    tables = (run.metrics, run.parameters, run.environment)
+    return chain.from_iterable(map(flatten, tables, KEYED.values()))

@@ -19,6 +19,7 @@ from gitexp.model import (
     Command,
     FileState,
     Harvested,
+    Parser,
     Run,
     Table,
     Value,
@@ -31,8 +32,7 @@ from gitexp.records.fields import ANNOTATION, FAULTS, RUN, SCHEMA, Form, known_s
 
 def encode_run(run: Run) -> bytes:
     """The canonical TOML of a run. Raises `InvalidInput` when it would exceed the bounds."""
-    check_table(run.params, "parameter")
-    check_table(run.metrics, "metric")
+    _check_tables(run)
     table: dict[str, object] = {
         "schema": SCHEMA,
         "id": run.id,
@@ -60,12 +60,15 @@ def encode_run(run: Run) -> bytes:
         "command": None if run.command is None else _encode_command(run.command),
         "checks": None if run.checks is None else _encode_checks(run.checks),
         "params": _sorted(run.params),
+        "parsed": _sorted(run.parsed),
+        "parser": _encode_parser(run.parser),
         "metrics": _sorted(run.metrics),
         "units": _sorted({**run.units}),
         "directions": {name: run.directions[name].value for name in sorted(run.directions)},
         "inputs": _encode_files(run.inputs),
         "outputs": _encode_files(run.outputs),
         "harvested": _encode_harvested(run.harvested),
+        "reads": _encode_files(run.reads),
         "environment": _sorted(run.environment),
     }
     data = _dump(table)
@@ -76,6 +79,13 @@ def encode_run(run: Run) -> bytes:
             hints=["put long values in files and name them with `--input` or `--output`"],
         )
     return data
+
+
+def _check_tables(run: Run) -> None:
+    """Refuse what a record cannot carry. Raises `InvalidInput`."""
+    check_table(run.params, "parameter")
+    check_table(run.parsed, "parameter")
+    check_table(run.metrics, "metric")
 
 
 def decode_run(data: bytes) -> Run:
@@ -97,6 +107,13 @@ def _encode_code(code: Code) -> dict[str, object]:
             "left_out": list(code.left_out),
         }
     )
+
+
+def _encode_parser(parser: Parser | None) -> dict[str, object] | None:
+    if parser is None:
+        return None
+    given, renamed = sorted(parser.given), dict(sorted(parser.renamed.items()))
+    return _present({"by": parser.by, "given": given, "renamed": renamed})
 
 
 def _encode_command(command: Command) -> dict[str, object]:

@@ -27,6 +27,7 @@ from gitexp.model import (
     Origin,
     Outcome,
     ParentRule,
+    Parser,
     ReproductionVerdict,
     Run,
     Value,
@@ -64,11 +65,12 @@ def entry_document(entry: Entry, group: str | None = None) -> dict[str, Any]:
         "session": run.session,
         "source": run.source,
         "tags": list(entry.tags),
-        "decision": None
-        if decision is None or decision.decision is None
-        else decision.decision.value,
+        "decision": decision and decision.decision and decision.decision.value,
         "disputed": [word.value for word in entry.disputed],
-        "params": _plain(run.params),
+        "params": _plain(run.parameters),
+        "given": _plain(run.params) if run.parsed else None,
+        "parsed": _plain(run.parsed),
+        "parser": _parser_document(run.parser),
         **_measured(entry),
         "directions": {name: way.value for name, way in run.directions.items()},
         "code": _code_document(run.code),
@@ -76,6 +78,7 @@ def entry_document(entry: Entry, group: str | None = None) -> dict[str, Any]:
         "checks": None if run.checks is None else _checks_document(run.checks),
         "inputs": {path: _file_document(state) for path, state in run.inputs.items()},
         "outputs": {path: _file_document(state) for path, state in run.outputs.items()},
+        "reads": {path: _file_document(state) for path, state in run.reads.items()},
         "produced": list(run.produced),
         "harvested": _harvested(run.harvested),
         "environment": _plain(run.environment),
@@ -85,6 +88,11 @@ def entry_document(entry: Entry, group: str | None = None) -> dict[str, Any]:
         "annotations": [annotation_document(a) for a in entry.annotations],
     }
     return _without_none(document)
+
+
+def _added_document(annotation: Annotation) -> dict[str, str]:
+    time = annotation.time.isoformat()
+    return {"by": annotation.id, "time": time, "author": annotation.author}
 
 
 def _code_document(code: Code) -> dict[str, Any]:
@@ -100,6 +108,13 @@ def _code_document(code: Code) -> dict[str, Any]:
             "left_out": list(code.left_out),
         }
     )
+
+
+def _parser_document(parser: Parser | None) -> dict[str, Any] | None:
+    if parser is None:
+        return None
+    given, renamed = list(parser.given), parser.renamed
+    return _without_none({"by": parser.by, "given": given, "renamed": renamed})
 
 
 def _file_document(state: FileState) -> dict[str, Any]:
@@ -183,7 +198,7 @@ def _measured(entry: Entry) -> dict[str, Any]:
 
 def parse_entry(document: Mapping[str, Any]) -> Entry:
     """Read back what `entry_document` made. Raises `KeyError` or `ValueError` on anything else."""
-    code, command = document["code"], document.get("command")
+    command = document.get("command")
     recorded = "recorded_" if "added_metrics" in document else ""
     run = Run(
         id=RunId(document["id"]),
@@ -204,24 +219,18 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
         session=document.get("session"),
         source=document.get("source"),
         tags=tuple(document.get("start_tags", ())),
-        params=document.get("params", {}),
+        params=document.get("given", {}) if "parsed" in document else document.get("params", {}),
+        parsed=document.get("parsed", {}),
+        parser=_parse_parser(document.get("parser")),
         metrics=_numbers_again(document.get(f"{recorded}metrics", {})),
         units=document.get(f"{recorded}units", {}),
         directions={n: Direction(way) for n, way in document.get("directions", {}).items()},
-        code=Code(
-            commit=ObjectId(code["commit"]),
-            tree=ObjectId(code["tree"]),
-            dirty=code["dirty"],
-            snapshot=None if "snapshot" not in code else ObjectId(code["snapshot"]),
-            digest=code.get("digest", ""),
-            branch=code.get("branch"),
-            remote=code.get("remote"),
-            left_out=tuple(code.get("left_out", ())),
-        ),
+        code=_parse_code(document["code"]),
         command=None if command is None else _parse_command(command),
         checks=_parse_checks(document["checks"]) if "checks" in document else None,
         inputs={p: FileState(**s) for p, s in document.get("inputs", {}).items()},
         outputs={p: FileState(**s) for p, s in document.get("outputs", {}).items()},
+        reads={p: FileState(**s) for p, s in document.get("reads", {}).items()},
         produced=tuple(document.get("produced", ())),
         harvested={p: Harvested(**h) for p, h in document.get("harvested", {}).items()},
         environment=document.get("environment", {}),
@@ -229,6 +238,26 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
         warnings=tuple(document.get("warnings", ())),
     )
     return Entry(run, tuple(_parse_annotation(a) for a in document.get("annotations", ())))
+
+
+def _parse_code(code: Mapping[str, Any]) -> Code:
+    return Code(
+        commit=ObjectId(code["commit"]),
+        tree=ObjectId(code["tree"]),
+        dirty=code["dirty"],
+        snapshot=None if "snapshot" not in code else ObjectId(code["snapshot"]),
+        digest=code.get("digest", ""),
+        branch=code.get("branch"),
+        remote=code.get("remote"),
+        left_out=tuple(code.get("left_out", ())),
+    )
+
+
+def _parse_parser(document: Mapping[str, Any] | None) -> Parser | None:
+    if document is None:
+        return None
+    given, renamed = tuple(document.get("given", ())), document.get("renamed", {})
+    return Parser(by=document["by"], given=given, renamed=renamed)
 
 
 def _parse_command(command: Mapping[str, Any]) -> Command:

@@ -23,6 +23,7 @@ from gitexp.model import (
     Origin,
     Outcome,
     ParentRule,
+    Parser,
     ReproductionVerdict,
     Run,
 )
@@ -151,6 +152,7 @@ _COMMAND: Final = Form(
         "timeout_s": _float,
     },
 )
+_PARSER: Final = Form(Parser, {"by": _text}, {"given": _texts, "renamed": _Each(_text)})
 _CHECKS: Final = Form(Checks, {"outcome": Outcome}, {"exit_code": _int, "output": _text})
 RUN: Final = Form(
     Run,
@@ -182,12 +184,15 @@ RUN: Final = Form(
         "command": _COMMAND,
         "checks": _CHECKS,
         "params": _table,
+        "parsed": _table,
+        "parser": _PARSER,
         "metrics": _table,
         "units": _Each(_text),
         "directions": _Each(Direction),
         "inputs": _FILES,
         "outputs": _FILES,
         "harvested": _HARVESTED,
+        "reads": _FILES,
         "environment": _table,
     },
 )

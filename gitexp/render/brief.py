@@ -81,7 +81,7 @@ def _best(brief: Brief, view: View) -> Iterator[str]:
         f"{name}, {format_age(run.started, now=view.now)}{_decided(best.entry)}; "
         f"{better} is better{guess}"
     )
-    params = _params(dict(flatten(run.params)), view, most=None)
+    params = _params(dict(flatten(run.parameters)), view, most=None)
     if params:
         yield f"  with {params}"
     if run.reason:
@@ -182,7 +182,7 @@ def _best_document(best: Attempt) -> dict[str, Any]:
     run = best.entry.run
     document = {
         **_attempt_document(best),
-        "params": {name: json_value(value) for name, value in flatten(run.params)},
+        "params": {name: json_value(value) for name, value in flatten(run.parameters)},
         "metrics": {name: json_value(value) for name, value in flatten(best.entry.metrics)},
         "commit": run.code.commit,
         "snapshot": run.code.snapshot,

@@ -89,11 +89,12 @@ def run_detail(
         _section("decision", _decisions(entry, view), view),
         _section("code", _code(run), view),
         _section("command", _command(run.command), view),
-        _section("params", _leaves(run.params), view),
+        _section("params", _params(run), view),
         _section("metrics", _metrics(entry, view, series or []), view),
         _section("picked up", harvest_lines(run.harvested), view),
         _section("inputs", _files(run.inputs), view),
         _section("outputs", _files(run.outputs), view),
+        _section("read, not in git", _files(run.reads), view),
         _section("environment", _leaves(run.environment), view),
         *(_comparison(c, view) for c in comparisons),
         _section("reproductions", [_reproduction(a, view) for a in entry.reproductions], view),
@@ -205,6 +206,22 @@ def _command(command: Command | None) -> list[str]:
     if command.directory not in ("", "."):
         lines.append(f"in {clean(command.directory)}")
     return lines
+
+
+def _params(run: Run) -> list[str]:
+    """The parameters given and parsed. A default of the program is marked as one."""
+    if not run.parsed:
+        return _leaves(run.params)
+    defaults = set()
+    if run.parser is not None and run.parser.given:
+        defaults = dict(flatten(run.parsed)).keys() - {*run.parser.given}
+    defaults -= dict(flatten(run.params)).keys()
+    return _aligned(
+        [
+            (clean(n), format_cell(v, precision=None) + (" (default)" if n in defaults else ""))
+            for n, v in flatten(run.parameters)
+        ]
+    )
 
 
 def _leaves(table: Mapping[str, Value]) -> list[str]:

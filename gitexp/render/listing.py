@@ -64,7 +64,7 @@ _FIXED = frozenset({"id", "age", "outcome"})
 
 _TABLES: dict[str, Callable[[Entry], Table]] = {
     "metrics": lambda entry: entry.metrics,
-    "params": lambda entry: entry.run.params,
+    "params": lambda entry: entry.run.parameters,
     "environment": lambda entry: entry.run.environment,
 }
 

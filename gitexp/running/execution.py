@@ -38,8 +38,17 @@ from gitexp.running.lifecycle import (
     with_collected,
     with_ending,
 )
+from gitexp.running.parsed import (
+    Report,
+    discard_report,
+    injected,
+    read_report,
+    report_path,
+    with_report,
+)
 from gitexp.running.preparation import Prepared, recorded_path
 from gitexp.running.printed import PrintedMetrics
+from gitexp.running.reads import opened_files, untracked_reads
 from gitexp.running.run_files import RunFiles, with_files, with_harvest
 from gitexp.workspace import Workspace
 
@@ -101,6 +110,10 @@ class Executed:
     recorded: bool
     problems: tuple[GitexpError, ...] = ()
     """What went wrong with the record, never with the command."""
+    told: int = 0
+    """How many of the run's warnings were there before it started."""
+    jobs: int = 0
+    """How many jobs of a sweep were recorded as runs of their own."""
 
 
 @dataclass(slots=True)
@@ -114,11 +127,15 @@ class _Running:
     tail: OutputTail
     kept: KeptOutput
     params_file: Path
+    report: Path
+    """Where the program reports its parameters."""
     before: dict[Path, tuple[int, int, int]]
     """How the metrics files were before."""
     files: RunFiles
     started_s: float
     printed: PrintedMetrics
+    jobs: int = 0
+    """How many jobs of a sweep were recorded as runs."""
 
     def on_output(self, chunk: bytes, stream: str) -> None:
         """Keep what the command prints."""
@@ -138,10 +155,17 @@ class _Running:
             return None
         return Limit(seconds, f"{RUN_VARIABLE}={self.run.id}", self.on_timeout)
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """What the command gets beside the user's own environment."""
+    def remove_files(self) -> None:
+        """Delete what only the running command needed."""
+        with suppress(OSError):
+            self.params_file.unlink()
+        discard_report(self.report)
+
+    def environment(self, environ: Mapping[str, str], *, inject: bool) -> dict[str, str]:
+        """The user's own environment, and what the command gets beside it."""
         return {
+            **environ,
+            **(injected(environ, self.report) if inject else {}),
             RUN_VARIABLE: self.run.id,
             JOURNAL_VARIABLE: str(self.journal.path),
             STARTED_VARIABLE: repr(self.started_s),
@@ -157,13 +181,15 @@ def execute(
     environ: Mapping[str, str] = os.environ,
     stdout: int = 1,
     harvest: tuple[str, ...] | None = None,
+    inject: bool = True,
 ) -> Executed:
     """Record the start, run the command, record the end.
 
     `on_start` is told the run, and the problem if its start could not be put onto the branch (the
     journal has it). `stdout` is the file descriptor that the command's standard output goes to.
     `harvest` are the kinds of files that values are picked up from; the setting's by default.
-    Raises `GitexpError` only before the command starts.
+    With `inject`, unless the settings forbid it, a Python program reports what its own parser
+    returned. Raises `GitexpError` only before the command starts.
     """
     run = pin(workspace, prepared.run)
     before = _file_marks(prepared.metrics_files)
@@ -177,6 +203,7 @@ def execute(
         tail=OutputTail(journal.path),
         kept=KeptOutput(kept_path(workspace, run.id)),
         params_file=workspace.journals / f"{run.id}.params.toml",
+        report=report_path(workspace.journals, run.id),
         before=before,
         files=RunFiles.begin(workspace, prepared, run, harvest),
         started_s=started_s,
@@ -188,7 +215,7 @@ def execute(
     done = run_command(
         prepared.argv,
         directory=prepared.directory,
-        env={**environ, **running.environment},
+        env=running.environment(environ, inject=inject and workspace.settings.inject),
         on_line=running.printed.on_line,
         on_output=running.on_output,
         stdout=stdout,
@@ -203,18 +230,17 @@ def execute(
         ended = _record_end(running, ended)
     except (GitexpError, OSError) as error:
         problems.append(error if isinstance(error, GitexpError) else GitexpError(str(error)))
-        return Executed(ended, done.exit_code, recorded=False, problems=tuple(problems))
+        return Executed(ended, done.exit_code, False, tuple(problems), len(run.warnings))
     finally:
-        with suppress(OSError):
-            running.params_file.unlink()
-    return Executed(ended, done.exit_code, recorded=True, problems=tuple(problems))
+        running.remove_files()
+    return Executed(ended, done.exit_code, True, tuple(problems), len(run.warnings), running.jobs)
 
 
 def _record_end(running: _Running, ended: Run) -> Run:
     workspace, prepared = running.workspace, running.prepared
-    warnings = list(ended.warnings)
+    warnings: list[str] = []
     running.printed.close()
-    running.kept.finish(redact_text)
+    output = running.kept.finish(redact_text)
     found = collect(read_journal(running.journal.path))
     found_in, metrics, series, faults = gather_metrics(
         prepared.metrics_files, running.before, are_named=prepared.are_metrics_named
@@ -223,7 +249,13 @@ def _record_end(running: _Running, ended: Run) -> Run:
     harvest = running.files.harvest(since_ns, ended)
     produced = _produced(running, since_ns, running.files.paths(harvest), warnings)
     outputs = _hash_outputs(prepared, warnings)
-    ended = with_collected(ended, found)
+    reads = _reads(running)
+    report = read_report(running.report) or _left_by_hydra(running)
+    ended = with_report(with_collected(ended, found), report)
+    if prepared.given and ended.parsed:
+        from gitexp.running.given import contradictions  # noqa: PLC0415 - rarely needed
+
+        warnings += contradictions(ended, prepared.given)
     is_named = prepared.are_metrics_named
     values, series = with_files(found, ended.metrics, metrics, series, are_named=is_named)
     is_kept = workspace.settings.keep_output != "none"
@@ -234,12 +266,17 @@ def _record_end(running: _Running, ended: Run) -> Run:
         command=ended.command and replace(ended.command, metrics_files=read_from),
         metrics=values,
         outputs=outputs,
+        reads=reads,
         produced=tuple(sorted({*ended.produced, *produced})),
         output_tail=tail,
-        warnings=(*warnings, *running.printed.warnings, *faults),
+        warnings=(*ended.warnings, *warnings, *running.printed.warnings, *faults),
     )
     known = workspace.settings.directions
     ended, series = with_harvest(ended, series, harvest, prepared.top, known)
+    if report is not None and report.jobs:
+        from gitexp.running.sweeps import record_jobs  # noqa: PLC0415 - sweeps are rare
+
+        ended, running.jobs = record_jobs(workspace, ended, report, output, gather=gather_metrics)
     if ended.origin is Origin.RUN:
         checks, unchecked = run_checks(workspace.settings, ended, prepared.top)
         ended = replace(ended, checks=checks, warnings=(*ended.warnings, *unchecked))
@@ -248,6 +285,15 @@ def _record_end(running: _Running, ended: Run) -> Run:
         events = note_events(workspace, ended, found.notes)
         workspace.store.write(events, identity=workspace.identity, moment=clock.now())
     return ended
+
+
+def _left_by_hydra(running: _Running) -> Report | None:
+    """The configuration that Hydra wrote down, of a program that did not report itself."""
+    if running.run.command is None:
+        return None
+    from gitexp.running.sweeps import hydra_report  # noqa: PLC0415 - programs mostly report
+
+    return hydra_report(running.prepared.directory, running.params_file)
 
 
 def outcome_of(done: Completed) -> Outcome:
@@ -314,6 +360,19 @@ def _hash_outputs(prepared: Prepared, warnings: list[str]) -> dict[str, FileStat
         except OSError as error:
             warnings.append(f"output {path.name} cannot be read: {error.strerror}")
     return states
+
+
+def _reads(running: _Running) -> dict[str, FileState]:
+    """The files that the program was seen to read and that git does not track."""
+    paths = opened_files(running.report)
+    if not paths:
+        return {}
+    prepared = running.prepared
+    with suppress(OSError):
+        since_ns = running.params_file.stat().st_mtime_ns
+        workspace, run = running.workspace, running.run
+        return untracked_reads(workspace, run, paths, top=prepared.top, since_ns=since_ns)
+    return {}
 
 
 def _modified_ns(file: Path) -> int | None:

@@ -157,6 +157,10 @@ def recordable(run: Run) -> tuple[Run, bytes]:
     tail = redact_text(run.output_tail)
     run = replace(run, metrics=metrics, output_tail=tail, warnings=warnings)
     record = _encode(run)
+    if record is None and run.parsed:
+        warnings = (*warnings, "what the program's parser returned was too much for the record")
+        run = replace(run, parsed={}, parser=None, warnings=warnings)
+        record = _encode(run)
     if record is None and run.output_tail:
         warnings = (*warnings, "the output's tail was too long")
         run = replace(run, output_tail="", warnings=warnings)

@@ -6,11 +6,11 @@ turns out to be a repeat leaves no trace.
 """
 
 import os
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from gitexp.errors import InvalidInput
@@ -37,7 +37,6 @@ from gitexp.model import (
     Run,
     Table,
     Value,
-    flatten,
 )
 from gitexp.names import memorable_name
 from gitexp.records.bounds import check_table
@@ -105,6 +104,8 @@ class Prepared(NamedTuple):
     """The installed packages, by name."""
     metrics_files: tuple[Path, ...]
     outputs: tuple[Path, ...]
+    given: Mapping[str, Value] = MappingProxyType({})
+    """The parameters that were given one by one or as a table, not redacted."""
     are_metrics_named: bool = True
     """False when the metrics files are only looked for under usual names."""
     metric_patterns: "tuple[MetricPattern, ...]" = ()
@@ -164,9 +165,14 @@ def _prepare(
     *,
     observe: bool,
 ) -> Prepared:
-    params, notes = _gather_params(workspace, trial)
+    params, given, notes = _gather_params(workspace, trial)
     argv = tuple(fill_template(trial.argv, params))
-    notes += _unfilled(trial.argv, argv, params)
+    warnings: list[str] = []
+    if trial.argv and trial.origin is Origin.RUN:
+        from gitexp.running.given import check_placeholders, not_received  # noqa: PLC0415 - not for API
+
+        notes += check_placeholders(trial.argv, params, given)
+        warnings += not_received(trial.argv, trial.directory, given)
     outputs = tuple(trial.directory / path for path in trial.outputs)
     metrics_files = _metrics_files(workspace, trial)
     top = workspace.repo.top
@@ -190,7 +196,7 @@ def _prepare(
         named = named_inputs(argv, trial.directory, held, known, stdin)
         inputs |= named.inputs
     run = _running(workspace, trial, redact_table(params), code, command, inputs)
-    run = replace(run, environment=environment, produced=sinks)
+    run = replace(run, environment=environment, produced=sinks, warnings=tuple(warnings))
     return Prepared(
         run=_in_session(workspace, run) if observe else run,
         argv=argv,
@@ -199,6 +205,7 @@ def _prepare(
         packages=packages,
         metrics_files=metrics_files,
         outputs=outputs,
+        given=given,
         metric_patterns=patterns,
         are_metrics_named=bool(trial.metrics_files or workspace.settings.metrics_files),
         notes=(
@@ -218,22 +225,6 @@ def _kept(around: Surroundings | None, top: Path | None, extent: str) -> tuple[T
 
     locks: Table = {} if top is None else {**lock_files(top)}
     return kept_facts({**around.facts, "lock_files": locks}, around.packages, extent)
-
-
-def _unfilled(typed: Sequence[str], filled: Sequence[str], params: Table) -> list[str]:
-    """Words in braces that look like a parameter's name and are none."""
-    if not any("{" in word for word in typed):
-        return []
-    import difflib  # noqa: PLC0415 - only where braces are left
-
-    notes = []
-    known = [name for name, _ in flatten(params)]
-    for before, after in zip(typed, filled, strict=True):
-        for name in re.findall(r"\{([A-Za-z_][\w.]*)\}", after) if "{" in before else ():
-            near = difflib.get_close_matches(name, known, n=1)
-            meant = f"; did you mean `{{{near[0]}}}`?" if near else ""
-            notes.append(f"`{{{name}}}` names no parameter and is passed on as it is{meant}")
-    return notes
 
 
 def _running(
@@ -280,8 +271,11 @@ def _in_session(workspace: Workspace, run: Run) -> Run:
     return run if found is None else replace(run, parent=found[0], parent_rule=found[1])
 
 
-def _gather_params(workspace: Workspace, trial: Trial) -> tuple[Table, list[str]]:
-    """Files, the environment, the command's own options, what was given; later ones win."""
+def _gather_params(workspace: Workspace, trial: Trial) -> tuple[Table, Table, list[str]]:
+    """Files, the environment, the command's own options, what was given; later ones win.
+
+    Returns all parameters, those that were given, and notes.
+    """
     notes = []
     params: Table = {}
     files = [trial.directory / name for name in trial.params_files]
@@ -309,7 +303,7 @@ def _gather_params(workspace: Workspace, trial: Trial) -> tuple[Table, list[str]
         _overlay(params, params_from_argv(fill_template(trial.argv, known)))
     _overlay(params, given)
     check_table(params, "parameter")
-    return params, notes
+    return params, given, notes
 
 
 def _overlay(table: Table, above: Table) -> None:

@@ -26,6 +26,7 @@ from gitexp.running.lifecycle import (
     with_ending,
     write_sealed,
 )
+from gitexp.running.parsed import discard_report, read_report, report_path, with_report
 from gitexp.workspace import Workspace
 
 
@@ -94,6 +95,7 @@ def _complete(workspace: Workspace, path: Path, content: JournalContent) -> Run:
         run = on_branch
         workspace.store.release(run)
     Journal.discard(path)
+    discard_report(report_path(path.parent, run.id))
     workspace.look_again()  # what comes next is about this run too
     return run
 
@@ -107,6 +109,7 @@ def _final(path: Path, content: JournalContent, *, keeps_tail: bool) -> tuple[Ru
             run = replace(run, warnings=(*run.warnings, _SERIES_LOST))
         return run, content.sealed_series or found.series
     run = with_collected(decode_run(content.record), found)
+    run = with_report(run, read_report(report_path(path.parent, run.id)))
     warnings = list(run.warnings)
     if content.damaged:
         warnings.append(f"{content.damaged} damaged lines of the journal were skipped")

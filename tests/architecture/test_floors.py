@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2] / "gitexp"
 FLOORS: dict[int, set[str]] = {
     0: {"errors", "ids", "model", "names"},
     1: {"briefing", "comparison", "fingerprint", "formats", "privacy", "query", "records", "refs"},
-    2: {"journal", "machine", "repo"},
+    2: {"inject", "journal", "machine", "repo"},
     3: {"index", "metric_settings", "sessions", "settings", "store"},
     4: {
         *("harvest", "importing", "judgement", "running", "selector", "sharing"),

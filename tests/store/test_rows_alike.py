@@ -13,7 +13,7 @@ from gitexp import refs
 from gitexp.ids import ObjectId, RunId
 from gitexp.index import bulk
 from gitexp.index.rows import File, Group
-from gitexp.model import FileState, Outcome, Run
+from gitexp.model import FileState, Outcome, Parser, Run, Table
 from gitexp.query.names import ATTRIBUTES, Recorded
 from gitexp.records.codec import encode_run
 from tests.campaigns.test_hostile_records import mutated
@@ -38,6 +38,10 @@ def runs_of(rng: random.Random) -> list[Run]:
             metrics={"loss": rng.random(), "n": rng.choice((1, 2, 10**17, float("nan")))},
             produced=rng.choice(((), ("a.txt", "b.txt"))),
         )
+        if number % 5 < 2:
+            parsed: Table = {"lr": rng.random(), "opt": {"name": "sgd"}, "depth": number}
+            parser = Parser(by="argparse", renamed={"opt.name": "depth"} if number % 5 else {})
+            run = replace(run, parsed=parsed, parser=parser)
         if number % 7 == 0:
             run = replace(run, inputs={"a": FileState(sha256="ab", bytes=number)}, reason="")
         runs.append(run)

@@ -26,6 +26,7 @@ from gitexp.model import (
     Harvested,
     Origin,
     Outcome,
+    Parser,
     ReproductionVerdict,
     Run,
     Value,
@@ -228,10 +229,19 @@ RUNS: st.SearchStrategy[Run] = st.builds(
         timeout_s=st.none() | st.floats(1e-3, 1e9),
     ),
     params=TABLES,
+    parsed=TABLES,
+    parser=st.none()
+    | st.builds(
+        Parser,
+        by=TEXT,
+        given=SORTED_TEXTS,
+        renamed=st.dictionaries(NAME, TEXT, max_size=2),
+    ),
     metrics=TABLES,
     directions=st.dictionaries(NAME, st.sampled_from(Direction), max_size=2),
     inputs=FILES,
     outputs=FILES,
+    reads=FILES,
     produced=SORTED_TEXTS,
     harvested=st.dictionaries(
         NAME,
@@ -285,7 +295,7 @@ def exactly(value: object) -> str:
 def test_a_run_survives_the_round_trip(run: Run) -> None:
     again = decode_run(encode_run(run))
     assert again == run
-    for table in ("params", "metrics", "environment"):
+    for table in ("params", "parsed", "metrics", "environment"):
         assert exactly(getattr(again, table)) == exactly(getattr(run, table))
 
 

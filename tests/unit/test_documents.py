@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gitexp.ids import RunId
-from gitexp.model import AnnotationKind, Decision, Entry, ReproductionVerdict
+from gitexp.model import AnnotationKind, Decision, Entry, Parser, ReproductionVerdict
 from gitexp.records.documents import annotation_document, entry_document, json_value, parse_entry
 from tests.unit.sample_runs import full_run, make_annotation, make_run
 
@@ -34,12 +34,22 @@ ANNOTATIONS = (
 )
 
 
+PARSER = Parser(by="argparse", given=("epochs",), renamed={"e": "epochs"})
+
+
 def through_json(document: object) -> Any:
     return json.loads(json.dumps(document, allow_nan=False))
 
 
 @pytest.mark.parametrize(
-    "entry", [Entry(make_run()), Entry(make_run(command=None)), Entry(full_run(), ANNOTATIONS)]
+    "entry",
+    [
+        Entry(make_run()),
+        Entry(make_run(command=None)),
+        Entry(full_run(), ANNOTATIONS),
+        Entry(make_run(params={"e": 1}, parsed={"epochs": 1}, parser=PARSER)),
+        Entry(make_run(parsed={"epochs": 1})),
+    ],
 )
 def test_an_entry_survives_json(entry: Entry) -> None:
     assert parse_entry(through_json(entry_document(entry))) == entry
@@ -51,6 +61,20 @@ def test_the_document_tells_what_is_in_force() -> None:
     assert document["tags"] == ["baseline", "new", "sweep"]
     assert document["start_tags"] == ["sweep", "baseline"]
     assert document["started"] == "2026-11-23T10:15:02+00:00"
+
+
+def test_params_are_what_was_given_and_what_was_parsed() -> None:
+    given, parsed = {"e": 1, "seed": 3, "lr": "0.1"}, {"epochs": 1, "lr": 0.1}
+    run = make_run(params=given, parsed=parsed, parser=PARSER)
+    document = entry_document(Entry(run))
+    assert document["params"] == {"seed": 3, "epochs": 1, "lr": 0.1}
+    assert document["given"] == given
+    assert document["parsed"] == parsed
+    assert document["parser"] == {
+        "by": "argparse",
+        "given": ["epochs"],
+        "renamed": {"e": "epochs"},
+    }
 
 
 def test_absent_values_are_left_out() -> None:

@@ -379,22 +379,53 @@ def test_options_and_their_places() -> None:
         (["--fast", "--name", "x"], {"fast": True, "name": "x"}),
         (["--x", "-1", "--y", "-.5", "--z", "-inf"], {"x": -1, "y": -0.5, "z": -math.inf}),
         (["--a", "1", "--a", "2"], {"a": [1, 2]}),
-        (["--a", "-b"], {"a": True}),
+        (["--a", "-b"], {"a": True, "b": True}),
         (["--model.depth", "3", "--model.width=4"], {"model": {"depth": 3, "width": 4}}),
         (["--m", "x", "--m.d", "3"], {"m": "x", "m.d": 3}),
         (["--", "--lr", "1"], {"lr": 1}),
         (["--e="], {"e": ""}),
-        (["---x", "--1", "-x", "plain", "--"], {}),
+        (["---x", "--1", "-x", "plain", "--"], {"x": "plain"}),
         ([], {}),
+        (["t", "--layers", "64", "64", "a.csv", "--n", "1"], {"layers": [64, 64], "n": 1}),
+        (["t", "--x", "-1", "-.5", "-e", "3"], {"x": [-1, -0.5], "e": 3}),
+        (["t", "--verbose", "data.csv", "--no-cache", "x"], {"verbose": True, "no_cache": True}),
+        (["t", "--verbose", "2", "--cuda", "false"], {"verbose": 2, "cuda": False}),
+        (["t", "--use-amp", "a", "--data", "b"], {"use_amp": True, "data": "b"}),
+        (["t", "-e", "3", "-v", "in.txt", "-o", "out.txt"], {"e": 3, "v": True, "o": "out.txt"}),
+        (["t", "-j4", "-O2", "-lr", "0.1", "-xvf", "a.tar"], {"j": 4, "O": 2, "lr": 0.1}),
+        (["t", "-e=3", "-", "-1", "--", "-e", "4"], {"e": 3}),
+        (
+            ["t", "lr=0.1", "+a.b=1", "++c=[1, 2]", "~d", "~e.f=2", "db@src=x"],
+            {"lr": 0.1, "a": {"b": 1}, "c": [1, 2], "~d": True, "~e": {"f": 2}, "db@src": "x"},
+        ),
+        (["t", "hydra.run.dir=x", "hydra/launcher=y", "./a=b", "http://x/?a=1", "=1"], {}),
+        (["python", "-u", "-W", "ignore", "t.py", "-e", "3"], {"e": 3}),
+        (["python3.11", "-m", "pkg.train", "-e", "3", "a=1"], {"e": 3, "a": 1}),
+        (["python", "-c", "print(1)", "-e", "3"], {"e": 3}),
+        (["env", "A=1", "./prog", "-e", "3"], {}),
+        (["/usr/bin/env", "A=1", "python", "t.py", "-e", "3"], {"e": 3}),
+        (["torchrun", "--standalone", "t.py", "--lr", "1"], {"standalone": True, "lr": 1}),
+        (["uv", "run", "--", "python", "t.py", "--lr", "1"], {"lr": 1}),
+        (["python", "t.py", "-m", "lr=1,2"], {"m": True, "lr": "1,2"}),
+        (["make", "-j", "8", "CC=gcc"], {"j": 8, "CC": "gcc"}),
+        (["dd", "if=a", "of=b", "bs=1M"], {"if": "a", "of": "b", "bs": "1M"}),
     ],
 )
 def test_parameters_from_the_command(argv: list[str], params: Table) -> None:
     assert params_from_argv(argv) == params
 
 
-@given(st.lists(st.text(max_size=8) | st.sampled_from(["--a", "--a.b", "--a=1", "--a.b.c", "--"])))
+@given(
+    st.lists(
+        st.text(max_size=8)
+        | st.sampled_from(
+            ["--a", "--a.b", "--a=1", "--a.b.c", "--", "-e", "-e3", "a.b=1", "~a", "1"]
+        )
+    )
+)
 def test_any_command_has_parameters(argv: list[str]) -> None:
     params_from_argv(argv)
+    params_from_argv(["python", "t.py", *argv])
 
 
 PARAMS: Table = {"lr": 0.1, "on": True, "model": {"name": "tiny"}, "sizes": [1, 2], "s": "{lr}"}

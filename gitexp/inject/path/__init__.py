@@ -1,0 +1,1 @@
+"""The directory that comes first on PYTHONPATH. It holds `sitecustomize` and nothing else."""

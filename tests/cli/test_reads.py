@@ -1,0 +1,167 @@
+"""Files that a program read and git does not track: a change makes the same trial a new one."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitexp.model import FileState
+from gitexp.running.reads import MAX_FILES, changed_reads, first_change, opened_files
+from tests.cli.conftest import Exp
+from tests.unit.sample_runs import make_run
+
+READ = """\
+import sys
+for name in sys.argv[1:]:
+    with open(name) as file:
+        file.read()
+print("METRIC loss=1")
+"""
+
+
+@pytest.fixture
+def reading(exp: Exp) -> Exp:
+    exp.repo.commit(
+        {"read.py": READ, "kept.csv": "1", ".gitignore": "data/\nmade.txt\n.env\n", "conf.py": ""}
+    )
+    exp.repo.write("data/train.csv", "1\n")
+    for name in ("data/train.csv", "data"):
+        os.utime(exp.repo.path / name, (1e9, 1e9))
+    return exp
+
+
+def reads(exp: Exp) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(exp("show", "last", "--json").out)
+    found: dict[str, Any] = document["runs"][0].get("reads", {})
+    return found
+
+
+def test_changed_ignored_data_makes_a_rejected_trial_new(reading: Exp) -> None:
+    argv = ("run", "--", "python", "read.py", "kept.csv", "data/train.csv")
+    reading(*argv)
+    assert reads(reading) == {
+        "data/train.csv": {
+            "sha256": "4355a46b19d348dc2f57c046f8ef63d4538ebb936000f3c9ee954a27460dd865",
+            "bytes": 2,
+        }
+    }
+    reading("decide", "last", "discard", "-m", "no")
+    assert "this very trial was tried before" in reading(*argv, check=128).err
+    reading.repo.write("data/train.csv", "2\n")
+    asked = reading("tried", "--", *argv[2:])
+    told = "data/train.csv, which it read and git does not track, has changed since"
+    assert asked.code == 0
+    assert told in asked.out
+    document = json.loads(reading("tried", "--json", "--", *argv[2:]).out)
+    assert document["changed"][0]["path"] == "data/train.csv"
+    done = reading(*argv)
+    assert "not a repeat of <1> " in done.err
+    assert told in done.err
+
+
+def test_a_file_that_is_gone_is_a_change(reading: Exp) -> None:
+    argv = (
+        "--",
+        "python",
+        "-c",
+        "import os; os.path.exists('data/train.csv') and open('data/train.csv')",
+    )
+    reading("run", *argv)
+    assert [*reads(reading)] == ["data/train.csv"]
+    assert reading("tried", *argv, check=1).code == 1
+    (reading.repo.path / "data/train.csv").unlink()
+    assert reading("tried", *argv).code == 0
+
+
+def test_what_the_run_wrote_and_secrets_are_no_reads(reading: Exp) -> None:
+    reading.repo.write(".env", "KEY=1")
+    script = "open('made.txt', 'w').write('1'); open('made.txt').read(); open('.env').read()"
+    reading("run", "--", "python", "-c", script)
+    assert reads(reading) == {}
+
+
+def test_files_outside_the_work_tree(reading: Exp, sealed: Path, tmp_path: Path) -> None:
+    for path in (sealed / "set.csv", sealed / ".config" / "x.ini", tmp_path / "far.csv"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("1")
+    names = [str(tmp_path / "far.csv"), str(sealed / "set.csv"), str(sealed / ".config/x.ini")]
+    argv = ("--", "python", "read.py", *names)
+    reading("run", *argv)
+    assert {*reads(reading)} == {str(tmp_path / "far.csv"), "~/set.csv"}
+    (sealed / "set.csv").write_text("2")
+    assert "~/set.csv" in reading("tried", *argv).out
+    reading.repo.git("config", "exp.environment", "none")
+    reading("run", *argv)
+    assert reads(reading) == {}
+
+
+def test_an_ignored_module_counts_and_packages_do_not(reading: Exp) -> None:
+    reading.repo.write("data/extra.py", "X = 1\n")
+    os.utime(reading.repo.path / "data/extra.py", (1e9, 1e9))
+    argv = ("--", "python", "-c", "import sys; sys.path.append('data'); import extra, click")
+    for _ in range(2):  # from the source, then from what Python compiled
+        reading("run", "--again", *argv)
+        assert [*reads(reading)] == ["data/extra.py"]
+
+
+def test_forked_workers_count_and_the_list_is_bounded(reading: Exp) -> None:
+    for number in range(MAX_FILES + 20):
+        reading.repo.write(f"data/{number:04}.csv", "1")
+    script = (
+        "import glob, multiprocessing\n"
+        "def read(name): open(name).close()\n"
+        "if __name__ == '__main__':\n"
+        "    with multiprocessing.get_context('fork').Pool(2) as pool:\n"
+        "        pool.map(read, sorted(glob.glob('data/*.csv')))\n"
+    )
+    reading.repo.commit({"all.py": script})
+    reading("run", "--", "python", "all.py")
+    assert len(reads(reading)) == MAX_FILES
+
+
+def test_the_hook_neither_holds_a_file_nor_raises(reading: Exp) -> None:
+    script = (
+        "import os, sys\n"
+        "print(os.open('data/train.csv', os.O_RDONLY))\n"
+        "os.closerange(3, 100)\n"
+        "print(open('kept.csv').read())\n"
+        "os.chdir('data'); os.rmdir(os.path.abspath('gone')) if os.path.exists('gone') else None\n"
+        "for odd in (b'train.csv', 0, 'no such file', 'a\\x00b'):\n"
+        "    try:\n"
+        "        open(odd, closefd=odd != 0).close()\n"
+        "    except Exception as error:\n"
+        "        print(type(error).__name__)\n"
+    )
+    reading.repo.commit({"odd.py": script})
+    done = reading("run", "-q", "--", "python", "odd.py")
+    assert done.out == "3\n1\nFileNotFoundError\nValueError"
+    assert [*reads(reading)] == ["data/train.csv"]
+
+
+def test_no_inject_notes_nothing(reading: Exp) -> None:
+    reading("run", "--no-inject", "--", "python", "read.py", "data/train.csv")
+    assert reads(reading) == {}
+
+
+STATE = FileState(sha256="a", bytes=1)
+
+
+def test_the_first_change() -> None:
+    recorded = {"b": STATE, "a": STATE}
+    assert first_change(recorded, lambda path, was: was) is None
+    assert first_change(recorded, lambda path, was: None) == "a"
+    assert first_change(recorded, lambda path, was: None if path == "b" else was) == "b"
+
+
+def test_a_read_never_makes_a_repeat(tmp_path: Path) -> None:
+    """A run without reads is never named, whatever the files are."""
+    runs = [make_run(1), make_run(2, reads={"x": STATE})]
+    assert changed_reads(runs, tmp_path) == {runs[1].id: "x"}
+
+
+def test_a_damaged_list_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    report = tmp_path / "r.report"
+    (tmp_path / "r.report.reads").write_bytes(b"'/a'\n'/a'\n\xff\nimport os\n3\n'b'\n...\n'/c/../d")
+    assert opened_files(report) == ["/a"]
