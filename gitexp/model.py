@@ -170,7 +170,8 @@ class Harvested:
     """How many metrics came from it."""
     steps: int = 0
     """How many steps its series has."""
-    params: int = 0
+    params: tuple[str, ...] = ()
+    """Dotted names of the parameters that came from it; `Run.parsed` has their values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -192,6 +192,10 @@ def _merge(harvest: Harvest, said: list[Said]) -> None:
     harvest.metrics = nest(leaves)
     harvest.series = merge_series(*several)
     harvest.params = _bounded_params(harvest, params)
+    kept = {name for name, _ in flatten(harvest.params)}
+    for path, source in harvest.sources.items():
+        names = tuple(name for name in source.params if name in kept)
+        harvest.sources[path] = replace(source, params=names)
 
 
 def _take(
@@ -224,7 +228,7 @@ def _take(
             was,
             metrics=was.metrics + len(kept),
             steps=was.steps + len({row.get("step") for row in rows}),
-            params=was.params + len(fresh_params),
+            params=(*was.params, *fresh_params),
         )
 
 

@@ -6,7 +6,6 @@ fault becomes one `Unreadable`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from datetime import UTC
 from functools import cache
 from typing import Any
@@ -151,12 +150,12 @@ def _encode_files(files: Mapping[str, FileState]) -> dict[str, object]:
 
 
 def _encode_harvested(files: Mapping[str, Harvested]) -> dict[str, object]:
-    return {
-        path: {
-            name: value for name, value in asdict(files[path]).items() if value or name == "kind"
-        }
-        for path in sorted(files)
-    }
+    table: dict[str, object] = {}
+    for path in sorted(files):
+        found = files[path]
+        counts = {"metrics": found.metrics, "steps": found.steps, "params": list(found.params)}
+        table[path] = {"kind": found.kind, **{key: n for key, n in counts.items() if n}}
+    return table
 
 
 # --- annotations --------------------------------------------------------------------------------

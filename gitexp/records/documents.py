@@ -8,7 +8,6 @@ into numbers again; whoever needs a run's exact parameters loads its record.
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -151,10 +150,15 @@ def _command_document(command: Command) -> dict[str, Any]:
 
 
 def _harvested(files: Mapping[str, Harvested]) -> dict[str, Any]:
-    return {
-        path: {name: value for name, value in asdict(found).items() if value or name == "kind"}
-        for path, found in files.items()
-    }
+    documents = {}
+    for path, found in files.items():
+        counts = {"metrics": found.metrics, "steps": found.steps, "params": list(found.params)}
+        documents[path] = {"kind": found.kind, **{key: n for key, n in counts.items() if n}}
+    return documents
+
+
+def _parse_harvested(document: Mapping[str, Any]) -> Harvested:
+    return Harvested(**{**document, "params": tuple(document.get("params", ()))})
 
 
 def annotation_document(annotation: Annotation) -> dict[str, Any]:
@@ -232,7 +236,7 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
         outputs={p: FileState(**s) for p, s in document.get("outputs", {}).items()},
         reads={p: FileState(**s) for p, s in document.get("reads", {}).items()},
         produced=tuple(document.get("produced", ())),
-        harvested={p: Harvested(**h) for p, h in document.get("harvested", {}).items()},
+        harvested={p: _parse_harvested(h) for p, h in document.get("harvested", {}).items()},
         environment=document.get("environment", {}),
         output_tail=document.get("output_tail", ""),
         warnings=tuple(document.get("warnings", ())),

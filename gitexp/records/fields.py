@@ -128,7 +128,7 @@ class _Each:
 
 _FILES: Final = _Each(Form(FileState, {"sha256": _text, "bytes": _int}, {"named": bool}))
 _HARVESTED: Final = _Each(
-    Form(Harvested, {"kind": _text}, {"metrics": _int, "steps": _int, "params": _int})
+    Form(Harvested, {"kind": _text}, {"metrics": _int, "steps": _int, "params": _texts})
 )
 _CODE: Final = Form(
     Code,

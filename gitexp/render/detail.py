@@ -216,6 +216,7 @@ def _params(run: Run) -> list[str]:
     if run.parser is not None and run.parser.given:
         defaults = dict(flatten(run.parsed)).keys() - {*run.parser.given}
     defaults -= dict(flatten(run.params)).keys()
+    defaults -= {name for found in run.harvested.values() for name in found.params}
     return _aligned(
         [
             (clean(n), format_cell(v, precision=None) + (" (default)" if n in defaults else ""))

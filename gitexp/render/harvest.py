@@ -33,7 +33,7 @@ def _counts(source: Harvested) -> str:
     counts = (
         (source.metrics, "metric"),
         (source.steps, "step"),
-        (source.params, "parameter"),
+        (len(source.params), "parameter"),
     )
     shown = [f"{count:,} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count]
     return " and ".join(shown) if len(shown) < 3 else f"{shown[0]}, {shown[1]} and {shown[2]}"

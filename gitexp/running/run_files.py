@@ -92,21 +92,26 @@ def with_harvest(
 ) -> tuple[Run, Series]:
     """The run and its series with what was picked up; what they have already counts more.
 
+    Parameters go beside those that the program parsed.
+
     `known` are metrics whose direction the project declares.
     """
     explicit = dict(flatten(run.metrics))
     picked = {n: v for n, v in flatten(found.metrics) if n not in explicit}
     metrics: Table = nest(explicit, picked)
     directions = {n: way for n, way in found.directions.items() if n in picked and n not in known}
+    given = {name for table in (run.params, run.parsed) for name, _ in flatten(table)}
+    params = {n: v for n, v in flatten(found.params) if n not in given}
+    sources = {
+        recorded_path(path, top): replace(how, params=tuple(n for n in how.params if n in params))
+        for path, how in found.sources.items()
+    }
     run = replace(
         run,
         metrics=metrics,
+        parsed=nest(run.parsed, params),
         directions={**directions, **run.directions},
-        harvested={
-            recorded_path(path, top): replace(how, params=0)
-            for path, how in found.sources.items()
-            if how.metrics
-        },
+        harvested={path: how for path, how in sources.items() if how.metrics or how.params},
         warnings=(*run.warnings, *found.warnings),
     )
     return run, merge_series(series, found.series)

@@ -58,6 +58,13 @@ def test_hyperparameter_files_do_not_count_as_code(exp: Exp) -> None:
     exp("run", "--", "python", "fit.py")
     first = record(exp)
     assert "lightning_logs/version_0/hparams.yaml" in first["produced"]
+    assert first["params"] == {"lr": 0.1}
+    assert first["parsed"] == {"lr": 0.1}
+    found = first["harvested"]["lightning_logs/version_0/hparams.yaml"]
+    assert found == {"kind": "lightning", "params": ["lr"]}
+    assert "hparams.yaml  lightning: 1 parameter" in exp("show", "last").out
+    assert "lr  0.1\n" in exp("show", "last").out + "\n"
+    assert exp("list", "--where", "params.lr == 0.1", "--porcelain").out
     exp("run", "--", "python", "fit.py")
     assert record(exp)["fingerprint"] == first["fingerprint"]
 

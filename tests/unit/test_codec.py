@@ -245,7 +245,7 @@ RUNS: st.SearchStrategy[Run] = st.builds(
     produced=SORTED_TEXTS,
     harvested=st.dictionaries(
         NAME,
-        st.builds(Harvested, kind=TEXT, metrics=st.integers(0, 9), params=st.integers(0, 9)),
+        st.builds(Harvested, kind=TEXT, metrics=st.integers(0, 9), params=SORTED_TEXTS),
         max_size=2,
     ),
     environment=TABLES,
