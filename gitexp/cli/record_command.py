@@ -13,8 +13,8 @@ from gitexp.errors import InvalidInput
 from gitexp.judgement import judge
 from gitexp.model import Origin, Outcome, nest
 from gitexp.records.bounds import check_table
-from gitexp.running.execution import gather_metrics
 from gitexp.running.lifecycle import expect_start, record_whole
+from gitexp.running.metrics_files import gather_metrics
 from gitexp.running.preparation import prepare
 
 

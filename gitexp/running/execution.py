@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitexp.errors import GitexpError
-from gitexp.formats import parse_metrics, redact_text
+from gitexp.formats import redact_text
 from gitexp.formats.mentions import mentioned
 from gitexp.journal import Ending, Journal, read_journal
 from gitexp.machine import clock
@@ -20,9 +20,8 @@ from gitexp.machine.kept_output import KeptOutput
 from gitexp.machine.output import OutputTail
 from gitexp.machine.probe import hash_path
 from gitexp.machine.process import Completed, run_command
-from gitexp.model import FileState, Origin, Outcome, Run, Series, Table, nest
+from gitexp.model import FileState, Origin, Outcome, Run
 from gitexp.records.codec import encode_table
-from gitexp.records.series import merge_series
 from gitexp.repo.worktree import read_status
 from gitexp.running.checks import run_checks
 from gitexp.running.code import pin
@@ -38,6 +37,7 @@ from gitexp.running.lifecycle import (
     with_collected,
     with_ending,
 )
+from gitexp.running.metrics_files import file_marks, gather_metrics
 from gitexp.running.parsed import (
     Report,
     discard_report,
@@ -192,7 +192,7 @@ def execute(
     returned. Raises `GitexpError` only before the command starts.
     """
     run = pin(workspace, prepared.run)
-    before = _file_marks(prepared.metrics_files)
+    before = file_marks(prepared.metrics_files)
     journal, problem = begin(workspace, run, prepared.packages)
     started_s = clock.monotonic_s()
     running = _Running(
@@ -305,51 +305,7 @@ def outcome_of(done: Completed) -> Outcome:
     return Outcome.SUCCEEDED if done.exit_code == 0 else Outcome.FAILED
 
 
-# --- metrics files --------------------------------------------------------------------------------
-
-
-def _file_marks(files: tuple[Path, ...]) -> dict[Path, tuple[int, int, int]]:
-    """How each file is told from one that the run has written anew."""
-    marks = {}
-    for file in files:
-        with suppress(OSError):
-            found = file.stat()
-            marks[file] = (found.st_mtime_ns, found.st_size, found.st_ino)
-    return marks
-
-
-def gather_metrics(
-    files: tuple[Path, ...],
-    before: Mapping[Path, tuple[int, int, int]],
-    *,
-    are_named: bool = True,
-) -> tuple[list[Path], Table, Series, list[str]]:
-    """Read the metrics files that were written since `before`; the others' values are not ours.
-
-    Returns the files read, the last values, the series, and what went wrong.
-    """
-    found: list[Path] = []
-    metrics: Table = {}
-    several: list[Series] = []
-    warnings = []
-    after = _file_marks(files)
-    for file in files:
-        if file not in after:
-            continue
-        if before.get(file) == after[file]:
-            if are_named:
-                warnings.append(f"{file.name} was not written by this run; its values do not count")
-            continue
-        try:
-            values, rows = parse_metrics(file.read_bytes(), file.suffix, name=file.name)
-        except (GitexpError, OSError) as error:
-            why = error.why if isinstance(error, GitexpError) else str(error)
-            warnings.append(f"cannot read {file.name}: {why or error}")
-            continue
-        found.append(file)
-        metrics = nest(metrics, values)
-        several.append(rows)
-    return found, metrics, merge_series(*reversed(several)), warnings
+# --- other files ----------------------------------------------------------------------------------
 
 
 def _hash_outputs(prepared: Prepared, warnings: list[str]) -> dict[str, FileState]:

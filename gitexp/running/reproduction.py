@@ -162,7 +162,7 @@ def _prepare(
     files = [_inside(top, name) for name in named]
     files = files or [directory / name for name in METRICS_CANDIDATES]
     again = replace(
-        run,
+        _without_results(run),
         name=memorable_name(run.id),
         outcome=Outcome.RUNNING,
         clock=_next_clock(workspace),
@@ -172,21 +172,12 @@ def _prepare(
         reproduces=recorded.id,
         reason=f"reproduce {recorded.id[:7]} {recorded.name}",
         parent=None,
-        checks=None,
         batch=None,
         round=None,
         parent_rule=None,
         session=workspace.new_session(),
         tags=(),
         source=None,
-        duration_s=None,
-        metrics={},
-        units={},
-        outputs={},
-        produced=(),
-        harvested={},
-        output_tail="",
-        warnings=(),
         environment=kept,
         command=_command_again(recorded, command),
     )
@@ -208,6 +199,25 @@ def _command_again(recorded: Run, command: Command) -> Command:
     """The command without its results. A limit that the run kept within binds no other machine."""
     limit_s = command.timeout_s if recorded.outcome is Outcome.TIMED_OUT else None
     return replace(command, exit_code=None, metrics_files=(), timeout_s=limit_s)
+
+
+def _without_results(run: Run) -> Run:
+    """The run without what was only known at its end."""
+    return replace(
+        run,
+        duration_s=None,
+        parsed={},
+        parser=None,
+        metrics={},
+        units={},
+        checks=None,
+        outputs={},
+        reads={},
+        produced=(),
+        harvested={},
+        output_tail="",
+        warnings=(),
+    )
 
 
 def _next_clock(workspace: Workspace) -> int:

@@ -90,7 +90,7 @@ def record_jobs(
 ) -> tuple[Run, int]:
     """Record a run for each job. Returns the sweep, with a warning when that fails, and how many.
 
-    `gather` reads metrics files (`execution.gather_metrics`), here those in a job's directory.
+    `gather` reads metrics files (`metrics_files.gather_metrics`), here those in a job's directory.
     """
     try:
         runs = job_runs(workspace, sweep, report.jobs, output, gather=gather)
