@@ -192,7 +192,6 @@ def execute(
     returned. Raises `GitexpError` only before the command starts.
     """
     run = pin(workspace, prepared.run)
-    before = file_marks(prepared.metrics_files)
     journal, problem = begin(workspace, run, prepared.packages)
     started_s = clock.monotonic_s()
     running = _Running(
@@ -204,7 +203,7 @@ def execute(
         kept=KeptOutput(kept_path(workspace, run.id)),
         params_file=workspace.journals / f"{run.id}.params.toml",
         report=report_path(workspace.journals, run.id),
-        before=before,
+        before=file_marks(prepared.metrics_files),
         files=RunFiles.begin(workspace, prepared, run, harvest),
         started_s=started_s,
         printed=PrintedMetrics(journal, started_s, prepared.metric_patterns),
