@@ -3,20 +3,18 @@
 Floor 0. Frozen dataclasses without behaviour beyond reading themselves; no text, no git, no disk.
 """
 
-import math
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time
+from datetime import datetime
 from enum import StrEnum
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 from gitexp.ids import ObjectId, RunId
+from gitexp.nesting import MAX_NESTING, Scalar, Table, Value, flatten, name_parts, nest, numbers
+from gitexp.rules import Direction, MetricRule, Tolerance
 
-Scalar: TypeAlias = bool | int | float | str | datetime | date | time
-Value: TypeAlias = Scalar | list["Value"] | dict[str, "Value"]
-Table: TypeAlias = dict[str, Value]
-"""A nested table of parameters or metrics, as TOML can carry it."""
+__all__ = ["MAX_NESTING", "Scalar", "Table", "Value", "flatten", "name_parts", "nest", "numbers"]
+__all__ += ["Direction", "MetricRule", "Tolerance"]
 
 
 class Outcome(StrEnum):
@@ -48,13 +46,6 @@ class Origin(StrEnum):
     """`git exp reproduce` ran a recorded run again."""
     IMPORT = "import"
     """Taken over from another tracker."""
-
-
-class Direction(StrEnum):
-    """Which way a metric is better."""
-
-    MAXIMIZE = "maximize"
-    MINIMIZE = "minimize"
 
 
 class ParentRule(StrEnum):
@@ -314,43 +305,6 @@ class Annotation:
 
 
 @dataclass(frozen=True, slots=True)
-class Tolerance:
-    """How far a metric may move when a run is made again; the wider of the two bounds holds."""
-
-    absolute: float = 0.0
-    """In the metric's own unit."""
-    relative: float = 0.0
-    """As a share of the recorded value."""
-
-    def allowed(self, recorded: float) -> float:
-        """The largest difference that is still within tolerance."""
-        if not math.isfinite(recorded):
-            return 0.0
-        return max(self.absolute, self.relative * abs(recorded))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricRule:
-    """What a project declares about how a metric is judged."""
-
-    noise: float | None = None
-    """Standard deviation of one run, in the metric's unit."""
-    min_effect: Tolerance | None = None
-    """The smallest difference that counts."""
-    guard: Tolerance | None = None
-    """How much worse than the best kept group it may be."""
-    least: float | None = None
-    """Its value may not be lower."""
-    most: float | None = None
-    """Its value may not be higher."""
-
-    @property
-    def is_guarded(self) -> bool:
-        """True when it may break a guard."""
-        return any(bound is not None for bound in (self.guard, self.least, self.most))
-
-
-@dataclass(frozen=True, slots=True)
 class Entry:
     """A run with all that was added to it later."""
 
@@ -463,66 +417,3 @@ def _caution(annotation: Annotation) -> int:
 def run_order(run: Run) -> tuple[int, str]:
     """Sort key of runs, oldest first: logical clock, then id."""
     return run.clock, run.id
-
-
-def flatten(table: Mapping[str, Value], prefix: str = "") -> Iterator[tuple[str, Value]]:
-    """Yield every leaf with its dotted name, in the table's order; lists are leaves.
-
-    The key `val.loss` and the key `loss` in the table `val` have the same name; `nest` makes one
-    of them.
-    """
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
-
-
-_DOT = re.compile(r"(?<!\d)\.|\.(?!\d)")
-
-
-def name_parts(name: str) -> list[str]:
-    """A dotted name at its dots: `val.mAP@0.5` is `val`, `mAP@0.5`.
-
-    A dot between digits is a decimal point; a name with an empty part is one part.
-    """
-    parts = _DOT.split(name)
-    return parts if all(parts) else [name]
-
-
-MAX_NESTING = 16
-"""`nest` makes so many tables within each other; what is left of a longer name is one key."""
-
-
-def nest(*tables: Mapping[str, Value]) -> Table:
-    """All values of the tables in the one form that records have: names nest at their dots.
-
-    Of a name that is there twice the later value counts. Where a value is in the way of a table
-    (`val` beside `val.loss`), the rest of the name stays together as one key, so that nothing is
-    lost; likewise names with an empty part. The order of names makes no difference.
-    """
-    leaves: dict[str, Value] = {}
-    for table in tables:
-        leaves.update(flatten(table))
-    nested: Table = {}
-    for name, value in leaves.items():
-        first, *rest = name_parts(name)
-        inner, key, above, depth = nested, first, first, 1
-        for part in rest:
-            if above in leaves or depth == MAX_NESTING:
-                key = f"{key}.{part}"
-            else:
-                inner = cast(Table, inner.setdefault(key, {}))
-                key, depth = part, depth + 1
-            above = f"{above}.{part}"
-        inner[key] = value
-    return nested
-
-
-def numbers(table: Mapping[str, Value]) -> dict[str, float]:
-    """The numeric leaves by dotted name; booleans count as numbers 0 and 1."""
-    return {
-        name: float(value)
-        for name, value in flatten(table)
-        if isinstance(value, bool | int | float)
-    }
