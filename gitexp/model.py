@@ -3,18 +3,27 @@
 Floor 0. Frozen dataclasses without behaviour beyond reading themselves; no text, no git, no disk.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
+from gitexp.annotations import (
+    Annotation,
+    AnnotationKind,
+    Decision,
+    ReproductionVerdict,
+    annotation_order,
+    caution,
+    decisions_in_force,
+)
 from gitexp.ids import ObjectId, RunId
 from gitexp.nesting import MAX_NESTING, Scalar, Table, Value, flatten, name_parts, nest, numbers
 from gitexp.rules import Direction, MetricRule, Tolerance
 
 __all__ = ["MAX_NESTING", "Scalar", "Table", "Value", "flatten", "name_parts", "nest", "numbers"]
-__all__ += ["Direction", "MetricRule", "Tolerance"]
+__all__ += ["Annotation", "AnnotationKind", "Decision", "ReproductionVerdict", "annotation_order"]
+__all__ += ["Direction", "MetricRule", "Tolerance", "decisions_in_force"]
 
 
 class Outcome(StrEnum):
@@ -55,24 +64,6 @@ class ParentRule(StrEnum):
     """The newest run of the session that the code builds on."""
     APPLIED = "applied"
     """The run whose code was put into the work tree."""
-
-
-class Decision(StrEnum):
-    """What a person or an agent decided after seeing a run."""
-
-    IMPROVE = "improve"
-    KEEP = "keep"
-    DISCARD = "discard"
-    STOP = "stop"
-
-
-class ReproductionVerdict(StrEnum):
-    """How a run made again compares with the recorded one."""
-
-    REPRODUCED = "reproduced"
-    WITHIN_TOLERANCE = "within tolerance"
-    DRIFTED = "drifted"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,48 +253,6 @@ Series: TypeAlias = list[dict[str, float | int | str]]
 """Rows of a metric series in the order logged; keys `step`, `time` (s since start), metrics."""
 
 
-class AnnotationKind(StrEnum):
-    """What was added to a run after it was made."""
-
-    DECISION = "decision"
-    NOTE = "note"
-    TAG = "tag"
-    UNTAG = "untag"
-    DELETE = "delete"
-    REPRODUCTION = "reproduction"
-    METRICS = "metrics"
-    """Metrics that were added after the run was sealed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Annotation:
-    """Something said about a run later; supersedes earlier ones, never edits the record."""
-
-    id: str
-    """16 hex digits; `delete` for a tombstone."""
-    run: RunId
-    kind: AnnotationKind
-    clock: int
-    """Logical time, one more than the highest seen: the only order there is."""
-    time: datetime
-    author: str
-    decision: Decision | None = None
-    text: str | None = None
-    """Why (decision), the note itself, or the reproduction's summary."""
-    hint: str | None = None
-    """What to try next."""
-    tags: tuple[str, ...] = ()
-    verdict: ReproductionVerdict | None = None
-    by: RunId | None = None
-    """The linked run a reproduction verdict comes from."""
-    saw: tuple[str, ...] | None = None
-    """Decision: ids of the decisions that were known when it was made; absent in old ones."""
-    metrics: Table = field(default_factory=dict)
-    """Metrics added later; of two values of one name the later annotation's counts."""
-    units: dict[str, str] = field(default_factory=dict)
-    """Units of those metrics, by dotted metric name."""
-
-
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A run with all that was added to it later."""
@@ -320,7 +269,7 @@ class Entry:
         agree the latest comes first.
         """
         latest_first = reversed(decisions_in_force(self.annotations))
-        return tuple(sorted(latest_first, key=_caution, reverse=True))
+        return tuple(sorted(latest_first, key=caution, reverse=True))
 
     @property
     def decision(self) -> Annotation | None:
@@ -382,36 +331,6 @@ class Entry:
         if not any(a.kind is AnnotationKind.METRICS for a in self.annotations):
             return self.run
         return replace(self.run, metrics=self.metrics, units=self.units)
-
-
-def annotation_order(annotation: Annotation) -> tuple[int, str]:
-    """Sort key of annotations: logical clock, then id, so that every machine agrees."""
-    return annotation.clock, annotation.id
-
-
-def decisions_in_force(annotations: Iterable[Annotation]) -> tuple[Annotation, ...]:
-    """The decisions that no other supersedes, in logical order.
-
-    A decision supersedes those that it saw. One without `saw` was made by a gitexp that knew only
-    the logical clock: between it and any other, the later one counts. The answer depends on the
-    set of annotations alone, so that all machines that have the same ones agree.
-    """
-    made = sorted(
-        (a for a in annotations if a.kind is AnnotationKind.DECISION), key=annotation_order
-    )
-    seen = {other for a in made for other in a.saw or () if other != a.id}
-    left = [a for a in made if a.id not in seen] or made[-1:]  # they can see each other by malice
-    old = [number for number, a in enumerate(left) if a.saw is None]
-    if not old:
-        return tuple(left)
-    return tuple(left[old[-1] + 1 :] or left[-1:])
-
-
-_CAUTION = (None, Decision.KEEP, Decision.IMPROVE, Decision.DISCARD, Decision.STOP)
-
-
-def _caution(annotation: Annotation) -> int:
-    return _CAUTION.index(annotation.decision)
 
 
 def run_order(run: Run) -> tuple[int, str]:

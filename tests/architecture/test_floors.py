@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2] / "gitexp"
 
 FLOORS: dict[int, set[str]] = {
-    0: {"errors", "ids", "model", "names", "nesting", "rules"},
+    0: {"annotations", "errors", "ids", "model", "names", "nesting", "rules"},
     1: {"briefing", "comparison", "fingerprint", "formats", "privacy", "query", "records", "refs"},
     2: {"inject", "journal", "machine", "repo"},
     3: {"index", "metric_settings", "sessions", "settings", "store"},
