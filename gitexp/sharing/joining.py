@@ -41,8 +41,9 @@ _LAST_SECOND = 253402300799
 _PLAIN = re.compile(r"[\w./~-]+", re.ASCII)
 """A path that `git fast-import` needs no quotes around."""
 
-_Take: TypeAlias = Callable[[str | None, str, str | None], Commit | SetRef]
-"""How our branch moves, from our tip, theirs, and where the two went apart."""
+_Take: TypeAlias = Callable[[str | None, str, str | None], Commit | SetRef | ObjectId]
+"""How our branch moves, from our tip, theirs, and where the two went apart; an id is one of both
+tips, taken instead of a merge."""
 _Edit: TypeAlias = tuple[str, Blob | None]
 """A quoted path, and what is there afterwards."""
 
@@ -74,24 +75,63 @@ def join_code(store: Store, remote: str, theirs: ObjectId | None) -> Joined:
     return _join(store, store.code_ref, theirs, take)
 
 
-def join_runs(store: Store, remote: str, theirs: ObjectId | None, *, max_files: int) -> Joined:
+def join_runs(
+    store: Store,
+    remote: str,
+    theirs: ObjectId | None,
+    *,
+    max_files: int,
+    is_hub: bool = True,
+) -> Joined:
     """Bring a remote's run branch into ours. Call only while holding the store's lock.
+
+    No merge is made where one of the two has every event of the other and its files: that one is
+    taken. Where both have the same events, and so differ only in how they were merged, the tip of
+    a hub wins, and among peers the lesser one, so that peers agree. A hub that lacks events gets a
+    merge, because it takes only what goes on from its tip.
 
     Raises `Refused` when it is not gitexp's or brings more than `max_files`, `Unreadable` when a
     newer gitexp wrote it, `Conflict` when a lock keeps us out.
     """
 
-    def take(ours: str | None, tip: str, base: str | None) -> Commit | SetRef:
+    def take(ours: str | None, tip: str, base: str | None) -> Commit | SetRef | ObjectId:
         _check_format(store, remote, tip)
         folders = transport.compare_bounded(store.repo, remote, ours, tip, max_files=max_files)
         if ours is None:
             return SetRef(store.run_ref, tip)
-        edits = _unite(store.repo, folders, ours, tip, follows=ours == base)
-        if edits is None:
-            return SetRef(store.run_ref, tip)
+        if ours == base:
+            edits = _unite(store.repo, folders, ours, tip, follows=True)
+            if edits is None:
+                return SetRef(store.run_ref, tip)
+        else:
+            taken = _take_one(store.repo, folders, ours, tip, is_hub=is_hub)
+            if taken is not None:
+                return ObjectId(taken)
+            edits = _unite(store.repo, folders, ours, tip, follows=False) or []
         return _merge(store.repo, store.run_ref, _RUNS_MESSAGE, (ours, tip), edits)
 
     return _join(store, store.run_ref, theirs, take)
+
+
+def _take_one(
+    repo: Repo, folders: Sequence[Folder], ours: str, theirs: str, *, is_hub: bool
+) -> str | None:
+    """The one of two tips that has all of the other, if there is one that can be taken."""
+    theirs_has = _has_events(repo, theirs, ours)
+    ours_has = (not is_hub or theirs_has) and _has_events(repo, ours, theirs)
+    if theirs_has and (is_hub or not ours_has or theirs < ours):
+        has_files = _unite(repo, folders, ours, theirs, follows=True) is None
+        return theirs if has_files else None
+    if ours_has and not is_hub:
+        turned = [folder._replace(old=folder.new, new=folder.old) for folder in folders]
+        return ours if _unite(repo, turned, theirs, ours, follows=True) is None else None
+    return None
+
+
+def _has_events(repo: Repo, tip: str, other: str) -> bool:
+    """Return whether a tip has every commit of another one that is not a merge."""
+    asked = repo.git("rev-list", "--no-merges", "--max-count=1", other, f"^{tip}")
+    return not asked.text.strip()
 
 
 def _check_format(store: Store, remote: str, tip: str) -> None:
@@ -132,6 +172,10 @@ def _join(store: Store, ref: str, theirs: ObjectId | None, take: _Take) -> Joine
         with store.repo.session():
             step = take(ours, theirs, base)
         try:
+            if isinstance(step, str):
+                if step != ours:  # both of its branches are kept: fast-import would refuse that
+                    store.repo.update_ref(ref, step, str(ours), "the same runs, merged elsewhere")
+                return Joined(ours, ObjectId(step))
             written = write_stream(store.repo, [step], durable=store.durable)
         except Conflict:
             if clock.monotonic_s() > deadline:

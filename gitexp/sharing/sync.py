@@ -104,7 +104,7 @@ def fetch_runs(store: Store, remote: str | None, settings: Settings) -> FetchRep
     """
     source = fetch_remote(store.repo, remote or settings.remote)
     store.check()
-    return _report(store, source, [_fetch(store, source, settings)])
+    return _report(store, source, [_fetch(store, source, settings, is_hub=False)])
 
 
 def push_runs(store: Store, remote: str | None, settings: Settings) -> PushReport:
@@ -264,8 +264,18 @@ def _fetch_again(store: Store, remote: Remote, settings: Settings, *, certain: b
         return _fetch(store, remote, settings)
 
 
-def _fetch(store: Store, remote: Remote, settings: Settings, *, certain: bool = False) -> _Heard:
-    """Fetch and join. Rivals push meanwhile, so nothing is done here that can wait."""
+def _fetch(
+    store: Store,
+    remote: Remote,
+    settings: Settings,
+    *,
+    certain: bool = False,
+    is_hub: bool = True,
+) -> _Heard:
+    """Fetch and join. Rivals push meanwhile, so nothing is done here that can wait.
+
+    `is_hub` is true when a push to the remote follows.
+    """
     known = _known(store, remote).get(store.run_ref)
     fetched = transport.fetch(
         store.repo,
@@ -283,7 +293,9 @@ def _fetch(store: Store, remote: Remote, settings: Settings, *, certain: bool = 
     )
     with store.lock():
         code = join_code(store, remote.name, fetched.tips.get(store.code_ref))
-        runs = join_runs(store, remote.name, theirs, max_files=settings.max_fetch_files)
+        runs = join_runs(
+            store, remote.name, theirs, max_files=settings.max_fetch_files, is_hub=is_hub
+        )
     return _Heard(code, runs, fetched.tips, fetched.is_empty, rewritten)
 
 

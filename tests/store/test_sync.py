@@ -22,6 +22,7 @@ from gitexp.repo import Repo, remotes
 from gitexp.repo.remotes import push_remote
 from gitexp.repo.steps import Identity
 from gitexp.settings import Settings
+from gitexp.sharing.joining import join_runs
 from gitexp.sharing.sync import (
     FetchReport,
     SyncReport,
@@ -271,6 +272,101 @@ class TestTwoClones:
         settle(clones)
         assert len({clone.tips() for clone in clones}) == 1
         assert len(clones[0].records()) == 25
+
+
+class TestPeers:
+    """Clones without a hub that fetch from each other."""
+
+    @staticmethod
+    def peers(network: Network) -> list[Clone]:
+        clones = [network.clone(f"p{n}", years_off=n - 2) for n in range(4)]
+        for n, clone in enumerate(clones):
+            for m, other in enumerate(clones):
+                if n != m:
+                    clone.builder.git("remote", "add", f"p{m}", other.builder.path.as_uri())
+            clone.record(100 * n + 1)
+        return clones
+
+    @staticmethod
+    def fetch_at_once(clones: list[Clone], pairs: list[tuple[int, int]]) -> None:
+        """As if all read first and moved their branches then."""
+        tips = [clone.tips() for clone in clones]
+        for n, m in pairs:
+            url = clones[m].builder.path.as_uri()
+            frozen = "refs/frozen"
+            clones[m].builder.git("update-ref", frozen, tips[m][0])
+            clones[n].builder.git("fetch", "-q", url, frozen)
+            with clones[n].store.lock():
+                theirs = ObjectId(tips[m][0])
+                join_runs(clones[n].store, f"p{m}", theirs, max_files=1000, is_hub=False)
+
+    @pytest.mark.parametrize("seed", range(6))
+    def test_four_clones_that_fetch_at_the_same_time_end_at_one_commit(
+        self, network: Network, seed: int
+    ) -> None:
+        clones, dice = self.peers(network), random.Random(seed)
+        rounds = 0
+        while len({clone.tips()[0] for clone in clones}) > 1:
+            rounds += 1
+            assert rounds < 12, [clone.tips()[0] for clone in clones]
+            pairs = [(n, m) for n in range(4) for m in range(4) if n != m]
+            dice.shuffle(pairs)
+            self.fetch_at_once(clones, pairs)
+        assert len(clones[0].records()) == 4
+        merges = clones[0].builder.git("rev-list", "--merges", "--count", RUNS)
+        assert int(merges) < 20
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_four_clones_that_fetch_one_after_another_end_at_one_commit(
+        self, network: Network, seed: int
+    ) -> None:
+        clones, dice = self.peers(network), random.Random(seed)
+        for rounds in range(20):
+            if rounds == 2:
+                clones[0].record(9)
+            pairs = [(n, m) for n in range(4) for m in range(4) if n != m]
+            for n, m in dice.sample(pairs, len(pairs)):
+                fetch_runs(clones[n].store, f"p{m}", SETTINGS)
+            if rounds > 2 and len({clone.tips()[0] for clone in clones}) == 1:
+                break
+        assert len({clone.tips()[0] for clone in clones}) == 1
+        assert len(clones[0].records()) == 5
+        tips = [clone.tips() for clone in clones]
+        for n in range(4):
+            fetch_runs(clones[n].store, f"p{(n + 1) % 4}", SETTINGS)
+        assert [clone.tips() for clone in clones] == tips
+
+    def test_the_tip_of_the_hub_wins(self, network: Network) -> None:
+        a, b = network.clone("a"), network.clone("b")
+        a.record(1)
+        b.record(2)
+        a.sync()
+        b.sync()
+        # The same two histories, merged in another way.
+        one, tree = a.tips()[0], b.builder.git("rev-parse", f"{RUNS}^{{tree}}")
+        parents = b.builder.git("rev-parse", f"{RUNS}^1", f"{RUNS}^2").split()
+        (other,) = set(parents) - {one}
+        b.builder.git("push", "-q", a.builder.path.as_uri(), f"{RUNS}:refs/heads/other")
+        mine = a.builder.git("commit-tree", tree, "-p", one, "-p", other, "-m", "another merge")
+        a.builder.git("update-ref", RUNS, mine)
+        report = a.sync()
+        assert not report.pushed.moved
+        assert a.tips()[0] == b.tips()[0] == network.tip()
+
+    def test_a_tip_that_lacks_a_record_is_not_taken(self, network: Network) -> None:
+        """Though its commits are all there: a merge by hand may have dropped files."""
+        a, b = network.clone("a"), network.clone("b")
+        a.record(1)
+        b.record(2)
+        tips = [a.tips()[0], b.tips()[0]]
+        a.builder.git("push", "-q", b.builder.path.as_uri(), f"{tips[0]}:refs/heads/other")
+        tree = b.builder.git("rev-parse", f"{RUNS}^{{tree}}")
+        bad = b.builder.git("commit-tree", tree, "-p", tips[0], "-p", tips[1], "-m", "drops run 1")
+        b.builder.git("update-ref", RUNS, bad)
+        a.builder.git("remote", "add", "b", b.builder.path.as_uri())
+        a.record(3)
+        fetch_runs(a.store, "b", SETTINGS)
+        assert len(a.records()) == 3
 
 
 class TestConflicts:
