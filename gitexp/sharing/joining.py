@@ -34,6 +34,8 @@ from gitexp.sharing.lone import part_lone
 from gitexp.store import PATIENCE_S, Store
 
 _IDENTITY = Identity("gitexp", "gitexp@localhost")
+"""Of a merge of commits that have none."""
+_UNFIT = {ord(c): None for c in "<>\n\r\0"}
 _RUNS_MESSAGE = "merge the runs of two clones\n\n[skip ci]\n\nMerged-By: gitexp\n"
 _CODE_MESSAGE = "merge the kept code of two clones\n\n[skip ci]\n\nMerged-By: gitexp\n"
 _LAST_SECOND = 253402300799
@@ -205,8 +207,8 @@ def _merge(
     clear: bool = False,
 ) -> Commit:
     parents = sorted(tips)
-    moment = _newest(repo, parents)
-    return Commit(ref, message, _IDENTITY, moment, parents, files, clear, tip=tips[0])
+    identity, moment = _newest(repo, parents)
+    return Commit(ref, message, identity, moment, parents, files, clear, tip=tips[0])
 
 
 def _unite(
@@ -280,10 +282,20 @@ def _read(repo: Repo, blobs: Collection[str]) -> dict[str, bytes | None]:
     return {str(blob): content for blob, content in found}
 
 
-def _newest(repo: Repo, commits: Collection[str]) -> datetime:
-    asked = repo.git("log", "--no-walk", "--no-show-signature", "--format=%ct", *commits)
-    newest = max(int(line) for line in asked.text.split())
-    return datetime.fromtimestamp(min(newest, _LAST_SECOND), UTC)
+def _newest(repo: Repo, commits: Collection[str]) -> tuple[Identity, datetime]:
+    """The committer and date of the newest commit; of two equally new ones, of the greater id."""
+    asked = repo.git(
+        *("log", "--no-walk", "--no-show-signature", "--encoding=UTF-8", "--no-mailmap"),
+        *("--format=%ct%x00%H%x00%cn%x00%ce", *commits),
+    )
+    found = [line.split("\0") for line in asked.text.splitlines() if line.count("\0") == 3]
+    seconds, _, name, mail = max(found, key=lambda words: (int(words[0]), words[1]))
+    moment = datetime.fromtimestamp(min(int(seconds), _LAST_SECOND), UTC)
+    shown = [
+        text.encode(errors="surrogateescape").decode(errors="replace").translate(_UNFIT).strip()
+        for text in (name, mail)
+    ]
+    return Identity(shown[0] or _IDENTITY.name, shown[1] or _IDENTITY.email), moment
 
 
 def _quoted(path: str) -> str:

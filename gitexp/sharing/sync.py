@@ -19,6 +19,7 @@ from gitexp.repo.remotes import Remote, fetch_remote, push_remote
 from gitexp.repo.trees import compare
 from gitexp.settings import Settings
 from gitexp.sharing import turns
+from gitexp.sharing.checkpoint import sign_runs
 from gitexp.sharing.joining import Joined, join_code, join_runs
 from gitexp.store import Store
 
@@ -73,6 +74,7 @@ class PushReport:
     tries: int = 0
     fetched: FetchReport | None = None
     """What had to be fetched first, absent when nothing had to."""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,9 +156,12 @@ def _push(
 ) -> PushReport:
     turns.stand_back(store.repo)
     began_s, known = clock.monotonic_s(), _known(store, remote)
+    warnings: tuple[str, ...] = ()
     for tries in count(1):
         if heard and heard[-1].is_empty:
             raise _empty(remote)
+        if tries == 1 and settings.sign == "sync" and _is_due(store, known):
+            warnings = tuple(filter(None, [sign_runs(store, settings)]))
         ours = _tips(store)
         left_s = max(deadline - clock.monotonic_s(), 1.0)
         pushed = _push_once(store, remote, settings, ours, known, left_s)
@@ -170,6 +175,7 @@ def _push(
                 moved=known != ours,
                 tries=tries,
                 fetched=_report(store, remote, heard) if heard else None,
+                warnings=warnings,
             )
         if not pushed.stale:
             raise GitexpError(
@@ -229,6 +235,10 @@ def _way_out(store: Store, reason: str) -> str:
     if "hook declined" in reason:
         return "a rule of the server said no, in its own words above"
     return f"ask whoever runs the remote to allow branches '{store.branch}*'"
+
+
+def _is_due(store: Store, known: Mapping[str, ObjectId]) -> bool:
+    return store.repo.read_ref(store.run_ref) != known.get(store.run_ref)
 
 
 def _tips(store: Store) -> dict[str, ObjectId]:

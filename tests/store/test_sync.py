@@ -218,7 +218,7 @@ class TestTwoClones:
         assert b.fetch().merged
         assert b.tips() == a_after
         message = b.builder.git("log", "-1", "--format=%an <%ae>|%cn <%ce>|%B", RUNS)
-        me = "gitexp <gitexp@localhost>"
+        me = "Ada <ada@example.org>"
         assert message.startswith(f"{me}|{me}|merge the runs of two clones")
         newest = max(int(b.builder.git("log", "-1", "--format=%ct", tip)) for tip, _ in tips)
         assert int(b.builder.git("log", "-1", "--format=%ct", RUNS)) == newest
@@ -926,6 +926,36 @@ class TestRemotes:
         with pytest.raises(GitexpError, match="cannot upload the LFS objects"):
             push_runs(a.store, None, SETTINGS)
         assert "gitexp" not in network.hub.git("for-each-ref")
+
+    @pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not installed")
+    def test_a_push_signs_once_what_is_new(self, network: Network) -> None:
+        a = network.clone("a")
+        key = a.builder.path.parent / "key"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+        a.builder.git("config", "gpg.format", "ssh")
+        a.builder.git("config", "user.signingKey", str(key))
+        settings = SETTINGS._replace(sign="sync", author="Ada <ada@example.org>")
+        a.record(1, 2)
+        push_runs(a.store, None, settings)
+        tip = a.tips()[0]
+        signed = a.builder.git("rev-list", RUNS).splitlines()
+        raw = [a.builder.git("cat-file", "commit", oid) for oid in signed]
+        assert [("gpgsig" in text) for text in raw] == [True, False, False]
+        assert "committer Ada <ada@example.org>" in raw[0]
+        assert push_runs(a.store, None, settings).moved is False
+        assert a.tips()[0] == tip == network.tip()
+        b = network.clone("b")
+        b.sync()
+        assert b.tips()[0] == tip
+
+    def test_runs_that_cannot_be_signed_are_pushed_and_that_is_said(self, network: Network) -> None:
+        a = network.clone("a")
+        a.builder.git("config", "gpg.format", "ssh")
+        a.builder.git("config", "user.signingKey", "/no/such/key")
+        a.record(1)
+        report = push_runs(a.store, None, SETTINGS._replace(sign="sync"))
+        assert report.warnings[0].startswith("the runs are not signed: ")
+        assert network.tip() == a.tips()[0]
 
     def test_a_push_with_nothing_recorded_does_nothing(self, network: Network) -> None:
         a = network.clone("a")
