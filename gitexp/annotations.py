@@ -99,4 +99,5 @@ _CAUTION = (None, Decision.KEEP, Decision.IMPROVE, Decision.DISCARD, Decision.ST
 
 
 def caution(annotation: Annotation) -> int:
+    """How much a decision advises against going on: stop most, keep least."""
     return _CAUTION.index(annotation.decision)

@@ -85,6 +85,16 @@ class InvalidInput(GitexpError):
     """A value the user gave cannot be used: a parameter, a file, a setting."""
 
 
+class NotRunnable(InvalidInput):
+    """A command cannot be started; `status` is what a shell ends with: 127 not found, 126 else."""
+
+    def __init__(
+        self, what: str, *, status: int = 126, why: str | None = None, hints: Sequence[str] = ()
+    ) -> None:
+        super().__init__(what, why=why, hints=hints)
+        self.status = status
+
+
 class InvalidQuery(GitexpError):
     """A filter expression cannot be read; `position` is the 0-based column of the fault."""
 

@@ -12,7 +12,10 @@ from typing import Protocol
 
 import pytest
 
-LEFT_ALONE = ("GIT_EXEC_PATH", "GIT_TEMPLATE_DIR", "GIT_TRACE2_EVENT")
+LEFT_ALONE = (
+    *("GIT_EXEC_PATH", "GIT_TEMPLATE_DIR", "GIT_TRACE2_EVENT"),
+    *("GIT_DEFAULT_REF_FORMAT", "GIT_DEFAULT_HASH"),
+)
 """Git variables about the git program itself, not about a repository."""
 
 REMOVED = (

@@ -1,5 +1,6 @@
 """`git exp run`: record, run, record, judge."""
 
+import os
 from dataclasses import replace
 
 import click
@@ -19,8 +20,9 @@ from gitexp.cli.starting import (
 )
 from gitexp.cli.terminal import open_workspace, say
 from gitexp.cli.verdicts import show_judgement
-from gitexp.errors import ExitCode, GitexpError, InvalidInput
+from gitexp.errors import ExitCode, GitexpError, InvalidInput, NotRunnable
 from gitexp.judgement import judge
+from gitexp.machine.process import find_command
 from gitexp.model import Origin
 from gitexp.running.execution import Executed
 from gitexp.running.lifecycle import expect_start
@@ -116,11 +118,22 @@ def command(
 
 
 def _run_once(workspace: Workspace, trial: Trial, how: How) -> int:
-    prepared = prepare_run(workspace, trial, how)
+    prepared = prepare_run(workspace, trial, how, find=False)
+    fault: NotRunnable | None = None
+    try:
+        find_command(prepared.argv[0], workspace.repo.start, os.environ)
+    except NotRunnable as error:  # recorded all the same; ends with 127 or 126, as in a shell
+        fault = error
     if is_settled(workspace, prepared, how):
         return ExitCode.DONE
     executed = run_prepared(workspace, prepared, how)
-    _tell_end(workspace, executed, how)
+    if fault is None:
+        _tell_end(workspace, executed, how)
+    else:
+        tell(fault)
+        others = tuple(w for w in executed.run.warnings if not w.startswith(fault.what))
+        shown = replace(executed, run=replace(executed.run, warnings=others))
+        _tell_end(workspace, shown, replace(how, quiet=True))
     return exit_code_of(executed)
 
 

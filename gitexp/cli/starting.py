@@ -45,11 +45,15 @@ class How:
         return 2 if self.as_json else 1
 
 
-def prepare_run(workspace: Workspace, trial: Trial, how: How) -> Prepared:
-    """Make a run ready, and say what was picked up or left out."""
+def prepare_run(workspace: Workspace, trial: Trial, how: How, *, find: bool = True) -> Prepared:
+    """Make a run ready, and say what was picked up or left out.
+
+    With `find` a command that cannot be started raises `NotRunnable`.
+    """
     with waiting("reading code and data"):
         prepared = prepare(workspace, trial)
-    find_command(prepared.argv[0], workspace.repo.start, os.environ)
+    if find:
+        find_command(prepared.argv[0], workspace.repo.start, os.environ)
     for note in () if how.quiet else prepared.notes:
         say(note)
     for warning in prepared.run.warnings:

@@ -41,6 +41,8 @@ def tell_fetched(report: FetchReport) -> None:
 
 def tell_pushed(report: PushReport) -> None:
     """Say what went to a remote."""
+    for warning in report.warnings:
+        warn(warning)
     say(f"to {report.remote}: {_told(report.there)}")
 
 

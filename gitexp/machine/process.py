@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self
 
-from gitexp.errors import InvalidInput
+from gitexp.errors import InvalidInput, NotRunnable
 from gitexp.machine import clock
 from gitexp.machine.deadline import Deadline, Limit
 from gitexp.machine.pump import Listeners, OnLine, OnOutput, Pump, connect
@@ -114,7 +114,8 @@ def _start(
         )
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
-        raise InvalidInput(f"cannot run '{argv[0]}'", why=why) from error
+        status = 127 if isinstance(error, FileNotFoundError) else 126
+        raise NotRunnable(f"cannot run '{argv[0]}'", status=status, why=why) from error
     finally:
         for pump in pumps:
             os.close(pump.inlet)
@@ -158,7 +159,8 @@ def open_filter(argv: Sequence[str]) -> "Popen[bytes]":
 def find_command(name: str, directory: Path, env: Mapping[str, str]) -> Path:
     """The file that running `name` in `directory` with `env` would execute.
 
-    Raises `InvalidInput` when there is none, or when it is plain that it could not start.
+    Raises `NotRunnable` when there is none, or when it is plain that it could not start, and
+    `InvalidInput` for an empty name or directory.
     """
     if not directory.is_dir():
         raise InvalidInput(f"cannot run in '{directory}'", why="there is no such folder")
@@ -191,26 +193,30 @@ def _candidates(name: str, directory: Path, env: Mapping[str, str]) -> Iterator[
 
 def _not_runnable(
     name: str, blocked: Path | None, directory: Path, env: Mapping[str, str]
-) -> InvalidInput:
+) -> NotRunnable:
     what = f"cannot run '{name}'"
     if blocked is not None and blocked.is_dir():
-        return InvalidInput(what, why="it is a folder")
+        return NotRunnable(what, why="it is a folder")
     if blocked is not None:
         hints = [f"make it executable: `chmod +x {name}`"]
         if blocked.suffix == ".py":
             hints.insert(0, f"start it with `python {name}`")
-        return InvalidInput(what, why="the file is not executable", hints=hints)
+        return NotRunnable(what, why="the file is not executable", hints=hints)
     if "/" in name:
-        return InvalidInput(
-            what, why="there is no such file", hints=[f"it was sought from '{directory}'"]
+        return NotRunnable(
+            what,
+            status=127,
+            why="there is no such file",
+            hints=[f"it was sought from '{directory}'"],
         )
     here = directory / name
     if here.is_file():
         start = f"./{name}" if os.access(here, os.X_OK) else f"python {name}"
         hints = [f"for the file in this folder type `{start}`"]
-        return InvalidInput(what, why="no folder of PATH has it", hints=hints)
+        return NotRunnable(what, status=127, why="no folder of PATH has it", hints=hints)
     hints = ["give the command and its arguments as separate words"] if " " in name else []
-    return InvalidInput(what, why="no folder of PATH has it", hints=[*hints, *_near(name, env)])
+    near = _near(name, env)
+    return NotRunnable(what, status=127, why="no folder of PATH has it", hints=[*hints, *near])
 
 
 def _near(name: str, env: Mapping[str, str]) -> list[str]:
@@ -238,17 +244,17 @@ def _check_start(name: str, path: Path, directory: Path, env: Mapping[str, str])
         if b"\0" in head:
             return
         hints = ["begin it with a line like `#!/bin/sh`", f"or start it with `sh {name}`"]
-        raise InvalidInput(what, why="it is text that names no interpreter", hints=hints)
+        raise NotRunnable(what, why="it is text that names no interpreter", hints=hints)
     if first.endswith(b"\r"):
         hints = [f"convert it: `sed -i 's/\\r$//' {name}`"]
-        raise InvalidInput(what, why="its lines end as in Windows files", hints=hints)
+        raise NotRunnable(what, why="its lines end as in Windows files", hints=hints)
     interpreter, *words = os.fsdecode(first[2:]).replace("\t", " ").strip(" ").split(" ")
     if not (directory / interpreter).exists():
-        raise InvalidInput(what, why=f"its interpreter '{interpreter}' is missing")
+        raise NotRunnable(what, why=f"its interpreter '{interpreter}' is missing")
     if Path(interpreter).name == "env":
         program = next((w for w in words if w and not w.startswith("-") and "=" not in w), None)
         if program is not None and which(program, directory, env) is None:
-            raise InvalidInput(what, why=f"its interpreter '{program}' is in no folder of PATH")
+            raise NotRunnable(what, why=f"its interpreter '{program}' is in no folder of PATH")
 
 
 # --- signals ------------------------------------------------------------------------------------

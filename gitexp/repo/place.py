@@ -62,12 +62,11 @@ def _ask_place(git: Git) -> Place:
         raise _not_a_repository(asked)
     here = git.directory
     git_dir, common_dir, inside, object_format, cdup = (*asked.text.split("\n"), "")[:5]
-    return Place(
-        (here / git_dir).resolve(),
-        (here / common_dir).resolve(),
-        (here / cdup).resolve() if inside == "true" else None,
-        object_format,
-    )
+    top = (here / cdup).resolve() if inside == "true" else None
+    if top is None and "GIT_DIR" in git.variables:  # a work tree that is named from outside
+        named = git.run("rev-parse", "--show-toplevel", check=False)
+        top = Path(named.text.removesuffix("\n")).resolve() if named.status == 0 else None
+    return Place((here / git_dir).resolve(), (here / common_dir).resolve(), top, object_format)
 
 
 def _not_a_repository(asked: Completed) -> NotARepository:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gitexp.errors import GitexpError
+from gitexp.errors import GitexpError, NotRunnable
 from gitexp.formats import redact_text
 from gitexp.formats.mentions import mentioned
 from gitexp.journal import Ending, Journal, read_journal
@@ -136,6 +136,8 @@ class _Running:
     printed: PrintedMetrics
     jobs: int = 0
     """How many jobs of a sweep were recorded as runs."""
+    fault: str | None = None
+    """Why the command could not be started."""
 
     def on_output(self, chunk: bytes, stream: str) -> None:
         """Keep what the command prints."""
@@ -211,15 +213,8 @@ def execute(
     on_start(run, problem)
     with suppress(OSError):
         running.params_file.write_bytes(encode_table(run.params))
-    done = run_command(
-        prepared.argv,
-        directory=prepared.directory,
-        env=running.environment(environ, inject=inject and workspace.settings.inject),
-        on_line=running.printed.on_line,
-        on_output=running.on_output,
-        stdout=stdout,
-        limit=running.limit,
-    )
+    env = running.environment(environ, inject=inject and workspace.settings.inject)
+    done = _run_command(running, env, stdout)
     problems = [problem] if problem else []
     ending = Ending(outcome_of(done), done.exit_code, round(done.duration_s, 3))
     with suppress(GitexpError):  # what cannot be written here fails again, and is told, below
@@ -235,9 +230,26 @@ def execute(
     return Executed(ended, done.exit_code, True, tuple(problems), len(run.warnings), running.jobs)
 
 
+def _run_command(running: _Running, env: Mapping[str, str], stdout: int) -> Completed:
+    """Run the command; one that cannot be started ends as in a shell, with its record."""
+    try:
+        return run_command(
+            running.prepared.argv,
+            directory=running.prepared.directory,
+            env=env,
+            on_line=running.printed.on_line,
+            on_output=running.on_output,
+            stdout=stdout,
+            limit=running.limit,
+        )
+    except NotRunnable as error:
+        running.fault = error.what if error.why is None else f"{error.what}: {error.why}"
+        return Completed(error.status, False, 0.0)
+
+
 def _record_end(running: _Running, ended: Run) -> Run:
     workspace, prepared = running.workspace, running.prepared
-    warnings: list[str] = []
+    warnings = [running.fault] if running.fault else []
     running.printed.close()
     output = running.kept.finish(redact_text)
     found = collect(read_journal(running.journal.path))

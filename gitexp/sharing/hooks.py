@@ -5,6 +5,8 @@ What the shim sets off is in `prepush`.
 """
 
 import os
+import re
+import shlex
 import shutil
 import sys
 from contextlib import suppress
@@ -21,6 +23,9 @@ CHAINED = "pre-push.gitexp-chained"
 
 _PROGRAM = "program"
 """Where our local state keeps the place of `git-exp`."""
+
+_CONFIG_NAME = "gitexp"
+"""Our name among the hooks of git's configuration."""
 
 _MARK = b"# gitexp pre-push shim"
 
@@ -128,14 +133,20 @@ def install(repo: Repo, *, force: bool = False, program: Path | None = None) -> 
 
     The shim tries `program` where `git-exp` is not on PATH, as in many graphical clients.
 
-    Raises `HookForeign`, with the lines to add by hand, when another tool manages the hooks here
-    or the folder of the hooks is shared or committed; `force` installs all the same.
+    Where another tool manages the hooks, or their folder is shared or committed, git 2.54 and newer
+    get it in the repository's configuration, beside what is there; with an older git this raises
+    `HookForeign`, with the lines to add by hand. `force` installs the shim all the same.
     """
     path = hook_path(repo)
     if not force and _is_called(repo, path):
         return status(repo)
     if not force:
-        _refuse_managed(repo, path)
+        try:
+            _refuse_managed(repo, path)
+        except HookForeign:
+            if not _has_config_hooks(repo):
+                raise
+            return _install_in_config(repo, program)
     chained = path.with_name(CHAINED)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -160,6 +171,10 @@ def install(repo: Repo, *, force: bool = False, program: Path | None = None) -> 
 
 def uninstall(repo: Repo) -> bool:
     """Take the shim away and put the foreign hook back as it was; `False` when not installed."""
+    if repo.config().get(f"hook.{_CONFIG_NAME}.command") is not None:
+        repo.git("config", "--local", "--remove-section", f"hook.{_CONFIG_NAME}", check=False)
+        (repo.state_dir / HOOK).unlink(missing_ok=True)
+        return True
     path = _ours(hook_path(repo))
     if path is None:
         return False
@@ -184,7 +199,10 @@ def status(repo: Repo) -> HookStatus:
     if name is None and _exists(path) and not ours:
         name = _owner(path)
     advice: tuple[str, ...] = ()
-    called = not ours and _is_called(repo, path)
+    in_config = _is_in_config(repo)
+    called = not ours and (in_config or _is_called(repo, path))
+    if in_config:
+        name = _configured(repo)
     if called:
         advice = ()
     elif not ours:
@@ -201,6 +219,34 @@ def status(repo: Repo) -> HookStatus:
         tool=name,
         advice=advice,
     )
+
+
+def _install_in_config(repo: Repo, program: Path | None) -> HookStatus:
+    """Put the shim into our own state, and let git's configuration name it."""
+    place = repo.state_dir / HOOK
+    try:
+        repo.state_dir.mkdir(parents=True, exist_ok=True)
+        if program is not None:
+            (repo.state_dir / _PROGRAM).write_text(f"{program}\n")
+        place.write_bytes(shim())
+        place.chmod(0o755)
+    except OSError as error:
+        raise GitexpError(f"cannot install the hook '{place}'", why=error.strerror) from error
+    for variable, value in (("event", HOOK), ("command", shlex.quote(str(place)))):
+        repo.git("config", "--local", f"hook.{_CONFIG_NAME}.{variable}", value)
+    return status(Repo.discover(repo.start))
+
+
+def _has_config_hooks(repo: Repo) -> bool:
+    """Return whether git runs hooks that its configuration names: 2.54 and newer."""
+    found = re.search(r"(\d+)\.(\d+)", repo.git("--version").text)
+    return found is not None and (int(found[1]), int(found[2])) >= (2, 54)
+
+
+def _is_in_config(repo: Repo) -> bool:
+    """Return whether git's configuration has a hook that calls gitexp, and git runs it."""
+    named = _configured(repo)
+    return named is not None and "calls gitexp" in named and _has_config_hooks(repo)
 
 
 def _has_program(repo: Repo) -> bool:
@@ -232,7 +278,7 @@ def _configured(repo: Repo) -> str | None:
         name, _, variable = event.key.removeprefix("hook.").rpartition(".")
         if variable == "event" and event.value == HOOK:
             command = repo.config().get(f"hook.{name}.command") or ""
-            ours = any(call.decode() in command for call in _CALLS)
+            ours = name == _CONFIG_NAME or any(call.decode() in command for call in _CALLS)
             return f"hook.{name}" + (", which calls gitexp (git 2.54 and newer)" if ours else "")
     return None
 
@@ -266,6 +312,8 @@ def _find_tool(repo: Repo) -> _Tool | None:
 def _is_called(repo: Repo, path: Path) -> bool:
     """Tell whether the tool that manages the hooks here is set up to call gitexp."""
     tool = _find_tool(repo)
+    if _is_in_config(repo):
+        return True
     if _is_ours(path) or not _exists(path):
         return False
     if _ours(path) is not None:

@@ -34,6 +34,8 @@ from gitexp.sharing.lone import part_lone
 from gitexp.store import PATIENCE_S, Store
 
 _IDENTITY = Identity("gitexp", "gitexp@localhost")
+"""Of a merge of commits that have none."""
+_UNFIT = {ord(c): None for c in "<>\n\r\0"}
 _RUNS_MESSAGE = "merge the runs of two clones\n\n[skip ci]\n\nMerged-By: gitexp\n"
 _CODE_MESSAGE = "merge the kept code of two clones\n\n[skip ci]\n\nMerged-By: gitexp\n"
 _LAST_SECOND = 253402300799
@@ -41,8 +43,9 @@ _LAST_SECOND = 253402300799
 _PLAIN = re.compile(r"[\w./~-]+", re.ASCII)
 """A path that `git fast-import` needs no quotes around."""
 
-_Take: TypeAlias = Callable[[str | None, str, str | None], Commit | SetRef]
-"""How our branch moves, from our tip, theirs, and where the two went apart."""
+_Take: TypeAlias = Callable[[str | None, str, str | None], Commit | SetRef | ObjectId]
+"""How our branch moves, from our tip, theirs, and where the two went apart; an id is one of both
+tips, taken instead of a merge."""
 _Edit: TypeAlias = tuple[str, Blob | None]
 """A quoted path, and what is there afterwards."""
 
@@ -74,24 +77,63 @@ def join_code(store: Store, remote: str, theirs: ObjectId | None) -> Joined:
     return _join(store, store.code_ref, theirs, take)
 
 
-def join_runs(store: Store, remote: str, theirs: ObjectId | None, *, max_files: int) -> Joined:
+def join_runs(
+    store: Store,
+    remote: str,
+    theirs: ObjectId | None,
+    *,
+    max_files: int,
+    is_hub: bool = True,
+) -> Joined:
     """Bring a remote's run branch into ours. Call only while holding the store's lock.
+
+    No merge is made where one of the two has every event of the other and its files: that one is
+    taken. Where both have the same events, and so differ only in how they were merged, the tip of
+    a hub wins, and among peers the lesser one, so that peers agree. A hub that lacks events gets a
+    merge, because it takes only what goes on from its tip.
 
     Raises `Refused` when it is not gitexp's or brings more than `max_files`, `Unreadable` when a
     newer gitexp wrote it, `Conflict` when a lock keeps us out.
     """
 
-    def take(ours: str | None, tip: str, base: str | None) -> Commit | SetRef:
+    def take(ours: str | None, tip: str, base: str | None) -> Commit | SetRef | ObjectId:
         _check_format(store, remote, tip)
         folders = transport.compare_bounded(store.repo, remote, ours, tip, max_files=max_files)
         if ours is None:
             return SetRef(store.run_ref, tip)
-        edits = _unite(store.repo, folders, ours, tip, follows=ours == base)
-        if edits is None:
-            return SetRef(store.run_ref, tip)
+        if ours == base:
+            edits = _unite(store.repo, folders, ours, tip, follows=True)
+            if edits is None:
+                return SetRef(store.run_ref, tip)
+        else:
+            taken = _take_one(store.repo, folders, ours, tip, is_hub=is_hub)
+            if taken is not None:
+                return ObjectId(taken)
+            edits = _unite(store.repo, folders, ours, tip, follows=False) or []
         return _merge(store.repo, store.run_ref, _RUNS_MESSAGE, (ours, tip), edits)
 
     return _join(store, store.run_ref, theirs, take)
+
+
+def _take_one(
+    repo: Repo, folders: Sequence[Folder], ours: str, theirs: str, *, is_hub: bool
+) -> str | None:
+    """The one of two tips that has all of the other, if there is one that can be taken."""
+    theirs_has = _has_events(repo, theirs, ours)
+    ours_has = (not is_hub or theirs_has) and _has_events(repo, ours, theirs)
+    if theirs_has and (is_hub or not ours_has or theirs < ours):
+        has_files = _unite(repo, folders, ours, theirs, follows=True) is None
+        return theirs if has_files else None
+    if ours_has and not is_hub:
+        turned = [folder._replace(old=folder.new, new=folder.old) for folder in folders]
+        return ours if _unite(repo, turned, theirs, ours, follows=True) is None else None
+    return None
+
+
+def _has_events(repo: Repo, tip: str, other: str) -> bool:
+    """Return whether a tip has every commit of another one that is not a merge."""
+    asked = repo.git("rev-list", "--no-merges", "--max-count=1", other, f"^{tip}")
+    return not asked.text.strip()
 
 
 def _check_format(store: Store, remote: str, tip: str) -> None:
@@ -132,6 +174,10 @@ def _join(store: Store, ref: str, theirs: ObjectId | None, take: _Take) -> Joine
         with store.repo.session():
             step = take(ours, theirs, base)
         try:
+            if isinstance(step, str):
+                if step != ours:  # both of its branches are kept: fast-import would refuse that
+                    store.repo.update_ref(ref, step, str(ours), "the same runs, merged elsewhere")
+                return Joined(ours, ObjectId(step))
             written = write_stream(store.repo, [step], durable=store.durable)
         except Conflict:
             if clock.monotonic_s() > deadline:
@@ -161,8 +207,8 @@ def _merge(
     clear: bool = False,
 ) -> Commit:
     parents = sorted(tips)
-    moment = _newest(repo, parents)
-    return Commit(ref, message, _IDENTITY, moment, parents, files, clear, tip=tips[0])
+    identity, moment = _newest(repo, parents)
+    return Commit(ref, message, identity, moment, parents, files, clear, tip=tips[0])
 
 
 def _unite(
@@ -236,10 +282,20 @@ def _read(repo: Repo, blobs: Collection[str]) -> dict[str, bytes | None]:
     return {str(blob): content for blob, content in found}
 
 
-def _newest(repo: Repo, commits: Collection[str]) -> datetime:
-    asked = repo.git("log", "--no-walk", "--no-show-signature", "--format=%ct", *commits)
-    newest = max(int(line) for line in asked.text.split())
-    return datetime.fromtimestamp(min(newest, _LAST_SECOND), UTC)
+def _newest(repo: Repo, commits: Collection[str]) -> tuple[Identity, datetime]:
+    """The committer and date of the newest commit; of two equally new ones, of the greater id."""
+    asked = repo.git(
+        *("log", "--no-walk", "--no-show-signature", "--encoding=UTF-8", "--no-mailmap"),
+        *("--format=%ct%x00%H%x00%cn%x00%ce", *commits),
+    )
+    found = [line.split("\0") for line in asked.text.splitlines() if line.count("\0") == 3]
+    seconds, _, name, mail = max(found, key=lambda words: (int(words[0]), words[1]))
+    moment = datetime.fromtimestamp(min(int(seconds), _LAST_SECOND), UTC)
+    shown = [
+        text.encode(errors="surrogateescape").decode(errors="replace").translate(_UNFIT).strip()
+        for text in (name, mail)
+    ]
+    return Identity(shown[0] or _IDENTITY.name, shown[1] or _IDENTITY.email), moment
 
 
 def _quoted(path: str) -> str:

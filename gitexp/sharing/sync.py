@@ -19,6 +19,7 @@ from gitexp.repo.remotes import Remote, fetch_remote, push_remote
 from gitexp.repo.trees import compare
 from gitexp.settings import Settings
 from gitexp.sharing import turns
+from gitexp.sharing.checkpoint import sign_runs
 from gitexp.sharing.joining import Joined, join_code, join_runs
 from gitexp.store import Store
 
@@ -73,6 +74,7 @@ class PushReport:
     tries: int = 0
     fetched: FetchReport | None = None
     """What had to be fetched first, absent when nothing had to."""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +106,7 @@ def fetch_runs(store: Store, remote: str | None, settings: Settings) -> FetchRep
     """
     source = fetch_remote(store.repo, remote or settings.remote)
     store.check()
-    return _report(store, source, [_fetch(store, source, settings)])
+    return _report(store, source, [_fetch(store, source, settings, is_hub=False)])
 
 
 def push_runs(store: Store, remote: str | None, settings: Settings) -> PushReport:
@@ -154,9 +156,12 @@ def _push(
 ) -> PushReport:
     turns.stand_back(store.repo)
     began_s, known = clock.monotonic_s(), _known(store, remote)
+    warnings: tuple[str, ...] = ()
     for tries in count(1):
         if heard and heard[-1].is_empty:
             raise _empty(remote)
+        if tries == 1 and settings.sign == "sync" and _is_due(store, known):
+            warnings = tuple(filter(None, [sign_runs(store, settings)]))
         ours = _tips(store)
         left_s = max(deadline - clock.monotonic_s(), 1.0)
         pushed = _push_once(store, remote, settings, ours, known, left_s)
@@ -170,6 +175,7 @@ def _push(
                 moved=known != ours,
                 tries=tries,
                 fetched=_report(store, remote, heard) if heard else None,
+                warnings=warnings,
             )
         if not pushed.stale:
             raise GitexpError(
@@ -231,6 +237,10 @@ def _way_out(store: Store, reason: str) -> str:
     return f"ask whoever runs the remote to allow branches '{store.branch}*'"
 
 
+def _is_due(store: Store, known: Mapping[str, ObjectId]) -> bool:
+    return store.repo.read_ref(store.run_ref) != known.get(store.run_ref)
+
+
 def _tips(store: Store) -> dict[str, ObjectId]:
     """Our tips. A record moves the keep branch first, so the runs are read first."""
     tips = {ref: store.repo.read_ref(ref) for ref in (store.run_ref, store.code_ref)}
@@ -264,8 +274,18 @@ def _fetch_again(store: Store, remote: Remote, settings: Settings, *, certain: b
         return _fetch(store, remote, settings)
 
 
-def _fetch(store: Store, remote: Remote, settings: Settings, *, certain: bool = False) -> _Heard:
-    """Fetch and join. Rivals push meanwhile, so nothing is done here that can wait."""
+def _fetch(
+    store: Store,
+    remote: Remote,
+    settings: Settings,
+    *,
+    certain: bool = False,
+    is_hub: bool = True,
+) -> _Heard:
+    """Fetch and join. Rivals push meanwhile, so nothing is done here that can wait.
+
+    `is_hub` is true when a push to the remote follows.
+    """
     known = _known(store, remote).get(store.run_ref)
     fetched = transport.fetch(
         store.repo,
@@ -283,7 +303,9 @@ def _fetch(store: Store, remote: Remote, settings: Settings, *, certain: bool = 
     )
     with store.lock():
         code = join_code(store, remote.name, fetched.tips.get(store.code_ref))
-        runs = join_runs(store, remote.name, theirs, max_files=settings.max_fetch_files)
+        runs = join_runs(
+            store, remote.name, theirs, max_files=settings.max_fetch_files, is_hub=is_hub
+        )
     return _Heard(code, runs, fetched.tips, fetched.is_empty, rewritten)
 
 

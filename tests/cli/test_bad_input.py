@@ -32,11 +32,6 @@ CASES: dict[str, tuple[tuple[str, ...], int, str]] = {
         "error: there is no command 'shwo'; did you mean 'show'?",
     ),
     "missing command": (("run",), 129, "error: the command to run is missing"),
-    "command not found": (
-        ("run", "--", "no-such-program"),
-        128,
-        "error: cannot run 'no-such-program'",
-    ),
     "no such option": (("list", "--wehre", "x"), 129, "error: there is no option '--wehre'"),
     "malformed filter": (("list", "--where", "accuracy >"), 128, "error: "),
     "hostile filter": (("list", "--where", "__import__('os').system('id')"), 128, "error: "),
@@ -186,3 +181,24 @@ def test_record_text_never_reaches_a_terminal_raw(exp: Exp) -> None:
         done = exp(*args)
         for character in "\x1b\x07\x9b\u202e":
             assert character not in done.out + done.err, args
+
+
+@pytest.mark.parametrize(
+    ("program", "code", "why"),
+    [
+        ("no-such-program", 127, "no folder of PATH has it"),
+        ("./no-such-file", 127, "there is no such file"),
+        ("./train.py", 126, "the file is not executable"),
+    ],
+)
+def test_a_command_that_cannot_be_started_ends_as_in_a_shell_with_its_record(
+    exp: Exp, program: str, code: int, why: str
+) -> None:
+    done = exp("run", "-S", "lr=1", "--", program, "--lr", "1", check=code)
+    assert f"error: cannot run '{program}'\nbecause: {why}" in done.err
+    assert done.err.count("cannot run") == 1
+    (run_id,) = exp.ids()
+    shown = exp("show", run_id).out
+    assert f"failed, exit code {code}" in shown
+    assert f"cannot run '{program}': {why}" in shown
+    exp("doctor")

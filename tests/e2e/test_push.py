@@ -73,7 +73,8 @@ def test_an_evaluation_command_is_run_on_the_commit(author: RepoBuilder, git: Gi
 
 
 def test_a_gate_stops_a_worse_push_and_nothing_else_does(author: RepoBuilder, git: Git) -> None:
-    rules = 'metrics-files = ["m.json"]\n[metrics.accuracy]\ndirection = "maximize"\ngate = 0.01\n'
+    rules = 'metrics-files = ["m.json"]\n[metrics.accuracy]\ndirection = "maximize"\n'
+    rules += "gate = 0.01\nnoise = 0\n"
     author.commit({"gitexp.toml": rules, "m.json": '{"accuracy": 0.9}'})
     git(author.path, "push", "origin", "main")
     author.commit({"m.json": '{"accuracy": 0.895}'})

@@ -111,7 +111,8 @@ def test_a_dry_run_sends_nothing_in_any_shell(pushes: Pushes, shell: str) -> Non
 
 
 def test_a_push_that_a_gate_refused_sends_nothing(pushes: Pushes) -> None:
-    rules = 'metrics-files = ["m.json"]\n[metrics.accuracy]\ndirection = "maximize"\ngate = 0.01\n'
+    rules = 'metrics-files = ["m.json"]\n[metrics.accuracy]\ndirection = "maximize"\n'
+    rules += "gate = 0.01\nnoise = 0\n"
     pushes.repo.commit({"gitexp.toml": rules, "m.json": '{"accuracy": 0.5}'})
     code, told = pushes.git("push", "origin", "main", check=False)
     assert (code, "the gate on 'accuracy' says no" in told) == (1, True)

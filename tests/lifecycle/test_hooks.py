@@ -204,6 +204,47 @@ class TestPlaces:
         assert hooks.install(discover(repo), force=True).installed
 
 
+GIT = tuple(
+    int(part)
+    for part in subprocess.run(["git", "--version"], capture_output=True, text=True, check=True)
+    .stdout.split()[2]
+    .split(".")[:2]
+)
+
+
+class TestConfiguration:
+    """Hooks that git's configuration names, of git 2.54 and newer."""
+
+    @pytest.mark.skipif(GIT < (2, 54), reason="this git has no hooks in its configuration")
+    def test_beside_a_tool_that_manages_the_hooks(
+        self, repo: RepoBuilder, make_repo: MakeRepo, tmp_path: Path
+    ) -> None:
+        hub = make_repo("hub.git", bare=True)
+        repo.git("remote", "add", "hub", str(hub.path))
+        repo.write(".husky/pre-commit", "")
+        put_hook(tmp_path / "bin/git-exp", b'#!/bin/sh\necho "$*" >> "$SHIM_LOG"; exit 10\n', 0o755)
+        status = hooks.install(discover(repo), program=tmp_path / "bin/git-exp")
+        assert (status.installed, status.working) == (False, True)
+        assert str(status.tool).startswith("hook.gitexp")
+        assert not status.path.exists()
+        log = str(tmp_path / "log")
+        path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+        repo.git(
+            *("push", "--quiet", "hub", "main"),
+            env={"SHIM_LOG": log, "PATH": path, "GITEXP_EVALUATE": "x"},
+        )
+        assert Path(log).read_text().startswith("hook pre-push hub")
+        assert hooks.uninstall(discover(repo)) is True
+        assert hooks.status(discover(repo)).working is False
+        assert "hook.gitexp" not in repo.git("config", "--list")
+
+    @pytest.mark.skipif(GIT >= (2, 54), reason="this git runs such a hook")
+    def test_an_older_git_does_not_run_it(self, repo: RepoBuilder) -> None:
+        repo.git("config", "hook.mine.event", "pre-push")
+        repo.git("config", "hook.mine.command", "git exp hook pre-push")
+        assert hooks.status(discover(repo)).working is False
+
+
 class TestStatus:
     def test_nothing_is_installed(self, repo: RepoBuilder, place: Path) -> None:
         status = hooks.status(discover(repo))

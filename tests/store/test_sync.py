@@ -22,6 +22,7 @@ from gitexp.repo import Repo, remotes
 from gitexp.repo.remotes import push_remote
 from gitexp.repo.steps import Identity
 from gitexp.settings import Settings
+from gitexp.sharing.joining import join_runs
 from gitexp.sharing.sync import (
     FetchReport,
     SyncReport,
@@ -217,7 +218,7 @@ class TestTwoClones:
         assert b.fetch().merged
         assert b.tips() == a_after
         message = b.builder.git("log", "-1", "--format=%an <%ae>|%cn <%ce>|%B", RUNS)
-        me = "gitexp <gitexp@localhost>"
+        me = "Ada <ada@example.org>"
         assert message.startswith(f"{me}|{me}|merge the runs of two clones")
         newest = max(int(b.builder.git("log", "-1", "--format=%ct", tip)) for tip, _ in tips)
         assert int(b.builder.git("log", "-1", "--format=%ct", RUNS)) == newest
@@ -271,6 +272,101 @@ class TestTwoClones:
         settle(clones)
         assert len({clone.tips() for clone in clones}) == 1
         assert len(clones[0].records()) == 25
+
+
+class TestPeers:
+    """Clones without a hub that fetch from each other."""
+
+    @staticmethod
+    def peers(network: Network) -> list[Clone]:
+        clones = [network.clone(f"p{n}", years_off=n - 2) for n in range(4)]
+        for n, clone in enumerate(clones):
+            for m, other in enumerate(clones):
+                if n != m:
+                    clone.builder.git("remote", "add", f"p{m}", other.builder.path.as_uri())
+            clone.record(100 * n + 1)
+        return clones
+
+    @staticmethod
+    def fetch_at_once(clones: list[Clone], pairs: list[tuple[int, int]]) -> None:
+        """As if all read first and moved their branches then."""
+        tips = [clone.tips() for clone in clones]
+        for n, m in pairs:
+            url = clones[m].builder.path.as_uri()
+            frozen = "refs/frozen"
+            clones[m].builder.git("update-ref", frozen, tips[m][0])
+            clones[n].builder.git("fetch", "-q", url, frozen)
+            with clones[n].store.lock():
+                theirs = ObjectId(tips[m][0])
+                join_runs(clones[n].store, f"p{m}", theirs, max_files=1000, is_hub=False)
+
+    @pytest.mark.parametrize("seed", range(6))
+    def test_four_clones_that_fetch_at_the_same_time_end_at_one_commit(
+        self, network: Network, seed: int
+    ) -> None:
+        clones, dice = self.peers(network), random.Random(seed)
+        rounds = 0
+        while len({clone.tips()[0] for clone in clones}) > 1:
+            rounds += 1
+            assert rounds < 12, [clone.tips()[0] for clone in clones]
+            pairs = [(n, m) for n in range(4) for m in range(4) if n != m]
+            dice.shuffle(pairs)
+            self.fetch_at_once(clones, pairs)
+        assert len(clones[0].records()) == 4
+        merges = clones[0].builder.git("rev-list", "--merges", "--count", RUNS)
+        assert int(merges) < 20
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_four_clones_that_fetch_one_after_another_end_at_one_commit(
+        self, network: Network, seed: int
+    ) -> None:
+        clones, dice = self.peers(network), random.Random(seed)
+        for rounds in range(20):
+            if rounds == 2:
+                clones[0].record(9)
+            pairs = [(n, m) for n in range(4) for m in range(4) if n != m]
+            for n, m in dice.sample(pairs, len(pairs)):
+                fetch_runs(clones[n].store, f"p{m}", SETTINGS)
+            if rounds > 2 and len({clone.tips()[0] for clone in clones}) == 1:
+                break
+        assert len({clone.tips()[0] for clone in clones}) == 1
+        assert len(clones[0].records()) == 5
+        tips = [clone.tips() for clone in clones]
+        for n in range(4):
+            fetch_runs(clones[n].store, f"p{(n + 1) % 4}", SETTINGS)
+        assert [clone.tips() for clone in clones] == tips
+
+    def test_the_tip_of_the_hub_wins(self, network: Network) -> None:
+        a, b = network.clone("a"), network.clone("b")
+        a.record(1)
+        b.record(2)
+        a.sync()
+        b.sync()
+        # The same two histories, merged in another way.
+        one, tree = a.tips()[0], b.builder.git("rev-parse", f"{RUNS}^{{tree}}")
+        parents = b.builder.git("rev-parse", f"{RUNS}^1", f"{RUNS}^2").split()
+        (other,) = set(parents) - {one}
+        b.builder.git("push", "-q", a.builder.path.as_uri(), f"{RUNS}:refs/heads/other")
+        mine = a.builder.git("commit-tree", tree, "-p", one, "-p", other, "-m", "another merge")
+        a.builder.git("update-ref", RUNS, mine)
+        report = a.sync()
+        assert not report.pushed.moved
+        assert a.tips()[0] == b.tips()[0] == network.tip()
+
+    def test_a_tip_that_lacks_a_record_is_not_taken(self, network: Network) -> None:
+        """Though its commits are all there: a merge by hand may have dropped files."""
+        a, b = network.clone("a"), network.clone("b")
+        a.record(1)
+        b.record(2)
+        tips = [a.tips()[0], b.tips()[0]]
+        a.builder.git("push", "-q", b.builder.path.as_uri(), f"{tips[0]}:refs/heads/other")
+        tree = b.builder.git("rev-parse", f"{RUNS}^{{tree}}")
+        bad = b.builder.git("commit-tree", tree, "-p", tips[0], "-p", tips[1], "-m", "drops run 1")
+        b.builder.git("update-ref", RUNS, bad)
+        a.builder.git("remote", "add", "b", b.builder.path.as_uri())
+        a.record(3)
+        fetch_runs(a.store, "b", SETTINGS)
+        assert len(a.records()) == 3
 
 
 class TestConflicts:
@@ -830,6 +926,36 @@ class TestRemotes:
         with pytest.raises(GitexpError, match="cannot upload the LFS objects"):
             push_runs(a.store, None, SETTINGS)
         assert "gitexp" not in network.hub.git("for-each-ref")
+
+    @pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not installed")
+    def test_a_push_signs_once_what_is_new(self, network: Network) -> None:
+        a = network.clone("a")
+        key = a.builder.path.parent / "key"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+        a.builder.git("config", "gpg.format", "ssh")
+        a.builder.git("config", "user.signingKey", str(key))
+        settings = SETTINGS._replace(sign="sync", author="Ada <ada@example.org>")
+        a.record(1, 2)
+        push_runs(a.store, None, settings)
+        tip = a.tips()[0]
+        signed = a.builder.git("rev-list", RUNS).splitlines()
+        raw = [a.builder.git("cat-file", "commit", oid) for oid in signed]
+        assert [("gpgsig" in text) for text in raw] == [True, False, False]
+        assert "committer Ada <ada@example.org>" in raw[0]
+        assert push_runs(a.store, None, settings).moved is False
+        assert a.tips()[0] == tip == network.tip()
+        b = network.clone("b")
+        b.sync()
+        assert b.tips()[0] == tip
+
+    def test_runs_that_cannot_be_signed_are_pushed_and_that_is_said(self, network: Network) -> None:
+        a = network.clone("a")
+        a.builder.git("config", "gpg.format", "ssh")
+        a.builder.git("config", "user.signingKey", "/no/such/key")
+        a.record(1)
+        report = push_runs(a.store, None, SETTINGS._replace(sign="sync"))
+        assert report.warnings[0].startswith("the runs are not signed: ")
+        assert network.tip() == a.tips()[0]
 
     def test_a_push_with_nothing_recorded_does_nothing(self, network: Network) -> None:
         a = network.clone("a")
