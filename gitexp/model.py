@@ -104,6 +104,11 @@ class Code:
     """URL of the remote without credentials, absent when there is none."""
     left_out: tuple[str, ...] = ()
     """What the snapshot does not hold, each as `path (reason)`."""
+    hashed: "dict[str, FileState]" = field(default_factory=dict)
+    """Of that, what counts for the trial and was hashed, by path; a path that ends in `/` stands
+    for all such files below it. Absent in records of older versions."""
+    unhashed: tuple[str, ...] = ()
+    """Of that, what counts and could not be hashed: with any, no trial is known to be this one."""
 
     @property
     def revision(self) -> ObjectId:

@@ -163,6 +163,13 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("max-file-size", _size, 10 << 20, "largest untracked file a snapshot takes"),
     Option("max-snapshot-size", _size, 50 << 20, "most untracked bytes a snapshot takes"),
+    Option(
+        "snapshot-include",
+        _texts,
+        (),
+        "untracked model and data files that a snapshot takes in (`!*.csv` keeps others out)",
+    ),
+    Option("max-hash-size", _size, 4 << 30, "most bytes hashed of files outside the snapshot"),
     Option("hooks", _flag, True, "false turns the installed hooks off"),
     Option("auto-push", _flag, True, "the pre-push hook pushes the runs too"),
     Option(
@@ -207,6 +214,8 @@ class Settings(NamedTuple):
     environment: str = "full"
     max_file_size: int = 10 << 20
     max_snapshot_size: int = 50 << 20
+    snapshot_include: tuple[str, ...] = ()
+    max_hash_size: int = 4 << 30
     hooks: bool = True
     auto_push: bool = True
     push_hooks: str = "always"

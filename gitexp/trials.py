@@ -165,6 +165,9 @@ def _doubts(run: Run, past: Entry | None) -> tuple[str, ...]:
     if past is None:
         return ()
     doubts = [f"{path} is too large to hash" for path, s in run.inputs.items() if not s.sha256]
+    doubts += [f"the content of {path} is not known" for path in run.code.unhashed]
+    if past.run.code.unhashed and not run.code.unhashed:
+        doubts += [f"the content of {path} was not known" for path in past.run.code.unhashed]
     was = past.run.environment
     if "python" in run.environment and "python" not in was:
         doubts.append("the Python of that run was not recorded")

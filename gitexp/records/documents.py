@@ -102,6 +102,8 @@ def _code_document(code: Code) -> dict[str, Any]:
             "branch": code.branch,
             "remote": code.remote,
             "left_out": list(code.left_out),
+            "hashed": {path: _file_document(state) for path, state in code.hashed.items()},
+            "unhashed": list(code.unhashed),
         }
     )
 
@@ -199,6 +201,8 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
             branch=code.get("branch"),
             remote=code.get("remote"),
             left_out=tuple(code.get("left_out", ())),
+            hashed={p: FileState(**s) for p, s in code.get("hashed", {}).items()},
+            unhashed=tuple(code.get("unhashed", ())),
         ),
         command=None if command is None else _parse_command(command),
         checks=_parse_checks(document["checks"]) if "checks" in document else None,

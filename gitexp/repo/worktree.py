@@ -37,6 +37,20 @@ class Status(NamedTuple):
     """Submodules with changes of their own, which a snapshot cannot hold."""
 
 
+class LeftOut(NamedTuple):
+    """Something in the work tree that a snapshot does not hold."""
+
+    path: str
+    """Ends in `/` for a submodule or a nested repository."""
+    reason: str
+    is_secret: bool = False
+    """True for what looks like a credential: not even its hash goes into a record."""
+
+    def __str__(self) -> str:
+        """As a record names it."""
+        return f"{self.path} ({self.reason})"
+
+
 class Snapshot(NamedTuple):
     """The files as they are now, kept as git objects."""
 
@@ -45,7 +59,9 @@ class Snapshot(NamedTuple):
     snapshot: ObjectId | None
     """A commit on top of `commit` with `tree`; absent when the two agree."""
     branch: str | None
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    taken: tuple[tuple[str, int], ...] = ()
+    """Untracked files that are in, each with its size in bytes."""
 
 
 class SnapshotRules(NamedTuple):
@@ -55,6 +71,8 @@ class SnapshotRules(NamedTuple):
     max_total_bytes: int
     refuse: Callable[[Path, str], str | None] = lambda _file, _path: None
     """Says why a file must stay out (a secret), or `None`."""
+    is_model_file: Callable[[str], bool] = lambda _path: False
+    """True for the path of a model or data file, which stays out."""
 
 
 def begin_status(git: Git) -> Underway:
@@ -139,16 +157,17 @@ def _snapshot_once(
     head_tree = _tree_of_head(repo, status.commit)
     if head_tree is None:
         raise GitexpError("cannot read the tree of HEAD", hints=["`git fsck` names the damage"])
-    taken, left_out = _choose(top, status, rules)
+    sizes, left_out = _choose(top, status, rules)
+    taken = tuple(sizes.items())
     if not status.tracked and not taken:
         return Snapshot(status.commit, head_tree, None, status.branch, tuple(left_out))
-    tree = _write_tree(repo, [*status.tracked, *taken], durable=durable)
+    tree = _write_tree(repo, [*status.tracked, *sizes], durable=durable)
     snapshot = None
     if tree != head_tree:
         snapshot = _commit_tree(repo, tree, status.commit, durable=durable)
         if is_collecting(repo):
             _pack(repo, "early", snapshot, status.commit)
-    return Snapshot(status.commit, tree, snapshot, status.branch, tuple(left_out))
+    return Snapshot(status.commit, tree, snapshot, status.branch, tuple(left_out), taken)
 
 
 HEAD: Final = ("HEAD^{commit}", "HEAD^{tree}")
@@ -178,14 +197,21 @@ def _bare_snapshot(repo: Repo) -> Snapshot:
     return Snapshot(commit, tree, None, branch or None)
 
 
-def _choose(top: Path, status: Status, rules: SnapshotRules) -> tuple[list[str], list[str]]:
-    """Which untracked files are in, and what is left out with the reason."""
-    taken: list[str] = []
-    left_out = [f"{path} (submodule with uncommitted changes)" for path in status.submodules]
+def _choose(
+    top: Path, status: Status, rules: SnapshotRules
+) -> tuple[dict[str, int], list[LeftOut]]:
+    """Select the untracked files that go in, with their sizes; return what is left out too."""
+    taken: dict[str, int] = {}
+    left_out = [
+        LeftOut(f"{path}/", "submodule with uncommitted changes") for path in status.submodules
+    ]
     total = 0
     for path in status.untracked:
         file = top / path
-        reason = "nested repository" if path.endswith("/") else rules.refuse(file, path)
+        secret = None if path.endswith("/") else rules.refuse(file, path)
+        reason = "nested repository" if path.endswith("/") else secret
+        if reason is None and rules.is_model_file(path):
+            reason = "a model or data file"
         size = 0
         if reason is None:
             try:
@@ -197,10 +223,10 @@ def _choose(top: Path, status: Status, rules: SnapshotRules) -> tuple[list[str],
             elif total + size > rules.max_total_bytes:
                 reason = f"over the limit of {rules.max_total_bytes:,} bytes a run"
         if reason is None:
-            taken.append(path)
+            taken[path] = size
             total += size
         else:
-            left_out.append(f"{path} ({reason})")
+            left_out.append(LeftOut(path, reason, is_secret=secret is not None))
     return taken, left_out
 
 

@@ -175,8 +175,7 @@ def _prepare(
     if observe and around is None:
         around = look_around(argv, trial.directory)
     environment, packages = _kept(around, top, workspace.settings.environment)
-    code = observe_code(workspace, command, written, status)
-    left_out = [f"not in the snapshot: {item}" for item in code.left_out]
+    code, code_notes = observe_code(workspace, command, written, status)
     run = _running(workspace, trial, redact_table(params), code, command, inputs)
     return Prepared(
         run=_in_session(workspace, replace(run, environment=environment)) if observe else run,
@@ -188,7 +187,7 @@ def _prepare(
         outputs=outputs,
         metric_patterns=patterns,
         are_metrics_named=bool(trial.metrics_files or workspace.settings.metrics_files),
-        notes=(*notes, *left_out),
+        notes=(*notes, *code_notes),
     )
 
 
@@ -249,6 +248,7 @@ def _running(
             directory="." if command is None else command.directory,
             params=params,
             inputs=inputs,
+            outside=code.hashed,
         ),
     )
 
