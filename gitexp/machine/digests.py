@@ -32,12 +32,13 @@ class FileDigests:
         self._known: dict[str, list[object]] | None = None
         self._is_changed = False
 
-    def digest(self, path: Path) -> FileState | None:
-        """The state of a file, or of the text that a link holds.
+    def digest(self, path: Path, *, follow: bool = False) -> FileState | None:
+        """The state of a file; of a link, that of the text it holds or, to `follow`, of its target.
 
         `None` when it cannot be read, changes meanwhile, is no file, or the bounds are reached.
         """
         try:
+            path = path.resolve(strict=True) if follow else path
             found = path.lstat()
             if stat.S_ISLNK(found.st_mode):
                 target = os.fsencode(path.readlink())
@@ -45,7 +46,7 @@ class FileDigests:
             if not stat.S_ISREG(found.st_mode):
                 return None
             return self._digest_file(path, found)
-        except OSError:
+        except (OSError, RuntimeError):  # the latter for a link to itself
             return None
 
     def _digest_file(self, path: Path, found: os.stat_result) -> FileState | None:

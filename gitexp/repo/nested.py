@@ -3,6 +3,7 @@
 Floor 2.
 """
 
+import os
 from pathlib import Path
 
 from gitexp.repo.launch import UNTRUSTED, Git
@@ -30,6 +31,6 @@ def list_nested_files(directory: Path, depth: int = 0) -> list[str] | None:
             if below is None:
                 return None
             files += [f"{path.rstrip('/')}/{name}" for name in below]
-        else:
+        elif os.path.lexists(inner):
             files.append(path)
     return files

@@ -7,6 +7,7 @@ repositories. A file whose content is not known is named: such a run proves noth
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from gitexp.fingerprint import path_matcher
@@ -68,27 +69,48 @@ def hash_outside(
     if not found or workspace.repo.top is None:
         return Outside({}, ())
     top = workspace.repo.top
-    digests = FileDigests(
-        workspace.repo.state_dir / DIGESTS,
-        max_bytes=workspace.settings.max_hash_size,
-        max_seconds=HASH_SECONDS,
-    )
+    digests = start_digests(workspace)
     hashed: dict[str, FileState] = {}
     unhashed: list[str] = []
     for path, is_secret in sorted((item.path, item.is_secret) for item in found):
         state: FileState | None = None
         if path.endswith("/"):
-            files = list_nested_files(top / path)
-            if files is not None:
-                state = _combined({f: digests.digest(top / path / f) for f in files})
+            nested = hash_nested(digests, top / path)
+            state = None if nested is None else nested.state
         elif not is_secret:
-            state = digests.digest(top / path)
+            state = digests.digest(top / path, follow=True)
         if state is None:
             unhashed.append(path)
         else:
             hashed[path] = state
     digests.save()
     return Outside(_folded(hashed), _few(unhashed))
+
+
+def start_digests(workspace: Workspace) -> FileDigests:
+    """Hashes of files, remembered in our local state and bounded by the settings."""
+    return FileDigests(
+        workspace.repo.state_dir / DIGESTS,
+        max_bytes=workspace.settings.max_hash_size,
+        max_seconds=HASH_SECONDS,
+    )
+
+
+class Nested(NamedTuple):
+    """A nested repository as it is on disk."""
+
+    state: FileState
+    """One hash for all files that it tracks or does not ignore."""
+    files: tuple[str, ...]
+
+
+def hash_nested(digests: FileDigests, directory: Path) -> Nested | None:
+    """Hash a nested repository; `None` when not all of it can be read."""
+    files = list_nested_files(directory)
+    if files is None:
+        return None
+    state = _combined({file: digests.digest(directory / file) for file in files})
+    return None if state is None else Nested(state, tuple(files))
 
 
 def _combined(states: dict[str, FileState | None]) -> FileState | None:
