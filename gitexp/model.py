@@ -95,7 +95,8 @@ class Code:
     dirty: bool = False
     """True when the tree differs from that of the commit."""
     snapshot: ObjectId | None = None
-    """When dirty: a commit whose parent is `commit` and whose tree is `tree`."""
+    """The code commit: a commit without parents whose tree is `tree`. In records of branch format
+    1: only when dirty, a commit whose parent is `commit`."""
     digest: str = ""
     """Hash of the part of the tree that counts for the fingerprint."""
     branch: str | None = None
@@ -112,7 +113,7 @@ class Code:
 
     @property
     def revision(self) -> ObjectId:
-        """The commit whose tree is what ran: the snapshot when dirty, else the commit."""
+        """A commit whose tree is what ran: the code commit, in old records maybe the user's."""
         return self.snapshot or self.commit
 
 

@@ -178,6 +178,7 @@ OPTIONS: tuple[Option, ...] = (
         "always",
         "whether your own pre-push hooks run for our push too (always) or for yours only (once)",
     ),
+    Option("push-code", _flag, True, "push the files that ran too; false sends the records only"),
     Option("push-timeout", number, 60.0, "seconds that a push or fetch of ours may take"),
     Option("max-fetch-size", _size, 1 << 30, "most bytes that a remote may send in one file"),
     Option("max-fetch-files", _size, 1 << 20, "most files that a fetch may bring or change"),
@@ -219,6 +220,7 @@ class Settings(NamedTuple):
     hooks: bool = True
     auto_push: bool = True
     push_hooks: str = "always"
+    push_code: bool = True
     push_timeout: float = 60.0
     max_fetch_size: int = 1 << 30
     max_fetch_files: int = 1 << 20

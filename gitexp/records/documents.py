@@ -192,18 +192,7 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
         metrics=_numbers_again(document.get(f"{recorded}metrics", {})),
         units=document.get(f"{recorded}units", {}),
         directions={n: Direction(way) for n, way in document.get("directions", {}).items()},
-        code=Code(
-            commit=ObjectId(code["commit"]),
-            tree=ObjectId(code["tree"]),
-            dirty=code["dirty"],
-            snapshot=None if "snapshot" not in code else ObjectId(code["snapshot"]),
-            digest=code.get("digest", ""),
-            branch=code.get("branch"),
-            remote=code.get("remote"),
-            left_out=tuple(code.get("left_out", ())),
-            hashed={p: FileState(**s) for p, s in code.get("hashed", {}).items()},
-            unhashed=tuple(code.get("unhashed", ())),
-        ),
+        code=_parse_code(code),
         command=None if command is None else _parse_command(command),
         checks=_parse_checks(document["checks"]) if "checks" in document else None,
         inputs={p: FileState(**s) for p, s in document.get("inputs", {}).items()},
@@ -214,6 +203,21 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
         warnings=tuple(document.get("warnings", ())),
     )
     return Entry(run, tuple(_parse_annotation(a) for a in document.get("annotations", ())))
+
+
+def _parse_code(code: Mapping[str, Any]) -> Code:
+    return Code(
+        commit=ObjectId(code["commit"]),
+        tree=ObjectId(code["tree"]),
+        dirty=code["dirty"],
+        snapshot=None if "snapshot" not in code else ObjectId(code["snapshot"]),
+        digest=code.get("digest", ""),
+        branch=code.get("branch"),
+        remote=code.get("remote"),
+        left_out=tuple(code.get("left_out", ())),
+        hashed={p: FileState(**s) for p, s in code.get("hashed", {}).items()},
+        unhashed=tuple(code.get("unhashed", ())),
+    )
 
 
 def _parse_command(command: Mapping[str, Any]) -> Command:

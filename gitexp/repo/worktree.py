@@ -12,7 +12,9 @@ from typing import Final, NamedTuple
 
 from gitexp.errors import CommandFailed, GitexpError, NoCommit
 from gitexp.ids import ObjectId
+from gitexp.repo.code_commit import write_code_commit
 from gitexp.repo.collection import await_gc, is_collecting
+from gitexp.repo.index_flags import find_unwatched
 from gitexp.repo.launch import FSYNC, UNTRUSTED, Git, Underway
 from gitexp.repo.repository import Repo
 
@@ -57,7 +59,7 @@ class Snapshot(NamedTuple):
     commit: ObjectId
     tree: ObjectId
     snapshot: ObjectId | None
-    """A commit on top of `commit` with `tree`; absent when the two agree."""
+    """The code commit of `tree`; absent when `commit` has the same tree."""
     branch: str | None
     left_out: tuple[LeftOut, ...] = ()
     taken: tuple[tuple[str, int], ...] = ()
@@ -82,6 +84,7 @@ def begin_status(git: Git) -> Underway:
 
 _ASK_STATUS = (
     *("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames"),
+    "--ignore-submodules=none",
 )
 
 
@@ -116,11 +119,17 @@ def read_status(repo: Repo, begun: Underway | None = None) -> Status:
 
 
 def take_snapshot(
-    repo: Repo, rules: SnapshotRules, *, durable: bool, begun: Underway | None = None
+    repo: Repo,
+    rules: SnapshotRules,
+    *,
+    identity: str,
+    durable: bool,
+    begun: Underway | None = None,
 ) -> Snapshot:
     """Keep the files as they are now, or as a status that was begun saw them.
 
     Tracked changes are always in; untracked files up to the rules' caps; what stays out is named.
+    `identity` is the author of code commits.
     The objects are not yet held by any ref: pin `snapshot` before anything else. Raises `NoCommit`
     and, when git cannot store a file, `CommandFailed`.
     """
@@ -128,12 +137,14 @@ def take_snapshot(
         return _bare_snapshot(repo)
     for _ in range(_TRIES):
         try:
-            return _snapshot_once(repo, repo.top, rules, durable=durable, begun=begun)
+            return _snapshot_once(
+                repo, repo.top, rules, identity=identity, durable=durable, begun=begun
+            )
         except CommandFailed as failure:
             if not was_collected(failure):
                 raise
             begun = None
-    return _snapshot_once(repo, repo.top, rules, durable=durable)
+    return _snapshot_once(repo, repo.top, rules, identity=identity, durable=durable)
 
 
 def was_collected(failure: CommandFailed) -> bool:
@@ -151,7 +162,13 @@ _VANISHED = (
 
 
 def _snapshot_once(
-    repo: Repo, top: Path, rules: SnapshotRules, *, durable: bool, begun: Underway | None = None
+    repo: Repo,
+    top: Path,
+    rules: SnapshotRules,
+    *,
+    identity: str,
+    durable: bool,
+    begun: Underway | None = None,
 ) -> Snapshot:
     status = read_status(repo, begun)
     head_tree = _tree_of_head(repo, status.commit)
@@ -159,12 +176,14 @@ def _snapshot_once(
         raise GitexpError("cannot read the tree of HEAD", hints=["`git fsck` names the damage"])
     sizes, left_out = _choose(top, status, rules)
     taken = tuple(sizes.items())
-    if not status.tracked and not taken:
+    unwatched = find_unwatched(repo)
+    if not status.tracked and not taken and not unwatched:
         return Snapshot(status.commit, head_tree, None, status.branch, tuple(left_out))
-    tree = _write_tree(repo, [*status.tracked, *sizes], durable=durable)
+    changed = [*status.tracked, *sizes, *unwatched]
+    tree = _write_tree(repo, changed, unwatched, durable=durable)
     snapshot = None
     if tree != head_tree:
-        snapshot = _commit_tree(repo, tree, status.commit, durable=durable)
+        snapshot = write_code_commit(repo, tree, identity, durable=durable)
         if is_collecting(repo):
             _pack(repo, "early", snapshot, status.commit)
     return Snapshot(status.commit, tree, snapshot, status.branch, tuple(left_out), taken)
@@ -230,8 +249,13 @@ def _choose(
     return taken, left_out
 
 
-def _write_tree(repo: Repo, paths: Sequence[str], *, durable: bool) -> ObjectId:
-    """The tree of the index with these paths as they are on disk; missing ones are removed."""
+def _write_tree(
+    repo: Repo, paths: Sequence[str], unwatched: Sequence[str], *, durable: bool
+) -> ObjectId:
+    """The tree of the index with these paths as they are on disk; missing ones are removed.
+
+    Those that are `unwatched` lose the flags that make git look away, in our copy of the index.
+    """
     sync = FSYNC if durable else ()
     with repo.temporary_index() as folder:
         private = Path(folder) / "index"
@@ -244,20 +268,29 @@ def _write_tree(repo: Repo, paths: Sequence[str], *, durable: bool) -> ObjectId:
             os.utime(private, ns=(written.st_mtime_ns, written.st_mtime_ns))
         else:
             repo.git("read-tree", "HEAD", env=env)
+        for flag in ("--no-assume-unchanged", "--no-skip-worktree") if unwatched else ():
+            repo.git("update-index", flag, "-z", "--stdin", stdin=_listed(unwatched), env=env)
         repo.git(
             *(*sync, "update-index", "--add", "--remove", "-z", "--stdin"),
-            stdin="\0".join(paths).encode(errors="surrogateescape") + b"\0",
+            stdin=_listed(paths),
             env=env,
         )
         return ObjectId(repo.git(*sync, "write-tree", env=env).text.strip())
 
 
-def _commit_tree(repo: Repo, tree: str, parent: str, *, durable: bool) -> ObjectId:
-    """A commit that is the same whenever tree and parent are: fixed author, the parent's date."""
+def _listed(paths: Sequence[str]) -> bytes:
+    return "\0".join(paths).encode(errors="surrogateescape") + b"\0"
+
+
+def commit_on(repo: Repo, tree: str, parent: str) -> ObjectId:
+    """The files of a run on top of the user's commit, for a branch of the user's.
+
+    It is the same whenever tree and parent are: fixed author, the parent's date.
+    """
     date = repo.git("log", "-1", "--no-show-signature", "--format=%ct", parent).text.strip()
     when = {"GIT_AUTHOR_DATE": f"{date} +0000", "GIT_COMMITTER_DATE": f"{date} +0000"}
     made = repo.git(
-        *(*(FSYNC if durable else ()), "commit-tree", tree, "-p", parent),
+        *("commit-tree", tree, "-p", parent),
         stdin=b"uncommitted files as they were when a run started\n\nKept by gitexp.\n",
         env={**_SNAPSHOT_AUTHOR, **when},
     )
@@ -276,7 +309,8 @@ def is_complete(repo: Repo, snapshot: str, commit: str) -> bool:
             await_gc(repo)
     except CommandFailed:
         return False
-    done = repo.git(*("rev-list", "--objects", "--quiet", snapshot, "--not", commit), check=False)
+    known = f"^{commit}^{{tree}}"
+    done = repo.git(*("rev-list", "--objects", "--quiet", snapshot, known), check=False)
     return done.status == 0
 
 
@@ -289,7 +323,7 @@ def _pack(repo: Repo, name: str, snapshot: str, commit: str) -> None:
     repo.git(
         *("pack-objects", "--revs", "--quiet", "--non-empty"),
         str(repo.common_dir / "objects" / "pack" / name),
-        stdin=f"{snapshot}\n^{commit}\n".encode(),
+        stdin=f"{snapshot}\n^{commit}^{{tree}}\n".encode(),
     )
 
 

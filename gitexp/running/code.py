@@ -95,7 +95,7 @@ def _code_of(
         commit=snapshot.commit,
         tree=snapshot.tree,
         dirty=snapshot.snapshot is not None,
-        snapshot=snapshot.snapshot,
+        snapshot=snapshot.snapshot or workspace.store.code_commit(snapshot.tree),
         digest=digest_of(workspace, snapshot.tree, produced),
         branch=snapshot.branch,
         remote=None if url is None else redact_text(url),
@@ -168,11 +168,15 @@ def pin(workspace: Workspace, run: Run) -> Run:
     happens again and again, or when the files are not those any more that the run was prepared for;
     `InvalidInput`, with nothing held, when no record can hold the run.
     """
-    if run.code.snapshot is None:
+    if not run.code.dirty:
         return run
     encode_run(run)
     for _ in range(_SNAPSHOT_TRIES):
-        if run.code.snapshot is None or _is_pinned(workspace, run, run.code.snapshot):
+        if (
+            not run.code.dirty
+            or run.code.snapshot is None
+            or _is_pinned(workspace, run, run.code.snapshot)
+        ):
             return run  # a snapshot that was taken again may agree with the commit now
         taken = _snapshot(workspace)
         if (taken.commit, taken.tree) != (run.code.commit, run.code.tree):
@@ -181,7 +185,12 @@ def pin(workspace: Workspace, run: Run) -> Run:
                 why="the files changed while the run was prepared, and a gc took what they were",
                 hints=["run it again"],
             )
-        run = replace(run, code=replace(run.code, snapshot=taken.snapshot))
+        code = replace(
+            run.code,
+            dirty=taken.snapshot is not None,
+            snapshot=taken.snapshot or workspace.store.code_commit(taken.tree),
+        )
+        run = replace(run, code=code)
     raise GitexpError(
         "cannot keep a snapshot of the code",
         why="objects vanish while they are written",
@@ -213,7 +222,10 @@ def _snapshot(workspace: Workspace, begun: Underway | None = None) -> Snapshot:
         _secret,
         model_file_rule(settings.snapshot_include),
     )
-    return take_snapshot(workspace.repo, rules, durable=settings.durable, begun=begun)
+    identity = workspace.store.code_identity()
+    return take_snapshot(
+        workspace.repo, rules, identity=identity, durable=settings.durable, begun=begun
+    )
 
 
 def _secret(file: Path, path: str) -> str | None:

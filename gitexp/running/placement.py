@@ -16,6 +16,7 @@ from gitexp.errors import CouldNotTell, InvalidInput
 from gitexp.fingerprint import path_matcher
 from gitexp.machine.probe import hash_path
 from gitexp.model import FileState, Run
+from gitexp.repo.submodules import fill_submodules
 from gitexp.running.outside import hash_nested, start_digests
 from gitexp.workspace import Workspace
 
@@ -128,6 +129,20 @@ def _resolved(path: Path) -> Path:
         return path.resolve()
     except (OSError, RuntimeError) as error:  # a link to itself
         raise CouldNotTell("cannot reproduce this run here", why=str(error)) from error
+
+
+def fill(workspace: Workspace, recorded: Run, top: Path) -> list[Missing]:
+    """Write the submodules of the recorded code from what this clone has; returns the others.
+
+    Raises `CouldNotTell` when one would lead out of the temporary work tree.
+    """
+    _, absent = fill_submodules(workspace.repo, recorded.code.tree, lambda path: inside(top, path))
+    return [
+        Missing(
+            f"{item.path}/", f"submodule; its commit {item.commit[:10]} is not here", is_here=False
+        )
+        for item in absent
+    ]
 
 
 def place_files(

@@ -13,6 +13,7 @@ from gitexp.comparison import MetricMatch, Tolerance, compare_reproduction, diff
 from gitexp.errors import CouldNotTell, GitexpError
 from gitexp.formats import REDACTED
 from gitexp.formats.patterns import parse_patterns
+from gitexp.ids import ObjectId
 from gitexp.machine import clock
 from gitexp.machine.probe import (
     MACHINE_FACTS,
@@ -33,6 +34,7 @@ from gitexp.model import (
     Value,
 )
 from gitexp.names import memorable_name
+from gitexp.repo.code_commit import write_code_commit
 from gitexp.repo.launch import LOCAL_VARIABLES
 from gitexp.repo.worktree import add_worktree, remove_worktree
 from gitexp.running.execution import execute
@@ -40,6 +42,7 @@ from gitexp.running.lifecycle import annotate
 from gitexp.running.placement import (
     Missing,
     Placement,
+    fill,
     find_missing,
     inside,
     not_placed,
@@ -81,7 +84,7 @@ def command_of(workspace: Workspace, recorded: Run) -> Command:
             why="its command held a secret, which was not recorded",
             hints=["pass secrets by the environment, not on the command line"],
         )
-    if workspace.repo.resolve(f"{recorded.code.revision}^{{tree}}") is None:
+    if workspace.repo.resolve(f"{recorded.code.tree}^{{tree}}") is None:
         raise CouldNotTell(
             f"cannot reproduce run {short}",
             why=f"its code {recorded.code.revision[:10]} is not in this repository",
@@ -117,13 +120,16 @@ def reproduce(
     command = command_of(workspace, recorded)
     missing = find_missing(workspace, recorded)
     new_id = clock.new_run_id()
-    top = add_worktree(workspace.repo, new_id, recorded.code.revision)
+    revision = _write_code(workspace, recorded)
+    top = add_worktree(workspace.repo, new_id, revision)
     try:
+        missing += fill(workspace, recorded, top)
         placement = place_files(workspace, recorded, top, links)
         missing = not_placed(missing, placement)
         on_missing(missing, placement)
         found = _look_around(command, top)
-        run = replace(recorded, id=new_id, warnings=_warnings(placement))
+        code = replace(recorded.code, snapshot=revision)
+        run = replace(recorded, id=new_id, code=code, warnings=_warnings(placement))
         prepared = _prepare(workspace, recorded, command, run, top, found)
         prepared = prepared._replace(run=mark(prepared.run))
         environ = {k: v for k, v in os.environ.items() if k not in LOCAL_VARIABLES}
@@ -136,15 +142,7 @@ def reproduce(
     again = executed.run
     verdict, matches = compare_reproduction(recorded, again, tolerances=tolerances, default=default)
     if is_verdict:
-        off = [match.metric for match in matches if match.state in ("outside", "missing")]
-        annotate(
-            workspace,
-            entry,
-            AnnotationKind.REPRODUCTION,
-            verdict=verdict,
-            by=again.id,
-            text=f"outside the tolerance: {', '.join(off[:10])}" if off else None,
-        )
+        _annotate(workspace, entry, again, verdict, matches)
     return Reproduced(
         recorded=recorded,
         again=again,
@@ -153,6 +151,34 @@ def reproduce(
         environment=tuple(_environment_changes(workspace, recorded, *found)),
         missing=tuple(missing),
         placement=placement,
+    )
+
+
+def _annotate(
+    workspace: Workspace,
+    entry: Entry,
+    again: Run,
+    verdict: ReproductionVerdict,
+    matches: Sequence[MetricMatch],
+) -> None:
+    off = [match.metric for match in matches if match.state in ("outside", "missing")]
+    annotate(
+        workspace,
+        entry,
+        AnnotationKind.REPRODUCTION,
+        verdict=verdict,
+        by=again.id,
+        text=f"outside the tolerance: {', '.join(off[:10])}" if off else None,
+    )
+
+
+def _write_code(workspace: Workspace, recorded: Run) -> ObjectId:
+    """Make sure that the code commit of the recorded tree is here."""
+    return write_code_commit(
+        workspace.repo,
+        recorded.code.tree,
+        workspace.store.code_identity(),
+        durable=workspace.settings.durable,
     )
 
 

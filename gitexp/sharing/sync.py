@@ -19,6 +19,7 @@ from gitexp.repo.remotes import Remote, fetch_remote, push_remote
 from gitexp.repo.trees import compare
 from gitexp.settings import Settings
 from gitexp.sharing import turns
+from gitexp.sharing.code_states import refuse_old_remote
 from gitexp.sharing.joining import Joined, join_code, join_runs
 from gitexp.store import Store
 
@@ -158,6 +159,9 @@ def _push(
         if heard and heard[-1].is_empty:
             raise _empty(remote)
         ours = _tips(store)
+        refuse_old_remote(store, remote.name, known.get(store.code_ref))
+        if not settings.push_code:
+            ours.pop(store.code_ref, None)
         left_s = max(deadline - clock.monotonic_s(), 1.0)
         pushed = _push_once(store, remote, settings, ours, known, left_s)
         turn_s = clock.monotonic_s() - began_s
@@ -282,7 +286,7 @@ def _fetch(store: Store, remote: Remote, settings: Settings, *, certain: bool = 
         str(known), str(theirs)
     )
     with store.lock():
-        code = join_code(store, remote.name, fetched.tips.get(store.code_ref))
+        code = join_code(store, remote.name, fetched.tips.get(store.code_ref), runs=theirs)
         runs = join_runs(store, remote.name, theirs, max_files=settings.max_fetch_files)
     return _Heard(code, runs, fetched.tips, fetched.is_empty, rewritten)
 
@@ -314,6 +318,11 @@ def _report(store: Store, remote: Remote, heard: Sequence[_Heard]) -> FetchRepor
         merged=any(h.runs.merged for h in heard),
         warnings=tuple(warnings),
     )
+
+
+def fetch_from(store: Store, remote: Remote, settings: Settings) -> None:
+    """Take over the runs of a remote and of its keep branch. Raises what `fetch_runs` raises."""
+    _fetch(store, remote, settings)
 
 
 # --- counting -----------------------------------------------------------------------------------

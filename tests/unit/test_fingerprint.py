@@ -172,7 +172,7 @@ def hashed(which: Callable[..., str] = fingerprint, **changes: Any) -> str:
         directory=given_["directory"],
         params=given_["params"],
         inputs=given_["inputs"],
-        outside=given_.get("outside", {}),
+        **({"outside": given_["outside"]} if "outside" in given_ else {}),
     )
 
 
