@@ -33,6 +33,26 @@ Markdown counts unless it lies at the top or is a README: deeper down it may be 
 `gitexp.toml` says how to judge a run, not how to make it.
 """
 
+WRITTEN_BY_TOOLS = (
+    "wandb/",
+    "mlruns/",
+    "lightning_logs/",
+    ".ipynb_checkpoints/",
+    "outputs/**/.hydra/",
+    "multirun/**/.hydra/",
+    "runs/",
+    *(
+        f"!runs/**/*{ending}"
+        for ending in (".py", ".ipynb", ".sh", ".c", ".cpp", ".cu", ".jl", ".R")
+    ),
+    "nohup.out",
+    "*.log",
+)
+"""What trackers, frameworks and shells write: never code as long as git does not track it.
+
+A program in `runs/` counts.
+"""
+
 # --- the code that counts -------------------------------------------------------------------------
 
 
@@ -150,7 +170,10 @@ def _repeats(text: str | None, value: Value) -> bool:
         return value is True or (isinstance(value, list) and True in value)
     if re.fullmatch(r"\{[^{}]+\}", text):
         return True
-    same = canonical(parse_value(text))
+    parsed = parse_value(text)
+    if type(parsed) is type(value) and isinstance(value, bool | int | float | str):
+        return parsed == value or canonical(parsed) == canonical(value)
+    same = canonical(parsed)
     return same == canonical(value) or (
         isinstance(value, list) and any(same == canonical(member) for member in value)
     )

@@ -167,6 +167,19 @@ class FileState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Harvested:
+    """A file that a framework wrote during the run, and how much was read from it."""
+
+    kind: str
+    """The framework or format, as in the setting `harvest`."""
+    metrics: int = 0
+    """How many metrics came from it."""
+    steps: int = 0
+    """How many steps its series has."""
+    params: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One execution and everything recorded about it. Immutable once sealed."""
 
@@ -217,6 +230,8 @@ class Run:
     outputs: dict[str, FileState] = field(default_factory=dict)
     produced: tuple[str, ...] = ()
     """Paths seen to change while the run went on; they never count as its code."""
+    harvested: dict[str, Harvested] = field(default_factory=dict)
+    """Files that frameworks wrote and values were picked up from, by path."""
     environment: Table = field(default_factory=dict)
     """What was observed, not chosen: python, platform, the hash of the package list, …"""
     output_tail: str = ""
@@ -323,23 +338,23 @@ class Entry:
 
     @property
     def decisions(self) -> tuple[Annotation, ...]:
-        """The decisions in force, in logical order; several when they were made apart."""
-        return decisions_in_force(self.annotations)
+        """The decisions in force, several when they were made apart; the most cautious first.
+
+        Stop is more cautious than discard, discard than improve, improve than keep. Of those that
+        agree the latest comes first.
+        """
+        latest_first = reversed(decisions_in_force(self.annotations))
+        return tuple(sorted(latest_first, key=_caution, reverse=True))
 
     @property
     def decision(self) -> Annotation | None:
-        """The decision in force; of several made apart the most cautious, and of those the latest.
-
-        Stop is more cautious than discard, discard than improve, improve than keep.
-        """
-        found = self.decisions
-        return max(found, key=lambda a: (_caution(a), *annotation_order(a))) if found else None
+        """The decision in force; of several made apart the most cautious."""
+        return next(iter(self.decisions), None)
 
     @property
     def disputed(self) -> tuple[Decision, ...]:
         """What was decided apart and differs, most cautious first; empty when all agree."""
-        found = sorted(self.decisions, key=_caution, reverse=True)
-        words = tuple(dict.fromkeys(a.decision for a in found if a.decision is not None))
+        words = tuple(dict.fromkeys(a.decision for a in self.decisions if a.decision is not None))
         return words if len(words) > 1 else ()
 
     @property

@@ -139,16 +139,15 @@ def _check_own(text: str, newest: Newest, index: RunIndex, own: Own) -> None:
         return
     run = index.entry(newest.runs[0]).run
     by = "" if newest.are_own else f", by {run.author.partition(' <')[0]}"
+    whose = own.place if newest.are_own else "the repository"
+    found = f"the newest of {whose} is {index.shortest_prefix(run.id)} {run.name}{by}"
+    why = f"{own.place} has no run yet"
+    if own.has_failed_start:
+        why = f"the last attempt to start a run in {own.place} started none"
     raise Refused(
         f"cannot tell which run '{text}' means",
-        why=f"the last attempt to start a run in {own.place} started none"
-        if own.has_failed_start
-        else f"{own.place} has no run yet",
-        hints=[
-            f"the newest of {own.place if newest.are_own else 'the repository'} is"
-            f" {index.shortest_prefix(run.id)} {run.name}{by}",
-            "name a run by its id, or say `last:any`",
-        ],
+        why=why,
+        hints=[f"{found}: if you mean it, name it by its id"],
     )
 
 

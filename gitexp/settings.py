@@ -116,6 +116,28 @@ def _lines(value: object) -> tuple[str, ...]:
     return _texts(value.splitlines() if isinstance(value, str) else value)
 
 
+HARVEST_ALL = "all"
+HARVEST_KINDS = (
+    *("lightning", "huggingface", "dvclive", "ultralytics", "mlflow", "wandb", "tensorboard"),
+    *("csv", "jsonl", "pytest-benchmark", "criterion", "hyperfine", "google-benchmark"),
+)
+"""What values can be picked up from."""
+
+
+def _harvest(value: object) -> tuple[str, ...]:
+    """All kinds, none, or those named; a text names them with commas between."""
+    if isinstance(value, bool) or str(value).strip().lower() in ("true", "yes", "on", "1", ""):
+        return () if value is False else (HARVEST_ALL,)
+    if str(value).strip().lower() in ("false", "no", "off", "0", "none"):
+        return ()
+    kinds = value.split(",") if isinstance(value, str) else _texts(value)
+    kinds = tuple(kind.strip() for kind in kinds)
+    unknown = [kind for kind in kinds if kind not in (HARVEST_ALL, *HARVEST_KINDS)]
+    if unknown:
+        raise ValueError(f"'{unknown[0]}' is none of {', '.join(HARVEST_KINDS)}")
+    return kinds
+
+
 OPTIONS: tuple[Option, ...] = (
     Option("branch", _branch, DEFAULT_BRANCH, "the orphan branch that holds the runs"),
     Option("remote", _text, None, "the remote that push, fetch and sync use"),
@@ -144,6 +166,13 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("params-files", _texts, (), "files that the command reads its parameters from"),
     Option("inputs", _texts, (), "data files or folders whose content counts for a trial"),
+    Option(
+        "harvest",
+        _harvest,
+        (HARVEST_ALL,),
+        "pick up the values that frameworks write to files during a run: true, false, or a list "
+        "of kinds",
+    ),
     Option("argv-params", _flag, True, "take `--name value` of the command as parameters"),
     Option(
         "seed-params",
@@ -152,6 +181,7 @@ OPTIONS: tuple[Option, ...] = (
         "parameters that only choose random numbers, beside `seed`, `random_state` and their like; "
         "`!NAME`: this one is no seed",
     ),
+    Option("env-params", _texts, (), "environment variables that count as parameters"),
     Option("code-include", _texts, (), "only these paths count as code (default: all)"),
     Option("code-exclude", _texts, (), "these paths do not count as code, beside documents"),
     Option(
@@ -208,8 +238,10 @@ class Settings(NamedTuple):
     keep_output: str = "tail"
     params_files: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
+    harvest: tuple[str, ...] = (HARVEST_ALL,)
     argv_params: bool = True
     seed_params: tuple[str, ...] = ()
+    env_params: tuple[str, ...] = ()
     code_include: tuple[str, ...] = ()
     code_exclude: tuple[str, ...] = ()
     environment: str = "full"

@@ -4,16 +4,17 @@ Floor 4. What makes two runs the same trial, and how near two trials are, is pur
 `comparison.kin`); this module asks the run index, and the journals for runs that go on now.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from gitexp.comparison import Kin, Kinship, kinship
+from gitexp.comparison import Kin, Kinship, kinship, shape_of
 from gitexp.errors import CommandFailed, Unreadable
 from gitexp.fingerprint import (
     DEFAULT_EXCLUDE,
     VERSION,
+    WRITTEN_BY_TOOLS,
     fingerprint_1,
     key_of,
     path_matcher,
@@ -79,7 +80,7 @@ def _decision(entry: Entry) -> Decision | None:
 def differing_code(workspace: Workspace, run: Run, other: Run) -> list[str]:
     """The paths that count as code and differ between two runs; empty when it cannot be told."""
     settings = workspace.settings
-    left_out = path_matcher((*DEFAULT_EXCLUDE, *settings.code_exclude))
+    left_out = path_matcher((*DEFAULT_EXCLUDE, *settings.code_exclude, *WRITTEN_BY_TOOLS))
     written = {*run.produced, *other.produced}
     try:
         changes = list(workspace.repo.diff_trees(other.code.tree, run.code.tree))
@@ -95,11 +96,13 @@ def find_tried(
     kin: int = 3,
     search: int = 200,
     look: Callable[[], Table] | None = None,
+    uncompared: Sequence[str] = (),
 ) -> Tried:
     """Look for earlier runs of this trial, and for its kin among the newest `search` runs.
 
     An interrupted run counts when it was decided. Reproductions do not count. `look` observes the
     environment that the command will find; it is called when there is one to compare with.
+    `uncompared` are files that a repeat could not be told by.
     """
     index = workspace.index
     exact = _of_this_trial(workspace, run)
@@ -107,10 +110,11 @@ def find_tried(
         run = replace(run, environment=look())
     known = {entry.run.id for entry in exact} | {run.id}
     newest = [found for found in index.ids(limit=search) if found not in known] if kin else []
+    shape = shape_of(run)
     related = []
     same = []
     for entry in (*exact, *index.entries(newest)):
-        how = kinship(run, entry.run)
+        how = kinship(run, entry.run, shape=shape)
         if how is None or entry.run.id == run.id:
             continue
         if how.relation is not Kin.IDENTICAL:
@@ -126,15 +130,17 @@ def find_tried(
         kin=_nearest(related, kin),
         running=tuple(found for found in running if found.is_alive is not False),
     )
-    return tried._replace(doubts=_doubts(run, tried.decided))
+    return tried._replace(doubts=_doubts(run, tried.decided, uncompared))
 
 
 def find_kin(workspace: Workspace, run: Run, *, kin: int = 3, search: int = 200) -> Relatives:
     """The nearest relatives of a run among the newest `search` runs."""
     entries = workspace.index.entries(workspace.index.ids(limit=search))
-    related = ((kinship(run, entry.run), entry) for entry in entries if entry.run.id != run.id)
-    others = [(how, e) for how, e in related if how and how.relation is not Kin.IDENTICAL]
-    return _nearest(others, kin)
+    shape = shape_of(run)
+    others = (entry for entry in entries if entry.run.id != run.id)
+    related = ((kinship(run, entry.run, shape=shape), entry) for entry in others)
+    found = [(how, e) for how, e in related if how and how.relation is not Kin.IDENTICAL]
+    return _nearest(found, kin)
 
 
 def _nearest(related: Iterable[tuple[Kinship, Entry]], most: int) -> Relatives:
@@ -160,11 +166,11 @@ def _of_this_trial(workspace: Workspace, run: Run) -> list[Entry]:
     return [entry for key in keys for entry in workspace.index.by_fingerprint(key)]
 
 
-def _doubts(run: Run, past: Entry | None) -> tuple[str, ...]:
+def _doubts(run: Run, past: Entry | None, uncompared: Sequence[str]) -> tuple[str, ...]:
     """Why the past run may not be the same trial after all, one clause each."""
     if past is None:
         return ()
-    doubts = [f"{path} is too large to hash" for path, s in run.inputs.items() if not s.sha256]
+    doubts = [*uncompared]
     doubts += [f"the content of {path} is not known" for path in run.code.unhashed]
     if past.run.code.unhashed and not run.code.unhashed:
         doubts += [f"the content of {path} was not known" for path in past.run.code.unhashed]
@@ -174,6 +180,9 @@ def _doubts(run: Run, past: Entry | None) -> tuple[str, ...]:
     words = [r.command.argv[:1] if r.command else () for r in (run, past.run)]
     if words[0] != words[1] and "python" not in was:
         doubts.append(f"it was started with {''.join(words[1])}")
+    limits = [r.command.timeout_s if r.command else None for r in (run, past.run)]
+    if past.run.outcome is Outcome.TIMED_OUT and (limits[0] or 0) > (limits[1] or 0):
+        doubts.append(f"it timed out after {limits[1]:g} s, this run may take {limits[0]:g} s")
     return tuple(doubts)
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import pytest
 
-LEFT_ALONE = ("GIT_EXEC_PATH", "GIT_TRACE2_EVENT")
+LEFT_ALONE = ("GIT_EXEC_PATH", "GIT_TEMPLATE_DIR", "GIT_TRACE2_EVENT")
 """Git variables about the git program itself, not about a repository."""
 
 REMOVED = (

@@ -25,7 +25,6 @@ def command(as_json: bool, add: bool, name: str | None, values: tuple[str, ...])
     `[tool.gitexp]` in `pyproject.toml`), the default. With SETTING: that one in full.
 
     \b
-    git exp config
     git config exp.metricsFiles metrics.json
     git exp config --add metric-patterns 'val_loss=val loss ([\\d.]+)'
     """

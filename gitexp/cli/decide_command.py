@@ -52,7 +52,7 @@ def command(
         return
     told = f": {made.text}" if made.text else ""
     say(f"run {entry.run.id[:7]} {entry.run.name} decided {decision}{told}")
-    for old in reversed(before):
+    for old in before:
         say(f"before: {_sentence(old)}")
     if entry.disputed:
         say("these were made apart; this decision settles them")

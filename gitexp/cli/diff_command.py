@@ -10,7 +10,7 @@ from gitexp.cli.selection import find_entry
 from gitexp.cli.terminal import answer, open_workspace, view_of
 from gitexp.comparison import Comparison, diff_tables
 from gitexp.errors import CommandFailed, CouldNotTell
-from gitexp.fingerprint import command_template
+from gitexp.fingerprint import trial_command
 from gitexp.judgement import compare_pair
 from gitexp.model import Entry, FileState, Run, Table, Value
 from gitexp.render.machine import format_json
@@ -120,15 +120,15 @@ def _code_changes(workspace: Workspace, before: Run, after: Run) -> list[Change]
 
 def _file_changes(before: dict[str, FileState], after: dict[str, FileState]) -> list[Change]:
     return diff_tables(
-        {path: state.sha256[:12] for path, state in before.items()},
-        {path: state.sha256[:12] for path, state in after.items()},
+        {path: state.digest[:12] for path, state in before.items()},
+        {path: state.digest[:12] for path, state in after.items()},
     )
 
 
 def _command(run: Run) -> Table:
     if run.command is None:
         return {}
-    argv = command_template(run.command.template or run.command.argv, run.params)
+    argv = trial_command(run.command.template or run.command.argv, run.params)
     return {"argv": " ".join(argv), "directory": run.command.directory}
 
 

@@ -39,15 +39,14 @@ def command(
 ) -> None:
     """Say something about a run, or add metrics to it
 
-    Metrics of a run begun by hand and still open are logged. To a finished run they are added
-    as an annotation with your name and the time: its record stays as it is, and all commands
-    count the latest value and mark it.
+    Metrics of a run begun by hand and still open are logged, with `--step` where they have one.
+    To a finished run they are added as an annotation with your name and the time, from `-M` or
+    read from its kept output with `--metric-pattern`: its record stays as it is, and all
+    commands count the latest value and mark it.
 
     \b
     git exp note last "the loss curve is flat after step 40"
-    git exp note last -M rmse=0.4507
-    git exp note last --metric-pattern 'rmse=RMSE is: ([\\d.]+)'
-    git exp note $RUN -M loss=0.3 --step 10
+    git exp note best -M rmse=0.4507
     """
     workspace = open_workspace()
     entry = find_entry(workspace, run, to_change=True)

@@ -37,5 +37,5 @@ def _values(proposal: Proposal) -> str:
     shown = [format_number(value) for value in proposal.values]
     if len(shown) > _SHOWN:
         shown = [*shown[: _SHOWN - 1], "...", shown[-1]]
-    unit = f" {clean(proposal.unit)}" if proposal.unit else ""
-    return ", ".join(shown) + unit
+    unit = clean(proposal.unit or "")
+    return ", ".join(value if value == "..." else value + unit for value in shown)

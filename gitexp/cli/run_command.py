@@ -32,6 +32,7 @@ from gitexp.workspace import Workspace
 @recording_options
 @metric_pattern_option("Reads metrics from the output: NAME=REGEX with one group. Repeatable.")
 @click.option("--again", is_flag=True, help="Run it even if this very trial was tried before.")
+@click.option("--no-harvest", is_flag=True, help="Pick up nothing from files of frameworks.")
 @click.option("--repeat", type=Whole(1), metavar="N", help="Run it N times, to learn its noise.")
 @click.option(
     "--seeds",
@@ -55,6 +56,7 @@ def command(
     said: Said,
     metric_patterns: tuple[str, ...],
     again: bool,
+    no_harvest: bool,
     repeat: int | None,
     seeds: int | None,
     beside: str | None,
@@ -69,7 +71,8 @@ def command(
     The code, the parameters, the inputs and the environment are on the branch before the command
     starts; its outcome, metrics and last output afterwards, also when it fails or is killed. `{k}`
     in CMD is replaced by parameter k. Metrics are taken from files, from printed lines
-    `METRIC name=value`, by patterns and from the Python API. Ends with the command's own exit
+    `METRIC name=value`, by patterns, from the Python API, and from what frameworks write while it
+    runs, such as TensorBoard, Lightning, MLflow and benchmarks. Ends with the command's own exit
     code, or with 124 when `--timeout` ended it.
 
     Repeats (`--repeat`, `--seeds`) count as one look at the results and are judged once, at their
@@ -78,8 +81,7 @@ def command(
 
     \b
     git exp run -- python train.py --lr 0.01
-    git exp run -S lr=0.1 -m "faster?" -- python train.py --lr {lr}
-    git exp run --seeds 5 -- python train.py --seed {seed}
+    git exp run -S lr=0.1 --seeds 5 -m "faster?" -- python train.py --lr {lr} --seed {seed}
     """
     if repeat is not None and seeds is not None:
         raise InvalidInput("choose one of --repeat and --seeds")
@@ -94,7 +96,8 @@ def command(
     trial = trial_of(workspace, said, Origin.RUN, argv)
     trial = replace(trial, timeout_s=timeout_s, metric_patterns=metric_patterns or None)
     policy = "allow" if again else workspace.settings.repeat
-    how = How(quiet=quiet, as_json=as_json, policy=policy)
+    picked = () if no_harvest else None
+    how = How(quiet=quiet, as_json=as_json, policy=policy, harvest=picked)
     if repeat is None and seeds is None and beside is None:
         return _run_once(workspace, trial, how)
     from gitexp.cli.repeating import run_batch  # noqa: PLC0415 - only for repeats

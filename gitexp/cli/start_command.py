@@ -4,7 +4,7 @@ import click
 
 from gitexp.cli.recording import Said, Starting, recording_options, trial_of
 from gitexp.cli.terminal import answer, open_workspace, say
-from gitexp.cli.trials import show_tried
+from gitexp.cli.trials import NOT_COMPARED, show_tried
 from gitexp.errors import Refused
 from gitexp.model import Origin
 from gitexp.running.code import pin
@@ -34,13 +34,15 @@ def command(
     workspace = open_workspace()
     expect_start(workspace)
     prepared = prepare(workspace, trial_of(workspace, said, Origin.STEPS, argv))
-    tried = find_tried(workspace, prepared.run, kin=0, look=prepared.look_around)
+    tried = find_tried(
+        workspace, prepared.run, kin=0, look=prepared.look_around, uncompared=prepared.uncompared
+    )
     if argv and tried.is_known and not again and workspace.settings.repeat != "allow":
         show_tried(workspace, prepared.run, tried, err=True)
         if tried.is_refused(workspace.settings.repeat):
             raise Refused(
                 "not begun: this very trial was tried before",
-                hints=["`--again` begins it all the same"],
+                hints=["`--again` begins it all the same", NOT_COMPARED],
             )
     run = pin(workspace, prepared.run)
     _, problem = begin(workspace, run, prepared.packages, by_hand=True)

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from gitexp.cli.progress import waiting
 from gitexp.cli.report import tell, warn
 from gitexp.cli.terminal import answer, say
-from gitexp.cli.trials import show_tried
+from gitexp.cli.trials import NOT_COMPARED, show_tried
 from gitexp.comparison import Kin
 from gitexp.errors import ExitCode, GitexpError, Refused
 from gitexp.judgement import judge
 from gitexp.machine.process import find_command
 from gitexp.model import Decision, Entry, Outcome, Run
+from gitexp.render.harvest import harvest_sentence
 from gitexp.render.machine import format_json
 from gitexp.running.execution import Executed, execute
 from gitexp.running.preparation import Prepared, Trial, prepare
@@ -33,6 +34,8 @@ class How:
     as_json: bool
     policy: str
     """The setting `repeat`, or `allow` with `--again`."""
+    harvest: tuple[str, ...] | None = None
+    """The kinds of files that values are picked up from; the setting's when absent."""
 
     @property
     def stdout(self) -> int:
@@ -51,20 +54,31 @@ def prepare_run(workspace: Workspace, trial: Trial, how: How) -> Prepared:
 
 
 def run_prepared(workspace: Workspace, prepared: Prepared, how: How) -> Executed:
-    """Run what is ready; its start is told."""
-    return execute(
+    """Run what is ready. Its start is told, and what was picked up from files."""
+    executed = execute(
         workspace,
         prepared,
         on_start=lambda run, problem: tell_start(run, problem, quiet=how.quiet),
         stdout=how.stdout,
+        harvest=how.harvest,
     )
+    if executed.run.harvested and not how.quiet:
+        say(harvest_sentence(executed.run.harvested))
+    return executed
 
 
 def is_settled(workspace: Workspace, prepared: Prepared, how: How) -> bool:
     """Look for the same trial in the past. True when it need not run; raises `Refused`."""
     if how.policy == "allow":
         return False
-    tried = find_tried(workspace, prepared.run, kin=1, search=50, look=prepared.look_around)
+    tried = find_tried(
+        workspace,
+        prepared.run,
+        kin=1,
+        search=50,
+        look=prepared.look_around,
+        uncompared=prepared.uncompared,
+    )
     if not tried.is_known:
         if not how.quiet and _is_rejected_twin(tried):
             say("not quite this trial, but nearly, was given up:")
@@ -85,7 +99,11 @@ def is_settled(workspace: Workspace, prepared: Prepared, how: How) -> bool:
         raise Refused(
             "not run: this very trial was tried before",
             why=f"it was decided: {word}",
-            hints=["change the code, a parameter or the data", "`--again` runs it all the same"],
+            hints=[
+                "change the code, a parameter or the data",
+                "`--again` runs it all the same",
+                NOT_COMPARED,
+            ],
         )
     return False
 

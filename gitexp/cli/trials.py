@@ -11,6 +11,12 @@ from gitexp.render.text import clean, format_age, format_cell, format_duration, 
 from gitexp.trials import Running, Tried, differing_code
 from gitexp.workspace import Workspace
 
+NOT_COMPARED = (
+    "not compared: other environment variables, and files that git ignores and no argument names; "
+    "settings `env-params` and `inputs` add them"
+)
+"""Said with every refusal: what may differ all the same."""
+
 
 def show_tried(workspace: Workspace, run: Run, tried: Tried, *, err: bool) -> None:
     """Show the past runs of a trial with what was decided, and its nearest relatives."""
@@ -23,6 +29,7 @@ def show_tried(workspace: Workspace, run: Run, tried: Tried, *, err: bool) -> No
         lines += [_line(workspace, entry, ids[entry.run.id]) for entry in tried.identical[:3]]
         if len(tried.identical) > 3:
             lines.append(f"  and {len(tried.identical) - 3} more")
+        lines += [f"  perhaps not the same: {clean(doubt)}" for doubt in tried.doubts]
     if tried.running:
         lines.append("this very trial is running now:")
         lines += [

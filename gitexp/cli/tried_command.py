@@ -65,7 +65,9 @@ def command(
     )
     with waiting("reading code and data"):
         prepared = prepare(workspace, trial, observe=False)
-    tried = find_tried(workspace, prepared.run, look=prepared.look_around)
+    tried = find_tried(
+        workspace, prepared.run, look=prepared.look_around, uncompared=prepared.uncompared
+    )
     if as_json:
         policy = workspace.settings.repeat
         answer(format_json(_document(tried, prepared.run.fingerprint, policy)))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Kinship,
         diff_tables,
         kinship,
+        shape_of,
     )
     from gitexp.comparison.reproductions import (
         MatchState,
@@ -34,7 +35,7 @@ _HOMES = {
     "gitexp.comparison.directions": (
         "direction_of guess_direction guess_metric is_time_like last_part"
     ).split(),
-    "gitexp.comparison.kin": "Difference Kin Kinship diff_tables kinship".split(),
+    "gitexp.comparison.kin": "Difference Kin Kinship diff_tables kinship shape_of".split(),
     "gitexp.comparison.reproductions": "MatchState MetricMatch compare_reproduction".split(),
     "gitexp.comparison.samples": "Answer".split(),
     "gitexp.comparison.verdicts": "Against Comparison MetricVerdict overall".split(),
@@ -62,6 +63,7 @@ __all__ = [
     "kinship",
     "last_part",
     "overall",
+    "shape_of",
 ]
 
 

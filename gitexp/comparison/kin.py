@@ -4,9 +4,9 @@ Floor 1, pure. Fingerprints are imported when first needed: every command reads 
 tolerances stand beside this module, and few ask for kin.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from gitexp.model import Run, Value, flatten
 
@@ -73,38 +73,48 @@ ENVIRONMENT_FACTS = ("python", "python_implementation", "packages", "variables")
 """Facts of an environment that may change a result."""
 
 
-def kinship(run: Run, other: Run) -> Kinship | None:
+Shape: TypeAlias = tuple[tuple[str, ...], tuple[str, ...], str]
+"""Program, arguments that are no parameters, and directory of a command."""
+
+
+def kinship(run: Run, other: Run, *, shape: Shape | None = None) -> Kinship | None:
     """What differs between two runs of one program; `None` for more than two differences.
 
     All seeds count as one difference. Code that has no digest (an imported run) is compared by its
-    tree. Environments are compared when both are recorded.
+    tree. Environments are compared when both are recorded. `shape` is that of the run, for who
+    compares it with many.
     """
     differences: list[Difference] = []
-    for group in (_command, _params, _inputs, _code, _environment):
-        found = group(run, other)
-        if found is None:
+    for group in (_code, _params, _inputs, _environment):  # the cheapest first
+        differences += group(run, other)
+        if _count(differences) > MAX_DIFFERENCES:
             return None
-        differences += found
-        seeds = [d for d in differences if d.kind is Kin.SEED]
-        if len(differences) - max(0, len(seeds) - 1) > MAX_DIFFERENCES:
-            return None
+    words = _command(shape or shape_of(run), shape_of(other))
+    if words is None or _count([*differences, *words]) > MAX_DIFFERENCES:
+        return None
+    differences += words
     kinds = {difference.kind for difference in differences}
     relation = Kin.IDENTICAL if not kinds else kinds.pop() if len(kinds) == 1 else Kin.SEVERAL
     return Kinship(relation, tuple(differences))
 
 
-def _command(run: Run, other: Run) -> list[Difference] | None:
-    (program, words, directory), theirs = _shape(run), _shape(other)
-    if program != theirs[0] or len(words) != len(theirs[1]):
+def _count(differences: Sequence[Difference]) -> int:
+    seeds = sum(difference.kind is Kin.SEED for difference in differences)
+    return len(differences) - max(0, seeds - 1)
+
+
+def _command(ours: Shape, theirs: Shape) -> list[Difference] | None:
+    (program, words, directory), (their_program, their_words, their_directory) = ours, theirs
+    if program != their_program or len(words) != len(their_words):
         return None
-    pairs = [(old, new) for old, new in zip(theirs[1], words, strict=True) if old != new]
+    pairs = [(old, new) for old, new in zip(their_words, words, strict=True) if old != new]
     found = [Difference(Kin.COMMAND, "argument", old, new) for old, new in pairs]
-    if directory != theirs[2]:
-        found.append(Difference(Kin.COMMAND, "directory", theirs[2], directory))
+    if directory != their_directory:
+        found.append(Difference(Kin.COMMAND, "directory", their_directory, directory))
     return found
 
 
-def _shape(run: Run) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+def shape_of(run: Run) -> Shape:
     """The program, its arguments but for those that only repeat a parameter, and the directory."""
     from gitexp.fingerprint import script_position, trial_command  # noqa: PLC0415 - see above
 
@@ -159,9 +169,19 @@ def _environment(run: Run, other: Run) -> Iterator[Difference]:
         told = ENVIRONMENT_FACTS if version_of(other.fingerprint) > 1 else ENVIRONMENT_FACTS[:-1]
         for fact in told:
             before, after = other.environment.get(fact), run.environment.get(fact)
+            if fact == "variables":
+                params = {*run.params, *other.params}
+                before, after = _without(before, params), _without(after, params)
             if before != after:
                 yield Difference(Kin.ENVIRONMENT, fact, before, after)
                 return  # another Python has other packages: one difference
+
+
+def _without(variables: Value | None, params: Collection[str]) -> Value | None:
+    """Variables but for those that are parameters, which are compared as such."""
+    if not isinstance(variables, dict):
+        return None
+    return {name: value for name, value in variables.items() if name not in params} or None
 
 
 def diff_tables(
@@ -173,9 +193,14 @@ def diff_tables(
     """
     from gitexp.fingerprint import canonical  # noqa: PLC0415 - see above
 
+    def differ(one: Value, another: Value) -> bool:
+        if type(one) is type(another) and not isinstance(one, dict | list) and one == another:
+            return False
+        return canonical(one) != canonical(another)
+
     old, new = dict(flatten(before)), dict(flatten(after))
     return [
         (name, old.get(name), new.get(name))
         for name in sorted({*old, *new})
-        if name not in old or name not in new or canonical(old[name]) != canonical(new[name])
+        if name not in old or name not in new or differ(old[name], new[name])
     ]

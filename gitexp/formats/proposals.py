@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from gitexp.comparison.directions import guess_direction
 from gitexp.formats.patterns import STEP, parse_pattern, read_lines
 from gitexp.formats.printed import NUMBER, Number, to_quantity
+from gitexp.formats.printed_tables import columns_of
 
 MAX_PROPOSALS: Final = 6
 _FIRST, _LAST = 1000, 4000
@@ -81,8 +82,28 @@ def propose(lines: Sequence[str]) -> list[Proposal]:
             found.append(proposal)
         if len(found) == MAX_PROPOSALS:
             break
+    if not found:
+        return _of_tables(lines)
     step = _step(lines) if found and max(len(p.values) for p in found) > 1 else None
     return [step, *found] if step is not None else found
+
+
+def _of_tables(lines: Sequence[str]) -> list[Proposal]:
+    """Patterns for the columns of printed tables."""
+    found: dict[str, Proposal] = {}
+    for column in columns_of(lines):
+        name = _name_of(column.heading)
+        is_metric = name not in _NO_METRIC and name.rpartition("_")[2] not in _NO_METRIC
+        if not name or name in found or not is_metric:
+            continue
+        pattern = f"{name}={column.expression}"
+        readings = read_lines([parse_pattern(pattern)], lines)
+        read = [reading.values[name] for reading in readings if name in reading.values]
+        if repr(read[: len(column.values)]) == repr(list(column.values)):
+            units = [r.units[name] for r in readings if name in r.units]
+            found[name] = Proposal(name, pattern, tuple(read), units[-1] if units else None)
+    known = sorted(found.values(), key=lambda p: guess_direction(p.name) is None)
+    return known[:MAX_PROPOSALS]
 
 
 def _likeliest(lines: Sequence[str]) -> Iterator[tuple[_Label, list[Number]]]:

@@ -82,6 +82,9 @@ def refuse_many(points: int) -> None:
         raise InvalidInput(f"it logged more than {MAX_POINTS:,} values")
 
 
+Tick: TypeAlias = Callable[[int], None]
+"""Called by a reader with the number of values read from one run so far. Raises to stop it."""
+
 T = TypeVar("T")
 
 

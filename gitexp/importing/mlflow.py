@@ -5,7 +5,7 @@ Floor 4. Read as they lie, without MLflow. Runs deleted there are left out.
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from gitexp.importing.imported import (
     ImportedRun,
     LeftOut,
     Point,
+    Tick,
     fold_points,
     parse_moment,
     read_each,
@@ -25,7 +26,7 @@ from gitexp.importing.imported import (
 from gitexp.model import Outcome, Table, nest
 
 if TYPE_CHECKING:
-    from sqlite3 import Connection
+    from sqlite3 import Connection, Cursor
 
 _STATUS: Mapping[str, Outcome | None] = {
     "FINISHED": Outcome.SUCCEEDED,
@@ -134,12 +135,20 @@ def read_folder(path: Path) -> Found:
                 continue
             stores.append((run_file.parent, meta, experiment))
     runs, left_out = read_each(
-        stores, lambda store: imported_run(_folder_run(*store)), lambda store: store[0].name
+        stores, lambda store: imported_run(read_stored(*store)), lambda store: store[0].name
     )
     return Found(runs, _passed_over(deleted), left_out)
 
 
-def _folder_run(folder: Path, meta: dict[str, str], experiment: dict[str, str]) -> StoredRun:
+def read_stored(
+    folder: Path,
+    meta: dict[str, str],
+    experiment: dict[str, str],
+    *,
+    read: Callable[[Path], bytes] = Path.read_bytes,
+    tick: Tick = refuse_many,
+) -> StoredRun:
+    """The run in a folder of a file store, its files read by `read`. Raises `InvalidInput`."""
     stored = StoredRun(
         id=meta.get("run_id") or meta["run_uuid"],
         name=meta.get("run_name", ""),
@@ -148,10 +157,10 @@ def _folder_run(folder: Path, meta: dict[str, str], experiment: dict[str, str]) 
         end_ms=_whole(meta.get("end_time", "")),
         user=meta.get("user_id", ""),
         experiment=experiment.get("name", folder.parent.name),
-        params=dict(_texts(folder / "params")),
-        tags=dict(_texts(folder / "tags")),
+        params=dict(_texts(folder / "params", read)),
+        tags=dict(_texts(folder / "tags", read)),
     )
-    for name, text in _texts(folder / "metrics"):
+    for name, text in _texts(folder / "metrics", read):
         stored.points[name] = []
         for line in text.splitlines():
             parts = line.split()
@@ -160,15 +169,15 @@ def _folder_run(folder: Path, meta: dict[str, str], experiment: dict[str, str]) 
                 stored.points[name].append((step, int(parts[0]), float(parts[1])))
             except (ValueError, IndexError):
                 stored.faults.append(f"metric '{name}' has a line that cannot be read")
-        refuse_many(sum(map(len, stored.points.values())))
+        tick(sum(map(len, stored.points.values())))
     return stored
 
 
-def _texts(folder: Path) -> Iterator[tuple[str, str]]:
+def _texts(folder: Path, read: Callable[[Path], bytes]) -> Iterator[tuple[str, str]]:
     """Files below a folder by their path, which is the name of what they hold."""
     for file in sorted(folder.rglob("*")):
         if file.is_file() and not file.is_symlink():
-            text = file.read_text(encoding="utf-8", errors="replace")
+            text = read(file).decode(errors="replace")
             yield file.relative_to(folder).as_posix(), text.removesuffix("\n")
 
 
@@ -214,23 +223,39 @@ def _passed_over(deleted: int) -> tuple[str, ...]:
 # --- the database ---------------------------------------------------------------------------------
 
 
-def read_database(path: Path) -> Found:
-    """All runs of a SQLite store, which is opened read-only. Raises `InvalidInput`."""
+def read_database(path: Path, *, since_ms: int = 0, tick: Tick = refuse_many) -> Found:
+    """The runs of a SQLite store that started at `since_ms` or later. Raises `InvalidInput`.
+
+    The store is opened read-only. `tick` is called while SQLite works; its exception is passed on.
+    """
     import sqlite3  # noqa: PLC0415 - only for this source
 
     try:
         base = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
     except sqlite3.Error as error:
         raise InvalidInput(f"cannot open '{path.name}'", why=str(error)) from error
+    stopped: list[Exception] = []
+
+    def on_progress() -> int:
+        try:
+            tick(0)
+        except Exception as error:  # noqa: BLE001 - SQLite would swallow it; raised again below
+            stopped.append(error)
+        return len(stopped)
+
+    if tick is not refuse_many:
+        base.set_progress_handler(on_progress, 10_000)
     try:
-        return _read_tables(base)
+        return _read_tables(base, since_ms, tick)
     except sqlite3.Error as error:
+        if stopped:
+            raise stopped[0] from error
         raise InvalidInput(f"'{path.name}' is not an MLflow store", why=str(error)) from error
     finally:
         base.close()
 
 
-def _read_tables(base: "Connection") -> Found:
+def _read_tables(base: "Connection", since_ms: int, tick: Tick) -> Found:
     columns = {row[1] for row in base.execute("PRAGMA table_info(runs)")}
     name = "r.name" if "name" in columns else "''"
     stored: dict[str, StoredRun] = {}
@@ -238,7 +263,9 @@ def _read_tables(base: "Connection") -> Found:
     for row in base.execute(
         f"SELECT r.run_uuid, {name}, r.status, r.start_time, r.end_time, r.user_id, e.name,"  # noqa: S608
         " r.lifecycle_stage = 'deleted' OR e.lifecycle_stage = 'deleted'"
-        " FROM runs r JOIN experiments e USING (experiment_id) ORDER BY r.start_time, r.run_uuid"
+        " FROM runs r JOIN experiments e USING (experiment_id)"
+        " WHERE coalesce(r.start_time, 0) >= ? ORDER BY r.start_time, r.run_uuid",
+        (since_ms,),
     ):
         if row[-1]:
             deleted += 1
@@ -252,27 +279,38 @@ def _read_tables(base: "Connection") -> Found:
             user=row[5] or "",
             experiment=row[6],
         )
-    for run, key, value in base.execute("SELECT run_uuid, key, value FROM params ORDER BY key"):
+    for run, key, value in _of_runs(base, "key, value", "params ORDER BY key", since_ms):
         if run in stored:
             stored[run].params[key] = value
-    for run, key, value in base.execute("SELECT run_uuid, key, value FROM tags ORDER BY key"):
+    for run, key, value in _of_runs(base, "key, value", "tags ORDER BY key", since_ms):
         if run in stored:
             stored[run].tags[key] = value or ""
     left_out = []
-    for run, count in base.execute("SELECT run_uuid, count(*) FROM metrics GROUP BY run_uuid"):
+    for run, count in _of_runs(base, "count(*)", "metrics GROUP BY run_uuid", since_ms):
         try:
-            refuse_many(count)
+            tick(count)
         except InvalidInput as fault:
             if stored.pop(run, None) is not None:
                 left_out.append(LeftOut(run, fault.what))
-    for run, key, step, time_ms, value, is_nan in base.execute(
-        "SELECT run_uuid, key, step, timestamp, value, is_nan FROM metrics ORDER BY key"
+    columns_read = "key, step, timestamp, value, is_nan"
+    for run, key, step, time_ms, value, is_nan in _of_runs(
+        base, columns_read, "metrics ORDER BY key", since_ms
     ):
         if run in stored:
             point = (step or 0, time_ms, math.nan if is_nan else _finite(value))
             stored[run].points.setdefault(key, []).append(point)
     runs = tuple(imported_run(run) for run in stored.values())
     return Found(runs, _passed_over(deleted), tuple(left_out))
+
+
+def _of_runs(base: "Connection", columns: str, table: str, since_ms: int) -> "Cursor":
+    """Rows of a table, each with the id of its run first, of runs that started since."""
+    name, _, rest = table.partition(" ")
+    return base.execute(
+        f"SELECT run_uuid, {columns} FROM {name} WHERE run_uuid IN"  # noqa: S608 - our own words
+        f" (SELECT run_uuid FROM runs WHERE coalesce(start_time, 0) >= ?) {rest}",
+        (since_ms,),
+    )
 
 
 def _finite(value: float) -> float:

@@ -60,7 +60,7 @@ _PREFIXES: Final = {
 }
 _OWN: Final = re.compile(
     r"(?:code|environment|directions|inputs|outputs|command)\..*|clock|origin|fingerprint|parent"
-    r"|reproduces|source|start_tags|produced|output_tail|warnings|annotations"
+    r"|parent_rule|reproduces|session|disputed|source|start_tags|produced|output_tail|warnings|annotations"
 )
 """Columns of `git exp export` that a row cannot bring back."""
 

@@ -4,7 +4,7 @@ Floor 4. Read as they lie, without TensorBoard. Other kinds of summary are passe
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from gitexp.importing.imported import (
     Found,
     ImportedRun,
     Point,
+    Tick,
     fold_points,
     parse_moment,
     read_each,
@@ -41,25 +42,11 @@ def read_folders(path: Path) -> Found:
 
 
 def _read_folder(folder: Path, top: Path) -> ImportedRun:
-    logged: dict[str, list[tuple[int, float, float]]] = {}
-    moments: list[float] = []
-    count = 0
-    for file in sorted(folder.glob(PATTERN)):
-        for record in _records(file.read_bytes()):
-            with suppress(InvalidInput):
-                moment, step, values = _event(record)
-                moments.append(moment)
-                for tag, value in values:
-                    logged.setdefault(tag, []).append((step, moment, value))
-                count += len(values)
-            refuse_many(count)
+    files = sorted(folder.glob(PATTERN))
+    points, moments = read_scalars(file.read_bytes() for file in files)
     start = min(moments, default=0.0)
-    points: dict[str, list[Point]] = {
-        tag: [(step, moment - start, value) for step, moment, value in values]
-        for tag, values in logged.items()
-    }
     metrics, series = fold_points(points)
-    first_file = min(file.name for file in folder.glob(PATTERN))
+    first_file = min(file.name for file in files)
     return ImportedRun(
         source=f"tensorboard:{folder.name}/{first_file}",
         outcome=Outcome.UNKNOWN,
@@ -71,6 +58,35 @@ def _read_folder(folder: Path, top: Path) -> ImportedRun:
         series=series,
         environment={"tracker": "tensorboard"},
     )
+
+
+def read_scalars(
+    contents: Iterable[bytes], *, since: float = 0.0, tick: Tick = refuse_many
+) -> tuple[dict[str, list[Point]], list[float]]:
+    """The scalars of event files by tag, and the time of every event, in seconds since the epoch.
+
+    Times of points count from the first event. Events before `since` are left out.
+    """
+    logged: dict[str, list[tuple[int, float, float]]] = {}
+    moments: list[float] = []
+    count = 0
+    for content in contents:
+        for record in _records(content):
+            with suppress(InvalidInput):
+                moment, step, values = _event(record)
+                if moment < since:
+                    continue
+                moments.append(moment)
+                for tag, value in values:
+                    logged.setdefault(tag, []).append((step, moment, value))
+                count += len(values)
+            tick(count)
+    start = min(moments, default=0.0)
+    points: dict[str, list[Point]] = {
+        tag: [(step, moment - start, value) for step, moment, value in values]
+        for tag, values in logged.items()
+    }
+    return points, moments
 
 
 def _records(content: bytes) -> Iterator[bytes]:

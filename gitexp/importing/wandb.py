@@ -19,6 +19,7 @@ from gitexp.importing.imported import (
     Found,
     ImportedRun,
     Point,
+    Tick,
     fold_points,
     read_each,
     refuse_many,
@@ -86,14 +87,14 @@ def _read_folder(folder: Path) -> ImportedRun:
     logs = sorted(folder.glob("*.wandb"))
     told = parse_log(logs[0].read_bytes()) if logs else _read_files(folder / "files")
     told.id = told.id or folder.name.rpartition("-")[2]
-    return _imported(told)
+    return imported_run(told)
 
 
 # --- the log --------------------------------------------------------------------------------------
 
 
-def parse_log(content: bytes) -> _Told:
-    """What a `.wandb` file tells; a torn end is what was not written yet."""
+def parse_log(content: bytes, *, tick: Tick = refuse_many) -> _Told:
+    """What a `.wandb` file tells; a torn end is what was not written yet. Raises `InvalidInput`."""
     if not content.startswith(b":W&B"):
         raise InvalidInput("cannot read a W&B log", why="it does not begin as one")
     told = _Told()
@@ -102,7 +103,9 @@ def parse_log(content: bytes) -> _Told:
             _take(told, record)
             if told.logged > MAX_POINTS:
                 break
-    refuse_many(told.logged)
+            if tick is not refuse_many:
+                tick(told.logged)
+    tick(told.logged)
     return told
 
 
@@ -257,7 +260,8 @@ def _read_files(folder: Path) -> _Told:
 # --- what it means --------------------------------------------------------------------------------
 
 
-def _imported(told: _Told) -> ImportedRun:
+def imported_run(told: _Told) -> ImportedRun:
+    """What a log or the files of a run mean."""
     folded, series = fold_points(told.points)
     metrics = nest(dict(_numbers(folded)), dict(_numbers(told.summary)))
     is_outcome_said = told.exit_code is not None or bool(told.points) or not told.summary

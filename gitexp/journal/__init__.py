@@ -134,14 +134,18 @@ class Journal:
         step: int | None = None,
         time_s: float | None = None,
         series: bool = False,
+        printed: bool = False,
     ) -> None:
         """Write one row of metrics, `time_s` seconds after the start; raises as `append`.
 
-        `series` asks for a place in the series also without a step.
+        `series` asks for a place in the series also without a step. `printed` values were read from
+        output; values that the program logs itself count more.
         """
         row: dict[str, object] = {"event": "metrics", "step": step, "time": time_s}
         if series:
             row["series"] = True
+        if printed:
+            row["printed"] = True
         row["values"] = values
         self._append(row)
 

@@ -1,6 +1,6 @@
 """Observing: files by their content, and the environment a command will find.
 
-Floor 2. Nothing is started and nothing of an environment variable is kept. Looking at the
+Floor 2. Nothing is started; of environment variables only `VARIABLES` are kept. Looking at the
 environment is best effort: what cannot be found out is absent. Hashing is exact, and raises.
 """
 
@@ -99,11 +99,34 @@ def probe_environment(
         facts.update(_try(lambda: python_version(interpreter)) or {})
         packages, editable = _try(lambda: list_packages(interpreter, env)) or ({}, [])
         facts["editable"] = [*editable]
+    variables: dict[str, Value] = {n: env[n][:200] for n in VARIABLES if env.get(n)}
+    if variables:
+        facts["variables"] = variables
     if packages:
         listing = "".join(f"{name}=={version}\n" for name, version in packages.items())
         facts["packages"] = hashlib.sha256(listing.encode(errors="replace")).hexdigest()
     return {key: value for key, value in facts.items() if value not in (None, "", [])}, packages
 
+
+VARIABLES = (
+    "CUBLAS_WORKSPACE_CONFIG",
+    "CUDA_LAUNCH_BLOCKING",
+    "CUDA_VISIBLE_DEVICES",
+    "HIP_VISIBLE_DEVICES",
+    "JAX_ENABLE_X64",
+    "JAX_PLATFORMS",
+    "KERAS_BACKEND",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "PYTHONHASHSEED",
+    "TF_CUDNN_DETERMINISTIC",
+    "TF_DETERMINISTIC_OPS",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "XLA_FLAGS",
+)
+"""Environment variables that may change a result and hold no secret: they are recorded."""
 
 MACHINE_FACTS = frozenset(
     ("platform", "machine", "host", "cpu", "cpus", "memory_bytes", "gpus", "gpu_driver")

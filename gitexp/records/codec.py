@@ -6,12 +6,23 @@ fault becomes one `Unreadable`.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import UTC
 from functools import cache
 from typing import Any
 
 from gitexp.errors import InvalidInput, Unreadable
-from gitexp.model import Annotation, Checks, Code, Command, FileState, Run, Table, Value
+from gitexp.model import (
+    Annotation,
+    Checks,
+    Code,
+    Command,
+    FileState,
+    Harvested,
+    Run,
+    Table,
+    Value,
+)
 from gitexp.records.bounds import MAX_RECORD_BYTES, check_table, refuse_depth, refuse_values
 from gitexp.records.fields import ANNOTATION, FAULTS, RUN, SCHEMA, Form, known_schema
 
@@ -54,6 +65,7 @@ def encode_run(run: Run) -> bytes:
         "directions": {name: run.directions[name].value for name in sorted(run.directions)},
         "inputs": _encode_files(run.inputs),
         "outputs": _encode_files(run.outputs),
+        "harvested": _encode_harvested(run.harvested),
         "environment": _sorted(run.environment),
     }
     data = _dump(table)
@@ -121,6 +133,15 @@ def _encode_files(files: Mapping[str, FileState]) -> dict[str, object]:
         if state.named:
             table[path] = {"sha256": state.sha256, "bytes": state.bytes, "named": True}
     return table
+
+
+def _encode_harvested(files: Mapping[str, Harvested]) -> dict[str, object]:
+    return {
+        path: {
+            name: value for name, value in asdict(files[path]).items() if value or name == "kind"
+        }
+        for path in sorted(files)
+    }
 
 
 # --- annotations --------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ into numbers again; whoever needs a run's exact parameters loads its record.
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +23,7 @@ from gitexp.model import (
     Direction,
     Entry,
     FileState,
+    Harvested,
     Origin,
     Outcome,
     ParentRule,
@@ -41,7 +43,7 @@ def entry_document(entry: Entry, group: str | None = None) -> dict[str, Any]:
 
     `group` is the key of its group of repeats.
     """
-    run, decision, added = entry.run, entry.decision, entry.added_metrics
+    run, decision = entry.run, entry.decision
     document: dict[str, Any] = {
         "id": run.id,
         "name": run.name,
@@ -67,14 +69,7 @@ def entry_document(entry: Entry, group: str | None = None) -> dict[str, Any]:
         else decision.decision.value,
         "disputed": [word.value for word in entry.disputed],
         "params": _plain(run.params),
-        "metrics": _plain(entry.metrics),
-        "recorded_metrics": _plain(run.metrics) if added else {},
-        "added_metrics": {
-            name: {"by": a.id, "time": a.time.isoformat(), "author": a.author}
-            for name, a in added.items()
-        },
-        "units": entry.units,
-        "recorded_units": run.units if added else {},
+        **_measured(entry),
         "directions": {name: way.value for name, way in run.directions.items()},
         "code": _code_document(run.code),
         "command": None if run.command is None else _command_document(run.command),
@@ -82,6 +77,7 @@ def entry_document(entry: Entry, group: str | None = None) -> dict[str, Any]:
         "inputs": {path: _file_document(state) for path, state in run.inputs.items()},
         "outputs": {path: _file_document(state) for path, state in run.outputs.items()},
         "produced": list(run.produced),
+        "harvested": _harvested(run.harvested),
         "environment": _plain(run.environment),
         "output_tail": run.output_tail or None,
         "warnings": list(run.warnings),
@@ -141,6 +137,13 @@ def _command_document(command: Command) -> dict[str, Any]:
     )
 
 
+def _harvested(files: Mapping[str, Harvested]) -> dict[str, Any]:
+    return {
+        path: {name: value for name, value in asdict(found).items() if value or name == "kind"}
+        for path, found in files.items()
+    }
+
+
 def annotation_document(annotation: Annotation) -> dict[str, Any]:
     """The JSON document of one annotation."""
     saw = {} if annotation.saw is None else {"saw": list(annotation.saw)}
@@ -163,6 +166,21 @@ def annotation_document(annotation: Annotation) -> dict[str, Any]:
         }
     )
     return document | saw  # also when it saw none
+
+
+def _measured(entry: Entry) -> dict[str, Any]:
+    """The metrics in force, and where some were added later, those of the record."""
+    run, added = entry.run, entry.added_metrics
+    return {
+        "metrics": _plain(entry.metrics),
+        "recorded_metrics": _plain(run.metrics) if added else {},
+        "added_metrics": {
+            name: {"by": a.id, "time": a.time.isoformat(), "author": a.author}
+            for name, a in added.items()
+        },
+        "units": entry.units,
+        "recorded_units": run.units if added else {},
+    }
 
 
 def parse_entry(document: Mapping[str, Any]) -> Entry:
@@ -198,6 +216,7 @@ def parse_entry(document: Mapping[str, Any]) -> Entry:
         inputs={p: FileState(**s) for p, s in document.get("inputs", {}).items()},
         outputs={p: FileState(**s) for p, s in document.get("outputs", {}).items()},
         produced=tuple(document.get("produced", ())),
+        harvested={p: Harvested(**h) for p, h in document.get("harvested", {}).items()},
         environment=document.get("environment", {}),
         output_tail=document.get("output_tail", ""),
         warnings=tuple(document.get("warnings", ())),

@@ -19,6 +19,7 @@ from gitexp.model import (
     Decision,
     Direction,
     FileState,
+    Harvested,
     Origin,
     Outcome,
     ParentRule,
@@ -125,6 +126,9 @@ class _Each:
 
 
 _FILES: Final = _Each(Form(FileState, {"sha256": _text, "bytes": _int}, {"named": bool}))
+_HARVESTED: Final = _Each(
+    Form(Harvested, {"kind": _text}, {"metrics": _int, "steps": _int, "params": _int})
+)
 _CODE: Final = Form(
     Code,
     {"commit": parse_object_id, "tree": parse_object_id, "dirty": bool},
@@ -185,6 +189,7 @@ RUN: Final = Form(
         "directions": _Each(Direction),
         "inputs": _FILES,
         "outputs": _FILES,
+        "harvested": _HARVESTED,
         "environment": _table,
     },
 )

@@ -35,6 +35,30 @@ def decode_series(data: bytes) -> Series:
         raise Unreadable("cannot read a metric series", why=str(error) or "it is empty") from error
 
 
+def merge_series(*several: Series) -> Series:
+    """One series of several: of a metric in more than one of them, the first one counts.
+
+    Rows of one step become one row. A row without a step counts by its place.
+    """
+    filled = [series for series in several if series]
+    if len(filled) < 2:
+        return list(filled[0]) if filled else []
+    taken: set[str] = set()
+    merged: dict[float | int | str, dict[str, float | int | str]] = {}
+    for series in filled:
+        new = {name for row in series for name in row} - {"step", "time"} - taken
+        taken |= new
+        for place, row in enumerate(series):
+            values = {name: value for name, value in row.items() if name in new}
+            if values:
+                at = row.get("step", place)
+                into = merged.setdefault(at, {"step": at})
+                if "time" in row:
+                    into.setdefault("time", row["time"])
+                into.update(values)
+    return [merged[at] for at in sorted(merged, key=lambda at: (isinstance(at, str), at))]
+
+
 def _cell(value: float | str) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 

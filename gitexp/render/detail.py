@@ -26,6 +26,7 @@ from gitexp.model import (
     numbers,
 )
 from gitexp.render.colour import Role, style
+from gitexp.render.harvest import harvest_lines
 from gitexp.render.listing import decision_word, short_id
 from gitexp.render.sparkline import series_values, sparkline
 from gitexp.render.text import (
@@ -90,6 +91,7 @@ def run_detail(
         _section("command", _command(run.command), view),
         _section("params", _leaves(run.params), view),
         _section("metrics", _metrics(entry, view, series or []), view),
+        _section("picked up", harvest_lines(run.harvested), view),
         _section("inputs", _files(run.inputs), view),
         _section("outputs", _files(run.outputs), view),
         _section("environment", _leaves(run.environment), view),
@@ -153,7 +155,7 @@ def _decisions(entry: Entry, view: View) -> list[str]:
     """The decisions in force, what that means when they differ, and those before, latest first."""
     in_force = entry.decisions
     lines = []
-    for decision in reversed(in_force):
+    for decision in in_force:
         lines += _decision(decision, view)
     if entry.disputed:
         lines.append(
@@ -235,10 +237,14 @@ def _metrics(entry: Entry, view: View, series: Series) -> list[str]:
     return _aligned(pairs)
 
 
+def _content(state: FileState) -> str:
+    return f"sha256 {clean(state.sha256[:12])}" if state.sha256 else "not hashed"
+
+
 def _files(files: Mapping[str, FileState]) -> list[str]:
     return _aligned(
         [
-            (clean(path), f"{format_bytes(state.bytes)}, sha256 {clean(state.sha256[:12])}")
+            (clean(path), f"{format_bytes(state.bytes)}, {_content(state)}")
             for path, state in files.items()
         ]
     )

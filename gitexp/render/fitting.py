@@ -135,12 +135,20 @@ def _notes(
     more: str,
 ) -> list[str]:
     notes = []
-    listed = f" ({more} lists them)" if more else ""
     if same:
-        pairs = "same in all: " + ", ".join(clean(f"{headers[n]} {rows[0][n]}") for n in same)
-        names = f"same in all{listed}: " + ", ".join(clean(headers[n]) for n in same)
-        notes.append(shorten(pairs if width_of(pairs) <= width else names, width))
+        pairs = ", ".join(clean(f"{headers[n]} {rows[0][n]}") for n in same)
+        names = ", ".join(clean(headers[n]) for n in same)
+        is_short = width_of(f"same in all: {pairs}") <= width
+        notes.append(_note("same in all", pairs if is_short else names, width, more))
     if cut:
         names = ", ".join(clean(headers[n]) for n in cut)
-        notes.append(shorten(f"no room for {len(cut)}{listed}: {names}", width))
+        notes.append(_note(f"no room for {len(cut)}", names, width, more))
     return notes
+
+
+def _note(what: str, names: str, width: int, more: str) -> str:
+    """All names, or as many as fit and where the others are listed."""
+    whole = f"{what}: {names}"
+    if width_of(whole) <= width or not more:
+        return shorten(whole, width)
+    return shorten(f"{what} ({more} lists them): {names}", width)

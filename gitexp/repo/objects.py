@@ -5,9 +5,10 @@ Floor 2. The walk knows only that trees hold trees and files.
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gitexp.repo.launch import Completed
 from gitexp.repo.repository import Repo
 from gitexp.repo.trees import FOLDER, parse_tree
 
@@ -41,12 +42,24 @@ class Walk:
     """Ids of the trees that were read."""
 
 
-def read_headers(repo: Repo, oids: Iterable[str]) -> dict[str, Header | None]:
+LOCAL = {"GIT_NO_LAZY_FETCH": "1"}
+"""Keeps git 2.45 and newer from fetching what a partial clone left at its remote."""
+
+
+def is_partial(repo: Repo) -> bool:
+    """Return whether this clone leaves objects at its remote on purpose."""
+    return any(setting.key.endswith(".promisor") for setting in repo.config().items("remote."))
+
+
+def read_headers(
+    repo: Repo, oids: Iterable[str], *, env: Mapping[str, str] | None = None
+) -> dict[str, Header | None]:
     """Kind and size by object id; `None` for objects that are missing or damaged in their head."""
     wanted = list(dict.fromkeys(oids))
     if not wanted:
         return {}
-    asked = repo.git("cat-file", "--batch-check", stdin="\n".join(wanted).encode(), check=False)
+    stdin = "\n".join(wanted).encode()
+    asked = repo.git("cat-file", "--batch-check", stdin=stdin, check=False, env=env)
     found: dict[str, Header | None] = dict.fromkeys(wanted)
     for line in asked.text.splitlines():
         parts = line.split(" ")
@@ -60,7 +73,7 @@ def read_whole(repo: Repo, oids: Iterable[str]) -> Iterator[tuple[str, bytes | N
 
     The order is any. Content larger than 256 MiB is not read, and left out of the answer.
     """
-    headers = read_headers(repo, oids)
+    headers = read_headers(repo, oids, env=LOCAL)
     batch: list[str] = []
     size = 0
     for oid, header in headers.items():
@@ -84,7 +97,7 @@ def _read_batch(repo: Repo, wanted: Sequence[str]) -> Iterator[tuple[str, bytes 
     done = 0
     while done < len(wanted):
         stdin = "\n".join(wanted[done:]).encode()
-        asked = repo.git("cat-file", "--batch", stdin=stdin, check=False)
+        asked = repo.git("cat-file", "--batch", stdin=stdin, check=False, env=LOCAL)
         for content in _split(repo, asked.stdout, wanted[done:]):
             yield wanted[done], content
             done += 1
@@ -151,6 +164,8 @@ class Listing:
     """Name by object id; commits have no name. A present object may still be damaged."""
     damaged: set[str] = field(default_factory=set)
     """Objects that are missing, or that stopped git."""
+    promised: set[str] = field(default_factory=set)
+    """Objects that a partial clone left at its remote: no damage."""
 
 
 def list_objects(repo: Repo, revisions: Collection[str], *options: str) -> Listing:
@@ -161,20 +176,36 @@ def list_objects(repo: Repo, revisions: Collection[str], *options: str) -> Listi
     listing = Listing()
     if not revisions:
         return listing
-    asked = repo.git(
-        *("rev-list", "--objects", "--missing=print", *options, "--stdin"),
-        stdin="\n".join(revisions).encode(),
-        check=False,
-    )
+    asked = _rev_list(repo, revisions, "--missing=print", *options)
+    missing = set()
     for line in asked.text.splitlines():
         if line.startswith("?"):
-            listing.damaged.add(line[1:])
+            missing.add(line[1:])
         else:
             oid, _, name = line.partition(" ")
             listing.present[oid] = name
+    if missing and is_partial(repo):
+        promising = _rev_list(repo, revisions, "--missing=allow-promisor", *options)
+        if promising.status == 0:
+            listing.promised.update(missing)
+        else:
+            listing.promised.update(missing - set(_OID.findall(promising.stderr)))
+    listing.damaged.update(missing - listing.promised)
     if asked.status != 0:
         listing.damaged.update(find_culprits(repo, asked.stderr))
+    # Git 2.47 and newer go on after a tree that they cannot read, and end well.
+    headers = read_headers(repo, listing.present, env=LOCAL)
+    listing.damaged.update(oid for oid, header in headers.items() if header is None)
     return listing
+
+
+def _rev_list(repo: Repo, revisions: Collection[str], *options: str) -> Completed:
+    return repo.git(
+        *("rev-list", "--objects", *options, "--stdin"),
+        stdin="\n".join(revisions).encode(),
+        check=False,
+        env=LOCAL,
+    )
 
 
 def find_culprits(repo: Repo, complaint: str) -> set[str]:

@@ -64,6 +64,10 @@ class Snapshot(NamedTuple):
     left_out: tuple[LeftOut, ...] = ()
     taken: tuple[tuple[str, int], ...] = ()
     """Untracked files that are in, each with its size in bytes."""
+    tracked: tuple[str, ...] = ()
+    """Tracked files that differ from `commit`."""
+    untracked: tuple[str, ...] = ()
+    """Files of the tree that git does not track."""
 
 
 class SnapshotRules(NamedTuple):
@@ -186,7 +190,11 @@ def _snapshot_once(
         snapshot = write_code_commit(repo, tree, identity, durable=durable)
         if is_collecting(repo):
             _pack(repo, "early", snapshot, status.commit)
-    return Snapshot(status.commit, tree, snapshot, status.branch, tuple(left_out), taken)
+    return Snapshot(
+        *(status.commit, tree, snapshot, status.branch, tuple(left_out), taken),
+        tracked=(*status.tracked, *unwatched),
+        untracked=tuple(sizes),
+    )
 
 
 HEAD: Final = ("HEAD^{commit}", "HEAD^{tree}")

@@ -12,9 +12,16 @@ from typing import Final, NamedTuple
 
 from gitexp import __version__
 from gitexp.errors import CommandFailed, GitexpError, Refused
-from gitexp.fingerprint import DEFAULT_EXCLUDE, code_digest, counts_as_code
+from gitexp.fingerprint import (
+    DEFAULT_EXCLUDE,
+    WRITTEN_BY_TOOLS,
+    code_digest,
+    counts_as_code,
+    path_matcher,
+)
 from gitexp.formats import redact_text
 from gitexp.index import program
+from gitexp.machine.sinks import output_files
 from gitexp.model import Code, Command, Run
 from gitexp.privacy import SCANNED_BYTES, secret_content, secret_name
 from gitexp.records.codec import encode_run
@@ -47,6 +54,8 @@ class Observed(NamedTuple):
     """The code of a run about to start."""
 
     code: Code
+    sinks: tuple[str, ...]
+    """Changed files that our own output goes to."""
     notes: tuple[str, ...]
     """What the user should know about the snapshot, one sentence each."""
 
@@ -58,6 +67,8 @@ def observe_code(
     begun: Underway | None,
 ) -> Observed:
     """The code as it is now, or as `begun` saw it: its snapshot, and what of it counts.
+
+    With it come the paths in it that our own output goes to.
 
     Raises `Refused` while the run branch itself is checked out, `NoCommit` without any commit.
     """
@@ -81,7 +92,9 @@ def _code_of(
             why=f"branch '{snapshot.branch}' is checked out, and each record would change it",
             hints=["`git switch -` goes back to your code"],
         )
-    produced = set(written)
+    sinks = _sinks(repo.top, (*snapshot.tracked, *snapshot.untracked))
+    by_tools = path_matcher(WRITTEN_BY_TOOLS)
+    produced = {*written, *sinks, *filter(by_tools, snapshot.untracked)}
     if command is not None:
         produced |= workspace.index.produced_by(program(command))
     url = repo.config().get(f"remote.{settings.remote or 'origin'}.url")
@@ -103,7 +116,7 @@ def _code_of(
         hashed=outside.hashed,
         unhashed=outside.unhashed,
     )
-    return Observed(code, (*_notes_left_out(snapshot, outside), *_notes_taken(snapshot)))
+    return Observed(code, sinks, (*_notes_left_out(snapshot, outside), *_notes_taken(snapshot)))
 
 
 def _excluded(workspace: Workspace) -> tuple[str, ...]:
@@ -133,6 +146,19 @@ def _notes_taken(snapshot: Snapshot) -> list[str]:
         f"the snapshot takes in {total_bytes / 1e6:.1f} MB of untracked files, most in {named};"
         " `.gitignore` or the setting `snapshot-include` (`!*.csv`) keeps them out"
     ]
+
+
+def _sinks(top: Path | None, paths: Sequence[str]) -> tuple[str, ...]:
+    """The changed files that our own output goes to: `> log.txt` and `| tee log.txt`."""
+    if top is None or not paths or not (files := output_files()):
+        return ()
+    found = []
+    for path in paths:
+        with suppress(OSError):
+            state = (top / path).stat()
+            if (state.st_dev, state.st_ino) in files:
+                found.append(path)
+    return tuple(found)
 
 
 def digest_of(workspace: Workspace, tree: str, produced: Collection[str]) -> str:

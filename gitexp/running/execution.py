@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gitexp.errors import GitexpError
 from gitexp.formats import parse_metrics, redact_text
+from gitexp.formats.mentions import mentioned
 from gitexp.journal import Ending, Journal, read_journal
 from gitexp.machine import clock
 from gitexp.machine.deadline import Limit
@@ -21,6 +22,7 @@ from gitexp.machine.probe import hash_path
 from gitexp.machine.process import Completed, run_command
 from gitexp.model import FileState, Origin, Outcome, Run, Series, Table, nest
 from gitexp.records.codec import encode_table
+from gitexp.records.series import merge_series
 from gitexp.repo.worktree import read_status
 from gitexp.running.checks import run_checks
 from gitexp.running.code import pin
@@ -38,6 +40,7 @@ from gitexp.running.lifecycle import (
 )
 from gitexp.running.preparation import Prepared, recorded_path
 from gitexp.running.printed import PrintedMetrics
+from gitexp.running.run_files import RunFiles, with_files, with_harvest
 from gitexp.workspace import Workspace
 
 JOURNAL_VARIABLE = "GITEXP_JOURNAL"
@@ -113,6 +116,7 @@ class _Running:
     params_file: Path
     before: dict[Path, tuple[int, int, int]]
     """How the metrics files were before."""
+    files: RunFiles
     started_s: float
     printed: PrintedMetrics
 
@@ -152,11 +156,13 @@ def execute(
     on_start: Callable[[Run, GitexpError | None], None] = lambda _run, _problem: None,
     environ: Mapping[str, str] = os.environ,
     stdout: int = 1,
+    harvest: tuple[str, ...] | None = None,
 ) -> Executed:
     """Record the start, run the command, record the end.
 
     `on_start` is told the run, and the problem if its start could not be put onto the branch (the
     journal has it). `stdout` is the file descriptor that the command's standard output goes to.
+    `harvest` are the kinds of files that values are picked up from; the setting's by default.
     Raises `GitexpError` only before the command starts.
     """
     run = pin(workspace, prepared.run)
@@ -172,6 +178,7 @@ def execute(
         kept=KeptOutput(kept_path(workspace, run.id)),
         params_file=workspace.journals / f"{run.id}.params.toml",
         before=before,
+        files=RunFiles.begin(workspace, prepared, run, harvest),
         started_s=started_s,
         printed=PrintedMetrics(journal, started_s, prepared.metric_patterns),
     )
@@ -212,25 +219,31 @@ def _record_end(running: _Running, ended: Run) -> Run:
     found_in, metrics, series, faults = gather_metrics(
         prepared.metrics_files, running.before, are_named=prepared.are_metrics_named
     )
-    produced = _produced(running, warnings)
+    since_ns = _modified_ns(running.params_file)
+    harvest = running.files.harvest(since_ns, ended)
+    produced = _produced(running, since_ns, running.files.paths(harvest), warnings)
     outputs = _hash_outputs(prepared, warnings)
     ended = with_collected(ended, found)
+    is_named = prepared.are_metrics_named
+    values, series = with_files(found, ended.metrics, metrics, series, are_named=is_named)
     is_kept = workspace.settings.keep_output != "none"
     tail = running.tail.text(lines=TAIL_LINES) if is_kept else ""
     read_from = tuple(recorded_path(path, prepared.top) for path in found_in)
     ended = replace(
         ended,
         command=ended.command and replace(ended.command, metrics_files=read_from),
-        metrics=nest(metrics, ended.metrics),
+        metrics=values,
         outputs=outputs,
-        produced=produced,
+        produced=tuple(sorted({*ended.produced, *produced})),
         output_tail=tail,
         warnings=(*warnings, *running.printed.warnings, *faults),
     )
+    known = workspace.settings.directions
+    ended, series = with_harvest(ended, series, harvest, prepared.top, known)
     if ended.origin is Origin.RUN:
         checks, unchecked = run_checks(workspace.settings, ended, prepared.top)
         ended = replace(ended, checks=checks, warnings=(*ended.warnings, *unchecked))
-    ended = seal(workspace, running.journal, ended, found.series or series, prepared.packages)
+    ended = seal(workspace, running.journal, ended, series, prepared.packages)
     if found.notes:
         events = note_events(workspace, ended, found.notes)
         workspace.store.write(events, identity=workspace.identity, moment=clock.now())
@@ -271,7 +284,7 @@ def gather_metrics(
     """
     found: list[Path] = []
     metrics: Table = {}
-    series: Series = []
+    several: list[Series] = []
     warnings = []
     after = _file_marks(files)
     for file in files:
@@ -289,8 +302,8 @@ def gather_metrics(
             continue
         found.append(file)
         metrics = nest(metrics, values)
-        series = series or rows
-    return found, metrics, series, warnings
+        several.append(rows)
+    return found, metrics, merge_series(*reversed(several)), warnings
 
 
 def _hash_outputs(prepared: Prepared, warnings: list[str]) -> dict[str, FileState]:
@@ -303,27 +316,43 @@ def _hash_outputs(prepared: Prepared, warnings: list[str]) -> dict[str, FileStat
     return states
 
 
-def _produced(running: _Running, warnings: list[str]) -> tuple[str, ...]:
+def _modified_ns(file: Path) -> int | None:
+    """When a file was written, by the clock of its disk; `None` when it is not there."""
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def _produced(
+    running: _Running, since_ns: int | None, harvested: set[str], warnings: list[str]
+) -> tuple[str, ...]:
     """Paths that came or changed while the run went on and cannot be its source.
 
-    Judged against a file of ours written just before, so that only one clock is asked.
+    `since_ns` is the time of a file of ours written just before, so that only one clock is asked.
+    `harvested` are files of frameworks, which are no source whatever their ending.
     """
     workspace, prepared = running.workspace, running.prepared
     top = prepared.top
     if workspace.repo.top != top or not prepared.directory.is_relative_to(top):
         return ()
     try:
-        since_ns = running.params_file.stat().st_mtime_ns
+        if since_ns is None:
+            raise GitexpError("the run's own file is gone")
         status = read_status(workspace.repo)
     except (GitexpError, OSError) as error:
         warnings.append(f"cannot tell what the run wrote: {error}")
         return ()
     named = {recorded_path(path, top) for path in (*prepared.metrics_files, *prepared.outputs)}
+    named |= harvested
     written = []
-    for path in (*status.untracked, *status.tracked):
+    mentions = {recorded_path(prepared.directory / m, top) for m in mentioned(prepared.argv)}
+    mentions = {path for path in mentions if (top / path).is_file()}
+    for path in (*status.untracked, *status.tracked, *mentions.difference(status.tracked)):
         if path not in named and Path(path).suffix.lower() in SOURCE_ENDINGS:
             continue
         with suppress(OSError):
             if (top / path).lstat().st_mtime_ns >= since_ns:
                 written.append(path)
-    return tuple(sorted(written)[:MAX_PRODUCED])
+    found = sorted(set(written), key=lambda path: (path not in harvested, path))
+    return tuple(sorted(found[:MAX_PRODUCED]))

@@ -59,6 +59,8 @@ class Collected:
     notes: tuple[str, ...] = ()
     last_s: float | None = None
     """Seconds from the start to the last sign of life."""
+    printed: frozenset[str] = frozenset()
+    """Metrics that the command printed and did not log otherwise."""
 
 
 def begin(
@@ -183,14 +185,17 @@ def collect(content: JournalContent) -> Collected:
     A value logged without a step gets the number of values its metric had before. A series where
     no metric has two values says nothing that the metrics do not, and is left out.
     """
-    found = _Fold()
+    found = _Fold(_logged_names(content))
     for event in content.events:
         seconds = event.get("time")
         if isinstance(seconds, int | float):
             found.last_s = max(found.last_s or 0.0, float(seconds))
         match event.get("event"):
             case "metrics":
-                found.add_metrics(event.get("values", {}), event.get("step"), seconds)
+                values = event.get("values", {})
+                if event.get("printed"):
+                    values = found.only_printed(values)
+                found.add_metrics(values, event.get("step"), seconds)
             case "units":
                 found.units.update(event.get("units", {}))
             case "params":
@@ -208,11 +213,23 @@ def collect(content: JournalContent) -> Collected:
         tuple(found.tags),
         tuple(found.notes),
         found.last_s,
+        frozenset(found.printed),
+    )
+
+
+def _logged_names(content: JournalContent) -> frozenset[str]:
+    """Metrics that the program logged itself: what it prints under their names counts less."""
+    return frozenset(
+        name
+        for event in content.events
+        if event.get("event") == "metrics" and not event.get("printed")
+        for name in event.get("values", {})
     )
 
 
 @dataclass(slots=True)
 class _Fold:
+    logged: frozenset[str]
     params: Table = field(default_factory=dict)
     metrics: Table = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
@@ -221,6 +238,13 @@ class _Fold:
     tags: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     last_s: float | None = None
+    printed: set[str] = field(default_factory=set)
+
+    def only_printed(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The printed values whose metrics the program did not log itself."""
+        kept = {name: value for name, value in values.items() if name not in self.logged}
+        self.printed.update(kept)
+        return kept
 
     def add_metrics(self, values: Mapping[str, Any], step: float | None, seconds: Any) -> None:
         self.metrics.update(values)

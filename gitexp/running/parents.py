@@ -5,9 +5,10 @@ Floor 4. A derived parent is recorded as such, with the rule that found it, sinc
 
 from typing import Final
 
+from gitexp.comparison.grouping import keys_of
 from gitexp.errors import CommandFailed
 from gitexp.ids import ObjectId, RunId
-from gitexp.model import Decision, Outcome, ParentRule
+from gitexp.model import Decision, Outcome, ParentRule, Run
 from gitexp.repo import Repo
 from gitexp.sessions import Applied, Session
 from gitexp.workspace import Workspace
@@ -24,23 +25,25 @@ _ASKED: Final = 8
 _GIVEN_UP: Final = frozenset({Decision.DISCARD, Decision.STOP})
 
 
-def derive_parent(workspace: Workspace, head: ObjectId) -> tuple[RunId, ParentRule] | None:
-    """The run that a new one goes on from, started where HEAD is `head`; `None` when there is none.
+def derive_parent(workspace: Workspace, run: Run) -> tuple[RunId, ParentRule] | None:
+    """The run that a new one goes on from; `None` when there is none.
 
-    It is the newest run of this session that succeeded, was not given up, repeats no other, and was
-    made at HEAD or an ancestor of it; or, when none of these is younger, the run whose code was
-    last applied, if HEAD did not leave that place. Raises `InvalidInput`.
+    It is the newest run of this session that succeeded, was not given up, is neither a reproduction
+    nor a repeat of the same trial, and was made at HEAD or an ancestor of it; or, when none of
+    these is younger, the run whose code was last applied, if HEAD did not leave that place. Raises
+    `InvalidInput`.
     """
     session = workspace.session
     if session is None:
         return None
-    history = _History(workspace.repo, head)
+    history = _History(workspace.repo, run.code.commit)
     applied = session.applied
     if applied is not None and not (
         history.has(applied.head) and workspace.index.by_prefix(applied.run)
     ):
         applied = None
-    newest = _newest(workspace, session, history, since=-1 if applied is None else applied.clock)
+    since = -1 if applied is None else applied.clock
+    newest = _newest(workspace, session, history, run, since=since)
     if newest is not None:
         return newest, ParentRule.NEWEST
     return None if applied is None else (applied.run, ParentRule.APPLIED)
@@ -55,10 +58,11 @@ def remember_applied(workspace: Workspace, run: RunId) -> None:
 
 
 def _newest(
-    workspace: Workspace, session: Session, history: "_History", *, since: int
+    workspace: Workspace, session: Session, history: "_History", new: Run, *, since: int
 ) -> RunId | None:
     """The newest run of the session after a logical time that is one to go on from."""
-    index = workspace.index
+    index, seeds = workspace.index, workspace.settings.seed_params
+    group = keys_of(new, seeds).group
     newest = index.newest(_SEARCH, session=session.id)
     few = (newest[start : start + _FEW] for start in range(0, len(newest), _FEW))
     for entry in (entry for ids in few for entry in index.entries(ids)):
@@ -66,8 +70,9 @@ def _newest(
         if run.clock <= since:
             return None
         decided = entry.decision.decision if entry.decision else None
-        is_one = run.outcome is Outcome.SUCCEEDED and run.reproduces is None
-        if is_one and decided not in _GIVEN_UP and history.has(run.code.commit):
+        ended_well = run.outcome is Outcome.SUCCEEDED and decided not in _GIVEN_UP
+        repeats = run.reproduces is not None or keys_of(run, seeds).group == group
+        if ended_well and not repeats and history.has(run.code.commit):
             return run.id
     return None
 

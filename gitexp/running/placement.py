@@ -178,8 +178,9 @@ def _place_inputs(workspace: Workspace, recorded: Run, top: Path, placement: Pla
     faults = []
     for name, state in recorded.inputs.items():
         place = Path(name) if Path(name).is_absolute() else top / name
-        if not state.sha256 or _has(place, state):
-            continue  # the former: it was too large to hash
+        is_open = state.named and (not state.sha256 or name in recorded.produced)
+        if is_open or _has(place, state):
+            continue  # it was not hashed, or the run wrote it anew
         if Path(name).is_absolute():
             faults.append(_fault(name, _state_of(place)))
         elif _bring(workspace, recorded, name, top, state, placement):

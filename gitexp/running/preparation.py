@@ -20,6 +20,7 @@ from gitexp.formats import (
     fill_template,
     params_from_argv,
     parse_params,
+    parse_value,
     redact_argv,
     redact_table,
     redact_text,
@@ -43,6 +44,7 @@ from gitexp.records.bounds import check_table
 from gitexp.repo.launch import Underway
 from gitexp.repo.worktree import begin_status
 from gitexp.running.code import observe_code
+from gitexp.running.named import Named, held_of, named_inputs
 from gitexp.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -108,6 +110,8 @@ class Prepared(NamedTuple):
     metric_patterns: "tuple[MetricPattern, ...]" = ()
     notes: tuple[str, ...] = ()
     """What was picked up or left out, one sentence each."""
+    uncompared: tuple[str, ...] = ()
+    """Files that a repeat is not compared by, each with the reason."""
 
     def look_around(self) -> Table:
         """What the command will find around it, whatever of it is recorded."""
@@ -175,10 +179,19 @@ def _prepare(
     if observe and around is None:
         around = look_around(argv, trial.directory)
     environment, packages = _kept(around, top, workspace.settings.environment)
-    code, code_notes = observe_code(workspace, command, written, status)
+    code, sinks, code_notes = observe_code(workspace, command, written, status)
+    named = Named({}, ())
+    if command is not None and trial.origin in (Origin.RUN, Origin.API, Origin.STEPS):
+        # Of other runs the files may be different by now, or elsewhere.
+        stdin = 0 if trial.origin is Origin.RUN else None
+        known = {*inputs, *written, *sinks, *code.hashed}
+        held = held_of(workspace, code, command)
+        named = named_inputs(argv, trial.directory, held, known, stdin)
+        inputs |= named.inputs
     run = _running(workspace, trial, redact_table(params), code, command, inputs)
+    run = replace(run, environment=environment, produced=sinks)
     return Prepared(
-        run=_in_session(workspace, replace(run, environment=environment)) if observe else run,
+        run=_in_session(workspace, run) if observe else run,
         argv=argv,
         directory=trial.directory,
         top=top or trial.directory,
@@ -187,7 +200,12 @@ def _prepare(
         outputs=outputs,
         metric_patterns=patterns,
         are_metrics_named=bool(trial.metrics_files or workspace.settings.metrics_files),
-        notes=(*notes, *code_notes),
+        notes=(
+            *notes,
+            *code_notes,
+            *(f"not compared with other runs: {n}" for n in named.uncompared),
+        ),
+        uncompared=named.uncompared,
     )
 
 
@@ -258,12 +276,12 @@ def _in_session(workspace: Workspace, run: Run) -> Run:
     from gitexp.running.parents import derive_parent  # noqa: PLC0415 - what only asks needs none
 
     run = replace(run, session=workspace.new_session())
-    found = derive_parent(workspace, run.code.commit) if run.parent is None else None
+    found = derive_parent(workspace, run) if run.parent is None else None
     return run if found is None else replace(run, parent=found[0], parent_rule=found[1])
 
 
 def _gather_params(workspace: Workspace, trial: Trial) -> tuple[Table, list[str]]:
-    """Files, then the command's own options, then what was given; later ones win."""
+    """Files, the environment, the command's own options, what was given; later ones win."""
     notes = []
     params: Table = {}
     files = [trial.directory / name for name in trial.params_files]
@@ -280,6 +298,10 @@ def _gather_params(workspace: Workspace, trial: Trial) -> tuple[Table, list[str]
     _overlay(given, trial.params)
     for path, value in trial.assignments:
         assign(given, path, value)
+    environment = {
+        n: v for n in workspace.settings.env_params if (v := os.environ.get(n)) is not None
+    }
+    _overlay(params, {name: parse_value(text) for name, text in environment.items()})
     if workspace.settings.argv_params:
         known: Table = {}
         _overlay(known, params)

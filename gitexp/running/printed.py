@@ -5,15 +5,17 @@ Floor 4. Called on the threads that carry the command's output, so every step is
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gitexp.errors import GitexpError
-from gitexp.formats.patterns import MetricPattern, reading_of
 from gitexp.formats.printed import Number, Reading, parse_metric_line, plain_line
 from gitexp.journal import Journal
 from gitexp.machine import clock
-from gitexp.machine.matcher import Matcher
 from gitexp.records.bounds import check_table
+
+if TYPE_CHECKING:
+    from gitexp.formats.patterns import MetricPattern
+    from gitexp.machine.matcher import Matcher
 
 MAX_NAMES: Final = 1000
 """Different metric names that one run may print; values of further names are left out."""
@@ -27,7 +29,7 @@ class PrintedMetrics:
     """Reads `METRIC` lines, and what patterns find, of either stream and logs the values."""
 
     def __init__(
-        self, journal: Journal, started_s: float, patterns: Sequence[MetricPattern] = ()
+        self, journal: Journal, started_s: float, patterns: "Sequence[MetricPattern]" = ()
     ) -> None:
         """`started_s` is when the run started, on the monotonic clock."""
         self._patterns = patterns
@@ -45,10 +47,7 @@ class PrintedMetrics:
         self._unread = 0
         self._first_unread = ""
         if patterns:
-            try:
-                self._matcher = Matcher([(p.expression, p.name) for p in patterns], self._on_found)
-            except GitexpError as fault:
-                self._add_fault(f"the metric patterns were not searched: {fault.why}")
+            self._matcher = self._start_matcher()
 
     def on_line(self, _stream: str, line: bytes) -> None:
         """Take in one line of output; nothing here stops the command.
@@ -84,8 +83,19 @@ class PrintedMetrics:
                 "were not searched"
             )
 
+    def _start_matcher(self) -> "Matcher | None":
+        from gitexp.machine.matcher import Matcher  # noqa: PLC0415 - most runs have no pattern
+
+        try:
+            return Matcher([(p.expression, p.name) for p in self._patterns], self._on_found)
+        except GitexpError as fault:
+            self._add_fault(f"the metric patterns were not searched: {fault.why}")
+            return None
+
     def _on_found(self, time_s: float, found: dict[str, str], line: str) -> None:
         """A step that a line names holds for the lines after it, until the next one."""
+        from gitexp.formats.patterns import reading_of  # noqa: PLC0415 - most runs have none
+
         reading = reading_of(found, line)
         if reading.fault is not None:
             self._unmatched += 1
@@ -104,7 +114,7 @@ class PrintedMetrics:
             if not values:
                 return
             self._note_units({n: u for n, u in reading.units.items() if n in values})
-            self._journal.metrics(values, step=reading.step, time_s=round(time_s, 3))
+            self._journal.metrics(values, step=reading.step, time_s=round(time_s, 3), printed=True)
         except GitexpError as fault:
             self._add_fault(f"left out: {fault.why or fault.what}")
 

@@ -234,15 +234,10 @@ def _prepare(
         units={},
         outputs={},
         produced=(),
+        harvested={},
         output_tail="",
         environment=kept,
-        command=replace(
-            command,
-            exit_code=None,
-            metrics_files=(),
-            # A limit that the run kept within says nothing about another machine.
-            timeout_s=command.timeout_s if recorded.outcome is Outcome.TIMED_OUT else None,
-        ),
+        command=_command_again(recorded, command),
     )
     return Prepared(
         run=again,
@@ -256,6 +251,12 @@ def _prepare(
         ),
         metric_patterns=parse_patterns(command.metric_patterns),
     )
+
+
+def _command_again(recorded: Run, command: Command) -> Command:
+    """The command without its results. A limit that the run kept within binds no other machine."""
+    limit_s = command.timeout_s if recorded.outcome is Outcome.TIMED_OUT else None
+    return replace(command, exit_code=None, metrics_files=(), timeout_s=limit_s)
 
 
 def _next_clock(workspace: Workspace) -> int:

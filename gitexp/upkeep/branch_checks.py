@@ -15,6 +15,7 @@ from gitexp.records.codec import decode_table
 from gitexp.records.series import decode_series
 from gitexp.refs import TOMBSTONE, PathKind, environment_path, parse_path, run_path
 from gitexp.repo.objects import read_whole
+from gitexp.store.root_files import ROOT_FILES
 from gitexp.upkeep.evidence import Evidence, files_of
 from gitexp.upkeep.findings import Finding, Level, Mend, counted, listed
 
@@ -228,7 +229,7 @@ def check_series(evidence: Evidence) -> Iterator[Finding]:
     places: dict[str, list[str]] = defaultdict(list)
     for path, oid in files_of(evidence)[PathKind.SERIES].items():
         places[oid].append(path)
-    for oid, content in read_whole(evidence.workspace.repo, places):
+    for oid, content in read_whole(evidence.workspace.repo, places.keys() - evidence.promised):
         if content is None:
             continue  # told by `check_objects`
         try:
@@ -288,7 +289,7 @@ def check_environments(evidence: Evidence) -> Iterator[Finding]:
             runs=tuple(f.id for f in without),
         )
     places = {oid: path for path, oid in files_of(evidence)[PathKind.ENVIRONMENT].items()}
-    for oid, content in read_whole(evidence.workspace.repo, places):
+    for oid, content in read_whole(evidence.workspace.repo, places.keys() - evidence.promised):
         try:
             decode_table(content or b"")
         except Unreadable as error:
@@ -323,6 +324,25 @@ def check_clock(evidence: Evidence) -> Iterator[Finding]:
             f" {listed(f.title for f in ahead)}",
             hints=("if nobody knows them: `git exp remove RUN`",),
             runs=tuple(facts.id for facts in ahead),
+        )
+
+
+def check_foreign_files(evidence: Evidence) -> Iterator[Finding]:
+    """No file of somebody else lies on the branch."""
+    ours = {path for path, _ in ROOT_FILES}
+    foreign = sorted(p for p in evidence.walk.files if p not in ours and parse_path(p) is None)
+    if foreign:
+        branch = evidence.workspace.store.branch
+        yield Finding(
+            check="foreign files",
+            level=Level.WARNING,
+            text=f"{counted(foreign, 'file')} on the branch, not written by gitexp:"
+            f" {listed(foreign)}",
+            hints=(
+                f"`git log {branch} -- '{foreign[0]}'` shows who added it",
+                "gitexp does not read them, and the next merge of two clones drops them",
+            ),
+            items=tuple(foreign),
         )
 
 

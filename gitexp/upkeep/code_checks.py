@@ -7,9 +7,11 @@ from collections.abc import Collection, Iterator
 
 from gitexp.ids import RunId
 from gitexp.repo.objects import (
+    LOCAL,
     Header,
     find_culprits,
     find_damaged,
+    is_partial,
     list_objects,
     read_headers,
 )
@@ -23,16 +25,10 @@ _MUCH_BYTES = 256 << 20
 """More content of snapshots than this is not read to verify it."""
 
 
-def is_partial(evidence: Evidence) -> bool:
-    """Tell whether this clone leaves objects at its remote on purpose."""
-    items = evidence.workspace.repo.config().items("remote.")
-    return any(setting.key.endswith(".promisor") for setting in items)
-
-
 def check_code(evidence: Evidence) -> Iterator[Finding]:
     """The code of every run is there, every file of it."""
     repo, runs = evidence.workspace.repo, evidence.runs
-    headers = read_headers(repo, [f.tree for f in runs])
+    headers = read_headers(repo, [f.tree for f in runs], env=LOCAL)
     lost = [f for f in runs if not _is_tree(headers[f.tree])]
     if lost:
         yield Finding(
@@ -71,10 +67,10 @@ def _damaged_files(evidence: Evidence, trees: Collection[str]) -> set[str]:
     """Objects missing from the trees that ran, and damaged ones among what snapshots brought."""
     repo = evidence.workspace.repo
     damaged = list_objects(repo, trees, "--no-walk").damaged
-    if is_partial(evidence):
-        return set()
+    if is_partial(repo):
+        return damaged
     snapshots = [f for f in evidence.runs if f.is_dirty and f.tree in trees]
-    headers = read_headers(repo, [f.commit for f in snapshots])
+    headers = read_headers(repo, [f.commit for f in snapshots], env=LOCAL)
     known = {f.commit for f in snapshots if headers[f.commit] is not None}
     own = list_objects(
         repo, [*{f.tree for f in snapshots}, *(f"^{commit}^{{tree}}" for commit in known)]
@@ -107,7 +103,7 @@ def check_keep(evidence: Evidence) -> Iterator[Finding]:
     name = store.code_ref.removeprefix("refs/heads/")
     tip = repo.resolve(store.code_ref)
     revisions = {oid for f in evidence.runs for oid in (f.revision, f.kept)}
-    headers = read_headers(repo, revisions)
+    headers = read_headers(repo, revisions, env=LOCAL)
     there = [oid for oid in revisions if headers[oid] is not None]
     asked = repo.git(
         *("rev-list", "--stdin"),

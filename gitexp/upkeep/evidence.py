@@ -18,7 +18,7 @@ from gitexp.ids import ObjectId, RunId
 from gitexp.index import RunIndex
 from gitexp.model import Outcome
 from gitexp.refs import FORMAT_PATH, PathKind, parse_path
-from gitexp.repo.objects import Walk, find_damaged, list_objects, walk_commit
+from gitexp.repo.objects import Listing, Walk, find_damaged, list_objects, walk_commit
 from gitexp.upkeep.journals import Survey, survey_journals
 from gitexp.workspace import Workspace
 
@@ -64,6 +64,8 @@ class Evidence:
     """Paths on the branch now, by id of an object that is missing or damaged."""
     older_damaged: set[str] = field(default_factory=set)
     """Damaged objects that only older commits of the branch need."""
+    promised: set[str] = field(default_factory=set)
+    """Objects of the branch that a partial clone left at its remote."""
     runs: list[RunFacts] = field(default_factory=list)
     broken: list[tuple[str, str]] = field(default_factory=list)
     """Path and reason of what cannot be read."""
@@ -129,15 +131,18 @@ def _gather_once(workspace: Workspace) -> Evidence:
 
 def _gather_damage(evidence: Evidence) -> None:
     repo, walk = evidence.workspace.repo, evidence.walk
+    listing = Listing()
+    if "" not in walk.damaged and evidence.tip is not None:
+        listing = list_objects(repo, [evidence.tip])
+    evidence.promised = listing.promised
     for path, oid in walk.damaged.items():
-        evidence.damaged.setdefault(oid, []).append(path)
-    unreadable = find_damaged(repo, walk.files.values())
-    for path, oid in walk.files.items():
+        if oid not in listing.promised:
+            evidence.damaged.setdefault(oid, []).append(path)
+    files = {path: oid for path, oid in walk.files.items() if oid not in listing.promised}
+    unreadable = find_damaged(repo, files.values())
+    for path, oid in files.items():
         if oid in unreadable:
             evidence.damaged.setdefault(oid, []).append(path)
-    if "" in walk.damaged or evidence.tip is None:
-        return
-    listing = list_objects(repo, [evidence.tip])
     known = {*walk.files.values(), *walk.trees}
     older = [oid for oid, name in listing.present.items() if "." in name and oid not in known]
     found = listing.damaged | find_damaged(repo, older)

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 from gitexp.errors import GitexpError
 from gitexp.model import Outcome
+from gitexp.repo.objects import is_partial
 from gitexp.sharing import hooks
 from gitexp.upkeep import branch_checks, code_checks, local_checks
 from gitexp.upkeep.evidence import Evidence, gather
@@ -72,7 +73,7 @@ def _journals(evidence: Evidence) -> str:
 
 def _code(evidence: Evidence) -> str:
     dirty = sum(facts.is_dirty for facts in evidence.runs)
-    partial = "; files left at the remote are not counted" * code_checks.is_partial(evidence)
+    partial = "; files left at the remote are not counted" * is_partial(evidence.workspace.repo)
     return f"the code of every run is here, {counted(dirty, 'snapshot')} among it{partial}"
 
 
@@ -106,6 +107,7 @@ CHECKS: tuple[Check, ...] = (
     Check("environments", branch_checks.check_environments, _said("all are there"), True),
     Check("history", check_history, _said("no commit took records away"), True),
     Check("conflicts", branch_checks.check_conflicts, _said("no run ended twice"), True),
+    Check("foreign files", branch_checks.check_foreign_files, _said("none"), True),
     Check("clock", branch_checks.check_clock, _said("no run is from the future"), True),
     Check("code", code_checks.check_code, _code, True),
     Check("keep", code_checks.check_keep, _said("git keeps the code of every run"), True),
@@ -114,6 +116,7 @@ CHECKS: tuple[Check, ...] = (
     Check("locks", local_checks.check_locks, _said("no dead lock of git")),
     Check("pending", local_checks.check_pending, _said("no snapshot is pinned too long")),
     Check("checkout", local_checks.check_checkout, _said("nobody works on our branches")),
+    Check("mirror", local_checks.check_mirror, _said("no fetch overwrites the runs")),
     Check("hooks", local_checks.check_hooks, _hooks),
     Check("left-over files", local_checks.check_leftovers, _said("none")),
 )

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from gitexp.machine import clock
 from gitexp.model import Outcome
+from gitexp.repo.remotes import remote_names
 from gitexp.running.lifecycle import is_recorded_here
 from gitexp.sharing import hooks
 from gitexp.upkeep.evidence import Evidence
@@ -204,6 +205,37 @@ def check_settings(evidence: Evidence) -> Iterator[Finding]:
             text=warning,
             hints=("`git exp config` lists the settings",),
         )
+
+
+def check_mirror(evidence: Evidence) -> Iterator[Finding]:
+    """No fetch of the user's overwrites our branches, as in a mirror clone."""
+    store, config = evidence.workspace.store, evidence.workspace.repo.config()
+    for name in remote_names(evidence.workspace.repo):
+        specs = config.get_all(f"remote.{name}.fetch")
+        open_refs = [
+            ref
+            for ref in (store.run_ref, store.code_ref)
+            if any(_writes(spec, ref) for spec in specs) and f"^{ref}" not in specs
+        ]
+        if open_refs:
+            yield Finding(
+                check="mirror",
+                level=Level.WARNING,
+                text=f"`git fetch {name}` overwrites the runs here with those of the remote,"
+                " because it fetches into branches, as a mirror does",
+                hints=tuple(
+                    f"`git config --add remote.{name}.fetch '^{ref}'` keeps it off"
+                    for ref in open_refs
+                ),
+            )
+
+
+def _writes(spec: str, ref: str) -> bool:
+    """Return whether a fetch by this refspec moves a ref of ours, wherever it is now."""
+    start, star, end = spec.removeprefix("+").partition(":")[2].partition("*")
+    if not spec.startswith("+"):
+        return False
+    return ref.startswith(start) and ref.endswith(end) if star else ref == start
 
 
 def check_hooks(evidence: Evidence) -> Iterator[Finding]:

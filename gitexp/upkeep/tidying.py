@@ -133,7 +133,10 @@ def tidy(workspace: Workspace, left: Leftovers) -> Iterator[str]:
 def find_old_locks(workspace: Workspace) -> list[tuple[Path, float]]:
     """Locks of git on refs of ours that no git holds for so long, and their ages in seconds."""
     common, store = workspace.repo.common_dir, workspace.store
-    names = (f"{store.run_ref}.lock", f"{store.code_ref}.lock", "packed-refs.lock")
+    names = (
+        *(f"{store.run_ref}.lock", f"{store.code_ref}.lock", "packed-refs.lock"),
+        "reftable/tables.list.lock",
+    )
     paths = [
         *(path for path in (common / name for name in names) if path.exists()),
         *sorted((common / "refs" / "gitexp").rglob("*.lock")),

@@ -105,3 +105,8 @@ def test_a_run_by_hand_that_is_open_still_logs(exp: Exp) -> None:
     document = document_of(exp, "hand")
     assert document["metrics"] == {"loss": 0.5}
     assert "added_metrics" not in document
+
+
+def test_a_note_with_json_prints_the_metrics(two: Exp) -> None:
+    document = json.loads(two("note", "first", "-M", "rmse=0.4", "--json").out)
+    assert document["metrics"] == {"rmse": 0.4}

@@ -56,8 +56,8 @@ def test_a_work_tree_without_runs_reads_those_of_others_and_changes_none(
         assert refused.err == (
             "error: cannot tell which run 'last' means\n"
             "because: this work tree has no run yet\n"
-            "hint: the newest of the repository is <1> mine, by Ada Test\n"
-            "hint: name a run by its id, or say `last:any`"
+            "hint: the newest of the repository is <1> mine, by Ada Test:"
+            " if you mean it, name it by its id"
         ), words
     assert exp("tag", "last").out == ""
     assert exp("list", "--json").out.count('"annotations"') == 0
@@ -99,8 +99,7 @@ def test_after_a_start_that_failed_nothing_is_said_about_the_run_before(
     assert refused.err == (
         "error: cannot tell which run 'last' means\n"
         "because: the last attempt to start a run in this work tree started none\n"
-        "hint: the newest of this work tree is <1> first\n"
-        "hint: name a run by its id, or say `last:any`"
+        "hint: the newest of this work tree is <1> first: if you mean it, name it by its id"
     )
     assert exp("show", "last").err == ""
     exp("note", "first", "it may be named")

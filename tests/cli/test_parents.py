@@ -52,6 +52,18 @@ def test_what_was_given_up_failed_or_repeated_is_no_parent(
     assert parents(exp)["next"] == ("first", "newest")
 
 
+def test_repeats_of_a_trial_share_their_parent(exp: Exp, train: Callable[..., Done]) -> None:
+    train("0.1", "first")
+    for n in (1, 2):
+        train("0.2", f"seed-{n}", "-S", f"seed={n}")
+    train("0.2", "seed-1-again", "-S", "seed=1")
+    train("0.3", "next")
+    found = parents(exp)
+    for name in ("seed-1", "seed-2", "seed-1-again"):
+        assert found[name] == ("first", "newest"), name
+    assert found["next"] == ("seed-1-again", "newest")
+
+
 def test_a_run_of_another_branch_is_no_parent(exp: Exp, train: Callable[..., Done]) -> None:
     train("0.1", "base")
     exp.repo.branch("topic")

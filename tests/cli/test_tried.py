@@ -66,6 +66,13 @@ class TestWhatCounts:
         document = asked(exp, "--", "sleep", "600")
         assert (document["rejected"], document["refused"]) == (True, True)
 
+    def test_a_longer_limit_is_not_refused(self, exp: Exp) -> None:
+        exp("run", "--timeout", "0.1s", "--", "sleep", "0.5", check=124)
+        exp("decide", "last", "discard", "-m", "too slow")
+        exp("run", "--timeout", "0.05s", "--", "sleep", "0.5", check=128)
+        done = exp("run", "--timeout", "1h", "--", "sleep", "0.5")
+        assert "perhaps not the same: it timed out after TIME, this run may take 3600 s" in done.err
+
     def test_an_interrupted_run_once_it_was_decided(self, exp: Exp) -> None:
         exp("start", *TRIAL)
         exp("finish", exp.ids()[0], "--outcome", "interrupted")

@@ -90,6 +90,8 @@ def setting_table() -> str:
 def _default(value: object) -> str:
     if value is None or value == ():
         return "—"
+    if isinstance(value, tuple):
+        return f"`{', '.join(value)}`"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, int) and value >= 1 << 20:

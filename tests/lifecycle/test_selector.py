@@ -151,7 +151,8 @@ def test_last_without_a_run_of_the_session_is_the_repositorys_and_said(bench: Be
             bench.select("last", own=own._replace(to_change=True))
         assert refused.value.why == f"{place} has no run yet"
         assert refused.value.hints[0] == (
-            "the newest of the repository is 1000000 calm-fox-1, by Ada"
+            "the newest of the repository is 1000000 calm-fox-1, by Ada:"
+            " if you mean it, name it by its id"
         )
         assert bench.select("last:any", own=own._replace(to_change=True)) == run.id
         assert bench.select("1000", own=own._replace(to_change=True)) == run.id
@@ -164,7 +165,7 @@ def test_after_a_failed_start_last_may_be_read_and_not_changed(bench: Bench) -> 
     with pytest.raises(Refused, match="cannot tell which run '@\\{0\\}' means") as refused:
         bench.select("@{0}", own=own._replace(to_change=True))
     assert refused.value.why == "the last attempt to start a run in this work tree started none"
-    assert refused.value.hints[0] == "the newest of this work tree is 1000000 calm-fox-1"
+    assert refused.value.hints[0].startswith("the newest of this work tree is 1000000 calm-fox-1")
 
 
 def test_the_newest_of_a_session_are_those_of_the_repository_where_it_has_none(

@@ -394,7 +394,69 @@ class TestDamage:
 # --- the branch and its records -------------------------------------------------------------------
 
 
+class TestPartialClone:
+    def test_what_was_left_at_the_remote_is_no_damage_and_is_not_fetched(
+        self, shared: Lab, tmp_path: Path
+    ) -> None:
+        hub = tmp_path / "hub"
+        shared.repo.git("--git-dir", str(hub), "config", "uploadpack.allowFilter", "true")
+        url = hub.as_uri()
+        shared.repo.git("clone", "-q", "--filter=blob:none", "--no-checkout", url, "../part")
+        part = Lab(RepoBuilder(tmp_path / "part"))
+        for name in ("gitexp", "gitexp-code"):
+            part.repo.git("branch", name, f"origin/{name}")
+        part.workspace.index.count()  # git fetches the records that are read, and the format
+        part.workspace.store.check()
+        before = part.repo.git("count-objects", "-v")
+        found = faults(part.doctor())
+        assert "objects" not in found
+        assert "code" not in found
+        part.fix()
+        assert part.repo.git("count-objects", "-v") == before
+
+    def test_what_no_remote_promised_is_damage(self, shared: Lab, tmp_path: Path) -> None:
+        shared.repo.git("config", "remote.origin.promisor", "true")
+        run = shared.record()
+        shared.object_path(shared.blob(run)).unlink()
+        assert "objects" in faults(shared.doctor())
+
+
 class TestBranch:
+    def test_a_file_of_somebody_else_is_named(self, lab: Lab) -> None:
+        lab.record()
+        assert troubles(lab.doctor()) == []
+        lab.put({"notes/todo.md": b"mine"})
+        finding = only(lab.doctor(), "foreign files")
+        assert (finding.level, finding.items) == (Level.WARNING, ("notes/todo.md",))
+
+    def test_a_mirror_whose_fetch_overwrites_runs_is_warned_about(self, lab: Lab) -> None:
+        lab.record()
+        lab.repo.git("remote", "add", "--mirror=fetch", "hub", "/hub")
+        finding = only(lab.doctor(), "mirror")
+        assert finding.level is Level.WARNING
+        for hint in finding.hints:
+            key, value = hint.split("`")[1].split()[-2:]
+            lab.repo.git("config", "--add", key, value.strip("'"))
+        assert troubles(lab.doctor()) == []
+
+    def test_an_ordinary_remote_is_no_mirror(self, lab: Lab) -> None:
+        lab.record()
+        lab.repo.git("remote", "add", "hub", "/hub")
+        assert troubles(lab.doctor()) == []
+
+    def test_a_dead_lock_of_a_reftable_is_moved_aside(
+        self, lab: Lab, old_files: Callable[[Path], None]
+    ) -> None:
+        """As in a repository whose refs are kept that way; git 2.39 has none."""
+        lab.record()
+        lock = lab.git_dir / "reftable" / "tables.list.lock"
+        lock.parent.mkdir(exist_ok=True)
+        lock.touch()
+        old_files(lock)
+        assert only(lab.doctor(), "locks").items == (str(lock),)
+        lab.fix()
+        assert not lock.exists()
+
     def test_a_foreign_branch_is_told_and_left_alone(self, lab: Lab) -> None:
         lab.repo.git("branch", "gitexp")
         before = lab.oid("gitexp")

@@ -23,6 +23,7 @@ from gitexp.model import (
     Decision,
     Direction,
     FileState,
+    Harvested,
     Origin,
     Outcome,
     ReproductionVerdict,
@@ -125,6 +126,11 @@ bytes = 1234
 [outputs."model.bin"]
 sha256 = "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"
 bytes = 9
+
+[harvested."logs/metrics.csv"]
+kind = "lightning"
+metrics = 1
+steps = 2
 
 [environment]
 python = "3.11.7"
@@ -231,6 +237,11 @@ RUNS: st.SearchStrategy[Run] = st.builds(
     inputs=FILES,
     outputs=FILES,
     produced=SORTED_TEXTS,
+    harvested=st.dictionaries(
+        NAME,
+        st.builds(Harvested, kind=TEXT, metrics=st.integers(0, 9), params=st.integers(0, 9)),
+        max_size=2,
+    ),
     environment=TABLES,
     output_tail=TEXT,
     warnings=TEXTS,

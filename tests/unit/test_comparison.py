@@ -306,8 +306,8 @@ def test_the_differences_of_kin_are_named() -> None:
     found = kinship(new, old)
     assert found is not None
     assert found.differences == (
-        Difference(Kin.COMMAND, "argument", "a.csv", "b.csv"),
         Difference(Kin.PARAMS, "wd", None, 0.1),
+        Difference(Kin.COMMAND, "argument", "a.csv", "b.csv"),
     )
 
 

@@ -63,7 +63,7 @@ def test_a_decision_supersedes_those_that_it_saw() -> None:
 def test_decisions_made_apart_that_agree_are_no_dispute() -> None:
     again = decided(4, Decision.KEEP, 1)
     entry = entry_of(KEEP, again)
-    assert entry.decisions == (again, KEEP)
+    assert entry.decisions == (KEEP, again)
     assert entry.decision == KEEP
     assert entry.disputed == ()
 
@@ -90,7 +90,7 @@ def test_old_decisions_keep_the_order_of_the_clock() -> None:
     assert entry_of(old, DISCARD).decisions == (old,)
     assert entry_of(KEEP, later).decisions == (later,)
     apart = decided(5, Decision.STOP, 9)
-    assert entry_of(old, KEEP, apart).decisions == (KEEP, apart)
+    assert entry_of(old, KEEP, apart).decisions == (apart, KEEP)
 
 
 def test_decisions_that_claim_to_have_seen_each_other_leave_the_latest() -> None:

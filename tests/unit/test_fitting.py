@@ -45,7 +45,9 @@ def test_then_those_that_tell_least() -> None:
     assert kept(16) == ["id", "loss"]
     assert kept(5) == ["id"]
     assert fit(33).notes == ("same in all: outcome, epochs", "no room for 1: accuracy")
-    assert fit(33, more="--columns").notes[1] == "no room for 1 (--columns lists t…"
+    assert fit(33, more="--columns").notes == fit(33).notes
+    assert fit(22).notes == ("same in all: outcome,…", "no room for 2: name,…")
+    assert fit(22, more="--all").notes[0] == "same in all (--all li…"
 
 
 def test_of_two_parameters_the_one_with_more_values_stays() -> None:

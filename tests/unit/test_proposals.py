@@ -31,6 +31,16 @@ TABLE = """              precision    recall  f1-score   support
     accuracy                           0.97       360
    macro avg       0.97      0.97      0.97       360"""
 
+FASTAI = """epoch     train_loss  valid_loss  accuracy  time
+0         0.534812    0.612345    0.851000  00:05
+1         0.434812    0.512345    0.871000  00:05"""
+SKORCH = """  epoch    train_loss    valid_acc    dur
+-------  ------------  -----------  ------
+      1        0.6905       0.6150  0.0271
+      2        0.6648       0.6450  0.0201"""
+MARKDOWN = "| epoch | loss | acc |\n|---|---|---|\n| 1 | 0.5 | 90.5% |\n| 2 | 0.25 | 97.3% |"
+PRINTED_CSV = "epoch,loss,acc\n1,0.5,0.9\nsaved\n2,-0.25,0.95"
+
 CASES: list[tuple[str, dict[str, list[float]]]] = [
     (NANO, {"train_loss": [4.1743, 3.2143], "val_loss": [4.1771, 3.3771], "loss": [4.2, 3.3]}),
     ("accuracy: 97.3%", {"accuracy": [97.3]}),
@@ -44,6 +54,10 @@ CASES: list[tuple[str, dict[str, list[float]]]] = [
     (TABLE, {"accuracy": [0.97]}),
     ("INFO loss 0.5\nINFO loss -0.25", {"loss": [0.5, -0.25]}),
     ("temp 1.5\ntemp 2.5\ntemp 3.5", {"temp": [1.5, 2.5, 3.5]}),
+    (FASTAI, {"train_loss": [0.534812, 0.434812], "accuracy": [0.851, 0.871]}),
+    (SKORCH, {"train_loss": [0.6905, 0.6648], "valid_acc": [0.615, 0.645]}),
+    (MARKDOWN, {"loss": [0.5, 0.25], "acc": [90.5, 97.3]}),
+    (PRINTED_CSV, {"loss": [0.5, -0.25], "acc": [0.9, 0.95]}),
     ("loss: nan\nloss: 1.5", {}),
 ]
 
@@ -108,3 +122,15 @@ def test_a_proposal_is_always_true(lines: list[str]) -> None:
             read = [r.values[proposal.name] for r in readings if proposal.name in r.values]
             assert repr(read) == repr(list(proposal.values))
             assert read
+
+
+@pytest.mark.parametrize("text", [FASTAI, SKORCH, MARKDOWN, PRINTED_CSV])
+def test_a_column_comes_with_the_step_of_its_row(text: str) -> None:
+    first = propose(text.splitlines())[0]
+    readings = read_lines(parse_patterns([first.pattern]), text.splitlines())
+    steps = [reading.step for reading in readings]
+    assert steps in ([0, 1], [1, 2])
+
+
+def test_the_unit_of_a_column_is_noted() -> None:
+    assert {p.name: p.unit for p in propose(MARKDOWN.splitlines())} == {"loss": None, "acc": "%"}

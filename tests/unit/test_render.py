@@ -29,6 +29,7 @@ from gitexp.model import (
     Direction,
     Entry,
     FileState,
+    Harvested,
     Outcome,
     ReproductionVerdict,
     Table,
@@ -531,6 +532,9 @@ metrics
   accuracy  0.85 (maximize)
   val.loss  0.25 (minimize, a guess)
 
+picked up
+  logs/metrics.csv  lightning: 1 metric and 2 steps
+
 inputs
   data/train.csv  1.2 KiB, sha256 abababababab
 
@@ -665,6 +669,7 @@ def poisoned() -> Entry:
         fingerprint=ATTACK,
         tags=(ATTACK,),
         produced=(ATTACK,),
+        harvested={ATTACK: Harvested(kind=ATTACK, metrics=1)},
         warnings=(ATTACK,),
         output_tail=ATTACK,
         params=table,

@@ -29,8 +29,8 @@ def apart(
     exp.repo.git("init", "--quiet", "--bare", str(hub))
     exp.repo.git("remote", "add", "origin", str(hub))
     train("0.1", "first")
-    exp("push")
     exp.repo.git("push", "--quiet", "origin", "main")
+    exp("push")
     exp.repo.git("clone", "--quiet", "--branch", "main", str(hub), str(hub.parent / "ben"))
     ben = Exp(RepoBuilder(hub.parent / "ben"), exp._capfd)
     monkeypatch.chdir(ben.repo.path)
@@ -51,9 +51,9 @@ def test_decisions_made_apart_are_shown_as_two_until_one_settles_them(apart: Exp
     exp = apart
     shown = exp("show", "first").out
     assert re.search(
-        r"  keep: good \(Ada Test, AGO\)\n"
         r"  discard: it diverges \(Ben Other, AGO\)\n"
         r"  next: halve lr\n"
+        r"  keep: good \(Ada Test, AGO\)\n"
         r"  disputed: made apart; discard counts until a later decision settles it\n",
         shown,
     )
@@ -74,8 +74,8 @@ def test_decisions_made_apart_are_shown_as_two_until_one_settles_them(apart: Exp
     settled = exp("decide", "first", "keep", "-m", "checked")
     assert settled.err == (
         "run <1> first decided keep: checked\n"
-        "before: keep by Ada Test, AGO: good\n"
         "before: discard by Ben Other, AGO: it diverges\n"
+        "before: keep by Ada Test, AGO: good\n"
         "these were made apart; this decision settles them"
     )
     assert exp("list", "--where", "disputed", "--name-only").out == ""
