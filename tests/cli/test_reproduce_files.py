@@ -18,14 +18,15 @@ print("METRIC score=%d" % sum(len(pathlib.Path(p).read_bytes()) for p in sys.arg
 @pytest.fixture
 def score(exp: Exp) -> Exp:
     """A command that reads the files it is given."""
-    exp.repo.commit({"score.py": SCORE, ".gitignore": "/data/\n"}, "score")
+    reads = SCORE.replace("sys.argv[1:]", "['data/train.csv']")
+    exp.repo.commit({"score.py": SCORE, "reads.py": reads, ".gitignore": "/data/\n"}, "score")
     return exp
 
 
 def test_an_ignored_file_is_named_before_and_after(score: Exp) -> None:
     score.repo.write("data/train.csv", "12345")
     score.repo.write("__pycache__/x.pyc", "1")
-    score("run", "--", "python", "score.py", "data/train.csv")
+    score("run", "--", "python", "reads.py")
     done = score("reproduce", "last", check=125)
     lines = done.err.splitlines()
     before = lines.index("not in the recorded code: data/ (ignored by git)")
@@ -37,7 +38,7 @@ def test_an_ignored_file_is_named_before_and_after(score: Exp) -> None:
 
 def test_a_linked_directory_is_there(score: Exp) -> None:
     score.repo.write("data/train.csv", "12345")
-    score("run", "--", "python", "score.py", "data/train.csv")
+    score("run", "--", "python", "reads.py")
     done = score("reproduce", "last", "--link", "data")
     assert "reproduced" in done.out
     assert "taken from your work tree: data" in done.err
