@@ -56,6 +56,22 @@ A program in `runs/` counts.
 # --- the code that counts -------------------------------------------------------------------------
 
 
+def counts_as_code(
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = DEFAULT_EXCLUDE,
+    produced: Collection[str] = (),
+) -> Callable[[str], bool]:
+    """A test for the paths that count; see `code_digest`."""
+    is_included = path_matcher(include) if include else None
+    is_excluded = path_matcher(exclude)
+    return lambda path: (
+        path not in produced
+        and not is_excluded(path)
+        and (is_included is None or is_included(path))
+    )
+
+
 def code_digest(
     entries: Iterable[tuple[str, str, str]],
     *,
@@ -69,14 +85,11 @@ def code_digest(
     `exclude` and without `produced`, the paths that runs were seen to write. Patterns are those of
     `.gitignore`: `docs/`, `*.md`, `/README*`, `src/**/data`, and `!kept.md` takes one back.
     """
-    is_included = path_matcher(include) if include else None
-    is_excluded = path_matcher(exclude)
+    counts = counts_as_code(include=include, exclude=exclude, produced=produced)
     lines = sorted(
         f"{mode} {oid}\t{path}".encode(errors="surrogateescape")
         for mode, path, oid in entries
-        if path not in produced
-        and not is_excluded(path)
-        and (is_included is None or is_included(path))
+        if counts(path)
     )
     import hashlib  # noqa: PLC0415 - looking for kin needs none
 
@@ -267,15 +280,17 @@ def fingerprint(
     params: Mapping[str, Value],
     inputs: Mapping[str, FileState],
     full: Mapping[str, Value] | None = None,
+    outside: Mapping[str, FileState] = {},
 ) -> str:
     """`2:` and a SHA-256: equal for equal code digest, command, directory, parameters, input data.
 
     Numbers are equal by value, so 1 and 1.0 are the same; the order of parameters is of no matter.
     `template` is taken through `trial_command` first. With `full` its options are compared with
-    these parameters, so that `params` may leave some out (seeds).
+    these parameters, so that `params` may leave some out (seeds). `outside` are files that count
+    and that no snapshot holds.
     """
     command = trial_command(template, params if full is None else full)
-    return f"{VERSION}:{_digest(digest, command, directory, params, inputs)}"
+    return f"{VERSION}:{_digest(digest, command, directory, params, inputs, outside)}"
 
 
 def fingerprint_1(
@@ -296,6 +311,7 @@ def _digest(
     directory: str,
     params: Mapping[str, Value],
     inputs: Mapping[str, FileState],
+    outside: Mapping[str, FileState] = {},
 ) -> str:
     trial: Table = {
         "code": digest,
@@ -304,6 +320,8 @@ def _digest(
         "params": nest(params),
         "inputs": dict(input_digests(inputs)),
     }
+    if outside:
+        trial["outside"] = dict(input_digests(outside))
     import hashlib  # noqa: PLC0415 - looking for kin needs none
 
     return hashlib.sha256(canonical(trial).encode()).hexdigest()
@@ -336,6 +354,7 @@ def group_key(run: Run, left_out: Container[str]) -> str:
         params=nest(kept),
         inputs=run.inputs,
         full=run.params,
+        outside=run.code.hashed,
     )
 
 

@@ -77,7 +77,8 @@ class Code:
     dirty: bool = False
     """True when the tree differs from that of the commit."""
     snapshot: ObjectId | None = None
-    """When dirty: a commit whose parent is `commit` and whose tree is `tree`."""
+    """The code commit: a commit without parents whose tree is `tree`. In records of branch format
+    1: only when dirty, a commit whose parent is `commit`."""
     digest: str = ""
     """Hash of the part of the tree that counts for the fingerprint."""
     branch: str | None = None
@@ -86,10 +87,15 @@ class Code:
     """URL of the remote without credentials, absent when there is none."""
     left_out: tuple[str, ...] = ()
     """What the snapshot does not hold, each as `path (reason)`."""
+    hashed: "dict[str, FileState]" = field(default_factory=dict)
+    """Of that, what counts for the trial and was hashed, by path; a path that ends in `/` stands
+    for all such files below it. Absent in records of older versions."""
+    unhashed: tuple[str, ...] = ()
+    """Of that, what counts and could not be hashed: with any, no trial is known to be this one."""
 
     @property
     def revision(self) -> ObjectId:
-        """The commit whose tree is what ran: the snapshot when dirty, else the commit."""
+        """A commit whose tree is what ran: the code commit, in old records maybe the user's."""
         return self.snapshot or self.commit
 
 

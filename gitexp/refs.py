@@ -12,8 +12,12 @@ from typing import NamedTuple
 
 from gitexp.ids import RUN_ID_LENGTH, RunId
 
-FORMAT = 1
-"""Version of the branch layout, kept in `format.toml`."""
+FORMAT = 2
+"""Version of the branch layout, kept in `format.toml`. In 1 the keep branch held the user's own
+commits, in 2 it holds code commits only."""
+
+READ_FORMATS = (1, 2)
+"""What this gitexp reads and goes on to write to."""
 
 DEFAULT_BRANCH = "gitexp"
 README_PATH = "README.md"
@@ -26,7 +30,7 @@ def run_ref(branch: str) -> str:
 
 
 def code_ref(branch: str) -> str:
-    """Full name of the keep branch whose parents are the code of the runs."""
+    """Full name of the keep branch whose parents are the code commits of the runs."""
     return f"refs/heads/{branch}-code"
 
 

@@ -194,6 +194,13 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("max-file-size", _size, 10 << 20, "largest untracked file a snapshot takes"),
     Option("max-snapshot-size", _size, 50 << 20, "most untracked bytes a snapshot takes"),
+    Option(
+        "snapshot-include",
+        _texts,
+        (),
+        "untracked model and data files that a snapshot takes in (`!*.csv` keeps others out)",
+    ),
+    Option("max-hash-size", _size, 4 << 30, "most bytes hashed of files outside the snapshot"),
     Option("hooks", _flag, True, "false turns the installed hooks off"),
     Option("auto-push", _flag, True, "the pre-push hook pushes the runs too"),
     Option(
@@ -208,6 +215,7 @@ OPTIONS: tuple[Option, ...] = (
         "off",
         "sync: a push puts one signed commit on top of the runs, with your key of git",
     ),
+    Option("push-code", _flag, True, "push the files that ran too; false sends the records only"),
     Option("push-timeout", number, 60.0, "seconds that a push or fetch of ours may take"),
     Option("max-fetch-size", _size, 1 << 30, "most bytes that a remote may send in one file"),
     Option("max-fetch-files", _size, 1 << 20, "most files that a fetch may bring or change"),
@@ -247,10 +255,13 @@ class Settings(NamedTuple):
     environment: str = "full"
     max_file_size: int = 10 << 20
     max_snapshot_size: int = 50 << 20
+    snapshot_include: tuple[str, ...] = ()
+    max_hash_size: int = 4 << 30
     hooks: bool = True
     auto_push: bool = True
     push_hooks: str = "always"
     sign: str = "off"
+    push_code: bool = True
     push_timeout: float = 60.0
     max_fetch_size: int = 1 << 30
     max_fetch_files: int = 1 << 20

@@ -189,6 +189,9 @@ def _doubts(run: Run, past: Entry | None, uncompared: Sequence[str]) -> tuple[st
     if past is None:
         return ()
     doubts = [*uncompared]
+    doubts += [f"the content of {path} is not known" for path in run.code.unhashed]
+    if past.run.code.unhashed and not run.code.unhashed:
+        doubts += [f"the content of {path} was not known" for path in past.run.code.unhashed]
     was = past.run.environment
     if "python" in run.environment and "python" not in was:
         doubts.append("the Python of that run was not recorded")

@@ -28,13 +28,15 @@ if TYPE_CHECKING:
 class Workspace:
     """One repository with gitexp's view of it."""
 
-    __slots__ = ("_index", "_store", "progress", "repo", "settings")
+    __slots__ = ("_index", "_store", "notice", "progress", "repo", "settings")
 
     def __init__(self, repo: Repo, settings: Settings, store: "Store | None" = None) -> None:
         self.repo = repo
         self.settings = settings
         self.progress: Callable[[int, int], None] | None = None
         """Told (done, total) while the run index is built from nothing."""
+        self.notice: Callable[[str], None] | None = None
+        """Told what had to be done to the branch before a record could be written."""
         self._store = store
         self._index: RunIndex | None = None
 
@@ -55,7 +57,23 @@ class Workspace:
 
             settings = self.settings
             self._store = Store(self.repo, settings.branch, durable=settings.durable)
+            self._store.on_foreign = self._restore
         return self._store
+
+    def _restore(self, tip: "ObjectId") -> bool:
+        """Give back to the branch what a commit that is not gitexp's took away."""
+        from gitexp.sharing.lost_records import find_lost, restore_lost  # noqa: PLC0415 - rarely
+
+        lost = find_lost(self.repo, tip)
+        if not restore_lost(self.store, tip, lost):
+            return False
+        if self.notice is not None:
+            count = len(lost.runs)
+            self.notice(
+                f"restored the records of {count:,} run{'' if count == 1 else 's'} that commit "
+                f"{lost.commits[0][:7]} took away from branch '{self.settings.branch}'"
+            )
+        return True
 
     @property
     def index(self) -> "RunIndex":

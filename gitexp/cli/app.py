@@ -50,6 +50,7 @@ COMMANDS: Mapping[str, str] = {
     "recover": "complete the records of runs that were killed",
     "remove": "take runs off the branch, for good and everywhere",
     "gc": "tidy gitexp's local state",
+    "upgrade": "change the branches to the newest format",
     "config": "list the settings with where they come from",
     "demo": "show the whole loop on real data in a temporary repository",
     "man": "show the manual or install its pages",
@@ -68,7 +69,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "compare and decide": ("compare", "diff", "noise", "decide", "tag", "tried"),
     "go back": ("reproduce", "apply", "branch"),
     "share": ("push", "fetch", "sync", "export", "hooks"),
-    "look after": ("init", "config", "doctor", "recover", "remove", "gc"),
+    "look after": ("init", "config", "doctor", "recover", "remove", "gc", "upgrade"),
     "learn": ("demo", "man", "completion"),
 }
 

@@ -12,8 +12,13 @@ from gitexp.workspace import Workspace
 
 @click.command("init")
 @click.option("--settings", "with_settings", is_flag=True, help="Write a gitexp.toml to fill in.")
+@click.option(
+    "--code-identity",
+    metavar="'NAME <EMAIL>'",
+    help="Author of the commits that hold code, the same for everybody.",
+)
 @click.option("--hooks", "with_hooks", is_flag=True, help="Install the pre-push hook too.")
-def command(with_settings: bool, with_hooks: bool) -> None:
+def command(with_settings: bool, code_identity: str | None, with_hooks: bool) -> None:
     """Get this repository ready
 
     Makes the branch that holds the runs, or fetches it when the remote has one. Nothing in the
@@ -26,7 +31,7 @@ def command(with_settings: bool, with_hooks: bool) -> None:
     """
     workspace = open_workspace()
     branch = workspace.store.branch
-    founded = found_branch(workspace)
+    founded = found_branch(workspace, code_identity)
     if founded.problem is not None:
         tell(founded.problem)
         warn("the remote could not be asked for runs; `git exp fetch` joins them later")

@@ -17,6 +17,15 @@ from gitexp.render.machine import format_json
 from gitexp.render.text import clean
 from gitexp.render.verdict import changes_table, reproduction_sentence, reproduction_table
 from gitexp.running.lifecycle import is_recorded_here
+from gitexp.running.placement import (
+    Missing,
+    Placement,
+    changed_links,
+    check_links,
+    find_missing,
+    name_missing,
+    not_placed,
+)
 from gitexp.running.reproduction import Reproduced, command_of, reproduce
 from gitexp.workspace import Workspace
 
@@ -36,18 +45,34 @@ EXIT = {
     metavar="[METRIC=]NUMBER[%]",
     help="How far a metric may move: absolute, or relative with `%`. Repeatable.",
 )
+@click.option(
+    "--link",
+    "links",
+    multiple=True,
+    metavar="PATH",
+    help="Link a file or directory of your work tree that git does not track. Repeatable.",
+)
 @yes_option
 @dry_run_option
 @json_option
 @run_argument
-def command(tolerances: tuple[str, ...], yes: bool, dry_run: bool, as_json: bool, run: str) -> int:
+def command(
+    tolerances: tuple[str, ...],
+    links: tuple[str, ...],
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
+    run: str,
+) -> int:
     """Run a recorded run again and judge the result
 
     Its recorded code, uncommitted changes included, is checked out into a temporary work tree
     inside the git directory, and its command runs there in the present environment. The verdict -
     reproduced, within tolerance, drifted or failed - is kept with the run. A run that was not
     recorded in this clone is only run after you have seen its command and agreed. RUN may be a
-    commit of the run branch. Exit code 0: reproduced or within tolerance; 1: drifted; 125: failed
+    commit of the run branch. Inputs and files left out of its snapshot are linked from your work
+    tree where their recorded hash is the same; what else its code lacks is named, and `--link` adds
+    it. Exit code 0: reproduced or within tolerance; 1: drifted; 125: failed
     or could not tell.
 
     \b
@@ -60,9 +85,12 @@ def command(tolerances: tuple[str, ...], yes: bool, dry_run: bool, as_json: bool
     recorded = workspace.store.load_run(entry.run.id, entry.run.started)
     recorded_command = command_of(workspace, recorded)
     here = is_recorded_here(workspace, recorded.id)
+    linked = check_links(workspace, links)
     if dry_run or not here:
         _show_plan(recorded, recorded_command, to_stdout=dry_run)
     if dry_run:
+        missing = not_placed(find_missing(workspace, recorded), Placement(unchecked=[*linked]))
+        _tell_missing(missing, Placement())
         return ExitCode.DONE
     if not here and not yes:
         _ask(recorded)
@@ -71,6 +99,8 @@ def command(tolerances: tuple[str, ...], yes: bool, dry_run: bool, as_json: bool
         entry,
         tolerances={**workspace.settings.tolerances, **allowed},
         default=default,
+        links=linked,
+        on_missing=_tell_missing,
         on_start=_tell_start,
         stdout=2 if as_json else 1,
     )
@@ -125,6 +155,19 @@ def _ask(recorded: Run) -> None:
     click.confirm("run this command here?", abort=True, err=True)
 
 
+def _tell_missing(missing: list[Missing], placement: Placement) -> None:
+    """Before the command starts: what its code lacks, and what was linked."""
+    if placement.placed or placement.unchecked:
+        named = ", ".join(clean(path) for path in (*placement.placed, *placement.unchecked)[:8])
+        say(f"taken from your work tree: {named}")
+    if missing:
+        say(f"not in the recorded code: {clean(name_missing(missing))}")
+        here = [item.path.rstrip("/") for item in missing if item.is_here][:3]
+        if here:
+            options = " ".join(f"--link {shlex.quote(path)}" for path in here)
+            say(f"if the command needs it: `{clean(options)}`")
+
+
 def _tell_start(run: Run, problem: GitexpError | None) -> None:
     if problem is not None:
         tell(problem)
@@ -136,6 +179,8 @@ def _tell_start(run: Run, problem: GitexpError | None) -> None:
 def _tell(workspace: Workspace, done: Reproduced, *, as_json: bool) -> None:
     for warning in done.again.warnings:
         warn(warning)
+    for path in changed_links(done.placement):
+        warn(f"the command changed '{clean(str(path))}', which was linked from your work tree")
     if as_json:
         answer(
             format_json(
@@ -145,6 +190,8 @@ def _tell(workspace: Workspace, done: Reproduced, *, as_json: bool) -> None:
                     "again": done.again.id,
                     "verdict": done.verdict.value,
                     "metrics": done.matches,
+                    "missing": [item.path for item in done.missing],
+                    "linked": [*done.placement.placed, *done.placement.unchecked],
                     "environment": [
                         {"name": n, "before": old, "after": new} for n, old, new in done.environment
                     ],
@@ -152,6 +199,8 @@ def _tell(workspace: Workspace, done: Reproduced, *, as_json: bool) -> None:
             )
         )
         return
+    if done.missing and EXIT[done.verdict] != ExitCode.DONE:
+        say(f"the recorded code lacks: {clean(name_missing(done.missing))}")
     view = view_of(workspace, [done.recorded.id, done.again.id])
     answer(reproduction_sentence(done.verdict, done.matches, colour=wants_colour()))
     if done.matches:

@@ -28,6 +28,7 @@ def open_workspace(*, complete: bool = True) -> Workspace:
     started_s = clock.monotonic_s()
     workspace = Workspace.open()
     know_terminal(workspace)
+    workspace.notice = warn
     for warning in workspace.settings.warnings:
         warn(warning)
     if sys.stderr.isatty():

@@ -143,9 +143,11 @@ def _inputs(run: Run, other: Run) -> Iterator[Difference]:
 
     older = 0 < version_of(other.fingerprint) < VERSION
     untold = []
-    for path in sorted({*run.inputs, *other.inputs}):
-        new, old = run.inputs.get(path), other.inputs.get(path)
-        if old is None and new is not None and new.named and older:
+    now, then = {**run.code.hashed, **run.inputs}, {**other.code.hashed, **other.inputs}
+    for path in sorted({*now, *then}):
+        new, old = now.get(path), then.get(path)
+        unasked = path in run.code.hashed or (new is not None and new.named)
+        if old is None and new is not None and unasked and older:
             untold.append(path)
             continue
         before, after = old.digest if old else None, new.digest if new else None

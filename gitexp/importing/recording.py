@@ -223,7 +223,7 @@ class _Codes:
     """Which commits of the sources this repository has; asked of git once for all runs."""
 
     def __init__(self, workspace: Workspace, runs: Sequence[ImportedRun]) -> None:
-        self._repo = workspace.repo
+        self._repo, self._store = workspace.repo, workspace.store
         named = {text for run in runs for text in (run.commit, run.snapshot) if text}
         asked = sorted(text for text in named if _HEX.match(text))
         wanted = [f"{text}^{{{kind}}}" for text in asked for kind in ("commit", "tree")]
@@ -250,7 +250,7 @@ class _Codes:
             code = Code(commit=commit, tree=tree)
             snapshot, its_tree = self._known.get(source.snapshot or "", (None, None))
             if snapshot is not None and its_tree is not None and its_tree != tree:
-                code = replace(code, snapshot=snapshot, tree=its_tree, dirty=True)
+                code = replace(code, tree=its_tree, dirty=True)
             if not source.is_exact:
                 warnings.append("the source does not say whether there were uncommitted changes")
         else:
@@ -263,4 +263,5 @@ class _Codes:
                 "ran"
             )
         remote = redact_text(source.remote) if source.remote else None
-        return replace(code, branch=source.branch, remote=remote)
+        snapshot = self._store.code_commit(code.tree)
+        return replace(code, snapshot=snapshot, branch=source.branch, remote=remote)

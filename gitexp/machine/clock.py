@@ -24,6 +24,11 @@ def now() -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
+def file_time_ns() -> int:
+    """The machine's wall clock as files get it, in nanoseconds; `GITEXP_NOW` does not change it."""
+    return time.time_ns()
+
+
 def monotonic_s() -> float:
     """Seconds on a clock that never jumps; only differences mean anything."""
     return time.monotonic()

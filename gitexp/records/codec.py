@@ -104,6 +104,8 @@ def _encode_code(code: Code) -> dict[str, object]:
             "branch": code.branch,
             "remote": code.remote,
             "left_out": list(code.left_out),
+            "hashed": _encode_files(code.hashed),
+            "unhashed": list(code.unhashed),
         }
     )
 

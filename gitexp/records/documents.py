@@ -105,6 +105,8 @@ def _code_document(code: Code) -> dict[str, Any]:
             "branch": code.branch,
             "remote": code.remote,
             "left_out": list(code.left_out),
+            "hashed": {path: _file_document(state) for path, state in code.hashed.items()},
+            "unhashed": list(code.unhashed),
         }
     )
 
@@ -254,6 +256,8 @@ def _parse_code(code: Mapping[str, Any]) -> Code:
         branch=code.get("branch"),
         remote=code.get("remote"),
         left_out=tuple(code.get("left_out", ())),
+        hashed={p: FileState(**s) for p, s in code.get("hashed", {}).items()},
+        unhashed=tuple(code.get("unhashed", ())),
     )
 
 

@@ -139,6 +139,8 @@ _CODE: Final = Form(
         "branch": _text,
         "remote": _text,
         "left_out": _texts,
+        "hashed": _FILES,
+        "unhashed": _texts,
     },
 )
 _COMMAND: Final = Form(

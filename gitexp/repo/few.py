@@ -9,13 +9,23 @@ from typing import TypeAlias
 
 from gitexp.errors import CommandFailed
 from gitexp.ids import ObjectId
+from gitexp.repo.code_commit import require_tree
 from gitexp.repo.durability import sync_refs
 from gitexp.repo.launch import FSYNC
 from gitexp.repo.loose import LooseObjects, Tree
 from gitexp.repo.objects import read_headers
 from gitexp.repo.repository import Repo
 from gitexp.repo.session import Session
-from gitexp.repo.steps import Blob, Checkpoint, Commit, SetRef, Step, Verify, read_refusal
+from gitexp.repo.steps import (
+    Blob,
+    Checkpoint,
+    CodeCommit,
+    Commit,
+    SetRef,
+    Step,
+    Verify,
+    read_refusal,
+)
 
 Meanwhile: TypeAlias = Callable[[ObjectId], AbstractContextManager[object]]
 """Given the last commit. What is done on entry happens while git moves the refs; on exit they have
@@ -37,8 +47,9 @@ def _move_refs(*, durable: bool) -> tuple[str, ...]:
 def is_small(repo: Repo, steps: Sequence[Step]) -> bool:
     """Tell whether we may write the objects: a shared repository's permissions are git's matter."""
     commits = [step for step in steps if isinstance(step, Commit)]
+    codes = sum(isinstance(step, CodeCommit) for step in steps)
     return (
-        len(commits) + sum(len(step.files) for step in commits) <= _FEW
+        len(commits) + codes + sum(len(step.files) for step in commits) <= _FEW
         and all(step.oid == repo.null for step in steps if isinstance(step, SetRef))
         and not any(path.startswith('"') for step in commits for path, _ in step.files)
         and repo.config().get("core.sharedrepository") in (None, "0", "false", "umask")
@@ -57,6 +68,8 @@ def write_few(
         for step in steps:
             if isinstance(step, Commit):
                 moves[-1][step.ref] = commits.add(step)
+            elif isinstance(step, CodeCommit):
+                commits.objects.add(commits.objects.make("commit", step.content))
             elif isinstance(step, Checkpoint):
                 moves.append({})
         orders = [commits.move(refs) for refs in moves]
@@ -82,6 +95,9 @@ def _require(repo: Repo, steps: Sequence[Step]) -> None:
     for oid, header in read_headers(repo, named).items():
         if header is None or header.kind != "blob":
             raise CommandFailed(("update-ref",), 1, f"fatal: {oid} is no blob here")
+    for step in steps:
+        if isinstance(step, CodeCommit):
+            require_tree(repo, step.tree)
 
 
 class _Commits:

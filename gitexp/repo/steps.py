@@ -54,6 +54,22 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True)
+class CodeCommit:
+    """A parentless commit of a stored tree, for later commits to name as a parent."""
+
+    tree: str
+    identity: str
+    """`Name <email>`."""
+
+    @property
+    def content(self) -> bytes:
+        """The object's bytes: nothing in them depends on time, place or user."""
+        who = f"{self.identity} 0 +0000"
+        text = f"tree {self.tree}\nauthor {who}\ncommitter {who}\n\ncode of runs\n"
+        return text.encode()
+
+
+@dataclass(frozen=True, slots=True)
 class SetRef:
     """Point a ref of ours at a commit; the null id deletes it."""
 
@@ -74,7 +90,7 @@ class Verify:
     oid: str
 
 
-Step: TypeAlias = Commit | SetRef | Checkpoint | Verify
+Step: TypeAlias = Commit | CodeCommit | SetRef | Checkpoint | Verify
 
 
 def read_refusal(status: int, stderr: str, *, by: str = "fast-import") -> CommandFailed | Conflict:

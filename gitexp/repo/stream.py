@@ -15,12 +15,23 @@ from pathlib import Path
 from gitexp.errors import CommandFailed, Conflict
 from gitexp.ids import ObjectId
 from gitexp.machine import clock
+from gitexp.repo.code_commit import code_commit_id, pack_commits, write_code_commit
 from gitexp.repo.collection import await_gc, is_collecting
 from gitexp.repo.durability import folder_times, sync_folders
 from gitexp.repo.few import Meanwhile, is_small, write_few
 from gitexp.repo.launch import FSYNC
+from gitexp.repo.objects import read_headers
 from gitexp.repo.repository import Repo
-from gitexp.repo.steps import Blob, Checkpoint, Commit, SetRef, Step, Verify, read_refusal
+from gitexp.repo.steps import (
+    Blob,
+    Checkpoint,
+    CodeCommit,
+    Commit,
+    SetRef,
+    Step,
+    Verify,
+    read_refusal,
+)
 
 _LOOSE = ("-c", "fastimport.unpackLimit=100")
 _PACKED = ("-c", "fastimport.unpackLimit=0")
@@ -77,6 +88,10 @@ def _write_packed(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[O
 
 def _is_whole(repo: Repo, steps: Sequence[Step], commits: Sequence[ObjectId]) -> bool:
     """Tell whether all of what was written is there."""
+    codes = [step for step in steps if isinstance(step, CodeCommit)]
+    made = {code_commit_id(repo, code.tree, code.identity) for code in codes}
+    if None in read_headers(repo, made).values():
+        return False
     written = [step for step in steps if isinstance(step, Commit)]
     for step, commit in zip(written, commits, strict=True):
         known = [f"^{step.parents[0]}"] if step.parents and not step.clear else []
@@ -137,6 +152,7 @@ def _write_once(
     from tempfile import NamedTemporaryFile, TemporaryFile  # noqa: PLC0415 - 3 ms few records pay
 
     before = folder_times(repo) if durable else {}
+    _write_code(repo, steps, durable=durable, packed=packed)
     with TemporaryFile() as complaints, NamedTemporaryFile() as packs:
         process = repo.launcher.open(
             *(FSYNC if durable else ()),
@@ -173,6 +189,17 @@ def _write_once(
     return [ObjectId(line) for line in answer.decode().split()], ours
 
 
+def _write_code(repo: Repo, steps: Iterable[Step], *, durable: bool, packed: bool) -> None:
+    """Store the code commits that the stream names as parents: it takes ids of stored ones only."""
+    codes = [
+        write_code_commit(repo, step.tree, step.identity, durable=durable)
+        for step in steps
+        if isinstance(step, CodeCommit)
+    ]
+    if packed and codes:
+        pack_commits(repo, codes)
+
+
 def _verify(repo: Repo, steps: Iterable[Step]) -> None:
     """What `git fast-import` does not look at, a moment before it: a ref that was set back."""
     places: dict[str, str | None] = {}
@@ -189,7 +216,7 @@ def _lines_of(file: Path) -> list[str]:
 
 
 def _encode(step: Step, mark: int) -> Iterable[bytes]:
-    if isinstance(step, Verify):
+    if isinstance(step, Verify | CodeCommit):
         return
     if isinstance(step, Checkpoint):
         yield b"checkpoint\n\n"

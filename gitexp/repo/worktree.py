@@ -12,7 +12,9 @@ from typing import Final, NamedTuple
 
 from gitexp.errors import CommandFailed, GitexpError, NoCommit
 from gitexp.ids import ObjectId
+from gitexp.repo.code_commit import write_code_commit
 from gitexp.repo.collection import await_gc, is_collecting
+from gitexp.repo.index_flags import find_unwatched
 from gitexp.repo.launch import FSYNC, UNTRUSTED, Git, Underway
 from gitexp.repo.repository import Repo
 
@@ -37,15 +39,31 @@ class Status(NamedTuple):
     """Submodules with changes of their own, which a snapshot cannot hold."""
 
 
+class LeftOut(NamedTuple):
+    """Something in the work tree that a snapshot does not hold."""
+
+    path: str
+    """Ends in `/` for a submodule or a nested repository."""
+    reason: str
+    is_secret: bool = False
+    """True for what looks like a credential: not even its hash goes into a record."""
+
+    def __str__(self) -> str:
+        """As a record names it."""
+        return f"{self.path} ({self.reason})"
+
+
 class Snapshot(NamedTuple):
     """The files as they are now, kept as git objects."""
 
     commit: ObjectId
     tree: ObjectId
     snapshot: ObjectId | None
-    """A commit on top of `commit` with `tree`; absent when the two agree."""
+    """The code commit of `tree`; absent when `commit` has the same tree."""
     branch: str | None
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    taken: tuple[tuple[str, int], ...] = ()
+    """Untracked files that are in, each with its size in bytes."""
     tracked: tuple[str, ...] = ()
     """Tracked files that differ from `commit`."""
     untracked: tuple[str, ...] = ()
@@ -59,6 +77,8 @@ class SnapshotRules(NamedTuple):
     max_total_bytes: int
     refuse: Callable[[Path, str], str | None] = lambda _file, _path: None
     """Says why a file must stay out (a secret), or `None`."""
+    is_model_file: Callable[[str], bool] = lambda _path: False
+    """True for the path of a model or data file, which stays out."""
 
 
 def begin_status(git: Git) -> Underway:
@@ -68,6 +88,7 @@ def begin_status(git: Git) -> Underway:
 
 _ASK_STATUS = (
     *("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames"),
+    "--ignore-submodules=none",
 )
 
 
@@ -102,11 +123,17 @@ def read_status(repo: Repo, begun: Underway | None = None) -> Status:
 
 
 def take_snapshot(
-    repo: Repo, rules: SnapshotRules, *, durable: bool, begun: Underway | None = None
+    repo: Repo,
+    rules: SnapshotRules,
+    *,
+    identity: str,
+    durable: bool,
+    begun: Underway | None = None,
 ) -> Snapshot:
     """Keep the files as they are now, or as a status that was begun saw them.
 
     Tracked changes are always in; untracked files up to the rules' caps; what stays out is named.
+    `identity` is the author of code commits.
     The objects are not yet held by any ref: pin `snapshot` before anything else. Raises `NoCommit`
     and, when git cannot store a file, `CommandFailed`.
     """
@@ -114,12 +141,14 @@ def take_snapshot(
         return _bare_snapshot(repo)
     for _ in range(_TRIES):
         try:
-            return _snapshot_once(repo, repo.top, rules, durable=durable, begun=begun)
+            return _snapshot_once(
+                repo, repo.top, rules, identity=identity, durable=durable, begun=begun
+            )
         except CommandFailed as failure:
             if not was_collected(failure):
                 raise
             begun = None
-    return _snapshot_once(repo, repo.top, rules, durable=durable)
+    return _snapshot_once(repo, repo.top, rules, identity=identity, durable=durable)
 
 
 def was_collected(failure: CommandFailed) -> bool:
@@ -137,25 +166,34 @@ _VANISHED = (
 
 
 def _snapshot_once(
-    repo: Repo, top: Path, rules: SnapshotRules, *, durable: bool, begun: Underway | None = None
+    repo: Repo,
+    top: Path,
+    rules: SnapshotRules,
+    *,
+    identity: str,
+    durable: bool,
+    begun: Underway | None = None,
 ) -> Snapshot:
     status = read_status(repo, begun)
     head_tree = _tree_of_head(repo, status.commit)
     if head_tree is None:
         raise GitexpError("cannot read the tree of HEAD", hints=["`git fsck` names the damage"])
-    taken, left_out = _choose(top, status, rules)
-    if not status.tracked and not taken:
+    sizes, left_out = _choose(top, status, rules)
+    taken = tuple(sizes.items())
+    unwatched = find_unwatched(repo)
+    if not status.tracked and not taken and not unwatched:
         return Snapshot(status.commit, head_tree, None, status.branch, tuple(left_out))
-    tree = _write_tree(repo, [*status.tracked, *taken], durable=durable)
+    changed = [*status.tracked, *sizes, *unwatched]
+    tree = _write_tree(repo, changed, unwatched, durable=durable)
     snapshot = None
     if tree != head_tree:
-        snapshot = _commit_tree(repo, tree, status.commit, durable=durable)
+        snapshot = write_code_commit(repo, tree, identity, durable=durable)
         if is_collecting(repo):
             _pack(repo, "early", snapshot, status.commit)
     return Snapshot(
-        *(status.commit, tree, snapshot, status.branch, tuple(left_out)),
-        tracked=status.tracked,
-        untracked=tuple(taken),
+        *(status.commit, tree, snapshot, status.branch, tuple(left_out), taken),
+        tracked=(*status.tracked, *unwatched),
+        untracked=tuple(sizes),
     )
 
 
@@ -186,14 +224,21 @@ def _bare_snapshot(repo: Repo) -> Snapshot:
     return Snapshot(commit, tree, None, branch or None)
 
 
-def _choose(top: Path, status: Status, rules: SnapshotRules) -> tuple[list[str], list[str]]:
-    """Which untracked files are in, and what is left out with the reason."""
-    taken: list[str] = []
-    left_out = [f"{path} (submodule with uncommitted changes)" for path in status.submodules]
+def _choose(
+    top: Path, status: Status, rules: SnapshotRules
+) -> tuple[dict[str, int], list[LeftOut]]:
+    """Select the untracked files that go in, with their sizes; return what is left out too."""
+    taken: dict[str, int] = {}
+    left_out = [
+        LeftOut(f"{path}/", "submodule with uncommitted changes") for path in status.submodules
+    ]
     total = 0
     for path in status.untracked:
         file = top / path
-        reason = "nested repository" if path.endswith("/") else rules.refuse(file, path)
+        secret = None if path.endswith("/") else rules.refuse(file, path)
+        reason = "nested repository" if path.endswith("/") else secret
+        if reason is None and rules.is_model_file(path):
+            reason = "a model or data file"
         size = 0
         if reason is None:
             try:
@@ -205,15 +250,20 @@ def _choose(top: Path, status: Status, rules: SnapshotRules) -> tuple[list[str],
             elif total + size > rules.max_total_bytes:
                 reason = f"over the limit of {rules.max_total_bytes:,} bytes a run"
         if reason is None:
-            taken.append(path)
+            taken[path] = size
             total += size
         else:
-            left_out.append(f"{path} ({reason})")
+            left_out.append(LeftOut(path, reason, is_secret=secret is not None))
     return taken, left_out
 
 
-def _write_tree(repo: Repo, paths: Sequence[str], *, durable: bool) -> ObjectId:
-    """The tree of the index with these paths as they are on disk; missing ones are removed."""
+def _write_tree(
+    repo: Repo, paths: Sequence[str], unwatched: Sequence[str], *, durable: bool
+) -> ObjectId:
+    """The tree of the index with these paths as they are on disk; missing ones are removed.
+
+    Those that are `unwatched` lose the flags that make git look away, in our copy of the index.
+    """
     sync = FSYNC if durable else ()
     with repo.temporary_index() as folder:
         private = Path(folder) / "index"
@@ -226,20 +276,29 @@ def _write_tree(repo: Repo, paths: Sequence[str], *, durable: bool) -> ObjectId:
             os.utime(private, ns=(written.st_mtime_ns, written.st_mtime_ns))
         else:
             repo.git("read-tree", "HEAD", env=env)
+        for flag in ("--no-assume-unchanged", "--no-skip-worktree") if unwatched else ():
+            repo.git("update-index", flag, "-z", "--stdin", stdin=_listed(unwatched), env=env)
         repo.git(
             *(*sync, "update-index", "--add", "--remove", "-z", "--stdin"),
-            stdin="\0".join(paths).encode(errors="surrogateescape") + b"\0",
+            stdin=_listed(paths),
             env=env,
         )
         return ObjectId(repo.git(*sync, "write-tree", env=env).text.strip())
 
 
-def _commit_tree(repo: Repo, tree: str, parent: str, *, durable: bool) -> ObjectId:
-    """A commit that is the same whenever tree and parent are: fixed author, the parent's date."""
+def _listed(paths: Sequence[str]) -> bytes:
+    return "\0".join(paths).encode(errors="surrogateescape") + b"\0"
+
+
+def commit_on(repo: Repo, tree: str, parent: str) -> ObjectId:
+    """The files of a run on top of the user's commit, for a branch of the user's.
+
+    It is the same whenever tree and parent are: fixed author, the parent's date.
+    """
     date = repo.git("log", "-1", "--no-show-signature", "--format=%ct", parent).text.strip()
     when = {"GIT_AUTHOR_DATE": f"{date} +0000", "GIT_COMMITTER_DATE": f"{date} +0000"}
     made = repo.git(
-        *(*(FSYNC if durable else ()), "commit-tree", tree, "-p", parent),
+        *("commit-tree", tree, "-p", parent),
         stdin=b"uncommitted files as they were when a run started\n\nKept by gitexp.\n",
         env={**_SNAPSHOT_AUTHOR, **when},
     )
@@ -258,7 +317,8 @@ def is_complete(repo: Repo, snapshot: str, commit: str) -> bool:
             await_gc(repo)
     except CommandFailed:
         return False
-    done = repo.git(*("rev-list", "--objects", "--quiet", snapshot, "--not", commit), check=False)
+    known = f"^{commit}^{{tree}}"
+    done = repo.git(*("rev-list", "--objects", "--quiet", snapshot, known), check=False)
     return done.status == 0
 
 
@@ -271,7 +331,7 @@ def _pack(repo: Repo, name: str, snapshot: str, commit: str) -> None:
     repo.git(
         *("pack-objects", "--revs", "--quiet", "--non-empty"),
         str(repo.common_dir / "objects" / "pack" / name),
-        stdin=f"{snapshot}\n^{commit}\n".encode(),
+        stdin=f"{snapshot}\n^{commit}^{{tree}}\n".encode(),
     )
 
 

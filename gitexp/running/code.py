@@ -8,11 +8,17 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from gitexp import __version__
 from gitexp.errors import CommandFailed, GitexpError, Refused
-from gitexp.fingerprint import DEFAULT_EXCLUDE, WRITTEN_BY_TOOLS, code_digest, path_matcher
+from gitexp.fingerprint import (
+    DEFAULT_EXCLUDE,
+    WRITTEN_BY_TOOLS,
+    code_digest,
+    counts_as_code,
+    path_matcher,
+)
 from gitexp.formats import redact_text
 from gitexp.index import program
 from gitexp.machine.sinks import output_files
@@ -28,6 +34,7 @@ from gitexp.repo.worktree import (
     take_snapshot,
     was_collected,
 )
+from gitexp.running.outside import Outside, hash_outside, model_file_rule, named_few
 from gitexp.workspace import Workspace
 
 _SNAPSHOT_TRIES = 5
@@ -36,12 +43,29 @@ LAST_DIGEST: Final = "last-digest"
 """File in our local state: a hash of the question, the answer, and a hash of both."""
 
 
+MUCH_BYTES: Final = 5 << 20
+"""More than this taken into a snapshot from untracked files is said."""
+
+_NAMED: Final = 5
+"""So many files a note names."""
+
+
+class Observed(NamedTuple):
+    """The code of a run about to start."""
+
+    code: Code
+    sinks: tuple[str, ...]
+    """Changed files that our own output goes to."""
+    notes: tuple[str, ...]
+    """What the user should know about the snapshot, one sentence each."""
+
+
 def observe_code(
     workspace: Workspace,
     command: Command | None,
     written: Sequence[str],
     begun: Underway | None,
-) -> tuple[Code, tuple[str, ...]]:
+) -> Observed:
     """The code as it is now, or as `begun` saw it: its snapshot, and what of it counts.
 
     With it come the paths in it that our own output goes to.
@@ -60,7 +84,7 @@ def observe_code(
 
 def _code_of(
     workspace: Workspace, snapshot: Snapshot, command: Command | None, written: Sequence[str]
-) -> tuple[Code, tuple[str, ...]]:
+) -> Observed:
     settings, repo = workspace.settings, workspace.repo
     if f"refs/heads/{snapshot.branch}" in (run_ref(settings.branch), code_ref(settings.branch)):
         raise Refused(
@@ -74,17 +98,54 @@ def _code_of(
     if command is not None:
         produced |= workspace.index.produced_by(program(command))
     url = repo.config().get(f"remote.{settings.remote or 'origin'}.url")
+    outside = Outside({}, ())
+    if snapshot.left_out:
+        rules = counts_as_code(
+            include=settings.code_include, exclude=_excluded(workspace), produced=produced
+        )
+        outside = hash_outside(workspace, snapshot.left_out, rules)
     code = Code(
         commit=snapshot.commit,
         tree=snapshot.tree,
         dirty=snapshot.snapshot is not None,
-        snapshot=snapshot.snapshot,
+        snapshot=snapshot.snapshot or workspace.store.code_commit(snapshot.tree),
         digest=digest_of(workspace, snapshot.tree, produced),
         branch=snapshot.branch,
         remote=None if url is None else redact_text(url),
-        left_out=snapshot.left_out,
+        left_out=named_few(snapshot.left_out),
+        hashed=outside.hashed,
+        unhashed=outside.unhashed,
     )
-    return code, sinks
+    return Observed(code, sinks, (*_notes_left_out(snapshot, outside), *_notes_taken(snapshot)))
+
+
+def _excluded(workspace: Workspace) -> tuple[str, ...]:
+    return (*DEFAULT_EXCLUDE, *workspace.settings.code_exclude)
+
+
+def _notes_left_out(snapshot: Snapshot, outside: Outside) -> list[str]:
+    notes = [f"not in the snapshot: {item}" for item in snapshot.left_out[:_NAMED]]
+    more = len(snapshot.left_out) - _NAMED
+    if more > 0:
+        notes.append(f"not in the snapshot: {more:,} more; `git exp show` lists them")
+    if outside.unhashed:
+        named = ", ".join(outside.unhashed[:_NAMED])
+        notes.append(
+            f"cannot tell whether this trial is a repeat: the content of {named} is not known"
+        )
+    return notes
+
+
+def _notes_taken(snapshot: Snapshot) -> list[str]:
+    total_bytes = sum(size for _, size in snapshot.taken)
+    if total_bytes <= MUCH_BYTES:
+        return []
+    largest = sorted(snapshot.taken, key=lambda item: -item[1])[:3]
+    named = ", ".join(f"{path} ({size / 1e6:.1f} MB)" for path, size in largest)
+    return [
+        f"the snapshot takes in {total_bytes / 1e6:.1f} MB of untracked files, most in {named};"
+        " `.gitignore` or the setting `snapshot-include` (`!*.csv`) keeps them out"
+    ]
 
 
 def _sinks(top: Path | None, paths: Sequence[str]) -> tuple[str, ...]:
@@ -103,7 +164,7 @@ def _sinks(top: Path | None, paths: Sequence[str]) -> tuple[str, ...]:
 def digest_of(workspace: Workspace, tree: str, produced: Collection[str]) -> str:
     """What of a tree counts, as one hash; the last is kept, as many runs have the same code."""
     settings, repo = workspace.settings, workspace.repo
-    exclude = (*DEFAULT_EXCLUDE, *settings.code_exclude)
+    exclude = _excluded(workspace)
     rules = (__version__, tree, settings.code_include, exclude, sorted(produced))
     asked = hashlib.sha256(repr(rules).encode(errors="surrogateescape")).hexdigest()
     kept = repo.state_dir / LAST_DIGEST
@@ -133,11 +194,15 @@ def pin(workspace: Workspace, run: Run) -> Run:
     happens again and again, or when the files are not those any more that the run was prepared for;
     `InvalidInput`, with nothing held, when no record can hold the run.
     """
-    if run.code.snapshot is None:
+    if not run.code.dirty:
         return run
     encode_run(run)
     for _ in range(_SNAPSHOT_TRIES):
-        if run.code.snapshot is None or _is_pinned(workspace, run, run.code.snapshot):
+        if (
+            not run.code.dirty
+            or run.code.snapshot is None
+            or _is_pinned(workspace, run, run.code.snapshot)
+        ):
             return run  # a snapshot that was taken again may agree with the commit now
         taken = _snapshot(workspace)
         if (taken.commit, taken.tree) != (run.code.commit, run.code.tree):
@@ -146,7 +211,12 @@ def pin(workspace: Workspace, run: Run) -> Run:
                 why="the files changed while the run was prepared, and a gc took what they were",
                 hints=["run it again"],
             )
-        run = replace(run, code=replace(run.code, snapshot=taken.snapshot))
+        code = replace(
+            run.code,
+            dirty=taken.snapshot is not None,
+            snapshot=taken.snapshot or workspace.store.code_commit(taken.tree),
+        )
+        run = replace(run, code=code)
     raise GitexpError(
         "cannot keep a snapshot of the code",
         why="objects vanish while they are written",
@@ -172,8 +242,16 @@ def _is_pinned(workspace: Workspace, run: Run, snapshot: str) -> bool:
 
 def _snapshot(workspace: Workspace, begun: Underway | None = None) -> Snapshot:
     settings = workspace.settings
-    rules = SnapshotRules(settings.max_file_size, settings.max_snapshot_size, _secret)
-    return take_snapshot(workspace.repo, rules, durable=settings.durable, begun=begun)
+    rules = SnapshotRules(
+        settings.max_file_size,
+        settings.max_snapshot_size,
+        _secret,
+        model_file_rule(settings.snapshot_include),
+    )
+    identity = workspace.store.code_identity()
+    return take_snapshot(
+        workspace.repo, rules, identity=identity, durable=settings.durable, begun=begun
+    )
 
 
 def _secret(file: Path, path: str) -> str | None:

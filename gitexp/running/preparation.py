@@ -185,13 +185,12 @@ def _prepare(
     if observe and around is None:
         around = look_around(argv, trial.directory)
     environment, packages = _kept(around, top, workspace.settings.environment)
-    code, sinks = observe_code(workspace, command, written, status)
-    left_out = [f"not in the snapshot: {item}" for item in code.left_out]
+    code, sinks, code_notes = observe_code(workspace, command, written, status)
     named = Named({}, ())
     if command is not None and trial.origin in (Origin.RUN, Origin.API, Origin.STEPS):
         # Of other runs the files may be different by now, or elsewhere.
         stdin = 0 if trial.origin is Origin.RUN else None
-        known = {*inputs, *written, *sinks}
+        known = {*inputs, *written, *sinks, *code.hashed}
         held = held_of(workspace, code, command)
         named = named_inputs(argv, trial.directory, held, known, stdin)
         inputs |= named.inputs
@@ -210,7 +209,7 @@ def _prepare(
         are_metrics_named=bool(trial.metrics_files or workspace.settings.metrics_files),
         notes=(
             *notes,
-            *left_out,
+            *code_notes,
             *(f"not compared with other runs: {n}" for n in named.uncompared),
         ),
         uncompared=named.uncompared,
@@ -258,6 +257,7 @@ def _running(
             directory="." if command is None else command.directory,
             params=params,
             inputs=inputs,
+            outside=code.hashed,
         ),
     )
 

@@ -5,19 +5,18 @@ things that the checked-out revision could bring along stay off.
 """
 
 import os
-import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gitexp.comparison import MetricMatch, Tolerance, compare_reproduction, diff_tables
 from gitexp.errors import CouldNotTell, GitexpError
 from gitexp.formats import REDACTED
 from gitexp.formats.patterns import parse_patterns
+from gitexp.ids import ObjectId
 from gitexp.machine import clock
 from gitexp.machine.probe import (
     MACHINE_FACTS,
-    hash_path,
     kept_facts,
     lock_files,
     probe_environment,
@@ -27,7 +26,6 @@ from gitexp.model import (
     AnnotationKind,
     Command,
     Entry,
-    FileState,
     Origin,
     Outcome,
     ReproductionVerdict,
@@ -36,10 +34,20 @@ from gitexp.model import (
     Value,
 )
 from gitexp.names import memorable_name
+from gitexp.repo.code_commit import write_code_commit
 from gitexp.repo.launch import LOCAL_VARIABLES
 from gitexp.repo.worktree import add_worktree, remove_worktree
 from gitexp.running.execution import execute
 from gitexp.running.lifecycle import annotate
+from gitexp.running.placement import (
+    Missing,
+    Placement,
+    fill,
+    find_missing,
+    inside,
+    not_placed,
+    place_files,
+)
 from gitexp.running.preparation import METRICS_CANDIDATES, Prepared
 from gitexp.workspace import Workspace
 
@@ -55,6 +63,9 @@ class Reproduced:
     environment: tuple[tuple[str, Value | None, Value | None], ...]
     """What differs from the recorded environment, packages as `package NAME`; nothing when none
     was recorded."""
+    missing: tuple[Missing, ...] = ()
+    """What the recorded code lacks and the run may have needed."""
+    placement: Placement = field(default_factory=Placement)
 
 
 def command_of(workspace: Workspace, recorded: Run) -> Command:
@@ -73,7 +84,7 @@ def command_of(workspace: Workspace, recorded: Run) -> Command:
             why="its command held a secret, which was not recorded",
             hints=["pass secrets by the environment, not on the command line"],
         )
-    if workspace.repo.resolve(f"{recorded.code.revision}^{{tree}}") is None:
+    if workspace.repo.resolve(f"{recorded.code.tree}^{{tree}}") is None:
         raise CouldNotTell(
             f"cannot reproduce run {short}",
             why=f"its code {recorded.code.revision[:10]} is not in this repository",
@@ -88,6 +99,8 @@ def reproduce(
     *,
     tolerances: Mapping[str, Tolerance],
     default: Tolerance,
+    links: Sequence[str] = (),
+    on_missing: Callable[[list[Missing], Placement], None] = lambda _missing, _placement: None,
     on_start: Callable[[Run, GitexpError | None], None] = lambda _run, _problem: None,
     stdout: int = 1,
     mark: Callable[[Run], Run] = lambda run: run,
@@ -98,17 +111,25 @@ def reproduce(
     `mark` may change the new run before it starts, to give it its place in a batch. Unless
     `is_verdict`, it is one more repeat and no annotation is made.
 
-    The new run is linked to the recorded one; `stdout` is where its output goes. Raises
+    The new run is linked to the recorded one; `stdout` is where its output goes. `links` are paths
+    of the user's work tree, relative to its top, that the run gets too; `on_missing` is told what
+    the recorded code lacks, before the command starts. Raises
     `CouldNotTell` when it cannot be made again here, or when its result could not be recorded.
     """
     recorded = workspace.store.load_run(entry.run.id, entry.run.started)
     command = command_of(workspace, recorded)
+    missing = find_missing(workspace, recorded)
     new_id = clock.new_run_id()
-    top = add_worktree(workspace.repo, new_id, recorded.code.revision)
+    revision = _write_code(workspace, recorded)
+    top = add_worktree(workspace.repo, new_id, revision)
     try:
-        _place_inputs(workspace, recorded, top)
+        missing += fill(workspace, recorded, top)
+        placement = place_files(workspace, recorded, top, links)
+        missing = not_placed(missing, placement)
+        on_missing(missing, placement)
         found = _look_around(command, top)
-        run = replace(recorded, id=new_id)
+        code = replace(recorded.code, snapshot=revision)
+        run = replace(recorded, id=new_id, code=code, warnings=_warnings(placement))
         prepared = _prepare(workspace, recorded, command, run, top, found)
         prepared = prepared._replace(run=mark(prepared.run))
         environ = {k: v for k, v in os.environ.items() if k not in LOCAL_VARIABLES}
@@ -121,27 +142,56 @@ def reproduce(
     again = executed.run
     verdict, matches = compare_reproduction(recorded, again, tolerances=tolerances, default=default)
     if is_verdict:
-        off = [match.metric for match in matches if match.state in ("outside", "missing")]
-        annotate(
-            workspace,
-            entry,
-            AnnotationKind.REPRODUCTION,
-            verdict=verdict,
-            by=again.id,
-            text=f"outside the tolerance: {', '.join(off[:10])}" if off else None,
-        )
+        _annotate(workspace, entry, again, verdict, matches)
     return Reproduced(
         recorded=recorded,
         again=again,
         verdict=verdict,
         matches=tuple(matches),
         environment=tuple(_environment_changes(workspace, recorded, *found)),
+        missing=tuple(missing),
+        placement=placement,
     )
+
+
+def _annotate(
+    workspace: Workspace,
+    entry: Entry,
+    again: Run,
+    verdict: ReproductionVerdict,
+    matches: Sequence[MetricMatch],
+) -> None:
+    off = [match.metric for match in matches if match.state in ("outside", "missing")]
+    annotate(
+        workspace,
+        entry,
+        AnnotationKind.REPRODUCTION,
+        verdict=verdict,
+        by=again.id,
+        text=f"outside the tolerance: {', '.join(off[:10])}" if off else None,
+    )
+
+
+def _write_code(workspace: Workspace, recorded: Run) -> ObjectId:
+    """Make sure that the code commit of the recorded tree is here."""
+    return write_code_commit(
+        workspace.repo,
+        recorded.code.tree,
+        workspace.store.code_identity(),
+        durable=workspace.settings.durable,
+    )
+
+
+def _warnings(placement: Placement) -> tuple[str, ...]:
+    if not placement.unchecked:
+        return ()
+    named = ", ".join(placement.unchecked)
+    return (f"linked from the work tree, its recorded content not known: {named}",)
 
 
 def _look_around(command: Command, top: Path) -> tuple[Table, Table]:
     """The environment that the command will find, and its packages."""
-    directory = _inside(top, command.directory)
+    directory = inside(top, command.directory)
     directory.mkdir(parents=True, exist_ok=True)
     facts, packages = probe_environment(command.argv, directory=directory, env=dict(os.environ))
     locks: Table = {**lock_files(top)}
@@ -156,10 +206,10 @@ def _prepare(
     top: Path,
     found: tuple[Table, Table],
 ) -> Prepared:
-    directory = _inside(top, command.directory)
+    directory = inside(top, command.directory)
     kept, packages = kept_facts(*found, workspace.settings.environment)
     named = command.metrics_files or workspace.settings.metrics_files
-    files = [_inside(top, name) for name in named]
+    files = [inside(top, name) for name in named]
     files = files or [directory / name for name in METRICS_CANDIDATES]
     again = replace(
         _without_results(run),
@@ -189,7 +239,7 @@ def _prepare(
         packages=packages,
         metrics_files=tuple(files),
         outputs=tuple(
-            _inside(top, path) for path in recorded.outputs if not Path(path).is_absolute()
+            inside(top, path) for path in recorded.outputs if not Path(path).is_absolute()
         ),
         metric_patterns=parse_patterns(command.metric_patterns),
     )
@@ -223,81 +273,6 @@ def _without_results(run: Run) -> Run:
 def _next_clock(workspace: Workspace) -> int:
     workspace.refreshed()
     return workspace.next_clock()
-
-
-def _inside(top: Path, name: str) -> Path:
-    """A recorded path within the temporary work tree, links of the recorded code resolved.
-
-    Raises `CouldNotTell` for any other: a record of somebody else must not say where we read and
-    write.
-    """
-    path = _resolved(top / name)
-    if not path.is_relative_to(top.resolve()):
-        raise CouldNotTell(
-            "cannot reproduce this run here",
-            why=f"'{name}' lies outside of its work tree",
-            hints=["data that lies elsewhere is recorded by its whole path"],
-        )
-    return path
-
-
-def _resolved(path: Path) -> Path:
-    try:
-        return path.resolve()
-    except (OSError, RuntimeError) as error:  # a link to itself
-        raise CouldNotTell("cannot reproduce this run here", why=str(error)) from error
-
-
-def _place_inputs(workspace: Workspace, recorded: Run, top: Path) -> None:
-    """Bring the recorded inputs into the temporary work tree, and make sure they are the same."""
-    faults = []
-    for name, state in recorded.inputs.items():
-        if state.named and (not state.sha256 or name in recorded.produced):
-            continue  # it was not hashed, or the run wrote it anew
-        if Path(name).is_absolute():
-            place = Path(name)
-        else:
-            place = _inside(top, name)
-            _copy_input(workspace, name, place, state)
-        found = _state_of(place)
-        if found is None:
-            faults.append(f"input '{name}' is not here")
-        elif found.sha256 != state.sha256:
-            faults.append(f"input '{name}' is not what it was")
-    if faults:
-        raise CouldNotTell(
-            f"cannot reproduce run {recorded.id[:7]} on the same data",
-            why="; ".join(faults[:5]),
-            hints=["bring the data back as it was; `git exp show` tells the hashes"],
-        )
-
-
-def _copy_input(workspace: Workspace, name: str, place: Path, state: FileState) -> None:
-    if workspace.repo.top is None or _holds(place, state):
-        return
-    source = workspace.repo.top / name
-    if not _holds(source, state):
-        return
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if place.is_dir():
-        shutil.rmtree(place)  # never copied over: a link in it could lead anywhere
-    if source.is_dir():
-        place.unlink(missing_ok=True)
-        shutil.copytree(source, place, symlinks=True)
-    else:
-        shutil.copy2(source, place)
-
-
-def _holds(path: Path, state: FileState) -> bool:
-    found = _state_of(path)
-    return found is not None and found.sha256 == state.sha256
-
-
-def _state_of(path: Path) -> FileState | None:
-    try:
-        return hash_path(path)
-    except OSError:
-        return None
 
 
 def _environment_changes(

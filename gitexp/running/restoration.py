@@ -6,14 +6,18 @@ Floor 4. The only deeds that touch the user's files and branches, because they a
 from dataclasses import dataclass
 
 from gitexp.errors import CouldNotTell, GitexpError, InvalidInput, Refused
+from gitexp.ids import ObjectId
 from gitexp.model import Code
 from gitexp.repo import Repo
+from gitexp.repo.code_commit import write_code_commit
 from gitexp.repo.worktree import (
     SnapshotRules,
     checkout_into,
+    commit_on,
     read_status,
     take_snapshot,
 )
+from gitexp.store import CODE_IDENTITY
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,8 @@ class ApplyPlan:
     """What putting a run's code into the work tree changes."""
 
     revision: str
+    """As the record names it."""
+    tree: str
     written: tuple[str, ...]
     deleted: tuple[str, ...]
 
@@ -32,7 +38,8 @@ def plan_apply(repo: Repo, code: Code) -> ApplyPlan:
     check_code(repo, code)
     status = read_status(repo)
     unsaved = {*status.tracked, *status.untracked}
-    now = take_snapshot(repo, SnapshotRules(1 << 62, 1 << 62), durable=False)
+    rules = SnapshotRules(1 << 62, 1 << 62)
+    now = take_snapshot(repo, rules, identity=CODE_IDENTITY, durable=False)
     written, deleted, in_the_way = [], [], []
     for change in repo.diff_trees(now.tree, code.tree):
         path = change.path
@@ -53,20 +60,24 @@ def plan_apply(repo: Repo, code: Code) -> ApplyPlan:
             why=shown + more,
             hints=["`git stash` or commit it first", "`git exp branch RUN NAME` needs no room"],
         )
-    return ApplyPlan(code.revision, tuple(written), tuple(deleted))
+    return ApplyPlan(code.revision, code.tree, tuple(written), tuple(deleted))
 
 
 def apply_code(repo: Repo, plan: ApplyPlan) -> None:
     """Carry the plan out. Raises `CommandFailed` when a file cannot be written."""
     if plan.written:
-        checkout_into(repo, plan.revision, plan.written)
+        checkout_into(repo, plan.tree, plan.written)
     for path in plan.deleted:
         if repo.top is not None:
             (repo.top / path).unlink(missing_ok=True)
 
 
 def make_branch(repo: Repo, name: str, code: Code) -> None:
-    """Make a branch at the code of a run. Raises `InvalidInput`, `Refused`."""
+    """Make a branch with the code of a run.
+
+    It goes on from the user's commit when that is here, else it is the code alone. Raises
+    `InvalidInput`, `Refused`.
+    """
     check_code(repo, code)
     if (
         name.startswith("-")
@@ -78,12 +89,21 @@ def make_branch(repo: Repo, name: str, code: Code) -> None:
     ref = f"refs/heads/{name}"
     if repo.read_ref(ref) is not None:
         raise Refused(f"branch '{name}' exists already", hints=["choose another name"])
-    repo.update_ref(ref, code.revision, repo.null, "gitexp: branch of a run")
+    repo.update_ref(ref, _commit_for_branch(repo, code), repo.null, "gitexp: branch of a run")
+
+
+def _commit_for_branch(repo: Repo, code: Code) -> ObjectId:
+    tree = repo.resolve(f"{code.commit}^{{tree}}")
+    if tree == code.tree:
+        return code.commit
+    if tree is not None:
+        return commit_on(repo, code.tree, code.commit)
+    return write_code_commit(repo, code.tree, CODE_IDENTITY, durable=True)
 
 
 def check_code(repo: Repo, code: Code) -> None:
     """Make sure that the code is in this repository. Raises `CouldNotTell`."""
-    if repo.resolve(f"{code.revision}^{{tree}}") is None:
+    if repo.resolve(f"{code.tree}^{{tree}}") is None:
         raise CouldNotTell(
             f"the code {code.revision[:10]} is not in this repository",
             hints=["`git exp fetch` brings the code of all runs"],

@@ -25,11 +25,27 @@ from gitexp.records.merge import (
     too_new,
     unite,
 )
-from gitexp.refs import FORMAT, FORMAT_PATH, BranchPath, parse_path
+from gitexp.refs import (
+    FORMAT,
+    FORMAT_PATH,
+    READ_FORMATS,
+    TOMBSTONE,
+    BranchPath,
+    PathKind,
+    parse_path,
+)
 from gitexp.repo import Repo, transport
 from gitexp.repo.steps import Blob, Commit, Identity, SetRef
 from gitexp.repo.stream import write_stream
-from gitexp.repo.trees import FILE, SUBMODULE, Folder, look_into
+from gitexp.repo.trees import FILE, SUBMODULE, Folder, compare, look_into
+from gitexp.sharing.code_states import (
+    format_of,
+    join_old_code,
+    known_commits,
+    new_root,
+    read_code_states,
+    replace_keep_branch,
+)
 from gitexp.sharing.lone import part_lone
 from gitexp.store import PATIENCE_S, Store
 
@@ -62,19 +78,52 @@ class Joined:
     """True when theirs went on from ours but had lost or replaced records, which are back."""
 
 
-def join_code(store: Store, remote: str, theirs: ObjectId | None) -> Joined:
+def join_code(
+    store: Store, remote: str, theirs: ObjectId | None, *, runs: ObjectId | None = None
+) -> Joined:
     """Bring a remote's keep branch into ours. Call only while holding the store's lock.
 
-    Raises `Refused` when it is not gitexp's, `Conflict` when a lock keeps us out.
+    `runs` is the tip of its run branch, which names the format. Raises `Refused` when it is not
+    gitexp's, `Conflict` when a lock keeps us out.
     """
 
+    if theirs is not None:
+        _check_code(store, remote, theirs)
+        joined = _join_old_format(store, theirs, runs)
+        if joined is not None:
+            return joined
+
     def take(ours: str | None, tip: str, base: str | None) -> Commit | SetRef:
-        _check_code(store, remote, tip)
         if ours is None or ours == base:
             return SetRef(store.code_ref, tip)
         return _merge(store.repo, store.code_ref, _CODE_MESSAGE, (ours, tip), clear=True)
 
     return _join(store, store.code_ref, theirs, take)
+
+
+def _join_old_format(store: Store, theirs: ObjectId, runs: ObjectId | None) -> Joined | None:
+    """Join keep branches when one is of format 1 and the other is not; else return `None`.
+
+    The one of format 1 never becomes an ancestor: its code is taken out of it.
+    """
+    repo = store.repo
+    ours = repo.read_ref(store.code_ref)
+    if ours == theirs:
+        return None
+    our_format = format_of(store, store.tip())
+    their_format = format_of(store, runs)
+    if our_format == 1:
+        if their_format == 1:
+            return None
+        is_pure = read_code_states(repo, theirs).is_pure
+        new = new_root(store, [ours, theirs], onto=theirs if is_pure else None)
+        replace_keep_branch(store, new, ours)
+        return Joined(ours, new, merged=True)
+    if our_format is None and their_format in (None, 1):
+        return None
+    if read_code_states(repo, theirs, known_commits(repo, ours)).is_pure:
+        return None
+    return Joined(ours, join_old_code(store, theirs), merged=True)
 
 
 def join_runs(
@@ -142,7 +191,7 @@ def _check_format(store: Store, remote: str, tip: str) -> None:
     version = branch_format(_read(store.repo, [form])[form])
     if version is not None and version > FORMAT:
         raise too_new(version, where)
-    if version != FORMAT:
+    if version not in READ_FORMATS:
         raise _foreign(where, f"it has no '{FORMAT_PATH}' that gitexp wrote")
 
 
@@ -232,6 +281,36 @@ def _unite(
     added = (folder.files(folder.new if ours < theirs else folder.old) for folder in lone)
     edits = _edits(here if ours < theirs else there, united)
     return [*edits, *((path, Blob(oid)) for files in added for _, path, oid in files)]
+
+
+def lost_since(repo: Repo, base: str, tip: str) -> list[tuple[str, Blob | None]]:
+    """What gives back to a commit the records that one of its ancestors has and it has not.
+
+    Pairs of a quoted path and its content. Records that are missing, or say `running` again, are
+    given back. What somebody added to the branch, or wrote anew, stays.
+    """
+    with repo.session():
+        folders = compare(repo, base, tip) or []
+        here, there, places = _compare(repo, folders)
+        united = unite(here.files, there.files, lambda blobs: _read(repo, blobs), places)
+        kept = set(united.values())
+        lost: list[tuple[str, Blob | None]] = []
+        edits = [(path, places.get(path), blob) for path, blob in _edits(there, united)]
+        graves = owners(place for _, place, blob in edits if blob and place and _is_grave(place))
+        for path, place, blob in edits:
+            if blob is None:
+                is_lost = place is not None and owner(place) in graves
+            elif path not in there.files:
+                is_lost = here.files.get(path) == blob.oid
+            else:
+                is_lost = place is not None and there.files[path] not in kept
+            if is_lost:
+                lost.append((path, blob))
+        return lost
+
+
+def _is_grave(place: BranchPath) -> bool:
+    return place.kind is PathKind.ANNOTATION and place.name == TOMBSTONE
 
 
 @dataclass(frozen=True, slots=True)

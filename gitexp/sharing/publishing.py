@@ -6,19 +6,24 @@ Floor 4.
 from gitexp.errors import GitexpError
 from gitexp.refs import code_ref, run_ref
 from gitexp.repo.remotes import push_remote
+from gitexp.sharing.publication import count_publication
 from gitexp.workspace import Workspace
 
 
 def foresee(workspace: Workspace) -> str:
     """Say what goes to a remote that has nothing of it; empty without a run."""
-    runs = workspace.refreshed().count()
-    return "" if not runs else f"{runs:,} run{'s' if runs > 1 else ''} and the files that ran"
+    try:
+        remote = push_remote(workspace.repo, workspace.settings.remote)
+    except GitexpError:
+        return ""
+    counted = count_publication(workspace.store, remote, workspace.settings)
+    return str(counted) if counted.runs else ""
 
 
 def unsent(workspace: Workspace) -> str:
     """Say whether the remote that git pushes to has the runs, as far as this clone knows."""
     repo, branch = workspace.repo, workspace.settings.branch
-    ours = (run_ref(branch), code_ref(branch))
+    ours = (run_ref(branch), code_ref(branch))[: 2 if workspace.settings.push_code else 1]
     tips = repo.read_refs(*ours)
     if ours[0] not in tips:
         return "there are none yet"

@@ -103,7 +103,9 @@ def _new_run(workspace: Workspace, commit: ObjectId, tree: ObjectId) -> Run:
         started=clock.now(),
         author=settings.author,
         origin=Origin.PUSH,
-        code=Code(commit=commit, tree=tree, digest=digest),
+        code=Code(
+            commit=commit, tree=tree, snapshot=workspace.store.code_commit(tree), digest=digest
+        ),
         command=Command(argv=argv) if argv else None,
         params=params,
         fingerprint=fingerprint(digest, argv, directory=".", params=params, inputs={}),

@@ -20,6 +20,7 @@ from gitexp.repo.trees import compare
 from gitexp.settings import Settings
 from gitexp.sharing import turns
 from gitexp.sharing.checkpoint import sign_runs
+from gitexp.sharing.code_states import refuse_old_remote
 from gitexp.sharing.joining import Joined, join_code, join_runs
 from gitexp.store import Store
 
@@ -163,6 +164,9 @@ def _push(
         if tries == 1 and settings.sign == "sync" and _is_due(store, known):
             warnings = tuple(filter(None, [sign_runs(store, settings)]))
         ours = _tips(store)
+        refuse_old_remote(store, remote.name, known.get(store.code_ref))
+        if not settings.push_code:
+            ours.pop(store.code_ref, None)
         left_s = max(deadline - clock.monotonic_s(), 1.0)
         pushed = _push_once(store, remote, settings, ours, known, left_s)
         turn_s = clock.monotonic_s() - began_s
@@ -302,7 +306,7 @@ def _fetch(
         str(known), str(theirs)
     )
     with store.lock():
-        code = join_code(store, remote.name, fetched.tips.get(store.code_ref))
+        code = join_code(store, remote.name, fetched.tips.get(store.code_ref), runs=theirs)
         runs = join_runs(
             store, remote.name, theirs, max_files=settings.max_fetch_files, is_hub=is_hub
         )
@@ -336,6 +340,11 @@ def _report(store: Store, remote: Remote, heard: Sequence[_Heard]) -> FetchRepor
         merged=any(h.runs.merged for h in heard),
         warnings=tuple(warnings),
     )
+
+
+def fetch_from(store: Store, remote: Remote, settings: Settings) -> None:
+    """Take over the runs of a remote and of its keep branch. Raises what `fetch_runs` raises."""
+    _fetch(store, remote, settings)
 
 
 # --- counting -----------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ between the two leaves at most a kept commit too many. `write` returns only when
 it stays; see `docs/reliability.md` for what that means with each durability.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,6 +27,7 @@ from gitexp.records.codec import (
 from gitexp.refs import (
     FORMAT,
     FORMAT_PATH,
+    READ_FORMATS,
     TOMBSTONE,
     annotation_path,
     code_ref,
@@ -37,13 +38,16 @@ from gitexp.refs import (
     series_path,
 )
 from gitexp.repo import Repo
+from gitexp.repo.code_commit import code_commit_id
 from gitexp.repo.durability import sync_recent
 from gitexp.repo.few import expect_few
 from gitexp.repo.reader import Found
-from gitexp.repo.steps import Checkpoint, Commit, Identity, SetRef, Step, Verify
+from gitexp.repo.steps import Checkpoint, CodeCommit, Commit, Identity, SetRef, Step, Verify
 from gitexp.repo.stream import write_stream
-from gitexp.store.events import Event, message_of
-from gitexp.store.root_files import FORMAT_FILE, ROOT_FILES
+from gitexp.store.events import Event, is_ours, message_of
+from gitexp.store.keeping import KEEP_MESSAGE
+from gitexp.store.refusals import damaged, locked
+from gitexp.store.root_files import CODE_IDENTITY, FORMAT_FILE, ROOT_FILES, code_identity
 
 Following: TypeAlias = Callable[
     [Collection[ObjectId | None], ObjectId], AbstractContextManager[object]
@@ -69,6 +73,8 @@ class _Tips:
     kept: frozenset[str] = field(default_factory=frozenset)
     deleted: frozenset[str] = field(default_factory=frozenset)
     """Of the runs to be written, those that were deleted meanwhile."""
+    is_foreign: bool = False
+    """True when the newest commit of the run branch was not made by gitexp."""
     since: tuple[ObjectId | None, ...] = ()
     """Where the run branch was before our own last writes, of which nothing came in between."""
 
@@ -84,6 +90,10 @@ class Store:
         self.durable = durable
         self._known: _Tips | None = None
         """Where our last write left the branches; mostly they are still there."""
+        self._code_identity: str | None = None
+        self.on_foreign: Callable[[ObjectId], bool] | None = None
+        """Told a tip that gitexp did not make, before anything is written on it. Returns whether it
+        moved the branch, to give back what that commit took away."""
 
     # --- writing ----------------------------------------------------------------------------
 
@@ -115,6 +125,9 @@ class Store:
                 if known and known.run and self.repo.has_moved(self.run_ref, known.run):
                     known, events = None, events if anew is None else anew()
                 tips = known or self._read_tips_beside_gc(events)
+                if tips.is_foreign and tips.run and self.on_foreign and self.on_foreign(tips.run):
+                    session.reader.forget()
+                    continue
                 live = [e for e in events if not (e.keeps and e.run.id in tips.deleted)]
                 if not live and tips.run is not None:
                     return tips.run  # deleted while it ran: nothing comes back
@@ -128,7 +141,7 @@ class Store:
                     waited_s = clock.monotonic_s() - began_s
                     held = self.clear_dead_locks()
                     if held and held.age_s > MIN_DEAD_AGE_S and waited_s > LOCK_PATIENCE_S:
-                        raise _locked(held) from conflict
+                        raise locked(held) from conflict
                     if waited_s > PATIENCE_S:
                         raise
                     clock.sleep(clock.jitter(0.05))
@@ -141,8 +154,8 @@ class Store:
         moment: datetime,
         following: Following | None,
     ) -> ObjectId:
-        keeping = dict.fromkeys(e.run.code.revision for e in events if e.keeps)
-        fresh = [revision for revision in keeping if revision not in tips.kept]
+        keeping = {self.code_commit(e.run.code.tree): e.run.code.tree for e in events if e.keeps}
+        fresh = {commit: tree for commit, tree in keeping.items() if commit not in tips.kept}
         if self.durable and fresh:
             sync_recent(self.repo, *_pins(events))
         steps = self._steps(events, tips, fresh, identity, moment)
@@ -183,7 +196,7 @@ class Store:
     def release(self, run: Run) -> None:
         """Let the pin of a recorded run's snapshot go: the keep branch has it. Never raises."""
         ref, snapshot = pending_ref(run.id), run.code.snapshot
-        if snapshot is not None and self.repo.read_ref(ref) is not None:
+        if run.code.dirty and snapshot is not None and self.repo.read_ref(ref) is not None:
             with suppress(Conflict):
                 self.repo.update_ref(ref, self.repo.null, snapshot, "gitexp: recorded")
 
@@ -204,14 +217,16 @@ class Store:
         self,
         events: Sequence[Event],
         tips: _Tips,
-        fresh: Sequence[str],
+        fresh: Mapping[ObjectId, ObjectId],
         identity: Identity,
         moment: datetime,
     ) -> list[Step]:
         steps: list[Step] = []
         if fresh:
-            message, tip = "keep the code of runs\n\n[skip ci]\n", tips.code
-            parents = [tip, *fresh] if tip else fresh
+            message, tip = KEEP_MESSAGE, tips.code
+            parents: list[str] = [tip, *fresh] if tip else [*fresh]
+            author = self.code_identity()
+            steps += [CodeCommit(tree, author) for tree in fresh.values()]
             keep = Commit(self.code_ref, message, identity, moment, parents, clear=True, tip=tip)
             steps += [keep, Checkpoint()]
         elif tips.code and any(event.keeps for event in events):
@@ -244,17 +259,19 @@ class Store:
             run, form, code, *rest = self._ask(asked)
         for ref, tip in ((self.run_ref, run), (self.code_ref, code)):
             if tip is None and self.repo.resolve(ref) is not None:
-                raise _damaged(ref.removeprefix("refs/heads/"), "its newest commit is missing")
+                raise damaged(ref.removeprefix("refs/heads/"), "its newest commit is missing")
         if run is not None:
             self._check_format(form)
         runs = [event.run for event in events]
         self.repo.keep_at_hand(filter(None, [run, *rest[len(runs) :]]))
         kept = frozenset[str](code.parents if code else ())
-        if code and any(e.keeps and e.run.code.revision not in kept for e in events):
+        wanted = {self.code_commit(e.run.code.tree) for e in events if e.keeps} if code else set()
+        if not wanted <= kept:
             before = self._ask([self.code_ref + parent for parent in _KEPT_BEFORE])
             kept |= {found.oid for found in before if found}
         deleted = {run.id for run, stone in zip(runs, rest, strict=False) if stone}
-        return _Tips(run and run.oid, code and code.oid, kept, frozenset(deleted))
+        foreign = run is not None and not is_ours(run.content)
+        return _Tips(run and run.oid, code and code.oid, kept, frozenset(deleted), foreign)
 
     def _questions(self, events: Sequence[Event]) -> list[str]:
         """What a write must know: refs, format, tombstones, and for one event what it will change.
@@ -275,13 +292,13 @@ class Store:
         try:
             return self.repo.read_objects(names)
         except CommandFailed as error:
-            raise _damaged(self.branch, error.why) from error
+            raise damaged(self.branch, error.why) from error
 
     def _check_format(self, form: Found | None) -> None:
         if form is not None and form.content == FORMAT_FILE:
             return
         if form is None and self.repo.resolve(f"{self.run_ref}:{FORMAT_PATH}") is not None:
-            raise _damaged(self.branch, f"its '{FORMAT_PATH}' cannot be read")
+            raise damaged(self.branch, f"its '{FORMAT_PATH}' cannot be read")
         version: object = None
         with suppress(Unreadable):
             version = decode_table(b"" if form is None else form.content).get("format")
@@ -291,12 +308,32 @@ class Store:
                 why=f"it has format {version}, this gitexp knows up to {FORMAT}",
                 hints=["update gitexp: `pip install -U gitexp`"],
             )
-        if version != FORMAT:
+        if version not in READ_FORMATS:
             raise Refused(
                 f"branch '{self.branch}' is not gitexp's",
                 why=f"it has no '{FORMAT_PATH}' that gitexp wrote",
                 hints=["choose another branch for the runs: `git config exp.branch NAME`"],
             )
+
+    # --- the code of runs -------------------------------------------------------------------
+
+    def code_identity(self) -> str:
+        """The author of code commits, as the run branch says."""
+        if self._code_identity is None:
+            try:
+                [form] = self._ask([f"{self.run_ref}:{FORMAT_PATH}"])
+            except Unreadable:
+                return CODE_IDENTITY  # nothing is written to such a branch
+            self._code_identity = code_identity(form and form.content)
+        return self._code_identity
+
+    def use_code_identity(self, identity: str) -> None:
+        """Make code commits by another author from now on; the run branch is to say so next."""
+        self._code_identity = identity
+
+    def code_commit(self, tree: str) -> ObjectId:
+        """The id of the commit that holds the code of all runs with this tree."""
+        return code_commit_id(self.repo, tree, self.code_identity())
 
     # --- reading ----------------------------------------------------------------------------
 
@@ -356,29 +393,4 @@ class Store:
 
 def _pins(events: Iterable[Event]) -> list[str]:
     """The refs that hold the snapshots of events' runs."""
-    return [pending_ref(event.run.id) for event in events if event.run.code.snapshot]
-
-
-def _locked(lock: GitLock) -> Conflict:
-    return Conflict(
-        f"cannot record: git's lock '{lock.path}' is in the way",
-        why=f"it is {lock.age_s:.0f} s old; its holder: {lock.holder}",
-        hints=[
-            "the run waits in its journal; the next `git exp` command tries again",
-            f"if no git is at work anywhere in this repository: `rm '{lock.path}'`",
-        ],
-    )
-
-
-def _damaged(branch: str, why: str | None) -> Unreadable:
-    return Unreadable(
-        f"branch '{branch}' is damaged",
-        why=why,
-        hints=["`git exp doctor` finds what is wrong, `git exp doctor --fix` mends it"],
-    )
-
-
-def identity_of(author: str) -> Identity:
-    """`Name <email>` as the identity of a commit."""
-    name, _, rest = author.partition(" <")
-    return Identity(name or "unknown", rest.rstrip(">") or "unknown@localhost")
+    return [pending_ref(event.run.id) for event in events if event.run.code.dirty]

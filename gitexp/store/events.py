@@ -11,7 +11,7 @@ from functools import lru_cache
 from gitexp.model import Annotation, Run, Series, Table
 from gitexp.records.codec import encode_annotation, encode_run, encode_table
 from gitexp.refs import annotation_path, environment_path, output_path, run_path, series_path
-from gitexp.repo.steps import Blob
+from gitexp.repo.steps import Blob, Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,11 @@ def deleted(run: Run, annotation: Annotation, paths: Sequence[str]) -> Event:
     return Event(run, f"delete {run.id[:7]} {run.name}", files, keeps=False)
 
 
+def is_ours(commit: bytes) -> bool:
+    """Return whether gitexp made a commit of the run branch, as its message tells."""
+    return b"\n\n[skip ci]\n" in commit
+
+
 def message_of(event: Event) -> str:
     """What the commit says, for people and for `git log --grep`."""
     run = event.run
@@ -88,3 +93,9 @@ def message_of(event: Event) -> str:
         f"{subject[:200]}\n\n[skip ci]\n\nRun-Id: {run.id}\nCode-Commit: {run.code.commit}\n"
         f"Code-Tree: {run.code.tree}\nOutcome: {run.outcome}\n"
     )
+
+
+def identity_of(author: str) -> Identity:
+    """`Name <email>` as the identity of a commit."""
+    name, _, rest = author.partition(" <")
+    return Identity(name or "unknown", rest.rstrip(">") or "unknown@localhost")

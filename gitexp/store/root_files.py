@@ -3,12 +3,39 @@
 Floor 3, pure.
 """
 
+import re
+from contextlib import suppress
 from typing import Final
 
-from gitexp.records.codec import encode_table
+from gitexp.errors import InvalidInput, Unreadable
+from gitexp.records.codec import decode_table, encode_table
 from gitexp.refs import FORMAT, FORMAT_PATH, README_PATH
 
-FORMAT_FILE: Final = encode_table({"format": FORMAT, "tool": "gitexp"})
+CODE_IDENTITY: Final = "gitexp <gitexp@localhost>"
+"""Author of code commits, unless the run branch names another."""
+
+_IDENTITY = re.compile(r"[^<>\0\r\n]+ <[^<>\0\r\n ]+>")
+
+
+def format_file(identity: str = CODE_IDENTITY) -> bytes:
+    """The content of `format.toml`. Raises `InvalidInput` when git takes no such identity."""
+    if not _IDENTITY.fullmatch(identity):
+        raise InvalidInput(
+            f"cannot use identity '{identity}'", hints=["write it as `Name <mail@example.org>`"]
+        )
+    return encode_table({"format": FORMAT, "identity": identity, "tool": "gitexp"})
+
+
+def code_identity(form: bytes | None) -> str:
+    """The author of code commits, as a `format.toml` names it."""
+    with suppress(Unreadable):
+        identity = decode_table(form or b"").get("identity")
+        if isinstance(identity, str) and _IDENTITY.fullmatch(identity):
+            return identity
+    return CODE_IDENTITY
+
+
+FORMAT_FILE: Final = format_file()
 
 README_FILE: Final = b"""\
 # Runs recorded by gitexp
@@ -25,7 +52,7 @@ edit it by hand.
 | `environments/<hash>.toml` | installed packages, once for each distinct set |
 
 `git log <this branch>` tells the history; `git exp list` compares. The branch `<this branch>-code`
-keeps the code of every run alive and needs no attention.
+keeps the code of every run and needs no attention.
 """
 
 ROOT_FILES: Final = ((README_PATH, README_FILE), (FORMAT_PATH, FORMAT_FILE))

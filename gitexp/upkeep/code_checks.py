@@ -18,7 +18,7 @@ from gitexp.repo.objects import (
 from gitexp.upkeep.evidence import Evidence
 from gitexp.upkeep.findings import Finding, Level, Mend, counted, listed
 
-_FEW_REVISIONS = 300
+_FEW_TREES = 300
 """Up to so many trees are searched for the runs that a damaged file belongs to."""
 
 _MUCH_BYTES = 256 << 20
@@ -28,9 +28,8 @@ _MUCH_BYTES = 256 << 20
 def check_code(evidence: Evidence) -> Iterator[Finding]:
     """The code of every run is there, every file of it."""
     repo, runs = evidence.workspace.repo, evidence.runs
-    oids = [oid for f in runs for oid in (f.commit, f.revision)]
-    headers = read_headers(repo, oids, env=LOCAL)
-    lost = [f for f in runs if not (_is_commit(headers, f.commit, f.revision))]
+    headers = read_headers(repo, [f.tree for f in runs], env=LOCAL)
+    lost = [f for f in runs if not _is_tree(headers[f.tree])]
     if lost:
         yield Finding(
             check="code",
@@ -42,13 +41,10 @@ def check_code(evidence: Evidence) -> Iterator[Finding]:
                 "another clone may have it: `git fetch PATH 'refs/heads/*:refs/gitexp/rescue/*'`",
             ),
             runs=tuple(f.id for f in lost),
-            items=tuple(
-                sorted({o for f in lost for o in (f.commit, f.revision) if headers[o] is None})
-            ),
+            items=tuple(sorted({f.tree for f in lost})),
             mend=Mend.FETCH_OBJECTS,
         )
-    whole = [f for f in runs if _is_commit(headers, f.commit, f.revision)]
-    damaged = _damaged_files(evidence, {f.revision for f in whole})
+    damaged = _damaged_files(evidence, {f.tree for f in runs if _is_tree(headers[f.tree])})
     if damaged:
         owners = _owners(evidence, damaged)
         named = f"; damaged runs: {listed(map(evidence.name, owners))}" if owners else ""
@@ -63,20 +59,21 @@ def check_code(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _is_commit(headers: dict[str, Header | None], *oids: str) -> bool:
-    found = [headers[oid] for oid in oids]
-    return all(header is not None and header.kind == "commit" for header in found)
+def _is_tree(header: Header | None) -> bool:
+    return header is not None and header.kind == "tree"
 
 
-def _damaged_files(evidence: Evidence, revisions: Collection[str]) -> set[str]:
+def _damaged_files(evidence: Evidence, trees: Collection[str]) -> set[str]:
     """Objects missing from the trees that ran, and damaged ones among what snapshots brought."""
     repo = evidence.workspace.repo
-    damaged = list_objects(repo, revisions, "--no-walk").damaged
+    damaged = list_objects(repo, trees, "--no-walk").damaged
     if is_partial(repo):
         return damaged
-    snapshots = [f for f in evidence.runs if f.snapshot in revisions]
+    snapshots = [f for f in evidence.runs if f.is_dirty and f.tree in trees]
+    headers = read_headers(repo, [f.commit for f in snapshots], env=LOCAL)
+    known = {f.commit for f in snapshots if headers[f.commit] is not None}
     own = list_objects(
-        repo, [*(f.revision for f in snapshots), *(f"^{f.commit}" for f in snapshots)]
+        repo, [*{f.tree for f in snapshots}, *(f"^{commit}^{{tree}}" for commit in known)]
     )
     headers = read_headers(repo, own.present)
     damaged |= own.damaged | {oid for oid, header in headers.items() if header is None}
@@ -88,16 +85,16 @@ def _damaged_files(evidence: Evidence, revisions: Collection[str]) -> set[str]:
 def _owners(evidence: Evidence, damaged: Collection[str]) -> list[RunId]:
     """The runs whose code needs one of the objects; none when that would take too long."""
     repo = evidence.workspace.repo
-    revisions = {f.revision for f in evidence.runs}
-    if len(revisions) > _FEW_REVISIONS:
+    trees = {f.tree for f in evidence.runs}
+    if len(trees) > _FEW_TREES:
         return []
     touched = set()
-    for revision in revisions:
-        asked = repo.git("ls-tree", "-r", "-t", "--full-tree", revision, check=False)
+    for tree in trees:
+        asked = repo.git("ls-tree", "-r", "-t", "--full-tree", tree, check=False)
         words = set(asked.text.split()) | set(asked.stderr.split())
         if asked.status != 0 or not words.isdisjoint(damaged):
-            touched.add(revision)
-    return sorted(f.id for f in evidence.runs if f.revision in touched)
+            touched.add(tree)
+    return sorted(f.id for f in evidence.runs if f.tree in touched)
 
 
 def check_keep(evidence: Evidence) -> Iterator[Finding]:
@@ -105,7 +102,7 @@ def check_keep(evidence: Evidence) -> Iterator[Finding]:
     repo, store = evidence.workspace.repo, evidence.workspace.store
     name = store.code_ref.removeprefix("refs/heads/")
     tip = repo.resolve(store.code_ref)
-    revisions = {f.revision for f in evidence.runs}
+    revisions = {oid for f in evidence.runs for oid in (f.revision, f.kept)}
     headers = read_headers(repo, revisions, env=LOCAL)
     there = [oid for oid in revisions if headers[oid] is not None]
     asked = repo.git(
@@ -130,8 +127,10 @@ def check_keep(evidence: Evidence) -> Iterator[Finding]:
             mend=Mend.FETCH_OBJECTS,
         )
         return
-    loose = revisions & set(asked.text.split())
-    runs = [f for f in evidence.runs if f.revision in loose]
+    kept = set(there) - set(asked.text.split()) if tip else set()
+    runs = [f for f in evidence.runs if kept.isdisjoint((f.kept, f.revision))]
+    trees = read_headers(repo, [f.tree for f in runs])
+    runs = [f for f in runs if _is_tree(trees[f.tree])]  # else it is lost, which `code` tells
     if runs:
         why = "" if tip else f", because branch '{name}' is gone"
         yield Finding(
@@ -141,6 +140,6 @@ def check_keep(evidence: Evidence) -> Iterator[Finding]:
             f" {listed(f.title for f in runs)}",
             hints=("`git exp doctor --fix` keeps it again",),
             runs=tuple(f.id for f in runs),
-            items=tuple(sorted(loose)),
+            items=tuple(sorted({f.tree for f in runs})),
             mend=Mend.KEEP_CODE,
         )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from gitexp.errors import CommandFailed, GitexpError, Refused, Unreadable
 from gitexp.ids import ObjectId, RunId
@@ -35,14 +36,14 @@ class RunFacts:
     clock: int
     outcome: Outcome
     commit: str
-    snapshot: str | None
+    tree: str
+    kept: str
+    """The code commit of its tree, which the keep branch should hold."""
+    revision: str
+    """The commit whose tree is what ran, as its record says."""
+    is_dirty: bool
     packages: str | None
     """Digest of its package list."""
-
-    @property
-    def revision(self) -> str:
-        """The commit whose tree is what ran."""
-        return self.snapshot or self.commit
 
     @property
     def title(self) -> str:
@@ -181,11 +182,16 @@ def fresh_index(workspace: Workspace) -> Iterator[RunIndex]:
 def _take_index(evidence: Evidence, index: RunIndex) -> None:
     evidence.broken = index.broken
     evidence.rivals = index.conflicting()
-    evidence.runs = [_facts(text) for text in index.documents()]
+    store, kept = evidence.workspace.store, dict[str, str]()
+    for text in index.documents():
+        document = json.loads(text)
+        tree = document["code"]["tree"]
+        if tree not in kept:
+            kept[tree] = store.code_commit(tree)
+        evidence.runs.append(_facts(document, kept[tree]))
 
 
-def _facts(text: str) -> RunFacts:
-    document = json.loads(text)
+def _facts(document: dict[str, Any], kept: str) -> RunFacts:
     code, environment = document["code"], document.get("environment", {})
     packages = environment.get("packages")
     return RunFacts(
@@ -195,7 +201,10 @@ def _facts(text: str) -> RunFacts:
         clock=document["clock"],
         outcome=Outcome(document["outcome"]),
         commit=code["commit"],
-        snapshot=code.get("snapshot"),
+        tree=code["tree"],
+        kept=kept,
+        revision=code.get("snapshot") or code["commit"],
+        is_dirty=bool(code["dirty"]),
         packages=packages if isinstance(packages, str) else None,
     )
 

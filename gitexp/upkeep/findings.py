@@ -27,6 +27,7 @@ class Mend(StrEnum):
 
     CLEAR_LOCKS = "clear locks"
     FETCH_OBJECTS = "fetch objects"
+    RESTORE_RECORDS = "restore records"
     KEEP_CODE = "keep code"
     COMPLETE_RUNS = "complete runs"
     DROP_PENDING = "drop pending"

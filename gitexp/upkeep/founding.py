@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 from gitexp.errors import Conflict, GitexpError, Refused
 from gitexp.machine import clock
+from gitexp.refs import FORMAT_PATH, README_PATH
 from gitexp.repo.remotes import remote_names
 from gitexp.repo.steps import Commit
 from gitexp.repo.stream import write_stream
 from gitexp.settings import PROJECT_FILE
 from gitexp.sharing.sync import fetch_runs
-from gitexp.store import ROOT_FILES
+from gitexp.store import CODE_IDENTITY, format_file
+from gitexp.store.root_files import README_FILE
 from gitexp.workspace import Workspace
 
 _PATIENCE_S = 15.0
@@ -54,12 +56,14 @@ class Founded:
     """Why the remote could not be asked."""
 
 
-def found_branch(workspace: Workspace) -> Founded:
+def found_branch(workspace: Workspace, identity: str | None = None) -> Founded:
     """Make sure there is a run branch: the one here, else the remote's, else a new empty one.
 
-    Raises `Refused` when a branch of that name is not gitexp's, `Unreadable` when it is too new,
-    `CommandFailed` when git cannot write.
+    `identity` is the author of code commits on a new one. Raises `InvalidInput` when git takes no
+    such identity, `Refused` when a branch of that name is not gitexp's, `Unreadable` when it is too
+    new, `CommandFailed` when git cannot write.
     """
+    form = format_file(identity or CODE_IDENTITY)
     if workspace.store.check() is not None:
         return Founded("there")
     problem: GitexpError | None = None
@@ -76,10 +80,10 @@ def found_branch(workspace: Workspace) -> Founded:
         else:
             if workspace.store.tip() is not None:
                 return Founded("fetched", report.remote)
-    return Founded(_make_branch(workspace), problem=problem)
+    return Founded(_make_branch(workspace, form), problem=problem)
 
 
-def _make_branch(workspace: Workspace) -> str:
+def _make_branch(workspace: Workspace, form: bytes) -> str:
     store = workspace.store
     step = Commit(
         store.run_ref,
@@ -87,7 +91,7 @@ def _make_branch(workspace: Workspace) -> str:
         workspace.identity,
         clock.now(),
         [],
-        ROOT_FILES,
+        ((README_PATH, README_FILE), (FORMAT_PATH, form)),
         tip=None,
     )
     with store.lock():

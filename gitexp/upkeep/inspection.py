@@ -13,6 +13,7 @@ from gitexp.sharing import hooks
 from gitexp.upkeep import branch_checks, code_checks, local_checks
 from gitexp.upkeep.evidence import Evidence, gather
 from gitexp.upkeep.findings import Examination, Finding, Level, counted
+from gitexp.upkeep.history_checks import check_history
 from gitexp.workspace import Workspace
 
 Look: TypeAlias = Callable[[Evidence], Iterator[Finding]]
@@ -71,7 +72,7 @@ def _journals(evidence: Evidence) -> str:
 
 
 def _code(evidence: Evidence) -> str:
-    dirty = sum(facts.snapshot is not None for facts in evidence.runs)
+    dirty = sum(facts.is_dirty for facts in evidence.runs)
     partial = "; files left at the remote are not counted" * is_partial(evidence.workspace.repo)
     return f"the code of every run is here, {counted(dirty, 'snapshot')} among it{partial}"
 
@@ -104,6 +105,7 @@ CHECKS: tuple[Check, ...] = (
     Check("series", branch_checks.check_series, _said("all can be understood"), True),
     Check("tombstones", branch_checks.check_tombstones, _said("deleted runs are gone"), True),
     Check("environments", branch_checks.check_environments, _said("all are there"), True),
+    Check("history", check_history, _said("no commit took records away"), True),
     Check("conflicts", branch_checks.check_conflicts, _said("no run ended twice"), True),
     Check("foreign files", branch_checks.check_foreign_files, _said("none"), True),
     Check("clock", branch_checks.check_clock, _said("no run is from the future"), True),

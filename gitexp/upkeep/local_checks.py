@@ -173,7 +173,8 @@ def check_checkout(evidence: Evidence) -> Iterator[Finding]:
                 check="checkout",
                 level=Level.WARNING,
                 text=f"branch '{name}' is checked out in '{worktree.path}':"
-                " git status there will show every new run as a change",
+                " an ordinary `git commit` there takes away what was recorded since, and the next"
+                " record restores it",
                 hints=(f"`git -C '{worktree.path}' switch -` goes back",),
                 items=(str(worktree.path),),
             )

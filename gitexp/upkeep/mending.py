@@ -13,18 +13,14 @@ from gitexp.repo import Repo
 from gitexp.repo.launch import FSYNC
 from gitexp.repo.objects import find_damaged
 from gitexp.repo.remotes import Remote, fetch_remote, remotes_by_key
-from gitexp.repo.steps import Commit
 from gitexp.repo.stream import write_stream
 from gitexp.running.recovery import recover
 from gitexp.sharing.joining import join_code
+from gitexp.sharing.lost_records import find_lost, restore_lost
+from gitexp.store.keeping import keep_steps
 from gitexp.upkeep.findings import Examination, Finding, Mend, counted
 from gitexp.upkeep.tidying import clear_locks, drop_pins, find_leftovers, rebuild_index, tidy
 from gitexp.workspace import Workspace
-
-_KEPT_AT_ONCE = 50
-"""Parents of one keep commit; git can do more, some readers cannot."""
-
-_KEEP_MESSAGE = "keep the code of runs\n\n[skip ci]\n"
 
 
 def mend(workspace: Workspace, examination: Examination) -> Iterator[str]:
@@ -121,7 +117,7 @@ def _put_back(repo: Repo, moved: Mapping[str, Path]) -> None:
 def _keep_code(workspace: Workspace, findings: Collection[Finding]) -> Iterator[str]:
     """Put the code of runs onto the keep branch, after what a remote kept of it."""
     repo, store = workspace.repo, workspace.store
-    revisions = _items(findings)
+    trees = _items(findings)
     with store.lock():
         if repo.read_ref(store.code_ref) is None:
             short = store.code_ref.removeprefix("refs/heads/")
@@ -130,23 +126,23 @@ def _keep_code(workspace: Workspace, findings: Collection[Finding]) -> Iterator[
                 if ref.endswith(f"/{short}"):
                     key = ref.removeprefix("refs/gitexp/remotes/").removesuffix(f"/{short}")
                     remote = names.get(key, key)
-                    join_code(store, remote, kept)
+                    runs = repo.read_ref(remote_ref(key, store.run_ref))
+                    join_code(store, remote, kept, runs=runs)
                     yield f"took branch '{short}' over from remote '{remote}'"
         tip = repo.read_ref(store.code_ref)
-        moment, identity = clock.now(), workspace.identity
-        steps: list[Commit] = []
-        for start in range(0, len(revisions), _KEPT_AT_ONCE):
-            first = f":{len(steps)}" if steps else tip
-            parents = [*([first] if first else []), *revisions[start : start + _KEPT_AT_ONCE]]
-            steps.append(
-                Commit(
-                    *(store.code_ref, _KEEP_MESSAGE, identity, moment, parents),
-                    clear=True,
-                    tip=tip,
-                )
-            )
+        steps = keep_steps(store, trees, tip, workspace.identity, clock.now())
         write_stream(repo, steps, durable=store.durable)
-    yield f"kept {counted(revisions, 'commit')} on branch '{store.branch}-code'"
+    yield f"kept {counted(trees, 'code state')} on branch '{store.branch}-code'"
+
+
+def _restore_records(workspace: Workspace, _findings: Collection[Finding]) -> Iterator[str]:
+    store = workspace.store
+    with store.lock():
+        tip = store.tip()
+        if tip is not None:
+            lost = find_lost(workspace.repo, tip, whole=True)
+            restore_lost(store, tip, lost)
+            yield f"restored the records of {counted(lost.runs, 'run')}"
 
 
 # --- local state --------------------------------------------------------------------------------
@@ -176,6 +172,7 @@ def _tidy(workspace: Workspace, _findings: Collection[Finding]) -> Iterator[str]
 _DEEDS: dict[Mend, Callable[[Workspace, Collection[Finding]], Iterator[str]]] = {
     Mend.CLEAR_LOCKS: _clear_locks,
     Mend.FETCH_OBJECTS: _fetch_objects,
+    Mend.RESTORE_RECORDS: _restore_records,
     Mend.KEEP_CODE: _keep_code,
     Mend.COMPLETE_RUNS: _complete_runs,
     Mend.DROP_PENDING: _drop_pending,

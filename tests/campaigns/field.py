@@ -24,7 +24,7 @@ from tests.conftest import RepoBuilder
 BRANCH = "refs/heads/gitexp"
 KEEP = "refs/heads/gitexp-code"
 VICTIMS = (
-    *("update-index", "write-tree", "commit-tree", "update-ref"),
+    *("update-index", "write-tree", "hash-object", "update-ref"),
     *("gitexp: record", "fast-import"),
 )
 """The git commands that write; `cat-file` and the like leave nothing behind.

@@ -65,9 +65,10 @@ def run_beside(repo: RepoBuilder, runs: int) -> None:
 def check_snapshots(ground: Field) -> None:
     """Every run's code can be had, file by file."""
     for record in ground.check().values():
-        if "snapshot" not in record["code"]:
-            continue
         snapshot = record["code"]["snapshot"]
+        ground.repo.git("ls-tree", "-r", f"{snapshot}^{{tree}}")
+        if not record["code"]["dirty"]:
+            continue
         value = int(record["metrics"]["value"])
         assert ground.repo.git("show", f"{snapshot}:train.py") == f"# attempt {value}.0" or (
             ground.repo.git("show", f"{snapshot}:train.py") == f"# attempt {value}"
@@ -85,7 +86,7 @@ def test_collecting_beside_two_hundred_runs(repo: RepoBuilder) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["write-tree", "commit-tree", "ls-tree", "update-ref", "rev-list", "fast-import"]
+    "command", ["write-tree", "hash-object", "ls-tree", "update-ref", "rev-list", "fast-import"]
 )
 def test_a_prune_in_the_moment_of_a_start(repo: RepoBuilder, tmp_path: Path, command: str) -> None:
     """Just before one of the git commands of a start, all that no ref holds is removed."""

@@ -27,7 +27,7 @@ from gitexp.running.lifecycle import annotate, remember
 from gitexp.running.recovery import recover
 from gitexp.sharing import hooks
 from gitexp.sharing.sync import fetch_runs, push_runs
-from gitexp.store import sealed, started
+from gitexp.store import CODE_IDENTITY, sealed, started
 from gitexp.store.root_files import FORMAT_FILE
 from gitexp.upkeep.findings import Examination, Finding, Level
 from gitexp.upkeep.founding import found_branch, write_settings
@@ -66,7 +66,7 @@ class Lab:
         run_id = clock.new_run_id()
         if dirty:
             self.repo.write("train.py", f"print('{run_id}')\n")
-        found = take_snapshot(workspace.repo, RULES, durable=False)
+        found = take_snapshot(workspace.repo, RULES, identity=CODE_IDENTITY, durable=False)
         if found.snapshot:
             workspace.repo.update_ref(pending_ref(run_id), found.snapshot, workspace.repo.null, "x")
         self.repo.git("checkout", "--quiet", "--", "train.py", check=False)
@@ -318,11 +318,11 @@ class TestDamage:
         assert list(found) == ["code"]
         assert found["code"].runs == (run.id,)
 
-    def test_a_missing_code_commit_names_its_runs(self, lab: Lab) -> None:
+    def test_a_missing_tree_of_code_names_its_runs(self, lab: Lab) -> None:
         lab.record()
         lab.repo.commit({"train.py": "print(2)\n"})
         run = lab.record()
-        damage(lab.object_path(run.code.commit), delete)
+        damage(lab.object_path(run.code.tree), delete)
         assert faults(lab.doctor())["code"].runs == (run.id,)
 
     def test_without_a_remote_mending_says_so_and_loses_nothing(self, lab: Lab) -> None:
@@ -623,15 +623,16 @@ class TestKeep:
         lab.repo.git("merge-base", "--is-ancestor", old, "gitexp-code")
         assert lab.repo.git("ls-tree", "gitexp-code") == ""
 
-    def test_many_revisions_are_kept_in_few_parents_each(self, lab: Lab) -> None:
+    def test_many_code_states_are_kept_in_few_parents_each(self, lab: Lab) -> None:
         for n in range(120):
             lab.repo.commit({"train.py": f"print({n})\n"})
         heads = lab.repo.git("rev-list", "main").splitlines()
+        trees = lab.repo.git("log", "--format=%T", "main").splitlines()
         runs = [lab.build() for _ in heads]
         lab.write(
             *(
-                replace(run, code=replace(run.code, commit=ObjectId(head)))
-                for run, head in zip(runs, heads, strict=True)
+                replace(run, code=replace(run.code, commit=ObjectId(head), tree=ObjectId(tree)))
+                for run, head, tree in zip(runs, heads, trees, strict=True)
             )
         )
         lab.repo.git("branch", "-D", "gitexp-code")

@@ -211,6 +211,10 @@ RUNS: st.SearchStrategy[Run] = st.builds(
         branch=st.none() | TEXT,
         remote=st.none() | TEXT,
         left_out=TEXTS,
+        hashed=st.dictionaries(
+            TEXT, st.builds(FileState, sha256=TEXT, bytes=st.integers(0, 2**60)), max_size=2
+        ),
+        unhashed=TEXTS,
     ),
     fingerprint=TEXT,
     duration_s=st.none() | st.floats(0, 1e9),

@@ -266,6 +266,12 @@ KIN: dict[str, tuple[Callable[[], Run], Kin | None]] = {
         lambda: kin_run(inputs={"data.csv": FileState(sha256="cd", bytes=1)}),
         Kin.DATA,
     ),
+    "other files outside the snapshot": (
+        lambda: kin_run(
+            code=replace(kin_run().code, hashed={"m.pt": FileState(sha256="a", bytes=1)})
+        ),
+        Kin.DATA,
+    ),
     "no data": (lambda: kin_run(inputs={}), Kin.DATA),
     "other script": (lambda: kin_run(command=Command(argv=("python", "test.py"))), None),
     "another argument": (

@@ -172,6 +172,7 @@ def hashed(which: Callable[..., str] = fingerprint, **changes: Any) -> str:
         directory=given_["directory"],
         params=given_["params"],
         inputs=given_["inputs"],
+        **({"outside": given_["outside"]} if "outside" in given_ else {}),
     )
 
 
@@ -271,8 +272,9 @@ def test_the_same_trial(changes: dict[str, Any]) -> None:
         {"params": {"lr": 0.1}},
         {"inputs": {"a": FileState(sha256="cd", bytes=1)}},
         {"inputs": {}},
+        {"outside": {"a": FileState(sha256="ab", bytes=1)}},
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_another_trial(changes: dict[str, Any]) -> None:
     assert hashed(**changes) != hashed()

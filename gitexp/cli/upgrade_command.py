@@ -1,0 +1,49 @@
+"""`git exp upgrade`: change the branches to the newest format."""
+
+import click
+
+from gitexp.cli.progress import announce
+from gitexp.cli.terminal import open_workspace, say
+from gitexp.refs import FORMAT
+from gitexp.upkeep.findings import counted
+from gitexp.upkeep.upgrading import upgrade, upgrade_remote
+
+
+@click.command("upgrade")
+@click.option(
+    "--identity",
+    metavar="'NAME <EMAIL>'",
+    help="Author of the commits that hold code, the same for everybody.",
+)
+@click.option("--push", "remote", metavar="REMOTE", help="Replace the branches of a remote too.")
+def command(identity: str | None, remote: str | None) -> None:
+    """Change the branches to the newest format
+
+    In format 1 the branch that keeps the code held your own commits, with their messages and all
+    history before them. In format 2 it holds one commit without parents for each state of the
+    files that ran. The branch begins anew, so nothing of the old history is pushed with it.
+
+    Other clones follow when they fetch; a gitexp that does not know the new format stops before it
+    writes, so update it everywhere first. A remote's branch is only replaced with `--push`, and
+    only if nobody pushed since it was fetched.
+
+    \b
+    git exp upgrade
+    git exp upgrade --push origin
+    """
+    workspace = open_workspace()
+    done = upgrade(workspace.store, identity)
+    name = workspace.store.branch
+    if done.before is None:
+        say(f"there is no branch '{name}' yet; the first run makes it, in format {FORMAT}")
+    elif done.changed:
+        states = counted(range(done.states), "code state")
+        say(f"'{name}' and '{name}-code' have format {FORMAT} now, with {states}")
+    else:
+        say(f"'{name}' has format {FORMAT} already")
+    if remote is not None:
+        announce(f"fetching from and pushing to {remote} ...")
+        where, sent = upgrade_remote(workspace.store, remote, workspace.settings)
+        say(f"the branches of '{where}' {'are replaced' if sent else 'were the same already'}")
+    elif done.changed:
+        say("a remote that has them is changed by `git exp upgrade --push REMOTE`")

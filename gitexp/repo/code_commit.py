@@ -1,0 +1,66 @@
+"""Code commits: one parentless commit for each tree of code that ran, the same on every machine.
+
+Floor 2. Everything in such a commit follows from its tree and an identity that the run branch
+names, so equal trees have equal commits, and no history of the user's comes with it.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+from gitexp.errors import CommandFailed
+from gitexp.ids import ObjectId
+from gitexp.machine import clock
+from gitexp.repo.launch import FSYNC
+from gitexp.repo.repository import Repo
+from gitexp.repo.steps import CodeCommit
+
+
+def code_commit_id(repo: Repo, tree: str, identity: str) -> ObjectId:
+    """The id that the code commit of a tree has, whether it is here or not."""
+    content = CodeCommit(tree, identity).content
+    digest = hashlib.new(repo.object_format, usedforsecurity=False)
+    digest.update(b"commit %d\0" % len(content) + content)
+    return ObjectId(digest.hexdigest())
+
+
+def write_code_commit(repo: Repo, tree: str, identity: str, *, durable: bool) -> ObjectId:
+    """Store the code commit of a tree; no ref holds it yet. Raises `CommandFailed`."""
+    made = repo.git(
+        *(FSYNC if durable else ()),
+        *("hash-object", "-t", "commit", "-w", "--stdin"),
+        stdin=CodeCommit(tree, identity).content,
+    )
+    return ObjectId(made.text.strip())
+
+
+def pack_commits(repo: Repo, commits: Iterable[str]) -> None:
+    """Put commits into a pack, without what they need: beside a gc loose objects may vanish.
+
+    One object more gives the pack a new name: the gc may be about to remove one of the old name.
+    """
+    salt = repo.write_blob(clock.new_id().encode())
+    repo.git(
+        *("pack-objects", "--quiet", "--non-empty"),
+        str(repo.common_dir / "objects" / "pack" / "pack"),
+        stdin="".join(f"{oid}\n" for oid in (*commits, salt)).encode(),
+    )
+
+
+def read_code_commits(repo: Repo, commits: Iterable[str]) -> Mapping[ObjectId, ObjectId]:
+    """The trees of those commits that have no parent, by commit. Raises `CommandFailed`."""
+    wanted = "\n".join(commits)
+    if not wanted:
+        return {}
+    asked = repo.git(
+        *("log", "--no-walk=unsorted", "--no-show-signature", "--format=%H %T %P", "--stdin"),
+        stdin=wanted.encode(),
+    )
+    lines = [line.split() for line in asked.text.splitlines()]
+    return {ObjectId(line[0]): ObjectId(line[1]) for line in lines if len(line) == 2}
+
+
+def require_tree(repo: Repo, tree: str) -> None:
+    """Make sure that a tree can be read. Raises `CommandFailed`."""
+    found = repo.read_objects([tree])
+    if found == [None]:
+        raise CommandFailed(("cat-file",), 1, f"fatal: unable to read tree {tree}")
