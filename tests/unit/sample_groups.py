@@ -20,9 +20,11 @@ def group_with(
     return group_of(measured(v, start + n, group, **changes) for n, v in enumerate(values))
 
 
-def seeded(values: Sequence[float | None], group: str = "a", *, start: int = 1) -> Group:
+def seeded(
+    values: Sequence[float | None], group: str = "a", *, start: int = 1, batch: str | None = None
+) -> Group:
     """A group of runs with the seeds 0, 1, 2, …"""
     return group_of(
-        measured(v, start + n, group, cell=f"{group}-{n}", seeds=f"seed={n}")
+        measured(v, start + n, group, cell=f"{group}-{n}", seeds=f"seed={n}", batch=batch)
         for n, v in enumerate(values)
     )

@@ -2,6 +2,7 @@
 
 import math
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -194,7 +195,7 @@ def test_one_more_group_is_cut_to_thirty_medians(
         noise = measure_noise([*family, [0.0, diverged]])
         most = OUTLIER * variances[-1]
         smallest = min(
-            (b - a for s in (*map(sorted, family),) for a, b in zip(s, s[1:], strict=False)),
+            (b - a for s in (*map(sorted, family),) for a, b in pairwise(s)),
             default=0.0,
         )
         assert noise.sd**2 <= max(most, smallest**2, abs(diverged) ** 2 / 4) * (1 + 1e-9)
