@@ -94,8 +94,11 @@ SURE = [
     ({"last": BETTER, "best": BETTER, "claim": "best"}, "improve -m WHY"),
     ({"last": BETTER}, "improve -m WHY"),
     ({"last": BETTER, "best": BETTER, "claim": "group"}, "it stays the best"),
-    ({"last": UNSURE, "best": UNSURE, "claim": "leads"}, "`--again`"),
-    ({"last": UNSURE, "best": UNSURE, "claim": "leads", "seeded": True}, "`--seeds`"),
+    ({"last": UNSURE, "best": UNSURE, "claim": "leads"}, "before building on it: `--repeat 7`"),
+    (
+        {"last": UNSURE, "best": UNSURE, "claim": "leads", "seeded": True},
+        "before building on it: `--seeds 7`",
+    ),
     ({"last": WORSE, "best": WORSE}, "discard -m WHY"),
     ({"last": UNSURE, "best": WORSE}, "discard -m WHY"),
     ({"last": BETTER, "best": WORSE}, "better than the last, not the best"),
@@ -110,6 +113,12 @@ SURE = [
 @pytest.mark.parametrize(("facts", "words"), SURE)
 def test_when_the_noise_is_known(facts: dict[str, object], words: str) -> None:
     assert words in advice(**facts, unknown_noise=False)
+
+
+def test_the_side_with_fewer_runs_is_to_be_repeated() -> None:
+    lone = verdict(Answer.UNKNOWN, reference="7f3a9c0d5e1b2a48", runs=5, reference_runs=1, needed=9)
+    told = advice(last=lone, best=lone, claim="leads", unknown_noise=False)
+    assert told == ("repeat the best other, 7f3a9c0, which has 1 run, before building on this one")
 
 
 def test_a_trial_that_is_not_shown_worse_is_not_discarded() -> None:

@@ -1,5 +1,6 @@
 """The keys by which runs are put into groups and families."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -99,7 +100,12 @@ def test_another_option_with_the_same_value_stays() -> None:
 
 def test_without_seeds_the_group_is_the_fingerprint() -> None:
     run = run_of({"lr": 0.1})
-    assert keys_of(run).group == run.fingerprint[:KEY_LENGTH]
+    assert keys_of(run).group == run.fingerprint.partition(":")[2][:KEY_LENGTH]
+
+
+def test_a_fingerprint_of_an_older_version_gives_the_same_group() -> None:
+    run = run_of({"lr": 0.1})
+    assert keys_of(replace(run, fingerprint="f" * 64)).group == keys_of(run).group
 
 
 def test_code_data_and_directory_part_groups() -> None:

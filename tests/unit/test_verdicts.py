@@ -188,7 +188,7 @@ EXAMPLES = {
         direction=DOWN,
         metric="seconds",
         is_time_like=True,
-        sentence="seconds 41.1 (mean of 5): no difference that counts from the last, 42.8 "
+        sentence="seconds 41.10 (mean of 5): no difference that counts from the last, 42.80 "
         "(-1.70 ±0.66; less than 2.14; run apart: --beside tells)",
     ),
 }
