@@ -67,13 +67,15 @@ def test_an_early_stop_saves_runs() -> None:
     assert counts[5, 5, 0.0, "with"] <= 0.06 * 200
 
 
-def test_a_search_of_equal_trials_asserts_hardly_anything() -> None:
-    search = Search("all equal", 5, 1)
-    counts = count_search(search, 0, with_best=True)
+def test_searches_of_equal_trials_assert_hardly_anything() -> None:
+    """One search may have many false assertions, when its few repeats happened to agree."""
+    search, searches = Search("all equal", 5, 5), 3
+    counts = sum((count_search(search, n, with_best=True) for n in range(searches)), Counts())
+    judged = 39 * searches
     for name in ("last", "best"):
-        assert counts[search, name, "judged"] == 39
-        assert counts[search, name, "false"] <= 4
-    assert counts[search, "numbers, last", "false"] == 39
+        assert counts[search, name, "judged"] == judged
+        assert counts[search, name, "false"] <= 0.08 * judged
+    assert counts[search, "numbers, last", "false"] == judged
 
 
 def test_looks_of_someone_who_adds_one_run_at_a_time() -> None:
