@@ -25,6 +25,10 @@ MIN_DETERMINISTIC: Final = 3
 MIN_DIGITS: Final = 6
 """… or significant digits of the values that agree."""
 
+SMALLEST: Final = 1e-150
+LARGEST: Final = 1e150
+"""Noise outside of these is not known: its square is beyond the range of a float."""
+
 ROUNDING: Final = 1e-12
 """Two numbers that are this close, relatively, are equal: the same sum in another order."""
 
@@ -75,15 +79,24 @@ def are_equal(value: float, other: float) -> bool:
 
 def mean(sample: Sample) -> float:
     """The arithmetic mean of a sample that is not empty."""
-    return math.fsum(sample) / len(sample)
+    try:
+        return math.fsum(sample) / len(sample)
+    except OverflowError:
+        return math.fsum(value / len(sample) for value in sample)
 
 
 def variance(sample: Sample) -> float:
-    """The sample variance (n - 1); exactly 0 when all values are equal but for rounding."""
+    """The sample variance (n - 1); exactly 0 when all values are equal but for rounding.
+
+    Infinite where it is beyond the range of a float, as for a run that diverged.
+    """
     if all(are_equal(value, sample[0]) for value in sample):
         return 0.0
     middle = mean(sample)
-    return math.fsum((value - middle) ** 2 for value in sample) / (len(sample) - 1)
+    try:
+        return math.fsum((value - middle) ** 2 for value in sample) / (len(sample) - 1)
+    except OverflowError:
+        return math.inf
 
 
 def measure_noise(
@@ -99,6 +112,8 @@ def measure_noise(
     sd = max(_pooled_sd(repeated, dof), _half_step(repeated))
     if declared is not None and not (dof >= PRIOR and sd > declared):
         return Noise(Basis.DECLARED, declared, math.inf, len(repeated))
+    if sd > 0 and not SMALLEST < sd < LARGEST:
+        return Noise(Basis.UNKNOWN, 0.0, dof, len(repeated))
     if sd > 0:
         return Noise(Basis.MEASURED, sd, dof, len(repeated), overruled=declared)
     if not is_time_like and (dof >= MIN_DETERMINISTIC or _are_precise(repeated)):
@@ -120,7 +135,10 @@ def _pooled_sd(samples: Sequence[Sample], dof: int) -> float:
     middle = (ordered[half] + ordered[-half - 1]) / 2 if len(ordered) > 2 else 0.0
     most = OUTLIER * middle if middle > 0 else math.inf
     parts = (min(v, most) * (len(s) - 1) for v, s in zip(variances, samples, strict=True))
-    return math.sqrt(math.fsum(parts) / dof)
+    try:
+        return math.sqrt(math.fsum(parts) / dof)
+    except OverflowError:
+        return math.inf
 
 
 def _half_step(samples: Iterable[Sample]) -> float:

@@ -108,8 +108,8 @@ def compare_samples(
         basis=basis,
         shown=shown,
         difference=difference,
-        low=difference - up,
-        high=difference + up,
+        low=difference - up if math.isfinite(up) else None,
+        high=difference + up if math.isfinite(up) else None,
         dof=dof,
     )
 
@@ -147,7 +147,9 @@ def standard_error(new: Sample, old: Sample, noise: Noise) -> tuple[float, float
         if own:
             parts.append((variance(sample) * own / (prior + own) / len(sample), own))
     total = math.fsum(part for part, _ in parts)
-    dof = total**2 / math.fsum(part**2 / n for part, n in parts)
+    if not math.isfinite(total):
+        return math.inf, 1.0  # a run that diverged: nothing can be told
+    dof = 1 / math.fsum((part / total) ** 2 / n for part, n in parts)
     most = prior + len(new) + len(old) - 2
     return math.sqrt(total), max(1.0, min(dof, noise.dof, most))
 

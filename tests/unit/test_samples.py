@@ -255,15 +255,21 @@ SQUARES = [
 ]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=(OverflowError, ZeroDivisionError),
-    reason="squares and sums beyond the range of a float end the command",
-)
 @pytest.mark.parametrize(("new", "old"), SQUARES)
 def test_numbers_whose_squares_are_beyond_a_float(new: Sample, old: Sample) -> None:
-    found = compared(new, old)
-    assert found.answer in Answer
+    """A run that diverged is recorded and compared like others; no exception ends the command."""
+    for found in (compared(new, old), compared(old, new), compared(new, old, [[0.5, 0.6]] * 4)):
+        assert found.answer in Answer
+        assert all(x is None or math.isfinite(x) for x in (found.low, found.high))
+    assert not is_hopeless(new, old, measure_noise([new]), planned=len(new))
+    widest = measure_noise([new, old])
+    assert math.isfinite(widest.sd)
+
+
+def test_a_diverged_repeat_leaves_its_group_in_doubt_and_the_others_alone() -> None:
+    pool = [[0.5, 0.51, 0.49]] * 4
+    assert compared([0.5, 1e200], [0.5, 0.51], pool).answer is Answer.UNKNOWN
+    assert compared([0.9, 0.91], [0.5, 0.51], [*pool, [0.5, 1e200]]).answer is Answer.BETTER
 
 
 def test_paired_differences() -> None:
