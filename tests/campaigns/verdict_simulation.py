@@ -335,9 +335,13 @@ class Search(NamedTuple):
     first: int
     later: int
 
+    @property
+    def runs(self) -> str:
+        """Runs a trial, in words."""
+        return f"{self.later}" if self.first == self.later else f"first {self.first}, then 1"
+
     def __str__(self) -> str:
-        runs = f"{self.later}" if self.first == self.later else f"first {self.first}, then 1"
-        return f"{self.truths} | {runs}"
+        return f"{self.truths} | {self.runs}"
 
 
 TRIALS = 40
