@@ -19,7 +19,7 @@ MAX_LINES = 12
 
 @click.command("plot")
 @click.option("--against", metavar="PARAM", help="Every run as a point: the metric over PARAM.")
-@click.option("--best", is_flag=True, help="Every run as a point, and the best value so far.")
+@click.option("--best", is_flag=True, help="Every run as a point, and the best mean so far.")
 @click.option(
     "--over",
     type=click.Choice(["step", "time"]),
@@ -127,19 +127,23 @@ def _measured(workspace: Workspace, metric: str, runs: Sequence[RunId]) -> dict[
 
 
 def _best_so_far(workspace: Workspace, metric: str, runs: Sequence[RunId]) -> list[Shape]:
+    """Every run, and the best mean of a trial that was known after it."""
     direction = needed_direction(workspace, metric)
     measured = _measured(workspace, metric, runs)
     order = [run for run in reversed(workspace.index.ids()) if run in measured]
+    trials = workspace.index.groups.of_runs(order)
     points = [(float(n), measured[run]) for n, run in enumerate(order, start=1)]
     better = max if direction is Direction.MAXIMIZE else min
+    known: dict[str, list[float]] = {}
     best: list[tuple[float, float]] = []
-    for n, value in points:
+    for run, (n, value) in zip(order, points, strict=True):
         if not math.isnan(value):
+            known.setdefault(trials[run], []).append(value)
             before = best[-1][1] if best else value
-            best += [(n, before), (n, better(value, before))]
+            best += [(n, before), (n, better(math.fsum(v) / len(v) for v in known.values()))]
     return [
         Shape("every run", points, is_line=False, mark="o"),
-        Shape("best so far", best, mark=LINE),
+        Shape("best mean so far", best, mark=LINE),
     ]
 
 

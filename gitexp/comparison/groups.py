@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final, NamedTuple
 
-from gitexp.comparison.noise import mean, variance
+from gitexp.comparison.noise import ROUNDING, mean, variance
 from gitexp.ids import RunId
 
 MIN_PAIRS: Final = 5
@@ -92,8 +92,9 @@ class Group:
         counted = [m for m in self.measurements if m.value is not None]
         if not counted:
             return self.measurements[-1]
-        middle = self.mean
-        return min(counted, key=lambda m: (abs((m.value or 0.0) - middle), m.clock, m.run))
+        nearest = min(abs((m.value or 0.0) - self.mean) for m in counted)
+        slack = ROUNDING * abs(self.mean)
+        return next(m for m in counted if abs((m.value or 0.0) - self.mean) <= nearest + slack)
 
 
 def group_of(measurements: Iterable[Measurement]) -> Group:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gitexp.comparison.groups import Group
-from gitexp.comparison.noise import Basis, Noise, Sample, comparable, measure_noise
+from gitexp.comparison.noise import Basis, Noise, Sample, are_equal, comparable, measure_noise
 from gitexp.comparison.samples import Answer, compare_samples
 from gitexp.model import Direction
 
@@ -65,10 +65,12 @@ def rank(
     if not noise.is_known or noise.basis is Basis.DETERMINISTIC:
         # `sorted` keeps the order of equal scores, so that ties name the same group everywhere.
         return Ranking(groups=tuple(ordered), contenders=min(1, len(ordered)), noise=noise)
+    # No pool of some of these groups has more noise than the widest of them.
+    far = FAR * max([noise.sd, *(max(s) - min(s) for s in [*samples, *others] if s)])
     may_lead: list[Group] = []
     shown_worse: list[Group] = []
     for group in ordered[1:]:
-        is_worse = _is_worse(group, ordered[0], ordered, others, noise, sign, declared)
+        is_worse = _is_worse(group, ordered[0], ordered, others, far, sign, declared)
         (shown_worse if is_worse else may_lead).append(group)
     return Ranking(
         groups=(*ordered[:1], *may_lead, *shown_worse),
@@ -82,19 +84,19 @@ def _is_worse(
     leader: Group,
     ranked: Sequence[Group],
     others: Sequence[Sample],
-    noise: Noise,
+    far: float,
     sign: int,
     declared: float | None,
 ) -> bool:
     """Return whether a group is shown worse than the leader."""
     gap = (leader.mean - group.mean) * sign
-    if len(group.sample) == len(leader.sample) == 1 and gap > FAR * noise.sd:
+    if len(group.sample) == len(leader.sample) == 1 and gap > far:
         return True
     rest = [g.sample for g in ranked if g is not group and g is not leader]
     local = measure_noise(
         comparable([*rest, *others], group.sample, leader.sample), declared=declared
     )
     if not local.is_known:
-        return gap > 0
+        return gap > 0 and not are_equal(leader.mean, group.mean)
     compared = compare_samples(group.sample, leader.sample, local, gain_sign=sign)
     return compared.answer is Answer.WORSE

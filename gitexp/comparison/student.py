@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 _NORMAL_FROM: Final = 1e5
-"""Degrees of freedom from which the normal distribution takes over (relative error < 1e-6)."""
+"""Degrees of freedom from which the normal distribution takes over (relative error about 1e-5)."""
 
 _PRECISION: Final = 1e-15
 _MAX_TERMS: Final = 1000

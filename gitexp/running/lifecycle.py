@@ -133,7 +133,7 @@ def write_sealed(
     output = read_output(kept_path(workspace, run.id)) if is_full else None
 
     def events() -> list[Event]:
-        said = summary(workspace, run)
+        said = _subject(workspace, run)
         return [sealed(run, series, said, packages, record=record, output=output)]
 
     with workspace.repo.session():
@@ -145,6 +145,14 @@ def write_sealed(
             anew=events,
             following=workspace.following,
         )
+
+
+def _subject(workspace: Workspace, run: Run) -> str:
+    """The subject line of a sealed run. No fault of a comparison keeps the run from its record."""
+    try:
+        return summary(workspace, run)
+    except Exception:  # noqa: BLE001 - see above
+        return run.outcome.value
 
 
 def recordable(run: Run) -> tuple[Run, bytes]:

@@ -107,7 +107,7 @@ def test_the_best_so_far(exp: Exp, train: Train) -> None:
     for lr in ("0.3", "0.1", "0.2"):
         train(lr, f"n{lr[-1]}")
     lines = exp("plot", "accuracy", "--best", "--height", "6").out.splitlines()
-    assert lines[-2:] == ["o  every run", "-  best so far"]
+    assert lines[-2:] == ["o  every run", "-  best mean so far"]
 
 
 @pytest.mark.usefixtures("_plotille")

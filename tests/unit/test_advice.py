@@ -43,7 +43,7 @@ def test_a_run_that_is_not_compared(facts: dict[str, object], words: str) -> Non
 def test_the_first_trial_is_repeated_once_in_one_go() -> None:
     assert "`--repeat 5`" in advice()
     assert "`--seeds 5`" in advice(seeded=True)
-    assert "another trial" in advice(is_repeat=True)
+    assert "another trial" in advice(runs=2)
 
 
 def test_an_unknown_direction_is_asked_for() -> None:

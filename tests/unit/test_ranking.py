@@ -95,10 +95,6 @@ def test_time_that_always_agrees_is_of_unknown_noise() -> None:
     assert ranking.noise.basis is Basis.UNKNOWN
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="single runs far apart are told apart by the noise of all levels, not by that of theirs",
-)
 def test_single_runs_are_told_apart_by_the_noise_of_their_level() -> None:
     """Noise grows with the value: many calm groups at a low level say nothing about a high one."""
     low = [[0.01, 0.0101]] * 20
