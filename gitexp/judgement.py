@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from gitexp.comparison.advice import Advised, next_step
-from gitexp.comparison.directions import guess_metric, last_part
+from gitexp.comparison.directions import last_part
 from gitexp.comparison.grouping import keys_of
 from gitexp.comparison.groups import Group
 from gitexp.comparison.guards import GuardState, GuardVerdict, judge_checks, judge_guards
@@ -16,16 +16,11 @@ from gitexp.comparison.ranking import Ranking
 from gitexp.comparison.samples import Answer
 from gitexp.comparison.verdicts import Against, Comparison, MetricVerdict
 from gitexp.index import RunIndex
+from gitexp.main_metric import SEARCH, metric_of
 from gitexp.model import Decision, Direction, Outcome, Run, numbers
 from gitexp.settings import Settings
 from gitexp.standings import Standings, rule_of
 from gitexp.workspace import Workspace
-
-SEARCH = 50
-"""How many runs are looked at for one that counts."""
-
-_FEW = 20
-"""So many are read at once."""
 
 Claim = Literal["", "best", "group", "leads"]
 """What may be said of the rank: the best so far; the group of a repeat is the best; the group has
@@ -307,40 +302,3 @@ def kept_reference(index: RunIndex, main: Standings, own: Group) -> Group | None
     good = {Decision.KEEP.value, Decision.IMPROVE.value}
     kept = (g for g in ranked if any(decision in good for _, decision in found.get(g.key, ())))
     return next(kept, ranked[0] if ranked else None)
-
-
-# --- the main metric ------------------------------------------------------------------------------
-
-
-def main_metric(workspace: Workspace) -> str | None:
-    """The metric that matters in this project: the setting `metric`, else a guess.
-
-    The guess is the likeliest by name among what the newest succeeded run measured, declared
-    metrics first. `None` when no run measured anything.
-    """
-    settings, index = workspace.settings, workspace.index
-    if settings.metric:
-        return settings.metric
-    for start in range(0, SEARCH, _FEW):
-        for entry in index.entries(index.newest(start + _FEW)[start:]):
-            if entry.run.outcome is Outcome.SUCCEEDED:
-                found = choose_metric(settings, entry.measured)
-                if found is not None:
-                    return found
-    return None
-
-
-def metric_of(workspace: Workspace, run: Run) -> str | None:
-    """The main metric if the run measured it, else the likeliest of those that it did measure."""
-    main, measured = main_metric(workspace), numbers(run.metrics)
-    if main is not None:
-        found = [name for name in measured if main in (name, last_part(name))]
-        if found:
-            return main if main in measured else found[0]
-    return choose_metric(workspace.settings, run)
-
-
-def choose_metric(settings: Settings, run: Run) -> str | None:
-    """The likeliest metric of a run: the project's, else a declared one, else by its name."""
-    first = [settings.metric] if settings.metric else []
-    return guess_metric(numbers(run.metrics), [*first, *run.directions, *settings.directions])

@@ -10,7 +10,8 @@ from gitexp.cli.terminal import answer, open_workspace, say, view_of
 from gitexp.comparison.groups import Group
 from gitexp.comparison.ranking import Ranking
 from gitexp.errors import CouldNotTell
-from gitexp.judgement import main_metric, standings_by
+from gitexp.judgement import standings_by
+from gitexp.main_metric import main_metric
 from gitexp.model import Direction
 from gitexp.render.folding import Row
 from gitexp.render.listing import LEADING_KEYS, changed_keys, default_keys, run_list

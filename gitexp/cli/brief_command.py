@@ -10,7 +10,7 @@ from gitexp.cli.selection import known_metric
 from gitexp.cli.terminal import answer, open_workspace, say, view_of
 from gitexp.comparison import direction_of
 from gitexp.ids import RunId
-from gitexp.judgement import choose_metric
+from gitexp.main_metric import choose_metric
 from gitexp.model import Direction, Outcome
 from gitexp.workspace import Workspace
 

@@ -11,7 +11,8 @@ from gitexp.comparison.noise import Basis
 from gitexp.comparison.samples import Answer
 from gitexp.comparison.verdicts import Comparison, MetricVerdict, overall
 from gitexp.errors import CouldNotTell, ExitCode, InvalidInput
-from gitexp.judgement import Judgement, advised, compare_pair, judge, metric_of, with_guards
+from gitexp.judgement import Judgement, advised, compare_pair, judge, with_guards
+from gitexp.main_metric import metric_of
 from gitexp.model import Entry
 from gitexp.render.machine import format_json
 from gitexp.render.sentence import is_one_reference, run_sentence

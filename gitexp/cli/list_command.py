@@ -148,7 +148,7 @@ def _print_table(
     markdown: bool,
     columns: bool,
 ) -> None:
-    from gitexp.judgement import main_metric  # noqa: PLC0415 - only for tables
+    from gitexp.main_metric import main_metric  # noqa: PLC0415 - only for tables
     from gitexp.render.listing import (  # noqa: PLC0415 - only for tables
         changed_keys,
         column_table,

@@ -19,7 +19,8 @@ from gitexp.cli.starting import (
 from gitexp.cli.terminal import say, width
 from gitexp.cli.verdicts import ended_words, show_judgement
 from gitexp.errors import ExitCode, GitexpError
-from gitexp.judgement import choose_metric, compare_pair, judge, metric_of
+from gitexp.judgement import compare_pair, judge
+from gitexp.main_metric import choose_metric, metric_of
 from gitexp.model import Entry, Outcome, Run, Tolerance, numbers
 from gitexp.render.sentence import run_sentence
 from gitexp.render.text import clean, fold, format_cell, format_number

@@ -16,7 +16,7 @@ from gitexp.model import Command, ReproductionVerdict, Run
 from gitexp.render.machine import format_json
 from gitexp.render.text import clean
 from gitexp.render.verdict import changes_table, reproduction_sentence, reproduction_table
-from gitexp.running.lifecycle import is_recorded_here
+from gitexp.running.made_here import is_recorded_here
 from gitexp.running.placement import (
     Missing,
     Placement,

@@ -85,7 +85,7 @@ def command(
 
     \b
     git exp run -- python train.py --lr 0.01
-    git exp run -S lr=0.1 --seeds 5 -m "faster?" -- python train.py --lr {lr} --seed {seed}
+    git exp run -S lr=0.1 --repeat 3 -m "faster?" -- python train.py --lr {lr}
     """
     if repeat is not None and seeds is not None:
         raise InvalidInput("choose one of --repeat and --seeds")

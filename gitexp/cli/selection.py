@@ -10,7 +10,8 @@ from gitexp.cli.terminal import say
 from gitexp.comparison import direction_of, last_part
 from gitexp.errors import CouldNotTell, NotFound
 from gitexp.ids import RunId
-from gitexp.judgement import main_metric, standings_by
+from gitexp.judgement import standings_by
+from gitexp.main_metric import main_metric
 from gitexp.model import Direction, Entry, Run
 from gitexp.selector import Own, select_run
 from gitexp.sessions import VARIABLE

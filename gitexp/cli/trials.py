@@ -3,8 +3,8 @@
 import click
 
 from gitexp.comparison import Difference, Kin, Kinship, diff_tables
-from gitexp.judgement import metric_of
 from gitexp.machine import clock
+from gitexp.main_metric import metric_of
 from gitexp.model import Entry, Origin, Run, Value
 from gitexp.render.listing import decision_word, value_at
 from gitexp.render.text import clean, format_age, format_cell, format_duration, shorten

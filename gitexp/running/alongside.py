@@ -15,7 +15,8 @@ from gitexp.journal import pending, read_journal
 from gitexp.machine.liveness import is_alive
 from gitexp.model import Origin, Run
 from gitexp.records.codec import decode_run
-from gitexp.running.lifecycle import RECORDED_HERE, RUN_VARIABLE
+from gitexp.running.lifecycle import RUN_VARIABLE
+from gitexp.running.made_here import RECORDED_HERE
 from gitexp.workspace import Workspace
 
 _MAX_LOOKED_AT = 200

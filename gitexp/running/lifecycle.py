@@ -6,7 +6,6 @@ in between is completed from it (`recovery`).
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from gitexp.model import (
 )
 from gitexp.records import bounds
 from gitexp.records.codec import encode_run
+from gitexp.running.made_here import remember
 from gitexp.running.subject import short_value, summary
 from gitexp.store import Event, annotated, sealed, started
 from gitexp.upkeep.maintenance import start_maintenance
@@ -42,9 +42,6 @@ TAIL_LINES = 40
 
 TIMEOUT = "timeout"
 """Journal event: the command reached its time limit and is about to be ended."""
-
-RECORDED_HERE = "recorded-here"
-"""File in our local state: one id a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,18 +360,6 @@ def kept_path(workspace: Workspace, run: RunId) -> Path:
     return workspace.repo.state_dir / "output" / f"{run}.txt"
 
 
-# --- whose runs -----------------------------------------------------------------------------------
-
-
-def remember(workspace: Workspace, run: RunId) -> None:
-    """Note that a run was made here; only such runs are run again without asking."""
-    with suppress(OSError):
-        path = workspace.repo.state_dir / RECORDED_HERE
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as known:
-            known.write(f"{run}\n")
-
-
 def expect_start(workspace: Workspace) -> None:
     """Note that the user wants a run to start: until one does, `last` is not what they mean."""
     if workspace.new_session() is not None and workspace.session is not None:
@@ -386,14 +371,6 @@ def _note_start(workspace: Workspace, run: Run) -> None:
     session = workspace.session
     if session is not None and session.id == run.session:
         session.note_start()
-
-
-def is_recorded_here(workspace: Workspace, run: RunId) -> bool:
-    """Tell whether a run was made in this clone; the author in a record proves nothing."""
-    try:
-        return f"{run}\n" in (workspace.repo.state_dir / RECORDED_HERE).read_text()
-    except OSError:
-        return False
 
 
 def read_file(path: Path) -> bytes:

@@ -16,8 +16,8 @@ from gitexp.comparison.groups import Group
 from gitexp.comparison.samples import is_hopeless
 from gitexp.errors import InvalidInput
 from gitexp.formats import iter_options, option_path
-from gitexp.judgement import main_metric
 from gitexp.machine import clock
+from gitexp.main_metric import main_metric
 from gitexp.model import Direction, Entry, Run, Value
 from gitexp.running.preparation import Trial, prepare
 from gitexp.standings import Standings

@@ -10,7 +10,8 @@ from gitexp.comparison.groups import Group, Measurement
 from gitexp.comparison.noise import Basis
 from gitexp.comparison.samples import Answer
 from gitexp.comparison.verdicts import MetricVerdict
-from gitexp.judgement import is_repeat, last_group, metric_of
+from gitexp.judgement import is_repeat, last_group
+from gitexp.main_metric import metric_of
 from gitexp.model import Outcome, Run, Value, numbers
 from gitexp.standings import Standings
 from gitexp.workspace import Workspace

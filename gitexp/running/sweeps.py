@@ -21,7 +21,8 @@ from gitexp.machine import clock
 from gitexp.model import Outcome, Run, Series, Table, nest
 from gitexp.records import bounds
 from gitexp.running.bulk import record_many
-from gitexp.running.lifecycle import recordable, remember
+from gitexp.running.lifecycle import recordable
+from gitexp.running.made_here import remember
 from gitexp.running.parsed import Job, Report, configured
 from gitexp.running.preparation import METRICS_CANDIDATES
 from gitexp.workspace import Workspace

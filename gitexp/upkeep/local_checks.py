@@ -9,7 +9,7 @@ from datetime import timedelta
 from gitexp.machine import clock
 from gitexp.model import Outcome
 from gitexp.repo.remotes import remote_names
-from gitexp.running.lifecycle import is_recorded_here
+from gitexp.running.made_here import is_recorded_here
 from gitexp.sharing import hooks
 from gitexp.upkeep.evidence import Evidence
 from gitexp.upkeep.findings import Finding, Level, Mend, counted, listed

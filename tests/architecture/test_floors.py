@@ -18,8 +18,8 @@ FLOORS: dict[int, set[str]] = {
     2: {"inject", "journal", "machine", "repo"},
     3: {"index", "metric_settings", "sessions", "settings", "store"},
     4: {
-        *("harvest", "importing", "judgement", "running", "selector", "sharing"),
-        *("standings", "trials", "upkeep", "workspace"),
+        *("harvest", "importing", "judgement", "main_metric", "running", "selector"),
+        *("sharing", "standings", "trials", "upkeep", "workspace"),
     },
     5: {"render"},
     6: {"__main__", "api", "cli", "completion", "demo", "manual", "tracker"},

@@ -23,7 +23,8 @@ from gitexp.refs import annotation_path, pending_ref, run_path, series_path
 from gitexp.repo.steps import Commit, Identity
 from gitexp.repo.stream import write_stream
 from gitexp.repo.worktree import SnapshotRules, add_worktree, take_snapshot
-from gitexp.running.lifecycle import annotate, remember
+from gitexp.running.lifecycle import annotate
+from gitexp.running.made_here import remember
 from gitexp.running.recovery import recover
 from gitexp.sharing import hooks
 from gitexp.sharing.sync import fetch_runs, push_runs
