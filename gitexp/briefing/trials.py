@@ -1,0 +1,194 @@
+"""The trials of a search: runs that differ by their seeds only, with what became of them.
+
+Floor 1, pure.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+from gitexp.comparison.groups import Group
+from gitexp.comparison.noise import Basis
+from gitexp.comparison.ranking import Ranking, rank
+from gitexp.fingerprint import canonical, without_seeds
+from gitexp.ids import RunId
+from gitexp.model import (
+    Annotation,
+    Decision,
+    Direction,
+    Entry,
+    Outcome,
+    Table,
+    Value,
+    annotation_order,
+    flatten,
+    run_order,
+)
+
+Standing: TypeAlias = Literal["first", "better", "same", "worse", "unknown"]
+"""How a trial did. While the noise is unknown, by the numbers against the best before it. Else
+against the best of all: `worse` or `better` only where that is shown, `unknown` where not."""
+
+_REJECTED = (Decision.DISCARD, Decision.STOP)
+
+
+class CodeChange(NamedTuple):
+    """A file of the code that differs, and by how many lines."""
+
+    path: str
+    added: int | None
+    """Absent when the file is not text."""
+    removed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A trial with what became of it."""
+
+    key: str
+    """Of its group."""
+    entry: Entry
+    """The run that stands for it: the nearest to the mean, else its newest."""
+    entries: tuple[Entry, ...]
+    """All its runs that were looked at, oldest first."""
+    group: Group | None
+    """What its runs measured of the metric; absent when none of them ended."""
+    standing: Standing = "unknown"
+    params: Table | None = None
+    """Only those that differ from the best trial's, by dotted name."""
+
+    @property
+    def value(self) -> float | None:
+        """The mean of the metric; absent when it was not measured."""
+        return self.group.mean if self.group is not None and self.group.sample else None
+
+    @property
+    def runs(self) -> int:
+        """How many runs the mean is of."""
+        return 0 if self.group is None else self.group.runs
+
+    @property
+    def decided(self) -> Entry | None:
+        """The run that was decided last; `Entry.decision` is the decision in force."""
+        return max(
+            (entry for entry in self.entries if entry.decision is not None),
+            key=lambda entry: annotation_order(_decision(entry)),
+            default=None,
+        )
+
+    @property
+    def decision(self) -> Decision | None:
+        """The decision in force: the last about any of its runs."""
+        decided = self.decided
+        return None if decided is None else _decision(decided).decision
+
+    @property
+    def is_rejected(self) -> bool:
+        """True when it was given up."""
+        return self.decision in _REJECTED
+
+    @property
+    def is_running(self) -> bool:
+        """True while a run of it goes on."""
+        return any(not entry.run.is_sealed for entry in self.entries)
+
+    def ended(self, *outcomes: Outcome) -> Entry | None:
+        """Its newest run that ended so."""
+        found = (e for e in reversed(self.entries) if e.run.outcome in outcomes)
+        return next(found, None)
+
+    @property
+    def clock(self) -> int:
+        """Logical time of the last that is known of it: a run, or what was said of one."""
+        clocks = [e.run.clock for e in self.entries]
+        return max(*clocks, *(a.clock for e in self.entries for a in e.annotations), 0)
+
+
+def _decision(entry: Entry) -> Annotation:
+    assert entry.decision is not None  # noqa: S101 - the caller looked
+    return entry.decision
+
+
+def attempts_of(
+    entries: Sequence[Entry], trial_of: Mapping[RunId, str], groups: Mapping[str, Group]
+) -> list[Attempt]:
+    """The trials of entries given oldest first, in the order of their newest runs."""
+    members: dict[str, list[Entry]] = {}
+    for entry in entries:
+        members.setdefault(trial_of.get(entry.run.id, entry.run.id), []).append(entry)
+    found = []
+    for key, runs in members.items():
+        group = groups.get(key)
+        typical = group.typical.run if group is not None and group.sample else None
+        shown = next((e for e in runs if e.run.id == typical), runs[-1])
+        found.append(Attempt(key, shown, tuple(runs), group))
+    return sorted(found, key=lambda attempt: run_order(attempt.entries[-1].run))
+
+
+def goes_by_numbers(ranking: Ranking) -> bool:
+    """Return whether values are compared as they are."""
+    return not ranking.noise.is_known or ranking.noise.basis is Basis.DETERMINISTIC
+
+
+def standings_of(
+    attempts: Iterable[Attempt], ranking: Ranking | None, direction: Direction | None
+) -> Iterator[Standing]:
+    """How every trial did, in the order given, which is that of time."""
+    if ranking is None or direction is None:
+        for _ in attempts:
+            yield "unknown"
+    elif goes_by_numbers(ranking):
+        yield from _by_numbers(attempts, direction)
+    else:
+        for attempt in attempts:
+            yield _by_noise(attempt, ranking, direction)
+
+
+def _by_numbers(attempts: Iterable[Attempt], direction: Direction) -> Iterator[Standing]:
+    bar: float | None = None
+    for attempt in attempts:
+        value = attempt.value
+        if value is None:
+            yield "unknown"
+        elif bar is None:
+            bar = value
+            yield "first"
+        elif value == bar:
+            yield "same"
+        elif beats(value, bar, direction):
+            bar = value
+            yield "better"
+        else:
+            yield "worse"
+
+
+def _by_noise(attempt: Attempt, ranking: Ranking, direction: Direction) -> Standing:
+    group, leader = attempt.group, ranking.leader
+    if group is None or leader is None or not group.sample or group.key == leader.key:
+        return "unknown"
+    ranked = [other.key for other in ranking.groups]
+    if group.key in ranked:
+        return "unknown" if ranked.index(group.key) < ranking.contenders else "worse"
+    others = [other.sample for other in ranking.groups if other.key != leader.key]
+    declared = ranking.noise.sd if ranking.noise.basis is Basis.DECLARED else None
+    pair = rank([leader, group], direction=direction, declared=declared, others=others)
+    if pair.contenders > 1 or not pair.noise.is_known:
+        return "unknown"
+    return "worse" if pair.leader is leader else "better"
+
+
+def beats(value: float, other: float, direction: Direction) -> bool:
+    """Return whether a value is better than another, as numbers."""
+    return value > other if direction is Direction.MAXIMIZE else value < other
+
+
+def differing(entry: Entry, best: Entry | None) -> Table:
+    """The parameters that differ from the best run's, seeds left out."""
+    usual: Mapping[str, Value] = {}
+    if best is not None:
+        usual = dict(flatten(without_seeds(best.run.parameters)))
+    return {
+        name: value
+        for name, value in flatten(without_seeds(entry.run.parameters))
+        if name not in usual or canonical(usual[name]) != canonical(value)
+    }
