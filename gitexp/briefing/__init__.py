@@ -4,7 +4,7 @@ Floor 1, pure: entries in, a `Brief` out, which `fit` cuts to a budget.
 """
 
 from gitexp.briefing.budget import fit
-from gitexp.briefing.causes import Cause
+from gitexp.briefing.causes import Cause, shared_params
 from gitexp.briefing.hints import Hint
 from gitexp.briefing.neighbours import Neighbour, neighbours
 from gitexp.briefing.summary import SECTIONS, Brief, make_brief
@@ -22,4 +22,5 @@ __all__ = [
     "fit",
     "make_brief",
     "neighbours",
+    "shared_params",
 ]

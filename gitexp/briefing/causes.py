@@ -4,12 +4,13 @@ Floor 1, pure.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gitexp.briefing.trials import Attempt
-from gitexp.model import Outcome, Run
+from gitexp.fingerprint import canonical
+from gitexp.model import Outcome, Run, Value
 
 NO_REASON: Final = "no reason given"
 FAILED: Final = (Outcome.FAILED, Outcome.TIMED_OUT)
@@ -31,6 +32,34 @@ class Cause:
     """Newest first."""
     output: str = ""
     """The last line that the newest that failed printed, where the cause does not say it."""
+
+
+class Shared(NamedTuple):
+    """What the trials of one cause have in common against the best."""
+
+    params: dict[str, list[Value]]
+    """By the name of a parameter that differs from the best's in all of them: its values."""
+    varied: list[str]
+    """Names of the parameters that differ in some of them."""
+
+
+def shared_params(attempts: Sequence[Attempt]) -> Shared:
+    """What trials of one cause have in common, numbers in their order, else newest first."""
+    tables = [attempt.params or {} for attempt in attempts]
+    names = dict.fromkeys(name for table in tables for name in table)
+    shared = [name for name in names if all(name in table for table in tables)]
+    params = {
+        name: list({canonical(table[name]): table[name] for table in tables}.values())
+        for name in shared
+    }
+    for values in params.values():
+        if all(isinstance(value, int | float) for value in values):
+            values.sort(key=_as_number)
+    return Shared(params, [name for name in names if name not in params])
+
+
+def _as_number(value: Value) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def causes_of(attempts: Iterable[Attempt]) -> list[Cause]:

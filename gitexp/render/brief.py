@@ -5,7 +5,7 @@ Floor 5, pure.
 
 from collections.abc import Iterator, Sequence
 
-from gitexp.briefing import Attempt, Brief, Cause, CodeChange, Hint
+from gitexp.briefing import Attempt, Brief, Cause, CodeChange, Hint, shared_params
 from gitexp.model import Direction, Outcome, Value, flatten
 from gitexp.render.brief_document import brief_json
 from gitexp.render.colour import Role, style
@@ -16,7 +16,8 @@ from gitexp.render.text import clean, fold, format_age, format_cell, shorten
 __all__ = ["brief_json", "brief_text"]
 
 _SHOWN_PARAMS = 6
-_SHOWN_TRIALS = 6
+_SHOWN_TRIALS = 4
+_SHOWN_VALUES = 8
 _SHOWN_FILES = 3
 _LONGEST = 160
 """Lines are cut to this when the width is not known."""
@@ -202,26 +203,34 @@ def _cause(cause: Cause, brief: Brief, view: View) -> str:
 
 
 def _trials(attempts: Sequence[Attempt], brief: Brief, view: View) -> str:
-    """What is different about each trial: `hidden 8192, 16384; lr 0.1 + hidden 64`."""
+    """What they have in common against the best, else each trial with what is different."""
+    shared = shared_params(attempts)
+    if len(attempts) > 1 and shared.params:
+        told = [f"{clean(name)} {_values(v, view)}" for name, v in shared.params.items()]
+        is_changed = any(brief.code.get(a.entry.run.id) for a in attempts)
+        varied = [*map(clean, shared.varied), *(["code"] if is_changed else [])]
+        verb = "varies" if len(varied) == 1 else "vary"
+        return "; ".join([*told, *([f"{', '.join(varied)} {verb}"] if varied else [])])
     shown = attempts[:_SHOWN_TRIALS]
-    by_name: dict[str, list[str]] = {}
-    others: list[str] = []
-    for attempt in shown:
-        params = attempt.params or {}
-        changes = _changes(brief.code.get(attempt.entry.run.id, ()))
-        if len(params) == 1 and not changes and len(shown) > 1:
-            ((name, value),) = params.items()
-            by_name.setdefault(name, []).append(_cell(value, view))
-        else:
-            told = [_params(params, view, most=_SHOWN_PARAMS, joint=" + "), changes]
-            if len(attempts) == 1:
-                measured = attempt.value is not None
-                told.append(_measured(attempt, brief, view) if measured else "")
-            text = ", ".join(part for part in told if part)
-            others.append(f"{_name(attempt, view)}{' ' if text else ''}{text}")
-    found = [f"{clean(name)} {', '.join(values)}" for name, values in by_name.items()]
+    found = [_trial(attempt, brief, view, measured=len(attempts) == 1) for attempt in shown]
     more = len(attempts) - len(shown)
-    return "; ".join([*found, *others, *([f"{more:,} more"] if more else [])])
+    return "; ".join([*found, *([f"{more:,} more"] if more else [])])
+
+
+def _trial(attempt: Attempt, brief: Brief, view: View, *, measured: bool) -> str:
+    told = [
+        _params(attempt.params or {}, view, most=_SHOWN_PARAMS, joint=" + "),
+        _changes(brief.code.get(attempt.entry.run.id, ())),
+        _measured(attempt, brief, view) if measured and attempt.value is not None else "",
+    ]
+    text = ", ".join(part for part in told if part)
+    return f"{_name(attempt, view)}{' ' if text else ''}{text}"
+
+
+def _values(values: Sequence[Value], view: View) -> str:
+    shown = [_cell(value, view) for value in values[:_SHOWN_VALUES]]
+    more = len(values) - len(shown)
+    return ", ".join([*shown, *([f"{more:,} more"] if more else [])])
 
 
 def _measured(attempt: Attempt, brief: Brief, view: View) -> str:

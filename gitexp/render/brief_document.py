@@ -6,14 +6,16 @@ Floor 5, pure.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gitexp.briefing import Attempt, Brief, Cause, CodeChange
+from gitexp.briefing import Attempt, Brief, Cause, CodeChange, shared_params
 from gitexp.model import Outcome, flatten
 from gitexp.records.documents import json_value
 from gitexp.render.machine import format_json
 
 BRIEF_SCHEMA = 2
 
-_SHOWN_TRIALS = 6
+_SHOWN_TRIALS = 4
+_SHOWN_WHEN_SHARED = 1
+_SHOWN_VALUES = 20
 _SHOWN_FILES = 5
 
 
@@ -112,6 +114,9 @@ def _cause_document(cause: Cause, brief: Brief) -> dict[str, Any]:
     disputed = next(
         (a.decided.disputed for a in cause.attempts if a.decided and a.decided.disputed), ()
     )
+    shared = shared_params(cause.attempts)
+    params = {name: list(map(json_value, values)) for name, values in shared.params.items()}
+    most = _SHOWN_WHEN_SHARED if params else _SHOWN_TRIALS
     return _present(
         {
             "cause": cause.text,
@@ -119,7 +124,9 @@ def _cause_document(cause: Cause, brief: Brief) -> dict[str, Any]:
             "count": len(cause.attempts),
             "output": cause.output or None,
             "disputed": [word.value for word in disputed] or None,
-            "trials": [_trial_document(a, brief) for a in cause.attempts[:_SHOWN_TRIALS]],
+            "params": {name: values[:_SHOWN_VALUES] for name, values in params.items()} or None,
+            "varied": shared.varied or None,
+            "trials": [_trial_document(a, brief) for a in cause.attempts[:most]],
         }
     )
 

@@ -141,6 +141,17 @@ def test_a_small_budget_counts_what_it_leaves_out(exp: Exp, train: Train) -> Non
     assert len(exp("brief", "--json", "--budget", "300").out) <= 1200
 
 
+def test_what_was_given_up_for_one_cause_is_one_line(exp: Exp, train: Train) -> None:
+    for lr in ("0.7", "0.5", "0.6"):
+        train(lr, "high")
+        exp("decide", "last", "discard", "-m", f"diverges at {lr}")
+    train("0.1", "low")
+    assert "\n  diverges at …: lr 0.5, 0.6, 0.7 (3)\n" in exp("brief").out
+    (cause,) = json.loads(exp("brief", "--json").out)["rejected"]
+    assert (cause["count"], cause["params"]) == (3, {"lr": [0.5, 0.6, 0.7]})
+    assert [trial["run"] for trial in cause["trials"]] == ["<run 3>"]
+
+
 def test_only_what_is_newer_than_a_run(exp: Exp, train: Train) -> None:
     train("0.1", "first")
     train("0.3", "second")

@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from gitexp.briefing import Attempt, Brief, Cause, Neighbour, fit, make_brief, neighbours
+from gitexp.briefing import (
+    Attempt,
+    Brief,
+    Cause,
+    Neighbour,
+    fit,
+    make_brief,
+    neighbours,
+    shared_params,
+)
 from gitexp.comparison.grouping import keys_of
 from gitexp.comparison.groups import Measurement, groups_of
 from gitexp.comparison.ranking import rank
@@ -247,6 +256,25 @@ def test_without_a_reason_the_last_line_of_a_failure_is_the_cause() -> None:
         ("step 7", "timed out", [4]),
         ("RuntimeError: boom", "failed", [3]),
     ]
+
+
+def test_what_the_trials_of_a_cause_have_in_common() -> None:
+    given: list[dict[str, Value]] = [
+        {"hidden": 16384, "opt": "adam", "seed": 1},
+        {"hidden": 8192, "opt": "sgd", "seed": 2},
+        {"hidden": 16384, "opt": "sgd", "seed": 3},
+    ]
+    gone = [
+        entry(n + 2, 0.1, params=params, decided=Decision.DISCARD, said={"text": f"OOM at {n}"})
+        for n, params in enumerate(given)
+    ]
+    (cause,) = brief_of(entry(1, 0.9, params={"hidden": 64, "opt": "adam"}), *gone).rejected
+    shared = shared_params(cause.attempts)
+    assert (cause.text, shared.params, shared.varied) == (
+        "OOM at …",
+        {"hidden": [8192, 16384]},
+        ["opt"],
+    )
 
 
 # --- budget ---------------------------------------------------------------------------------------
