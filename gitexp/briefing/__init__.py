@@ -8,7 +8,7 @@ from gitexp.briefing.causes import Cause, shared_params
 from gitexp.briefing.hints import Hint
 from gitexp.briefing.neighbours import Neighbour, neighbours
 from gitexp.briefing.summary import SECTIONS, Brief, make_brief
-from gitexp.briefing.trials import Attempt, CodeChange, Standing
+from gitexp.briefing.trials import Attempt, CodeChange, Standing, has_same_code
 
 __all__ = [
     "SECTIONS",
@@ -20,6 +20,7 @@ __all__ = [
     "Neighbour",
     "Standing",
     "fit",
+    "has_same_code",
     "make_brief",
     "neighbours",
     "shared_params",

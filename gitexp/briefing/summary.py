@@ -17,6 +17,7 @@ from gitexp.briefing.trials import (
     beats,
     differing,
     goes_by_numbers,
+    has_same_code,
     standings_of,
 )
 from gitexp.comparison.groups import Group
@@ -117,7 +118,13 @@ def make_brief(
     best = next((a for a in found if leader is not None and a.key == leader.key), None)
     usual = None if best is None else best.entry
     found = [
-        replace(attempt, standing=standing, params=differing(attempt.entry, usual))
+        replace(
+            attempt,
+            standing=standing,
+            params=differing(attempt.entry, usual),
+            has_other_code=usual is not None
+            and not has_same_code(usual.run.code, attempt.entry.run.code),
+        )
         for attempt, standing in zip(found, standings_of(found, ranking, direction), strict=True)
     ]
     best = next((attempt for attempt in found if best and attempt.key == best.key), None)

@@ -9,11 +9,12 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from gitexp.comparison.groups import Group
 from gitexp.comparison.noise import Basis
-from gitexp.comparison.ranking import Ranking, rank
+from gitexp.comparison.ranking import Ranking
 from gitexp.fingerprint import canonical, without_seeds
 from gitexp.ids import RunId
 from gitexp.model import (
     Annotation,
+    Code,
     Decision,
     Direction,
     Entry,
@@ -27,7 +28,7 @@ from gitexp.model import (
 
 Standing: TypeAlias = Literal["first", "better", "same", "worse", "unknown"]
 """How a trial did. While the noise is unknown, by the numbers against the best before it. Else
-against the best of all: `worse` or `better` only where that is shown, `unknown` where not."""
+against the best of all: `worse` where that is shown, else `unknown`."""
 
 _REJECTED = (Decision.DISCARD, Decision.STOP)
 
@@ -56,6 +57,8 @@ class Attempt:
     standing: Standing = "unknown"
     params: Table | None = None
     """Only those that differ from the best trial's, by dotted name."""
+    has_other_code: bool = False
+    """True when its code counts as another than the best's."""
 
     @property
     def value(self) -> float | None:
@@ -140,8 +143,7 @@ def standings_of(
     elif goes_by_numbers(ranking):
         yield from _by_numbers(attempts, direction)
     else:
-        for attempt in attempts:
-            yield _by_noise(attempt, ranking, direction)
+        yield from _by_noise(attempts, ranking)
 
 
 def _by_numbers(attempts: Iterable[Attempt], direction: Direction) -> Iterator[Standing]:
@@ -162,24 +164,21 @@ def _by_numbers(attempts: Iterable[Attempt], direction: Direction) -> Iterator[S
             yield "worse"
 
 
-def _by_noise(attempt: Attempt, ranking: Ranking, direction: Direction) -> Standing:
-    group, leader = attempt.group, ranking.leader
-    if group is None or leader is None or not group.sample or group.key == leader.key:
-        return "unknown"
-    ranked = [other.key for other in ranking.groups]
-    if group.key in ranked:
-        return "unknown" if ranked.index(group.key) < ranking.contenders else "worse"
-    others = [other.sample for other in ranking.groups if other.key != leader.key]
-    declared = ranking.noise.sd if ranking.noise.basis is Basis.DECLARED else None
-    pair = rank([leader, group], direction=direction, declared=declared, others=others)
-    if pair.contenders > 1 or not pair.noise.is_known:
-        return "unknown"
-    return "worse" if pair.leader is leader else "better"
+def _by_noise(attempts: Iterable[Attempt], ranking: Ranking) -> Iterator[Standing]:
+    """Trials that were discarded are not ranked, so nothing is said of them."""
+    shown_worse = {group.key for group in ranking.groups[ranking.contenders :]}
+    for attempt in attempts:
+        yield "worse" if attempt.key in shown_worse else "unknown"
 
 
 def beats(value: float, other: float, direction: Direction) -> bool:
     """Return whether a value is better than another, as numbers."""
     return value > other if direction is Direction.MAXIMIZE else value < other
+
+
+def has_same_code(code: Code, other: Code) -> bool:
+    """Return whether two runs had the same files, those alone that count as code."""
+    return code.tree == other.tree or bool(code.digest and code.digest == other.digest)
 
 
 def differing(entry: Entry, best: Entry | None) -> Table:

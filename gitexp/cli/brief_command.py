@@ -1,6 +1,8 @@
 """`git exp brief`: where the search stands."""
 
+import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -26,6 +28,9 @@ RUNNING: Final = 50
 
 CHARACTERS: Final = 4
 """A token is about so many characters."""
+
+COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+"""Takes no room."""
 
 
 @click.command("brief")
@@ -62,35 +67,46 @@ def command(
     """
     workspace = open_workspace()
     newer = None if since is None else find_entry(workspace, since).run
-    brief = _with_code(workspace, _brief(workspace, metric, newer))
-    room = budget * CHARACTERS
-    if as_json:
-        from gitexp.render.brief import brief_json  # noqa: PLC0415 - one of two
-
-        answer(brief_json(fit(brief, lambda cut: len(brief_json(cut)), room, most=count)))
-        return
-    if not brief.total:
+    brief = _brief(workspace, metric, newer)
+    if not brief.total and not as_json:
         say("there are no runs yet; `git exp run -- CMD` records the first")
         return
+    form = _json_form() if as_json else _text_form(workspace, brief, precision)
+    answer(form(_cut(workspace, brief, form, budget * CHARACTERS, count)))
+
+
+Form = Callable[[Brief], str]
+
+
+def _json_form() -> Form:
+    from gitexp.render.brief import brief_json  # noqa: PLC0415 - one of two
+
+    return brief_json
+
+
+def _text_form(workspace: Workspace, brief: Brief, precision: int) -> Form:
     from gitexp.render.brief import brief_text  # noqa: PLC0415 - one of two
 
     runs = {entry.run.id for attempt in brief.attempts for entry in attempt.entries}
     runs |= {hint.entry.run.id for hint in brief.hints}
-    runs |= set() if newer is None else {newer.id}
+    runs |= set() if brief.since is None else {brief.since.id}
     view = view_of(workspace, runs, precision=precision)
-    plain = replace(view, colour=False)
-    shown = fit(brief, lambda cut: len(brief_text(cut, view=plain)), room, most=count)
-    answer(brief_text(shown, view=view))
+    return lambda cut: brief_text(cut, view=view)
 
 
-def _with_code(workspace: Workspace, brief: Brief) -> Brief:
-    """The brief with what its runs changed in the code."""
+def _cut(workspace: Workspace, brief: Brief, form: Form, room: int, most: int | None) -> Brief:
+    """The brief within its budget; the code of what has room is compared with the best's."""
+
+    def measure(cut: Brief) -> int:
+        return len(COLOUR.sub("", form(cut)))
+
+    cut = fit(brief, measure, room, most=most)
     if brief.best is None:
-        return brief
+        return cut
     from gitexp.cli.code_changes import code_changes  # noqa: PLC0415 - only when there is a best
 
-    changes, here = code_changes(workspace, brief)
-    return replace(brief, code=changes, here=here)
+    changes, here = code_changes(workspace, cut)
+    return fit(replace(brief, code=changes, here=here), measure, room, most=most)
 
 
 def _brief(workspace: Workspace, metric: str | None, since: Run | None) -> Brief:

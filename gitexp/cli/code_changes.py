@@ -6,11 +6,11 @@ Floor 6.
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
-from gitexp.briefing import Brief, CodeChange
+from gitexp.briefing import Brief, CodeChange, has_same_code
 from gitexp.errors import GitexpError
 from gitexp.fingerprint import DEFAULT_EXCLUDE, WRITTEN_BY_TOOLS, path_matcher
 from gitexp.ids import RunId
-from gitexp.model import Code, Run
+from gitexp.model import Run
 from gitexp.repo.line_counts import LineCount, count_lines
 from gitexp.running.code import observe_code
 from gitexp.workspace import Workspace
@@ -33,17 +33,13 @@ def code_changes(
     best = brief.best.entry.run
     others = [attempt.entry.run for attempt in brief.attempts[1 : COMPARED + 1]]
     pairs: dict[RunId, tuple[Run, Run]] = {
-        run.id: (best, run) for run in others if not _same_code(best.code, run.code)
+        run.id: (best, run) for run in others if not has_same_code(best.code, run.code)
     }
     parent = _parent(workspace, best)
-    if parent is not None and not _same_code(parent.code, best.code):
+    if parent is not None and not has_same_code(parent.code, best.code):
         pairs[best.id] = (parent, best)
     changes = _count(workspace, list(pairs.values()))
     return changes, _work_tree(workspace, best)
-
-
-def _same_code(code: Code, other: Code) -> bool:
-    return code.tree == other.tree or bool(code.digest and code.digest == other.digest)
 
 
 def _parent(workspace: Workspace, run: Run) -> Run | None:
@@ -93,7 +89,7 @@ def _work_tree(workspace: Workspace, best: Run) -> tuple[CodeChange, ...] | None
         return None
     try:
         now = observe_code(workspace, best.command, best.produced, None).code
-        if _same_code(best.code, now):
+        if has_same_code(best.code, now):
             return ()
         counted = count_lines(workspace.repo, [(best.code.tree, now.tree)])
     except GitexpError:

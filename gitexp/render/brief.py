@@ -167,7 +167,7 @@ def _attempt(attempt: Attempt, section: str, brief: Brief, view: View) -> str:
         told += _standing(attempt, section, brief, view)
         name = _name(attempt, view)
     parts = [told, _params(attempt.params or {}, view, most=_SHOWN_PARAMS)]
-    parts.append(_changes(brief.code.get(run.id, ())))
+    parts.append(_code(attempt, brief))
     if decided is not None and decided.decision is not None:
         why = decided.decision.text or run.reason
         parts.append(decision_word(decided) + (f": {_line(why)}" if why else ""))
@@ -207,8 +207,9 @@ def _trials(attempts: Sequence[Attempt], brief: Brief, view: View) -> str:
     shared = shared_params(attempts)
     if len(attempts) > 1 and shared.params:
         told = [f"{clean(name)} {_values(v, view)}" for name, v in shared.params.items()]
-        is_changed = any(brief.code.get(a.entry.run.id) for a in attempts)
-        varied = [*map(clean, shared.varied), *(["code"] if is_changed else [])]
+        varied = list(map(clean, shared.varied))
+        if any(attempt.has_other_code for attempt in attempts):
+            varied.append("code")
         verb = "varies" if len(varied) == 1 else "vary"
         return "; ".join([*told, *([f"{', '.join(varied)} {verb}"] if varied else [])])
     shown = attempts[:_SHOWN_TRIALS]
@@ -220,7 +221,7 @@ def _trials(attempts: Sequence[Attempt], brief: Brief, view: View) -> str:
 def _trial(attempt: Attempt, brief: Brief, view: View, *, measured: bool) -> str:
     told = [
         _params(attempt.params or {}, view, most=_SHOWN_PARAMS, joint=" + "),
-        _changes(brief.code.get(attempt.entry.run.id, ())),
+        _code(attempt, brief),
         _measured(attempt, brief, view) if measured and attempt.value is not None else "",
     ]
     text = ", ".join(part for part in told if part)
@@ -247,6 +248,12 @@ def _hint(hint: Hint, view: View) -> str:
 def _name(attempt: Attempt, view: View) -> str:
     run = attempt.entry.run
     return f"{short_id(run.id, view.ids)} {clean(run.name)}"
+
+
+def _code(attempt: Attempt, brief: Brief) -> str:
+    """What differs from the best's code."""
+    changes = brief.code.get(attempt.entry.run.id, ())
+    return _changes(changes) or ("other code" if attempt.has_other_code else "")
 
 
 def _changes(changes: Sequence[CodeChange]) -> str:

@@ -105,7 +105,7 @@ def _trial_document(attempt: Attempt, brief: Brief) -> dict[str, Any]:
             "value": None if attempt.value is None else json_value(attempt.value),
             "n": attempt.runs if attempt.runs > 1 else None,
             "params": {name: json_value(v) for name, v in (attempt.params or {}).items()},
-            "code": _changes_of(brief.code.get(run.id, ())),
+            "code": _code(attempt, brief),
         }
     )
 
@@ -116,6 +116,7 @@ def _cause_document(cause: Cause, brief: Brief) -> dict[str, Any]:
     )
     shared = shared_params(cause.attempts)
     params = {name: list(map(json_value, values)) for name, values in shared.params.items()}
+    other_code = any(attempt.has_other_code for attempt in cause.attempts)
     most = _SHOWN_WHEN_SHARED if params else _SHOWN_TRIALS
     return _present(
         {
@@ -125,10 +126,16 @@ def _cause_document(cause: Cause, brief: Brief) -> dict[str, Any]:
             "output": cause.output or None,
             "disputed": [word.value for word in disputed] or None,
             "params": {name: values[:_SHOWN_VALUES] for name, values in params.items()} or None,
-            "varied": shared.varied or None,
+            "varied": [*shared.varied, *(["code"] if other_code else [])] or None,
             "trials": [_trial_document(a, brief) for a in cause.attempts[:most]],
         }
     )
+
+
+def _code(attempt: Attempt, brief: Brief) -> list[str] | None:
+    """What differs from the best's code, that of the best from its parent's."""
+    changes = _changes_of(brief.code.get(attempt.entry.run.id, ()))
+    return changes or (["other code"] if attempt.has_other_code else None)
 
 
 def _changes_of(changes: Sequence[CodeChange]) -> list[str] | None:

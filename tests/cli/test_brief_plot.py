@@ -123,6 +123,18 @@ def test_what_runs_changed_in_the_code(exp: Exp, train: Train) -> None:
     assert exp.repo.git("status", "--porcelain") == status
 
 
+def test_code_that_is_not_in_this_clone_is_other_code(exp: Exp, train: Train) -> None:
+    train("0.2", "first")
+    exp.repo.commit({"more.py": "1\n"}, "more")
+    tree = exp.repo.git("rev-parse", "HEAD^{tree}")
+    train("0.1", "second")
+    exp.repo.git("reset", "--quiet", "--hard", "HEAD~")
+    (exp.repo.path / ".git" / "objects" / tree[:2] / tree[2:]).unlink()
+    lines = exp("brief").out.splitlines()
+    assert not any("work tree" in line for line in lines)
+    assert "  <1> first: accuracy 0.8; lr 0.2; other code" in lines
+
+
 def test_a_small_budget_counts_what_it_leaves_out(exp: Exp, train: Train) -> None:
     for number in range(1, 10):
         train(f"0.{number}", f"n{number}")

@@ -19,6 +19,7 @@ from gitexp.briefing import (
 from gitexp.comparison.grouping import keys_of
 from gitexp.comparison.groups import Measurement, groups_of
 from gitexp.comparison.ranking import rank
+from gitexp.ids import ObjectId
 from gitexp.model import Decision, Direction, Entry, Origin, Outcome, Value
 from gitexp.model import numbers as numbers_of
 from tests.unit.sample_runs import make_annotation, make_run
@@ -187,12 +188,17 @@ def test_what_the_noise_does_not_show_is_not_said() -> None:
     assert [a.standing for a in brief.undecided] == ["unknown", "worse"]
 
 
-def test_a_discarded_trial_is_compared_as_well() -> None:
+def test_nothing_is_said_of_a_discarded_trial_where_the_noise_is_known() -> None:
     tried = [seeded(n, value, 0.1) for n, value in ((1, 0.90), (2, 0.80), (3, 0.86))]
-    low, near = (entry(n, v, decided=Decision.DISCARD) for n, v in ((4, 0.1), (5, 0.84)))
-    brief = brief_of(*tried, low, near)
-    (cause,) = brief.rejected
-    assert [a.standing for a in cause.attempts] == ["unknown", "worse"]
+    (cause,) = brief_of(*tried, entry(4, 0.84, decided=Decision.DISCARD)).rejected
+    assert [attempt.standing for attempt in cause.attempts] == ["unknown"]
+
+
+def test_whether_the_code_is_the_best_s() -> None:
+    best = entry(1, 0.9)
+    other = entry(2, 0.8, code=replace(best.run.code, tree=ObjectId("9" * 40), digest="d2"))
+    same = entry(3, 0.7, code=replace(best.run.code, tree=ObjectId("8" * 40)))
+    assert [a.has_other_code for a in brief_of(best, other, same).undecided] == [False, True]
 
 
 def test_trials_that_may_be_the_best_come_first() -> None:
