@@ -39,7 +39,10 @@ def fit(brief: Brief, measure: Measure, room: int, *, most: int | None = None) -
 
 def _cut(brief: Brief, lists: dict[str, tuple[Any, ...]], kept: dict[str, int]) -> Brief:
     cut: dict[str, Any] = {name: found[: kept[name]] for name, found in lists.items()}
-    left_out = {name: _count(found[kept[name] :]) for name, found in lists.items()}
+    left_out = {
+        name: _count(found[kept[name] :]) + brief.unread.get(name, 0)
+        for name, found in lists.items()
+    }
     left_out = {name: count for name, count in left_out.items() if count}
     return replace(brief, **cut, left_out=left_out)
 

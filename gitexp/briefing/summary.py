@@ -59,6 +59,10 @@ class Brief:
     """Trials that ended after the best one."""
     since: Run | None = None
     """Only what is newer than this run is listed, besides the best."""
+    older: int = 0
+    """Trials that are not listed for that."""
+    unread: Mapping[str, int] = field(default_factory=dict)
+    """By list, how many runs were not looked at, as there are too many."""
     running: tuple[Attempt, ...] = ()
     hints: tuple[Hint, ...] = ()
     rejected: tuple[Cause, ...] = ()
@@ -103,6 +107,7 @@ def make_brief(
     groups: Mapping[str, Group] | None = None,
     ranking: Ranking | None = None,
     since: Run | None = None,
+    unread: Mapping[str, int] | None = None,
 ) -> Brief:
     """Sum up runs, given in any order; reproductions count only as repeats and are left out.
 
@@ -144,8 +149,12 @@ def make_brief(
         better_rejected=_count_better(found, best, direction),
         since_best=_count_since(newest, best),
         since=since,
+        unread=unread or {},
+        left_out=unread or {},
     )
-    listed = [a for a in newest if (best is None or a.key != best.key) and _is_new(a, since)]
+    others = [attempt for attempt in newest if best is None or attempt.key != best.key]
+    listed = [attempt for attempt in others if _is_new(attempt, since)]
+    brief = replace(brief, older=len(others) - len(listed))
     return _with_lists(brief, listed, searched, ranking)
 
 

@@ -116,7 +116,7 @@ def _brief(workspace: Workspace, metric: str | None, since: Run | None) -> Brief
     ranking = None
     if standings is not None and standings.direction is not None:
         ranking = standings.ranking()
-    chosen = _chosen(workspace, standings)
+    chosen, unread = _chosen(workspace, standings)
     entries = index.entries(chosen)
     trial_of = index.groups.of_runs(chosen)
     groups = [] if standings is None else standings.groups(trial_of.values())
@@ -132,20 +132,30 @@ def _brief(workspace: Workspace, metric: str | None, since: Run | None) -> Brief
         groups={group.key: group for group in groups},
         ranking=ranking,
         since=since,
+        unread=unread,
     )
 
 
-def _chosen(workspace: Workspace, standings: Standings | None) -> list[RunId]:
-    """The runs that are looked at: the newest, the best, those given up, failed and running."""
+def _chosen(
+    workspace: Workspace, standings: Standings | None
+) -> tuple[list[RunId], dict[str, int]]:
+    """The runs that are looked at: the newest, the best, those given up, failed and running.
+
+    With them how many of those given up and failed are too many to be looked at.
+    """
     index = workspace.index
     chosen: dict[RunId, None] = dict.fromkeys(index.ids(limit=NEWEST))
     if standings is not None and standings.direction is not None:
         for group in standings.ranking().groups[:BEST]:
             chosen |= dict.fromkeys([group.typical.run, group.newest.run])
-    for text, limit in (
-        ('decision in ("discard", "stop")', REJECTED),
-        ('outcome in ("failed", "timed out")', FAILED),
-        ('outcome == "running"', RUNNING),
+    unread = {}
+    for name, text, limit in (
+        ("rejected", 'decision in ("discard", "stop")', REJECTED),
+        ("failed", 'outcome in ("failed", "timed out") and decision is None', FAILED),
+        ("running", 'outcome == "running"', RUNNING),
     ):
-        chosen |= dict.fromkeys(index.ids(workspace.query(text), limit=limit))
-    return list(chosen)
+        found = index.ids(workspace.query(text))
+        chosen |= dict.fromkeys(found[:limit])
+        if more := sum(run not in chosen for run in found):
+            unread[name] = more
+    return list(chosen), unread

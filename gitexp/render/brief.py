@@ -107,7 +107,8 @@ def _head(brief: Brief, view: View) -> Iterator[str]:
     yield line
     if brief.since is not None:
         run = brief.since
-        yield f"listed is what is newer than {short_id(run.id, view.ids)} {clean(run.name)}"
+        older = f"; {_count(brief.older, 'older trial')} left out" if brief.older else ""
+        yield f"listed is what is newer than {short_id(run.id, view.ids)} {clean(run.name)}{older}"
     if brief.by_numbers:
         yield "noise unknown: better and worse go by the numbers"
 
@@ -130,7 +131,7 @@ def _best(brief: Brief, view: View) -> Iterator[str]:
         f"{better} is better{guess}"
     )
     if brief.contenders:
-        yield f"  {_count(brief.contenders, 'other')} cannot be told from it, marked ?"
+        yield f"  {_count(brief.contenders, 'other')} (?) cannot be told from it"
     params = _params(dict(flatten(run.parameters)), view, most=None)
     if params:
         yield f"  with {params}"

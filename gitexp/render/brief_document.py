@@ -36,6 +36,7 @@ def _document(brief: Brief) -> dict[str, Any]:
         "guessed": brief.guessed,
         "noise": brief.basis and brief.basis.value,
         "since": brief.since and brief.since.id,
+        "older": brief.older or None,
         "best": None if brief.best is None else _best_document(brief, brief.best),
         "better_rejected": brief.better_rejected,
         "since_best": brief.since_best,

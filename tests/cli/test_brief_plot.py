@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gitexp.cli import brief_command
 from tests.cli.conftest import Done, Exp
 
 Train = Callable[..., Done]
@@ -80,7 +81,7 @@ def test_repeats_are_one_trial_and_noise_decides(exp: Exp, noisy: None) -> None:
     assert lines[0] == "5 runs: 5 succeeded; 3 trials"
     assert "noise unknown" not in "\n".join(lines)
     assert lines[1].startswith("best?: score 0.9, mean of 3, typical run <1> base, AGO")
-    assert lines[2] == "  1 other cannot be told from it, marked ?"
+    assert lines[2] == "  1 other (?) cannot be told from it"
     waiting = lines[lines.index("waiting for a decision") + 1 :]
     assert waiting[:2] == [
         "  <4> near: score 0.9 ?; lr 0.11",
@@ -164,13 +165,28 @@ def test_what_was_given_up_for_one_cause_is_one_line(exp: Exp, train: Train) -> 
     assert [trial["run"] for trial in cause["trials"]] == ["<run 3>"]
 
 
+def test_what_was_not_looked_at_is_counted(
+    exp: Exp, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 6):
+        train(f"0.{number}", f"n{number}")
+        exp("decide", "last", "discard", "-m", f"for cause {chr(96 + number)}")
+    train("0.6", "last")
+    monkeypatch.setattr(brief_command, "NEWEST", 1)
+    monkeypatch.setattr(brief_command, "REJECTED", 3)
+    brief = exp("brief").out
+    assert "; summed up here are 4: the newest, the best," in brief
+    assert brief.count("for cause") == 3 and "\n  and 2 more\n" in brief
+    assert json.loads(exp("brief", "--json").out)["left_out"] == {"rejected": 2}
+
+
 def test_only_what_is_newer_than_a_run(exp: Exp, train: Train) -> None:
     train("0.1", "first")
     train("0.3", "second")
     train("0.2", "third")
     lines = exp("brief", "--since", "second").out.splitlines()
     assert lines[0] == "3 runs: 3 succeeded"
-    assert lines[1] == "listed is what is newer than <2> second"
+    assert lines[1] == "listed is what is newer than <2> second; 1 older trial left out"
     assert lines[-2:] == ["waiting for a decision", "  <3> third: accuracy 0.8, worse; lr 0.2"]
     assert any(line.startswith("best: accuracy 0.9 by <1> first") for line in lines)
 
