@@ -26,9 +26,9 @@ from gitexp.model import (
     run_order,
 )
 
-Standing: TypeAlias = Literal["first", "better", "same", "worse", "unknown"]
-"""How a trial did. While the noise is unknown, by the numbers against the best before it. Else
-against the best of all: `worse` where that is shown, else `unknown`."""
+Standing: TypeAlias = Literal["better", "same", "worse", "unknown"]
+"""How a trial did against the best: by the numbers while the noise is unknown, else `worse` where
+that is shown and `unknown` where not. Only a trial that was discarded can be `better`."""
 
 _REJECTED = (Decision.DISCARD, Decision.STOP)
 
@@ -136,39 +136,24 @@ def goes_by_numbers(ranking: Ranking) -> bool:
 def standings_of(
     attempts: Iterable[Attempt], ranking: Ranking | None, direction: Direction | None
 ) -> Iterator[Standing]:
-    """How every trial did, in the order given, which is that of time."""
-    if ranking is None or direction is None:
+    """How every trial did against the one that ranks first, in the order given."""
+    leader = None if ranking is None else ranking.leader
+    if ranking is None or leader is None or direction is None:
         for _ in attempts:
             yield "unknown"
-    elif goes_by_numbers(ranking):
-        yield from _by_numbers(attempts, direction)
-    else:
-        yield from _by_noise(attempts, ranking)
-
-
-def _by_numbers(attempts: Iterable[Attempt], direction: Direction) -> Iterator[Standing]:
-    bar: float | None = None
+        return
+    shown_worse = {group.key for group in ranking.groups[ranking.contenders :]}
+    is_known = not goes_by_numbers(ranking)
     for attempt in attempts:
         value = attempt.value
         if value is None:
             yield "unknown"
-        elif bar is None:
-            bar = value
-            yield "first"
-        elif value == bar:
+        elif is_known:
+            yield "worse" if attempt.key in shown_worse else "unknown"
+        elif value == leader.mean:
             yield "same"
-        elif beats(value, bar, direction):
-            bar = value
-            yield "better"
         else:
-            yield "worse"
-
-
-def _by_noise(attempts: Iterable[Attempt], ranking: Ranking) -> Iterator[Standing]:
-    """Trials that were discarded are not ranked, so nothing is said of them."""
-    shown_worse = {group.key for group in ranking.groups[ranking.contenders :]}
-    for attempt in attempts:
-        yield "worse" if attempt.key in shown_worse else "unknown"
+            yield "better" if beats(value, leader.mean, direction) else "worse"
 
 
 def beats(value: float, other: float, direction: Direction) -> bool:

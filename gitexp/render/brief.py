@@ -6,9 +6,10 @@ Floor 5, pure.
 from collections.abc import Iterator, Sequence
 
 from gitexp.briefing import Attempt, Brief, Cause, CodeChange, Hint, shared_params
+from gitexp.comparison.noise import Basis
 from gitexp.model import Direction, Outcome, Value, flatten
 from gitexp.render.brief_document import brief_json
-from gitexp.render.colour import Role, style
+from gitexp.render.colour import style
 from gitexp.render.detail import View
 from gitexp.render.listing import decision_word, short_id
 from gitexp.render.text import clean, fold, format_age, format_cell, shorten
@@ -110,7 +111,7 @@ def _head(brief: Brief, view: View) -> Iterator[str]:
         older = f"; {_count(brief.older, 'older trial')} left out" if brief.older else ""
         yield f"listed is what is newer than {short_id(run.id, view.ids)} {clean(run.name)}{older}"
     if brief.by_numbers:
-        yield "noise unknown: better and worse go by the numbers"
+        yield "noise unknown: the best is so by the numbers"
 
 
 def _best(brief: Brief, view: View) -> Iterator[str]:
@@ -177,16 +178,20 @@ def _attempt(attempt: Attempt, section: str, brief: Brief, view: View) -> str:
     return f"{name}: {'; '.join(part for part in parts if part)}"
 
 
-_STANDING_ROLES: dict[str, Role] = {"better": "good", "same": "doubt", "worse": "bad"}
-
-
 def _standing(attempt: Attempt, section: str, brief: Brief, view: View) -> str:
-    """`, worse` where it is known, ` ?` where it may be the best."""
-    role = _STANDING_ROLES.get(attempt.standing)
-    if role is not None:
-        return f", {style(attempt.standing, role, enabled=view.colour)}"
-    may_lead = section in ("undecided", "kept") and not brief.by_numbers and brief.contenders
-    return " ?" if may_lead and attempt.standing == "unknown" and attempt.value is not None else ""
+    """`, worse` where that is shown, ` ?` where it may be the best, `, same` by the numbers."""
+    if attempt.value is None or section not in ("undecided", "kept"):
+        return ""
+    if attempt.standing == "same":
+        return f", {style('same', 'doubt', enabled=view.colour)}"
+    if brief.basis not in _WITH_NOISE:
+        return ""  # of the numbers it is plain which is worse
+    if attempt.standing == "worse":
+        return f", {style('worse', 'bad', enabled=view.colour)}"
+    return " ?" if brief.contenders else ""
+
+
+_WITH_NOISE = (Basis.DECLARED, Basis.MEASURED)
 
 
 def _cause(cause: Cause, brief: Brief, view: View) -> str:

@@ -32,7 +32,7 @@ def test_a_brief(exp: Exp, train: Train) -> None:
     exp("decide", "fourth", "improve", "-m", "nearly")
     assert exp("brief").out.splitlines() == [
         "4 runs: 4 succeeded",
-        "noise unknown: better and worse go by the numbers",
+        "noise unknown: the best is so by the numbers",
         "best: accuracy 0.9 by <2> second, AGO, decided keep; higher is better (a guess)",
         "  with lr 0.1",
         "  because: slower",
@@ -46,10 +46,10 @@ def test_a_brief(exp: Exp, train: Train) -> None:
         "  too coarse: <1> first lr 0.3, accuracy 0.7 (1)",
         "",
         "waiting for a decision",
-        "  <3> third: accuracy 0.8, worse; lr 0.2",
+        "  <3> third: accuracy 0.8; lr 0.2",
         "",
         "kept",
-        "  <4> fourth: accuracy 0.85, worse; lr 0.15; improve: nearly",
+        "  <4> fourth: accuracy 0.85; lr 0.15; improve: nearly",
         "",
         "not tried yet, next to the best",
         "  lr 0.0667: below every value tried",
@@ -114,7 +114,7 @@ def test_what_runs_changed_in_the_code(exp: Exp, train: Train) -> None:
     brief = exp("brief").out
     assert "\n  the work tree has its code\n" in brief  # of equal trials the newest is the best
     assert "\n  changed against its parent: notes.py +1 -0, train.py +2 -0\n" in brief
-    assert "  <1> first: accuracy 0.9; notes.py +0 -1, train.py +0 -2\n" in brief
+    assert "  <1> first: accuracy 0.9, same; notes.py +0 -1, train.py +0 -2\n" in brief
     script.write_text(original + "# one\n# two\n# three\n")
     status = exp.repo.git("status", "--porcelain")
     found = json.loads(exp("brief", "--json").out)
@@ -187,7 +187,7 @@ def test_only_what_is_newer_than_a_run(exp: Exp, train: Train) -> None:
     lines = exp("brief", "--since", "second").out.splitlines()
     assert lines[0] == "3 runs: 3 succeeded"
     assert lines[1] == "listed is what is newer than <2> second; 1 older trial left out"
-    assert lines[-2:] == ["waiting for a decision", "  <3> third: accuracy 0.8, worse; lr 0.2"]
+    assert lines[-2:] == ["waiting for a decision", "  <3> third: accuracy 0.8; lr 0.2"]
     assert any(line.startswith("best: accuracy 0.9 by <1> first") for line in lines)
 
 

@@ -105,7 +105,7 @@ def test_the_best_and_what_came_after_it() -> None:
     brief = brief_of(entry(1, 0.7), entry(3, 0.8), entry(2, 0.9), entry(4, 0.9))
     assert brief.best is not None and brief.by_numbers
     found = {n: a.standing for n, a in zip(numbers(brief.attempts), brief.attempts, strict=True)}
-    assert found == {4: "same", 3: "worse", 2: "better", 1: "first"}
+    assert found == {4: "same", 3: "worse", 2: "same", 1: "worse"}
     assert (numbers([brief.best]), brief.since_best) == ([4], 0)
     earlier = brief_of(entry(1, 0.7), entry(3, 0.8), entry(2, 0.9), entry(4, 0.85))
     assert earlier.best is not None
