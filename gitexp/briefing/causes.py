@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from gitexp.briefing.trials import Attempt
 from gitexp.fingerprint import canonical
-from gitexp.model import Outcome, Run, Value
+from gitexp.model import Decision, Outcome, Run, Value
 
 NO_REASON: Final = "no reason given"
 FAILED: Final = (Outcome.FAILED, Outcome.TIMED_OUT)
@@ -18,6 +18,15 @@ FAILED: Final = (Outcome.FAILED, Outcome.TIMED_OUT)
 _NUMBER = re.compile(r"(?<![^\W\d_])[-+]?\d[\d.,]*(?:e[-+]?\d+)?%?", re.IGNORECASE)
 _ID = re.compile(r"\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,40}\b")
 _GAP = "…"
+
+
+class Shared(NamedTuple):
+    """What the trials of one cause have in common against the best."""
+
+    params: dict[str, list[Value]]
+    """By the name of a parameter that differs from the best's in all of them: its values."""
+    varied: list[str]
+    """What differs in some of them: names of parameters, and `code`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +39,11 @@ class Cause:
     """`discard`, `stop`, `failed` or `timed out`."""
     attempts: tuple[Attempt, ...]
     """Newest first."""
+    shared: Shared
     output: str = ""
     """The last line that the newest that failed printed, where the cause does not say it."""
-
-
-class Shared(NamedTuple):
-    """What the trials of one cause have in common against the best."""
-
-    params: dict[str, list[Value]]
-    """By the name of a parameter that differs from the best's in all of them: its values."""
-    varied: list[str]
-    """Names of the parameters that differ in some of them."""
+    disputed: tuple[Decision, ...] = ()
+    """What was decided apart about the newest of which that is so."""
 
 
 def shared_params(attempts: Sequence[Attempt]) -> Shared:
@@ -55,7 +58,10 @@ def shared_params(attempts: Sequence[Attempt]) -> Shared:
     for values in params.values():
         if all(isinstance(value, int | float) for value in values):
             values.sort(key=_as_number)
-    return Shared(params, [name for name in names if name not in params])
+    varied = [name for name in names if name not in params]
+    if any(attempt.has_other_code for attempt in attempts):
+        varied.append("code")
+    return Shared(params, varied)
 
 
 def _as_number(value: Value) -> float:
@@ -74,8 +80,18 @@ def causes_of(attempts: Iterable[Attempt]) -> list[Cause]:
         text = members[0][0] if len(texts) == 1 else _without_numbers(members[0][0])
         printed = (last_line(e.run) for _, a in members if (e := a.ended(*FAILED)) is not None)
         output = next(filter(None, printed), "")
-        attempts_of_it = tuple(attempt for _, attempt in members)
-        causes.append(Cause(text, word, attempts_of_it, "" if output in texts else output))
+        found_here = tuple(attempt for _, attempt in members)
+        disputed = (a.decided.disputed for a in found_here if a.decided is not None)
+        causes.append(
+            Cause(
+                text,
+                word,
+                found_here,
+                shared_params(found_here),
+                output="" if output in texts else output,
+                disputed=next(filter(None, disputed), ()),
+            )
+        )
     return causes
 
 

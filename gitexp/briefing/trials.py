@@ -54,6 +54,8 @@ class Attempt:
     """All its runs that were looked at, oldest first."""
     group: Group | None
     """What its runs measured of the metric; absent when none of them ended."""
+    decided: Entry | None = None
+    """The run that was decided last; `Entry.decision` is the decision in force."""
     standing: Standing = "unknown"
     params: Table | None = None
     """Only those that differ from the best trial's, by dotted name."""
@@ -69,15 +71,6 @@ class Attempt:
     def runs(self) -> int:
         """How many runs the mean is of."""
         return 0 if self.group is None else self.group.runs
-
-    @property
-    def decided(self) -> Entry | None:
-        """The run that was decided last; `Entry.decision` is the decision in force."""
-        return max(
-            (entry for entry in self.entries if entry.decision is not None),
-            key=lambda entry: annotation_order(_decision(entry)),
-            default=None,
-        )
 
     @property
     def decision(self) -> Decision | None:
@@ -107,6 +100,11 @@ class Attempt:
         return max(*clocks, *(a.clock for e in self.entries for a in e.annotations), 0)
 
 
+def _last_decided(entries: Iterable[Entry]) -> Entry | None:
+    found = [(annotation_order(e.decision), e) for e in entries if e.decision is not None]
+    return max(found, key=lambda pair: pair[0])[1] if found else None
+
+
 def _decision(entry: Entry) -> Annotation:
     assert entry.decision is not None  # noqa: S101 - the caller looked
     return entry.decision
@@ -124,7 +122,7 @@ def attempts_of(
         group = groups.get(key)
         typical = group.typical.run if group is not None and group.sample else None
         shown = next((e for e in runs if e.run.id == typical), runs[-1])
-        found.append(Attempt(key, shown, tuple(runs), group))
+        found.append(Attempt(key, shown, tuple(runs), group, _last_decided(runs)))
     return sorted(found, key=lambda attempt: run_order(attempt.entries[-1].run))
 
 

@@ -5,7 +5,7 @@ Floor 5, pure.
 
 from collections.abc import Iterator, Sequence
 
-from gitexp.briefing import Attempt, Brief, Cause, CodeChange, Hint, shared_params
+from gitexp.briefing import Attempt, Brief, Cause, CodeChange, Hint
 from gitexp.comparison.noise import Basis
 from gitexp.model import Direction, Outcome, Value, flatten
 from gitexp.render.brief_document import brief_json
@@ -196,26 +196,23 @@ _WITH_NOISE = (Basis.DECLARED, Basis.MEASURED)
 
 def _cause(cause: Cause, brief: Brief, view: View) -> str:
     """`OOM: hidden 8192, 16384 (2)`."""
-    disputed = any(a.decided is not None and a.decided.disputed for a in cause.attempts)
     word = ""
     if cause.word in ("stop", Outcome.TIMED_OUT.value):
         word = f"{cause.word}: "
-    if disputed:
+    if cause.disputed:
         word = "disputed: "
     text = word + shorten(clean(cause.text), 80)
     if cause.output:
         text += f" [{shorten(clean(cause.output), 60)}]"
-    return f"{text}: {_trials(cause.attempts, brief, view)} ({len(cause.attempts):,})"
+    return f"{text}: {_trials(cause, brief, view)} ({len(cause.attempts):,})"
 
 
-def _trials(attempts: Sequence[Attempt], brief: Brief, view: View) -> str:
+def _trials(cause: Cause, brief: Brief, view: View) -> str:
     """What they have in common against the best, else each trial with what is different."""
-    shared = shared_params(attempts)
+    attempts, shared = cause.attempts, cause.shared
     if len(attempts) > 1 and shared.params:
         told = [f"{clean(name)} {_values(v, view)}" for name, v in shared.params.items()]
         varied = list(map(clean, shared.varied))
-        if any(attempt.has_other_code for attempt in attempts):
-            varied.append("code")
         verb = "varies" if len(varied) == 1 else "vary"
         return "; ".join([*told, *([f"{', '.join(varied)} {verb}"] if varied else [])])
     shown = attempts[:_SHOWN_TRIALS]

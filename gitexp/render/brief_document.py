@@ -6,7 +6,7 @@ Floor 5, pure.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gitexp.briefing import Attempt, Brief, Cause, CodeChange, shared_params
+from gitexp.briefing import Attempt, Brief, Cause, CodeChange
 from gitexp.model import Outcome, flatten
 from gitexp.records.documents import json_value
 from gitexp.render.machine import format_json
@@ -112,12 +112,8 @@ def _trial_document(attempt: Attempt, brief: Brief) -> dict[str, Any]:
 
 
 def _cause_document(cause: Cause, brief: Brief) -> dict[str, Any]:
-    disputed = next(
-        (a.decided.disputed for a in cause.attempts if a.decided and a.decided.disputed), ()
-    )
-    shared = shared_params(cause.attempts)
+    shared = cause.shared
     params = {name: list(map(json_value, values)) for name, values in shared.params.items()}
-    other_code = any(attempt.has_other_code for attempt in cause.attempts)
     most = _SHOWN_WHEN_SHARED if params else _SHOWN_TRIALS
     return _present(
         {
@@ -125,9 +121,9 @@ def _cause_document(cause: Cause, brief: Brief) -> dict[str, Any]:
             "kind": cause.word,
             "count": len(cause.attempts),
             "output": cause.output or None,
-            "disputed": [word.value for word in disputed] or None,
+            "disputed": [word.value for word in cause.disputed] or None,
             "params": {name: values[:_SHOWN_VALUES] for name, values in params.items()} or None,
-            "varied": [*shared.varied, *(["code"] if other_code else [])] or None,
+            "varied": shared.varied or None,
             "trials": [_trial_document(a, brief) for a in cause.attempts[:most]],
         }
     )
