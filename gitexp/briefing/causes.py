@@ -120,7 +120,11 @@ def last_line(run: Run) -> str:
 
 
 def _exit_of(run: Run) -> str:
-    code = None if run.command is None else run.command.exit_code
+    """How a run ended that printed nothing."""
+    command = run.command
+    if run.outcome is Outcome.TIMED_OUT and command is not None and command.timeout_s:
+        return f"no output within {command.timeout_s:g} s"
+    code = None if command is None else command.exit_code
     return "no output" if code is None else f"no output, exit code {code}"
 
 

@@ -113,7 +113,9 @@ def _trial_document(attempt: Attempt, brief: Brief) -> dict[str, Any]:
 
 def _cause_document(cause: Cause, brief: Brief) -> dict[str, Any]:
     shared = cause.shared
-    params = {name: list(map(json_value, values)) for name, values in shared.params.items()}
+    params: dict[str, list[Any]] = {}
+    if len(cause.attempts) > 1:
+        params = {name: list(map(json_value, values)) for name, values in shared.params.items()}
     most = _SHOWN_WHEN_SHARED if params else _SHOWN_TRIALS
     return _present(
         {
@@ -123,7 +125,7 @@ def _cause_document(cause: Cause, brief: Brief) -> dict[str, Any]:
             "output": cause.output or None,
             "disputed": [word.value for word in cause.disputed] or None,
             "params": {name: values[:_SHOWN_VALUES] for name, values in params.items()} or None,
-            "varied": shared.varied or None,
+            "varied": (shared.varied if params else None) or None,
             "trials": [_trial_document(a, brief) for a in cause.attempts[:most]],
         }
     )

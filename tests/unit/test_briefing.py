@@ -20,7 +20,7 @@ from gitexp.comparison.grouping import keys_of
 from gitexp.comparison.groups import Measurement, groups_of
 from gitexp.comparison.ranking import rank
 from gitexp.ids import ObjectId
-from gitexp.model import Decision, Direction, Entry, Origin, Outcome, Value
+from gitexp.model import Command, Decision, Direction, Entry, Origin, Outcome, Value
 from gitexp.model import numbers as numbers_of
 from tests.unit.sample_runs import make_annotation, make_run
 
@@ -251,6 +251,7 @@ def test_without_a_reason_the_last_line_of_a_failure_is_the_cause() -> None:
         entry(3, None, **failed),
         entry(4, None, outcome=Outcome.TIMED_OUT, output_tail="step 7"),
         entry(5, None, outcome=Outcome.FAILED),
+        entry(6, None, outcome=Outcome.TIMED_OUT, command=Command(argv=("x",), timeout_s=90.0)),
     )
     assert causes(brief.rejected) == [
         ("unstable", "discard", [2]),
@@ -258,6 +259,7 @@ def test_without_a_reason_the_last_line_of_a_failure_is_the_cause() -> None:
     ]
     assert [cause.output for cause in brief.rejected] == ["RuntimeError: boom", ""]
     assert causes(brief.failed) == [
+        ("no output within 90 s", "timed out", [6]),
         ("no output, exit code 0", "failed", [5]),
         ("step 7", "timed out", [4]),
         ("RuntimeError: boom", "failed", [3]),
