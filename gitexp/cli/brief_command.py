@@ -1,92 +1,162 @@
 """`git exp brief`: where the search stands."""
 
+import re
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
 
 import click
 
-from gitexp.briefing import Brief, make_brief
-from gitexp.cli.options import count_option, deciding_option, json_option, precision_option
-from gitexp.cli.selection import known_metric
+from gitexp.briefing import Brief, fit, make_brief
+from gitexp.cli.options import Whole, count_option, deciding_option, json_option, precision_option
+from gitexp.cli.selection import find_entry, known_metric
 from gitexp.cli.terminal import answer, open_workspace, say, view_of
-from gitexp.comparison import direction_of
 from gitexp.ids import RunId
-from gitexp.main_metric import choose_metric
-from gitexp.model import Direction, Outcome
+from gitexp.judgement import standings_by
+from gitexp.main_metric import main_metric
+from gitexp.model import Outcome, Run
+from gitexp.standings import Standings
 from gitexp.workspace import Workspace
 
-NEWEST = 300
+NEWEST: Final = 300
 """So many runs are looked at closely."""
-BEST = 20
-REJECTED = 50
+BEST: Final = 20
+REJECTED: Final = 1000
+"""So many that were given up are put together by their cause; the others are counted."""
+FAILED: Final = 300
+RUNNING: Final = 50
+
+CHARACTERS: Final = 4
+"""A token is about so many characters."""
+
+COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+"""Takes no room."""
 
 
 @click.command("brief")
 @deciding_option
-@count_option("At most so many lines of each kind", default=8)
+@click.option(
+    "--budget",
+    type=Whole(1),
+    default=600,
+    metavar="TOKENS",
+    help="About how long it may be; what is left out is counted [default: 600].",
+)
+@click.option("--since", metavar="RUN", help="Only what is newer than RUN, besides the best.")
+@count_option("At most so many lines of each kind")
 @precision_option
 @json_option
-def command(metric: str | None, count: int, precision: int, as_json: bool) -> None:
+def command(
+    metric: str | None,
+    budget: int,
+    since: str | None,
+    count: int | None,
+    precision: int,
+    as_json: bool,
+) -> None:
     """Say where the search stands, and what to try next
 
-    The best run with its parameters, the last verdicts, what was given up and why, hints that
-    are open still, runs without a decision, and untried neighbours of the best run. For Monday
-    morning, and for a coding agent before each attempt.
+    The best trial with its parameters, what is running, hints that are open, what was given up or
+    failed by its cause, trials without a decision, and untried neighbours of the best. Repeats are
+    one trial. For Monday morning, and for a coding agent before each attempt.
 
     \b
     git exp brief
-    git exp brief --json
+    git exp brief --since @{5}
+    git exp brief --json --budget 300
     """
     workspace = open_workspace()
-    brief = _brief(workspace, metric, count)
-    if as_json:
-        from gitexp.render.brief import brief_document  # noqa: PLC0415 - one of two
-        from gitexp.render.machine import format_json  # noqa: PLC0415 - one of two
-
-        document = brief_document(brief)
-        answer(format_json({key: value for key, value in document.items() if value is not None}))
-        return
-    if not brief.total:
+    newer = None if since is None else find_entry(workspace, since).run
+    brief = _brief(workspace, metric, newer)
+    if not brief.total and not as_json:
         say("there are no runs yet; `git exp run -- CMD` records the first")
         return
+    form = _json_form() if as_json else _text_form(workspace, brief, precision)
+    answer(form(_cut(workspace, brief, form, budget * CHARACTERS, count)))
+
+
+Form = Callable[[Brief], str]
+
+
+def _json_form() -> Form:
+    from gitexp.render.brief import brief_json  # noqa: PLC0415 - one of two
+
+    return brief_json
+
+
+def _text_form(workspace: Workspace, brief: Brief, precision: int) -> Form:
     from gitexp.render.brief import brief_text  # noqa: PLC0415 - one of two
 
-    attempts = [*brief.recent, *brief.rejected, *brief.failed, *brief.undecided, *brief.unfinished]
-    attempts += [brief.best] if brief.best else []
-    entries = [*(a.entry for a in attempts), *(hint.entry for hint in brief.hints)]
-    view = view_of(workspace, {entry.run.id for entry in entries}, precision=precision)
-    answer(brief_text(brief, view=view))
+    runs = {entry.run.id for attempt in brief.attempts for entry in attempt.entries}
+    runs |= {hint.entry.run.id for hint in brief.hints}
+    runs |= set() if brief.since is None else {brief.since.id}
+    view = view_of(workspace, runs, precision=precision)
+    return lambda cut: brief_text(cut, view=view)
 
 
-def _brief(workspace: Workspace, metric: str | None, count: int) -> Brief:
-    index, settings = workspace.index, workspace.settings
-    chosen: dict[RunId, None] = dict.fromkeys(index.ids(limit=NEWEST))
-    newest = index.entries(list(chosen))
-    if metric is not None:
-        metric = known_metric(workspace, metric)
-    elif settings.metric:
-        metric = settings.metric
-    else:
-        found = (choose_metric(settings, entry.measured) for entry in newest)
-        metric = next((name for name in found if name), None)
-    direction: Direction | None = None
-    guessed = False
-    if metric is not None:
-        said = next((e.run.directions for e in newest if metric in e.run.directions), {})
-        direction, guessed = direction_of(metric, {**settings.directions, **said})
-        if direction is not None:
-            chosen |= dict.fromkeys(index.best(metric, direction, BEST))
-    chosen |= dict.fromkeys(
-        index.ids(workspace.query('decision in ("discard", "stop")'), limit=REJECTED)
-    )
-    chosen |= dict.fromkeys(index.ids(workspace.query('outcome == "running"'), limit=REJECTED))
-    known = {entry.run.id for entry in newest}
+def _cut(workspace: Workspace, brief: Brief, form: Form, room: int, most: int | None) -> Brief:
+    """The brief within its budget; the code of what has room is compared with the best's."""
+
+    def measure(cut: Brief) -> int:
+        return len(COLOUR.sub("", form(cut)))
+
+    cut = fit(brief, measure, room, most=most)
+    if brief.best is None:
+        return cut
+    from gitexp.cli.code_changes import code_changes  # noqa: PLC0415 - only when there is a best
+
+    changes, here = code_changes(workspace, cut)
+    return fit(replace(brief, code=changes, here=here), measure, room, most=most)
+
+
+def _brief(workspace: Workspace, metric: str | None, since: Run | None) -> Brief:
+    index = workspace.index
+    metric = main_metric(workspace) if metric is None else known_metric(workspace, metric)
+    standings = None if metric is None else standings_by(workspace, metric)
+    ranking = None
+    if standings is not None and standings.direction is not None:
+        ranking = standings.ranking()
+    chosen, unread = _chosen(workspace, standings)
+    entries = index.entries(chosen)
+    trial_of = index.groups.of_runs(chosen)
+    groups = [] if standings is None else standings.groups(trial_of.values())
     counted = Counter(str(value) for value in index.column("outcome").values())
     return make_brief(
-        [*newest, *index.entries([run for run in chosen if run not in known])],
+        entries,
         total=index.count(),
         outcomes={o.value: counted[o.value] for o in Outcome if counted[o.value]},
         metric=metric,
-        direction=direction,
-        guessed=guessed,
-        limit=count,
+        direction=None if standings is None else standings.direction,
+        guessed=standings is not None and standings.guessed,
+        trial_of=trial_of,
+        groups={group.key: group for group in groups},
+        ranking=ranking,
+        since=since,
+        unread=unread,
     )
+
+
+def _chosen(
+    workspace: Workspace, standings: Standings | None
+) -> tuple[list[RunId], dict[str, int]]:
+    """The runs that are looked at: the newest, the best, those given up, failed and running.
+
+    With them how many of those given up and failed are too many to be looked at.
+    """
+    index = workspace.index
+    chosen: dict[RunId, None] = dict.fromkeys(index.ids(limit=NEWEST))
+    if standings is not None and standings.direction is not None:
+        for group in standings.ranking().groups[:BEST]:
+            chosen |= dict.fromkeys([group.typical.run, group.newest.run])
+    unread = {}
+    for name, text, limit in (
+        ("rejected", 'decision in ("discard", "stop")', REJECTED),
+        ("failed", 'outcome in ("failed", "timed out") and decision is None', FAILED),
+        ("running", 'outcome == "running"', RUNNING),
+    ):
+        found = index.ids(workspace.query(text))
+        chosen |= dict.fromkeys(found[:limit])
+        if more := sum(run not in chosen for run in found):
+            unread[name] = more
+    return list(chosen), unread

@@ -16,7 +16,9 @@ from gitexp.workspace import Workspace
 @run_argument
 @click.argument("decision", type=click.Choice([d.value for d in Decision]))
 @click.option("-m", "--message", "why", help="Why.")
-@click.option("--next", "hint", metavar="HINT", help="What to try next.")
+@click.option(
+    "--next", "hint", metavar="HINT", help="What to try next; `-` drops the hints of the run."
+)
 @click.option("--force", is_flag=True, help="Keep a run although a guard is broken.")
 @json_option
 def command(

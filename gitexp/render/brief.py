@@ -4,65 +4,114 @@ Floor 5, pure.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-from gitexp.briefing import Attempt, Brief, Hint, Standing
-from gitexp.model import Direction, Entry, Value, flatten
-from gitexp.records.documents import json_value
-from gitexp.render.colour import Role, style
+from gitexp.briefing import Attempt, Brief, Cause, CodeChange, Hint
+from gitexp.comparison.noise import Basis
+from gitexp.model import Direction, Outcome, Value, flatten
+from gitexp.render.brief_document import brief_json
+from gitexp.render.colour import style
 from gitexp.render.detail import View
 from gitexp.render.listing import decision_word, short_id
 from gitexp.render.text import clean, fold, format_age, format_cell, shorten
 
-BRIEF_SCHEMA = 1
+__all__ = ["brief_json", "brief_text"]
 
-_STANDING_ROLES: dict[Standing, Role] = {
-    "first": "heading",
-    "better": "good",
-    "same": "doubt",
-    "worse": "bad",
-    "unknown": "doubt",
-}
 _SHOWN_PARAMS = 6
-
-
-# --- text -----------------------------------------------------------------------------------------
+_SHOWN_TRIALS = 4
+_SHOWN_VALUES = 8
+_SHOWN_FILES = 3
+_LONGEST = 160
+"""Lines are cut to this when the width is not known."""
 
 
 def brief_text(brief: Brief, *, view: View) -> str:
     """Sections that have something to say, the most useful first."""
     sections = [
-        [_counts(brief), *_best(brief, view)],
-        _section("open hints", [_hint(hint, view) for hint in brief.hints], view),
-        _section("last runs", [_attempt(a, brief, view) for a in brief.recent], view),
-        _section("given up", [_attempt(a, brief, view) for a in brief.rejected], view),
-        _section("failed", [_attempt(a, brief, view) for a in brief.failed], view),
-        _section("waiting for a decision", _names(brief.undecided, view), view),
-        _section("not finished", _names(brief.unfinished, view), view),
-        _section(
-            "not tried yet, next to the best",
-            [f"{clean(n.param)} {_cell(n.value, view)}: {clean(n.why)}" for n in brief.untried],
-            view,
-        ),
+        [*_head(brief, view), *_best(brief, view)],
+        *(_section(name, brief, view) for name in _TITLES),
+        [*_unlisted(brief)],
     ]
     text = "\n\n".join("\n".join(lines) for lines in sections if lines)
     return fold(text, view.width)
 
 
-def _section(title: str, lines: Sequence[str], view: View) -> list[str]:
+_TITLES = {
+    "running": "running",
+    "hints": "open hints",
+    "rejected": "given up, by cause",
+    "failed": "failed, not decided, by cause",
+    "undecided": "waiting for a decision",
+    "kept": "kept",
+    "interrupted": "interrupted",
+    "untried": "not tried yet, next to the best",
+}
+
+
+def _section(name: str, brief: Brief, view: View) -> list[str]:
+    lines = [*_lines(name, brief, view)]
     if not lines:
         return []
-    cut = [line if view.width is None else shorten(line, view.width - 2) for line in lines]
-    return [style(title, "heading", enabled=view.colour), *(f"  {line}" for line in cut)]
+    if more := brief.left_out.get(name, 0):
+        lines.append(f"and {more:,} more")
+    width = _LONGEST if view.width is None else view.width - 2
+    title = style(_TITLES[name], "heading", enabled=view.colour)
+    return [title, *(f"  {shorten(line, width)}" for line in lines)]
 
 
-def _counts(brief: Brief) -> str:
+def _unlisted(brief: Brief) -> Iterator[str]:
+    """What there was no room for at all."""
+    told = [
+        f"{count:,} {_NOUNS[name]}"
+        for name, count in brief.left_out.items()
+        if not getattr(brief, name)
+    ]
+    if told:
+        yield f"left out: {', '.join(told)}; a larger --budget has room"
+
+
+_NOUNS = {
+    "running": "running",
+    "hints": "open hints",
+    "rejected": "given up",
+    "failed": "failed",
+    "undecided": "waiting for a decision",
+    "kept": "kept",
+    "interrupted": "interrupted",
+    "untried": "not tried yet",
+}
+
+
+def _lines(name: str, brief: Brief, view: View) -> Iterator[str]:
+    if name == "hints":
+        yield from (_hint(hint, view) for hint in brief.hints)
+    elif name == "untried":
+        for n in brief.untried:
+            yield f"{clean(n.param)} {_cell(n.value, view)}: {clean(n.why)}"
+    elif name in ("rejected", "failed"):
+        causes: tuple[Cause, ...] = getattr(brief, name)
+        yield from (_cause(cause, brief, view) for cause in causes)
+    else:
+        attempts: tuple[Attempt, ...] = getattr(brief, name)
+        yield from (_attempt(attempt, name, brief, view) for attempt in attempts)
+
+
+def _head(brief: Brief, view: View) -> Iterator[str]:
     told = ", ".join(f"{count:,} {outcome}" for outcome, count in brief.outcomes.items() if count)
-    plural = "" if brief.total == 1 else "s"
-    line = f"{brief.total:,} run{plural}: {told}" if brief.total else "no runs yet"
+    line = f"{_count(brief.total, 'run')}: {told}" if brief.total else "no runs yet"
     if brief.considered < brief.total:
-        line += f"; summed up here are {brief.considered:,}: the newest, the best, those given up"
-    return line
+        line += (
+            f"; summed up here are {brief.considered:,}: the newest, the best, those given up, "
+            "failed and running"
+        )
+    elif brief.trials < brief.total:
+        line += f"; {_count(brief.trials, 'trial')}"
+    yield line
+    if brief.since is not None:
+        run = brief.since
+        older = f"; {_count(brief.older, 'older trial')} left out" if brief.older else ""
+        yield f"listed is what is newer than {short_id(run.id, view.ids)} {clean(run.name)}{older}"
+    if brief.by_numbers:
+        yield "noise unknown: the best is so by the numbers"
 
 
 def _best(brief: Brief, view: View) -> Iterator[str]:
@@ -72,143 +121,167 @@ def _best(brief: Brief, view: View) -> Iterator[str]:
             yield f"which way '{clean(brief.metric)}' is better is not known: declare it"
         return
     run = best.entry.run
-    name = f"{short_id(run.id, view.ids)} {clean(run.name)}"
     better = "higher" if brief.direction is Direction.MAXIMIZE else "lower"
     guess = " (a guess)" if brief.guessed else ""
-    value = _cell(best.value, view)
+    word = style("best?" if brief.contenders else "best", "good", enabled=view.colour)
+    decided = "" if best.decided is None else f", decided {decision_word(best.decided)}"
+    by = "typical run" if best.runs > 1 else "by"
     yield (
-        f"{style('best', 'good', enabled=view.colour)}: {clean(brief.metric or '')} {value} by "
-        f"{name}, {format_age(run.started, now=view.now)}{_decided(best.entry)}; "
+        f"{word}: {_measured(best, brief, view)}{', ' if best.runs > 1 else ' '}{by} "
+        f"{_name(best, view)}, {format_age(run.started, now=view.now)}{decided}; "
         f"{better} is better{guess}"
     )
+    if brief.contenders:
+        yield f"  {_count(brief.contenders, 'other')} (?) cannot be told from it"
     params = _params(dict(flatten(run.parameters)), view, most=None)
     if params:
         yield f"  with {params}"
     if run.reason:
-        yield f"  because: {shorten(clean(run.reason), 200)}"
+        yield f"  because: {shorten(clean(run.reason), _LONGEST)}"
+    changes = brief.code.get(run.id)
+    if changes:
+        yield f"  changed against its parent: {_changes(changes)}"
+    if brief.here is not None:
+        yield f"  the work tree has {_here(brief.here)}"
+    if best.is_running:
+        yield "  another run of it is running"
     if brief.since_best:
-        plural = "" if brief.since_best == 1 else "s"
-        yield f"  {brief.since_best:,} run{plural} since did not beat it"
+        yield f"  {_count(brief.since_best, 'trial')} since"
     if brief.better_rejected:
         were = "was" if brief.better_rejected == 1 else "were"
         yield f"  {brief.better_rejected:,} with a better value {were} discarded"
 
 
-def _attempt(attempt: Attempt, brief: Brief, view: View) -> str:
-    """`7f3a9c0 brave-otter: 0.8, worse; lr 0.1; decided discard: too slow`."""
-    run, decision = attempt.entry.run, attempt.entry.decision
-    measured = f"{clean(brief.metric or '')} {_cell(attempt.value, view)}"
-    told = measured if attempt.value is not None else run.outcome.value
-    if attempt.standing not in ("unknown", "first"):
-        role = _STANDING_ROLES[attempt.standing]
-        told += f", {style(attempt.standing, role, enabled=view.colour)}"
-    if attempt.value is not None and run.outcome.value != "succeeded":
-        told += f", {run.outcome.value}"
-    parts = [told, _params(attempt.params, view, most=_SHOWN_PARAMS)]
-    if decision is not None and decision.decision is not None:
-        why = decision.text or run.reason
-        parts.append(decision_word(attempt.entry) + (f": {clean(why)}" if why else ""))
+def _here(changes: Sequence[CodeChange]) -> str:
+    return f"other code: {_changes(changes)}" if changes else "its code"
+
+
+def _attempt(attempt: Attempt, section: str, brief: Brief, view: View) -> str:
+    """`7f3a9c0 brave-otter: loss 0.8, worse; lr 0.1; model.py +3 -1; keep: good enough`."""
+    run, decided = attempt.entry.run, attempt.decided
+    if section == "running":
+        newest = next(e.run for e in reversed(attempt.entries) if not e.run.is_sealed)
+        told = f"since {format_age(newest.started, now=view.now).removesuffix(' ago')}"
+        name = f"{short_id(newest.id, view.ids)} {clean(newest.name)}"
+    else:
+        measured = attempt.value is not None
+        told = _measured(attempt, brief, view) if measured else run.outcome.value
+        told += _standing(attempt, section, brief, view)
+        name = _name(attempt, view)
+    parts = [told, _params(attempt.params or {}, view, most=_SHOWN_PARAMS)]
+    parts.append(_code(attempt, brief))
+    if decided is not None and decided.decision is not None:
+        why = decided.decision.text or run.reason
+        parts.append(decision_word(decided) + (f": {_line(why)}" if why else ""))
     elif run.reason:
-        parts.append(clean(run.reason))
-    name = f"{short_id(run.id, view.ids)} {clean(run.name)}"
+        parts.append(_line(run.reason))
     return f"{name}: {'; '.join(part for part in parts if part)}"
+
+
+def _standing(attempt: Attempt, section: str, brief: Brief, view: View) -> str:
+    """`, worse` where that is shown, ` ?` where it may be the best, `, same` by the numbers."""
+    if attempt.value is None or section not in ("undecided", "kept"):
+        return ""
+    if attempt.standing == "same":
+        return f", {style('same', 'doubt', enabled=view.colour)}"
+    if brief.basis not in _WITH_NOISE:
+        return ""  # of the numbers it is plain which is worse
+    if attempt.standing == "worse":
+        return f", {style('worse', 'bad', enabled=view.colour)}"
+    return " ?" if brief.contenders else ""
+
+
+_WITH_NOISE = (Basis.DECLARED, Basis.MEASURED)
+
+
+def _cause(cause: Cause, brief: Brief, view: View) -> str:
+    """`OOM: hidden 8192, 16384 (2)`."""
+    word = ""
+    if cause.word in ("stop", Outcome.TIMED_OUT.value):
+        word = f"{cause.word}: "
+    if cause.disputed:
+        word = "disputed: "
+    text = word + shorten(clean(cause.text), 80)
+    if cause.output:
+        text += f" [{shorten(clean(cause.output), 60)}]"
+    return f"{text}: {_trials(cause, brief, view)} ({len(cause.attempts):,})"
+
+
+def _trials(cause: Cause, brief: Brief, view: View) -> str:
+    """What they have in common against the best, else each trial with what is different."""
+    attempts, shared = cause.attempts, cause.shared
+    if len(attempts) > 1 and shared.params:
+        told = [f"{clean(name)} {_values(v, view)}" for name, v in shared.params.items()]
+        varied = list(map(clean, shared.varied))
+        verb = "varies" if len(varied) == 1 else "vary"
+        return "; ".join([*told, *([f"{', '.join(varied)} {verb}"] if varied else [])])
+    shown = attempts[:_SHOWN_TRIALS]
+    found = [_trial(attempt, brief, view, measured=len(attempts) == 1) for attempt in shown]
+    more = len(attempts) - len(shown)
+    return "; ".join([*found, *([f"{more:,} more"] if more else [])])
+
+
+def _trial(attempt: Attempt, brief: Brief, view: View, *, measured: bool) -> str:
+    told = [
+        _params(attempt.params or {}, view, most=_SHOWN_PARAMS, joint=" + "),
+        _code(attempt, brief),
+        _measured(attempt, brief, view) if measured and attempt.value is not None else "",
+    ]
+    text = ", ".join(part for part in told if part)
+    return f"{_name(attempt, view)}{' ' if text else ''}{text}"
+
+
+def _values(values: Sequence[Value], view: View) -> str:
+    shown = [_cell(value, view) for value in values[:_SHOWN_VALUES]]
+    more = len(values) - len(shown)
+    return ", ".join([*shown, *([f"{more:,} more"] if more else [])])
+
+
+def _measured(attempt: Attempt, brief: Brief, view: View) -> str:
+    mean = f", mean of {attempt.runs}" if attempt.runs > 1 else ""
+    return f"{clean(brief.metric or '')} {_cell(attempt.value, view)}{mean}"
 
 
 def _hint(hint: Hint, view: View) -> str:
     run = hint.entry.run
-    since = f"; {hint.since:,} run{'' if hint.since == 1 else 's'} since" if hint.since else ""
-    return f"{clean(hint.text)} ({short_id(run.id, view.ids)} {clean(run.name)}{since})"
+    since = f"; {_count(hint.since, 'run')} since" if hint.since else ""
+    return f"{_line(hint.text)} ({short_id(run.id, view.ids)} {clean(run.name)}{since})"
 
 
-def _names(attempts: Sequence[Attempt], view: View) -> list[str]:
-    """All on one line: they are only to be named."""
-    if not attempts:
-        return []
-    return [
-        ", ".join(
-            f"{short_id(a.entry.run.id, view.ids)} {clean(a.entry.run.name)}" for a in attempts
-        )
+def _name(attempt: Attempt, view: View) -> str:
+    run = attempt.entry.run
+    return f"{short_id(run.id, view.ids)} {clean(run.name)}"
+
+
+def _code(attempt: Attempt, brief: Brief) -> str:
+    """What differs from the best's code."""
+    changes = brief.code.get(attempt.entry.run.id, ())
+    return _changes(changes) or ("other code" if attempt.has_other_code else "")
+
+
+def _changes(changes: Sequence[CodeChange]) -> str:
+    """`model.py +3 -1, 2 more files`."""
+    shown = [
+        clean(c.path) + (" (binary)" if c.added is None else f" +{c.added} -{c.removed}")
+        for c in changes[:_SHOWN_FILES]
     ]
+    more = len(changes) - len(shown)
+    return ", ".join([*shown, *([f"{_count(more, 'more file')}"] if more else [])])
 
 
-def _decided(entry: Entry) -> str:
-    word = decision_word(entry)
-    return f", decided {word}" if word else ""
-
-
-def _params(params: dict[str, Value], view: View, *, most: int | None) -> str:
+def _params(params: dict[str, Value], view: View, *, most: int | None, joint: str = ", ") -> str:
     shown = [f"{clean(n)} {_cell(v, view)}" for n, v in list(params.items())[:most]]
     more = len(params) - len(shown)
-    return ", ".join([*shown, *([f"{more} more"] if more else [])])
+    return joint.join([*shown, *([f"{more} more"] if more else [])])
+
+
+def _line(text: str) -> str:
+    return clean(" ".join(text.split()))
 
 
 def _cell(value: Value | None, view: View) -> str:
     return shorten(format_cell(value, precision=view.precision), 60)
 
 
-# --- json -----------------------------------------------------------------------------------------
-
-
-def brief_document(brief: Brief) -> dict[str, Any]:
-    """The document of a brief; `docs/json.md` has its keys."""
-    return {
-        "schema": BRIEF_SCHEMA,
-        "total": brief.total,
-        "considered": brief.considered,
-        "outcomes": dict(brief.outcomes),
-        "metric": brief.metric,
-        "direction": brief.direction and brief.direction.value,
-        "guessed": brief.guessed,
-        "best": None if brief.best is None else _best_document(brief.best),
-        "better_rejected": brief.better_rejected,
-        "since_best": brief.since_best,
-        "recent": [_attempt_document(a) for a in brief.recent],
-        "rejected": [_attempt_document(a) for a in brief.rejected],
-        "failed": [_attempt_document(a) for a in brief.failed],
-        "undecided": [_attempt_document(a) for a in brief.undecided],
-        "unfinished": [_attempt_document(a) for a in brief.unfinished],
-        "hints": [
-            {"hint": h.text, "run": h.entry.run.id, "name": h.entry.run.name, "since": h.since}
-            for h in brief.hints
-        ],
-        "untried": [
-            {"param": n.param, "value": json_value(n.value), "why": n.why} for n in brief.untried
-        ],
-    }
-
-
-def _best_document(best: Attempt) -> dict[str, Any]:
-    """The best run with all that is needed to go on from it."""
-    run = best.entry.run
-    document = {
-        **_attempt_document(best),
-        "params": {name: json_value(value) for name, value in flatten(run.parameters)},
-        "metrics": {name: json_value(value) for name, value in flatten(best.entry.metrics)},
-        "commit": run.code.commit,
-        "snapshot": run.code.snapshot,
-        "argv": None if run.command is None else list(run.command.template or run.command.argv),
-    }
-    return {name: value for name, value in document.items() if value is not None}
-
-
-def _attempt_document(attempt: Attempt) -> dict[str, Any]:
-    run, decision = attempt.entry.run, attempt.entry.decision
-    found = {
-        "run": run.id,
-        "name": run.name,
-        "outcome": run.outcome.value,
-        "started": run.started.isoformat(),
-        "value": _number(attempt.value),
-        "standing": attempt.standing,
-        "params": {name: json_value(value) for name, value in attempt.params.items()},
-        "reason": run.reason,
-        "decision": decision and decision.decision and decision.decision.value,
-        "disputed": [word.value for word in attempt.entry.disputed] or None,
-        "why": decision and decision.text,
-        "hint": decision and decision.hint,
-    }
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _number(value: float | None) -> Any:
-    return None if value is None else json_value(value)
+def _count(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

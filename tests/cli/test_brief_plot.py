@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gitexp.cli import brief_command
 from tests.cli.conftest import Done, Exp
 
 Train = Callable[..., Done]
@@ -25,44 +26,179 @@ def test_a_brief(exp: Exp, train: Train) -> None:
     train("0.30", "first", "-m", "a start")
     train("0.10", "second", "-m", "slower")
     train("0.20", "third")
+    train("0.15", "fourth")
     exp("decide", "first", "discard", "-m", "too coarse", "--next", "go below 0.1")
     exp("decide", "second", "keep")
+    exp("decide", "fourth", "improve", "-m", "nearly")
     assert exp("brief").out.splitlines() == [
-        "3 runs: 3 succeeded",
+        "4 runs: 4 succeeded",
+        "noise unknown: the best is so by the numbers",
         "best: accuracy 0.9 by <2> second, AGO, decided keep; higher is better (a guess)",
         "  with lr 0.1",
         "  because: slower",
-        "  1 run since did not beat it",
+        "  the work tree has its code",
+        "  2 trials since",
         "",
         "open hints",
-        "  go below 0.1 (<1> first; 2 runs since)",
+        "  go below 0.1 (<1> first; 3 runs since)",
         "",
-        "last runs",
-        "  <3> third: accuracy 0.8, worse; lr 0.2",
-        "  <2> second: accuracy 0.9, better; keep: slower",
-        "  <1> first: accuracy 0.7; lr 0.3; discard: too coarse",
-        "",
-        "given up",
-        "  <1> first: accuracy 0.7; lr 0.3; discard: too coarse",
+        "given up, by cause",
+        "  too coarse: <1> first lr 0.3, accuracy 0.7 (1)",
         "",
         "waiting for a decision",
-        "  <3> third",
+        "  <3> third: accuracy 0.8; lr 0.2",
+        "",
+        "kept",
+        "  <4> fourth: accuracy 0.85; lr 0.15; improve: nearly",
         "",
         "not tried yet, next to the best",
-        "  lr 0.05: below every value tried",
-        "  lr 0.15: between 0.1 and 0.2",
+        "  lr 0.0667: below every value tried",
+        "  lr 0.125: between 0.1 and 0.15",
     ]
 
 
 def test_a_brief_for_an_agent(exp: Exp, train: Train) -> None:
     train("0.30", "first")
-    exp("run", "-n", "broken", "--", "python", "-c", "raise SystemExit(3)", check=3)
-    document = json.loads(exp("brief", "--json").out)
+    exp("run", "-n", "broken", "--", "python", "-c", "raise SystemExit('no data')", check=1)
+    done = exp("brief", "--json").out
+    assert "\n" not in done
+    document = json.loads(done)
+    assert document["schema"] == 2
     assert document["best"]["params"] == {"lr": 0.3}
     assert document["best"]["argv"] == ["python", "train.py", "--lr", "0.30"]
+    assert document["best"]["in_work_tree"] is True
     assert document["outcomes"] == {"succeeded": 1, "failed": 1}
-    assert [found["name"] for found in document["failed"]] == ["broken"]
+    assert [(c["cause"], c["kind"], c["count"]) for c in document["failed"]] == [
+        ("no data", "failed", 1)
+    ]
     assert [found["param"] for found in document["untried"]] == ["lr", "lr"]
+
+
+def test_repeats_are_one_trial_and_noise_decides(exp: Exp, noisy: None) -> None:
+    exp("run", "-n", "near", "--", "python", "noisy.py", "--lr", "0.11", "--seed", "1")
+    exp("run", "-n", "far", "--", "python", "noisy.py", "--lr", "0.9", "--seed", "1")
+    lines = exp("brief").out.splitlines()
+    assert lines[0] == "5 runs: 5 succeeded; 3 trials"
+    assert "noise unknown" not in "\n".join(lines)
+    assert lines[1].startswith("best?: score 0.9, mean of 3, typical run <1> base, AGO")
+    assert lines[2] == "  1 other (?) cannot be told from it"
+    waiting = lines[lines.index("waiting for a decision") + 1 :]
+    assert waiting[:2] == [
+        "  <4> near: score 0.9 ?; lr 0.11",
+        "  <5> far: score 0.11, worse; lr 0.9",
+    ]
+    best = json.loads(exp("brief", "--json").out)["best"]
+    assert (best["n"], best["contenders"]) == (3, 1)
+
+
+@pytest.fixture(name="noisy")
+def _noisy(exp: Exp) -> None:
+    """Three runs of one trial: 0.9, 0.91 and 0.89."""
+    program = (
+        "import sys\n"
+        "lr, seed = float(sys.argv[2]), int(sys.argv[4])\n"
+        "print(f'METRIC score={1 - lr + (0, 0.01, -0.01)[seed % 3]:.4f}')\n"
+    )
+    exp.repo.commit({"noisy.py": program}, "a noisy program")
+    for seed in ("0", "1", "2"):
+        exp("run", "-n", "base", "--", "python", "noisy.py", "--lr", "0.1", "--seed", seed)
+
+
+def test_what_runs_changed_in_the_code(exp: Exp, train: Train) -> None:
+    train("0.1", "first")
+    script = exp.repo.path / "train.py"
+    original = script.read_text()
+    script.write_text(original + "# one\n# two\n")
+    exp.repo.write("notes.py", "x = 1\n")
+    train("0.1", "second")
+    brief = exp("brief").out
+    assert "\n  the work tree has its code\n" in brief  # of equal trials the newest is the best
+    assert "\n  changed against its parent: notes.py +1 -0, train.py +2 -0\n" in brief
+    assert "  <1> first: accuracy 0.9, same; notes.py +0 -1, train.py +0 -2\n" in brief
+    script.write_text(original + "# one\n# two\n# three\n")
+    status = exp.repo.git("status", "--porcelain")
+    found = json.loads(exp("brief", "--json").out)
+    assert found["best"]["in_work_tree"] is False
+    assert found["best"]["work_tree"] == ["train.py +1 -0"]
+    assert found["undecided"][0]["code"] == ["notes.py +0 -1", "train.py +0 -2"]
+    assert exp.repo.git("status", "--porcelain") == status
+
+
+def test_code_that_is_not_in_this_clone_is_other_code(exp: Exp, train: Train) -> None:
+    train("0.2", "first")
+    exp.repo.commit({"more.py": "1\n"}, "more")
+    tree = exp.repo.git("rev-parse", "HEAD^{tree}")
+    train("0.1", "second")
+    exp.repo.git("reset", "--quiet", "--hard", "HEAD~")
+    (exp.repo.path / ".git" / "objects" / tree[:2] / tree[2:]).unlink()
+    lines = exp("brief").out.splitlines()
+    assert not any("work tree" in line for line in lines)
+    assert "  <1> first: accuracy 0.8; lr 0.2; other code" in lines
+
+
+def test_a_small_budget_counts_what_it_leaves_out(exp: Exp, train: Train) -> None:
+    for number in range(1, 10):
+        train(f"0.{number}", f"n{number}")
+        exp("decide", "last", "discard", "-m", f"for cause {chr(96 + number)}")
+    train("0.05", "best")
+    whole = exp("brief", "--budget", "5000").out
+    assert whole.count("for cause") == 9 and "more" not in whole
+    small = exp("brief", "--budget", "120").out
+    assert len(small) <= 480
+    shown = small.count("for cause")
+    assert 0 < shown < 9 and f"  and {9 - shown} more\n" in small
+    none = exp("brief", "--budget", "1").out.splitlines()
+    assert none[-1] == "left out: 9 given up, 2 not tried yet; a larger --budget has room"
+    document = json.loads(exp("brief", "--json", "-n", "1").out)
+    assert document["left_out"] == {"rejected": 8, "untried": 1}
+    assert len(exp("brief", "--json", "--budget", "300").out) <= 1200
+
+
+def test_what_was_given_up_for_one_cause_is_one_line(exp: Exp, train: Train) -> None:
+    for lr in ("0.7", "0.5", "0.6"):
+        train(lr, "high")
+        exp("decide", "last", "discard", "-m", f"diverges at {lr}")
+    train("0.1", "low")
+    assert "\n  diverges at …: lr 0.5, 0.6, 0.7 (3)\n" in exp("brief").out
+    (cause,) = json.loads(exp("brief", "--json").out)["rejected"]
+    assert (cause["count"], cause["params"]) == (3, {"lr": [0.5, 0.6, 0.7]})
+    assert [trial["run"] for trial in cause["trials"]] == ["<run 3>"]
+
+
+def test_what_was_not_looked_at_is_counted(
+    exp: Exp, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 6):
+        train(f"0.{number}", f"n{number}")
+        exp("decide", "last", "discard", "-m", f"for cause {chr(96 + number)}")
+    train("0.6", "last")
+    monkeypatch.setattr(brief_command, "NEWEST", 1)
+    monkeypatch.setattr(brief_command, "REJECTED", 3)
+    brief = exp("brief").out
+    assert "; summed up here are 4: the newest, the best," in brief
+    assert brief.count("for cause") == 3 and "\n  and 2 more\n" in brief
+    assert json.loads(exp("brief", "--json").out)["left_out"] == {"rejected": 2}
+
+
+def test_only_what_is_newer_than_a_run(exp: Exp, train: Train) -> None:
+    train("0.1", "first")
+    train("0.3", "second")
+    train("0.2", "third")
+    lines = exp("brief", "--since", "second").out.splitlines()
+    assert lines[0] == "3 runs: 3 succeeded"
+    assert lines[1] == "listed is what is newer than <2> second; 1 older trial left out"
+    assert lines[-2:] == ["waiting for a decision", "  <3> third: accuracy 0.8; lr 0.2"]
+    assert any(line.startswith("best: accuracy 0.9 by <1> first") for line in lines)
+
+
+def test_a_hint_is_dropped_by_a_later_decision(exp: Exp, train: Train) -> None:
+    train("0.1", "first")
+    exp("decide", "last", "keep", "--next", "halve lr")
+    exp("decide", "last", "keep", "--next", "double lr")
+    found = json.loads(exp("brief", "--json").out)["hints"]
+    assert [hint["hint"] for hint in found] == ["double lr", "halve lr"]
+    exp("decide", "last", "keep", "--next", "-")
+    assert json.loads(exp("brief", "--json").out)["hints"] == []
 
 
 def test_a_brief_by_another_metric(exp: Exp, train: Train) -> None:

@@ -69,7 +69,7 @@ def test_decisions_made_apart_are_shown_as_two_until_one_settles_them(apart: Exp
     assert "[discard/keep]" in exp("log", "--oneline").out
     brief = json.loads(exp("brief", "--json").out)
     assert [hint["hint"] for hint in brief["hints"]] == ["halve lr"]
-    assert [attempt["disputed"] for attempt in brief["rejected"]] == [["discard", "keep"]]
+    assert [cause["disputed"] for cause in brief["rejected"]] == [["discard", "keep"]]
 
     settled = exp("decide", "first", "keep", "-m", "checked")
     assert settled.err == (

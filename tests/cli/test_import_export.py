@@ -210,7 +210,7 @@ def test_the_log_of_an_agent_loop(exp: Exp) -> None:
     assert (kept["decision"], discarded["decision"]) == ("keep", "discard")
     assert (crashed["outcome"], "metrics" in crashed) == ("failed", False)
     brief = exp("brief").out
-    assert "best: val_bpb 0.9979" in brief and "discard: GeLU" in brief
+    assert "best: val_bpb 0.9979" in brief and "GeLU" in brief
 
 
 def test_any_table(exp: Exp) -> None:

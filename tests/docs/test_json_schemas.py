@@ -108,13 +108,13 @@ def full(
 
 OPTIONS = ("-m", "why", "-t", "tagged", "--input", "in.csv", "--output", "train.py")
 
-SCHEMA_2 = ("best", "compare", "diff")
+SCHEMA_2 = ("best", "brief", "compare", "diff")
 """Documents whose keys changed their meaning when groups of repeats came."""
 
 ASKED: dict[str, list[tuple[str, ...]]] = {
     "apply": [("apply", "second", "--dry-run"), ("apply", "second")],
     "best": [("best", "accuracy")],
-    "brief": [("brief",)],
+    "brief": [("brief",), ("brief", "--budget", "3"), ("brief", "--since", "second", "-n", "1")],
     "compare": [("compare", "third"), ("compare", "first", "second"), ("compare", "broken")],
     "config": [("config",)],
     "config NAME": [("config", "repeat")],

@@ -146,15 +146,17 @@ def test_every_generated_table_is_in_a_document() -> None:
     assert [name for name in TABLES if f"<!-- generated: {name} -->" not in written] == []
 
 
+AST_WITH_VALUE = (ast.AnnAssign, ast.Return)
+
+
 def test_json_keys_are_all_documented() -> None:
     tree = ast.parse((ROOT / "gitexp" / "records" / "documents.py").read_text())
-    made = next(
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef) and node.name == "entry_document"
-    )
-    top = next(node.value for node in ast.walk(made) if isinstance(node, ast.AnnAssign))
-    keys = {ast.literal_eval(key) for key in top.keys if key} if isinstance(top, ast.Dict) else None
+    keys = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name in ("entry_document", "_measured"):
+            made = (part.value for part in ast.walk(node) if isinstance(part, AST_WITH_VALUE))
+            top = next(value for value in made if isinstance(value, ast.Dict))
+            keys |= {ast.literal_eval(key) for key in top.keys if key}
     page = (ROOT / "docs" / "json.md").read_text()
     section = page[page.index("## A run") : page.index("An annotation has")]
     assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == keys

@@ -1,0 +1,52 @@
+"""A brief cut to a budget: the most useful first, and what is left out is counted.
+
+Floor 1, pure.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from gitexp.briefing.causes import Cause
+from gitexp.briefing.summary import SECTIONS, Brief
+
+FIRST: Final = 2
+"""So many of each list come before the rest of any."""
+
+Measure = Callable[[Brief], int]
+
+
+def fit(brief: Brief, measure: Measure, room: int, *, most: int | None = None) -> Brief:
+    """Keep of each list as much as there is room for, at most `most` of each.
+
+    `measure` is the size of a brief in the form that it will have. What comes before the lists
+    stays even when it is larger than the room.
+    """
+    lists: dict[str, tuple[Any, ...]] = {name: getattr(brief, name) for name in SECTIONS}
+    kept = dict.fromkeys(SECTIONS, 0)
+    bounds = {
+        name: len(found) if most is None else min(most, len(found)) for name, found in lists.items()
+    }
+    turns = [(name, min(FIRST, bound)) for name, bound in bounds.items()]
+    for name, bound in (*turns, *bounds.items()):
+        while kept[name] < bound:
+            longer = {**kept, name: kept[name] + 1}
+            if measure(_cut(brief, lists, longer)) > room:
+                break
+            kept = longer
+    return _cut(brief, lists, kept)
+
+
+def _cut(brief: Brief, lists: dict[str, tuple[Any, ...]], kept: dict[str, int]) -> Brief:
+    cut: dict[str, Any] = {name: found[: kept[name]] for name, found in lists.items()}
+    left_out = {
+        name: _count(found[kept[name] :]) + brief.unread.get(name, 0)
+        for name, found in lists.items()
+    }
+    left_out = {name: count for name, count in left_out.items() if count}
+    return replace(brief, **cut, left_out=left_out)
+
+
+def _count(items: tuple[Any, ...]) -> int:
+    """How many trials, hints or neighbours."""
+    return sum(len(item.attempts) if isinstance(item, Cause) else 1 for item in items)
