@@ -62,8 +62,7 @@ def command(
     one trial. For Monday morning, and for a coding agent before each attempt.
 
     \b
-    git exp brief
-    git exp brief --since @{5}
+    git exp brief --since @{2}
     git exp brief --json --budget 300
     """
     workspace = open_workspace()
