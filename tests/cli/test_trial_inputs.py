@@ -250,7 +250,7 @@ class TestReproduce:
         assert "reproduced" in read("reproduce", "last").out
         (read.repo.path / "data/a.csv").write_text("other\n")
         done = read("reproduce", "@{0}", check=125)
-        assert "input 'data/a.csv' is not" in done.err
+        assert "input 'data/a.csv' has other content" in done.err
 
     def test_a_file_that_the_run_wrote_is_no_obstacle(self, read: Exp) -> None:
         (read.repo.path / "model.pt").write_text("before")
