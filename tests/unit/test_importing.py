@@ -343,7 +343,8 @@ def test_what_an_export_has_beside_parameters_and_metrics_becomes_neither() -> N
         reads={"data/a.csv": FileState(sha256="ab" * 32, bytes=1)},
     )
     assert all(getattr(run, field.name) for field in fields(run)), "each field has a value"
-    entry = Entry(run, (make_annotation(kind=AnnotationKind.NOTE, metrics={"f1": 0.5}),))
+    entry = Entry(run, (make_annotation(kind=AnnotationKind.METRICS, metrics={"f1": 0.5}),))
+    assert entry.added_metrics
     row = flat_document(entry_document(entry, "cd" * 8))
     targets = rows.map_columns([row], {})
     assert [
