@@ -59,8 +59,10 @@ _PREFIXES: Final = {
     "metrics": ("metrics", "metric", "summary", "result", "results"),
 }
 _OWN: Final = re.compile(
-    r"(?:code|environment|directions|inputs|outputs|command)\..*|clock|origin|fingerprint|parent"
-    r"|parent_rule|reproduces|session|disputed|source|start_tags|produced|output_tail|warnings|annotations"
+    r"(?:added_metrics|checks|code|command|directions|environment|given|harvested|inputs|outputs"
+    r"|parsed|parser|reads|recorded_metrics|recorded_units|units)\..*"
+    r"|annotations|batch|clock|disputed|fingerprint|group|origin|output_tail|parent|parent_rule"
+    r"|produced|reproduces|round|session|source|start_tags|warnings"
 )
 """Columns of `git exp export` that a row cannot bring back."""
 

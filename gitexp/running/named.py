@@ -102,7 +102,7 @@ def named_inputs(
     inputs: dict[str, FileState] = {}
     uncompared = ["some arguments (too many)"] if len(argv) > _MAX_WORDS else []
     budget = MAX_BYTES
-    for path in _candidates(argv, directory, stdin):
+    for path in _candidates(argv, directory, top, stdin):
         name = _recorded(path, top)
         if name in known or name in inputs:
             continue
@@ -127,15 +127,17 @@ def named_inputs(
     return Named(inputs, tuple(uncompared))
 
 
-def _candidates(argv: Sequence[str], directory: Path, stdin: int | None) -> Iterator[Path]:
+def _candidates(
+    argv: Sequence[str], directory: Path, top: Path, stdin: int | None
+) -> Iterator[Path]:
     program = which(argv[0], directory, os.environ) if argv else None
-    if program is not None and not _is_environment(program):
+    if program is not None and not _is_environment(program, top):
         yield program
     for text in mentioned(argv[:_MAX_WORDS]):
         path = Path(os.path.normpath(directory / os.path.expanduser(text)))  # noqa: PTH111
         with suppress(OSError, ValueError):
             mode = path.stat().st_mode
-            if stat.S_ISDIR(mode) or (stat.S_ISREG(mode) and not _is_tool(path, mode)):
+            if stat.S_ISDIR(mode) or (stat.S_ISREG(mode) and not _is_tool(path, mode, top)):
                 yield path
     if stdin is not None:
         # Not what a loop around us reads: of that we are not at the beginning.
@@ -144,17 +146,22 @@ def _candidates(argv: Sequence[str], directory: Path, stdin: int | None) -> Iter
                 yield Path(f"/proc/self/fd/{stdin}").resolve(strict=True)
 
 
-def _is_tool(path: Path, mode: int) -> bool:
+def _is_tool(path: Path, mode: int, top: Path) -> bool:
     """Return whether an argument is a program of the system, as in `nice /usr/bin/python3`."""
-    return bool(mode & stat.S_IXUSR) and _is_environment(path)
+    return bool(mode & stat.S_IXUSR) and _is_environment(path, top)
 
 
-def _is_environment(program: Path) -> bool:
-    """Return whether a program belongs to the system or to a Python installation."""
+def _is_environment(program: Path, top: Path) -> bool:
+    """Return whether a program belongs to the system or to a Python installation.
+
+    What is in the work tree is not of the system, wherever the work tree is.
+    """
     if _PYTHON.match(program.name):
         return True
     real = os.path.realpath(program)
-    prefixes = (*_SYSTEM, os.path.join(sys.prefix, ""), os.path.join(sys.base_prefix, ""))  # noqa: PTH118
+    is_inside = Path(real).is_relative_to(os.path.realpath(top))
+    pythons = (os.path.join(sys.prefix, ""), os.path.join(sys.base_prefix, ""))  # noqa: PTH118
+    prefixes = pythons if is_inside else (*_SYSTEM, *pythons)
     home = program.parent.parent
     is_installed = (home / "pyvenv.cfg").exists() or (home / "conda-meta").exists()
     return real.startswith(prefixes) or is_installed

@@ -70,11 +70,11 @@ def untracked_reads(
         inside = [name for name in named if name[0] not in "/~"]
         for entry in workspace.repo.list_tree(run.code.tree, *inside) if inside else ():
             named.pop(entry.path, None)
-    inputs = tuple(run.inputs)
+    inputs = [os.path.normpath(top / given) for given in run.inputs]
     unnamed = {
         name: path
         for name, path in named.items()
-        if not any(name == given or name.startswith(given.rstrip("/") + "/") for given in inputs)
+        if not any(path == given or path.startswith(given + "/") for given in inputs)
     }
     return dict(_hashed(unnamed, since_ns))
 

@@ -71,7 +71,7 @@ def test_a_program_that_is_nearly_right(
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", os.pathsep.join([str(program.parent), os.environ["PATH"]]))
-    assert "hint: did you mean `trainer`?" in exp("run", "--", "trianer", check=128).err
+    assert "hint: did you mean `trainer`?" in exp("run", "--", "trianer", check=127).err
 
 
 @pytest.mark.parametrize("words", [("list",), ("log",), ("export",), ("brief",)])

@@ -182,7 +182,9 @@ def test_dvc_experiments_become_runs_with_their_code(exp: Exp) -> None:
         f"dvc:{tip}",
     )
     assert (run["params"], run["metrics"]) == ({"lr": 0.2}, {"val": {"acc": 0.8}})
-    assert (run["code"]["commit"], run["code"]["snapshot"]) == (base, tip)
+    code = run["code"]
+    assert (code["commit"], code["tree"]) == (base, repo.git("rev-parse", f"{tip}^{{tree}}"))
+    assert repo.git("log", "-1", "--format=%T %P", code["snapshot"]).strip() == code["tree"]
     assert run["warnings"][0] == "metrics file 'gone.json' is not in the experiment's commit"
     repo.git("update-ref", "-d", f"refs/exps/{base[:2]}/{base[2:]}/curly-kern")
     assert exp("doctor").code == 0

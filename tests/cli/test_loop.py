@@ -317,7 +317,15 @@ def test_the_history_is_plain_git(exp: Exp, train: Train) -> None:
         "start <1> first",
     ]
     assert exp.repo.git("ls-tree", "-r", "gitexp-code") == ""
-    assert exp.repo.git("merge-base", "gitexp-code", "HEAD") == exp.repo.head
+    (kept,) = exp.repo.git("log", "--format=%H", "--no-merges", "gitexp-code^@").split()
+    assert exp.repo.git("log", "-1", "--format=%T %P", kept) == exp.repo.git(
+        "log", "-1", "--format=%T ", "HEAD"
+    )
+    code = json.loads(exp("show", "last", "--json").out)["runs"][0]["code"]
+    assert (code["commit"], code["tree"]) == (
+        exp.repo.head,
+        exp.repo.git("rev-parse", f"{kept}^{{tree}}"),
+    )
 
 
 def test_a_judgement_that_fails_costs_neither_the_record_nor_the_exit_code(

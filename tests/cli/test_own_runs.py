@@ -81,7 +81,6 @@ def test_the_environment_parts_two_writers_in_one_work_tree(
     "words",
     [
         pytest.param(("run", "--", "python", "train.py", "--lr", "0.1"), id="refused"),
-        pytest.param(("run", "--", "no-such-program"), id="no program"),
         pytest.param(("run", "--no-such-option", "--", "python"), id="no option"),
         pytest.param(("run",), id="no command"),
         pytest.param(("run", "--input", "no-such-file", "--", "python"), id="no input"),
@@ -105,6 +104,17 @@ def test_after_a_start_that_failed_nothing_is_said_about_the_run_before(
     exp("note", "first", "it may be named")
     train("0.2", "second")
     assert exp("decide", "last", "keep").err == "run <2> second decided keep"
+
+
+def test_a_run_whose_program_cannot_be_started_is_the_last(
+    exp: Exp, train: Callable[..., Done]
+) -> None:
+    """It is recorded, so what is said next is said about it and not about the run before."""
+    train("0.1", "first")
+    exp("decide", "last", "keep")
+    exp("run", "-n", "second", "--", "no-such-program", check=127)
+    assert exp("decide", "last", "discard").err == "run <2> second decided discard"
+    assert exp("list", "--where", "decision == 'keep'", "--name-only").out == "<run 1>"
 
 
 def test_a_trial_that_was_skipped_started_no_run(

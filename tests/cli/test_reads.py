@@ -19,12 +19,24 @@ for name in sys.argv[1:]:
         file.read()
 print("METRIC loss=1")
 """
+TRAIN = """\
+for name in ("kept.csv", "data/train.csv"):
+    with open(name) as file:
+        file.read()
+print("METRIC loss=1")
+"""
 
 
 @pytest.fixture
 def reading(exp: Exp) -> Exp:
     exp.repo.commit(
-        {"read.py": READ, "kept.csv": "1", ".gitignore": "data/\nmade.txt\n.env\n", "conf.py": ""}
+        {
+            "read.py": READ,
+            "train.py": TRAIN,
+            "kept.csv": "1",
+            ".gitignore": "data/\nmade.txt\n.env\n",
+            "conf.py": "",
+        }
     )
     exp.repo.write("data/train.csv", "1\n")
     for name in ("data/train.csv", "data"):
@@ -39,7 +51,7 @@ def reads(exp: Exp) -> dict[str, Any]:
 
 
 def test_changed_ignored_data_makes_a_rejected_trial_new(reading: Exp) -> None:
-    argv = ("run", "--", "python", "read.py", "kept.csv", "data/train.csv")
+    argv = ("run", "--", "python", "train.py")
     reading(*argv)
     assert reads(reading) == {
         "data/train.csv": {
@@ -87,7 +99,8 @@ def test_files_outside_the_work_tree(reading: Exp, sealed: Path, tmp_path: Path)
         path.parent.mkdir(exist_ok=True)
         path.write_text("1")
     names = [str(tmp_path / "far.csv"), str(sealed / "set.csv"), str(sealed / ".config/x.ini")]
-    argv = ("--", "python", "read.py", *names)
+    reading.repo.commit({"far.py": f"for name in {names!r}:\n    open(name).close()\n"})
+    argv = ("--", "python", "far.py")
     reading("run", *argv)
     assert {*reads(reading)} == {str(tmp_path / "far.csv"), "~/set.csv"}
     (sealed / "set.csv").write_text("2")
@@ -95,6 +108,19 @@ def test_files_outside_the_work_tree(reading: Exp, sealed: Path, tmp_path: Path)
     reading.repo.git("config", "exp.environment", "none")
     reading("run", *argv)
     assert reads(reading) == {}
+
+
+def test_what_the_arguments_name_is_an_input_and_no_read(
+    reading: Exp, sealed: Path, tmp_path: Path
+) -> None:
+    outside = [str(sealed / "set.csv"), str(tmp_path / "far.csv")]
+    for path in outside:
+        Path(path).write_text("1")
+        os.utime(path, (1e9, 1e9))
+    reading("run", "--", "python", "read.py", "kept.csv", "data/train.csv", *outside)
+    (run,) = json.loads(reading("show", "last", "--json").out)["runs"]
+    assert {*run["inputs"]} == {"data/train.csv", *outside}
+    assert "reads" not in run
 
 
 def test_an_ignored_module_counts_and_packages_do_not(reading: Exp) -> None:

@@ -88,8 +88,8 @@ id       name                    accuracy  layer_0_norm  layer_1_norm  loss   lr
 1234567  deft-sable                  0.81          0.04          1.14  0.65  0.4
 1234567  calm-heron-with-a-lon…      0.97          0.02          1.12   0.1  0.2
 1234567  brave-otter                 0.93          0.01          1.11   0.2  0.1
-same in all (--columns lists them): age, outcome, batch_size, epochs, optimizer
-no room for 4 (--columns lists them): layer_2_norm, layer_3_norm, layer_4_norm,…
+same in all: age, outcome, batch_size, epochs, optimizer
+no room for 4: layer_2_norm, layer_3_norm, layer_4_norm, layer_5_norm
 """
 AT_200 = """\
 id       name                         age            outcome    accuracy  layer_0_norm  layer_1_norm  layer_2_norm  layer_3_norm  layer_4_norm  layer_5_norm  loss  batch_size  epochs   lr  optimizer

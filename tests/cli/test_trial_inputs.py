@@ -108,6 +108,19 @@ class TestNamedFiles:
         program.write_text("#!/bin/sh\necho METRIC a=2\n")
         assert asked(read, str(program), "1")["tried"] is False
 
+    def test_a_program_of_the_work_tree_is_never_of_the_system(
+        self, read: Exp, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Also when the repository is below `/opt`."""
+        monkeypatch.setattr("gitexp.running.named._SYSTEM", (str(read.repo.path.parent),))
+        program = read.repo.path / "build" / "bench"
+        program.parent.mkdir()
+        program.write_text("#!/bin/sh\necho METRIC a=1\n")
+        program.chmod(0o755)
+        discard(read, "build/bench")
+        program.write_text("#!/bin/sh\necho METRIC a=2\n")
+        assert asked(read, "build/bench")["tried"] is False
+
     def test_standard_input_from_a_file_counts(self, read: Exp, tmp_path: Path) -> None:
         (tmp_path / "in").write_text("1")
         argv = ["python", "-c", "print('METRIC a=' + input())"]
@@ -250,7 +263,7 @@ class TestReproduce:
         assert "reproduced" in read("reproduce", "last").out
         (read.repo.path / "data/a.csv").write_text("other\n")
         done = read("reproduce", "@{0}", check=125)
-        assert "input 'data/a.csv' is not" in done.err
+        assert "input 'data/a.csv' has other content" in done.err
 
     def test_a_file_that_the_run_wrote_is_no_obstacle(self, read: Exp) -> None:
         (read.repo.path / "model.pt").write_text("before")

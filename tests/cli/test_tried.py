@@ -196,8 +196,12 @@ class TestOlderRecords:
     @pytest.fixture(autouse=True)
     def _ran(self, exp: Exp, monkeypatch: pytest.MonkeyPatch) -> None:
         exp.repo.commit({"t.py": TRAIN}, "a script")
+
+        def older(*args: Any, outside: object, **kwargs: Any) -> str:
+            return fingerprint_1(*args, **kwargs)
+
         with monkeypatch.context() as patch:
-            patch.setattr("gitexp.running.preparation.fingerprint", fingerprint_1)
+            patch.setattr("gitexp.running.preparation.fingerprint", older)
             exp("run", "--", "python", "t.py", "--lr", "0.1", "--fast")
         exp("decide", "last", "discard", "-m", "swings")
 

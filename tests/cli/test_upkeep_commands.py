@@ -156,7 +156,7 @@ class TestDoctor:
         assert exp("doctor").code == 1
         told = exp("doctor", "--fix")
         assert told.code == 0
-        assert told.err == "kept 1 commit on branch 'gitexp-code'\nall is well\n"
+        assert told.err == "kept 1 code state on branch 'gitexp-code'\nall is well\n"
         assert exp("doctor").code == 0
 
     def test_what_cannot_be_mended_is_said_and_still_exit_1(

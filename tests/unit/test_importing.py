@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,20 @@ import pytest
 from gitexp.errors import InvalidInput
 from gitexp.importing import autoresearch, mlflow, rows, tensorboard, wandb, wire
 from gitexp.importing.imported import fold_points, parse_moment, parse_status
-from gitexp.model import Decision, Direction, Outcome, Value
+from gitexp.model import (
+    AnnotationKind,
+    Checks,
+    Decision,
+    Direction,
+    Entry,
+    FileState,
+    Outcome,
+    Parser,
+    Value,
+)
+from gitexp.records.documents import entry_document
+from gitexp.render.machine import flat_document
+from tests.unit.sample_runs import full_run, make_annotation
 from tests.unit.tracker_files import (
     COMMIT,
     START_MS,
@@ -315,6 +329,29 @@ def test_columns_are_mapped() -> None:
     found = rows.imported_rows(rows.read_rows(TABLE, ".csv", name="t"), mapping, tracker="csv")
     assert [run.source for run in found.runs] == ["csv:one", "csv:two"]
     assert found.runs[0].metrics == {"acc": 0.8, "seconds_total": 12}
+
+
+def test_what_an_export_has_beside_parameters_and_metrics_becomes_neither() -> None:
+    run = replace(
+        full_run(),
+        batch="ab" * 8,
+        round=1,
+        parsed={"lr": 0.01},
+        parser=Parser(by="argparse", given=("lr",)),
+        units={"accuracy": "%"},
+        checks=Checks(outcome=Outcome.SUCCEEDED, exit_code=0),
+        reads={"data/a.csv": FileState(sha256="ab" * 32, bytes=1)},
+    )
+    assert all(getattr(run, field.name) for field in fields(run)), "each field has a value"
+    entry = Entry(run, (make_annotation(kind=AnnotationKind.METRICS, metrics={"f1": 0.5}),))
+    assert entry.added_metrics
+    row = flat_document(entry_document(entry, "cd" * 8))
+    targets = rows.map_columns([row], {})
+    assert [
+        column
+        for column, target in targets.items()
+        if target.startswith(("params.", "metrics.")) and target != column
+    ] == []
 
 
 @pytest.mark.parametrize("text", ["acc", "metrics.=x", "speed=x", "name="])
