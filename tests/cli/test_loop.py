@@ -317,7 +317,9 @@ def test_the_history_is_plain_git(exp: Exp, train: Train) -> None:
         "start <1> first",
     ]
     assert exp.repo.git("ls-tree", "-r", "gitexp-code") == ""
-    assert exp.repo.git("merge-base", "gitexp-code", "HEAD") == exp.repo.head
+    kept = exp.repo.git("log", "--format=%T %P", "gitexp-code").splitlines()
+    assert f"{exp.repo.git('rev-parse', 'HEAD^{tree}')} " in kept  # the files, without parents
+    assert exp.repo.head not in exp.repo.git("rev-list", "gitexp-code").split()
 
 
 def test_a_judgement_that_fails_costs_neither_the_record_nor_the_exit_code(
