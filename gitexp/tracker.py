@@ -132,4 +132,8 @@ class Tracker:
         value = numbers(judgement.run.metrics).get(judgement.metric or "")
         if value is None or judgement.metric is None:
             return ""
-        return alone_sentence(judgement.metric, value, judgement.group, guards=judgement.guards)
+        return alone_sentence(
+            *(judgement.metric, value, judgement.group),
+            outcome=judgement.run.outcome,
+            guards=judgement.guards,
+        )

@@ -75,6 +75,7 @@ def judgement_sentence(
         judgement.metric or "",
         value,
         judgement.group,
+        outcome=judgement.run.outcome,
         reproduces=None if reproduces is None else reproduces[:7],
         guards=judgement.guards,
         precision=precision,

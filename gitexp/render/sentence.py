@@ -12,7 +12,7 @@ from gitexp.comparison.guards import GuardState, GuardVerdict
 from gitexp.comparison.noise import Basis
 from gitexp.comparison.samples import Answer
 from gitexp.comparison.verdicts import MISSING_HERE, MISSING_THERE, MetricVerdict
-from gitexp.model import Direction
+from gitexp.model import Direction, Outcome
 from gitexp.render.colour import Role, style
 from gitexp.render.text import clean, format_like, format_number, format_percent, format_signed
 
@@ -21,6 +21,14 @@ ANSWER_ROLES: Final[dict[Answer, Role]] = {
     Answer.WORSE: "bad",
     Answer.SAME: "quiet",
     Answer.UNKNOWN: "doubt",
+}
+
+_NOT_COMPARED: Final = {
+    Outcome.FAILED: "the run failed",
+    Outcome.TIMED_OUT: "the run timed out",
+    Outcome.INTERRUPTED: "the run was interrupted",
+    Outcome.RUNNING: "the run has not ended",
+    Outcome.UNKNOWN: "how the run ended is not known",
 }
 
 _LOOKS: Final = ("", "", "second look", "third look", "fourth look", "fifth look")
@@ -73,6 +81,7 @@ def alone_sentence(
     value: float,
     group: Group | None,
     *,
+    outcome: Outcome = Outcome.SUCCEEDED,
     reproduces: str | None = None,
     guards: Sequence[GuardVerdict] = (),
     precision: int | None = 5,
@@ -82,6 +91,8 @@ def alone_sentence(
     `reproduces` is the short id of the run that it reproduces.
     """
     told = f"{clean(metric)} {format_number(value, precision=precision)}"
+    if outcome in _NOT_COMPARED:
+        return f"{told}: not compared, {_NOT_COMPARED[outcome]}"
     if reproduces is not None:
         return f"{told}: a reproduction of {reproduces}, so no improvement"
     why = "nothing to compare with yet"

@@ -189,7 +189,7 @@ def _snapshot_once(
     if tree != head_tree:
         snapshot = write_code_commit(repo, tree, identity, durable=durable)
         if is_collecting(repo):
-            _pack(repo, "early", snapshot, status.commit)
+            _pack(repo, "early", snapshot, f"^{status.commit}^{{tree}}")
     return Snapshot(
         *(status.commit, tree, snapshot, status.branch, tuple(left_out), taken),
         tracked=(*status.tracked, *unwatched),
@@ -308,22 +308,31 @@ def commit_on(repo: Repo, tree: str, parent: str) -> ObjectId:
 def is_complete(repo: Repo, snapshot: str, commit: str) -> bool:
     """Tell whether every object of a pinned snapshot is there, and will be.
 
-    Beside a running gc its objects are packed as well: that one may have looked for what to keep
-    before the pin was there, and remove loose objects after we looked.
+    What `commit` holds needs no look. A colleague's commit need not be here; then all is looked at.
+    """
+    if _is_whole(repo, snapshot, f"^{commit}^{{tree}}"):
+        return True
+    return repo.peel(commit, "tree") is None and _is_whole(repo, snapshot)
+
+
+def _is_whole(repo: Repo, snapshot: str, *known: str) -> bool:
+    """Tell whether the objects of a snapshot are there and will be, beyond those that are `known`.
+
+    Beside a running gc they are packed as well: that one may have looked for what to keep before
+    the pin was there, and remove loose objects after we looked.
     """
     try:
         if is_collecting(repo):
-            _pack(repo, "pack", snapshot, commit)
+            _pack(repo, "pack", snapshot, *known)
             await_gc(repo)
     except CommandFailed:
         return False
-    known = f"^{commit}^{{tree}}"
-    done = repo.git(*("rev-list", "--objects", "--quiet", snapshot, known), check=False)
+    done = repo.git("rev-list", "--objects", "--quiet", snapshot, *known, check=False)
     return done.status == 0
 
 
-def _pack(repo: Repo, name: str, snapshot: str, commit: str) -> None:
-    """Put a snapshot's objects into a pack: `git prune` removes loose objects only.
+def _pack(repo: Repo, name: str, snapshot: str, *known: str) -> None:
+    """Put what is not `known` of a snapshot into a pack: `git prune` removes loose objects only.
 
     A pack from before the pin may be on a repack's list of what to remove, so the one from after it
     needs another name.
@@ -331,11 +340,18 @@ def _pack(repo: Repo, name: str, snapshot: str, commit: str) -> None:
     repo.git(
         *("pack-objects", "--revs", "--quiet", "--non-empty"),
         str(repo.common_dir / "objects" / "pack" / name),
-        stdin=f"{snapshot}\n^{commit}^{{tree}}\n".encode(),
+        stdin="".join(f"{revision}\n" for revision in (snapshot, *known)).encode(),
     )
 
 
 # --- temporary work trees -----------------------------------------------------------------------
+
+
+def worktrees_folder(repo: Repo) -> Path:
+    """Where temporary work trees are; made when it is not there. Raises `OSError`."""
+    folder = repo.state_dir / "worktrees"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def add_worktree(repo: Repo, name: str, revision: str) -> Path:
@@ -343,8 +359,7 @@ def add_worktree(repo: Repo, name: str, revision: str) -> Path:
 
     Raises `CommandFailed`. Remove it with `remove_worktree`.
     """
-    path = repo.state_dir / "worktrees" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = worktrees_folder(repo) / name
     repo.launcher.porcelain(
         *(*UNTRUSTED, "worktree", "add", "--quiet", "--detach", str(path), revision)
     )

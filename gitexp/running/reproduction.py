@@ -36,7 +36,7 @@ from gitexp.model import (
 from gitexp.names import memorable_name
 from gitexp.repo.code_commit import write_code_commit
 from gitexp.repo.launch import LOCAL_VARIABLES
-from gitexp.repo.worktree import add_worktree, remove_worktree
+from gitexp.repo.worktree import add_worktree, remove_worktree, worktrees_folder
 from gitexp.running.execution import execute
 from gitexp.running.lifecycle import annotate
 from gitexp.running.placement import (
@@ -120,6 +120,7 @@ def reproduce(
     command = command_of(workspace, recorded)
     missing = find_missing(workspace, recorded)
     new_id = clock.new_run_id()
+    worktrees_folder(workspace.repo)  # of a read-only disk it tells more than git does
     revision = _write_code(workspace, recorded)
     top = add_worktree(workspace.repo, new_id, revision)
     try:
@@ -213,6 +214,7 @@ def _prepare(
     files = files or [directory / name for name in METRICS_CANDIDATES]
     again = replace(
         _without_results(run),
+        warnings=run.warnings,
         name=memorable_name(run.id),
         outcome=Outcome.RUNNING,
         clock=_next_clock(workspace),

@@ -84,6 +84,7 @@ def _submodule(ground: Ground) -> Path:
     allow = ("-c", "protocol.file.allow=always")
     outer.git(*allow, "submodule", "--quiet", "add", hub.path.as_uri(), "inner")
     outer.commit(message="a submodule")
+    outer.git("push", "--quiet", "origin", "HEAD")
     ground.untouched.append(outer.path)
     return outer.path / "inner"
 

@@ -149,6 +149,7 @@ def test_full_output_travels_with_the_run(full: Exp, tmp_path: Path) -> None:
     origin = tmp_path / "origin.git"
     full.repo.git("init", "--quiet", "--bare", str(origin))
     full.repo.git("remote", "add", "origin", str(origin))
+    full.repo.git("push", "--quiet", "origin", "HEAD")
     full("push", "origin")
     full.repo.git("branch", "-D", "gitexp")
     (local,) = kept(full)

@@ -19,11 +19,14 @@ DEMO = [sys.executable, "-m", "gitexp", "demo"]
 
 IN_THIS_ORDER = (
     "$ git init",
-    '$ git exp run -m "a baseline" -- python train.py --model logistic --lr 0.01',
+    '$ git exp run --seeds 3 -m "a baseline" -- python train.py --model logistic --lr 0.01',
     "METRIC accuracy=0.",
-    "worse than the last",
+    "3 of 3: ",
+    ": cannot tell from the last, ",
+    ": worse than the last, ",
     "decided discard: too narrow for raw pixels",
     "+SCALE = 1 / 16",
+    "(mean of 3): better than the last, ",
     "best so far",
     "decided keep: 99 % is enough",
     "diverged: ",
@@ -91,7 +94,7 @@ def assert_is_sound(made: RepoBuilder) -> None:
     assert made.git("config", "user.name") == "Demo"
     subjects = made.git("log", "--format=%s", "gitexp").splitlines()
     kinds = [subject.partition(" ")[0] for subject in reversed(subjects)]
-    assert kinds.count("start") == kinds.count("run") == 6
+    assert kinds.count("start") == kinds.count("run") == 11
     assert kinds.count("decision") == 2
     assert kinds[-1] == "reproduction"
     records = made.git("ls-tree", "-r", "--name-only", "gitexp", "runs").splitlines()
@@ -99,7 +102,7 @@ def assert_is_sound(made: RepoBuilder) -> None:
         re.findall(r'^outcome = "(\w+)"', made.git("show", f"gitexp:{path}"), re.MULTILINE)[0]
         for path in records
     )
-    assert outcomes == ["failed", *["succeeded"] * 5]
+    assert outcomes == ["failed", *["succeeded"] * 10]
 
 
 def test_every_scene_begins_with_one_sentence() -> None:

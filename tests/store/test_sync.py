@@ -239,7 +239,7 @@ class TestTwoClones:
         assert not [line for line in starts if '"fetch"' in line or '"push"' in line]
 
     def test_the_code_of_every_run_travels(self, network: Network) -> None:
-        """Also when it is on no branch that the hub has."""
+        """Also when it is on no branch that the hub has, and then without its history."""
         a, b = network.clone("a"), network.clone("b")
         a.builder.branch("private")
         a.builder.commit({"secret.py": "x = 1\n"})
@@ -247,7 +247,8 @@ class TestTwoClones:
         b.builder.commit({"other.py": "y = 1\n"})
         b.record(2)
         settle([a, b])
-        assert b.builder.git("show", f"{run.code.commit}:secret.py") == "x = 1"
+        assert b.builder.git("show", f"{run.code.tree}:secret.py") == "x = 1"
+        assert run.code.commit not in b.builder.git("rev-list", "--all").split()
         assert b.builder.git("rev-parse", f"{CODE}^{{tree}}") == b.builder.git(
             "hash-object", "-t", "tree", "--stdin"
         )

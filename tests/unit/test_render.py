@@ -40,7 +40,7 @@ from gitexp.render.colour import style
 from gitexp.render.detail import View, log_lines, run_detail
 from gitexp.render.listing import changed_keys, default_keys, headers_for, run_list, value_at
 from gitexp.render.machine import format_csv, format_json, format_json_lines, format_porcelain
-from gitexp.render.sentence import metric_sentence, run_sentence
+from gitexp.render.sentence import alone_sentence, metric_sentence, run_sentence
 from gitexp.render.table import format_table
 from gitexp.render.text import (
     clean,
@@ -398,6 +398,24 @@ def test_a_verdict_in_words(
 ) -> None:
     claim = "best" if best is not None and best.answer is Answer.BETTER else ""
     assert metric_sentence(last, best, claim=claim) == sentence
+
+
+@pytest.mark.parametrize(
+    ("outcome", "why"),
+    [
+        (Outcome.SUCCEEDED, "nothing to compare with yet"),
+        (Outcome.FAILED, "not compared, the run failed"),
+        (Outcome.TIMED_OUT, "not compared, the run timed out"),
+        (Outcome.INTERRUPTED, "not compared, the run was interrupted"),
+        (Outcome.RUNNING, "not compared, the run has not ended"),
+        (Outcome.UNKNOWN, "not compared, how the run ended is not known"),
+    ],
+)
+def test_why_a_value_is_compared_with_nothing(outcome: Outcome, why: str) -> None:
+    said = alone_sentence("train_error", 0.9005, None, outcome=outcome)
+    assert said == f"train_error 0.9005: {why}"
+    again = alone_sentence("train_error", 0.9005, None, outcome=outcome, reproduces="7f3a9c0")
+    assert ("a reproduction of 7f3a9c0" in again) == (outcome is Outcome.SUCCEEDED)
 
 
 def test_a_verdict_against_a_named_run() -> None:
