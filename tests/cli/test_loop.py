@@ -317,7 +317,6 @@ def test_the_history_is_plain_git(exp: Exp, train: Train) -> None:
         "start <1> first",
     ]
     assert exp.repo.git("ls-tree", "-r", "gitexp-code") == ""
-<<<<<<< HEAD
     (kept,) = exp.repo.git("log", "--format=%H", "--no-merges", "gitexp-code^@").split()
     assert exp.repo.git("log", "-1", "--format=%T %P", kept) == exp.repo.git(
         "log", "-1", "--format=%T ", "HEAD"
@@ -327,11 +326,7 @@ def test_the_history_is_plain_git(exp: Exp, train: Train) -> None:
         exp.repo.head,
         exp.repo.git("rev-parse", f"{kept}^{{tree}}"),
     )
-=======
-    kept = exp.repo.git("log", "--format=%T %P", "gitexp-code").splitlines()
-    assert f"{exp.repo.git('rev-parse', 'HEAD^{tree}')} " in kept  # the files, without parents
     assert exp.repo.head not in exp.repo.git("rev-list", "gitexp-code").split()
->>>>>>> 8269bb57ef4dc48be5ad9823a097f0c0503a85b9
 
 
 def test_a_judgement_that_fails_costs_neither_the_record_nor_the_exit_code(
