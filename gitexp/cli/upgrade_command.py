@@ -5,6 +5,7 @@ import click
 from gitexp.cli.progress import announce
 from gitexp.cli.terminal import open_workspace, say
 from gitexp.refs import FORMAT
+from gitexp.repo.remotes import push_remote
 from gitexp.upkeep.findings import counted
 from gitexp.upkeep.upgrading import upgrade, upgrade_remote
 
@@ -32,6 +33,8 @@ def command(identity: str | None, remote: str | None) -> None:
     git exp upgrade --push origin
     """
     workspace = open_workspace()
+    if remote is not None:  # a wrong name is told before anything is changed
+        push_remote(workspace.repo, remote or workspace.settings.remote)
     done = upgrade(workspace.store, identity)
     name = workspace.store.branch
     if done.before is None:

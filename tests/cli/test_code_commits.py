@@ -415,6 +415,14 @@ class TestOlderFormat:
         assert old.repo.git("for-each-ref", "refs/heads") == tips
 
 
+def test_a_wrong_remote_is_told_before_the_upgrade(
+    repo: RepoBuilder, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repo.path)
+    assert run(["upgrade", "--push", "nowhere"]) == 128
+    assert Done(0, *capfd.readouterr()).err.startswith("error: there is no remote 'nowhere'\n")
+
+
 def test_an_upgrade_without_a_branch_says_so(
     repo: RepoBuilder, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

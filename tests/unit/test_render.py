@@ -816,7 +816,7 @@ def test_porcelain_is_one_line_a_run() -> None:
     assert format_porcelain(documents) == (
         "7f3a9c0d5e1b2a48\ta\\tb\\\\c\\nd\tsucceeded\t\t2026-11-23T10:15:02+00:00\t0.5\t"
         + "c0" * 20
-        + "\t\t"
+        + "\t\t"  # no fingerprint, no group
     )
     assert format_porcelain([entry_document(Entry(make_run()), "ab12")]).endswith("\t\tab12")
     assert format_porcelain([]) == ""
