@@ -4,6 +4,7 @@ Floor 1, pure.
 """
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -41,7 +42,7 @@ def parse_pattern(text: str) -> MetricPattern:
     split = _NAMED.match(text)
     if split is not None:
         try:
-            compiled = re.compile(split[2])
+            compiled = _compile(split[2])
         except (re.error, RecursionError, OverflowError):
             compiled = None
         if compiled is not None and not set(compiled.groupindex) - {STEP}:
@@ -50,7 +51,7 @@ def parse_pattern(text: str) -> MetricPattern:
             if not compiled.groups:
                 raise _unusable(text, "it has no group: brackets say where the number is")
     try:
-        whole = re.compile(text)
+        whole = _compile(text)
     except (re.error, RecursionError, OverflowError) as error:
         raise _unusable(text, str(error)) from error
     if not whole.groupindex:
@@ -79,9 +80,16 @@ def _unusable(text: str, why: str) -> InvalidInput:
     )
 
 
+def _compile(expression: str) -> re.Pattern[str]:
+    """Compile it; Python's warnings of what later versions may read otherwise are not shown."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return re.compile(expression)
+
+
 def compile_patterns(patterns: Sequence[MetricPattern]) -> list[Compiled]:
     """Ready to be applied by `match_line`."""
-    return [(re.compile(pattern.expression), pattern.name) for pattern in patterns]
+    return [(_compile(pattern.expression), pattern.name) for pattern in patterns]
 
 
 def reading_of(found: Mapping[str, str], line: str) -> Reading:

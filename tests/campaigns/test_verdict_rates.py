@@ -1,6 +1,6 @@
 """How often verdicts err, against the limits that were set for them.
 
-`python -m pytest -m long -s tests/campaigns/test_verdicts.py` prints the tables of
+`python -m pytest -m long -s tests/campaigns/test_verdict_rates.py` prints the tables of
 `docs/verdicts.md`. The seeds are fixed, so another run on the same version gives the same numbers.
 """
 
