@@ -1,4 +1,4 @@
-"""A short form of `tests/campaigns/test_verdict_rates.py`: verdicts err about as seldom as they say.
+"""A short form of `campaigns/test_verdict_rates.py`: verdicts err about as seldom as they say.
 
 The seeds are fixed. The bounds leave room for other draws, not for another method: one number
 against the luckiest of several is false in a third of all cases and more.
