@@ -85,7 +85,7 @@ def test_git_calls_that_fail(repo: RepoBuilder, tmp_path: Path, victim: str, eff
     assert sweep(Field.of(repo, victim), fault, tmp_path, step=37) > 0
 
 
-@pytest.mark.parametrize("effect", FAULTS)
+@pytest.mark.parametrize("effect", [FAULTS[0], pytest.param(FAULTS[1], marks=pytest.mark.long)])
 def test_our_calls_that_fail(repo: RepoBuilder, tmp_path: Path, effect: str) -> None:
     require_strace()
     fault = Injection("python", STORING.replace(",openat", ""), effect)

@@ -294,7 +294,7 @@ def exactly(value: object) -> str:
     return repr(value)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(RUNS)
 def test_a_run_survives_the_round_trip(run: Run) -> None:
     again = decode_run(encode_run(run))
@@ -303,7 +303,7 @@ def test_a_run_survives_the_round_trip(run: Run) -> None:
         assert exactly(getattr(again, table)) == exactly(getattr(run, table))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(RUNS)
 def test_equal_runs_have_equal_bytes(run: Run) -> None:
     turned = replace(
@@ -319,19 +319,19 @@ def test_equal_runs_have_equal_bytes(run: Run) -> None:
     assert encode_run(decode_run(encode_run(run))) == encode_run(run)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(ANNOTATIONS)
 def test_an_annotation_survives_the_round_trip(annotation: Annotation) -> None:
     assert decode_annotation(encode_annotation(annotation)) == annotation
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(TABLES)
 def test_a_table_survives_the_round_trip(table: dict[str, Value]) -> None:
     assert decode_table(encode_table(table)) == table
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(ROWS)
 def test_a_series_survives_the_round_trip(rows: list[dict[str, float | int | str]]) -> None:
     again = decode_series(encode_series(rows))
@@ -512,7 +512,7 @@ def test_a_damaged_series_is_unreadable(data: bytes) -> None:
         decode_series(data)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 1500), st.integers(0, 300))
 def test_any_damage_gives_a_run_or_one_unreadable(junk: bytes, at: int, length: int) -> None:
     data = GOLDEN_RUN[:at] + junk + GOLDEN_RUN[at + length :]
@@ -522,7 +522,7 @@ def test_any_damage_gives_a_run_or_one_unreadable(junk: bytes, at: int, length: 
         assert error.why is None or "\n" not in error.why
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_as_a_series_gives_rows_or_one_unreadable(text: str) -> None:
     try:
