@@ -59,12 +59,6 @@ class Judgement(NamedTuple):
         verdict = self.verdict("last")
         return None if verdict is None else with_guards(verdict.answer, self.guards)
 
-    @property
-    def best_answer(self) -> Answer | None:
-        """How it did against the best other group, its guards included."""
-        verdict = self.verdict("best")
-        return None if verdict is None else with_guards(verdict.answer, self.guards)
-
 
 def with_guards(answer: Answer, guards: Iterable[GuardVerdict]) -> Answer:
     """One answer for a metric and the guards beside it.

@@ -12,7 +12,7 @@ from gitexp.errors import CouldNotTell, NotFound
 from gitexp.ids import RunId
 from gitexp.judgement import standings_by
 from gitexp.main_metric import main_metric
-from gitexp.model import Direction, Entry, Run
+from gitexp.model import Direction, Entry
 from gitexp.selector import Own, select_run
 from gitexp.sessions import VARIABLE
 from gitexp.workspace import Workspace
@@ -52,12 +52,6 @@ def _best_run(workspace: Workspace, metric: str) -> RunId | None:
 def find_entry(workspace: Workspace, text: str, *, to_change: bool = False) -> Entry:
     """The entry a selector names; see `find_id`."""
     return workspace.index.entry(find_id(workspace, text, to_change=to_change))
-
-
-def find_run(workspace: Workspace, text: str) -> Run:
-    """The exact record of the run a selector names; see `find_id`."""
-    run = find_entry(workspace, text).run
-    return workspace.store.load_run(run.id, run.started)
 
 
 def find_entries(workspace: Workspace, texts: Sequence[str]) -> list[Entry]:

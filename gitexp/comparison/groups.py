@@ -32,7 +32,6 @@ class Measurement(NamedTuple):
     """Set for runs that were started together."""
     round: int | None = None
     """The turn within the batch, where it alternates with a reference."""
-    is_reproduction: bool = False
     lack: str | None = None
     """Why there is no value: `failed`, `missing` or `not a number`."""
 

@@ -89,7 +89,7 @@ def _measurements(
     sql = Compiler(kept.unpack)
     found = kept.rows(
         f"SELECT r.rid, r.clock, iif({COUNTED} AND {FINITE}, v.num, NULL), r.trial, r.family,"
-        " r.fingerprint, r.seeds, r.batch, r.round, r.reproduces,"
+        " r.fingerprint, r.seeds, r.batch, r.round,"
         f" iif({COUNTED}, iif(v.num IS NULL AND v.text IS NOT 'NaN', 'missing', 'not a number'),"
         " 'failed')"
         f" FROM runs r LEFT JOIN vals v ON v.key = {sql.key('metrics.' + metric)} AND v.rid = r.rid"
@@ -108,10 +108,9 @@ def _measurements(
             seeds=seeds,
             batch=batch,
             round=turn,
-            is_reproduction=reproduces is not None,
             lack=lack if value is None else None,
         )
-        for rid, clock, value, trial, family, cell, seeds, batch, turn, reproduces, lack in found
+        for rid, clock, value, trial, family, cell, seeds, batch, turn, lack in found
     ]
 
 

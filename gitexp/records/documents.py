@@ -193,10 +193,7 @@ def _measured(entry: Entry) -> dict[str, Any]:
     return {
         "metrics": _plain(entry.metrics),
         "recorded_metrics": _plain(run.metrics) if added else {},
-        "added_metrics": {
-            name: {"by": a.id, "time": a.time.isoformat(), "author": a.author}
-            for name, a in added.items()
-        },
+        "added_metrics": {name: _added_document(annotation) for name, annotation in added.items()},
         "units": entry.units,
         "recorded_units": run.units if added else {},
     }

@@ -5,7 +5,7 @@ names, so equal trees have equal commits, and no history of the user's comes wit
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from gitexp.errors import CommandFailed
 from gitexp.ids import ObjectId
@@ -44,19 +44,6 @@ def pack_commits(repo: Repo, commits: Iterable[str]) -> None:
         str(repo.common_dir / "objects" / "pack" / "pack"),
         stdin="".join(f"{oid}\n" for oid in (*commits, salt)).encode(),
     )
-
-
-def read_code_commits(repo: Repo, commits: Iterable[str]) -> Mapping[ObjectId, ObjectId]:
-    """The trees of those commits that have no parent, by commit. Raises `CommandFailed`."""
-    wanted = "\n".join(commits)
-    if not wanted:
-        return {}
-    asked = repo.git(
-        *("log", "--no-walk=unsorted", "--no-show-signature", "--format=%H %T %P", "--stdin"),
-        stdin=wanted.encode(),
-    )
-    lines = [line.split() for line in asked.text.splitlines()]
-    return {ObjectId(line[0]): ObjectId(line[1]) for line in lines if len(line) == 2}
 
 
 def require_tree(repo: Repo, tree: str) -> None:

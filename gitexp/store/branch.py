@@ -17,10 +17,9 @@ from gitexp.errors import CommandFailed, Conflict, GitexpError, NotFound, Refuse
 from gitexp.ids import ObjectId, RunId
 from gitexp.machine import clock
 from gitexp.machine.lock import MIN_DEAD_AGE_S, FileLock, GitLock, clear_dead_lock
-from gitexp.model import Annotation, Run, Series, Table
+from gitexp.model import Run, Series, Table
 from gitexp.records.bounds import MAX_RECORD_BYTES
 from gitexp.records.codec import (
-    decode_annotation,
     decode_run,
     decode_table,
 )
@@ -368,11 +367,6 @@ class Store:
     def load_environment(self, digest: str) -> Table:
         """A package list. Raises `NotFound`, `Unreadable`."""
         return decode_table(self._load(environment_path(digest), f"environment {digest[:7]}"))
-
-    def load_annotation(self, run: Run, annotation: str) -> Annotation:
-        """One annotation. Raises `NotFound`, `Unreadable`."""
-        path = annotation_path(run.id, run.started, annotation)
-        return decode_annotation(self._load(path, f"annotation {annotation[:7]}"))
 
     def _load(self, path: str, what: str, *, max_bytes: int = MAX_RECORD_BYTES) -> bytes:
         oid = self.repo.resolve(f"{self.run_ref}:{path}")
