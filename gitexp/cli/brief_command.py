@@ -12,11 +12,11 @@ from gitexp.briefing import Brief, fit, make_brief
 from gitexp.cli.options import Whole, count_option, deciding_option, json_option, precision_option
 from gitexp.cli.selection import find_entry, known_metric
 from gitexp.cli.terminal import answer, open_workspace, say, view_of
+from gitexp.comparison.ranking import Ranking
 from gitexp.ids import RunId
 from gitexp.judgement import standings_by
 from gitexp.main_metric import main_metric
 from gitexp.model import Outcome, Run
-from gitexp.standings import Standings
 from gitexp.workspace import Workspace
 
 NEWEST: Final = 300
@@ -116,7 +116,7 @@ def _brief(workspace: Workspace, metric: str | None, since: Run | None) -> Brief
     ranking = None
     if standings is not None and standings.direction is not None:
         ranking = standings.ranking()
-    chosen, unread = _chosen(workspace, standings)
+    chosen, unread = _chosen(workspace, ranking)
     entries = index.entries(chosen)
     trial_of = index.groups.of_runs(chosen)
     groups = [] if standings is None else standings.groups(trial_of.values())
@@ -136,17 +136,15 @@ def _brief(workspace: Workspace, metric: str | None, since: Run | None) -> Brief
     )
 
 
-def _chosen(
-    workspace: Workspace, standings: Standings | None
-) -> tuple[list[RunId], dict[str, int]]:
+def _chosen(workspace: Workspace, ranking: Ranking | None) -> tuple[list[RunId], dict[str, int]]:
     """The runs that are looked at: the newest, the best, those given up, failed and running.
 
     With them how many of those given up and failed are too many to be looked at.
     """
     index = workspace.index
     chosen: dict[RunId, None] = dict.fromkeys(index.ids(limit=NEWEST))
-    if standings is not None and standings.direction is not None:
-        for group in standings.ranking().groups[:BEST]:
+    if ranking is not None:
+        for group in ranking.groups[:BEST]:
             chosen |= dict.fromkeys([group.typical.run, group.newest.run])
     unread = {}
     for name, text, limit in (

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
-from gitexp.comparison.grouping import TrialKeys, keys_from
+from gitexp.comparison.grouping import TrialKeys, keys_from, keys_of
 from gitexp.errors import Unreadable
 from gitexp.ids import RunId
 from gitexp.index.packing import Part, pack
@@ -194,7 +194,7 @@ def _rows_one_by_one(
 ) -> tuple[Rows, list[_Valued]]:
     rows, standing = rows_of_files(batch)
     for rid, entry, derived in standing:
-        add_entry(rows, rid, entry, derived, part=part, seed_params=seed_params)
+        add_entry(rows, rid, entry, derived, part=part, keys=keys_of(entry.run, seed_params))
     return rows, [
         _Valued([rid], [entry.run.clock], {name: [v] for name, v in keyed_values(entry)})
         for rid, entry, _ in standing

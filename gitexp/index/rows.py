@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from gitexp.comparison.grouping import keys_of
+from gitexp.comparison.grouping import TrialKeys, keys_of
 from gitexp.errors import Unreadable
 from gitexp.ids import ObjectId, RunId
 from gitexp.index.packing import form_of
@@ -135,8 +135,9 @@ def rows_of(batch: Iterable[Derived], seed_params: Sequence[str] = ()) -> Rows:
     rows, standing = rows_of_files(batch)
     rows |= {"docs": [], "vals": []}
     for rid, entry, derived in standing:
-        add_entry(rows, rid, entry, derived, part=None, seed_params=seed_params)
-        rows["docs"].append(_document_row(rid, entry, seed_params))
+        keys = keys_of(entry.run, seed_params)
+        add_entry(rows, rid, entry, derived, part=None, keys=keys)
+        rows["docs"].append(_document_row(rid, entry, keys))
         for name, value in keyed_values(entry):
             form = form_of(value)
             number, text = form if type(form) is tuple else (form, None)
@@ -147,12 +148,16 @@ def rows_of(batch: Iterable[Derived], seed_params: Sequence[str] = ()) -> Rows:
 def document_rows_of(batch: Iterable[Group], seed_params: Sequence[str] = ()) -> Rows:
     """The documents of some runs, nothing else."""
     entries = ((run, derive(run, contents).entry) for run, contents in batch)
-    docs = [_document_row(row_of(run), entry, seed_params) for run, entry in entries if entry]
+    docs = [
+        _document_row(row_of(run), entry, keys_of(entry.run, seed_params))
+        for run, entry in entries
+        if entry
+    ]
     return {"docs": docs}
 
 
-def _document_row(rid: int, entry: Entry, seed_params: Sequence[str]) -> DocumentRow:
-    doc = _to_json(entry_document(entry, keys_of(entry.run, seed_params).group))
+def _document_row(rid: int, entry: Entry, keys: TrialKeys) -> DocumentRow:
+    doc = _to_json(entry_document(entry, keys.group))
     return rid, doc, checksum(doc)
 
 
@@ -180,7 +185,7 @@ def add_entry(
     derived: Derived,
     *,
     part: int | None,
-    seed_params: Sequence[str] = (),
+    keys: TrialKeys,
 ) -> None:
     """Add what the tables say of a run that stands, but its values."""
     run = entry.run
@@ -190,7 +195,7 @@ def add_entry(
         (
             *(rid, run.clock, *attributes),
             *(run.code.snapshot, derived.path, int(derived.series), derived.rivals, made_by, part),
-            *keys_of(run, seed_params),
+            *keys,
             *(run.batch, run.round),
         )
     )
