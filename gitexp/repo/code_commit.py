@@ -17,9 +17,17 @@ from gitexp.repo.steps import CodeCommit
 
 def code_commit_id(repo: Repo, tree: str, identity: str) -> ObjectId:
     """The id that the code commit of a tree has, whether it is here or not."""
-    content = CodeCommit(tree, identity).content
+    return _object_id(repo, b"commit", CodeCommit(tree, identity).content)
+
+
+def empty_tree(repo: Repo) -> ObjectId:
+    """The id of a tree without files, whether it is here or not."""
+    return _object_id(repo, b"tree", b"")
+
+
+def _object_id(repo: Repo, kind: bytes, content: bytes) -> ObjectId:
     digest = hashlib.new(repo.object_format, usedforsecurity=False)
-    digest.update(b"commit %d\0" % len(content) + content)
+    digest.update(b"%b %d\0" % (kind, len(content)) + content)
     return ObjectId(digest.hexdigest())
 
 

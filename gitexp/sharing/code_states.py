@@ -16,6 +16,7 @@ from gitexp.machine import clock
 from gitexp.records.merge import branch_format
 from gitexp.refs import FORMAT_PATH
 from gitexp.repo import Repo
+from gitexp.repo.code_commit import empty_tree
 from gitexp.repo.reader import Found
 from gitexp.repo.steps import CodeCommit, Identity
 from gitexp.repo.stream import write_stream
@@ -56,7 +57,7 @@ def read_code_states(repo: Repo, tip: str, known: Collection[str] = ()) -> CodeS
     Raises `Unreadable` when part of the branch is missing.
     """
     states, seen, waiting = CodeStates(), {tip}, [tip]
-    empty = repo.git("hash-object", "-t", "tree", "--stdin").text.strip()
+    empty = empty_tree(repo)
     with repo.session():
         while waiting:
             try:
@@ -166,18 +167,15 @@ def join_old_code(store: Store, theirs: str) -> ObjectId | None:
     Returns our new tip. Call only while holding the store's lock.
     """
     deadline_s = clock.monotonic_s() + 30.0
+    trees = read_code_states(store.repo, theirs).trees
     while True:
         ours = store.repo.read_ref(store.code_ref)
-        states = read_code_states(store.repo, theirs)
-        new = add_states(store, ours, states.trees)
+        new = add_states(store, ours, trees)
         try:
             if new is not None:
                 replace_keep_branch(store, new, ours)
-        except Conflict:
-            if clock.monotonic_s() > deadline_s:
-                raise
-            store.clear_dead_locks()
-            clock.sleep(clock.jitter(0.05))
+        except Conflict as conflict:
+            store.wait_for_others(conflict, deadline_s)
         else:
             return new
 

@@ -35,6 +35,7 @@ from gitexp.refs import (
     parse_path,
 )
 from gitexp.repo import Repo, transport
+from gitexp.repo.code_commit import empty_tree
 from gitexp.repo.steps import Blob, Commit, Identity, SetRef
 from gitexp.repo.stream import write_stream
 from gitexp.repo.trees import FILE, SUBMODULE, Folder, compare, look_into
@@ -196,8 +197,7 @@ def _check_format(store: Store, remote: str, tip: str) -> None:
 
 
 def _check_code(store: Store, remote: str, tip: str) -> None:
-    empty = store.repo.git("hash-object", "-t", "tree", "--stdin").text.strip()
-    if store.repo.resolve(f"{tip}^{{tree}}") != empty:
+    if store.repo.resolve(f"{tip}^{{tree}}") != empty_tree(store.repo):
         name = store.code_ref.removeprefix("refs/heads/")
         raise _foreign(f"branch '{name}' of '{remote}'", "it holds files")
 
@@ -228,11 +228,8 @@ def _join(store: Store, ref: str, theirs: ObjectId | None, take: _Take) -> Joine
                     store.repo.update_ref(ref, step, str(ours), "the same runs, merged elsewhere")
                 return Joined(ours, ObjectId(step))
             written = write_stream(store.repo, [step], durable=store.durable)
-        except Conflict:
-            if clock.monotonic_s() > deadline:
-                raise
-            store.clear_dead_locks()
-            clock.sleep(clock.jitter(0.05))
+        except Conflict as conflict:
+            store.wait_for_others(conflict, deadline)
         else:
             merged = bool(written)
             return Joined(ours, written[0] if merged else theirs, merged, merged and base == ours)

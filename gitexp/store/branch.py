@@ -207,6 +207,16 @@ class Store:
         found = [self._clear(f"{ref}.lock") for ref in (self.run_ref, self.code_ref)]
         return next((lock for lock in found if lock is not None), None)
 
+    def wait_for_others(self, conflict: Conflict, deadline_s: float) -> None:
+        """Wait a little before a write is tried again. Call only while holding our lock.
+
+        Raises the `conflict` when the monotonic clock is past the deadline.
+        """
+        if clock.monotonic_s() > deadline_s:
+            raise conflict
+        self.clear_dead_locks()
+        clock.sleep(clock.jitter(0.05))
+
     def _clear(self, name: str) -> GitLock | None:
         path = self.repo.common_dir / name
         lock = clear_dead_lock(path) if path.exists() else None
