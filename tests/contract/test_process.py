@@ -739,8 +739,12 @@ def executable(path: Path, text: str) -> Path:
     return path
 
 
+OURS = str(os.getpid())
+"""Tests that run beside this one, in our process group, mark their commands with another value."""
+
+
 def limit(seconds: float, grace_s: float = 30.0, **fields: Any) -> Limit:
-    return Limit(seconds, "GITEXP_TEST_LIMIT=1", grace_s=grace_s, **fields)
+    return Limit(seconds, f"GITEXP_TEST_LIMIT={OURS}", grace_s=grace_s, **fields)
 
 
 def existence(folder: Path) -> Callable[[], None]:
@@ -781,7 +785,7 @@ class TestLimit:
             "while ! [ -s deaf ]; do sleep 0.05; done\n"
             "touch ready; sleep 600"
         )
-        env = {**os.environ, "GITEXP_TEST_LIMIT": "1"}
+        env = {**os.environ, "GITEXP_TEST_LIMIT": OURS}
         bound = limit(0.1, 0.2, on_reached=existence(tmp_path))
         assert run_command(["sh", "-c", script], directory=tmp_path, env=env, limit=bound).timed_out
         for name in ("orphan", "deaf"):
@@ -804,7 +808,7 @@ class TestLimit:
             "script = 'trap : TERM; touch ready; while :; do sleep 0.1; done'\n"
             "def wait():\n"
             "    while not Path('asked').exists(): time.sleep(0.02)\n"
-            "limit = Limit(0.1, 'GITEXP_TEST_LIMIT=1', wait, grace_s=0.2)\n"
+            f"limit = Limit(0.1, 'GITEXP_TEST_LIMIT={OURS}', wait, grace_s=0.2)\n"
             "done = run_command(['sh', '-c', script], directory=Path.cwd(), env=dict(os.environ),\n"
             "                   limit=limit)\n"
             "print(done.interrupted, done.timed_out)\n"
