@@ -16,7 +16,7 @@ from gitexp.comparison.ranking import Ranking
 from gitexp.comparison.samples import Answer
 from gitexp.comparison.verdicts import Against, Comparison, MetricVerdict
 from gitexp.index import RunIndex
-from gitexp.main_metric import SEARCH, metric_of
+from gitexp.main_metric import metric_of
 from gitexp.model import Decision, Direction, Outcome, Run, numbers
 from gitexp.settings import Settings
 from gitexp.standings import Standings, rule_of
@@ -178,12 +178,15 @@ def last_group(index: RunIndex, standings: Standings, run: Run, own: Group) -> G
         if found is not None and found.sample:
             return found
     for session in dict.fromkeys((run.session, None)):
-        recent = index.groups.recent(
-            standings.metric, SEARCH, upto=run, reproductions=False, session=session
+        others = index.groups.recent(
+            *(standings.metric, 1),
+            upto=run,
+            reproductions=False,
+            session=session,
+            without=own.key,
         )
-        found = next((standings.group(key) for key in recent if key != own.key), None)
-        if found is not None:
-            return found
+        if others:
+            return standings.group(others[0])
     return None
 
 

@@ -47,12 +47,22 @@ class GroupQueries:
         upto: Run | None = None,
         reproductions: bool = True,
         session: str | None = None,
+        without: str | None = None,
     ) -> list[str]:
         """The groups of the newest runs that measured a metric, newest first.
 
         With a `session` only of its runs, without `reproductions` of none that reproduces another.
+        The runs of the group `without` are passed over.
         """
-        return self._ask(_recent, metric, limit, upto, reproductions=reproductions, session=session)
+        return self._ask(
+            _recent,
+            metric,
+            limit,
+            upto,
+            reproductions=reproductions,
+            session=session,
+            without=without,
+        )
 
     def top(
         self, metric: str, direction: Direction, limit: int, *, upto: Run | None = None
@@ -122,11 +132,14 @@ def _recent(
     *,
     reproductions: bool,
     session: str | None,
+    without: str | None,
 ) -> list[str]:
     sql = Compiler(kept.unpack)
     made = "1" if reproductions else "r.reproduces IS NULL"
     if session is not None:
         made += f" AND r.session = {sql.bind(session)}"
+    if without is not None:
+        made += f" AND r.trial IS NOT {sql.bind(without)}"
     key = sql.key("metrics." + metric)
     found = kept.rows(
         f"SELECT r.trial FROM runs r WHERE {COUNTED} AND {made} AND {_upto(sql, upto)} AND EXISTS"

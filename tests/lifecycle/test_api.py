@@ -78,6 +78,15 @@ def test_a_trial_logged_twice_is_a_repeat_and_no_improvement() -> None:
     )
 
 
+def test_another_trial_is_found_however_often_this_one_was_repeated() -> None:
+    gitexp.Tracker().log({"params": {"lr": 0.1}, "metrics": {"widgets": 3}})
+    tracker = gitexp.Tracker()
+    for _ in range(60):
+        tracker.log({"params": {"lr": 0.01}, "metrics": {"widgets": 4}})
+    told = str(tracker.compare()).splitlines()[0]
+    assert told.startswith("widgets 4, mean of 60 4: cannot tell from the last, 3 (+33.3%;")
+
+
 def test_the_history_compares_also_when_others_record_meanwhile(repo: RepoBuilder) -> None:
     gitexp.Tracker().log({"metrics": {"accuracy": 0.80}})
     with gitexp.start() as run:
