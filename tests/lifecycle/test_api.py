@@ -28,6 +28,7 @@ from tests.store.branches import answers
 @pytest.fixture(autouse=True)
 def _here(repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repo.path)
+    monkeypatch.setattr(sys, "argv", ["train.py"])  # those of pytest would count as parameters
 
 
 @pytest.fixture
