@@ -208,12 +208,22 @@ def test_our_own_words_on_a_full_disk(repo: RepoBuilder) -> None:
     assert ground.exp("show", "nonesuch", prefix=("sh", "-c", 'exec "$@" 2>&-', "sh")).status == 128
 
 
-def test_a_disk_that_becomes_read_only(mounted: Callable[[str], Path]) -> None:
+def test_a_disk_that_becomes_read_only(mounted: Callable[[str], Path], tmp_path: Path) -> None:
+    """A read-only view of the disk covers it in one step.
+
+    A remount in place would fail with EBUSY while gitexp has a file open for writing.
+    """
     place = mounted("size=20m")
     ground = on_disk(place)
-    remount = f"mount --bind {place} {place}; mount -o remount,ro,bind {place}"
-    script = f"echo METRIC value=1; {remount}; exit {CODE}"
-    done = ground.exp("run", "--", "sh", "-c", script)
+    view = tmp_path / "view"
+    view.mkdir()
+    subprocess.run(["mount", "--bind", place, view], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", view], check=True)
+        script = f"echo METRIC value=1; mount --bind {view} {place} || exit 99; exit {CODE}"
+        done = ground.exp("run", "--", "sh", "-c", script)
+    finally:
+        subprocess.run(["umount", "--lazy", view], check=True)
     ground.started.update(done.started)
     assert done.status == CODE, done.err
     assert "bug in gitexp" not in done.err
