@@ -103,7 +103,7 @@ def _print(
         )
     )
     if ranking.contenders > 1:
-        say(f"?: {ranking.contenders} trials cannot be told apart; repeats would tell")
+        say(f"?: {ranking.contenders} trials cannot be told apart; repeats may tell")
 
 
 def _rows(workspace: Workspace, groups: tuple[Group, ...]) -> list[Row]:

@@ -124,12 +124,12 @@ def _reference_turn(
 def _is_lost(
     workspace: Workspace, run: Run, turn: Turn, count: int, reference: Entry | None, how: How
 ) -> bool:
-    """Return whether the batch can no longer win, and say so."""
+    """Return whether the batch can hardly win any more, and say so."""
     found = hopeless_against(workspace, run, count, reference)
     if found is not None and not how.quiet:
         own, other = found
         say(
-            f"stopped after {turn.round} of {count}: {format_number(own.mean)} cannot come out "
+            f"stopped after {turn.round} of {count}: {format_number(own.mean)} can hardly come out "
             f"better than {format_number(other.mean)} any more"
         )
     return found is not None

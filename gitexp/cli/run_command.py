@@ -43,7 +43,7 @@ from gitexp.workspace import Workspace
     help="Run it with N seeds: fills {seed}, or replaces a given --seed.",
 )
 @click.option("--beside", metavar="RUN", help="Take turns with RUN, where the machine drifts.")
-@click.option("--no-stop", is_flag=True, help="Go on with repeats that cannot win any more.")
+@click.option("--no-stop", is_flag=True, help="Go on with repeats that can hardly win.")
 @click.option(
     "--timeout",
     "timeout_s",
@@ -80,7 +80,7 @@ def command(
     code, or with 124 when `--timeout` ended it.
 
     Repeats (`--repeat`, `--seeds`) count as one look at the results and are judged once, at their
-    end. They stop early when they cannot come out better any more. With `--json` the command's
+    end. They stop early when they can hardly come out better. With `--json` the command's
     output goes to standard error.
 
     \b

@@ -9,7 +9,7 @@ from typing import Final
 
 from gitexp.comparison.guards import GuardState, GuardVerdict
 from gitexp.comparison.samples import Answer
-from gitexp.comparison.verdicts import NO_DIRECTION, MetricVerdict
+from gitexp.comparison.verdicts import MORE_FAILED, NO_DIRECTION, MetricVerdict
 from gitexp.model import Outcome
 
 BASELINE: Final = 5
@@ -132,6 +132,8 @@ def _prove(facts: Advised, verdict: MetricVerdict) -> str:
 def _undecided(facts: Advised, verdict: MetricVerdict) -> str:
     if verdict.answer is Answer.SAME:
         return "no difference that counts: keep the simpler of the two and try a bolder change"
+    if verdict.why == MORE_FAILED:
+        return "find out why more of its runs failed; the others alone were better"
     if verdict.needed is None:
         return "the difference is too small to show with 100 repeats: try a bolder change"
-    return f"{_repeat(facts, verdict.needed)} would tell, or try a bolder change"
+    return f"{_repeat(facts, verdict.needed)} would probably tell, or try a bolder change"

@@ -6,7 +6,7 @@ from gitexp.comparison.advice import Advised, next_step
 from gitexp.comparison.guards import GuardState, GuardVerdict
 from gitexp.comparison.noise import Basis
 from gitexp.comparison.samples import Answer
-from gitexp.comparison.verdicts import NO_DIRECTION, MetricVerdict
+from gitexp.comparison.verdicts import MORE_FAILED, NO_DIRECTION, MetricVerdict
 from gitexp.model import Outcome
 
 
@@ -104,8 +104,8 @@ SURE = [
     ({"last": BETTER, "best": WORSE}, "better than the last, not the best"),
     ({"last": BETTER, "best": UNSURE}, "better than the last, not the best"),
     ({"last": SAME, "best": SAME}, "no difference that counts"),
-    ({"last": UNSURE, "best": UNSURE}, "`--repeat 7` would tell"),
-    ({"last": UNSURE, "best": UNSURE, "seeded": True}, "`--seeds 7` would tell"),
+    ({"last": UNSURE, "best": UNSURE}, "`--repeat 7` would probably tell"),
+    ({"last": UNSURE, "best": UNSURE, "seeded": True}, "`--seeds 7` would probably tell"),
     ({"last": UNSURE, "best": verdict(Answer.UNKNOWN)}, "try a bolder change"),
 ]
 
@@ -129,3 +129,9 @@ def test_a_trial_that_is_not_shown_worse_is_not_discarded() -> None:
 def test_the_selector_is_the_one_to_type() -> None:
     facts = Advised(outcome=Outcome.FAILED, measured=False)
     assert "git exp show 7f3a9c0" in next_step(facts, "7f3a9c0")
+
+
+def test_failed_repeats_are_not_called_a_small_difference() -> None:
+    told = advice(last=verdict(Answer.UNKNOWN, why=MORE_FAILED), unknown_noise=False)
+    assert "more of its runs failed" in told
+    assert "too small" not in told
