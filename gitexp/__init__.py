@@ -22,11 +22,11 @@ __all__ = ["LiveRun", "Tracker", "__version__", "active", "runs", "start"]
 
 def __getattr__(name: str) -> Any:
     if name == "Tracker":
-        from gitexp.tracker import Tracker  # noqa: PLC0415 - see above
+        from gitexp.tracker import Tracker
 
         return Tracker
     if name in __all__:
-        from gitexp import api  # noqa: PLC0415 - see above
+        from gitexp import api
 
         return getattr(api, name)
     raise AttributeError(f"module 'gitexp' has no attribute '{name}'")

@@ -121,7 +121,7 @@ class OwnRun(LiveRun):
         """End the run and put it onto the branch. Raises `GitexpError` when that fails; the journal
         keeps the run then, and the next `git exp` command completes it.
         """
-        from gitexp.running.lifecycle import collect, note_events, seal, with_collected  # noqa: PLC0415
+        from gitexp.running.lifecycle import collect, note_events, seal, with_collected
 
         ended = Outcome(outcome)
         journal, self._journal = self._journal, None
@@ -175,7 +175,7 @@ def start(
         if tags:
             live.tag(*tags)
         return live
-    from gitexp.running.preparation import Trial  # noqa: PLC0415 - not needed under `git exp run`
+    from gitexp.running.preparation import Trial
 
     where = Path.cwd() if directory is None else Path(directory).resolve()
     trial = Trial(
@@ -197,14 +197,14 @@ def start(
 
 def _begin(trial: "Trial", place: Path | None) -> OwnRun:
     """Start a run in a folder, or in the current one as git is told of it."""
-    from gitexp.repo.place import begin_config, git_in  # noqa: PLC0415 - see `start`
-    from gitexp.repo.reader import ObjectReader  # noqa: PLC0415 - see `start`
-    from gitexp.repo.worktree import HEAD, begin_status  # noqa: PLC0415 - see `start`
-    from gitexp.running.code import pin  # noqa: PLC0415 - see `start`
-    from gitexp.running.lifecycle import begin  # noqa: PLC0415 - see `start`
-    from gitexp.running.preparation import look_around, prepare  # noqa: PLC0415 - see `start`
-    from gitexp.running.recovery import recover  # noqa: PLC0415 - see `start`
-    from gitexp.workspace import Workspace  # noqa: PLC0415 - see `start`
+    from gitexp.repo.place import begin_config, git_in
+    from gitexp.repo.reader import ObjectReader
+    from gitexp.repo.worktree import HEAD, begin_status
+    from gitexp.running.code import pin
+    from gitexp.running.lifecycle import begin
+    from gitexp.running.preparation import look_around, prepare
+    from gitexp.running.recovery import recover
+    from gitexp.workspace import Workspace
 
     git = git_in(place)
     # Git looks for the repository, and at the files, while we look at the machine.
@@ -252,8 +252,8 @@ def runs(
 
     `where` is an expression such as `"accuracy > 0.8 and lr < 0.1"`. Raises `InvalidQuery`.
     """
-    from gitexp.query.matching import parse_sort  # noqa: PLC0415 - only for readers
-    from gitexp.workspace import Workspace  # noqa: PLC0415 - only for readers
+    from gitexp.query.matching import parse_sort
+    from gitexp.workspace import Workspace
 
     workspace = Workspace.open(None if directory is None else Path(directory).resolve())
     index = workspace.index
@@ -270,7 +270,7 @@ def _outcome_of(error: BaseException | None) -> str:
 
 def _end_at_exit(live: OwnRun) -> None:
     """A run that nobody ends is ended with the process."""
-    import atexit  # noqa: PLC0415 - only for runs of our own
+    import atexit
 
     @atexit.register
     def end() -> None:

@@ -91,7 +91,7 @@ def code_digest(
         for mode, path, oid in entries
         if counts(path)
     )
-    import hashlib  # noqa: PLC0415 - looking for kin needs none
+    import hashlib
 
     digest = hashlib.sha256()
     for line in lines:
@@ -322,7 +322,7 @@ def _digest(
     }
     if outside:
         trial["outside"] = dict(input_digests(outside))
-    import hashlib  # noqa: PLC0415 - looking for kin needs none
+    import hashlib
 
     return hashlib.sha256(canonical(trial).encode()).hexdigest()
 
@@ -365,7 +365,7 @@ def input_digests(inputs: Mapping[str, FileState]) -> tuple[tuple[str, str], ...
 
 def canonical(value: Value) -> str:
     """A text that is equal for equal values, whatever their order of keys: JSON, types marked."""
-    import json  # noqa: PLC0415 - not every command reckons fingerprints
+    import json
 
     return json.dumps(_marked(value), sort_keys=True, separators=(",", ":"))
 

@@ -33,7 +33,7 @@ def read_metric_rules(table: Any, origin: str) -> dict[str, Any]:
     """
     if not table:
         return {"directions": {}, "tolerances": {}, "gates": {}, "rules": {}}
-    from gitexp.model import Direction, MetricRule  # noqa: PLC0415 - most projects say nothing
+    from gitexp.model import Direction, MetricRule
 
     found: dict[str, dict[str, Any]] = {"direction": {}, "tolerance": {}, "gate": {}}
     parse: dict[str, Callable[[Any], Any]] = {
@@ -100,7 +100,7 @@ def _size_of_effect(value: object) -> float:
 
 def _effect(value: object) -> "Tolerance":
     """A size in the metric's unit, or a share of the reference: 0.01, "2%", { relative = 0.02 }."""
-    from gitexp.model import Tolerance  # noqa: PLC0415 - most projects say nothing
+    from gitexp.model import Tolerance
 
     if isinstance(value, str) and value.strip().endswith("%"):
         effect = Tolerance(relative=_size_of_effect(value.strip()[:-1]) / 100)
@@ -144,7 +144,7 @@ def _rules(table: dict[str, Any], known: Container[str]) -> Iterator[tuple[str, 
 
 
 def _tolerance(value: Any) -> "Tolerance":
-    from gitexp.model import Tolerance  # noqa: PLC0415 - most projects say nothing
+    from gitexp.model import Tolerance
 
     if isinstance(value, dict):
         return Tolerance(**{key: float(inner) for key, inner in value.items()})

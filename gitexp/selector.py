@@ -246,7 +246,7 @@ def _recent_names(index: RunIndex) -> list[str]:
 
 
 def _near(text: str, names: Iterable[str]) -> list[str]:
-    import difflib  # noqa: PLC0415 - only for faults
+    import difflib
 
     return difflib.get_close_matches(text[:100], list(names), 3)
 

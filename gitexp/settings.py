@@ -351,7 +351,7 @@ def _read_project(top: Path | None) -> tuple[dict[str, Any], str]:
             content = (top / name).read_bytes()
             if section and _SECTION not in content:
                 continue
-            from gitexp.records.codec import decode_table  # noqa: PLC0415 - most projects say nothing
+            from gitexp.records.codec import decode_table
 
             table: Any = decode_table(content)
         except FileNotFoundError:
@@ -378,7 +378,7 @@ def _author(repo: "Repo", environ: Mapping[str, str]) -> str:
 
 
 def _unknown(key: str) -> str:
-    import difflib  # noqa: PLC0415 - only when something is wrong
+    import difflib
 
     names = {k.removeprefix("exp."): k for k in (o.git_spelling for o in OPTIONS)}
     asked = key.removeprefix("exp.").replace("-", "")

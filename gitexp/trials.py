@@ -144,7 +144,7 @@ def _by_reads(
     top = workspace.repo.top
     if top is None or not any(entry.run.reads for entry in entries):
         return tuple(entries), ()
-    from gitexp.running.reads import changed_reads  # noqa: PLC0415 - few runs have any
+    from gitexp.running.reads import changed_reads
 
     found = changed_reads((entry.run for entry in entries), top)
     same = tuple(entry for entry in entries if entry.run.id not in found)
@@ -211,8 +211,8 @@ def _is_answer(entry: Entry) -> bool:
 
 def _look_at(workspace: Workspace, entry: Entry) -> Running:
     """Whether an unfinished run goes on, from its journal if it was started in this clone."""
-    from gitexp.journal import read_journal  # noqa: PLC0415 - only for a trial that has not ended
-    from gitexp.running.recovery import may_live  # noqa: PLC0415 - see above
+    from gitexp.journal import read_journal
+    from gitexp.running.recovery import may_live
 
     try:
         content = read_journal(workspace.journals / f"{entry.run.id}.journal")

@@ -53,7 +53,7 @@ class Workspace:
     def store(self) -> "Store":
         """The run branch."""
         if self._store is None:
-            from gitexp.store import Store  # noqa: PLC0415 - readers need none
+            from gitexp.store import Store
 
             settings = self.settings
             self._store = Store(self.repo, settings.branch, durable=settings.durable)
@@ -62,7 +62,7 @@ class Workspace:
 
     def _restore(self, tip: "ObjectId") -> bool:
         """Give back to the branch what a commit that is not gitexp's took away."""
-        from gitexp.sharing.lost_records import find_lost, restore_lost  # noqa: PLC0415 - rarely
+        from gitexp.sharing.lost_records import find_lost, restore_lost
 
         lost = find_lost(self.repo, tip)
         if not restore_lost(self.store, tip, lost):
@@ -79,7 +79,7 @@ class Workspace:
     def index(self) -> "RunIndex":
         """The run index at the branch's tip when first asked. Raises `Refused`, `Unreadable`."""
         if self._index is None:
-            from gitexp.index import RunIndex  # noqa: PLC0415 - some commands need none
+            from gitexp.index import RunIndex
 
             self._index = RunIndex.open(
                 self.repo,
@@ -123,8 +123,8 @@ class Workspace:
         """A filter expression with every name understood. Raises `InvalidQuery`."""
         if not text:
             return None
-        from gitexp.errors import InvalidQuery  # noqa: PLC0415 - only for filters
-        from gitexp.query.matching import parse_query, resolve  # noqa: PLC0415 - only for filters
+        from gitexp.errors import InvalidQuery
+        from gitexp.query.matching import parse_query, resolve
 
         try:
             return resolve(parse_query(text), self.index.keys())
@@ -138,20 +138,20 @@ class Workspace:
 
     def next_clock(self, ahead: int = 0) -> int:
         """The logical time of the next event, `ahead` events on; stops at the highest there is."""
-        from gitexp.records.bounds import MAX_CLOCK  # noqa: PLC0415 - only for writers
+        from gitexp.records.bounds import MAX_CLOCK
 
         return min(self.index.max_clock() + 1 + ahead, MAX_CLOCK)
 
     @property
     def session(self) -> "Session | None":
         """Whose runs `last` means; `None` where no run was started. Raises `InvalidInput`."""
-        from gitexp.sessions import Session  # noqa: PLC0415 - some commands need none
+        from gitexp.sessions import Session
 
         return Session.find(self.repo)
 
     def new_session(self) -> str | None:
         """The session's id for a record; it is created for the first one. Raises `InvalidInput`."""
-        from gitexp.sessions import Session  # noqa: PLC0415 - only for writers
+        from gitexp.sessions import Session
 
         session = Session.make(self.repo)
         return None if session is None else session.id
@@ -159,7 +159,7 @@ class Workspace:
     @property
     def identity(self) -> "Identity":
         """Who our commits are by: the user."""
-        from gitexp.store import identity_of  # noqa: PLC0415 - only for writers
+        from gitexp.store import identity_of
 
         return identity_of(self.settings.author)
 

@@ -116,7 +116,7 @@ class Commands(click.Group):
 
 
 def _meant(name: str) -> str:
-    import difflib  # noqa: PLC0415 - only when something is wrong
+    import difflib
 
     near = difflib.get_close_matches(name, [*COMMANDS, *ALIASES], n=1)
     return f"; did you mean '{near[0]}'?" if near else ""

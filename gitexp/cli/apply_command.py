@@ -51,7 +51,7 @@ def command(dry_run: bool, as_json: bool, run: str) -> None:
 
 
 def _print_json(run: Run, plan: ApplyPlan, *, applied: bool) -> None:
-    from gitexp.render.machine import format_json  # noqa: PLC0415 - only for JSON
+    from gitexp.render.machine import format_json
 
     document = {
         "schema": 1,

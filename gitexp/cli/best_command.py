@@ -124,7 +124,7 @@ def _document(
     ranking: Ranking,
     groups: tuple[Group, ...],
 ) -> dict[str, Any]:
-    import json  # noqa: PLC0415 - one of two forms
+    import json
 
     typical = [group.typical.run for group in groups]
     return {

@@ -79,13 +79,13 @@ Form = Callable[[Brief], str]
 
 
 def _json_form() -> Form:
-    from gitexp.render.brief import brief_json  # noqa: PLC0415 - one of two
+    from gitexp.render.brief import brief_json
 
     return brief_json
 
 
 def _text_form(workspace: Workspace, brief: Brief, precision: int) -> Form:
-    from gitexp.render.brief import brief_text  # noqa: PLC0415 - one of two
+    from gitexp.render.brief import brief_text
 
     runs = {entry.run.id for attempt in brief.attempts for entry in attempt.entries}
     runs |= {hint.entry.run.id for hint in brief.hints}
@@ -103,7 +103,7 @@ def _cut(workspace: Workspace, brief: Brief, form: Form, room: int, most: int | 
     cut = fit(brief, measure, room, most=most)
     if brief.best is None:
         return cut
-    from gitexp.cli.code_changes import code_changes  # noqa: PLC0415 - only when there is a best
+    from gitexp.cli.code_changes import code_changes
 
     changes, here = code_changes(workspace, cut)
     return fit(replace(brief, code=changes, here=here), measure, room, most=most)

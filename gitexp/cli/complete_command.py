@@ -11,7 +11,7 @@ import click
 @click.argument("typed", nargs=-1, type=click.UNPROCESSED)
 def command(shell: str, typed: tuple[str, ...]) -> None:
     """Say what may come next on a command line"""
-    from gitexp.completion import FILES, suggest  # noqa: PLC0415 - it imports the commands
+    from gitexp.completion import FILES, suggest  # it imports the commands
 
     for word in suggest(typed):
         meaning = " ".join(word.meaning.split())

@@ -37,7 +37,7 @@ def command(as_json: bool, add: bool, name: str | None, values: tuple[str, ...])
     if name is not None:
         _show_one(settings, name, as_json=as_json)
     elif as_json:
-        from gitexp.render.machine import format_json  # noqa: PLC0415 - only for this form
+        from gitexp.render.machine import format_json
 
         answer(format_json(_document(settings)))
     else:
@@ -46,8 +46,8 @@ def command(as_json: bool, add: bool, name: str | None, values: tuple[str, ...])
 
 
 def _add(workspace: Workspace, name: str | None, values: tuple[str, ...], *, add: bool) -> None:
-    from gitexp.cli.terminal import say  # noqa: PLC0415 - listing says nothing
-    from gitexp.upkeep.project_settings import add_to_project  # noqa: PLC0415 - listing adds none
+    from gitexp.cli.terminal import say
+    from gitexp.upkeep.project_settings import add_to_project
 
     if not add:
         raise click.UsageError("values are only given with --add")
@@ -79,7 +79,7 @@ def _show_all(settings: Settings) -> None:
 def _show_one(settings: Settings, name: str, *, as_json: bool) -> None:
     option = _find(name)
     if as_json:
-        from gitexp.render.machine import format_json  # noqa: PLC0415 - only for this form
+        from gitexp.render.machine import format_json
 
         answer(format_json({"schema": 1, "name": option.name, **_described(settings, option)}))
         return
@@ -93,9 +93,9 @@ def _show_one(settings: Settings, name: str, *, as_json: bool) -> None:
 
 
 def _find(name: str) -> Option:
-    import difflib  # noqa: PLC0415 - cheap next to reading the settings
+    import difflib
 
-    from gitexp.errors import NotFound  # noqa: PLC0415 - only when something is wrong
+    from gitexp.errors import NotFound
 
     asked = name.removeprefix("exp.").replace("-", "").replace("_", "").lower()
     known = {option.name.replace("-", ""): option for option in OPTIONS}
@@ -185,7 +185,7 @@ def _sizes(settings: Settings, name: str) -> dict[str, dict[str, float]]:
 
 
 def _warn(settings: Settings) -> None:
-    from gitexp.cli.report import warn  # noqa: PLC0415 - only when something is wrong
+    from gitexp.cli.report import warn
 
     for warning in settings.warnings:
         warn(warning)

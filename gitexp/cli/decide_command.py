@@ -62,9 +62,9 @@ def command(
 
 def _check_guards(workspace: Workspace, entry: Entry) -> None:
     """Refuse to keep a run that breaks a guard. Raises `Refused`."""
-    from gitexp.comparison.guards import GuardState  # noqa: PLC0415 - only for keep
-    from gitexp.judgement import judge  # noqa: PLC0415 - only for keep
-    from gitexp.render.sentence import guard_words  # noqa: PLC0415 - only for keep
+    from gitexp.comparison.guards import GuardState
+    from gitexp.judgement import judge
+    from gitexp.render.sentence import guard_words
 
     judgement = judge(workspace, entry.measured, refresh=False)
     broken = [guard for guard in judgement.guards if guard.state is GuardState.BROKEN]
@@ -79,7 +79,7 @@ def _check_guards(workspace: Workspace, entry: Entry) -> None:
 
 def _sentence(old: Annotation) -> str:
     """`discard by Ada Lovelace, 3 days ago: too slow`."""
-    from gitexp.render.text import format_age  # noqa: PLC0415 - only for runs decided before
+    from gitexp.render.text import format_age
 
     who = old.author.partition(" <")[0]
     why = f": {old.text}" if old.text else ""
@@ -88,8 +88,8 @@ def _sentence(old: Annotation) -> str:
 
 
 def _print_json(run: str, name: str, made: Annotation, before: tuple[Annotation, ...]) -> None:
-    from gitexp.records.documents import annotation_document  # noqa: PLC0415 - only for JSON
-    from gitexp.render.machine import format_json  # noqa: PLC0415 - only for JSON
+    from gitexp.records.documents import annotation_document
+    from gitexp.render.machine import format_json
 
     document = {
         "schema": 1,

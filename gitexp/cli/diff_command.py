@@ -158,7 +158,7 @@ def _fold_packages(
     found = causes["packages"]
     if len(found) <= _FEW_PACKAGES:
         return 0
-    from gitexp.comparison.imports import imported_packages, normal_name  # noqa: PLC0415
+    from gitexp.comparison.imports import imported_packages, normal_name
 
     oids = dict.fromkeys(oid for run in (before, after) for oid in _sources(workspace, run))
     blobs = workspace.repo.read_blobs(list(oids)[:_MAX_SOURCES], max_bytes=_MAX_SOURCE_BYTES)
@@ -170,7 +170,7 @@ def _fold_packages(
 
 def _sources(workspace: Workspace, run: Run) -> Iterator[str]:
     """The ids of a run's Python files; none when its code is not here."""
-    from gitexp.comparison.imports import SOURCES  # noqa: PLC0415 - only for packages
+    from gitexp.comparison.imports import SOURCES
 
     with suppress(CommandFailed):
         for entry in workspace.repo.list_tree(run.code.tree):
@@ -179,7 +179,7 @@ def _sources(workspace: Workspace, run: Run) -> Iterator[str]:
 
 
 def _code_diff(workspace: Workspace, before: Run, after: Run, *, stat: bool) -> str:
-    from gitexp.cli.terminal import wants_colour  # noqa: PLC0415 - only here
+    from gitexp.cli.terminal import wants_colour
 
     options = ["--stat"] if stat else []
     options.append("--color=always" if wants_colour() else "--color=never")
@@ -191,7 +191,7 @@ def _code_diff(workspace: Workspace, before: Run, after: Run, *, stat: bool) -> 
 
 def clean_diff(text: str) -> str:
     """A diff with everything but git's own colours made harmless."""
-    import re  # noqa: PLC0415 - only here
+    import re
 
     parts = re.split(r"(\x1b\[[0-9;]*m)", text)
     return "".join(

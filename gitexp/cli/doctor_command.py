@@ -84,7 +84,7 @@ def _code(examination: Examination) -> ExitCode:
 
 
 def _print_json(examination: Examination) -> None:
-    from gitexp.render.machine import format_json  # noqa: PLC0415 - only for this form
+    from gitexp.render.machine import format_json
 
     findings = [
         {

@@ -62,7 +62,7 @@ def command(
         matching = workspace.index.ids(workspace.query(where))
         chosen = [run for run in chosen if run in set(matching)] if runs else matching
     if not chosen:
-        from gitexp.cli.list_command import say_empty  # noqa: PLC0415 - hardly ever
+        from gitexp.cli.list_command import say_empty
 
         say_empty(workspace, where)
     if target is not None:
@@ -91,7 +91,7 @@ def _content(workspace: Workspace, chosen: Sequence[RunId], form: str, precision
         return (_table(workspace, chosen, form, precision) + "\n").encode()
     texts = workspace.index.documents(chosen)
     if form == "json":
-        from gitexp.records.documents import DOCUMENT_SCHEMA  # noqa: PLC0415 - one form of many
+        from gitexp.records.documents import DOCUMENT_SCHEMA
 
         whole = {"schema": DOCUMENT_SCHEMA, "runs": [json.loads(text) for text in texts]}
         return (json.dumps(whole, indent=1) + "\n").encode()
@@ -99,16 +99,16 @@ def _content(workspace: Workspace, chosen: Sequence[RunId], form: str, precision
         return "".join(text.replace("\x7f", "\\u007f") + "\n" for text in texts).encode()
     documents = [json.loads(text) for text in texts]
     if form == "parquet":
-        from gitexp.render.parquet import format_parquet  # noqa: PLC0415 - one form of many
+        from gitexp.render.parquet import format_parquet
 
         return format_parquet(documents)
-    from gitexp.render.machine import format_csv  # noqa: PLC0415 - one form of many
+    from gitexp.render.machine import format_csv
 
     return (format_csv(documents) + "\n").encode()
 
 
 def _table(workspace: Workspace, chosen: Sequence[RunId], form: str, precision: int) -> str:
-    from gitexp.render.listing import (  # noqa: PLC0415 - for people only
+    from gitexp.render.listing import (
         default_keys,
         run_list,
         value_at,
@@ -131,7 +131,7 @@ def _send(workspace: Workspace, chosen: Sequence[RunId], target: tuple[str, str]
     tracker, uri = target
     if tracker != "mlflow":
         raise InvalidInput(f"cannot send runs to '{tracker}'", hints=["write `--to mlflow URI`"])
-    from gitexp.cli.mlflow_client import send_runs  # noqa: PLC0415 - only here
+    from gitexp.cli.mlflow_client import send_runs
 
     sent, known = send_runs(workspace, chosen, uri)
     told = f" ({known:,} were there before)" if known else ""

@@ -60,7 +60,7 @@ def _pre_push(arguments: tuple[str, ...]) -> int:
     if "GITEXP_SHIM" in os.environ:
         return GATE_SAYS_NO if done.status else 0 if done.sends else NOTHING_TO_SEND
     if done.sends:
-        from gitexp.sharing.background import start  # noqa: PLC0415 - where no shim does it
+        from gitexp.sharing.background import start
 
         start(workspace.repo, plan.remote, plan.url, plan.lines)
     return done.status
@@ -68,8 +68,8 @@ def _pre_push(arguments: tuple[str, ...]) -> int:
 
 def _send(arguments: tuple[str, ...]) -> int:
     """After the push, in the background: complete runs that died, and send all runs."""
-    from gitexp.sharing.background import send  # noqa: PLC0415 - not before a push
-    from gitexp.sharing.notes import read_note  # noqa: PLC0415 - not before a push
+    from gitexp.sharing.background import send
+    from gitexp.sharing.notes import read_note
 
     note = read_note(Path(arguments[0])) if arguments else None
     if note is not None:
@@ -81,18 +81,18 @@ def _send(arguments: tuple[str, ...]) -> int:
 def _record(workspace: Workspace, commit: ObjectId) -> list[str]:
     if not workspace.settings.evaluate and not workspace.settings.metrics_files:
         return []
-    from gitexp.sharing.pushed import record_pushed  # noqa: PLC0415 - a third of a push's delay
+    from gitexp.sharing.pushed import record_pushed
 
     return record_pushed(workspace, commit)
 
 
 def _find(workspace: Workspace, commit: ObjectId, tree: ObjectId) -> Entry | None:
-    from gitexp.sharing.pushed import find_recorded  # noqa: PLC0415 - as above
+    from gitexp.sharing.pushed import find_recorded
 
     return find_recorded(workspace, commit, tree)
 
 
 def _foresee(workspace: Workspace) -> str:
-    from gitexp.sharing.publishing import foresee  # noqa: PLC0415 - at a first push only
+    from gitexp.sharing.publishing import foresee
 
     return foresee(workspace)

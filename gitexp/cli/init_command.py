@@ -51,7 +51,7 @@ def command(with_settings: bool, code_identity: str | None, with_hooks: bool) ->
 
 
 def _install_hooks(workspace: Workspace) -> None:
-    from gitexp.sharing import hooks  # noqa: PLC0415 - only when asked
+    from gitexp.sharing import hooks
 
     status = hooks.install(workspace.repo, program=hooks.find_program())
     say(f"installed the hook '{status.path}'")

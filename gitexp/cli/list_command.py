@@ -109,7 +109,7 @@ def _order(
     """The full name of what to sort by, and whether the highest comes first."""
     descending = sort_order == "desc"
     if sort_by is not None:
-        from gitexp.query.names import parse_sort  # noqa: PLC0415 - only when asked
+        from gitexp.query.names import parse_sort
 
         sort_by = parse_sort(sort_by, workspace.index.keys())
         if sort_order is None:
@@ -120,17 +120,17 @@ def _order(
 def _best_is_high(workspace: "Workspace", key: str) -> bool:
     if not key.startswith("metrics."):
         return False
-    from gitexp.comparison import direction_of  # noqa: PLC0415 - only when asked
-    from gitexp.model import Direction  # noqa: PLC0415 - only when asked
+    from gitexp.comparison import direction_of
+    from gitexp.model import Direction
 
     metric = key.removeprefix("metrics.")
     return direction_of(metric, workspace.settings.directions)[0] is Direction.MAXIMIZE
 
 
 def _print_exact(workspace: "Workspace", chosen: "list[RunId]", *, porcelain: bool) -> None:
-    import json  # noqa: PLC0415 - only for these forms
+    import json
 
-    from gitexp.render.machine import format_csv, format_porcelain  # noqa: PLC0415
+    from gitexp.render.machine import format_csv, format_porcelain
 
     documents = [json.loads(text) for text in workspace.index.documents(chosen)]
     answer(format_porcelain(documents) if porcelain else format_csv(documents))
@@ -148,8 +148,8 @@ def _print_table(
     markdown: bool,
     columns: bool,
 ) -> None:
-    from gitexp.main_metric import main_metric  # noqa: PLC0415 - only for tables
-    from gitexp.render.listing import (  # noqa: PLC0415 - only for tables
+    from gitexp.main_metric import main_metric
+    from gitexp.render.listing import (
         changed_keys,
         column_table,
         default_keys,
@@ -198,7 +198,7 @@ def _has_remote_runs(workspace: "Workspace") -> bool:
 
 
 def _tell_broken(workspace: "Workspace") -> int:
-    from gitexp.cli.report import warn  # noqa: PLC0415 - only when something is wrong
+    from gitexp.cli.report import warn
 
     broken = workspace.index.broken
     for path, why in broken[:5]:

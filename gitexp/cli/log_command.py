@@ -37,7 +37,7 @@ def command(
         _print_json(workspace, chosen)
         return
     if not chosen:
-        from gitexp.cli.list_command import say_empty  # noqa: PLC0415 - hardly ever
+        from gitexp.cli.list_command import say_empty
 
         say_empty(workspace, where)
     view = view_of(workspace, chosen)
@@ -48,12 +48,12 @@ def command(
             colour=view.colour,
         )
         if oneline:
-            from gitexp.cli.verdicts import one_line  # noqa: PLC0415 - see above
-            from gitexp.render.text import fold  # noqa: PLC0415 - see above
+            from gitexp.cli.verdicts import one_line
+            from gitexp.render.text import fold
 
             answer(fold(one_line(entry, view, sentence), view.width))
         else:
-            from gitexp.render.detail import log_lines  # noqa: PLC0415 - see above
+            from gitexp.render.detail import log_lines
 
             answer(
                 "\n".join(
@@ -66,6 +66,6 @@ def command(
 
 
 def _print_json(workspace: Workspace, chosen: list[RunId]) -> None:
-    from gitexp.cli.tables import print_documents  # noqa: PLC0415 - see above
+    from gitexp.cli.tables import print_documents
 
     print_documents(workspace.index.documents(chosen))

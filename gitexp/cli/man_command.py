@@ -38,7 +38,7 @@ def command(install: bool, directory: str | None, page: str | None) -> None:
 def _named(page: str | None) -> str:
     wanted = (page or "").removeprefix("git-").removeprefix("exp").removeprefix("-")
     if wanted and wanted not in COMMANDS:
-        import difflib  # noqa: PLC0415 - only when something is wrong
+        import difflib
 
         raise NotFound(
             f"there is no page '{page}'",
@@ -49,13 +49,13 @@ def _named(page: str | None) -> str:
 
 
 def _show(name: str) -> None:
-    from gitexp.manual import command_page, overview  # noqa: PLC0415 - only when shown
+    from gitexp.manual import command_page, overview
 
     text = command_page(name) if name else overview()
     if not sys.stdout.isatty():
         answer(text.rstrip("\n"))
         return
-    from gitexp.machine.process import open_reader, which  # noqa: PLC0415 - only on a terminal
+    from gitexp.machine.process import open_reader, which
 
     found = which("man", Path.cwd(), os.environ)
     reader = open_reader([str(found), "-l", "-"], os.environ) if found else None
@@ -71,7 +71,7 @@ def _home() -> Path:
 
 
 def _install(folder: Path) -> None:
-    from gitexp.manual import write  # noqa: PLC0415 - only when installed
+    from gitexp.manual import write
 
     try:
         written = write(folder)

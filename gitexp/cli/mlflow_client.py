@@ -34,8 +34,8 @@ def send_runs(workspace: Workspace, runs: Sequence[RunId], uri: str) -> tuple[in
     Raises `GitexpError` when MLflow is missing or refuses.
     """
     try:
-        from mlflow.exceptions import MlflowException  # noqa: PLC0415 - the user's own
-        from mlflow.tracking import MlflowClient  # noqa: PLC0415 - the user's own
+        from mlflow.exceptions import MlflowException
+        from mlflow.tracking import MlflowClient
     except ImportError as error:
         raise GitexpError(
             "cannot send runs to MLflow",
@@ -74,7 +74,7 @@ def _sent_before(client: Any, experiment: str) -> Iterator[str]:
 
 
 def _send_run(client: Any, experiment: str, entry: Entry, series: Series) -> None:
-    from mlflow.entities import Metric, Param  # noqa: PLC0415 - the user's own
+    from mlflow.entities import Metric, Param
 
     run = entry.run
     start_ms = int(run.started.timestamp() * 1000)

@@ -53,7 +53,7 @@ def command(
     if not (text or measured or metric_patterns):
         raise InvalidInput("there is nothing to note", hints=['`git exp note RUN "TEXT"`'])
     if measured:
-        from gitexp.cli.options import nested  # noqa: PLC0415 - only with metrics
+        from gitexp.cli.options import nested
 
         if entry.run.is_sealed:
             _check_no_step(step)
@@ -72,9 +72,9 @@ def command(
 def _print_json(
     entry: Entry, made: Annotation | None, measured: tuple[str, ...], step: int | None
 ) -> None:
-    from gitexp.cli.options import nested  # noqa: PLC0415 - only here
-    from gitexp.records.documents import annotation_document  # noqa: PLC0415 - only here
-    from gitexp.render.machine import format_json  # noqa: PLC0415 - only here
+    from gitexp.cli.options import nested
+    from gitexp.records.documents import annotation_document
+    from gitexp.render.machine import format_json
 
     document: dict[str, object] = {"schema": 1, "run": entry.run.id, "name": entry.run.name}
     if made is not None:
@@ -96,9 +96,9 @@ def _check_no_step(step: int | None) -> None:
 
 
 def _read_output(workspace: Workspace, entry: Entry, texts: tuple[str, ...]) -> None:
-    from gitexp.cli.report import warn  # noqa: PLC0415 - only for patterns
-    from gitexp.formats.patterns import parse_patterns  # noqa: PLC0415 - only for patterns
-    from gitexp.running.adding import add_read_again  # noqa: PLC0415 - only for patterns
+    from gitexp.cli.report import warn
+    from gitexp.formats.patterns import parse_patterns
+    from gitexp.running.adding import add_read_again
 
     patterns = parse_patterns(texts)
     if not entry.run.is_sealed:

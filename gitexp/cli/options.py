@@ -19,14 +19,14 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 def nested(assignments: tuple[str, ...]) -> "Table":
     """Measured values as one table. Raises `InvalidInput`."""
-    from gitexp.model import nest  # noqa: PLC0415 - only when used
+    from gitexp.model import nest
 
     return nest(*({".".join(path): value} for path, value in pairs(assignments)))
 
 
 def pairs(assignments: tuple[str, ...]) -> "tuple[tuple[list[str], Value], ...]":
     """Assignments one by one. Raises `InvalidInput`."""
-    from gitexp.formats import parse_assignment  # noqa: PLC0415 - only when used
+    from gitexp.formats import parse_assignment
 
     return tuple(parse_assignment(text) for text in assignments)
 

@@ -41,7 +41,7 @@ class _Pager:
 
     def end(self) -> None:
         """Give the terminal back when the reader has seen enough."""
-        import contextlib  # noqa: PLC0415 - only with a pager
+        import contextlib
 
         for number, kept in self._kept.items():
             stream = sys.stdout if number == 1 else sys.stderr
@@ -72,9 +72,9 @@ def begin(repo: "Repo") -> None:
     pager = find_pager(repo)
     if _running is not None or pager is None:
         return
-    from shutil import get_terminal_size  # noqa: PLC0415 - only with a pager
+    from shutil import get_terminal_size
 
-    from gitexp.machine.process import open_reader  # noqa: PLC0415 - only with a pager
+    from gitexp.machine.process import open_reader
 
     columns = str(get_terminal_size().columns)
     env = {**_DEFAULTS, **os.environ, "GIT_PAGER_IN_USE": "true", "COLUMNS": columns}
@@ -114,6 +114,6 @@ def _exists(pager: str) -> bool:
     """False when it is plain that there is no such program, as `less` in a small container."""
     if _needs_shell(pager):
         return True
-    import shutil  # noqa: PLC0415 - only on a terminal
+    import shutil
 
     return shutil.which(pager) is not None

@@ -150,7 +150,7 @@ def _best_so_far(workspace: Workspace, metric: str, runs: Sequence[RunId]) -> li
 def _scatter(
     workspace: Workspace, metric: str, against: str, runs: Sequence[RunId]
 ) -> tuple[list[Shape], str]:
-    from gitexp.query.names import parse_sort  # noqa: PLC0415 - only here
+    from gitexp.query.names import parse_sort
 
     index = workspace.index
     params = index.keys("params")

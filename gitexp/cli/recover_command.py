@@ -103,7 +103,7 @@ def _find(survey: Survey, text: str) -> OpenRun | None:
 
 def _give_up(workspace: Workspace, text: str, *, force: bool, dry_run: bool, yes: bool) -> None:
     """A run that has no journal here: over, or of another machine."""
-    from gitexp.cli.selection import find_entry  # noqa: PLC0415 - only for such runs
+    from gitexp.cli.selection import find_entry
 
     run = find_entry(workspace, text, to_change=True).run
     if run.is_sealed:

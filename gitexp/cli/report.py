@@ -91,7 +91,7 @@ def warn(text: str) -> None:
 
 
 def _tell_usage(error: click.UsageError) -> None:
-    from gitexp.cli.usage import explain  # noqa: PLC0415 - see above
+    from gitexp.cli.usage import explain
 
     what, hints = explain(error)
     click.echo(f"error: {_clean(what)}", err=True)
@@ -109,10 +109,10 @@ def discard(number: int) -> None:
 
 
 def _tell_bug(error: BaseException) -> None:
-    import platform  # noqa: PLC0415 - see above
-    import traceback  # noqa: PLC0415 - see above
+    import platform
+    import traceback
 
-    from gitexp import __version__  # noqa: PLC0415 - only in a report
+    from gitexp import __version__
 
     lines = [
         "error: this is a bug in gitexp, not something you did",
@@ -127,7 +127,7 @@ def _tell_bug(error: BaseException) -> None:
 
 def _clean(text: str) -> str:
     """What may be said in one line: nothing that a terminal obeys, nothing without an end."""
-    from gitexp.render.text import clean  # noqa: PLC0415 - most commands end well
+    from gitexp.render.text import clean
 
     if len(text) > _LONGEST:
         text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"

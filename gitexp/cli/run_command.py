@@ -104,7 +104,7 @@ def command(
     how = How(quiet=quiet, as_json=as_json, policy=policy, harvest=picked, inject=not no_inject)
     if repeat is None and seeds is None and beside is None:
         return _run_once(workspace, trial, how)
-    from gitexp.cli.repeating import run_batch  # noqa: PLC0415 - only for repeats
+    from gitexp.cli.repeating import run_batch
 
     reference = None if beside is None else find_entry(workspace, beside)
     count = repeat or seeds or 1
@@ -151,6 +151,6 @@ def _tell_end(workspace: Workspace, executed: Executed, how: How) -> None:
     except GitexpError as problem:  # it is recorded; the command's exit code still counts
         tell(problem)
     if not how.quiet and not executed.run.metrics:
-        from gitexp.cli.proposing import show_proposals  # noqa: PLC0415 - seldom
+        from gitexp.cli.proposing import show_proposals
 
         show_proposals(workspace, executed.run)

@@ -79,7 +79,7 @@ def needed_direction(workspace: Workspace, metric: str) -> Direction:
 
 def known_metric(workspace: Workspace, metric: str) -> str:
     """A metric as the index names it, without `metrics.`. Raises `NotFound` with near names."""
-    import difflib  # noqa: PLC0415 - cheap next to opening the index
+    import difflib
 
     names = [key.removeprefix("metrics.") for key in workspace.index.keys("metrics")]
     wanted = metric.removeprefix("metrics.")

@@ -39,7 +39,7 @@ def command(as_json: bool, series: bool, output: bool, run: str) -> None:
     has_series = workspace.index.has_series(entry.run.id)
     rows = workspace.store.load_series(entry.run.id, entry.run.started) if has_series else []
     if series:
-        from gitexp.records.series import encode_series  # noqa: PLC0415 - only when asked
+        from gitexp.records.series import encode_series
 
         answer(encode_series(rows).decode().rstrip("\n") if rows else "")
         return
@@ -54,10 +54,10 @@ def command(as_json: bool, series: bool, output: bool, run: str) -> None:
 
 def _print_output(workspace: Workspace, run: Run) -> None:
     """What is kept of the output here, else the last lines in the record."""
-    from gitexp.formats.printed import plain_line  # noqa: PLC0415 - only when asked
-    from gitexp.machine.kept_output import lines_of  # noqa: PLC0415 - only when asked
-    from gitexp.render.text import clean  # noqa: PLC0415 - only when asked
-    from gitexp.running.adding import load_output  # noqa: PLC0415 - only when asked
+    from gitexp.formats.printed import plain_line
+    from gitexp.machine.kept_output import lines_of
+    from gitexp.render.text import clean
+    from gitexp.running.adding import load_output
 
     text = load_output(workspace, run)
     if text is None and not run.output_tail:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def print_documents(documents: Iterable[str]) -> None:
     """Entries as one JSON object; the documents come as ASCII JSON text and are passed through."""
-    from gitexp.records.documents import DOCUMENT_SCHEMA  # noqa: PLC0415 - tables need none
+    from gitexp.records.documents import DOCUMENT_SCHEMA
 
     click.echo(f'{{"schema": {DOCUMENT_SCHEMA}, "runs": [', nl=False)
     separator = "\n"

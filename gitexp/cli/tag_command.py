@@ -39,8 +39,8 @@ def command(run: str, tags: tuple[str, ...], delete: bool, as_json: bool) -> Non
 
 def _print_json(entry: Entry, made: Annotation | None) -> None:
     """The tags in force, and the annotation when there is a new one."""
-    from gitexp.records.documents import annotation_document  # noqa: PLC0415 - only for JSON
-    from gitexp.render.machine import format_json  # noqa: PLC0415 - only for JSON
+    from gitexp.records.documents import annotation_document
+    from gitexp.render.machine import format_json
 
     now = entry if made is None else Entry(entry.run, (*entry.annotations, made))
     document = {

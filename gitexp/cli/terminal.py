@@ -54,7 +54,7 @@ def know_terminal(workspace: Workspace) -> None:
     if context is not None and context.command.name in PAGED:
         if context.find_root().params.get("no_pager") or context.params.get("as_json"):
             return
-        from gitexp.cli.paging import begin  # noqa: PLC0415 - on terminals only
+        from gitexp.cli.paging import begin
 
         begin(workspace.repo)
 
@@ -67,7 +67,7 @@ def complete_runs(workspace: Workspace) -> None:
     """Put the runs of dead processes onto the branch, and say so."""
     if not workspace.has_journals():
         return
-    from gitexp.running.recovery import recover  # noqa: PLC0415 - hardly ever
+    from gitexp.running.recovery import recover
 
     try:
         found = recover(workspace)
@@ -85,7 +85,7 @@ def tell_pushes(workspace: Workspace) -> None:
     """Say which push of the runs in the background failed or was killed, once."""
     if not (workspace.repo.state_dir / "pushes").is_dir():
         return
-    from gitexp.sharing.notes import take_news  # noqa: PLC0415 - hardly ever
+    from gitexp.sharing.notes import take_news
 
     for news in take_news(workspace.repo):
         warn(f"{news}; `git exp push` sends them")
@@ -93,7 +93,7 @@ def tell_pushes(workspace: Workspace) -> None:
 
 def say(text: str) -> None:
     """Tell the story: on standard error, so that standard output is the answer only."""
-    from gitexp.render.text import clean  # noqa: PLC0415 - hot commands say nothing
+    from gitexp.render.text import clean
 
     click.echo(clean(text), err=True)
 
@@ -123,14 +123,14 @@ def width() -> int | None:
         return int(os.environ["COLUMNS"])
     if not sys.stdout.isatty():
         return None
-    import shutil  # noqa: PLC0415 - click has it for terminals
+    import shutil
 
     return shutil.get_terminal_size().columns
 
 
 def view_of(workspace: Workspace, ids: "Iterable[RunId]" = (), *, precision: int = 5) -> "View":
     """How the reader looks at runs here and now."""
-    from gitexp.render.detail import View  # noqa: PLC0415 - tables need none
+    from gitexp.render.detail import View
 
     return View(
         now=clock.now(),
@@ -148,7 +148,7 @@ def _show_progress(started_s: float) -> "Callable[[int, int], None]":
 
     def show(done: int, total: int) -> None:
         if not shown:
-            from gitexp.cli.progress import Progress  # noqa: PLC0415 - hardly ever
+            from gitexp.cli.progress import Progress
 
             shown.append(Progress("building the run index", started_s=started_s))
         shown[0](done, total)

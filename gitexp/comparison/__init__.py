@@ -68,7 +68,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    import importlib  # noqa: PLC0415 - see above
+    import importlib
 
     for module, names in _HOMES.items():
         if name in names:

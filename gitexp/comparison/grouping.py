@@ -103,7 +103,7 @@ def _words(words: Sequence[str], params: Mapping[str, Value]) -> list[str]:
 
 
 def _key(*parts: str) -> str:
-    import hashlib  # noqa: PLC0415 - only for keys
+    import hashlib
 
     return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()[
         :KEY_LENGTH

@@ -116,7 +116,7 @@ def _command(ours: Shape, theirs: Shape) -> list[Difference] | None:
 
 def shape_of(run: Run) -> Shape:
     """The program, its arguments but for those that only repeat a parameter, and the directory."""
-    from gitexp.fingerprint import script_position, trial_command  # noqa: PLC0415 - see above
+    from gitexp.fingerprint import script_position, trial_command
 
     command = run.command
     if command is None:
@@ -130,7 +130,7 @@ def shape_of(run: Run) -> Shape:
 
 
 def _params(run: Run, other: Run) -> Iterator[Difference]:
-    from gitexp.fingerprint import is_seed  # noqa: PLC0415 - see above
+    from gitexp.fingerprint import is_seed
 
     for name, before, after in diff_tables(other.params, run.params):
         present = before if after is None else after
@@ -139,7 +139,7 @@ def _params(run: Run, other: Run) -> Iterator[Difference]:
 
 
 def _inputs(run: Run, other: Run) -> Iterator[Difference]:
-    from gitexp.fingerprint import VERSION, version_of  # noqa: PLC0415 - see above
+    from gitexp.fingerprint import VERSION, version_of
 
     older = 0 < version_of(other.fingerprint) < VERSION
     untold = []
@@ -163,7 +163,7 @@ def _code(run: Run, other: Run) -> list[Difference]:
 
 
 def _environment(run: Run, other: Run) -> Iterator[Difference]:
-    from gitexp.fingerprint import version_of  # noqa: PLC0415 - see above
+    from gitexp.fingerprint import version_of
 
     if run.environment and other.environment:
         told = ENVIRONMENT_FACTS if version_of(other.fingerprint) > 1 else ENVIRONMENT_FACTS[:-1]
@@ -191,7 +191,7 @@ def diff_tables(
 
     1 and 1.0 are the same value; NaN equals NaN.
     """
-    from gitexp.fingerprint import canonical  # noqa: PLC0415 - see above
+    from gitexp.fingerprint import canonical
 
     def differ(one: Value, another: Value) -> bool:
         if type(one) is type(another) and not isinstance(one, dict | list) and one == another:

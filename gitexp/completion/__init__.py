@@ -148,7 +148,7 @@ def _values(parameter: click.Parameter, unfinished: str) -> list[Word]:
 
 
 def _settings() -> list[Word]:
-    from gitexp.settings import OPTIONS  # noqa: PLC0415 - only for these
+    from gitexp.settings import OPTIONS
 
     return [Word(option.name, option.meaning) for option in OPTIONS]
 

@@ -30,7 +30,7 @@ def words(kind: str, unfinished: str) -> list[Pair]:
     if kind not in _KINDS and kind not in _RUNS:
         return []
     try:
-        from gitexp.workspace import Workspace  # noqa: PLC0415 - most words need no repository
+        from gitexp.workspace import Workspace
 
         workspace = Workspace.open()
         return list(_runs(workspace, unfinished) if kind in _RUNS else _KINDS[kind](workspace))
@@ -39,7 +39,7 @@ def words(kind: str, unfinished: str) -> list[Pair]:
 
 
 def _index(workspace: "Workspace") -> "RunIndex | None":
-    from gitexp.index.run_index import FILE_NAME  # noqa: PLC0415 - see above
+    from gitexp.index.run_index import FILE_NAME
 
     there = (workspace.repo.state_dir / FILE_NAME).exists()
     return workspace.index if there else None
@@ -96,7 +96,7 @@ def _assigned(kind: str) -> "Callable[[Workspace], Iterator[Pair]]":
 
 def _keys(workspace: "Workspace") -> Iterator[Pair]:
     """What a table can be sorted and filtered by, the short names first."""
-    from gitexp.query.names import ATTRIBUTES  # noqa: PLC0415 - only for these
+    from gitexp.query.names import ATTRIBUTES
 
     index = _index(workspace)
     names = [] if index is None else index.keys()

@@ -39,7 +39,7 @@ class Stage:
         `None` makes a temporary one. Raises `InvalidInput` when the folder is already in use,
         `GitexpError` when scikit-learn is missing.
         """
-        from importlib.util import find_spec  # noqa: PLC0415 - only here
+        from importlib.util import find_spec
 
         if find_spec("sklearn") is None:
             raise GitexpError(

@@ -41,8 +41,8 @@ def parse_value(text: str) -> Value:
 
 def _structured(stripped: str, text: str) -> Value:
     """A quoted text, list or table in TOML, else in JSON, else the text as it is."""
-    import json  # noqa: PLC0415 - only for values in brackets or quotes
-    import tomllib  # noqa: PLC0415 - only for values in brackets or quotes
+    import json
+    import tomllib
 
     try:
         refuse_depth(stripped)
@@ -193,7 +193,7 @@ def format_value(value: Value) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, list | dict):
-        import json  # noqa: PLC0415 - only for lists and tables
+        import json
 
         return json.dumps(value, ensure_ascii=False, default=str)
     return value.isoformat()

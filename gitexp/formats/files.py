@@ -105,7 +105,7 @@ def _load(data: bytes, suffix: str, label: str) -> object:
 
 
 def _load_toml(text: str, label: str) -> object:
-    import tomllib  # noqa: PLC0415 - only for TOML files
+    import tomllib
 
     try:
         refuse_depth(text)
@@ -117,7 +117,7 @@ def _load_toml(text: str, label: str) -> object:
 
 
 def _load_json(text: str, label: str) -> object:
-    import json  # noqa: PLC0415 - only for JSON files
+    import json
 
     try:
         return json.loads(text, object_pairs_hook=_distinct)
@@ -140,7 +140,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _load_yaml(text: str, label: str) -> object:
     try:
-        import yaml  # noqa: PLC0415 - an optional extra
+        import yaml  # an optional extra
     except ImportError as error:
         raise _invalid(
             label, "PyYAML is not installed", hints=["`pip install 'gitexp[yaml]'`"]

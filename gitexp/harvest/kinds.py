@@ -116,7 +116,7 @@ def _json(path: Path, head: bytes) -> tuple[str, Path] | None:
 
 def _is_json_log(head: bytes) -> bool:
     """Return whether the first line is a JSON object with a step and a number."""
-    import json  # noqa: PLC0415 - only for such files
+    import json
 
     line = head.lstrip().partition(b"\n")[0]
     if not line.startswith(b"{"):

@@ -49,7 +49,7 @@ class Reading:
 
     def yaml(self, path: Path) -> dict[str, Any]:
         """A table of YAML by dotted name."""
-        from gitexp.formats import parse_table  # noqa: PLC0415 - only for such files
+        from gitexp.formats import parse_table
 
         content = self.budget.read(path, max_bytes=MAX_YAML_BYTES)
         return dict(flatten(parse_table(content, ".yaml", name=path.name)))
@@ -68,7 +68,7 @@ def _said(group: Group, files: Iterable[Written] = ()) -> Said:
 
 
 def _tensorboard(group: Group, reading: Reading) -> Iterable[Said]:
-    from gitexp.importing.tensorboard import read_scalars  # noqa: PLC0415 - one kind of many
+    from gitexp.importing.tensorboard import read_scalars
 
     said = _said(group, group.files)
     contents = (reading.budget.read(file.path) for file in group.files)
@@ -82,7 +82,7 @@ def _tensorboard(group: Group, reading: Reading) -> Iterable[Said]:
 
 
 def _wandb(group: Group, reading: Reading) -> Iterable[Said]:
-    from gitexp.importing.wandb import imported_run, parse_log  # noqa: PLC0415 - one kind of many
+    from gitexp.importing.wandb import imported_run, parse_log
 
     said = _said(group, group.files)
     log = parse_log(reading.budget.read(group.path), tick=reading.budget.tick)
@@ -101,7 +101,7 @@ def _mlflow(group: Group, reading: Reading) -> Iterable[Said]:
 
 
 def _mlflow_runs(group: Group, reading: Reading) -> Iterable[ImportedRun]:
-    from gitexp.importing import mlflow  # noqa: PLC0415 - one kind of many
+    from gitexp.importing import mlflow
 
     budget = reading.budget
     if group.path.suffix:

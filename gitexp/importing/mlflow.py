@@ -202,7 +202,7 @@ def _scalar(text: str) -> str:
     if len(text) > 1 and text[0] == text[-1] == "'":
         return text[1:-1].replace("''", "'")
     if len(text) > 1 and text[0] == text[-1] == '"':
-        import json  # noqa: PLC0415 - hardly any value is written so
+        import json
 
         try:
             return str(json.loads(text))
@@ -228,7 +228,7 @@ def read_database(path: Path, *, since_ms: int = 0, tick: Tick = refuse_many) ->
 
     The store is opened read-only. `tick` is called while SQLite works; its exception is passed on.
     """
-    import sqlite3  # noqa: PLC0415 - only for this source
+    import sqlite3
 
     try:
         base = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)

@@ -35,7 +35,7 @@ def find_path(text: str, start: Path) -> Path:
 
 def detect(path: Path, repo: Repo) -> str:
     """The tracker whose files these are. Raises `InvalidInput` when that cannot be told."""
-    from gitexp.importing import dvc, mlflow, tensorboard, wandb  # noqa: PLC0415 - this one only
+    from gitexp.importing import dvc, mlflow, tensorboard, wandb
 
     if path.is_file():
         return _detect_file(path)
@@ -55,7 +55,7 @@ def detect(path: Path, repo: Repo) -> str:
 
 
 def _detect_file(path: Path) -> str:
-    from gitexp.importing.autoresearch import is_log, is_results, parse_log  # noqa: PLC0415
+    from gitexp.importing.autoresearch import is_log, is_results, parse_log
 
     with path.open("rb") as file:
         head = file.read(1 << 16)
@@ -94,7 +94,7 @@ class Source:
 
 
 def _read_mlflow(source: Source) -> Found:
-    from gitexp.importing import mlflow  # noqa: PLC0415 - one source of many
+    from gitexp.importing import mlflow
 
     path = source.path
     if path.is_file():
@@ -107,7 +107,7 @@ def _read_mlflow(source: Source) -> Found:
 
 
 def _read_dvc(source: Source) -> Found:
-    from gitexp.importing.dvc import read_experiments  # noqa: PLC0415 - one source of many
+    from gitexp.importing.dvc import read_experiments
 
     if source.path.resolve() != source.repo.top:
         raise InvalidInput(
@@ -119,7 +119,7 @@ def _read_dvc(source: Source) -> Found:
 
 
 def _read_wandb(source: Source) -> Found:
-    from gitexp.importing import wandb  # noqa: PLC0415 - one source of many
+    from gitexp.importing import wandb
 
     path = source.path
     if path.is_dir():
@@ -130,13 +130,13 @@ def _read_wandb(source: Source) -> Found:
 
 
 def _read_tensorboard(source: Source) -> Found:
-    from gitexp.importing.tensorboard import read_folders  # noqa: PLC0415 - one source of many
+    from gitexp.importing.tensorboard import read_folders
 
     return read_folders(source.path)
 
 
 def _read_autoresearch(source: Source) -> Found:
-    from gitexp.importing import autoresearch, rows  # noqa: PLC0415 - one source of many
+    from gitexp.importing import autoresearch, rows
 
     path = source.path
     if path.suffix.lower() in (".csv", ".tsv"):
@@ -152,7 +152,7 @@ def _read_rows(source: Source) -> Found:
 
 
 def _read_table(source: Source, *, tracker: str) -> Found:
-    from gitexp.importing import rows  # noqa: PLC0415 - one source of many
+    from gitexp.importing import rows
 
     path = source.path
     if not path.is_file():

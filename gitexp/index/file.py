@@ -95,7 +95,7 @@ class IndexFile:
 
         Raises `OSError`, `sqlite3.Error`, `Busy`.
         """
-        import tempfile  # noqa: PLC0415 - only when the index is made from nothing
+        import tempfile
 
         folder = self.path.parent
         folder.mkdir(parents=True, exist_ok=True)
@@ -137,7 +137,7 @@ def connect(address: str) -> sqlite3.Connection:
 
 
 def _lock(handle: int, *, exclusive: bool) -> None:
-    import fcntl  # noqa: PLC0415 - where it is missing, importing this module still works
+    import fcntl  # where it is missing, importing this module still works
 
     kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
     deadline = clock.monotonic_s() + BUSY_S

@@ -30,7 +30,7 @@ def list_files(
             lines += some
             expect(len(lines))
     except CommandFailed:
-        from gitexp.repo.objects import walk_commit  # noqa: PLC0415 - only for a damaged branch
+        from gitexp.repo.objects import walk_commit
 
         walk = walk_commit(repo, tip)
         if walk.damaged.keys() & {"", "."}:

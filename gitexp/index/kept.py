@@ -151,8 +151,8 @@ class KeptIndex:
             raise TooManyChanges
         if old != new:
             with self.repo.session(soon=True):  # git starts while we import
-                from gitexp.index.update import update  # noqa: PLC0415 - only for what is new
-                from gitexp.repo.trees import changes  # noqa: PLC0415 - only for what is new
+                from gitexp.index.update import update
+                from gitexp.repo.trees import changes
 
                 found = changes(self.repo, old, new)
                 update(conn, self.repo, found, self._progress, seed_params=self._seed_params)
@@ -200,7 +200,7 @@ class KeptIndex:
             key = self.first(packed, name)
             if key is None:
                 return
-            from gitexp.index.packing import unpack_key  # noqa: PLC0415 - only after a fill
+            from gitexp.index.packing import unpack_key
 
             if not self._change(partial(unpack_key, key=key)):
                 self.refresh()  # another process made the index anew
@@ -234,7 +234,7 @@ class KeptIndex:
 
     def _make_documents(self, rids: Sequence[int]) -> "Iterator[DocumentRow]":
         """Read documents from the branch; they are kept for the next time if that is possible."""
-        from gitexp.index.fill import document_rows  # noqa: PLC0415 - only after a fill
+        from gitexp.index.fill import document_rows
 
         waiting: list[DocumentRow] = []
 
@@ -266,8 +266,8 @@ class KeptIndex:
         self._fill(self._conn)
 
     def _fill(self, conn: sqlite3.Connection) -> None:
-        from gitexp.index.fill import fill  # noqa: PLC0415 - only from nothing
-        from gitexp.index.writer import create_indexes, create_tables  # noqa: PLC0415 - see above
+        from gitexp.index.fill import fill
+        from gitexp.index.writer import create_indexes, create_tables
 
         create_tables(conn)
         conn.execute("BEGIN")

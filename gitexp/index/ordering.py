@@ -86,7 +86,7 @@ def condition_of(sql: Compiler, query: "Query | None") -> str:
     """The condition of a resolved query over `runs r`; true for no query."""
     if query is None:
         return "1"
-    from gitexp.index.conditions import condition  # noqa: PLC0415 - only for filters
+    from gitexp.index.conditions import condition
 
     return condition(sql, query.root)
 

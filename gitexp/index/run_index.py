@@ -268,8 +268,8 @@ class RunIndex:
 
     def rivals(self, run: RunId) -> list[Run]:
         """The readable other versions of a run that was sealed twice."""
-        from gitexp.records.bounds import MAX_RECORD_BYTES  # noqa: PLC0415 - hardly ever
-        from gitexp.records.codec import decode_run  # noqa: PLC0415 - hardly ever
+        from gitexp.records.bounds import MAX_RECORD_BYTES
+        from gitexp.records.codec import decode_run
 
         blobs = self._kept.repo.read_blobs(self._rival_blobs(run), max_bytes=MAX_RECORD_BYTES)
         rivals = []
@@ -316,7 +316,7 @@ class RunIndex:
     @_mending
     def entries(self, runs: Iterable[RunId]) -> list[Entry]:
         """Runs with all that was added to them, in the order asked. Raises `NotFound`."""
-        from gitexp.records.documents import parse_entry  # noqa: PLC0415 - not for plain documents
+        from gitexp.records.documents import parse_entry
 
         return [parse_entry(json.loads(doc)) for doc in self._documents(list(runs))]
 

@@ -274,7 +274,7 @@ def _claim(fd: int) -> bool:
     """Lock an open journal; a file system that cannot lock says yes to everyone."""
     if os.name == "nt":
         return True
-    import fcntl  # noqa: PLC0415 - not on Windows
+    import fcntl
 
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -27,14 +27,14 @@ def encode_line(document: Mapping[str, Any]) -> bytes:
 
 @cache
 def _encoder() -> Callable[[object], str]:
-    import json  # noqa: PLC0415 - commands that only look for pending runs need none
+    import json
 
     return json.JSONEncoder(separators=(",", ":")).encode
 
 
 def parse_lines(lines: Iterable[bytes]) -> tuple[list[dict[str, Any]], int]:
     """The good lines, and the number of bad ones between them."""
-    import json  # noqa: PLC0415 - see `_encoder`
+    import json
 
     documents, damaged = [], 0
     for line in filter(None, (line.strip(b" ") for line in lines)):

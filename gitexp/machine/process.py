@@ -102,7 +102,7 @@ def run_command(
 def _start(
     argv: Sequence[str], directory: Path, env: Mapping[str, str], pumps: Sequence[Pump]
 ) -> "Popen[bytes]":
-    import subprocess  # noqa: PLC0415 - 10 ms, only for those who run something
+    import subprocess  # 10 ms, only for those who run something
 
     try:
         return subprocess.Popen(
@@ -126,7 +126,7 @@ def open_reader(argv: Sequence[str], env: Mapping[str, str]) -> "Popen[bytes]":
 
     Raises `InvalidInput` when it cannot be started.
     """
-    import subprocess  # noqa: PLC0415 - see above
+    import subprocess
 
     try:
         return subprocess.Popen(list(argv), env=dict(env), stdin=subprocess.PIPE)
@@ -139,7 +139,7 @@ def open_filter(argv: Sequence[str]) -> "Popen[bytes]":
 
     Raises `InvalidInput` when it cannot be started.
     """
-    import subprocess  # noqa: PLC0415 - see above
+    import subprocess
 
     try:
         return subprocess.Popen(
@@ -221,7 +221,7 @@ def _not_runnable(
 
 def _near(name: str, env: Mapping[str, str]) -> list[str]:
     """What was meant, of the programs on PATH."""
-    import difflib  # noqa: PLC0415 - only when something is wrong
+    import difflib
 
     programs: set[str] = set()
     for folder in env.get("PATH", os.defpath).split(os.pathsep):

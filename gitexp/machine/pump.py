@@ -114,8 +114,8 @@ class Pump:
     def copy_size(self) -> None:
         """Give the command's terminal the size of ours."""
         if self.is_terminal and self._sink is not None:
-            import fcntl  # noqa: PLC0415 - not on Windows
-            import termios  # noqa: PLC0415
+            import fcntl
+            import termios
 
             with contextlib.suppress(OSError):
                 size = fcntl.ioctl(self._sink, termios.TIOCGWINSZ, bytes(8))
@@ -179,7 +179,7 @@ def _is_one(stdout: int, stderr: int) -> bool:
 def _open_pipe() -> tuple[int, int]:
     outlet, inlet = os.pipe()
     with contextlib.suppress(ImportError, AttributeError, OSError):
-        import fcntl  # noqa: PLC0415 - not on Windows
+        import fcntl
 
         fcntl.fcntl(inlet, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     return outlet, inlet
@@ -187,7 +187,7 @@ def _open_pipe() -> tuple[int, int]:
 
 def _open_terminal(like: int) -> tuple[int, int]:
     """A pseudo-terminal with the ways of another one, except that it changes no byte."""
-    import termios  # noqa: PLC0415 - not on Windows
+    import termios
 
     outlet, inlet = os.openpty()
     try:
@@ -204,7 +204,7 @@ def _open_terminal(like: int) -> tuple[int, int]:
 
 def _arriving(outlet: int, child_ended: int) -> Iterator[bytes]:
     """What comes out, until all writers have gone, or the command has and what it left is out."""
-    import selectors  # noqa: PLC0415 - only for those who run something
+    import selectors
 
     with selectors.DefaultSelector() as selector:
         selector.register(outlet, selectors.EVENT_READ)

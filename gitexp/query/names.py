@@ -78,7 +78,7 @@ def parse_sort(text: str, known_keys: Iterable[str]) -> str:
     if _candidates(NAMESPACES[:2], (name,), known):
         key = full_name((name,), known)
     else:
-        from gitexp.query.syntax import parse_name  # noqa: PLC0415 - plain names need no parser
+        from gitexp.query.syntax import parse_name
 
         field = parse_name(text)
         key = full_name(field.parts, known, field.position)
@@ -127,7 +127,7 @@ def _candidates(spaces: Sequence[str], parts: tuple[str, ...], known: frozenset[
 
 
 def _near_hints(name: str, known: frozenset[str]) -> list[str]:
-    import difflib  # noqa: PLC0415 - only for faults
+    import difflib
 
     short: dict[str, str] = {name: name for name in ATTRIBUTES}
     for key in sorted(known, reverse=True):

@@ -351,8 +351,8 @@ def _is_none(node: ast.expr) -> bool:
 
 
 def _syntax_hints(text: str, position: int) -> list[str]:
-    import keyword  # noqa: PLC0415 - only for faults
-    import re  # noqa: PLC0415
+    import keyword
+    import re
 
     if "&&" in text or "||" in text:
         return ["write `and`, `or` instead of `&&`, `||`"]

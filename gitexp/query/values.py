@@ -35,7 +35,7 @@ def forms_of(value: Value) -> Forms:
     plain = json_value(value)
     if isinstance(plain, str):
         return Forms(_INFINITIES.get(plain), plain)
-    import json  # noqa: PLC0415 - lists are rare
+    import json
 
     return Forms(None, json.dumps(plain))
 

@@ -216,7 +216,7 @@ def _dump(table: Mapping[str, object]) -> bytes:
 
 
 def _write(table: Mapping[str, object]) -> str:
-    import tomli_w  # noqa: PLC0415 - readers need none
+    import tomli_w
 
     return tomli_w.dumps(table)
 
@@ -245,9 +245,9 @@ def _reader() -> Callable[[str], dict[str, Any]]:
     may be can hide them from `refuse_depth`. So many are left to the standard library.
     """
     try:
-        import toml_rs  # noqa: PLC0415 - an optional extra
+        import toml_rs  # an optional extra
     except ImportError:
-        import tomllib  # noqa: PLC0415 - 6 ms that only readers of records pay
+        import tomllib  # 6 ms that only readers of records pay
 
         return tomllib.loads
 
@@ -255,7 +255,7 @@ def _reader() -> Callable[[str], dict[str, Any]]:
         if text.startswith("\ufeff"):  # tomllib refuses it, and so must we
             raise ValueError("it begins with a byte order mark")
         if text.count("[") + text.count("{") > _BRACKETS:
-            import tomllib  # noqa: PLC0415 - see above
+            import tomllib
 
             return tomllib.loads(text)
         table: dict[str, Any] = toml_rs.loads(text, toml_version="1.0.0")

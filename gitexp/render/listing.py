@@ -204,7 +204,7 @@ def run_list(
     headers = headers_for(keys)
     if width is None or style != "plain":
         return format_table(headers, rows, style=style, width=width, fixed=_FIXED)
-    from gitexp.render.fitting import fitted_table  # noqa: PLC0415 - on terminals only
+    from gitexp.render.fitting import fitted_table
 
     ranks = [_rank(key, pinned) for key in keys]
     return fitted_table(headers, rows, width, ranks=ranks, fixed=_FIXED, more=more)
@@ -212,7 +212,7 @@ def run_list(
 
 def _rank(key: str, pinned: Collection[str]) -> "Rank":
     """How much the reader needs a column."""
-    from gitexp.render.fitting import Rank  # noqa: PLC0415 - on terminals only
+    from gitexp.render.fitting import Rank
 
     table, dot, name = key.partition(".")
     if key in pinned:

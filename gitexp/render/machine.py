@@ -31,7 +31,7 @@ def format_json(value: object, *, indent: int | None = 2) -> str:
 
     Dataclasses become objects without their absent fields; NaN and dates are told as documents do.
     """
-    import json  # noqa: PLC0415 - for this format only
+    import json
 
     text = json.dumps(_jsonable(value), allow_nan=False, indent=indent)
     return text.replace("\x7f", "\\u007f")
@@ -66,8 +66,8 @@ def format_csv(documents: Sequence[Mapping[str, Any]], keys: Sequence[str] | Non
 
     Without `keys`: all single values there are, by dotted name, in the order first seen.
     """
-    import csv  # noqa: PLC0415 - for this format only
-    import io  # noqa: PLC0415 - for this format only
+    import csv
+    import io
 
     rows = [flat_document(document) for document in documents]
     columns = list(dict.fromkeys(k for row in rows for k in row) if keys is None else keys)

@@ -17,8 +17,8 @@ def format_parquet(documents: Sequence[Mapping[str, Any]]) -> bytes:
     `GitexpError` when pyarrow is missing.
     """
     try:
-        import pyarrow as pa  # noqa: PLC0415 - an optional extra
-        import pyarrow.parquet as pq  # noqa: PLC0415 - an optional extra
+        import pyarrow as pa  # an optional extra
+        import pyarrow.parquet as pq  # an optional extra
     except ImportError as error:
         raise GitexpError(
             "cannot write Parquet",

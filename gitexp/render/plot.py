@@ -93,7 +93,7 @@ def _mark(shape: Shape, number: int, count: int) -> str:
 
 def _figure(columns: int, height: int, *, colour: bool) -> Any:
     try:
-        import plotille  # noqa: PLC0415 - an optional extra
+        import plotille  # an optional extra
     except ImportError as error:
         raise GitexpError(
             "cannot draw", why="plotille is not installed", hints=["`pip install 'gitexp[plot]'`"]

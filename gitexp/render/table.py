@@ -98,7 +98,7 @@ def _is_ids(cells: Sequence[str]) -> bool:
 
 def _markdown(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """GitHub's tables; what Markdown or HTML would read as its own is escaped."""
-    from tabulate import tabulate  # noqa: PLC0415 - 70 ms that other styles need not pay
+    from tabulate import tabulate  # 70 ms that other styles need not pay
 
     escaped = [[_escape_markdown(cell) for cell in row] for row in rows]
     return tabulate(
@@ -112,7 +112,7 @@ def _markdown(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _latex(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     r"""A `booktabs` table, everything escaped; a paper needs `\usepackage{booktabs}` for it."""
-    from tabulate import tabulate  # noqa: PLC0415 - 70 ms that other styles need not pay
+    from tabulate import tabulate  # 70 ms that other styles need not pay
 
     return tabulate(
         rows,
@@ -135,8 +135,8 @@ def _escape_markdown(text: str) -> str:
 
 
 def _csv(rows: Sequence[Sequence[str]]) -> str:
-    import csv  # noqa: PLC0415 - for this style only
-    import io  # noqa: PLC0415 - for this style only
+    import csv
+    import io
 
     out = io.StringIO(newline="")
     csv.writer(out, lineterminator="\n").writerows(rows)

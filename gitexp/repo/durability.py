@@ -81,7 +81,7 @@ def sync_all(paths: Sequence[Path | str]) -> None:
     """Flush many at once: a journaling file system then needs one commit for several."""
     if len(paths) >= _MANY:
         with suppress(RuntimeError):  # there are no new threads while Python ends
-            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - only for many
+            from concurrent.futures import ThreadPoolExecutor
 
             with ThreadPoolExecutor(_MANY) as pool:
                 list(pool.map(sync_path, paths))

@@ -224,7 +224,7 @@ class Git(NamedTuple):
         Raises `CommandFailed` when `check` and the status is not 0; the status is negative when
         the time ran out.
         """
-        from git.cmd import Git as Launcher  # noqa: PLC0415 - 80 ms, only when needed
+        from git.cmd import Git as Launcher  # 80 ms, only when needed
 
         given = {**_ALWAYS, **self.variables, **(env or {})}
         foreign = [n for n in LOCAL_VARIABLES if n in os.environ and n not in given]
@@ -263,7 +263,7 @@ class Git(NamedTuple):
 
     def detach(self, argv: Sequence[str], *, log: Path, env: Mapping[str, str]) -> None:
         """Start a process of our own that outlives this one, its output going to `log`."""
-        import threading  # noqa: PLC0415 - only here
+        import threading
 
         with log.open("ab") as sink:
             process = subprocess.Popen(

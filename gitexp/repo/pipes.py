@@ -13,6 +13,6 @@ _AHEAD_BYTES = 1 << 20
 def widen(pipe: IO[bytes] | None) -> None:
     """Let who writes get further ahead of who reads, where that can be had: of Linux."""
     with suppress(ImportError, AttributeError, OSError):
-        import fcntl  # noqa: PLC0415 - see above
+        import fcntl
 
         fcntl.fcntl(pipe or -1, fcntl.F_SETPIPE_SZ, _AHEAD_BYTES)

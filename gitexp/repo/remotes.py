@@ -32,7 +32,7 @@ class Remote(NamedTuple):
     @property
     def key(self) -> str:
         """The name in `refs/gitexp/remotes`: the same for the same URLs, with any password."""
-        import hashlib  # noqa: PLC0415 - only where a remote is used
+        import hashlib
 
         places = "\n".join(_SECRET.sub(r"\1", url).rstrip("/") for url in self.urls)
         return hashlib.sha256(places.encode(errors="surrogateescape")).hexdigest()[:16]

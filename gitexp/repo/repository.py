@@ -297,7 +297,7 @@ class Repo:
                 done += 1
 
     def _read_batch(self, wanted: list[str], max_bytes: int) -> Iterator[tuple[str, bytes | None]]:
-        import threading  # noqa: PLC0415 - only for records
+        import threading
 
         process = self._git.open(*_STREAMING, "cat-file", "--batch", "--buffer")
         assert process.stdout is not None  # noqa: S101 - opened with a pipe
@@ -347,7 +347,7 @@ class Repo:
 
     def temporary_index(self) -> "tempfile.TemporaryDirectory[str]":
         """A folder for a private copy of the index, inside our own state."""
-        import tempfile  # noqa: PLC0415 - 3 ms that readers need not pay
+        import tempfile  # 3 ms that readers need not pay
 
         folder = self.state_dir / "tmp"
         folder.mkdir(parents=True, exist_ok=True)

@@ -149,7 +149,7 @@ def _write_once(
     repo: Repo, steps: Sequence[Step], *, durable: bool, packed: bool
 ) -> tuple[list[ObjectId], set[str]]:
     """The ids of the commits, and the names of the packs that were made for them."""
-    from tempfile import NamedTemporaryFile, TemporaryFile  # noqa: PLC0415 - 3 ms few records pay
+    from tempfile import NamedTemporaryFile, TemporaryFile  # 3 ms few records pay
 
     before = folder_times(repo) if durable else {}
     _write_code(repo, steps, durable=durable, packed=packed)

@@ -264,7 +264,7 @@ def _record_end(running: _Running, ended: Run) -> Run:
     report = read_report(running.report) or _left_by_hydra(running)
     ended = with_report(with_collected(ended, found), report)
     if prepared.given and ended.parsed:
-        from gitexp.running.given import contradictions  # noqa: PLC0415 - rarely needed
+        from gitexp.running.given import contradictions
 
         warnings += contradictions(ended, prepared.given)
     is_named = prepared.are_metrics_named
@@ -285,7 +285,7 @@ def _record_end(running: _Running, ended: Run) -> Run:
     known = workspace.settings.directions
     ended, series = with_harvest(ended, series, harvest, prepared.top, known)
     if report is not None and report.jobs:
-        from gitexp.running.sweeps import record_jobs  # noqa: PLC0415 - sweeps are rare
+        from gitexp.running.sweeps import record_jobs
 
         ended, running.jobs = record_jobs(workspace, ended, report, output, gather=gather_metrics)
     if ended.origin is Origin.RUN:
@@ -302,7 +302,7 @@ def _left_by_hydra(running: _Running) -> Report | None:
     """The configuration that Hydra wrote down, of a program that did not report itself."""
     if running.run.command is None:
         return None
-    from gitexp.running.sweeps import hydra_report  # noqa: PLC0415 - programs mostly report
+    from gitexp.running.sweeps import hydra_report
 
     return hydra_report(running.prepared.directory, running.params_file)
 

@@ -31,7 +31,7 @@ def check_placeholders(
     """
     if not any("{" in word for word in typed):
         return []
-    import difflib  # noqa: PLC0415 - only where braces are left
+    import difflib
 
     known = [name for name, _ in flatten(params)]
     notes = []

@@ -129,7 +129,7 @@ class Surroundings(NamedTuple):
 
 def look_around(argv: Sequence[str], directory: Path) -> Surroundings:
     """The machine, and the Python that a command will use, as far as can be told without it."""
-    from gitexp.machine.probe import probe_environment  # noqa: PLC0415 - what only asks needs none
+    from gitexp.machine.probe import probe_environment
 
     facts, packages = probe_environment(argv, directory=directory, env=dict(os.environ))
     return Surroundings(facts, {**packages})
@@ -169,7 +169,7 @@ def _prepare(
     argv = tuple(fill_template(trial.argv, params))
     warnings: list[str] = []
     if trial.argv and trial.origin is Origin.RUN:
-        from gitexp.running.given import check_placeholders, not_received  # noqa: PLC0415 - not for API
+        from gitexp.running.given import check_placeholders, not_received
 
         notes += check_placeholders(trial.argv, params, given)
         warnings += not_received(trial.argv, trial.directory, given)
@@ -220,7 +220,7 @@ def _kept(around: Surroundings | None, top: Path | None, extent: str) -> tuple[T
     """What of the surroundings goes into the record, and the installed packages."""
     if around is None:
         return {}, {}
-    from gitexp.machine.probe import kept_facts, lock_files  # noqa: PLC0415 - see `look_around`
+    from gitexp.machine.probe import kept_facts, lock_files
 
     locks: Table = {} if top is None else {**lock_files(top)}
     return kept_facts({**around.facts, "lock_files": locks}, around.packages, extent)
@@ -264,7 +264,7 @@ def _running(
 
 def _in_session(workspace: Workspace, run: Run) -> Run:
     """The run as one of this session, with the run it goes on from when the user named none."""
-    from gitexp.running.parents import derive_parent  # noqa: PLC0415 - what only asks needs none
+    from gitexp.running.parents import derive_parent
 
     run = replace(run, session=workspace.new_session())
     found = derive_parent(workspace, run) if run.parent is None else None
@@ -285,7 +285,7 @@ def _gather_params(workspace: Workspace, trial: Trial) -> tuple[Table, Table, li
         files = [p for n in PARAMS_CANDIDATES if (p := trial.directory / n).is_file()][:1]
         notes = [f"parameters taken from {file.name}" for file in files]
     for file in files:
-        from gitexp.running.lifecycle import read_file  # noqa: PLC0415 - writes records otherwise
+        from gitexp.running.lifecycle import read_file  # writes records otherwise
 
         _overlay(params, parse_params(read_file(file), file.suffix, name=file.name))
     given: Table = {}
@@ -333,7 +333,7 @@ def _metric_patterns(workspace: Workspace, trial: Trial) -> "tuple[MetricPattern
     texts = workspace.settings.metric_patterns if texts is None else texts
     if not texts:
         return ()
-    from gitexp.formats.patterns import parse_patterns  # noqa: PLC0415 - most runs have none
+    from gitexp.formats.patterns import parse_patterns
 
     return parse_patterns(texts)
 
@@ -343,7 +343,7 @@ def _hash_inputs(
 ) -> dict[str, FileState]:
     if not names:
         return {}
-    from gitexp.machine.probe import hash_path  # noqa: PLC0415 - most runs name no inputs
+    from gitexp.machine.probe import hash_path
 
     base = dict.fromkeys(workspace.settings.inputs, workspace.repo.top or directory)
     states = {}

@@ -84,7 +84,7 @@ class PrintedMetrics:
             )
 
     def _start_matcher(self) -> "Matcher | None":
-        from gitexp.machine.matcher import Matcher  # noqa: PLC0415 - most runs have no pattern
+        from gitexp.machine.matcher import Matcher
 
         try:
             return Matcher([(p.expression, p.name) for p in self._patterns], self._on_found)
@@ -94,7 +94,7 @@ class PrintedMetrics:
 
     def _on_found(self, time_s: float, found: dict[str, str], line: str) -> None:
         """A step that a line names holds for the lines after it, until the next one."""
-        from gitexp.formats.patterns import reading_of  # noqa: PLC0415 - most runs have none
+        from gitexp.formats.patterns import reading_of
 
         reading = reading_of(found, line)
         if reading.fault is not None:

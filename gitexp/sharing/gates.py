@@ -56,8 +56,8 @@ def find_gates(workspace: Workspace, commit: ObjectId, find_trial: FindTrial) ->
     entry = next(found, None) or find_trial(commit, tree)
     if entry is None:
         return []
-    from gitexp.judgement import trial_of  # noqa: PLC0415 - only with a gate
-    from gitexp.standings import Standings  # noqa: PLC0415 - only with a gate
+    from gitexp.judgement import trial_of
+    from gitexp.standings import Standings
 
     gates = []
     key = trial_of(index, workspace.settings, entry.run)

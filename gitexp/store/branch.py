@@ -370,7 +370,7 @@ class Store:
             data = self._load(series_path(run, started), "series", max_bytes=1 << 30)
         except NotFound:
             return []
-        from gitexp.records.series import decode_series  # noqa: PLC0415 - few runs have one
+        from gitexp.records.series import decode_series
 
         return decode_series(data)
 

@@ -57,7 +57,7 @@ def sealed(
     first = started(run, environment, record=record)
     files = list(first.files)
     if series:
-        from gitexp.records.series import encode_series  # noqa: PLC0415 - few runs have one
+        from gitexp.records.series import encode_series
 
         files.append((series_path(run.id, run.started), encode_series(series)))
     if output:

@@ -113,7 +113,7 @@ def _list_text(name: str, values: Sequence[str]) -> str:
 def _text(value: str) -> str:
     if "'" not in value and value.isprintable():
         return f"'{value}'"  # as typed: patterns are full of backslashes
-    import json  # noqa: PLC0415 - for few values
+    import json
 
     return json.dumps(value, ensure_ascii=True)
 

@@ -68,7 +68,7 @@ def _leave(keep_variables):
 def _load(name):
     # type: (str) -> Any
     """Load a module of the directory above, without a trace in `sys.modules`."""
-    import _frozen_importlib_external as machinery  # noqa: PLC0415
+    import _frozen_importlib_external as machinery
 
     path = os.path.join(os.path.dirname(_HERE), name + ".py")
     spec = machinery.spec_from_file_location("_gitexp_" + name, path)  # type: Any
