@@ -18,10 +18,11 @@ from gitexp.errors import GitexpError, InvalidInput
 from gitexp.formats.objects import PLAIN_TYPES, Number, as_table, own_argv, plain_number
 from gitexp.ids import RunId
 from gitexp.journal import Journal, read_journal
+from gitexp.journal.liveness import RUN_VARIABLE
 from gitexp.machine import clock
 from gitexp.model import Direction, Entry, Origin, Outcome, Run, Table, flatten
 from gitexp.records.bounds import check_table
-from gitexp.running.execution import JOURNAL_VARIABLE, RUN_VARIABLE, STARTED_VARIABLE
+from gitexp.running.execution import JOURNAL_VARIABLE, STARTED_VARIABLE
 
 if TYPE_CHECKING:
     from gitexp.running.preparation import Trial

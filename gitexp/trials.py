@@ -212,7 +212,7 @@ def _is_answer(entry: Entry) -> bool:
 def _look_at(workspace: Workspace, entry: Entry) -> Running:
     """Whether an unfinished run goes on, from its journal if it was started in this clone."""
     from gitexp.journal import read_journal
-    from gitexp.running.recovery import may_live
+    from gitexp.journal.liveness import Liveness, liveness
 
     try:
         content = read_journal(workspace.journals / f"{entry.run.id}.journal")
@@ -220,6 +220,8 @@ def _look_at(workspace: Workspace, entry: Entry) -> Running:
         return Running(entry)
     top = content.extra.get("top")
     work_tree = Path(top) if isinstance(top, str) else None
-    if not may_live(content):
+    state = liveness(content)
+    if state.is_over:
         return Running(entry, work_tree, is_alive=False)
-    return Running(entry, work_tree, is_alive=None if content.process is None else True)
+    is_known = state in (Liveness.ALIVE, Liveness.SURVIVES)
+    return Running(entry, work_tree, is_alive=True if is_known else None)

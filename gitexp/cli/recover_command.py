@@ -8,20 +8,22 @@ from gitexp.cli.report import warn
 from gitexp.cli.terminal import answer, open_workspace, say
 from gitexp.errors import InvalidInput, NotFound, Refused
 from gitexp.ids import MIN_PREFIX_LENGTH, RunId
+from gitexp.journal.liveness import Liveness
 from gitexp.model import Run
 from gitexp.render.text import clean
 from gitexp.running.recovery import recover
 from gitexp.selector import MIN_TYPED
-from gitexp.upkeep.journals import OpenRun, OpenState, Survey, survey_journals
+from gitexp.upkeep.journals import OpenRun, Survey, survey_journals
 from gitexp.upkeep.removal import give_up
 from gitexp.workspace import Workspace
 
 _WHY = {
-    OpenState.ALIVE: "its process runs",
-    OpenState.BY_HAND: "begun by hand; `git exp finish` ends it",
-    OpenState.ELSEWHERE: "its process is or was on another machine",
-    OpenState.DEAD: "its process is gone",
-    OpenState.SEALED: "it ended, but its seal did not reach the branch",
+    Liveness.ALIVE: "its process runs",
+    Liveness.SURVIVES: "its command runs, though the process that records it was killed",
+    Liveness.BY_HAND: "begun by hand; `git exp finish` ends it",
+    Liveness.ELSEWHERE: "its process is or was on another machine",
+    Liveness.DEAD: "its process is gone",
+    Liveness.SEALED: "it ended, but its seal did not reach the branch",
 }
 
 

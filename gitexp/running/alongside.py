@@ -12,10 +12,9 @@ from pathlib import Path
 from gitexp.errors import GitexpError
 from gitexp.ids import RunId, parse_run_id
 from gitexp.journal import pending, read_journal
-from gitexp.machine.liveness import is_alive
+from gitexp.journal.liveness import RUN_VARIABLE, liveness
 from gitexp.model import Origin, Run
 from gitexp.records.codec import decode_run
-from gitexp.running.lifecycle import RUN_VARIABLE
 from gitexp.running.made_here import RECORDED_HERE
 from gitexp.workspace import Workspace
 
@@ -52,7 +51,7 @@ class Alongside:
             return
         with suppress(GitexpError, OSError):
             content = read_journal(path)
-            if content.ending is None and is_alive(content.process) is not False:
+            if content.ending is None and not liveness(content).is_over:
                 self._note(decode_run(content.record), content.extra.get("top"))
 
     def _note(self, other: Run, top: object = None) -> None:

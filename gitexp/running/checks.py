@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from gitexp.errors import GitexpError
+from gitexp.journal.liveness import RUN_VARIABLE
 from gitexp.machine.deadline import Limit
 from gitexp.machine.process import run_command
 from gitexp.model import Checks, Outcome, Run
-from gitexp.running.lifecycle import RUN_VARIABLE
 from gitexp.settings import Settings
 
 MAX_OUTPUT_BYTES: Final = 4000

@@ -14,6 +14,7 @@ from gitexp.errors import GitexpError, NotRunnable
 from gitexp.formats import redact_text
 from gitexp.formats.mentions import mentioned
 from gitexp.journal import Ending, Journal, read_journal
+from gitexp.journal.liveness import RUN_VARIABLE
 from gitexp.machine import clock
 from gitexp.machine.deadline import Limit
 from gitexp.machine.kept_output import KeptOutput
@@ -25,7 +26,6 @@ from gitexp.records.codec import encode_table
 from gitexp.repo.worktree import read_status
 from gitexp.running.checks import run_checks
 from gitexp.running.code import pin
-from gitexp.running.lifecycle import RUN_VARIABLE as RUN_VARIABLE  # noqa: PLC0414 - others have it from here
 from gitexp.running.lifecycle import (
     TAIL_LINES,
     TIMEOUT,

@@ -34,9 +34,6 @@ from gitexp.store import Event, annotated, sealed, started
 from gitexp.upkeep.maintenance import start_maintenance
 from gitexp.workspace import Workspace
 
-RUN_VARIABLE = "GITEXP_RUN"
-"""Tells a command, and the Python API in it, which run it belongs to."""
-
 TAIL_LINES = 40
 """How many of the last lines of output a record keeps."""
 

@@ -10,13 +10,12 @@ from gitexp.errors import NotFound, Unreadable
 from gitexp.formats import redact_text
 from gitexp.ids import RunId
 from gitexp.journal import Journal, JournalContent, claimed, pending, read_journal
+from gitexp.journal.liveness import liveness
 from gitexp.machine.kept_output import finish_abandoned
-from gitexp.machine.liveness import has_survivor, is_alive
 from gitexp.machine.output import OutputTail
 from gitexp.model import Outcome, Run, Series
 from gitexp.records.codec import decode_run
 from gitexp.running.lifecycle import (
-    RUN_VARIABLE,
     TAIL_LINES,
     TIMEOUT,
     collect,
@@ -61,24 +60,11 @@ def recover(workspace: Workspace, *, only: RunId | None = None, force: bool = Fa
             except Unreadable:
                 damaged += [_set_aside(path)] if is_ours else []
                 continue
-            if not is_ours or (content.sealed is None and not force and may_live(content)):
+            if not is_ours or not (force or liveness(content).is_over):
                 waiting.append(content.run_id)
             else:
                 completed.append(_complete(workspace, path, content))
     return Recovered(tuple(completed), tuple(waiting), tuple(damaged))
-
-
-def may_live(content: JournalContent) -> bool:
-    """Return whether a run may go on: false only when its process and its command are gone.
-
-    Manual runs, and runs of another host, are never dead.
-    """
-    if content.process is None or is_alive(content.process) is not False:
-        return True
-    if content.ending is not None:
-        return False
-    group = content.extra.get("group")
-    return isinstance(group, int) and has_survivor(group, f"{RUN_VARIABLE}={content.run_id}")
 
 
 def _complete(workspace: Workspace, path: Path, content: JournalContent) -> Run:

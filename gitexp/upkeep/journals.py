@@ -4,13 +4,12 @@ Floor 4.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from gitexp.errors import Unreadable
 from gitexp.ids import RunId
-from gitexp.journal import JournalContent, pending, read_journal
-from gitexp.machine.liveness import is_alive
+from gitexp.journal import pending, read_journal
+from gitexp.journal.liveness import Liveness, liveness
 from gitexp.model import Run
 from gitexp.records.codec import decode_run
 from gitexp.workspace import Workspace
@@ -19,33 +18,18 @@ DAMAGED_FOLDER = "damaged"
 """Below the journals: where recovery moves what it cannot read."""
 
 
-class OpenState(StrEnum):
-    """Why a run is not sealed on the branch yet."""
-
-    ALIVE = "alive"
-    """Its process runs."""
-    BY_HAND = "by hand"
-    """Begun with `git exp start`; nobody may declare it dead."""
-    ELSEWHERE = "elsewhere"
-    """Its process is, or was, where this machine cannot look."""
-    DEAD = "dead"
-    """Its process is gone."""
-    SEALED = "sealed"
-    """It ended well, but its seal did not reach the branch."""
-
-
 @dataclass(frozen=True, slots=True)
 class OpenRun:
     """A journal and the run it is about."""
 
     path: Path
     run: Run
-    state: OpenState
+    state: Liveness
 
     @property
     def is_over(self) -> bool:
         """True when recovery completes it without being forced."""
-        return self.state in (OpenState.DEAD, OpenState.SEALED)
+        return self.state.is_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +55,7 @@ def survey_journals(workspace: Workspace) -> Survey:
     for path in pending(workspace.journals):
         try:
             content = read_journal(path)
-            runs.append(OpenRun(path, decode_run(content.record), _state(content)))
+            runs.append(OpenRun(path, decode_run(content.record), liveness(content)))
         except FileNotFoundError:
             continue  # another process has just completed it
         except Unreadable:
@@ -79,14 +63,3 @@ def survey_journals(workspace: Workspace) -> Survey:
     aside = workspace.journals / DAMAGED_FOLDER
     set_aside = sorted(aside.iterdir()) if aside.is_dir() else []
     return Survey(tuple(runs), tuple(unreadable), tuple(set_aside))
-
-
-def _state(content: JournalContent) -> OpenState:
-    if content.sealed is not None:
-        return OpenState.SEALED
-    if content.process is None:
-        return OpenState.BY_HAND
-    alive = is_alive(content.process)
-    if alive is None:
-        return OpenState.ELSEWHERE
-    return OpenState.ALIVE if alive else OpenState.DEAD

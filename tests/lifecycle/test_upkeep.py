@@ -16,6 +16,7 @@ import pytest
 from gitexp.errors import NotFound, Refused
 from gitexp.ids import ObjectId, RunId
 from gitexp.journal import Journal
+from gitexp.journal.liveness import Liveness
 from gitexp.machine import clock
 from gitexp.model import AnnotationKind, Code, Origin, Outcome, Run, Series, Table
 from gitexp.records.codec import encode_run
@@ -33,7 +34,7 @@ from gitexp.store.root_files import FORMAT_FILE
 from gitexp.upkeep.findings import Examination, Finding, Level
 from gitexp.upkeep.founding import found_branch, write_settings
 from gitexp.upkeep.inspection import inspect
-from gitexp.upkeep.journals import OpenState, survey_journals
+from gitexp.upkeep.journals import survey_journals
 from gitexp.upkeep.mending import mend
 from gitexp.upkeep.removal import give_up, plan_removal, remove
 from gitexp.upkeep.tidying import drop_pins, find_done_pins, find_leftovers, pack, tidy
@@ -699,7 +700,7 @@ class TestLocal:
             lab.workspace.journals, run.id, encode_run(run), durable=False, by_hand=True
         ).close()
         assert only(lab.doctor(), "journals").runs == (run.id,)
-        assert survey_journals(lab.workspace).runs[0].state is OpenState.BY_HAND
+        assert survey_journals(lab.workspace).runs[0].state is Liveness.BY_HAND
 
     def test_a_damaged_journal_is_told_moved_aside_and_never_removed(self, lab: Lab) -> None:
         lab.record()
