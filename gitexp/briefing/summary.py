@@ -19,6 +19,7 @@ from gitexp.briefing.trials import (
     goes_by_numbers,
     has_same_code,
     standings_of,
+    with_nearest,
 )
 from gitexp.comparison.groups import Group
 from gitexp.comparison.noise import Basis
@@ -155,13 +156,20 @@ def make_brief(
     others = [attempt for attempt in newest if best is None or attempt.key != best.key]
     listed = [attempt for attempt in others if _is_new(attempt, since)]
     brief = replace(brief, older=len(others) - len(listed))
-    return _with_lists(brief, listed, searched, ranking)
+    return _with_lists(brief, newest, listed, searched, ranking)
+
+
+_KEPT: Final = (Decision.KEEP, Decision.IMPROVE)
 
 
 def _with_lists(
-    brief: Brief, listed: Sequence[Attempt], searched: Sequence[Entry], ranking: Ranking | None
+    brief: Brief,
+    attempts: Sequence[Attempt],
+    listed: Sequence[Attempt],
+    searched: Sequence[Entry],
+    ranking: Ranking | None,
 ) -> Brief:
-    """Fill the lists; `listed` are the trials besides the best, newest first."""
+    """Fill the lists; `attempts` are all trials, `listed` those to list, both newest first."""
     since, best = brief.since, brief.best
     place: dict[str, list[Attempt]] = {}
     for attempt in listed:
@@ -174,13 +182,17 @@ def _with_lists(
     if best is not None and best.decision is not Decision.STOP and since is None:
         ended = [entry for entry in searched if entry.run.is_sealed]
         untried = tuple(neighbours(best.entry, ended))
+    kept = [a for a in attempts if a.decision in _KEPT]
+    rejected, failed = (
+        causes_of(with_nearest(place.get(name, ()), best, kept)) for name in ("rejected", "failed")
+    )
     return replace(
         brief,
         running=tuple(place.get("running", ())),
         hints=tuple(hints),
-        rejected=tuple(causes_of(place.get("rejected", ()))),
+        rejected=tuple(rejected),
         undecided=tuple(sorted(place.get("undecided", ()), key=by_rank)),
-        failed=tuple(causes_of(place.get("failed", ()))),
+        failed=tuple(failed),
         kept=tuple(sorted(place.get("kept", ()), key=by_rank)),
         untried=untried,
         interrupted=tuple(place.get("interrupted", ())),
