@@ -19,7 +19,7 @@ from gitexp.index import RunIndex
 from gitexp.main_metric import metric_of
 from gitexp.model import Decision, Direction, Outcome, Run, numbers
 from gitexp.settings import Settings
-from gitexp.standings import Standings, rule_of
+from gitexp.standings import Past, Standings, rule_of
 from gitexp.workspace import Workspace
 
 Claim = Literal["", "best", "group", "leads"]
@@ -79,21 +79,25 @@ def judge(
     *,
     metric: str | None = None,
     refresh: bool = True,
-    as_of_then: bool = False,
+    past: Past | None = None,
     every_metric: bool = False,
 ) -> Judgement:
     """Compare the group of a run with the last and the best other one.
 
     Without `refresh` the answer is about the runs that the index knew when it was opened. With
-    `as_of_then` only runs up to this one count. The comparisons are about the main metric, or
-    about `every_metric`.
+    `past` only what was known when this run ended counts: runs that began before it and had ended,
+    with the metrics of today, and what had been decided. The comparisons are about the main metric,
+    or about `every_metric`.
     """
     index, settings = workspace.refreshed() if refresh else workspace.index, workspace.settings
     metric = metric or metric_of(workspace, run)
     if metric is None or not run.is_sealed:
         return _unjudged(run, metric)
     standings = Standings(
-        index, settings, metric, upto=run if as_of_then else None, directions=run.directions
+        *(index, settings, metric),
+        upto=None if past is None else run,
+        past=past,
+        directions=run.directions,
     )
     own = standings.group(trial_of(index, settings, run))
     measured = own is not None and any(m.run == run.id for m in own.measurements)
@@ -268,7 +272,7 @@ def judge_all_guards(
     found: list[GuardVerdict] = judge_checks(run.checks)
     if not guarded:
         return found
-    reference = kept_reference(workspace.index, main, own)
+    reference = kept_reference(main, own)
     measured = list(numbers(run.metrics))
     for name in guarded:
         metric = next((m for m in measured if name in (m, last_part(m))), name)
@@ -292,10 +296,10 @@ def standings_by(
     return Standings(index, workspace.settings, metric, directions=said)
 
 
-def kept_reference(index: RunIndex, main: Standings, own: Group) -> Group | None:
+def kept_reference(main: Standings, own: Group) -> Group | None:
     """The best group that was decided keep or improve; where there is none, the best other one."""
     ranked = main.ranking(without=own.key).groups
-    found = index.groups.decided(group.key for group in ranked)
+    found = main.decided(group.key for group in ranked)
     good = {Decision.KEEP.value, Decision.IMPROVE.value}
     kept = (g for g in ranked if any(decision in good for _, decision in found.get(g.key, ())))
     return next(kept, ranked[0] if ranked else None)
