@@ -151,7 +151,15 @@ def _exit_of(run: Run) -> str:
     if run.outcome is Outcome.TIMED_OUT and command is not None and command.timeout_s:
         return f"no output within {command.timeout_s:g} s"
     code = None if command is None else command.exit_code
+    refused = next((text for text in run.warnings if text.startswith("cannot run '")), None)
+    if command is not None and refused is not None and code in _NOT_STARTED:
+        return f"command not found: {command.argv[0]}" if code == _NOT_FOUND else refused
     return "no output" if code is None else f"no output, exit code {code}"
+
+
+_NOT_FOUND: Final = 127
+_NOT_STARTED: Final = (126, _NOT_FOUND)
+"""Exit codes of a command that could not be started, as in a shell."""
 
 
 def _without_numbers(text: str) -> str:

@@ -65,6 +65,8 @@ class Brief:
     unread: Mapping[str, int] = field(default_factory=dict)
     """By list, how many runs were not looked at, as there are too many."""
     running: tuple[Attempt, ...] = ()
+    unseen: frozenset[RunId] = frozenset()
+    """Runs that are said to be running by their record, and by nothing else here."""
     hints: tuple[Hint, ...] = ()
     rejected: tuple[Cause, ...] = ()
     """What was decided discard or stop."""
@@ -109,6 +111,7 @@ def make_brief(
     ranking: Ranking | None = None,
     since: Run | None = None,
     unread: Mapping[str, int] | None = None,
+    unseen: frozenset[RunId] = frozenset(),
 ) -> Brief:
     """Sum up runs, given in any order; reproductions count only as repeats and are left out.
 
@@ -152,6 +155,7 @@ def make_brief(
         since=since,
         unread=unread or {},
         left_out=unread or {},
+        unseen=unseen,
     )
     others = [attempt for attempt in newest if best is None or attempt.key != best.key]
     listed = [attempt for attempt in others if _is_new(attempt, since)]

@@ -180,6 +180,8 @@ def _attempt(attempt: Attempt, section: str, brief: Brief, view: View) -> str:
     if section == "running":
         newest = next(e.run for e in reversed(attempt.entries) if not e.run.is_sealed)
         told = f"since {format_age(newest.started, now=view.now).removesuffix(' ago')}"
+        if newest.id in brief.unseen:
+            told += ", as far as is known: it was not started here"
         name = f"{short_id(newest.id, view.ids)} {clean(newest.name)}"
     else:
         measured = attempt.value is not None

@@ -101,6 +101,7 @@ def _attempt_document(attempt: Attempt, brief: Brief) -> dict[str, Any]:
             "disputed": words or None,
             "why": decision and decision.text,
             "started": run.started.isoformat() if attempt.is_running else None,
+            "unseen": any(e.run.id in brief.unseen for e in attempt.entries) or None,
         }
     )
 

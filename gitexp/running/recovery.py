@@ -81,6 +81,18 @@ def may_live(content: JournalContent) -> bool:
     return isinstance(group, int) and has_survivor(group, f"{RUN_VARIABLE}={content.run_id}")
 
 
+def open_states(workspace: Workspace) -> dict[RunId, bool]:
+    """Of every run that has a readable journal here, whether it may go on."""
+    states = {}
+    for path in pending(workspace.journals):
+        try:
+            content = read_journal(path)
+        except (FileNotFoundError, Unreadable):
+            continue
+        states[content.run_id] = content.sealed is None and may_live(content)
+    return states
+
+
 def _complete(workspace: Workspace, path: Path, content: JournalContent) -> Run:
     keeps_tail = workspace.settings.keep_output != "none"
     run, series = _final(path, content, keeps_tail=keeps_tail)
