@@ -108,8 +108,7 @@ def judge(
     ranking = standings.ranking(without=own.key)
     metrics = list(numbers(run.metrics)) if every_metric else [metric]
     last = last_group(index, standings, run, own)
-    is_named = run.parent is not None and run.parent_rule is None
-    to_last: Against = "parent" if is_named else "last"
+    to_last: Against = "parent" if last is not None and _is_parents(index, run, last) else "last"
     judgement = Judgement(
         run=run,
         metric=metric,
@@ -169,6 +168,13 @@ def is_repeat(group: Group, run: Run) -> bool:
         and (m.clock, m.run) < (own.clock, own.run)
         for m in group.measurements
     )
+
+
+def _is_parents(index: RunIndex, run: Run, last: Group) -> bool:
+    """Return whether a group is that of the parent that the user gave."""
+    if run.parent is None or run.parent_rule is not None:
+        return False
+    return index.groups.of_runs([run.parent]).get(run.parent) == last.key
 
 
 def last_group(index: RunIndex, standings: Standings, run: Run, own: Group) -> Group | None:

@@ -140,21 +140,24 @@ def cause_of(attempt: Attempt) -> tuple[str, str]:
 
 
 def last_line(run: Run) -> str:
-    """The last line with text that a run printed."""
+    """The last line with text that a run printed; a printed metric is no cause."""
     lines = (" ".join(line.split()) for line in reversed(run.output_tail.splitlines()))
-    return next(filter(None, lines), "")
+    return next((line for line in lines if line and not line.startswith("METRIC ")), "")
 
 
 def _exit_of(run: Run) -> str:
-    """How a run ended that printed nothing."""
+    """How a run ended that printed nothing, or nothing but metrics."""
     command = run.command
     if run.outcome is Outcome.TIMED_OUT and command is not None and command.timeout_s:
-        return f"no output within {command.timeout_s:g} s"
+        silent = "not ended " if run.output_tail.strip() else "no output "
+        return f"{silent}within {command.timeout_s:g} s"
     code = None if command is None else command.exit_code
     refused = next((text for text in run.warnings if text.startswith("cannot run '")), None)
     if command is not None and refused is not None and code in _NOT_STARTED:
         return f"command not found: {command.argv[0]}" if code == _NOT_FOUND else refused
-    return "no output" if code is None else f"no output, exit code {code}"
+    if not run.output_tail.strip():
+        return "no output" if code is None else f"no output, exit code {code}"
+    return "no word on why" if code is None else f"exit code {code}"
 
 
 _NOT_FOUND: Final = 127

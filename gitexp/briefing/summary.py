@@ -184,8 +184,8 @@ def _with_lists(
     hints = (h for h in open_hints(searched) if since is None or h.clock > since.clock)
     untried: tuple[Neighbour, ...] = ()
     if best is not None and best.decision is not Decision.STOP and since is None:
-        ended = [entry for entry in searched if entry.run.is_sealed]
-        untried = tuple(neighbours(best.entry, ended))
+        # One that is running is not to be suggested either.
+        untried = tuple(neighbours(best.entry, searched, are_all=brief.considered == brief.total))
     kept = [a for a in attempts if a.decision in _KEPT]
     rejected, failed = (
         causes_of(with_nearest(place.get(name, ()), best, kept)) for name in ("rejected", "failed")

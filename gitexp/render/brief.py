@@ -21,7 +21,7 @@ from gitexp.render.brief_document import brief_json
 from gitexp.render.colour import style
 from gitexp.render.detail import View
 from gitexp.render.listing import decision_word, short_id
-from gitexp.render.text import clean, fold, format_age, format_cell, shorten
+from gitexp.render.text import clean, fold, format_age, format_cell, format_param, shorten
 
 __all__ = ["brief_json", "brief_text"]
 
@@ -264,7 +264,8 @@ def _values(values: Sequence[Value], view: View) -> str:
 
 def _measured(attempt: Attempt, brief: Brief, view: View) -> str:
     mean = f", mean of {attempt.runs}" if attempt.runs > 1 else ""
-    return f"{clean(brief.metric or '')} {_cell(attempt.value, view)}{mean}"
+    value = format_cell(attempt.value, precision=view.precision)
+    return f"{clean(brief.metric or '')} {value}{mean}"
 
 
 def _hint(hint: Hint, view: View) -> str:
@@ -312,7 +313,7 @@ def _line(text: str) -> str:
 
 
 def _cell(value: Value | None, view: View) -> str:
-    return shorten(format_cell(value, precision=view.precision), 60)
+    return shorten(format_param(value, precision=view.precision), 60)
 
 
 def _count(count: int, noun: str) -> str:
