@@ -19,7 +19,7 @@ from gitexp.index import RunIndex
 from gitexp.main_metric import metric_of
 from gitexp.model import Decision, Direction, Outcome, Run, numbers
 from gitexp.settings import Settings
-from gitexp.standings import Standings, rule_of
+from gitexp.standings import Past, Standings, rule_of
 from gitexp.workspace import Workspace
 
 Claim = Literal["", "best", "group", "leads"]
@@ -79,21 +79,25 @@ def judge(
     *,
     metric: str | None = None,
     refresh: bool = True,
-    as_of_then: bool = False,
+    past: Past | None = None,
     every_metric: bool = False,
 ) -> Judgement:
     """Compare the group of a run with the last and the best other one.
 
     Without `refresh` the answer is about the runs that the index knew when it was opened. With
-    `as_of_then` only runs up to this one count. The comparisons are about the main metric, or
-    about `every_metric`.
+    `past` only what was known when this run ended counts: runs that began before it and had ended,
+    with the metrics of today, and what had been decided. The comparisons are about the main metric,
+    or about `every_metric`.
     """
     index, settings = workspace.refreshed() if refresh else workspace.index, workspace.settings
     metric = metric or metric_of(workspace, run)
     if metric is None or not run.is_sealed:
         return _unjudged(run, metric)
     standings = Standings(
-        index, settings, metric, upto=run if as_of_then else None, directions=run.directions
+        *(index, settings, metric),
+        upto=None if past is None else run,
+        past=past,
+        directions=run.directions,
     )
     own = standings.group(trial_of(index, settings, run))
     measured = own is not None and any(m.run == run.id for m in own.measurements)
@@ -104,8 +108,7 @@ def judge(
     ranking = standings.ranking(without=own.key)
     metrics = list(numbers(run.metrics)) if every_metric else [metric]
     last = last_group(index, standings, run, own)
-    is_named = run.parent is not None and run.parent_rule is None
-    to_last: Against = "parent" if is_named else "last"
+    to_last: Against = "parent" if last is not None and _is_parents(index, run, last) else "last"
     judgement = Judgement(
         run=run,
         metric=metric,
@@ -165,6 +168,13 @@ def is_repeat(group: Group, run: Run) -> bool:
         and (m.clock, m.run) < (own.clock, own.run)
         for m in group.measurements
     )
+
+
+def _is_parents(index: RunIndex, run: Run, last: Group) -> bool:
+    """Return whether a group is that of the parent that the user gave."""
+    if run.parent is None or run.parent_rule is not None:
+        return False
+    return index.groups.of_runs([run.parent]).get(run.parent) == last.key
 
 
 def last_group(index: RunIndex, standings: Standings, run: Run, own: Group) -> Group | None:
@@ -268,7 +278,7 @@ def judge_all_guards(
     found: list[GuardVerdict] = judge_checks(run.checks)
     if not guarded:
         return found
-    reference = kept_reference(workspace.index, main, own)
+    reference = kept_reference(main, own)
     measured = list(numbers(run.metrics))
     for name in guarded:
         metric = next((m for m in measured if name in (m, last_part(m))), name)
@@ -292,10 +302,10 @@ def standings_by(
     return Standings(index, workspace.settings, metric, directions=said)
 
 
-def kept_reference(index: RunIndex, main: Standings, own: Group) -> Group | None:
+def kept_reference(main: Standings, own: Group) -> Group | None:
     """The best group that was decided keep or improve; where there is none, the best other one."""
     ranked = main.ranking(without=own.key).groups
-    found = index.groups.decided(group.key for group in ranked)
+    found = main.decided(group.key for group in ranked)
     good = {Decision.KEEP.value, Decision.IMPROVE.value}
     kept = (g for g in ranked if any(decision in good for _, decision in found.get(g.key, ())))
     return next(kept, ranked[0] if ranked else None)

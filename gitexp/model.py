@@ -4,7 +4,7 @@ Floor 0. Frozen dataclasses without behaviour beyond reading themselves; no text
 """
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -244,6 +244,16 @@ class Run:
     def is_sealed(self) -> bool:
         """True when the run is final."""
         return self.outcome is not Outcome.RUNNING
+
+    @property
+    def ended(self) -> datetime | None:
+        """When it ended, by the wall clock; absent when that is not known."""
+        if self.duration_s is None:
+            return None
+        try:
+            return self.started + timedelta(seconds=self.duration_s)
+        except (OverflowError, ValueError):
+            return None
 
     @property
     def parameters(self) -> Table:

@@ -5,6 +5,7 @@ bounded part of it: the groups of the newest runs, of the best runs, and those a
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Final
 
@@ -15,7 +16,7 @@ from gitexp.comparison.ranking import Ranking, rank
 from gitexp.comparison.verdicts import MetricVerdict, Question, judge_metric
 from gitexp.ids import RunId
 from gitexp.index import RunIndex
-from gitexp.model import Decision, Direction, MetricRule, Run, Value
+from gitexp.model import Annotation, Decision, Direction, Entry, MetricRule, Run, Value
 from gitexp.settings import Settings
 
 RECENT: Final = 300
@@ -41,13 +42,18 @@ class Standings:
         metric: str,
         *,
         upto: Run | None = None,
+        past: "Past | None" = None,
         directions: Mapping[str, Direction] | None = None,
         extra: Measurement | None = None,
     ) -> None:
-        """`directions` were said for a run; `extra` is a run that the index does not know yet."""
+        """`directions` were said for a run; `extra` is a run that the index does not know yet.
+
+        With `past` the decisions count that had been made when the run `upto` ended.
+        """
         self._index = index
         self._settings = settings
         self._upto = upto
+        self._past = past
         self._directions = directions or {}
         self._extra = extra
         self._groups: dict[str, Group] = {}
@@ -62,7 +68,10 @@ class Standings:
     def about(self, metric: str) -> "Standings":
         """The same about another metric."""
         return Standings(
-            *(self._index, self._settings, metric), upto=self._upto, directions=self._directions
+            *(self._index, self._settings, metric),
+            upto=self._upto,
+            past=self._past,
+            directions=self._directions,
         )
 
     @cached_property
@@ -79,8 +88,21 @@ class Standings:
         return self._not_discarded(self.groups([*(g.key for g in self.recent), *top]))
 
     def _not_discarded(self, groups: Sequence[Group]) -> list[Group]:
-        discarded = discarded_trials(self._index, [group.key for group in groups])
+        keys = [group.key for group in groups]
+        if self._past is None or self._upto is None:
+            discarded = discarded_trials(self._index, keys)
+        else:
+            discarded = self._past.discarded(keys, self._upto)
         return [g for g in groups if g.sample and g.key not in discarded]
+
+    def decided(self, keys: Iterable[str]) -> dict[str, list[tuple[RunId, str]]]:
+        """The runs of each group that were decided, with the decision in force."""
+        if self._past is None or self._upto is None:
+            return self._index.groups.decided(keys)
+        return {
+            trial: [(made.run, made.decision.value) for made in found if made.decision is not None]
+            for trial, found in self._past.decided(keys, self._upto).items()
+        }
 
     def groups(self, keys: Iterable[str]) -> list[Group]:
         """The groups of these keys that any run ended of, newest first."""
@@ -216,3 +238,41 @@ def discarded_trials(index: RunIndex, trials: Iterable[str]) -> set[str]:
             if newest.decision is Decision.DISCARD:
                 discarded.add(trial)
     return discarded
+
+
+class Past:
+    """What had been decided by the time that runs ended."""
+
+    def __init__(self, index: RunIndex) -> None:
+        self._index = index
+        self._entries: dict[RunId, Entry] = {}
+
+    def discarded(self, trials: Iterable[str], run: Run) -> set[str]:
+        """The groups that were discarded when a run ended."""
+        discarded = set()
+        for trial, decisions in self.decided(trials, run).items():
+            newest = max(decisions, key=lambda made: (made.clock, made.id), default=None)
+            if newest is not None and newest.decision is Decision.DISCARD:
+                discarded.add(trial)
+        return discarded
+
+    def decided(self, trials: Iterable[str], run: Run) -> dict[str, list[Annotation]]:
+        """The decisions about runs of each group that were in force when a run ended."""
+        found = self._index.groups.decided(trials)
+        runs = {decided for members in found.values() for decided, _ in members}
+        missing = [decided for decided in runs if decided not in self._entries]
+        self._entries |= {entry.run.id: entry for entry in self._index.entries(missing)}
+        in_force = {}
+        for trial, members in found.items():
+            then = [_as_of(self._entries[decided], run).decision for decided, _ in members]
+            in_force[trial] = [decision for decision in then if decision is not None]
+        return in_force
+
+
+def _as_of(entry: Entry, run: Run) -> Entry:
+    """A run with what was added to it before another began, or while that other went on."""
+    end = run.ended
+    known = (
+        a for a in entry.annotations if a.clock < run.clock or (end is not None and a.time <= end)
+    )
+    return replace(entry, annotations=tuple(known))

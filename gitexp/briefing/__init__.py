@@ -4,7 +4,7 @@ Floor 1, pure: entries in, a `Brief` out, which `fit` cuts to a budget.
 """
 
 from gitexp.briefing.budget import fit
-from gitexp.briefing.causes import Cause, shared_params
+from gitexp.briefing.causes import Cause, alone, changed_params, has_changed_code, shared_params
 from gitexp.briefing.hints import Hint
 from gitexp.briefing.neighbours import Neighbour, neighbours
 from gitexp.briefing.summary import SECTIONS, Brief, make_brief
@@ -19,7 +19,10 @@ __all__ = [
     "Hint",
     "Neighbour",
     "Standing",
+    "alone",
+    "changed_params",
     "fit",
+    "has_changed_code",
     "has_same_code",
     "make_brief",
     "neighbours",

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from gitexp.briefing.trials import Attempt
 from gitexp.fingerprint import canonical
-from gitexp.model import Decision, Outcome, Run, Value
+from gitexp.model import Decision, Outcome, Run, Table, Value
 
 NO_REASON: Final = "no reason given"
 FAILED: Final = (Outcome.FAILED, Outcome.TIMED_OUT)
@@ -21,10 +21,10 @@ _GAP = "…"
 
 
 class Shared(NamedTuple):
-    """What the trials of one cause have in common against the best."""
+    """What the trials of one cause have in common against the nearest kept trials."""
 
     params: dict[str, list[Value]]
-    """By the name of a parameter that differs from the best's in all of them: its values."""
+    """By the name of a parameter that differs in all of them: its values."""
     varied: list[str]
     """What differs in some of them: names of parameters, and `code`."""
 
@@ -48,20 +48,46 @@ class Cause:
 
 def shared_params(attempts: Sequence[Attempt]) -> Shared:
     """What trials of one cause have in common, numbers in their order, else newest first."""
-    tables = [attempt.params or {} for attempt in attempts]
+    tables = [changed_params(attempt) for attempt in attempts]
     names = dict.fromkeys(name for table in tables for name in table)
     shared = [name for name in names if all(name in table for table in tables)]
-    params = {
-        name: list({canonical(table[name]): table[name] for table in tables}.values())
-        for name in shared
-    }
-    for values in params.values():
-        if all(isinstance(value, int | float) for value in values):
-            values.sort(key=_as_number)
+    params = {name: _values(table[name] for table in tables) for name in shared}
     varied = [name for name in names if name not in params]
-    if any(attempt.has_other_code for attempt in attempts):
+    if any(has_changed_code(attempt) for attempt in attempts):
         varied.append("code")
     return Shared(params, varied)
+
+
+def changed_params(attempt: Attempt) -> Table:
+    """The parameters that a trial changed against the nearest kept trial, else the best."""
+    return (attempt.params if attempt.changed is None else attempt.changed) or {}
+
+
+def has_changed_code(attempt: Attempt) -> bool:
+    """Return whether a trial changed the code of the nearest kept trial, else the best."""
+    return attempt.has_other_code if attempt.changed is None else attempt.changed_code
+
+
+def alone(attempts: Sequence[Attempt]) -> tuple[dict[str, list[Value]], list[Attempt]]:
+    """By parameter, the values of the trials that changed it alone; and the other trials."""
+    found: dict[str, list[Value]] = {}
+    others = []
+    for attempt in attempts:
+        changed = changed_params(attempt)
+        if len(changed) == 1 and not has_changed_code(attempt):
+            ((name, value),) = changed.items()
+            found.setdefault(name, []).append(value)
+        else:
+            others.append(attempt)
+    return {name: _values(values) for name, values in found.items()}, others
+
+
+def _values(values: Iterable[Value]) -> list[Value]:
+    """Each value once; numbers in their order, others as given."""
+    found = list({canonical(value): value for value in values}.values())
+    if all(isinstance(value, int | float) for value in found):
+        found.sort(key=_as_number)
+    return found
 
 
 def _as_number(value: Value) -> float:
@@ -114,18 +140,29 @@ def cause_of(attempt: Attempt) -> tuple[str, str]:
 
 
 def last_line(run: Run) -> str:
-    """The last line with text that a run printed."""
+    """The last line with text that a run printed; a printed metric is no cause."""
     lines = (" ".join(line.split()) for line in reversed(run.output_tail.splitlines()))
-    return next(filter(None, lines), "")
+    return next((line for line in lines if line and not line.startswith("METRIC ")), "")
 
 
 def _exit_of(run: Run) -> str:
-    """How a run ended that printed nothing."""
+    """How a run ended that printed nothing, or nothing but metrics."""
     command = run.command
     if run.outcome is Outcome.TIMED_OUT and command is not None and command.timeout_s:
-        return f"no output within {command.timeout_s:g} s"
+        silent = "not ended " if run.output_tail.strip() else "no output "
+        return f"{silent}within {command.timeout_s:g} s"
     code = None if command is None else command.exit_code
-    return "no output" if code is None else f"no output, exit code {code}"
+    refused = next((text for text in run.warnings if text.startswith("cannot run '")), None)
+    if command is not None and refused is not None and code in _NOT_STARTED:
+        return f"command not found: {command.argv[0]}" if code == _NOT_FOUND else refused
+    if not run.output_tail.strip():
+        return "no output" if code is None else f"no output, exit code {code}"
+    return "no word on why" if code is None else f"exit code {code}"
+
+
+_NOT_FOUND: Final = 127
+_NOT_STARTED: Final = (126, _NOT_FOUND)
+"""Exit codes of a command that could not be started, as in a shell."""
 
 
 def _without_numbers(text: str) -> str:

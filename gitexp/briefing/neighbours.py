@@ -31,10 +31,13 @@ class Neighbour:
     why: str
 
 
-def neighbours(best: Entry, entries: Sequence[Entry]) -> Iterator[Neighbour]:
+def neighbours(
+    best: Entry, entries: Sequence[Entry], *, are_all: bool = True
+) -> Iterator[Neighbour]:
     """Trials that differ from the best run in one parameter and were not made.
 
-    Parameters that were varied before come first; random seeds never.
+    `are_all` is false when there are more runs than the entries. Parameters that were varied before
+    come first; random seeds never.
     """
     usual = dict(flatten(without_seeds(best.run.parameters)))
     tables = [dict(flatten(without_seeds(entry.run.parameters))) for entry in entries]
@@ -45,7 +48,7 @@ def neighbours(best: Entry, entries: Sequence[Entry]) -> Iterator[Neighbour]:
         tried = list({canonical(t[name]): t[name] for t in tables if name in t}.values())
         found = [
             Neighbour(name, other, why)
-            for other, why in _candidates(value, tried)
+            for other, why in _candidates(value, tried, are_all=are_all)
             if canonical({**usual, name: other}) not in made
         ]
         (varied if len(tried) > 1 else fixed).append(found)
@@ -60,24 +63,32 @@ def _in_turn(groups: Sequence[Sequence[Neighbour]]) -> Iterator[Neighbour]:
             yield from group[n : n + 1]
 
 
-def _candidates(value: Value, tried: Sequence[Value]) -> Iterator[tuple[Value, str]]:
+def _candidates(
+    value: Value, tried: Sequence[Value], *, are_all: bool
+) -> Iterator[tuple[Value, str]]:
     if isinstance(value, bool | str):
         others = [v for v in tried if isinstance(v, bool | str) and v != value]
         if len(others) < MAX_CATEGORIES:
             yield from ((other, "tried elsewhere, not with the best") for other in others)
     elif isinstance(value, int | float) and math.isfinite(value):
         plain = [v for v in tried if isinstance(v, int | float) and not isinstance(v, bool)]
-        yield from _numeric_candidates(value, sorted(v for v in plain if math.isfinite(v)))
+        if len(tried) > 1:
+            why = "no other number was tried"
+        else:
+            why = "it was never varied" if are_all else "not varied in the runs that were looked at"
+        yield from _numeric_candidates(value, sorted(v for v in plain if math.isfinite(v)), why)
 
 
-def _numeric_candidates(value: float, tried: Sequence[float]) -> Iterator[tuple[float, str]]:
+def _numeric_candidates(
+    value: float, tried: Sequence[float], unvaried: str
+) -> Iterator[tuple[float, str]]:
     """Midpoints to the nearest values tried; beyond the last one a step of the same size."""
     below = max((v for v in tried if v < value), default=None)
     above = min((v for v in tried if v > value), default=None)
     if below is None and above is None:
         if value > 0:
-            yield _like(value, value / 2), "half; it was never varied"
-            yield _like(value, value * 2), "double; it was never varied"
+            yield _like(value, value / 2), f"half; {unvaried}"
+            yield _like(value, value * 2), f"double; {unvaried}"
         return
     for near, far, side in ((below, above, "below"), (above, below, "above")):
         if near is not None:

@@ -19,6 +19,7 @@ from gitexp.briefing.trials import (
     goes_by_numbers,
     has_same_code,
     standings_of,
+    with_nearest,
 )
 from gitexp.comparison.groups import Group
 from gitexp.comparison.noise import Basis
@@ -64,6 +65,8 @@ class Brief:
     unread: Mapping[str, int] = field(default_factory=dict)
     """By list, how many runs were not looked at, as there are too many."""
     running: tuple[Attempt, ...] = ()
+    unseen: frozenset[RunId] = frozenset()
+    """Runs that are said to be running by their record, and by nothing else here."""
     hints: tuple[Hint, ...] = ()
     rejected: tuple[Cause, ...] = ()
     """What was decided discard or stop."""
@@ -108,6 +111,7 @@ def make_brief(
     ranking: Ranking | None = None,
     since: Run | None = None,
     unread: Mapping[str, int] | None = None,
+    unseen: frozenset[RunId] = frozenset(),
 ) -> Brief:
     """Sum up runs, given in any order; reproductions count only as repeats and are left out.
 
@@ -151,17 +155,25 @@ def make_brief(
         since=since,
         unread=unread or {},
         left_out=unread or {},
+        unseen=unseen,
     )
     others = [attempt for attempt in newest if best is None or attempt.key != best.key]
     listed = [attempt for attempt in others if _is_new(attempt, since)]
     brief = replace(brief, older=len(others) - len(listed))
-    return _with_lists(brief, listed, searched, ranking)
+    return _with_lists(brief, newest, listed, searched, ranking)
+
+
+_KEPT: Final = (Decision.KEEP, Decision.IMPROVE)
 
 
 def _with_lists(
-    brief: Brief, listed: Sequence[Attempt], searched: Sequence[Entry], ranking: Ranking | None
+    brief: Brief,
+    attempts: Sequence[Attempt],
+    listed: Sequence[Attempt],
+    searched: Sequence[Entry],
+    ranking: Ranking | None,
 ) -> Brief:
-    """Fill the lists; `listed` are the trials besides the best, newest first."""
+    """Fill the lists; `attempts` are all trials, `listed` those to list, both newest first."""
     since, best = brief.since, brief.best
     place: dict[str, list[Attempt]] = {}
     for attempt in listed:
@@ -172,15 +184,19 @@ def _with_lists(
     hints = (h for h in open_hints(searched) if since is None or h.clock > since.clock)
     untried: tuple[Neighbour, ...] = ()
     if best is not None and best.decision is not Decision.STOP and since is None:
-        ended = [entry for entry in searched if entry.run.is_sealed]
-        untried = tuple(neighbours(best.entry, ended))
+        # One that is running is not to be suggested either.
+        untried = tuple(neighbours(best.entry, searched, are_all=brief.considered == brief.total))
+    kept = [a for a in attempts if a.decision in _KEPT]
+    rejected, failed = (
+        causes_of(with_nearest(place.get(name, ()), best, kept)) for name in ("rejected", "failed")
+    )
     return replace(
         brief,
         running=tuple(place.get("running", ())),
         hints=tuple(hints),
-        rejected=tuple(causes_of(place.get("rejected", ()))),
+        rejected=tuple(rejected),
         undecided=tuple(sorted(place.get("undecided", ()), key=by_rank)),
-        failed=tuple(causes_of(place.get("failed", ()))),
+        failed=tuple(failed),
         kept=tuple(sorted(place.get("kept", ()), key=by_rank)),
         untried=untried,
         interrupted=tuple(place.get("interrupted", ())),

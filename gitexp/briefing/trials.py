@@ -4,7 +4,7 @@ Floor 1, pure.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, TypeAlias
 
 from gitexp.comparison.groups import Group
@@ -61,6 +61,13 @@ class Attempt:
     """Only those that differ from the best trial's, by dotted name."""
     has_other_code: bool = False
     """True when its code counts as another than the best's."""
+    near: Entry | None = None
+    """The kept trial with the fewest differences from it; absent when that is the best trial."""
+    changed: Table | None = None
+    """The parameters that differ from those of `near`, or of the best; set for rejected and failed
+    trials."""
+    changed_code: bool = False
+    """True when its code counts as another than that of `near`, or of the best."""
 
     @property
     def value(self) -> float | None:
@@ -157,6 +164,45 @@ def standings_of(
 def beats(value: float, other: float, direction: Direction) -> bool:
     """Return whether a value is better than another, as numbers."""
     return value > other if direction is Direction.MAXIMIZE else value < other
+
+
+def with_nearest(
+    attempts: Iterable[Attempt], best: Attempt | None, kept: Sequence[Attempt]
+) -> Iterator[Attempt]:
+    """Set what every attempt changed against the nearest of the best and the kept trials.
+
+    A search moves on: what was one change to the trial that was then the best becomes several
+    changes against the best of today. Of equally near trials the best comes first, then the first
+    of `kept`.
+    """
+    bases = [] if best is None else [best, *(b for b in kept if b.key != best.key)][:_BASES]
+    tables = [_canonical(base.entry) for base in bases]
+    for attempt in attempts:
+        own = _canonical(attempt.entry)
+        distances = [
+            sum(table.get(name) != text for name, text in own.items())
+            + sum(name not in own for name in table)
+            + (not has_same_code(base.entry.run.code, attempt.entry.run.code))
+            for base, table in zip(bases, tables, strict=True)
+        ]
+        base = bases[distances.index(min(distances))] if bases else None
+        yield replace(
+            attempt,
+            near=None if base is best or base is None else base.entry,
+            changed=differing(attempt.entry, None if base is None else base.entry),
+            changed_code=base is not None
+            and not has_same_code(base.entry.run.code, attempt.entry.run.code),
+        )
+
+
+_BASES = 50
+"""So many kept trials, the newest, are compared with each rejected one."""
+
+
+def _canonical(entry: Entry) -> dict[str, str]:
+    """The parameters without seeds, each value as text that is equal for equal values."""
+    table = flatten(without_seeds(entry.run.parameters))
+    return {name: canonical(value) for name, value in table}
 
 
 def has_same_code(code: Code, other: Code) -> bool:

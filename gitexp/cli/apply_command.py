@@ -18,7 +18,8 @@ from gitexp.running.restoration import ApplyPlan, apply_code, plan_apply
 def command(dry_run: bool, as_json: bool, run: str) -> None:
     """Put a run's code into the work tree
 
-    Files become what they were when the run started; HEAD and the index stay. Refuses when a file
+    Files become what they were when the run started; HEAD, the index and `gitexp.toml`, which says
+    how runs are judged, stay. Refuses when a file
     with uncommitted changes would be overwritten. The next run goes on from this one: it is its
     parent, unless `--parent` says otherwise.
 
@@ -42,6 +43,8 @@ def command(dry_run: bool, as_json: bool, run: str) -> None:
     if not dry_run:
         apply_code(workspace.repo, plan)
         remember_applied(workspace, entry.run.id)
+    for path in plan.left:
+        say(f"left as it is: {path}, which says how runs are judged")
     if not plan.written and not plan.deleted:
         say(f"the work tree already holds the code of run {entry.run.id[:7]}")
     elif not dry_run:
@@ -60,6 +63,7 @@ def _print_json(run: Run, plan: ApplyPlan, *, applied: bool) -> None:
         "revision": plan.revision,
         "written": plan.written,
         "deleted": plan.deleted,
+        "left": plan.left,
         "applied": applied,
     }
     answer(format_json(document))

@@ -16,7 +16,7 @@ from gitexp.comparison.ranking import Ranking
 from gitexp.ids import RunId
 from gitexp.judgement import standings_by
 from gitexp.main_metric import main_metric
-from gitexp.model import Outcome, Run
+from gitexp.model import Entry, Outcome, Run
 from gitexp.workspace import Workspace
 
 NEWEST: Final = 300
@@ -117,10 +117,13 @@ def _brief(workspace: Workspace, metric: str | None, since: Run | None) -> Brief
     if standings is not None and standings.direction is not None:
         ranking = standings.ranking()
     chosen, unread = _chosen(workspace, ranking)
-    entries = index.entries(chosen)
+    entries, unseen = _as_they_are(workspace, index.entries(chosen))
     trial_of = index.groups.of_runs(chosen)
     groups = [] if standings is None else standings.groups(trial_of.values())
-    counted = Counter(str(value) for value in index.column("outcome").values())
+    outcomes = index.column("outcome") | {
+        entry.run.id: entry.run.outcome.value for entry in entries
+    }
+    counted = Counter(str(value) for value in outcomes.values())
     return make_brief(
         entries,
         total=index.count(),
@@ -133,7 +136,32 @@ def _brief(workspace: Workspace, metric: str | None, since: Run | None) -> Brief
         ranking=ranking,
         since=since,
         unread=unread,
+        unseen=unseen,
     )
+
+
+def _as_they_are(
+    workspace: Workspace, entries: list[Entry]
+) -> tuple[list[Entry], frozenset[RunId]]:
+    """Runs as their journals say; those whose process is dead are interrupted, not running.
+
+    With them the running ones that have no journal here: whether they go on is not known.
+    """
+    if all(entry.run.is_sealed for entry in entries):
+        return entries, frozenset()
+    from gitexp.running.recovery import open_states  # noqa: PLC0415 - only beside open runs
+
+    states = open_states(workspace)
+    found, unseen = [], set()
+    for entry in entries:
+        run = entry.run
+        if run.is_sealed or states.get(run.id, True):
+            found.append(entry)
+            if not run.is_sealed and run.id not in states:
+                unseen.add(run.id)
+        else:
+            found.append(replace(entry, run=replace(run, outcome=Outcome.INTERRUPTED)))
+    return found, frozenset(unseen)
 
 
 def _chosen(workspace: Workspace, ranking: Ranking | None) -> tuple[list[RunId], dict[str, int]]:

@@ -8,6 +8,8 @@ from gitexp.cli.terminal import answer, open_workspace, view_of
 from gitexp.cli.verdicts import judgement_sentence
 from gitexp.ids import RunId
 from gitexp.judgement import judge
+from gitexp.model import Entry, numbers
+from gitexp.standings import Past
 from gitexp.workspace import Workspace
 
 
@@ -21,6 +23,10 @@ def command(
     count: int | None, where: str | None, oneline: bool, as_json: bool, runs: tuple[str, ...]
 ) -> None:
     """Tell the history of the runs, newest first
+
+    The verdict of a run is by what was known when it ended: the runs that began before it and had
+    ended, and what had been decided of them. Where today's verdict is another, it stands below, as
+    `today:`.
 
     \b
     git exp log -n 5
@@ -41,17 +47,14 @@ def command(
 
         say_empty(workspace, where)
     view = view_of(workspace, chosen)
+    past = Past(index)
     for n, entry in enumerate(index.entries(chosen)):
-        sentence = judgement_sentence(
-            workspace,
-            judge(workspace, entry.measured, refresh=False, as_of_then=True),
-            colour=view.colour,
-        )
+        then, today = _sentences(workspace, entry, past, colour=view.colour)
         if oneline:
             from gitexp.cli.verdicts import one_line
             from gitexp.render.text import fold
 
-            answer(fold(one_line(entry, view, sentence), view.width))
+            answer(fold(one_line(entry, view, then or today), view.width))
         else:
             from gitexp.render.detail import log_lines
 
@@ -59,10 +62,32 @@ def command(
                 "\n".join(
                     [
                         *([""] if n else []),
-                        *log_lines(entry, view=view, verdicts=(sentence,) if sentence else ()),
+                        *log_lines(entry, view=view, verdicts=_told(then, today)),
                     ]
                 )
             )
+
+
+def _sentences(workspace: Workspace, entry: Entry, past: Past, *, colour: bool) -> tuple[str, str]:
+    """The verdict by what was known when a run ended, and by what is known today.
+
+    The first is empty when the run had not measured anything then.
+    """
+    now = judge(workspace, entry.measured, refresh=False)
+    today = judgement_sentence(workspace, now, colour=colour)
+    name = now.metric or ""
+    measured = numbers(entry.run.metrics).get(name)
+    if measured is None or measured != numbers(entry.metrics).get(name):
+        return "", today  # it was measured later
+    then = judge(workspace, entry.run, metric=name, refresh=False, past=past)
+    return judgement_sentence(workspace, then, colour=colour), today
+
+
+def _told(then: str, today: str) -> tuple[str, ...]:
+    """The verdict then, and that of today where it is another."""
+    if then == today:
+        return (then,) if then else ()
+    return (*([then] if then else []), f"today: {today}")
 
 
 def _print_json(workspace: Workspace, chosen: list[RunId]) -> None:

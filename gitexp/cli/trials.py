@@ -7,7 +7,14 @@ from gitexp.machine import clock
 from gitexp.main_metric import metric_of
 from gitexp.model import Entry, Origin, Run, Value
 from gitexp.render.listing import decision_word, value_at
-from gitexp.render.text import clean, format_age, format_cell, format_duration, shorten
+from gitexp.render.text import (
+    clean,
+    format_age,
+    format_cell,
+    format_duration,
+    format_param,
+    shorten,
+)
 from gitexp.trials import Running, Tried, differing_code
 from gitexp.workspace import Workspace
 
@@ -115,7 +122,7 @@ def _changed_environment(found: Difference) -> str:
 
 
 def _value(value: Value | None) -> str:
-    return "unset" if value is None else clean(format_cell(value))
+    return "unset" if value is None else clean(format_param(value))
 
 
 def _line(workspace: Workspace, entry: Entry, short: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gitexp.comparison.guards import GuardState, GuardVerdict
+from gitexp.comparison.noise import Basis
 from gitexp.comparison.samples import Answer
 from gitexp.comparison.verdicts import MORE_FAILED, NO_DIRECTION, MetricVerdict
 from gitexp.model import Outcome
@@ -63,6 +64,8 @@ def _unjudged(facts: Advised, selector: str) -> str | None:
     """The advice about a run that is not compared with others."""
     if facts.outcome is Outcome.RUNNING:
         return "wait until the run has ended"
+    if facts.outcome in (Outcome.INTERRUPTED, Outcome.UNKNOWN):
+        return "run it again: this run says nothing of its trial"
     if facts.outcome is not Outcome.SUCCEEDED:
         return f"look at its output with `git exp show {selector}`, fix the cause and run it again"
     if facts.reproduction:
@@ -114,7 +117,8 @@ def _sure(facts: Advised, verdict: MetricVerdict, selector: str) -> str:
     if verdict.answer is Answer.WORSE and not is_above_last:
         return f"discard or revise this trial: `git exp decide {selector} discard -m WHY`"
     if is_above_last:
-        return "better than the last, not the best: continue from here or from `best`"
+        rank = "not the best" if verdict.answer is Answer.WORSE else "not shown to be the best"
+        return f"better than the last, {rank}: continue from here or from `best`"
     return _undecided(facts, verdict)
 
 
@@ -134,6 +138,8 @@ def _undecided(facts: Advised, verdict: MetricVerdict) -> str:
         return "no difference that counts: keep the simpler of the two and try a bolder change"
     if verdict.why == MORE_FAILED:
         return "find out why more of its runs failed; the others alone were better"
+    if verdict.needed is None and verdict.basis is Basis.PAIRED:
+        return "more seeds, or more turns, may tell; or try a bolder change"
     if verdict.needed is None:
         return "the difference is too small to show with 100 repeats: try a bolder change"
     return f"{_repeat(facts, verdict.needed)} would probably tell, or try a bolder change"

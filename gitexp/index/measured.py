@@ -36,7 +36,10 @@ class GroupQueries:
     def measurements(
         self, metric: str, trials: Iterable[str], *, upto: Run | None = None
     ) -> list[Measurement]:
-        """What every ended run of the groups measured, oldest first; none newer than a run."""
+        """What every ended run of the groups measured, oldest first.
+
+        With `upto` only of runs that began before that run and did not end after it.
+        """
         return self._ask(_measurements, metric, list(trials), upto)
 
     def recent(
@@ -104,7 +107,7 @@ def _measurements(
         " 'failed')"
         f" FROM runs r LEFT JOIN vals v ON v.key = {sql.key('metrics.' + metric)} AND v.rid = r.rid"
         f" WHERE r.trial IN (SELECT value FROM json_each({sql.bind(json.dumps([*trials]))}))"
-        f" AND {ENDED} AND {_upto(sql, upto)} ORDER BY r.clock, r.rid",
+        f" AND {ENDED} AND {_known(sql, upto)} ORDER BY r.clock, r.rid",
         sql.values,
     )
     return [
@@ -159,7 +162,7 @@ def _top(
     found = kept.rows(
         "SELECT r.trial FROM vals v CROSS JOIN runs r ON r.rid = v.rid"
         f" WHERE v.key = {sql.key('metrics.' + metric)} AND {FINITE} AND {COUNTED}"
-        f" AND {_upto(sql, upto)}"
+        f" AND {_known(sql, upto)}"
         f" ORDER BY v.num {way}, v.clock DESC, v.rid DESC LIMIT {sql.bind(limit)}",
         sql.values,
     )
@@ -205,3 +208,17 @@ def _upto(sql: Compiler, run: Run | None) -> str:
     if run is None:
         return "1"
     return f"(r.clock, r.rid) <= ({sql.bind(run.clock)}, {sql.bind(row_of(run.id))})"
+
+
+def _known(sql: Compiler, run: Run | None) -> str:
+    """That a run began before another one, and did not end after it."""
+    end = None if run is None else run.ended
+    if run is None or end is None:
+        return _upto(sql, run)
+    ended = "julianday(r.started) * 86400 + coalesce(r.duration_s, 0)"
+    limit = f"julianday({sql.bind(end.isoformat())}) * 86400 + {SLACK_S}"
+    return f"{_upto(sql, run)} AND (r.rid = {sql.bind(row_of(run.id))} OR {ended} <= {limit})"
+
+
+SLACK_S: Final = 1
+"""Imported records may have their start in whole seconds."""

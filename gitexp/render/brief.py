@@ -5,20 +5,29 @@ Floor 5, pure.
 
 from collections.abc import Iterator, Sequence
 
-from gitexp.briefing import Attempt, Brief, Cause, CodeChange, Hint
+from gitexp.briefing import (
+    Attempt,
+    Brief,
+    Cause,
+    CodeChange,
+    Hint,
+    alone,
+    changed_params,
+    has_changed_code,
+)
 from gitexp.comparison.noise import Basis
 from gitexp.model import Direction, Outcome, Value, flatten
 from gitexp.render.brief_document import brief_json
 from gitexp.render.colour import style
 from gitexp.render.detail import View
 from gitexp.render.listing import decision_word, short_id
-from gitexp.render.text import clean, fold, format_age, format_cell, shorten
+from gitexp.render.text import clean, fold, format_age, format_cell, format_param, shorten
 
 __all__ = ["brief_json", "brief_text"]
 
 _SHOWN_PARAMS = 6
 _SHOWN_TRIALS = 4
-_SHOWN_VALUES = 8
+_SHOWN_VALUES = 20
 _SHOWN_FILES = 3
 _LONGEST = 160
 """Lines are cut to this when the width is not known."""
@@ -53,9 +62,18 @@ def _section(name: str, brief: Brief, view: View) -> list[str]:
         return []
     if more := brief.left_out.get(name, 0):
         lines.append(f"and {more:,} more")
-    width = _LONGEST if view.width is None else view.width - 2
     title = style(_TITLES[name], "heading", enabled=view.colour)
+    if name in _BY_CAUSE:
+        causes: tuple[Cause, ...] = getattr(brief, name)
+        if any(attempt.near is not None for cause in causes for attempt in cause.attempts):
+            title += "; changes against the nearest kept trial"
+        return [title, *(f"  {line}" for line in lines)]
+    width = _LONGEST if view.width is None else view.width - 2
     return [title, *(f"  {shorten(line, width)}" for line in lines)]
+
+
+_BY_CAUSE = ("rejected", "failed")
+"""Sections whose lines are folded and never cut: what they say is not said elsewhere."""
 
 
 def _unlisted(brief: Brief) -> Iterator[str]:
@@ -87,7 +105,7 @@ def _lines(name: str, brief: Brief, view: View) -> Iterator[str]:
     elif name == "untried":
         for n in brief.untried:
             yield f"{clean(n.param)} {_cell(n.value, view)}: {clean(n.why)}"
-    elif name in ("rejected", "failed"):
+    elif name in _BY_CAUSE:
         causes: tuple[Cause, ...] = getattr(brief, name)
         yield from (_cause(cause, brief, view) for cause in causes)
     else:
@@ -162,6 +180,8 @@ def _attempt(attempt: Attempt, section: str, brief: Brief, view: View) -> str:
     if section == "running":
         newest = next(e.run for e in reversed(attempt.entries) if not e.run.is_sealed)
         told = f"since {format_age(newest.started, now=view.now).removesuffix(' ago')}"
+        if newest.id in brief.unseen:
+            told += ", as far as is known: it was not started here"
         name = f"{short_id(newest.id, view.ids)} {clean(newest.name)}"
     else:
         measured = attempt.value is not None
@@ -208,23 +228,28 @@ def _cause(cause: Cause, brief: Brief, view: View) -> str:
 
 
 def _trials(cause: Cause, brief: Brief, view: View) -> str:
-    """What they have in common against the best, else each trial with what is different."""
+    """What they have in common, else what each changed: `lr 0.3, 1; hidden 64`."""
     attempts, shared = cause.attempts, cause.shared
     if len(attempts) > 1 and shared.params:
         told = [f"{clean(name)} {_values(v, view)}" for name, v in shared.params.items()]
         varied = list(map(clean, shared.varied))
         verb = "varies" if len(varied) == 1 else "vary"
         return "; ".join([*told, *([f"{', '.join(varied)} {verb}"] if varied else [])])
-    shown = attempts[:_SHOWN_TRIALS]
-    found = [_trial(attempt, brief, view, measured=len(attempts) == 1) for attempt in shown]
-    more = len(attempts) - len(shown)
+    found: list[str] = []
+    others = list(attempts)
+    if len(attempts) > 1:
+        single, others = alone(attempts)
+        found = [f"{clean(name)} {_values(values, view)}" for name, values in single.items()]
+    shown = others[:_SHOWN_TRIALS]
+    found += [_trial(attempt, brief, view, measured=len(attempts) == 1) for attempt in shown]
+    more = len(others) - len(shown)
     return "; ".join([*found, *([f"{more:,} more"] if more else [])])
 
 
 def _trial(attempt: Attempt, brief: Brief, view: View, *, measured: bool) -> str:
     told = [
-        _params(attempt.params or {}, view, most=_SHOWN_PARAMS, joint=" + "),
-        _code(attempt, brief),
+        _params(changed_params(attempt), view, most=_SHOWN_PARAMS, joint=" + "),
+        _changed_code(attempt, brief),
         _measured(attempt, brief, view) if measured and attempt.value is not None else "",
     ]
     text = ", ".join(part for part in told if part)
@@ -239,7 +264,8 @@ def _values(values: Sequence[Value], view: View) -> str:
 
 def _measured(attempt: Attempt, brief: Brief, view: View) -> str:
     mean = f", mean of {attempt.runs}" if attempt.runs > 1 else ""
-    return f"{clean(brief.metric or '')} {_cell(attempt.value, view)}{mean}"
+    value = format_cell(attempt.value, precision=view.precision)
+    return f"{clean(brief.metric or '')} {value}{mean}"
 
 
 def _hint(hint: Hint, view: View) -> str:
@@ -257,6 +283,13 @@ def _code(attempt: Attempt, brief: Brief) -> str:
     """What differs from the best's code."""
     changes = brief.code.get(attempt.entry.run.id, ())
     return _changes(changes) or ("other code" if attempt.has_other_code else "")
+
+
+def _changed_code(attempt: Attempt, brief: Brief) -> str:
+    """What differs from the code of the nearest kept trial; counted only against the best."""
+    if attempt.near is None:
+        return _code(attempt, brief)
+    return "other code" if has_changed_code(attempt) else ""
 
 
 def _changes(changes: Sequence[CodeChange]) -> str:
@@ -280,7 +313,7 @@ def _line(text: str) -> str:
 
 
 def _cell(value: Value | None, view: View) -> str:
-    return shorten(format_cell(value, precision=view.precision), 60)
+    return shorten(format_param(value, precision=view.precision), 60)
 
 
 def _count(count: int, noun: str) -> str:

@@ -6,7 +6,15 @@ Floor 5, pure.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gitexp.briefing import Attempt, Brief, Cause, CodeChange
+from gitexp.briefing import (
+    Attempt,
+    Brief,
+    Cause,
+    CodeChange,
+    alone,
+    changed_params,
+    has_changed_code,
+)
 from gitexp.model import Outcome, flatten
 from gitexp.records.documents import json_value
 from gitexp.render.machine import format_json
@@ -93,6 +101,7 @@ def _attempt_document(attempt: Attempt, brief: Brief) -> dict[str, Any]:
             "disputed": words or None,
             "why": decision and decision.text,
             "started": run.started.isoformat() if attempt.is_running else None,
+            "unseen": any(e.run.id in brief.unseen for e in attempt.entries) or None,
         }
     )
 
@@ -111,11 +120,27 @@ def _trial_document(attempt: Attempt, brief: Brief) -> dict[str, Any]:
     )
 
 
+def _changed_document(attempt: Attempt, brief: Brief) -> dict[str, Any]:
+    """What a trial that was given up or failed changed against the nearest kept trial."""
+    document = _trial_document(attempt, brief)
+    document["params"] = {n: json_value(v) for n, v in changed_params(attempt).items()}
+    if attempt.near is not None:
+        document["near"] = attempt.near.run.id
+        document["code"] = ["other code"] if has_changed_code(attempt) else None
+    return _present(document)
+
+
 def _cause_document(cause: Cause, brief: Brief) -> dict[str, Any]:
     shared = cause.shared
     params: dict[str, list[Any]] = {}
     if len(cause.attempts) > 1:
         params = {name: list(map(json_value, values)) for name, values in shared.params.items()}
+    single: dict[str, list[Any]] = {}
+    named = cause.attempts
+    if len(cause.attempts) > 1 and not params:
+        found, others = alone(cause.attempts)
+        single = {name: list(map(json_value, values)) for name, values in found.items()}
+        named = tuple(others)
     most = _SHOWN_WHEN_SHARED if params else _SHOWN_TRIALS
     return _present(
         {
@@ -126,7 +151,8 @@ def _cause_document(cause: Cause, brief: Brief) -> dict[str, Any]:
             "disputed": [word.value for word in cause.disputed] or None,
             "params": {name: values[:_SHOWN_VALUES] for name, values in params.items()} or None,
             "varied": (shared.varied if params else None) or None,
-            "trials": [_trial_document(a, brief) for a in cause.attempts[:most]],
+            "alone": {name: values[:_SHOWN_VALUES] for name, values in single.items()} or None,
+            "trials": [_changed_document(a, brief) for a in named[:most]],
         }
     )
 

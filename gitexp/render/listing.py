@@ -18,6 +18,7 @@ from gitexp.render.text import (
     format_cell,
     format_duration,
     format_moment,
+    format_param,
     shorten,
 )
 
@@ -271,7 +272,12 @@ def _cell(
         return clean(value[:MIN_PREFIX_LENGTH])
     if isinstance(value, int | float) and key == "duration":
         return format_duration(value)
-    return format_cell(value, precision=precision)
+    form = format_param if key.partition(".")[0] in _PARAMS else format_cell
+    return form(value, precision=precision)
+
+
+_PARAMS = ("params", "given", "parsed")
+"""Tables whose values are parameters."""
 
 
 def headers_for(keys: Sequence[str]) -> list[str]:

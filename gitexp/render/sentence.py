@@ -14,7 +14,7 @@ from gitexp.comparison.samples import Answer
 from gitexp.comparison.verdicts import MISSING_HERE, MISSING_THERE, MetricVerdict
 from gitexp.model import Direction, Outcome
 from gitexp.render.colour import Role, style
-from gitexp.render.text import clean, format_like, format_number, format_percent, format_signed
+from gitexp.render.text import clean, format_apart, format_number, format_percent, format_signed
 
 ANSWER_ROLES: Final[dict[Answer, Role]] = {
     Answer.BETTER: "good",
@@ -154,10 +154,7 @@ def _values(verdict: MetricVerdict, precision: int | None) -> tuple[str, str]:
         return format_number(value, precision=precision), ""
     decimals = None if verdict.half is None else _decimals(verdict.half)
     if decimals is None or verdict.repeats < 2:
-        return (
-            format_like(value, old, precision=precision),
-            format_like(old, value, precision=precision),
-        )
+        return format_apart(value, old, precision=precision)
     pair = ((value, verdict.runs), (old, verdict.reference_runs))
     first, second = (
         f"{number:.{decimals}f}" if runs > 1 else format_number(number, precision=precision)
@@ -205,7 +202,7 @@ def _rank(
         return "best so far"
     if best.reference_value is None or best.value is None:
         return "best so far"
-    before = format_like(best.reference_value, best.value, precision=precision)
+    before, _ = format_apart(best.reference_value, best.value, precision=precision)
     return f"best so far, before {before}"
 
 

@@ -151,10 +151,25 @@ def format_like(value: float, other: float, *, precision: int | None = 5) -> str
     """A number with as many decimals as another has, so that two stand well side by side."""
     texts = [format_number(n, precision=precision) for n in (value, other)]
     decimals = [len(t.partition(".")[2]) if "e" not in t and "." in t else 0 for t in texts]
-    missing = max(decimals) - decimals[0]
-    if not missing or not math.isfinite(value) or "e" in texts[0] or "e" in texts[1]:
+    is_short = decimals[0] < max(decimals)
+    if not is_short or not math.isfinite(value) or "e" in texts[0] or "e" in texts[1]:
         return texts[0]
-    return texts[0] + ("" if "." in texts[0] else ".") + "0" * missing
+    return f"{value:.{max(decimals)}f}"
+
+
+def format_apart(value: float, other: float, *, precision: int | None = 5) -> tuple[str, str]:
+    """Two numbers side by side; different ones get as many digits as show the difference."""
+    first, second = (
+        format_like(value, other, precision=precision),
+        format_like(other, value, precision=precision),
+    )
+    while first == second and value != other and precision is not None and precision < 17:
+        precision += 1
+        first, second = (
+            format_like(value, other, precision=precision),
+            format_like(other, value, precision=precision),
+        )
+    return first, second
 
 
 def format_signed(value: float, *, precision: int | None = 5) -> str:
@@ -182,6 +197,13 @@ def format_cell(value: Value | None, *, precision: int | None = 5) -> str:
         members = (f"{clean(k)}={format_cell(v, precision=precision)}" for k, v in value.items())
         return "{" + ", ".join(members) + "}"
     return clean(value)
+
+
+def format_param(value: Value | None, *, precision: int | None = 5) -> str:
+    """The value of a parameter: a float stays one, as `0.0`, which is not the whole number 0."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 10 ** (precision or 15):
+        return f"{value:.1f}"
+    return format_cell(value, precision=precision)
 
 
 def format_bytes(size: int) -> str:

@@ -17,6 +17,7 @@ from gitexp.render.table import TableStyle, format_table
 from gitexp.render.text import (
     format_cell,
     format_number,
+    format_param,
     format_percent,
     format_signed,
 )
@@ -170,7 +171,7 @@ def changes_table(
 ) -> str:
     """What `diff_tables` found; `before` and `after` are the two columns' headers."""
     rows = [
-        [name, format_cell(old, precision=precision), format_cell(new, precision=precision)]
+        [name, format_param(old, precision=precision), format_param(new, precision=precision)]
         for name, old, new in changes
     ]
     return format_table(["name", before, after], rows, style=table_style, width=width)

@@ -67,6 +67,18 @@ def recover(workspace: Workspace, *, only: RunId | None = None, force: bool = Fa
     return Recovered(tuple(completed), tuple(waiting), tuple(damaged))
 
 
+def open_states(workspace: Workspace) -> dict[RunId, bool]:
+    """Of every run that has a readable journal here, whether it may go on."""
+    states = {}
+    for path in pending(workspace.journals):
+        try:
+            content = read_journal(path)
+        except (FileNotFoundError, Unreadable):
+            continue
+        states[content.run_id] = not liveness(content).is_over
+    return states
+
+
 def _complete(workspace: Workspace, path: Path, content: JournalContent) -> Run:
     keeps_tail = workspace.settings.keep_output != "none"
     run, series = _final(path, content, keeps_tail=keeps_tail)

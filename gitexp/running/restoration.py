@@ -17,6 +17,7 @@ from gitexp.repo.worktree import (
     read_status,
     take_snapshot,
 )
+from gitexp.settings import PROJECT_FILE
 from gitexp.store import CODE_IDENTITY
 
 
@@ -29,6 +30,8 @@ class ApplyPlan:
     tree: str
     written: tuple[str, ...]
     deleted: tuple[str, ...]
+    left: tuple[str, ...] = ()
+    """What differs and is left as it is: the project's settings, which are no code of the run."""
 
 
 def plan_apply(repo: Repo, code: Code) -> ApplyPlan:
@@ -40,9 +43,12 @@ def plan_apply(repo: Repo, code: Code) -> ApplyPlan:
     unsaved = {*status.tracked, *status.untracked}
     rules = SnapshotRules(1 << 62, 1 << 62)
     now = take_snapshot(repo, rules, identity=CODE_IDENTITY, durable=False)
-    written, deleted, in_the_way = [], [], []
+    written, deleted, in_the_way, left = [], [], [], []
     for change in repo.diff_trees(now.tree, code.tree):
         path = change.path
+        if path == PROJECT_FILE:
+            left.append(path)
+            continue
         if change.status == "D":
             if path in status.untracked:
                 continue  # the user's own file, which the run had not
@@ -60,7 +66,7 @@ def plan_apply(repo: Repo, code: Code) -> ApplyPlan:
             why=shown + more,
             hints=["`git stash` or commit it first", "`git exp branch RUN NAME` needs no room"],
         )
-    return ApplyPlan(code.revision, code.tree, tuple(written), tuple(deleted))
+    return ApplyPlan(code.revision, code.tree, tuple(written), tuple(deleted), tuple(left))
 
 
 def apply_code(repo: Repo, plan: ApplyPlan) -> None:

@@ -165,6 +165,25 @@ def test_what_was_given_up_for_one_cause_is_one_line(exp: Exp, train: Train) -> 
     assert [trial["run"] for trial in cause["trials"]] == ["<run 3>"]
 
 
+def test_the_values_of_one_cause_are_listed_by_parameter(exp: Exp, train: Train) -> None:
+    def tried(lr: str, *options: str, said: str) -> None:
+        exp("run", "--", "python", "train.py", "--lr", lr, *options)
+        exp("decide", "last", said, "-m", "as expected")
+
+    tried("0.4", said="keep")
+    for lr in ("0.9", "0.8"):
+        tried(lr, said="discard")
+    tried("0.4", "--hidden", "64", said="discard")
+    tried("0.2", said="keep")
+    tried("0.2", "--hidden", "8", said="discard")
+    brief = exp("brief").out
+    assert "\ngiven up, by cause; changes against the nearest kept trial\n" in brief
+    assert "\n  as expected: hidden 8, 64; lr 0.8, 0.9 (4)\n" in brief
+    (cause,) = json.loads(exp("brief", "--json").out)["rejected"]
+    assert cause["alone"] == {"hidden": [8, 64], "lr": [0.8, 0.9]}
+    assert cause["trials"] == [] and "params" not in cause
+
+
 def test_what_was_not_looked_at_is_counted(
     exp: Exp, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:

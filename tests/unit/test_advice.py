@@ -28,7 +28,7 @@ UNJUDGED = [
     ({"outcome": Outcome.RUNNING}, "wait until the run has ended"),
     ({"outcome": Outcome.FAILED}, "git exp show last"),
     ({"outcome": Outcome.TIMED_OUT}, "git exp show last"),
-    ({"outcome": Outcome.INTERRUPTED}, "git exp show last"),
+    ({"outcome": Outcome.INTERRUPTED}, "says nothing of its trial"),
     ({"reproduction": True}, "git exp diff last"),
     ({"measured": False}, "--metrics"),
 ]
@@ -102,11 +102,15 @@ SURE = [
     ({"last": WORSE, "best": WORSE}, "discard -m WHY"),
     ({"last": UNSURE, "best": WORSE}, "discard -m WHY"),
     ({"last": BETTER, "best": WORSE}, "better than the last, not the best"),
-    ({"last": BETTER, "best": UNSURE}, "better than the last, not the best"),
+    ({"last": BETTER, "best": UNSURE}, "better than the last, not shown to be the best"),
     ({"last": SAME, "best": SAME}, "no difference that counts"),
     ({"last": UNSURE, "best": UNSURE}, "`--repeat 7` would probably tell"),
     ({"last": UNSURE, "best": UNSURE, "seeded": True}, "`--seeds 7` would probably tell"),
-    ({"last": UNSURE, "best": verdict(Answer.UNKNOWN)}, "try a bolder change"),
+    ({"last": UNSURE, "best": verdict(Answer.UNKNOWN)}, "too small to show with 100 repeats"),
+    (
+        {"last": UNSURE, "best": verdict(Answer.UNKNOWN, basis=Basis.PAIRED)},
+        "more seeds, or more turns, may tell",
+    ),
 ]
 
 

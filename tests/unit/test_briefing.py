@@ -11,6 +11,8 @@ from gitexp.briefing import (
     Brief,
     Cause,
     Neighbour,
+    alone,
+    changed_params,
     fit,
     make_brief,
     neighbours,
@@ -283,6 +285,40 @@ def test_what_the_trials_of_a_cause_have_in_common() -> None:
         {"hidden": [8192, 16384]},
         ["opt"],
     )
+
+
+def test_what_a_trial_changed_is_told_against_the_nearest_kept_one() -> None:
+    """After two kept changes a trial made before them differs from the best in three things."""
+    start = entry(1, 0.5, params={"lr": 0.1, "hidden": 64, "opt": "sgd"}, decided=Decision.KEEP)
+    lone = entry(2, 0.4, params={"lr": 1.0, "hidden": 64, "opt": "sgd"}, decided=Decision.DISCARD)
+    step = entry(3, 0.6, params={"lr": 0.1, "hidden": 128, "opt": "sgd"}, decided=Decision.KEEP)
+    best = entry(4, 0.7, params={"lr": 0.1, "hidden": 128, "opt": "adam"}, decided=Decision.KEEP)
+    late = entry(5, 0.6, params={"lr": 0.1, "hidden": 512, "opt": "adam"}, decided=Decision.DISCARD)
+    ((cause,),) = (brief_of(start, lone, step, best, late).rejected,)
+    assert numbers(cause.attempts) == [5, 2]
+    assert [changed_params(a) for a in cause.attempts] == [{"hidden": 512}, {"lr": 1.0}]
+    assert [a.near and int(a.near.run.id, 16) for a in cause.attempts] == [None, 1]
+    assert alone(cause.attempts) == ({"hidden": [512], "lr": [1.0]}, [])
+
+
+def test_an_undecided_trial_is_nothing_to_compare_with() -> None:
+    lone = entry(1, 0.5, params={"lr": 0.1, "hidden": 64})
+    gone = entry(2, 0.4, params={"lr": 1.0, "hidden": 64}, decided=Decision.DISCARD)
+    best = entry(3, 0.7, params={"lr": 0.1, "hidden": 128}, decided=Decision.KEEP)
+    ((cause,),) = (brief_of(lone, gone, best).rejected,)
+    assert changed_params(cause.attempts[0]) == {"lr": 1.0, "hidden": 64}
+
+
+def test_a_trial_with_other_code_did_not_change_a_parameter_alone() -> None:
+    best = entry(1, 0.9)
+    code = replace(best.run.code, tree=ObjectId("9" * 40), digest="d2")
+    gone = [
+        entry(2, 0.1, decided=Decision.DISCARD, code=code),
+        entry(3, 0.1, decided=Decision.DISCARD),
+    ]
+    ((cause,),) = (brief_of(best, *gone).rejected,)
+    single, others = alone(cause.attempts)
+    assert (list(single), numbers(others)) == (["lr"], [2])
 
 
 # --- budget ---------------------------------------------------------------------------------------
