@@ -77,6 +77,11 @@ def environment_path(digest: str) -> str:
     return f"environments/{digest}.toml"
 
 
+def is_review(ref: str) -> bool:
+    """Return whether a server keeps no ref of that name but makes a review of it, as Gerrit."""
+    return ref.startswith(("refs/for/", "refs/drafts/"))
+
+
 def purge_path(name: str) -> str:
     """Where the branch says what was purged: a purge by its digest, a code state by its tree."""
     return f"{PURGED_FOLDER}/{name}.toml"

@@ -87,7 +87,7 @@ def _record(workspace: Workspace, commit: ObjectId) -> list[str]:
 
 
 def _find(workspace: Workspace, commit: ObjectId, tree: ObjectId) -> Entry | None:
-    from gitexp.sharing.pushed import find_recorded  # noqa: PLC0415 - as above
+    from gitexp.sharing.pushed_trial import find_recorded  # noqa: PLC0415 - with a gate only
 
     return find_recorded(workspace, commit, tree)
 
