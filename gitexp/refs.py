@@ -21,6 +21,7 @@ READ_FORMATS = (1, 2)
 
 DEFAULT_BRANCH = "gitexp"
 README_PATH = "README.md"
+PURGED_FOLDER = "purged"
 FORMAT_PATH = "format.toml"
 
 
@@ -76,6 +77,16 @@ def environment_path(digest: str) -> str:
     return f"environments/{digest}.toml"
 
 
+def is_review(ref: str) -> bool:
+    """Return whether a server keeps no ref of that name but makes a review of it, as Gerrit."""
+    return ref.startswith(("refs/for/", "refs/drafts/"))
+
+
+def purge_path(name: str) -> str:
+    """Where the branch says what was purged: a purge by its digest, a code state by its tree."""
+    return f"{PURGED_FOLDER}/{name}.toml"
+
+
 class PathKind(StrEnum):
     """What a file on the branch is."""
 
@@ -84,6 +95,7 @@ class PathKind(StrEnum):
     OUTPUT = "output"
     ANNOTATION = "annotation"
     ENVIRONMENT = "environment"
+    PURGE = "purge"
 
 
 TOMBSTONE = "delete"
@@ -100,6 +112,10 @@ _SHAPES = {
         rf"{_OF_RUN}/([0-9a-f]{{16}}|{TOMBSTONE}){_RIVAL}\.toml\Z",
     ),
     "environments": (PathKind.ENVIRONMENT, rf"()()()([0-9a-f]{{8,64}}){_RIVAL}\.toml\Z"),
+    PURGED_FOLDER: (
+        PathKind.PURGE,
+        rf"()()()([0-9a-f]{{16}}|[0-9a-f]{{40}}|[0-9a-f]{{64}}){_RIVAL}\.toml\Z",
+    ),
 }
 """What the files in each folder of the branch are called: the groups are the fields of a place."""
 
@@ -123,11 +139,11 @@ class BranchPath(NamedTuple):
 
     kind: PathKind
     run: RunId | None
-    """The run it belongs to; absent for an environment."""
+    """The run it belongs to; absent for an environment and a purge."""
     folder: str
-    """`yyyy-mm/xx`; empty for an environment."""
+    """`yyyy-mm/xx`; empty for an environment and a purge."""
     name: str
-    """Annotation id, environment digest, or the run id again."""
+    """Annotation id, environment digest, digest of a purge, tree, or the run id again."""
     rival: str | None = None
     """Set on the second of two conflicting versions: the first 12 digits of its blob id."""
 

@@ -50,6 +50,7 @@ COMMANDS: Mapping[str, str] = {
     "recover": "complete the records of runs that were killed",
     "remove": "take runs off the branch, for good and everywhere",
     "gc": "tidy gitexp's local state",
+    "purge": "take records or code out of both branches for good",
     "upgrade": "change the branches to the newest format",
     "config": "list the settings with where they come from",
     "demo": "show the whole loop on real data in a temporary repository",
@@ -69,7 +70,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "compare and decide": ("compare", "diff", "noise", "decide", "tag", "tried"),
     "go back": ("reproduce", "apply", "branch"),
     "share": ("push", "fetch", "sync", "export", "hooks"),
-    "look after": ("init", "config", "doctor", "recover", "remove", "gc", "upgrade"),
+    "look after": ("init", "config", "doctor", "recover", "remove", "purge", "gc", "upgrade"),
     "learn": ("demo", "man", "completion"),
 }
 

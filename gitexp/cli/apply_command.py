@@ -8,6 +8,7 @@ from gitexp.cli.terminal import answer, open_workspace, say
 from gitexp.model import Run
 from gitexp.render.text import clean
 from gitexp.running.parents import remember_applied
+from gitexp.running.purged_code import refuse_purged
 from gitexp.running.restoration import ApplyPlan, apply_code, plan_apply
 
 
@@ -29,6 +30,7 @@ def command(dry_run: bool, as_json: bool, run: str) -> None:
     """
     workspace = open_workspace()
     entry = find_entry(workspace, run)
+    refuse_purged(workspace.store, entry.run.code, f"cannot apply run {entry.run.id[:7]}")
     plan = plan_apply(workspace.repo, entry.run.code)
     if as_json:
         if not dry_run:

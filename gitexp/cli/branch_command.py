@@ -5,6 +5,7 @@ import click
 from gitexp.cli.options import run_argument
 from gitexp.cli.selection import find_entry
 from gitexp.cli.terminal import open_workspace, say
+from gitexp.running.purged_code import refuse_purged
 from gitexp.running.restoration import make_branch
 
 
@@ -23,5 +24,6 @@ def command(run: str, name: str) -> None:
     """
     workspace = open_workspace()
     entry = find_entry(workspace, run)
+    refuse_purged(workspace.store, entry.run.code, f"cannot branch from run {entry.run.id[:7]}")
     make_branch(workspace.repo, name, entry.run.code)
     say(f"branch '{name}' is at the code of run {entry.run.id[:7]}; `git switch {name}` goes there")

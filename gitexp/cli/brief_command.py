@@ -149,7 +149,7 @@ def _as_they_are(
     """
     if all(entry.run.is_sealed for entry in entries):
         return entries, frozenset()
-    from gitexp.running.recovery import open_states  # noqa: PLC0415 - only beside open runs
+    from gitexp.running.recovery import open_states
 
     states = open_states(workspace)
     found, unseen = [], set()

@@ -87,7 +87,7 @@ def _record(workspace: Workspace, commit: ObjectId) -> list[str]:
 
 
 def _find(workspace: Workspace, commit: ObjectId, tree: ObjectId) -> Entry | None:
-    from gitexp.sharing.pushed import find_recorded
+    from gitexp.sharing.pushed_trial import find_recorded
 
     return find_recorded(workspace, commit, tree)
 

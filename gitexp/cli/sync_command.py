@@ -7,7 +7,8 @@ from gitexp.cli.progress import announce
 from gitexp.cli.report import warn
 from gitexp.cli.terminal import open_workspace, say
 from gitexp.sharing.notes import forget_failures
-from gitexp.sharing.sync import FetchReport, PushReport, Tally, sync_runs
+from gitexp.sharing.sync import FetchReport, PushReport, sync_runs
+from gitexp.sharing.tally import Tally
 
 
 @click.command("sync")

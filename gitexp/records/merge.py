@@ -20,6 +20,7 @@ from gitexp.records.codec import decode_run, decode_table
 from gitexp.refs import (
     FORMAT,
     FORMAT_PATH,
+    PURGED_FOLDER,
     README_PATH,
     TOMBSTONE,
     BranchPath,
@@ -113,7 +114,7 @@ def surroundings(touched: Collection[Owner]) -> Callable[[str], bool]:
     Its path ends with a slash.
     """
     shelves = {folder for folder, _ in touched}
-    near = {"environments/", *_TOPS}
+    near = {"environments/", f"{PURGED_FOLDER}/", *_TOPS}
     for folder in shelves:
         month, _, _ = folder.partition("/")
         near.update(f"{top}{part}/" for top in _TOPS for part in (month, folder))

@@ -3,19 +3,15 @@
 Floor 4. A `git gc` may run at any moment and takes what no ref holds yet; then it is taken again.
 """
 
-import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gitexp import __version__
 from gitexp.errors import CommandFailed, GitexpError, Refused
 from gitexp.fingerprint import (
-    DEFAULT_EXCLUDE,
     WRITTEN_BY_TOOLS,
-    code_digest,
     counts_as_code,
     path_matcher,
 )
@@ -34,14 +30,11 @@ from gitexp.repo.worktree import (
     take_snapshot,
     was_collected,
 )
+from gitexp.running.digest import digest_of, excluded
 from gitexp.running.outside import Outside, hash_outside, model_file_rule, named_few
 from gitexp.workspace import Workspace
 
 _SNAPSHOT_TRIES = 5
-
-LAST_DIGEST: Final = "last-digest"
-"""File in our local state: a hash of the question, the answer, and a hash of both."""
-
 
 MUCH_BYTES: Final = 5 << 20
 """More than this taken into a snapshot from untracked files is said."""
@@ -101,7 +94,7 @@ def _code_of(
     outside = Outside({}, ())
     if snapshot.left_out:
         rules = counts_as_code(
-            include=settings.code_include, exclude=_excluded(workspace), produced=produced
+            include=settings.code_include, exclude=excluded(workspace), produced=produced
         )
         outside = hash_outside(workspace, snapshot.left_out, rules)
     code = Code(
@@ -117,10 +110,6 @@ def _code_of(
         unhashed=outside.unhashed,
     )
     return Observed(code, sinks, (*_notes_left_out(snapshot, outside), *_notes_taken(snapshot)))
-
-
-def _excluded(workspace: Workspace) -> tuple[str, ...]:
-    return (*DEFAULT_EXCLUDE, *workspace.settings.code_exclude)
 
 
 def _notes_left_out(snapshot: Snapshot, outside: Outside) -> list[str]:
@@ -159,32 +148,6 @@ def _sinks(top: Path | None, paths: Sequence[str]) -> tuple[str, ...]:
             if (state.st_dev, state.st_ino) in files:
                 found.append(path)
     return tuple(found)
-
-
-def digest_of(workspace: Workspace, tree: str, produced: Collection[str]) -> str:
-    """What of a tree counts, as one hash; the last is kept, as many runs have the same code."""
-    settings, repo = workspace.settings, workspace.repo
-    exclude = _excluded(workspace)
-    rules = (__version__, tree, settings.code_include, exclude, sorted(produced))
-    asked = hashlib.sha256(repr(rules).encode(errors="surrogateescape")).hexdigest()
-    kept = repo.state_dir / LAST_DIGEST
-    with suppress(OSError, ValueError):
-        question, digest, check = kept.read_text().split()
-        if question == asked and check == _check(question, digest):
-            return digest
-    digest = code_digest(
-        ((entry.mode, entry.path, entry.oid) for entry in repo.list_tree(tree)),
-        include=settings.code_include,
-        exclude=exclude,
-        produced=produced,
-    )
-    with suppress(OSError):
-        kept.write_text(f"{asked} {digest} {_check(asked, digest)}\n")
-    return digest
-
-
-def _check(question: str, digest: str) -> str:
-    return hashlib.sha256(f"{question} {digest}".encode()).hexdigest()
 
 
 def pin(workspace: Workspace, run: Run) -> Run:

@@ -49,6 +49,7 @@ from gitexp.running.placement import (
     place_files,
 )
 from gitexp.running.preparation import METRICS_CANDIDATES, Prepared
+from gitexp.running.purged_code import refuse_purged
 from gitexp.workspace import Workspace
 
 
@@ -84,6 +85,7 @@ def command_of(workspace: Workspace, recorded: Run) -> Command:
             why="its command held a secret, which was not recorded",
             hints=["pass secrets by the environment, not on the command line"],
         )
+    refuse_purged(workspace.store, recorded.code, f"cannot reproduce run {short}")
     if workspace.repo.resolve(f"{recorded.code.tree}^{{tree}}") is None:
         raise CouldNotTell(
             f"cannot reproduce run {short}",

@@ -12,7 +12,7 @@ from contextlib import suppress
 from gitexp.errors import GitexpError
 from gitexp.ids import is_null
 from gitexp.machine import clock
-from gitexp.refs import code_ref, run_ref
+from gitexp.refs import code_ref, is_review, run_ref
 from gitexp.repo import Repo
 from gitexp.repo.remotes import Remote, push_remote, remote_names
 from gitexp.repo.transport import has_refs
@@ -66,6 +66,9 @@ def _send(store: Store, settings: Settings, note: Note) -> None:
     if not tips:
         return
     pushed = _pushed_refs(note, settings.branch)
+    if pushed and all(map(is_review, pushed)):
+        return  # it puts them elsewhere, so it cannot tell whether they arrived
+    pushed = {ref: oid for ref, oid in pushed.items() if not is_review(ref)}
     known = remote.known(store.repo, list(tips))
     # A remote that was deleted or emptied gets new branches first.
     is_new = any(is_null(line.split()[3]) for line in note.lines if len(line.split()) == 4)

@@ -48,7 +48,7 @@ def find_gates(workspace: Workspace, commit: ObjectId, find_trial: FindTrial) ->
 
     `find_trial` finds the run of the trial that a commit and its tree are; it is slow to import.
     """
-    tree = workspace.repo.resolve(f"{commit}^{{tree}}")
+    tree = workspace.repo.peel(commit, "tree")
     index = workspace.refreshed()
     if tree is None:
         return []

@@ -6,39 +6,28 @@ two gets the same commit and nobody has to merge merges. What a remote sends is 
 add, but never silently take away or replace what is recorded here.
 """
 
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
 
 from gitexp.errors import CommandFailed, Conflict, Refused
 from gitexp.ids import ObjectId
 from gitexp.machine import clock
-from gitexp.records.bounds import MAX_RECORD_BYTES
 from gitexp.records.merge import (
-    Places,
     branch_format,
-    owner,
-    owners,
-    surroundings,
     too_new,
-    unite,
 )
 from gitexp.refs import (
     FORMAT,
     FORMAT_PATH,
     READ_FORMATS,
-    TOMBSTONE,
-    BranchPath,
-    PathKind,
-    parse_path,
 )
 from gitexp.repo import Repo, transport
 from gitexp.repo.code_commit import empty_tree
-from gitexp.repo.steps import Blob, Commit, Identity, SetRef
+from gitexp.repo.steps import Commit, Identity, SetRef
 from gitexp.repo.stream import write_stream
-from gitexp.repo.trees import FILE, SUBMODULE, Folder, compare, look_into
+from gitexp.repo.trees import Folder
 from gitexp.sharing.code_states import (
     format_of,
     join_old_code,
@@ -47,7 +36,8 @@ from gitexp.sharing.code_states import (
     read_code_states,
     replace_keep_branch,
 )
-from gitexp.sharing.lone import part_lone
+from gitexp.sharing.purged import forget_building, graft, names_of, purge_code, read_purges
+from gitexp.sharing.uniting import Edit, read_records, unite_commits
 from gitexp.store import PATIENCE_S, Store
 
 _IDENTITY = Identity("gitexp", "gitexp@localhost")
@@ -57,14 +47,10 @@ _RUNS_MESSAGE = "merge the runs of two clones\n\n[skip ci]\n\nMerged-By: gitexp\
 _CODE_MESSAGE = "merge the kept code of two clones\n\n[skip ci]\n\nMerged-By: gitexp\n"
 _LAST_SECOND = 253402300799
 """The end of the year 9999, where our dates end."""
-_PLAIN = re.compile(r"[\w./~-]+", re.ASCII)
-"""A path that `git fast-import` needs no quotes around."""
 
 _Take: TypeAlias = Callable[[str | None, str, str | None], Commit | SetRef | ObjectId]
 """How our branch moves, from our tip, theirs, and where the two went apart; an id is one of both
 tips, taken instead of a merge."""
-_Edit: TypeAlias = tuple[str, Blob | None]
-"""A quoted path, and what is there afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +76,7 @@ def join_code(
 
     if theirs is not None:
         _check_code(store, remote, theirs)
-        joined = _join_old_format(store, theirs, runs)
+        joined = _join_purged(store, theirs, runs) or _join_old_format(store, theirs, runs)
         if joined is not None:
             return joined
 
@@ -100,6 +86,22 @@ def join_code(
         return _merge(store.repo, store.code_ref, _CODE_MESSAGE, (ours, tip), clear=True)
 
     return _join(store, store.code_ref, theirs, take)
+
+
+def _join_purged(store: Store, theirs: ObjectId, runs: ObjectId | None) -> Joined | None:
+    """Join keep branches when one of them has what was purged; else return `None`."""
+    ours = store.repo.read_ref(store.code_ref)
+    purges = read_purges(store.repo, store.tip(), runs)
+    if not purges or (ours == theirs and read_purges(store.repo, store.tip()) == purges):
+        return None
+    deadline = clock.monotonic_s() + PATIENCE_S
+    while True:
+        try:
+            was_there, new = purge_code(store, theirs, purges)
+        except Conflict as conflict:
+            store.wait_for_others(conflict, deadline)
+        else:
+            return Joined(ours, new, merged=True) if was_there else None
 
 
 def _join_old_format(store: Store, theirs: ObjectId, runs: ObjectId | None) -> Joined | None:
@@ -152,17 +154,36 @@ def join_runs(
         if ours is None:
             return SetRef(store.run_ref, tip)
         if ours == base:
-            edits = _unite(store.repo, folders, ours, tip, follows=True)
+            edits = unite_commits(store.repo, folders, ours, tip, follows=True)
             if edits is None:
                 return SetRef(store.run_ref, tip)
+        elif names_of(store.repo, ours) != names_of(store.repo, tip):
+            return _take_out(store, folders, ours, tip)
         else:
             taken = _take_one(store.repo, folders, ours, tip, is_hub=is_hub)
             if taken is not None:
                 return ObjectId(taken)
-            edits = _unite(store.repo, folders, ours, tip, follows=False) or []
+            edits = unite_commits(store.repo, folders, ours, tip, follows=False) or []
         return _merge(store.repo, store.run_ref, _RUNS_MESSAGE, (ours, tip), edits)
 
     return _join(store, store.run_ref, theirs, take)
+
+
+def _take_out(store: Store, folders: Sequence[Folder], ours: str, theirs: str) -> Commit | ObjectId:
+    """Unite two run branches of which one has history from before a purge, without that history.
+
+    What it has goes onto the other one. Where each lacks a purge of the other, both get a new root.
+    """
+    repo = store.repo
+    here, there = names_of(repo, ours), names_of(repo, theirs)
+    onto = ours if here > there else theirs if here < there else None
+    first = onto or min(ours, theirs)
+    edits = unite_commits(repo, folders, ours, theirs, follows=False, onto=first) or []
+    if not edits and onto is not None:
+        return ObjectId(onto)
+    identity, moment = _newest(repo, (ours, theirs))
+    commit = Commit(store.run_ref, _RUNS_MESSAGE, identity, moment, [first], edits, tip=ours)
+    return commit if onto == ours else graft(store, commit, onto)
 
 
 def _take_one(
@@ -172,11 +193,11 @@ def _take_one(
     theirs_has = _has_events(repo, theirs, ours)
     ours_has = (not is_hub or theirs_has) and _has_events(repo, ours, theirs)
     if theirs_has and (is_hub or not ours_has or theirs < ours):
-        has_files = _unite(repo, folders, ours, theirs, follows=True) is None
+        has_files = unite_commits(repo, folders, ours, theirs, follows=True) is None
         return theirs if has_files else None
     if ours_has and not is_hub:
         turned = [folder._replace(old=folder.new, new=folder.old) for folder in folders]
-        return ours if _unite(repo, turned, theirs, ours, follows=True) is None else None
+        return ours if unite_commits(repo, turned, theirs, ours, follows=True) is None else None
     return None
 
 
@@ -189,7 +210,7 @@ def _has_events(repo: Repo, tip: str, other: str) -> bool:
 def _check_format(store: Store, remote: str, tip: str) -> None:
     where = f"branch '{store.branch}' of '{remote}'"
     form = f"{tip}:{FORMAT_PATH}"
-    version = branch_format(_read(store.repo, [form])[form])
+    version = branch_format(read_records(store.repo, [form])[form])
     if version is not None and version > FORMAT:
         raise too_new(version, where)
     if version not in READ_FORMATS:
@@ -226,6 +247,7 @@ def _join(store: Store, ref: str, theirs: ObjectId | None, take: _Take) -> Joine
             if isinstance(step, str):
                 if step != ours:  # both of its branches are kept: fast-import would refuse that
                     store.repo.update_ref(ref, step, str(ours), "the same runs, merged elsewhere")
+                forget_building(store.repo)
                 return Joined(ours, ObjectId(step))
             written = write_stream(store.repo, [step], durable=store.durable)
         except Conflict as conflict:
@@ -248,114 +270,13 @@ def _merge(
     ref: str,
     message: str,
     tips: Sequence[str],
-    files: Sequence[_Edit] = (),
+    files: Sequence[Edit] = (),
     *,
     clear: bool = False,
 ) -> Commit:
     parents = sorted(tips)
     identity, moment = _newest(repo, parents)
     return Commit(ref, message, identity, moment, parents, files, clear, tip=tips[0])
-
-
-def _unite(
-    repo: Repo, folders: Sequence[Folder], ours: str, theirs: str, *, follows: bool
-) -> list[_Edit] | None:
-    """What turns the tree of the lesser of two commits into the union of both.
-
-    `None` when theirs, which goes on from ours, has everything of ours that counts. What a gitexp
-    writes always has: it adds, ends runs, and deletes by tombstone.
-    """
-    lone, rest = part_lone(repo, folders)
-    here, there, places = _compare(repo, rest)
-    lost = any(folder.old for folder in lone)
-    if follows and not here.files and not lost:
-        return None  # only additions
-    united = unite(here.files, there.files, lambda blobs: _read(repo, blobs), places)
-    if follows and not lost:
-        other = {path for path, _ in united.items() ^ there.files.items()}
-        if not any(path == FORMAT_PATH or parse_path(path) for path in other):
-            return None
-    added = (folder.files(folder.new if ours < theirs else folder.old) for folder in lone)
-    edits = _edits(here if ours < theirs else there, united)
-    return [*edits, *((path, Blob(oid)) for files in added for _, path, oid in files)]
-
-
-def lost_since(repo: Repo, base: str, tip: str) -> list[tuple[str, Blob | None]]:
-    """What gives back to a commit the records that one of its ancestors has and it has not.
-
-    Pairs of a quoted path and its content. Records that are missing, or say `running` again, are
-    given back. What somebody added to the branch, or wrote anew, stays.
-    """
-    with repo.session():
-        folders = compare(repo, base, tip) or []
-        here, there, places = _compare(repo, folders)
-        united = unite(here.files, there.files, lambda blobs: _read(repo, blobs), places)
-        kept = set(united.values())
-        lost: list[tuple[str, Blob | None]] = []
-        edits = [(path, places.get(path), blob) for path, blob in _edits(there, united)]
-        graves = owners(place for _, place, blob in edits if blob and place and _is_grave(place))
-        for path, place, blob in edits:
-            if blob is None:
-                is_lost = place is not None and owner(place) in graves
-            elif path not in there.files:
-                is_lost = here.files.get(path) == blob.oid
-            else:
-                is_lost = place is not None and there.files[path] not in kept
-            if is_lost:
-                lost.append((path, blob))
-        return lost
-
-
-def _is_grave(place: BranchPath) -> bool:
-    return place.kind is PathKind.ANNOTATION and place.name == TOMBSTONE
-
-
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """A commit where it differs from another, and all else of the runs that differ."""
-
-    files: dict[str, str] = field(default_factory=dict)
-    """Blob by path."""
-    odd: set[str] = field(default_factory=set)
-    """Paths that differ and are no plain file here: links, submodules, executables."""
-
-
-def _compare(repo: Repo, folders: Sequence[Folder]) -> tuple[_Side, _Side, Places]:
-    """Ours, theirs, and what the paths of both mean."""
-    ours, theirs = _Side(), _Side()
-    places: dict[str, BranchPath | None] = {}
-    for folder in folders:
-        for side, entries in ((ours, folder.old), (theirs, folder.new)):
-            for mode, path, oid in folder.files(entries):
-                places[path] = parse_path(path)
-                if mode != SUBMODULE:
-                    side.files[path] = oid
-                if mode != FILE:
-                    side.odd.add(path)
-    touched = owners(places.values())
-    wanted = surroundings(touched)
-    for folder in (*folders, *look_into(repo, folders, wanted)):
-        for mode, path, oid in folder.files(folder.same) if wanted(folder.path) else ():
-            place = parse_path(path)
-            if place is not None and owner(place) in touched and mode != SUBMODULE:
-                places[path] = place
-                ours.files[path] = theirs.files[path] = oid
-    return ours, theirs, places
-
-
-def _edits(first: _Side, united: Mapping[str, str]) -> Iterator[_Edit]:
-    """What goes comes first, so that a file makes way for a folder of the same name."""
-    for path in first.files.keys() | first.odd:
-        if path not in united:
-            yield _quoted(path), None
-    for path, blob in united.items():
-        if first.files.get(path) != blob or path in first.odd:
-            yield _quoted(path), Blob(blob)
-
-
-def _read(repo: Repo, blobs: Collection[str]) -> dict[str, bytes | None]:
-    found = repo.read_blobs(sorted(blobs), max_bytes=MAX_RECORD_BYTES)
-    return {str(blob): content for blob, content in found}
 
 
 def _newest(repo: Repo, commits: Collection[str]) -> tuple[Identity, datetime]:
@@ -372,11 +293,3 @@ def _newest(repo: Repo, commits: Collection[str]) -> tuple[Identity, datetime]:
         for text in (name, mail)
     ]
     return Identity(shown[0] or _IDENTITY.name, shown[1] or _IDENTITY.email), moment
-
-
-def _quoted(path: str) -> str:
-    """A path as `git fast-import` reads it; only a foreign one has anything to quote."""
-    if _PLAIN.fullmatch(path):
-        return path
-    raw = path.encode(errors="surrogateescape")
-    return '"' + "".join(f"\\{byte:03o}" for byte in raw) + '"'

@@ -12,7 +12,7 @@ from gitexp.refs import parse_path
 from gitexp.repo import Repo
 from gitexp.repo.steps import Blob, Commit, Identity
 from gitexp.repo.stream import write_stream
-from gitexp.sharing.joining import lost_since
+from gitexp.sharing.uniting import lost_since
 from gitexp.store import Store, is_ours
 
 _IDENTITY: Final = Identity("gitexp", "gitexp@localhost")

@@ -13,7 +13,7 @@ from typing import TypeVar
 from gitexp.errors import GitexpError
 from gitexp.ids import ObjectId, is_null, parse_object_id
 from gitexp.model import Direction
-from gitexp.refs import code_ref, run_ref
+from gitexp.refs import code_ref, is_review, run_ref
 from gitexp.repo import Repo
 from gitexp.repo.remotes import GUARD
 from gitexp.settings import Settings
@@ -42,6 +42,12 @@ class PushPlan:
     url: str = ""
     lines: tuple[str, ...] = ()
     """What git told: local ref and object, remote ref and object."""
+
+    @property
+    def is_for_review(self) -> bool:
+        """True when all of it goes to a review, as Gerrit's `refs/for/main`."""
+        refs = [line.split()[2] for line in self.lines]
+        return bool(refs) and all(map(is_review, refs))
 
 
 def plan_pre_push(
@@ -135,22 +141,27 @@ def run_pre_push(
         return PrePush(0)
     told: list[str] = notes.take_news(repo) if notes.has_news(repo) else []
     _attempt(recover, told)
-    found = (repo.resolve(f"{commit}^{{commit}}") for commit in plan.commits)
-    commits = [commit for commit in found if commit is not None]
-    for commit in commits:
-        told += _attempt(partial(record_pushed, commit), told) or ()
-    gates: list[Gate] = []
-    for commit in commits if settings.gates else ():
-        gates += _attempt(partial(find_gates, commit), told) or ()
+    with repo.session():  # few processes: the push waits
+        found = [repo.peel(commit, "commit") for commit in plan.commits]
+        commits = [commit for commit in found if commit is not None]
+        for commit in commits:
+            told += _attempt(partial(record_pushed, commit), told) or ()
+        gates: list[Gate] = []
+        for commit in commits if settings.gates else ():
+            gates += _attempt(partial(find_gates, commit), told) or ()
+        has_runs = repo.read_ref(run_ref(settings.branch)) is not None
     told += [_doubt(gate) for gate in gates if gate.state == "unsure"]
     refusals = [_refusal(gate) for gate in gates if gate.state == "closed"]
     if refusals:
         told += [*refusals, "`git push --no-verify` pushes all the same"]
         return PrePush(1, tuple(told))
-    if not settings.auto_push or repo.read_ref(run_ref(settings.branch)) is None:
+    if not settings.auto_push or not has_runs:
         return PrePush(0, tuple(told))
     if not repo.config().items(f"remote.{plan.remote}."):
         return PrePush(0, (*told, _left_behind(plan)))
+    if plan.is_for_review:
+        review = "the runs do not go along to a review; `git exp push` sends them"
+        return PrePush(0, tuple(told if notes.is_told(repo, plan.url) else [*told, review]))
     if not notes.is_told(repo, plan.url):
         found_text = _attempt(foresee, told)
         told += [_announce(plan.remote, found_text)] if found_text else []

@@ -7,46 +7,29 @@ Floor 4. Talks to remotes through `repo.transport`, joins what they have with wh
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import chain, count
+from itertools import count
 
 from gitexp.errors import Conflict, GitexpError, Refused
 from gitexp.ids import ObjectId
 from gitexp.machine import clock
-from gitexp.refs import TOMBSTONE, PathKind, parse_path, remote_ref
+from gitexp.refs import PURGED_FOLDER, remote_ref
 from gitexp.repo import Repo, transport
 from gitexp.repo.lfs import push_lfs_objects, uses_lfs
 from gitexp.repo.remotes import Remote, fetch_remote, push_remote
-from gitexp.repo.trees import compare
 from gitexp.settings import Settings
 from gitexp.sharing import turns
 from gitexp.sharing.checkpoint import sign_runs
 from gitexp.sharing.code_states import refuse_old_remote
 from gitexp.sharing.joining import Joined, join_code, join_runs
+from gitexp.sharing.purged import (
+    names_of,
+    purge_code,
+    read_purges,
+    refs_before_purge,
+    refuse_before_purge,
+)
+from gitexp.sharing.tally import Tally, count_changes
 from gitexp.store import Store
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
-    """What a step added to a run branch."""
-
-    runs: int = 0
-    """Runs that were not there before."""
-    updated: int = 0
-    """Runs whose record changed, mostly because they ended."""
-    annotations: int = 0
-    deleted: int = 0
-    """Runs that were there before and are deleted now."""
-    conflicts: int = 0
-    """Second versions of a file that were kept beside the first."""
-
-    def __add__(self, other: "Tally") -> "Tally":
-        return Tally(
-            runs=self.runs + other.runs,
-            updated=self.updated + other.updated,
-            annotations=self.annotations + other.annotations,
-            deleted=self.deleted + other.deleted,
-            conflicts=self.conflicts + other.conflicts,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +147,8 @@ def _push(
         if tries == 1 and settings.sign == "sync" and _is_due(store, known):
             warnings = tuple(filter(None, [sign_runs(store, settings)]))
         ours = _tips(store)
+        if store.repo.resolve(f"{ours[store.run_ref]}:{PURGED_FOLDER}") is not None:
+            ours, known = _after_purge(store, remote, settings, ours, known, heard)
         refuse_old_remote(store, remote.name, known.get(store.code_ref))
         if not settings.push_code:
             ours.pop(store.code_ref, None)
@@ -175,7 +160,7 @@ def _push(
             turns.remember(store.repo, tries - 1, turn_s)
             return PushReport(
                 remote=remote.name,
-                there=_tally(store.repo, known.get(store.run_ref), ours[store.run_ref]),
+                there=count_changes(store.repo, known.get(store.run_ref), ours[store.run_ref]),
                 moved=known != ours,
                 tries=tries,
                 fetched=_report(store, remote, heard) if heard else None,
@@ -201,6 +186,35 @@ def _push(
         why=f"others were faster {tries} times ({pushed.reason})",
         hints=["`git exp sync` tries again; what is recorded here is safe"],
     )
+
+
+def _after_purge(
+    store: Store,
+    remote: Remote,
+    settings: Settings,
+    ours: dict[str, ObjectId],
+    known: dict[str, ObjectId],
+    heard: list[_Heard],
+) -> tuple[dict[str, ObjectId], dict[str, ObjectId]]:
+    """Keep what was purged from being sent; returns both tips again.
+
+    A run of now may have brought it back to our keep branch. Raises `Refused` when the remote has
+    it still.
+    """
+    repo = store.repo
+    if known.get(store.code_ref) != ours.get(store.code_ref):
+        with store.lock():
+            purge_code(store, known.get(store.code_ref), read_purges(repo, ours[store.run_ref]))
+        ours = _tips(store)
+    if not refs_before_purge(repo, ours, known):
+        return ours, known
+    if not heard:
+        heard.append(_fetch(store, remote, settings))
+        ours, known = _tips(store), dict(heard[-1].tips)
+    before = refs_before_purge(repo, ours, known)
+    if before:
+        raise refuse_before_purge(remote.name, [*before])
+    return ours, known
 
 
 def _push_once(
@@ -324,7 +338,12 @@ def _forget_deleted(store: Store, remote: Remote, tips: Mapping[str, ObjectId]) 
 def _report(store: Store, remote: Remote, heard: Sequence[_Heard]) -> FetchReport:
     warnings = []
     name = remote.name
-    if any(h.rewritten for h in heard):
+    if any(_is_purged(store.repo, h.runs) for h in heard):
+        warnings.append(
+            f"runs or code were purged at '{name}', here too now; `git exp purge` without arguments"
+            " removes what this clone still has of them"
+        )
+    elif any(h.rewritten for h in heard):
         warnings.append(f"the run branch of '{name}' was rewritten; your runs are kept")
     if any(h.runs.repaired for h in heard):
         warnings.append(
@@ -332,7 +351,7 @@ def _report(store: Store, remote: Remote, heard: Sequence[_Heard]) -> FetchRepor
         )
     here = Tally()
     for h in heard:
-        here += _tally(store.repo, h.runs.old, h.runs.new)
+        here += count_changes(store.repo, h.runs.old, h.runs.new)
     return FetchReport(
         remote=name,
         here=here,
@@ -342,27 +361,13 @@ def _report(store: Store, remote: Remote, heard: Sequence[_Heard]) -> FetchRepor
     )
 
 
+def _is_purged(repo: Repo, runs: Joined) -> bool:
+    """Return whether a fetch brought a purge that was not known here."""
+    if runs.old is None or runs.new is None or runs.old == runs.new:
+        return False
+    return bool(names_of(repo, runs.new) - names_of(repo, runs.old))
+
+
 def fetch_from(store: Store, remote: Remote, settings: Settings) -> None:
     """Take over the runs of a remote and of its keep branch. Raises what `fetch_runs` raises."""
     _fetch(store, remote, settings)
-
-
-# --- counting -----------------------------------------------------------------------------------
-
-
-def _tally(repo: Repo, old: str | None, new: str | None) -> Tally:
-    if new is None or old == new:
-        return Tally()
-    found = dict.fromkeys(("runs", "updated", "annotations", "deleted", "conflicts"), 0)
-    folders = compare(repo, old, new) or ()
-    for change in chain.from_iterable(folder.changes(repo.null) for folder in folders):
-        place, added = parse_path(change.path), change.status == "A"
-        if place is None:
-            continue
-        if place.rival is not None:
-            found["conflicts"] += added
-        elif place.kind is PathKind.RUN:
-            found[{"A": "runs", "D": "deleted"}.get(change.status, "updated")] += 1
-        elif place.kind is PathKind.ANNOTATION and place.name != TOMBSTONE:
-            found["annotations"] += added
-    return Tally(**found)

@@ -3,7 +3,7 @@
 Floor 4.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from gitexp.ids import RunId
 from gitexp.repo.objects import (
@@ -15,7 +15,10 @@ from gitexp.repo.objects import (
     list_objects,
     read_headers,
 )
-from gitexp.upkeep.evidence import Evidence
+from gitexp.running.made_here import is_recorded_here
+from gitexp.sharing.code_states import read_code_states
+from gitexp.sharing.purged import sift
+from gitexp.upkeep.evidence import Evidence, RunFacts
 from gitexp.upkeep.findings import Finding, Level, Mend, counted, listed
 
 _FEW_TREES = 300
@@ -27,9 +30,21 @@ _MUCH_BYTES = 256 << 20
 
 def check_code(evidence: Evidence) -> Iterator[Finding]:
     """The code of every run is there, every file of it."""
-    repo, runs = evidence.workspace.repo, evidence.runs
+    repo = evidence.workspace.repo
+    runs = [f for f in evidence.runs if f.tree not in evidence.purges.states]
     headers = read_headers(repo, [f.tree for f in runs], env=LOCAL)
     lost = [f for f in runs if not _is_tree(headers[f.tree])]
+    unsent = _unpublished(evidence, lost)
+    lost = [f for f in lost if f not in unsent]
+    if unsent:
+        yield Finding(
+            check="code",
+            level=Level.WARNING,
+            text=f"the code of {counted(unsent, 'run')} was not published: no branch that keeps"
+            f" code has it: {listed(f.title for f in unsent)}",
+            hints=("the clones that recorded them have it (setting `push-code`)",),
+            runs=tuple(f.id for f in unsent),
+        )
     if lost:
         yield Finding(
             check="code",
@@ -56,6 +71,50 @@ def check_code(evidence: Evidence) -> Iterator[Finding]:
             runs=tuple(owners),
             items=tuple(sorted(damaged)),
             mend=Mend.FETCH_OBJECTS,
+        )
+
+
+def _unpublished(evidence: Evidence, lost: Sequence[RunFacts]) -> list[RunFacts]:
+    """Those of the runs without code that came from other clones, which did not send their code."""
+    workspace = evidence.workspace
+    came = [f for f in lost if not is_recorded_here(workspace, f.id)]
+    if not came:
+        return []
+    repo, code = workspace.repo, workspace.store.code_ref
+    branch = code.removeprefix("refs/heads/")
+    refs = repo.read_refs(code, "refs/gitexp/remotes", "refs/remotes")
+    tips = {oid for ref, oid in refs.items() if ref == code or ref.endswith(f"/{branch}")}
+    asked = repo.git("rev-list", "--missing=allow-any", *tips, check=False) if tips else None
+    if asked is not None and asked.status != 0:
+        return []
+    kept = set(asked.text.split()) if asked is not None else set()
+    return [f for f in came if kept.isdisjoint((f.kept, f.revision))]
+
+
+def check_purged(evidence: Evidence) -> Iterator[Finding]:
+    """What was purged is not on the keep branch again, and whose code it was is said."""
+    purges, workspace = evidence.purges, evidence.workspace
+    if not purges:
+        return
+    tip = workspace.repo.read_ref(workspace.store.code_ref)
+    kept = set() if tip is None else read_code_states(workspace.repo, tip).trees
+    back = sift(workspace.repo, kept, purges).changed
+    if back:
+        yield Finding(
+            check="purged",
+            level=Level.WARNING,
+            text=f"{counted([*back], 'code state')} on the keep branch holds what was purged",
+            hints=("`git exp purge` takes it out; a push of the runs does so too",),
+            items=tuple(sorted(back)),
+        )
+    runs = [f for f in evidence.runs if f.tree in purges.states]
+    if runs:
+        yield Finding(
+            check="purged",
+            level=Level.WARNING,
+            text=f"code of {counted(runs, 'run')} was purged: {listed(f.title for f in runs)}",
+            hints=("their records stay; they cannot be reproduced",),
+            runs=tuple(f.id for f in runs),
         )
 
 
@@ -102,7 +161,8 @@ def check_keep(evidence: Evidence) -> Iterator[Finding]:
     repo, store = evidence.workspace.repo, evidence.workspace.store
     name = store.code_ref.removeprefix("refs/heads/")
     tip = repo.resolve(store.code_ref)
-    revisions = {oid for f in evidence.runs for oid in (f.revision, f.kept)}
+    every = [f for f in evidence.runs if f.tree not in evidence.purges.states]
+    revisions = {oid for f in every for oid in (f.revision, f.kept)}
     headers = read_headers(repo, revisions, env=LOCAL)
     there = [oid for oid in revisions if headers[oid] is not None]
     asked = repo.git(
@@ -128,7 +188,7 @@ def check_keep(evidence: Evidence) -> Iterator[Finding]:
         )
         return
     kept = set(there) - set(asked.text.split()) if tip else set()
-    runs = [f for f in evidence.runs if kept.isdisjoint((f.kept, f.revision))]
+    runs = [f for f in every if kept.isdisjoint((f.kept, f.revision))]
     trees = read_headers(repo, [f.tree for f in runs])
     runs = [f for f in runs if _is_tree(trees[f.tree])]  # else it is lost, which `code` tells
     if runs:

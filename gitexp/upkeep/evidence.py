@@ -17,8 +17,10 @@ from gitexp.errors import CommandFailed, GitexpError, Refused, Unreadable
 from gitexp.ids import ObjectId, RunId
 from gitexp.index import RunIndex
 from gitexp.model import Outcome
+from gitexp.records.purges import Purges
 from gitexp.refs import FORMAT_PATH, PathKind, parse_path
 from gitexp.repo.objects import Listing, Walk, find_damaged, list_objects, walk_commit
+from gitexp.sharing.purged import read_purges
 from gitexp.upkeep.journals import Survey, survey_journals
 from gitexp.workspace import Workspace
 
@@ -69,6 +71,8 @@ class Evidence:
     runs: list[RunFacts] = field(default_factory=list)
     broken: list[tuple[str, str]] = field(default_factory=list)
     """Path and reason of what cannot be read."""
+    purges: Purges = field(default_factory=Purges)
+    """What was purged from both branches."""
     rivals: list[RunId] = field(default_factory=list)
     index_fault: str | None = None
     """How the run index differs from one made from nothing."""
@@ -151,6 +155,7 @@ def _gather_damage(evidence: Evidence) -> None:
 
 def _gather_runs(evidence: Evidence) -> None:
     workspace = evidence.workspace
+    evidence.purges = read_purges(workspace.repo, evidence.tip)
     if evidence.damaged:
         # The index may still know what the branch no longer tells: it is left as it is.
         evidence.index_unknown = "part of the branch is damaged"

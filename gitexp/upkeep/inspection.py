@@ -111,6 +111,7 @@ CHECKS: tuple[Check, ...] = (
     Check("clock", branch_checks.check_clock, _said("no run is from the future"), True),
     Check("code", code_checks.check_code, _code, True),
     Check("keep", code_checks.check_keep, _said("git keeps the code of every run"), True),
+    Check("purged", code_checks.check_purged, _said("nothing that was purged is back"), True),
     Check("index", local_checks.check_index, _said("it says what the branch says"), True),
     Check("journals", local_checks.check_journals, _journals),
     Check("locks", local_checks.check_locks, _said("no dead lock of git")),

@@ -6,22 +6,18 @@ Floor 4. Deterministic: two clones with the same branches make the same commits.
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from gitexp.errors import GitexpError
 from gitexp.ids import ObjectId
-from gitexp.refs import FORMAT, FORMAT_PATH, README_PATH, remote_ref
-from gitexp.repo.remotes import push_remote
-from gitexp.repo.replacing import push_with_lease
+from gitexp.refs import FORMAT, FORMAT_PATH, README_PATH
 from gitexp.repo.steps import Commit, Identity
 from gitexp.repo.stream import write_stream
 from gitexp.settings import Settings
 from gitexp.sharing.code_states import (
     format_of,
-    known_commits,
     new_root,
     read_code_states,
     replace_keep_branch,
 )
-from gitexp.sharing.sync import fetch_from
+from gitexp.sharing.replacement import replace_remote
 from gitexp.store import CODE_IDENTITY, Store, format_file
 from gitexp.store.root_files import README_FILE
 
@@ -87,23 +83,4 @@ def upgrade_remote(store: Store, remote: str | None, settings: Settings) -> tupl
     Returns the remote's name and whether anything was sent. Raises `GitexpError` when the remote
     refuses, or somebody pushed meanwhile.
     """
-    where = push_remote(store.repo, remote or settings.remote)
-    fetch_from(store, where, settings)
-    runs, keep = store.tip(), store.repo.read_ref(store.code_ref)
-    seen = where.known(store.repo, (store.run_ref, store.code_ref))
-    theirs = seen.get(store.code_ref)
-    if runs is None or keep is None:
-        raise GitexpError("there is nothing to push yet", hints=["the first run makes the branch"])
-    known = known_commits(store.repo, keep)
-    replaced = {} if theirs is None or theirs in known else {store.code_ref: theirs}
-    tips = {store.run_ref: runs, store.code_ref: keep}
-    if seen == tips:
-        return where.name, False
-    push_with_lease(
-        store.repo, where.name, tips, replaced=replaced, timeout_s=settings.push_timeout
-    )
-    for ref, tip in tips.items():
-        old = seen.get(ref, store.repo.null)
-        if tip != old:
-            store.repo.update_ref(remote_ref(where.key, ref), tip, old, "upgrade")
-    return where.name, True
+    return replace_remote(store, remote, settings, [store.code_ref], "upgrade")

@@ -200,3 +200,29 @@ def test_a_reused_process_id_is_not_taken_for_the_sender(pushes: Pushes) -> None
     head = f"sender {os.getpid()} {boot.read_text().strip()}\nstarted {stat}\n"
     (folder / "1").write_text(head + "waits 1\nremote origin\nurl x\nrefs\n\nend\n")
     assert len(notes.take_news(repo)) == 1
+
+
+def test_a_push_for_review_sends_nothing_and_says_so(pushes: Pushes) -> None:
+    hook = pushes.hub.path / "hooks/post-receive"  # as Gerrit: no ref of that name stays
+    hook.write_text(
+        "#!/bin/sh\nwhile read -r old new ref; do\n"
+        "case $ref in refs/for/*) git update-ref -d $ref;; esac; done\n"
+    )
+    hook.chmod(0o755)
+    pushes.git("push", "--no-verify", "origin", "main")
+    pushes.repo.commit()
+    _, told = pushes.git("push", "origin", "HEAD:refs/for/main%topic=x")
+    assert "gitexp: the runs do not go along to a review; `git exp push` sends them" in told
+    assert "takes along" not in told
+    pushes.settle()
+    assert pushes.branches() == {"main"}
+    _, told = pushes.git("push", "origin", "HEAD:refs/for/main", "HEAD:main")
+    assert "takes along" in told
+    pushes.settle()
+    assert pushes.branches() == ALL
+    pushes.exp("record", "-q", "-M", "accuracy=2")
+    pushes.repo.commit()
+    _, told = pushes.git("push", "origin", "HEAD:refs/for/main")
+    assert "gitexp" not in told
+    pushes.settle()
+    assert (pushes.runs(), "did not reach" in pushes.exp("list")) == (1, False)

@@ -26,11 +26,11 @@ from gitexp.sharing.joining import join_runs
 from gitexp.sharing.sync import (
     FetchReport,
     SyncReport,
-    Tally,
     fetch_runs,
     push_runs,
     sync_runs,
 )
+from gitexp.sharing.tally import Tally
 from gitexp.store import Event, Store, annotated, deleted, sealed, started
 from gitexp.store.root_files import FORMAT_FILE
 from tests.conftest import MakeRepo, RepoBuilder

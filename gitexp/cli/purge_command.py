@@ -1,0 +1,154 @@
+"""`git exp purge`: take records or code out of both branches for good."""
+
+import posixpath
+
+import click
+
+from gitexp.cli.asking import confirm
+from gitexp.cli.options import dry_run_option, yes_option
+from gitexp.cli.progress import announce, waiting
+from gitexp.cli.selection import find_id
+from gitexp.cli.terminal import answer, open_workspace, say
+from gitexp.errors import NotFound
+from gitexp.ids import RunId
+from gitexp.records.purges import Purges
+from gitexp.render.text import clean
+from gitexp.repo.remotes import push_remote
+from gitexp.sharing.replacement import replace_remote
+from gitexp.upkeep.findings import counted, listed
+from gitexp.upkeep.purging import (
+    PurgePlan,
+    find_purged,
+    find_remains,
+    forget_locally,
+    plan_purge,
+    purge,
+)
+from gitexp.upkeep.tidying import rebuild_index
+from gitexp.workspace import Workspace
+
+
+@click.command("purge")
+@click.argument("runs", metavar="[RUN]...", nargs=-1)
+@click.option(
+    "--path", "paths", metavar="PATH", multiple=True, help="A file or directory, in all code."
+)
+@click.option("--code", "states", metavar="STATE", multiple=True, help="A code commit or tree.")
+@click.option("--push", "remote", metavar="REMOTE", help="Replace the branches of a remote too.")
+@click.option("--force", is_flag=True, help="Also what goes on, and code that other runs need.")
+@dry_run_option
+@yes_option
+def command(
+    runs: tuple[str, ...],
+    paths: tuple[str, ...],
+    states: tuple[str, ...],
+    remote: str | None,
+    force: bool,
+    dry_run: bool,
+    yes: bool,
+) -> None:
+    """Take records or code out of both branches for good
+
+    Both branches begin anew without them, and other clones that sync afterwards drop them too. The
+    code of a purged run goes as well, unless another run has the same. Your own branches are never
+    touched, and a remote only with `--push`. Without anything named, it completes a purge that was
+    cut off, and removes what this clone still has of runs that were purged elsewhere.
+
+    git keeps old objects until it collects its garbage: `git gc --prune=now`. A secret that was
+    pushed must be changed all the same.
+
+    \b
+    git exp purge 7f3a9c0 --dry-run
+    git exp purge --path params.toml --push origin --yes
+    """
+    workspace = open_workspace()
+    if remote is not None:  # a wrong name is told before anything is changed
+        push_remote(workspace.repo, remote or workspace.settings.remote)
+    found = [run for text in runs if (run := _find(workspace, text)) is not None]
+    with waiting("looking at the runs and their code"):
+        below = [posixpath.normpath(workspace.repo.prefix + path) for path in paths]
+        plan = plan_purge(workspace, found, states=states, paths=below, force=force)
+    for line in _lines(plan, "would purge" if dry_run else "purge"):
+        answer(line) if dry_run else say(line)
+    if dry_run:
+        if remote is not None:
+            answer(f"would replace both branches of '{remote}'")
+        return
+    if not plan.is_empty:
+        where = f" here and on '{remote}'" if remote else ""
+        confirm(f"Purge this for good{where}? The history of both branches goes too.", yes=yes)
+    elif remote is not None:
+        confirm(f"Replace both branches of '{remote}'?", yes=yes)
+    with waiting("purging"):
+        purges = purge(workspace, plan)
+    for line in _lines(plan, "purged"):
+        answer(line)
+    if remote is not None:
+        announce(f"fetching from and pushing to {remote} ...")
+        store = workspace.store
+        refs = (store.run_ref, store.code_ref)
+        name, sent = replace_remote(store, remote, workspace.settings, refs, "purge")
+        say(f"the branches of '{name}' {'are replaced' if sent else 'were the same already'}")
+    with waiting("looking for what is left"):
+        for told in forget_locally(workspace, purges):
+            say(told)
+        say(rebuild_index(workspace))
+        remains = find_remains(workspace, purges, plan.objects)
+    _tell_rest(workspace, plan, purges, remains, remote)
+
+
+def _find(workspace: Workspace, text: str) -> RunId | None:
+    """The run; absent when it was purged already, of which only remains are left."""
+    try:
+        return find_id(workspace, text, to_change=True)
+    except NotFound:
+        if find_purged(workspace, text) is None:
+            raise
+        say(f"run {text} is off the branch already")
+        return None
+
+
+def _lines(plan: PurgePlan, verb: str) -> list[str]:
+    lines = []
+    for removal in plan.removals:
+        run = removal.run
+        line = f"{verb} run {run.id[:7]} {clean(run.name)}: {counted(removal.paths, 'file')}"
+        shared = plan.shared.get(run.id)
+        if shared:
+            line += f"; its code stays, other runs have the same: {clean(listed(shared))}"
+        lines.append(line)
+    lines += [f"{verb} code state {tree[:10]}" for tree in sorted(plan.trees)]
+    for path, blobs in sorted(plan.files.items()):
+        lines.append(f"{verb} file {clean(path)}: {counted([*blobs], 'version')}")
+    if plan.affected:
+        lines.append(
+            f"the code of {counted(plan.affected, 'run')} that stay is not whole any more:"
+            f" {clean(listed(plan.affected))}"
+        )
+    return lines
+
+
+def _tell_rest(
+    workspace: Workspace,
+    plan: PurgePlan,
+    purges: Purges,
+    remains: list[str],
+    remote: str | None,
+) -> None:
+    """Say what is out of reach, and what to do about it."""
+    if not purges:
+        say("nothing was ever purged here")
+        return
+    if remains:
+        say(f"still in {listed(map(clean, remains))}: gitexp does not change other branches")
+    head = workspace.repo.resolve("HEAD^{tree}")
+    if plan.files and head is not None:
+        tracked = {e.path for e in workspace.repo.list_tree(head)}
+        present = sorted(tracked & plan.files.keys())
+        if present:
+            say(f"{clean(listed(present))} is in HEAD: `git rm` it before the next run")
+    say("git keeps the old objects until `git gc --prune=now`, which drops other unused ones too")
+    if remote is None:
+        say("a remote that has it is changed by `git exp purge --push REMOTE`")
+    say("other clones drop it when they sync; run `git exp purge` and git gc there too")
+    say("a hub may keep old objects, and forks and caches of it do: change a secret all the same")
