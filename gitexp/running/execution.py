@@ -50,6 +50,7 @@ from gitexp.running.preparation import Prepared, recorded_path
 from gitexp.running.printed import PrintedMetrics
 from gitexp.running.reads import opened_files, untracked_reads
 from gitexp.running.run_files import RunFiles, with_files, with_harvest
+from gitexp.running.unfinished import Start, beat, note_start
 from gitexp.workspace import Workspace
 
 JOURNAL_VARIABLE = "GITEXP_JOURNAL"
@@ -210,6 +211,7 @@ def execute(
         started_s=started_s,
         printed=PrintedMetrics(journal, started_s, prepared.metric_patterns),
     )
+    note_start(running.report, Start(running.files, running.before, prepared.are_metrics_named))
     on_start(run, problem)
     with suppress(OSError):
         running.params_file.write_bytes(encode_table(run.params))
@@ -241,6 +243,7 @@ def _run_command(running: _Running, env: Mapping[str, str], stdout: int) -> Comp
             on_output=running.on_output,
             stdout=stdout,
             limit=running.limit,
+            on_wait=beat(running.report),
         )
     except NotRunnable as error:
         running.fault = error.what if error.why is None else f"{error.what}: {error.why}"
