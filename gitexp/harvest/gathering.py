@@ -196,7 +196,9 @@ def _merge(harvest: Harvest, said: list[Said]) -> None:
     params: dict[str, Value] = {}
     several: list[Series] = []
     for kind in dict.fromkeys(one.kind for one in said):
-        for one in _told_apart([one for one in said if one.kind == kind]):
+        alike = [one for one in said if one.kind == kind]
+        _drop_contradictions(harvest, alike)
+        for one in _told_apart(alike):
             _take(harvest, one, leaves, params, several)
     harvest.metrics = nest(leaves)
     harvest.series = merge_series(*several)
@@ -205,6 +207,24 @@ def _merge(harvest: Harvest, said: list[Said]) -> None:
     for path, source in harvest.sources.items():
         names = tuple(name for name in source.params if name in kept)
         harvest.sources[path] = replace(source, params=names)
+
+
+def _drop_contradictions(harvest: Harvest, said: list[Said]) -> None:
+    """Leave out parameters that have several values: a search in one program has no one value."""
+    first: dict[str, Value] = {}
+    several: dict[str, None] = {}
+    for one in said:
+        for name, value in one.params.items():
+            if first.setdefault(name, value) != value:
+                several[name] = None
+    for one in said:
+        one.params = {name: value for name, value in one.params.items() if name not in several}
+    if several:
+        names = ", ".join([*several][:3])
+        more = "" if len(several) <= 3 else f" and {len(several) - 3:,} more"
+        harvest.warnings.append(
+            f"picking up values: {names}{more} left out: {said[0].kind} files have several values"
+        )
 
 
 def _take(
