@@ -264,7 +264,7 @@ def _record_end(running: _Running, ended: Run) -> Run:
     produced = _produced(running, since_ns, running.files.paths(harvest), warnings)
     outputs = _hash_outputs(prepared, warnings)
     reads = _reads(running)
-    report = read_report(running.report) or _left_by_hydra(running)
+    report = read_report(running.report) or _left_by_hydra(running, output)
     ended = with_report(with_collected(ended, found), report)
     if prepared.given and ended.parsed:
         from gitexp.running.given import contradictions  # noqa: PLC0415 - rarely needed
@@ -301,13 +301,13 @@ def _record_end(running: _Running, ended: Run) -> Run:
     return ended
 
 
-def _left_by_hydra(running: _Running) -> Report | None:
+def _left_by_hydra(running: _Running, output: str) -> Report | None:
     """The configuration that Hydra wrote down, of a program that did not report itself."""
     if running.run.command is None:
         return None
     from gitexp.running.sweeps import hydra_report  # noqa: PLC0415 - programs mostly report
 
-    return hydra_report(running.prepared.directory, running.params_file)
+    return hydra_report(running.prepared.directory, running.params_file, output)
 
 
 def outcome_of(done: Completed) -> Outcome:
