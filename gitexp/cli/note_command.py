@@ -42,7 +42,8 @@ def command(
     Metrics of a run begun by hand and still open are logged, with `--step` where they have one.
     To a finished run they are added as an annotation with your name and the time, from `-M` or
     read from its kept output with `--metric-pattern`: its record stays as it is, and all
-    commands count the latest value and mark it.
+    commands count the latest value and mark it. Only the last value of a metric is added,
+    never a series: `git exp run --metric-pattern` records one.
 
     \b
     git exp note last "the loss curve is flat after step 40"
@@ -114,3 +115,5 @@ def _read_output(workspace: Workspace, entry: Entry, texts: tuple[str, ...]) -> 
         count = found.counts[name]
         values = "1 value" if count == 1 else f"the last of {count:,} values"
         say(f"{clean(name)} {format_cell(value)} ({values})")
+    if any(count > 1 for count in found.counts.values()):
+        say("only last values are added, no series; `git exp run --metric-pattern` records one")

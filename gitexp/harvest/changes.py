@@ -172,7 +172,8 @@ def _tail(path: str, size: int) -> bytes | None:
     except OSError:
         return None
     try:
-        return os.pread(fd, TAIL_BYTES, max(0, size - TAIL_BYTES))
+        count = min(TAIL_BYTES, size)
+        return os.pread(fd, count, size - count)
     except OSError:
         return None
     finally:

@@ -14,7 +14,7 @@ from typing import Final
 from gitexp.errors import GitexpError, InvalidInput
 from gitexp.formats import redact_table
 from gitexp.harvest.budget import Budget, OutOfBudget
-from gitexp.harvest.changes import Look, Written, look, written_between
+from gitexp.harvest.changes import Look, Mark, Written, look, written_between
 from gitexp.harvest.kinds import Group, group_files
 from gitexp.harvest.said import Said
 from gitexp.harvest.trackers import READERS, Reading, read_group
@@ -73,6 +73,7 @@ def gather(
     *,
     since_ns: int,
     is_ended: bool,
+    until_ns: int | None = None,
     skip: Iterable[Path] = (),
     is_ours: Callable[[Path], bool] = lambda _path: True,
     budget: Budget | None = None,
@@ -80,15 +81,15 @@ def gather(
     """Read what came or changed since. Never raises an `Exception`.
 
     `since_ns` is the start of the run by the clock of the file system. `skip` are files that were
-    read already. `is_ours` says of a path whether this run can have written it.
+    read already. `is_ours` says of a path whether this run can have written it. What changed after
+    `until_ns` is left out, with a warning.
     """
     if watched.problem:
         return Harvest(warnings=[watched.problem])
     harvest = Harvest()
     try:
-        _gather(
-            harvest, watched, since_ns, set(skip), is_ours, budget or Budget(), is_ended=is_ended
-        )
+        reading = Reading(budget or Budget(), since_ns / 1e9, is_ended)
+        _gather(harvest, watched, reading, since_ns, until_ns, set(skip), is_ours)
     except Exception as error:  # noqa: BLE001 - the run is recorded whatever a program left here
         return Harvest(warnings=[_bug(error)])
     return harvest
@@ -101,23 +102,27 @@ def _bug(error: Exception) -> str:
 def _gather(
     harvest: Harvest,
     watched: Watch,
+    reading: Reading,
     since_ns: int,
+    until_ns: int | None,
     skip: set[Path],
     is_ours: Callable[[Path], bool],
-    budget: Budget,
-    *,
-    is_ended: bool,
 ) -> None:
     after = look(watched.directory, watched.top)
     written, unknown = written_between(watched.before, after, since_ns)
-    groups = _chosen(group_files(w for w in written if w.path not in skip), watched.kinds)
+    written = [file for file in written if file.path not in skip]
+    late = {file for file in written if _is_late(after.files[str(file.path)], until_ns)}
+    groups = _chosen(group_files(f for f in written if f not in late), watched.kinds)
     others = [group for group in groups if not is_ours(group.path)]
     groups = [group for group in groups if is_ours(group.path)]
     faults = [
         f"{_shown(group.path, watched)} was not read: too many files"
         for group in groups[MAX_SOURCES:]
     ]
-    reading = Reading(budget, since_ns / 1e9, is_ended)
+    faults += [
+        f"{_shown(group.named, watched)} was not picked up: it changed after the run was last seen"
+        for group in _chosen(group_files(sorted(late, key=lambda f: f.path)), watched.kinds)
+    ]
     said: list[Said] = []
     for group in groups[:MAX_SOURCES]:
         said += _read(group, reading, watched, faults)
@@ -134,6 +139,10 @@ def _gather(
         faults.append("not all directories were looked at: there are too many files")
     _merge(harvest, said)
     harvest.warnings += _few(faults)
+
+
+def _is_late(mark: Mark, until_ns: int | None) -> bool:
+    return until_ns is not None and mark.modified_ns > until_ns
 
 
 def _chosen(groups: list[Group], kinds: Sequence[str]) -> list[Group]:
@@ -187,7 +196,9 @@ def _merge(harvest: Harvest, said: list[Said]) -> None:
     params: dict[str, Value] = {}
     several: list[Series] = []
     for kind in dict.fromkeys(one.kind for one in said):
-        for one in _told_apart([one for one in said if one.kind == kind]):
+        alike = [one for one in said if one.kind == kind]
+        _drop_contradictions(harvest, alike)
+        for one in _told_apart(alike):
             _take(harvest, one, leaves, params, several)
     harvest.metrics = nest(leaves)
     harvest.series = merge_series(*several)
@@ -196,6 +207,24 @@ def _merge(harvest: Harvest, said: list[Said]) -> None:
     for path, source in harvest.sources.items():
         names = tuple(name for name in source.params if name in kept)
         harvest.sources[path] = replace(source, params=names)
+
+
+def _drop_contradictions(harvest: Harvest, said: list[Said]) -> None:
+    """Leave out parameters that have several values: a search in one program has no one value."""
+    first: dict[str, Value] = {}
+    several: dict[str, None] = {}
+    for one in said:
+        for name, value in one.params.items():
+            if first.setdefault(name, value) != value:
+                several[name] = None
+    for one in said:
+        one.params = {name: value for name, value in one.params.items() if name not in several}
+    if several:
+        names = ", ".join([*several][:3])
+        more = "" if len(several) <= 3 else f" and {len(several) - 3:,} more"
+        harvest.warnings.append(
+            f"picking up values: {names}{more} left out: {said[0].kind} files have several values"
+        )
 
 
 def _take(

@@ -68,13 +68,14 @@ def _said(group: Group, files: Iterable[Written] = ()) -> Said:
 
 
 def _tensorboard(group: Group, reading: Reading) -> Iterable[Said]:
-    from gitexp.importing.tensorboard import read_scalars
+    from gitexp.importing.tensorboard import read_events
 
     said = _said(group, group.files)
     contents = (reading.budget.read(file.path) for file in group.files)
     is_new = all(file.is_new for file in group.files)
     since = 0.0 if is_new else reading.since_s - _SLACK_S
-    points, _ = read_scalars(contents, since=since, tick=reading.budget.tick)
+    points, _, params = read_events(contents, since=since, tick=reading.budget.tick)
+    said.params.update(params)
     if {value for _, _, value in points.get(_HP_METRIC, ())} == {-1.0}:
         del points[_HP_METRIC]
     said.take_points(points)

@@ -1,12 +1,14 @@
 """TensorBoard's event files: the scalars of every folder that has one, a run a folder.
 
-Floor 4. Read as they lie, without TensorBoard. Other kinds of summary are passed over.
+Floor 4. Read as they lie, without TensorBoard. Scalars are metrics, what `add_hparams` writes are
+parameters; other kinds of summary are passed over.
 """
 
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Final, NamedTuple
 
 from gitexp.errors import InvalidInput
 from gitexp.importing.imported import (
@@ -20,9 +22,11 @@ from gitexp.importing.imported import (
     refuse_many,
 )
 from gitexp.importing.wire import fields, first, real, signed, text
-from gitexp.model import Outcome
+from gitexp.model import Outcome, Value, nest
 
 PATTERN = "*tfevents*"
+_HPARAMS: Final = "_hparams_/session_start_info"
+"""Tag of the summary that has the hyperparameters of its folder."""
 
 
 def find_folders(path: Path) -> list[Path]:
@@ -43,9 +47,10 @@ def read_folders(path: Path) -> Found:
 
 def _read_folder(folder: Path, top: Path) -> ImportedRun:
     files = sorted(folder.glob(PATTERN))
-    points, moments = read_scalars(file.read_bytes() for file in files)
+    logged = read_events(file.read_bytes() for file in files)
+    moments = logged.moments
     start = min(moments, default=0.0)
-    metrics, series = fold_points(points)
+    metrics, series = fold_points(logged.points)
     first_file = min(file.name for file in files)
     return ImportedRun(
         source=f"tensorboard:{folder.name}/{first_file}",
@@ -54,29 +59,40 @@ def _read_folder(folder: Path, top: Path) -> ImportedRun:
         name=folder.relative_to(top).as_posix() if folder != top and top.is_dir() else folder.name,
         started=parse_moment(start) if moments else None,
         duration_s=round(max(moments) - start, 3) if moments else None,
+        params=nest(logged.params),
         metrics=metrics,
         series=series,
         environment={"tracker": "tensorboard"},
     )
 
 
-def read_scalars(
-    contents: Iterable[bytes], *, since: float = 0.0, tick: Tick = refuse_many
-) -> tuple[dict[str, list[Point]], list[float]]:
-    """The scalars of event files by tag, and the time of every event, in seconds since the epoch.
+class Events(NamedTuple):
+    """What event files say."""
 
-    Times of points count from the first event. Events before `since` are left out.
-    """
+    points: dict[str, list[Point]]
+    """Scalars by tag; their times count from the first event."""
+    moments: list[float]
+    """The time of every event, in seconds since the epoch."""
+    params: dict[str, Value]
+    """Hyperparameters by name."""
+
+
+def read_events(
+    contents: Iterable[bytes], *, since: float = 0.0, tick: Tick = refuse_many
+) -> Events:
+    """Read event files. Events before `since`, in seconds since the epoch, are left out."""
     logged: dict[str, list[tuple[int, float, float]]] = {}
     moments: list[float] = []
+    params: dict[str, Value] = {}
     count = 0
     for content in contents:
         for record in _records(content):
             with suppress(InvalidInput):
-                moment, step, values = _event(record)
+                moment, step, values, hparams = _event(record)
                 if moment < since:
                     continue
                 moments.append(moment)
+                params.update(hparams)
                 for tag, value in values:
                     logged.setdefault(tag, []).append((step, moment, value))
                 count += len(values)
@@ -86,7 +102,7 @@ def read_scalars(
         tag: [(step, moment - start, value) for step, moment, value in values]
         for tag, values in logged.items()
     }
-    return points, moments
+    return Events(points, moments, params)
 
 
 def _records(content: bytes) -> Iterator[bytes]:
@@ -101,8 +117,10 @@ def _records(content: bytes) -> Iterator[bytes]:
         position = end + 4
 
 
-def _event(record: bytes) -> tuple[float, int, list[tuple[str, float]]]:
-    moment, step, values = 0.0, 0, []
+def _event(record: bytes) -> tuple[float, int, list[tuple[str, float]], dict[str, Value]]:
+    moment, step = 0.0, 0
+    values: list[tuple[str, float]] = []
+    hparams: dict[str, Value] = {}
     for number, value in fields(record):
         if number == 1:
             moment = real(value)
@@ -112,7 +130,26 @@ def _event(record: bytes) -> tuple[float, int, list[tuple[str, float]]]:
             for inner, summary in fields(value):
                 if inner == 1 and isinstance(summary, bytes):
                     values += _scalar(summary)
-    return moment, step, values
+                    hparams |= _hparams(summary)
+    return moment, step, values, hparams
+
+
+def _hparams(summary: bytes) -> dict[str, Value]:
+    """The hyperparameters in the plugin's part of a summary: the start of its session."""
+    if text(first(summary, 1)) != _HPARAMS:
+        return {}
+    content = first(first(first(summary, 9), 1), 2)
+    found: dict[str, Value] = {}
+    for number, entry in fields(first(content, 3)):
+        if number == 1 and isinstance(entry, bytes):
+            for kind, value in fields(first(entry, 2)):
+                name = text(first(entry, 1))
+                if kind == 2:  # whole numbers are written as reals too
+                    as_real = real(value)
+                    found[name] = int(as_real) if as_real.is_integer() else as_real
+                elif kind in (3, 4):
+                    found[name] = text(value) if kind == 3 else bool(value)
+    return found
 
 
 def _scalar(summary: bytes) -> list[tuple[str, float]]:

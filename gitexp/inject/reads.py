@@ -1,9 +1,10 @@
 """Notes which files a Python program opens for reading.
 
 Floor 2, loaded into the user's program by `sitecustomize`. An audit hook sees what Python opens. It
-does not see what compiled code opens, nor programs that are not Python. Paths of Python and of
-installed packages are left out. Each path is appended to a file at once, so that none is lost when
-the program is killed; no file stays open, because the program may close what it does not know.
+does not see what compiled code opens, nor programs that are not Python. Paths of Python, of the
+system and of installed packages are left out; a work tree counts wherever it is. Each path is
+appended to a file at once, so that none is lost when the program is killed; no file stays open,
+because the program may close what it does not know.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ def start(report_path: str) -> None:
     target = report_path + ".reads"
     ours = os.path.dirname(os.path.abspath(__file__))
     prefixes = {sys.prefix, sys.base_prefix, sys.exec_prefix, os.path.dirname(os.__file__), ours}
-    left_out = (*_SYSTEM, *(os.path.join(prefix, "") for prefix in prefixes))
+    pythons = tuple(os.path.join(prefix, "") for prefix in prefixes)
+    left_out = (*_SYSTEM, *pythons)
+    tree = _work_tree(left_out)
+    in_tree = tuple(prefix for prefix in pythons if tree and prefix.startswith(tree))
     seen: set[str] = set()
     left = [MAX_PATHS]
 
@@ -38,7 +42,9 @@ def start(report_path: str) -> None:
             return
         if path[:1] != "/":
             path = os.path.join(os.getcwd(), path)
-        if path in seen or path.startswith(left_out) or any(part in path for part in _PACKAGES):
+        if path in seen or any(part in path for part in _PACKAGES):
+            return
+        if path.startswith(in_tree if tree and path.startswith(tree) else left_out):
             return
         seen.add(path)
         left[0] -= 1
@@ -61,3 +67,15 @@ def start(report_path: str) -> None:
 
     if hasattr(sys, "addaudithook"):
         sys.addaudithook(hook)
+
+
+def _work_tree(left_out: tuple[str, ...]) -> str:
+    """The work tree that the program starts in, with a slash, if it is below a place left out."""
+    path = os.getcwd()
+    if not (path + "/").startswith(left_out):
+        return ""
+    while path != "/":
+        if os.path.exists(os.path.join(path, ".git")):
+            return path + "/"
+        path = os.path.dirname(path)
+    return ""

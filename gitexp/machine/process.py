@@ -52,6 +52,7 @@ def run_command(
     stdout: int = 1,
     stderr: int = 2,
     limit: Limit | None = None,
+    on_wait: Callable[[], None] = lambda: None,
 ) -> Completed:
     """Run a command to its end, passing its output on to our own as it comes.
 
@@ -62,8 +63,9 @@ def run_command(
     lines count as `stdout`.
 
     Signals that ask us to end are handed to the command, and we stay until it has ended. At its
-    `limit` the command and all that it started are ended. Raises `InvalidInput` when it cannot be
-    started.
+    `limit` the command and all that it started are ended. `on_wait` is called about once a second
+    while the command runs, in the main thread only; it must not raise. Raises `InvalidInput` when
+    the command cannot be started.
     """
     find_command(argv[0] if argv else "", directory, env)
     for stream in (sys.stdout, sys.stderr):
@@ -81,7 +83,7 @@ def run_command(
             for pump in pumps:
                 pump.start()
             deadline = None if limit is None else Deadline(limit, child, started_s)
-            exit_code = forwarding.wait(child, deadline)
+            exit_code = forwarding.wait(child, deadline, on_wait)
             duration_s = clock.monotonic_s() - started_s
         finally:
             for pump in pumps:
@@ -318,14 +320,18 @@ class _Forwarding:
     ) -> None:
         self._undo.close()
 
-    def wait(self, child: "Popen[bytes]", deadline: Deadline | None = None) -> int:
+    def wait(
+        self, child: "Popen[bytes]", deadline: Deadline | None, on_wait: Callable[[], None]
+    ) -> int:
         """Forward what comes, and what came earlier, until the command ends; its exit code."""
-        exit_code = self._wait(child, deadline)
+        exit_code = self._wait(child, deadline, on_wait)
         if deadline is not None:
             deadline.end_orphans()
         return exit_code
 
-    def _wait(self, child: "Popen[bytes]", deadline: Deadline | None) -> int:
+    def _wait(
+        self, child: "Popen[bytes]", deadline: Deadline | None, on_wait: Callable[[], None]
+    ) -> int:
         if self._wakeup < 0 and deadline is None:
             return child.wait()
         while (exit_code := child.poll()) is None:
@@ -337,6 +343,7 @@ class _Forwarding:
             if self._wakeup < 0:
                 clock.sleep(min(patience_s, _POLL_S))
                 continue
+            on_wait()
             awake, _, _ = select.select([self._wakeup], [], [], patience_s)
             if awake:
                 os.read(self._wakeup, _MANY_SIGNALS)

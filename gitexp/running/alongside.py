@@ -29,40 +29,39 @@ class Alongside:
     workspace: Workspace
     run: Run
     top: Path
+    is_shared: bool
+    """False in a temporary work tree, where no other run can be."""
     directories: set[Path] = field(default_factory=set)
     """Where the others ran."""
 
     @classmethod
     def begin(cls, workspace: Workspace, run: Run, top: Path) -> "Alongside":
         """Note the runs that are going on when a run has just begun."""
-        found = cls(workspace, run, top)
-        for path in pending(workspace.journals) if found._is_shared else ():
-            found._note_journal(path)
+        found = cls(workspace, run, top, workspace.repo.top == top)
+        outer = os.environ.get(RUN_VARIABLE)  # the run that started this one waits for it
+        for path in pending(workspace.journals) if found.is_shared else ():
+            if path.stem not in (run.id, outer):
+                found._note_journal(path, only_alive=True)
         return found
 
-    @property
-    def _is_shared(self) -> bool:
-        """False in a temporary work tree, where no other run can be."""
-        return self.workspace.repo.top == self.top
-
-    def _note_journal(self, path: Path) -> None:
-        outer = os.environ.get(RUN_VARIABLE)  # the run that started this one waits for it
-        if path.stem in (self.run.id, outer):
-            return
+    def _note_journal(self, path: Path, *, only_alive: bool, until_ns: int | None = None) -> None:
         with suppress(GitexpError, OSError):
             content = read_journal(path)
-            if content.ending is None and not liveness(content).is_over:
-                self._note(decode_run(content.record), content.extra.get("top"))
+            is_over = content.ending is not None or liveness(content).is_over
+            if not (only_alive and is_over):
+                self._note(decode_run(content.record), content.extra.get("top"), until_ns)
 
-    def _note(self, other: Run, top: object = None) -> None:
+    def _note(self, other: Run, top: object, until_ns: int | None) -> None:
         """Note a run whose command could write what frameworks write."""
         if other.origin not in (Origin.RUN, Origin.API) or top not in (None, str(self.top)):
             return
+        if until_ns is not None and other.started.timestamp() * 1e9 > until_ns:
+            return
         self.directories.add(self.top / (other.command.directory if other.command else "."))
 
-    def look_back(self) -> None:
-        """Note the runs that began since; they may have ended already."""
-        if not self._is_shared:
+    def look_back(self, until_ns: int | None = None) -> None:
+        """Note the runs that began since, and before a moment; they may have ended or died."""
+        if not self.is_shared:
             return
         begun = self._begun_since()
         if len(begun) > _MAX_LOOKED_AT:
@@ -72,10 +71,10 @@ class Alongside:
         for run_id in begun:
             journal = self.workspace.journals / f"{run_id}.journal"
             if journal.exists():
-                self._note_journal(journal)
+                self._note_journal(journal, only_alive=False, until_ns=until_ns)
             elif index is not None:
                 with suppress(GitexpError):
-                    self._note(index.entry(run_id).run)
+                    self._note(index.entry(run_id).run, None, until_ns)
 
     def _begun_since(self) -> Sequence[RunId]:
         try:

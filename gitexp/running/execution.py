@@ -50,6 +50,7 @@ from gitexp.running.preparation import Prepared, recorded_path
 from gitexp.running.printed import PrintedMetrics
 from gitexp.running.reads import opened_files, untracked_reads
 from gitexp.running.run_files import RunFiles, with_files, with_harvest
+from gitexp.running.unfinished import Start, beat, note_start
 from gitexp.workspace import Workspace
 
 JOURNAL_VARIABLE = "GITEXP_JOURNAL"
@@ -210,6 +211,7 @@ def execute(
         started_s=started_s,
         printed=PrintedMetrics(journal, started_s, prepared.metric_patterns),
     )
+    note_start(running.report, Start(running.files, running.before, prepared.are_metrics_named))
     on_start(run, problem)
     with suppress(OSError):
         running.params_file.write_bytes(encode_table(run.params))
@@ -241,6 +243,7 @@ def _run_command(running: _Running, env: Mapping[str, str], stdout: int) -> Comp
             on_output=running.on_output,
             stdout=stdout,
             limit=running.limit,
+            on_wait=beat(running.report),
         )
     except NotRunnable as error:
         running.fault = error.what if error.why is None else f"{error.what}: {error.why}"
@@ -261,7 +264,7 @@ def _record_end(running: _Running, ended: Run) -> Run:
     produced = _produced(running, since_ns, running.files.paths(harvest), warnings)
     outputs = _hash_outputs(prepared, warnings)
     reads = _reads(running)
-    report = read_report(running.report) or _left_by_hydra(running)
+    report = read_report(running.report) or _left_by_hydra(running, output)
     ended = with_report(with_collected(ended, found), report)
     if prepared.given and ended.parsed:
         from gitexp.running.given import contradictions
@@ -298,13 +301,13 @@ def _record_end(running: _Running, ended: Run) -> Run:
     return ended
 
 
-def _left_by_hydra(running: _Running) -> Report | None:
+def _left_by_hydra(running: _Running, output: str) -> Report | None:
     """The configuration that Hydra wrote down, of a program that did not report itself."""
     if running.run.command is None:
         return None
     from gitexp.running.sweeps import hydra_report
 
-    return hydra_report(running.prepared.directory, running.params_file)
+    return hydra_report(running.prepared.directory, running.params_file, output)
 
 
 def outcome_of(done: Completed) -> Outcome:

@@ -54,6 +54,8 @@ class Report:
     jobs: tuple[Job, ...] = ()
     """The jobs of a sweep; empty for a single run."""
     warnings: tuple[str, ...] = ()
+    were_jobs_apart: bool = False
+    """True when the jobs ran in other processes, so that what they printed cannot be told apart."""
 
 
 def report_path(journals: Path, run_id: str) -> Path:
@@ -171,6 +173,22 @@ def configured(values: Table, overrides: Sequence[str]) -> Report:
     usable, warnings = _usable(values)
     parser = Parser(by="hydra", given=_given_by(overrides, usable))
     return Report(parser, usable, warnings=tuple(warnings[:MAX_WARNINGS]))
+
+
+def configured_jobs(found: Sequence[tuple[Table, Sequence[str], Path]]) -> Report:
+    """A report of the jobs of a sweep that ran in other processes.
+
+    Each job has the configuration and the overrides that Hydra wrote down, and its directory.
+    """
+    jobs = []
+    for values, overrides, directory in found:
+        usable, _ = _usable(values)
+        given = _given_by(overrides, usable)
+        jobs.append(Job(usable, tuple(overrides), given, str(directory)))
+    shared = jobs[0].values
+    for job in jobs:
+        shared = _shared(shared, job.values)
+    return Report(Parser(by="hydra"), shared, tuple(jobs), were_jobs_apart=True)
 
 
 def _overridden(word: str) -> str:

@@ -3,6 +3,7 @@
 Floor 4. Safe to repeat and to race: a run that another process sealed meanwhile is left as it is.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from gitexp.running.lifecycle import (
     write_sealed,
 )
 from gitexp.running.parsed import discard_report, read_report, report_path, with_report
+from gitexp.running.unfinished import with_files_left
 from gitexp.workspace import Workspace
 
 
@@ -81,7 +83,7 @@ def open_states(workspace: Workspace) -> dict[RunId, bool]:
 
 def _complete(workspace: Workspace, path: Path, content: JournalContent) -> Run:
     keeps_tail = workspace.settings.keep_output != "none"
-    run, series = _final(path, content, keeps_tail=keeps_tail)
+    run, series = _final(workspace, path, content, keeps_tail=keeps_tail)
     finish_abandoned(kept_path(workspace, run.id), redact_text)
     try:
         on_branch = workspace.store.load_run(run.id, run.started)
@@ -94,11 +96,15 @@ def _complete(workspace: Workspace, path: Path, content: JournalContent) -> Run:
         workspace.store.release(run)
     Journal.discard(path)
     discard_report(report_path(path.parent, run.id))
+    with suppress(OSError):
+        (path.parent / f"{run.id}.params.toml").unlink()
     workspace.look_again()  # what comes next is about this run too
     return run
 
 
-def _final(path: Path, content: JournalContent, *, keeps_tail: bool) -> tuple[Run, Series]:
+def _final(
+    workspace: Workspace, path: Path, content: JournalContent, *, keeps_tail: bool
+) -> tuple[Run, Series]:
     """The sealed record if the journal has one, else what is known of the run."""
     found = collect(content)
     if content.sealed is not None:
@@ -119,15 +125,17 @@ def _final(path: Path, content: JournalContent, *, keeps_tail: bool) -> tuple[Ru
         outcome = Outcome.TIMED_OUT if timed_out else Outcome.INTERRUPTED
         run = replace(run, outcome=outcome, duration_s=found.last_s)
     tail = OutputTail.read(path, lines=TAIL_LINES) if keeps_tail else ""
-    run, _ = recordable(replace(run, output_tail=tail, warnings=tuple(warnings)))
-    return run, found.series
+    run = replace(run, output_tail=tail, warnings=tuple(warnings))
+    run, series = with_files_left(workspace, run, found, path)
+    run, _ = recordable(run)
+    return run, series
 
 
 _SERIES_LOST = "the disk was full: a series that came from a file may be missing"
 
 _END_LOST = (
     "the command ended, then recording it failed: "
-    "values of metrics files, outputs and the end of its output may be missing"
+    "outputs, values of files and the end of its output may be missing"
 )
 
 

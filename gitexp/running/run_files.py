@@ -3,7 +3,7 @@
 Floor 4.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +23,13 @@ _INTERRUPTED = "interrupted: values were not picked up from files"
 class RunFiles:
     """The files around a run that is going on."""
 
-    prepared: Prepared
+    directory: Path
+    """Where the command runs."""
+    top: Path
+    """What the record's paths are relative to."""
+    argv: Sequence[str]
+    metrics_files: tuple[Path, ...]
+    """Files that are read by themselves."""
     watched: Watch | None
     """Absent when nothing is to be picked up."""
     others: Alongside
@@ -38,33 +44,38 @@ class RunFiles:
         """
         kinds = workspace.settings.harvest if kinds is None else kinds
         watched = watch(prepared.directory, prepared.top, kinds)
-        return cls(prepared, watched, Alongside.begin(workspace, run, prepared.top))
+        return cls(
+            *(prepared.directory, prepared.top, prepared.argv, prepared.metrics_files),
+            watched=watched,
+            others=Alongside.begin(workspace, run, prepared.top),
+        )
 
-    def harvest(self, since_ns: int | None, run: Run) -> Harvest:
+    def harvest(self, since_ns: int | None, run: Run, until_ns: int | None = None) -> Harvest:
         """What the command's frameworks wrote. Never fails; Ctrl-C ends it.
 
-        `since_ns` is the time of a file written just before the command started.
+        `since_ns` is the time of a file written just before the command started, `until_ns` when a
+        command that died was last seen.
         """
         if self.watched is None:
             return Harvest()
-        prepared = self.prepared
         if since_ns is None:
             since_ns = int(clock.now().timestamp() * 1e9) - int((run.duration_s or 0) * 1e9)
         try:
-            self.others.look_back()
+            self.others.look_back(until_ns)
             return gather(
                 self.watched,
                 since_ns=since_ns,
                 is_ended=run.outcome is Outcome.SUCCEEDED,
-                skip=prepared.metrics_files,
-                is_ours=self.others.ownership(prepared.directory, prepared.argv),
+                until_ns=until_ns,
+                skip=self.metrics_files,
+                is_ours=self.others.ownership(self.directory, self.argv),
             )
         except KeyboardInterrupt:
             return Harvest(warnings=[_INTERRUPTED])
 
     def paths(self, harvest: Harvest) -> set[str]:
         """All files that were read, as a record names them."""
-        return {recorded_path(path, self.prepared.top) for path in harvest.files}
+        return {recorded_path(path, self.top) for path in harvest.files}
 
 
 def with_files(

@@ -18,12 +18,12 @@ from gitexp.formats import params_from_argv, parse_params, redact_argv, redact_t
 from gitexp.formats.command_line import is_override, program_position
 from gitexp.formats.printed import parse_metric_line, plain_line
 from gitexp.machine import clock
-from gitexp.model import Outcome, Run, Series, Table, nest
+from gitexp.model import Outcome, Parser, Run, Series, Table, nest
 from gitexp.records import bounds
 from gitexp.running.bulk import record_many
 from gitexp.running.lifecycle import recordable
 from gitexp.running.made_here import remember
-from gitexp.running.parsed import Job, Report, configured
+from gitexp.running.parsed import Job, Report, configured, configured_jobs
 from gitexp.running.preparation import METRICS_CANDIDATES
 from gitexp.workspace import Workspace
 
@@ -34,25 +34,61 @@ MAX_FOLDERS = 200
 _JOB = re.compile(r"\[HYDRA\]\s+#(\d+) : ")
 """How Hydra's own log announces the next job of a sweep."""
 
+_SWEEP_IN = re.compile(r"\[HYDRA\].* sweep output dir : (.+)")
+"""How launchers that run jobs in other processes (joblib, submitit) say where."""
+
+_APART = (
+    "the jobs of the sweep ran in other processes: what they printed cannot be told apart and what "
+    "they returned is not known, so their runs have only the metrics of their files and logs"
+)
+
 
 # --- a program that was not heard -----------------------------------------------------------------
 
 
-def hydra_report(directory: Path, marker: Path) -> Report | None:
+def hydra_report(directory: Path, marker: Path, output: str) -> Report | None:
     """The configuration that Hydra wrote after a file of ours, the marker, and no other; or `None`.
 
-    For programs that do not report themselves (`python -I`, `--no-inject`). Looks below `outputs`.
+    For programs that do not report themselves (`python -I`, `--no-inject`), looked for below
+    `outputs`; and for the jobs of a sweep that a launcher ran in other processes, looked for where
+    Hydra's log in the output says.
     """
     with suppress(OSError, GitexpError):
-        found = list(_configurations(directory, marker.stat().st_mtime_ns))
-        if len(found) != 1:
-            return None
-        folder = found[0]
-        overrides = (folder / "overrides.yaml").read_text(errors="replace").splitlines()
-        with (folder / "config.yaml").open("rb") as file:
-            values = parse_params(file.read(MAX_CONFIG_BYTES), ".yaml", name="config.yaml")
-        return configured(values, [word.removeprefix("- ").strip("'\"") for word in overrides])
+        since_ns = marker.stat().st_mtime_ns
+        places = {directory / found[1].strip() for found in _SWEEP_IN.finditer(output)}
+        if places:
+            return _jobs_apart(sorted(places), since_ns)
+        found = list(_configurations(directory, since_ns))
+        return configured(*_written_down(found[0])) if len(found) == 1 else None
     return None
+
+
+def _written_down(folder: Path) -> tuple[Table, list[str]]:
+    """The configuration and the overrides in a `.hydra` folder."""
+    overrides = (folder / "overrides.yaml").read_text(errors="replace").splitlines()
+    with (folder / "config.yaml").open("rb") as file:
+        values = parse_params(file.read(MAX_CONFIG_BYTES), ".yaml", name="config.yaml")
+    return values, [word.removeprefix("- ").strip("'\"") for word in overrides if word != "[]"]
+
+
+def _jobs_apart(places: Sequence[Path], since_ns: int) -> Report:
+    """The jobs of a sweep by the configurations that they left in its directories."""
+    found: list[tuple[Table, Sequence[str], Path]] = []
+    lost = 0
+    for place in places:
+        jobs = [job for job in _newer([place], since_ns) if job.name.isdecimal()]
+        for job in sorted(jobs, key=lambda job: int(job.name)):
+            try:
+                found.append((*_written_down(job / ".hydra"), job))
+            except (OSError, GitexpError):
+                lost += 1
+    warnings = [_APART] if found else []
+    if lost or not found:
+        which = f"{lost} jobs of the sweep are" if lost else "the jobs of the sweep are"
+        where = ", ".join(map(str, places))
+        warnings.append(f"{which} not recorded as runs: no configuration of theirs in {where}")
+    report = configured_jobs(found) if found else Report(Parser(by=""), {})
+    return replace(report, warnings=tuple(warnings))
 
 
 def _configurations(directory: Path, since_ns: int) -> Iterator[Path]:
@@ -94,7 +130,7 @@ def record_jobs(
     `gather` reads metrics files (`metrics_files.gather_metrics`), here those in a job's directory.
     """
     try:
-        runs = job_runs(workspace, sweep, report.jobs, output, gather=gather)
+        runs = job_runs(workspace, sweep, report, output, gather=gather)
         return sweep, record_many(workspace, runs)
     except (GitexpError, OSError) as fault:
         why = (fault.why or fault.what) if isinstance(fault, GitexpError) else str(fault)
@@ -103,12 +139,18 @@ def record_jobs(
 
 
 def job_runs(
-    workspace: Workspace, sweep: Run, jobs: Sequence[Job], output: str, *, gather: Gather
+    workspace: Workspace, sweep: Run, report: Report, output: str, *, gather: Gather
 ) -> list[Run]:
     """A sealed run for each job, in order. Nothing is written but the list of runs made here."""
-    printed = _metrics_by_job(output)
+    jobs, printed = report.jobs, {}
+    if not report.were_jobs_apart:
+        printed = _metrics_by_job(output)
+    elif sweep.outcome is Outcome.SUCCEEDED:  # Hydra fails when one of its jobs does
+        jobs = tuple(replace(job, status="COMPLETED") for job in jobs)
     runs = []
     for number, job in enumerate(jobs):
+        if report.were_jobs_apart:
+            printed[number] = _logged(Path(job.directory))
         run = _job_run(workspace, sweep, job, number)
         metrics = nest(_metrics_files(job, gather), run.metrics, printed.get(number, {}))
         run, _ = recordable(replace(run, metrics=metrics))
@@ -176,7 +218,20 @@ def _metrics_by_job(output: str) -> dict[int, Table]:
         if announced := _JOB.search(line):
             current = found.setdefault(int(announced[1]), {})
         elif "METRIC" in line:
-            reading = parse_metric_line(plain_line(line.encode()))
-            if reading is not None:
-                current.update(reading.values)
+            current.update(_read_line(line))
     return {number: bounds.recordable(nest(table), "metric")[0] for number, table in found.items()}
+
+
+def _logged(directory: Path) -> Table:
+    """The last value of each `METRIC` line in the logs that Hydra keeps of a job."""
+    found: Table = {}
+    for path in sorted(directory.glob("*.log")):
+        with suppress(OSError), path.open("rb") as file:
+            for line in file.read(MAX_CONFIG_BYTES).decode(errors="replace").splitlines():
+                found.update(_read_line(line) if "METRIC" in line else {})
+    return bounds.recordable(nest(found), "metric")[0]
+
+
+def _read_line(line: str) -> Table:
+    reading = parse_metric_line(plain_line(line.encode()))
+    return {} if reading is None else {**reading.values}

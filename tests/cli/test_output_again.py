@@ -73,6 +73,7 @@ def test_keep_output_none_keeps_the_tail_out_of_the_record(exp: Exp) -> None:
 def test_reading_again_adds_the_last_value_with_author_and_pattern(printed: Exp) -> None:
     done = printed("note", "printed", "--metric-pattern", r"rmse=rmse is: ([\d.]+)")
     assert "rmse 1.5 (the last of 100 values)" in done.err
+    assert "only last values are added, no series" in done.err
     document = document_of(printed)
     assert document["metrics"] == {"rmse": 1.5}
     assert "recorded_metrics" not in document

@@ -633,6 +633,77 @@ def test_a_multirun_is_one_linked_run_a_job(programs: Exp) -> None:
     assert "sweep-0" in again.out
 
 
+JOBLIB = """\
+import hydra, logging
+
+@hydra.main(config_path="conf", config_name="config", version_base=None)
+def main(cfg):
+    print("METRIC printed=%s" % cfg.lr)
+    logging.getLogger("train").info("METRIC loss=%s" % (2 * cfg.lr))
+    if cfg.lr > 0.6:
+        raise ValueError("too high")
+
+main()
+"""
+
+
+def jobs_of(exp: Exp) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The sweep and its jobs, in order."""
+    found = json.loads(exp("list", "--json").out)["runs"]
+    (sweep,) = [run for run in found if run["name"] == "sweep"]
+    jobs = sorted((run for run in found if run is not sweep), key=lambda run: run["clock"])
+    assert {job["parent"] for job in jobs} <= {sweep["id"]}
+    return sweep, jobs
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("rates", "code"), [("0.5,0.6", 0), ("0.5,0.7", 1)])
+def test_jobs_that_ran_in_other_processes_are_recorded(
+    programs: Exp, rates: str, code: int
+) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    programs.repo.commit({"sweep.py": JOBLIB, ".gitignore": "multirun/\n"})
+    argv = ("python", "sweep.py", "-m", "hydra/launcher=joblib", f"lr={rates}", "net.width=16")
+    done = programs("run", "-n", "sweep", "--", *argv, check=code)
+    assert "the jobs of the sweep ran in other processes" in done.err
+    sweep, jobs = jobs_of(programs)
+    assert "lr" not in sweep["parsed"]
+    assert sweep["parsed"]["net"]["width"] == 16
+    assert [job["params"]["lr"] for job in jobs] == [float(rate) for rate in rates.split(",")]
+    assert jobs[0]["command"]["argv"][2:] == ["lr=0.5", "net.width=16"]
+    assert {job["outcome"] for job in jobs} == {"unknown" if code else "succeeded"}
+    assert jobs[0]["metrics"] == {"loss": 1.0}
+
+
+APART = """\
+import pathlib
+print("[2026-01-01 00:00:00,000][HYDRA] Launching jobs, sweep output dir : here/it/is")
+for number in range(COUNT):
+    folder = pathlib.Path("here/it/is/%s" % number)
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra/config.yaml").write_text("lr: 0.%s\\nwidth: 8\\n" % number)
+    if number < 2:
+        (folder / ".hydra/overrides.yaml").write_text("- lr=0.%s\\n" % number)
+    (folder / "app.log").write_text("[x][INFO] - METRIC loss=%s\\n" % number)
+    print("METRIC loss=9")
+"""
+
+
+@pytest.mark.parametrize("count", [3, 0])
+def test_jobs_of_other_processes_by_what_they_left(exp: Exp, count: int) -> None:
+    exp.repo.write("here/it/is/7/.hydra/config.yaml", "lr: 7\n")
+    for path in ("here/it/is/7/.hydra", "here/it/is/7"):
+        os.utime(exp.repo.path / path, (1e9, 1e9))
+    exp.repo.commit({"app.py": APART.replace("COUNT", str(count)), ".gitignore": "here/\n"})
+    done = exp("run", "-n", "sweep", "--", "python", "app.py", "-m", "lr=0,1,2")
+    sweep, jobs = jobs_of(exp)
+    assert [job["metrics"] for job in jobs] == [{"loss": 0}, {"loss": 1}][:count]
+    assert [job["params"]["lr"] for job in jobs] == [0.0, 0.1][:count]
+    assert sweep.get("parsed", {}) == ({"width": 8} if count else {})
+    lost = "1 jobs of the sweep are" if count else "the jobs of the sweep are"
+    assert f"{lost} not recorded as runs: no configuration of theirs in " in done.err
+
+
 @pytest.mark.parametrize("flags", [["--no-inject"], []])
 def test_the_configuration_that_hydra_wrote_is_read(programs: Exp, flags: list[str]) -> None:
     old = programs.repo.write("outputs/2020-01-01/00-00-00/.hydra/config.yaml", "lr: 9\n")

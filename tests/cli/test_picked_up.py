@@ -177,6 +177,39 @@ def test_an_unchanged_tensorboardx_program(exp: Exp) -> None:
     assert len(series(exp)) == 5
 
 
+HPARAMS = """\
+import tensorboardX
+for lr in (RATES):
+    with tensorboardX.SummaryWriter("runs/%s" % lr) as writer:
+        writer.add_scalar("loss", lr, 1)
+        hparams = {"lr": lr, "layers": 4, "opt": "sgd", "amp": True, "api_key": "abcdefgh1"}
+        writer.add_hparams(hparams, {"acc": 0.5})
+"""
+
+
+def test_hyperparameters_that_tensorboardx_wrote(exp: Exp) -> None:
+    pytest.importorskip("tensorboardX")
+    exp.repo.commit({"hp.py": HPARAMS.replace("RATES", "0.25,")})
+    exp("run", "--", "python", "hp.py")
+    run = record(exp)
+    assert run["params"] == {
+        "lr": 0.25,
+        "layers": 4,
+        "opt": "sgd",
+        "amp": True,
+        "api_key": "[redacted]",
+    }
+    assert run["metrics"] == {"loss": 0.25, "acc": 0.5}
+
+
+def test_a_parameter_with_several_values_is_left_out_and_named(exp: Exp) -> None:
+    pytest.importorskip("tensorboardX")
+    exp.repo.commit({"hp.py": HPARAMS.replace("RATES", "0.25, 0.5")})
+    done = exp("run", "--", "python", "hp.py")
+    assert record(exp)["params"].keys() == {"layers", "opt", "amp", "api_key"}
+    assert "lr left out: tensorboard files have several values" in done.err
+
+
 PYTHON = os.environ.get("FRAMEWORKS_PYTHON", sys.executable)
 """An environment with the large frameworks:
 `pip install lightning transformers accelerate mlflow-skinny sqlalchemy alembic dvclive wandb

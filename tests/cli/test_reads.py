@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from gitexp.model import FileState
 from gitexp.running.reads import MAX_FILES, changed_reads, first_change, opened_files
 from tests.cli.conftest import Exp
+from tests.conftest import RepoBuilder
 from tests.unit.sample_runs import make_run
 
 READ = """\
@@ -130,6 +133,27 @@ def test_an_ignored_module_counts_and_packages_do_not(reading: Exp) -> None:
     for _ in range(2):  # from the source, then from what Python compiled
         reading("run", "--again", *argv)
         assert [*reads(reading)] == ["data/extra.py"]
+
+
+@pytest.mark.parametrize("place", ["/dev/shm", "/run", "/usr/src"])
+def test_a_work_tree_below_a_directory_of_the_system(
+    place: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try:
+        folder = tempfile.mkdtemp(dir=place)
+    except OSError:
+        pytest.skip(f"{place} cannot be written")
+    try:
+        repo = RepoBuilder(Path(folder))
+        repo.git("init", "--quiet")
+        repo.commit({"train.py": TRAIN, "kept.csv": "1", ".gitignore": "data/\n"})
+        os.utime(repo.write("data/train.csv", "1\n"), (1e9, 1e9))
+        monkeypatch.chdir(repo.path)
+        exp = Exp(repo, capfd)
+        exp("run", "--", "python", "train.py")
+        assert [*reads(exp)] == ["data/train.csv"]
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_forked_workers_count_and_the_list_is_bounded(reading: Exp) -> None:

@@ -364,6 +364,27 @@ def test_gather_takes_only_the_rows_that_the_run_appended(tmp_path: Path) -> Non
     assert [row["step"] for row in found.series] == [20, 21]
 
 
+def test_gather_takes_only_the_appended_rows_of_a_tiny_log(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("step,loss\n1,8\n")
+    before = watch(tmp_path, tmp_path, (HARVEST_ALL,))
+    assert before is not None
+    log.write_text("step,loss\n1,8\n2,4\n3,2\n")
+    found = gather(before, since_ns=0, is_ended=True)
+    assert [row["step"] for row in found.series] == [2, 3]
+
+
+def test_gather_leaves_what_changed_after_the_run_was_last_seen(tmp_path: Path) -> None:
+    before = watch(tmp_path, tmp_path, (HARVEST_ALL,))
+    assert before is not None
+    for name, seconds in (("mine.csv", 5), ("later.csv", 11)):
+        (tmp_path / name).write_text(f"step,{name[:-4]}\n1,8\n")
+        os.utime(tmp_path / name, (seconds, seconds))
+    found = gather(before, since_ns=0, until_ns=10**10, is_ended=False)
+    assert found.metrics == {"mine": 8}
+    assert "later.csv was not picked up: it changed after" in found.warnings[0]
+
+
 def test_gather_takes_all_rows_of_a_file_written_anew(tmp_path: Path) -> None:
     file = write(tmp_path / "top/log.csv", "step,loss\n1,9.5\n")
     found = harvest(tmp_path, lambda top: write(file, "step,loss\n1,0.5\n2,0.25\n3,0.1\n"))
