@@ -198,28 +198,19 @@ def start(
 
 def _begin(trial: "Trial", place: Path | None) -> OwnRun:
     """Start a run in a folder, or in the current one as git is told of it."""
-    from gitexp.repo.place import begin_config, git_in
-    from gitexp.repo.reader import ObjectReader
-    from gitexp.repo.worktree import HEAD, begin_status
     from gitexp.running.code import pin
     from gitexp.running.lifecycle import begin
-    from gitexp.running.preparation import look_around, prepare
+    from gitexp.running.preparation import prepare
     from gitexp.running.recovery import recover
     from gitexp.workspace import Workspace
 
-    git = git_in(place)
-    # Git looks for the repository, and at the files, while we look at the machine.
-    with begin_config(git) as configured, ObjectReader(git) as reader, begin_status(git) as begun:
-        reader.expect(*HEAD)
-        around = look_around(trial.argv, trial.directory)
-        workspace = Workspace.open(place, configured)
-        with suppress(GitexpError):
-            recover(workspace)
-        with workspace.repo.session(reader):
-            workspace.repo.expect_ref(workspace.store.run_ref)
-            prepared = prepare(workspace, trial, around=around, begun=begun)
-            run = pin(workspace, prepared.run)
-            journal, problem = begin(workspace, run, prepared.packages)
+    workspace = Workspace.open(place)
+    with suppress(GitexpError):
+        recover(workspace)
+    with workspace.repo.session():
+        prepared = prepare(workspace, trial)
+        run = pin(workspace, prepared.run)
+        journal, problem = begin(workspace, run, prepared.packages)
     if problem is not None:
         sys.stderr.write(f"gitexp: {problem.what}; run {run.id[:7]} is in the journal only\n")
     own = OwnRun(workspace, journal, run, prepared.packages)

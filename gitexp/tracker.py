@@ -17,7 +17,6 @@ from gitexp.judgement import Judgement, judge
 from gitexp.model import Origin, Outcome, Run, numbers
 from gitexp.records.bounds import check_table
 from gitexp.render.sentence import alone_sentence, metric_sentence
-from gitexp.repo.worktree import begin_status
 from gitexp.running.lifecycle import record_whole
 from gitexp.running.preparation import Trial, prepare
 from gitexp.workspace import Workspace
@@ -84,10 +83,9 @@ class Tracker:
             tags=tuple(results.get("tags", ())),
         )
         outcome = Outcome(results.get("outcome", "succeeded"))
-        repo = self._workspace.repo
-        with begin_status(repo.launcher) as begun, repo.session(soon=True):
+        with self._workspace.repo.session():
             self._workspace.refreshed()
-            prepared = prepare(self._workspace, trial, begun=begun)
+            prepared = prepare(self._workspace, trial)
             run = replace(prepared.run, outcome=outcome, metrics=metrics)
             recorded = record_whole(self._workspace, run, [], prepared.packages)
         self._runs.append(recorded)

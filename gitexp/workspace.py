@@ -5,12 +5,10 @@ first use, and what only they need is imported then.
 """
 
 import os
-from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitexp.errors import GitexpError
 from gitexp.refs import run_ref
 from gitexp.repo import Repo
 from gitexp.settings import Settings, read_settings
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from gitexp.ids import ObjectId
     from gitexp.index import RunIndex
     from gitexp.query.matching import Query
-    from gitexp.repo.launch import Underway
     from gitexp.repo.steps import Identity
     from gitexp.sessions import Session
     from gitexp.store import Store
@@ -41,12 +38,9 @@ class Workspace:
         self._index: RunIndex | None = None
 
     @classmethod
-    def open(cls, directory: Path | None = None, begun: "Underway | None" = None) -> "Workspace":
-        """Find the repository and read its settings. Raises `NotARepository`, `InvalidInput`.
-
-        `begun` is as for `Repo.discover`.
-        """
-        repo = Repo.discover(directory, begun)
+    def open(cls, directory: Path | None = None) -> "Workspace":
+        """Find the repository and read its settings. Raises `NotARepository`, `InvalidInput`."""
+        repo = Repo.discover(directory)
         return cls(repo, read_settings(repo))
 
     @property
@@ -96,22 +90,6 @@ class Workspace:
         if not fresh:
             index.refresh()
         return index
-
-    def others(self) -> "RunIndex":
-        """The run index with all but perhaps our own last write, for which git is not asked."""
-        return self.index if self.store.is_own_since(self.index.tip) else self.refreshed()
-
-    def following(
-        self, since: "Collection[ObjectId | None]", tip: "ObjectId"
-    ) -> AbstractContextManager[object]:
-        """Let the run index follow what we write ourselves, if only that is new.
-
-        As `Store.write` wants it. What goes wrong with the index is left to the next question.
-        """
-        with suppress(GitexpError):
-            if self._index is not None and self._index.tip in since:
-                return self._index.following(tip)
-        return nullcontext()
 
     def look_again(self) -> None:
         """Let the next question to the run index be about the branch as it is then."""

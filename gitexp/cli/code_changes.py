@@ -88,7 +88,7 @@ def _work_tree(workspace: Workspace, best: Run) -> tuple[CodeChange, ...] | None
     if workspace.repo.top is None:
         return None
     try:
-        now = observe_code(workspace, best.command, best.produced, None).code
+        now = observe_code(workspace, best.command, best.produced).code
         if has_same_code(best.code, now):
             return ()
         counted = count_lines(workspace.repo, [(best.code.tree, now.tree)])

@@ -8,14 +8,14 @@ does not know any more is made again; where nothing can be written it is made in
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from gitexp.errors import CommandFailed
 from gitexp.ids import ObjectId
-from gitexp.index.file import BUSY_S, Busy, IndexFile, connect
+from gitexp.index.file import Busy, IndexFile, connect
 from gitexp.index.sql import SCHEMA, Damaged, Progress, TooManyChanges, whole
 
 if TYPE_CHECKING:
@@ -66,45 +66,6 @@ class KeptIndex:
             pass  # whatever is wrong with it, it can be made again
         self.rebuild()
 
-    @contextmanager
-    def following(self, tip: ObjectId) -> Iterator[None]:
-        """As `refresh`, to a coming tip, and never from nothing or beside another writer.
-
-        With an error inside, that tip never came.
-        """
-        before, self._target = self._target, tip
-        try:
-            began = self._begin_following()
-            yield
-        except BaseException:
-            self._target = before
-            self.close()
-            raise
-        if began:
-            self._end_following()
-
-    def _begin_following(self) -> bool:
-        try:
-            conn = self._connection()
-            conn.execute("PRAGMA busy_timeout = 0")
-            self._begin(conn)
-            if self._inode is None or not self._is_same_file():
-                raise Busy
-            self._follow(conn)
-        except Exception:  # noqa: BLE001 - no record fails for its index: the next question will
-            self.close()
-            return False
-        return True
-
-    def _end_following(self) -> None:
-        try:
-            conn = self._connection()
-            with self._file.writing():
-                conn.execute("COMMIT")
-            conn.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
-        except Exception:  # noqa: BLE001 - see above
-            self.close()
-
     def close(self) -> None:
         """Let go of the file."""
         if self._conn is not None:
@@ -150,7 +111,7 @@ class KeptIndex:
         if old is None or new is None:
             raise TooManyChanges
         if old != new:
-            with self.repo.session(soon=True):  # git starts while we import
+            with self.repo.session():
                 from gitexp.index.update import update
                 from gitexp.repo.trees import changes
 

@@ -8,7 +8,6 @@ take turns with a run index; any number of processes may use the same file.
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
@@ -80,13 +79,6 @@ class RunIndex:
     def refresh(self) -> None:
         """Bring the index to the ref's present tip. Raises `CommandFailed` on a broken tree."""
         self._kept.refresh()
-
-    def following(self, tip: ObjectId) -> AbstractContextManager[None]:
-        """Bring the index to a coming tip of the ref; on exit it counts, with an error it does not.
-
-        When that cannot be done at once, the index stays where it is.
-        """
-        return self._kept.following(tip)
 
     def close(self) -> None:
         """Let go of the file; the next question opens it again."""

@@ -3,9 +3,7 @@
 Floor 2. What `stream` does with everything else gives the same commits.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
 
 from gitexp.errors import CommandFailed
 from gitexp.ids import ObjectId
@@ -15,7 +13,6 @@ from gitexp.repo.launch import FSYNC
 from gitexp.repo.loose import LooseObjects, Tree
 from gitexp.repo.objects import read_headers
 from gitexp.repo.repository import Repo
-from gitexp.repo.session import Session
 from gitexp.repo.steps import (
     Blob,
     Checkpoint,
@@ -27,17 +24,8 @@ from gitexp.repo.steps import (
     read_refusal,
 )
 
-Meanwhile: TypeAlias = Callable[[ObjectId], AbstractContextManager[object]]
-"""Given the last commit. What is done on entry happens while git moves the refs; on exit they have
-moved, or an error says that they have not."""
-
 _FEW = 32
 """Up to here a file for each object costs less than starting `git fast-import`."""
-
-
-def expect_few(session: Session, *, durable: bool) -> None:
-    """Let git get ready to move the refs: this thread will soon write few objects."""
-    session.expect(*_move_refs(durable=durable))
 
 
 def _move_refs(*, durable: bool) -> tuple[str, ...]:
@@ -56,12 +44,9 @@ def is_small(repo: Repo, steps: Sequence[Step]) -> bool:
     )
 
 
-def write_few(
-    repo: Repo, steps: Sequence[Step], *, durable: bool, meanwhile: Meanwhile = nullcontext
-) -> list[ObjectId]:
+def write_few(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[ObjectId]:
     """Write the steps, and return the id of each commit. Raises as `write_stream`."""
-    with repo.session() as session:
-        moving = session.begin(*_move_refs(durable=durable))  # it starts while we write
+    with repo.session():
         _require(repo, steps)
         commits = _Commits(repo)
         moves: list[dict[str, str]] = [{}]
@@ -77,12 +62,10 @@ def write_few(
         orders += [[f"delete {step.ref}"] for step in steps if isinstance(step, SetRef)]
         commits.objects.write(durable=durable)
         text = "".join(f"{line}\n" for order in orders for line in ("start", *order, "commit"))
-        moving.tell(text.encode())
-        with meanwhile(commits.made[-1]):
-            if not moving.says(b"commit: ok\n", len(moves)):
-                done = moving.finish(check=False)
-                raise read_refusal(done.status, done.stderr, by="update-ref")
-        # It ends by itself; a ref that cannot be deleted may stay.
+        done = repo.git(*_move_refs(durable=durable), stdin=text.encode(), check=False)
+        # A pin that cannot be deleted may stay: it comes after the moves.
+        if done.stdout.count(b"commit: ok\n") < len(moves):
+            raise read_refusal(done.status, done.stderr, by="update-ref")
     if durable:
         sync_refs(repo, (ref for refs in moves for ref in refs))
     return commits.made

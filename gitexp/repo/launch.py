@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, NamedTuple, Self
+from typing import IO, NamedTuple
 
 from gitexp.errors import CommandFailed, GitexpError
 
@@ -95,55 +95,6 @@ class Completed(NamedTuple):
         return self.stdout.decode(errors="surrogateescape")
 
 
-class Underway(NamedTuple):
-    """A git command that goes on while we do something else."""
-
-    args: tuple[str, ...]
-    process: "subprocess.Popen[bytes]"
-
-    def finish(self, stdin: bytes = b"", *, check: bool = True) -> Completed:
-        """Wait for its end. Raises `CommandFailed` when `check` and the status is not 0."""
-        stdout, stderr = self.process.communicate(stdin or None)
-        completed = Completed(self.process.returncode, stdout, stderr.decode(errors="replace"))
-        if check and completed.status != 0:
-            raise CommandFailed(self.args, completed.status, completed.stderr)
-        return completed
-
-    def tell(self, stdin: bytes) -> None:
-        """Give it all its input. Should that fail, that there is no answer will say so."""
-        asked = self.process.stdin
-        assert asked is not None  # noqa: S101 - begun as fed
-        self.process.stdin = None  # or it would be closed again, which is a fault
-        with suppress(OSError):
-            asked.write(stdin)
-        with suppress(OSError):
-            asked.close()
-
-    def says(self, line: bytes, times: int) -> bool:
-        """Tell whether it answers what it was told with a line so many times.
-
-        Then it has only to end; else it has ended, and `finish` says why.
-        """
-        answer = self.process.stdout
-        assert answer is not None  # noqa: S101 - opened with a pipe
-        while times:
-            said = answer.readline()
-            if not said:
-                return False
-            times -= said == line
-        return True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        """Wait for it; what a fault made useless is ended, and may take its locks with it."""
-        if self.process.returncode is None:
-            if error is not None:
-                self.process.terminate()
-            self.process.communicate()
-
-
 class Git(NamedTuple):
     """Starts git in one directory for one repository."""
 
@@ -164,15 +115,18 @@ class Git(NamedTuple):
         check: bool = True,
     ) -> Completed:
         """Run plumbing to its end. Raises `CommandFailed` when `check` and the status is not 0."""
-        with self.begin(*args, env=env, fed=bool(stdin)) as started:
-            return started.finish(stdin, check=check)
-
-    def begin(
-        self, *args: str, env: Mapping[str, str] | None = None, fed: bool = False
-    ) -> Underway:
-        """Start plumbing whose end is waited for later; somebody must. `fed` if it gets input."""
-        stdin = subprocess.PIPE if fed else subprocess.DEVNULL
-        return Underway(args, self.open(*args, env=env, stdin=stdin, stderr=subprocess.PIPE))
+        source = subprocess.PIPE if stdin else subprocess.DEVNULL
+        process = self.open(*args, env=env, stdin=source, stderr=subprocess.PIPE)
+        try:
+            stdout, stderr = process.communicate(stdin or None)
+        except BaseException:
+            process.terminate()  # not kill: git removes its lock files when it is terminated
+            process.communicate()
+            raise
+        completed = Completed(process.returncode, stdout, stderr.decode(errors="replace"))
+        if check and completed.status != 0:
+            raise CommandFailed(args, completed.status, completed.stderr)
+        return completed
 
     def open(
         self,

@@ -26,8 +26,6 @@ class LooseObjects:
         self._repo = repo
         self._folder = str(repo.common_dir / "objects")
         self._waiting: dict[str, Found] = {}
-        self._seen: dict[str, Found] = {}
-        """Objects that were read."""
 
     def make(self, kind: str, content: bytes) -> Found:
         """Name an object, which does not keep it."""
@@ -49,7 +47,6 @@ class LooseObjects:
                     return False
             except CommandFailed:
                 return False
-        self._seen[made.oid] = made
         return True
 
     def read_tree(self, name: str) -> Found:
@@ -64,7 +61,6 @@ class LooseObjects:
             [found] = self._repo.read_objects([f"{name}^{{tree}}"])
         if found is None:
             raise CommandFailed(("cat-file", "--batch"), 1, f"unable to read tree {name}")
-        self._seen[found.oid] = found
         return found
 
     def write(self, *, durable: bool) -> None:
@@ -98,7 +94,6 @@ class LooseObjects:
             for written in fresh.values():  # of a write that failed
                 with suppress(OSError):
                     os.unlink(written)
-        self._repo.keep_at_hand([*self._seen.values(), *self._waiting.values()])
         self._waiting.clear()
 
 

@@ -4,14 +4,12 @@ Floor 2.
 """
 
 import os
-import re
-from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
 from gitexp.errors import NotARepository
 from gitexp.repo.configuration import ASK_CONFIG, GitConfig, parse_config
-from gitexp.repo.launch import LOCAL_VARIABLES, Completed, Git, Underway
+from gitexp.repo.launch import Completed, Git
 
 
 class Place(NamedTuple):
@@ -34,20 +32,9 @@ def git_in(directory: Path | None) -> Git:
     return Git(Path.cwd(), {name: os.environ[name] for name in inherited if name in os.environ})
 
 
-def begin_config(git: Git) -> Underway:
-    """Let git read its configuration while something else is done."""
-    return git.begin(*ASK_CONFIG)
-
-
-def find_place(git: Git, begun: Underway | None = None) -> tuple[Place, GitConfig]:
-    """The repository around git's folder, and its configuration, asked for now or `begun`.
-
-    Raises `NotARepository`.
-    """
-    with begin_config(git) if begun is None else nullcontext(begun) as configured:
-        place = None if _may_be_top(git.directory) else _ask_place(git)
-        config = parse_config(configured.finish(check=False))
-    return place or _place_at_top(git.directory, config) or _ask_place(git), config
+def find_place(git: Git) -> tuple[Place, GitConfig]:
+    """The repository around git's directory, and its configuration. Raises `NotARepository`."""
+    return _ask_place(git), parse_config(git.run(*ASK_CONFIG, check=False))
 
 
 _ASK_PLACE = (
@@ -80,36 +67,3 @@ def _not_a_repository(asked: Completed) -> NotARepository:
         )
     hints = [f"`{line}`" for line in lines[1:] if line.startswith("git ")]
     return NotARepository("git refuses to use this repository", why=first, hints=hints)
-
-
-# --- at the top of a work tree --------------------------------------------------------------------
-# Most commands are given there, and git's configuration tells already that this is the place.
-
-
-def _may_be_top(here: Path) -> bool:
-    """Tell whether a folder has what git takes for a repository, and nothing says otherwise."""
-    if any(name in os.environ for name in LOCAL_VARIABLES):
-        return False
-    git_dir = here / ".git"
-    try:
-        head = (git_dir / "HEAD").read_bytes()
-    except OSError:
-        return False
-    return _HEAD.match(head) is not None and all(
-        os.access(git_dir / name, os.X_OK) for name in ("objects", "refs")
-    )
-
-
-_HEAD = re.compile(rb"ref:\s*refs/|[0-9a-f]{40}")
-
-
-def _place_at_top(here: Path, config: GitConfig) -> Place | None:
-    """The repository of a work tree whose top this is, if the configuration that git found says so.
-
-    `None` where the configuration is another's, or moves the work tree.
-    """
-    is_plain = config.get("core.bare") == "false" and config.get("core.worktree") is None
-    if config.local_file != ".git/config" or not is_plain:
-        return None
-    git_dir = (here / ".git").resolve()
-    return Place(git_dir, git_dir, here.resolve(), config.get("extensions.objectformat") or "sha1")

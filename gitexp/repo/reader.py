@@ -4,19 +4,15 @@ Floor 2. A name is what git takes: an id, a ref, `REF^{tree}`, `COMMIT:PATH`.
 """
 
 import sys
-from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Self
 
-from gitexp.errors import CommandFailed, GitexpError
+from gitexp.errors import CommandFailed
 from gitexp.ids import ObjectId
 from gitexp.repo.launch import Git, stop
 
 if TYPE_CHECKING:
     from subprocess import Popen  # noqa: TID251 - the type only
-
-Names: TypeAlias = tuple[str, ...]
 
 _TOGETHER = 250
 """So many names fit into a pipe, whatever git does meanwhile."""
@@ -51,63 +47,27 @@ class ObjectReader:
     def __init__(self, git: Git) -> None:
         self._git = git
         self._process: Popen[bytes] | None = None
-        self._expected: deque[Names] = deque()
-        """Questions that git was told and whose answers nobody has read."""
-        self._answered: dict[Names, list[Found | None]] = {}
 
     def __enter__(self) -> Self:
-        self.start()
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         self.close()
 
-    def start(self) -> "Popen[bytes]":
-        """Start the process, if it is not there."""
+    def _start(self) -> "Popen[bytes]":
         if self._process is None:
             self._process = self._git.open("cat-file", "--batch")
         return self._process
 
-    def expect(self, *names: str) -> None:
-        """Let git answer a question of few small objects before `read` is asked it.
-
-        Refs are those of now. Nothing comes of it when git cannot be told.
-        """
-        if names in self._expected or names in self._answered:
-            return
-        with suppress(OSError, GitexpError):
-            _ask(self.start(), names)
-            self._expected.append(names)
-
-    def forget(self) -> None:
-        """Take no answer from before now, as refs have moved."""
-        self._read_expected()
-        self._answered.clear()
-
     def read(self, names: Sequence[str], *, max_bytes: int = sys.maxsize) -> list[Found | None]:
-        """The object of each name, `None` where there is none. Refs are those of the moment,
-        unless the question was expected.
+        """The object of each name, `None` where there is none. Refs are those of the moment.
 
         Fewer than asked when `max_bytes` are too few for all of them together. Raises
-        `CommandFailed` when git dies of a damaged object; the next question starts it anew.
+        `CommandFailed` when git dies of a damaged object; the next question starts a new process.
         """
-        self._read_expected()
-        answered = self._answered.pop(tuple(names), None)
-        return self._read(names, max_bytes, told=False) if answered is None else answered
-
-    def _read_expected(self) -> None:
-        """Take what git has answered already; what it died of is asked again by who wants it."""
-        with suppress(CommandFailed):
-            while self._expected:
-                names = self._expected.popleft()
-                self._answered[names] = self._read(names, told=True)
-
-    def _read(
-        self, names: Sequence[str], max_bytes: int = sys.maxsize, *, told: bool
-    ) -> list[Found | None]:
         found: list[Found | None] = []
         try:
-            found += _answers(self.start(), names, max_bytes, told=told)
+            found += _answers(self._start(), names, max_bytes)
         except OSError as error:
             raise _died(names[0]) from error
         finally:
@@ -115,15 +75,9 @@ class ObjectReader:
                 self.close()  # it died, or is in the middle of an answer
         return found
 
-    def kill(self) -> None:
-        """Begin to end the process; `close` does the rest."""
-        if self._process is not None:
-            self._process.kill()
-
     def close(self) -> None:
         """End the process."""
         process, self._process = self._process, None
-        self._expected.clear()
         if process is not None:
             stop(process)
 
@@ -136,12 +90,12 @@ def _ask(process: "Popen[bytes]", names: Sequence[str]) -> None:
 
 
 def _answers(
-    process: "Popen[bytes]", names: Sequence[str], max_bytes: int, *, told: bool
+    process: "Popen[bytes]", names: Sequence[str], max_bytes: int
 ) -> Iterator[Found | None]:
     answer = process.stdout
     assert answer is not None  # noqa: S101 - opened with pipes
     for n, name in enumerate(names):
-        if n % _TOGETHER == 0 and not told:
+        if n % _TOGETHER == 0:
             _ask(process, names[n : n + _TOGETHER])
         head = answer.readline()
         words = head.rsplit(b" ", 2)

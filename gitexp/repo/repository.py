@@ -5,7 +5,6 @@ Floor 2. Asks git and computes nothing that git can answer. Nothing above sees a
 
 import os
 import sys
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,11 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from gitexp.errors import CommandFailed, Conflict, Unreadable
 from gitexp.ids import ObjectId
 from gitexp.repo.configuration import GitConfig
-from gitexp.repo.launch import FSYNC, Completed, Git, Underway
+from gitexp.repo.launch import FSYNC, Completed, Git
 from gitexp.repo.pipes import widen
 from gitexp.repo.place import Place, find_place, git_in
 from gitexp.repo.reader import Found, ObjectReader
-from gitexp.repo.session import Session
 
 if TYPE_CHECKING:
     import tempfile
@@ -34,9 +32,6 @@ _STREAMING = ("-c", "core.bigFileThreshold=16m")
 
 
 _LOOKS = 2
-
-_HELD = 3
-"""What was found before a run's first record, that record, and its last."""
 
 _FEW = 100
 """Blobs that one process may read among other things."""
@@ -71,19 +66,14 @@ class Repo:
         self.null = ObjectId("0" * (64 if self.object_format == "sha256" else 40))
         """The id that says 'no object'."""
         self._config = config
-        self._sessions: dict[tuple[int, int], Session] = {}
+        self._readers: dict[tuple[int, int], ObjectReader] = {}
         """Those that are open, by process and thread."""
-        self._at_hand: deque[dict[str, Found]] = deque(maxlen=_HELD)
-        """Objects by id, the last ones first."""
 
     @classmethod
-    def discover(cls, directory: Path | None = None, begun: Underway | None = None) -> "Repo":
-        """Find the repository around a folder, as git does. Raises `NotARepository`.
-
-        `begun` is the question for the configuration, if it was asked already.
-        """
+    def discover(cls, directory: Path | None = None) -> "Repo":
+        """Find the repository around a folder, as git does. Raises `NotARepository`."""
         git = git_in(directory)
-        place, config = find_place(git, begun)
+        place, config = find_place(git)
         return cls(place, start=_start(git.directory, place.top), config=config)
 
     @property
@@ -115,74 +105,36 @@ class Repo:
         return self._git
 
     @contextmanager
-    def session(
-        self, reader: ObjectReader | None = None, *, soon: bool = False
-    ) -> Iterator[Session]:
+    def session(self) -> Iterator[ObjectReader]:
         """Answer all small questions of this thread from one git process while inside.
 
-        It starts with the first question, or at once when one will come `soon`; or it is that of a
-        `reader` which was started where this repository was found later.
+        It starts with the first question.
         """
         thread = _here()
-        if thread in self._sessions:
-            yield self._sessions[thread]
+        if thread in self._readers:
+            yield self._readers[thread]
             return
         try:
-            with Session(self._git, reader) as session:
-                self._sessions[thread] = session
-                if soon:
-                    session.reader.start()
-                yield session
+            with ObjectReader(self._git) as reader:
+                self._readers[thread] = reader
+                yield reader
         finally:
-            self._sessions.pop(thread, None)
+            self._readers.pop(thread, None)
 
     def read_objects(
         self, names: Sequence[str], *, max_bytes: int = sys.maxsize
     ) -> list[Found | None]:
         """The object of each name, `None` where there is none.
 
-        Fewer than asked when `max_bytes` are too few for all of them together. Git is not asked
-        for what is all at hand. Raises `CommandFailed` when git dies of a damaged object.
+        Fewer than asked when `max_bytes` are too few for all of them together. Raises
+        `CommandFailed` when git dies of a damaged object.
         """
-        known = [found for name in names if (found := self._find_at_hand(name))]
-        if len(known) == len(names) and sum(len(found.content) for found in known) <= max_bytes:
-            return [*known]
-        with self.session() as session:
-            return session.reader.read(names, max_bytes=max_bytes)
-
-    def expect(self, *names: str) -> None:
-        """Let git look up small objects that `read_objects` will be asked for by these names.
-
-        Refs are those of now. Of use inside a session only, before our next write.
-        """
-        session = self._sessions.get(_here())
-        if session is not None:
-            session.reader.expect(*names)
-
-    def expect_ref(self, ref: str) -> None:
-        """As `expect`, for `read_ref`."""
-        self.expect(_peeled(ref, "commit"))
-
-    def keep_at_hand(self, objects: Iterable[Found]) -> None:
-        """Hold the objects of a record: the next one, and the run index, go on from there.
-
-        Those of the two calls before stay, all others are forgotten.
-        """
-        self._at_hand.appendleft({found.oid: found for found in objects})
-
-    def _find_at_hand(self, name: str) -> Found | None:
-        """An object by its id, or the tree by `ID^{tree}`."""
-        oid, _, wanted = name.partition("^")
-        found = next((held[oid] for held in self._at_hand if oid in held), None)
-        if found is None or not wanted:
-            return found
-        if found.kind == "commit" and wanted == "{tree}":
-            return self._find_at_hand(found.tree)
-        return found if found.kind == "tree" and wanted == "{tree}" else None
+        with self.session() as reader:
+            return reader.read(names, max_bytes=max_bytes)
 
     def __getstate__(self) -> dict[str, object]:
         """For our own processes that read; no two share a pipe."""
-        return {**self.__dict__, "_sessions": {}, "_at_hand": deque(maxlen=_HELD)}
+        return {**self.__dict__, "_readers": {}}
 
     # --- refs -------------------------------------------------------------------------------
 
@@ -196,7 +148,7 @@ class Repo:
     def peel(self, revision: str, kind: str) -> ObjectId | None:
         """The commit or tree a revision leads to, or `None` without one that can be read."""
         name = _peeled(revision, kind)
-        if _here() not in self._sessions:
+        if _here() not in self._readers:
             return self.resolve(name)
         try:
             [found] = self.read_objects([name])
@@ -219,13 +171,6 @@ class Repo:
             why="the commit it points at is missing or cannot be read",
             hints=["`git exp doctor` finds what is wrong, `git exp doctor --fix` mends it"],
         )
-
-    def has_moved(self, ref: str, oid: str) -> bool:
-        """Tell whether a ref is surely not at a commit; git is not asked, and no is no promise."""
-        try:
-            return (self.common_dir / ref).read_bytes().strip() != oid.encode()
-        except OSError:
-            return False  # it may be packed
 
     def read_refs(self, *refs: str) -> dict[str, ObjectId]:
         """Several refs by full name in one process; absent ones are missing from the answer."""
@@ -282,7 +227,7 @@ class Repo:
         """Contents of blobs in the order asked; `None` for missing, damaged or larger ones."""
         wanted = list(oids)
         done = 0
-        if len(wanted) <= _FEW and _here() in self._sessions:
+        if len(wanted) <= _FEW and _here() in self._readers:
             with suppress(CommandFailed):  # what is damaged is looked for below
                 for found in self.read_objects(wanted, max_bytes=max_bytes):
                     blob = found is not None and found.kind == "blob"

@@ -9,7 +9,7 @@ Durable streams leave synced objects, refs and folders behind (`docs/reliability
 
 import os
 from collections.abc import Collection, Iterable, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from gitexp.errors import CommandFailed, Conflict
@@ -18,7 +18,7 @@ from gitexp.machine import clock
 from gitexp.repo.code_commit import code_commit_id, pack_commits, write_code_commit
 from gitexp.repo.collection import await_gc, is_collecting
 from gitexp.repo.durability import folder_times, sync_folders
-from gitexp.repo.few import Meanwhile, is_small, write_few
+from gitexp.repo.few import is_small, write_few
 from gitexp.repo.launch import FSYNC
 from gitexp.repo.objects import read_headers
 from gitexp.repo.repository import Repo
@@ -37,9 +37,7 @@ _LOOSE = ("-c", "fastimport.unpackLimit=100")
 _PACKED = ("-c", "fastimport.unpackLimit=0")
 
 
-def write_stream(
-    repo: Repo, steps: Sequence[Step], *, durable: bool, meanwhile: Meanwhile = nullcontext
-) -> list[ObjectId]:
+def write_stream(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[ObjectId]:
     """Write all steps and return the id of each commit, in order. Only few have a `meanwhile`.
 
     Beside a running gc they are written as a pack: it may remove loose objects that no ref held
@@ -57,7 +55,7 @@ def write_stream(
         try:
             ours = set[str]()
             if small:
-                commits = write_few(repo, steps, durable=durable, meanwhile=meanwhile)
+                commits = write_few(repo, steps, durable=durable)
             else:
                 commits, ours = _write_once(repo, steps, durable=durable, packed=False)
         except CommandFailed as failure:

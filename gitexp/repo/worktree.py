@@ -15,7 +15,7 @@ from gitexp.ids import ObjectId
 from gitexp.repo.code_commit import write_code_commit
 from gitexp.repo.collection import await_gc, is_collecting
 from gitexp.repo.index_flags import find_unwatched
-from gitexp.repo.launch import FSYNC, UNTRUSTED, Git, Underway
+from gitexp.repo.launch import FSYNC, UNTRUSTED
 from gitexp.repo.repository import Repo
 
 _SNAPSHOT_AUTHOR = {
@@ -81,20 +81,15 @@ class SnapshotRules(NamedTuple):
     """True for the path of a model or data file, which stays out."""
 
 
-def begin_status(git: Git) -> Underway:
-    """Let git look at the files while something else is done; of no use in a bare repository."""
-    return git.begin(*_ASK_STATUS)
-
-
 _ASK_STATUS = (
     *("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames"),
     "--ignore-submodules=none",
 )
 
 
-def read_status(repo: Repo, begun: Underway | None = None) -> Status:
-    """What differs from HEAD, asked now or `begun`. Raises `NoCommit` on an unborn branch."""
-    asked = repo.git(*_ASK_STATUS) if begun is None else begun.finish()
+def read_status(repo: Repo) -> Status:
+    """What differs from HEAD. Raises `NoCommit` on an unborn branch."""
+    asked = repo.git(*_ASK_STATUS)
     commit = branch = None
     tracked: list[str] = []
     untracked: list[str] = []
@@ -122,15 +117,8 @@ def read_status(repo: Repo, begun: Underway | None = None) -> Status:
     return Status(ObjectId(commit), on_branch, tuple(tracked), tuple(untracked), tuple(submodules))
 
 
-def take_snapshot(
-    repo: Repo,
-    rules: SnapshotRules,
-    *,
-    identity: str,
-    durable: bool,
-    begun: Underway | None = None,
-) -> Snapshot:
-    """Keep the files as they are now, or as a status that was begun saw them.
+def take_snapshot(repo: Repo, rules: SnapshotRules, *, identity: str, durable: bool) -> Snapshot:
+    """Keep the files as they are now.
 
     Tracked changes are always in; untracked files up to the rules' caps; what stays out is named.
     `identity` is the author of code commits.
@@ -141,13 +129,10 @@ def take_snapshot(
         return _bare_snapshot(repo)
     for _ in range(_TRIES):
         try:
-            return _snapshot_once(
-                repo, repo.top, rules, identity=identity, durable=durable, begun=begun
-            )
+            return _snapshot_once(repo, repo.top, rules, identity=identity, durable=durable)
         except CommandFailed as failure:
             if not was_collected(failure):
                 raise
-            begun = None
     return _snapshot_once(repo, repo.top, rules, identity=identity, durable=durable)
 
 
@@ -166,15 +151,9 @@ _VANISHED = (
 
 
 def _snapshot_once(
-    repo: Repo,
-    top: Path,
-    rules: SnapshotRules,
-    *,
-    identity: str,
-    durable: bool,
-    begun: Underway | None = None,
+    repo: Repo, top: Path, rules: SnapshotRules, *, identity: str, durable: bool
 ) -> Snapshot:
-    status = read_status(repo, begun)
+    status = read_status(repo)
     head_tree = _tree_of_head(repo, status.commit)
     if head_tree is None:
         raise GitexpError("cannot read the tree of HEAD", hints=["`git fsck` names the damage"])

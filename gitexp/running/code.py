@@ -22,7 +22,6 @@ from gitexp.model import Code, Command, Run
 from gitexp.privacy import SCANNED_BYTES, secret_content, secret_name
 from gitexp.records.codec import encode_run
 from gitexp.refs import code_ref, pending_ref, run_ref
-from gitexp.repo.launch import Underway
 from gitexp.repo.worktree import (
     Snapshot,
     SnapshotRules,
@@ -57,9 +56,8 @@ def observe_code(
     workspace: Workspace,
     command: Command | None,
     written: Sequence[str],
-    begun: Underway | None,
 ) -> Observed:
-    """The code as it is now, or as `begun` saw it: its snapshot, and what of it counts.
+    """The code as it is now: its snapshot, and what of it counts.
 
     With it come the paths in it that our own output goes to.
 
@@ -67,11 +65,10 @@ def observe_code(
     """
     for _ in range(_SNAPSHOT_TRIES):
         try:
-            return _code_of(workspace, _snapshot(workspace, begun), command, written)
+            return _code_of(workspace, _snapshot(workspace), command, written)
         except CommandFailed as failure:
             if not was_collected(failure):
                 raise
-            begun = None
     return _code_of(workspace, _snapshot(workspace), command, written)
 
 
@@ -203,7 +200,7 @@ def _is_pinned(workspace: Workspace, run: Run, snapshot: str) -> bool:
     return False
 
 
-def _snapshot(workspace: Workspace, begun: Underway | None = None) -> Snapshot:
+def _snapshot(workspace: Workspace) -> Snapshot:
     settings = workspace.settings
     rules = SnapshotRules(
         settings.max_file_size,
@@ -212,9 +209,7 @@ def _snapshot(workspace: Workspace, begun: Underway | None = None) -> Snapshot:
         model_file_rule(settings.snapshot_include),
     )
     identity = workspace.store.code_identity()
-    return take_snapshot(
-        workspace.repo, rules, identity=identity, durable=settings.durable, begun=begun
-    )
+    return take_snapshot(workspace.repo, rules, identity=identity, durable=settings.durable)
 
 
 def _secret(file: Path, path: str) -> str | None:

@@ -70,7 +70,6 @@ def begin(
     record = encode_run(run)
     event = started(run, packages, record=record)
     with workspace.repo.session():
-        workspace.store.expect(event)
         journal = Journal.create(
             workspace.journals,
             run.id,
@@ -101,7 +100,7 @@ def seal(workspace: Workspace, journal: Journal, run: Run, series: Series, packa
     and the next command completes it.
     """
     run, record = recordable(run)
-    with workspace.repo.session():  # git ends while we tidy up
+    with workspace.repo.session():
         try:
             journal.seal(record, series=series)
             write_sealed(workspace, run, series, packages, record=record)
@@ -126,19 +125,10 @@ def write_sealed(
     is_full = workspace.settings.keep_output == "full"
     output = read_output(kept_path(workspace, run.id)) if is_full else None
 
-    def events() -> list[Event]:
-        said = _subject(workspace, run)
-        return [sealed(run, series, said, packages, record=record, output=output)]
-
     with workspace.repo.session():
-        identity, moment = workspace.identity, clock.now()
-        workspace.store.write(
-            events(),
-            identity=identity,
-            moment=moment,
-            anew=events,
-            following=workspace.following,
-        )
+        said = _subject(workspace, run)
+        event = sealed(run, series, said, packages, record=record, output=output)
+        workspace.store.write([event], identity=workspace.identity, moment=clock.now())
 
 
 def _subject(workspace: Workspace, run: Run) -> str:

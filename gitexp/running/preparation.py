@@ -7,7 +7,6 @@ turns out to be a repeat leaves no trace.
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -40,8 +39,6 @@ from gitexp.model import (
 )
 from gitexp.names import memorable_name
 from gitexp.records.bounds import check_table
-from gitexp.repo.launch import Underway
-from gitexp.repo.worktree import begin_status
 from gitexp.running.code import observe_code
 from gitexp.running.named import Named, held_of, named_inputs
 from gitexp.workspace import Workspace
@@ -135,36 +132,18 @@ def look_around(argv: Sequence[str], directory: Path) -> Surroundings:
     return Surroundings(facts, {**packages})
 
 
-def prepare(
-    workspace: Workspace,
-    trial: Trial,
-    *,
-    observe: bool = True,
-    around: Surroundings | None = None,
-    begun: Underway | None = None,
-) -> Prepared:
+def prepare(workspace: Workspace, trial: Trial, *, observe: bool = True) -> Prepared:
     """Make the record of a run that is about to start.
 
-    Without `observe` the environment is left out: what only asks needs none. `around` and `begun`,
-    a status, are what was looked for already. Raises `InvalidInput` when parameters, files or
-    inputs cannot be used, `NoCommit` when there is no code to tie the run to.
+    Without `observe` the environment is left out: what only asks needs none. Raises `InvalidInput`
+    when parameters, files or inputs cannot be used, `NoCommit` when there is no code to tie the run
+    to.
     """
-    repo = workspace.repo
-    looking: AbstractContextManager[Underway | None] = nullcontext(begun)
-    if begun is None and repo.top is not None:
-        looking = begin_status(repo.launcher)  # git looks at the files while we do the rest
-    with repo.session(soon=True), looking as status:
-        return _prepare(workspace, trial, status, around, observe=observe)
+    with workspace.repo.session():
+        return _prepare(workspace, trial, observe=observe)
 
 
-def _prepare(
-    workspace: Workspace,
-    trial: Trial,
-    status: Underway | None,
-    around: Surroundings | None,
-    *,
-    observe: bool,
-) -> Prepared:
+def _prepare(workspace: Workspace, trial: Trial, *, observe: bool) -> Prepared:
     params, given, notes = _gather_params(workspace, trial)
     argv = tuple(fill_template(trial.argv, params))
     warnings: list[str] = []
@@ -182,10 +161,9 @@ def _prepare(
     if command is not None and patterns:
         texts = tuple(redact_text(pattern.text) for pattern in patterns)
         command = replace(command, metric_patterns=texts)
-    if observe and around is None:
-        around = look_around(argv, trial.directory)
+    around = look_around(argv, trial.directory) if observe else None
     environment, packages = _kept(around, top, workspace.settings.environment)
-    code, sinks, code_notes = observe_code(workspace, command, written, status)
+    code, sinks, code_notes = observe_code(workspace, command, written)
     named = Named({}, ())
     if command is not None and trial.origin in (Origin.RUN, Origin.API, Origin.STEPS):
         # Of other runs the files may be different by now, or elsewhere.

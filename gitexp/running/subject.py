@@ -31,7 +31,7 @@ def summary(workspace: Workspace, run: Run) -> str:
     """The main metric, and how the run's group compares with the last one."""
     if run.outcome is not Outcome.SUCCEEDED:
         return run.outcome.value
-    index = workspace.others()
+    index = workspace.refreshed()
     metric = metric_of(workspace, run)
     value = numbers(run.metrics).get(metric or "")
     if metric is None or value is None:

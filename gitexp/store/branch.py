@@ -6,12 +6,10 @@ between the two leaves at most a kept commit too many. `write` returns only when
 it stays; see `docs/reliability.md` for what that means with each durability.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
-from typing import TypeAlias
 
 from gitexp.errors import CommandFailed, Conflict, GitexpError, NotFound, Refused, Unreadable
 from gitexp.ids import ObjectId, RunId
@@ -39,7 +37,6 @@ from gitexp.refs import (
 from gitexp.repo import Repo
 from gitexp.repo.code_commit import code_commit_id
 from gitexp.repo.durability import sync_recent
-from gitexp.repo.few import expect_few
 from gitexp.repo.reader import Found
 from gitexp.repo.steps import Checkpoint, CodeCommit, Commit, Identity, SetRef, Step, Verify
 from gitexp.repo.stream import write_stream
@@ -47,11 +44,6 @@ from gitexp.store.events import Event, is_ours, message_of
 from gitexp.store.keeping import KEEP_MESSAGE
 from gitexp.store.refusals import damaged, locked
 from gitexp.store.root_files import CODE_IDENTITY, FORMAT_FILE, ROOT_FILES, code_identity
-
-Following: TypeAlias = Callable[
-    [Collection[ObjectId | None], ObjectId], AbstractContextManager[object]
-]
-"""Given tips after which only our own writes came, and the newest; for the rest see `Meanwhile`."""
 
 PATIENCE_S = 30.0
 """How long a record waits for other writers before it gives up; its journal stays."""
@@ -74,8 +66,6 @@ class _Tips:
     """Of the runs to be written, those that were deleted meanwhile."""
     is_foreign: bool = False
     """True when the newest commit of the run branch was not made by gitexp."""
-    since: tuple[ObjectId | None, ...] = ()
-    """Where the run branch was before our own last writes, of which nothing came in between."""
 
 
 class Store:
@@ -87,8 +77,6 @@ class Store:
         self.run_ref = run_ref(branch)
         self.code_ref = code_ref(branch)
         self.durable = durable
-        self._known: _Tips | None = None
-        """Where our last write left the branches; mostly they are still there."""
         self._code_identity: str | None = None
         self.on_foreign: Callable[[ObjectId], bool] | None = None
         """Told a tip that gitexp did not make, before anything is written on it. Returns whether it
@@ -102,41 +90,26 @@ class Store:
         *,
         identity: Identity,
         moment: datetime,
-        anew: Callable[[], Sequence[Event]] | None = None,
-        following: Following | None = None,
     ) -> ObjectId:
         """Put events onto the branch, in order, all or none. Returns the new tip.
 
-        When it returns, the events are recorded. `anew` makes the events again when others turn
-        out to have written since our last write; `following` is entered when all depends on git
-        only. Raises `Conflict` when other writers kept us out for `PATIENCE_S` or an old lock for
-        `LOCK_PATIENCE_S`, `Refused` when the branch belongs to someone else, `CommandFailed` when
-        git cannot write.
+        When it returns, the events are recorded. Raises `Conflict` when other writers kept us out
+        for `PATIENCE_S` or an old lock for `LOCK_PATIENCE_S`, `Refused` when the branch belongs to
+        someone else, `CommandFailed` when git cannot write.
         """
-        with self.repo.session() as session, self.lock():
+        with self.repo.session(), self.lock():
             began_s = clock.monotonic_s()
             self._clear("packed-refs.lock")  # it would cost a second and the release of the pin
-            if len(events) == 1:  # not before that: to whoever looks, a git may hold any lock
-                self.expect(events[0])
-                expect_few(session, durable=self.durable)
             while True:
-                known, self._known = self._known, None
-                if known and known.run and self.repo.has_moved(self.run_ref, known.run):
-                    known, events = None, events if anew is None else anew()
-                tips = known or self._read_tips_beside_gc(events)
+                tips = self._read_tips_beside_gc(events)
                 if tips.is_foreign and tips.run and self.on_foreign and self.on_foreign(tips.run):
-                    session.reader.forget()
                     continue
                 live = [e for e in events if not (e.keeps and e.run.id in tips.deleted)]
                 if not live and tips.run is not None:
                     return tips.run  # deleted while it ran: nothing comes back
-                session.reader.forget()
                 try:
-                    return self._write(live, tips, identity, moment, following)
+                    return self._write(live, tips, identity, moment)
                 except Conflict as conflict:
-                    if known is not None:  # not ours alone any more
-                        events = events if anew is None else anew()
-                        continue
                     waited_s = clock.monotonic_s() - began_s
                     held = self.clear_dead_locks()
                     if held and held.age_s > MIN_DEAD_AGE_S and waited_s > LOCK_PATIENCE_S:
@@ -146,41 +119,14 @@ class Store:
                     clock.sleep(clock.jitter(0.05))
 
     def _write(
-        self,
-        events: Sequence[Event],
-        tips: _Tips,
-        identity: Identity,
-        moment: datetime,
-        following: Following | None,
+        self, events: Sequence[Event], tips: _Tips, identity: Identity, moment: datetime
     ) -> ObjectId:
         keeping = {self.code_commit(e.run.code.tree): e.run.code.tree for e in events if e.keeps}
         fresh = {commit: tree for commit, tree in keeping.items() if commit not in tips.kept}
         if self.durable and fresh:
             sync_recent(self.repo, *_pins(events))
         steps = self._steps(events, tips, fresh, identity, moment)
-        since = (*tips.since[-1:], tips.run)
-        made = write_stream(
-            self.repo,
-            steps,
-            durable=self.durable,
-            meanwhile=nullcontext if following is None else partial(following, since),
-        )
-        if all(event.keeps for event in events):
-            code = made[0] if fresh else tips.code
-            self._known = _Tips(made[-1], code, tips.kept.union(keeping), since=since)
-        return made[-1]
-
-    def expect(self, event: Event) -> None:
-        """Let git look up what `write` must know of an event that comes soon.
-
-        Of use inside a session, and when the branch does not move before.
-        """
-        if self._known is None:
-            self.repo.expect(*self._questions([event]))
-
-    def is_own_since(self, tip: ObjectId | None) -> bool:
-        """Tell whether, as far as we know, only our own last write came after that tip."""
-        return self._known is not None and self._known.since[-1:] == (tip,)
+        return write_stream(self.repo, steps, durable=self.durable)[-1]
 
     def lock(self) -> FileLock:
         """The queue of local writers. Raises `GitexpError` in a read-only repository."""
@@ -262,40 +208,24 @@ class Store:
 
     def _read_tips(self, events: Sequence[Event] = ()) -> _Tips:
         """Where the branches are, in one process; what is broken is never taken for absent."""
-        asked = self._questions(events)
-        run, form, code, *rest = self._ask(asked)
-        if run is None or self.repo.has_moved(self.run_ref, run.oid):  # since it was expected
-            run, form, code, *rest = self._ask(asked)
+        runs = [event.run for event in events]
+        stones = [f"{self.run_ref}:{annotation_path(r.id, r.started, TOMBSTONE)}" for r in runs]
+        run, form, code, *found = self._ask(
+            [self.run_ref, f"{self.run_ref}:{FORMAT_PATH}", self.code_ref, *stones]
+        )
         for ref, tip in ((self.run_ref, run), (self.code_ref, code)):
             if tip is None and self.repo.resolve(ref) is not None:
                 raise damaged(ref.removeprefix("refs/heads/"), "its newest commit is missing")
         if run is not None:
             self._check_format(form)
-        runs = [event.run for event in events]
-        self.repo.keep_at_hand(filter(None, [run, *rest[len(runs) :]]))
         kept = frozenset[str](code.parents if code else ())
         wanted = {self.code_commit(e.run.code.tree) for e in events if e.keeps} if code else set()
         if not wanted <= kept:
             before = self._ask([self.code_ref + parent for parent in _KEPT_BEFORE])
-            kept |= {found.oid for found in before if found}
-        deleted = {run.id for run, stone in zip(runs, rest, strict=False) if stone}
+            kept |= {commit.oid for commit in before if commit}
+        deleted = {run.id for run, stone in zip(runs, found, strict=True) if stone}
         foreign = run is not None and not is_ours(run.content)
         return _Tips(run and run.oid, code and code.oid, kept, frozenset(deleted), foreign)
-
-    def _questions(self, events: Sequence[Event]) -> list[str]:
-        """What a write must know: refs, format, tombstones, and for one event what it will change.
-
-        Folders are asked for together, not one by one.
-        """
-        runs = [event.run for event in events]
-        stones = [f"{self.run_ref}:{annotation_path(r.id, r.started, TOMBSTONE)}" for r in runs]
-        first = [self.run_ref, f"{self.run_ref}:{FORMAT_PATH}", self.code_ref, *stones]
-        if len(events) != 1:
-            return first
-        paths = [path for path, _ in events[0].files]
-        below = {path[:end] for path in paths for end, c in enumerate(path) if c == "/"}
-        folders = [f"{self.run_ref}:{path}" for path in sorted(below)]
-        return [*first, f"{self.run_ref}^{{tree}}", *folders]
 
     def _ask(self, names: Sequence[str]) -> list[Found | None]:
         try:

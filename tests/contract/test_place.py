@@ -4,12 +4,10 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gitexp.errors import NotARepository
-from gitexp.repo.launch import Git, Underway
 from gitexp.repo.place import Place, find_place, git_in
 from tests.conftest import MakeRepo, RepoBuilder
 
@@ -145,21 +143,6 @@ def test_variables_of_a_hook_say_where_it_is(
     monkeypatch.setenv("GIT_DIR", str(other.path / ".git"))
     found, _ = find_place(git_in(None))
     assert found.git_dir == other.path / ".git"
-
-
-def test_at_the_top_one_question_is_enough(
-    repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-    begin = Git.begin
-
-    def noting(git: Git, *args: str, **options: Any) -> Underway:
-        asked.append(args[0])
-        return begin(git, *args, **options)
-
-    monkeypatch.setattr(Git, "begin", noting)
-    find_place(git_in(repo.path))
-    assert asked == ["config"]
 
 
 def test_no_repository_is_said_so(tmp_path: Path) -> None:

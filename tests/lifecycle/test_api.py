@@ -131,21 +131,6 @@ def test_a_run_as_a_context(repo: RepoBuilder) -> None:
     assert [a.text for a in gitexp.runs()[0].annotations] == ["fine"]
 
 
-def test_a_run_leaves_the_index_at_the_tip(repo: RepoBuilder, tmp_path: Path) -> None:
-    tracker = gitexp.Tracker()
-    one_run()
-    for deed in (
-        lambda: tracker.log({"metrics": {"accuracy": 0.80}}),
-        one_run,
-        one_run,
-        lambda: tracker.log({"metrics": {"accuracy": 0.85}}),
-    ):
-        gitexp.runs()  # whatever was there before
-        deed()
-        assert tip_of_the_index(repo) == repo.git("rev-parse", "gitexp").strip()
-    assert_index_is_true(tmp_path)
-
-
 def test_the_index_is_left_alone_when_others_record_meanwhile(
     repo: RepoBuilder, tmp_path: Path
 ) -> None:
@@ -222,7 +207,10 @@ def test_a_run_asks_git_for_little(repo: RepoBuilder, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Git, "open", noting)
     one_run()
-    assert asked == ["config", "cat-file", "status", "update-ref", "update-ref"]
+    assert asked == [
+        *("rev-parse", "config", "cat-file", "status", "update-ref"),  # start
+        *("cat-file", "update-ref"),  # seal
+    ]
 
 
 def test_an_end_is_kept_also_when_git_cannot_be_started(

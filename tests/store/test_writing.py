@@ -314,7 +314,7 @@ def test_what_could_not_be_flushed_leaves_nothing_behind(
 def test_a_fork_asks_git_itself(repo: RepoBuilder) -> None:
     """Two processes that read from one pipe would take each other's answers."""
     ours = Repo.discover(repo.path)
-    with ours.session(soon=True) as session:
+    with ours.session() as session:
         child = os.fork()
         if child == 0:
             with ours.session() as other:
