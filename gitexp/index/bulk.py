@@ -14,11 +14,11 @@ from gitexp.errors import Unreadable
 from gitexp.ids import RunId
 from gitexp.index.packing import Part, pack
 from gitexp.index.rows import Content, Derived, File, Group, Rows, add_entry, derive, rows_of_files
-from gitexp.index.sql import program, row_of
+from gitexp.index.sql import RECORDED, program, row_of
 from gitexp.model import Command, FileState
-from gitexp.query.names import ATTRIBUTES, Recorded
 from gitexp.query.values import KEYED, keyed_values
 from gitexp.records.alike import Layout, Place, read_together, take_apart
+from gitexp.records.fields import Recorded
 from gitexp.refs import PathKind
 
 _RUN: Final = PathKind.RUN.value
@@ -113,8 +113,7 @@ def _rows_together(
     made_by = [program(Command(argv=argv)) for argv in column("command", "argv", absent=())]
     members = list(zip(rids, runs, column("clock"), made_by, strict=True))
     told = zip(
-        *(_attribute(read, column) for read in ATTRIBUTES.values()),
-        column("code", "snapshot"),
+        *(_attribute(read, column) for _, read in RECORDED.values()),
         strict=True,
     )
     tags, produced = column("tags", absent=()), column("produced", absent=())
@@ -123,11 +122,9 @@ def _rows_together(
             (rid, run.file.path, _RUN, run.file.oid, clock) for rid, run, clock, _ in members
         ],
         "runs": [
-            (rid, clock, *facts, run.file.path, 0, 0, by, part, *keys, batch, turn)
-            for (rid, run, clock, by), facts, keys, batch, turn in zip(
-                *(members, told, _trial_keys(runs, columns, seed_params)),
-                *(column("batch"), column("round")),
-                strict=True,
+            (rid, *facts, run.file.path, 0, 0, by, part, *keys)
+            for (rid, run, _, by), facts, keys in zip(
+                members, told, _trial_keys(runs, columns, seed_params), strict=True
             )
         ],
         "tags": [(tag, rid) for rid, found in zip(rids, tags, strict=True) for tag in set(found)],
@@ -168,8 +165,7 @@ def _attribute(read: object, column: Callable[..., list[Any]]) -> list[Any]:
     """What queries know of the runs; nothing that only annotations say."""
     if not isinstance(read, Recorded):
         return column()
-    found, shown = column(*read.place), read.shown
-    return found if shown is None else [None if v is None else shown(v) for v in found]
+    return list(map(read.shown, column(*read.place)))
 
 
 def _values(columns: dict[Place, list[Any]]) -> dict[str, list[Any]]:

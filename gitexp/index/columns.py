@@ -13,7 +13,7 @@ from typing import Final
 
 from gitexp.ids import MIN_PREFIX_LENGTH, RunId
 from gitexp.index.kept import KeptIndex
-from gitexp.index.sql import COLUMNS, row_of, run_of
+from gitexp.index.sql import BOOLEAN, COLUMNS, row_of, run_of
 from gitexp.model import Value
 
 _FEW: Final = 100
@@ -68,7 +68,7 @@ def rows_text(runs: Iterable[RunId]) -> str:
 
 
 def _value(number: float | str | None, text: str | None, key: str) -> Value:
-    if key in ("dirty", "disputed") or (number is not None and text in ("true", "false")):
+    if key in BOOLEAN or (number is not None and text in ("true", "false")):
         return bool(number)
     if number is None:
         return math.nan if text == "NaN" and key.startswith("metrics.") else str(text)

@@ -8,7 +8,7 @@ value is bound by the `Compiler` that the functions are given.
 from collections.abc import Iterable
 from typing import Final
 
-from gitexp.index.sql import COLUMNS, NUMERIC, Compiler
+from gitexp.index.sql import BOOLEAN, COLUMNS, TEXTUAL, Compiler
 from gitexp.query.names import TAG
 from gitexp.query.syntax import (
     AllOf,
@@ -157,9 +157,9 @@ def _tags(sql: Compiler, term: Condition) -> str:
 
 def _column(name: str) -> _Pair:
     column = COLUMNS[name]
-    if name == "dirty":
+    if name in BOOLEAN:
         return column, f"CASE {column} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END"
-    return (column, "NULL") if name in NUMERIC else ("NULL", column)
+    return ("NULL", column) if name in TEXTUAL else (column, "NULL")
 
 
 def _present(pair: _Pair) -> str:

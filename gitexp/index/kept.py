@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from gitexp.errors import CommandFailed
 from gitexp.ids import ObjectId
@@ -31,6 +31,14 @@ _DOCUMENTS_AT_ONCE: Final = 5000
 
 _TRIES: Final = 10
 """So often a change is begun again when another process made the index anew meanwhile."""
+
+
+class Document(NamedTuple):
+    """The JSON document of a run as text."""
+
+    text: str
+    typed: str | None
+    """JSON of the values that the document has in another type (`Typed`); hardly ever any."""
 
 
 class KeptIndex:
@@ -167,19 +175,25 @@ class KeptIndex:
                 self.refresh()  # another process made the index anew
         raise Damaged("the index never stays for long")
 
-    def documents(self, rids: Sequence[int]) -> dict[int, str]:
+    def documents(self, rids: Sequence[int]) -> dict[int, Document]:
         """Documents by row number, of those runs that there are.
 
         Raises `Damaged` when a document is not whole, or its record can no longer be read.
         """
         found = self.rows(
-            "SELECT d.rid, d.doc, d.checksum FROM json_each(?) w JOIN docs d ON d.rid = w.value",
+            "SELECT d.rid, d.doc, d.typed, d.checksum FROM json_each(?) w"
+            " JOIN docs d ON d.rid = w.value",
             (json.dumps(rids),),
         )
-        documents = {rid: whole(doc, check) for rid, doc, check in found}
+        documents = {}
+        for rid, doc, typed, check in found:
+            whole(doc + (typed or ""), check)
+            documents[rid] = Document(doc, typed)
         missing = [rid for rid in rids if rid not in documents]
         if missing:
-            documents |= {rid: doc for rid, doc, _ in self._make_documents(missing)}
+            documents |= {
+                rid: Document(doc, typed) for rid, doc, typed, _ in self._make_documents(missing)
+            }
             known = "SELECT rid FROM runs WHERE rid IN (SELECT value FROM json_each(?))"
             if any(rid not in documents for (rid,) in self.rows(known, (json.dumps(missing),))):
                 raise Damaged("a record can no longer be read")
@@ -200,7 +214,7 @@ class KeptIndex:
         waiting: list[DocumentRow] = []
 
         def keep(conn: sqlite3.Connection) -> None:
-            conn.executemany("INSERT OR REPLACE INTO docs VALUES (?, ?, ?)", waiting)
+            conn.executemany("INSERT OR REPLACE INTO docs VALUES (?, ?, ?, ?)", waiting)
 
         wanted = (self._connection(), self.repo, rids, self._progress)
         for rows in document_rows(*wanted, seed_params=self._seed_params):

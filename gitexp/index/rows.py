@@ -12,13 +12,12 @@ from gitexp.comparison.grouping import TrialKeys, keys_of
 from gitexp.errors import Unreadable
 from gitexp.ids import ObjectId, RunId
 from gitexp.index.packing import form_of
-from gitexp.index.sql import checksum, program, row_of
+from gitexp.index.sql import RECORDED, checksum, program, row_of
 from gitexp.model import Annotation, Entry, Run, annotation_order
-from gitexp.query.names import ATTRIBUTES
 from gitexp.query.values import keyed_values
 from gitexp.records.bounds import MAX_RECORD_BYTES
 from gitexp.records.codec import decode_annotation, decode_run
-from gitexp.records.documents import entry_document
+from gitexp.records.documents import entry_document, typed_values
 from gitexp.refs import TOMBSTONE, PathKind
 from gitexp.repo import Repo
 
@@ -26,8 +25,8 @@ Rows: TypeAlias = dict[str, list[Any]]
 """Rows by table. Those of `vals` begin with the name of their key instead of its number, and those
 of `packed` are each a whole `Part`."""
 
-DocumentRow: TypeAlias = tuple[int, str, int]
-"""Row number, JSON text, checksum."""
+DocumentRow: TypeAlias = tuple[int, str, str | None, int]
+"""Row number, JSON text, the values that JSON changes (hardly ever), checksum of both."""
 
 Listed: TypeAlias = tuple[RunId, Sequence["File"]]
 """A run and its files, sorted by path."""
@@ -158,7 +157,9 @@ def document_rows_of(batch: Iterable[Group], seed_params: Sequence[str] = ()) ->
 
 def _document_row(rid: int, entry: Entry, keys: TrialKeys) -> DocumentRow:
     doc = _to_json(entry_document(entry, keys.group))
-    return rid, doc, checksum(doc)
+    found = typed_values(entry)
+    typed = _to_json(found) if found else None
+    return rid, doc, typed, checksum(doc + (typed or ""))
 
 
 def rows_of_files(batch: Iterable[Derived]) -> tuple[Rows, list[tuple[int, Entry, Derived]]]:
@@ -190,13 +191,12 @@ def add_entry(
     """Add what the tables say of a run that stands, but its values."""
     run = entry.run
     made_by = "" if run.command is None else program(run.command)
-    attributes = [read(entry) for read in ATTRIBUTES.values()]
     rows["runs"].append(
         (
-            *(rid, run.clock, *attributes),
-            *(run.code.snapshot, derived.path, int(derived.series), derived.rivals, made_by, part),
+            rid,
+            *(read(entry) for _, read in RECORDED.values()),
+            *(derived.path, int(derived.series), derived.rivals, made_by, part),
             *keys,
-            *(run.batch, run.round),
         )
     )
     rows["tags"] += [(tag, rid) for tag in entry.tags]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
 from gitexp.errors import NotFound, Unreadable
 from gitexp.ids import ObjectId, RunId
 from gitexp.index import columns, ordering
-from gitexp.index.kept import KeptIndex, Values
+from gitexp.index.kept import Document, KeptIndex, Values
 from gitexp.index.measured import GroupQueries
 from gitexp.index.sql import Compiler, Damaged, Progress, row_of, rows_of_prefix, run_of
 from gitexp.model import Direction, Entry, Run, Value
@@ -241,7 +241,7 @@ class RunIndex:
     @_mending
     def by_commit(self, oid: str) -> list[RunId]:
         """Runs of that code commit or snapshot, newest first."""
-        return self._newest_where("code_commit = ?1 OR snapshot = ?1", oid)
+        return self._newest_where('"commit" = ?1 OR snapshot = ?1', oid)
 
     @_mending
     def by_source(self, source: str) -> RunId | None:
@@ -310,7 +310,10 @@ class RunIndex:
         """Runs with all that was added to them, in the order asked. Raises `NotFound`."""
         from gitexp.records.documents import parse_entry
 
-        return [parse_entry(json.loads(doc)) for doc in self._documents(list(runs))]
+        return [
+            parse_entry(json.loads(doc.text), json.loads(doc.typed) if doc.typed else None)
+            for doc in self._documents(list(runs))
+        ]
 
     def documents(self, runs: Iterable[RunId] | None = None) -> Iterator[str]:
         """The JSON documents as text, one line each, in the order asked; without runs, all,
@@ -320,19 +323,19 @@ class RunIndex:
             self._make_documents()
             last: tuple[int, int] | None = None
             while page := self._page(last):
-                yield from (doc for _, _, doc in page)
+                yield from (doc.text for _, _, doc in page)
                 last = page[-1][:2]
         else:
             order = list(runs)
             for start in range(0, len(order), _CHUNK):
-                yield from self._documents(order[start : start + _CHUNK])
+                yield from (doc.text for doc in self._documents(order[start : start + _CHUNK]))
 
     @_mending
     def _make_documents(self) -> None:
         self._kept.make_documents()
 
     @_mending
-    def _documents(self, runs: Sequence[RunId]) -> list[str]:
+    def _documents(self, runs: Sequence[RunId]) -> list[Document]:
         found = self._kept.documents([row_of(run) for run in runs])
         for run in runs:
             if row_of(run) not in found:
@@ -340,7 +343,7 @@ class RunIndex:
         return [found[row_of(run)] for run in runs]
 
     @_mending
-    def _page(self, last: tuple[int, int] | None) -> list[tuple[int, int, str]]:
+    def _page(self, last: tuple[int, int] | None) -> list[tuple[int, int, Document]]:
         older = "1" if last is None else "(r.clock, r.rid) < (?2, ?3)"
         page = self._kept.rows(
             "SELECT r.clock, r.rid FROM runs r"

@@ -21,29 +21,33 @@ from gitexp.ids import RUN_ID_LENGTH, RunId
 from gitexp.model import Command, Outcome, Run
 from gitexp.query.names import ATTRIBUTES
 from gitexp.records.documents import DOCUMENT_SCHEMA
+from gitexp.records.fields import columns
 
-SCHEMA: Final = f"5.{DOCUMENT_SCHEMA}.{sys.byteorder}"
+SCHEMA: Final = f"6.{DOCUMENT_SCHEMA}.{sys.byteorder}"
 """Changes with the tables or with what is kept in them; an index of another schema is rebuilt."""
 
-COLUMNS: Final = {name: f"r.{name}" for name in ATTRIBUTES} | {"commit": "r.code_commit"}
-"""Where the attributes of queries lie in the table `runs r`."""
+RECORDED: Final = columns()
+"""The columns of the table `runs` that the schema table declares."""
 
-NUMERIC: Final = frozenset({"duration_s", "exit_code", "dirty", "disputed"})
+COLUMNS: Final = {name: f'r."{name}"' for name in ATTRIBUTES}
+"""Where the attributes of queries are in the table `runs r`."""
 
-TABLES: Final = """
+TEXTUAL: Final = frozenset(name for name, (kind, _) in RECORDED.items() if kind == "TEXT")
+BOOLEAN: Final = frozenset(name for name, (kind, _) in RECORDED.items() if kind == "BOOLEAN")
+
+_DECLARED: Final = ", ".join(f'"{name}" {kind}' for name, (kind, _) in RECORDED.items())
+
+TABLES: Final = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE files (
     rid INTEGER, path TEXT, kind TEXT, oid TEXT, clock INTEGER, PRIMARY KEY (rid, path)
 ) WITHOUT ROWID;
 CREATE TABLE runs (
-    rid INTEGER PRIMARY KEY, clock INTEGER, id TEXT, name TEXT, outcome TEXT, started TEXT,
-    duration_s, author TEXT, origin TEXT, reason TEXT, decision TEXT, disputed INTEGER,
-    code_commit TEXT, branch TEXT, dirty INTEGER, fingerprint TEXT, parent TEXT, reproduces TEXT,
-    session TEXT, source TEXT, exit_code INTEGER, snapshot TEXT, path TEXT,
-    series INTEGER, rivals INTEGER, program TEXT, part INTEGER, trial TEXT, family TEXT,
-    seeds TEXT, batch TEXT, round INTEGER
+    rid INTEGER PRIMARY KEY, {_DECLARED},
+    path TEXT, series INTEGER, rivals INTEGER, program TEXT, part INTEGER, trial TEXT, family TEXT,
+    seeds TEXT
 );
-CREATE TABLE docs (rid INTEGER PRIMARY KEY, doc TEXT, checksum INTEGER);
+CREATE TABLE docs (rid INTEGER PRIMARY KEY, doc TEXT, typed TEXT, checksum INTEGER);
 CREATE TABLE keys (key INTEGER PRIMARY KEY, name TEXT UNIQUE);
 CREATE TABLE vals (
     key INTEGER, rid INTEGER, num, text TEXT, clock INTEGER, PRIMARY KEY (key, rid)
@@ -65,7 +69,7 @@ CREATE INDEX files_clock ON files (clock);
 CREATE INDEX runs_order ON runs (clock);
 CREATE INDEX runs_running ON runs (rid) WHERE outcome = 'running';
 CREATE INDEX runs_name ON runs (name);
-CREATE INDEX runs_commit ON runs (code_commit);
+CREATE INDEX runs_commit ON runs ("commit");
 CREATE INDEX runs_snapshot ON runs (snapshot) WHERE snapshot IS NOT NULL;
 CREATE INDEX runs_fingerprint ON runs (fingerprint) WHERE fingerprint IS NOT NULL;
 CREATE INDEX runs_trial ON runs (trial);

@@ -3,14 +3,11 @@
 Floor 1, pure. Stands apart from `query` because sorting by a plain name needs no parser.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from gitexp.errors import InvalidQuery
-
-if TYPE_CHECKING:
-    from gitexp.model import Entry
+from gitexp.records.fields import filters
 
 NAMESPACES: Final = ("metrics", "params", "env")
 """First words of full key names; bare names are looked up in the first two."""
@@ -19,51 +16,7 @@ TAG: Final = "tag"
 """The one attribute with many values: `tag == "x"` is true when any tag is `x`."""
 
 
-class Recorded:
-    """Reads from an entry what its record says; the parts of a run are called as in the record."""
-
-    def __init__(self, *place: str, shown: Callable[[Any], str | float | None] | None = None):
-        self.place = place
-        self.shown = shown
-        """Turns the value into one that queries know, where it is none."""
-
-    def __call__(self, entry: "Entry") -> Any:
-        value: Any = entry.run
-        for name in self.place:
-            value = getattr(value, name, None)
-        return value if value is None or self.shown is None else self.shown(value)
-
-
-def _decided(entry: "Entry") -> str | None:
-    decision = entry.decision
-    return None if decision is None or decision.decision is None else decision.decision.value
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat()
-
-
-ATTRIBUTES: Final[dict[str, Callable[["Entry"], str | float | None]]] = {
-    "id": Recorded("id"),
-    "name": Recorded("name"),
-    "outcome": Recorded("outcome", shown=str),
-    "started": Recorded("started", shown=_iso),
-    "duration_s": Recorded("duration_s"),
-    "author": Recorded("author"),
-    "origin": Recorded("origin", shown=str),
-    "reason": Recorded("reason"),
-    "decision": _decided,
-    "disputed": lambda entry: len(entry.disputed) > 0 or None,
-    "commit": Recorded("code", "commit"),
-    "branch": Recorded("code", "branch"),
-    "dirty": Recorded("code", "dirty"),
-    "fingerprint": Recorded("fingerprint", shown=lambda text: text or None),
-    "parent": Recorded("parent"),
-    "reproduces": Recorded("reproduces"),
-    "session": Recorded("session"),
-    "source": Recorded("source"),
-    "exit_code": Recorded("command", "exit_code"),
-}
+ATTRIBUTES: Final = filters()
 """Names that need no namespace, and where they are read; beside them only `tag`."""
 
 _ALIASES: Final = {TAG: TAG, "tags": TAG}

@@ -15,7 +15,8 @@ from typing import Any, Final, TypeAlias
 from gitexp.errors import Unreadable
 from gitexp.records.bounds import MAX_DEPTH
 from gitexp.records.codec import decode_run, decode_table
-from gitexp.records.fields import FAULTS, Read, reader_of
+from gitexp.records.fields import reader_of
+from gitexp.records.kinds import FAULTS, Convert
 
 Layout: TypeAlias = str
 """What stands before, between and behind the values of a text, with a NUL for each of them."""
@@ -102,7 +103,7 @@ _FORMS: Final[tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...]] = (
 """How we write most values, and what reads them quicker than a TOML reader."""
 
 
-def _read_column(written: Sequence[str], read: Read | None) -> list[Any]:
+def _read_column(written: Sequence[str], read: Convert | None) -> list[Any]:
     """The values of a column, each by the reader of its field."""
     if _FLOATS.fullmatch(_lines(written)):
         values = list(map(float, written))

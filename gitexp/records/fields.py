@@ -1,15 +1,16 @@
-"""Which fields a record has, and how the value of each is read.
+"""The schema table: every field of a record, declared once.
 
-Floor 1, pure. What a field holds is untrusted; what is not as it should be raises one of `FAULTS`.
+Floor 1, pure. From it follow how records are read and written (`codec`), their JSON documents
+(`documents`), the columns of the run index (`index.sql`), the names that filters and sort keys may
+use (`query.names`), and the columns of `git exp list` (`render.listing`). A new field is a line
+here, a line in the dataclass in `model`, and a test.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
-from gitexp.errors import InvalidInput, Unreadable
-from gitexp.ids import parse_object_id, parse_run_id
+from gitexp.errors import Unreadable
 from gitexp.model import (
     Annotation,
     AnnotationKind,
@@ -27,7 +28,28 @@ from gitexp.model import (
     ReproductionVerdict,
     Run,
 )
-from gitexp.records.bounds import MAX_CLOCK
+from gitexp.records.kinds import (
+    BOOL,
+    CLOCK,
+    FLOAT,
+    INT,
+    MOMENT,
+    OBJECT_ID,
+    RUN_ID,
+    SORTED_TEXTS,
+    TABLE,
+    TEXT,
+    TEXTS,
+    Convert,
+    Field,
+    Kind,
+    each,
+    one_of,
+    record,
+)
+
+if TYPE_CHECKING:
+    from gitexp.model import Entry
 
 SCHEMA = 2
 """Version of the record that is written. All versions from 1 on are read.
@@ -36,11 +58,207 @@ SCHEMA = 2
 record of schema 2 without them.
 """
 
-FAULTS = (KeyError, TypeError, ValueError, AttributeError, OverflowError, InvalidInput)
-"""What comes of a field that is not as it should be."""
+# --- the table ------------------------------------------------------------------------------------
 
-Read: TypeAlias = Callable[[Any], Any]
-"""Takes a value as the TOML reader gives it and gives ours."""
+_FILES: Final = each(
+    record(
+        FileState,
+        Field("sha256", TEXT, required=True),
+        Field("bytes", INT, required=True),
+        Field("named", BOOL, omit_default=True),
+    )
+)
+_HARVESTED: Final = each(
+    record(
+        Harvested,
+        Field("kind", TEXT, required=True),
+        Field("metrics", INT, omit_default=True),
+        Field("steps", INT, omit_default=True),
+        Field("params", TEXTS),
+    )
+)
+_CODE: Final = record(
+    Code,
+    Field("commit", OBJECT_ID, required=True, column="TEXT", filters=True, listed="commit"),
+    Field("tree", OBJECT_ID, required=True),
+    Field("dirty", BOOL, required=True, column="BOOLEAN", filters=True, listed="dirty"),
+    Field("snapshot", OBJECT_ID, column="TEXT"),
+    Field("digest", TEXT, omit_default=True),
+    Field("branch", TEXT, column="TEXT", filters=True, listed="branch"),
+    Field("remote", TEXT),
+    Field("left_out", TEXTS),
+    Field("hashed", _FILES),
+    Field("unhashed", TEXTS),
+)
+_COMMAND: Final = record(
+    Command,
+    Field("argv", TEXTS, required=True),
+    Field("template", TEXTS),
+    Field("directory", TEXT, required=True),
+    Field("exit_code", INT, column="INTEGER", filters=True, listed="exit_code"),
+    Field("metrics_files", TEXTS),
+    Field("metric_patterns", TEXTS),
+    Field("timeout_s", FLOAT),
+)
+_PARSER: Final = record(
+    Parser,
+    Field("by", TEXT, required=True),
+    Field("given", SORTED_TEXTS),
+    Field("renamed", each(TEXT)),
+)
+_CHECKS: Final = record(
+    Checks,
+    Field("outcome", one_of(Outcome), required=True),
+    Field("exit_code", INT),
+    Field("output", TEXT, omit_default=True),
+)
+RUN: Final = record(
+    Run,
+    Field("id", RUN_ID, required=True, column="TEXT", filters=True, listed="id"),
+    Field("name", TEXT, required=True, column="TEXT", filters=True, listed="name"),
+    Field("outcome", one_of(Outcome), required=True, column="TEXT", filters=True, listed="outcome"),
+    Field("clock", CLOCK, required=True, column="INTEGER"),
+    Field("started", MOMENT, required=True, column="TEXT", filters=True, listed="started"),
+    Field("duration_s", FLOAT, column="REAL", filters=True, listed="duration"),
+    Field("author", TEXT, required=True, column="TEXT", filters=True, listed="author"),
+    Field("origin", one_of(Origin), required=True, column="TEXT", filters=True, listed="origin"),
+    Field(
+        "fingerprint",
+        TEXT,
+        omit_default=True,
+        column="TEXT",
+        filters=True,
+        listed="fingerprint",
+    ),
+    Field("reason", TEXT, column="TEXT", filters=True, listed="reason"),
+    Field("parent", RUN_ID, column="TEXT", filters=True, listed="parent"),
+    Field("parent_rule", one_of(ParentRule)),
+    Field("reproduces", RUN_ID, column="TEXT", filters=True, listed="reproduces"),
+    Field("batch", TEXT, column="TEXT"),
+    Field("round", INT, column="INTEGER"),
+    Field("session", TEXT, column="TEXT", filters=True, listed="session"),
+    Field("source", TEXT, column="TEXT", filters=True, listed="source"),
+    Field("tags", SORTED_TEXTS, json_name="start_tags"),
+    Field("produced", SORTED_TEXTS),
+    Field("warnings", TEXTS),
+    Field("output_tail", TEXT, omit_default=True),
+    Field("code", _CODE, required=True),
+    Field("command", _COMMAND),
+    Field("checks", _CHECKS),
+    Field("params", TABLE),
+    Field("parsed", TABLE),
+    Field("parser", _PARSER),
+    Field("metrics", TABLE),
+    Field("units", each(TEXT)),
+    Field("directions", each(one_of(Direction))),
+    Field("inputs", _FILES),
+    Field("outputs", _FILES),
+    Field("harvested", _HARVESTED),
+    Field("reads", _FILES),
+    Field("environment", TABLE),
+)
+ANNOTATION: Final = record(
+    Annotation,
+    Field("id", TEXT, required=True),
+    Field("run", RUN_ID, required=True),
+    Field("kind", one_of(AnnotationKind), required=True),
+    Field("clock", CLOCK, required=True),
+    Field("time", MOMENT, required=True),
+    Field("author", TEXT, required=True),
+    Field("decision", one_of(Decision)),
+    Field("text", TEXT),
+    Field("hint", TEXT),
+    Field("tags", SORTED_TEXTS),
+    Field("verdict", one_of(ReproductionVerdict)),
+    Field("by", RUN_ID),
+    Field("saw", TEXTS, keep_empty=True),  # none seen is not the same as not known
+    Field("metrics", TABLE),
+    Field("units", each(TEXT)),
+)
+
+# --- what follows from it -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A field of a run at its place; reads it from an entry as filters and the index know it."""
+
+    place: tuple[str, ...]
+    """The names of the tables and the key, as `("code", "commit")`."""
+    field: Field
+
+    def value(self, entry: "Entry") -> Any:
+        """The value itself; `None` where it is absent."""
+        value: Any = entry.run
+        for name in self.place:
+            value = getattr(value, name, None)
+        return None if self.field.omit_default and not value else value
+
+    def shown(self, value: Any) -> Any:
+        """A value of the field as its column has it."""
+        if value is None or (self.field.omit_default and not value):
+            return None
+        return self.field.kind.sql(value)
+
+    def __call__(self, entry: "Entry") -> Any:
+        """What filters compare."""
+        return self.shown(self.value(entry))
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What filters may name beside the fields: worked out from a run and its annotations."""
+
+    column: str
+    """SQL type of its column."""
+    read: Callable[["Entry"], Any]
+
+    def __call__(self, entry: "Entry") -> Any:
+        """What filters compare."""
+        return self.read(entry)
+
+
+def _decided(entry: "Entry") -> str | None:
+    decision = entry.decision
+    return None if decision is None or decision.decision is None else decision.decision.value
+
+
+DERIVED: Final = {
+    "decision": Derived("TEXT", _decided),
+    "disputed": Derived("BOOLEAN", lambda entry: len(entry.disputed) > 0 or None),
+}
+
+
+def fields_of(kind: Kind, above: tuple[str, ...] = ()) -> Iterator[Recorded]:
+    """All fields of a record, those of records in it included."""
+    for field in kind.fields:
+        place = (*above, field.name)
+        yield Recorded(place, field)
+        yield from fields_of(field.kind, place)
+
+
+_ALL: Final = tuple(fields_of(RUN))
+
+
+def columns() -> dict[str, tuple[str, Recorded | Derived]]:
+    """The columns that runs have in the index by name: SQL type, and what reads the value."""
+    found: dict[str, tuple[str, Recorded | Derived]] = {
+        f.place[-1]: (f.field.column, f) for f in _ALL if f.field.column is not None
+    }
+    return found | {name: (derived.column, derived) for name, derived in DERIVED.items()}
+
+
+def filters() -> dict[str, Recorded | Derived]:
+    """The names that filters and sort keys may use, and what reads the value."""
+    return {f.place[-1]: f for f in _ALL if f.field.filters} | DERIVED
+
+
+def list_columns() -> "dict[str, Callable[[Entry], Any]]":
+    """The columns that `git exp list` offers for fields, and what reads the value."""
+    return {f.field.listed: f.value for f in _ALL if f.field.listed is not None}
+
+
+# --- reading --------------------------------------------------------------------------------------
 
 
 def known_schema(schema: object) -> None:
@@ -55,182 +273,14 @@ def known_schema(schema: object) -> None:
         raise Unreadable("cannot read a record", why="it names no schema that gitexp ever wrote")
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"expected text, found {type(value).__name__}")
-    return value
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise TypeError(f"expected a list, found {type(value).__name__}")
-    return tuple(map(_text, value)) if value else ()
-
-
-def _int(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"expected an integer, found {type(value).__name__}")
-    return value
-
-
-def _clock(value: object) -> int:
-    number = _int(value)
-    if not 0 <= number <= MAX_CLOCK:
-        raise ValueError(f"expected a logical time up to {MAX_CLOCK}, found {number}")
-    return number
-
-
-def _float(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise TypeError(f"expected a finite number, found {value!r}")
-    return float(value)
-
-
-def _moment(value: object) -> datetime:
-    if not isinstance(value, datetime):
-        raise TypeError(f"expected a date with time, found {type(value).__name__}")
-    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
-
-
-def _table(value: object) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise TypeError(f"expected a table, found {type(value).__name__}")
-    return value
-
-
-class Form:
-    """A table of ours: which fields it has, and how each is read. What else it holds is ignored."""
-
-    def __init__(
-        self, make: Callable[..., Any], required: Mapping[str, Read], optional: Mapping[str, Read]
-    ) -> None:
-        self.make = make
-        self.required = required
-        self.fields = {**required, **optional}
-
-    def __call__(self, table: Any) -> Any:
-        fields = self.fields
-        found = {name: fields[name](value) for name, value in table.items() if name in fields}
-        if not self.required.keys() <= found.keys():
-            raise KeyError(next(name for name in self.required if name not in found))
-        return self.make(**found)
-
-
-class _Each:
-    """A table of the user's names, whose values are all read the same way."""
-
-    def __init__(self, read: Read) -> None:
-        self.read = read
-
-    def __call__(self, table: Any) -> Any:
-        return {_text(name): self.read(value) for name, value in _table(table).items()}
-
-
-_FILES: Final = _Each(Form(FileState, {"sha256": _text, "bytes": _int}, {"named": bool}))
-_HARVESTED: Final = _Each(
-    Form(Harvested, {"kind": _text}, {"metrics": _int, "steps": _int, "params": _texts})
-)
-_CODE: Final = Form(
-    Code,
-    {"commit": parse_object_id, "tree": parse_object_id, "dirty": bool},
-    {
-        "snapshot": parse_object_id,
-        "digest": _text,
-        "branch": _text,
-        "remote": _text,
-        "left_out": _texts,
-        "hashed": _FILES,
-        "unhashed": _texts,
-    },
-)
-_COMMAND: Final = Form(
-    Command,
-    {"argv": _texts, "directory": _text},
-    {
-        "template": _texts,
-        "exit_code": _int,
-        "metrics_files": _texts,
-        "metric_patterns": _texts,
-        "timeout_s": _float,
-    },
-)
-_PARSER: Final = Form(Parser, {"by": _text}, {"given": _texts, "renamed": _Each(_text)})
-_CHECKS: Final = Form(Checks, {"outcome": Outcome}, {"exit_code": _int, "output": _text})
-RUN: Final = Form(
-    Run,
-    {
-        "id": parse_run_id,
-        "name": _text,
-        "outcome": Outcome,
-        "clock": _clock,
-        "started": _moment,
-        "author": _text,
-        "origin": Origin,
-        "code": _CODE,
-    },
-    {
-        "duration_s": _float,
-        "fingerprint": _text,
-        "reason": _text,
-        "parent": parse_run_id,
-        "parent_rule": ParentRule,
-        "reproduces": parse_run_id,
-        "batch": _text,
-        "round": _int,
-        "session": _text,
-        "source": _text,
-        "tags": _texts,
-        "produced": _texts,
-        "warnings": _texts,
-        "output_tail": _text,
-        "command": _COMMAND,
-        "checks": _CHECKS,
-        "params": _table,
-        "parsed": _table,
-        "parser": _PARSER,
-        "metrics": _table,
-        "units": _Each(_text),
-        "directions": _Each(Direction),
-        "inputs": _FILES,
-        "outputs": _FILES,
-        "harvested": _HARVESTED,
-        "reads": _FILES,
-        "environment": _table,
-    },
-)
-ANNOTATION: Final = Form(
-    Annotation,
-    {
-        "id": _text,
-        "run": parse_run_id,
-        "kind": AnnotationKind,
-        "clock": _clock,
-        "time": _moment,
-        "author": _text,
-    },
-    {
-        "decision": Decision,
-        "text": _text,
-        "hint": _text,
-        "tags": _texts,
-        "verdict": ReproductionVerdict,
-        "by": parse_run_id,
-        "saw": _texts,
-        "metrics": _table,
-        "units": _Each(_text),
-    },
-)
-
-
-def reader_of(place: Sequence[str]) -> Read | None:
+def reader_of(place: Sequence[str]) -> Convert | None:
     """How the value of a run at some place is read; `None` where any will do.
 
     The place is the names of the tables and the key, as `("code", "commit")`.
     """
-    read: Read | None = known_schema if tuple(place) == ("schema",) else RUN
-    for name in place if read is RUN else ():
-        if isinstance(read, Form):
-            read = read.fields.get(name)
-        else:
-            read = read.read if isinstance(read, _Each) else None
-    return read
+    if tuple(place) == ("schema",):
+        return known_schema
+    kind: Kind | None = RUN
+    for name in place:
+        kind = None if kind is None else kind.find(name)
+    return None if kind is None else kind.read

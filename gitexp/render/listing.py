@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gitexp.comparison import guess_direction, last_part
 from gitexp.ids import MIN_PREFIX_LENGTH, RunId
 from gitexp.model import Entry, Table, Value, flatten
+from gitexp.records.fields import list_columns
 from gitexp.render.folding import Row, Spread, format_spread, spread_of, value_of_all
 from gitexp.render.table import TableStyle, format_table
 from gitexp.render.text import (
@@ -32,27 +33,11 @@ _FEW_VALUES = 4
 """So many numbers are given one by one."""
 
 _ATTRIBUTES: dict[str, Callable[[Entry], Value | None]] = {
-    "id": lambda entry: entry.run.id,
-    "name": lambda entry: entry.run.name,
-    "outcome": lambda entry: entry.run.outcome.value,
+    **list_columns(),
     "decision": lambda entry: decision_word(entry) or None,
     "why": lambda entry: entry.decision.text if entry.decision else None,
-    "started": lambda entry: entry.run.started,
-    "duration": lambda entry: entry.run.duration_s,
-    "author": lambda entry: entry.run.author,
-    "origin": lambda entry: entry.run.origin.value,
-    "reason": lambda entry: entry.run.reason,
     "tags": lambda entry: ", ".join(entry.tags) or None,
-    "commit": lambda entry: entry.run.code.commit,
-    "branch": lambda entry: entry.run.code.branch,
-    "dirty": lambda entry: entry.run.code.dirty,
     "command": lambda entry: " ".join(entry.run.command.argv) if entry.run.command else None,
-    "exit_code": lambda entry: entry.run.command.exit_code if entry.run.command else None,
-    "parent": lambda entry: entry.run.parent,
-    "reproduces": lambda entry: entry.run.reproduces,
-    "session": lambda entry: entry.run.session,
-    "source": lambda entry: entry.run.source,
-    "fingerprint": lambda entry: entry.run.fingerprint or None,
 }
 RUNS = "runs"
 """The column that counts the runs of a folded row."""

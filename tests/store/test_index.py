@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from gitexp.model import (
     Entry,
     Outcome,
     Run,
+    Value,
     run_order,
 )
 from gitexp.query.matching import ATTRIBUTES, matches, parse_query, resolve
@@ -636,6 +637,21 @@ def test_documents_come_in_the_order_asked(filled: Branch) -> None:
     wanted = [make_run(n).id for n in (3, 1, 2, 3)]
     assert [json.loads(doc)["id"] for doc in index.documents(wanted)] == wanted
     assert [entry.run.id for entry in index.entries(wanted)] == wanted
+
+
+def test_entries_keep_the_types_that_json_lacks(branch: Branch) -> None:
+    odd: dict[str, Value] = {"day": date(2026, 1, 2), "nan": math.nan, "t": "NaN", "when": STARTED}
+    plain = make_run(1, params={"lr": 0.1}, metrics={"m": 1.0})
+    run = make_run(2, params=odd, metrics={"m": -math.inf}, environment={"at": time(1, 2)})
+    branch.put(plain, run).commit()
+    for index in (branch.open(), branch.open()):  # the first makes the documents
+        assert repr(index.entry(run.id).run) == repr(run)
+        assert index.entry(plain.id).run == plain
+        assert json.loads(next(index.documents([run.id])))["params"]["nan"] == "NaN"
+    conn = sqlite3.connect(branch.file)
+    kept = conn.execute("SELECT typed IS NULL FROM docs ORDER BY 1").fetchall()
+    conn.close()
+    assert kept == [(0,), (1,)]
 
 
 def test_short_ids_are_unique_and_no_longer_than_needed(branch: Branch) -> None:

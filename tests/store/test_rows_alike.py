@@ -14,8 +14,9 @@ from gitexp.ids import ObjectId, RunId
 from gitexp.index import bulk
 from gitexp.index.rows import File, Group
 from gitexp.model import FileState, Outcome, Parser, Run, Table
-from gitexp.query.names import ATTRIBUTES, Recorded
+from gitexp.query.names import ATTRIBUTES
 from gitexp.records.codec import encode_run
+from gitexp.records.fields import Recorded
 from tests.campaigns.test_hostile_records import mutated
 from tests.unit.sample_runs import full_run, make_run
 

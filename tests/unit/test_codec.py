@@ -1,10 +1,11 @@
 """The record codec: round trips, bytes that never change, and inputs meant to hurt."""
 
+import json
 import math
 import string
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from datetime import time as time_of_day
 from typing import Any
@@ -22,6 +23,7 @@ from gitexp.model import (
     Command,
     Decision,
     Direction,
+    Entry,
     FileState,
     Harvested,
     Origin,
@@ -40,6 +42,7 @@ from gitexp.records.codec import (
     encode_run,
     encode_table,
 )
+from gitexp.records.documents import entry_document, parse_entry, typed_values
 from gitexp.records.series import decode_series, encode_series
 from tests.unit.sample_runs import full_run, make_annotation, make_run
 
@@ -294,6 +297,11 @@ def exactly(value: object) -> str:
     return repr(value)
 
 
+def vars_of(entry: Entry) -> dict[str, Any]:
+    run = {field.name: getattr(entry.run, field.name) for field in fields(Run)}
+    return {**run, "annotations": repr(entry.annotations)}
+
+
 @pytest.mark.slow
 @settings(max_examples=120, deadline=None)
 @given(RUNS)
@@ -302,6 +310,20 @@ def test_a_run_survives_the_round_trip(run: Run) -> None:
     assert again == run
     for table in ("params", "parsed", "metrics", "environment"):
         assert exactly(getattr(again, table)) == exactly(getattr(run, table))
+
+
+@pytest.mark.slow
+@settings(max_examples=120, deadline=None)
+@given(RUNS, st.dictionaries(NAME, st.floats(), max_size=3), st.lists(ANNOTATIONS, max_size=2))
+def test_a_run_survives_its_document(
+    run: Run, floats: dict[str, Any], annotations: list[Annotation]
+) -> None:
+    """As the index keeps it: with dates, times, NaN and infinities."""
+    odd = replace(run, params={**run.params, **floats}, metrics={**run.metrics, "floats": [floats]})
+    entry = Entry(odd, tuple(annotations))
+    document = json.loads(json.dumps(entry_document(entry), allow_nan=False))
+    again = parse_entry(document, json.loads(json.dumps(typed_values(entry))))
+    assert exactly(vars_of(again)) == exactly(vars_of(entry))
 
 
 @pytest.mark.slow
