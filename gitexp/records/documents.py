@@ -74,11 +74,14 @@ def typed_values(entry: Entry) -> Typed:
 def _typed_fields(kind: Kind, value: Any, at: list[str | int]) -> Typed:
     found: Typed = []
     for field in kind.fields:
-        inner = getattr(value, field.name)
+        inner = getattr(value, field.name) if field.kind is TABLE or field.kind.fields else None
+        if not inner:
+            continue
+        place = [*at, field.json_name or field.name]
         if field.kind is TABLE:
-            found += typed_in(inner, [*at, field.json_name or field.name]) if inner else []
-        elif field.kind.fields and inner is not None:
-            found += _typed_fields(field.kind, inner, [*at, field.json_name or field.name])
+            found += typed_in(inner, place)
+        else:
+            found += _typed_fields(field.kind, inner, place)
     return found
 
 

@@ -41,6 +41,8 @@ class Kind:
     """JSON value to our value; the inverse of `json`, but for what `typed_values` keeps apart."""
     sql: Convert = same
     """Our value to the value of a cache column, which is what filters compare."""
+    many: bool = False
+    """True for lists and tables: an empty one is not written."""
     fields: "tuple[Field, ...]" = ()
     """Of a record: its fields."""
     inner: "Kind | None" = None
@@ -73,6 +75,11 @@ class Field:
     """True when filters and sort keys may name it; it needs a column then."""
     listed: str | None = None
     """Its column name in `git exp list`; without it there is none."""
+
+    @property
+    def omits_empty(self) -> bool:
+        """True when an empty or zero value is not written."""
+        return self.omit_default or (self.kind.many and not self.keep_empty)
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -180,9 +187,9 @@ MOMENT: Final = Kind(
     unjson=datetime.fromisoformat,
     sql=_utc_text,
 )
-TEXTS: Final = Kind(_texts, toml=list, json=list, unjson=tuple)
-SORTED_TEXTS: Final = Kind(_texts, toml=sorted, json=list, unjson=tuple)
-TABLE: Final = Kind(_table, toml=sorted_table, json=json_table)
+TEXTS: Final = Kind(_texts, toml=list, json=list, unjson=tuple, many=True)
+SORTED_TEXTS: Final = Kind(_texts, toml=sorted, json=list, unjson=tuple, many=True)
+TABLE: Final = Kind(_table, toml=sorted_table, json=json_table, many=True)
 """Parameters, metrics and the like: the user's own names and values."""
 
 
@@ -202,18 +209,16 @@ def each(kind: Kind) -> Kind:
         toml=lambda table: {name: kind.toml(table[name]) for name in sorted(table)},
         json=lambda table: {name: kind.json(value) for name, value in table.items()},
         unjson=lambda table: {name: kind.unjson(value) for name, value in table.items()},
+        many=True,
         inner=kind,
     )
-
-
-_EMPTY: Final[tuple[object, ...]] = ([], {})
 
 
 def record(make: Callable[..., Any], *fields: Field) -> Kind:
     """A table of ours with these fields. Other keys in it are ignored."""
     required = [field.name for field in fields if field.required]
     readers = {field.name: field.kind.read for field in fields}
-    unjson = {f.json_name or f.name: (f.name, f.kind.unjson) for f in fields}
+    unjson = {f.json_name or f.name: (f.name, _unless_same(f.kind.unjson)) for f in fields}
 
     def read(table: Any) -> Any:
         found = {name: readers[name](value) for name, value in table.items() if name in readers}
@@ -223,8 +228,12 @@ def record(make: Callable[..., Any], *fields: Field) -> Kind:
         return make(**found)
 
     def from_json(document: Mapping[str, Any]) -> Any:
-        known = [(unjson[key], value) for key, value in document.items() if key in unjson]
-        return make(**{name: convert(value) for (name, convert), value in known})
+        found = {}
+        for key, value in document.items():
+            if key in unjson:
+                name, convert = unjson[key]
+                found[name] = value if convert is None else convert(value)
+        return make(**found)
 
     return Kind(
         read,
@@ -235,22 +244,26 @@ def record(make: Callable[..., Any], *fields: Field) -> Kind:
     )
 
 
-def _writer(plan: "list[tuple[Field, str, Convert]]") -> Convert:
-    """Writes the fields of a value that it has, in the order of the plan."""
-    steps = [(f.name, key, write, f.omit_default, f.keep_empty) for f, key, write in plan]
+def _unless_same(convert: Convert) -> Convert | None:
+    return None if convert is same else convert
 
-    def write_all(value: Any) -> dict[str, Any]:
+
+def _writer(plan: "list[tuple[Field, str, Convert]]") -> Convert:
+    """Writes the fields that a value has, in the order of the plan."""
+    steps = [
+        (field.name, key, _unless_same(convert), field.omits_empty) for field, key, convert in plan
+    ]
+
+    def write(value: Any) -> dict[str, Any]:
         table: dict[str, Any] = {}
-        for name, key, write, omit_default, keep_empty in steps:
+        for name, key, convert, omits_empty in steps:
             found = getattr(value, name)
-            if found is None or (omit_default and not found):
+            if found is None or (omits_empty and not found):
                 continue
-            written = write(found)
-            if keep_empty or written not in _EMPTY:
-                table[key] = written
+            table[key] = found if convert is None else convert(found)
         return table
 
-    return write_all
+    return write
 
 
 # --- what JSON cannot carry -----------------------------------------------------------------------
@@ -270,10 +283,14 @@ def typed_values(value: Value, at: list[str | int]) -> Typed:
     """The values in a value that JSON changes, with their places below `at`."""
     if type(value) in _AS_IT_IS:
         return []
-    if isinstance(value, dict):
-        return [found for key, inner in value.items() for found in typed_values(inner, [*at, key])]
-    if isinstance(value, list):
-        return [found for n, inner in enumerate(value) for found in typed_values(inner, [*at, n])]
+    if isinstance(value, dict | list):
+        members = value.items() if isinstance(value, dict) else enumerate(value)
+        return [
+            found
+            for key, inner in members
+            if type(inner) not in _AS_IT_IS and not (type(inner) is float and inner - inner == 0)
+            for found in typed_values(inner, [*at, key])
+        ]
     if isinstance(value, float):
         return [] if math.isfinite(value) else [(at, "float", repr(value))]
     if isinstance(value, datetime | date | time):
