@@ -21,10 +21,13 @@ from gitexp.ids import RUN_ID_LENGTH, RunId
 from gitexp.model import Command, Outcome, Run
 from gitexp.query.names import ATTRIBUTES
 from gitexp.records.documents import DOCUMENT_SCHEMA
-from gitexp.records.fields import columns
+from gitexp.records.fields import ANNOTATION, RUN, columns, signature
 
-SCHEMA: Final = f"6.{DOCUMENT_SCHEMA}.{sys.byteorder}"
-"""Changes with the tables or with what is kept in them; an index of another schema is rebuilt."""
+_FIELDS: Final = zlib.crc32((signature(RUN) + signature(ANNOTATION)).encode())
+
+SCHEMA: Final = f"6.{DOCUMENT_SCHEMA}.{_FIELDS:08x}.{sys.byteorder}"
+"""Changes with the tables, or with what is kept in them: the number when the tables change, the
+rest by itself. An index of another schema is rebuilt."""
 
 RECORDED: Final = columns()
 """The columns of the table `runs` that the schema table declares."""

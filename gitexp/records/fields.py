@@ -258,6 +258,16 @@ def list_columns() -> "dict[str, Callable[[Entry], Any]]":
     return {f.field.listed: f.value for f in _ALL if f.field.listed is not None}
 
 
+def signature(kind: Kind) -> str:
+    """A text that changes with every field of a record: caches made with another one are stale."""
+    told = [
+        f"{field.name},{field.json_name or ''},{field.column or ''}{signature(field.kind)}"
+        for field in kind.fields
+    ]
+    inner = "" if kind.inner is None else signature(kind.inner)
+    return f"({';'.join(told)}{inner})" if told or inner else ""
+
+
 # --- reading --------------------------------------------------------------------------------------
 
 
