@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from gitexp.briefing.causes import Cause
+from gitexp.briefing.causes import Cause, shortened
 from gitexp.briefing.summary import SECTIONS, Brief
 
 FIRST: Final = 2
@@ -34,13 +34,39 @@ def fit(brief: Brief, measure: Measure, room: int, *, most: int | None = None) -
             if measure(_cut(brief, lists, longer)) > room:
                 break
             kept = longer
+    for name in _BY_CAUSE:
+        if kept[name] < bounds[name]:
+            lists, kept = _with_part(brief, lists, kept, name, measure=measure, room=room)
     return _cut(brief, lists, kept)
+
+
+_BY_CAUSE: Final = ("rejected", "failed")
+
+Lists = dict[str, tuple[Any, ...]]
+
+
+def _with_part(
+    brief: Brief, lists: Lists, kept: dict[str, int], name: str, *, measure: Measure, room: int
+) -> tuple[Lists, dict[str, int]]:
+    """Show of a cause that is too long as many of its newest trials as there is room for."""
+    place = kept[name]
+    cause: Cause = lists[name][place]
+    count = len(cause.attempts) // 2
+    while count:
+        found = (*lists[name][:place], shortened(cause, count), *lists[name][place + 1 :])
+        shorter, longer = {**lists, name: found}, {**kept, name: place + 1}
+        if measure(_cut(brief, shorter, longer)) <= room:
+            return shorter, longer
+        count //= 2
+    return lists, kept
 
 
 def _cut(brief: Brief, lists: dict[str, tuple[Any, ...]], kept: dict[str, int]) -> Brief:
     cut: dict[str, Any] = {name: found[: kept[name]] for name, found in lists.items()}
     left_out = {
-        name: _count(found[kept[name] :]) + brief.unread.get(name, 0)
+        name: _count(found[kept[name] :])
+        + sum(item.more for item in found[: kept[name]] if isinstance(item, Cause))
+        + brief.unread.get(name, 0)
         for name, found in lists.items()
     }
     left_out = {name: count for name, count in left_out.items() if count}
@@ -49,4 +75,4 @@ def _cut(brief: Brief, lists: dict[str, tuple[Any, ...]], kept: dict[str, int]) 
 
 def _count(items: tuple[Any, ...]) -> int:
     """How many trials, hints or neighbours."""
-    return sum(len(item.attempts) if isinstance(item, Cause) else 1 for item in items)
+    return sum(item.count if isinstance(item, Cause) else 1 for item in items)

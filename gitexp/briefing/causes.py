@@ -5,7 +5,7 @@ Floor 1, pure.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from gitexp.briefing.trials import Attempt
@@ -44,6 +44,21 @@ class Cause:
     """The last line that the newest that failed printed, where the cause does not say it."""
     disputed: tuple[Decision, ...] = ()
     """What was decided apart about the newest of which that is so."""
+    more: int = 0
+    """Older trials of it that there was no room for."""
+
+    @property
+    def count(self) -> int:
+        """How many trials it has."""
+        return len(self.attempts) + self.more
+
+
+def shortened(cause: Cause, count: int) -> Cause:
+    """A cause with its newest trials only."""
+    attempts = cause.attempts[:count]
+    return replace(
+        cause, attempts=attempts, shared=shared_params(attempts), more=cause.count - count
+    )
 
 
 def shared_params(attempts: Sequence[Attempt]) -> Shared:

@@ -60,7 +60,8 @@ def _section(name: str, brief: Brief, view: View) -> list[str]:
     lines = [*_lines(name, brief, view)]
     if not lines:
         return []
-    if more := brief.left_out.get(name, 0):
+    told = sum(cause.more for cause in getattr(brief, name)) if name in _BY_CAUSE else 0
+    if more := brief.left_out.get(name, 0) - told:
         lines.append(f"and {more:,} more")
     title = style(_TITLES[name], "heading", enabled=view.colour)
     if name in _BY_CAUSE:
@@ -224,7 +225,8 @@ def _cause(cause: Cause, brief: Brief, view: View) -> str:
     text = word + shorten(clean(cause.text), 80)
     if cause.output:
         text += f" [{shorten(clean(cause.output), 60)}]"
-    return f"{text}: {_trials(cause, brief, view)} ({len(cause.attempts):,})"
+    more = f"; {cause.more:,} older" if cause.more else ""
+    return f"{text}: {_trials(cause, brief, view)}{more} ({cause.count:,})"
 
 
 def _trials(cause: Cause, brief: Brief, view: View) -> str:

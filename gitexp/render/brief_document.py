@@ -146,7 +146,7 @@ def _cause_document(cause: Cause, brief: Brief) -> dict[str, Any]:
         {
             "cause": cause.text,
             "kind": cause.word,
-            "count": len(cause.attempts),
+            "count": cause.count,
             "output": cause.output or None,
             "disputed": [word.value for word in cause.disputed] or None,
             "params": {name: values[:_SHOWN_VALUES] for name, values in params.items()} or None,

@@ -184,6 +184,18 @@ def test_the_values_of_one_cause_are_listed_by_parameter(exp: Exp, train: Train)
     assert cause["trials"] == [] and "params" not in cause
 
 
+def test_a_long_list_of_one_cause_is_shortened_to_the_budget(exp: Exp) -> None:
+    exp("record", "-S", "a=0", "-M", "accuracy=0.9")
+    for n in range(1, 13):
+        exp("record", "-S", f"parameter{n}=value{n}", "-M", "accuracy=0.1")
+        exp("decide", "last", "discard", "-m", "no gain")
+    whole = exp("brief", "--budget", "5000").out
+    assert whole.count("value") == 12 and " older" not in whole
+    small = exp("brief", "--budget", "90").out
+    assert "; 6 older (12)" in small or "; 9 older (12)" in small, small
+    assert len(small) <= 360 and "and 6 more" not in small and "and 9 more" not in small
+
+
 def test_what_was_not_looked_at_is_counted(
     exp: Exp, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:

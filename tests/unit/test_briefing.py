@@ -359,6 +359,17 @@ def test_all_trials_of_a_cause_that_is_left_out_are_counted() -> None:
     assert fit(brief, items, 0).left_out["rejected"] == 4
 
 
+def test_a_cause_that_is_too_long_shows_its_newest_trials() -> None:
+    brief = brief_of(*[entry(n, 0.5, decided=Decision.DISCARD) for n in range(1, 41)])
+    trials = lambda cut: sum(len(c.attempts) for c in cut.rejected)  # noqa: E731
+    cut = fit(brief, trials, 12)
+    (cause,) = cut.rejected
+    assert numbers(cause.attempts) == [*range(40, 30, -1)]
+    assert (cause.more, cause.count, cut.left_out["rejected"]) == (30, 40, 30)
+    assert fit(brief, trials, 0).left_out["rejected"] == 40
+    assert fit(brief, trials, 40).rejected == brief.rejected
+
+
 def test_only_what_is_newer_than_a_run() -> None:
     old, then = entry(1, 0.9), entry(2, 0.5)
     said_since = Entry(then.run, (make_annotation(run=then.run.id, clock=50, hint="go on"),))
