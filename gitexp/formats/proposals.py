@@ -50,6 +50,8 @@ _STEP: Final = re.compile(
     r"(?P<mark>\s{0,2}[:=#]?\s{0,4}[\[(]?)(?P<number>\d{1,15})(?![\w])(?!\.\d)",
     re.ASCII | re.IGNORECASE,
 )
+_WARNING: Final = re.compile(r"\b[A-Z]\w*Warning: ")
+"""A Python warning: its numbers are no metrics."""
 _ROUND: Final = r"step=^\[(\d+)\]"
 """How boosting libraries number their lines."""
 
@@ -110,6 +112,8 @@ def _likeliest(lines: Sequence[str]) -> Iterator[tuple[_Label, list[Number]]]:
     """Labels with the values they have, the likeliest metrics first."""
     mentions: dict[_Label, list[Number]] = {}
     for line in lines:
+        if _WARNING.search(line):
+            continue
         seen: set[_Label] = set()
         for match in _MENTION.finditer(line):
             label = _Label(_stripped(match["words"]), match["mark"])

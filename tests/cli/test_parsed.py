@@ -315,7 +315,9 @@ def both(
     return (alone.returncode, alone.stdout, alone.stderr), (code, out, err)
 
 
-@pytest.mark.parametrize("flags", [[], ["-I"], ["-S"], ["-E"], ["-B", "-u"], ["-X", "dev"]])
+@pytest.mark.parametrize(
+    "flags", [[], ["-I"], ["-S"], ["-E"], ["-I", "-S", "-E"], ["-B", "-u"], ["-X", "dev"]]
+)
 @pytest.mark.parametrize("python_path", [None, "", "lib", ":lib:"])
 def test_a_program_sees_nothing_of_us(
     exp: Exp,

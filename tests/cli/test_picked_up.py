@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -313,6 +314,29 @@ with open("history.csv", "w", newline="") as file:
     rows.writerows(zip(range(4), found["valid_0"]["auc"], xgb["valid"]["auc"]))
 """
 
+PRINTING = """\
+import argparse
+import lightgbm, xgboost
+from sklearn.datasets import load_breast_cancer
+from sklearn.linear_model import LogisticRegression
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--rounds", type=int, default=4)
+parser.add_argument("--iterations", type=int, default=100)
+args = parser.parse_args()
+X, y = load_breast_cancer(return_X_y=True)
+lightgbm.train(
+    {"objective": "binary", "metric": "auc", "verbose": -1, "num_threads": 1},
+    lightgbm.Dataset(X[:400], y[:400]), args.rounds,
+    valid_sets=[lightgbm.Dataset(X[400:], y[400:])], callbacks=[lightgbm.log_evaluation(1)])
+xgboost.train(
+    {"objective": "binary:logistic", "eval_metric": "logloss", "nthread": 1},
+    xgboost.DMatrix(X[:400], y[:400]), args.rounds,
+    evals=[(xgboost.DMatrix(X[400:], y[400:]), "valid")])
+model = LogisticRegression(max_iter=args.iterations).fit(X[:400], y[:400])
+print("accuracy: %.3f" % model.score(X[400:], y[400:]))
+"""
+
 
 def program(exp: Exp, module: str, script: str, *argv: str, **variables: str) -> dict[str, Any]:
     """Run a program with a framework of the other environment; skip when that has none."""
@@ -326,6 +350,7 @@ def program(exp: Exp, module: str, script: str, *argv: str, **variables: str) ->
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("logger", ["", ', logger=CSVLogger(".")'], ids=["default", "csv"])
 def test_an_unchanged_lightning_program(exp: Exp, logger: str) -> None:
     run = program(exp, "lightning", LIGHTNING.replace("LOGGER", logger))
@@ -335,6 +360,7 @@ def test_an_unchanged_lightning_program(exp: Exp, logger: str) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 def test_an_unchanged_transformers_program(exp: Exp) -> None:
     run = program(exp, "transformers", TRANSFORMERS)
     assert run["metrics"].keys() >= {"loss", "eval_loss", "grad_norm"}
@@ -378,10 +404,28 @@ def test_an_unchanged_pytest_benchmark(exp: Exp) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 def test_unchanged_boosters_with_a_history_in_csv(exp: Exp) -> None:
     run = program(exp, "lightgbm, xgboost, sklearn", BOOSTERS)
     assert run["metrics"].keys() == {"lgb_auc", "xgb_auc"}
     assert len(series(exp)) == 5
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_unchanged_boosters_that_print(exp: Exp) -> None:
+    """The proposed patterns, taken into the settings, give metrics and series of the next run."""
+    run = program(exp, "lightgbm, xgboost, sklearn", PRINTING, "program.py", "--rounds", "3")
+    assert run["params"] == {"rounds": 3, "iterations": 100}
+    assert "metrics" not in run
+    done = exp("run", "--again", "--", PYTHON, "program.py", "--rounds", "3")
+    assert "failed=" not in done.err
+    (line,) = [line for line in done.err.splitlines() if "config --add metric-patterns" in line]
+    exp(*shlex.split(line.partition("git exp ")[2]))
+    again = exp("run", "--again", "--", PYTHON, "program.py", "--rounds", "3")
+    assert "proposed" not in again.err
+    assert record(exp)["metrics"].keys() == {"valid_0_auc", "valid_logloss", "accuracy"}
+    assert len(series(exp)) > 3
 
 
 @pytest.mark.long

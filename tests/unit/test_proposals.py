@@ -84,6 +84,7 @@ def test_the_step_is_proposed(text: str, steps: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "x/_logistic.py:599: ConvergenceWarning: lbfgs failed to converge after 200 iterations",
         "",
         "hello world",
         "epoch 1\nepoch 2\nepoch 3",
