@@ -74,27 +74,35 @@ def command(
         if remote is not None:
             answer(f"would replace both branches of '{remote}'")
         return
-    if not plan.is_empty:
-        where = f" here and on '{remote}'" if remote else ""
-        confirm(f"Purge this for good{where}? The history of both branches goes too.", yes=yes)
-    elif remote is not None:
-        confirm(f"Replace both branches of '{remote}'?", yes=yes)
+    _ask(plan, remote, yes=yes)
     with waiting("purging"):
         purges = purge(workspace, plan)
     for line in _lines(plan, "purged"):
         answer(line)
     if remote is not None:
-        announce(f"fetching from and pushing to {remote} ...")
-        store = workspace.store
-        refs = (store.run_ref, store.code_ref)
-        name, sent = replace_remote(store, remote, workspace.settings, refs, "purge")
-        say(f"the branches of '{name}' {'are replaced' if sent else 'were the same already'}")
+        _replace(workspace, remote)
     with waiting("looking for what is left"):
         for told in forget_locally(workspace, purges):
             say(told)
         say(rebuild_index(workspace))
         remains = find_remains(workspace, purges, plan.objects)
     _tell_rest(workspace, plan, purges, remains, remote)
+
+
+def _ask(plan: PurgePlan, remote: str | None, *, yes: bool) -> None:
+    if not plan.is_empty:
+        where = f" here and on '{remote}'" if remote else ""
+        confirm(f"Purge this for good{where}? The history of both branches goes too.", yes=yes)
+    elif remote is not None:
+        confirm(f"Replace both branches of '{remote}'?", yes=yes)
+
+
+def _replace(workspace: Workspace, remote: str) -> None:
+    announce(f"fetching from and pushing to {remote} ...")
+    store = workspace.store
+    refs = (store.run_ref, store.code_ref)
+    name, sent = replace_remote(store, remote, workspace.settings, refs, "purge")
+    say(f"the branches of '{name}' {'are replaced' if sent else 'were the same already'}")
 
 
 def _find(workspace: Workspace, text: str) -> RunId | None:

@@ -167,12 +167,7 @@ def _push(
                 warnings=warnings,
             )
         if not pushed.stale:
-            raise GitexpError(
-                f"'{remote.name}' refused the runs",
-                why=pushed.reason,
-                hints=[_way_out(store, pushed.reason)],
-                said=pushed.said,
-            )
+            raise _refused(store, remote, pushed)
         left = deadline - clock.monotonic_s()
         if left < 0:
             break
@@ -243,6 +238,15 @@ def _empty(remote: Remote) -> Refused:
         f"the runs are not pushed to '{remote.name}'",
         why="it has no branch yet, and the first one pushed becomes the default branch",
         hints=[f"push your code first: `git push {remote.name} HEAD`"],
+    )
+
+
+def _refused(store: Store, remote: Remote, pushed: transport.Pushed) -> GitexpError:
+    return GitexpError(
+        f"'{remote.name}' refused the runs",
+        why=pushed.reason,
+        hints=[_way_out(store, pushed.reason)],
+        said=pushed.said,
     )
 
 

@@ -5,7 +5,7 @@ Floor 4.
 
 from collections.abc import Collection, Iterator, Sequence
 
-from gitexp.ids import RunId
+from gitexp.ids import ObjectId, RunId
 from gitexp.repo.objects import (
     LOCAL,
     Header,
@@ -75,7 +75,7 @@ def check_code(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _unpublished(evidence: Evidence, lost: Sequence[RunFacts]) -> list[RunFacts]:
-    """Those of the runs without code that came from other clones, which did not send their code."""
+    """Those of the runs that came from other clones, which did not send their code."""
     workspace = evidence.workspace
     came = [f for f in lost if not is_recorded_here(workspace, f.id)]
     if not came:
@@ -191,7 +191,28 @@ def check_keep(evidence: Evidence) -> Iterator[Finding]:
     runs = [f for f in every if kept.isdisjoint((f.kept, f.revision))]
     trees = read_headers(repo, [f.tree for f in runs])
     runs = [f for f in runs if _is_tree(trees[f.tree])]  # else it is lost, which `code` tells
+    yield from _not_kept(evidence, runs, tip)
+
+
+def _not_kept(
+    evidence: Evidence, runs: Sequence[RunFacts], tip: ObjectId | None
+) -> Iterator[Finding]:
+    """What is said of runs whose code is here, and no keep branch has it."""
+    others = _unpublished(evidence, runs)
+    runs = [f for f in runs if f not in others]
+    if others:
+        yield Finding(
+            check="keep",
+            level=Level.WARNING,
+            text=f"the code of {counted(others, 'run')} was not published, and is here only while"
+            f" your own branches have it: {listed(f.title for f in others)}",
+            hints=("`git exp doctor --fix` keeps it",),
+            runs=tuple(f.id for f in others),
+            items=tuple(sorted({f.tree for f in others})),
+            mend=Mend.KEEP_CODE,
+        )
     if runs:
+        name = evidence.workspace.store.code_ref.removeprefix("refs/heads/")
         why = "" if tip else f", because branch '{name}' is gone"
         yield Finding(
             check="keep",

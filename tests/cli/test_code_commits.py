@@ -185,6 +185,32 @@ class TestPushing:
         assert refs == ["gitexp", "main"]
         assert hub.git("cat-file", "-t", record(exp)["code"]["tree"], check=False) == ""
 
+    def test_code_that_was_not_published_is_no_fault_elsewhere(
+        self,
+        exp: Exp,
+        hub: RepoBuilder,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capfd: pytest.CaptureFixture[str],
+    ) -> None:
+        exp.repo.git("config", "exp.pushCode", "false")
+        exp(*RUN)
+        exp("push")
+        exp.repo.write("new.py", "x = 1\n")
+        exp("run", "-n", "unsent", *RUN[1:])
+        exp("push")
+        exp.repo.git("clone", "--quiet", str(hub.path), str(tmp_path / "colleague"))
+        colleague = in_clone(tmp_path / "colleague", monkeypatch, capfd)
+        colleague("fetch")
+        told = colleague("doctor").out
+        assert "the code of 1 run was not published" in told and "unsent" in told
+        assert "fault" not in told
+        colleague(*RUN)  # now there is a keep branch here
+        assert "fault" not in colleague("doctor").out
+        # Code of our own runs that no branch keeps stays a fault.
+        colleague.repo.git("update-ref", "-d", "refs/heads/gitexp-code")
+        assert "fault    keep" in colleague("doctor", check=1).out
+
 
 class TestNewerFormat:
     """A branch that a later gitexp wrote is left alone."""
