@@ -1,4 +1,4 @@
-"""`python -m gitexp.manual FOLDER` writes every page of the manual there.
+"""`python -m gitexp.manual DIRECTORY` writes every page of the manual there.
 
 Floor 6.
 """
@@ -9,4 +9,6 @@ from pathlib import Path
 from gitexp.manual import write
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        sys.exit("usage: python -m gitexp.manual DIRECTORY")
     write(Path(sys.argv[1]))
