@@ -24,6 +24,24 @@ REMOVED = (
 )
 
 
+SLOW_DIRECTORIES = frozenset({"campaigns", "cli", "docs", "e2e", "lifecycle"})
+"""Their tests start whole commands; most take more than 2 seconds on a busy machine."""
+
+FAST_FILES = frozenset({"test_first_contact.py", "test_bad_input.py"})
+"""Files of these directories that belong to the fast tier: a few real commands."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the slow directories and every campaign, so that `-m "not slow"` is the fast tier."""
+    for item in items:
+        path = item.path.relative_to(Path(__file__).parent)
+        in_slow_directory = path.parts[0] in SLOW_DIRECTORIES and path.name not in FAST_FILES
+        is_campaign = any(item.get_closest_marker(name) for name in ("long", "newest_git"))
+        if in_slow_directory or is_campaign:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def sealed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Nothing of the machine's own configuration is seen; `python` is the one that runs the tests.

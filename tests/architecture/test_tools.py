@@ -1,6 +1,6 @@
-"""The tools that judge the code are part of the tests: lint, layout and types of everything.
+"""Lint, layout, types and spelling of the whole project.
 
-Each runs once over the whole project, with the settings in `pyproject.toml`.
+The settings of each tool are in `pyproject.toml`.
 """
 
 import subprocess
@@ -17,9 +17,10 @@ ROOT = Path(__file__).parents[2]
     [
         (("ruff", "check"), "ruff check --fix"),
         (("ruff", "format", "--check"), "ruff format"),
-        (("mypy",), "mypy"),
+        pytest.param(("mypy",), "mypy", marks=pytest.mark.slow),
+        (("codespell_lib",), "codespell --write-changes"),
     ],
-    ids=("lint", "layout", "types"),
+    ids=("lint", "layout", "types", "spelling"),
 )
 def test_the_tools_have_nothing_to_say(tool: tuple[str, ...], mend: str) -> None:
     # `-P`: the folder we are in is not searched for a module called ruff or mypy.

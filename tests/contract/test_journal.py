@@ -229,6 +229,7 @@ def full_journal(folder: Path) -> bytes:
     return journal.path.read_bytes()
 
 
+@pytest.mark.slow
 def test_cut_at_every_byte_it_reads_as_far_as_it_goes(tmp_path: Path) -> None:
     whole = full_journal(tmp_path)
     path = tmp_path / f"{RUN}.journal"
@@ -462,6 +463,7 @@ def _write_many(path: Path, writer: int) -> None:
     journal.close()
 
 
+@pytest.mark.slow
 def test_four_processes_never_mix_their_lines(journal: Journal) -> None:
     writers = [SPAWN.Process(target=_write_many, args=(journal.path, n)) for n in range(4)]
     for process in writers:

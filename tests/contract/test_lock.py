@@ -168,6 +168,7 @@ def _measure(path: Path, times: int, waits: "multiprocessing.Queue[float]") -> N
             time.sleep(0.03)
 
 
+@pytest.mark.slow
 def test_eight_processes_exclude_each_other(tmp_path: Path) -> None:
     counter = tmp_path / "counter"
     counter.write_text("0")
@@ -180,6 +181,7 @@ def test_eight_processes_exclude_each_other(tmp_path: Path) -> None:
     assert counter.read_text() == "200"
 
 
+@pytest.mark.slow
 def test_sixteen_writers_are_served_in_turn(tmp_path: Path) -> None:
     """One round takes 0.5 s; polling with NB leaves the unluckiest waiting for many rounds."""
     waits: multiprocessing.Queue[float] = SPAWN.Queue()

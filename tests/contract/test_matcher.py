@@ -23,6 +23,7 @@ def test_matches_come_in_order_with_the_time_of_their_line() -> None:
     assert searched == (0, ())
 
 
+@pytest.mark.slow
 def test_many_lines_are_all_searched() -> None:
     found, searched = search([(r"loss ([\d.]+)", "loss")], [f"loss {n}" for n in range(20_000)])
     assert [texts["loss"] for _, texts in found] == [str(n) for n in range(20_000)]

@@ -55,6 +55,7 @@ def told_by_us(folders: list[Folder], null: str) -> list[Sides]:
     return sorted(found)
 
 
+@pytest.mark.slow
 @given(FILES, FILES, FILES)
 @settings(max_examples=60, deadline=None)
 def test_the_differences_are_those_that_git_tells(

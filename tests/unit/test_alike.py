@@ -100,6 +100,7 @@ def test_a_column_of_several_forms_is_read_as_alone(values: tuple[Any, ...]) -> 
     assert_same(together(*records), [decode_run(record) for record in records])
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(
     st.lists(

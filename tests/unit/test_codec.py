@@ -294,6 +294,7 @@ def exactly(value: object) -> str:
     return repr(value)
 
 
+@pytest.mark.slow
 @settings(max_examples=120, deadline=None)
 @given(RUNS)
 def test_a_run_survives_the_round_trip(run: Run) -> None:
@@ -303,6 +304,7 @@ def test_a_run_survives_the_round_trip(run: Run) -> None:
         assert exactly(getattr(again, table)) == exactly(getattr(run, table))
 
 
+@pytest.mark.slow
 @settings(max_examples=120, deadline=None)
 @given(RUNS)
 def test_equal_runs_have_equal_bytes(run: Run) -> None:

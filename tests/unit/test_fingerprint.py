@@ -303,6 +303,7 @@ def test_values_are_equal_by_value(one: Any, other: Any, *, equal: bool) -> None
     assert (canonical(one) == canonical(other)) is equal
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(), st.floats() | st.integers(-(2**63), 2**63 - 1) | st.text()))
 def test_the_order_of_parameters_is_of_no_matter(params: dict[str, Any]) -> None:
     assert canonical(params) == canonical(dict(reversed(params.items())))

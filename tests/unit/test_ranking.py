@@ -110,6 +110,7 @@ samples = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(samples)
 def test_the_leader_is_the_first_contender(values: list[list[float]]) -> None:

@@ -198,6 +198,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(TEXTS, VALUES, max_size=5))
 def test_both_read_whatever_we_write(table: dict[str, Any]) -> None:
     text = tomli_w.dumps(table)
