@@ -74,6 +74,9 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "learn": ("demo", "man", "completion"),
 }
 
+DAILY = ("run", "list", "compare", "decide", "tried", "reproduce")
+"""The commands that `git exp -h` explains; it names the others."""
+
 
 class Commands(click.Group):
     """A group whose commands are imported when they are called."""
@@ -109,11 +112,28 @@ class Commands(click.Group):
         except BrokenPipeError as error:
             return report(error)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The commands by what one wants to do, without importing any of them."""
-        for title, names in GROUPS.items():
-            with formatter.section(title.capitalize()):
-                formatter.write_dl([(name, COMMANDS[name]) for name in names])
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help of `git exp -h`: one screen of 24 lines by 80 columns."""
+        formatter.write_usage("git exp", "[--no-pager] [--version] COMMAND [ARGS]...")
+        formatter.write_paragraph()
+        formatter.write_text(self.help or "")
+        with formatter.section("Every day"):
+            formatter.write_dl([(name, COMMANDS[name]) for name in DAILY])
+        with formatter.section("All commands"):
+            formatter.write_dl([(title, ", ".join(names)) for title, names in GROUPS.items()])
+        formatter.write_paragraph()
+        formatter.write(
+            "`git exp COMMAND -h` explains a command, `git exp help` says what each does.\n"
+        )
+
+
+def list_all_commands() -> str:
+    """Return one line for each command, by group, for `git exp help`."""
+    formatter = click.HelpFormatter(max_width=100)
+    for title, names in GROUPS.items():
+        with formatter.section(title.capitalize()):
+            formatter.write_dl([(name, COMMANDS[name]) for name in names])
+    return formatter.getvalue().strip("\n")
 
 
 def _meant(name: str) -> str:
@@ -131,11 +151,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 @click.version_option(package_name="gitexp", message="git-exp %(version)s")
 @click.pass_context
 def root(ctx: click.Context, no_pager: bool) -> None:
-    """Git-native experiment versioning: record, compare, decide, reproduce.
-
-    Every run is a TOML record on an orphan branch beside the commit of its code. Start with
-    `git exp run -- python train.py`, then `git exp list`.
-    """
+    """Record experiments: `git exp run -- python train.py`, then `git exp list`."""
     ctx.color = True  # whether to colour is decided in `terminal`; click takes nothing away
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

@@ -1,6 +1,8 @@
-"""`git exp help`: the same as `-h`, for fingers that type `help`."""
+"""`git exp help`: every command in a line; `git exp help COMMAND`: the same as `COMMAND -h`."""
 
 import click
+
+from gitexp.cli.app import list_all_commands
 
 
 @click.command("help", hidden=True)
@@ -11,7 +13,7 @@ def command(ctx: click.Context, name: str | None) -> None:
     around = ctx.parent
     assert around is not None  # noqa: S101 - we are a command of the group
     if name is None:
-        click.echo(around.get_help())
+        click.echo(list_all_commands())
         return
     group = around.command
     assert isinstance(group, click.Group)  # noqa: S101 - see above

@@ -118,6 +118,28 @@ def test_every_command_has_the_short_help_option(capfd: pytest.CaptureFixture[st
         assert capfd.readouterr().out.startswith(f"Usage: git exp {name}")
 
 
+def test_help_fits_on_one_screen_and_names_every_command(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    from gitexp.cli.app import COMMANDS, GROUPS
+
+    assert run(["-h"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert len(lines) < 24, "a screen of 24 lines also shows the prompt"
+    assert max(len(line) for line in lines) <= 80
+    assert sorted(name for names in GROUPS.values() for name in names) == sorted(COMMANDS)
+    shown = {word for line in lines for word in line.replace(",", " ").split()}
+    assert set(COMMANDS) - shown == set()
+
+
+def test_help_as_a_command_says_what_each_command_does(capfd: pytest.CaptureFixture[str]) -> None:
+    from gitexp.cli.app import COMMANDS
+
+    assert run(["help"]) == 0
+    listed = [line.split(maxsplit=1) for line in capfd.readouterr().out.splitlines()]
+    assert {line[0]: line[1] for line in listed if line and line[0] in COMMANDS} == COMMANDS
+
+
 # --- signs of life --------------------------------------------------------------------------------
 
 
