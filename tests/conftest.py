@@ -24,8 +24,8 @@ REMOVED = (
 )
 
 
-SLOW_DIRECTORIES = frozenset({"campaigns", "cli", "docs", "e2e", "lifecycle"})
-"""Their tests start whole commands; most take more than 2 seconds on a busy machine."""
+SLOW_DIRECTORIES = frozenset({"campaigns", "cli", "docs", "e2e", "lifecycle", "store"})
+"""Their tests start commands and many git processes."""
 
 FAST_FILES = frozenset({"test_first_contact.py", "test_bad_input.py"})
 """Files of these directories that belong to the fast tier: a few real commands."""
