@@ -35,6 +35,7 @@ PLAIN = (
     "docs/metrics.md",
     "docs/parameters.md",
     "docs/performance.md",
+    "docs/purge.md",
     "docs/settings.md",
     "docs/tutorial-agent.md",
     "docs/tutorial-solo.md",
