@@ -307,7 +307,9 @@ def both(
     exp: Exp, capfd: pytest.CaptureFixture[str], *argv: str
 ) -> tuple[tuple[int, str, str], tuple[int, str, str]]:
     """Exit code, output and errors of a command alone, and under `git exp run`."""
-    alone = subprocess.run(argv, capture_output=True, text=True, check=False)
+    # Python's own view of the variables: readline may have set COLUMNS behind its back.
+    env = dict(os.environ)
+    alone = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
     capfd.readouterr()
     code = run(["run", "-q", "--again", "--", *argv])
     out, err = capfd.readouterr()
