@@ -39,7 +39,7 @@ SYNC_EVERY_S = 3.0
 """A durable journal loses at most about this much of its metrics to a power cut."""
 
 _SUFFIX = ".journal"
-_OPEN = os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_OPEN = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
 
 
 # --- writing --------------------------------------------------------------------------------------
@@ -186,8 +186,6 @@ class Journal:
 
     def remove(self) -> None:
         """Delete the journal and its output: the run is on the branch. Harmless when repeated."""
-        if os.name == "nt":
-            self.close()  # a file that is open cannot be deleted there
         try:
             self.discard(self.path)  # while it is ours: nobody else completes the run
         finally:
@@ -244,8 +242,6 @@ def _unwritable(path: Path, error: OSError) -> GitexpError:
 
 
 def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return
     fd = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(fd)
@@ -260,7 +256,7 @@ def claimed(path: Path) -> Iterator[bool]:
     False when another process is completing it, or has just done so.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         yield False
         return
@@ -272,8 +268,6 @@ def claimed(path: Path) -> Iterator[bool]:
 
 def _claim(fd: int) -> bool:
     """Lock an open journal; a file system that cannot lock says yes to everyone."""
-    if os.name == "nt":
-        return True
     import fcntl
 
     try:

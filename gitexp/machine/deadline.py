@@ -97,7 +97,7 @@ class Deadline:
         found = descendants(
             [self._child.pid, *self._known],
             self._known,
-            group=os.getpgrp() if hasattr(os, "getpgrp") else 0,
+            group=os.getpgrp(),
             variable=self._limit.marker,
         )
         self._known |= found

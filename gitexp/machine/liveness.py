@@ -44,7 +44,7 @@ def is_alive(process: ProcessMark | None) -> bool | None:
         return None
     if process.boot_id != boot_id:
         return False
-    if process.namespace != namespace or os.name == "nt":
+    if process.namespace != namespace:
         return None
     if boot_id:
         found = _look_up(process.pid)
@@ -118,7 +118,7 @@ def descendants(
 
 @cache
 def _machine() -> tuple[str, str, str]:
-    host = os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
+    host = os.uname().nodename
     boot_id = _first_line("/proc/sys/kernel/random/boot_id")
     machine_id = _first_line("/etc/machine-id")
     namespace = ""

@@ -6,8 +6,8 @@ moved aside here, but only when nobody can be holding it. Whatever cannot be tol
 """
 
 import contextlib
+import fcntl
 import os
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +22,6 @@ MIN_DEAD_AGE_S = 10.0
 """Git holds a ref lock for milliseconds; younger ones are never touched."""
 
 _SECOND_LOOK_S = 0.1
-_POLL_S = 0.02
 
 
 class FileLock:
@@ -110,88 +109,71 @@ def _is_still(path: Path, fd: int) -> bool:
 
 
 def _host() -> str:
-    return os.uname().nodename if hasattr(os, "uname") else ""
+    return os.uname().nodename
 
 
 # --- waiting ------------------------------------------------------------------------------------
 
-if sys.platform == "win32":
-    import msvcrt
 
-    def _take(fd: int, until: float | None) -> bool:
-        os.lseek(fd, 1 << 30, os.SEEK_SET)  # locks are mandatory here: leave the text readable
-        while True:
-            try:
-                msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-            except OSError:
-                if until is not None and clock.monotonic_s() >= until:
-                    os.close(fd)
-                    return False
-                clock.sleep(_POLL_S + clock.jitter(_POLL_S))
-            else:
-                return True
+def _take(fd: int, until: float | None) -> bool:
+    """Lock the file; when the time is up or on an error it is closed, now or later."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _Waiter(fd).wait(until)
+    except OSError:
+        os.close(fd)
+        raise
+    return True
 
-else:
-    import fcntl
 
-    def _take(fd: int, until: float | None) -> bool:
-        """Lock the file; when the time is up or on an error it is closed, now or later."""
+class _Waiter:
+    """Stands in the kernel's queue for someone who may give up.
+
+    Polling would starve: among 16 writers of 30 ms the unluckiest waited 8 s instead of 0.5 s.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._mutex = threading.Lock()
+        self._arrived = threading.Event()
+        self._abandoned = False
+        self._error: OSError | None = None
+
+    def wait(self, until: float | None) -> bool:
+        threading.Thread(target=self._stand, daemon=True).start()
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return _Waiter(fd).wait(until)
-        except OSError:
-            os.close(fd)
+            while not self._arrived.is_set():
+                left = None if until is None else until - clock.monotonic_s()
+                if left is not None and left <= 0:
+                    break
+                self._arrived.wait(left)
+        except BaseException:
+            if not self._give_up():
+                os.close(self._fd)
             raise
+        if self._give_up():
+            return False
+        if self._error is not None:
+            os.close(self._fd)
+            raise self._error
         return True
 
-    class _Waiter:
-        """Stands in the kernel's queue for someone who may give up.
-
-        Polling would starve: among 16 writers of 30 ms the unluckiest waited 8 s instead of 0.5 s.
-        """
-
-        def __init__(self, fd: int) -> None:
-            self._fd = fd
-            self._mutex = threading.Lock()
-            self._arrived = threading.Event()
-            self._abandoned = False
-            self._error: OSError | None = None
-
-        def wait(self, until: float | None) -> bool:
-            threading.Thread(target=self._stand, daemon=True).start()
-            try:
-                while not self._arrived.is_set():
-                    left = None if until is None else until - clock.monotonic_s()
-                    if left is not None and left <= 0:
-                        break
-                    self._arrived.wait(left)
-            except BaseException:
-                if not self._give_up():
-                    os.close(self._fd)
-                raise
-            if self._give_up():
-                return False
-            if self._error is not None:
+    def _stand(self) -> None:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+        except OSError as error:
+            self._error = error
+        with self._mutex:
+            self._arrived.set()
+            if self._abandoned:
                 os.close(self._fd)
-                raise self._error
-            return True
 
-        def _stand(self) -> None:
-            try:
-                fcntl.flock(self._fd, fcntl.LOCK_EX)
-            except OSError as error:
-                self._error = error
-            with self._mutex:
-                self._arrived.set()
-                if self._abandoned:
-                    os.close(self._fd)
-
-        def _give_up(self) -> bool:
-            """True when the lock has not come; the thread then closes the file itself."""
-            with self._mutex:
-                self._abandoned = not self._arrived.is_set()
-                return self._abandoned
+    def _give_up(self) -> bool:
+        """True when the lock has not come; the thread then closes the file itself."""
+        with self._mutex:
+            self._abandoned = not self._arrived.is_set()
+            return self._abandoned
 
 
 # --- git's own locks ------------------------------------------------------------------------------

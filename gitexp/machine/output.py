@@ -14,7 +14,7 @@ LIMIT_BYTES = 16384
 _ROTATE_AT = 16
 """The file may grow to this many times the limit before it is cut back."""
 
-_OPEN = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+_OPEN = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
 
 class OutputTail:
@@ -87,7 +87,7 @@ class OutputTail:
 
     def _rotate(self) -> None:
         """Put a short file in place of the long one; a reader finds one or the other, whole."""
-        if self._path is None or os.name == "nt":
+        if self._path is None:
             return
         aside = self._path.with_suffix(".output-new")
         fd = os.open(aside, _OPEN | os.O_TRUNC, 0o666)

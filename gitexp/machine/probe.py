@@ -9,7 +9,6 @@ import hashlib
 import os
 import re
 import stat
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -144,13 +143,10 @@ def kept_facts(facts: Table, packages: Mapping[str, Value], extent: str) -> tupl
 
 
 def _machine() -> Iterator[tuple[str, "Value | None"]]:
-    if hasattr(os, "uname"):
-        system = os.uname()
-        yield "platform", f"{system.sysname} {system.release}"
-        yield "machine", system.machine
-        yield "host", system.nodename.partition(".")[0]
-    else:
-        yield "platform", sys.platform
+    system = os.uname()
+    yield "platform", f"{system.sysname} {system.release}"
+    yield "machine", system.machine
+    yield "host", system.nodename.partition(".")[0]
     yield "cpu", _try(_cpu)
     yield "cpus", _try(_cpus)
     yield (

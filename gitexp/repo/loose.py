@@ -113,7 +113,7 @@ def _is_kept(place: str, whole: bytes) -> bool:
 
 
 def _write_new(folder: str, path: str, content: bytes) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     try:
         handle = os.open(path, flags, 0o444)
     except FileNotFoundError:

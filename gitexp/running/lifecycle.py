@@ -78,7 +78,7 @@ def begin(
             by_hand=by_hand,
             extra={
                 "packages": packages,
-                "group": os.getpgrp() if hasattr(os, "getpgrp") else 0,
+                "group": os.getpgrp(),
                 "top": None if workspace.repo.top is None else str(workspace.repo.top),
             },
         )

@@ -48,7 +48,6 @@ def journal(tmp_path: Path) -> Journal:
     return Journal.create(tmp_path / "journal", RUN, RECORD, durable=False)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be deleted there")
 def test_a_journal_is_ours_until_it_is_gone(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ import click
 import pytest
 
 from gitexp.cli.app import ALIASES, COMMANDS, HIDDEN, root
+from gitexp.records.fields import RUN
 from tests.docs.generated import TABLES, regenerated
 from tests.docs.reading import (
     DOCUMENTS,
@@ -146,17 +147,16 @@ def test_every_generated_table_is_in_a_document() -> None:
     assert [name for name in TABLES if f"<!-- generated: {name} -->" not in written] == []
 
 
-AST_WITH_VALUE = (ast.AnnAssign, ast.Return)
-
-
 def test_json_keys_are_all_documented() -> None:
+    keys = {field.json_name or field.name for field in RUN.fields}
     tree = ast.parse((ROOT / "gitexp" / "records" / "documents.py").read_text())
-    keys = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and node.name in ("entry_document", "_measured"):
-            made = (part.value for part in ast.walk(node) if isinstance(part, AST_WITH_VALUE))
-            top = next(value for value in made if isinstance(value, ast.Dict))
-            keys |= {ast.literal_eval(key) for key in top.keys if key}
+    (made,) = (
+        n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "entry_document"
+    )
+    for node in ast.walk(made):
+        named = node.keys if isinstance(node, ast.Dict) else []
+        named = [node.slice] if isinstance(node, ast.Subscript) else named
+        keys |= {str(key.value) for key in named if isinstance(key, ast.Constant)}
     page = (ROOT / "docs" / "json.md").read_text()
     section = page[page.index("## A run") : page.index("An annotation has")]
     assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == keys

@@ -1,7 +1,6 @@
 """Loose objects do not pile up, and nobody waits for the tidying."""
 
 import os
-import sys
 import time
 from pathlib import Path
 
@@ -84,7 +83,6 @@ def test_what_goes_wrong_is_nobodys_trouble(
     assert not start_maintenance(found)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="starts a shell")
 def test_loose_objects_are_packed_without_waiting(
     repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
