@@ -1,6 +1,6 @@
 """The state of a search in one value: what is best, what was given up and why, what is open.
 
-Floor 1, pure: entries in, a `Brief` out, which `fit` cuts to a budget.
+Entries in, a `Brief` out, which `fit` cuts to a budget.
 """
 
 from gitexp.briefing.budget import fit

@@ -1,7 +1,4 @@
-"""A brief cut to a budget: the most useful first, and what is left out is counted.
-
-Floor 1, pure.
-"""
+"""A brief cut to a budget: the most useful first, and what is left out is counted."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +8,7 @@ from gitexp.briefing.causes import Cause, shortened
 from gitexp.briefing.summary import SECTIONS, Brief
 
 FIRST: Final = 2
-"""So many of each list come before the rest of any."""
+"""Entries of each list that come before the rest of any list."""
 
 Measure = Callable[[Brief], int]
 

@@ -1,7 +1,4 @@
-"""Trials that were given up or failed, put together by their cause.
-
-Floor 1, pure.
-"""
+"""Trials that were given up or failed, put together by their cause."""
 
 import re
 from collections.abc import Iterable, Sequence

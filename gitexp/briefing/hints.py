@@ -1,7 +1,4 @@
-"""What was said to try next and is open.
-
-Floor 1, pure.
-"""
+"""What was said to try next and is open."""
 
 import re
 from collections.abc import Iterator, Sequence

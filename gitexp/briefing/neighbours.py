@@ -1,7 +1,5 @@
 """Trials next to the best one that were not made. It never invents: they are points between and
 beside values that were tried.
-
-Floor 1, pure.
 """
 
 import math

@@ -1,7 +1,4 @@
-"""All that one should know before the next attempt, from the runs and what they measured.
-
-Floor 1, pure.
-"""
+"""All that one should know before the next attempt, from the runs and what they measured."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

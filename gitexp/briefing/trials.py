@@ -1,7 +1,4 @@
-"""The trials of a search: runs that differ by their seeds only, with what became of them.
-
-Floor 1, pure.
-"""
+"""The trials of a search: runs that differ by their seeds only, with what became of them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -196,7 +193,7 @@ def with_nearest(
 
 
 _BASES = 50
-"""So many kept trials, the newest, are compared with each rejected one."""
+"""Number of newest kept trials that are compared with each rejected one."""
 
 
 def _canonical(entry: Entry) -> dict[str, str]:

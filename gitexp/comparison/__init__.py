@@ -1,6 +1,6 @@
 """What one run is, set beside another: better or worse, reproduced or drifted, kin or stranger.
 
-Floor 1, pure. Values in, values out: knows neither where runs are kept nor how answers are shown.
+Values in, values out: knows neither where runs are kept nor how answers are shown.
 Each name is imported when it is first asked for: commands need one or two of them.
 """
 

@@ -1,6 +1,6 @@
 """The next step after a run: one sentence, from what its verdicts show.
 
-Floor 1, pure. Nothing is advised to be discarded while the noise is unknown, nor for its seed.
+Nothing is advised to be discarded while the noise is unknown, nor for its seed.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Which way a metric is better: as declared, else guessed from well-known words in its name.
 
-Floor 1, pure. A guess is always marked as one; words that disagree (`time_to_accuracy`) give none.
+A guess is always marked as one; words that disagree (`time_to_accuracy`) give none.
 """
 
 import re
@@ -85,7 +85,7 @@ def _guess(words: Sequence[str]) -> Direction | None:
 
 @lru_cache(maxsize=1024)
 def is_time_like(metric: str) -> bool:
-    """Tell whether the metric measures the machine: time, speed or memory, which no seed fixes."""
+    """Return whether the metric measures the machine, which no seed fixes: time, speed, memory."""
     words = _words(metric)
     is_rate = "per" in words and _TIME_UNITS.intersection(words)
     return bool(is_rate or _TIME_LIKE.intersection(words))

@@ -1,6 +1,6 @@
 """Which runs repeat each other: the keys of a run's group and of its family.
 
-Floor 1, pure. A *group* is the set of runs with equal fingerprint but for random seeds. A *family*
+A *group* is the set of runs with equal fingerprint but for random seeds. A *family*
 is the set of groups whose noise is pooled: the same command words whatever the options, code and
 parameters are.
 """

@@ -1,7 +1,4 @@
-"""Groups of repeats: what several runs of one trial measured of one metric.
-
-Floor 1, pure.
-"""
+"""Groups of repeats: what several runs of one trial measured of one metric."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -37,7 +34,7 @@ class Measurement(NamedTuple):
 
     @property
     def occasion(self) -> str:
-        """What counts as one look at the results: a batch, or a run by itself."""
+        """What counts as one look at the results: a batch, or a single run."""
         return self.batch or self.run
 
 
@@ -168,7 +165,7 @@ def took_turns(new: Group, old: Group) -> bool:
 
 
 def count_looks(new: Group, old: Group) -> int:
-    """How many times somebody could have looked at the comparison of two groups, at least once.
+    """How many times the comparison of two groups could have been read, at least once.
 
     A look is an occasion on which either group grew since both exist. The first does not count
     when it is a single run: there was nothing to tell from one number.

@@ -1,6 +1,6 @@
 """Guards: metrics that must not get worse while another one improves.
 
-Floor 1, pure. A guard compares with the best kept group; `least` and `most` are absolute.
+A guard compares with the best kept group; `least` and `most` are absolute.
 """
 
 from dataclasses import dataclass

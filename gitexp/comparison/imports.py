@@ -1,7 +1,4 @@
-"""Which installed packages a piece of code imports, as far as its text says.
-
-Floor 1, pure.
-"""
+"""Which installed packages a piece of code imports, as far as its text says."""
 
 import re
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """How two runs are related, and what differs between two tables of theirs.
 
-Floor 1, pure. Fingerprints are imported when first needed: every command reads the settings, whose
+Fingerprints are imported when first needed: every command reads the settings, whose
 tolerances stand beside this module, and few ask for kin.
 """
 

@@ -1,6 +1,6 @@
 """How much a metric varies between equal runs, as far as repeats show it.
 
-Floor 1, pure. A sample is what one group measured: a number for each seed, or for each run where
+A sample is what one group measured: a number for each seed, or for each run where
 there is no seed. The method and its error rates are in `docs/verdicts.md`.
 """
 
@@ -155,7 +155,7 @@ def _gaps(samples: Iterable[Sample]) -> Iterator[float]:
 
 
 def _are_precise(samples: Sequence[Sample]) -> bool:
-    """True when a value has so many digits that two runs do not agree by chance."""
+    """True when a value has enough digits that two runs do not agree by chance."""
     return any(_digits(value) >= MIN_DIGITS for sample in samples for value in sample)
 
 

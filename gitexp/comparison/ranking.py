@@ -1,7 +1,4 @@
-"""The best of several groups, and those that may be the best as well.
-
-Floor 1, pure.
-"""
+"""The best of several groups, and those that may be the best as well."""
 
 import math
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """A run made again against the recorded one: equal, within tolerance, or drifted, by metric.
 
-Floor 1, pure. What measures the machine (time, speed, memory) is shown but never decides, unless
+What measures the machine (time, speed, memory) is shown but never decides, unless
 a tolerance is declared for it.
 """
 

@@ -1,6 +1,6 @@
 """Two samples against each other: the statistics behind every verdict.
 
-Floor 1, pure. A sample is what one group measured. `docs/verdicts.md` has the method, its sources
+A sample is what one group measured. `docs/verdicts.md` has the method, its sources
 and how often it errs.
 """
 

@@ -1,6 +1,6 @@
 """Student's t distribution, for intervals from few repeats.
 
-Floor 1, pure. SciPy has it, but is too large a dependency for two functions.
+SciPy has it, but is too large a dependency for two functions.
 """
 
 import math

@@ -1,6 +1,6 @@
 """One group of runs against another: better, worse, no difference shown, or cannot tell.
 
-Floor 1, pure. Means are compared against the noise that repeats showed. While that is unknown the
+Means are compared against the noise that repeats showed. While that is unknown the
 numbers are compared as they are, and nothing is called shown. `docs/verdicts.md` has the method.
 """
 
@@ -55,7 +55,7 @@ class MetricVerdict:
     """Difference over the size of the reference value; absent when that is zero."""
     direction: Direction | None = None
     guessed: bool = False
-    """True when nobody declared the direction."""
+    """True when the direction is not declared."""
     answer: Answer = Answer.UNKNOWN
     basis: Basis = Basis.MISSING
     shown: bool = False

@@ -1,6 +1,6 @@
 """The forms in which users hand over parameters and metrics: files, arguments, printed lines.
 
-Floor 1, pure: bytes and text in, tables out. Faults are the user's to mend, so they are
+Bytes and text in, tables out. Faults are the user's to fix, so they are
 `InvalidInput` and say where. What looks like a secret is found here too. Each name is imported when
 it is first asked for.
 """

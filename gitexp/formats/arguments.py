@@ -1,6 +1,6 @@
 """Parameters on command lines: `k=v`, `--name value`, `{name}`.
 
-Floor 1, pure. A value is typed as TOML would when it is typed at all, else it is text.
+A value is typed as TOML would when it is typed at all, else it is text.
 """
 
 import re
@@ -40,7 +40,7 @@ def parse_value(text: str) -> Value:
 
 
 def _structured(stripped: str, text: str) -> Value:
-    """A quoted text, list or table in TOML, else in JSON, else the text as it is."""
+    """A quoted text, list or table in TOML, else in JSON, else the text unchanged."""
     import json
     import tomllib
 

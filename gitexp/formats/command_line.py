@@ -1,6 +1,6 @@
 """A guess at the parameters that a command line sets, without knowing its program.
 
-Floor 1, pure. What the program's own parser returned is better, and wins in the record; the guess
+What the program's own parser returned is better, and wins in the record; the guess
 is for other programs, and for what must be known before the start. It is never an error.
 """
 

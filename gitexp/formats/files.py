@@ -1,7 +1,7 @@
 """Parameter and metric files: TOML, JSON, YAML, CSV, TSV and JSON lines, from their bytes.
 
-Floor 1, pure. `name` is what the file is called in messages. Everything is bounded: a file that
-was written by a runaway program is refused in time, not read for ever.
+`name` is what the file is called in messages. Everything is bounded: a file that
+was written by a runaway program is refused in time, not read forever.
 """
 
 import csv
@@ -17,9 +17,9 @@ from gitexp.records.bounds import MAX_DEPTH, check_table, refuse_depth
 
 MAX_FILE_BYTES = 64 << 20
 MAX_VALUES = 200_000
-"""So many values are read into one table: more than a record can hold, which is 1 MiB."""
+"""Most values of one table: more than a record can hold, which is 1 MiB."""
 MAX_ROW_VALUES = 2_000_000
-"""So many values are read from all rows of one file; YAML aliases can stand for far more."""
+"""Most values of all rows of one file; YAML aliases can stand for far more."""
 MAX_BRACKETS = 200
 """YAML with more brackets open at once is not even parsed."""
 
@@ -167,7 +167,7 @@ def _load_yaml(text: str, label: str) -> object:
 
 
 def _refuse_brackets(text: str, label: str) -> None:
-    """PyYAML takes quadratic time over them; quotes are not looked at, nobody has so many there."""
+    """PyYAML takes quadratic time over them; brackets in quoted text count too."""
     depth = 0
     for bracket in re.finditer(r"[\[\]{}]", text):
         depth = depth + 1 if bracket[0] in "[{" else max(0, depth - 1)

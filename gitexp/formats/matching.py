@@ -1,6 +1,6 @@
 """Regular expressions of the user applied to lines of output; also a program of its own.
 
-Floor 1, the standard library only. A hostile expression takes for ever, and Python cannot stop it
+Uses the standard library only. A hostile expression takes forever, and Python cannot stop it
 on another thread: so while a command runs, this file runs as a process of its own that reads lines
 from its input and writes what it found to its output (`machine.matcher` starts it).
 """
@@ -18,7 +18,7 @@ Compiled: TypeAlias = tuple[re.Pattern[str], str | None]
 SEARCH_S = 0.25
 """Processor seconds that one expression may take for one line."""
 MAX_SLOW = 3
-"""So many lines may take longer; then the expression is given up."""
+"""Slow lines after which the expression is given up."""
 REPORT_EVERY = 256
 """Lines between two reports of how far the search is."""
 

@@ -1,6 +1,6 @@
 """Which words of a command may name a file that it reads.
 
-Floor 1, pure. A guess at another program's grammar: the caller looks which of them are files.
+A guess at another program's grammar: the caller looks which of them are files.
 """
 
 import re

@@ -1,7 +1,4 @@
-"""Values of a Python program as a record can hold them.
-
-Floor 1, pure.
-"""
+"""Values of a Python program as a record can hold them."""
 
 import os
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,4 @@
-r"""Patterns that read metrics from any output: `val_loss=val loss ([\d.]+)`.
-
-Floor 1, pure.
-"""
+r"""Patterns that read metrics from any output: `val_loss=val loss ([\d.]+)`."""
 
 import re
 import warnings

@@ -1,6 +1,6 @@
 """Metrics that a program prints as lines `METRIC name=value`.
 
-Floor 1, pure. Any line of any program is read here, so nothing raises, and the time for a line is
+Any line of any program is read here, so nothing raises, and the time for a line is
 bounded: lines are cut at `MAX_LINE` characters and every expression is linear in practice.
 """
 

@@ -1,7 +1,4 @@
-"""Tables that a program prints, a heading above rows of numbers, as patterns for their columns.
-
-Floor 1, pure.
-"""
+"""Tables that a program prints, a heading above rows of numbers, as patterns for their columns."""
 
 import re
 from collections.abc import Iterator, Sequence

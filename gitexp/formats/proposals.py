@@ -1,6 +1,6 @@
 """Patterns proposed for output that has numbers which look like metrics.
 
-Floor 1, pure. A proposal is true: its values are what the proposed pattern reads from the very
+A proposal is true: its values are what the proposed pattern reads from the very
 lines, by the code that reads them in a run. What cannot be read so is not proposed.
 """
 
@@ -32,7 +32,7 @@ class Proposal(NamedTuple):
 
 
 class _Label(NamedTuple):
-    """What stands before a number: its words, and the mark between."""
+    """The text before a number: its words, and the mark between."""
 
     words: str
     mark: str

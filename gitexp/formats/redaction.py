@@ -1,8 +1,8 @@
 """Secrets out of what is recorded: by the name of an option or parameter, or by their shape.
 
-Floor 1, pure. What credentials look like is said in `privacy`; names are judged here, by words:
+What credentials look like is said in `privacy`; names are judged here, by words:
 `api_key` and `HF_TOKEN` name secrets, `max_tokens`, `key_dim` and `monkey` do not. A record lives
-for ever on every clone, so in doubt a text goes.
+forever on every clone, so in doubt a text goes.
 """
 
 import re
@@ -41,7 +41,7 @@ _ASSIGNED = re.compile(r"(?s)([\w.-]{1,200})([=:]\s*)(.+)")
 
 
 def is_secret_name(name: str) -> bool:
-    """Tell whether a value under this name is likely a secret, judged by the words in it."""
+    """Return whether a value under this name is likely a secret, judged by the words in it."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
     words = [word for word in re.split(r"[^a-z0-9]+", spaced.lower()) if word]
     if words[-3:] == ["access", "key", "id"]:

@@ -1,4 +1,1 @@
-"""Filters and orders over runs, from the text that the user types to the answer for one run.
-
-Floor 1.
-"""
+"""Filters and orders over runs, from the text that the user types to the answer for one run."""

@@ -1,6 +1,6 @@
 """Filters and orders over runs, as the user types them: `metrics.accuracy > 0.8 and tag == "x"`.
 
-Floor 1, pure. Reads the Python-like text into a small tree of frozen values, looks names up among
+Reads the Python-like text into a small tree of frozen values, looks names up among
 the known keys, and says what a query means (`matches`). The run index compiles the same tree to
 SQL and must give the same answers; nothing here knows of SQL.
 

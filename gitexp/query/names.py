@@ -1,6 +1,6 @@
 """The names that queries and sort keys may use, and how a short name finds its full one.
 
-Floor 1, pure. Stands apart from `query` because sorting by a plain name needs no parser.
+Stands apart from `query` because sorting by a plain name needs no parser.
 """
 
 from collections.abc import Iterable, Sequence

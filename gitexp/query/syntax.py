@@ -1,6 +1,6 @@
 """The text of a filter or sort key, read into a small tree of frozen values.
 
-Floor 1, pure. Python's own parser does the reading; only the node kinds named here are understood,
+Python's own parser does the reading; only the node kinds named here are understood,
 everything else is refused with its column. What the tree means is said in `query`. The tree is of
 named tuples because making as many dataclasses would cost every filter 8 ms.
 """

@@ -1,6 +1,6 @@
 """Recorded values as queries see them.
 
-Floor 1, pure. Stands apart from `query` because the run index keeps values without any query.
+Stands apart from `query` because the run index keeps values without any query.
 """
 
 import math
@@ -18,7 +18,7 @@ class Forms(NamedTuple):
     number: int | float | None = None
     """Never NaN; booleans are 0 and 1."""
     text: str | None = None
-    """Text as it is; else the JSON spelling of what is not a plain number."""
+    """Text unchanged; else the JSON spelling of a value that is not a plain number."""
 
 
 _INFINITIES: Final = {"Infinity": math.inf, "-Infinity": -math.inf}

@@ -1,7 +1,4 @@
-"""A brief on one screen, and as the document that `--json` prints.
-
-Floor 5, pure.
-"""
+"""A brief on one screen, and as the document that `--json` prints."""
 
 from collections.abc import Iterator, Sequence
 

@@ -1,7 +1,4 @@
-"""A brief as the document that `--json` prints; `docs/json.md` has its keys.
-
-Floor 5, pure.
-"""
+"""A brief as the document that `--json` prints; `docs/json.md` has its keys."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -107,7 +104,7 @@ def _attempt_document(attempt: Attempt, brief: Brief) -> dict[str, Any]:
 
 
 def _trial_document(attempt: Attempt, brief: Brief) -> dict[str, Any]:
-    """What tells a trial from the best; its decision is told with its cause."""
+    """What differs between a trial and the best; the decision is given with its cause."""
     run = attempt.entry.run
     return _present(
         {

@@ -1,4 +1,4 @@
-"""Colours by role. Floor 5: whether to colour at all is said by the caller, never found out here.
+"""Colours by role. The caller says whether to colour; this module never looks at the terminal.
 
 Colour only repeats what the words say, so nothing is lost without it.
 """

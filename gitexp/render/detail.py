@@ -1,7 +1,4 @@
-"""One run in full, as `show` tells it, and in a few lines, as `log` does.
-
-Floor 5, pure.
-"""
+"""One run in full, as `show` tells it, and in a few lines, as `log` does."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -59,7 +56,7 @@ class View:
     """How the reader looks at it: everything that is not the run's own."""
 
     now: datetime
-    """UTC, aware; ages are told from it."""
+    """UTC, aware; ages are counted from it."""
     colour: bool = False
     width: int | None = None
     """Columns of the terminal; absent means as wide as it gets."""

@@ -1,6 +1,6 @@
 """Tables that fit: which columns a narrow terminal gets, and the lines that name the others.
 
-Floor 5, pure. A table is never wider than the terminal, and nothing is left out in silence: a
+A table is never wider than the terminal, and nothing is left out in silence: a
 column that is not shown is named below the table.
 """
 
@@ -79,9 +79,9 @@ def fit_columns(
     fixed: Collection[str] = (),
     more: str = "",
 ) -> Fitted:
-    """Choose columns such that the table fits into so many terminal columns.
+    """Choose columns such that the table fits into `width` terminal columns.
 
-    A table that fits as it is stays whole. Else the columns that are the same in every row go, and
+    A table that fits stays whole. Else the columns that are the same in every row go, and
     then, if shortening texts is not enough, those of the lowest rank, among these the ones with the
     fewest values and then the last ones. The first column and those of `Rank.MAIN` go last.
     """

@@ -1,7 +1,4 @@
-"""Repeats of a trial as one row: means and spreads in place of single values.
-
-Floor 5, pure.
-"""
+"""Repeats of a trial as one row: means and spreads in place of single values."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

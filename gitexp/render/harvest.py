@@ -1,7 +1,4 @@
-"""What was picked up from files of frameworks, in words.
-
-Floor 5, pure.
-"""
+"""What was picked up from files of frameworks, in words."""
 
 from collections.abc import Mapping
 from typing import Final

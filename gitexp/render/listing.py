@@ -1,6 +1,6 @@
-"""Many runs as a table: which columns there are, and what stands in their cells.
+"""Many runs as a table: its columns and the content of its cells.
 
-Floor 5, pure. A column is a key: `name`, `params.lr`, `metrics.val.loss`, `environment.python`.
+A column is a key: `name`, `params.lr`, `metrics.val.loss`, `environment.python`.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -26,11 +26,8 @@ from gitexp.render.text import (
 if TYPE_CHECKING:
     from gitexp.render.fitting import Rank
 
-_LOOKED_AT = 20
-"""So many runs tell which metric decides."""
-
 _FEW_VALUES = 4
-"""So many numbers are given one by one."""
+"""Most numbers of a list that are shown one by one."""
 
 _ATTRIBUTES: dict[str, Callable[[Entry], Value | None]] = {
     **list_columns(),
@@ -101,7 +98,7 @@ def value_at(entry: Entry, key: str) -> Value | None:
 
 
 class _Cells:
-    """What stands in the columns of a row that may be folded."""
+    """The cells of the columns of a row that may be folded."""
 
     def __init__(self, row: Row, precision: int | None) -> None:
         self._row = row

@@ -1,6 +1,6 @@
 """What programs read: JSON, CSV and porcelain lines. A promise: keys and columns are only added.
 
-Floor 5, pure. Takes documents (`gitexp.records.documents`), never entries.
+Takes documents (`gitexp.records.documents`), never entries.
 """
 
 import re
@@ -29,7 +29,7 @@ PORCELAIN_KEYS = (
 def format_json(value: object, *, indent: int | None = 2) -> str:
     """One JSON text in printable ASCII, so that no terminal and no encoding of a pipe matters.
 
-    Dataclasses become objects without their absent fields; NaN and dates are told as documents do.
+    Dataclasses become objects without their absent fields; NaN and dates are as in documents.
     """
     import json
 
@@ -83,7 +83,7 @@ def format_porcelain(
 ) -> str:
     r"""One line a run, fields parted by tabs; in a field `\t`, `\n` and `\\` stand for themselves.
 
-    Absent values are empty. No header: the caller knows what was asked for.
+    Absent values are empty. No header: the caller knows the columns.
     """
     lines = []
     for document in documents:

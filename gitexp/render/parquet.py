@@ -1,6 +1,6 @@
 """Runs as Parquet.
 
-Floor 5, pure: bytes out. pyarrow is an optional extra.
+Returns bytes. pyarrow is an optional extra.
 """
 
 from collections.abc import Mapping, Sequence

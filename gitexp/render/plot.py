@@ -1,6 +1,6 @@
 """Lines and points drawn with letters, for a terminal or a pipe.
 
-Floor 5, pure. plotille draws; it is an optional extra and imported when something is drawn.
+plotille draws. It is an optional extra and imported when something is drawn.
 """
 
 import math
@@ -21,7 +21,7 @@ _COLUMNS_A_TICK: Final = 10
 _ROUND: Final = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 15, 20)
 """What a step between two numbers of the horizontal axis may be, but for powers of ten."""
 _MARKS: Final = 8
-"""So many letters mark a line."""
+"""Most marks drawn on one line."""
 _COLOURS: Final = ("cyan", "yellow", "magenta", "green", "red", "blue", "white")
 
 LINE: Final = "-"

@@ -1,6 +1,6 @@
 """A verdict in one sentence: `accuracy 0.8576 (mean of 5): better than the last, 0.8474 (…)`.
 
-Floor 5, pure. The words alone say everything; colour repeats it. What is not known is said.
+The words alone say everything; colour repeats it. What is not known is said.
 """
 
 import math

@@ -1,7 +1,4 @@
-"""A series of numbers as one short word of bars.
-
-Floor 5, pure.
-"""
+"""A series of numbers as one short word of bars."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +9,7 @@ BARS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(values: Sequence[float], *, columns: int = 24) -> str:
-    """The values as bars from the lowest to the highest, at most so many; empty below two values.
+    """The values as bars from the lowest to the highest, at most `columns`; empty below two values.
 
     A longer series is shown by the last value of each part; what is not finite is a gap.
     """

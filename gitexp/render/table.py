@@ -1,6 +1,6 @@
 """Tables: aligned for the terminal, Markdown for forges, CSV for programs, LaTeX for papers.
 
-Floor 5, pure. Every cell is cleaned here, whatever was done before.
+Every cell is cleaned here, whatever was done before.
 """
 
 import re
@@ -87,7 +87,7 @@ def _is_numeric(cells: Sequence[str]) -> bool:
 
 
 def is_rigid(header: str, cells: Sequence[str], fixed: Collection[str]) -> bool:
-    """Tell whether a column is never cut: numbers, ids, and those whose headers are in `fixed`."""
+    """Return whether a column is never cut: numbers, ids, and headers that are in `fixed`."""
     return header in fixed or _is_numeric(cells) or _is_ids(cells)
 
 

@@ -1,6 +1,6 @@
 """Text made safe and short for people: escaped characters, numbers, dates, durations, sizes.
 
-Floor 5, pure. `clean` stands between every record and every terminal: a run may come from a
+`clean` stands between every record and every terminal: a run may come from a
 stranger's clone, and its name may hold the sequences that drive a terminal.
 """
 
@@ -73,7 +73,7 @@ def _columns(character: str) -> int:
 
 
 def shorten(text: str, columns: int) -> str:
-    """Cut clean text to so many columns; the cut is marked by `…`."""
+    """Cut clean text to `columns` columns; the cut is marked by `…`."""
     if width_of(text) <= columns:
         return text
     kept = list(text)
@@ -100,7 +100,7 @@ def fold(text: str, columns: int | None, *, joint: str = "") -> str:
 
 
 MIN_FOLD = 20
-"""Narrower text is not folded: nobody reads it."""
+"""Fewest columns to fold text into; narrower text cannot be read."""
 
 
 def _shown(text: str) -> int:
@@ -130,7 +130,7 @@ def _fold_line(line: str, columns: int, joint: str) -> str:
 
 
 def format_number(value: float, *, precision: int | None = 5) -> str:
-    """A number in so many significant digits; integers and whole parts are never cut.
+    """A number in `precision` significant digits; integers and whole parts are never cut.
 
     `None` gives all digits, as Python would read them back.
     """

@@ -1,6 +1,6 @@
 """Verdicts in words and tables: better or worse, reproduced or drifted, what changed.
 
-Floor 5, pure. The words alone say everything; colour repeats it.
+The words alone say everything; colour repeats it.
 """
 
 from collections.abc import Mapping, Sequence

@@ -43,6 +43,11 @@ PLAIN = (
     "docs/tutorial.md",
     "docs/verdicts.md",
     "docs/decisions",
+    "gitexp/query",
+    "gitexp/render",
+    "gitexp/formats",
+    "gitexp/comparison",
+    "gitexp/briefing",
     "tests/conftest.py",
     "tests/e2e",
 )
