@@ -45,7 +45,7 @@ def count_publication(store: Store, remote: Remote, settings: Settings) -> Publi
     repo = store.repo
     seen = remote.known(repo, (store.run_ref, store.code_ref))
     seen_runs, seen_code = seen.get(store.run_ref), seen.get(store.code_ref)
-    runs = len(_runs(repo, store.tip()) - _runs(repo, seen_runs))
+    runs = len(runs_on(repo, store.tip()) - runs_on(repo, seen_runs))
     keep = repo.read_ref(store.code_ref) if settings.push_code else None
     if keep is None or keep == seen_code:
         return Publication(runs, 0, 0, seen_runs is None, has_history=False)
@@ -62,7 +62,8 @@ def count_publication(store: Store, remote: Remote, settings: Settings) -> Publi
     )
 
 
-def _runs(repo: Repo, tip: str | None) -> set[str]:
+def runs_on(repo: Repo, tip: str | None) -> set[str]:
+    """The ids of the runs that a run branch has records of."""
     if tip is None:
         return set()
     listed = repo.git("ls-tree", "-r", "-z", "--name-only", "--full-tree", tip, "--", "runs").text

@@ -17,6 +17,7 @@ from gitexp.repo.objects import (
 )
 from gitexp.running.made_here import is_recorded_here
 from gitexp.sharing.code_states import read_code_states
+from gitexp.sharing.publication import runs_on
 from gitexp.sharing.purged import sift
 from gitexp.upkeep.evidence import Evidence, RunFacts
 from gitexp.upkeep.findings import Finding, Level, Mend, counted, listed
@@ -80,10 +81,13 @@ def _unpublished(evidence: Evidence, lost: Sequence[RunFacts]) -> list[RunFacts]
     came = [f for f in lost if not is_recorded_here(workspace, f.id)]
     if not came:
         return []
-    repo, code = workspace.repo, workspace.store.code_ref
-    branch = code.removeprefix("refs/heads/")
-    refs = repo.read_refs(code, "refs/gitexp/remotes", "refs/remotes")
-    tips = {oid for ref, oid in refs.items() if ref == code or ref.endswith(f"/{branch}")}
+    repo, store = workspace.repo, workspace.store
+    code, runs = (ref.removeprefix("refs/heads") for ref in (store.code_ref, store.run_ref))
+    refs = repo.read_refs(store.code_ref, "refs/gitexp/remotes", "refs/remotes")
+    sent = {oid for ref, oid in refs.items() if ref.endswith(runs)}
+    there = set[str]().union(*(runs_on(repo, tip) for tip in sent))
+    came = [f for f in came if f.id in there]
+    tips = {oid for ref, oid in refs.items() if ref.endswith(code)}
     asked = repo.git("rev-list", "--missing=allow-any", *tips, check=False) if tips else None
     if asked is not None and asked.status != 0:
         return []

@@ -30,6 +30,14 @@ def test_every_threat_has_a_test_that_exists(threat: str) -> None:
     assert [name for name in named if f"def {name}(" not in written] == []
 
 
+@pytest.mark.parametrize("page", ["security.md", "reliability.md"])
+def test_every_test_that_a_page_names_exists(page: str) -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / page).read_text()))
+    written = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert named
+    assert [name for name in sorted(named) if f"def {name}(" not in written] == []
+
+
 def test_nothing_is_served() -> None:
     """S8, S9: no page for a browser and no port, so nobody can talk to one."""
     assert [
