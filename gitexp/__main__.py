@@ -3,7 +3,7 @@
 Floor 6.
 """
 
-from gitexp.cli.app import main
+from gitexp.cli.script import main
 
 if __name__ == "__main__":
     main()

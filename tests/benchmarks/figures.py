@@ -268,6 +268,23 @@ def running(bench: Bench) -> Iterator[Figure]:
     git(folder, "gc", "--quiet")
 
 
+def running_among_many_files(bench: Bench) -> Iterator[Figure]:
+    """`git exp run -- true` in a repository of 40,000 files, against `git status` there."""
+    folder = make_repository(bench.root / "many-files")
+    for number in range(40_000):
+        path = folder / f"{number // 2000:02}" / f"{number % 2000 // 50:02}" / f"{number}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{number}\n")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "-m", "many files")
+    commands = bench.commands(folder)
+    whole = exp("run", "--again", "--quiet", "--", "true")
+    status = commands.deed("git", "status")
+    yield compare(
+        "run -- true, 40,000 files", commands.deed(*whole), status, 2.5, turns=bench.turns
+    )
+
+
 def bulk_recording(bench: Bench) -> Iterator[Figure]:
     """Recording everything in one go, against fast-import of the same stream."""
     stream = bench.root / "stream"
@@ -422,6 +439,7 @@ ALL: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "push": pushing,
     "record": recording,
     "run": running,
+    "files": running_among_many_files,
     "bulk": bulk_recording,
     "merge": merging,
     "size": size,

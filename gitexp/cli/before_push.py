@@ -1,0 +1,117 @@
+"""What `git exp hook pre-push` does, without a parser of command lines: a push waits for it.
+
+Floor 6.
+"""
+
+import gc
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from gitexp.errors import ExitCode, GitexpError
+from gitexp.ids import ObjectId
+from gitexp.sharing.prepush import (
+    GATE_SAYS_NO,
+    NOTHING_TO_SEND,
+    plan_pre_push,
+    run_pre_push,
+)
+from gitexp.workspace import Workspace
+
+if TYPE_CHECKING:
+    from gitexp.model import Entry
+    from gitexp.sharing.gates import Gate
+
+
+def main() -> None:
+    """Do what the hook does, with the arguments of this process, and end it."""
+    gc.disable()  # it is short
+    code = before_push(sys.argv[3:])
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    sys.exit(code)
+
+
+def before_push(arguments: Sequence[str]) -> int:
+    """Do what the hook does. Returns the exit code; only a gate that says no fails the push."""
+    try:
+        return _before_push(arguments)
+    except GitexpError as error:
+        _say(f"gitexp: the runs are not pushed along: {error.what}")
+    except Exception as error:  # noqa: BLE001 - even a bug of ours never fails the user's push
+        from gitexp.cli.report import report
+
+        report(error)
+    return ExitCode.DONE
+
+
+def _before_push(arguments: Sequence[str]) -> int:
+    workspace = Workspace.open()
+    for warning in workspace.settings.warnings:
+        _say(f"warning: {warning}")
+    lines = [] if sys.stdin.isatty() else sys.stdin.read().splitlines()
+    plan = plan_pre_push(arguments, lines, os.environ, workspace.settings.branch)
+    done = run_pre_push(
+        workspace.repo,
+        workspace.settings,
+        plan,
+        environ=os.environ,
+        recover=partial(_recover, workspace),
+        record_pushed=partial(_record, workspace),
+        find_gates=partial(_find_gates, workspace),
+        foresee=partial(_foresee, workspace),
+    )
+    for message in done.messages:
+        _say(f"gitexp: {message}")
+    if "GITEXP_SHIM" in os.environ:
+        return GATE_SAYS_NO if done.status else 0 if done.sends else NOTHING_TO_SEND
+    if done.sends:
+        from gitexp.sharing.background import start
+
+        start(workspace.repo, plan.remote, plan.url, plan.lines)
+    return done.status
+
+
+def _say(text: str) -> None:
+    from gitexp.render.text import clean
+
+    with suppress(OSError, ValueError):
+        sys.stderr.write(clean(text) + "\n")
+        sys.stderr.flush()
+
+
+def _recover(workspace: Workspace) -> None:
+    if workspace.has_journals():
+        from gitexp.cli.terminal import complete_runs
+
+        complete_runs(workspace)
+
+
+def _record(workspace: Workspace, commit: ObjectId) -> list[str]:
+    if not workspace.settings.evaluate and not workspace.settings.metrics_files:
+        return []
+    from gitexp.sharing.pushed import record_pushed
+
+    return record_pushed(workspace, commit)
+
+
+def _find_gates(workspace: Workspace, commit: ObjectId) -> "list[Gate]":
+    from gitexp.sharing.gates import find_gates
+
+    return find_gates(workspace, commit, partial(_find, workspace))
+
+
+def _find(workspace: Workspace, commit: ObjectId, tree: ObjectId) -> "Entry | None":
+    from gitexp.sharing.pushed_trial import find_recorded
+
+    return find_recorded(workspace, commit, tree)
+
+
+def _foresee(workspace: Workspace) -> str:
+    from gitexp.sharing.publishing import foresee
+
+    return foresee(workspace)
