@@ -135,3 +135,25 @@ def test_importing_gitexp_imports_only_itself() -> None:
 def test_a_heavy_import_would_be_seen(folder: Path) -> None:
     found = modules_after(folder, "list", "--md")
     assert "tabulate" in found & HEAVY
+
+
+def test_the_hook_before_a_push_needs_no_click(folder: Path) -> None:
+    """A push waits for it, and click is the larger part of a short command's start."""
+    script = (
+        "import sys\n"
+        "from gitexp.cli.script import main\n"
+        "sys.argv = ['git-exp', 'hook', 'pre-push', 'origin', '/nowhere']\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit as end:\n"
+        "    print(end.code, 'click' in sys.modules, 'gitexp.sharing.prepush' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["0", "False", "True"], done.stderr
