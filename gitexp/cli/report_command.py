@@ -8,7 +8,7 @@ import click
 
 from gitexp.cli.options import deciding_option
 from gitexp.cli.selection import known_metric
-from gitexp.cli.terminal import open_workspace, say
+from gitexp.cli.terminal import answer, open_workspace, say
 from gitexp.errors import InvalidInput, NotFound
 from gitexp.machine import clock
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 @click.option("--title", metavar="TEXT", help="What it is called [default: the directory].")
 @click.option("--anonymous", is_flag=True, help="Without the names of people and machines.")
 @click.option("--open", "open_it", is_flag=True, help="Show it in the browser.")
+@click.option("--md", "as_markdown", is_flag=True, help="A comment for a pull request instead.")
+@click.option("--base", metavar="REF", help="With --md: the commit that the request goes to.")
 def command(
     output: str | None,
     select: str | None,
@@ -33,17 +35,25 @@ def command(
     title: str | None,
     anonymous: bool,
     open_it: bool,
+    as_markdown: bool,
+    base: str | None,
 ) -> None:
-    """Show the search as one page that needs nothing else
+    """Show the search as one page, or as a comment
 
     Where the search stands and why, all runs, their curves, what differs between them, and the
-    tree of ideas, in one HTML file. It asks the network for nothing; send it, keep it, read it in
-    years. It shows reasons, notes, names and changes of code: whoever has it can read them.
+    tree of ideas, in one HTML file that asks the network for nothing. It shows reasons, notes,
+    names and changes of code: whoever has it can read them. --md prints what the runs of a branch
+    did against those of --base, or the last run against its parent or the best.
 
     \b
-    git exp report -o report.html
-    git exp report -o best.html --select "accuracy > 0.8" --title "the good ones"
+    git exp report -o report.html --title "all that was tried"
+    git exp report --md
     """
+    if base is not None and not as_markdown:
+        raise InvalidInput("--base goes with --md")
+    if as_markdown:
+        _comment(output, metric, base)
+        return
     if output is None:
         raise InvalidInput("say where the page is to go", hints=["name a file: `-o report.html`"])
     workspace = open_workspace()
@@ -86,11 +96,10 @@ def _page(
     anonymous: bool,
 ) -> tuple[bytes, int]:
     from gitexp.cli.progress import waiting
-    from gitexp.main_metric import main_metric
     from gitexp.report.page import build_page
     from gitexp.report.payload import Asked, payload_of
 
-    main = main_metric(workspace) if metric is None else known_metric(workspace, metric)
+    main = _main(workspace, metric)
     if title is None:
         place = workspace.repo.top or workspace.repo.start
         title = "runs" if anonymous else Path(place).name
@@ -107,6 +116,36 @@ def _page(
         )
         payload = payload_of(workspace, asked)
         return build_page(payload, title=f"{title}: runs"), payload["n"]
+
+
+def _main(workspace: "Workspace", metric: str | None) -> str | None:
+    """The metric that decides, as the index names it; absent when no run measured it."""
+    from gitexp.main_metric import main_metric
+
+    if metric is not None:
+        return known_metric(workspace, metric)
+    main = main_metric(workspace)
+    try:
+        return None if main is None else known_metric(workspace, main)
+    except NotFound:
+        return None
+
+
+def _comment(output: str | None, metric: str | None, base: str | None) -> None:
+    """Print the comment, or write it to a file."""
+    from gitexp.report.comment import comment_text, find_subject
+
+    workspace = open_workspace()
+    _chosen(workspace, None)
+    subject = find_subject(workspace, _main(workspace, metric), base)
+    text = comment_text(workspace, subject)
+    if output is None:
+        answer(text)
+        return
+    from gitexp.report.writing import write_whole
+
+    write_whole(workspace.repo.start / output, f"{text}\n".encode(), output)
+    say(f"wrote the comment to {output}")
 
 
 def _brief(

@@ -165,3 +165,58 @@ def test_a_run_with_thousands_of_metrics_has_a_page(exp: Exp) -> None:
     payload = payload_of(exp.repo.path / "page.html")
     assert payload["columns"]["metrics.m9999"] == {"num": [9999 / 7]}
     assert (exp.repo.path / "page.html").stat().st_size < 1_000_000
+
+
+# --- the comment ----------------------------------------------------------------------------------
+
+
+def test_the_comment_tells_what_the_branch_did(exp: Exp, train: Callable[..., Done]) -> None:
+    train("0.3", "before")
+    exp.repo.branch("faster")
+    exp.repo.commit({"note.py": "print(1)\n"}, "a change")
+    train("0.2", "after", "-m", "a lower rate, as @octocat said in #12 on https://evil.example")
+    exp("decide", "last", "keep", "-m", "better <b>")
+    comment = exp("report", "--md", "--base", "main").out
+    first, headline = comment.splitlines()[0], comment.splitlines()[2]
+    assert first == "<!-- git-exp-report -->"
+    assert headline.startswith("### accuracy 0.8: better than main, <1> before, 0.7 (+14")
+    assert "> a lower rate, as &#64;octocat said in &#35;12 on https&#58;//evil.example" in comment
+    assert re.search(r"\| lr +\| +0\.3 \| +0\.2 \|", comment)
+    assert "Code: note.py +1 -0" in comment
+    assert "**Best so far:** accuracy 0.8 (one run) by <2> after" in comment
+    assert "- keep <2> after: better &lt;b&gt;" in comment
+    assert comment.count("<details>") == comment.count("</details>") == 1
+    assert "@" not in comment
+
+
+def test_the_comment_without_a_base_is_about_the_last_run(
+    exp: Exp, train: Callable[..., Done]
+) -> None:
+    train("0.3", "first")
+    assert "accuracy: nothing to compare" not in exp("report", "--md").out
+    assert "succeeded, nothing to compare with" in exp("report", "--md").out
+    train("0.4", "second")
+    assert "### accuracy 0.6: worse than the best other trial" in exp("report", "--md").out
+    exp("report", "--md", "-o", "comment.md")
+    assert (exp.repo.path / "comment.md").read_text().startswith("<!-- git-exp-report -->")
+
+
+def test_the_comment_fits_a_forge(exp: Exp) -> None:
+    for n in range(2):
+        many = {f"m{k}_{'x' * 150}": k + n for k in range(300)}
+        given = {f"p{k}_{'y' * 150}": k + n for k in range(300)}
+        Tracker().log({"params": given, "metrics": many, "reason": "z" * 60_000})
+    comment = exp("report", "--md").out
+    assert len(comment) < 65_536
+    assert comment.startswith("<!-- git-exp-report -->")
+    assert comment.count("<details>") == comment.count("</details>")
+
+
+def test_what_a_comment_needs_is_said(exp: Exp, train: Callable[..., Done]) -> None:
+    train("0.3", "first")
+    for options, said in (
+        (("--base", "main"), "error: --base goes with --md"),
+        (("--md", "--base", "nowhere"), "error: there is no commit 'nowhere' here"),
+        (("--md", "--base", "main"), "error: there are no runs of the commits after 'main'"),
+    ):
+        assert exp("report", *options, check=128).err.splitlines()[0] == said
