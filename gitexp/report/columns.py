@@ -8,6 +8,7 @@ are `{"$i": TEXT}`.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -24,6 +25,9 @@ EXACT: Final = 2**53
 
 SPARSE: Final = 3
 """A column that fewer than one row in so many has is kept with its rows."""
+
+SAMPLE: Final = 200
+"""So many values are looked at first."""
 
 FEW: Final = 4
 """A column with fewer different values than one for so many rows has them once each."""
@@ -54,17 +58,28 @@ def columns_of(documents: Sequence[Document]) -> dict[str, Column]:
 
 
 def _cells(documents: Sequence[Document]) -> dict[str, Cells]:
-    cells: dict[str, Cells] = {}
+    """The values by column and row. Plain loops: a large report has millions of values."""
+    cells: defaultdict[str, Cells] = defaultdict(dict)
     for row, document in enumerate(documents):
-        for name, value in _values(document):
-            column = cells.get(name)
-            if column is None:
-                column = cells[name] = {}
-            column[row] = value
-    return cells
+        for name, value in _facts(document):
+            cells[name][row] = value
+        for table, prefix in _TABLES.items():
+            for name, value in document.get(table, _NOTHING).items():
+                if type(value) in _AS_IT_IS:
+                    cells[prefix + name][row] = value
+                elif isinstance(value, dict):
+                    for inner, found in flatten({name: value}, prefix):
+                        cells[inner][row] = plain(found)
+                else:
+                    cells[prefix + name][row] = plain(value)
+    return dict(cells)
 
 
-def _values(document: Document) -> Iterator[tuple[str, Any]]:
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+def _facts(document: Document) -> Iterator[tuple[str, Any]]:
+    """What a run has beside its tables."""
     for name in _PLAIN:
         if name in document:
             yield name, document[name]
@@ -81,19 +96,8 @@ def _values(document: Document) -> Iterator[tuple[str, Any]]:
         yield "command", command.get("template") or command["argv"]
         if "exit_code" in command:
             yield "exit_code", command["exit_code"]
-    for path, state in document.get("inputs", {}).items():
+    for path, state in document.get("inputs", _NOTHING).items():
         yield f"data.{path}", state["sha256"][:12] or f"{state['bytes']} bytes"
-    for table, prefix in _TABLES.items():
-        if table in document:
-            yield from _flat(document[table], prefix)
-
-
-def _flat(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for name, value in table.items():
-        if isinstance(value, dict):
-            yield from ((n, plain(v)) for n, v in flatten({name: value}, prefix))
-        else:
-            yield prefix + name, value if type(value) in _AS_IT_IS else plain(value)
 
 
 _AS_IT_IS: Final = frozenset((float, str, bool))
@@ -120,23 +124,30 @@ def _with_rows(column: Column, cells: Iterable[int] | None) -> Column:
 
 
 def _shape(values: Sequence[Any]) -> Column:
-    keys = [_key(value) for value in values]
-    different = dict.fromkeys(keys)
-    different.pop(None, None)
-    if len(different) * FEW <= len(values):
-        codes = {key: code for code, key in enumerate(different)}
-        first = dict(zip(reversed(keys), reversed(values), strict=True))
-        return {
-            "dict": [first[key] for key in different],
-            "codes": [-1 if key is None else codes[key] for key in keys],
-        }
-    numbers = all(value is None or type(value) in (int, float) for value in values)
+    if _has_few(values):
+        keys = [_key(value) for value in values]
+        different = dict.fromkeys(keys)
+        different.pop(None, None)
+        if len(different) * FEW <= len(values):
+            codes = {key: code for code, key in enumerate(different)}
+            first = dict(zip(reversed(keys), reversed(values), strict=True))
+            return {
+                "dict": [first[key] for key in different],
+                "codes": [-1 if key is None else codes[key] for key in keys],
+            }
+    numbers = set(map(type, values)) <= {int, float, type(None)}
     return {"num" if numbers else "raw": list(values)}
+
+
+def _has_few(values: Sequence[Any]) -> bool:
+    """Return whether a column may have few different values, by a look at some of them."""
+    some = values[:: max(1, len(values) // SAMPLE)]
+    return len(set(map(str, some))) <= max(1, len(some) * 3 // 4)
 
 
 def _key(value: Any) -> Any:
     """What tells values apart; 1, 1.0 and true are three."""
-    if value is None or type(value) in (str, float):
+    if value is None or type(value) is str or (type(value) is float and value != 0):
         return value
     return type(value), str(value)
 

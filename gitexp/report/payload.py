@@ -61,7 +61,8 @@ class Asked:
 def payload_of(workspace: Workspace, asked: Asked) -> dict[str, Any]:
     """The document of a page."""
     index = workspace.index
-    original = [json.loads(text) for text in index.documents(asked.chosen)]
+    # As one text, so that the parser keeps one copy of every key.
+    original = json.loads(f"[{','.join(index.documents(asked.chosen))}]")
     original.sort(key=lambda document: (document["clock"], document["id"]))
     trials = [document.get("group") or document["id"] for document in original]
     documents = _shown(workspace, original, anonymous=asked.anonymous)
