@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, str] = {
     "best": "show the best runs by a metric",
     "brief": "say where the search stands, and what to try next",
     "plot": "draw metrics in the terminal",
+    "report": "show the search as one page, or as a comment",
     "decide": "say what to do with a run, and why",
     "tag": "add or remove tags of a run",
     "tried": "ask whether a trial was tried before",
@@ -66,7 +67,7 @@ HIDDEN: Mapping[str, str] = {
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "record": ("run", "record", "start", "note", "finish", "import"),
-    "look": ("list", "log", "show", "best", "brief", "plot"),
+    "look": ("list", "log", "show", "best", "brief", "plot", "report"),
     "compare and decide": ("compare", "diff", "noise", "decide", "tag", "tried"),
     "go back": ("reproduce", "apply", "branch"),
     "share": ("push", "fetch", "sync", "export", "hooks"),

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Final
 
@@ -67,7 +67,8 @@ def command(
     """
     workspace = open_workspace()
     newer = None if since is None else find_entry(workspace, since).run
-    brief = _brief(workspace, metric, newer)
+    metric = main_metric(workspace) if metric is None else known_metric(workspace, metric)
+    brief = brief_of(workspace, metric, since=newer)
     if not brief.total and not as_json:
         say("there are no runs yet; `git exp run -- CMD` records the first")
         return
@@ -109,24 +110,31 @@ def _cut(workspace: Workspace, brief: Brief, form: Form, room: int, most: int | 
     return fit(replace(brief, code=changes, here=here), measure, room, most=most)
 
 
-def _brief(workspace: Workspace, metric: str | None, since: Run | None) -> Brief:
+def brief_of(
+    workspace: Workspace,
+    metric: str | None,
+    *,
+    since: Run | None = None,
+    only: Collection[RunId] | None = None,
+) -> Brief:
+    """The brief by a metric as the index names it, of all runs or `only` of some."""
     index = workspace.index
-    metric = main_metric(workspace) if metric is None else known_metric(workspace, metric)
     standings = None if metric is None else standings_by(workspace, metric)
     ranking = None
     if standings is not None and standings.direction is not None:
-        ranking = standings.ranking()
-    chosen, unread = _chosen(workspace, ranking)
+        among = None if only is None else index.groups.of_runs(only).values()
+        ranking = standings.ranking(among=among)
+    chosen, unread = _chosen(workspace, ranking, None if only is None else frozenset(only))
     entries, unseen = _as_they_are(workspace, index.entries(chosen))
     trial_of = index.groups.of_runs(chosen)
     groups = [] if standings is None else standings.groups(trial_of.values())
-    outcomes = index.column("outcome") | {
+    outcomes = index.column("outcome", only) | {
         entry.run.id: entry.run.outcome.value for entry in entries
     }
     counted = Counter(str(value) for value in outcomes.values())
     return make_brief(
         entries,
-        total=index.count(),
+        total=len(outcomes),
         outcomes={o.value: counted[o.value] for o in Outcome if counted[o.value]},
         metric=metric,
         direction=None if standings is None else standings.direction,
@@ -164,13 +172,16 @@ def _as_they_are(
     return found, frozenset(unseen)
 
 
-def _chosen(workspace: Workspace, ranking: Ranking | None) -> tuple[list[RunId], dict[str, int]]:
+def _chosen(
+    workspace: Workspace, ranking: Ranking | None, only: Collection[RunId] | None
+) -> tuple[list[RunId], dict[str, int]]:
     """The runs that are looked at: the newest, the best, those given up, failed and running.
 
     With them how many of those given up and failed are too many to be looked at.
     """
     index = workspace.index
-    chosen: dict[RunId, None] = dict.fromkeys(index.ids(limit=NEWEST))
+    newest = index.ids(limit=NEWEST) if only is None else [r for r in index.ids() if r in only]
+    chosen: dict[RunId, None] = dict.fromkeys(newest[:NEWEST])
     if ranking is not None:
         for group in ranking.groups[:BEST]:
             chosen |= dict.fromkeys([group.typical.run, group.newest.run])
@@ -181,6 +192,7 @@ def _chosen(workspace: Workspace, ranking: Ranking | None) -> tuple[list[RunId],
         ("running", 'outcome == "running"', RUNNING),
     ):
         found = index.ids(workspace.query(text))
+        found = found if only is None else [run for run in found if run in only]
         chosen |= dict.fromkeys(found[:limit])
         if more := sum(run not in chosen for run in found):
             unread[name] = more

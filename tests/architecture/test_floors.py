@@ -21,7 +21,7 @@ FLOORS: dict[int, set[str]] = {
         *("harvest", "importing", "judgement", "main_metric", "running", "selector"),
         *("sharing", "standings", "trials", "upkeep", "workspace"),
     },
-    5: {"render"},
+    5: {"render", "report"},
     6: {"__main__", "api", "cli", "completion", "demo", "manual", "tracker"},
 }
 """Which floor a module or package stands on; imports go down or stay on the floor."""

@@ -106,6 +106,23 @@ def whole_listing(bench: Bench) -> Iterator[Figure]:
     yield compare("list --json of all", listing, pipeline, 3.0, turns=bench.few)
 
 
+REPORTED = 10_000
+"""Runs of the report that is measured, at most."""
+
+
+def reporting(bench: Bench) -> Iterator[Figure]:
+    """A report of all runs, against handing over their documents; and how large it is."""
+    folder = bench.repository(min(bench.runs, REPORTED))
+    commands = bench.commands(folder)
+    page = folder / "report.html"
+    report = commands.deed(*exp("report", "-o", page.name))
+    listing = commands.deed(*exp("list", "--json"))
+    figure = compare("report of 10,000", report, listing, 3.0, turns=bench.few)
+    yield figure
+    size_mb = page.stat().st_size / 1e6
+    yield Figure("size of that report", size_mb, 3.0, figure.measured_s, unit="MB")
+
+
 # --- pushing --------------------------------------------------------------------------------------
 
 
@@ -434,6 +451,7 @@ def inside(folder: Path) -> Iterator[None]:
 ALL: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "reading": reading,
     "json": whole_listing,
+    "report": reporting,
     "index": building_the_index,
     "update": updating_the_index,
     "push": pushing,

@@ -1,0 +1,159 @@
+"""`git exp report`: the search as one page, or as the comment under a pull request."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gitexp.cli.options import deciding_option
+from gitexp.cli.selection import known_metric
+from gitexp.cli.terminal import answer, open_workspace, say
+from gitexp.errors import InvalidInput, NotFound
+from gitexp.machine import clock
+
+if TYPE_CHECKING:
+    from gitexp.ids import RunId
+    from gitexp.workspace import Workspace
+
+
+@click.command("report")
+@click.option("-o", "--output", metavar="FILE", help="Write the page there, one HTML file.")
+@click.option("--select", metavar="EXPR", help="Only runs for which EXPR is true.")
+@deciding_option
+@click.option("--full", is_flag=True, help="Every point of every curve, and all output.")
+@click.option("--title", metavar="TEXT", help="What it is called [default: the directory].")
+@click.option("--anonymous", is_flag=True, help="Without the names of people and machines.")
+@click.option("--open", "open_it", is_flag=True, help="Show it in the browser.")
+@click.option("--md", "as_markdown", is_flag=True, help="A comment for a pull request instead.")
+@click.option("--base", metavar="REF", help="With --md: the commit that the request goes to.")
+def command(
+    output: str | None,
+    select: str | None,
+    metric: str | None,
+    full: bool,
+    title: str | None,
+    anonymous: bool,
+    open_it: bool,
+    as_markdown: bool,
+    base: str | None,
+) -> None:
+    """Show the search as one page, or as a comment
+
+    Where the search stands and why, all runs, their curves, what differs between them, and the
+    tree of ideas, in one HTML file that asks the network for nothing. It shows reasons, notes,
+    names and changes of code: whoever has it can read them. --md prints what the runs of a branch
+    did against those of --base, or the last run against its parent or the best.
+
+    \b
+    git exp report -o report.html --title "all that was tried"
+    git exp report --md
+    """
+    if base is not None and not as_markdown:
+        raise InvalidInput("--base goes with --md")
+    if as_markdown:
+        _comment(output, metric, base)
+        return
+    if output is None:
+        raise InvalidInput("say where the page is to go", hints=["name a file: `-o report.html`"])
+    workspace = open_workspace()
+    path = workspace.repo.start / output
+    chosen = _chosen(workspace, select)
+    page, counted = _page(workspace, chosen, select, metric, full, title, anonymous)
+    from gitexp.report.writing import write_whole
+
+    write_whole(path, page, output)
+    size = f"{len(page) / 1e6:.1f} MB" if len(page) >= 1e6 else f"{len(page) / 1e3:.0f} KB"
+    say(f"wrote {counted:,} run{'' if counted == 1 else 's'} to {output} ({size})")
+    if open_it:
+        click.launch(path.resolve().as_uri())
+
+
+def _chosen(workspace: "Workspace", select: str | None) -> "list[RunId] | None":
+    """The runs that were asked for. Raises `NotFound` when there are none."""
+    if not workspace.index.count():
+        raise NotFound(
+            "there are no runs to report", hints=["`git exp run -- CMD` records the first"]
+        )
+    if select is None:
+        return None
+    chosen = workspace.index.ids(workspace.query(select))
+    if not chosen:
+        raise NotFound(
+            f"none of the {workspace.index.count():,} runs answers to: {select}",
+            hints=["`git exp list` shows the runs"],
+        )
+    return chosen
+
+
+def _page(
+    workspace: "Workspace",
+    chosen: "list[RunId] | None",
+    select: str | None,
+    metric: str | None,
+    full: bool,
+    title: str | None,
+    anonymous: bool,
+) -> tuple[bytes, int]:
+    from gitexp.cli.progress import waiting
+    from gitexp.report.page import build_page
+    from gitexp.report.payload import Asked, payload_of
+
+    main = _main(workspace, metric)
+    if title is None:
+        place = workspace.repo.top or workspace.repo.start
+        title = "runs" if anonymous else Path(place).name
+    with waiting("making the report"):
+        asked = Asked(
+            title=title,
+            made=clock.now().isoformat(timespec="seconds"),
+            chosen=chosen,
+            select=select,
+            metric=main,
+            full=full,
+            anonymous=anonymous,
+            brief=_brief(workspace, main, chosen),
+        )
+        payload = payload_of(workspace, asked)
+        return build_page(payload, title=f"{title}: runs"), payload["n"]
+
+
+def _main(workspace: "Workspace", metric: str | None) -> str | None:
+    """The metric that decides, as the index names it; absent when no run measured it."""
+    from gitexp.main_metric import main_metric
+
+    if metric is not None:
+        return known_metric(workspace, metric)
+    main = main_metric(workspace)
+    try:
+        return None if main is None else known_metric(workspace, main)
+    except NotFound:
+        return None
+
+
+def _comment(output: str | None, metric: str | None, base: str | None) -> None:
+    """Print the comment, or write it to a file."""
+    from gitexp.report.comment import comment_text, find_subject
+
+    workspace = open_workspace()
+    _chosen(workspace, None)
+    subject = find_subject(workspace, _main(workspace, metric), base)
+    text = comment_text(workspace, subject)
+    if output is None:
+        answer(text)
+        return
+    from gitexp.report.writing import write_whole
+
+    write_whole(workspace.repo.start / output, f"{text}\n".encode(), output)
+    say(f"wrote the comment to {output}")
+
+
+def _brief(
+    workspace: "Workspace", metric: str | None, chosen: "list[RunId] | None"
+) -> dict[str, Any]:
+    """The document of the brief of these runs."""
+    from gitexp.cli.brief_command import brief_of
+    from gitexp.render.brief import brief_json
+
+    document: dict[str, Any] = json.loads(brief_json(brief_of(workspace, metric, only=chosen)))
+    return document

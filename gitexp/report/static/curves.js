@@ -1,0 +1,198 @@
+// Curves: how runs got to their values. Drawn by uPlot, one chart a metric, one cursor for all.
+
+import { changesBetween, runLink, table } from "./actions.js";
+import { figure, rangeOf } from "./charts.js";
+import { clean, colour, element, foreign } from "./elements.js";
+import { count, formatNumber, formatValue } from "./numbers.js";
+
+const MOST_LINES = 24;
+const MOST_CHARTS = 8;
+const DASHES = [[], [6, 4], [2, 3], [10, 4, 2, 4], [1, 5], [14, 5]];
+
+export function curvesView(context) {
+  const { search, state } = context;
+  const rows = linesOf(context);
+  if (!rows.length) return element("p", { class: "empty" }, "No run has a curve. A metric that is logged more than once in a run gets one.");
+  const names = metricsOf(context, rows);
+  const bar = element("div", { class: "bar" }, choice(state, "x", "x", [["step", "step"], ["time", "seconds"]]),
+    element("button", { type: "button", class: "button", "aria-pressed": String(state.has("ly")), on: { click: () => state.set({ ly: state.has("ly") ? "0" : "1" }) } }, "Log y"),
+    element("span", { class: "said spring" }, whichText(context, rows)));
+  const charts = element("div", { class: "charts" });
+  const legend = element("div", { class: "legend" }, legendTable(context, rows));
+  const view = element("div", { class: "curves" }, bar, element("div", { class: "curves-body" }, charts, legend));
+  context.afterwards(() => drawAll(context, charts, legend, rows, names));
+  return view;
+}
+
+function choice(state, name, label, options) {
+  const select = element("select", { on: { change: () => state.set({ [name]: select.value }) } },
+    options.map(([value, text]) => element("option", { value }, text)));
+  select.value = state.get(name);
+  return element("label", { class: "field" }, element("span", null, label), select);
+}
+
+// The runs to draw: those selected, else the best, its line of parents, and the newest.
+export function linesOf(context) {
+  const { search, state } = context;
+  const has = (row) => Boolean(search.payload.series[row]);
+  const selected = state.selected.filter(has);
+  if (selected.length) return selected.slice(0, MOST_LINES);
+  const name = state.metric.name;
+  const best = state.metric.best?.row;
+  const members = best === undefined || best === null ? [] : [best];
+  const line = search.payload.line.map((step) => step.row);
+  const running = [];
+  for (let row = 0; row < search.n; row++) if (search.outcome(row) === "running") running.push(row);
+  const found = [...new Set([...members, ...line, ...running])].filter(has);
+  if (found.length < 2) {
+    for (let row = search.n - 1; row >= 0 && found.length < 8; row--) if (has(row) && search.payload.series[row][name] && !found.includes(row)) found.push(row);
+  }
+  return found.slice(0, 12);
+}
+
+function metricsOf(context, rows) {
+  const { search, state } = context;
+  const found = new Set(rows.flatMap((row) => Object.keys(search.payload.series[row])));
+  const main = state.metric.name;
+  return [...(found.has(main) ? [main] : []), ...[...found].filter((name) => name !== main)].slice(0, MOST_CHARTS);
+}
+
+function whichText(context, rows) {
+  if (context.state.selected.some((row) => rows.includes(row))) return `The ${count(rows.length, "selected run")}.`;
+  return `The best and its line of parents: ${count(rows.length, "run")}. Select runs in the grid to see others.`;
+}
+
+function style(n) {
+  return { colour: colour(`series${(n % 4) + 1}`), dash: DASHES[Math.floor(n / 4) % DASHES.length] };
+}
+
+function legendTable(context, rows) {
+  const { search, state } = context;
+  const name = state.metric.name;
+  return table("Lines", [{ text: "", class: "number" }, "", "Run", { text: name || "value", class: "number" }], rows.map((row, n) => [
+    String(n + 1), swatch(n), [runLink(context, row, 26), element("div", { class: "said" }, lineWords(search, row))], formatValue(search.value(name, row))]));
+}
+
+function swatch(n) {
+  const canvas = element("canvas", { class: "swatch", width: 56, height: 16, "aria-hidden": "true" });
+  const { colour: ink, dash } = style(n);
+  const pen = canvas.getContext("2d");
+  pen.strokeStyle = ink;
+  pen.lineWidth = 4;
+  pen.setLineDash(dash.map((size) => size * 2));
+  pen.beginPath();
+  pen.moveTo(0, 8);
+  pen.lineTo(56, 8);
+  pen.stroke();
+  return canvas;
+}
+
+function lineWords(search, row) {
+  const parent = search.columns.get("parent", row);
+  const changes = typeof parent === "number" ? changesBetween(search, parent, row).slice(0, 3) : [];
+  const words = changes.map(([param, , after]) => `${clean(param)} ${formatValue(after, 3)}`).join(", ");
+  return words || foreign(search.columns.get("reason", row) || "", 60);
+}
+
+// --- drawing ----------------------------------------------------------------------------------
+
+function drawAll(context, place, legend, rows, names) {
+  const sync = uPlot.sync("curves");
+  const plots = [];
+  for (const [n, name] of names.entries()) {
+    const holder = element("div", { class: n === 0 ? "plot large" : "plot" });
+    const sentence = chartSentence(context, rows, name);
+    const asTable = () => table(name, ["Run", { text: "first", class: "number" }, { text: "last", class: "number" }, { text: "points", class: "number" }],
+      rows.filter((row) => context.search.payload.series[row][name]).map((row) => {
+        const curve = context.search.payload.series[row][name];
+        return [runLink(context, row), formatNumber(curve.y[0]), formatNumber(curve.y[curve.y.length - 1]), formatNumber(curve.y.length)];
+      }));
+    place.append(element("section", { class: n === 0 ? "chart-box large" : "chart-box" }, element("h2", null, foreign(name, 60), element("span", { class: "said" }, `by ${context.state.get("x") === "time" ? "seconds" : "step"}`)),
+      figure(sentence, holder, asTable)));
+    const plot = drawChart(context, holder, rows, name, n === 0, sync.key);
+    if (plot) plots.push(plot);
+  }
+  const refit = () => plots.forEach((plot) => plot.setSize({ width: plot.root.parentElement.clientWidth, height: plot.height }));
+  const watch = new ResizeObserver(refit);
+  watch.observe(place);
+  context.onLeave(() => {
+    watch.disconnect();
+    plots.forEach((plot) => plot.destroy());
+  });
+}
+
+function chartSentence(context, rows, name) {
+  const { search } = context;
+  const drawn = rows.filter((row) => search.payload.series[row][name]);
+  const direction = search.metric(name).direction;
+  const last = (row) => search.payload.series[row][name].y[search.payload.series[row][name].y.length - 1];
+  if (!direction) return `${clean(name)} of ${count(drawn.length, "run")}.`;
+  const best = drawn.reduce((a, b) => (last(b) > last(a) === (direction === "maximize") ? b : a));
+  return `${clean(name)} of ${count(drawn.length, "run")}: ${clean(search.name(best))} ends ${direction === "maximize" ? "highest" : "lowest"}, at ${formatNumber(last(best))}.`;
+}
+
+function drawChart(context, holder, rows, name, isLarge, key) {
+  const { search, state } = context;
+  const byTime = state.get("x") === "time";
+  const drawn = rows.map((row, n) => ({ row, n, curve: search.payload.series[row][name] })).filter(({ curve }) => curve && (!byTime || curve.t));
+  if (!drawn.length) {
+    holder.append(element("p", { class: "quiet" }, "No run has the time of its steps."));
+    return null;
+  }
+  const isLog = state.has("ly") && drawn.every(({ curve }) => curve.y.every((value) => value > 0));
+  const tables = drawn.map(({ curve }) => pointsInOrder(byTime ? curve.t : curve.x, curve.y));
+  const data = uPlot.join(tables);
+  const best = state.metric.best?.row;
+  const [low, high] = rangeOf(drawn.flatMap(({ curve }) => curve.y), search.metric(name).direction, isLarge ? 0.03 : 0.02);
+  const axis = { stroke: colour("ink2"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
+  return new uPlot({
+    width: Math.max(200, holder.clientWidth || 600),
+    height: isLarge ? 340 : 190,
+    legend: { show: false },
+    cursor: { sync: { key }, drag: { x: true, y: false }, points: { size: 5 } },
+    scales: { x: { time: false }, y: isLog ? { distr: 3 } : { range: (self, from, to) => (self.status ? [from, to] : [low, high]) } },
+    axes: [{ ...axis }, { ...axis, size: 56, values: (self, values) => values.map((value) => (value === null ? "" : formatNumber(value, 3))) }],
+    series: [{}, ...drawn.map(({ row, n }) => ({
+      label: clean(search.name(row)), stroke: style(n).colour, dash: style(n).dash, width: row === best ? 2.25 : 1.35, spanGaps: true, points: { show: false },
+    }))],
+    hooks: { draw: [(plot) => endMarks(plot, drawn, search)] },
+  }, data, holder);
+}
+
+function pointsInOrder(x, y) {
+  const order = x.map((_, n) => n).sort((a, b) => x[a] - x[b] || a - b);
+  const kept = order.filter((n, place) => place === order.length - 1 || x[n] !== x[order[place + 1]]);
+  return [kept.map((n) => x[n]), kept.map((n) => y[n])];
+}
+
+// The number of each line at its end; a ring where a run did not finish.
+function endMarks(plot, drawn, search) {
+  const pen = plot.ctx;
+  const ratio = devicePixelRatio;
+  pen.save();
+  pen.font = `${11 * ratio}px system-ui`;
+  pen.textBaseline = "middle";
+  const used = [];
+  drawn.forEach(({ row, n }, place) => {
+    const values = plot.data[place + 1];
+    let at = values.length - 1;
+    while (at >= 0 && (values[at] === null || values[at] === undefined)) at--;
+    if (at < 0) return;
+    const x = plot.valToPos(plot.data[0][at], "x", true);
+    let y = plot.valToPos(values[at], "y", true);
+    if (!(x >= plot.bbox.left && x <= plot.bbox.left + plot.bbox.width + 1)) return;
+    if (search.outcome(row) !== "succeeded") {
+      pen.strokeStyle = style(n).colour;
+      pen.lineWidth = 2 * ratio;
+      pen.beginPath();
+      pen.arc(x, y, 4 * ratio, 0, 7);
+      pen.stroke();
+    }
+    while (used.some((other) => Math.abs(other - y) < 11 * ratio)) y += 11 * ratio;
+    used.push(y);
+    pen.fillStyle = colour("ink2");
+    pen.fillText(String(n + 1), x + 5 * ratio, y);
+  });
+  pen.restore();
+}
+
