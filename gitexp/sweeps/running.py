@@ -161,6 +161,7 @@ def _run_in_place(
         if how.limits.failures and failures >= how.limits.failures:
             result.stopped_by = f"{failures} trials failed one after the other"
             return result
+        workspace.refreshed()  # what the trial before wrote is not code
         prepared = plan.prepare_again(each)
         prepared = prepared._replace(run=mark(each, prepared.run))
         how.listener.on_start(each, prepared.run)
