@@ -6,7 +6,7 @@ journal. A coordinator that dies leaves the trials on the branch or in their jou
 
 import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -91,7 +91,7 @@ class Coordinator:
     def __init__(
         self,
         workspace: Workspace,
-        sweep: str,
+        marks: Mapping[str, str],
         engine: Engine,
         trees: Trees,
         *,
@@ -101,9 +101,12 @@ class Coordinator:
         limits: Limits,
         listener: Listener,
     ) -> None:
-        """`mark` gives a run its place in the sweep; `extra` are files that the branch gets too."""
+        """`marks` are variables that every command gets, `variables` those it gets if unset.
+
+        `mark` gives a run its place in the sweep; `extra` are files that the branch gets too.
+        """
         self._workspace = workspace
-        self._sweep = sweep
+        self._marks = marks
         self._engine = engine
         self._trees = trees
         self._mark = mark
@@ -151,7 +154,7 @@ class Coordinator:
             run = self._mark(planned, replace(run, session=self._workspace.new_session()))
             trial = OpenTrial.begin(self._workspace, prepared, run, tree)
             self._running[run.id] = (planned, trial)
-            self._engine.start(trial.order(self._sweep, self._variables))
+            self._engine.start(trial.order(self._marks, self._variables))
             self._listener.on_start(planned, run)
         progress.running = len(self._running)
 

@@ -23,7 +23,7 @@ from gitexp.sweeps.files import branch_file, running_here, save_sweep
 from gitexp.sweeps.local_engine import LocalEngine
 from gitexp.sweeps.plan import Plan, Planned, State
 from gitexp.sweeps.trees import Trees, paths_to_link, remove_forgotten
-from gitexp.sweeps.trial import SWEEP_VARIABLE, placed_in
+from gitexp.sweeps.trial import OWNER_VARIABLE, marks_of, placed_in
 from gitexp.workspace import Workspace
 
 THREADS_VARIABLE: Final = "OMP_NUM_THREADS"
@@ -46,6 +46,11 @@ def default_jobs() -> int:
     return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
 
 
+def _marker(workspace: Workspace, definition: Definition) -> str:
+    """What every process of a sweep in this clone has in its environment."""
+    return f"{OWNER_VARIABLE}={marks_of(workspace, definition.id)[OWNER_VARIABLE]}"
+
+
 @contextmanager
 def held_sweep(workspace: Workspace, definition: Definition) -> Iterator[None]:
     """Have a sweep to oneself, after what a killed coordinator left has been ended and recorded.
@@ -53,7 +58,7 @@ def held_sweep(workspace: Workspace, definition: Definition) -> Iterator[None]:
     Raises `Conflict` when another process runs it.
     """
     with running_here(workspace, definition):
-        marker = f"{SWEEP_VARIABLE}={definition.id}".encode()
+        marker = _marker(workspace, definition).encode()
         if guardian.marked_processes(marker):
             guardian.end_processes(set(), marker)
         if workspace.has_journals():
@@ -102,14 +107,14 @@ def _run_apart(
         placed = placed_in(new[0].prepared, tree.path)
         find_command(placed.argv[0], placed.directory, os.environ)
         trees.give_back(tree)
-        engine = LocalEngine(min(how.jobs, len(new)), f"{SWEEP_VARIABLE}={definition.id}")
+        engine = LocalEngine(min(how.jobs, len(new)), _marker(workspace, definition))
     except BaseException:
         trees.close()
         raise
     save_sweep(workspace, definition)
     return Coordinator(
         workspace,
-        definition.id,
+        marks_of(workspace, definition.id),
         engine,
         trees,
         mark=mark,

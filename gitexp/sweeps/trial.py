@@ -4,6 +4,7 @@ The journal has the trial from before its command starts until its record is on 
 dies in between is completed by recovery as for `git exp run`.
 """
 
+import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -62,6 +63,16 @@ from gitexp.workspace import Workspace
 
 SWEEP_VARIABLE = "GITEXP_SWEEP"
 """Tells a command which sweep it belongs to."""
+
+OWNER_VARIABLE = "GITEXP_SWEEP_OWNER"
+"""Marks the processes of a sweep in one clone: another clone may run the same sweep."""
+
+
+def marks_of(workspace: Workspace, sweep: str) -> dict[str, str]:
+    """The variables that every command of a sweep in this clone has."""
+    where = os.path.realpath(workspace.repo.state_dir)
+    clone = hashlib.sha256(os.fsencode(where)).hexdigest()[:16]
+    return {SWEEP_VARIABLE: sweep, OWNER_VARIABLE: f"{sweep}-{clone}"}
 
 
 def placed_in(prepared: Prepared, top: Path) -> Prepared:
@@ -152,7 +163,7 @@ class OpenTrial:
         """Where the program reports its parameters."""
         return report_path(self.workspace.journals, self.run.id)
 
-    def order(self, sweep: str, more: Mapping[str, str]) -> Order:
+    def order(self, marks: Mapping[str, str], more: Mapping[str, str]) -> Order:
         """What an engine needs to run the command; `more` are variables that are set if unset."""
         environ = {k: v for k, v in os.environ.items() if k not in LOCAL_VARIABLES}
         env = {
@@ -164,7 +175,7 @@ class OpenTrial:
             JOURNAL_VARIABLE: str(self.journal.path),
             STARTED_VARIABLE: repr(self.started_s),
             PARAMS_VARIABLE: str(self.params_file),
-            SWEEP_VARIABLE: sweep,
+            **marks,
         }
         command = self.run.command
         limit_s = None if command is None else command.timeout_s

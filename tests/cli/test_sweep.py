@@ -308,6 +308,7 @@ def held(sweep: Exp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Exp:
     """Trials that wait for a file, and write down that they started."""
     monkeypatch.setenv("COUNT", str(tmp_path / "count"))
     monkeypatch.setenv("GO", str(tmp_path / "go"))
+    sweep.repo.commit({"unique.txt": str(tmp_path)})  # or another test has the same sweep
     return sweep
 
 
@@ -339,7 +340,7 @@ class TestSignals:
         os.kill(process.pid, signal.SIGINT)
         output, _ = process.communicate(timeout=60)
         assert process.returncode == 130, output
-        assert [run["outcome"] for run in documents(held)] == ["interrupted"] * 2
+        assert [run["outcome"] for run in documents(held)] == ["interrupted"] * 2, output
         sweep_id = documents(held)[0]["sweep"]["id"]
         assert not marked(f"GITEXP_SWEEP={sweep_id}")
 
@@ -387,3 +388,17 @@ class TestDeaths:
         assert process.returncode == 1, output
         outcomes = sorted(run["outcome"] for run in documents(held))
         assert outcomes == ["failed", "succeeded", "succeeded", "succeeded"]
+
+    def test_the_same_sweep_in_another_clone_is_left_alone(
+        self, held: Exp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        held.repo.git("clone", "--quiet", str(held.repo.path), str(tmp_path / "clone"))
+        process = start(held, *WAITING)
+        until(lambda: started(tmp_path) == 2)
+        monkeypatch.setenv("GO", str(tmp_path))
+        monkeypatch.chdir(tmp_path / "clone")
+        held("sweep", "-q", *WAITING)  # its own trials do not wait
+        (tmp_path / "go").touch()
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, output
+        assert [run["outcome"] for run in documents(held)] == ["succeeded"] * 4
