@@ -73,7 +73,7 @@ SPACE_OPTIONS = [
         *("-w", "--where", "conditions"),
         multiple=True,
         metavar="EXPR",
-        help="Only points for which EXPR holds: 'depth * width <= 512'. Repeatable.",
+        help="Only points for which EXPR holds: 'depth * width < 512'. Repeatable.",
     ),
     click.option("--random", type=Whole(1), metavar="N", help="Draw N points, not the grid."),
     click.option(
