@@ -175,6 +175,18 @@ class Parser:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SweepPlace:
+    """The place of a run in the sweep that started it."""
+
+    id: str
+    """The sweep; 16 hex digits."""
+    number: int
+    """Which of its trials this is, from 1."""
+    attempts: int = 1
+    """How often the trial was started; the attempts before were interrupted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One execution and everything recorded about it. Immutable once sealed."""
 
@@ -206,6 +218,8 @@ class Run:
     """Equal for runs that one command started together; 16 hex digits."""
     round: int | None = None
     """The turn within the batch, from 1, when it alternates with a reference."""
+    sweep: SweepPlace | None = None
+    """Absent when no sweep started it."""
     session: str | None = None
     """The work tree it was made in, by a random id, or what `GITEXP_SESSION` said; never a path."""
     source: str | None = None

@@ -87,6 +87,11 @@ def purge_path(name: str) -> str:
     return f"{PURGED_FOLDER}/{name}.toml"
 
 
+def sweep_path(sweep: str) -> str:
+    """Where the definition of a sweep lies on the branch."""
+    return f"sweeps/{sweep}.toml"
+
+
 class PathKind(StrEnum):
     """What a file on the branch is."""
 
@@ -96,6 +101,7 @@ class PathKind(StrEnum):
     ANNOTATION = "annotation"
     ENVIRONMENT = "environment"
     PURGE = "purge"
+    SWEEP = "sweep"
 
 
 TOMBSTONE = "delete"
@@ -116,6 +122,7 @@ _SHAPES = {
         PathKind.PURGE,
         rf"()()()([0-9a-f]{{16}}|[0-9a-f]{{40}}|[0-9a-f]{{64}}){_RIVAL}\.toml\Z",
     ),
+    "sweeps": (PathKind.SWEEP, rf"()()()([0-9a-f]{{16}}){_RIVAL}\.toml\Z"),
 }
 """What the files in each folder of the branch are called: the groups are the fields of a place."""
 
@@ -139,11 +146,11 @@ class BranchPath(NamedTuple):
 
     kind: PathKind
     run: RunId | None
-    """The run it belongs to; absent for an environment and a purge."""
+    """The run it belongs to; absent for an environment, a sweep and a purge."""
     folder: str
-    """`yyyy-mm/xx`; empty for an environment and a purge."""
+    """`yyyy-mm/xx`; empty for an environment, a sweep and a purge."""
     name: str
-    """Annotation id, environment digest, digest of a purge, tree, or the run id again."""
+    """Annotation id, environment digest, sweep id, digest of a purge, tree, or the run id again."""
     rival: str | None = None
     """Set on the second of two conflicting versions: the first 12 digits of its blob id."""
 

@@ -21,6 +21,7 @@ from gitexp.errors import ExitCode
 COMMANDS: Mapping[str, str] = {
     "init": "get this repository ready",
     "run": "record parameters, run a command, record its results",
+    "sweep": "run a command with many values of its parameters",
     "record": "record a run that was made elsewhere",
     "import": "import runs of other trackers",
     "start": "begin a run by hand",
@@ -66,7 +67,7 @@ HIDDEN: Mapping[str, str] = {
 }
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "record": ("run", "record", "start", "note", "finish", "import"),
+    "record": ("run", "sweep", "record", "start", "note", "finish", "import"),
     "look": ("list", "log", "show", "best", "brief", "plot", "report"),
     "compare and decide": ("compare", "diff", "noise", "decide", "tag", "tried"),
     "go back": ("reproduce", "apply", "branch"),

@@ -45,7 +45,14 @@ def suggest(typed: Sequence[str]) -> list[Word]:
         if inner is None:
             return []
         command, rest = inner, rest[1:]
-    return _of_command(command, rest, unfinished, taken=len(before) - len(rest))
+    inner_commands: Mapping[str, click.Command] = getattr(command, "subcommands", {})
+    found = []
+    if rest and rest[0] in inner_commands:
+        command, rest = inner_commands[rest[0]], rest[1:]
+    elif not rest:
+        words = [Word(n, (c.help or "").partition("\n")[0]) for n, c in inner_commands.items()]
+        found = _starting(unfinished, words)
+    return [*found, *_of_command(command, rest, unfinished, taken=len(before) - len(rest))]
 
 
 def _of_command(

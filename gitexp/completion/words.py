@@ -107,6 +107,11 @@ def _keys(workspace: "Workspace") -> Iterator[Pair]:
     yield from ((name, "") for name in names)
 
 
+def _sweeps(workspace: "Workspace") -> Iterator[Pair]:
+    for path in sorted((workspace.repo.state_dir / "sweeps").glob("*.toml")):
+        yield path.stem[:7], "a sweep"
+
+
 def _remotes(workspace: "Workspace") -> Iterator[Pair]:
     for setting in workspace.repo.config().items("remote."):
         if setting.key.endswith(".url"):
@@ -129,4 +134,5 @@ _KINDS: Mapping[str, Callable[["Workspace"], Iterable[Pair]]] = {
     "KEY": _keys,
     "WHERE": _keys,
     "REMOTE": _remotes,
+    "SWEEP": _sweeps,
 }

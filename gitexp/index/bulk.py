@@ -144,6 +144,7 @@ def _trial_keys(
     """The keys by which the runs are put together."""
     params = {".".join(place[1:]): c for place, c in columns.items() if place[0] == "params"}
     files = {place[1]: c for place, c in columns.items() if place[::2] == ("inputs", "sha256")}
+    sizes = {path: columns["inputs", path, "bytes"] for path in files}
     known = {place: columns[place] for place in _COMMAND.values() if place in columns}
     for n, plain in enumerate(runs):
         command = None
@@ -156,7 +157,7 @@ def _trial_keys(
             columns.get(("code", "digest"), [""] * len(runs))[n],
             command,
             {name: column[n] for name, column in params.items()},
-            {path: FileState(sha256=column[n], bytes=0) for path, column in files.items()},
+            {p: FileState(sha256=c[n], bytes=sizes[p][n]) for p, c in files.items()},
             seed_params=seed_params,
         )
 

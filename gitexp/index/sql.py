@@ -77,6 +77,7 @@ CREATE INDEX runs_snapshot ON runs (snapshot) WHERE snapshot IS NOT NULL;
 CREATE INDEX runs_fingerprint ON runs (fingerprint) WHERE fingerprint IS NOT NULL;
 CREATE INDEX runs_trial ON runs (trial);
 CREATE INDEX runs_session ON runs (session, clock) WHERE session IS NOT NULL;
+CREATE INDEX runs_sweep ON runs (sweep) WHERE sweep IS NOT NULL;
 CREATE INDEX runs_source ON runs (source) WHERE source IS NOT NULL;
 CREATE INDEX runs_rivals ON runs (rid) WHERE rivals > 0;
 CREATE INDEX tags_rid ON tags (rid);

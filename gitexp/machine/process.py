@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from gitexp.errors import InvalidInput, NotRunnable
 from gitexp.machine import clock
@@ -104,23 +104,33 @@ def run_command(
 def _start(
     argv: Sequence[str], directory: Path, env: Mapping[str, str], pumps: Sequence[Pump]
 ) -> "Popen[bytes]":
+    try:
+        return _popen(argv, directory, env, stdout=pumps[0].inlet, stderr=pumps[-1].inlet)
+    finally:
+        for pump in pumps:
+            os.close(pump.inlet)
+
+
+def start_apart(argv: Sequence[str], directory: Path, env: Mapping[str, str]) -> "Popen[bytes]":
+    """Start a command in a session of its own, with an empty input and its output in two pipes.
+
+    No key of the terminal reaches it. Raises `NotRunnable` when it cannot be started.
+    """
+    ends = {"stdin": -3, "stdout": -1, "stderr": -1}  # DEVNULL and PIPE
+    return _popen(argv, directory, env, **ends, start_new_session=True)
+
+
+def _popen(
+    argv: Sequence[str], directory: Path, env: Mapping[str, str], **options: Any
+) -> "Popen[bytes]":
     import subprocess  # 10 ms, only for those who run something
 
     try:
-        return subprocess.Popen(
-            list(argv),
-            cwd=directory,
-            env=dict(env),
-            stdout=pumps[0].inlet,
-            stderr=pumps[-1].inlet,
-        )
+        return subprocess.Popen(list(argv), cwd=directory, env=dict(env), **options)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         status = 127 if isinstance(error, FileNotFoundError) else 126
         raise NotRunnable(f"cannot run '{argv[0]}'", status=status, why=why) from error
-    finally:
-        for pump in pumps:
-            os.close(pump.inlet)
 
 
 def open_reader(argv: Sequence[str], env: Mapping[str, str]) -> "Popen[bytes]":

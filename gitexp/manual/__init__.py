@@ -67,6 +67,10 @@ def command_page(name: str) -> str:
             lines += _inner_section(inner)
     else:
         lines += [".SH OPTIONS", *_options(command)]
+        subcommands: Mapping[str, click.Command] = getattr(command, "subcommands", {})
+        lines += [".SH SUBCOMMANDS"] if subcommands else []
+        for inner in subcommands.values():
+            lines += _inner_section(inner)
     if examples:
         lines += [".SH EXAMPLES", *roff.code(examples)]
     lines += [
@@ -82,6 +86,9 @@ _STATUS: Mapping[str, str] = {
     "run": "That of the command that was run; 128 when it was not run, 129 for a wrong option. "
     "See also EXIT STATUS in **git-exp**(1).",
     "compare": "0 when nothing is worse, 1 when something is, 125 when it cannot be told.",
+    "sweep": "0 when every trial has a result, 1 when some failed or did not run, 125 when none "
+    "has the metric, 128 when it could not run, 129 for a space that makes no sweep, 130 after "
+    "Ctrl-C.",
     "tried": "0 when this is new, 1 when it was tried before.",
     "reproduce": "0 when reproduced or within tolerance, 1 when the result drifted, 125 when it "
     "failed or cannot be told.",

@@ -27,6 +27,7 @@ from gitexp.model import (
     Parser,
     ReproductionVerdict,
     Run,
+    SweepPlace,
 )
 from gitexp.records.kinds import (
     BOOL,
@@ -100,6 +101,20 @@ _COMMAND: Final = record(
     Field("metric_patterns", TEXTS),
     Field("timeout_s", FLOAT),
 )
+_SWEEP: Final = record(
+    SweepPlace,
+    Field(
+        "id",
+        TEXT,
+        required=True,
+        called="sweep",
+        column="TEXT",
+        filters=True,
+        listed="sweep",
+    ),
+    Field("number", INT, required=True),
+    Field("attempts", INT),
+)
 _PARSER: Final = record(
     Parser,
     Field("by", TEXT, required=True),
@@ -142,6 +157,7 @@ RUN: Final = record(
     Field("produced", SORTED_TEXTS),
     Field("warnings", TEXTS),
     Field("output_tail", TEXT, omit_default=True),
+    Field("sweep", _SWEEP),
     Field("code", _CODE, required=True),
     Field("command", _COMMAND),
     Field("checks", _CHECKS),
@@ -186,6 +202,11 @@ class Recorded:
     place: tuple[str, ...]
     """The names of the tables and the key, as `("code", "commit")`."""
     field: Field
+
+    @property
+    def name(self) -> str:
+        """What filters call it, and its column in the run index."""
+        return self.field.called or self.place[-1]
 
     def value(self, entry: "Entry") -> Any:
         """The value itself; `None` where it is absent."""
@@ -243,14 +264,14 @@ _ALL: Final = tuple(fields_of(RUN))
 def columns() -> dict[str, tuple[str, Recorded | Derived]]:
     """The columns that runs have in the index by name: SQL type, and what reads the value."""
     found: dict[str, tuple[str, Recorded | Derived]] = {
-        f.place[-1]: (f.field.column, f) for f in _ALL if f.field.column is not None
+        f.name: (f.field.column, f) for f in _ALL if f.field.column is not None
     }
     return found | {name: (derived.column, derived) for name, derived in DERIVED.items()}
 
 
 def filters() -> dict[str, Recorded | Derived]:
     """The names that filters and sort keys may use, and what reads the value."""
-    return {f.place[-1]: f for f in _ALL if f.field.filters} | DERIVED
+    return {f.name: f for f in _ALL if f.field.filters} | DERIVED
 
 
 def list_columns() -> "dict[str, Callable[[Entry], Any]]":

@@ -69,6 +69,8 @@ class Field:
     """True when an empty list is written, because absent means something else."""
     json_name: str | None = None
     """The key in JSON documents, where it is not `name`."""
+    called: str | None = None
+    """Its name in filters and in the run index, where it is not `name`."""
     column: str | None = None
     """SQL type of its column in the table `runs` of the run index; without it there is none."""
     filters: bool = False

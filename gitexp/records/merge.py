@@ -114,7 +114,7 @@ def surroundings(touched: Collection[Owner]) -> Callable[[str], bool]:
     Its path ends with a slash.
     """
     shelves = {folder for folder, _ in touched}
-    near = {"environments/", f"{PURGED_FOLDER}/", *_TOPS}
+    near = {"environments/", "sweeps/", f"{PURGED_FOLDER}/", *_TOPS}
     for folder in shelves:
         month, _, _ = folder.partition("/")
         near.update(f"{top}{part}/" for top in _TOPS for part in (month, folder))

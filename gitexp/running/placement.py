@@ -157,7 +157,7 @@ def place_files(
     for name in links:
         if workspace.repo.top is not None:
             place = inside(top, str(Path(name).parent)) / Path(name).name
-            _link(workspace.repo.top / name, place)
+            link_path(workspace.repo.top / name, place)
             placement.unchecked.append(name)
     _place_inputs(workspace, recorded, top, placement)
     for name, state in recorded.code.hashed.items():
@@ -279,14 +279,14 @@ def _copy_nested(workspace: Workspace, name: str, top: Path, state: FileState) -
     return True
 
 
-def _link(source: Path, place: Path) -> None:
+def link_path(source: Path, place: Path) -> None:
     """Link what the user named; a directory that the recorded code has gets links inside it."""
     if not place.exists() and not place.is_symlink():
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(source.resolve())
     elif source.is_dir() and place.is_dir() and not place.is_symlink():
         for inner in source.iterdir():
-            _link(inner, place / inner.name)
+            link_path(inner, place / inner.name)
 
 
 def check_links(workspace: Workspace, names: Iterable[str]) -> tuple[str, ...]:

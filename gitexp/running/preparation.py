@@ -144,7 +144,7 @@ def prepare(workspace: Workspace, trial: Trial, *, observe: bool = True) -> Prep
 
 
 def _prepare(workspace: Workspace, trial: Trial, *, observe: bool) -> Prepared:
-    params, given, notes = _gather_params(workspace, trial)
+    params, given, notes = gather_params(workspace, trial)
     argv = tuple(fill_template(trial.argv, params))
     warnings: list[str] = []
     if trial.argv and trial.origin is Origin.RUN:
@@ -157,7 +157,7 @@ def _prepare(workspace: Workspace, trial: Trial, *, observe: bool) -> Prepared:
     top = workspace.repo.top
     written = [recorded_path(path, top) for path in (*metrics_files, *outputs)]
     inputs = _hash_inputs(workspace, (*workspace.settings.inputs, *trial.inputs), trial.directory)
-    command, patterns = _command(workspace, trial, argv), _metric_patterns(workspace, trial)
+    command, patterns = command_of(workspace, trial, argv), _metric_patterns(workspace, trial)
     if command is not None and patterns:
         texts = tuple(redact_text(pattern.text) for pattern in patterns)
         command = replace(command, metric_patterns=texts)
@@ -249,7 +249,7 @@ def _in_session(workspace: Workspace, run: Run) -> Run:
     return run if found is None else replace(run, parent=found[0], parent_rule=found[1])
 
 
-def _gather_params(workspace: Workspace, trial: Trial) -> tuple[Table, Table, list[str]]:
+def gather_params(workspace: Workspace, trial: Trial) -> tuple[Table, Table, list[str]]:
     """Files, the environment, the command's own options, what was given; later ones win.
 
     Returns all parameters, those that were given, and notes.
@@ -347,7 +347,8 @@ def recorded_path(path: Path, top: Path | None) -> str:
     return below.replace(os.sep, "/")
 
 
-def _command(workspace: Workspace, trial: Trial, argv: tuple[str, ...]) -> Command | None:
+def command_of(workspace: Workspace, trial: Trial, argv: tuple[str, ...]) -> Command | None:
+    """Return the command as a record has it, secrets redacted; `None` without one."""
     if not argv:
         return None
     shown = tuple(redact_argv(argv))

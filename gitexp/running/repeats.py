@@ -55,7 +55,7 @@ def plan_seeds(
     without those that the trial has already. Raises `InvalidInput` when the command has no seed.
     """
     _check(count, "--seeds")
-    vary = _seed_of(trial, workspace.settings.seed_params)
+    vary = seed_setter(trial, workspace.settings.seed_params)
     seeds = _choose_seeds(workspace, vary, count, reference)
     return [Turn(vary(seed), number) for number, seed in enumerate(seeds, start=1)]
 
@@ -68,8 +68,8 @@ def _check(count: int, option: str) -> None:
 # --- the seed of a command ------------------------------------------------------------------------
 
 
-def _seed_of(trial: Trial, seed_params: Sequence[str]) -> Callable[[int], Trial]:
-    """A function that gives the trial another seed."""
+def seed_setter(trial: Trial, seed_params: Sequence[str]) -> Callable[[int], Trial]:
+    """A function that gives the trial another seed. Raises `InvalidInput` when it has none."""
     for path, value in trial.assignments:
         name = ".".join(path)
         if is_seed_param(name, value, seed_params):

@@ -228,6 +228,7 @@ def _prepare(
         parent=None,
         batch=None,
         round=None,
+        sweep=None,
         parent_rule=None,
         session=workspace.new_session(),
         tags=(),

@@ -19,7 +19,7 @@ FLOORS: dict[int, set[str]] = {
     3: {"index", "metric_settings", "sessions", "settings", "store"},
     4: {
         *("harvest", "importing", "judgement", "main_metric", "running", "selector"),
-        *("sharing", "standings", "trials", "upkeep", "workspace"),
+        *("sharing", "standings", "sweeps", "trials", "upkeep", "workspace"),
     },
     5: {"render", "report"},
     6: {"__main__", "api", "cli", "completion", "demo", "manual", "tracker"},

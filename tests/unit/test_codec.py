@@ -31,6 +31,7 @@ from gitexp.model import (
     Parser,
     ReproductionVerdict,
     Run,
+    SweepPlace,
     Value,
 )
 from gitexp.records.bounds import MAX_DEPTH, MAX_RECORD_BYTES, MAX_VALUE_BYTES
@@ -74,6 +75,11 @@ warnings = [
     "cannot read the metrics file",
 ]
 output_tail = "epoch 1\\nepoch 2"
+
+[sweep]
+id = "5555555555555555"
+number = 12
+attempts = 2
 
 [code]
 commit = "c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0"
@@ -250,6 +256,8 @@ RUNS: st.SearchStrategy[Run] = st.builds(
     outputs=FILES,
     reads=FILES,
     produced=SORTED_TEXTS,
+    sweep=st.none()
+    | st.builds(SweepPlace, id=TEXT, number=st.integers(1, 10**5), attempts=st.integers(1, 99)),
     harvested=st.dictionaries(
         NAME,
         st.builds(Harvested, kind=TEXT, metrics=st.integers(0, 9), params=SORTED_TEXTS),

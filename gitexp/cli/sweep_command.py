@@ -1,0 +1,280 @@
+"""`git exp sweep`: run many trials of one command."""
+
+import json
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gitexp.cli.options import Duration, Whole, metric_pattern_option
+from gitexp.cli.report import warn
+from gitexp.cli.sweep_options import Said, running_options
+from gitexp.cli.sweep_subcommands import SUBCOMMANDS
+from gitexp.cli.sweeping import look_up, make_plan, run_sweep
+from gitexp.cli.terminal import answer, open_workspace
+from gitexp.errors import ExitCode, InvalidInput
+from gitexp.formats import redact_argv
+from gitexp.formats.arguments import format_value
+from gitexp.running.lifecycle import read_file
+from gitexp.running.placement import check_links
+from gitexp.running.preparation import prepare
+from gitexp.sweeps.definition import MAX_TABLE_BYTES, Definition
+from gitexp.sweeps.plan import Planned, State, directory_of, first_trial, trials_of
+from gitexp.sweeps.summary import short_point
+from gitexp.workspace import Workspace
+
+MAX_JOBS = 256
+"""A CI matrix has at most so many jobs on GitHub."""
+
+
+class Sweep(click.Command):
+    """A command whose first word may be one of its sub-commands."""
+
+    subcommands: Mapping[str, click.Command] = SUBCOMMANDS
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """The context of the sub-command that is named first, else of the sweep itself."""
+        inner = self.subcommands.get(args[0]) if args else None
+        if inner is not None:
+            return inner.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+
+SPACE_OPTIONS = [
+    click.option(
+        *("-S", "--set-param", "values"),
+        multiple=True,
+        metavar="NAME=VALUES",
+        help="Values: 0.1,0.01 or 2..8 or 0..1:0.1 or log(1e-5..1e-1). Repeatable.",
+    ),
+    click.option(
+        "--zip",
+        "zipped",
+        multiple=True,
+        metavar="NAME,NAME",
+        help="Parameters that vary together. Repeatable.",
+    ),
+    click.option(
+        "--from",
+        "file",
+        metavar="FILE",
+        help="A table [space] in toml, or points in json or csv.",
+    ),
+    click.option(
+        *("-w", "--where", "conditions"),
+        multiple=True,
+        metavar="EXPR",
+        help="Only points for which EXPR holds: 'depth * width < 512'. Repeatable.",
+    ),
+    click.option("--random", type=Whole(1), metavar="N", help="Draw N points, not the grid."),
+    click.option(
+        "--seed", type=Whole(0), default=0, metavar="N", help="Chooses the draw [default: 0]."
+    ),
+    click.option("--seeds", type=Whole(1), metavar="N", help="Run each point with N seeds."),
+]
+TRIAL_OPTIONS = [
+    click.option("--metric", metavar="METRIC", help="What the trials are ranked by."),
+    click.option("--minimize", metavar="METRIC", help="The same; less is better."),
+    click.option("--maximize", metavar="METRIC", help="The same; more is better."),
+    metric_pattern_option("Reads metrics from the output: NAME=REGEX. Repeatable."),
+    click.option(
+        "--timeout", "timeout_s", type=Duration(), metavar="TIME", help="End a trial after TIME."
+    ),
+    click.option("-m", "--message", "reason", metavar="TEXT", help="Why this is tried."),
+    click.option("-t", "--tag", "tags", multiple=True, metavar="TAG", help="A tag. Repeatable."),
+    click.option(
+        "--params",
+        "params_files",
+        multiple=True,
+        metavar="FILE",
+        help="Parameters from a file: toml, json, yaml. Repeatable.",
+    ),
+    click.option(
+        "--metrics",
+        "metrics_files",
+        multiple=True,
+        metavar="FILE",
+        help="Metrics from a file of each trial. Repeatable.",
+    ),
+    click.option(
+        "--input",
+        "inputs",
+        multiple=True,
+        metavar="PATH",
+        help="A data file or folder whose content counts. Repeatable.",
+    ),
+    click.option(
+        "--output",
+        "outputs",
+        multiple=True,
+        metavar="PATH",
+        help="A file a trial writes; its hash is recorded. Repeatable.",
+    ),
+    click.option(
+        "--link",
+        "links",
+        multiple=True,
+        metavar="PATH",
+        help="An untracked path that each trial needs. Repeatable.",
+    ),
+    click.option("--in-place", is_flag=True, help="Run in your work tree, one by one."),
+    click.option("--print-matrix", is_flag=True, help="Print the trials as JSON for CI."),
+]
+
+
+def _with(options: list[Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+@click.command("sweep", cls=Sweep, context_settings={"allow_interspersed_args": False})
+@_with(SPACE_OPTIONS)
+@_with(TRIAL_OPTIONS)
+@running_options
+@click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD [ARG]...")
+def command(
+    said: Said,
+    argv: tuple[str, ...],
+    file: str | None,
+    links: tuple[str, ...],
+    print_matrix: bool,
+    **fields: Any,
+) -> int:
+    """Run a command with many values of its parameters
+
+    Every point of the grid is a trial, or N of them with `--random N`. `{k}` in CMD is replaced
+    by parameter k. Each trial is a run of its own, in a work tree of its own with the code as it
+    is now, uncommitted files included; your files are not touched. A trial that ended before, here
+    or by hand, is not run again. Untracked inputs are linked.
+
+    The first Ctrl-C lets the running trials end, the second stops them; `git exp sweep resume`
+    goes on. Also: `git exp sweep list`, `show`, `status`, `stop`, `rm`.
+
+    Exit code 0: every trial has a result; 1: some failed or did not run; 125: none has the metric;
+    129: there is no such space; 130: Ctrl-C.
+
+    \b
+    git exp sweep -S lr=0.1,0.01 -- python train.py --lr {lr}
+    git exp sweep -S lr=0.0..0.5 --random 3 -- python train.py --lr {lr}
+    """
+    _check(said, print_matrix=print_matrix, **fields)
+    workspace = open_workspace()
+    table, name = ("", "") if file is None else _read_table(file)
+    definition = _define(
+        workspace,
+        argv,
+        links=check_links(workspace, links),
+        table=table,
+        table_name=name,
+        **fields,
+    )
+    if print_matrix:
+        return _print_matrix(workspace, definition, said)
+    return run_sweep(workspace, definition, said)
+
+
+def _check(said: Said, *, print_matrix: bool, **fields: Any) -> None:
+    """Refuse options that contradict each other."""
+    ranked = [n for n in ("metric", "minimize", "maximize") if fields[n]]
+    pairs = [
+        (len(ranked) > 1, " and ".join(f"--{name}" for name in ranked)),
+        (print_matrix and said.dry_run, "--print-matrix and --dry-run"),
+        (said.quiet and said.prefix_output, "--quiet and --prefix-output"),
+        (fields["in_place"] and (said.jobs or 1) > 1, "--in-place and --jobs"),
+    ]
+    for is_wrong, what in pairs:
+        if is_wrong:
+            raise click.UsageError(f"{what} contradict each other; choose one")
+
+
+def _read_table(file: str) -> tuple[str, str]:
+    path = Path(file)
+    data = read_file(path)
+    if len(data) > MAX_TABLE_BYTES:
+        why = f"it has {len(data):,} bytes, at most {MAX_TABLE_BYTES:,} are kept with a sweep"
+        raise InvalidInput(f"cannot use '{file}'", why=why)
+    try:
+        return data.decode("utf-8-sig"), path.name
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"cannot read '{file}'", why="it is not UTF-8") from error
+
+
+def _define(workspace: Workspace, argv: tuple[str, ...], **given: Any) -> Definition:
+    """The sweep that the options ask for. Raises `InvalidInput`."""
+    metric = given["minimize"] or given["maximize"] or given["metric"] or ""
+    direction = "minimize" if given["minimize"] else "maximize" if given["maximize"] else ""
+    definition = Definition(
+        argv=tuple(redact_argv(argv)),
+        directory=directory_of(workspace),
+        commit="0" * 40,
+        tree="0" * 40,
+        values=given["values"],
+        zipped=given["zipped"],
+        conditions=given["conditions"],
+        table=given["table"],
+        table_name=given["table_name"],
+        random=given["random"] or 0,
+        seed=given["seed"] if given["random"] else 0,
+        seeds=given["seeds"] or 0,
+        metric=metric,
+        direction=direction,
+        timeout_s=given["timeout_s"] or 0.0,
+        reason=given["reason"] or "",
+        tags=tuple(sorted(set(given["tags"]))),
+        params_files=given["params_files"],
+        metrics_files=given["metrics_files"],
+        metric_patterns=given["metric_patterns"],
+        inputs=given["inputs"],
+        outputs=given["outputs"],
+        links=tuple(sorted(set(given["links"]))),
+        in_place=given["in_place"],
+    )
+    return _with_code(workspace, definition)
+
+
+def _with_code(workspace: Workspace, definition: Definition) -> Definition:
+    """The definition with the code as it is now."""
+    trial = first_trial(workspace, definition)
+    first = trials_of(workspace, definition, trial)[0][2]
+    code = prepare(workspace, first, observe=False).run.code
+    return replace(definition, commit=code.commit, tree=code.tree, digest=code.digest)
+
+
+# --- for CI -----------------------------------------------------------------------------------
+
+
+def _print_matrix(workspace: Workspace, definition: Definition, said: Said) -> int:
+    plan = make_plan(workspace, definition, said.choices)
+    new = [each for each in look_up(plan) if each.state is State.NEW]
+    if len(new) > MAX_JOBS:
+        warn(f"the matrix has {len(new):,} jobs; GitHub takes at most {MAX_JOBS}")
+    answer(json.dumps({"include": [_job(definition, each) for each in new]}))
+    return ExitCode.DONE
+
+
+def _job(definition: Definition, each: Planned) -> dict[str, Any]:
+    given = [word for n, v in each.point.items() for word in ("-S", f"{n}={format_value(v)}")]
+    words = ["git", "exp", "run", *given, "--", *definition.argv]
+    return {
+        "number": each.number,
+        "name": short_point(each.point),
+        "params": {name: _plain(value) for name, value in each.point.items()},
+        "command": shlex.join(words),
+    }
+
+
+def _plain(value: object) -> object:
+    return json.loads(json.dumps(value, default=str))
