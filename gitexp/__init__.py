@@ -5,16 +5,16 @@
     with gitexp.start(params={"lr": 0.01}) as run:
         run.log(accuracy=0.85)
 
-Records go onto an orphan branch of the repository around the current folder. What is offered here
-is defined in `gitexp.api` and `gitexp.tracker`, and imported when first used, so that the command
-line does not pay.
+Records go onto an orphan branch of the repository around the current directory. What is offered
+here is defined in `gitexp.api`, and imported when first used, so that the command line does not
+pay.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gitexp.api import LiveRun, active, runs, start
-    from gitexp.tracker import Tracker
+    from gitexp.api.runs import LiveRun, active, runs, start
+    from gitexp.api.tracker import Tracker
 
 __version__ = "0.1.0"
 __all__ = ["LiveRun", "Tracker", "__version__", "active", "runs", "start"]
@@ -22,11 +22,11 @@ __all__ = ["LiveRun", "Tracker", "__version__", "active", "runs", "start"]
 
 def __getattr__(name: str) -> Any:
     if name == "Tracker":
-        from gitexp.tracker import Tracker
+        from gitexp.api.tracker import Tracker
 
         return Tracker
     if name in __all__:
-        from gitexp import api
+        from gitexp.api.runs import runs as api
 
         return getattr(api, name)
     raise AttributeError(f"module 'gitexp' has no attribute '{name}'")

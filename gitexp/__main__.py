@@ -1,7 +1,4 @@
-"""`python -m gitexp`: the same as `git exp`.
-
-Floor 6.
-"""
+"""`python -m gitexp`: the same as `git exp`."""
 
 from gitexp.cli.script import main
 

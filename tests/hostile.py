@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gitexp.ids import ObjectId, RunId
-from gitexp.machine import clock
-from gitexp.model import (
+from gitexp.adapters.git.repository import Repo
+from gitexp.adapters.system import clock
+from gitexp.core.model.ids import ObjectId, RunId
+from gitexp.core.model.run import (
     Annotation,
     AnnotationKind,
     Code,
@@ -21,8 +22,8 @@ from gitexp.model import (
     Outcome,
     Run,
 )
-from gitexp.repo import Repo
-from gitexp.store import Store, annotated, identity_of, sealed
+from gitexp.storage.branch.branch import Store
+from gitexp.storage.branch.events import annotated, identity_of, sealed
 from tests.conftest import MakeRepo, RepoBuilder
 
 MALLORY = "Mallory <mallory@example.org>"

@@ -16,7 +16,7 @@ PACKAGES = "git libc6 libpcre2-8-0 zlib1g libexpat1 libcurl3t64-gnutls".split()
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gitexp-newest-git"
 SPEAKING = (
     "tests/e2e/test_push.py",
-    "tests/lifecycle/test_background.py",
+    "tests/features/sync/test_background.py",
     "tests/cli/test_loop.py",
 )
 """What is run again with other defaults of git; tests of loose ref files need those files."""

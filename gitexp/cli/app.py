@@ -1,7 +1,7 @@
 """The command line's centre: the list of commands, and what every command is given.
 
-Floor 6. Commands are one file each and are imported when they are called, so that a short command
-pays only for itself.
+Commands are one file each and are imported when they are called, so that a short command pays only
+for itself.
 """
 
 import atexit
@@ -15,8 +15,8 @@ from typing import Any
 
 import click
 
-from gitexp.cli.report import Unfailing, report
-from gitexp.errors import ExitCode
+from gitexp.cli.output.errors import Unfailing, report
+from gitexp.core.errors import ExitCode
 
 COMMANDS: Mapping[str, str] = {
     "init": "get this repository ready",
@@ -208,7 +208,7 @@ def run(args: Iterable[str] | None = None) -> int:
             return error.code if isinstance(error.code, int) else ExitCode.FAILED
         return report(error)
     finally:
-        paging = sys.modules.get("gitexp.cli.paging")
+        paging = sys.modules.get("gitexp.cli.output.pager")
         if paging is not None:
             paging.end()
     return result if isinstance(result, int) else ExitCode.DONE

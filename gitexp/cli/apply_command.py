@@ -2,14 +2,14 @@
 
 import click
 
-from gitexp.cli.options import dry_run_option, json_option, run_argument
-from gitexp.cli.selection import find_entry
-from gitexp.cli.terminal import answer, open_workspace, say
-from gitexp.model import Run
-from gitexp.render.text import clean
-from gitexp.running.parents import remember_applied
-from gitexp.running.purged_code import refuse_purged
-from gitexp.running.restoration import ApplyPlan, apply_code, plan_apply
+from gitexp.cli.output.terminal import answer, open_workspace, say
+from gitexp.cli.params.options import dry_run_option, json_option, run_argument
+from gitexp.cli.params.run_argument import find_entry
+from gitexp.core.model.run import Run
+from gitexp.core.render.text import clean
+from gitexp.features.execution.parents import remember_applied
+from gitexp.features.recording.checkout import ApplyPlan, apply_code, plan_apply
+from gitexp.features.runs.purged_code import refuse_purged
 
 
 @click.command("apply")
@@ -56,7 +56,7 @@ def command(dry_run: bool, as_json: bool, run: str) -> None:
 
 
 def _print_json(run: Run, plan: ApplyPlan, *, applied: bool) -> None:
-    from gitexp.render.machine import format_json
+    from gitexp.core.render.machine_formats import format_json
 
     document = {
         "schema": 1,

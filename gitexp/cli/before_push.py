@@ -1,7 +1,4 @@
-"""What `git exp hook pre-push` does, without a parser of command lines: a push waits for it.
-
-Floor 6.
-"""
+"""What `git exp hook pre-push` does, without a parser of command lines: a push waits for it."""
 
 import gc
 import os
@@ -11,19 +8,19 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gitexp.errors import ExitCode, GitexpError
-from gitexp.ids import ObjectId
-from gitexp.sharing.prepush import (
+from gitexp.core.errors import ExitCode, GitexpError
+from gitexp.core.model.ids import ObjectId
+from gitexp.features.sync.pre_push import (
     GATE_SAYS_NO,
     NOTHING_TO_SEND,
     plan_pre_push,
     run_pre_push,
 )
-from gitexp.workspace import Workspace
+from gitexp.storage.workspace import Workspace
 
 if TYPE_CHECKING:
-    from gitexp.model import Entry
-    from gitexp.sharing.gates import Gate
+    from gitexp.core.model.run import Entry
+    from gitexp.features.sync.gates import Gate
 
 
 def main() -> None:
@@ -43,7 +40,7 @@ def before_push(arguments: Sequence[str]) -> int:
     except GitexpError as error:
         _say(f"gitexp: the runs are not pushed along: {error.what}")
     except Exception as error:  # noqa: BLE001 - even a bug of ours never fails the user's push
-        from gitexp.cli.report import report
+        from gitexp.cli.output.errors import report
 
         report(error)
     return ExitCode.DONE
@@ -70,14 +67,14 @@ def _before_push(arguments: Sequence[str]) -> int:
     if "GITEXP_SHIM" in os.environ:
         return GATE_SAYS_NO if done.status else 0 if done.sends else NOTHING_TO_SEND
     if done.sends:
-        from gitexp.sharing.background import start
+        from gitexp.features.sync.background import start
 
         start(workspace.repo, plan.remote, plan.url, plan.lines)
     return done.status
 
 
 def _say(text: str) -> None:
-    from gitexp.render.text import clean
+    from gitexp.core.render.text import clean
 
     with suppress(OSError, ValueError):
         sys.stderr.write(clean(text) + "\n")
@@ -86,7 +83,7 @@ def _say(text: str) -> None:
 
 def _recover(workspace: Workspace) -> None:
     if workspace.has_journals():
-        from gitexp.cli.terminal import complete_runs
+        from gitexp.cli.output.terminal import complete_runs
 
         complete_runs(workspace)
 
@@ -94,24 +91,24 @@ def _recover(workspace: Workspace) -> None:
 def _record(workspace: Workspace, commit: ObjectId) -> list[str]:
     if not workspace.settings.evaluate and not workspace.settings.metrics_files:
         return []
-    from gitexp.sharing.pushed import record_pushed
+    from gitexp.features.sync.evaluate import record_pushed
 
     return record_pushed(workspace, commit)
 
 
 def _find_gates(workspace: Workspace, commit: ObjectId) -> "list[Gate]":
-    from gitexp.sharing.gates import find_gates
+    from gitexp.features.sync.gates import find_gates
 
     return find_gates(workspace, commit, partial(_find, workspace))
 
 
 def _find(workspace: Workspace, commit: ObjectId, tree: ObjectId) -> "Entry | None":
-    from gitexp.sharing.pushed_trial import find_recorded
+    from gitexp.features.sync.pushed_trial import find_recorded
 
     return find_recorded(workspace, commit, tree)
 
 
 def _foresee(workspace: Workspace) -> str:
-    from gitexp.sharing.publishing import foresee
+    from gitexp.features.sync.publication_notice import foresee
 
     return foresee(workspace)

@@ -4,19 +4,19 @@ from typing import Any
 
 import click
 
-from gitexp.cli.options import count_option, json_option, precision_option, where_option
-from gitexp.cli.selection import known_metric, needed_direction
-from gitexp.cli.terminal import answer, open_workspace, say, view_of
-from gitexp.comparison.groups import Group
-from gitexp.comparison.ranking import Ranking
-from gitexp.errors import CouldNotTell
-from gitexp.judgement import standings_by
-from gitexp.main_metric import main_metric
-from gitexp.model import Direction
-from gitexp.render.folding import Row
-from gitexp.render.listing import LEADING_KEYS, changed_keys, default_keys, run_list
-from gitexp.render.machine import format_json
-from gitexp.workspace import Workspace
+from gitexp.cli.output.terminal import answer, open_workspace, say, view_of
+from gitexp.cli.params.options import count_option, json_option, precision_option, where_option
+from gitexp.cli.params.run_argument import known_metric, needed_direction
+from gitexp.core.analysis.groups import Group
+from gitexp.core.analysis.ranking import Ranking
+from gitexp.core.errors import CouldNotTell
+from gitexp.core.model.run import Direction
+from gitexp.core.render.folded_repeats import Row
+from gitexp.core.render.machine_formats import format_json
+from gitexp.core.render.run_table import LEADING_KEYS, changed_keys, default_keys, run_list
+from gitexp.features.runs.judge import standings_by
+from gitexp.features.runs.main_metric import main_metric
+from gitexp.storage.workspace import Workspace
 
 
 @click.command("best")

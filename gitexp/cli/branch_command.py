@@ -2,11 +2,11 @@
 
 import click
 
-from gitexp.cli.options import run_argument
-from gitexp.cli.selection import find_entry
-from gitexp.cli.terminal import open_workspace, say
-from gitexp.running.purged_code import refuse_purged
-from gitexp.running.restoration import make_branch
+from gitexp.cli.output.terminal import open_workspace, say
+from gitexp.cli.params.options import run_argument
+from gitexp.cli.params.run_argument import find_entry
+from gitexp.features.recording.checkout import make_branch
+from gitexp.features.runs.purged_code import refuse_purged
 
 
 @click.command("branch")

@@ -8,16 +8,23 @@ from typing import Final
 
 import click
 
-from gitexp.briefing import Brief, fit, make_brief
-from gitexp.cli.options import Whole, count_option, deciding_option, json_option, precision_option
-from gitexp.cli.selection import find_entry, known_metric
-from gitexp.cli.terminal import answer, open_workspace, say, view_of
-from gitexp.comparison.ranking import Ranking
-from gitexp.ids import RunId
-from gitexp.judgement import standings_by
-from gitexp.main_metric import main_metric
-from gitexp.model import Entry, Outcome, Run
-from gitexp.workspace import Workspace
+from gitexp.cli.output.terminal import answer, open_workspace, say, view_of
+from gitexp.cli.params.options import (
+    Whole,
+    count_option,
+    deciding_option,
+    json_option,
+    precision_option,
+)
+from gitexp.cli.params.run_argument import find_entry, known_metric
+from gitexp.core.analysis.ranking import Ranking
+from gitexp.core.brief.budget import fit
+from gitexp.core.brief.summary import Brief, make_brief
+from gitexp.core.model.ids import RunId
+from gitexp.core.model.run import Entry, Outcome, Run
+from gitexp.features.runs.judge import standings_by
+from gitexp.features.runs.main_metric import main_metric
+from gitexp.storage.workspace import Workspace
 
 NEWEST: Final = 300
 """So many runs are looked at closely."""
@@ -80,13 +87,13 @@ Form = Callable[[Brief], str]
 
 
 def _json_form() -> Form:
-    from gitexp.render.brief import brief_json
+    from gitexp.core.render.brief import brief_json
 
     return brief_json
 
 
 def _text_form(workspace: Workspace, brief: Brief, precision: int) -> Form:
-    from gitexp.render.brief import brief_text
+    from gitexp.core.render.brief import brief_text
 
     runs = {entry.run.id for attempt in brief.attempts for entry in attempt.entries}
     runs |= {hint.entry.run.id for hint in brief.hints}
@@ -104,7 +111,7 @@ def _cut(workspace: Workspace, brief: Brief, form: Form, room: int, most: int | 
     cut = fit(brief, measure, room, most=most)
     if brief.best is None:
         return cut
-    from gitexp.cli.code_changes import code_changes
+    from gitexp.cli.output.code_changes import code_changes
 
     changes, here = code_changes(workspace, cut)
     return fit(replace(brief, code=changes, here=here), measure, room, most=most)
@@ -157,7 +164,7 @@ def _as_they_are(
     """
     if all(entry.run.is_sealed for entry in entries):
         return entries, frozenset()
-    from gitexp.running.recovery import open_states
+    from gitexp.features.execution.recover import open_states
 
     states = open_states(workspace)
     found, unseen = [], set()

@@ -2,23 +2,23 @@
 
 import click
 
-from gitexp.cli.options import deciding_option, json_option, precision_option
-from gitexp.cli.selection import find_entries, known_metric
-from gitexp.cli.terminal import answer, open_workspace, view_of, wants_colour, width
-from gitexp.cli.verdicts import judgement_sentence
-from gitexp.comparison.advice import next_step
-from gitexp.comparison.noise import Basis
-from gitexp.comparison.samples import Answer
-from gitexp.comparison.verdicts import Comparison, MetricVerdict, overall
-from gitexp.errors import CouldNotTell, ExitCode, InvalidInput
-from gitexp.judgement import Judgement, advised, compare_pair, judge, with_guards
-from gitexp.main_metric import metric_of
-from gitexp.model import Entry
-from gitexp.render.machine import format_json
-from gitexp.render.sentence import is_one_reference, run_sentence
-from gitexp.render.text import clean, fold
-from gitexp.render.verdict import comparison_heading, comparison_table
-from gitexp.workspace import Workspace
+from gitexp.cli.output.terminal import answer, open_workspace, view_of, wants_colour, width
+from gitexp.cli.output.verdicts import judgement_sentence
+from gitexp.cli.params.options import deciding_option, json_option, precision_option
+from gitexp.cli.params.run_argument import find_entries, known_metric
+from gitexp.core.analysis.advice import next_step
+from gitexp.core.analysis.noise import Basis
+from gitexp.core.analysis.samples import Answer
+from gitexp.core.analysis.verdicts import Comparison, MetricVerdict, overall
+from gitexp.core.errors import CouldNotTell, ExitCode, InvalidInput
+from gitexp.core.model.run import Entry
+from gitexp.core.render.machine_formats import format_json
+from gitexp.core.render.text import clean, fold
+from gitexp.core.render.verdict import comparison_heading, comparison_table
+from gitexp.core.render.verdict_sentence import is_one_reference, run_sentence
+from gitexp.features.runs.judge import Judgement, advised, compare_pair, judge, with_guards
+from gitexp.features.runs.main_metric import metric_of
+from gitexp.storage.workspace import Workspace
 
 EXIT = {
     Answer.BETTER: ExitCode.DONE,

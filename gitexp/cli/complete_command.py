@@ -1,6 +1,6 @@
 """`git exp complete`: what the shells' completion asks; not for people.
 
-Floor 6. One word a line, a tab and its meaning where the shell shows meanings.
+One word a line, a tab and its meaning where the shell shows meanings.
 """
 
 import click
@@ -11,7 +11,7 @@ import click
 @click.argument("typed", nargs=-1, type=click.UNPROCESSED)
 def command(shell: str, typed: tuple[str, ...]) -> None:
     """Say what may come next on a command line"""
-    from gitexp.completion import FILES, suggest  # it imports the commands
+    from gitexp.cli.completion.suggest import FILES, suggest  # it imports the commands
 
     for word in suggest(typed):
         meaning = " ".join(word.meaning.split())

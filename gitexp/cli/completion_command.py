@@ -1,15 +1,12 @@
-"""`git exp completion`: the scripts that let shells complete `git exp`.
-
-Floor 6.
-"""
+"""`git exp completion`: the scripts that let shells complete `git exp`."""
 
 import os
 from pathlib import Path
 
 import click
 
-from gitexp.cli.terminal import answer, say
-from gitexp.errors import GitexpError
+from gitexp.cli.output.terminal import answer, say
+from gitexp.core.errors import GitexpError
 
 SCRIPTS = {"bash": "git-exp.bash", "zsh": "_git-exp", "fish": "git-exp.fish"}
 
@@ -46,7 +43,7 @@ def command(install: bool, shell: str | None) -> None:
 
 def script(shell: str) -> str:
     """The text of a shell's script."""
-    folder = Path(__file__).parents[1] / "completion"
+    folder = Path(__file__).parent / "completion"
     return (folder / SCRIPTS[shell]).read_text(encoding="utf-8")
 
 

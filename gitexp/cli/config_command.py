@@ -4,13 +4,13 @@ from typing import Any
 
 import click
 
-from gitexp.cli.options import json_option
-from gitexp.cli.terminal import answer, know_terminal, width
-from gitexp.model import Tolerance
-from gitexp.render.table import format_table
-from gitexp.render.text import clean
-from gitexp.settings import OPTIONS, Option, Settings
-from gitexp.workspace import Workspace
+from gitexp.cli.output.terminal import answer, know_terminal, width
+from gitexp.cli.params.options import json_option
+from gitexp.core.model.run import Tolerance
+from gitexp.core.render.table import format_table
+from gitexp.core.render.text import clean
+from gitexp.storage.settings.options import OPTIONS, Option, Settings
+from gitexp.storage.workspace import Workspace
 
 
 @click.command("config")
@@ -37,7 +37,7 @@ def command(as_json: bool, add: bool, name: str | None, values: tuple[str, ...])
     if name is not None:
         _show_one(settings, name, as_json=as_json)
     elif as_json:
-        from gitexp.render.machine import format_json
+        from gitexp.core.render.machine_formats import format_json
 
         answer(format_json(_document(settings)))
     else:
@@ -46,8 +46,8 @@ def command(as_json: bool, add: bool, name: str | None, values: tuple[str, ...])
 
 
 def _add(workspace: Workspace, name: str | None, values: tuple[str, ...], *, add: bool) -> None:
-    from gitexp.cli.terminal import say
-    from gitexp.upkeep.project_settings import add_to_project
+    from gitexp.cli.output.terminal import say
+    from gitexp.features.doctor.project_settings import add_to_project
 
     if not add:
         raise click.UsageError("values are only given with --add")
@@ -79,7 +79,7 @@ def _show_all(settings: Settings) -> None:
 def _show_one(settings: Settings, name: str, *, as_json: bool) -> None:
     option = _find(name)
     if as_json:
-        from gitexp.render.machine import format_json
+        from gitexp.core.render.machine_formats import format_json
 
         answer(format_json({"schema": 1, "name": option.name, **_described(settings, option)}))
         return
@@ -95,7 +95,7 @@ def _show_one(settings: Settings, name: str, *, as_json: bool) -> None:
 def _find(name: str) -> Option:
     import difflib
 
-    from gitexp.errors import NotFound
+    from gitexp.core.errors import NotFound
 
     asked = name.removeprefix("exp.").replace("-", "").replace("_", "").lower()
     known = {option.name.replace("-", ""): option for option in OPTIONS}
@@ -185,7 +185,7 @@ def _sizes(settings: Settings, name: str) -> dict[str, dict[str, float]]:
 
 
 def _warn(settings: Settings) -> None:
-    from gitexp.cli.report import warn
+    from gitexp.cli.output.errors import warn
 
     for warning in settings.warnings:
         warn(warning)

@@ -2,14 +2,14 @@
 
 import click
 
-from gitexp.cli.options import json_option, run_argument
-from gitexp.cli.selection import find_entry
-from gitexp.cli.terminal import answer, open_workspace, say
-from gitexp.errors import Refused
-from gitexp.machine import clock
-from gitexp.model import Annotation, AnnotationKind, Decision, Entry
-from gitexp.running.lifecycle import annotate
-from gitexp.workspace import Workspace
+from gitexp.adapters.system import clock
+from gitexp.cli.output.terminal import answer, open_workspace, say
+from gitexp.cli.params.options import json_option, run_argument
+from gitexp.cli.params.run_argument import find_entry
+from gitexp.core.errors import Refused
+from gitexp.core.model.run import Annotation, AnnotationKind, Decision, Entry
+from gitexp.features.recording.record import annotate
+from gitexp.storage.workspace import Workspace
 
 
 @click.command("decide")
@@ -62,9 +62,9 @@ def command(
 
 def _check_guards(workspace: Workspace, entry: Entry) -> None:
     """Refuse to keep a run that breaks a guard. Raises `Refused`."""
-    from gitexp.comparison.guards import GuardState
-    from gitexp.judgement import judge
-    from gitexp.render.sentence import guard_words
+    from gitexp.core.analysis.guards import GuardState
+    from gitexp.core.render.verdict_sentence import guard_words
+    from gitexp.features.runs.judge import judge
 
     judgement = judge(workspace, entry.measured, refresh=False)
     broken = [guard for guard in judgement.guards if guard.state is GuardState.BROKEN]
@@ -79,7 +79,7 @@ def _check_guards(workspace: Workspace, entry: Entry) -> None:
 
 def _sentence(old: Annotation) -> str:
     """`discard by Ada Lovelace, 3 days ago: too slow`."""
-    from gitexp.render.text import format_age
+    from gitexp.core.render.text import format_age
 
     who = old.author.partition(" <")[0]
     why = f": {old.text}" if old.text else ""
@@ -88,8 +88,8 @@ def _sentence(old: Annotation) -> str:
 
 
 def _print_json(run: str, name: str, made: Annotation, before: tuple[Annotation, ...]) -> None:
-    from gitexp.records.documents import annotation_document
-    from gitexp.render.machine import format_json
+    from gitexp.core.render.machine_formats import format_json
+    from gitexp.core.schema.json_codec import annotation_document
 
     document = {
         "schema": 1,

@@ -1,7 +1,4 @@
-"""`git exp demo`: the whole loop on real data, in a repository made for it.
-
-Floor 6.
-"""
+"""`git exp demo`: the whole loop on real data, in a repository made for it."""
 
 import shlex
 import shutil
@@ -10,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from gitexp.cli.terminal import answer, wants_colour
-from gitexp.demo.stage import Stage
-from gitexp.demo.story import AFTERWARDS, SCENES, Line
-from gitexp.errors import ExitCode
-from gitexp.machine import clock
-from gitexp.render.colour import style
-from gitexp.render.text import clean, format_duration
+from gitexp.adapters.system import clock
+from gitexp.cli.demo.stage import Stage
+from gitexp.cli.demo.story import AFTERWARDS, SCENES, Line
+from gitexp.cli.output.terminal import answer, wants_colour
+from gitexp.core.errors import ExitCode
+from gitexp.core.render.colour import style
+from gitexp.core.render.text import clean, format_duration
 
 
 @click.command("demo")

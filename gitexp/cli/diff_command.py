@@ -5,18 +5,19 @@ from contextlib import suppress
 
 import click
 
-from gitexp.cli.options import json_option, precision_option
-from gitexp.cli.selection import find_entry
-from gitexp.cli.terminal import answer, open_workspace, view_of
-from gitexp.comparison import Comparison, diff_tables
-from gitexp.errors import CommandFailed, CouldNotTell
-from gitexp.fingerprint import trial_command
-from gitexp.judgement import compare_pair
-from gitexp.model import Entry, FileState, Run, Table, Value
-from gitexp.render.machine import format_json
-from gitexp.render.text import clean, fold
-from gitexp.render.verdict import changes_table, comparison_table
-from gitexp.workspace import Workspace
+from gitexp.cli.output.terminal import answer, open_workspace, view_of
+from gitexp.cli.params.options import json_option, precision_option
+from gitexp.cli.params.run_argument import find_entry
+from gitexp.core.analysis.fingerprint import trial_command
+from gitexp.core.analysis.kinship import diff_tables
+from gitexp.core.analysis.verdicts import Comparison
+from gitexp.core.errors import CommandFailed, CouldNotTell
+from gitexp.core.model.run import Entry, FileState, Run, Table, Value
+from gitexp.core.render.machine_formats import format_json
+from gitexp.core.render.text import clean, fold
+from gitexp.core.render.verdict import changes_table, comparison_table
+from gitexp.features.runs.judge import compare_pair
+from gitexp.storage.workspace import Workspace
 
 Change = tuple[str, Value | None, Value | None]
 
@@ -158,7 +159,7 @@ def _fold_packages(
     found = causes["packages"]
     if len(found) <= _FEW_PACKAGES:
         return 0
-    from gitexp.comparison.imports import imported_packages, normal_name
+    from gitexp.core.analysis.imported_packages import imported_packages, normal_name
 
     oids = dict.fromkeys(oid for run in (before, after) for oid in _sources(workspace, run))
     blobs = workspace.repo.read_blobs(list(oids)[:_MAX_SOURCES], max_bytes=_MAX_SOURCE_BYTES)
@@ -170,7 +171,7 @@ def _fold_packages(
 
 def _sources(workspace: Workspace, run: Run) -> Iterator[str]:
     """The ids of a run's Python files; none when its code is not here."""
-    from gitexp.comparison.imports import SOURCES
+    from gitexp.core.analysis.imported_packages import SOURCES
 
     with suppress(CommandFailed):
         for entry in workspace.repo.list_tree(run.code.tree):
@@ -179,7 +180,7 @@ def _sources(workspace: Workspace, run: Run) -> Iterator[str]:
 
 
 def _code_diff(workspace: Workspace, before: Run, after: Run, *, stat: bool) -> str:
-    from gitexp.cli.terminal import wants_colour
+    from gitexp.cli.output.terminal import wants_colour
 
     options = ["--stat"] if stat else []
     options.append("--color=always" if wants_colour() else "--color=never")

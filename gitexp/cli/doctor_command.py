@@ -2,16 +2,16 @@
 
 import click
 
-from gitexp.cli.options import json_option
-from gitexp.cli.progress import waiting
-from gitexp.cli.report import warn
-from gitexp.cli.terminal import answer, open_workspace, say
-from gitexp.errors import ExitCode
-from gitexp.render.text import clean
-from gitexp.upkeep.findings import Examination, Finding, Level, counted
-from gitexp.upkeep.inspection import inspect
-from gitexp.upkeep.mending import mend
-from gitexp.workspace import Workspace
+from gitexp.cli.output.errors import warn
+from gitexp.cli.output.progress import waiting
+from gitexp.cli.output.terminal import answer, open_workspace, say
+from gitexp.cli.params.options import json_option
+from gitexp.core.errors import ExitCode
+from gitexp.core.render.text import clean
+from gitexp.features.doctor.checks import inspect
+from gitexp.features.doctor.findings import Examination, Finding, Level, counted
+from gitexp.features.doctor.fixes import mend
+from gitexp.storage.workspace import Workspace
 
 _ROUNDS = 3
 """What one mending uncovers, the next may mend."""
@@ -84,7 +84,7 @@ def _code(examination: Examination) -> ExitCode:
 
 
 def _print_json(examination: Examination) -> None:
-    from gitexp.render.machine import format_json
+    from gitexp.core.render.machine_formats import format_json
 
     findings = [
         {

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import click
 
-from gitexp.cli.options import precision_option, where_option
-from gitexp.cli.progress import waiting
-from gitexp.cli.selection import find_id
-from gitexp.cli.tables import print_documents
-from gitexp.cli.terminal import answer, open_workspace, say
-from gitexp.errors import InvalidInput
-from gitexp.ids import RunId
-from gitexp.machine import clock
-from gitexp.workspace import Workspace
+from gitexp.adapters.system import clock
+from gitexp.cli.output.progress import waiting
+from gitexp.cli.output.tables import print_documents
+from gitexp.cli.output.terminal import answer, open_workspace, say
+from gitexp.cli.params.options import precision_option, where_option
+from gitexp.cli.params.run_argument import find_id
+from gitexp.core.errors import InvalidInput
+from gitexp.core.model.ids import RunId
+from gitexp.storage.workspace import Workspace
 
 FORMATS = ("csv", "json", "jsonl", "parquet", "md", "latex")
 _SUFFIXES = {f".{name}": name for name in FORMATS} | {".tex": "latex", ".ndjson": "jsonl"}
@@ -91,7 +91,7 @@ def _content(workspace: Workspace, chosen: Sequence[RunId], form: str, precision
         return (_table(workspace, chosen, form, precision) + "\n").encode()
     texts = workspace.index.documents(chosen)
     if form == "json":
-        from gitexp.records.documents import DOCUMENT_SCHEMA
+        from gitexp.core.schema.json_codec import DOCUMENT_SCHEMA
 
         whole = {"schema": DOCUMENT_SCHEMA, "runs": [json.loads(text) for text in texts]}
         return (json.dumps(whole, indent=1) + "\n").encode()
@@ -99,16 +99,16 @@ def _content(workspace: Workspace, chosen: Sequence[RunId], form: str, precision
         return "".join(text.replace("\x7f", "\\u007f") + "\n" for text in texts).encode()
     documents = [json.loads(text) for text in texts]
     if form == "parquet":
-        from gitexp.render.parquet import format_parquet
+        from gitexp.core.render.parquet import format_parquet
 
         return format_parquet(documents)
-    from gitexp.render.machine import format_csv
+    from gitexp.core.render.machine_formats import format_csv
 
     return (format_csv(documents) + "\n").encode()
 
 
 def _table(workspace: Workspace, chosen: Sequence[RunId], form: str, precision: int) -> str:
-    from gitexp.render.listing import (
+    from gitexp.core.render.run_table import (
         default_keys,
         run_list,
         value_at,
@@ -131,7 +131,7 @@ def _send(workspace: Workspace, chosen: Sequence[RunId], target: tuple[str, str]
     tracker, uri = target
     if tracker != "mlflow":
         raise InvalidInput(f"cannot send runs to '{tracker}'", hints=["write `--to mlflow URI`"])
-    from gitexp.cli.mlflow_client import send_runs
+    from gitexp.features.bridges.mlflow_export import send_runs
 
     sent, known = send_runs(workspace, chosen, uri)
     told = f" ({known:,} were there before)" if known else ""

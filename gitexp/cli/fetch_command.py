@@ -2,11 +2,11 @@
 
 import click
 
-from gitexp.cli.options import remote_argument
-from gitexp.cli.progress import announce
+from gitexp.cli.output.progress import announce
+from gitexp.cli.output.terminal import open_workspace
+from gitexp.cli.params.options import remote_argument
 from gitexp.cli.sync_command import tell_fetched
-from gitexp.cli.terminal import open_workspace
-from gitexp.sharing.sync import fetch_runs
+from gitexp.features.sync.sync import fetch_runs
 
 
 @click.command("fetch")

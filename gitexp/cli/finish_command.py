@@ -2,15 +2,15 @@
 
 import click
 
-from gitexp.cli.options import measured_option, nested, outcome_option
-from gitexp.cli.report import warn
-from gitexp.cli.selection import find_entry
-from gitexp.cli.terminal import answer, open_workspace
-from gitexp.cli.verdicts import show_judgement
-from gitexp.judgement import judge
-from gitexp.model import Outcome
-from gitexp.records.bounds import check_table
-from gitexp.running.by_hand import finish_by_hand
+from gitexp.cli.output.errors import warn
+from gitexp.cli.output.terminal import answer, open_workspace
+from gitexp.cli.output.verdicts import show_judgement
+from gitexp.cli.params.options import measured_option, nested, outcome_option
+from gitexp.cli.params.run_argument import find_entry
+from gitexp.core.model.run import Outcome
+from gitexp.core.schema.limits import check_table
+from gitexp.features.recording.manual import finish_by_hand
+from gitexp.features.runs.judge import judge
 
 
 @click.command("finish")

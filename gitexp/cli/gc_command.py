@@ -2,12 +2,12 @@
 
 import click
 
-from gitexp.cli.options import dry_run_option
-from gitexp.cli.progress import waiting
-from gitexp.cli.report import warn
-from gitexp.cli.terminal import answer, open_workspace, say
-from gitexp.render.text import clean
-from gitexp.upkeep.tidying import (
+from gitexp.cli.output.errors import warn
+from gitexp.cli.output.progress import waiting
+from gitexp.cli.output.terminal import answer, open_workspace, say
+from gitexp.cli.params.options import dry_run_option
+from gitexp.core.render.text import clean
+from gitexp.features.doctor.cleanup import (
     clear_locks,
     drop_pins,
     find_abandoned_pins,

@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from gitexp.cli.before_push import before_push
-from gitexp.cli.report import report
-from gitexp.cli.terminal import open_workspace, say
-from gitexp.errors import ExitCode, GitexpError
+from gitexp.cli.output.errors import report
+from gitexp.cli.output.terminal import open_workspace, say
+from gitexp.core.errors import ExitCode, GitexpError
 
 
 @click.command("hook", hidden=True)
@@ -31,8 +31,8 @@ def command(event: str, arguments: tuple[str, ...]) -> int:
 
 def _send(arguments: tuple[str, ...]) -> int:
     """After the push, in the background: complete runs that died, and send all runs."""
-    from gitexp.sharing.background import send
-    from gitexp.sharing.notes import read_note
+    from gitexp.features.sync.background import send
+    from gitexp.features.sync.push_notes import read_note
 
     note = read_note(Path(arguments[0])) if arguments else None
     if note is not None:

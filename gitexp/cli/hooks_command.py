@@ -2,14 +2,14 @@
 
 import click
 
-from gitexp.cli.report import warn
-from gitexp.cli.terminal import answer, open_workspace, say
-from gitexp.errors import ExitCode
-from gitexp.render.text import clean
-from gitexp.sharing.hooks import find_program, install, status, uninstall
-from gitexp.sharing.notes import last_failure, running
-from gitexp.sharing.publishing import foresee, unsent
-from gitexp.workspace import Workspace
+from gitexp.cli.output.errors import warn
+from gitexp.cli.output.terminal import answer, open_workspace, say
+from gitexp.core.errors import ExitCode
+from gitexp.core.render.text import clean
+from gitexp.features.sync.hook_install import find_program, install, status, uninstall
+from gitexp.features.sync.publication_notice import foresee, unsent
+from gitexp.features.sync.push_notes import last_failure, running
+from gitexp.storage.workspace import Workspace
 
 
 @click.command("hooks")

@@ -4,18 +4,18 @@ from collections.abc import Sequence
 
 import click
 
-from gitexp.cli.options import dry_run_option, outcome_option
-from gitexp.cli.progress import waiting
-from gitexp.cli.report import warn
-from gitexp.cli.terminal import answer, open_workspace, say, width
-from gitexp.errors import InvalidInput
-from gitexp.importing.imported import ImportedRun, LeftOut
-from gitexp.importing.recording import Selection, record_imported, select_new
-from gitexp.importing.rows import parse_mapping
-from gitexp.importing.sources import READERS, detect, find_path, read_source
-from gitexp.model import Outcome, flatten
-from gitexp.render.table import format_table
-from gitexp.render.text import format_cell, format_moment
+from gitexp.adapters.trackers.detect import READERS, detect, find_path, read_source
+from gitexp.adapters.trackers.source_run import ImportedRun, LeftOut
+from gitexp.adapters.trackers.table_rows import parse_mapping
+from gitexp.cli.output.errors import warn
+from gitexp.cli.output.progress import waiting
+from gitexp.cli.output.terminal import answer, open_workspace, say, width
+from gitexp.cli.params.options import dry_run_option, outcome_option
+from gitexp.core.errors import InvalidInput
+from gitexp.core.model.run import Outcome, flatten
+from gitexp.core.render.table import format_table
+from gitexp.core.render.text import format_cell, format_moment
+from gitexp.features.bridges.import_runs import Selection, record_imported, select_new
 
 _SHOWN_VALUES = 4
 

@@ -2,12 +2,12 @@
 
 import click
 
-from gitexp.cli.report import tell, warn
-from gitexp.cli.terminal import open_workspace, say
-from gitexp.settings import PROJECT_FILE
-from gitexp.upkeep.findings import counted
-from gitexp.upkeep.founding import found_branch, write_settings
-from gitexp.workspace import Workspace
+from gitexp.cli.output.errors import tell, warn
+from gitexp.cli.output.terminal import open_workspace, say
+from gitexp.features.doctor.findings import counted
+from gitexp.features.doctor.init import found_branch, write_settings
+from gitexp.storage.settings.options import PROJECT_FILE
+from gitexp.storage.workspace import Workspace
 
 
 @click.command("init")
@@ -51,9 +51,9 @@ def command(with_settings: bool, code_identity: str | None, with_hooks: bool) ->
 
 
 def _install_hooks(workspace: Workspace) -> None:
-    from gitexp.sharing import hooks
+    from gitexp.features.sync import hook_install
 
-    status = hooks.install(workspace.repo, program=hooks.find_program())
+    status = hook_install.install(workspace.repo, program=hook_install.find_program())
     say(f"installed the hook '{status.path}'")
     for advice in status.advice:
         say(advice)

@@ -4,18 +4,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitexp.cli.folding import folded_rows
-from gitexp.cli.options import count_option, json_option, precision_option, where_option
-from gitexp.cli.tables import choose_columns, print_documents
-from gitexp.cli.terminal import answer, open_workspace, say, width
-from gitexp.errors import ExitCode, InvalidInput
-from gitexp.machine import clock
-from gitexp.render.folding import single
+from gitexp.adapters.system import clock
+from gitexp.cli.output.folded_repeats import folded_rows
+from gitexp.cli.output.tables import choose_columns, print_documents
+from gitexp.cli.output.terminal import answer, open_workspace, say, width
+from gitexp.cli.params.options import count_option, json_option, precision_option, where_option
+from gitexp.core.errors import ExitCode, InvalidInput
+from gitexp.core.render.folded_repeats import single
 
 if TYPE_CHECKING:
-    from gitexp.ids import RunId
-    from gitexp.render.folding import Row
-    from gitexp.workspace import Workspace
+    from gitexp.core.model.ids import RunId
+    from gitexp.core.render.folded_repeats import Row
+    from gitexp.storage.workspace import Workspace
 
 
 @click.command("list")
@@ -109,7 +109,7 @@ def _order(
     """The full name of what to sort by, and whether the highest comes first."""
     descending = sort_order == "desc"
     if sort_by is not None:
-        from gitexp.query.names import parse_sort
+        from gitexp.core.query.names import parse_sort
 
         sort_by = parse_sort(sort_by, workspace.index.keys())
         if sort_order is None:
@@ -120,8 +120,8 @@ def _order(
 def _best_is_high(workspace: "Workspace", key: str) -> bool:
     if not key.startswith("metrics."):
         return False
-    from gitexp.comparison import direction_of
-    from gitexp.model import Direction
+    from gitexp.core.model.directions import direction_of
+    from gitexp.core.model.run import Direction
 
     metric = key.removeprefix("metrics.")
     return direction_of(metric, workspace.settings.directions)[0] is Direction.MAXIMIZE
@@ -130,7 +130,7 @@ def _best_is_high(workspace: "Workspace", key: str) -> bool:
 def _print_exact(workspace: "Workspace", chosen: "list[RunId]", *, porcelain: bool) -> None:
     import json
 
-    from gitexp.render.machine import format_csv, format_porcelain
+    from gitexp.core.render.machine_formats import format_csv, format_porcelain
 
     documents = [json.loads(text) for text in workspace.index.documents(chosen)]
     answer(format_porcelain(documents) if porcelain else format_csv(documents))
@@ -148,14 +148,14 @@ def _print_table(
     markdown: bool,
     columns: bool,
 ) -> None:
-    from gitexp.main_metric import main_metric
-    from gitexp.render.listing import (
+    from gitexp.core.render.run_table import (
         changed_keys,
         column_table,
         default_keys,
         run_list,
         unchanged_line,
     )
+    from gitexp.features.runs.main_metric import main_metric
 
     entries = [entry for row in rows for entry in row.members]
     metric = main_metric(workspace)
@@ -198,7 +198,7 @@ def _has_remote_runs(workspace: "Workspace") -> bool:
 
 
 def _tell_broken(workspace: "Workspace") -> int:
-    from gitexp.cli.report import warn
+    from gitexp.cli.output.errors import warn
 
     broken = workspace.index.broken
     for path, why in broken[:5]:

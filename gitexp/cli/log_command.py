@@ -2,15 +2,15 @@
 
 import click
 
-from gitexp.cli.options import count_option, json_option, where_option
-from gitexp.cli.selection import find_id
-from gitexp.cli.terminal import answer, open_workspace, view_of
-from gitexp.cli.verdicts import judgement_sentence
-from gitexp.ids import RunId
-from gitexp.judgement import judge
-from gitexp.model import Entry, numbers
-from gitexp.standings import Past
-from gitexp.workspace import Workspace
+from gitexp.cli.output.terminal import answer, open_workspace, view_of
+from gitexp.cli.output.verdicts import judgement_sentence
+from gitexp.cli.params.options import count_option, json_option, where_option
+from gitexp.cli.params.run_argument import find_id
+from gitexp.core.model.ids import RunId
+from gitexp.core.model.run import Entry, numbers
+from gitexp.features.runs.judge import judge
+from gitexp.features.runs.standings import Past
+from gitexp.storage.workspace import Workspace
 
 
 @click.command("log")
@@ -51,12 +51,12 @@ def command(
     for n, entry in enumerate(index.entries(chosen)):
         then, today = _sentences(workspace, entry, past, colour=view.colour)
         if oneline:
-            from gitexp.cli.verdicts import one_line
-            from gitexp.render.text import fold
+            from gitexp.cli.output.verdicts import one_line
+            from gitexp.core.render.text import fold
 
             answer(fold(one_line(entry, view, then or today), view.width))
         else:
-            from gitexp.render.detail import log_lines
+            from gitexp.core.render.run_detail import log_lines
 
             answer(
                 "\n".join(
@@ -91,6 +91,6 @@ def _told(then: str, today: str) -> tuple[str, ...]:
 
 
 def _print_json(workspace: Workspace, chosen: list[RunId]) -> None:
-    from gitexp.cli.tables import print_documents
+    from gitexp.cli.output.tables import print_documents
 
     print_documents(workspace.index.documents(chosen))

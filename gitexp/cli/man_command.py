@@ -1,7 +1,4 @@
-"""`git exp man`: the manual, for those whose installer did not link its pages.
-
-Floor 6.
-"""
+"""`git exp man`: the manual, for those whose installer did not link its pages."""
 
 import os
 import sys
@@ -10,8 +7,8 @@ from pathlib import Path
 import click
 
 from gitexp.cli.app import COMMANDS, context_of
-from gitexp.cli.terminal import answer, say
-from gitexp.errors import GitexpError, NotFound
+from gitexp.cli.output.terminal import answer, say
+from gitexp.core.errors import GitexpError, NotFound
 
 
 @click.command("man")
@@ -49,13 +46,13 @@ def _named(page: str | None) -> str:
 
 
 def _show(name: str) -> None:
-    from gitexp.manual import command_page, overview
+    from gitexp.cli.manual.pages import command_page, overview
 
     text = command_page(name) if name else overview()
     if not sys.stdout.isatty():
         answer(text.rstrip("\n"))
         return
-    from gitexp.machine.process import open_reader, which
+    from gitexp.adapters.system.command import open_reader, which
 
     found = which("man", Path.cwd(), os.environ)
     reader = open_reader([str(found), "-l", "-"], os.environ) if found else None
@@ -71,7 +68,7 @@ def _home() -> Path:
 
 
 def _install(folder: Path) -> None:
-    from gitexp.manual import write
+    from gitexp.cli.manual.pages import write
 
     try:
         written = write(folder)

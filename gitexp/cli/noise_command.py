@@ -4,17 +4,17 @@ import math
 
 import click
 
-from gitexp.cli.options import json_option, precision_option
-from gitexp.cli.selection import known_metric
-from gitexp.cli.terminal import answer, open_workspace, say, width
-from gitexp.comparison.noise import PRIOR, Basis, Noise
-from gitexp.comparison.samples import LEVEL
-from gitexp.comparison.student import t_quantile
-from gitexp.judgement import standings_by
-from gitexp.render.machine import format_json
-from gitexp.render.table import format_table
-from gitexp.render.text import format_number
-from gitexp.workspace import Workspace
+from gitexp.cli.output.terminal import answer, open_workspace, say, width
+from gitexp.cli.params.options import json_option, precision_option
+from gitexp.cli.params.run_argument import known_metric
+from gitexp.core.analysis.noise import PRIOR, Basis, Noise
+from gitexp.core.analysis.samples import LEVEL
+from gitexp.core.analysis.student_t import t_quantile
+from gitexp.core.render.machine_formats import format_json
+from gitexp.core.render.table import format_table
+from gitexp.core.render.text import format_number
+from gitexp.features.runs.judge import standings_by
+from gitexp.storage.workspace import Workspace
 
 _FEW = 5
 

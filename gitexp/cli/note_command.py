@@ -2,22 +2,22 @@
 
 import click
 
-from gitexp.cli.options import (
+from gitexp.cli.output.terminal import answer, open_workspace, say
+from gitexp.cli.params.options import (
     Whole,
     json_option,
     measured_option,
     metric_pattern_option,
     run_argument,
 )
-from gitexp.cli.selection import find_entry
-from gitexp.cli.terminal import answer, open_workspace, say
-from gitexp.errors import InvalidInput
-from gitexp.model import Annotation, AnnotationKind, Entry, flatten
-from gitexp.render.text import clean, format_cell
-from gitexp.running.adding import add_metrics
-from gitexp.running.by_hand import log_by_hand
-from gitexp.running.lifecycle import annotate
-from gitexp.workspace import Workspace
+from gitexp.cli.params.run_argument import find_entry
+from gitexp.core.errors import InvalidInput
+from gitexp.core.model.run import Annotation, AnnotationKind, Entry, flatten
+from gitexp.core.render.text import clean, format_cell
+from gitexp.features.recording.add_metrics import add_metrics
+from gitexp.features.recording.manual import log_by_hand
+from gitexp.features.recording.record import annotate
+from gitexp.storage.workspace import Workspace
 
 
 @click.command("note")
@@ -54,7 +54,7 @@ def command(
     if not (text or measured or metric_patterns):
         raise InvalidInput("there is nothing to note", hints=['`git exp note RUN "TEXT"`'])
     if measured:
-        from gitexp.cli.options import nested
+        from gitexp.cli.params.options import nested
 
         if entry.run.is_sealed:
             _check_no_step(step)
@@ -73,9 +73,9 @@ def command(
 def _print_json(
     entry: Entry, made: Annotation | None, measured: tuple[str, ...], step: int | None
 ) -> None:
-    from gitexp.cli.options import nested
-    from gitexp.records.documents import annotation_document
-    from gitexp.render.machine import format_json
+    from gitexp.cli.params.options import nested
+    from gitexp.core.render.machine_formats import format_json
+    from gitexp.core.schema.json_codec import annotation_document
 
     document: dict[str, object] = {"schema": 1, "run": entry.run.id, "name": entry.run.name}
     if made is not None:
@@ -97,9 +97,9 @@ def _check_no_step(step: int | None) -> None:
 
 
 def _read_output(workspace: Workspace, entry: Entry, texts: tuple[str, ...]) -> None:
-    from gitexp.cli.report import warn
-    from gitexp.formats.patterns import parse_patterns
-    from gitexp.running.adding import add_read_again
+    from gitexp.cli.output.errors import warn
+    from gitexp.core.inputs.patterns import parse_patterns
+    from gitexp.features.recording.add_metrics import add_read_again
 
     patterns = parse_patterns(texts)
     if not entry.run.is_sealed:

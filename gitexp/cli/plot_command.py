@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 import click
 
-from gitexp.cli.options import Whole, where_option
-from gitexp.cli.selection import find_id, known_metric, needed_direction
-from gitexp.cli.terminal import answer, open_workspace, say, wants_colour, width
-from gitexp.errors import CouldNotTell, InvalidInput
-from gitexp.ids import RunId
-from gitexp.model import Direction, Value
-from gitexp.render.plot import DEFAULT_HEIGHT, LINE, Shape, draw
-from gitexp.workspace import Workspace
+from gitexp.cli.output.terminal import answer, open_workspace, say, wants_colour, width
+from gitexp.cli.params.options import Whole, where_option
+from gitexp.cli.params.run_argument import find_id, known_metric, needed_direction
+from gitexp.core.errors import CouldNotTell, InvalidInput
+from gitexp.core.model.ids import RunId
+from gitexp.core.model.run import Direction, Value
+from gitexp.core.render.plot import DEFAULT_HEIGHT, LINE, Shape, draw
+from gitexp.storage.workspace import Workspace
 
 MAX_LINES = 12
 
@@ -150,7 +150,7 @@ def _best_so_far(workspace: Workspace, metric: str, runs: Sequence[RunId]) -> li
 def _scatter(
     workspace: Workspace, metric: str, against: str, runs: Sequence[RunId]
 ) -> tuple[list[Shape], str]:
-    from gitexp.query.names import parse_sort
+    from gitexp.core.query.names import parse_sort
 
     index = workspace.index
     params = index.keys("params")

@@ -4,19 +4,19 @@ import posixpath
 
 import click
 
-from gitexp.cli.asking import confirm
-from gitexp.cli.options import dry_run_option, yes_option
-from gitexp.cli.progress import announce, waiting
-from gitexp.cli.selection import find_id
-from gitexp.cli.terminal import answer, open_workspace, say
-from gitexp.errors import NotFound
-from gitexp.ids import RunId
-from gitexp.records.purges import Purges
-from gitexp.render.text import clean
-from gitexp.repo.remotes import push_remote
-from gitexp.sharing.replacement import replace_remote
-from gitexp.upkeep.findings import counted, listed
-from gitexp.upkeep.purging import (
+from gitexp.adapters.git.remotes import push_remote
+from gitexp.cli.output.progress import announce, waiting
+from gitexp.cli.output.terminal import answer, open_workspace, say
+from gitexp.cli.params.confirm import confirm
+from gitexp.cli.params.options import dry_run_option, yes_option
+from gitexp.cli.params.run_argument import find_id
+from gitexp.core.errors import NotFound
+from gitexp.core.model.ids import RunId
+from gitexp.core.render.text import clean
+from gitexp.core.schema.purges import Purges
+from gitexp.features.doctor.cleanup import rebuild_index
+from gitexp.features.doctor.findings import counted, listed
+from gitexp.features.doctor.purge import (
     PurgePlan,
     find_purged,
     find_remains,
@@ -24,8 +24,8 @@ from gitexp.upkeep.purging import (
     plan_purge,
     purge,
 )
-from gitexp.upkeep.tidying import rebuild_index
-from gitexp.workspace import Workspace
+from gitexp.features.sync.replace_remote import replace_remote
+from gitexp.storage.workspace import Workspace
 
 
 @click.command("purge")

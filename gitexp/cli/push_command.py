@@ -2,12 +2,12 @@
 
 import click
 
-from gitexp.cli.options import remote_argument
-from gitexp.cli.progress import announce
+from gitexp.cli.output.progress import announce
+from gitexp.cli.output.terminal import open_workspace
+from gitexp.cli.params.options import remote_argument
 from gitexp.cli.sync_command import tell_fetched, tell_pushed
-from gitexp.cli.terminal import open_workspace
-from gitexp.sharing.notes import forget_failures
-from gitexp.sharing.sync import push_runs
+from gitexp.features.sync.push_notes import forget_failures
+from gitexp.features.sync.sync import push_runs
 
 
 @click.command("push")

@@ -4,18 +4,18 @@ from dataclasses import replace
 
 import click
 
-from gitexp.cli.options import Seconds, measured_option, nested, outcome_option
-from gitexp.cli.recording import Said, Starting, recording_options, trial_of
-from gitexp.cli.report import warn
-from gitexp.cli.terminal import answer, open_workspace
-from gitexp.cli.verdicts import show_judgement
-from gitexp.errors import InvalidInput
-from gitexp.judgement import judge
-from gitexp.model import Origin, Outcome, nest
-from gitexp.records.bounds import check_table
-from gitexp.running.lifecycle import expect_start, record_whole
-from gitexp.running.metrics_files import gather_metrics
-from gitexp.running.preparation import prepare
+from gitexp.cli.output.errors import warn
+from gitexp.cli.output.terminal import answer, open_workspace
+from gitexp.cli.output.verdicts import show_judgement
+from gitexp.cli.params.options import Seconds, measured_option, nested, outcome_option
+from gitexp.cli.params.run_options import Said, Starting, recording_options, trial_of
+from gitexp.core.errors import InvalidInput
+from gitexp.core.model.run import Origin, Outcome, nest
+from gitexp.core.schema.limits import check_table
+from gitexp.features.execution.prepare import prepare
+from gitexp.features.harvest.metrics_files import gather_metrics
+from gitexp.features.recording.record import expect_start, record_whole
+from gitexp.features.runs.judge import judge
 
 
 @click.command("record", cls=Starting, context_settings={"allow_interspersed_args": False})

@@ -2,20 +2,20 @@
 
 import click
 
-from gitexp.cli.asking import confirm
-from gitexp.cli.options import dry_run_option, yes_option
-from gitexp.cli.report import warn
-from gitexp.cli.terminal import answer, open_workspace, say
-from gitexp.errors import InvalidInput, NotFound, Refused
-from gitexp.ids import MIN_PREFIX_LENGTH, RunId
-from gitexp.journal.liveness import Liveness
-from gitexp.model import Run
-from gitexp.render.text import clean
-from gitexp.running.recovery import recover
-from gitexp.selector import MIN_TYPED
-from gitexp.upkeep.journals import OpenRun, Survey, survey_journals
-from gitexp.upkeep.removal import give_up
-from gitexp.workspace import Workspace
+from gitexp.adapters.journal.liveness import Liveness
+from gitexp.cli.output.errors import warn
+from gitexp.cli.output.terminal import answer, open_workspace, say
+from gitexp.cli.params.confirm import confirm
+from gitexp.cli.params.options import dry_run_option, yes_option
+from gitexp.core.errors import InvalidInput, NotFound, Refused
+from gitexp.core.model.ids import MIN_PREFIX_LENGTH, RunId
+from gitexp.core.model.run import Run
+from gitexp.core.render.text import clean
+from gitexp.features.execution.recover import recover
+from gitexp.features.recording.open_runs import OpenRun, Survey, survey_journals
+from gitexp.features.recording.remove import give_up
+from gitexp.features.runs.select import MIN_TYPED
+from gitexp.storage.workspace import Workspace
 
 _WHY = {
     Liveness.ALIVE: "its process runs",
@@ -105,7 +105,7 @@ def _find(survey: Survey, text: str) -> OpenRun | None:
 
 def _give_up(workspace: Workspace, text: str, *, force: bool, dry_run: bool, yes: bool) -> None:
     """A run that has no journal here: over, or of another machine."""
-    from gitexp.cli.selection import find_entry
+    from gitexp.cli.params.run_argument import find_entry
 
     run = find_entry(workspace, text, to_change=True).run
     if run.is_sealed:

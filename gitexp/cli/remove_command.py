@@ -4,16 +4,16 @@ import re
 
 import click
 
-from gitexp.cli.asking import confirm
-from gitexp.cli.options import dry_run_option, yes_option
-from gitexp.cli.progress import waiting
-from gitexp.cli.selection import find_id
-from gitexp.cli.terminal import answer, open_workspace, say
-from gitexp.ids import RunId
-from gitexp.render.text import clean
-from gitexp.upkeep.findings import counted, listed
-from gitexp.upkeep.removal import Removal, plan_removal, remove
-from gitexp.workspace import Workspace
+from gitexp.cli.output.progress import waiting
+from gitexp.cli.output.terminal import answer, open_workspace, say
+from gitexp.cli.params.confirm import confirm
+from gitexp.cli.params.options import dry_run_option, yes_option
+from gitexp.cli.params.run_argument import find_id
+from gitexp.core.model.ids import RunId
+from gitexp.core.render.text import clean
+from gitexp.features.doctor.findings import counted, listed
+from gitexp.features.recording.remove import Removal, plan_removal, remove
+from gitexp.storage.workspace import Workspace
 
 
 @click.command("remove")

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitexp.cli.options import deciding_option
-from gitexp.cli.selection import known_metric
-from gitexp.cli.terminal import answer, open_workspace, say
-from gitexp.errors import InvalidInput, NotFound
-from gitexp.machine import clock
+from gitexp.adapters.system import clock
+from gitexp.cli.output.terminal import answer, open_workspace, say
+from gitexp.cli.params.options import deciding_option
+from gitexp.cli.params.run_argument import known_metric
+from gitexp.core.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
-    from gitexp.ids import RunId
-    from gitexp.workspace import Workspace
+    from gitexp.core.model.ids import RunId
+    from gitexp.storage.workspace import Workspace
 
 
 @click.command("report")
@@ -60,7 +60,7 @@ def command(
     path = workspace.repo.start / output
     chosen = _chosen(workspace, select)
     page, counted = _page(workspace, chosen, select, metric, full, title, anonymous)
-    from gitexp.report.writing import write_whole
+    from gitexp.features.report.writing import write_whole
 
     write_whole(path, page, output)
     size = f"{len(page) / 1e6:.1f} MB" if len(page) >= 1e6 else f"{len(page) / 1e3:.0f} KB"
@@ -95,9 +95,9 @@ def _page(
     title: str | None,
     anonymous: bool,
 ) -> tuple[bytes, int]:
-    from gitexp.cli.progress import waiting
-    from gitexp.report.page import build_page
-    from gitexp.report.payload import Asked, payload_of
+    from gitexp.cli.output.progress import waiting
+    from gitexp.features.report.page import build_page
+    from gitexp.features.report.payload import Asked, payload_of
 
     main = _main(workspace, metric)
     if title is None:
@@ -120,7 +120,7 @@ def _page(
 
 def _main(workspace: "Workspace", metric: str | None) -> str | None:
     """The metric that decides, as the index names it; absent when no run measured it."""
-    from gitexp.main_metric import main_metric
+    from gitexp.features.runs.main_metric import main_metric
 
     if metric is not None:
         return known_metric(workspace, metric)
@@ -133,7 +133,7 @@ def _main(workspace: "Workspace", metric: str | None) -> str | None:
 
 def _comment(output: str | None, metric: str | None, base: str | None) -> None:
     """Print the comment, or write it to a file."""
-    from gitexp.report.comment import comment_text, find_subject
+    from gitexp.features.report.comment import comment_text, find_subject
 
     workspace = open_workspace()
     _chosen(workspace, None)
@@ -142,7 +142,7 @@ def _comment(output: str | None, metric: str | None, base: str | None) -> None:
     if output is None:
         answer(text)
         return
-    from gitexp.report.writing import write_whole
+    from gitexp.features.report.writing import write_whole
 
     write_whole(workspace.repo.start / output, f"{text}\n".encode(), output)
     say(f"wrote the comment to {output}")
@@ -153,7 +153,7 @@ def _brief(
 ) -> dict[str, Any]:
     """The document of the brief of these runs."""
     from gitexp.cli.brief_command import brief_of
-    from gitexp.render.brief import brief_json
+    from gitexp.core.render.brief import brief_json
 
     document: dict[str, Any] = json.loads(brief_json(brief_of(workspace, metric, only=chosen)))
     return document

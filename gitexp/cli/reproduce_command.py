@@ -6,18 +6,16 @@ from collections.abc import Sequence
 
 import click
 
-from gitexp.cli.options import dry_run_option, json_option, run_argument, yes_option
-from gitexp.cli.report import tell, warn
-from gitexp.cli.selection import find_entry
-from gitexp.cli.terminal import answer, open_workspace, say, view_of, wants_colour
-from gitexp.comparison import Tolerance
-from gitexp.errors import ExitCode, GitexpError, InvalidInput, Refused
-from gitexp.model import Command, ReproductionVerdict, Run
-from gitexp.render.machine import format_json
-from gitexp.render.text import clean
-from gitexp.render.verdict import changes_table, reproduction_sentence, reproduction_table
-from gitexp.running.made_here import is_recorded_here
-from gitexp.running.placement import (
+from gitexp.cli.output.errors import tell, warn
+from gitexp.cli.output.terminal import answer, open_workspace, say, view_of, wants_colour
+from gitexp.cli.params.options import dry_run_option, json_option, run_argument, yes_option
+from gitexp.cli.params.run_argument import find_entry
+from gitexp.core.errors import ExitCode, GitexpError, InvalidInput, Refused
+from gitexp.core.model.run import Command, ReproductionVerdict, Run, Tolerance
+from gitexp.core.render.machine_formats import format_json
+from gitexp.core.render.text import clean
+from gitexp.core.render.verdict import changes_table, reproduction_sentence, reproduction_table
+from gitexp.features.execution.place_inputs import (
     Missing,
     Placement,
     changed_links,
@@ -26,8 +24,9 @@ from gitexp.running.placement import (
     name_missing,
     not_placed,
 )
-from gitexp.running.reproduction import Reproduced, command_of, reproduce
-from gitexp.workspace import Workspace
+from gitexp.features.execution.reproduce import Reproduced, command_of, reproduce
+from gitexp.features.recording.made_here import is_recorded_here
+from gitexp.storage.workspace import Workspace
 
 EXIT = {
     ReproductionVerdict.REPRODUCED: ExitCode.DONE,

@@ -5,11 +5,14 @@ from dataclasses import replace
 
 import click
 
-from gitexp.cli.options import Duration, Whole, json_option, metric_pattern_option
-from gitexp.cli.recording import Said, Starting, recording_options, trial_of
-from gitexp.cli.report import tell
-from gitexp.cli.selection import find_entry
-from gitexp.cli.starting import (
+from gitexp.adapters.system.command import find_command
+from gitexp.cli.output.errors import tell
+from gitexp.cli.output.terminal import open_workspace, say
+from gitexp.cli.output.verdicts import show_judgement
+from gitexp.cli.params.options import Duration, Whole, json_option, metric_pattern_option
+from gitexp.cli.params.run_argument import find_entry
+from gitexp.cli.params.run_options import Said, Starting, recording_options, trial_of
+from gitexp.cli.run.start import (
     How,
     exit_code_of,
     is_settled,
@@ -18,16 +21,13 @@ from gitexp.cli.starting import (
     run_prepared,
     tell_problems,
 )
-from gitexp.cli.terminal import open_workspace, say
-from gitexp.cli.verdicts import show_judgement
-from gitexp.errors import ExitCode, GitexpError, InvalidInput, NotRunnable
-from gitexp.judgement import judge
-from gitexp.machine.process import find_command
-from gitexp.model import Origin
-from gitexp.running.execution import Executed
-from gitexp.running.lifecycle import expect_start
-from gitexp.running.preparation import Trial
-from gitexp.workspace import Workspace
+from gitexp.core.errors import ExitCode, GitexpError, InvalidInput, NotRunnable
+from gitexp.core.model.run import Origin
+from gitexp.features.execution.execute import Executed
+from gitexp.features.execution.prepare import Trial
+from gitexp.features.recording.record import expect_start
+from gitexp.features.runs.judge import judge
+from gitexp.storage.workspace import Workspace
 
 
 @click.command("run", cls=Starting, context_settings={"allow_interspersed_args": False})
@@ -104,7 +104,7 @@ def command(
     how = How(quiet=quiet, as_json=as_json, policy=policy, harvest=picked, inject=not no_inject)
     if repeat is None and seeds is None and beside is None:
         return _run_once(workspace, trial, how)
-    from gitexp.cli.repeating import run_batch
+    from gitexp.cli.run.repeat import run_batch
 
     reference = None if beside is None else find_entry(workspace, beside)
     count = repeat or seeds or 1
@@ -151,6 +151,6 @@ def _tell_end(workspace: Workspace, executed: Executed, how: How) -> None:
     except GitexpError as problem:  # it is recorded; the command's exit code still counts
         tell(problem)
     if not how.quiet and not executed.run.metrics:
-        from gitexp.cli.proposing import show_proposals
+        from gitexp.cli.output.proposals import show_proposals
 
         show_proposals(workspace, executed.run)

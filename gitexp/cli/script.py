@@ -1,7 +1,4 @@
-"""The console script. A push waits for `git exp hook pre-push`, so that one needs no `click`.
-
-Floor 6.
-"""
+"""The console script. A push waits for `git exp hook pre-push`, so that one needs no `click`."""
 
 import sys
 

@@ -2,15 +2,15 @@
 
 import click
 
-from gitexp.cli.options import json_option
-from gitexp.cli.selection import find_entry
-from gitexp.cli.tables import print_documents
-from gitexp.cli.terminal import answer, open_workspace, say, view_of
-from gitexp.judgement import judge
-from gitexp.model import Run
-from gitexp.render.detail import run_detail
-from gitexp.trials import find_kin
-from gitexp.workspace import Workspace
+from gitexp.cli.output.tables import print_documents
+from gitexp.cli.output.terminal import answer, open_workspace, say, view_of
+from gitexp.cli.params.options import json_option
+from gitexp.cli.params.run_argument import find_entry
+from gitexp.core.model.run import Run
+from gitexp.core.render.run_detail import run_detail
+from gitexp.features.runs.judge import judge
+from gitexp.features.trials.earlier_runs import find_kin
+from gitexp.storage.workspace import Workspace
 
 
 @click.command("show")
@@ -39,7 +39,7 @@ def command(as_json: bool, series: bool, output: bool, run: str) -> None:
     has_series = workspace.index.has_series(entry.run.id)
     rows = workspace.store.load_series(entry.run.id, entry.run.started) if has_series else []
     if series:
-        from gitexp.records.series import encode_series
+        from gitexp.core.schema.series_csv import encode_series
 
         answer(encode_series(rows).decode().rstrip("\n") if rows else "")
         return
@@ -54,10 +54,10 @@ def command(as_json: bool, series: bool, output: bool, run: str) -> None:
 
 def _print_output(workspace: Workspace, run: Run) -> None:
     """What is kept of the output here, else the last lines in the record."""
-    from gitexp.formats.printed import plain_line
-    from gitexp.machine.kept_output import lines_of
-    from gitexp.render.text import clean
-    from gitexp.running.adding import load_output
+    from gitexp.adapters.journal.output_archive import lines_of
+    from gitexp.core.inputs.metric_lines import plain_line
+    from gitexp.core.render.text import clean
+    from gitexp.features.recording.add_metrics import load_output
 
     text = load_output(workspace, run)
     if text is None and not run.output_tail:

@@ -2,15 +2,15 @@
 
 import click
 
-from gitexp.cli.recording import Said, Starting, recording_options, trial_of
-from gitexp.cli.terminal import answer, open_workspace, say
-from gitexp.cli.trials import NOT_COMPARED, show_tried
-from gitexp.errors import Refused
-from gitexp.model import Origin
-from gitexp.running.code import pin
-from gitexp.running.lifecycle import begin, expect_start
-from gitexp.running.preparation import prepare
-from gitexp.trials import find_tried
+from gitexp.cli.output.earlier_runs import NOT_COMPARED, show_tried
+from gitexp.cli.output.terminal import answer, open_workspace, say
+from gitexp.cli.params.run_options import Said, Starting, recording_options, trial_of
+from gitexp.core.errors import Refused
+from gitexp.core.model.run import Origin
+from gitexp.features.execution.code_snapshot import pin
+from gitexp.features.execution.prepare import prepare
+from gitexp.features.recording.record import begin, expect_start
+from gitexp.features.trials.earlier_runs import find_tried
 
 
 @click.command("start", cls=Starting, context_settings={"allow_interspersed_args": False})

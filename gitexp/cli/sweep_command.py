@@ -9,22 +9,22 @@ from typing import Any
 
 import click
 
-from gitexp.cli.options import Duration, Whole, metric_pattern_option
-from gitexp.cli.report import warn
-from gitexp.cli.sweep_options import Said, running_options
-from gitexp.cli.sweep_subcommands import SUBCOMMANDS
-from gitexp.cli.sweeping import look_up, make_plan, run_sweep
-from gitexp.cli.terminal import answer, open_workspace
-from gitexp.errors import ExitCode, InvalidInput
-from gitexp.formats import redact_argv
-from gitexp.formats.arguments import format_value
-from gitexp.running.lifecycle import read_file
-from gitexp.running.placement import check_links
-from gitexp.running.preparation import prepare
-from gitexp.sweeps.definition import MAX_TABLE_BYTES, Definition
-from gitexp.sweeps.plan import Planned, State, directory_of, first_trial, trials_of
-from gitexp.sweeps.summary import short_point
-from gitexp.workspace import Workspace
+from gitexp.cli.output.errors import warn
+from gitexp.cli.output.terminal import answer, open_workspace
+from gitexp.cli.params.options import Duration, Whole, metric_pattern_option
+from gitexp.cli.sweep.options import Said, running_options
+from gitexp.cli.sweep.run import look_up, make_plan, run_sweep
+from gitexp.cli.sweep.subcommands import SUBCOMMANDS
+from gitexp.core.errors import ExitCode, InvalidInput
+from gitexp.core.inputs.argv import format_value
+from gitexp.core.inputs.redaction import redact_argv
+from gitexp.features.execution.place_inputs import check_links
+from gitexp.features.execution.prepare import prepare
+from gitexp.features.recording.record import read_file
+from gitexp.features.sweeps.definition import MAX_TABLE_BYTES, Definition
+from gitexp.features.sweeps.plan import Planned, State, directory_of, first_trial, trials_of
+from gitexp.features.sweeps.summary import short_point
+from gitexp.storage.workspace import Workspace
 
 MAX_JOBS = 256
 """A CI matrix has at most so many jobs on GitHub."""

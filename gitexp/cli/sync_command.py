@@ -2,13 +2,13 @@
 
 import click
 
-from gitexp.cli.options import remote_argument
-from gitexp.cli.progress import announce
-from gitexp.cli.report import warn
-from gitexp.cli.terminal import open_workspace, say
-from gitexp.sharing.notes import forget_failures
-from gitexp.sharing.sync import FetchReport, PushReport, sync_runs
-from gitexp.sharing.tally import Tally
+from gitexp.cli.output.errors import warn
+from gitexp.cli.output.progress import announce
+from gitexp.cli.output.terminal import open_workspace, say
+from gitexp.cli.params.options import remote_argument
+from gitexp.features.sync.push_notes import forget_failures
+from gitexp.features.sync.sync import FetchReport, PushReport, sync_runs
+from gitexp.storage.merge.tally import Tally
 
 
 @click.command("sync")

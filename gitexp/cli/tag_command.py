@@ -2,12 +2,12 @@
 
 import click
 
-from gitexp.cli.options import json_option, run_argument
-from gitexp.cli.selection import find_entry
-from gitexp.cli.terminal import answer, open_workspace, say
-from gitexp.model import Annotation, AnnotationKind, Entry
-from gitexp.render.text import clean
-from gitexp.running.lifecycle import annotate
+from gitexp.cli.output.terminal import answer, open_workspace, say
+from gitexp.cli.params.options import json_option, run_argument
+from gitexp.cli.params.run_argument import find_entry
+from gitexp.core.model.run import Annotation, AnnotationKind, Entry
+from gitexp.core.render.text import clean
+from gitexp.features.recording.record import annotate
 
 
 @click.command("tag")
@@ -39,8 +39,8 @@ def command(run: str, tags: tuple[str, ...], delete: bool, as_json: bool) -> Non
 
 def _print_json(entry: Entry, made: Annotation | None) -> None:
     """The tags in force, and the annotation when there is a new one."""
-    from gitexp.records.documents import annotation_document
-    from gitexp.render.machine import format_json
+    from gitexp.core.render.machine_formats import format_json
+    from gitexp.core.schema.json_codec import annotation_document
 
     now = entry if made is None else Entry(entry.run, (*entry.annotations, made))
     document = {

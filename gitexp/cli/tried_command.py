@@ -4,17 +4,17 @@ import json
 
 import click
 
-from gitexp.cli.options import json_option, pairs, set_param_option
-from gitexp.cli.progress import waiting
-from gitexp.cli.terminal import answer, open_workspace, say
-from gitexp.cli.trials import show_tried
-from gitexp.comparison import Difference
-from gitexp.errors import ExitCode
-from gitexp.model import Entry, Origin
-from gitexp.records.documents import entry_document, json_value
-from gitexp.render.machine import format_json
-from gitexp.running.preparation import Trial, prepare
-from gitexp.trials import Tried, find_tried
+from gitexp.cli.output.earlier_runs import show_tried
+from gitexp.cli.output.progress import waiting
+from gitexp.cli.output.terminal import answer, open_workspace, say
+from gitexp.cli.params.options import json_option, pairs, set_param_option
+from gitexp.core.analysis.kinship import Difference
+from gitexp.core.errors import ExitCode
+from gitexp.core.model.run import Entry, Origin
+from gitexp.core.render.machine_formats import format_json
+from gitexp.core.schema.json_codec import entry_document, json_value
+from gitexp.features.execution.prepare import Trial, prepare
+from gitexp.features.trials.earlier_runs import Tried, find_tried
 
 
 @click.command("tried", context_settings={"allow_interspersed_args": False})

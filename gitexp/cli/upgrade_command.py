@@ -2,12 +2,12 @@
 
 import click
 
-from gitexp.cli.progress import announce
-from gitexp.cli.terminal import open_workspace, say
-from gitexp.refs import FORMAT
-from gitexp.repo.remotes import push_remote
-from gitexp.upkeep.findings import counted
-from gitexp.upkeep.upgrading import upgrade, upgrade_remote
+from gitexp.adapters.git.remotes import push_remote
+from gitexp.cli.output.progress import announce
+from gitexp.cli.output.terminal import open_workspace, say
+from gitexp.core.schema.layout import FORMAT
+from gitexp.features.doctor.findings import counted
+from gitexp.features.doctor.upgrade import upgrade, upgrade_remote
 
 
 @click.command("upgrade")

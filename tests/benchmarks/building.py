@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from gitexp.ids import ObjectId, RunId
-from gitexp.model import Code, Command, Origin, Outcome, Run, Table
-from gitexp.names import memorable_name
-from gitexp.running.bulk import record_many
-from gitexp.workspace import Workspace
+from gitexp.core.model.ids import ObjectId, RunId
+from gitexp.core.model.run import Code, Command, Origin, Outcome, Run, Table
+from gitexp.core.model.run_names import memorable_name
+from gitexp.features.recording.batch import record_many
+from gitexp.storage.workspace import Workspace
 
 _STARTED = datetime(2025, 1, 1, tzinfo=UTC)
 

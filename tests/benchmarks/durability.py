@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from gitexp.tracker import Tracker
+from gitexp.api.tracker import Tracker
 
 
 def measure(folder: Path, records: int) -> dict[str, list[float]]:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import gitexp
-from gitexp.sharing.joining import join_runs
-from gitexp.tracker import Tracker
-from gitexp.workspace import Workspace
+from gitexp.api.tracker import Tracker
+from gitexp.storage.merge.branches import join_runs
+from gitexp.storage.workspace import Workspace
 from tests.benchmarks.building import add_runs, git, make_repository
 from tests.benchmarks.timing import Commands, Deed, Figure, compare, median_of
 
@@ -353,7 +353,7 @@ def merging(bench: Bench) -> Iterator[Figure]:
         began = time.perf_counter()
         with workspace.store.lock():
             joined = join_runs(
-                workspace.store, "theirs", gitexp.ids.ObjectId(other), max_files=1 << 30
+                workspace.store, "theirs", gitexp.core.model.ids.ObjectId(other), max_files=1 << 30
             )
         took = time.perf_counter() - began
         assert joined.merged

@@ -3,9 +3,9 @@
 import math
 from datetime import UTC, datetime, timedelta
 
-from gitexp.annotations import Annotation, AnnotationKind, Decision
-from gitexp.ids import ObjectId, RunId
-from gitexp.model import Code, Command, Entry, Origin, Outcome, Run, Table
+from gitexp.core.model.annotations import Annotation, AnnotationKind, Decision
+from gitexp.core.model.ids import ObjectId, RunId
+from gitexp.core.model.run import Code, Command, Entry, Origin, Outcome, Run, Table
 
 STARTED = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 

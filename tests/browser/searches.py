@@ -5,14 +5,14 @@ import random
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from gitexp.annotations import Annotation, AnnotationKind, Decision
-from gitexp.fingerprint import key_of
-from gitexp.ids import ObjectId, RunId
-from gitexp.model import Code, Command, Origin, Outcome, ParentRule, Run, Series, Table
-from gitexp.names import memorable_name
-from gitexp.running.bulk import record_events
-from gitexp.store import Event, annotated, sealed, started
-from gitexp.workspace import Workspace
+from gitexp.core.analysis.fingerprint import key_of
+from gitexp.core.model.annotations import Annotation, AnnotationKind, Decision
+from gitexp.core.model.ids import ObjectId, RunId
+from gitexp.core.model.run import Code, Command, Origin, Outcome, ParentRule, Run, Series, Table
+from gitexp.core.model.run_names import memorable_name
+from gitexp.features.recording.batch import record_events
+from gitexp.storage.branch.events import Event, annotated, sealed, started
+from gitexp.storage.workspace import Workspace
 from tests.conftest import RepoBuilder
 
 STARTED = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)

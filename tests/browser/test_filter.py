@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from gitexp.errors import InvalidQuery
-from gitexp.ids import ObjectId
-from gitexp.running.bulk import record_events
-from gitexp.store import annotated, sealed
-from gitexp.workspace import Workspace
+from gitexp.core.errors import InvalidQuery
+from gitexp.core.model.ids import ObjectId
+from gitexp.features.recording.batch import record_events
+from gitexp.storage.branch.events import annotated, sealed
+from gitexp.storage.workspace import Workspace
 from tests.browser.conftest import Show, make_report, make_repository
 from tests.browser.filter_runs import entries
 from tests.conftest import RepoBuilder

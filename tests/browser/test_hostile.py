@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gitexp.annotations import AnnotationKind, Decision
-from gitexp.model import Outcome
+from gitexp.core.model.annotations import AnnotationKind, Decision
+from gitexp.core.model.run import Outcome
 from tests.browser.conftest import Show, make_report, make_repository
 from tests.browser.searches import MODEL, Search
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from gitexp.comparison.student import t_quantile
-from gitexp.judgement import compare_pair
-from gitexp.workspace import Workspace
+from gitexp.core.analysis.student_t import t_quantile
+from gitexp.features.runs.judge import compare_pair
+from gitexp.storage.workspace import Workspace
 from tests.browser.conftest import Show, make_report
 from tests.conftest import RepoBuilder
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import click
 import pytest
 
+from gitexp.api.tracker import Tracker
 from gitexp.cli.app import COMMANDS, HIDDEN, context_of, run
-from gitexp.errors import ExitCode
-from gitexp.tracker import Tracker
+from gitexp.core.errors import ExitCode
 from tests.conftest import RepoBuilder
 
 LEFT_OUT = {"demo"}

@@ -37,7 +37,7 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
 
 def make_branch(repo: RepoBuilder, runs: int) -> Field:
     """A branch with so many runs, all of them sealed."""
-    from gitexp.tracker import Tracker
+    from gitexp.api.tracker import Tracker
 
     ground = Field(repo)
     tracker = Tracker(repo.path)

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from gitexp.errors import Conflict
-from gitexp.ids import parse_run_id
-from gitexp.machine import clock
-from gitexp.machine.lock import GitLock, clear_dead_lock
-from gitexp.repo import Repo
-from gitexp.repo.steps import Identity
-from gitexp.store import Store, started
-from gitexp.store import branch as store_module
+from gitexp.adapters.git.repository import Repo
+from gitexp.adapters.git.steps import Identity
+from gitexp.adapters.system import clock
+from gitexp.adapters.system.file_lock import GitLock, clear_dead_lock
+from gitexp.core.errors import Conflict
+from gitexp.core.model.ids import parse_run_id
+from gitexp.storage.branch import branch as store_module
+from gitexp.storage.branch.branch import Store
+from gitexp.storage.branch.events import started
 from tests.campaigns.field import Field, holding, make_old, read_records
 from tests.conftest import MakeRepo, RepoBuilder
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from gitexp.errors import CommandFailed, Conflict, GitexpError
-from gitexp.repo.steps import read_refusal
+from gitexp.adapters.git.steps import read_refusal
+from gitexp.core.errors import CommandFailed, Conflict, GitexpError
 from tests.campaigns.field import (
     STORING,
     VICTIMS,

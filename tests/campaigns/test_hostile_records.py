@@ -10,16 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from gitexp import refs
-from gitexp.errors import Unreadable
-from gitexp.model import Annotation, Run
-from gitexp.records import codec
-from gitexp.records.bounds import MAX_RECORD_BYTES
-from gitexp.records.codec import decode_annotation, decode_run, encode_annotation, encode_run
+from gitexp.core.errors import Unreadable
+from gitexp.core.model.run import Annotation, Run
+from gitexp.core.schema import layout, toml_codec
+from gitexp.core.schema.limits import MAX_RECORD_BYTES
+from gitexp.core.schema.toml_codec import (
+    decode_annotation,
+    decode_run,
+    encode_annotation,
+    encode_run,
+)
 from tests.campaigns.field import Field
 from tests.conftest import RepoBuilder
-from tests.store.branches import Branch, make_run
-from tests.unit.sample_runs import full_run, make_annotation
+from tests.core.sample_runs import full_run, make_annotation
+from tests.storage.branches import Branch, make_run
 
 MEMORY_BYTES = 64 << 20
 """What reading one record may take at most."""
@@ -118,7 +122,7 @@ def test_a_record_is_read_or_refused(
     if fast:
         pytest.importorskip("toml_rs")
     else:
-        monkeypatch.setattr(codec, "_reader", lambda: tomllib.loads)
+        monkeypatch.setattr(toml_codec, "_reader", lambda: tomllib.loads)
     rng = random.Random(12)
     run, annotation = encode_run(full_run()), encode_annotation(make_annotation())
     slowest_s, most_bytes, refused = 0.0, 0, 0
@@ -155,7 +159,7 @@ def test_fifty_hostile_records_hide_none_of_fifty_good(tmp_path: Path) -> None:
     branch.put(*good)
     for number, content in enumerate(refused_records(random.Random(50), 50)):
         run = make_run(2000 + number)
-        branch.write(refs.run_path(run.id, run.started), content)
+        branch.write(layout.run_path(run.id, run.started), content)
     branch.commit()
     ground = Field(RepoBuilder(branch.folder))
     for args in (["--name-only"], ["-n", "200"], ["--json"]):

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from gitexp.index.file import IndexFile
-from tests.store.branches import DAMAGES, REF, Branch, answers, make_annotation, make_run
+from gitexp.storage.cache.file import IndexFile
+from tests.storage.branches import DAMAGES, REF, Branch, answers, make_annotation, make_run
 
 Answers = dict[str, Any]
 

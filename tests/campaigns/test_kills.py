@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from gitexp.journal import Journal, pending, read_journal
-from gitexp.machine.liveness import this_process
+from gitexp.adapters.journal.journal import Journal, pending, read_journal
+from gitexp.adapters.system.processes import this_process
 from tests.campaigns.field import (
     CHANGING,
     EXP,

@@ -5,8 +5,8 @@ import re
 import unicodedata
 from datetime import UTC, datetime, timedelta
 
-from gitexp.ids import RunId
-from gitexp.refs import (
+from gitexp.core.model.ids import RunId
+from gitexp.core.schema.layout import (
     TOMBSTONE,
     annotation_path,
     environment_path,

@@ -22,13 +22,13 @@ _PUSHER = """
 import json, sys, time
 from datetime import UTC, datetime
 from pathlib import Path
-from gitexp.ids import ObjectId, RunId
-from gitexp.model import Code, Origin, Outcome, Run
-from gitexp.repo import Repo
-from gitexp.repo.steps import Identity
-from gitexp.settings import Settings
-from gitexp.sharing.sync import push_runs
-from gitexp.store import Store, sealed
+from gitexp.core.model.ids import ObjectId, RunId
+from gitexp.core.model.run import Code, Origin, Outcome, Run
+from gitexp.adapters.git.repository import Repo
+from gitexp.adapters.git.steps import Identity
+from gitexp.storage.settings.options import Settings
+from gitexp.features.sync.sync import push_runs
+from gitexp.storage.branch.branch import Store; from gitexp.storage.branch.events import sealed
 
 number, pushes = int(sys.argv[1]), int(sys.argv[2])
 store = Store(Repo.discover(Path.cwd()), "gitexp", durable=False)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gitexp.records.codec import decode_run
+from gitexp.core.schema.toml_codec import decode_run
 from tests.campaigns.field import BRANCH, Field
 from tests.campaigns.test_writers import write_at_once
 from tests.conftest import RepoBuilder

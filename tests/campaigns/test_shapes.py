@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from gitexp.cli.app import run
-from gitexp.errors import ExitCode
+from gitexp.core.errors import ExitCode
 from tests.conftest import MakeRepo, RepoBuilder
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gitexp.comparison.student import t_quantile
+from gitexp.core.analysis.student_t import t_quantile
 from tests.campaigns.verdict_simulation import (
     DISCRETE,
     MILESTONES,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gitexp.repo import Repo
+from gitexp.adapters.git.repository import Repo
 from tests.campaigns.field import EXP, Field, read_records
 from tests.conftest import MakeRepo, RepoBuilder
 

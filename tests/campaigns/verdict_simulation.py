@@ -13,16 +13,16 @@ from functools import cache
 from itertools import product
 from typing import Any, NamedTuple
 
-from gitexp.comparison import samples as samples_module
-from gitexp.comparison.groups import Group, Measurement, count_looks, group_of
-from gitexp.comparison.guards import judge_guards
-from gitexp.comparison.noise import Noise, Sample, comparable, measure_noise
-from gitexp.comparison.ranking import rank
-from gitexp.comparison.samples import Answer, Compared, compare_samples, is_hopeless
-from gitexp.comparison.student import t_quantile
-from gitexp.comparison.verdicts import MetricVerdict, Question, judge_metric
-from gitexp.ids import RunId
-from gitexp.model import Direction, MetricRule, Tolerance
+from gitexp.core.analysis import samples as samples_module
+from gitexp.core.analysis.groups import Group, Measurement, count_looks, group_of
+from gitexp.core.analysis.guards import judge_guards
+from gitexp.core.analysis.noise import Noise, Sample, comparable, measure_noise
+from gitexp.core.analysis.ranking import rank
+from gitexp.core.analysis.samples import Answer, Compared, compare_samples, is_hopeless
+from gitexp.core.analysis.student_t import t_quantile
+from gitexp.core.analysis.verdicts import MetricVerdict, Question, judge_metric
+from gitexp.core.model.ids import RunId
+from gitexp.core.model.run import Direction, MetricRule, Tolerance
 
 LEVEL, SD = 0.9, 0.01
 """What an accuracy is, and its standard deviation."""
@@ -194,7 +194,7 @@ def group(values: Sequence[float], key: int, start: int) -> Group:
 
 
 POOLED = 30
-"""As many groups with repeats are pooled as by `gitexp.standings`."""
+"""As many groups with repeats are pooled as by `gitexp.features.runs.standings`."""
 
 
 def verdict_on(new: Group, old: Group, groups: Sequence[Group], rivals: int = 1) -> MetricVerdict:

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import gitexp
-from gitexp.journal import claimed
+from gitexp.adapters.journal.journal import claimed
 from tests.cli.conftest import Exp
 
 WAIT = "touch ready; while ! [ -e go ]; do sleep 0.05; done"

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from gitexp.adapters.git.remotes import push_remote
 from gitexp.cli.app import run
-from gitexp.refs import FORMAT
-from gitexp.repo.remotes import push_remote
-from gitexp.sharing.publication import count_publication
-from gitexp.sharing.sync import fetch_from
-from gitexp.upkeep import upgrading
-from gitexp.workspace import Workspace
+from gitexp.core.schema.layout import FORMAT
+from gitexp.features.doctor import upgrade
+from gitexp.features.sync.publication import count_publication
+from gitexp.features.sync.sync import fetch_from
+from gitexp.storage.workspace import Workspace
 from tests.cli.conftest import Done, Exp
 from tests.conftest import MakeRepo, RepoBuilder
 
@@ -395,7 +395,7 @@ class TestOlderFormat:
             old.repo.git("push", "--quiet", "--force", "origin", "main:gitexp-code")
             return report
 
-        monkeypatch.setattr(upgrading, "fetch_from", fetch_then_move)
+        monkeypatch.setattr(upgrade, "fetch_from", fetch_then_move)
         done = old("upgrade", "--push", "origin", check=None)
         assert done.code not in (0, 1)
         assert "somebody pushed meanwhile" in done.err

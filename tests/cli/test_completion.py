@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from gitexp.cli.completion.suggest import COMMAND, FILES, Word, suggest
 from gitexp.cli.completion_command import SCRIPTS
-from gitexp.completion import COMMAND, FILES, Word, suggest
 from tests.conftest import MakeRepo, RepoBuilder
 
-SOURCES = Path(__file__).parents[2] / "gitexp" / "completion"
+SOURCES = Path(__file__).parents[2] / "gitexp" / "cli" / "completion"
 BINARIES = Path(sys.executable).parent
 BASH_COMPLETION = Path("/usr/share/bash-completion/bash_completion")
 GITS_OWN = Path("/usr/share/bash-completion/completions/git")

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gitexp.machine.process import run_command
-from gitexp.running.unfinished import beat
+from gitexp.adapters.system.command import run_command
+from gitexp.features.execution.unfinished import beat
 from tests.cli.conftest import Exp
 
 LOG = """\

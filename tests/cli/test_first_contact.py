@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from gitexp.adapters.system import clock
 from gitexp.cli.app import run
-from gitexp.cli.progress import PATIENCE_S, Progress, waiting
-from gitexp.machine import clock
+from gitexp.cli.output.progress import PATIENCE_S, Progress, waiting
 from tests.cli.conftest import Done, Exp
 from tests.conftest import RepoBuilder
 
@@ -182,7 +182,7 @@ def test_waiting_says_so_only_after_a_second(
     with waiting("reading"):
         pass
     assert screen.getvalue() == ""
-    monkeypatch.setattr("gitexp.cli.progress.PATIENCE_S", 0.01)
+    monkeypatch.setattr("gitexp.cli.output.progress.PATIENCE_S", 0.01)
     with waiting("reading"):
         end = time.monotonic() + 20
         while "reading" not in screen.getvalue() and time.monotonic() < end:

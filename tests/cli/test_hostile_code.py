@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from gitexp.ids import ObjectId, RunId
-from gitexp.machine import clock
-from gitexp.machine.probe import hash_path
-from gitexp.model import Code, Command, FileState, Origin, Outcome, Run
-from gitexp.repo import Repo
-from gitexp.store import Store, identity_of, sealed
+from gitexp.adapters.git.repository import Repo
+from gitexp.adapters.system import clock
+from gitexp.adapters.system.probe import hash_path
+from gitexp.core.model.ids import ObjectId, RunId
+from gitexp.core.model.run import Code, Command, FileState, Origin, Outcome, Run
+from gitexp.storage.branch.branch import Store
+from gitexp.storage.branch.events import identity_of, sealed
 from tests.cli.conftest import Exp
 
 ADA = "Ada <ada@example.org>"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from gitexp.adapters.git.repository import Repo
 from gitexp.cli.app import run
-from gitexp.render.text import UNSAFE
-from gitexp.repo import Repo
+from gitexp.core.render.text import UNSAFE
 from tests.conftest import MakeRepo, RepoBuilder
 from tests.hostile import build
 

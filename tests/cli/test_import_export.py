@@ -11,8 +11,13 @@ from typing import Any
 
 import pytest
 
+from tests.adapters.trackers.tracker_files import (
+    event_file,
+    wandb_log,
+    write_mlflow_base,
+    write_mlruns,
+)
 from tests.cli.conftest import Done, Exp
-from tests.unit.tracker_files import event_file, wandb_log, write_mlflow_base, write_mlruns
 
 Train = Callable[..., Done]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gitexp.machine import clock
+from gitexp.adapters.system import clock
 from tests.cli.conftest import Done, Exp
 
 Train = Callable[..., Done]

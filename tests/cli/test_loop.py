@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gitexp.errors import GitexpError
+from gitexp.core.errors import GitexpError
 from tests.cli.conftest import Done, Exp
 
 Train = Callable[..., Done]

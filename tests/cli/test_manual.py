@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from gitexp.cli.app import COMMANDS, run
-from gitexp.manual import pages, roff, write
+from gitexp.cli.manual import roff
+from gitexp.cli.manual.pages import pages, write
 from tests.conftest import RepoBuilder
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gitexp.cli.app import run
-from gitexp.running.parsed import injected, read_report, report_path
+from gitexp.features.harvest.parsed_params import injected, read_report, report_path
 from tests.cli.conftest import Exp
 
 ARGPARSE = """\
@@ -407,7 +407,7 @@ def test_an_old_python_reads_the_file() -> None:
     """No annotation, no f-string: even Python 2 must get as far as the version check."""
     import ast
 
-    from gitexp.inject import path
+    from gitexp.adapters.inject import path
 
     tree = ast.parse((Path(path.__file__).parent / "sitecustomize.py").read_text())
     for node in ast.walk(tree):

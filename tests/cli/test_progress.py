@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from gitexp.cli import progress
-from gitexp.cli.progress import waiting
+from gitexp.cli.output import progress
+from gitexp.cli.output.progress import waiting
 
 
 class Screen(io.StringIO):

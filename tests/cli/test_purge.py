@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from gitexp.refs import PURGED_FOLDER
-from gitexp.sharing.sync import fetch_from
-from gitexp.upkeep import purging
+from gitexp.core.schema.layout import PURGED_FOLDER
+from gitexp.features.doctor import purge
+from gitexp.features.sync.sync import fetch_from
 from tests.cli.conftest import Exp as Numbered
 from tests.conftest import RepoBuilder
 
@@ -178,7 +178,7 @@ class TestHere:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(purging, cut, die)
+            patch.setattr(purge, cut, die)
             assert exp("purge", "--path", "conf/s.txt", "--yes", check=None).code != 0
         exp("list")
         exp.repo.git("fsck", "--strict", "--connectivity-only")
@@ -302,7 +302,7 @@ class TestElsewhere:
             other.repo.git("push", "--quiet", "origin", "gitexp", "gitexp-code")
 
         here = move(exp.repo.path)
-        monkeypatch.setattr("gitexp.sharing.replacement.fetch_from", fetch_and_lose)
+        monkeypatch.setattr("gitexp.features.sync.replace_remote.fetch_from", fetch_and_lose)
         refused = here("purge", "leaky", "--push", "origin", "--yes", check=128)
         assert "somebody pushed meanwhile" in refused.err
         assert hub.git("rev-parse", "gitexp") == other.repo.git("rev-parse", "gitexp")

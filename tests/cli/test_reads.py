@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from gitexp.model import FileState
-from gitexp.running.reads import MAX_FILES, changed_reads, first_change, opened_files
+from gitexp.core.model.run import FileState
+from gitexp.features.trials.reads import MAX_FILES, changed_reads, first_change, opened_files
 from tests.cli.conftest import Exp
 from tests.conftest import RepoBuilder
-from tests.unit.sample_runs import make_run
+from tests.core.sample_runs import make_run
 
 READ = """\
 import sys

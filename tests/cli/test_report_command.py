@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from gitexp.report.page import read_program, read_static, read_style
-from gitexp.tracker import Tracker
+from gitexp.api.tracker import Tracker
+from gitexp.features.report.page import read_program, read_static, read_style
 from tests.cli.conftest import Done, Exp
 
 LIMIT = 200 * 1024

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gitexp.running import placement
+from gitexp.features.execution import place_inputs
 from tests.cli.conftest import Exp
 
 SCORE = """\
@@ -79,7 +79,7 @@ def test_a_left_out_model_is_taken_when_its_content_is_the_same(score: Exp) -> N
 def test_a_large_file_is_linked_and_a_change_is_told(
     score: Exp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(placement, "_SMALL_BYTES", 3)
+    monkeypatch.setattr(place_inputs, "_SMALL_BYTES", 3)
     score.repo.write("model.pt", "1234")
     script = "import os, sys; print('METRIC link=%d' % os.path.islink('model.pt'))"
     score("run", "--", "python", "-c", script)
@@ -90,7 +90,7 @@ def test_a_large_file_is_linked_and_a_change_is_told(
 
 
 def test_a_file_that_the_run_writes_is_copied(score: Exp, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(placement, "_SMALL_BYTES", 3)
+    monkeypatch.setattr(place_inputs, "_SMALL_BYTES", 3)
     score.repo.write("state.npy", "1234")
     script = "p = 'state.npy'; n = len(open(p).read()); open(p, 'a').write('5'); print(n)"
     score("run", "--", "python", "-c", script)

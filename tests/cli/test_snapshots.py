@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gitexp.running import outside
+from gitexp.features.execution import outside_files
 from tests.cli.conftest import Exp
 
 RUN = ("--", "python", "-c", "print('METRIC loss=1')")
@@ -125,7 +125,7 @@ def test_much_taken_in_is_said(exp: Exp) -> None:
 
 
 def test_thousands_of_files_fit_a_record(exp: Exp, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outside, "MAX_LISTED", 20)
+    monkeypatch.setattr(outside_files, "MAX_LISTED", 20)
     for n in range(50):
         exp.repo.write(f"data/{n % 5}/{n}.npy", str(n))
     first = fingerprint_now(exp)

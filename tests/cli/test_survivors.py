@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gitexp.journal import pending, read_journal
-from gitexp.journal.liveness import Liveness, liveness
-from gitexp.machine import clock
-from gitexp.workspace import Workspace
+from gitexp.adapters.journal.journal import pending, read_journal
+from gitexp.adapters.journal.liveness import Liveness, liveness
+from gitexp.adapters.system import clock
+from gitexp.storage.workspace import Workspace
 from tests.cli.conftest import Exp
 from tests.cli.test_tried import await_file, begin
 

@@ -112,7 +112,9 @@ class TestNamedFiles:
         self, read: Exp, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Also when the repository is below `/opt`."""
-        monkeypatch.setattr("gitexp.running.named._SYSTEM", (str(read.repo.path.parent),))
+        monkeypatch.setattr(
+            "gitexp.features.execution.named_inputs._SYSTEM", (str(read.repo.path.parent),)
+        )
         program = read.repo.path / "build" / "bench"
         program.parent.mkdir()
         program.write_text("#!/bin/sh\necho METRIC a=1\n")
@@ -148,7 +150,7 @@ class TestNamedFiles:
     def test_what_is_too_large_to_hash_forbids_refusal(
         self, read: Exp, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("gitexp.running.named.MAX_BYTES", 3)
+        monkeypatch.setattr("gitexp.features.execution.named_inputs.MAX_BYTES", 3)
         discard(read, "python", "read.py", "data/a.csv")
         found = asked(read, "python", "read.py", "data/a.csv")
         assert (found["tried"], found["refused"]) == (True, False)

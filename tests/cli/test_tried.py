@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import gitexp
-from gitexp.fingerprint import fingerprint_1
+from gitexp.core.analysis.fingerprint import fingerprint_1
 from tests.cli.conftest import Exp
 
 TRIAL = ("--", "python", "train.py", "--lr", "0.2")
@@ -201,7 +201,7 @@ class TestOlderRecords:
             return fingerprint_1(*args, **kwargs)
 
         with monkeypatch.context() as patch:
-            patch.setattr("gitexp.running.preparation.fingerprint", older)
+            patch.setattr("gitexp.features.execution.prepare.fingerprint", older)
             exp("run", "--", "python", "t.py", "--lr", "0.1", "--fast")
         exp("decide", "last", "discard", "-m", "swings")
 

@@ -13,14 +13,14 @@ from typing import Protocol
 
 import pytest
 
+from gitexp.adapters.journal.journal import Journal
+from gitexp.adapters.system import clock
 from gitexp.cli.app import run as run_command
-from gitexp.journal import Journal
-from gitexp.machine import clock
-from gitexp.model import Outcome, Run
-from gitexp.records.codec import encode_run
-from gitexp.refs import run_path
-from gitexp.settings import OPTIONS
-from gitexp.workspace import Workspace
+from gitexp.core.model.run import Outcome, Run
+from gitexp.core.schema.layout import run_path
+from gitexp.core.schema.toml_codec import encode_run
+from gitexp.storage.settings.options import OPTIONS
+from gitexp.storage.workspace import Workspace
 from tests.conftest import MakeRepo, RepoBuilder
 
 
@@ -80,7 +80,7 @@ def die(repo: RepoBuilder, run: Run) -> Run:
     source = repo.path.parent / "record"
     source.write_bytes(encode_run(opened))
     program = (
-        "from pathlib import Path; import sys; from gitexp.journal import Journal;"
+        "from pathlib import Path; import sys; from gitexp.adapters.journal.journal import Journal;"
         "Journal.create(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]).read_bytes(),"
         " durable=False)"
     )

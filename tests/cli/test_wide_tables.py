@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from gitexp.render.text import width_of
-from gitexp.running import preparation
-from gitexp.tracker import Tracker
+from gitexp.api.tracker import Tracker
+from gitexp.core.render.text import width_of
+from gitexp.features.execution import prepare
 from tests.cli.conftest import Exp
 from tests.conftest import RepoBuilder
 
@@ -111,14 +111,14 @@ def test_the_packages_that_the_code_imports_come_first(
     exp: Exp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exp.repo.commit({"train.py": "import numpy\nfrom sklearn import svm\n"}, "imports")
-    look_around = preparation.look_around
+    look_around = prepare.look_around
 
     def record(name: str, packages: dict[str, Any]) -> None:
-        def around(*_: object) -> preparation.Surroundings:
+        def around(*_: object) -> prepare.Surroundings:
             digest = sha256(repr(sorted(packages.items())).encode()).hexdigest()
-            return preparation.Surroundings({"python": "3.12", "packages": digest}, packages)
+            return prepare.Surroundings({"python": "3.12", "packages": digest}, packages)
 
-        monkeypatch.setattr(preparation, "look_around", around)
+        monkeypatch.setattr(prepare, "look_around", around)
         exp("record", "-n", name, "-M", "loss=1")
 
     others = {f"package-{n:03}": "1" for n in range(168)}
@@ -126,7 +126,7 @@ def test_the_packages_that_the_code_imports_come_first(
     newer = dict.fromkeys(others, "2")
     record("after", {"numpy": "2.0", "scikit_learn": "2", **newer})
     record("same-imports", {"numpy": "2.0", "scikit_learn": "2", **others})
-    monkeypatch.setattr(preparation, "look_around", look_around)
+    monkeypatch.setattr(prepare, "look_around", look_around)
     out = exp("diff", "before", "after").out
     assert re.search(r"\npackages\nname .*\nnumpy .*\nscikit_learn .*\nand 168 more that", out)
     assert "package-000" not in out

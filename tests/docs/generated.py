@@ -11,70 +11,43 @@ from pathlib import Path
 import click
 
 from gitexp.cli.app import GROUPS, context_of
-from gitexp.errors import ExitCode
-from gitexp.manual import write as write_manual
-from gitexp.settings import OPTIONS
+from gitexp.cli.manual.pages import write as write_manual
+from gitexp.core.errors import ExitCode
+from gitexp.storage.settings.options import OPTIONS
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
-FLOOR_NAMES = (
-    "vocabulary",
-    "pure rules",
-    "doors to the outside",
-    "keeping",
-    "the deeds",
-    "values to text",
-    "commands, and what Python code imports",
-    "other tools",
-)
 
 
-def floors() -> dict[int, list[str]]:
-    """Modules and packages by floor, as the architecture test knows them."""
-    path = ROOT / "tests" / "architecture" / "test_floors.py"
-    spec = importlib.util.spec_from_file_location("floors", path)
+def rooms() -> tuple[str, ...]:
+    """The rooms of the package in the order of imports, as the architecture test knows them."""
+    path = ROOT / "tests" / "architecture" / "test_layers.py"
+    spec = importlib.util.spec_from_file_location("layers", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    package = ROOT / "gitexp"
-    return {
-        floor: [
-            name
-            for name in sorted(names)
-            if (package / f"{name}.py").exists() or (package / name).is_dir()
-        ]
-        for floor, names in module.FLOORS.items()
-    }
+    found: tuple[str, ...] = module.ROOMS
+    return found
 
 
-def summary(name: str) -> str:
-    """The first sentence of a module's docstring."""
-    path = ROOT / "gitexp" / f"{name}.py"
-    path = path if path.exists() else ROOT / "gitexp" / name / "__init__.py"
-    text = ast.get_docstring(ast.parse(path.read_text())) if path.exists() else None
-    first = (text or "One file a command").split("\n\n")[0]
-    return " ".join(first.split()).rstrip(".").replace("|", "\\|")
+def summary(room: str) -> str:
+    """The first sentence of a room's docstring."""
+    path = ROOT / "gitexp" / room.replace(".", "/")
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+    return " ".join(text.split("\n\n")[0].split()).rstrip(".").replace("|", "\\|")
 
 
-def floor_table() -> str:
-    """The floors with what stands on each."""
-    rows = ["| floor | what | modules |", "|---|---|---|"]
-    rows += [
-        f"| {floor} | {FLOOR_NAMES[floor]} | {', '.join(f'`{name}`' for name in names)} |"
-        for floor, names in sorted(floors().items(), reverse=True)
-        if names
-    ]
-    return "\n".join(rows)
-
-
-def module_table() -> str:
-    """Every module with what it owns."""
-    rows = ["| floor | module | owns |", "|---|---|---|"]
-    rows += [
-        f"| {floor} | `{name}` | {summary(name)} |"
-        for floor, names in sorted(floors().items(), reverse=True)
-        for name in names
-    ]
+def room_table() -> str:
+    """Every room with what it holds, in the order of imports."""
+    rows = ["| layer | room | what it holds |", "|---|---|---|"]
+    layer = ""
+    for room in rooms():
+        first, _, rest = room.partition(".")
+        rows.append(
+            f"| {'' if first == layer else f'**{first}**'} | `{rest or first}` | {summary(room)} |"
+        )
+        layer = first
     return "\n".join(rows)
 
 
@@ -112,7 +85,7 @@ def exit_code_table() -> str:
 
 
 def _said_of_codes() -> list[tuple[str, str]]:
-    tree = ast.parse((ROOT / "gitexp" / "errors.py").read_text())
+    tree = ast.parse((ROOT / "gitexp" / "core" / "errors.py").read_text())
     found = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "ExitCode")
     pairs = zip(found.body, found.body[1:], strict=False)
     return [
@@ -145,8 +118,7 @@ def _help(*words: str) -> str:
 
 
 TABLES = {
-    "floors": floor_table,
-    "modules": module_table,
+    "rooms": room_table,
     "settings": setting_table,
     "exit_codes": exit_code_table,
     "commands": command_reference,

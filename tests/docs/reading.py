@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gitexp.names import ADJECTIVES, NOUNS
+from gitexp.core.model.run_names import ADJECTIVES, NOUNS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(

@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 
-from gitexp.formats.patterns import parse_patterns, read_lines
+from gitexp.core.inputs.patterns import parse_patterns, read_lines
 from tests.docs.reading import ROOT, blocks
 
 PAGE = ROOT / "docs" / "metrics.md"

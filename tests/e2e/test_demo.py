@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from gitexp.cli.demo.stage import Stage
+from gitexp.cli.demo.story import SCENES, Line, Scene
 from gitexp.cli.demo_command import way_in
-from gitexp.demo.stage import Stage
-from gitexp.demo.story import SCENES, Line, Scene
-from gitexp.errors import GitexpError
+from gitexp.core.errors import GitexpError
 from tests.conftest import MakeRepo, RepoBuilder
 
 DEMO = [sys.executable, "-m", "gitexp", "demo"]

@@ -55,7 +55,7 @@ def test_wheel_holds_the_manual_the_completions_and_the_types(names: frozenset[s
         f"{share}/fish/vendor_completions.d/git-exp.fish",
         "gitexp/py.typed",
         "gitexp/shims/pre-push",
-        "gitexp/manual/overview.md",
+        "gitexp/cli/manual/overview.md",
     }
     assert expected - names == set()
 

@@ -1,0 +1,1 @@
+"""Everything outside: the operating system, git, journals, other trackers' files."""

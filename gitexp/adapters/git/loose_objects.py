@@ -1,0 +1,190 @@
+# ruff: noqa: PTH102, PTH105, PTH108, PTH120, PTH123, S108 - `Path` is as slow as the disk
+"""Writing a few objects as git does, a file each, and a folder of them edited in place.
+
+Starting git costs more than all that a record needs. The format is git's own and public
+(gitrepository-layout(5), "objects"); what is large, or beside a gc, goes through `write`.
+"""
+
+import hashlib
+import os
+import zlib
+from contextlib import suppress
+
+from gitexp.adapters.git.cat_file import Found
+from gitexp.adapters.git.fsync import sync_all
+from gitexp.adapters.git.repository import Repo
+from gitexp.adapters.git.trees import FILE, FOLDER, split_tree
+from gitexp.adapters.system import clock
+from gitexp.core.errors import CommandFailed
+from gitexp.core.model.ids import ObjectId
+
+
+class LooseObjects:
+    """Objects that are gathered first and written together."""
+
+    def __init__(self, repo: Repo) -> None:
+        self._repo = repo
+        self._folder = str(repo.common_dir / "objects")
+        self._waiting: dict[str, Found] = {}
+
+    def make(self, kind: str, content: bytes) -> Found:
+        """Name an object, which does not keep it."""
+        digest = hashlib.new(self._repo.object_format, usedforsecurity=False)
+        digest.update(_head(kind, content))
+        digest.update(content)
+        return Found(ObjectId(digest.hexdigest()), kind, content)
+
+    def add(self, made: Found) -> ObjectId:
+        """Keep an object for writing."""
+        self._waiting[made.oid] = made
+        return made.oid
+
+    def has(self, made: Found) -> bool:
+        """Tell whether an object can be read: a branch may name one that a crash took."""
+        if made.oid not in self._waiting:
+            try:
+                if self._repo.read_objects([made.oid]) == [None]:
+                    return False
+            except CommandFailed:
+                return False
+        return True
+
+    def read_tree(self, name: str) -> Found:
+        """A tree, or the tree of a commit; one that waits will do.
+
+        Raises `CommandFailed` when there is none that can be read.
+        """
+        found = self._waiting.get(name)
+        if found is not None and found.kind == "commit":
+            return self.read_tree(found.tree)
+        if found is None:
+            [found] = self._repo.read_objects([f"{name}^{{tree}}"])
+        if found is None:
+            raise CommandFailed(("cat-file", "--batch"), 1, f"unable to read tree {name}")
+        return found
+
+    def write(self, *, durable: bool) -> None:
+        """Write what was added; nothing is visible under its name before it is whole.
+
+        Raises `CommandFailed` when the disk is full or read-only.
+        """
+        places = {
+            f"{self._folder}/{made.oid[:2]}/{made.oid[2:]}": _head(made.kind, made.content)
+            + made.content
+            for made in self._waiting.values()
+        }
+        fresh: dict[str, str] = {}
+        try:
+            for place, whole in places.items():
+                if not _is_kept(place, whole):
+                    folder = os.path.dirname(place)
+                    fresh[place] = f"{folder}/tmp_obj_{clock.new_id()}"
+                    _write_new(folder, fresh[place], zlib.compress(whole, 1))
+            if durable:
+                sync_all([fresh.get(place, place) for place in places])
+            for place, written in fresh.items():
+                os.replace(written, place)
+            fresh.clear()
+            if durable:
+                folders = {os.path.dirname(place) for place in places}
+                sync_all([*folders, self._folder])
+        except OSError as error:
+            raise CommandFailed(("hash-object", "-w"), -1, str(error.strerror)) from error
+        finally:
+            for written in fresh.values():  # of a write that failed
+                with suppress(OSError):
+                    os.unlink(written)
+        self._waiting.clear()
+
+
+def _head(kind: str, content: bytes) -> bytes:
+    """What stands before the content where its id is made, and in its file."""
+    return b"%b %d\0" % (kind.encode(), len(content))
+
+
+def _is_kept(place: str, whole: bytes) -> bool:
+    """Tell whether an object is there, as a crash may not have left it; make it new to a gc."""
+    try:
+        os.utime(place)
+        with open(place, "rb") as file:
+            return zlib.decompress(file.read()) == whole
+    except (OSError, zlib.error):
+        return False  # or another user's
+
+
+def _write_new(folder: str, path: str, content: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    try:
+        handle = os.open(path, flags, 0o444)
+    except FileNotFoundError:
+        with suppress(FileExistsError):
+            os.mkdir(folder)
+        handle = os.open(path, flags, 0o444)
+    with open(handle, "wb", buffering=0) as file:
+        while content:
+            content = content[file.write(content) :]
+
+
+class Tree:
+    """A folder of a commit that is being edited; what lies below is read when it is needed."""
+
+    def __init__(self, objects: LooseObjects, name: str | None) -> None:
+        self._objects = objects
+        self._oid: str | None = None
+        self._entries: dict[bytes, bytes] = {}
+        """As git writes them, by name."""
+        if name is not None:
+            tree = objects.read_tree(name)
+            self._oid, self._entries = tree.oid, split_tree(tree.content, len(tree.oid) // 2)
+        self._below: dict[bytes, Tree] = {}
+
+    def put(self, path: str, oid: str | None) -> bool:
+        """Place a stored file, or with `None` remove one. Tells whether that changes anything."""
+        return self._put(path.encode(errors="surrogateescape"), oid)
+
+    def _put(self, path: bytes, oid: str | None) -> bool:
+        name, _, rest = path.partition(b"/")
+        if rest:
+            below = self._open(name, anew=oid is not None)
+            return below is not None and below._put(rest, oid)
+        self._below.pop(name, None)
+        before = self._entries.pop(name, None)
+        if oid is not None:
+            self._entries[name] = _entry(FILE, name, oid)
+        return before != self._entries.get(name)
+
+    def _open(self, name: bytes, *, anew: bool) -> "Tree | None":
+        """A folder in this one; when there is none, a new one, which takes the place of a file."""
+        entry = self._entries.get(name, b"")
+        oid = entry[entry.index(b"\0") + 1 :].hex() if entry[:2] == _FOLDER_START else None
+        if name not in self._below and (anew or oid is not None):
+            self._below[name] = Tree(self._objects, oid)
+        return self._below.get(name)
+
+    def save(self) -> str | None:
+        """Add what changed to the objects. Returns the folder's id, `None` when it is empty."""
+        for name, below in self._below.items():
+            oid = below.save()
+            if oid is None:
+                self._entries.pop(name, None)
+            else:
+                self._entries[name] = _entry(FOLDER, name, oid)
+        return self.store() if self._entries else None
+
+    def store(self) -> str:
+        """As `save` of one that is never left out: the top."""
+        # Git sorts by bytes, a folder as if its name ended in a slash.
+        entries = sorted(
+            (name + b"/" if entry[:2] == _FOLDER_START else name, entry)
+            for name, entry in self._entries.items()
+        )
+        made = self._objects.make("tree", b"".join([entry for _, entry in entries]))
+        return made.oid if made.oid == self._oid else self._objects.add(made)
+
+
+_FOLDER_START = b"40"
+"""Of an entry, whatever its mode's other bits are."""
+
+
+def _entry(mode: str, name: bytes, oid: str) -> bytes:
+    return b"%b %b\0%b" % (mode.encode(), name, bytes.fromhex(oid))

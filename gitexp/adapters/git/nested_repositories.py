@@ -1,0 +1,33 @@
+"""Repositories inside the work tree: submodules, and nested ones that git does not track."""
+
+import os
+from pathlib import Path
+
+from gitexp.adapters.git.process import UNTRUSTED, Git
+
+_MAX_DEPTH = 8
+
+
+def list_nested_files(directory: Path, depth: int = 0) -> list[str] | None:
+    """Every file of a nested repository that git tracks or does not ignore, relative to it.
+
+    Files of repositories inside it are included. `None` when git cannot list them.
+    """
+    if not (directory / ".git").exists() or depth > _MAX_DEPTH:
+        return None
+    asked = Git(directory, {}).run(
+        *(*UNTRUSTED, "ls-files", "-z", "--cached", "--others", "--exclude-standard"), check=False
+    )
+    if asked.status != 0:
+        return None
+    files: list[str] = []
+    for path in dict.fromkeys(asked.text.split("\0")[:-1]):
+        inner = directory / path
+        if inner.is_dir() and not inner.is_symlink():
+            below = list_nested_files(inner, depth + 1) if (inner / ".git").exists() else []
+            if below is None:
+                return None
+            files += [f"{path.rstrip('/')}/{name}" for name in below]
+        elif os.path.lexists(inner):
+            files.append(path)
+    return files

@@ -1,0 +1,261 @@
+"""Starting git: the one place where a git process begins.
+
+Two ways, and no third. Short plumbing with pipes is started directly, because importing GitPython
+costs more than most commands take; long porcelain that touches a network or a work tree goes
+through GitPython, imported only then, which brings time limits that kill the whole process tree.
+Either way: argument lists, never a shell; C locale; no variables of a surrounding hook.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from gitexp.core.errors import CommandFailed, GitexpError
+
+LOCAL_VARIABLES = (
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_NAMESPACE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_QUARANTINE_PATH",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+)
+"""What `git rev-parse --local-env-vars` names, without the configuration given by `git -c`."""
+
+_PIPE_BYTES = 1 << 18
+"""Records come by the thousand: reading them in small pieces costs a tenth of their time."""
+
+_ALWAYS = {
+    "LC_ALL": "C",
+    "LANGUAGE": "C",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_LITERAL_PATHSPECS": "1",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+}
+
+UNTRUSTED = (
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "core.protectNTFS=true",
+    "-c",
+    "core.protectHFS=true",
+    "-c",
+    "submodule.recurse=false",
+    "-c",
+    "protocol.ext.allow=never",
+    # Hooks in the configuration, of git 2.54: `core.hooksPath` does not turn them off, and their
+    # command may be a file of the revision that is checked out.
+    "-c",
+    "hook.post-checkout.enabled=false",
+    "-c",
+    "hook.post-index-change.enabled=false",
+    "-c",
+    "hook.reference-transaction.enabled=false",
+    "-c",
+    "advice.detachedHead=false",
+)
+"""Options for commands that put recorded files into a work tree: nothing recorded is executed."""
+
+
+FSYNC = ("-c", "core.fsync=committed,loose-object,reference", "-c", "core.fsyncMethod=fsync")
+"""What a durable git command is given; git before 2.36 does not know it and does not sync."""
+
+
+_LIMITED = 'trap "" XFSZ; ulimit -f "$0" && exec "$@"'
+"""Of POSIX, because a limit set in our own process would be one for all its threads."""
+_BLOCK_BYTES = 512
+
+
+class Completed(NamedTuple):
+    """A git command that has ended."""
+
+    status: int
+    stdout: bytes
+    stderr: str
+
+    @property
+    def text(self) -> str:
+        """Standard output as text; bytes that are not UTF-8 are kept as surrogates."""
+        return self.stdout.decode(errors="surrogateescape")
+
+
+class Git(NamedTuple):
+    """Starts git in one directory for one repository."""
+
+    directory: Path
+    variables: Mapping[str, str]
+    """Set for every command: `GIT_DIR` and what else pins the repository."""
+
+    def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The environment a git command gets."""
+        env = {k: v for k, v in os.environ.items() if k not in LOCAL_VARIABLES}
+        return {**env, **_ALWAYS, **self.variables, **(extra or {})}
+
+    def run(
+        self,
+        *args: str,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        check: bool = True,
+    ) -> Completed:
+        """Run plumbing to its end. Raises `CommandFailed` when `check` and the status is not 0."""
+        source = subprocess.PIPE if stdin else subprocess.DEVNULL
+        process = self.open(*args, env=env, stdin=source, stderr=subprocess.PIPE)
+        try:
+            stdout, stderr = process.communicate(stdin or None)
+        except BaseException:
+            process.terminate()  # not kill: git removes its lock files when it is terminated
+            process.communicate()
+            raise
+        completed = Completed(process.returncode, stdout, stderr.decode(errors="replace"))
+        if check and completed.status != 0:
+            raise CommandFailed(args, completed.status, completed.stderr)
+        return completed
+
+    def open(
+        self,
+        *args: str,
+        env: Mapping[str, str] | None = None,
+        stdin: int = subprocess.PIPE,
+        stderr: IO[bytes] | int = subprocess.DEVNULL,
+    ) -> "subprocess.Popen[bytes]":
+        """Start plumbing with pipes on standard input and output; the caller ends it."""
+        with _launching(args):
+            return subprocess.Popen(
+                ["git", *args],
+                bufsize=_PIPE_BYTES,
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                cwd=self.directory,
+                env=self.environment(env),
+            )
+
+    def open_python(self, module: str) -> "subprocess.Popen[bytes]":
+        """Start one of our own modules as a program with pipes; the caller ends it.
+
+        It sees what we see and nothing of the folder it starts in. Raises `OSError`.
+        """
+        path = [entry for entry in sys.path if os.path.isabs(entry)]  # noqa: PTH117 - plain texts
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=self.directory,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+        )
+
+    def porcelain(
+        self,
+        *args: str,
+        env: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+        max_file_bytes: int | None = None,
+        check: bool = True,
+    ) -> Completed:
+        """Run porcelain through GitPython, killed with its children after `timeout_s`.
+
+        With `max_file_bytes` no file that it writes grows larger: then it fails, and git says
+        "File too large".
+
+        Raises `CommandFailed` when `check` and the status is not 0; the status is negative when
+        the time ran out.
+        """
+        from git.cmd import Git as Launcher  # 80 ms, only when needed
+
+        given = {**_ALWAYS, **self.variables, **(env or {})}
+        foreign = [n for n in LOCAL_VARIABLES if n in os.environ and n not in given]
+        unset = [word for name in foreign for word in ("-u", name)]
+        argv = ["env", *unset, "git", *args] if unset else ["git", *args]
+        if max_file_bytes is not None:
+            argv = ["sh", "-c", _LIMITED, str(max(max_file_bytes // _BLOCK_BYTES, 1)), *argv]
+        with _launching(args):
+            status, stdout, stderr = Launcher(str(self.directory)).execute(
+                argv,
+                with_extended_output=True,
+                with_exceptions=False,
+                stdout_as_string=False,
+                strip_newline_in_stdout=False,
+                kill_after_timeout=timeout_s,
+                env=given,
+            )
+        out = stdout if isinstance(stdout, bytes) else str(stdout).encode()
+        completed = Completed(int(status), out, str(stderr))
+        if check and completed.status != 0:
+            raise CommandFailed(args, completed.status, completed.stderr)
+        return completed
+
+    def run_shell(self, script: str, *args: str, stdin: bytes, env: Mapping[str, str]) -> Completed:
+        """Run a script of our own with the system's shell; the first of `args` is its `$0`."""
+        with _launching(args):
+            done = subprocess.run(
+                ["sh", "-c", script, *args],
+                input=stdin,
+                capture_output=True,
+                cwd=self.directory,
+                env={**self.environment(), **env},
+                check=False,
+            )
+        return Completed(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
+
+    def detach(self, argv: Sequence[str], *, log: Path, env: Mapping[str, str]) -> None:
+        """Start a process of our own that outlives this one, its output going to `log`."""
+        import threading
+
+        with log.open("ab") as sink:
+            process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                cwd=self.directory,
+                env={**self.environment(), **env},
+                start_new_session=True,
+            )
+        # Should it end first, somebody must take notice, or the system remembers it for ever.
+        threading.Thread(target=process.wait, daemon=True).start()
+
+
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """End a process that only answers; not by the end of its input, which a fork may keep open."""
+    process.kill()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(OSError):
+                pipe.close()
+    process.wait()
+
+
+class _launching:  # noqa: N801 - reads as the sentence `with _launching(args)`
+    """Turns 'git is not there' and 'no such folder' into our errors."""
+
+    def __init__(self, args: Sequence[str]) -> None:
+        self.args = args
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, FileNotFoundError | ImportError):
+            raise GitexpError(
+                "cannot start git", why=str(error), hints=["install git and put it on PATH"]
+            ) from error
+        if isinstance(error, OSError | ValueError):
+            raise CommandFailed(self.args, -1, str(error)) from error

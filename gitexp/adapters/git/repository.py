@@ -1,0 +1,329 @@
+"""One repository: where it lies, its refs, its configuration, its objects.
+
+Asks git and computes nothing that git can answer. Nothing above sees a GitPython type.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import get_ident
+from typing import TYPE_CHECKING, NamedTuple
+
+from gitexp.adapters.git.cat_file import Found, ObjectReader
+from gitexp.adapters.git.config import GitConfig
+from gitexp.adapters.git.discovery import Place, find_place, git_in
+from gitexp.adapters.git.pipes import widen
+from gitexp.adapters.git.process import FSYNC, Completed, Git
+from gitexp.core.errors import CommandFailed, Conflict, Unreadable
+from gitexp.core.model.ids import ObjectId
+
+if TYPE_CHECKING:
+    import tempfile
+    from subprocess import Popen  # noqa: TID251 - the type only
+
+
+_SKIPPED_BYTES = 1 << 24
+"""A larger object costs more to read past than a new process."""
+
+_STREAMING = ("-c", "core.bigFileThreshold=16m")
+"""Git itself holds no larger file in memory."""
+
+
+_LOOKS = 2
+
+_FEW = 100
+"""Blobs that one process may read among other things."""
+
+
+class TreeEntry(NamedTuple):
+    """A file in a tree."""
+
+    mode: str
+    kind: str
+    oid: ObjectId
+    path: str
+
+
+class Change(NamedTuple):
+    """A file that differs between two trees; a missing side has the null id."""
+
+    status: str
+    path: str
+    old_oid: ObjectId
+    new_oid: ObjectId
+
+
+class Repo:
+    """A git repository as gitexp needs it."""
+
+    def __init__(self, place: Place, *, start: Path, config: GitConfig) -> None:
+        self.git_dir, self.common_dir, self.top, self.object_format = place
+        self.start = start
+        """The folder that relative paths of the user start from."""
+        self._git = Git(self.top or self.git_dir, _naming(place))
+        self.null = ObjectId("0" * (64 if self.object_format == "sha256" else 40))
+        """The id that says 'no object'."""
+        self._config = config
+        self._readers: dict[tuple[int, int], ObjectReader] = {}
+        """Those that are open, by process and thread."""
+
+    @classmethod
+    def discover(cls, directory: Path | None = None) -> "Repo":
+        """Find the repository around a folder, as git does. Raises `NotARepository`."""
+        git = git_in(directory)
+        place, config = find_place(git)
+        return cls(place, start=_start(git.directory, place.top), config=config)
+
+    @property
+    def prefix(self) -> str:
+        """The user's folder relative to the top, `""` or `"sub/"`."""
+        if self.top is None or not self.start.is_relative_to(self.top):
+            return ""
+        relative = self.start.relative_to(self.top).as_posix()
+        return "" if relative == "." else relative + "/"
+
+    @property
+    def state_dir(self) -> Path:
+        """Where gitexp keeps its local state: journals, run index, lock."""
+        return self.common_dir / "gitexp"
+
+    def git(
+        self,
+        *args: str,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        check: bool = True,
+    ) -> Completed:
+        """Run plumbing. Raises `CommandFailed` when `check` and it fails."""
+        return self._git.run(*args, stdin=stdin, env=env, check=check)
+
+    @property
+    def launcher(self) -> Git:
+        """For the other rooms of this door: pipes, porcelain, background processes."""
+        return self._git
+
+    @contextmanager
+    def session(self) -> Iterator[ObjectReader]:
+        """Answer all small questions of this thread from one git process while inside.
+
+        It starts with the first question.
+        """
+        thread = _here()
+        if thread in self._readers:
+            yield self._readers[thread]
+            return
+        try:
+            with ObjectReader(self._git) as reader:
+                self._readers[thread] = reader
+                yield reader
+        finally:
+            self._readers.pop(thread, None)
+
+    def read_objects(
+        self, names: Sequence[str], *, max_bytes: int = sys.maxsize
+    ) -> list[Found | None]:
+        """The object of each name, `None` where there is none.
+
+        Fewer than asked when `max_bytes` are too few for all of them together. Raises
+        `CommandFailed` when git dies of a damaged object.
+        """
+        with self.session() as reader:
+            return reader.read(names, max_bytes=max_bytes)
+
+    def __getstate__(self) -> dict[str, object]:
+        """For our own processes that read; no two share a pipe."""
+        return {**self.__dict__, "_readers": {}}
+
+    # --- refs -------------------------------------------------------------------------------
+
+    def resolve(self, revision: str) -> ObjectId | None:
+        """The object a revision names, or `None`. Safe for names that start with a dash."""
+        found = self.git(
+            "rev-parse", "--verify", "--quiet", "--end-of-options", revision, check=False
+        )
+        return ObjectId(found.text.strip()) if found.status == 0 else None
+
+    def peel(self, revision: str, kind: str) -> ObjectId | None:
+        """The commit or tree a revision leads to, or `None` without one that can be read."""
+        name = _peeled(revision, kind)
+        if _here() not in self._readers:
+            return self.resolve(name)
+        try:
+            [found] = self.read_objects([name])
+        except CommandFailed:
+            return None
+        return None if found is None else found.oid
+
+    def read_ref(self, ref: str) -> ObjectId | None:
+        """The commit a full ref name points at, or `None` when there is no such ref.
+
+        Raises `Unreadable` when the ref is there and its commit is not: broken is not absent.
+        """
+        for _ in range(_LOOKS):
+            commit = self.peel(ref, "commit")
+            if commit is not None or self.resolve(ref) is None:
+                return commit
+            # Unless it came into being between the two questions.
+        raise Unreadable(
+            f"'{ref}' is damaged",
+            why="the commit it points at is missing or cannot be read",
+            hints=["`git exp doctor` finds what is wrong, `git exp doctor --fix` mends it"],
+        )
+
+    def read_refs(self, *refs: str) -> dict[str, ObjectId]:
+        """Several refs by full name in one process; absent ones are missing from the answer."""
+        asked = self.git("for-each-ref", "--format=%(objectname) %(refname)", *refs)
+        pairs = (line.split(" ", 1) for line in asked.text.splitlines())
+        return {name: ObjectId(oid) for oid, name in pairs}
+
+    def update_ref(
+        self, ref: str, new: str, old: str, reason: str, *, durable: bool = False
+    ) -> None:
+        """Move a ref by compare-and-swap; `old` null means create, `new` null means delete.
+
+        Raises `Conflict` when the ref is not at `old`, or is locked, and `CommandFailed` when there
+        is no object `new`.
+        """
+        sync = FSYNC if durable else ()
+        argv = ("update-ref", "-m", reason, "--create-reflog", ref, new, old)
+        done = self.git(*sync, *argv, check=False)
+        if done.status != 0:
+            failure = CommandFailed(argv, done.status, done.stderr)
+            if "nonexistent object" in done.stderr:
+                raise failure
+            raise Conflict(f"cannot move '{ref}'", why=failure.why)
+
+    # --- configuration ----------------------------------------------------------------------
+
+    def config(self) -> GitConfig:
+        """All of git's configuration, as it was at first."""
+        return self._config
+
+    # --- objects ----------------------------------------------------------------------------
+
+    def list_tree(self, treeish: str, *paths: str) -> Iterator[TreeEntry]:
+        """Every file below a tree, in git's order. Raises `CommandFailed` on an unknown tree."""
+        asked = self.git("ls-tree", "-r", "-z", "--full-tree", treeish, "--", *paths)
+        for line in asked.text.split("\0")[:-1]:
+            head, _, path = line.partition("\t")
+            mode, kind, oid = head.split()
+            yield TreeEntry(mode, kind, ObjectId(oid), path)
+
+    def diff_trees(self, old: str, new: str) -> Iterator[Change]:
+        """Files that differ between two trees. Raises `CommandFailed` on an unknown tree."""
+        asked = self.git("diff-tree", "-r", "-z", "--no-renames", "--full-index", "--raw", old, new)
+        parts = asked.stdout.split(b"\0")[:-1]
+        for head, path in zip(parts[::2], parts[1::2], strict=True):
+            _, _, old_oid, new_oid, status = head.decode().split()
+            yield Change(
+                status, path.decode(errors="surrogateescape"), ObjectId(old_oid), ObjectId(new_oid)
+            )
+
+    def read_blobs(
+        self, oids: Iterable[str], *, max_bytes: int
+    ) -> Iterator[tuple[ObjectId, bytes | None]]:
+        """Contents of blobs in the order asked; `None` for missing, damaged or larger ones."""
+        wanted = list(oids)
+        done = 0
+        if len(wanted) <= _FEW and _here() in self._readers:
+            with suppress(CommandFailed):  # what is damaged is looked for below
+                for found in self.read_objects(wanted, max_bytes=max_bytes):
+                    blob = found is not None and found.kind == "blob"
+                    yield ObjectId(wanted[done]), found.content if found and blob else None
+                    done += 1
+        while done < len(wanted):
+            for oid, data in self._read_batch(wanted[done:], max_bytes):
+                yield ObjectId(oid), data
+                done += 1
+            if done < len(wanted):  # git dies on a damaged object, and huge ones are not read
+                yield ObjectId(wanted[done]), None
+                done += 1
+
+    def _read_batch(self, wanted: list[str], max_bytes: int) -> Iterator[tuple[str, bytes | None]]:
+        import threading
+
+        process = self._git.open(*_STREAMING, "cat-file", "--batch", "--buffer")
+        assert process.stdout is not None  # noqa: S101 - opened with a pipe
+        widen(process.stdout)
+        feeder = threading.Thread(target=_feed, args=(process, wanted), daemon=True)
+        feeder.start()
+        try:
+            for oid in wanted:
+                head = process.stdout.readline().split()
+                if len(head) == 2 and head[1] in (b"missing", b"ambiguous"):
+                    yield oid, None
+                    continue
+                if len(head) != 3:
+                    return
+                size = int(head[2])
+                if size > max(max_bytes, _SKIPPED_BYTES):
+                    return  # not read past either: the caller starts anew behind it
+                data = process.stdout.read(size + 1)
+                if len(data) != size + 1:
+                    return
+                yield oid, data[:-1] if head[1] == b"blob" and size <= max_bytes else None
+        finally:
+            process.stdout.close()
+            process.kill()
+            process.wait()
+            feeder.join()
+
+    def write_blob(self, data: bytes) -> ObjectId:
+        """Store a blob that no ref holds yet."""
+        return ObjectId(self.git("hash-object", "-w", "--stdin", stdin=data).text.strip())
+
+    def read_messages(self, revisions: Iterable[str]) -> dict[ObjectId, str]:
+        """Commit messages by commit id. Raises `CommandFailed` on unknown revisions."""
+        asked = self.git(
+            *("log", "--no-walk", "--no-show-signature", "--format=%H%x00%B%x01", "--stdin"),
+            stdin="\n".join(revisions).encode(),
+        )
+        pairs = (part.strip("\n").split("\0", 1) for part in asked.text.split("\x01")[:-1])
+        return {ObjectId(oid): message for oid, message in pairs}
+
+    def is_ancestor(self, old: str, new: str) -> bool:
+        """Tell whether `new` contains `old`."""
+        done = self.git("merge-base", "--is-ancestor", old, new, check=False)
+        if done.status > 1:
+            raise CommandFailed(("merge-base", "--is-ancestor"), done.status, done.stderr)
+        return done.status == 0
+
+    def temporary_index(self) -> "tempfile.TemporaryDirectory[str]":
+        """A folder for a private copy of the index, inside our own state."""
+        import tempfile  # 3 ms that readers need not pay
+
+        folder = self.state_dir / "tmp"
+        folder.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(dir=folder, prefix="index-")
+
+
+def _naming(place: Place) -> dict[str, str]:
+    """What tells every git command which repository is meant."""
+    variables = {"GIT_DIR": str(place.git_dir)}
+    return variables if place.top is None else {**variables, "GIT_WORK_TREE": str(place.top)}
+
+
+def _peeled(revision: str, kind: str) -> str:
+    """How git calls the commit or tree that a revision leads to."""
+    return f"{revision}^{{{kind}}}"
+
+
+def _here() -> tuple[int, int]:
+    """This thread; the one that a fork makes of it, or gives its number to, is another."""
+    return os.getpid(), get_ident()
+
+
+def _feed(process: "Popen[bytes]", wanted: list[str]) -> None:
+    assert process.stdin is not None  # noqa: S101 - opened with a pipe
+    try:
+        process.stdin.write("\n".join(wanted).encode() + b"\n")
+        process.stdin.close()
+    except OSError:
+        return  # git died; the reader sees it
+
+
+def _start(here: Path, top: Path | None) -> Path:
+    prefix = os.environ.get("GIT_PREFIX")
+    return top / prefix if prefix and top is not None and here == top else here

@@ -1,0 +1,335 @@
+"""Talking to remotes: fetching and pushing our two branches, with a time limit.
+
+Only configured remote names are spoken to, never a URL out of a record. Every setting of the user's
+that would make git do more than asked (tags, pruning, submodules, mirroring) is overruled for our
+own commands.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from gitexp.adapters.git.process import FSYNC, Completed
+from gitexp.adapters.git.remotes import GUARD, Remote
+from gitexp.adapters.git.repository import Repo
+from gitexp.adapters.git.trees import Folder, compare
+from gitexp.adapters.system import clock
+from gitexp.core.errors import Conflict, GitexpError, Refused
+from gitexp.core.model.ids import ObjectId
+
+_FETCH_CONFIG = (
+    "fetch.fsckObjects=true",
+    # Faults of old git versions, in the history of many honest repositories.
+    "fetch.fsck.badTimezone=ignore",
+    "fetch.fsck.missingSpaceBeforeDate=ignore",
+    "fetch.fsck.zeroPaddedFilemode=ignore",
+    # A small pack may hold huge files: git need not have them in memory.
+    "core.bigFileThreshold=16m",
+    "fetch.writeCommitGraph=false",
+    "maintenance.auto=false",
+    "gc.auto=0",
+)
+_FETCH_OPTIONS = (
+    *("--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"),
+    "--refmap=",
+)
+_PUSH_OPTIONS = ("--porcelain", "--no-follow-tags", "--recurse-submodules=no")
+_NO_ATOMIC = "does not support --atomic"
+
+_STALE = (
+    "stale info",
+    "fetch first",
+    "non-fast-forward",
+    "cannot lock ref",
+    "failed to update ref",
+    "failed to lock",
+    "incorrect old value",
+    "reference already exists",
+    "transaction failed",
+)
+"""How git says that somebody else moved the branch; not what a server's own rules say."""
+_IN_THE_WAY = "exists; cannot create"
+"""A branch `gitexp/…` is there: no try will ever succeed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a remote has of the refs asked for."""
+
+    tips: Mapping[str, ObjectId]
+    """By the remote's full ref name; what it has not is missing."""
+    is_empty: bool = False
+    """True when the remote has no branch: the first one pushed becomes its default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What became of a push."""
+
+    accepted: bool
+    stale: bool
+    """Refused because the remote has something we have not: fetch, merge, try again."""
+    reason: str = ""
+    said: tuple[str, ...] = ()
+    """What the server wrote for the user, line by line, each with `remote: ` before it."""
+
+
+def fetch(
+    repo: Repo,
+    remote: Remote,
+    refs: Sequence[tuple[str, str]],
+    *,
+    timeout_s: float,
+    max_bytes: int,
+    partial: Collection[str] = (),
+    certain: bool = False,
+) -> Fetched:
+    """Fetch refs of a remote, each (theirs, ours); ours are overwritten, absent ones stay.
+
+    Objects are checked on receipt and synced. Nothing of the user's is touched: no tags, no
+    submodules, no `FETCH_HEAD`, no remote-tracking refs. What is here already is not asked for
+    again. In a partial clone only `partial`, a part of theirs, is filtered. With `certain` the
+    remote has all of them, which saves asking. Raises `GitexpError` when the remote cannot be
+    reached in time, sends bad objects or a file over `max_bytes` (many objects are one file, a
+    pack), or has not what was certain.
+    """
+    deadline = clock.monotonic_s() + timeout_s
+    listed = None if certain else _list_refs(repo, remote, [t for t, _ in refs], deadline)
+    wanted = list(refs)
+    if listed is not None:
+        here = repo.read_refs(*(ours for _, ours in refs))
+        wanted = [(t, o) for t, o in refs if t in listed and listed[t] != here.get(o)]
+    if repo.config().get(f"remote.{remote.name}.promisor") is None:
+        partial = ()
+    for filtered in (False, True):
+        specs = [f"+{t}:{o}" for t, o in wanted if (t in partial) is filtered]
+        if specs:
+            _fetch_refs(repo, remote, specs, deadline, max_bytes=max_bytes, filtered=filtered)
+    if wanted:
+        _check_commits(repo, remote, wanted)
+    here = repo.read_refs(*(ours for _, ours in refs))
+    tips = {t: here[o] for t, o in refs if o in here and (listed is None or t in listed)}
+    return Fetched(tips, listed == {} and not _has_branch(repo, remote, deadline))
+
+
+def _list_refs(
+    repo: Repo, remote: Remote, names: Sequence[str], deadline: float
+) -> dict[str, ObjectId]:
+    asked = _speak(
+        repo, remote, deadline, "ls-remote", "--quiet", "--", remote.name, "HEAD", *names
+    )
+    pairs = (line.split("\t", 1) for line in asked.text.splitlines())
+    return {name: ObjectId(oid) for oid, name in pairs}
+
+
+def _has_branch(repo: Repo, remote: Remote, deadline: float) -> bool:
+    asked = _speak(repo, remote, deadline, "ls-remote", "--quiet", "--heads", "--", remote.name)
+    return bool(asked.text.strip())
+
+
+def _fetch_refs(
+    repo: Repo,
+    remote: Remote,
+    specs: Sequence[str],
+    deadline: float,
+    *,
+    max_bytes: int,
+    filtered: bool,
+) -> None:
+    config = [word for setting in _FETCH_CONFIG for word in ("-c", setting)]
+    options = [*_FETCH_OPTIONS, *([] if filtered else ["--no-filter"])]
+    argv = (*FSYNC, *config, "fetch", *options, "--", remote.name, *specs)
+    while True:
+        try:
+            _speak(repo, remote, deadline, *argv, max_file_bytes=max_bytes)
+        except Conflict:  # another process of ours is fetching the same
+            if clock.monotonic_s() > deadline:
+                raise
+            clock.sleep(clock.jitter(0.2))
+        else:
+            return
+
+
+def push(
+    repo: Repo,
+    remote: Remote,
+    refs: Mapping[str, str],
+    *,
+    leases: Mapping[str, str],
+    hooks: bool = True,
+    timeout_s: float,
+) -> Pushed:
+    """Push commits to full ref names of a remote, never by force, all or none where it can.
+
+    `leases` names what the remote is believed to have, for those of the refs that go on from it,
+    or an empty text for nothing: when it has something else, the push is stale. Without `hooks`
+    the user's own pre-push hooks do not run. Raises `GitexpError` when the remote cannot be
+    reached or the time runs out.
+    """
+    deadline = clock.monotonic_s() + timeout_s
+    specs = [f"{oid}:{ref}" for ref, oid in refs.items()]
+    options = [f"--force-with-lease={ref}:{oid}" for ref, oid in leases.items()]
+    options += [] if hooks else ["--no-verify"]
+    for atomic in (["--atomic"], []):
+        done = repo.launcher.porcelain(
+            *(*_unmirrored(remote), "push", *_PUSH_OPTIONS, *options, *atomic),
+            *("--", remote.name, *specs),
+            env={GUARD: "1"},
+            timeout_s=max(deadline - clock.monotonic_s(), 0.1),
+            check=False,
+        )
+        if not (atomic and _NO_ATOMIC in done.stderr):
+            break
+    if done.status == 0:
+        return Pushed(accepted=True, stale=False)
+    refused = [line for line in done.text.splitlines() if line.startswith("!")]
+    if done.status < 0 or not refused:
+        raise _failure(remote, "push to", done, timeout_s)
+    reasons = [line.split("\t")[-1] for line in refused]
+    telling = [reason for reason in reasons if "atomic push fail" not in reason] or reasons
+    stale = all(any(word in reason for word in _STALE) for reason in telling)
+    stale = stale and _IN_THE_WAY not in done.stderr
+    return Pushed(False, stale, _why(done, telling[0]), _said_by_remote(done))
+
+
+def has_refs(repo: Repo, remote: Remote, refs: Mapping[str, str], *, timeout_s: float) -> set[str]:
+    """Those of the refs that a remote has at these objects already. Sends nothing.
+
+    Asks as a push would, because a push may go to other URLs than a fetch. Raises `GitexpError`
+    when the remote cannot be reached or the time runs out.
+    """
+    done = repo.launcher.porcelain(
+        *(*_unmirrored(remote), "push", *_PUSH_OPTIONS, "--dry-run", "--no-verify"),
+        *("--", remote.name, *(f"{oid}:{ref}" for ref, oid in refs.items())),
+        env={GUARD: "1"},
+        timeout_s=timeout_s,
+        check=False,
+    )
+    told = [line.split("\t") for line in done.text.splitlines() if "\t" in line]
+    if done.status < 0 or (done.status != 0 and not told):
+        raise _failure(remote, "ask", done, timeout_s)
+    # With several URLs there is a line for each.
+    other = {words[1].rpartition(":")[2] for words in told if words[0] != "="}
+    return {ref for ref in refs if ref not in other} if told else set()
+
+
+def _unmirrored(remote: Remote) -> tuple[str, ...]:
+    return ("-c", f"remote.{remote.name}.mirror=false")
+
+
+def _why(done: Completed, reason: str) -> str:
+    """The server's own words when it has any, else git's."""
+    said = [line.removeprefix("remote: ") for line in done.stderr.splitlines()]
+    said = [line.strip() for line in said if line.startswith(("error: ", "fatal: "))]
+    return f"{reason}: {said[0]}" if said and "failed to push" not in said[0] else reason
+
+
+def _said_by_remote(done: Completed) -> tuple[str, ...]:
+    """What the server wrote for the user, as git shows it."""
+    lines = [line.rstrip() for line in done.stderr.splitlines()]
+    return tuple(line for line in lines if line.startswith("remote: ") and line != "remote: ")
+
+
+def _speak(
+    repo: Repo, remote: Remote, deadline: float, *argv: str, max_file_bytes: int | None = None
+) -> Completed:
+    timeout_s = max(deadline - clock.monotonic_s(), 0.1)
+    done = repo.launcher.porcelain(
+        *remote.options, *argv, timeout_s=timeout_s, max_file_bytes=max_file_bytes, check=False
+    )
+    if done.status == 0:
+        return done
+    if max_file_bytes is not None and "File too large" in done.stderr:
+        _remove_cut_off(repo, max_file_bytes)
+        raise _too_large(
+            remote.name, f"it sends more than {max_file_bytes:,} bytes", "maxFetchSize"
+        )
+    if any(word in done.stderr for word in ("cannot lock ref", "unable to update local ref")):
+        raise Conflict(f"cannot fetch from '{remote.name}'", why="another process is fetching too")
+    raise _failure(remote, "fetch from", done, timeout_s)
+
+
+def _check_commits(repo: Repo, remote: Remote, refs: Sequence[tuple[str, str]]) -> None:
+    """Let go of what is fetched and no commit, or everything after would stumble over it."""
+    here = repo.read_refs(*(ours for _, ours in refs))
+    asked = repo.git(
+        *("cat-file", "--batch-check=%(objecttype)"), stdin="\n".join(here.values()).encode()
+    )
+    kinds = dict(zip(here, asked.text.splitlines(), strict=True))
+    for theirs, ours in refs:
+        if kinds.get(ours, "commit") != "commit":
+            repo.update_ref(ours, repo.null, here[ours], "gitexp: not a commit")
+            raise Refused(
+                f"branch '{theirs.removeprefix('refs/heads/')}' of '{remote.name}' is not gitexp's",
+                why=f"it holds a {kinds[ours]}, no commit",
+                hints=["whoever runs the remote can delete it; what is recorded here is safe"],
+            )
+
+
+def _remove_cut_off(repo: Repo, max_bytes: int) -> None:
+    """Drop what the limit cut off, known by its size: git leaves it for a later gc."""
+    for part in (repo.common_dir / "objects").glob("*/tmp_*"):
+        with suppress(OSError):
+            if max_bytes - 512 < part.stat().st_size <= max_bytes:
+                part.unlink()
+
+
+def compare_bounded(
+    repo: Repo, remote: str, old: str | None, new: str, *, max_files: int
+) -> list[Folder]:
+    """Where a remote's commit differs from ours. Raises `Refused` when it brings too much."""
+    folders = compare(repo, old, new, at_most=max_files)
+    if folders is None:
+        raise _too_large(remote, f"it brings more than {max_files:,} files", "maxFetchFiles")
+    return folders
+
+
+def _too_large(remote: str, why: str, setting: str) -> Refused:
+    return Refused(
+        f"the runs of '{remote}' are not taken over",
+        why=why,
+        hints=[
+            f"if you trust it: `git config exp.{setting} SIZE` allows more",
+            "what is recorded here is as it was",
+        ],
+    )
+
+
+_HINTS = (
+    (("fsck", "error in object"), "the remote sent a damaged object; `git help fsck` explains it"),
+    (
+        ("could not read Username", "could not read Password", "terminal prompts disabled"),
+        "git could not ask for the password; `git push` asks and `git help credentials` explains",
+    ),
+    (
+        ("Authentication failed", "Permission denied", "HTTP 401", "error: 401", "error: 403"),
+        "you have no access, or your key or token is not accepted: see that `git push` works",
+    ),
+    (("Host key verification failed",), "connect once by hand, so that ssh knows the host"),
+    (
+        ("Could not resolve host", "unable to connect", "Connection refused", "Connection timed"),
+        "the network or the host is down; nothing is lost, `git exp sync` tries again",
+    ),
+    (
+        ("does not appear to be a git repository", "Repository not found", "not found"),
+        "`git remote -v` shows the URLs; `git remote set-url NAME URL` sets one right",
+    ),
+)
+"""What to do, by the words of git or of the server."""
+
+
+def _failure(remote: Remote, what: str, done: Completed, timeout_s: float) -> GitexpError:
+    if done.status < 0:
+        return GitexpError(
+            f"cannot {what} '{remote.name}'",
+            why=f"it took longer than {timeout_s:.3g} s and was stopped",
+            hints=["`git config exp.pushTimeout 300` allows 300 s", "`git exp sync` tries again"],
+        )
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    telling = [line for line in lines if line.startswith(("fatal: ", "error: ", "ERROR: "))]
+    why = (telling or lines or [f"git ended with status {done.status}"])[0]
+    fitting = [hint for words, hint in _HINTS if any(word in done.stderr for word in words)]
+    hints = fitting[:1] or [f"`git ls-remote {remote.name}` shows whether git can reach it"]
+    return GitexpError(
+        f"cannot {what} '{remote.name}'", why=why, hints=hints, said=_said_by_remote(done)
+    )

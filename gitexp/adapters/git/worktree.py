@@ -1,0 +1,378 @@
+"""Work trees: what the user's files are now, snapshots of them, temporary trees for reproduction.
+
+The user's index, HEAD, branches, stash and files are only read: everything is written through a
+private copy of the index, into objects that no branch of the user's holds.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from gitexp.adapters.git.code_commit import write_code_commit
+from gitexp.adapters.git.gc import await_gc, is_collecting
+from gitexp.adapters.git.index_flags import find_unwatched
+from gitexp.adapters.git.process import FSYNC, UNTRUSTED
+from gitexp.adapters.git.repository import Repo
+from gitexp.core.errors import CommandFailed, GitexpError, NoCommit
+from gitexp.core.model.ids import ObjectId
+
+_SNAPSHOT_AUTHOR = {
+    "GIT_AUTHOR_NAME": "gitexp",
+    "GIT_AUTHOR_EMAIL": "gitexp@localhost",
+    "GIT_COMMITTER_NAME": "gitexp",
+    "GIT_COMMITTER_EMAIL": "gitexp@localhost",
+}
+
+
+class Status(NamedTuple):
+    """HEAD and how the files differ from it."""
+
+    commit: ObjectId
+    branch: str | None
+    tracked: tuple[str, ...]
+    """Tracked files that are changed, added, deleted or in conflict."""
+    untracked: tuple[str, ...]
+    """Files git neither tracks nor ignores; a nested repository ends in `/`."""
+    submodules: tuple[str, ...]
+    """Submodules with changes of their own, which a snapshot cannot hold."""
+
+
+class LeftOut(NamedTuple):
+    """Something in the work tree that a snapshot does not hold."""
+
+    path: str
+    """Ends in `/` for a submodule or a nested repository."""
+    reason: str
+    is_secret: bool = False
+    """True for what looks like a credential: not even its hash goes into a record."""
+
+    def __str__(self) -> str:
+        """As a record names it."""
+        return f"{self.path} ({self.reason})"
+
+
+class Snapshot(NamedTuple):
+    """The files as they are now, kept as git objects."""
+
+    commit: ObjectId
+    tree: ObjectId
+    snapshot: ObjectId | None
+    """The code commit of `tree`; absent when `commit` has the same tree."""
+    branch: str | None
+    left_out: tuple[LeftOut, ...] = ()
+    taken: tuple[tuple[str, int], ...] = ()
+    """Untracked files that are in, each with its size in bytes."""
+    tracked: tuple[str, ...] = ()
+    """Tracked files that differ from `commit`."""
+    untracked: tuple[str, ...] = ()
+    """Files of the tree that git does not track."""
+
+
+class SnapshotRules(NamedTuple):
+    """What a snapshot may hold of the files git does not track."""
+
+    max_file_bytes: int
+    max_total_bytes: int
+    refuse: Callable[[Path, str], str | None] = lambda _file, _path: None
+    """Says why a file must stay out (a secret), or `None`."""
+    is_model_file: Callable[[str], bool] = lambda _path: False
+    """True for the path of a model or data file, which stays out."""
+
+
+_ASK_STATUS = (
+    *("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames"),
+    "--ignore-submodules=none",
+)
+
+
+def read_status(repo: Repo) -> Status:
+    """What differs from HEAD. Raises `NoCommit` on an unborn branch."""
+    asked = repo.git(*_ASK_STATUS)
+    commit = branch = None
+    tracked: list[str] = []
+    untracked: list[str] = []
+    submodules: list[str] = []
+    for line in asked.text.split("\0"):
+        kind, _, rest = line.partition(" ")
+        if line.startswith("# branch.oid "):
+            commit = line.removeprefix("# branch.oid ")
+        elif line.startswith("# branch.head "):
+            branch = line.removeprefix("# branch.head ")
+        elif kind == "?":
+            untracked.append(rest)
+        elif kind in ("1", "u"):
+            path = rest.split(" ", 7 if kind == "1" else 9)[-1]
+            tracked.append(path)
+            if rest.split(" ", 2)[1].startswith("S") and rest.split(" ", 2)[1][2:] != "..":
+                submodules.append(path)
+    if commit is None or commit == "(initial)":
+        raise NoCommit(
+            "the repository has no commit yet",
+            why="a run is recorded beside the commit whose code it ran",
+            hints=["commit something first: `git add -A && git commit -m start`"],
+        )
+    on_branch = None if branch in (None, "(detached)") else branch
+    return Status(ObjectId(commit), on_branch, tuple(tracked), tuple(untracked), tuple(submodules))
+
+
+def take_snapshot(repo: Repo, rules: SnapshotRules, *, identity: str, durable: bool) -> Snapshot:
+    """Keep the files as they are now.
+
+    Tracked changes are always in; untracked files up to the rules' caps; what stays out is named.
+    `identity` is the author of code commits.
+    The objects are not yet held by any ref: pin `snapshot` before anything else. Raises `NoCommit`
+    and, when git cannot store a file, `CommandFailed`.
+    """
+    if repo.top is None:
+        return _bare_snapshot(repo)
+    for _ in range(_TRIES):
+        try:
+            return _snapshot_once(repo, repo.top, rules, identity=identity, durable=durable)
+        except CommandFailed as failure:
+            if not was_collected(failure):
+                raise
+    return _snapshot_once(repo, repo.top, rules, identity=identity, durable=durable)
+
+
+def was_collected(failure: CommandFailed) -> bool:
+    """Tell whether a command failed as it does when a gc took from it what no ref holds."""
+    return any(word in failure.stderr for word in _VANISHED)
+
+
+_TRIES = 4
+
+_VANISHED = (
+    *("No such file or directory", "invalid object", "not a valid object", "nonexistent object"),
+    *("not a tree", "bad object", "bad tree", "unable to read", "missing", "could not be parsed"),
+)
+"""What git complains of when a gc takes an object, or the folder it goes into, from under it."""
+
+
+def _snapshot_once(
+    repo: Repo, top: Path, rules: SnapshotRules, *, identity: str, durable: bool
+) -> Snapshot:
+    status = read_status(repo)
+    head_tree = _tree_of_head(repo, status.commit)
+    if head_tree is None:
+        raise GitexpError("cannot read the tree of HEAD", hints=["`git fsck` names the damage"])
+    sizes, left_out = _choose(top, status, rules)
+    taken = tuple(sizes.items())
+    unwatched = find_unwatched(repo)
+    if not status.tracked and not taken and not unwatched:
+        return Snapshot(status.commit, head_tree, None, status.branch, tuple(left_out))
+    changed = [*status.tracked, *sizes, *unwatched]
+    tree = _write_tree(repo, changed, unwatched, durable=durable)
+    snapshot = None
+    if tree != head_tree:
+        snapshot = write_code_commit(repo, tree, identity, durable=durable)
+        if is_collecting(repo):
+            _pack(repo, "early", snapshot, f"^{status.commit}^{{tree}}")
+    return Snapshot(
+        *(status.commit, tree, snapshot, status.branch, tuple(left_out), taken),
+        tracked=(*status.tracked, *unwatched),
+        untracked=tuple(sizes),
+    )
+
+
+HEAD: Final = ("HEAD^{commit}", "HEAD^{tree}")
+"""What a snapshot asks git for, and who will take one may let it look up before."""
+
+
+def _read_head(repo: Repo) -> tuple[ObjectId | None, ObjectId | None]:
+    """The commit that HEAD is at and its tree; `None` for what cannot be read."""
+    try:
+        commit, tree = repo.read_objects(HEAD)
+    except CommandFailed:
+        return None, None
+    return commit and commit.oid, tree and tree.oid
+
+
+def _tree_of_head(repo: Repo, commit: ObjectId) -> ObjectId | None:
+    """The tree of the commit that HEAD was at; `None` when it cannot be read."""
+    head, tree = _read_head(repo)
+    return tree if tree and head == commit else repo.peel(commit, "tree")
+
+
+def _bare_snapshot(repo: Repo) -> Snapshot:
+    commit, tree = _read_head(repo)
+    if commit is None or tree is None:
+        raise NoCommit("the repository has no commit yet", hints=["push a commit to it first"])
+    branch = repo.git("symbolic-ref", "--quiet", "--short", "HEAD", check=False).text.strip()
+    return Snapshot(commit, tree, None, branch or None)
+
+
+def _choose(
+    top: Path, status: Status, rules: SnapshotRules
+) -> tuple[dict[str, int], list[LeftOut]]:
+    """Select the untracked files that go in, with their sizes; return what is left out too."""
+    taken: dict[str, int] = {}
+    left_out = [
+        LeftOut(f"{path}/", "submodule with uncommitted changes") for path in status.submodules
+    ]
+    total = 0
+    for path in status.untracked:
+        file = top / path
+        secret = None if path.endswith("/") else rules.refuse(file, path)
+        reason = "nested repository" if path.endswith("/") else secret
+        if reason is None and rules.is_model_file(path):
+            reason = "a model or data file"
+        size = 0
+        if reason is None:
+            try:
+                size = file.lstat().st_size
+            except OSError:
+                continue  # gone since git looked
+            if size > rules.max_file_bytes:
+                reason = f"{size:,} bytes, over the limit of {rules.max_file_bytes:,} a file"
+            elif total + size > rules.max_total_bytes:
+                reason = f"over the limit of {rules.max_total_bytes:,} bytes a run"
+        if reason is None:
+            taken[path] = size
+            total += size
+        else:
+            left_out.append(LeftOut(path, reason, is_secret=secret is not None))
+    return taken, left_out
+
+
+def _write_tree(
+    repo: Repo, paths: Sequence[str], unwatched: Sequence[str], *, durable: bool
+) -> ObjectId:
+    """The tree of the index with these paths as they are on disk; missing ones are removed.
+
+    Those that are `unwatched` lose the flags that make git look away, in our copy of the index.
+    """
+    sync = FSYNC if durable else ()
+    with repo.temporary_index() as folder:
+        private = Path(folder) / "index"
+        env = {"GIT_INDEX_FILE": str(private)}
+        index = repo.git_dir / "index"
+        if index.exists():
+            written = index.stat()
+            shutil.copyfile(index, private)
+            # As old as the index: git looks into a file that was changed in the index's own second.
+            os.utime(private, ns=(written.st_mtime_ns, written.st_mtime_ns))
+        else:
+            repo.git("read-tree", "HEAD", env=env)
+        for flag in ("--no-assume-unchanged", "--no-skip-worktree") if unwatched else ():
+            repo.git("update-index", flag, "-z", "--stdin", stdin=_listed(unwatched), env=env)
+        repo.git(
+            *(*sync, "update-index", "--add", "--remove", "-z", "--stdin"),
+            stdin=_listed(paths),
+            env=env,
+        )
+        return ObjectId(repo.git(*sync, "write-tree", env=env).text.strip())
+
+
+def _listed(paths: Sequence[str]) -> bytes:
+    return "\0".join(paths).encode(errors="surrogateescape") + b"\0"
+
+
+def commit_on(repo: Repo, tree: str, parent: str) -> ObjectId:
+    """The files of a run on top of the user's commit, for a branch of the user's.
+
+    It is the same whenever tree and parent are: fixed author, the parent's date.
+    """
+    date = repo.git("log", "-1", "--no-show-signature", "--format=%ct", parent).text.strip()
+    when = {"GIT_AUTHOR_DATE": f"{date} +0000", "GIT_COMMITTER_DATE": f"{date} +0000"}
+    made = repo.git(
+        *("commit-tree", tree, "-p", parent),
+        stdin=b"uncommitted files as they were when a run started\n\nKept by gitexp.\n",
+        env={**_SNAPSHOT_AUTHOR, **when},
+    )
+    return ObjectId(made.text.strip())
+
+
+def is_complete(repo: Repo, snapshot: str, commit: str) -> bool:
+    """Tell whether every object of a pinned snapshot is there, and will be.
+
+    What `commit` holds needs no look. A colleague's commit need not be here; then all is looked at.
+    """
+    if _is_whole(repo, snapshot, f"^{commit}^{{tree}}"):
+        return True
+    return repo.peel(commit, "tree") is None and _is_whole(repo, snapshot)
+
+
+def _is_whole(repo: Repo, snapshot: str, *known: str) -> bool:
+    """Tell whether the objects of a snapshot are there and will be, beyond those that are `known`.
+
+    Beside a running gc they are packed as well: that one may have looked for what to keep before
+    the pin was there, and remove loose objects after we looked.
+    """
+    try:
+        if is_collecting(repo):
+            _pack(repo, "pack", snapshot, *known)
+            await_gc(repo)
+    except CommandFailed:
+        return False
+    done = repo.git("rev-list", "--objects", "--quiet", snapshot, *known, check=False)
+    return done.status == 0
+
+
+def _pack(repo: Repo, name: str, snapshot: str, *known: str) -> None:
+    """Put what is not `known` of a snapshot into a pack: `git prune` removes loose objects only.
+
+    A pack from before the pin may be on a repack's list of what to remove, so the one from after it
+    needs another name.
+    """
+    repo.git(
+        *("pack-objects", "--revs", "--quiet", "--non-empty"),
+        str(repo.common_dir / "objects" / "pack" / name),
+        stdin="".join(f"{revision}\n" for revision in (snapshot, *known)).encode(),
+    )
+
+
+# --- temporary work trees -----------------------------------------------------------------------
+
+
+def worktrees_folder(repo: Repo) -> Path:
+    """Where temporary work trees are; made when it is not there. Raises `OSError`."""
+    folder = repo.state_dir / "worktrees"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def add_worktree(repo: Repo, name: str, revision: str) -> Path:
+    """Check a revision out into a new work tree inside our own state; nothing is executed.
+
+    Raises `CommandFailed`. Remove it with `remove_worktree`.
+    """
+    path = worktrees_folder(repo) / name
+    repo.launcher.porcelain(
+        *(*UNTRUSTED, "worktree", "add", "--quiet", "--detach", str(path), revision)
+    )
+    return path
+
+
+def remove_worktree(repo: Repo, path: Path) -> None:
+    """Remove a temporary work tree and git's note of it. Harmless when it is gone."""
+    repo.launcher.porcelain(
+        *(*UNTRUSTED, "worktree", "remove", "--force", "--force", str(path)), check=False
+    )
+    shutil.rmtree(path, ignore_errors=True)
+    if path.exists():
+        raise GitexpError(
+            f"cannot remove the temporary work tree '{path}'",
+            hints=[f"remove it by hand: `rm -rf '{path}'`, then `git exp gc`"],
+        )
+
+
+def checkout_into(repo: Repo, revision: str, paths: Sequence[str]) -> None:
+    """Write files of a revision into the user's work tree; the index is left alone.
+
+    Raises `CommandFailed`, for instance when a file is in the way.
+    """
+    if repo.top is None:
+        raise GitexpError("there is no work tree here", why="the repository is bare")
+    with repo.temporary_index() as folder:
+        env = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        repo.git(*UNTRUSTED, "read-tree", revision, env=env)
+        done = repo.git(
+            *(*UNTRUSTED, "checkout-index", "--force", "-z", "--stdin"),
+            stdin=os.fsencode("\0".join(paths) + "\0") if paths else b"",
+            env=env,
+            check=False,
+        )
+    if done.status != 0:
+        raise CommandFailed(("checkout-index",), done.status, done.stderr)

@@ -1,0 +1,1 @@
+"""The operating system: processes, their output, clocks, locks, what is installed."""

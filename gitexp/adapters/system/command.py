@@ -1,0 +1,396 @@
+"""The user's own command: found, run, watched, and passed on byte for byte.
+
+The command must not notice us: it gets a terminal where we have one, the same signals, and its
+output appears at once and unchanged. It knows nothing of runs or records; whoever wants to see the
+output gives functions that are called with it.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from gitexp.adapters.system import clock
+from gitexp.adapters.system.deadline import Deadline, Limit
+from gitexp.adapters.system.output_pump import Listeners, OnLine, OnOutput, Pump, connect
+from gitexp.core.errors import InvalidInput, NotRunnable
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A command that has ended."""
+
+    exit_code: int
+    """Its own; minus the signal number when a signal ended it."""
+    interrupted: bool
+    """Ended from outside: by a signal of that kind, or after we were sent one."""
+    duration_s: float
+    """Seconds from its start to its end."""
+    warnings: tuple[str, ...] = ()
+    """What of its output could not be passed on, one sentence each."""
+    timed_out: bool = False
+    """Ended because it reached its time limit, before anything else asked it to end."""
+
+
+def run_command(
+    argv: Sequence[str],
+    *,
+    directory: Path,
+    env: Mapping[str, str],
+    on_line: OnLine | None = None,
+    on_output: OnOutput | None = None,
+    stdout: int = 1,
+    stderr: int = 2,
+    limit: Limit | None = None,
+    on_wait: Callable[[], None] = lambda: None,
+) -> Completed:
+    """Run a command to its end, passing its output on to our own as it comes.
+
+    `on_output` is given all output as it comes and the name of its stream, `stdout` or `stderr`;
+    `on_line` that name and every whole line, without its newline. Both run on other threads, never
+    two at once, and what they raise is raised here when the command has ended. Where our two
+    streams are one and the same file or terminal, so are the command's, in exact order, and all its
+    lines count as `stdout`.
+
+    Signals that ask us to end are handed to the command, and we stay until it has ended. At its
+    `limit` the command and all that it started are ended. `on_wait` is called about once a second
+    while the command runs, in the main thread only; it must not raise. Raises `InvalidInput` when
+    the command cannot be started.
+    """
+    find_command(argv[0] if argv else "", directory, env)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    listeners = Listeners(on_line, on_output)
+    with contextlib.ExitStack() as cleanup:
+        pumps = connect(listeners, stdout, stderr)
+        for pump in pumps:
+            cleanup.callback(pump.close)
+        forwarding = cleanup.enter_context(_Forwarding(pumps))
+        started_s = clock.monotonic_s()
+        child = _start(argv, directory, env, pumps)
+        try:
+            for pump in pumps:
+                pump.start()
+            deadline = None if limit is None else Deadline(limit, child, started_s)
+            exit_code = forwarding.wait(child, deadline, on_wait)
+            duration_s = clock.monotonic_s() - started_s
+        finally:
+            for pump in pumps:
+                pump.note_end()
+            for pump in pumps:
+                pump.close()
+    if listeners.fault is not None:
+        raise listeners.fault
+    return Completed(
+        exit_code,
+        forwarding.was_asked_to_end or -exit_code in _INTERRUPTING,
+        duration_s,
+        tuple(pump.fault for pump in pumps if pump.fault),
+        forwarding.has_timed_out,
+    )
+
+
+def _start(
+    argv: Sequence[str], directory: Path, env: Mapping[str, str], pumps: Sequence[Pump]
+) -> "Popen[bytes]":
+    try:
+        return _popen(argv, directory, env, stdout=pumps[0].inlet, stderr=pumps[-1].inlet)
+    finally:
+        for pump in pumps:
+            os.close(pump.inlet)
+
+
+def start_apart(argv: Sequence[str], directory: Path, env: Mapping[str, str]) -> "Popen[bytes]":
+    """Start a command in a session of its own, with an empty input and its output in two pipes.
+
+    No key of the terminal reaches it. Raises `NotRunnable` when it cannot be started.
+    """
+    ends = {"stdin": -3, "stdout": -1, "stderr": -1}  # DEVNULL and PIPE
+    return _popen(argv, directory, env, **ends, start_new_session=True)
+
+
+def _popen(
+    argv: Sequence[str], directory: Path, env: Mapping[str, str], **options: Any
+) -> "Popen[bytes]":
+    import subprocess  # 10 ms, only for those who run something
+
+    try:
+        return subprocess.Popen(list(argv), cwd=directory, env=dict(env), **options)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        status = 127 if isinstance(error, FileNotFoundError) else 126
+        raise NotRunnable(f"cannot run '{argv[0]}'", status=status, why=why) from error
+
+
+def open_reader(argv: Sequence[str], env: Mapping[str, str]) -> "Popen[bytes]":
+    """Start a program that reads what we write to its input and shows it: a pager, `man`.
+
+    Raises `InvalidInput` when it cannot be started.
+    """
+    import subprocess
+
+    try:
+        return subprocess.Popen(list(argv), env=dict(env), stdin=subprocess.PIPE)
+    except OSError as error:
+        raise InvalidInput(f"cannot run '{argv[0]}'", why=error.strerror) from error
+
+
+def open_filter(argv: Sequence[str]) -> "Popen[bytes]":
+    """Start a program of ours with pipes to and from it; no signal of the terminal reaches it.
+
+    Raises `InvalidInput` when it cannot be started.
+    """
+    import subprocess
+
+    try:
+        return subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise InvalidInput(f"cannot run '{argv[0]}'", why=error.strerror) from error
+
+
+# --- finding ------------------------------------------------------------------------------------
+
+
+def find_command(name: str, directory: Path, env: Mapping[str, str]) -> Path:
+    """The file that running `name` in `directory` with `env` would execute.
+
+    Raises `NotRunnable` when there is none, or when it is plain that it could not start, and
+    `InvalidInput` for an empty name or directory.
+    """
+    if not directory.is_dir():
+        raise InvalidInput(f"cannot run in '{directory}'", why="there is no such folder")
+    if not name:
+        raise InvalidInput("cannot run an empty command")
+    blocked = None
+    for path in _candidates(name, directory, env):
+        if path.is_file() and os.access(path, os.X_OK):
+            _check_start(name, path, directory, env)
+            return path
+        blocked = blocked or (path if path.exists() else None)
+    raise _not_runnable(name, blocked, directory, env)
+
+
+def which(name: str, directory: Path, env: Mapping[str, str]) -> Path | None:
+    """As `find_command`, but only looks: `None` when there is no such executable file."""
+    for path in _candidates(name, directory, env):
+        if path.is_file() and os.access(path, os.X_OK):
+            return path
+    return None
+
+
+def _candidates(name: str, directory: Path, env: Mapping[str, str]) -> Iterator[Path]:
+    if "/" in name or os.sep in name:
+        yield directory / name
+    elif name:
+        for folder in env.get("PATH", os.defpath).split(os.pathsep):
+            yield directory / folder / name
+
+
+def _not_runnable(
+    name: str, blocked: Path | None, directory: Path, env: Mapping[str, str]
+) -> NotRunnable:
+    what = f"cannot run '{name}'"
+    if blocked is not None and blocked.is_dir():
+        return NotRunnable(what, why="it is a folder")
+    if blocked is not None:
+        hints = [f"make it executable: `chmod +x {name}`"]
+        if blocked.suffix == ".py":
+            hints.insert(0, f"start it with `python {name}`")
+        return NotRunnable(what, why="the file is not executable", hints=hints)
+    if "/" in name:
+        return NotRunnable(
+            what,
+            status=127,
+            why="there is no such file",
+            hints=[f"it was sought from '{directory}'"],
+        )
+    here = directory / name
+    if here.is_file():
+        start = f"./{name}" if os.access(here, os.X_OK) else f"python {name}"
+        hints = [f"for the file in this folder type `{start}`"]
+        return NotRunnable(what, status=127, why="no folder of PATH has it", hints=hints)
+    hints = ["give the command and its arguments as separate words"] if " " in name else []
+    near = _near(name, env)
+    return NotRunnable(what, status=127, why="no folder of PATH has it", hints=[*hints, *near])
+
+
+def _near(name: str, env: Mapping[str, str]) -> list[str]:
+    """What was meant, of the programs on PATH."""
+    import difflib
+
+    programs: set[str] = set()
+    for folder in env.get("PATH", os.defpath).split(os.pathsep):
+        with contextlib.suppress(OSError):
+            programs.update(os.listdir(folder or "."))  # noqa: PTH208
+    near = difflib.get_close_matches(name, sorted(programs), n=1, cutoff=0.8)
+    return [f"did you mean `{near[0]}`?"] if near else []
+
+
+def _check_start(name: str, path: Path, directory: Path, env: Mapping[str, str]) -> None:
+    """Refuse a script that no system would start, before anything is recorded about it."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(256)
+    except OSError:
+        return  # executable but not readable: the system will tell
+    what = f"cannot run '{name}'"
+    first = head.partition(b"\n")[0]
+    if not first.startswith(b"#!"):
+        if b"\0" in head:
+            return
+        hints = ["begin it with a line like `#!/bin/sh`", f"or start it with `sh {name}`"]
+        raise NotRunnable(what, why="it is text that names no interpreter", hints=hints)
+    if first.endswith(b"\r"):
+        hints = [f"convert it: `sed -i 's/\\r$//' {name}`"]
+        raise NotRunnable(what, why="its lines end as in Windows files", hints=hints)
+    interpreter, *words = os.fsdecode(first[2:]).replace("\t", " ").strip(" ").split(" ")
+    if not (directory / interpreter).exists():
+        raise NotRunnable(what, why=f"its interpreter '{interpreter}' is missing")
+    if Path(interpreter).name == "env":
+        program = next((w for w in words if w and not w.startswith("-") and "=" not in w), None)
+        if program is not None and which(program, directory, env) is None:
+            raise NotRunnable(what, why=f"its interpreter '{program}' is in no folder of PATH")
+
+
+# --- signals ------------------------------------------------------------------------------------
+
+_INTERRUPTING = frozenset(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGKILL")
+    if hasattr(signal, name)
+)
+_FROM_KEYBOARD = frozenset(
+    getattr(signal, name) for name in ("SIGINT", "SIGQUIT") if hasattr(signal, name)
+)
+_MANY_SIGNALS = 1 << 12
+_PATIENCE_S = 1.0
+"""So long it takes to see the command's end when the word of it was lost."""
+_POLL_S = 0.05
+"""Seconds between two looks at the command outside the main thread, where no signal wakes us."""
+_FORWARDED = (_INTERRUPTING | _FROM_KEYBOARD) - {getattr(signal, "SIGKILL", None)}
+
+
+class _Forwarding:
+    """Hands signals to the command while it runs. Outside the main thread it only waits for it.
+
+    Python looks at a signal between two steps of its own, and one that comes just before a blocking
+    call, or to another thread, does not end that call. So we wait for a file descriptor that every
+    signal is written to, the end of the command among them, and handlers only take note.
+    """
+
+    def __init__(self, pumps: Sequence[Pump]) -> None:
+        self.was_asked_to_end = False
+        self.has_timed_out = False
+        self._pumps = pumps
+        self._arrived: list[int] = []
+        self._wakeup = -1
+        self._undo = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        self._wakeup, inlet = os.pipe()
+        for fd in (self._wakeup, inlet):
+            os.set_blocking(fd, False)
+            self._undo.callback(os.close, fd)
+        self._undo.callback(
+            signal.set_wakeup_fd, signal.set_wakeup_fd(inlet, warn_on_full_buffer=False)
+        )
+        self._handle(signal.SIGCHLD, lambda _number, _frame: None)  # only to have it written
+        for number in _FORWARDED:
+            # What is ignored on entry, as under `nohup`, stays so for us and the command.
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                self._handle(number, self._on_request)
+        if any(pump.is_terminal for pump in self._pumps):
+            self._handle(signal.SIGWINCH, self._on_resize)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._undo.close()
+
+    def wait(
+        self, child: "Popen[bytes]", deadline: Deadline | None, on_wait: Callable[[], None]
+    ) -> int:
+        """Forward what comes, and what came earlier, until the command ends; its exit code."""
+        exit_code = self._wait(child, deadline, on_wait)
+        if deadline is not None:
+            deadline.end_orphans()
+        return exit_code
+
+    def _wait(
+        self, child: "Popen[bytes]", deadline: Deadline | None, on_wait: Callable[[], None]
+    ) -> int:
+        if self._wakeup < 0 and deadline is None:
+            return child.wait()
+        while (exit_code := child.poll()) is None:
+            while self._arrived:
+                self._forward(child, self._arrived.pop(0))
+            if deadline is not None:
+                self._enforce(deadline)
+            patience_s = min(_PATIENCE_S, _PATIENCE_S if deadline is None else deadline.remaining_s)
+            if self._wakeup < 0:
+                clock.sleep(min(patience_s, _POLL_S))
+                continue
+            on_wait()
+            awake, _, _ = select.select([self._wakeup], [], [], patience_s)
+            if awake:
+                os.read(self._wakeup, _MANY_SIGNALS)
+        return exit_code
+
+    def _enforce(self, deadline: Deadline) -> None:
+        was_reached = deadline.is_reached
+        deadline.enforce()
+        if deadline.is_reached and not was_reached and not self.was_asked_to_end:
+            self.has_timed_out = True
+
+    def _forward(self, child: "Popen[bytes]", number: int) -> None:
+        # A key reaches all of the terminal's foreground group: the command has the signal already.
+        if not (number in _FROM_KEYBOARD and _is_in_foreground()):
+            child.send_signal(number)
+
+    def _handle(self, number: int, handler: Callable[[int, FrameType | None], None]) -> None:
+        self._undo.callback(signal.signal, number, signal.signal(number, handler))
+
+    def _on_request(self, number: int, _frame: FrameType | None) -> None:
+        self.was_asked_to_end = True
+        self._arrived.append(number)
+
+    def _on_resize(self, number: int, _frame: FrameType | None) -> None:
+        for pump in self._pumps:
+            pump.copy_size()
+        self._arrived.append(number)  # the command may have looked before the size was right
+
+
+def _is_in_foreground() -> bool:
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)

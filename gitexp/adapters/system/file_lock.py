@@ -1,0 +1,374 @@
+"""The file lock that local writers queue on, and the rule for git's own dead locks.
+
+Our lock is for speed and order only: what makes a change to a ref safe is git's compare-and-swap. A
+`*.lock` file of git that outlived its process blocks every later record; it is moved aside here,
+but only when nobody can be holding it. Whatever cannot be told counts as held.
+"""
+
+import contextlib
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from gitexp.adapters.system import clock
+from gitexp.core.errors import Conflict, GitexpError
+
+MIN_DEAD_AGE_S = 10.0
+"""Git holds a ref lock for milliseconds; younger ones are never touched."""
+
+_SECOND_LOOK_S = 0.1
+
+
+class FileLock:
+    """An exclusive lock between processes, freed by the kernel when its holder dies.
+
+    Waiters are served about in the order they came. Not reentrant, and not for two threads at
+    once. Raises `Conflict` when the time is up, `GitexpError` when the file cannot be locked.
+    """
+
+    def __init__(self, path: Path, *, timeout_s: float | None = 60.0) -> None:
+        self.path = path
+        self.timeout_s = timeout_s
+        """Seconds to wait; `None` waits for ever."""
+        self._fd: int | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """True between `acquire` and `release`."""
+        return self._fd is not None
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def acquire(self) -> None:
+        """Take the lock, and write into it who has it."""
+        if self._fd is not None:
+            raise RuntimeError("this lock is held already")
+        until = None if self.timeout_s is None else clock.monotonic_s() + self.timeout_s
+        while True:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                fd = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+                if not _take(fd, until):
+                    raise self._conflict()
+            except OSError as error:
+                raise GitexpError(
+                    f"cannot lock '{self.path}'",
+                    why=error.strerror,
+                    hints=["make the git directory writable for you"],
+                ) from error
+            if _is_still(self.path, fd):
+                break
+            os.close(fd)  # someone removed the file while we waited: others lock a new one
+        self._fd = fd
+        with contextlib.suppress(OSError):  # a full disk does not make us less of a holder
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()} {_host()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let the next one in; harmless when not held."""
+        if self._fd is None:
+            return
+        fd, self._fd = self._fd, None
+        with contextlib.suppress(OSError):
+            os.ftruncate(fd, 0)
+        os.close(fd)
+
+    def _conflict(self) -> Conflict:
+        why, hint = "another process holds the lock", "try again when it has ended"
+        with contextlib.suppress(OSError, ValueError):
+            pid, _, host = self.path.read_text().strip().partition(" ")
+            why = f"process {int(pid)} on {host} holds the lock"
+            hint = f"see what it is doing with `ps -p {pid}`, and try again when it has ended"
+        return Conflict(
+            f"cannot get at the runs of this repository within {self.timeout_s:g} s",
+            why=why,
+            hints=[hint],
+        )
+
+
+def _is_still(path: Path, fd: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(fd))
+    except FileNotFoundError:
+        return False
+
+
+def _host() -> str:
+    return os.uname().nodename
+
+
+# --- waiting ------------------------------------------------------------------------------------
+
+
+def _take(fd: int, until: float | None) -> bool:
+    """Lock the file; when the time is up or on an error it is closed, now or later."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _Waiter(fd).wait(until)
+    except OSError:
+        os.close(fd)
+        raise
+    return True
+
+
+class _Waiter:
+    """Stands in the kernel's queue for someone who may give up.
+
+    Polling would starve: among 16 writers of 30 ms the unluckiest waited 8 s instead of 0.5 s.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._mutex = threading.Lock()
+        self._arrived = threading.Event()
+        self._abandoned = False
+        self._error: OSError | None = None
+
+    def wait(self, until: float | None) -> bool:
+        threading.Thread(target=self._stand, daemon=True).start()
+        try:
+            while not self._arrived.is_set():
+                left = None if until is None else until - clock.monotonic_s()
+                if left is not None and left <= 0:
+                    break
+                self._arrived.wait(left)
+        except BaseException:
+            if not self._give_up():
+                os.close(self._fd)
+            raise
+        if self._give_up():
+            return False
+        if self._error is not None:
+            os.close(self._fd)
+            raise self._error
+        return True
+
+    def _stand(self) -> None:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+        except OSError as error:
+            self._error = error
+        with self._mutex:
+            self._arrived.set()
+            if self._abandoned:
+                os.close(self._fd)
+
+    def _give_up(self) -> bool:
+        """True when the lock has not come; the thread then closes the file itself."""
+        with self._mutex:
+            self._abandoned = not self._arrived.is_set()
+            return self._abandoned
+
+
+# --- git's own locks ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class GitLock:
+    """A `*.lock` file of git, as it was found."""
+
+    path: Path
+    age_s: float
+    """Seconds since it was made, on the clock of the file system."""
+    holder: str | None = None
+    """Who may be holding it, or `unknown` and what kept us from knowing; absent when nobody is."""
+    moved_to: Path | None = None
+    """Where the dead lock lies now; absent when it was left alone."""
+
+
+def clear_dead_lock(path: Path) -> GitLock | None:
+    """Move a lock of git aside when its process is gone; `None` when there is none (any more).
+
+    Only for the holder of our own lock. Dead means all of: older than `MIN_DEAD_AGE_S`, the same
+    file at a second look, open in no local process, no git at work in this repository (git closes
+    a lock file long before it gives it up), and a disk that no other machine writes to. Never
+    raises for what it finds on disk.
+    """
+    try:
+        first = path.lstat()
+        common_dir = _common_dir(next(_git_dirs_above(path.parent)))
+        aside = common_dir / "gitexp" / "dead-locks"
+        aside.mkdir(parents=True, exist_ok=True)
+        os.utime(aside)
+        # Ages are measured on the clock of the file system, which need not be ours.
+        age_s = aside.stat().st_mtime - first.st_mtime
+    except FileNotFoundError:
+        return None
+    except (OSError, StopIteration) as error:
+        return GitLock(path, 0.0, f"unknown ({error})")
+    moved_to = None
+    try:
+        holder = _find_holder(path, first, age_s, common_dir)
+        if holder is None:
+            clock.sleep(_SECOND_LOOK_S)
+            moved_to = _move_aside(path, first, aside)
+            holder = None if moved_to else "a process that changed it just now"
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        holder = f"unknown ({error.strerror})"
+    return GitLock(path, age_s, holder, moved_to)
+
+
+def _trace(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _move_aside(path: Path, expected: os.stat_result, folder: Path) -> Path | None:
+    """Look again, rename, and look what it was: a live lock that slipped in is put back."""
+    if _trace(path.lstat()) != _trace(expected):
+        return None
+    aside = folder / f"{path.name}.{clock.new_id()}"
+    path.rename(aside)
+    if _trace(aside.lstat()) == _trace(expected):
+        return aside
+    with contextlib.suppress(FileExistsError):
+        os.link(aside, path)
+    aside.unlink()
+    return None
+
+
+def _find_holder(path: Path, found: os.stat_result, age_s: float, common_dir: Path) -> str | None:
+    """Who may hold the lock; what cannot be known counts as a holder."""
+    if age_s < MIN_DEAD_AGE_S:
+        return "whoever made it a moment ago"
+    if not Path("/proc/self/fd").is_dir():
+        return "unknown: this system does not tell who has a file open"
+    kind = _file_system(path)
+    if kind is None or kind.startswith(_SHARED):
+        return (
+            f"unknown: other machines may write to this file system ({kind or 'of no known kind'})"
+        )
+    for process in _processes(found.st_uid):
+        try:
+            name = (process / "comm").read_text(errors="replace").strip()
+            if _may_hold(process, name, path, found, common_dir):
+                return f"{name} (process {process.name})"
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended, and its lock with it if it was a live one
+    return None
+
+
+def _processes(owner: int) -> list[Path]:
+    """The processes that could have made a file of this owner; our own is not one of them."""
+    found = []
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            if entry.name.isdecimal() and int(entry.name) != os.getpid():
+                with contextlib.suppress(OSError):
+                    if entry.stat().st_uid == owner:
+                        found.append(Path(entry.path))
+    return found
+
+
+def _may_hold(
+    process: Path, name: str, path: Path, found: os.stat_result, common_dir: Path
+) -> bool:
+    argv = (process / "cmdline").read_bytes().split(b"\0")
+    is_git = name.startswith("git") and name not in ("git-exp", "gitexp")
+    if is_git and _subcommand(argv) in _LOCKLESS:
+        return False
+    try:
+        return _has_open(process, path, found) or (is_git and _works_in(process, argv, common_dir))
+    except PermissionError:
+        # Init and other privileged processes hide their files from everyone; git never does.
+        return is_git
+
+
+def _has_open(process: Path, path: Path, found: os.stat_result) -> bool:
+    for entry in os.listdir(process / "fd"):  # noqa: PTH208 - names are enough
+        with contextlib.suppress(FileNotFoundError):
+            # The name first: asking for the state of any file could hang on a dead network disk.
+            opened = process / "fd" / entry
+            if opened.readlink().name == path.name and os.path.samestat(opened.stat(), found):
+                return True
+    return False
+
+
+_LOCKLESS = (b"cat-file", b"fsmonitor--daemon", b"credential-cache--daemon", b"daemon", b"exp")
+"""Git commands that may run for days and never lock anything; `git exp` waits for the run."""
+
+_WITH_VALUE = (b"-C", b"-c", b"--git-dir", b"--work-tree", b"--namespace", b"--config-env")
+
+
+def _works_in(process: Path, argv: list[bytes], common_dir: Path) -> bool:
+    """Whether a git is at work in this repository."""
+    here = (process / "cwd").readlink()
+    given = _given_git_dir(argv, (process / "environ").read_bytes().split(b"\0"))
+    found = [here / os.fsdecode(given)] if given else _git_dirs_above(here)
+    return any(_is_same(_common_dir(git_dir), common_dir) for git_dir in found)
+
+
+def _subcommand(argv: list[bytes]) -> bytes | None:
+    words = iter(argv[1:])
+    for word in words:
+        if word in _WITH_VALUE:
+            next(words, None)
+        elif not word.startswith(b"-"):
+            return word
+    return None
+
+
+def _given_git_dir(argv: list[bytes], environ: list[bytes]) -> bytes | None:
+    for word, following in zip(argv, [*argv[1:], b""], strict=True):
+        if word == b"--git-dir":
+            return following
+        if word.startswith(b"--git-dir="):
+            return word.partition(b"=")[2]
+    return next((entry[8:] for entry in environ if entry.startswith(b"GIT_DIR=")), None)
+
+
+def _git_dirs_above(folder: Path) -> Iterator[Path]:
+    """Every folder git could take for its directory when started here."""
+    for place in (folder, *folder.parents):
+        marker = place / ".git"
+        if marker.is_file():
+            yield place / marker.read_text(errors="surrogateescape")[len("gitdir:") :].strip()
+        elif marker.is_dir():
+            yield marker
+        elif (place / "HEAD").is_file() or (place / "commondir").is_file():
+            yield place
+
+
+def _common_dir(git_dir: Path) -> Path:
+    link = git_dir / "commondir"
+    return git_dir / link.read_text().strip() if link.is_file() else git_dir
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.exists() and one.samefile(other)
+
+
+_SHARED = (
+    *("9p", "afs", "beegfs", "ceph", "cifs", "fakeowner", "fuse.", "glusterfs", "gpfs", "lustre"),
+    *("ncpfs", "nfs", "ocfs2", "prl_fs", "smb", "vboxsf", "virtiofs"),
+)
+"""How the kinds of file systems begin that other machines may write to."""
+
+
+def _file_system(path: Path) -> str | None:
+    """The kind of file system a path lies on, as the kernel calls it."""
+    best, kind = "", None
+    place = f"{path.resolve()}/"
+    for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
+        mount, _, source = line.partition(" - ")
+        point = mount.split(" ")[4].replace("\\040", " ").rstrip("/") + "/"
+        if place.startswith(point) and len(point) >= len(best):
+            best, kind = point, source.split(" ")[0]
+    return kind

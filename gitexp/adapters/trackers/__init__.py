@@ -1,0 +1,1 @@
+"""Files of other trackers as values; no tracker needs to be installed."""

@@ -1,0 +1,311 @@
+"""W&B's run folders on disk, `wandb/offline-run-…`: the `.wandb` log, or the files beside it.
+
+Read as they lie, without wandb. Its CSV export goes through `table_rows`.
+"""
+
+import json
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gitexp.adapters.trackers.protobuf import fields, signed, text
+from gitexp.adapters.trackers.source_run import (
+    MAX_POINTS,
+    Found,
+    ImportedRun,
+    Point,
+    Tick,
+    fold_points,
+    read_each,
+    refuse_many,
+)
+from gitexp.core.errors import InvalidInput
+from gitexp.core.inputs.files import parse_table
+from gitexp.core.model.run import Outcome, Table, Value, nest
+
+_BLOCK = 32768
+_HEADER = 7
+_HISTORY, _SUMMARY, _RUN, _EXIT, _ENVIRONMENT, _CONFIG = 2, 3, 17, 18, 26, 5
+"""Numbers of the kinds of record."""
+
+
+@dataclass(slots=True)
+class _Told:
+    """What the log of one run tells, as it grows."""
+
+    id: str = ""
+    name: str = ""
+    notes: str = ""
+    project: str = ""
+    group: str = ""
+    tags: list[str] = field(default_factory=list)
+    commit: str = ""
+    remote: str = ""
+    program: str = ""
+    python: str = ""
+    host: str = ""
+    argv: list[str] = field(default_factory=list)
+    started: datetime | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
+    points: dict[str, list[Point]] = field(default_factory=dict)
+    last_s: float | None = None
+    logged: int = 0
+    exit_code: int | None = None
+
+
+def find_folders(path: Path) -> list[Path]:
+    """The run folders at or below a folder, oldest first."""
+    if list(path.glob("*.wandb")) or (path / "files").is_dir():
+        return [path]
+    inner = path / "wandb" if (path / "wandb").is_dir() else path
+    return sorted(
+        folder
+        for pattern in ("offline-run-*", "run-*")
+        for folder in inner.glob(pattern)
+        if folder.is_dir() and not folder.is_symlink()
+    )
+
+
+def read_folders(path: Path) -> Found:
+    """All runs below a folder. Raises `InvalidInput` when there are none."""
+    folders = find_folders(path)
+    if not folders:
+        raise InvalidInput(
+            f"there are no W&B runs in '{path.name}'",
+            hints=["name the folder `wandb`, or a CSV file exported from the web page"],
+        )
+    runs, left_out = read_each(folders, _read_folder, lambda folder: folder.name)
+    return Found(runs, left_out=left_out)
+
+
+def _read_folder(folder: Path) -> ImportedRun:
+    logs = sorted(folder.glob("*.wandb"))
+    told = parse_log(logs[0].read_bytes()) if logs else _read_files(folder / "files")
+    told.id = told.id or folder.name.rpartition("-")[2]
+    return imported_run(told)
+
+
+# --- the log --------------------------------------------------------------------------------------
+
+
+def parse_log(content: bytes, *, tick: Tick = refuse_many) -> _Told:
+    """What a `.wandb` file tells; a torn end is what was not written yet. Raises `InvalidInput`."""
+    if not content.startswith(b":W&B"):
+        raise InvalidInput("cannot read a W&B log", why="it does not begin as one")
+    told = _Told()
+    with suppress(InvalidInput):
+        for record in _records(content):
+            _take(told, record)
+            if told.logged > MAX_POINTS:
+                break
+            if tick is not refuse_many:
+                tick(told.logged)
+    tick(told.logged)
+    return told
+
+
+def _records(content: bytes) -> Iterator[bytes]:
+    """Records of a LevelDB log: blocks of 32 KiB, long records in pieces."""
+    position, begun = _HEADER, b""
+    while position + _HEADER <= len(content):
+        left = _BLOCK - position % _BLOCK
+        if left < _HEADER:
+            position += left
+            continue
+        _, length, kind = struct.unpack_from("<IHB", content, position)
+        piece = content[position + _HEADER : position + _HEADER + length]
+        position += _HEADER + length
+        if len(piece) < length or kind not in (1, 2, 3, 4):
+            return
+        begun = piece if kind in (1, 2) else begun + piece
+        if kind in (1, 4):
+            yield begun
+
+
+def _take(told: _Told, record: bytes) -> None:
+    for kind, content in fields(record):
+        if not isinstance(content, bytes):
+            continue
+        if kind == _RUN:
+            _take_run(told, content)
+        elif kind == _CONFIG:
+            _take_items(told.config, content)
+        elif kind == _SUMMARY:
+            _take_items(told.summary, content)
+        elif kind == _HISTORY:
+            _take_history(told, content)
+        elif kind == _ENVIRONMENT:
+            _take_environment(told, content)
+        elif kind == _EXIT:
+            told.exit_code = next((signed(v) for n, v in fields(content) if n == 1), 0)
+
+
+def _take_run(told: _Told, content: bytes) -> None:
+    for number, value in fields(content):
+        if number == 10:
+            told.tags.append(text(value))
+        elif number == 4 and isinstance(value, bytes):
+            _take_items(told.config, value)
+        elif number == 17 and isinstance(value, bytes):
+            moment = dict(fields(value))
+            seconds = signed(moment.get(1, 0)) + signed(moment.get(2, 0)) / 1e9
+            told.started = datetime.fromtimestamp(round(seconds, 3), UTC)
+        elif number == 21 and isinstance(value, bytes):
+            _take_git(told, value)
+        elif name := {1: "id", 3: "project", 6: "group", 8: "name", 9: "notes"}.get(number):
+            setattr(told, name, text(value))
+
+
+def _take_git(told: _Told, content: bytes) -> None:
+    for number, value in fields(content):
+        if number == 1:
+            told.remote = text(value)
+        elif number == 2:
+            told.commit = text(value)
+
+
+def _take_environment(told: _Told, content: bytes) -> None:
+    found = list(fields(content))
+    for number, value in found:
+        if name := {2: "python", 7: "program", 12: "host"}.get(number):
+            setattr(told, name, text(value))
+        elif number == 9 and isinstance(value, bytes):
+            _take_git(told, value)
+    arguments = [text(value) for number, value in found if number == 5]
+    told.argv = arguments or told.argv
+
+
+def _items(content: bytes) -> Iterator[tuple[list[str], Any]]:
+    """Path of keys and value of each item of a config, summary or history record."""
+    for number, item in fields(content):
+        if number != 1 or not isinstance(item, bytes):
+            continue
+        path: list[str] = []
+        value = b""
+        for inner, part in fields(item):
+            if inner in (1, 2) and isinstance(part, bytes) and part:
+                path.append(text(part))
+            elif inner == 16 and isinstance(part, bytes):
+                value = part
+        with suppress(ValueError):
+            yield path, json.loads(value)
+
+
+def _take_items(table: dict[str, Any], content: bytes) -> None:
+    for path, value in _items(content):
+        inner = table
+        for key in path[:-1]:
+            below = inner.setdefault(key, {})
+            inner = below if isinstance(below, dict) else {}
+        if path:
+            inner[path[-1]] = value
+
+
+def _take_history(told: _Told, content: bytes) -> None:
+    row: dict[str, Any] = {}
+    _take_items(row, content)
+    step, seconds = row.get("_step"), row.get("_runtime")
+    at = int(step) if isinstance(step, int | float) else len(told.points)
+    told.last_s = float(seconds) if isinstance(seconds, int | float) else told.last_s
+    for name, value in _numbers(row):
+        told.points.setdefault(name, []).append((at, told.last_s, value))
+        told.logged += 1
+
+
+def _numbers(row: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    for key, value in row.items():
+        if prefix == "" and key.startswith("_"):
+            continue
+        if isinstance(value, dict):
+            yield from _numbers(value, f"{prefix}{key}.")
+        elif isinstance(value, bool | int | float):
+            yield prefix + key, value
+        elif value in ("NaN", "Infinity", "-Infinity"):
+            yield prefix + key, float(value)
+
+
+# --- the files of older versions ------------------------------------------------------------------
+
+
+def _read_files(folder: Path) -> _Told:
+    told = _Told()
+    config, summary, about = (
+        folder / name for name in ("config.yaml", "wandb-summary.json", "wandb-metadata.json")
+    )
+    if not config.exists() and not summary.exists():
+        raise InvalidInput("cannot read a W&B run", why="it has no log, config or summary")
+    if config.exists():
+        for key, value in parse_table(config.read_bytes(), ".yaml", name=config.name).items():
+            told.config[key] = value.get("value") if isinstance(value, dict) else value
+    if summary.exists():
+        told.summary = dict(parse_table(summary.read_bytes(), ".json", name=summary.name))
+    if about.exists():
+        found = parse_table(about.read_bytes(), ".json", name=about.name)
+        git = found.get("git")
+        if isinstance(git, dict):
+            told.commit, told.remote = str(git.get("commit", "")), str(git.get("remote", ""))
+        told.program = str(found.get("codePath") or found.get("program") or "")
+        told.python, told.host = str(found.get("python", "")), str(found.get("host", ""))
+        with suppress(ValueError):
+            started = datetime.fromisoformat(str(found.get("startedAt", "")))
+            told.started = started if started.tzinfo else started.replace(tzinfo=UTC)
+    return told
+
+
+# --- what it means --------------------------------------------------------------------------------
+
+
+def imported_run(told: _Told) -> ImportedRun:
+    """What a log or the files of a run mean."""
+    folded, series = fold_points(told.points)
+    metrics = nest(dict(_numbers(folded)), dict(_numbers(told.summary)))
+    is_outcome_said = told.exit_code is not None or bool(told.points) or not told.summary
+    if not is_outcome_said:
+        outcome: Outcome | None = Outcome.UNKNOWN  # old folders do not say how it ended
+    elif told.exit_code is None:
+        outcome = None
+    else:
+        outcome = Outcome.FAILED if told.exit_code else Outcome.SUCCEEDED
+    runtime = told.summary.get("_runtime")
+    duration_s = float(runtime) if isinstance(runtime, int | float) else None
+    environment: Table = {"tracker": "wandb"}
+    for name, said in (
+        ("project", told.project),
+        ("group", told.group),
+        ("program", told.program),
+        ("python", told.python.removeprefix("CPython ")),
+        ("host", told.host),
+    ):
+        if said:
+            environment[name] = said
+    return ImportedRun(
+        source=f"wandb:{told.id}",
+        outcome=outcome,
+        is_outcome_said=is_outcome_said,
+        name=told.name or None,
+        started=told.started,
+        duration_s=told.last_s if duration_s is None else max(duration_s, told.last_s or 0.0),
+        commit=told.commit or None,
+        remote=told.remote or None,
+        params={
+            key: _plain(v) for key, v in told.config.items() if key != "_wandb" and v is not None
+        },
+        metrics=metrics,
+        series=series,
+        tags=tuple(told.tags),
+        environment=environment,
+        notes=(told.notes,) if told.notes.strip() else (),
+    )
+
+
+def _plain(value: Any) -> Value:
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value if inner is not None]
+    return value if isinstance(value, bool | int | float | str) else str(value)

@@ -1,0 +1,137 @@
+"""`gitexp.Tracker`: whole runs as dictionaries, compared with those before them.
+
+Beside `runs`.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gitexp.core.analysis.samples import Answer
+from gitexp.core.errors import InvalidInput
+from gitexp.core.inputs.python_values import as_table, own_argv
+from gitexp.core.model.run import Origin, Outcome, Run, numbers
+from gitexp.core.render.verdict_sentence import alone_sentence, metric_sentence
+from gitexp.core.schema.limits import check_table
+from gitexp.features.execution.prepare import Trial, prepare
+from gitexp.features.recording.record import record_whole
+from gitexp.features.runs.judge import Judgement, judge
+from gitexp.storage.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `Tracker.compare` found; its text is the sentence to read."""
+
+    text: str
+    answer: Answer
+    """Against the last run."""
+    advice: str
+    metric: str | None = None
+    value: float | None = None
+    last: float | None = None
+    """The last run's value of the metric; absent when there was none."""
+    best: float | None = None
+
+    def __str__(self) -> str:
+        return self.text
+
+    __repr__ = __str__
+
+
+class Tracker:
+    """Records whole runs as dictionaries and compares the newest with those before it.
+
+    `tracker.log({"params": {...}, "metrics": {...}})`, `tracker.compare()`, `tracker.history`.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
+        self._directory = Path.cwd() if directory is None else Path(directory).resolve()
+        self._workspace = Workspace.open(None if directory is None else self._directory)
+        self._runs: list[Run] = []
+
+    @property
+    def history(self) -> list[Run]:
+        """The runs this tracker logged, oldest first."""
+        return list(self._runs)
+
+    def log(self, results: Mapping[str, Any]) -> Run:
+        """Record a run that has ended: tables `params` and `metrics`, and if wanted `name`,
+        `reason`, `tags`, `outcome`. Returns the run. Raises `InvalidInput`.
+        """
+        unknown = set(results) - {"params", "metrics", "name", "reason", "tags", "outcome"}
+        if unknown or not isinstance(results.get("metrics", {}), Mapping):
+            raise InvalidInput(
+                "cannot log this",
+                why=f"unknown: {', '.join(sorted(map(str, unknown)))}"
+                if unknown
+                else "`metrics` is not a table",
+                hints=["log({'params': {...}, 'metrics': {...}})"],
+            )
+        metrics = as_table(results.get("metrics", {}))
+        check_table(metrics, "metric")
+        trial = Trial(
+            origin=Origin.API,
+            argv=own_argv(sys.argv, Path.cwd()),
+            directory=self._directory,
+            params=as_table(results.get("params", {})),
+            name=results.get("name"),
+            reason=results.get("reason"),
+            tags=tuple(results.get("tags", ())),
+        )
+        outcome = Outcome(results.get("outcome", "succeeded"))
+        with self._workspace.repo.session():
+            self._workspace.refreshed()
+            prepared = prepare(self._workspace, trial)
+            run = replace(prepared.run, outcome=outcome, metrics=metrics)
+            recorded = record_whole(self._workspace, run, [], prepared.packages)
+        self._runs.append(recorded)
+        return recorded
+
+    def compare(self) -> Report:
+        """Say whether the newest run is better than the last and the best before it.
+
+        Prints the sentence, except at an interactive prompt, which shows what is returned.
+        """
+        report = self._compare()
+        if not hasattr(sys, "ps1"):
+            sys.stdout.write(f"{report}\n")
+        return report
+
+    def _compare(self) -> Report:
+        if not self._runs:
+            return Report("nothing was logged yet", Answer.UNKNOWN, "log a run first")
+        judgement = judge(self._workspace, self._runs[-1])
+        last, best = judgement.verdict("last"), judgement.verdict("best")
+        if last or best:
+            sentence = metric_sentence(
+                *(last, best),
+                claim=judgement.claim,
+                guards=judgement.guards,
+                is_repeat=judgement.is_repeat,
+            )
+        else:
+            sentence = self._alone(judgement)
+        return Report(
+            text=f"{sentence}\nnext: {judgement.advice}" if sentence else judgement.advice,
+            answer=judgement.last_answer or Answer.UNKNOWN,
+            advice=judgement.advice,
+            metric=judgement.metric,
+            value=None if last is None else last.value,
+            last=None if last is None else last.reference_value,
+            best=None if best is None else best.reference_value,
+        )
+
+    @staticmethod
+    def _alone(judgement: Judgement) -> str:
+        value = numbers(judgement.run.metrics).get(judgement.metric or "")
+        if value is None or judgement.metric is None:
+            return ""
+        return alone_sentence(
+            *(judgement.metric, value, judgement.group),
+            outcome=judgement.run.outcome,
+            guards=judgement.guards,
+        )

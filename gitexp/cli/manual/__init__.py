@@ -1,0 +1,1 @@
+"""The manual: one page about the whole, and one for every command."""

@@ -1,0 +1,11 @@
+"""`python -m gitexp.cli.manual DIRECTORY` writes every page of the manual there."""
+
+import sys
+from pathlib import Path
+
+from gitexp.cli.manual.pages import write
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        sys.exit("usage: python -m gitexp.cli.manual DIRECTORY")
+    write(Path(sys.argv[1]))

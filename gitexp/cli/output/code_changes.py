@@ -1,0 +1,96 @@
+"""What runs changed in the code, for `git exp brief`."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final
+
+from gitexp.adapters.git.line_counts import LineCount, count_lines
+from gitexp.core.analysis.fingerprint import DEFAULT_EXCLUDE, WRITTEN_BY_TOOLS, path_matcher
+from gitexp.core.brief.summary import Brief
+from gitexp.core.brief.trials import CodeChange, has_same_code
+from gitexp.core.errors import GitexpError
+from gitexp.core.model.ids import RunId
+from gitexp.core.model.run import Run
+from gitexp.features.execution.code_snapshot import observe_code
+from gitexp.storage.workspace import Workspace
+
+COMPARED: Final = 40
+"""So many trials are compared with the code of the best at most."""
+
+Changes = dict[RunId, tuple[CodeChange, ...]]
+
+
+def code_changes(
+    workspace: Workspace, brief: Brief
+) -> tuple[Changes, tuple[CodeChange, ...] | None]:
+    """How runs of the brief differ from the best's code, the best from its parent's.
+
+    With it how the work tree differs from the best's code. What cannot be told is absent.
+    """
+    if brief.best is None:
+        return {}, None
+    best = brief.best.entry.run
+    others = [attempt.entry.run for attempt in brief.attempts[1 : COMPARED + 1]]
+    pairs: dict[RunId, tuple[Run, Run]] = {
+        run.id: (best, run) for run in others if not has_same_code(best.code, run.code)
+    }
+    parent = _parent(workspace, best)
+    if parent is not None and not has_same_code(parent.code, best.code):
+        pairs[best.id] = (parent, best)
+    changes = _count(workspace, list(pairs.values()))
+    return changes, _work_tree(workspace, best)
+
+
+def _parent(workspace: Workspace, run: Run) -> Run | None:
+    if run.parent is None:
+        return None
+    try:
+        return workspace.index.entry(run.parent).run
+    except GitexpError:
+        return None  # it was removed, or is not here
+
+
+def _count(workspace: Workspace, pairs: Sequence[tuple[Run, Run]]) -> Changes:
+    """The changes of each pair's second run; those whose code is not in this clone are left out."""
+    try:
+        counted = count_lines(
+            workspace.repo, ((old.code.tree, new.code.tree) for old, new in pairs)
+        )
+    except GitexpError:
+        if len(pairs) <= 1:
+            return {}
+        middle = len(pairs) // 2  # one whose code is missing hides no other
+        return {**_count(workspace, pairs[:middle]), **_count(workspace, pairs[middle:])}
+    found: Changes = {}
+    for old, new in pairs:
+        counts = counted.get((old.code.tree, new.code.tree))
+        if counts is not None:
+            found[new.id] = _that_count(workspace, counts, {*old.produced, *new.produced})
+    return found
+
+
+def _that_count(
+    workspace: Workspace, counts: Iterable[LineCount], written: Collection[str]
+) -> tuple[CodeChange, ...]:
+    """The changes of files that count as code; `written` are results of runs."""
+    exclude = (*DEFAULT_EXCLUDE, *workspace.settings.code_exclude, *WRITTEN_BY_TOOLS)
+    is_left_out = path_matcher(exclude)
+    return tuple(
+        CodeChange(*count)
+        for count in counts
+        if count.path not in written and not is_left_out(count.path)
+    )
+
+
+def _work_tree(workspace: Workspace, best: Run) -> tuple[CodeChange, ...] | None:
+    """How the files that count differ now from the best's; `None` when it cannot be told."""
+    if workspace.repo.top is None:
+        return None
+    try:
+        now = observe_code(workspace, best.command, best.produced).code
+        if has_same_code(best.code, now):
+            return ()
+        counted = count_lines(workspace.repo, [(best.code.tree, now.tree)])
+    except GitexpError:
+        return None
+    counts = counted.get((best.code.tree, now.tree))
+    return None if counts is None else _that_count(workspace, counts, best.produced)

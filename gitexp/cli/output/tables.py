@@ -1,0 +1,46 @@
+"""Printing many runs: as a table, or in the forms machines read."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from gitexp.core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    pass
+
+
+def print_documents(documents: Iterable[str]) -> None:
+    """Entries as one JSON object; the documents come as ASCII JSON text and are passed through."""
+    from gitexp.core.schema.json_codec import DOCUMENT_SCHEMA
+
+    click.echo(f'{{"schema": {DOCUMENT_SCHEMA}, "runs": [', nl=False)
+    separator = "\n"
+    for document in documents:
+        click.echo(separator + document.replace("\x7f", "\\u007f"), nl=False)
+        separator = ",\n"
+    click.echo("\n]}")
+
+
+def choose_columns(keys: Sequence[str], keep: Sequence[str], drop: Sequence[str]) -> list[str]:
+    """The columns left after `--keep` and `--drop`; `id` always stays. Raises `InvalidInput`."""
+    kept = [_pattern(text) for text in keep]
+    dropped = [_pattern(text) for text in drop]
+    return [
+        key
+        for key in keys
+        if key == "id"
+        or (
+            (not kept or any(p.search(key) for p in kept))
+            and not any(p.search(key) for p in dropped)
+        )
+    ]
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise InvalidInput(f"'{text}' is not a regular expression", why=str(error)) from error

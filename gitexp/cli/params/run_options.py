@@ -1,0 +1,131 @@
+"""What can be said about a run before it is recorded: the options of `run`, `record` and `start`.
+
+The commands get what was said as one value and turn it into a trial.
+"""
+
+import functools
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from typing import Any
+
+import click
+
+from gitexp.cli.params.options import set_param_option
+from gitexp.cli.params.run_argument import find_id
+from gitexp.core.errors import GitexpError
+from gitexp.core.inputs.argv import parse_assignment
+from gitexp.core.model.run import Direction, Origin
+from gitexp.features.execution.prepare import Trial
+from gitexp.features.recording.record import expect_start
+from gitexp.storage.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """The user's words about a run."""
+
+    assignments: tuple[str, ...]
+    name: str | None
+    reason: str | None
+    tags: tuple[str, ...]
+    params_files: tuple[str, ...]
+    metrics_files: tuple[str, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    parent: str | None
+    maximize: tuple[str, ...]
+    minimize: tuple[str, ...]
+
+
+class Starting(click.Command):
+    """A command that starts a run; also one that is typed wrong is an attempt to start one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words, and note the attempt when they make no sense."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError:
+            with suppress(GitexpError):
+                expect_start(Workspace.open())
+            raise
+
+
+RECORDING_OPTIONS = [
+    set_param_option,
+    click.option("-n", "--name", metavar="NAME", help="A name of your own for the run."),
+    click.option("-m", "--message", "reason", metavar="TEXT", help="Why this is tried."),
+    click.option("-t", "--tag", "tags", multiple=True, metavar="TAG", help="A tag. Repeatable."),
+    click.option(
+        "--params",
+        "params_files",
+        multiple=True,
+        metavar="FILE",
+        help="Parameters from a file: toml, json, yaml. Repeatable.",
+    ),
+    click.option(
+        "--metrics",
+        "metrics_files",
+        multiple=True,
+        metavar="FILE",
+        help="Metrics from a file: toml, json, yaml, csv, jsonl. Repeatable.",
+    ),
+    click.option(
+        "--input",
+        "inputs",
+        multiple=True,
+        metavar="PATH",
+        help="A data file or folder whose content counts. Repeatable.",
+    ),
+    click.option(
+        "--output",
+        "outputs",
+        multiple=True,
+        metavar="PATH",
+        help="A file or folder the run writes; its hash is recorded. Repeatable.",
+    ),
+    click.option(
+        "--parent",
+        metavar="RUN",
+        help="The run this one goes on from [default: your newest on this code].",
+    ),
+    click.option("--maximize", multiple=True, metavar="METRIC", help="More is better. Repeatable."),
+    click.option("--minimize", multiple=True, metavar="METRIC", help="Less is better. Repeatable."),
+]
+"""In the order shown."""
+
+
+def recording_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options above; it receives them together, as `said`."""
+
+    @functools.wraps(command)
+    def gathering(**values: Any) -> Any:
+        said = Said(**{field.name: values.pop(field.name) for field in fields(Said)})
+        return command(said=said, **values)
+
+    decorated: Callable[..., Any] = gathering
+    for option in reversed(RECORDING_OPTIONS):
+        decorated = option(decorated)
+    return decorated
+
+
+def trial_of(workspace: Workspace, said: Said, origin: Origin, argv: tuple[str, ...]) -> Trial:
+    """What the user asks for, in the folder they are in. Raises `InvalidInput`, `NotFound`."""
+    return Trial(
+        origin=origin,
+        argv=argv,
+        directory=workspace.repo.start,
+        assignments=tuple(parse_assignment(text) for text in said.assignments),
+        params_files=said.params_files,
+        metrics_files=said.metrics_files,
+        inputs=said.inputs,
+        outputs=said.outputs,
+        name=said.name,
+        reason=said.reason,
+        tags=said.tags,
+        parent=None if said.parent is None else find_id(workspace, said.parent),
+        directions={
+            **dict.fromkeys(said.maximize, Direction.MAXIMIZE),
+            **dict.fromkeys(said.minimize, Direction.MINIMIZE),
+        },
+    )

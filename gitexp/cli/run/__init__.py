@@ -1,0 +1,1 @@
+"""The steps of `git exp run`."""

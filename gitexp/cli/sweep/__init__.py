@@ -1,0 +1,1 @@
+"""The steps and subcommands of `git exp sweep`."""

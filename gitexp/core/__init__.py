@@ -1,0 +1,1 @@
+"""Values and rules: no file, no process, no clock, no environment variable."""

@@ -1,0 +1,1 @@
+"""Comparing runs: fingerprints, kinship, groups of repeats, noise, verdicts."""

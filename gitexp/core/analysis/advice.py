@@ -1,0 +1,145 @@
+"""The next step after a run: one sentence, from what its verdicts show.
+
+Nothing is advised to be discarded while the noise is unknown, nor for its seed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from gitexp.core.analysis.guards import GuardState, GuardVerdict
+from gitexp.core.analysis.noise import Basis
+from gitexp.core.analysis.samples import Answer
+from gitexp.core.analysis.verdicts import MORE_FAILED, NO_DIRECTION, MetricVerdict
+from gitexp.core.model.run import Outcome
+
+BASELINE: Final = 5
+"""Repeats of the first trial: they let later single runs be judged."""
+
+FEW: Final = 3
+"""Repeats that give a first idea of the noise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advised:
+    """What the advice depends on."""
+
+    outcome: Outcome
+    measured: bool
+    """True when it has a main metric."""
+    reproduction: bool = False
+    last: MetricVerdict | None = None
+    best: MetricVerdict | None = None
+    guards: Sequence[GuardVerdict] = ()
+    claim: str = ""
+    is_repeat: bool = False
+    runs: int = 1
+    """How many runs its group has."""
+    seeded: bool = False
+    """True when its parameters hold a random seed."""
+    contenders: int = 0
+    """Other groups that may be the best."""
+    unknown_noise: bool = True
+
+
+def next_step(facts: Advised, selector: str = "last") -> str:
+    """One sentence of advice; `selector` is what the user may type for the run."""
+    unjudged = _unjudged(facts, selector)
+    if unjudged is not None:
+        return unjudged
+    verdict = facts.best or facts.last
+    if any(guard.state is GuardState.BROKEN for guard in facts.guards):
+        return (
+            "revise it, since a guard is broken, or keep it nevertheless: "
+            f"`git exp decide {selector} keep --force -m WHY`"
+        )
+    if verdict is None:
+        return _first(facts)
+    if verdict.why == NO_DIRECTION:
+        return f"declare which way '{verdict.metric}' is better: `--maximize` or `--minimize`"
+    return _unsure(facts, verdict) if facts.unknown_noise else _sure(facts, verdict, selector)
+
+
+def _unjudged(facts: Advised, selector: str) -> str | None:
+    """The advice about a run that is not compared with others."""
+    if facts.outcome is Outcome.RUNNING:
+        return "wait until the run has ended"
+    if facts.outcome in (Outcome.INTERRUPTED, Outcome.UNKNOWN):
+        return "run it again: this run says nothing of its trial"
+    if facts.outcome is not Outcome.SUCCEEDED:
+        return f"look at its output with `git exp show {selector}`, fix the cause and run it again"
+    if facts.reproduction:
+        return f"compare it with the run that it reproduces: `git exp diff {selector}`"
+    if not facts.measured:
+        return "let the command print `METRIC name=value`, or name its metrics file: `--metrics`"
+    return None
+
+
+def _repeat(facts: Advised, count: int) -> str:
+    """The option that repeats a trial."""
+    return f"`--seeds {count}`" if facts.seeded else f"`--repeat {count}`"
+
+
+def _first(facts: Advised) -> str:
+    if facts.runs > 1:
+        return "change one thing and record another trial to compare with this one"
+    return (
+        f"learn the noise once with {_repeat(facts, BASELINE)} on this trial, then change one "
+        "thing and compare"
+    )
+
+
+def _unsure(facts: Advised, verdict: MetricVerdict) -> str:
+    """While the noise is unknown."""
+    tells = f"{_repeat(facts, FEW)} tells the noise"
+    if verdict.one_seed:
+        tells = f"the same seed again tells no noise: `--seeds {FEW}` does"
+    if facts.claim == "best" or (facts.best is None and verdict.answer is Answer.BETTER):
+        return f"continue improving from here; {tells}"
+    if facts.last is not None and facts.last.answer is Answer.BETTER:
+        return f"continue improving from here or from `best`; {tells}"
+    if verdict.answer is Answer.SAME:
+        return "the same result: keep the simpler of the two and try a bolder change"
+    if verdict.answer is Answer.UNKNOWN:
+        return f"repeat the trial to be able to tell; {tells}"
+    return f"try something else, or make sure that it is worse: {tells}"
+
+
+def _sure(facts: Advised, verdict: MetricVerdict, selector: str) -> str:
+    """When the noise is known."""
+    is_above_last = facts.last is not None and facts.last.answer is Answer.BETTER
+    if facts.claim == "best" or (facts.best is None and is_above_last):
+        return f"continue improving from here: `git exp decide {selector} improve -m WHY`"
+    if facts.claim == "group":
+        return "it stays the best: change one thing and compare again"
+    if facts.claim == "leads":
+        return _prove(facts, verdict)
+    if verdict.answer is Answer.WORSE and not is_above_last:
+        return f"discard or revise this trial: `git exp decide {selector} discard -m WHY`"
+    if is_above_last:
+        rank = "not the best" if verdict.answer is Answer.WORSE else "not shown to be the best"
+        return f"better than the last, {rank}: continue from here or from `best`"
+    return _undecided(facts, verdict)
+
+
+def _prove(facts: Advised, verdict: MetricVerdict) -> str:
+    """It leads and is not shown to be better: where repeats help most."""
+    if verdict.reference is not None and verdict.reference_runs < verdict.runs:
+        return (
+            f"repeat the best other, {verdict.reference[:7]}, which has "
+            f"{verdict.reference_runs} run{'' if verdict.reference_runs == 1 else 's'}, "
+            "before building on this one"
+        )
+    return f"repeat it before building on it: {_repeat(facts, verdict.needed or FEW)}"
+
+
+def _undecided(facts: Advised, verdict: MetricVerdict) -> str:
+    if verdict.answer is Answer.SAME:
+        return "no difference that counts: keep the simpler of the two and try a bolder change"
+    if verdict.why == MORE_FAILED:
+        return "find out why more of its runs failed; the others alone were better"
+    if verdict.needed is None and verdict.basis is Basis.PAIRED:
+        return "more seeds, or more turns, may tell; or try a bolder change"
+    if verdict.needed is None:
+        return "the difference is too small to show with 100 repeats: try a bolder change"
+    return f"{_repeat(facts, verdict.needed)} would probably tell, or try a bolder change"

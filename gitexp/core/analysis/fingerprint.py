@@ -1,0 +1,383 @@
+"""When two runs are the same trial: one hash over the code that counts, command, params, inputs.
+
+Kept with every run for ever, so what is hashed here must never change silently;
+`tests/core/analysis/test_fingerprint.py` holds golden values.
+"""
+
+import math
+import re
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from itertools import groupby
+
+from gitexp.core.inputs.argv import iter_options, option_path, parse_value
+from gitexp.core.model.run import FileState, Run, Table, Value, flatten, nest
+
+DEFAULT_EXCLUDE = (
+    "README*",
+    "CHANGELOG*",
+    "CHANGES*",
+    "LICENSE*",
+    "/*.md",
+    "/*.rst",
+    "/docs/",
+    ".gitignore",
+    ".gitattributes",
+    ".mailmap",
+    "/.github/",
+    "/.gitexp*",
+    "/gitexp.toml",
+)
+"""Files that cannot change a result: words about the code, and what git and gitexp themselves read.
+
+Markdown counts unless it lies at the top or is a README: deeper down it may be a prompt or data.
+`gitexp.toml` says how to judge a run, not how to make it.
+"""
+
+WRITTEN_BY_TOOLS = (
+    "wandb/",
+    "mlruns/",
+    "lightning_logs/",
+    ".ipynb_checkpoints/",
+    "outputs/**/.hydra/",
+    "multirun/**/.hydra/",
+    "runs/",
+    *(
+        f"!runs/**/*{ending}"
+        for ending in (".py", ".ipynb", ".sh", ".c", ".cpp", ".cu", ".jl", ".R")
+    ),
+    "nohup.out",
+    "*.log",
+)
+"""What trackers, frameworks and shells write: never code as long as git does not track it.
+
+A program in `runs/` counts.
+"""
+
+# --- the code that counts -------------------------------------------------------------------------
+
+
+def counts_as_code(
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = DEFAULT_EXCLUDE,
+    produced: Collection[str] = (),
+) -> Callable[[str], bool]:
+    """A test for the paths that count; see `code_digest`."""
+    is_included = path_matcher(include) if include else None
+    is_excluded = path_matcher(exclude)
+    return lambda path: (
+        path not in produced
+        and not is_excluded(path)
+        and (is_included is None or is_included(path))
+    )
+
+
+def code_digest(
+    entries: Iterable[tuple[str, str, str]],
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = DEFAULT_EXCLUDE,
+    produced: Collection[str] = (),
+) -> str:
+    """SHA-256 over the tree entries (mode, path, object id) that count, in any order given.
+
+    Only paths that match `include` count (all when it is empty), without those that match
+    `exclude` and without `produced`, the paths that runs were seen to write. Patterns are those of
+    `.gitignore`: `docs/`, `*.md`, `/README*`, `src/**/data`, and `!kept.md` takes one back.
+    """
+    counts = counts_as_code(include=include, exclude=exclude, produced=produced)
+    lines = sorted(
+        f"{mode} {oid}\t{path}".encode(errors="surrogateescape")
+        for mode, path, oid in entries
+        if counts(path)
+    )
+    import hashlib
+
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line + b"\0")
+    return digest.hexdigest()
+
+
+def path_matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
+    """A test for `/`-separated paths; the last pattern that matches decides, as in `.gitignore`."""
+    kept = [(p.startswith("!"), p.removeprefix("!")) for p in patterns if p.strip("!/ ")]
+    rules = [
+        (negated, re.compile("|".join(_regex(pattern) for _, pattern in group), re.DOTALL))
+        for negated, group in groupby(kept, key=lambda rule: rule[0])
+    ]
+    rules.reverse()
+
+    def matches(path: str) -> bool:
+        for negated, regex in rules:
+            if regex.fullmatch(path):
+                return not negated
+        return False
+
+    return matches
+
+
+def _regex(pattern: str) -> str:
+    """One pattern as a regular expression for whole paths."""
+    body = pattern.rstrip("/")
+    start = "" if "/" in body else "(?:.*/)?"
+    end = "/.*" if pattern.endswith("/") else "(?:/.*)?"
+    parts = [_part(p) for p in re.split(r"(\*\*/|/\*\*$|\*|\?|\[[^]/]+\])", body.lstrip("/"))]
+    return start + "".join(parts) + end
+
+
+def _part(text: str) -> str:
+    wild = {"**/": "(?:.*/)?", "/**": "/.*", "*": "[^/]*", "?": "[^/]"}
+    if text in wild:
+        return wild[text]
+    if text.startswith("[") and text.endswith("]"):
+        members = text[1:-1].replace("\\", "\\\\").replace("[", "\\[")
+        return f"[^{members[1:]}/]" if members[0] in "!^" and members[1:] else f"[{members}]"
+    return re.escape(text)
+
+
+# --- the command and its parameters ---------------------------------------------------------------
+
+
+def command_template(argv: Sequence[str], params: Mapping[str, Value]) -> tuple[str, ...]:
+    """The arguments with every option that only repeats a parameter as `--name={name}`.
+
+    So `train.py --lr 0.1` and `train.py --lr={lr}` are one command with another `lr`. Such a
+    flag without value disappears: its parameter says whether it was there.
+    """
+    known = dict(flatten(params))
+    replaced: dict[int, tuple[int, str | None]] = {}
+    seen = set()
+    for option in iter_options(argv):
+        path = option_path(option.name)
+        name = ".".join(path)
+        if name not in known or not _repeats(option.value, known[name]):
+            continue
+        shown = None if option.value is None or name in seen else f"--{option.name}={{{name}}}"
+        replaced[option.start] = option.stop, shown
+        seen.add(name)
+    template: list[str] = []
+    position = 0
+    while position < len(argv):
+        stop, shown = replaced.get(position, (position + 1, argv[position]))
+        template += [] if shown is None else [shown]
+        position = stop
+    return tuple(template)
+
+
+def _repeats(text: str | None, value: Value) -> bool:
+    if text is None:
+        return value is True or (isinstance(value, list) and True in value)
+    if re.fullmatch(r"\{[^{}]+\}", text):
+        return True
+    parsed = parse_value(text)
+    if type(parsed) is type(value) and isinstance(value, bool | int | float | str):
+        return parsed == value or canonical(parsed) == canonical(value)
+    same = canonical(parsed)
+    return same == canonical(value) or (
+        isinstance(value, list) and any(same == canonical(member) for member in value)
+    )
+
+
+_COUNTS = frozenset({"count", "counts", "len", "n", "num", "number", "size"})
+
+
+def without_seeds(params: Mapping[str, Value]) -> Table:
+    """The parameters without random seeds: numbers under `seed`, `random_state`, `torch_seed`, …"""
+    kept: Table = {}
+    for name, value in params.items():
+        if isinstance(value, dict):
+            kept[name] = without_seeds(value)
+        elif not is_seed(name, value):
+            kept[name] = value
+    return kept
+
+
+def is_seed(name: str, value: Value) -> bool:
+    """Return whether a parameter, by the last part of its name, is a random seed."""
+    words = set(re.split(r"[^a-z0-9]+", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()))
+    named = words & {"seed", "seeds", "rngseed", "randomseed"} or words >= {"random", "state"}
+    values = value if isinstance(value, list) else [value]
+    return bool(
+        named
+        and not words & _COUNTS
+        and all(isinstance(v, int) and not isinstance(v, bool) for v in values)
+    )
+
+
+# --- the command of a trial -----------------------------------------------------------------------
+
+_SCRIPT = re.compile(
+    r"[^-].*\.(?:py|pyc|ipynb|sh|bash|r|R|jl|rb|pl|js|ts|lua|php|m|scm)\Z", re.DOTALL
+)
+_INTERPRETER = re.compile(r"(?:.*/)?(?P<name>python|pypy)(?:\d+(?:\.\d+)?t?)?(?:\.exe)?\Z")
+
+
+def trial_command(argv: Sequence[str], params: Mapping[str, Value]) -> tuple[str, ...]:
+    """The arguments in the form that is equal for the same trial.
+
+    On top of `command_template`: a Python interpreter before the script is called `python` (which
+    one it is belongs to the environment); `./t.py` is `t.py`; neighbouring long options after the
+    script are sorted when their names are distinct.
+    """
+    script = script_position(argv)
+    words = list(argv)
+    for position, word in enumerate(words[: max(script, 1)]):
+        if found := _INTERPRETER.match(word):
+            words[position] = found["name"]
+            break
+    if 0 < script < len(words):
+        words[script] = re.sub(r"\A(?:\./+)+(?=.)", "", words[script])
+    return command_template(_sorted_options(words, script + 1), params)
+
+
+def script_position(argv: Sequence[str]) -> int:
+    """The position of the script, whose options come after it; 0, the program, without one."""
+    for position, word in enumerate(argv[1:], start=1):
+        if _SCRIPT.match(word):
+            return position
+        if word == "-m" and position + 1 < len(argv):
+            return position + 1
+        if word == "-c":
+            return len(argv)  # the program is among the arguments: their order may matter
+    return 0
+
+
+def _sorted_options(words: list[str], start: int) -> list[str]:
+    """The words with each unbroken row of long options from `start` on sorted by name."""
+    end = words.index("--", start) if "--" in words[start:] else len(words)
+    options = [o for o in iter_options(words) if o.start >= start and o.stop <= end]
+    result = list(words)
+    while options:
+        row = [options.pop(0)]
+        while options and options[0].start == row[-1].stop:
+            row.append(options.pop(0))
+        names = {_switch(option.name) for option in row}
+        if len(names) == len(row):
+            ordered = sorted(row, key=lambda option: option.name)
+            result[row[0].start : row[-1].stop] = [
+                word for option in ordered for word in words[option.start : option.stop]
+            ]
+    return result
+
+
+def _switch(name: str) -> str:
+    """`--no-cache` and `--cache` set one thing: the later one wins, so their order matters."""
+    return name.replace("_", "-").removeprefix("no-")
+
+
+# --- the fingerprint ------------------------------------------------------------------------------
+
+VERSION = 2
+"""Of the fingerprint. It stands before the digits, `2:5e88…`; version 1 had digits alone."""
+
+
+def fingerprint(
+    digest: str,
+    template: Sequence[str],
+    *,
+    directory: str,
+    params: Mapping[str, Value],
+    inputs: Mapping[str, FileState],
+    full: Mapping[str, Value] | None = None,
+    outside: Mapping[str, FileState] = {},
+) -> str:
+    """`2:` and a SHA-256: equal for equal code digest, command, directory, parameters, input data.
+
+    Numbers are equal by value, so 1 and 1.0 are the same; the order of parameters is of no matter.
+    `template` is taken through `trial_command` first. With `full` its options are compared with
+    these parameters, so that `params` may leave some out (seeds). `outside` are files that count
+    and that no snapshot holds.
+    """
+    command = trial_command(template, params if full is None else full)
+    return f"{VERSION}:{_digest(digest, command, directory, params, inputs, outside)}"
+
+
+def fingerprint_1(
+    digest: str,
+    template: Sequence[str],
+    *,
+    directory: str,
+    params: Mapping[str, Value],
+    inputs: Mapping[str, FileState],
+) -> str:
+    """The fingerprint of version 1, to find the runs that have one."""
+    return _digest(digest, command_template(template, params), directory, params, inputs)
+
+
+def _digest(
+    digest: str,
+    command: Sequence[str],
+    directory: str,
+    params: Mapping[str, Value],
+    inputs: Mapping[str, FileState],
+    outside: Mapping[str, FileState] = {},
+) -> str:
+    trial: Table = {
+        "code": digest,
+        "command": list(command),
+        "directory": directory,
+        "params": nest(params),
+        "inputs": dict(input_digests(inputs)),
+    }
+    if outside:
+        trial["outside"] = dict(input_digests(outside))
+    import hashlib
+
+    return hashlib.sha256(canonical(trial).encode()).hexdigest()
+
+
+def version_of(text: str) -> int:
+    """The version of a fingerprint; 0 when there is none. Later versions are told apart too."""
+    version, colon, _ = text.partition(":")
+    return int(version) if colon and version.isdecimal() else 1 if text else 0
+
+
+def key_of(run: Run) -> str:
+    """The fingerprint of the present version, computed from what a record has.
+
+    Empty for a run that has none, as an imported one.
+    """
+    if not run.fingerprint or version_of(run.fingerprint) == VERSION:
+        return run.fingerprint
+    return group_key(run, ())
+
+
+def group_key(run: Run, left_out: Container[str]) -> str:
+    """The key of the runs that differ in no more than the parameters `left_out`, by dotted name."""
+    kept = {name: value for name, value in flatten(run.params) if name not in left_out}
+    command = run.command
+    return fingerprint(
+        run.code.digest,
+        () if command is None else command.template or command.argv,
+        directory="." if command is None else command.directory,
+        params=nest(kept),
+        inputs=run.inputs,
+        full=run.params,
+        outside=run.code.hashed,
+    )
+
+
+def input_digests(inputs: Mapping[str, FileState]) -> tuple[tuple[str, str], ...]:
+    """Path and content hash of each input, sorted."""
+    return tuple((path, inputs[path].digest) for path in sorted(inputs))
+
+
+def canonical(value: Value) -> str:
+    """A text that is equal for equal values, whatever their order of keys: JSON, types marked."""
+    import json
+
+    return json.dumps(_marked(value), sort_keys=True, separators=(",", ":"))
+
+
+def _marked(value: Value) -> object:
+    if isinstance(value, dict):
+        return {"t": {key: _marked(inner) for key, inner in value.items()}}
+    if isinstance(value, list | tuple):
+        return [_marked(inner) for inner in value]
+    if isinstance(value, float):
+        whole = math.isfinite(value) and value.is_integer() and abs(value) < 2**63
+        return int(value) if whole else value if math.isfinite(value) else {"f": repr(value)}
+    if isinstance(value, bool | int | str):
+        return value
+    return {"d": value.isoformat()}

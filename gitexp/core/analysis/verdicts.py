@@ -1,0 +1,251 @@
+"""One group of runs against another: better, worse, no difference shown, or cannot tell.
+
+Means are compared against the noise that repeats showed. While that is unknown the
+numbers are compared as they are, and nothing is called shown. `docs/verdicts.md` has the method.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal, TypeAlias
+
+from gitexp.core.analysis.groups import (
+    Group,
+    count_looks,
+    has_one_seed,
+    pairs_of,
+    took_turns,
+)
+from gitexp.core.analysis.noise import Basis, Noise, Sample, comparable, measure_noise
+from gitexp.core.analysis.samples import Answer, Compared, compare_samples, repeats_needed
+from gitexp.core.model.ids import RunId
+from gitexp.core.model.run import Direction, MetricRule, Tolerance
+
+MACHINE_EFFECT: Final = Tolerance(relative=0.05)
+"""What counts for time, speed and memory that were not measured in turns, as machines drift."""
+
+NO_RULE: Final = MetricRule()
+
+Against: TypeAlias = Literal["last", "best", "parent", "run"]
+
+
+NO_REFERENCE = "there is nothing to compare with"
+NO_DIRECTION = "which way it is better is not known"
+NOT_A_NUMBER = "it is not a number"
+ALL_FAILED = "no run of the trial succeeded"
+MISSING_HERE = "missing from this run"
+MISSING_THERE = "missing from the reference"
+MORE_FAILED = "more of its runs failed"
+SAME_GROUP = "the same trial"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricVerdict:
+    """How one metric did against a reference."""
+
+    metric: str
+    value: float | None
+    """The mean of its group; the run's own number when there is no other."""
+    reference_value: float | None
+    reference: RunId | None = None
+    """The newest run of the reference group."""
+    difference: float | None = None
+    """Signed, value minus reference value; absent unless both are finite."""
+    relative: float | None = None
+    """Difference over the size of the reference value; absent when that is zero."""
+    direction: Direction | None = None
+    guessed: bool = False
+    """True when the direction is not declared."""
+    answer: Answer = Answer.UNKNOWN
+    basis: Basis = Basis.MISSING
+    shown: bool = False
+    """True when the answer stands against the noise."""
+    why: str | None = None
+    """What a plain answer would hide, in plain words."""
+    low: float | None = None
+    high: float | None = None
+    """The interval of the difference; absent while the noise is unknown."""
+    noise: float | None = None
+    """Standard deviation of one run; absent while unknown."""
+    dof: float | None = None
+    """Degrees of freedom of the interval; absent where it is not from repeats."""
+    runs: int = 0
+    """How many runs the value is the mean of."""
+    reference_runs: int = 0
+    repeats: int = 0
+    """The larger of the two."""
+    own: float | None = None
+    """What this run itself measured."""
+    failed: int = 0
+    """Runs of its group that failed or measured no number."""
+    reference_failed: int = 0
+    rivals: int = 1
+    """How many groups may be the best, when the reference is the best of several."""
+    look: int = 1
+    """How many times the two groups could be compared so far."""
+    min_effect: float | None = None
+    """The smallest difference that counts."""
+    needed: int | None = None
+    """Repeats on each side that would show `effect`; absent when more than 100."""
+    effect: float | None = None
+    """The difference that `needed` is about: the smallest that counts, else the observed one, or
+    one standard deviation where no difference is shown."""
+    overruled: float | None = None
+    """The declared noise, where repeats show more."""
+    in_turns: bool = False
+    """True when both were measured alternately."""
+    apart: bool = False
+    """True when it measures the machine and the two were not measured alternately."""
+    one_seed: bool = False
+    """True when the repeats of its group all have one seed."""
+
+    @property
+    def half(self) -> float | None:
+        """Half the width of the interval."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """The verdicts of a run's group against one reference."""
+
+    run: RunId
+    against: Against
+    verdicts: tuple[MetricVerdict, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One metric of two groups, and what is known about it."""
+
+    metric: str
+    new: Group | None
+    old: Group | None
+    others: Sequence[Sample] = ()
+    """What the other groups of the family measured."""
+    direction: Direction | None = None
+    guessed: bool = False
+    rule: MetricRule = NO_RULE
+    is_time_like: bool = False
+    run: RunId | None = None
+    """The run that is asked about; else the newest of the group."""
+    rivals: int = 1
+    metrics: int = 1
+    """How many metrics are asked about at once: each gets its share of the level."""
+
+
+def judge_metric(question: Question) -> MetricVerdict:
+    """The verdict on one metric."""
+    new, old = question.new, question.old
+    verdict = _facts(question)
+    if new is None or old is None or not new.sample or not old.sample:
+        return replace(verdict, why=verdict.why or _missing(new, old))
+    if new.key == old.key:
+        return replace(verdict, answer=Answer.SAME, why=SAME_GROUP, difference=0.0)
+    return _checked(_compared(question, verdict, new, old), new, old)
+
+
+def _compared(question: Question, verdict: MetricVerdict, new: Group, old: Group) -> MetricVerdict:
+    """The verdict with the comparison of two groups that both measured something."""
+    machine, rule = question.is_time_like, question.rule
+    pooled = comparable(question.others, new.sample, old.sample)
+    noise = measure_noise(pooled, declared=rule.noise, is_time_like=machine)
+    in_turns = machine and took_turns(new, old)
+    effect = rule.min_effect or (MACHINE_EFFECT if machine and not in_turns else None)
+    min_effect = effect.allowed(old.mean) if effect else 0.0
+    look = count_looks(new, old)
+    compared = compare_samples(
+        new.sample,
+        old.sample,
+        noise,
+        gain_sign=-1 if question.direction is Direction.MINIMIZE else 1,
+        min_effect=min_effect,
+        rivals=question.rivals,
+        look=look,
+        share=1 / question.metrics,
+        pairs=pairs_of(new, old),
+    )
+    effect_size, needed = _needed(compared, noise, min_effect)
+    return replace(
+        verdict,
+        difference=compared.difference,
+        relative=compared.difference / abs(old.mean) if old.mean else None,
+        answer=compared.answer,
+        basis=compared.basis,
+        shown=compared.shown,
+        low=compared.low,
+        high=compared.high,
+        dof=compared.dof if math.isfinite(compared.dof) else None,
+        noise=noise.sd or None,
+        rivals=question.rivals,
+        look=look,
+        min_effect=min_effect or None,
+        needed=needed,
+        effect=effect_size,
+        overruled=noise.overruled,
+        in_turns=in_turns,
+        apart=machine and not in_turns,
+        one_seed=has_one_seed(new),
+    )
+
+
+def _facts(question: Question) -> MetricVerdict:
+    """What was measured, without any judgement."""
+    new, old = question.new, question.old
+    run = question.run or (None if new is None else new.newest.run)
+    own = [] if new is None else [m.value for m in new.measurements if m.run == run]
+    return MetricVerdict(
+        metric=question.metric,
+        value=None if new is None or not new.sample else new.mean,
+        reference_value=None if old is None or not old.sample else old.mean,
+        reference=None if old is None else old.newest.run,
+        direction=question.direction,
+        guessed=question.guessed,
+        runs=0 if new is None else new.runs,
+        reference_runs=0 if old is None else old.runs,
+        repeats=max(0 if g is None else g.runs for g in (new, old)),
+        own=own[0] if own else None,
+        failed=0 if new is None else new.failed,
+        reference_failed=0 if old is None else old.failed,
+    )
+
+
+def _missing(new: Group | None, old: Group | None) -> str:
+    if old is None:
+        return NO_REFERENCE
+    if new is None or not new.sample:
+        return _lack(new, MISSING_HERE)
+    return _lack(old, MISSING_THERE)
+
+
+def _lack(group: Group | None, missing: str) -> str:
+    """Why a group has no number: that of its last run."""
+    lack = None if group is None else group.measurements[-1].lack
+    return {"not a number": NOT_A_NUMBER, "failed": ALL_FAILED}.get(lack or "", missing)
+
+
+def _checked(verdict: MetricVerdict, new: Group, old: Group) -> MetricVerdict:
+    """Take back what the direction or failed runs do not allow to say."""
+    if verdict.answer in (Answer.BETTER, Answer.WORSE) and verdict.direction is None:
+        return replace(verdict, answer=Answer.UNKNOWN, shown=False, why=NO_DIRECTION)
+    share = new.failed / len(new.measurements)
+    if verdict.answer is Answer.BETTER and share > old.failed / len(old.measurements):
+        return replace(verdict, answer=Answer.UNKNOWN, shown=False, why=MORE_FAILED)
+    return verdict
+
+
+def _needed(compared: Compared, noise: Noise, min_effect: float) -> tuple[float | None, int | None]:
+    """An effect that is not shown, and the repeats on each side that would show it."""
+    if compared.shown or noise.basis not in (Basis.MEASURED, Basis.DECLARED) or not noise.sd:
+        return None, None
+    if compared.answer is Answer.SAME and min_effect:
+        return None, None
+    effect = noise.sd if compared.answer is Answer.SAME else min_effect
+    effect = effect or abs(compared.difference)
+    return effect, repeats_needed(effect, noise)
+
+
+def overall(verdicts: Sequence[MetricVerdict], primary: str | None = None) -> Answer:
+    """One answer for a comparison: that of the main metric."""
+    found = next((v for v in verdicts if v.metric == primary), None)
+    return Answer.UNKNOWN if found is None else found.answer

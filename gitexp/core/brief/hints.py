@@ -1,0 +1,77 @@
+"""What was said to try next and is open."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from gitexp.core.model.ids import RunId
+from gitexp.core.model.run import Annotation, AnnotationKind, Entry
+
+DROP: Final = "-"
+"""A decision with this hint, or with an empty one, drops the hints of its run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What a decision said to try next, until a run takes it up or a later decision drops it."""
+
+    text: str
+    entry: Entry
+    since: int
+    """Runs made after the one it was said of; any of them may have taken it up unsaid."""
+    clock: int
+    """Logical time of the decision."""
+
+
+def open_hints(entries: Sequence[Entry]) -> Iterator[Hint]:
+    """Open hints, newest first, of entries given oldest first; each text once.
+
+    A run takes up a hint that its reason repeats, when it was made after the hint's run. A run
+    whose user named the hint's run as parent takes up all hints of that run, unless its reason
+    repeats some of them: then only those. Whether it was made before or after the decision makes
+    no difference. A decision without a hint leaves the earlier hints of its run open.
+    """
+    reasons = [_words(entry.run.reason or "") for entry in entries]
+    children: dict[RunId, list[str]] = {}
+    for entry, reason in zip(entries, reasons, strict=True):
+        if entry.run.parent is not None and entry.run.parent_rule is None:
+            children.setdefault(entry.run.parent, []).append(reason)
+    found: list[Hint] = []
+    for number, entry in enumerate(entries):
+        said = _said(entry)
+        later = reasons[number + 1 :] if said else []
+        named = children.get(entry.run.id, [])
+        everything = [_words(annotation.hint or "") for annotation in said]
+        for annotation in said:
+            words = _words(annotation.hint or "")
+            is_taken = any(words in reason for reason in (*later, *named)) or any(
+                not any(other in reason for other in everything) for reason in named
+            )
+            if not is_taken:
+                text = (annotation.hint or "").strip()
+                found.append(Hint(text, entry, len(later), annotation.clock))
+    found.sort(key=lambda hint: hint.clock, reverse=True)
+    newest: dict[str, Hint] = {}
+    for hint in found:
+        newest.setdefault(_words(hint.text), hint)
+    yield from newest.values()
+
+
+def _said(entry: Entry) -> list[Annotation]:
+    """The decisions with hints that no later decision about the run dropped, oldest first."""
+    said: list[Annotation] = []
+    for annotation in entry.annotations:
+        if annotation.kind is not AnnotationKind.DECISION or annotation.hint is None:
+            continue
+        if annotation.hint.strip() in ("", DROP):
+            said.clear()
+        else:
+            said.append(annotation)
+    return said
+
+
+def _words(text: str) -> str:
+    """The words alone, each between spaces."""
+    words = re.findall(r"[^\W_]+", text.casefold())
+    return f" {' '.join(words)} " if words else f" {text.strip()} "

@@ -1,0 +1,219 @@
+"""The trials of a search: runs that differ by their seeds only, with what became of them."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, TypeAlias
+
+from gitexp.core.analysis.fingerprint import canonical, without_seeds
+from gitexp.core.analysis.groups import Group
+from gitexp.core.analysis.noise import Basis
+from gitexp.core.analysis.ranking import Ranking
+from gitexp.core.model.ids import RunId
+from gitexp.core.model.run import (
+    Annotation,
+    Code,
+    Decision,
+    Direction,
+    Entry,
+    Outcome,
+    Table,
+    Value,
+    annotation_order,
+    flatten,
+    run_order,
+)
+
+Standing: TypeAlias = Literal["better", "same", "worse", "unknown"]
+"""How a trial did against the best: by the numbers while the noise is unknown, else `worse` where
+that is shown and `unknown` where not. Only a trial that was discarded can be `better`."""
+
+_REJECTED = (Decision.DISCARD, Decision.STOP)
+
+
+class CodeChange(NamedTuple):
+    """A file of the code that differs, and by how many lines."""
+
+    path: str
+    added: int | None
+    """Absent when the file is not text."""
+    removed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A trial with what became of it."""
+
+    key: str
+    """Of its group."""
+    entry: Entry
+    """The run that stands for it: the nearest to the mean, else its newest."""
+    entries: tuple[Entry, ...]
+    """All its runs that were looked at, oldest first."""
+    group: Group | None
+    """What its runs measured of the metric; absent when none of them ended."""
+    decided: Entry | None = None
+    """The run that was decided last; `Entry.decision` is the decision in force."""
+    standing: Standing = "unknown"
+    params: Table | None = None
+    """Only those that differ from the best trial's, by dotted name."""
+    has_other_code: bool = False
+    """True when its code counts as another than the best's."""
+    near: Entry | None = None
+    """The kept trial with the fewest differences from it; absent when that is the best trial."""
+    changed: Table | None = None
+    """The parameters that differ from those of `near`, or of the best; set for rejected and failed
+    trials."""
+    changed_code: bool = False
+    """True when its code counts as another than that of `near`, or of the best."""
+
+    @property
+    def value(self) -> float | None:
+        """The mean of the metric; absent when it was not measured."""
+        return self.group.mean if self.group is not None and self.group.sample else None
+
+    @property
+    def runs(self) -> int:
+        """How many runs the mean is of."""
+        return 0 if self.group is None else self.group.runs
+
+    @property
+    def decision(self) -> Decision | None:
+        """The decision in force: the last about any of its runs."""
+        decided = self.decided
+        return None if decided is None else _decision(decided).decision
+
+    @property
+    def is_rejected(self) -> bool:
+        """True when it was given up."""
+        return self.decision in _REJECTED
+
+    @property
+    def is_running(self) -> bool:
+        """True while a run of it goes on."""
+        return any(not entry.run.is_sealed for entry in self.entries)
+
+    def ended(self, *outcomes: Outcome) -> Entry | None:
+        """Its newest run that ended so."""
+        found = (e for e in reversed(self.entries) if e.run.outcome in outcomes)
+        return next(found, None)
+
+    @property
+    def clock(self) -> int:
+        """Logical time of the last that is known of it: a run, or what was said of one."""
+        clocks = [e.run.clock for e in self.entries]
+        return max(*clocks, *(a.clock for e in self.entries for a in e.annotations), 0)
+
+
+def _last_decided(entries: Iterable[Entry]) -> Entry | None:
+    found = [(annotation_order(e.decision), e) for e in entries if e.decision is not None]
+    return max(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def _decision(entry: Entry) -> Annotation:
+    assert entry.decision is not None  # noqa: S101 - the caller looked
+    return entry.decision
+
+
+def attempts_of(
+    entries: Sequence[Entry], trial_of: Mapping[RunId, str], groups: Mapping[str, Group]
+) -> list[Attempt]:
+    """The trials of entries given oldest first, in the order of their newest runs."""
+    members: dict[str, list[Entry]] = {}
+    for entry in entries:
+        members.setdefault(trial_of.get(entry.run.id, entry.run.id), []).append(entry)
+    found = []
+    for key, runs in members.items():
+        group = groups.get(key)
+        typical = group.typical.run if group is not None and group.sample else None
+        shown = next((e for e in runs if e.run.id == typical), runs[-1])
+        found.append(Attempt(key, shown, tuple(runs), group, _last_decided(runs)))
+    return sorted(found, key=lambda attempt: run_order(attempt.entries[-1].run))
+
+
+def goes_by_numbers(ranking: Ranking) -> bool:
+    """Return whether values are compared as they are."""
+    return not ranking.noise.is_known or ranking.noise.basis is Basis.DETERMINISTIC
+
+
+def standings_of(
+    attempts: Iterable[Attempt], ranking: Ranking | None, direction: Direction | None
+) -> Iterator[Standing]:
+    """How every trial did against the one that ranks first, in the order given."""
+    leader = None if ranking is None else ranking.leader
+    if ranking is None or leader is None or direction is None:
+        for _ in attempts:
+            yield "unknown"
+        return
+    shown_worse = {group.key for group in ranking.groups[ranking.contenders :]}
+    is_known = not goes_by_numbers(ranking)
+    for attempt in attempts:
+        value = attempt.value
+        if value is None:
+            yield "unknown"
+        elif is_known:
+            yield "worse" if attempt.key in shown_worse else "unknown"
+        elif value == leader.mean:
+            yield "same"
+        else:
+            yield "better" if beats(value, leader.mean, direction) else "worse"
+
+
+def beats(value: float, other: float, direction: Direction) -> bool:
+    """Return whether a value is better than another, as numbers."""
+    return value > other if direction is Direction.MAXIMIZE else value < other
+
+
+def with_nearest(
+    attempts: Iterable[Attempt], best: Attempt | None, kept: Sequence[Attempt]
+) -> Iterator[Attempt]:
+    """Set what every attempt changed against the nearest of the best and the kept trials.
+
+    A search moves on: what was one change to the trial that was then the best becomes several
+    changes against the best of today. Of equally near trials the best comes first, then the first
+    of `kept`.
+    """
+    bases = [] if best is None else [best, *(b for b in kept if b.key != best.key)][:_BASES]
+    tables = [_canonical(base.entry) for base in bases]
+    for attempt in attempts:
+        own = _canonical(attempt.entry)
+        distances = [
+            sum(table.get(name) != text for name, text in own.items())
+            + sum(name not in own for name in table)
+            + (not has_same_code(base.entry.run.code, attempt.entry.run.code))
+            for base, table in zip(bases, tables, strict=True)
+        ]
+        base = bases[distances.index(min(distances))] if bases else None
+        yield replace(
+            attempt,
+            near=None if base is best or base is None else base.entry,
+            changed=differing(attempt.entry, None if base is None else base.entry),
+            changed_code=base is not None
+            and not has_same_code(base.entry.run.code, attempt.entry.run.code),
+        )
+
+
+_BASES = 50
+"""Number of newest kept trials that are compared with each rejected one."""
+
+
+def _canonical(entry: Entry) -> dict[str, str]:
+    """The parameters without seeds, each value as text that is equal for equal values."""
+    table = flatten(without_seeds(entry.run.parameters))
+    return {name: canonical(value) for name, value in table}
+
+
+def has_same_code(code: Code, other: Code) -> bool:
+    """Return whether two runs had the same files, those alone that count as code."""
+    return code.tree == other.tree or bool(code.digest and code.digest == other.digest)
+
+
+def differing(entry: Entry, best: Entry | None) -> Table:
+    """The parameters that differ from the best run's, seeds left out."""
+    usual: Mapping[str, Value] = {}
+    if best is not None:
+        usual = dict(flatten(without_seeds(best.run.parameters)))
+    return {
+        name: value
+        for name, value in flatten(without_seeds(entry.run.parameters))
+        if name not in usual or canonical(usual[name]) != canonical(value)
+    }

@@ -1,0 +1,1 @@
+"""What users hand over: arguments, files, printed lines, Python values; secrets in them."""

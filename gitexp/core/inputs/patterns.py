@@ -1,0 +1,133 @@
+r"""Patterns that read metrics from any output: `val_loss=val loss ([\d.]+)`."""
+
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from gitexp.core.errors import InvalidInput
+from gitexp.core.inputs.line_matching import Compiled, match_line
+from gitexp.core.inputs.metric_lines import MAX_LINE, Number, Reading, to_quantity
+
+MAX_PATTERNS: Final = 100
+MAX_PATTERN: Final = 1000
+"""Characters of one pattern."""
+STEP: Final = "step"
+"""The group, or the metric, whose number is the step of the values."""
+
+_NAMED: Final = re.compile(r"([^\s=()\[\]{}\\^$|*+?]{1,200})=(.+)", re.DOTALL)
+
+
+class MetricPattern(NamedTuple):
+    """A pattern, understood."""
+
+    text: str
+    """As given."""
+    expression: str
+    name: str | None
+    """The metric that the first group without a name gives; absent where groups are named."""
+
+
+def parse_pattern(text: str) -> MetricPattern:
+    """Understand `NAME=REGEX` with one group, or a regex with named groups.
+
+    Where groups other than `step` are named, they name the metrics and the whole text is the
+    regex. Raises `InvalidInput`.
+    """
+    if len(text) > MAX_PATTERN:
+        raise _unusable(text, f"it is longer than {MAX_PATTERN:,} characters")
+    split = _NAMED.match(text)
+    if split is not None:
+        try:
+            compiled = _compile(split[2])
+        except (re.error, RecursionError, OverflowError):
+            compiled = None
+        if compiled is not None and not set(compiled.groupindex) - {STEP}:
+            if compiled.groups > len(compiled.groupindex):
+                return MetricPattern(text, split[2], split[1])
+            if not compiled.groups:
+                raise _unusable(text, "it has no group: brackets say where the number is")
+    try:
+        whole = _compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise _unusable(text, str(error)) from error
+    if not whole.groupindex:
+        why = "it names no metric" if whole.groups else "it has no group"
+        raise _unusable(text, why)
+    return MetricPattern(text, text, None)
+
+
+def parse_patterns(texts: Sequence[str]) -> tuple[MetricPattern, ...]:
+    """Understand several patterns. Raises `InvalidInput` for the first that cannot be used."""
+    if len(texts) > MAX_PATTERNS:
+        raise InvalidInput(
+            "cannot use the metric patterns", why=f"there are more than {MAX_PATTERNS}"
+        )
+    return tuple(parse_pattern(text) for text in texts)
+
+
+def _unusable(text: str, why: str) -> InvalidInput:
+    return InvalidInput(
+        f"cannot use the metric pattern '{text[:200]}'",
+        why=why,
+        hints=[
+            r"write NAME=REGEX with one group: `--metric-pattern 'val_loss=val loss ([\d.]+)'`",
+            "or name the groups: `(?P<val_loss>...)`; a group `step` is the step",
+        ],
+    )
+
+
+def _compile(expression: str) -> re.Pattern[str]:
+    """Compile it; Python's warnings of what later versions may read otherwise are not shown."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return re.compile(expression)
+
+
+def compile_patterns(patterns: Sequence[MetricPattern]) -> list[Compiled]:
+    """Ready to be applied by `match_line`."""
+    return [(_compile(pattern.expression), pattern.name) for pattern in patterns]
+
+
+def reading_of(found: Mapping[str, str], line: str) -> Reading:
+    """The numbers in what patterns found in a line.
+
+    A text that is no number has no value; when none is left, the reading has a `fault`.
+    """
+    values: dict[str, Number] = {}
+    units: dict[str, str] = {}
+    step: int | None = None
+    fault: str | None = None
+    for name, text in found.items():
+        quantity = to_quantity(text.strip().rstrip(".,;:"))
+        if name == STEP and quantity is not None and _is_step(quantity[0]):
+            step = int(quantity[0])
+        elif quantity is None or name == STEP:
+            fault = f"'{text[:40]}' for {name} is no number (in '{line[:80]}')"
+        else:
+            values[name] = quantity[0]
+            if quantity[1]:
+                units[name] = quantity[1]
+    return Reading(values, units, step, fault)
+
+
+def _is_step(number: Number) -> bool:
+    return 0 <= number <= 10**18 and number == int(number)
+
+
+def read_lines(patterns: Sequence[MetricPattern], lines: Sequence[str]) -> list[Reading]:
+    """What patterns read from lines, here and now: only for expressions that are known to be quick.
+
+    As while a run goes on: a step holds until the next one.
+    """
+    compiled = compile_patterns(patterns)
+    step: int | None = None
+    readings = []
+    for line in lines:
+        found = match_line(compiled, line[:MAX_LINE])
+        if found:
+            reading = reading_of(found, line)
+            step = reading.step if reading.step is not None else step
+            if reading.values:
+                readings.append(reading._replace(step=step))
+    return readings

@@ -1,0 +1,208 @@
+"""Patterns proposed for output that has numbers which look like metrics.
+
+A proposal is true: its values are what the proposed pattern reads from the very
+lines, by the code that reads them in a run. What cannot be read so is not proposed.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from gitexp.core.inputs.metric_lines import NUMBER, Number, to_quantity
+from gitexp.core.inputs.patterns import STEP, parse_pattern, read_lines
+from gitexp.core.inputs.printed_tables import columns_of
+from gitexp.core.model.directions import guess_direction
+
+MAX_PROPOSALS: Final = 6
+_FIRST, _LAST = 1000, 4000
+"""Lines of long output that are looked at."""
+_MAX_LINE: Final = 1000
+_MAX_LABELS: Final = 300
+
+
+class Proposal(NamedTuple):
+    """A pattern for one metric, or for the step."""
+
+    name: str
+    pattern: str
+    """As `--metric-pattern` takes it."""
+    values: tuple[Number, ...]
+    """What it reads from the output."""
+    unit: str | None = None
+
+
+class _Label(NamedTuple):
+    """The text before a number: its words, and the mark between."""
+
+    words: str
+    mark: str
+
+
+_WORD: Final = r"[A-Za-z][\w'\"./@()-]{0,40}"
+_MENTION: Final = re.compile(
+    rf"(?<![\w.])(?P<words>{_WORD}(?: {_WORD}){{0,11}})"
+    r"(?P<mark>\s{0,4}(?:[:=]|->|→|\|)\s{0,20}|\s{1,60})"
+    rf"(?P<number>{NUMBER})(?P<unit>\s?%)?(?![\w])(?!\.\d)",
+    re.ASCII | re.IGNORECASE,
+)
+_STEP: Final = re.compile(
+    r"(?<![\w.])(?P<words>(?:global )?step|iter(?:ation)?|epoch|round)"
+    r"(?P<mark>\s{0,2}[:=#]?\s{0,4}[\[(]?)(?P<number>\d{1,15})(?![\w])(?!\.\d)",
+    re.ASCII | re.IGNORECASE,
+)
+_WARNING: Final = re.compile(r"\b[A-Z]\w*Warning: ")
+"""A Python warning: its numbers are no metrics."""
+_ROUND: Final = r"step=^\[(\d+)\]"
+"""How boosting libraries number their lines."""
+
+_NO_METRIC: Final = frozenset(
+    """batch bytes cpu cuda date day device devices elapsed epoch epochs eta examples gpu h id index
+    iter iteration iterations iters it items job learning_rate line lr min minutes n node num
+    number param parameters params pid port rank round rounds s samples sec seconds seed size step
+    steps support task tasks thread threads time total v_num version warning worker
+    workers""".split()
+)
+_LEADING: Final = frozenset("a an and at debug error for info of our root the warning".split())
+_JOINING: Final = frozenset("for of on the with".split())
+_TRAILING: Final = frozenset("are at is of on was with".split())
+
+
+def propose(lines: Sequence[str]) -> list[Proposal]:
+    """Patterns for the likeliest metrics of the lines, the step first where one is found."""
+    if len(lines) > _FIRST + _LAST:
+        lines = [*lines[:_FIRST], *lines[-_LAST:]]
+    lines = [line[:_MAX_LINE] for line in lines]
+    found: list[Proposal] = []
+    names: set[str] = set()
+    for label, values in _likeliest(lines):
+        name = _name_of(label.words)
+        if name in names:
+            continue
+        proposal = _true_pattern(name, label, values, lines)
+        if proposal is not None:
+            names.add(name)
+            found.append(proposal)
+        if len(found) == MAX_PROPOSALS:
+            break
+    if not found:
+        return _of_tables(lines)
+    step = _step(lines) if found and max(len(p.values) for p in found) > 1 else None
+    return [step, *found] if step is not None else found
+
+
+def _of_tables(lines: Sequence[str]) -> list[Proposal]:
+    """Patterns for the columns of printed tables."""
+    found: dict[str, Proposal] = {}
+    for column in columns_of(lines):
+        name = _name_of(column.heading)
+        is_metric = name not in _NO_METRIC and name.rpartition("_")[2] not in _NO_METRIC
+        if not name or name in found or not is_metric:
+            continue
+        pattern = f"{name}={column.expression}"
+        readings = read_lines([parse_pattern(pattern)], lines)
+        read = [reading.values[name] for reading in readings if name in reading.values]
+        if repr(read[: len(column.values)]) == repr(list(column.values)):
+            units = [r.units[name] for r in readings if name in r.units]
+            found[name] = Proposal(name, pattern, tuple(read), units[-1] if units else None)
+    known = sorted(found.values(), key=lambda p: guess_direction(p.name) is None)
+    return known[:MAX_PROPOSALS]
+
+
+def _likeliest(lines: Sequence[str]) -> Iterator[tuple[_Label, list[Number]]]:
+    """Labels with the values they have, the likeliest metrics first."""
+    mentions: dict[_Label, list[Number]] = {}
+    for line in lines:
+        if _WARNING.search(line):
+            continue
+        seen: set[_Label] = set()
+        for match in _MENTION.finditer(line):
+            label = _Label(_stripped(match["words"]), match["mark"])
+            quantity = to_quantity(match["number"])
+            if quantity is None or not label.words or label in seen:
+                continue
+            seen.add(label)
+            if label in mentions or len(mentions) < _MAX_LABELS:
+                mentions.setdefault(label, []).append(quantity[0])
+    ranked = []
+    for order, (label, values) in enumerate(mentions.items()):
+        name = _name_of(label.words)
+        is_known = guess_direction(name) is not None
+        recurs = len(values) > 2 and len(set(values)) > 1
+        last = name.rpartition("_")[2]
+        if not name or last in _NO_METRIC or name in _NO_METRIC or not (is_known or recurs):
+            continue
+        ranked.append((not is_known, -len(values) if not is_known else 0, order, label))
+    for _, _, _, label in sorted(ranked):
+        yield label, mentions[label]
+
+
+def _stripped(words: str) -> str:
+    """Without the words of a logger and articles before it."""
+    parts = words.split(" ")
+    while parts and parts[0].lower() in _LEADING:
+        del parts[0]
+    return " ".join(parts)
+
+
+def _name_of(words: str) -> str:
+    """A short name: all words of a short label, the known metric of a long one."""
+    clean = re.sub(r"'s\b", "", words.lower())
+    parts = [p for p in re.split(r"[^a-z0-9_@]+", clean) if p]
+    while parts and parts[-1] in _TRAILING:
+        del parts[-1]
+    if len(parts) > 3 or _JOINING.intersection(parts):
+        known = [part for part in parts if guess_direction(part) is not None]
+        parts = known[:1] or parts[-1:]
+    return "_".join(parts).strip("_")
+
+
+def _true_pattern(
+    name: str, label: _Label, values: Sequence[Number], lines: Sequence[str]
+) -> Proposal | None:
+    """The simplest pattern that reads exactly the label's values; `None` when none does."""
+    words = r" ".join(map(_escaped, label.words.split(" ")))
+    mark = _mark(label.mark)
+    for before in ("", r"\b", r"(?<!\w )\b", r"(?:^|[-,;:|(){}\[\]\t]\s*)\W?", r"^\s*"):
+        for number in (r"([\d.]+)", r"(-?[\d.]+)", r"([-+\d.e]+)", r"([-+\w.]+)"):
+            pattern = f"{name}={before}{words}{mark}{number}"
+            readings = read_lines([parse_pattern(pattern)], lines)
+            read = [reading.values[name] for reading in readings if name in reading.values]
+            if repr(read) == repr(list(values)):
+                units = [r.units[name] for r in readings if name in r.units]
+                return Proposal(name, pattern, tuple(read), units[-1] if units else None)
+    return None
+
+
+def _escaped(word: str) -> str:
+    escaped = re.escape(word).replace(r"\-", "-")
+    return re.sub(r"'|\"", ".", escaped)  # a quote would make the option hard to type
+
+
+def _mark(mark: str) -> str:
+    sign = mark.strip()
+    if not sign:
+        return " " if mark == " " else r"\s+"
+    before = r"\s*" if mark[0].isspace() else ""
+    after = "" if not mark[-1].isspace() else " " if mark.endswith(sign + " ") else r"\s*"
+    return f"{before}{re.escape(sign).replace('->', '->')}{after}"
+
+
+def _step(lines: Sequence[str]) -> Proposal | None:
+    """A pattern for the step, when lines name a growing one."""
+    candidates: dict[tuple[str, str], None] = {}
+    for line in lines:
+        match = _STEP.search(line)
+        if match is not None:
+            mark = re.escape(match["mark"]).replace(r"\ ", " ").replace(r"\:", ":")
+            candidates[match["words"], mark] = None
+        if len(candidates) > 10:
+            break
+    texts = [rf"{STEP}={words}{mark}(\d+)" for words, mark in candidates] + [_ROUND]
+    order = {"step": 0, "global step": 0, "iter": 1, "iteration": 1}
+    texts.sort(key=lambda text: order.get(text.partition("=")[2].split("(")[0].strip().lower(), 2))
+    for text in texts:
+        expression = re.compile(text.partition("=")[2])
+        steps = [int(match[1]) for line in lines if (match := expression.search(line))]
+        if len(set(steps)) > 1 and steps == sorted(steps):
+            return Proposal(STEP, text, tuple(steps))
+    return None

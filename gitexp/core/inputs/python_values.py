@@ -1,0 +1,72 @@
+"""Values of a Python program as a record can hold them."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from gitexp.core.errors import InvalidInput
+from gitexp.core.model.run import Table, Value
+
+Number: TypeAlias = bool | int | float
+
+PLAIN_TYPES = frozenset({bool, int, float, str})
+"""Exactly these need no conversion; a subclass such as `numpy.float64` does."""
+
+
+def as_table(values: Mapping[str, Any]) -> Table:
+    """Any mapping, namespace or dataclass as a table; numbers of NumPy and the like become plain.
+
+    Raises `InvalidInput` for values that cannot be recorded.
+    """
+    return {str(name): _plain(str(name), value) for name, value in _items(values)}
+
+
+def _items(values: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(values, Mapping):
+        yield from values.items()
+    elif hasattr(values, "__dict__"):
+        yield from vars(values).items()
+    else:
+        raise InvalidInput(f"cannot take parameters from a {type(values).__name__}")
+
+
+def _plain(name: str, value: Any) -> Value:
+    if isinstance(value, Mapping):
+        return as_table(value)
+    if isinstance(value, list | tuple | set | frozenset):
+        ordered = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
+        return [_plain(name, inner) for inner in ordered if inner is not None]
+    if isinstance(value, os.PathLike):
+        return str(os.fspath(value))
+    if isinstance(value, datetime | date | time):
+        return value
+    return "none" if value is None else plain_number(name, value)
+
+
+def plain_number(name: str, value: Any) -> Number | str:
+    """A number of NumPy, PyTorch and the like as Python's own. Raises `InvalidInput`."""
+    with suppress(Exception):
+        plain = value.item()
+        if isinstance(plain, bool | int | float | str):
+            return plain
+    if isinstance(value, bool | int | float | str):
+        return value
+    raise InvalidInput(
+        f"cannot record '{name}'",
+        why=f"its value is a {type(value).__name__}, not a number or text",
+    )
+
+
+def own_argv(argv: list[str], directory: Path) -> tuple[str, ...]:
+    """The command of a Python process, as one would type it again; empty at a prompt."""
+    if not argv or not argv[0] or argv[0].startswith("-"):
+        return ()
+    script = Path(argv[0])
+    if not script.is_file():
+        return ()
+    with suppress(ValueError):
+        script = script.resolve().relative_to(directory)
+    return ("python", script.as_posix(), *argv[1:])

@@ -1,0 +1,124 @@
+"""Which way a metric is better: as declared, else guessed from well-known words in its name.
+
+A guess is always marked as one; words that disagree (`time_to_accuracy`) give none.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+
+from gitexp.core.model.run import Direction, name_parts
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_MAXIMIZE = _set(
+    """acc accuracy ap auc aucpr auprc auroc bleu chrf coverage dice efficiency elbo f1 fbeta fps
+    gain goodput hit hits improvement iou ips jaccard kappa likelihood map mcc meteor mfu miou mrr
+    ndcg pearson precision psnr purity qps r2 recall return returns reward rewards rouge rps score
+    scores sensitivity silhouette spearman specificity speed speedup ssim success throughput tps
+    tpr win wins"""
+)
+_MINIMIZE = _set(
+    """brier bytes cer cost costs crossentropy deviation disk divergence duration elapsed energy
+    entropy err error errors fail failed failures fid fnr footprint fpr gap kl latency logloss loss
+    losses mae mape mem memory misses mse nll perplexity ppl regret residual rmse rmsle rss runtime
+    seconds size smape time violations vram wer"""
+)
+_RATES = _set("fps goodput ips qps rps speed speedup throughput tps")
+_TIME_UNITS = _set("h hour hours m min minute ms s sec second seconds time")
+_TIME_LIKE = _RATES | _set(
+    "duration elapsed latency mem memory ms rss runtime sec seconds time vram"
+)
+_TRAINING = _set("train training")
+_WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+(?![a-z])")
+
+
+def last_part(name: str) -> str:
+    """The last part of a dotted name: `loss` of `val.loss`."""
+    return name_parts(name)[-1]
+
+
+def _words(metric: str) -> list[str]:
+    """The lower-case words of the last part: `test/topAcc` has test, top and acc."""
+    words: list[str] = []
+    for piece in re.split(r"[^A-Za-z0-9]+", last_part(metric)):
+        known = piece.lower() in _MAXIMIZE or piece.lower() in _MINIMIZE
+        words += [piece] if known else _WORD.findall(piece)
+    return [_without_number(word.lower()) for word in words]
+
+
+def _without_number(word: str) -> str:
+    """`loss` of `loss5`; words that are known with their number keep it: `f1`, `r2`."""
+    known = word in _MAXIMIZE or word in _MINIMIZE
+    return word if known else word.rstrip("0123456789") or word
+
+
+@lru_cache(maxsize=1024)
+def guess_direction(metric: str) -> Direction | None:
+    """Which way a well-known metric is better; `None` when unknown or when its words disagree."""
+    words = _words(metric)
+    if "per" not in words:
+        return _guess(words)
+    counted, unit = words[: words.index("per")], words[words.index("per") + 1 :]
+    if _TIME_UNITS.intersection(counted):
+        return Direction.MINIMIZE
+    is_rate = bool(_TIME_UNITS.intersection(unit[:1]))
+    return _guess([w for w in counted if not is_rate or w != "bytes"]) or (
+        Direction.MAXIMIZE if is_rate and not _MINIMIZE.intersection(counted) - {"bytes"} else None
+    )
+
+
+def _guess(words: Sequence[str]) -> Direction | None:
+    up, down = _MAXIMIZE.intersection(words), _MINIMIZE.intersection(words)
+    if "brier" in down:
+        up -= {"score", "scores"}
+    if up & _RATES:
+        down -= {"bytes", "seconds", "size"}
+    if bool(up) == bool(down):
+        return None
+    negated = "neg" in words or "negative" in words
+    return Direction.MAXIMIZE if bool(up) is not negated else Direction.MINIMIZE
+
+
+@lru_cache(maxsize=1024)
+def is_time_like(metric: str) -> bool:
+    """Return whether the metric measures the machine, which no seed fixes: time, speed, memory."""
+    words = _words(metric)
+    is_rate = "per" in words and _TIME_UNITS.intersection(words)
+    return bool(is_rate or _TIME_LIKE.intersection(words))
+
+
+def direction_of(metric: str, declared: Mapping[str, Direction]) -> tuple[Direction | None, bool]:
+    """The direction, and whether it is only guessed; `declared` may name just the last part."""
+    for name in (metric, last_part(metric)):
+        if name in declared:
+            return declared[name], False
+    guessed = guess_direction(metric)
+    return guessed, guessed is not None
+
+
+def guess_metric(measured: Iterable[str], declared: Iterable[str]) -> str | None:
+    """The metric that matters most: the first declared one, else the likeliest by its name.
+
+    `declared` may name just the last part of a metric. Among guesses `accuracy` and its like come
+    before `loss` and its like, what measures the machine comes later, and what was measured on the
+    training data last. `None` when nothing was measured.
+    """
+    names = list(measured)
+    for wanted in declared:
+        for name in names:
+            if wanted in (name, last_part(name)):
+                return name
+
+    def rank(name: str) -> tuple[bool, int]:
+        guessed = guess_direction(name)
+        on_training_data = not _TRAINING.isdisjoint(re.split(r"[^a-z]+", name.lower()))
+        if guessed is None:
+            return on_training_data, 3
+        is_high = guessed is Direction.MAXIMIZE
+        return on_training_data, 2 if is_time_like(name) else 0 if is_high else 1
+
+    return min(names, key=rank, default=None)

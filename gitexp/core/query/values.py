@@ -1,0 +1,51 @@
+"""Recorded values as queries see them.
+
+Apart from `parse` because the run index keeps values without any query.
+"""
+
+import math
+from collections.abc import Iterator
+from itertools import chain
+from typing import Final, NamedTuple
+
+from gitexp.core.model.run import Entry, Value, flatten
+from gitexp.core.schema.json_codec import json_value
+
+
+class Forms(NamedTuple):
+    """A value as queries see it."""
+
+    number: int | float | None = None
+    """Never NaN; booleans are 0 and 1."""
+    text: str | None = None
+    """Text unchanged; else the JSON spelling of a value that is not a plain number."""
+
+
+_INFINITIES: Final = {"Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def forms_of(value: Value) -> Forms:
+    """A parameter or metric as queries see it; the same from a record and from its document."""
+    if isinstance(value, bool):
+        return Forms(int(value), "true" if value else "false")
+    if isinstance(value, int):
+        return Forms(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return Forms(value)
+    plain = json_value(value)
+    if isinstance(plain, str):
+        return Forms(_INFINITIES.get(plain), plain)
+    import json
+
+    return Forms(None, json.dumps(plain))
+
+
+KEYED: Final = {"metrics": "metrics.", "params": "params.", "environment": "env."}
+"""What the full names of values begin with, by the table of the record that holds them."""
+
+
+def keyed_values(entry: Entry) -> Iterator[tuple[str, Value]]:
+    """Every parameter, metric and environment value with its full name."""
+    run = entry.measured
+    tables = (run.metrics, run.parameters, run.environment)
+    return chain.from_iterable(map(flatten, tables, KEYED.values()))

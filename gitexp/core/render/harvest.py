@@ -1,0 +1,36 @@
+"""What was picked up from files of frameworks, in words."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from gitexp.core.model.run import Harvested
+from gitexp.core.render.text import clean
+
+_NAMED: Final = 2
+
+
+def harvest_sentence(sources: Mapping[str, Harvested]) -> str:
+    """What was picked up, in one line; empty when nothing was."""
+    said = [f"{_counts(source)} from {path}" for path, source in list(sources.items())[:_NAMED]]
+    more = len(sources) - _NAMED
+    if more > 0:
+        said.append(f"more from {more:,} other file{'' if more == 1 else 's'}")
+    return f"picked up {', '.join(said)}" if said else ""
+
+
+def harvest_lines(sources: Mapping[str, Harvested]) -> list[str]:
+    """A line for each file: its path, its kind and what came from it."""
+    return [
+        f"{clean(path)}  {clean(source.kind)}: {_counts(source)}"
+        for path, source in sources.items()
+    ]
+
+
+def _counts(source: Harvested) -> str:
+    counts = (
+        (source.metrics, "metric"),
+        (source.steps, "step"),
+        (len(source.params), "parameter"),
+    )
+    shown = [f"{count:,} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count]
+    return " and ".join(shown) if len(shown) < 3 else f"{shown[0]}, {shown[1]} and {shown[2]}"

@@ -1,0 +1,98 @@
+"""What was purged, as the run branch says it, so that no merge brings it back.
+
+Each purge has a file named by a digest of its content; each code state that a purge changed has one
+named by its tree.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from gitexp.core.errors import Unreadable
+from gitexp.core.model.run import Value
+from gitexp.core.schema.toml_codec import decode_table, encode_table
+
+_NAME_LENGTH: Final = 16
+"""Digits in the name of a purge; the names of code states have 40 or 64."""
+
+
+@dataclass(frozen=True, slots=True)
+class PurgedState:
+    """A code state that is gone."""
+
+    became: str | None
+    """The tree with all that was left of it; absent when all of it went."""
+    files: tuple[str, ...] = ()
+    """The files that were taken out, where not all of it went."""
+
+
+@dataclass(slots=True)
+class Purges:
+    """All that was ever purged from a run branch."""
+
+    names: set[str] = field(default_factory=set)
+    """The purges. History from before any of them must not come back."""
+    runs: set[str] = field(default_factory=set)
+    trees: set[str] = field(default_factory=set)
+    """Code states that must not come back at all."""
+    files: dict[str, set[str]] = field(default_factory=dict)
+    """By path, the blobs that must not come back there."""
+    states: dict[str, PurgedState] = field(default_factory=dict)
+    """By tree, the code states that were changed or went."""
+
+    def __bool__(self) -> bool:
+        return bool(self.names)
+
+    def add(self, name: str, content: bytes | None) -> None:
+        """Take in a file of the branch by its name there. Raises `Unreadable`."""
+        table = decode_table(content or b"")
+        if len(name) == _NAME_LENGTH:
+            self.names.add(name)
+            self.runs.update(_texts(table.get("runs")))
+            self.trees.update(_texts(table.get("trees")))
+            files = table.get("files")
+            for path, blobs in files.items() if isinstance(files, Mapping) else ():
+                self.files.setdefault(path, set()).update(_texts(blobs))
+            return
+        before = self.states.get(name)
+        paths = {*(before.files if before else ()), *_texts(table.get("files"))}
+        became = table.get("became")
+        tree = became if isinstance(became, str) and became else None
+        if before is not None and before.became != tree:
+            tree = min(filter(None, (before.became, tree)), default=None)
+        self.states[name] = PurgedState(tree, tuple(sorted(paths)))
+
+
+def encode_purge(
+    runs: Iterable[str], trees: Iterable[str], files: Mapping[str, Collection[str]]
+) -> tuple[str, bytes]:
+    """The name and content of the file that says what a purge takes away."""
+    table: dict[str, Value] = {
+        "runs": [*sorted(runs)],
+        "trees": [*sorted(trees)],
+        "files": {path: [*sorted(blobs)] for path, blobs in files.items()},
+    }
+    content = encode_table(table)
+    return hashlib.sha256(content).hexdigest()[:_NAME_LENGTH], content
+
+
+def encode_state(state: PurgedState) -> bytes:
+    """The content of the file that says what a purge left of a code state."""
+    return encode_table({"became": state.became or "", "files": list(state.files)})
+
+
+def decode_purges(contents: Iterable[tuple[str, bytes | None]]) -> Purges:
+    """Read the files of a branch, each with its name; one that cannot be read still counts."""
+    purges = Purges()
+    for name, content in contents:
+        try:
+            purges.add(name, content)
+        except Unreadable:
+            if len(name) == _NAME_LENGTH:
+                purges.names.add(name)
+    return purges
+
+
+def _texts(value: object) -> list[str]:
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []

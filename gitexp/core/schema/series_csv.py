@@ -1,0 +1,73 @@
+"""Metric series to CSV and back.
+
+What arrives on the branch is untrusted: every fault becomes one `Unreadable`.
+"""
+
+import csv
+import io
+
+from gitexp.core.errors import Unreadable
+from gitexp.core.model.run import Series
+
+
+def encode_series(rows: Series) -> bytes:
+    """A metric series as CSV: `step,time`, then the metrics sorted; absent cells are empty."""
+    names = sorted({name for row in rows for name in row} - {"step", "time"})
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    columns = ["step", "time", *names]
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow(["" if name not in row else _cell(row[name]) for name in columns])
+    return out.getvalue().encode()
+
+
+def decode_series(data: bytes) -> Series:
+    """Read a metric series. Raises `Unreadable`."""
+    try:
+        lines = csv.reader(io.StringIO(data.decode(), newline=""), strict=True)
+        columns = next(lines)
+        return [
+            {name: _number(cell) for name, cell in zip(columns, line, strict=True) if cell != ""}
+            for line in lines
+        ]
+    except (csv.Error, UnicodeDecodeError, ValueError, StopIteration) as error:
+        raise Unreadable("cannot read a metric series", why=str(error) or "it is empty") from error
+
+
+def merge_series(*several: Series) -> Series:
+    """One series of several: of a metric in more than one of them, the first one counts.
+
+    Rows of one step become one row. A row without a step counts by its place.
+    """
+    filled = [series for series in several if series]
+    if len(filled) < 2:
+        return list(filled[0]) if filled else []
+    taken: set[str] = set()
+    merged: dict[float | int | str, dict[str, float | int | str]] = {}
+    for series in filled:
+        new = {name for row in series for name in row} - {"step", "time"} - taken
+        taken |= new
+        for place, row in enumerate(series):
+            values = {name: value for name, value in row.items() if name in new}
+            if values:
+                at = row.get("step", place)
+                into = merged.setdefault(at, {"step": at})
+                if "time" in row:
+                    into.setdefault("time", row["time"])
+                into.update(values)
+    return [merged[at] for at in sorted(merged, key=lambda at: (isinstance(at, str), at))]
+
+
+def _cell(value: float | str) -> str:
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _number(cell: str) -> float | int | str:
+    try:
+        return int(cell)
+    except ValueError:
+        try:
+            return float(cell)
+        except ValueError:
+            return cell

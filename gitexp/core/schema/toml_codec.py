@@ -1,0 +1,147 @@
+"""Runs and annotations to canonical TOML bytes and back.
+
+`decode(encode(x)) == x`, and equal values have equal bytes. Whatever arrives on the branch is
+untrusted: size, depth and integers are bounded before and after parsing, and every fault becomes
+one `Unreadable`.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from gitexp.core.errors import InvalidInput, Unreadable
+from gitexp.core.model.run import Annotation, Run, Table, Value
+from gitexp.core.schema.fields import ANNOTATION, RUN, SCHEMA, known_schema
+from gitexp.core.schema.kinds import FAULTS, Kind, sorted_table
+from gitexp.core.schema.limits import MAX_RECORD_BYTES, check_table, refuse_depth, refuse_values
+
+# --- runs ---------------------------------------------------------------------------------------
+
+
+def encode_run(run: Run) -> bytes:
+    """The canonical TOML of a run. Raises `InvalidInput` when it would exceed the bounds."""
+    _check_tables(run)
+    data = _dump({"schema": SCHEMA, **RUN.toml(run)})
+    if len(data) > MAX_RECORD_BYTES:
+        raise InvalidInput(
+            f"cannot record run {run.id[:7]}",
+            why=f"its record has {len(data):,} bytes, at most {MAX_RECORD_BYTES:,} are kept",
+            hints=["put long values in files and name them with `--input` or `--output`"],
+        )
+    return data
+
+
+def _check_tables(run: Run) -> None:
+    """Refuse what a record cannot carry. Raises `InvalidInput`."""
+    check_table(run.params, "parameter")
+    check_table(run.parsed, "parameter")
+    check_table(run.metrics, "metric")
+
+
+def decode_run(data: bytes) -> Run:
+    """Read a run. Raises `Unreadable` for anything that is not a record of a known schema."""
+    run: Run = _decode(data, RUN)
+    return run
+
+
+# --- annotations --------------------------------------------------------------------------------
+
+
+def encode_annotation(annotation: Annotation) -> bytes:
+    """The canonical TOML of an annotation. Raises `InvalidInput` for metrics beyond the bounds."""
+    check_table(annotation.metrics, "metric")
+    return _dump({"schema": SCHEMA, **ANNOTATION.toml(annotation)})
+
+
+def decode_annotation(data: bytes) -> Annotation:
+    """Read an annotation. Raises `Unreadable`."""
+    annotation: Annotation = _decode(data, ANNOTATION)
+    return annotation
+
+
+# --- plain tables: environments, format, a run's own parameter file -------------------------------
+
+
+def encode_table(table: Mapping[str, Value]) -> bytes:
+    """Any table as canonical TOML, keys sorted; empty lists and tables stay."""
+    return _write(sorted_table(table)).encode()
+
+
+def decode_table(data: bytes) -> Table:
+    """Read any bounded TOML. Raises `Unreadable`."""
+    return _parse(data)
+
+
+# --- TOML, bounded --------------------------------------------------------------------------------
+
+
+def _dump(table: Mapping[str, object]) -> bytes:
+    return _write(table).encode(errors="replace")
+
+
+def _write(table: Mapping[str, object]) -> str:
+    import tomli_w
+
+    return tomli_w.dumps(table)
+
+
+_BRACKETS = 1000
+"""More than a record of ours ever needs in practice; a tenth of what toml-rs survives."""
+
+
+@cache
+def _reader() -> Callable[[str], dict[str, Any]]:
+    """The fastest TOML 1.0 reader at hand: toml-rs when installed, else the standard library's.
+
+    toml-rs dies of some thousand open brackets, and it goes on after an error: quotes where none
+    may be can hide them from `refuse_depth`. So many are left to the standard library.
+    """
+    try:
+        import toml_rs  # an optional extra
+    except ImportError:
+        import tomllib  # 6 ms that only readers of records pay
+
+        return tomllib.loads
+
+    def read(text: str) -> dict[str, Any]:
+        if text.startswith("\ufeff"):  # tomllib refuses it, and so must we
+            raise ValueError("it begins with a byte order mark")
+        if text.count("[") + text.count("{") > _BRACKETS:
+            import tomllib
+
+            return tomllib.loads(text)
+        table: dict[str, Any] = toml_rs.loads(text, toml_version="1.0.0")
+        return table
+
+    return read
+
+
+def _decode(data: bytes, kind: Kind) -> Any:
+    table = _parse(data)
+    known_schema(table.get("schema"))
+    try:
+        return kind.read(table)
+    except FAULTS as error:
+        raise _unreadable(error) from error
+
+
+def _parse(data: bytes) -> dict[str, Any]:
+    if len(data) > MAX_RECORD_BYTES:
+        raise Unreadable(
+            "cannot read a record", why=f"it has {len(data):,} bytes, at most {MAX_RECORD_BYTES:,}"
+        )
+    try:
+        text = data.decode()
+        refuse_depth(text)
+        table = _reader()(text)
+    except (ValueError, RecursionError, OverflowError) as error:
+        raise _unreadable(error) from error
+    refuse_values(table)
+    return table
+
+
+def _unreadable(error: Exception) -> Unreadable:
+    if isinstance(error, Unreadable):
+        return error
+    why = f"field {error} is missing" if isinstance(error, KeyError) else str(error)
+    return Unreadable("cannot read a record", why=why.splitlines()[0][:200] if why else None)

@@ -1,0 +1,190 @@
+"""Merging: the union of two states of the run branch, the same on every machine.
+
+A state is what the branch holds: path to blob id. The result depends only on the set of versions
+seen, so merging is commutative, associative and idempotent, needs no common ancestor, and never
+asks a person. What cannot be united is kept twice: the version with the smaller blob id stays at
+the path, every other one lies beside it under its rival name.
+
+Two states agree on which files are ours, never on more: a path that `parse_path` does not
+understand stays only when both sides have the very same file there, and is dropped otherwise.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import chain
+from typing import TypeAlias
+
+from gitexp.core.errors import Unreadable
+from gitexp.core.model.ids import RunId
+from gitexp.core.model.run import Outcome
+from gitexp.core.schema.layout import (
+    FORMAT,
+    FORMAT_PATH,
+    PURGED_FOLDER,
+    README_PATH,
+    TOMBSTONE,
+    BranchPath,
+    parse_path,
+    rival_path,
+)
+from gitexp.core.schema.toml_codec import decode_run, decode_table
+
+Files: TypeAlias = Mapping[str, str]
+"""Path to blob id."""
+
+Read: TypeAlias = Callable[[Collection[str]], Mapping[str, bytes | None]]
+"""Contents by blob id; `None` for what is missing, damaged or too large. Asked at most once."""
+
+Places: TypeAlias = Mapping[str, BranchPath | None]
+"""What paths mean; `None` for those that are not ours."""
+
+Owner: TypeAlias = tuple[str, str]
+"""A run or an environment: its folder on the branch and its name there."""
+
+ROOT_PATHS = (README_PATH, FORMAT_PATH)
+
+
+def unite(left: Files, right: Files, read: Read, places: Places | None = None) -> dict[str, str]:
+    """The union of two states.
+
+    Every file of either side is in it, except: a run with a tombstone on either side keeps nothing
+    but its tombstone; a sealed record replaces those that say `running`, and of several that say
+    `running` the greatest stays. Both sides may be partial, as long as each run and each
+    environment is given whole (see `surroundings`). `places` are the paths of both, and maybe more,
+    understood.
+
+    Raises `Unreadable` when a side was written in a format newer than `FORMAT`.
+    """
+    if places is None:
+        places = {path: parse_path(path) for path in left.keys() | right.keys()}
+    graves = (p for p, place in places.items() if place is not None and place.name == TOMBSTONE)
+    deleted = owners(places[path] for path in graves if path in left or path in right)
+    united: dict[str, str] = {}
+    contested: dict[str, set[str]] = {}
+    for path, blob in chain(left.items(), right.items()):
+        place = places[path]
+        if place is None:
+            if path not in ROOT_PATHS and not (left.get(path) == right.get(path) == blob):
+                continue
+        elif deleted and owner(place) in deleted and place.name != TOMBSTONE:
+            continue
+        plain = _plain_path(path, place)
+        first = united.setdefault(plain, blob)
+        if first != blob:
+            contested.setdefault(plain, {first}).add(blob)
+    contents = _read_unsettled(contested, read)
+    for path, versions in contested.items():
+        if path in ROOT_PATHS:
+            united[path] = _greatest(path, versions, contents)
+        else:
+            united |= _lay_out(path, _prevailing(path, versions, contents))
+    return united
+
+
+def branch_format(data: bytes | None) -> int | None:
+    """The version that a `format.toml` names; `None` when it is not one of gitexp's."""
+    try:
+        version = decode_table(data or b"").get("format")
+    except Unreadable:
+        return None
+    return version if isinstance(version, int) and not isinstance(version, bool) else None
+
+
+def too_new(version: int, where: str) -> Unreadable:
+    """The error for a branch that a newer gitexp wrote."""
+    return Unreadable(
+        f"cannot use {where}",
+        why=f"it has format {version}, this gitexp knows up to {FORMAT}",
+        hints=["update gitexp: `pip install -U gitexp`"],
+    )
+
+
+def owners(places: Iterable[BranchPath | None]) -> set[Owner]:
+    """Whom the files belong to; what is not ours belongs to nobody."""
+    return {owner(place) for place in places if place is not None}
+
+
+def owner(place: BranchPath) -> Owner:
+    """What a file must be merged together with."""
+    return place.folder, place.run or RunId(place.name)
+
+
+def surroundings(touched: Collection[Owner]) -> Callable[[str], bool]:
+    """Tells of a folder whether it, or one in it, may hold files of some runs and environments.
+
+    Its path ends with a slash.
+    """
+    shelves = {folder for folder, _ in touched}
+    near = {"environments/", "sweeps/", f"{PURGED_FOLDER}/", *_TOPS}
+    for folder in shelves:
+        month, _, _ = folder.partition("/")
+        near.update(f"{top}{part}/" for top in _TOPS for part in (month, folder))
+
+    def holds(path: str) -> bool:
+        top, _, place = path.partition("/")
+        folder, _, run = place.removesuffix("/").rpartition("/")
+        return path in near or (top == "annotations" and (folder, run) in touched)
+
+    return holds
+
+
+_TOPS = ("runs/", "series/", "output/", "annotations/")
+
+
+def plain_path(path: str) -> str:
+    """The path a rival stands beside; other paths are their own."""
+    return _plain_path(path, parse_path(path))
+
+
+def _plain_path(path: str, place: BranchPath | None) -> str:
+    if place is None or place.rival is None:
+        return path
+    stem, _, extension = path.rpartition(".")
+    return f"{stem.removesuffix('~' + place.rival)}.{extension}"
+
+
+def _read_unsettled(contested: Mapping[str, set[str]], read: Read) -> Mapping[str, bytes | None]:
+    """Contents where the blob ids alone do not settle what stays."""
+    unsettled = {
+        blob
+        for path, versions in contested.items()
+        if path in ROOT_PATHS or _is_record(path)
+        for blob in versions
+    }
+    return read(unsettled) if unsettled else {}
+
+
+def _is_record(path: str) -> bool:
+    return path.startswith("runs/")
+
+
+def _prevailing(path: str, versions: set[str], contents: Mapping[str, bytes | None]) -> set[str]:
+    """The versions that none of the others replaces. Keeping maxima makes this associative."""
+    if not _is_record(path):
+        return versions
+    running = {blob: contents.get(blob) or b"" for blob in versions if _runs(contents.get(blob))}
+    sealed = versions - running.keys()
+    return sealed or {max(running, key=lambda blob: running[blob])}
+
+
+def _runs(data: bytes | None) -> bool:
+    """Tell whether a record says `running`; one that cannot be read counts as sealed."""
+    try:
+        return data is not None and decode_run(data).outcome is Outcome.RUNNING
+    except Unreadable:
+        return False
+
+
+def _lay_out(path: str, versions: set[str]) -> dict[str, str]:
+    first, *rivals = sorted(versions)
+    laid = {path: first}
+    for blob in rivals:
+        laid.setdefault(rival_path(path, blob), blob)
+    return laid
+
+
+def _greatest(path: str, versions: set[str], contents: Mapping[str, bytes | None]) -> str:
+    for version in versions if path == FORMAT_PATH else ():
+        written = branch_format(contents.get(version))
+        if written is not None and written > FORMAT:
+            raise too_new(written, "the runs of the other side")
+    return max(versions, key=lambda blob: (contents.get(blob) or b"", blob))

@@ -1,0 +1,1 @@
+"""Whole runs from other tools and to them."""

@@ -1,0 +1,138 @@
+"""Sending runs to an MLflow tracking server or store, through the client the user has installed."""
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gitexp.core.errors import GitexpError
+from gitexp.core.model.ids import RunId
+from gitexp.core.model.run import Entry, Outcome, Series, flatten, numbers
+from gitexp.storage.workspace import Workspace
+
+RUN_TAG = "gitexp.run"
+"""Tells a run that was sent before."""
+
+EXPERIMENT = "gitexp"
+_STATUS = {
+    Outcome.FAILED: "FAILED",
+    Outcome.INTERRUPTED: "KILLED",
+    Outcome.TIMED_OUT: "KILLED",
+    Outcome.RUNNING: "RUNNING",
+}
+_BATCH = 900
+_MAX_PARAMS = 90
+_MAX_VALUE = 6000
+
+
+def send_runs(workspace: Workspace, runs: Sequence[RunId], uri: str) -> tuple[int, int]:
+    """Send the runs that are not there yet. Returns how many were sent and how many were there.
+
+    Raises `GitexpError` when MLflow is missing or refuses.
+    """
+    try:
+        from mlflow.exceptions import MlflowException
+        from mlflow.tracking import MlflowClient
+    except ImportError as error:
+        raise GitexpError(
+            "cannot send runs to MLflow",
+            why="its client is not installed",
+            hints=["`pip install mlflow-skinny`"],
+        ) from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return _send(workspace, runs, MlflowClient(uri))
+        except (MlflowException, OSError) as error:
+            raise GitexpError(
+                f"cannot send runs to '{uri}'", why=str(error).splitlines()[0][:300]
+            ) from error
+
+
+def _send(workspace: Workspace, runs: Sequence[RunId], client: Any) -> tuple[int, int]:
+    found = client.get_experiment_by_name(EXPERIMENT)
+    experiment = found.experiment_id if found else client.create_experiment(EXPERIMENT)
+    there = set(_sent_before(client, experiment))
+    fresh = [run for run in runs if run not in there]
+    for entry in workspace.index.entries(list(reversed(fresh))):
+        series = workspace.store.load_series(entry.run.id, entry.run.started)
+        _send_run(client, experiment, entry, series)
+    return len(fresh), len(runs) - len(fresh)
+
+
+def _sent_before(client: Any, experiment: str) -> Iterator[str]:
+    token = None
+    while True:
+        page = client.search_runs([experiment], max_results=1000, page_token=token)
+        yield from (run.data.tags.get(RUN_TAG, "") for run in page)
+        token = page.token
+        if not token:
+            return
+
+
+def _send_run(client: Any, experiment: str, entry: Entry, series: Series) -> None:
+    from mlflow.entities import Metric, Param
+
+    run = entry.run
+    start_ms = int(run.started.timestamp() * 1000)
+    end_ms = start_ms + int((run.duration_s or 0) * 1000)
+    tags = {
+        RUN_TAG: run.id,
+        "mlflow.source.git.commit": run.code.commit,
+        "mlflow.source.name": " ".join(run.command.argv)[:_MAX_VALUE] if run.command else "",
+        "mlflow.note.content": run.reason or "",
+        "gitexp.tags": ", ".join(entry.tags),
+        "gitexp.decision": _decision(entry),
+    }
+    made = client.create_run(
+        experiment,
+        start_time=start_ms,
+        run_name=run.name,
+        tags={name: text for name, text in tags.items() if text},
+    )
+    there = made.info.run_id
+    params = [Param(_key(n), str(v)[:_MAX_VALUE]) for n, v in flatten(run.parameters)]
+    for at in range(0, len(params), _MAX_PARAMS):
+        client.log_batch(there, params=params[at : at + _MAX_PARAMS])
+    metrics = [
+        Metric(_key(name), value, start_ms + int(seconds * 1000), step)
+        for name, value, seconds, step in _points(entry, series)
+    ]
+    for at in range(0, len(metrics), _BATCH):
+        client.log_batch(there, metrics=metrics[at : at + _BATCH])
+    if run.is_sealed:
+        client.set_terminated(there, _STATUS.get(run.outcome, "FINISHED"), end_ms)
+
+
+def _decision(entry: Entry) -> str:
+    decision = entry.decision
+    if decision is None or decision.decision is None:
+        return ""
+    return decision.decision.value + (f": {decision.text}" if decision.text else "")
+
+
+def _points(entry: Entry, series: Series) -> Iterator[tuple[str, float, float, int]]:
+    """Name, value, seconds and step of everything measured; the last value comes last."""
+    steps: dict[str, int] = {}
+    last: dict[str, float] = {}
+    for row in series:
+        step, seconds = row.get("step", 0), row.get("time", 0)
+        at = int(step) if isinstance(step, int | float) else 0
+        for name, value in row.items():
+            if name in ("step", "time") or not isinstance(value, int | float):
+                continue
+            steps[name], last[name] = at, float(value)
+            yield (
+                name,
+                float(value),
+                float(seconds) if isinstance(seconds, int | float) else 0.0,
+                at,
+            )
+    for name, number in numbers(entry.metrics).items():
+        if not math.isnan(number) and last.get(name) != number:
+            yield name, number, entry.run.duration_s or 0.0, steps.get(name, -1) + 1
+
+
+def _key(name: str) -> str:
+    """MLflow takes letters, digits and `_-. :/` in names."""
+    return "".join(c if c.isalnum() or c in "_-. :/" else "_" for c in name)[:250]

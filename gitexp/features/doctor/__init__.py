@@ -1,0 +1,1 @@
+"""Looking after a repository: check, fix, clean up, initialise, upgrade."""

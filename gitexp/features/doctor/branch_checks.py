@@ -1,0 +1,359 @@
+"""Checks of the run branch: whose it is, that it can be read, that it says what it must.
+
+Each check yields findings, none when all is well.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import timedelta
+
+from gitexp.adapters.git.verify import read_whole
+from gitexp.adapters.system import clock
+from gitexp.core.errors import Unreadable
+from gitexp.core.model.ids import RunId
+from gitexp.core.schema.layout import TOMBSTONE, PathKind, environment_path, parse_path, run_path
+from gitexp.core.schema.root_files import ROOT_FILES
+from gitexp.core.schema.series_csv import decode_series
+from gitexp.core.schema.toml_codec import decode_table
+from gitexp.features.doctor.findings import Finding, Level, Mend, counted, listed
+from gitexp.features.doctor.inventory import Evidence, files_of
+
+OLDEST_GIT = (2, 31)
+DURABLE_GIT = (2, 36)
+
+_FUTURE = timedelta(days=1)
+_LARGEST_CLOCK = 1 << 53
+"""Logical clocks count events; no repository comes near this honestly."""
+
+
+def git_version(evidence: Evidence) -> tuple[int, int] | None:
+    """Major and minor version of git."""
+    found = re.search(r"(\d+)\.(\d+)", evidence.workspace.repo.git("--version").text)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def check_git(evidence: Evidence) -> Iterator[Finding]:
+    """The version decides what git can do for us."""
+    version = git_version(evidence)
+    if version is None:
+        yield Finding(check="git", level=Level.UNKNOWN, text="git does not tell its version")
+    elif version < OLDEST_GIT:
+        yield Finding(
+            check="git",
+            level=Level.FAULT,
+            text=f"git {version[0]}.{version[1]} is too old",
+            hints=("update git to 2.36 or newer; 2.31 is the oldest that works",),
+        )
+    elif version < DURABLE_GIT and evidence.workspace.store.durable:
+        yield Finding(
+            check="git",
+            level=Level.WARNING,
+            text=f"git {version[0]}.{version[1]} does not sync what it writes:"
+            " a power cut may lose the newest records",
+            hints=("update git to 2.36 or newer",),
+        )
+
+
+def check_branch(evidence: Evidence) -> Iterator[Finding]:
+    """The branch is there, ours, and of a format we know."""
+    store = evidence.workspace.store
+    if evidence.refusal is not None:
+        unknown = isinstance(evidence.refusal, Unreadable)
+        yield Finding(
+            check="branch",
+            level=Level.UNKNOWN if unknown else Level.FAULT,
+            text=f"{evidence.refusal.what}: {evidence.refusal.why}",
+            hints=evidence.refusal.hints,
+        )
+    elif evidence.tip is None and (evidence.workspace.repo.common_dir / store.run_ref).exists():
+        yield Finding(
+            check="branch",
+            level=Level.FAULT,
+            text=f"the ref of branch '{store.branch}' is damaged",
+            hints=(
+                f"`git reflog show {store.run_ref}` tells where it was;"
+                f" `git update-ref {store.run_ref} COMMIT` puts it back",
+            ),
+        )
+    elif "" in evidence.walk.damaged:
+        yield Finding(
+            check="branch",
+            level=Level.FAULT,
+            text=f"the newest commit of branch '{store.branch}' is damaged or missing:"
+            f" {evidence.tip}",
+            hints=(
+                "`git exp doctor --fix` looks for it on the remote",
+                f"`git reflog show {store.run_ref}` tells where the branch was before",
+            ),
+            items=(evidence.walk.damaged[""],),
+            mend=Mend.FETCH_OBJECTS,
+        )
+
+
+def check_objects(evidence: Evidence) -> Iterator[Finding]:
+    """Everything on the branch can be read, now and in its history."""
+    hints = (
+        "`git exp doctor --fix` fetches them again from the remote",
+        "another clone may have them: `git fetch --refetch PATH"
+        " 'refs/heads/gitexp*:refs/gitexp/rescue/*'`",
+    )
+    if evidence.damaged:
+        paths = sorted(path for paths in evidence.damaged.values() for path in paths)
+        runs = _runs_at(evidence, paths)
+        named = f"; damaged runs: {listed(map(evidence.name, runs))}" if runs else ""
+        yield Finding(
+            check="objects",
+            level=Level.FAULT,
+            text=f"{counted(paths, 'file')} or folders of the branch cannot be read:"
+            f" {listed(paths)}{named}",
+            hints=hints,
+            runs=tuple(runs),
+            items=tuple(sorted(evidence.damaged)),
+            mend=Mend.FETCH_OBJECTS,
+        )
+    if evidence.older_damaged:
+        yield Finding(
+            check="objects",
+            level=Level.FAULT,
+            text=f"{counted(len(evidence.older_damaged), 'object')} of the branch's history cannot"
+            " be read; the runs as they are now are whole",
+            hints=hints,
+            items=tuple(sorted(evidence.older_damaged)),
+            mend=Mend.FETCH_OBJECTS,
+        )
+
+
+def _runs_at(evidence: Evidence, paths: list[str]) -> list[RunId]:
+    """The runs whose files lie at the paths, or below them."""
+    found = {place.run for path in paths if (place := parse_path(path)) and place.run}
+    folders = [path + "/" for path in paths if parse_path(path) is None]
+    kinds = ("runs/", "series/", "output/", "annotations/")
+    for facts in evidence.runs:
+        inside = run_path(facts.id, facts.started).removeprefix("runs/")
+        own = [kind + inside for kind in kinds]
+        if any(path.startswith(folder) for folder in folders for path in own):
+            found.add(facts.id)
+    return sorted(found)
+
+
+def check_records(evidence: Evidence) -> Iterator[Finding]:
+    """Every record parses, is about the run its name says, and lies where its start says."""
+    lost = {path for paths in evidence.damaged.values() for path in paths}
+    for path, why in evidence.broken:
+        if path in lost:
+            continue
+        place = parse_path(path)
+        run = place.run if place else None
+        yield Finding(
+            check="records",
+            level=Level.FAULT,
+            text=f"{path} cannot be understood: {why}",
+            hints=(
+                f"`git log -p {evidence.workspace.store.branch} -- {path}` tells who wrote it",
+                *([f"`git exp remove {run}` takes it off the branch"] if run else []),
+            ),
+            runs=(run,) if run else (),
+            items=(path,),
+        )
+    files = evidence.walk.files
+    for facts in evidence.runs:
+        expected = run_path(facts.id, facts.started)
+        if expected not in files and files and not evidence.walk.damaged:
+            yield Finding(
+                check="records",
+                level=Level.FAULT,
+                text=f"the record of run {facts.title} does not lie at {expected},"
+                " where its start says",
+                hints=(f"`git exp remove {facts.id}` takes it off the branch",),
+                runs=(facts.id,),
+                items=(expected,),
+            )
+
+
+def check_identities(evidence: Evidence) -> Iterator[Finding]:
+    """A run has one record."""
+    places: dict[RunId, list[str]] = defaultdict(list)
+    for path in files_of(evidence)[PathKind.RUN]:
+        place = parse_path(path)
+        if place is not None and place.run is not None and place.rival is None:
+            places[place.run].append(path)
+    for run, paths in places.items():
+        if len(paths) > 1:
+            yield Finding(
+                check="identities",
+                level=Level.FAULT,
+                text=f"run {evidence.name(run)} has {len(paths)} records: {listed(paths)}",
+                hints=("keep the one that is right, and take the run off with `git exp remove`",),
+                runs=(run,),
+                items=tuple(paths),
+            )
+
+
+def check_annotations(evidence: Evidence) -> Iterator[Finding]:
+    """What was said later is about a run that is there, and lies beside it."""
+    kinds = files_of(evidence)
+    records, gone = set(), set()
+    for path in kinds[PathKind.RUN]:
+        place = parse_path(path)
+        records.add(place and (place.run, place.folder))
+    for path in kinds[PathKind.ANNOTATION]:
+        place = parse_path(path)
+        if place is not None and place.name == TOMBSTONE:
+            gone.add(place.run)
+    if evidence.walk.damaged:
+        return
+    nouns = {
+        PathKind.ANNOTATION: "something said",
+        PathKind.SERIES: "a metric series",
+        PathKind.OUTPUT: "output",
+    }
+    for kind, noun in nouns.items():
+        stray = []
+        for path in kinds[kind]:
+            place = parse_path(path)
+            if place and place.run not in gone and (place.run, place.folder) not in records:
+                stray.append(path)
+        if stray:
+            yield Finding(
+                check="annotations",
+                level=Level.FAULT,
+                text=f"there is {noun} about runs that are not on the branch: {listed(stray)}",
+                hints=("`git exp fetch` brings the runs if the remote has them",),
+                items=tuple(stray),
+            )
+
+
+def check_series(evidence: Evidence) -> Iterator[Finding]:
+    """Every metric series parses."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for path, oid in files_of(evidence)[PathKind.SERIES].items():
+        places[oid].append(path)
+    for oid, content in read_whole(evidence.workspace.repo, places.keys() - evidence.promised):
+        if content is None:
+            continue  # told by `check_objects`
+        try:
+            decode_series(content)
+        except Unreadable as error:
+            for path in places[oid]:
+                place = parse_path(path)
+                yield Finding(
+                    check="series",
+                    level=Level.FAULT,
+                    text=f"{path} cannot be understood: {error.why}",
+                    hints=(
+                        f"`git log -p {evidence.workspace.store.branch} -- {path}` tells who"
+                        " wrote it",
+                    ),
+                    runs=(place.run,) if place and place.run else (),
+                    items=(path,),
+                )
+
+
+def check_tombstones(evidence: Evidence) -> Iterator[Finding]:
+    """Nothing is left of a deleted run but its tombstone."""
+    gone, left = set(), defaultdict(list)
+    for path in evidence.walk.files:
+        place = parse_path(path)
+        if place is None or place.run is None:
+            continue
+        if place.kind is PathKind.ANNOTATION and place.name == TOMBSTONE:
+            gone.add(place.run)
+        else:
+            left[place.run].append(path)
+    for run in sorted(gone & left.keys()):
+        yield Finding(
+            check="tombstones",
+            level=Level.FAULT,
+            text=f"run {run[:7]} was deleted, and {counted(left[run], 'file')} of it are there"
+            f" again: {listed(left[run])}",
+            hints=(f"`git exp remove {run}` takes them off again",),
+            runs=(run,),
+            items=tuple(left[run]),
+        )
+
+
+def check_environments(evidence: Evidence) -> Iterator[Finding]:
+    """The package list of every run is there and parses."""
+    if evidence.walk.damaged:
+        return
+    files = evidence.walk.files
+    without = [f for f in evidence.runs if f.packages and environment_path(f.packages) not in files]
+    if without:
+        yield Finding(
+            check="environments",
+            level=Level.FAULT,
+            text=f"the package list of {counted(without, 'run')} is not on the branch:"
+            f" {listed(f.title for f in without)}",
+            hints=("`git exp fetch` brings it if the remote has it",),
+            runs=tuple(f.id for f in without),
+        )
+    places = {oid: path for path, oid in files_of(evidence)[PathKind.ENVIRONMENT].items()}
+    for oid, content in read_whole(evidence.workspace.repo, places.keys() - evidence.promised):
+        try:
+            decode_table(content or b"")
+        except Unreadable as error:
+            yield Finding(
+                check="environments",
+                level=Level.FAULT,
+                text=f"{places[oid]} cannot be understood: {error.why}",
+                items=(places[oid],),
+            )
+
+
+def check_clock(evidence: Evidence) -> Iterator[Finding]:
+    """No run comes from the future."""
+    limit = clock.now() + _FUTURE
+    early = [facts for facts in evidence.runs if facts.started > limit]
+    if early:
+        latest = max(facts.started for facts in early)
+        yield Finding(
+            check="clock",
+            level=Level.WARNING,
+            text=f"{counted(early, 'run')} started in the future, at latest"
+            f" {latest:%Y-%m-%d %H:%M} UTC: {listed(f.title for f in early)}",
+            hints=("set the clock of this machine, or of the one that recorded them",),
+            runs=tuple(facts.id for facts in early),
+        )
+    ahead = [facts for facts in evidence.runs if facts.clock > _LARGEST_CLOCK]
+    if ahead:
+        yield Finding(
+            check="clock",
+            level=Level.WARNING,
+            text=f"the logical clock of {counted(ahead, 'run')} is beyond belief:"
+            f" {listed(f.title for f in ahead)}",
+            hints=("if nobody knows them: `git exp remove RUN`",),
+            runs=tuple(facts.id for facts in ahead),
+        )
+
+
+def check_foreign_files(evidence: Evidence) -> Iterator[Finding]:
+    """No file of somebody else lies on the branch."""
+    ours = {path for path, _ in ROOT_FILES}
+    foreign = sorted(p for p in evidence.walk.files if p not in ours and parse_path(p) is None)
+    if foreign:
+        branch = evidence.workspace.store.branch
+        yield Finding(
+            check="foreign files",
+            level=Level.WARNING,
+            text=f"{counted(foreign, 'file')} on the branch, not written by gitexp:"
+            f" {listed(foreign)}",
+            hints=(
+                f"`git log {branch} -- '{foreign[0]}'` shows who added it",
+                "gitexp does not read them, and the next merge of two clones drops them",
+            ),
+            items=tuple(foreign),
+        )
+
+
+def check_conflicts(evidence: Evidence) -> Iterator[Finding]:
+    """Runs that were sealed twice, differently, are kept in both versions."""
+    if evidence.rivals:
+        yield Finding(
+            check="conflicts",
+            level=Level.WARNING,
+            text=f"{counted(evidence.rivals, 'run')} ended twice, differently; both versions are"
+            f" kept: {listed(map(evidence.name, evidence.rivals))}",
+            hints=("`git exp show RUN` shows the version in force",),
+            runs=tuple(evidence.rivals),
+        )

@@ -1,0 +1,123 @@
+"""The doctor's round: every check in turn, each with what it says when all is well.
+
+Looks and changes nothing; `fixes` acts on what is found.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeAlias
+
+from gitexp.adapters.git.verify import is_partial
+from gitexp.core.errors import GitexpError
+from gitexp.core.model.run import Outcome
+from gitexp.features.doctor import branch_checks, code_checks, local_checks
+from gitexp.features.doctor.findings import Examination, Finding, Level, counted
+from gitexp.features.doctor.history_checks import check_history
+from gitexp.features.doctor.inventory import Evidence, gather
+from gitexp.features.sync import hook_install
+from gitexp.storage.workspace import Workspace
+
+Look: TypeAlias = Callable[[Evidence], Iterator[Finding]]
+
+
+class Check(NamedTuple):
+    """One check."""
+
+    name: str
+    look: Look
+    well: Callable[[Evidence], str]
+    """What to say when it finds nothing."""
+    of_content: bool = False
+    """True when there must be a branch of ours to look at."""
+
+
+def inspect(workspace: Workspace) -> Examination:
+    """Check everything. What cannot be checked is a finding too, never an exception."""
+    evidence = gather(workspace)
+    findings: list[Finding] = []
+    for check in CHECKS:
+        if check.of_content and not evidence.is_ours:
+            continue
+        try:
+            found = list(check.look(evidence))
+        except (GitexpError, OSError) as error:
+            found = [_unchecked(check, error)]
+        findings += found or [Finding(check=check.name, level=Level.OK, text=check.well(evidence))]
+    return Examination(tuple(findings))
+
+
+def _unchecked(check: Check, error: GitexpError | OSError) -> Finding:
+    why = str(error)
+    hints: tuple[str, ...] = ()
+    if isinstance(error, GitexpError):
+        why = f"{error.what}: {error.why}" if error.why else error.what
+        hints = error.hints
+    text = f"this could not be checked: {why}"
+    return Finding(check=check.name, level=Level.UNKNOWN, text=text, hints=hints)
+
+
+def _git(evidence: Evidence) -> str:
+    return evidence.workspace.repo.git("--version").text.strip()
+
+
+def _branch(evidence: Evidence) -> str:
+    branch = evidence.workspace.store.branch
+    if evidence.tip is None:
+        return f"there is no branch '{branch}' yet; the first run makes it"
+    return f"'{branch}' is gitexp's"
+
+
+def _journals(evidence: Evidence) -> str:
+    count = len(evidence.journals.runs)
+    return f"{counted(count, 'run')} going on" if count else "no run is waiting"
+
+
+def _code(evidence: Evidence) -> str:
+    dirty = sum(facts.is_dirty for facts in evidence.runs)
+    partial = "; files left at the remote are not counted" * is_partial(evidence.workspace.repo)
+    return f"the code of every run is here, {counted(dirty, 'snapshot')} among it{partial}"
+
+
+def _records(evidence: Evidence) -> str:
+    running = sum(facts.outcome is Outcome.RUNNING for facts in evidence.runs)
+    open_ones = f", {running:,} of them running" if running else ""
+    return f"{counted(evidence.runs, 'run')}{open_ones}, each where it belongs"
+
+
+def _hooks(evidence: Evidence) -> str:
+    status = hook_install.status(evidence.workspace.repo)
+    return "the pre-push hook is installed" if status.installed else "not installed"
+
+
+def _said(text: str) -> Callable[[Evidence], str]:
+    return lambda _evidence: text
+
+
+CHECKS: tuple[Check, ...] = (
+    Check("git", branch_checks.check_git, _git),
+    Check("settings", local_checks.check_settings, _said("every setting is known")),
+    Check("branch", branch_checks.check_branch, _branch),
+    Check("objects", branch_checks.check_objects, _said("everything can be read"), True),
+    Check("records", branch_checks.check_records, _records, True),
+    Check("identities", branch_checks.check_identities, _said("no run is there twice"), True),
+    Check(
+        "annotations", branch_checks.check_annotations, _said("all belong to runs"), of_content=True
+    ),
+    Check("series", branch_checks.check_series, _said("all can be understood"), True),
+    Check("tombstones", branch_checks.check_tombstones, _said("deleted runs are gone"), True),
+    Check("environments", branch_checks.check_environments, _said("all are there"), True),
+    Check("history", check_history, _said("no commit took records away"), True),
+    Check("conflicts", branch_checks.check_conflicts, _said("no run ended twice"), True),
+    Check("foreign files", branch_checks.check_foreign_files, _said("none"), True),
+    Check("clock", branch_checks.check_clock, _said("no run is from the future"), True),
+    Check("code", code_checks.check_code, _code, True),
+    Check("keep", code_checks.check_keep, _said("git keeps the code of every run"), True),
+    Check("purged", code_checks.check_purged, _said("nothing that was purged is back"), True),
+    Check("index", local_checks.check_index, _said("it says what the branch says"), True),
+    Check("journals", local_checks.check_journals, _journals),
+    Check("locks", local_checks.check_locks, _said("no dead lock of git")),
+    Check("pending", local_checks.check_pending, _said("no snapshot is pinned too long")),
+    Check("checkout", local_checks.check_checkout, _said("nobody works on our branches")),
+    Check("mirror", local_checks.check_mirror, _said("no fetch overwrites the runs")),
+    Check("hooks", local_checks.check_hooks, _hooks),
+    Check("left-over files", local_checks.check_leftovers, _said("none")),
+)

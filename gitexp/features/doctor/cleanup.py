@@ -1,0 +1,230 @@
+"""Local state that nobody needs any more: found, and removed.
+
+Touches only what gitexp made in this clone: no record, no branch, no work tree of a user.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from gitexp.adapters.git.process import UNTRUSTED
+from gitexp.adapters.git.repository import Repo
+from gitexp.adapters.journal.output_archive import find_old_output
+from gitexp.adapters.system import clock
+from gitexp.adapters.system.file_lock import MIN_DEAD_AGE_S, clear_dead_lock
+from gitexp.core.model.ids import RunId
+from gitexp.core.model.run import Outcome
+from gitexp.features.doctor.findings import counted
+from gitexp.features.recording.open_runs import DAMAGED_FOLDER, survey_journals
+from gitexp.storage.cache.run_index import FILE_NAME
+from gitexp.storage.workspace import Workspace
+
+ABANDONED_S = 3600.0
+"""Temporary files of this age have no living owner."""
+
+OLD = timedelta(days=30)
+"""Locks that were moved aside, and damaged journals, are worth a look for so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worktree:
+    """A work tree that git knows."""
+
+    path: Path
+    branch: str | None
+    """Full ref name; absent on a detached HEAD."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """What lies about."""
+
+    paths: tuple[Path, ...] = ()
+    """Files and folders in our own state."""
+    worktrees: tuple[Path, ...] = ()
+    """Temporary work trees of reproductions that are over."""
+    old_journals: tuple[Path, ...] = ()
+    """Damaged journals that were set aside long ago; never removed."""
+
+
+def list_worktrees(repo: Repo) -> list[Worktree]:
+    """All work trees of the repository, also those whose folder is gone."""
+    found: list[Worktree] = []
+    path: Path | None = None
+    branch: str | None = None
+    for line in [*repo.git("worktree", "list", "--porcelain").text.splitlines(), ""]:
+        word, _, rest = line.partition(" ")
+        if word == "worktree":
+            path, branch = Path(rest), None
+        elif word == "branch":
+            branch = rest
+        elif not line and path is not None:
+            found.append(Worktree(path, branch))
+            path = None
+    return found
+
+
+def find_leftovers(workspace: Workspace) -> Leftovers:
+    """What past processes left behind; nothing that a living one could need."""
+    state, journals = workspace.repo.state_dir, workspace.journals
+    survey = survey_journals(workspace)
+    open_runs = survey.ids()
+    paths = [path for path in _children(state / "tmp") if _age_s(path) > ABANDONED_S]
+    paths += [p for p in state.glob(f"{FILE_NAME}-*.new") if _age_s(p) > ABANDONED_S]
+    kept = find_old_output(state / "output", clock.now().timestamp())
+    paths += [path for path in kept if path.stem not in open_runs]
+    old = _children(state / "dead-locks")
+    paths += [path for path in old if _age_s(path) > OLD.total_seconds()]
+    for path in _children(journals):
+        run = path.name.partition(".")[0]
+        if path.name == DAMAGED_FOLDER or path.suffix == ".journal" or run in open_runs:
+            continue
+        if _age_s(path) > ABANDONED_S:
+            paths.append(path)
+    folder = state / "worktrees"
+    known = {w.path for w in list_worktrees(workspace.repo) if w.path.parent == folder}
+    worktrees = [
+        path
+        for path in sorted(known | set(_children(folder)))
+        if path.name not in open_runs and _age_s(path) > ABANDONED_S
+    ]
+    aged = [path for path in survey.set_aside if _age_s(path) > OLD.total_seconds()]
+    return Leftovers(tuple(paths), tuple(worktrees), tuple(aged))
+
+
+def _children(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _age_s(path: Path) -> float:
+    """Seconds since it changed; infinite when it is gone."""
+    try:
+        changed = path.lstat().st_mtime
+    except OSError:
+        return float("inf")
+    return clock.now().timestamp() - changed
+
+
+def tidy(workspace: Workspace, left: Leftovers) -> Iterator[str]:
+    """Remove what lies about; yields a sentence for each."""
+    for path in left.paths:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(FileNotFoundError):
+                path.unlink()
+        yield f"removed '{path}'"
+    for path in left.worktrees:
+        # Not `worktree prune`: that would also forget the user's work trees on disks not mounted.
+        workspace.repo.launcher.porcelain(
+            *(*UNTRUSTED, "worktree", "remove", "--force", "--force", str(path)), check=False
+        )
+        shutil.rmtree(path, ignore_errors=True)
+        yield f"removed the temporary work tree '{path}'"
+
+
+def find_old_locks(workspace: Workspace) -> list[tuple[Path, float]]:
+    """Locks of git on refs of ours that no git holds for so long, and their ages in seconds."""
+    common, store = workspace.repo.common_dir, workspace.store
+    names = (
+        *(f"{store.run_ref}.lock", f"{store.code_ref}.lock", "packed-refs.lock"),
+        "reftable/tables.list.lock",
+    )
+    paths = [
+        *(path for path in (common / name for name in names) if path.exists()),
+        *sorted((common / "refs" / "gitexp").rglob("*.lock")),
+    ]
+    ages = [(path, _age_s(path)) for path in paths]
+    return [(path, age_s) for path, age_s in ages if MIN_DEAD_AGE_S <= age_s < float("inf")]
+
+
+def clear_locks(workspace: Workspace, paths: Iterable[Path]) -> Iterator[str]:
+    """Move locks aside that nobody can be holding; yields a sentence for each that is there."""
+    with workspace.store.lock():
+        for path in paths:
+            lock = clear_dead_lock(path)
+            if lock is not None and lock.moved_to is not None:
+                yield f"moved the dead lock '{path}' to '{lock.moved_to}'"
+            elif lock is not None:
+                yield f"left the lock '{path}' alone: it may be held by {lock.holder}"
+
+
+def find_done_pins(workspace: Workspace) -> dict[str, str]:
+    """Pinned snapshots, by ref, of runs that are sealed on the branch and have no journal."""
+    open_runs = survey_journals(workspace).ids()
+    outcomes = workspace.index.column("outcome")
+    return {
+        ref: oid
+        for ref, oid in workspace.repo.read_refs("refs/gitexp/pending").items()
+        if (run := RunId(ref.rpartition("/")[2])) not in open_runs
+        and outcomes.get(run, Outcome.RUNNING.value) != Outcome.RUNNING.value
+    }
+
+
+def find_abandoned_pins(workspace: Workspace) -> dict[str, str]:
+    """Pinned snapshots, by ref, of starts that were killed before there was a run.
+
+    None while something cannot be read: it might be about their runs.
+    """
+    survey = survey_journals(workspace)
+    known = survey.ids() | {RunId(path.name.partition(".")[0]) for path in survey.set_aside}
+    known |= workspace.index.column("outcome").keys()
+    if workspace.index.broken:
+        return {}
+    return {
+        ref: oid
+        for ref, oid in workspace.repo.read_refs("refs/gitexp/pending").items()
+        if ref.rpartition("/")[2] not in known and _pin_age_s(workspace.repo, ref) > ABANDONED_S
+    }
+
+
+def _pin_age_s(repo: Repo, ref: str) -> float:
+    """Seconds since a ref changed, as its file or, once that is packed, its reflog tells."""
+    return min(_age_s(repo.common_dir / ref), _age_s(repo.common_dir / "logs" / ref))
+
+
+def drop_pins(workspace: Workspace, refs: Mapping[str, str]) -> Iterator[str]:
+    """Let go of snapshots that the keep branch holds, or nobody; yields a sentence for each."""
+    repo, store = workspace.repo, workspace.store
+    tip = repo.read_ref(store.code_ref)
+    abandoned = find_abandoned_pins(workspace) if refs else {}
+    for ref, oid in refs.items():
+        if ref in abandoned or (tip is not None and repo.is_ancestor(oid, tip)):
+            repo.update_ref(ref, repo.null, oid, "nobody needs it any more")
+            yield f"let go of the snapshot {oid[:10]}"
+
+
+def rebuild_index(workspace: Workspace) -> str:
+    """Make the run index again from nothing."""
+    index = workspace.index
+    index.close()
+    for suffix in ("", ".stamp", "-journal", "-wal", "-shm"):
+        (workspace.repo.state_dir / f"{FILE_NAME}{suffix}").unlink(missing_ok=True)
+    index.refresh()
+    return f"made the run index again: {counted(index.count(), 'run')}"
+
+
+def pack(workspace: Workspace) -> str | None:
+    """Let git pack loose objects if it finds that worth while; says so when it did anything.
+
+    Git itself decides by the settings `gc.auto` and `maintenance.*`; our plumbing never asks it.
+    """
+    objects = workspace.repo.common_dir / "objects"
+    before = _loose(objects)
+    done = workspace.repo.git("maintenance", "run", "--auto", "--quiet", check=False)
+    if done.status != 0:
+        workspace.repo.git("gc", "--auto", "--quiet", check=False)
+    packed = before - _loose(objects)
+    return f"git packed {packed:,} loose objects" if packed > 0 else None
+
+
+def _loose(objects: Path) -> int:
+    fans = [folder for folder in _children(objects) if len(folder.name) == 2]
+    return sum(len(os.listdir(folder)) for folder in fans)  # noqa: PTH208 - names are enough

@@ -1,0 +1,227 @@
+"""Checks of the code of the runs: that it is there, whole, and held by the keep branch."""
+
+from collections.abc import Collection, Iterator, Sequence
+
+from gitexp.adapters.git.verify import (
+    LOCAL,
+    Header,
+    find_culprits,
+    find_damaged,
+    is_partial,
+    list_objects,
+    read_headers,
+)
+from gitexp.core.model.ids import ObjectId, RunId
+from gitexp.features.doctor.findings import Finding, Level, Mend, counted, listed
+from gitexp.features.doctor.inventory import Evidence, RunFacts
+from gitexp.features.recording.made_here import is_recorded_here
+from gitexp.features.sync.publication import runs_on
+from gitexp.storage.merge.code_states import read_code_states
+from gitexp.storage.merge.purged import sift
+
+_FEW_TREES = 300
+"""Up to so many trees are searched for the runs that a damaged file belongs to."""
+
+_MUCH_BYTES = 256 << 20
+"""More content of snapshots than this is not read to verify it."""
+
+
+def check_code(evidence: Evidence) -> Iterator[Finding]:
+    """The code of every run is there, every file of it."""
+    repo = evidence.workspace.repo
+    runs = [f for f in evidence.runs if f.tree not in evidence.purges.states]
+    headers = read_headers(repo, [f.tree for f in runs], env=LOCAL)
+    lost = [f for f in runs if not _is_tree(headers[f.tree])]
+    unsent = _unpublished(evidence, lost)
+    lost = [f for f in lost if f not in unsent]
+    if unsent:
+        yield Finding(
+            check="code",
+            level=Level.WARNING,
+            text=f"the code of {counted(unsent, 'run')} was not published: no branch that keeps"
+            f" code has it: {listed(f.title for f in unsent)}",
+            hints=("the clones that recorded them have it (setting `push-code`)",),
+            runs=tuple(f.id for f in unsent),
+        )
+    if lost:
+        yield Finding(
+            check="code",
+            level=Level.FAULT,
+            text=f"the code of {counted(lost, 'run')} is not in this repository:"
+            f" {listed(f.title for f in lost)}",
+            hints=(
+                "`git exp doctor --fix` looks for it on the remote",
+                "another clone may have it: `git fetch PATH 'refs/heads/*:refs/gitexp/rescue/*'`",
+            ),
+            runs=tuple(f.id for f in lost),
+            items=tuple(sorted({f.tree for f in lost})),
+            mend=Mend.FETCH_OBJECTS,
+        )
+    damaged = _damaged_files(evidence, {f.tree for f in runs if _is_tree(headers[f.tree])})
+    if damaged:
+        owners = _owners(evidence, damaged)
+        named = f"; damaged runs: {listed(map(evidence.name, owners))}" if owners else ""
+        yield Finding(
+            check="code",
+            level=Level.FAULT,
+            text=f"{counted(len(damaged), 'object')} of the runs' code cannot be read{named}",
+            hints=("`git exp doctor --fix` looks for them on the remote",),
+            runs=tuple(owners),
+            items=tuple(sorted(damaged)),
+            mend=Mend.FETCH_OBJECTS,
+        )
+
+
+def _unpublished(evidence: Evidence, lost: Sequence[RunFacts]) -> list[RunFacts]:
+    """Those of the runs that came from other clones, which did not send their code."""
+    workspace = evidence.workspace
+    came = [f for f in lost if not is_recorded_here(workspace, f.id)]
+    if not came:
+        return []
+    repo, store = workspace.repo, workspace.store
+    code, runs = (ref.removeprefix("refs/heads") for ref in (store.code_ref, store.run_ref))
+    refs = repo.read_refs(store.code_ref, "refs/gitexp/remotes", "refs/remotes")
+    sent = {oid for ref, oid in refs.items() if ref.endswith(runs)}
+    there = set[str]().union(*(runs_on(repo, tip) for tip in sent))
+    came = [f for f in came if f.id in there]
+    tips = {oid for ref, oid in refs.items() if ref.endswith(code)}
+    asked = repo.git("rev-list", "--missing=allow-any", *tips, check=False) if tips else None
+    if asked is not None and asked.status != 0:
+        return []
+    kept = set(asked.text.split()) if asked is not None else set()
+    return [f for f in came if kept.isdisjoint((f.kept, f.revision))]
+
+
+def check_purged(evidence: Evidence) -> Iterator[Finding]:
+    """What was purged is not on the keep branch again, and whose code it was is said."""
+    purges, workspace = evidence.purges, evidence.workspace
+    if not purges:
+        return
+    tip = workspace.repo.read_ref(workspace.store.code_ref)
+    kept = set() if tip is None else read_code_states(workspace.repo, tip).trees
+    back = sift(workspace.repo, kept, purges).changed
+    if back:
+        yield Finding(
+            check="purged",
+            level=Level.WARNING,
+            text=f"{counted([*back], 'code state')} on the keep branch holds what was purged",
+            hints=("`git exp purge` takes it out; a push of the runs does so too",),
+            items=tuple(sorted(back)),
+        )
+    runs = [f for f in evidence.runs if f.tree in purges.states]
+    if runs:
+        yield Finding(
+            check="purged",
+            level=Level.WARNING,
+            text=f"code of {counted(runs, 'run')} was purged: {listed(f.title for f in runs)}",
+            hints=("their records stay; they cannot be reproduced",),
+            runs=tuple(f.id for f in runs),
+        )
+
+
+def _is_tree(header: Header | None) -> bool:
+    return header is not None and header.kind == "tree"
+
+
+def _damaged_files(evidence: Evidence, trees: Collection[str]) -> set[str]:
+    """Objects missing from the trees that ran, and damaged ones among what snapshots brought."""
+    repo = evidence.workspace.repo
+    damaged = list_objects(repo, trees, "--no-walk").damaged
+    if is_partial(repo):
+        return damaged
+    snapshots = [f for f in evidence.runs if f.is_dirty and f.tree in trees]
+    headers = read_headers(repo, [f.commit for f in snapshots], env=LOCAL)
+    known = {f.commit for f in snapshots if headers[f.commit] is not None}
+    own = list_objects(
+        repo, [*{f.tree for f in snapshots}, *(f"^{commit}^{{tree}}" for commit in known)]
+    )
+    headers = read_headers(repo, own.present)
+    damaged |= own.damaged | {oid for oid, header in headers.items() if header is None}
+    if sum(header.size for header in headers.values() if header) <= _MUCH_BYTES:
+        damaged |= find_damaged(repo, headers)
+    return damaged
+
+
+def _owners(evidence: Evidence, damaged: Collection[str]) -> list[RunId]:
+    """The runs whose code needs one of the objects; none when that would take too long."""
+    repo = evidence.workspace.repo
+    trees = {f.tree for f in evidence.runs}
+    if len(trees) > _FEW_TREES:
+        return []
+    touched = set()
+    for tree in trees:
+        asked = repo.git("ls-tree", "-r", "-t", "--full-tree", tree, check=False)
+        words = set(asked.text.split()) | set(asked.stderr.split())
+        if asked.status != 0 or not words.isdisjoint(damaged):
+            touched.add(tree)
+    return sorted(f.id for f in evidence.runs if f.tree in touched)
+
+
+def check_keep(evidence: Evidence) -> Iterator[Finding]:
+    """The keep branch holds the code of every run, so that git keeps it and pushes it."""
+    repo, store = evidence.workspace.repo, evidence.workspace.store
+    name = store.code_ref.removeprefix("refs/heads/")
+    tip = repo.resolve(store.code_ref)
+    every = [f for f in evidence.runs if f.tree not in evidence.purges.states]
+    revisions = {oid for f in every for oid in (f.revision, f.kept)}
+    headers = read_headers(repo, revisions, env=LOCAL)
+    there = [oid for oid in revisions if headers[oid] is not None]
+    asked = repo.git(
+        *("rev-list", "--stdin"),
+        stdin="\n".join([*there, *([f"^{tip}"] if tip else [])]).encode(),
+        check=False,
+    )
+    damaged = find_damaged(repo, [tip]) if tip else set()
+    if asked.status != 0:
+        damaged |= find_culprits(repo, asked.stderr)
+    if damaged:
+        yield Finding(
+            check="keep",
+            level=Level.FAULT,
+            text=f"the history of branch '{name}' cannot be read:"
+            f" {counted(len(damaged), 'object')} of it, or of what it keeps, are damaged",
+            hints=(
+                "`git exp doctor --fix` looks for them on the remote",
+                f"`git branch -D {name}` gives it up; `git exp doctor --fix` then makes a new one",
+            ),
+            items=tuple(sorted(damaged)),
+            mend=Mend.FETCH_OBJECTS,
+        )
+        return
+    kept = set(there) - set(asked.text.split()) if tip else set()
+    runs = [f for f in every if kept.isdisjoint((f.kept, f.revision))]
+    trees = read_headers(repo, [f.tree for f in runs])
+    runs = [f for f in runs if _is_tree(trees[f.tree])]  # else it is lost, which `code` tells
+    yield from _not_kept(evidence, runs, tip)
+
+
+def _not_kept(
+    evidence: Evidence, runs: Sequence[RunFacts], tip: ObjectId | None
+) -> Iterator[Finding]:
+    """What is said of runs whose code is here, and no keep branch has it."""
+    others = _unpublished(evidence, runs)
+    runs = [f for f in runs if f not in others]
+    if others:
+        yield Finding(
+            check="keep",
+            level=Level.WARNING,
+            text=f"the code of {counted(others, 'run')} was not published, and is here only while"
+            f" your own branches have it: {listed(f.title for f in others)}",
+            hints=("`git exp doctor --fix` keeps it",),
+            runs=tuple(f.id for f in others),
+            items=tuple(sorted({f.tree for f in others})),
+            mend=Mend.KEEP_CODE,
+        )
+    if runs:
+        name = evidence.workspace.store.code_ref.removeprefix("refs/heads/")
+        why = "" if tip else f", because branch '{name}' is gone"
+        yield Finding(
+            check="keep",
+            level=Level.FAULT,
+            text=f"git may drop the code of {counted(runs, 'run')}{why}:"
+            f" {listed(f.title for f in runs)}",
+            hints=("`git exp doctor --fix` keeps it again",),
+            runs=tuple(f.id for f in runs),
+            items=tuple(sorted({f.tree for f in runs})),
+            mend=Mend.KEEP_CODE,
+        )

@@ -1,0 +1,33 @@
+"""Checks of the run branch's history: that nothing recorded was taken away by another's commit."""
+
+from collections.abc import Iterator
+
+from gitexp.features.doctor.findings import Finding, Level, Mend, counted, listed
+from gitexp.features.doctor.inventory import Evidence
+from gitexp.storage.merge.lost_records import find_lost
+
+
+def check_history(evidence: Evidence) -> Iterator[Finding]:
+    """Every record that gitexp wrote is there, or was removed by `git exp remove`."""
+    repo, tip = evidence.workspace.repo, evidence.tip
+    if tip is None or evidence.damaged or evidence.older_damaged:
+        return  # what cannot be read is told by the check of objects
+    lost = find_lost(repo, tip, whole=True)
+    if not lost.edits:
+        return
+    names = listed(commit[:7] for commit in lost.commits)
+    what = f"records of {counted(lost.runs, 'run')}" if lost.runs else "lists of packages"
+    who = f": {listed(evidence.name(run) for run in lost.runs)}" if lost.runs else ""
+    yield Finding(
+        check="history",
+        level=Level.FAULT,
+        text=f"{what} were taken away or set back by a commit that gitexp did not make"
+        f" ({names}){who}",
+        hints=(
+            "`git exp doctor --fix` restores them; so does the next record",
+            "do not commit on the run branch: `git exp remove` deletes runs",
+        ),
+        runs=lost.runs,
+        items=tuple(lost.commits),
+        mend=Mend.RESTORE_RECORDS,
+    )

@@ -1,0 +1,123 @@
+"""Getting a repository ready: the run branch, the settings file, the hooks.
+
+Safe to repeat; whatever is there stays as it is.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+from gitexp.adapters.git.remotes import remote_names
+from gitexp.adapters.git.steps import Commit
+from gitexp.adapters.git.write import write_stream
+from gitexp.adapters.system import clock
+from gitexp.core.errors import Conflict, GitexpError, Refused
+from gitexp.core.schema.layout import FORMAT_PATH, README_PATH
+from gitexp.core.schema.root_files import CODE_IDENTITY, README_FILE, format_file
+from gitexp.features.sync.sync import fetch_runs
+from gitexp.storage.settings.options import PROJECT_FILE
+from gitexp.storage.workspace import Workspace
+
+_PATIENCE_S = 15.0
+"""How long a remote is asked for runs; without an answer, `fetch` joins them later."""
+
+SETTINGS_TEMPLATE = """\
+# Settings of gitexp for this project, shared by committing this file.
+# `git exp config` lists all of them with their meaning, and where each value comes from.
+# The same settings can be made for one clone: `git config exp.metricsFiles metrics.json`.
+
+# The metric that matters most:
+# metric = "accuracy"
+
+# Files that the command writes its metrics to, and reads its parameters from:
+# metrics-files = ["metrics.json"]
+# params-files = ["params.toml"]
+
+# Data whose content counts for a trial:
+# inputs = ["data/train.csv"]
+
+# Which way a metric is better, what counts as the same, how much worse a push may be:
+# [metrics.accuracy]
+# direction = "maximize"
+# tolerance = 0.001
+# gate = 0.01
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Founded:
+    """What became of the run branch."""
+
+    how: str
+    """`made`, `fetched` or `there`."""
+    remote: str | None = None
+    """Where it was fetched from."""
+    problem: GitexpError | None = None
+    """Why the remote could not be asked."""
+
+
+def found_branch(workspace: Workspace, identity: str | None = None) -> Founded:
+    """Make sure there is a run branch: the one here, else the remote's, else a new empty one.
+
+    `identity` is the author of code commits on a new one. Raises `InvalidInput` when git takes no
+    such identity, `Refused` when a branch of that name is not gitexp's, `Unreadable` when it is too
+    new, `CommandFailed` when git cannot write.
+    """
+    form = format_file(identity or CODE_IDENTITY)
+    if workspace.store.check() is not None:
+        return Founded("there")
+    problem: GitexpError | None = None
+    names = remote_names(workspace.repo)
+    if names:
+        settings = workspace.settings
+        quick = settings._replace(push_timeout=min(settings.push_timeout, _PATIENCE_S))
+        try:
+            report = fetch_runs(workspace.store, None, quick)
+        except Refused:
+            raise  # the remote's branch of that name is someone else's: ours would clash
+        except GitexpError as error:
+            problem = error
+        else:
+            if workspace.store.tip() is not None:
+                return Founded("fetched", report.remote)
+    return Founded(_make_branch(workspace, form), problem=problem)
+
+
+def _make_branch(workspace: Workspace, form: bytes) -> str:
+    store = workspace.store
+    step = Commit(
+        store.run_ref,
+        "begin the runs\n\n[skip ci]\n",
+        workspace.identity,
+        clock.now(),
+        [],
+        ((README_PATH, README_FILE), (FORMAT_PATH, form)),
+        tip=None,
+    )
+    with store.lock():
+        if store.check() is not None:
+            return "there"
+        with suppress(Conflict):
+            write_stream(workspace.repo, [step], durable=store.durable)
+            return "made"
+    store.check()  # another process was faster, or the name is taken in another way
+    return "there"
+
+
+def write_settings(workspace: Workspace) -> bool:
+    """Write a settings file that sets nothing yet; false when there is one already.
+
+    Raises `Refused` in a bare repository.
+    """
+    top = workspace.repo.top
+    if top is None:
+        raise Refused(
+            "cannot write a settings file",
+            why="the repository has no work tree",
+            hints=["`git config exp.NAME VALUE` makes settings here"],
+        )
+    try:
+        with (top / PROJECT_FILE).open("x", encoding="utf-8") as file:
+            file.write(SETTINGS_TEMPLATE)
+    except FileExistsError:
+        return False
+    return True

@@ -1,0 +1,233 @@
+"""What the checks look at, gathered once with few git processes."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from gitexp.adapters.git.verify import Listing, Walk, find_damaged, list_objects, walk_commit
+from gitexp.core.errors import CommandFailed, GitexpError, Refused, Unreadable
+from gitexp.core.model.ids import ObjectId, RunId
+from gitexp.core.model.run import Outcome
+from gitexp.core.schema.layout import FORMAT_PATH, PathKind, parse_path
+from gitexp.core.schema.purges import Purges
+from gitexp.features.recording.open_runs import Survey, survey_journals
+from gitexp.storage.cache.run_index import RunIndex
+from gitexp.storage.merge.purged import read_purges
+from gitexp.storage.workspace import Workspace
+
+_TRIES = 3
+"""How often everything is looked at again because another process recorded meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What the checks need of a run."""
+
+    id: RunId
+    name: str
+    started: datetime
+    clock: int
+    outcome: Outcome
+    commit: str
+    tree: str
+    kept: str
+    """The code commit of its tree, which the keep branch should hold."""
+    revision: str
+    """The commit whose tree is what ran, as its record says."""
+    is_dirty: bool
+    packages: str | None
+    """Digest of its package list."""
+
+    @property
+    def title(self) -> str:
+        """How the run is named in a finding."""
+        return f"{self.id[:7]} {self.name}"
+
+
+@dataclass(slots=True)
+class Evidence:
+    """One look at everything gitexp keeps."""
+
+    workspace: Workspace
+    tip: ObjectId | None
+    refusal: GitexpError | None = None
+    """Why the branch cannot be used: not ours, or too new."""
+    walk: Walk = field(default_factory=Walk)
+    damaged: dict[str, list[str]] = field(default_factory=dict)
+    """Paths on the branch now, by id of an object that is missing or damaged."""
+    older_damaged: set[str] = field(default_factory=set)
+    """Damaged objects that only older commits of the branch need."""
+    promised: set[str] = field(default_factory=set)
+    """Objects of the branch that a partial clone left at its remote."""
+    runs: list[RunFacts] = field(default_factory=list)
+    broken: list[tuple[str, str]] = field(default_factory=list)
+    """Path and reason of what cannot be read."""
+    purges: Purges = field(default_factory=Purges)
+    """What was purged from both branches."""
+    rivals: list[RunId] = field(default_factory=list)
+    index_fault: str | None = None
+    """How the run index differs from one made from nothing."""
+    index_unknown: str | None = None
+    """Why that cannot be told."""
+    journals: Survey = field(default_factory=Survey)
+    pending: dict[str, ObjectId] = field(default_factory=dict)
+    """Pinned snapshots by ref."""
+    _by_id: dict[RunId, RunFacts] = field(default_factory=dict, repr=False)
+    moved: bool = False
+    """True when the branch moved while it was looked at."""
+
+    @property
+    def is_ours(self) -> bool:
+        """True when there is a branch that the checks of its content may be run on."""
+        return self.tip is not None and self.refusal is None and "" not in self.walk.damaged
+
+    def fact(self, run: str) -> RunFacts | None:
+        """The facts of one run."""
+        if len(self._by_id) != len(self.runs):
+            self._by_id = {facts.id: facts for facts in self.runs}
+        return self._by_id.get(RunId(run))
+
+    def name(self, run: str) -> str:
+        """How a run is named in a finding, also one whose record is damaged."""
+        facts = self.fact(run)
+        return facts.title if facts else run[:7]
+
+
+def gather(workspace: Workspace) -> Evidence:
+    """Look at everything; nothing on disk changes but the run index."""
+    for _ in range(_TRIES):
+        evidence = _gather_once(workspace)
+        if not evidence.moved:
+            break
+    return evidence
+
+
+def _gather_once(workspace: Workspace) -> Evidence:
+    repo, store = workspace.repo, workspace.store
+    evidence = Evidence(workspace, repo.resolve(store.run_ref))
+    evidence.journals = survey_journals(workspace)
+    evidence.pending = repo.read_refs("refs/gitexp/pending")
+    if evidence.tip is None:
+        return evidence
+    evidence.walk = walk_commit(repo, evidence.tip)
+    _gather_damage(evidence)
+    lost = evidence.walk.damaged.keys() & {"", "."}
+    if not lost and evidence.walk.files.get(FORMAT_PATH) not in evidence.damaged:
+        try:
+            store.check()
+        except (Refused, Unreadable) as error:
+            evidence.refusal = error
+        except CommandFailed:
+            pass  # the keep branch is damaged, which its own check tells
+    if evidence.is_ours:
+        _gather_runs(evidence)
+    return evidence
+
+
+def _gather_damage(evidence: Evidence) -> None:
+    repo, walk = evidence.workspace.repo, evidence.walk
+    listing = Listing()
+    if "" not in walk.damaged and evidence.tip is not None:
+        listing = list_objects(repo, [evidence.tip])
+    evidence.promised = listing.promised
+    for path, oid in walk.damaged.items():
+        if oid not in listing.promised:
+            evidence.damaged.setdefault(oid, []).append(path)
+    files = {path: oid for path, oid in walk.files.items() if oid not in listing.promised}
+    unreadable = find_damaged(repo, files.values())
+    for path, oid in files.items():
+        if oid in unreadable:
+            evidence.damaged.setdefault(oid, []).append(path)
+    known = {*walk.files.values(), *walk.trees}
+    older = [oid for oid, name in listing.present.items() if "." in name and oid not in known]
+    found = listing.damaged | find_damaged(repo, older)
+    evidence.older_damaged = found - evidence.damaged.keys()
+
+
+def _gather_runs(evidence: Evidence) -> None:
+    workspace = evidence.workspace
+    evidence.purges = read_purges(workspace.repo, evidence.tip)
+    if evidence.damaged:
+        # The index may still know what the branch no longer tells: it is left as it is.
+        evidence.index_unknown = "part of the branch is damaged"
+        with suppress(CommandFailed):
+            _take_index(evidence, workspace.refreshed())
+        return
+    with fresh_index(workspace) as fresh:
+        evidence.moved = fresh.tip != evidence.tip
+        _take_index(evidence, fresh)
+        _compare_indexes(evidence, fresh)
+
+
+@contextmanager
+def fresh_index(workspace: Workspace) -> Iterator[RunIndex]:
+    """A run index made from nothing, apart from the kept one."""
+    with tempfile.TemporaryDirectory(prefix="gitexp-doctor-") as folder:
+        fresh = RunIndex.open(
+            workspace.repo,
+            workspace.store.run_ref,
+            path=Path(folder) / "index.sqlite",
+            progress=workspace.progress,
+        )
+        try:
+            yield fresh
+        finally:
+            fresh.close()
+
+
+def _take_index(evidence: Evidence, index: RunIndex) -> None:
+    evidence.broken = index.broken
+    evidence.rivals = index.conflicting()
+    store, kept = evidence.workspace.store, dict[str, str]()
+    for text in index.documents():
+        document = json.loads(text)
+        tree = document["code"]["tree"]
+        if tree not in kept:
+            kept[tree] = store.code_commit(tree)
+        evidence.runs.append(_facts(document, kept[tree]))
+
+
+def _facts(document: dict[str, Any], kept: str) -> RunFacts:
+    code, environment = document["code"], document.get("environment", {})
+    packages = environment.get("packages")
+    return RunFacts(
+        id=RunId(document["id"]),
+        name=document["name"],
+        started=datetime.fromisoformat(document["started"]),
+        clock=document["clock"],
+        outcome=Outcome(document["outcome"]),
+        commit=code["commit"],
+        tree=code["tree"],
+        kept=kept,
+        revision=code.get("snapshot") or code["commit"],
+        is_dirty=bool(code["dirty"]),
+        packages=packages if isinstance(packages, str) else None,
+    )
+
+
+def _compare_indexes(evidence: Evidence, fresh: RunIndex) -> None:
+    kept = evidence.workspace.refreshed()
+    if kept.tip != fresh.tip:
+        evidence.index_unknown = "the branch moved while it was checked"
+        return
+    different = sum(one != other for one, other in zip_longest(kept.documents(), fresh.documents()))
+    if different:
+        evidence.index_fault = f"{different:,} of {fresh.count():,} runs differ"
+    elif kept.broken != fresh.broken or kept.conflicting() != fresh.conflicting():
+        evidence.index_fault = "it knows other unreadable files or conflicts"
+
+
+def files_of(evidence: Evidence) -> dict[PathKind, dict[str, str]]:
+    """The files of the branch that are ours, by kind and path."""
+    found: dict[PathKind, dict[str, str]] = {kind: {} for kind in PathKind}
+    for path, oid in evidence.walk.files.items():
+        place = parse_path(path)
+        if place is not None:
+            found[place.kind][path] = oid
+    return found

@@ -1,0 +1,258 @@
+"""Checks of what lies in this clone only: journals, locks, pins, work trees, left-over files."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from gitexp.adapters.git.remotes import remote_names
+from gitexp.adapters.system import clock
+from gitexp.core.model.run import Outcome
+from gitexp.features.doctor.cleanup import (
+    find_abandoned_pins,
+    find_leftovers,
+    find_old_locks,
+    list_worktrees,
+)
+from gitexp.features.doctor.findings import Finding, Level, Mend, counted, listed
+from gitexp.features.doctor.inventory import Evidence
+from gitexp.features.recording.made_here import is_recorded_here
+from gitexp.features.sync import hook_install
+
+_LONG_OPEN = timedelta(days=30)
+
+
+def check_index(evidence: Evidence) -> Iterator[Finding]:
+    """The run index says what an index made from nothing says."""
+    if evidence.index_fault is not None:
+        yield Finding(
+            check="index",
+            level=Level.FAULT,
+            text=f"the run index is not what the branch says: {evidence.index_fault}",
+            hints=("`git exp gc --rebuild-index` makes it again",),
+            mend=Mend.REBUILD_INDEX,
+        )
+    elif evidence.index_unknown is not None:
+        yield Finding(
+            check="index",
+            level=Level.UNKNOWN,
+            text=f"the run index could not be checked: {evidence.index_unknown}",
+            hints=("mend the branch first",),
+        )
+
+
+def check_journals(evidence: Evidence) -> Iterator[Finding]:
+    """No run that is over waits in its journal, and every open run has one."""
+    survey = evidence.journals
+    over = [open_run for open_run in survey.runs if open_run.is_over]
+    if over:
+        yield Finding(
+            check="journals",
+            level=Level.FAULT,
+            text=f"{counted(over, 'run')} ended without reaching the branch:"
+            f" {listed(f'{o.run.id[:7]} {o.run.name}' for o in over)}",
+            hints=("`git exp recover` completes their records, and so does the next run",),
+            runs=tuple(o.run.id for o in over),
+            mend=Mend.COMPLETE_RUNS,
+        )
+    if survey.unreadable:
+        yield Finding(
+            check="journals",
+            level=Level.FAULT,
+            text=f"{counted(survey.unreadable, 'journal')} cannot be read:"
+            f" {listed(map(str, survey.unreadable))}",
+            hints=("`git exp recover` moves them aside; nothing of them is deleted",),
+            items=tuple(map(str, survey.unreadable)),
+            mend=Mend.COMPLETE_RUNS,
+        )
+    if survey.set_aside:
+        yield Finding(
+            check="journals",
+            level=Level.WARNING,
+            text=f"{counted(survey.set_aside, 'damaged journal')} lie aside:"
+            f" {listed(map(str, survey.set_aside))}",
+            hints=("look whether their runs matter, then delete them",),
+            items=tuple(map(str, survey.set_aside)),
+        )
+    limit = clock.now() - _LONG_OPEN
+    for open_run in survey.runs:
+        if not open_run.is_over and open_run.run.started < limit:
+            yield Finding(
+                check="journals",
+                level=Level.WARNING,
+                text=f"run {open_run.run.id[:7]} {open_run.run.name} is open since"
+                f" {open_run.run.started:%Y-%m-%d} ({open_run.state})",
+                hints=(
+                    f"`git exp finish {open_run.run.id[:7]}` ends it",
+                    f"`git exp recover {open_run.run.id[:7]} --force` gives it up",
+                ),
+                runs=(open_run.run.id,),
+            )
+    yield from _without_journal(evidence)
+
+
+def _without_journal(evidence: Evidence) -> Iterator[Finding]:
+    known = evidence.journals.ids()
+    open_runs = [f for f in evidence.runs if f.outcome is Outcome.RUNNING and f.id not in known]
+    for facts in open_runs:
+        if is_recorded_here(evidence.workspace, facts.id):
+            yield Finding(
+                check="journals",
+                level=Level.FAULT,
+                text=f"run {facts.title} is running, says the branch, but its journal is gone",
+                hints=(f"`git exp recover {facts.id[:7]} --force` seals it as interrupted",),
+                runs=(facts.id,),
+            )
+
+
+def check_locks(evidence: Evidence) -> Iterator[Finding]:
+    """No lock that a dead git left behind keeps us from recording."""
+    for path, age_s in find_old_locks(evidence.workspace):
+        yield Finding(
+            check="locks",
+            level=Level.FAULT,
+            text=f"git's lock '{path}' lies there for {age_s:,.0f} s",
+            hints=(
+                "`git exp doctor --fix` moves it aside if no process can be holding it",
+                f"if no git is at work here: `rm '{path}'`",
+            ),
+            items=(str(path),),
+            mend=Mend.CLEAR_LOCKS,
+        )
+
+
+def check_pending(evidence: Evidence) -> Iterator[Finding]:
+    """A pin of a snapshot goes when its run is sealed."""
+    journals = evidence.journals.ids()
+    done, strange = [], []
+    for ref in evidence.pending:
+        run = ref.rpartition("/")[2]
+        facts = evidence.fact(run)
+        if run in journals:
+            continue
+        if facts is None:
+            strange.append(ref)
+        elif facts.outcome is not Outcome.RUNNING:
+            done.append((facts, ref))
+    if done:
+        yield Finding(
+            check="pending",
+            level=Level.WARNING,
+            text=f"{counted(done, 'snapshot')} of sealed runs are still pinned:"
+            f" {listed(facts.title for facts, _ in done)}",
+            hints=("`git exp gc` lets go of them",),
+            runs=tuple(facts.id for facts, _ in done),
+            items=tuple(ref for _, ref in done),
+            mend=Mend.DROP_PENDING,
+        )
+    readable = evidence.tip is None or evidence.is_ours
+    if strange and readable and evidence.index_unknown is None:
+        abandoned = find_abandoned_pins(evidence.workspace)
+        yield Finding(
+            check="pending",
+            level=Level.WARNING,
+            text=f"{counted(strange, 'snapshot')} are pinned for runs that nobody knows:"
+            f" {listed(strange)}",
+            hints=(
+                f"`git show --stat {strange[0]}` shows one",
+                "`git exp gc` lets go of those an hour old",
+            ),
+            items=tuple(abandoned or strange),
+            mend=Mend.DROP_PENDING if abandoned else None,
+        )
+
+
+def check_checkout(evidence: Evidence) -> Iterator[Finding]:
+    """Nobody works on our branches."""
+    store = evidence.workspace.store
+    for worktree in list_worktrees(evidence.workspace.repo):
+        if worktree.branch in (store.run_ref, store.code_ref):
+            name = worktree.branch.removeprefix("refs/heads/")
+            yield Finding(
+                check="checkout",
+                level=Level.WARNING,
+                text=f"branch '{name}' is checked out in '{worktree.path}':"
+                " an ordinary `git commit` there takes away what was recorded since, and the next"
+                " record restores it",
+                hints=(f"`git -C '{worktree.path}' switch -` goes back",),
+                items=(str(worktree.path),),
+            )
+
+
+def check_leftovers(evidence: Evidence) -> Iterator[Finding]:
+    """Nothing of past processes lies about."""
+    left = find_leftovers(evidence.workspace)
+    if left.paths or left.worktrees:
+        names = [str(path) for path in (*left.worktrees, *left.paths)]
+        yield Finding(
+            check="left-over files",
+            level=Level.WARNING,
+            text=f"{counted(names, 'file')} or folders of ended processes lie about:"
+            f" {listed(names)}",
+            hints=("`git exp gc` removes them",),
+            items=tuple(names),
+            mend=Mend.TIDY,
+        )
+
+
+def check_settings(evidence: Evidence) -> Iterator[Finding]:
+    """Every setting is known."""
+    for warning in evidence.workspace.settings.warnings:
+        yield Finding(
+            check="settings",
+            level=Level.WARNING,
+            text=warning,
+            hints=("`git exp config` lists the settings",),
+        )
+
+
+def check_mirror(evidence: Evidence) -> Iterator[Finding]:
+    """No fetch of the user's overwrites our branches, as in a mirror clone."""
+    store, config = evidence.workspace.store, evidence.workspace.repo.config()
+    for name in remote_names(evidence.workspace.repo):
+        specs = config.get_all(f"remote.{name}.fetch")
+        open_refs = [
+            ref
+            for ref in (store.run_ref, store.code_ref)
+            if any(_writes(spec, ref) for spec in specs) and f"^{ref}" not in specs
+        ]
+        if open_refs:
+            yield Finding(
+                check="mirror",
+                level=Level.WARNING,
+                text=f"`git fetch {name}` overwrites the runs here with those of the remote,"
+                " because it fetches into branches, as a mirror does",
+                hints=tuple(
+                    f"`git config --add remote.{name}.fetch '^{ref}'` keeps it off"
+                    for ref in open_refs
+                ),
+            )
+
+
+def _writes(spec: str, ref: str) -> bool:
+    """Return whether a fetch by this refspec moves a ref of ours, wherever it is now."""
+    start, star, end = spec.removeprefix("+").partition(":")[2].partition("*")
+    if not spec.startswith("+"):
+        return False
+    return ref.startswith(start) and ref.endswith(end) if star else ref == start
+
+
+def check_hooks(evidence: Evidence) -> Iterator[Finding]:
+    """An installed hook works, and what is to happen at a push has a hook that does it."""
+    settings = evidence.workspace.settings
+    status = hook_install.status(evidence.workspace.repo)
+    if status.installed and not status.working:
+        yield Finding(
+            check="hooks",
+            level=Level.WARNING,
+            text=f"the hook '{status.path}' does nothing",
+            hints=status.advice,
+        )
+    elif not status.installed and (settings.gates or settings.evaluate):
+        what = "a gate" if settings.gates else "a command to run at a push"
+        there = f"; {status.tool} manages the hooks here" if status.tool else ""
+        yield Finding(
+            check="hooks",
+            level=Level.WARNING,
+            text=f"the settings name {what}, but without the pre-push hook nothing checks it"
+            f"{there}",
+            hints=status.advice,
+        )

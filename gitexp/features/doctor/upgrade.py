@@ -1,0 +1,86 @@
+"""Changing the branches of a repository, and of a remote, to the newest format.
+
+Deterministic: two clones with the same branches make the same commits.
+"""
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from gitexp.adapters.git.steps import Commit, Identity
+from gitexp.adapters.git.write import write_stream
+from gitexp.core.model.ids import ObjectId
+from gitexp.core.schema.layout import FORMAT, FORMAT_PATH, README_PATH
+from gitexp.core.schema.root_files import CODE_IDENTITY, README_FILE, format_file
+from gitexp.features.sync.replace_remote import replace_remote
+from gitexp.storage.branch.branch import Store
+from gitexp.storage.merge.code_states import (
+    format_of,
+    new_root,
+    read_code_states,
+    replace_keep_branch,
+)
+from gitexp.storage.settings.options import Settings
+
+_IDENTITY = Identity("gitexp", "gitexp@localhost")
+_MESSAGE = f"use branch format {FORMAT}\n\n[skip ci]\n"
+
+
+class Upgraded(NamedTuple):
+    """What an upgrade did."""
+
+    before: int | None
+    """The format before; absent when there was no branch."""
+    states: int
+    """Code states that the keep branch holds now."""
+    changed: bool
+
+
+def upgrade(store: Store, identity: str | None = None) -> Upgraded:
+    """Change both branches to the newest format; safe to repeat, also after it was killed.
+
+    `identity` is the author of code commits, `Name <email>`; it is kept on the run branch. Raises
+    `InvalidInput` when git takes no such identity, `Unreadable` when code of the old branch is not
+    here, `Conflict` when another process moved a branch.
+    """
+    form = format_file(identity or CODE_IDENTITY)
+    store.check()
+    with store.lock():
+        tip = store.tip()
+        before = format_of(store, tip)
+        if tip is None or before is None:
+            return Upgraded(None, 0, changed=False)
+        keep = store.repo.read_ref(store.code_ref)
+        is_pure = keep is None or read_code_states(store.repo, keep).is_pure
+        if before == FORMAT and is_pure:
+            return Upgraded(before, _count(store, keep), changed=False)
+        if before != FORMAT:
+            store.use_code_identity(identity or CODE_IDENTITY)
+        if keep is not None:
+            new = new_root(store, [keep])
+            replace_keep_branch(store, new, keep)
+            keep = new
+        if before != FORMAT:
+            _write_format(store, tip, form)
+        return Upgraded(before, _count(store, keep), changed=True)
+
+
+def _count(store: Store, keep: ObjectId | None) -> int:
+    return 0 if keep is None else len(read_code_states(store.repo, keep).trees)
+
+
+def _write_format(store: Store, tip: ObjectId, form: bytes) -> None:
+    """Write the format at the date of the tip, so that the commit is the same everywhere."""
+    asked = store.repo.git("log", "-1", "--no-show-signature", "--format=%ct", tip)
+    moment = datetime.fromtimestamp(int(asked.text), UTC)
+    files = ((README_PATH, README_FILE), (FORMAT_PATH, form))
+    step = Commit(store.run_ref, _MESSAGE, _IDENTITY, moment, [tip], files, tip=tip)
+    write_stream(store.repo, [step], durable=store.durable)
+
+
+def upgrade_remote(store: Store, remote: str | None, settings: Settings) -> tuple[str, bool]:
+    """Replace the keep branch of a remote by ours, after taking over all that it holds.
+
+    Returns the remote's name and whether anything was sent. Raises `GitexpError` when the remote
+    refuses, or somebody pushed meanwhile.
+    """
+    return replace_remote(store, remote, settings, [store.code_ref], "upgrade")

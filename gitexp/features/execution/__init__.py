@@ -1,0 +1,1 @@
+"""Preparing a command, running it, recovery, and running a recorded one again."""

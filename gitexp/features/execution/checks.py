@@ -1,0 +1,64 @@
+"""The project's checks: a command that says whether the result of a run may be kept.
+
+It runs after a command that succeeded, in the top of its work tree. Since the project's file can
+come with a pull, it runs only where the user has agreed to that very command.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from gitexp.adapters.journal.liveness import RUN_VARIABLE
+from gitexp.adapters.system.command import run_command
+from gitexp.adapters.system.deadline import Limit
+from gitexp.core.errors import GitexpError
+from gitexp.core.model.run import Checks, Outcome, Run
+from gitexp.storage.settings.options import Settings
+
+MAX_OUTPUT_BYTES: Final = 4000
+"""What a record keeps of the end of the output."""
+
+_GRACE_S: Final = 5.0
+
+
+def run_checks(
+    settings: Settings, run: Run, top: Path, environ: Mapping[str, str] = os.environ
+) -> tuple[Checks | None, list[str]]:
+    """Run the project's checks after a run that succeeded.
+
+    Returns how they ended, absent when there are none or they may not run here, and warnings.
+    Never raises: a check that cannot be started has failed.
+    """
+    checks = settings.checks
+    if checks is None or run.outcome is not Outcome.SUCCEEDED:
+        return None, []
+    if settings.run_checks != checks.command:
+        return None, [
+            "the project's checks did not run; to let them run here: "
+            f"git config exp.runChecks '{checks.command}'"
+        ]
+    output = bytearray()
+
+    def keep(chunk: bytes, _stream: str) -> None:
+        output.extend(chunk)
+        del output[:-MAX_OUTPUT_BYTES]
+
+    try:
+        done = run_command(
+            ("sh", "-c", checks.command),
+            directory=top,
+            env={**environ, RUN_VARIABLE: run.id},
+            on_output=keep,
+            stdout=2,
+            limit=Limit(checks.timeout_s, f"{RUN_VARIABLE}={run.id}", grace_s=_GRACE_S),
+        )
+    except (GitexpError, OSError) as error:
+        return Checks(outcome=Outcome.FAILED, output=str(error)), []
+    outcome = Outcome.SUCCEEDED if done.exit_code == 0 else Outcome.FAILED
+    if done.timed_out:
+        outcome = Outcome.TIMED_OUT
+    elif done.interrupted:
+        outcome = Outcome.INTERRUPTED
+    text = output.decode(errors="replace").strip()
+    return Checks(outcome=outcome, exit_code=done.exit_code, output=text), []

@@ -1,0 +1,387 @@
+"""Running a prepared trial: execute the command, watch it, gather its results, seal.
+
+The command's output streams through untouched and its exit code is kept, whatever happens to the
+record; what could not be recorded is told.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gitexp.adapters.git.worktree import read_status
+from gitexp.adapters.journal.journal import Ending, Journal, read_journal
+from gitexp.adapters.journal.liveness import RUN_VARIABLE
+from gitexp.adapters.journal.output_archive import KeptOutput
+from gitexp.adapters.journal.output_tail import OutputTail
+from gitexp.adapters.system import clock
+from gitexp.adapters.system.command import Completed, run_command
+from gitexp.adapters.system.deadline import Limit
+from gitexp.adapters.system.probe import hash_path
+from gitexp.core.errors import GitexpError, NotRunnable
+from gitexp.core.inputs.mentioned_files import mentioned
+from gitexp.core.inputs.redaction import redact_text
+from gitexp.core.model.run import FileState, Origin, Outcome, Run
+from gitexp.core.schema.toml_codec import encode_table
+from gitexp.features.execution.checks import run_checks
+from gitexp.features.execution.code_snapshot import pin
+from gitexp.features.execution.prepare import Prepared, recorded_path
+from gitexp.features.execution.run_files import RunFiles, with_files, with_harvest
+from gitexp.features.execution.unfinished import Start, beat, note_start
+from gitexp.features.harvest.metrics_files import file_marks, gather_metrics
+from gitexp.features.harvest.parsed_params import (
+    Report,
+    discard_report,
+    injected,
+    read_report,
+    report_path,
+    with_report,
+)
+from gitexp.features.harvest.printed_metrics import PrintedMetrics
+from gitexp.features.recording.record import (
+    TAIL_LINES,
+    TIMEOUT,
+    begin,
+    collect,
+    kept_path,
+    note_events,
+    seal,
+    with_collected,
+    with_ending,
+)
+from gitexp.features.trials.reads import opened_files, untracked_reads
+from gitexp.storage.workspace import Workspace
+
+JOURNAL_VARIABLE = "GITEXP_JOURNAL"
+STARTED_VARIABLE = "GITEXP_STARTED_S"
+"""When the run started, on the machine's monotonic clock."""
+PARAMS_VARIABLE = "GITEXP_PARAMS"
+"""Names a TOML file with the parameters."""
+
+MAX_PRODUCED = 200
+SOURCE_ENDINGS = frozenset(
+    [
+        ".py",
+        ".pyx",
+        ".pxd",
+        ".ipynb",
+        ".c",
+        ".h",
+        ".cc",
+        ".cpp",
+        ".hpp",
+        ".cu",
+        ".cuh",
+        ".rs",
+        ".go",
+        ".java",
+        ".kt",
+        ".scala",
+        ".js",
+        ".ts",
+        ".jl",
+        ".r",
+        ".m",
+        ".sh",
+        ".bash",
+        ".sql",
+        ".toml",
+        ".yaml",
+        ".yml",
+        ".cfg",
+        ".ini",
+        ".lua",
+        ".rb",
+        ".pl",
+        ".f90",
+    ]
+)
+"""A file with such an ending may have been edited while the run went on; it always counts as code,
+unless it was named as an output or a metrics file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """A run that has ended."""
+
+    run: Run
+    exit_code: int
+    """The command's own; minus the signal number when a signal ended it."""
+    recorded: bool
+    problems: tuple[GitexpError, ...] = ()
+    """What went wrong with the record, never with the command."""
+    told: int = 0
+    """How many of the run's warnings were there before it started."""
+    jobs: int = 0
+    """How many jobs of a sweep were recorded as runs of their own."""
+
+
+@dataclass(slots=True)
+class _Running:
+    """A run that is going on: what its end needs to know."""
+
+    workspace: Workspace
+    prepared: Prepared
+    run: Run
+    journal: Journal
+    tail: OutputTail
+    kept: KeptOutput
+    params_file: Path
+    report: Path
+    """Where the program reports its parameters."""
+    before: dict[Path, tuple[int, int, int]]
+    """How the metrics files were before."""
+    files: RunFiles
+    started_s: float
+    printed: PrintedMetrics
+    jobs: int = 0
+    """How many jobs of a sweep were recorded as runs."""
+    fault: str | None = None
+    """Why the command could not be started."""
+
+    def on_output(self, chunk: bytes, stream: str) -> None:
+        """Keep what the command prints."""
+        self.tail.feed(chunk, stream)
+        self.kept.feed(chunk, stream)
+
+    def on_timeout(self) -> None:
+        """Write down that the limit was reached: a run that dies from here on timed out."""
+        with suppress(GitexpError):
+            self.journal.append(TIMEOUT, time=round(clock.monotonic_s() - self.started_s, 3))
+
+    @property
+    def limit(self) -> Limit | None:
+        """The command's time limit, if it has one."""
+        seconds = None if self.run.command is None else self.run.command.timeout_s
+        if seconds is None:
+            return None
+        return Limit(seconds, f"{RUN_VARIABLE}={self.run.id}", self.on_timeout)
+
+    def remove_files(self) -> None:
+        """Delete what only the running command needed."""
+        with suppress(OSError):
+            self.params_file.unlink()
+        discard_report(self.report)
+
+    def environment(self, environ: Mapping[str, str], *, inject: bool) -> dict[str, str]:
+        """The user's own environment, and what the command gets beside it."""
+        return {
+            **environ,
+            **(injected(environ, self.report) if inject else {}),
+            RUN_VARIABLE: self.run.id,
+            JOURNAL_VARIABLE: str(self.journal.path),
+            STARTED_VARIABLE: repr(self.started_s),
+            PARAMS_VARIABLE: str(self.params_file),
+        }
+
+
+def execute(
+    workspace: Workspace,
+    prepared: Prepared,
+    *,
+    on_start: Callable[[Run, GitexpError | None], None] = lambda _run, _problem: None,
+    environ: Mapping[str, str] = os.environ,
+    stdout: int = 1,
+    harvest: tuple[str, ...] | None = None,
+    inject: bool = True,
+) -> Executed:
+    """Record the start, run the command, record the end.
+
+    `on_start` is told the run, and the problem if its start could not be put onto the branch (the
+    journal has it). `stdout` is the file descriptor that the command's standard output goes to.
+    `harvest` are the kinds of files that values are picked up from; the setting's by default.
+    With `inject`, unless the settings forbid it, a Python program reports what its own parser
+    returned. Raises `GitexpError` only before the command starts.
+    """
+    run = pin(workspace, prepared.run)
+    journal, problem = begin(workspace, run, prepared.packages)
+    started_s = clock.monotonic_s()
+    running = _Running(
+        workspace=workspace,
+        prepared=prepared,
+        run=run,
+        journal=journal,
+        tail=OutputTail(journal.path),
+        kept=KeptOutput(kept_path(workspace, run.id)),
+        params_file=workspace.journals / f"{run.id}.params.toml",
+        report=report_path(workspace.journals, run.id),
+        before=file_marks(prepared.metrics_files),
+        files=RunFiles.begin(workspace, prepared, run, harvest),
+        started_s=started_s,
+        printed=PrintedMetrics(journal, started_s, prepared.metric_patterns),
+    )
+    note_start(running.report, Start(running.files, running.before, prepared.are_metrics_named))
+    on_start(run, problem)
+    with suppress(OSError):
+        running.params_file.write_bytes(encode_table(run.params))
+    env = running.environment(environ, inject=inject and workspace.settings.inject)
+    done = _run_command(running, env, stdout)
+    problems = [problem] if problem else []
+    ending = Ending(outcome_of(done), done.exit_code, round(done.duration_s, 3))
+    with suppress(GitexpError):  # what cannot be written here fails again, and is told, below
+        journal.end(ending)
+    ended = with_ending(run, ending)
+    try:
+        ended = _record_end(running, ended)
+    except (GitexpError, OSError) as error:
+        problems.append(error if isinstance(error, GitexpError) else GitexpError(str(error)))
+        return Executed(ended, done.exit_code, False, tuple(problems), len(run.warnings))
+    finally:
+        running.remove_files()
+    return Executed(ended, done.exit_code, True, tuple(problems), len(run.warnings), running.jobs)
+
+
+def _run_command(running: _Running, env: Mapping[str, str], stdout: int) -> Completed:
+    """Run the command; one that cannot be started ends as in a shell, with its record."""
+    try:
+        return run_command(
+            running.prepared.argv,
+            directory=running.prepared.directory,
+            env=env,
+            on_line=running.printed.on_line,
+            on_output=running.on_output,
+            stdout=stdout,
+            limit=running.limit,
+            on_wait=beat(running.report),
+        )
+    except NotRunnable as error:
+        running.fault = error.what if error.why is None else f"{error.what}: {error.why}"
+        return Completed(error.status, False, 0.0)
+
+
+def _record_end(running: _Running, ended: Run) -> Run:
+    workspace, prepared = running.workspace, running.prepared
+    warnings = [running.fault] if running.fault else []
+    running.printed.close()
+    output = running.kept.finish(redact_text)
+    found = collect(read_journal(running.journal.path))
+    found_in, metrics, series, faults = gather_metrics(
+        prepared.metrics_files, running.before, are_named=prepared.are_metrics_named
+    )
+    since_ns = _modified_ns(running.params_file)
+    harvest = running.files.harvest(since_ns, ended)
+    produced = _produced(running, since_ns, running.files.paths(harvest), warnings)
+    outputs = _hash_outputs(prepared, warnings)
+    reads = _reads(running)
+    report = read_report(running.report) or _left_by_hydra(running, output)
+    ended = with_report(with_collected(ended, found), report)
+    if prepared.given and ended.parsed:
+        from gitexp.features.execution.given_params import contradictions
+
+        warnings += contradictions(ended, prepared.given)
+    is_named = prepared.are_metrics_named
+    values, series = with_files(found, ended.metrics, metrics, series, are_named=is_named)
+    is_kept = workspace.settings.keep_output != "none"
+    tail = running.tail.text(lines=TAIL_LINES) if is_kept else ""
+    read_from = tuple(recorded_path(path, prepared.top) for path in found_in)
+    ended = replace(
+        ended,
+        command=ended.command and replace(ended.command, metrics_files=read_from),
+        metrics=values,
+        outputs=outputs,
+        reads=reads,
+        produced=tuple(sorted({*ended.produced, *produced})),
+        output_tail=tail,
+        warnings=(*ended.warnings, *warnings, *running.printed.warnings, *faults),
+    )
+    known = workspace.settings.directions
+    ended, series = with_harvest(ended, series, harvest, prepared.top, known)
+    if report is not None and report.jobs:
+        from gitexp.features.execution.hydra_sweeps import record_jobs
+
+        ended, running.jobs = record_jobs(workspace, ended, report, output, gather=gather_metrics)
+    if ended.origin is Origin.RUN:
+        checks, unchecked = run_checks(workspace.settings, ended, prepared.top)
+        ended = replace(ended, checks=checks, warnings=(*ended.warnings, *unchecked))
+    ended = seal(workspace, running.journal, ended, series, prepared.packages)
+    if found.notes:
+        events = note_events(workspace, ended, found.notes)
+        workspace.store.write(events, identity=workspace.identity, moment=clock.now())
+    return ended
+
+
+def _left_by_hydra(running: _Running, output: str) -> Report | None:
+    """The configuration that Hydra wrote down, of a program that did not report itself."""
+    if running.run.command is None:
+        return None
+    from gitexp.features.execution.hydra_sweeps import hydra_report
+
+    return hydra_report(running.prepared.directory, running.params_file, output)
+
+
+def outcome_of(done: Completed) -> Outcome:
+    """How a command's end is called."""
+    if done.timed_out:
+        return Outcome.TIMED_OUT
+    if done.interrupted:
+        return Outcome.INTERRUPTED
+    return Outcome.SUCCEEDED if done.exit_code == 0 else Outcome.FAILED
+
+
+# --- other files ----------------------------------------------------------------------------------
+
+
+def _hash_outputs(prepared: Prepared, warnings: list[str]) -> dict[str, FileState]:
+    states = {}
+    for path in prepared.outputs:
+        try:
+            states[recorded_path(path, prepared.top)] = hash_path(path)
+        except OSError as error:
+            warnings.append(f"output {path.name} cannot be read: {error.strerror}")
+    return states
+
+
+def _reads(running: _Running) -> dict[str, FileState]:
+    """The files that the program was seen to read and that git does not track."""
+    paths = opened_files(running.report)
+    if not paths:
+        return {}
+    prepared = running.prepared
+    with suppress(OSError):
+        since_ns = running.params_file.stat().st_mtime_ns
+        workspace, run = running.workspace, running.run
+        return untracked_reads(workspace, run, paths, top=prepared.top, since_ns=since_ns)
+    return {}
+
+
+def _modified_ns(file: Path) -> int | None:
+    """When a file was written, by the clock of its disk; `None` when it is not there."""
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def _produced(
+    running: _Running, since_ns: int | None, harvested: set[str], warnings: list[str]
+) -> tuple[str, ...]:
+    """Paths that came or changed while the run went on and cannot be its source.
+
+    `since_ns` is the time of a file of ours written just before, so that only one clock is asked.
+    `harvested` are files of frameworks, which are no source whatever their ending.
+    """
+    workspace, prepared = running.workspace, running.prepared
+    top = prepared.top
+    if workspace.repo.top != top or not prepared.directory.is_relative_to(top):
+        return ()
+    try:
+        if since_ns is None:
+            raise GitexpError("the run's own file is gone")
+        status = read_status(workspace.repo)
+    except (GitexpError, OSError) as error:
+        warnings.append(f"cannot tell what the run wrote: {error}")
+        return ()
+    named = {recorded_path(path, top) for path in (*prepared.metrics_files, *prepared.outputs)}
+    named |= harvested
+    written = []
+    mentions = {recorded_path(prepared.directory / m, top) for m in mentioned(prepared.argv)}
+    mentions = {path for path in mentions if (top / path).is_file()}
+    for path in (*status.untracked, *status.tracked, *mentions.difference(status.tracked)):
+        if path not in named and Path(path).suffix.lower() in SOURCE_ENDINGS:
+            continue
+        with suppress(OSError):
+            if (top / path).lstat().st_mtime_ns >= since_ns:
+                written.append(path)
+    found = sorted(set(written), key=lambda path: (path not in harvested, path))
+    return tuple(sorted(found[:MAX_PRODUCED]))

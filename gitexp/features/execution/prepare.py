@@ -1,0 +1,355 @@
+"""From what the user asks to the record of a run that is about to start.
+
+Gathers parameters, takes the snapshot, observes the environment, hashes the inputs and works out
+the fingerprint. Nothing is written but git objects that no ref holds yet, so a trial that turns out
+to be a repeat leaves no trace.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from gitexp.adapters.system import clock
+from gitexp.core.analysis.fingerprint import fingerprint
+from gitexp.core.errors import InvalidInput
+from gitexp.core.inputs.argv import assign, fill_template, parse_value
+from gitexp.core.inputs.files import parse_params
+from gitexp.core.inputs.guessed_params import params_from_argv
+from gitexp.core.inputs.redaction import redact_argv, redact_table, redact_text
+from gitexp.core.model.ids import RunId
+from gitexp.core.model.run import (
+    Code,
+    Command,
+    Direction,
+    FileState,
+    Origin,
+    Outcome,
+    Run,
+    Table,
+    Value,
+)
+from gitexp.core.model.run_names import memorable_name
+from gitexp.core.schema.limits import check_table
+from gitexp.features.execution.code_snapshot import observe_code
+from gitexp.features.execution.named_inputs import Named, held_of, named_inputs
+from gitexp.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    from gitexp.core.inputs.patterns import MetricPattern
+
+PARAMS_CANDIDATES = ("params.toml", "params.yaml", "params.yml", "params.json")
+METRICS_CANDIDATES = (
+    "metrics.toml",
+    "metrics.json",
+    "metrics.yaml",
+    "metrics.yml",
+    "metrics.csv",
+    "metrics.jsonl",
+    "dvclive/metrics.json",
+)
+"""Looked for where the command runs when the user names no file; what is found is said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What the user asks to be run or recorded."""
+
+    origin: Origin
+    argv: tuple[str, ...] = ()
+    """The command as typed; empty when there is none."""
+    directory: Path
+    """Where it runs, absolute."""
+    assignments: tuple[tuple[Sequence[str], Value], ...] = ()
+    """Parameters given one by one: path of keys and value."""
+    params: Table = field(default_factory=dict)
+    """Parameters given as a table."""
+    params_files: tuple[str, ...] = ()
+    metrics_files: tuple[str, ...] = ()
+    metric_patterns: tuple[str, ...] | None = None
+    """Patterns that read metrics from the output; absent: the settings' ones."""
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    name: str | None = None
+    reason: str | None = None
+    tags: tuple[str, ...] = ()
+    parent: RunId | None = None
+    directions: dict[str, Direction] = field(default_factory=dict)
+    timeout_s: float | None = None
+    """The command's time limit in seconds."""
+
+
+class Prepared(NamedTuple):
+    """A run that could start now."""
+
+    run: Run
+    """With outcome `running`."""
+    argv: tuple[str, ...]
+    """What to execute: parameters filled in, nothing redacted."""
+    directory: Path
+    top: Path
+    """What the record's paths are relative to."""
+    packages: Table
+    """The installed packages, by name."""
+    metrics_files: tuple[Path, ...]
+    outputs: tuple[Path, ...]
+    given: Mapping[str, Value] = MappingProxyType({})
+    """The parameters that were given one by one or as a table, not redacted."""
+    are_metrics_named: bool = True
+    """False when the metrics files are only looked for under usual names."""
+    metric_patterns: "tuple[MetricPattern, ...]" = ()
+    notes: tuple[str, ...] = ()
+    """What was picked up or left out, one sentence each."""
+    uncompared: tuple[str, ...] = ()
+    """Files that a repeat is not compared by, each with the reason."""
+
+    def look_around(self) -> Table:
+        """What the command will find around it, whatever of it is recorded."""
+        return look_around(self.argv, self.directory).facts
+
+
+class Surroundings(NamedTuple):
+    """What a trial finds around it."""
+
+    facts: Table
+    packages: Table
+    """The installed packages, by name."""
+
+
+def look_around(argv: Sequence[str], directory: Path) -> Surroundings:
+    """The machine, and the Python that a command will use, as far as can be told without it."""
+    from gitexp.adapters.system.probe import probe_environment
+
+    facts, packages = probe_environment(argv, directory=directory, env=dict(os.environ))
+    return Surroundings(facts, {**packages})
+
+
+def prepare(workspace: Workspace, trial: Trial, *, observe: bool = True) -> Prepared:
+    """Make the record of a run that is about to start.
+
+    Without `observe` the environment is left out: what only asks needs none. Raises `InvalidInput`
+    when parameters, files or inputs cannot be used, `NoCommit` when there is no code to tie the run
+    to.
+    """
+    with workspace.repo.session():
+        return _prepare(workspace, trial, observe=observe)
+
+
+def _prepare(workspace: Workspace, trial: Trial, *, observe: bool) -> Prepared:
+    params, given, notes = gather_params(workspace, trial)
+    argv = tuple(fill_template(trial.argv, params))
+    warnings: list[str] = []
+    if trial.argv and trial.origin is Origin.RUN:
+        from gitexp.features.execution.given_params import check_placeholders, not_received
+
+        notes += check_placeholders(trial.argv, params, given)
+        warnings += not_received(trial.argv, trial.directory, given)
+    outputs = tuple(trial.directory / path for path in trial.outputs)
+    metrics_files = _metrics_files(workspace, trial)
+    top = workspace.repo.top
+    written = [recorded_path(path, top) for path in (*metrics_files, *outputs)]
+    inputs = _hash_inputs(workspace, (*workspace.settings.inputs, *trial.inputs), trial.directory)
+    command, patterns = command_of(workspace, trial, argv), _metric_patterns(workspace, trial)
+    if command is not None and patterns:
+        texts = tuple(redact_text(pattern.text) for pattern in patterns)
+        command = replace(command, metric_patterns=texts)
+    around = look_around(argv, trial.directory) if observe else None
+    environment, packages = _kept(around, top, workspace.settings.environment)
+    code, sinks, code_notes = observe_code(workspace, command, written)
+    named = Named({}, ())
+    if command is not None and trial.origin in (Origin.RUN, Origin.API, Origin.STEPS):
+        # Of other runs the files may be different by now, or elsewhere.
+        stdin = 0 if trial.origin is Origin.RUN else None
+        known = {*inputs, *written, *sinks, *code.hashed}
+        held = held_of(workspace, code, command)
+        named = named_inputs(argv, trial.directory, held, known, stdin)
+        inputs |= named.inputs
+    run = _running(workspace, trial, redact_table(params), code, command, inputs)
+    run = replace(run, environment=environment, produced=sinks, warnings=tuple(warnings))
+    return Prepared(
+        run=_in_session(workspace, run) if observe else run,
+        argv=argv,
+        directory=trial.directory,
+        top=top or trial.directory,
+        packages=packages,
+        metrics_files=metrics_files,
+        outputs=outputs,
+        given=given,
+        metric_patterns=patterns,
+        are_metrics_named=bool(trial.metrics_files or workspace.settings.metrics_files),
+        notes=(
+            *notes,
+            *code_notes,
+            *(f"not compared with other runs: {n}" for n in named.uncompared),
+        ),
+        uncompared=named.uncompared,
+    )
+
+
+def _kept(around: Surroundings | None, top: Path | None, extent: str) -> tuple[Table, Table]:
+    """What of the surroundings goes into the record, and the installed packages."""
+    if around is None:
+        return {}, {}
+    from gitexp.adapters.system.probe import kept_facts, lock_files
+
+    locks: Table = {} if top is None else {**lock_files(top)}
+    return kept_facts({**around.facts, "lock_files": locks}, around.packages, extent)
+
+
+def _running(
+    workspace: Workspace,
+    trial: Trial,
+    params: Table,
+    code: Code,
+    command: Command | None,
+    inputs: dict[str, FileState],
+) -> Run:
+    run_id = clock.new_run_id()
+    return Run(
+        id=run_id,
+        name=trial.name or memorable_name(run_id),
+        outcome=Outcome.RUNNING,
+        clock=workspace.next_clock(),
+        started=clock.now(),
+        author=workspace.settings.author,
+        origin=trial.origin,
+        reason=None if trial.reason is None else redact_text(trial.reason),
+        parent=trial.parent,
+        tags=tuple(sorted(set(trial.tags))),
+        code=code,
+        command=command,
+        params=params,
+        directions=trial.directions,
+        inputs=inputs,
+        fingerprint=fingerprint(
+            code.digest,
+            () if command is None else command.template or command.argv,
+            directory="." if command is None else command.directory,
+            params=params,
+            inputs=inputs,
+            outside=code.hashed,
+        ),
+    )
+
+
+def _in_session(workspace: Workspace, run: Run) -> Run:
+    """The run as one of this session, with the run it goes on from when the user named none."""
+    from gitexp.features.execution.parents import derive_parent
+
+    run = replace(run, session=workspace.new_session())
+    found = derive_parent(workspace, run) if run.parent is None else None
+    return run if found is None else replace(run, parent=found[0], parent_rule=found[1])
+
+
+def gather_params(workspace: Workspace, trial: Trial) -> tuple[Table, Table, list[str]]:
+    """Files, the environment, the command's own options, what was given; later ones win.
+
+    Returns all parameters, those that were given, and notes.
+    """
+    notes = []
+    params: Table = {}
+    files = [trial.directory / name for name in trial.params_files]
+    if not files and workspace.repo.top is not None:
+        files = [workspace.repo.top / name for name in workspace.settings.params_files]
+    if not files:
+        files = [p for n in PARAMS_CANDIDATES if (p := trial.directory / n).is_file()][:1]
+        notes = [f"parameters taken from {file.name}" for file in files]
+    for file in files:
+        from gitexp.features.recording.record import read_file  # writes records otherwise
+
+        _overlay(params, parse_params(read_file(file), file.suffix, name=file.name))
+    given: Table = {}
+    _overlay(given, trial.params)
+    for path, value in trial.assignments:
+        assign(given, path, value)
+    environment = {
+        n: v for n in workspace.settings.env_params if (v := os.environ.get(n)) is not None
+    }
+    _overlay(params, {name: parse_value(text) for name, text in environment.items()})
+    if workspace.settings.argv_params:
+        known: Table = {}
+        _overlay(known, params)
+        _overlay(known, given)
+        _overlay(params, params_from_argv(fill_template(trial.argv, known)))
+    _overlay(params, given)
+    check_table(params, "parameter")
+    return params, given, notes
+
+
+def _overlay(table: Table, above: Table) -> None:
+    """Put one table over another; `table` is changed, `above` never is."""
+    for key, value in above.items():
+        under = table.get(key)
+        if isinstance(value, dict) and isinstance(under, dict):
+            _overlay(under, value)
+        elif isinstance(value, dict):
+            table[key] = {}
+            _overlay(cast(Table, table[key]), value)
+        else:
+            table[key] = value
+
+
+def _metrics_files(workspace: Workspace, trial: Trial) -> tuple[Path, ...]:
+    if trial.metrics_files:
+        return tuple(trial.directory / name for name in trial.metrics_files)
+    top = workspace.repo.top
+    if top is not None and workspace.settings.metrics_files:
+        return tuple(top / name for name in workspace.settings.metrics_files)
+    return tuple(trial.directory / name for name in METRICS_CANDIDATES)
+
+
+def _metric_patterns(workspace: Workspace, trial: Trial) -> "tuple[MetricPattern, ...]":
+    texts = trial.metric_patterns
+    texts = workspace.settings.metric_patterns if texts is None else texts
+    if not texts:
+        return ()
+    from gitexp.core.inputs.patterns import parse_patterns
+
+    return parse_patterns(texts)
+
+
+def _hash_inputs(
+    workspace: Workspace, names: Sequence[str], directory: Path
+) -> dict[str, FileState]:
+    if not names:
+        return {}
+    from gitexp.adapters.system.probe import hash_path
+
+    base = dict.fromkeys(workspace.settings.inputs, workspace.repo.top or directory)
+    states = {}
+    for name in dict.fromkeys(names):
+        path = base.get(name, directory) / name
+        try:
+            states[recorded_path(path, workspace.repo.top)] = hash_path(path)
+        except OSError as error:
+            raise InvalidInput(
+                f"cannot read input '{name}'",
+                why=error.strerror,
+                hints=["inputs are files or folders whose content counts for the trial"],
+            ) from error
+    return states
+
+
+def recorded_path(path: Path, top: Path | None) -> str:
+    """As it stands in a record: relative to the top, `/`-separated; absolute when outside."""
+    full = os.path.normpath(path)
+    if top is not None and full == str(top):
+        return "."
+    below = full if top is None else full.removeprefix(os.path.join(top, ""))  # noqa: PTH118
+    return below.replace(os.sep, "/")
+
+
+def command_of(workspace: Workspace, trial: Trial, argv: tuple[str, ...]) -> Command | None:
+    """Return the command as a record has it, secrets redacted; `None` without one."""
+    if not argv:
+        return None
+    shown = tuple(redact_argv(argv))
+    template = tuple(redact_argv(trial.argv))
+    return Command(
+        argv=shown,
+        template=() if template == shown else template,
+        directory=recorded_path(trial.directory, workspace.repo.top),
+        timeout_s=trial.timeout_s,
+    )

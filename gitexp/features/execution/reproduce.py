@@ -1,0 +1,303 @@
+"""Running a recorded run again, in a temporary work tree, and judging the result.
+
+Nothing of the record is executed but its command, as an argument list; hooks and other things that
+the checked-out revision could bring along stay off.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from gitexp.adapters.git.code_commit import write_code_commit
+from gitexp.adapters.git.process import LOCAL_VARIABLES
+from gitexp.adapters.git.worktree import add_worktree, remove_worktree, worktrees_folder
+from gitexp.adapters.system import clock
+from gitexp.adapters.system.command import find_command
+from gitexp.adapters.system.probe import (
+    MACHINE_FACTS,
+    kept_facts,
+    lock_files,
+    probe_environment,
+)
+from gitexp.core.analysis.kinship import diff_tables
+from gitexp.core.analysis.reproduction import MetricMatch, compare_reproduction
+from gitexp.core.errors import CouldNotTell, GitexpError
+from gitexp.core.inputs.patterns import parse_patterns
+from gitexp.core.inputs.redaction import REDACTED
+from gitexp.core.model.ids import ObjectId
+from gitexp.core.model.run import (
+    AnnotationKind,
+    Command,
+    Entry,
+    Origin,
+    Outcome,
+    ReproductionVerdict,
+    Run,
+    Table,
+    Tolerance,
+    Value,
+)
+from gitexp.core.model.run_names import memorable_name
+from gitexp.features.execution.execute import execute
+from gitexp.features.execution.place_inputs import (
+    Missing,
+    Placement,
+    fill,
+    find_missing,
+    inside,
+    not_placed,
+    place_files,
+)
+from gitexp.features.execution.prepare import METRICS_CANDIDATES, Prepared
+from gitexp.features.recording.record import annotate
+from gitexp.features.runs.purged_code import refuse_purged
+from gitexp.storage.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reproduced:
+    """A run made again, judged."""
+
+    recorded: Run
+    again: Run
+    verdict: ReproductionVerdict
+    matches: tuple[MetricMatch, ...]
+    environment: tuple[tuple[str, Value | None, Value | None], ...]
+    """What differs from the recorded environment, packages as `package NAME`; nothing when none
+    was recorded."""
+    missing: tuple[Missing, ...] = ()
+    """What the recorded code lacks and the run may have needed."""
+    placement: Placement = field(default_factory=Placement)
+
+
+def command_of(workspace: Workspace, recorded: Run) -> Command:
+    """The command to run again. Raises `CouldNotTell` when the run cannot be made again here."""
+    short = recorded.id[:7]
+    command = recorded.command
+    if command is None or not command.argv:
+        raise CouldNotTell(
+            f"cannot reproduce run {short}",
+            why="it has no command: it was recorded, not run",
+            hints=[f"`git exp apply {short}` puts its code into the work tree"],
+        )
+    if any(REDACTED in argument for argument in command.argv):
+        raise CouldNotTell(
+            f"cannot reproduce run {short}",
+            why="its command held a secret, which was not recorded",
+            hints=["pass secrets by the environment, not on the command line"],
+        )
+    refuse_purged(workspace.store, recorded.code, f"cannot reproduce run {short}")
+    if workspace.repo.resolve(f"{recorded.code.tree}^{{tree}}") is None:
+        raise CouldNotTell(
+            f"cannot reproduce run {short}",
+            why=f"its code {recorded.code.revision[:10]} is not in this repository",
+            hints=["`git exp fetch` brings the code of all runs"],
+        )
+    return command
+
+
+def reproduce(
+    workspace: Workspace,
+    entry: Entry,
+    *,
+    tolerances: Mapping[str, Tolerance],
+    default: Tolerance,
+    links: Sequence[str] = (),
+    on_missing: Callable[[list[Missing], Placement], None] = lambda _missing, _placement: None,
+    on_start: Callable[[Run, GitexpError | None], None] = lambda _run, _problem: None,
+    stdout: int = 1,
+    mark: Callable[[Run], Run] = lambda run: run,
+    is_verdict: bool = True,
+) -> Reproduced:
+    """Run a recorded run again and record the verdict as an annotation of it.
+
+    `mark` may change the new run before it starts, to give it its place in a batch. Unless
+    `is_verdict`, it is one more repeat and no annotation is made.
+
+    The new run is linked to the recorded one; `stdout` is where its output goes. `links` are paths
+    of the user's work tree, relative to its top, that the run gets too; `on_missing` is told what
+    the recorded code lacks, before the command starts. Raises
+    `CouldNotTell` when it cannot be made again here, or when its result could not be recorded.
+    """
+    recorded = workspace.store.load_run(entry.run.id, entry.run.started)
+    command = command_of(workspace, recorded)
+    missing = find_missing(workspace, recorded)
+    new_id = clock.new_run_id()
+    worktrees_folder(workspace.repo)  # of a read-only disk it tells more than git does
+    revision = _write_code(workspace, recorded)
+    top = add_worktree(workspace.repo, new_id, revision)
+    try:
+        missing += fill(workspace, recorded, top)
+        placement = place_files(workspace, recorded, top, links)
+        missing = not_placed(missing, placement)
+        on_missing(missing, placement)
+        found = _look_around(command, top)
+        code = replace(recorded.code, snapshot=revision)
+        run = replace(recorded, id=new_id, code=code, warnings=_warnings(placement))
+        prepared = _prepare(workspace, recorded, command, run, top, found)
+        prepared = prepared._replace(run=mark(prepared.run))
+        environ = {k: v for k, v in os.environ.items() if k not in LOCAL_VARIABLES}
+        find_command(prepared.argv[0], prepared.directory, environ)
+        executed = execute(workspace, prepared, on_start=on_start, environ=environ, stdout=stdout)
+    finally:
+        remove_worktree(workspace.repo, top)
+    if not executed.recorded:
+        raise executed.problems[-1]
+    again = executed.run
+    verdict, matches = compare_reproduction(recorded, again, tolerances=tolerances, default=default)
+    if is_verdict:
+        _annotate(workspace, entry, again, verdict, matches)
+    return Reproduced(
+        recorded=recorded,
+        again=again,
+        verdict=verdict,
+        matches=tuple(matches),
+        environment=tuple(_environment_changes(workspace, recorded, *found)),
+        missing=tuple(missing),
+        placement=placement,
+    )
+
+
+def _annotate(
+    workspace: Workspace,
+    entry: Entry,
+    again: Run,
+    verdict: ReproductionVerdict,
+    matches: Sequence[MetricMatch],
+) -> None:
+    off = [match.metric for match in matches if match.state in ("outside", "missing")]
+    annotate(
+        workspace,
+        entry,
+        AnnotationKind.REPRODUCTION,
+        verdict=verdict,
+        by=again.id,
+        text=f"outside the tolerance: {', '.join(off[:10])}" if off else None,
+    )
+
+
+def _write_code(workspace: Workspace, recorded: Run) -> ObjectId:
+    """Make sure that the code commit of the recorded tree is here."""
+    return write_code_commit(
+        workspace.repo,
+        recorded.code.tree,
+        workspace.store.code_identity(),
+        durable=workspace.settings.durable,
+    )
+
+
+def _warnings(placement: Placement) -> tuple[str, ...]:
+    if not placement.unchecked:
+        return ()
+    named = ", ".join(placement.unchecked)
+    return (f"linked from the work tree, its recorded content not known: {named}",)
+
+
+def _look_around(command: Command, top: Path) -> tuple[Table, Table]:
+    """The environment that the command will find, and its packages."""
+    directory = inside(top, command.directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    facts, packages = probe_environment(command.argv, directory=directory, env=dict(os.environ))
+    locks: Table = {**lock_files(top)}
+    return ({**facts, "lock_files": locks} if locks else facts), {**packages}
+
+
+def _prepare(
+    workspace: Workspace,
+    recorded: Run,
+    command: Command,
+    run: Run,
+    top: Path,
+    found: tuple[Table, Table],
+) -> Prepared:
+    directory = inside(top, command.directory)
+    kept, packages = kept_facts(*found, workspace.settings.environment)
+    named = command.metrics_files or workspace.settings.metrics_files
+    files = [inside(top, name) for name in named]
+    files = files or [directory / name for name in METRICS_CANDIDATES]
+    again = replace(
+        _without_results(run),
+        warnings=run.warnings,
+        name=memorable_name(run.id),
+        outcome=Outcome.RUNNING,
+        clock=_next_clock(workspace),
+        started=clock.now(),
+        author=workspace.settings.author,
+        origin=Origin.REPRODUCTION,
+        reproduces=recorded.id,
+        reason=f"reproduce {recorded.id[:7]} {recorded.name}",
+        parent=None,
+        batch=None,
+        round=None,
+        sweep=None,
+        parent_rule=None,
+        session=workspace.new_session(),
+        tags=(),
+        source=None,
+        environment=kept,
+        command=_command_again(recorded, command),
+    )
+    return Prepared(
+        run=again,
+        argv=command.argv,
+        directory=directory,
+        top=top,
+        packages=packages,
+        metrics_files=tuple(files),
+        outputs=tuple(
+            inside(top, path) for path in recorded.outputs if not Path(path).is_absolute()
+        ),
+        metric_patterns=parse_patterns(command.metric_patterns),
+    )
+
+
+def _command_again(recorded: Run, command: Command) -> Command:
+    """The command without its results. A limit that the run kept within binds no other machine."""
+    limit_s = command.timeout_s if recorded.outcome is Outcome.TIMED_OUT else None
+    return replace(command, exit_code=None, metrics_files=(), timeout_s=limit_s)
+
+
+def _without_results(run: Run) -> Run:
+    """The run without what was only known at its end."""
+    return replace(
+        run,
+        duration_s=None,
+        parsed={},
+        parser=None,
+        metrics={},
+        units={},
+        checks=None,
+        outputs={},
+        reads={},
+        produced=(),
+        harvested={},
+        output_tail="",
+        warnings=(),
+    )
+
+
+def _next_clock(workspace: Workspace) -> int:
+    workspace.refreshed()
+    return workspace.next_clock()
+
+
+def _environment_changes(
+    workspace: Workspace, recorded: Run, facts: Table, packages: Table
+) -> list[tuple[str, Value | None, Value | None]]:
+    """What differs of what was recorded: what was left out of the record is no difference."""
+    if not recorded.environment:
+        return []
+    if not MACHINE_FACTS.intersection(recorded.environment):
+        facts = {name: value for name, value in facts.items() if name not in MACHINE_FACTS}
+    changes = [c for c in diff_tables(recorded.environment, facts) if c[0] != "packages"]
+    digest = recorded.environment.get("packages")
+    if isinstance(digest, str) and digest != facts.get("packages"):
+        try:
+            before = workspace.store.load_environment(digest)
+        except GitexpError:
+            return [*changes, ("packages", digest[:12], None)]
+        changes += [
+            (f"package {name}", old, new) for name, old, new in diff_tables(before, packages)
+        ]
+    return changes

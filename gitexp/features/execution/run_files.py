@@ -1,0 +1,125 @@
+"""What frameworks wrote during a run, from before its command starts to its record."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gitexp.adapters.system import clock
+from gitexp.core.model.run import Outcome, Run, Series, Table, flatten, nest
+from gitexp.core.schema.series_csv import merge_series
+from gitexp.features.execution.concurrent_runs import Alongside
+from gitexp.features.execution.prepare import Prepared, recorded_path
+from gitexp.features.harvest.gather import Harvest, Watch, gather, watch
+from gitexp.features.recording.record import Collected
+from gitexp.storage.workspace import Workspace
+
+_INTERRUPTED = "interrupted: values were not picked up from files"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """The files around a run that is going on."""
+
+    directory: Path
+    """Where the command runs."""
+    top: Path
+    """What the record's paths are relative to."""
+    argv: Sequence[str]
+    metrics_files: tuple[Path, ...]
+    """Files that are read by themselves."""
+    watched: Watch | None
+    """Absent when nothing is to be picked up."""
+    others: Alongside
+
+    @classmethod
+    def begin(
+        cls, workspace: Workspace, prepared: Prepared, run: Run, kinds: tuple[str, ...] | None
+    ) -> "RunFiles":
+        """Note what is there, after the run has begun and before its command starts.
+
+        `kinds` are the setting's when absent.
+        """
+        kinds = workspace.settings.harvest if kinds is None else kinds
+        watched = watch(prepared.directory, prepared.top, kinds)
+        return cls(
+            *(prepared.directory, prepared.top, prepared.argv, prepared.metrics_files),
+            watched=watched,
+            others=Alongside.begin(workspace, run, prepared.top),
+        )
+
+    def harvest(self, since_ns: int | None, run: Run, until_ns: int | None = None) -> Harvest:
+        """What the command's frameworks wrote. Never fails; Ctrl-C ends it.
+
+        `since_ns` is the time of a file written just before the command started, `until_ns` when a
+        command that died was last seen.
+        """
+        if self.watched is None:
+            return Harvest()
+        if since_ns is None:
+            since_ns = int(clock.now().timestamp() * 1e9) - int((run.duration_s or 0) * 1e9)
+        try:
+            self.others.look_back(until_ns)
+            return gather(
+                self.watched,
+                since_ns=since_ns,
+                is_ended=run.outcome is Outcome.SUCCEEDED,
+                until_ns=until_ns,
+                skip=self.metrics_files,
+                is_ours=self.others.ownership(self.directory, self.argv),
+            )
+        except KeyboardInterrupt:
+            return Harvest(warnings=[_INTERRUPTED])
+
+    def paths(self, harvest: Harvest) -> set[str]:
+        """All files that were read, as a record names them."""
+        return {recorded_path(path, self.top) for path in harvest.files}
+
+
+def with_files(
+    found: Collected, logged: Table, values: Table, series: Series, *, are_named: bool
+) -> tuple[Table, Series]:
+    """Metrics and series that were logged or printed, with those of metrics files.
+
+    Logged values count most. Then come files that the user named, printed values, and files that
+    were only looked for.
+    """
+    if not are_named:
+        return nest(values, logged), merge_series(found.series, series)
+    weaker = found.printed
+    others = {name: value for name, value in flatten(logged) if name not in weaker}
+    printed = {name: value for name, value in flatten(logged) if name in weaker}
+    replaced = weaker & {name for row in series for name in row}
+    rows: Series = [
+        {name: value for name, value in row.items() if name not in replaced} for row in found.series
+    ]
+    return nest(printed, values, others), merge_series(rows, series)
+
+
+def with_harvest(
+    run: Run, series: Series, found: Harvest, top: Path, known: Collection[str]
+) -> tuple[Run, Series]:
+    """The run and its series with what was picked up; what they have already counts more.
+
+    Parameters go beside those that the program parsed.
+
+    `known` are metrics whose direction the project declares.
+    """
+    explicit = dict(flatten(run.metrics))
+    picked = {n: v for n, v in flatten(found.metrics) if n not in explicit}
+    metrics: Table = nest(explicit, picked)
+    directions = {n: way for n, way in found.directions.items() if n in picked and n not in known}
+    given = {name for table in (run.params, run.parsed) for name, _ in flatten(table)}
+    params = {n: v for n, v in flatten(found.params) if n not in given}
+    sources = {
+        recorded_path(path, top): replace(how, params=tuple(n for n in how.params if n in params))
+        for path, how in found.sources.items()
+    }
+    run = replace(
+        run,
+        metrics=metrics,
+        parsed=nest(run.parsed, params),
+        directions={**directions, **run.directions},
+        harvested={path: how for path, how in sources.items() if how.metrics or how.params},
+        warnings=(*run.warnings, *found.warnings),
+    )
+    return run, merge_series(series, found.series)

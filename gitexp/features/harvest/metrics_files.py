@@ -1,0 +1,54 @@
+"""Metrics files that a command writes: which of them are new, and what they say."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from gitexp.core.errors import GitexpError
+from gitexp.core.inputs.files import parse_metrics
+from gitexp.core.model.run import Series, Table, nest
+from gitexp.core.schema.series_csv import merge_series
+
+
+def file_marks(files: tuple[Path, ...]) -> dict[Path, tuple[int, int, int]]:
+    """How each file is told from one that the run has written anew."""
+    marks = {}
+    for file in files:
+        with suppress(OSError):
+            found = file.stat()
+            marks[file] = (found.st_mtime_ns, found.st_size, found.st_ino)
+    return marks
+
+
+def gather_metrics(
+    files: tuple[Path, ...],
+    before: Mapping[Path, tuple[int, int, int]],
+    *,
+    are_named: bool = True,
+) -> tuple[list[Path], Table, Series, list[str]]:
+    """Read the metrics files that were written since `before`; the others' values are not ours.
+
+    Returns the files read, the last values, the series, and what went wrong.
+    """
+    found: list[Path] = []
+    metrics: Table = {}
+    several: list[Series] = []
+    warnings = []
+    after = file_marks(files)
+    for file in files:
+        if file not in after:
+            continue
+        if before.get(file) == after[file]:
+            if are_named:
+                warnings.append(f"{file.name} was not written by this run; its values do not count")
+            continue
+        try:
+            values, rows = parse_metrics(file.read_bytes(), file.suffix, name=file.name)
+        except (GitexpError, OSError) as error:
+            why = error.why if isinstance(error, GitexpError) else str(error)
+            warnings.append(f"cannot read {file.name}: {why or error}")
+            continue
+        found.append(file)
+        metrics = nest(metrics, values)
+        several.append(rows)
+    return found, metrics, merge_series(*reversed(several)), warnings

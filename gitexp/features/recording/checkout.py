@@ -1,0 +1,116 @@
+"""Going back to the code of a run: into the work tree, or as a branch.
+
+The only deeds that touch the user's files and branches, because they are asked to.
+"""
+
+from dataclasses import dataclass
+
+from gitexp.adapters.git.code_commit import write_code_commit
+from gitexp.adapters.git.repository import Repo
+from gitexp.adapters.git.worktree import (
+    SnapshotRules,
+    checkout_into,
+    commit_on,
+    read_status,
+    take_snapshot,
+)
+from gitexp.core.errors import CouldNotTell, GitexpError, InvalidInput, Refused
+from gitexp.core.model.ids import ObjectId
+from gitexp.core.model.run import Code
+from gitexp.core.schema.root_files import CODE_IDENTITY
+from gitexp.storage.settings.options import PROJECT_FILE
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyPlan:
+    """What putting a run's code into the work tree changes."""
+
+    revision: str
+    """As the record names it."""
+    tree: str
+    written: tuple[str, ...]
+    deleted: tuple[str, ...]
+    left: tuple[str, ...] = ()
+    """What differs and is left as it is: the project's settings, which are no code of the run."""
+
+
+def plan_apply(repo: Repo, code: Code) -> ApplyPlan:
+    """Find what has to change. Raises `Refused` when work that git does not hold would be lost."""
+    if repo.top is None:
+        raise GitexpError("cannot put code here", why="the repository is bare")
+    check_code(repo, code)
+    status = read_status(repo)
+    unsaved = {*status.tracked, *status.untracked}
+    rules = SnapshotRules(1 << 62, 1 << 62)
+    now = take_snapshot(repo, rules, identity=CODE_IDENTITY, durable=False)
+    written, deleted, in_the_way, left = [], [], [], []
+    for change in repo.diff_trees(now.tree, code.tree):
+        path = change.path
+        if path == PROJECT_FILE:
+            left.append(path)
+            continue
+        if change.status == "D":
+            if path in status.untracked:
+                continue  # the user's own file, which the run had not
+            deleted.append(path)
+        else:
+            written.append(path)
+        exists = (repo.top / path).is_symlink() or (repo.top / path).exists()
+        if path in unsaved or (change.status == "A" and exists):
+            in_the_way.append(path)
+    if in_the_way:
+        shown = ", ".join(in_the_way[:5])
+        more = f" and {len(in_the_way) - 5} more" if len(in_the_way) > 5 else ""
+        raise Refused(
+            "not applied: uncommitted work would be overwritten",
+            why=shown + more,
+            hints=["`git stash` or commit it first", "`git exp branch RUN NAME` needs no room"],
+        )
+    return ApplyPlan(code.revision, code.tree, tuple(written), tuple(deleted), tuple(left))
+
+
+def apply_code(repo: Repo, plan: ApplyPlan) -> None:
+    """Carry the plan out. Raises `CommandFailed` when a file cannot be written."""
+    if plan.written:
+        checkout_into(repo, plan.tree, plan.written)
+    for path in plan.deleted:
+        if repo.top is not None:
+            (repo.top / path).unlink(missing_ok=True)
+
+
+def make_branch(repo: Repo, name: str, code: Code) -> None:
+    """Make a branch with the code of a run.
+
+    It goes on from the user's commit when that is here, else it is the code alone. Raises
+    `InvalidInput`, `Refused`.
+    """
+    check_code(repo, code)
+    if (
+        name.startswith("-")
+        or repo.git("check-ref-format", f"refs/heads/{name}", check=False).status
+    ):
+        raise InvalidInput(
+            f"'{name}' is not a name for a branch", hints=["`git help check-ref-format`"]
+        )
+    ref = f"refs/heads/{name}"
+    if repo.read_ref(ref) is not None:
+        raise Refused(f"branch '{name}' exists already", hints=["choose another name"])
+    repo.update_ref(ref, _commit_for_branch(repo, code), repo.null, "gitexp: branch of a run")
+
+
+def _commit_for_branch(repo: Repo, code: Code) -> ObjectId:
+    tree = repo.resolve(f"{code.commit}^{{tree}}")
+    if tree == code.tree:
+        return code.commit
+    if tree is not None:
+        return commit_on(repo, code.tree, code.commit)
+    return write_code_commit(repo, code.tree, CODE_IDENTITY, durable=True)
+
+
+def check_code(repo: Repo, code: Code) -> None:
+    """Make sure that the code is in this repository. Raises `CouldNotTell`."""
+    if repo.resolve(f"{code.tree}^{{tree}}") is None:
+        raise CouldNotTell(
+            f"the code {code.revision[:10]} is not in this repository",
+            hints=["`git exp fetch` brings the code of all runs"],
+        )

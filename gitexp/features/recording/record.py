@@ -1,0 +1,368 @@
+"""The life of a run on its way to the branch: start, what is logged, seal, annotations.
+
+The journal has a run from before its start is recorded until after its seal is; what dies in
+between is completed from it (`recover`).
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from gitexp.adapters.git.maintenance import start_maintenance
+from gitexp.adapters.journal.journal import Ending, Journal, JournalContent
+from gitexp.adapters.journal.output_archive import read_output
+from gitexp.adapters.system import clock
+from gitexp.core.errors import GitexpError, InvalidInput
+from gitexp.core.inputs.redaction import redact_text
+from gitexp.core.model.ids import RunId
+from gitexp.core.model.run import (
+    Annotation,
+    AnnotationKind,
+    Entry,
+    Run,
+    Series,
+    Table,
+    flatten,
+    nest,
+)
+from gitexp.core.schema import limits
+from gitexp.core.schema.toml_codec import encode_run
+from gitexp.features.recording.made_here import remember
+from gitexp.features.recording.subject import short_value, summary
+from gitexp.storage.branch.events import Event, annotated, sealed, started
+from gitexp.storage.workspace import Workspace
+
+TAIL_LINES = 40
+"""How many of the last lines of output a record keeps."""
+
+TIMEOUT = "timeout"
+"""Journal event: the command reached its time limit and is about to be ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What a run's journal tells beyond its header."""
+
+    params: Table = field(default_factory=dict)
+    metrics: Table = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    series: Series = field(default_factory=list)
+    tags: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    last_s: float | None = None
+    """Seconds from the start to the last sign of life."""
+    printed: frozenset[str] = frozenset()
+    """Metrics that the command printed and did not log otherwise."""
+
+
+def begin(
+    workspace: Workspace, run: Run, packages: Table, *, by_hand: bool = False
+) -> tuple[Journal, GitexpError | None]:
+    """Start a run: journal first, then the branch.
+
+    The run exists when this returns. A failure to reach the branch is returned, not raised: the
+    journal has the run, and its command may go on. Raises `GitexpError` when not even the journal
+    can be written.
+    """
+    remember(workspace, run.id)
+    record = encode_run(run)
+    event = started(run, packages, record=record)
+    with workspace.repo.session():
+        journal = Journal.create(
+            workspace.journals,
+            run.id,
+            record,
+            durable=workspace.settings.durable,
+            by_hand=by_hand,
+            extra={
+                "packages": packages,
+                "group": os.getpgrp(),
+                "top": None if workspace.repo.top is None else str(workspace.repo.top),
+            },
+        )
+        try:
+            workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+        except GitexpError as error:
+            return journal, error
+    _note_start(workspace, run)
+    return journal, None
+
+
+def seal(workspace: Workspace, journal: Journal, run: Run, series: Series, packages: Table) -> Run:
+    """Make a run final: into the journal, onto the branch, then drop the journal.
+
+    `series` may come from a file; the journal is told it too.
+
+    Returns the run as recorded: metrics that a record cannot hold are left out with a warning.
+    Raises `GitexpError` when the branch cannot be written; then the journal has the sealed record,
+    and the next command completes it.
+    """
+    run, record = recordable(run)
+    with workspace.repo.session():
+        try:
+            journal.seal(record, series=series)
+            write_sealed(workspace, run, series, packages, record=record)
+        except BaseException:
+            journal.close()  # from now on others may complete it
+            raise
+        journal.remove()
+    _note_start(workspace, run)
+    start_maintenance(workspace.repo)
+    return run
+
+
+def write_sealed(
+    workspace: Workspace,
+    run: Run,
+    series: Series,
+    packages: Table,
+    *,
+    record: bytes | None = None,
+) -> None:
+    """Put a final run onto the branch, its record made already or not. Raises `GitexpError`."""
+    is_full = workspace.settings.keep_output == "full"
+    output = read_output(kept_path(workspace, run.id)) if is_full else None
+
+    with workspace.repo.session():
+        said = _subject(workspace, run)
+        event = sealed(run, series, said, packages, record=record, output=output)
+        workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+
+
+def _subject(workspace: Workspace, run: Run) -> str:
+    """The subject line of a sealed run. No fault of a comparison keeps the run from its record."""
+    try:
+        return summary(workspace, run)
+    except Exception:  # noqa: BLE001 - see above
+        return run.outcome.value
+
+
+def recordable(run: Run) -> tuple[Run, bytes]:
+    """The run without metrics and outputs that a record cannot hold, each named in a warning.
+
+    With it comes its record.
+    """
+    metrics, left_out = limits.recordable(run.metrics, "metric")
+    warnings = (*run.warnings, *left_out)
+    tail = redact_text(run.output_tail)
+    run = replace(run, metrics=metrics, output_tail=tail, warnings=warnings)
+    record = _encode(run)
+    if record is None and run.parsed:
+        warnings = (*warnings, "what the program's parser returned was too much for the record")
+        run = replace(run, parsed={}, parser=None, warnings=warnings)
+        record = _encode(run)
+    if record is None and run.output_tail:
+        warnings = (*warnings, "the output's tail was too long")
+        run = replace(run, output_tail="", warnings=warnings)
+        record = _encode(run)
+    named = list(flatten(run.metrics))
+    few = len(named)
+    while record is None and few:
+        few >>= 1
+        said = (*warnings, f"the record is full: {few:,} of {len(named):,} metrics are kept")
+        run = replace(run, metrics=nest(dict(named[:few])), warnings=said)
+        record = _encode(run)
+    return run, encode_run(run) if record is None else record
+
+
+def _encode(run: Run) -> bytes | None:
+    """The record of a run; `None` when it would be too large."""
+    try:
+        return encode_run(run)
+    except InvalidInput:
+        return None
+
+
+def collect(content: JournalContent) -> Collected:
+    """Fold a journal's events: last value of each metric, series, added parameters and tags.
+
+    A value logged without a step gets the number of values its metric had before. A series where
+    no metric has two values says nothing that the metrics do not, and is left out.
+    """
+    found = _Fold(_logged_names(content))
+    for event in content.events:
+        seconds = event.get("time")
+        if isinstance(seconds, int | float):
+            found.last_s = max(found.last_s or 0.0, float(seconds))
+        match event.get("event"):
+            case "metrics":
+                values = event.get("values", {})
+                if event.get("printed"):
+                    values = found.only_printed(values)
+                found.add_metrics(values, event.get("step"), seconds)
+            case "units":
+                found.units.update(event.get("units", {}))
+            case "params":
+                found.params = nest(found.params, event.get("values", {}))
+            case "tags":
+                found.tags += event.get("tags", [])
+            case "note":
+                found.notes.append(str(event.get("text", "")))
+    series = [row for _, row in sorted(found.rows.items())] if len(found.rows) > 1 else []
+    return Collected(
+        found.params,
+        found.metrics,
+        found.units,
+        series,
+        tuple(found.tags),
+        tuple(found.notes),
+        found.last_s,
+        frozenset(found.printed),
+    )
+
+
+def _logged_names(content: JournalContent) -> frozenset[str]:
+    """Metrics that the program logged itself: what it prints under their names counts less."""
+    return frozenset(
+        name
+        for event in content.events
+        if event.get("event") == "metrics" and not event.get("printed")
+        for name in event.get("values", {})
+    )
+
+
+@dataclass(slots=True)
+class _Fold:
+    logged: frozenset[str]
+    params: Table = field(default_factory=dict)
+    metrics: Table = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    rows: dict[float, dict[str, Any]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    tags: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    last_s: float | None = None
+    printed: set[str] = field(default_factory=set)
+
+    def only_printed(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The printed values whose metrics the program did not log itself."""
+        kept = {name: value for name, value in values.items() if name not in self.logged}
+        self.printed.update(kept)
+        return kept
+
+    def add_metrics(self, values: Mapping[str, Any], step: float | None, seconds: Any) -> None:
+        self.metrics.update(values)
+        for name, value in values.items():
+            at = self.counts.get(name, 0) if step is None else step
+            self.counts[name] = self.counts.get(name, 0) + 1
+            row = self.rows.setdefault(at, {"step": at})
+            row[name] = value
+            if seconds is not None:
+                row["time"] = seconds
+
+
+def with_collected(run: Run, found: Collected) -> Run:
+    """The run with what its journal tells added."""
+    return replace(
+        run,
+        params=nest(run.params, found.params) if found.params else run.params,
+        metrics=nest(run.metrics, found.metrics),
+        units={**run.units, **found.units},
+        tags=tuple(sorted({*run.tags, *found.tags})),
+    )
+
+
+def with_ending(run: Run, ending: Ending) -> Run:
+    """The run with how its command ended."""
+    return replace(
+        run,
+        outcome=ending.outcome,
+        duration_s=ending.duration_s,
+        command=run.command and replace(run.command, exit_code=ending.exit_code),
+    )
+
+
+def note_events(workspace: Workspace, run: Run, texts: Sequence[str]) -> list[Event]:
+    """Notes logged while the run went on, as annotations."""
+    return [
+        annotated(
+            run,
+            Annotation(
+                id=clock.new_id(),
+                run=run.id,
+                kind=AnnotationKind.NOTE,
+                clock=workspace.next_clock(n),
+                time=clock.now(),
+                author=run.author,
+                text=text,
+            ),
+            text,
+        )
+        for n, text in enumerate(texts)
+    ]
+
+
+MAX_SAW = 100
+"""A decision names at most this many of those before it; a run has one or two."""
+
+
+def known_decisions(entry: Entry) -> tuple[str, ...]:
+    """The ids of all decisions on a run, those in force first, then the latest."""
+    before = [a for a in reversed(entry.annotations) if a.kind is AnnotationKind.DECISION]
+    ids = dict.fromkeys(a.id for a in (*entry.decisions, *before))
+    return tuple(sorted(list(ids)[:MAX_SAW]))
+
+
+def annotate(workspace: Workspace, entry: Entry, kind: AnnotationKind, **fields: Any) -> Annotation:
+    """Say something about a run: one more annotation on the branch. Returns it."""
+    for name in ("text", "hint"):
+        if fields.get(name):
+            fields[name] = redact_text(fields[name])
+    if kind is AnnotationKind.DECISION:
+        fields["saw"] = known_decisions(entry)
+    annotation = Annotation(
+        id=clock.new_id(),
+        run=entry.run.id,
+        kind=kind,
+        clock=workspace.next_clock(),
+        time=clock.now(),
+        author=workspace.settings.author,
+        **fields,
+    )
+    measured = ", ".join(f"{n} {short_value(v)}" for n, v in [*flatten(annotation.metrics)][:5])
+    said = annotation.decision or annotation.verdict or ", ".join(annotation.tags) or measured
+    text = ", ".join(part for part in (str(said), annotation.text or "") if part)
+    event = annotated(entry.run, annotation, text)
+    workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+    return annotation
+
+
+def record_whole(workspace: Workspace, run: Run, series: Series, packages: Table) -> Run:
+    """Record a run that has already ended, in one go. Returns it as recorded.
+
+    Raises `GitexpError` when the branch cannot be written; nothing is kept then.
+    """
+    run, record = recordable(run)
+    remember(workspace, run.id)
+    write_sealed(workspace, run, series, packages, record=record)
+    _note_start(workspace, run)
+    start_maintenance(workspace.repo)
+    return run
+
+
+def kept_path(workspace: Workspace, run: RunId) -> Path:
+    """Where all output of a run is kept in this clone, redacted and within bounds."""
+    return workspace.repo.state_dir / "output" / f"{run}.txt"
+
+
+def expect_start(workspace: Workspace) -> None:
+    """Note that the user wants a run to start: until one does, `last` is not what they mean."""
+    if workspace.new_session() is not None and workspace.session is not None:
+        workspace.session.expect_start()
+
+
+def _note_start(workspace: Workspace, run: Run) -> None:
+    """Tell the session that its newest run is on the branch; runs of the push hook have none."""
+    session = workspace.session
+    if session is not None and session.id == run.session:
+        session.note_start()
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a file the user named. Raises `InvalidInput`."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"cannot read '{path}'", why=error.strerror) from error

@@ -1,0 +1,89 @@
+"""The subject line of a sealed run in the history of the run branch.
+
+It is written once and states what was known at that moment.
+"""
+
+from typing import Final
+
+from gitexp.core.analysis.grouping import keys_of
+from gitexp.core.analysis.groups import Group, Measurement
+from gitexp.core.analysis.noise import Basis
+from gitexp.core.analysis.samples import Answer
+from gitexp.core.analysis.verdicts import MetricVerdict
+from gitexp.core.model.run import Outcome, Run, Value, numbers
+from gitexp.features.runs.judge import is_repeat, last_group
+from gitexp.features.runs.main_metric import metric_of
+from gitexp.features.runs.standings import Standings
+from gitexp.storage.workspace import Workspace
+
+WIDTH: Final = 72
+"""What git and forges show of a subject."""
+
+_WORDS: Final = {
+    Answer.BETTER: "better than",
+    Answer.WORSE: "worse than",
+    Answer.SAME: "no difference from",
+    Answer.UNKNOWN: "cannot tell from",
+}
+
+
+def summary(workspace: Workspace, run: Run) -> str:
+    """The main metric, and how the run's group compares with the last one."""
+    if run.outcome is not Outcome.SUCCEEDED:
+        return run.outcome.value
+    index = workspace.refreshed()
+    metric = metric_of(workspace, run)
+    value = numbers(run.metrics).get(metric or "")
+    if metric is None or value is None:
+        return run.outcome.value
+    text = f"{metric} {value:.6g}"
+    if run.reproduces is not None:
+        return text
+    keys = keys_of(run, workspace.settings.seed_params)
+    standings = Standings(
+        index,
+        workspace.settings,
+        metric,
+        directions=run.directions,
+        extra=Measurement(
+            run=run.id,
+            clock=run.clock,
+            value=value if value - value == 0 else None,
+            group=keys.group,
+            family=keys.family,
+            cell=run.fingerprint,
+            seeds=keys.seeds,
+            batch=run.batch,
+            round=run.round,
+        ),
+    )
+    own = standings.group(keys.group)
+    last = None if own is None else last_group(index, standings, run, own)
+    if own is None or last is None:
+        return text
+    verdict = standings.compare(own, last, run=run.id)
+    if verdict.basis is Basis.UNKNOWN and is_repeat(own, run):
+        return f"{text}, a repeat"
+    return _with_verdict(run, text, own, verdict)
+
+
+def _with_verdict(run: Run, text: str, own: Group, verdict: MetricVerdict) -> str:
+    """The text with the mean of its group and the verdict, as far as there is room."""
+    room = WIDTH - len(f"run {run.id[:7]} {run.name}: ")
+    of_several = f", of {own.runs} {own.mean:.4g}" if own.runs > 1 else ""
+    if verdict.reference_value is None:
+        return text + of_several
+    words = _WORDS[verdict.answer]
+    for told in (
+        f"{text}{of_several} ({words} {verdict.reference_value:.4g})",
+        f"{text} ({words} {verdict.reference_value:.4g})",
+        f"{text} ({words})",
+    ):
+        if len(told) <= room:
+            return told
+    return text
+
+
+def short_value(value: Value) -> str:
+    """A metric or parameter as a subject line has room for it."""
+    return f"{value:.6g}" if isinstance(value, int | float) else str(value)[:60]

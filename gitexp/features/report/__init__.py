@@ -1,0 +1,1 @@
+"""The page about a search, and the comment under a pull request."""

@@ -1,0 +1,308 @@
+"""Everything the page shows, as one document.
+
+The page computes no statistics of the search: what is best, how noisy it is and what may be said
+about it come from here. Pairs that the reader picks are judged in the page by the same rules, for
+which each run has its family, its seeds and its occasion.
+"""
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gitexp.core.errors import GitexpError
+from gitexp.core.model.directions import direction_of
+from gitexp.core.model.ids import RunId
+from gitexp.features.report.anonymous import without_names
+from gitexp.features.report.columns import Document, columns_of, encode
+from gitexp.features.report.ideas import ideas_of, line_of
+from gitexp.features.report.patches import Pair, patches_of
+from gitexp.features.report.standing import Standing, measurements_by_row
+from gitexp.features.report.thinning import Curve, count_points, curves_of
+from gitexp.features.runs.standings import Standings, discarded_trials
+from gitexp.storage.cache.run_index import RunIndex
+from gitexp.storage.workspace import Workspace
+
+PAYLOAD_SCHEMA: Final = 1
+
+MOST_METRICS: Final = 8
+"""So many metrics get a standing of their own, the main one first; the others are columns."""
+
+MOST_SERIES: Final = 100
+"""Runs whose curves are in the page, unless all are wanted."""
+
+MOST_TAILS: Final = 300
+"""Runs whose last printed lines are in the page, unless all are wanted."""
+
+TAIL_LETTERS: Final = 1500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the report is to hold."""
+
+    title: str
+    made: str
+    """When it was made, ISO 8601."""
+    chosen: Sequence[RunId] | None = None
+    """The runs, any order; absent for all."""
+    select: str | None = None
+    """The filter they were chosen by."""
+    metric: str | None = None
+    """What decides."""
+    full: bool = False
+    """Every series exactly, and all that was printed."""
+    anonymous: bool = False
+    brief: Mapping[str, Any] | None = None
+    """The document of the brief."""
+
+
+def payload_of(workspace: Workspace, asked: Asked) -> dict[str, Any]:
+    """The document of a page."""
+    index = workspace.index
+    # As one text, so that the parser keeps one copy of every key.
+    original = json.loads(f"[{','.join(index.documents(asked.chosen))}]")
+    original.sort(key=lambda document: (document["clock"], document["id"]))
+    trials = [document.get("group") or document["id"] for document in original]
+    documents = _shown(workspace, original, anonymous=asked.anonymous)
+    rows = {RunId(document["id"]): row for row, document in enumerate(documents)}
+    names = {run: f"{run[:7]} {documents[row]['name']}" for run, row in rows.items()}
+    standings = _standings(workspace, original, asked, rows, trials, names)
+    main = standings[0] if standings else None
+    columns = columns_of(_with_text_commands(documents))
+    if main is not None:
+        kept = measurements_by_row(list(main.groups.values()), rows)
+        for name, cells in kept.items():
+            if cells:
+                columns[name] = encode(cells, len(rows))
+    columns["trial"] = encode(dict(enumerate(trials)), len(rows))
+    columns.pop("group", None)
+    line = [] if main is None else line_of(documents, trials, main)
+    ideas = ideas_of(documents, trials, main)
+    wanted = _looked_at(documents, line, standings)
+    series = _series(workspace, index, rows, documents, wanted, full=asked.full)
+    return {
+        "schema": PAYLOAD_SCHEMA,
+        "project": asked.title,
+        "mode": "frozen",
+        "made": asked.made,
+        "branch": None if asked.anonymous else workspace.settings.branch,
+        "tip": None if asked.anonymous or index.tip is None else index.tip[:12],
+        "select": asked.select,
+        "total": index.count(),
+        "n": len(rows),
+        "keys": index.keys(),
+        "metrics": [standing.document() for standing in standings],
+        "directions": _directions(workspace, documents, index),
+        "columns": columns,
+        "line": line,
+        "ideas": ideas,
+        "brief": _brief(asked, original, rows),
+        "story": _stories(documents),
+        "series": series,
+        "thinned": None if asked.full else True,
+        "points": count_points(series.values()),
+        "tails": _tails(documents, wanted, full=asked.full),
+        "warnings": {row: d["warnings"] for row, d in enumerate(documents) if d.get("warnings")},
+        "patches": _patches(workspace, original, line, ideas, wanted),
+    }
+
+
+def _shown(
+    workspace: Workspace, documents: Sequence[dict[str, Any]], *, anonymous: bool
+) -> list[dict[str, Any]]:
+    if not anonymous:
+        return list(documents)
+    top = workspace.repo.top
+    return without_names(documents, () if top is None else (str(top), top.name))
+
+
+def _with_text_commands(documents: Sequence[Document]) -> list[Document]:
+    """The documents with their command as one text, as a shell would take it."""
+    found = []
+    for document in documents:
+        command = document.get("command")
+        if command is None:
+            found.append(document)
+            continue
+        text = shlex.join(command.get("template") or command["argv"])
+        found.append({**document, "command": {**command, "argv": text, "template": None}})
+    return found
+
+
+def _standings(
+    workspace: Workspace,
+    documents: Sequence[Document],
+    asked: Asked,
+    rows: Mapping[RunId, int],
+    trials: Sequence[str],
+    names: Mapping[RunId, str],
+) -> list[Standing]:
+    """The standings by the main metric and those after it whose direction is known."""
+    index, settings = workspace.index, workspace.settings
+    said = documents[-1].get("directions", {}) if documents else {}
+    named = [key.removeprefix("metrics.") for key in index.keys("metrics")]
+    if asked.metric is None or asked.metric not in named:
+        return []
+    declared = dict(settings.directions)
+    others = [n for n in named if n != asked.metric and direction_of(n, declared)[0] is not None]
+    keys = dict(zip(rows, trials, strict=True))
+    discarded = discarded_trials(index, list(dict.fromkeys(trials)))
+    return [
+        Standing(
+            Standings(index, settings, metric, directions=_parsed(said)),
+            rows,
+            keys,
+            discarded,
+            is_selection=asked.chosen is not None,
+            names=names,
+        )
+        for metric in [asked.metric, *others[: MOST_METRICS - 1]]
+    ]
+
+
+def _parsed(said: Mapping[str, str]) -> dict[str, Any]:
+    from gitexp.core.model.run import Direction
+
+    return {name: Direction(way) for name, way in said.items()}
+
+
+def _directions(
+    workspace: Workspace, documents: Sequence[Document], index: RunIndex
+) -> dict[str, str]:
+    """Which way each metric is better, where that is known."""
+    declared = dict(workspace.settings.directions)
+    for document in documents[-1:]:
+        declared |= _parsed(document.get("directions", {}))
+    found = {}
+    for key in index.keys("metrics"):
+        name = key.removeprefix("metrics.")
+        way, _ = direction_of(name, declared)
+        if way is not None:
+            found[name] = way.value
+    return found
+
+
+def _looked_at(
+    documents: Sequence[Document], line: Sequence[Mapping[str, Any]], standings: Sequence[Standing]
+) -> list[int]:
+    """The rows that readers look at first: the best and their line, what is running, the newest."""
+    found: dict[int, None] = {step["row"]: None for step in line}
+    if line:
+        found[line[-1]["row"]] = None
+    for standing in standings[:1]:
+        ranked = () if standing.ranking is None else standing.ranking.groups[:25]
+        for group in ranked:
+            found |= {
+                standing.rows[m.run]: None for m in group.measurements if m.run in standing.rows
+            }
+    newest = range(len(documents) - 1, -1, -1)
+    found |= {row: None for row in newest if documents[row]["outcome"] == "running"}
+    found |= dict.fromkeys(newest)
+    return list(found)
+
+
+def _series(
+    workspace: Workspace,
+    index: RunIndex,
+    rows: Mapping[RunId, int],
+    documents: Sequence[Document],
+    wanted: Sequence[int],
+    *,
+    full: bool,
+) -> dict[str, dict[str, Curve]]:
+    from datetime import datetime
+
+    runs = list(rows)
+    found: dict[str, dict[str, Curve]] = {}
+    most = len(wanted) if full else MOST_SERIES
+    looked = 0
+    for row in wanted:
+        looked += 1
+        if len(found) >= most or (not full and looked > 5 * MOST_SERIES):
+            break
+        run = runs[row]
+        if not index.has_series(run):
+            continue
+        started = datetime.fromisoformat(documents[row]["started"])
+        try:
+            curves = curves_of(workspace.store.load_series(run, started), full=full)
+        except GitexpError:
+            continue  # damaged, or not in this clone; the run itself is there
+        if curves:
+            found[str(row)] = curves
+    return found
+
+
+def _tails(documents: Sequence[Document], wanted: Sequence[int], *, full: bool) -> dict[str, str]:
+    """The last lines that runs printed."""
+    chosen = wanted if full else wanted[:MOST_TAILS]
+    tails = ((row, documents[row].get("output_tail", "")) for row in chosen)
+    return {str(row): text if full else text[-TAIL_LETTERS:] for row, text in tails if text.strip()}
+
+
+def _stories(documents: Sequence[Document]) -> dict[str, list[dict[str, Any]]]:
+    """What was added to each run, oldest first."""
+    kept = ("kind", "time", "author", "decision", "text", "hint", "tags", "verdict", "by")
+    found = {}
+    for row, document in enumerate(documents):
+        if "annotations" in document:
+            found[str(row)] = [{k: a[k] for k in kept if k in a} for a in document["annotations"]]
+    return found
+
+
+def _patches(
+    workspace: Workspace,
+    documents: Sequence[Document],
+    line: Sequence[Mapping[str, Any]],
+    ideas: Sequence[Mapping[str, Any]],
+    wanted: Sequence[int],
+) -> dict[str, str]:
+    """Diffs of the code: each step of the line, first to best, and runs against their parents."""
+    rows = {document["id"]: row for row, document in enumerate(documents)}
+    trees = [document["code"]["tree"] for document in documents]
+    pairs: list[Pair] = [(trees[s["above"]], trees[s["row"]]) for s in line if "above" in s]
+    if line:
+        pairs.append((trees[line[-1]["row"]], trees[line[0]["row"]]))
+    best = [idea["best"]["row"] for idea in ideas if idea.get("best") and idea["best"]["row"]]
+    for row in [*best, *wanted[:MOST_SERIES]]:
+        parent = rows.get(documents[row].get("parent", ""))
+        if parent is not None:
+            pairs.append((trees[parent], trees[row]))
+    produced = {path for document in documents[-200:] for path in document.get("produced", ())}
+    return patches_of(workspace, pairs, produced)
+
+
+def _brief(
+    asked: Asked, documents: Sequence[Document], rows: Mapping[RunId, int]
+) -> Mapping[str, Any] | None:
+    """The brief, with the rows of its runs; without names where nobody is to be named."""
+    if asked.brief is None:
+        return None
+    brief = json.loads(json.dumps(asked.brief))
+    if asked.anonymous:
+        brief = _brief_without_names(brief, documents)
+
+    def placed(value: Any) -> Any:
+        if isinstance(value, list):
+            return [placed(inner) for inner in value]
+        if isinstance(value, dict):
+            found = {key: placed(inner) for key, inner in value.items()}
+            if isinstance(value.get("run"), str) and value["run"] in rows:
+                found["row"] = rows[RunId(value["run"])]
+            return found
+        return value
+
+    placed_brief: Mapping[str, Any] = placed(brief)
+    return placed_brief
+
+
+def _brief_without_names(brief: Any, documents: Sequence[Document]) -> Any:
+    """The texts of a brief are those of runs, so they go through the same replacement."""
+    carrier = {**documents[-1], "brief": brief} if documents else {"brief": brief}
+    changed = without_names([*documents, carrier]) if documents else [carrier]
+    found = changed[-1]["brief"]
+    if isinstance(found.get("best"), dict):
+        found["best"] = {k: v for k, v in found["best"].items() if k not in ("commit", "snapshot")}
+    return found

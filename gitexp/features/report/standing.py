@@ -1,0 +1,195 @@
+"""Where the search stands by one metric: the best trial, the noise, verdicts, the way to the best.
+
+The statistics are those of `git exp best` and `git exp compare`; nothing is judged here.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from gitexp.core.analysis.groups import Group, Measurement
+from gitexp.core.analysis.noise import Noise
+from gitexp.core.analysis.verdicts import MetricVerdict
+from gitexp.core.model.ids import RunId
+from gitexp.core.model.run import Direction
+from gitexp.core.render.text import clean
+from gitexp.core.render.verdict_sentence import run_sentence
+from gitexp.features.runs.standings import Standings
+
+RANKED: Final = 100
+"""So many trials are named in their order."""
+
+
+class Standing:
+    """One metric of the runs of a report."""
+
+    def __init__(
+        self,
+        standings: Standings,
+        runs: Mapping[RunId, int],
+        trials: Mapping[RunId, str],
+        discarded: set[str],
+        *,
+        is_selection: bool,
+        names: Mapping[RunId, str],
+    ) -> None:
+        """`runs` has the row of every run, oldest first; `trials` the key of its group."""
+        self.standings = standings
+        self.rows = runs
+        self.discarded = discarded
+        self.names = names
+        keys = dict.fromkeys(trials.values())
+        self.groups = {group.key: group for group in standings.groups(keys)}
+        among = keys if is_selection else None
+        self.ranking = None if standings.direction is None else standings.ranking(among=among)
+
+    @property
+    def leader(self) -> Group | None:
+        """The trial that ranks first."""
+        return None if self.ranking is None else self.ranking.leader
+
+    def document(self) -> dict[str, Any]:
+        """What the page knows of the metric."""
+        standings, leader = self.standings, self.leader
+        document = {
+            "name": standings.metric,
+            "direction": standings.direction and standings.direction.value,
+            "guessed": standings.guessed,
+            "timelike": standings.is_time_like,
+            "rule": _rule(standings),
+            "best": None,
+        }
+        if leader is None or self.ranking is None:
+            return document
+        ranked = self.ranking.groups
+        first = self._first(leader)
+        noise = standings.noise(leader)
+        return {
+            **document,
+            "best": self.trial(leader),
+            "contenders": max(0, self.ranking.contenders - 1),
+            "ranked": [row for group in ranked[:RANKED] if (row := self.row_of(group)) is not None],
+            "noise": _noise(noise),
+            "first": self._against(leader, first),
+            "second": self._against(leader, ranked[1] if len(ranked) > 1 else None),
+            "history": self.history(),
+        }
+
+    def row_of(self, group: Group) -> int | None:
+        """The row of the run that stands for a trial."""
+        return self.rows.get(group.typical.run)
+
+    def trial(self, group: Group) -> dict[str, Any]:
+        """A trial by its mean."""
+        return {
+            "row": self.row_of(group),
+            "mean": _finite(group.mean),
+            "sd": None if group.sd is None else _finite(group.sd),
+            "n": group.runs,
+            "cells": len(group.sample),
+        }
+
+    def compare(self, new: Group, old: Group) -> dict[str, Any]:
+        """The verdict on one trial against another."""
+        verdict = self.standings.compare(new, old)
+        return verdict_document(verdict, self.names.get(old.typical.run, old.typical.run[:7]))
+
+    def history(self) -> list[list[float]]:
+        """Row and value each time the highest mean so far changed; discarded trials left out."""
+        sign = -1 if self.standings.direction is Direction.MINIMIZE else 1
+        known: dict[str, list[float]] = {}
+        steps: list[list[float]] = []
+        best_key, best = "", -math.inf
+        for m in sorted(self._counted(), key=lambda m: (m.clock, m.run)):
+            values = known.setdefault(m.group, [])
+            values.append(m.value or 0.0)
+            mean = sign * math.fsum(values) / len(values)
+            if m.group != best_key and mean <= best:
+                continue
+            if m.group == best_key and mean < best:
+                means = {key: sign * math.fsum(v) / len(v) for key, v in known.items()}
+                best_key = max(means, key=means.__getitem__)
+                mean = means[best_key]
+            else:
+                best_key = m.group
+            if mean != best and m.run in self.rows:
+                best = mean
+                steps.append([self.rows[m.run], sign * best])
+        return steps
+
+    def _counted(self) -> Iterable[Measurement]:
+        kept = (g for key, g in self.groups.items() if key not in self.discarded)
+        return (m for group in kept for m in group.measurements if m.value is not None)
+
+    def _first(self, leader: Group) -> Group | None:
+        """The trial that was measured first, unless it is the best."""
+        known = [g for g in self.groups.values() if g.sample]
+        oldest = min(known, key=lambda g: (g.measurements[0].clock, g.key), default=None)
+        return None if oldest is None or oldest.key == leader.key else oldest
+
+    def _against(self, new: Group, old: Group | None) -> dict[str, Any] | None:
+        if old is None:
+            return None
+        return {**self.trial(old), "verdict": self.compare(new, old)}
+
+
+def verdict_document(verdict: MetricVerdict, against: str) -> dict[str, Any]:
+    """A verdict as the page shows it."""
+    return {
+        "answer": verdict.answer.value,
+        "shown": verdict.shown,
+        "basis": verdict.basis.value,
+        "difference": _optional(verdict.difference),
+        "half": _optional(verdict.half),
+        "runs": [verdict.runs, verdict.reference_runs],
+        "words": _without_subject(run_sentence(verdict, against=against), verdict.metric),
+    }
+
+
+def _without_subject(sentence: str, metric: str) -> str:
+    """`accuracy 0.85: worse than …` without what stands beside it in the page anyway."""
+    _, _, told = sentence[len(clean(metric)) :].partition(": ")
+    return told or sentence
+
+
+def _rule(standings: Standings) -> dict[str, Any]:
+    rule = standings.rule
+    effect = rule.min_effect
+    return {
+        "noise": rule.noise,
+        "absolute": None if effect is None else effect.absolute,
+        "relative": None if effect is None else effect.relative,
+    }
+
+
+def _noise(noise: Noise) -> dict[str, Any]:
+    return {
+        "basis": noise.basis.value,
+        "sd": noise.sd,
+        "dof": _finite(noise.dof),
+        "groups": noise.groups,
+    }
+
+
+def _optional(value: float | None) -> float | None:
+    return None if value is None else _finite(value)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def measurements_by_row(
+    groups: Sequence[Group], rows: Mapping[RunId, int]
+) -> dict[str, dict[int, Any]]:
+    """What the page needs to judge pairs: the family and the seeds of each run, by row."""
+    family: dict[int, Any] = {}
+    seeds: dict[int, Any] = {}
+    for group in groups:
+        for m in group.measurements:
+            row = rows.get(m.run)
+            if row is not None:
+                family[row] = m.family
+                if m.seeds:
+                    seeds[row] = m.seeds
+    return {"family": family, "seeds": seeds}

@@ -1,0 +1,1 @@
+"""Recorded runs: the one that a selector names, groups of repeats, verdicts."""

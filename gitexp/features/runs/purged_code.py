@@ -1,0 +1,34 @@
+"""Runs whose code was purged: what is left of it, and what to say instead of going back to it."""
+
+from gitexp.core.errors import CouldNotTell
+from gitexp.core.model.run import Code
+from gitexp.core.schema.layout import purge_path
+from gitexp.core.schema.limits import MAX_RECORD_BYTES
+from gitexp.core.schema.purges import PurgedState, decode_purges
+from gitexp.storage.branch.branch import Store
+
+
+def purged_state(store: Store, tree: str) -> PurgedState | None:
+    """What a purge left of a code state; `None` when it was not purged."""
+    oid = store.repo.resolve(f"{store.run_ref}:{purge_path(tree)}")
+    if oid is None:
+        return None
+    [(_, content)] = store.repo.read_blobs([oid], max_bytes=MAX_RECORD_BYTES)
+    return decode_purges([(tree, content)]).states.get(tree, PurgedState(None))
+
+
+def refuse_purged(store: Store, code: Code, what: str) -> None:
+    """Raise `CouldNotTell` when the code of a run was purged, even while git still has it."""
+    state = purged_state(store, code.tree)
+    if state is None:
+        return
+    if state.became is None:
+        raise CouldNotTell(what, why="its code was purged", hints=["its record is all there is"])
+    files = ", ".join(f"'{path}'" for path in state.files[:5])
+    more = f" and {len(state.files) - 5} more" if len(state.files) > 5 else ""
+    left = store.code_commit(state.became)
+    raise CouldNotTell(
+        what,
+        why=f"{files}{more} was purged from its code",
+        hints=[f"`git worktree add --detach DIR {left[:12]}` gives the files that are left"],
+    )

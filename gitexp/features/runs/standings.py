@@ -1,0 +1,278 @@
+"""The groups of repeats by one metric: their noise, their ranking, and one against another.
+
+Finds in the run index what the pure rules of `core.analysis` judge. The index is asked for a
+bounded part of it: the groups of the newest runs, of the best runs, and those asked for by name.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Final
+
+from gitexp.core.analysis.groups import Group, Measurement, group_of, groups_of
+from gitexp.core.analysis.noise import Noise, Sample, measure_noise
+from gitexp.core.analysis.ranking import Ranking, rank
+from gitexp.core.analysis.verdicts import MetricVerdict, Question, judge_metric
+from gitexp.core.model.directions import direction_of, is_time_like, last_part
+from gitexp.core.model.ids import RunId
+from gitexp.core.model.run import Annotation, Decision, Direction, Entry, MetricRule, Run, Value
+from gitexp.storage.cache.run_index import RunIndex
+from gitexp.storage.settings.options import Settings
+
+RECENT: Final = 300
+"""Noise comes from groups of this many of the newest runs."""
+
+POOLED: Final = 30
+"""At most this many groups with repeats are pooled, the newest."""
+
+TOP: Final = 200
+"""The best group has a run among this many with the best values."""
+
+_MACHINE: Final = ("env.host", "env.cpu", "env.gpus")
+"""Runs on different machines have no common noise in time, speed and memory."""
+
+
+class Standings:
+    """What is known of one metric, up to a run or as of now."""
+
+    def __init__(
+        self,
+        index: RunIndex,
+        settings: Settings,
+        metric: str,
+        *,
+        upto: Run | None = None,
+        past: "Past | None" = None,
+        directions: Mapping[str, Direction] | None = None,
+        extra: Measurement | None = None,
+    ) -> None:
+        """`directions` were said for a run; `extra` is a run that the index does not know yet.
+
+        With `past` the decisions count that had been made when the run `upto` ended.
+        """
+        self._index = index
+        self._settings = settings
+        self._upto = upto
+        self._past = past
+        self._directions = directions or {}
+        self._extra = extra
+        self._groups: dict[str, Group] = {}
+        self._known: set[str] = set()
+        self._machines: dict[RunId, tuple[Value | None, ...]] = {}
+        self.metric = metric
+        declared = {**settings.directions, **self._directions}
+        self.direction, self.guessed = direction_of(metric, declared)
+        self.rule = rule_of(settings, metric)
+        self.is_time_like = is_time_like(metric)
+
+    def about(self, metric: str) -> "Standings":
+        """The same about another metric."""
+        return Standings(
+            *(self._index, self._settings, metric),
+            upto=self._upto,
+            past=self._past,
+            directions=self._directions,
+        )
+
+    @cached_property
+    def recent(self) -> list[Group]:
+        """The groups of the newest runs, newest first."""
+        return self.groups(self._index.groups.recent(self.metric, RECENT, upto=self._upto))
+
+    @cached_property
+    def eligible(self) -> list[Group]:
+        """The groups that may be the best: measured, not discarded, with a known direction."""
+        if self.direction is None:
+            return []
+        top = self._index.groups.top(self.metric, self.direction, TOP, upto=self._upto)
+        return self._not_discarded(self.groups([*(g.key for g in self.recent), *top]))
+
+    def _not_discarded(self, groups: Sequence[Group]) -> list[Group]:
+        keys = [group.key for group in groups]
+        if self._past is None or self._upto is None:
+            discarded = discarded_trials(self._index, keys)
+        else:
+            discarded = self._past.discarded(keys, self._upto)
+        return [g for g in groups if g.sample and g.key not in discarded]
+
+    def decided(self, keys: Iterable[str]) -> dict[str, list[tuple[RunId, str]]]:
+        """The runs of each group that were decided, with the decision in force."""
+        if self._past is None or self._upto is None:
+            return self._index.groups.decided(keys)
+        return {
+            trial: [(made.run, made.decision.value) for made in found if made.decision is not None]
+            for trial, found in self._past.decided(keys, self._upto).items()
+        }
+
+    def groups(self, keys: Iterable[str]) -> list[Group]:
+        """The groups of these keys that any run ended of, newest first."""
+        wanted = dict.fromkeys(keys)
+        missing = [key for key in wanted if key not in self._known]
+        if missing:
+            found = self._index.groups.measurements(self.metric, missing, upto=self._upto)
+            if self._extra is not None and self._extra.group in missing:
+                found.append(self._extra)
+            self._groups |= {group.key: group for group in groups_of(found)}
+            self._known.update(missing)
+        known = [self._groups[key] for key in wanted if key in self._groups]
+        return sorted(known, key=lambda g: (g.newest.clock, g.newest.run), reverse=True)
+
+    def group(self, key: str) -> Group | None:
+        """The group of a key; absent when no run of it ended."""
+        return next(iter(self.groups([key])), None)
+
+    def family_samples(self, group: Group, *, without: Iterable[str] = ()) -> list[Sample]:
+        """What the other groups of a family measured, the newest `POOLED` with repeats."""
+        left_out = {group.key, *without}
+        candidates = [
+            other
+            for other in self.recent
+            if other.family == group.family
+            and other.key not in left_out
+            and len(other.sample) > 1
+            and self._is_comparable(other, group)
+        ]
+        return [other.sample for other in candidates[:POOLED]]
+
+    def noise(self, group: Group) -> Noise:
+        """What is known of the noise of a group's family, the group included."""
+        samples = [group.sample, *self.family_samples(group)]
+        return measure_noise(samples, declared=self.rule.noise, is_time_like=self.is_time_like)
+
+    def ranking(self, *, without: str | None = None, among: Iterable[str] | None = None) -> Ranking:
+        """The groups by their means, `among` some of them.
+
+        `without` the one that is to be compared with the best other one.
+        """
+        candidates = self.eligible if among is None else self._not_discarded(self.groups(among))
+        return rank(
+            [group for group in candidates if group.key != without],
+            direction=self.direction or Direction.MAXIMIZE,
+            declared=self.rule.noise,
+            is_time_like=self.is_time_like,
+        )
+
+    def compare(
+        self,
+        new: Group | None,
+        old: Group | None,
+        *,
+        run: RunId | None = None,
+        rivals: int = 1,
+        metrics: int = 1,
+    ) -> MetricVerdict:
+        """The verdict on one group against another; as in `Question`."""
+        others: Sequence[Sample] = ()
+        if new is not None and old is not None:
+            others = self.family_samples(new, without=[old.key])
+        return judge_metric(
+            Question(
+                metric=self.metric,
+                new=new,
+                old=old,
+                others=others,
+                direction=self.direction,
+                guessed=self.guessed,
+                rule=self.rule,
+                is_time_like=self.is_time_like,
+                run=run,
+                rivals=rivals,
+                metrics=metrics,
+            )
+        )
+
+    def compare_single(
+        self, new: Group | None, run: Run, old: Group | None, other: Run
+    ) -> MetricVerdict:
+        """The verdict on two single runs as numbers, whatever their groups and their noise are."""
+        return judge_metric(
+            Question(
+                metric=self.metric,
+                new=_only(new, run),
+                old=_only(old, other),
+                direction=self.direction,
+                guessed=self.guessed,
+                run=run.id,
+            )
+        )
+
+    def _is_comparable(self, group: Group, other: Group) -> bool:
+        """Return whether two groups have the same noise: of a machine, if both ran on it."""
+        return not self.is_time_like or self._machine(group) == self._machine(other)
+
+    def _machine(self, group: Group) -> tuple[Value | None, ...]:
+        """What is recorded of the machine that a group last ran on."""
+        run = group.newest.run
+        if run not in self._machines:
+            columns = [self._index.column(key, [run]) for key in _MACHINE]
+            self._machines[run] = tuple(column.get(run) for column in columns)
+        return self._machines[run]
+
+
+def _only(group: Group | None, run: Run) -> Group | None:
+    """The group of a run alone."""
+    found = [m for m in group.measurements if m.run == run.id] if group is not None else []
+    return group_of([found[0]._replace(group=run.id)]) if found else None
+
+
+def rule_of(settings: Settings, metric: str) -> MetricRule:
+    """What the project declares about a metric, by its name or the last part of it."""
+    rules = settings.rules
+    return rules.get(metric) or rules.get(last_part(metric)) or MetricRule()
+
+
+def discarded_trials(index: RunIndex, trials: Iterable[str]) -> set[str]:
+    """The groups that were discarded: the newest decision on any of their runs says so."""
+    found = index.groups.decided(trials)
+    discarded = set()
+    for trial, runs in found.items():
+        decisions = {decision for _, decision in runs}
+        if decisions == {Decision.DISCARD.value}:
+            discarded.add(trial)
+        elif Decision.DISCARD.value in decisions:
+            entries = index.entries([run for run, _ in runs])
+            newest = max(
+                (entry.decision for entry in entries if entry.decision is not None),
+                key=lambda decision: (decision.clock, decision.id),
+            )
+            if newest.decision is Decision.DISCARD:
+                discarded.add(trial)
+    return discarded
+
+
+class Past:
+    """What had been decided by the time that runs ended."""
+
+    def __init__(self, index: RunIndex) -> None:
+        self._index = index
+        self._entries: dict[RunId, Entry] = {}
+
+    def discarded(self, trials: Iterable[str], run: Run) -> set[str]:
+        """The groups that were discarded when a run ended."""
+        discarded = set()
+        for trial, decisions in self.decided(trials, run).items():
+            newest = max(decisions, key=lambda made: (made.clock, made.id), default=None)
+            if newest is not None and newest.decision is Decision.DISCARD:
+                discarded.add(trial)
+        return discarded
+
+    def decided(self, trials: Iterable[str], run: Run) -> dict[str, list[Annotation]]:
+        """The decisions about runs of each group that were in force when a run ended."""
+        found = self._index.groups.decided(trials)
+        runs = {decided for members in found.values() for decided, _ in members}
+        missing = [decided for decided in runs if decided not in self._entries]
+        self._entries |= {entry.run.id: entry for entry in self._index.entries(missing)}
+        in_force = {}
+        for trial, members in found.items():
+            then = [_as_of(self._entries[decided], run).decision for decided, _ in members]
+            in_force[trial] = [decision for decision in then if decision is not None]
+        return in_force
+
+
+def _as_of(entry: Entry, run: Run) -> Entry:
+    """A run with what was added to it before another began, or while that other went on."""
+    end = run.ended
+    known = (
+        a for a in entry.annotations if a.clock < run.clock or (end is not None and a.time <= end)
+    )
+    return replace(entry, annotations=tuple(known))

@@ -1,0 +1,1 @@
+"""Sweeps: a space of trials, which of them are new, and running those."""

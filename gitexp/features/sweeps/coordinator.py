@@ -1,0 +1,318 @@
+"""The loop of a sweep: start trials, hear what they print, record how they end.
+
+Only the coordinator writes the run branch, in batches: what ended waits at most `BATCH_S` in its
+journal. A coordinator that dies leaves the trials on the branch or in their journals.
+"""
+
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from gitexp.adapters.git.maintenance import start_maintenance
+from gitexp.adapters.system import clock
+from gitexp.core.errors import GitexpError
+from gitexp.core.model.run import Outcome, Run
+from gitexp.features.sweeps.engine import Ended, Engine, Printed, TimeUp
+from gitexp.features.sweeps.plan import Planned
+from gitexp.features.sweeps.trees import Trees
+from gitexp.features.sweeps.trial import OpenTrial, SealedTrial, placed_in
+from gitexp.storage.branch.events import Event
+from gitexp.storage.workspace import Workspace
+
+BATCH_S: Final = 1.0
+"""At most so long a trial that ended waits to be recorded."""
+
+ANNOUNCE_S: Final = 2.0
+"""A trial that runs so long is put onto the branch as running."""
+
+MAX_WAITING: Final = 200
+"""So many trials may wait for the branch with their journals open."""
+
+_TICK_S: Final = 0.25
+
+
+@dataclass(slots=True, kw_only=True)
+class Limits:
+    """When a sweep stops before its last trial."""
+
+    max_s: float | None = None
+    """Seconds after which nothing new starts."""
+    failures: int = 0
+    """So many trials that fail one after the other stop the sweep; 0 for any number."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a sweep is; given to whoever shows it."""
+
+    total: int
+    """Trials that have no result yet when the sweep starts."""
+    started_s: float
+    done: int = 0
+    failed: int = 0
+    running: int = 0
+    is_draining: bool = False
+    """True when nothing new starts any more."""
+
+
+@dataclass(slots=True)
+class Listener:
+    """Who is told what happens; each function is called on the main thread and must be quick."""
+
+    on_start: Callable[[Planned, Run], None] = lambda _planned, _run: None
+    on_line: Callable[[Run, str, bytes], None] = lambda _run, _stream, _line: None
+    on_end: Callable[[Planned, Run, Progress], None] = lambda _planned, _run, _progress: None
+    on_tick: Callable[[Progress], None] = lambda _progress: None
+    on_notice: Callable[[str], None] = lambda _text: None
+    on_problem: Callable[[GitexpError], None] = lambda _problem: None
+
+
+@dataclass(slots=True)
+class Result:
+    """What became of a sweep's trials."""
+
+    runs: list[tuple[Planned, Run]] = field(default_factory=list)
+    """Those that ended, in that order."""
+    left: int = 0
+    """Trials that did not start."""
+    was_interrupted: bool = False
+    stopped_by: str | None = None
+    """Why it stopped before its last trial, if it did by itself."""
+    unrecorded: int = 0
+    """Trials that ended and could not be put onto the branch; their journals are kept."""
+
+
+class Coordinator:
+    """Runs the new trials of one sweep with one engine."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        marks: Mapping[str, str],
+        engine: Engine,
+        trees: Trees,
+        *,
+        mark: Callable[[Planned, Run], Run],
+        extra: tuple[tuple[str, bytes], ...],
+        variables: dict[str, str],
+        limits: Limits,
+        listener: Listener,
+    ) -> None:
+        """`marks` are variables that every command gets, `variables` those it gets if unset.
+
+        `mark` gives a run its place in the sweep; `extra` are files that the branch gets too.
+        """
+        self._workspace = workspace
+        self._marks = marks
+        self._engine = engine
+        self._trees = trees
+        self._mark = mark
+        self._extra = extra
+        self._variables = variables
+        self._limits = limits
+        self._listener = listener
+        self._running: dict[str, tuple[Planned, OpenTrial]] = {}
+        self._ended: list[SealedTrial] = []
+        self._written_s = 0.0
+        self._clock = 0
+        self._requests = 0
+        self._row = 0
+        """Failures in a row."""
+
+    def run(self, planned: Iterable[Planned]) -> Result:
+        """Run trials to their end, or until the sweep is stopped. Raises `GitexpError`."""
+        queue = deque(planned)
+        progress = Progress(len(queue), clock.monotonic_s())
+        result = Result()
+        self._workspace.refreshed()
+        self._clock = self._workspace.next_clock()
+        with self._hearing_signals():
+            try:
+                while self._running or (queue and not progress.is_draining):
+                    self._fill(queue, progress)
+                    self._take(progress, result)
+                    self._obey(queue, progress, result)
+                    self._write(result)
+                    self._listener.on_tick(progress)
+            finally:
+                self._close(result)
+        result.left = len(queue)
+        return result
+
+    # --- starting -----------------------------------------------------------------------------
+
+    def _fill(self, queue: deque[Planned], progress: Progress) -> None:
+        while queue and not progress.is_draining and len(self._running) < self._engine.slots:
+            planned = queue.popleft()
+            tree = self._trees.take()
+            run = replace(planned.prepared.run, clock=self._clock, started=clock.now())
+            self._clock += 1
+            prepared = placed_in(planned.prepared, tree.path)
+            run = self._mark(planned, replace(run, session=self._workspace.new_session()))
+            trial = OpenTrial.begin(self._workspace, prepared, run, tree)
+            self._running[run.id] = (planned, trial)
+            self._engine.start(trial.order(self._marks, self._variables))
+            self._listener.on_start(planned, run)
+        progress.running = len(self._running)
+
+    # --- hearing ------------------------------------------------------------------------------
+
+    def _take(self, progress: Progress, result: Result) -> None:
+        for happened in self._engine.wait(_TICK_S):
+            planned, trial = self._running[happened.run]
+            if isinstance(happened, Printed):
+                for line in trial.hear(happened.chunk, happened.stream):
+                    self._listener.on_line(trial.run, happened.stream, line)
+            elif isinstance(happened, TimeUp):
+                trial.note_timeout()
+            elif isinstance(happened, Ended):
+                self._end(planned, trial, happened, progress, result)
+
+    def _end(
+        self,
+        planned: Planned,
+        trial: OpenTrial,
+        ended: Ended,
+        progress: Progress,
+        result: Result,
+    ) -> None:
+        sealed = trial.end(ended)
+        self._trees.give_back(trial.tree)
+        del self._running[ended.run]
+        self._ended.append(sealed)
+        result.runs.append((planned, sealed.run))
+        progress.done += 1
+        progress.running = len(self._running)
+        if sealed.run.outcome is Outcome.SUCCEEDED:
+            self._row = 0
+        else:
+            progress.failed += 1
+            self._row += 1
+        self._listener.on_end(planned, sealed.run, progress)
+
+    # --- stopping -----------------------------------------------------------------------------
+
+    def _obey(self, queue: deque[Planned], progress: Progress, result: Result) -> None:
+        """Act on signals and limits."""
+        while self._requests:
+            self._requests -= 1
+            if not progress.is_draining:
+                progress.is_draining = True
+                running = len(self._running)
+                more = f"; {running} running end first, Ctrl-C again stops them" if running else ""
+                self._listener.on_notice(f"nothing new starts{more}")
+            elif self._running:
+                self._listener.on_notice(f"stopping {len(self._running)} running")
+                for run in self._running:
+                    self._engine.stop(run)
+            result.was_interrupted = True
+        if progress.is_draining or not queue:
+            return
+        if self._limits.failures and self._row >= self._limits.failures:
+            progress.is_draining = True
+            result.stopped_by = f"{self._row} trials failed one after the other"
+        elif self._limits.max_s is not None:
+            seconds = clock.monotonic_s() - progress.started_s
+            if seconds >= self._limits.max_s:
+                progress.is_draining = True
+                result.stopped_by = "its time is over"
+
+    @contextmanager
+    def _hearing_signals(self) -> Iterator[None]:
+        """Take note of what asks us to end: first wait for trials, then stop them.
+
+        TERM and HUP stop the trials at once: the machine or the terminal goes away.
+        """
+
+        def on_key(_number: int, _frame: Any) -> None:
+            self._requests += 1
+
+        def on_end(_number: int, _frame: Any) -> None:
+            self._requests += 2
+
+        before = {}
+        for number, handler in (
+            (signal.SIGINT, on_key),
+            (signal.SIGTERM, on_end),
+            (signal.SIGHUP, on_end),
+        ):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, handler)
+        try:
+            yield
+        finally:
+            for number, handler_before in before.items():
+                signal.signal(number, handler_before)
+
+    # --- recording ----------------------------------------------------------------------------
+
+    def _write(self, result: Result, *, now: bool = False) -> None:
+        """Put what ended onto the branch, and what runs for a while; in one go, when it is due."""
+        now_s = clock.monotonic_s()
+        if not now and self._written_s and now_s - self._written_s < BATCH_S:
+            return
+        events = [self._event(sealed) for sealed in self._ended]
+        announced = [
+            trial
+            for _, trial in self._running.values()
+            if not trial.is_announced
+            and (not self._written_s or now_s - trial.started_s >= ANNOUNCE_S)
+        ]
+        events += [trial.announce() for trial in announced]
+        if not events:
+            return
+        if self._extra:
+            first = events[0]
+            events[0] = replace(first, files=(*first.files, *self._extra))
+        try:
+            self._workspace.store.write(
+                events, identity=self._workspace.identity, moment=clock.now()
+            )
+        except GitexpError as problem:
+            self._keep_for_later(problem, announced)
+            return
+        finally:
+            self._written_s = clock.monotonic_s()
+        self._extra = ()
+        for sealed in self._ended:
+            with suppress(GitexpError):
+                sealed.release()
+        self._write_notes()
+        self._ended.clear()
+        result.unrecorded = 0
+
+    def _keep_for_later(self, problem: GitexpError, announced: list[OpenTrial]) -> None:
+        for trial in announced:
+            trial.is_announced = False
+        self._listener.on_problem(problem)
+        if len(self._ended) > MAX_WAITING:
+            raise problem
+
+    def _event(self, sealed: SealedTrial) -> Event:
+        return sealed.event(sealed.run.outcome.value)
+
+    def _write_notes(self) -> None:
+        from gitexp.features.recording.record import note_events
+
+        for sealed in self._ended:
+            if sealed.notes:
+                events = note_events(self._workspace, sealed.run, sealed.notes)
+                self._workspace.store.write(
+                    events, identity=self._workspace.identity, moment=clock.now()
+                )
+
+    def _close(self, result: Result) -> None:
+        """Record what ended; trials that still run, after a failure of ours, are ended."""
+        self._engine.close()
+        for _, trial in self._running.values():
+            trial.journal.close()  # recovery completes it
+        with suppress(GitexpError):
+            self._write(result, now=True)
+        result.unrecorded = len(self._ended)
+        for sealed in self._ended:
+            sealed.leave()
+        self._trees.close()
+        start_maintenance(self._workspace.repo)

@@ -1,0 +1,255 @@
+"""From a definition to its trials, and what is known of each before anything runs.
+
+A trial that ended before is reused, whoever ran it: in this sweep, in another one or by hand.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from gitexp.core.errors import GitexpError, InvalidInput
+from gitexp.core.inputs.redaction import REDACTED
+from gitexp.core.model.ids import parse_object_id
+from gitexp.core.model.run import Code, Entry, Origin, Outcome, Run, Table
+from gitexp.features.execution.prepare import Prepared, Trial, prepare
+from gitexp.features.execution.repeats import seed_setter
+from gitexp.features.execution.variation import Variations
+from gitexp.features.sweeps.definition import Definition, batch_of
+from gitexp.features.sweeps.space import MAX_POINTS, Point, UnusableSpace
+from gitexp.features.trials.earlier_runs import Tried, find_tried
+from gitexp.storage.workspace import Workspace
+
+
+class State(StrEnum):
+    """What is known of a trial before it runs."""
+
+    NEW = "new"
+    """It has no result yet."""
+    REPEAT = "repeat"
+    """It ended before; that result is reused."""
+    DISCARDED = "discarded"
+    """It was decided discard or stop, so it is left out."""
+    RUNNING = "running"
+    """Another process runs it at the moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One trial of a sweep."""
+
+    number: int
+    """From 1, in the order in which trials start."""
+    point: Point
+    """The parameters that the sweep varies, the seed among them."""
+    prepared: Prepared
+    state: State = State.NEW
+    known: Entry | None = None
+    """The run that is reused, was discarded or goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What to do with trials that are known."""
+
+    again: bool = False
+    """Run all of them."""
+    retry_failed: bool = False
+    """Run those that failed or timed out."""
+
+
+def first_trial(workspace: Workspace, definition: Definition) -> Trial:
+    """The command of a sweep as a trial without the varied parameters."""
+    top = workspace.repo.top
+    if top is None:
+        raise GitexpError(
+            "cannot run a sweep here",
+            why="the repository is bare: it has no work tree",
+            hints=["`git worktree add PATH` makes one"],
+        )
+    if any(REDACTED in word for word in definition.argv):
+        raise InvalidInput(
+            "cannot run this sweep",
+            why="its command held a secret, which was not recorded",
+            hints=["pass secrets by the environment, not on the command line"],
+        )
+    return Trial(
+        origin=Origin.RUN,
+        argv=definition.argv,
+        directory=top / definition.directory,
+        params_files=definition.params_files,
+        metrics_files=definition.metrics_files,
+        metric_patterns=definition.metric_patterns or None,
+        inputs=definition.inputs,
+        outputs=definition.outputs,
+        reason=definition.reason or None,
+        tags=definition.tags,
+        directions=definition.directions,
+        timeout_s=definition.timeout_s or None,
+    )
+
+
+def trials_of(
+    workspace: Workspace, definition: Definition, trial: Trial
+) -> list[tuple[Point, int, Trial]]:
+    """The trials in order: point, the number of the point from 1, trial. Raises `InvalidInput`."""
+    points = definition.points()
+    if len(points) * max(definition.seeds, 1) > MAX_POINTS:
+        raise UnusableSpace(
+            f"{len(points):,} points with {definition.seeds} seeds are too many trials",
+            why=f"a sweep has at most {MAX_POINTS:,}",
+        )
+    found = []
+    for number, point in enumerate(points, start=1):
+        pairs = tuple((name.split("."), value) for name, value in point.items())
+        varied = replace(trial, assignments=(*trial.assignments, *pairs))
+        if not definition.seeds:
+            found.append((point, number, varied))
+            continue
+        with_seed = seed_setter(varied, workspace.settings.seed_params)
+        for seed in range(definition.seeds):
+            found.append(({**point, "seed": seed}, number, with_seed(seed)))
+    return found
+
+
+class Plan:
+    """The trials of one sweep, each prepared and looked up in the past."""
+
+    def __init__(self, workspace: Workspace, definition: Definition, choices: Choices) -> None:
+        """Raises `InvalidInput` for a space that cannot be used, `GitexpError` as `prepare`."""
+        self.workspace = workspace
+        self.definition = definition
+        self.choices = choices
+        trial = first_trial(workspace, definition)
+        self._trials = trials_of(workspace, definition, trial)
+        first = prepare(workspace, self._trials[0][2])
+        self.notes = first.notes
+        self.warnings = first.run.warnings
+        code = code_of(workspace, definition, first)
+        self._variations = Variations(workspace, first, code)
+        self.code = code
+        self.first = first
+
+    def __len__(self) -> int:
+        """How many trials there are."""
+        return len(self._trials)
+
+    @property
+    def point_count(self) -> int:
+        """How many points there are, seeds aside."""
+        return self._trials[-1][1]
+
+    def prepare_again(self, planned: Planned) -> Prepared:
+        """Prepare a trial with the code as it is now, for the user's own work tree."""
+        _, place, trial = self._trials[planned.number - 1]
+        prepared = prepare(self.workspace, trial)
+        return self._marked(prepared, place)
+
+    def _marked(self, prepared: Prepared, point: int) -> Prepared:
+        if not self.definition.seeds:
+            return prepared
+        batch = batch_of(self.definition.id, point)
+        return prepared._replace(run=replace(prepared.run, batch=batch))
+
+    def look_up(self, progress: Callable[[int, int], None] | None = None) -> list[Planned]:
+        """Prepare every trial and say what is known of it."""
+        return list(self._look_up(progress))
+
+    def _look_up(self, progress: Callable[[int, int], None] | None) -> Iterator[Planned]:
+        around = _Once(self.first.look_around)
+        for number, (point, place, trial) in enumerate(self._trials, start=1):
+            prepared = self._marked(self._variations.prepare(trial), place)
+            state, known = State.NEW, None
+            if not self.choices.again:
+                tried = find_tried(
+                    self.workspace,
+                    prepared.run,
+                    kin=0,
+                    look=around,
+                    uncompared=prepared.uncompared,
+                )
+                state, known = self._judge(prepared.run, tried)
+            yield Planned(number, point, prepared, state, known)
+            if progress is not None:
+                progress(number, len(self._trials))
+
+    def _judge(self, run: Run, tried: Tried) -> tuple[State, Entry | None]:
+        if tried.is_rejected and not tried.doubts:
+            return State.DISCARDED, tried.decided
+        ended = [entry for entry in tried.identical if self._is_result(run, entry.run)]
+        if ended:
+            best = next((e for e in ended if e.run.outcome is Outcome.SUCCEEDED), ended[0])
+            return State.REPEAT, best
+        if tried.running:
+            return State.RUNNING, tried.running[0].entry
+        return State.NEW, None
+
+    def _is_result(self, run: Run, other: Run) -> bool:
+        """Return whether an identical trial that ended spares us this one."""
+        if other.outcome is Outcome.SUCCEEDED:
+            return True
+        if self.choices.retry_failed or other.outcome is Outcome.INTERRUPTED:
+            return False
+        if other.outcome is Outcome.TIMED_OUT:
+            limits = [r.command.timeout_s if r.command else None for r in (run, other)]
+            return limits[0] is not None and limits[0] <= (limits[1] or 0.0)
+        return True
+
+
+class _Once:
+    """Calls a function when first asked, and gives its answer again."""
+
+    def __init__(self, ask: Callable[[], Table]) -> None:
+        self._ask = ask
+        self._answer: Table | None = None
+
+    def __call__(self) -> Table:
+        if self._answer is None:
+            self._answer = self._ask()
+        return self._answer
+
+
+def code_of(workspace: Workspace, definition: Definition, first: Prepared) -> Code:
+    """The code of the trials: that of the definition, also when the work tree has another now.
+
+    Raises `InvalidInput` when it is not in this repository.
+    """
+    code = first.run.code
+    if definition.tree == code.tree or definition.in_place:
+        return code
+    repo = workspace.repo
+    if repo.resolve(f"{definition.tree}^{{tree}}") is None:
+        raise InvalidInput(
+            f"cannot go on with sweep {definition.id[:7]}",
+            why=f"its code {definition.tree[:10]} is not in this repository",
+            hints=["`git exp fetch` brings the code of all runs"],
+        )
+    snapshot = workspace.store.code_commit(definition.tree)
+    commit = repo.resolve(f"{definition.commit}^{{commit}}")
+    own = None if commit is None else repo.resolve(f"{commit}^{{tree}}")
+    return replace(
+        code,
+        commit=parse_object_id(definition.commit),
+        tree=parse_object_id(definition.tree),
+        dirty=own != definition.tree,
+        snapshot=snapshot,
+        digest=definition.digest,
+        branch=None,
+    )
+
+
+def count_states(planned: Iterable[Planned]) -> dict[State, int]:
+    """How many trials are in each state."""
+    counts = dict.fromkeys(State, 0)
+    for each in planned:
+        counts[each.state] += 1
+    return counts
+
+
+def directory_of(workspace: Workspace) -> str:
+    """Where the user is, relative to the top of the work tree."""
+    top = workspace.repo.top
+    start = workspace.repo.start
+    if top is None or not start.is_relative_to(top):
+        return "."
+    return Path(start).relative_to(top).as_posix()

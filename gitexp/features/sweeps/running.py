@@ -1,0 +1,195 @@
+"""A sweep from its plan to its end on this machine."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+
+from gitexp.adapters.git.code_commit import write_code_commit
+from gitexp.adapters.system import clock
+from gitexp.adapters.system.command import find_command
+from gitexp.core.errors import GitexpError, InvalidInput
+from gitexp.core.model.run import Outcome, Run
+from gitexp.features.execution.execute import execute
+from gitexp.features.execution.recover import recover
+from gitexp.features.sweeps import guardian
+from gitexp.features.sweeps.coordinator import Coordinator, Limits, Listener, Progress, Result
+from gitexp.features.sweeps.definition import Definition
+from gitexp.features.sweeps.files import branch_file, running_here, save_sweep
+from gitexp.features.sweeps.local_engine import LocalEngine
+from gitexp.features.sweeps.plan import Plan, Planned, State
+from gitexp.features.sweeps.trees import Trees, paths_to_link, remove_forgotten
+from gitexp.features.sweeps.trial import OWNER_VARIABLE, marks_of, placed_in
+from gitexp.storage.branch.events import Event
+from gitexp.storage.cache.sql import program
+from gitexp.storage.workspace import Workspace
+
+THREADS_VARIABLE: Final = "OMP_NUM_THREADS"
+
+_EARLIER: Final = 50
+"""So many of the newest runs are asked which untracked files the program reads."""
+
+
+@dataclass(slots=True, kw_only=True)
+class How:
+    """How the trials of a sweep run here."""
+
+    jobs: int
+    limits: Limits = field(default_factory=Limits)
+    listener: Listener = field(default_factory=Listener)
+
+
+def default_jobs() -> int:
+    """One trial for each processor that this process may use."""
+    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+
+
+def _marker(workspace: Workspace, definition: Definition) -> str:
+    """What every process of a sweep in this clone has in its environment."""
+    return f"{OWNER_VARIABLE}={marks_of(workspace, definition.id)[OWNER_VARIABLE]}"
+
+
+@contextmanager
+def held_sweep(workspace: Workspace, definition: Definition) -> Iterator[None]:
+    """Have a sweep to oneself, after what a killed coordinator left has been ended and recorded.
+
+    Raises `Conflict` when another process runs it.
+    """
+    with running_here(workspace, definition):
+        marker = _marker(workspace, definition).encode()
+        if guardian.marked_processes(marker):
+            guardian.end_processes(set(), marker)
+        if workspace.has_journals():
+            recover(workspace)
+            workspace.refreshed()
+        remove_forgotten(workspace.repo, definition.id[:7])
+        yield
+
+
+def run_planned(
+    workspace: Workspace,
+    plan: Plan,
+    planned: Sequence[Planned],
+    how: How,
+    mark: Callable[[Planned, Run], Run],
+) -> Result:
+    """Run the new trials of a plan. Call only while holding the sweep. Raises `GitexpError`."""
+    new = [each for each in planned if each.state is State.NEW]
+    if not new:
+        return Result()
+    if plan.definition.in_place:
+        return _run_in_place(workspace, plan, new, how, mark)
+    return _run_apart(workspace, plan, new, how, mark)
+
+
+def _run_apart(
+    workspace: Workspace,
+    plan: Plan,
+    new: Sequence[Planned],
+    how: How,
+    mark: Callable[[Planned, Run], Run],
+) -> Result:
+    definition = plan.definition
+    revision = write_code_commit(
+        workspace.repo,
+        plan.code.tree,
+        workspace.store.code_identity(),
+        durable=workspace.settings.durable,
+    )
+    first = new[0].prepared.run
+    runs = [first, *_earlier_runs(workspace, first)]
+    links = paths_to_link(workspace, runs, definition.links)
+    trees = Trees(workspace, definition.id[:7], revision, first, links)
+    try:
+        tree = trees.take()
+        placed = placed_in(new[0].prepared, tree.path)
+        find_command(placed.argv[0], placed.directory, os.environ)
+        trees.give_back(tree)
+        engine = LocalEngine(min(how.jobs, len(new)), _marker(workspace, definition))
+    except BaseException:
+        trees.close()
+        raise
+    save_sweep(workspace, definition)
+    return Coordinator(
+        workspace,
+        marks_of(workspace, definition.id),
+        engine,
+        trees,
+        mark=mark,
+        extra=(branch_file(definition),),
+        variables=_variables(how.jobs),
+        limits=how.limits,
+        listener=how.listener,
+    ).run(new)
+
+
+def _variables(jobs: int) -> dict[str, str]:
+    """What a command gets unless it is set: threads that fit beside each other."""
+    return {THREADS_VARIABLE: str(max(1, (os.cpu_count() or 1) // jobs))}
+
+
+def _earlier_runs(workspace: Workspace, run: Run) -> list[Run]:
+    """Earlier runs of the same program, the newest first."""
+    if run.command is None:
+        return []
+    wanted = program(run.command)
+    index = workspace.index
+    entries = index.entries(islice(index.ids(limit=_EARLIER), _EARLIER))
+    return [e.run for e in entries if e.run.command and program(e.run.command) == wanted]
+
+
+def _run_in_place(
+    workspace: Workspace,
+    plan: Plan,
+    new: Sequence[Planned],
+    how: How,
+    mark: Callable[[Planned, Run], Run],
+) -> Result:
+    """Run the trials one after the other in the user's own work tree, as `git exp run` does."""
+    if how.jobs > 1:
+        raise InvalidInput(
+            "cannot run several trials at once with --in-place",
+            why="they would write over each other's files",
+            hints=["leave out `-j`, or leave out `--in-place`"],
+        )
+    save_sweep(workspace, plan.definition)
+    result, progress = Result(), Progress(len(new), clock.monotonic_s())
+    failures = 0
+    for number, each in enumerate(new):
+        result.left = len(new) - number
+        seconds = clock.monotonic_s() - progress.started_s
+        if how.limits.max_s is not None and seconds >= how.limits.max_s:
+            result.stopped_by = "its time is over"
+            return result
+        if how.limits.failures and failures >= how.limits.failures:
+            result.stopped_by = f"{failures} trials failed one after the other"
+            return result
+        workspace.refreshed()  # what the trial before wrote is not code
+        prepared = plan.prepare_again(each)
+        prepared = prepared._replace(run=mark(each, prepared.run))
+        how.listener.on_start(each, prepared.run)
+        executed = execute(workspace, prepared)
+        result.runs.append((each, executed.run))
+        result.unrecorded += not executed.recorded
+        failures = 0 if executed.exit_code == 0 else failures + 1
+        progress.done, progress.failed = progress.done + 1, progress.failed + bool(failures)
+        how.listener.on_end(each, executed.run, progress)
+        if executed.run.outcome is Outcome.INTERRUPTED:
+            result.was_interrupted = True
+            break
+    result.left = len(new) - len(result.runs)
+    if result.runs:
+        _put_definition(workspace, plan.definition)
+    return result
+
+
+def _put_definition(workspace: Workspace, definition: Definition) -> None:
+    """Put the file of a sweep onto the branch, beside the newest run."""
+    with suppress(GitexpError):
+        newest = workspace.refreshed().entries(workspace.index.ids(limit=1))
+        for entry in newest:
+            subject = f"sweep {definition.id[:7]}"
+            event = Event(entry.run, subject, (branch_file(definition),), keeps=False)
+            workspace.store.write([event], identity=workspace.identity, moment=clock.now())

@@ -1,0 +1,112 @@
+"""Sending the runs along with a push of the user's, in the background, after it has succeeded.
+
+The hook starts a process that waits until the pushing git has ended, and asks the remote whether it
+has what was pushed: so a dry run, and a push that a gate or the remote refused, send nothing.
+"""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+
+from gitexp.adapters.git.remotes import Remote, push_remote, remote_names
+from gitexp.adapters.git.repository import Repo
+from gitexp.adapters.git.transport import has_refs
+from gitexp.adapters.system import clock
+from gitexp.core.errors import GitexpError
+from gitexp.core.model.ids import is_null
+from gitexp.core.schema.layout import code_ref, is_review, run_ref
+from gitexp.features.sync.hook_install import shim
+from gitexp.features.sync.push_notes import FAILED, Note, drop, mark_told
+from gitexp.features.sync.sync import push_runs
+from gitexp.storage.branch.branch import Store
+from gitexp.storage.settings.options import Settings
+
+UNATTENDED = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "SSH_ASKPASS_REQUIRE": "never",
+    "GCM_INTERACTIVE": "never",
+    "PRE_COMMIT_RUNNING_LEGACY": "",
+}
+"""A background process can ask no one; pre-commit, if it called us, must start afresh."""
+
+_ASK_EVERY_S = 2.0
+
+
+def start(repo: Repo, remote: str, url: str, lines: Sequence[str]) -> None:
+    """Start a process that sends the runs when the git around us has pushed."""
+    repo.launcher.run_shell(
+        shim().decode(),
+        *("pre-push", remote, url),
+        stdin="".join(f"{line}\n" for line in lines).encode(),
+        env={"GITEXP_ONLY_SEND": "1"},
+    )
+
+
+def send(store: Store, settings: Settings, note: Note) -> None:
+    """Send the runs if what the user pushed has arrived; a failure goes into the note.
+
+    What did not arrive was refused or was a dry run: then nothing is sent, and git has told why.
+    """
+    try:
+        if settings.hooks and settings.auto_push and note.remote in remote_names(store.repo):
+            os.environ.update(UNATTENDED)
+            _send(store, settings, note)
+    except GitexpError as error:
+        why = f": {error.why}" if error.why else ""
+        with suppress(OSError), note.path.open("a", encoding="utf-8") as file:
+            file.write("".join(f"{line}\n" for line in (*error.said, f"{error.what}{why}")))
+        return
+    drop(note.path)
+
+
+def _send(store: Store, settings: Settings, note: Note) -> None:
+    remote = push_remote(store.repo, note.remote)
+    tips = _tips(store.repo, settings.branch)
+    if not tips:
+        return
+    pushed = _pushed_refs(note, settings.branch)
+    if pushed and all(map(is_review, pushed)):
+        return  # it puts them elsewhere, so it cannot tell whether they arrived
+    pushed = {ref: oid for ref, oid in pushed.items() if not is_review(ref)}
+    known = remote.known(store.repo, list(tips))
+    # A remote that was deleted or emptied gets new branches first.
+    is_new = any(is_null(line.split()[3]) for line in note.lines if len(line.split()) == 4)
+    if known == tips and not is_new:
+        return
+    if pushed:
+        found = _await_refs(store.repo, remote, {**pushed, **tips}, note, settings)
+        if not found.issuperset(pushed) or (known == tips and found.issuperset(tips)):
+            return
+    push_runs(store, note.remote, settings)
+    mark_told(store.repo, note.url)
+    (store.repo.state_dir / FAILED).unlink(missing_ok=True)
+
+
+def _await_refs(
+    repo: Repo, remote: Remote, refs: dict[str, str], note: Note, settings: Settings
+) -> set[str]:
+    """Ask what the remote has: once, or for a while where the end of the push is not known."""
+    deadline = clock.monotonic_s() + settings.push_timeout
+    while True:
+        left_s = max(deadline - clock.monotonic_s(), 1.0)
+        found = has_refs(repo, remote, refs, timeout_s=left_s)
+        wanted = refs.keys() - _tips(repo, settings.branch).keys()
+        if note.waits_for or wanted <= found or clock.monotonic_s() > deadline:
+            return found
+        clock.sleep(_ASK_EVERY_S)
+
+
+def _tips(repo: Repo, branch: str) -> dict[str, str]:
+    """Our branches; empty without a run branch."""
+    ours = run_ref(branch), code_ref(branch)
+    found = repo.read_refs(*ours)
+    return {ref: found[ref] for ref in ours if ref in found} if ours[0] in found else {}
+
+
+def _pushed_refs(note: Note, branch: str) -> dict[str, str]:
+    """What must have arrived, by the remote's ref name; what is deleted counts as nothing."""
+    parts = (line.split() for line in note.lines)
+    pushed = {words[2]: words[1] for words in parts if len(words) == 4 and not is_null(words[1])}
+    return {
+        ref: oid for ref, oid in pushed.items() if ref not in (run_ref(branch), code_ref(branch))
+    }

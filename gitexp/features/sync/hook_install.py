@@ -1,0 +1,354 @@
+"""The pre-push shim: putting it in place beside other tools, and taking it away.
+
+A hook that was there before keeps running, and comes back byte for byte when ours goes. What the
+shim sets off is in `pre_push`.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitexp.adapters.git.repository import Repo
+from gitexp.adapters.system import clock
+from gitexp.core.errors import GitexpError, HookForeign
+
+HOOK = "pre-push"
+CHAINED = "pre-push.gitexp-chained"
+"""Where a foreign hook lies while ours is in its place."""
+
+_PROGRAM = "program"
+"""Where our local state keeps the place of `git-exp`."""
+
+_CONFIG_NAME = "gitexp"
+"""Our name among the hooks of git's configuration."""
+
+_MARK = b"# gitexp pre-push shim"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookStatus:
+    """How the pre-push hook of a repository stands."""
+
+    path: Path
+    """Where git looks for it."""
+    installed: bool
+    """True when the file there is our shim."""
+    working: bool
+    """True when the shim can be run and finds gitexp, or another tool calls gitexp."""
+    chained: Path | None = None
+    """The foreign hook that runs before ours."""
+    tool: str | None = None
+    """Another tool that manages the hooks here, or `another hook`."""
+    advice: tuple[str, ...] = ()
+    """What to do, one sentence or line each, when it is not working."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tool:
+    """Another tool that manages hooks, and how a hook is added to it."""
+
+    name: str
+    signs: tuple[str, ...]
+    """Files or folders at the top of the work tree."""
+    advice: tuple[str, ...]
+    written: tuple[str, ...] = ()
+    """Files in which the hook is written down, when these are not the signs."""
+
+
+_PRE_COMMIT = """\
+  - repo: local
+    hooks:
+      - id: gitexp
+        name: push the runs along with the code
+        entry: git exp hook pre-push
+        language: system
+        stages: [pre-push]
+        always_run: true
+        pass_filenames: false"""
+_LEFTHOOK = """\
+pre-push:
+  commands:
+    gitexp:
+      run: git exp hook pre-push {1} {2}
+      use_stdin: true"""
+
+_TOOLS = (
+    _Tool(
+        "pre-commit",
+        (".pre-commit-config.yaml", ".pre-commit-config.yml"),
+        (
+            f"add to `.pre-commit-config.yaml`:\n{_PRE_COMMIT}",
+            "then `pre-commit install --hook-type pre-push`",
+        ),
+    ),
+    _Tool(
+        "husky",
+        (".husky",),
+        ('add to `.husky/pre-push`:\ngit exp hook pre-push "$@"',),
+        written=(".husky/pre-push",),
+    ),
+    _Tool(
+        "lefthook",
+        tuple(
+            dot + "lefthook" + end
+            for dot in ("", ".")
+            for end in (".yml", ".yaml", ".toml", ".json")
+        ),
+        (f"add to `lefthook.yml`:\n{_LEFTHOOK}", "then `lefthook install`"),
+    ),
+)
+_CALLS = (b"exp hook pre-push", b"gitexp-push")
+"""How the configuration of another tool names us."""
+_FORCE = "`git exp hooks install --force` installs our shim in its place, and runs it first"
+
+
+def shim() -> bytes:
+    """The text of the shim, from beside the package or from the top of a source tree."""
+    here = Path(__file__).parents[2]
+    packed = here / "shims" / HOOK
+    return (packed if packed.exists() else here.parent / "hooks" / HOOK).read_bytes()
+
+
+def hook_path(repo: Repo) -> Path:
+    """Where git looks for the pre-push hook: the answer is git's, `core.hooksPath` included."""
+    folder = repo.git("rev-parse", "--git-path", "hooks").text.removesuffix("\n")
+    return repo.launcher.directory / folder / HOOK
+
+
+def find_program() -> Path | None:
+    """Where `git-exp` is: on PATH, or beside the Python that runs us."""
+    found = shutil.which("git-exp") or shutil.which(
+        "git-exp", path=str(Path(sys.executable).parent)
+    )
+    return None if found is None else Path(found).absolute()
+
+
+def install(repo: Repo, *, force: bool = False, program: Path | None = None) -> HookStatus:
+    """Put the shim in place; a foreign hook is moved aside and runs before it. Idempotent.
+
+    The shim tries `program` where `git-exp` is not on PATH, as in many graphical clients.
+
+    Where another tool manages the hooks, or their folder is shared or committed, git 2.54 and newer
+    get it in the repository's configuration, beside what is there; with an older git this raises
+    `HookForeign`, with the lines to add by hand. `force` installs the shim all the same.
+    """
+    path = hook_path(repo)
+    if not force and _is_called(repo, path):
+        return status(repo)
+    if not force:
+        try:
+            _refuse_managed(repo, path)
+        except HookForeign:
+            if not _has_config_hooks(repo):
+                raise
+            return _install_in_config(repo, program)
+    chained = path.with_name(CHAINED)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if program is not None:
+            repo.state_dir.mkdir(parents=True, exist_ok=True)
+            (repo.state_dir / _PROGRAM).write_text(f"{program}\n")
+        if _exists(path) and not _is_ours(path):
+            _move_aside(path, chained)
+        if not _exists(path) or path.read_bytes() != shim() or not os.access(path, os.X_OK):
+            fresh = path.with_name(f"{HOOK}.{clock.new_id()}")
+            fresh.write_bytes(shim())
+            fresh.chmod(0o755)
+            fresh.replace(path)
+    except OSError as error:
+        raise GitexpError(
+            f"cannot install the hook '{path}'",
+            why=error.strerror,
+            hints=["`git config core.hooksPath` says where git looks for hooks"],
+        ) from error
+    return status(repo)
+
+
+def uninstall(repo: Repo) -> bool:
+    """Take the shim away and put the foreign hook back as it was; `False` when not installed."""
+    if repo.config().get(f"hook.{_CONFIG_NAME}.command") is not None:
+        repo.git("config", "--local", "--remove-section", f"hook.{_CONFIG_NAME}", check=False)
+        (repo.state_dir / HOOK).unlink(missing_ok=True)
+        return True
+    path = _ours(hook_path(repo))
+    if path is None:
+        return False
+    chained = path.with_name(CHAINED)
+    try:
+        if _exists(chained):
+            chained.replace(path)
+        else:
+            path.unlink()
+    except OSError as error:
+        raise GitexpError(f"cannot remove the hook '{path}'", why=error.strerror) from error
+    return True
+
+
+def status(repo: Repo) -> HookStatus:
+    """Look how the hook stands, without changing anything."""
+    path = hook_path(repo)
+    chained = path.with_name(CHAINED)
+    ours = _is_ours(path)
+    tool = _find_tool(repo)
+    name = tool.name if tool else _configured(repo)
+    if name is None and _exists(path) and not ours:
+        name = _owner(path)
+    advice: tuple[str, ...] = ()
+    in_config = _is_in_config(repo)
+    called = not ours and (in_config or _is_called(repo, path))
+    if in_config:
+        name = _configured(repo)
+    if called:
+        advice = ()
+    elif not ours:
+        advice = tool.advice if tool else ("`git exp hooks install` installs it",)
+    elif not os.access(path, os.X_OK):
+        advice = ("`git exp hooks install` makes it executable again",)
+    elif shutil.which("git-exp") is None and not _has_program(repo):
+        advice = ("put `git-exp` on PATH, for instance with `pipx install gitexp`",)
+    return HookStatus(
+        path=path,
+        installed=ours,
+        working=(ours or called) and not advice,
+        chained=chained if ours and _exists(chained) else None,
+        tool=name,
+        advice=advice,
+    )
+
+
+def _install_in_config(repo: Repo, program: Path | None) -> HookStatus:
+    """Put the shim into our own state, and let git's configuration name it."""
+    place = repo.state_dir / HOOK
+    try:
+        repo.state_dir.mkdir(parents=True, exist_ok=True)
+        if program is not None:
+            (repo.state_dir / _PROGRAM).write_text(f"{program}\n")
+        place.write_bytes(shim())
+        place.chmod(0o755)
+    except OSError as error:
+        raise GitexpError(f"cannot install the hook '{place}'", why=error.strerror) from error
+    for variable, value in (("event", HOOK), ("command", shlex.quote(str(place)))):
+        repo.git("config", "--local", f"hook.{_CONFIG_NAME}.{variable}", value)
+    return status(Repo.discover(repo.start))
+
+
+def _has_config_hooks(repo: Repo) -> bool:
+    """Return whether git runs hooks that its configuration names: 2.54 and newer."""
+    found = re.search(r"(\d+)\.(\d+)", repo.git("--version").text)
+    return found is not None and (int(found[1]), int(found[2])) >= (2, 54)
+
+
+def _is_in_config(repo: Repo) -> bool:
+    """Return whether git's configuration has a hook that calls gitexp, and git runs it."""
+    named = _configured(repo)
+    return named is not None and "calls gitexp" in named and _has_config_hooks(repo)
+
+
+def _has_program(repo: Repo) -> bool:
+    with suppress(OSError):
+        return os.access((repo.state_dir / _PROGRAM).read_text().rstrip("\n"), os.X_OK)
+    return False
+
+
+def _exists(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        return _MARK in path.read_bytes()[:200]
+    except OSError:
+        return False
+
+
+def _ours(path: Path) -> Path | None:
+    """Our shim: at the path, or where pre-commit moves what it finds there and goes on calling."""
+    legacy = path.with_name(f"{HOOK}.legacy")
+    return path if _is_ours(path) else legacy if _is_ours(legacy) else None
+
+
+def _configured(repo: Repo) -> str | None:
+    """A hook in git's configuration, which git 2.54 and newer run before the one in the folder."""
+    for event in repo.config().items("hook."):
+        name, _, variable = event.key.removeprefix("hook.").rpartition(".")
+        if variable == "event" and event.value == HOOK:
+            command = repo.config().get(f"hook.{name}.command") or ""
+            ours = name == _CONFIG_NAME or any(call.decode() in command for call in _CALLS)
+            return f"hook.{name}" + (", which calls gitexp (git 2.54 and newer)" if ours else "")
+    return None
+
+
+def _owner(path: Path) -> str:
+    with suppress(OSError):
+        text = path.read_bytes()
+        for name in (b"git lfs", b"pre-commit", b"lefthook", b"husky"):
+            if name in text:
+                return name.decode().replace(" ", "-")
+    return "another hook"
+
+
+def _move_aside(path: Path, chained: Path) -> None:
+    if _exists(chained) and chained.read_bytes() != path.read_bytes():
+        raise HookForeign(
+            f"cannot install the hook '{path}'",
+            why=f"it belongs to another tool, and '{chained.name}' beside it to yet another",
+            hints=[f"make one script of the two, remove '{chained.name}', and try again"],
+        )
+    path.replace(chained)
+
+
+def _find_tool(repo: Repo) -> _Tool | None:
+    if repo.top is None:
+        return None
+    top = repo.top
+    return next((t for t in _TOOLS if any((top / sign).exists() for sign in t.signs)), None)
+
+
+def _is_called(repo: Repo, path: Path) -> bool:
+    """Tell whether the tool that manages the hooks here is set up to call gitexp."""
+    tool = _find_tool(repo)
+    if _is_in_config(repo):
+        return True
+    if _is_ours(path) or not _exists(path):
+        return False
+    if _ours(path) is not None:
+        return True
+    if tool is None or repo.top is None:
+        return False
+    for name in tool.written or tool.signs:
+        with suppress(OSError):
+            text = (repo.top / name).read_bytes()
+            if any(call in text for call in _CALLS):
+                return True
+    return False
+
+
+def _refuse_managed(repo: Repo, path: Path) -> None:
+    """Raise `HookForeign` where a file of ours would be overwritten, committed or shared."""
+    if _is_ours(path):
+        return
+    tool = _find_tool(repo)
+    if tool is not None:
+        raise HookForeign(
+            f"the hooks of this repository are managed by {tool.name}",
+            hints=[*tool.advice, _FORCE],
+        )
+    settings = repo.config().items("core.hookspath")
+    folder = path.parent.resolve()
+    if not settings or folder.is_relative_to(repo.common_dir):
+        return
+    line = f'add to `{path}`:\ncommand -v git-exp >/dev/null && git exp hook pre-push "$@"'
+    if repo.top is not None and folder.is_relative_to(repo.top):
+        why = "`core.hooksPath` points to a folder that is committed with the code"
+    elif settings[-1].origin in ("global", "system"):
+        why = f"`core.hooksPath` ({settings[-1].origin}) is shared by all your repositories"
+    else:
+        return
+    raise HookForeign(
+        "the hooks of this repository are not only its own", why=why, hints=[line, _FORCE]
+    )

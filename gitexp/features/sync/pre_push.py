@@ -1,0 +1,189 @@
+"""What happens on a push of the user's: results recorded, gates asked, the first push announced.
+
+Without a gate that the user configured, gitexp never fails a push. Nothing is sent here:
+`background` does that after the push has succeeded.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from gitexp.adapters.git.remotes import GUARD
+from gitexp.adapters.git.repository import Repo
+from gitexp.core.errors import GitexpError
+from gitexp.core.model.ids import ObjectId, is_null, parse_object_id
+from gitexp.core.model.run import Direction
+from gitexp.core.schema.layout import code_ref, is_review, run_ref
+from gitexp.features.sync import push_notes
+from gitexp.features.sync.gates import Gate
+from gitexp.storage.settings.options import Settings
+
+T = TypeVar("T")
+
+GATE_SAYS_NO = 3
+"""How `git exp hook pre-push` ends for our shim, which tells it from a gitexp that is broken."""
+NOTHING_TO_SEND = 10
+"""How it ends for our shim when no process needs to be started."""
+
+
+# --- what is being pushed -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PushPlan:
+    """What a push of the user's means for gitexp."""
+
+    remote: str
+    """The name, or the URL when the user pushes to one."""
+    commits: tuple[ObjectId, ...]
+    """Commits (or tag objects) that arrive on branches of the remote, each once."""
+    url: str = ""
+    lines: tuple[str, ...] = ()
+    """What git told: local ref and object, remote ref and object."""
+
+    @property
+    def is_for_review(self) -> bool:
+        """True when all of it goes to a review, as Gerrit's `refs/for/main`."""
+        refs = [line.split()[2] for line in self.lines]
+        return bool(refs) and all(map(is_review, refs))
+
+
+def plan_pre_push(
+    arguments: Sequence[str], lines: Iterable[str], environ: Mapping[str, str], branch: str
+) -> PushPlan:
+    """Read what git tells a pre-push hook: `<remote> <url>`, and a line for each ref.
+
+    The pre-commit tool passes neither but sets variables; these are read then. Deletions, tags and
+    our own branches are left out, and so is every line that is not git's.
+    """
+    remote = arguments[0] if arguments else environ.get("PRE_COMMIT_REMOTE_NAME", "")
+    url = arguments[1] if len(arguments) > 1 else environ.get("PRE_COMMIT_REMOTE_URL", "")
+    lines = [line.strip() for line in lines if len(line.split()) == 4]
+    ours = (run_ref(branch), code_ref(branch))
+    commits = {}
+    for line in lines:
+        words = line.split()
+        if len(words) == 4 and words[2] not in ours and not words[2].startswith("refs/tags/"):
+            with suppress(GitexpError):
+                commits[parse_object_id(words[1])] = words[2]
+    theirs = environ.get("PRE_COMMIT_REMOTE_BRANCH", "")
+    if not lines and theirs not in ours:
+        with suppress(GitexpError):
+            oid = parse_object_id(environ.get("PRE_COMMIT_TO_REF", ""))
+            lines.append(f"HEAD {oid} {theirs} {environ.get('PRE_COMMIT_FROM_REF') or oid}")
+            if not theirs.startswith("refs/tags/"):
+                commits[oid] = theirs
+    return PushPlan(remote, tuple(oid for oid in commits if not is_null(oid)), url, tuple(lines))
+
+
+# --- gates --------------------------------------------------------------------------------------
+
+
+def _refusal(gate: Gate) -> str:
+    return f"the gate on '{gate.metric}' says no: {_loss(gate)}"
+
+
+def _doubt(gate: Gate) -> str:
+    """A gate that stays open because nothing is shown."""
+    told = f"the gate on '{gate.metric}' lets this pass although {_loss(gate)}"
+    if gate.verdict.basis == "unknown":
+        return (
+            f"{told}: the noise is unknown; repeats (`git exp run --repeat 3`) or "
+            f'`[metrics."{gate.metric}"] noise = 0` tell it'
+        )
+    return f"{told}: that is not shown against the noise"
+
+
+def _loss(gate: Gate) -> str:
+    verdict = gate.verdict
+    wanted = "higher" if verdict.direction is Direction.MAXIMIZE else "lower"
+    return (
+        f"{verdict.value:g} is worse than the best, {verdict.reference_value:g}, by more than "
+        f"{gate.slack:g} ({wanted} is better)"
+    )
+
+
+# --- the hook -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PrePush:
+    """What the hook did; the command prints the messages and exits with the status."""
+
+    status: int
+    """1 only when a gate says no."""
+    messages: tuple[str, ...] = ()
+    sends: bool = False
+    """True when the runs go along, once the push has succeeded."""
+
+
+def run_pre_push(
+    repo: Repo,
+    settings: Settings,
+    plan: PushPlan,
+    *,
+    environ: Mapping[str, str],
+    recover: Callable[[], object],
+    record_pushed: Callable[[ObjectId], Sequence[str]],
+    find_gates: Callable[[ObjectId], Sequence[Gate]],
+    foresee: Callable[[], str],
+) -> PrePush:
+    """Record what is pushed, ask the gates, and say what a first push will publish.
+
+    `recover` puts runs onto the branch that are still in the journal; `record_pushed` records the
+    results of a commit and says what it did; `find_gates` gives the guarded metrics of a commit;
+    `foresee` says what will be published. A `GitexpError` of any of them becomes a message, never a
+    failed push.
+    """
+    if environ.get(GUARD) or not settings.hooks:
+        return PrePush(0)
+    told: list[str] = push_notes.take_news(repo) if push_notes.has_news(repo) else []
+    _attempt(recover, told)
+    with repo.session():  # few processes: the push waits
+        found = [repo.peel(commit, "commit") for commit in plan.commits]
+        commits = [commit for commit in found if commit is not None]
+        for commit in commits:
+            told += _attempt(partial(record_pushed, commit), told) or ()
+        gates: list[Gate] = []
+        for commit in commits if settings.gates else ():
+            gates += _attempt(partial(find_gates, commit), told) or ()
+        has_runs = repo.read_ref(run_ref(settings.branch)) is not None
+    told += [_doubt(gate) for gate in gates if gate.state == "unsure"]
+    refusals = [_refusal(gate) for gate in gates if gate.state == "closed"]
+    if refusals:
+        told += [*refusals, "`git push --no-verify` pushes all the same"]
+        return PrePush(1, tuple(told))
+    if not settings.auto_push or not has_runs:
+        return PrePush(0, tuple(told))
+    if not repo.config().items(f"remote.{plan.remote}."):
+        return PrePush(0, (*told, _left_behind(plan)))
+    if plan.is_for_review:
+        review = "the runs do not go along to a review; `git exp push` sends them"
+        return PrePush(0, tuple(told if push_notes.is_told(repo, plan.url) else [*told, review]))
+    if not push_notes.is_told(repo, plan.url):
+        found_text = _attempt(foresee, told)
+        told += [_announce(plan.remote, found_text)] if found_text else []
+    return PrePush(0, tuple(told), sends=True)
+
+
+def _announce(remote: str, what: str) -> str:
+    return (
+        f"your push takes along to '{remote}': {what}"
+        " (`git config exp.autoPush false` turns this off)"
+    )
+
+
+def _left_behind(plan: PushPlan) -> str:
+    if plan.remote == plan.url or not plan.remote:
+        return "the runs do not go along to a URL; `git exp push NAME` sends them to a remote"
+    return f"the runs do not go along: '{plan.remote}' is not a configured remote"
+
+
+def _attempt(deed: Callable[[], T], told: list[str]) -> T | None:
+    try:
+        return deed()
+    except GitexpError as error:
+        told.append(error.what if error.why is None else f"{error.what}: {error.why}")
+        return None

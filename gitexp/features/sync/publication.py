@@ -1,0 +1,72 @@
+"""What a push of the runs would publish, counted before it happens."""
+
+from typing import NamedTuple
+
+from gitexp.adapters.git.remotes import Remote
+from gitexp.adapters.git.repository import Repo
+from gitexp.core.schema.layout import PathKind, parse_path
+from gitexp.storage.branch.branch import Store
+from gitexp.storage.merge.code_states import format_of, read_code_states
+from gitexp.storage.settings.options import Settings
+
+
+class Publication(NamedTuple):
+    """What a remote does not have yet, as far as this clone knows."""
+
+    runs: int
+    states: int
+    """Code states: distinct trees of files that ran."""
+    new_states: int
+    """Of these, states that no branch of the remote holds as one of its commits."""
+    is_first: bool
+    """True when no runs were sent to the remote, or fetched from it, before."""
+    has_history: bool
+    """True when the keep branch is of format 1: commits of the user's go with it."""
+
+    def __str__(self) -> str:
+        """In words: `12 runs, the files of 9 code states, 3 of them not on this remote`."""
+        parts = [_counted(self.runs, "run")]
+        if self.states:
+            parts.append(f"the files of {_counted(self.states, 'code state')}")
+            parts.append(f"{self.new_states:,} of them not on this remote")
+        if self.has_history:
+            parts.append("with your commits and their history (`git exp upgrade` stops that)")
+        return ", ".join(parts)
+
+
+def count_publication(store: Store, remote: Remote, settings: Settings) -> Publication:
+    """Count what the next push of the runs to a remote would publish; no network is used.
+
+    Raises `Unreadable` when a branch is damaged.
+    """
+    repo = store.repo
+    seen = remote.known(repo, (store.run_ref, store.code_ref))
+    seen_runs, seen_code = seen.get(store.run_ref), seen.get(store.code_ref)
+    runs = len(runs_on(repo, store.tip()) - runs_on(repo, seen_runs))
+    keep = repo.read_ref(store.code_ref) if settings.push_code else None
+    if keep is None or keep == seen_code:
+        return Publication(runs, 0, 0, seen_runs is None, has_history=False)
+    there = set() if seen_code is None else read_code_states(repo, seen_code).trees
+    states = read_code_states(repo, keep)
+    trees = states.trees - there
+    branches = repo.git("log", "--format=%T", f"--remotes={remote.name}", check=False).text.split()
+    return Publication(
+        runs,
+        len(trees),
+        len(trees.difference(branches)),
+        seen_runs is None,
+        has_history=not states.is_pure and format_of(store, store.tip()) == 1,
+    )
+
+
+def runs_on(repo: Repo, tip: str | None) -> set[str]:
+    """The ids of the runs that a run branch has records of."""
+    if tip is None:
+        return set()
+    listed = repo.git("ls-tree", "-r", "-z", "--name-only", "--full-tree", tip, "--", "runs").text
+    places = (parse_path(path) for path in listed.split("\0"))
+    return {p.run for p in places if p is not None and p.kind is PathKind.RUN and p.run}
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"

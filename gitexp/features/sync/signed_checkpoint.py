@@ -1,0 +1,51 @@
+"""A signed commit on top of the run branch, made when runs are pushed.
+
+Records are never signed one by one: a key that asks for a touch or a passphrase must not delay a
+run. One signed commit vouches for all that it goes on from.
+"""
+
+from gitexp.adapters.git.process import FSYNC
+from gitexp.adapters.system import clock
+from gitexp.core.errors import GitexpError
+from gitexp.storage.branch.branch import Store
+from gitexp.storage.branch.events import identity_of
+from gitexp.storage.settings.options import Settings
+
+_MESSAGE = "checkpoint: all runs so far, signed\n\n[skip ci]\n"
+_PATIENCE_S = 60.0
+"""Time to type a passphrase or touch a key."""
+
+
+def sign_runs(store: Store, settings: Settings) -> str | None:
+    """Put a signed commit on top of the run branch, unless the newest one is signed already.
+
+    It signs as `git commit -S` does: `gpg.format`, `user.signingKey`. Returns what went wrong, as
+    one sentence; then nothing has changed.
+    """
+    repo = store.repo
+    tip = repo.read_ref(store.run_ref)
+    if tip is None or b"\ngpgsig" in repo.git("cat-file", "commit", tip).stdout.split(b"\n\n")[0]:
+        return None
+    who, date = identity_of(settings.author), f"{clock.now().timestamp():.0f} +0000"
+    identity = {
+        f"GIT_{role}_{name}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for name, value in (("NAME", who.name), ("EMAIL", who.email), ("DATE", date))
+    }
+    try:
+        done = repo.launcher.porcelain(
+            *(*(FSYNC if store.durable else ()), "commit-tree", "-S", "-p", tip),
+            *("-m", _MESSAGE.rstrip("\n"), f"{tip}^{{tree}}"),
+            env=identity,
+            timeout_s=_PATIENCE_S,
+            check=False,
+        )
+        if done.status != 0:
+            lines = [line for line in done.stderr.splitlines() if line.strip()]
+            late = "it took too long" if done.status < 0 else "git gave no reason"
+            return f"the runs are not signed: {(lines or [late])[0]}"
+        with store.lock():
+            repo.update_ref(store.run_ref, done.text.strip(), tip, "a signed checkpoint")
+    except GitexpError as error:  # also when a run was recorded meanwhile: the next sync signs it
+        return f"the runs are not signed: {error.what}"
+    return None

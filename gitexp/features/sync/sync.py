@@ -1,0 +1,379 @@
+"""Sharing runs: fetching and pushing the run branch and its keep branch.
+
+Talks to remotes through `adapters.git.transport`, joins what they have with what is here through
+`storage.merge`, and counts what moved. Network time is spent without holding the lock of local
+writers.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
+
+from gitexp.adapters.git import transport
+from gitexp.adapters.git.lfs import push_lfs_objects, uses_lfs
+from gitexp.adapters.git.remotes import Remote, fetch_remote, push_remote
+from gitexp.adapters.git.repository import Repo
+from gitexp.adapters.system import clock
+from gitexp.core.errors import Conflict, GitexpError, Refused
+from gitexp.core.model.ids import ObjectId
+from gitexp.core.schema.layout import PURGED_FOLDER, remote_ref
+from gitexp.features.sync import backoff
+from gitexp.features.sync.signed_checkpoint import sign_runs
+from gitexp.storage.branch.branch import Store
+from gitexp.storage.merge.branches import Joined, join_code, join_runs
+from gitexp.storage.merge.code_states import refuse_old_remote
+from gitexp.storage.merge.purged import (
+    names_of,
+    purge_code,
+    read_purges,
+    refs_before_purge,
+    refuse_before_purge,
+)
+from gitexp.storage.merge.tally import Tally, count_changes
+from gitexp.storage.settings.options import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchReport:
+    """What a fetch brought."""
+
+    remote: str
+    here: Tally = field(default_factory=Tally)
+    """What is new on our run branch."""
+    moved: bool = False
+    """True when a branch of ours moved."""
+    merged: bool = False
+    """True when two histories of runs were joined by a merge commit."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushReport:
+    """What a push sent; there is no report of a push that was not accepted."""
+
+    remote: str
+    there: Tally = field(default_factory=Tally)
+    """What is new on the remote's run branch."""
+    moved: bool = False
+    """True when a branch of the remote moved."""
+    tries: int = 0
+    fetched: FetchReport | None = None
+    """What had to be fetched first, absent when nothing had to."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncReport:
+    """What went each way."""
+
+    fetched: FetchReport
+    pushed: PushReport
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """A fetch, and what it told about the remote."""
+
+    code: Joined
+    runs: Joined
+    tips: Mapping[str, ObjectId]
+    """The remote's, by its ref names."""
+    is_empty: bool
+    rewritten: bool
+
+
+def fetch_runs(store: Store, remote: str | None, settings: Settings) -> FetchReport:
+    """Take over the runs of a remote. Nothing recorded here is ever lost by it.
+
+    `remote` names a configured remote; `None` takes the usual one. Raises `NotFound` when there is
+    no such remote, `Refused` when its branch is not gitexp's or larger than the settings allow,
+    `Unreadable` when a newer gitexp wrote it, `GitexpError` when it cannot be reached.
+    """
+    source = fetch_remote(store.repo, remote or settings.remote)
+    store.check()
+    return _report(store, source, [_fetch(store, source, settings, is_hub=False)])
+
+
+def push_runs(store: Store, remote: str | None, settings: Settings) -> PushReport:
+    """Bring the runs recorded here to a remote, fetching and merging first when it has others.
+
+    Raises what `fetch_runs` raises, `Refused` when the remote has no branch at all, and
+    `GitexpError` when it refuses or the time runs out: a push that returns was accepted.
+    """
+    target = push_remote(store.repo, remote or settings.remote)
+    if store.check() is None:
+        return PushReport(remote=target.name)
+    deadline = clock.monotonic_s() + settings.push_timeout
+    heard = []
+    if len(_known(store, target)) < 2:
+        heard.append(_fetch(store, target, settings))
+    return _push(store, target, settings, deadline, heard)
+
+
+def sync_runs(store: Store, remote: str | None, settings: Settings) -> SyncReport:
+    """Fetch, merge and push: afterwards both sides have the same runs at the same commit.
+
+    When nothing is new on either side, nothing moves. Where git fetches from one remote and pushes
+    to another, so does this. Raises what `fetch_runs` and `push_runs` raise.
+    """
+    source = fetch_remote(store.repo, remote or settings.remote)
+    target = push_remote(store.repo, remote or settings.remote)
+    store.check()
+    deadline = clock.monotonic_s() + settings.push_timeout
+    heard = _fetch(store, source, settings)
+    fetched = _report(store, source, [heard])
+    if target.key != source.key:
+        return SyncReport(fetched=fetched, pushed=push_runs(store, target.name, settings))
+    ours = {store.run_ref: heard.runs.new, store.code_ref: heard.code.new}
+    pushed = PushReport(remote=target.name)
+    if any(tip is not None and tip != heard.tips.get(ref) for ref, tip in ours.items()):
+        if heard.is_empty:
+            raise _empty(target)
+        pushed = _push(store, target, settings, deadline, [])
+    return SyncReport(fetched=fetched, pushed=pushed)
+
+
+# --- pushing ------------------------------------------------------------------------------------
+
+
+def _push(
+    store: Store, remote: Remote, settings: Settings, deadline: float, heard: list[_Heard]
+) -> PushReport:
+    backoff.stand_back(store.repo)
+    began_s, known = clock.monotonic_s(), _known(store, remote)
+    warnings: tuple[str, ...] = ()
+    for tries in count(1):
+        if heard and heard[-1].is_empty:
+            raise _empty(remote)
+        if tries == 1 and settings.sign == "sync" and _is_due(store, known):
+            warnings = tuple(filter(None, [sign_runs(store, settings)]))
+        ours = _tips(store)
+        if store.repo.resolve(f"{ours[store.run_ref]}:{PURGED_FOLDER}") is not None:
+            ours, known = _after_purge(store, remote, settings, ours, known, heard)
+        refuse_old_remote(store, remote.name, known.get(store.code_ref))
+        if not settings.push_code:
+            ours.pop(store.code_ref, None)
+        left_s = max(deadline - clock.monotonic_s(), 1.0)
+        pushed = _push_once(store, remote, settings, ours, known, left_s)
+        turn_s = clock.monotonic_s() - began_s
+        if pushed.accepted:
+            _remember(store, remote, ours)
+            backoff.remember(store.repo, tries - 1, turn_s)
+            return PushReport(
+                remote=remote.name,
+                there=count_changes(store.repo, known.get(store.run_ref), ours[store.run_ref]),
+                moved=known != ours,
+                tries=tries,
+                fetched=_report(store, remote, heard) if heard else None,
+                warnings=warnings,
+            )
+        if not pushed.stale:
+            raise _refused(store, remote, pushed)
+        left = deadline - clock.monotonic_s()
+        if left < 0:
+            break
+        backoff.pause(tries, turn_s)
+        began_s = clock.monotonic_s()
+        within = settings._replace(push_timeout=max(left, 1.0))
+        heard.append(_fetch_again(store, remote, within, certain=len(known) == 2))
+        known = dict(heard[-1].tips)
+    raise Conflict(
+        f"cannot push the runs to '{remote.name}'",
+        why=f"others were faster {tries} times ({pushed.reason})",
+        hints=["`git exp sync` tries again; what is recorded here is safe"],
+    )
+
+
+def _after_purge(
+    store: Store,
+    remote: Remote,
+    settings: Settings,
+    ours: dict[str, ObjectId],
+    known: dict[str, ObjectId],
+    heard: list[_Heard],
+) -> tuple[dict[str, ObjectId], dict[str, ObjectId]]:
+    """Keep what was purged from being sent; returns both tips again.
+
+    A run of now may have brought it back to our keep branch. Raises `Refused` when the remote has
+    it still.
+    """
+    repo = store.repo
+    if known.get(store.code_ref) != ours.get(store.code_ref):
+        with store.lock():
+            purge_code(store, known.get(store.code_ref), read_purges(repo, ours[store.run_ref]))
+        ours = _tips(store)
+    if not refs_before_purge(repo, ours, known):
+        return ours, known
+    if not heard:
+        heard.append(_fetch(store, remote, settings))
+        ours, known = _tips(store), dict(heard[-1].tips)
+    before = refs_before_purge(repo, ours, known)
+    if before:
+        raise refuse_before_purge(remote.name, [*before])
+    return ours, known
+
+
+def _push_once(
+    store: Store,
+    remote: Remote,
+    settings: Settings,
+    ours: Mapping[str, ObjectId],
+    known: Mapping[str, ObjectId],
+    timeout_s: float,
+) -> transport.Pushed:
+    repo = store.repo
+    if known.get(store.code_ref) != ours.get(store.code_ref) and uses_lfs(repo):
+        branch = store.code_ref.removeprefix("refs/heads/")
+        push_lfs_objects(repo, remote, branch, timeout_s=timeout_s)
+    leases = {
+        ref: known.get(ref, "")
+        for ref in ours
+        if ref not in known or repo.is_ancestor(known[ref], ours[ref])
+    }
+    hooks = settings.push_hooks == "always"
+    return transport.push(repo, remote, ours, leases=leases, hooks=hooks, timeout_s=timeout_s)
+
+
+def _empty(remote: Remote) -> Refused:
+    return Refused(
+        f"the runs are not pushed to '{remote.name}'",
+        why="it has no branch yet, and the first one pushed becomes the default branch",
+        hints=[f"push your code first: `git push {remote.name} HEAD`"],
+    )
+
+
+def _refused(store: Store, remote: Remote, pushed: transport.Pushed) -> GitexpError:
+    return GitexpError(
+        f"'{remote.name}' refused the runs",
+        why=pushed.reason,
+        hints=[_way_out(store, pushed.reason)],
+        said=pushed.said,
+    )
+
+
+def _way_out(store: Store, reason: str) -> str:
+    """What to do when a server refuses, by the reason that git gives."""
+    if "exists; cannot create" in reason or "exists: cannot" in reason:
+        return "rename that branch on the remote, or `git config exp.branch NAME` renames ours"
+    if "hook declined" in reason:
+        return "a rule of the server said no, in its own words above"
+    return f"ask whoever runs the remote to allow branches '{store.branch}*'"
+
+
+def _is_due(store: Store, known: Mapping[str, ObjectId]) -> bool:
+    return store.repo.read_ref(store.run_ref) != known.get(store.run_ref)
+
+
+def _tips(store: Store) -> dict[str, ObjectId]:
+    """Our tips. A record moves the keep branch first, so the runs are read first."""
+    tips = {ref: store.repo.read_ref(ref) for ref in (store.run_ref, store.code_ref)}
+    return {ref: tip for ref, tip in tips.items() if tip is not None}
+
+
+def _known(store: Store, remote: Remote) -> dict[str, ObjectId]:
+    """The remote's tips as we last saw them, by the remote's ref name."""
+    return remote.known(store.repo, (store.run_ref, store.code_ref))
+
+
+def _remember(store: Store, remote: Remote, pushed: Mapping[str, ObjectId]) -> None:
+    known = _known(store, remote)
+    for ref, tip in pushed.items():
+        old = known.get(ref, store.repo.null)
+        if old != tip:
+            with suppress(Conflict):  # another process saw the remote later than we did
+                store.repo.update_ref(remote_ref(remote.key, ref), tip, old, "push")
+
+
+# --- fetching -----------------------------------------------------------------------------------
+
+
+def _fetch_again(store: Store, remote: Remote, settings: Settings, *, certain: bool) -> _Heard:
+    """Fetch what a rival pushed; where the remote lost its branches, ask what it has."""
+    try:
+        return _fetch(store, remote, settings, certain=certain)
+    except GitexpError as error:
+        if not certain or "find remote ref" not in (error.why or ""):
+            raise
+        return _fetch(store, remote, settings)
+
+
+def _fetch(
+    store: Store,
+    remote: Remote,
+    settings: Settings,
+    *,
+    certain: bool = False,
+    is_hub: bool = True,
+) -> _Heard:
+    """Fetch and join. Rivals push meanwhile, so nothing is done here that can wait.
+
+    `is_hub` is true when a push to the remote follows.
+    """
+    known = _known(store, remote).get(store.run_ref)
+    fetched = transport.fetch(
+        store.repo,
+        remote,
+        [(ref, remote_ref(remote.key, ref)) for ref in (store.run_ref, store.code_ref)],
+        timeout_s=settings.push_timeout,
+        max_bytes=settings.max_fetch_size,
+        partial=[store.code_ref],
+        certain=certain,
+    )
+    _forget_deleted(store, remote, fetched.tips)
+    theirs = fetched.tips.get(store.run_ref)
+    rewritten = bool(known and theirs and known != theirs) and not store.repo.is_ancestor(
+        str(known), str(theirs)
+    )
+    with store.lock():
+        code = join_code(store, remote.name, fetched.tips.get(store.code_ref), runs=theirs)
+        runs = join_runs(
+            store, remote.name, theirs, max_files=settings.max_fetch_files, is_hub=is_hub
+        )
+    return _Heard(code, runs, fetched.tips, fetched.is_empty, rewritten)
+
+
+def _forget_deleted(store: Store, remote: Remote, tips: Mapping[str, ObjectId]) -> None:
+    """What a remote does not have any more is not remembered."""
+    for ref, old in _known(store, remote).items():
+        if ref not in tips:
+            with suppress(Conflict):
+                store.repo.update_ref(remote_ref(remote.key, ref), store.repo.null, old, "deleted")
+
+
+def _report(store: Store, remote: Remote, heard: Sequence[_Heard]) -> FetchReport:
+    warnings = []
+    name = remote.name
+    if any(_is_purged(store.repo, h.runs) for h in heard):
+        warnings.append(
+            f"runs or code were purged at '{name}', here too now; `git exp purge` without arguments"
+            " removes what this clone still has of them"
+        )
+    elif any(h.rewritten for h in heard):
+        warnings.append(f"the run branch of '{name}' was rewritten; your runs are kept")
+    if any(h.runs.repaired for h in heard):
+        warnings.append(
+            f"'{name}' had dropped or replaced records that you have; both versions are kept"
+        )
+    here = Tally()
+    for h in heard:
+        here += count_changes(store.repo, h.runs.old, h.runs.new)
+    return FetchReport(
+        remote=name,
+        here=here,
+        moved=any(joined.old != joined.new for h in heard for joined in (h.runs, h.code)),
+        merged=any(h.runs.merged for h in heard),
+        warnings=tuple(warnings),
+    )
+
+
+def _is_purged(repo: Repo, runs: Joined) -> bool:
+    """Return whether a fetch brought a purge that was not known here."""
+    if runs.old is None or runs.new is None or runs.old == runs.new:
+        return False
+    return bool(names_of(repo, runs.new) - names_of(repo, runs.old))
+
+
+def fetch_from(store: Store, remote: Remote, settings: Settings) -> None:
+    """Take over the runs of a remote and of its keep branch. Raises what `fetch_runs` raises."""
+    _fetch(store, remote, settings)

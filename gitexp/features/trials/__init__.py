@@ -1,0 +1,1 @@
+"""Whether a trial was run before: earlier runs, relatives, files that they read."""

@@ -1,0 +1,227 @@
+"""Whether a trial was run before: its earlier runs, and the runs that are nearly the same.
+
+What makes two runs the same trial, and how near two trials are, is pure (`fingerprint`,
+`core.analysis.kinship`); this module asks the run index, and the journals for runs that go on now.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from gitexp.core.analysis.fingerprint import (
+    DEFAULT_EXCLUDE,
+    VERSION,
+    WRITTEN_BY_TOOLS,
+    fingerprint_1,
+    key_of,
+    path_matcher,
+    version_of,
+)
+from gitexp.core.analysis.kinship import Kin, Kinship, kinship, shape_of
+from gitexp.core.errors import CommandFailed, Unreadable
+from gitexp.core.model.run import Decision, Entry, Origin, Outcome, Run, Table, run_order
+from gitexp.storage.workspace import Workspace
+
+_ENDED = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.TIMED_OUT)
+"""A run that ended so is an answer; one that ended otherwise only when someone decided on it."""
+
+
+Relatives: TypeAlias = tuple[tuple[Kinship, Entry], ...]
+
+
+class Running(NamedTuple):
+    """A run of a trial that has not ended."""
+
+    entry: Entry
+    work_tree: Path | None = None
+    """Where it runs; absent when it was not started in this clone."""
+    is_alive: bool | None = None
+    """`None` when this machine cannot tell: begun by hand, or recorded on another host."""
+
+
+class Tried(NamedTuple):
+    """What is known of a trial before it runs."""
+
+    identical: tuple[Entry, ...] = ()
+    """Runs of this very trial that came to an end, newest first."""
+    kin: Relatives = ()
+    """The nearest relatives, nearest first, then newest."""
+    running: tuple[Running, ...] = ()
+    """Runs of this very trial that go on, or may; newest first."""
+    changed: tuple[tuple[Entry, str], ...] = ()
+    """Ended runs that are another trial after all: a file that each read has changed since."""
+    doubts: tuple[str, ...] = ()
+    """What could not be compared with the decided run; with any of them nothing is refused."""
+
+    @property
+    def is_known(self) -> bool:
+        """True when this very trial was run before or is running now."""
+        return bool(self.identical or self.running)
+
+    @property
+    def decided(self) -> Entry | None:
+        """The newest identical run that was decided."""
+        return next((entry for entry in self.identical if _decision(entry)), None)
+
+    @property
+    def is_rejected(self) -> bool:
+        """True when the decision in force says that this is not worth doing again."""
+        decided = self.decided
+        return decided is not None and _decision(decided) in (Decision.DISCARD, Decision.STOP)
+
+    def is_refused(self, policy: str) -> bool:
+        """True when `run` does not start this trial under the setting `repeat`."""
+        return policy == "refuse" and self.is_rejected and not self.doubts
+
+
+def _decision(entry: Entry) -> Decision | None:
+    return None if entry.decision is None else entry.decision.decision
+
+
+def differing_code(workspace: Workspace, run: Run, other: Run) -> list[str]:
+    """The paths that count as code and differ between two runs; empty when it cannot be told."""
+    settings = workspace.settings
+    left_out = path_matcher((*DEFAULT_EXCLUDE, *settings.code_exclude, *WRITTEN_BY_TOOLS))
+    written = {*run.produced, *other.produced}
+    try:
+        changes = list(workspace.repo.diff_trees(other.code.tree, run.code.tree))
+    except CommandFailed:
+        return []  # the other's code is not in this repository
+    return [c.path for c in changes if c.path not in written and not left_out(c.path)]
+
+
+def find_tried(
+    workspace: Workspace,
+    run: Run,
+    *,
+    kin: int = 3,
+    search: int = 200,
+    look: Callable[[], Table] | None = None,
+    uncompared: Sequence[str] = (),
+) -> Tried:
+    """Look for earlier runs of this trial, and for its kin among the newest `search` runs.
+
+    An interrupted run counts when it was decided. Reproductions do not count. `look` observes the
+    environment that the command will find; it is called when there is one to compare with.
+    `uncompared` are files that a repeat could not be told by.
+    """
+    index = workspace.index
+    exact = _of_this_trial(workspace, run)
+    if exact and look is not None:
+        run = replace(run, environment=look())
+    known = {entry.run.id for entry in exact} | {run.id}
+    newest = [found for found in index.ids(limit=search) if found not in known] if kin else []
+    shape = shape_of(run)
+    related = []
+    same = []
+    for entry in (*exact, *index.entries(newest)):
+        how = kinship(run, entry.run, shape=shape)
+        if how is None or entry.run.id == run.id:
+            continue
+        if how.relation is not Kin.IDENTICAL:
+            related.append((how, entry))
+        elif entry in exact or 0 < version_of(entry.run.fingerprint) < VERSION:
+            same.append(entry)
+    same = [entry for entry in same if entry.run.origin is not Origin.REPRODUCTION]
+    same.sort(key=lambda entry: run_order(entry.run), reverse=True)
+    unfinished = [entry for entry in same if entry.run.outcome is Outcome.RUNNING]
+    running = (_look_at(workspace, entry) for entry in unfinished)
+    identical, changed = _by_reads(workspace, [entry for entry in same if _is_answer(entry)])
+    tried = Tried(
+        identical=identical,
+        changed=changed,
+        kin=_nearest(related, kin),
+        running=tuple(found for found in running if found.is_alive is not False),
+    )
+    return tried._replace(doubts=_doubts(run, tried.decided, uncompared))
+
+
+def _by_reads(
+    workspace: Workspace, entries: Sequence[Entry]
+) -> tuple[tuple[Entry, ...], tuple[tuple[Entry, str], ...]]:
+    """The entries that read no file with other content now, and the others with such a path."""
+    top = workspace.repo.top
+    if top is None or not any(entry.run.reads for entry in entries):
+        return tuple(entries), ()
+    from gitexp.features.trials.reads import changed_reads
+
+    found = changed_reads((entry.run for entry in entries), top)
+    same = tuple(entry for entry in entries if entry.run.id not in found)
+    return same, tuple((e, found[e.run.id]) for e in entries if e.run.id in found)
+
+
+def find_kin(workspace: Workspace, run: Run, *, kin: int = 3, search: int = 200) -> Relatives:
+    """The nearest relatives of a run among the newest `search` runs."""
+    entries = workspace.index.entries(workspace.index.ids(limit=search))
+    shape = shape_of(run)
+    others = (entry for entry in entries if entry.run.id != run.id)
+    related = ((kinship(run, entry.run, shape=shape), entry) for entry in others)
+    found = [(how, e) for how, e in related if how and how.relation is not Kin.IDENTICAL]
+    return _nearest(found, kin)
+
+
+def _nearest(related: Iterable[tuple[Kinship, Entry]], most: int) -> Relatives:
+    """Nearest first, then newest."""
+    newest = sorted(related, key=lambda found: run_order(found[1].run), reverse=True)
+    return tuple(sorted(newest, key=lambda found: found[0].distance)[:most])
+
+
+def _of_this_trial(workspace: Workspace, run: Run) -> list[Entry]:
+    """Runs with the fingerprint of this trial, in the present version and in those before."""
+    if not run.fingerprint:
+        return []
+    command = run.command
+    declared = {path: state for path, state in run.inputs.items() if not state.named}
+    older = fingerprint_1(
+        run.code.digest,
+        () if command is None else command.template or command.argv,
+        directory="." if command is None else command.directory,
+        params=run.params,
+        inputs=declared,
+    )
+    keys = (key_of(run), older)
+    return [entry for key in keys for entry in workspace.index.by_fingerprint(key)]
+
+
+def _doubts(run: Run, past: Entry | None, uncompared: Sequence[str]) -> tuple[str, ...]:
+    """Why the past run may not be the same trial after all, one clause each."""
+    if past is None:
+        return ()
+    doubts = [*uncompared]
+    doubts += [f"the content of {path} is not known" for path in run.code.unhashed]
+    if past.run.code.unhashed and not run.code.unhashed:
+        doubts += [f"the content of {path} was not known" for path in past.run.code.unhashed]
+    was = past.run.environment
+    if "python" in run.environment and "python" not in was:
+        doubts.append("the Python of that run was not recorded")
+    words = [r.command.argv[:1] if r.command else () for r in (run, past.run)]
+    if words[0] != words[1] and "python" not in was:
+        doubts.append(f"it was started with {''.join(words[1])}")
+    limits = [r.command.timeout_s if r.command else None for r in (run, past.run)]
+    if past.run.outcome is Outcome.TIMED_OUT and (limits[0] or 0) > (limits[1] or 0):
+        doubts.append(f"it timed out after {limits[1]:g} s, this run may take {limits[0]:g} s")
+    return tuple(doubts)
+
+
+def _is_answer(entry: Entry) -> bool:
+    outcome = entry.run.outcome
+    return outcome in _ENDED or (outcome is not Outcome.RUNNING and _decision(entry) is not None)
+
+
+def _look_at(workspace: Workspace, entry: Entry) -> Running:
+    """Whether an unfinished run goes on, from its journal if it was started in this clone."""
+    from gitexp.adapters.journal.journal import read_journal
+    from gitexp.adapters.journal.liveness import Liveness, liveness
+
+    try:
+        content = read_journal(workspace.journals / f"{entry.run.id}.journal")
+    except (FileNotFoundError, Unreadable):
+        return Running(entry)
+    top = content.extra.get("top")
+    work_tree = Path(top) if isinstance(top, str) else None
+    state = liveness(content)
+    if state.is_over:
+        return Running(entry, work_tree, is_alive=False)
+    is_known = state in (Liveness.ALIVE, Liveness.SURVIVES)
+    return Running(entry, work_tree, is_alive=True if is_known else None)

@@ -1,0 +1,160 @@
+"""Files that the program read and git does not track: their hashes, and whether they changed.
+
+The list comes from an audit hook in the program and is never complete (`adapters.inject.reads`). So
+it can show that a trial is new, and never that it is a repeat.
+"""
+
+import ast
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from gitexp.adapters.system import clock
+from gitexp.adapters.system.probe import hash_file
+from gitexp.core.errors import GitexpError
+from gitexp.core.inputs.credentials import secret_name
+from gitexp.core.model.ids import RunId
+from gitexp.core.model.run import FileState, Run
+from gitexp.storage.workspace import Workspace
+
+MAX_FILES = 200
+MAX_HASHED_BYTES = 512 << 20
+MAX_HASHING_S = 5.0
+"""Bounds of one run, and of one look at what changed."""
+
+_MAX_LIST_BYTES = 2 << 20
+_HOME = "~/"
+_LEFT_OUT = ("~/.config/", "~/.cache/matplotlib/", "~/.cache/fontconfig/", "~/.cache/pip/")
+
+
+def opened_files(report: Path) -> list[str]:
+    """The paths that the program opened, as it asked for them, made absolute; each once."""
+    try:
+        with report.with_name(report.name + ".reads").open("rb") as file:
+            lines = file.read(_MAX_LIST_BYTES).splitlines()
+    except OSError:
+        return []
+    found: dict[str, None] = {}
+    for line in lines:
+        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+            path = ast.literal_eval(line.decode())
+            if isinstance(path, str) and path.startswith("/"):
+                found[os.path.normpath(_source_of(path))] = None
+    return list(found)
+
+
+def _source_of(path: str) -> str:
+    """The source of a compiled module: `x/__pycache__/a.cpython-311.pyc` is `x/a.py`."""
+    folder, name = os.path.split(path)
+    if name.endswith(".pyc") and os.path.basename(folder) == "__pycache__":  # noqa: PTH119
+        return os.path.join(os.path.dirname(folder), name.partition(".")[0] + ".py")  # noqa: PTH118, PTH120
+    return path
+
+
+def untracked_reads(
+    workspace: Workspace, run: Run, paths: Sequence[str], *, top: Path, since_ns: int
+) -> dict[str, FileState]:
+    """The files among the paths that git does not track, each with its state at the start.
+
+    A file that changed since the start is left out: what the program read is not known. So are
+    inputs, which the record has, secrets, and what goes beyond the bounds. Paths are as in records:
+    relative to the top, absolute outside of it, below the home folder with a `~`.
+    """
+    named = {}
+    for path in paths:
+        name = _recorded(path, top)
+        if name is not None and not _is_left_out(workspace, name, path):
+            named[name] = path
+    with suppress(GitexpError):
+        inside = [name for name in named if name[0] not in "/~"]
+        for entry in workspace.repo.list_tree(run.code.tree, *inside) if inside else ():
+            named.pop(entry.path, None)
+    inputs = [os.path.normpath(top / given) for given in run.inputs]
+    unnamed = {
+        name: path
+        for name, path in named.items()
+        if not any(path == given or path.startswith(given + "/") for given in inputs)
+    }
+    return dict(_hashed(unnamed, since_ns))
+
+
+def _recorded(path: str, top: Path) -> str | None:
+    """The path as in records; `None` for what a record cannot hold."""
+    if not path.isprintable() or len(path.encode()) > 1000:
+        return None
+    for folder, prefix in ((str(top), ""), (os.path.expanduser("~"), _HOME)):  # noqa: PTH111
+        inside = path.removeprefix(folder.rstrip("/") + "/")
+        if inside != path:
+            return prefix + inside
+    return path
+
+
+def _is_left_out(workspace: Workspace, name: str, path: str) -> bool:
+    outside = name[0] in "/~"
+    return (
+        (outside and workspace.settings.environment == "none")
+        or name.startswith(_LEFT_OUT)
+        or (name == ".git" or name.startswith(".git/"))
+        or secret_name(name) is not None
+        or path.startswith(f"{workspace.repo.common_dir}/")
+    )
+
+
+def _hashed(named: Mapping[str, str], since_ns: int) -> Iterator[tuple[str, FileState]]:
+    """The state of each file that did not change since, as far as the bounds allow."""
+    left_bytes, end_s = MAX_HASHED_BYTES, clock.monotonic_s() + MAX_HASHING_S
+    count = 0
+    for name, path in sorted(named.items()):
+        with suppress(OSError):
+            real = Path(path).resolve(strict=True)
+            found = real.stat()
+            if not real.is_file() or max(found.st_mtime_ns, found.st_ctime_ns) >= since_ns:
+                continue
+            if found.st_size > left_bytes or clock.monotonic_s() > end_s or count == MAX_FILES:
+                continue
+            yield name, hash_file(real)
+            left_bytes -= found.st_size
+            count += 1
+
+
+def first_change(
+    reads: Mapping[str, FileState], now: Callable[[str, FileState], FileState | None]
+) -> str | None:
+    """The first path whose file is another now, or gone; `None` when no change is found.
+
+    `now` gives the present state of a path, or the recorded one where it cannot tell.
+    """
+    return next((path for path in sorted(reads) if now(path, reads[path]) != reads[path]), None)
+
+
+def changed_reads(runs: Iterable[Run], top: Path) -> dict[RunId, str]:
+    """Of earlier runs, those that read a file that has other content now, each with its path.
+
+    Files of the same size are hashed, within the bounds. What could not be hashed counts as the
+    same: this finds changes, and never proves that there are none.
+    """
+    known: dict[str, FileState | None] = {}
+    left = [MAX_HASHED_BYTES]
+    end_s = clock.monotonic_s() + MAX_HASHING_S
+
+    def now(path: str, recorded: FileState) -> FileState | None:
+        if path in known:
+            return known[path]
+        try:
+            real = (top / Path(path).expanduser()).resolve(strict=True)
+            size = real.stat().st_size
+            if size != recorded.bytes:
+                return None
+            left[0] -= size
+            if left[0] < 0 or clock.monotonic_s() > end_s:
+                return recorded
+            known[path] = hash_file(real)
+        except FileNotFoundError:
+            known[path] = None
+        except (OSError, RuntimeError, ValueError):
+            return recorded
+        return known[path]
+
+    found = ((run.id, first_change(run.reads, now)) for run in runs if run.reads)
+    return {run: path for run, path in found if path is not None}

@@ -1,0 +1,1 @@
+"""The run branch: what goes onto it, and how it gets there and is read."""

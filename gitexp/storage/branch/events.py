@@ -1,0 +1,104 @@
+"""What happens to a run, as files and a message for one commit."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from gitexp.adapters.git.steps import Blob, Identity
+from gitexp.core.model.run import Annotation, Run, Series, Table
+from gitexp.core.schema.layout import (
+    annotation_path,
+    environment_path,
+    output_path,
+    run_path,
+    series_path,
+)
+from gitexp.core.schema.toml_codec import encode_annotation, encode_run, encode_table
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to a run, as it goes onto the branch in one commit."""
+
+    run: Run
+    subject: str
+    files: tuple[tuple[str, bytes | Blob | None], ...]
+    releases: bool = False
+    """True when the run's pending ref may go."""
+    keeps: bool = True
+    """True when the keep branch must hold the run's code afterwards."""
+
+
+def started(run: Run, environment: Table | None = None, *, record: bytes | None = None) -> Event:
+    """The run begins: its record with outcome `running`, made already or not, and its packages."""
+    files: list[tuple[str, bytes | Blob | None]] = [
+        (run_path(run.id, run.started), record or encode_run(run))
+    ]
+    digest = run.environment.get("packages")
+    if environment and isinstance(digest, str):
+        files.append((environment_path(digest), _encode_packages(json.dumps(environment))))
+    return Event(run, f"start {run.id[:7]} {run.name}", tuple(files))
+
+
+@lru_cache(maxsize=1)
+def _encode_packages(packages: str) -> bytes:
+    """The list of a run's packages, which its start and its end both put onto the branch."""
+    return encode_table(json.loads(packages))
+
+
+def sealed(
+    run: Run,
+    series: Series,
+    summary: str,
+    environment: Table | None = None,
+    *,
+    record: bytes | None = None,
+    output: str | None = None,
+) -> Event:
+    """The run is final: its record, made already or not, its series, and its output if given."""
+    first = started(run, environment, record=record)
+    files = list(first.files)
+    if series:
+        from gitexp.core.schema.series_csv import encode_series
+
+        files.append((series_path(run.id, run.started), encode_series(series)))
+    if output:
+        files.append((output_path(run.id, run.started), output.encode(errors="replace")))
+    return Event(run, f"run {run.id[:7]} {run.name}: {summary}", tuple(files), releases=True)
+
+
+def annotated(run: Run, annotation: Annotation, summary: str) -> Event:
+    """Something is said about a run."""
+    path = annotation_path(run.id, run.started, annotation.id)
+    subject = f"{annotation.kind} {run.id[:7]} {run.name}: {summary}"
+    return Event(run, subject, ((path, encode_annotation(annotation)),), keeps=False)
+
+
+def deleted(run: Run, annotation: Annotation, paths: Sequence[str]) -> Event:
+    """A run is taken off the branch; its tombstone keeps it from coming back by a merge."""
+    tombstone = annotation_path(run.id, run.started, annotation.id)
+    gone = [(path, None) for path in paths if path != tombstone]
+    files = (*gone, (tombstone, encode_annotation(annotation)))
+    return Event(run, f"delete {run.id[:7]} {run.name}", files, keeps=False)
+
+
+def is_ours(commit: bytes) -> bool:
+    """Return whether gitexp made a commit of the run branch, as its message tells."""
+    return b"\n\n[skip ci]\n" in commit
+
+
+def message_of(event: Event) -> str:
+    """What the commit says, for people and for `git log --grep`."""
+    run = event.run
+    subject = " ".join("".join(c if c.isprintable() else " " for c in event.subject).split())
+    return (
+        f"{subject[:200]}\n\n[skip ci]\n\nRun-Id: {run.id}\nCode-Commit: {run.code.commit}\n"
+        f"Code-Tree: {run.code.tree}\nOutcome: {run.outcome}\n"
+    )
+
+
+def identity_of(author: str) -> Identity:
+    """`Name <email>` as the identity of a commit."""
+    name, _, rest = author.partition(" <")
+    return Identity(name or "unknown", rest.rstrip(">") or "unknown@localhost")

@@ -1,0 +1,25 @@
+"""Why the run branch cannot be written or read."""
+
+from gitexp.adapters.system.file_lock import GitLock
+from gitexp.core.errors import Conflict, Unreadable
+
+
+def locked(lock: GitLock) -> Conflict:
+    """The error for a lock of git's that stays in the way."""
+    return Conflict(
+        f"cannot record: git's lock '{lock.path}' is in the way",
+        why=f"it is {lock.age_s:.0f} s old; its holder: {lock.holder}",
+        hints=[
+            "the run waits in its journal; the next `git exp` command tries again",
+            f"if no git is at work anywhere in this repository: `rm '{lock.path}'`",
+        ],
+    )
+
+
+def damaged(branch: str, why: str | None) -> Unreadable:
+    """The error for a branch that cannot be read."""
+    return Unreadable(
+        f"branch '{branch}' is damaged",
+        why=why,
+        hints=["`git exp doctor` finds what is wrong, `git exp doctor --fix` mends it"],
+    )

@@ -1,0 +1,76 @@
+"""The files of a run branch some of whose folders cannot be read, and what is lost with those.
+
+A damaged folder hides what is below it and nothing else.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+from gitexp.adapters.git.repository import Repo
+from gitexp.adapters.git.streamed_listing import list_lines
+from gitexp.core.errors import CommandFailed, InvalidInput
+from gitexp.core.model.ids import ObjectId, RunId, parse_run_id
+from gitexp.core.schema.layout import TOMBSTONE, PathKind, parse_path
+from gitexp.storage.cache.listing import line_of
+from gitexp.storage.cache.rows import File
+from gitexp.storage.cache.sql import NO_RUN, row_of
+
+
+def list_files(
+    repo: Repo, tip: ObjectId, expect: Callable[[int], None]
+) -> tuple[list[str], Mapping[str, str]]:
+    """The lines of every file that can be reached, and the damaged folders, id by path.
+
+    `expect` is told of how many lines there are so far. Raises `CommandFailed` when nothing at all
+    can be reached.
+    """
+    lines: list[str] = []
+    try:
+        for some in list_lines(repo, tip):
+            lines += some
+            expect(len(lines))
+    except CommandFailed:
+        from gitexp.adapters.git.verify import walk_commit
+
+        walk = walk_commit(repo, tip)
+        if walk.damaged.keys() & {"", "."}:
+            raise
+        return [line_of(path, oid) for path, oid in walk.files.items()], walk.damaged
+    return lines, {}
+
+
+def find_lost(
+    repo: Repo, tip: ObjectId, damaged: Mapping[str, str], known: Mapping[RunId, Sequence[File]]
+) -> Iterator[tuple[int | str, str, str]]:
+    """Row number, path and reason for each damaged folder, and each run whose record was in one.
+
+    Which runs there were is in the messages of the branch's commits, which need no folder.
+    """
+    for path, oid in damaged.items():
+        yield NO_RUN, path, f"the folder is damaged or missing (object {oid})"
+    recorded = {run for run, files in known.items() if any(map(_settles, files))}
+    asked = repo.git("log", "--format=%(trailers:key=Run-Id,valueonly)", tip, check=False)
+    for name in sorted(set(asked.text.split())):
+        try:
+            run = parse_run_id(name)
+        except InvalidInput:
+            continue  # anybody may write a message
+        folder = next((path for path in damaged if _may_hold(path, run)), None)
+        if run not in recorded and folder is not None:
+            yield row_of(run), f"{folder}/…/{run}", "it was in a damaged folder"
+
+
+def _settles(file: File) -> bool:
+    """Whether a file tells of its run that it is there, or was deleted."""
+    place = parse_path(file.path)
+    return file.kind is PathKind.RUN or (place is not None and place.name == TOMBSTONE)
+
+
+def _may_hold(folder: str, run: RunId) -> bool:
+    """Whether records of runs with such an id lie below the folder."""
+    parts = folder.split("/")
+    return parts[0] == "runs" and (len(parts) < _DEPTH or parts[_DEPTH - 1] == run[:2])
+
+
+_DEPTH: Final = 3
+"""Of the folders that hold records: `runs/<year-month>/<xx>`."""

@@ -1,0 +1,224 @@
+# ruff: noqa: S608 - only fixed names, see `sql`
+"""Groups of repeats: their runs, what they measured, and what was decided about them.
+
+A part of `RunIndex`.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+from gitexp.core.analysis.groups import Measurement
+from gitexp.core.model.ids import RunId
+from gitexp.core.model.run import Direction, Run
+from gitexp.storage.cache.connection import KeptIndex
+from gitexp.storage.cache.sql import Compiler, row_of, run_of
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+COUNTED: Final = "r.outcome = 'succeeded'"
+"""Runs whose numbers count."""
+
+ENDED: Final = "r.outcome IN ('succeeded', 'failed', 'timed out')"
+"""Runs that say something about their trial; interrupted ones do not."""
+
+FINITE: Final = "v.num > -9e999 AND v.num < 9e999"
+
+
+class GroupQueries:
+    """Questions about groups; each makes the index anew and asks again where it is damaged."""
+
+    def __init__(self, kept: KeptIndex) -> None:
+        self._kept = kept
+
+    def measurements(
+        self, metric: str, trials: Iterable[str], *, upto: Run | None = None
+    ) -> list[Measurement]:
+        """What every ended run of the groups measured, oldest first.
+
+        With `upto` only of runs that began before that run and did not end after it.
+        """
+        return self._ask(_measurements, metric, list(trials), upto)
+
+    def recent(
+        self,
+        metric: str,
+        limit: int,
+        *,
+        upto: Run | None = None,
+        reproductions: bool = True,
+        session: str | None = None,
+        without: str | None = None,
+    ) -> list[str]:
+        """The groups of the newest runs that measured a metric, newest first.
+
+        With a `session` only of its runs, without `reproductions` of none that reproduces another.
+        The runs of the group `without` are passed over.
+        """
+        return self._ask(
+            _recent,
+            metric,
+            limit,
+            upto,
+            reproductions=reproductions,
+            session=session,
+            without=without,
+        )
+
+    def top(
+        self, metric: str, direction: Direction, limit: int, *, upto: Run | None = None
+    ) -> list[str]:
+        """The groups of the runs with the best values of a metric, best first."""
+        return self._ask(_top, metric, direction, limit, upto)
+
+    def of_runs(self, runs: Iterable[RunId]) -> dict[RunId, str]:
+        """The group of each run that there is."""
+        return self._ask(_of_runs, list(runs))
+
+    def members(self, trials: Iterable[str]) -> dict[str, list[RunId]]:
+        """All runs of each group, newest first."""
+        return self._ask(_members, list(trials))
+
+    def decided(self, trials: Iterable[str]) -> dict[str, list[tuple[RunId, str]]]:
+        """The runs of each group that were decided, with the decision in force."""
+        return self._ask(_decided, list(trials))
+
+    def _ask(
+        self, question: Callable[Concatenate[KeptIndex, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        try:
+            return question(self._kept, *args, **kwargs)
+        except sqlite3.DatabaseError:
+            self._kept.rebuild()
+        return question(self._kept, *args, **kwargs)
+
+
+def _measurements(
+    kept: KeptIndex, metric: str, trials: Iterable[str], upto: Run | None
+) -> list[Measurement]:
+    """Every ended run of the groups, oldest first, up to a run."""
+    sql = Compiler(kept.unpack)
+    found = kept.rows(
+        f"SELECT r.rid, r.clock, iif({COUNTED} AND {FINITE}, v.num, NULL), r.trial, r.family,"
+        " r.fingerprint, r.seeds, r.batch, r.round,"
+        f" iif({COUNTED}, iif(v.num IS NULL AND v.text IS NOT 'NaN', 'missing', 'not a number'),"
+        " 'failed')"
+        f" FROM runs r LEFT JOIN vals v ON v.key = {sql.key('metrics.' + metric)} AND v.rid = r.rid"
+        f" WHERE r.trial IN (SELECT value FROM json_each({sql.bind(json.dumps([*trials]))}))"
+        f" AND {ENDED} AND {_known(sql, upto)} ORDER BY r.clock, r.rid",
+        sql.values,
+    )
+    return [
+        Measurement(
+            run=run_of(rid),
+            clock=clock,
+            value=None if value is None else float(value),
+            group=trial,
+            family=family,
+            cell=cell or "",
+            seeds=seeds,
+            batch=batch,
+            round=turn,
+            lack=lack if value is None else None,
+        )
+        for rid, clock, value, trial, family, cell, seeds, batch, turn, lack in found
+    ]
+
+
+def _recent(
+    kept: KeptIndex,
+    metric: str,
+    limit: int,
+    upto: Run | None,
+    *,
+    reproductions: bool,
+    session: str | None,
+    without: str | None,
+) -> list[str]:
+    sql = Compiler(kept.unpack)
+    made = "1" if reproductions else "r.reproduces IS NULL"
+    if session is not None:
+        made += f" AND r.session = {sql.bind(session)}"
+    if without is not None:
+        made += f" AND r.trial IS NOT {sql.bind(without)}"
+    key = sql.key("metrics." + metric)
+    found = kept.rows(
+        f"SELECT r.trial FROM runs r WHERE {COUNTED} AND {made} AND {_upto(sql, upto)} AND EXISTS"
+        f" (SELECT 1 FROM vals v WHERE v.key = {key} AND v.rid = r.rid AND {FINITE})"
+        f" ORDER BY r.clock DESC, r.rid DESC LIMIT {sql.bind(limit)}",
+        sql.values,
+    )
+    return list(dict.fromkeys(trial for (trial,) in found))
+
+
+def _top(
+    kept: KeptIndex, metric: str, direction: Direction, limit: int, upto: Run | None
+) -> list[str]:
+    """The groups of the runs with the best values of a metric, best first."""
+    sql = Compiler(kept.unpack)
+    way = "DESC" if direction is Direction.MAXIMIZE else "ASC"
+    found = kept.rows(
+        "SELECT r.trial FROM vals v CROSS JOIN runs r ON r.rid = v.rid"
+        f" WHERE v.key = {sql.key('metrics.' + metric)} AND {FINITE} AND {COUNTED}"
+        f" AND {_known(sql, upto)}"
+        f" ORDER BY v.num {way}, v.clock DESC, v.rid DESC LIMIT {sql.bind(limit)}",
+        sql.values,
+    )
+    return list(dict.fromkeys(trial for (trial,) in found))
+
+
+def _of_runs(kept: KeptIndex, runs: Sequence[RunId]) -> dict[RunId, str]:
+    """The group of each run that there is."""
+    rids = json.dumps([row_of(run) for run in runs])
+    found = kept.rows(
+        "SELECT rid, trial FROM runs WHERE rid IN (SELECT value FROM json_each(?))", (rids,)
+    )
+    return {run_of(rid): trial for rid, trial in found}
+
+
+def _members(kept: KeptIndex, trials: Iterable[str]) -> dict[str, list[RunId]]:
+    """All runs of each group, newest first."""
+    found = kept.rows(
+        "SELECT trial, rid FROM runs WHERE trial IN (SELECT value FROM json_each(?))"
+        " ORDER BY clock DESC, rid DESC",
+        (json.dumps([*trials]),),
+    )
+    groups: dict[str, list[RunId]] = {}
+    for trial, rid in found:
+        groups.setdefault(trial, []).append(run_of(rid))
+    return groups
+
+
+def _decided(kept: KeptIndex, trials: Iterable[str]) -> dict[str, list[tuple[RunId, str]]]:
+    """The runs of each group that were decided, with the decision in force."""
+    found = kept.rows(
+        "SELECT trial, rid, decision FROM runs"
+        " WHERE trial IN (SELECT value FROM json_each(?)) AND decision IS NOT NULL",
+        (json.dumps([*trials]),),
+    )
+    groups: dict[str, list[tuple[RunId, str]]] = {}
+    for trial, rid, decision in found:
+        groups.setdefault(trial, []).append((run_of(rid), decision))
+    return groups
+
+
+def _upto(sql: Compiler, run: Run | None) -> str:
+    if run is None:
+        return "1"
+    return f"(r.clock, r.rid) <= ({sql.bind(run.clock)}, {sql.bind(row_of(run.id))})"
+
+
+def _known(sql: Compiler, run: Run | None) -> str:
+    """That a run began before another one, and did not end after it."""
+    end = None if run is None else run.ended
+    if run is None or end is None:
+        return _upto(sql, run)
+    ended = "julianday(r.started) * 86400 + coalesce(r.duration_s, 0)"
+    limit = f"julianday({sql.bind(end.isoformat())}) * 86400 + {SLACK_S}"
+    return f"{_upto(sql, run)} AND (r.rid = {sql.bind(row_of(run.id))} OR {ended} <= {limit})"
+
+
+SLACK_S: Final = 1
+"""Imported records may have their start in whole seconds."""

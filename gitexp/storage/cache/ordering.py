@@ -1,0 +1,99 @@
+# ruff: noqa: S608 - only fixed names and compiled queries, see `sql`
+"""Which runs match, and in which order.
+
+A part of `RunIndex`, which mends the index when this finds it damaged.
+"""
+
+from typing import TYPE_CHECKING
+
+from gitexp.core.model.ids import RunId
+from gitexp.storage.cache.connection import KeptIndex
+from gitexp.storage.cache.sql import COLUMNS, NUMBERS, TEXTS, Compiler, run_of
+
+if TYPE_CHECKING:
+    from gitexp.core.query.parse import Query
+
+
+_FEW = 500
+"""Up to so many runs, a filter is tested run by run when it matches many."""
+
+
+def ids(
+    kept: KeptIndex,
+    where: "Query | None",
+    sort_by: str | None,
+    *,
+    descending: bool,
+    limit: int | None,
+) -> list[RunId]:
+    """Runs that match a resolved query, ordered by a full key name or attribute."""
+    most = -1 if limit is None else max(0, limit)
+    if sort_by is not None and sort_by not in COLUMNS:
+        return _by_key(kept, where, sort_by, descending=descending, limit=most)
+    order = "" if sort_by is None else _order(COLUMNS[sort_by], descending=descending)
+    sql = _compiler(kept, most)
+    return _runs(
+        kept,
+        f"{matching(sql, where)} ORDER BY {order}r.clock DESC, r.rid DESC LIMIT {sql.bind(most)}",
+        sql,
+    )
+
+
+def _by_key(
+    kept: KeptIndex, where: "Query | None", key: str, *, descending: bool, limit: int
+) -> list[RunId]:
+    """Numbers first, then texts, then runs without a value; each read only when needed."""
+    way = "DESC" if descending else "ASC"
+    found: list[RunId] = []
+    for column, kind in (("num", NUMBERS), ("text", TEXTS)):
+        sql = _compiler(kept, limit)
+        condition = condition_of(sql, where)
+        v, source = "r", "vals r"
+        if sql.needs_runs:
+            v, source = "v", "vals v CROSS JOIN runs r ON r.rid = v.rid"
+        found += _runs(
+            kept,
+            f"SELECT r.rid FROM {source} WHERE {v}.key = {sql.key(key)} AND {kind}"
+            f" AND {condition} ORDER BY {column} {way}, {v}.clock DESC, r.rid DESC"
+            f" LIMIT {sql.bind(limit)}",
+            sql,
+        )
+        if 0 <= limit <= len(found):
+            return found[:limit]
+    sql = Compiler(kept.unpack)
+    return found + _runs(
+        kept,
+        f"{matching(sql, where)} AND r.rid NOT IN"
+        f" (SELECT rid FROM vals WHERE key = {sql.key(key)} AND ({NUMBERS} OR {TEXTS}))"
+        " ORDER BY r.clock DESC, r.rid DESC"
+        f" LIMIT {sql.bind(limit if limit < 0 else limit - len(found))}",
+        sql,
+    )
+
+
+def _compiler(kept: KeptIndex, limit: int) -> Compiler:
+    if not 0 <= limit <= _FEW:
+        return Compiler(kept.unpack)
+    return Compiler(kept.unpack, lambda asked, values: int(kept.rows(asked, values)[0][0]))
+
+
+def matching(sql: Compiler, query: "Query | None") -> str:
+    """A statement that selects the rows of `runs r` that match."""
+    return f"SELECT r.rid FROM runs r WHERE {condition_of(sql, query)}"
+
+
+def condition_of(sql: Compiler, query: "Query | None") -> str:
+    """The condition of a resolved query over `runs r`; true for no query."""
+    if query is None:
+        return "1"
+    from gitexp.storage.cache.conditions import condition
+
+    return condition(sql, query.root)
+
+
+def _runs(kept: KeptIndex, statement: str, sql: Compiler) -> list[RunId]:
+    return [run_of(rid) for (rid,) in kept.rows(statement, sql.values)]
+
+
+def _order(column: str, *, descending: bool) -> str:
+    return f"{column} IS NULL, {column} {'DESC' if descending else 'ASC'}, "

@@ -1,0 +1,208 @@
+# ruff: noqa: S608 - see the module's words
+"""The tables of the run index, and how statements over them are put together.
+
+Values are always bound, column names come from the fixed list here, and key names are looked up in
+the table `keys`; no text of a user ever becomes SQL. `conditions` turns filters into SQL.
+
+A run is known by its row number `rid`: its id as a signed 64-bit number that keeps the order of
+ids, so that prefixes are ranges. The values lie in `vals`, clustered by key: reading one metric of
+all runs touches nothing else. `clock` is repeated there because it settles ties. What a fill from
+nothing found stays in `packed` until it is asked for (see `packing`), and documents are made then.
+"""
+
+import sqlite3
+import sys
+import zlib
+from collections.abc import Callable
+from typing import Final, TypeAlias, TypeVar
+
+from gitexp.core.model.ids import RUN_ID_LENGTH, RunId
+from gitexp.core.model.run import Command, Outcome, Run
+from gitexp.core.query.names import ATTRIBUTES
+from gitexp.core.schema.fields import ANNOTATION, RUN, columns, signature
+from gitexp.core.schema.json_codec import DOCUMENT_SCHEMA
+
+_FIELDS: Final = zlib.crc32((signature(RUN) + signature(ANNOTATION)).encode())
+
+SCHEMA: Final = f"6.{DOCUMENT_SCHEMA}.{_FIELDS:08x}.{sys.byteorder}"
+"""Changes with the tables, or with what is kept in them: the number when the tables change, the
+rest by itself. An index of another schema is rebuilt."""
+
+RECORDED: Final = columns()
+"""The columns of the table `runs` that the schema table declares."""
+
+COLUMNS: Final = {name: f'r."{name}"' for name in ATTRIBUTES}
+"""Where the attributes of queries are in the table `runs r`."""
+
+TEXTUAL: Final = frozenset(name for name, (kind, _) in RECORDED.items() if kind == "TEXT")
+BOOLEAN: Final = frozenset(name for name, (kind, _) in RECORDED.items() if kind == "BOOLEAN")
+
+_DECLARED: Final = ", ".join(f'"{name}" {kind}' for name, (kind, _) in RECORDED.items())
+
+TABLES: Final = f"""
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE files (
+    rid INTEGER, path TEXT, kind TEXT, oid TEXT, clock INTEGER, PRIMARY KEY (rid, path)
+) WITHOUT ROWID;
+CREATE TABLE runs (
+    rid INTEGER PRIMARY KEY, {_DECLARED},
+    path TEXT, series INTEGER, rivals INTEGER, program TEXT, part INTEGER, trial TEXT, family TEXT,
+    seeds TEXT
+);
+CREATE TABLE docs (rid INTEGER PRIMARY KEY, doc TEXT, typed TEXT, checksum INTEGER);
+CREATE TABLE keys (key INTEGER PRIMARY KEY, name TEXT UNIQUE);
+CREATE TABLE vals (
+    key INTEGER, rid INTEGER, num, text TEXT, clock INTEGER, PRIMARY KEY (key, rid)
+) WITHOUT ROWID;
+CREATE TABLE parts (part INTEGER PRIMARY KEY, rids BLOB, clocks BLOB, checksum INTEGER);
+CREATE TABLE packed (
+    key INTEGER, part INTEGER, column, checksum INTEGER, PRIMARY KEY (key, part)
+) WITHOUT ROWID;
+CREATE TABLE tags (tag TEXT, rid INTEGER, PRIMARY KEY (tag, rid)) WITHOUT ROWID;
+CREATE TABLE produced (
+    program TEXT, path TEXT, rid INTEGER, PRIMARY KEY (program, path, rid)
+) WITHOUT ROWID;
+CREATE TABLE broken (rid INTEGER, path TEXT, why TEXT, PRIMARY KEY (rid, path)) WITHOUT ROWID;
+"""
+
+INDEXES: Final = """
+CREATE INDEX vals_order ON vals (key, num, clock, rid) WHERE num IS NOT NULL;
+CREATE INDEX files_clock ON files (clock);
+CREATE INDEX runs_order ON runs (clock);
+CREATE INDEX runs_running ON runs (rid) WHERE outcome = 'running';
+CREATE INDEX runs_name ON runs (name);
+CREATE INDEX runs_commit ON runs ("commit");
+CREATE INDEX runs_snapshot ON runs (snapshot) WHERE snapshot IS NOT NULL;
+CREATE INDEX runs_fingerprint ON runs (fingerprint) WHERE fingerprint IS NOT NULL;
+CREATE INDEX runs_trial ON runs (trial);
+CREATE INDEX runs_session ON runs (session, clock) WHERE session IS NOT NULL;
+CREATE INDEX runs_sweep ON runs (sweep) WHERE sweep IS NOT NULL;
+CREATE INDEX runs_source ON runs (source) WHERE source IS NOT NULL;
+CREATE INDEX runs_rivals ON runs (rid) WHERE rivals > 0;
+CREATE INDEX tags_rid ON tags (rid);
+"""
+"""Made after a fill from nothing, when it is quickest."""
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with the number of runs done and their total."""
+
+
+Kept = TypeVar("Kept", str, bytes)
+
+
+class TooManyChanges(Exception):
+    """An update would cost more than a fill from nothing."""
+
+
+NO_RUN: Final = ""
+"""Stands where a row number would, for what is broken and belongs to no one run."""
+
+_SHIFT: Final = 1 << 63
+
+
+def row_of(run: str) -> int:
+    """The row number of a run."""
+    return int(run, 16) - _SHIFT
+
+
+def run_of(rid: int) -> RunId:
+    """The run of a row number."""
+    return RunId(f"{rid + _SHIFT:016x}")
+
+
+def rows_of_prefix(prefix: str) -> tuple[int, int]:
+    """First and last row number whose run id starts with the hex digits."""
+    return row_of(prefix.ljust(RUN_ID_LENGTH, "0")), row_of(prefix.ljust(RUN_ID_LENGTH, "f"))
+
+
+def checksum(kept: str | bytes) -> int:
+    """What tells damaged content from whole content."""
+    return zlib.crc32(kept.encode() if isinstance(kept, str) else kept)
+
+
+class Damaged(sqlite3.DatabaseError):
+    """Something kept does not agree with its checksum."""
+
+
+def whole(kept: Kept, check: int) -> Kept:
+    """What is kept, when its checksum is that one. Raises `Damaged`."""
+    if checksum(kept) != check:
+        raise Damaged("what is kept does not agree with its checksum")
+    return kept
+
+
+def program(command: Command) -> str:
+    """What a command runs: its program, and the first argument that looks like a file."""
+    if not command.argv:
+        return ""
+    first = command.argv[0].rstrip("/").rpartition("/")[2]
+    if first.startswith(("python", "pypy")):
+        first = first.removesuffix("t").rstrip("0123456789.")
+    for argument in command.argv[1:]:
+        if not argument.startswith("-") and ("." in argument or "/" in argument):
+            return f"{first} {argument.removeprefix('./')}"
+    return first
+
+
+# --- queries --------------------------------------------------------------------------------------
+
+NUMBERS: Final = "num IS NOT NULL"
+TEXTS: Final = "(num IS NULL AND text <> 'NaN')"
+"""What can be ordered. NaN has no place in an order: it counts as missing."""
+
+
+_MANY: Final = 2000
+
+
+class Compiler:
+    """Puts one statement over `runs r` together; `values` are bound by their names."""
+
+    def __init__(
+        self,
+        unpack: "Callable[[str], None] | None" = None,
+        count: "Callable[[str, dict[str, object]], int] | None" = None,
+    ) -> None:
+        self._unpack = unpack
+        self._count = count
+        self.values: dict[str, object] = {}
+        self.needs_runs = False
+        """True when a condition asks for more of `r` than its `rid`."""
+
+    def bind(self, value: object) -> str:
+        """The placeholder of a value."""
+        name = f"v{len(self.values)}"
+        self.values[name] = value
+        return f":{name}"
+
+    def matches_many(self, selection: str) -> bool:
+        """Tell whether a selection has so many rows that testing a few runs beats listing it.
+
+        Only where a few runs are wanted: then `count`, which answers one number, is given.
+        """
+        if self._count is None:
+            return False
+        asked = f"SELECT count(*) FROM ({selection} LIMIT {_MANY})"
+        return self._count(asked, self.values) == _MANY
+
+    def key(self, name: str) -> str:
+        """The number of a key; NULL, which no row has, when no run has the key any more.
+
+        Its values are in `vals` from now on.
+        """
+        if self._unpack is not None:
+            self._unpack(name)
+        return f"(SELECT key FROM keys WHERE name = {self.bind(name)})"
+
+    def eligible(self, table: str, *, sealed: bool, before: Run | None) -> list[str]:
+        """Terms over the `rid` and `clock` of a table: sealed, and older than a run.
+
+        The index need not know that run.
+        """
+        terms = ["1"]
+        if sealed:
+            running = f"SELECT rid FROM runs WHERE outcome = '{Outcome.RUNNING.value}'"
+            terms.append(f"{table}.rid NOT IN ({running})")
+        if before is not None:
+            place = f"{self.bind(before.clock)}, {self.bind(row_of(before.id))}"
+            terms.append(f"({table}.clock, {table}.rid) < ({place})")
+        return terms

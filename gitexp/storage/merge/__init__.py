@@ -1,0 +1,1 @@
+"""Merging run branches and keep branches, and restoring records that a commit removed."""

@@ -1,0 +1,296 @@
+"""Joining our branches with what a remote has.
+
+Histories of runs always join: one that contains the other is taken as it is, two that went apart
+get a merge commit whose every byte follows from its parents, so that whoever merges the same two
+gets the same commit and nobody has to merge merges. What a remote sends is untrusted: it can add,
+but never silently take away or replace what is recorded here.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from gitexp.adapters.git import transport
+from gitexp.adapters.git.code_commit import empty_tree
+from gitexp.adapters.git.repository import Repo
+from gitexp.adapters.git.steps import Commit, Identity, SetRef
+from gitexp.adapters.git.trees import Folder
+from gitexp.adapters.git.write import write_stream
+from gitexp.adapters.system import clock
+from gitexp.core.errors import CommandFailed, Conflict, Refused
+from gitexp.core.model.ids import ObjectId
+from gitexp.core.schema.layout import (
+    FORMAT,
+    FORMAT_PATH,
+    READ_FORMATS,
+)
+from gitexp.core.schema.union import (
+    branch_format,
+    too_new,
+)
+from gitexp.storage.branch.branch import PATIENCE_S, Store
+from gitexp.storage.merge.code_states import (
+    format_of,
+    join_old_code,
+    known_commits,
+    new_root,
+    read_code_states,
+    replace_keep_branch,
+)
+from gitexp.storage.merge.files import Edit, read_records, unite_commits
+from gitexp.storage.merge.purged import forget_building, graft, names_of, purge_code, read_purges
+
+_IDENTITY = Identity("gitexp", "gitexp@localhost")
+"""Of a merge of commits that have none."""
+_UNFIT = {ord(c): None for c in "<>\n\r\0"}
+_RUNS_MESSAGE = "merge the runs of two clones\n\n[skip ci]\n\nMerged-By: gitexp\n"
+_CODE_MESSAGE = "merge the kept code of two clones\n\n[skip ci]\n\nMerged-By: gitexp\n"
+_LAST_SECOND = 253402300799
+"""The end of the year 9999, where our dates end."""
+
+_Take: TypeAlias = Callable[[str | None, str, str | None], Commit | SetRef | ObjectId]
+"""How our branch moves, from our tip, theirs, and where the two went apart; an id is one of both
+tips, taken instead of a merge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """How a branch of ours moved."""
+
+    old: ObjectId | None
+    new: ObjectId | None
+    merged: bool = False
+    """True when the two histories had to be merged."""
+    repaired: bool = False
+    """True when theirs went on from ours but had lost or replaced records, which are back."""
+
+
+def join_code(
+    store: Store, remote: str, theirs: ObjectId | None, *, runs: ObjectId | None = None
+) -> Joined:
+    """Bring a remote's keep branch into ours. Call only while holding the store's lock.
+
+    `runs` is the tip of its run branch, which names the format. Raises `Refused` when it is not
+    gitexp's, `Conflict` when a lock keeps us out.
+    """
+
+    if theirs is not None:
+        _check_code(store, remote, theirs)
+        joined = _join_purged(store, theirs, runs) or _join_old_format(store, theirs, runs)
+        if joined is not None:
+            return joined
+
+    def take(ours: str | None, tip: str, base: str | None) -> Commit | SetRef:
+        if ours is None or ours == base:
+            return SetRef(store.code_ref, tip)
+        return _merge(store.repo, store.code_ref, _CODE_MESSAGE, (ours, tip), clear=True)
+
+    return _join(store, store.code_ref, theirs, take)
+
+
+def _join_purged(store: Store, theirs: ObjectId, runs: ObjectId | None) -> Joined | None:
+    """Join keep branches when one of them has what was purged; else return `None`."""
+    ours = store.repo.read_ref(store.code_ref)
+    purges = read_purges(store.repo, store.tip(), runs)
+    if not purges or (ours == theirs and read_purges(store.repo, store.tip()) == purges):
+        return None
+    deadline = clock.monotonic_s() + PATIENCE_S
+    while True:
+        try:
+            was_there, new = purge_code(store, theirs, purges)
+        except Conflict as conflict:
+            store.wait_for_others(conflict, deadline)
+        else:
+            return Joined(ours, new, merged=True) if was_there else None
+
+
+def _join_old_format(store: Store, theirs: ObjectId, runs: ObjectId | None) -> Joined | None:
+    """Join keep branches when one is of format 1 and the other is not; else return `None`.
+
+    The one of format 1 never becomes an ancestor: its code is taken out of it.
+    """
+    repo = store.repo
+    ours = repo.read_ref(store.code_ref)
+    if ours == theirs:
+        return None
+    our_format = format_of(store, store.tip())
+    their_format = format_of(store, runs)
+    if our_format == 1:
+        if their_format == 1:
+            return None
+        is_pure = read_code_states(repo, theirs).is_pure
+        new = new_root(store, [ours, theirs], onto=theirs if is_pure else None)
+        replace_keep_branch(store, new, ours)
+        return Joined(ours, new, merged=True)
+    if our_format is None and their_format in (None, 1):
+        return None
+    if read_code_states(repo, theirs, known_commits(repo, ours)).is_pure:
+        return None
+    return Joined(ours, join_old_code(store, theirs), merged=True)
+
+
+def join_runs(
+    store: Store,
+    remote: str,
+    theirs: ObjectId | None,
+    *,
+    max_files: int,
+    is_hub: bool = True,
+) -> Joined:
+    """Bring a remote's run branch into ours. Call only while holding the store's lock.
+
+    No merge is made where one of the two has every event of the other and its files: that one is
+    taken. Where both have the same events, and so differ only in how they were merged, the tip of
+    a hub wins, and among peers the lesser one, so that peers agree. A hub that lacks events gets a
+    merge, because it takes only what goes on from its tip.
+
+    Raises `Refused` when it is not gitexp's or brings more than `max_files`, `Unreadable` when a
+    newer gitexp wrote it, `Conflict` when a lock keeps us out.
+    """
+
+    def take(ours: str | None, tip: str, base: str | None) -> Commit | SetRef | ObjectId:
+        _check_format(store, remote, tip)
+        folders = transport.compare_bounded(store.repo, remote, ours, tip, max_files=max_files)
+        if ours is None:
+            return SetRef(store.run_ref, tip)
+        if ours == base:
+            edits = unite_commits(store.repo, folders, ours, tip, follows=True)
+            if edits is None:
+                return SetRef(store.run_ref, tip)
+        elif names_of(store.repo, ours) != names_of(store.repo, tip):
+            return _take_out(store, folders, ours, tip)
+        else:
+            taken = _take_one(store.repo, folders, ours, tip, is_hub=is_hub)
+            if taken is not None:
+                return ObjectId(taken)
+            edits = unite_commits(store.repo, folders, ours, tip, follows=False) or []
+        return _merge(store.repo, store.run_ref, _RUNS_MESSAGE, (ours, tip), edits)
+
+    return _join(store, store.run_ref, theirs, take)
+
+
+def _take_out(store: Store, folders: Sequence[Folder], ours: str, theirs: str) -> Commit | ObjectId:
+    """Unite two run branches of which one has history from before a purge, without that history.
+
+    What it has goes onto the other one. Where each lacks a purge of the other, both get a new root.
+    """
+    repo = store.repo
+    here, there = names_of(repo, ours), names_of(repo, theirs)
+    onto = ours if here > there else theirs if here < there else None
+    first = onto or min(ours, theirs)
+    edits = unite_commits(repo, folders, ours, theirs, follows=False, onto=first) or []
+    if not edits and onto is not None:
+        return ObjectId(onto)
+    identity, moment = _newest(repo, (ours, theirs))
+    commit = Commit(store.run_ref, _RUNS_MESSAGE, identity, moment, [first], edits, tip=ours)
+    return commit if onto == ours else graft(store, commit, onto)
+
+
+def _take_one(
+    repo: Repo, folders: Sequence[Folder], ours: str, theirs: str, *, is_hub: bool
+) -> str | None:
+    """The one of two tips that has all of the other, if there is one that can be taken."""
+    theirs_has = _has_events(repo, theirs, ours)
+    ours_has = (not is_hub or theirs_has) and _has_events(repo, ours, theirs)
+    if theirs_has and (is_hub or not ours_has or theirs < ours):
+        has_files = unite_commits(repo, folders, ours, theirs, follows=True) is None
+        return theirs if has_files else None
+    if ours_has and not is_hub:
+        turned = [folder._replace(old=folder.new, new=folder.old) for folder in folders]
+        return ours if unite_commits(repo, turned, theirs, ours, follows=True) is None else None
+    return None
+
+
+def _has_events(repo: Repo, tip: str, other: str) -> bool:
+    """Return whether a tip has every commit of another one that is not a merge."""
+    asked = repo.git("rev-list", "--no-merges", "--max-count=1", other, f"^{tip}")
+    return not asked.text.strip()
+
+
+def _check_format(store: Store, remote: str, tip: str) -> None:
+    where = f"branch '{store.branch}' of '{remote}'"
+    form = f"{tip}:{FORMAT_PATH}"
+    version = branch_format(read_records(store.repo, [form])[form])
+    if version is not None and version > FORMAT:
+        raise too_new(version, where)
+    if version not in READ_FORMATS:
+        raise _foreign(where, f"it has no '{FORMAT_PATH}' that gitexp wrote")
+
+
+def _check_code(store: Store, remote: str, tip: str) -> None:
+    if store.repo.resolve(f"{tip}^{{tree}}") != empty_tree(store.repo):
+        name = store.code_ref.removeprefix("refs/heads/")
+        raise _foreign(f"branch '{name}' of '{remote}'", "it holds files")
+
+
+def _foreign(where: str, why: str) -> Refused:
+    return Refused(
+        f"{where} is not gitexp's",
+        why=why,
+        hints=["choose another branch for the runs: `git config exp.branch NAME`"],
+    )
+
+
+def _join(store: Store, ref: str, theirs: ObjectId | None, take: _Take) -> Joined:
+    """Move our branch by compare-and-swap, again on the new tip whenever it moved under us."""
+    deadline = clock.monotonic_s() + PATIENCE_S
+    while True:
+        ours = store.repo.read_refs(ref).get(ref)
+        if theirs is None or ours == theirs:
+            return Joined(ours, ours)
+        base = None if ours is None else _common_ancestor(store.repo, ours, theirs)
+        if base == theirs:
+            return Joined(ours, ours)
+        with store.repo.session():
+            step = take(ours, theirs, base)
+        try:
+            if isinstance(step, str):
+                if step != ours:  # both of its branches are kept: fast-import would refuse that
+                    store.repo.update_ref(ref, step, str(ours), "the same runs, merged elsewhere")
+                forget_building(store.repo)
+                return Joined(ours, ObjectId(step))
+            written = write_stream(store.repo, [step], durable=store.durable)
+        except Conflict as conflict:
+            store.wait_for_others(conflict, deadline)
+        else:
+            merged = bool(written)
+            return Joined(ours, written[0] if merged else theirs, merged, merged and base == ours)
+
+
+def _common_ancestor(repo: Repo, one: str, other: str) -> ObjectId | None:
+    """The older of two commits when the other contains it; else where they went apart, if known."""
+    asked = repo.git("merge-base", one, other, check=False)
+    if asked.status > 1:
+        raise CommandFailed(("merge-base",), asked.status, asked.stderr)
+    return ObjectId(asked.text.strip()) if asked.status == 0 else None
+
+
+def _merge(
+    repo: Repo,
+    ref: str,
+    message: str,
+    tips: Sequence[str],
+    files: Sequence[Edit] = (),
+    *,
+    clear: bool = False,
+) -> Commit:
+    parents = sorted(tips)
+    identity, moment = _newest(repo, parents)
+    return Commit(ref, message, identity, moment, parents, files, clear, tip=tips[0])
+
+
+def _newest(repo: Repo, commits: Collection[str]) -> tuple[Identity, datetime]:
+    """The committer and date of the newest commit; of two equally new ones, of the greater id."""
+    asked = repo.git(
+        *("log", "--no-walk", "--no-show-signature", "--encoding=UTF-8", "--no-mailmap"),
+        *("--format=%ct%x00%H%x00%cn%x00%ce", *commits),
+    )
+    found = [line.split("\0") for line in asked.text.splitlines() if line.count("\0") == 3]
+    seconds, _, name, mail = max(found, key=lambda words: (int(words[0]), words[1]))
+    moment = datetime.fromtimestamp(min(int(seconds), _LAST_SECOND), UTC)
+    shown = [
+        text.encode(errors="surrogateescape").decode(errors="replace").translate(_UNFIT).strip()
+        for text in (name, mail)
+    ]
+    return Identity(shown[0] or _IDENTITY.name, shown[1] or _IDENTITY.email), moment

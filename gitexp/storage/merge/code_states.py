@@ -1,0 +1,195 @@
+"""The code that a keep branch holds, and how two keep branches become one without any history.
+
+A keep branch of format 2 holds commits of ours without files and, as their parents, code commits.
+One of format 1 holds the user's own commits; it is read, and never becomes an ancestor of one of
+format 2.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from gitexp.adapters.git.cat_file import Found
+from gitexp.adapters.git.code_commit import empty_tree
+from gitexp.adapters.git.repository import Repo
+from gitexp.adapters.git.steps import CodeCommit, Identity
+from gitexp.adapters.git.write import write_stream
+from gitexp.adapters.system import clock
+from gitexp.core.errors import CommandFailed, Conflict, Refused, Unreadable
+from gitexp.core.model.ids import ObjectId
+from gitexp.core.schema.layout import FORMAT_PATH
+from gitexp.core.schema.union import branch_format
+from gitexp.storage.branch.branch import Store
+from gitexp.storage.branch.keep import keep_steps
+
+_OURS: Final = ("keep the code of runs", "merge the kept code of two clones")
+"""How the messages of keep commits begin."""
+
+_IDENTITY: Final = Identity("gitexp", "gitexp@localhost")
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+"""Date of commits that must be the same wherever they are made."""
+
+_BUILDING: Final = "refs/gitexp/building/code"
+"""Holds a new keep branch until the old one is replaced."""
+
+
+@dataclass(slots=True)
+class CodeStates:
+    """What a keep branch holds."""
+
+    trees: set[str] = field(default_factory=set)
+    """The trees of code that ran."""
+    commits: set[str] = field(default_factory=set)
+    """Code commits."""
+    foreign: set[str] = field(default_factory=set)
+    """Kept commits that are no code commits: the user's own, of format 1."""
+
+    @property
+    def is_pure(self) -> bool:
+        """True when there is nothing of format 1."""
+        return not self.foreign
+
+
+def read_code_states(repo: Repo, tip: str, known: Collection[str] = ()) -> CodeStates:
+    """Find the code that a keep branch holds, its history read down to `known` commits.
+
+    Raises `Unreadable` when part of the branch is missing.
+    """
+    states, seen, waiting = CodeStates(), {tip}, [tip]
+    empty = empty_tree(repo)
+    with repo.session():
+        while waiting:
+            try:
+                found = repo.read_objects(waiting)
+            except CommandFailed as error:
+                raise _broken(error.why) from error
+            waiting = []
+            for commit in found:
+                if commit is None or commit.kind != "commit":
+                    raise _broken("a commit that it holds is not here")
+                if commit.tree == empty and _message(commit).startswith(_OURS):
+                    fresh = [p for p in commit.parents if p not in seen and p not in known]
+                    seen.update(fresh)
+                    waiting += fresh
+                    continue
+                states.trees.add(commit.tree)
+                (states.commits if _is_code(commit) else states.foreign).add(commit.oid)
+    return states
+
+
+def _message(commit: Found) -> str:
+    return commit.content.partition(b"\n\n")[2].decode(errors="replace")
+
+
+def _is_code(commit: Found) -> bool:
+    """Return whether a commit is exactly the code commit of its tree, by some identity."""
+    author = next((x for x in commit.content.split(b"\n") if x.startswith(b"author ")), b"")
+    identity = author.removeprefix(b"author ").removesuffix(b" 0 +0000")
+    made = CodeCommit(commit.tree, identity.decode(errors="replace")).content
+    return commit.content == made
+
+
+def _broken(why: str | None) -> Unreadable:
+    return Unreadable(
+        "the branch that keeps the code cannot be read",
+        why=why,
+        hints=["`git exp doctor` finds what is missing"],
+    )
+
+
+def format_of(store: Store, tip: str | None) -> int | None:
+    """The format of a run branch at a commit; `None` when it has none of ours."""
+    oid = None if tip is None else store.repo.resolve(f"{tip}:{FORMAT_PATH}")
+    if oid is None:
+        return None
+    [(_, content)] = store.repo.read_blobs([oid], max_bytes=1 << 16)
+    return branch_format(content)
+
+
+def known_commits(repo: Repo, tip: str | None) -> set[str]:
+    """Every commit that a keep branch of format 2 holds."""
+    return set() if tip is None else set(repo.git("rev-list", tip).text.split())
+
+
+def add_states(store: Store, tip: str | None, trees: Collection[str]) -> ObjectId | None:
+    """Make a keep commit after `tip` that holds the code of trees; `tip` when it does already.
+
+    The same for the same tip and trees, wherever it is made. No branch moves.
+    """
+    known = known_commits(store.repo, tip)
+    missing = sorted(tree for tree in trees if store.code_commit(tree) not in known)
+    if not missing:
+        return None if tip is None else ObjectId(tip)
+    steps = keep_steps(store, missing, tip, _IDENTITY, _EPOCH, ref=_BUILDING)
+    before = store.repo.read_ref(_BUILDING)
+    if before is not None:  # of a process that was killed
+        store.repo.update_ref(_BUILDING, store.repo.null, before, "gitexp: begin again")
+    if tip is not None:
+        store.repo.update_ref(_BUILDING, tip, store.repo.null, "gitexp: begin")
+    return write_stream(store.repo, steps, durable=store.durable)[-1]
+
+
+def replace_keep_branch(store: Store, new: ObjectId, old: ObjectId | None) -> None:
+    """Point the keep branch at a commit that need not contain the old one.
+
+    Call only while holding the store's lock. Raises `Conflict` when it is not at `old` any more.
+    """
+    repo = store.repo
+    old_id = old or repo.null
+    if new != old:
+        repo.update_ref(
+            store.code_ref, new, old_id, "gitexp: code commits only", durable=store.durable
+        )
+    building = repo.read_ref(_BUILDING)
+    if building is not None:
+        repo.update_ref(_BUILDING, repo.null, building, "gitexp: done")
+
+
+def refuse_old_remote(store: Store, remote: str, theirs: str | None) -> None:
+    """Raise `Refused` when a push must fail because the remote's keep branch is of format 1."""
+    ours = store.repo.read_ref(store.code_ref)
+    if theirs is None or ours is None or format_of(store, store.tip()) == 1:
+        return
+    if store.repo.is_ancestor(theirs, ours) or read_code_states(store.repo, theirs).is_pure:
+        return
+    name = store.code_ref.removeprefix("refs/heads/")
+    raise Refused(
+        f"the runs are not pushed to '{remote}'",
+        why=f"its branch '{name}' has the older format, which holds whole histories",
+        hints=[f"`git exp upgrade --push {remote}` replaces that branch; see `git exp upgrade -h`"],
+    )
+
+
+def join_old_code(store: Store, theirs: str) -> ObjectId | None:
+    """Take the code out of a keep branch of format 1; its history stays out of ours.
+
+    Returns our new tip. Call only while holding the store's lock.
+    """
+    deadline_s = clock.monotonic_s() + 30.0
+    trees = read_code_states(store.repo, theirs).trees
+    while True:
+        ours = store.repo.read_ref(store.code_ref)
+        new = add_states(store, ours, trees)
+        try:
+            if new is not None:
+                replace_keep_branch(store, new, ours)
+        except Conflict as conflict:
+            store.wait_for_others(conflict, deadline_s)
+        else:
+            return new
+
+
+def new_root(store: Store, tips: Sequence[ObjectId | None], onto: str | None = None) -> ObjectId:
+    """Make a keep branch of code commits only, with all code that some keep branches hold.
+
+    No branch moves. `onto` is a tip of format 2 that it goes on from.
+    """
+    trees: set[str] = set()
+    for tip in tips:
+        if tip is not None:
+            trees |= read_code_states(store.repo, tip).trees
+    made = add_states(store, onto, trees)
+    if made is None:
+        raise _broken("it holds no code")
+    return made

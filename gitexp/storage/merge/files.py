@@ -1,0 +1,137 @@
+"""The files of two commits of the run branch as one: what must change in one of them."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from gitexp.adapters.git.repository import Repo
+from gitexp.adapters.git.steps import Blob
+from gitexp.adapters.git.trees import FILE, SUBMODULE, Folder, compare, look_into
+from gitexp.core.schema.layout import FORMAT_PATH, TOMBSTONE, BranchPath, PathKind, parse_path
+from gitexp.core.schema.limits import MAX_RECORD_BYTES
+from gitexp.core.schema.union import Places, owner, owners, surroundings, unite
+from gitexp.storage.merge.one_sided import part_lone
+
+_PLAIN = re.compile(r"[\w./~-]+", re.ASCII)
+"""A path that `git fast-import` needs no quotes around."""
+
+Edit: TypeAlias = tuple[str, Blob | None]
+"""A quoted path, and what is there afterwards."""
+
+
+def unite_commits(
+    repo: Repo,
+    folders: Sequence[Folder],
+    ours: str,
+    theirs: str,
+    *,
+    follows: bool,
+    onto: str | None = None,
+) -> list[Edit] | None:
+    """What turns the tree of one of two commits, else of the lesser, into the union of both.
+
+    `None` when theirs, which goes on from ours, has everything of ours that counts. What a gitexp
+    writes always has: it adds, ends runs, and deletes by tombstone.
+    """
+    lone, rest = part_lone(repo, folders)
+    here, there, places = _compare(repo, rest)
+    lost = any(folder.old for folder in lone)
+    if follows and not here.files and not lost:
+        return None  # only additions
+    united = unite(here.files, there.files, lambda blobs: read_records(repo, blobs), places)
+    if follows and not lost:
+        other = {path for path, _ in united.items() ^ there.files.items()}
+        if not any(path == FORMAT_PATH or parse_path(path) for path in other):
+            return None
+    is_ours = (onto or min(ours, theirs)) == ours
+    added = (folder.files(folder.new if is_ours else folder.old) for folder in lone)
+    edits = _edits(here if is_ours else there, united)
+    return [*edits, *((path, Blob(oid)) for files in added for _, path, oid in files)]
+
+
+def lost_since(repo: Repo, base: str, tip: str) -> list[tuple[str, Blob | None]]:
+    """What gives back to a commit the records that one of its ancestors has and it has not.
+
+    Pairs of a quoted path and its content. Records that are missing, or say `running` again, are
+    given back. What somebody added to the branch, or wrote anew, stays.
+    """
+    with repo.session():
+        folders = compare(repo, base, tip) or []
+        here, there, places = _compare(repo, folders)
+        united = unite(here.files, there.files, lambda blobs: read_records(repo, blobs), places)
+        kept = set(united.values())
+        lost: list[tuple[str, Blob | None]] = []
+        edits = [(path, places.get(path), blob) for path, blob in _edits(there, united)]
+        graves = owners(place for _, place, blob in edits if blob and place and _is_grave(place))
+        for path, place, blob in edits:
+            if blob is None:
+                is_lost = place is not None and owner(place) in graves
+            elif path not in there.files:
+                is_lost = here.files.get(path) == blob.oid
+            else:
+                is_lost = place is not None and there.files[path] not in kept
+            if is_lost:
+                lost.append((path, blob))
+        return lost
+
+
+def _is_grave(place: BranchPath) -> bool:
+    return place.kind is PathKind.ANNOTATION and place.name == TOMBSTONE
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """A commit where it differs from another, and all else of the runs that differ."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    """Blob by path."""
+    odd: set[str] = field(default_factory=set)
+    """Paths that differ and are no plain file here: links, submodules, executables."""
+
+
+def _compare(repo: Repo, folders: Sequence[Folder]) -> tuple[_Side, _Side, Places]:
+    """Ours, theirs, and what the paths of both mean."""
+    ours, theirs = _Side(), _Side()
+    places: dict[str, BranchPath | None] = {}
+    for folder in folders:
+        for side, entries in ((ours, folder.old), (theirs, folder.new)):
+            for mode, path, oid in folder.files(entries):
+                places[path] = parse_path(path)
+                if mode != SUBMODULE:
+                    side.files[path] = oid
+                if mode != FILE:
+                    side.odd.add(path)
+    touched = owners(places.values())
+    wanted = surroundings(touched)
+    for folder in (*folders, *look_into(repo, folders, wanted)):
+        for mode, path, oid in folder.files(folder.same) if wanted(folder.path) else ():
+            place = parse_path(path)
+            if place is not None and owner(place) in touched and mode != SUBMODULE:
+                places[path] = place
+                ours.files[path] = theirs.files[path] = oid
+    return ours, theirs, places
+
+
+def _edits(first: _Side, united: Mapping[str, str]) -> Iterator[Edit]:
+    """What goes comes first, so that a file makes way for a folder of the same name."""
+    for path in first.files.keys() | first.odd:
+        if path not in united:
+            yield _quoted(path), None
+    for path, blob in united.items():
+        if first.files.get(path) != blob or path in first.odd:
+            yield _quoted(path), Blob(blob)
+
+
+def read_records(repo: Repo, blobs: Collection[str]) -> dict[str, bytes | None]:
+    """Contents by blob; absent for what is missing, damaged or too large."""
+    found = repo.read_blobs(sorted(blobs), max_bytes=MAX_RECORD_BYTES)
+    return {str(blob): content for blob, content in found}
+
+
+def _quoted(path: str) -> str:
+    """A path as `git fast-import` reads it; only a foreign one has anything to quote."""
+    if _PLAIN.fullmatch(path):
+        return path
+    raw = path.encode(errors="surrogateescape")
+    return '"' + "".join(f"\\{byte:03o}" for byte in raw) + '"'

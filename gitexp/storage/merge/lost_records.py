@@ -1,0 +1,88 @@
+"""Records that an ordinary commit on the run branch took away, and giving them back.
+
+While the run branch is checked out somewhere, gitexp moves it, and git's index there does not know:
+the next `git commit` in that work tree removes what was recorded since.
+"""
+
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from gitexp.adapters.git.repository import Repo
+from gitexp.adapters.git.steps import Blob, Commit, Identity
+from gitexp.adapters.git.write import write_stream
+from gitexp.core.model.ids import ObjectId, RunId
+from gitexp.core.schema.layout import parse_path
+from gitexp.storage.branch.branch import Store
+from gitexp.storage.branch.events import is_ours
+from gitexp.storage.merge.files import lost_since
+
+_IDENTITY: Final = Identity("gitexp", "gitexp@localhost")
+_MESSAGE: Final = "restore records that a commit took away\n\n[skip ci]\n"
+
+_MOST: Final = 1000
+"""So many commits that are not gitexp's are looked through."""
+
+
+class Lost(NamedTuple):
+    """What commits by other hands took away from the run branch."""
+
+    edits: dict[str, Blob | None]
+    """What gives it back: content by quoted path, `None` to delete."""
+    runs: tuple[RunId, ...]
+    commits: tuple[ObjectId, ...]
+    """The commits that are not gitexp's, newest first."""
+
+
+def find_lost(repo: Repo, tip: str, *, whole: bool = False) -> Lost:
+    """Compare a tip with what gitexp last wrote below it, or with all that it ever wrote.
+
+    Raises `CommandFailed` when part of the branch is missing.
+    """
+    bases, foreign = _split(repo, tip, whole=whole)
+    edits: dict[str, Blob | None] = {}
+    for base in bases:
+        edits.update(lost_since(repo, base, tip))
+    places = (parse_path(path) for path, blob in edits.items() if blob is not None)
+    runs = {place.run for place in places if place is not None and place.run is not None}
+    return Lost(edits, tuple(sorted(runs)), tuple(foreign))
+
+
+def _split(repo: Repo, tip: str, *, whole: bool) -> tuple[list[str], list[ObjectId]]:
+    """The newest commits of gitexp's below foreign ones, and the foreign ones."""
+    if whole:
+        listed = repo.git(
+            *("log", "--format=%H %P", "--no-show-signature", f"--max-count={_MOST}"),
+            *("--invert-grep", r"--grep=^\[skip ci\]$", tip),
+        ).text
+        found = {line.split()[0]: line.split()[1:] for line in listed.splitlines()}
+        parents = dict.fromkeys(parent for p in found.values() for parent in p)
+        return [p for p in parents if p not in found], [ObjectId(commit) for commit in found]
+    bases: dict[str, None] = {}
+    foreign: dict[str, None] = {}
+    waiting = [tip]
+    with repo.session():
+        while waiting and len(foreign) < _MOST:
+            read = [commit for commit in repo.read_objects(waiting) if commit is not None]
+            waiting = []
+            for commit in read:
+                if is_ours(commit.content):
+                    bases[commit.oid] = None
+                else:
+                    foreign[commit.oid] = None
+                    waiting += [p for p in commit.parents if p not in foreign and p not in bases]
+    return [*bases], [ObjectId(commit) for commit in foreign]
+
+
+def restore_lost(store: Store, tip: ObjectId, lost: Lost) -> bool:
+    """Write what is lost onto the tip. Call only while holding the store's lock.
+
+    Returns whether the branch moved. Raises `Conflict` when another process moved it.
+    """
+    if not lost.edits:
+        return False
+    asked = store.repo.git("log", "-1", "--no-show-signature", "--format=%ct", tip)
+    moment = datetime.fromtimestamp(int(asked.text), UTC)
+    files = sorted(lost.edits.items(), key=lambda edit: edit[1] is not None)
+    step = Commit(store.run_ref, _MESSAGE, _IDENTITY, moment, [tip], files, tip=tip)
+    write_stream(store.repo, [step], durable=store.durable)
+    return True

@@ -1,0 +1,218 @@
+"""What was purged, and keeping it out of both branches whatever other clones still have.
+
+A purge gives both branches a new root. The run branch names the purge in a file below `purged/`; a
+branch without that file is from before it, so its history must not become an ancestor of ours: its
+records are taken out of it instead.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from gitexp.adapters.git.process import FSYNC
+from gitexp.adapters.git.repository import Repo
+from gitexp.adapters.git.steps import Commit, Identity
+from gitexp.adapters.git.tree_edits import TreeEditor
+from gitexp.adapters.git.write import write_stream
+from gitexp.core.errors import Refused
+from gitexp.core.model.ids import ObjectId
+from gitexp.core.schema.layout import PURGED_FOLDER, parse_path, purge_path
+from gitexp.core.schema.limits import MAX_RECORD_BYTES
+from gitexp.core.schema.purges import PurgedState, Purges, decode_purges, encode_state
+from gitexp.storage.branch.branch import Store
+from gitexp.storage.branch.keep import KEEP_MESSAGE
+from gitexp.storage.merge.code_states import add_states, read_code_states, replace_keep_branch
+
+_IDENTITY: Final = Identity("gitexp", "gitexp@localhost")
+_MESSAGE: Final = "say what was purged from the code\n\n[skip ci]\n"
+_BUILDING: Final = "refs/gitexp/building/runs"
+"""Holds a commit until our branch is pointed at it."""
+
+
+def read_purges(repo: Repo, *tips: str | None) -> Purges:
+    """What was purged, as some run branches say together."""
+    found: list[tuple[str, str]] = []
+    for tip in tips:
+        folder = None if tip is None else repo.resolve(f"{tip}:{PURGED_FOLDER}")
+        if folder is None:
+            continue
+        for entry in repo.list_tree(folder):
+            place = parse_path(f"{PURGED_FOLDER}/{entry.path}")
+            if place is not None:
+                found.append((place.name, entry.oid))
+    contents = repo.read_blobs([oid for _, oid in found], max_bytes=MAX_RECORD_BYTES)
+    return decode_purges(
+        (name, content) for (name, _), (_, content) in zip(found, contents, strict=True)
+    )
+
+
+# --- code ---------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Sifted:
+    """Code states without what was purged."""
+
+    trees: set[str] = field(default_factory=set)
+    """What may stay, and what is left of the others."""
+    changed: dict[str, PurgedState] = field(default_factory=dict)
+    """Those that must go, by tree."""
+
+
+def sift(repo: Repo, trees: Iterable[str], purges: Purges) -> Sifted:
+    """Tell code states that may stay from those that hold what was purged.
+
+    What is left of the latter is stored. Raises `CommandFailed` when a tree is not here.
+    """
+    sifted, editor = Sifted(), TreeEditor(repo)
+    with repo.session():
+        for tree in sorted(trees):
+            state = _purged_state(editor, tree, purges)
+            if state is None:
+                sifted.trees.add(tree)
+                continue
+            sifted.changed[tree] = state
+            if state.became is not None:
+                sifted.trees.add(state.became)
+    return sifted
+
+
+def _purged_state(editor: TreeEditor, tree: str, purges: Purges) -> PurgedState | None:
+    if tree in purges.trees:
+        return PurgedState(None)
+    paths = editor.holds(tree, purges.files)
+    if not paths:
+        return None
+    return PurgedState(editor.without(tree, paths), tuple(sorted(paths)))
+
+
+def keep_only(store: Store, trees: Collection[str], onto: str | None = None) -> ObjectId:
+    """Make a keep commit, after `onto` or without parents, that holds these code states."""
+    made = add_states(store, onto, trees)
+    if made is not None:
+        return made
+    date = datetime.fromtimestamp(0, UTC)
+    none = Commit(_BUILDING, KEEP_MESSAGE, _IDENTITY, date, [], clear=True, tip=None)
+    return _build(store, none)
+
+
+def purge_code(store: Store, theirs: str | None, purges: Purges) -> tuple[bool, ObjectId | None]:
+    """Join a remote's keep branch with ours without what was purged from either.
+
+    Returns whether there was anything of it, and our new tip; when there was nothing, no branch
+    moves. Call only while holding the store's lock.
+    """
+    repo, ours = store.repo, store.repo.read_ref(store.code_ref)
+    here = sift(repo, _trees(repo, ours), purges)
+    states = None if theirs is None else read_code_states(repo, theirs)
+    there = sift(repo, states.trees if states else (), purges)
+    is_tainted = bool(there.changed) or (states is not None and not states.is_pure)
+    if not here.changed and not is_tainted:
+        return False, ours
+    onto = theirs if here.changed else ours
+    if here.changed and is_tainted:
+        onto = None
+    new = keep_only(store, here.trees | there.trees, onto)
+    write_states(store, here.changed | there.changed)
+    replace_keep_branch(store, new, ours)
+    return True, new
+
+
+def _trees(repo: Repo, tip: str | None) -> set[str]:
+    return set() if tip is None else read_code_states(repo, tip).trees
+
+
+def write_states(store: Store, changed: dict[str, PurgedState]) -> None:
+    """Let the run branch say what became of code states, where it does not yet."""
+    repo, tip = store.repo, store.tip()
+    if tip is None:
+        return
+    files = []
+    for tree, state in sorted(changed.items()):
+        if repo.resolve(f"{tip}:{purge_path(tree)}") is None:
+            files.append((purge_path(tree), encode_state(state)))
+    if not files:
+        return
+    asked = repo.git("log", "-1", "--no-show-signature", "--format=%ct", tip)
+    moment = datetime.fromtimestamp(int(asked.text), UTC)
+    step = Commit(store.run_ref, _MESSAGE, _IDENTITY, moment, [tip], files, tip=tip)
+    write_stream(repo, [step], durable=store.durable)
+
+
+# --- runs ---------------------------------------------------------------------------------------
+
+
+def graft(store: Store, commit: Commit, onto: str | None) -> ObjectId:
+    """Store a commit that no branch needs to contain: after `onto`, or without parents.
+
+    Its files change the tree of its first parent.
+    """
+    made = _build(store, commit)
+    if onto is not None:
+        return made
+    repo = store.repo
+    date = f"@{commit.signature.rpartition('> ')[2]}"
+    who = commit.identity
+    named = {
+        f"GIT_{role}_{part}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for part, value in (("NAME", who.name), ("EMAIL", who.email), ("DATE", date))
+    }
+    sync = FSYNC if store.durable else ()
+    done = repo.git(
+        *(*sync, "-c", "commit.gpgSign=false", "commit-tree", f"{made}^{{tree}}"),
+        stdin=commit.message.encode(),
+        env=named,
+    )
+    return ObjectId(done.text.strip())
+
+
+def _build(store: Store, commit: Commit) -> ObjectId:
+    repo = store.repo
+    before = repo.read_ref(_BUILDING)
+    if before is not None:  # of a process that was killed
+        repo.update_ref(_BUILDING, repo.null, before, "gitexp: begin again")
+    first = commit.parents[0] if commit.parents else None
+    if first is not None:
+        repo.update_ref(_BUILDING, first, repo.null, "gitexp: begin")
+    step = replace(commit, ref=_BUILDING, tip=first)
+    return write_stream(repo, [step], durable=store.durable)[0]
+
+
+def forget_building(repo: Repo) -> None:
+    """Let go of what was built, once a branch holds it."""
+    found = repo.read_ref(_BUILDING)
+    if found is not None:
+        repo.update_ref(_BUILDING, repo.null, found, "gitexp: done")
+
+
+def names_of(repo: Repo, tip: str) -> set[str]:
+    """The purges that a run branch knows of."""
+    return read_purges(repo, tip).names
+
+
+# --- remotes ------------------------------------------------------------------------------------
+
+
+def refs_before_purge(
+    repo: Repo, ours: Mapping[str, str], theirs: Mapping[str, str]
+) -> dict[str, ObjectId]:
+    """Branches of a remote that ours do not go on from, with their tips."""
+    return {
+        ref: ObjectId(theirs[ref])
+        for ref, tip in ours.items()
+        if ref in theirs and not repo.is_ancestor(theirs[ref], tip)
+    }
+
+
+def refuse_before_purge(remote: str, refs: Sequence[str]) -> Refused:
+    """The error for a push to a remote that still has what was purged here."""
+    shown = " and ".join(f"'{ref.removeprefix('refs/heads/')}'" for ref in sorted(refs))
+    return Refused(
+        f"the runs are not pushed to '{remote}'",
+        why=f"its branch {shown} still has what was purged here"
+        if len(refs) == 1
+        else f"its branches {shown} still have what was purged here",
+        hints=[f"`git exp purge --push {remote}` replaces what it has"],
+    )

@@ -1,0 +1,51 @@
+"""What a fetch or a push added to a run branch, counted."""
+
+from dataclasses import dataclass
+from itertools import chain
+
+from gitexp.adapters.git.repository import Repo
+from gitexp.adapters.git.trees import compare
+from gitexp.core.schema.layout import TOMBSTONE, PathKind, parse_path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What a step added to a run branch."""
+
+    runs: int = 0
+    """Runs that were not there before."""
+    updated: int = 0
+    """Runs whose record changed, mostly because they ended."""
+    annotations: int = 0
+    deleted: int = 0
+    """Runs that were there before and are deleted now."""
+    conflicts: int = 0
+    """Second versions of a file that were kept beside the first."""
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(
+            runs=self.runs + other.runs,
+            updated=self.updated + other.updated,
+            annotations=self.annotations + other.annotations,
+            deleted=self.deleted + other.deleted,
+            conflicts=self.conflicts + other.conflicts,
+        )
+
+
+def count_changes(repo: Repo, old: str | None, new: str | None) -> Tally:
+    """What the newer of two commits of a run branch has more."""
+    if new is None or old == new:
+        return Tally()
+    found = dict.fromkeys(("runs", "updated", "annotations", "deleted", "conflicts"), 0)
+    folders = compare(repo, old, new) or ()
+    for change in chain.from_iterable(folder.changes(repo.null) for folder in folders):
+        place, added = parse_path(change.path), change.status == "A"
+        if place is None:
+            continue
+        if place.rival is not None:
+            found["conflicts"] += added
+        elif place.kind is PathKind.RUN:
+            found[{"A": "runs", "D": "deleted"}.get(change.status, "updated")] += 1
+        elif place.kind is PathKind.ANNOTATION and place.name != TOMBSTONE:
+            found["annotations"] += added
+    return Tally(**found)

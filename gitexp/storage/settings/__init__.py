@@ -1,0 +1,1 @@
+"""What the user and the project chose, each with where it came from."""

@@ -1,0 +1,387 @@
+"""Settings: what the user and the project chose, each with where it came from.
+
+Strongest first: flag (applied by the command), environment `GITEXP_*`, git config `exp.*`, the
+project's committed file (`gitexp.toml`, else `[tool.gitexp]` in `pyproject.toml`), default.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gitexp.core.errors import InvalidInput, Unreadable
+from gitexp.core.schema.layout import DEFAULT_BRANCH
+from gitexp.storage.settings.metrics import ChecksRule, number, read_checks, read_metric_rules
+
+if TYPE_CHECKING:
+    from gitexp.adapters.git.repository import Repo
+    from gitexp.core.model.run import Direction, MetricRule, Tolerance
+
+PROJECT_FILE = "gitexp.toml"
+_SECTION = b"gitexp"
+"""Without this word `pyproject.toml` says nothing to us, and is not parsed."""
+
+
+class Option(NamedTuple):
+    """One setting: its spellings, how its text is read, what it means."""
+
+    name: str
+    """As in `gitexp.toml`: `push-timeout`. Git config spells it `exp.pushTimeout`, the environment
+    `GITEXP_PUSH_TIMEOUT`."""
+    parse: Callable[[object], Any]
+    default: Any
+    meaning: str
+
+    @property
+    def git_key(self) -> str:
+        """As git prints it: section and variable in lower case."""
+        return "exp." + self.name.replace("-", "")
+
+    @property
+    def git_spelling(self) -> str:
+        """As people write it in git config."""
+        head, *tail = self.name.split("-")
+        return "exp." + head + "".join(word.capitalize() for word in tail)
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return "GITEXP_" + self.name.upper().replace("-", "_")
+
+    @property
+    def field(self) -> str:
+        """The attribute of `Settings`."""
+        return self.name.replace("-", "_")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("expected text")
+    return value
+
+
+def _branch(value: object) -> str:
+    name = _text(value)
+    parts = name.split("/")
+    if re.search(_NO_BRANCH, name) or any(p.startswith(".") or p.endswith(".lock") for p in parts):
+        raise ValueError("git takes no such name for a branch")
+    return name
+
+
+_NO_BRANCH = r"[\0-\x20\x7f~^:?*\[\\\ud800-\udfff]|\.\.|@\{|^/|//|[/.]\Z"
+"""What `git help check-ref-format` names, and what is not UTF-8."""
+
+
+def _choice(*words: str) -> Callable[[object], str]:
+    def parse(value: object) -> str:
+        if value not in words:
+            raise ValueError(f"expected one of {', '.join(words)}")
+        return str(value)
+
+    return parse
+
+
+def _flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {"true": True, "yes": True, "on": True, "1": True, "": True}
+    words |= {"false": False, "no": False, "off": False, "0": False}
+    if str(value).lower() not in words:
+        raise ValueError("expected true or false")
+    return words[str(value).lower()]
+
+
+def _size(value: object) -> int:
+    """Bytes, with git's suffixes k, m and g."""
+    text = str(value).strip().lower()
+    factor = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}.get(text[-1:], 1)
+    size = int(float(text[:-1] if factor > 1 else text) * factor)
+    if size < 0:
+        raise ValueError("expected a size of 0 or more")
+    return size
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(part for part in value.split(os.pathsep) if part)
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError("expected a list of texts")
+    return tuple(value)
+
+
+def _lines(value: object) -> tuple[str, ...]:
+    """As `_texts`; several in one text, as in an environment variable, stand in lines."""
+    return _texts(value.splitlines() if isinstance(value, str) else value)
+
+
+HARVEST_ALL = "all"
+HARVEST_KINDS = (
+    *("lightning", "huggingface", "dvclive", "ultralytics", "mlflow", "wandb", "tensorboard"),
+    *("csv", "jsonl", "pytest-benchmark", "criterion", "hyperfine", "google-benchmark"),
+)
+"""What values can be picked up from."""
+
+
+def _harvest(value: object) -> tuple[str, ...]:
+    """All kinds, none, or those named; a text names them with commas between."""
+    if isinstance(value, bool) or str(value).strip().lower() in ("true", "yes", "on", "1", ""):
+        return () if value is False else (HARVEST_ALL,)
+    if str(value).strip().lower() in ("false", "no", "off", "0", "none"):
+        return ()
+    kinds = value.split(",") if isinstance(value, str) else _texts(value)
+    kinds = tuple(kind.strip() for kind in kinds)
+    unknown = [kind for kind in kinds if kind not in (HARVEST_ALL, *HARVEST_KINDS)]
+    if unknown:
+        raise ValueError(f"'{unknown[0]}' is none of {', '.join(HARVEST_KINDS)}")
+    return kinds
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option("branch", _branch, DEFAULT_BRANCH, "the orphan branch that holds the runs"),
+    Option("remote", _text, None, "the remote that push, fetch and sync use"),
+    Option(
+        "durability",
+        _choice("committed", "fast"),
+        "committed",
+        "committed: a record survives a power cut; fast: quicker, a power cut may cost the branch",
+    ),
+    Option(
+        "repeat",
+        _choice("refuse", "warn", "skip", "allow"),
+        "refuse",
+        "what `run` does with a trial that was tried: refuse it when it was decided discard or "
+        "stop and warn otherwise, always warn, skip it, or allow it silently",
+    ),
+    Option("metric", _text, None, "the metric that matters most"),
+    Option("metrics-files", _texts, (), "files that the command writes its metrics to"),
+    Option("metric-patterns", _lines, (), "patterns that read metrics from the command's output"),
+    Option(
+        "keep-output",
+        _choice("tail", "full", "none"),
+        "tail",
+        "what is published of the command's output: tail, its last lines in the record; full, all "
+        "of it in a file beside the record too; none. All stays in this clone for a while",
+    ),
+    Option("params-files", _texts, (), "files that the command reads its parameters from"),
+    Option("inputs", _texts, (), "data files or folders whose content counts for a trial"),
+    Option(
+        "harvest",
+        _harvest,
+        (HARVEST_ALL,),
+        "pick up the values that frameworks write to files during a run: true, false, or a list "
+        "of kinds",
+    ),
+    Option("argv-params", _flag, True, "take `--name value` of the command as parameters"),
+    Option("inject", _flag, True, "have Python programs report what their own parser returned"),
+    Option(
+        "seed-params",
+        _texts,
+        (),
+        "parameters that only choose random numbers, beside `seed`, `random_state` and their like; "
+        "`!NAME`: this one is no seed",
+    ),
+    Option("env-params", _texts, (), "environment variables that count as parameters"),
+    Option("code-include", _texts, (), "only these paths count as code (default: all)"),
+    Option("code-exclude", _texts, (), "these paths do not count as code, beside documents"),
+    Option(
+        "environment",
+        _choice("full", "basic", "none"),
+        "full",
+        "what a record tells of where a run ran: full; basic: Python and packages, nothing of the "
+        "machine; none",
+    ),
+    Option("max-file-size", _size, 10 << 20, "largest untracked file a snapshot takes"),
+    Option("max-snapshot-size", _size, 50 << 20, "most untracked bytes a snapshot takes"),
+    Option(
+        "snapshot-include",
+        _texts,
+        (),
+        "untracked model and data files that a snapshot takes in (`!*.csv` keeps others out)",
+    ),
+    Option("max-hash-size", _size, 4 << 30, "most bytes hashed of files outside the snapshot"),
+    Option("hooks", _flag, True, "false turns the installed hooks off"),
+    Option("auto-push", _flag, True, "the pre-push hook pushes the runs too"),
+    Option(
+        "push-hooks",
+        _choice("always", "once"),
+        "always",
+        "whether your own pre-push hooks run for our push too (always) or for yours only (once)",
+    ),
+    Option(
+        "sign",
+        _choice("off", "sync"),
+        "off",
+        "sync: a push puts one signed commit on top of the runs, with your key of git",
+    ),
+    Option("push-code", _flag, True, "push the files that ran too; false sends the records only"),
+    Option("push-timeout", number, 60.0, "seconds that a push or fetch of ours may take"),
+    Option("max-fetch-size", _size, 1 << 30, "most bytes that a remote may send in one file"),
+    Option("max-fetch-files", _size, 1 << 20, "most files that a fetch may bring or change"),
+    Option(
+        "run-checks",
+        _text,
+        None,
+        "the command of the project's `[checks]` that may run here after a run that succeeded",
+    ),
+    Option("evaluate", _text, None, "command that the pre-push hook runs once per code tree"),
+)
+
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
+
+class Settings(NamedTuple):
+    """All settings in force, typed; a tuple, because making a dataclass takes 2 ms."""
+
+    branch: str = DEFAULT_BRANCH
+    remote: str | None = None
+    durability: str = "committed"
+    repeat: str = "refuse"
+    metric: str | None = None
+    metrics_files: tuple[str, ...] = ()
+    metric_patterns: tuple[str, ...] = ()
+    keep_output: str = "tail"
+    params_files: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    harvest: tuple[str, ...] = (HARVEST_ALL,)
+    argv_params: bool = True
+    inject: bool = True
+    seed_params: tuple[str, ...] = ()
+    env_params: tuple[str, ...] = ()
+    code_include: tuple[str, ...] = ()
+    code_exclude: tuple[str, ...] = ()
+    environment: str = "full"
+    max_file_size: int = 10 << 20
+    max_snapshot_size: int = 50 << 20
+    snapshot_include: tuple[str, ...] = ()
+    max_hash_size: int = 4 << 30
+    hooks: bool = True
+    auto_push: bool = True
+    push_hooks: str = "always"
+    sign: str = "off"
+    push_code: bool = True
+    push_timeout: float = 60.0
+    max_fetch_size: int = 1 << 30
+    max_fetch_files: int = 1 << 20
+    run_checks: str | None = None
+    evaluate: str | None = None
+    directions: "Mapping[str, Direction]" = _NONE
+    """From `[metrics.NAME] direction`, by dotted metric name."""
+    tolerances: "Mapping[str, Tolerance]" = _NONE
+    """From `[metrics.NAME] tolerance`."""
+    gates: Mapping[str, float] = _NONE
+    """From `[metrics.NAME] gate`: how much worse than the best a push may be."""
+    rules: "Mapping[str, MetricRule]" = _NONE
+    """From `[metrics.NAME]`: noise, min-effect, guard, min and max."""
+    checks: ChecksRule | None = None
+    """From `[checks]`: a command that a run must pass."""
+    author: str = ""
+    """`Name <email>` from git."""
+    origins: Mapping[str, str] = _NONE
+    """Where each option's value comes from, by option name."""
+    warnings: tuple[str, ...] = ()
+    """Unknown keys, each with the nearest known one."""
+
+    @property
+    def durable(self) -> bool:
+        """True when every acknowledged record must survive a power cut."""
+        return self.durability == "committed"
+
+
+def read_settings(repo: "Repo", environ: Mapping[str, str] = os.environ) -> Settings:
+    """Gather the settings of a repository. Raises `InvalidInput` naming the key and its origin."""
+    project, project_origin = _read_project(repo.top)
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    config = repo.config()
+    for option in OPTIONS:
+        found: tuple[object, str] | None = None
+        if option.name in project:
+            found = project[option.name], project_origin
+        from_git = config.items(option.git_key)
+        exact = [s for s in from_git if s.key == option.git_key]
+        if exact:
+            listed = (
+                [s.value for s in exact] if option.parse in (_texts, _lines) else exact[-1].value
+            )
+            found = listed, f"git config ({exact[-1].origin})"
+        if option.variable in environ:
+            found = environ[option.variable], f"environment {option.variable}"
+        origins[option.name] = "default"
+        values[option.field] = option.default
+        if found is not None:
+            values[option.field] = _parse(option, *found)
+            origins[option.name] = found[1]
+    metrics = read_metric_rules(project.get("metrics", {}), project_origin)
+    checks = read_checks(project.get("checks"), project_origin)
+    unknown = [s.key for s in config.items("exp.") if s.key not in _GIT_KEYS]
+    unknown += [name for name in project if name not in _PROJECT_KEYS]
+    return Settings(
+        **values,
+        **metrics,
+        checks=checks,
+        author=_author(repo, environ),
+        origins=origins,
+        warnings=tuple(_unknown(key) for key in unknown),
+    )
+
+
+_GIT_KEYS = {option.git_key for option in OPTIONS}
+_PROJECT_KEYS = {option.name for option in OPTIONS} | {"metrics", "checks"}
+
+
+def _parse(option: Option, value: object, origin: str) -> Any:
+    try:
+        return option.parse(value)
+    except ValueError as error:
+        raise InvalidInput(
+            f"cannot use setting '{option.git_spelling}' = {value!r}",
+            why=f"{error} ({origin})",
+            hints=[f"it means: {option.meaning}"],
+        ) from error
+
+
+def _read_project(top: Path | None) -> tuple[dict[str, Any], str]:
+    if top is None:
+        return {}, ""
+    for name, section in ((PROJECT_FILE, ()), ("pyproject.toml", ("tool", "gitexp"))):
+        try:
+            content = (top / name).read_bytes()
+            if section and _SECTION not in content:
+                continue
+            from gitexp.core.schema.toml_codec import decode_table
+
+            table: Any = decode_table(content)
+        except FileNotFoundError:
+            continue
+        except (Unreadable, OSError) as error:
+            if section:
+                continue  # not ours to judge
+            why = error.why if isinstance(error, Unreadable) else str(error)
+            raise InvalidInput(f"cannot read '{name}'", why=why) from error
+        for part in section:
+            table = table.get(part, {}) if isinstance(table, dict) else {}
+        if table:
+            return table, name
+    return {}, ""
+
+
+def _author(repo: "Repo", environ: Mapping[str, str]) -> str:
+    config = repo.config()
+    name = environ.get("GIT_AUTHOR_NAME") or config.get("author.name") or config.get("user.name")
+    mail = environ.get("GIT_AUTHOR_EMAIL") or config.get("author.email") or config.get("user.email")
+    clean = {ord(c): None for c in "<>\n\r\0"}
+    shown = (name or environ.get("USER") or "unknown").translate(clean).strip()
+    return f"{shown or 'unknown'} <{(mail or 'unknown@localhost').translate(clean).strip()}>"
+
+
+def _unknown(key: str) -> str:
+    import difflib
+
+    names = {k.removeprefix("exp."): k for k in (o.git_spelling for o in OPTIONS)}
+    asked = key.removeprefix("exp.").replace("-", "")
+    near = difflib.get_close_matches(asked, [n.lower() for n in names], n=1)
+    meant = next((names[n] for n in names if near and n.lower() == near[0]), None)
+    return f"unknown setting '{key}'" + (f"; did you mean '{meant}'?" if meant else "")

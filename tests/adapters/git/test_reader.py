@@ -1,0 +1,62 @@
+"""Objects by name from one process, in order; a damaged object does not stop later answers."""
+
+import os
+
+import pytest
+
+from gitexp.adapters.git.cat_file import Found, ObjectReader
+from gitexp.adapters.git.process import Git
+from gitexp.adapters.git.repository import Repo
+from gitexp.core.errors import CommandFailed
+from tests.conftest import RepoBuilder
+
+
+def oids(found: list[Found | None]) -> list[str | None]:
+    return [one and one.oid for one in found]
+
+
+def reader_in(repo: RepoBuilder) -> ObjectReader:
+    return ObjectReader(Git(repo.path, {}))
+
+
+def test_reader_answers_in_order_with_the_refs_of_the_moment(repo: RepoBuilder) -> None:
+    before = repo.head
+    with reader_in(repo) as reader:
+        assert oids(reader.read(["HEAD", "nowhere", "HEAD"])) == [before, None, before]
+        after = repo.commit()
+        assert oids(reader.read(["HEAD"])) == [after]
+
+
+def test_reader_starts_a_new_process_after_a_damaged_object(repo: RepoBuilder) -> None:
+    damaged = repo.git("hash-object", "-w", "--stdin", stdin=os.urandom(100_000))
+    file = repo.path / ".git" / "objects" / damaged[:2] / damaged[2:]
+    file.chmod(0o644)
+    os.truncate(file, 50_000)
+    with reader_in(repo) as reader:
+        with pytest.raises(CommandFailed):
+            reader.read([damaged])
+        assert oids(reader.read(["HEAD"])) == [repo.head]
+
+
+def test_reader_takes_more_names_than_a_pipe_holds(repo: RepoBuilder) -> None:
+    names = [f"refs/heads/{'none' * 20}-{n}" for n in range(3000)]
+    with reader_in(repo) as reader:
+        found = reader.read([*names, "HEAD"])
+    assert oids(found) == [*[None] * 3000, repo.head]
+
+
+def test_reader_fails_where_there_is_no_repository(repo: RepoBuilder) -> None:
+    empty = repo.path.parent / "empty"
+    empty.mkdir()
+    with ObjectReader(Git(empty, {})) as reader, pytest.raises(CommandFailed):
+        reader.read(["HEAD"])
+
+
+def test_sessions_within_one_share_its_reader(repo: RepoBuilder) -> None:
+    ours = Repo.discover(repo.path)
+    with ours.session() as outer:
+        with ours.session() as inner:
+            assert inner is outer
+        assert ours.read_objects(["HEAD"]) != [None]
+    with ours.session() as later:
+        assert later is not outer

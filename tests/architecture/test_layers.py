@@ -1,0 +1,329 @@
+"""The rules of the package that no tool checks for us: layers, sizes, names and docstrings.
+
+Only the syntax is read; nothing is imported. Each rule lists all its faults at once.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2] / "gitexp"
+
+ROOMS = (
+    "core.errors",
+    "core.model",
+    "core.schema",
+    "core.inputs",
+    "core.query",
+    "core.analysis",
+    "core.brief",
+    "core.render",
+    "adapters.system",
+    "adapters.git",
+    "adapters.journal",
+    "adapters.trackers",
+    "adapters.inject",
+    "storage.settings",
+    "storage.branch",
+    "storage.cache",
+    "storage.merge",
+    "storage.sessions",
+    "storage.workspace",
+    "features.runs",
+    "features.harvest",
+    "features.recording",
+    "features.trials",
+    "features.execution",
+    "features.sync",
+    "features.doctor",
+    "features.bridges",
+    "features.sweeps",
+    "features.report",
+    "api",
+    "cli",
+)
+"""All rooms of the package, in the order of imports: a module imports from its own room and from
+rooms before it. A room is a directory or a single module."""
+
+FACE = ("", "__main__")
+"""`gitexp` itself offers names of `api`, imported when first used; `__main__` calls `cli`."""
+
+MAX_MODULE_LINES = 400
+MAX_FUNCTION_LINES = 50
+LONG_MODULES: dict[str, int] = {}
+LONG_FUNCTIONS: dict[str, int] = {}
+"""Exceptions with their present length: they may shrink and go, never grow or be joined."""
+
+BANNED_WORDS = set(
+    "util utils helper helpers common misc manager handler service data info base".split()
+)
+GITS_WORDS = re.compile("common_(dir|ancestor)|merge_base")
+"""What git itself calls things is said in git's words."""
+
+
+def name_of(path: Path) -> str:
+    """The dotted name below `gitexp`; empty for the package itself."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+TREES = {
+    name_of(path): (path, ast.parse(path.read_text(encoding="utf-8"), filename=str(path)))
+    for path in sorted(ROOT.rglob("*.py"))
+}
+"""Each module's file and syntax by its dotted name."""
+
+
+def room_of(name: str) -> str | None:
+    """The room that holds a module; `None` for `gitexp`, a layer's own package, and no module."""
+    parts = name.split(".")
+    prefixes = (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+    return next((prefix for prefix in prefixes if prefix in ROOMS), None)
+
+
+def imports_of(tree: ast.Module, *, with_types: bool = True) -> Iterator[tuple[int, str]]:
+    """Line and dotted name (below `gitexp`) of every import of ours, in functions as well.
+
+    `with_types` includes those for type checkers only.
+    """
+    skipped = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+        if not with_types
+    }
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.partition(".")[0] == "gitexp":
+                    yield node.lineno, alias.name.partition(".")[2]
+        elif isinstance(node, ast.ImportFrom):
+            package, _, inside = (node.module or "").partition(".")
+            if package == "gitexp":
+                for alias in node.names:
+                    full = f"{inside}.{alias.name}".removeprefix(".")
+                    yield node.lineno, full if full in TREES else inside
+
+
+def functions_of(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Every function and method with its qualified name."""
+
+    def walk(
+        node: ast.AST, prefix: str
+    ) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield prefix + child.name, child
+                yield from walk(child, f"{prefix}{child.name}.")
+            elif isinstance(child, ast.ClassDef):
+                yield from walk(child, f"{prefix}{child.name}.")
+            else:
+                yield from walk(child, prefix)
+
+    return walk(tree, "")
+
+
+def length_of(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of the body: a command has as many parameters as it has options."""
+    return (node.end_lineno or node.lineno) - node.body[0].lineno + 1
+
+
+def wrong_import(name: str, target: str) -> str:
+    """What is wrong with an import between two modules; empty when it is allowed."""
+    own, other = room_of(name), room_of(target)
+    if name in FACE or own is None or target == "":
+        return ""
+    if other is None:
+        return f"{target} is in no room"
+    if ROOMS.index(other) > ROOMS.index(own):
+        return f"room {own} comes before {other}, so it may not import from it"
+    return ""
+
+
+def test_every_module_is_in_a_room() -> None:
+    packages = {room.partition(".")[0] for room in ROOMS}
+    faults = [
+        f"gitexp/{path.relative_to(ROOT)} is in no room: add its directory to ROOMS in {__file__}"
+        for name, (path, _) in TREES.items()
+        if name not in FACE and name not in packages and room_of(name) is None
+    ]
+    faults += [f"there is no room {room}" for room in ROOMS if room not in TREES]
+    assert not faults, "\n".join(faults)
+
+
+def test_modules_import_only_rooms_before_their_own() -> None:
+    faults = [
+        f"{path.relative_to(ROOT.parent)}:{line}: {name} imports {target}: {fault}"
+        for name, (path, tree) in TREES.items()
+        for line, target in imports_of(tree)
+        if (fault := wrong_import(name, target))
+    ]
+    assert not faults, "\n".join(faults)
+
+
+def test_imports_are_written_in_full() -> None:
+    faults = [
+        f"{path.relative_to(ROOT.parent)}:{node.lineno}: write it in full, not relative"
+        for path, tree in TREES.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.level
+    ]
+    assert not faults, "\n".join(faults)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    edges = {
+        name: {t for _, t in imports_of(tree, with_types=False)} & set(TREES) - {name, *FACE}
+        for name, (_, tree) in TREES.items()
+    }
+    faults = []
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        if name in trail:
+            faults.append(" -> ".join([*trail[trail.index(name) :], name]))
+        elif name not in done:
+            for target in sorted(edges[name]):
+                visit(target, (*trail, name))
+            done.add(name)
+
+    for name in sorted(edges):
+        visit(name, ())
+    assert not faults, "move what both need to a module below them:\n" + "\n".join(faults)
+
+
+def test_packages_hold_no_code() -> None:
+    faults = [
+        f"{path.relative_to(ROOT.parent)}: a package has a docstring and nothing else"
+        for name, (path, tree) in TREES.items()
+        if name and path.name == "__init__.py" and len(tree.body) != 1
+    ]
+    assert not faults, "\n".join(faults)
+
+
+def test_modules_and_functions_stay_small() -> None:
+    faults = []
+    for name, (path, tree) in TREES.items():
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        allowed = LONG_MODULES.get(name, MAX_MODULE_LINES)
+        if lines > allowed:
+            faults.append(f"{name} has {lines} lines, at most {allowed}: split it")
+        for function, node in functions_of(tree):
+            length = length_of(node)
+            most = LONG_FUNCTIONS.get(f"{name}.{function}", MAX_FUNCTION_LINES)
+            if length > most:
+                faults.append(f"{name}.{function} has {length} lines, at most {most}: split it")
+    assert not faults, "\n".join(faults)
+
+
+def test_the_exceptions_only_shrink() -> None:
+    lengths = {
+        f"{name}.{function}": length_of(node)
+        for name, (_, tree) in TREES.items()
+        for function, node in functions_of(tree)
+    }
+    modules = {
+        name: len(path.read_text(encoding="utf-8").splitlines())
+        for name, (path, _) in TREES.items()
+    }
+    faults = []
+    for listed, found, limit in (
+        (LONG_FUNCTIONS, lengths, MAX_FUNCTION_LINES),
+        (LONG_MODULES, modules, MAX_MODULE_LINES),
+    ):
+        for name, allowed in listed.items():
+            now = found.get(name, 0)
+            if now <= limit:
+                faults.append(f"{name} is no exception any more: take it off the list")
+            elif now != allowed:
+                faults.append(f"{name} has {now} lines, the list says {allowed}: lower it")
+    assert not faults, "\n".join(faults)
+
+
+def test_public_names_have_a_docstring() -> None:
+    faults = []
+
+    def look(body: list[ast.stmt], prefix: str) -> None:
+        for node in body:
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                continue
+            if not node.name.startswith("_"):
+                if not ast.get_docstring(node) and not is_overload(node):
+                    faults.append(f"{prefix}{node.name}")
+                if isinstance(node, ast.ClassDef):
+                    look(node.body, f"{prefix}{node.name}.")
+
+    for name, (_, tree) in TREES.items():
+        if not ast.get_docstring(tree):
+            faults.append(f"{name} (the module)")
+        look(tree.body, f"{name}.")
+    assert not faults, "say what it means in a docstring:\n" + "\n".join(faults)
+
+
+def is_overload(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
+    return any(ast.unparse(d).endswith("overload") for d in node.decorator_list)
+
+
+def test_no_name_has_a_word_that_says_nothing() -> None:
+    faults = []
+    for module, (_, tree) in TREES.items():
+        named = [(part, "the module") for part in module.split(".") if part]
+        named += [
+            (node.name, f"line {node.lineno}")
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        ]
+        faults += [
+            f"{module}, {where}: `{name}` has the word '{word}'; name it for what it holds or does"
+            for name, where in named
+            for word in words_of(GITS_WORDS.sub("", name))
+            if word in BANNED_WORDS
+        ]
+    assert not faults, "\n".join(faults)
+
+
+def words_of(name: str) -> list[str]:
+    """`EntryManager` and `entry_manager` both have the words entry and manager."""
+    return [word.lower() for word in re.split(r"_|(?<=[a-z0-9])(?=[A-Z])", name) if word]
+
+
+# --- the rules themselves can fail ----------------------------------------------------------------
+
+
+def test_an_import_inside_a_function_is_seen() -> None:
+    tree = ast.parse(
+        "import gitexp.storage\n"
+        "def f():\n"
+        "    from gitexp.cli.app import main\n"
+        "    from gitexp.features.sync import sync\n"
+        "if TYPE_CHECKING:\n"
+        "    from gitexp.api.runs import runs\n"
+    )
+    seen = [(1, "storage"), (3, "cli.app"), (4, "features.sync.sync")]
+    assert sorted(imports_of(tree)) == [*seen, (6, "api.runs")]
+    assert sorted(imports_of(tree, with_types=False)) == seen
+
+
+def test_rooms_are_found_by_the_path() -> None:
+    names = ("core.errors", "core.model.run", "cli.output.tables", "core", "nothing.here", "")
+    assert [room_of(n) for n in names] == ["core.errors", "core.model", "cli", None, None, None]
+    assert len(ROOMS) == len(set(ROOMS))
+
+
+def test_an_import_to_a_later_room_is_a_fault() -> None:
+    assert wrong_import("core.model.run", "adapters.git.repository")
+    assert wrong_import("features.runs.judge", "features.sync.sync")
+    assert not wrong_import("features.sync.sync", "features.runs.judge")
+    assert not wrong_import("features.sync.sync", "")
+    assert wrong_import("cli.app", "nothing.here")
+
+
+def test_words_are_found_in_both_spellings() -> None:
+    assert words_of("EntryManager") == ["entry", "manager"]
+    assert words_of("_load_data") == ["load", "data"]
+    assert words_of(GITS_WORDS.sub("", "_common_dir")) == []
+    assert words_of("database") == ["database"]

@@ -1,0 +1,145 @@
+"""Guards: kept, broken, or not known."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gitexp.core.analysis.guards import GuardState, GuardVerdict, judge_guards
+from gitexp.core.analysis.verdicts import MetricVerdict, Question, judge_metric
+from gitexp.core.model.run import Direction, MetricRule, Tolerance
+from gitexp.core.render.verdict_sentence import guard_words
+from tests.core.analysis.sample_groups import group_with
+
+UP, DOWN = Direction.MAXIMIZE, Direction.MINIMIZE
+KEPT, BROKEN, UNKNOWN = GuardState.KEPT, GuardState.BROKEN, GuardState.UNKNOWN
+
+
+def verdict_of(
+    new: list[float] | None,
+    old: list[float] | None,
+    direction: Direction | None = DOWN,
+    noise: float | None = None,
+) -> MetricVerdict:
+    return judge_metric(
+        Question(
+            metric="latency",
+            new=None if new is None else group_with(new, "a", start=9, batch="a"),
+            old=None if old is None else group_with(old, "b", batch="b"),
+            direction=direction,
+            rule=MetricRule(noise=noise),
+        )
+    )
+
+
+def guard_of(verdict: MetricVerdict, guard: Tolerance) -> GuardVerdict:
+    (found,) = judge_guards(verdict, MetricRule(guard=guard))
+    return found
+
+
+LATENCY = verdict_of([103.0, 104.0, 105.0], [99.0, 100.0, 101.0])
+"""104 against 100 ±2.3."""
+
+FOURTEEN = [
+    (Tolerance(relative=0.08), KEPT, "guard 8 %", 8),
+    (Tolerance(relative=0.05), UNKNOWN, "guard 5 %", 5),
+    (Tolerance(relative=0.03), BROKEN, "guard 3 %", 3),
+    (Tolerance(absolute=8), KEPT, "guard 8", 8),
+    (Tolerance(absolute=0), BROKEN, "guard 0", 0),
+]
+
+
+@pytest.mark.parametrize(("rule", "state", "bound", "allowed"), FOURTEEN)
+def test_14_latency(rule: Tolerance, state: GuardState, bound: str, allowed: float) -> None:
+    guard = guard_of(LATENCY, rule)
+    assert (guard.state, guard.bound) == (state, bound)
+    assert guard.allowed == pytest.approx(allowed)
+    assert guard.half == pytest.approx(2.3, abs=0.05)
+    assert (guard.difference, guard.relative) == (4.0, 0.04)
+
+
+def test_words_of_a_guard() -> None:
+    broken = guard_of(LATENCY, Tolerance(relative=0.03))
+    assert guard_words(broken) == "latency +4%, guard 3 %"
+    unsure = guard_of(LATENCY, Tolerance(relative=0.05))
+    assert guard_words(unsure) == "latency +4%, guard 5 %, cannot tell"
+
+
+def test_an_improvement_keeps_every_guard() -> None:
+    better = verdict_of([95.0, 96.0, 97.0], [99.0, 100.0, 101.0])
+    assert guard_of(better, Tolerance(absolute=0)).state is KEPT
+    more = verdict_of([104.0, 105.0, 106.0], [99.0, 100.0, 101.0], UP)
+    assert guard_of(more, Tolerance(absolute=0)).state is KEPT
+
+
+def test_while_the_noise_is_unknown_the_number_decides() -> None:
+    single = verdict_of([104.0], [100.0])
+    assert guard_of(single, Tolerance(relative=0.05)).state is KEPT
+    assert guard_of(single, Tolerance(relative=0.03)).state is BROKEN
+    assert guard_of(single, Tolerance(relative=0.04)).state is KEPT, "what is allowed is kept"
+
+
+def test_declared_noise_leaves_room_for_doubt() -> None:
+    assert (
+        guard_of(verdict_of([104.0], [100.0], noise=3.0), Tolerance(relative=0.03)).state is UNKNOWN
+    )
+    assert (
+        guard_of(verdict_of([120.0], [100.0], noise=3.0), Tolerance(relative=0.03)).state is BROKEN
+    )
+
+
+def test_a_guard_on_a_metric_that_is_missing() -> None:
+    for new, old in ((None, [1.0]), (None, None), ([1.0], None)):
+        guard = guard_of(verdict_of(new, old), Tolerance(relative=0.05))
+        assert guard.state is UNKNOWN
+        assert guard.why
+        assert "is not known" in guard_words(guard)
+
+
+def test_a_guard_in_no_direction() -> None:
+    guard = guard_of(verdict_of([104.0], [100.0], None), Tolerance(relative=0.05))
+    assert (guard.state, guard.why) == (UNKNOWN, "which way it is better is not known")
+
+
+def test_a_relative_guard_on_a_reference_of_zero_allows_nothing() -> None:
+    verdict = verdict_of([1.0], [0.0])
+    guard = guard_of(verdict, Tolerance(relative=0.05))
+    assert (guard.state, guard.allowed, guard.relative) == (BROKEN, 0.0, None)
+    assert guard_of(verdict, Tolerance(absolute=1.0)).state is KEPT
+
+
+def test_without_a_reference_only_the_absolute_bounds_hold() -> None:
+    rule = MetricRule(guard=Tolerance(relative=0.05), least=0.5, most=2.0)
+    found = judge_guards(verdict_of([1.0], None), rule, has_reference=False)
+    assert [(g.bound, g.state) for g in found] == [("at least 0.5", KEPT), ("at most 2", KEPT)]
+    assert judge_guards(verdict_of([1.0], None), MetricRule()) == []
+
+
+BOUNDS = [(0.4, BROKEN, KEPT), (0.5, KEPT, KEPT), (2.0, KEPT, KEPT), (2.1, KEPT, BROKEN)]
+
+
+@pytest.mark.parametrize(("value", "least", "most"), BOUNDS)
+def test_absolute_bounds(value: float, least: GuardState, most: GuardState) -> None:
+    found = judge_guards(verdict_of([value], [1.0]), MetricRule(least=0.5, most=2.0))
+    assert [g.state for g in found] == [least, most]
+
+
+def test_absolute_bounds_on_a_metric_that_is_missing() -> None:
+    (guard,) = judge_guards(verdict_of(None, [1.0]), MetricRule(least=0.5))
+    assert (guard.state, guard.value) == (UNKNOWN, None)
+    assert guard.why
+
+
+values = st.lists(st.integers(80, 120).map(float), min_size=1, max_size=5)
+
+
+@settings(deadline=None)
+@given(values, values, st.sampled_from([UP, DOWN]))
+def test_to_allow_more_is_never_stricter(
+    new: list[float], old: list[float], direction: Direction
+) -> None:
+    verdict = verdict_of(new, old, direction)
+    sizes = (0, 0.1, 1, 3, 10, 30, 100)
+    states = [guard_of(verdict, Tolerance(absolute=size)).state for size in sizes]
+    order = [(BROKEN, UNKNOWN, KEPT).index(state) for state in states]
+    assert order == sorted(order)
+    assert states[-1] is KEPT or verdict.half is not None

@@ -1,0 +1,137 @@
+"""Patterns proposed for output: for real forms of it, and never an untrue one."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gitexp.core.inputs.patterns import parse_patterns, read_lines
+from gitexp.core.inputs.proposed_patterns import MAX_PROPOSALS, propose
+
+NANO = """step 0: train loss 4.1743, val loss 4.1771
+iter 0: loss 4.2, time 123.45ms, mfu -100.00%
+step 10: train loss 3.2143, val loss 3.3771
+iter 10: loss 3.3, time 23.45ms, mfu -100.00%"""
+LIGHTGBM = """[LightGBM] [Info] Number of positive: 204, number of negative: 194
+[1]\ttraining's auc: 0.95\tvalid_1's auc: 0.93
+[2]\ttraining's auc: 0.96\tvalid_1's auc: 0.94
+The rmse of prediction is: 0.4450"""
+XGBOOST = "[0]\ttrain-rmse:0.51234\ttest-rmse:0.6\n[1]\ttrain-rmse:0.4\ttest-rmse:0.5"
+KERAS = """Epoch 1/2
+1875/1875 [====] - 3s 2ms/step - loss: 0.2912 - accuracy: 0.9155 - val_loss: 0.14
+Epoch 2/2
+1875/1875 [====] - 3s 2ms/step - loss: 0.1412 - accuracy: 0.9555 - val_loss: 0.11"""
+TRAINER = """{'loss': 2.3026, 'grad_norm': 1.2, 'learning_rate': 5e-05, 'epoch': 0.5}
+{'loss': 1.3026, 'grad_norm': 1.1, 'learning_rate': 4e-05, 'epoch': 1.0}
+{'eval_loss': 1.1, 'eval_accuracy': 0.5, 'epoch': 1.0}"""
+BAR = """Epoch 0: 50%|█| 10/20 [00:01<00:01, 15.3it/s, loss=0.31, v_num=0]
+Epoch 1: 100%|██| 20/20 [00:02<00:00, 15.3it/s, loss=0.21, v_num=0]"""
+TABLE = """              precision    recall  f1-score   support
+
+           0       1.00      1.00      1.00        33
+    accuracy                           0.97       360
+   macro avg       0.97      0.97      0.97       360"""
+
+FASTAI = """epoch     train_loss  valid_loss  accuracy  time
+0         0.534812    0.612345    0.851000  00:05
+1         0.434812    0.512345    0.871000  00:05"""
+SKORCH = """  epoch    train_loss    valid_acc    dur
+-------  ------------  -----------  ------
+      1        0.6905       0.6150  0.0271
+      2        0.6648       0.6450  0.0201"""
+MARKDOWN = "| epoch | loss | acc |\n|---|---|---|\n| 1 | 0.5 | 90.5% |\n| 2 | 0.25 | 97.3% |"
+PRINTED_CSV = "epoch,loss,acc\n1,0.5,0.9\nsaved\n2,-0.25,0.95"
+
+CASES: list[tuple[str, dict[str, list[float]]]] = [
+    (NANO, {"train_loss": [4.1743, 3.2143], "val_loss": [4.1771, 3.3771], "loss": [4.2, 3.3]}),
+    ("accuracy: 97.3%", {"accuracy": [97.3]}),
+    ("The RMSE of the model on the test set is: 0.4450", {"rmse": [0.4450]}),
+    ("Test RMSE = 1e-3", {"test_rmse": [0.001]}),
+    (LIGHTGBM, {"training_auc": [0.95, 0.96], "valid_1_auc": [0.93, 0.94], "rmse": [0.445]}),
+    (XGBOOST, {"train_rmse": [0.51234, 0.4], "test_rmse": [0.6, 0.5]}),
+    (KERAS, {"loss": [0.2912, 0.1412], "accuracy": [0.9155, 0.9555], "val_loss": [0.14, 0.11]}),
+    (TRAINER, {"loss": [2.3026, 1.3026], "eval_loss": [1.1], "eval_accuracy": [0.5]}),
+    (BAR, {"loss": [0.31, 0.21]}),
+    (TABLE, {"accuracy": [0.97]}),
+    ("INFO loss 0.5\nINFO loss -0.25", {"loss": [0.5, -0.25]}),
+    ("temp 1.5\ntemp 2.5\ntemp 3.5", {"temp": [1.5, 2.5, 3.5]}),
+    (FASTAI, {"train_loss": [0.534812, 0.434812], "accuracy": [0.851, 0.871]}),
+    (SKORCH, {"train_loss": [0.6905, 0.6648], "valid_acc": [0.615, 0.645]}),
+    (MARKDOWN, {"loss": [0.5, 0.25], "acc": [90.5, 97.3]}),
+    (PRINTED_CSV, {"loss": [0.5, -0.25], "acc": [0.9, 0.95]}),
+    ("loss: nan\nloss: 1.5", {}),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), CASES)
+def test_metrics_of_common_outputs_are_proposed(
+    text: str, expected: dict[str, list[float]]
+) -> None:
+    found = {p.name: list(p.values) for p in propose(text.splitlines()) if p.name != "step"}
+    for name, values in expected.items():
+        assert found.get(name) == values, found
+
+
+STEPS = [(NANO, (0, 10)), (XGBOOST, (0, 1)), (KERAS, (1, 2)), (BAR, (0, 1)), (LIGHTGBM, (1, 2))]
+
+
+@pytest.mark.parametrize(("text", "steps"), STEPS)
+def test_the_step_is_proposed(text: str, steps: tuple[int, ...]) -> None:
+    first = propose(text.splitlines())[0]
+    assert first.name == "step"
+    assert first.values == steps
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x/_logistic.py:599: ConvergenceWarning: lbfgs failed to converge after 200 iterations",
+        "",
+        "hello world",
+        "epoch 1\nepoch 2\nepoch 3",
+        "Using device 0\nseed 42\nport 8080\nversion 1.2",
+        "step 1: done in 3s\nstep 2: done in 4s\nstep 3: done in 5s",
+    ],
+)
+def test_nothing_is_proposed_without_a_metric(text: str) -> None:
+    assert propose(text.splitlines()) == []
+
+
+LINES = st.lists(
+    st.one_of(
+        st.text(max_size=60),
+        st.builds(
+            "{} {}{}{}{}".format,
+            st.sampled_from(["", "step 3:", "INFO", "val", "train"]),
+            st.sampled_from(["loss", "val loss", "acc", "f1-score", "(x) err", "a[0] loss"]),
+            st.sampled_from([": ", "=", " ", "\t", " -> ", " | "]),
+            st.floats(allow_nan=False).map(repr) | st.integers().map(str),
+            st.sampled_from(["", "%", ",", " loss 3", "."]),
+        ),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(LINES)
+def test_a_proposal_is_always_true(lines: list[str]) -> None:
+    found = propose(lines)
+    assert len(found) <= MAX_PROPOSALS + 1
+    for proposal in found:
+        if proposal.name != "step":
+            readings = read_lines(parse_patterns([proposal.pattern]), lines)
+            read = [r.values[proposal.name] for r in readings if proposal.name in r.values]
+            assert repr(read) == repr(list(proposal.values))
+            assert read
+
+
+@pytest.mark.parametrize("text", [FASTAI, SKORCH, MARKDOWN, PRINTED_CSV])
+def test_a_column_comes_with_the_step_of_its_row(text: str) -> None:
+    first = propose(text.splitlines())[0]
+    readings = read_lines(parse_patterns([first.pattern]), text.splitlines())
+    steps = [reading.step for reading in readings]
+    assert steps in ([0, 1], [1, 2])
+
+
+def test_the_unit_of_a_column_is_noted() -> None:
+    assert {p.name: p.unit for p in propose(MARKDOWN.splitlines())} == {"loss": None, "acc": "%"}

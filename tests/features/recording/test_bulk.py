@@ -1,0 +1,70 @@
+"""Many runs in few git processes: the same branch as one by one, and all or nothing a batch."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gitexp.core.errors import InvalidInput
+from gitexp.core.model.ids import ObjectId, RunId
+from gitexp.core.model.run import Code, Origin, Outcome, Run
+from gitexp.core.schema.layout import run_path
+from gitexp.core.schema.toml_codec import decode_run
+from gitexp.features.recording import batch
+from gitexp.features.recording.batch import record_many
+from gitexp.storage.workspace import Workspace
+from tests.conftest import RepoBuilder
+
+
+def make_runs(repo: RepoBuilder, count: int) -> Iterator[Run]:
+    commit, tree = repo.git("rev-parse", "HEAD", "HEAD^{tree}").split()
+    for number in range(count):
+        yield Run(
+            id=RunId(f"{number:016x}"),
+            name=f"run-{number}",
+            outcome=Outcome.SUCCEEDED,
+            clock=number + 1,
+            started=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=number),
+            author="Ada <ada@example.org>",
+            origin=Origin.IMPORT,
+            code=Code(commit=ObjectId(commit), tree=ObjectId(tree)),
+            metrics={"accuracy": number / 10},
+        )
+
+
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "BATCH", 4)
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_every_run_is_recorded_in_a_commit_of_its_own(repo: RepoBuilder) -> None:
+    repo.commit({"code": "x"})
+    told: list[int] = []
+    assert record_many(Workspace.open(repo.path), make_runs(repo, 10), progress=told.append) == 10
+    assert told == [4, 8, 10]
+    assert len(repo.git("log", "--format=%s", "gitexp").splitlines()) == 10
+    for run in make_runs(repo, 10):
+        content = repo.git("show", f"gitexp:{run_path(run.id, run.started)}")
+        assert decode_run(content.encode() + b"\n") == run
+    assert Workspace.open(repo.path).index.count() == 10
+    repo.git("fsck", "--strict")
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_a_run_that_no_record_can_hold_stops_its_batch_only(repo: RepoBuilder) -> None:
+    repo.commit({"code": "x"})
+    good = list(make_runs(repo, 6))
+    bad = Run(
+        **{name: getattr(good[5], name) for name in Run.__slots__ if name != "params"},
+        params={"x": "y" * 100_000},
+    )
+    with pytest.raises(InvalidInput):
+        record_many(Workspace.open(repo.path), [*good[:5], bad])
+    assert Workspace.open(repo.path).index.count() == 4
+
+
+def test_nothing_to_record_makes_no_branch(repo: RepoBuilder) -> None:
+    repo.commit({"code": "x"})
+    assert record_many(Workspace.open(repo.path), []) == 0
+    assert Workspace.open(repo.path).store.tip() is None

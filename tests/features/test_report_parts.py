@@ -1,0 +1,108 @@
+"""The parts of a report that need no repository."""
+
+import json
+import math
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitexp.features.report.anonymous import without_names
+from gitexp.features.report.columns import EXACT, encode
+from gitexp.features.report.squeezing import squeeze_program, squeeze_style
+from gitexp.features.report.thinning import POINTS, curves_of, thin
+
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(-EXACT, EXACT), st.floats(allow_nan=False), st.text()
+)
+
+
+def decode(column: dict[str, Any], rows: int) -> list[Any]:
+    """As the page does it."""
+    if "codes" in column:
+        values = [None if code < 0 else column["dict"][code] for code in column["codes"]]
+    else:
+        values = column["num"] if "num" in column else column["raw"]
+    if "at" not in column:
+        return values
+    spread: list[Any] = [None] * rows
+    for row, value in zip(column["at"], values, strict=True):
+        spread[row] = value
+    return spread
+
+
+@given(st.lists(VALUES, max_size=30))
+def test_columns_give_back_every_value_and_its_kind(values: list[Any]) -> None:
+    cells = {row: value for row, value in enumerate(values) if value is not None}
+    found = decode(encode(cells, len(values)), len(values))
+    assert [(type(v), repr(v)) for v in found] == [(type(v), repr(v)) for v in values]
+
+
+@given(st.lists(st.floats(-1e9, 1e9), min_size=2, max_size=2000), st.integers(4, 600))
+def test_thinned_values_keep_both_ends_and_the_extremes(values: list[float], most: int) -> None:
+    places = thin(values, most)
+    kept = [values[n] for n in places]
+    assert places == sorted(set(places))
+    assert len(places) <= max(most, 2)
+    assert (places[0], places[-1]) == (0, len(values) - 1)
+    assert (min(kept), max(kept)) == (min(values), max(values))
+
+
+def test_a_curve_has_only_what_is_a_number() -> None:
+    rows: list[dict[str, float | int | str]] = [
+        {"step": 0, "time": 0.5, "loss": 1.0, "word": "a"},
+        {"step": 1, "time": 0.6, "loss": math.nan, "once": 3},
+        {"step": 2, "loss": 0.1234567890123},
+    ]
+    assert curves_of(rows) == {"loss": {"x": [0, 2], "y": [1.0, 0.123457]}}
+    assert curves_of(rows, full=True) == {"loss": {"x": [0, 2], "y": [1.0, 0.1234567890123]}}
+    long = curves_of([{"step": n, "loss": math.sin(n)} for n in range(5000)])
+    assert len(long["loss"]["x"]) <= POINTS
+
+
+def test_a_program_is_squeezed_to_what_does_the_same() -> None:
+    text = """\
+// a comment with "quotes" and `ticks`
+const greeting = "a  b // no comment";
+function shout(words, { loud = 2 / 1 } = {}) {
+  /* another */
+  const found = words.replace(/[/'"`]  x/g, "y") + 1;
+  return found + - loud + `  ${words.map((w) => `<${w} ${greeting}>`)}  kept  `;
+}
+const shown = { shout };
+let rate = 4 / 2 / 1;
+"""
+    squeezed = squeeze_program(text)
+    assert "comment with" not in squeezed
+    assert '"a  b // no comment"' in squeezed
+    assert """/[/'"`]  x/g""" in squeezed
+    assert "+ -loud" in squeezed
+    assert "`  ${words.map((w)=>`<${w} ${$" in squeezed
+    assert "}  kept  `" in squeezed
+    assert "4/2/1" in squeezed
+    assert "{shout}" in squeezed, "a name that is a property's as well stays"
+    assert "greeting" not in squeezed, "a name of the program alone is shortened everywhere"
+    assert len(squeezed) < len(text) * 0.7
+
+
+def test_a_style_is_squeezed() -> None:
+    assert squeeze_style("a:hover > b, i { color: red; }\n/* c */ .x { margin: 0 auto }\n") == (
+        "a:hover > b,i{color:red}.x{margin:0 auto}"
+    )
+
+
+def test_names_are_replaced_in_every_text_and_key() -> None:
+    document = {
+        "author": "Ada Example <ada@example.org>",
+        "reason": "as Ada Example and ADA@EXAMPLE.ORG said on box-7",
+        "params": {"ada@example.org": 1, "lr": 0.1},
+        "session": "abc",
+        "code": {"commit": "c0", "tree": "7e", "branch": "feature/ada-x", "remote": "git@x:y"},
+        "environment": {"host": "box-7", "python": "3.12"},
+        "annotations": [{"author": "Ben <ben@x.org>", "text": "feature/ada-x is Ben's"}],
+    }
+    found = json.dumps(without_names([document]))
+    for word in ("Ada", "ada", "ADA", "Ben", "ben", "box-7", "feature", "git@", '"c0"'):
+        assert word not in found, word
+    assert "as author 1 and author 1 said on a machine" in found
+    assert "3.12" in found

@@ -1,0 +1,102 @@
+"""What a merge writes, against the union of the two whole states it was made from."""
+
+from hypothesis import given, settings
+
+from gitexp.adapters.git.repository import Repo
+from gitexp.adapters.git.trees import compare
+from gitexp.core.model.ids import ObjectId, RunId
+from gitexp.core.schema.layout import (
+    FORMAT_PATH,
+    annotation_path,
+    rival_path,
+    run_path,
+    series_path,
+)
+from gitexp.core.schema.root_files import FORMAT_FILE
+from gitexp.core.schema.union import unite
+from gitexp.storage.branch.branch import Store
+from gitexp.storage.merge.branches import join_runs
+from gitexp.storage.merge.one_sided import part_lone
+from tests.conftest import RepoBuilder
+from tests.core.schema.test_merge import BLOBS, MISSING, OTHERS, START, read, states, store
+
+FORMAT = {FORMAT_PATH: store(FORMAT_FILE)}
+RUNS = "refs/heads/gitexp"
+RUN_IDS = [RunId(f"01{n:014x}") for n in range(6)]
+
+
+def write(repo: RepoBuilder, *children: dict[str, str]) -> list[ObjectId]:
+    """A commit with nothing but our format, and its children."""
+    stream = b""
+    for n, files in enumerate([FORMAT, *children], 1):
+        stream += f"commit refs/heads/x\nmark :{n}\ncommitter A <a@b> {n} +0000\n".encode()
+        stream += b"data 0\n" + (b"from :1\ndeleteall\n" if n > 1 else b"deleteall\n")
+        for path, blob in files.items():
+            stream += f"M 100644 inline {path}\ndata {len(BLOBS[blob])}\n".encode()
+            stream += BLOBS[blob] + b"\n"
+    stream += b"".join(b"get-mark :%d\n" % n for n in range(1, len(children) + 2)) + b"done\n"
+    made = repo.git("fast-import", "--quiet", "--force", "--done", stdin=stream)
+    return [ObjectId(oid) for oid in made.split()]
+
+
+def whole(state: dict[str, str]) -> dict[str, str]:
+    """A state that can be written as a branch of ours."""
+    return {path: blob for path, blob in state.items() if blob != MISSING} | FORMAT
+
+
+@given(states, states)
+@settings(max_examples=60, deadline=None)
+def test_a_merge_writes_the_union_of_both_states(
+    place: RepoBuilder, one: dict[str, str], other: dict[str, str]
+) -> None:
+    one, other = whole(one), whole(other)
+    keeper = Store(Repo.discover(place.path), "gitexp", durable=False)
+    _, ours, theirs = write(place, one, other)
+    made = set()
+    for here, there in ((ours, theirs), (theirs, ours)):
+        place.git("update-ref", RUNS, here)
+        made.add(join_runs(keeper, "origin", there, max_files=1000).new)
+    found = {entry.path: str(entry.oid) for entry in keeper.repo.list_tree(RUNS)}
+    assert found == unite(one, other, read)
+    assert len(made) == 1 or ours == theirs
+
+
+def test_runs_that_only_one_side_knows_are_told_from_the_rest(place: RepoBuilder) -> None:
+    blob, other, rival = OTHERS[0], OTHERS[1], rival_path(run_path(RUN_IDS[4], START), "a" * 40)
+    both = {run_path(RUN_IDS[0], START): blob, annotation_path(RUN_IDS[5], START, "delete"): blob}
+    lone = {series_path(RUN_IDS[1], START): blob, run_path(RUN_IDS[1], START): blob}
+    ours = {
+        annotation_path(RUN_IDS[2], START, "a" * 16): blob,
+        run_path(RUN_IDS[2], START): blob,
+        run_path(RUN_IDS[3], START): blob,
+        run_path(RUN_IDS[4], START): blob,
+        run_path(RUN_IDS[5], START): blob,
+        rival: blob,
+    }
+    theirs = {series_path(RUN_IDS[0], START): blob, run_path(RUN_IDS[3], START): other}
+    _, old, new = write(place, both | ours, both | theirs | lone)
+    repo = Repo.discover(place.path)
+    parted = part_lone(repo, compare(repo, old, new) or [])
+    found = [
+        {path for folder in part for _, path, _ in folder.files(folder.old | folder.new)}
+        for part in parted
+    ]
+    assert found == [lone.keys(), {*ours, *theirs}]
+
+
+@given(states, states)
+@settings(max_examples=60, deadline=None)
+def test_nothing_that_was_taken_away_on_top_of_ours_is_lost(
+    place: RepoBuilder, one: dict[str, str], other: dict[str, str]
+) -> None:
+    one, other = whole(one), whole(other)
+    keeper = Store(Repo.discover(place.path), "gitexp", durable=False)
+    _, ours = write(place, one)
+    theirs = place.git("commit-tree", f"{write(place, other)[1]}^{{tree}}", "-p", ours, "-m", "x")
+    place.git("update-ref", RUNS, ours)
+    joined = join_runs(keeper, "origin", ObjectId(theirs), max_files=1000)
+    found = {entry.path: str(entry.oid) for entry in keeper.repo.list_tree(RUNS)}
+    union = unite(one, other, read)
+    union, given_ = ({p: b for p, b in s.items() if p != "README.md"} for s in (union, other))
+    assert joined.repaired == (union != given_)
+    assert {p: b for p, b in found.items() if p in union} == union
