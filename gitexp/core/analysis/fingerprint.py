@@ -1,6 +1,6 @@
 """When two runs are the same trial: one hash over the code that counts, command, params, inputs.
 
-Kept with every run for ever, so what is hashed here must never change silently;
+Kept with every run, so what is hashed here must never change silently;
 `tests/core/analysis/test_fingerprint.py` holds golden values.
 """
 
@@ -284,7 +284,7 @@ def fingerprint(
 ) -> str:
     """`2:` and a SHA-256: equal for equal code digest, command, directory, parameters, input data.
 
-    Numbers are equal by value, so 1 and 1.0 are the same; the order of parameters is of no matter.
+    Numbers are equal by value, so 1 and 1.0 are the same; the order of parameters does not count.
     `template` is taken through `trial_command` first. With `full` its options are compared with
     these parameters, so that `params` may leave some out (seeds). `outside` are files that count
     and that no snapshot holds.
@@ -328,7 +328,7 @@ def _digest(
 
 
 def version_of(text: str) -> int:
-    """The version of a fingerprint; 0 when there is none. Later versions are told apart too."""
+    """The version of a fingerprint; 0 when there is none. Later versions have their own number."""
     version, colon, _ = text.partition(":")
     return int(version) if colon and version.isdecimal() else 1 if text else 0
 

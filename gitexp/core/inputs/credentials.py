@@ -1,7 +1,7 @@
 """What credentials look like, and which files look like secrets and so stay out of snapshots.
 
 A file is judged by its name first, then by what it holds. What is left out is always named, so that
-nobody wonders why a reproduction lacks a file. Texts are cleaned of the same shapes by
+users see why a reproduction lacks a file. Texts are cleaned of the same shapes by
 `core.inputs.redaction`.
 """
 

@@ -26,7 +26,8 @@ REPORT_EVERY = 256
 def match_line(patterns: Sequence[Compiled], line: str) -> dict[str, str]:
     """What the expressions find in a line: text by metric name, `step` among them.
 
-    A percent sign right behind a group is part of its text, so that the unit is known.
+    An exponent or a percent sign right behind a group is part of its text: of `2e+68` the group
+    `([\\d.]+)` is `2`, which would be another number.
     """
     found: dict[str, str] = {}
     for pattern, name in patterns:
@@ -40,18 +41,27 @@ def _groups(match: re.Match[str], name: str | None) -> Iterator[tuple[str, str]]
     named = match.re.groupindex
     for key, number in named.items():
         if match[number] is not None:
-            yield key, _with_percent(match, number)
+            yield key, _whole(match, number)
     if name is None:
         return
     for number in range(1, match.re.groups + 1):
         if number not in named.values() and match[number] is not None:
-            yield name, _with_percent(match, number)
+            yield name, _whole(match, number)
             return
 
 
-def _with_percent(match: re.Match[str], number: int) -> str:
-    after = match.string[match.end(number) : match.end(number) + 2].lstrip(" ")
-    return match[number] + "%" if after.startswith("%") else match[number]
+_DIGIT_AT_END = re.compile(r"\d\.?\Z")
+_EXPONENT = re.compile(r"[eE][-+]?\d{1,4}(?![\w.])")
+
+
+def _whole(match: re.Match[str], number: int) -> str:
+    """The text of a group, with what of its number or unit follows."""
+    text, end = match[number], match.end(number)
+    exponent = _EXPONENT.match(match.string, end)
+    if exponent is not None and _DIGIT_AT_END.search(text):
+        return text + exponent[0]
+    after = match.string[end : end + 2].lstrip(" ")
+    return text + "%" if after.startswith("%") else text
 
 
 # --- the program ----------------------------------------------------------------------------------

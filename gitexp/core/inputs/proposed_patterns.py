@@ -137,9 +137,9 @@ def _likeliest(lines: Sequence[str]) -> Iterator[tuple[_Label, list[Number]]]:
 
 
 def _stripped(words: str) -> str:
-    """Without the words of a logger and articles before it."""
+    """Without the words of a logger and articles before it; `error` alone may be a metric."""
     parts = words.split(" ")
-    while parts and parts[0].lower() in _LEADING:
+    while parts and parts[0].lower() in _LEADING and parts != ["error"]:
         del parts[0]
     return " ".join(parts)
 

@@ -56,7 +56,7 @@ def find_subject(workspace: Workspace, metric: str | None, base: str | None) -> 
     `InvalidInput` when there is no such commit or no run of it.
     """
     if base is not None:
-        return _against_base(workspace, metric, base)
+        return _against_commit(workspace, metric, base)
     newest = workspace.index.newest(1) or workspace.index.ids(limit=1)
     entry = workspace.index.entry(newest[0])
     others = [run for run in workspace.index.ids(limit=300) if run != entry.run.id]
@@ -67,7 +67,7 @@ def find_subject(workspace: Workspace, metric: str | None, base: str | None) -> 
     return Subject(metric=metric, entry=entry, runs=newest, reference=reference, against=against)
 
 
-def _against_base(workspace: Workspace, metric: str | None, base: str) -> Subject:
+def _against_commit(workspace: Workspace, metric: str | None, base: str) -> Subject:
     commit = workspace.repo.peel(base, "commit")
     if commit is None:
         raise InvalidInput(

@@ -97,3 +97,21 @@ def test_a_text_that_is_no_number_is_a_fault_and_no_value() -> None:
     assert reading.values == {"y": 2}
     assert reading.fault == "'1.2.3' for x is no number (in 'the line')"
     assert reading_of({"step": "1.5"}, "").fault
+
+
+@pytest.mark.parametrize(
+    ("pattern", "line", "value"),
+    [
+        (r"loss=loss ([\d.]+)", "loss 2e+68", 2e68),
+        (r"loss=loss ([\d.]+)", "loss 2.5E-3, next", 2.5e-3),
+        (r"loss=loss (\d+)", "loss 2e3", 2000.0),
+        (r"loss=loss ([\d.]+)", "loss 2e", 2),
+        (r"loss=loss ([\d.]+)", "loss 2e5x", 2),
+        (r"name=run (\w+)", "run abce5", None),
+    ],
+)
+def test_exponent_behind_a_group_belongs_to_its_number(
+    pattern: str, line: str, value: float | None
+) -> None:
+    readings = read_lines([parse_pattern(pattern)], [line])
+    assert [list(reading.values.values()) for reading in readings] == ([[value]] if value else [])

@@ -135,3 +135,8 @@ def test_a_column_comes_with_the_step_of_its_row(text: str) -> None:
 
 def test_the_unit_of_a_column_is_noted() -> None:
     assert {p.name: p.unit for p in propose(MARKDOWN.splitlines())} == {"loss": None, "acc": "%"}
+
+
+def test_error_alone_is_a_metric_and_the_level_of_a_log_is_not() -> None:
+    assert [proposal.pattern for proposal in propose(["error: 0.000009"])]
+    assert not propose(["ERROR: 404", "Error: 3"])
