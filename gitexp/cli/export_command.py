@@ -81,8 +81,12 @@ def command(
     if output is None:
         answer(content.decode().removesuffix("\n"))
         return
+    from gitexp.features.execution.own_output import remember_own_output
+    from gitexp.features.report.writing import write_whole
+
     path = workspace.repo.start / output
-    path.write_bytes(content)
+    write_whole(path, content, output)
+    remember_own_output(workspace.repo, path, content)
     say(f"wrote {len(chosen):,} run{'' if len(chosen) == 1 else 's'} to {output}")
 
 

@@ -60,9 +60,11 @@ def command(
     path = workspace.repo.start / output
     chosen = _chosen(workspace, select)
     page, counted = _page(workspace, chosen, select, metric, full, title, anonymous)
+    from gitexp.features.execution.own_output import remember_own_output
     from gitexp.features.report.writing import write_whole
 
     write_whole(path, page, output)
+    remember_own_output(workspace.repo, path, page)
     size = f"{len(page) / 1e6:.1f} MB" if len(page) >= 1e6 else f"{len(page) / 1e3:.0f} KB"
     say(f"wrote {counted:,} run{'' if counted == 1 else 's'} to {output} ({size})")
     if open_it:

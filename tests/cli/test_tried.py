@@ -215,3 +215,13 @@ class TestOlderRecords:
         exp.repo.commit({"t.py": TRAIN + "\n# other\n"}, "edited")
         done = exp("tried", "--", "python", "t.py", "--lr", "0.1", "--fast")
         assert done.out.endswith("(other code: t.py)")
+
+
+@pytest.mark.parametrize("command", [("report", "-o", "page.html"), ("export", "-o", "runs.csv")])
+def test_a_file_that_gitexp_wrote_is_no_code(exp: Exp, command: tuple[str, ...]) -> None:
+    trial = ("--", "sh", "-c", "echo METRIC loss=1")
+    exp("run", *trial)
+    exp(*command)
+    exp("tried", *trial, check=1)
+    (exp.repo.path / command[-1]).write_text("edited\n")
+    exp("tried", *trial)

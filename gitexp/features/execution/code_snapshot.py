@@ -35,6 +35,7 @@ from gitexp.features.execution.outside_files import (
     model_file_rule,
     named_few,
 )
+from gitexp.features.execution.own_output import own_output
 from gitexp.storage.cache.sql import program
 from gitexp.storage.workspace import Workspace
 
@@ -89,7 +90,7 @@ def _code_of(
         )
     sinks = _sinks(repo.top, (*snapshot.tracked, *snapshot.untracked))
     by_tools = path_matcher(WRITTEN_BY_TOOLS)
-    produced = {*written, *sinks, *filter(by_tools, snapshot.untracked)}
+    produced = {*written, *sinks, *filter(by_tools, snapshot.untracked), *own_output(repo)}
     if command is not None:
         produced |= workspace.index.produced_by(program(command))
     url = repo.config().get(f"remote.{settings.remote or 'origin'}.url")
