@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from subprocess import Popen  # noqa: TID251 - the type only
 
 _TOGETHER = 250
-"""Names a request: they fit into the pipe, even while git is busy writing an answer."""
+"""Names per request: they fit into the pipe, even while git is still writing an answer."""
 
 
 class Found(NamedTuple):

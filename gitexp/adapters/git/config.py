@@ -16,7 +16,7 @@ class Setting(NamedTuple):
     value: str
     origin: str
     file: str
-    """The file as git names it, relative to git's directory; empty for other origins."""
+    """The file as git names it, relative to the directory git runs in; empty for other origins."""
 
 
 class GitConfig:

@@ -1,7 +1,7 @@
 # ruff: noqa: PTH102, PTH105, PTH108, PTH120, PTH123, S108 - `Path` is as slow as the disk
 """Writing a few objects in git's loose format, and editing trees in memory.
 
-To start git costs more than to write all files of a record. The format is public
+A git process costs more than all files of a record. The format is public
 (gitrepository-layout(5), "objects"). `write` uses git for large writes and during a gc.
 """
 

@@ -1,8 +1,8 @@
 """Starting git processes. No other module starts git.
 
-There are two ways. Short plumbing commands with pipes start directly, because to import GitPython
-costs more than most commands take. Long porcelain commands, which use a network or a work tree,
-start through GitPython: its time limit kills the whole process tree. Both use argument lists
+There are two ways. Short plumbing commands with pipes start directly, because the import of
+GitPython costs more than most commands take. Long porcelain commands, which use a network or a work
+tree, start through GitPython: its time limit kills the whole process tree. Both use argument lists
 without a shell, the C locale, and an environment without the variables of a surrounding hook.
 """
 

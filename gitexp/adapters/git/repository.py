@@ -64,7 +64,7 @@ class Repo:
         """The directory that the user's relative paths start from."""
         self._git = Git(self.top or self.git_dir, _naming(place))
         self.null = ObjectId("0" * (64 if self.object_format == "sha256" else 40))
-        """The null id, which stands for 'no object'."""
+        """Null id, which stands for 'no object'."""
         self._config = config
         self._readers: dict[tuple[int, int], ObjectReader] = {}
         """Open readers by process and thread."""
@@ -139,14 +139,14 @@ class Repo:
     # --- refs -------------------------------------------------------------------------------
 
     def resolve(self, revision: str) -> ObjectId | None:
-        """Return the object that a revision names, or `None`. Accepts names with a leading dash."""
+        """Return the id of a revision's object, or `None`. Accepts names with a leading dash."""
         found = self.git(
             "rev-parse", "--verify", "--quiet", "--end-of-options", revision, check=False
         )
         return ObjectId(found.text.strip()) if found.status == 0 else None
 
     def peel(self, revision: str, kind: str) -> ObjectId | None:
-        """Return the commit or tree that a revision leads to, or `None` if it is not readable."""
+        """Return the id of a revision's commit or tree, or `None` if it is not readable."""
         name = _peeled(revision, kind)
         if _here() not in self._readers:
             return self.resolve(name)
@@ -157,7 +157,7 @@ class Repo:
         return None if found is None else found.oid
 
     def read_ref(self, ref: str) -> ObjectId | None:
-        """Return the commit at a full ref name, or `None` when there is no such ref.
+        """Return the id of the commit at a full ref name, or `None` when there is no such ref.
 
         Raises `Unreadable` when the ref exists and its commit does not: broken is not absent.
         """
@@ -173,7 +173,7 @@ class Repo:
         )
 
     def read_refs(self, *refs: str) -> dict[str, ObjectId]:
-        """Return several refs by full name, from one process; absent refs are left out."""
+        """Return the ids of several refs by full name, from one process; leave out absent refs."""
         asked = self.git("for-each-ref", "--format=%(objectname) %(refname)", *refs)
         pairs = (line.split(" ", 1) for line in asked.text.splitlines())
         return {name: ObjectId(oid) for oid, name in pairs}

@@ -25,7 +25,7 @@ from gitexp.core.errors import CommandFailed
 from gitexp.core.model.ids import ObjectId
 
 _FEW = 32
-"""Up to this number a file for each object costs less than to start `git fast-import`."""
+"""Up to this number, a file for each object costs less than a `git fast-import` process."""
 
 
 def _move_refs(*, durable: bool) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from gitexp.core.model.ids import ObjectId
 
 _FETCH_CONFIG = (
     "fetch.fsckObjects=true",
-    # Faults of old git versions, in the history of many honest repositories.
+    # Errors of old git versions, in the history of many honest repositories.
     "fetch.fsck.badTimezone=ignore",
     "fetch.fsck.missingSpaceBeforeDate=ignore",
     "fetch.fsck.zeroPaddedFilemode=ignore",

@@ -33,7 +33,7 @@ class Completed:
     exit_code: int
     """The command's own exit code; minus the signal number when a signal ended it."""
     interrupted: bool
-    """A signal of that kind ended it, or gitexp received one before its end."""
+    """A signal of `_INTERRUPTING` ended it, or gitexp received a request to end before its end."""
     duration_s: float
     """Seconds from its start to its end."""
     warnings: tuple[str, ...] = ()
@@ -63,9 +63,9 @@ def run_command(
     `stdout`.
 
     Requests to end, by signal, are forwarded to the command; gitexp stays until the command ends.
-    At its `limit` the command and all its descendants are killed. `on_wait` is called about once a
-    second while the command runs, in the main thread only; it must not raise. Raises `InvalidInput`
-    when the command cannot be started.
+    At its `limit` the command and all its descendants are ended, see `deadline`. `on_wait` is
+    called about once a second while the command runs, in the main thread only; it must not raise.
+    Raises `InvalidInput` when the command cannot be started.
     """
     find_command(argv[0] if argv else "", directory, env)
     for stream in (sys.stdout, sys.stderr):

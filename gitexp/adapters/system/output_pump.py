@@ -1,4 +1,4 @@
-"""Copies a command's output to gitexp's own, byte for byte, and passes it to listeners.
+"""Pumps that copy a command's output to gitexp's own, byte for byte, and pass it to listeners.
 
 When gitexp writes to a terminal the command gets a pseudo-terminal, so that it colours, buffers and
 draws as without gitexp.

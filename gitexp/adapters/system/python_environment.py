@@ -1,7 +1,7 @@
 """The Python that a command will use, and its packages, found without starting it.
 
-To start an interpreter costs more than to record the whole run, so its directories are read
-instead. May raise `OSError` or `ValueError`; `probe` catches them.
+An interpreter's start takes longer than a whole recording, so its directories are read instead. May
+raise `OSError` or `ValueError`; `probe` catches them.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ class Interpreter:
     """`3.11`; absent when unknown."""
 
 
-# --- finding ------------------------------------------------------------------------------------
+# --- finding the interpreter --------------------------------------------------------------------
 
 
 def find_interpreter(
@@ -110,7 +110,7 @@ def _first_line(path: Path) -> bytes:
     return head.partition(b"\n")[0] if head.startswith(b"#!") else b""
 
 
-# --- looking ------------------------------------------------------------------------------------
+# --- inspecting it ------------------------------------------------------------------------------
 
 
 def _look_at(path: Path) -> Interpreter:
