@@ -1,4 +1,4 @@
-"""Starting git processes. No other module starts git.
+"""Launcher of git: all plumbing and porcelain of gitexp goes through it.
 
 There are two ways. Short plumbing commands with pipes start directly, because the import of
 GitPython costs more than most commands take. Long porcelain commands, which use a network or a work
