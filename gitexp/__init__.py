@@ -26,7 +26,7 @@ def __getattr__(name: str) -> Any:
 
         return Tracker
     if name in __all__:
-        from gitexp.api.runs import runs as api
+        import gitexp.api.runs
 
-        return getattr(api, name)
+        return getattr(gitexp.api.runs, name)
     raise AttributeError(f"module 'gitexp' has no attribute '{name}'")

@@ -1,1 +1,1 @@
-"""Everything outside: the operating system, git, journals, other trackers' files."""
+"""Access to the operating system, git, journals, and other trackers' files."""

@@ -49,6 +49,10 @@ PLAIN = (
     "gitexp/core/analysis",
     "gitexp/core/brief",
     "gitexp/core/schema",
+    "gitexp/adapters/journal",
+    "gitexp/adapters/inject",
+    "gitexp/adapters/trackers",
+    "gitexp/adapters/__init__.py",
     "tests/conftest.py",
     "tests/e2e",
 )

@@ -1,1 +1,1 @@
-"""The only door to git: plain values in, plain values out."""
+"""The only access to git: plain values in, plain values out."""

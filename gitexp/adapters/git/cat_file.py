@@ -1,6 +1,6 @@
-"""Asking for objects by name, many in one process.
+"""Reading many objects by name from one git process.
 
-A name is what git takes: an id, a ref, `REF^{tree}`, `COMMIT:PATH`.
+A name is anything that git resolves: an id, a ref, `REF^{tree}`, `COMMIT:PATH`.
 """
 
 import sys
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from subprocess import Popen  # noqa: TID251 - the type only
 
 _TOGETHER = 250
-"""So many names fit into a pipe, whatever git does meanwhile."""
+"""Names per request: they fit into the pipe, even while git is still writing an answer."""
 
 
 class Found(NamedTuple):
@@ -27,12 +27,12 @@ class Found(NamedTuple):
 
     @property
     def tree(self) -> str:
-        """The id of a commit's tree."""
+        """Id of a commit's tree."""
         return self._headers(b"tree")[0]
 
     @property
     def parents(self) -> list[str]:
-        """The ids of a commit's parents."""
+        """Ids of a commit's parents."""
         return self._headers(b"parent")
 
     def _headers(self, name: bytes) -> list[str]:
@@ -42,7 +42,7 @@ class Found(NamedTuple):
 
 
 class ObjectReader:
-    """One `git cat-file --batch`, which answers until it is closed. For one thread."""
+    """One `git cat-file --batch` process, open until closed. For a single thread."""
 
     def __init__(self, git: Git) -> None:
         self._git = git
@@ -60,10 +60,10 @@ class ObjectReader:
         return self._process
 
     def read(self, names: Sequence[str], *, max_bytes: int = sys.maxsize) -> list[Found | None]:
-        """The object of each name, `None` where there is none. Refs are those of the moment.
+        """Return the object of each name, `None` where it is missing. Resolves refs at this moment.
 
-        Fewer than asked when `max_bytes` are too few for all of them together. Raises
-        `CommandFailed` when git dies of a damaged object; the next question starts a new process.
+        The list is shorter than `names` when the objects exceed `max_bytes` in total. Raises
+        `CommandFailed` when git dies of a damaged object; the next call starts a new process.
         """
         found: list[Found | None] = []
         try:
@@ -72,7 +72,7 @@ class ObjectReader:
             raise _died(names[0]) from error
         finally:
             if len(found) < len(names):
-                self.close()  # it died, or is in the middle of an answer
+                self.close()  # git died, or an answer is half read
         return found
 
     def close(self) -> None:
@@ -99,7 +99,7 @@ def _answers(
             _ask(process, names[n : n + _TOGETHER])
         head = answer.readline()
         words = head.rsplit(b" ", 2)
-        if len(words) < 3 or not words[2].strip().isdigit():  # missing, or ambiguous
+        if len(words) < 3 or not words[2].strip().isdigit():  # missing or ambiguous
             if not head:
                 raise _died(name)
             yield None

@@ -1,7 +1,7 @@
 """Code commits: one parentless commit for each tree of code that ran, the same on every machine.
 
-Everything in such a commit follows from its tree and an identity that the run branch names, so
-equal trees have equal commits, and no history of the user's comes with it.
+Its content depends only on the tree and on the identity that the run branch names. So equal trees
+have equal commits, and the user's history is not part of them.
 """
 
 import hashlib
@@ -16,12 +16,12 @@ from gitexp.core.model.ids import ObjectId
 
 
 def code_commit_id(repo: Repo, tree: str, identity: str) -> ObjectId:
-    """The id that the code commit of a tree has, whether it is here or not."""
+    """Compute the id of a tree's code commit, which need not exist."""
     return _object_id(repo, b"commit", CodeCommit(tree, identity).content)
 
 
 def empty_tree(repo: Repo) -> ObjectId:
-    """The id of a tree without files, whether it is here or not."""
+    """Compute the id of a tree without files, which need not exist."""
     return _object_id(repo, b"tree", b"")
 
 
@@ -32,7 +32,7 @@ def _object_id(repo: Repo, kind: bytes, content: bytes) -> ObjectId:
 
 
 def write_code_commit(repo: Repo, tree: str, identity: str, *, durable: bool) -> ObjectId:
-    """Store the code commit of a tree; no ref holds it yet. Raises `CommandFailed`."""
+    """Store the code commit of a tree without a ref. Raises `CommandFailed`."""
     made = repo.git(
         *(FSYNC if durable else ()),
         *("hash-object", "-t", "commit", "-w", "--stdin"),
@@ -42,9 +42,9 @@ def write_code_commit(repo: Repo, tree: str, identity: str, *, durable: bool) ->
 
 
 def pack_commits(repo: Repo, commits: Iterable[str]) -> None:
-    """Put commits into a pack, without what they need: beside a gc loose objects may vanish.
+    """Pack commits without their trees, since a running gc may remove loose objects.
 
-    One object more gives the pack a new name: the gc may be about to remove one of the old name.
+    One extra object gives the pack a new name: the gc may be about to remove one of the old name.
     """
     salt = repo.write_blob(clock.new_id().encode())
     repo.git(
@@ -55,7 +55,7 @@ def pack_commits(repo: Repo, commits: Iterable[str]) -> None:
 
 
 def require_tree(repo: Repo, tree: str) -> None:
-    """Make sure that a tree can be read. Raises `CommandFailed`."""
+    """Check that a tree is readable. Raises `CommandFailed`."""
     found = repo.read_objects([tree])
     if found == [None]:
         raise CommandFailed(("cat-file",), 1, f"fatal: unable to read tree {tree}")

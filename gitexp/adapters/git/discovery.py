@@ -1,4 +1,4 @@
-"""Where the repository around a folder lies, as git finds it."""
+"""Location of the repository around a directory, found by git."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from gitexp.core.errors import NotARepository
 
 
 class Place(NamedTuple):
-    """A repository on the disk; every folder is absolute, without links."""
+    """Directories of a repository, absolute and without symbolic links."""
 
     git_dir: Path
     common_dir: Path
@@ -22,7 +22,7 @@ class Place(NamedTuple):
 
 
 def git_in(directory: Path | None) -> Git:
-    """Git in a folder, or in the current one, of which the repository is not known yet."""
+    """Return a git launcher for a directory, by default the current one, to find its repository."""
     if directory is not None:
         return Git(directory.absolute(), {})
     inherited = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR")
@@ -30,7 +30,7 @@ def git_in(directory: Path | None) -> Git:
 
 
 def find_place(git: Git) -> tuple[Place, GitConfig]:
-    """The repository around git's directory, and its configuration. Raises `NotARepository`."""
+    """Find the repository around git's directory and its configuration. Raises `NotARepository`."""
     return _ask_place(git), parse_config(git.run(*ASK_CONFIG, check=False))
 
 
@@ -47,7 +47,7 @@ def _ask_place(git: Git) -> Place:
     here = git.directory
     git_dir, common_dir, inside, object_format, cdup = (*asked.text.split("\n"), "")[:5]
     top = (here / cdup).resolve() if inside == "true" else None
-    if top is None and "GIT_DIR" in git.variables:  # a work tree that is named from outside
+    if top is None and "GIT_DIR" in git.variables:  # the environment names the repository
         named = git.run("rev-parse", "--show-toplevel", check=False)
         top = Path(named.text.removesuffix("\n")).resolve() if named.status == 0 else None
     return Place((here / git_dir).resolve(), (here / common_dir).resolve(), top, object_format)

@@ -1,6 +1,6 @@
-"""Durability: git syncs the files that it writes, we sync the folders that name them, and our own.
+"""Durability: git flushes the files it writes; gitexp flushes their directories and its own files.
 
-What each promise means is in `docs/reliability.md`.
+`docs/reliability.md` defines each guarantee.
 """
 
 import errno
@@ -13,17 +13,17 @@ from gitexp.adapters.git.repository import Repo
 from gitexp.core.errors import CommandFailed
 
 _WRITTEN_BACK_S = 60.0
-"""By then the kernel has written a file back by itself; its own limits are 30 s and 5 s."""
+"""After this time the kernel has written a file back without fsync; its limits are 30 s and 5 s."""
 
 _TICK_S = 0.1
-"""A file system's clock may stand still for up to 10 ms; what falls into it counts as changed."""
+"""Margin for file system clocks, which advance in steps of up to 10 ms."""
 
 
 def sync_recent(repo: Repo, *refs: str) -> None:
-    """Flush what others, above all the user's own git, wrote without syncing it.
+    """Flush recent objects that other programs, mostly the user's git, wrote without fsync.
 
-    A record must not outlive the code that it names. `refs` are loose refs to flush as well. Costs
-    nothing to speak of where nothing is new.
+    A record must not outlive the code that it names. `refs` are loose refs to flush as well. Cheap
+    when no object is recent.
     """
     times = folder_times(repo)
     objects = repo.common_dir / "objects"
@@ -42,7 +42,7 @@ def _changed_ns(entry: "os.DirEntry[str]") -> int:
     try:
         return entry.stat().st_mtime_ns
     except OSError:
-        return 0  # packed and gone meanwhile
+        return 0  # a gc packed it and removed the file
 
 
 def _folders(repo: Repo) -> list[Path]:
@@ -54,7 +54,7 @@ def _folders(repo: Repo) -> list[Path]:
 
 
 def folder_times(repo: Repo) -> dict[Path, int]:
-    """When each folder that may be written to was last changed, in nanoseconds."""
+    """Return the modification time in nanoseconds of each directory that a write may change."""
     times = {}
     for folder in _folders(repo):
         try:
@@ -65,22 +65,22 @@ def folder_times(repo: Repo) -> dict[Path, int]:
 
 
 def sync_folders(repo: Repo, before: dict[Path, int]) -> None:
-    """Flush the folders that changed since."""
+    """Flush the directories that changed since `before`, an earlier `folder_times`."""
     within_ns = max(before.values(), default=0) - int(_TICK_S * 1e9)
     times = folder_times(repo).items()
     sync_all([path for path, time in times if before.get(path) != time or time >= within_ns])
 
 
 def sync_refs(repo: Repo, refs: Iterable[str]) -> None:
-    """Flush the folders of loose refs."""
+    """Flush the directories of loose refs."""
     folders = dict.fromkeys(above for ref in refs for above in PurePosixPath(ref).parents)
     sync_all([repo.common_dir / folder for folder in folders if folder.name])
 
 
 def sync_all(paths: Sequence[Path | str]) -> None:
-    """Flush many at once: a journaling file system then needs one commit for several."""
+    """Flush many paths in parallel: a journaling file system joins several into one commit."""
     if len(paths) >= _MANY:
-        with suppress(RuntimeError):  # there are no new threads while Python ends
+        with suppress(RuntimeError):  # Python starts no new threads while it shuts down
             from concurrent.futures import ThreadPoolExecutor
 
             with ThreadPoolExecutor(_MANY) as pool:
@@ -94,9 +94,10 @@ _MANY = 16
 
 
 def sync_path(path: Path | str) -> None:
-    """Flush a file, or a folder's entries, to the disk; what cannot be opened is left alone.
+    """Flush a file, or the entries of a directory, to the disk. Skip a path that cannot be opened.
 
-    Raises `CommandFailed` when the disk says that it could not keep it, or we have no room to ask.
+    Raises `CommandFailed` when the disk reports lost data, or when the process has no file
+    descriptor or memory left to open the path.
     """
     try:
         handle = os.open(path, os.O_RDONLY)
@@ -114,7 +115,7 @@ def sync_path(path: Path | str) -> None:
 
 
 _FULL = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-"""Why a file that is there cannot be opened now."""
+"""Errors of `open` for a lack of resources; the file may exist."""
 
 _LOST = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
-"""What an fsync says when something is not on the disk; others say that it cannot sync at all."""
+"""Errors of `fsync` for lost data. Other errors mean that the path does not support fsync."""

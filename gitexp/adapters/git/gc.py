@@ -1,6 +1,6 @@
-"""A `git gc` beside us: whether one runs, and waiting for its end.
+"""Detection of a running `git gc`, and waiting for its end.
 
-Apart from what writes, since who only looks needs no more than this.
+Separate from `write`, so that read-only callers import no more than this.
 """
 
 from pathlib import Path
@@ -12,15 +12,15 @@ _GC_PATIENCE_S = 5.0
 
 
 def is_collecting(repo: Repo) -> bool:
-    """Tell whether a `git gc` is running here."""
+    """Return whether a `git gc` runs in this repository."""
     return (repo.common_dir / "gc.pid").exists()
 
 
 def await_gc(repo: Repo) -> None:
-    """Wait a little for the gc that runs now, not for a later one, to have done its work.
+    """Wait at most 5 s for the end of the gc that runs now, not for a later one.
 
-    What refs hold before a gc begins is safe from it; only after its end it can be told what it
-    took of the rest.
+    A gc keeps every object that a ref holds when it begins. Which other objects it removed is
+    known only after its end.
     """
     pid = repo.common_dir / "gc.pid"
     until_s = clock.monotonic_s() + _GC_PATIENCE_S

@@ -1,6 +1,6 @@
-"""Files that git is told not to look at: `assume-unchanged` and `skip-worktree` in the index.
+"""Files with the flag `assume-unchanged` or `skip-worktree` in the index.
 
-`git status` says nothing of them, whatever they hold on disk.
+`git status` does not report them, whatever their content on disk.
 """
 
 import os
@@ -10,14 +10,14 @@ from typing import Final
 from gitexp.adapters.git.repository import Repo
 
 _MEMORY: Final = "unwatched"
-"""File in the git directory of a work tree: the index's state, and what it flags."""
+"""Cache file in the git directory of a work tree: identity of the index file, flagged paths."""
 
 
 def find_unwatched(repo: Repo) -> list[str]:
-    """Paths with such a flag whose files may differ from the index.
+    """Return the paths with such a flag whose files may differ from the index.
 
-    In a sparse checkout those that are not on disk are left out: git left them out on purpose. The
-    answer is remembered until the index changes. Raises `CommandFailed`.
+    In a sparse checkout, skip those without a file on disk: git left them out on purpose. The list
+    is cached until the index changes. Raises `CommandFailed`.
     """
     if repo.top is None:
         return []

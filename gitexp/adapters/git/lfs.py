@@ -1,4 +1,4 @@
-"""Git LFS: the files of a code state that git itself does not send."""
+"""Git LFS: upload the files of a code state that `git push` does not send."""
 
 from gitexp.adapters.git.process import Completed
 from gitexp.adapters.git.remotes import GUARD, Remote
@@ -14,8 +14,8 @@ def uses_lfs(repo: Repo) -> bool:
 def push_lfs_objects(repo: Repo, remote: Remote, branch: str, *, timeout_s: float) -> None:
     """Upload the LFS objects that the commits of a local branch name and the remote lacks.
 
-    Raises `GitexpError` when git-lfs is not installed, an object is missing, the remote does not
-    take it, or the time runs out.
+    Raises `GitexpError` when git-lfs is not installed, an object is missing, the remote refuses
+    the upload, or the time runs out.
     """
     done = repo.launcher.porcelain(
         *("lfs", "push", remote.name, branch), env={GUARD: "1"}, timeout_s=timeout_s, check=False

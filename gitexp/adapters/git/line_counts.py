@@ -1,4 +1,4 @@
-"""How many lines of which files differ between trees."""
+"""Added and removed lines of each file between two trees."""
 
 import re
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ class LineCount(NamedTuple):
 
     path: str
     added: int | None
-    """Absent when the file is not text."""
+    """`None` for a binary file."""
     removed: int | None
 
 
@@ -23,10 +23,10 @@ _PAIR = re.compile(rb"([0-9a-f]{40,64}) ([0-9a-f]{40,64})\n")
 def count_lines(
     repo: Repo, pairs: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], tuple[LineCount, ...]]:
-    """The files that differ between the two trees of each pair, asked of git at once.
+    """Return the files that differ between the two trees of each pair, from one git process.
 
-    A pair is absent when a tree of it is not in this clone. Raises `CommandFailed` when a file is
-    not; nothing is fetched.
+    A pair is absent when this clone lacks one of its trees. Raises `CommandFailed` when it lacks a
+    file. Fetches nothing.
     """
     wanted = list(dict.fromkeys(pairs))
     if not wanted:

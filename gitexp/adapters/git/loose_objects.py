@@ -1,8 +1,8 @@
 # ruff: noqa: PTH102, PTH105, PTH108, PTH120, PTH123, S108 - `Path` is as slow as the disk
-"""Writing a few objects as git does, a file each, and a folder of them edited in place.
+"""Writing a few objects in git's loose format, and editing trees in memory.
 
-Starting git costs more than all that a record needs. The format is git's own and public
-(gitrepository-layout(5), "objects"); what is large, or beside a gc, goes through `write`.
+A git process costs more than all files of a record. The format is public
+(gitrepository-layout(5), "objects"). `write` uses git for large writes and during a gc.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from gitexp.core.model.ids import ObjectId
 
 
 class LooseObjects:
-    """Objects that are gathered first and written together."""
+    """A batch of objects: `add` collects them, `write` stores them."""
 
     def __init__(self, repo: Repo) -> None:
         self._repo = repo
@@ -28,19 +28,22 @@ class LooseObjects:
         self._waiting: dict[str, Found] = {}
 
     def make(self, kind: str, content: bytes) -> Found:
-        """Name an object, which does not keep it."""
+        """Compute the id of an object without adding it to the batch."""
         digest = hashlib.new(self._repo.object_format, usedforsecurity=False)
         digest.update(_head(kind, content))
         digest.update(content)
         return Found(ObjectId(digest.hexdigest()), kind, content)
 
     def add(self, made: Found) -> ObjectId:
-        """Keep an object for writing."""
+        """Add an object to the batch."""
         self._waiting[made.oid] = made
         return made.oid
 
     def has(self, made: Found) -> bool:
-        """Tell whether an object can be read: a branch may name one that a crash took."""
+        """Return whether an object is readable or in the batch.
+
+        A branch may name an object that a crash destroyed.
+        """
         if made.oid not in self._waiting:
             try:
                 if self._repo.read_objects([made.oid]) == [None]:
@@ -50,9 +53,9 @@ class LooseObjects:
         return True
 
     def read_tree(self, name: str) -> Found:
-        """A tree, or the tree of a commit; one that waits will do.
+        """Read a tree, or the tree of a commit, from the batch or the repository.
 
-        Raises `CommandFailed` when there is none that can be read.
+        Raises `CommandFailed` when it is missing or unreadable.
         """
         found = self._waiting.get(name)
         if found is not None and found.kind == "commit":
@@ -64,7 +67,7 @@ class LooseObjects:
         return found
 
     def write(self, *, durable: bool) -> None:
-        """Write what was added; nothing is visible under its name before it is whole.
+        """Store the batch; each object appears under its name only when it is complete.
 
         Raises `CommandFailed` when the disk is full or read-only.
         """
@@ -91,25 +94,25 @@ class LooseObjects:
         except OSError as error:
             raise CommandFailed(("hash-object", "-w"), -1, str(error.strerror)) from error
         finally:
-            for written in fresh.values():  # of a write that failed
+            for written in fresh.values():  # only after a failure
                 with suppress(OSError):
                     os.unlink(written)
         self._waiting.clear()
 
 
 def _head(kind: str, content: bytes) -> bytes:
-    """What stands before the content where its id is made, and in its file."""
+    """Return the header of an object, part of its file and of the input of its id."""
     return b"%b %d\0" % (kind.encode(), len(content))
 
 
 def _is_kept(place: str, whole: bytes) -> bool:
-    """Tell whether an object is there, as a crash may not have left it; make it new to a gc."""
+    """Return whether an object is stored intact, and renew its file time for gc."""
     try:
         os.utime(place)
         with open(place, "rb") as file:
             return zlib.decompress(file.read()) == whole
     except (OSError, zlib.error):
-        return False  # or another user's
+        return False  # missing, damaged by a crash, or owned by another user
 
 
 def _write_new(folder: str, path: str, content: bytes) -> None:
@@ -126,20 +129,20 @@ def _write_new(folder: str, path: str, content: bytes) -> None:
 
 
 class Tree:
-    """A folder of a commit that is being edited; what lies below is read when it is needed."""
+    """A tree of a commit in edit; subtrees are read on first use."""
 
     def __init__(self, objects: LooseObjects, name: str | None) -> None:
         self._objects = objects
         self._oid: str | None = None
         self._entries: dict[bytes, bytes] = {}
-        """As git writes them, by name."""
+        """Raw entries by name."""
         if name is not None:
             tree = objects.read_tree(name)
             self._oid, self._entries = tree.oid, split_tree(tree.content, len(tree.oid) // 2)
         self._below: dict[bytes, Tree] = {}
 
     def put(self, path: str, oid: str | None) -> bool:
-        """Place a stored file, or with `None` remove one. Tells whether that changes anything."""
+        """Set the blob of a path, `None` to remove it. Return whether the tree changed."""
         return self._put(path.encode(errors="surrogateescape"), oid)
 
     def _put(self, path: bytes, oid: str | None) -> bool:
@@ -154,7 +157,7 @@ class Tree:
         return before != self._entries.get(name)
 
     def _open(self, name: bytes, *, anew: bool) -> "Tree | None":
-        """A folder in this one; when there is none, a new one, which takes the place of a file."""
+        """Return a subtree. With `anew`, create a missing one, in place of a file."""
         entry = self._entries.get(name, b"")
         oid = entry[entry.index(b"\0") + 1 :].hex() if entry[:2] == _FOLDER_START else None
         if name not in self._below and (anew or oid is not None):
@@ -162,7 +165,7 @@ class Tree:
         return self._below.get(name)
 
     def save(self) -> str | None:
-        """Add what changed to the objects. Returns the folder's id, `None` when it is empty."""
+        """Add the changed trees to the batch. Return the tree's id, `None` for an empty tree."""
         for name, below in self._below.items():
             oid = below.save()
             if oid is None:
@@ -172,8 +175,8 @@ class Tree:
         return self.store() if self._entries else None
 
     def store(self) -> str:
-        """As `save` of one that is never left out: the top."""
-        # Git sorts by bytes, a folder as if its name ended in a slash.
+        """Add the tree itself to the batch, also when it is empty, as a commit's top may be."""
+        # Git sorts by bytes, a subtree as if its name ended in a slash.
         entries = sorted(
             (name + b"/" if entry[:2] == _FOLDER_START else name, entry)
             for name, entry in self._entries.items()
@@ -183,7 +186,7 @@ class Tree:
 
 
 _FOLDER_START = b"40"
-"""Of an entry, whatever its mode's other bits are."""
+"""Start of a subtree's entry, whatever the other bits of its mode."""
 
 
 def _entry(mode: str, name: bytes, oid: str) -> bytes:

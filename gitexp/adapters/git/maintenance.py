@@ -1,8 +1,8 @@
-"""Keeping git's object store tidy in the background, as `git commit` does.
+"""Background maintenance of git's object store, as `git commit` starts it.
 
-Every record leaves a few loose objects. Git packs them when there are too many, if somebody asks it
-to: `git maintenance run --auto` decides by itself whether there is anything to do. `gc.auto=0` and
-`maintenance.auto=false` are obeyed.
+Every record adds a few loose objects. Git packs them only on request: `git maintenance run --auto`
+does nothing below git's own thresholds. `gc.auto=0` and `maintenance.auto=false` turn it off here
+too.
 """
 
 import os
@@ -15,18 +15,18 @@ from gitexp.adapters.system import clock
 from gitexp.core.errors import GitexpError
 
 INTERVAL_S: Final = 600.0
-"""Git is asked at most this often: looking takes 5 ms of somebody's processor."""
+"""Minimum seconds between two starts of `git maintenance`; each costs 5 ms of processor time."""
 
 MARK: Final = "maintained"
-"""File in our local state; its time is when git was last asked."""
+"""File in the local state; its modification time is the time of the last start."""
 
 _OFF: Final = ("false", "no", "off", "0")
 
 
 def start_maintenance(repo: Repo) -> bool:
-    """Let git tidy up in a process of its own that nobody waits for. Tells whether it was started.
+    """Start `git maintenance` in a detached process. Return whether it was started.
 
-    Never raises and never prints: a record is no worse for a store that is not tidy.
+    Never raises and prints nothing: a failure to pack does no harm to a record.
     """
     config = repo.config()
     if (config.get("maintenance.auto") or "").lower() in _OFF or config.get("gc.auto") == "0":
@@ -42,9 +42,9 @@ def start_maintenance(repo: Repo) -> bool:
 
 
 def _is_due(mark: Path) -> bool:
-    """Tell whether the last time is long ago, and note that this is the next one.
+    """Return whether the interval is over, and set the time of the mark if so.
 
-    The first record only starts the clock: a young repository has nothing to tidy.
+    The first call only creates the mark: a new repository has nothing to pack.
     """
     now_s = clock.now().timestamp()
     try:

@@ -1,4 +1,4 @@
-"""Repositories inside the work tree: submodules, and nested ones that git does not track."""
+"""Repositories inside the work tree: submodules, and others that git does not track."""
 
 import os
 from pathlib import Path
@@ -9,9 +9,9 @@ _MAX_DEPTH = 8
 
 
 def list_nested_files(directory: Path, depth: int = 0) -> list[str] | None:
-    """Every file of a nested repository that git tracks or does not ignore, relative to it.
+    """List the files of a nested repository that git tracks or does not ignore, relative to it.
 
-    Files of repositories inside it are included. `None` when git cannot list them.
+    Includes the files of repositories inside it. Returns `None` when git cannot list them.
     """
     if not (directory / ".git").exists() or depth > _MAX_DEPTH:
         return None

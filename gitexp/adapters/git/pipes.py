@@ -1,14 +1,14 @@
-"""Pipes that hold more than the system gives them."""
+"""Pipes with a larger buffer than the system's default."""
 
 from contextlib import suppress
 from typing import IO
 
 _AHEAD_BYTES = 1 << 20
-"""The most that Linux gives to everybody."""
+"""Linux allows every user this size (`/proc/sys/fs/pipe-max-size`)."""
 
 
 def widen(pipe: IO[bytes] | None) -> None:
-    """Let who writes get further ahead of who reads, where that can be had: of Linux."""
+    """Enlarge the buffer of a pipe on Linux; no-op on other systems."""
     with suppress(ImportError, AttributeError, OSError):
         import fcntl
 

@@ -1,9 +1,9 @@
-"""Starting git: the one place where a git process begins.
+"""Launcher of git: all plumbing and porcelain of gitexp goes through it.
 
-Two ways, and no third. Short plumbing with pipes is started directly, because importing GitPython
-costs more than most commands take; long porcelain that touches a network or a work tree goes
-through GitPython, imported only then, which brings time limits that kill the whole process tree.
-Either way: argument lists, never a shell; C locale; no variables of a surrounding hook.
+There are two ways. Short plumbing commands with pipes start directly, because the import of
+GitPython costs more than most commands take. Long porcelain commands, which use a network or a work
+tree, start through GitPython: its time limit kills the whole process tree. Both use argument lists
+without a shell, the C locale, and an environment without the variables of a surrounding hook.
 """
 
 import os
@@ -33,10 +33,10 @@ LOCAL_VARIABLES = (
     "GIT_SHALLOW_FILE",
     "GIT_WORK_TREE",
 )
-"""What `git rev-parse --local-env-vars` names, without the configuration given by `git -c`."""
+"""The variables of `git rev-parse --local-env-vars`, except the configuration of `git -c`."""
 
 _PIPE_BYTES = 1 << 18
-"""Records come by the thousand: reading them in small pieces costs a tenth of their time."""
+"""Buffer size: with small reads, listing thousands of records takes a tenth longer."""
 
 _ALWAYS = {
     "LC_ALL": "C",
@@ -59,8 +59,8 @@ UNTRUSTED = (
     "submodule.recurse=false",
     "-c",
     "protocol.ext.allow=never",
-    # Hooks in the configuration, of git 2.54: `core.hooksPath` does not turn them off, and their
-    # command may be a file of the revision that is checked out.
+    # Git 2.54 reads hooks from the configuration. `core.hooksPath` does not turn them off, and
+    # their command may be a file of the revision that is checked out.
     "-c",
     "hook.post-checkout.enabled=false",
     "-c",
@@ -70,20 +70,20 @@ UNTRUSTED = (
     "-c",
     "advice.detachedHead=false",
 )
-"""Options for commands that put recorded files into a work tree: nothing recorded is executed."""
+"""Options for commands that write recorded files into a work tree: git executes none of them."""
 
 
 FSYNC = ("-c", "core.fsync=committed,loose-object,reference", "-c", "core.fsyncMethod=fsync")
-"""What a durable git command is given; git before 2.36 does not know it and does not sync."""
+"""Options of a durable git command. Git before 2.36 does not know them and does not sync."""
 
 
 _LIMITED = 'trap "" XFSZ; ulimit -f "$0" && exec "$@"'
-"""Of POSIX, because a limit set in our own process would be one for all its threads."""
+"""POSIX shell script; a limit set in this process would apply to all its threads."""
 _BLOCK_BYTES = 512
 
 
 class Completed(NamedTuple):
-    """A git command that has ended."""
+    """Result of a git command that has ended."""
 
     status: int
     stdout: bytes
@@ -91,19 +91,19 @@ class Completed(NamedTuple):
 
     @property
     def text(self) -> str:
-        """Standard output as text; bytes that are not UTF-8 are kept as surrogates."""
+        """Standard output as text; bytes that are not UTF-8 become surrogates."""
         return self.stdout.decode(errors="surrogateescape")
 
 
 class Git(NamedTuple):
-    """Starts git in one directory for one repository."""
+    """A launcher of git in one directory for one repository."""
 
     directory: Path
     variables: Mapping[str, str]
-    """Set for every command: `GIT_DIR` and what else pins the repository."""
+    """Set for every command: `GIT_DIR` and the other variables that fix the repository."""
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-        """The environment a git command gets."""
+        """Return the environment of a git command."""
         env = {k: v for k, v in os.environ.items() if k not in LOCAL_VARIABLES}
         return {**env, **_ALWAYS, **self.variables, **(extra or {})}
 
@@ -120,7 +120,7 @@ class Git(NamedTuple):
         try:
             stdout, stderr = process.communicate(stdin or None)
         except BaseException:
-            process.terminate()  # not kill: git removes its lock files when it is terminated
+            process.terminate()  # not kill: git deletes its lock files on SIGTERM
             process.communicate()
             raise
         completed = Completed(process.returncode, stdout, stderr.decode(errors="replace"))
@@ -135,7 +135,7 @@ class Git(NamedTuple):
         stdin: int = subprocess.PIPE,
         stderr: IO[bytes] | int = subprocess.DEVNULL,
     ) -> "subprocess.Popen[bytes]":
-        """Start plumbing with pipes on standard input and output; the caller ends it."""
+        """Start plumbing with pipes on standard input and output. The caller ends the process."""
         with _launching(args):
             return subprocess.Popen(
                 ["git", *args],
@@ -148,11 +148,11 @@ class Git(NamedTuple):
             )
 
     def open_python(self, module: str) -> "subprocess.Popen[bytes]":
-        """Start one of our own modules as a program with pipes; the caller ends it.
+        """Start a module of gitexp as a program with pipes. The caller ends the process.
 
-        It sees what we see and nothing of the folder it starts in. Raises `OSError`.
+        It has this process's module path without relative entries. Raises `OSError`.
         """
-        path = [entry for entry in sys.path if os.path.isabs(entry)]  # noqa: PTH117 - plain texts
+        path = [entry for entry in sys.path if os.path.isabs(entry)]  # noqa: PTH117 - plain strings
         return subprocess.Popen(
             [sys.executable, "-P", "-m", module],
             stdin=subprocess.PIPE,
@@ -170,13 +170,13 @@ class Git(NamedTuple):
         max_file_bytes: int | None = None,
         check: bool = True,
     ) -> Completed:
-        """Run porcelain through GitPython, killed with its children after `timeout_s`.
+        """Run porcelain through GitPython; after `timeout_s`, kill it with its children.
 
-        With `max_file_bytes` no file that it writes grows larger: then it fails, and git says
-        "File too large".
+        `max_file_bytes` limits each file that git writes. Beyond it the command fails, and
+        git prints "File too large".
 
-        Raises `CommandFailed` when `check` and the status is not 0; the status is negative when
-        the time ran out.
+        Raises `CommandFailed` when `check` and the status is not 0. The status is negative after a
+        timeout.
         """
         from git.cmd import Git as Launcher  # 80 ms, only when needed
 
@@ -203,7 +203,7 @@ class Git(NamedTuple):
         return completed
 
     def run_shell(self, script: str, *args: str, stdin: bytes, env: Mapping[str, str]) -> Completed:
-        """Run a script of our own with the system's shell; the first of `args` is its `$0`."""
+        """Run a script of gitexp with the system's shell; the first of `args` is its `$0`."""
         with _launching(args):
             done = subprocess.run(
                 ["sh", "-c", script, *args],
@@ -216,7 +216,7 @@ class Git(NamedTuple):
         return Completed(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
 
     def detach(self, argv: Sequence[str], *, log: Path, env: Mapping[str, str]) -> None:
-        """Start a process of our own that outlives this one, its output going to `log`."""
+        """Start a process of gitexp that outlives this one; append its output to `log`."""
         import threading
 
         with log.open("ab") as sink:
@@ -229,12 +229,12 @@ class Git(NamedTuple):
                 env={**self.environment(), **env},
                 start_new_session=True,
             )
-        # Should it end first, somebody must take notice, or the system remembers it for ever.
+        # Reap it if it ends first; otherwise it stays a zombie until this process ends.
         threading.Thread(target=process.wait, daemon=True).start()
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
-    """End a process that only answers; not by the end of its input, which a fork may keep open."""
+    """Kill a read-only process. Closing its input is not enough: a fork may hold the pipe open."""
     process.kill()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
@@ -244,7 +244,7 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
 
 
 class _launching:  # noqa: N801 - reads as the sentence `with _launching(args)`
-    """Turns 'git is not there' and 'no such folder' into our errors."""
+    """Convert a missing git or a missing directory into gitexp's errors."""
 
     def __init__(self, args: Sequence[str]) -> None:
         self.args = args

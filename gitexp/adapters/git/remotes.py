@@ -1,7 +1,7 @@
-"""Which remote a fetch or a push of ours goes to, and the name under which we remember it.
+"""Choice of the remote for a fetch or push, and the key of its refs in `refs/gitexp/remotes`.
 
-The choice is git's own. What a remote has is remembered by its URL: a remote that is renamed stays
-known, one with another URL is not known yet.
+The choice follows git's rules. The key depends on the URL only: a renamed remote keeps its refs, a
+remote with a new URL starts without any.
 """
 
 import re
@@ -14,43 +14,43 @@ from gitexp.core.model.ids import ObjectId
 from gitexp.core.schema.layout import remote_ref
 
 GUARD = "GITEXP_IN_PUSH"
-"""Set while we push, so that our own pre-push hook does nothing."""
+"""Set during gitexp's own pushes, so that its pre-push hook does nothing."""
 
 _SECRET = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/@]*@")
 _URL = re.compile(r"://|^[^/]+:|^\.{0,2}/")
 
 
 class Remote(NamedTuple):
-    """A configured remote, for one direction."""
+    """A configured remote, for fetch or for push."""
 
     name: str
     urls: tuple[str, ...]
-    """Where git connects to, `url.*.insteadOf` included; a push may go to several."""
+    """URLs that git connects to, after `url.*.insteadOf`; a push may have several."""
     options: tuple[str, ...] = ()
-    """Options of git that make a fetch ask the URL that is pushed to, where that is another."""
+    """Options that make a fetch use the push URL, when the two differ."""
 
     @property
     def key(self) -> str:
-        """The name in `refs/gitexp/remotes`: the same for the same URLs, with any password."""
+        """Name in `refs/gitexp/remotes`, a hash of the URLs without their passwords."""
         import hashlib
 
         places = "\n".join(_SECRET.sub(r"\1", url).rstrip("/") for url in self.urls)
         return hashlib.sha256(places.encode(errors="surrogateescape")).hexdigest()[:16]
 
     def known(self, repo: Repo, refs: Sequence[str]) -> dict[str, ObjectId]:
-        """What it had when we last fetched or pushed, by its own ref name."""
+        """Return the ids that the remote had at the last fetch or push, by its own ref names."""
         ours = {ref: remote_ref(self.key, ref) for ref in refs}
         found = repo.read_refs(*ours.values())
         return {theirs: found[ref] for theirs, ref in ours.items() if ref in found}
 
 
 def remote_names(repo: Repo) -> list[str]:
-    """The configured remotes."""
+    """List the configured remotes."""
     return repo.git("remote").text.split()
 
 
 def check_remote(repo: Repo, name: str) -> str:
-    """Accept only the name of a configured remote. Raises `NotFound`, `Refused` for a URL."""
+    """Return the name of a configured remote. Raises `NotFound`, and `Refused` for a URL."""
     names = remote_names(repo)
     if name in names:
         return name
@@ -71,7 +71,7 @@ def check_remote(repo: Repo, name: str) -> str:
 
 
 def fetch_remote(repo: Repo, wanted: str | None = None) -> Remote:
-    """The remote to fetch from, as git chooses it; `wanted` is one by name.
+    """Return the remote to fetch from: `wanted`, or git's choice.
 
     Raises `NotFound`, `Refused`.
     """
@@ -80,7 +80,7 @@ def fetch_remote(repo: Repo, wanted: str | None = None) -> Remote:
 
 
 def push_remote(repo: Repo, wanted: str | None = None) -> Remote:
-    """The remote to push to, as git chooses it: `branch.*.pushRemote`, `remote.pushDefault`, …
+    """Return the remote to push to: `wanted`, or git's choice (`branch.*.pushRemote`, …).
 
     Raises `NotFound`, `Refused`.
     """
@@ -93,7 +93,7 @@ def push_remote(repo: Repo, wanted: str | None = None) -> Remote:
 
 
 def remotes_by_key(repo: Repo) -> dict[str, str]:
-    """The names of the configured remotes by the keys under which they are remembered."""
+    """Return the names of the configured remotes by their keys."""
     found = {}
     for name in remote_names(repo):
         for push in (True, False):
@@ -116,7 +116,7 @@ def _default(repo: Repo, *, push: bool) -> str:
     asked = repo.git("for-each-ref", f"--format={field}", "--", ref) if ref else None
     found = [
         asked.text.strip() if asked is not None else None,
-        # A branch without a commit, or a detached HEAD.
+        # The following serve a branch without a commit, and a detached HEAD.
         config.get(f"branch.{branch}.pushremote") if push else None,
         config.get("remote.pushdefault") if push else None,
         config.get(f"branch.{branch}.remote"),

@@ -1,4 +1,4 @@
-"""Replacing a branch of a remote, which only an explicit command may do."""
+"""Forced replacement of a remote's branch, for explicit commands only."""
 
 from collections.abc import Mapping
 
@@ -15,10 +15,10 @@ def push_with_lease(
     replaced: Mapping[str, str],
     timeout_s: float,
 ) -> None:
-    """Push branches, those in `replaced` even if they lose commits, all of them or none.
+    """Push branches atomically; force those in `replaced`, even if they lose commits.
 
-    `replaced` says where each was seen at the remote. Raises `GitexpError` when one is elsewhere by
-    now, or the remote refuses.
+    `replaced` is the expected tip of each branch at the remote. Raises `GitexpError` when a tip
+    differs, or the remote refuses the push.
     """
     leases = [f"--force-with-lease={ref}:{oid}" for ref, oid in replaced.items()]
     done = repo.launcher.porcelain(

@@ -1,6 +1,6 @@
-"""One repository: where it lies, its refs, its configuration, its objects.
+"""A repository: its directories, refs, configuration and objects.
 
-Asks git and computes nothing that git can answer. Nothing above sees a GitPython type.
+Asks git for everything that git can answer. No layer above sees a GitPython type.
 """
 
 import os
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 
 _SKIPPED_BYTES = 1 << 24
-"""A larger object costs more to read past than a new process."""
+"""Skipping a larger object costs more than a new process."""
 
 _STREAMING = ("-c", "core.bigFileThreshold=16m")
-"""Git itself holds no larger file in memory."""
+"""Keeps git from loading larger files into memory."""
 
 
 _LOOKS = 2
 
 _FEW = 100
-"""Blobs that one process may read among other things."""
+"""Blobs that the session's process may read; more get a process of their own."""
 
 
 class TreeEntry(NamedTuple):
@@ -47,7 +47,7 @@ class TreeEntry(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A file that differs between two trees; a missing side has the null id."""
+    """A file that differs between two trees. A missing side has the null id."""
 
     status: str
     path: str
@@ -56,29 +56,29 @@ class Change(NamedTuple):
 
 
 class Repo:
-    """A git repository as gitexp needs it."""
+    """A git repository."""
 
     def __init__(self, place: Place, *, start: Path, config: GitConfig) -> None:
         self.git_dir, self.common_dir, self.top, self.object_format = place
         self.start = start
-        """The folder that relative paths of the user start from."""
+        """The directory that the user's relative paths start from."""
         self._git = Git(self.top or self.git_dir, _naming(place))
         self.null = ObjectId("0" * (64 if self.object_format == "sha256" else 40))
-        """The id that says 'no object'."""
+        """Null id, which stands for 'no object'."""
         self._config = config
         self._readers: dict[tuple[int, int], ObjectReader] = {}
-        """Those that are open, by process and thread."""
+        """Open readers by process and thread."""
 
     @classmethod
     def discover(cls, directory: Path | None = None) -> "Repo":
-        """Find the repository around a folder, as git does. Raises `NotARepository`."""
+        """Find the repository around a directory, as git does. Raises `NotARepository`."""
         git = git_in(directory)
         place, config = find_place(git)
         return cls(place, start=_start(git.directory, place.top), config=config)
 
     @property
     def prefix(self) -> str:
-        """The user's folder relative to the top, `""` or `"sub/"`."""
+        """The user's directory relative to the top, `""` or `"sub/"`."""
         if self.top is None or not self.start.is_relative_to(self.top):
             return ""
         relative = self.start.relative_to(self.top).as_posix()
@@ -86,7 +86,7 @@ class Repo:
 
     @property
     def state_dir(self) -> Path:
-        """Where gitexp keeps its local state: journals, run index, lock."""
+        """The directory of gitexp's local state: journals, cache, lock."""
         return self.common_dir / "gitexp"
 
     def git(
@@ -101,14 +101,14 @@ class Repo:
 
     @property
     def launcher(self) -> Git:
-        """For the other rooms of this door: pipes, porcelain, background processes."""
+        """Launcher for other modules of this package: pipes, porcelain, background processes."""
         return self._git
 
     @contextmanager
     def session(self) -> Iterator[ObjectReader]:
-        """Answer all small questions of this thread from one git process while inside.
+        """Answer this thread's object requests from one git process while inside.
 
-        It starts with the first question.
+        The process starts at the first request.
         """
         thread = _here()
         if thread in self._readers:
@@ -124,29 +124,29 @@ class Repo:
     def read_objects(
         self, names: Sequence[str], *, max_bytes: int = sys.maxsize
     ) -> list[Found | None]:
-        """The object of each name, `None` where there is none.
+        """Return the object of each name, `None` where it is missing.
 
-        Fewer than asked when `max_bytes` are too few for all of them together. Raises
+        The list is shorter than `names` when the objects exceed `max_bytes` in total. Raises
         `CommandFailed` when git dies of a damaged object.
         """
         with self.session() as reader:
             return reader.read(names, max_bytes=max_bytes)
 
     def __getstate__(self) -> dict[str, object]:
-        """For our own processes that read; no two share a pipe."""
+        """Return the state without open readers, for gitexp's reader processes."""
         return {**self.__dict__, "_readers": {}}
 
     # --- refs -------------------------------------------------------------------------------
 
     def resolve(self, revision: str) -> ObjectId | None:
-        """The object a revision names, or `None`. Safe for names that start with a dash."""
+        """Return the id of a revision's object, or `None`. Accepts names with a leading dash."""
         found = self.git(
             "rev-parse", "--verify", "--quiet", "--end-of-options", revision, check=False
         )
         return ObjectId(found.text.strip()) if found.status == 0 else None
 
     def peel(self, revision: str, kind: str) -> ObjectId | None:
-        """The commit or tree a revision leads to, or `None` without one that can be read."""
+        """Return the id of a revision's commit or tree, or `None` if it is not readable."""
         name = _peeled(revision, kind)
         if _here() not in self._readers:
             return self.resolve(name)
@@ -157,15 +157,15 @@ class Repo:
         return None if found is None else found.oid
 
     def read_ref(self, ref: str) -> ObjectId | None:
-        """The commit a full ref name points at, or `None` when there is no such ref.
+        """Return the id of the commit at a full ref name, or `None` when there is no such ref.
 
-        Raises `Unreadable` when the ref is there and its commit is not: broken is not absent.
+        Raises `Unreadable` when the ref exists and its commit does not: broken is not absent.
         """
         for _ in range(_LOOKS):
             commit = self.peel(ref, "commit")
             if commit is not None or self.resolve(ref) is None:
                 return commit
-            # Unless it came into being between the two questions.
+            # Ask again: another process may have created the ref between the two requests.
         raise Unreadable(
             f"'{ref}' is damaged",
             why="the commit it points at is missing or cannot be read",
@@ -173,7 +173,7 @@ class Repo:
         )
 
     def read_refs(self, *refs: str) -> dict[str, ObjectId]:
-        """Several refs by full name in one process; absent ones are missing from the answer."""
+        """Return the ids of several refs by full name, from one process; leave out absent refs."""
         asked = self.git("for-each-ref", "--format=%(objectname) %(refname)", *refs)
         pairs = (line.split(" ", 1) for line in asked.text.splitlines())
         return {name: ObjectId(oid) for oid, name in pairs}
@@ -181,10 +181,10 @@ class Repo:
     def update_ref(
         self, ref: str, new: str, old: str, reason: str, *, durable: bool = False
     ) -> None:
-        """Move a ref by compare-and-swap; `old` null means create, `new` null means delete.
+        """Move a ref by compare-and-swap. A null `old` creates it, a null `new` deletes it.
 
-        Raises `Conflict` when the ref is not at `old`, or is locked, and `CommandFailed` when there
-        is no object `new`.
+        Raises `Conflict` when the ref does not point at `old` or is locked, and `CommandFailed`
+        when the object `new` does not exist.
         """
         sync = FSYNC if durable else ()
         argv = ("update-ref", "-m", reason, "--create-reflog", ref, new, old)
@@ -198,13 +198,13 @@ class Repo:
     # --- configuration ----------------------------------------------------------------------
 
     def config(self) -> GitConfig:
-        """All of git's configuration, as it was at first."""
+        """Return git's configuration, read once when the repository was opened."""
         return self._config
 
     # --- objects ----------------------------------------------------------------------------
 
     def list_tree(self, treeish: str, *paths: str) -> Iterator[TreeEntry]:
-        """Every file below a tree, in git's order. Raises `CommandFailed` on an unknown tree."""
+        """Yield all files of a tree in git's order. Raises `CommandFailed` on an unknown tree."""
         asked = self.git("ls-tree", "-r", "-z", "--full-tree", treeish, "--", *paths)
         for line in asked.text.split("\0")[:-1]:
             head, _, path = line.partition("\t")
@@ -212,7 +212,7 @@ class Repo:
             yield TreeEntry(mode, kind, ObjectId(oid), path)
 
     def diff_trees(self, old: str, new: str) -> Iterator[Change]:
-        """Files that differ between two trees. Raises `CommandFailed` on an unknown tree."""
+        """Yield files that differ between two trees. Raises `CommandFailed` on an unknown tree."""
         asked = self.git("diff-tree", "-r", "-z", "--no-renames", "--full-index", "--raw", old, new)
         parts = asked.stdout.split(b"\0")[:-1]
         for head, path in zip(parts[::2], parts[1::2], strict=True):
@@ -224,11 +224,11 @@ class Repo:
     def read_blobs(
         self, oids: Iterable[str], *, max_bytes: int
     ) -> Iterator[tuple[ObjectId, bytes | None]]:
-        """Contents of blobs in the order asked; `None` for missing, damaged or larger ones."""
+        """Yield blobs in the given order, with `None` for missing, damaged and larger ones."""
         wanted = list(oids)
         done = 0
         if len(wanted) <= _FEW and _here() in self._readers:
-            with suppress(CommandFailed):  # what is damaged is looked for below
+            with suppress(CommandFailed):  # the loop below finds the damaged object
                 for found in self.read_objects(wanted, max_bytes=max_bytes):
                     blob = found is not None and found.kind == "blob"
                     yield ObjectId(wanted[done]), found.content if found and blob else None
@@ -237,7 +237,7 @@ class Repo:
             for oid, data in self._read_batch(wanted[done:], max_bytes):
                 yield ObjectId(oid), data
                 done += 1
-            if done < len(wanted):  # git dies on a damaged object, and huge ones are not read
+            if done < len(wanted):  # git died, or the object is too large to skip
                 yield ObjectId(wanted[done]), None
                 done += 1
 
@@ -259,7 +259,7 @@ class Repo:
                     return
                 size = int(head[2])
                 if size > max(max_bytes, _SKIPPED_BYTES):
-                    return  # not read past either: the caller starts anew behind it
+                    return  # not skipped either: the caller starts a new process after it
                 data = process.stdout.read(size + 1)
                 if len(data) != size + 1:
                     return
@@ -271,11 +271,11 @@ class Repo:
             feeder.join()
 
     def write_blob(self, data: bytes) -> ObjectId:
-        """Store a blob that no ref holds yet."""
+        """Store a blob without a ref."""
         return ObjectId(self.git("hash-object", "-w", "--stdin", stdin=data).text.strip())
 
     def read_messages(self, revisions: Iterable[str]) -> dict[ObjectId, str]:
-        """Commit messages by commit id. Raises `CommandFailed` on unknown revisions."""
+        """Return commit messages by commit id. Raises `CommandFailed` on unknown revisions."""
         asked = self.git(
             *("log", "--no-walk", "--no-show-signature", "--format=%H%x00%B%x01", "--stdin"),
             stdin="\n".join(revisions).encode(),
@@ -284,15 +284,15 @@ class Repo:
         return {ObjectId(oid): message for oid, message in pairs}
 
     def is_ancestor(self, old: str, new: str) -> bool:
-        """Tell whether `new` contains `old`."""
+        """Return whether `new` contains `old`."""
         done = self.git("merge-base", "--is-ancestor", old, new, check=False)
         if done.status > 1:
             raise CommandFailed(("merge-base", "--is-ancestor"), done.status, done.stderr)
         return done.status == 0
 
     def temporary_index(self) -> "tempfile.TemporaryDirectory[str]":
-        """A folder for a private copy of the index, inside our own state."""
-        import tempfile  # 3 ms that readers need not pay
+        """Return a temporary directory in gitexp's state for a private copy of the index."""
+        import tempfile  # 3 ms, not needed by readers
 
         folder = self.state_dir / "tmp"
         folder.mkdir(parents=True, exist_ok=True)
@@ -300,18 +300,18 @@ class Repo:
 
 
 def _naming(place: Place) -> dict[str, str]:
-    """What tells every git command which repository is meant."""
+    """Return the variables that fix the repository for every git command."""
     variables = {"GIT_DIR": str(place.git_dir)}
     return variables if place.top is None else {**variables, "GIT_WORK_TREE": str(place.top)}
 
 
 def _peeled(revision: str, kind: str) -> str:
-    """How git calls the commit or tree that a revision leads to."""
+    """Return git's name for the commit or tree that a revision leads to."""
     return f"{revision}^{{{kind}}}"
 
 
 def _here() -> tuple[int, int]:
-    """This thread; the one that a fork makes of it, or gives its number to, is another."""
+    """Return process and thread id. A fork has another process id; thread ids are used again."""
     return os.getpid(), get_ident()
 
 
@@ -321,7 +321,7 @@ def _feed(process: "Popen[bytes]", wanted: list[str]) -> None:
         process.stdin.write("\n".join(wanted).encode() + b"\n")
         process.stdin.close()
     except OSError:
-        return  # git died; the reader sees it
+        return  # git died; the reader notices it
 
 
 def _start(here: Path, top: Path | None) -> Path:

@@ -1,4 +1,4 @@
-"""What is written in one go, as steps, and what git says when it will not."""
+"""Steps of a write stream, and the errors for git's refusals."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from gitexp.core.errors import CommandFailed, Conflict
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a commit is by."""
+    """Name and email of a commit's author."""
 
     name: str
     email: str
@@ -22,31 +22,31 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A file's content that is already stored."""
+    """A stored blob as the content of a file."""
 
     oid: str
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A commit to write onto a ref."""
+    """A commit to add to a ref."""
 
     ref: str
     message: str
     identity: Identity
     moment: datetime
     parents: Sequence[str]
-    """Ids, or `:n` for the n-th commit of the same stream; empty for a first commit."""
+    """Ids, or `:n` for the n-th commit of the same stream; empty for a root commit."""
     files: Sequence[tuple[str, bytes | Blob | None]] = ()
-    """Path and content, or a stored blob, or `None` to delete."""
+    """Path with content, a stored blob, or `None` to delete the file."""
     clear: bool = False
-    """Start from the empty tree instead of the first parent's."""
+    """Start from the empty tree, not from the tree of the first parent."""
     tip: str | None = field(kw_only=True)
-    """Where the ref is before the stream, `None` when it is not there."""
+    """Expected id of the ref before the stream, `None` when the ref does not exist."""
 
     @property
     def signature(self) -> str:
-        """Who and when as git writes it, which knows nothing before its epoch."""
+        """Author and time as git writes them; git has no times before 1970."""
         return f"{self.identity} {max(int(self.moment.timestamp()), 0)} +0000"
 
 
@@ -60,7 +60,7 @@ class CodeCommit:
 
     @property
     def content(self) -> bytes:
-        """The object's bytes: nothing in them depends on time, place or user."""
+        """The object's bytes, which do not depend on time, machine or user."""
         who = f"{self.identity} 0 +0000"
         text = f"tree {self.tree}\nauthor {who}\ncommitter {who}\n\ncode of runs\n"
         return text.encode()
@@ -68,7 +68,7 @@ class CodeCommit:
 
 @dataclass(frozen=True, slots=True)
 class SetRef:
-    """Point a ref of ours at a commit; the null id deletes it."""
+    """Point one of gitexp's refs at a commit; the null id deletes it."""
 
     ref: str
     oid: str
@@ -76,12 +76,12 @@ class SetRef:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Make everything before it visible before anything after it."""
+    """Make every earlier step visible before any later one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verify:
-    """Nothing after the last checkpoint counts unless a ref is there still."""
+    """Fail the steps since the last checkpoint unless the ref points at the id."""
 
     ref: str
     oid: str
@@ -91,7 +91,11 @@ Step: TypeAlias = Commit | CodeCommit | SetRef | Checkpoint | Verify
 
 
 def read_refusal(status: int, stderr: str, *, by: str = "fast-import") -> CommandFailed | Conflict:
-    """The one place that reads what git says of refs; the locale is pinned to C."""
+    """Build the error for git's message about a ref; the C locale keeps its text fixed.
+
+    This is the only place that reads such messages. `Conflict` means that another process moved or
+    locks the ref.
+    """
     moved = "does not contain" in stderr or "Not updating" in stderr
     locked = ("Unable to create" in stderr and "File exists" in stderr) or (
         "cannot lock ref" in stderr

@@ -1,4 +1,4 @@
-"""A long listing as git goes on with it, so that others can begin meanwhile."""
+"""A long listing, yielded while git still writes it, so that the caller starts early."""
 
 from collections.abc import Iterator
 
@@ -11,10 +11,10 @@ _PIECE_BYTES = 1 << 19
 
 
 def list_lines(repo: Repo, treeish: str) -> Iterator[list[str]]:
-    """What `git ls-tree` says of every file below a tree, in git's order, many at a time.
+    """Yield the lines of `git ls-tree` for every file below a tree, in git's order, in batches.
 
-    `<mode> <kind> <object id>`, a tab, the path. Raises `CommandFailed` where git stops at a
-    damaged tree, or knows none.
+    A line is `<mode> <kind> <object id>`, a tab, the path. Raises `CommandFailed` when the tree
+    does not exist, or git stops at a damaged one.
     """
     argv = ("ls-tree", "-r", "-z", "--full-tree", treeish)
     process = repo.launcher.open(*argv)
@@ -29,5 +29,5 @@ def list_lines(repo: Repo, treeish: str) -> Iterator[list[str]]:
     finally:
         stop(process)
     if status != 0:
-        repo.git(*argv)  # says why
+        repo.git(*argv)  # raises with git's message
         raise CommandFailed(argv, status, "")

@@ -1,6 +1,6 @@
-"""Submodules put into a temporary work tree, from what this clone has of them.
+"""Submodules' files for a temporary work tree, from the objects of this clone.
 
-No network, no hooks, and no `git submodule`, which obeys the checked-out code.
+Uses no network, no hooks, and no `git submodule`, which obeys the checked-out code.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,10 +23,10 @@ class Submodule(NamedTuple):
 def fill_submodules(
     repo: Repo, tree: str, place_of: Callable[[str], Path]
 ) -> tuple[list[Submodule], list[Submodule]]:
-    """Write the files of a tree's submodules, and of those in them.
+    """Write the files of a tree's submodules, nested ones included.
 
-    `place_of` turns a path of the tree into the directory to fill, or raises. Returns the filled
-    ones and those whose commit is in no repository of this clone.
+    `place_of` maps a path of the tree to the directory to fill, or raises. Returns the filled
+    submodules, and those whose commit no repository of this clone has.
     """
     filled: list[Submodule] = []
     absent: list[Submodule] = []
@@ -49,7 +49,7 @@ def fill_submodules(
 
 
 def _git_dirs(repo: Repo, path: str) -> Iterator[Path]:
-    """Git directories that may have the submodule, that of the user's work tree first."""
+    """Yield possible git directories of the submodule, first that of the user's work tree."""
     if repo.top is not None and (repo.top / path / ".git").exists():
         asked = Git(repo.top / path, {}).run("rev-parse", "--absolute-git-dir", check=False)
         if asked.status == 0:
@@ -69,7 +69,7 @@ def _modules(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def _git_of(git_dir: Path) -> Git:
-    """Git for questions to a module; the work tree that its configuration names may be gone."""
+    """Return a launcher for a module. The work tree in its configuration may no longer exist."""
     return Git(git_dir, {"GIT_DIR": str(git_dir), "GIT_WORK_TREE": str(git_dir)})
 
 

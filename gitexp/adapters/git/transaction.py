@@ -1,6 +1,6 @@
-"""Writing few objects: a file for each, and one `git update-ref` that moves the refs.
+"""Writing a few objects as loose files, and one `git update-ref` that moves the refs.
 
-What `write` does with everything else gives the same commits.
+Gives the same commits as `write` does with `git fast-import`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ from gitexp.core.errors import CommandFailed
 from gitexp.core.model.ids import ObjectId
 
 _FEW = 32
-"""Up to here a file for each object costs less than starting `git fast-import`."""
+"""Up to this number, a file for each object costs less than a `git fast-import` process."""
 
 
 def _move_refs(*, durable: bool) -> tuple[str, ...]:
@@ -33,7 +33,10 @@ def _move_refs(*, durable: bool) -> tuple[str, ...]:
 
 
 def is_small(repo: Repo, steps: Sequence[Step]) -> bool:
-    """Tell whether we may write the objects: a shared repository's permissions are git's matter."""
+    """Return whether `write_few` may write the steps.
+
+    In a shared repository git must set the files' permissions.
+    """
     commits = [step for step in steps if isinstance(step, Commit)]
     codes = sum(isinstance(step, CodeCommit) for step in steps)
     return (
@@ -45,7 +48,7 @@ def is_small(repo: Repo, steps: Sequence[Step]) -> bool:
 
 
 def write_few(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[ObjectId]:
-    """Write the steps, and return the id of each commit. Raises as `write_stream`."""
+    """Write the steps and return the id of each commit. Raises as `write_stream`."""
     with repo.session():
         _require(repo, steps)
         commits = _Commits(repo)
@@ -63,7 +66,7 @@ def write_few(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[Objec
         commits.objects.write(durable=durable)
         text = "".join(f"{line}\n" for order in orders for line in ("start", *order, "commit"))
         done = repo.git(*_move_refs(durable=durable), stdin=text.encode(), check=False)
-        # A pin that cannot be deleted may stay: it comes after the moves.
+        # Pins are deleted after the moves; a pin that git cannot delete does no harm.
         if done.stdout.count(b"commit: ok\n") < len(moves):
             raise read_refusal(done.status, done.stderr, by="update-ref")
     if durable:
@@ -72,7 +75,7 @@ def write_few(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[Objec
 
 
 def _require(repo: Repo, steps: Sequence[Step]) -> None:
-    """Make sure that what is stored already is there, as fast-import does."""
+    """Check that the blobs and trees that the steps name exist, as fast-import does."""
     contents = (content for step in steps if isinstance(step, Commit) for _, content in step.files)
     named = [content.oid for content in contents if isinstance(content, Blob)]
     for oid, header in read_headers(repo, named).items():
@@ -84,17 +87,17 @@ def _require(repo: Repo, steps: Sequence[Step]) -> None:
 
 
 class _Commits:
-    """Commits that are being made."""
+    """Commits of a stream, in order."""
 
     def __init__(self, repo: Repo) -> None:
         self.objects = LooseObjects(repo)
         self.made: list[ObjectId] = []
         self._null = repo.null
         self._tips: dict[str, str] = {}
-        """Where the refs are that move."""
+        """Current tip of each ref that moves."""
 
     def add(self, step: Commit) -> ObjectId:
-        """Make a commit. Raises `CommandFailed` on a broken tree."""
+        """Build a commit. Raises `CommandFailed` on a damaged tree."""
         parents = [self.made[int(p[1:]) - 1] if p[0] == ":" else p for p in step.parents]
         self._tips.setdefault(step.ref, step.tip or self._null)
         top = Tree(self.objects, None if step.clear or not parents else parents[0])
@@ -114,7 +117,7 @@ class _Commits:
         return self.made[-1]
 
     def move(self, refs: Mapping[str, str]) -> list[str]:
-        """What tells git to move refs, in one transaction, from where they are."""
+        """Return the `update-ref` lines that move refs from their current tips."""
         orders = [f"update {ref} {new} {self._tips[ref]}" for ref, new in refs.items()]
         self._tips.update(refs)
         return orders

@@ -1,8 +1,7 @@
-"""Talking to remotes: fetching and pushing our two branches, with a time limit.
+"""Fetch and push of gitexp's branches, with a time limit.
 
-Only configured remote names are spoken to, never a URL out of a record. Every setting of the user's
-that would make git do more than asked (tags, pruning, submodules, mirroring) is overruled for our
-own commands.
+Uses configured remotes only, never a URL from a record. Overrides every setting of the user that
+would make git do more (tags, pruning, submodules, mirroring).
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -19,11 +18,11 @@ from gitexp.core.model.ids import ObjectId
 
 _FETCH_CONFIG = (
     "fetch.fsckObjects=true",
-    # Faults of old git versions, in the history of many honest repositories.
+    # Errors of old git versions, in the history of many honest repositories.
     "fetch.fsck.badTimezone=ignore",
     "fetch.fsck.missingSpaceBeforeDate=ignore",
     "fetch.fsck.zeroPaddedFilemode=ignore",
-    # A small pack may hold huge files: git need not have them in memory.
+    # A small pack may hold huge files: git need not load them into memory.
     "core.bigFileThreshold=16m",
     "fetch.writeCommitGraph=false",
     "maintenance.auto=false",
@@ -47,31 +46,31 @@ _STALE = (
     "reference already exists",
     "transaction failed",
 )
-"""How git says that somebody else moved the branch; not what a server's own rules say."""
+"""git's words for a non-fast-forward push. Rejections by server rules are not in it."""
 _IN_THE_WAY = "exists; cannot create"
-"""A branch `gitexp/…` is there: no try will ever succeed."""
+"""The remote has a branch `gitexp/…`: a retry cannot succeed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What a remote has of the refs asked for."""
+    """State of the requested refs at a remote."""
 
     tips: Mapping[str, ObjectId]
-    """By the remote's full ref name; what it has not is missing."""
+    """By the remote's full ref name, without the refs that it lacks."""
     is_empty: bool = False
     """True when the remote has no branch: the first one pushed becomes its default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What became of a push."""
+    """Result of a push."""
 
     accepted: bool
     stale: bool
-    """Refused because the remote has something we have not: fetch, merge, try again."""
+    """Rejected because the remote has commits that we lack: fetch, merge, retry."""
     reason: str = ""
     said: tuple[str, ...] = ()
-    """What the server wrote for the user, line by line, each with `remote: ` before it."""
+    """The server's messages for the user, line by line, each with the prefix `remote: `."""
 
 
 def fetch(
@@ -84,14 +83,15 @@ def fetch(
     partial: Collection[str] = (),
     certain: bool = False,
 ) -> Fetched:
-    """Fetch refs of a remote, each (theirs, ours); ours are overwritten, absent ones stay.
+    """Fetch refs of a remote, each (theirs, ours). Overwrite ours; keep ours if theirs is absent.
 
-    Objects are checked on receipt and synced. Nothing of the user's is touched: no tags, no
-    submodules, no `FETCH_HEAD`, no remote-tracking refs. What is here already is not asked for
-    again. In a partial clone only `partial`, a part of theirs, is filtered. With `certain` the
-    remote has all of them, which saves asking. Raises `GitexpError` when the remote cannot be
-    reached in time, sends bad objects or a file over `max_bytes` (many objects are one file, a
-    pack), or has not what was certain.
+    Git checks the objects on receipt and flushes them. The user's refs stay untouched: no tags, no
+    submodules, no `FETCH_HEAD`, no remote-tracking refs. Refs that are up to date are not fetched
+    again. In a partial clone the filter applies only to the refs in `partial`, by their names.
+    `certain` skips the listing of refs: the remote must then have all of them.
+
+    Raises `GitexpError` when the remote is not reachable in time, sends bad objects or a file over
+    `max_bytes` (git receives many objects as one file, a pack), or lacks a certain ref.
     """
     deadline = clock.monotonic_s() + timeout_s
     listed = None if certain else _list_refs(repo, remote, [t for t, _ in refs], deadline)
@@ -142,7 +142,7 @@ def _fetch_refs(
     while True:
         try:
             _speak(repo, remote, deadline, *argv, max_file_bytes=max_bytes)
-        except Conflict:  # another process of ours is fetching the same
+        except Conflict:  # another gitexp process fetches the same refs
             if clock.monotonic_s() > deadline:
                 raise
             clock.sleep(clock.jitter(0.2))
@@ -159,12 +159,11 @@ def push(
     hooks: bool = True,
     timeout_s: float,
 ) -> Pushed:
-    """Push commits to full ref names of a remote, never by force, all or none where it can.
+    """Push commits to full ref names of a remote, without force; atomically if it can.
 
-    `leases` names what the remote is believed to have, for those of the refs that go on from it,
-    or an empty text for nothing: when it has something else, the push is stale. Without `hooks`
-    the user's own pre-push hooks do not run. Raises `GitexpError` when the remote cannot be
-    reached or the time runs out.
+    `leases` is the expected tip of each ref that the commits extend, an empty text for an absent
+    ref. The push is stale when a tip differs. Without `hooks` the user's pre-push hooks do not run.
+    Raises `GitexpError` when the remote is not reachable or the time runs out.
     """
     deadline = clock.monotonic_s() + timeout_s
     specs = [f"{oid}:{ref}" for ref, oid in refs.items()]
@@ -193,10 +192,10 @@ def push(
 
 
 def has_refs(repo: Repo, remote: Remote, refs: Mapping[str, str], *, timeout_s: float) -> set[str]:
-    """Those of the refs that a remote has at these objects already. Sends nothing.
+    """Return the refs that a remote already has at these objects. Sends nothing.
 
-    Asks as a push would, because a push may go to other URLs than a fetch. Raises `GitexpError`
-    when the remote cannot be reached or the time runs out.
+    Asks by a dry-run push, because a push may have other URLs than a fetch. Raises `GitexpError`
+    when the remote is not reachable or the time runs out.
     """
     done = repo.launcher.porcelain(
         *(*_unmirrored(remote), "push", *_PUSH_OPTIONS, "--dry-run", "--no-verify"),
@@ -208,7 +207,7 @@ def has_refs(repo: Repo, remote: Remote, refs: Mapping[str, str], *, timeout_s: 
     told = [line.split("\t") for line in done.text.splitlines() if "\t" in line]
     if done.status < 0 or (done.status != 0 and not told):
         raise _failure(remote, "ask", done, timeout_s)
-    # With several URLs there is a line for each.
+    # A remote with several URLs gives a line for each.
     other = {words[1].rpartition(":")[2] for words in told if words[0] != "="}
     return {ref for ref in refs if ref not in other} if told else set()
 
@@ -218,14 +217,14 @@ def _unmirrored(remote: Remote) -> tuple[str, ...]:
 
 
 def _why(done: Completed, reason: str) -> str:
-    """The server's own words when it has any, else git's."""
+    """Return the server's own message if there is one, else git's."""
     said = [line.removeprefix("remote: ") for line in done.stderr.splitlines()]
     said = [line.strip() for line in said if line.startswith(("error: ", "fatal: "))]
     return f"{reason}: {said[0]}" if said and "failed to push" not in said[0] else reason
 
 
 def _said_by_remote(done: Completed) -> tuple[str, ...]:
-    """What the server wrote for the user, as git shows it."""
+    """Return the server's lines for the user, as git shows them."""
     lines = [line.rstrip() for line in done.stderr.splitlines()]
     return tuple(line for line in lines if line.startswith("remote: ") and line != "remote: ")
 
@@ -250,7 +249,7 @@ def _speak(
 
 
 def _check_commits(repo: Repo, remote: Remote, refs: Sequence[tuple[str, str]]) -> None:
-    """Let go of what is fetched and no commit, or everything after would stumble over it."""
+    """Delete fetched refs that point to no commit, because later steps would fail on them."""
     here = repo.read_refs(*(ours for _, ours in refs))
     asked = repo.git(
         *("cat-file", "--batch-check=%(objecttype)"), stdin="\n".join(here.values()).encode()
@@ -267,7 +266,7 @@ def _check_commits(repo: Repo, remote: Remote, refs: Sequence[tuple[str, str]]) 
 
 
 def _remove_cut_off(repo: Repo, max_bytes: int) -> None:
-    """Drop what the limit cut off, known by its size: git leaves it for a later gc."""
+    """Delete the files that the limit cut off, found by their size; git leaves them to a gc."""
     for part in (repo.common_dir / "objects").glob("*/tmp_*"):
         with suppress(OSError):
             if max_bytes - 512 < part.stat().st_size <= max_bytes:
@@ -277,7 +276,7 @@ def _remove_cut_off(repo: Repo, max_bytes: int) -> None:
 def compare_bounded(
     repo: Repo, remote: str, old: str | None, new: str, *, max_files: int
 ) -> list[Folder]:
-    """Where a remote's commit differs from ours. Raises `Refused` when it brings too much."""
+    """Compare a remote's commit with ours. Raises `Refused` when it has too many new files."""
     folders = compare(repo, old, new, at_most=max_files)
     if folders is None:
         raise _too_large(remote, f"it brings more than {max_files:,} files", "maxFetchFiles")
@@ -315,7 +314,7 @@ _HINTS = (
         "`git remote -v` shows the URLs; `git remote set-url NAME URL` sets one right",
     ),
 )
-"""What to do, by the words of git or of the server."""
+"""Hints by words of git's or the server's messages."""
 
 
 def _failure(remote: Remote, what: str, done: Completed, timeout_s: float) -> GitexpError:

@@ -1,4 +1,4 @@
-"""Trees without some of their files, made without a work tree or an index."""
+"""Removal of files from trees, without a work tree or an index."""
 
 from collections.abc import Collection, Mapping
 
@@ -10,14 +10,17 @@ from gitexp.core.model.ids import ObjectId
 
 
 class TreeEditor:
-    """Takes files out of trees; trees that several code states share are read once."""
+    """Removes files from trees. Reads a tree that several code states share only once."""
 
     def __init__(self, repo: Repo) -> None:
         self._repo = repo
         self._entries: dict[str, dict[str, tuple[str, str]]] = {}
 
     def files_at(self, tree: str, path: str) -> dict[str, str]:
-        """The file at a path, or all files below it: blob by path. Raises `CommandFailed`."""
+        """Return the file at a path, or all files below it, as blob ids by path.
+
+        Raises `CommandFailed`.
+        """
         mode, oid = self._find(tree, path)
         if mode is None or oid is None:
             return {}
@@ -26,11 +29,11 @@ class TreeEditor:
         return {f"{path}/{e.path}": e.oid for e in self._repo.list_tree(oid)}
 
     def holds(self, tree: str, files: Mapping[str, Collection[str]]) -> list[str]:
-        """Those of the paths that have one of their blobs in a tree. Raises `CommandFailed`."""
+        """Return the paths that have one of their blobs in a tree. Raises `CommandFailed`."""
         return [path for path, blobs in files.items() if self._find(tree, path)[1] in blobs]
 
     def without(self, tree: str, paths: Collection[str]) -> ObjectId:
-        """Store the tree that lacks some files, and directories that then have none.
+        """Store the tree without some files, and without the directories that become empty.
 
         Raises `CommandFailed`.
         """
@@ -50,7 +53,7 @@ class TreeEditor:
                 continue
             mode, oid = known[name]
             if mode != FOLDER and "" not in rests:
-                continue  # a file where a path goes through
+                continue  # a file in place of a directory of the path
             left = None if "" in rests else self._without(oid, rests)
             if left is None:
                 del entries[raw]

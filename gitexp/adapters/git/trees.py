@@ -1,8 +1,8 @@
-"""Tree objects as git keeps them, and where two commits differ, counted before it is listed.
+"""Git's tree objects, and the difference of two commits with a limit on its size.
 
-A few small objects can spell out more files than fit anywhere, and `git diff-tree` gathers them all
-before it prints the first. So folders are compared level by level: each distinct one is read once,
-and what they bring is counted before anything below them is looked at.
+A few small objects can describe more files than any disk holds, and `git diff-tree` collects all of
+them before it prints the first. So `compare` walks the trees level by level. It reads each distinct
+tree once, and counts the new entries of a level before it reads the next.
 """
 
 import re
@@ -22,16 +22,16 @@ FILE, SUBMODULE, FOLDER = "100644", "160000", "40000"
 
 _FOLDER_START = FOLDER.encode() + b" "
 _DEEPEST = 32
-"""Folders within folders; what goes deeper is nobody's."""
+"""Maximum tree depth; gitexp writes none deeper."""
 _ENTRY_BYTES = 256
-"""A generous entry of a folder."""
+"""Upper estimate of the size of a tree's entry."""
 
 Entries: TypeAlias = frozenset[bytes]
-"""Entries of a folder, each as git writes it."""
+"""Raw entries of a tree, as git writes them."""
 
 
 class Folder(NamedTuple):
-    """A folder of two commits. An entry that changed is in `old` and in `new`."""
+    """A directory in two commits. A changed entry is in both `old` and `new`."""
 
     path: str
     """Ends with a slash; empty for the top."""
@@ -40,18 +40,18 @@ class Folder(NamedTuple):
     same: Entries
 
     def files(self, entries: Entries) -> Iterator[tuple[str, str, str]]:
-        """Mode, path and object id of those entries that are no folders."""
+        """Yield mode, path and object id of the entries that are no directories."""
         for mode, name, oid in map(_parse_entry, entries):
             if mode != FOLDER:
                 yield mode, self.path + name, oid
 
     def folders(self, entries: Entries) -> dict[str, str]:
-        """Object id by path of those entries that are folders."""
+        """Return the object ids of the entries that are directories, by path."""
         found = (_parse_entry(entry) for entry in entries if entry.startswith(_FOLDER_START))
         return {f"{self.path}{name}/": oid for _, name, oid in found}
 
     def changes(self, null: ObjectId) -> Iterator[Change]:
-        """The files that differ, in no order; a missing side has the null id."""
+        """Yield the files that differ, in no order. A missing side has the null id."""
         before = {path: oid for _, path, oid in self.files(self.old)}
         after = {path: oid for _, path, oid in self.files(self.new)}
         for path in before | after:
@@ -63,10 +63,10 @@ class Folder(NamedTuple):
 def compare(
     repo: Repo, old: str | None, new: str, *, at_most: int = sys.maxsize
 ) -> list[Folder] | None:
-    """The top folder, and those where two commits differ, each after the one it is in.
+    """Return the top directory and each directory that differs, parents first.
 
-    `None` when more than `at_most` files and folders of the newer commit are not, just so, in the
-    older, or lie too deep. Raises `CommandFailed` when a folder is missing.
+    Returns `None` when the newer commit has more than `at_most` new or changed entries, or the
+    directories are too deep. Raises `CommandFailed` when a tree is missing.
     """
     found: list[Folder] = []
     brought = 0
@@ -95,9 +95,9 @@ def compare(
 
 
 def changes(repo: Repo, old: str, new: str) -> Iterator[Change]:
-    """As `Repo.diff_trees`, in no order; quicker for few, as git may be answering already.
+    """Yield changes as `Repo.diff_trees` does, in no order; faster for few changes in a session.
 
-    Raises `CommandFailed` when a folder is missing, or lies too deep.
+    Raises `CommandFailed` when a tree is missing or too deep.
     """
     folders = compare(repo, old, new)
     if folders is None:
@@ -109,9 +109,9 @@ def changes(repo: Repo, old: str, new: str) -> Iterator[Change]:
 def look_into(
     repo: Repo, folders: Iterable[Folder], wanted: Callable[[str], bool]
 ) -> Iterator[Folder]:
-    """Folders that are the same in both commits, `folders` being where they differ.
+    """Yield directories that are equal in both commits, below those that differ.
 
-    Only those whose paths are wanted are found, and looked into for further ones.
+    Yields and enters only directories whose path is `wanted`.
     """
 
     def below(folders: Iterable[Folder]) -> dict[str, str]:
@@ -140,7 +140,7 @@ def _below(folder: Folder) -> Iterator[tuple[str, str, str]]:
 
 
 def _read(repo: Repo, names: Collection[str], max_bytes: int = sys.maxsize) -> dict[str, Entries]:
-    """The folders by name, until `max_bytes` would be too few for them together."""
+    """Return trees by name, as many as fit in `max_bytes`."""
     found = {"": _NONE}
     wanted = [name for name in names if name]
     for name, tree in zip(wanted, repo.read_objects(wanted, max_bytes=max_bytes), strict=False):
@@ -154,9 +154,9 @@ def _read(repo: Repo, names: Collection[str], max_bytes: int = sys.maxsize) -> d
 
 
 def parse_tree(tree: bytes, oid_bytes: int) -> Iterator[tuple[str, str, str]]:
-    """Mode, name and object id of each entry of a tree object, whose ids have so many bytes.
+    """Yield mode, name and object id of each entry of a tree; an id has `oid_bytes` bytes.
 
-    Raises `CommandFailed` when it is no tree object.
+    Raises `CommandFailed` when the content is no tree.
     """
     return (_parse_entry(entry) for entry, _ in _split(tree, oid_bytes, _as_written))
 
@@ -168,14 +168,14 @@ def _parse_entry(entry: bytes) -> tuple[str, str, str]:
 
 
 def name_of(entry: bytes) -> bytes:
-    """The name in an entry of a tree object."""
+    """Return the name in a raw entry."""
     return entry[entry.index(b" ") + 1 : entry.index(b"\0")]
 
 
 def split_tree(tree: bytes, oid_bytes: int) -> dict[bytes, bytes]:
-    """The entries of a tree object as git writes them, by name.
+    """Return the raw entries of a tree by name.
 
-    Raises `CommandFailed` when it is none.
+    Raises `CommandFailed` when the content is no tree.
     """
     return {name: entry for entry, name in _split(tree, oid_bytes, _as_written)}
 
@@ -183,7 +183,7 @@ def split_tree(tree: bytes, oid_bytes: int) -> dict[bytes, bytes]:
 def _split(
     tree: bytes, oid_bytes: int, change_mode: Callable[[int], int]
 ) -> list[tuple[bytes, bytes]]:
-    """The entries, each with its name."""
+    """Return the raw entries, each with its name."""
     entries = _pattern("100644|40000|100755|120000|160000", oid_bytes).findall(tree)
     if sum(len(entry) for entry, _ in entries) == len(tree):
         return entries
@@ -203,12 +203,12 @@ def _pattern(modes: str, oid_bytes: int) -> re.Pattern[bytes]:
 
 
 def _as_written(mode: int) -> int:
-    """Gits of old, and enemies, write zeros in front; a git that edits such a tree drops them."""
+    """Keep the mode. Old versions of git, and attackers, write leading zeros; git drops them."""
     return mode
 
 
 def _as_shown(mode: int) -> int:
-    """Gits of old, and enemies, wrote other bits; no git of today shows them."""
+    """Normalize other bits of the mode as git shows it; old versions and attackers write them."""
     kind = stat.S_IFMT(mode)
     if kind == stat.S_IFREG:
         return 0o100755 if mode & stat.S_IXUSR else 0o100644

@@ -1,4 +1,4 @@
-"""Git objects read with suspicion: a damaged one stops nothing, and content must match its id.
+"""Verification of git objects: content must match its id, and a damaged object stops nothing.
 
 The walk knows only that trees hold trees and files.
 """
@@ -13,10 +13,10 @@ from gitexp.adapters.git.repository import Repo
 from gitexp.adapters.git.trees import FOLDER, parse_tree
 
 _AT_ONCE_BYTES = 32 << 20
-"""How much content one git process gives; it is all in memory for a moment."""
+"""Content in memory at once, from one git process."""
 
 _LARGEST_BYTES = 256 << 20
-"""Content of this size is not read to verify it."""
+"""Larger objects are not read and not verified."""
 
 _OID = re.compile(r"(?<![0-9a-f-])(?:[0-9a-f]{64}|[0-9a-f]{40})(?![0-9a-f])")
 _FSCK = re.compile(r"(?:missing [a-z]+|error:) (?P<oid>[0-9a-f]{64}|[0-9a-f]{40})\b")
@@ -24,7 +24,7 @@ _FSCK = re.compile(r"(?:missing [a-z]+|error:) (?P<oid>[0-9a-f]{64}|[0-9a-f]{40}
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What git says of an object without reading all of it."""
+    """Kind and size of an object, read without its content."""
 
     kind: str
     size: int
@@ -32,18 +32,18 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """Everything below a commit that can be reached."""
+    """All files and trees below a commit."""
 
     files: dict[str, str] = field(default_factory=dict)
-    """Object id by path; links to other repositories are left out."""
+    """Object id by path; without links to other repositories."""
     damaged: dict[str, str] = field(default_factory=dict)
-    """Object id by path of trees that cannot be read; of the commit itself, the path is empty."""
+    """Object id by path of unreadable trees. The path is empty for the commit itself."""
     trees: list[str] = field(default_factory=list)
     """Ids of the trees that were read."""
 
 
 LOCAL = {"GIT_NO_LAZY_FETCH": "1"}
-"""Keeps git 2.45 and newer from fetching what a partial clone left at its remote."""
+"""Keeps git 2.45 and newer from fetching the objects that a partial clone lacks."""
 
 
 def is_partial(repo: Repo) -> bool:
@@ -54,7 +54,7 @@ def is_partial(repo: Repo) -> bool:
 def read_headers(
     repo: Repo, oids: Iterable[str], *, env: Mapping[str, str] | None = None
 ) -> dict[str, Header | None]:
-    """Kind and size by object id; `None` for objects that are missing or damaged in their head."""
+    """Return kind and size by object id; `None` for missing objects and damaged headers."""
     wanted = list(dict.fromkeys(oids))
     if not wanted:
         return {}
@@ -69,9 +69,9 @@ def read_headers(
 
 
 def read_whole(repo: Repo, oids: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
-    """Content by object id; `None` when it is missing, damaged, or not what its id promises.
+    """Yield content by object id; `None` when it is missing, damaged or does not match its id.
 
-    The order is any. Content larger than 256 MiB is not read, and left out of the answer.
+    In any order. Skips objects larger than 256 MiB.
     """
     headers = read_headers(repo, oids, env=LOCAL)
     batch: list[str] = []
@@ -89,7 +89,7 @@ def read_whole(repo: Repo, oids: Iterable[str]) -> Iterator[tuple[str, bytes | N
 
 
 def find_damaged(repo: Repo, oids: Iterable[str]) -> set[str]:
-    """Those of the objects that are missing or damaged."""
+    """Return the objects that are missing or damaged."""
     return {oid for oid, content in read_whole(repo, oids) if content is None}
 
 
@@ -101,7 +101,7 @@ def _read_batch(repo: Repo, wanted: Sequence[str]) -> Iterator[tuple[str, bytes 
         for content in _split(repo, asked.stdout, wanted[done:]):
             yield wanted[done], content
             done += 1
-        if done < len(wanted):  # git ends at a damaged object: it is the next one
+        if done < len(wanted):  # git stops at the first damaged object, which is the next one
             yield wanted[done], None
             done += 1
 
@@ -130,7 +130,7 @@ def _split(repo: Repo, output: bytes, wanted: Sequence[str]) -> Iterator[bytes |
 
 
 def walk_commit(repo: Repo, commit: str) -> Walk:
-    """Everything below a commit; what cannot be read is listed and walked around."""
+    """List all files and trees below a commit; list unreadable trees and go on."""
     walk = Walk()
     content = dict(read_whole(repo, [commit])).get(commit)
     root = "" if content is None else content.partition(b"\n")[0].decode().removeprefix("tree ")
@@ -158,18 +158,18 @@ def walk_commit(repo: Repo, commit: str) -> Walk:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a commit needs, as `git rev-list` tells."""
+    """Objects that commits need, from `git rev-list`."""
 
     present: dict[str, str] = field(default_factory=dict)
-    """Name by object id; commits have no name. A present object may still be damaged."""
+    """Name by object id; commits have no name. A listed object may still be damaged."""
     damaged: set[str] = field(default_factory=set)
-    """Objects that are missing, or that stopped git."""
+    """Objects that are missing, or at which git stopped."""
     promised: set[str] = field(default_factory=set)
-    """Objects that a partial clone left at its remote: no damage."""
+    """Objects that a partial clone left at its remote, which is no damage."""
 
 
 def list_objects(repo: Repo, revisions: Collection[str], *options: str) -> Listing:
-    """Every object that commits need. Stopped by damage, git's own checker tells what is damaged.
+    """List every object that the commits need. When git stops at damage, find it with `git fsck`.
 
     The commits must exist. `options` are those of `git rev-list`.
     """
@@ -193,7 +193,7 @@ def list_objects(repo: Repo, revisions: Collection[str], *options: str) -> Listi
     listing.damaged.update(missing - listing.promised)
     if asked.status != 0:
         listing.damaged.update(find_culprits(repo, asked.stderr))
-    # Git 2.47 and newer go on after a tree that they cannot read, and end well.
+    # Git 2.47 and newer skip an unreadable tree and end with status 0.
     headers = read_headers(repo, listing.present, env=LOCAL)
     listing.damaged.update(oid for oid, header in headers.items() if header is None)
     return listing
@@ -209,9 +209,9 @@ def _rev_list(repo: Repo, revisions: Collection[str], *options: str) -> Complete
 
 
 def find_culprits(repo: Repo, complaint: str) -> set[str]:
-    """The damaged or missing objects that stopped git: those it complained of, and all others.
+    """Return the objects in git's error message, and all that `git fsck` reports as damaged.
 
-    Slow: git's own checker reads the whole repository. Ask only when something is wrong.
+    Slow, because it reads the whole repository: call it only after a failure.
     """
     asked = repo.git("fsck", "--no-dangling", "--no-progress", check=False)
     lines = [*asked.text.splitlines(), *asked.stderr.splitlines()]

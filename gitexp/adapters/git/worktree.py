@@ -1,7 +1,7 @@
-"""Work trees: what the user's files are now, snapshots of them, temporary trees for reproduction.
+"""Work trees: state of the user's files, snapshots of them, temporary trees for reproduction.
 
-The user's index, HEAD, branches, stash and files are only read: everything is written through a
-private copy of the index, into objects that no branch of the user's holds.
+The user's index, HEAD, branches, stash and files are only read. Snapshots are written through a
+private copy of the index, as objects that no branch of the user holds.
 """
 
 import os
@@ -27,34 +27,34 @@ _SNAPSHOT_AUTHOR = {
 
 
 class Status(NamedTuple):
-    """HEAD and how the files differ from it."""
+    """HEAD, and the files that differ from it."""
 
     commit: ObjectId
     branch: str | None
     tracked: tuple[str, ...]
     """Tracked files that are changed, added, deleted or in conflict."""
     untracked: tuple[str, ...]
-    """Files git neither tracks nor ignores; a nested repository ends in `/`."""
+    """Files that git neither tracks nor ignores; a nested repository ends in `/`."""
     submodules: tuple[str, ...]
-    """Submodules with changes of their own, which a snapshot cannot hold."""
+    """Submodules with uncommitted changes, which a snapshot cannot hold."""
 
 
 class LeftOut(NamedTuple):
-    """Something in the work tree that a snapshot does not hold."""
+    """A path in the work tree that a snapshot does not hold."""
 
     path: str
     """Ends in `/` for a submodule or a nested repository."""
     reason: str
     is_secret: bool = False
-    """True for what looks like a credential: not even its hash goes into a record."""
+    """True for a likely credential: not even its hash goes into a record."""
 
     def __str__(self) -> str:
-        """As a record names it."""
+        """Return the text for a record."""
         return f"{self.path} ({self.reason})"
 
 
 class Snapshot(NamedTuple):
-    """The files as they are now, kept as git objects."""
+    """The state of the user's files at one moment, stored as git objects."""
 
     commit: ObjectId
     tree: ObjectId
@@ -63,7 +63,7 @@ class Snapshot(NamedTuple):
     branch: str | None
     left_out: tuple[LeftOut, ...] = ()
     taken: tuple[tuple[str, int], ...] = ()
-    """Untracked files that are in, each with its size in bytes."""
+    """Untracked files in the snapshot, each with its size in bytes."""
     tracked: tuple[str, ...] = ()
     """Tracked files that differ from `commit`."""
     untracked: tuple[str, ...] = ()
@@ -71,12 +71,12 @@ class Snapshot(NamedTuple):
 
 
 class SnapshotRules(NamedTuple):
-    """What a snapshot may hold of the files git does not track."""
+    """Limits for untracked files in a snapshot."""
 
     max_file_bytes: int
     max_total_bytes: int
     refuse: Callable[[Path, str], str | None] = lambda _file, _path: None
-    """Says why a file must stay out (a secret), or `None`."""
+    """Returns why a file must stay out (a secret), or `None`."""
     is_model_file: Callable[[str], bool] = lambda _path: False
     """True for the path of a model or data file, which stays out."""
 
@@ -88,7 +88,7 @@ _ASK_STATUS = (
 
 
 def read_status(repo: Repo) -> Status:
-    """What differs from HEAD. Raises `NoCommit` on an unborn branch."""
+    """Read which files differ from HEAD. Raises `NoCommit` on an unborn branch."""
     asked = repo.git(*_ASK_STATUS)
     commit = branch = None
     tracked: list[str] = []
@@ -118,12 +118,13 @@ def read_status(repo: Repo) -> Status:
 
 
 def take_snapshot(repo: Repo, rules: SnapshotRules, *, identity: str, durable: bool) -> Snapshot:
-    """Keep the files as they are now.
+    """Store the current files as git objects.
 
-    Tracked changes are always in; untracked files up to the rules' caps; what stays out is named.
-    `identity` is the author of code commits.
-    The objects are not yet held by any ref: pin `snapshot` before anything else. Raises `NoCommit`
-    and, when git cannot store a file, `CommandFailed`.
+    Includes all tracked changes, and untracked files up to the limits of the rules; lists the
+    files that stay out. `identity` is the author of code commits.
+
+    No ref holds the objects yet: pin `snapshot` first. Raises `NoCommit`, and `CommandFailed` when
+    git cannot store a file.
     """
     if repo.top is None:
         return _bare_snapshot(repo)
@@ -137,7 +138,7 @@ def take_snapshot(repo: Repo, rules: SnapshotRules, *, identity: str, durable: b
 
 
 def was_collected(failure: CommandFailed) -> bool:
-    """Tell whether a command failed as it does when a gc took from it what no ref holds."""
+    """Return whether a command failed as it does when a gc removes its unreferenced objects."""
     return any(word in failure.stderr for word in _VANISHED)
 
 
@@ -147,7 +148,7 @@ _VANISHED = (
     *("No such file or directory", "invalid object", "not a valid object", "nonexistent object"),
     *("not a tree", "bad object", "bad tree", "unable to read", "missing", "could not be parsed"),
 )
-"""What git complains of when a gc takes an object, or the folder it goes into, from under it."""
+"""git's messages when a gc removes an object, or the directory for it, during a command."""
 
 
 def _snapshot_once(
@@ -177,11 +178,11 @@ def _snapshot_once(
 
 
 HEAD: Final = ("HEAD^{commit}", "HEAD^{tree}")
-"""What a snapshot asks git for, and who will take one may let it look up before."""
+"""The names that a snapshot reads; a caller may look them up in advance."""
 
 
 def _read_head(repo: Repo) -> tuple[ObjectId | None, ObjectId | None]:
-    """The commit that HEAD is at and its tree; `None` for what cannot be read."""
+    """Return the commit and tree of HEAD, `None` for each that is unreadable."""
     try:
         commit, tree = repo.read_objects(HEAD)
     except CommandFailed:
@@ -190,7 +191,7 @@ def _read_head(repo: Repo) -> tuple[ObjectId | None, ObjectId | None]:
 
 
 def _tree_of_head(repo: Repo, commit: ObjectId) -> ObjectId | None:
-    """The tree of the commit that HEAD was at; `None` when it cannot be read."""
+    """Return the tree of HEAD's commit; `None` when it is unreadable."""
     head, tree = _read_head(repo)
     return tree if tree and head == commit else repo.peel(commit, "tree")
 
@@ -206,7 +207,7 @@ def _bare_snapshot(repo: Repo) -> Snapshot:
 def _choose(
     top: Path, status: Status, rules: SnapshotRules
 ) -> tuple[dict[str, int], list[LeftOut]]:
-    """Select the untracked files that go in, with their sizes; return what is left out too."""
+    """Select untracked files for the snapshot, with sizes; return the skipped ones with reasons."""
     taken: dict[str, int] = {}
     left_out = [
         LeftOut(f"{path}/", "submodule with uncommitted changes") for path in status.submodules
@@ -223,7 +224,7 @@ def _choose(
             try:
                 size = file.lstat().st_size
             except OSError:
-                continue  # gone since git looked
+                continue  # deleted since git listed it
             if size > rules.max_file_bytes:
                 reason = f"{size:,} bytes, over the limit of {rules.max_file_bytes:,} a file"
             elif total + size > rules.max_total_bytes:
@@ -239,9 +240,9 @@ def _choose(
 def _write_tree(
     repo: Repo, paths: Sequence[str], unwatched: Sequence[str], *, durable: bool
 ) -> ObjectId:
-    """The tree of the index with these paths as they are on disk; missing ones are removed.
+    """Write the tree of the index with the disk state of these paths; remove missing ones.
 
-    Those that are `unwatched` lose the flags that make git look away, in our copy of the index.
+    In the private copy of the index, clear the flags of the `unwatched` paths that hide them.
     """
     sync = FSYNC if durable else ()
     with repo.temporary_index() as folder:
@@ -251,7 +252,7 @@ def _write_tree(
         if index.exists():
             written = index.stat()
             shutil.copyfile(index, private)
-            # As old as the index: git looks into a file that was changed in the index's own second.
+            # As old as the index: git reads a file again that changed in the second of the index.
             os.utime(private, ns=(written.st_mtime_ns, written.st_mtime_ns))
         else:
             repo.git("read-tree", "HEAD", env=env)
@@ -270,9 +271,10 @@ def _listed(paths: Sequence[str]) -> bytes:
 
 
 def commit_on(repo: Repo, tree: str, parent: str) -> ObjectId:
-    """The files of a run on top of the user's commit, for a branch of the user's.
+    """Commit the files of a run on top of the user's commit, for a branch of the user.
 
-    It is the same whenever tree and parent are: fixed author, the parent's date.
+    Equal trees and parents give the same commit: author and committer are fixed, and the date is
+    the parent's.
     """
     date = repo.git("log", "-1", "--no-show-signature", "--format=%ct", parent).text.strip()
     when = {"GIT_AUTHOR_DATE": f"{date} +0000", "GIT_COMMITTER_DATE": f"{date} +0000"}
@@ -285,9 +287,10 @@ def commit_on(repo: Repo, tree: str, parent: str) -> ObjectId:
 
 
 def is_complete(repo: Repo, snapshot: str, commit: str) -> bool:
-    """Tell whether every object of a pinned snapshot is there, and will be.
+    """Return whether every object of a pinned snapshot exists and no gc can remove it.
 
-    What `commit` holds needs no look. A colleague's commit need not be here; then all is looked at.
+    Objects of `commit` are not checked. If this clone lacks `commit`, as it may lack a colleague's
+    commit, all are checked.
     """
     if _is_whole(repo, snapshot, f"^{commit}^{{tree}}"):
         return True
@@ -295,10 +298,10 @@ def is_complete(repo: Repo, snapshot: str, commit: str) -> bool:
 
 
 def _is_whole(repo: Repo, snapshot: str, *known: str) -> bool:
-    """Tell whether the objects of a snapshot are there and will be, beyond those that are `known`.
+    """Return whether the objects of a snapshot exist and stay, apart from those of `known`.
 
-    Beside a running gc they are packed as well: that one may have looked for what to keep before
-    the pin was there, and remove loose objects after we looked.
+    During a gc, pack them too. The gc may have listed what to keep before the pin existed, and may
+    remove loose objects after this check.
     """
     try:
         if is_collecting(repo):
@@ -311,10 +314,10 @@ def _is_whole(repo: Repo, snapshot: str, *known: str) -> bool:
 
 
 def _pack(repo: Repo, name: str, snapshot: str, *known: str) -> None:
-    """Put what is not `known` of a snapshot into a pack: `git prune` removes loose objects only.
+    """Pack a snapshot without the objects of `known`: `git prune` removes loose objects only.
 
-    A pack from before the pin may be on a repack's list of what to remove, so the one from after it
-    needs another name.
+    A repack may be about to remove a pack from before the pin, so the pack from after it needs
+    another name.
     """
     repo.git(
         *("pack-objects", "--revs", "--quiet", "--non-empty"),
@@ -327,14 +330,14 @@ def _pack(repo: Repo, name: str, snapshot: str, *known: str) -> None:
 
 
 def worktrees_folder(repo: Repo) -> Path:
-    """Where temporary work trees are; made when it is not there. Raises `OSError`."""
+    """Return the directory of temporary work trees; create it if missing. Raises `OSError`."""
     folder = repo.state_dir / "worktrees"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def add_worktree(repo: Repo, name: str, revision: str) -> Path:
-    """Check a revision out into a new work tree inside our own state; nothing is executed.
+    """Check out a revision into a new work tree in gitexp's state. Executes nothing from it.
 
     Raises `CommandFailed`. Remove it with `remove_worktree`.
     """
@@ -346,7 +349,7 @@ def add_worktree(repo: Repo, name: str, revision: str) -> Path:
 
 
 def remove_worktree(repo: Repo, path: Path) -> None:
-    """Remove a temporary work tree and git's note of it. Harmless when it is gone."""
+    """Remove a temporary work tree and git's entry for it. No-op when both are missing."""
     repo.launcher.porcelain(
         *(*UNTRUSTED, "worktree", "remove", "--force", "--force", str(path)), check=False
     )
@@ -359,9 +362,9 @@ def remove_worktree(repo: Repo, path: Path) -> None:
 
 
 def checkout_into(repo: Repo, revision: str, paths: Sequence[str]) -> None:
-    """Write files of a revision into the user's work tree; the index is left alone.
+    """Write files of a revision into the user's work tree; leave the index unchanged.
 
-    Raises `CommandFailed`, for instance when a file is in the way.
+    Raises `CommandFailed`, for instance when a file blocks a directory.
     """
     if repo.top is None:
         raise GitexpError("there is no work tree here", why="the repository is bare")

@@ -1,10 +1,10 @@
-"""Writing: blobs, trees, commits and refs in one go.
+"""Writing blobs, trees, commits and refs as one stream of steps.
 
-Few objects are written as loose ones and `git update-ref` moves the refs; many, and all beside a
-gc, go through one `git fast-import`. Trees are edited by path, so the cost hardly grows with the
-branch. A ref moves only when its new commit contains the old tip, which is the compare-and-swap:
-whoever built on a stale tip is refused and nothing of theirs becomes visible. Durable streams leave
-synced objects, refs and folders behind (`docs/reliability.md`).
+A few objects are written as loose objects, and `git update-ref` moves the refs. Many objects, and
+all objects during a gc, go through one `git fast-import`. Trees are edited by path, so the cost
+hardly grows with the branch. A ref moves only if its new commit contains the old tip, which is the
+compare-and-swap: a writer that started from a stale tip gets a conflict, and none of its changes
+become visible. A durable stream flushes objects, refs and directories (`docs/reliability.md`).
 """
 
 import os
@@ -38,14 +38,14 @@ _PACKED = ("-c", "fastimport.unpackLimit=0")
 
 
 def write_stream(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[ObjectId]:
-    """Write all steps and return the id of each commit, in order. Only few have a `meanwhile`.
+    """Write all steps and return the id of each commit, in order.
 
-    Beside a running gc they are written as a pack: it may remove loose objects that no ref held
-    when it began to look, but not a pack that came later.
+    During a gc, write a pack. A gc may remove loose objects that no ref held when it began to look,
+    but it removes no pack that was written later.
 
-    Raises `Conflict` when a ref no longer is where the stream assumed, or is locked by another
-    process; then the refs of later steps have not moved. Raises `CommandFailed` when git cannot
-    write (disk full, read-only, …).
+    Raises `Conflict` when a ref does not point where the stream expects, or another process locks
+    it; the refs of later steps are then unchanged. Raises `CommandFailed` when git cannot write
+    (disk full, read-only, …).
     """
     before = _traces_of_gc(repo)
     collecting, small = is_collecting(repo), is_small(repo, steps)
@@ -63,12 +63,12 @@ def write_stream(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[Ob
                 raise
         else:
             if not is_collecting(repo) and before == _traces_of_gc(repo, without=ours):
-                return commits  # else one began meanwhile, or came and went
+                return commits  # else a gc began, or ran from start to end, during the write
     return _write_packed(repo, steps, durable=durable)
 
 
 def _write_packed(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[ObjectId]:
-    """As `write_stream` beside a gc: until it has taken nothing of what was written."""
+    """Write packs as `write_stream` does during a gc, until the gc has removed nothing of them."""
     for _ in range(_TRIES):
         try:
             commits, _ = _write_once(repo, steps, durable=durable, packed=True)
@@ -85,7 +85,7 @@ def _write_packed(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[O
 
 
 def _is_whole(repo: Repo, steps: Sequence[Step], commits: Sequence[ObjectId]) -> bool:
-    """Tell whether all of what was written is there."""
+    """Return whether every object of the stream exists."""
     codes = [step for step in steps if isinstance(step, CodeCommit)]
     made = {code_commit_id(repo, code.tree, code.identity) for code in codes}
     if None in read_headers(repo, made).values():
@@ -102,7 +102,7 @@ def _is_whole(repo: Repo, steps: Sequence[Step], commits: Sequence[ObjectId]) ->
 
 
 def _was_taken(failure: CommandFailed) -> bool:
-    """Whether a gc removed the file that was being written, or the pack that was being read."""
+    """Return whether a gc removed the file being written or the pack being read."""
     return any(word in failure.stderr for word in _TAKEN)
 
 
@@ -116,9 +116,9 @@ _TAKEN = (
 
 
 def _remove_orphans(repo: Repo) -> None:
-    """Drop the marks that fast-import left of packs that never came.
+    """Delete `.keep` files of packs that fast-import did not finish.
 
-    Only for the holder of the lock that our writers queue on.
+    The caller must hold the lock of gitexp's writers.
     """
     for keep in (repo.common_dir / "objects" / "pack").glob("*.keep"):
         with suppress(OSError):
@@ -127,9 +127,9 @@ def _remove_orphans(repo: Repo) -> None:
 
 
 def _traces_of_gc(repo: Repo, *, without: Collection[str] = ()) -> tuple[object, ...]:
-    """What every gc changes before it removes anything: where refs and objects are packed.
+    """Return the state of packed refs and packs, which every gc changes before it removes anything.
 
-    `without` names packs that a large stream of our own has left.
+    `without` names the packs of a large stream of our own.
     """
     try:
         found = (repo.common_dir / "packed-refs").stat()
@@ -146,8 +146,8 @@ def _traces_of_gc(repo: Repo, *, without: Collection[str] = ()) -> tuple[object,
 def _write_once(
     repo: Repo, steps: Sequence[Step], *, durable: bool, packed: bool
 ) -> tuple[list[ObjectId], set[str]]:
-    """The ids of the commits, and the names of the packs that were made for them."""
-    from tempfile import NamedTemporaryFile, TemporaryFile  # 3 ms few records pay
+    """Write the steps with fast-import. Return the commits' ids and the names of the new packs."""
+    from tempfile import NamedTemporaryFile, TemporaryFile  # 3 ms, not needed for most records
 
     before = folder_times(repo) if durable else {}
     _write_code(repo, steps, durable=durable, packed=packed)
@@ -162,7 +162,7 @@ def _write_once(
         assert process.stdin is not None and process.stdout is not None  # noqa: S101
         marks = 0
         try:
-            if packed:  # one object more, or a try that was cut off has taken the pack's name
+            if packed:  # an extra object: an interrupted attempt may have used the pack's name
                 process.stdin.write(b"blob\ndata <<.\n%b\n.\n" % clock.new_id().encode())
             for step in steps:
                 marks += isinstance(step, Commit)
@@ -171,7 +171,7 @@ def _write_once(
             process.stdin.write(b"done\n")
             process.stdin.close()
         except BrokenPipeError:
-            pass  # git gave up; its status and complaint say why
+            pass  # git ended early; its status and stderr say why
         finally:
             answer = process.stdout.read()
             process.stdout.close()
@@ -188,7 +188,7 @@ def _write_once(
 
 
 def _write_code(repo: Repo, steps: Iterable[Step], *, durable: bool, packed: bool) -> None:
-    """Store the code commits that the stream names as parents: it takes ids of stored ones only."""
+    """Store the stream's code commits: fast-import accepts only existing commits as parents."""
     codes = [
         write_code_commit(repo, step.tree, step.identity, durable=durable)
         for step in steps
@@ -199,7 +199,7 @@ def _write_code(repo: Repo, steps: Iterable[Step], *, durable: bool, packed: boo
 
 
 def _verify(repo: Repo, steps: Iterable[Step]) -> None:
-    """What `git fast-import` does not look at, a moment before it: a ref that was set back."""
+    """Check that no ref was set back, right before `git fast-import`, which does not check it."""
     places: dict[str, str | None] = {}
     for step in steps:
         if isinstance(step, Commit | Verify):

@@ -1,7 +1,8 @@
-"""Hooks into parsers of command lines: argparse, click, absl, OmegaConf and Hydra.
+"""Hooks for command line parsers: argparse, click, absl, OmegaConf and Hydra.
 
-Loaded by `sitecustomize`. A parser is hooked when it is imported; all hooks go when the first has
-returned. Our faults are dropped; a parser's errors are shown as if we were not there.
+Loaded by `sitecustomize`. A parser gets its hook when it is imported. All hooks are removed when
+the first parser has returned. Exceptions of the hooks are dropped; exceptions of a parser appear
+without frames of this file.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import sys
 import time
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing would take longer than all we do
+if TYPE_CHECKING:  # an import of typing would take longer than this whole module
     from collections.abc import Callable, Iterable
     from typing import Any
 
@@ -46,14 +47,14 @@ def start(report: Any) -> None:
 
 
 class _Finder:
-    """Finds nothing itself, but has the modules of interest hooked as soon as they are there."""
+    """Import finder that adds the hooks to parser modules; other finders find the modules."""
 
     def __init__(self, patches: dict[str, Callable[[Any, Any], None]], report: Any) -> None:
         self._patches = patches
         self._report = report
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        """Return what the other finders find, with a loader that hooks the module afterwards."""
+        """Return the spec of the other finders, with a loader that adds the hooks afterwards."""
         if name not in self._patches or not self._report.is_open():
             return None
         patch = self._patches.pop(name)
@@ -68,7 +69,7 @@ class _Finder:
 
 
 class _Loader:
-    """Loads as the real loader does, which the module then has again, and hooks the module."""
+    """Loader that runs the real loader, restores it in the module, and adds the hooks."""
 
     def __init__(self, inner: Any, patch: Callable[[Any, Any], None], report: Any) -> None:
         self._inner = inner
@@ -79,11 +80,11 @@ class _Loader:
         return getattr(self._inner, name)
 
     def create_module(self, spec: Any) -> Any:
-        """As the real loader."""
+        """Create the module with the real loader."""
         return self._inner.create_module(spec)
 
     def exec_module(self, module: Any) -> None:
-        """Execute the module, then hook it."""
+        """Execute the module, then add the hooks."""
         module.__spec__.loader = module.__loader__ = self._inner
         try:
             self._inner.exec_module(module)
@@ -97,7 +98,7 @@ class _Loader:
 
 
 def _hide(fault: BaseException) -> None:
-    """Have an error that nobody catches printed without our own frames."""
+    """Print an uncaught error without this file's frames."""
     if not isinstance(fault, Exception):
         return
     before = sys.excepthook
@@ -144,10 +145,10 @@ def _wrap(
     is_static: bool = False,
     before_call: Callable[..., Any] | None = None,
 ) -> None:
-    """Replace a function of a class by one that does the same and then calls `done`.
+    """Replace a function of a class by one that calls it and then `done`.
 
-    `done` gets what the function returned, the frame that called it, and its arguments. What
-    `before_call` returns, of the same arguments, is in `report.remembered` then.
+    `done` receives the result, the caller's frame and the arguments. The result of `before_call`
+    with the same arguments is then in `report.remembered`.
     """
     if name not in vars(owner):
         return
@@ -236,7 +237,7 @@ def _hook_argparse(module: Any, report: Any) -> None:
 
 
 def _is_ours(words: list[str], report: Any) -> bool:
-    """Return whether words are the command line's or what an earlier parser left of it."""
+    """Return whether the words are the command line's, or the rest that an earlier parser left."""
     typed = sys.argv[1:]
     if not words:
         return not typed or bool(report.by)
@@ -244,7 +245,7 @@ def _is_ours(words: list[str], report: Any) -> bool:
 
 
 def _given(parser: Any, words: list[str], module: Any) -> Any:
-    """The names that options on the command line set, and the options called otherwise."""
+    """Return the names that options on the command line set, and the options with another name."""
     from_options = parser._option_string_actions
     given: set[str] = set()
     options: dict[str, str] = {}
@@ -342,7 +343,7 @@ def _other_names(flag: Any) -> dict[str, str]:
 
 
 def _container(module: Any, config: Any) -> dict[str, Any]:
-    """The values of a configuration. Interpolations stay text: resolvers are the user's code."""
+    """Return the values of a configuration, interpolations as text: resolvers are user code."""
     found = module.OmegaConf.to_container(config, resolve=False)
     return found if isinstance(found, dict) else {}
 

@@ -1,10 +1,10 @@
-"""Notes which files a Python program opens for reading.
+"""Records which files a Python program opens for reading.
 
-Loaded into the user's program by `sitecustomize`. An audit hook sees what Python opens. It does not
-see what compiled code opens, nor programs that are not Python. Paths of Python, of the system and
-of installed packages are left out; a work tree counts wherever it is. Each path is appended to a
-file at once, so that none is lost when the program is killed; no file stays open, because the
-program may close what it does not know.
+Loaded into the user's program by `sitecustomize`. An audit hook sees what Python opens, not what
+compiled code or other programs open. Paths of Python, of the system and of installed packages are
+skipped, except for files of a work tree. Each path is appended to a file at once, so that none is
+lost when the program is killed. No file stays open, because the program may close descriptors that
+it does not know.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import os
 import sys
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing would take longer than all we do
+if TYPE_CHECKING:  # an import of typing would take longer than this whole module
     from typing import Any
 
 MAX_PATHS = 1000
-"""Of one process. A data set of a million files is not listed."""
+"""Paths of one process: a data set of a million files is not listed."""
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _SYSTEM = ("/usr/", "/lib", "/bin/", "/sbin/", "/etc/", "/proc/", "/sys/", "/dev/", "/run/")
@@ -25,7 +25,7 @@ _PACKAGES = ("/site-packages/", "/dist-packages/")
 
 
 def start(report_path: str) -> None:
-    """Note the paths from now on, in a file beside the report."""
+    """Record the paths from now on, in a file beside the report."""
     target = report_path + ".reads"
     ours = os.path.dirname(os.path.abspath(__file__))
     prefixes = {sys.prefix, sys.base_prefix, sys.exec_prefix, os.path.dirname(os.__file__), ours}
@@ -70,7 +70,7 @@ def start(report_path: str) -> None:
 
 
 def _work_tree(left_out: tuple[str, ...]) -> str:
-    """The work tree that the program starts in, with a slash, if it is below a place left out."""
+    """Return the work tree of the program, with a slash, if it is below a skipped directory."""
     path = os.getcwd()
     if not (path + "/").startswith(left_out):
         return ""

@@ -1,7 +1,7 @@
-"""The report that a user's program writes about itself, and its values as Python literals.
+"""The report that a user's program writes about itself, with values as Python literals.
 
 Loaded into the user's program by `sitecustomize`. The report is one dictionary, written as a
-literal because no module has to be imported for that.
+literal because that needs no import.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ MAX_JOBS = 200
 
 
 class Unusable(Exception):
-    """The value says nothing: a function, a class, a module."""
+    """A value without meaning in a record: a function, a class, a module."""
 
 
 class Report:
-    """What is known so far, and the file it goes to."""
+    """The values found so far, and the file for them."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -38,13 +38,13 @@ class Report:
         self.options: dict[str, str] = {}
         self.jobs: list[dict[str, Any]] = []
         self.depth = 0
-        """How many parsers are at work within each other."""
+        """Number of parsers that run inside each other."""
         self.remembered: Any = None
         self.is_closed = False
         self.undo: list[Callable[[], object]] = []
 
     def is_open(self) -> bool:
-        """Return whether a parser that returns now counts: in this process, and as the first."""
+        """Return whether a parser that returns now counts: the first one, in this process."""
         return not self.is_closed and os.getpid() == self.pid
 
     def add(
@@ -56,7 +56,7 @@ class Report:
         options: dict[str, str],
         is_final: bool,
     ) -> None:
-        """Add what a parser returned and write all there is. The first final result closes it."""
+        """Add a parser's result and write the report. The first final result closes it."""
         if not self.is_open() or (not self.by and not self._claim()):
             return
         self.by = by
@@ -79,7 +79,7 @@ class Report:
         self._write()
 
     def end_job(self, status: str, result: Any, seconds: float) -> None:
-        """Note how the last job ended; its result counts when it is a number."""
+        """Record how the last job ended; keep its result if it is a number."""
         if self.is_open() and self.jobs and "status" not in self.jobs[-1]:
             self.jobs[-1].update(status=status, seconds=seconds)
             if type(result) in (int, float):
@@ -87,13 +87,13 @@ class Report:
             self._write()
 
     def close(self) -> None:
-        """Take all hooks out."""
+        """Remove all hooks."""
         self.is_closed = True
         while self.undo:
             self.undo.pop()()
 
     def _claim(self) -> bool:
-        """Be the first program of the command that parses, or close."""
+        """Claim the report as the command's first program that parses, or close it."""
         try:
             os.close(os.open(self.path + ".claim", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         except OSError:
@@ -126,11 +126,11 @@ class Report:
 
 
 _left = [0]
-"""How many more values this table may have, tables within it included."""
+"""Number of values that the current table, nested tables included, may still add."""
 
 
 def plain_table(table: dict[Any, Any], depth: int = 0) -> dict[str, Any]:
-    """The table as literals, without private names and without what says nothing."""
+    """Return the table as literals, without private names and unusable values."""
     found: dict[str, Any] = {}
     if not depth:
         _left[0] = MAX_VALUES
@@ -140,13 +140,13 @@ def plain_table(table: dict[Any, Any], depth: int = 0) -> dict[str, Any]:
         if not isinstance(name, str) or not name.startswith("_"):
             try:
                 found[str(name)[:MAX_TEXT]] = plain(value, depth + 1)
-            except Exception:  # Unusable, or what the text of a value of the user's class raises
+            except Exception:  # Unusable, or an error of the `str` of a user's class
                 pass
     return found
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """A value as a literal: numbers, text, lists and dictionaries, anything else as its text.
+    """Return a value as a literal: numbers, text, lists and dictionaries; all others as text.
 
     A float that is not finite is the tuple `("float", "nan")`. Raises `Unusable`.
     """

@@ -1,1 +1,1 @@
-"""Local files of runs that are not sealed yet, and of what they printed."""
+"""Local files of runs that are not sealed yet, and of their output."""

@@ -1,6 +1,6 @@
 """The lines of a journal: `crc32 as 8 hex digits, space, JSON, newline`.
 
-Blanks around a line mean nothing.
+Spaces around a line have no meaning.
 """
 
 import re
@@ -15,7 +15,7 @@ _START_OF_LINE = re.compile(rb"(?=([0-9a-f]{8}) \{)")
 
 
 def encode_line(document: Mapping[str, Any]) -> bytes:
-    """An event as a line. Raises `InvalidInput` for a value that JSON cannot hold."""
+    """Encode an event as a line. Raises `InvalidInput` for a value that JSON cannot hold."""
     try:
         body = _encoder()(document).encode()
     except (TypeError, ValueError, RecursionError) as error:
@@ -33,7 +33,7 @@ def _encoder() -> Callable[[object], str]:
 
 
 def parse_lines(lines: Iterable[bytes]) -> tuple[list[dict[str, Any]], int]:
-    """The good lines, and the number of bad ones between them."""
+    """Return the intact lines, and the number of damaged ones between them."""
     import json
 
     documents, damaged = [], 0
@@ -43,12 +43,12 @@ def parse_lines(lines: Iterable[bytes]) -> tuple[list[dict[str, Any]], int]:
         if start is not None:
             documents.append(json.loads(line[start + 9 :]))
         elif not documents:
-            break  # without its first line a journal means nothing
+            break  # without its first line a journal is useless
     return documents, damaged
 
 
 def _find_good_end(line: bytes) -> int | None:
-    """Where the intact line begins: 0, or behind one that a crash cut short of its newline."""
+    """Return the start of the intact line: 0, or the end of a line that a crash cut off."""
     for found in _START_OF_LINE.finditer(line):
         if zlib.crc32(line[found.start() + 9 :]) == int(found[1], 16):
             return found.start()

@@ -1,10 +1,9 @@
-"""The local diary of runs that are not on the branch yet.
+"""The journal of a run that is not on the branch yet.
 
-One file a run, in `<common dir>/gitexp/journal/`. Its first line holds the record the run started
-with; every further line (`format`) is one event, written by a single `write` at the end of the
-file, so that several processes may write to one journal and a crash can damage only what it cut
-off. Behind the first line is room for how the run ended (`reserved_space`): no disk is too full for
-that.
+One file a run, in `<common dir>/gitexp/journal/`. Its first line holds the record of the start.
+Each further line (`format`) is one event, appended by a single `write`. So several processes may
+write to one journal, and a crash damages only the line in progress. Space after the first line is
+reserved for the end of the run (`reserved_space`), which therefore also fits on a full disk.
 """
 
 import contextlib
@@ -37,7 +36,7 @@ __all__ = [
 ]
 
 SYNC_EVERY_S = 3.0
-"""A durable journal loses at most about this much of its metrics to a power cut."""
+"""Limit of the metrics that a durable journal loses to a power cut, in seconds."""
 
 _SUFFIX = ".journal"
 _OPEN = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
@@ -56,12 +55,12 @@ class Ending:
 
 
 class Journal:
-    """An open journal; made by `create` or `attach`. Safe between threads and processes."""
+    """An open journal, from `create` or `attach`. Safe between threads and processes."""
 
     def __init__(self, path: Path, fd: int, *, durable: bool) -> None:
         self.path = path
         self.durable = durable
-        """True when lines are to survive a power cut, not only a crash."""
+        """True when lines must survive a power cut, not only a crash."""
         self._fd: int | None = fd
         self._synced_s = clock.monotonic_s()
 
@@ -76,10 +75,10 @@ class Journal:
         by_hand: bool = False,
         extra: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Start a journal; when this returns the run exists, and no crash undoes that.
+        """Create a journal. After it returns the run exists, and no crash removes it.
 
-        The death of this process means that the run was interrupted, unless it is made `by_hand`:
-        then nobody declares it dead. Raises `GitexpError` when it cannot be written.
+        When this process dies the run counts as interrupted, except `by_hand`: a manual run is
+        never dead. Raises `GitexpError` when the file cannot be written.
         """
         process = None if by_hand else this_process()
         path = folder / f"{run}{_SUFFIX}"
@@ -112,7 +111,7 @@ class Journal:
 
     @classmethod
     def attach(cls, path: Path, *, durable: bool = False) -> Self:
-        """Open a journal that another process started. Raises `NotFound` when it is gone."""
+        """Open a journal that another process created. Raises `NotFound` when it is missing."""
         try:
             with _writing(path):
                 return cls(path, os.open(path, _OPEN), durable=durable)
@@ -122,7 +121,7 @@ class Journal:
             raise
 
     def append(self, event: str, **fields: Any) -> None:
-        """Write one event.
+        """Append one event.
 
         Raises `InvalidInput` for a value that JSON cannot hold, `GitexpError` when the disk fails.
         """
@@ -137,10 +136,10 @@ class Journal:
         series: bool = False,
         printed: bool = False,
     ) -> None:
-        """Write one row of metrics, `time_s` seconds after the start; raises as `append`.
+        """Append one row of metrics, `time_s` seconds after the start. Raises as `append`.
 
-        `series` asks for a place in the series also without a step. `printed` values were read from
-        output; values that the program logs itself count more.
+        `series` adds the row to the series also without a step. `printed` marks values read from
+        output; values that the program logs itself take precedence.
         """
         row: dict[str, object] = {"event": "metrics", "step": step, "time": time_s}
         if series:
@@ -151,21 +150,21 @@ class Journal:
         self._append(row)
 
     def adopt(self, process: ProcessMark | None) -> None:
-        """From now on the run lives as long as this process; `None`: it goes on by hand."""
+        """Tie the run to the life of a process; `None` makes it a manual run."""
         self.append("adopt", process=None if process is None else asdict(process))
 
     def end(self, ending: Ending) -> None:
-        """Write how the command ended, before anything else is found out about the run.
+        """Append how the command ended, before any other fact about the run is collected.
 
-        Raises `GitexpError` when not even the room that was kept can be written.
+        Raises `GitexpError` when not even the reserved space can be written.
         """
         self._append_surely({"event": "end", **asdict(ending)})
 
     def seal(self, record: bytes, *, series: Series | None = None) -> None:
-        """Write the final record and series, so that recovery completes exactly these.
+        """Append the final record and series, so that recovery completes exactly these.
 
-        On a full disk the series may stay out; recovery then has what was logged as events. Until
-        this is closed nobody else completes the run, see `claimed`. Raises as `end`.
+        On a full disk the series may be missing; recovery then uses the metrics events. Until this
+        journal is closed no other process completes the run, see `claimed`. Raises as `end`.
         """
         _claim(self._get_fd())
         sealing = {"event": "seal", "record": record.decode()}
@@ -173,14 +172,14 @@ class Journal:
         self.sync()
 
     def sync(self) -> None:
-        """When durable: wait until everything written so far is on the disk."""
+        """Flush everything written so far to the disk, if durable."""
         if self.durable:
             with _writing(self.path):
                 os.fsync(self._get_fd())
             self._synced_s = clock.monotonic_s()
 
     def close(self) -> None:
-        """Let go of the file; harmless when repeated."""
+        """Close the file. Harmless when repeated."""
         fd, self._fd = self._fd, None
         if fd is not None:
             os.close(fd)
@@ -188,13 +187,13 @@ class Journal:
     def remove(self) -> None:
         """Delete the journal and its output: the run is on the branch. Harmless when repeated."""
         try:
-            self.discard(self.path)  # while it is ours: nobody else completes the run
+            self.discard(self.path)  # before `close`, which ends the claim
         finally:
             self.close()
 
     @staticmethod
     def discard(path: Path) -> None:
-        """Delete a journal that nobody here has open, and its output. Harmless when repeated."""
+        """Delete a journal that is not open here, and its output. Harmless when repeated."""
         with _writing(path):
             path.unlink(missing_ok=True)
         OutputTail.discard(path)
@@ -206,7 +205,7 @@ class Journal:
             self.sync()
 
     def _append_surely(self, *documents: Mapping[str, Any]) -> None:
-        """Write the first one; on a full disk, the first of them that fits the room kept for it."""
+        """Append the first one; on a full disk, put the first that fits into the reserved space."""
         with _writing(self.path):
             try:
                 self._write(encode_line(documents[0]))
@@ -217,7 +216,7 @@ class Journal:
     def _write(self, line: bytes) -> None:
         fd = self._get_fd()
         if os.write(fd, line) != len(line):
-            # The disk was full for a moment. The rest alone could land behind someone else's line.
+            # The disk was full for a moment. The rest alone could land after another's line.
             os.write(fd, b"\n" + line)
 
     def _get_fd(self) -> int:
@@ -252,9 +251,9 @@ def _sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def claimed(path: Path) -> Iterator[bool]:
-    """Have a journal to oneself to complete its run; the kernel ends the claim of a dead process.
+    """Claim a journal in order to complete its run. The kernel releases a dead process's claim.
 
-    False when another process is completing it, or has just done so.
+    Yields False when another process completes the run, or has just completed it.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -268,7 +267,7 @@ def claimed(path: Path) -> Iterator[bool]:
 
 
 def _claim(fd: int) -> bool:
-    """Lock an open journal; a file system that cannot lock says yes to everyone."""
+    """Lock an open journal. Succeeds also on a file system without locks."""
     import fcntl
 
     try:
@@ -292,32 +291,32 @@ def _is_still(path: Path, fd: int) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalContent:
-    """What a journal tells."""
+    """Contents of a journal."""
 
     run_id: RunId
     record: bytes
-    """The record the run started with."""
+    """Record of the start."""
     process: ProcessMark | None
-    """Who has the run now; `None` for a run by hand."""
+    """The process that owns the run now; `None` for a manual run."""
     extra: dict[str, Any]
     events: list[dict[str, Any]]
-    """Everything in between, in the order written; each has an `event`."""
+    """All other events in the order written; each has an `event`."""
     ending: Ending | None
     """How the command ended, if it did."""
     sealed: bytes | None
-    """The final record, if the run got that far."""
+    """The final record, if the run was sealed."""
     sealed_series: Series | None
-    """The final series, if the seal came with one."""
+    """The final series, if the seal has one."""
     is_cut: bool
-    """The seal left its series out: the disk was full."""
+    """The seal has no series, because the disk was full."""
     torn: bool
-    """The last line was cut by a crash and is left out."""
+    """A crash cut the last line, which is left out."""
     damaged: int
-    """Bad lines in the middle; they are left out."""
+    """Number of damaged lines, which are left out."""
 
 
 def pending(folder: Path) -> list[Path]:
-    """The journals of all runs that are not on the branch yet, in the order of their ids."""
+    """Return the journals of all runs that are not on the branch yet, in the order of their ids."""
     try:
         names = sorted(name for name in os.listdir(folder) if name.endswith(_SUFFIX))  # noqa: PTH208
     except OSError:
@@ -326,7 +325,7 @@ def pending(folder: Path) -> list[Path]:
 
 
 def read_journal(path: Path) -> JournalContent:
-    """Read a journal, also one that is being written.
+    """Read a journal, also during a write to it.
 
     Raises `Unreadable`, and `FileNotFoundError` when another process has just completed the run.
     """
@@ -375,4 +374,4 @@ def _parse_ending(fields: Mapping[str, Any]) -> Ending:
 
 
 _OF_OURS = ("adopt", "end", "seal")
-"""Events that are told apart; the others are the run's."""
+"""Control events; all others carry data of the run."""

@@ -1,7 +1,7 @@
-"""Whether a run still goes on: the one function that judges it, for all commands.
+"""The liveness of a run, judged by one function for all commands.
 
-`recover` completes what is over, `recover --dry-run` and `doctor` name it, `tried` and the choice
-of output files leave it out. A run is judged by its journal and by the processes of this machine.
+`recover` completes runs that are over; `recover --dry-run` and `doctor` list them; `tried` and the
+choice of output files skip them. The judgement uses the journal and the processes of this machine.
 """
 
 from enum import StrEnum
@@ -10,24 +10,24 @@ from gitexp.adapters.journal.journal import JournalContent
 from gitexp.adapters.system.processes import has_survivor, is_alive
 
 RUN_VARIABLE = "GITEXP_RUN"
-"""Environment variable that names the run to its command."""
+"""Environment variable with the id of the run, set for its command."""
 
 
 class Liveness(StrEnum):
-    """Why a run is not sealed on the branch yet."""
+    """State of a run that is not sealed on the branch."""
 
     ALIVE = "alive"
     """The process that records it runs."""
     SURVIVES = "command alive"
-    """The process that recorded it was killed, and its command runs."""
+    """The recording process was killed, but its command runs."""
     BY_HAND = "by hand"
-    """Started by `git exp start`: it ends by `git exp finish` only."""
+    """Started by `git exp start`; only `git exp finish` ends it."""
     ELSEWHERE = "elsewhere"
     """Its process is, or was, where this machine cannot look."""
     DEAD = "dead"
-    """Its process and its command are gone."""
+    """Its process and its command have ended."""
     SEALED = "sealed"
-    """It ended well, but its seal did not reach the branch."""
+    """It ended and its journal is sealed, but the seal is not on the branch."""
 
     @property
     def is_over(self) -> bool:
@@ -36,7 +36,7 @@ class Liveness(StrEnum):
 
 
 def liveness(content: JournalContent) -> Liveness:
-    """Judge a run by its journal. Reads `/proc`; a command is looked for on Linux only."""
+    """Judge a run by its journal. Reads `/proc`: finds a surviving command on Linux only."""
     if content.sealed is not None:
         return Liveness.SEALED
     if content.process is None:

@@ -1,6 +1,6 @@
-"""All that a run printed, kept in the git directory: the first and the last megabytes of it.
+"""The output of a run, kept in the git directory: its first and last megabytes.
 
-It is a convenience, not a record: a failing disk loses it and stops nothing.
+Kept output is a convenience, not part of the record: a failing disk loses it without an error.
 """
 
 import contextlib
@@ -12,13 +12,13 @@ from typing import Final
 
 HEAD_BYTES: Final = 5 << 20
 TAIL_BYTES: Final = 5 << 20
-"""What is kept of the beginning and of the end of longer output."""
+"""Bytes kept of the start and of the end of longer output."""
 MAX_BYTES: Final = 4 * (HEAD_BYTES + TAIL_BYTES)
-"""What a file of kept output may have at most; bytes that are no text grow when redacted."""
+"""Limit of a file of kept output; bytes that are no UTF-8 text grow when redacted."""
 MAX_AGE_S: Final = 90 * 86400.0
-"""Older output is removed by `git exp gc`."""
+"""`git exp gc` deletes older output."""
 MAX_TOTAL_BYTES: Final = 1 << 30
-"""When all kept output is larger, `git exp gc` removes the oldest."""
+"""Above this total `git exp gc` deletes the oldest output."""
 
 _MAX_UNFINISHED: Final = 1 << 16
 _OPEN: Final = os.O_RDWR | os.O_CREAT | os.O_TRUNC
@@ -26,12 +26,12 @@ _LEFT_OUT: Final = "[gitexp left out {:,} bytes of output here]"
 
 
 class KeptOutput:
-    """Takes in output of any size; the file of a running command is raw, then it is redacted."""
+    """Output of a running command, written to a raw file and redacted at its end."""
 
     def __init__(
         self, path: Path, *, head_bytes: int = HEAD_BYTES, tail_bytes: int = TAIL_BYTES
     ) -> None:
-        """`path` is where the redacted text will be; the directory is made when needed."""
+        """`path` is the file for the redacted text; its directory is created when needed."""
         self.path = path
         self._raw = raw_path(path)
         self._head, self._tail = head_bytes, tail_bytes
@@ -41,7 +41,7 @@ class KeptOutput:
         self._failed = False
 
     def feed(self, chunk: bytes, stream: str = "stdout") -> None:
-        """Take in what was printed next on a stream; lines of several streams stay whole."""
+        """Add output of a stream; lines of different streams are not mixed."""
         head, newline, rest = chunk.rpartition(b"\n")
         held = self._unfinished.pop(stream, b"")
         if newline:
@@ -53,7 +53,7 @@ class KeptOutput:
             self._unfinished[stream] = held + rest
 
     def finish(self, redact: Callable[[str], str]) -> str:
-        """Write the redacted text in place of the raw one; returns it. Never raises `OSError`."""
+        """Replace the raw file by the redacted text and return the text. Never raises `OSError`."""
         for rest in self._unfinished.values():
             self._write(rest)
         self._unfinished = {}
@@ -85,7 +85,7 @@ class KeptOutput:
             self._failed = True
 
     def _ring(self, data: bytes) -> Iterator[tuple[bytes, int]]:
-        """Pieces of what comes after the head, and their places: the end overwrites itself."""
+        """Yield pieces of the output after the head with their offsets, in a ring buffer."""
         skipped = max(0, len(data) - self._tail)
         self._written += skipped
         left = memoryview(data)[skipped:]
@@ -112,7 +112,7 @@ class KeptOutput:
 
 
 def _joined(head: bytes, tail: bytes, left_out: int) -> str:
-    """Head and tail with a line between them that tells how much is missing; whole lines only."""
+    """Join head and tail, whole lines only, by a line with the number of bytes left out."""
     first = head.rpartition(b"\n")[0] or head
     last = tail.partition(b"\n")[2] or tail
     left_out += len(head) - len(first) + len(tail) - len(last)
@@ -121,12 +121,12 @@ def _joined(head: bytes, tail: bytes, left_out: int) -> str:
 
 
 def raw_path(path: Path) -> Path:
-    """Where the output is while its command runs."""
+    """Return the path of the raw output of a running command."""
     return path.with_suffix(".raw")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write kept output whole or not at all. Raises `OSError`."""
+    """Write kept output atomically. Raises `OSError`."""
     aside = path.with_suffix(".new")
     fd = os.open(aside, _OPEN, 0o600)
     with os.fdopen(fd, "wb") as file:
@@ -137,7 +137,7 @@ def write_text(path: Path, text: str) -> None:
 def finish_abandoned(path: Path, redact: Callable[[str], str]) -> None:
     """Redact the output of a command whose `git exp run` was killed.
 
-    Of output that went on beyond the first and last megabytes only the first are whole.
+    When the output exceeds the limits, keep only its first megabytes: the rest is in no order.
     """
     raw = raw_path(path)
     with contextlib.suppress(OSError):
@@ -149,7 +149,7 @@ def finish_abandoned(path: Path, redact: Callable[[str], str]) -> None:
 
 
 def read_output(path: Path) -> str | None:
-    """The kept text; `None` when there is none."""
+    """Return the kept text, `None` when there is none."""
     try:
         return path.read_bytes().decode(errors="replace")
     except OSError:
@@ -157,14 +157,14 @@ def read_output(path: Path) -> str | None:
 
 
 def discard_output(path: Path) -> None:
-    """Delete kept output; harmless when repeated."""
+    """Delete kept output. Harmless when repeated."""
     for each in (path, raw_path(path), path.with_suffix(".new")):
         with contextlib.suppress(OSError):
             each.unlink(missing_ok=True)
 
 
 def find_old_output(directory: Path, now_s: float) -> list[Path]:
-    """Files that are too old, then the oldest until the others are small enough together."""
+    """Return the files that are too old, and the oldest of the others above the total limit."""
     files: list[tuple[float, int, Path]] = []
     with contextlib.suppress(OSError):
         for path in directory.iterdir():
@@ -182,5 +182,5 @@ _LINE_END: Final = re.compile(r"\r\n|\n|\r")
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines of kept output, those drawn over each other among them."""
+    """Split kept output into lines, also those that overwrite each other."""
     return _LINE_END.split(text)

@@ -1,7 +1,7 @@
-"""The last of what a run printed, kept so that it outlives any process.
+"""The tail of a run's output, on disk so that it survives its processes.
 
-Beside the journal, as `<run id>.output`. Losing it loses no run, so a failing disk is never an
-error here: memory still has the tail.
+The file is `<run id>.output` beside the journal. Its loss loses no run, so a failing disk is never
+an error here: the tail is still in memory.
 """
 
 import contextlib
@@ -12,16 +12,16 @@ from pathlib import Path
 LIMIT_BYTES = 16384
 
 _ROTATE_AT = 16
-"""The file may grow to this many times the limit before it is cut back."""
+"""The file may grow to this multiple of the limit before it is truncated."""
 
 _OPEN = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
 
 class OutputTail:
-    """Takes in output of any size and keeps its end, in memory and in a bounded file."""
+    """Keeps the end of output of any size, in memory and in a bounded file."""
 
     def __init__(self, path: Path | None, *, limit_bytes: int = LIMIT_BYTES) -> None:
-        """`path` is the journal's or the output's own; `None` keeps the tail in memory only."""
+        """`path` is the journal's or the output file's; `None` keeps the tail in memory only."""
         self._path = None if path is None else _output_path(path)
         self._limit = limit_bytes
         self._kept = bytearray()
@@ -34,10 +34,10 @@ class OutputTail:
                 self._fd = os.open(self._path, _OPEN | os.O_TRUNC, 0o666)
 
     def feed(self, chunk: bytes, stream: str = "stdout") -> None:
-        """Take in what was printed next on a stream; never raises for a failing disk.
+        """Add output of a stream; never raises for a failing disk.
 
-        Memory keeps the lines of several streams whole. The file has everything as it came: what
-        is read from it was written for a crash, which may come in the middle of a line.
+        Memory keeps the lines of different streams whole. The file has the chunks as they arrive:
+        it is read only after a crash, which may cut a line anyway.
         """
         piece = chunk[-self._limit :]
         head, newline, rest = piece.rpartition(b"\n")
@@ -56,21 +56,21 @@ class OutputTail:
             self._close()
 
     def text(self, *, lines: int | None = None) -> str:
-        """The tail as it would stand on a screen: no escape codes, overwritten lines only once.
+        """Return the tail as a screen shows it: without escape codes and overwritten lines.
 
         At most `limit_bytes` of UTF-8, and the last `lines` lines.
         """
         return _text(self._all(), self._limit, lines)
 
     def remove(self) -> None:
-        """Delete the file; harmless when repeated."""
+        """Delete the file. Harmless when repeated."""
         self._close()
         if self._path is not None:
             self.discard(self._path)
 
     @staticmethod
     def read(path: Path, *, lines: int | None = None, limit_bytes: int = LIMIT_BYTES) -> str:
-        """What a run printed last, from the file beside its journal; empty when there is none."""
+        """Return the tail from the file beside a journal; empty when there is none."""
         try:
             with _output_path(path).open("rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - 2 * limit_bytes))
@@ -80,13 +80,13 @@ class OutputTail:
 
     @staticmethod
     def discard(path: Path) -> None:
-        """Delete the file beside a journal; harmless when repeated."""
+        """Delete the file beside a journal. Harmless when repeated."""
         for suffix in (".output", ".output-new"):
             with contextlib.suppress(OSError):
                 path.with_suffix(suffix).unlink(missing_ok=True)
 
     def _rotate(self) -> None:
-        """Put a short file in place of the long one; a reader finds one or the other, whole."""
+        """Replace the long file by a short one; a reader finds one of the two, complete."""
         if self._path is None:
             return
         aside = self._path.with_suffix(".output-new")

@@ -1,22 +1,22 @@
-"""Room kept in a journal for its last lines, so that they fit when the disk is full.
+"""Space reserved in a journal for its last lines, so that they fit on a full disk.
 
-Blanks behind the first line. They are written over in place, for which most file systems need no
-more space; those that never write in place (btrfs, zfs) may refuse all the same.
+Spaces after the first line are overwritten in place. Most file systems need no new space for that;
+those that never write in place (btrfs, zfs) may still fail.
 """
 
 from pathlib import Path
 
 SIZE_BYTES = 16 << 10
-"""Enough for how a command ended and, but for unusual ones, for its record."""
+"""Enough for the end of the command and, except for unusual ones, for its record."""
 
 
 def make_room() -> bytes:
-    """What to write behind the first line."""
+    """Return the bytes to write after the first line."""
     return b" " * (SIZE_BYTES - 1) + b"\n"
 
 
 def fill_room(path: Path, line: bytes) -> bool:
-    """Write a line over blanks that are left. False when it does not fit, or none were kept.
+    """Overwrite reserved space with a line. Return False if it does not fit or none is reserved.
 
     For one process at a time. Raises `OSError`.
     """

@@ -1,7 +1,7 @@
 """The only source of time and randomness.
 
-`GITEXP_NOW` (seconds since the epoch, may have a fraction) fixes the wall clock; it is meant for
-tests and for recording runs of the past. Durations always come from the monotonic clock.
+`GITEXP_NOW` (seconds since the epoch, may have a fraction) fixes the wall clock, for tests and for
+recording past runs. Durations always come from the monotonic clock.
 """
 
 import os
@@ -13,7 +13,7 @@ from gitexp.core.model.ids import RUN_ID_LENGTH, RunId
 
 
 def now() -> datetime:
-    """The wall clock in UTC, in milliseconds. Raises `InvalidInput` on a bad `GITEXP_NOW`."""
+    """Return the time in UTC, to the millisecond. Raises `InvalidInput` on a bad `GITEXP_NOW`."""
     fixed = os.environ.get("GITEXP_NOW")
     try:
         moment = datetime.fromtimestamp(time.time() if fixed is None else float(fixed), UTC)
@@ -25,30 +25,30 @@ def now() -> datetime:
 
 
 def file_time_ns() -> int:
-    """The machine's wall clock as files get it, in nanoseconds; `GITEXP_NOW` does not change it."""
+    """Return the wall clock of file times, in nanoseconds; `GITEXP_NOW` does not change it."""
     return time.time_ns()
 
 
 def monotonic_s() -> float:
-    """Seconds on a clock that never jumps; only differences mean anything."""
+    """Return seconds of a clock that never jumps; only differences have a meaning."""
     return time.monotonic()
 
 
 def sleep(seconds: float) -> None:
-    """Wait."""
+    """Sleep."""
     time.sleep(seconds)
 
 
 def new_run_id() -> RunId:
-    """A fresh random run id."""
+    """Return a random run id."""
     return RunId(new_id())
 
 
 def new_id() -> str:
-    """16 fresh random hex digits, as runs and annotations have."""
+    """Return 16 random hex digits, the form of run and annotation ids."""
     return os.urandom(RUN_ID_LENGTH // 2).hex()
 
 
 def jitter(seconds: float) -> float:
-    """A random share of the given time, to keep rivals out of step."""
+    """Return a random part of the given time, to spread the retries of concurrent processes."""
     return seconds * int.from_bytes(os.urandom(4)) / 2**32

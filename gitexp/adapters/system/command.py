@@ -1,8 +1,8 @@
-"""The user's own command: found, run, watched, and passed on byte for byte.
+"""The user's command: find it, run it, watch it, copy its output byte for byte.
 
-The command must not notice us: it gets a terminal where we have one, the same signals, and its
-output appears at once and unchanged. It knows nothing of runs or records; whoever wants to see the
-output gives functions that are called with it.
+The command must not notice gitexp: it gets a terminal where gitexp has one, the same signals, and
+its output appears at once and unchanged. This module knows nothing of runs or records; callers pass
+functions that receive the output.
 """
 
 import contextlib
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """A command that has ended."""
+    """Result of a command."""
 
     exit_code: int
-    """Its own; minus the signal number when a signal ended it."""
+    """The command's own exit code; minus the signal number when a signal ended it."""
     interrupted: bool
-    """Ended from outside: by a signal of that kind, or after we were sent one."""
+    """A signal of `_INTERRUPTING` ended it, or gitexp received a request to end before its end."""
     duration_s: float
     """Seconds from its start to its end."""
     warnings: tuple[str, ...] = ()
-    """What of its output could not be passed on, one sentence each."""
+    """One sentence for each part of its output that could not be copied."""
     timed_out: bool = False
-    """Ended because it reached its time limit, before anything else asked it to end."""
+    """Ended at its time limit, before any other request to end."""
 
 
 def run_command(
@@ -54,18 +54,18 @@ def run_command(
     limit: Limit | None = None,
     on_wait: Callable[[], None] = lambda: None,
 ) -> Completed:
-    """Run a command to its end, passing its output on to our own as it comes.
+    """Run a command to its end and copy its output to gitexp's own as it arrives.
 
-    `on_output` is given all output as it comes and the name of its stream, `stdout` or `stderr`;
-    `on_line` that name and every whole line, without its newline. Both run on other threads, never
-    two at once, and what they raise is raised here when the command has ended. Where our two
-    streams are one and the same file or terminal, so are the command's, in exact order, and all its
-    lines count as `stdout`.
+    `on_output` receives every chunk and the name of its stream, `stdout` or `stderr`; `on_line`
+    that name and every whole line without its newline. Both run on other threads, never two at
+    once. Their exceptions are raised here after the command has ended. If both of our streams are
+    the same file or terminal, so are the command's, in exact order, and all its lines count as
+    `stdout`.
 
-    Signals that ask us to end are handed to the command, and we stay until it has ended. At its
-    `limit` the command and all that it started are ended. `on_wait` is called about once a second
-    while the command runs, in the main thread only; it must not raise. Raises `InvalidInput` when
-    the command cannot be started.
+    Requests to end, by signal, are forwarded to the command; gitexp stays until the command ends.
+    At its `limit` the command and all its descendants are ended, see `deadline`. `on_wait` is
+    called about once a second while the command runs, in the main thread only; it must not raise.
+    Raises `InvalidInput` when the command cannot be started.
     """
     find_command(argv[0] if argv else "", directory, env)
     for stream in (sys.stdout, sys.stderr):
@@ -112,9 +112,9 @@ def _start(
 
 
 def start_apart(argv: Sequence[str], directory: Path, env: Mapping[str, str]) -> "Popen[bytes]":
-    """Start a command in a session of its own, with an empty input and its output in two pipes.
+    """Start a command in its own session, with an empty input and its output in two pipes.
 
-    No key of the terminal reaches it. Raises `NotRunnable` when it cannot be started.
+    Keys of the terminal do not reach it. Raises `NotRunnable` when it cannot be started.
     """
     ends = {"stdin": -3, "stdout": -1, "stderr": -1}  # DEVNULL and PIPE
     return _popen(argv, directory, env, **ends, start_new_session=True)
@@ -123,7 +123,7 @@ def start_apart(argv: Sequence[str], directory: Path, env: Mapping[str, str]) ->
 def _popen(
     argv: Sequence[str], directory: Path, env: Mapping[str, str], **options: Any
 ) -> "Popen[bytes]":
-    import subprocess  # 10 ms, only for those who run something
+    import subprocess  # 10 ms, only needed to run a command
 
     try:
         return subprocess.Popen(list(argv), cwd=directory, env=dict(env), **options)
@@ -134,7 +134,7 @@ def _popen(
 
 
 def open_reader(argv: Sequence[str], env: Mapping[str, str]) -> "Popen[bytes]":
-    """Start a program that reads what we write to its input and shows it: a pager, `man`.
+    """Start a program that shows what we write to its input: a pager, `man`.
 
     Raises `InvalidInput` when it cannot be started.
     """
@@ -147,7 +147,7 @@ def open_reader(argv: Sequence[str], env: Mapping[str, str]) -> "Popen[bytes]":
 
 
 def open_filter(argv: Sequence[str]) -> "Popen[bytes]":
-    """Start a program of ours with pipes to and from it; no signal of the terminal reaches it.
+    """Start a program of gitexp with pipes; signals of the terminal do not reach it.
 
     Raises `InvalidInput` when it cannot be started.
     """
@@ -169,10 +169,10 @@ def open_filter(argv: Sequence[str]) -> "Popen[bytes]":
 
 
 def find_command(name: str, directory: Path, env: Mapping[str, str]) -> Path:
-    """The file that running `name` in `directory` with `env` would execute.
+    """Return the file that would run as `name` in `directory` with `env`.
 
-    Raises `NotRunnable` when there is none, or when it is plain that it could not start, and
-    `InvalidInput` for an empty name or directory.
+    Raises `NotRunnable` when there is none, or when it clearly cannot start, and `InvalidInput` for
+    an empty name or a missing directory.
     """
     if not directory.is_dir():
         raise InvalidInput(f"cannot run in '{directory}'", why="there is no such folder")
@@ -188,7 +188,7 @@ def find_command(name: str, directory: Path, env: Mapping[str, str]) -> Path:
 
 
 def which(name: str, directory: Path, env: Mapping[str, str]) -> Path | None:
-    """As `find_command`, but only looks: `None` when there is no such executable file."""
+    """Find a file as `find_command`, but return `None` when there is no such executable."""
     for path in _candidates(name, directory, env):
         if path.is_file() and os.access(path, os.X_OK):
             return path
@@ -232,7 +232,7 @@ def _not_runnable(
 
 
 def _near(name: str, env: Mapping[str, str]) -> list[str]:
-    """What was meant, of the programs on PATH."""
+    """Return hints with the most similar name among the programs on PATH."""
     import difflib
 
     programs: set[str] = set()
@@ -244,12 +244,12 @@ def _near(name: str, env: Mapping[str, str]) -> list[str]:
 
 
 def _check_start(name: str, path: Path, directory: Path, env: Mapping[str, str]) -> None:
-    """Refuse a script that no system would start, before anything is recorded about it."""
+    """Refuse a script that no system would start, before gitexp records anything about it."""
     try:
         with path.open("rb") as file:
             head = file.read(256)
     except OSError:
-        return  # executable but not readable: the system will tell
+        return  # executable but not readable: let the system decide
     what = f"cannot run '{name}'"
     first = head.partition(b"\n")[0]
     if not first.startswith(b"#!"):
@@ -281,18 +281,18 @@ _FROM_KEYBOARD = frozenset(
 )
 _MANY_SIGNALS = 1 << 12
 _PATIENCE_S = 1.0
-"""So long it takes to see the command's end when the word of it was lost."""
+"""Seconds until the end of the command is noticed when its signal was lost."""
 _POLL_S = 0.05
-"""Seconds between two looks at the command outside the main thread, where no signal wakes us."""
+"""Seconds between two checks of the command outside the main thread, where no signal wakes us."""
 _FORWARDED = (_INTERRUPTING | _FROM_KEYBOARD) - {getattr(signal, "SIGKILL", None)}
 
 
 class _Forwarding:
-    """Hands signals to the command while it runs. Outside the main thread it only waits for it.
+    """Forwards signals to the command while it runs. Outside of the main thread it only waits.
 
-    Python looks at a signal between two steps of its own, and one that comes just before a blocking
-    call, or to another thread, does not end that call. So we wait for a file descriptor that every
-    signal is written to, the end of the command among them, and handlers only take note.
+    Python handles a signal between two steps of its interpreter. A signal right before a blocking
+    call, or to another thread, does not end that call. So `wait` selects on a file descriptor to
+    which Python writes every signal, SIGCHLD included; the handlers only store the signal.
     """
 
     def __init__(self, pumps: Sequence[Pump]) -> None:
@@ -313,9 +313,9 @@ class _Forwarding:
         self._undo.callback(
             signal.set_wakeup_fd, signal.set_wakeup_fd(inlet, warn_on_full_buffer=False)
         )
-        self._handle(signal.SIGCHLD, lambda _number, _frame: None)  # only to have it written
+        self._handle(signal.SIGCHLD, lambda _number, _frame: None)  # so that Python writes it
         for number in _FORWARDED:
-            # What is ignored on entry, as under `nohup`, stays so for us and the command.
+            # A signal ignored on entry, as under `nohup`, stays ignored for gitexp and the command.
             if signal.getsignal(number) not in (signal.SIG_IGN, None):
                 self._handle(number, self._on_request)
         if any(pump.is_terminal for pump in self._pumps):
@@ -333,7 +333,7 @@ class _Forwarding:
     def wait(
         self, child: "Popen[bytes]", deadline: Deadline | None, on_wait: Callable[[], None]
     ) -> int:
-        """Forward what comes, and what came earlier, until the command ends; its exit code."""
+        """Forward signals, also earlier ones, until the command ends; return its exit code."""
         exit_code = self._wait(child, deadline, on_wait)
         if deadline is not None:
             deadline.end_orphans()
@@ -366,7 +366,7 @@ class _Forwarding:
             self.has_timed_out = True
 
     def _forward(self, child: "Popen[bytes]", number: int) -> None:
-        # A key reaches all of the terminal's foreground group: the command has the signal already.
+        # The terminal sends a key's signal to its whole foreground group, the command included.
         if not (number in _FROM_KEYBOARD and _is_in_foreground()):
             child.send_signal(number)
 
@@ -380,7 +380,7 @@ class _Forwarding:
     def _on_resize(self, number: int, _frame: FrameType | None) -> None:
         for pump in self._pumps:
             pump.copy_size()
-        self._arrived.append(number)  # the command may have looked before the size was right
+        self._arrived.append(number)  # the command may have read the size before it was set
 
 
 def _is_in_foreground() -> bool:

@@ -1,8 +1,8 @@
-"""A time limit on the user's command: TERM at the limit, KILL after a grace period.
+"""Time limit of the user's command: TERM at the limit, KILL after a grace period.
 
-The command stays in our process group, so that keys and the terminal reach it as without a limit;
-signals go to it, to every process that it started, and to those of the group that carry its marker.
-Where the system has no `/proc`, only the command itself gets them.
+The command stays in gitexp's process group, so that keys and the terminal work as without a limit.
+Signals go to the command, to all its descendants, and to processes of the group with its marker in
+their environment. Without `/proc` only the command itself gets them.
 """
 
 import contextlib
@@ -15,39 +15,39 @@ from gitexp.adapters.system import clock
 from gitexp.adapters.system.processes import descendants
 
 GRACE_S = 10.0
-"""Seconds between TERM and KILL: time to write a checkpoint, as `docker stop` gives."""
+"""Seconds between TERM and KILL, to write a checkpoint; `docker stop` gives the same time."""
 
 _POLL_S = 0.05
-"""Seconds between two looks at the processes that outlive the command."""
+"""Seconds between two checks for processes that outlive the command."""
 
 _KILLS = 100
-"""KILLs sent before we give up: a process that waits for a dead disk cannot be killed."""
+"""Number of KILLs before giving up: a process that waits for a dead disk does not end."""
 
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
 class Child(Protocol):
-    """A process that we started."""
+    """A process that gitexp started."""
 
     pid: int
 
     def send_signal(self, sig: int, /) -> None:
-        """Signal it, unless it has ended."""
+        """Send a signal unless the process has ended."""
 
 
 class Limit(NamedTuple):
-    """How long a command may run."""
+    """Time limit of a command."""
 
     seconds: float
     marker: str
-    """`NAME=value` in the environment of the command, by which its orphans are found."""
+    """`NAME=value` in the environment of the command, which identifies its orphans."""
     on_reached: Callable[[], None] = lambda: None
     """Called once, before TERM is sent. Must not raise."""
     grace_s: float = GRACE_S
 
 
 class Deadline:
-    """The time limit of one running command."""
+    """Enforcement of the time limit of one command."""
 
     def __init__(self, limit: Limit, child: Child, started_s: float) -> None:
         self.is_reached = False
@@ -60,7 +60,7 @@ class Deadline:
 
     @property
     def remaining_s(self) -> float:
-        """Seconds until `enforce` has something to do."""
+        """Seconds until the next action of `enforce`."""
         return max(0.0, self._next_s - clock.monotonic_s())
 
     def enforce(self) -> None:
@@ -72,7 +72,7 @@ class Deadline:
             self._limit.on_reached()
             self._send(signal.SIGTERM)
             if hasattr(signal, "SIGCONT"):
-                self._send(signal.SIGCONT)  # a stopped process would never see TERM
+                self._send(signal.SIGCONT)  # a stopped process would not act on TERM
             self._next_s = clock.monotonic_s() + self._limit.grace_s
         else:
             self._kills += 1
@@ -80,7 +80,7 @@ class Deadline:
             self._next_s = clock.monotonic_s() + _POLL_S
 
     def end_orphans(self) -> None:
-        """After the command ended by its limit: end the processes that it left, as itself."""
+        """Kill the processes that a timed out command left, after the same grace period."""
         while self.is_reached and self._kills < _KILLS and self._alive():
             clock.sleep(min(_POLL_S, self.remaining_s))
             self.enforce()
@@ -90,7 +90,7 @@ class Deadline:
             self._child.send_signal(number)
         for pid in self._alive():
             if pid != self._child.pid:
-                with contextlib.suppress(OSError):  # it ended, or belongs to another user
+                with contextlib.suppress(OSError):  # it has ended, or belongs to another user
                     os.kill(pid, number)
 
     def _alive(self) -> list[int]:

@@ -1,8 +1,8 @@
-"""SHA-256 of files, within bounds, remembered between processes by size, times and inode.
+"""SHA-256 of files, within limits, cached between processes by size, times and inode.
 
-The memory is a plain file that may be deleted or damaged at any time: files are then read again. A
-file that changed within the last seconds is never remembered, because a second change could leave
-the same times behind.
+The cache is a plain file. If it is deleted or damaged, files are read again. A hash is cached only
+when the file did not change within the last seconds, because a second change could leave the same
+times.
 """
 
 import hashlib
@@ -18,12 +18,12 @@ from gitexp.core.model.run import FileState
 
 _BLOCK_BYTES: Final = 1 << 20
 _SETTLED_NS: Final = 2_000_000_000
-"""A file must be this old before its hash is remembered."""
+"""Minimum age of a file whose hash is cached."""
 _MAX_REMEMBERED: Final = 20_000
 
 
 class FileDigests:
-    """Hashes files until a number of bytes or seconds is used up."""
+    """Hashes files up to a limit of bytes and of seconds."""
 
     def __init__(self, memory: Path, *, max_bytes: int, max_seconds: float) -> None:
         self._memory = memory
@@ -33,9 +33,10 @@ class FileDigests:
         self._is_changed = False
 
     def digest(self, path: Path, *, follow: bool = False) -> FileState | None:
-        """The state of a file; of a link, that of the text it holds or, to `follow`, of its target.
+        """Return size and hash of a file. For a link, hash its text, or with `follow` its target.
 
-        `None` when it cannot be read, changes meanwhile, is no file, or the bounds are reached.
+        Returns `None` when the file is unreadable, changes while it is read, or is no regular
+        file, and when a limit is reached.
         """
         try:
             path = path.resolve(strict=True) if follow else path
@@ -46,7 +47,7 @@ class FileDigests:
             if not stat.S_ISREG(found.st_mode):
                 return None
             return self._digest_file(path, found)
-        except (OSError, RuntimeError):  # the latter for a link to itself
+        except (OSError, RuntimeError):  # RuntimeError: a link to itself
             return None
 
     def _digest_file(self, path: Path, found: os.stat_result) -> FileState | None:
@@ -72,7 +73,7 @@ class FileDigests:
         return FileState(sha256=digest.hexdigest(), bytes=found.st_size)
 
     def save(self) -> None:
-        """Remember what was hashed. Never raises: without memory the files are read again."""
+        """Write the cache. Never raises: without a cache, files are read again."""
         if not self._is_changed:
             return
         recent = dict(list(self._load().items())[-_MAX_REMEMBERED:])

@@ -1,8 +1,8 @@
-"""The file lock that local writers queue on, and the rule for git's own dead locks.
+"""The file lock on which local writers queue, and the removal of git's stale locks.
 
-Our lock is for speed and order only: what makes a change to a ref safe is git's compare-and-swap. A
-`*.lock` file of git that outlived its process blocks every later record; it is moved aside here,
-but only when nobody can be holding it. Whatever cannot be told counts as held.
+The lock gives speed and order only: git's compare-and-swap makes a change of a ref safe. A `*.lock`
+file of git that outlives its process blocks every later record. `clear_dead_lock` moves it aside if
+no process can hold it. In doubt, the lock counts as held.
 """
 
 import contextlib
@@ -19,22 +19,22 @@ from gitexp.adapters.system import clock
 from gitexp.core.errors import Conflict, GitexpError
 
 MIN_DEAD_AGE_S = 10.0
-"""Git holds a ref lock for milliseconds; younger ones are never touched."""
+"""Git holds a ref lock for milliseconds; younger locks are never touched."""
 
 _SECOND_LOOK_S = 0.1
 
 
 class FileLock:
-    """An exclusive lock between processes, freed by the kernel when its holder dies.
+    """An exclusive lock between processes; the kernel releases it when its holder dies.
 
-    Waiters are served about in the order they came. Not reentrant, and not for two threads at
-    once. Raises `Conflict` when the time is up, `GitexpError` when the file cannot be locked.
+    Waiters get the lock roughly in the order of their arrival. Not reentrant, not for two threads
+    at once. Raises `Conflict` at the timeout, `GitexpError` when the file cannot be locked.
     """
 
     def __init__(self, path: Path, *, timeout_s: float | None = 60.0) -> None:
         self.path = path
         self.timeout_s = timeout_s
-        """Seconds to wait; `None` waits for ever."""
+        """Seconds to wait; `None` waits forever."""
         self._fd: int | None = None
 
     @property
@@ -55,7 +55,7 @@ class FileLock:
         self.release()
 
     def acquire(self) -> None:
-        """Take the lock, and write into it who has it."""
+        """Acquire the lock and write the holder's process id and host into the file."""
         if self._fd is not None:
             raise RuntimeError("this lock is held already")
         until = None if self.timeout_s is None else clock.monotonic_s() + self.timeout_s
@@ -73,14 +73,14 @@ class FileLock:
                 ) from error
             if _is_still(self.path, fd):
                 break
-            os.close(fd)  # someone removed the file while we waited: others lock a new one
+            os.close(fd)  # the file was deleted during the wait, and other processes lock a new one
         self._fd = fd
-        with contextlib.suppress(OSError):  # a full disk does not make us less of a holder
+        with contextlib.suppress(OSError):  # the lock is held even if a full disk takes no text
             os.ftruncate(fd, 0)
             os.pwrite(fd, f"{os.getpid()} {_host()}\n".encode(), 0)
 
     def release(self) -> None:
-        """Let the next one in; harmless when not held."""
+        """Release the lock; no-op when not held."""
         if self._fd is None:
             return
         fd, self._fd = self._fd, None
@@ -116,7 +116,7 @@ def _host() -> str:
 
 
 def _take(fd: int, until: float | None) -> bool:
-    """Lock the file; when the time is up or on an error it is closed, now or later."""
+    """Lock the file. At the timeout and on an error, close it, at once or when the waiter ends."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -128,9 +128,9 @@ def _take(fd: int, until: float | None) -> bool:
 
 
 class _Waiter:
-    """Stands in the kernel's queue for someone who may give up.
+    """A place in the kernel's queue for the lock, with a timeout.
 
-    Polling would starve: among 16 writers of 30 ms the unluckiest waited 8 s instead of 0.5 s.
+    Polling would starve: among 16 writers of 30 ms, one waited 8 s instead of 0.5 s.
     """
 
     def __init__(self, fd: int) -> None:
@@ -170,7 +170,7 @@ class _Waiter:
                 os.close(self._fd)
 
     def _give_up(self) -> bool:
-        """True when the lock has not come; the thread then closes the file itself."""
+        """Return True when the lock has not arrived; the thread then closes the file itself."""
         with self._mutex:
             self._abandoned = not self._arrived.is_set()
             return self._abandoned
@@ -181,24 +181,24 @@ class _Waiter:
 
 @dataclass(frozen=True, slots=True)
 class GitLock:
-    """A `*.lock` file of git, as it was found."""
+    """A `*.lock` file of git."""
 
     path: Path
     age_s: float
-    """Seconds since it was made, on the clock of the file system."""
+    """Seconds since it was created, on the clock of the file system."""
     holder: str | None = None
-    """Who may be holding it, or `unknown` and what kept us from knowing; absent when nobody is."""
+    """The possible holder, or `unknown` with the reason; absent when no process can hold it."""
     moved_to: Path | None = None
-    """Where the dead lock lies now; absent when it was left alone."""
+    """New path of the stale lock; absent when it was left in place."""
 
 
 def clear_dead_lock(path: Path) -> GitLock | None:
-    """Move a lock of git aside when its process is gone; `None` when there is none (any more).
+    """Move a stale lock of git aside. Return `None` when there is no lock file (any more).
 
-    Only for the holder of our own lock. Dead means all of: older than `MIN_DEAD_AGE_S`, the same
-    file at a second look, open in no local process, no git at work in this repository (git closes
-    a lock file long before it gives it up), and a disk that no other machine writes to. Never
-    raises for what it finds on disk.
+    The caller must hold gitexp's lock. A lock is stale when all of these hold: it is older than
+    `MIN_DEAD_AGE_S`; it is the same file at a second look; no local process has it open; no git
+    works in this repository, since git closes a lock file long before it removes it; and no other
+    machine can write to the disk. Never raises for the state of the disk.
     """
     try:
         first = path.lstat()
@@ -206,7 +206,7 @@ def clear_dead_lock(path: Path) -> GitLock | None:
         aside = common_dir / "gitexp" / "dead-locks"
         aside.mkdir(parents=True, exist_ok=True)
         os.utime(aside)
-        # Ages are measured on the clock of the file system, which need not be ours.
+        # The clock of the file system may differ from ours.
         age_s = aside.stat().st_mtime - first.st_mtime
     except FileNotFoundError:
         return None
@@ -231,7 +231,7 @@ def _trace(found: os.stat_result) -> tuple[int, ...]:
 
 
 def _move_aside(path: Path, expected: os.stat_result, folder: Path) -> Path | None:
-    """Look again, rename, and look what it was: a live lock that slipped in is put back."""
+    """Check the lock again, rename it, and check the result: put a live lock back."""
     if _trace(path.lstat()) != _trace(expected):
         return None
     aside = folder / f"{path.name}.{clock.new_id()}"
@@ -245,7 +245,7 @@ def _move_aside(path: Path, expected: os.stat_result, folder: Path) -> Path | No
 
 
 def _find_holder(path: Path, found: os.stat_result, age_s: float, common_dir: Path) -> str | None:
-    """Who may hold the lock; what cannot be known counts as a holder."""
+    """Return the possible holder. An unknown state counts as a holder."""
     if age_s < MIN_DEAD_AGE_S:
         return "whoever made it a moment ago"
     if not Path("/proc/self/fd").is_dir():
@@ -261,12 +261,12 @@ def _find_holder(path: Path, found: os.stat_result, age_s: float, common_dir: Pa
             if _may_hold(process, name, path, found, common_dir):
                 return f"{name} (process {process.name})"
         except (FileNotFoundError, ProcessLookupError):
-            continue  # it has ended, and its lock with it if it was a live one
+            continue  # it has ended; a live lock would have ended with it
     return None
 
 
 def _processes(owner: int) -> list[Path]:
-    """The processes that could have made a file of this owner; our own is not one of them."""
+    """Return the processes that may have created a file of this owner, except this one."""
     found = []
     with os.scandir("/proc") as entries:
         for entry in entries:
@@ -287,14 +287,14 @@ def _may_hold(
     try:
         return _has_open(process, path, found) or (is_git and _works_in(process, argv, common_dir))
     except PermissionError:
-        # Init and other privileged processes hide their files from everyone; git never does.
+        # Init and other privileged processes hide their files from all users; git never does.
         return is_git
 
 
 def _has_open(process: Path, path: Path, found: os.stat_result) -> bool:
-    for entry in os.listdir(process / "fd"):  # noqa: PTH208 - names are enough
+    for entry in os.listdir(process / "fd"):  # noqa: PTH208 - names only
         with contextlib.suppress(FileNotFoundError):
-            # The name first: asking for the state of any file could hang on a dead network disk.
+            # Compare the name first: stat of any file could hang on a dead network disk.
             opened = process / "fd" / entry
             if opened.readlink().name == path.name and os.path.samestat(opened.stat(), found):
                 return True
@@ -302,13 +302,13 @@ def _has_open(process: Path, path: Path, found: os.stat_result) -> bool:
 
 
 _LOCKLESS = (b"cat-file", b"fsmonitor--daemon", b"credential-cache--daemon", b"daemon", b"exp")
-"""Git commands that may run for days and never lock anything; `git exp` waits for the run."""
+"""Git commands that may run for days and lock nothing; `git exp` waits for the run."""
 
 _WITH_VALUE = (b"-C", b"-c", b"--git-dir", b"--work-tree", b"--namespace", b"--config-env")
 
 
 def _works_in(process: Path, argv: list[bytes], common_dir: Path) -> bool:
-    """Whether a git is at work in this repository."""
+    """Return whether a git process works in this repository."""
     here = (process / "cwd").readlink()
     given = _given_git_dir(argv, (process / "environ").read_bytes().split(b"\0"))
     found = [here / os.fsdecode(given)] if given else _git_dirs_above(here)
@@ -335,7 +335,7 @@ def _given_git_dir(argv: list[bytes], environ: list[bytes]) -> bytes | None:
 
 
 def _git_dirs_above(folder: Path) -> Iterator[Path]:
-    """Every folder git could take for its directory when started here."""
+    """Yield every directory that git, started here, may take for its git directory."""
     for place in (folder, *folder.parents):
         marker = place / ".git"
         if marker.is_file():
@@ -359,11 +359,11 @@ _SHARED = (
     *("9p", "afs", "beegfs", "ceph", "cifs", "fakeowner", "fuse.", "glusterfs", "gpfs", "lustre"),
     *("ncpfs", "nfs", "ocfs2", "prl_fs", "smb", "vboxsf", "virtiofs"),
 )
-"""How the kinds of file systems begin that other machines may write to."""
+"""Prefixes of the names of file systems that other machines may write to."""
 
 
 def _file_system(path: Path) -> str | None:
-    """The kind of file system a path lies on, as the kernel calls it."""
+    """Return the kernel's name of the file system that holds a path."""
     best, kind = "", None
     place = f"{path.resolve()}/"
     for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():

@@ -1,7 +1,7 @@
-"""Searching a command's output for patterns in a process of its own.
+"""Search of a command's output for patterns, in a separate process.
 
-Feeding a line never waits: what the search is behind with is kept up to a bound, then lines are
-left out and counted. So no pattern can hold up the command or its output.
+`feed` does not wait by default. Lines queue up to a limit; further lines are skipped and counted.
+So no pattern can delay the command or its output.
 """
 
 import contextlib
@@ -19,27 +19,27 @@ from gitexp.core.errors import GitexpError
 from gitexp.core.inputs import line_matching
 
 MAX_WAITING: Final = 8 << 20
-"""Characters of lines that may wait for the search."""
+"""Maximum characters in the queue."""
 MAX_LINE: Final = 4096
 """Characters of a line that are searched."""
 PATIENCE_S: Final = 10.0
-"""Seconds that the search may still take when the command has ended."""
+"""Seconds to finish the search after the command has ended."""
 
 OnFound: TypeAlias = Callable[[float, dict[str, str], str], None]
-"""Called with the time of a line, the texts found in it by name, and the line."""
+"""Called with the time of a line, the named matches in it, and the line."""
 
 
 class Searched(NamedTuple):
-    """How a search ended."""
+    """Result of a search."""
 
     unsearched: int
-    """Lines that were left out, because the patterns are too slow."""
+    """Skipped lines, because the patterns are too slow."""
     slow: tuple[int, ...]
-    """Numbers of the patterns that were given up."""
+    """Numbers of the patterns that the search dropped as too slow."""
 
 
 class Matcher:
-    """Lines in, matches out."""
+    """Search of lines for patterns."""
 
     def __init__(self, patterns: Sequence[tuple[str, str | None]], on_found: OnFound) -> None:
         """Start the search. `on_found` is called on another thread. Raises `GitexpError`."""
@@ -62,7 +62,7 @@ class Matcher:
             thread.start()
 
     def feed(self, line: str, time_s: float, *, wait_s: float = 0.0) -> None:
-        """Search a line; when the search is behind, leave it out after `wait_s` seconds."""
+        """Queue a line; if the queue stays full for `wait_s` seconds, skip it."""
         message = f"{time_s:.3f}\t{line[:MAX_LINE]}".replace("\n", " ").encode(errors="replace")
         with self._changed:
             if wait_s:
@@ -74,7 +74,7 @@ class Matcher:
                 self._left_out += 1
 
     def close(self, patience_s: float = PATIENCE_S) -> Searched:
-        """Wait for what is still searched, but not for ever, and end the process."""
+        """Wait up to `patience_s` seconds for the queue to empty, then kill the process."""
         until_s = clock.monotonic_s() + patience_s
         with self._changed:
             self._ended = True

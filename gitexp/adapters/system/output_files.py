@@ -1,6 +1,6 @@
-"""The files that our own output goes to: `> log.txt`, or through `| tee log.txt`.
+"""The files that receive gitexp's own output: `> log.txt`, or through `| tee log.txt`.
 
-A file is known by device and inode, as the shell may have opened it by any name.
+A file is identified by device and inode, because the shell may have opened it by any name.
 """
 
 import contextlib
@@ -16,10 +16,9 @@ _WRITING = os.O_WRONLY | os.O_RDWR
 
 
 def output_files() -> set[Identity]:
-    """The files behind our standard output and error.
+    """Return the files behind standard output and standard error.
 
-    Of a pipe, the files that processes of our own pipeline write which read from it; these are
-    found where the system has `/proc`.
+    For a pipe, return the files that its readers in the same pipeline write. This needs `/proc`.
     """
     files: set[Identity] = set()
     pipes: set[Identity] = set()
@@ -34,7 +33,7 @@ def output_files() -> set[Identity]:
 
 
 def _behind(pipes: set[Identity]) -> set[Identity]:
-    """The regular files that the readers of pipes in our process group have open for writing."""
+    """Return the regular files that the pipes' readers in our process group have open to write."""
     files: set[Identity] = set()
     group = os.getpgrp()
     with contextlib.suppress(OSError), os.scandir("/proc") as entries:
@@ -49,7 +48,7 @@ def _behind(pipes: set[Identity]) -> set[Identity]:
 
 
 def _open_files(process: Path) -> tuple[set[Identity], set[Identity]]:
-    """What a process reads through pipes, and the regular files that it may write."""
+    """Return the pipes that a process reads and the regular files that it may write."""
     reads: set[Identity] = set()
     writes: set[Identity] = set()
     for name in os.listdir(process / "fd"):  # noqa: PTH208 - names only

@@ -1,7 +1,7 @@
-"""Carrying a command's output to our own, byte for byte, and showing it to listeners on the way.
+"""Pumps that copy a command's output to gitexp's own, byte for byte, and pass it to listeners.
 
-Where we write to a terminal the command gets one too, so that it colours, buffers and draws as it
-would without us.
+When gitexp writes to a terminal the command gets a pseudo-terminal, so that it colours, buffers and
+draws as without gitexp.
 """
 
 import contextlib
@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from gitexp.adapters.system import clock
 
 DRAIN_S = 1.0
-"""How long processes that the command left behind may still add to its output."""
+"""Seconds in which processes left by the command may still add to its output."""
 
 MAX_LINE_BYTES = 1 << 16
-"""Longer lines are passed on as all output, but not shown as lines."""
+"""Longer lines are copied but not passed to `on_line`."""
 
 _CHUNK_BYTES = 1 << 18
 _PIPE_BYTES = 1 << 20
@@ -30,7 +30,7 @@ OnOutput = Callable[[bytes, str], None]
 
 @dataclass(slots=True)
 class Listeners:
-    """Who wants to see the output; a fault of theirs never reaches the command."""
+    """Output listeners. Their exceptions never reach the command."""
 
     on_line: OnLine | None
     on_output: OnOutput | None
@@ -38,7 +38,7 @@ class Listeners:
     _mutex: threading.Lock = field(default_factory=threading.Lock)
 
     def tell(self, name: str, chunk: bytes, lines: Sequence[bytes]) -> None:
-        """Show them what came on the stream of that name, until one of them fails."""
+        """Pass output of the named stream to the listeners, until one of them raises."""
         with self._mutex:
             if self.fault is not None:
                 return
@@ -53,9 +53,9 @@ class Listeners:
 
 
 class Lines:
-    """Cuts chunks into lines; holds back an unfinished one, within bounds.
+    """Splits chunks into lines and holds back an unfinished line, up to a limit.
 
-    A carriage return ends a line as well: programs draw progress over the same line with it.
+    A carriage return also ends a line: programs redraw progress over the same line with it.
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class Lines:
         """True when the last chunk ended with a carriage return, which may be half of a CRLF."""
 
     def cut(self, chunk: bytes) -> list[bytes]:
-        """The lines that are whole now; an empty chunk says that nothing more will come."""
+        """Return the finished lines. An empty chunk ends the stream."""
         if not chunk:
             last, self._rest = self._rest, b""
             return [last] if last else []
@@ -91,7 +91,7 @@ class Lines:
 
 
 class Pump:
-    """Carries one stream of the command to one of ours, on a thread of its own."""
+    """Copies one stream of the command to one of gitexp's, on its own thread."""
 
     def __init__(self, name: str, sink: int, listeners: Listeners) -> None:
         self.name = name
@@ -112,7 +112,7 @@ class Pump:
             self.outlet, self.inlet = _open_pipe()
 
     def copy_size(self) -> None:
-        """Give the command's terminal the size of ours."""
+        """Set the size of the command's terminal to that of ours."""
         if self.is_terminal and self._sink is not None:
             import fcntl
             import termios
@@ -122,17 +122,17 @@ class Pump:
                 fcntl.ioctl(self.outlet, termios.TIOCSWINSZ, size)
 
     def start(self) -> None:
-        """Begin to carry."""
+        """Start to copy."""
         self._thread.start()
 
     def note_end(self) -> None:
-        """The command has ended: carry what it left, wait a little for what its children add."""
+        """Note the end of the command: copy the rest, wait shortly for its children's output."""
         if self._tell_ended >= 0:
             os.close(self._tell_ended)
             self._tell_ended = -1
 
     def close(self) -> None:
-        """Wait until all is carried. Harmless when repeated."""
+        """Wait until everything is copied. Harmless when repeated."""
         self.note_end()
         if self._thread.ident is not None:
             self._thread.join()
@@ -142,7 +142,7 @@ class Pump:
         self.outlet = self._child_ended = -1
 
     def _run(self) -> None:
-        if hasattr(signal, "pthread_sigmask"):  # signals are for the main thread
+        if hasattr(signal, "pthread_sigmask"):  # the main thread handles signals
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         for chunk in _arriving(self.outlet, self._child_ended):
             self._write(chunk)
@@ -157,13 +157,13 @@ class Pump:
             except BlockingIOError:
                 select.select([], [self._sink], [])
             except OSError as error:
-                self._sink = None  # the reader has gone; the command and its record go on
+                self._sink = None  # the reader has closed its end; the command and its record go on
                 if error.errno not in (errno.EPIPE, errno.EIO, errno.EBADF):
                     self.fault = f"its {self.name} could not be passed on: {error.strerror}"
 
 
 def connect(listeners: Listeners, stdout: int, stderr: int) -> list[Pump]:
-    """A pump for each of our two streams, or one for both when they are one and the same."""
+    """Return a pump for each of our two streams, or a single one when both are the same file."""
     if _is_one(stdout, stderr):
         return [Pump("stdout", stdout, listeners)]
     return [Pump("stdout", stdout, listeners), Pump("stderr", stderr, listeners)]
@@ -186,7 +186,7 @@ def _open_pipe() -> tuple[int, int]:
 
 
 def _open_terminal(like: int) -> tuple[int, int]:
-    """A pseudo-terminal with the ways of another one, except that it changes no byte."""
+    """Open a pseudo-terminal with the modes of another one, except that it changes no byte."""
     import termios
 
     outlet, inlet = os.openpty()
@@ -203,7 +203,7 @@ def _open_terminal(like: int) -> tuple[int, int]:
 
 
 def _arriving(outlet: int, child_ended: int) -> Iterator[bytes]:
-    """What comes out, until all writers have gone, or the command has and what it left is out."""
+    """Yield output until all writers have closed it, or until the command's rest is read."""
     import selectors
 
     with selectors.DefaultSelector() as selector:
@@ -217,8 +217,8 @@ def _arriving(outlet: int, child_ended: int) -> Iterator[bytes]:
                 return
             yield chunk
         selector.unregister(child_ended)
-        # From here on only the waiting is counted, not the writing: a slow reader of ours must not
-        # cost the command its last words. What it wrote itself fits into the pipe.
+        # From here on only the time to wait counts, not the time to write: a slow reader of our
+        # output must not cost the command its last lines. Its own rest fits into the pipe.
         waiting_s, until_s, left_bytes = DRAIN_S, clock.monotonic_s() + DRAIN_S, _PIPE_BYTES
         while left_bytes > 0 or clock.monotonic_s() < until_s:
             started_s = clock.monotonic_s()
@@ -236,6 +236,6 @@ def _read(outlet: int) -> bytes:
     try:
         return os.read(outlet, _CHUNK_BYTES)
     except OSError as error:
-        if error.errno == errno.EIO:  # how a terminal says that its last user has gone
+        if error.errno == errno.EIO:  # a terminal's last user has closed it
             return b""
         raise

@@ -1,7 +1,7 @@
-"""Observing: files by their content, and the environment a command will find.
+"""Hashes of files, and the environment of a command.
 
-Nothing is started; of environment variables only `VARIABLES` are kept. Looking at the environment
-is best effort: what cannot be found out is absent. Hashing is exact, and raises.
+Starts no process. Of the environment variables it keeps only `VARIABLES`. The environment is best
+effort: unknown facts are absent. Hashing is exact, and raises.
 """
 
 import contextlib
@@ -24,13 +24,16 @@ from gitexp.core.model.run import FileState, Table, Value
 
 
 def hash_path(path: Path) -> FileState:
-    """The state of a file or folder that the user named: a link is followed. Raises `OSError`."""
+    """Return the state of a file or directory that the user named; follow links.
+
+    Raises `OSError`.
+    """
     real = path.resolve(strict=True)
     return hash_tree(real) if real.is_dir() else hash_file(real)
 
 
 def hash_file(path: Path) -> FileState:
-    """The SHA-256 and size of a file; of a link, those of the text it holds. Raises `OSError`."""
+    """Return SHA-256 and size of a file; for a link, those of its text. Raises `OSError`."""
     mode = path.lstat().st_mode
     if stat.S_ISLNK(mode):
         target = os.fsencode(path.readlink())
@@ -43,10 +46,10 @@ def hash_file(path: Path) -> FileState:
 
 
 def hash_tree(folder: Path) -> FileState:
-    """The state of a folder: a hash over its sorted files, and their size together.
+    """Return the state of a directory: a hash over its sorted files, and their total size.
 
-    Raises `OSError`. Links are not followed; `.git` folders, empty folders, sockets and pipes do
-    not count; neither do times, owners and permissions.
+    Raises `OSError`. Does not follow links. Ignores `.git` directories, empty directories, sockets
+    and pipes, and also times, owners and permissions.
     """
     total_bytes = 0
     listing = hashlib.sha256()
@@ -75,7 +78,7 @@ _LOCK_FILE = re.compile(
 
 
 def lock_files(top: Path) -> dict[str, str]:
-    """The lock files of package tools at the top of a work tree, each with its SHA-256."""
+    """Return the lock files of package tools at the top of a work tree, each with its SHA-256."""
     found = {}
     for name in sorted(_try(lambda: os.listdir(top)) or []):  # noqa: PTH208 - names only
         if _LOCK_FILE.match(name):
@@ -90,10 +93,10 @@ def lock_files(top: Path) -> dict[str, str]:
 def probe_environment(
     argv: Sequence[str], *, directory: Path, env: Mapping[str, str]
 ) -> tuple[Table, dict[str, str]]:
-    """What the command will find: the machine, and its Python with the packages it can import.
+    """Return the facts of a command's environment, and its Python packages by name and version.
 
-    Returns the facts, and the packages as name and version; `packages` among the facts is their
-    hash. Without a Python that the command is known to use there are no packages. Never raises.
+    The facts describe the machine and the Python; `packages` among them is a hash of the package
+    list. Without a known Python there are no packages. Never raises.
     """
     facts = dict(_machine())
     packages: dict[str, str] = {}
@@ -129,16 +132,16 @@ VARIABLES = (
     "TF_ENABLE_ONEDNN_OPTS",
     "XLA_FLAGS",
 )
-"""Environment variables that may change a result and hold no secret: they are recorded."""
+"""Recorded environment variables: they may change a result and hold no secret."""
 
 MACHINE_FACTS = frozenset(
     ("platform", "machine", "host", "cpu", "cpus", "memory_bytes", "gpus", "gpu_driver")
 )
-"""What `probe_environment` tells of the machine; the rest is about Python."""
+"""Facts about the machine in `probe_environment`; the others are about Python."""
 
 
 def kept_facts(facts: Table, packages: Mapping[str, Value], extent: str) -> tuple[Table, Table]:
-    """What of an environment goes into a record: `full`, `basic` (not the machine) or `none`."""
+    """Select the recorded facts and packages: `full`, `basic` (without the machine) or `none`."""
     if extent == "none":
         return {}, {}
     if extent == "basic":
@@ -171,7 +174,7 @@ def _cpu() -> str | None:
 
 
 def _cpus() -> int | None:
-    """Those this process may use, which a container or a job scheduler may have cut down."""
+    """Return the processors that this process may use; a container or scheduler may limit them."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count()
@@ -194,7 +197,7 @@ T = TypeVar("T")
 
 
 def _try(look: Callable[[], T]) -> T | None:
-    """What a look at the system gives, if it gives anything: none is worth losing a run for."""
+    """Return the result, or `None` on an error: a missing fact must not cost a run."""
     try:
         return look()
     except (OSError, ValueError, LookupError, AttributeError):

@@ -1,7 +1,7 @@
-"""Which process is which, and whether it still runs.
+"""Identity of processes, and whether they still run.
 
-A process id alone says little: ids are used again, containers number on their own, and a repository
-may be on a disk that several machines mount.
+A process id is not enough: ids are used again, containers have ids of their own, and several
+machines may mount the disk of a repository.
 """
 
 import contextlib
@@ -14,30 +14,30 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class ProcessMark:
-    """What tells a process from every other one, on this machine and elsewhere."""
+    """Identity of a process, unique across machines."""
 
     pid: int
     start_time: int = 0
-    """Clock ticks from boot to its start; 0 where the system does not tell."""
+    """Clock ticks from boot to its start; 0 where the system has no `/proc`."""
     boot_id: str = ""
-    """Changes with every boot; empty where the system does not tell."""
+    """Changes with every boot; empty where the system has no `/proc`."""
     host: str = ""
     """Host name and machine id."""
     namespace: str = ""
-    """The pid namespace: a container numbers its processes on its own."""
+    """The pid namespace: each container has process ids of its own."""
 
 
 def this_process() -> ProcessMark:
-    """The mark of the process that asks."""
+    """Return the mark of the current process."""
     pid = os.getpid()
     start_time, _ = _look_up(pid) or (0, "")
     return ProcessMark(pid, start_time, *_machine())
 
 
 def is_alive(process: ProcessMark | None) -> bool | None:
-    """Tell whether the process still runs; `None` when that cannot be known from here.
+    """Return whether the process still runs; `None` when this machine cannot know.
 
-    No process at all, as in a run by hand, cannot be known either: nobody may declare it dead.
+    The answer is also `None` without a process, as in a manual run, which is never dead.
     """
     boot_id, host, namespace = _machine()
     if process is None or process.host != host:
@@ -59,17 +59,17 @@ def is_alive(process: ProcessMark | None) -> bool | None:
 
 
 def has_survivor(group: int, variable: str) -> bool:
-    """Tell whether the process group has a member with `NAME=value` in its environment.
+    """Return whether a process of the group has `NAME=value` in its environment.
 
-    A command whose starter was killed stays in the group; a daemon that it started does not. False
-    where the system does not tell.
+    A command stays in the group after its starter is killed; a daemon that it started does not.
+    Returns False without `/proc`.
     """
     wanted = variable.encode()
     with contextlib.suppress(OSError), os.scandir("/proc") as entries:
         for entry in entries:
             if not entry.name.isdecimal():
                 continue
-            with contextlib.suppress(OSError):  # it has ended, or is someone else's
+            with contextlib.suppress(OSError):  # it has ended, or belongs to another user
                 fields = Path(entry.path, "stat").read_bytes().rpartition(b")")[2].split()
                 if int(fields[2]) == group:
                     environment = Path(entry.path, "environ").read_bytes()
@@ -81,10 +81,10 @@ def has_survivor(group: int, variable: str) -> bool:
 def descendants(
     roots: Collection[int], known: Mapping[int, int], *, group: int, variable: str
 ) -> dict[int, int]:
-    """Pid and start time of the living processes that belong to a command.
+    """Return pid and start time of the living processes that belong to a command.
 
-    These are the `known` ones, by pid and start time, what `roots` or they started, and members of
-    the process group with `NAME=value` in their environment. Empty where the system has no `/proc`.
+    These are the `known` ones, by pid and start time, all descendants of those and of `roots`, and
+    members of the process group with `NAME=value` in their environment. Empty without `/proc`.
     """
     wanted = variable.encode()
     children: dict[int, list[int]] = {}
@@ -94,7 +94,7 @@ def descendants(
         for entry in entries:
             if not entry.name.isdecimal() or int(entry.name) == os.getpid():
                 continue
-            with contextlib.suppress(OSError):  # it ended, or belongs to another user
+            with contextlib.suppress(OSError):  # it has ended, or belongs to another user
                 fields = Path(entry.path, "stat").read_bytes().rpartition(b")")[2].split()
                 if fields[0] in (b"Z", b"X"):
                     continue
@@ -123,17 +123,17 @@ def _machine() -> tuple[str, str, str]:
     machine_id = _first_line("/etc/machine-id")
     namespace = ""
     with contextlib.suppress(OSError):
-        namespace = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - not a path, a name
+        namespace = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - a name, not a path
     return boot_id, f"{host} {machine_id}".strip(), namespace
 
 
 def _look_up(pid: int) -> tuple[int, str] | None:
-    """Start time and state letter of a process, from the kernel; `None` when there is none."""
+    """Return start time and state letter of a process from `/proc`; `None` if there is none."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return None
-    fields = stat.rpartition(b")")[2].split()  # the name before may itself hold brackets
+    fields = stat.rpartition(b")")[2].split()  # the process name before it may contain brackets
     return int(fields[19]), fields[0].decode()
 
 

@@ -1,7 +1,7 @@
-"""Which Python a command will use, and which packages that Python has, without starting it.
+"""The Python that a command will use, and its packages, found without starting it.
 
-Starting an interpreter to ask would cost more than recording the whole run, so the folders are read
-instead. May raise `OSError` or `ValueError`; `probe` takes that for an answer.
+An interpreter's start takes longer than a whole recording, so its directories are read instead. May
+raise `OSError` or `ValueError`; `probe` catches them.
 """
 
 import contextlib
@@ -23,27 +23,27 @@ _SHELLS = frozenset(("sh", "bash", "zsh", "dash", "ksh", "fish", "make", "just")
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """A Python as it lies on the disk."""
+    """A Python installation on disk."""
 
     path: Path
-    """As it is called; in a virtual environment a link, whose place tells the environment."""
+    """Path as called; in a virtual environment a link, whose directory is the environment's."""
     prefix: Path
-    """The installation it belongs to; of a virtual environment, the one it was made from."""
+    """The installation; for a virtual environment, the one it was created from."""
     venv: Path | None
     """The virtual environment, if it is one."""
     settings: Mapping[str, str]
-    """What `pyvenv.cfg` says."""
+    """Contents of `pyvenv.cfg`."""
     series: str | None
-    """`3.11`; absent when nothing tells."""
+    """`3.11`; absent when unknown."""
 
 
-# --- finding ------------------------------------------------------------------------------------
+# --- finding the interpreter --------------------------------------------------------------------
 
 
 def find_interpreter(
     argv: Sequence[str], directory: Path, env: Mapping[str, str]
 ) -> Interpreter | None:
-    """The Python that a command will run, as far as its words and its script tell."""
+    """Find the Python that a command will run, from its words and its script."""
     path = _from_words(argv, directory, env)
     return None if path is None else _look_at(Path(os.path.normpath(path)))
 
@@ -55,7 +55,7 @@ def _from_words(argv: Sequence[str], directory: Path, env: Mapping[str, str]) ->
     if program in _PROJECT_TOOLS:
         return _project_python(directory)
     for word in argv:
-        # Also behind `nice`, `timeout 60`, `mpirun -n 4` and the like.
+        # This also finds it behind `nice`, `timeout 60`, `mpirun -n 4` and the like.
         if _PYTHON.match(os.path.basename(word)):  # noqa: PTH119
             found = which(word, directory, env)
             if found is not None and not _first_line(found).startswith(b"#!"):
@@ -76,7 +76,7 @@ def _python_on_path(directory: Path, env: Mapping[str, str]) -> Path | None:
 
 
 def _project_python(directory: Path) -> Path | None:
-    """What `uv run` and its like take: the environment beside the project."""
+    """Return the Python of `uv run` and similar tools: the environment beside the project."""
     for folder in (directory, *directory.parents):
         candidate = folder / ".venv" / "bin" / "python"
         if candidate.exists():
@@ -85,7 +85,7 @@ def _project_python(directory: Path) -> Path | None:
 
 
 def _from_script(script: Path, directory: Path, env: Mapping[str, str]) -> Path | None:
-    """The Python of a script such as `pytest` or `torchrun`, from the lines that start it."""
+    """Return the Python of a script such as `pytest` or `torchrun`, from its first lines."""
     with script.open("rb") as file:
         lines = file.read(1024).split(b"\n")
     if not lines[0].startswith(b"#!"):
@@ -110,7 +110,7 @@ def _first_line(path: Path) -> bytes:
     return head.partition(b"\n")[0] if head.startswith(b"#!") else b""
 
 
-# --- looking ------------------------------------------------------------------------------------
+# --- inspecting it ------------------------------------------------------------------------------
 
 
 def _look_at(path: Path) -> Interpreter:
@@ -151,7 +151,7 @@ def _read_settings(path: Path) -> dict[str, str]:
 
 
 def python_version(interpreter: Interpreter) -> dict[str, str | None]:
-    """`python` and `python_implementation`, as exact as the disk tells."""
+    """Return `python` and `python_implementation`, as exactly as the files on disk allow."""
     if _is_ours(interpreter):
         ours = ".".join(str(part) for part in sys.version_info[:3])
         return {"python": ours, "python_implementation": sys.implementation.name}
@@ -188,13 +188,13 @@ _EDITABLE = re.compile(rb'"editable"\s*:\s*true')
 def list_packages(
     interpreter: Interpreter, env: Mapping[str, str]
 ) -> tuple[dict[str, str], list[str]]:
-    """Installed packages, sorted by name, with versions; and those installed as editable.
+    """Return the installed packages, sorted by name, with versions, and the editable ones.
 
-    A package that came from a version control system has its commit behind its version.
+    The version of a package from version control ends with its commit.
     """
     folders = dict.fromkeys(map(str, _folders(interpreter, env)))
     times = [(folder, _changed_ns(folder)) for folder in folders]
-    # Two changes within one tick of the file system's clock look like one.
+    # The file system's clock may give two changes within one tick the same time.
     is_settled = max((ns for _, ns in times), default=0) < clock.now().timestamp() * 1e9 - _TICK_NS
     look = _look_through if is_settled else _look_through.__wrapped__
     versions, editable = look(*times)
@@ -206,7 +206,7 @@ _TICK_NS = 2 * 10**9
 
 @lru_cache(maxsize=1)
 def _look_through(*folders: tuple[str, int]) -> tuple[dict[str, str], list[str]]:
-    """What lies in folders, each with the time of its last change: installing changes it."""
+    """Return the installed distributions. Cached by directory mtime, which an install changes."""
     versions: dict[str, str] = {}
     editable: set[str] = set()
     for folder, _ in folders:
@@ -219,7 +219,7 @@ def _look_through(*folders: tuple[str, int]) -> tuple[dict[str, str], list[str]]
             found = _INSTALLED.match(entry)
             name = _normal(found["name"]) if found else ""
             if found is None or name in versions:
-                continue  # an earlier folder hides it
+                continue  # a package in an earlier directory hides it
             origin = _origin(f"{folder}/{entry}")
             commit = _COMMIT.search(origin)
             versions[name] = found["version"] + (f" @ {commit[1].decode()}" if commit else "")
@@ -249,7 +249,7 @@ def _normal(name: str) -> str:
 def _origin(folder: str) -> bytes:
     path = f"{folder}/direct_url.json"
     try:
-        if os.access(path, os.R_OK):  # one of hundreds, and few have it
+        if os.access(path, os.R_OK):  # one of hundreds, and few have the file
             with open(path, "rb") as file:  # noqa: PTH123 - see above
                 return file.read(4096)
     except OSError:
@@ -258,7 +258,7 @@ def _origin(folder: str) -> bytes:
 
 
 def _folders(interpreter: Interpreter, env: Mapping[str, str]) -> Iterator[Path]:
-    """Where it looks for packages, in its order."""
+    """Yield the directories that Python searches for packages, in its order."""
     for entry in env.get("PYTHONPATH", "").split(os.pathsep):
         if entry:
             yield Path(entry)

@@ -1,1 +1,1 @@
-"""Files of other trackers as values; no tracker needs to be installed."""
+"""Readers for the files of other trackers; no tracker needs to be installed."""

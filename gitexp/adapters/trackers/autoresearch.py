@@ -1,6 +1,6 @@
 """The logs of agent loops: autoresearch's `results.tsv` and pi-autoresearch's JSON lines.
 
-Both write a row for every attempt, also for those whose code was thrown away.
+Both write a row for every attempt, also for those whose code was discarded.
 """
 
 import json
@@ -23,15 +23,16 @@ _REVERTED = "the change was thrown away; the code is the commit that the log nam
 
 
 def is_results(columns: Sequence[str]) -> bool:
-    """Tell whether these are the columns of a `results.tsv`."""
+    """Return whether these are the columns of a `results.tsv`."""
     names = {column.strip().lower() for column in columns}
     return {"commit", "status", "description"} <= names
 
 
 def read_results(rows: Sequence[Row]) -> Found:
-    """Runs of a `results.tsv`: commit, metrics, status, description. Raises `InvalidInput`.
+    """Read the runs of a `results.tsv`: commit, metrics, status, description.
 
-    The log writes zero for what a crashed attempt did not measure; that is no measurement.
+    The log writes zero for values that a crashed attempt did not measure; these are skipped. Raises
+    `InvalidInput`.
     """
     sources = distinct(f"autoresearch:{row.get('commit', 'none')}" for row in rows)
     runs = []
@@ -72,7 +73,7 @@ def _text(value: Value | None) -> str | None:
 
 
 def parse_log(text: str) -> list[dict[str, Any]]:
-    """Entries of a log; what is not an object is passed over, as the tool itself does."""
+    """Return the entries of a log. Skip lines that are no objects, as the tool itself does."""
     entries = []
     for line in text.splitlines():
         try:
@@ -85,14 +86,14 @@ def parse_log(text: str) -> list[dict[str, Any]]:
 
 
 def is_log(entries: Sequence[Mapping[str, Any]]) -> bool:
-    """Tell whether entries are those of a pi-autoresearch log."""
+    """Return whether entries are those of a pi-autoresearch log."""
     return any(e.get("type") == "config" and _metric_name(e) for e in entries) or any(
         {"commit", "metric", "status", "description"} <= e.keys() for e in entries
     )
 
 
 def read_log(entries: Sequence[Mapping[str, Any]]) -> Found:
-    """Runs of a log: one for each attempt, under the session's metric and direction."""
+    """Read the runs of a log: one for each attempt, with the session's metric and direction."""
     config: Mapping[str, Any] = {}
     attempts = []
     for entry in entries:

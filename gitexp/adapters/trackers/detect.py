@@ -1,4 +1,4 @@
-"""Which tracker a path belongs to, and reading it."""
+"""Detection of the tracker that wrote a path, and the table of readers."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _WANDB_COLUMNS: Final = {"Name", "State", "Created", "Runtime"}
 
 
 def find_path(text: str, start: Path) -> Path:
-    """Where a source lies; MLflow's ways of writing it are understood. Raises `InvalidInput`."""
+    """Return the path of a source; accepts MLflow's URLs of files. Raises `InvalidInput`."""
     for scheme in ("sqlite:///", "file://", "file:"):
         text = text.removeprefix(scheme)
     if "://" in text:
@@ -31,7 +31,7 @@ def find_path(text: str, start: Path) -> Path:
 
 
 def detect(path: Path, repo: Repo) -> str:
-    """The tracker whose files these are. Raises `InvalidInput` when that cannot be told."""
+    """Return the tracker that wrote these files. Raises `InvalidInput` when it is unknown."""
     from gitexp.adapters.trackers import dvc, mlflow, tensorboard, wandb
 
     if path.is_file():
@@ -81,11 +81,11 @@ def _detect_file(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where runs are read from."""
+    """A path to read runs from."""
 
     path: Path
     repo: Repo
-    """The repository they are imported into."""
+    """The repository that imports the runs."""
     mapping: Mapping[str, str]
     """Targets by column, for tables."""
 
@@ -170,7 +170,7 @@ READERS: Final[Mapping[str, Callable[[Source], Found]]] = {
     "csv": _read_rows,
     "jsonl": _read_rows,
 }
-"""Every source there is a reader for."""
+"""The reader of every source."""
 
 TAKES_MAPPING: Final = ("csv", "jsonl", "wandb")
 
@@ -178,7 +178,7 @@ TAKES_MAPPING: Final = ("csv", "jsonl", "wandb")
 def read_source(
     tracker: str, path: Path, repo: Repo, *, mapping: Mapping[str, str] | None = None
 ) -> Found:
-    """All runs of a source. Raises `InvalidInput` when it cannot be read."""
+    """Read all runs of a source. Raises `InvalidInput` when it is unreadable."""
     if mapping and tracker not in TAKES_MAPPING:
         raise InvalidInput(f"`--map` is for tables; {tracker} says itself what its values are")
     return READERS[tracker](Source(path, repo, mapping or {}))

@@ -1,7 +1,7 @@
-"""DVC's experiments in this repository: the commits below `refs/exps`, with what they hold.
+"""DVC's experiments in this repository: the commits below `refs/exps`, and their files.
 
-Parameters and metrics are read from the files that `dvc.yaml` names in each commit; an experiment's
-commit holds exactly what ran, so it becomes the snapshot of the run.
+Parameters and metrics come from the files that `dvc.yaml` names in each commit. An experiment's
+commit holds exactly the files that ran, so it becomes the snapshot of the run.
 """
 
 import re
@@ -35,12 +35,12 @@ class _Experiment:
 
 
 def has_experiments(repo: Repo) -> bool:
-    """Tell whether DVC left experiments in the repository."""
+    """Return whether the repository has DVC experiments."""
     return next(_experiments(repo), None) is not None
 
 
 def read_experiments(repo: Repo) -> Found:
-    """All experiments of the repository. Raises `InvalidInput` when there are none."""
+    """Read all experiments of the repository. Raises `InvalidInput` when there are none."""
     runs, left_out = read_each(
         _experiments(repo), lambda experiment: _read(repo, experiment), lambda e: e.name
     )
@@ -100,7 +100,7 @@ def _read(repo: Repo, experiment: _Experiment) -> ImportedRun:
     message = experiment.message
     return ImportedRun(
         source=f"dvc:{experiment.commit}",
-        outcome=Outcome.SUCCEEDED,  # DVC keeps no experiment that failed
+        outcome=Outcome.SUCCEEDED,  # DVC keeps no failed experiments
         name=experiment.name,
         started=parse_moment(int(experiment.seconds)),
         reason=None if message.startswith(_OWN_MESSAGE) else message or None,
@@ -121,11 +121,11 @@ def _content(repo: Repo, tree: Mapping[str, ObjectId], path: str) -> bytes | Non
     return next(iter(repo.read_blobs([tree[path]], max_bytes=MAX_BYTES)))[1]
 
 
-# --- which files ----------------------------------------------------------------------------------
+# --- files ----------------------------------------------------------------------------------------
 
 
 def _named_files(repo: Repo, tree: Mapping[str, ObjectId]) -> tuple[list[str], list[str]]:
-    """Parameter and metrics files that the tree's `dvc.yaml` name, and the usual ones."""
+    """Return the parameter and metrics files in the tree's `dvc.yaml`, and the default ones."""
     params = [path for path in _PARAMS if path in tree]
     metrics = [path for path in _METRICS if path in tree]
     for path in tree:
@@ -151,7 +151,7 @@ def _of_stages(pipeline: Mapping[str, Any], key: str) -> Iterator[str]:
 
 
 def _listed(entries: Any, key: str, *, in_stage: bool = False) -> Iterator[str]:
-    """File names of a list; a stage's plain parameter is a key of `params.yaml`, not a file."""
+    """Yield file names of a list. A stage's plain parameter is a key of `params.yaml`, no file."""
     for entry in entries if isinstance(entries, list) else [entries]:
         if isinstance(entry, dict):
             yield from (str(name) for name in entry)

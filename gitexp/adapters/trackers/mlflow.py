@@ -1,6 +1,6 @@
-"""MLflow's stores on disk: the folder `mlruns`, and the SQLite file `mlflow.db`.
+"""MLflow's stores on disk: the directory `mlruns`, and the SQLite file `mlflow.db`.
 
-Read as they lie, without MLflow. Runs deleted there are left out.
+Reads the files without MLflow. Skips runs that are deleted in MLflow.
 """
 
 import math
@@ -37,7 +37,7 @@ _STATUS: Mapping[str, Outcome | None] = {
 }
 _STATUS_NUMBERS = {"1": "RUNNING", "2": "SCHEDULED", "3": "FINISHED", "4": "FAILED", "5": "KILLED"}
 _LARGEST = 1.7976931348623157e308
-"""What the database holds for infinity."""
+"""The database's value for infinity."""
 
 _PARENT = "mlflow.parentRunId"
 _ORIGINAL = "gitexp.run"
@@ -46,7 +46,7 @@ _NOT_TAGS = re.compile(r"(?:mlflow|gitexp)\.")
 
 @dataclass(slots=True, kw_only=True)
 class StoredRun:
-    """A run as either store keeps it: texts, times in milliseconds since the epoch."""
+    """A run of either store: texts, and times in milliseconds since the epoch."""
 
     id: str
     name: str
@@ -63,7 +63,7 @@ class StoredRun:
 
 
 def imported_run(stored: StoredRun) -> ImportedRun:
-    """What a stored run means."""
+    """Convert a stored run."""
     tags = stored.tags
     start_ms = stored.start_ms
     points: dict[str, list[Point]] = {
@@ -108,16 +108,16 @@ def imported_run(stored: StoredRun) -> ImportedRun:
     )
 
 
-# --- the folder -----------------------------------------------------------------------------------
+# --- the directory --------------------------------------------------------------------------------
 
 
 def is_folder_store(path: Path) -> bool:
-    """Tell whether a folder is a file store: experiments, each with its `meta.yaml`."""
+    """Return whether a directory is a file store: experiments, each with its `meta.yaml`."""
     return path.is_dir() and any(path.glob("*/meta.yaml"))
 
 
 def read_folder(path: Path) -> Found:
-    """All runs of a file store. Raises `InvalidInput` when it is none."""
+    """Read all runs of a file store. Raises `InvalidInput` when the directory is none."""
     if not is_folder_store(path):
         raise InvalidInput(
             f"'{path.name}' is not an MLflow store", why="no folder in it has a `meta.yaml`"
@@ -148,7 +148,7 @@ def read_stored(
     read: Callable[[Path], bytes] = Path.read_bytes,
     tick: Tick = refuse_many,
 ) -> StoredRun:
-    """The run in a folder of a file store, its files read by `read`. Raises `InvalidInput`."""
+    """Read the run in a directory of a file store, its files by `read`. Raises `InvalidInput`."""
     stored = StoredRun(
         id=meta.get("run_id") or meta["run_uuid"],
         name=meta.get("run_name", ""),
@@ -174,7 +174,7 @@ def read_stored(
 
 
 def _texts(folder: Path, read: Callable[[Path], bytes]) -> Iterator[tuple[str, str]]:
-    """Files below a folder by their path, which is the name of what they hold."""
+    """Yield the text of each file below a directory by its path, which is the value's name."""
     for file in sorted(folder.rglob("*")):
         if file.is_file() and not file.is_symlink():
             text = read(file).decode(errors="replace")
@@ -185,7 +185,7 @@ _PAIR = re.compile(r"([A-Za-z_]\w*):(?: (.*))?\Z")
 
 
 def read_flat_yaml(text: str) -> dict[str, str]:
-    """The scalars of a `meta.yaml`, which has no levels; `null` is absent."""
+    """Return the scalars of a `meta.yaml`, which has no nesting; leave out `null`."""
     table: dict[str, str] = {}
     key = ""
     for line in text.splitlines():
@@ -224,9 +224,9 @@ def _passed_over(deleted: int) -> tuple[str, ...]:
 
 
 def read_database(path: Path, *, since_ms: int = 0, tick: Tick = refuse_many) -> Found:
-    """The runs of a SQLite store that started at `since_ms` or later. Raises `InvalidInput`.
+    """Read the runs of a SQLite store that started at `since_ms` or later. Raises `InvalidInput`.
 
-    The store is opened read-only. `tick` is called while SQLite works; its exception is passed on.
+    Opens the store read-only. `tick` is called while SQLite works; its exception is passed on.
     """
     import sqlite3
 
@@ -239,7 +239,7 @@ def read_database(path: Path, *, since_ms: int = 0, tick: Tick = refuse_many) ->
     def on_progress() -> int:
         try:
             tick(0)
-        except Exception as error:  # noqa: BLE001 - SQLite would swallow it; raised again below
+        except Exception as error:  # noqa: BLE001 - SQLite would drop it; raised again below
             stopped.append(error)
         return len(stopped)
 
@@ -304,7 +304,7 @@ def _read_tables(base: "Connection", since_ms: int, tick: Tick) -> Found:
 
 
 def _of_runs(base: "Connection", columns: str, table: str, since_ms: int) -> "Cursor":
-    """Rows of a table, each with the id of its run first, of runs that started since."""
+    """Return rows of a table for the runs that started at `since_ms` or later, run id first."""
     name, _, rest = table.partition(" ")
     return base.execute(
         f"SELECT run_uuid, {columns} FROM {name} WHERE run_uuid IN"  # noqa: S608 - our own words

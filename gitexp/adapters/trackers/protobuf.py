@@ -1,4 +1,4 @@
-"""Just enough of the Protocol Buffers wire format to read what trackers write."""
+"""Decoder of the part of the Protocol Buffers wire format that trackers use."""
 
 import math
 import struct
@@ -15,7 +15,7 @@ _LARGEST_SINGLE = 3.4028234e38
 
 
 def fields(message: bytes) -> Iterator[Field]:
-    """The fields of a message in order. Raises `InvalidInput` when it is no message."""
+    """Yield the fields of a message in order. Raises `InvalidInput` when it is no message."""
     position = 0
     while position < len(message):
         key, position = _varint(message, position)
@@ -49,7 +49,7 @@ def _varint(message: bytes, position: int) -> tuple[int, int]:
 
 
 def first(message: bytes, number: int) -> bytes:
-    """The first field of that number as bytes; empty when absent."""
+    """Return the first field of that number as bytes; empty when absent."""
     for found, value in fields(message):
         if found == number and isinstance(value, bytes):
             return value
@@ -57,18 +57,18 @@ def first(message: bytes, number: int) -> bytes:
 
 
 def text(value: int | bytes) -> str:
-    """A text field."""
+    """Return the value of a text field."""
     return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def signed(value: int | bytes) -> int:
-    """A whole number that may be negative."""
+    """Return a whole number that may be negative."""
     number = value if isinstance(value, int) else 0
     return number - (1 << 64) if number >= 1 << 63 else number
 
 
 def real(value: int | bytes) -> float:
-    """A number of 8 bytes, or of 4 in its shortest spelling. Raises `InvalidInput`."""
+    """Return a number of 8 bytes, or of 4 with as few digits as possible. Raises `InvalidInput`."""
     if not isinstance(value, bytes) or len(value) not in (4, 8):
         raise InvalidInput("cannot read a message", why="a number has the wrong size")
     if len(value) == 8:

@@ -1,4 +1,4 @@
-"""What every source is turned into, and the words the sources share."""
+"""The common form of imported runs, and functions that several readers share."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -16,26 +16,26 @@ Point: TypeAlias = tuple[int, float | None, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedRun:
-    """A run as its source tells it; absent means that the source does not say."""
+    """A run of another tracker; a field is absent when the source does not have it."""
 
     source: str
-    """`tracker:id`, the same every time the source is read."""
+    """`tracker:id`, the same each time the source is read."""
     outcome: Outcome | None
-    """Absent while the run is still going on there."""
+    """Absent while the run still goes on there."""
     is_outcome_said: bool = True
-    """False when the source does not say how the run ended; the outcome is a guess or unknown."""
+    """False when the source has no outcome of the run; `outcome` is then a guess or unknown."""
     name: str | None = None
     started: datetime | None = None
     duration_s: float | None = None
     reason: str | None = None
     commit: str | None = None
-    """The code commit as the source writes it, maybe shortened."""
+    """The code commit as in the source, maybe abbreviated."""
     snapshot: str | None = None
-    """A commit on top of `commit` that holds exactly what ran."""
+    """A commit on top of `commit` with exactly the files that ran."""
     original: str | None = None
-    """The run's id in gitexp, when the source has it from there."""
+    """The run's id in gitexp, when gitexp exported the run to the source."""
     is_exact: bool = False
-    """True when the source promises that the commit's files are what ran."""
+    """True when the source guarantees that the run used the commit's files."""
     branch: str | None = None
     remote: str | None = None
     argv: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class ImportedRun:
 
 
 class LeftOut(NamedTuple):
-    """A run that cannot be taken over."""
+    """A run that cannot be imported."""
 
     name: str
     why: str
@@ -61,16 +61,16 @@ class LeftOut(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a source holds."""
+    """The runs of a source."""
 
     runs: tuple[ImportedRun, ...] = ()
     remarks: tuple[str, ...] = ()
-    """What the reader passed over or guessed, one sentence each."""
+    """Skipped or guessed values, one sentence each."""
     left_out: tuple[LeftOut, ...] = ()
 
 
 MAX_POINTS: Final = 2_000_000
-"""A run with more logged values is left out: memory must last, and nobody reads so many."""
+"""Limit of logged values in a run, to bound memory; larger runs are left out."""
 
 
 def refuse_many(points: int) -> None:
@@ -88,7 +88,7 @@ T = TypeVar("T")
 def read_each(
     things: Iterable[T], read: Callable[[T], ImportedRun], name_of: Callable[[T], str]
 ) -> tuple[tuple[ImportedRun, ...], tuple[LeftOut, ...]]:
-    """Read one run after the other; one that cannot be read does not hold up the others."""
+    """Read runs one by one; an unreadable one is left out and does not stop the others."""
     runs: list[ImportedRun] = []
     left_out: list[LeftOut] = []
     for thing in things:
@@ -100,7 +100,7 @@ def read_each(
     return tuple(runs), tuple(left_out)
 
 
-# --- words ----------------------------------------------------------------------------------------
+# --- conversions ----------------------------------------------------------------------------------
 
 _SUCCEEDED = "finished success succeeded successful completed complete done ok passed".split()
 _FAILED = "failed failure error errored crash crashed".split()
@@ -123,9 +123,9 @@ _STATUS: Mapping[str, tuple[Outcome | None, Decision | None]] = {
 
 
 def parse_status(text: str) -> tuple[Outcome | None, Decision | None]:
-    """How a run ended, and what was decided, by the words of other tools.
+    """Return the outcome and decision for a status word of other tools.
 
-    No outcome means that it goes on. Raises `InvalidInput` on an unknown word.
+    No outcome means that the run goes on. Raises `InvalidInput` on an unknown word.
     """
     word = text.strip().lower().replace(" ", "_").replace("-", "_")
     if word not in _STATUS:
@@ -134,9 +134,9 @@ def parse_status(text: str) -> tuple[Outcome | None, Decision | None]:
 
 
 def parse_moment(value: Value) -> datetime | None:
-    """A time as ISO 8601 text or as (milli)seconds since the epoch; `None` for anything else.
+    """Parse a time, ISO 8601 text or (milli)seconds since the epoch; `None` for anything else.
 
-    Text without a zone is taken as UTC.
+    Text without a time zone is UTC.
     """
     try:
         if isinstance(value, str):
@@ -154,7 +154,7 @@ def parse_moment(value: Value) -> datetime | None:
 
 
 def typed(text: str) -> Value:
-    """A value that its source keeps as text: numbers and booleans typed, all else as it stands."""
+    """Convert a value that its source keeps as text: numbers and booleans; all else stays text."""
     value = parse_value(text)
     return value if isinstance(value, bool | int | float) else text
 
@@ -163,10 +163,10 @@ def typed(text: str) -> Value:
 
 
 def fold_points(points: Mapping[str, list[Point]]) -> tuple[Table, Series]:
-    """Last value of each metric, and the series when any metric has more than one value.
+    """Return the last value of each metric, and a series if any metric has several values.
 
-    The last value is that of the highest step, then of the latest time. A metric that was always
-    logged with the same step counts its own values.
+    The last value is that of the highest step, then of the latest time. A metric that always has
+    the same step gets a count of its values as steps.
     """
     last: Table = {}
     rows: dict[int, dict[str, float | int | str]] = {}
@@ -187,7 +187,7 @@ def fold_points(points: Mapping[str, list[Point]]) -> tuple[Table, Series]:
 
 
 def distinct(sources: Iterable[str]) -> list[str]:
-    """The sources, the second of the same name as `name#2` and so on."""
+    """Return the sources with a suffix for repeated ones: `name#2`, `name#3`."""
     seen: dict[str, int] = {}
     named = []
     for source in sources:

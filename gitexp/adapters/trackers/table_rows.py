@@ -1,6 +1,6 @@
-"""Any table with a run a row: CSV, TSV, JSON and JSON lines, by a mapping or by sensible guesses.
+"""Tables with one run a row: CSV, TSV, JSON and JSON lines, by a mapping or by guesses.
 
-What was guessed is told, so that a mapping can put it right.
+Guesses are reported, so that the user can correct them by a mapping.
 """
 
 import csv
@@ -30,7 +30,7 @@ from gitexp.core.model.run import Decision, Outcome, Table, Value, flatten, nest
 MAX_BYTES: Final = 256 << 20
 
 Row = dict[str, Value]
-"""Values by the name of their column; absent ones are missing."""
+"""Values by column name; absent values are left out."""
 
 ROLES: Final[Mapping[str, str]] = {
     "id": "id run_id run_uuid uuid runid",
@@ -49,7 +49,7 @@ ROLES: Final[Mapping[str, str]] = {
     "user": "user author",
     "command": "command command.argv",
 }
-"""What a column can say of a run beside parameters and metrics, and names it goes by."""
+"""Columns for facts other than parameters and metrics, with their usual names."""
 
 SKIP: Final = "skip"
 _NAMED: Final = 20
@@ -64,14 +64,14 @@ _OWN: Final = re.compile(
     r"|annotations|batch|clock|disputed|fingerprint|group|origin|output_tail|parent|parent_rule"
     r"|produced|reproduces|round|session|source|start_tags|warnings"
 )
-"""Columns of `git exp export` that a row cannot bring back."""
+"""Columns of `git exp export` that an imported row cannot restore."""
 
 
 # --- reading --------------------------------------------------------------------------------------
 
 
 def read_rows(content: bytes, suffix: str, *, name: str) -> list[Row]:
-    """Rows of a table, JSON flattened to dotted names. Raises `InvalidInput`."""
+    """Return the rows of a table, JSON flattened to dotted names. Raises `InvalidInput`."""
     if len(content) > MAX_BYTES:
         raise InvalidInput(f"cannot read '{name}'", why=f"it has {len(content):,} bytes")
     try:
@@ -132,7 +132,7 @@ def _number(value: Any) -> Value:
 
 
 def parse_mapping(texts: Sequence[str]) -> dict[str, str]:
-    """`--map TARGET=COLUMN` as target by column. Raises `InvalidInput`."""
+    """Parse `--map TARGET=COLUMN` into targets by column. Raises `InvalidInput`."""
     mapping: dict[str, str] = {}
     for text in texts:
         target, sign, column = text.partition("=")
@@ -150,10 +150,10 @@ def parse_mapping(texts: Sequence[str]) -> dict[str, str]:
 
 
 def map_columns(rows: Sequence[Row], mapping: Mapping[str, str]) -> dict[str, str]:
-    """The target of every column: as mapped, else guessed. Raises `InvalidInput`.
+    """Return the target of every column, mapped or guessed. Raises `InvalidInput`.
 
-    Numbers under a name that says which way is better (`accuracy`, `val_loss`) are metrics; what is
-    left is parameters.
+    Numbers in a column whose name implies a direction (`accuracy`, `val_loss`) are metrics; all
+    others are parameters.
     """
     columns = list(dict.fromkeys(column for row in rows for column in row))
     for column in mapping:
@@ -180,7 +180,7 @@ def map_columns(rows: Sequence[Row], mapping: Mapping[str, str]) -> dict[str, st
 
 
 def _kind_said(column: str) -> str | None:
-    """The target of a column whose own name says it: `config/lr` is `params.lr`."""
+    """Return the target that is part of a column's name: `config/lr` is `params.lr`."""
     head, _, rest = column.replace("/", ".", 1).partition(".")
     kinds = (kind for kind, prefixes in _PREFIXES.items() if rest and head.lower() in prefixes)
     kind = next(kinds, None)
@@ -204,7 +204,7 @@ def _guess(column: str, values: Sequence[Value]) -> str:
 
 
 def remarks_on(targets: Mapping[str, str], mapping: Mapping[str, str]) -> tuple[str, ...]:
-    """What was guessed, in words."""
+    """Return a sentence for each kind of guess."""
     guessed = {column: target for column, target in targets.items() if column not in mapping}
     remarks = []
     for kind in ("metrics", "params"):
@@ -225,9 +225,9 @@ def remarks_on(targets: Mapping[str, str], mapping: Mapping[str, str]) -> tuple[
 
 
 def imported_rows(rows: Sequence[Row], mapping: Mapping[str, str], *, tracker: str) -> Found:
-    """Runs of a table. Raises `InvalidInput` naming the row that cannot be understood.
+    """Convert the rows of a table to runs. Raises `InvalidInput` with the number of a bad row.
 
-    A run's source is its id where the table has one, else a hash of its row.
+    A run's source is its id if the table has one, else a hash of its row.
     """
     targets = map_columns(rows, mapping)
     sources = distinct(_source(row, targets, tracker) for row in rows)

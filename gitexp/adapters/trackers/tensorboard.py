@@ -1,7 +1,7 @@
-"""TensorBoard's event files: the scalars of every folder that has one, a run a folder.
+"""TensorBoard's event files: the scalars of every directory with such files, a run a directory.
 
-Read as they lie, without TensorBoard. Scalars are metrics, what `add_hparams` writes are
-parameters; other kinds of summary are passed over.
+Reads the files without TensorBoard. Scalars are metrics, the values of `add_hparams` are
+parameters. Skips other kinds of summary.
 """
 
 import struct
@@ -26,18 +26,18 @@ from gitexp.core.model.run import Outcome, Value, nest
 
 PATTERN = "*tfevents*"
 _HPARAMS: Final = "_hparams_/session_start_info"
-"""Tag of the summary that has the hyperparameters of its folder."""
+"""Tag of the summary with the hyperparameters of its directory."""
 
 
 def find_folders(path: Path) -> list[Path]:
-    """The folders at or below a path that have event files."""
+    """Return the directories at or below a path that have event files."""
     if path.is_file():
         return [path.parent]
     return sorted({file.parent for file in path.rglob(PATTERN) if file.is_file()})
 
 
 def read_folders(path: Path) -> Found:
-    """A run for each folder of event files. Raises `InvalidInput` when there are none."""
+    """Read a run from each directory of event files. Raises `InvalidInput` when there are none."""
     folders = find_folders(path)
     if not folders:
         raise InvalidInput(f"there are no TensorBoard event files in '{path.name}'")
@@ -67,10 +67,10 @@ def _read_folder(folder: Path, top: Path) -> ImportedRun:
 
 
 class Events(NamedTuple):
-    """What event files say."""
+    """Contents of event files."""
 
     points: dict[str, list[Point]]
-    """Scalars by tag; their times count from the first event."""
+    """Scalars by tag; times count from the first event."""
     moments: list[float]
     """The time of every event, in seconds since the epoch."""
     params: dict[str, Value]
@@ -80,7 +80,7 @@ class Events(NamedTuple):
 def read_events(
     contents: Iterable[bytes], *, since: float = 0.0, tick: Tick = refuse_many
 ) -> Events:
-    """Read event files. Events before `since`, in seconds since the epoch, are left out."""
+    """Read event files. Skip events before `since`, in seconds since the epoch."""
     logged: dict[str, list[tuple[int, float, float]]] = {}
     moments: list[float] = []
     params: dict[str, Value] = {}
@@ -106,7 +106,7 @@ def read_events(
 
 
 def _records(content: bytes) -> Iterator[bytes]:
-    """Records of a TFRecord file: length, its checksum, content, its checksum; a torn end goes."""
+    """Yield records of a TFRecord file (length, checksum, content, checksum); skip a torn end."""
     position = 0
     while position + 12 <= len(content):
         (length,) = struct.unpack_from("<Q", content, position)
@@ -135,7 +135,7 @@ def _event(record: bytes) -> tuple[float, int, list[tuple[str, float]], dict[str
 
 
 def _hparams(summary: bytes) -> dict[str, Value]:
-    """The hyperparameters in the plugin's part of a summary: the start of its session."""
+    """Return the hyperparameters in the plugin data of a summary: the start of its session."""
     if text(first(summary, 1)) != _HPARAMS:
         return {}
     content = first(first(first(summary, 9), 1), 2)
@@ -153,7 +153,7 @@ def _hparams(summary: bytes) -> dict[str, Value]:
 
 
 def _scalar(summary: bytes) -> list[tuple[str, float]]:
-    """A value of a summary when it is one number: plain, or as a tensor without dimensions."""
+    """Return the value of a summary with one number: plain, or a tensor without dimensions."""
     tag = text(first(summary, 1))
     for number, value in fields(summary):
         if number == 2:

@@ -1,6 +1,6 @@
-"""W&B's run folders on disk, `wandb/offline-run-…`: the `.wandb` log, or the files beside it.
+"""W&B's run directories on disk, `wandb/offline-run-…`: the `.wandb` log, or the files beside it.
 
-Read as they lie, without wandb. Its CSV export goes through `table_rows`.
+Reads the files without wandb. `table_rows` reads W&B's CSV export.
 """
 
 import json
@@ -35,7 +35,7 @@ _HISTORY, _SUMMARY, _RUN, _EXIT, _ENVIRONMENT, _CONFIG = 2, 3, 17, 18, 26, 5
 
 @dataclass(slots=True)
 class _Told:
-    """What the log of one run tells, as it grows."""
+    """Facts of one run, collected while its log is read."""
 
     id: str = ""
     name: str = ""
@@ -59,7 +59,7 @@ class _Told:
 
 
 def find_folders(path: Path) -> list[Path]:
-    """The run folders at or below a folder, oldest first."""
+    """Return the run directories at or below a directory, oldest first."""
     if list(path.glob("*.wandb")) or (path / "files").is_dir():
         return [path]
     inner = path / "wandb" if (path / "wandb").is_dir() else path
@@ -72,7 +72,7 @@ def find_folders(path: Path) -> list[Path]:
 
 
 def read_folders(path: Path) -> Found:
-    """All runs below a folder. Raises `InvalidInput` when there are none."""
+    """Read all runs below a directory. Raises `InvalidInput` when there are none."""
     folders = find_folders(path)
     if not folders:
         raise InvalidInput(
@@ -94,7 +94,7 @@ def _read_folder(folder: Path) -> ImportedRun:
 
 
 def parse_log(content: bytes, *, tick: Tick = refuse_many) -> _Told:
-    """What a `.wandb` file tells; a torn end is what was not written yet. Raises `InvalidInput`."""
+    """Read a `.wandb` file; skip a torn end, which W&B was still writing. Raises `InvalidInput`."""
     if not content.startswith(b":W&B"):
         raise InvalidInput("cannot read a W&B log", why="it does not begin as one")
     told = _Told()
@@ -110,7 +110,7 @@ def parse_log(content: bytes, *, tick: Tick = refuse_many) -> _Told:
 
 
 def _records(content: bytes) -> Iterator[bytes]:
-    """Records of a LevelDB log: blocks of 32 KiB, long records in pieces."""
+    """Yield records of a LevelDB log: blocks of 32 KiB, long records in pieces."""
     position, begun = _HEADER, b""
     while position + _HEADER <= len(content):
         left = _BLOCK - position % _BLOCK
@@ -181,7 +181,7 @@ def _take_environment(told: _Told, content: bytes) -> None:
 
 
 def _items(content: bytes) -> Iterator[tuple[list[str], Any]]:
-    """Path of keys and value of each item of a config, summary or history record."""
+    """Yield the key path and value of each item of a config, summary or history record."""
     for number, item in fields(content):
         if number != 1 or not isinstance(item, bytes):
             continue
@@ -257,16 +257,16 @@ def _read_files(folder: Path) -> _Told:
     return told
 
 
-# --- what it means --------------------------------------------------------------------------------
+# --- conversion -----------------------------------------------------------------------------------
 
 
 def imported_run(told: _Told) -> ImportedRun:
-    """What a log or the files of a run mean."""
+    """Convert the contents of a log, or of a run's files."""
     folded, series = fold_points(told.points)
     metrics = nest(dict(_numbers(folded)), dict(_numbers(told.summary)))
     is_outcome_said = told.exit_code is not None or bool(told.points) or not told.summary
     if not is_outcome_said:
-        outcome: Outcome | None = Outcome.UNKNOWN  # old folders do not say how it ended
+        outcome: Outcome | None = Outcome.UNKNOWN  # old directories do not record how the run ended
     elif told.exit_code is None:
         outcome = None
     else:

@@ -1,1 +1,1 @@
-"""The directory that comes first on PYTHONPATH. It holds `sitecustomize` and nothing else."""
+"""The directory that comes first on PYTHONPATH. It contains only `sitecustomize`."""

@@ -1,7 +1,7 @@
-"""Runs before a Python program that `git exp run` started, then hands on to the user's own.
+"""Runs before a Python program that `git exp run` started, then loads the user's own sitecustomize.
 
-Standard library only, and a syntax that every Python reads: this file must never make a program
-fail or print. Does nothing unless the run's variables name a report.
+Uses only the standard library, and a syntax that every Python reads: this file must never make a
+program fail or print. Does nothing unless the run's variables name a report.
 """
 
 import os
@@ -17,17 +17,17 @@ _LAUNCHERS = (
     "accelerate conda deepspeed dvc hatch horovodrun mamba nox pdm pipenv poetry torchrun tox "
     "accelerate.commands.launch torch.distributed.launch torch.distributed.run"
 ).split()
-"""Python programs that start the user's program: they report nothing and pass our path on."""
+"""Python programs that start the user's program: they report nothing and keep our path for it."""
 
 _TOOLS = (
     "compileall ensurepip git-exp gitexp pip pre-commit py_compile venv virtualenv wheel"
 ).split()
-"""Python programs that a script calls on the way: they report nothing."""
+"""Python programs that a script may call: they report nothing."""
 
 _RANKS = (
     "RANK LOCAL_RANK SLURM_PROCID OMPI_COMM_WORLD_RANK PMI_RANK PMIX_RANK MV2_COMM_WORLD_RANK"
 ).split()
-"""Variables with the number of a process among those that train together; 0 reports."""
+"""Variables with the rank of a process in a joint training; rank 0 reports."""
 
 
 def _program():
@@ -49,7 +49,7 @@ def _program():
 
 def _leave(keep_variables):
     # type: (bool) -> None
-    """Take our directory out of `sys.path` and, for this program's children, out of PYTHONPATH."""
+    """Remove our directory from `sys.path` and, for this program's children, from PYTHONPATH."""
     sys.path[:] = [path for path in sys.path if os.path.abspath(path) != _HERE]
     sys.path_importer_cache.pop(_HERE, None)
     sys.modules.pop("sitecustomize", None)
@@ -67,7 +67,7 @@ def _leave(keep_variables):
 
 def _load(name):
     # type: (str) -> Any
-    """Load a module of the directory above, without a trace in `sys.modules`."""
+    """Load a module of the directory above, and leave nothing in `sys.modules`."""
     import _frozen_importlib_external as machinery
 
     path = os.path.join(os.path.dirname(_HERE), name + ".py")
@@ -105,5 +105,5 @@ try:
 except Exception:
     pass
 
-# The user's own. When there is none this fails with the very error that Python expects here.
+# The user's own. Without one this raises the ImportError that Python expects here.
 import sitecustomize  # type: ignore[import-not-found]  # noqa: E402, F401
