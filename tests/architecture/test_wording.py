@@ -50,6 +50,8 @@ PLAIN = (
     "gitexp/core/brief",
     "gitexp/core/schema",
     "gitexp/adapters/journal",
+    "gitexp/adapters/git",
+    "gitexp/adapters/system",
     "gitexp/adapters/inject",
     "gitexp/adapters/trackers",
     "gitexp/adapters/__init__.py",

@@ -398,7 +398,7 @@ class TestOlderFormat:
         monkeypatch.setattr(upgrade, "fetch_from", fetch_then_move)
         done = old("upgrade", "--push", "origin", check=None)
         assert done.code not in (0, 1)
-        assert "somebody pushed meanwhile" in done.err
+        assert "another clone pushed first" in done.err
         assert old.repo.git("ls-remote", "origin", "gitexp-code").split()[0] == old.repo.head
 
     def test_a_clone_of_format_1_follows_the_hub(

@@ -304,5 +304,5 @@ class TestElsewhere:
         here = move(exp.repo.path)
         monkeypatch.setattr("gitexp.features.sync.replace_remote.fetch_from", fetch_and_lose)
         refused = here("purge", "leaky", "--push", "origin", "--yes", check=128)
-        assert "somebody pushed meanwhile" in refused.err
+        assert "another clone pushed first" in refused.err
         assert hub.git("rev-parse", "gitexp") == other.repo.git("rev-parse", "gitexp")

@@ -35,7 +35,7 @@ def push_with_lease(
     is_moved = any("stale info" in line for line in lines)
     raise GitexpError(
         f"cannot replace the branch of '{remote}'",
-        why="somebody pushed meanwhile" if is_moved else (telling or lines or ["git failed"])[0],
+        why="another clone pushed first" if is_moved else (telling or lines or ["git failed"])[0],
         hints=["run the same command again"]
         if is_moved
         else ["the remote must allow a forced push to this one branch, once"],

@@ -169,7 +169,7 @@ class Repo:
         raise Unreadable(
             f"'{ref}' is damaged",
             why="the commit it points at is missing or cannot be read",
-            hints=["`git exp doctor` finds what is wrong, `git exp doctor --fix` mends it"],
+            hints=["`git exp doctor` finds what is wrong, `git exp doctor --fix` fixes it"],
         )
 
     def read_refs(self, *refs: str) -> dict[str, ObjectId]:

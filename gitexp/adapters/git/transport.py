@@ -261,7 +261,7 @@ def _check_commits(repo: Repo, remote: Remote, refs: Sequence[tuple[str, str]]) 
             raise Refused(
                 f"branch '{theirs.removeprefix('refs/heads/')}' of '{remote.name}' is not gitexp's",
                 why=f"it holds a {kinds[ours]}, no commit",
-                hints=["whoever runs the remote can delete it; what is recorded here is safe"],
+                hints=["ask an owner of the remote to delete it; your records are safe"],
             )
 
 

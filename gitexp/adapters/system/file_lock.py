@@ -247,7 +247,7 @@ def _move_aside(path: Path, expected: os.stat_result, folder: Path) -> Path | No
 def _find_holder(path: Path, found: os.stat_result, age_s: float, common_dir: Path) -> str | None:
     """Return the possible holder. An unknown state counts as a holder."""
     if age_s < MIN_DEAD_AGE_S:
-        return "whoever made it a moment ago"
+        return "the process that made it a moment ago"
     if not Path("/proc/self/fd").is_dir():
         return "unknown: this system does not tell who has a file open"
     kind = _file_system(path)

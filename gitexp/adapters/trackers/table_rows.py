@@ -60,7 +60,7 @@ _PREFIXES: Final = {
 }
 _OWN: Final = re.compile(
     r"(?:added_metrics|checks|code|command|directions|environment|given|harvested|inputs|outputs"
-    r"|parsed|parser|reads|recorded_metrics|recorded_units|units)\..*"
+    r"|parsed|parser|reads|recorded_metrics|recorded_units|sweep|units)\..*"
     r"|annotations|batch|clock|disputed|fingerprint|group|origin|output_tail|parent|parent_rule"
     r"|produced|reproduces|round|session|source|start_tags|warnings"
 )
