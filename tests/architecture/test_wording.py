@@ -48,6 +48,7 @@ PLAIN = (
     "gitexp/core/inputs",
     "gitexp/core/analysis",
     "gitexp/core/brief",
+    "gitexp/storage/cache",
     "tests/conftest.py",
     "tests/e2e",
 )
