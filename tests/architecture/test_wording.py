@@ -48,7 +48,13 @@ PLAIN = (
     "gitexp/core/inputs",
     "gitexp/core/analysis",
     "gitexp/core/brief",
+    "gitexp/storage/branch/branch.py",
+    "gitexp/storage/branch/events.py",
+    "gitexp/storage/branch/keep.py",
     "gitexp/storage/cache",
+    "gitexp/storage/merge",
+    "gitexp/storage/sessions.py",
+    "gitexp/storage/workspace.py",
     "tests/conftest.py",
     "tests/e2e",
 )
