@@ -54,6 +54,7 @@ PLAIN = (
     "gitexp/storage/cache",
     "gitexp/storage/merge",
     "gitexp/storage/sessions.py",
+    "gitexp/storage/settings",
     "gitexp/storage/workspace.py",
     "tests/conftest.py",
     "tests/e2e",
