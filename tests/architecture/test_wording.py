@@ -48,6 +48,7 @@ PLAIN = (
     "gitexp/core/inputs",
     "gitexp/core/analysis",
     "gitexp/core/brief",
+    "gitexp/core/schema",
     "gitexp/storage/branch/branch.py",
     "gitexp/storage/branch/events.py",
     "gitexp/storage/branch/keep.py",
