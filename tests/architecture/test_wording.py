@@ -49,6 +49,8 @@ PLAIN = (
     "gitexp/core/analysis",
     "gitexp/core/brief",
     "gitexp/core/schema",
+    "gitexp/core/model",
+    "gitexp/core/errors.py",
     "gitexp/storage/branch/branch.py",
     "gitexp/storage/branch/events.py",
     "gitexp/storage/branch/keep.py",
