@@ -150,7 +150,7 @@ class Workspace:
         return self.repo.state_dir / "journal"
 
     def has_journals(self) -> bool:
-        """Return whether a journal exists: a run that is not sealed yet. Reads no journal."""
+        """Return whether a journal exists: then a run is not wholly on the branch. Reads none."""
         try:
             return any(name.endswith(".journal") for name in os.listdir(self.journals))  # noqa: PTH208
         except OSError:
