@@ -1,7 +1,7 @@
-"""The error vocabulary: every expected failure, and the exit code it ends with.
+"""The errors of gitexp: every expected failure, with its exit code.
 
-Knows nothing else of gitexp. Errors are values (what, why, hints); only `cli/output/errors.py`
-turns them into text on a terminal.
+The module imports no other part of gitexp. Errors hold what, why and hints; only
+`cli/output/errors.py` formats them for the terminal.
 """
 
 from collections.abc import Sequence
@@ -9,34 +9,33 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """How a gitexp command ends; the numbers are git's own and those `git bisect run` reads."""
+    """Exit code of a gitexp command: git's own numbers and those that `git bisect run` reads."""
 
     DONE = 0
-    """Done, or: the answer is yes."""
+    """Success, or the answer is yes."""
     NO = 1
     """The answer is no: a metric got worse, a reproduction drifted, the trial was tried."""
     TIMED_OUT = 124
-    """`git exp run` ended the command at its time limit, as `timeout` of coreutils says it."""
+    """`git exp run` ended the command at its time limit; 124 as in coreutils `timeout`."""
     UNKNOWN = 125
-    """Could not tell: a metric is missing, a record is unreadable."""
+    """No answer is possible: a metric is missing, a record is unreadable."""
     FAILED = 128
-    """An expected failure, told as a `GitexpError`."""
+    """An expected failure, a `GitexpError`."""
     USAGE = 129
     """The command line is wrong."""
     INTERRUPTED = 130
     """Stopped by Ctrl-C."""
     UNREAD = 141
-    """The reader of the answer left before its end."""
+    """The reader closed the pipe."""
     BUG = 255
-    """A bug in gitexp; a report to paste is printed."""
+    """A bug in gitexp; the command prints a report to paste."""
 
 
 class GitexpError(Exception):
-    """An expected failure: what could not be done, why, and what to type next.
+    """An expected failure: what failed, why, and what to type next.
 
-    `what` is lower case without a full stop; `why` is the cause from below, if known; each of
-    `hints` is one sentence, with commands in backticks. `said` are lines that a server wrote for
-    the user.
+    `what` is lower case without a full stop. `why` is the cause, if known. Each of `hints` is one
+    sentence, with commands in backticks. `said` has lines that a server wrote for the user.
     """
 
     exit_code: ExitCode = ExitCode.FAILED
@@ -57,15 +56,15 @@ class GitexpError(Exception):
 
 
 class NotARepository(GitexpError):
-    """There is no git repository here, or git refuses to use it."""
+    """The directory is in no git repository, or git refuses to use the repository."""
 
 
 class NoCommit(GitexpError):
-    """The repository has no commit yet, so there is no code to tie a run to."""
+    """The repository has no commit yet, so a run would have no code."""
 
 
 class NotFound(GitexpError):
-    """Nothing answers to the name; `near` holds the names that come close."""
+    """No object has the name; `near` has similar names."""
 
     def __init__(self, what: str, *, near: Sequence[str] = (), hints: Sequence[str] = ()) -> None:
         meant = [f"did you mean {', '.join(f'`{name}`' for name in near)}?"] if near else []
@@ -74,7 +73,7 @@ class NotFound(GitexpError):
 
 
 class Ambiguous(GitexpError):
-    """Several things answer to the name; `candidates` lists them."""
+    """Several objects match the name; `candidates` lists them."""
 
     def __init__(self, what: str, *, candidates: Sequence[str], hints: Sequence[str] = ()) -> None:
         super().__init__(what, why="it could be " + ", ".join(candidates), hints=hints)
@@ -82,11 +81,11 @@ class Ambiguous(GitexpError):
 
 
 class InvalidInput(GitexpError):
-    """A value the user gave cannot be used: a parameter, a file, a setting."""
+    """A value from the user is invalid: a parameter, a file, a setting."""
 
 
 class NotRunnable(InvalidInput):
-    """A command cannot be started; `status` is what a shell ends with: 127 not found, 126 else."""
+    """A command cannot be started; `status` is the shell's exit code: 127 not found, 126 else."""
 
     def __init__(
         self, what: str, *, status: int = 126, why: str | None = None, hints: Sequence[str] = ()
@@ -96,7 +95,7 @@ class NotRunnable(InvalidInput):
 
 
 class InvalidQuery(GitexpError):
-    """A filter expression cannot be read; `position` is the 0-based column of the fault."""
+    """A filter expression is invalid; `position` is the 0-based column of the error."""
 
     def __init__(
         self,
@@ -115,11 +114,11 @@ class Unreadable(GitexpError):
 
 
 class Conflict(GitexpError):
-    """A ref moved under us, and trying again did not help in the time allowed."""
+    """Another process moved or locked a ref, and retries did not succeed within the time limit."""
 
 
 class CommandFailed(GitexpError):
-    """A git command ended with a failure that nothing below could mend."""
+    """A git command failed, and no lower layer could handle the failure."""
 
     def __init__(
         self, argv: Sequence[str], status: int, stderr: str, *, hints: Sequence[str] = ()
@@ -136,7 +135,7 @@ class CommandFailed(GitexpError):
 
 
 class Refused(GitexpError):
-    """The deed is possible but a rule or the user's own setting says no."""
+    """The operation is possible, but a rule or a setting of the user forbids it."""
 
 
 class HookForeign(GitexpError):
@@ -144,6 +143,6 @@ class HookForeign(GitexpError):
 
 
 class CouldNotTell(GitexpError):
-    """The question was understood but the records do not answer it."""
+    """The records do not answer a valid question."""
 
     exit_code = ExitCode.UNKNOWN

@@ -1,1 +1,1 @@
-"""The run branch, which holds the truth, and the cache that answers questions about it."""
+"""Storage: the run branch, which is the source of truth, its cache, settings and sessions."""

@@ -1,8 +1,8 @@
-"""Sessions: whose runs `last` means, and what the next run of a session goes on from.
+"""Sessions: they decide which runs `last` means and which run is the parent of the next one.
 
-A session is one work tree, or what `GITEXP_SESSION` names. Its id is random and says nothing about
-the machine; it is kept in the work tree's own git directory, so that linked work trees of one
-repository have different ones. The state beside it is local and may be deleted.
+A session is one work tree, or the name in `GITEXP_SESSION`. The id of a work tree is random and
+says nothing about the machine. It is in the work tree's own git directory, so that linked work
+trees of one repository have different ids. The state files beside it are local and may be deleted.
 """
 
 import os
@@ -18,27 +18,27 @@ from gitexp.core.errors import InvalidInput
 from gitexp.core.model.ids import ObjectId, RunId, parse_run_id
 
 VARIABLE: Final = "GITEXP_SESSION"
-"""Names the session instead of the work tree, for several writers in one work tree."""
+"""Variable that names the session, for several writers in one work tree."""
 
 _FOLDER: Final = "sessions"
 _OWN: Final = "worktree"
-"""The file with the id of the work tree's own session."""
+"""File with the id of the work tree's own session."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 class Applied(NamedTuple):
-    """A run whose code `git exp apply` put into the work tree."""
+    """Run whose code `git exp apply` wrote to the work tree."""
 
     run: RunId
     clock: int
-    """The highest logical time at that moment; a later run has a higher one."""
+    """Highest logical time at that moment; a later run has a higher one."""
     head: ObjectId
-    """Where HEAD was."""
+    """Commit of HEAD at that moment."""
 
 
 class Session:
-    """The session of this work tree, or the one that the environment names."""
+    """Session of this work tree, or the one that the environment names."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.id = name
@@ -46,7 +46,7 @@ class Session:
 
     @classmethod
     def find(cls, repo: Repo, environ: Mapping[str, str] = os.environ) -> "Session | None":
-        """The present session; `None` where no run was started yet. Raises `InvalidInput`."""
+        """Return the current session; `None` before the first run. Raises `InvalidInput`."""
         folder = repo.git_dir / "gitexp" / _FOLDER
         name = environ.get(VARIABLE) or _read(folder / _OWN)
         if environ.get(VARIABLE) and not _NAME.fullmatch(name):
@@ -59,7 +59,10 @@ class Session:
 
     @classmethod
     def make(cls, repo: Repo, environ: Mapping[str, str] = os.environ) -> "Session | None":
-        """As `find`, after creating the id where there is none; `None` where that fails."""
+        """Return the session as `find` does; create its id if there is none.
+
+        Returns `None` if the id cannot be written. Raises `InvalidInput`.
+        """
         found = cls.find(repo, environ)
         if found is not None:
             return found
@@ -67,35 +70,35 @@ class Session:
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             _create(path, f"{clock.new_id()}\n")
-        if _NAME.fullmatch(_read(path)) is None:  # it was damaged
+        if _NAME.fullmatch(_read(path)) is None:  # a damaged file
             _write(path, f"{clock.new_id()}\n")
         return cls.find(repo, environ)
 
     # --- starts that failed -----------------------------------------------------------------------
 
     def expect_start(self) -> None:
-        """Note that a run is about to start; only `note_start` takes that back."""
+        """Mark that a run is about to start. Only `note_start` removes the mark."""
         _write(self._file("starting"), "")
 
     def note_start(self) -> None:
-        """Note that a run has started, or was recorded."""
+        """Remove the mark: a run has started or was recorded."""
         with suppress(OSError):
             self._file("starting").unlink()
 
     @property
     def has_failed_start(self) -> bool:
-        """True when the last attempt to start a run was refused or failed, or goes on still."""
+        """True if the last attempt to start a run was refused, failed, or is still in progress."""
         return self._file("starting").exists()
 
     # --- code that was applied --------------------------------------------------------------------
 
     def note_applied(self, applied: Applied) -> None:
-        """Note whose code the work tree has now."""
+        """Store the run whose code the work tree has now."""
         _write(self._file("applied"), " ".join(map(str, applied)) + "\n")
 
     @property
     def applied(self) -> Applied | None:
-        """The run that was applied last; `None` when there is none or it cannot be read."""
+        """Run that was applied last; `None` if there is none or the file cannot be read."""
         words = _read(self._file("applied")).split(" ")
         try:
             run, moment, head = words
@@ -115,7 +118,7 @@ def _read(path: Path) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replace a file of ours at once; what cannot be written is no reason to stop anybody."""
+    """Replace a file atomically. Errors are ignored: the state is optional."""
     aside = path.with_name(f"{path.name}.{os.getpid()}.new")
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +127,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _create(path: Path, text: str) -> None:
-    """Write a file that is not there yet; the first of several processes wins."""
+    """Create a file. If several processes try, the first one wins."""
     aside = path.with_name(f"{path.name}.{os.getpid()}.new")
     aside.write_text(text, encoding="ascii")
     try:

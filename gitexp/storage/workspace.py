@@ -1,7 +1,7 @@
-"""The things every deed needs, built once: repository, settings, branch, run index.
+"""The workspace that every operation uses: repository, settings, run branch, cache.
 
-Below the other deeds. Opening it costs two git processes; the branch and the index open on first
-use, and what only they need is imported then.
+Opening it costs two git processes. The branch and the cache open on first use, and modules that
+only they need are imported then.
 """
 
 import os
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Workspace:
-    """One repository with gitexp's view of it."""
+    """One repository with its settings, run branch and cache."""
 
     __slots__ = ("_index", "_store", "notice", "progress", "repo", "settings")
 
@@ -31,9 +31,9 @@ class Workspace:
         self.repo = repo
         self.settings = settings
         self.progress: Callable[[int, int], None] | None = None
-        """Told (done, total) while the run index is built from nothing."""
+        """Called with (done, total) while the cache is built from the whole branch."""
         self.notice: Callable[[str], None] | None = None
-        """Told what had to be done to the branch before a record could be written."""
+        """Called with a message when a write had to restore records on the branch first."""
         self._store = store
         self._index: RunIndex | None = None
 
@@ -55,7 +55,7 @@ class Workspace:
         return self._store
 
     def _restore(self, tip: "ObjectId") -> bool:
-        """Give back to the branch what a commit that is not gitexp's took away."""
+        """Restore records that a commit of another program removed from the branch."""
         from gitexp.storage.merge.lost_records import find_lost, restore_lost
 
         lost = find_lost(self.repo, tip)
@@ -71,7 +71,7 @@ class Workspace:
 
     @property
     def index(self) -> "RunIndex":
-        """The run index at the branch's tip when first asked. Raises `Refused`, `Unreadable`."""
+        """Cache at the tip of the branch at first use. Raises `Refused`, `Unreadable`."""
         if self._index is None:
             from gitexp.storage.cache.run_index import RunIndex
 
@@ -84,7 +84,7 @@ class Workspace:
         return self._index
 
     def refreshed(self) -> "RunIndex":
-        """The run index at the branch's tip now."""
+        """Return the cache, updated to the current tip of the branch."""
         fresh = self._index is None
         index = self.index
         if not fresh:
@@ -92,13 +92,13 @@ class Workspace:
         return index
 
     def look_again(self) -> None:
-        """Let the next question to the run index be about the branch as it is then."""
+        """Close the cache, so that the next query opens it at the tip of that moment."""
         if self._index is not None:
             self._index.close()
             self._index = None
 
     def query(self, text: str | None) -> "Query | None":
-        """A filter expression with every name understood. Raises `InvalidQuery`."""
+        """Parse a filter expression and resolve its names. Raises `InvalidQuery`."""
         if not text:
             return None
         from gitexp.core.errors import InvalidQuery
@@ -115,20 +115,23 @@ class Workspace:
             raise InvalidQuery(error.what, position=error.position, why=why, hints=hints) from None
 
     def next_clock(self, ahead: int = 0) -> int:
-        """The logical time of the next event, `ahead` events on; stops at the highest there is."""
+        """Return the logical time of the next event, plus `ahead`; at most `MAX_CLOCK`."""
         from gitexp.core.schema.limits import MAX_CLOCK
 
         return min(self.index.max_clock() + 1 + ahead, MAX_CLOCK)
 
     @property
     def session(self) -> "Session | None":
-        """Whose runs `last` means; `None` where no run was started. Raises `InvalidInput`."""
+        """Current session; `None` before the first run. Raises `InvalidInput`."""
         from gitexp.storage.sessions import Session
 
         return Session.find(self.repo)
 
     def new_session(self) -> str | None:
-        """The session's id for a record; it is created for the first one. Raises `InvalidInput`."""
+        """Return the session id for a record; create it for the first run.
+
+        Returns `None` if it cannot be written. Raises `InvalidInput`.
+        """
         from gitexp.storage.sessions import Session
 
         session = Session.make(self.repo)
@@ -136,18 +139,18 @@ class Workspace:
 
     @property
     def identity(self) -> "Identity":
-        """Who our commits are by: the user."""
+        """Author and committer of gitexp's commits: the user."""
         from gitexp.storage.branch.events import identity_of
 
         return identity_of(self.settings.author)
 
     @property
     def journals(self) -> Path:
-        """The folder of the journals."""
+        """Directory of the journals."""
         return self.repo.state_dir / "journal"
 
     def has_journals(self) -> bool:
-        """Tell whether any run is not on the branch yet, without reading about it."""
+        """Return whether a journal exists: then a run is not wholly on the branch. Reads none."""
         try:
             return any(name.endswith(".journal") for name in os.listdir(self.journals))  # noqa: PTH208
         except OSError:

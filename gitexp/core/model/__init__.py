@@ -1,1 +1,1 @@
-"""What gitexp is about: runs, annotations, their ids and names, tables of values."""
+"""The data model: runs, annotations, their ids and names, tables of values."""

@@ -1,6 +1,6 @@
-"""What was added to a run after it was made: decisions, notes, tags, verdicts, later metrics.
+"""Annotations, which users and gitexp add to a run later, and the rule for decisions in force.
 
-Frozen dataclasses, and which of several decisions are in force.
+Annotations are decisions, notes, tags, verdicts of reproductions, and metrics.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from gitexp.core.model.tables import Table
 
 
 class Decision(StrEnum):
-    """What a person or an agent decided after seeing a run."""
+    """Decision of a person or an agent about a run."""
 
     IMPROVE = "improve"
     KEEP = "keep"
@@ -22,7 +22,7 @@ class Decision(StrEnum):
 
 
 class ReproductionVerdict(StrEnum):
-    """How a run made again compares with the recorded one."""
+    """Result of comparing a reproduction with the recorded run."""
 
     REPRODUCED = "reproduced"
     WITHIN_TOLERANCE = "within tolerance"
@@ -31,7 +31,7 @@ class ReproductionVerdict(StrEnum):
 
 
 class AnnotationKind(StrEnum):
-    """What was added to a run after it was made."""
+    """Kind of an annotation."""
 
     DECISION = "decision"
     NOTE = "note"
@@ -40,55 +40,55 @@ class AnnotationKind(StrEnum):
     DELETE = "delete"
     REPRODUCTION = "reproduction"
     METRICS = "metrics"
-    """Metrics that were added after the run was sealed."""
+    """Metrics added after the run was sealed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Annotation:
-    """Something said about a run later; supersedes earlier ones, never edits the record."""
+    """Addition to a run. May supersede earlier annotations; never changes the record."""
 
     id: str
-    """16 hex digits; `delete` for a tombstone."""
+    """16 hex digits, or `delete` for a tombstone."""
     run: RunId
     kind: AnnotationKind
     clock: int
-    """Logical time, one more than the highest seen: the only order there is."""
+    """Logical time, one more than the highest one before: the order of annotations."""
     time: datetime
     author: str
     decision: Decision | None = None
     text: str | None = None
-    """Why (decision), the note itself, or the reproduction's summary."""
+    """Reason of a decision, text of a note, or summary of a reproduction."""
     hint: str | None = None
-    """What to try next."""
+    """Suggestion for the next run."""
     tags: tuple[str, ...] = ()
     verdict: ReproductionVerdict | None = None
     by: RunId | None = None
-    """The linked run a reproduction verdict comes from."""
+    """Reproduction run that the verdict is about."""
     saw: tuple[str, ...] | None = None
-    """Decision: ids of the decisions that were known when it was made; absent in old ones."""
+    """Ids of the decisions known when a decision was made; `None` in old ones."""
     metrics: Table = field(default_factory=dict)
-    """Metrics added later; of two values of one name the later annotation's counts."""
+    """Metrics added later. Of two values of one name, the later annotation's counts."""
     units: dict[str, str] = field(default_factory=dict)
     """Units of those metrics, by dotted metric name."""
 
 
 def annotation_order(annotation: Annotation) -> tuple[int, str]:
-    """Sort key of annotations: logical clock, then id, so that every machine agrees."""
+    """Return the sort key of annotations: logical clock, then id, so that all machines agree."""
     return annotation.clock, annotation.id
 
 
 def decisions_in_force(annotations: Iterable[Annotation]) -> tuple[Annotation, ...]:
-    """The decisions that no other supersedes, in logical order.
+    """Return the decisions that no other one supersedes, in logical order.
 
-    A decision supersedes those that it saw. One without `saw` was made by a gitexp that knew only
-    the logical clock: between it and any other, the later one counts. The answer depends on the
-    set of annotations alone, so that all machines that have the same ones agree.
+    A decision supersedes the decisions in its `saw`. An old gitexp, which knew only the logical
+    clock, made decisions without `saw`: between one of these and any other, the later one counts.
+    The result depends only on the set of annotations, so that all machines with the same set agree.
     """
     made = sorted(
         (a for a in annotations if a.kind is AnnotationKind.DECISION), key=annotation_order
     )
     seen = {other for a in made for other in a.saw or () if other != a.id}
-    left = [a for a in made if a.id not in seen] or made[-1:]  # they can see each other by malice
+    left = [a for a in made if a.id not in seen] or made[-1:]  # forged ones can form a cycle
     old = [number for number, a in enumerate(left) if a.saw is None]
     if not old:
         return tuple(left)
@@ -99,5 +99,5 @@ _CAUTION = (None, Decision.KEEP, Decision.IMPROVE, Decision.DISCARD, Decision.ST
 
 
 def caution(annotation: Annotation) -> int:
-    """How much a decision advises against going on: stop most, keep least."""
+    """Return the rank of a decision by caution: stop is highest, keep is lowest."""
     return _CAUTION.index(annotation.decision)

@@ -1,6 +1,6 @@
-"""Which way a metric is better: as declared, else guessed from well-known words in its name.
+"""Directions of metrics: declared, else guessed from well-known words in the name.
 
-A guess is always marked as one; words that disagree (`time_to_accuracy`) give none.
+A guess is always marked as one. Words that disagree (`time_to_accuracy`) give no guess.
 """
 
 import re
@@ -37,12 +37,12 @@ _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+(?![a-z])")
 
 
 def last_part(name: str) -> str:
-    """The last part of a dotted name: `loss` of `val.loss`."""
+    """Return the last part of a dotted name: `loss` of `val.loss`."""
     return name_parts(name)[-1]
 
 
 def _words(metric: str) -> list[str]:
-    """The lower-case words of the last part: `test/topAcc` has test, top and acc."""
+    """Return the lower-case words of the last part: `test/topAcc` has test, top and acc."""
     words: list[str] = []
     for piece in re.split(r"[^A-Za-z0-9]+", last_part(metric)):
         known = piece.lower() in _MAXIMIZE or piece.lower() in _MINIMIZE
@@ -51,14 +51,14 @@ def _words(metric: str) -> list[str]:
 
 
 def _without_number(word: str) -> str:
-    """`loss` of `loss5`; words that are known with their number keep it: `f1`, `r2`."""
+    """Remove a number at the end: `loss5` gives `loss`. Known words keep it: `f1`, `r2`."""
     known = word in _MAXIMIZE or word in _MINIMIZE
     return word if known else word.rstrip("0123456789") or word
 
 
 @lru_cache(maxsize=1024)
 def guess_direction(metric: str) -> Direction | None:
-    """Which way a well-known metric is better; `None` when unknown or when its words disagree."""
+    """Guess the direction of a metric. Return `None` if no word is known or words disagree."""
     words = _words(metric)
     if "per" not in words:
         return _guess(words)
@@ -85,14 +85,20 @@ def _guess(words: Sequence[str]) -> Direction | None:
 
 @lru_cache(maxsize=1024)
 def is_time_like(metric: str) -> bool:
-    """Return whether the metric measures the machine, which no seed fixes: time, speed, memory."""
+    """Return whether the metric measures the machine: time, speed or memory.
+
+    Such a metric varies even with fixed seeds.
+    """
     words = _words(metric)
     is_rate = "per" in words and _TIME_UNITS.intersection(words)
     return bool(is_rate or _TIME_LIKE.intersection(words))
 
 
 def direction_of(metric: str, declared: Mapping[str, Direction]) -> tuple[Direction | None, bool]:
-    """The direction, and whether it is only guessed; `declared` may name just the last part."""
+    """Return the direction of a metric and whether it is a guess.
+
+    `declared` may name only the last part of the metric.
+    """
     for name in (metric, last_part(metric)):
         if name in declared:
             return declared[name], False
@@ -101,11 +107,12 @@ def direction_of(metric: str, declared: Mapping[str, Direction]) -> tuple[Direct
 
 
 def guess_metric(measured: Iterable[str], declared: Iterable[str]) -> str | None:
-    """The metric that matters most: the first declared one, else the likeliest by its name.
+    """Return the most important metric: the first declared one, else a guess from the names.
 
-    `declared` may name just the last part of a metric. Among guesses `accuracy` and its like come
-    before `loss` and its like, what measures the machine comes later, and what was measured on the
-    training data last. `None` when nothing was measured.
+    `declared` may name only the last part of a metric. Guesses prefer metrics to maximize, such as
+    `accuracy`, then metrics to minimize, such as `loss`, then metrics of the machine, then metrics
+    with unknown words; metrics of the training data come after all others. Returns `None` without
+    metrics.
     """
     names = list(measured)
     for wanted in declared:

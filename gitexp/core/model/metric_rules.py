@@ -1,4 +1,4 @@
-"""What a project says of a metric: which way it is better, and how far it may move."""
+"""Rules of a project for a metric: its direction, tolerance and limits."""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Direction(StrEnum):
-    """Which way a metric is better."""
+    """Direction in which a metric is better."""
 
     MAXIMIZE = "maximize"
     MINIMIZE = "minimize"
@@ -14,15 +14,15 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How far a metric may move when a run is made again; the wider of the two bounds holds."""
+    """Allowed difference of a metric between a run and its reproduction: the wider bound counts."""
 
     absolute: float = 0.0
-    """In the metric's own unit."""
+    """In the unit of the metric."""
     relative: float = 0.0
     """As a share of the recorded value."""
 
     def allowed(self, recorded: float) -> float:
-        """The largest difference that is still within tolerance."""
+        """Return the largest difference within tolerance; 0 if the value is not finite."""
         if not math.isfinite(recorded):
             return 0.0
         return max(self.absolute, self.relative * abs(recorded))
@@ -30,20 +30,20 @@ class Tolerance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricRule:
-    """What a project declares about how a metric is judged."""
+    """Rule of a project for the verdicts about a metric."""
 
     noise: float | None = None
-    """Standard deviation of one run, in the metric's unit."""
+    """Standard deviation between repeated runs, in the unit of the metric."""
     min_effect: Tolerance | None = None
-    """The smallest difference that counts."""
+    """Smallest difference that counts."""
     guard: Tolerance | None = None
-    """How much worse than the best kept group it may be."""
+    """Allowed difference to the worse from the best kept group."""
     least: float | None = None
-    """Its value may not be lower."""
+    """Lower limit of the value."""
     most: float | None = None
-    """Its value may not be higher."""
+    """Upper limit of the value."""
 
     @property
     def is_guarded(self) -> bool:
-        """True when it may break a guard."""
+        """True if the rule has a guard or a limit."""
         return any(bound is not None for bound in (self.guard, self.least, self.most))

@@ -1,6 +1,6 @@
-"""The values gitexp is about: runs, what was added to them later, and their parts.
+"""Runs with their parts and annotations, as frozen dataclasses.
 
-Frozen dataclasses without behaviour beyond reading themselves; no text, no git, no disk.
+They compute values from their own fields only: no text output, no git, no files.
 """
 
 from dataclasses import dataclass, field, replace
@@ -36,241 +36,246 @@ __all__ += ["Direction", "MetricRule", "Tolerance", "decisions_in_force"]
 
 
 class Outcome(StrEnum):
-    """How a run ended."""
+    """State or result of a run."""
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
     TIMED_OUT = "timed out"
-    """Its time limit ended it."""
+    """The time limit ended the command."""
     UNKNOWN = "unknown"
 
 
 class Origin(StrEnum):
-    """By which door a run came in."""
+    """Way in which a run was recorded."""
 
     RUN = "run"
     """`git exp run`: gitexp started the command."""
     API = "api"
     """The Python API."""
     STEPS = "steps"
-    """`git exp start` and `finish`, by hand."""
+    """`git exp start` and `git exp finish`, by hand."""
     RECORD = "record"
-    """`git exp record`: made elsewhere, recorded afterwards."""
+    """`git exp record`: executed elsewhere, recorded afterwards."""
     PUSH = "push"
     """The pre-push hook recorded the results of the pushed commit."""
     REPRODUCTION = "reproduction"
     """`git exp reproduce` ran a recorded run again."""
     IMPORT = "import"
-    """Taken over from another tracker."""
+    """Imported from another tracker."""
 
 
 class ParentRule(StrEnum):
-    """How the parent of a run was found that named none."""
+    """Rule that chose the parent of a run if the user named none."""
 
     NEWEST = "newest"
-    """The newest run of the session that the code builds on."""
+    """The newest run of the session on whose code this code builds."""
     APPLIED = "applied"
-    """The run whose code was put into the work tree."""
+    """The run whose code `git exp apply` wrote to the work tree."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Code:
-    """The files as they really were when the run started."""
+    """State of the files when the run started."""
 
     commit: ObjectId
     """HEAD at the start."""
     tree: ObjectId
-    """The tree of all files, uncommitted ones included."""
+    """Tree of all files, uncommitted ones included."""
     dirty: bool = False
-    """True when the tree differs from that of the commit."""
+    """True if the tree differs from that of the commit."""
     snapshot: ObjectId | None = None
-    """The code commit: a commit without parents whose tree is `tree`. In records of branch format
-    1: only when dirty, a commit whose parent is `commit`."""
+    """The code commit: a commit without parents whose tree is `tree`.
+
+    In records of branch format 1: a commit whose parent is `commit`, present only if dirty.
+    """
     digest: str = ""
     """Hash of the part of the tree that counts for the fingerprint."""
     branch: str | None = None
-    """Short name of the branch, absent on a detached HEAD."""
+    """Short name of the branch; `None` on a detached HEAD."""
     remote: str | None = None
-    """URL of the remote without credentials, absent when there is none."""
+    """URL of the remote without credentials; `None` without a remote."""
     left_out: tuple[str, ...] = ()
-    """What the snapshot does not hold, each as `path (reason)`."""
+    """Files that the snapshot does not hold, each as `path (reason)`."""
     hashed: "dict[str, FileState]" = field(default_factory=dict)
-    """Of that, what counts for the trial and was hashed, by path; a path that ends in `/` stands
-    for all such files below it. Absent in records of older versions."""
+    """Those of them that count for the trial and were hashed, by path.
+
+    A path that ends with `/` represents all such files below it. Absent in records of older
+    versions.
+    """
     unhashed: tuple[str, ...] = ()
-    """Of that, what counts and could not be hashed: with any, no trial is known to be this one."""
+    """Those of them that count but were not hashed: with any, no other trial equals this one."""
 
     @property
     def revision(self) -> ObjectId:
-        """A commit whose tree is what ran: the code commit, in old records maybe the user's."""
+        """Commit whose tree ran: the code commit, or in old records possibly the user's commit."""
         return self.snapshot or self.commit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What was executed, as an argument list."""
+    """Executed command, as an argument list."""
 
     argv: tuple[str, ...]
-    """The arguments after `{parameter}` was filled in, secrets redacted."""
+    """Arguments with values in place of `{parameter}`, secrets redacted."""
     template: tuple[str, ...] = ()
-    """The arguments as typed, with `{parameter}` left in; empty when equal to `argv`."""
+    """Arguments as typed, with `{parameter}`; empty if equal to `argv`."""
     directory: str = "."
-    """Where it ran, relative to the top of the work tree, `/`-separated."""
+    """Working directory relative to the top of the work tree, `/`-separated."""
     exit_code: int | None = None
-    """The command's own; minus the signal number when a signal ended it; absent if unknown."""
+    """Exit code of the command; minus the signal number if a signal ended it; `None` if unknown."""
     metrics_files: tuple[str, ...] = ()
-    """The files its metrics were read from, relative to the top of the work tree."""
+    """Files from which metrics were read, relative to the top of the work tree."""
     timeout_s: float | None = None
-    """Its time limit in seconds; absent when it had none."""
+    """Time limit in seconds; `None` without one."""
     metric_patterns: tuple[str, ...] = ()
-    """The patterns that read metrics from its output, as given."""
+    """Patterns that read metrics from the output, as given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checks:
-    """How the project's checks of a run ended."""
+    """Result of the project's checks of a run."""
 
     outcome: Outcome
     exit_code: int | None = None
     output: str = ""
-    """The end of what they printed."""
+    """End of their output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileState:
-    """A file or folder as an input or output of a run."""
+    """File or directory as an input or output of a run."""
 
     sha256: str
-    """Hex digest of the content; for a folder, of its sorted listing of paths and digests.
+    """Hex digest of the content; for a directory, of its sorted listing of paths and digests.
 
     Empty for a named input that was too large to hash."""
     bytes: int
     """Size of the content."""
     named: bool = False
-    """True for an input that the command's arguments name and git does not hold."""
+    """True for an input that the command's arguments name and git does not track."""
 
     @property
     def digest(self) -> str:
-        """What tells its content: the hash, or the size of what was too large to hash."""
+        """Hash of the content, or its size if it was too large to hash."""
         return self.sha256 or f"{self.bytes} bytes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Harvested:
-    """A file that a framework wrote during the run, and how much was read from it."""
+    """File that a framework wrote during the run, with counts of the values read from it."""
 
     kind: str
-    """The framework or format, as in the setting `harvest`."""
+    """Framework or format, as in the setting `harvest`."""
     metrics: int = 0
-    """How many metrics came from it."""
+    """Number of metrics from the file."""
     steps: int = 0
-    """How many steps its series has."""
+    """Number of steps of its series."""
     params: tuple[str, ...] = ()
-    """Dotted names of the parameters that came from it; `Run.parsed` has their values."""
+    """Dotted names of the parameters from the file; `Run.parsed` has their values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parser:
-    """What parsed the program's command line, and what it said about the names."""
+    """Library that parsed the program's command line, and its names of parameters."""
 
     by: str
     """`argparse`, `click`, `absl`, `omegaconf` or `hydra`."""
     given: tuple[str, ...] = ()
     """Dotted names of parsed parameters that the command line set; the others are defaults."""
     renamed: dict[str, str] = field(default_factory=dict)
-    """Parameters guessed from the command line that the program calls otherwise: `e` = `epochs`."""
+    """Program's names of guessed parameters, if they differ: `e` = `epochs`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepPlace:
-    """The place of a run in the sweep that started it."""
+    """Place of a run in the sweep that started it."""
 
     id: str
-    """The sweep; 16 hex digits."""
+    """Id of the sweep; 16 hex digits."""
     number: int
-    """Which of its trials this is, from 1."""
+    """Number of the trial in the sweep, from 1."""
     attempts: int = 1
-    """How often the trial was started; the attempts before were interrupted."""
+    """Number of starts of the trial; earlier attempts were interrupted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One execution and everything recorded about it. Immutable once sealed."""
+    """One execution with all recorded data. Immutable once sealed."""
 
     id: RunId
     name: str
-    """A memorable word pair or the user's own; not unique."""
+    """Memorable word pair, or a name from the user; not unique."""
     outcome: Outcome
     clock: int
-    """Logical time: one more than the highest this repository had seen at the start."""
+    """Logical time: one more than the highest in this repository at the start."""
     started: datetime
-    """UTC, aware."""
+    """UTC, with time zone."""
     author: str
-    """`Name <email>` of who recorded it."""
+    """`Name <email>` of the user who recorded it."""
     origin: Origin
     code: Code
     fingerprint: str = ""
-    """Equal fingerprints mean the same trial: code that counts, command, params, inputs."""
+    """Equal for runs of the same trial: same code that counts, command, parameters and inputs."""
     duration_s: float | None = None
-    """Seconds, from a monotonic clock; absent while running or when unknown."""
+    """Seconds, from a monotonic clock; `None` while running or if unknown."""
     reason: str | None = None
-    """Why this was tried."""
+    """Reason of the user for this run."""
     parent: RunId | None = None
-    """The run this one tries to improve on."""
+    """Run that this one tries to improve."""
     parent_rule: ParentRule | None = None
-    """How the parent was found; absent when the user named it."""
+    """Rule that chose the parent; `None` if the user named it."""
     reproduces: RunId | None = None
-    """The run this one repeats on purpose."""
+    """Run that this one reproduces."""
     batch: str | None = None
-    """Equal for runs that one command started together; 16 hex digits."""
+    """Id shared by the runs that one command started; 16 hex digits."""
     round: int | None = None
-    """The turn within the batch, from 1, when it alternates with a reference."""
+    """Round in the batch, from 1, if the batch alternates with a reference."""
     sweep: SweepPlace | None = None
-    """Absent when no sweep started it."""
+    """`None` if no sweep started it."""
     session: str | None = None
-    """The work tree it was made in, by a random id, or what `GITEXP_SESSION` said; never a path."""
+    """Random id of the work tree, or the value of `GITEXP_SESSION`; never a path."""
     source: str | None = None
-    """Where an imported run comes from, `tracker:id`; the same source is imported once."""
+    """Source of an imported run, `tracker:id`; a source is imported only once."""
     tags: tuple[str, ...] = ()
     command: Command | None = None
     params: Table = field(default_factory=dict)
-    """What was given or guessed before the start; the fingerprint covers these only."""
+    """Parameters given or guessed before the start; the fingerprint covers only these."""
     parsed: Table = field(default_factory=dict)
-    """What the program's own parser returned, defaults included."""
+    """Parameters that the program's own parser returned, defaults included."""
     parser: Parser | None = None
     metrics: Table = field(default_factory=dict)
     """Last value of each metric."""
     units: dict[str, str] = field(default_factory=dict)
-    """Units that metrics were printed with, `%` for example, by dotted metric name."""
+    """Units with which metrics were printed, such as `%`, by dotted metric name."""
     checks: Checks | None = None
-    """Absent when the project has none, or they did not run."""
+    """`None` if the project has no checks or they did not run."""
     directions: dict[str, Direction] = field(default_factory=dict)
-    """Directions said for this run, by dotted metric name."""
+    """Directions declared for this run, by dotted metric name."""
     inputs: dict[str, FileState] = field(default_factory=dict)
     outputs: dict[str, FileState] = field(default_factory=dict)
     reads: dict[str, FileState] = field(default_factory=dict)
-    """Files that the program was seen to read and git does not track; never all of them."""
+    """Untracked files that gitexp saw the program read; the list may be incomplete."""
     produced: tuple[str, ...] = ()
-    """Paths seen to change while the run went on; they never count as its code."""
+    """Paths that changed during the run; they never count as its code."""
     harvested: dict[str, Harvested] = field(default_factory=dict)
-    """Files that frameworks wrote and values were picked up from, by path."""
+    """Files of frameworks from which values were read, by path."""
     environment: Table = field(default_factory=dict)
-    """What was observed, not chosen: python, platform, the hash of the package list, …"""
+    """Observed, not chosen: Python, platform, the hash of the package list, …"""
     output_tail: str = ""
-    """The last lines the command printed."""
+    """Last lines of the command's output."""
     warnings: tuple[str, ...] = ()
-    """What could not be recorded as asked, each one sentence."""
+    """Data that could not be recorded as requested, one sentence each."""
 
     @property
     def is_sealed(self) -> bool:
-        """True when the run is final."""
+        """True if the run is final."""
         return self.outcome is not Outcome.RUNNING
 
     @property
     def ended(self) -> datetime | None:
-        """When it ended, by the wall clock; absent when that is not known."""
+        """End of the run by the wall clock; `None` if unknown."""
         if self.duration_s is None:
             return None
         try:
@@ -280,7 +285,7 @@ class Run:
 
     @property
     def parameters(self) -> Table:
-        """The parameters as people see them: given and parsed, the parsed value winning."""
+        """Parameters for display: given and parsed ones; a parsed value replaces a given one."""
         if not self.parsed:
             return self.params
         renamed = {} if self.parser is None else self.parser.renamed
@@ -289,12 +294,12 @@ class Run:
 
 
 Series: TypeAlias = list[dict[str, float | int | str]]
-"""Rows of a metric series in the order logged; keys `step`, `time` (s since start), metrics."""
+"""Rows of a metric series in logged order; keys `step`, `time` (s since start), metric names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A run with all that was added to it later."""
+    """Run with its annotations."""
 
     run: Run
     annotations: tuple[Annotation, ...] = ()
@@ -302,28 +307,28 @@ class Entry:
 
     @property
     def decisions(self) -> tuple[Annotation, ...]:
-        """The decisions in force, several when they were made apart; the most cautious first.
+        """Decisions in force, most cautious first; several if they were made independently.
 
-        Stop is more cautious than discard, discard than improve, improve than keep. Of those that
-        agree the latest comes first.
+        Stop is more cautious than discard, discard than improve, improve than keep. Of equal
+        decisions the latest comes first.
         """
         latest_first = reversed(decisions_in_force(self.annotations))
         return tuple(sorted(latest_first, key=caution, reverse=True))
 
     @property
     def decision(self) -> Annotation | None:
-        """The decision in force; of several made apart the most cautious."""
+        """Decision in force; of several made independently the most cautious."""
         return next(iter(self.decisions), None)
 
     @property
     def disputed(self) -> tuple[Decision, ...]:
-        """What was decided apart and differs, most cautious first; empty when all agree."""
+        """Independent decisions that differ, most cautious first; empty if all agree."""
         words = tuple(dict.fromkeys(a.decision for a in self.decisions if a.decision is not None))
         return words if len(words) > 1 else ()
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """Tags in force, sorted: those of the start, plus added, minus removed."""
+        """Tags in force, sorted: those of the start, plus added, minus removed ones."""
         tags = set(self.run.tags)
         for a in self.annotations:
             if a.kind is AnnotationKind.TAG:
@@ -339,13 +344,13 @@ class Entry:
 
     @property
     def metrics(self) -> Table:
-        """The metrics in force: the record's, then those added later; the latest value counts."""
+        """Metrics in force: those of the record and those added later; the latest value counts."""
         added = [a.metrics for a in self.annotations if a.kind is AnnotationKind.METRICS]
         return nest(self.run.metrics, *added) if added else self.run.metrics
 
     @property
     def units(self) -> dict[str, str]:
-        """The units of the metrics in force."""
+        """Units of the metrics in force."""
         units = dict(self.run.units)
         for a in self.annotations:
             if a.kind is AnnotationKind.METRICS:
@@ -356,7 +361,7 @@ class Entry:
 
     @property
     def added_metrics(self) -> "dict[str, Annotation]":
-        """By dotted name, the annotation that each metric added later comes from."""
+        """Annotation of each metric that was added later, by dotted name."""
         return {
             name: a
             for a in self.annotations
@@ -366,12 +371,12 @@ class Entry:
 
     @property
     def measured(self) -> Run:
-        """The run with the metrics and units in force, to compare and judge it by."""
+        """Run with the metrics and units in force, for comparisons and verdicts."""
         if not any(a.kind is AnnotationKind.METRICS for a in self.annotations):
             return self.run
         return replace(self.run, metrics=self.metrics, units=self.units)
 
 
 def run_order(run: Run) -> tuple[int, str]:
-    """Sort key of runs, oldest first: logical clock, then id."""
+    """Return the sort key of runs, oldest first: logical clock, then id."""
     return run.clock, run.id

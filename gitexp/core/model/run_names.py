@@ -1,8 +1,7 @@
-"""Memorable names for runs: an adjective and a noun, worked out from the run id.
+"""Memorable names for runs: an adjective and a noun, computed from the run id.
 
-A name is for people to say aloud; it is not unique and never an identity. Words are friendly,
-short, distinct, and easy to spell; changing a list renames nothing, since records keep the name
-they were given.
+A name is for people to say aloud. It is not unique and no identity. The words are friendly, short,
+distinct and easy to spell. A change of the lists renames no run, because records hold the name.
 """
 
 from gitexp.core.model.ids import RunId
@@ -36,8 +35,11 @@ NOUNS = tuple(
 
 
 def memorable_name(run: RunId) -> str:
-    """The word pair for a run id, the same on every machine; its digits are not those shown."""
-    # The last digits, so that the name tells apart what the first digits do not.
+    """Return the word pair of a run id, the same on every machine.
+
+    It depends on other digits than those that a short id shows.
+    """
+    # The last digits, so that runs whose ids start alike have different names.
     number = int(run[-8:], 16)
     adjective = ADJECTIVES[number % len(ADJECTIVES)]
     return f"{adjective}-{NOUNS[number // len(ADJECTIVES) % len(NOUNS)]}"

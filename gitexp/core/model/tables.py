@@ -8,14 +8,13 @@ from typing import TypeAlias, cast
 Scalar: TypeAlias = bool | int | float | str | datetime | date | time
 Value: TypeAlias = Scalar | list["Value"] | dict[str, "Value"]
 Table: TypeAlias = dict[str, Value]
-"""A nested table of parameters or metrics, as TOML can carry it."""
+"""Nested table of parameters or metrics, with the types of TOML."""
 
 
 def flatten(table: Mapping[str, Value], prefix: str = "") -> Iterator[tuple[str, Value]]:
-    """Yield every leaf with its dotted name, in the table's order; lists are leaves.
+    """Yield every leaf with its dotted name, in the order of the table; lists are leaves.
 
-    The key `val.loss` and the key `loss` in the table `val` have the same name; `nest` makes one
-    of them.
+    The key `val.loss` and the key `loss` in the table `val` have the same name; `nest` unites them.
     """
     for key, value in table.items():
         if isinstance(value, dict):
@@ -28,24 +27,24 @@ _DOT = re.compile(r"(?<!\d)\.|\.(?!\d)")
 
 
 def name_parts(name: str) -> list[str]:
-    """A dotted name at its dots: `val.mAP@0.5` is `val`, `mAP@0.5`.
+    """Split a dotted name: `val.mAP@0.5` gives `val`, `mAP@0.5`.
 
-    A dot between digits is a decimal point; a name with an empty part is one part.
+    A dot between digits is a decimal point. A name with an empty part is not split.
     """
     parts = _DOT.split(name)
     return parts if all(parts) else [name]
 
 
 MAX_NESTING = 16
-"""`nest` makes so many tables within each other; what is left of a longer name is one key."""
+"""Maximum depth of the tables of `nest`; the rest of a longer name is one key."""
 
 
 def nest(*tables: Mapping[str, Value]) -> Table:
-    """All values of the tables in the one form that records have: names nest at their dots.
+    """Merge tables into the nested form of records: a dotted name becomes nested tables.
 
-    Of a name that is there twice the later value counts. Where a value is in the way of a table
-    (`val` beside `val.loss`), the rest of the name stays together as one key, so that nothing is
-    lost; likewise names with an empty part. The order of names makes no difference.
+    If a name occurs twice, the later value counts. If a name is also the start of another
+    (`val` beside `val.loss`), the rest of the longer name stays one key, so that no value is lost.
+    Names with an empty part also stay one key. The order of names makes no difference.
     """
     leaves: dict[str, Value] = {}
     for table in tables:
@@ -66,7 +65,7 @@ def nest(*tables: Mapping[str, Value]) -> Table:
 
 
 def numbers(table: Mapping[str, Value]) -> dict[str, float]:
-    """The numeric leaves by dotted name; booleans count as numbers 0 and 1."""
+    """Return the numeric leaves by dotted name; booleans count as 0 and 1."""
     return {
         name: float(value)
         for name, value in flatten(table)

@@ -1,1 +1,1 @@
-"""What is on the run branch, as values and bytes: reading, writing, bounds, union."""
+"""Content of the run branch: layout, encoding, decoding, limits, union."""

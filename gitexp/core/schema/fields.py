@@ -1,9 +1,9 @@
 """The schema table: every field of a record, declared once.
 
-From it follow how records are read and written (`codec`), their JSON documents (`documents`), the
-columns of the run index (`storage.cache.sql`), the names that filters and sort keys may use
-(`core.query.names`), and the columns of `git exp list` (`core.render.run_table`). A new field is a
-line here, a line in the dataclass in `model`, and a test.
+It defines how records are read and written (`toml_codec`), their JSON documents (`json_codec`), the
+columns of the cache (`storage.cache.sql`), the names that filters and sort keys may use
+(`core.query.names`), and the columns of `git exp list` (`core.render.run_table`). A new field needs
+a line here, a line in the dataclass in `model`, and a test.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -53,9 +53,9 @@ if TYPE_CHECKING:
     from gitexp.core.model.run import Entry
 
 SCHEMA = 2
-"""Version of the record that is written. All versions from 1 on are read.
+"""Version of the records that gitexp writes. It reads all versions from 1 on.
 
-1: as first written. 2: adds optional fields and the outcome `timed out`; a record of schema 1 is a
+1: the first one. 2: adds optional fields and the outcome `timed out`; a record of schema 1 is a
 record of schema 2 without them.
 """
 
@@ -187,7 +187,7 @@ ANNOTATION: Final = record(
     Field("tags", SORTED_TEXTS),
     Field("verdict", one_of(ReproductionVerdict)),
     Field("by", RUN_ID),
-    Field("saw", TEXTS, keep_empty=True),  # none seen is not the same as not known
+    Field("saw", TEXTS, keep_empty=True),  # an empty list: none seen; absent: not known
     Field("metrics", TABLE),
     Field("units", each(TEXT)),
 )
@@ -197,45 +197,45 @@ ANNOTATION: Final = record(
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A field of a run at its place; reads it from an entry as filters and the index know it."""
+    """Field of a run and its place. A call reads it from an entry, as filters and cache see it."""
 
     place: tuple[str, ...]
-    """The names of the tables and the key, as `("code", "commit")`."""
+    """Names of the tables and the key, such as `("code", "commit")`."""
     field: Field
 
     @property
     def name(self) -> str:
-        """What filters call it, and its column in the run index."""
+        """Name in filters and of its column in the cache."""
         return self.field.called or self.place[-1]
 
     def value(self, entry: "Entry") -> Any:
-        """The value itself; `None` where it is absent."""
+        """Return the value in an entry; `None` if it is absent."""
         value: Any = entry.run
         for name in self.place:
             value = getattr(value, name, None)
         return None if self.field.omit_default and not value else value
 
     def shown(self, value: Any) -> Any:
-        """A value of the field as its column has it."""
+        """Convert a value of the field to that of its column."""
         if value is None or (self.field.omit_default and not value):
             return None
         return self.field.kind.sql(value)
 
     def __call__(self, entry: "Entry") -> Any:
-        """What filters compare."""
+        """Return the value that filters compare."""
         return self.shown(self.value(entry))
 
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """What filters may name beside the fields: worked out from a run and its annotations."""
+    """Attribute for filters that is no field: computed from a run and its annotations."""
 
     column: str
     """SQL type of its column."""
     read: Callable[["Entry"], Any]
 
     def __call__(self, entry: "Entry") -> Any:
-        """What filters compare."""
+        """Return the value that filters compare."""
         return self.read(entry)
 
 
@@ -251,7 +251,7 @@ DERIVED: Final = {
 
 
 def fields_of(kind: Kind, above: tuple[str, ...] = ()) -> Iterator[Recorded]:
-    """All fields of a record, those of records in it included."""
+    """Yield all fields of a record, those of nested records included."""
     for field in kind.fields:
         place = (*above, field.name)
         yield Recorded(place, field)
@@ -262,7 +262,7 @@ _ALL: Final = tuple(fields_of(RUN))
 
 
 def columns() -> dict[str, tuple[str, Recorded | Derived]]:
-    """The columns that runs have in the index by name: SQL type, and what reads the value."""
+    """Return the columns of runs in the cache by name: SQL type and reader of the value."""
     found: dict[str, tuple[str, Recorded | Derived]] = {
         f.name: (f.field.column, f) for f in _ALL if f.field.column is not None
     }
@@ -270,17 +270,17 @@ def columns() -> dict[str, tuple[str, Recorded | Derived]]:
 
 
 def filters() -> dict[str, Recorded | Derived]:
-    """The names that filters and sort keys may use, and what reads the value."""
+    """Return the names that filters and sort keys may use, with the reader of the value."""
     return {f.name: f for f in _ALL if f.field.filters} | DERIVED
 
 
 def list_columns() -> "dict[str, Callable[[Entry], Any]]":
-    """The columns that `git exp list` offers for fields, and what reads the value."""
+    """Return the columns of `git exp list` for fields, with the reader of the value."""
     return {f.field.listed: f.value for f in _ALL if f.field.listed is not None}
 
 
 def signature(kind: Kind) -> str:
-    """A text that changes with every field of a record: caches made with another one are stale."""
+    """Return a text that changes with every field of a record, to invalidate caches."""
     told = [
         f"{field.name},{field.json_name or ''},{field.column or ''}{signature(field.kind)}"
         for field in kind.fields
@@ -293,7 +293,7 @@ def signature(kind: Kind) -> str:
 
 
 def known_schema(schema: object) -> None:
-    """Refuse a record of a schema that we do not know. Raises `Unreadable`."""
+    """Raise `Unreadable` for a schema that this gitexp does not know."""
     if isinstance(schema, int) and schema > SCHEMA:
         raise Unreadable(
             "cannot read a record",
@@ -305,9 +305,9 @@ def known_schema(schema: object) -> None:
 
 
 def reader_of(place: Sequence[str]) -> Convert | None:
-    """How the value of a run at some place is read; `None` where any will do.
+    """Return the reader of the value at a place in a run; `None` if any value is accepted.
 
-    The place is the names of the tables and the key, as `("code", "commit")`.
+    A place consists of the names of the tables and the key, such as `("code", "commit")`.
     """
     if tuple(place) == ("schema",):
         return known_schema

@@ -1,9 +1,9 @@
-"""An entry as a JSON document and back: what `--json` prints and what the run index keeps.
+"""Convert an entry to a JSON document and back, for `--json` and for the cache.
 
-The document is a promise (`docs/json.md`): keys are added, never renamed, within one
-`DOCUMENT_SCHEMA`. JSON has no NaN, infinity or dates: numbers that are not finite become the texts
-`NaN`, `Infinity`, `-Infinity`, dates become ISO 8601 text. `typed_values` tells which values these
-are, so that `parse_entry` gives them back as they were recorded.
+The document is a public interface (`docs/json.md`): within one `DOCUMENT_SCHEMA`, keys are added
+but never renamed. JSON has no NaN, infinity or dates: numbers that are not finite become the texts
+`NaN`, `Infinity`, `-Infinity`, and dates become ISO 8601 text. `typed_values` lists these values,
+so that `parse_entry` can restore them.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ DOCUMENT_SCHEMA = 1
 
 
 def entry_document(entry: Entry, group: str | None = None) -> dict[str, Any]:
-    """The JSON document of a run and all that was added to it; absent values are left out.
+    """Return the JSON document of a run and its annotations, without absent values.
 
     `group` is the key of its group of repeats.
     """
@@ -54,16 +54,16 @@ def _added_document(annotation: Annotation) -> dict[str, str]:
 
 
 def annotation_document(annotation: Annotation) -> dict[str, Any]:
-    """The JSON document of one annotation."""
+    """Return the JSON document of one annotation."""
     document: dict[str, Any] = ANNOTATION.json(annotation)
     return document
 
 
 def typed_values(entry: Entry) -> Typed:
-    """The values of a run and its annotations that its document has in another type.
+    """Return the values of a run and its annotations whose type differs in the document.
 
-    Their places are those in the record, with the annotations below `annotations`; hardly any run
-    has one.
+    Places are those in the record, with the annotations below `annotations`. Most runs have no such
+    value.
     """
     found = _typed_fields(RUN, entry.run, [])
     for n, annotation in enumerate(entry.annotations):
@@ -86,9 +86,9 @@ def _typed_fields(kind: Kind, value: Any, at: list[str | int]) -> Typed:
 
 
 def parse_entry(document: Mapping[str, Any], typed: Typed | None = None) -> Entry:
-    """Read back what `entry_document` and `typed_values` made.
+    """Parse the results of `entry_document` and `typed_values`.
 
-    Raises `KeyError`, `TypeError` or `ValueError` on anything else.
+    Raises `KeyError`, `TypeError` or `ValueError` for other documents.
     """
     recorded = {**document}
     if "parsed" in document:

@@ -1,7 +1,7 @@
-"""How the values of one type travel: from TOML, to TOML, to JSON, from JSON, into a cache column.
+"""Conversions of each type: from TOML, to TOML, to JSON, from JSON, to a cache column.
 
-`fields` says which field of a record is of which kind. What a field holds is untrusted: `read`
-raises one of `FAULTS` for a value that it does not expect.
+`fields` declares the kind of each field of a record. Values are untrusted: `read` raises one of
+`FAULTS` for an unexpected value.
 """
 
 import math
@@ -17,39 +17,39 @@ from gitexp.core.model.run import Value
 from gitexp.core.schema.limits import MAX_CLOCK
 
 FAULTS = (KeyError, TypeError, ValueError, AttributeError, OverflowError, InvalidInput)
-"""What reading a field raises when its value is not of its kind."""
+"""Exceptions raised when the value of a field is not of its kind."""
 
 Convert: TypeAlias = Callable[[Any], Any]
 
 
 def same(value: Any) -> Any:
-    """The value itself."""
+    """Return the value itself."""
     return value
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """The conversions of one type; each takes and returns one value."""
+    """Conversions of one type; each takes and returns one value."""
 
     read: Convert
-    """TOML value to our value. Raises one of `FAULTS`."""
+    """TOML value to Python value. Raises one of `FAULTS`."""
     toml: Convert = same
-    """Our value to TOML value."""
+    """Python value to TOML value."""
     json: Convert = same
-    """Our value to JSON value."""
+    """Python value to JSON value."""
     unjson: Convert = same
-    """JSON value to our value; the inverse of `json`, but for what `typed_values` keeps apart."""
+    """JSON value to Python value; inverse of `json` except for values that `typed_values` keeps."""
     sql: Convert = same
-    """Our value to the value of a cache column, which is what filters compare."""
+    """Python value to the value of a cache column, which filters compare."""
     many: bool = False
-    """True for lists and tables: an empty one is not written."""
+    """True for lists and tables, which are not written if empty."""
     fields: "tuple[Field, ...]" = ()
-    """Of a record: its fields."""
+    """Fields of a record."""
     inner: "Kind | None" = None
-    """Of a table whose values are all of one kind: that kind."""
+    """Kind of all values of a table."""
 
     def find(self, name: str) -> "Kind | None":
-        """The kind of the value with that key; `None` when any value is accepted."""
+        """Return the kind of the value with a key; `None` if any value is accepted."""
         if self.inner is not None:
             return self.inner
         return next((field.kind for field in self.fields if field.name == name), None)
@@ -57,30 +57,30 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a record: an attribute of its dataclass and a key of its table."""
+    """Field of a record: an attribute of its dataclass and a key of its table."""
 
     name: str
     kind: Kind
     required: bool = False
-    """True when a record without it cannot be read."""
+    """True if a record without it is unreadable."""
     omit_default: bool = False
-    """True when an empty text, zero or false is not written."""
+    """True if an empty text, zero or false is not written."""
     keep_empty: bool = False
-    """True when an empty list is written, because absent means something else."""
+    """True if an empty list is written, because an absent one has another meaning."""
     json_name: str | None = None
-    """The key in JSON documents, where it is not `name`."""
+    """Key in JSON documents, if it is not `name`."""
     called: str | None = None
-    """Its name in filters and in the run index, where it is not `name`."""
+    """Name in filters and in the cache, if it is not `name`."""
     column: str | None = None
-    """SQL type of its column in the table `runs` of the run index; without it there is none."""
+    """SQL type of its column in the table `runs` of the cache; `None`: no column."""
     filters: bool = False
-    """True when filters and sort keys may name it; it needs a column then."""
+    """True if filters and sort keys may name it, which requires a column."""
     listed: str | None = None
-    """Its column name in `git exp list`; without it there is none."""
+    """Column name in `git exp list`; `None`: no column."""
 
     @property
     def omits_empty(self) -> bool:
-        """True when an empty or zero value is not written."""
+        """True if an empty or zero value is not written."""
         return self.omit_default or (self.kind.many and not self.keep_empty)
 
 
@@ -134,7 +134,7 @@ def _table(value: object) -> dict[str, Any]:
 
 
 def sorted_table(table: Mapping[str, Value]) -> dict[str, object]:
-    """The table with its keys sorted, at every depth."""
+    """Return the table with its keys sorted, at every depth."""
     return {
         key: sorted_table(value) if isinstance(value, dict) else value
         for key, value in sorted(table.items())
@@ -149,7 +149,7 @@ _AS_IT_IS: Final = frozenset((str, int, bool))
 
 
 def json_value(value: Value) -> Any:
-    """A value as JSON can carry it: NaN and infinities by name, dates as ISO 8601 text."""
+    """Return a value for JSON: NaN and infinities by name, dates as ISO 8601 text."""
     if type(value) in _AS_IT_IS:
         return value
     if isinstance(value, dict):
@@ -164,7 +164,7 @@ def json_value(value: Value) -> Any:
 
 
 def json_table(table: Mapping[str, Value]) -> dict[str, Any]:
-    """A table as JSON can carry it."""
+    """Return a table for JSON; see `json_value`."""
     return {
         key: value
         if type(value) in _AS_IT_IS or (type(value) is float and value - value == 0)
@@ -192,16 +192,16 @@ MOMENT: Final = Kind(
 TEXTS: Final = Kind(_texts, toml=list, json=list, unjson=tuple, many=True)
 SORTED_TEXTS: Final = Kind(_texts, toml=sorted, json=list, unjson=tuple, many=True)
 TABLE: Final = Kind(_table, toml=sorted_table, json=json_table, many=True)
-"""Parameters, metrics and the like: the user's own names and values."""
+"""Names and values of the user, such as parameters and metrics."""
 
 
 def one_of(words: type[StrEnum]) -> Kind:
-    """A word of a fixed list."""
+    """Return the kind of a word from a fixed list."""
     return Kind(words, toml=lambda w: w.value, json=lambda w: w.value, unjson=words, sql=str)
 
 
 def each(kind: Kind) -> Kind:
-    """A table of the user's names whose values are all of one kind."""
+    """Return the kind of a table with the user's names and values of one kind."""
 
     def read(table: Any) -> dict[str, Any]:
         return {_text(name): kind.read(value) for name, value in _table(table).items()}
@@ -217,7 +217,7 @@ def each(kind: Kind) -> Kind:
 
 
 def record(make: Callable[..., Any], *fields: Field) -> Kind:
-    """A table of ours with these fields. Other keys in it are ignored."""
+    """Return the kind of a table with these fields. `read` ignores other keys."""
     required = [field.name for field in fields if field.required]
     readers = {field.name: field.kind.read for field in fields}
     unjson = {f.json_name or f.name: (f.name, _unless_same(f.kind.unjson)) for f in fields}
@@ -251,7 +251,7 @@ def _unless_same(convert: Convert) -> Convert | None:
 
 
 def _writer(plan: "list[tuple[Field, str, Convert]]") -> Convert:
-    """Writes the fields that a value has, in the order of the plan."""
+    """Return a function that writes the present fields of a value, in the order of the plan."""
     steps = [
         (field.name, key, _unless_same(convert), field.omits_empty) for field, key, convert in plan
     ]
@@ -271,7 +271,7 @@ def _writer(plan: "list[tuple[Field, str, Convert]]") -> Convert:
 # --- what JSON cannot carry -----------------------------------------------------------------------
 
 Typed: TypeAlias = list[tuple[list[str | int], str, str]]
-"""Values that JSON changes: where each is, its type, and its text."""
+"""Values that JSON changes: place, type and text of each."""
 
 _FROM_TEXT: Final[dict[str, Callable[[str], Value]]] = {
     "float": float,
@@ -282,7 +282,7 @@ _FROM_TEXT: Final[dict[str, Callable[[str], Value]]] = {
 
 
 def typed_values(value: Value, at: list[str | int]) -> Typed:
-    """The values in a value that JSON changes, with their places below `at`."""
+    """Find the values inside a value that JSON changes, with their places below `at`."""
     if type(value) in _AS_IT_IS:
         return []
     if isinstance(value, dict | list):
@@ -301,7 +301,7 @@ def typed_values(value: Value, at: list[str | int]) -> Typed:
 
 
 def restore(value: Any, typed: Typed) -> Any:
-    """A copy of a JSON value with the values put back that `typed_values` found in the original."""
+    """Copy a JSON value and put back the values that `typed_values` found in the original."""
     below: dict[str | int, Typed] = {}
     for (first, *rest), kind, text in typed:
         below.setdefault(first, []).append((rest, kind, text))

@@ -1,6 +1,6 @@
-"""Names on git: every ref and every path on the run branch is formed and read here only.
+"""Refs and paths in git: only this module forms and parses them.
 
-The layout is `docs/data-model.md`; changing it means a new `FORMAT`.
+`docs/data-model.md` describes the layout; a change of it needs a new `FORMAT`.
 """
 
 import re
@@ -13,11 +13,13 @@ from typing import NamedTuple
 from gitexp.core.model.ids import RUN_ID_LENGTH, RunId
 
 FORMAT = 2
-"""Version of the branch layout, kept in `format.toml`. In 1 the keep branch held the user's own
-commits, in 2 it holds code commits only."""
+"""Version of the branch layout, in `format.toml`.
+
+1: the keep branch holds the user's own commits. 2: it holds only code commits.
+"""
 
 READ_FORMATS = (1, 2)
-"""What this gitexp reads and goes on to write to."""
+"""Formats that this gitexp reads, and to which it can add records."""
 
 DEFAULT_BRANCH = "gitexp"
 README_PATH = "README.md"
@@ -26,74 +28,74 @@ FORMAT_PATH = "format.toml"
 
 
 def run_ref(branch: str) -> str:
-    """Full name of the orphan branch that holds the records."""
+    """Return the full name of the orphan branch that holds the records."""
     return f"refs/heads/{branch}"
 
 
 def code_ref(branch: str) -> str:
-    """Full name of the keep branch whose parents are the code commits of the runs."""
+    """Return the full name of the keep branch, whose parents are the code commits of runs."""
     return f"refs/heads/{branch}-code"
 
 
 def pending_ref(run: RunId) -> str:
-    """Pins a snapshot from before its run starts until the run is sealed."""
+    """Return the ref that pins a snapshot from before its run starts until the run is sealed."""
     return f"refs/gitexp/pending/{run}"
 
 
 def remote_ref(key: str, ref: str) -> str:
-    """Where we fetch a remote's branch to, apart from the user's own remote-tracking refs.
+    """Return the ref to which gitexp fetches a remote's branch, beside the remote-tracking refs.
 
-    The key stands for the remote's URL (`Remote.key`).
+    The key represents the remote's URL (`Remote.key`).
     """
     return f"refs/gitexp/remotes/{key}/{ref.removeprefix('refs/heads/')}"
 
 
 def _folder(run: RunId, started: datetime) -> str:
-    return f"{started.year:04}-{started.month:02}/{run[:2]}"  # `%Y` is not padded everywhere
+    return f"{started.year:04}-{started.month:02}/{run[:2]}"  # `%Y` is not padded on every platform
 
 
 def run_path(run: RunId, started: datetime) -> str:
-    """Where the record lies on the branch."""
+    """Return the path of the record on the branch."""
     return f"runs/{_folder(run, started)}/{run}.toml"
 
 
 def series_path(run: RunId, started: datetime) -> str:
-    """Where the metric series lies on the branch."""
+    """Return the path of the metric series on the branch."""
     return f"series/{_folder(run, started)}/{run}.csv"
 
 
 def output_path(run: RunId, started: datetime) -> str:
-    """Where the whole output of the command lies on the branch, if it is published at all."""
+    """Return the path of the command's whole output on the branch, if it is published."""
     return f"output/{_folder(run, started)}/{run}.txt"
 
 
 def annotation_path(run: RunId, started: datetime, annotation: str) -> str:
-    """Where an annotation of the run lies on the branch; a tombstone's id is `delete`."""
+    """Return the path of an annotation on the branch; the id of a tombstone is `delete`."""
     return f"annotations/{_folder(run, started)}/{run}/{annotation}.toml"
 
 
 def environment_path(digest: str) -> str:
-    """Where a package list lies on the branch, once for each distinct environment."""
+    """Return the path of a package list on the branch; each distinct list has one file."""
     return f"environments/{digest}.toml"
 
 
 def is_review(ref: str) -> bool:
-    """Return whether a server keeps no ref of that name but makes a review of it, as Gerrit."""
+    """Return whether a server such as Gerrit turns a push to the ref into a review."""
     return ref.startswith(("refs/for/", "refs/drafts/"))
 
 
 def purge_path(name: str) -> str:
-    """Where the branch says what was purged: a purge by its digest, a code state by its tree."""
+    """Return the path of a purge, by its digest, or of a purged code state, by its tree."""
     return f"{PURGED_FOLDER}/{name}.toml"
 
 
 def sweep_path(sweep: str) -> str:
-    """Where the definition of a sweep lies on the branch."""
+    """Return the path of the definition of a sweep on the branch."""
     return f"sweeps/{sweep}.toml"
 
 
 class PathKind(StrEnum):
-    """What a file on the branch is."""
+    """Kind of a file on the branch."""
 
     RUN = "run"
     SERIES = "series"
@@ -105,7 +107,7 @@ class PathKind(StrEnum):
 
 
 TOMBSTONE = "delete"
-"""The annotation id that says: this run is deleted, for good and on every machine."""
+"""Annotation id of a tombstone: the run is deleted in all clones and stays deleted."""
 
 _RIVAL = "(?:~([0-9a-f]{12}))?"
 _OF_RUN = r"([0-9]{4}-[0-9]{2}/([0-9a-f]{2}))/(\2[0-9a-f]{14})"
@@ -124,39 +126,39 @@ _SHAPES = {
     ),
     "sweeps": (PathKind.SWEEP, rf"()()()([0-9a-f]{{16}}){_RIVAL}\.toml\Z"),
 }
-"""What the files in each folder of the branch are called: the groups are the fields of a place."""
+"""Patterns of the paths below each top directory; their groups are the fields of `BranchPath`."""
 
 
 RUN_FOLDERS = ("annotations/", "output/", "runs/", "series/")
-"""The folders at the top of the branch with files of runs."""
+"""Top directories of the branch with files of runs."""
 
 PLACE_LENGTH = len("yyyy-mm/xx/") + RUN_ID_LENGTH
-"""So far all files of a run have the same path below those folders: month, first digits, run."""
+"""Length of the path that all files of a run share below them: month, first digits, run."""
 
 
 @cache
 def _shape(folder: str) -> tuple[PathKind, re.Pattern[str]]:
-    """Compiled when first needed: a millisecond that most commands need not pay."""
+    """Compile a pattern at first use: most commands save a millisecond."""
     kind, pattern = _SHAPES[folder]
     return kind, re.compile(pattern)
 
 
 class BranchPath(NamedTuple):
-    """A path on the run branch, understood."""
+    """Parsed path on the run branch."""
 
     kind: PathKind
     run: RunId | None
-    """The run it belongs to; absent for an environment, a sweep and a purge."""
+    """Run of the file; `None` for an environment, a sweep and a purge."""
     folder: str
     """`yyyy-mm/xx`; empty for an environment, a sweep and a purge."""
     name: str
     """Annotation id, environment digest, sweep id, digest of a purge, tree, or the run id again."""
     rival: str | None = None
-    """Set on the second of two conflicting versions: the first 12 digits of its blob id."""
+    """First 12 digits of the blob id, for a conflicting version; else `None`."""
 
 
 def parse_path(path: str) -> BranchPath | None:
-    """Understand a path on the branch; `None` for anything that is not ours."""
+    """Parse a path on the branch. Return `None` for a path that gitexp does not write."""
     top, _, rest = path.partition("/")
     if top not in _SHAPES:
         return None
@@ -169,14 +171,14 @@ def parse_path(path: str) -> BranchPath | None:
 
 
 class Shelf(NamedTuple):
-    """A folder on the run branch that holds a file, or a folder, for each of many runs."""
+    """Directory on the run branch with a file, or a directory, for each of many runs."""
 
     kind: PathKind
     folder: str
-    """`yyyy-mm/xx`, where `xx` is how the ids of its runs start."""
+    """`yyyy-mm/xx`, where `xx` are the first two digits of the run ids."""
 
     def first_names(self, names: Iterable[bytes]) -> set[bytes]:
-        """Those that are names of records, series or output, rivals left out."""
+        """Select the names of records, series or outputs, without conflicting versions."""
         match = _first_name(self.kind).fullmatch
         start = self.folder[-2:].encode()
         return {name for name in names if name.startswith(start) and match(name)}
@@ -189,7 +191,7 @@ def _first_name(kind: PathKind) -> re.Pattern[bytes]:
 
 
 def parse_shelf(path: str) -> Shelf | None:
-    """Understand a folder on the branch, with a slash at its end; `None` when it is no shelf."""
+    """Parse the path of a directory, which ends with a slash. Return `None` if it is no shelf."""
     found = _shelf_path().fullmatch(path)
     return None if found is None else Shelf(_SHAPES[found[1]][0], found[2])
 
@@ -200,6 +202,6 @@ def _shelf_path() -> re.Pattern[str]:
 
 
 def rival_path(path: str, blob: str) -> str:
-    """Where the second of two conflicting versions of `path` is kept."""
+    """Return the path of a conflicting version of `path`."""
     stem, _, ext = path.rpartition(".")
     return f"{stem}~{blob[:12]}.{ext}"

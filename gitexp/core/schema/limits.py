@@ -1,7 +1,7 @@
-"""What a record may hold: bounds on names, values, integers, depth and size.
+"""Limits of a record: names, values, integers, depth and size.
 
-`check_table` judges what the user wants recorded, before anything runs; the `refuse_*` functions
-judge what arrived on the branch, before and after parsing.
+`check_table` checks values of the user before a run starts; the `refuse_*` functions check records
+from the branch, before and after parsing.
 """
 
 import re
@@ -17,18 +17,19 @@ MAX_VALUE_BYTES = 64 << 10
 MAX_NAME_BYTES = 200
 MAX_DEPTH = 32
 MAX_CLOCK = 2**53
-"""Highest logical time: what every JSON reader can hold exactly, and no history will reach."""
+"""Highest logical time: every JSON reader holds it exactly, and no history reaches it."""
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
-"""TOML promises 64 bits; other readers of the branch need not take more."""
+"""TOML guarantees 64 bits; other readers of the branch need not accept more."""
 
 _CONTROL: Final = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-"""A pattern, compiled when it is first needed: readers need none of them."""
+"""A pattern, compiled at first use, because commands that only read do not need it."""
 
 
 def check_table(table: Mapping[str, object], what: str) -> None:
-    """Refuse what a record cannot carry. Raises `InvalidInput` that names every fault at once.
+    """Raise `InvalidInput` for values that a record cannot hold.
 
-    `what` is the noun for the message: `parameter` or `metric`.
+    The error names up to five faults and counts the others. `what` is the noun for the message:
+    `parameter` or `metric`.
     """
     faults = list(_faults(table, what, "", 1))
     if not faults:
@@ -44,7 +45,7 @@ def check_table(table: Mapping[str, object], what: str) -> None:
 
 
 def recordable(table: Mapping[str, Value], what: str) -> tuple[Table, tuple[str, ...]]:
-    """The table as a record has it (`nest`) without what it cannot hold, and a warning for each."""
+    """Return the nested table without values that a record cannot hold, and a warning for each."""
     kept: Table = {}
     warnings = []
     for name, value in flatten(table):
@@ -105,7 +106,7 @@ def _shown(name: str) -> str:
     return name if len(name) <= 60 else name[:57] + "..."
 
 
-# Strings and comments, also those without an end, so that each letter is looked at once.
+# Strings and comments, also unterminated ones, so that the search reads each character once.
 _OPAQUE: Final = (
     r'''(?s:"""(?:[^"\\]++|\\.|"(?!""))*+(?:"{3,5}|\Z)|'{3}.*?(?:'{3,5}|\Z)'''
     r"""|"(?:[^"\\\n]++|\\[^\n])*+"?|'[^'\n]*+'?|\#[^\n]*+)"""
@@ -116,10 +117,10 @@ _LONG_NUMBER: Final = rf"[0-9a-fA-F_]{{{_LONG_NUMBER_DIGITS}}}"
 
 
 def refuse_depth(text: str) -> None:
-    """Refuse TOML bombs before parsing. Raises `Unreadable`.
+    """Raise `Unreadable` for TOML that would exhaust a parser. Call it before parsing.
 
-    Dotted keys, brackets and endless numbers cost parsers quadratic time, their stack, or their
-    life; inside quotes and comments they are only text.
+    Many dotted keys, brackets and very long numbers cost parsers quadratic time, overflow their
+    stack, or crash them. Inside quotes and comments they are harmless text.
     """
     brackets = text.count("[") + text.count("{")
     dotted = text.count(".") > MAX_DEPTH and re.search(_MANY_DOTS, text)
@@ -139,7 +140,10 @@ def refuse_depth(text: str) -> None:
 
 
 def _has_long_line(text: str) -> bool:
-    """Tell whether a line could hold an endless number; every record is asked, so in few steps."""
+    """Return whether a line is long enough for a very long number.
+
+    Takes few steps, because it checks every record.
+    """
     start = 0
     while start + _LONG_NUMBER_DIGITS <= len(text):
         newline = text.rfind("\n", start, start + _LONG_NUMBER_DIGITS)
@@ -150,7 +154,7 @@ def _has_long_line(text: str) -> bool:
 
 
 def refuse_values(value: Any, depth: int = 0) -> None:
-    """Refuse parsed values beyond the bounds. Raises `Unreadable`."""
+    """Raise `Unreadable` for parsed values beyond the limits."""
     if depth > MAX_DEPTH:
         raise Unreadable("cannot read a record", why=f"nested deeper than {MAX_DEPTH} levels")
     members = value if isinstance(value, list) else (value,)

@@ -1,7 +1,7 @@
-"""What was purged, as the run branch says it, so that no merge brings it back.
+"""Purges as files of the run branch, so that no merge restores purged data.
 
-Each purge has a file named by a digest of its content; each code state that a purge changed has one
-named by its tree.
+Each purge has a file named by a digest of its content; each code state that a purge changed has a
+file named by its tree.
 """
 
 import hashlib
@@ -19,33 +19,33 @@ _NAME_LENGTH: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class PurgedState:
-    """A code state that is gone."""
+    """Code state that a purge changed or removed."""
 
     became: str | None
-    """The tree with all that was left of it; absent when all of it went."""
+    """Tree with the remaining files; `None` if the whole state was removed."""
     files: tuple[str, ...] = ()
-    """The files that were taken out, where not all of it went."""
+    """Removed files, if some remain."""
 
 
 @dataclass(slots=True)
 class Purges:
-    """All that was ever purged from a run branch."""
+    """All purges of a run branch."""
 
     names: set[str] = field(default_factory=set)
-    """The purges. History from before any of them must not come back."""
+    """Names of the purges. History from before any of them must not return."""
     runs: set[str] = field(default_factory=set)
     trees: set[str] = field(default_factory=set)
-    """Code states that must not come back at all."""
+    """Code states that must not return at all."""
     files: dict[str, set[str]] = field(default_factory=dict)
-    """By path, the blobs that must not come back there."""
+    """Blobs that must not return, by path."""
     states: dict[str, PurgedState] = field(default_factory=dict)
-    """By tree, the code states that were changed or went."""
+    """Code states that were changed or removed, by tree."""
 
     def __bool__(self) -> bool:
         return bool(self.names)
 
     def add(self, name: str, content: bytes | None) -> None:
-        """Take in a file of the branch by its name there. Raises `Unreadable`."""
+        """Add the content of a file, by its name on the branch. Raises `Unreadable`."""
         table = decode_table(content or b"")
         if len(name) == _NAME_LENGTH:
             self.names.add(name)
@@ -67,7 +67,7 @@ class Purges:
 def encode_purge(
     runs: Iterable[str], trees: Iterable[str], files: Mapping[str, Collection[str]]
 ) -> tuple[str, bytes]:
-    """The name and content of the file that says what a purge takes away."""
+    """Return name and content of the file of a purge."""
     table: dict[str, Value] = {
         "runs": [*sorted(runs)],
         "trees": [*sorted(trees)],
@@ -78,12 +78,15 @@ def encode_purge(
 
 
 def encode_state(state: PurgedState) -> bytes:
-    """The content of the file that says what a purge left of a code state."""
+    """Return the content of the file of a purged code state."""
     return encode_table({"became": state.became or "", "files": list(state.files)})
 
 
 def decode_purges(contents: Iterable[tuple[str, bytes | None]]) -> Purges:
-    """Read the files of a branch, each with its name; one that cannot be read still counts."""
+    """Read the purge files of a branch, given by name and content.
+
+    An unreadable file of a purge still adds the purge's name.
+    """
     purges = Purges()
     for name, content in contents:
         try:

@@ -1,4 +1,4 @@
-"""What lies at the top of the run branch: what it is, for people and for programs."""
+"""Files at the top of the run branch: a README for people and the format for programs."""
 
 import re
 from contextlib import suppress
@@ -15,7 +15,7 @@ _IDENTITY = re.compile(r"[^<>\0\r\n]+ <[^<>\0\r\n ]+>")
 
 
 def format_file(identity: str = CODE_IDENTITY) -> bytes:
-    """The content of `format.toml`. Raises `InvalidInput` when git takes no such identity."""
+    """Return the content of `format.toml`. Raises `InvalidInput` if git rejects the identity."""
     if not _IDENTITY.fullmatch(identity):
         raise InvalidInput(
             f"cannot use identity '{identity}'", hints=["write it as `Name <mail@example.org>`"]
@@ -24,7 +24,7 @@ def format_file(identity: str = CODE_IDENTITY) -> bytes:
 
 
 def code_identity(form: bytes | None) -> str:
-    """The author of code commits, as a `format.toml` names it."""
+    """Return the author of code commits that a `format.toml` names, else the default."""
     with suppress(Unreadable):
         identity = decode_table(form or b"").get("identity")
         if isinstance(identity, str) and _IDENTITY.fullmatch(identity):

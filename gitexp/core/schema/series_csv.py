@@ -1,6 +1,6 @@
-"""Metric series to CSV and back.
+"""Convert metric series to CSV and back.
 
-What arrives on the branch is untrusted: every fault becomes one `Unreadable`.
+Files of the branch are untrusted: every fault becomes one `Unreadable`.
 """
 
 import csv
@@ -11,7 +11,7 @@ from gitexp.core.model.run import Series
 
 
 def encode_series(rows: Series) -> bytes:
-    """A metric series as CSV: `step,time`, then the metrics sorted; absent cells are empty."""
+    """Encode a metric series as CSV: `step,time`, then sorted metrics; absent cells are empty."""
     names = sorted({name for row in rows for name in row} - {"step", "time"})
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
@@ -23,7 +23,7 @@ def encode_series(rows: Series) -> bytes:
 
 
 def decode_series(data: bytes) -> Series:
-    """Read a metric series. Raises `Unreadable`."""
+    """Decode a metric series. Raises `Unreadable`."""
     try:
         lines = csv.reader(io.StringIO(data.decode(), newline=""), strict=True)
         columns = next(lines)
@@ -36,9 +36,9 @@ def decode_series(data: bytes) -> Series:
 
 
 def merge_series(*several: Series) -> Series:
-    """One series of several: of a metric in more than one of them, the first one counts.
+    """Merge several series. For a metric in more than one of them, the first one counts.
 
-    Rows of one step become one row. A row without a step counts by its place.
+    Rows of the same step become one row. A row without a step has its position as step.
     """
     filled = [series for series in several if series]
     if len(filled) < 2:

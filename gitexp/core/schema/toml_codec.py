@@ -1,8 +1,8 @@
-"""Runs and annotations to canonical TOML bytes and back.
+"""Convert runs and annotations to canonical TOML bytes and back.
 
-`decode(encode(x)) == x`, and equal values have equal bytes. Whatever arrives on the branch is
-untrusted: size, depth and integers are bounded before and after parsing, and every fault becomes
-one `Unreadable`.
+`decode(encode(x)) == x`, and equal values have equal bytes. Files of the branch are untrusted:
+size, depth and integers are checked before and after parsing, and every fault becomes one
+`Unreadable`.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ from gitexp.core.schema.limits import MAX_RECORD_BYTES, check_table, refuse_dept
 
 
 def encode_run(run: Run) -> bytes:
-    """The canonical TOML of a run. Raises `InvalidInput` when it would exceed the bounds."""
+    """Encode a run as canonical TOML. Raises `InvalidInput` if it exceeds the limits."""
     _check_tables(run)
     data = _dump({"schema": SCHEMA, **RUN.toml(run)})
     if len(data) > MAX_RECORD_BYTES:
@@ -32,14 +32,14 @@ def encode_run(run: Run) -> bytes:
 
 
 def _check_tables(run: Run) -> None:
-    """Refuse what a record cannot carry. Raises `InvalidInput`."""
+    """Raise `InvalidInput` for tables that a record cannot hold."""
     check_table(run.params, "parameter")
     check_table(run.parsed, "parameter")
     check_table(run.metrics, "metric")
 
 
 def decode_run(data: bytes) -> Run:
-    """Read a run. Raises `Unreadable` for anything that is not a record of a known schema."""
+    """Decode a run. Raises `Unreadable` for data that is no record of a known schema."""
     run: Run = _decode(data, RUN)
     return run
 
@@ -48,13 +48,13 @@ def decode_run(data: bytes) -> Run:
 
 
 def encode_annotation(annotation: Annotation) -> bytes:
-    """The canonical TOML of an annotation. Raises `InvalidInput` for metrics beyond the bounds."""
+    """Encode an annotation as canonical TOML. Raises `InvalidInput` for metrics over the limits."""
     check_table(annotation.metrics, "metric")
     return _dump({"schema": SCHEMA, **ANNOTATION.toml(annotation)})
 
 
 def decode_annotation(data: bytes) -> Annotation:
-    """Read an annotation. Raises `Unreadable`."""
+    """Decode an annotation. Raises `Unreadable`."""
     annotation: Annotation = _decode(data, ANNOTATION)
     return annotation
 
@@ -63,12 +63,12 @@ def decode_annotation(data: bytes) -> Annotation:
 
 
 def encode_table(table: Mapping[str, Value]) -> bytes:
-    """Any table as canonical TOML, keys sorted; empty lists and tables stay."""
+    """Encode any table as canonical TOML with sorted keys. Keeps empty lists and tables."""
     return _write(sorted_table(table)).encode()
 
 
 def decode_table(data: bytes) -> Table:
-    """Read any bounded TOML. Raises `Unreadable`."""
+    """Decode any TOML within the limits. Raises `Unreadable`."""
     return _parse(data)
 
 
@@ -86,25 +86,25 @@ def _write(table: Mapping[str, object]) -> str:
 
 
 _BRACKETS = 1000
-"""More than a record of ours ever needs in practice; a tenth of what toml-rs survives."""
+"""More than a record of gitexp needs, and a tenth of the number that crashes toml-rs."""
 
 
 @cache
 def _reader() -> Callable[[str], dict[str, Any]]:
-    """The fastest TOML 1.0 reader at hand: toml-rs when installed, else the standard library's.
+    """Return the fastest available TOML 1.0 parser: toml-rs if installed, else tomllib.
 
-    toml-rs dies of some thousand open brackets, and it goes on after an error: quotes where none
-    may be can hide them from `refuse_depth`. So many are left to the standard library.
+    Thousands of open brackets crash toml-rs, which also continues after an error: misplaced quotes
+    can hide brackets from `refuse_depth`. So tomllib parses texts with more than `_BRACKETS`.
     """
     try:
         import toml_rs  # an optional extra
     except ImportError:
-        import tomllib  # 6 ms that only readers of records pay
+        import tomllib  # 6 ms: imported only to read records
 
         return tomllib.loads
 
     def read(text: str) -> dict[str, Any]:
-        if text.startswith("\ufeff"):  # tomllib refuses it, and so must we
+        if text.startswith("\ufeff"):  # tomllib refuses it, so both must
             raise ValueError("it begins with a byte order mark")
         if text.count("[") + text.count("{") > _BRACKETS:
             import tomllib

@@ -1,9 +1,9 @@
-"""Runs whose records are written alike, read together.
+"""Decode records of the same layout together.
 
-Records differ in their values and in little else. What stands around the values is the layout;
-texts of one layout have the same fields at the same places, so the TOML reader is asked once where
-these are, and the values are read column by column. `toml_codec` says what a record is; what looks
-odd is refused here, and has to be read there.
+Most records differ only in their values. The text around the values is the layout. Records of one
+layout have the same fields at the same places, so the TOML parser finds these places once, and the
+values are decoded column by column. `toml_codec` defines a record; this module refuses every record
+with an unusual form, and the caller decodes it with `toml_codec`.
 """
 
 import re
@@ -19,17 +19,17 @@ from gitexp.core.schema.limits import MAX_DEPTH
 from gitexp.core.schema.toml_codec import decode_run, decode_table
 
 Layout: TypeAlias = str
-"""What stands before, between and behind the values of a text, with a NUL for each of them."""
+"""The text of a record with a NUL in the place of each value and of the ` = ` before it."""
 
 Place: TypeAlias = tuple[str, ...]
-"""Where a value is: the names of its tables, then its key."""
+"""Place of a value: the names of its tables, then its key."""
 
 _VALUE: Final = re.compile(r" = (\[\n(?:    .*,\n)*+\]$|.*+)", re.MULTILINE)
-"""What follows a key: the rest of the line, or a list with one line for each member."""
+"""The value of a key: the rest of the line, or a list with one line for each member."""
 
 
 def take_apart(data: bytes) -> tuple[Layout, list[str]]:
-    """The layout of a record, and its values as they are written. Raises `Unreadable`."""
+    """Split a record into its layout and its values as written. Raises `Unreadable`."""
     try:
         parts = _VALUE.split(data.decode())
     except UnicodeDecodeError as error:
@@ -40,9 +40,9 @@ def take_apart(data: bytes) -> tuple[Layout, list[str]]:
 def read_together(
     sample: bytes, layout: Layout, written: Iterable[Sequence[str]]
 ) -> dict[Place, list[Any]]:
-    """The values of records with the layout of a sample by their places, as `decode_run` has them.
+    """Return the values of records with the layout of a sample, by place, as `decode_run` does.
 
-    Raises `Unreadable` when any of the records may be none.
+    Raises `Unreadable` if any of the records may be invalid.
     """
     decode_run(sample)
     try:
@@ -55,9 +55,9 @@ def read_together(
 
 
 def _places(layout: Layout) -> list[Place]:
-    """Where each value is. The reader is given the text with a number in the place of each.
+    """Return the place of each value: parse the layout with a number as each value.
 
-    Whatever complete value stands there instead, all others stay where they are.
+    Any other complete value instead of a number leaves the places of all others unchanged.
     """
     *before, last = layout.split("\0")
     numbered = "".join(f"{part} = {number}" for number, part in enumerate(before)) + last
@@ -100,11 +100,11 @@ _FORMS: Final[tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...]] = (
         datetime.fromisoformat,
     ),
 )
-"""How we write most values, and what reads them quicker than a TOML reader."""
+"""Forms in which gitexp writes most values, each with a reader faster than a TOML parser."""
 
 
 def _read_column(written: Sequence[str], read: Convert | None) -> list[Any]:
-    """The values of a column, each by the reader of its field."""
+    """Decode the values of a column with the reader of its field."""
     if _FLOATS.fullmatch(_lines(written)):
         values = list(map(float, written))
         return values if read is None else list(map(read, values))
@@ -117,7 +117,7 @@ def _read_column(written: Sequence[str], read: Convert | None) -> list[Any]:
 
 
 def _reader_of_form(lines: str) -> Callable[[str], Any] | None:
-    """What reads values of one of our forms, one in each line; `None` for any others."""
+    """Return the reader of lines that all have one of `_FORMS`; `None` for other lines."""
     return next((plain for form, plain in _FORMS if form.fullmatch(lines)), None)
 
 
@@ -126,7 +126,7 @@ def _lines(written: Iterable[str]) -> str:
 
 
 def _read_value(written: str) -> Any:
-    """A value of any form. What is no complete value, as a piece of a longer one, is refused."""
+    """Decode a value of any form. Raises `ValueError` for a part of a longer value."""
     plain = _reader_of_form(written + "\n")
     if plain is not None:
         return plain(written)

@@ -1,12 +1,12 @@
-"""Merging: the union of two states of the run branch, the same on every machine.
+"""Merge two states of the run branch to their union, the same on every machine.
 
-A state is what the branch holds: path to blob id. The result depends only on the set of versions
-seen, so merging is commutative, associative and idempotent, needs no common ancestor, and never
-asks a person. What cannot be united is kept twice: the version with the smaller blob id stays at
-the path, every other one lies beside it under its rival name.
+A state maps the paths of the branch to blob ids. The result depends only on the set of versions, so
+merges are commutative, associative and idempotent, need no common ancestor, and never ask a person.
+Of conflicting versions the one with the smallest blob id stays at the path; each other one is
+beside it under a name that contains the first digits of its blob id.
 
-Two states agree on which files are ours, never on more: a path that `parse_path` does not
-understand stays only when both sides have the very same file there, and is dropped otherwise.
+A path that `parse_path` does not accept stays only if both sides have the same file there; else it
+is dropped.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -32,27 +32,30 @@ Files: TypeAlias = Mapping[str, str]
 """Path to blob id."""
 
 Read: TypeAlias = Callable[[Collection[str]], Mapping[str, bytes | None]]
-"""Contents by blob id; `None` for what is missing, damaged or too large. Asked at most once."""
+"""Function that returns contents by blob id; `None` for a missing, damaged or too large blob.
+
+`unite` calls it at most once.
+"""
 
 Places: TypeAlias = Mapping[str, BranchPath | None]
-"""What paths mean; `None` for those that are not ours."""
+"""Parsed paths; `None` for a path that gitexp does not write."""
 
 Owner: TypeAlias = tuple[str, str]
-"""A run or an environment: its folder on the branch and its name there."""
+"""A run or an environment: its directory on the branch and its name there."""
 
 ROOT_PATHS = (README_PATH, FORMAT_PATH)
 
 
 def unite(left: Files, right: Files, read: Read, places: Places | None = None) -> dict[str, str]:
-    """The union of two states.
+    """Return the union of two states.
 
-    Every file of either side is in it, except: a run with a tombstone on either side keeps nothing
-    but its tombstone; a sealed record replaces those that say `running`, and of several that say
-    `running` the greatest stays. Both sides may be partial, as long as each run and each
-    environment is given whole (see `surroundings`). `places` are the paths of both, and maybe more,
-    understood.
+    It has every file of either side, with two exceptions. A run with a tombstone on either side
+    keeps only its tombstone. A sealed record replaces records that say `running`, and of several
+    that say `running` the one with the greatest content stays. Both sides may be partial if they
+    hold all files of each run and environment (see `surroundings`). `places` has the parsed paths
+    of both sides and possibly more.
 
-    Raises `Unreadable` when a side was written in a format newer than `FORMAT`.
+    Raises `Unreadable` if a side has a format newer than `FORMAT`.
     """
     if places is None:
         places = {path: parse_path(path) for path in left.keys() | right.keys()}
@@ -81,7 +84,7 @@ def unite(left: Files, right: Files, read: Read, places: Places | None = None) -
 
 
 def branch_format(data: bytes | None) -> int | None:
-    """The version that a `format.toml` names; `None` when it is not one of gitexp's."""
+    """Return the version in a `format.toml`; `None` if gitexp did not write the file."""
     try:
         version = decode_table(data or b"").get("format")
     except Unreadable:
@@ -90,7 +93,7 @@ def branch_format(data: bytes | None) -> int | None:
 
 
 def too_new(version: int, where: str) -> Unreadable:
-    """The error for a branch that a newer gitexp wrote."""
+    """Return the error for a branch that a newer gitexp wrote."""
     return Unreadable(
         f"cannot use {where}",
         why=f"it has format {version}, this gitexp knows up to {FORMAT}",
@@ -99,19 +102,19 @@ def too_new(version: int, where: str) -> Unreadable:
 
 
 def owners(places: Iterable[BranchPath | None]) -> set[Owner]:
-    """Whom the files belong to; what is not ours belongs to nobody."""
+    """Return the owners of files. Files that gitexp does not write have none."""
     return {owner(place) for place in places if place is not None}
 
 
 def owner(place: BranchPath) -> Owner:
-    """What a file must be merged together with."""
+    """Return the owner of a file; all files of an owner must be merged together."""
     return place.folder, place.run or RunId(place.name)
 
 
 def surroundings(touched: Collection[Owner]) -> Callable[[str], bool]:
-    """Tells of a folder whether it, or one in it, may hold files of some runs and environments.
+    """Return a function that decides whether a directory may hold files of some owners.
 
-    Its path ends with a slash.
+    Its argument is the path of the directory with a slash at the end. Files may be in it or below.
     """
     shelves = {folder for folder, _ in touched}
     near = {"environments/", "sweeps/", f"{PURGED_FOLDER}/", *_TOPS}
@@ -131,7 +134,7 @@ _TOPS = ("runs/", "series/", "output/", "annotations/")
 
 
 def plain_path(path: str) -> str:
-    """The path a rival stands beside; other paths are their own."""
+    """Return the path beside which a conflicting version is stored; other paths unchanged."""
     return _plain_path(path, parse_path(path))
 
 
@@ -143,7 +146,7 @@ def _plain_path(path: str, place: BranchPath | None) -> str:
 
 
 def _read_unsettled(contested: Mapping[str, set[str]], read: Read) -> Mapping[str, bytes | None]:
-    """Contents where the blob ids alone do not settle what stays."""
+    """Read the contents of versions that cannot be decided by blob id alone."""
     unsettled = {
         blob
         for path, versions in contested.items()
@@ -158,7 +161,7 @@ def _is_record(path: str) -> bool:
 
 
 def _prevailing(path: str, versions: set[str], contents: Mapping[str, bytes | None]) -> set[str]:
-    """The versions that none of the others replaces. Keeping maxima makes this associative."""
+    """Return the versions that no other one replaces. Maxima make this associative."""
     if not _is_record(path):
         return versions
     running = {blob: contents.get(blob) or b"" for blob in versions if _runs(contents.get(blob))}
@@ -167,7 +170,7 @@ def _prevailing(path: str, versions: set[str], contents: Mapping[str, bytes | No
 
 
 def _runs(data: bytes | None) -> bool:
-    """Tell whether a record says `running`; one that cannot be read counts as sealed."""
+    """Return whether a record says `running`. An unreadable record counts as sealed."""
     try:
         return data is not None and decode_run(data).outcome is Outcome.RUNNING
     except Unreadable:

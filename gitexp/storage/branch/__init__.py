@@ -1,1 +1,1 @@
-"""The run branch: what goes onto it, and how it gets there and is read."""
+"""The run branch and the keep branch: their commits, and how gitexp writes and reads them."""

@@ -1,9 +1,9 @@
-"""The run branch: records go in here and are read from here; owns the layout and the protocol.
+"""The run branch: write records to it and read them.
 
-One commit for each event of a run. Writers of one machine queue on a file lock; the
-compare-and-swap on the ref is the truth. The keep branch moves before the run branch, so a failure
-between the two leaves at most a kept commit too many. `write` returns only when the record is where
-it stays; see `docs/reliability.md` for what that means with each durability.
+Each event of a run is one commit. Writers of one machine queue on a file lock; the compare-and-swap
+of the ref decides. The keep branch moves before the run branch, so a failure between the two leaves
+at most one superfluous kept commit. `write` returns when the record is stored;
+`docs/reliability.md` says what each durability guarantees then.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -46,15 +46,15 @@ from gitexp.storage.branch.keep import KEEP_MESSAGE
 from gitexp.storage.branch.refusals import damaged, locked
 
 PATIENCE_S = 30.0
-"""How long a record waits for other writers before it gives up; its journal stays."""
+"""Seconds that a write waits for other writers before it fails; the run's journal stays."""
 
 LOCK_PATIENCE_S = 2.0
-"""How long a record waits for a lock of git's that is old already and yet not known to be dead."""
+"""Seconds that a write waits for an old lock of git whose holder may still live."""
 
 _LOOKS = 3
 
 _KEPT_BEFORE = ("^1^1", "^1^2", "^2^1", "^2^2")
-"""Where the keep branch holds the code of our last run right after a merge with a remote."""
+"""Parents of the keep branch that may hold the last run's code after a merge with a remote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +63,13 @@ class _Tips:
     code: ObjectId | None
     kept: frozenset[str] = field(default_factory=frozenset)
     deleted: frozenset[str] = field(default_factory=frozenset)
-    """Of the runs to be written, those that were deleted meanwhile."""
+    """Those runs of the events that another process has deleted."""
     is_foreign: bool = False
-    """True when the newest commit of the run branch was not made by gitexp."""
+    """True if gitexp did not make the newest commit of the run branch."""
 
 
 class Store:
-    """The run branch of one repository."""
+    """Run branch of one repository."""
 
     def __init__(self, repo: Repo, branch: str, *, durable: bool) -> None:
         self.repo = repo
@@ -79,8 +79,10 @@ class Store:
         self.durable = durable
         self._code_identity: str | None = None
         self.on_foreign: Callable[[ObjectId], bool] | None = None
-        """Told a tip that gitexp did not make, before anything is written on it. Returns whether it
-        moved the branch, to give back what that commit took away."""
+        """Called before a write with a tip that gitexp did not make.
+
+        Restores the records that the commit removed. Returns whether it moved the branch.
+        """
 
     # --- writing ----------------------------------------------------------------------------
 
@@ -91,22 +93,22 @@ class Store:
         identity: Identity,
         moment: datetime,
     ) -> ObjectId:
-        """Put events onto the branch, in order, all or none. Returns the new tip.
+        """Write events to the branch, in order, all or none. Returns the new tip.
 
-        When it returns, the events are recorded. Raises `Conflict` when other writers kept us out
-        for `PATIENCE_S` or an old lock for `LOCK_PATIENCE_S`, `Refused` when the branch belongs to
-        someone else, `CommandFailed` when git cannot write.
+        The events are recorded when it returns. Raises `Conflict` if other writers hold the branch
+        for `PATIENCE_S` or an old lock remains for `LOCK_PATIENCE_S`, `Refused` if gitexp did not
+        create the branch, `CommandFailed` if git cannot write.
         """
         with self.repo.session(), self.lock():
             began_s = clock.monotonic_s()
-            self._clear("packed-refs.lock")  # it would cost a second and the release of the pin
+            self._clear("packed-refs.lock")  # else git waits a second and cannot delete the pin
             while True:
                 tips = self._read_tips_beside_gc(events)
                 if tips.is_foreign and tips.run and self.on_foreign and self.on_foreign(tips.run):
                     continue
                 live = [e for e in events if not (e.keeps and e.run.id in tips.deleted)]
                 if not live and tips.run is not None:
-                    return tips.run  # deleted while it ran: nothing comes back
+                    return tips.run  # deleted while it ran: write nothing
                 try:
                     return self._write(live, tips, identity, moment)
                 except Conflict as conflict:
@@ -129,7 +131,10 @@ class Store:
         return write_stream(self.repo, steps, durable=self.durable)[-1]
 
     def lock(self) -> FileLock:
-        """The queue of local writers. Raises `GitexpError` in a read-only repository."""
+        """Return the lock on which local writers queue.
+
+        Raises `GitexpError` in a read-only repository.
+        """
         try:
             self.repo.state_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -139,24 +144,27 @@ class Store:
         return FileLock(self.repo.state_dir / "lock", timeout_s=PATIENCE_S)
 
     def release(self, run: Run) -> None:
-        """Let the pin of a recorded run's snapshot go: the keep branch has it. Never raises."""
+        """Release the pin of a recorded run's snapshot: the keep branch holds the code now.
+
+        A conflict on the ref is ignored.
+        """
         ref, snapshot = pending_ref(run.id), run.code.snapshot
         if run.code.dirty and snapshot is not None and self.repo.read_ref(ref) is not None:
             with suppress(Conflict):
                 self.repo.update_ref(ref, self.repo.null, snapshot, "gitexp: recorded")
 
     def clear_dead_locks(self) -> GitLock | None:
-        """Move ref locks of dead processes aside. Call only while holding our lock.
+        """Move aside ref locks of dead processes. Call only while holding the store's lock.
 
-        Returns one that is still there.
+        Returns a lock that is still in place, if any.
         """
         found = [self._clear(f"{ref}.lock") for ref in (self.run_ref, self.code_ref)]
         return next((lock for lock in found if lock is not None), None)
 
     def wait_for_others(self, conflict: Conflict, deadline_s: float) -> None:
-        """Wait a little before a write is tried again. Call only while holding our lock.
+        """Wait about 50 ms before a write is retried. Call only while holding the store's lock.
 
-        Raises the `conflict` when the monotonic clock is past the deadline.
+        Raises the `conflict` if the monotonic clock is past the deadline.
         """
         if clock.monotonic_s() > deadline_s:
             raise conflict
@@ -185,7 +193,7 @@ class Store:
             keep = Commit(self.code_ref, message, identity, moment, parents, clear=True, tip=tip)
             steps += [keep, Checkpoint()]
         elif tips.code and any(event.keeps for event in events):
-            steps.append(Verify(self.code_ref, tips.code))  # or the code has nobody else
+            steps.append(Verify(self.code_ref, tips.code))  # a moved branch may lack the code
         offset = len(fresh) > 0
         for n, event in enumerate(events):
             parent = f":{n + offset}" if n else tips.run
@@ -198,7 +206,10 @@ class Store:
         return steps
 
     def _read_tips_beside_gc(self, events: Sequence[Event]) -> _Tips:
-        """As `_read_tips`; while packs are replaced a whole branch may look broken for a moment."""
+        """Call `_read_tips` up to `_LOOKS` + 1 times.
+
+        While a gc replaces packs, an intact branch may look damaged for a moment.
+        """
         for _ in range(_LOOKS):
             try:
                 return self._read_tips(events)
@@ -207,7 +218,7 @@ class Store:
         return self._read_tips(events)
 
     def _read_tips(self, events: Sequence[Event] = ()) -> _Tips:
-        """Where the branches are, in one process; what is broken is never taken for absent."""
+        """Read both tips with one git process. A damaged branch raises, it is never absent."""
         runs = [event.run for event in events]
         stones = [f"{self.run_ref}:{annotation_path(r.id, r.started, TOMBSTONE)}" for r in runs]
         run, form, code, *found = self._ask(
@@ -257,33 +268,33 @@ class Store:
     # --- the code of runs -------------------------------------------------------------------
 
     def code_identity(self) -> str:
-        """The author of code commits, as the run branch says."""
+        """Return the author of code commits that the run branch declares."""
         if self._code_identity is None:
             try:
                 [form] = self._ask([f"{self.run_ref}:{FORMAT_PATH}"])
             except Unreadable:
-                return CODE_IDENTITY  # nothing is written to such a branch
+                return CODE_IDENTITY  # gitexp writes nothing to such a branch
             self._code_identity = code_identity(form and form.content)
         return self._code_identity
 
     def use_code_identity(self, identity: str) -> None:
-        """Make code commits by another author from now on; the run branch is to say so next."""
+        """Use another author for later code commits. The caller declares it on the run branch."""
         self._code_identity = identity
 
     def code_commit(self, tree: str) -> ObjectId:
-        """The id of the commit that holds the code of all runs with this tree."""
+        """Return the id of the code commit of a tree, which all runs with this code share."""
         return code_commit_id(self.repo, tree, self.code_identity())
 
     # --- reading ----------------------------------------------------------------------------
 
     def tip(self) -> ObjectId | None:
-        """The newest commit of the branch, `None` before the first run."""
+        """Return the newest commit of the branch; `None` before the first run."""
         return self.repo.read_ref(self.run_ref)
 
     def check(self) -> ObjectId | None:
-        """The tip, after making sure that the branch is ours. Raises `Refused`, `Unreadable`.
+        """Return the tip of a branch that gitexp created. Raises `Refused`, `Unreadable`.
 
-        Looks at the run branch only: what is wrong with the keep branch is for `doctor`.
+        Checks only the run branch; `doctor` checks the keep branch.
         """
         tip = self.tip()
         if tip is not None:
@@ -291,11 +302,11 @@ class Store:
         return tip
 
     def load_run(self, run: RunId, started: datetime) -> Run:
-        """A run from its record. Raises `NotFound`, `Unreadable`."""
+        """Read a run from its record. Raises `NotFound`, `Unreadable`."""
         return decode_run(self._load(run_path(run, started), f"the record of run {run[:7]}"))
 
     def load_series(self, run: RunId, started: datetime) -> Series:
-        """The metric series of a run, empty when it has none. Raises `Unreadable`."""
+        """Read the metric series of a run; an empty list if it has none. Raises `Unreadable`."""
         try:
             data = self._load(series_path(run, started), "series", max_bytes=1 << 30)
         except NotFound:
@@ -305,7 +316,7 @@ class Store:
         return decode_series(data)
 
     def load_environment(self, digest: str) -> Table:
-        """A package list. Raises `NotFound`, `Unreadable`."""
+        """Read a package list. Raises `NotFound`, `Unreadable`."""
         return decode_table(self._load(environment_path(digest), f"environment {digest[:7]}"))
 
     def _load(self, path: str, what: str, *, max_bytes: int = MAX_RECORD_BYTES) -> bytes:
@@ -326,5 +337,5 @@ class Store:
 
 
 def _pins(events: Iterable[Event]) -> list[str]:
-    """The refs that hold the snapshots of events' runs."""
+    """Return the refs that pin the snapshots of the events' runs."""
     return [pending_ref(event.run.id) for event in events if event.run.code.dirty]

@@ -1,4 +1,4 @@
-"""What happens to a run, as files and a message for one commit."""
+"""Events of a run, each with the files and the message of its commit."""
 
 import json
 from collections.abc import Sequence
@@ -19,19 +19,22 @@ from gitexp.core.schema.toml_codec import encode_annotation, encode_run, encode_
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened to a run, as it goes onto the branch in one commit."""
+    """Event of a run, recorded as one commit on the branch."""
 
     run: Run
     subject: str
     files: tuple[tuple[str, bytes | Blob | None], ...]
     releases: bool = False
-    """True when the run's pending ref may go."""
+    """True if the write also deletes the run's pending ref."""
     keeps: bool = True
-    """True when the keep branch must hold the run's code afterwards."""
+    """True if the keep branch must hold the run's code afterwards."""
 
 
 def started(run: Run, environment: Table | None = None, *, record: bytes | None = None) -> Event:
-    """The run begins: its record with outcome `running`, made already or not, and its packages."""
+    """Return the start of a run: its record with outcome `running`, and its package list.
+
+    `record` is the encoded record, if the caller has it already.
+    """
     files: list[tuple[str, bytes | Blob | None]] = [
         (run_path(run.id, run.started), record or encode_run(run))
     ]
@@ -43,7 +46,7 @@ def started(run: Run, environment: Table | None = None, *, record: bytes | None 
 
 @lru_cache(maxsize=1)
 def _encode_packages(packages: str) -> bytes:
-    """The list of a run's packages, which its start and its end both put onto the branch."""
+    """Encode a package list. Cached, because the start and the end of a run both write it."""
     return encode_table(json.loads(packages))
 
 
@@ -56,7 +59,10 @@ def sealed(
     record: bytes | None = None,
     output: str | None = None,
 ) -> Event:
-    """The run is final: its record, made already or not, its series, and its output if given."""
+    """Return the seal of a run: its final record, its series, and its output if given.
+
+    `record` is the encoded record, if the caller has it already.
+    """
     first = started(run, environment, record=record)
     files = list(first.files)
     if series:
@@ -69,14 +75,14 @@ def sealed(
 
 
 def annotated(run: Run, annotation: Annotation, summary: str) -> Event:
-    """Something is said about a run."""
+    """Return the event that adds an annotation to a run."""
     path = annotation_path(run.id, run.started, annotation.id)
     subject = f"{annotation.kind} {run.id[:7]} {run.name}: {summary}"
     return Event(run, subject, ((path, encode_annotation(annotation)),), keeps=False)
 
 
 def deleted(run: Run, annotation: Annotation, paths: Sequence[str]) -> Event:
-    """A run is taken off the branch; its tombstone keeps it from coming back by a merge."""
+    """Return the event that deletes a run. Its tombstone keeps a merge from restoring it."""
     tombstone = annotation_path(run.id, run.started, annotation.id)
     gone = [(path, None) for path in paths if path != tombstone]
     files = (*gone, (tombstone, encode_annotation(annotation)))
@@ -84,12 +90,12 @@ def deleted(run: Run, annotation: Annotation, paths: Sequence[str]) -> Event:
 
 
 def is_ours(commit: bytes) -> bool:
-    """Return whether gitexp made a commit of the run branch, as its message tells."""
+    """Return whether gitexp made a commit of the run branch, by its message."""
     return b"\n\n[skip ci]\n" in commit
 
 
 def message_of(event: Event) -> str:
-    """What the commit says, for people and for `git log --grep`."""
+    """Return the commit message, for people and for `git log --grep`."""
     run = event.run
     subject = " ".join("".join(c if c.isprintable() else " " for c in event.subject).split())
     return (
@@ -99,6 +105,6 @@ def message_of(event: Event) -> str:
 
 
 def identity_of(author: str) -> Identity:
-    """`Name <email>` as the identity of a commit."""
+    """Parse `Name <email>` to the identity of a commit."""
     name, _, rest = author.partition(" <")
     return Identity(name or "unknown", rest.rstrip(">") or "unknown@localhost")

@@ -1,4 +1,4 @@
-"""The keep branch: commits without files whose parents are code commits, so that git keeps them."""
+"""The keep branch: empty commits whose parents are code commits, so that no gc removes those."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 KEEP_MESSAGE: Final = "keep the code of runs\n\n[skip ci]\n"
 
 _KEPT_AT_ONCE = 50
-"""Parents of one keep commit; git can do more, some readers cannot."""
+"""Maximum code commits in one keep commit; git allows more parents, some other tools do not."""
 
 
 def keep_steps(
@@ -24,7 +24,7 @@ def keep_steps(
     *,
     ref: str | None = None,
 ) -> list[Step]:
-    """What puts the code of trees onto the keep branch, or another ref, after `tip`."""
+    """Return the steps that add the code of trees to the keep branch, or to `ref`, after `tip`."""
     author = store.code_identity()
     steps: list[Step] = [CodeCommit(tree, author) for tree in trees]
     commits = [store.code_commit(tree) for tree in trees]

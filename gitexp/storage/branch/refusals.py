@@ -1,11 +1,11 @@
-"""Why the run branch cannot be written or read."""
+"""Errors of a run branch that cannot be written or read."""
 
 from gitexp.adapters.system.file_lock import GitLock
 from gitexp.core.errors import Conflict, Unreadable
 
 
 def locked(lock: GitLock) -> Conflict:
-    """The error for a lock of git's that stays in the way."""
+    """Return the error for a lock of git that blocks the write."""
     return Conflict(
         f"cannot record: git's lock '{lock.path}' is in the way",
         why=f"it is {lock.age_s:.0f} s old; its holder: {lock.holder}",
@@ -17,7 +17,7 @@ def locked(lock: GitLock) -> Conflict:
 
 
 def damaged(branch: str, why: str | None) -> Unreadable:
-    """The error for a branch that cannot be read."""
+    """Return the error for a branch that cannot be read."""
     return Unreadable(
         f"branch '{branch}' is damaged",
         why=why,

@@ -1,7 +1,7 @@
-"""The run index: a disposable SQLite cache of the tip of the run branch.
+"""The cache: a disposable SQLite database of the runs at the tip of the run branch.
 
-`sql` holds the tables, `conditions` and `ordering` turn queries into SQL over them, `fill` reads
-the branch into them and `update` follows it, `file` knows where the file is and whether it can be
-trusted, `run_index` answers questions. Deleting the file at any time costs nothing but the time to
-read the branch again.
+`sql` defines the tables, `conditions` and `ordering` compile queries to SQL, `fill` reads the whole
+branch into the tables, `update` applies later commits, `file` checks that the file is unchanged
+since the last write of gitexp, and `run_index` answers queries. The file can be deleted at any
+time: the next command reads the branch again.
 """

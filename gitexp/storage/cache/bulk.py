@@ -1,7 +1,7 @@
-"""The rows of many runs with their values packed, as a fill from nothing writes them.
+"""Derive the rows of many runs with packed values, as a fill writes them.
 
-Runs whose records are written alike are read together, all others one by one; what comes of it is
-the same.
+Records with the same layout are parsed together, all others one by one. Both ways give the same
+rows.
 """
 
 from collections import defaultdict
@@ -35,14 +35,14 @@ _RUN: Final = PathKind.RUN.value
 _COMMAND: Final = {name: ("command", name) for name in ("argv", "template", "directory")}
 
 _FEW: Final = 4
-"""So many are read one by one as quickly."""
+"""Fewer records than this are parsed one by one, which is as fast."""
 
 _LARGE_BYTES: Final = 1 << 16
-"""A record of that size is not kept until others like it have come."""
+"""A larger record is parsed alone: keeping many of them until their batch ends fills the memory."""
 
 
 def packed_rows_of(batch: Iterable[Group], seed_params: Sequence[str] = ()) -> Rows:
-    """The rows of some runs with their values packed, and without their documents."""
+    """Return the rows of some runs, with packed values and without documents."""
     alike: defaultdict[Layout, list[_Plain]] = defaultdict(list)
     others: list[Derived] = []
     groups = iter(batch)
@@ -68,14 +68,14 @@ def packed_rows_of(batch: Iterable[Group], seed_params: Sequence[str] = ()) -> R
 
 
 class _Plain(NamedTuple):
-    """A run of which there is one record and nothing else."""
+    """Run whose only file is one record."""
 
     run: RunId
     file: File
     content: bytes
     layout: Layout
     written: list[str]
-    """The values as the record writes them."""
+    """Values as the record writes them."""
 
 
 def _plain(run: RunId, contents: Sequence[Content]) -> _Plain:
@@ -88,7 +88,7 @@ def _plain(run: RunId, contents: Sequence[Content]) -> _Plain:
 
 
 class _Valued(NamedTuple):
-    """Runs that have values of the same names."""
+    """Runs with values of the same key names."""
 
     rids: list[int]
     clocks: list[int]
@@ -108,7 +108,7 @@ def _packed(valued: Sequence[_Valued], part: int) -> Part:
 def _rows_together(
     runs: Sequence[_Plain], part: int, seed_params: Sequence[str]
 ) -> tuple[Rows, list[_Valued]]:
-    """The rows of runs of one layout. Raises `Unreadable` when one of them may be unreadable."""
+    """Return the rows of runs of one layout. Raises `Unreadable` if one may be unreadable."""
     if len(runs) < _FEW:
         raise Unreadable("there are too few of them")
     columns = read_together(runs[0].content, runs[0].layout, [plain.written for plain in runs])
@@ -150,7 +150,7 @@ def _rows_together(
 def _trial_keys(
     runs: Sequence[_Plain], columns: Mapping[Place, list[Any]], seed_params: Sequence[str]
 ) -> Iterator[TrialKeys]:
-    """The keys by which the runs are put together."""
+    """Yield the keys of each run's group and family."""
     params = {".".join(place[1:]): c for place, c in columns.items() if place[0] == "params"}
     files = {place[1]: c for place, c in columns.items() if place[::2] == ("inputs", "sha256")}
     sizes = {path: columns["inputs", path, "bytes"] for path in files}
@@ -172,14 +172,14 @@ def _trial_keys(
 
 
 def _attribute(read: object, column: Callable[..., list[Any]]) -> list[Any]:
-    """What queries know of the runs; nothing that only annotations say."""
+    """Return one query attribute of all runs; `None` for an attribute that annotations set."""
     if not isinstance(read, Recorded):
         return column()
     return list(map(read.shown, column(*read.place)))
 
 
 def _values(columns: dict[Place, list[Any]]) -> dict[str, list[Any]]:
-    """As `keyed_values` names them."""
+    """Return the columns of values by the names that `keyed_values` gives them."""
     found: dict[str, list[Any]] = {}
     parsed: dict[str, list[Any]] = {}
     renamed: set[str] = set()

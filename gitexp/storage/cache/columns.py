@@ -1,7 +1,7 @@
 # ruff: noqa: S608 - only fixed names, see `sql`
-"""Columns over many runs: values of one key, ids cut short.
+"""Columns over many runs: the values of one key, and short ids.
 
-Parts of `RunIndex`, which mends the index when one of them finds it damaged.
+`RunIndex` calls these functions and rebuilds the cache if one of them finds it damaged.
 """
 
 import json
@@ -17,11 +17,11 @@ from gitexp.storage.cache.connection import KeptIndex
 from gitexp.storage.cache.sql import BOOLEAN, COLUMNS, row_of, run_of
 
 _FEW: Final = 100
-"""Up to so many runs, looking each up beats reading them all."""
+"""Up to this number of runs, a query for each is faster than reading all ids."""
 
 
 def column(kept: KeptIndex, key: str, wanted: Sequence[RunId] | None) -> dict[RunId, Value]:
-    """The values of one key or attribute, of the runs that have it."""
+    """Return the values of one key or attribute, by run, for the runs that have it."""
     few = "1" if wanted is None else "rid IN (SELECT value FROM json_each(?2))"
     rows = () if wanted is None else (rows_text(wanted),)
     if key in COLUMNS:
@@ -41,7 +41,7 @@ def column(kept: KeptIndex, key: str, wanted: Sequence[RunId] | None) -> dict[Ru
 
 
 def short(kept: KeptIndex, wanted: Sequence[RunId]) -> dict[RunId, str]:
-    """The shortest unique prefix of each run id."""
+    """Return the shortest unique prefix of each run id."""
     if len(wanted) <= _FEW:
         return {run: _shortest(run, _around(kept, run)) for run in wanted}
     asked = set(wanted)
@@ -63,7 +63,7 @@ def _around(kept: KeptIndex, run: RunId) -> list[RunId]:
 
 
 def rows_text(runs: Iterable[RunId]) -> str:
-    """Row numbers as one value to bind."""
+    """Encode the row numbers of runs as one JSON value to bind."""
     return json.dumps([row_of(run) for run in runs])
 
 

@@ -1,8 +1,8 @@
 # ruff: noqa: S608 - see `sql`
-"""Filters as SQL over the tables of the run index.
+"""Compile filters to SQL over the tables of the cache.
 
-The meaning of a query is `core.query.matching.matches`; what is compiled here must agree with it.
-Every value is bound by the `Compiler` that the functions are given.
+`core.query.matching.matches` defines the meaning of a query; the SQL must agree with it. The
+functions bind every value through the `Compiler` that they receive.
 """
 
 from collections.abc import Iterable
@@ -34,11 +34,11 @@ _SIGNS: Final = {
 }
 
 _Pair = tuple[str, str]
-"""SQL for the number form and the text form of a value; `NULL` where there is none."""
+"""SQL for the number form and the text form of a value; `NULL` for a form that it lacks."""
 
 
 def condition(sql: Compiler, term: Condition) -> str:
-    """The condition of one term over `runs r`."""
+    """Compile one term to a condition over `runs r`."""
     match term:
         case AllOf(terms):
             return "(" + " AND ".join(condition(sql, t) for t in terms) + ")"
@@ -55,7 +55,7 @@ def condition(sql: Compiler, term: Condition) -> str:
 
 
 def _in_field(sql: Compiler, field: Field, term: Condition) -> str:
-    """A condition on one field alone: over its column, or over the rows of its key."""
+    """Compile a condition on a single field: over its column, or over the rows of its key."""
     if field.key in COLUMNS:
         sql.needs_runs = True
         return _on_value(sql, _column(field.key), term)
@@ -70,7 +70,7 @@ def _in_field(sql: Compiler, field: Field, term: Condition) -> str:
 
 
 def _in_order(sql: Compiler, term: Condition) -> str | None:
-    """A comparison with a plain number, so that the index `vals_order` answers it."""
+    """Compile a comparison with a plain number so that the index `vals_order` serves it."""
     match term:
         case Comparison(_, op, Constant(forms)) if forms.text is None and op is not Operator.NE:
             return f"num {_SIGNS[op]} {sql.bind(forms.number)}"

@@ -1,8 +1,9 @@
 # ruff: noqa: S608 - only fixed names
-"""An index file kept at the tip of the run branch, whatever happens to it.
+"""The connection to the cache, kept at the tip of the run branch.
 
-A file that is not ours, of another repository or schema, damaged, or of a tip that git does not
-know any more is made again; where nothing can be written it is made in memory.
+The cache is rebuilt if the stamp of the file does not match, if the file is damaged or belongs to
+another repository or schema, or if git no longer has the commit it was read from. If the file
+cannot be written, the cache is built in memory.
 """
 
 import json
@@ -23,22 +24,22 @@ if TYPE_CHECKING:
     from gitexp.storage.cache.rows import DocumentRow
 
 Values: TypeAlias = Sequence[object] | Mapping[str, object]
-"""What is bound to a statement, by place or by name."""
+"""Parameters of a statement, by position or by name."""
 
 
 _DOCUMENTS_AT_ONCE: Final = 5000
-"""So many are written together: enough for few writes, too few to fill the memory."""
+"""Documents written in one transaction: few enough to fit into memory."""
 
 _TRIES: Final = 10
-"""So often a change is begun again when another process made the index anew meanwhile."""
+"""Attempts at a change when another process replaces the file during each of them."""
 
 
 class Document(NamedTuple):
-    """The JSON document of a run as text."""
+    """JSON document of a run as text."""
 
     text: str
     typed: str | None
-    """JSON of the values that the document has in another type (`Typed`); hardly ever any."""
+    """JSON of the values whose type differs in the document (`Typed`); almost always `None`."""
 
 
 class KeptIndex:
@@ -60,28 +61,34 @@ class KeptIndex:
         self._file = IndexFile(path)
         self._conn: sqlite3.Connection | None = None
         self._inode: int | None = None
-        """Of the file behind the connection; `None` when it is in memory."""
+        """Inode of the open file; `None` if the database is in memory."""
         self._target: ObjectId | None = None
-        """The tip the answers are to be about."""
+        """Commit that the answers must describe."""
 
     def refresh(self) -> None:
-        """Bring the index to the ref's present tip. Raises `CommandFailed` on a broken tree."""
+        """Update the cache to the current tip of the ref.
+
+        Raises `CommandFailed` if the tip or its top tree cannot be read.
+        """
         self._target = self.repo.read_ref(self.ref)
         try:
             if self._ensure_open() and self._ensure_tip():
                 return
         except (sqlite3.DatabaseError, CommandFailed, TooManyChanges):
-            pass  # whatever is wrong with it, it can be made again
+            pass  # every such fault is repaired by a rebuild
         self.rebuild()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._conn is not None:
             self._conn.close()
         self._conn = self._inode = None
 
     def _ensure_open(self) -> bool:
-        """Connect to a file that is ours and about this ref; an index in memory is kept."""
+        """Return whether the connection is open and belongs to this ref.
+
+        Connects to the file if necessary. A database in memory stays open.
+        """
         if self._conn is not None:
             if self._inode is None or self._is_same_file():
                 return True
@@ -107,7 +114,7 @@ class KeptIndex:
         return found
 
     def _ensure_tip(self) -> bool:
-        """Apply what changed since; false when that is impossible."""
+        """Apply the commits since the cached tip. Return False if that is impossible."""
         if self.tip == self._target:
             return True
         if self._target is None or self.tip is None:
@@ -115,7 +122,7 @@ class KeptIndex:
         return self._change(self._follow)
 
     def _follow(self, conn: sqlite3.Connection) -> None:
-        old, new = self.tip, self._target  # another process may have been quicker
+        old, new = self.tip, self._target  # another process may have updated the file already
         if old is None or new is None:
             raise TooManyChanges
         if old != new:
@@ -128,15 +135,15 @@ class KeptIndex:
             conn.execute("UPDATE meta SET value = ? WHERE name = 'tip'", (new,))
 
     def _change(self, deed: Callable[[sqlite3.Connection], None]) -> bool:
-        """Write to the index, where that is impossible to a copy of it in memory.
+        """Write to the cache, or to a copy of it in memory if the file cannot be written.
 
-        False when the file is not the one we opened any more; then nothing was written.
+        Return False, with nothing written, if another process replaced the file.
         """
         try:
             return self._change_in(self._connection(), deed, stamped=self._inode is not None)
         except (sqlite3.OperationalError, OSError, Busy):  # read-only, full or busy
             if not self._file.is_ours():
-                return False  # a write that failed half-way
+                return False  # the write failed after it had changed the file
             memory = connect(":memory:")
             self._connection().backup(memory)
             self.close()
@@ -163,7 +170,7 @@ class KeptIndex:
         conn.execute("BEGIN IMMEDIATE")
 
     def unpack(self, name: str) -> None:
-        """Make the values of a key ready to be asked for. Raises `Damaged`."""
+        """Move the packed values of a key to `vals`, where queries find them. Raises `Damaged`."""
         packed = "SELECT key FROM packed WHERE key = (SELECT key FROM keys WHERE name = ?) LIMIT 1"
         for _ in range(_TRIES):
             key = self.first(packed, name)
@@ -172,13 +179,14 @@ class KeptIndex:
             from gitexp.storage.cache.packing import unpack_key
 
             if not self._change(partial(unpack_key, key=key)):
-                self.refresh()  # another process made the index anew
+                self.refresh()  # another process replaced the file
         raise Damaged("the index never stays for long")
 
     def documents(self, rids: Sequence[int]) -> dict[int, Document]:
-        """Documents by row number, of those runs that there are.
+        """Return the documents of existing runs by row number.
 
-        Raises `Damaged` when a document is not whole, or its record can no longer be read.
+        Raises `Damaged` if the checksum of a document does not match or if the record of a run can
+        no longer be read.
         """
         found = self.rows(
             "SELECT d.rid, d.doc, d.typed, d.checksum FROM json_each(?) w"
@@ -200,7 +208,10 @@ class KeptIndex:
         return documents
 
     def make_documents(self) -> None:
-        """Make all documents that are missing, if the oldest run has none: new ones get theirs."""
+        """Create all missing documents if the oldest run has none.
+
+        Updates create the documents of the runs they add; only a fill leaves them out.
+        """
         made = "EXISTS (SELECT 1 FROM docs d WHERE d.rid = r.rid)"
         if self.first(f"SELECT {made} FROM runs r ORDER BY clock LIMIT 1") == 0:
             missing = self.rows(f"SELECT rid FROM runs r WHERE NOT {made} ORDER BY rid")
@@ -208,7 +219,7 @@ class KeptIndex:
                 pass
 
     def _make_documents(self, rids: Sequence[int]) -> "Iterator[DocumentRow]":
-        """Read documents from the branch; they are kept for the next time if that is possible."""
+        """Read documents from the branch and cache them if the cache can be written."""
         from gitexp.storage.cache.fill import document_rows
 
         waiting: list[DocumentRow] = []
@@ -227,7 +238,7 @@ class KeptIndex:
             self._change(keep)
 
     def rebuild(self) -> None:
-        """Make the index from nothing, on the disk if possible, else in memory."""
+        """Build the cache from the whole branch, on disk if possible, else in memory."""
         self.close()
         try:
             with self._file.replacing() as conn:
@@ -235,7 +246,7 @@ class KeptIndex:
             if self._ensure_open() and self._ensure_tip():
                 return
         except (OSError, sqlite3.DatabaseError, Busy, CommandFailed, TooManyChanges):
-            pass  # not writable, or another process put its own in place at once
+            pass  # not writable, or another process replaced the file at once
         self.close()
         self._conn = connect(":memory:")
         self._fill(self._conn)
@@ -261,9 +272,10 @@ class KeptIndex:
         return self._conn
 
     def rows(self, sql: str, values: Values = ()) -> list[Any]:
-        """All rows at once, so that the file is never locked for long.
+        """Return all rows at once, so that the file is locked only for a short time.
 
-        What is no text, as an argument that is not UTF-8, is equal to nothing that is kept.
+        A value that is not valid Unicode, such as an argument that is not UTF-8, equals no value
+        of the cache.
         """
         try:
             return self._connection().execute(sql, values).fetchall()
@@ -272,18 +284,18 @@ class KeptIndex:
 
     @property
     def tip(self) -> ObjectId | None:
-        """The commit the answers are about."""
+        """Commit that the cache describes."""
         tip = self.first("SELECT value FROM meta WHERE name = 'tip'")
         return None if tip is None else ObjectId(tip)
 
     def first(self, sql: str, *values: object) -> Any:
-        """The first column of the first row, `None` without one."""
+        """Return the first column of the first row, or `None` without rows."""
         rows = self.rows(sql, values)
         return rows[0][0] if rows else None
 
 
 def _encoded(values: Values) -> Values:
-    """Texts as bytes, which SQLite never takes for a text."""
+    """Encode texts to bytes, which SQLite never treats as equal to a text."""
 
     def encoded(value: object) -> object:
         return value.encode(errors="surrogatepass") if isinstance(value, str) else value

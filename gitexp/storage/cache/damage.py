@@ -1,6 +1,6 @@
-"""The files of a run branch some of whose folders cannot be read, and what is lost with those.
+"""List the files of a run branch with damaged directories, and the runs lost in them.
 
-A damaged folder hides what is below it and nothing else.
+A damaged directory hides only the files below it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,10 +19,10 @@ from gitexp.storage.cache.sql import NO_RUN, row_of
 def list_files(
     repo: Repo, tip: ObjectId, expect: Callable[[int], None]
 ) -> tuple[list[str], Mapping[str, str]]:
-    """The lines of every file that can be reached, and the damaged folders, id by path.
+    """Return the lines of all reachable files, and the damaged directories as object id by path.
 
-    `expect` is told of how many lines there are so far. Raises `CommandFailed` when nothing at all
-    can be reached.
+    Calls `expect` with the number of lines read so far. Raises `CommandFailed` if the commit
+    or its top tree cannot be read.
     """
     lines: list[str] = []
     try:
@@ -42,9 +42,9 @@ def list_files(
 def find_lost(
     repo: Repo, tip: ObjectId, damaged: Mapping[str, str], known: Mapping[RunId, Sequence[File]]
 ) -> Iterator[tuple[int | str, str, str]]:
-    """Row number, path and reason for each damaged folder, and each run whose record was in one.
+    """Yield row number, path and reason of each damaged directory and of each run lost in one.
 
-    Which runs there were is in the messages of the branch's commits, which need no folder.
+    The runs are known from the `Run-Id` trailers of the branch's commits, which need no tree.
     """
     for path, oid in damaged.items():
         yield NO_RUN, path, f"the folder is damaged or missing (object {oid})"
@@ -54,23 +54,23 @@ def find_lost(
         try:
             run = parse_run_id(name)
         except InvalidInput:
-            continue  # anybody may write a message
+            continue  # a user may have written any text into a commit message
         folder = next((path for path in damaged if _may_hold(path, run)), None)
         if run not in recorded and folder is not None:
             yield row_of(run), f"{folder}/…/{run}", "it was in a damaged folder"
 
 
 def _settles(file: File) -> bool:
-    """Whether a file tells of its run that it is there, or was deleted."""
+    """Return whether a file shows that its run exists or was deleted."""
     place = parse_path(file.path)
     return file.kind is PathKind.RUN or (place is not None and place.name == TOMBSTONE)
 
 
 def _may_hold(folder: str, run: RunId) -> bool:
-    """Whether records of runs with such an id lie below the folder."""
+    """Return whether the record of the run would be below the directory."""
     parts = folder.split("/")
     return parts[0] == "runs" and (len(parts) < _DEPTH or parts[_DEPTH - 1] == run[:2])
 
 
 _DEPTH: Final = 3
-"""Of the folders that hold records: `runs/<year-month>/<xx>`."""
+"""Depth of the directories that hold records: `runs/<year-month>/<xx>`."""

@@ -1,8 +1,9 @@
-"""Where the run index lies, and whether the file is the one we wrote.
+"""The cache file, and the check that only gitexp wrote it.
 
-Beside the index lies a stamp: size, time and number of the file as our last write left it. Whoever
-else touched the file (a backup, a full disk, a flipped bit) left another, and the index is made
-again. The stamp is also the lock that keeps a write and its stamp together.
+A stamp file beside the cache holds the size, modification time and inode that the last write of
+gitexp left. After any other change (a restored backup, a full disk, another program) the stamp
+does not match and the cache is rebuilt. The stamp file is also the lock that makes a write and its
+stamp one step.
 """
 
 import contextlib
@@ -15,41 +16,41 @@ from typing import Final
 from gitexp.adapters.system import clock
 
 BUSY_S: Final = 5.0
-"""How long a reader or writer waits for others before it goes its own way."""
+"""Seconds that a reader or writer waits for the lock before it works without the file."""
 
 _TICK_S: Final = 0.001
 _TICKS: Final = 25
 _BACK_NS: Final = 10**9
-"""More than any file system's clock stands still."""
+"""One second: longer than a tick of the clock of common file systems."""
 
 _ABANDONED_S: Final = 3600.0
-"""A half-made index of that age has no living writer."""
+"""An unfinished cache file older than this has no living writer."""
 
 
 class Busy(Exception):
-    """Another process kept the index for too long."""
+    """Another process held the lock for longer than `BUSY_S`."""
 
 
 class IndexFile:
-    """One index file and its stamp."""
+    """One cache file and its stamp."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._stamp = path.with_name(path.name + ".stamp")
 
     def open(self) -> sqlite3.Connection | None:
-        """Connect to the index if it is the one we wrote, else `None`. Raises `sqlite3.Error`."""
+        """Connect to the file, or return `None` if its stamp differs. Raises `sqlite3.Error`."""
         return connect(f"{self.path.as_uri()}?mode=rw") if self.is_ours() else None
 
     def inode(self) -> int | None:
-        """The number of the file at the path now; changes when another process replaced it."""
+        """Return the inode of the file at the path. It changes when another process replaces it."""
         try:
             return self.path.stat().st_ino
         except OSError:
             return None
 
     def is_ours(self) -> bool:
-        """Tell whether the file is as our last write left it."""
+        """Return whether the file is unchanged since the last write of gitexp."""
         try:
             with self._stamp.open("rb") as stamp:
                 _lock(stamp.fileno(), exclusive=False)
@@ -63,7 +64,7 @@ class IndexFile:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Keep readers from looking until the write inside is stamped. Raises `OSError`, `Busy`."""
+        """Hold the lock for a write, then stamp the file. Raises `OSError`, `Busy`."""
         handle = os.open(self._stamp, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             _lock(handle, exclusive=True)
@@ -73,10 +74,11 @@ class IndexFile:
             os.close(handle)
 
     def _write_stamp(self, handle: int) -> None:
-        """Write the stamp, and again until its own time is later than the file's.
+        """Write the stamp; repeat until its own modification time is later than the cache's.
 
-        A change within the same tick of the file system's clock would leave no trace; so the file
-        is made to look older. Where that is not for us to do, as it is another user's, we wait.
+        A change within the same tick of the file system's clock would leave the same modification
+        time. So the cache's time is set back by a second. Where that is not permitted, because
+        another user owns the file, the loop waits for the next tick.
         """
         with contextlib.suppress(OSError):
             stat = self.path.stat()
@@ -91,7 +93,7 @@ class IndexFile:
 
     @contextlib.contextmanager
     def replacing(self) -> Iterator[sqlite3.Connection]:
-        """A fresh file that takes the place of the index when all went well.
+        """Yield a connection to a new file that replaces the cache if the block succeeds.
 
         Raises `OSError`, `sqlite3.Error`, `Busy`.
         """
@@ -122,9 +124,9 @@ class IndexFile:
 
 
 def connect(address: str) -> sqlite3.Connection:
-    """Open a database we can afford to lose: no syncing, no journal on the disk.
+    """Open a database that may be lost: no fsync, no journal on disk.
 
-    Threads may take turns with it: a run may be ended by another one than began it.
+    Threads may take turns with it: one thread may start a run and another may end it.
     """
     conn = sqlite3.connect(
         address, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False
@@ -137,7 +139,7 @@ def connect(address: str) -> sqlite3.Connection:
 
 
 def _lock(handle: int, *, exclusive: bool) -> None:
-    import fcntl  # where it is missing, importing this module still works
+    import fcntl  # inside the function: on a system without fcntl the module can still be imported
 
     kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
     deadline = clock.monotonic_s() + BUSY_S
@@ -149,4 +151,4 @@ def _lock(handle: int, *, exclusive: bool) -> None:
                 raise Busy from None
             clock.sleep(_TICK_S)
         except OSError:
-            return None  # a file system without locks: the stamp alone must do
+            return None  # a file system without locks: only the stamp protects the cache

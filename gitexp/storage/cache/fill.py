@@ -1,4 +1,4 @@
-"""The whole run branch into empty tables, and documents when they are asked for."""
+"""Read the whole run branch into empty tables, and documents when a query needs them."""
 
 import gc
 import sqlite3
@@ -24,9 +24,9 @@ def fill(
     *,
     seed_params: Sequence[str] = (),
 ) -> None:
-    """Read the whole branch into empty tables, then make the indexes."""
+    """Read the whole branch into empty tables, then create the SQL indexes."""
     collects = gc.isenabled()
-    gc.disable()  # millions of values and not one cycle: looking for some costs a tenth
+    gc.disable()  # millions of values without a cycle: searching for cycles costs a tenth
     try:
         _fill(conn, repo, tip, progress, seed_params)
     finally:
@@ -53,7 +53,10 @@ def _fill(
 
 
 def _read(readers: Readers, lines: list[str], progress: Progress | None) -> Iterator[Rows]:
-    """The rows of some hundred runs at a time; `progress` is told when they were dealt with."""
+    """Yield the rows of `BATCH` runs at a time.
+
+    Calls `progress` after the caller has handled them.
+    """
     total, found = readers.read(lines, BATCH)
     done = 0
     for rows in found:
@@ -71,7 +74,7 @@ def document_rows(
     *,
     seed_params: Sequence[str] = (),
 ) -> Iterator[list[DocumentRow]]:
-    """The rows of `docs` for runs, some hundred at a time in any order, read from the branch."""
+    """Read the `docs` rows of runs from the branch, `BATCH` runs at a time, in any order."""
     wanted = set(rids)
     lines = [
         line_of(path, oid)

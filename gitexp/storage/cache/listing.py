@@ -1,7 +1,7 @@
-"""The files of the run branch, a line each, in shares that several processes understand alone.
+"""Divide the listing of the run branch into shares, one for each reading process.
 
-A line is what `adapters.git.streamed_listing` has of a file: its object id, a tab, its path. What
-stands before the id, and a space, is of no matter.
+A line of the listing describes a file as `adapters.git.streamed_listing` does: object id, tab,
+path. Text before the id, separated by a space, is ignored.
 """
 
 from bisect import bisect_left
@@ -14,16 +14,16 @@ from gitexp.core.schema.layout import PLACE_LENGTH, RUN_FOLDERS, parse_path
 from gitexp.storage.cache.rows import File, Listed
 
 _LAST: Final = "\U0010ffff"
-"""Comes after all that a folder holds."""
+"""Sorts after every path of a directory."""
 
 
 def line_of(path: str, oid: str) -> str:
-    """The line of a file."""
+    """Return the line of a file."""
     return f"{oid}\t{path}"
 
 
 def group(lines: Iterable[str]) -> list[Listed]:
-    """The runs that the lines tell of, each with its files sorted by path."""
+    """Return the runs in a listing, each with its files sorted by path."""
     grouped: dict[RunId, list[File]] = {}
     for line in lines:
         head, _, path = line.partition("\t")
@@ -37,9 +37,10 @@ def group(lines: Iterable[str]) -> list[Listed]:
 
 
 def cut(lines: Iterable[str], count: int) -> list[list[str]]:
-    """At most so many shares of about the same size, each with all lines of its runs.
+    """Divide lines into at most `count` shares of about the same size.
 
-    They are sorted by path: git unpacks neighbours quickest. What belongs to no run is left out.
+    All lines of a run are in one share. Each share is sorted by path, because git unpacks
+    neighbouring objects fastest. Lines of files that belong to no run are left out.
     """
     ordered = sorted(lines, key=_path_of)
     folders = [_inside(ordered, folder) for folder in RUN_FOLDERS]
@@ -58,9 +59,9 @@ def cut(lines: Iterable[str], count: int) -> list[list[str]]:
 
 
 def _unite(shares: list[list[str]], runs: Sequence[set[str]]) -> list[list[str]]:
-    """The shares; but a run that somebody put into several months as well is wholly in the first.
+    """Move all lines of a run that appears in several shares to the first share.
 
-    `runs` are those of each share.
+    Such a run has files in several months. `runs` holds the runs of each share.
     """
     seen: set[str] = set()
     scattered: set[str] = set()
@@ -79,7 +80,7 @@ def _path_of(line: str) -> str:
 
 
 def _place_of(line: str) -> str:
-    """Where a file is in its folder at the top: month, first digits, run."""
+    """Return the part of a path that names the run: month, first digits, run id."""
     start = line.index("/", line.index("\t")) + 1
     return line[start : start + PLACE_LENGTH]
 

@@ -1,7 +1,7 @@
 # ruff: noqa: S608 - only fixed names, see `sql`
-"""Groups of repeats: their runs, what they measured, and what was decided about them.
+"""Groups of repeats: their runs, measurements and decisions.
 
-A part of `RunIndex`.
+`RunIndex.groups` offers these queries.
 """
 
 import json
@@ -19,16 +19,16 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 COUNTED: Final = "r.outcome = 'succeeded'"
-"""Runs whose numbers count."""
+"""Runs whose metrics count as measurements."""
 
 ENDED: Final = "r.outcome IN ('succeeded', 'failed', 'timed out')"
-"""Runs that say something about their trial; interrupted ones do not."""
+"""Runs that are evidence about their group; an interrupted run is not."""
 
 FINITE: Final = "v.num > -9e999 AND v.num < 9e999"
 
 
 class GroupQueries:
-    """Questions about groups; each makes the index anew and asks again where it is damaged."""
+    """Queries about groups. Each rebuilds a damaged cache and tries once more."""
 
     def __init__(self, kept: KeptIndex) -> None:
         self._kept = kept
@@ -36,9 +36,9 @@ class GroupQueries:
     def measurements(
         self, metric: str, trials: Iterable[str], *, upto: Run | None = None
     ) -> list[Measurement]:
-        """What every ended run of the groups measured, oldest first.
+        """Return one measurement for each ended run of the groups, oldest first.
 
-        With `upto` only of runs that began before that run and did not end after it.
+        With `upto`: only that run, and runs that started before it and did not end after it.
         """
         return self._ask(_measurements, metric, list(trials), upto)
 
@@ -52,10 +52,10 @@ class GroupQueries:
         session: str | None = None,
         without: str | None = None,
     ) -> list[str]:
-        """The groups of the newest runs that measured a metric, newest first.
+        """Return the groups of the newest `limit` runs that measured a metric, newest first.
 
-        With a `session` only of its runs, without `reproductions` of none that reproduces another.
-        The runs of the group `without` are passed over.
+        With a `session`, only its runs count. Reproductions of other runs do not count if
+        `reproductions` is False. The runs of the group `without` do not count.
         """
         return self._ask(
             _recent,
@@ -70,19 +70,19 @@ class GroupQueries:
     def top(
         self, metric: str, direction: Direction, limit: int, *, upto: Run | None = None
     ) -> list[str]:
-        """The groups of the runs with the best values of a metric, best first."""
+        """Return the groups of the `limit` runs with the best values of a metric, best first."""
         return self._ask(_top, metric, direction, limit, upto)
 
     def of_runs(self, runs: Iterable[RunId]) -> dict[RunId, str]:
-        """The group of each run that there is."""
+        """Return the group of each run that exists."""
         return self._ask(_of_runs, list(runs))
 
     def members(self, trials: Iterable[str]) -> dict[str, list[RunId]]:
-        """All runs of each group, newest first."""
+        """Return all runs of each group, newest first."""
         return self._ask(_members, list(trials))
 
     def decided(self, trials: Iterable[str]) -> dict[str, list[tuple[RunId, str]]]:
-        """The runs of each group that were decided, with the decision in force."""
+        """Return the runs of each group that have a decision, with the decision in force."""
         return self._ask(_decided, list(trials))
 
     def _ask(
@@ -98,7 +98,7 @@ class GroupQueries:
 def _measurements(
     kept: KeptIndex, metric: str, trials: Iterable[str], upto: Run | None
 ) -> list[Measurement]:
-    """Every ended run of the groups, oldest first, up to a run."""
+    """Return one measurement for each ended run of the groups, oldest first, up to a run."""
     sql = Compiler(kept.unpack)
     found = kept.rows(
         f"SELECT r.rid, r.clock, iif({COUNTED} AND {FINITE}, v.num, NULL), r.trial, r.family,"
@@ -156,7 +156,7 @@ def _recent(
 def _top(
     kept: KeptIndex, metric: str, direction: Direction, limit: int, upto: Run | None
 ) -> list[str]:
-    """The groups of the runs with the best values of a metric, best first."""
+    """Return the groups of the runs with the best values of a metric, best first."""
     sql = Compiler(kept.unpack)
     way = "DESC" if direction is Direction.MAXIMIZE else "ASC"
     found = kept.rows(
@@ -170,7 +170,7 @@ def _top(
 
 
 def _of_runs(kept: KeptIndex, runs: Sequence[RunId]) -> dict[RunId, str]:
-    """The group of each run that there is."""
+    """Return the group of each run that exists."""
     rids = json.dumps([row_of(run) for run in runs])
     found = kept.rows(
         "SELECT rid, trial FROM runs WHERE rid IN (SELECT value FROM json_each(?))", (rids,)
@@ -179,7 +179,7 @@ def _of_runs(kept: KeptIndex, runs: Sequence[RunId]) -> dict[RunId, str]:
 
 
 def _members(kept: KeptIndex, trials: Iterable[str]) -> dict[str, list[RunId]]:
-    """All runs of each group, newest first."""
+    """Return all runs of each group, newest first."""
     found = kept.rows(
         "SELECT trial, rid FROM runs WHERE trial IN (SELECT value FROM json_each(?))"
         " ORDER BY clock DESC, rid DESC",
@@ -192,7 +192,7 @@ def _members(kept: KeptIndex, trials: Iterable[str]) -> dict[str, list[RunId]]:
 
 
 def _decided(kept: KeptIndex, trials: Iterable[str]) -> dict[str, list[tuple[RunId, str]]]:
-    """The runs of each group that were decided, with the decision in force."""
+    """Return the runs of each group that have a decision, with the decision in force."""
     found = kept.rows(
         "SELECT trial, rid, decision FROM runs"
         " WHERE trial IN (SELECT value FROM json_each(?)) AND decision IS NOT NULL",
@@ -211,7 +211,7 @@ def _upto(sql: Compiler, run: Run | None) -> str:
 
 
 def _known(sql: Compiler, run: Run | None) -> str:
-    """That a run began before another one, and did not end after it."""
+    """Return the term for runs that started before a run and did not end after it, or are it."""
     end = None if run is None else run.ended
     if run is None or end is None:
         return _upto(sql, run)
@@ -221,4 +221,4 @@ def _known(sql: Compiler, run: Run | None) -> str:
 
 
 SLACK_S: Final = 1
-"""Imported records may have their start in whole seconds."""
+"""Seconds of tolerance: imported records may have a start in whole seconds."""

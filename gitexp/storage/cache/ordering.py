@@ -1,7 +1,7 @@
 # ruff: noqa: S608 - only fixed names and compiled queries, see `sql`
-"""Which runs match, and in which order.
+"""Select the runs that match a query, in order.
 
-A part of `RunIndex`, which mends the index when this finds it damaged.
+`RunIndex` calls these functions and rebuilds the cache if one of them finds it damaged.
 """
 
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 _FEW = 500
-"""Up to so many runs, a filter is tested run by run when it matches many."""
+"""Up to this limit of runs, a filter that matches many runs is tested run by run."""
 
 
 def ids(
@@ -26,7 +26,7 @@ def ids(
     descending: bool,
     limit: int | None,
 ) -> list[RunId]:
-    """Runs that match a resolved query, ordered by a full key name or attribute."""
+    """Return the runs that match a resolved query, ordered by a full key name or attribute."""
     most = -1 if limit is None else max(0, limit)
     if sort_by is not None and sort_by not in COLUMNS:
         return _by_key(kept, where, sort_by, descending=descending, limit=most)
@@ -42,7 +42,10 @@ def ids(
 def _by_key(
     kept: KeptIndex, where: "Query | None", key: str, *, descending: bool, limit: int
 ) -> list[RunId]:
-    """Numbers first, then texts, then runs without a value; each read only when needed."""
+    """Return numbers first, then texts, then runs without a value.
+
+    Each of the three is read only if the runs before it do not reach the limit.
+    """
     way = "DESC" if descending else "ASC"
     found: list[RunId] = []
     for column, kind in (("num", NUMBERS), ("text", TEXTS)):
@@ -78,12 +81,12 @@ def _compiler(kept: KeptIndex, limit: int) -> Compiler:
 
 
 def matching(sql: Compiler, query: "Query | None") -> str:
-    """A statement that selects the rows of `runs r` that match."""
+    """Return a statement that selects the matching rows of `runs r`."""
     return f"SELECT r.rid FROM runs r WHERE {condition_of(sql, query)}"
 
 
 def condition_of(sql: Compiler, query: "Query | None") -> str:
-    """The condition of a resolved query over `runs r`; true for no query."""
+    """Return the condition of a resolved query over `runs r`; true without a query."""
     if query is None:
         return "1"
     from gitexp.storage.cache.conditions import condition

@@ -1,9 +1,9 @@
-"""Values of many runs packed by key, until somebody asks for the key.
+"""Values of many runs, packed by key until the first query for the key.
 
-A branch read from nothing has millions of values, and a question needs those of two or three keys.
-So a fill keeps the values of each part, some hundred runs, as one row a key; the first question
-about a key turns its rows into those of `vals`, and so does the first change of a run for all keys
-of its part. What is packed and what lies in `vals` never overlap.
+A large branch has millions of values, and a query needs those of two or three keys. So a fill
+writes one row a key for each part, which is a few hundred runs. The first query for a key moves the
+key's values to `vals`; the first change of a run moves all keys of its part. A value is either
+packed or in `vals`, never in both.
 """
 
 import json
@@ -18,30 +18,30 @@ from gitexp.core.query.values import forms_of
 from gitexp.storage.cache.sql import checksum, whole
 
 Form: TypeAlias = int | float | tuple[int | float | None, str | None]
-"""A value as queries see it; a plain number stands for itself."""
+"""A value as queries see it: number form and text form, or a plain number alone."""
 
 Packed: TypeAlias = bytes | str
-"""The forms of one key, a place for each run of the part: as an array when all are floats."""
+"""The forms of one key, one for each run of the part: an array if all are floats, else JSON."""
 
 Column: TypeAlias = Sequence[Value | None]
-"""The values of one key, one for each run."""
+"""The values of one key, one for each run; `None` for a run without the key."""
 
 _DOUBLE: Final = "d"
 _LONG: Final = "q"
 
 
 class Part(NamedTuple):
-    """The values of some runs, by key."""
+    """The packed values of some runs, by key."""
 
     number: int
-    """No other part has it: it is the row number of a run that was read with these."""
+    """Unique: the row number of a run that was read with these."""
     rids: bytes
     clocks: bytes
     columns: list[tuple[str, Packed]]
 
 
 def form_of(value: Value) -> Form:
-    """A parameter or metric as queries see it, in its shortest form."""
+    """Return a parameter or metric as queries see it, in its shortest form."""
     if type(value) is int or (type(value) is float and value - value == 0):  # most are
         return value
     forms = forms_of(value)
@@ -51,7 +51,7 @@ def form_of(value: Value) -> Form:
 def pack(
     number: int, rids: Sequence[int], clocks: Sequence[int], values: Mapping[str, Column]
 ) -> Part:
-    """Pack the values of some runs by their names."""
+    """Pack the values of some runs, given by key name."""
     columns = [(name, _pack_column(column)) for name, column in values.items()]
     return Part(number, _longs(rids), _longs(clocks), columns)
 
@@ -64,14 +64,14 @@ def _pack_column(column: Column) -> Packed:
     kinds = set(map(type, column))
     if kinds == {float} and all(map(math.isfinite, cast(Sequence[float], column))):
         return array(_DOUBLE, cast(Sequence[float], column)).tobytes()
-    if len(kinds) == 1 and kinds <= {bool, int, str}:  # so that equal ones have one form
+    if len(kinds) == 1 and kinds <= {bool, int, str}:  # one type: equal values have the same form
         known = {value: form_of(cast(Value, value)) for value in set(column)}
         return json.dumps(list(map(known.__getitem__, column)))
     return json.dumps([None if value is None else form_of(value) for value in column])
 
 
 def keep(conn: sqlite3.Connection, part: Part, keys: Iterable[int]) -> None:
-    """Write a part; the numbers of the keys in the order of its columns."""
+    """Write a part. `keys` are the numbers of its columns' keys, in the same order."""
     check = checksum(part.rids + part.clocks)
     conn.execute("INSERT INTO parts VALUES (?, ?, ?, ?)", (*part[:3], check))
     conn.executemany(
@@ -84,7 +84,7 @@ def keep(conn: sqlite3.Connection, part: Part, keys: Iterable[int]) -> None:
 
 
 def unpack_key(conn: sqlite3.Connection, key: int) -> None:
-    """Turn the packed values of a key into rows. Raises `Damaged`."""
+    """Move the packed values of a key to `vals`. Raises `Damaged`."""
     columns = conn.execute("SELECT part, column, checksum FROM packed WHERE key = ?", (key,))
     for part, column, check in columns.fetchall():
         _insert(conn, key, _members(conn, part), whole(column, check))
@@ -92,7 +92,7 @@ def unpack_key(conn: sqlite3.Connection, key: int) -> None:
 
 
 def unpack_runs(conn: sqlite3.Connection, rids: Iterable[int]) -> None:
-    """Turn all packed values of the parts these runs are in into rows. Raises `Damaged`."""
+    """Move all packed values of the parts that hold these runs to `vals`. Raises `Damaged`."""
     parts = conn.execute(
         "SELECT DISTINCT part FROM runs WHERE part IS NOT NULL"
         " AND rid IN (SELECT value FROM json_each(?))",
@@ -108,7 +108,7 @@ def unpack_runs(conn: sqlite3.Connection, rids: Iterable[int]) -> None:
 
 
 def _members(conn: sqlite3.Connection, part: int) -> list[tuple[int, int]]:
-    """Row number and clock of each run of a part."""
+    """Return row number and clock of each run of a part."""
     found = conn.execute("SELECT rids, clocks, checksum FROM parts WHERE part = ?", (part,))
     rids, clocks, check = found.fetchone()
     whole(rids + clocks, check)
@@ -127,7 +127,7 @@ def _insert(
 
 
 def _forms(column: Packed) -> Iterator[Sequence[Any] | None]:
-    """Number and text of each run's value; `None` where it has none."""
+    """Yield number and text of each run's value; `None` for a run without one."""
     forms = json.loads(column) if isinstance(column, str) else _numbers(_DOUBLE, column)
     for form in forms:
         yield form if form is None or type(form) is list else (form, None)

@@ -1,7 +1,7 @@
-"""Reading a large branch with several processes: one waits for SQLite while others read records.
+"""Read a large branch with several processes: this one writes to SQLite, the others parse records.
 
-Also the program of such a process, `python -m gitexp.storage.cache.readers`. Whatever goes wrong
-with it, its share is read here instead.
+The module is also the program of a reading process, `python -m gitexp.storage.cache.readers`. If
+such a process fails, this process reads its share.
 """
 
 import gc
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from subprocess import Popen  # noqa: TID251 - the type only
 
 MANY: Final = 5000
-"""From so many files on, starting Python several times pays."""
+"""Number of files from which starting several Python processes saves time."""
 
 MOST: Final = 6
-"""More processes would wait for the one that writes."""
+"""Maximum number of processes: more would wait for the process that writes."""
 
 RowsOf: TypeAlias = Callable[[Iterable[Group]], Rows]
-"""Which rows of the runs are wanted; a function of a module, so that it can be named."""
+"""Function that derives the rows of runs; pickle requires a function of a module."""
 
 
 class Readers:
-    """As many processes as can read a branch at once; in a `with`, at whose end they end.
+    """The reading processes, as a context manager that stops them at its end.
 
-    Each has a share of its own, and understands the listing of it.
+    Each process receives the listing of its own share.
     """
 
     def __init__(self, repo: Repo, rows_of: RowsOf = packed_rows_of) -> None:
@@ -54,15 +54,18 @@ class Readers:
                 stop(reader)
 
     def expect(self, files: int) -> None:
-        """Start the processes if so many files will be read at least: they get ready meanwhile."""
+        """Start the processes if at least `MANY` files will be read.
+
+        They load Python while this process still receives the listing.
+        """
         if files >= MANY and not self._started:
             count = min(_processors(), MOST)
             self._started = [_start(self._repo) for _ in range(count if count > 1 else 0)]
 
     def read(self, lines: Sequence[str], batch: int) -> tuple[int, Iterator[Rows]]:
-        """How many runs the lines of a `listing` tell of, and their rows.
+        """Return the number of runs in the lines of a listing, and an iterator over their rows.
 
-        So many runs at a time, in any order.
+        Each step yields the rows of `batch` runs. The order of runs is not defined.
         """
         self.expect(len(lines))
         readers = self._started or [None]
@@ -84,7 +87,7 @@ def _by_turns(sources: list[Iterator[Rows]]) -> Iterator[Rows]:
 
 
 class _Share:
-    """What one process reads; this one does so where there is none, or as soon as it fails."""
+    """Share of one process; this process reads it if there is no such process or it fails."""
 
     def __init__(
         self, repo: Repo, reader: "Popen[bytes] | None", lines: str, batch: int, rows_of: RowsOf
@@ -98,12 +101,12 @@ class _Share:
 
     @cached_property
     def count(self) -> int:
-        """How many runs."""
+        """Number of runs."""
         told = self._receive()
         return len(self._listed) if told is None else told
 
     def rows(self) -> Iterator[Rows]:
-        """The rows of so many runs at a time."""
+        """Yield the rows of `batch` runs at a time."""
         done = 0
         while done < self.count and (rows := self._receive()) is not None:
             yield rows
@@ -116,7 +119,7 @@ class _Share:
         return group(self._lines.split("\0"))
 
     def _give(self) -> None:
-        """Tell the process what to read. Should it have died, that nothing comes will say so."""
+        """Send the process its share. If it died, `_receive` finds out."""
         if self._reader is None or self._reader.stdin is None:
             return
         work = self._repo, self._lines, self._batch, self._rows_of
@@ -125,7 +128,7 @@ class _Share:
             self._reader.stdin.close()
 
     def _receive(self) -> Any:
-        """What the process says next; `None` for good once it failed."""
+        """Return the next object from the process; always `None` after it failed."""
         if self._reader is None or self._reader.stdout is None:
             return None
         try:
@@ -137,14 +140,17 @@ class _Share:
 
 
 def _read(repo: Repo, listed: Sequence[Listed], batch: int, rows_of: RowsOf) -> Iterator[Rows]:
-    """The rows of so many runs at a time; one git hands over all, so that it unpacks none twice."""
+    """Yield the rows of `batch` runs at a time.
+
+    One git process reads all objects, so that it unpacks none twice.
+    """
     groups = read_files(repo, listed)
     for _ in range(0, len(listed), batch):
         yield rows_of(islice(groups, batch))
 
 
 def _processors() -> int:
-    """How many processes can work at once; 1 where Python cannot be started again by its name."""
+    """Return the number of usable processors; 1 if `sys.executable` is not a Python to start."""
     if getattr(sys, "frozen", False) or "python" not in os.path.basename(sys.executable).lower():  # noqa: PTH119
         return 1
     if hasattr(os, "sched_getaffinity"):
@@ -153,7 +159,7 @@ def _processors() -> int:
 
 
 def _start(repo: Repo) -> "Popen[bytes] | None":
-    """Start a process; `None` when that is impossible."""
+    """Start a process. Return `None` if that fails."""
     try:
         reader = repo.launcher.open_python(__name__)
     except OSError:
@@ -163,7 +169,7 @@ def _start(repo: Repo) -> "Popen[bytes] | None":
 
 
 def main() -> None:
-    """Read the runs named on standard input; write how many, then their rows, to the output."""
+    """Read a share from stdin; write the number of its runs, then their rows, to stdout."""
     gc.disable()  # as in `fill`
     repo, lines, batch, rows_of = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
     listed = group(lines.split("\0"))

@@ -1,7 +1,7 @@
-"""What the files of runs say, as rows for the tables of the run index.
+"""Derive the rows of the cache's tables from the files of runs.
 
-Everything about a run is derived from the files that name it. What cannot be read is listed and
-stops nothing.
+All rows of a run come from the files whose path names the run. A file that cannot be read is
+listed as broken; the other files are still read.
 """
 
 import json
@@ -22,24 +22,26 @@ from gitexp.storage.cache.packing import form_of
 from gitexp.storage.cache.sql import RECORDED, checksum, program, row_of
 
 Rows: TypeAlias = dict[str, list[Any]]
-"""Rows by table. Those of `vals` begin with the name of their key instead of its number, and those
-of `packed` are each a whole `Part`."""
+"""Rows by table.
+
+A row of `vals` starts with the name of its key, not the number; a row of `packed` is a `Part`.
+"""
 
 DocumentRow: TypeAlias = tuple[int, str, str | None, int]
-"""Row number, JSON text, the values that JSON changes (hardly ever), checksum of both."""
+"""Row number, JSON text, values whose type JSON changes (almost always none), checksum of both."""
 
 Listed: TypeAlias = tuple[RunId, Sequence["File"]]
 """A run and its files, sorted by path."""
 
 Content: TypeAlias = tuple["File", bytes | None]
-"""A file with what is in it; in a series, and in what cannot be read, nothing."""
+"""A file with its content; `None` for a series, an output and an unreadable object."""
 
 Group: TypeAlias = tuple[RunId, Sequence[Content]]
-"""A run and its files with what is in them."""
+"""A run and its files with their content."""
 
 
 _UNREAD: Final = frozenset({PathKind.SERIES, PathKind.OUTPUT})
-"""Kinds of files whose content the tables do not hold."""
+"""Kinds of files whose content is not in the tables."""
 
 
 class File(NamedTuple):
@@ -51,13 +53,13 @@ class File(NamedTuple):
 
 
 class Derived:
-    """All that the files of one run say."""
+    """All data of one run, from all of its files."""
 
     def __init__(self, run: RunId, record: Run | None = None) -> None:
         self.run = run
         self.record = record
         self.files: dict[File, int | None] = {}
-        """The logical clock of each; of what cannot be read, and of a series, none."""
+        """Logical clock of each file; `None` for a series, an output and an unreadable file."""
         self.broken: list[tuple[str, str]] = []
         self.path = ""
         self.annotations: list[Annotation] = []
@@ -67,14 +69,14 @@ class Derived:
 
     @property
     def entry(self) -> Entry | None:
-        """The run as it stands; `None` when it is deleted or has no readable record."""
+        """Run with its annotations; `None` if it is deleted or has no readable record."""
         if self.record is None or self.deleted:
             return None
         return Entry(self.record, tuple(sorted(self.annotations, key=annotation_order)))
 
 
 def read_files(repo: Repo, listed: Sequence[Listed]) -> Iterator[Group]:
-    """What is in the files of each run, in the order given."""
+    """Read the files of each run, in the given order."""
     wanted = [f.oid for _, files in listed for f in files if f.kind not in _UNREAD]
     blobs = repo.read_blobs(wanted, max_bytes=MAX_RECORD_BYTES)
     for run, files in listed:
@@ -82,7 +84,7 @@ def read_files(repo: Repo, listed: Sequence[Listed]) -> Iterator[Group]:
 
 
 def derive(run: RunId, contents: Iterable[Content]) -> Derived:
-    """What all the files of a run say, sorted by path."""
+    """Derive the data of a run from all of its files, which are sorted by path."""
     derived = Derived(run)
     for file, content in contents:
         derived.files[file] = None
@@ -126,11 +128,11 @@ def _take(derived: Derived, file: File, content: bytes | None) -> None:
 # --- rows -----------------------------------------------------------------------------------------
 
 _to_json: Final = json.JSONEncoder(check_circular=False).encode
-"""As `json.dumps`, a fifth quicker: a document never holds itself."""
+"""`json.dumps` without the check for cycles, which a document cannot have: a fifth faster."""
 
 
 def rows_of(batch: Iterable[Derived], seed_params: Sequence[str] = ()) -> Rows:
-    """The rows of some runs."""
+    """Return the rows of runs."""
     rows, standing = rows_of_files(batch)
     rows |= {"docs": [], "vals": []}
     for rid, entry, derived in standing:
@@ -145,7 +147,7 @@ def rows_of(batch: Iterable[Derived], seed_params: Sequence[str] = ()) -> Rows:
 
 
 def document_rows_of(batch: Iterable[Group], seed_params: Sequence[str] = ()) -> Rows:
-    """The documents of some runs, nothing else."""
+    """Return only the `docs` rows of runs."""
     entries = ((run, derive(run, contents).entry) for run, contents in batch)
     docs = [
         _document_row(row_of(run), entry, keys_of(entry.run, seed_params))
@@ -163,7 +165,7 @@ def _document_row(rid: int, entry: Entry, keys: TrialKeys) -> DocumentRow:
 
 
 def rows_of_files(batch: Iterable[Derived]) -> tuple[Rows, list[tuple[int, Entry, Derived]]]:
-    """The rows about all files, and the runs that stand, with their row numbers."""
+    """Return the rows of all files, and the runs that are not deleted, with their row numbers."""
     rows: Rows = {table: [] for table in ("runs", "tags", "produced", "files", "broken")}
     standing = []
     for derived in batch:
@@ -188,7 +190,7 @@ def add_entry(
     part: int | None,
     keys: TrialKeys,
 ) -> None:
-    """Add what the tables say of a run that stands, but its values."""
+    """Add the rows of a run that is not deleted, except its values and its document."""
     run = entry.run
     made_by = "" if run.command is None else program(run.command)
     rows["runs"].append(

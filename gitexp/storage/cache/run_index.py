@@ -1,8 +1,8 @@
 # ruff: noqa: S608 - only fixed names and compiled queries, see `sql`
-"""Questions to the run index.
+"""Queries to the cache.
 
-The answers are those of an index made from nothing, whatever happened to the file. Threads take
-turns with a run index; any number of processes may use the same file.
+The answers equal those of a cache built from the whole branch, even if the file was damaged or
+deleted. Threads must take turns with a `RunIndex`; any number of processes may use the same file.
 """
 
 import json
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FILE_NAME: Final = "index.sqlite"
 
 _CHUNK: Final = 500
-"""Documents read at once, so that a slow reader never keeps the file locked."""
+"""Documents read at once: a slow caller does not keep the file locked between chunks."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,7 +37,7 @@ T = TypeVar("T")
 def _mending(
     ask: Callable[Concatenate["RunIndex", P], T],
 ) -> Callable[Concatenate["RunIndex", P], T]:
-    """Ask again after making the index anew when SQLite or a checksum finds it damaged."""
+    """Rebuild the cache and try once more if SQLite or a checksum finds it damaged."""
 
     @wraps(ask)
     def asking(self: "RunIndex", /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -51,7 +51,7 @@ def _mending(
 
 
 class RunIndex:
-    """All runs on the run branch, quick to ask."""
+    """Queries about all runs on the run branch."""
 
     def __init__(self, kept: KeptIndex) -> None:
         self._kept = kept
@@ -66,9 +66,10 @@ class RunIndex:
         progress: Progress | None = None,
         seed_params: Sequence[str] = (),
     ) -> "RunIndex":
-        """The index of the full ref, at its present tip; an absent ref has no runs.
+        """Open the cache of a full ref, at its current tip. A missing ref has no runs.
 
-        `seed_params` are as for `grouping.keys_of`; with others the index is made anew.
+        `seed_params` are those of `grouping.keys_of`; if they differ from those of the cache, it is
+        rebuilt.
         """
         where = (path or repo.state_dir / FILE_NAME).absolute()
         kept = KeptIndex(repo, ref, path=where, progress=progress, seed_params=seed_params)
@@ -77,11 +78,14 @@ class RunIndex:
         return index
 
     def refresh(self) -> None:
-        """Bring the index to the ref's present tip. Raises `CommandFailed` on a broken tree."""
+        """Update the cache to the current tip of the ref.
+
+        Raises `CommandFailed` if the tip or its top tree cannot be read.
+        """
         self._kept.refresh()
 
     def close(self) -> None:
-        """Let go of the file; the next question opens it again."""
+        """Close the file; the next query opens it again."""
         self._kept.close()
 
     def _runs(self, sql: str, values: Values = ()) -> list[RunId]:
@@ -96,7 +100,7 @@ class RunIndex:
 
     @property
     def tip(self) -> ObjectId | None:
-        """The commit the answers are about; `None` when the ref does not exist."""
+        """Commit that the answers describe; `None` if the ref does not exist."""
         return self._tip()
 
     @_mending
@@ -105,12 +109,12 @@ class RunIndex:
 
     @_mending
     def count(self) -> int:
-        """How many runs there are."""
+        """Return the number of runs."""
         return int(self._kept.first("SELECT count(*) FROM runs"))
 
     @property
     def broken(self) -> list[tuple[str, str]]:
-        """Path and reason of everything on the branch that cannot be read, sorted."""
+        """Path and reason of every unreadable file or directory on the branch, sorted."""
         return self._broken()
 
     @_mending
@@ -119,12 +123,18 @@ class RunIndex:
 
     @_mending
     def max_clock(self) -> int:
-        """The highest logical clock of runs and annotations, deleted ones included; 0 if none."""
+        """Return the highest logical clock of runs and annotations, or 0 if there are none.
+
+        Deleted runs count too.
+        """
         return int(self._kept.first("SELECT max(clock) FROM files") or 0)
 
     @_mending
     def keys(self, kind: str | None = None) -> list[str]:
-        """Full names of what runs have, sorted; of one kind: `metrics`, `params` or `env`."""
+        """Return the full key names that runs use, sorted.
+
+        `kind` limits them to `metrics`, `params` or `env`.
+        """
         found = self._kept.rows(
             "SELECT name FROM keys k WHERE EXISTS (SELECT 1 FROM vals WHERE key = k.key)"
             " OR EXISTS (SELECT 1 FROM packed WHERE key = k.key)"
@@ -133,12 +143,12 @@ class RunIndex:
 
     @_mending
     def tags(self) -> list[str]:
-        """Every tag in force somewhere, sorted."""
+        """Return every tag of any run, sorted."""
         return [tag for (tag,) in self._kept.rows("SELECT DISTINCT tag FROM tags ORDER BY tag")]
 
     @_mending
     def names(self) -> list[str]:
-        """Every run name, sorted."""
+        """Return every run name, sorted."""
         return [name for (name,) in self._kept.rows("SELECT DISTINCT name FROM runs ORDER BY name")]
 
     # --- choosing and ordering --------------------------------------------------------------
@@ -152,10 +162,10 @@ class RunIndex:
         descending: bool = False,
         limit: int | None = None,
     ) -> list[RunId]:
-        """Runs that match a resolved query, ordered by a full key name or attribute.
+        """Return the runs that match a resolved query, ordered by a full key name or attribute.
 
-        Without `sort_by`, newest first whatever `descending` says. Runs without a value come
-        last, numbers before texts, ties newest first.
+        Without `sort_by` the newest run is first, also with `descending`. Numbers come before
+        texts, runs without a value last, ties newest first.
         """
         return ordering.ids(self._kept, where, sort_by, descending=descending, limit=limit)
 
@@ -169,9 +179,10 @@ class RunIndex:
         before: Run | None = None,
         session: str | None = None,
     ) -> list[RunId]:
-        """The newest runs, newest first; those with a number for the metric, older than a run.
+        """Return the newest `n` runs, newest first.
 
-        With a `session`, only its runs.
+        `with_metric`: only runs with a number for the metric. `sealed`: only sealed runs.
+        `before`: only runs older than this run. `session`: only runs of this session.
         """
         sql = Compiler(self._kept.unpack)
         terms = sql.eligible("r", sealed=sealed, before=before)
@@ -200,7 +211,10 @@ class RunIndex:
         sealed: bool = True,
         before: Run | None = None,
     ) -> list[RunId]:
-        """The runs with the best finite values of a metric, best first, ties newest first."""
+        """Return the runs with the best finite values of a metric, best first, ties newest first.
+
+        `where` is a resolved query; `sealed` and `before` are those of `newest`.
+        """
         sql = Compiler(self._kept.unpack)
         terms = sql.eligible("v", sealed=sealed, before=before)
         if where is not None:
@@ -215,14 +229,14 @@ class RunIndex:
 
     @property
     def groups(self) -> GroupQueries:
-        """Questions about groups of repeats."""
+        """Queries about groups of repeats."""
         return GroupQueries(self._kept)
 
     # --- finding ----------------------------------------------------------------------------
 
     @_mending
     def by_prefix(self, prefix: str) -> list[RunId]:
-        """Runs whose id starts with the hex digits, by id."""
+        """Return the runs whose id starts with the hex digits, sorted by id."""
         first, last = rows_of_prefix(prefix)
         return self._runs(
             "SELECT rid FROM runs WHERE rid BETWEEN ? AND ? ORDER BY rid", (first, last)
@@ -230,22 +244,22 @@ class RunIndex:
 
     @_mending
     def by_name(self, name: str) -> list[RunId]:
-        """Runs of that name, newest first."""
+        """Return the runs with a name, newest first."""
         return self._newest_where("name = ?", name)
 
     @_mending
     def by_fingerprint(self, fingerprint: str) -> list[Entry]:
-        """Runs of the same trial, newest first."""
+        """Return the runs with a fingerprint, newest first."""
         return self.entries(self._newest_where("fingerprint = ?", fingerprint))
 
     @_mending
     def by_commit(self, oid: str) -> list[RunId]:
-        """Runs of that code commit or snapshot, newest first."""
+        """Return the runs of a code commit or snapshot, newest first."""
         return self._newest_where('"commit" = ?1 OR snapshot = ?1', oid)
 
     @_mending
     def by_source(self, source: str) -> RunId | None:
-        """The run that was imported from there."""
+        """Return the run that was imported from a source, if any."""
         found = self._newest_where("source = ?", source)
         return found[0] if found else None
 
@@ -255,11 +269,14 @@ class RunIndex:
 
     @_mending
     def conflicting(self) -> list[RunId]:
-        """Runs that were sealed twice, differently; `rivals` holds the other versions."""
+        """Return the runs that were sealed twice with different records.
+
+        `rivals` returns the conflicting versions.
+        """
         return self._runs("SELECT rid FROM runs WHERE rivals > 0 ORDER BY rid")
 
     def rivals(self, run: RunId) -> list[Run]:
-        """The readable other versions of a run that was sealed twice."""
+        """Return the readable conflicting versions of a run that was sealed twice."""
         from gitexp.core.schema.limits import MAX_RECORD_BYTES
         from gitexp.core.schema.toml_codec import decode_run
 
@@ -274,12 +291,12 @@ class RunIndex:
 
     @_mending
     def has_series(self, run: RunId) -> bool:
-        """Tell whether a metric series is kept with the run."""
+        """Return whether the branch holds a metric series of the run."""
         return bool(self._kept.first("SELECT series FROM runs WHERE rid = ?", row_of(run)))
 
     @_mending
     def paths(self, run: RunId) -> list[str]:
-        """Every file of the run on the branch, sorted, also of a deleted run."""
+        """Return every path of the run on the branch, sorted, also of a deleted run."""
         found = self._kept.rows(
             "SELECT path FROM files WHERE rid = ? ORDER BY path", (row_of(run),)
         )
@@ -295,19 +312,19 @@ class RunIndex:
 
     @_mending
     def produced_by(self, program: str) -> set[str]:
-        """Paths that past runs of the program produced."""
+        """Return the paths that past runs of the program produced."""
         found = self._kept.rows("SELECT DISTINCT path FROM produced WHERE program = ?", (program,))
         return {path for (path,) in found}
 
     # --- reading ----------------------------------------------------------------------------
 
     def entry(self, run: RunId) -> Entry:
-        """One run with all that was added to it. Raises `NotFound`."""
+        """Return one run with its annotations. Raises `NotFound`."""
         return self.entries([run])[0]
 
     @_mending
     def entries(self, runs: Iterable[RunId]) -> list[Entry]:
-        """Runs with all that was added to them, in the order asked. Raises `NotFound`."""
+        """Return runs with their annotations, in the given order. Raises `NotFound`."""
         from gitexp.core.schema.json_codec import parse_entry
 
         return [
@@ -316,8 +333,9 @@ class RunIndex:
         ]
 
     def documents(self, runs: Iterable[RunId] | None = None) -> Iterator[str]:
-        """The JSON documents as text, one line each, in the order asked; without runs, all,
-        newest first. Raises `NotFound`.
+        """Yield the JSON documents as text, one line each, in the given order.
+
+        Without `runs`: all, newest first. Raises `NotFound`.
         """
         if runs is None:
             self._make_documents()
@@ -357,14 +375,17 @@ class RunIndex:
 
     @_mending
     def column(self, key: str, runs: Iterable[RunId] | None = None) -> dict[RunId, Value]:
-        """The values of one key or attribute, of the runs that have it; lists as JSON text."""
+        """Return the values of one key or attribute by run, for the runs that have it.
+
+        Lists are JSON text.
+        """
         return columns.column(self._kept, key, None if runs is None else list(runs))
 
     def shortest_prefix(self, run: RunId) -> str:
-        """The shortest part of a run id that names only it, at least 7 digits."""
+        """Return the shortest unique prefix of a run id, at least 7 digits."""
         return self.short([run])[run]
 
     @_mending
     def short(self, runs: Iterable[RunId]) -> dict[RunId, str]:
-        """The shortest unique prefix of each run id, at least 7 digits."""
+        """Return the shortest unique prefix of each run id, at least 7 digits."""
         return columns.short(self._kept, list(runs))

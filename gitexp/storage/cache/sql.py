@@ -1,13 +1,14 @@
 # ruff: noqa: S608 - see the module's words
-"""The tables of the run index, and how statements over them are put together.
+"""The tables of the cache, and the compiler of statements over them.
 
 Values are always bound, column names come from the fixed list here, and key names are looked up in
-the table `keys`; no text of a user ever becomes SQL. `conditions` turns filters into SQL.
+the table `keys`: no text of a user becomes SQL. `conditions` compiles filters.
 
-A run is known by its row number `rid`: its id as a signed 64-bit number that keeps the order of
-ids, so that prefixes are ranges. The values lie in `vals`, clustered by key: reading one metric of
-all runs touches nothing else. `clock` is repeated there because it settles ties. What a fill from
-nothing found stays in `packed` until it is asked for (see `packing`), and documents are made then.
+The row number `rid` of a run is its id as a signed 64-bit number. It keeps the order of ids, so an
+id prefix is a range of row numbers. `vals` holds the values, clustered by key, so that a query for
+one metric of all runs reads no other rows; it repeats `clock` because queries order ties by it. A
+fill writes values to `packed`, where they stay until the first query for their key (see
+`packing`), and leaves out the documents, which the first query for them creates.
 """
 
 import sqlite3
@@ -25,14 +26,16 @@ from gitexp.core.schema.json_codec import DOCUMENT_SCHEMA
 _FIELDS: Final = zlib.crc32((signature(RUN) + signature(ANNOTATION)).encode())
 
 SCHEMA: Final = f"6.{DOCUMENT_SCHEMA}.{_FIELDS:08x}.{sys.byteorder}"
-"""Changes with the tables, or with what is kept in them: the number when the tables change, the
-rest by itself. An index of another schema is rebuilt."""
+"""Version of the tables and of their content; a cache of another version is rebuilt.
+
+Raise the first number when the tables change; the other parts follow the schema table and the host.
+"""
 
 RECORDED: Final = columns()
-"""The columns of the table `runs` that the schema table declares."""
+"""Columns of the table `runs` that the schema table of records declares."""
 
 COLUMNS: Final = {name: f'r."{name}"' for name in ATTRIBUTES}
-"""Where the attributes of queries are in the table `runs r`."""
+"""Columns of the table `runs r` by attribute name in queries."""
 
 TEXTUAL: Final = frozenset(name for name, (kind, _) in RECORDED.items() if kind == "TEXT")
 BOOLEAN: Final = frozenset(name for name, (kind, _) in RECORDED.items() if kind == "BOOLEAN")
@@ -81,58 +84,61 @@ CREATE INDEX runs_source ON runs (source) WHERE source IS NOT NULL;
 CREATE INDEX runs_rivals ON runs (rid) WHERE rivals > 0;
 CREATE INDEX tags_rid ON tags (rid);
 """
-"""Made after a fill from nothing, when it is quickest."""
+"""Created after a fill, which is faster than updating them in it."""
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""Called with the number of runs done and their total."""
+"""Called with the number of finished runs and the total."""
 
 
 Kept = TypeVar("Kept", str, bytes)
 
 
 class TooManyChanges(Exception):
-    """An update would cost more than a fill from nothing."""
+    """An update would cost more than a fill from the whole branch."""
 
 
 NO_RUN: Final = ""
-"""Stands where a row number would, for what is broken and belongs to no one run."""
+"""Row number of broken paths that belong to no single run."""
 
 _SHIFT: Final = 1 << 63
 
 
 def row_of(run: str) -> int:
-    """The row number of a run."""
+    """Return the row number of a run."""
     return int(run, 16) - _SHIFT
 
 
 def run_of(rid: int) -> RunId:
-    """The run of a row number."""
+    """Return the run of a row number."""
     return RunId(f"{rid + _SHIFT:016x}")
 
 
 def rows_of_prefix(prefix: str) -> tuple[int, int]:
-    """First and last row number whose run id starts with the hex digits."""
+    """Return the first and last row number of run ids that start with the hex digits."""
     return row_of(prefix.ljust(RUN_ID_LENGTH, "0")), row_of(prefix.ljust(RUN_ID_LENGTH, "f"))
 
 
 def checksum(kept: str | bytes) -> int:
-    """What tells damaged content from whole content."""
+    """Return the CRC-32 of content, to detect damage."""
     return zlib.crc32(kept.encode() if isinstance(kept, str) else kept)
 
 
 class Damaged(sqlite3.DatabaseError):
-    """Something kept does not agree with its checksum."""
+    """Cached content does not match its checksum."""
 
 
 def whole(kept: Kept, check: int) -> Kept:
-    """What is kept, when its checksum is that one. Raises `Damaged`."""
+    """Return the content if its checksum matches. Raises `Damaged`."""
     if checksum(kept) != check:
         raise Damaged("what is kept does not agree with its checksum")
     return kept
 
 
 def program(command: Command) -> str:
-    """What a command runs: its program, and the first argument that looks like a file."""
+    """Return the program of a command and its first argument that looks like a file.
+
+    The name of a Python interpreter loses its version.
+    """
     if not command.argv:
         return ""
     first = command.argv[0].rstrip("/").rpartition("/")[2]
@@ -148,14 +154,14 @@ def program(command: Command) -> str:
 
 NUMBERS: Final = "num IS NOT NULL"
 TEXTS: Final = "(num IS NULL AND text <> 'NaN')"
-"""What can be ordered. NaN has no place in an order: it counts as missing."""
+"""Texts that can be ordered. NaN has no order and counts as missing."""
 
 
 _MANY: Final = 2000
 
 
 class Compiler:
-    """Puts one statement over `runs r` together; `values` are bound by their names."""
+    """Compiler of one statement over `runs r`; `values` holds its parameters by name."""
 
     def __init__(
         self,
@@ -166,18 +172,20 @@ class Compiler:
         self._count = count
         self.values: dict[str, object] = {}
         self.needs_runs = False
-        """True when a condition asks for more of `r` than its `rid`."""
+        """True if a condition reads a column of `r` other than `rid`."""
 
     def bind(self, value: object) -> str:
-        """The placeholder of a value."""
+        """Add a parameter and return its placeholder."""
         name = f"v{len(self.values)}"
         self.values[name] = value
         return f":{name}"
 
     def matches_many(self, selection: str) -> bool:
-        """Tell whether a selection has so many rows that testing a few runs beats listing it.
+        """Return whether a selection has at least `_MANY` rows.
 
-        Only where a few runs are wanted: then `count`, which answers one number, is given.
+        Then testing a few runs one by one is faster than listing the selection. Callers that want
+        few runs pass `count`, which executes a statement that returns one number; without it the
+        answer is False.
         """
         if self._count is None:
             return False
@@ -185,18 +193,18 @@ class Compiler:
         return self._count(asked, self.values) == _MANY
 
     def key(self, name: str) -> str:
-        """The number of a key; NULL, which no row has, when no run has the key any more.
+        """Return SQL for the number of a key: NULL, which matches no row, if no run has the key.
 
-        Its values are in `vals` from now on.
+        Moves the packed values of the key to `vals`.
         """
         if self._unpack is not None:
             self._unpack(name)
         return f"(SELECT key FROM keys WHERE name = {self.bind(name)})"
 
     def eligible(self, table: str, *, sealed: bool, before: Run | None) -> list[str]:
-        """Terms over the `rid` and `clock` of a table: sealed, and older than a run.
+        """Return terms over the `rid` and `clock` of a table: sealed, and older than a run.
 
-        The index need not know that run.
+        The run need not be in the cache.
         """
         terms = ["1"]
         if sealed:

@@ -1,4 +1,4 @@
-"""Bringing the run index from one tip of the run branch to another."""
+"""Update the cache from one tip of the run branch to another."""
 
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from gitexp.storage.cache.sql import NO_RUN, Progress, TooManyChanges, row_of, r
 from gitexp.storage.cache.writer import BATCH, Writer, files_of
 
 REBUILD_SHARE: Final = 0.5
-"""When more of the runs changed, reading all from nothing is quicker."""
+"""Share of changed runs above which a fill from the whole branch is faster."""
 
 
 def update(
@@ -23,7 +23,7 @@ def update(
     *,
     seed_params: Sequence[str] = (),
 ) -> None:
-    """Apply what differs between two tips. Raises `TooManyChanges` before it changed anything."""
+    """Apply the changes between two tips. Raises `TooManyChanges` before it writes anything."""
     files: list[tuple[int, Change, PathKind]] = []
     touched: set[int] = set()
     for change in changes:
@@ -33,8 +33,8 @@ def update(
             touched.add(rid)
             files.append((rid, change, place.kind))
     if conn.execute("SELECT 1 FROM broken WHERE rid = ?", (NO_RUN,)).fetchone():
-        raise TooManyChanges  # a folder was damaged, and nobody knows what was below it
-    if len(touched) > 2 * BATCH:  # counting reads a whole index
+        raise TooManyChanges  # a directory was damaged, so the files below it are unknown
+    if len(touched) > 2 * BATCH:  # the count reads a whole index, so only for large updates
         (count,) = conn.execute("SELECT count(*) FROM runs").fetchone()
         if len(touched) > REBUILD_SHARE * count:
             raise TooManyChanges
@@ -46,7 +46,7 @@ def update(
         ((rid, c.path, kind.value, c.new_oid) for rid, c, kind in files if not is_null(c.new_oid)),
     )
     again = conn.execute("SELECT DISTINCT rid FROM broken LIMIT ?", (BATCH,))
-    touched.update(rid for (rid,) in again)  # objects that were missing may have come
+    touched.update(rid for (rid,) in again)  # a fetch may have brought the missing objects
     writer, order = Writer(conn, seed_params), sorted(touched)
     for start in range(0, len(order), BATCH):
         rids = order[start : start + BATCH]

@@ -1,8 +1,8 @@
 # ruff: noqa: S608 - table names are the ones written here
-"""Writing to the tables of the run index.
+"""Write to the tables of the cache.
 
-Everything about a run is derived from the files that name it, always all of them, so that an update
-gives the same rows as reading the branch from nothing.
+All rows of a run are derived from all files of the run together, so that an update gives the same
+rows as a fill from the whole branch.
 """
 
 import json
@@ -17,11 +17,11 @@ from gitexp.storage.cache.rows import Derived, File, Rows, rows_of
 from gitexp.storage.cache.sql import INDEXES, TABLES
 
 BATCH: Final = 500
-"""Runs written at once."""
+"""Runs written together."""
 
 
 class Writer:
-    """Puts derived runs into the tables."""
+    """Writer of derived runs to the tables."""
 
     def __init__(self, conn: sqlite3.Connection, seed_params: Sequence[str] = ()) -> None:
         self._conn = conn
@@ -29,11 +29,11 @@ class Writer:
         self._keys: dict[str, int] = dict(conn.execute("SELECT name, key FROM keys"))
 
     def add(self, batch: Iterable[Derived]) -> None:
-        """Add runs the tables do not know."""
+        """Add runs that the tables do not hold yet."""
         self.insert(rows_of(batch, self._seed_params))
 
     def insert(self, rows: Rows) -> None:
-        """Add rows of runs that the tables do not know."""
+        """Add rows of runs that the tables do not hold yet."""
         for table, lines in rows.items():
             if table == "packed":
                 for part in lines:
@@ -53,7 +53,7 @@ class Writer:
         return key
 
     def remove(self, rids: Sequence[int]) -> None:
-        """Take runs out."""
+        """Delete all rows of runs."""
         for table in ("files", "broken"):
             self._conn.executemany(f"DELETE FROM {table} WHERE rid = ?", [(rid,) for rid in rids])
         among = "rid IN (SELECT value FROM json_each(?))"
@@ -75,17 +75,17 @@ class Writer:
 
 
 def create_tables(conn: sqlite3.Connection) -> None:
-    """The empty tables, without the indexes."""
+    """Create the empty tables, without their indexes."""
     conn.executescript(TABLES)
 
 
 def create_indexes(conn: sqlite3.Connection) -> None:
-    """What `fill` ends with; for a branch that does not exist yet."""
+    """Create the indexes: after a fill, or at once if the branch does not exist yet."""
     for statement in INDEXES.split(";\n"):
         conn.execute(statement)
 
 
 def files_of(conn: sqlite3.Connection, rid: int) -> list[File]:
-    """The files of a run that the tables know, sorted by path."""
+    """Return the files of a run in the tables, sorted by path."""
     found = conn.execute("SELECT path, kind, oid FROM files WHERE rid = ? ORDER BY path", (rid,))
     return [File(path, PathKind(kind), ObjectId(oid)) for path, kind, oid in found.fetchall()]

@@ -1,9 +1,9 @@
-"""Joining our branches with what a remote has.
+"""Merge a remote's run branch and keep branch into ours.
 
-Histories of runs always join: one that contains the other is taken as it is, two that went apart
-get a merge commit whose every byte follows from its parents, so that whoever merges the same two
-gets the same commit and nobody has to merge merges. What a remote sends is untrusted: it can add,
-but never silently take away or replace what is recorded here.
+Run branches always merge. If one tip contains the other, the branch moves to it. If they diverged,
+every byte of the merge commit follows from its parents, so that all clones that merge the same two
+tips create the same commit and need no merge of merges. Data from a remote is untrusted: it can add
+records, but it cannot silently remove or replace ours.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -42,37 +42,39 @@ from gitexp.storage.merge.files import Edit, read_records, unite_commits
 from gitexp.storage.merge.purged import forget_building, graft, names_of, purge_code, read_purges
 
 _IDENTITY = Identity("gitexp", "gitexp@localhost")
-"""Of a merge of commits that have none."""
+"""Committer of a merge whose parents name none."""
 _UNFIT = {ord(c): None for c in "<>\n\r\0"}
 _RUNS_MESSAGE = "merge the runs of two clones\n\n[skip ci]\n\nMerged-By: gitexp\n"
 _CODE_MESSAGE = "merge the kept code of two clones\n\n[skip ci]\n\nMerged-By: gitexp\n"
 _LAST_SECOND = 253402300799
-"""The end of the year 9999, where our dates end."""
+"""Last second of the year 9999, the limit of Python's dates."""
 
 _Take: TypeAlias = Callable[[str | None, str, str | None], Commit | SetRef | ObjectId]
-"""How our branch moves, from our tip, theirs, and where the two went apart; an id is one of both
-tips, taken instead of a merge."""
+"""Function of our tip, their tip and their merge base that returns how our branch moves.
+
+An object id is a commit to move to without a merge.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """How a branch of ours moved."""
+    """Move of one of our branches."""
 
     old: ObjectId | None
     new: ObjectId | None
     merged: bool = False
-    """True when the two histories had to be merged."""
+    """True if the histories had diverged and were merged."""
     repaired: bool = False
-    """True when theirs went on from ours but had lost or replaced records, which are back."""
+    """True if theirs descends from ours without some of our records, which the merge restored."""
 
 
 def join_code(
     store: Store, remote: str, theirs: ObjectId | None, *, runs: ObjectId | None = None
 ) -> Joined:
-    """Bring a remote's keep branch into ours. Call only while holding the store's lock.
+    """Merge a remote's keep branch into ours. Call only while holding the store's lock.
 
-    `runs` is the tip of its run branch, which names the format. Raises `Refused` when it is not
-    gitexp's, `Conflict` when a lock keeps us out.
+    `runs` is the tip of the remote's run branch, which names the format. Raises `Refused` if gitexp
+    did not create the branch, `Conflict` if a lock blocks the write.
     """
 
     if theirs is not None:
@@ -90,7 +92,7 @@ def join_code(
 
 
 def _join_purged(store: Store, theirs: ObjectId, runs: ObjectId | None) -> Joined | None:
-    """Join keep branches when one of them has what was purged; else return `None`."""
+    """Merge keep branches if one of them holds purged code; else return `None`."""
     ours = store.repo.read_ref(store.code_ref)
     purges = read_purges(store.repo, store.tip(), runs)
     if not purges or (ours == theirs and read_purges(store.repo, store.tip()) == purges):
@@ -106,9 +108,9 @@ def _join_purged(store: Store, theirs: ObjectId, runs: ObjectId | None) -> Joine
 
 
 def _join_old_format(store: Store, theirs: ObjectId, runs: ObjectId | None) -> Joined | None:
-    """Join keep branches when one is of format 1 and the other is not; else return `None`.
+    """Merge keep branches if exactly one is of format 1; else return `None`.
 
-    The one of format 1 never becomes an ancestor: its code is taken out of it.
+    The branch of format 1 never becomes an ancestor: only its code trees are copied.
     """
     repo = store.repo
     ours = repo.read_ref(store.code_ref)
@@ -138,15 +140,15 @@ def join_runs(
     max_files: int,
     is_hub: bool = True,
 ) -> Joined:
-    """Bring a remote's run branch into ours. Call only while holding the store's lock.
+    """Merge a remote's run branch into ours. Call only while holding the store's lock.
 
-    No merge is made where one of the two has every event of the other and its files: that one is
-    taken. Where both have the same events, and so differ only in how they were merged, the tip of
-    a hub wins, and among peers the lesser one, so that peers agree. A hub that lacks events gets a
-    merge, because it takes only what goes on from its tip.
+    If one tip has all events and files of the other, the branch moves to it without a merge. If
+    both have the same events, and so differ only in their merge commits, the tip of a hub wins;
+    between peers the lesser id wins, so that peers agree. A hub that lacks events gets a merge,
+    because it accepts only descendants of its tip.
 
-    Raises `Refused` when it is not gitexp's or brings more than `max_files`, `Unreadable` when a
-    newer gitexp wrote it, `Conflict` when a lock keeps us out.
+    Raises `Refused` if gitexp did not create the branch or it brings more than `max_files`,
+    `Unreadable` if a newer gitexp wrote it, `Conflict` if a lock blocks the write.
     """
 
     def take(ours: str | None, tip: str, base: str | None) -> Commit | SetRef | ObjectId:
@@ -171,9 +173,10 @@ def join_runs(
 
 
 def _take_out(store: Store, folders: Sequence[Folder], ours: str, theirs: str) -> Commit | ObjectId:
-    """Unite two run branches of which one has history from before a purge, without that history.
+    """Merge two run branches with different purges, without the history from before a purge.
 
-    What it has goes onto the other one. Where each lacks a purge of the other, both get a new root.
+    The records of the branch that lacks a purge go onto the other branch. If each lacks a purge of
+    the other, the result gets a new root.
     """
     repo = store.repo
     here, there = names_of(repo, ours), names_of(repo, theirs)
@@ -190,7 +193,7 @@ def _take_out(store: Store, folders: Sequence[Folder], ours: str, theirs: str) -
 def _take_one(
     repo: Repo, folders: Sequence[Folder], ours: str, theirs: str, *, is_hub: bool
 ) -> str | None:
-    """The one of two tips that has all of the other, if there is one that can be taken."""
+    """Return the tip that has all events and files of the other, if our branch can move to it."""
     theirs_has = _has_events(repo, theirs, ours)
     ours_has = (not is_hub or theirs_has) and _has_events(repo, ours, theirs)
     if theirs_has and (is_hub or not ours_has or theirs < ours):
@@ -203,7 +206,7 @@ def _take_one(
 
 
 def _has_events(repo: Repo, tip: str, other: str) -> bool:
-    """Return whether a tip has every commit of another one that is not a merge."""
+    """Return whether a tip contains every commit of another tip that is not a merge."""
     asked = repo.git("rev-list", "--no-merges", "--max-count=1", other, f"^{tip}")
     return not asked.text.strip()
 
@@ -233,7 +236,7 @@ def _foreign(where: str, why: str) -> Refused:
 
 
 def _join(store: Store, ref: str, theirs: ObjectId | None, take: _Take) -> Joined:
-    """Move our branch by compare-and-swap, again on the new tip whenever it moved under us."""
+    """Move our branch by compare-and-swap; retry on the new tip if another process moved it."""
     deadline = clock.monotonic_s() + PATIENCE_S
     while True:
         ours = store.repo.read_refs(ref).get(ref)
@@ -246,7 +249,7 @@ def _join(store: Store, ref: str, theirs: ObjectId | None, take: _Take) -> Joine
             step = take(ours, theirs, base)
         try:
             if isinstance(step, str):
-                if step != ours:  # both of its branches are kept: fast-import would refuse that
+                if step != ours:  # fast-import refuses a commit that is no descendant
                     store.repo.update_ref(ref, step, str(ours), "the same runs, merged elsewhere")
                 forget_building(store.repo)
                 return Joined(ours, ObjectId(step))
@@ -259,7 +262,7 @@ def _join(store: Store, ref: str, theirs: ObjectId | None, take: _Take) -> Joine
 
 
 def _common_ancestor(repo: Repo, one: str, other: str) -> ObjectId | None:
-    """The older of two commits when the other contains it; else where they went apart, if known."""
+    """Return the merge base of two commits; `None` if they have none."""
     asked = repo.git("merge-base", one, other, check=False)
     if asked.status > 1:
         raise CommandFailed(("merge-base",), asked.status, asked.stderr)
@@ -281,7 +284,7 @@ def _merge(
 
 
 def _newest(repo: Repo, commits: Collection[str]) -> tuple[Identity, datetime]:
-    """The committer and date of the newest commit; of two equally new ones, of the greater id."""
+    """Return committer and date of the newest commit; of equally new ones, the greater id wins."""
     asked = repo.git(
         *("log", "--no-walk", "--no-show-signature", "--encoding=UTF-8", "--no-mailmap"),
         *("--format=%ct%x00%H%x00%cn%x00%ce", *commits),

@@ -1,8 +1,8 @@
-"""The code that a keep branch holds, and how two keep branches become one without any history.
+"""Read the code that a keep branch holds; merge keep branches without the user's history.
 
-A keep branch of format 2 holds commits of ours without files and, as their parents, code commits.
-One of format 1 holds the user's own commits; it is read, and never becomes an ancestor of one of
-format 2.
+A keep branch of format 2 consists of empty keep commits whose parents are code commits. One of
+format 1 has the user's own commits as parents; gitexp reads it, but it never becomes an ancestor of
+a keep branch of format 2.
 """
 
 from collections.abc import Collection, Sequence
@@ -24,37 +24,37 @@ from gitexp.storage.branch.branch import Store
 from gitexp.storage.branch.keep import keep_steps
 
 _OURS: Final = ("keep the code of runs", "merge the kept code of two clones")
-"""How the messages of keep commits begin."""
+"""First words of the messages of keep commits."""
 
 _IDENTITY: Final = Identity("gitexp", "gitexp@localhost")
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
-"""Date of commits that must be the same wherever they are made."""
+"""Date of commits that must be identical in every clone."""
 
 _BUILDING: Final = "refs/gitexp/building/code"
-"""Holds a new keep branch until the old one is replaced."""
+"""Ref that holds a new keep branch until it replaces the old one."""
 
 
 @dataclass(slots=True)
 class CodeStates:
-    """What a keep branch holds."""
+    """Code that a keep branch holds."""
 
     trees: set[str] = field(default_factory=set)
-    """The trees of code that ran."""
+    """Trees of code that ran."""
     commits: set[str] = field(default_factory=set)
     """Code commits."""
     foreign: set[str] = field(default_factory=set)
-    """Kept commits that are no code commits: the user's own, of format 1."""
+    """Kept commits that are no code commits: the user's own, from format 1."""
 
     @property
     def is_pure(self) -> bool:
-        """True when there is nothing of format 1."""
+        """True if the branch holds no commit of format 1."""
         return not self.foreign
 
 
 def read_code_states(repo: Repo, tip: str, known: Collection[str] = ()) -> CodeStates:
-    """Find the code that a keep branch holds, its history read down to `known` commits.
+    """Read the code that a keep branch holds, without history below `known` commits.
 
-    Raises `Unreadable` when part of the branch is missing.
+    Raises `Unreadable` if part of the branch is missing.
     """
     states, seen, waiting = CodeStates(), {tip}, [tip]
     empty = empty_tree(repo)
@@ -99,7 +99,7 @@ def _broken(why: str | None) -> Unreadable:
 
 
 def format_of(store: Store, tip: str | None) -> int | None:
-    """The format of a run branch at a commit; `None` when it has none of ours."""
+    """Return the format of a run branch at a commit; `None` if it has no valid format file."""
     oid = None if tip is None else store.repo.resolve(f"{tip}:{FORMAT_PATH}")
     if oid is None:
         return None
@@ -108,14 +108,15 @@ def format_of(store: Store, tip: str | None) -> int | None:
 
 
 def known_commits(repo: Repo, tip: str | None) -> set[str]:
-    """Every commit that a keep branch of format 2 holds."""
+    """Return every commit that a keep branch of format 2 contains."""
     return set() if tip is None else set(repo.git("rev-list", tip).text.split())
 
 
 def add_states(store: Store, tip: str | None, trees: Collection[str]) -> ObjectId | None:
-    """Make a keep commit after `tip` that holds the code of trees; `tip` when it does already.
+    """Create a keep commit after `tip` that holds the code of trees. Return it.
 
-    The same for the same tip and trees, wherever it is made. No branch moves.
+    Returns `tip` if that holds all of it already. The commit is the same in every clone with the
+    same tip and trees. No branch moves.
     """
     known = known_commits(store.repo, tip)
     missing = sorted(tree for tree in trees if store.code_commit(tree) not in known)
@@ -123,7 +124,7 @@ def add_states(store: Store, tip: str | None, trees: Collection[str]) -> ObjectI
         return None if tip is None else ObjectId(tip)
     steps = keep_steps(store, missing, tip, _IDENTITY, _EPOCH, ref=_BUILDING)
     before = store.repo.read_ref(_BUILDING)
-    if before is not None:  # of a process that was killed
+    if before is not None:  # a killed process left it
         store.repo.update_ref(_BUILDING, store.repo.null, before, "gitexp: begin again")
     if tip is not None:
         store.repo.update_ref(_BUILDING, tip, store.repo.null, "gitexp: begin")
@@ -131,9 +132,9 @@ def add_states(store: Store, tip: str | None, trees: Collection[str]) -> ObjectI
 
 
 def replace_keep_branch(store: Store, new: ObjectId, old: ObjectId | None) -> None:
-    """Point the keep branch at a commit that need not contain the old one.
+    """Move the keep branch to a commit that need not contain the old one.
 
-    Call only while holding the store's lock. Raises `Conflict` when it is not at `old` any more.
+    Call only while holding the store's lock. Raises `Conflict` if the branch is no longer at `old`.
     """
     repo = store.repo
     old_id = old or repo.null
@@ -147,7 +148,7 @@ def replace_keep_branch(store: Store, new: ObjectId, old: ObjectId | None) -> No
 
 
 def refuse_old_remote(store: Store, remote: str, theirs: str | None) -> None:
-    """Raise `Refused` when a push must fail because the remote's keep branch is of format 1."""
+    """Raise `Refused` if a push must fail because the remote's keep branch is of format 1."""
     ours = store.repo.read_ref(store.code_ref)
     if theirs is None or ours is None or format_of(store, store.tip()) == 1:
         return
@@ -162,9 +163,10 @@ def refuse_old_remote(store: Store, remote: str, theirs: str | None) -> None:
 
 
 def join_old_code(store: Store, theirs: str) -> ObjectId | None:
-    """Take the code out of a keep branch of format 1; its history stays out of ours.
+    """Copy the code of a keep branch of format 1 to ours, without its history.
 
-    Returns our new tip. Call only while holding the store's lock.
+    Returns our new tip. Call only while holding the store's lock. Raises `Conflict` if another
+    process keeps moving the branch for 30 s.
     """
     deadline_s = clock.monotonic_s() + 30.0
     trees = read_code_states(store.repo, theirs).trees
@@ -181,9 +183,10 @@ def join_old_code(store: Store, theirs: str) -> ObjectId | None:
 
 
 def new_root(store: Store, tips: Sequence[ObjectId | None], onto: str | None = None) -> ObjectId:
-    """Make a keep branch of code commits only, with all code that some keep branches hold.
+    """Create a keep branch that holds all code of some keep branches as code commits only.
 
-    No branch moves. `onto` is a tip of format 2 that it goes on from.
+    `onto` is a tip of format 2 to continue from. No branch moves. Raises `Unreadable` if the
+    branches cannot be read or hold no code.
     """
     trees: set[str] = set()
     for tip in tips:

@@ -1,4 +1,4 @@
-"""The files of two commits of the run branch as one: what must change in one of them."""
+"""Unite the files of two commits of the run branch; return the edits of one of them."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -14,10 +14,10 @@ from gitexp.core.schema.union import Places, owner, owners, surroundings, unite
 from gitexp.storage.merge.one_sided import part_lone
 
 _PLAIN = re.compile(r"[\w./~-]+", re.ASCII)
-"""A path that `git fast-import` needs no quotes around."""
+"""A path that `git fast-import` reads without quotes."""
 
 Edit: TypeAlias = tuple[str, Blob | None]
-"""A quoted path, and what is there afterwards."""
+"""A quoted path and its new content; `None` deletes it."""
 
 
 def unite_commits(
@@ -29,10 +29,11 @@ def unite_commits(
     follows: bool,
     onto: str | None = None,
 ) -> list[Edit] | None:
-    """What turns the tree of one of two commits, else of the lesser, into the union of both.
+    """Return the edits that turn the tree of one commit into the union of both.
 
-    `None` when theirs, which goes on from ours, has everything of ours that counts. What a gitexp
-    writes always has: it adds, ends runs, and deletes by tombstone.
+    That commit is `onto`, by default the one with the lesser id. With `follows`, theirs descends
+    from ours, and the result is `None` if theirs has every file of ours that counts. That is true
+    of every commit of gitexp, which only adds files, seals runs, and deletes with tombstones.
     """
     lone, rest = part_lone(repo, folders)
     here, there, places = _compare(repo, rest)
@@ -51,10 +52,10 @@ def unite_commits(
 
 
 def lost_since(repo: Repo, base: str, tip: str) -> list[tuple[str, Blob | None]]:
-    """What gives back to a commit the records that one of its ancestors has and it has not.
+    """Return the edits that restore records of an ancestor which a commit lacks.
 
-    Pairs of a quoted path and its content. Records that are missing, or say `running` again, are
-    given back. What somebody added to the branch, or wrote anew, stays.
+    The edits restore records that are missing or say `running` again. Files that users added to the
+    branch, or replaced, stay.
     """
     with repo.session():
         folders = compare(repo, base, tip) or []
@@ -82,16 +83,16 @@ def _is_grave(place: BranchPath) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """A commit where it differs from another, and all else of the runs that differ."""
+    """Files of a commit: those that differ from another commit, and all files of the same runs."""
 
     files: dict[str, str] = field(default_factory=dict)
     """Blob by path."""
     odd: set[str] = field(default_factory=set)
-    """Paths that differ and are no plain file here: links, submodules, executables."""
+    """Differing paths that are no plain file in this commit: links, submodules, executables."""
 
 
 def _compare(repo: Repo, folders: Sequence[Folder]) -> tuple[_Side, _Side, Places]:
-    """Ours, theirs, and what the paths of both mean."""
+    """Return our side, their side, and the parsed paths of both."""
     ours, theirs = _Side(), _Side()
     places: dict[str, BranchPath | None] = {}
     for folder in folders:
@@ -114,7 +115,7 @@ def _compare(repo: Repo, folders: Sequence[Folder]) -> tuple[_Side, _Side, Place
 
 
 def _edits(first: _Side, united: Mapping[str, str]) -> Iterator[Edit]:
-    """What goes comes first, so that a file makes way for a folder of the same name."""
+    """Yield deletions first, so that a directory can replace a file of the same name."""
     for path in first.files.keys() | first.odd:
         if path not in united:
             yield _quoted(path), None
@@ -124,13 +125,13 @@ def _edits(first: _Side, united: Mapping[str, str]) -> Iterator[Edit]:
 
 
 def read_records(repo: Repo, blobs: Collection[str]) -> dict[str, bytes | None]:
-    """Contents by blob; absent for what is missing, damaged or too large."""
+    """Return contents by blob; `None` for a blob that is missing, damaged or too large."""
     found = repo.read_blobs(sorted(blobs), max_bytes=MAX_RECORD_BYTES)
     return {str(blob): content for blob, content in found}
 
 
 def _quoted(path: str) -> str:
-    """A path as `git fast-import` reads it; only a foreign one has anything to quote."""
+    """Quote a path for `git fast-import`. Only paths that gitexp did not write need quotes."""
     if _PLAIN.fullmatch(path):
         return path
     raw = path.encode(errors="surrogateescape")

@@ -1,7 +1,7 @@
-"""Records that an ordinary commit on the run branch took away, and giving them back.
+"""Find and restore records that a user's commit removed from the run branch.
 
-While the run branch is checked out somewhere, gitexp moves it, and git's index there does not know:
-the next `git commit` in that work tree removes what was recorded since.
+If a work tree has the run branch checked out, gitexp moves the branch but not git's index of that
+work tree. The next `git commit` there removes all records written after the checkout.
 """
 
 from datetime import UTC, datetime
@@ -20,23 +20,24 @@ _IDENTITY: Final = Identity("gitexp", "gitexp@localhost")
 _MESSAGE: Final = "restore records that a commit took away\n\n[skip ci]\n"
 
 _MOST: Final = 1000
-"""So many commits that are not gitexp's are looked through."""
+"""Maximum number of commits read that gitexp did not make."""
 
 
 class Lost(NamedTuple):
-    """What commits by other hands took away from the run branch."""
+    """Records that commits of other programs removed from the run branch."""
 
     edits: dict[str, Blob | None]
-    """What gives it back: content by quoted path, `None` to delete."""
+    """Edits that restore them: content by quoted path, `None` to delete."""
     runs: tuple[RunId, ...]
     commits: tuple[ObjectId, ...]
-    """The commits that are not gitexp's, newest first."""
+    """Commits that gitexp did not make, newest first."""
 
 
 def find_lost(repo: Repo, tip: str, *, whole: bool = False) -> Lost:
-    """Compare a tip with what gitexp last wrote below it, or with all that it ever wrote.
+    """Compare a tip with the newest commit of gitexp below it, or with `whole` all of them.
 
-    Raises `CommandFailed` when part of the branch is missing.
+    `whole` compares with each commit of gitexp that is the parent of another program's commit.
+    Raises `CommandFailed` if part of the branch is missing.
     """
     bases, foreign = _split(repo, tip, whole=whole)
     edits: dict[str, Blob | None] = {}
@@ -48,7 +49,7 @@ def find_lost(repo: Repo, tip: str, *, whole: bool = False) -> Lost:
 
 
 def _split(repo: Repo, tip: str, *, whole: bool) -> tuple[list[str], list[ObjectId]]:
-    """The newest commits of gitexp's below foreign ones, and the foreign ones."""
+    """Return the newest commits of gitexp below foreign commits, and the foreign commits."""
     if whole:
         listed = repo.git(
             *("log", "--format=%H %P", "--no-show-signature", f"--max-count={_MOST}"),
@@ -74,9 +75,9 @@ def _split(repo: Repo, tip: str, *, whole: bool) -> tuple[list[str], list[Object
 
 
 def restore_lost(store: Store, tip: ObjectId, lost: Lost) -> bool:
-    """Write what is lost onto the tip. Call only while holding the store's lock.
+    """Commit the lost records onto the tip. Call only while holding the store's lock.
 
-    Returns whether the branch moved. Raises `Conflict` when another process moved it.
+    Returns whether the branch moved. Raises `Conflict` if another process moved it.
     """
     if not lost.edits:
         return False

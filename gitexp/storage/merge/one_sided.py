@@ -1,6 +1,6 @@
-"""Runs that only one of two clones knows: most of every merge, and nothing to decide about.
+"""Separate the runs that only one of two commits has: most of every merge, without conflicts.
 
-They are told from the rest by the entries of their folders, which stay bytes.
+The entries of their directories decide this and are compared as bytes, without parsing.
 """
 
 from collections.abc import Sequence
@@ -18,26 +18,26 @@ _NONE: Entries = frozenset()
 
 
 class Parted(NamedTuple):
-    """The folders where two commits differ, in two parts."""
+    """Directories in which two commits differ, in two parts."""
 
     lone: list[Folder]
-    """Files of lone runs: the union has them as they are."""
+    """Files of lone runs, which the union takes unchanged."""
     rest: list[Folder]
-    """All else."""
+    """All other files."""
 
 
 @dataclass(slots=True)
 class _Around:
-    """The runs of one `yyyy-mm/xx`, by the start of the names of what there is of them."""
+    """Runs of one `yyyy-mm/xx` directory, by file name prefix."""
 
     old: set[bytes] = field(default_factory=set)
     new: set[bytes] = field(default_factory=set)
     same: set[bytes] = field(default_factory=set)
     odd: set[bytes] = field(default_factory=set)
-    """Those with annotations, rivals, or what is no plain file of ours."""
+    """Runs with annotations, conflicting versions, or files that gitexp does not write."""
 
     def add(self, shelf: Shelf, folder: Folder) -> None:
-        """Take note of one of their folders."""
+        """Add one directory of the runs."""
         sides = (self.old, folder.old), (self.new, folder.new), (self.same, folder.same)
         for side, entries in sides:
             names = [name_of(entry) for entry in entries]
@@ -47,14 +47,14 @@ class _Around:
             self.odd.update(name[:RUN_ID_LENGTH] for name in odd)
 
     def busy(self) -> set[bytes]:
-        """Those of which both commits have something, and the odd ones."""
+        """Return the runs of which both commits have files, and the odd runs."""
         return self.odd | (self.old & self.new) | ((self.old | self.new) & self.same)
 
 
 def part_lone(repo: Repo, folders: Sequence[Folder]) -> Parted:
-    """Tell the files of lone runs, which both have nothing of together, from all others.
+    """Separate the files of lone runs, which only one commit has, from all other files.
 
-    Raises `CommandFailed` when a folder is missing.
+    Raises `CommandFailed` if a directory is missing.
     """
     around = {shelf.folder: _Around() for f in folders if (shelf := parse_shelf(f.path))}
     near = surroundings({(folder, "") for folder in around})

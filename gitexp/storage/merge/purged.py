@@ -1,8 +1,8 @@
-"""What was purged, and keeping it out of both branches whatever other clones still have.
+"""Keep purged code out of both branches, even if other clones still have it.
 
-A purge gives both branches a new root. The run branch names the purge in a file below `purged/`; a
-branch without that file is from before it, so its history must not become an ancestor of ours: its
-records are taken out of it instead.
+A purge gives both branches a new root. The run branch names the purge in a file below `purged/`. A
+branch without that file is older than the purge, so its history must not become an ancestor of
+ours: gitexp copies only its records.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -27,11 +27,11 @@ from gitexp.storage.merge.code_states import add_states, read_code_states, repla
 _IDENTITY: Final = Identity("gitexp", "gitexp@localhost")
 _MESSAGE: Final = "say what was purged from the code\n\n[skip ci]\n"
 _BUILDING: Final = "refs/gitexp/building/runs"
-"""Holds a commit until our branch is pointed at it."""
+"""Ref that holds a commit until our branch moves to it."""
 
 
 def read_purges(repo: Repo, *tips: str | None) -> Purges:
-    """What was purged, as some run branches say together."""
+    """Return the union of the purges that some run branches name."""
     found: list[tuple[str, str]] = []
     for tip in tips:
         folder = None if tip is None else repo.resolve(f"{tip}:{PURGED_FOLDER}")
@@ -52,18 +52,18 @@ def read_purges(repo: Repo, *tips: str | None) -> Purges:
 
 @dataclass(slots=True)
 class Sifted:
-    """Code states without what was purged."""
+    """Code states without purged files."""
 
     trees: set[str] = field(default_factory=set)
-    """What may stay, and what is left of the others."""
+    """States that may stay, and the remainders of the others."""
     changed: dict[str, PurgedState] = field(default_factory=dict)
-    """Those that must go, by tree."""
+    """States that must go, by tree."""
 
 
 def sift(repo: Repo, trees: Iterable[str], purges: Purges) -> Sifted:
-    """Tell code states that may stay from those that hold what was purged.
+    """Separate code states that may stay from those that hold purged files.
 
-    What is left of the latter is stored. Raises `CommandFailed` when a tree is not here.
+    Stores the remainder of the latter as trees. Raises `CommandFailed` if a tree is missing.
     """
     sifted, editor = Sifted(), TreeEditor(repo)
     with repo.session():
@@ -88,7 +88,7 @@ def _purged_state(editor: TreeEditor, tree: str, purges: Purges) -> PurgedState 
 
 
 def keep_only(store: Store, trees: Collection[str], onto: str | None = None) -> ObjectId:
-    """Make a keep commit, after `onto` or without parents, that holds these code states."""
+    """Create a keep commit, after `onto` or without it, that holds these code states."""
     made = add_states(store, onto, trees)
     if made is not None:
         return made
@@ -98,10 +98,10 @@ def keep_only(store: Store, trees: Collection[str], onto: str | None = None) -> 
 
 
 def purge_code(store: Store, theirs: str | None, purges: Purges) -> tuple[bool, ObjectId | None]:
-    """Join a remote's keep branch with ours without what was purged from either.
+    """Merge a remote's keep branch into ours without purged files.
 
-    Returns whether there was anything of it, and our new tip; when there was nothing, no branch
-    moves. Call only while holding the store's lock.
+    Returns whether either branch held any, and our new tip. If neither did, no branch moves. Call
+    only while holding the store's lock.
     """
     repo, ours = store.repo, store.repo.read_ref(store.code_ref)
     here = sift(repo, _trees(repo, ours), purges)
@@ -124,7 +124,7 @@ def _trees(repo: Repo, tip: str | None) -> set[str]:
 
 
 def write_states(store: Store, changed: dict[str, PurgedState]) -> None:
-    """Let the run branch say what became of code states, where it does not yet."""
+    """Record on the run branch what replaced purged code states, unless it is recorded already."""
     repo, tip = store.repo, store.tip()
     if tip is None:
         return
@@ -144,9 +144,9 @@ def write_states(store: Store, changed: dict[str, PurgedState]) -> None:
 
 
 def graft(store: Store, commit: Commit, onto: str | None) -> ObjectId:
-    """Store a commit that no branch needs to contain: after `onto`, or without parents.
+    """Store a commit after `onto`, or without parents if `onto` is `None`. Return its id.
 
-    Its files change the tree of its first parent.
+    No branch moves. The commit's files are edits of the tree of its first parent.
     """
     made = _build(store, commit)
     if onto is not None:
@@ -171,7 +171,7 @@ def graft(store: Store, commit: Commit, onto: str | None) -> ObjectId:
 def _build(store: Store, commit: Commit) -> ObjectId:
     repo = store.repo
     before = repo.read_ref(_BUILDING)
-    if before is not None:  # of a process that was killed
+    if before is not None:  # a killed process left it
         repo.update_ref(_BUILDING, repo.null, before, "gitexp: begin again")
     first = commit.parents[0] if commit.parents else None
     if first is not None:
@@ -181,14 +181,14 @@ def _build(store: Store, commit: Commit) -> ObjectId:
 
 
 def forget_building(repo: Repo) -> None:
-    """Let go of what was built, once a branch holds it."""
+    """Delete the ref of a new commit that a branch holds now."""
     found = repo.read_ref(_BUILDING)
     if found is not None:
         repo.update_ref(_BUILDING, repo.null, found, "gitexp: done")
 
 
 def names_of(repo: Repo, tip: str) -> set[str]:
-    """The purges that a run branch knows of."""
+    """Return the names of the purges on a run branch."""
     return read_purges(repo, tip).names
 
 
@@ -198,7 +198,7 @@ def names_of(repo: Repo, tip: str) -> set[str]:
 def refs_before_purge(
     repo: Repo, ours: Mapping[str, str], theirs: Mapping[str, str]
 ) -> dict[str, ObjectId]:
-    """Branches of a remote that ours do not go on from, with their tips."""
+    """Return the branches of a remote that are no ancestors of ours, with their tips."""
     return {
         ref: ObjectId(theirs[ref])
         for ref, tip in ours.items()
@@ -207,7 +207,7 @@ def refs_before_purge(
 
 
 def refuse_before_purge(remote: str, refs: Sequence[str]) -> Refused:
-    """The error for a push to a remote that still has what was purged here."""
+    """Return the error for a push to a remote that still has purged data."""
     shown = " and ".join(f"'{ref.removeprefix('refs/heads/')}'" for ref in sorted(refs))
     return Refused(
         f"the runs are not pushed to '{remote}'",

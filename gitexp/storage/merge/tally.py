@@ -1,4 +1,4 @@
-"""What a fetch or a push added to a run branch, counted."""
+"""Count the changes that a fetch or a push made to a run branch."""
 
 from dataclasses import dataclass
 from itertools import chain
@@ -10,17 +10,17 @@ from gitexp.core.schema.layout import TOMBSTONE, PathKind, parse_path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """What a step added to a run branch."""
+    """Counts of changes to a run branch."""
 
     runs: int = 0
-    """Runs that were not there before."""
+    """New runs."""
     updated: int = 0
-    """Runs whose record changed, mostly because they ended."""
+    """Runs whose record changed, usually because they ended."""
     annotations: int = 0
     deleted: int = 0
-    """Runs that were there before and are deleted now."""
+    """Runs that existed before and are deleted now."""
     conflicts: int = 0
-    """Second versions of a file that were kept beside the first."""
+    """Conflicting versions of files, stored beside the first version."""
 
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(
@@ -33,7 +33,7 @@ class Tally:
 
 
 def count_changes(repo: Repo, old: str | None, new: str | None) -> Tally:
-    """What the newer of two commits of a run branch has more."""
+    """Count the changes from the older to the newer of two commits of a run branch."""
     if new is None or old == new:
         return Tally()
     found = dict.fromkeys(("runs", "updated", "annotations", "deleted", "conflicts"), 0)

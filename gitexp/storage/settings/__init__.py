@@ -1,1 +1,1 @@
-"""What the user and the project chose, each with where it came from."""
+"""Settings of the user and the project, each with its origin."""

@@ -1,6 +1,6 @@
-"""What a project declares about its metrics, and the checks that a run must pass.
+"""Read the tables `metrics` and `checks` of the project's settings file.
 
-Reads the tables `metrics` and `checks` of the project's settings file.
+`metrics` declares properties of metrics; `checks` declares a command that a run must pass.
 """
 
 from collections.abc import Callable, Container, Iterator
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
 
 class ChecksRule(NamedTuple):
-    """Project code that runs after a run that succeeded and says whether its result may be kept."""
+    """Command of the project that checks a successful run: may its result be kept?"""
 
     command: str
     timeout_s: float = 600.0
 
 
 def number(value: object) -> float:
-    """A number from a settings file or a text. Raises `ValueError`."""
+    """Parse a number from a settings file or a text. Raises `ValueError`."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("expected a number")
     return float(value)
 
 
 def read_metric_rules(table: Any, origin: str) -> dict[str, Any]:
-    """The rules of every metric, as the fields of `Settings` that hold them.
+    """Return the rules of every metric, as the fields of `Settings` that hold them.
 
     Raises `InvalidInput` naming the metric and the key.
     """
@@ -82,7 +82,7 @@ def _unusable_rule(
 
 
 def _rule(name: str, rule: "MetricRule", origin: str) -> "MetricRule":
-    """The rule, if it does not contradict itself."""
+    """Return the rule. Raises `InvalidInput` if its bounds contradict each other."""
     if rule.least is not None and rule.most is not None and rule.least > rule.most:
         raise InvalidInput(
             f"cannot use the bounds of metric '{name}'",
@@ -99,7 +99,10 @@ def _size_of_effect(value: object) -> float:
 
 
 def _effect(value: object) -> "Tolerance":
-    """A size in the metric's unit, or a share of the reference: 0.01, "2%", { relative = 0.02 }."""
+    """Parse a size in the metric's unit or relative to the reference value.
+
+    Examples: 0.01, "2%", { relative = 0.02 }. Raises `ValueError`, `TypeError`.
+    """
     from gitexp.core.model.run import Tolerance
 
     if isinstance(value, str) and value.strip().endswith("%"):
@@ -114,7 +117,7 @@ def _effect(value: object) -> "Tolerance":
 
 
 def read_checks(table: Any, origin: str) -> ChecksRule | None:
-    """The checks of the project, if it has any. Raises `InvalidInput`."""
+    """Return the checks of the project, if it has any. Raises `InvalidInput`."""
     if not table:
         return None
     try:
@@ -134,7 +137,7 @@ def read_checks(table: Any, origin: str) -> ChecksRule | None:
 
 
 def _rules(table: dict[str, Any], known: Container[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rules of every metric by its dotted name: `[metrics.val.loss]` is about `val.loss`."""
+    """Yield dotted name and rules of every metric: `[metrics.val.loss]` declares `val.loss`."""
     for name, rules in table.items():
         if isinstance(rules, dict):
             below = {k: v for k, v in rules.items() if k not in known and isinstance(v, dict)}

@@ -1,7 +1,7 @@
-"""Settings: what the user and the project chose, each with where it came from.
+"""Settings of the user and the project, each with its origin.
 
-Strongest first: flag (applied by the command), environment `GITEXP_*`, git config `exp.*`, the
-project's committed file (`gitexp.toml`, else `[tool.gitexp]` in `pyproject.toml`), default.
+In order of precedence: flag (applied by the command), environment `GITEXP_*`, git config `exp.*`,
+the project's committed file (`gitexp.toml`, else `[tool.gitexp]` in `pyproject.toml`), default.
 """
 
 import os
@@ -21,38 +21,40 @@ if TYPE_CHECKING:
 
 PROJECT_FILE = "gitexp.toml"
 _SECTION = b"gitexp"
-"""Without this word `pyproject.toml` says nothing to us, and is not parsed."""
+"""A `pyproject.toml` without this word is not parsed."""
 
 
 class Option(NamedTuple):
-    """One setting: its spellings, how its text is read, what it means."""
+    """One setting: its spellings, its parser and its meaning."""
 
     name: str
-    """As in `gitexp.toml`: `push-timeout`. Git config spells it `exp.pushTimeout`, the environment
-    `GITEXP_PUSH_TIMEOUT`."""
+    """Name in `gitexp.toml`, such as `push-timeout`.
+
+    Git config spells it `exp.pushTimeout`, the environment `GITEXP_PUSH_TIMEOUT`.
+    """
     parse: Callable[[object], Any]
     default: Any
     meaning: str
 
     @property
     def git_key(self) -> str:
-        """As git prints it: section and variable in lower case."""
+        """Key as git prints it: section and variable in lower case."""
         return "exp." + self.name.replace("-", "")
 
     @property
     def git_spelling(self) -> str:
-        """As people write it in git config."""
+        """Key as people write it in git config."""
         head, *tail = self.name.split("-")
         return "exp." + head + "".join(word.capitalize() for word in tail)
 
     @property
     def variable(self) -> str:
-        """The environment variable."""
+        """Environment variable."""
         return "GITEXP_" + self.name.upper().replace("-", "_")
 
     @property
     def field(self) -> str:
-        """The attribute of `Settings`."""
+        """Attribute of `Settings`."""
         return self.name.replace("-", "_")
 
 
@@ -71,7 +73,7 @@ def _branch(value: object) -> str:
 
 
 _NO_BRANCH = r"[\0-\x20\x7f~^:?*\[\\\ud800-\udfff]|\.\.|@\{|^/|//|[/.]\Z"
-"""What `git help check-ref-format` names, and what is not UTF-8."""
+"""Parts of a name that `git help check-ref-format` forbids, and text that is not UTF-8."""
 
 
 def _choice(*words: str) -> Callable[[object], str]:
@@ -94,7 +96,7 @@ def _flag(value: object) -> bool:
 
 
 def _size(value: object) -> int:
-    """Bytes, with git's suffixes k, m and g."""
+    """Parse a number of bytes, with git's suffixes k, m and g."""
     text = str(value).strip().lower()
     factor = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}.get(text[-1:], 1)
     size = int(float(text[:-1] if factor > 1 else text) * factor)
@@ -112,7 +114,7 @@ def _texts(value: object) -> tuple[str, ...]:
 
 
 def _lines(value: object) -> tuple[str, ...]:
-    """As `_texts`; several in one text, as in an environment variable, stand in lines."""
+    """Parse texts; a single text, as in an environment variable, has one on each line."""
     return _texts(value.splitlines() if isinstance(value, str) else value)
 
 
@@ -121,11 +123,11 @@ HARVEST_KINDS = (
     *("lightning", "huggingface", "dvclive", "ultralytics", "mlflow", "wandb", "tensorboard"),
     *("csv", "jsonl", "pytest-benchmark", "criterion", "hyperfine", "google-benchmark"),
 )
-"""What values can be picked up from."""
+"""Frameworks and file formats from which gitexp can collect values."""
 
 
 def _harvest(value: object) -> tuple[str, ...]:
-    """All kinds, none, or those named; a text names them with commas between."""
+    """Parse kinds of sources: all, none, or a list, which a text separates with commas."""
     if isinstance(value, bool) or str(value).strip().lower() in ("true", "yes", "on", "1", ""):
         return () if value is False else (HARVEST_ALL,)
     if str(value).strip().lower() in ("false", "no", "off", "0", "none"):
@@ -233,7 +235,7 @@ _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class Settings(NamedTuple):
-    """All settings in force, typed; a tuple, because making a dataclass takes 2 ms."""
+    """All settings in force. A named tuple, because defining a dataclass takes 2 ms."""
 
     branch: str = DEFAULT_BRANCH
     remote: str | None = None
@@ -272,26 +274,26 @@ class Settings(NamedTuple):
     tolerances: "Mapping[str, Tolerance]" = _NONE
     """From `[metrics.NAME] tolerance`."""
     gates: Mapping[str, float] = _NONE
-    """From `[metrics.NAME] gate`: how much worse than the best a push may be."""
+    """From `[metrics.NAME] gate`: how much worse than the best value a push may be."""
     rules: "Mapping[str, MetricRule]" = _NONE
     """From `[metrics.NAME]`: noise, min-effect, guard, min and max."""
     checks: ChecksRule | None = None
-    """From `[checks]`: a command that a run must pass."""
+    """From `[checks]`: command that a run must pass."""
     author: str = ""
     """`Name <email>` from git."""
     origins: Mapping[str, str] = _NONE
-    """Where each option's value comes from, by option name."""
+    """Origin of each option's value, by option name."""
     warnings: tuple[str, ...] = ()
-    """Unknown keys, each with the nearest known one."""
+    """One warning for each unknown key, with the most similar known one."""
 
     @property
     def durable(self) -> bool:
-        """True when every acknowledged record must survive a power cut."""
+        """True if every record must survive a power cut after gitexp reports success."""
         return self.durability == "committed"
 
 
 def read_settings(repo: "Repo", environ: Mapping[str, str] = os.environ) -> Settings:
-    """Gather the settings of a repository. Raises `InvalidInput` naming the key and its origin."""
+    """Read the settings of a repository. Raises `InvalidInput` with the key and its origin."""
     project, project_origin = _read_project(repo.top)
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -358,7 +360,7 @@ def _read_project(top: Path | None) -> tuple[dict[str, Any], str]:
             continue
         except (Unreadable, OSError) as error:
             if section:
-                continue  # not ours to judge
+                continue  # other tools report a broken pyproject.toml
             why = error.why if isinstance(error, Unreadable) else str(error)
             raise InvalidInput(f"cannot read '{name}'", why=why) from error
         for part in section:
