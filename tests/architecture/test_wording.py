@@ -49,6 +49,7 @@ PLAIN = (
     "gitexp/core/analysis",
     "gitexp/core/brief",
     "gitexp/core/schema",
+    "gitexp/api",
     "tests/conftest.py",
     "tests/e2e",
 )
