@@ -50,6 +50,7 @@ PLAIN = (
     "gitexp/core/brief",
     "gitexp/core/schema",
     "gitexp/api",
+    "gitexp/cli/params",
     "tests/conftest.py",
     "tests/e2e",
 )
