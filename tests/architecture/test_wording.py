@@ -51,6 +51,7 @@ PLAIN = (
     "gitexp/core/schema",
     "gitexp/api",
     "gitexp/cli/params",
+    "gitexp/cli/completion",
     "tests/conftest.py",
     "tests/e2e",
 )
