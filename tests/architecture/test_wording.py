@@ -52,6 +52,7 @@ PLAIN = (
     "gitexp/api",
     "gitexp/cli/params",
     "gitexp/cli/completion",
+    "gitexp/cli/manual",
     "tests/conftest.py",
     "tests/e2e",
 )
