@@ -53,6 +53,9 @@ PLAIN = (
     "gitexp/cli/params",
     "gitexp/cli/completion",
     "gitexp/cli/manual",
+    "tests/adapters/git",
+    "tests/adapters/journal",
+    "tests/adapters/trackers",
     "tests/conftest.py",
     "tests/e2e",
 )
