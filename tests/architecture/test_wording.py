@@ -56,6 +56,7 @@ PLAIN = (
     "tests/adapters/git",
     "tests/adapters/journal",
     "tests/adapters/trackers",
+    "tests/storage",
     "tests/conftest.py",
     "tests/e2e",
 )
