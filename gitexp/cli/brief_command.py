@@ -161,7 +161,7 @@ def brief_of(
 def _as_they_are(
     workspace: Workspace, entries: list[Entry]
 ) -> tuple[list[Entry], frozenset[RunId]]:
-    """Return the entries, with interrupted for running when the process of a run is dead.
+    """Return the entries. A running run whose process is dead becomes interrupted.
 
     Return also the running runs without a journal in this clone: their process is unknown.
     """
