@@ -76,7 +76,7 @@ def run_prepared(workspace: Workspace, prepared: Prepared, how: How) -> Executed
 def is_settled(workspace: Workspace, prepared: Prepared, how: How) -> bool:
     """Look for earlier runs of the trial. Return whether the setting `repeat` skips it.
 
-    Raises `Refused` if the setting is `refuse` and the trial was decided discard or stop.
+    Raises `Refused` if the setting is `refuse` and the trial surely was decided discard or stop.
     """
     if how.policy == "allow":
         return False
