@@ -1,1 +1,1 @@
-"""What `import gitexp` offers."""
+"""The Python API, exported by `import gitexp`."""

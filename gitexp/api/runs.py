@@ -1,7 +1,7 @@
-"""What `import gitexp` offers: runs recorded from Python.
+"""Record and list runs from Python.
 
-Beside the command line. Under `git exp run` everything attaches to the run that is going on;
-elsewhere `start` makes a run of its own.
+Under `git exp run` every call attaches to the run of that command. Elsewhere `start` begins a new
+run.
 """
 
 import os
@@ -31,7 +31,7 @@ _FAILURE_TAIL = 4000
 
 
 class LiveRun:
-    """A run that is going on; made by `start`. Safe to use from several threads."""
+    """A run in progress, created by `start`. Several threads may use it."""
 
     def __init__(self, journal: Journal, run_id: RunId, started_s: float) -> None:
         self.id = run_id
@@ -49,9 +49,9 @@ class LiveRun:
     ) -> None:
         """Log metrics: `run.log(accuracy=0.85, step=3)` or `run.log({"val/loss": 0.2})`.
 
-        The last value of a metric is what the run is compared by; all of them make its series.
-        Without `step` a metric counts its own values. Costs microseconds; a killed process loses
-        at most the last line. Raises `InvalidInput` for a value that is no number or text.
+        Comparisons use the last value of a metric; all its values form the series. Without `step`
+        each metric counts its own values. A call takes microseconds; a killed process loses at most
+        the last line. Raises `InvalidInput` for a value that is neither a number nor text.
         """
         values = {**(metrics or {}), **more}
         plain: dict[str, Any] = {}
@@ -64,7 +64,7 @@ class LiveRun:
         self._open().metrics(plain, step=step, time_s=clock.monotonic_s() - self._started_s)
 
     def params(self, params: Mapping[str, Any] | None = None, /, **more: Any) -> None:
-        """Add parameters that were not known at the start. Raises `InvalidInput`."""
+        """Add parameters that become known after the start. Raises `InvalidInput`."""
         table = as_table({**(params or {}), **more})
         check_table(table, "parameter")
         self._open().append("params", values=table)
@@ -74,11 +74,14 @@ class LiveRun:
         self._open().append("tags", tags=[str(tag) for tag in tags])
 
     def note(self, text: str) -> None:
-        """Say something about the run."""
+        """Add a note to the run."""
         self._open().append("note", text=str(text))
 
     def finish(self, outcome: str = "succeeded") -> None:
-        """End the run. Under `git exp run` the run ends with its command, not here."""
+        """Stop logging. Under `git exp run` the run itself ends with its command, not here.
+
+        Raises `ValueError` for an unknown outcome.
+        """
         Outcome(outcome)
         if self._journal is not None:
             self._journal.sync()
@@ -115,19 +118,21 @@ class OwnRun(LiveRun):
 
     @property
     def record(self) -> Run:
-        """The run as recorded so far; final after `finish`."""
+        """The run as recorded up to now; final after `finish`."""
         return self._run
 
     def finish(self, outcome: str = "succeeded") -> None:
-        """End the run and put it onto the branch. Raises `GitexpError` when that fails; the journal
-        keeps the run then, and the next `git exp` command completes it.
+        """End the run and seal its record on the run branch. A second call does nothing.
+
+        Raises `ValueError` for an unknown outcome, `GitexpError` when the record cannot be written.
+        In the latter case the journal keeps the run, and the next `git exp` command completes it.
         """
         from gitexp.features.recording.record import collect, note_events, seal, with_collected
 
         ended = Outcome(outcome)
         journal, self._journal = self._journal, None
         if journal is None or os.getpid() != self._pid:
-            return  # ended already, or a forked child that has no say
+            return  # ended already, or a forked child: only the process that started it ends it
         found = collect(read_journal(journal.path))
         run = replace(
             with_collected(self._run, found),
@@ -163,11 +168,12 @@ def start(
     minimize: Sequence[str] = (),
     directory: str | os.PathLike[str] | None = None,
 ) -> LiveRun:
-    """Start a run: its code and parameters are on the branch when this returns.
+    """Start a run. Its code and parameters are on the run branch when this returns.
 
-    Use it as a context manager; an exception makes the run `failed`, Ctrl-C `interrupted`. Under
-    `git exp run` it attaches to that run and adds the parameters to it. Raises `NotARepository`,
-    `NoCommit` or `InvalidInput` when there is nothing to tie the run to.
+    Use it as a context manager: an exception makes the run `failed`, Ctrl-C `interrupted`. Under
+    `git exp run` it attaches to that run and adds the parameters and tags to it. Raises
+    `NotARepository` or `NoCommit` when no code can be recorded, `InvalidInput` for a wrong value.
+    If only the write to the branch fails, it prints a warning and keeps the run in the journal.
     """
     live = active()
     if live is not None:
@@ -197,7 +203,7 @@ def start(
 
 
 def _begin(trial: "Trial", place: Path | None) -> OwnRun:
-    """Start a run in a folder, or in the current one as git is told of it."""
+    """Start a run in a directory. `None`: in the repository that git finds, `GIT_DIR` included."""
     from gitexp.features.execution.code_snapshot import pin
     from gitexp.features.execution.prepare import prepare
     from gitexp.features.execution.recover import recover
@@ -219,14 +225,17 @@ def _begin(trial: "Trial", place: Path | None) -> OwnRun:
 
 
 def active() -> LiveRun | None:
-    """The run this process belongs to, when `git exp run` started it; else `None`."""
+    """Return the run of `git exp run` that started this process, if any.
+
+    `None` as well when that run has ended.
+    """
     run_id, path = os.environ.get(RUN_VARIABLE), os.environ.get(JOURNAL_VARIABLE)
     if not run_id or not path:
         return None
     try:
         journal = Journal.attach(Path(path))
     except GitexpError:
-        return None  # the run has ended, this process outlived it
+        return None  # the run ended before this process
     with suppress(ValueError):
         return LiveRun(journal, RunId(run_id), float(os.environ.get(STARTED_VARIABLE, "")))
     return LiveRun(journal, RunId(run_id), clock.monotonic_s())
@@ -240,7 +249,7 @@ def runs(
     limit: int | None = None,
     directory: str | os.PathLike[str] | None = None,
 ) -> list[Entry]:
-    """Recorded runs with all that was added to them, newest first unless sorted.
+    """Return recorded runs with their annotations, newest first unless sorted.
 
     `where` is an expression such as `"accuracy > 0.8 and lr < 0.1"`. Raises `InvalidQuery`.
     """
@@ -261,7 +270,7 @@ def _outcome_of(error: BaseException | None) -> str:
 
 
 def _end_at_exit(live: OwnRun) -> None:
-    """A run that nobody ends is ended with the process."""
+    """Finish the run when the process exits, in case the program does not."""
     import atexit
 
     @atexit.register

@@ -1,7 +1,4 @@
-"""`gitexp.Tracker`: whole runs as dictionaries, compared with those before them.
-
-Beside `runs`.
-"""
+"""`gitexp.Tracker`: record each finished run as a dictionary and compare it with earlier runs."""
 
 import os
 import sys
@@ -24,16 +21,16 @@ from gitexp.storage.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What `Tracker.compare` found; its text is the sentence to read."""
+    """The result of `Tracker.compare`. `str` gives the sentence for a reader."""
 
     text: str
     answer: Answer
-    """Against the last run."""
+    """The verdict against the last run."""
     advice: str
     metric: str | None = None
     value: float | None = None
     last: float | None = None
-    """The last run's value of the metric; absent when there was none."""
+    """The value of the last run; `None` when there is no last run."""
     best: float | None = None
 
     def __str__(self) -> str:
@@ -43,7 +40,7 @@ class Report:
 
 
 class Tracker:
-    """Records whole runs as dictionaries and compares the newest with those before it.
+    """A recorder of finished runs, given as dictionaries.
 
     `tracker.log({"params": {...}, "metrics": {...}})`, `tracker.compare()`, `tracker.history`.
     """
@@ -59,8 +56,11 @@ class Tracker:
         return list(self._runs)
 
     def log(self, results: Mapping[str, Any]) -> Run:
-        """Record a run that has ended: tables `params` and `metrics`, and if wanted `name`,
-        `reason`, `tags`, `outcome`. Returns the run. Raises `InvalidInput`.
+        """Record a finished run and return it.
+
+        Keys: the tables `params` and `metrics`, and `name`, `reason`, `tags`, `outcome`; all are
+        optional. Raises `InvalidInput` for another key or a wrong value, `ValueError` for an
+        unknown outcome.
         """
         unknown = set(results) - {"params", "metrics", "name", "reason", "tags", "outcome"}
         if unknown or not isinstance(results.get("metrics", {}), Mapping):
@@ -92,9 +92,10 @@ class Tracker:
         return recorded
 
     def compare(self) -> Report:
-        """Say whether the newest run is better than the last and the best before it.
+        """Compare the newest run with the last and the best before it.
 
-        Prints the sentence, except at an interactive prompt, which shows what is returned.
+        Prints the sentence. An interactive prompt shows the returned report itself, so nothing is
+        printed there.
         """
         report = self._compare()
         if not hasattr(sys, "ps1"):

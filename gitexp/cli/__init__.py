@@ -1,1 +1,1 @@
-"""The command line: one file a command. Only here click is imported."""
+"""The command line, one module for each command. Only this layer imports click."""

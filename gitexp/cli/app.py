@@ -1,7 +1,7 @@
-"""The command line's centre: the list of commands, and what every command is given.
+"""The root command, the list of commands, and the entry point.
 
-Commands are one file each and are imported when they are called, so that a short command pays only
-for itself.
+Each command is a module that is imported when the command is called. A short command therefore does
+not wait for the imports of the others.
 """
 
 import atexit
@@ -77,18 +77,18 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 
 DAILY = ("run", "list", "compare", "decide", "tried", "reproduce")
-"""The commands that `git exp -h` explains; it names the others."""
+"""The commands that `git exp -h` explains. It only lists the names of the others."""
 
 
 class Commands(click.Group):
-    """A group whose commands are imported when they are called."""
+    """A click group that imports a command when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All visible commands."""
+        """Return the names of all visible commands."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Import the file of a command; `None` when there is none of that name."""
+        """Import the module of a command. Return `None` for an unknown name."""
         name = ALIASES.get(name, name)
         if name not in COMMANDS and name not in HIDDEN:
             return None
@@ -100,7 +100,7 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or say which one was meant."""
+        """Find the command. Raises `click.UsageError` with a similar name for an unknown one."""
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
             raise click.UsageError(f"there is no command '{name}'{_meant(name)}", ctx)
@@ -108,14 +108,14 @@ class Commands(click.Group):
         return (command.name if command else found), command, rest
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; to click a reader who has left would be a failure."""
+        """Run the command. A closed pipe is reported here, since click would exit with 1."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
             return report(error)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the help of `git exp -h`: one screen of 24 lines by 80 columns."""
+        """Write the help of `git exp -h`, which fits a screen of 24 lines by 80 columns."""
         formatter.write_usage("git exp", "[--no-pager] [--version] COMMAND [ARGS]...")
         formatter.write_paragraph()
         formatter.write_text(self.help or "")
@@ -154,15 +154,15 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 @click.pass_context
 def root(ctx: click.Context, no_pager: bool) -> None:
     """Record experiments: `git exp run -- python train.py`, then `git exp list`."""
-    ctx.color = True  # whether to colour is decided in `terminal`; click takes nothing away
+    ctx.color = True  # `terminal` decides about colour; click must not remove any
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
 
 def context_of(*words: str) -> click.Context:
-    """The context of a command that is looked at, not run: its help is that of `git exp WORDS -h`.
+    """Return the click context of a command without running it, for the help of `git exp WORDS -h`.
 
-    Raises `KeyError` when there is no such command.
+    Raises `KeyError` if there is no such command.
     """
     context = click.Context(root, info_name="git exp", **root.context_settings)
     for word in words:
@@ -175,28 +175,28 @@ def context_of(*words: str) -> click.Context:
 
 
 def main(args: Iterable[str] | None = None) -> None:
-    """The console script: run a command and end the process with its exit code.
+    """Run a command and end the process with its exit code. The entry point of the console script.
 
-    A short command makes no cycles worth looking for and leaves nothing to tidy up, so both are
-    left out: that is a fifth of its time.
+    Garbage collection is rare and the interpreter's shutdown is skipped. A short command needs
+    neither, and together they are a fifth of its time.
     """
     gc.set_threshold(100_000, 50, 50)
     unfailing: Any = Unfailing(sys.stderr or open(os.devnull, "w"))  # noqa: PTH123, SIM115
     sys.stderr = unfailing
     code = run(args)
     if "coverage" in sys.modules or threading.active_count() > 1:
-        sys.exit(code)  # somebody else has something to do at the end
+        sys.exit(code)  # coverage, or another thread, needs the interpreter's shutdown
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, ValueError):
-            continue  # the reader has gone; `run` has told what there was to tell
+            continue  # the reader closed the pipe; `run` has reported it
     atexit._run_exitfuncs()
     os._exit(code)
 
 
 def run(args: Iterable[str] | None = None) -> int:
-    """Run a command. Returns its exit code; tells every error on standard error."""
+    """Run a command and return its exit code. Errors are printed on standard error."""
     try:
         words = sys.argv[1:] if args is None else list(args)
         if any("\0" in word for word in words):

@@ -1,4 +1,4 @@
-"""`git exp apply`: a run's code into the work tree."""
+"""`git exp apply`: write a run's code into the work tree."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""What `git exp hook pre-push` does, without a parser of command lines: a push waits for it."""
+"""`git exp hook pre-push`, without importing click: the user's push waits for it."""
 
 import gc
 import os
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Do what the hook does, with the arguments of this process, and end it."""
-    gc.disable()  # it is short
+    """Run the hook with the arguments of this process, and exit."""
+    gc.disable()  # the process is too short to need it
     code = before_push(sys.argv[3:])
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
@@ -34,12 +34,12 @@ def main() -> None:
 
 
 def before_push(arguments: Sequence[str]) -> int:
-    """Do what the hook does. Returns the exit code; only a gate that says no fails the push."""
+    """Run the hook and return its exit code. Only a failed gate stops the push."""
     try:
         return _before_push(arguments)
     except GitexpError as error:
         _say(f"gitexp: the runs are not pushed along: {error.what}")
-    except Exception as error:  # noqa: BLE001 - even a bug of ours never fails the user's push
+    except Exception as error:  # noqa: BLE001 - a bug in gitexp must not fail the user's push
         from gitexp.cli.output.errors import report
 
         report(error)

@@ -1,4 +1,4 @@
-"""`git exp best`: the best trials by a metric."""
+"""`git exp best`: list the best trials by a metric."""
 
 from typing import Any
 
@@ -68,7 +68,7 @@ def command(
 
 
 def _among(workspace: Workspace, where: str | None) -> set[str] | None:
-    """The groups that have a run for which the filter is true; `None` for all."""
+    """Return the groups with a run that matches the filter; `None` without a filter."""
     if where is None:
         return None
     runs = workspace.index.ids(workspace.query(where))
@@ -107,7 +107,7 @@ def _print(
 
 
 def _rows(workspace: Workspace, groups: tuple[Group, ...]) -> list[Row]:
-    """A row for each group: its measured runs, shown by the one nearest to the mean."""
+    """Return a row for each group of its measured runs, led by the run nearest to the mean."""
     rows = []
     for group in groups:
         measured = [m.run for m in group.measurements if m.value is not None]

@@ -1,4 +1,4 @@
-"""`git exp branch`: a branch of a run's code."""
+"""`git exp branch`: create a branch of a run's code."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`git exp brief`: where the search stands."""
+"""`git exp brief`: summarize the search."""
 
 import re
 from collections import Counter
@@ -27,18 +27,18 @@ from gitexp.features.runs.main_metric import main_metric
 from gitexp.storage.workspace import Workspace
 
 NEWEST: Final = 300
-"""So many runs are looked at closely."""
+"""Number of newest runs to read in full."""
 BEST: Final = 20
 REJECTED: Final = 1000
-"""So many that were given up are put together by their cause; the others are counted."""
+"""Number of rejected runs to group by cause. The others are only counted."""
 FAILED: Final = 300
 RUNNING: Final = 50
 
 CHARACTERS: Final = 4
-"""A token is about so many characters."""
+"""Characters of a token, about."""
 
 COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
-"""Takes no room."""
+"""Colour codes, which do not count for the budget."""
 
 
 @click.command("brief")
@@ -103,7 +103,10 @@ def _text_form(workspace: Workspace, brief: Brief, precision: int) -> Form:
 
 
 def _cut(workspace: Workspace, brief: Brief, form: Form, room: int, most: int | None) -> Brief:
-    """The brief within its budget; the code of what has room is compared with the best's."""
+    """Cut the brief to its budget, and add the code changes of the runs that fit.
+
+    Fit twice: the code changes take room as well.
+    """
 
     def measure(cut: Brief) -> int:
         return len(COLOUR.sub("", form(cut)))
@@ -124,7 +127,7 @@ def brief_of(
     since: Run | None = None,
     only: Collection[RunId] | None = None,
 ) -> Brief:
-    """The brief by a metric as the index names it, of all runs or `only` of some."""
+    """Return the brief of all runs, or `only` of some, by the full name of a metric."""
     index = workspace.index
     standings = None if metric is None else standings_by(workspace, metric)
     ranking = None
@@ -158,9 +161,9 @@ def brief_of(
 def _as_they_are(
     workspace: Workspace, entries: list[Entry]
 ) -> tuple[list[Entry], frozenset[RunId]]:
-    """Runs as their journals say; those whose process is dead are interrupted, not running.
+    """Return the entries. A running run whose process is dead becomes interrupted.
 
-    With them the running ones that have no journal here: whether they go on is not known.
+    Return also the running runs without a journal in this clone: their process is unknown.
     """
     if all(entry.run.is_sealed for entry in entries):
         return entries, frozenset()
@@ -182,9 +185,9 @@ def _as_they_are(
 def _chosen(
     workspace: Workspace, ranking: Ranking | None, only: Collection[RunId] | None
 ) -> tuple[list[RunId], dict[str, int]]:
-    """The runs that are looked at: the newest, the best, those given up, failed and running.
+    """Choose the runs to read: the newest, best, rejected, failed and running ones.
 
-    With them how many of those given up and failed are too many to be looked at.
+    Return also how many rejected, failed and running runs are left out, by kind.
     """
     index = workspace.index
     newest = index.ids(limit=NEWEST) if only is None else [r for r in index.ids() if r in only]

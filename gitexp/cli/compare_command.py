@@ -1,4 +1,4 @@
-"""`git exp compare`: which trial is better."""
+"""`git exp compare`: compare trials."""
 
 import click
 
@@ -91,7 +91,10 @@ def _is_itself(entries: list[Entry]) -> bool:
 def _judgement(
     workspace: Workspace, entries: list[Entry], metric: str | None, *, single: bool
 ) -> Judgement:
-    """The judgement of the first run; several runs are compared with each other only."""
+    """Judge the first run against the last and the best.
+
+    With other runs named, or with `single`, return a judgement without comparisons.
+    """
     run = entries[0].measured
     if single or len(entries) > 1:
         return Judgement(run=run, metric=metric)
@@ -139,7 +142,11 @@ def _nothing(judgement: Judgement) -> CouldNotTell:
 def _answer(
     comparison: Comparison, metric: str | None, judgement: Judgement, *, strict: bool
 ) -> Answer:
-    """The answer of the main metric and the guards."""
+    """Combine the verdict of the main metric with the guards.
+
+    If `strict`, the answer is unknown while the noise is unknown, and for a metric of the machine,
+    such as a duration, unless the runs alternated.
+    """
     found = overall(comparison.verdicts, metric)
     verdict = _main(comparison, metric)
     if strict and verdict is not None and (verdict.basis is Basis.UNKNOWN or verdict.apart):

@@ -1,6 +1,6 @@
-"""`git exp complete`: what the shells' completion asks; not for people.
+"""`git exp complete`: the hidden command that the completion scripts of the shells call.
 
-One word a line, a tab and its meaning where the shell shows meanings.
+It prints one word a line, followed by a tab and its meaning if the shell shows meanings.
 """
 
 import click
@@ -11,7 +11,7 @@ import click
 @click.argument("typed", nargs=-1, type=click.UNPROCESSED)
 def command(shell: str, typed: tuple[str, ...]) -> None:
     """Say what may come next on a command line"""
-    from gitexp.cli.completion.suggest import FILES, suggest  # it imports the commands
+    from gitexp.cli.completion.suggest import FILES, suggest  # imports all commands
 
     for word in suggest(typed):
         meaning = " ".join(word.meaning.split())

@@ -1,4 +1,4 @@
-"""`git exp completion`: the scripts that let shells complete `git exp`."""
+"""`git exp completion`: print or install the completion script of a shell."""
 
 import os
 from pathlib import Path
@@ -42,7 +42,7 @@ def command(install: bool, shell: str | None) -> None:
 
 
 def script(shell: str) -> str:
-    """The text of a shell's script."""
+    """Return the completion script of a shell."""
     folder = Path(__file__).parent / "completion"
     return (folder / SCRIPTS[shell]).read_text(encoding="utf-8")
 

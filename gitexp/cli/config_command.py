@@ -1,4 +1,4 @@
-"""`git exp config`: the settings, and where they come from."""
+"""`git exp config`: show and change settings and their origin."""
 
 from typing import Any
 
@@ -120,7 +120,7 @@ def _shown(value: Any) -> str:
 
 
 def _metrics(settings: Settings) -> dict[str, dict[str, Any]]:
-    """The project's rules by metric name."""
+    """Return the project's rules by metric name."""
     found: dict[str, dict[str, Any]] = {}
     for name, direction in settings.directions.items():
         found.setdefault(name, {})["direction"] = direction.value
@@ -141,7 +141,7 @@ def _metrics(settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 def _size(size: Tolerance) -> str:
-    """`0.01 absolute, 0.02 relative`."""
+    """Return `0.01 absolute, 0.02 relative`."""
     parts = {"absolute": size.absolute, "relative": size.relative}
     return ", ".join(f"{value:g} {kind}" for kind, value in parts.items() if value) or "0"
 
@@ -170,7 +170,7 @@ def _document(settings: Settings) -> dict[str, Any]:
 
 
 def _sizes(settings: Settings, name: str) -> dict[str, dict[str, float]]:
-    """The sizes that a project declares for a metric, as objects."""
+    """Return tolerance, smallest effect and guard of a metric, as JSON objects."""
     rule = settings.rules.get(name)
     sizes = {
         "tolerance": settings.tolerances.get(name),

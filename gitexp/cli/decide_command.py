@@ -1,4 +1,4 @@
-"""`git exp decide`: what to do with a run, and why."""
+"""`git exp decide`: record a decision about a run and its reason."""
 
 import click
 
@@ -78,7 +78,7 @@ def _check_guards(workspace: Workspace, entry: Entry) -> None:
 
 
 def _sentence(old: Annotation) -> str:
-    """`discard by Ada Lovelace, 3 days ago: too slow`."""
+    """Return `discard by Ada Lovelace, 3 days ago: too slow`."""
     from gitexp.core.render.text import format_age
 
     who = old.author.partition(" <")[0]

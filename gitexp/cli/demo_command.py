@@ -1,4 +1,4 @@
-"""`git exp demo`: the whole loop on real data, in a repository made for it."""
+"""`git exp demo`: demonstrate the commands on real data, in a new repository."""
 
 import shlex
 import shutil
@@ -49,7 +49,7 @@ def command(path: Path | None) -> int:
 
 
 def way_in(stage: Stage) -> list[str]:
-    """What to type before `git exp` works in the repository that is left behind."""
+    """Return the commands to type before `git exp` works in the demonstration's repository."""
     lines = [f"cd {shlex.quote(str(stage.directory))}"]
     if shutil.which("git-exp") is None:
         lines.append(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH")
@@ -60,7 +60,7 @@ _NEEDS_QUOTES = frozenset(" ?*|&;<>()#'")
 
 
 def typed(line: Line) -> str:
-    """A command as a user would type it into a shell."""
+    """Return a command as a user types it into a shell."""
     return clean(
         " ".join(f'"{word}"' if _NEEDS_QUOTES.intersection(word) else word for word in line.argv)
     )

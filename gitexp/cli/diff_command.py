@@ -1,4 +1,4 @@
-"""`git exp diff`: causes beside effects."""
+"""`git exp diff`: show the differences of two runs and their effects on the metrics."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -108,7 +108,10 @@ def _print(
 
 
 def _code_changes(workspace: Workspace, before: Run, after: Run) -> list[Change]:
-    """Which files differ; a tree that is not here (fetch failed, gc by force) is said to be so."""
+    """Return the files that differ.
+
+    Raises `CommandFailed` if a tree is missing, after a failed fetch or a forced gc.
+    """
     if before.code.tree == after.code.tree:
         return []
     found: list[Change] = []
@@ -145,17 +148,17 @@ def _packages(workspace: Workspace, before: Run, after: Run) -> list[Change]:
 
 
 _FEW_PACKAGES = 5
-"""So few are shown whether the code imports them or not."""
+"""Up to this number, all differing packages are shown, imported by the code or not."""
 
 _MAX_SOURCES = 2000
 _MAX_SOURCE_BYTES = 1 << 20
-"""More files, and larger ones, are not searched for imports."""
+"""Limits of the search for imports: number of files, and bytes of each. The rest is skipped."""
 
 
 def _fold_packages(
     workspace: Workspace, before: Run, after: Run, causes: dict[str, list[Change]]
 ) -> int:
-    """Leave those packages that the code imports; returns how many others differ."""
+    """Keep only the packages that the code imports. Return how many others differ."""
     found = causes["packages"]
     if len(found) <= _FEW_PACKAGES:
         return 0
@@ -170,7 +173,7 @@ def _fold_packages(
 
 
 def _sources(workspace: Workspace, run: Run) -> Iterator[str]:
-    """The ids of a run's Python files; none when its code is not here."""
+    """Yield the object ids of a run's Python files; none if its code is not in this clone."""
     from gitexp.core.analysis.imported_packages import SOURCES
 
     with suppress(CommandFailed):
@@ -191,7 +194,7 @@ def _code_diff(workspace: Workspace, before: Run, after: Run, *, stat: bool) -> 
 
 
 def clean_diff(text: str) -> str:
-    """A diff with everything but git's own colours made harmless."""
+    """Escape all control characters in a diff except for git's colours."""
     import re
 
     parts = re.split(r"(\x1b\[[0-9;]*m)", text)

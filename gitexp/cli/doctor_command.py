@@ -1,4 +1,4 @@
-"""`git exp doctor`: is everything well, and if not, how to mend it."""
+"""`git exp doctor`: inspect the repository and fix faults."""
 
 import click
 
@@ -14,7 +14,7 @@ from gitexp.features.doctor.fixes import mend
 from gitexp.storage.workspace import Workspace
 
 _ROUNDS = 3
-"""What one mending uncovers, the next may mend."""
+"""Maximum rounds of `--fix`: a fix may reveal a fault that the next round can fix."""
 
 
 @click.command("doctor")

@@ -1,4 +1,4 @@
-"""`git exp export`: runs for other tools."""
+"""`git exp export`: write runs for other tools."""
 
 import json
 from collections.abc import Sequence

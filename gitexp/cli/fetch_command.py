@@ -1,4 +1,4 @@
-"""`git exp fetch`: bring a remote's runs here."""
+"""`git exp fetch`: fetch runs from a remote."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`git exp finish`: end a run begun by hand."""
+"""`git exp finish`: end a manual run."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`git exp gc`: tidy gitexp's local state."""
+"""`git exp gc`: delete leftovers in gitexp's local state."""
 
 import click
 

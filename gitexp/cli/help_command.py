@@ -1,4 +1,4 @@
-"""`git exp help`: every command in a line; `git exp help COMMAND`: the same as `COMMAND -h`."""
+"""`git exp help`: list all commands. With a COMMAND, print the same as `COMMAND -h`."""
 
 import click
 

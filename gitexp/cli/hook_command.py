@@ -1,4 +1,4 @@
-"""`git exp hook`: what the installed shim calls, before a push and after it. Hidden."""
+"""`git exp hook`: the hidden command that the installed hook calls before and after a push."""
 
 from pathlib import Path
 
@@ -24,13 +24,13 @@ def command(event: str, arguments: tuple[str, ...]) -> int:
         return _send(arguments)
     except GitexpError as error:
         say(f"gitexp: the runs are not pushed along: {error.what}")
-    except Exception as error:  # noqa: BLE001 - even a bug of ours never fails the user's push
+    except Exception as error:  # noqa: BLE001 - a bug in gitexp must not fail the user's push
         report(error)
     return ExitCode.DONE
 
 
 def _send(arguments: tuple[str, ...]) -> int:
-    """After the push, in the background: complete runs that died, and send all runs."""
+    """Complete interrupted runs and send all runs, in the background after the push."""
     from gitexp.features.sync.background import send
     from gitexp.features.sync.push_notes import read_note
 

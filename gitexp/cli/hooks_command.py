@@ -1,4 +1,4 @@
-"""`git exp hooks`: the pre-push hook."""
+"""`git exp hooks`: install, remove or show the pre-push hook."""
 
 import click
 
@@ -62,14 +62,14 @@ def command(deed: str, force: bool) -> int:
 
 
 def _told(workspace: Workspace) -> str:
-    """Whether the remote that git pushes to has the runs, as far as this clone knows."""
+    """Return whether the push remote has all runs, as text, as far as this clone knows."""
     for note in running(workspace.repo):
         return f"a process is sending them to {note.remote}"
     return unsent(workspace)
 
 
 def _announce(workspace: Workspace) -> None:
-    """Say what the next push of the user's will publish."""
+    """Report what the user's next `git push` will publish."""
     settings = workspace.settings
     if settings.hooks and settings.auto_push and (found := foresee(workspace)):
         say(f"from now on `git push` also sends the runs, now {found}")

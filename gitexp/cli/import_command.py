@@ -1,4 +1,4 @@
-"""`git exp import`: runs of other trackers."""
+"""`git exp import`: import runs of other trackers."""
 
 from collections.abc import Sequence
 
@@ -91,7 +91,7 @@ def command(
 
 
 def _refuse(left_out: Sequence[LeftOut]) -> None:
-    """Name the runs that were not taken over, if any."""
+    """Report the runs that could not be imported. Raises `InvalidInput` if there are any."""
     for name, why in left_out:
         warn(f"{name} is left out: {why}")
     if left_out:

@@ -1,4 +1,4 @@
-"""`git exp init`: get this repository ready."""
+"""`git exp init`: prepare this repository."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`git exp list`: the runs as a table."""
+"""`git exp list`: list runs as a table."""
 
 from typing import TYPE_CHECKING
 
@@ -106,7 +106,7 @@ def command(
 def _order(
     workspace: "Workspace", sort_by: str | None, sort_order: str | None
 ) -> tuple[str | None, bool]:
-    """The full name of what to sort by, and whether the highest comes first."""
+    """Return the full name of the sort key, and whether to sort in descending order."""
     descending = sort_order == "desc"
     if sort_by is not None:
         from gitexp.core.query.names import parse_sort
@@ -183,7 +183,7 @@ def _print_table(
 
 
 def say_empty(workspace: "Workspace", where: str | None) -> None:
-    """Say why there is nothing to show, and what to do."""
+    """Explain why the list is empty, with a hint."""
     if where and workspace.index.count():
         say(f"none of the {workspace.index.count():,} runs answers to: {where}")
     elif workspace.index.tip is None and _has_remote_runs(workspace):
@@ -193,7 +193,7 @@ def say_empty(workspace: "Workspace", where: str | None) -> None:
 
 
 def _has_remote_runs(workspace: "Workspace") -> bool:
-    """True when a clone or fetch brought a remote's run branch along."""
+    """Return whether a tracking ref of a remote's run branch exists, from a clone or fetch."""
     return bool(workspace.repo.read_refs(f"refs/remotes/*/{workspace.settings.branch}"))
 
 

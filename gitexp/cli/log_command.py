@@ -1,4 +1,4 @@
-"""`git exp log`: the history as `git log` would tell it."""
+"""`git exp log`: show runs in the style of `git log`."""
 
 import click
 
@@ -69,22 +69,22 @@ def command(
 
 
 def _sentences(workspace: Workspace, entry: Entry, past: Past, *, colour: bool) -> tuple[str, str]:
-    """The verdict by what was known when a run ended, and by what is known today.
+    """Return the verdict at the end of a run, and the verdict with all runs known today.
 
-    The first is empty when the run had not measured anything then.
+    The first is empty if the metric was missing at the end or has another value today.
     """
     now = judge(workspace, entry.measured, refresh=False)
     today = judgement_sentence(workspace, now, colour=colour)
     name = now.metric or ""
     measured = numbers(entry.run.metrics).get(name)
     if measured is None or measured != numbers(entry.metrics).get(name):
-        return "", today  # it was measured later
+        return "", today  # the value was added or changed later
     then = judge(workspace, entry.run, metric=name, refresh=False, past=past)
     return judgement_sentence(workspace, then, colour=colour), today
 
 
 def _told(then: str, today: str) -> tuple[str, ...]:
-    """The verdict then, and that of today where it is another."""
+    """Return the earlier verdict, and today's if it differs."""
     if then == today:
         return (then,) if then else ()
     return (*([then] if then else []), f"today: {today}")

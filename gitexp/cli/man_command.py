@@ -1,4 +1,4 @@
-"""`git exp man`: the manual, for those whose installer did not link its pages."""
+"""`git exp man`: show or install the manual, for installers that did not link its pages."""
 
 import os
 import sys

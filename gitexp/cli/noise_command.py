@@ -1,4 +1,4 @@
-"""`git exp noise`: how much each metric varies between equal runs."""
+"""`git exp noise`: show how much each metric varies between equal runs."""
 
 import math
 
@@ -54,14 +54,17 @@ def command(precision: int, as_json: bool, metric: str | None) -> None:
 
 
 def _noise(workspace: Workspace, metric: str) -> Noise | None:
-    """What is known about the newest run's family; absent when no run measured the metric."""
+    """Return the noise of the newest measured group; `None` if no run measured the metric."""
     standings = standings_by(workspace, metric)
     newest = next((group for group in standings.recent if group.sample), None)
     return None if newest is None else standings.noise(newest)
 
 
 def smallest_shown(noise: Noise, runs: int) -> float | None:
-    """The smallest difference of two means of so many runs that the noise lets be shown."""
+    """Return the smallest significant difference of two means, each of the given number of runs.
+
+    `None` if the noise is unknown.
+    """
     if noise.basis is Basis.DETERMINISTIC:
         return 0.0
     if noise.basis is Basis.UNKNOWN or not noise.dof:

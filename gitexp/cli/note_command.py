@@ -1,4 +1,4 @@
-"""`git exp note`: say something about a run."""
+"""`git exp note`: add a note or metrics to a run."""
 
 import click
 

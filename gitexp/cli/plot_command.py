@@ -1,4 +1,4 @@
-"""`git exp plot`: metrics drawn in the terminal."""
+"""`git exp plot`: plot metrics in the terminal."""
 
 import math
 from collections.abc import Sequence
@@ -90,7 +90,7 @@ def command(
 def _chosen(
     workspace: Workspace, metric: str, runs: Sequence[str], where: str | None
 ) -> list[RunId]:
-    """The runs named; `best` is the best by the metric that is drawn."""
+    """Return the named runs, or those that match the filter. `best` means by the plotted metric."""
     if where and not runs:
         return workspace.index.ids(workspace.query(where), limit=MAX_LINES)
     named = [f"best:{metric}" if run == "best" else run for run in runs or ("last",)]
@@ -127,7 +127,7 @@ def _measured(workspace: Workspace, metric: str, runs: Sequence[RunId]) -> dict[
 
 
 def _best_so_far(workspace: Workspace, metric: str, runs: Sequence[RunId]) -> list[Shape]:
-    """Every run, and the best mean of a trial that was known after it."""
+    """Return every run as a point, and the best mean of a trial after each run as a line."""
     direction = needed_direction(workspace, metric)
     measured = _measured(workspace, metric, runs)
     order = [run for run in reversed(workspace.index.ids()) if run in measured]

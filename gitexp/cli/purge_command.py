@@ -1,4 +1,4 @@
-"""`git exp purge`: take records or code out of both branches for good."""
+"""`git exp purge`: remove records or code from both branches and their history."""
 
 import posixpath
 
@@ -62,7 +62,7 @@ def command(
     git exp purge --path params.toml --push origin --yes
     """
     workspace = open_workspace()
-    if remote is not None:  # a wrong name is told before anything is changed
+    if remote is not None:  # fail for a wrong name before any change
         push_remote(workspace.repo, remote or workspace.settings.remote)
     found = [run for text in runs if (run := _find(workspace, text)) is not None]
     with waiting("looking at the runs and their code"):
@@ -106,7 +106,7 @@ def _replace(workspace: Workspace, remote: str) -> None:
 
 
 def _find(workspace: Workspace, text: str) -> RunId | None:
-    """The run; absent when it was purged already, of which only remains are left."""
+    """Return the run; `None` if it is purged already and only leftovers may exist."""
     try:
         return find_id(workspace, text, to_change=True)
     except NotFound:
@@ -143,7 +143,7 @@ def _tell_rest(
     remains: list[str],
     remote: str | None,
 ) -> None:
-    """Say what is out of reach, and what to do about it."""
+    """Report copies that gitexp cannot remove, with hints."""
     if not purges:
         say("nothing was ever purged here")
         return

@@ -1,4 +1,4 @@
-"""`git exp push`: send the runs to a remote."""
+"""`git exp push`: push runs to a remote."""
 
 import click
 

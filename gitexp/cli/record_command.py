@@ -1,4 +1,4 @@
-"""`git exp record`: a run that was made elsewhere."""
+"""`git exp record`: record a run of another program."""
 
 from dataclasses import replace
 

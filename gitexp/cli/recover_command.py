@@ -90,7 +90,10 @@ def _recover_all(workspace: Workspace, survey: Survey, *, dry_run: bool) -> None
 
 
 def _find(survey: Survey, text: str) -> OpenRun | None:
-    """The open run of an id, its first digits, or a name. Raises `NotFound` when several fit."""
+    """Return the open run with an id, a prefix of it, or a name; `None` if there is none.
+
+    Raises `NotFound` if several match.
+    """
     found = [
         open_run
         for open_run in survey.runs
@@ -104,7 +107,11 @@ def _find(survey: Survey, text: str) -> OpenRun | None:
 
 
 def _give_up(workspace: Workspace, text: str, *, force: bool, dry_run: bool, yes: bool) -> None:
-    """A run that has no journal here: over, or of another machine."""
+    """Seal a run without a journal in this clone as interrupted, if `force` allows it.
+
+    Such a run is complete, goes on in another clone, or has lost its journal. Raises `Refused`
+    without `force`.
+    """
     from gitexp.cli.params.run_argument import find_entry
 
     run = find_entry(workspace, text, to_change=True).run

@@ -1,4 +1,4 @@
-"""`git exp remove`: take runs off the branch, for good and everywhere."""
+"""`git exp remove`: remove runs from the branch, in all clones."""
 
 import re
 
@@ -55,7 +55,7 @@ def command(runs: tuple[str, ...], force: bool, dry_run: bool, yes: bool) -> Non
 
 
 def _find(workspace: Workspace, text: str) -> RunId:
-    """The run; a full id also names one that is deleted but left files behind."""
+    """Return the run. A full id also finds a removed run that left files on the branch."""
     if re.fullmatch(r"[0-9a-f]{16}", text) and workspace.index.paths(RunId(text)):
         return RunId(text)
     return find_id(workspace, text, to_change=True)

@@ -1,4 +1,4 @@
-"""`git exp reproduce`: run a recorded run again and judge the result."""
+"""`git exp reproduce`: run a recorded command again and compare the results."""
 
 import shlex
 import sys
@@ -155,7 +155,7 @@ def _ask(recorded: Run) -> None:
 
 
 def _tell_missing(missing: list[Missing], placement: Placement) -> None:
-    """Before the command starts: what its code lacks, and what was linked."""
+    """Report files missing in the recorded code and files taken from the work tree."""
     if placement.placed or placement.unchecked:
         named = ", ".join(clean(path) for path in (*placement.placed, *placement.unchecked)[:8])
         say(f"taken from your work tree: {named}")

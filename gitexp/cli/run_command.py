@@ -1,4 +1,4 @@
-"""`git exp run`: record, run, record, judge."""
+"""`git exp run`: run a command, record it and print its verdict."""
 
 import os
 from dataclasses import replace
@@ -122,7 +122,7 @@ def _run_once(workspace: Workspace, trial: Trial, how: How) -> int:
     fault: NotRunnable | None = None
     try:
         find_command(prepared.argv[0], workspace.repo.start, os.environ)
-    except NotRunnable as error:  # recorded all the same; ends with 127 or 126, as in a shell
+    except NotRunnable as error:  # still recorded; exits with 127 or 126, as a shell
         fault = error
     if is_settled(workspace, prepared, how):
         return ExitCode.DONE
@@ -148,7 +148,7 @@ def _tell_end(workspace: Workspace, executed: Executed, how: How) -> None:
             print_ended(workspace, [executed.run])
         elif not how.quiet:
             show_judgement(workspace, judge(workspace, executed.run), err=True)
-    except GitexpError as problem:  # it is recorded; the command's exit code still counts
+    except GitexpError as problem:  # the run is recorded: keep the command's exit code
         tell(problem)
     if not how.quiet and not executed.run.metrics:
         from gitexp.cli.output.proposals import show_proposals

@@ -1,4 +1,4 @@
-"""The console script. A push waits for `git exp hook pre-push`, so that one needs no `click`."""
+"""The console script. A push waits for `git exp hook pre-push`, which is run without `click`."""
 
 import sys
 

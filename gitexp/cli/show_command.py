@@ -1,4 +1,4 @@
-"""`git exp show`: a run in full."""
+"""`git exp show`: show a run in full."""
 
 import click
 
@@ -53,7 +53,7 @@ def command(as_json: bool, series: bool, output: bool, run: str) -> None:
 
 
 def _print_output(workspace: Workspace, run: Run) -> None:
-    """What is kept of the output here, else the last lines in the record."""
+    """Print the whole output if it is kept or published, else the last lines from the record."""
     from gitexp.adapters.journal.output_archive import lines_of
     from gitexp.core.inputs.metric_lines import plain_line
     from gitexp.core.render.text import clean

@@ -1,4 +1,4 @@
-"""`git exp start`: begin a run by hand."""
+"""`git exp start`: begin a manual run."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`git exp sync`: fetch and push in one go."""
+"""`git exp sync`: fetch and push runs."""
 
 import click
 
@@ -32,7 +32,7 @@ def command(remote: str | None) -> None:
 
 
 def tell_fetched(report: FetchReport) -> None:
-    """Say what came from a remote."""
+    """Report the runs fetched from a remote."""
     for warning in report.warnings:
         warn(warning)
     say(f"from {report.remote}: {_told(report.here)}")
@@ -41,7 +41,7 @@ def tell_fetched(report: FetchReport) -> None:
 
 
 def tell_pushed(report: PushReport) -> None:
-    """Say what went to a remote."""
+    """Report the runs pushed to a remote."""
     for warning in report.warnings:
         warn(warning)
     say(f"to {report.remote}: {_told(report.there)}")

@@ -1,4 +1,4 @@
-"""`git exp tag`: labels of a run."""
+"""`git exp tag`: add, remove or list tags of a run."""
 
 import click
 
@@ -38,7 +38,7 @@ def command(run: str, tags: tuple[str, ...], delete: bool, as_json: bool) -> Non
 
 
 def _print_json(entry: Entry, made: Annotation | None) -> None:
-    """The tags in force, and the annotation when there is a new one."""
+    """Print the current tags, and the new annotation if there is one."""
     from gitexp.core.render.machine_formats import format_json
     from gitexp.core.schema.json_codec import annotation_document
 

@@ -1,4 +1,4 @@
-"""`git exp tried`: was this tried before?"""
+"""`git exp tried`: find earlier runs of a trial."""
 
 import json
 

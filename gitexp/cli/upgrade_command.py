@@ -1,4 +1,4 @@
-"""`git exp upgrade`: change the branches to the newest format."""
+"""`git exp upgrade`: convert the branches to the newest format."""
 
 import click
 
@@ -33,7 +33,7 @@ def command(identity: str | None, remote: str | None) -> None:
     git exp upgrade --push origin
     """
     workspace = open_workspace()
-    if remote is not None:  # a wrong name is told before anything is changed
+    if remote is not None:  # fail for a wrong name before any change
         push_remote(workspace.repo, remote or workspace.settings.remote)
     done = upgrade(workspace.store, identity)
     name = workspace.store.branch

@@ -1,4 +1,4 @@
-"""Run branches written with plain git, what an index must say of them, and ways to damage it."""
+"""Run branches written with plain git, the expected contents of the cache, and damages to it."""
 
 import json
 import os
@@ -39,7 +39,7 @@ STARTED = datetime(2026, 11, 23, 10, 15, 2, tzinfo=UTC)
 
 
 def make_run(number: int, **changes: Any) -> Run:
-    """A run whose id, clock and start follow from its number."""
+    """Return a run whose id, clock and start follow from its number."""
     run = Run(
         id=RunId(f"{number * 0x9E3779B97F4A7C15 % 2**64:016x}"),
         name=f"brave-otter-{number % 5}",
@@ -59,7 +59,7 @@ def make_run(number: int, **changes: Any) -> Run:
 
 
 def make_annotation(run: Run, clock: int, **changes: Any) -> Annotation:
-    """A decision about a run."""
+    """Return a decision about a run."""
     annotation = Annotation(
         id=f"{clock:016x}",
         run=run.id,
@@ -129,7 +129,7 @@ class Branch:
         return new
 
     def entries(self) -> list[Entry]:
-        """What the index must hold, newest first."""
+        """Return the entries the cache must hold, newest first."""
         runs = sorted(self.runs.values(), key=run_order, reverse=True)
         kept = {run: sorted(a, key=annotation_order) for run, a in self.annotations.items()}
         return [Entry(run, tuple(kept.get(run.id, ()))) for run in runs]
@@ -143,7 +143,7 @@ class Branch:
 
 
 def answers(index: RunIndex) -> dict[str, Any]:
-    """All an index says, as one value to compare."""
+    """Return all answers of a cache as one comparable value."""
     ids = index.ids()
     return {
         "tip": index.tip,
@@ -179,7 +179,7 @@ def documents(branch: Branch) -> list[str]:
 
 
 def assert_true(index: RunIndex, branch: Branch, tmp_path: Path) -> None:
-    """The index agrees with what was written, and with one made from nothing elsewhere."""
+    """Verify that the cache equals the written runs and a cache built from nothing."""
     assert list(index.documents()) == documents(branch)
     fresh = branch.open(tmp_path / "fresh" / "index.sqlite")
     assert answers(index) == answers(fresh)

@@ -1,4 +1,4 @@
-"""Sessions: one id for each work tree, and what is kept beside it."""
+"""Sessions: one id for each work tree, and its local state."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def made(path: Path, environ: dict[str, str] | None = None) -> Session:
 
 @pytest.fixture
 def linked(repo: RepoBuilder) -> Path:
-    """A second work tree of the repository."""
+    """Add a second work tree to the repository."""
     repo.commit({"a": "1"}, "start")
     path = repo.path.parent / "linked"
     repo.git("worktree", "add", "--quiet", "--detach", str(path))

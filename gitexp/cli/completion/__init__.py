@@ -1,1 +1,1 @@
-"""What may come next on a command line: the one answer that all shells ask for."""
+"""Completion of command lines: suggestions and the scripts for bash, zsh and fish."""

@@ -1,7 +1,8 @@
-"""What may come next on a command line: the one answer that all shells ask for.
+"""Suggest the next word of a command line, for all shells.
 
-The scripts beside this file put it into words of bash, zsh and fish. It must be quick, it changes
-nothing, and where it knows nothing it is silent.
+The scripts in this directory pass the suggestions to bash, zsh and fish. A key press waits for
+them, so they must be fast. They change no run. Without a suggestion nothing is printed, not even an
+error.
 """
 
 import re
@@ -14,21 +15,24 @@ from gitexp.cli.app import ALIASES, COMMANDS, root
 from gitexp.cli.completion import words as known
 
 FILES = ":files"
-"""Instead of words: the shell shall offer files."""
+"""Instead of a word: the shell completes file names."""
 COMMAND = ":command"
-"""Instead of words: from here on it is a command line of the user's; a number of words follows."""
+"""Instead of a word: the shell completes the user's own command line.
+
+The meaning is the number of words after `git exp` to skip.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """Something that may be typed, and what it is."""
+    """A suggestion and its meaning."""
 
     text: str
     meaning: str = ""
 
 
 def suggest(typed: Sequence[str]) -> list[Word]:
-    """What can stand for the last word, given the words after `git exp`."""
+    """Return suggestions for the last, unfinished word, given all words after `git exp`."""
     *before, unfinished = typed or ("",)
     before_command = [word for word in before if word != "--no-pager"]
     if not before_command:
@@ -115,7 +119,7 @@ def _option(command: click.Command, name: str) -> click.Option | None:
 
 
 def _read(command: click.Command, before: Sequence[str]) -> tuple[click.Option | None, list[str]]:
-    """The option whose value comes next, if any, and the arguments so far."""
+    """Return the option whose value comes next, if any, and the arguments before it."""
     pending: click.Option | None = None
     arguments: list[str] = []
     ends = not command.context_settings.get("allow_interspersed_args", True)
@@ -164,4 +168,4 @@ _FIXED: Mapping[str, Callable[[], list[Word]]] = {
     "SETTING": _settings,
     "COMMAND": lambda: [Word(name, COMMANDS[name]) for name in COMMANDS],
 }
-"""Words that need no repository."""
+"""Suggestions that need no repository, by kind of value."""

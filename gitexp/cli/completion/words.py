@@ -1,7 +1,7 @@
-"""Words that come from the repository: runs, metrics, parameters, tags, remotes.
+"""Suggestions from the repository: runs, metrics, parameters, tags, sweeps, remotes.
 
-Read from the run index as it lies there: a missing one is not made, since that may take longer than
-anybody waits for a key. Whatever goes wrong, there are no words.
+Runs come from the cache. A missing cache is not built, since that takes longer than a user waits
+for a key. After an error there are no suggestions.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,16 +17,16 @@ Pair = tuple[str, str]
 """A word and its meaning."""
 
 _NEWEST = 500
-"""Names of so many newest runs are offered; ids of all, once a digit is typed."""
+"""Number of newest runs whose names are suggested. Ids of all runs match after one typed digit."""
 
 _SHOWN = 100
-"""At most so many ids."""
+"""Maximum number of suggested ids."""
 
 _DIGITS = frozenset("0123456789abcdef")
 
 
 def words(kind: str, unfinished: str) -> list[Pair]:
-    """What fits the kind of value that a command expects; empty outside of a repository."""
+    """Return suggestions for a kind of value. Empty outside of a repository or after an error."""
     if kind not in _KINDS and kind not in _RUNS:
         return []
     try:
@@ -84,7 +84,7 @@ def _metrics(workspace: "Workspace") -> Iterator[Pair]:
 
 
 def _assigned(kind: str) -> "Callable[[Workspace], Iterator[Pair]]":
-    """Names of a kind with `=`."""
+    """Return a function that suggests the names of a kind, each with `=`."""
 
     def found(workspace: "Workspace") -> Iterator[Pair]:
         index = _index(workspace)
@@ -95,7 +95,7 @@ def _assigned(kind: str) -> "Callable[[Workspace], Iterator[Pair]]":
 
 
 def _keys(workspace: "Workspace") -> Iterator[Pair]:
-    """What a table can be sorted and filtered by, the short names first."""
+    """Suggest the keys for sorting and filtering, the short names first."""
     from gitexp.core.query.names import ATTRIBUTES
 
     index = _index(workspace)
@@ -120,7 +120,7 @@ def _remotes(workspace: "Workspace") -> Iterator[Pair]:
 
 def _bare(keys: Iterable[str]) -> list[str]:
     names = (key.partition(".")[2] for key in keys)
-    # A name that is quoted as a whole may be typed without the quotes.
+    # The user may type a name without quotes if the quotes enclose all of it.
     return sorted(n[1:-1] if n[:1] == n[-1:] == '"' and "\\" not in n else n for n in names)
 
 

@@ -1,1 +1,1 @@
-"""The demonstration: a training script on real data, and a story about it."""
+"""The demonstration: a training script on real data, and scenes that use it."""

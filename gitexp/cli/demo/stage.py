@@ -1,7 +1,7 @@
-"""The stage of the demonstration: a repository of its own, and commands played in it.
+"""Run the commands of the demonstration in a new repository.
 
-Nothing of the surroundings comes in: no `GIT_*` or `GITEXP_*` variables, no configuration of the
-user or the machine, no pager. It prints nothing itself; the commands do.
+The commands see no `GIT_*` or `GITEXP_*` variables, no git configuration of the user or the
+machine, and no pager. This module prints nothing; the commands print their own output.
 """
 
 import os
@@ -20,24 +20,24 @@ from gitexp.core.errors import GitexpError, InvalidInput
 SCRIPT = "train.py"
 
 _LEFT_ALONE = ("GIT_EXEC_PATH",)
-"""About the git program itself, not about a repository."""
+"""Variables to keep: they describe the git program, not a repository."""
 
 _COLOURS = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A repository to play in."""
+    """The directory of the demonstration and the environment of its commands."""
 
     directory: Path
     env: Mapping[str, str]
 
     @classmethod
     def build(cls, directory: Path | None) -> "Stage":
-        """Make the folder, with the script in it and nothing else.
+        """Create the directory with the script in it.
 
-        `None` makes a temporary one. Raises `InvalidInput` when the folder is already in use,
-        `GitexpError` when scikit-learn is missing.
+        `None` creates a temporary directory. Raises `InvalidInput` if the directory is not empty,
+        `GitexpError` if scikit-learn is missing.
         """
         from importlib.util import find_spec
 
@@ -53,16 +53,16 @@ class Stage:
         return cls(directory, _environment())
 
     def prepare(self, scene: Scene) -> None:
-        """Do the edit that comes before the commands."""
+        """Edit the script as the scene says, before its commands."""
         if scene.edit is not None:
             script = self.directory / SCRIPT
             old, new = scene.edit
             script.write_text(script.read_text().replace(old, new))
 
     def play(self, line: Line) -> None:
-        """Run a command, its output going to our standard output as it comes.
+        """Run a command and pass its output on to standard output at once.
 
-        Raises `GitexpError` when it does not do what the story says.
+        Raises `GitexpError` if the exit code or the output is not the expected one.
         """
         output: list[bytes] = []
         done = run_command(
@@ -89,7 +89,7 @@ class Stage:
             self._introduce()
 
     def _introduce(self) -> None:
-        """Give the repository an identity of its own, so that the user can go on in it."""
+        """Configure a name and an address for commits, so that the user can use the repository."""
         for key, value in {
             "user.name": "Demo",
             "user.email": "demo@example.org",
@@ -117,7 +117,7 @@ def _make_folder(directory: Path | None) -> Path:
 
 
 def _environment() -> dict[str, str]:
-    """Our own environment without what could change the story; our Python comes first on PATH."""
+    """Return the environment of the commands; the directory of this Python is first on PATH."""
     env = {
         name: value
         for name, value in os.environ.items()
@@ -134,7 +134,7 @@ def _environment() -> dict[str, str]:
 
 
 def _real(argv: Sequence[str]) -> list[str]:
-    """The arguments that do what the story types: our own gitexp, our own Python."""
+    """Return the arguments to run: `git exp` and `python` become this gitexp and this Python."""
     python = Path(sys.executable)
     words = [*argv]
     if words[:2] == ["git", "exp"]:

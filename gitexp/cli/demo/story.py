@@ -1,32 +1,32 @@
-"""The story of the demonstration: what is shown, what is typed, and what must come of it.
+"""The scenes of the demonstration: explanations, commands and their expected results.
 
-Commands are written as a user would type them; `stage` plays them.
+The commands are written as a user types them. `stage` runs them.
 """
 
 from dataclasses import dataclass
 
 PYTHON = "python"
-"""Stands for the Python that gitexp runs on."""
+"""Placeholder for the Python that runs gitexp."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A command of the story."""
+    """A command with its expected result."""
 
     argv: tuple[str, ...]
     exit_code: int = 0
-    """How it must end; shown when it is not 0."""
+    """The expected exit code; shown if it is not 0."""
     says: tuple[str, ...] = ()
-    """Regular expressions that its output must match somewhere."""
+    """Regular expressions; each must match a part of the output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """One sentence and the commands that show it."""
+    """A sentence and the commands that demonstrate it."""
 
     sentence: str
     edit: tuple[str, str] | None = None
-    """Before the commands, this text of `train.py` becomes that one."""
+    """Old and new text: an edit of `train.py` before the commands."""
     lines: tuple[Line, ...]
 
 
@@ -169,4 +169,4 @@ AFTERWARDS = (
     "git exp list --where 'accuracy > 0.9' --only-changed",
     "git log -p gitexp",
 )
-"""Commands to go on with."""
+"""Commands for the user to try afterwards."""

@@ -1,1 +1,1 @@
-"""The manual: one page about the whole, and one for every command."""
+"""The manual: an overview and one page for each command."""

@@ -1,4 +1,4 @@
-"""`python -m gitexp.cli.manual DIRECTORY` writes every page of the manual there."""
+"""`python -m gitexp.cli.manual DIRECTORY` writes all manual pages into a directory."""
 
 import sys
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""The manual: one page about the whole, and one for every command, made from what the commands say.
+"""Generate the manual: an overview and one page for each command, from the commands' help.
 
-The pages are text in roff; `python -m gitexp.cli.manual FOLDER` writes them all.
+The pages are in roff. `python -m gitexp.cli.manual DIRECTORY` writes all of them.
 """
 
 import inspect
@@ -18,16 +18,16 @@ OVERVIEW = "git-exp"
 
 
 def pages() -> dict[str, str]:
-    """Every page by its name: `git-exp`, `git-exp-run`; and `gitexp-run`, which leads to it.
+    """Return all pages by name: `git-exp`, `git-exp-run`, and the alias `gitexp-run`.
 
-    For `git help exp-run` git asks for `gitexp-run`, since no `git-exp-run` is on PATH.
+    `git help exp-run` opens the page `gitexp-run`, since there is no `git-exp-run` on PATH.
     """
     found = {OVERVIEW: overview(), **{f"git-exp-{name}": command_page(name) for name in COMMANDS}}
     return {**found, **{f"gitexp-{name}": f".so man1/git-exp-{name}.1\n" for name in COMMANDS}}
 
 
 def write(folder: Path) -> list[Path]:
-    """Write every page as `NAME.1`, making the folder; returns the files, sorted by name."""
+    """Write every page as `NAME.1`; create the directory. Return the files, sorted by name."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, text in sorted(pages().items()):
@@ -38,7 +38,7 @@ def write(folder: Path) -> list[Path]:
 
 
 def overview() -> str:
-    """The page about concepts, settings, environment, files and exit codes."""
+    """Return the page about concepts, settings, environment, files and exit codes."""
     text = (Path(__file__).parent / "overview.md").read_text(encoding="utf-8")
     tables = {"commands": _commands, "settings": _settings}
     lines = [_title(OVERVIEW)]
@@ -49,7 +49,7 @@ def overview() -> str:
 
 
 def command_page(name: str) -> str:
-    """The page of one command."""
+    """Return the page of one command."""
     command = context_of(name).command
     summary, prose, examples = _read_help(command)
     lines = [
@@ -109,7 +109,7 @@ def _title(name: str) -> str:
 
 
 def _read_help(command: click.Command) -> tuple[str, str, list[str]]:
-    """The first line, the prose in paragraphs, and the examples of a command's help."""
+    """Return the first line, the paragraphs and the examples of a command's help."""
     paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
     prose: list[str] = []
     examples: list[str] = []

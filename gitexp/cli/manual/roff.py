@@ -1,7 +1,7 @@
-"""The little Markdown of our own texts, as roff for `man`.
+"""Convert the Markdown subset of gitexp's own texts to roff, the format of `man`.
 
-Knows sections, paragraphs, lists, terms with their meaning, indented code, and in a line `code`,
-**bold** and *emphasis*. Everything else is plain text and escaped.
+The subset: sections, paragraphs, lists, terms with their meaning, indented code; within a line
+`code`, **bold** and *emphasis*. Everything else is escaped as plain text.
 """
 
 import re
@@ -20,13 +20,13 @@ _INLINE = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*|\*([^*]+)\*")
 
 
 def escape(text: str) -> str:
-    """Plain text such that roff prints it letter for letter."""
+    """Escape plain text so that roff prints it literally."""
     escaped = "".join(_ESCAPES.get(letter, letter) for letter in text)
     return "\\&" + escaped if escaped.startswith((".", "\\(aq")) else escaped
 
 
 def line(text: str) -> str:
-    """One line of text with its code, bold and emphasis."""
+    """Convert one line with its code, bold and emphasis."""
     parts = []
     end = 0
     for found in _INLINE.finditer(text):
@@ -39,17 +39,17 @@ def line(text: str) -> str:
 
 
 def code(lines: list[str]) -> list[str]:
-    """Lines to be printed as they are, set in."""
+    """Return roff that prints lines literally, indented."""
     return [".PP", ".RS 4", ".nf", *(escape(text) or "\\&" for text in lines), ".fi", ".RE"]
 
 
 def term(name: str, meaning: str) -> list[str]:
-    """Something and what it means; `name` is roff already."""
+    """Return roff of a term and its meaning; `name` is roff already."""
     return [".TP", name, line(" ".join(meaning.split()))]
 
 
 def format_roff(text: str) -> list[str]:
-    """A text as lines of roff."""
+    """Convert a text to lines of roff."""
     made: list[str] = []
     for block in re.split(r"\n\s*\n", text.strip("\n")):
         made += _block(block.splitlines())

@@ -1,1 +1,1 @@
-"""What commands print: tables, errors, progress, the pager."""
+"""The output of commands: tables, errors, progress, the pager."""

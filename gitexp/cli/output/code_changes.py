@@ -1,4 +1,4 @@
-"""What runs changed in the code, for `git exp brief`."""
+"""Code changes of runs, for `git exp brief`."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
@@ -14,7 +14,7 @@ from gitexp.features.execution.code_snapshot import observe_code
 from gitexp.storage.workspace import Workspace
 
 COMPARED: Final = 40
-"""So many trials are compared with the code of the best at most."""
+"""The maximum number of trials whose code is compared with the best's."""
 
 Changes = dict[RunId, tuple[CodeChange, ...]]
 
@@ -22,9 +22,10 @@ Changes = dict[RunId, tuple[CodeChange, ...]]
 def code_changes(
     workspace: Workspace, brief: Brief
 ) -> tuple[Changes, tuple[CodeChange, ...] | None]:
-    """How runs of the brief differ from the best's code, the best from its parent's.
+    """Return the code changes of the brief's runs, and those of the work tree.
 
-    With it how the work tree differs from the best's code. What cannot be told is absent.
+    A run and the work tree are compared with the best run, the best run with its parent. Changes
+    that cannot be computed are absent.
     """
     if brief.best is None:
         return {}, None
@@ -46,11 +47,11 @@ def _parent(workspace: Workspace, run: Run) -> Run | None:
     try:
         return workspace.index.entry(run.parent).run
     except GitexpError:
-        return None  # it was removed, or is not here
+        return None  # the parent was removed, or is not in this clone
 
 
 def _count(workspace: Workspace, pairs: Sequence[tuple[Run, Run]]) -> Changes:
-    """The changes of each pair's second run; those whose code is not in this clone are left out."""
+    """Return the changes of each pair's second run. Pairs without code in this clone are absent."""
     try:
         counted = count_lines(
             workspace.repo, ((old.code.tree, new.code.tree) for old, new in pairs)
@@ -58,7 +59,7 @@ def _count(workspace: Workspace, pairs: Sequence[tuple[Run, Run]]) -> Changes:
     except GitexpError:
         if len(pairs) <= 1:
             return {}
-        middle = len(pairs) // 2  # one whose code is missing hides no other
+        middle = len(pairs) // 2  # git fails for the whole list if one tree is missing: halve it
         return {**_count(workspace, pairs[:middle]), **_count(workspace, pairs[middle:])}
     found: Changes = {}
     for old, new in pairs:
@@ -71,7 +72,7 @@ def _count(workspace: Workspace, pairs: Sequence[tuple[Run, Run]]) -> Changes:
 def _that_count(
     workspace: Workspace, counts: Iterable[LineCount], written: Collection[str]
 ) -> tuple[CodeChange, ...]:
-    """The changes of files that count as code; `written` are results of runs."""
+    """Return the changes of files that count as code; `written` are files that runs produced."""
     exclude = (*DEFAULT_EXCLUDE, *workspace.settings.code_exclude, *WRITTEN_BY_TOOLS)
     is_left_out = path_matcher(exclude)
     return tuple(
@@ -82,7 +83,7 @@ def _that_count(
 
 
 def _work_tree(workspace: Workspace, best: Run) -> tuple[CodeChange, ...] | None:
-    """How the files that count differ now from the best's; `None` when it cannot be told."""
+    """Return how the code in the work tree differs from the best's; `None` if not computable."""
     if workspace.repo.top is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Earlier runs of a trial and its kin in words, for `tried`, `run` and `start`."""
+"""Text about earlier runs of a trial and its kin, for `tried`, `run` and `start`."""
 
 import click
 
@@ -22,11 +22,11 @@ NOT_COMPARED = (
     "not compared: other environment variables, and files that git ignores and no argument names; "
     "settings `env-params` and `inputs` add them"
 )
-"""Said with every refusal: what may differ all the same."""
+"""Printed with every refusal: differences that gitexp does not detect."""
 
 
 def show_tried(workspace: Workspace, run: Run, tried: Tried, *, err: bool) -> None:
-    """Show the past runs of a trial with what was decided, and its nearest relatives."""
+    """Print the earlier runs of a trial with their decisions, and the nearest kin."""
     running = [found.entry for found in tried.running]
     entries = [*tried.identical[:3], *running, *(entry for _, entry in tried.kin)]
     ids = workspace.index.short([entry.run.id for entry in entries])
@@ -56,7 +56,10 @@ def show_tried(workspace: Workspace, run: Run, tried: Tried, *, err: bool) -> No
 
 
 def changed_lines(workspace: Workspace, tried: Tried) -> list[str]:
-    """`not a repeat of 0f54d60 brave-otter: data.csv, which it read, has changed since …`."""
+    """Return lines `not a repeat of 0f54d60 brave-otter: data.csv, which it read, has changed …`.
+
+    At most three.
+    """
     few = tried.changed[:3]
     ids = workspace.index.short([entry.run.id for entry, _ in few])
     return [
@@ -67,7 +70,7 @@ def changed_lines(workspace: Workspace, tried: Tried) -> list[str]:
 
 
 def _running(workspace: Workspace, found: Running) -> str:
-    """`running in work tree b since 12 s`."""
+    """Return `running in work tree b since 12 s`."""
     run, here = found.entry.run, workspace.repo.top
     place = ""
     if found.work_tree is not None and found.work_tree != here:
@@ -81,7 +84,7 @@ def _running(workspace: Workspace, found: Running) -> str:
 
 
 def _differences(workspace: Workspace, run: Run, how: Kinship, other: Run) -> str:
-    """`lr 0.1 → 0.2; other code: train.py and 2 more`, from the other run to this one."""
+    """Return `lr 0.1 → 0.2; other code: train.py and 2 more`, from the other run to this one."""
     told = [_difference(workspace, run, difference, other) for difference in how.differences]
     return "; ".join(told) or how.relation.value
 
@@ -126,7 +129,7 @@ def _value(value: Value | None) -> str:
 
 
 def _line(workspace: Workspace, entry: Entry, short: str) -> str:
-    """`  7f3a9c0 brave-otter, 2 days ago: succeeded, accuracy 0.85; decided discard: too slow`."""
+    """Return one line: `7f3a9c0 brave-otter, 2 days ago: succeeded, accuracy 0.85; decided …`."""
     run = entry.run
     metric = metric_of(workspace, entry.measured)
     told = run.outcome.value

@@ -1,6 +1,6 @@
-"""The one printer of errors: an exception in, lines on standard error and an exit code out.
+"""Print errors on standard error and choose the exit code. All commands use this module.
 
-Text from records is escaped before a terminal sees it.
+Control characters in text from records are escaped before they reach a terminal.
 """
 
 import os
@@ -13,23 +13,23 @@ import click
 from gitexp.core.errors import ExitCode, GitexpError, HookForeign
 
 _LONGEST = 1000
-"""Letters of a line at most; a value of a megabyte is not said again in full."""
+"""Maximum characters of a line: an error may quote a value of a megabyte."""
 
 
 class Unfailing:
-    """Standard error where a full disk, or a reader that has gone, is no reason to fail."""
+    """Standard error that ignores write errors: a full disk, or a reader that closed the pipe."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write what can be written."""
+        """Write the text; ignore `OSError`."""
         with suppress(OSError):
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Flush what can be flushed."""
+        """Flush; ignore `OSError`."""
         with suppress(OSError):
             self._stream.flush()
 
@@ -38,7 +38,7 @@ class Unfailing:
 
 
 def report(error: BaseException) -> int:
-    """Tell the user what happened. Returns the exit code."""
+    """Print an exception as an error. Return the exit code."""
     match error:
         case GitexpError():
             tell(error)
@@ -52,7 +52,7 @@ def report(error: BaseException) -> int:
             click.echo("interrupted", err=True)
             code = ExitCode.INTERRUPTED
         case BrokenPipeError():
-            discard(sys.stdout.fileno())  # or Python complains when it flushes at its end
+            discard(sys.stdout.fileno())  # else Python reports an error in its last flush
             code = ExitCode.UNREAD
         case click.ClickException():
             click.echo(f"error: {_clean(error.format_message())}", err=True)
@@ -69,14 +69,14 @@ def report(error: BaseException) -> int:
 
 
 def tell(error: GitexpError) -> None:
-    """Print an expected failure: what a server said, what, why, what to type next."""
+    """Print an expected error: the server's output, what, why, hints."""
     for line in error.said:
         click.echo(_clean(line), err=True)
     click.echo(f"error: {_clean(error.what)}", err=True)
     if error.why:
         click.echo(f"because: {_clean(error.why)}", err=True)
     for hint in error.hints:
-        # Lines to be copied into a file stay lines; nothing in them comes from a record.
+        # The user copies these lines into a file: keep the line ends. None is recorded text.
         shown = "\n".join(map(_clean, hint.split("\n"))) if _is_to_copy(error) else _clean(hint)
         click.echo(f"hint: {shown}", err=True)
 
@@ -102,7 +102,7 @@ def _tell_usage(error: click.UsageError) -> None:
 
 
 def discard(number: int) -> None:
-    """What is written to this file descriptor is lost from now on: its reader has gone."""
+    """Redirect a file descriptor to the null device, because its reader closed the pipe."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, number)
     os.close(nowhere)
@@ -126,7 +126,7 @@ def _tell_bug(error: BaseException) -> None:
 
 
 def _clean(text: str) -> str:
-    """What may be said in one line: nothing that a terminal obeys, nothing without an end."""
+    """Escape control characters and shorten the text to `_LONGEST`."""
     from gitexp.core.render.text import clean
 
     if len(text) > _LONGEST:

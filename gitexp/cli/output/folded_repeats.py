@@ -1,11 +1,11 @@
-"""Which groups of repeats a table shows, and with which of their runs."""
+"""Select the groups of repeats that a table shows, and the runs of each."""
 
 from gitexp.core.render.folded_repeats import Row, fold, spread_of
 from gitexp.core.render.run_table import value_at
 from gitexp.storage.workspace import Workspace
 
 _WINDOW = 4
-"""This many times the rows that are asked for are looked at before they are sorted by means."""
+"""Runs to read at first, as a multiple of the requested rows: a row may stand for several runs."""
 
 
 def folded_rows(
@@ -16,9 +16,9 @@ def folded_rows(
     descending: bool,
     limit: int | None,
 ) -> list[Row]:
-    """Groups in the order of their runs; by a metric, in the order of their means.
+    """Return the groups in the order of their runs; when sorted by a metric, of their means.
 
-    With a filter only the runs that match are counted.
+    With a filter, a group consists of its matching runs.
     """
     index, query = workspace.index, workspace.query(where)
     window = None if limit is None else _WINDOW * max(limit, 1)
@@ -29,7 +29,7 @@ def folded_rows(
         if window is None or len(chosen) < window or len(order) >= (limit or 0) * 2:
             break
         window *= 2
-    if window is not None and len(chosen) == window:  # older members were not asked for yet
+    if window is not None and len(chosen) == window:  # older members are not read yet
         members = index.groups.members(order)
         matching = None if query is None else set(index.ids(query))
         everyone = [
@@ -44,7 +44,7 @@ def folded_rows(
 
 
 def _place(row: Row, key: str, *, descending: bool) -> tuple[bool, float]:
-    """Rows with a mean come first."""
+    """Return a sort key: rows with a mean first, in the wanted order of the means."""
     spread = spread_of(row.members, [value_at(entry, key) for entry in row.members])
     if spread is None:
         return True, 0.0

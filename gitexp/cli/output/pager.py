@@ -1,8 +1,8 @@
-"""Long answers go through the user's pager, as git's own do.
+"""Send long answers through the user's pager, as git does.
 
-Imported only where standard output is a terminal. Which pager: `GIT_PAGER`, `pager.exp`,
-`core.pager`, `PAGER`, else what git was built with. When git started us through a pager, standard
-output is no terminal, and nothing happens here.
+Imported only if standard output is a terminal. The pager is the first of `GIT_PAGER`, `pager.exp`,
+`core.pager`, `PAGER` and git's compiled default. If git started gitexp through a pager, standard
+output is a pipe and this module is not used.
 """
 
 import os
@@ -20,11 +20,14 @@ _SHELL = "|&;<>()$`\\\"' \t\n*?[#~=%"
 _OFF = ("false", "no", "off", "0")
 _ON = ("true", "yes", "on", "1", "")
 _DEFAULTS = {"LESS": "FRX", "LV": "-c"}
-"""What git gives to pagers that the user has said nothing to."""
+"""Environment that git sets for a pager unless the user has set it."""
 
 
 class _Pager:
-    """A pager that reads what we print, until `end`."""
+    """A pager process that receives standard output, and standard error of a terminal, until `end`.
+
+    Restores the descriptors and the environment in `end`.
+    """
 
     def __init__(self, process: "Popen[bytes]") -> None:
         self._process = process
@@ -40,7 +43,7 @@ class _Pager:
         process.stdin.close()
 
     def end(self) -> None:
-        """Give the terminal back when the reader has seen enough."""
+        """Wait for the pager to exit and restore the terminal as output."""
         import contextlib
 
         for number, kept in self._kept.items():
@@ -48,13 +51,13 @@ class _Pager:
             with contextlib.suppress(BrokenPipeError):
                 stream.flush()
             discard(number)
-            stream.flush()  # what a reader who has left did not take is not for the terminal either
+            stream.flush()  # drop text that the pager did not read: it must not reach the terminal
             os.dup2(kept, number)
             os.close(kept)
         while True:
             try:
                 self._process.wait()
-            except KeyboardInterrupt:  # it is for the pager, which stays
+            except KeyboardInterrupt:  # Ctrl-C is meant for the pager, which keeps running
                 continue
             break
         for name, value in self._before.items():
@@ -67,7 +70,7 @@ _running: _Pager | None = None
 
 
 def begin(repo: "Repo") -> None:
-    """From now on print to the pager, if there is one and the user wants it."""
+    """Start the pager and send output to it. No-op without a pager, or if one runs already."""
     global _running  # noqa: PLW0603 - there is one terminal
     pager = find_pager(repo)
     if _running is not None or pager is None:
@@ -80,12 +83,12 @@ def begin(repo: "Repo") -> None:
     env = {**_DEFAULTS, **os.environ, "GIT_PAGER_IN_USE": "true", "COLUMNS": columns}
     argv = ["sh", "-c", pager] if _needs_shell(pager) else [pager]
     _running = _Pager(open_reader(argv, env))
-    # Git tells the programs it pages the same, so that they colour and fit to the width.
+    # As git does for the programs it pages, so that they use colour and the terminal's width.
     os.environ.update(GIT_PAGER_IN_USE="true", COLUMNS=columns)
 
 
 def end() -> None:
-    """Wait until the reader has left the pager, if there is one."""
+    """Wait until the user quits the pager. No-op without a pager."""
     global _running
     if _running is not None:
         pager, _running = _running, None
@@ -93,7 +96,7 @@ def end() -> None:
 
 
 def find_pager(repo: "Repo") -> str | None:
-    """The pager's command; `None` when output is not to be paged."""
+    """Return the pager's command; `None` if output is not paged."""
     own = repo.config().get("pager.exp")
     if "GIT_PAGER" not in os.environ and own is not None and own.lower() not in _ON:
         pager = "" if own.lower() in _OFF else own
@@ -111,7 +114,10 @@ def _needs_shell(pager: str) -> bool:
 
 
 def _exists(pager: str) -> bool:
-    """False when it is plain that there is no such program, as `less` in a small container."""
+    """Return False if the program is not on PATH, as `less` in a small container.
+
+    A shell command counts as existing: only the shell can resolve it.
+    """
     if _needs_shell(pager):
         return True
     import shutil

@@ -1,7 +1,7 @@
-"""Signs of life on standard error for what takes longer than a second.
+"""Progress on standard error for work that takes longer than a second.
 
-Nothing is shown before a second has passed, nothing stays when it is over, and nothing is written
-where standard error is no terminal.
+It appears after one second, disappears when the work ends, and is not written at all if standard
+error is no terminal.
 """
 
 import sys
@@ -13,7 +13,7 @@ from types import TracebackType
 from gitexp.adapters.system import clock
 
 PATIENCE_S = 1.0
-"""What ends sooner shows nothing."""
+"""Seconds before progress appears."""
 
 _STEP_S = 0.1
 _BAR = 24
@@ -21,7 +21,7 @@ _ERASE = "\r\x1b[K"
 
 
 class Progress:
-    """Counts up in place: `building the run index [#####     ] 2,500 of 5,000`."""
+    """A bar that is updated in place: `building the run index [#####     ] 2,500 of 5,000`."""
 
     def __init__(self, doing: str, *, started_s: float | None = None) -> None:
         self._doing = doing
@@ -29,7 +29,7 @@ class Progress:
         self._shown = False
 
     def __call__(self, done: int, total: int) -> None:
-        """Show how far it is; at the end the line goes away."""
+        """Update the bar; erase it when `done` reaches `total`."""
         now_s = clock.monotonic_s()
         if done >= total:
             if self._shown:
@@ -44,7 +44,7 @@ class Progress:
 
 
 class _Waiting:
-    """Says what is waited for, and how long already, from another thread."""
+    """A thread that shows the current work and its duration once a second."""
 
     def __init__(self, doing: str) -> None:
         self._doing = doing
@@ -81,9 +81,10 @@ class _Waiting:
 
 @contextmanager
 def waiting(doing: str) -> Iterator[Callable[[str], None]]:
-    """Say what is going on for as long as it does: `importing (5,000 of 9,000), 3 s`.
+    """Show the current work while the block runs: `importing (5,000 of 9,000), 3 s`.
 
-    Gives a function that takes what stands in the brackets. Not for what may ask for a password.
+    Yields a function that sets the text in the brackets. Not for work that may ask for a password:
+    the updates would overwrite the prompt.
     """
     if not sys.stderr.isatty():
         yield lambda _how_far: None
@@ -93,7 +94,7 @@ def waiting(doing: str) -> Iterator[Callable[[str], None]]:
 
 
 def announce(doing: str) -> None:
-    """Say what begins now and may take long or ask for a password, on a line of its own."""
+    """Print a line before work that may take long or ask for a password."""
     if sys.stderr.isatty():
         _write(f"{doing}\n")
 

@@ -1,4 +1,4 @@
-"""What `run` proposes when it recorded no metric and the output has numbers that look like some."""
+"""Propose metric patterns after a run without metrics whose output has numbers like metrics."""
 
 import shlex
 
@@ -12,11 +12,11 @@ from gitexp.features.recording.record import kept_path
 from gitexp.storage.workspace import Workspace
 
 _SHOWN = 3
-"""Values of each metric that are shown."""
+"""Values to show for each metric."""
 
 
 def show_proposals(workspace: Workspace, run: Run) -> None:
-    """Propose patterns with the values that they read from the run's output; nothing if none do."""
+    """Print the patterns that match the run's output, with the values they read."""
     text = read_output(kept_path(workspace, run.id))
     lines = lines_of(run.output_tail if text is None else text)
     found = propose([plain_line(line.encode(errors="replace")) for line in lines])

@@ -1,4 +1,4 @@
-"""Printing many runs: as a table, or in the forms machines read."""
+"""Print many runs as a table or in a machine-readable format."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def print_documents(documents: Iterable[str]) -> None:
-    """Entries as one JSON object; the documents come as ASCII JSON text and are passed through."""
+    """Print entries as one JSON object. The documents are ASCII JSON text and stay unparsed."""
     from gitexp.core.schema.json_codec import DOCUMENT_SCHEMA
 
     click.echo(f'{{"schema": {DOCUMENT_SCHEMA}, "runs": [', nl=False)
@@ -25,7 +25,7 @@ def print_documents(documents: Iterable[str]) -> None:
 
 
 def choose_columns(keys: Sequence[str], keep: Sequence[str], drop: Sequence[str]) -> list[str]:
-    """The columns left after `--keep` and `--drop`; `id` always stays. Raises `InvalidInput`."""
+    """Return the columns left by `--keep` and `--drop`, always with `id`. Raises `InvalidInput`."""
     kept = [_pattern(text) for text in keep]
     dropped = [_pattern(text) for text in drop]
     return [

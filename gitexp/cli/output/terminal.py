@@ -1,6 +1,6 @@
-"""What the reader's terminal is like, and opening the workspace for a command.
+"""Open the workspace for a command, and find out colour and width of the terminal.
 
-The only place that asks about terminals, colours and widths.
+All commands ask this module about terminal, colour and width.
 """
 
 import os
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 
 def open_workspace(*, complete: bool = True) -> Workspace:
-    """The workspace around the current folder; runs that died are completed first.
+    """Open the workspace of the current directory and complete interrupted runs.
 
-    A repository that cannot be written is no reason to fail here: the reader is told, and reads.
+    With `complete=False` they stay interrupted. In a repository that cannot be written, gitexp
+    prints the error and goes on, since a command that reads still works.
     """
     started_s = clock.monotonic_s()
     workspace = Workspace.open()
@@ -40,11 +41,11 @@ def open_workspace(*, complete: bool = True) -> Workspace:
 
 
 _colour = "auto"
-"""What git's configuration says about colour."""
+"""Git's `color.exp` or `color.ui`, in lower case."""
 
 
 def know_terminal(workspace: Workspace) -> None:
-    """Colour as git's configuration says, and page the long answers of a terminal."""
+    """Read git's colour setting, and start the pager for commands with long answers."""
     global _colour  # noqa: PLW0603 - there is one terminal
     config = workspace.repo.config()
     _colour = (config.get("color.exp") or config.get("color.ui") or "auto").lower()
@@ -60,11 +61,11 @@ def know_terminal(workspace: Workspace) -> None:
 
 
 PAGED = frozenset({"list", "log", "show", "best", "compare", "diff", "config"})
-"""Commands whose answers may be long; none that runs a command of the user's."""
+"""Commands whose answers may be long. Commands that run a program of the user are not paged."""
 
 
 def complete_runs(workspace: Workspace) -> None:
-    """Put the runs of dead processes onto the branch, and say so."""
+    """Complete the records of runs whose process died, and report them."""
     if not workspace.has_journals():
         return
     from gitexp.features.execution.recover import recover
@@ -82,7 +83,7 @@ def complete_runs(workspace: Workspace) -> None:
 
 
 def tell_pushes(workspace: Workspace) -> None:
-    """Say which push of the runs in the background failed or was killed, once."""
+    """Report background pushes that failed or were killed, each once."""
     if not (workspace.repo.state_dir / "pushes").is_dir():
         return
     from gitexp.features.sync.push_notes import take_news
@@ -92,20 +93,24 @@ def tell_pushes(workspace: Workspace) -> None:
 
 
 def say(text: str) -> None:
-    """Tell the story: on standard error, so that standard output is the answer only."""
+    """Print a message on standard error: standard output is for the answer only."""
     from gitexp.core.render.text import clean
 
     click.echo(clean(text), err=True)
 
 
 def answer(text: str) -> None:
-    """Print the answer on standard output; `text` is clean already."""
+    """Print the answer on standard output. The caller has escaped control characters."""
     if text:
         click.echo(text, color=True)
 
 
 def wants_colour(stream: object = None) -> bool:
-    """Whether to colour: `NO_COLOR`, `FORCE_COLOR`, git's `color.exp` or `color.ui`, a terminal."""
+    """Return whether to colour the output.
+
+    The first that applies decides: `NO_COLOR`, `FORCE_COLOR`, git's `color.exp` or `color.ui`,
+    whether the stream is a terminal or git's pager.
+    """
     if os.environ.get("NO_COLOR"):
         return False
     if os.environ.get("FORCE_COLOR", "0") not in ("", "0"):
@@ -118,7 +123,7 @@ def wants_colour(stream: object = None) -> bool:
 
 
 def width() -> int | None:
-    """Columns of the terminal, or as `COLUMNS` says; `None` when nobody looks at columns."""
+    """Return `COLUMNS` or the width of the terminal; `None` if standard output is no terminal."""
     if os.environ.get("COLUMNS", "").isdigit():
         return int(os.environ["COLUMNS"])
     if not sys.stdout.isatty():
@@ -129,7 +134,7 @@ def width() -> int | None:
 
 
 def view_of(workspace: Workspace, ids: "Iterable[RunId]" = (), *, precision: int = 5) -> "View":
-    """How the reader looks at runs here and now."""
+    """Return the options that render runs for this terminal, repository and moment."""
     from gitexp.core.render.run_detail import View
 
     return View(
@@ -143,7 +148,7 @@ def view_of(workspace: Workspace, ids: "Iterable[RunId]" = (), *, precision: int
 
 
 def _show_progress(started_s: float) -> "Callable[[int, int], None]":
-    """Tells how far the run index is, once a second has passed."""
+    """Return a callback that shows the progress of a cache rebuild after one second."""
     shown: list[Callable[[int, int], None]] = []
 
     def show(done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""How verdicts are told, by `run`, `finish`, `record` and `compare` alike."""
+"""Print verdicts, in the same form for `run`, `finish`, `record` and `compare`."""
 
 import sys
 
@@ -17,7 +17,7 @@ from gitexp.storage.workspace import Workspace
 
 
 def show_judgement(workspace: Workspace, judgement: Judgement, *, err: bool) -> None:
-    """Say how a run ended, whether it is better, and what to do next."""
+    """Print how a run ended, its verdict, and the next step."""
     run = judgement.run
     stream = sys.stderr if err else sys.stdout
     short = workspace.index.short([run.id])[run.id]
@@ -31,7 +31,7 @@ def show_judgement(workspace: Workspace, judgement: Judgement, *, err: bool) -> 
 
 
 def ended_words(run: Run) -> str:
-    """`failed with exit code 2 after 1.5 s`."""
+    """Return the outcome as text: `failed with exit code 2 after 1.5 s`."""
     ended = run.outcome.value
     if run.outcome is Outcome.FAILED and run.command and run.command.exit_code is not None:
         ended += f" with exit code {run.command.exit_code}"
@@ -48,7 +48,7 @@ def judgement_sentence(
     tell_guess: bool = False,
     precision: int = 5,
 ) -> str:
-    """`accuracy 0.85: better than the last, 0.80; best so far`; empty when nothing was measured."""
+    """Return `accuracy 0.85: better than the last, 0.80; best so far`; empty without a metric."""
     last, best = judgement.verdict("last"), judgement.verdict("best")
     if last or best:
         parent = judgement.run.parent
@@ -80,7 +80,7 @@ def judgement_sentence(
 
 
 def one_line(entry: Entry, view: View, sentence: str) -> str:
-    """A run on one line of `git exp log --oneline`."""
+    """Return the line of a run in `git exp log --oneline`."""
     run = entry.run
     short = style(view.ids.get(run.id, run.id[:7]), "id", enabled=view.colour)
     told = sentence or run.outcome.value

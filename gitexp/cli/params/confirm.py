@@ -1,4 +1,4 @@
-"""Asking before something that cannot be taken back."""
+"""Ask the user before an operation that cannot be undone."""
 
 import sys
 
@@ -9,9 +9,9 @@ from gitexp.core.render.text import clean
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Go on only when the user agrees, now or by `--yes`.
+    """Return when the user agrees, at the prompt or with `--yes`.
 
-    Raises `Refused` where there is no terminal to ask on, `click.Abort` when the answer is no.
+    Raises `Refused` when standard input is not a terminal, `click.Abort` when the answer is no.
     """
     if yes:
         return

@@ -1,4 +1,4 @@
-"""Options that several commands share, spelled the same everywhere."""
+"""Options that several commands share, with the same names everywhere."""
 
 import math
 from collections.abc import Callable
@@ -15,21 +15,21 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def nested(assignments: tuple[str, ...]) -> "Table":
-    """Measured values as one table. Raises `InvalidInput`."""
+    """Parse `NAME=VALUE` assignments into one nested table. Raises `InvalidInput`."""
     from gitexp.core.model.run import nest
 
     return nest(*({".".join(path): value} for path, value in pairs(assignments)))
 
 
 def pairs(assignments: tuple[str, ...]) -> "tuple[tuple[list[str], Value], ...]":
-    """Assignments one by one. Raises `InvalidInput`."""
+    """Parse each `NAME=VALUE` assignment. Raises `InvalidInput`."""
     from gitexp.core.inputs.argv import parse_assignment
 
     return tuple(parse_assignment(text) for text in assignments)
 
 
-class Whole(click.ParamType):  # type: ignore[type-arg]  # plain before click 8.3
-    """A whole number within bounds; its help says N instead of the bounds."""
+class Whole(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.3
+    """A whole number within bounds. The help shows N instead of the bounds."""
 
     name = "whole number"
 
@@ -40,7 +40,7 @@ class Whole(click.ParamType):  # type: ignore[type-arg]  # plain before click 8.
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> int:
-        """Read it, or say what it must be."""
+        """Parse the value. Raises `click.BadParameter` with the expected form."""
         try:
             number = int(str(value))
         except ValueError:
@@ -52,14 +52,14 @@ class Whole(click.ParamType):  # type: ignore[type-arg]  # plain before click 8.
 
 
 class Seconds(click.ParamType):  # type: ignore[type-arg]  # see `Whole`
-    """A duration."""
+    """A number of seconds: finite, 0 or more."""
 
     name = "seconds"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Read it, or say what it must be."""
+        """Parse the value. Raises `click.BadParameter` with the expected form."""
         try:
             seconds = float(str(value))
         except ValueError:
@@ -70,7 +70,7 @@ class Seconds(click.ParamType):  # type: ignore[type-arg]  # see `Whole`
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]  # see `Whole`
-    """A time span such as `90`, `60s`, `2.5m`, `1h`, in seconds."""
+    """A time span such as `90`, `60s`, `2.5m`, `1h`, converted to seconds; more than 0."""
 
     name = "duration"
     _UNITS: ClassVar[dict[str, float]] = {"": 1, "s": 1, "m": 60, "h": 3600}
@@ -78,7 +78,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # see `Whole`
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Read it, or say what it must be."""
+        """Parse the value. Raises `click.BadParameter` with the expected form."""
         text = str(value).strip()
         number = text.rstrip("smh")
         factor = self._UNITS.get(text[len(number) :], math.nan)
@@ -92,7 +92,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # see `Whole`
 
 
 def count_option(what: str, *, default: int | None = None) -> Callable[[Command], Command]:
-    """`-n N`: how many are shown; `what` is its help."""
+    """Return `-n N`, the number of rows to show; `what` is its help."""
     shown = "." if default is None else f" [default: {default}]."
     kind = Whole(0 if default is None else 1)
     return click.option(
@@ -101,21 +101,21 @@ def count_option(what: str, *, default: int | None = None) -> Callable[[Command]
 
 
 def where_option(what: str = "Only runs for which EXPR is true.") -> Callable[[Command], Command]:
-    """`-w EXPR`: a filter; `what` is its help."""
+    """Return `-w EXPR`, a filter; `what` is its help."""
     return click.option("-w", "--where", metavar="EXPR", help=what)
 
 
 def measured_option(
     what: str = "A metric; dotted names nest. Repeatable.",
 ) -> Callable[[Command], Command]:
-    """`-M NAME=VALUE`: a measured value; `what` is its help."""
+    """Return `-M NAME=VALUE`, a measured value; `what` is its help."""
     return click.option(
         *("-M", "--metric", "measured"), multiple=True, metavar="NAME=VALUE", help=what
     )
 
 
 def metric_pattern_option(what: str) -> Callable[[Command], Command]:
-    """`--metric-pattern NAME=REGEX`; `what` is its help."""
+    """Return `--metric-pattern NAME=REGEX`; `what` is its help."""
     return click.option(
         "--metric-pattern", "metric_patterns", multiple=True, metavar="PATTERN", help=what
     )
@@ -124,7 +124,7 @@ def metric_pattern_option(what: str) -> Callable[[Command], Command]:
 def outcome_option(
     what: str, *, default: str | None = None, who: str = "it ended"
 ) -> Callable[[Command], Command]:
-    """`--outcome`: how a run ended; `what` is what holds when it is not said."""
+    """Return `--outcome`, how a run ended; `what` names the default in the help."""
     outcomes = [outcome.value for outcome in Outcome if outcome is not Outcome.RUNNING]
     return click.option(
         "--outcome",

@@ -1,4 +1,4 @@
-"""From what the user typed as RUN to entries; every command names runs the same way."""
+"""Resolve the RUN arguments of all commands to entries."""
 
 import os
 from collections.abc import Sequence
@@ -16,10 +16,11 @@ from gitexp.storage.workspace import Workspace
 
 
 def find_id(workspace: Workspace, text: str, *, to_change: bool = False) -> RunId:
-    """The run a selector names. Raises `NotFound`, `Ambiguous`, `InvalidInput`, `Refused`.
+    """Return the id of the run a selector names.
 
-    `last` is the newest run of this session. Where it has none: the repository's, with a note;
-    a command that is going `to_change` what is known of the run is refused then.
+    `last` is the newest run of this session. Without one it is the newest of the repository, and a
+    note says so. Raises `NotFound`, `Ambiguous`, `InvalidInput`; and `Refused` when the session has
+    no run and the command is going `to_change` the run.
     """
     session = workspace.session
     own = Own(
@@ -40,24 +41,24 @@ def find_id(workspace: Workspace, text: str, *, to_change: bool = False) -> RunI
 
 
 def _best_run(workspace: Workspace, metric: str) -> RunId | None:
-    """The run of the best group that is nearest to the group's mean: not the lucky one."""
+    """Return the run of the best group nearest to the group's mean, not its luckiest run."""
     needed_direction(workspace, metric)
     leader = standings_by(workspace, metric).ranking().leader
     return None if leader is None else leader.typical.run
 
 
 def find_entry(workspace: Workspace, text: str, *, to_change: bool = False) -> Entry:
-    """The entry a selector names; see `find_id`."""
+    """Return the entry a selector names; see `find_id`."""
     return workspace.index.entry(find_id(workspace, text, to_change=to_change))
 
 
 def find_entries(workspace: Workspace, texts: Sequence[str]) -> list[Entry]:
-    """Entries of several selectors, in the order typed."""
+    """Return the entries of several selectors, in the same order."""
     return [find_entry(workspace, text) for text in texts]
 
 
 def needed_direction(workspace: Workspace, metric: str) -> Direction:
-    """The direction of a metric, or an error that says how to declare it."""
+    """Return the direction of a metric. Raises `CouldNotTell`: how to declare it."""
     declared = dict(workspace.settings.directions)
     newest = workspace.index.newest(1, with_metric=metric)
     if newest:
@@ -75,7 +76,10 @@ def needed_direction(workspace: Workspace, metric: str) -> Direction:
 
 
 def known_metric(workspace: Workspace, metric: str) -> str:
-    """A metric as the index names it, without `metrics.`. Raises `NotFound` with near names."""
+    """Return the full name of a metric, without `metrics.`. Its last part is enough when unique.
+
+    Raises `NotFound` with similar names.
+    """
     import difflib
 
     names = [key.removeprefix("metrics.") for key in workspace.index.keys("metrics")]

@@ -1,6 +1,6 @@
-"""What can be said about a run before it is recorded: the options of `run`, `record` and `start`.
+"""The options that describe a run, shared by `run`, `record` and `start`.
 
-The commands get what was said as one value and turn it into a trial.
+A command receives their values as one `Said` and converts it to a trial.
 """
 
 import functools
@@ -23,7 +23,7 @@ from gitexp.storage.workspace import Workspace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """The user's words about a run."""
+    """The values of the options that describe a run."""
 
     assignments: tuple[str, ...]
     name: str | None
@@ -39,10 +39,10 @@ class Said:
 
 
 class Starting(click.Command):
-    """A command that starts a run; also one that is typed wrong is an attempt to start one."""
+    """A command that starts a run. A wrong command line counts as a failed start as well."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the words, and note the attempt when they make no sense."""
+        """Parse the arguments. On a usage error, note in the session that a start failed."""
         try:
             return super().parse_args(ctx, args)
         except click.UsageError:
@@ -92,11 +92,11 @@ RECORDING_OPTIONS = [
     click.option("--maximize", multiple=True, metavar="METRIC", help="More is better. Repeatable."),
     click.option("--minimize", multiple=True, metavar="METRIC", help="Less is better. Repeatable."),
 ]
-"""In the order shown."""
+"""In the order of the help."""
 
 
 def recording_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options above; it receives them together, as `said`."""
+    """Add the options above to a command, which receives them together as `said`."""
 
     @functools.wraps(command)
     def gathering(**values: Any) -> Any:
@@ -110,7 +110,10 @@ def recording_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def trial_of(workspace: Workspace, said: Said, origin: Origin, argv: tuple[str, ...]) -> Trial:
-    """What the user asks for, in the folder they are in. Raises `InvalidInput`, `NotFound`."""
+    """Return the trial that the options describe, in the directory where git was called.
+
+    Raises `InvalidInput` for a wrong value, `NotFound` for an unknown parent.
+    """
     return Trial(
         origin=origin,
         argv=argv,

@@ -1,6 +1,6 @@
-"""What a wrong command line is answered with: what is wrong, what was meant, an example.
+"""Explain a usage error: the fault, similar names, an example.
 
-Imported only when something is wrong.
+Imported only after a usage error.
 """
 
 import difflib
@@ -10,13 +10,13 @@ import sys
 import click
 
 _WRAPPING = ("run", "tried", "start", "record")
-"""Commands that are followed by a command line of the user's."""
+"""Commands that take a command line of the user's as arguments."""
 
 _NEAR = 0.7
 
 
 def explain(error: click.UsageError) -> tuple[str, list[str]]:
-    """The fault in one line, and hints."""
+    """Return the fault in one line, and hints."""
     command = error.ctx.command if error.ctx else None
     if isinstance(error, click.NoSuchOption):
         return f"there is no option '{error.option_name}'", _meant(error, command)
@@ -34,7 +34,7 @@ def explain(error: click.UsageError) -> tuple[str, list[str]]:
 
 
 def examples(command: click.Command) -> list[str]:
-    """The lines after the last `\\b` of a command's help."""
+    """Return the lines after the last `\\b` of a command's help."""
     _, mark, block = inspect.cleandoc(command.help or "").rpartition("\b\n")
     return block.splitlines() if mark else []
 

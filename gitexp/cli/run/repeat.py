@@ -1,4 +1,4 @@
-"""The repeats of `git exp run`: started one after the other, judged once at their end."""
+"""The repeats of `git exp run`: run one after the other, with one verdict at the end."""
 
 from dataclasses import replace
 
@@ -47,7 +47,7 @@ def run_batch(
 ) -> int:
     """Run a trial several times, in turns with a reference if there is one.
 
-    Returns the exit code of the first run that failed, else 0.
+    Return the exit code of the first run that failed, else 0.
     """
     if with_seeds:
         turns = plan_seeds(workspace, trial, count, reference)
@@ -57,7 +57,7 @@ def run_batch(
     ended: list[Executed] = []
     stopped = False
     for turn in turns:
-        if reference is not None:  # before our own, so that `last` is the trial that was asked for
+        if reference is not None:  # before the trial, so that `last` is a run of the trial
             _reference_turn(workspace, batch, turn, reference, how)
         executed = _take_turn(workspace, batch, turn, how, is_first=not ended)
         if executed is None:
@@ -80,7 +80,7 @@ def run_batch(
 def _take_turn(
     workspace: Workspace, batch: Batch, turn: Turn, how: How, *, is_first: bool
 ) -> Executed | None:
-    """Run the trial once more; `None` when it is skipped as a repeat of an earlier run."""
+    """Run the trial once. Return `None` if the setting `repeat` skips it as already recorded."""
     prepared = prepare_run(workspace, turn.trial, how if is_first else replace(how, quiet=True))
     if is_first and is_settled(workspace, prepared, how):
         return None
@@ -102,7 +102,7 @@ def _tell_turn(workspace: Workspace, executed: Executed, turn: Turn, count: int,
 def _reference_turn(
     workspace: Workspace, batch: Batch, turn: Turn, reference: Entry, how: How
 ) -> None:
-    """Run the recorded code of the reference; a failure is told and stops nothing."""
+    """Run the recorded code of the reference. An error of gitexp is reported, not raised."""
     try:
         reproduce(
             workspace,
@@ -121,7 +121,10 @@ def _reference_turn(
 def _is_lost(
     workspace: Workspace, run: Run, turn: Turn, count: int, reference: Entry | None, how: How
 ) -> bool:
-    """Return whether the batch can hardly win any more, and say so."""
+    """Return whether the other repeats can hardly show an improvement any more, and report it.
+
+    An improvement over the reference, else over the best other trial.
+    """
     found = hopeless_against(workspace, run, count, reference)
     if found is not None and not how.quiet:
         own, other = found
@@ -140,7 +143,7 @@ def _tell_batch(
     *,
     stopped: bool,
 ) -> None:
-    """Say how the whole batch compares: once, since it is one look."""
+    """Print one verdict on the whole batch: a verdict after each run would test several times."""
     recorded = [executed.run for executed in ended if executed.recorded]
     succeeded = [run for run in recorded if run.outcome is Outcome.SUCCEEDED]
     if not recorded:
@@ -153,7 +156,7 @@ def _tell_batch(
             show_judgement(workspace, judge(workspace, run), err=True)
             if reference is not None:
                 _tell_reference(workspace, run, reference)
-    except GitexpError as problem:  # all are recorded; the command's exit code still counts
+    except GitexpError as problem:  # the runs are recorded: keep the command's exit code
         tell(problem)
 
 

@@ -1,4 +1,4 @@
-"""How `git exp run` starts runs and tells of them, one or several."""
+"""Prepare, run and report one run of `git exp run`."""
 
 import json
 import os
@@ -25,27 +25,27 @@ from gitexp.storage.workspace import Workspace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class How:
-    """How runs are started and told of."""
+    """Options for running and reporting."""
 
     quiet: bool
     as_json: bool
     policy: str
     """The setting `repeat`, or `allow` with `--again`."""
     harvest: tuple[str, ...] | None = None
-    """The kinds of files that values are picked up from; the setting's when absent."""
+    """Kinds of files from which to pick up values; `None` means those of the setting."""
     inject: bool = True
-    """Whether a Python program reports what it parsed and read."""
+    """Whether a Python program reports its parsed arguments and the files it read."""
 
     @property
     def stdout(self) -> int:
-        """Where the command's standard output goes: with `--json` it makes room for the answer."""
+        """The descriptor for the command's standard output; with `--json`, standard error."""
         return 2 if self.as_json else 1
 
 
 def prepare_run(workspace: Workspace, trial: Trial, how: How, *, find: bool = True) -> Prepared:
-    """Make a run ready, and say what was picked up or left out.
+    """Prepare a run, and report picked and skipped files and its warnings.
 
-    With `find` a command that cannot be started raises `NotRunnable`.
+    With `find`, raises `NotRunnable` if the command cannot be started.
     """
     with waiting("reading code and data"):
         prepared = prepare(workspace, trial)
@@ -59,7 +59,7 @@ def prepare_run(workspace: Workspace, trial: Trial, how: How, *, find: bool = Tr
 
 
 def run_prepared(workspace: Workspace, prepared: Prepared, how: How) -> Executed:
-    """Run what is ready. Its start is told, and what was picked up from files."""
+    """Execute a prepared run. Report its start and the values picked up from files."""
     executed = execute(
         workspace,
         prepared,
@@ -74,7 +74,10 @@ def run_prepared(workspace: Workspace, prepared: Prepared, how: How) -> Executed
 
 
 def is_settled(workspace: Workspace, prepared: Prepared, how: How) -> bool:
-    """Look for the same trial in the past. True when it need not run; raises `Refused`."""
+    """Look for earlier runs of the trial. Return whether the setting `repeat` skips it.
+
+    Raises `Refused` if the setting is `refuse` and the trial surely was decided discard or stop.
+    """
     if how.policy == "allow":
         return False
     tried = find_tried(
@@ -120,7 +123,10 @@ _TWINS = (Kin.CODE, Kin.ENVIRONMENT, Kin.UNTOLD)
 
 
 def _is_rejected_twin(tried: Tried) -> bool:
-    """True when a run that differs in no parameter was decided discard or stop."""
+    """Return whether a run with equal parameters was decided discard or stop.
+
+    Such a run differs in code or environment only, or its record lacks the content of a file.
+    """
     for how, entry in tried.kin:
         decided = entry.decision.decision if entry.decision else None
         if how.relation in _TWINS and decided in (Decision.DISCARD, Decision.STOP):
@@ -129,7 +135,7 @@ def _is_rejected_twin(tried: Tried) -> bool:
 
 
 def tell_start(run: Run, problem: GitexpError | None, *, quiet: bool) -> None:
-    """Say that a run starts, and what went wrong with the record of its start."""
+    """Report the start of a run, and the error if its record was not written."""
     if problem is not None:
         tell(problem)
         warn("the run is in the journal only; the next `git exp` command tries again")
@@ -140,7 +146,7 @@ def tell_start(run: Run, problem: GitexpError | None, *, quiet: bool) -> None:
 
 
 def tell_problems(executed: Executed) -> bool:
-    """Say what went wrong with the record of a run; returns whether it is on the branch."""
+    """Report warnings and errors of a run's record. Return whether it is on the branch."""
     for warning in executed.run.warnings[executed.told :]:
         warn(warning)
     if not executed.recorded:
@@ -154,7 +160,7 @@ def tell_problems(executed: Executed) -> bool:
 
 
 def print_ended(workspace: Workspace, runs: list[Run], *, stopped: bool = False) -> None:
-    """Print the document of runs that ended, with the verdicts on the last of them."""
+    """Print finished runs as JSON, with the verdicts on the last of them."""
     judgement = judge(workspace, runs[-1])
     documents = workspace.index.documents([run.id for run in runs])
     comparisons = [c for c in (judgement.last, judgement.best) if c is not None]
@@ -178,7 +184,10 @@ def _print_settled(workspace: Workspace, identical: tuple[Entry, ...], *, refuse
 
 
 def exit_code_of(executed: Executed) -> int:
-    """The command's own exit code, as a shell has it."""
+    """Return the exit code of `git exp run`: the command's, or 128 plus its signal.
+
+    `FAILED` if the command succeeded without a record on the branch, `TIMED_OUT` after the limit.
+    """
     code = executed.exit_code
     if code == 0 and not executed.recorded:
         return ExitCode.FAILED

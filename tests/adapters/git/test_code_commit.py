@@ -1,4 +1,4 @@
-"""Ids that are computed without git are those that git computes."""
+"""Object ids computed in Python equal those of git."""
 
 import pytest
 

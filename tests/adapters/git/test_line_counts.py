@@ -1,4 +1,4 @@
-"""How many lines differ between trees, as git counts them."""
+"""Counts of changed lines between trees equal those of git."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.conftest import MakeRepo, RepoBuilder
 
 
 def tree(repo: RepoBuilder) -> str:
-    """The tree of HEAD."""
+    """Return the tree of HEAD."""
     return repo.git("rev-parse", "HEAD^{tree}")
 
 
@@ -47,7 +47,7 @@ def test_a_file_that_is_not_here_is_an_error(repo: RepoBuilder) -> None:
     first = tree(repo)
     repo.commit({"train.py": "1\n"})
     oid = repo.git("rev-parse", "HEAD:train.py")
-    repo.write("train.py", "another\n")  # or git would take the blob from the work tree
+    repo.write("train.py", "another\n")  # else git takes the blob from the work tree
     Path(repo.path, ".git", "objects", oid[:2], oid[2:]).unlink()
     with pytest.raises(CommandFailed):
         count_lines(Repo.discover(repo.path), [(first, tree(repo))])

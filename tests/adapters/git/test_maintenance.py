@@ -1,4 +1,4 @@
-"""Loose objects do not pile up, and nobody waits for the tidying."""
+"""`git maintenance` runs in the background, so that loose objects do not accumulate."""
 
 import os
 import time
@@ -15,14 +15,14 @@ from tests.conftest import RepoBuilder
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The processes that were started in the background; none really is."""
+    """Record background processes instead of starting them."""
     found: list[list[str]] = []
     monkeypatch.setattr(Git, "detach", lambda _self, argv, **_more: found.append(list(argv)))
     return found
 
 
 def age(repo: Repo, seconds: float) -> None:
-    """Make the last time so long ago."""
+    """Set the time of the last maintenance to this many seconds ago."""
     then = time.time() - seconds
     os.utime(repo.state_dir / MARK, (then, then))
 

@@ -1,4 +1,4 @@
-"""Where a repository lies: what is concluded is what git says."""
+"""Discovery of a repository without git gives the same paths as git."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from gitexp.core.errors import NotARepository
 from tests.conftest import MakeRepo, RepoBuilder
 
 Shape = Callable[[RepoBuilder, Path], Path]
-"""Makes something of a repository and a folder beside it; returns where to look from."""
+"""A function of a repository and a directory beside it: changes them, returns where to start."""
 
 
 def at_its_top(repo: RepoBuilder, _beside: Path) -> Path:

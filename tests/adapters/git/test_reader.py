@@ -1,4 +1,4 @@
-"""Objects by name from one process, in order; a damaged object does not stop later answers."""
+"""One git process reads objects by name, in order. A damaged object does not block later ones."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Where two commits differ: what `git diff-tree` says, read folder by folder and never too much."""
+"""The comparison of trees equals `git diff-tree` and reads no more directories than necessary."""
 
 import subprocess
 
@@ -21,7 +21,7 @@ Sides = tuple[str, ...]
 
 
 def write(repo: RepoBuilder, files: dict[bytes, tuple[str, str]]) -> str:
-    """A commit of files, each with its mode and content."""
+    """Create a commit of files, each with its mode and content."""
     stream = b"commit refs/heads/tree\nmark :1\ncommitter A <a@example.org> 0 +0000\ndata 0\n"
     stream += b"deleteall\n"
     for path, (mode, content) in files.items():
@@ -35,7 +35,7 @@ def write(repo: RepoBuilder, files: dict[bytes, tuple[str, str]]) -> str:
 
 
 def told_by_git(repo: RepoBuilder, old: str, new: str, *options: str) -> list[Sides]:
-    """Each path with both modes and both ids, as `git diff-tree` tells them."""
+    """Return each path with both modes and both ids, from `git diff-tree`."""
     asked = ("diff-tree", "-r", "-z", "--no-renames", "--no-abbrev", *options, old, new)
     parts = repo.git(*asked).split("\0")[:-1]
     heads = (head.removeprefix(":").split() for head in parts[::2])
@@ -104,7 +104,7 @@ def test_only_wanted_folders_are_looked_into(repo: RepoBuilder) -> None:
 
 
 def test_modes_that_old_gits_wrote_are_those_of_today(repo: RepoBuilder) -> None:
-    """Else a folder would pass for a file, and nobody would count what is in it."""
+    """Otherwise gitexp takes a directory for a file and skips its contents."""
     blob, tree = (repo.git("rev-parse", f"HEAD{path}") for path in (":train.py", "^{tree}"))
 
     def write_tree(**entries: str) -> str:

@@ -1,4 +1,4 @@
-"""The diary of runs that are not on the branch yet: crashes, several writers, takeover."""
+"""The journal of runs that are not on the branch yet: crashes, several writers, recovery."""
 
 import json
 import math
@@ -51,7 +51,7 @@ def journal(tmp_path: Path) -> Journal:
 def test_a_journal_is_ours_until_it_is_gone(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else a run that was just recorded is completed once more, by whoever looks in that moment."""
+    """Otherwise another process that recovers at that moment completes the run a second time."""
     claims = []
     unlink = Path.unlink
 
@@ -214,7 +214,7 @@ def test_a_metric_costs_microseconds(journal: Journal) -> None:
         started = time.perf_counter()
         journal.metrics({"loss": 0.123456, "accuracy": 0.9}, step=step, time_s=12.5)
         costs.append(time.perf_counter() - started)
-    assert statistics.median(costs) < 100e-6  # 10 on a quiet machine; 20 is the promise
+    assert statistics.median(costs) < 100e-6  # 10 µs on a quiet machine; docs promise 20
 
 
 # --- crashes ------------------------------------------------------------------------------------
@@ -321,7 +321,7 @@ def test_reading_one_that_is_gone_is_told_apart(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_raises_and_leaves_the_rest_readable(tmp_path: Path) -> None:
-    """A file size limit stands for the full disk: it too cuts a line short, then says no."""
+    """A file size limit simulates a full disk: it also cuts a line short, then raises an error."""
     code = f"""
 import resource, signal, sys, pathlib
 from gitexp.adapters.journal.journal import Journal
@@ -354,7 +354,7 @@ journal.append("note", text="fits again")
 
 @contextmanager
 def no_room_behind(path: Path) -> Iterator[None]:
-    """As `test_a_full_disk_raises_…`, for this process."""
+    """Limit the file size of this process, as `test_a_full_disk_raises_…` does for another."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, limits[1]))
     try:
@@ -397,7 +397,7 @@ def test_what_is_too_long_for_the_room_leaves_the_rest_there(journal: Journal) -
 
 
 def test_without_room_nothing_is_written_over(tmp_path: Path) -> None:
-    """A journal whose room was damaged, or that never had one."""
+    """The reserved space of the journal is damaged or missing."""
     whole = full_journal(tmp_path)
     path = tmp_path / f"{RUN}.journal"
     header = whole.index(b"\n") + 1
@@ -510,7 +510,7 @@ def test_what_can_be_known_about_others(change: dict[str, Any], answer: bool | N
 
 
 def test_without_proc_a_living_process_is_never_dead(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on macOS: only the process id is known."""
+    """On macOS only the process id is known."""
     monkeypatch.setattr("gitexp.adapters.system.processes._machine", lambda: ("", "here", ""))
     monkeypatch.setattr("gitexp.adapters.system.processes._look_up", lambda _: None)
     assert is_alive(this_process()) is True
@@ -531,7 +531,7 @@ def test_a_dead_process_is_dead_also_as_a_zombie() -> None:
         assert is_alive(mark) is True
         child.kill()
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        assert is_alive(mark) is False  # ended, not yet asked for by its parent
+        assert is_alive(mark) is False  # a zombie: ended, but its parent has not waited for it
     assert is_alive(mark) is False
 
 

@@ -1,4 +1,4 @@
-"""Output of any size, kept in a file: its beginning and end, redacted."""
+"""The file with a run's output: beginning and end of output of any size, redacted."""
 
 import os
 from pathlib import Path

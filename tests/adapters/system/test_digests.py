@@ -1,4 +1,4 @@
-"""Hashes of files that are remembered between processes."""
+"""The cache of file hashes, shared by processes."""
 
 import hashlib
 import os
@@ -19,7 +19,7 @@ def digests(memory: Path, max_bytes: int = 1 << 20, max_seconds: float = 60.0) -
 
 
 def old_file(path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file that was written an hour ago, as far as the clock tells."""
+    """Write a file and set the clock one hour ahead."""
     path.write_bytes(content)
     later = path.stat().st_ctime_ns + 3_600_000_000_000
     monkeypatch.setattr("gitexp.adapters.system.clock.file_time_ns", lambda: later)

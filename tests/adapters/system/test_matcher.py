@@ -1,4 +1,4 @@
-"""The search for patterns in a process of its own: what it finds, and that it never holds us up."""
+"""The pattern search in a separate process: its results, and that it never blocks gitexp."""
 
 import pytest
 

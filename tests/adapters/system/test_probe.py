@@ -1,4 +1,4 @@
-"""Observing files and environments: exact for files, best effort and silent for the rest."""
+"""Observation of files and environments: exact for files, best effort without errors else."""
 
 import hashlib
 import os
@@ -124,7 +124,7 @@ def test_lock_files_at_the_top(tmp_path: Path) -> None:
 
 
 class Installation:
-    """A Python laid out on the disk as an installer would; its program is never started."""
+    """Files of a Python installation, created without an installer. Its program is never run."""
 
     def __init__(self, root: Path, series: str = "3.12") -> None:
         self.root = root
@@ -367,7 +367,7 @@ class TestPackages:
         def age(seconds: float) -> None:
             os.utime(python.site, (time.time() - seconds, time.time() - seconds))
 
-        age(100)  # so that the answer may be kept
+        age(100)  # old enough for the cache
         assert look(str(python.python))[1] == {"numpy": "2.1.0"}
         python.install("scipy-1.0.dist-info")
         assert look(str(python.python))[1] == {"numpy": "2.1.0", "scipy": "1.0"}

@@ -1,4 +1,4 @@
-"""The user's command must not notice that gitexp runs it."""
+"""The user's command behaves the same with and without gitexp."""
 
 import contextlib
 import fcntl
@@ -33,7 +33,7 @@ def run(*argv: str | Path, **options: Any) -> Completed:
 
 
 def test_an_end_that_nothing_tells_of_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As when what Python writes at a signal is lost."""
+    """The byte that Python writes to the wakeup descriptor at a signal may be lost."""
     monkeypatch.setattr(signal, "set_wakeup_fd", lambda *_args, **_options: -1)
     assert run("sh", "-c", "exit 3").exit_code == 3
 
@@ -103,7 +103,7 @@ class TestOutput:
         assert lines == [b"z"]
 
     def test_appears_at_once(self) -> None:
-        """What a command shows before it waits must be seen while it waits."""
+        """A prompt of the command appears while the command waits for the answer."""
         code = driver("['sh', '-c', 'printf x; read y; printf $y']")
         with subprocess.Popen(
             code, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=driver_env()
@@ -176,7 +176,7 @@ class TestOutput:
         assert sorted(json.loads(report.read_text())["tail"].split()) == ["err", "out"]
 
     def test_a_slow_reader_gets_all_of_it(self, tmp_path: Path) -> None:
-        """The pipe is full when the command ends; its last words must wait for the reader."""
+        """The pipe is full when the command ends: the rest of the output waits for the reader."""
         report = tmp_path / "report"
         with subprocess.Popen(
             driver(repr(["head", "-c", "600000", "/dev/zero"]), report),
@@ -246,10 +246,10 @@ class TestLeftovers:
                 *("sh", "-c", "yes & echo $! > pid; sleep 0.1"),
                 on_output=lambda _chunk, _stream: time.sleep(
                     0.002
-                ),  # so that there is always more to read
+                ),  # reads more slowly than `yes` writes
                 stdout=sink.fileno(),
             )
-        assert time.monotonic() - started < 60  # it would be for ever
+        assert time.monotonic() - started < 60  # without the fix it waits forever
         with contextlib.suppress(ProcessLookupError):
             os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
 
@@ -301,7 +301,7 @@ class TestEnd:
 
 
 def driver(argv: str, report: Path | str = os.devnull) -> list[str]:
-    """A process of its own that runs a command and reports how it ended."""
+    """Return the arguments of a process that runs a command and reports its end."""
     code = f"""
 import dataclasses, json, os, sys, pathlib
 from gitexp.adapters.journal.journal import OutputTail
@@ -333,7 +333,7 @@ for _ in range(200):  # not for ever: a test that fails must end
 
 
 def in_main_thread(script: str, *args: str) -> str:
-    """What a script prints; where tests run side by side they are not in the main thread."""
+    """Run a script and return its output. Tests run in parallel are not in the main thread."""
     argv = [PYTHON, "-c", script, *args]
     return subprocess.run(argv, capture_output=True, env=driver_env(), check=True, text=True).stdout
 
@@ -381,7 +381,7 @@ class TestSignals:
         assert told["interrupted"] is True
 
     def test_one_that_another_thread_took_is_handed_on_at_once(self) -> None:
-        """It does not end what the waiting thread is blocked in."""
+        """Such a signal does not interrupt the system call of the waiting thread."""
         script = """
 import os, pathlib, signal, sys, threading
 from gitexp.adapters.system.command import run_command
@@ -426,7 +426,7 @@ print(handlers() == before, signal.set_wakeup_fd(-1))
             os.kill(children(child.pid)[0], signal.SIGKILL)
 
     def test_what_was_ignored_stays_ignored(self, tmp_path: Path) -> None:
-        """As `nohup` does it: neither we nor the command see the signal."""
+        """Under `nohup` neither gitexp nor the command receives the signal."""
         report = tmp_path / "report"
         script = ["sh", "-c", "echo ready; sleep 0.5; echo survived"]
         with subprocess.Popen(
@@ -466,7 +466,7 @@ def children(pid: int) -> list[int]:
 
 
 class Terminal:
-    """A terminal of the test's own, with a driver in its foreground."""
+    """A pseudo-terminal with a driver process in its foreground."""
 
     def __init__(self, argv: list[str], report: Path, *, redirect: str = "") -> None:
         self.report = report
@@ -536,7 +536,7 @@ class TestTerminal:
         assert "[true, true, false]" in told["tail"]
 
     def test_bytes_are_those_the_command_wrote(self, terminal: Callable[..., Terminal]) -> None:
-        """Our terminal makes CR LF of LF, as without us; it must happen once, not twice."""
+        """The terminal converts LF to CR LF, as without gitexp: once, not twice."""
         window = terminal("printf", r"\033[1ma\nb\tc\r\n\001")
         told = window.finish()
         assert window.seen == b"\x1b[1ma\r\nb\tc\r\r\n\x01"
@@ -740,7 +740,7 @@ def executable(path: Path, text: str) -> Path:
 
 
 OURS = str(os.getpid())
-"""Tests that run beside this one, in our process group, mark their commands with another value."""
+"""Marks the commands of this test. Parallel tests in the same process group use other values."""
 
 
 def limit(seconds: float, grace_s: float = 30.0, **fields: Any) -> Limit:
@@ -748,7 +748,7 @@ def limit(seconds: float, grace_s: float = 30.0, **fields: Any) -> Limit:
 
 
 def existence(folder: Path) -> Callable[[], None]:
-    """Waits until the command has made a file `ready`."""
+    """Return a function that waits until the command has created the file `ready`."""
 
     def wait() -> None:
         while not (folder / "ready").exists():
@@ -778,7 +778,7 @@ class TestLimit:
         assert (done.exit_code, done.timed_out) == (5, True)
 
     def test_ends_what_the_command_started(self, tmp_path: Path) -> None:
-        """Also a process that its parent left behind, and one that ignores TERM."""
+        """Also an orphan, and a process that ignores SIGTERM."""
         script = (
             "(sleep 600 & echo $! > orphan)\n"
             "sh -c 'trap \"\" TERM; echo $$ > deaf; while :; do sleep 0.1; done' &\n"
@@ -799,7 +799,7 @@ class TestLimit:
         assert ends[0].timed_out
 
     def test_is_not_why_an_interrupted_command_ended(self, tmp_path: Path) -> None:
-        """Asked to end first, it reaches the limit while it ends."""
+        """The signal to end comes first; the command reaches the limit while it ends."""
         code = (
             "import os, time\n"
             "from pathlib import Path\n"

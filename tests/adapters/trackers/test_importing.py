@@ -1,4 +1,4 @@
-"""What the files of other trackers mean."""
+"""Reading the files of other trackers."""
 
 import json
 import math

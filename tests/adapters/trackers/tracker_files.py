@@ -1,4 +1,4 @@
-"""Files of other trackers in their own layouts, small, written by hand."""
+"""Write small files in the formats of other trackers, without their libraries."""
 
 import json
 import sqlite3
@@ -25,7 +25,7 @@ def write_mlruns(
     tags: Mapping[str, str] | None = None,
     stage: str = "active",
 ) -> Path:
-    """A run of MLflow's file store below `top`."""
+    """Write a run of MLflow's file store below `top`."""
     experiment = top / "0"
     experiment.mkdir(parents=True, exist_ok=True)
     (experiment / "meta.yaml").write_text(
@@ -49,7 +49,7 @@ def write_mlruns(
 
 
 def write_mlflow_base(path: Path, *, with_names: bool = True) -> None:
-    """A SQLite store with a good run, a running one and a deleted one."""
+    """Write a SQLite store with a finished run, a running one and a deleted one."""
     base = sqlite3.connect(path)
     named = ", name TEXT" if with_names else ""
     base.executescript(f"""
@@ -90,7 +90,7 @@ def write_mlflow_base(path: Path, *, with_names: bool = True) -> None:
 
 
 def varint(number: int) -> bytes:
-    """A whole number as the wire has it."""
+    """Encode a whole number as a protobuf varint."""
     number &= (1 << 64) - 1
     found = bytearray()
     while number > 0x7F:
@@ -101,7 +101,7 @@ def varint(number: int) -> bytes:
 
 
 def message(*fields: tuple[int, int | float | str | bytes]) -> bytes:
-    """A message: whole numbers as varints, floats as 8 bytes, texts and messages by length."""
+    """Encode a protobuf message: integers as varints, floats in 8 bytes, the rest with length."""
     found = b""
     for number, value in fields:
         if isinstance(value, float):
@@ -115,7 +115,7 @@ def message(*fields: tuple[int, int | float | str | bytes]) -> bytes:
 
 
 def items(values: Mapping[str, Any], key: int = 1) -> list[tuple[int, bytes]]:
-    """Items of a W&B config, history or summary."""
+    """Encode items of a W&B config, history or summary."""
     return [(1, message((key, name), (16, json.dumps(v)))) for name, v in values.items()]
 
 
@@ -127,7 +127,7 @@ def wandb_log(
     summary: Mapping[str, Any] | None = None,
     exit_code: int | None = 0,
 ) -> bytes:
-    """A `.wandb` file, long records cut into pieces as LevelDB does."""
+    """Return a `.wandb` file. Long records are split, as LevelDB does."""
     records = [
         message((17, message(
             (1, run), (3, "p"), (4, message(*items(config or {}))), (8, "brave"), (9, "why"),
@@ -144,7 +144,7 @@ def wandb_log(
 
 
 def leveldb(records: Sequence[bytes]) -> bytes:
-    """Records in blocks of 32 KiB behind W&B's header."""
+    """Return records in blocks of 32 KiB after W&B's header."""
     found = bytearray(b":W&B\xe1\xbe\x00")
     for record in records:
         rest, is_first = record, True
@@ -165,7 +165,7 @@ def leveldb(records: Sequence[bytes]) -> bytes:
 def event_file(
     points: Sequence[tuple[float, int, str, float]], *, as_tensor: bool = False
 ) -> bytes:
-    """A TensorBoard event file: time, step, tag and value of each scalar."""
+    """Return a TensorBoard event file: time, step, tag and value of each scalar."""
     events = [message((1, 1_795_440_000.0), (3, "brain.Event:2"))]
     for moment, step, tag, value in points:
         single = struct.pack("<f", value)

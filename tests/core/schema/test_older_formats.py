@@ -1,4 +1,4 @@
-"""Branches as earlier versions wrote them stay readable: one sample branch for each format."""
+"""Branches written by earlier versions stay readable. There is a sample branch for each format."""
 
 import subprocess
 from pathlib import Path
@@ -15,7 +15,7 @@ SAMPLES = Path(__file__).parents[2] / "samples"
 
 @pytest.fixture
 def format_1(tmp_path: Path) -> Workspace:
-    """A clone of the sample branch of format 1: nine runs, one of them deleted."""
+    """Clone the sample branch of format 1: nine runs, one of them deleted."""
     subprocess.run(
         ["git", "clone", "--quiet", "--branch", "main", SAMPLES / "format-1.bundle", "clone"],
         check=True,

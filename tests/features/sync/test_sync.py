@@ -1,4 +1,4 @@
-"""Sharing runs between clones through a bare repository: nothing lost, one commit on every side."""
+"""Clones sync runs through a bare repository: no run is lost, and all end at the same commit."""
 
 import random
 import shutil
@@ -52,7 +52,7 @@ NOTHING = Tally()
 
 @dataclass
 class Clone:
-    """A clone in which runs are recorded."""
+    """A clone that records runs."""
 
     builder: RepoBuilder
     store: Store
@@ -145,7 +145,7 @@ class Network:
         return self.hub.git("rev-parse", ref)
 
     def put(self, ref: str, files: dict[str, bytes | None], base: str | None = None) -> str:
-        """A commit by somebody who does not use gitexp, pushed by force."""
+        """Set a ref of the hub to a commit written without gitexp."""
         env = {"GIT_INDEX_FILE": str(self.hub.path / "index.tmp")}
         self.hub.git("read-tree", *([base] if base else ["--empty"]), env=env)
         for path, content in files.items():
@@ -169,7 +169,7 @@ def _moves(clones: list[Clone]) -> list[bool]:
 
 
 def settle(clones: list[Clone], rounds: int = 5) -> None:
-    """Synchronise in random order until nothing moves."""
+    """Sync the clones in random order until no branch moves."""
     order = random.Random(7)
     for _ in range(rounds):
         order.shuffle(clones)
@@ -212,7 +212,7 @@ class TestTwoClones:
         assert (third.fetched.merged, third.pushed.moved) == (False, False)
 
     def test_both_merging_make_the_same_commit(self, network: Network) -> None:
-        """Neither needs to see the other's merge: it is already there."""
+        """Two clones that merge the same tips independently create the same commit."""
         a, b = network.clone("a"), network.clone("b", years_off=-2)
         a.record(1)
         b.record(2)
@@ -248,7 +248,7 @@ class TestTwoClones:
         assert not [line for line in starts if '"fetch"' in line or '"push"' in line]
 
     def test_the_code_of_every_run_travels(self, network: Network) -> None:
-        """Also when it is on no branch that the hub has, and then without its history."""
+        """Code of a commit that the hub lacks is pushed as well, without its history."""
         a, b = network.clone("a"), network.clone("b")
         a.builder.branch("private")
         a.builder.commit({"secret.py": "x = 1\n"})
@@ -299,7 +299,7 @@ class TestPeers:
 
     @staticmethod
     def fetch_at_once(clones: list[Clone], pairs: list[tuple[int, int]]) -> None:
-        """As if all read first and moved their branches then."""
+        """Merge in each pair the tip from before the first merge, as in concurrent fetches."""
         tips = [clone.tips() for clone in clones]
         for n, m in pairs:
             url = clones[m].builder.path.as_uri()
@@ -352,7 +352,7 @@ class TestPeers:
         b.record(2)
         a.sync()
         b.sync()
-        # The same two histories, merged in another way.
+        # Merge the same two histories into a different commit.
         one, tree = a.tips()[0], b.builder.git("rev-parse", f"{RUNS}^{{tree}}")
         parents = b.builder.git("rev-parse", f"{RUNS}^1", f"{RUNS}^2").split()
         (other,) = set(parents) - {one}
@@ -364,7 +364,7 @@ class TestPeers:
         assert a.tips()[0] == b.tips()[0] == network.tip()
 
     def test_a_tip_that_lacks_a_record_is_not_taken(self, network: Network) -> None:
-        """Though its commits are all there: a merge by hand may have dropped files."""
+        """A manual merge may contain all commits and still have dropped files."""
         a, b = network.clone("a"), network.clone("b")
         a.record(1)
         b.record(2)
@@ -463,7 +463,7 @@ class TestDeletion:
     def test_a_run_recorded_again_after_all_know_its_deletion_goes_too(
         self, network: Network
     ) -> None:
-        """The tombstone is then no part of what differs."""
+        """Both sides have the tombstone then, so it is not among the differences."""
         a, b = network.clone("a"), network.clone("b")
         run = a.start(1)
         settle([a, b])
@@ -569,7 +569,7 @@ class TestUntrustedRemotes:
         assert caught.value.hints == ("update gitexp: `pip install -U gitexp`",)
 
     def test_hostile_paths_are_dropped_by_a_merge_and_run_nothing(self, network: Network) -> None:
-        """A path with a line break must not become a command of the stream."""
+        """A path with a line break must not become a command for `git fast-import`."""
         a = network.clone("a")
         a.record(1)
         a.sync()
@@ -615,7 +615,7 @@ class TestUntrustedRemotes:
         assert "gitexp" not in a.builder.git("for-each-ref")
 
     def put_submodules(self, network: Network, *paths: str) -> None:
-        """A commit on top of the hub's runs that has submodules at some paths."""
+        """Add a commit to the hub's run branch with submodules at some paths."""
         env = {"GIT_INDEX_FILE": str(network.hub.path / "index.tmp")}
         network.hub.git("read-tree", network.tip(), env=env)
         for path in paths:
@@ -638,7 +638,7 @@ class TestUntrustedRemotes:
         assert "160000" not in a.builder.git("ls-tree", "-r", RUNS)
 
     def test_a_submodule_that_both_have_is_no_version_of_a_file(self, network: Network) -> None:
-        """It was taken over with what followed on ours, and names nothing that is here."""
+        """A fast-forward brought the submodule into the clone. Its commit does not exist here."""
         a = network.clone("a")
         a.record(1)
         a.sync()
@@ -656,7 +656,7 @@ class TestUntrustedRemotes:
 
 
 class TestTooMuch:
-    """S17: what a remote may cost us is bounded, and what is recorded here stays as it was."""
+    """S17: the cost of a remote is limited, and runs recorded in the clone stay unchanged."""
 
     def refused(self, clone: Clone, **limits: int) -> Refused:
         clone.record(1)
@@ -698,15 +698,15 @@ class TestTooMuch:
         a, b = network.clone("a", "--single-branch"), network.clone("b", "--single-branch")
         assert self.refused(a, max_fetch_files=1000).why == "it brings more than 1,000 files"
         assert self.refused(b).hints[0].startswith("if you trust it: `git config exp.maxFetchF")
-        with pytest.raises(Refused):  # nor when its objects are here already
+        with pytest.raises(Refused):  # also if the objects are in the clone already
             b.sync()
 
     def test_a_huge_file_in_a_small_pack_is_never_read(self, network: Network) -> None:
-        """Nor does it keep what is asked for together with it from being read."""
+        """The other files of the same request are still read."""
         a = network.clone("a")
         (run,) = a.record(1)
         a.sync()
-        network.hub.git("config", "core.bigFileThreshold", "1m")  # the sender is our child here
+        network.hub.git("config", "core.bigFileThreshold", "1m")  # also read by the sending git
         huge = run_path(RunId("ab" * 8), START)
         network.put(RUNS, {huge: bytes(128 << 20)}, network.tip())
         a.record(2)
@@ -721,7 +721,7 @@ class TestTooMuch:
             "print(*(resource.getrusage(who).ru_maxrss >> 10 for who in"
             " (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))"
         )
-        # A process counts the memory of who started it: a shell, not the tests.
+        # `ru_maxrss` starts with the memory of the parent: start it from a shell, not from pytest.
         done = subprocess.run(
             ["sh", "-c", '"$@"; exit', "sh", sys.executable, "-c", code],
             cwd=a.builder.path,
@@ -788,7 +788,7 @@ class TestRemotes:
     def test_a_branch_below_ours_on_the_server_is_named_at_once(
         self, network: Network, atomic: str
     ) -> None:
-        """It looks like a rival that holds a lock, and would be tried until the time is over."""
+        """The error looks like contention for a lock, which is retried until the timeout."""
         network.hub.git("config", "receive.advertiseAtomic", atomic)
         network.hub.git("branch", "gitexp/mine", "main")
         a = network.clone("a")
@@ -1002,7 +1002,7 @@ class TestRaces:
     def test_who_met_rivals_stands_back_next_time_and_then_less_and_less(
         self, network: Network, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Or it would win again and again, because it need not fetch and merge first."""
+        """Otherwise the last winner keeps winning, since it need not fetch and merge first."""
         a, b = network.clone("a"), network.clone("b")
         for clone in (a, b):
             clone.record(1)

@@ -1,4 +1,4 @@
-"""A write goes on from what was seen before; whatever happens to the branches meanwhile."""
+"""A write that starts from an earlier state is complete, even if git changes the branches first."""
 
 import subprocess
 import sys
@@ -67,7 +67,7 @@ def test_what_a_start_has_asked_for_may_change_before_it_is_written(
 
 
 def check(repo: RepoBuilder, outcome: str, table: str, *, is_pinned: bool = False) -> None:
-    """The second run, as that table of its record tells, is recorded whole; nothing is broken."""
+    """Verify that the run with `attempt = 2` in a table is recorded whole, and run `git fsck`."""
     paths = repo.git("ls-tree", "-r", "--name-only", "gitexp", "runs").splitlines()
     records = [tomllib.loads(repo.git("show", f"gitexp:{path}")) for path in paths]
     (record,) = (record for record in records if record.get(table, {}).get("attempt") == 2)

@@ -1,4 +1,4 @@
-"""Writing to a branch: the two ways give the same commits, and whoever is late is refused."""
+"""Writing to a branch: both writers create the same commits, and a late writer is refused."""
 
 import errno
 import os
@@ -43,12 +43,12 @@ def write(repo: Repo, *steps: Step) -> list[ObjectId]:
 
 
 def packed(repo: Repo, *steps: Step) -> list[ObjectId]:
-    """Through `git fast-import`, as beside a gc."""
+    """Write through `git fast-import`, as during a gc."""
     return stream._write_once(repo, steps, durable=False, packed=True)[0]
 
 
 def clash(files: Files) -> bool:
-    """Tell whether a path is a file for one entry and a folder for another."""
+    """Return whether a path is a file for one entry and a directory for another."""
     return any(other.startswith(f"{path}/") for path in files for other in files)
 
 
@@ -88,7 +88,7 @@ def test_what_is_there_is_not_written_again(repo: RepoBuilder) -> None:
     tip = write(ours, commit([], {"environments/x": b"packages", "runs/a": b"1"}))
     repo.git("gc", "--quiet")
     write(ours, commit(tip, {"environments/x": b"packages", "runs/b": b"2"}))
-    assert loose(repo) == 4  # a record, its folder, the top, the commit
+    assert loose(repo) == 4  # a record, its directory, the root tree, the commit
 
 
 def loose(repo: RepoBuilder) -> int:
@@ -127,7 +127,7 @@ def test_late_writers_are_refused(repo: RepoBuilder) -> None:
 
 
 def test_whoever_moves_the_branch_meanwhile_wins(repo: RepoBuilder) -> None:
-    """The branch moves after its tip was read, and before git is told to move it."""
+    """Another process moves the branch between reading its tip and updating the ref."""
     ours = Repo.discover(repo.path)
     first = write(ours, commit([], {"a": b"1"}))
     step = Commit("refs/heads/rival", "a rival\n", ADA, NOON, first, tip=None)
@@ -149,11 +149,11 @@ def test_a_branch_with_a_lost_folder_is_left_alone(repo: RepoBuilder) -> None:
     tip = write(ours, commit([], {"runs/x/a": b"1", "runs/y/b": b"2"}))
     tree = repo.git("rev-parse", f"{REF}:runs/x").strip()
     (repo.path / ".git/objects" / tree[:2] / tree[2:]).unlink()
-    ours = Repo.discover(repo.path)  # without what it has at hand
+    ours = Repo.discover(repo.path)  # a new object without cached trees
     with pytest.raises(CommandFailed):
         write(ours, commit(tip, {"runs/x/c": b"3"}))
     assert ours.read_ref(REF) == tip[0]
-    write(ours, commit(tip, {"runs/y/c": b"3"}))  # elsewhere it goes on, with the loss as it was
+    write(ours, commit(tip, {"runs/y/c": b"3"}))  # another directory: still writable
     assert repo.git("rev-parse", f"{REF}:runs/x").strip() == tree
 
 
@@ -206,7 +206,7 @@ def test_a_full_folder_leaves_nothing_behind(repo: RepoBuilder, tmp_path: Path) 
 
 
 def test_flushing_goes_on_while_python_ends(tmp_path: Path) -> None:
-    """A run that nobody ends is recorded then, and no thread can be started any more."""
+    """A run without `finish` is recorded at exit, when Python starts no new threads."""
     code = (
         "import atexit; from pathlib import Path; from gitexp.adapters.git.fsync import sync_all\n"
         "atexit.register(lambda: print(sync_all([Path('.')] * 20), 'flushed'))"
@@ -218,7 +218,7 @@ def test_flushing_goes_on_while_python_ends(tmp_path: Path) -> None:
 
 
 def test_a_damaged_loose_object_is_written_anew(repo: RepoBuilder) -> None:
-    """As a power cut leaves it; git, and a writer that only looks for the file, would keep it."""
+    """After a power cut. Git keeps the damaged file, since it only checks that the file exists."""
     ours = Repo.discover(repo.path)
     oid = ours.write_blob(b"a record")
     place = repo.path / ".git/objects" / oid[:2] / oid[2:]
@@ -231,7 +231,7 @@ def test_a_damaged_loose_object_is_written_anew(repo: RepoBuilder) -> None:
 
 
 def test_what_the_branch_names_and_has_lost_is_written_again(repo: RepoBuilder) -> None:
-    """A record that another process completes once more, after a crash took its object."""
+    """After a crash that lost an object, another process completes the record again."""
     ours = Repo.discover(repo.path)
     tip = write(ours, commit([], {"a": b"a record"}))
     oid = repo.git("rev-parse", f"{REF}:a").strip()
@@ -282,7 +282,7 @@ def test_a_ref_that_must_stay_refuses_the_others(repo: RepoBuilder) -> None:
 
 
 def with_fast_import(repo: RepoBuilder) -> Repo:
-    """Every record of a shared repository goes that way."""
+    """Return the repository as a shared one, whose records are written with `git fast-import`."""
     repo.git("config", "core.sharedRepository", "group")
     return Repo.discover(repo.path)
 
@@ -313,7 +313,7 @@ def test_what_could_not_be_flushed_leaves_nothing_behind(
 
 
 def test_a_fork_asks_git_itself(repo: RepoBuilder) -> None:
-    """Two processes that read from one pipe would take each other's answers."""
+    """Two processes that read from one pipe would receive each other's answers."""
     ours = Repo.discover(repo.path)
     with ours.session() as session:
         child = os.fork()

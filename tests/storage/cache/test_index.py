@@ -1,4 +1,4 @@
-"""The run index: its answers are those of one made from nothing, whatever happened before."""
+"""The cache gives the same answers as one built from nothing, whatever happened before."""
 
 import fcntl
 import json
@@ -64,7 +64,7 @@ def branch(tmp_path: Path) -> Branch:
 
 
 def unpack(branch: Branch, tmp_path: Path) -> None:
-    """Make every object of the repository a file of its own."""
+    """Unpack all objects of the repository into loose ones."""
     pack = next((branch.repo.common_dir / "objects").glob("pack/*.pack"), None)
     if pack is not None:
         held = pack.rename(tmp_path / "held.pack")
@@ -456,7 +456,7 @@ print(len(index.ids(sort_by="metrics.accuracy")), len(list(index.documents())))
 
 @pytest.mark.parametrize("room", [0, 10_000, 100_000])
 def test_where_files_cannot_grow_the_answer_comes_from_memory(filled: Branch, room: int) -> None:
-    # A .pyc file that is cut at the limit would break every later import of its module.
+    # `-B`: a .pyc file cut at the size limit would break later imports of its module.
     argv = [sys.executable, "-B", "-c", CROWDED, str(filled.folder), str(room)]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(argv, capture_output=True, text=True, env=env, check=False)
@@ -645,7 +645,7 @@ def test_entries_keep_the_types_that_json_lacks(branch: Branch) -> None:
     plain = make_run(1, params={"lr": 0.1}, metrics={"m": 1.0})
     run = make_run(2, params=odd, metrics={"m": -math.inf}, environment={"at": time(1, 2)})
     branch.put(plain, run).commit()
-    for index in (branch.open(), branch.open()):  # the first makes the documents
+    for index in (branch.open(), branch.open()):  # the first builds the documents
         assert repr(index.entry(run.id).run) == repr(run)
         assert index.entry(plain.id).run == plain
         assert json.loads(next(index.documents([run.id])))["params"]["nan"] == "NaN"
@@ -879,7 +879,10 @@ def test_the_largest_filter_is_within_the_bounds_of_sqlite(filled: Branch) -> No
 
 
 def contents(branch: Branch, path: Path) -> list[object]:
-    """Every row of an index, unpacked; but the keys by name: their numbers follow from reading."""
+    """Return every row of a cache, unpacked.
+
+    Keys are given by name, since their numbers depend on the order of reading.
+    """
     index = branch.open(path)
     assert list(index.documents())
     for key in sorted(index.keys()):
@@ -900,7 +903,7 @@ def contents(branch: Branch, path: Path) -> list[object]:
 
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three processes read, however few runs there are."""
+    """Read with three processes, even for few runs."""
     monkeypatch.setattr(readers, "MANY", 0)
     monkeypatch.setattr(readers, "_processors", lambda: 3)
     monkeypatch.setattr(fill, "BATCH", 2)
@@ -932,7 +935,7 @@ FAILURES = [
     "import os; os.abort()",
     "import pickle, sys; pickle.load(sys.stdin.buffer); sys.stdout.buffer.write(pickle.dumps(8))",
 ]
-"""Programs in the place of ours. The last one says how many runs it was given, and no more."""
+"""Programs that replace the reader process. The last one returns a number instead of rows."""
 
 
 @pytest.mark.parametrize("damaged", [None, "annotations", "series", "runs/2026-12"])
@@ -943,7 +946,7 @@ def test_several_processes_read_an_odd_branch_the_same(
     for run in runs[::2]:
         filled.annotate(run, make_annotation(run, 50), make_annotation(run, 51))
         filled.write(refs.series_path(run.id, run.started), b"step,loss\n0,1\n")
-    for run in runs[::5]:  # once more in another month, and sealed twice
+    for run in runs[::5]:  # a copy in another month, and a conflicting version
         later = replace(run, started=run.started + timedelta(days=45))
         filled.write(refs.run_path(run.id, later.started), encode_run(later))
         filled.annotate(later, make_annotation(run, 60))
@@ -982,7 +985,7 @@ def test_what_a_failed_process_leaves_is_read_here(
 
 @pytest.mark.usefixtures("processes")
 def test_a_module_in_the_work_tree_is_not_ours(filled: Branch, tmp_path: Path) -> None:
-    """The processes start in the work tree, where anybody's `json.py` may lie."""
+    """The reader processes start in the work tree, which may contain a `json.py` of the user."""
     top = filled.repo.top or filled.repo.git_dir
     for name in ("json", "pickle", "gitexp"):
         (top / f"{name}.py").write_text(f"open({str(tmp_path / 'fell for it')!r}, 'w')")

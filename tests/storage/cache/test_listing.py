@@ -1,4 +1,4 @@
-"""The listing of a branch in shares tells of the same runs and files as in one piece."""
+"""The listing of a branch in shares has the same runs and files as a listing in one piece."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -19,7 +19,7 @@ RUNS = 60
 
 @pytest.fixture
 def branch(tmp_path: Path) -> Branch:
-    """Sixty runs of two months, each third with an annotation, each fourth with a series."""
+    """Create 60 runs of two months: every third with annotations, every fourth with a series."""
     made = Branch(tmp_path / "repo")
     runs = [make_run(n) for n in range(1, RUNS + 1)]
     made.put(*runs)
@@ -38,7 +38,7 @@ def lines_of(repo: Repo) -> list[str]:
 
 
 def known(branch: Branch) -> dict[object, object]:
-    """Every file of every run, listed and understood one by one."""
+    """Return the files of every run, listed and parsed one by one."""
     found: dict[object, list[object]] = {}
     for entry in sorted(branch.repo.list_tree(REF), key=lambda entry: entry.path):
         place = layout.parse_path(entry.path)
@@ -48,7 +48,7 @@ def known(branch: Branch) -> dict[object, object]:
 
 
 def assert_shares(branch: Branch, lines: list[str], count: int) -> list[int]:
-    """Each run is wholly in one share. Returns how many runs each share has."""
+    """Verify that no run is split between shares. Return the number of runs in each share."""
     shares = [group(share) for share in cut(lines, count)]
     assert len(shares) <= count
     together = [run for share in shares for run in share]

@@ -1,4 +1,4 @@
-"""Rows of runs read together are the rows of runs read one by one."""
+"""Runs parsed in bulk give the same rows as runs parsed one by one."""
 
 import json
 import random
@@ -24,7 +24,7 @@ RUNS = 200
 
 
 def runs_of(rng: random.Random) -> list[Run]:
-    """Runs as a project has them: many alike, some of other forms."""
+    """Return runs as in a real project: many of one form, some of others."""
     runs = []
     for number in range(1, RUNS + 1):
         run = replace(
@@ -55,7 +55,7 @@ def group_of(run: Run, content: bytes | None) -> Group:
 
 
 def rows(groups: list[Group], monkeypatch: pytest.MonkeyPatch, few: int) -> dict[str, Any]:
-    """All rows, in an order of their own, the values unpacked."""
+    """Return all rows sorted, with unpacked values."""
     monkeypatch.setattr(bulk, "_FEW", few)
     found = bulk.packed_rows_of(groups)
     values: dict[tuple[str, int], tuple[int, str]] = {}
@@ -116,7 +116,7 @@ def test_a_record_with_the_name_of_another_is_not_taken_for_it(
 
 
 def test_two_names_for_one_value(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The key `a.b` and the key `b` in the table `a` are one name; the later counts."""
+    """The key `a.b` and the key `b` of table `a` are the same name; the later value counts."""
     runs = [make_run(number) for number in range(1, 9)]
     odd = b'[params.a.c]\nd = 0\n\n[params]\n"a.b" = 1\n\n[params.a]\nb = 2\n'
     groups = [group_of(run, encode_run(replace(run, params={})) + b"\n" + odd) for run in runs]

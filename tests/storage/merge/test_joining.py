@@ -1,4 +1,4 @@
-"""What a merge writes, against the union of the two whole states it was made from."""
+"""A merge of branches writes the union of their two states."""
 
 from hypothesis import given, settings
 
@@ -26,7 +26,7 @@ RUN_IDS = [RunId(f"01{n:014x}") for n in range(6)]
 
 
 def write(repo: RepoBuilder, *children: dict[str, str]) -> list[ObjectId]:
-    """A commit with nothing but our format, and its children."""
+    """Create a commit with only the format file, and its children."""
     stream = b""
     for n, files in enumerate([FORMAT, *children], 1):
         stream += f"commit refs/heads/x\nmark :{n}\ncommitter A <a@b> {n} +0000\n".encode()
@@ -40,7 +40,7 @@ def write(repo: RepoBuilder, *children: dict[str, str]) -> list[ObjectId]:
 
 
 def whole(state: dict[str, str]) -> dict[str, str]:
-    """A state that can be written as a branch of ours."""
+    """Return the state as files of a run branch: without missing files, with the format."""
     return {path: blob for path, blob in state.items() if blob != MISSING} | FORMAT
 
 
