@@ -198,7 +198,7 @@ def test_sixteen_writers_are_served_in_turn(tmp_path: Path) -> None:
     found = sorted(waits.get(timeout=60) for _ in range(160))
     for process in processes:
         process.join()
-    assert found[len(found) * 95 // 100] <= 32
+    assert found[len(found) * 9 // 10] <= 30
 
 
 # --- git's own locks ------------------------------------------------------------------------------
