@@ -43,6 +43,7 @@ PLAIN = (
     "docs/tutorial.md",
     "docs/verdicts.md",
     "docs/decisions",
+    "gitexp/features/harvest",
     "gitexp/features/bridges",
     "gitexp/features/trials",
     "gitexp/features/runs",
