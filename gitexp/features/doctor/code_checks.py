@@ -20,7 +20,7 @@ from gitexp.storage.merge.code_states import read_code_states
 from gitexp.storage.merge.purged import sift
 
 _FEW_TREES = 300
-"""Trees searched for the runs that use a damaged file."""
+"""Most trees to search for the runs that use a damaged file."""
 
 _MUCH_BYTES = 256 << 20
 """Bytes of snapshot content above which the check does not read it."""

@@ -45,7 +45,7 @@ MUCH_BYTES: Final = 5 << 20
 """Bytes of untracked files in a snapshot above which gitexp warns."""
 
 _NAMED: Final = 5
-"""Files that a note names."""
+"""Most files that a note names."""
 
 
 class Observed(NamedTuple):

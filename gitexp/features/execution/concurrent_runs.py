@@ -16,7 +16,7 @@ from gitexp.features.recording.made_here import RECORDED_HERE
 from gitexp.storage.workspace import Workspace
 
 _MAX_LOOKED_AT = 200
-"""Concurrent runs to read; with more, no file below the top is certain to belong to this run."""
+"""Most concurrent runs to read; with more, any file could belong to another run."""
 
 
 @dataclass(slots=True)

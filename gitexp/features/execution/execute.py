@@ -55,9 +55,9 @@ from gitexp.storage.workspace import Workspace
 
 JOURNAL_VARIABLE = "GITEXP_JOURNAL"
 STARTED_VARIABLE = "GITEXP_STARTED_S"
-"""Start of the run in seconds, on the machine's monotonic clock."""
+"""Environment variable: start of the run in seconds, on the machine's monotonic clock."""
 PARAMS_VARIABLE = "GITEXP_PARAMS"
-"""Path of a TOML file with the parameters."""
+"""Environment variable: path of a TOML file with the parameters."""
 
 MAX_PRODUCED = 200
 SOURCE_ENDINGS = frozenset(

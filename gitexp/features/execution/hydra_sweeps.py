@@ -30,7 +30,7 @@ from gitexp.storage.workspace import Workspace
 
 MAX_CONFIG_BYTES = 1 << 20
 MAX_FOLDERS = 200
-"""Directories searched for `.hydra`."""
+"""Most directories to search for `.hydra`."""
 
 _JOB = re.compile(r"\[HYDRA\]\s+#(\d+) : ")
 """Line in Hydra's log that announces the next job of a sweep."""
@@ -48,7 +48,7 @@ _APART = (
 
 
 def hydra_report(directory: Path, marker: Path, output: str) -> Report | None:
-    """Return the only configuration that Hydra wrote after the marker file; `None` if not just one.
+    """Return the configuration that Hydra wrote after the marker file; `None` unless there is one.
 
     For programs that do not report themselves (`python -I`, `--no-inject`), searches `outputs`. For
     sweep jobs that a launcher ran in other processes, searches the directory named in Hydra's log.

@@ -28,13 +28,13 @@ MAX_BYTES = 1 << 30
 """Bytes hashed per run: 1 to 4 s. A limit on size, not time, gives the same result every time."""
 
 MAX_FILES = 1000
-"""Files hashed in one directory."""
+"""Most files to hash in one directory."""
 
 _MAX_WORDS = 5000
-"""Words of a command to check; each costs a file system call."""
+"""Most words of a command to check; each costs a file system call."""
 
 _MANY = 20
-"""Untracked files of a partly tracked directory that are recorded one by one."""
+"""Most ignored files of a partly tracked directory that are recorded one by one."""
 
 _SYSTEM = (
     "/usr/",

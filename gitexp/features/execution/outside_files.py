@@ -26,13 +26,13 @@ DATA_FILES: Final = (
 """Patterns of untracked files to leave out of snapshots, unless `snapshot-include` has them."""
 
 HASH_SECONDS: Final = 20.0
-"""Seconds that a start spends on hashing such files; the digests are cached."""
+"""Most seconds that a start spends on hashing such files; the digests are cached."""
 
 DIGESTS: Final = "file-digests"
 """File in gitexp's state directory: hashes by path, size and times."""
 
 MAX_LISTED: Final = 200
-"""Files that a record lists one by one; with more, it has one hash per directory."""
+"""Most files that a record lists one by one; with more, it has one hash per directory."""
 
 
 class Outside(NamedTuple):

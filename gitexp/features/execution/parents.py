@@ -14,13 +14,13 @@ from gitexp.storage.sessions import Applied, Session
 from gitexp.storage.workspace import Workspace
 
 _SEARCH: Final = 50
-"""Newest runs to search."""
+"""Number of newest runs to search."""
 
 _FEW: Final = 5
-"""Runs to read at once; one of the first is usually the parent."""
+"""Number of runs to read at once; one of the first is usually the parent."""
 
 _ASKED: Final = 8
-"""Commits to test with git, at some milliseconds each."""
+"""Most commits to test with git, at some milliseconds each."""
 
 _GIVEN_UP: Final = frozenset({Decision.DISCARD, Decision.STOP})
 
@@ -29,9 +29,9 @@ def derive_parent(workspace: Workspace, run: Run) -> tuple[RunId, ParentRule] | 
     """Find the run that a new one continues; `None` if there is none.
 
     It is the newest run of this session that succeeded, was not given up, is neither a reproduction
-    nor a repeat of the same trial, and whose commit is HEAD or an ancestor of HEAD. The run whose
-    code was last applied wins if none of these is newer and HEAD still contains the commit at which
-    it was applied. Raises `InvalidInput`.
+    nor a repeat of the same trial, and whose commit is HEAD or an ancestor of HEAD. If the user
+    applied the code of a run after all of these, it is that run, provided that HEAD still contains
+    the commit at which the code was applied. Raises `InvalidInput`.
     """
     session = workspace.session
     if session is None:

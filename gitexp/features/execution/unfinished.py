@@ -31,7 +31,7 @@ BEAT_S: Final = 5.0
 """Seconds between two signs of life of a running command's process."""
 
 MAX_NOTED_BYTES: Final = 4 << 20
-"""Bytes of the notes above which only a file's time shows whether the run wrote it."""
+"""Most bytes of the notes; with more, only a file's time shows whether the run wrote it."""
 
 _MAX_READ_BYTES: Final = 2 * MAX_NOTED_BYTES
 

@@ -13,7 +13,7 @@ SECONDS: Final = 5.0
 MAX_FILE_BYTES: Final = 32 << 20
 MAX_TOTAL_BYTES: Final = 96 << 20
 MAX_VALUES: Final = 1_000_000
-"""Values of one file, or of one run of a tracker."""
+"""Most values of one file, or of one run of a tracker."""
 _CHUNK: Final = 1 << 20
 
 

@@ -26,7 +26,7 @@ def gather_metrics(
     *,
     are_named: bool = True,
 ) -> tuple[list[Path], Table, Series, list[str]]:
-    """Read the metrics files written since `before`; other files belong to other runs.
+    """Read the metrics files written since `before`; an unchanged file is of an earlier run.
 
     Returns the files read, the last values, the series, and warnings.
     """

@@ -20,7 +20,7 @@ from gitexp.core.model.run import Parser, Run, Table, Value, flatten, nest
 from gitexp.core.schema import limits
 
 REPORT_VARIABLE = "GITEXP_REPORT"
-"""Path of the file for the program's report."""
+"""Environment variable: path of the file for the program's report."""
 
 PATH_VARIABLE = "PYTHONPATH"
 
@@ -94,7 +94,7 @@ _DAMAGED = (
     *(ValueError, SyntaxError, TypeError, LookupError, AttributeError),
     *(MemoryError, RecursionError, OverflowError),
 )
-"""Exceptions for a report that no gitexp file wrote."""
+"""Exceptions from reading a report that the file of `adapters.inject` did not write."""
 
 
 def discard_report(file: Path) -> None:

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from gitexp.core.inputs.patterns import MetricPattern
 
 MAX_NAMES: Final = 1000
-"""Metric names that one run may print; values of further names are left out."""
+"""Most metric names that one run may print; values of further names are left out."""
 _MAX_FAULTS: Final = 5
-"""Warnings of one kind that a record gets."""
+"""Most different warnings of one kind in a record."""
 _QUOTED: Final = 120
-"""Characters of an unreadable line that the warning shows."""
+"""Most characters of an unreadable line that the warning shows."""
 
 
 class PrintedMetrics:

@@ -35,7 +35,7 @@ from gitexp.storage.branch.events import Event, annotated, sealed, started
 from gitexp.storage.workspace import Workspace
 
 TAIL_LINES = 40
-"""Last lines of the output that a record keeps."""
+"""Number of last lines of the output that a record keeps."""
 
 TIMEOUT = "timeout"
 """Journal event: the command reached its time limit, and gitexp is about to end it."""
@@ -295,7 +295,7 @@ def note_events(workspace: Workspace, run: Run, texts: Sequence[str]) -> list[Ev
 
 
 MAX_SAW = 100
-"""Earlier decisions that a decision names at most; a run has one or two."""
+"""Most earlier decisions that a decision names; a run has one or two."""
 
 
 def known_decisions(entry: Entry) -> tuple[str, ...]:

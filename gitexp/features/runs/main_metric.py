@@ -9,10 +9,10 @@ from gitexp.storage.settings.options import Settings
 from gitexp.storage.workspace import Workspace
 
 SEARCH = 50
-"""Runs to search for one with metrics."""
+"""Number of newest runs to search for one with metrics."""
 
 _FEW = 20
-"""Runs to read at once."""
+"""Number of runs to read at once."""
 
 
 def main_metric(workspace: Workspace) -> str | None:

@@ -25,10 +25,10 @@ _ID: Final = re.compile(rf"[0-9a-f]{{{MIN_TYPED},{RUN_ID_LENGTH}}}\Z")
 _TRAILER: Final = re.compile(r"^Run-Id: *([0-9a-f]{16}) *$", re.MULTILINE)
 
 _SHOWN: Final = 8
-"""Candidates that an error lists."""
+"""Most candidates that an error lists."""
 
 _NEAR: Final = 1000
-"""Newest runs whose names are searched for similar ones."""
+"""Number of newest runs whose names are searched for similar ones."""
 
 _LIST_HINT: Final = "`git exp list` shows the runs"
 

@@ -20,13 +20,13 @@ from gitexp.storage.cache.run_index import RunIndex
 from gitexp.storage.settings.options import Settings
 
 RECENT: Final = 300
-"""Newest runs whose groups are used to measure noise."""
+"""Number of newest runs whose groups are used to measure noise."""
 
 POOLED: Final = 30
-"""Newest groups with repeats to pool."""
+"""Most groups with repeats to pool, the newest first."""
 
 TOP: Final = 200
-"""Runs with the best values that are searched for the best group."""
+"""Number of runs with the best values that are searched for the best group."""
 
 _MACHINE: Final = ("env.host", "env.cpu", "env.gpus")
 """Facts that identify the machine: noise in time, speed and memory depends on it."""
