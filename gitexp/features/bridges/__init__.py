@@ -1,1 +1,1 @@
-"""Whole runs from other tools and to them."""
+"""Import runs from other tools and export runs to them."""

@@ -1,6 +1,6 @@
-"""Imported runs onto the branch, each source's run once.
+"""Write imported runs to the branch, each run of a source once.
 
-What a source does not say is never made up: it is absent, or stands in a warning.
+gitexp never invents data that a source lacks: the field is absent, or a warning names it.
 """
 
 import re
@@ -38,13 +38,13 @@ _MAX_NAME = 100
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What an import would do with each run of a source."""
+    """The result of an import before it happens."""
 
     new: tuple[ImportedRun, ...]
     known: int
-    """Here already."""
+    """Runs that are on the branch."""
     going_on: int
-    """Still running there: imported when they have ended."""
+    """Runs in progress in the source; an import takes them after they have ended."""
 
 
 def select_new(
@@ -54,10 +54,10 @@ def select_new(
     unfinished: bool,
     outcome: Outcome | None = None,
 ) -> Selection:
-    """The runs that are not on the branch yet, oldest first.
+    """Return the runs that are not on the branch yet, oldest first.
 
-    With `unfinished`, runs that have not ended there come too, with an unknown outcome. `outcome`
-    is that of runs whose source does not say how they ended.
+    `unfinished` includes runs that have not ended in the source, with an unknown outcome. `outcome`
+    is for runs whose source does not record how they ended.
     """
     index = workspace.index
     recorded = set(index.column("source").values())
@@ -68,7 +68,7 @@ def select_new(
 
 
 def _with_outcome(run: ImportedRun, outcome: Outcome | None) -> ImportedRun:
-    """The run with an outcome, and a warning when its source does not say it."""
+    """Return the run with an outcome, and a warning if its source does not record it."""
     if run.outcome is None:
         warning, outcome = "the run had not ended in its source when it was imported", None
     elif run.is_outcome_said:
@@ -84,19 +84,19 @@ def _with_outcome(run: ImportedRun, outcome: Outcome | None) -> ImportedRun:
 
 
 def _is_ours(workspace: Workspace, original: str | None) -> bool:
-    """Tell whether the source has the run from this repository."""
+    """Return whether the source got the run from this repository."""
     is_id = original is not None and _RUN_ID.match(original)
     return bool(is_id and workspace.index.by_prefix(str(original)))
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import did."""
+    """Result of an import."""
 
     runs: tuple[Run, ...]
     """As recorded, oldest first."""
     left_out: tuple[LeftOut, ...]
-    """What no record can hold."""
+    """Data that no record can hold."""
 
 
 def record_imported(
@@ -105,10 +105,10 @@ def record_imported(
     *,
     progress: Callable[[int], None] | None = None,
 ) -> Imported:
-    """Put runs and what was decided about them onto the branch.
+    """Write runs and their decisions to the branch.
 
-    Safe to interrupt: runs recorded so far are known the next time. A run that no record can hold
-    does not hold up the others. Raises `NoCommit` in a repository without one, `GitexpError` when
+    Safe to interrupt: the next import skips the runs recorded so far. A run that no record can hold
+    does not stop the others. Raises `NoCommit` in a repository without a commit, `GitexpError` when
     the branch cannot be written.
     """
     codes = _Codes(workspace, imported)
@@ -127,7 +127,7 @@ def _events(
     recorded: list[Run],
     left_out: list[LeftOut],
 ) -> Iterator[Event]:
-    """What happened to every run, in order, at one logical time after the other."""
+    """Yield the events of every run, in order, each with the next logical time."""
     first, ahead = workspace.next_clock(), 0
     for source in imported:
         run = _run(workspace, source, codes, min(first + ahead, MAX_CLOCK))
@@ -193,7 +193,7 @@ def _run(workspace: Workspace, source: ImportedRun, codes: "_Codes", logical_tim
 
 
 def _annotations(workspace: Workspace, run: Run, source: ImportedRun) -> Iterator[Annotation]:
-    """What the source says beside the record, without its logical time."""
+    """Yield annotations for the source's decision and notes, without a logical time."""
     said = Annotation(
         id="",
         run=run.id,
@@ -220,7 +220,7 @@ def _annotations(workspace: Workspace, run: Run, source: ImportedRun) -> Iterato
 
 
 class _Codes:
-    """Which commits of the sources this repository has; asked of git once for all runs."""
+    """Commits of the sources that this repository has; one git query for all runs."""
 
     def __init__(self, workspace: Workspace, runs: Sequence[ImportedRun]) -> None:
         self._repo, self._store = workspace.repo, workspace.store
@@ -243,7 +243,7 @@ class _Codes:
         self._known = {text: (oids[2 + 2 * n], oids[3 + 2 * n]) for n, text in enumerate(asked)}
 
     def find(self, source: ImportedRun, warnings: list[str]) -> Code:
-        """The code of a run; HEAD's, with a warning, when its commit is unknown here."""
+        """Return the code of a run; HEAD's, with a warning, if the repository lacks its commit."""
         commit, tree = self._known.get(source.commit or "", (None, None))
         code = None
         if commit is not None and tree is not None:

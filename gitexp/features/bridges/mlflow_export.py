@@ -1,4 +1,4 @@
-"""Sending runs to an MLflow tracking server or store, through the client the user has installed."""
+"""Export runs to an MLflow tracking server or store, with the user's MLflow client."""
 
 import math
 import warnings
@@ -11,7 +11,7 @@ from gitexp.core.model.run import Entry, Outcome, Series, flatten, numbers
 from gitexp.storage.workspace import Workspace
 
 RUN_TAG = "gitexp.run"
-"""Tells a run that was sent before."""
+"""Tag that marks runs that gitexp exported."""
 
 EXPERIMENT = "gitexp"
 _STATUS = {
@@ -26,9 +26,9 @@ _MAX_VALUE = 6000
 
 
 def send_runs(workspace: Workspace, runs: Sequence[RunId], uri: str) -> tuple[int, int]:
-    """Send the runs that are not there yet. Returns how many were sent and how many were there.
+    """Export the runs that MLflow does not have. Returns the numbers of exported and existing runs.
 
-    Raises `GitexpError` when MLflow is missing or refuses.
+    Raises `GitexpError` when MLflow is missing or rejects a run.
     """
     try:
         from mlflow.exceptions import MlflowException
@@ -112,7 +112,7 @@ def _decision(entry: Entry) -> str:
 
 
 def _points(entry: Entry, series: Series) -> Iterator[tuple[str, float, float, int]]:
-    """Name, value, seconds and step of everything measured; the last value comes last."""
+    """Yield name, value, seconds and step of every measurement; the last value comes last."""
     steps: dict[str, int] = {}
     last: dict[str, float] = {}
     for row in series:
@@ -134,5 +134,5 @@ def _points(entry: Entry, series: Series) -> Iterator[tuple[str, float, float, i
 
 
 def _key(name: str) -> str:
-    """MLflow takes letters, digits and `_-. :/` in names."""
+    """Replace characters that MLflow rejects: it takes letters, digits and `_-. :/` in names."""
     return "".join(c if c.isalnum() or c in "_-. :/" else "_" for c in name)[:250]

@@ -1,1 +1,1 @@
-"""Looking after a repository: check, fix, clean up, initialise, upgrade."""
+"""Check, fix, clean up, initialize and upgrade a repository."""

@@ -1,6 +1,6 @@
-"""Checks of the run branch: whose it is, that it can be read, that it says what it must.
+"""Checks of the run branch: its format, its objects, its records and the links between them.
 
-Each check yields findings, none when all is well.
+Each check yields its findings, or none if it finds no fault.
 """
 
 import re
@@ -24,17 +24,17 @@ DURABLE_GIT = (2, 36)
 
 _FUTURE = timedelta(days=1)
 _LARGEST_CLOCK = 1 << 53
-"""Logical clocks count events; no repository comes near this honestly."""
+"""Largest plausible logical clock. Clocks count events, so no real repository comes near it."""
 
 
 def git_version(evidence: Evidence) -> tuple[int, int] | None:
-    """Major and minor version of git."""
+    """Return the major and minor version of git."""
     found = re.search(r"(\d+)\.(\d+)", evidence.workspace.repo.git("--version").text)
     return (int(found[1]), int(found[2])) if found else None
 
 
 def check_git(evidence: Evidence) -> Iterator[Finding]:
-    """The version decides what git can do for us."""
+    """Report a git that is too old, or that does not fsync what it writes."""
     version = git_version(evidence)
     if version is None:
         yield Finding(check="git", level=Level.UNKNOWN, text="git does not tell its version")
@@ -56,7 +56,7 @@ def check_git(evidence: Evidence) -> Iterator[Finding]:
 
 
 def check_branch(evidence: Evidence) -> Iterator[Finding]:
-    """The branch is there, ours, and of a format we know."""
+    """Report a branch that is damaged, not gitexp's, or of an unknown format."""
     store = evidence.workspace.store
     if evidence.refusal is not None:
         unknown = isinstance(evidence.refusal, Unreadable)
@@ -92,7 +92,7 @@ def check_branch(evidence: Evidence) -> Iterator[Finding]:
 
 
 def check_objects(evidence: Evidence) -> Iterator[Finding]:
-    """Everything on the branch can be read, now and in its history."""
+    """Report objects of the branch and its history that git cannot read."""
     hints = (
         "`git exp doctor --fix` fetches them again from the remote",
         "another clone may have them: `git fetch --refetch PATH"
@@ -125,7 +125,7 @@ def check_objects(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _runs_at(evidence: Evidence, paths: list[str]) -> list[RunId]:
-    """The runs whose files lie at the paths, or below them."""
+    """Return the runs that have files at the paths or below them."""
     found = {place.run for path in paths if (place := parse_path(path)) and place.run}
     folders = [path + "/" for path in paths if parse_path(path) is None]
     kinds = ("runs/", "series/", "output/", "annotations/")
@@ -138,7 +138,7 @@ def _runs_at(evidence: Evidence, paths: list[str]) -> list[RunId]:
 
 
 def check_records(evidence: Evidence) -> Iterator[Finding]:
-    """Every record parses, is about the run its name says, and lies where its start says."""
+    """Report records that do not parse, or whose path does not match their id and start."""
     lost = {path for paths in evidence.damaged.values() for path in paths}
     for path, why in evidence.broken:
         if path in lost:
@@ -172,7 +172,7 @@ def check_records(evidence: Evidence) -> Iterator[Finding]:
 
 
 def check_identities(evidence: Evidence) -> Iterator[Finding]:
-    """A run has one record."""
+    """Report runs with more than one record."""
     places: dict[RunId, list[str]] = defaultdict(list)
     for path in files_of(evidence)[PathKind.RUN]:
         place = parse_path(path)
@@ -191,7 +191,7 @@ def check_identities(evidence: Evidence) -> Iterator[Finding]:
 
 
 def check_annotations(evidence: Evidence) -> Iterator[Finding]:
-    """What was said later is about a run that is there, and lies beside it."""
+    """Report annotations, series and output without a record in the same directory."""
     kinds = files_of(evidence)
     records, gone = set(), set()
     for path in kinds[PathKind.RUN]:
@@ -225,13 +225,13 @@ def check_annotations(evidence: Evidence) -> Iterator[Finding]:
 
 
 def check_series(evidence: Evidence) -> Iterator[Finding]:
-    """Every metric series parses."""
+    """Report metric series that do not parse."""
     places: dict[str, list[str]] = defaultdict(list)
     for path, oid in files_of(evidence)[PathKind.SERIES].items():
         places[oid].append(path)
     for oid, content in read_whole(evidence.workspace.repo, places.keys() - evidence.promised):
         if content is None:
-            continue  # told by `check_objects`
+            continue  # `check_objects` reports it
         try:
             decode_series(content)
         except Unreadable as error:
@@ -251,7 +251,7 @@ def check_series(evidence: Evidence) -> Iterator[Finding]:
 
 
 def check_tombstones(evidence: Evidence) -> Iterator[Finding]:
-    """Nothing is left of a deleted run but its tombstone."""
+    """Report deleted runs that have files besides their tombstone."""
     gone, left = set(), defaultdict(list)
     for path in evidence.walk.files:
         place = parse_path(path)
@@ -274,7 +274,7 @@ def check_tombstones(evidence: Evidence) -> Iterator[Finding]:
 
 
 def check_environments(evidence: Evidence) -> Iterator[Finding]:
-    """The package list of every run is there and parses."""
+    """Report package lists that are missing or do not parse."""
     if evidence.walk.damaged:
         return
     files = evidence.walk.files
@@ -302,7 +302,7 @@ def check_environments(evidence: Evidence) -> Iterator[Finding]:
 
 
 def check_clock(evidence: Evidence) -> Iterator[Finding]:
-    """No run comes from the future."""
+    """Report runs with a start time or logical clock in the future."""
     limit = clock.now() + _FUTURE
     early = [facts for facts in evidence.runs if facts.started > limit]
     if early:
@@ -328,7 +328,7 @@ def check_clock(evidence: Evidence) -> Iterator[Finding]:
 
 
 def check_foreign_files(evidence: Evidence) -> Iterator[Finding]:
-    """No file of somebody else lies on the branch."""
+    """Report files on the branch that gitexp did not write."""
     ours = {path for path, _ in ROOT_FILES}
     foreign = sorted(p for p in evidence.walk.files if p not in ours and parse_path(p) is None)
     if foreign:
@@ -347,7 +347,7 @@ def check_foreign_files(evidence: Evidence) -> Iterator[Finding]:
 
 
 def check_conflicts(evidence: Evidence) -> Iterator[Finding]:
-    """Runs that were sealed twice, differently, are kept in both versions."""
+    """Report runs with a conflicting version; the branch keeps both versions."""
     if evidence.rivals:
         yield Finding(
             check="conflicts",

@@ -1,6 +1,6 @@
-"""The doctor's round: every check in turn, each with what it says when all is well.
+"""Run every check, and word the result of those without findings.
 
-Looks and changes nothing; `fixes` acts on what is found.
+The checks change nothing; `fixes` applies the fixes of their findings.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,18 +20,18 @@ Look: TypeAlias = Callable[[Evidence], Iterator[Finding]]
 
 
 class Check(NamedTuple):
-    """One check."""
+    """One check of the doctor."""
 
     name: str
     look: Look
     well: Callable[[Evidence], str]
-    """What to say when it finds nothing."""
+    """Text of the finding when the check finds no fault."""
     of_content: bool = False
-    """True when there must be a branch of ours to look at."""
+    """True when the check needs a readable run branch that is gitexp's."""
 
 
 def inspect(workspace: Workspace) -> Examination:
-    """Check everything. What cannot be checked is a finding too, never an exception."""
+    """Run every check. A check that fails becomes a finding, never an exception."""
     evidence = gather(workspace)
     findings: list[Finding] = []
     for check in CHECKS:

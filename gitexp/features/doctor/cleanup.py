@@ -1,6 +1,6 @@
-"""Local state that nobody needs any more: found, and removed.
+"""Find and delete local state that no process needs.
 
-Touches only what gitexp made in this clone: no record, no branch, no work tree of a user.
+Only files and refs that gitexp made in this clone: no record, no branch, no work tree of the user.
 """
 
 import os
@@ -24,35 +24,35 @@ from gitexp.storage.cache.run_index import FILE_NAME
 from gitexp.storage.workspace import Workspace
 
 ABANDONED_S = 3600.0
-"""Temporary files of this age have no living owner."""
+"""Age from which a temporary file has no living owner."""
 
 OLD = timedelta(days=30)
-"""Locks that were moved aside, and damaged journals, are worth a look for so long."""
+"""How long locks that were moved aside and damaged journals are kept for inspection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Worktree:
-    """A work tree that git knows."""
+    """A work tree that git has registered."""
 
     path: Path
     branch: str | None
-    """Full ref name; absent on a detached HEAD."""
+    """Full ref name; `None` on a detached HEAD."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """What lies about."""
+    """Leftovers of past processes."""
 
     paths: tuple[Path, ...] = ()
-    """Files and folders in our own state."""
+    """Files and directories in gitexp's state directory."""
     worktrees: tuple[Path, ...] = ()
-    """Temporary work trees of reproductions that are over."""
+    """Temporary work trees of finished reproductions."""
     old_journals: tuple[Path, ...] = ()
-    """Damaged journals that were set aside long ago; never removed."""
+    """Damaged journals that were moved aside long ago; gitexp never deletes them."""
 
 
 def list_worktrees(repo: Repo) -> list[Worktree]:
-    """All work trees of the repository, also those whose folder is gone."""
+    """List all work trees of the repository, also those whose directory is gone."""
     found: list[Worktree] = []
     path: Path | None = None
     branch: str | None = None
@@ -69,7 +69,7 @@ def list_worktrees(repo: Repo) -> list[Worktree]:
 
 
 def find_leftovers(workspace: Workspace) -> Leftovers:
-    """What past processes left behind; nothing that a living one could need."""
+    """Find the leftovers of past processes, without files that a living process could need."""
     state, journals = workspace.repo.state_dir, workspace.journals
     survey = survey_journals(workspace)
     open_runs = survey.ids()
@@ -104,7 +104,7 @@ def _children(folder: Path) -> list[Path]:
 
 
 def _age_s(path: Path) -> float:
-    """Seconds since it changed; infinite when it is gone."""
+    """Return the seconds since the last change of a path; infinity if it does not exist."""
     try:
         changed = path.lstat().st_mtime
     except OSError:
@@ -113,7 +113,7 @@ def _age_s(path: Path) -> float:
 
 
 def tidy(workspace: Workspace, left: Leftovers) -> Iterator[str]:
-    """Remove what lies about; yields a sentence for each."""
+    """Delete leftovers. Yield one message each."""
     for path in left.paths:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
@@ -122,7 +122,7 @@ def tidy(workspace: Workspace, left: Leftovers) -> Iterator[str]:
                 path.unlink()
         yield f"removed '{path}'"
     for path in left.worktrees:
-        # Not `worktree prune`: that would also forget the user's work trees on disks not mounted.
+        # `git worktree prune` would also unregister the user's work trees on unmounted disks.
         workspace.repo.launcher.porcelain(
             *(*UNTRUSTED, "worktree", "remove", "--force", "--force", str(path)), check=False
         )
@@ -131,7 +131,7 @@ def tidy(workspace: Workspace, left: Leftovers) -> Iterator[str]:
 
 
 def find_old_locks(workspace: Workspace) -> list[tuple[Path, float]]:
-    """Locks of git on refs of ours that no git holds for so long, and their ages in seconds."""
+    """Find stale git locks on gitexp's refs, with their ages in seconds."""
     common, store = workspace.repo.common_dir, workspace.store
     names = (
         *(f"{store.run_ref}.lock", f"{store.code_ref}.lock", "packed-refs.lock"),
@@ -146,7 +146,7 @@ def find_old_locks(workspace: Workspace) -> list[tuple[Path, float]]:
 
 
 def clear_locks(workspace: Workspace, paths: Iterable[Path]) -> Iterator[str]:
-    """Move locks aside that nobody can be holding; yields a sentence for each that is there."""
+    """Move locks aside that no process can hold. Yield one message for each existing lock."""
     with workspace.store.lock():
         for path in paths:
             lock = clear_dead_lock(path)
@@ -157,7 +157,7 @@ def clear_locks(workspace: Workspace, paths: Iterable[Path]) -> Iterator[str]:
 
 
 def find_done_pins(workspace: Workspace) -> dict[str, str]:
-    """Pinned snapshots, by ref, of runs that are sealed on the branch and have no journal."""
+    """Find pinned snapshots of runs that are sealed on the branch and have no journal, by ref."""
     open_runs = survey_journals(workspace).ids()
     outcomes = workspace.index.column("outcome")
     return {
@@ -169,9 +169,9 @@ def find_done_pins(workspace: Workspace) -> dict[str, str]:
 
 
 def find_abandoned_pins(workspace: Workspace) -> dict[str, str]:
-    """Pinned snapshots, by ref, of starts that were killed before there was a run.
+    """Find pinned snapshots of starts that died before their journal existed, by ref.
 
-    None while something cannot be read: it might be about their runs.
+    Returns none while a record cannot be read, because that run could need a pin.
     """
     survey = survey_journals(workspace)
     known = survey.ids() | {RunId(path.name.partition(".")[0]) for path in survey.set_aside}
@@ -186,12 +186,12 @@ def find_abandoned_pins(workspace: Workspace) -> dict[str, str]:
 
 
 def _pin_age_s(repo: Repo, ref: str) -> float:
-    """Seconds since a ref changed, as its file or, once that is packed, its reflog tells."""
+    """Return the seconds since a ref changed: from its file, or its reflog once it is packed."""
     return min(_age_s(repo.common_dir / ref), _age_s(repo.common_dir / "logs" / ref))
 
 
 def drop_pins(workspace: Workspace, refs: Mapping[str, str]) -> Iterator[str]:
-    """Let go of snapshots that the keep branch holds, or nobody; yields a sentence for each."""
+    """Delete pins that are abandoned or that the keep branch contains. Yield one message each."""
     repo, store = workspace.repo, workspace.store
     tip = repo.read_ref(store.code_ref)
     abandoned = find_abandoned_pins(workspace) if refs else {}
@@ -202,7 +202,7 @@ def drop_pins(workspace: Workspace, refs: Mapping[str, str]) -> Iterator[str]:
 
 
 def rebuild_index(workspace: Workspace) -> str:
-    """Make the run index again from nothing."""
+    """Delete the run index and build it again."""
     index = workspace.index
     index.close()
     for suffix in ("", ".stamp", "-journal", "-wal", "-shm"):
@@ -212,9 +212,9 @@ def rebuild_index(workspace: Workspace) -> str:
 
 
 def pack(workspace: Workspace) -> str | None:
-    """Let git pack loose objects if it finds that worth while; says so when it did anything.
+    """Let git pack loose objects if its settings ask for it. Return a message if git packed any.
 
-    Git itself decides by the settings `gc.auto` and `maintenance.*`; our plumbing never asks it.
+    Git decides by `gc.auto` and `maintenance.*`; the plumbing commands of gitexp never start a gc.
     """
     objects = workspace.repo.common_dir / "objects"
     before = _loose(objects)
@@ -227,4 +227,4 @@ def pack(workspace: Workspace) -> str | None:
 
 def _loose(objects: Path) -> int:
     fans = [folder for folder in _children(objects) if len(folder.name) == 2]
-    return sum(len(os.listdir(folder)) for folder in fans)  # noqa: PTH208 - names are enough
+    return sum(len(os.listdir(folder)) for folder in fans)  # noqa: PTH208 - names suffice

@@ -1,4 +1,4 @@
-"""Checks of the code of the runs: that it is there, whole, and held by the keep branch."""
+"""Checks of the code of runs: it exists, it is complete, and the keep branch holds it."""
 
 from collections.abc import Collection, Iterator, Sequence
 
@@ -20,14 +20,14 @@ from gitexp.storage.merge.code_states import read_code_states
 from gitexp.storage.merge.purged import sift
 
 _FEW_TREES = 300
-"""Up to so many trees are searched for the runs that a damaged file belongs to."""
+"""Most trees to search for the runs that use a damaged file."""
 
 _MUCH_BYTES = 256 << 20
-"""More content of snapshots than this is not read to verify it."""
+"""Bytes of snapshot content above which the check does not read it."""
 
 
 def check_code(evidence: Evidence) -> Iterator[Finding]:
-    """The code of every run is there, every file of it."""
+    """Report runs whose code is missing or incomplete."""
     repo = evidence.workspace.repo
     runs = [f for f in evidence.runs if f.tree not in evidence.purges.states]
     headers = read_headers(repo, [f.tree for f in runs], env=LOCAL)
@@ -73,7 +73,7 @@ def check_code(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _unpublished(evidence: Evidence, lost: Sequence[RunFacts]) -> list[RunFacts]:
-    """Those of the runs that came from other clones, which did not send their code."""
+    """Return those runs that came from other clones, which did not push their code."""
     workspace = evidence.workspace
     came = [f for f in lost if not is_recorded_here(workspace, f.id)]
     if not came:
@@ -93,7 +93,7 @@ def _unpublished(evidence: Evidence, lost: Sequence[RunFacts]) -> list[RunFacts]
 
 
 def check_purged(evidence: Evidence) -> Iterator[Finding]:
-    """What was purged is not on the keep branch again, and whose code it was is said."""
+    """Report purged code that is on the keep branch again, and which runs lost code by a purge."""
     purges, workspace = evidence.purges, evidence.workspace
     if not purges:
         return
@@ -124,7 +124,7 @@ def _is_tree(header: Header | None) -> bool:
 
 
 def _damaged_files(evidence: Evidence, trees: Collection[str]) -> set[str]:
-    """Objects missing from the trees that ran, and damaged ones among what snapshots brought."""
+    """Return objects missing from the trees, and damaged objects that the snapshots added."""
     repo = evidence.workspace.repo
     damaged = list_objects(repo, trees, "--no-walk").damaged
     if is_partial(repo):
@@ -143,7 +143,7 @@ def _damaged_files(evidence: Evidence, trees: Collection[str]) -> set[str]:
 
 
 def _owners(evidence: Evidence, damaged: Collection[str]) -> list[RunId]:
-    """The runs whose code needs one of the objects; none when that would take too long."""
+    """Return the runs whose code contains one of the objects; none with more than 300 trees."""
     repo = evidence.workspace.repo
     trees = {f.tree for f in evidence.runs}
     if len(trees) > _FEW_TREES:
@@ -158,7 +158,7 @@ def _owners(evidence: Evidence, damaged: Collection[str]) -> list[RunId]:
 
 
 def check_keep(evidence: Evidence) -> Iterator[Finding]:
-    """The keep branch holds the code of every run, so that git keeps it and pushes it."""
+    """Report code that the keep branch does not hold, so that git may drop it or not push it."""
     repo, store = evidence.workspace.repo, evidence.workspace.store
     name = store.code_ref.removeprefix("refs/heads/")
     tip = repo.resolve(store.code_ref)
@@ -191,14 +191,14 @@ def check_keep(evidence: Evidence) -> Iterator[Finding]:
     kept = set(there) - set(asked.text.split()) if tip else set()
     runs = [f for f in every if kept.isdisjoint((f.kept, f.revision))]
     trees = read_headers(repo, [f.tree for f in runs])
-    runs = [f for f in runs if _is_tree(trees[f.tree])]  # else it is lost, which `code` tells
+    runs = [f for f in runs if _is_tree(trees[f.tree])]  # check_code reports lost trees
     yield from _not_kept(evidence, runs, tip)
 
 
 def _not_kept(
     evidence: Evidence, runs: Sequence[RunFacts], tip: ObjectId | None
 ) -> Iterator[Finding]:
-    """What is said of runs whose code is here, and no keep branch has it."""
+    """Yield findings for runs whose code exists here but is not on the keep branch."""
     others = _unpublished(evidence, runs)
     runs = [f for f in runs if f not in others]
     if others:

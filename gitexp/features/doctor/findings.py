@@ -1,4 +1,4 @@
-"""What the doctor says: findings, and which of them can be mended without risk.
+"""Findings of the doctor, and the safe fix of each.
 
 Values only.
 """
@@ -11,19 +11,19 @@ from gitexp.core.model.ids import RunId
 
 
 class Level(StrEnum):
-    """How much a finding matters."""
+    """Severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"
-    """Worth knowing; nothing is lost and nothing is wrong."""
+    """Worth knowing; no data is lost and nothing is wrong."""
     FAULT = "fault"
     """Something is wrong."""
     UNKNOWN = "unknown"
-    """It could not be checked."""
+    """gitexp could not check it."""
 
 
 class Mend(StrEnum):
-    """What can be done about a finding without risking anything, in the order it is done."""
+    """Safe fixes, in the order in which gitexp applies them."""
 
     CLEAR_LOCKS = "clear locks"
     FETCH_OBJECTS = "fetch objects"
@@ -37,20 +37,20 @@ class Mend(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing the doctor found."""
+    """One result of a check."""
 
     check: str
     level: Level
     text: str
-    """What was found, one sentence without a full stop; holds text of records."""
+    """One sentence without a full stop; may contain text from records."""
     hints: tuple[str, ...] = ()
-    """What to type about it."""
+    """What the user can do about it."""
     runs: tuple[RunId, ...] = ()
-    """The runs it is about."""
+    """Runs concerned."""
     items: tuple[str, ...] = ()
-    """Paths, objects or refs it is about."""
+    """Paths, objects or refs concerned."""
     mend: Mend | None = None
-    """How `--fix` mends it; absent when only a person can."""
+    """The fix that `--fix` applies; `None` if a person must act."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +60,23 @@ class Examination:
     findings: tuple[Finding, ...]
 
     def of(self, level: Level) -> tuple[Finding, ...]:
-        """The findings of one level."""
+        """Return the findings of one level."""
         return tuple(finding for finding in self.findings if finding.level is level)
 
     @property
     def mendable(self) -> tuple[Finding, ...]:
-        """Findings that `--fix` can do something about."""
+        """Findings that `--fix` can fix."""
         return tuple(finding for finding in self.findings if finding.mend is not None)
 
 
 def listed(names: Iterable[str], *, most: int = 5) -> str:
-    """Names one after the other, the rest counted."""
+    """Join the first names with commas and count the rest."""
     shown = list(names)
     more = f" and {len(shown) - most:,} more" if len(shown) > most else ""
     return ", ".join(shown[:most]) + more
 
 
 def counted(things: Sequence[object] | int, one: str, many: str | None = None) -> str:
-    """`1 run`, `2 runs`."""
+    """Format a count with its noun: `1 run`, `2 runs`."""
     count = things if isinstance(things, int) else len(things)
     return f"{count:,} {one if count == 1 else many or one + 's'}"

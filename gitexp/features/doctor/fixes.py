@@ -1,6 +1,7 @@
-"""Mending what can be mended without risk: nothing recorded is removed or replaced.
+"""Apply the safe fixes of findings. No fix deletes or replaces a recorded run.
 
-Damaged object files are moved aside, never deleted, and put back when nothing better came.
+Damaged object files are moved aside, never deleted. They are moved back if the remote does not
+have the object.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -30,7 +31,7 @@ from gitexp.storage.workspace import Workspace
 
 
 def mend(workspace: Workspace, examination: Examination) -> Iterator[str]:
-    """Mend what can be mended; yields a sentence for each deed, also for one that failed."""
+    """Apply every safe fix. Yield one message each, failures included."""
     findings = examination.mendable
     for kind, deed in _DEEDS.items():
         found = [finding for finding in findings if finding.mend is kind]
@@ -73,11 +74,11 @@ def _fetch_objects(workspace: Workspace, findings: Collection[Finding]) -> Itera
     if lost:
         yield f"'{remote.name}' does not have {counted(len(lost), 'object')}"
     elif workspace.index.broken:
-        yield rebuild_index(workspace)  # it was made while they could not be read
+        yield rebuild_index(workspace)  # it was built while objects were unreadable
 
 
 def _refetch(workspace: Workspace, remote: Remote) -> None:
-    """Fetch our branches with everything they need, as if nothing were here."""
+    """Fetch gitexp's branches with all objects, as if the clone were empty."""
     repo, store = workspace.repo, workspace.store
     refs = (store.run_ref, store.code_ref)
     listed = repo.launcher.porcelain("ls-remote", "--quiet", "--", remote.name, *refs).text
@@ -98,7 +99,7 @@ def _loose_path(folder: Path, oid: str) -> Path:
 
 
 def _move_aside(repo: Repo, oids: Collection[str]) -> dict[str, Path]:
-    """Move damaged loose objects out of git's sight: it would not write over them."""
+    """Move damaged loose objects out of git's object store, since git does not overwrite them."""
     folder = repo.state_dir / "damaged-objects"
     moved = {}
     for oid in oids:
@@ -121,7 +122,7 @@ def _put_back(repo: Repo, moved: Mapping[str, Path]) -> None:
 
 
 def _keep_code(workspace: Workspace, findings: Collection[Finding]) -> Iterator[str]:
-    """Put the code of runs onto the keep branch, after what a remote kept of it."""
+    """Add the code of runs to the keep branch. If the branch is missing, merge a remote's first."""
     repo, store = workspace.repo, workspace.store
     trees = _items(findings)
     with store.lock():

@@ -1,4 +1,4 @@
-"""Checks of the run branch's history: that nothing recorded was taken away by another's commit."""
+"""Check of the run branch's history: no foreign commit removed or changed a record."""
 
 from collections.abc import Iterator
 
@@ -8,10 +8,10 @@ from gitexp.storage.merge.lost_records import find_lost
 
 
 def check_history(evidence: Evidence) -> Iterator[Finding]:
-    """Every record that gitexp wrote is there, or was removed by `git exp remove`."""
+    """Report records that a commit not made by gitexp removed or reverted."""
     repo, tip = evidence.workspace.repo, evidence.tip
     if tip is None or evidence.damaged or evidence.older_damaged:
-        return  # what cannot be read is told by the check of objects
+        return  # check_objects reports unreadable objects
     lost = find_lost(repo, tip, whole=True)
     if not lost.edits:
         return

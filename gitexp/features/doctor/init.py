@@ -1,6 +1,6 @@
-"""Getting a repository ready: the run branch, the settings file, the hooks.
+"""Initialize a repository: run branch, settings file, hooks.
 
-Safe to repeat; whatever is there stays as it is.
+Safe to repeat; it never changes a branch, file or hook that exists.
 """
 
 from contextlib import suppress
@@ -18,7 +18,7 @@ from gitexp.storage.settings.options import PROJECT_FILE
 from gitexp.storage.workspace import Workspace
 
 _PATIENCE_S = 15.0
-"""How long a remote is asked for runs; without an answer, `fetch` joins them later."""
+"""Longest wait for the remote's runs; after it, the next `fetch` merges them."""
 
 SETTINGS_TEMPLATE = """\
 # Settings of gitexp for this project, shared by committing this file.
@@ -45,22 +45,22 @@ SETTINGS_TEMPLATE = """\
 
 @dataclass(frozen=True, slots=True)
 class Founded:
-    """What became of the run branch."""
+    """How the run branch came to exist."""
 
     how: str
     """`made`, `fetched` or `there`."""
     remote: str | None = None
-    """Where it was fetched from."""
+    """The remote it was fetched from."""
     problem: GitexpError | None = None
-    """Why the remote could not be asked."""
+    """Why the fetch failed."""
 
 
 def found_branch(workspace: Workspace, identity: str | None = None) -> Founded:
-    """Make sure there is a run branch: the one here, else the remote's, else a new empty one.
+    """Ensure that a run branch exists: the local one, else the remote's, else a new empty one.
 
-    `identity` is the author of code commits on a new one. Raises `InvalidInput` when git takes no
-    such identity, `Refused` when a branch of that name is not gitexp's, `Unreadable` when it is too
-    new, `CommandFailed` when git cannot write.
+    `identity` is the author of code commits on a new branch. Raises `InvalidInput` when git rejects
+    the identity, `Refused` when a branch of that name is not gitexp's, `Unreadable` when its format
+    is too new, `CommandFailed` when git cannot write.
     """
     form = format_file(identity or CODE_IDENTITY)
     if workspace.store.check() is not None:
@@ -73,7 +73,7 @@ def found_branch(workspace: Workspace, identity: str | None = None) -> Founded:
         try:
             report = fetch_runs(workspace.store, None, quick)
         except Refused:
-            raise  # the remote's branch of that name is someone else's: ours would clash
+            raise  # the remote's branch of that name is not gitexp's: ours would clash
         except GitexpError as error:
             problem = error
         else:
@@ -99,12 +99,12 @@ def _make_branch(workspace: Workspace, form: bytes) -> str:
         with suppress(Conflict):
             write_stream(workspace.repo, [step], durable=store.durable)
             return "made"
-    store.check()  # another process was faster, or the name is taken in another way
+    store.check()  # another process was faster, or a ref with a conflicting name exists
     return "there"
 
 
 def write_settings(workspace: Workspace) -> bool:
-    """Write a settings file that sets nothing yet; false when there is one already.
+    """Write a settings file that sets nothing. Return False if one exists.
 
     Raises `Refused` in a bare repository.
     """

@@ -1,4 +1,4 @@
-"""What the checks look at, gathered once with few git processes."""
+"""Input of the checks, read once with few git processes."""
 
 import json
 import tempfile
@@ -22,12 +22,12 @@ from gitexp.storage.merge.purged import read_purges
 from gitexp.storage.workspace import Workspace
 
 _TRIES = 3
-"""How often everything is looked at again because another process recorded meanwhile."""
+"""Retries when the branch moves during the inspection."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What the checks need of a run."""
+    """The fields of a run that the checks use."""
 
     id: RunId
     name: str
@@ -37,70 +37,70 @@ class RunFacts:
     commit: str
     tree: str
     kept: str
-    """The code commit of its tree, which the keep branch should hold."""
+    """The code commit of its tree, which the keep branch should contain."""
     revision: str
-    """The commit whose tree is what ran, as its record says."""
+    """The commit whose tree ran, from the record."""
     is_dirty: bool
     packages: str | None
     """Digest of its package list."""
 
     @property
     def title(self) -> str:
-        """How the run is named in a finding."""
+        """Short id and name, for findings."""
         return f"{self.id[:7]} {self.name}"
 
 
 @dataclass(slots=True)
 class Evidence:
-    """One look at everything gitexp keeps."""
+    """The state of gitexp's branches, cache and local files at one moment."""
 
     workspace: Workspace
     tip: ObjectId | None
     refusal: GitexpError | None = None
-    """Why the branch cannot be used: not ours, or too new."""
+    """Why the branch cannot be used: not gitexp's, or too new."""
     walk: Walk = field(default_factory=Walk)
     damaged: dict[str, list[str]] = field(default_factory=dict)
-    """Paths on the branch now, by id of an object that is missing or damaged."""
+    """Current paths on the branch, by the id of a missing or damaged object."""
     older_damaged: set[str] = field(default_factory=set)
-    """Damaged objects that only older commits of the branch need."""
+    """Damaged objects that only older commits of the branch use."""
     promised: set[str] = field(default_factory=set)
     """Objects of the branch that a partial clone left at its remote."""
     runs: list[RunFacts] = field(default_factory=list)
     broken: list[tuple[str, str]] = field(default_factory=list)
-    """Path and reason of what cannot be read."""
+    """Path and reason of each unreadable file."""
     purges: Purges = field(default_factory=Purges)
-    """What was purged from both branches."""
+    """Everything that was purged from both branches."""
     rivals: list[RunId] = field(default_factory=list)
     index_fault: str | None = None
-    """How the run index differs from one made from nothing."""
+    """How the run index differs from a newly built one."""
     index_unknown: str | None = None
-    """Why that cannot be told."""
+    """Why the comparison was not possible."""
     journals: Survey = field(default_factory=Survey)
     pending: dict[str, ObjectId] = field(default_factory=dict)
-    """Pinned snapshots by ref."""
+    """Pinned snapshots, by ref."""
     _by_id: dict[RunId, RunFacts] = field(default_factory=dict, repr=False)
     moved: bool = False
-    """True when the branch moved while it was looked at."""
+    """True when the branch moved during the inspection."""
 
     @property
     def is_ours(self) -> bool:
-        """True when there is a branch that the checks of its content may be run on."""
+        """True when a readable branch of gitexp exists, so that its content can be checked."""
         return self.tip is not None and self.refusal is None and "" not in self.walk.damaged
 
     def fact(self, run: str) -> RunFacts | None:
-        """The facts of one run."""
+        """Return the facts of one run."""
         if len(self._by_id) != len(self.runs):
             self._by_id = {facts.id: facts for facts in self.runs}
         return self._by_id.get(RunId(run))
 
     def name(self, run: str) -> str:
-        """How a run is named in a finding, also one whose record is damaged."""
+        """Return how findings name a run; the short id if its record is damaged."""
         facts = self.fact(run)
         return facts.title if facts else run[:7]
 
 
 def gather(workspace: Workspace) -> Evidence:
-    """Look at everything; nothing on disk changes but the run index."""
+    """Inspect everything. On disk, only the run index changes."""
     for _ in range(_TRIES):
         evidence = _gather_once(workspace)
         if not evidence.moved:
@@ -124,7 +124,7 @@ def _gather_once(workspace: Workspace) -> Evidence:
         except (Refused, Unreadable) as error:
             evidence.refusal = error
         except CommandFailed:
-            pass  # the keep branch is damaged, which its own check tells
+            pass  # the keep branch is damaged; check_keep reports it
     if evidence.is_ours:
         _gather_runs(evidence)
     return evidence
@@ -154,7 +154,7 @@ def _gather_runs(evidence: Evidence) -> None:
     workspace = evidence.workspace
     evidence.purges = read_purges(workspace.repo, evidence.tip)
     if evidence.damaged:
-        # The index may still know what the branch no longer tells: it is left as it is.
+        # Do not rebuild the index: it may hold records that the branch has lost.
         evidence.index_unknown = "part of the branch is damaged"
         with suppress(CommandFailed):
             _take_index(evidence, workspace.refreshed())
@@ -167,7 +167,7 @@ def _gather_runs(evidence: Evidence) -> None:
 
 @contextmanager
 def fresh_index(workspace: Workspace) -> Iterator[RunIndex]:
-    """A run index made from nothing, apart from the kept one."""
+    """Build a temporary run index, apart from the one on disk."""
     with tempfile.TemporaryDirectory(prefix="gitexp-doctor-") as folder:
         fresh = RunIndex.open(
             workspace.repo,
@@ -224,7 +224,7 @@ def _compare_indexes(evidence: Evidence, fresh: RunIndex) -> None:
 
 
 def files_of(evidence: Evidence) -> dict[PathKind, dict[str, str]]:
-    """The files of the branch that are ours, by kind and path."""
+    """Return gitexp's files on the branch, by kind and path."""
     found: dict[PathKind, dict[str, str]] = {kind: {} for kind in PathKind}
     for path, oid in evidence.walk.files.items():
         place = parse_path(path)

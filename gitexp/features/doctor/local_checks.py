@@ -1,4 +1,4 @@
-"""Checks of what lies in this clone only: journals, locks, pins, work trees, left-over files."""
+"""Checks of this clone only: run index, journals, locks, pins, work trees, leftovers, hooks."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -21,7 +21,7 @@ _LONG_OPEN = timedelta(days=30)
 
 
 def check_index(evidence: Evidence) -> Iterator[Finding]:
-    """The run index says what an index made from nothing says."""
+    """Report a run index that differs from a newly built one."""
     if evidence.index_fault is not None:
         yield Finding(
             check="index",
@@ -40,7 +40,7 @@ def check_index(evidence: Evidence) -> Iterator[Finding]:
 
 
 def check_journals(evidence: Evidence) -> Iterator[Finding]:
-    """No run that is over waits in its journal, and every open run has one."""
+    """Report finished runs that are still in a journal, and open runs without a journal."""
     survey = evidence.journals
     over = [open_run for open_run in survey.runs if open_run.is_over]
     if over:
@@ -104,7 +104,7 @@ def _without_journal(evidence: Evidence) -> Iterator[Finding]:
 
 
 def check_locks(evidence: Evidence) -> Iterator[Finding]:
-    """No lock that a dead git left behind keeps us from recording."""
+    """Report stale git locks that block recording."""
     for path, age_s in find_old_locks(evidence.workspace):
         yield Finding(
             check="locks",
@@ -120,7 +120,7 @@ def check_locks(evidence: Evidence) -> Iterator[Finding]:
 
 
 def check_pending(evidence: Evidence) -> Iterator[Finding]:
-    """A pin of a snapshot goes when its run is sealed."""
+    """Report pinned snapshots whose run is sealed or unknown."""
     journals = evidence.journals.ids()
     done, strange = [], []
     for ref in evidence.pending:
@@ -161,7 +161,7 @@ def check_pending(evidence: Evidence) -> Iterator[Finding]:
 
 
 def check_checkout(evidence: Evidence) -> Iterator[Finding]:
-    """Nobody works on our branches."""
+    """Report work trees that have the run or keep branch checked out."""
     store = evidence.workspace.store
     for worktree in list_worktrees(evidence.workspace.repo):
         if worktree.branch in (store.run_ref, store.code_ref):
@@ -178,7 +178,7 @@ def check_checkout(evidence: Evidence) -> Iterator[Finding]:
 
 
 def check_leftovers(evidence: Evidence) -> Iterator[Finding]:
-    """Nothing of past processes lies about."""
+    """Report leftovers of past processes."""
     left = find_leftovers(evidence.workspace)
     if left.paths or left.worktrees:
         names = [str(path) for path in (*left.worktrees, *left.paths)]
@@ -194,7 +194,7 @@ def check_leftovers(evidence: Evidence) -> Iterator[Finding]:
 
 
 def check_settings(evidence: Evidence) -> Iterator[Finding]:
-    """Every setting is known."""
+    """Report unknown settings."""
     for warning in evidence.workspace.settings.warnings:
         yield Finding(
             check="settings",
@@ -205,7 +205,7 @@ def check_settings(evidence: Evidence) -> Iterator[Finding]:
 
 
 def check_mirror(evidence: Evidence) -> Iterator[Finding]:
-    """No fetch of the user's overwrites our branches, as in a mirror clone."""
+    """Report fetch refspecs that overwrite gitexp's branches, as in a mirror clone."""
     store, config = evidence.workspace.store, evidence.workspace.repo.config()
     for name in remote_names(evidence.workspace.repo):
         specs = config.get_all(f"remote.{name}.fetch")
@@ -228,7 +228,7 @@ def check_mirror(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _writes(spec: str, ref: str) -> bool:
-    """Return whether a fetch by this refspec moves a ref of ours, wherever it is now."""
+    """Return whether a fetch by this refspec forces the ref to the remote's commit."""
     start, star, end = spec.removeprefix("+").partition(":")[2].partition("*")
     if not spec.startswith("+"):
         return False
@@ -236,7 +236,7 @@ def _writes(spec: str, ref: str) -> bool:
 
 
 def check_hooks(evidence: Evidence) -> Iterator[Finding]:
-    """An installed hook works, and what is to happen at a push has a hook that does it."""
+    """Report an installed hook that does not work, and push settings without an installed hook."""
     settings = evidence.workspace.settings
     status = hook_install.status(evidence.workspace.repo)
     if status.installed and not status.working:

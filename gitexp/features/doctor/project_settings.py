@@ -1,6 +1,6 @@
-"""Adding to a list in the project's settings file, `gitexp.toml`.
+"""Add to a list in the project's settings file, `gitexp.toml`.
 
-Everything else in the file stays as it is, comments too. Only done when the user asks.
+The rest of the file, comments included, does not change. gitexp does this only on request.
 """
 
 import os
@@ -19,10 +19,10 @@ _LISTS: Final = tuple(option for option in OPTIONS if option.default == ())
 
 
 def add_to_project(workspace: Workspace, option: Option, values: Sequence[str]) -> Path:
-    """Add values to a list setting in `gitexp.toml`, once each. Returns the file.
+    """Add values to a list setting in `gitexp.toml`, once each. Return the file.
 
-    Raises `InvalidInput` when the setting is no list, a value cannot be used, or the file cannot be
-    changed without touching anything else; then it is as before.
+    Raises `InvalidInput` when the setting is no list, a value is invalid, or the edit would change
+    another part of the file. The file does not change then.
     """
     top = workspace.repo.top
     if top is None:
@@ -79,7 +79,7 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
 
 
 def _with_list(text: str, name: str, values: Sequence[str]) -> str | None:
-    """The text with the list in place of the former one, or before the first table."""
+    """Return the text with the list in place of the former one, or before the first table."""
     lines = text.splitlines(keepends=True)
     written = _list_text(name, values)
     key = re.compile(rf"""\s*(?:"{name}"|'{name}'|{name})\s*=""")
@@ -112,7 +112,7 @@ def _list_text(name: str, values: Sequence[str]) -> str:
 
 def _text(value: str) -> str:
     if "'" not in value and value.isprintable():
-        return f"'{value}'"  # as typed: patterns are full of backslashes
+        return f"'{value}'"  # literal: patterns are full of backslashes
     import json
 
     return json.dumps(value, ensure_ascii=True)
@@ -128,7 +128,7 @@ def _not_editable(path: Path, why: str, option: Option, values: Sequence[str]) -
 
 
 def _write(path: Path, text: str) -> None:
-    """Replace the file, or write through a link to it."""
+    """Replace the file; write through a symbolic link."""
     try:
         if path.is_symlink():
             path.write_text(text, encoding="utf-8")

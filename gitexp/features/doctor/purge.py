@@ -1,7 +1,7 @@
-"""Taking records or code out of both branches for good.
+"""Remove records or code from both branches permanently.
 
-Both branches begin anew without them. The run branch says what was purged, so that a merge with
-another clone does not bring it back. A purge that was cut off is completed by the next one.
+Both branches get a new root commit without them. The run branch lists what was purged, so that a
+merge with another clone does not bring it back. The next purge completes an interrupted one.
 """
 
 import json
@@ -43,29 +43,29 @@ _MESSAGE = "begin anew after a purge\n\n[skip ci]\n"
 
 @dataclass(slots=True)
 class PurgePlan:
-    """What a purge takes away."""
+    """What a purge removes."""
 
     tip: ObjectId
-    """The run branch that it was made for."""
+    """Tip of the run branch that the plan is for."""
     removals: list[Removal] = field(default_factory=list)
     trees: set[str] = field(default_factory=set)
-    """Code states that go whole."""
+    """Code states to remove completely."""
     files: dict[str, set[str]] = field(default_factory=dict)
-    """Blobs that go out of all code states, by path."""
+    """Blobs to remove from all code states, by path."""
     changed: dict[str, PurgedState] = field(default_factory=dict)
-    """What becomes of code states, by tree."""
+    """The replacement of each changed code state, by tree."""
     kept: set[str] = field(default_factory=set)
-    """The code states that there are afterwards."""
+    """Code states that remain."""
     affected: list[str] = field(default_factory=list)
-    """Runs that stay and lose code, each by short id and name."""
+    """Runs that stay and lose code, by short id and name."""
     objects: set[str] = field(default_factory=set)
-    """The files of the purged runs on the run branch."""
+    """Blobs of the purged runs on the run branch."""
     shared: dict[RunId, list[str]] = field(default_factory=dict)
-    """By purged run, those that stay and have the same code, which therefore stays too."""
+    """By purged run, the remaining runs with the same code; that code stays."""
 
     @property
     def is_empty(self) -> bool:
-        """True when nothing of what was asked for is on the branches any more."""
+        """True when the branches hold none of the things to purge."""
         return not (self.removals or self.trees or self.files)
 
 
@@ -77,11 +77,11 @@ def plan_purge(
     paths: Sequence[str] = (),
     force: bool = False,
 ) -> PurgePlan:
-    """Find what a purge takes away; stores a few objects and changes nothing else.
+    """Plan a purge. Writes a few objects and changes nothing else.
 
     `states` are code commits or trees, `paths` start at the top of the repository. Raises
-    `NotFound`, and `Refused` for a run that is going on, for a code state that runs which stay
-    need, unless forced, and in a repository of an older format.
+    `NotFound`. Raises `Refused` for a running run, in a repository of an older format, and, unless
+    forced, for a code state that remaining runs need.
     """
     store = workspace.store
     tip = store.check()
@@ -114,7 +114,7 @@ def plan_purge(
 
 
 def _runs(workspace: Workspace) -> list[tuple[RunId, str, str]]:
-    """Id, name and tree of every run."""
+    """Return id, name and tree of every run."""
     found = map(json.loads, workspace.refreshed().documents())
     return [(RunId(run["id"]), run["name"], run["code"]["tree"]) for run in found]
 
@@ -122,7 +122,7 @@ def _runs(workspace: Workspace) -> list[tuple[RunId, str, str]]:
 def _plan_code(
     workspace: Workspace, plan: PurgePlan, kept: set[str], states: Sequence[str], *, force: bool
 ) -> None:
-    """The code that only purged runs had, and the code states that were asked for."""
+    """Plan the removal of the requested code states and of code that only purged runs use."""
     gone = {removal.run.id for removal in plan.removals}
     others: dict[str, list[str]] = {}
     for run, name, tree in _runs(workspace):
@@ -173,11 +173,11 @@ def _plan_files(
                     plan.files.setdefault(name, set()).add(blob)
 
 
-# --- doing it -----------------------------------------------------------------------------------
+# --- execution ----------------------------------------------------------------------------------
 
 
 def purge(workspace: Workspace, plan: PurgePlan) -> Purges:
-    """Carry a plan out, and return all that was ever purged.
+    """Apply a plan. Return everything that was ever purged.
 
     Raises `Conflict` when a run was recorded after the plan was made.
     """
@@ -198,7 +198,7 @@ def purge(workspace: Workspace, plan: PurgePlan) -> Purges:
             )
             root = graft(store, commit, None)
             keep, old = keep_only(store, plan.kept), repo.read_ref(store.code_ref)
-            # The run branch goes first: it says what is still to do if this is cut off here.
+            # Move the run branch first: it says what remains to do if the process dies here.
             repo.update_ref(
                 store.run_ref, root, plan.tip, "gitexp: begin anew", durable=store.durable
             )
@@ -234,7 +234,7 @@ def _files(
 
 
 def find_purged(workspace: Workspace, text: str) -> RunId | None:
-    """The run with this id, or this start of an id, that was removed or purged before."""
+    """Return the deleted or purged run whose id starts with this text, if there is only one."""
     tip = workspace.store.tip()
     if tip is None or len(text) < 4:
         return None
@@ -247,11 +247,11 @@ def find_purged(workspace: Workspace, text: str) -> RunId | None:
     return matching[0] if len(matching) == 1 else None
 
 
-# --- what is left -------------------------------------------------------------------------------
+# --- remains ------------------------------------------------------------------------------------
 
 
 def forget_locally(workspace: Workspace, purges: Purges) -> Iterator[str]:
-    """Remove what this clone still has of purged runs outside of objects; says what it removed."""
+    """Remove this clone's local state of purged runs. Yield one message each. Objects stay."""
     repo, store = workspace.repo, workspace.store
     for folder in ("journal", "output", "worktrees"):
         for run in purges.runs:
@@ -289,7 +289,7 @@ def _is_stale(
 
 
 def find_remains(workspace: Workspace, purges: Purges, objects: Collection[str]) -> list[str]:
-    """Refs from which git still reaches purged code, or one of these objects."""
+    """Return refs from which git still reaches purged code or one of these objects."""
     repo = workspace.repo
     wanted = {oid for blobs in purges.files.values() for oid in blobs} | purges.trees | {*objects}
     wanted |= {tree for tree, state in purges.states.items() if state.files}

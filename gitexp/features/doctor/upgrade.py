@@ -1,4 +1,4 @@
-"""Changing the branches of a repository, and of a remote, to the newest format.
+"""Change the branches of a repository and of a remote to the newest format.
 
 Deterministic: two clones with the same branches make the same commits.
 """
@@ -26,21 +26,21 @@ _MESSAGE = f"use branch format {FORMAT}\n\n[skip ci]\n"
 
 
 class Upgraded(NamedTuple):
-    """What an upgrade did."""
+    """Result of an upgrade."""
 
     before: int | None
-    """The format before; absent when there was no branch."""
+    """The former format; `None` without a branch."""
     states: int
-    """Code states that the keep branch holds now."""
+    """Number of code states on the keep branch now."""
     changed: bool
 
 
 def upgrade(store: Store, identity: str | None = None) -> Upgraded:
-    """Change both branches to the newest format; safe to repeat, also after it was killed.
+    """Change both branches to the newest format. Safe to repeat, also after an interruption.
 
-    `identity` is the author of code commits, `Name <email>`; it is kept on the run branch. Raises
-    `InvalidInput` when git takes no such identity, `Unreadable` when code of the old branch is not
-    here, `Conflict` when another process moved a branch.
+    `identity` is the author of code commits, `Name <email>`; the run branch stores it. Raises
+    `InvalidInput` when git rejects the identity, `Unreadable` when this clone lacks code of the old
+    branch, `Conflict` when another process moved a branch.
     """
     form = format_file(identity or CODE_IDENTITY)
     store.check()
@@ -69,7 +69,7 @@ def _count(store: Store, keep: ObjectId | None) -> int:
 
 
 def _write_format(store: Store, tip: ObjectId, form: bytes) -> None:
-    """Write the format at the date of the tip, so that the commit is the same everywhere."""
+    """Write the format file with the date of the tip, so that every clone makes the same commit."""
     asked = store.repo.git("log", "-1", "--no-show-signature", "--format=%ct", tip)
     moment = datetime.fromtimestamp(int(asked.text), UTC)
     files = ((README_PATH, README_FILE), (FORMAT_PATH, form))
@@ -78,9 +78,9 @@ def _write_format(store: Store, tip: ObjectId, form: bytes) -> None:
 
 
 def upgrade_remote(store: Store, remote: str | None, settings: Settings) -> tuple[str, bool]:
-    """Replace the keep branch of a remote by ours, after taking over all that it holds.
+    """Replace the keep branch of a remote by ours, after merging the remote's into ours.
 
-    Returns the remote's name and whether anything was sent. Raises `GitexpError` when the remote
-    refuses, or somebody pushed meanwhile.
+    Returns the remote's name and whether gitexp pushed. Raises `GitexpError` when the remote
+    rejects the push or another push won.
     """
     return replace_remote(store, remote, settings, [store.code_ref], "upgrade")

@@ -1,1 +1,1 @@
-"""Preparing a command, running it, recovery, and running a recorded one again."""
+"""Prepare and run a command, recover interrupted runs, and reproduce recorded runs."""

@@ -1,7 +1,7 @@
-"""The project's checks: a command that says whether the result of a run may be kept.
+"""The project's checks: a command that decides whether the result of a run may be kept.
 
-It runs after a command that succeeded, in the top of its work tree. Since the project's file can
-come with a pull, it runs only where the user has agreed to that very command.
+It runs at the top of the work tree after the run's command succeeded. A pull can change the
+project's settings file, so gitexp runs only the exact command that the user has approved.
 """
 
 import os
@@ -17,7 +17,7 @@ from gitexp.core.model.run import Checks, Outcome, Run
 from gitexp.storage.settings.options import Settings
 
 MAX_OUTPUT_BYTES: Final = 4000
-"""What a record keeps of the end of the output."""
+"""Bytes of the end of the output that a record keeps."""
 
 _GRACE_S: Final = 5.0
 
@@ -27,8 +27,8 @@ def run_checks(
 ) -> tuple[Checks | None, list[str]]:
     """Run the project's checks after a run that succeeded.
 
-    Returns how they ended, absent when there are none or they may not run here, and warnings.
-    Never raises: a check that cannot be started has failed.
+    Returns their result and warnings. The result is `None` when there are no checks or the user has
+    not approved them. Never raises: a check that cannot start has failed.
     """
     checks = settings.checks
     if checks is None or run.outcome is not Outcome.SUCCEEDED:

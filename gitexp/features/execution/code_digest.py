@@ -1,6 +1,6 @@
-"""What of a tree counts as code, as one hash.
+"""Hash the files of a tree that count as code.
 
-A push with gates waits for this, so it imports little.
+A push with gates waits for this module, so it imports little.
 """
 
 import hashlib
@@ -13,16 +13,16 @@ from gitexp.core.analysis.fingerprint import DEFAULT_EXCLUDE, code_digest
 from gitexp.storage.workspace import Workspace
 
 LAST_DIGEST: Final = "last-digest"
-"""File in our local state: a hash of the question, the answer, and a hash of both."""
+"""File in gitexp's state directory: a hash of the input, the result, and a hash of both."""
 
 
 def excluded(workspace: Workspace) -> tuple[str, ...]:
-    """The paths that never count, as patterns."""
+    """Return the patterns of paths that never count as code."""
     return (*DEFAULT_EXCLUDE, *workspace.settings.code_exclude)
 
 
 def digest_of(workspace: Workspace, tree: str, produced: Collection[str]) -> str:
-    """What of a tree counts, as one hash; the last is kept, as many runs have the same code."""
+    """Return one hash of the files that count as code. Caches the last, as many runs share code."""
     settings, repo = workspace.settings, workspace.repo
     exclude = excluded(workspace)
     rules = (__version__, tree, settings.code_include, exclude, sorted(produced))

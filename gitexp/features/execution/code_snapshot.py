@@ -1,6 +1,6 @@
-"""The code of a run: taken as it is, and pinned so that it stays.
+"""Take a snapshot of the code of a run, and pin it.
 
-A `git gc` may run at any moment and takes what no ref holds yet; then it is taken again.
+A `git gc` can delete the objects before a ref holds them; gitexp then takes the snapshot again.
 """
 
 from collections.abc import Sequence
@@ -42,20 +42,20 @@ from gitexp.storage.workspace import Workspace
 _SNAPSHOT_TRIES = 5
 
 MUCH_BYTES: Final = 5 << 20
-"""More than this taken into a snapshot from untracked files is said."""
+"""Bytes of untracked files in a snapshot above which gitexp warns."""
 
 _NAMED: Final = 5
-"""So many files a note names."""
+"""Most files that a note names."""
 
 
 class Observed(NamedTuple):
-    """The code of a run about to start."""
+    """The code of a run that is about to start."""
 
     code: Code
     sinks: tuple[str, ...]
-    """Changed files that our own output goes to."""
+    """Changed files that gitexp's own output is redirected to."""
     notes: tuple[str, ...]
-    """What the user should know about the snapshot, one sentence each."""
+    """Notes for the user about the snapshot, one sentence each."""
 
 
 def observe_code(
@@ -63,11 +63,11 @@ def observe_code(
     command: Command | None,
     written: Sequence[str],
 ) -> Observed:
-    """The code as it is now: its snapshot, and what of it counts.
+    """Take a snapshot of the current code and hash the part that counts.
 
-    With it come the paths in it that our own output goes to.
+    Also returns the paths of the snapshot to which gitexp's own output is redirected.
 
-    Raises `Refused` while the run branch itself is checked out, `NoCommit` without any commit.
+    Raises `Refused` while the run branch is checked out, `NoCommit` without any commit.
     """
     for _ in range(_SNAPSHOT_TRIES):
         try:
@@ -141,7 +141,7 @@ def _notes_taken(snapshot: Snapshot) -> list[str]:
 
 
 def _sinks(top: Path | None, paths: Sequence[str]) -> tuple[str, ...]:
-    """The changed files that our own output goes to: `> log.txt` and `| tee log.txt`."""
+    """Return the changed files to which our output is redirected: `> log.txt`, `| tee log.txt`."""
     if top is None or not paths or not (files := output_files()):
         return ()
     found = []
@@ -154,11 +154,11 @@ def _sinks(top: Path | None, paths: Sequence[str]) -> tuple[str, ...]:
 
 
 def pin(workspace: Workspace, run: Run) -> Run:
-    """Hold the run's snapshot by a ref, and make sure that no object of it was collected meanwhile.
+    """Pin the snapshot with a ref and verify that no gc removed its objects.
 
-    Returns the run, with a new snapshot when a gc had been faster. Raises `GitexpError` when that
-    happens again and again, or when the files are not those any more that the run was prepared for;
-    `InvalidInput`, with nothing held, when no record can hold the run.
+    Returns the run, with a new snapshot if a gc removed the first. Raises `GitexpError` when a gc
+    removes every snapshot taken, or when the files have changed since the run was prepared. Raises
+    `InvalidInput`, before it pins anything, when no record can hold the run.
     """
     if not run.code.dirty:
         return run
@@ -169,7 +169,7 @@ def pin(workspace: Workspace, run: Run) -> Run:
             or run.code.snapshot is None
             or _is_pinned(workspace, run, run.code.snapshot)
         ):
-            return run  # a snapshot that was taken again may agree with the commit now
+            return run  # a new snapshot may equal the commit
         taken = _snapshot(workspace)
         if (taken.commit, taken.tree) != (run.code.commit, run.code.tree):
             raise GitexpError(
@@ -191,7 +191,7 @@ def pin(workspace: Workspace, run: Run) -> Run:
 
 
 def _is_pinned(workspace: Workspace, run: Run, snapshot: str) -> bool:
-    """Pin a snapshot; false when it is not there any more, or not whole."""
+    """Pin a snapshot. Return False if any of its objects is missing."""
     repo, ref = workspace.repo, pending_ref(run.id)
     durable = workspace.settings.durable
     try:

@@ -1,4 +1,4 @@
-"""Other runs that go on at the same time in the same work tree: their files are not ours."""
+"""Find runs that run at the same time in the same work tree, whose files belong to them."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -16,24 +16,24 @@ from gitexp.features.recording.made_here import RECORDED_HERE
 from gitexp.storage.workspace import Workspace
 
 _MAX_LOOKED_AT = 200
-"""So many runs that began meanwhile are looked at; beyond that every file could be theirs."""
+"""Most concurrent runs to read; with more, any file could belong to another run."""
 
 
 @dataclass(slots=True)
 class Alongside:
-    """Which other runs could have written a file while a run went on."""
+    """Other runs that could have written a file during a run."""
 
     workspace: Workspace
     run: Run
     top: Path
     is_shared: bool
-    """False in a temporary work tree, where no other run can be."""
+    """False in a temporary work tree, which no other run uses."""
     directories: set[Path] = field(default_factory=set)
-    """Where the others ran."""
+    """Directories in which the other runs ran."""
 
     @classmethod
     def begin(cls, workspace: Workspace, run: Run, top: Path) -> "Alongside":
-        """Note the runs that are going on when a run has just begun."""
+        """Note the other open runs just after a run has begun."""
         found = cls(workspace, run, top, workspace.repo.top == top)
         outer = os.environ.get(RUN_VARIABLE)  # the run that started this one waits for it
         for path in pending(workspace.journals) if found.is_shared else ():
@@ -49,7 +49,7 @@ class Alongside:
                 self._note(decode_run(content.record), content.extra.get("top"), until_ns)
 
     def _note(self, other: Run, top: object, until_ns: int | None) -> None:
-        """Note a run whose command could write what frameworks write."""
+        """Note a run if its command can write files of frameworks in this work tree."""
         if other.origin not in (Origin.RUN, Origin.API) or top not in (None, str(self.top)):
             return
         if until_ns is not None and other.started.timestamp() * 1e9 > until_ns:
@@ -57,7 +57,7 @@ class Alongside:
         self.directories.add(self.top / (other.command.directory if other.command else "."))
 
     def look_back(self, until_ns: int | None = None) -> None:
-        """Note the runs that began since, and before a moment; they may have ended or died."""
+        """Note the runs that began since `begin` and before a moment, even if they have ended."""
         if not self.is_shared:
             return
         begun = self._begun_since()
@@ -88,10 +88,11 @@ class Alongside:
         return found
 
     def ownership(self, directory: Path, argv: Sequence[str]) -> Callable[[Path], bool]:
-        """A test whether a path can only be of our run.
+        """Return a test whether a path can only belong to this run.
 
-        True for all paths when no other run went on; for paths that the command names; and below
-        the run's directory when no other run's directory holds it or lies in it.
+        True for all paths when no other run was open. Else true for paths that the command names.
+        Also true for paths below the run's directory, unless another run's directory contains it or
+        is inside it.
         """
         if not self.directories:
             return lambda _path: True
@@ -110,7 +111,7 @@ class Alongside:
 
 
 def _named_paths(directory: Path, argv: Sequence[str], top: Path) -> list[Path]:
-    """Files and directories below `top` that arguments name, not the run's own directory."""
+    """Return files and directories below `top` that arguments name, except the run's directory."""
     found = []
     for argument in argv:
         for text in {argument, argument.rpartition("=")[2]}:

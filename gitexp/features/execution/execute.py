@@ -1,7 +1,7 @@
-"""Running a prepared trial: execute the command, watch it, gather its results, seal.
+"""Run a prepared trial: execute the command, observe it, gather its results, seal the record.
 
-The command's output streams through untouched and its exit code is kept, whatever happens to the
-record; what could not be recorded is told.
+The command's output passes through unchanged and its exit code is kept, even if recording fails.
+gitexp reports what it could not record.
 """
 
 import os
@@ -55,9 +55,9 @@ from gitexp.storage.workspace import Workspace
 
 JOURNAL_VARIABLE = "GITEXP_JOURNAL"
 STARTED_VARIABLE = "GITEXP_STARTED_S"
-"""When the run started, on the machine's monotonic clock."""
+"""Environment variable: start of the run in seconds, on the machine's monotonic clock."""
 PARAMS_VARIABLE = "GITEXP_PARAMS"
-"""Names a TOML file with the parameters."""
+"""Environment variable: path of a TOML file with the parameters."""
 
 MAX_PRODUCED = 200
 SOURCE_ENDINGS = frozenset(
@@ -97,8 +97,8 @@ SOURCE_ENDINGS = frozenset(
         ".f90",
     ]
 )
-"""A file with such an ending may have been edited while the run went on; it always counts as code,
-unless it was named as an output or a metrics file."""
+"""Endings of source files. The user may have edited such a file during the run, so it always counts
+as code, unless it is a declared output or metrics file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +107,19 @@ class Executed:
 
     run: Run
     exit_code: int
-    """The command's own; minus the signal number when a signal ended it."""
+    """Exit code of the command; minus the signal number if a signal ended it."""
     recorded: bool
     problems: tuple[GitexpError, ...] = ()
-    """What went wrong with the record, never with the command."""
+    """Failures to record; never failures of the command."""
     told: int = 0
-    """How many of the run's warnings were there before it started."""
+    """Number of the run's warnings that existed before its start."""
     jobs: int = 0
-    """How many jobs of a sweep were recorded as runs of their own."""
+    """Number of jobs of a sweep that were recorded as runs."""
 
 
 @dataclass(slots=True)
 class _Running:
-    """A run that is going on: what its end needs to know."""
+    """State of an open run, used at its end."""
 
     workspace: Workspace
     prepared: Prepared
@@ -129,43 +129,43 @@ class _Running:
     kept: KeptOutput
     params_file: Path
     report: Path
-    """Where the program reports its parameters."""
+    """File in which the program reports its parameters."""
     before: dict[Path, tuple[int, int, int]]
-    """How the metrics files were before."""
+    """Time and size marks of the metrics files before the start."""
     files: RunFiles
     started_s: float
     printed: PrintedMetrics
     jobs: int = 0
-    """How many jobs of a sweep were recorded as runs."""
+    """Number of jobs of a sweep that were recorded as runs."""
     fault: str | None = None
-    """Why the command could not be started."""
+    """Why the command could not start."""
 
     def on_output(self, chunk: bytes, stream: str) -> None:
-        """Keep what the command prints."""
+        """Keep a chunk of the command's output."""
         self.tail.feed(chunk, stream)
         self.kept.feed(chunk, stream)
 
     def on_timeout(self) -> None:
-        """Write down that the limit was reached: a run that dies from here on timed out."""
+        """Append the timeout to the journal; if gitexp dies now, recovery reports a timeout."""
         with suppress(GitexpError):
             self.journal.append(TIMEOUT, time=round(clock.monotonic_s() - self.started_s, 3))
 
     @property
     def limit(self) -> Limit | None:
-        """The command's time limit, if it has one."""
+        """Return the command's time limit, if it has one."""
         seconds = None if self.run.command is None else self.run.command.timeout_s
         if seconds is None:
             return None
         return Limit(seconds, f"{RUN_VARIABLE}={self.run.id}", self.on_timeout)
 
     def remove_files(self) -> None:
-        """Delete what only the running command needed."""
+        """Delete the files that only the running command needs."""
         with suppress(OSError):
             self.params_file.unlink()
         discard_report(self.report)
 
     def environment(self, environ: Mapping[str, str], *, inject: bool) -> dict[str, str]:
-        """The user's own environment, and what the command gets beside it."""
+        """Return the user's environment plus the variables for the command."""
         return {
             **environ,
             **(injected(environ, self.report) if inject else {}),
@@ -188,11 +188,11 @@ def execute(
 ) -> Executed:
     """Record the start, run the command, record the end.
 
-    `on_start` is told the run, and the problem if its start could not be put onto the branch (the
-    journal has it). `stdout` is the file descriptor that the command's standard output goes to.
-    `harvest` are the kinds of files that values are picked up from; the setting's by default.
-    With `inject`, unless the settings forbid it, a Python program reports what its own parser
-    returned. Raises `GitexpError` only before the command starts.
+    `on_start` gets the run, and the error if its start could not be written to the branch (the
+    journal has it). `stdout` is the file descriptor for the command's standard output. `harvest`
+    are the kinds of files from which gitexp picks up values; the setting's by default. With
+    `inject`, unless the settings forbid it, a Python program reports the result of its own argument
+    parser. Raises `GitexpError` only before the command starts.
     """
     run = pin(workspace, prepared.run)
     journal, problem = begin(workspace, run, prepared.packages)
@@ -219,7 +219,7 @@ def execute(
     done = _run_command(running, env, stdout)
     problems = [problem] if problem else []
     ending = Ending(outcome_of(done), done.exit_code, round(done.duration_s, 3))
-    with suppress(GitexpError):  # what cannot be written here fails again, and is told, below
+    with suppress(GitexpError):  # seal() below fails again and reports it
         journal.end(ending)
     ended = with_ending(run, ending)
     try:
@@ -233,7 +233,7 @@ def execute(
 
 
 def _run_command(running: _Running, env: Mapping[str, str], stdout: int) -> Completed:
-    """Run the command; one that cannot be started ends as in a shell, with its record."""
+    """Run the command. If it cannot start, record the exit code that a shell would return."""
     try:
         return run_command(
             running.prepared.argv,
@@ -302,7 +302,7 @@ def _record_end(running: _Running, ended: Run) -> Run:
 
 
 def _left_by_hydra(running: _Running, output: str) -> Report | None:
-    """The configuration that Hydra wrote down, of a program that did not report itself."""
+    """Return the configuration that Hydra wrote, for a program that did not report itself."""
     if running.run.command is None:
         return None
     from gitexp.features.execution.hydra_sweeps import hydra_report
@@ -311,7 +311,7 @@ def _left_by_hydra(running: _Running, output: str) -> Report | None:
 
 
 def outcome_of(done: Completed) -> Outcome:
-    """How a command's end is called."""
+    """Return the outcome for the end of a command."""
     if done.timed_out:
         return Outcome.TIMED_OUT
     if done.interrupted:
@@ -333,7 +333,7 @@ def _hash_outputs(prepared: Prepared, warnings: list[str]) -> dict[str, FileStat
 
 
 def _reads(running: _Running) -> dict[str, FileState]:
-    """The files that the program was seen to read and that git does not track."""
+    """Return the untracked files that the program was seen to read."""
     paths = opened_files(running.report)
     if not paths:
         return {}
@@ -346,7 +346,7 @@ def _reads(running: _Running) -> dict[str, FileState]:
 
 
 def _modified_ns(file: Path) -> int | None:
-    """When a file was written, by the clock of its disk; `None` when it is not there."""
+    """Return the modification time of a file in ns; `None` if it does not exist."""
     try:
         return file.stat().st_mtime_ns
     except OSError:
@@ -356,10 +356,10 @@ def _modified_ns(file: Path) -> int | None:
 def _produced(
     running: _Running, since_ns: int | None, harvested: set[str], warnings: list[str]
 ) -> tuple[str, ...]:
-    """Paths that came or changed while the run went on and cannot be its source.
+    """Return paths that were created or changed during the run and cannot be its source.
 
-    `since_ns` is the time of a file of ours written just before, so that only one clock is asked.
-    `harvested` are files of frameworks, which are no source whatever their ending.
+    `since_ns` is the time of a gitexp file written just before, so that both times come from the
+    clock of the file system. `harvested` are files of frameworks, which are never source.
     """
     workspace, prepared = running.workspace, running.prepared
     top = prepared.top

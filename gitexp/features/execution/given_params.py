@@ -1,7 +1,7 @@
-"""Whether the parameters that the user gave reach the command.
+"""Check whether the parameters that the user gave reach the command.
 
-A parameter that is recorded and not used makes the record false, so it is said: before the start
-where the command line shows it, at the end where the program's parser does.
+A record with an unused parameter is false, so gitexp warns: before the start if the command line
+shows it, at the end if the program's parser does.
 """
 
 import re
@@ -19,15 +19,15 @@ _PLACEHOLDER = re.compile(r"(?<![${])\{([A-Za-z_][\w.]*)\}(?!\})")
 
 _PARAMS_VARIABLE = b"GITEXP_PARAMS"
 MAX_SCRIPT_BYTES = 1 << 20
-"""A larger file among the arguments is no script that is searched for the variable."""
+"""Size above which a file among the arguments is not searched for the variable."""
 
 
 def check_placeholders(
     typed: Sequence[str], params: Table, given: Mapping[str, Value]
 ) -> list[str]:
-    """Notes about words in braces that look like a parameter's name and are none.
+    """Return notes about words in braces that look like a parameter name but name none.
 
-    Raises `InvalidInput` when parameters were given: then such a word is a slip of the pen.
+    Raises `InvalidInput` if parameters were given, because the word is then probably a typo.
     """
     if not any("{" in word for word in typed):
         return []
@@ -53,7 +53,7 @@ def check_placeholders(
 
 
 def not_received(argv: Sequence[str], directory: Path, given: Mapping[str, Value]) -> list[str]:
-    """Warnings about given parameters that the command line does not pass on."""
+    """Return warnings about given parameters that the command line does not pass on."""
     if not argv or not given:
         return []
     used = {name for word in argv for name in _PLACEHOLDER.findall(word)}
@@ -80,7 +80,7 @@ def _reads_params(argv: Sequence[str], directory: Path) -> bool:
 
 
 def contradictions(run: Run, given: Mapping[str, Value]) -> list[str]:
-    """Warnings about given parameters that the program parsed as something else."""
+    """Return warnings about given parameters that the program parsed as another value."""
     parsed = dict(flatten(run.parsed))
     renamed: Mapping[str, str] = {} if run.parser is None else run.parser.renamed
     faults = []

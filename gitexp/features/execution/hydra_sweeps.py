@@ -1,7 +1,7 @@
-"""What Hydra left behind: the configuration of a run, and a run for each job of a sweep.
+"""Read what Hydra wrote: the configuration of a run, and one run for each job of a sweep.
 
-A job is what `program overrides` alone would have been, so it has that command, its own parameters
-and fingerprint, and the sweep as its parent.
+A job equals a run of `program overrides` alone. So its run has that command, its own parameters and
+fingerprint, and the sweep as its parent.
 """
 
 import os
@@ -30,13 +30,13 @@ from gitexp.storage.workspace import Workspace
 
 MAX_CONFIG_BYTES = 1 << 20
 MAX_FOLDERS = 200
-"""Folders that are looked into for `.hydra`."""
+"""Most directories to search for `.hydra`."""
 
 _JOB = re.compile(r"\[HYDRA\]\s+#(\d+) : ")
-"""How Hydra's own log announces the next job of a sweep."""
+"""Line in Hydra's log that announces the next job of a sweep."""
 
 _SWEEP_IN = re.compile(r"\[HYDRA\].* sweep output dir : (.+)")
-"""How launchers that run jobs in other processes (joblib, submitit) say where."""
+"""Log line with the directory of launchers that run jobs in other processes (joblib, submitit)."""
 
 _APART = (
     "the jobs of the sweep ran in other processes: what they printed cannot be told apart and what "
@@ -44,15 +44,14 @@ _APART = (
 )
 
 
-# --- a program that was not heard -----------------------------------------------------------------
+# --- programs that did not report -----------------------------------------------------------------
 
 
 def hydra_report(directory: Path, marker: Path, output: str) -> Report | None:
-    """The configuration that Hydra wrote after a file of ours, the marker, and no other; or `None`.
+    """Return the configuration that Hydra wrote after the marker file; `None` unless there is one.
 
-    For programs that do not report themselves (`python -I`, `--no-inject`), looked for below
-    `outputs`; and for the jobs of a sweep that a launcher ran in other processes, looked for where
-    Hydra's log in the output says.
+    For programs that do not report themselves (`python -I`, `--no-inject`), searches `outputs`. For
+    sweep jobs that a launcher ran in other processes, searches the directory named in Hydra's log.
     """
     with suppress(OSError, GitexpError):
         since_ns = marker.stat().st_mtime_ns
@@ -65,7 +64,7 @@ def hydra_report(directory: Path, marker: Path, output: str) -> Report | None:
 
 
 def _written_down(folder: Path) -> tuple[Table, list[str]]:
-    """The configuration and the overrides in a `.hydra` folder."""
+    """Read the configuration and the overrides from a `.hydra` directory."""
     overrides = (folder / "overrides.yaml").read_text(errors="replace").splitlines()
     with (folder / "config.yaml").open("rb") as file:
         values = parse_params(file.read(MAX_CONFIG_BYTES), ".yaml", name="config.yaml")
@@ -73,7 +72,7 @@ def _written_down(folder: Path) -> tuple[Table, list[str]]:
 
 
 def _jobs_apart(places: Sequence[Path], since_ns: int) -> Report:
-    """The jobs of a sweep by the configurations that they left in its directories."""
+    """Return the jobs of a sweep from the configurations in its directories."""
     found: list[tuple[Table, Sequence[str], Path]] = []
     lost = 0
     for place in places:
@@ -93,7 +92,7 @@ def _jobs_apart(places: Sequence[Path], since_ns: int) -> Report:
 
 
 def _configurations(directory: Path, since_ns: int) -> Iterator[Path]:
-    """The `.hydra` folders written since, in the places that Hydra uses unless told otherwise."""
+    """Yield `.hydra` directories written since, in Hydra's default places."""
     folders = [directory]
     for _ in range(3):
         for folder in folders:
@@ -126,7 +125,7 @@ Gather: TypeAlias = Callable[..., tuple[list[Path], Table, Series, list[str]]]
 def record_jobs(
     workspace: Workspace, sweep: Run, report: Report, output: str, *, gather: Gather
 ) -> tuple[Run, int]:
-    """Record a run for each job. Returns the sweep, with a warning when that fails, and how many.
+    """Record a run for each job. Returns the sweep, with a warning on failure, and the count.
 
     `gather` reads metrics files (`metrics_files.gather_metrics`), here those in a job's directory.
     """
@@ -142,11 +141,11 @@ def record_jobs(
 def job_runs(
     workspace: Workspace, sweep: Run, report: Report, output: str, *, gather: Gather
 ) -> list[Run]:
-    """A sealed run for each job, in order. Nothing is written but the list of runs made here."""
+    """Build a sealed run for each job, in order. Writes only the list of this clone's runs."""
     jobs, printed = report.jobs, {}
     if not report.were_jobs_apart:
         printed = _metrics_by_job(output)
-    elif sweep.outcome is Outcome.SUCCEEDED:  # Hydra fails when one of its jobs does
+    elif sweep.outcome is Outcome.SUCCEEDED:  # Hydra fails when one of its jobs fails
         jobs = tuple(replace(job, status="COMPLETED") for job in jobs)
     runs = []
     for number, job in enumerate(jobs):
@@ -197,7 +196,7 @@ def _job_run(workspace: Workspace, sweep: Run, job: Job, number: int) -> Run:
 
 
 def _job_argv(argv: Sequence[str], overrides: Sequence[str]) -> tuple[str, ...]:
-    """The command that runs this job alone: the sweep's, with the job's overrides in place."""
+    """Return the command of this job alone: the sweep's command with the job's overrides."""
     start = program_position(argv) + 1
     kept = [w for w in argv[start:] if w not in ("-m", "--multirun") and not is_override(w)]
     return (*argv[:start], *kept, *redact_argv(overrides))
@@ -212,7 +211,7 @@ def _metrics_files(job: Job, gather: Gather) -> Table:
 
 
 def _metrics_by_job(output: str) -> dict[int, Table]:
-    """The last value of each `METRIC` line, by the job that Hydra had announced before it."""
+    """Return the last value of each `METRIC` line, by the job announced before it."""
     found: dict[int, Table] = {}
     current: Table = {}
     for line in output.splitlines():
@@ -224,7 +223,7 @@ def _metrics_by_job(output: str) -> dict[int, Table]:
 
 
 def _logged(directory: Path) -> Table:
-    """The last value of each `METRIC` line in the logs that Hydra keeps of a job."""
+    """Return the last value of each `METRIC` line in Hydra's logs of a job."""
     found: Table = {}
     for path in sorted(directory.glob("*.log")):
         with suppress(OSError), path.open("rb") as file:

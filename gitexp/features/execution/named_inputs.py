@@ -1,7 +1,7 @@
-"""Inputs that nobody declared: the program and the files in its arguments that git does not hold.
+"""Find undeclared inputs: the program and the files in its arguments that git does not track.
 
-A tracked or snapshotted file is in the code already. Others (ignored by git, or outside of the
-repository) are hashed, so that a trial with other content is a new one.
+The code already contains tracked and snapshotted files. gitexp hashes the others (ignored by git,
+or outside the repository), so that other content makes another trial.
 """
 
 import os
@@ -25,16 +25,16 @@ from gitexp.storage.cache.sql import program
 from gitexp.storage.workspace import Workspace
 
 MAX_BYTES = 1 << 30
-"""Bytes hashed for one run: 1 to 4 s. The limit counts sizes, so that it is the same every time."""
+"""Bytes hashed per run: 1 to 4 s. A limit on size, not time, gives the same result every time."""
 
 MAX_FILES = 1000
-"""Files of one directory that are hashed."""
+"""Most files to hash in one directory."""
 
 _MAX_WORDS = 5000
-"""Words of a command that are looked at: each costs a look at the disk."""
+"""Most words of a command to check; each costs a file system call."""
 
 _MANY = 20
-"""Ignored files in a directory that git holds part of: recorded one by one, up to this number."""
+"""Most ignored files of a partly tracked directory that are recorded one by one."""
 
 _SYSTEM = (
     "/usr/",
@@ -52,30 +52,30 @@ _PYTHON = re.compile(r"(?:python|pypy)(?:\d+(?:\.\d+)?t?)?(?:\.exe)?\Z")
 
 
 class Named(NamedTuple):
-    """What was found of a command."""
+    """Undeclared inputs of a command."""
 
     inputs: dict[str, FileState]
     uncompared: tuple[str, ...]
-    """What could not be hashed, or cannot be told from an output, with the reason."""
+    """Files that could not be hashed, or may be outputs, with the reason."""
 
 
 class Held(NamedTuple):
-    """What git holds of the files, and what counts as code among it."""
+    """The files in git's tree, and which of them count as code."""
 
     repo: Repo
     tree: str
     left_out: Collection[str]
-    """Paths that are in no snapshot though git does not ignore them."""
+    """Paths left out of the snapshot although git does not ignore them."""
     is_code: Callable[[str], bool]
-    """Whether a path that git holds counts as code; others are hashed when they are named."""
+    """Whether a path in the tree counts as code; named paths that do not are hashed."""
     produced: Collection[str]
     """Paths that runs of this program were seen to write."""
     folders: dict[str, frozenset[bytes]]
-    """The names in those directories of the tree that were looked into."""
+    """Names in each directory of the tree that was read."""
 
 
 def held_of(workspace: Workspace, code: Code, command: Command) -> Held:
-    """What git holds for a run with this code."""
+    """Return the files that git holds for a run with this code."""
     settings = workspace.settings
     excluded = path_matcher((*WRITTEN_BY_TOOLS, *DEFAULT_EXCLUDE, *settings.code_exclude))
     included = path_matcher(settings.code_include) if settings.code_include else None
@@ -92,9 +92,9 @@ def held_of(workspace: Workspace, code: Code, command: Command) -> Held:
 def named_inputs(
     argv: Sequence[str], directory: Path, held: Held, known: Collection[str], stdin: int | None
 ) -> Named:
-    """Hash the program, what its arguments name, and the file that standard input comes from.
+    """Hash the program, the files named by its arguments, and the file on standard input.
 
-    `known` are the paths of declared inputs, and what the command writes.
+    `known` are the paths of declared inputs and of files that the command writes.
     """
     top = held.repo.top
     if top is None:
@@ -140,21 +140,21 @@ def _candidates(
             if stat.S_ISDIR(mode) or (stat.S_ISREG(mode) and not _is_tool(path, mode, top)):
                 yield path
     if stdin is not None:
-        # Not what a loop around us reads: of that we are not at the beginning.
+        # Skip a file that an enclosing loop reads: its offset is not at the start.
         with suppress(OSError, ValueError):
             if stat.S_ISREG(os.fstat(stdin).st_mode) and os.lseek(stdin, 0, os.SEEK_CUR) == 0:
                 yield Path(f"/proc/self/fd/{stdin}").resolve(strict=True)
 
 
 def _is_tool(path: Path, mode: int, top: Path) -> bool:
-    """Return whether an argument is a program of the system, as in `nice /usr/bin/python3`."""
+    """Return whether an argument is a system program, as in `nice /usr/bin/python3`."""
     return bool(mode & stat.S_IXUSR) and _is_environment(path, top)
 
 
 def _is_environment(program: Path, top: Path) -> bool:
     """Return whether a program belongs to the system or to a Python installation.
 
-    What is in the work tree is not of the system, wherever the work tree is.
+    A file in the work tree is never a system program, wherever the work tree is.
     """
     if _PYTHON.match(program.name):
         return True
@@ -168,7 +168,7 @@ def _is_environment(program: Path, top: Path) -> bool:
 
 
 def _uncovered(path: Path, top: Path, held: Held) -> list[Path]:
-    """The path itself when git does not hold it; of a directory that it holds in part, the rest."""
+    """Return the path if git does not hold it; for a partly tracked directory, its other files."""
     real = Path(os.path.realpath(path))
     if not real.is_relative_to(os.path.realpath(top)):
         return [path]
@@ -219,7 +219,7 @@ def _names_in(held: Held, folder: str) -> frozenset[bytes]:
 
 
 def _size(path: Path) -> int | None:
-    """The bytes of a file or directory; `None` for a directory of too many files."""
+    """Return the bytes of a file or directory; `None` for a directory with too many files."""
     try:
         if not path.is_dir():
             return path.stat().st_size

@@ -1,7 +1,7 @@
-"""Files that count for a trial although its snapshot does not hold them: hashed, within bounds.
+"""Hash files that count for a trial but are not in its snapshot, within limits.
 
-Model and data files, files over the size limits, and what changed in submodules and nested
-repositories. A file whose content is not known is named: such a run proves nothing about repeats.
+These are model and data files, files over the size limits, and changes in submodules and nested
+repositories. A record names files with unknown content: such a run proves nothing about repeats.
 """
 
 import hashlib
@@ -23,31 +23,31 @@ DATA_FILES: Final = (
     *("*.parquet", "*.arrow", "*.feather", "*.tfrecord", "*.tfrecords"),
     "events.out.tfevents.*",
 )
-"""Untracked files with such names stay out of snapshots, unless `snapshot-include` names them."""
+"""Patterns of untracked files to leave out of snapshots, unless `snapshot-include` has them."""
 
 HASH_SECONDS: Final = 20.0
-"""A start spends at most so many seconds on such files; what it hashed it remembers."""
+"""Most seconds that a start spends on hashing such files; the digests are cached."""
 
 DIGESTS: Final = "file-digests"
-"""File in our local state: hashes by path, size and times."""
+"""File in gitexp's state directory: hashes by path, size and times."""
 
 MAX_LISTED: Final = 200
-"""A record lists at most so many of these files one by one; more are hashed by directory."""
+"""Most files that a record lists one by one; with more, it has one hash per directory."""
 
 
 class Outside(NamedTuple):
-    """What is known of the files that count and are not in the snapshot."""
+    """Files that count and are not in the snapshot."""
 
     hashed: dict[str, FileState]
     """Content by path; a path that ends in `/` stands for all such files below it."""
     unhashed: tuple[str, ...]
-    """Paths whose content is not known."""
+    """Paths with unknown content."""
 
 
 def model_file_rule(include: Sequence[str]) -> Callable[[str], bool]:
-    """A test for paths that stay out as model or data files.
+    """Return a test for paths that snapshots leave out as model or data files.
 
-    `include` are the user's patterns: `*.npy` takes such files in, `!*.csv` keeps others out.
+    `include` are the user's patterns: `*.npy` includes such files, `!*.csv` excludes others.
     """
 
     @cache
@@ -64,7 +64,7 @@ def model_file_rule(include: Sequence[str]) -> Callable[[str], bool]:
 def hash_outside(
     workspace: Workspace, left_out: Iterable[LeftOut], counts: Callable[[str], bool]
 ) -> Outside:
-    """Hash what was left out and counts. Never raises for a file that cannot be read."""
+    """Hash the left-out files that count. Never raises for an unreadable file."""
     found = [item for item in left_out if counts(item.path.rstrip("/"))]
     if not found or workspace.repo.top is None:
         return Outside({}, ())
@@ -88,7 +88,7 @@ def hash_outside(
 
 
 def start_digests(workspace: Workspace) -> FileDigests:
-    """Hashes of files, remembered in our local state and bounded by the settings."""
+    """Open the cache of file hashes in gitexp's state directory, bounded by the settings."""
     return FileDigests(
         workspace.repo.state_dir / DIGESTS,
         max_bytes=workspace.settings.max_hash_size,
@@ -97,15 +97,15 @@ def start_digests(workspace: Workspace) -> FileDigests:
 
 
 class Nested(NamedTuple):
-    """A nested repository as it is on disk."""
+    """A nested repository on disk."""
 
     state: FileState
-    """One hash for all files that it tracks or does not ignore."""
+    """One hash of all files that it tracks or does not ignore."""
     files: tuple[str, ...]
 
 
 def hash_nested(digests: FileDigests, directory: Path) -> Nested | None:
-    """Hash a nested repository; `None` when not all of it can be read."""
+    """Hash a nested repository; `None` if a file cannot be read."""
     files = list_nested_files(directory)
     if files is None:
         return None
@@ -114,7 +114,7 @@ def hash_nested(digests: FileDigests, directory: Path) -> Nested | None:
 
 
 def _combined(states: dict[str, FileState | None]) -> FileState | None:
-    """One state for many files; `None` when one of them is not known."""
+    """Combine the states of many files into one; `None` if one of them is unknown."""
     listing, total_bytes = hashlib.sha256(), 0
     for path in sorted(states):
         state = states[path]
@@ -127,7 +127,7 @@ def _combined(states: dict[str, FileState | None]) -> FileState | None:
 
 
 def _folded(hashed: dict[str, FileState]) -> dict[str, FileState]:
-    """At most `MAX_LISTED` entries: by file, else by the directory at the top, else one for all."""
+    """Group into at most `MAX_LISTED` entries: by file, else by top directory, else all in one."""
     for key in (lambda path: path, lambda path: path.split("/")[0] + "/", lambda _path: "./"):
         groups: dict[str, dict[str, FileState | None]] = {}
         for path, state in hashed.items():
@@ -148,5 +148,5 @@ def _few(paths: Sequence[str]) -> tuple[str, ...]:
 
 
 def named_few(items: Sequence[LeftOut]) -> tuple[str, ...]:
-    """The left-out files as a record lists them, with their reasons, at most `MAX_LISTED`."""
+    """Return at most `MAX_LISTED` left-out files with their reasons, as a record lists them."""
     return _few([str(item) for item in items])

@@ -1,6 +1,6 @@
-"""The parent of a run that names none: the run it goes on from.
+"""Derive the parent of a run when the user names none: the run that it continues.
 
-A derived parent is recorded as such, with the rule that found it, since nobody said it.
+The record has the rule that found a derived parent, since the user did not name it.
 """
 
 from typing import Final
@@ -14,24 +14,24 @@ from gitexp.storage.sessions import Applied, Session
 from gitexp.storage.workspace import Workspace
 
 _SEARCH: Final = 50
-"""So many of the newest runs are looked at."""
+"""Number of newest runs to search."""
 
 _FEW: Final = 5
-"""So many are read at once: mostly one of the first is the parent."""
+"""Number of runs to read at once; one of the first is usually the parent."""
 
 _ASKED: Final = 8
-"""Git is asked about at most so many commits, at some milliseconds each."""
+"""Most commits to test with git, at some milliseconds each."""
 
 _GIVEN_UP: Final = frozenset({Decision.DISCARD, Decision.STOP})
 
 
 def derive_parent(workspace: Workspace, run: Run) -> tuple[RunId, ParentRule] | None:
-    """The run that a new one goes on from; `None` when there is none.
+    """Find the run that a new one continues; `None` if there is none.
 
     It is the newest run of this session that succeeded, was not given up, is neither a reproduction
-    nor a repeat of the same trial, and was made at HEAD or an ancestor of it; or, when none of
-    these is younger, the run whose code was last applied, if HEAD did not leave that place. Raises
-    `InvalidInput`.
+    nor a repeat of the same trial, and whose commit is HEAD or an ancestor of HEAD. If the user
+    applied the code of a run after all of these, it is that run, provided that HEAD still contains
+    the commit at which the code was applied. Raises `InvalidInput`.
     """
     session = workspace.session
     if session is None:
@@ -50,7 +50,7 @@ def derive_parent(workspace: Workspace, run: Run) -> tuple[RunId, ParentRule] | 
 
 
 def remember_applied(workspace: Workspace, run: RunId) -> None:
-    """Note that the work tree has the code of a run now; a later run goes on from it."""
+    """Note that the work tree now has the code of a run, so that a later run continues it."""
     session = Session.make(workspace.repo)
     head = workspace.repo.resolve("HEAD^{commit}")
     if session is not None and head is not None:
@@ -60,7 +60,7 @@ def remember_applied(workspace: Workspace, run: RunId) -> None:
 def _newest(
     workspace: Workspace, session: Session, history: "_History", new: Run, *, since: int
 ) -> RunId | None:
-    """The newest run of the session after a logical time that is one to go on from."""
+    """Return the newest run of the session after a logical time that can be a parent."""
     index, seeds = workspace.index, workspace.settings.seed_params
     group = keys_of(new, seeds).group
     newest = index.newest(_SEARCH, session=session.id)
@@ -78,7 +78,7 @@ def _newest(
 
 
 class _History:
-    """Which commits HEAD contains; each is asked for once."""
+    """Ancestors of HEAD; asks git once per commit."""
 
     def __init__(self, repo: Repo, head: ObjectId) -> None:
         self._repo = repo
@@ -86,10 +86,10 @@ class _History:
         self._known = {head: True}
 
     def has(self, commit: ObjectId) -> bool:
-        """True when it is HEAD or an ancestor of it; false also when git cannot tell."""
+        """Return True for HEAD and its ancestors; False also when git cannot answer."""
         if commit not in self._known and len(self._known) <= _ASKED:
             try:
                 self._known[commit] = self._repo.is_ancestor(commit, self._head)
-            except CommandFailed:  # the commit is not here any more
+            except CommandFailed:  # the commit no longer exists
                 self._known[commit] = False
         return self._known.get(commit, False)

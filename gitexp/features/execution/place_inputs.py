@@ -1,8 +1,8 @@
-"""Files that a run needs and its recorded code lacks, put into the temporary work tree.
+"""Place files that a run needs and its code lacks into the temporary work tree.
 
-A file whose recorded hash is known is only used with that content. Small files, and those that the
-run writes, are copied; large ones are linked, a directory as a directory of links, so that what the
-command adds or removes stays in the temporary work tree.
+A file with a recorded hash is used only with that content. gitexp copies small files and those that
+the run writes. It links large files, and turns a directory into a directory of links, so that what
+the command adds or removes stays in the temporary work tree.
 """
 
 import os
@@ -27,43 +27,43 @@ _CACHES: Final = path_matcher(
         *(".DS_Store", ".coverage", "*.swp", "*~"),
     )
 )
-"""Ignored files that a run does not need, or that hold no data of its own."""
+"""Ignored files that a run does not need, or that contain no data of their own."""
 
 _NAMED: Final = 8
 
 _SMALL_BYTES: Final = 16 << 20
-"""Files up to this size are copied."""
+"""Largest size of a file to copy."""
 
 
 class Missing(NamedTuple):
-    """A file or directory that may have been there for the run and is not in its code."""
+    """A file or directory that the run may have used and its code lacks."""
 
     path: str
     """A directory ends in `/`."""
     reason: str
     is_here: bool
-    """True when the user's work tree has it now."""
+    """True when it exists in the user's work tree."""
 
 
 @dataclass(slots=True)
 class Placement:
-    """What was put into the temporary work tree."""
+    """Files placed into the temporary work tree."""
 
     placed: list[str] = field(default_factory=list)
     """From the user's work tree, with the recorded content."""
     linked: dict[Path, tuple[int, int]] = field(default_factory=dict)
-    """Large files of the user's that are linked, with time and size when they were."""
+    """Links to large files of the user, with time and size when gitexp made the link."""
     unchecked: list[str] = field(default_factory=list)
-    """Linked because the user asked, their recorded content not known."""
+    """Linked on the user's request; the recorded content is unknown."""
 
 
-# --- what is missing ------------------------------------------------------------------------------
+# --- missing files --------------------------------------------------------------------------------
 
 
 def find_missing(workspace: Workspace, recorded: Run) -> list[Missing]:
-    """What the recorded code lacks: what its snapshot left out, and what git ignores here now.
+    """Find what the code lacks: files the snapshot left out, and files that git ignores now.
 
-    What the run itself wrote is not among it, nor caches and virtual environments.
+    Leaves out the run's own outputs, caches and virtual environments.
     """
     top = workspace.repo.top
     written = {*recorded.produced, *recorded.outputs}
@@ -90,7 +90,7 @@ def _ignored(workspace: Workspace) -> list[str]:
 
 
 def not_placed(missing: Iterable[Missing], placement: Placement) -> list[Missing]:
-    """What is still missing: neither placed itself nor below something that was."""
+    """Return the missing items that were not placed, neither themselves nor with a parent."""
     placed = [path.rstrip("/") for path in (*placement.placed, *placement.unchecked)]
     return [
         item
@@ -100,19 +100,20 @@ def not_placed(missing: Iterable[Missing], placement: Placement) -> list[Missing
 
 
 def name_missing(missing: Sequence[Missing]) -> str:
-    """A few of them with the reason of each."""
+    """Format a few of them with their reasons."""
     named = ", ".join(f"{item.path} ({item.reason})" for item in missing[:_NAMED])
     more = len(missing) - _NAMED
     return f"{named} and {more:,} more" if more > 0 else named
 
 
-# --- placing --------------------------------------------------------------------------------------
+# --- placement ------------------------------------------------------------------------------------
 
 
 def inside(top: Path, name: str) -> Path:
-    """A recorded path within the temporary work tree, links of the recorded code resolved.
+    """Return a recorded path in the temporary work tree, with symbolic links resolved.
 
-    Raises `CouldNotTell` for any other: a record of somebody else must not say where we write.
+    Raises `CouldNotTell` for a path outside it: a foreign record must not choose where gitexp
+    writes.
     """
     path = _resolved(top / name)
     if not path.is_relative_to(top.resolve()):
@@ -132,9 +133,9 @@ def _resolved(path: Path) -> Path:
 
 
 def fill(workspace: Workspace, recorded: Run, top: Path) -> list[Missing]:
-    """Write the submodules of the recorded code from what this clone has; returns the others.
+    """Write the submodules of the recorded code from this clone; return those it lacks.
 
-    Raises `CouldNotTell` when one would lead out of the temporary work tree.
+    Raises `CouldNotTell` when one is outside the temporary work tree.
     """
     _, absent = fill_submodules(workspace.repo, recorded.code.tree, lambda path: inside(top, path))
     return [
@@ -148,10 +149,10 @@ def fill(workspace: Workspace, recorded: Run, top: Path) -> list[Missing]:
 def place_files(
     workspace: Workspace, recorded: Run, top: Path, links: Sequence[str] = ()
 ) -> Placement:
-    """Put inputs, hashed files and what the user links into a temporary work tree.
+    """Place inputs, hashed files and requested links into a temporary work tree.
 
     `links` are paths relative to the top of the user's work tree. Raises `CouldNotTell` when an
-    input is not here with its recorded content.
+    input does not exist here with its recorded content.
     """
     placement = Placement()
     for name in links:
@@ -174,13 +175,13 @@ def place_files(
 
 
 def _place_inputs(workspace: Workspace, recorded: Run, top: Path, placement: Placement) -> None:
-    """Bring the recorded inputs in, and make sure that they have the recorded content."""
+    """Place the recorded inputs, and verify their content."""
     faults = []
     for name, state in recorded.inputs.items():
         place = Path(name) if Path(name).is_absolute() else top / name
         is_open = state.named and (not state.sha256 or name in recorded.produced)
         if is_open or _has(place, state):
-            continue  # it was not hashed, or the run wrote it anew
+            continue  # it was not hashed, or the run rewrote it
         if Path(name).is_absolute():
             faults.append(_fault(name, _state_of(place)))
         elif _bring(workspace, recorded, name, top, state, placement):
@@ -213,7 +214,7 @@ def _bring(
 ) -> bool:
     """Link or copy a path of the user's work tree if it has the recorded content.
 
-    Raises `CouldNotTell` when the path would lead out of the temporary work tree.
+    Raises `CouldNotTell` when the path is outside the temporary work tree.
     """
     if workspace.repo.top is None or not _has(workspace.repo.top / name, state):
         return False
@@ -225,7 +226,7 @@ def _bring(
 
 
 def _clear(place: Path) -> None:
-    """Remove what is in the way; never written over, because a link in it could lead anywhere."""
+    """Remove an existing file. Writing to it could follow a link out of the temporary work tree."""
     if place.is_dir() and not place.is_symlink():
         shutil.rmtree(place)
     else:
@@ -236,7 +237,7 @@ def _clear(place: Path) -> None:
 def _shadow(
     source: Path, place: Path, name: str, written: Collection[str], placement: Placement
 ) -> None:
-    """Make `place` show `source`: copies of small files and of what the run writes, else links."""
+    """Copy small files and files that the run writes from `source` to `place`; link the others."""
     if source.is_dir() and not source.is_symlink():
         place.mkdir()
         for inner in source.iterdir():
@@ -252,7 +253,7 @@ def _shadow(
 
 
 def changed_links(placement: Placement) -> list[Path]:
-    """Linked files of the user's that the command has changed or removed."""
+    """Return the user's linked files that the command changed or removed."""
     changed = []
     for path, marks in placement.linked.items():
         try:
@@ -266,7 +267,7 @@ def changed_links(placement: Placement) -> list[Path]:
 
 
 def _copy_nested(workspace: Workspace, name: str, top: Path, state: FileState) -> bool:
-    """Copy a nested repository's files if together they have the recorded content."""
+    """Copy the files of a nested repository if their combined hash is the recorded one."""
     source = None if workspace.repo.top is None else workspace.repo.top / name
     found = None if source is None else hash_nested(start_digests(workspace), source)
     if source is None or found is None or found.state.sha256 != state.sha256:
@@ -280,7 +281,7 @@ def _copy_nested(workspace: Workspace, name: str, top: Path, state: FileState) -
 
 
 def link_path(source: Path, place: Path) -> None:
-    """Link what the user named; a directory that the recorded code has gets links inside it."""
+    """Link a path that the user named. If the code has that directory, link the entries inside."""
     if not place.exists() and not place.is_symlink():
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(source.resolve())
@@ -290,7 +291,7 @@ def link_path(source: Path, place: Path) -> None:
 
 
 def check_links(workspace: Workspace, names: Iterable[str]) -> tuple[str, ...]:
-    """The paths after `--link` relative to the top of the work tree. Raises `InvalidInput`."""
+    """Return the paths after `--link` relative to the top. Raises `InvalidInput`."""
     top, found = workspace.repo.top, []
     for name in names:
         path = Path(os.path.normpath(workspace.repo.start / name))

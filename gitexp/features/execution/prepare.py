@@ -1,8 +1,8 @@
-"""From what the user asks to the record of a run that is about to start.
+"""Build the record of a run that is about to start from the user's request.
 
-Gathers parameters, takes the snapshot, observes the environment, hashes the inputs and works out
-the fingerprint. Nothing is written but git objects that no ref holds yet, so a trial that turns out
-to be a repeat leaves no trace.
+Gathers parameters, takes the snapshot, observes the environment, hashes the inputs and computes the
+fingerprint. Writes only git objects without a ref, so a trial that turns out to be a repeat leaves
+no trace.
 """
 
 import os
@@ -50,18 +50,19 @@ METRICS_CANDIDATES = (
     "metrics.jsonl",
     "dvclive/metrics.json",
 )
-"""Looked for where the command runs when the user names no file; what is found is said."""
+"""Default file names in the command's directory, used when the user names none. Picked files are
+reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """What the user asks to be run or recorded."""
+    """The user's request to run or record something."""
 
     origin: Origin
     argv: tuple[str, ...] = ()
-    """The command as typed; empty when there is none."""
+    """The command as typed; empty if there is none."""
     directory: Path
-    """Where it runs, absolute."""
+    """Working directory, absolute."""
     assignments: tuple[tuple[Sequence[str], Value], ...] = ()
     """Parameters given one by one: path of keys and value."""
     params: Table = field(default_factory=dict)
@@ -69,7 +70,7 @@ class Trial:
     params_files: tuple[str, ...] = ()
     metrics_files: tuple[str, ...] = ()
     metric_patterns: tuple[str, ...] | None = None
-    """Patterns that read metrics from the output; absent: the settings' ones."""
+    """Patterns that read metrics from the output; `None` means those of the settings."""
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     name: str | None = None
@@ -78,48 +79,48 @@ class Trial:
     parent: RunId | None = None
     directions: dict[str, Direction] = field(default_factory=dict)
     timeout_s: float | None = None
-    """The command's time limit in seconds."""
+    """Time limit of the command in seconds."""
 
 
 class Prepared(NamedTuple):
-    """A run that could start now."""
+    """A run that is ready to start."""
 
     run: Run
     """With outcome `running`."""
     argv: tuple[str, ...]
-    """What to execute: parameters filled in, nothing redacted."""
+    """The command to execute: parameters filled in, nothing redacted."""
     directory: Path
     top: Path
-    """What the record's paths are relative to."""
+    """Directory to which the record's paths are relative."""
     packages: Table
-    """The installed packages, by name."""
+    """Installed packages, by name."""
     metrics_files: tuple[Path, ...]
     outputs: tuple[Path, ...]
     given: Mapping[str, Value] = MappingProxyType({})
-    """The parameters that were given one by one or as a table, not redacted."""
+    """Parameters given one by one or as a table, not redacted."""
     are_metrics_named: bool = True
-    """False when the metrics files are only looked for under usual names."""
+    """False when the metrics files are default names that may not exist."""
     metric_patterns: "tuple[MetricPattern, ...]" = ()
     notes: tuple[str, ...] = ()
-    """What was picked up or left out, one sentence each."""
+    """What gitexp picked up or left out, one sentence each."""
     uncompared: tuple[str, ...] = ()
-    """Files that a repeat is not compared by, each with the reason."""
+    """Files that the comparison with repeats ignores, each with the reason."""
 
     def look_around(self) -> Table:
-        """What the command will find around it, whatever of it is recorded."""
+        """Return the environment of the command, also the parts that are not recorded."""
         return look_around(self.argv, self.directory).facts
 
 
 class Surroundings(NamedTuple):
-    """What a trial finds around it."""
+    """The environment of a trial."""
 
     facts: Table
     packages: Table
-    """The installed packages, by name."""
+    """Installed packages, by name."""
 
 
 def look_around(argv: Sequence[str], directory: Path) -> Surroundings:
-    """The machine, and the Python that a command will use, as far as can be told without it."""
+    """Describe the host and the Python the command will use, without starting it."""
     from gitexp.adapters.system.probe import probe_environment
 
     facts, packages = probe_environment(argv, directory=directory, env=dict(os.environ))
@@ -127,11 +128,10 @@ def look_around(argv: Sequence[str], directory: Path) -> Surroundings:
 
 
 def prepare(workspace: Workspace, trial: Trial, *, observe: bool = True) -> Prepared:
-    """Make the record of a run that is about to start.
+    """Build the record of a run that is about to start.
 
-    Without `observe` the environment is left out: what only asks needs none. Raises `InvalidInput`
-    when parameters, files or inputs cannot be used, `NoCommit` when there is no code to tie the run
-    to.
+    Without `observe` the environment is left out: a query needs none. Raises `InvalidInput` when
+    parameters, files or inputs cannot be used, `NoCommit` when there is no commit.
     """
     with workspace.repo.session():
         return _prepare(workspace, trial, observe=observe)
@@ -160,7 +160,7 @@ def _prepare(workspace: Workspace, trial: Trial, *, observe: bool) -> Prepared:
     code, sinks, code_notes = observe_code(workspace, command, written)
     named = Named({}, ())
     if command is not None and trial.origin in (Origin.RUN, Origin.API, Origin.STEPS):
-        # Of other runs the files may be different by now, or elsewhere.
+        # For runs of other origins the files may have changed or be elsewhere.
         stdin = 0 if trial.origin is Origin.RUN else None
         known = {*inputs, *written, *sinks, *code.hashed}
         held = held_of(workspace, code, command)
@@ -189,7 +189,7 @@ def _prepare(workspace: Workspace, trial: Trial, *, observe: bool) -> Prepared:
 
 
 def _kept(around: Surroundings | None, top: Path | None, extent: str) -> tuple[Table, Table]:
-    """What of the surroundings goes into the record, and the installed packages."""
+    """Return the part of the environment to record, and the installed packages."""
     if around is None:
         return {}, {}
     from gitexp.adapters.system.probe import kept_facts, lock_files
@@ -235,7 +235,7 @@ def _running(
 
 
 def _in_session(workspace: Workspace, run: Run) -> Run:
-    """The run as one of this session, with the run it goes on from when the user named none."""
+    """Return the run with its session, and with a derived parent if the user named none."""
     from gitexp.features.execution.parents import derive_parent
 
     run = replace(run, session=workspace.new_session())
@@ -244,9 +244,9 @@ def _in_session(workspace: Workspace, run: Run) -> Run:
 
 
 def gather_params(workspace: Workspace, trial: Trial) -> tuple[Table, Table, list[str]]:
-    """Files, the environment, the command's own options, what was given; later ones win.
+    """Merge parameters from files, the environment, the command's options and the user.
 
-    Returns all parameters, those that were given, and notes.
+    Later ones win. Returns all parameters, those that the user gave, and notes.
     """
     notes = []
     params: Table = {}
@@ -279,7 +279,7 @@ def gather_params(workspace: Workspace, trial: Trial) -> tuple[Table, Table, lis
 
 
 def _overlay(table: Table, above: Table) -> None:
-    """Put one table over another; `table` is changed, `above` never is."""
+    """Merge `above` into `table`. Changes `table`, never `above`."""
     for key, value in above.items():
         under = table.get(key)
         if isinstance(value, dict) and isinstance(under, dict):
@@ -333,7 +333,7 @@ def _hash_inputs(
 
 
 def recorded_path(path: Path, top: Path | None) -> str:
-    """As it stands in a record: relative to the top, `/`-separated; absolute when outside."""
+    """Return a path as in a record: relative to the top, with `/`; absolute if outside."""
     full = os.path.normpath(path)
     if top is not None and full == str(top):
         return "."
@@ -342,7 +342,7 @@ def recorded_path(path: Path, top: Path | None) -> str:
 
 
 def command_of(workspace: Workspace, trial: Trial, argv: tuple[str, ...]) -> Command | None:
-    """Return the command as a record has it, secrets redacted; `None` without one."""
+    """Return the command as a record stores it, secrets redacted; `None` without one."""
     if not argv:
         return None
     shown = tuple(redact_argv(argv))

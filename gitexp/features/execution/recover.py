@@ -1,6 +1,6 @@
-"""Completing the runs whose process died: from their journals, by whoever comes next.
+"""Complete interrupted runs from their journals. Every command does this first.
 
-Safe to repeat and to race: a run that another process sealed meanwhile is left as it is.
+Safe to repeat and to race: recovery does not change a run that another process has sealed.
 """
 
 from contextlib import suppress
@@ -38,20 +38,20 @@ from gitexp.storage.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What recovery found."""
+    """Result of a recovery."""
 
     completed: tuple[Run, ...] = ()
-    """Runs now sealed on the branch."""
+    """Runs that recovery sealed on the branch."""
     waiting: tuple[RunId, ...] = ()
-    """Runs still alive, of another host, begun by hand, or being sealed this moment."""
+    """Runs that are alive, of another host, begun by hand, or claimed by another process."""
     damaged: tuple[Path, ...] = ()
-    """Journals that cannot be read; moved aside, never removed."""
+    """Unreadable journals; moved aside, never deleted."""
 
 
 def recover(workspace: Workspace, *, only: RunId | None = None, force: bool = False) -> Recovered:
     """Complete the records of runs whose process is dead; with `force`, of one that seems alive.
 
-    Safe to repeat and to race: a run that another process sealed meanwhile is left as it is.
+    Safe to repeat and to race: a run that another process has sealed does not change.
     """
     completed: list[Run] = []
     waiting: list[RunId] = []
@@ -75,7 +75,7 @@ def recover(workspace: Workspace, *, only: RunId | None = None, force: bool = Fa
 
 
 def open_states(workspace: Workspace) -> dict[RunId, bool]:
-    """Of every run that has a readable journal here, whether it may go on."""
+    """Return for every run with a readable journal whether it may still be running."""
     states = {}
     for path in pending(workspace.journals):
         try:
@@ -103,14 +103,14 @@ def _complete(workspace: Workspace, path: Path, content: JournalContent) -> Run:
     discard_report(report_path(path.parent, run.id))
     with suppress(OSError):
         (path.parent / f"{run.id}.params.toml").unlink()
-    workspace.look_again()  # what comes next is about this run too
+    workspace.look_again()  # later steps concern this run too
     return run
 
 
 def _final(
     workspace: Workspace, path: Path, content: JournalContent, *, keeps_tail: bool
 ) -> tuple[Run, Series]:
-    """The sealed record if the journal has one, else what is known of the run."""
+    """Return the sealed record if the journal has one, else a record from the journal's events."""
     found = collect(content)
     if content.sealed is not None:
         run = decode_run(content.sealed)

@@ -1,7 +1,7 @@
-"""Several runs of one trial, started together: repeats, seeds, and turns with a reference.
+"""Start several runs of one trial together: repeats, seeds, and alternation with a reference.
 
-The runs of a batch share an id in their records, so that they count as one look at the results.
-Where a reference is named, the two alternate: a machine that drifts then drifts for both.
+The runs of a batch share an id in their records, so that they count as one look at the results. If
+the user names a reference, runs of the two alternate, so that a drift of the machine affects both.
 """
 
 import json
@@ -24,7 +24,7 @@ from gitexp.features.runs.standings import Standings
 from gitexp.storage.workspace import Workspace
 
 MOST: Final = 1000
-"""More repeats than this are a mistake."""
+"""Largest number of repeats; more are a mistake."""
 
 _OVERRIDE: Final = re.compile(r"\+{0,2}([\w.]+)=(-?\d+)")
 _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_][\w.]*)\}")
@@ -32,7 +32,7 @@ _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_][\w.]*)\}")
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One run of a batch that has not started."""
+    """One run of a batch, before its start."""
 
     trial: Trial
     round: int
@@ -40,7 +40,7 @@ class Turn:
 
 
 def plan_repeats(trial: Trial, count: int) -> list[Turn]:
-    """The same trial several times. Raises `InvalidInput` for a count that makes no sense."""
+    """Plan repeats of one trial. Raises `InvalidInput` for a count outside 1 to `MOST`."""
     _check(count, "--repeat")
     return [Turn(trial, number) for number in range(1, count + 1)]
 
@@ -48,11 +48,12 @@ def plan_repeats(trial: Trial, count: int) -> list[Turn]:
 def plan_seeds(
     workspace: Workspace, trial: Trial, count: int, reference: Entry | None = None
 ) -> list[Turn]:
-    """The same trial with several seeds.
+    """Plan the same trial with several seeds.
 
-    The seed is a `{seed}` in the command, a given `--seed N` or `seed=N`, or a `-S seed=N`. Its
-    values are those of the reference when that has enough, so that the two are pairs, else 0, 1, …
-    without those that the trial has already. Raises `InvalidInput` when the command has no seed.
+    The seed is a `{seed}` in the command, a given `--seed N` or `seed=N`, or a `-S seed=N`. If the
+    reference has enough new seeds, they are used, so that the runs form pairs. Else the seeds are
+    0, 1, … without those that the trial already has. Raises `InvalidInput` when the command has no
+    seed.
     """
     _check(count, "--seeds")
     vary = seed_setter(trial, workspace.settings.seed_params)
@@ -69,7 +70,7 @@ def _check(count: int, option: str) -> None:
 
 
 def seed_setter(trial: Trial, seed_params: Sequence[str]) -> Callable[[int], Trial]:
-    """A function that gives the trial another seed. Raises `InvalidInput` when it has none."""
+    """Return a function that sets the trial's seed. Raises `InvalidInput` when it has none."""
     for path, value in trial.assignments:
         name = ".".join(path)
         if is_seed_param(name, value, seed_params):
@@ -99,7 +100,7 @@ def seed_setter(trial: Trial, seed_params: Sequence[str]) -> Callable[[int], Tri
 
 
 def _places(argv: Sequence[str], seed_params: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Words of a command that hold a seed, each with what comes before the number."""
+    """Yield the words of a command that contain a seed, each with the text before the number."""
     for option in iter_options(argv):
         name = ".".join(option_path(option.name))
         if option.value is None or not is_seed_param(name, _number(option.value), seed_params):
@@ -121,7 +122,7 @@ def _number(text: str) -> Value:
 def _choose_seeds(
     workspace: Workspace, vary: Callable[[int], Trial], count: int, reference: Entry | None
 ) -> list[int]:
-    """The seeds of the reference, else the first that the trial does not have."""
+    """Return the seeds of the reference, else the first numbers that the trial does not have."""
     used = _used_seeds(workspace, prepare(workspace, vary(0), observe=False).run)
     if reference is not None:
         theirs = sorted(_used_seeds(workspace, reference.run))
@@ -132,7 +133,7 @@ def _choose_seeds(
 
 
 def _used_seeds(workspace: Workspace, run: Run) -> set[int]:
-    """The seeds of the ended runs of a group."""
+    """Return the seeds of the sealed runs of a group."""
     index, settings = workspace.index, workspace.settings
     group = keys_of(run, settings.seed_params).group
     found: set[int] = set()
@@ -143,32 +144,32 @@ def _used_seeds(workspace: Workspace, run: Run) -> set[int]:
     return found
 
 
-# --- while a batch runs ---------------------------------------------------------------------------
+# --- running batches ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The runs that one command starts together."""
+    """Runs that one command starts together."""
 
     id: str
     planned: int
 
     def mark(self, run: Run, turn: Turn) -> Run:
-        """The run with its place in the batch."""
+        """Return the run with its batch id and round."""
         return replace(run, batch=self.id, round=turn.round)
 
 
 def new_batch(planned: int) -> Batch:
-    """A batch of so many runs on our side."""
+    """Create a batch for this number of runs."""
     return Batch(clock.new_id(), planned)
 
 
 def hopeless_against(
     workspace: Workspace, run: Run, planned: int, reference: Entry | None
 ) -> tuple[Group, Group] | None:
-    """The group of a batch and the one it can no longer be shown to beat; `None` to go on.
+    """Return a batch's group and the group it can no longer be shown to beat; `None` to go on.
 
-    It is compared with the reference, else with the best other group.
+    The other group is the reference's, else the best other group.
     """
     metric = main_metric(workspace)
     if metric is None:

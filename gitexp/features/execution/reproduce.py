@@ -1,7 +1,7 @@
-"""Running a recorded run again, in a temporary work tree, and judging the result.
+"""Run a recorded run again in a temporary work tree, and compare the results.
 
-Nothing of the record is executed but its command, as an argument list; hooks and other things that
-the checked-out revision could bring along stay off.
+Only the record's command is executed, as an argument list. Hooks and other programs that the
+checked-out revision could bring are off.
 """
 
 import os
@@ -57,22 +57,22 @@ from gitexp.storage.workspace import Workspace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reproduced:
-    """A run made again, judged."""
+    """A reproduction with its verdict."""
 
     recorded: Run
     again: Run
     verdict: ReproductionVerdict
     matches: tuple[MetricMatch, ...]
     environment: tuple[tuple[str, Value | None, Value | None], ...]
-    """What differs from the recorded environment, packages as `package NAME`; nothing when none
-    was recorded."""
+    """Differences to the recorded environment, packages as `package NAME`; empty if none was
+    recorded."""
     missing: tuple[Missing, ...] = ()
-    """What the recorded code lacks and the run may have needed."""
+    """Files that the run may have needed and its code lacks."""
     placement: Placement = field(default_factory=Placement)
 
 
 def command_of(workspace: Workspace, recorded: Run) -> Command:
-    """The command to run again. Raises `CouldNotTell` when the run cannot be made again here."""
+    """Return the command to reproduce. Raises `CouldNotTell` when the run cannot be reproduced."""
     short = recorded.id[:7]
     command = recorded.command
     if command is None or not command.argv:
@@ -110,21 +110,21 @@ def reproduce(
     mark: Callable[[Run], Run] = lambda run: run,
     is_verdict: bool = True,
 ) -> Reproduced:
-    """Run a recorded run again and record the verdict as an annotation of it.
+    """Reproduce a recorded run and record the verdict as an annotation of it.
 
-    `mark` may change the new run before it starts, to give it its place in a batch. Unless
-    `is_verdict`, it is one more repeat and no annotation is made.
+    `mark` may change the new run before it starts, to add it to a batch. Without `is_verdict` the
+    new run is one more repeat and gets no annotation.
 
-    The new run is linked to the recorded one; `stdout` is where its output goes. `links` are paths
-    of the user's work tree, relative to its top, that the run gets too; `on_missing` is told what
-    the recorded code lacks, before the command starts. Raises
-    `CouldNotTell` when it cannot be made again here, or when its result could not be recorded.
+    The new run is linked to the recorded one. `stdout` is the file descriptor for its output.
+    `links` are paths of the user's work tree, relative to its top, to link for the run.
+    `on_missing` gets the files that the code lacks, before the command starts. Raises
+    `CouldNotTell` when the run cannot be reproduced here, or its result could not be recorded.
     """
     recorded = workspace.store.load_run(entry.run.id, entry.run.started)
     command = command_of(workspace, recorded)
     missing = find_missing(workspace, recorded)
     new_id = clock.new_run_id()
-    worktrees_folder(workspace.repo)  # of a read-only disk it tells more than git does
+    worktrees_folder(workspace.repo)  # its error on a read-only disk is clearer than git's
     revision = _write_code(workspace, recorded)
     top = add_worktree(workspace.repo, new_id, revision)
     try:
@@ -178,7 +178,7 @@ def _annotate(
 
 
 def _write_code(workspace: Workspace, recorded: Run) -> ObjectId:
-    """Make sure that the code commit of the recorded tree is here."""
+    """Ensure that the code commit of the recorded tree exists."""
     return write_code_commit(
         workspace.repo,
         recorded.code.tree,
@@ -195,7 +195,7 @@ def _warnings(placement: Placement) -> tuple[str, ...]:
 
 
 def _look_around(command: Command, top: Path) -> tuple[Table, Table]:
-    """The environment that the command will find, and its packages."""
+    """Return the command's environment and its packages."""
     directory = inside(top, command.directory)
     directory.mkdir(parents=True, exist_ok=True)
     facts, packages = probe_environment(command.argv, directory=directory, env=dict(os.environ))
@@ -253,13 +253,13 @@ def _prepare(
 
 
 def _command_again(recorded: Run, command: Command) -> Command:
-    """The command without its results. A limit that the run kept within binds no other machine."""
+    """Return the command without results. Drops a time limit that the run did not reach."""
     limit_s = command.timeout_s if recorded.outcome is Outcome.TIMED_OUT else None
     return replace(command, exit_code=None, metrics_files=(), timeout_s=limit_s)
 
 
 def _without_results(run: Run) -> Run:
-    """The run without what was only known at its end."""
+    """Return the run without the fields that are set at its end."""
     return replace(
         run,
         duration_s=None,
@@ -285,7 +285,7 @@ def _next_clock(workspace: Workspace) -> int:
 def _environment_changes(
     workspace: Workspace, recorded: Run, facts: Table, packages: Table
 ) -> list[tuple[str, Value | None, Value | None]]:
-    """What differs of what was recorded: what was left out of the record is no difference."""
+    """Return differences in what was recorded; facts left out of the record do not differ."""
     if not recorded.environment:
         return []
     if not MACHINE_FACTS.intersection(recorded.environment):

@@ -1,4 +1,4 @@
-"""What frameworks wrote during a run, from before its command starts to its record."""
+"""Collect the files that frameworks write during a run."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -18,26 +18,26 @@ _INTERRUPTED = "interrupted: values were not picked up from files"
 
 @dataclass(frozen=True, slots=True)
 class RunFiles:
-    """The files around a run that is going on."""
+    """Files around an open run."""
 
     directory: Path
-    """Where the command runs."""
+    """Working directory of the command."""
     top: Path
-    """What the record's paths are relative to."""
+    """Directory to which the record's paths are relative."""
     argv: Sequence[str]
     metrics_files: tuple[Path, ...]
-    """Files that are read by themselves."""
+    """Files that are read separately."""
     watched: Watch | None
-    """Absent when nothing is to be picked up."""
+    """`None` when nothing is to be picked up."""
     others: Alongside
 
     @classmethod
     def begin(
         cls, workspace: Workspace, prepared: Prepared, run: Run, kinds: tuple[str, ...] | None
     ) -> "RunFiles":
-        """Note what is there, after the run has begun and before its command starts.
+        """Note the existing files, after the run has begun and before its command starts.
 
-        `kinds` are the setting's when absent.
+        `kinds` defaults to the setting.
         """
         kinds = workspace.settings.harvest if kinds is None else kinds
         watched = watch(prepared.directory, prepared.top, kinds)
@@ -48,10 +48,10 @@ class RunFiles:
         )
 
     def harvest(self, since_ns: int | None, run: Run, until_ns: int | None = None) -> Harvest:
-        """What the command's frameworks wrote. Never fails; Ctrl-C ends it.
+        """Return what the command's frameworks wrote. Never fails; Ctrl-C ends it.
 
-        `since_ns` is the time of a file written just before the command started, `until_ns` when a
-        command that died was last seen.
+        `since_ns` is the time of a file written just before the command started. `until_ns` is the
+        time of the last sign of life of a command that died.
         """
         if self.watched is None:
             return Harvest()
@@ -71,17 +71,17 @@ class RunFiles:
             return Harvest(warnings=[_INTERRUPTED])
 
     def paths(self, harvest: Harvest) -> set[str]:
-        """All files that were read, as a record names them."""
+        """Return the paths of all files that were read, as a record stores them."""
         return {recorded_path(path, self.top) for path in harvest.files}
 
 
 def with_files(
     found: Collected, logged: Table, values: Table, series: Series, *, are_named: bool
 ) -> tuple[Table, Series]:
-    """Metrics and series that were logged or printed, with those of metrics files.
+    """Merge logged or printed metrics and series with those of metrics files.
 
-    Logged values count most. Then come files that the user named, printed values, and files that
-    were only looked for.
+    Logged values win over files that the user named. Those win over printed values, and these over
+    files with default names.
     """
     if not are_named:
         return nest(values, logged), merge_series(found.series, series)
@@ -98,9 +98,9 @@ def with_files(
 def with_harvest(
     run: Run, series: Series, found: Harvest, top: Path, known: Collection[str]
 ) -> tuple[Run, Series]:
-    """The run and its series with what was picked up; what they have already counts more.
+    """Add picked-up values to the run and its series; existing values win.
 
-    Parameters go beside those that the program parsed.
+    Parameters are added to those that the program parsed.
 
     `known` are metrics whose direction the project declares.
     """

@@ -1,7 +1,7 @@
-"""What the end of a run needs to know of its start: kept on disk in case the process dies.
+"""Keep on disk what the end of a run needs from its start, in case the process dies.
 
-`note_start` writes it before the command starts, `with_files_left` reads it when the run is
-completed by another process. Only what was written while the run was seen alive counts.
+`note_start` writes it before the command starts. `with_files_left` reads it when another process
+completes the run. Files written after the last sign of life of the run do not count.
 """
 
 import json
@@ -28,10 +28,10 @@ from gitexp.features.trials.reads import opened_files, untracked_reads
 from gitexp.storage.workspace import Workspace
 
 BEAT_S: Final = 5.0
-"""How often a running command's process notes that it is alive."""
+"""Seconds between two signs of life of a running command's process."""
 
 MAX_NOTED_BYTES: Final = 4 << 20
-"""With more files than that, only the time of a file tells whether the run wrote it."""
+"""Most bytes of the notes; with more, only a file's time shows whether the run wrote it."""
 
 _MAX_READ_BYTES: Final = 2 * MAX_NOTED_BYTES
 
@@ -40,16 +40,16 @@ Marks = dict[Path, tuple[int, int, int]]
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What was there when a run started."""
+    """Files that existed when a run started."""
 
     files: RunFiles
     metrics_before: Marks
-    """How the metrics files were before."""
+    """Time and size marks of the metrics files before the start."""
     are_metrics_named: bool
 
 
 def note_start(report: Path, start: Start) -> None:
-    """Write it beside the report, which is removed with it. Never raises for a failing disk."""
+    """Write the notes beside the report, with which they are removed. Never raises `OSError`."""
     files = start.files
     before = Look() if files.watched is None else files.watched.before
     content = {
@@ -73,7 +73,7 @@ def note_start(report: Path, start: Start) -> None:
 
 
 def beat(report: Path) -> Callable[[], None]:
-    """A function that notes, each `BEAT_S` at most, that the run's process is alive."""
+    """Return a function that notes, at most every `BEAT_S`, that the run's process is alive."""
     due_s = 0.0
 
     def note() -> None:
@@ -90,9 +90,9 @@ def beat(report: Path) -> Callable[[], None]:
 def with_files_left(
     workspace: Workspace, run: Run, found: Collected, journal: Path
 ) -> tuple[Run, Series]:
-    """The run and its series with what is found in the files of a run that died.
+    """Add values from the files of a run that died to the run and its series.
 
-    Never raises an `Exception`: what fails is a warning.
+    Never raises an `Exception`; a failure becomes a warning.
     """
     report = report_path(journal.parent, run.id)
     try:
@@ -101,7 +101,7 @@ def with_files_left(
             return run, found.series
         until_ns = _last_seen_ns(workspace, run.id, journal)
         return _with_files(workspace, run, found, start, report, until_ns)
-    except Exception as error:  # noqa: BLE001 - the run is completed whatever a dead process left
+    except Exception as error:  # noqa: BLE001 - complete the run whatever its files contain
         warning = f"the files of the run were not read: {type(error).__name__}: {error}"[:300]
         return replace(run, warnings=(*run.warnings, warning)), found.series
 
@@ -144,7 +144,7 @@ def _beat_file(report: Path) -> Path:
 
 
 def _last_seen_ns(workspace: Workspace, run: RunId, journal: Path) -> int:
-    """The last moment at which the run may have written: its last sign of life, and one beat."""
+    """Return the last time in ns at which the run may have written: last life sign plus a beat."""
     report = report_path(journal.parent, run)
     signs = (
         journal,
@@ -157,7 +157,7 @@ def _last_seen_ns(workspace: Workspace, run: RunId, journal: Path) -> int:
 
 
 def _modified_ns(path: Path) -> int:
-    """When a file was written; 0 when it is not there."""
+    """Return the modification time of a file in ns; 0 if it does not exist."""
     try:
         return path.stat().st_mtime_ns
     except OSError:
@@ -174,7 +174,7 @@ def _unpacked(packed: Sequence[Any]) -> Mark:
 
 
 def _read_start(workspace: Workspace, run: Run, report: Path) -> Start | None:
-    """What was noted; `None` when nothing was. Raises for a damaged file."""
+    """Read the notes; `None` if there are none. Raises for a damaged file."""
     try:
         with _start_file(report).open("rb") as file:
             content = json.loads(file.read(_MAX_READ_BYTES))

@@ -1,7 +1,6 @@
-"""Many trials of one command that differ in their parameters, prepared from the first of them.
+"""Prepare many trials of one command that differ in their parameters, from the first of them.
 
-Code and environment are looked at once. Files that the arguments name are hashed once for each set
-of names.
+Code and environment are read once. Files that the arguments name are hashed once per set of names.
 """
 
 from collections.abc import Sequence
@@ -26,10 +25,10 @@ from gitexp.storage.workspace import Workspace
 
 
 class Variations:
-    """Prepares trials that share their code, directory and environment."""
+    """Prepares trials that share code, directory and environment."""
 
     def __init__(self, workspace: Workspace, first: Prepared, code: Code | None = None) -> None:
-        """`first` is one of them; `code` is another code than it was prepared with."""
+        """Take code and environment from `first`, one of the trials; `code` replaces its code."""
         self._workspace = workspace
         self._first = first
         self._code = code or first.run.code
@@ -42,7 +41,7 @@ class Variations:
         self._exists: dict[str, bool] = {}
 
     def prepare(self, trial: Trial) -> Prepared:
-        """Make the record of one trial. Raises `InvalidInput` as `preparation.prepare`."""
+        """Build the record of one trial. Raises `InvalidInput` like `prepare.prepare`."""
         workspace, first = self._workspace, self._first
         params, given, _ = gather_params(workspace, trial)
         argv = tuple(fill_template(trial.argv, params))

@@ -1,1 +1,1 @@
-"""Results that a command left in its output and in files of frameworks."""
+"""Read the results in a command's output and in files of frameworks."""

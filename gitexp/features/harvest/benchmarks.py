@@ -1,7 +1,7 @@
-"""Results of benchmark programs: pytest-benchmark, criterion, hyperfine, Google Benchmark.
+"""Read results of benchmark programs: pytest-benchmark, criterion, hyperfine, Google Benchmark.
 
 Values keep the unit of their file: seconds for pytest-benchmark and hyperfine, nanoseconds for
-criterion, for Google Benchmark what it names as `time_unit`.
+criterion, the file's `time_unit` for Google Benchmark.
 """
 
 import json
@@ -27,7 +27,7 @@ _NOT_COUNTERS: Final = frozenset(
 
 
 def load_json(content: bytes) -> Any:
-    """A JSON document. Raises `InvalidInput`."""
+    """Parse a JSON document. Raises `InvalidInput`."""
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -36,7 +36,7 @@ def load_json(content: bytes) -> Any:
 
 
 def kind_of(document: object) -> str | None:
-    """Which benchmark program wrote a JSON document; `None` when it was none we know."""
+    """Return the name of the program that wrote a JSON document; `None` if it is unknown."""
     if not isinstance(document, dict):
         return None
     results, benchmarks = document.get("results"), document.get("benchmarks")
@@ -59,7 +59,7 @@ def _is_list_with(value: object, *names: str) -> bool:
 
 
 def read_benchmarks(document: Mapping[str, Any], kind: str) -> Values:
-    """Metrics of a document whose kind is known, as `benchmark.statistic`."""
+    """Return the metrics of a document of this kind, as `benchmark.statistic`."""
     readers = {
         "hyperfine": _hyperfine,
         "pytest-benchmark": _pytest_benchmark,
@@ -73,7 +73,7 @@ def read_benchmarks(document: Mapping[str, Any], kind: str) -> Values:
 
 
 def directions_of(metrics: Mapping[str, object]) -> dict[str, Direction]:
-    """Times are better when they are less, rates when they are more."""
+    """Return directions: minimize times, maximize rates."""
     found = {}
     for name in metrics:
         statistic = name.rpartition(".")[2]
@@ -85,7 +85,7 @@ def directions_of(metrics: Mapping[str, object]) -> dict[str, Direction]:
 
 
 def _label(value: object) -> str:
-    """A benchmark's name as a part of a metric's name: one line, no secrets, not too long."""
+    """Format a benchmark's name as part of a metric's name: one line, no secrets, shortened."""
     return " ".join(redact_text(str(value)).split())[:_MAX_LABEL]
 
 
@@ -116,7 +116,7 @@ def _google(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             continue
         label = _label(entry.get("run_name") or entry.get("name"))
         if entry.get("run_type") == "aggregate":
-            # a coefficient of variation or a fitted curve is no time of the benchmark
+            # a coefficient of variation and a fitted curve are not times
             statistic = entry.get("aggregate_name")
             if statistic in ("mean", "median", "stddev") and entry.get("time_unit"):
                 yield f"{label}.{statistic}", entry.get("real_time")
@@ -130,7 +130,7 @@ def _google(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def read_criterion(estimates: Any, benchmark: Any, fallback: str) -> Values:
-    """Point estimates of one benchmark of criterion, in nanoseconds. Raises `InvalidInput`."""
+    """Return the point estimates of a criterion benchmark in nanoseconds. Raises `InvalidInput`."""
     label = benchmark.get("full_id") if isinstance(benchmark, dict) else None
     found: Values = {}
     for name in ("mean", "median", "std_dev", "slope"):

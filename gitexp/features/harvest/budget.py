@@ -1,4 +1,4 @@
-"""Limits on reading what a program wrote: seconds, bytes, values; and a safe way to read a file."""
+"""Limits on reading what a program wrote: seconds, bytes, values; and safe reading of a file."""
 
 import os
 import stat
@@ -9,20 +9,20 @@ from gitexp.adapters.system import clock
 from gitexp.core.errors import InvalidInput
 
 SECONDS: Final = 5.0
-"""Time for finding and reading all files of a run."""
+"""Seconds for finding and reading all files of a run."""
 MAX_FILE_BYTES: Final = 32 << 20
 MAX_TOTAL_BYTES: Final = 96 << 20
 MAX_VALUES: Final = 1_000_000
-"""Values of one file, or of one run of a tracker."""
+"""Most values of one file, or of one run of a tracker."""
 _CHUNK: Final = 1 << 20
 
 
 class OutOfBudget(Exception):
-    """A limit was reached; the text says which. No `InvalidInput`: readers go on after those."""
+    """A limit was reached; the text names it. Not an `InvalidInput`, which readers skip."""
 
 
 class Budget:
-    """What may still be read. One budget serves all files of a run."""
+    """The remaining time and values. One budget serves all files of a run."""
 
     def __init__(
         self,
@@ -51,9 +51,9 @@ class Budget:
             raise OutOfBudget(f"it takes longer than the {self._seconds:g} s for all files")
 
     def read(self, path: Path, *, max_bytes: int | None = None) -> bytes:
-        """The content of a regular file. Links are not followed, pipes are not opened.
+        """Read a regular file. Does not follow links or open pipes.
 
-        Raises `OutOfBudget` when it is too large, `InvalidInput` when it cannot be read.
+        Raises `OutOfBudget` when the file is too large, `InvalidInput` when it cannot be read.
         """
         self.tick()
         most = self._file_bytes if max_bytes is None else min(max_bytes, self._file_bytes)
@@ -78,7 +78,7 @@ class Budget:
         return content
 
     def _content(self, fd: int, size: int) -> bytes:
-        """The first `size` bytes: what is written from now on is not waited for."""
+        """Read the first `size` bytes, so that a growing file does not delay the end."""
         pieces = []
         while size > 0 and (piece := os.read(fd, min(size, _CHUNK))):
             pieces.append(piece)

@@ -1,7 +1,7 @@
-"""Finding the files that a run wrote: a bounded look at the directories before it and after it.
+"""Find the files that a run wrote, by bounded directory scans before and after it.
 
-Links are never followed. Only names that a framework could have written are noted, so that a
-directory of a million images costs little.
+Never follows links. Notes only names that a framework could have written, so that a directory of
+a million images costs little.
 """
 
 import os
@@ -17,12 +17,12 @@ from gitexp.adapters.system import clock
 MAX_ENTRIES: Final = 100_000
 MAX_DEPTH: Final = 12
 SECONDS: Final = 2.0
-"""Limits of one look."""
+"""Limits of one scan."""
 TAIL_BYTES: Final = 64
 MAX_TAILS: Final = 2_000
 
 ROW_SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".log", ".txt")
-"""Logs that grow by rows, maybe over several runs."""
+"""Logs that grow by rows, possibly over several runs."""
 _SUFFIXES: Final = frozenset([*ROW_SUFFIXES, ".json", ".wandb", ".db", ".sqlite", ".sqlite3"])
 _NAMES: Final = frozenset(["hparams.yaml", "args.yaml", "params.yaml", "meta.yaml"])
 
@@ -30,32 +30,32 @@ DEFAULT_DIRECTORIES: Final = (
     *("lightning_logs", "tb_logs", "runs", "logs", "outputs", "output", "results", "mlruns"),
     *("wandb", "dvclive", "checkpoints", "catboost_info", "multirun", ".benchmarks", "target"),
 )
-"""Where frameworks write by default; looked at in the top of the work tree as well."""
+"""Default directories of frameworks; also scanned at the top of the work tree."""
 _SKIPPED: Final = frozenset(["node_modules", "__pycache__", "site-packages", "venv", "virtualenv"])
 _SHOWN: Final = frozenset([".benchmarks"])
-"""Hidden directories that are looked at all the same."""
+"""Hidden directories that are scanned."""
 _MARKS_OF_OTHERS: Final = frozenset(["pyvenv.cfg", "conda-meta", ".git"])
-"""A directory below the first one that has such an entry is an environment or another work tree."""
+"""Entries of environments and other work trees; subdirectories with one are skipped."""
 
 
 class Mark(NamedTuple):
-    """How a file was when it was looked at."""
+    """State of a file during a scan."""
 
     modified_ns: int
     size: int
     inode: int
     tail: bytes | None = None
-    """The last bytes of a log of rows; absent when they were not read."""
+    """The last bytes of a log of rows; `None` when they were not read."""
 
 
 @dataclass(slots=True)
 class Look:
-    """What one look found."""
+    """Result of one scan."""
 
     files: dict[str, Mark] = field(default_factory=dict)
     """By absolute path."""
     is_whole: bool = True
-    """False when a limit ended the look before everything was seen."""
+    """False when a limit ended the scan early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +64,15 @@ class Written:
 
     path: Path
     kept_bytes: int = 0
-    """So many bytes at the beginning were there before: rows of earlier runs."""
+    """Bytes at the beginning that earlier runs wrote."""
     is_new: bool = True
-    """False when a file of that name was there before."""
+    """False when a file of that name existed before."""
 
 
 def look(directory: Path, top: Path, *, seconds: float = SECONDS, with_tails: bool = False) -> Look:
-    """Note the files below a run's directory, and those in default places below `top`.
+    """Scan the run's directory, and the default directories below `top`.
 
-    Never raises; what cannot be listed is left out.
+    Never raises; skips what it cannot list.
     """
     found = Look()
     end_s = clock.monotonic_s() + seconds
@@ -88,7 +88,7 @@ def look(directory: Path, top: Path, *, seconds: float = SECONDS, with_tails: bo
         for name in files:
             _note(found, os.path.join(path, name), with_tails=with_tails)  # noqa: PTH118
         if depth < 0:
-            continue  # only the files of the top
+            continue  # at the top, only its files count
         if depth == MAX_DEPTH and below:
             found.is_whole = False
             continue
@@ -109,7 +109,7 @@ def _roots(directory: Path, top: Path) -> Iterator[tuple[str, int]]:
 
 
 def _inside(path: str, name: str) -> Iterator[str]:
-    """The directory `name` in `path`; of Cargo's `target` only what criterion writes."""
+    """Yield the directory `name` in `path`; of Cargo's `target` only criterion's part."""
     full = os.path.join(path, name)  # noqa: PTH118
     if name != "target":
         yield full
@@ -120,7 +120,7 @@ def _inside(path: str, name: str) -> Iterator[str]:
 
 
 def _listed(path: str, *, is_first: bool) -> tuple[list[str], list[str], int]:
-    """Names of files that may count, paths of directories, and the number of all entries."""
+    """Return names of files that may count, paths of directories, and the number of entries."""
     files: list[str] = []
     below: list[str] = []
     count = 0
@@ -184,10 +184,10 @@ def _tail(path: str, size: int) -> bytes | None:
 
 
 def written_between(before: Look, after: Look, since_ns: int) -> tuple[list[Written], list[Path]]:
-    """The files that came or changed, sorted by path, and logs of rows whose new part is unknown.
+    """Return the created and changed files by path, and row logs whose new part is unknown.
 
-    `since_ns` is when the run started, by the clock of the file system; it decides about files that
-    an incomplete look before did not see.
+    `since_ns` is the start of the run by the clock of the file system. It decides about files that
+    an incomplete scan before the run may have missed.
     """
     written: list[Written] = []
     unknown: list[Path] = []

@@ -1,4 +1,4 @@
-"""What one file or directory says: metrics, series and parameters by dotted name."""
+"""Values from one file or directory: metrics, series and parameters by dotted name."""
 
 import math
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ STEP_NAMES: Final = (
     *("total_timesteps", "time/total_timesteps", "timesteps", "num_timesteps"),
     *("training_iteration", "epoch", "round"),
 )
-"""Columns that tell when, the finest first; the first that a log has numbers its rows."""
+"""Names of step and time columns, the finest first; the first in a log numbers its rows."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Said:
-    """What one source says of the run."""
+    """Values from one source."""
 
     kind: str
     path: Path
-    """The file or directory that is named to the user."""
+    """File or directory to show to the user."""
     files: list[Path] = field(default_factory=list)
     """All files that were read."""
     metrics: dict[str, float | int] = field(default_factory=dict)
@@ -36,14 +36,14 @@ class Said:
     """Files of the source that could not be read, one sentence each."""
 
     def take_points(self, points: Mapping[str, list[Point]]) -> None:
-        """Add logged values, by name of the metric; names that tell when are no metrics."""
+        """Add logged values by metric name; names of steps and times are not metrics."""
         kept = {name: logged for name, logged in points.items() if name not in STEP_NAMES}
         last, series = fold_points(kept)
         self.metrics.update(numbers_in(last))
         self.series += series
 
     def take_rows(self, rows: list[dict[str, float | int]]) -> None:
-        """Add rows of a log. Each has a `step`, maybe a `time`; rows of one step become one."""
+        """Add rows of a log, each with a `step` and maybe a `time`. Rows of one step are merged."""
         by_step: dict[float, dict[str, float | int | str]] = {}
         counts: dict[str, int] = {}
         for row in rows:
@@ -57,7 +57,7 @@ class Said:
 
 
 def numbers_in(table: Table) -> dict[str, float | int]:
-    """The numbers of a table by dotted name; true and false are 1 and 0."""
+    """Return the numbers of a table by dotted name; booleans become 1 and 0."""
     return {
         name: int(value) if isinstance(value, bool) else value
         for name, value in flatten(table)
@@ -66,7 +66,7 @@ def numbers_in(table: Table) -> dict[str, float | int]:
 
 
 def step_of(value: object) -> float | int | None:
-    """A step as a log has it; whole numbers as such, `None` for what is no number."""
+    """Return a step as in a log, whole numbers as `int`; `None` if it is not a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return int(value) if float(value).is_integer() else float(value)

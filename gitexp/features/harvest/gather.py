@@ -1,8 +1,7 @@
-"""All that frameworks wrote during a run, merged: metrics, series, parameters, and where they were.
+"""Merge what frameworks wrote during a run: metrics, series, parameters, and their sources.
 
-Nothing here fails a run: what cannot be read is named in a warning. Of a metric that two kinds
-report, the more exact kind counts; of one that two sources of a kind report, each is kept under a
-name of its own.
+A fault never fails the run; a warning names what could not be read. If two kinds report a metric,
+the more exact kind wins. If two sources of one kind report it, both are kept under different names.
 """
 
 import re
@@ -33,38 +32,38 @@ _MAX_WARNINGS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What was there before a run."""
+    """Files that existed before a run."""
 
     directory: Path
     top: Path
     kinds: tuple[str, ...]
     before: Look
     problem: str = ""
-    """Why the look before failed; then nothing is picked up."""
+    """Why the scan before the run failed; then nothing is picked up."""
 
 
 @dataclass(slots=True)
 class Harvest:
-    """What was picked up."""
+    """Values picked up from files."""
 
     metrics: Table = field(default_factory=dict)
     series: Series = field(default_factory=list)
     params: Table = field(default_factory=dict)
     directions: dict[str, Direction] = field(default_factory=dict)
     sources: dict[Path, Harvested] = field(default_factory=dict)
-    """By path: what came from where."""
+    """What came from each path."""
     files: set[Path] = field(default_factory=set)
     """All files that were read; the run produced them."""
     warnings: list[str] = field(default_factory=list)
 
 
 def watch(directory: Path, top: Path, kinds: tuple[str, ...]) -> Watch | None:
-    """Note what is there before the command starts; `None` when nothing is to be picked up."""
+    """Scan before the command starts; `None` when nothing is to be picked up."""
     if not kinds:
         return None
     try:
         return Watch(directory, top, kinds, look(directory, top, with_tails=True))
-    except Exception as error:  # noqa: BLE001 - the command starts whatever is in its directory
+    except Exception as error:  # noqa: BLE001 - start the command whatever is in its directory
         return Watch(directory, top, kinds, Look(), _bug(error))
 
 
@@ -78,11 +77,11 @@ def gather(
     is_ours: Callable[[Path], bool] = lambda _path: True,
     budget: Budget | None = None,
 ) -> Harvest:
-    """Read what came or changed since. Never raises an `Exception`.
+    """Read the files created or changed since. Never raises an `Exception`.
 
     `since_ns` is the start of the run by the clock of the file system. `skip` are files that were
-    read already. `is_ours` says of a path whether this run can have written it. What changed after
-    `until_ns` is left out, with a warning.
+    read already. `is_ours` returns whether this run can have written a path. Files changed after
+    `until_ns` are left out, with a warning.
     """
     if watched.problem:
         return Harvest(warnings=[watched.problem])
@@ -90,7 +89,7 @@ def gather(
     try:
         reading = Reading(budget or Budget(), since_ns / 1e9, is_ended)
         _gather(harvest, watched, reading, since_ns, until_ns, set(skip), is_ours)
-    except Exception as error:  # noqa: BLE001 - the run is recorded whatever a program left here
+    except Exception as error:  # noqa: BLE001 - record the run whatever its program wrote
         return Harvest(warnings=[_bug(error)])
     return harvest
 
@@ -146,7 +145,7 @@ def _is_late(mark: Mark, until_ns: int | None) -> bool:
 
 
 def _chosen(groups: list[Group], kinds: Sequence[str]) -> list[Group]:
-    """Groups of the kinds wanted, the most exact kind first."""
+    """Return the groups of the wanted kinds, the most exact kind first."""
     order = list(READERS)
     wanted = set(order) if HARVEST_ALL in kinds else set(kinds)
     groups = [group for group in groups if group.kind in wanted]
@@ -154,12 +153,12 @@ def _chosen(groups: list[Group], kinds: Sequence[str]) -> list[Group]:
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
-    """A sort key under which `version_9` comes before `version_10`."""
+    """Return a sort key under which `version_9` comes before `version_10`."""
     return [(int(n or 0), t) for t, n in re.findall(r"(\D*)(\d{0,18})", str(path))]
 
 
 def _read(group: Group, reading: Reading, watched: Watch, faults: list[str]) -> list[Said]:
-    """What a group says; nothing, and a fault, when it cannot be read."""
+    """Return the values of a group; none, and a fault, if it cannot be read."""
     shown = _shown(group.named, watched)
     try:
         said = read_group(group, reading)
@@ -168,7 +167,7 @@ def _read(group: Group, reading: Reading, watched: Watch, faults: list[str]) -> 
     except GitexpError as fault:
         why = "; ".join(text for text in (fault.what, fault.why) if text)
         faults.append(f"cannot read {shown}: {why}")
-    except Exception as error:  # noqa: BLE001 - a file that no reader foresaw; the others count
+    except Exception as error:  # noqa: BLE001 - a reader's bug must not lose the other files
         faults.append(f"cannot read {shown}: {type(error).__name__}: {error}")
     else:
         faults += [f"{_shown(one.path, watched)}: {fault}" for one in said for fault in one.faults]
@@ -191,7 +190,7 @@ def _few(faults: list[str]) -> list[str]:
 
 
 def _merge(harvest: Harvest, said: list[Said]) -> None:
-    """Put together what the sources say, those of the first kind first."""
+    """Merge the values of the sources; those of the first kind win."""
     leaves: dict[str, Value] = {}
     params: dict[str, Value] = {}
     several: list[Series] = []
@@ -210,7 +209,7 @@ def _merge(harvest: Harvest, said: list[Said]) -> None:
 
 
 def _drop_contradictions(harvest: Harvest, said: list[Said]) -> None:
-    """Leave out parameters that have several values: a search in one program has no one value."""
+    """Drop parameters with several values: a search within one program has no single value."""
     first: dict[str, Value] = {}
     several: dict[str, None] = {}
     for one in said:
@@ -262,7 +261,7 @@ def _take(
 
 
 def _told_apart(said: list[Said]) -> list[Said]:
-    """Sources of one kind, whose names begin with a label where two of them say the same name."""
+    """Prefix names with a label of the source where two sources of a kind share a name."""
     counts: dict[str, int] = {}
     for one in said:
         for name in one.metrics:
@@ -288,9 +287,9 @@ def _labelled(one: Said, shared: set[str], label: str) -> Said:
 
 
 def _labels(paths: Sequence[Path]) -> list[str]:
-    """A short name for each path: the part that differs, else its number.
+    """Return a short name for each path: the part that differs, else its number.
 
-    Parts with digits are counters, times or ids, and differ from run to run; their order does not.
+    Parts with digits are counters, times or ids, and differ between runs; their order does not.
     """
     parts = [path.with_suffix("").parts for path in paths]
     depth = max(map(len, parts))
@@ -303,7 +302,7 @@ def _labels(paths: Sequence[Path]) -> list[str]:
 
 
 def _bounded_params(harvest: Harvest, params: dict[str, Value]) -> Table:
-    """Parameters as a record can hold them, without secrets."""
+    """Return the parameters that a record can hold, without secrets."""
     few = dict(list(params.items())[:MAX_PARAMS])
     table, left_out = recordable(redact_table(nest(few)), "parameter")
     harvest.warnings += _few(list(left_out))

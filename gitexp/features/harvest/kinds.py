@@ -1,6 +1,6 @@
-"""Which of the files that a run wrote belong to which framework.
+"""Assign the files that a run wrote to frameworks.
 
-Names decide where they can; of CSV and JSON files the beginning is looked at.
+Names decide if they can; for CSV and JSON files the first bytes decide.
 """
 
 import os
@@ -22,17 +22,17 @@ class Group:
 
     kind: str
     path: Path
-    """What is named to the user: a file, or a directory of many files."""
+    """Path to show to the user: a file, or a directory of many files."""
     files: list[Written] = field(default_factory=list)
 
     @property
     def named(self) -> Path:
-        """What is named when something is wrong: the file when there is only one."""
+        """Path to show in an error: the file if there is only one."""
         return self.files[0].path if len(self.files) == 1 else self.path
 
 
 def group_files(written: Iterable[Written]) -> list[Group]:
-    """The files in groups, each of one kind; files of no known kind are left out."""
+    """Group files by kind; files of unknown kinds are left out."""
     groups: dict[tuple[str, Path], Group] = {}
     for file in written:
         found = _place(file.path)
@@ -42,7 +42,7 @@ def group_files(written: Iterable[Written]) -> list[Group]:
 
 
 def _place(path: Path) -> tuple[str, Path] | None:
-    """The kind of a file, and what its group is called."""
+    """Return the kind of a file and the path of its group."""
     name, parent = path.name, path.parent
     suffix = path.suffix.lower()
     found = None
@@ -80,7 +80,7 @@ def _yaml(name: str, parent: Path) -> tuple[str, Path] | None:
 
 
 def _dvclive(path: Path) -> Path | None:
-    """The directory of DVCLive that a file belongs to."""
+    """Return the DVCLive directory that a file belongs to."""
     parts = path.parts
     for depth in range(len(parts) - 1, 1, -1):
         if parts[depth - 2 : depth] == ("plots", "metrics"):
@@ -129,7 +129,7 @@ def _is_json_log(head: bytes) -> bool:
 
 
 def _head(path: Path) -> bytes:
-    """The beginning of a regular file; empty for anything else."""
+    """Read the first bytes of a regular file; empty for anything else."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

@@ -1,4 +1,4 @@
-"""Metrics files that a command writes: which of them are new, and what they say."""
+"""Read the metrics files that a command wrote."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,7 +11,7 @@ from gitexp.core.schema.series_csv import merge_series
 
 
 def file_marks(files: tuple[Path, ...]) -> dict[Path, tuple[int, int, int]]:
-    """How each file is told from one that the run has written anew."""
+    """Return modification time, size and inode of each file, to detect rewrites."""
     marks = {}
     for file in files:
         with suppress(OSError):
@@ -26,9 +26,9 @@ def gather_metrics(
     *,
     are_named: bool = True,
 ) -> tuple[list[Path], Table, Series, list[str]]:
-    """Read the metrics files that were written since `before`; the others' values are not ours.
+    """Read the metrics files written since `before`; an unchanged file is of an earlier run.
 
-    Returns the files read, the last values, the series, and what went wrong.
+    Returns the files read, the last values, the series, and warnings.
     """
     found: list[Path] = []
     metrics: Table = {}

@@ -1,7 +1,7 @@
-"""What the program's own parser returned: asked for before a run, read after it.
+"""Get the result of the program's own argument parser: requested before a run, read after it.
 
-The files in `adapters.inject` write a report beside the journal. Reading it never fails: what
-cannot be used becomes a warning, and the rest of the run is recorded.
+The files in `adapters.inject` write a report beside the journal. Reading it never fails: unusable
+parts become warnings, and the rest of the run is recorded.
 """
 
 import ast
@@ -20,7 +20,7 @@ from gitexp.core.model.run import Parser, Run, Table, Value, flatten, nest
 from gitexp.core.schema import limits
 
 REPORT_VARIABLE = "GITEXP_REPORT"
-"""Names the file that the program's report goes to."""
+"""Environment variable: path of the file for the program's report."""
 
 PATH_VARIABLE = "PYTHONPATH"
 
@@ -35,39 +35,39 @@ class Job:
     values: Table
     overrides: tuple[str, ...]
     given: tuple[str, ...]
-    """The names that the overrides set."""
+    """Names that the overrides set."""
     directory: str
     status: str = ""
-    """As Hydra calls it: `COMPLETED`, `FAILED`; empty when the job did not end."""
+    """Hydra's status: `COMPLETED`, `FAILED`; empty when the job did not end."""
     result: float | None = None
-    """What the program's function returned, if a number."""
+    """Return value of the program's function, if it is a number."""
     duration_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a program reported of its parameters."""
+    """A program's report of its parameters."""
 
     parser: Parser
-    """`renamed` has all options seen, whatever the record's parameters are."""
+    """`renamed` has all options of the parser, also those without a recorded parameter."""
     values: Table
     jobs: tuple[Job, ...] = ()
-    """The jobs of a sweep; empty for a single run."""
+    """Jobs of a sweep; empty for a single run."""
     warnings: tuple[str, ...] = ()
     were_jobs_apart: bool = False
-    """True when the jobs ran in other processes, so that what they printed cannot be told apart."""
+    """True when the jobs ran in other processes, so that their output cannot be separated."""
 
 
 def report_path(journals: Path, run_id: str) -> Path:
-    """The report's place beside the journal of a run."""
+    """Return the path of the report beside the journal of a run."""
     return journals / f"{run_id}.report"
 
 
 def injected(environ: Mapping[str, str], report: Path) -> dict[str, str]:
-    """The variables that make a Python program write a report.
+    """Return the variables that make a Python program write a report.
 
-    Our directory comes first on PYTHONPATH. Its trailing slash says that the variable was set and
-    empty, so that the program's children get it back as it was.
+    gitexp's directory comes first on PYTHONPATH. A trailing slash means that the variable was set
+    and empty, so that the program's child processes get the original value.
     """
     ours = os.path.dirname(os.path.abspath(path.__file__))  # noqa: PTH100, PTH120
     before = environ.get(PATH_VARIABLE)
@@ -76,7 +76,7 @@ def injected(environ: Mapping[str, str], report: Path) -> dict[str, str]:
 
 
 def read_report(file: Path) -> Report | None:
-    """Read a report; `None` when the program wrote none. What is unusable is a warning in it."""
+    """Read a report; `None` if the program wrote none. Unusable parts become its warnings."""
     try:
         with file.open("rb") as stream:
             return _report(ast.literal_eval(stream.read(MAX_REPORT_BYTES).decode()))
@@ -94,18 +94,18 @@ _DAMAGED = (
     *(ValueError, SyntaxError, TypeError, LookupError, AttributeError),
     *(MemoryError, RecursionError, OverflowError),
 )
-"""What comes of a report that no program of ours wrote."""
+"""Exceptions from reading a report that the file of `adapters.inject` did not write."""
 
 
 def discard_report(file: Path) -> None:
-    """Delete the files of a report; harmless when repeated."""
+    """Delete the files of a report. Idempotent."""
     for each in (file, *file.parent.glob(f"{file.name}.*")):
         with suppress(OSError):
             each.unlink(missing_ok=True)
 
 
 def with_report(run: Run, report: Report | None) -> Run:
-    """The run with what its program reported."""
+    """Return the run with the values that its program reported."""
     if report is None:
         return run
     known, found = (dict(flatten(table)) for table in (run.params, report.values))
@@ -169,16 +169,16 @@ def _given_by(overrides: Sequence[str], values: Table) -> tuple[str, ...]:
 
 
 def configured(values: Table, overrides: Sequence[str]) -> Report:
-    """A report of what a Hydra program wrote down itself."""
+    """Build a report from the configuration that a Hydra program wrote."""
     usable, warnings = _usable(values)
     parser = Parser(by="hydra", given=_given_by(overrides, usable))
     return Report(parser, usable, warnings=tuple(warnings[:MAX_WARNINGS]))
 
 
 def configured_jobs(found: Sequence[tuple[Table, Sequence[str], Path]]) -> Report:
-    """A report of the jobs of a sweep that ran in other processes.
+    """Build a report of the jobs of a sweep that ran in other processes.
 
-    Each job has the configuration and the overrides that Hydra wrote down, and its directory.
+    Each job has the configuration and overrides that Hydra wrote, and its directory.
     """
     jobs = []
     for values, overrides, directory in found:
@@ -197,7 +197,7 @@ def _overridden(word: str) -> str:
 
 
 def _shared(table: Table, other: Table) -> Table:
-    """What both tables say."""
+    """Return the values that both tables share."""
     found: Table = {}
     for name, value in table.items():
         theirs = other.get(name)
@@ -209,7 +209,7 @@ def _shared(table: Table, other: Table) -> Table:
 
 
 def _usable(reported: Mapping[str, Any]) -> tuple[Table, list[str]]:
-    """Reported values as a record has them, redacted, and what is left out."""
+    """Return reported values as a record stores them, redacted, and what is left out."""
     values = _resolved(_typed_table(reported))
     table, left_out = limits.recordable(nest(values), "parameter")
     return redact_table(table), list(left_out)
@@ -220,7 +220,7 @@ def _typed_table(reported: Mapping[str, Any]) -> Table:
 
 
 def _typed(value: Any) -> Value:
-    """A literal of the report as a value; the tuple `("float", "nan")` is a float."""
+    """Convert a literal of the report to a value; the tuple `("float", "nan")` is a float."""
     if isinstance(value, dict):
         return {str(name): _typed(inner) for name, inner in value.items()}
     if isinstance(value, list):
@@ -236,7 +236,7 @@ _INTERPOLATION = re.compile(r"\$\{([\w.]+)\}")
 
 
 def _resolved(table: Table) -> Table:
-    """The table with `${a.b}` replaced by the value of `a.b`; resolvers stay as written."""
+    """Replace `${a.b}` in a table by the value of `a.b`; resolvers stay as written."""
     leaves = dict(flatten(table))
 
     def resolve(value: Value, depth: int) -> Value:

@@ -1,6 +1,6 @@
-"""Metrics that a running command prints: into its journal, with what could not be read.
+"""Write the metrics that a running command prints into its journal.
 
-Called on the threads that carry the command's output, so every step is short.
+Called on the threads that copy the command's output, so every step is short.
 """
 
 import threading
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from gitexp.core.inputs.patterns import MetricPattern
 
 MAX_NAMES: Final = 1000
-"""Different metric names that one run may print; values of further names are left out."""
+"""Most metric names that one run may print; values of further names are left out."""
 _MAX_FAULTS: Final = 5
-"""Different warnings of one kind that a record gets."""
+"""Most different warnings of one kind in a record."""
 _QUOTED: Final = 120
-"""Characters of an unreadable line that the warning shows."""
+"""Most characters of an unreadable line that the warning shows."""
 
 
 class PrintedMetrics:
-    """Reads `METRIC` lines, and what patterns find, of either stream and logs the values."""
+    """Logs the values of `METRIC` lines and of pattern matches on either stream."""
 
     def __init__(
         self, journal: Journal, started_s: float, patterns: "Sequence[MetricPattern]" = ()
     ) -> None:
-        """`started_s` is when the run started, on the monotonic clock."""
+        """`started_s` is the start of the run on the monotonic clock."""
         self._patterns = patterns
         self._matcher: Matcher | None = None
         self._step: int | None = None
@@ -50,9 +50,9 @@ class PrintedMetrics:
             self._matcher = self._start_matcher()
 
     def on_line(self, _stream: str, line: bytes) -> None:
-        """Take in one line of output; nothing here stops the command.
+        """Read one line of output; an error here never stops the command.
 
-        A `METRIC` line that can be read is not searched for patterns: its values would count twice.
+        A readable `METRIC` line is not searched for patterns, which would count its values twice.
         """
         may_be_metric = b"METRIC" in line
         if self._matcher is None and not may_be_metric:
@@ -70,7 +70,7 @@ class PrintedMetrics:
         self.log(reading, clock.monotonic_s() - self._started_s)
 
     def close(self) -> None:
-        """Take in what the patterns still find; harmless when repeated."""
+        """Read the remaining matches of the patterns. Idempotent."""
         matcher, self._matcher = self._matcher, None
         if matcher is None:
             return
@@ -93,7 +93,7 @@ class PrintedMetrics:
             return None
 
     def _on_found(self, time_s: float, found: dict[str, str], line: str) -> None:
-        """A step that a line names holds for the lines after it, until the next one."""
+        """Log a match. A step in a line applies to the following lines, until the next step."""
         from gitexp.core.inputs.patterns import reading_of
 
         reading = reading_of(found, line)
@@ -105,7 +105,7 @@ class PrintedMetrics:
 
     def log(self, reading: Reading, time_s: float) -> None:
         """Log the values of a line that was printed `time_s` seconds after the start."""
-        with self._mutex:  # the streams and the patterns come on threads of their own
+        with self._mutex:  # streams and patterns call from their own threads
             self._log(reading, time_s)
 
     def _log(self, reading: Reading, time_s: float) -> None:
@@ -120,7 +120,7 @@ class PrintedMetrics:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What could not be read or logged, one sentence each."""
+        """Return what could not be read or logged, one sentence each."""
         found = list(self._faults)
         if self._unread:
             lines = "line begins" if self._unread == 1 else "lines begin"

@@ -1,7 +1,7 @@
-"""Logs of rows: CSV, TSV and JSON lines, as loggers write them while a program trains.
+"""Read logs of rows: CSV, TSV and JSON lines, as loggers write them while a program trains.
 
-A table counts as a log when it has a column that numbers steps or epochs, its steps never go back,
-and few rows share one; a table of predictions or data is none.
+A table is a log if a column numbers steps or epochs, its steps never decrease, and few rows share a
+step. Tables of predictions or data are not logs.
 """
 
 import csv
@@ -25,13 +25,13 @@ Row = dict[str, float | int]
 
 
 def step_column(columns: Sequence[str]) -> str | None:
-    """The column that numbers the rows of a log; `None` when there is none."""
+    """Return the column that numbers the rows of a log; `None` if there is none."""
     known = {column.strip().lower(): column for column in columns}
     return next((known[name] for name in STEP_NAMES if name in known), None)
 
 
 def header_of(head: bytes, suffix: str) -> list[str]:
-    """The columns that the first line names; empty when it does not look like a header."""
+    """Return the columns named by the first line; empty if it does not look like a header."""
     line = head.partition(b"\n")[0]
     try:
         text = line.decode("utf-8-sig").strip("\r")
@@ -50,10 +50,10 @@ def _delimiter(line: str, suffix: str) -> str:
 def read_csv(
     content: bytes, suffix: str, budget: Budget, *, kept_bytes: int = 0, is_ended: bool = True
 ) -> list[Row]:
-    """Rows of a log after the first `kept_bytes`.
+    """Return the rows of a log after the first `kept_bytes`.
 
-    A last line without its line end counts only when it has all cells and the program ended well:
-    a program that was killed can leave half a number. Raises `InvalidInput`, `OutOfBudget`.
+    A last line without a line end counts only if it has all cells and the program ended well, since
+    a killed program can leave half a number. Raises `InvalidInput`, `OutOfBudget`.
     """
     columns = header_of(content, suffix)
     step = step_column(columns)
@@ -101,7 +101,7 @@ def _number(cell: str) -> float | int | None:
 
 
 def _row(cells: Iterable[tuple[str, float | int | None]], step: str) -> Row | None:
-    """A row with its `step` first; names that tell when are no metrics."""
+    """Build a row with its `step` first; names of steps and times are not metrics."""
     values: Row = {}
     at = None
     for name, value in cells:
@@ -116,7 +116,7 @@ def _row(cells: Iterable[tuple[str, float | int | None]], step: str) -> Row | No
 
 
 def read_json_lines(content: bytes, budget: Budget, *, kept_bytes: int = 0) -> list[Row]:
-    """Rows of a log of JSON lines after the first `kept_bytes`; a cut last line is left out.
+    """Return the rows of a JSON lines log after the first `kept_bytes`. Skips a partial last line.
 
     Rows without a step are left out. Raises `InvalidInput`, `OutOfBudget`.
     """
@@ -140,7 +140,7 @@ def read_json_lines(content: bytes, budget: Budget, *, kept_bytes: int = 0) -> l
 
 
 def json_row(document: object) -> Row | None:
-    """The numbers of a JSON object with a step, by dotted name; `None` when it has no step."""
+    """Return the numbers of a JSON object by dotted name; `None` if it has no step."""
     if not isinstance(document, dict):
         return None
     try:
@@ -161,11 +161,11 @@ def _json_number(value: object) -> float | int | None:
     return value if isinstance(value, int | float) else None
 
 
-# --- is it a log? ---------------------------------------------------------------------------------
+# --- log detection ------------------------------------------------------------------------------
 
 
 def is_log(rows: Sequence[Mapping[str, float | int]]) -> bool:
-    """Return whether rows look like a log of metrics and not like predictions or data."""
+    """Return whether rows look like a log of metrics, not like predictions or data."""
     steps = [row["step"] for row in rows]
     has_metrics = any(name not in _OF_TIME for row in rows for name in row)
     goes_on = all(a <= b for a, b in pairwise(steps))
@@ -173,7 +173,7 @@ def is_log(rows: Sequence[Mapping[str, float | int]]) -> bool:
 
 
 def with_time(rows: list[Row]) -> list[Row]:
-    """Rows whose `time` is kept when it can be seconds since the start, else taken away."""
+    """Drop the `time` of rows unless it can be seconds since the start."""
     times = [row["time"] for row in rows if "time" in row]
     if len(times) > 1 and all(0 <= a <= b for a, b in pairwise(times)):
         return rows

@@ -1,7 +1,7 @@
-"""What trackers and trainers left on disk, group by group. None of them need be installed.
+"""Read the files of trackers and trainers, one group at a time. None of them need be installed.
 
-Values that were there before the run are left out: older events, older rows, runs of a store that
-started earlier.
+Values from before the run are left out: older events, older rows, runs of a store that started
+earlier.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -21,24 +21,24 @@ from gitexp.features.harvest.kinds import Group
 MAX_YAML_BYTES: Final = 256 << 10
 """PyYAML takes seconds for a megabyte."""
 _SLACK_S: Final = 2.0
-"""The clock of the file system and that of the program may differ by so much."""
+"""Largest difference between the clocks of the file system and of the program."""
 _HP_METRIC: Final = "hp_metric"
-"""Lightning writes it as -1 into every TensorBoard log that has hyperparameters."""
+"""Lightning writes it as -1 into every TensorBoard log with hyperparameters."""
 _TRAINER_PARAMS: Final = ("num_train_epochs", "max_steps", "train_batch_size")
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What readers need to know of the run."""
+    """Facts about the run that readers need."""
 
     budget: Budget
     since_s: float
-    """When the run started, in seconds since the epoch."""
+    """Start of the run, in seconds since the epoch."""
     is_ended: bool
     """True when the program ended well, so that it wrote whole lines."""
 
     def rows(self, file: Written) -> list[tables.Row]:
-        """The rows that the run added to a CSV log."""
+        """Return the rows that the run added to a CSV log."""
         return tables.read_csv(
             self.budget.read(file.path),
             file.path.suffix.lower(),
@@ -48,7 +48,7 @@ class Reading:
         )
 
     def yaml(self, path: Path) -> dict[str, Any]:
-        """A table of YAML by dotted name."""
+        """Read a YAML table by dotted name."""
         from gitexp.core.inputs.files import parse_table
 
         content = self.budget.read(path, max_bytes=MAX_YAML_BYTES)
@@ -56,9 +56,9 @@ class Reading:
 
 
 def read_group(group: Group, reading: Reading) -> list[Said]:
-    """What the files of a group say, in most cases one `Said`.
+    """Read the files of a group, usually into one `Said`.
 
-    Raises `InvalidInput` or `OutOfBudget` when nothing of it can be read.
+    Raises `InvalidInput` or `OutOfBudget` when no file of it can be read.
     """
     return list(READERS[group.kind](group, reading))
 
@@ -111,7 +111,7 @@ def _mlflow_runs(group: Group, reading: Reading) -> Iterable[ImportedRun]:
         yield from mlflow.read_database(group.path, since_ms=since_ms, tick=budget.tick).runs
         return
     if not group.files[0].is_new:
-        return  # a run that was there before
+        return  # a run that existed before
     meta = mlflow.read_flat_yaml(budget.read(group.path / "meta.yaml").decode(errors="replace"))
     if "run_id" in meta or "run_uuid" in meta:
         stored = mlflow.read_stored(group.path, meta, {}, read=budget.read, tick=budget.tick)
@@ -126,7 +126,7 @@ def _take_run(said: Said, run: ImportedRun) -> None:
 
 
 def _rows_and_params(group: Group, reading: Reading) -> Iterable[Said]:
-    """A log in CSV, and beside it the parameters in YAML; each is named by itself."""
+    """Yield CSV logs, and parameters from YAML files beside them, each file as its own source."""
     for file in group.files:
         said = Said(kind=group.kind, path=file.path, files=[file.path])
         if file.path.suffix == ".csv":
@@ -194,7 +194,7 @@ def _huggingface(group: Group, reading: Reading) -> Iterable[Said]:
 
 
 def _progress(state: Mapping[str, Any]) -> tuple[float, int]:
-    """Sort key of states of one training: at the same step the last one saved has more lines."""
+    """Return a sort key for states of a training: at one step the last saved has more lines."""
     return float(step_of(state.get("global_step")) or 0), len(state["log_history"])
 
 
@@ -221,7 +221,7 @@ def _benchmark(group: Group, reading: Reading) -> Iterable[Said]:
     document = benchmarks.load_json(reading.budget.read(group.path))
     kind = benchmarks.kind_of(document)
     if kind is None:
-        return  # it only looked like one
+        return  # a JSON file of another program
     said = Said(kind=kind, path=group.path, files=[group.path])
     said.metrics.update(benchmarks.read_benchmarks(document, kind))
     said.directions.update(benchmarks.directions_of(said.metrics))
@@ -258,4 +258,4 @@ READERS: Final[Mapping[str, Callable[[Group, Reading], Iterable[Said]]]] = {
     "jsonl": _jsonl,
     "tensorboard": _tensorboard,
 }
-"""By kind, the most exact first: of a metric that two kinds report, the first one counts."""
+"""By kind, the most exact first: if two kinds report a metric, the first one wins."""

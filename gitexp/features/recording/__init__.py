@@ -1,1 +1,1 @@
-"""A run on its way to the branch: start, seal, annotations, removal."""
+"""Record runs: start, seal, annotate, remove."""

@@ -1,4 +1,4 @@
-"""Metrics added to a run that is finished: as annotations, so that its record stays as it is."""
+"""Add metrics to a sealed run as annotations, so that its record does not change."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
@@ -36,8 +36,8 @@ def add_metrics(
 ) -> Annotation:
     """Annotate a sealed run with metrics. Returns the annotation.
 
-    A value given as text with a unit, `97.3%`, is the number with that unit. `text` says where the
-    values come from. Raises `InvalidInput` for what no record can hold.
+    A text value with a unit, `97.3%`, becomes a number and that unit. `text` names the source of
+    the values. Raises `InvalidInput` for values that no record can hold.
     """
     values: Table = {}
     found_units = dict(units or {})
@@ -57,20 +57,20 @@ def add_metrics(
 
 
 class Reread(NamedTuple):
-    """What patterns found in the kept output of a run."""
+    """Values that patterns found in the kept output of a run."""
 
     metrics: Table
-    """The last value of each metric."""
+    """Last value of each metric."""
     units: dict[str, str]
     counts: dict[str, int]
-    """How many values each metric had."""
+    """Number of values of each metric."""
     is_whole: bool
-    """False when only the last lines of the output are kept here."""
+    """False when this clone keeps only the last lines of the output."""
     faults: tuple[str, ...] = ()
 
 
 def load_output(workspace: Workspace, run: Run) -> str | None:
-    """All output of a run that is kept in this clone, or was published with it.
+    """Load the output of a run that this clone keeps or that was published with the run.
 
     `None` when there is none, or it cannot be read.
     """
@@ -88,7 +88,7 @@ def load_output(workspace: Workspace, run: Run) -> str | None:
 def read_again(
     workspace: Workspace, run: Run, patterns: Sequence[MetricPattern], *, patience_s: float = 60.0
 ) -> Reread:
-    """Search the kept output of a run for patterns. Raises `GitexpError` when it cannot start."""
+    """Search the kept output of a run for patterns. Raises `GitexpError` if this cannot start."""
     text = load_output(workspace, run)
     metrics: Table = {}
     units: dict[str, str] = {}
@@ -119,7 +119,7 @@ def read_again(
 def add_read_again(
     workspace: Workspace, entry: Entry, patterns: Sequence[MetricPattern]
 ) -> tuple[Annotation, Reread]:
-    """Add what patterns find in the kept output of a run. Raises `CouldNotTell` for nothing."""
+    """Add the metrics found in a run's kept output. Raises `CouldNotTell` when there are none."""
     found = read_again(workspace, entry.run, patterns)
     if not found.metrics:
         hints = ["`git exp show RUN --output` shows it"]

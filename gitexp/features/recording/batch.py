@@ -1,8 +1,8 @@
-"""Recording many runs that have ended, in few git processes.
+"""Record many runs that have ended, with few git processes.
 
-For imports, sweeps that ran elsewhere, and benchmarks. One commit for each run as ever, but
-thousands of them in one `git fast-import`: what a single record pays for starting git, locking and
-syncing is shared. Each batch is on the branch or is not; what is on it stays.
+For imports, sweeps of other tools, and benchmarks. Each run gets its own commit, but one
+`git fast-import` writes thousands of them, so that they share the cost of starting git, locking and
+fsync. A batch is on the branch completely or not at all, and stays if a later one fails.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +16,7 @@ from gitexp.storage.branch.events import Event, sealed
 from gitexp.storage.workspace import Workspace
 
 BATCH: Final = 5000
-"""Events in one git process: some 20 MB of memory, and seconds of work lost to a crash."""
+"""Events in one git process: about 20 MB of memory, and seconds of work lost in a crash."""
 
 
 def record_many(
@@ -25,11 +25,11 @@ def record_many(
     *,
     progress: Callable[[int], None] | None = None,
 ) -> int:
-    """Put runs that have ended onto the branch, in order. Returns how many.
+    """Write runs that have ended to the branch, in order. Returns their number.
 
-    The runs are taken as they are: ids, clocks and times are the caller's. `progress` is told how
-    many are recorded after each batch. Raises `InvalidInput` for a run that no record can hold and
-    `GitexpError` when the branch cannot be written; the batches before stay.
+    The caller sets ids, clocks and times. `progress` gets the number of recorded runs after each
+    batch. Raises `InvalidInput` for a run that no record can hold and `GitexpError` when the branch
+    cannot be written; earlier batches stay.
     """
     return record_events(
         workspace, (sealed(run, [], run.outcome.value) for run in runs), progress=progress
@@ -42,7 +42,7 @@ def record_events(
     *,
     progress: Callable[[int], None] | None = None,
 ) -> int:
-    """Put events onto the branch, in order, a batch at a time; else as `record_many`."""
+    """Write events to the branch in order, one batch at a time; otherwise like `record_many`."""
     done = 0
     for batch in _batches(events):
         workspace.store.write(batch, identity=workspace.identity, moment=clock.now())

@@ -1,6 +1,6 @@
-"""Going back to the code of a run: into the work tree, or as a branch.
+"""Check out the code of a run: into the work tree, or as a branch.
 
-The only deeds that touch the user's files and branches, because they are asked to.
+These are the only operations that change the user's files and branches, on the user's request.
 """
 
 from dataclasses import dataclass
@@ -23,19 +23,19 @@ from gitexp.storage.settings.options import PROJECT_FILE
 
 @dataclass(frozen=True, slots=True)
 class ApplyPlan:
-    """What putting a run's code into the work tree changes."""
+    """Changes in the work tree that the code of a run requires."""
 
     revision: str
-    """As the record names it."""
+    """The commit that the record names."""
     tree: str
     written: tuple[str, ...]
     deleted: tuple[str, ...]
     left: tuple[str, ...] = ()
-    """What differs and is left as it is: the project's settings, which are no code of the run."""
+    """Files that differ and stay unchanged: the project's settings, not code of the run."""
 
 
 def plan_apply(repo: Repo, code: Code) -> ApplyPlan:
-    """Find what has to change. Raises `Refused` when work that git does not hold would be lost."""
+    """Plan the changes. Raises `Refused` when they would lose work that git does not hold."""
     if repo.top is None:
         raise GitexpError("cannot put code here", why="the repository is bare")
     check_code(repo, code)
@@ -51,7 +51,7 @@ def plan_apply(repo: Repo, code: Code) -> ApplyPlan:
             continue
         if change.status == "D":
             if path in status.untracked:
-                continue  # the user's own file, which the run had not
+                continue  # the user's own file, which the run did not have
             deleted.append(path)
         else:
             written.append(path)
@@ -70,7 +70,7 @@ def plan_apply(repo: Repo, code: Code) -> ApplyPlan:
 
 
 def apply_code(repo: Repo, plan: ApplyPlan) -> None:
-    """Carry the plan out. Raises `CommandFailed` when a file cannot be written."""
+    """Apply the plan. Raises `CommandFailed` when a file cannot be written."""
     if plan.written:
         checkout_into(repo, plan.tree, plan.written)
     for path in plan.deleted:
@@ -79,10 +79,10 @@ def apply_code(repo: Repo, plan: ApplyPlan) -> None:
 
 
 def make_branch(repo: Repo, name: str, code: Code) -> None:
-    """Make a branch with the code of a run.
+    """Create a branch with the code of a run.
 
-    It goes on from the user's commit when that is here, else it is the code alone. Raises
-    `InvalidInput`, `Refused`.
+    Its parent is the run's commit, if the repository has it; else the branch has only the code.
+    Raises `InvalidInput`, `Refused`.
     """
     check_code(repo, code)
     if (
@@ -108,7 +108,7 @@ def _commit_for_branch(repo: Repo, code: Code) -> ObjectId:
 
 
 def check_code(repo: Repo, code: Code) -> None:
-    """Make sure that the code is in this repository. Raises `CouldNotTell`."""
+    """Verify that the repository has the code. Raises `CouldNotTell`."""
     if repo.resolve(f"{code.tree}^{{tree}}") is None:
         raise CouldNotTell(
             f"the code {code.revision[:10]} is not in this repository",

@@ -1,6 +1,6 @@
-"""Which runs were made in this clone; a record cannot prove it, since anyone can write an author.
+"""List the runs made in this clone. A record cannot prove this, since anyone can write an author.
 
-Only such runs are run again without asking.
+gitexp reproduces only these runs without asking.
 """
 
 from contextlib import suppress
@@ -9,11 +9,11 @@ from gitexp.core.model.ids import RunId
 from gitexp.storage.workspace import Workspace
 
 RECORDED_HERE = "recorded-here"
-"""File in our local state: one id a line."""
+"""File in gitexp's state directory: one id per line."""
 
 
 def remember(workspace: Workspace, run: RunId) -> None:
-    """Note that a run was made here."""
+    """Note that this clone made a run."""
     with suppress(OSError):
         path = workspace.repo.state_dir / RECORDED_HERE
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -22,7 +22,7 @@ def remember(workspace: Workspace, run: RunId) -> None:
 
 
 def is_recorded_here(workspace: Workspace, run: RunId) -> bool:
-    """Tell whether a run was made in this clone."""
+    """Return whether this clone made a run."""
     try:
         return f"{run}\n" in (workspace.repo.state_dir / RECORDED_HERE).read_text()
     except OSError:

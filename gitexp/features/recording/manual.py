@@ -1,6 +1,6 @@
-"""Runs begun and ended by hand: `git exp start`, `note -M`, `finish`.
+"""Runs that the user starts and ends by hand: `git exp start`, `note -M`, `finish`.
 
-No process stands for such a run, so nobody ever declares it dead.
+A manual run has no process, so recovery leaves it alone.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from gitexp.storage.workspace import Workspace
 
 
 def log_by_hand(workspace: Workspace, run: RunId, metrics: Table, *, step: int | None) -> None:
-    """Add metrics to a run that is still open. Raises `NotFound` when it is not."""
+    """Add metrics to an open run. Raises `NotFound` when it is not open."""
     check_table(metrics, "metric")
     journal = _open_journal(workspace, run)
     journal.append("metrics", values=dict(flatten(metrics)), step=step)
@@ -36,7 +36,7 @@ def finish_by_hand(
     outcome: Outcome,
     exit_code: int | None,
 ) -> Run:
-    """End a run begun by hand. Returns it as recorded. Raises `NotFound`, `InvalidInput`."""
+    """End a manual run. Returns it as recorded. Raises `NotFound`, `InvalidInput`."""
     journal = _open_journal(workspace, run)
     content = read_journal(journal.path)
     found = collect(content)

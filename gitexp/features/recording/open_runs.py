@@ -1,4 +1,4 @@
-"""Runs that are not sealed on the branch yet: what their journals say about them."""
+"""Read the journals of runs that are not sealed on the branch yet."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +12,12 @@ from gitexp.core.schema.toml_codec import decode_run
 from gitexp.storage.workspace import Workspace
 
 DAMAGED_FOLDER = "damaged"
-"""Below the journals: where recovery moves what it cannot read."""
+"""Directory below the journals to which recovery moves unreadable ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenRun:
-    """A journal and the run it is about."""
+    """A journal with its run."""
 
     path: Path
     run: Run
@@ -25,28 +25,28 @@ class OpenRun:
 
     @property
     def is_over(self) -> bool:
-        """True when recovery completes it without being forced."""
+        """True when recovery completes the run without `force`."""
         return self.state.is_over
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """All journals."""
+    """All journals of this clone."""
 
     runs: tuple[OpenRun, ...] = ()
     unreadable: tuple[Path, ...] = ()
-    """Journals that cannot be read, still in their place."""
+    """Unreadable journals that were not moved yet."""
     set_aside: tuple[Path, ...] = ()
-    """Damaged journals that recovery moved aside earlier."""
+    """Unreadable journals that recovery moved aside."""
 
     def ids(self) -> set[RunId]:
-        """The runs that have a journal, readable or not."""
+        """Return the runs with a journal, readable or not."""
         found = {RunId(path.stem) for path in self.unreadable}
         return found | {open_run.run.id for open_run in self.runs}
 
 
 def survey_journals(workspace: Workspace) -> Survey:
-    """Read all journals; changes nothing."""
+    """Read all journals without changing anything."""
     runs: list[OpenRun] = []
     unreadable: list[Path] = []
     for path in pending(workspace.journals):

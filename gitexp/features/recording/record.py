@@ -1,7 +1,7 @@
-"""The life of a run on its way to the branch: start, what is logged, seal, annotations.
+"""Record a run: write its start, collect what it logs, seal it.
 
-The journal has a run from before its start is recorded until after its seal is; what dies in
-between is completed from it (`recover`).
+The journal holds a run from before its start is on the branch until after its seal is. If the
+process dies in between, `recover` completes the run from the journal.
 """
 
 import os
@@ -35,15 +35,15 @@ from gitexp.storage.branch.events import Event, annotated, sealed, started
 from gitexp.storage.workspace import Workspace
 
 TAIL_LINES = 40
-"""How many of the last lines of output a record keeps."""
+"""Number of last lines of the output that a record keeps."""
 
 TIMEOUT = "timeout"
-"""Journal event: the command reached its time limit and is about to be ended."""
+"""Journal event: the command reached its time limit, and gitexp is about to end it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What a run's journal tells beyond its header."""
+    """Data of a run in its journal, beyond the header."""
 
     params: Table = field(default_factory=dict)
     metrics: Table = field(default_factory=dict)
@@ -60,11 +60,11 @@ class Collected:
 def begin(
     workspace: Workspace, run: Run, packages: Table, *, by_hand: bool = False
 ) -> tuple[Journal, GitexpError | None]:
-    """Start a run: journal first, then the branch.
+    """Start a run: write the journal first, then the branch.
 
-    The run exists when this returns. A failure to reach the branch is returned, not raised: the
-    journal has the run, and its command may go on. Raises `GitexpError` when not even the journal
-    can be written.
+    The run exists when this returns. An error of the branch is returned, not raised: the journal
+    has the run, so its command may continue. Raises `GitexpError` when the journal cannot be
+    written.
     """
     remember(workspace, run.id)
     record = encode_run(run)
@@ -91,13 +91,13 @@ def begin(
 
 
 def seal(workspace: Workspace, journal: Journal, run: Run, series: Series, packages: Table) -> Run:
-    """Make a run final: into the journal, onto the branch, then drop the journal.
+    """Seal a run: write it to the journal, then to the branch, then delete the journal.
 
-    `series` may come from a file; the journal is told it too.
+    `series` may come from a file; the journal stores it too.
 
-    Returns the run as recorded: metrics that a record cannot hold are left out with a warning.
-    Raises `GitexpError` when the branch cannot be written; then the journal has the sealed record,
-    and the next command completes it.
+    Returns the run as recorded: a warning names each metric that a record cannot hold. Raises
+    `GitexpError` when the branch cannot be written; the journal then has the sealed record, and the
+    next command completes it.
     """
     run, record = recordable(run)
     with workspace.repo.session():
@@ -105,7 +105,7 @@ def seal(workspace: Workspace, journal: Journal, run: Run, series: Series, packa
             journal.seal(record, series=series)
             write_sealed(workspace, run, series, packages, record=record)
         except BaseException:
-            journal.close()  # from now on others may complete it
+            journal.close()  # releases it: other processes may now complete the run
             raise
         journal.remove()
     _note_start(workspace, run)
@@ -121,7 +121,7 @@ def write_sealed(
     *,
     record: bytes | None = None,
 ) -> None:
-    """Put a final run onto the branch, its record made already or not. Raises `GitexpError`."""
+    """Write a sealed run to the branch, with its encoded record if given. Raises `GitexpError`."""
     is_full = workspace.settings.keep_output == "full"
     output = read_output(kept_path(workspace, run.id)) if is_full else None
 
@@ -132,7 +132,7 @@ def write_sealed(
 
 
 def _subject(workspace: Workspace, run: Run) -> str:
-    """The subject line of a sealed run. No fault of a comparison keeps the run from its record."""
+    """Return the subject line of a sealed run. A failed comparison never prevents the record."""
     try:
         return summary(workspace, run)
     except Exception:  # noqa: BLE001 - see above
@@ -140,9 +140,9 @@ def _subject(workspace: Workspace, run: Run) -> str:
 
 
 def recordable(run: Run) -> tuple[Run, bytes]:
-    """The run without metrics and outputs that a record cannot hold, each named in a warning.
+    """Leave out the metrics and outputs that a record cannot hold, each with a warning.
 
-    With it comes its record.
+    Returns the run and its encoded record.
     """
     metrics, left_out = limits.recordable(run.metrics, "metric")
     warnings = (*run.warnings, *left_out)
@@ -168,7 +168,7 @@ def recordable(run: Run) -> tuple[Run, bytes]:
 
 
 def _encode(run: Run) -> bytes | None:
-    """The record of a run; `None` when it would be too large."""
+    """Encode the record of a run; `None` if it is too large."""
     try:
         return encode_run(run)
     except InvalidInput:
@@ -178,8 +178,8 @@ def _encode(run: Run) -> bytes | None:
 def collect(content: JournalContent) -> Collected:
     """Fold a journal's events: last value of each metric, series, added parameters and tags.
 
-    A value logged without a step gets the number of values its metric had before. A series where
-    no metric has two values says nothing that the metrics do not, and is left out.
+    A value logged without a step gets the number of earlier values of its metric as step. A series
+    in which every metric has one value adds nothing to the metrics, and is left out.
     """
     found = _Fold(_logged_names(content))
     for event in content.events:
@@ -214,7 +214,7 @@ def collect(content: JournalContent) -> Collected:
 
 
 def _logged_names(content: JournalContent) -> frozenset[str]:
-    """Metrics that the program logged itself: what it prints under their names counts less."""
+    """Return the metrics that the program logged itself; they win over printed values."""
     return frozenset(
         name
         for event in content.events
@@ -237,7 +237,7 @@ class _Fold:
     printed: set[str] = field(default_factory=set)
 
     def only_printed(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The printed values whose metrics the program did not log itself."""
+        """Return the printed values whose metrics the program did not log itself."""
         kept = {name: value for name, value in values.items() if name not in self.logged}
         self.printed.update(kept)
         return kept
@@ -254,7 +254,7 @@ class _Fold:
 
 
 def with_collected(run: Run, found: Collected) -> Run:
-    """The run with what its journal tells added."""
+    """Return the run with the data collected from its journal."""
     return replace(
         run,
         params=nest(run.params, found.params) if found.params else run.params,
@@ -265,7 +265,7 @@ def with_collected(run: Run, found: Collected) -> Run:
 
 
 def with_ending(run: Run, ending: Ending) -> Run:
-    """The run with how its command ended."""
+    """Return the run with the end of its command."""
     return replace(
         run,
         outcome=ending.outcome,
@@ -275,7 +275,7 @@ def with_ending(run: Run, ending: Ending) -> Run:
 
 
 def note_events(workspace: Workspace, run: Run, texts: Sequence[str]) -> list[Event]:
-    """Notes logged while the run went on, as annotations."""
+    """Return annotations for the notes logged during the run."""
     return [
         annotated(
             run,
@@ -295,18 +295,18 @@ def note_events(workspace: Workspace, run: Run, texts: Sequence[str]) -> list[Ev
 
 
 MAX_SAW = 100
-"""A decision names at most this many of those before it; a run has one or two."""
+"""Most earlier decisions that a decision names; a run has one or two."""
 
 
 def known_decisions(entry: Entry) -> tuple[str, ...]:
-    """The ids of all decisions on a run, those in force first, then the latest."""
+    """Return the ids of all decisions on a run: those in force first, then the newest."""
     before = [a for a in reversed(entry.annotations) if a.kind is AnnotationKind.DECISION]
     ids = dict.fromkeys(a.id for a in (*entry.decisions, *before))
     return tuple(sorted(list(ids)[:MAX_SAW]))
 
 
 def annotate(workspace: Workspace, entry: Entry, kind: AnnotationKind, **fields: Any) -> Annotation:
-    """Say something about a run: one more annotation on the branch. Returns it."""
+    """Add an annotation to a run on the branch. Returns the annotation."""
     for name in ("text", "hint"):
         if fields.get(name):
             fields[name] = redact_text(fields[name])
@@ -330,9 +330,9 @@ def annotate(workspace: Workspace, entry: Entry, kind: AnnotationKind, **fields:
 
 
 def record_whole(workspace: Workspace, run: Run, series: Series, packages: Table) -> Run:
-    """Record a run that has already ended, in one go. Returns it as recorded.
+    """Record a run that has already ended, in one step. Returns it as recorded.
 
-    Raises `GitexpError` when the branch cannot be written; nothing is kept then.
+    Raises `GitexpError` when the branch cannot be written; then no journal holds the run.
     """
     run, record = recordable(run)
     remember(workspace, run.id)
@@ -343,25 +343,25 @@ def record_whole(workspace: Workspace, run: Run, series: Series, packages: Table
 
 
 def kept_path(workspace: Workspace, run: RunId) -> Path:
-    """Where all output of a run is kept in this clone, redacted and within bounds."""
+    """Return the path at which this clone keeps a run's output, redacted and limited in size."""
     return workspace.repo.state_dir / "output" / f"{run}.txt"
 
 
 def expect_start(workspace: Workspace) -> None:
-    """Note that the user wants a run to start: until one does, `last` is not what they mean."""
+    """Note that the user wants to start a run; until one starts, `last` may name the wrong run."""
     if workspace.new_session() is not None and workspace.session is not None:
         workspace.session.expect_start()
 
 
 def _note_start(workspace: Workspace, run: Run) -> None:
-    """Tell the session that its newest run is on the branch; runs of the push hook have none."""
+    """Note in the session that its newest run is on the branch. Runs of the push hook have none."""
     session = workspace.session
     if session is not None and session.id == run.session:
         session.note_start()
 
 
 def read_file(path: Path) -> bytes:
-    """The content of a file the user named. Raises `InvalidInput`."""
+    """Read a file that the user named. Raises `InvalidInput`."""
     try:
         return path.read_bytes()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Taking runs off the branch, and giving up runs that seem to go on."""
+"""Remove runs from the branch, and give up runs that seem to be running."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,19 +18,19 @@ from gitexp.storage.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """A run that is to go, and what goes with it."""
+    """A run to remove, and what depends on it."""
 
     run: Run
     paths: tuple[str, ...]
-    """Files on the branch."""
+    """Its files on the branch."""
     children: tuple[RunId, ...] = ()
-    """Runs that name it as their parent, or reproduce it."""
+    """Runs that have it as their parent, or reproduce it."""
 
 
 def plan_removal(workspace: Workspace, runs: Sequence[RunId], *, force: bool) -> list[Removal]:
-    """What removing the runs would take away; changes nothing.
+    """Plan the removal of runs; changes nothing.
 
-    Raises `NotFound`, and `Refused` for a run that is going on, unless forced.
+    Raises `NotFound`, and `Refused` for a running run unless forced.
     """
     index = workspace.index
     made_from: dict[object, set[RunId]] = {}
@@ -56,7 +56,7 @@ def plan_removal(workspace: Workspace, runs: Sequence[RunId], *, force: bool) ->
 
 
 def _load(workspace: Workspace, run: RunId) -> Run:
-    """The record, wherever on the branch it lies; also one left over beside a tombstone."""
+    """Load the record from any path on the branch, even one that remained beside a tombstone."""
     try:
         entry = workspace.index.entry(run)
         return workspace.store.load_run(run, entry.run.started)
@@ -79,7 +79,7 @@ def _load(workspace: Workspace, run: RunId) -> Run:
 
 
 def remove(workspace: Workspace, planned: Sequence[Removal]) -> None:
-    """Take runs off the branch for good: their tombstones go wherever the runs went.
+    """Remove runs from the branch. Their tombstones go to every clone that has the runs.
 
     Raises what `Store.write` raises; then nothing is removed.
     """
@@ -105,7 +105,7 @@ def remove(workspace: Workspace, planned: Sequence[Removal]) -> None:
 
 
 def give_up(workspace: Workspace, run: RunId) -> Run:
-    """Seal a run as interrupted that the branch calls running and that has no journal here.
+    """Seal a run as interrupted that is `running` on the branch and has no journal here.
 
     Raises `Refused` when it is sealed already.
     """

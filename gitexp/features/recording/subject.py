@@ -1,6 +1,6 @@
 """The subject line of a sealed run in the history of the run branch.
 
-It is written once and states what was known at that moment.
+Written once, from what is known at that moment.
 """
 
 from typing import Final
@@ -17,7 +17,7 @@ from gitexp.features.runs.standings import Standings
 from gitexp.storage.workspace import Workspace
 
 WIDTH: Final = 72
-"""What git and forges show of a subject."""
+"""Columns of a subject that git and forges show."""
 
 _WORDS: Final = {
     Answer.BETTER: "better than",
@@ -28,7 +28,7 @@ _WORDS: Final = {
 
 
 def summary(workspace: Workspace, run: Run) -> str:
-    """The main metric, and how the run's group compares with the last one."""
+    """Return the main metric and the verdict of the run's group against the last one."""
     if run.outcome is not Outcome.SUCCEEDED:
         return run.outcome.value
     index = workspace.refreshed()
@@ -68,7 +68,7 @@ def summary(workspace: Workspace, run: Run) -> str:
 
 
 def _with_verdict(run: Run, text: str, own: Group, verdict: MetricVerdict) -> str:
-    """The text with the mean of its group and the verdict, as far as there is room."""
+    """Return the text with the mean of its group and the verdict, as far as they fit."""
     room = WIDTH - len(f"run {run.id[:7]} {run.name}: ")
     of_several = f", of {own.runs} {own.mean:.4g}" if own.runs > 1 else ""
     if verdict.reference_value is None:
@@ -85,5 +85,5 @@ def _with_verdict(run: Run, text: str, own: Group, verdict: MetricVerdict) -> st
 
 
 def short_value(value: Value) -> str:
-    """A metric or parameter as a subject line has room for it."""
+    """Format a metric or parameter for a subject line."""
     return f"{value:.6g}" if isinstance(value, int | float) else str(value)[:60]

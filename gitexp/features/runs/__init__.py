@@ -1,1 +1,1 @@
-"""Recorded runs: the one that a selector names, groups of repeats, verdicts."""
+"""Recorded runs: selectors, groups of repeats, verdicts."""

@@ -1,6 +1,6 @@
-"""A run's group beside the others: the verdicts, the guards, the repeats, and what they advise.
+"""Compare a run's group with other groups: verdicts, guards, repeats, advice.
 
-Finds the groups to compare with; the comparison itself is pure (`core.analysis`).
+Finds the groups to compare; the comparison itself is pure (`core.analysis`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,24 +23,24 @@ from gitexp.storage.settings.options import Settings
 from gitexp.storage.workspace import Workspace
 
 Claim = Literal["", "best", "group", "leads"]
-"""What may be said of the rank: the best so far; the group of a repeat is the best; the group has
-the best mean, which is not shown to be better."""
+"""Claim about the rank. `best`: the best so far. `group`: the group of a repeat is the best.
+`leads`: the group has the best mean, which is not shown to be better."""
 
 
 class Judgement(NamedTuple):
-    """A run's group against the last and the best comparable one."""
+    """A run's group against the last and the best comparable group."""
 
     run: Run
     metric: str | None
-    """The main metric; absent when the run measured nothing."""
+    """The main metric; `None` when the run measured nothing."""
     direction: Direction | None = None
     guessed: bool = False
     group: Group | None = None
-    """The run's own group; absent when it measured nothing."""
+    """The run's own group; `None` when it measured nothing."""
     last: Comparison | None = None
-    """Against the last group, or the parent's; absent when there is none."""
+    """Against the last group, or the parent's; `None` when there is none."""
     best: Comparison | None = None
-    """Against the best other group; absent when there is none or no direction is known."""
+    """Against the best other group; `None` when there is none or the direction is unknown."""
     guards: tuple[GuardVerdict, ...] = ()
     claim: Claim = ""
     is_repeat: bool = False
@@ -48,22 +48,22 @@ class Judgement(NamedTuple):
     advice: str = ""
 
     def verdict(self, against: Literal["last", "best"]) -> MetricVerdict | None:
-        """What the main metric did; absent when there was nothing to compare with."""
+        """Return the verdict on the main metric; `None` when there was no group to compare with."""
         comparison = self.last if against == "last" else self.best
         verdicts = () if comparison is None else comparison.verdicts
         return next((v for v in verdicts if v.metric == self.metric), None)
 
     @property
     def last_answer(self) -> Answer | None:
-        """How it did against the last group, its guards included."""
+        """Answer against the last group, guards included."""
         verdict = self.verdict("last")
         return None if verdict is None else with_guards(verdict.answer, self.guards)
 
 
 def with_guards(answer: Answer, guards: Iterable[GuardVerdict]) -> Answer:
-    """One answer for a metric and the guards beside it.
+    """Combine the answer for a metric with its guards.
 
-    A broken guard makes it worse; one that cannot be told leaves nothing better than unknown.
+    A broken guard makes the answer worse. An unknown guard makes it unknown, unless it is worse.
     """
     states = {guard.state for guard in guards}
     if GuardState.BROKEN in states:
@@ -82,12 +82,11 @@ def judge(
     past: Past | None = None,
     every_metric: bool = False,
 ) -> Judgement:
-    """Compare the group of a run with the last and the best other one.
+    """Compare the group of a run with the last and the best other group.
 
-    Without `refresh` the answer is about the runs that the index knew when it was opened. With
-    `past` only what was known when this run ended counts: runs that began before it and had ended,
-    with the metrics of today, and what had been decided. The comparisons are about the main metric,
-    or about `every_metric`.
+    Without `refresh`, uses the runs that the index had when it was opened. With `past`, only what
+    was known when this run ended counts: runs that began before it and had ended, with their
+    current metrics, and the decisions made by then. Compares the main metric, or `every_metric`.
     """
     index, settings = workspace.refreshed() if refresh else workspace.index, workspace.settings
     metric = metric or metric_of(workspace, run)
@@ -134,7 +133,7 @@ def _unjudged(run: Run, metric: str | None) -> Judgement:
 
 
 def advised(judgement: Judgement, ranking: Ranking | None = None) -> Advised:
-    """What the advice after a run depends on."""
+    """Return the input of the advice after a run."""
     last, best = judgement.verdict("last"), judgement.verdict("best")
     verdict = best or last
     return Advised(
@@ -154,7 +153,7 @@ def advised(judgement: Judgement, ranking: Ranking | None = None) -> Advised:
 
 
 def trial_of(index: RunIndex, settings: Settings, run: Run) -> str:
-    """The key of a run's group, also of a run that is not in the index yet."""
+    """Return the key of a run's group, even if the index does not have the run yet."""
     found = index.groups.of_runs([run.id]).get(run.id)
     return found or keys_of(run, settings.seed_params).group
 
@@ -178,9 +177,9 @@ def _is_parents(index: RunIndex, run: Run, last: Group) -> bool:
 
 
 def last_group(index: RunIndex, standings: Standings, run: Run, own: Group) -> Group | None:
-    """The group of the parent that the user gave, else of the newest run of another trial.
+    """Return the group of the parent that the user gave, else of the newest run of another trial.
 
-    That run is one of the same session; where the session has none, one of the repository.
+    That run belongs to the same session, or to the repository if the session has none.
     """
     if run.parent is not None and run.parent_rule is None:
         parent = index.groups.of_runs([run.parent]).get(run.parent)
@@ -210,7 +209,7 @@ def _compare(
     *,
     rivals: int = 1,
 ) -> Comparison | None:
-    """The verdicts on some metrics of two groups; only the main one has the full level."""
+    """Compare two groups by some metrics; only the main one is tested at the full level."""
     if other is None:
         return None
     found = []
@@ -232,9 +231,9 @@ def _compare(
 def compare_pair(
     workspace: Workspace, run: Run, other: Run, *, main: str | None = None, single: bool = False
 ) -> Comparison:
-    """The groups of two runs against each other, by every metric that either measured.
+    """Compare the groups of two runs by every metric that either measured.
 
-    `main` is judged at the full level. With `single` the two runs are compared as numbers.
+    `main` is tested at the full level. `single` compares the two runs as numbers.
     """
     index, settings = workspace.index, workspace.settings
     main = main or metric_of(workspace, run)
@@ -254,7 +253,7 @@ def compare_pair(
 
 
 def _claim(judgement: Judgement, standings: Standings) -> Claim:
-    """What may be said of the rank; a repeat is no improvement, so only its group is spoken of."""
+    """Return the claim about the rank. A repeat is no improvement, so the claim names its group."""
     best, group = judgement.verdict("best"), judgement.group
     if best is None or group is None:
         return ""
@@ -272,7 +271,7 @@ def _claim(judgement: Judgement, standings: Standings) -> Claim:
 def judge_all_guards(
     workspace: Workspace, run: Run, main: Standings, own: Group
 ) -> list[GuardVerdict]:
-    """Every guard of the project on a run's group, against the best kept group."""
+    """Judge every guard of the project for a run's group, against the best kept group."""
     settings = workspace.settings
     guarded = [name for name, rule in settings.rules.items() if rule.is_guarded]
     found: list[GuardVerdict] = judge_checks(run.checks)
@@ -293,7 +292,7 @@ def judge_all_guards(
 def standings_by(
     workspace: Workspace, metric: str, direction: Direction | None = None
 ) -> Standings:
-    """The standings by a metric; its direction is as given, else as its newest run says."""
+    """Return the standings by a metric, with the given direction or that of its newest run."""
     index = workspace.index
     newest = index.newest(1, with_metric=metric)
     said = index.entry(newest[0]).run.directions if newest else {}
@@ -303,7 +302,7 @@ def standings_by(
 
 
 def kept_reference(main: Standings, own: Group) -> Group | None:
-    """The best group that was decided keep or improve; where there is none, the best other one."""
+    """Return the best group with a keep or improve decision, else the best other group."""
     ranked = main.ranking(without=own.key).groups
     found = main.decided(group.key for group in ranked)
     good = {Decision.KEEP.value, Decision.IMPROVE.value}

@@ -1,6 +1,6 @@
-"""Which metric decides in this project, and which in one run.
+"""Choose the main metric of the project and of one run.
 
-A module of its own, since a list needs the name and judges nothing.
+A separate module, since a list needs the name but no verdicts.
 """
 
 from gitexp.core.model.directions import guess_metric, last_part
@@ -9,17 +9,17 @@ from gitexp.storage.settings.options import Settings
 from gitexp.storage.workspace import Workspace
 
 SEARCH = 50
-"""How many runs are looked at for one that counts."""
+"""Number of newest runs to search for one with metrics."""
 
 _FEW = 20
-"""So many are read at once."""
+"""Number of runs to read at once."""
 
 
 def main_metric(workspace: Workspace) -> str | None:
-    """The metric that matters in this project: the setting `metric`, else a guess.
+    """Return the main metric of the project: the setting `metric`, else a guess.
 
-    The guess is the likeliest by name among what the newest succeeded run measured, declared
-    metrics first. `None` when no run measured anything.
+    The guess is the likeliest name among the metrics of the newest succeeded run, declared metrics
+    first. `None` when no run measured anything.
     """
     settings, index = workspace.settings, workspace.index
     if settings.metric:
@@ -34,7 +34,7 @@ def main_metric(workspace: Workspace) -> str | None:
 
 
 def metric_of(workspace: Workspace, run: Run) -> str | None:
-    """The main metric if the run measured it, else the likeliest of those that it did measure."""
+    """Return the main metric if the run measured it, else the likeliest of its metrics."""
     main, measured = main_metric(workspace), numbers(run.metrics)
     if main is not None:
         found = [name for name in measured if main in (name, last_part(name))]
@@ -44,6 +44,6 @@ def metric_of(workspace: Workspace, run: Run) -> str | None:
 
 
 def choose_metric(settings: Settings, run: Run) -> str | None:
-    """The likeliest metric of a run: the project's, else a declared one, else by its name."""
+    """Return the likeliest metric of a run: the project's, else a declared one, else by name."""
     first = [settings.metric] if settings.metric else []
     return guess_metric(numbers(run.metrics), [*first, *run.directions, *settings.directions])

@@ -1,4 +1,4 @@
-"""Runs whose code was purged: what is left of it, and what to say instead of going back to it."""
+"""Runs with purged code: what remains of the code, and the error for a checkout."""
 
 from gitexp.core.errors import CouldNotTell
 from gitexp.core.model.run import Code
@@ -9,7 +9,7 @@ from gitexp.storage.branch.branch import Store
 
 
 def purged_state(store: Store, tree: str) -> PurgedState | None:
-    """What a purge left of a code state; `None` when it was not purged."""
+    """Return what a purge left of a code state; `None` if it was not purged."""
     oid = store.repo.resolve(f"{store.run_ref}:{purge_path(tree)}")
     if oid is None:
         return None

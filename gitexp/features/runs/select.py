@@ -1,9 +1,10 @@
-"""What the user typed as RUN, as the run it names.
+"""Select the run that the user typed as RUN.
 
 A selector is an id or the beginning of one, a name, `last`, `last~N`, `@{N}`, `last:any`,
-`last:any~N`, `best`, `best:METRIC`, any commit of the run branch, or whatever git reads as a code
-commit (its latest run). Nothing is guessed: what could be several runs is refused with the list of
-them. `last` and `@{N}` count the runs of the caller's session, `last:any` those of the repository.
+`last:any~N`, `best`, `best:METRIC`, a commit of the run branch, or any revision that git resolves
+to a code commit (its latest run). gitexp never guesses: it rejects a selector of several runs and
+lists them. `last` and `@{N}` count the runs of the caller's session, `last:any` those of the
+repository.
 """
 
 import re
@@ -16,7 +17,7 @@ from gitexp.core.model.ids import RUN_ID_LENGTH, ObjectId, RunId
 from gitexp.storage.cache.run_index import RunIndex
 
 MIN_TYPED: Final = 4
-"""The fewest digits of a run id that count as one, as git has it for objects."""
+"""Fewest digits of a run id prefix, as git requires for objects."""
 
 _BACK: Final = re.compile(r"(?:last(?P<any>:any)?(?:~(?P<n>\d*))?|@\{(?P<m>\d+)\})\Z", re.ASCII)
 _BEST: Final = re.compile(r"best(?::(?P<metric>.+))?\Z", re.DOTALL)
@@ -24,15 +25,15 @@ _ID: Final = re.compile(rf"[0-9a-f]{{{MIN_TYPED},{RUN_ID_LENGTH}}}\Z")
 _TRAILER: Final = re.compile(r"^Run-Id: *([0-9a-f]{16}) *$", re.MULTILINE)
 
 _SHOWN: Final = 8
-"""How many candidates an error lists."""
+"""Most candidates that an error lists."""
 
 _NEAR: Final = 1000
-"""Names of so many newest runs are searched for what was meant."""
+"""Number of newest runs whose names are searched for similar ones."""
 
 _LIST_HINT: Final = "`git exp list` shows the runs"
 
 BestRun = Callable[[str], RunId | None]
-"""The run that stands for the best group by a metric."""
+"""Returns the run that represents the best group by a metric."""
 
 
 class Own(NamedTuple):
@@ -43,20 +44,20 @@ class Own(NamedTuple):
     is_named: bool = False
     """True when `GITEXP_SESSION` names it."""
     to_change: bool = False
-    """True when the command says something about the run for good: then nothing is guessed."""
+    """True when the command changes the run permanently; then a run of others is refused."""
     has_failed_start: bool = False
     """True when the last attempt to start a run failed."""
     on_others: Callable[[str], None] = lambda _sentence: None
-    """Called with a sentence when the session has no run, so that the repository's are counted."""
+    """Gets a sentence when the session has no run, so that the repository's runs are counted."""
 
     @property
     def place(self) -> str:
-        """What to call the session."""
+        """How messages name the session."""
         return f"session '{self.session}'" if self.is_named else "this work tree"
 
 
 class Newest(NamedTuple):
-    """The newest runs of a session, or of the repository when the session has none."""
+    """The newest runs of a session, or of the repository if the session has none."""
 
     runs: list[RunId]
     """Newest first."""
@@ -65,7 +66,7 @@ class Newest(NamedTuple):
 
 
 def newest_of(index: RunIndex, session: str | None, n: int, **terms: Any) -> Newest:
-    """The newest runs of a session; where it has none, those of the repository.
+    """Return the newest runs of a session, or of the repository if the session has none.
 
     `terms` are those of `RunIndex.newest`.
     """
@@ -97,11 +98,11 @@ def select_run(
     metric: str | None = None,
     own: Own | None = None,
 ) -> RunId:
-    """The one run a selector names; plain `best` is about `metric`, or the only metric there is.
+    """Return the run that a selector names. Plain `best` uses `metric`, or the only metric.
 
-    Without `own`, `last` is the repository's. Raises `NotFound` with near names, `Ambiguous` with
-    the candidates, `InvalidInput` when `best` does not say by which metric, `Refused` when `last`
-    could be another's run and the command would change it.
+    Without `own`, `last` counts the repository's runs. Raises `NotFound` with similar names,
+    `Ambiguous` with the candidates, `InvalidInput` when the metric of `best` is unclear, `Refused`
+    when `last` could be another user's run and the command would change it.
     """
     if not text or "\0" in text:
         raise InvalidInput("cannot select a run by an empty name", hints=[_LIST_HINT])
@@ -130,7 +131,7 @@ def _back(text: str, n: int, index: RunIndex, own: Own | None) -> RunId:
 
 
 def _check_own(text: str, newest: Newest, index: RunIndex, own: Own) -> None:
-    """Say, or refuse, what could be another's run. Raises `Refused`."""
+    """Report or refuse a run that another session may have started. Raises `Refused`."""
     if not own.to_change:
         if not newest.are_own:
             own.on_others(f"{own.place} has no run yet: '{text}' counts those of the repository")
@@ -185,7 +186,7 @@ def _only_metric(names: Sequence[str]) -> str:
 
 
 def _named(text: str, index: RunIndex) -> RunId | None:
-    """The run of that id, beginning of an id, or name."""
+    """Return the run with that id, id prefix or name."""
     by_id = index.by_prefix(text) if _ID.match(text) else []
     if len(text) == RUN_ID_LENGTH and by_id:
         return by_id[0]
@@ -214,7 +215,7 @@ def _of_commit(text: str, repo: Repo, index: RunIndex) -> RunId:
 
 
 def _of_event(commit: ObjectId, repo: Repo, index: RunIndex) -> RunId:
-    """The run that a commit of the run branch is about, as its trailer says."""
+    """Return the run that a commit of the run branch concerns, from its trailer."""
     message = repo.read_messages([commit]).get(commit, "")
     trailers = message.rstrip().rpartition("\n\n")[2]
     named = dict.fromkeys(RunId(run) for run in _TRAILER.findall(trailers))

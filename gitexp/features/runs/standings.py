@@ -1,7 +1,7 @@
-"""The groups of repeats by one metric: their noise, their ranking, and one against another.
+"""Groups of repeats by one metric: their noise, their ranking, and comparisons.
 
-Finds in the run index what the pure rules of `core.analysis` judge. The index is asked for a
-bounded part of it: the groups of the newest runs, of the best runs, and those asked for by name.
+Reads from the run index what the pure rules of `core.analysis` judge. It reads a limited part: the
+groups of the newest runs, of the best runs, and those requested by key.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,20 +20,20 @@ from gitexp.storage.cache.run_index import RunIndex
 from gitexp.storage.settings.options import Settings
 
 RECENT: Final = 300
-"""Noise comes from groups of this many of the newest runs."""
+"""Number of newest runs whose groups are used to measure noise."""
 
 POOLED: Final = 30
-"""At most this many groups with repeats are pooled, the newest."""
+"""Most groups with repeats to pool, the newest first."""
 
 TOP: Final = 200
-"""The best group has a run among this many with the best values."""
+"""Number of runs with the best values that are searched for the best group."""
 
 _MACHINE: Final = ("env.host", "env.cpu", "env.gpus")
-"""Runs on different machines have no common noise in time, speed and memory."""
+"""Facts that identify the machine: noise in time, speed and memory depends on it."""
 
 
 class Standings:
-    """What is known of one metric, up to a run or as of now."""
+    """Data about one metric, up to a run or as of now."""
 
     def __init__(
         self,
@@ -46,9 +46,9 @@ class Standings:
         directions: Mapping[str, Direction] | None = None,
         extra: Measurement | None = None,
     ) -> None:
-        """`directions` were said for a run; `extra` is a run that the index does not know yet.
+        """`directions` come from a run's record; `extra` is a run that the index does not have yet.
 
-        With `past` the decisions count that had been made when the run `upto` ended.
+        With `past`, only decisions count that were made when the run `upto` ended.
         """
         self._index = index
         self._settings = settings
@@ -66,7 +66,7 @@ class Standings:
         self.is_time_like = is_time_like(metric)
 
     def about(self, metric: str) -> "Standings":
-        """The same about another metric."""
+        """Return the same standings by another metric."""
         return Standings(
             *(self._index, self._settings, metric),
             upto=self._upto,
@@ -96,7 +96,7 @@ class Standings:
         return [g for g in groups if g.sample and g.key not in discarded]
 
     def decided(self, keys: Iterable[str]) -> dict[str, list[tuple[RunId, str]]]:
-        """The runs of each group that were decided, with the decision in force."""
+        """Return the runs of each group that have a decision, with the decision in force."""
         if self._past is None or self._upto is None:
             return self._index.groups.decided(keys)
         return {
@@ -105,7 +105,7 @@ class Standings:
         }
 
     def groups(self, keys: Iterable[str]) -> list[Group]:
-        """The groups of these keys that any run ended of, newest first."""
+        """Return the groups of these keys that have an ended run, newest first."""
         wanted = dict.fromkeys(keys)
         missing = [key for key in wanted if key not in self._known]
         if missing:
@@ -118,11 +118,11 @@ class Standings:
         return sorted(known, key=lambda g: (g.newest.clock, g.newest.run), reverse=True)
 
     def group(self, key: str) -> Group | None:
-        """The group of a key; absent when no run of it ended."""
+        """Return the group of a key; `None` when none of its runs ended."""
         return next(iter(self.groups([key])), None)
 
     def family_samples(self, group: Group, *, without: Iterable[str] = ()) -> list[Sample]:
-        """What the other groups of a family measured, the newest `POOLED` with repeats."""
+        """Return the samples of the other groups of a family, the newest `POOLED` with repeats."""
         left_out = {group.key, *without}
         candidates = [
             other
@@ -135,14 +135,14 @@ class Standings:
         return [other.sample for other in candidates[:POOLED]]
 
     def noise(self, group: Group) -> Noise:
-        """What is known of the noise of a group's family, the group included."""
+        """Return the noise of a group's family, the group included."""
         samples = [group.sample, *self.family_samples(group)]
         return measure_noise(samples, declared=self.rule.noise, is_time_like=self.is_time_like)
 
     def ranking(self, *, without: str | None = None, among: Iterable[str] | None = None) -> Ranking:
-        """The groups by their means, `among` some of them.
+        """Rank the groups by their means; `among` limits it to some.
 
-        `without` the one that is to be compared with the best other one.
+        `without` is the group to compare with the best other one.
         """
         candidates = self.eligible if among is None else self._not_discarded(self.groups(among))
         return rank(
@@ -161,7 +161,7 @@ class Standings:
         rivals: int = 1,
         metrics: int = 1,
     ) -> MetricVerdict:
-        """The verdict on one group against another; as in `Question`."""
+        """Return the verdict on one group against another; parameters as in `Question`."""
         others: Sequence[Sample] = ()
         if new is not None and old is not None:
             others = self.family_samples(new, without=[old.key])
@@ -184,7 +184,7 @@ class Standings:
     def compare_single(
         self, new: Group | None, run: Run, old: Group | None, other: Run
     ) -> MetricVerdict:
-        """The verdict on two single runs as numbers, whatever their groups and their noise are."""
+        """Return the verdict on two single runs as numbers, without their groups and noise."""
         return judge_metric(
             Question(
                 metric=self.metric,
@@ -197,11 +197,11 @@ class Standings:
         )
 
     def _is_comparable(self, group: Group, other: Group) -> bool:
-        """Return whether two groups have the same noise: of a machine, if both ran on it."""
+        """Return whether two groups share their noise: time-like metrics need the same machine."""
         return not self.is_time_like or self._machine(group) == self._machine(other)
 
     def _machine(self, group: Group) -> tuple[Value | None, ...]:
-        """What is recorded of the machine that a group last ran on."""
+        """Return the recorded facts about the machine of a group's newest run."""
         run = group.newest.run
         if run not in self._machines:
             columns = [self._index.column(key, [run]) for key in _MACHINE]
@@ -210,19 +210,19 @@ class Standings:
 
 
 def _only(group: Group | None, run: Run) -> Group | None:
-    """The group of a run alone."""
+    """Return a group of one run only."""
     found = [m for m in group.measurements if m.run == run.id] if group is not None else []
     return group_of([found[0]._replace(group=run.id)]) if found else None
 
 
 def rule_of(settings: Settings, metric: str) -> MetricRule:
-    """What the project declares about a metric, by its name or the last part of it."""
+    """Return the project's rule for a metric, by its name or the last part of it."""
     rules = settings.rules
     return rules.get(metric) or rules.get(last_part(metric)) or MetricRule()
 
 
 def discarded_trials(index: RunIndex, trials: Iterable[str]) -> set[str]:
-    """The groups that were discarded: the newest decision on any of their runs says so."""
+    """Return the discarded groups: the newest decision in force on any of their runs is discard."""
     found = index.groups.decided(trials)
     discarded = set()
     for trial, runs in found.items():
@@ -241,14 +241,14 @@ def discarded_trials(index: RunIndex, trials: Iterable[str]) -> set[str]:
 
 
 class Past:
-    """What had been decided by the time that runs ended."""
+    """Decisions that had been made when runs ended."""
 
     def __init__(self, index: RunIndex) -> None:
         self._index = index
         self._entries: dict[RunId, Entry] = {}
 
     def discarded(self, trials: Iterable[str], run: Run) -> set[str]:
-        """The groups that were discarded when a run ended."""
+        """Return the groups that were discarded when a run ended."""
         discarded = set()
         for trial, decisions in self.decided(trials, run).items():
             newest = max(decisions, key=lambda made: (made.clock, made.id), default=None)
@@ -257,7 +257,7 @@ class Past:
         return discarded
 
     def decided(self, trials: Iterable[str], run: Run) -> dict[str, list[Annotation]]:
-        """The decisions about runs of each group that were in force when a run ended."""
+        """Return the decisions on runs of each group that were in force when a run ended."""
         found = self._index.groups.decided(trials)
         runs = {decided for members in found.values() for decided, _ in members}
         missing = [decided for decided in runs if decided not in self._entries]
@@ -270,7 +270,7 @@ class Past:
 
 
 def _as_of(entry: Entry, run: Run) -> Entry:
-    """A run with what was added to it before another began, or while that other went on."""
+    """Return an entry with the annotations made before another run began or while it ran."""
     end = run.ended
     known = (
         a for a in entry.annotations if a.clock < run.clock or (end is not None and a.time <= end)

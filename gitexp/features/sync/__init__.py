@@ -1,1 +1,1 @@
-"""Runs between clones: fetch, push, and the hook that does so when the user pushes."""
+"""Move runs between clones: fetch, push, and the pre-push hook that starts a push of the runs."""

@@ -1,7 +1,8 @@
-"""Sending the runs along with a push of the user's, in the background, after it has succeeded.
+"""Push the runs in the background, after a push of the user has succeeded.
 
-The hook starts a process that waits until the pushing git has ended, and asks the remote whether it
-has what was pushed: so a dry run, and a push that a gate or the remote refused, send nothing.
+The hook starts a process that waits until the pushing git has ended. The process then asks the
+remote whether it has the pushed refs. So it pushes no runs after a dry run, or after a push that a
+gate or the remote rejected.
 """
 
 import os
@@ -27,13 +28,13 @@ UNATTENDED = {
     "GCM_INTERACTIVE": "never",
     "PRE_COMMIT_RUNNING_LEGACY": "",
 }
-"""A background process can ask no one; pre-commit, if it called us, must start afresh."""
+"""Environment of the background push: no prompts, pre-commit's variables cleared."""
 
 _ASK_EVERY_S = 2.0
 
 
 def start(repo: Repo, remote: str, url: str, lines: Sequence[str]) -> None:
-    """Start a process that sends the runs when the git around us has pushed."""
+    """Start a process that pushes the runs after the calling git has pushed."""
     repo.launcher.run_shell(
         shim().decode(),
         *("pre-push", remote, url),
@@ -43,9 +44,10 @@ def start(repo: Repo, remote: str, url: str, lines: Sequence[str]) -> None:
 
 
 def send(store: Store, settings: Settings, note: Note) -> None:
-    """Send the runs if what the user pushed has arrived; a failure goes into the note.
+    """Push the runs if the remote has what the user pushed. Write a failure into the note.
 
-    What did not arrive was refused or was a dry run: then nothing is sent, and git has told why.
+    If the remote lacks a pushed ref, the push was rejected or a dry run. The process then pushes
+    nothing, and git has already printed why.
     """
     try:
         if settings.hooks and settings.auto_push and note.remote in remote_names(store.repo):
@@ -66,10 +68,10 @@ def _send(store: Store, settings: Settings, note: Note) -> None:
         return
     pushed = _pushed_refs(note, settings.branch)
     if pushed and all(map(is_review, pushed)):
-        return  # it puts them elsewhere, so it cannot tell whether they arrived
+        return  # a review server stores them under other refs, so arrival is unknown
     pushed = {ref: oid for ref, oid in pushed.items() if not is_review(ref)}
     known = remote.known(store.repo, list(tips))
-    # A remote that was deleted or emptied gets new branches first.
+    # After a remote was deleted or emptied, the user's push creates its branches anew.
     is_new = any(is_null(line.split()[3]) for line in note.lines if len(line.split()) == 4)
     if known == tips and not is_new:
         return
@@ -85,7 +87,7 @@ def _send(store: Store, settings: Settings, note: Note) -> None:
 def _await_refs(
     repo: Repo, remote: Remote, refs: dict[str, str], note: Note, settings: Settings
 ) -> set[str]:
-    """Ask what the remote has: once, or for a while where the end of the push is not known."""
+    """Ask the remote for its refs: once, or until the timeout if the pushing git is unknown."""
     deadline = clock.monotonic_s() + settings.push_timeout
     while True:
         left_s = max(deadline - clock.monotonic_s(), 1.0)
@@ -97,14 +99,14 @@ def _await_refs(
 
 
 def _tips(repo: Repo, branch: str) -> dict[str, str]:
-    """Our branches; empty without a run branch."""
+    """Return the tips of gitexp's branches; empty without a run branch."""
     ours = run_ref(branch), code_ref(branch)
     found = repo.read_refs(*ours)
     return {ref: found[ref] for ref in ours if ref in found} if ours[0] in found else {}
 
 
 def _pushed_refs(note: Note, branch: str) -> dict[str, str]:
-    """What must have arrived, by the remote's ref name; what is deleted counts as nothing."""
+    """Return the object ids that must have arrived, by the remote's ref. Deletions are left out."""
     parts = (line.split() for line in note.lines)
     pushed = {words[2]: words[1] for words in parts if len(words) == 4 and not is_null(words[1])}
     return {

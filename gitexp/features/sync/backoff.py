@@ -1,9 +1,9 @@
-"""Taking turns at a remote that several clones push to at the same moment.
+"""Back off when several clones push to one remote at the same moment.
 
-Whoever pushed last need not fetch and merge first, so it would win again and again while the others
-starve. So a clone whose pushes met rivals stands back before its next one, for the longer the more
-often it was refused; and within a push the pauses shrink with every refusal, so that whoever has
-waited longest is the quickest.
+The clone that pushed last need not fetch and merge first, so it would win again and again while
+the others starve. A clone whose pushes were rejected therefore waits before its next push, longer
+after more rejections. Within one push the pauses shrink with every rejection, so the clone that
+has waited longest retries fastest.
 """
 
 from contextlib import suppress
@@ -13,24 +13,24 @@ from gitexp.adapters.git.repository import Repo
 from gitexp.adapters.system import clock
 
 _MEMORY_S = 10.0
-"""Rivals of a push that is longer ago have gone home."""
+"""Ignore contention older than this."""
 _LONGEST_S = 3.0
-"""No pause is longer."""
+"""Upper bound of a pause."""
 _SHORTEST_S = 0.05
-"""What is less is forgotten."""
+"""Shorter waits are not stored."""
 _EAGER_AFTER = 6
-"""From so many refusals on, a push does not pause any more."""
+"""Rejections after which a push retries at once."""
 
 
 def stand_back(repo: Repo) -> None:
-    """Wait when the last pushes of this clone met rivals a moment ago."""
+    """Wait if recent pushes of this clone were rejected because other clones pushed."""
     clock.sleep(_owed_s(repo))
 
 
 def remember(repo: Repo, refused: int, turn_s: float) -> None:
-    """Keep for the next push how often this one was refused, and how long a turn took.
+    """Store for the next push how often this one was rejected, and how many seconds a try took.
 
-    What earlier ones met counts half each time, so that peace is soon believed.
+    The stored wait of earlier pushes counts half, so it decays quickly once contention ends.
     """
     owed_s = refused * turn_s + _owed_s(repo) / 2
     note = _note(repo)
@@ -42,7 +42,7 @@ def remember(repo: Repo, refused: int, turn_s: float) -> None:
 
 
 def pause(refused: int, turn_s: float) -> None:
-    """Wait after a refusal: at random, and the less the more there were."""
+    """Sleep a random time; the bound shrinks with every rejection."""
     clock.sleep(min(clock.jitter(turn_s * max(_EAGER_AFTER - refused, 0)), _LONGEST_S))
 
 

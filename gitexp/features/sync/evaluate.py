@@ -1,8 +1,8 @@
-"""What the pre-push hook records: the results of the commit that is being pushed.
+"""Record the results of the commit that the user pushes.
 
-Where the project names metrics files, their values are taken from the commit itself; where it names
-an evaluation command, that is run on the commit in a temporary work tree. Once for each code tree,
-however often it is pushed.
+If the project names metrics files, gitexp reads them from the commit. If it names an evaluation
+command, gitexp runs it on the commit in a temporary work tree: once per code tree, however often
+the user pushes it.
 """
 
 import os
@@ -27,9 +27,9 @@ from gitexp.storage.workspace import Workspace
 
 
 def record_pushed(workspace: Workspace, commit: ObjectId) -> list[str]:
-    """Record the results of a commit where the project says how. Returns what was done, in words.
+    """Record the results of a commit if the project says how. Return messages for the user.
 
-    Raises `GitexpError` when the evaluation cannot be started or the branch cannot be written.
+    Raises `GitexpError` when the evaluation cannot start or the branch cannot be written.
     """
     settings = workspace.settings
     evaluate, told = allowed_command(settings)

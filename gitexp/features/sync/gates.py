@@ -1,6 +1,6 @@
-"""The metrics that a push is measured by, as they stand for a pushed commit.
+"""Compare the metrics of a pushed commit with the gates.
 
-A push waits for this, so it imports as little as it can.
+A push waits for this module, so it imports little.
 """
 
 from collections.abc import Callable
@@ -19,20 +19,20 @@ FindTrial = Callable[[ObjectId, ObjectId], Entry | None]
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A metric that the user guards, as it stands for a pushed commit."""
+    """A metric with a gate, and its verdict for a pushed commit."""
 
     metric: str
     slack: float
-    """How much worse than the best is let through."""
+    """How much worse than the best the metric may be."""
     verdict: "MetricVerdict"
-    """The group of the commit's run against the best other group."""
+    """Verdict of the group of the commit's run against the best other group."""
 
     @property
     def state(self) -> Literal["open", "closed", "unsure"]:
-        """Whether the push may pass; it is refused only for what is shown to be worse.
+        """State of the gate: a push is rejected only when the metric is shown to be worse.
 
-        What cannot be compared passes. `unsure`: it is worse by the numbers, and the noise does not
-        let that be shown; it passes too.
+        A metric that cannot be compared passes. `unsure` also passes: the number is worse, but the
+        noise is too large or unknown to show it.
         """
         verdict = self.verdict
         if verdict.difference is None or verdict.direction is None:
@@ -44,9 +44,9 @@ class Gate:
 
 
 def find_gates(workspace: Workspace, commit: ObjectId, find_trial: FindTrial) -> list[Gate]:
-    """The guarded metrics of a commit, against the best other group of runs.
+    """Compare the gated metrics of a commit with the best other group of runs.
 
-    `find_trial` finds the run of the trial that a commit and its tree are; it is slow to import.
+    `find_trial` finds the run of the trial of a commit and its tree; its module is slow to import.
     """
     tree = workspace.repo.peel(commit, "tree")
     index = workspace.refreshed()
@@ -74,5 +74,5 @@ def find_gates(workspace: Workspace, commit: ObjectId, find_trial: FindTrial) ->
 
 
 def is_result(entry: Entry, tree: ObjectId) -> bool:
-    """Return whether a run has ended with metrics, on exactly this code."""
+    """Return whether a run is sealed, has metrics, and ran exactly this code."""
     return entry.run.code.tree == tree and bool(entry.metrics) and entry.run.is_sealed

@@ -1,7 +1,7 @@
-"""The pre-push shim: putting it in place beside other tools, and taking it away.
+"""Install and remove the pre-push shim beside other tools.
 
-A hook that was there before keeps running, and comes back byte for byte when ours goes. What the
-shim sets off is in `pre_push`.
+An earlier hook keeps running, and is restored byte for byte when the shim is removed. `pre_push`
+implements the hook that the shim calls.
 """
 
 import os
@@ -19,45 +19,45 @@ from gitexp.core.errors import GitexpError, HookForeign
 
 HOOK = "pre-push"
 CHAINED = "pre-push.gitexp-chained"
-"""Where a foreign hook lies while ours is in its place."""
+"""File name of a foreign hook while the shim is in its place."""
 
 _PROGRAM = "program"
-"""Where our local state keeps the place of `git-exp`."""
+"""File in gitexp's state directory with the path of `git-exp`."""
 
 _CONFIG_NAME = "gitexp"
-"""Our name among the hooks of git's configuration."""
+"""Name of gitexp's hook in git's configuration."""
 
 _MARK = b"# gitexp pre-push shim"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookStatus:
-    """How the pre-push hook of a repository stands."""
+    """State of the pre-push hook of a repository."""
 
     path: Path
-    """Where git looks for it."""
+    """The path from which git runs it."""
     installed: bool
-    """True when the file there is our shim."""
+    """True when the file at `path` is the shim."""
     working: bool
-    """True when the shim can be run and finds gitexp, or another tool calls gitexp."""
+    """True when the shim can run and finds gitexp, or another tool calls gitexp."""
     chained: Path | None = None
-    """The foreign hook that runs before ours."""
+    """The foreign hook that runs before the shim."""
     tool: str | None = None
-    """Another tool that manages the hooks here, or `another hook`."""
+    """Another tool that manages the hooks of this repository, or `another hook`."""
     advice: tuple[str, ...] = ()
-    """What to do, one sentence or line each, when it is not working."""
+    """What to do when it does not work, one sentence or line each."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Tool:
-    """Another tool that manages hooks, and how a hook is added to it."""
+    """Another tool that manages hooks, and how to add a hook to it."""
 
     name: str
     signs: tuple[str, ...]
-    """Files or folders at the top of the work tree."""
+    """Files or directories at the top of the work tree that show the tool is used."""
     advice: tuple[str, ...]
     written: tuple[str, ...] = ()
-    """Files in which the hook is written down, when these are not the signs."""
+    """Files in which the tool lists the hook, if they differ from `signs`."""
 
 
 _PRE_COMMIT = """\
@@ -103,25 +103,25 @@ _TOOLS = (
     ),
 )
 _CALLS = (b"exp hook pre-push", b"gitexp-push")
-"""How the configuration of another tool names us."""
+"""Texts by which the configuration of another tool calls gitexp."""
 _FORCE = "`git exp hooks install --force` installs our shim in its place, and runs it first"
 
 
 def shim() -> bytes:
-    """The text of the shim, from beside the package or from the top of a source tree."""
+    """Return the content of the shim, from the package or from the top of a source tree."""
     here = Path(__file__).parents[2]
     packed = here / "shims" / HOOK
     return (packed if packed.exists() else here.parent / "hooks" / HOOK).read_bytes()
 
 
 def hook_path(repo: Repo) -> Path:
-    """Where git looks for the pre-push hook: the answer is git's, `core.hooksPath` included."""
+    """Return the path from which git runs the pre-push hook; git answers with `core.hooksPath`."""
     folder = repo.git("rev-parse", "--git-path", "hooks").text.removesuffix("\n")
     return repo.launcher.directory / folder / HOOK
 
 
 def find_program() -> Path | None:
-    """Where `git-exp` is: on PATH, or beside the Python that runs us."""
+    """Find `git-exp` on PATH or beside the running Python."""
     found = shutil.which("git-exp") or shutil.which(
         "git-exp", path=str(Path(sys.executable).parent)
     )
@@ -129,13 +129,14 @@ def find_program() -> Path | None:
 
 
 def install(repo: Repo, *, force: bool = False, program: Path | None = None) -> HookStatus:
-    """Put the shim in place; a foreign hook is moved aside and runs before it. Idempotent.
+    """Install the shim. A foreign hook is moved aside and runs before it. Idempotent.
 
-    The shim tries `program` where `git-exp` is not on PATH, as in many graphical clients.
+    The shim tries `program` when `git-exp` is not on PATH, as in many graphical clients.
 
-    Where another tool manages the hooks, or their folder is shared or committed, git 2.54 and newer
-    get it in the repository's configuration, beside what is there; with an older git this raises
-    `HookForeign`, with the lines to add by hand. `force` installs the shim all the same.
+    Another tool may manage the hooks, or their directory may be shared or committed. Git 2.54 and
+    newer then get the hook through the repository's configuration, beside the existing hooks; with
+    an older git this raises `HookForeign` with the lines to add by hand. `force` installs the shim
+    in any case.
     """
     path = hook_path(repo)
     if not force and _is_called(repo, path):
@@ -170,7 +171,7 @@ def install(repo: Repo, *, force: bool = False, program: Path | None = None) -> 
 
 
 def uninstall(repo: Repo) -> bool:
-    """Take the shim away and put the foreign hook back as it was; `False` when not installed."""
+    """Remove the shim and restore the foreign hook. Return False if the shim is not installed."""
     if repo.config().get(f"hook.{_CONFIG_NAME}.command") is not None:
         repo.git("config", "--local", "--remove-section", f"hook.{_CONFIG_NAME}", check=False)
         (repo.state_dir / HOOK).unlink(missing_ok=True)
@@ -190,7 +191,7 @@ def uninstall(repo: Repo) -> bool:
 
 
 def status(repo: Repo) -> HookStatus:
-    """Look how the hook stands, without changing anything."""
+    """Return the state of the hook without changing anything."""
     path = hook_path(repo)
     chained = path.with_name(CHAINED)
     ours = _is_ours(path)
@@ -222,7 +223,7 @@ def status(repo: Repo) -> HookStatus:
 
 
 def _install_in_config(repo: Repo, program: Path | None) -> HookStatus:
-    """Put the shim into our own state, and let git's configuration name it."""
+    """Write the shim into gitexp's state directory, and add it to git's configuration."""
     place = repo.state_dir / HOOK
     try:
         repo.state_dir.mkdir(parents=True, exist_ok=True)
@@ -238,7 +239,7 @@ def _install_in_config(repo: Repo, program: Path | None) -> HookStatus:
 
 
 def _has_config_hooks(repo: Repo) -> bool:
-    """Return whether git runs hooks that its configuration names: 2.54 and newer."""
+    """Return whether git runs hooks from its configuration: 2.54 and newer do."""
     found = re.search(r"(\d+)\.(\d+)", repo.git("--version").text)
     return found is not None and (int(found[1]), int(found[2])) >= (2, 54)
 
@@ -267,13 +268,13 @@ def _is_ours(path: Path) -> bool:
 
 
 def _ours(path: Path) -> Path | None:
-    """Our shim: at the path, or where pre-commit moves what it finds there and goes on calling."""
+    """Return the shim's path: the hook, or the file to which pre-commit moved it and calls it."""
     legacy = path.with_name(f"{HOOK}.legacy")
     return path if _is_ours(path) else legacy if _is_ours(legacy) else None
 
 
 def _configured(repo: Repo) -> str | None:
-    """A hook in git's configuration, which git 2.54 and newer run before the one in the folder."""
+    """Return a hook in git's configuration; git 2.54 and newer run it before the hook file."""
     for event in repo.config().items("hook."):
         name, _, variable = event.key.removeprefix("hook.").rpartition(".")
         if variable == "event" and event.value == HOOK:
@@ -310,7 +311,7 @@ def _find_tool(repo: Repo) -> _Tool | None:
 
 
 def _is_called(repo: Repo, path: Path) -> bool:
-    """Tell whether the tool that manages the hooks here is set up to call gitexp."""
+    """Return whether the tool that manages the hooks is configured to call gitexp."""
     tool = _find_tool(repo)
     if _is_in_config(repo):
         return True
@@ -329,7 +330,7 @@ def _is_called(repo: Repo, path: Path) -> bool:
 
 
 def _refuse_managed(repo: Repo, path: Path) -> None:
-    """Raise `HookForeign` where a file of ours would be overwritten, committed or shared."""
+    """Raise `HookForeign` if a file of gitexp would be overwritten, committed or shared."""
     if _is_ours(path):
         return
     tool = _find_tool(repo)

@@ -1,7 +1,7 @@
-"""What happens on a push of the user's: results recorded, gates asked, the first push announced.
+"""The pre-push hook: record results, check the gates, announce the first push of the runs.
 
-Without a gate that the user configured, gitexp never fails a push. Nothing is sent here:
-`background` does that after the push has succeeded.
+gitexp fails a push only if the user configured a gate. This module pushes no runs; `background`
+does that after the user's push has succeeded.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,29 +23,29 @@ from gitexp.storage.settings.options import Settings
 T = TypeVar("T")
 
 GATE_SAYS_NO = 3
-"""How `git exp hook pre-push` ends for our shim, which tells it from a gitexp that is broken."""
+"""Exit code of `git exp hook pre-push` that tells the shim to fail; a broken gitexp has another."""
 NOTHING_TO_SEND = 10
-"""How it ends for our shim when no process needs to be started."""
+"""Exit code that tells the shim to start no process."""
 
 
-# --- what is being pushed -----------------------------------------------------------------------
+# --- input of the hook --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class PushPlan:
-    """What a push of the user's means for gitexp."""
+    """The parts of a user's push that gitexp uses."""
 
     remote: str
-    """The name, or the URL when the user pushes to one."""
+    """Name of the remote, or its URL if the user pushes to a URL."""
     commits: tuple[ObjectId, ...]
-    """Commits (or tag objects) that arrive on branches of the remote, each once."""
+    """Commits (or tag objects) pushed to branches of the remote, each once."""
     url: str = ""
     lines: tuple[str, ...] = ()
-    """What git told: local ref and object, remote ref and object."""
+    """Lines from git: local ref and object, remote ref and object."""
 
     @property
     def is_for_review(self) -> bool:
-        """True when all of it goes to a review, as Gerrit's `refs/for/main`."""
+        """True when every ref goes to a review, like Gerrit's `refs/for/main`."""
         refs = [line.split()[2] for line in self.lines]
         return bool(refs) and all(map(is_review, refs))
 
@@ -53,10 +53,10 @@ class PushPlan:
 def plan_pre_push(
     arguments: Sequence[str], lines: Iterable[str], environ: Mapping[str, str], branch: str
 ) -> PushPlan:
-    """Read what git tells a pre-push hook: `<remote> <url>`, and a line for each ref.
+    """Read the input of a pre-push hook: `<remote> <url>`, and a line for each ref.
 
-    The pre-commit tool passes neither but sets variables; these are read then. Deletions, tags and
-    our own branches are left out, and so is every line that is not git's.
+    The pre-commit tool passes neither argument but sets variables, which are read instead.
+    Deletions, tags, gitexp's own branches and malformed lines are left out of the commits.
     """
     remote = arguments[0] if arguments else environ.get("PRE_COMMIT_REMOTE_NAME", "")
     url = arguments[1] if len(arguments) > 1 else environ.get("PRE_COMMIT_REMOTE_URL", "")
@@ -86,7 +86,7 @@ def _refusal(gate: Gate) -> str:
 
 
 def _doubt(gate: Gate) -> str:
-    """A gate that stays open because nothing is shown."""
+    """Format the message of a gate that passes because the loss is not shown."""
     told = f"the gate on '{gate.metric}' lets this pass although {_loss(gate)}"
     if gate.verdict.basis == "unknown":
         return (
@@ -110,13 +110,13 @@ def _loss(gate: Gate) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PrePush:
-    """What the hook did; the command prints the messages and exits with the status."""
+    """Result of the hook; the command prints the messages and exits with the status."""
 
     status: int
-    """1 only when a gate says no."""
+    """1 only when a gate fails."""
     messages: tuple[str, ...] = ()
     sends: bool = False
-    """True when the runs go along, once the push has succeeded."""
+    """True when a process must push the runs after the push has succeeded."""
 
 
 def run_pre_push(
@@ -130,18 +130,18 @@ def run_pre_push(
     find_gates: Callable[[ObjectId], Sequence[Gate]],
     foresee: Callable[[], str],
 ) -> PrePush:
-    """Record what is pushed, ask the gates, and say what a first push will publish.
+    """Record the results of pushed commits, check the gates, and announce a first push of runs.
 
-    `recover` puts runs onto the branch that are still in the journal; `record_pushed` records the
-    results of a commit and says what it did; `find_gates` gives the guarded metrics of a commit;
-    `foresee` says what will be published. A `GitexpError` of any of them becomes a message, never a
+    `recover` completes runs that are still in the journal. `record_pushed` records the results of
+    a commit and returns messages. `find_gates` returns the gated metrics of a commit. `foresee`
+    describes what will be published. A `GitexpError` from any of them becomes a message, never a
     failed push.
     """
     if environ.get(GUARD) or not settings.hooks:
         return PrePush(0)
     told: list[str] = push_notes.take_news(repo) if push_notes.has_news(repo) else []
     _attempt(recover, told)
-    with repo.session():  # few processes: the push waits
+    with repo.session():  # fewer git processes, because the push waits
         found = [repo.peel(commit, "commit") for commit in plan.commits]
         commits = [commit for commit in found if commit is not None]
         for commit in commits:

@@ -1,4 +1,4 @@
-"""What a push of the runs would publish, counted before it happens."""
+"""Count what a push of the runs would publish, before it happens."""
 
 from typing import NamedTuple
 
@@ -11,20 +11,20 @@ from gitexp.storage.settings.options import Settings
 
 
 class Publication(NamedTuple):
-    """What a remote does not have yet, as far as this clone knows."""
+    """What a remote lacks, as far as this clone knows."""
 
     runs: int
     states: int
-    """Code states: distinct trees of files that ran."""
+    """Code states: distinct trees that ran."""
     new_states: int
-    """Of these, states that no branch of the remote holds as one of its commits."""
+    """Code states that are not the tree of any commit on a branch of the remote."""
     is_first: bool
-    """True when no runs were sent to the remote, or fetched from it, before."""
+    """True when this clone never pushed runs to the remote and never fetched runs from it."""
     has_history: bool
-    """True when the keep branch is of format 1: commits of the user's go with it."""
+    """True when the keep branch has format 1: pushing it publishes commits of the user."""
 
     def __str__(self) -> str:
-        """In words: `12 runs, the files of 9 code states, 3 of them not on this remote`."""
+        """Format as `12 runs, the files of 9 code states, 3 of them not on this remote`."""
         parts = [_counted(self.runs, "run")]
         if self.states:
             parts.append(f"the files of {_counted(self.states, 'code state')}")
@@ -35,7 +35,7 @@ class Publication(NamedTuple):
 
 
 def count_publication(store: Store, remote: Remote, settings: Settings) -> Publication:
-    """Count what the next push of the runs to a remote would publish; no network is used.
+    """Count what the next push of the runs to a remote would publish. Uses no network.
 
     Raises `Unreadable` when a branch is damaged.
     """
@@ -60,7 +60,7 @@ def count_publication(store: Store, remote: Remote, settings: Settings) -> Publi
 
 
 def runs_on(repo: Repo, tip: str | None) -> set[str]:
-    """The ids of the runs that a run branch has records of."""
+    """Return the ids of the runs that have a record on a run branch."""
     if tip is None:
         return set()
     listed = repo.git("ls-tree", "-r", "-z", "--name-only", "--full-tree", tip, "--", "runs").text

@@ -1,4 +1,4 @@
-"""What a push of the runs would publish, and whether it is still to do, in words."""
+"""Describe in words what a push of the runs would publish, and whether it is outstanding."""
 
 from gitexp.adapters.git.remotes import push_remote
 from gitexp.core.errors import GitexpError
@@ -8,7 +8,7 @@ from gitexp.storage.workspace import Workspace
 
 
 def foresee(workspace: Workspace) -> str:
-    """Say what goes to a remote that has nothing of it; empty without a run."""
+    """Describe what a first push would publish; empty without a run."""
     try:
         remote = push_remote(workspace.repo, workspace.settings.remote)
     except GitexpError:
@@ -18,7 +18,7 @@ def foresee(workspace: Workspace) -> str:
 
 
 def unsent(workspace: Workspace) -> str:
-    """Say whether the remote that git pushes to has the runs, as far as this clone knows."""
+    """Describe whether the remote that git pushes to has the runs, as far as this clone knows."""
     repo, branch = workspace.repo, workspace.settings.branch
     ours = (run_ref(branch), code_ref(branch))[: 2 if workspace.settings.push_code else 1]
     tips = repo.read_refs(*ours)

@@ -1,7 +1,7 @@
-"""Notes about processes that send runs in the background, and what the user was told of them.
+"""Notes about processes that push runs in the background, and the URLs announced to the user.
 
-A note says what such a process is to do; it is removed when the runs have arrived. A note whose
-process has ended is a push that failed or was killed.
+A note describes the push. The process deletes it when the runs have arrived. If the process has
+ended and its note still exists, the push failed or the process was killed.
 """
 
 from contextlib import suppress
@@ -13,32 +13,32 @@ from gitexp.adapters.system import clock
 from gitexp.adapters.system.processes import ProcessMark, is_alive, this_process
 
 _PUSHES = "pushes"
-"""Folder of the notes in our local state."""
+"""Directory of the notes in gitexp's state directory."""
 FAILED = "push.failed"
-"""The last failure, kept until runs arrive."""
+"""File with the last failure, kept until a push succeeds."""
 _TOLD = "told"
-"""URLs of which the user was told what goes there, one in a line; the shim reads it."""
+"""File of the URLs for which gitexp announced what it pushes, one per line; the shim reads it."""
 _FOREIGN_S = 3600.0
-"""A note of another boot, or another machine, may be of a process that still runs for so long."""
+"""Age in seconds up to which a note of another boot or machine may have a living process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What a background process is to send, and what it said."""
+    """The task of a background process, and the output it left."""
 
     path: Path
     sender: ProcessMark | None
     waits_for: int
-    """Process id of the git that pushes; 0 when it was not found."""
+    """Process id of the pushing git; 0 when it is unknown."""
     remote: str
     url: str
     lines: tuple[str, ...]
-    """What git told the hook: local ref and object, remote ref and object."""
+    """Lines from git: local ref and object, remote ref and object."""
     said: tuple[str, ...] = ()
 
     @property
     def is_over(self) -> bool:
-        """True when its process has ended, and so has not removed it."""
+        """True when the process has ended without deleting the note."""
         if self.sender is None or self.sender.boot_id != this_process().boot_id:
             with suppress(OSError):
                 return clock.now().timestamp() - self.path.stat().st_mtime > _FOREIGN_S
@@ -47,7 +47,7 @@ class Note:
 
 
 def read_note(path: Path) -> Note | None:
-    """A note; `None` when it is gone."""
+    """Read a note; `None` if it does not exist."""
     try:
         lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
@@ -68,7 +68,7 @@ def read_note(path: Path) -> Note | None:
 
 
 def _sender(text: str, stat: str) -> ProcessMark | None:
-    """The process of a note, from its id and boot, and from what the kernel tells of it."""
+    """Build the mark of a note's process from its id, its boot and the kernel's process state."""
     pid, _, boot = text.partition(" ")
     fields = stat.split()
     if not pid.isdecimal():
@@ -78,11 +78,11 @@ def _sender(text: str, stat: str) -> ProcessMark | None:
     return replace(here, pid=int(pid), start_time=start, boot_id="" if boot in "-" else boot)
 
 
-# --- what became of it --------------------------------------------------------------------------
+# --- results of background pushes ---------------------------------------------------------------
 
 
 def take_news(repo: Repo) -> list[str]:
-    """What ended without the runs arriving since the last time, one sentence each."""
+    """Return one sentence for each background push that failed since the last call."""
     told = []
     for path in sorted(_folder(repo).glob("*")):
         note = read_note(path)
@@ -95,7 +95,7 @@ def take_news(repo: Repo) -> list[str]:
 
 
 def last_failure(repo: Repo) -> str | None:
-    """The last push of the runs in the background that failed, if none arrived since."""
+    """Return the last failure of a background push, if no push has succeeded since."""
     try:
         return (repo.state_dir / FAILED).read_text(encoding="utf-8").strip() or None
     except OSError:
@@ -103,13 +103,13 @@ def last_failure(repo: Repo) -> str | None:
 
 
 def running(repo: Repo) -> list[Note]:
-    """Pushes in the background that go on."""
+    """Return the notes of background pushes that still run."""
     notes = (read_note(path) for path in sorted(_folder(repo).glob("*")))
     return [note for note in notes if note is not None and not note.is_over]
 
 
 def forget_failures(repo: Repo) -> None:
-    """Stop telling about failures, because the runs arrived."""
+    """Delete the stored failures after a push has succeeded."""
     (repo.state_dir / FAILED).unlink(missing_ok=True)
     for path in _folder(repo).glob("*"):
         note = read_note(path)
@@ -118,7 +118,7 @@ def forget_failures(repo: Repo) -> None:
 
 
 def has_news(repo: Repo) -> bool:
-    """True when there may be news: one look at the disk, because every command asks."""
+    """True when notes may exist. One file system call, because every command asks."""
     return _folder(repo).is_dir()
 
 
@@ -132,17 +132,17 @@ def _folder(repo: Repo) -> Path:
 
 
 def drop(path: Path) -> None:
-    """Delete a note, and its directory when that was the last one."""
+    """Delete a note, and its directory if it becomes empty."""
     with suppress(OSError):
         path.unlink()
         path.parent.rmdir()
 
 
-# --- what the user was told ---------------------------------------------------------------------
+# --- announced URLs -----------------------------------------------------------------------------
 
 
 def is_told(repo: Repo, url: str) -> bool:
-    """True when the user was told what goes to a URL, and runs went there."""
+    """Return whether gitexp announced what it pushes to a URL, and has pushed there."""
     try:
         return url in (repo.state_dir / _TOLD).read_text(errors="surrogateescape").splitlines()
     except OSError:
@@ -150,7 +150,7 @@ def is_told(repo: Repo, url: str) -> bool:
 
 
 def mark_told(repo: Repo, url: str) -> None:
-    """Remember that runs went to a URL."""
+    """Remember that runs were pushed to a URL."""
     if url and not is_told(repo, url):
         with (
             suppress(OSError),

@@ -1,6 +1,6 @@
-"""The trial that a pushed commit is, and the run of it that there is already.
+"""Find the trial of a pushed commit, and its recorded run.
 
-A push with gates waits for this, so it imports as little as it can.
+A push with gates waits for this module, so it imports little.
 """
 
 import shlex
@@ -22,9 +22,9 @@ MAX_FILE_BYTES = 16 << 20
 
 
 def allowed_command(settings: Settings) -> tuple[str | None, list[str]]:
-    """The evaluation command, if the user chose it; one that came with the code is only named.
+    """Return the evaluation command if the user chose it. If it came with the code, only a message.
 
-    Otherwise a pulled file could make the next push run whatever it says.
+    Otherwise a pulled settings file could make the next push run any command.
     """
     origin = settings.origins.get("evaluate", "default")
     if not settings.evaluate or origin.startswith(("git config", "environment")):
@@ -34,12 +34,12 @@ def allowed_command(settings: Settings) -> tuple[str | None, list[str]]:
 
 
 def find_recorded(workspace: Workspace, commit: ObjectId, tree: ObjectId) -> Entry | None:
-    """The newest finished run of a commit, or of the trial that it is, with exactly its tree."""
+    """Return the newest sealed run of a commit or of its trial, with exactly its tree."""
     return recorded(workspace, new_run(workspace, commit, tree))
 
 
 def recorded(workspace: Workspace, run: Run) -> Entry | None:
-    """The newest finished run of the commit of a run, or of its trial, with exactly its tree."""
+    """Return the newest sealed run of a run's commit or of its trial, with exactly its tree."""
     index = workspace.refreshed()
     known = [
         *index.entries(index.by_commit(run.code.commit)),
@@ -49,7 +49,7 @@ def recorded(workspace: Workspace, run: Run) -> Entry | None:
 
 
 def new_run(workspace: Workspace, commit: ObjectId, tree: ObjectId) -> Run:
-    """The run that the results of a pushed commit are; what only a record needs is missing."""
+    """Build the run for the results of a pushed commit, without the fields only a record needs."""
     settings = workspace.settings
     run_id = clock.new_run_id()
     params: Table = {}
@@ -76,7 +76,7 @@ def new_run(workspace: Workspace, commit: ObjectId, tree: ObjectId) -> Run:
 
 
 def read_file(workspace: Workspace, commit: ObjectId, name: str) -> bytes | None:
-    """A file of a commit; `None` when it is not there, or too large."""
+    """Return the content of a file of a commit; `None` if it is missing or too large."""
     oid = workspace.repo.resolve(f"{commit}:{Path(name).as_posix()}")
     if oid is None:
         return None

@@ -1,6 +1,6 @@
-"""Replacing the branches of a remote by ours, after taking over all that it holds.
+"""Replace the branches of a remote by ours, after merging the remote's into ours.
 
-Only explicit commands do it.
+Only explicit commands call this.
 """
 
 from collections.abc import Collection
@@ -17,10 +17,10 @@ from gitexp.storage.settings.options import Settings
 def replace_remote(
     store: Store, remote: str | None, settings: Settings, refs: Collection[str], reason: str
 ) -> tuple[str, bool]:
-    """Push our branches; those in `refs` also where the remote's has commits that ours has not.
+    """Push our branches; force those in `refs`, even if the remote's has commits that ours lacks.
 
-    Returns the remote's name and whether anything was sent. Raises `GitexpError` when the remote
-    refuses, or somebody pushed meanwhile.
+    Returns the remote's name and whether gitexp pushed. Raises `GitexpError` when the remote
+    rejects the push or another push won.
     """
     where = push_remote(store.repo, remote or settings.remote)
     fetch_from(store, where, settings)

@@ -1,7 +1,7 @@
-"""A signed commit on top of the run branch, made when runs are pushed.
+"""Add a signed commit to the run branch when runs are pushed.
 
-Records are never signed one by one: a key that asks for a touch or a passphrase must not delay a
-run. One signed commit vouches for all that it goes on from.
+gitexp never signs single records: a key that asks for a touch or a passphrase must not delay a
+run. One signed commit vouches for all of its ancestors.
 """
 
 from gitexp.adapters.git.process import FSYNC
@@ -13,14 +13,14 @@ from gitexp.storage.settings.options import Settings
 
 _MESSAGE = "checkpoint: all runs so far, signed\n\n[skip ci]\n"
 _PATIENCE_S = 60.0
-"""Time to type a passphrase or touch a key."""
+"""Time to type a passphrase or touch a key, in seconds."""
 
 
 def sign_runs(store: Store, settings: Settings) -> str | None:
-    """Put a signed commit on top of the run branch, unless the newest one is signed already.
+    """Add a signed commit to the run branch, unless its tip is signed.
 
-    It signs as `git commit -S` does: `gpg.format`, `user.signingKey`. Returns what went wrong, as
-    one sentence; then nothing has changed.
+    Signs as `git commit -S` does, with `gpg.format` and `user.signingKey`. Returns the failure as
+    one sentence; the branch is unchanged then.
     """
     repo = store.repo
     tip = repo.read_ref(store.run_ref)
@@ -46,6 +46,6 @@ def sign_runs(store: Store, settings: Settings) -> str | None:
             return f"the runs are not signed: {(lines or [late])[0]}"
         with store.lock():
             repo.update_ref(store.run_ref, done.text.strip(), tip, "a signed checkpoint")
-    except GitexpError as error:  # also when a run was recorded meanwhile: the next sync signs it
+    except GitexpError as error:  # also if another run was recorded: the next sync signs
         return f"the runs are not signed: {error.what}"
     return None

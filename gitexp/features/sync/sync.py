@@ -1,8 +1,7 @@
-"""Sharing runs: fetching and pushing the run branch and its keep branch.
+"""Fetch and push the run branch and its keep branch.
 
-Talks to remotes through `adapters.git.transport`, joins what they have with what is here through
-`storage.merge`, and counts what moved. Network time is spent without holding the lock of local
-writers.
+Uses `adapters.git.transport` for the network and `storage.merge` to merge branches, and counts
+the runs that moved. No network access happens under the lock of local writers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,36 +35,36 @@ from gitexp.storage.settings.options import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchReport:
-    """What a fetch brought."""
+    """Result of a fetch."""
 
     remote: str
     here: Tally = field(default_factory=Tally)
-    """What is new on our run branch."""
+    """New on the local run branch."""
     moved: bool = False
-    """True when a branch of ours moved."""
+    """True when a local branch moved."""
     merged: bool = False
-    """True when two histories of runs were joined by a merge commit."""
+    """True when a merge commit joined two histories of runs."""
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushReport:
-    """What a push sent; there is no report of a push that was not accepted."""
+    """Result of an accepted push; a rejected push raises."""
 
     remote: str
     there: Tally = field(default_factory=Tally)
-    """What is new on the remote's run branch."""
+    """New on the remote's run branch."""
     moved: bool = False
     """True when a branch of the remote moved."""
     tries: int = 0
     fetched: FetchReport | None = None
-    """What had to be fetched first, absent when nothing had to."""
+    """The fetch that the push needed first; `None` if it needed none."""
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncReport:
-    """What went each way."""
+    """Results of a fetch and a push."""
 
     fetched: FetchReport
     pushed: PushReport
@@ -73,21 +72,21 @@ class SyncReport:
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """A fetch, and what it told about the remote."""
+    """Result of one fetch, with the state of the remote."""
 
     code: Joined
     runs: Joined
     tips: Mapping[str, ObjectId]
-    """The remote's, by its ref names."""
+    """Tips of the remote, by its ref names."""
     is_empty: bool
     rewritten: bool
 
 
 def fetch_runs(store: Store, remote: str | None, settings: Settings) -> FetchReport:
-    """Take over the runs of a remote. Nothing recorded here is ever lost by it.
+    """Fetch and merge the runs of a remote. The merge never loses a recorded run.
 
-    `remote` names a configured remote; `None` takes the usual one. Raises `NotFound` when there is
-    no such remote, `Refused` when its branch is not gitexp's or larger than the settings allow,
+    `remote` names a configured remote; `None` uses the default. Raises `NotFound` when the remote
+    does not exist, `Refused` when its branch is not gitexp's or exceeds the size in the settings,
     `Unreadable` when a newer gitexp wrote it, `GitexpError` when it cannot be reached.
     """
     source = fetch_remote(store.repo, remote or settings.remote)
@@ -96,10 +95,11 @@ def fetch_runs(store: Store, remote: str | None, settings: Settings) -> FetchRep
 
 
 def push_runs(store: Store, remote: str | None, settings: Settings) -> PushReport:
-    """Bring the runs recorded here to a remote, fetching and merging first when it has others.
+    """Push the recorded runs to a remote. If the remote has other runs, fetch and merge first.
 
     Raises what `fetch_runs` raises, `Refused` when the remote has no branch at all, and
-    `GitexpError` when it refuses or the time runs out: a push that returns was accepted.
+    `GitexpError` when it rejects the push or the time runs out. If this returns, the remote
+    accepted the push.
     """
     target = push_remote(store.repo, remote or settings.remote)
     if store.check() is None:
@@ -112,10 +112,10 @@ def push_runs(store: Store, remote: str | None, settings: Settings) -> PushRepor
 
 
 def sync_runs(store: Store, remote: str | None, settings: Settings) -> SyncReport:
-    """Fetch, merge and push: afterwards both sides have the same runs at the same commit.
+    """Fetch, merge and push, so that both sides have the same runs at the same commit.
 
-    When nothing is new on either side, nothing moves. Where git fetches from one remote and pushes
-    to another, so does this. Raises what `fetch_runs` and `push_runs` raise.
+    If neither side has new runs, no branch moves. If git fetches from one remote and pushes to
+    another, gitexp does too. Raises what `fetch_runs` and `push_runs` raise.
     """
     source = fetch_remote(store.repo, remote or settings.remote)
     target = push_remote(store.repo, remote or settings.remote)
@@ -193,10 +193,10 @@ def _after_purge(
     known: dict[str, ObjectId],
     heard: list[_Heard],
 ) -> tuple[dict[str, ObjectId], dict[str, ObjectId]]:
-    """Keep what was purged from being sent; returns both tips again.
+    """Remove purged code from the branches before a push. Return our tips and the remote's.
 
-    A run of now may have brought it back to our keep branch. Raises `Refused` when the remote has
-    it still.
+    A new run may have put purged code back on our keep branch. Raises `Refused` when the remote
+    still has the state before a purge.
     """
     repo = store.repo
     if known.get(store.code_ref) != ours.get(store.code_ref):
@@ -253,7 +253,7 @@ def _refused(store: Store, remote: Remote, pushed: transport.Pushed) -> GitexpEr
 
 
 def _way_out(store: Store, reason: str) -> str:
-    """What to do when a server refuses, by the reason that git gives."""
+    """Return a hint for a rejected push, chosen by git's reason."""
     if "exists; cannot create" in reason or "exists: cannot" in reason:
         return "rename that branch on the remote, or `git config exp.branch NAME` renames ours"
     if "hook declined" in reason:
@@ -266,13 +266,13 @@ def _is_due(store: Store, known: Mapping[str, ObjectId]) -> bool:
 
 
 def _tips(store: Store) -> dict[str, ObjectId]:
-    """Our tips. A record moves the keep branch first, so the runs are read first."""
+    """Return our tips. Reads the run branch first, because a record moves the keep branch first."""
     tips = {ref: store.repo.read_ref(ref) for ref in (store.run_ref, store.code_ref)}
     return {ref: tip for ref, tip in tips.items() if tip is not None}
 
 
 def _known(store: Store, remote: Remote) -> dict[str, ObjectId]:
-    """The remote's tips as we last saw them, by the remote's ref name."""
+    """Return the remote's tips after the last fetch or push, by the remote's ref name."""
     return remote.known(store.repo, (store.run_ref, store.code_ref))
 
 
@@ -281,7 +281,7 @@ def _remember(store: Store, remote: Remote, pushed: Mapping[str, ObjectId]) -> N
     for ref, tip in pushed.items():
         old = known.get(ref, store.repo.null)
         if old != tip:
-            with suppress(Conflict):  # another process saw the remote later than we did
+            with suppress(Conflict):  # another process saw a newer remote state
                 store.repo.update_ref(remote_ref(remote.key, ref), tip, old, "push")
 
 
@@ -289,7 +289,7 @@ def _remember(store: Store, remote: Remote, pushed: Mapping[str, ObjectId]) -> N
 
 
 def _fetch_again(store: Store, remote: Remote, settings: Settings, *, certain: bool) -> _Heard:
-    """Fetch what a rival pushed; where the remote lost its branches, ask what it has."""
+    """Fetch what another clone pushed. If the remote lost its branches, list its refs first."""
     try:
         return _fetch(store, remote, settings, certain=certain)
     except GitexpError as error:
@@ -306,7 +306,7 @@ def _fetch(
     certain: bool = False,
     is_hub: bool = True,
 ) -> _Heard:
-    """Fetch and join. Rivals push meanwhile, so nothing is done here that can wait.
+    """Fetch and merge. Keep it short: the longer it takes, the likelier another push wins.
 
     `is_hub` is true when a push to the remote follows.
     """
@@ -334,7 +334,7 @@ def _fetch(
 
 
 def _forget_deleted(store: Store, remote: Remote, tips: Mapping[str, ObjectId]) -> None:
-    """What a remote does not have any more is not remembered."""
+    """Delete our refs to branches that the remote no longer has."""
     for ref, old in _known(store, remote).items():
         if ref not in tips:
             with suppress(Conflict):
@@ -368,12 +368,12 @@ def _report(store: Store, remote: Remote, heard: Sequence[_Heard]) -> FetchRepor
 
 
 def _is_purged(repo: Repo, runs: Joined) -> bool:
-    """Return whether a fetch brought a purge that was not known here."""
+    """Return whether a fetch brought a purge that was unknown to this clone."""
     if runs.old is None or runs.new is None or runs.old == runs.new:
         return False
     return bool(names_of(repo, runs.new) - names_of(repo, runs.old))
 
 
 def fetch_from(store: Store, remote: Remote, settings: Settings) -> None:
-    """Take over the runs of a remote and of its keep branch. Raises what `fetch_runs` raises."""
+    """Fetch and merge the run and keep branches of a remote. Raises what `fetch_runs` raises."""
     _fetch(store, remote, settings)

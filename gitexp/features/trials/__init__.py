@@ -1,1 +1,1 @@
-"""Whether a trial was run before: earlier runs, relatives, files that they read."""
+"""Find earlier runs of a trial, similar runs, and the files that they read."""

@@ -1,7 +1,7 @@
-"""Whether a trial was run before: its earlier runs, and the runs that are nearly the same.
+"""Find the earlier runs of a trial, and runs that are nearly the same.
 
 What makes two runs the same trial, and how near two trials are, is pure (`fingerprint`,
-`core.analysis.kinship`); this module asks the run index, and the journals for runs that go on now.
+`core.analysis.kinship`). This module reads the run index, and the journals of runs in progress.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -24,7 +24,7 @@ from gitexp.core.model.run import Decision, Entry, Origin, Outcome, Run, Table, 
 from gitexp.storage.workspace import Workspace
 
 _ENDED = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.TIMED_OUT)
-"""A run that ended so is an answer; one that ended otherwise only when someone decided on it."""
+"""Outcomes that answer a trial. A run with another outcome counts only if it has a decision."""
 
 
 Relatives: TypeAlias = tuple[tuple[Kinship, Entry], ...]
@@ -35,43 +35,43 @@ class Running(NamedTuple):
 
     entry: Entry
     work_tree: Path | None = None
-    """Where it runs; absent when it was not started in this clone."""
+    """Its work tree; `None` when it was not started in this clone."""
     is_alive: bool | None = None
-    """`None` when this machine cannot tell: begun by hand, or recorded on another host."""
+    """`None` when this machine cannot know: a manual run, or a run of another host."""
 
 
 class Tried(NamedTuple):
-    """What is known of a trial before it runs."""
+    """Earlier runs of a trial, found before it runs."""
 
     identical: tuple[Entry, ...] = ()
-    """Runs of this very trial that came to an end, newest first."""
+    """Ended runs of exactly this trial, newest first."""
     kin: Relatives = ()
     """The nearest relatives, nearest first, then newest."""
     running: tuple[Running, ...] = ()
-    """Runs of this very trial that go on, or may; newest first."""
+    """Runs of exactly this trial that are running or may be, newest first."""
     changed: tuple[tuple[Entry, str], ...] = ()
-    """Ended runs that are another trial after all: a file that each read has changed since."""
+    """Ended runs of another trial: each read a file that has changed since, named here."""
     doubts: tuple[str, ...] = ()
-    """What could not be compared with the decided run; with any of them nothing is refused."""
+    """What gitexp could not compare with the decided run; with any doubt it refuses nothing."""
 
     @property
     def is_known(self) -> bool:
-        """True when this very trial was run before or is running now."""
+        """True when exactly this trial was run before or is running now."""
         return bool(self.identical or self.running)
 
     @property
     def decided(self) -> Entry | None:
-        """The newest identical run that was decided."""
+        """The newest identical run with a decision."""
         return next((entry for entry in self.identical if _decision(entry)), None)
 
     @property
     def is_rejected(self) -> bool:
-        """True when the decision in force says that this is not worth doing again."""
+        """True when the decision in force is discard or stop."""
         decided = self.decided
         return decided is not None and _decision(decided) in (Decision.DISCARD, Decision.STOP)
 
     def is_refused(self, policy: str) -> bool:
-        """True when `run` does not start this trial under the setting `repeat`."""
+        """Return whether `run` refuses to start this trial under the setting `repeat`."""
         return policy == "refuse" and self.is_rejected and not self.doubts
 
 
@@ -80,7 +80,7 @@ def _decision(entry: Entry) -> Decision | None:
 
 
 def differing_code(workspace: Workspace, run: Run, other: Run) -> list[str]:
-    """The paths that count as code and differ between two runs; empty when it cannot be told."""
+    """Return the paths of code that differ between two runs; empty if git lacks a tree."""
     settings = workspace.settings
     left_out = path_matcher((*DEFAULT_EXCLUDE, *settings.code_exclude, *WRITTEN_BY_TOOLS))
     written = {*run.produced, *other.produced}
@@ -100,11 +100,11 @@ def find_tried(
     look: Callable[[], Table] | None = None,
     uncompared: Sequence[str] = (),
 ) -> Tried:
-    """Look for earlier runs of this trial, and for its kin among the newest `search` runs.
+    """Find earlier runs of this trial, and its kin among the newest `search` runs.
 
-    An interrupted run counts when it was decided. Reproductions do not count. `look` observes the
-    environment that the command will find; it is called when there is one to compare with.
-    `uncompared` are files that a repeat could not be told by.
+    An interrupted run counts if it has a decision. Reproductions do not count. `look` observes the
+    command's environment; it is called if there is a run to compare with. `uncompared` are files
+    that the comparison cannot include.
     """
     index = workspace.index
     exact = _of_this_trial(workspace, run)
@@ -140,7 +140,7 @@ def find_tried(
 def _by_reads(
     workspace: Workspace, entries: Sequence[Entry]
 ) -> tuple[tuple[Entry, ...], tuple[tuple[Entry, str], ...]]:
-    """The entries that read no file with other content now, and the others with such a path."""
+    """Return entries whose read files are unchanged, and the others with a changed path each."""
     top = workspace.repo.top
     if top is None or not any(entry.run.reads for entry in entries):
         return tuple(entries), ()
@@ -152,7 +152,7 @@ def _by_reads(
 
 
 def find_kin(workspace: Workspace, run: Run, *, kin: int = 3, search: int = 200) -> Relatives:
-    """The nearest relatives of a run among the newest `search` runs."""
+    """Return the nearest relatives of a run among the newest `search` runs."""
     entries = workspace.index.entries(workspace.index.ids(limit=search))
     shape = shape_of(run)
     others = (entry for entry in entries if entry.run.id != run.id)
@@ -162,13 +162,13 @@ def find_kin(workspace: Workspace, run: Run, *, kin: int = 3, search: int = 200)
 
 
 def _nearest(related: Iterable[tuple[Kinship, Entry]], most: int) -> Relatives:
-    """Nearest first, then newest."""
+    """Sort by distance, then newest first."""
     newest = sorted(related, key=lambda found: run_order(found[1].run), reverse=True)
     return tuple(sorted(newest, key=lambda found: found[0].distance)[:most])
 
 
 def _of_this_trial(workspace: Workspace, run: Run) -> list[Entry]:
-    """Runs with the fingerprint of this trial, in the present version and in those before."""
+    """Return runs with the fingerprint of this trial, in the current or an earlier version."""
     if not run.fingerprint:
         return []
     command = run.command
@@ -185,7 +185,7 @@ def _of_this_trial(workspace: Workspace, run: Run) -> list[Entry]:
 
 
 def _doubts(run: Run, past: Entry | None, uncompared: Sequence[str]) -> tuple[str, ...]:
-    """Why the past run may not be the same trial after all, one clause each."""
+    """Return reasons why the past run may not be the same trial, one clause each."""
     if past is None:
         return ()
     doubts = [*uncompared]
@@ -210,7 +210,7 @@ def _is_answer(entry: Entry) -> bool:
 
 
 def _look_at(workspace: Workspace, entry: Entry) -> Running:
-    """Whether an unfinished run goes on, from its journal if it was started in this clone."""
+    """Return whether an unfinished run is running, from its journal if this clone started it."""
     from gitexp.adapters.journal.journal import read_journal
     from gitexp.adapters.journal.liveness import Liveness, liveness
 

@@ -1,7 +1,7 @@
 """Files that the program read and git does not track: their hashes, and whether they changed.
 
 The list comes from an audit hook in the program and is never complete (`adapters.inject.reads`). So
-it can show that a trial is new, and never that it is a repeat.
+it can show that a trial is new, but never that it is a repeat.
 """
 
 import ast
@@ -21,7 +21,7 @@ from gitexp.storage.workspace import Workspace
 MAX_FILES = 200
 MAX_HASHED_BYTES = 512 << 20
 MAX_HASHING_S = 5.0
-"""Bounds of one run, and of one look at what changed."""
+"""Limits for one run, and for one search for changes."""
 
 _MAX_LIST_BYTES = 2 << 20
 _HOME = "~/"
@@ -29,7 +29,7 @@ _LEFT_OUT = ("~/.config/", "~/.cache/matplotlib/", "~/.cache/fontconfig/", "~/.c
 
 
 def opened_files(report: Path) -> list[str]:
-    """The paths that the program opened, as it asked for them, made absolute; each once."""
+    """Return the paths that the program opened, made absolute, each once."""
     try:
         with report.with_name(report.name + ".reads").open("rb") as file:
             lines = file.read(_MAX_LIST_BYTES).splitlines()
@@ -45,7 +45,7 @@ def opened_files(report: Path) -> list[str]:
 
 
 def _source_of(path: str) -> str:
-    """The source of a compiled module: `x/__pycache__/a.cpython-311.pyc` is `x/a.py`."""
+    """Return the source of a compiled module: `x/a.py` for `x/__pycache__/a.cpython-311.pyc`."""
     folder, name = os.path.split(path)
     if name.endswith(".pyc") and os.path.basename(folder) == "__pycache__":  # noqa: PTH119
         return os.path.join(os.path.dirname(folder), name.partition(".")[0] + ".py")  # noqa: PTH118, PTH120
@@ -55,11 +55,11 @@ def _source_of(path: str) -> str:
 def untracked_reads(
     workspace: Workspace, run: Run, paths: Sequence[str], *, top: Path, since_ns: int
 ) -> dict[str, FileState]:
-    """The files among the paths that git does not track, each with its state at the start.
+    """Return the untracked files among the paths, each with its state at the start.
 
-    A file that changed since the start is left out: what the program read is not known. So are
-    inputs, which the record has, secrets, and what goes beyond the bounds. Paths are as in records:
-    relative to the top, absolute outside of it, below the home folder with a `~`.
+    A file that changed since the start is left out, because the content that the program read is
+    unknown. So are inputs, which the record has, secrets, and files beyond the limits. Paths are as
+    in records: relative to the top, absolute outside it, with `~` below the home directory.
     """
     named = {}
     for path in paths:
@@ -80,7 +80,7 @@ def untracked_reads(
 
 
 def _recorded(path: str, top: Path) -> str | None:
-    """The path as in records; `None` for what a record cannot hold."""
+    """Return the path as in records; `None` if a record cannot hold it."""
     if not path.isprintable() or len(path.encode()) > 1000:
         return None
     for folder, prefix in ((str(top), ""), (os.path.expanduser("~"), _HOME)):  # noqa: PTH111
@@ -102,7 +102,7 @@ def _is_left_out(workspace: Workspace, name: str, path: str) -> bool:
 
 
 def _hashed(named: Mapping[str, str], since_ns: int) -> Iterator[tuple[str, FileState]]:
-    """The state of each file that did not change since, as far as the bounds allow."""
+    """Yield the state of each file that has not changed since, within the limits."""
     left_bytes, end_s = MAX_HASHED_BYTES, clock.monotonic_s() + MAX_HASHING_S
     count = 0
     for name, path in sorted(named.items()):
@@ -121,18 +121,18 @@ def _hashed(named: Mapping[str, str], since_ns: int) -> Iterator[tuple[str, File
 def first_change(
     reads: Mapping[str, FileState], now: Callable[[str, FileState], FileState | None]
 ) -> str | None:
-    """The first path whose file is another now, or gone; `None` when no change is found.
+    """Return the first path whose file changed or is gone; `None` if no change is found.
 
-    `now` gives the present state of a path, or the recorded one where it cannot tell.
+    `now` returns the current state of a path, or the recorded one if the current is unknown.
     """
     return next((path for path in sorted(reads) if now(path, reads[path]) != reads[path]), None)
 
 
 def changed_reads(runs: Iterable[Run], top: Path) -> dict[RunId, str]:
-    """Of earlier runs, those that read a file that has other content now, each with its path.
+    """Return earlier runs that read a file whose content has changed, each with the path.
 
-    Files of the same size are hashed, within the bounds. What could not be hashed counts as the
-    same: this finds changes, and never proves that there are none.
+    Hashes files of equal size, within the limits. A file that could not be hashed counts as
+    unchanged: this finds changes, and never proves that there are none.
     """
     known: dict[str, FileState | None] = {}
     left = [MAX_HASHED_BYTES]
