@@ -18,7 +18,15 @@ from gitexp.adapters.journal.journal import Journal, read_journal
 from gitexp.adapters.journal.liveness import RUN_VARIABLE
 from gitexp.adapters.system import clock
 from gitexp.core.errors import GitexpError, InvalidInput
-from gitexp.core.inputs.python_values import PLAIN_TYPES, Number, as_table, own_argv, plain_number
+from gitexp.core.inputs.python_values import (
+    PLAIN_TYPES,
+    Number,
+    as_outcome,
+    as_table,
+    as_tags,
+    own_argv,
+    plain_number,
+)
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Direction, Entry, Origin, Outcome, Run, Table, flatten
 from gitexp.core.schema.limits import check_table
@@ -80,9 +88,9 @@ class LiveRun:
     def finish(self, outcome: str = "succeeded") -> None:
         """Stop logging. Under `git exp run` the run itself ends with its command, not here.
 
-        Raises `ValueError` for an unknown outcome.
+        Raises `InvalidInput` for an unknown outcome.
         """
-        Outcome(outcome)
+        as_outcome(outcome)
         if self._journal is not None:
             self._journal.sync()
             self._journal.close()
@@ -124,12 +132,12 @@ class OwnRun(LiveRun):
     def finish(self, outcome: str = "succeeded") -> None:
         """End the run and seal its record on the run branch. A second call does nothing.
 
-        Raises `ValueError` for an unknown outcome, `GitexpError` when the record cannot be written.
-        In the latter case the journal keeps the run, and the next `git exp` command completes it.
+        Raises `InvalidInput` for an unknown outcome, `GitexpError` when the record cannot be
+        written: then the journal keeps the run, and the next `git exp` command completes it.
         """
         from gitexp.features.recording.record import collect, note_events, seal, with_collected
 
-        ended = Outcome(outcome)
+        ended = as_outcome(outcome)
         journal, self._journal = self._journal, None
         if journal is None or os.getpid() != self._pid:
             return  # ended already, or a forked child: only the process that started it ends it
@@ -193,7 +201,7 @@ def start(
         inputs=tuple(inputs),
         name=name,
         reason=reason,
-        tags=tuple(tags),
+        tags=as_tags(tags),
         directions={
             **dict.fromkeys(maximize, Direction.MAXIMIZE),
             **dict.fromkeys(minimize, Direction.MINIMIZE),

@@ -9,8 +9,8 @@ from typing import Any
 
 from gitexp.core.analysis.samples import Answer
 from gitexp.core.errors import InvalidInput
-from gitexp.core.inputs.python_values import as_table, own_argv
-from gitexp.core.model.run import Origin, Outcome, Run, numbers
+from gitexp.core.inputs.python_values import as_outcome, as_table, as_tags, own_argv
+from gitexp.core.model.run import Origin, Run, numbers
 from gitexp.core.render.verdict_sentence import alone_sentence, metric_sentence
 from gitexp.core.schema.limits import check_table
 from gitexp.features.execution.prepare import Trial, prepare
@@ -59,8 +59,7 @@ class Tracker:
         """Record a finished run and return it.
 
         Keys: the tables `params` and `metrics`, and `name`, `reason`, `tags`, `outcome`; all are
-        optional. Raises `InvalidInput` for another key or a wrong value, `ValueError` for an
-        unknown outcome.
+        optional. Raises `InvalidInput` for another key or a wrong value.
         """
         unknown = set(results) - {"params", "metrics", "name", "reason", "tags", "outcome"}
         if unknown or not isinstance(results.get("metrics", {}), Mapping):
@@ -80,9 +79,9 @@ class Tracker:
             params=as_table(results.get("params", {})),
             name=results.get("name"),
             reason=results.get("reason"),
-            tags=tuple(results.get("tags", ())),
+            tags=as_tags(results.get("tags", ())),
         )
-        outcome = Outcome(results.get("outcome", "succeeded"))
+        outcome = as_outcome(results.get("outcome", "succeeded"))
         with self._workspace.repo.session():
             self._workspace.refreshed()
             prepared = prepare(self._workspace, trial)

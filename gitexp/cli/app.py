@@ -48,7 +48,7 @@ COMMANDS: Mapping[str, str] = {
     "sync": "fetch and push in one go",
     "export": "write runs out for other tools",
     "hooks": "install, inspect or remove the pre-push hook",
-    "doctor": "check everything gitexp keeps and say how to mend it",
+    "doctor": "check everything gitexp keeps and say how to fix it",
     "recover": "complete the records of runs that were killed",
     "remove": "take runs off the branch, for good and everywhere",
     "gc": "tidy gitexp's local state",

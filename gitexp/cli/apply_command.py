@@ -46,7 +46,7 @@ def command(dry_run: bool, as_json: bool, run: str) -> None:
         apply_code(workspace.repo, plan)
         remember_applied(workspace, entry.run.id)
     for path in plan.left:
-        say(f"left as it is: {path}, which says how runs are judged")
+        say(f"left unchanged: {path}, which says how runs are judged")
     if not plan.written and not plan.deleted:
         say(f"the work tree already holds the code of run {entry.run.id[:7]}")
     elif not dry_run:

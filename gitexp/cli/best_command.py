@@ -20,7 +20,7 @@ from gitexp.storage.workspace import Workspace
 
 
 @click.command("best")
-@count_option("At most so many", default=5)
+@count_option("At most N", default=5)
 @where_option("Only among runs for which EXPR is true.")
 @click.option("--maximize", "high", is_flag=True, help="More is better.")
 @click.option("--minimize", "low", is_flag=True, help="Less is better.")

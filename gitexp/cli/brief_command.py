@@ -51,7 +51,7 @@ COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
     help="About how long it may be; what is left out is counted [default: 600].",
 )
 @click.option("--since", metavar="RUN", help="Only what is newer than RUN, besides the best.")
-@count_option("At most so many lines of each kind")
+@count_option("At most N lines of each kind")
 @precision_option
 @json_option
 def command(

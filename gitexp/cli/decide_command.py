@@ -26,7 +26,7 @@ def command(
 ) -> None:
     """Say what to do with a run, and why
 
-    improve: go on from here; keep: good as it is; discard: not worth doing again, and not the best
+    improve: go on from here; keep: good enough; discard: not worth doing again, and not the best
     any more; stop: end this line of search, good or bad; its runs still count for the best. A later
     decision supersedes those that it knew of; all stay on record. A trial decided discard or stop
     is refused by `git exp run` when it is tried again. A run that breaks a guard is kept with

@@ -18,13 +18,13 @@ _ROUNDS = 3
 
 
 @click.command("doctor")
-@click.option("--fix", is_flag=True, help="Mend what can be mended without risk.")
+@click.option("--fix", is_flag=True, help="Fix what can be fixed without risk.")
 @json_option
 def command(fix: bool, as_json: bool) -> int:
-    """Check everything gitexp keeps and say how to mend it
+    """Check everything gitexp keeps and say how to fix it
 
     Looks at every record, series and annotation, at the code of every run, at the run index, the
-    journals and what lies about. Exits with 0 when all is well, 1 when something is wrong, 125
+    journals and leftovers. Exits with 0 when all is well, 1 when something is wrong, 125
     when something could not be checked. `--fix` never removes or replaces a record: it fetches
     damaged objects again, keeps code that git may drop, completes runs that died, and tidies.
 
@@ -55,7 +55,7 @@ def _mend(workspace: Workspace, examination: Examination) -> Examination:
             say(deed)
         examination = inspect(workspace)
         if examination.mendable == before:
-            warn("some faults could not be mended")
+            warn("some faults could not be fixed")
             break
     return examination
 
@@ -73,7 +73,7 @@ def _summary(examination: Examination, *, fixed: bool) -> str:
     parts += [counted(warnings, "warning")] if warnings else []
     if not parts:
         return "all is well"
-    mendable = "" if fixed or not examination.mendable else "; `git exp doctor --fix` mends some"
+    mendable = "" if fixed or not examination.mendable else "; `git exp doctor --fix` fixes some"
     return ", ".join(parts) + mendable
 
 

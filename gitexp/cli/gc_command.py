@@ -47,7 +47,7 @@ def command(dry_run: bool, again: bool) -> None:
         for path in locks:
             answer(f"would move '{clean(str(path))}' aside if no process can be holding it")
         for oid in pins.values():
-            answer(f"would let go of the snapshot {oid[:10]}")
+            answer(f"would released the snapshot {oid[:10]}")
         return
     done = [*clear_locks(workspace, locks), *tidy(workspace, left), *drop_pins(workspace, pins)]
     if again:

@@ -13,9 +13,9 @@ from gitexp.storage.workspace import Workspace
 
 
 @click.command("hooks")
-@click.argument("deed", type=click.Choice(["install", "uninstall", "status"]), default="status")
-@click.option("-f", "--force", is_flag=True, help="Install beside another tool all the same.")
-def command(deed: str, force: bool) -> int:
+@click.argument("action", type=click.Choice(["install", "uninstall", "status"]), default="status")
+@click.option("-f", "--force", is_flag=True, help="Install beside another tool anyway.")
+def command(action: str, force: bool) -> int:
     """Install, inspect or remove the pre-push hook
 
     With the hook, `git push` sends the runs along, records the results of the pushed commit where
@@ -28,15 +28,15 @@ def command(deed: str, force: bool) -> int:
     """
     workspace = open_workspace()
     repo = workspace.repo
-    if deed == "uninstall":
+    if action == "uninstall":
         say("removed the pre-push hook" if uninstall(repo) else "the hook was not installed")
         return ExitCode.DONE
     state = (
-        install(repo, force=force, program=find_program()) if deed == "install" else status(repo)
+        install(repo, force=force, program=find_program()) if action == "install" else status(repo)
     )
-    if deed == "install" and not state.installed:
+    if action == "install" and not state.installed:
         say(f"nothing to do: {state.tool} calls gitexp already")
-    elif deed == "install":
+    elif action == "install":
         say(f"installed the pre-push hook at '{state.path}'")
         if state.chained is not None:
             say("the hook that was there runs first; `git exp hooks uninstall` puts it back")
@@ -52,7 +52,7 @@ def command(deed: str, force: bool) -> int:
         answer(f"runs sent  {clean(_told(workspace))}")
     for advice in state.advice:
         click.echo(clean(advice, multiline=True), err=True)
-    if deed == "install":
+    if action == "install":
         _announce(workspace)
         return ExitCode.DONE
     failure = last_failure(repo)

@@ -22,7 +22,7 @@ def command(with_settings: bool, code_identity: str | None, with_hooks: bool) ->
     """Get this repository ready
 
     Makes the branch that holds the runs, or fetches it when the remote has one. Nothing in the
-    work tree changes, and what is there already stays as it is. Not needed before the first run,
+    work tree changes, and existing files stay unchanged. Not needed before the first run,
     which makes the branch too.
 
     \b
@@ -44,7 +44,7 @@ def command(with_settings: bool, code_identity: str | None, with_hooks: bool) ->
         say(f"branch '{branch}' is there, with {counted(workspace.index.count(), 'run')}")
     if with_settings:
         wrote = write_settings(workspace)
-        say(f"{'wrote' if wrote else 'left as it is:'} {PROJECT_FILE}")
+        say(f"{'wrote' if wrote else 'left unchanged:'} {PROJECT_FILE}")
     if with_hooks:
         _install_hooks(workspace)
     say(f"next: {_next(workspace)}")

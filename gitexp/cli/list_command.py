@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     type=click.Choice(["asc", "desc"]),
     help="Missing values always come last [default: best first for metrics, else asc].",
 )
-@count_option("At most so many")
+@count_option("At most N")
 @click.option("--only-changed", is_flag=True, help="Leave out columns that never change.")
 @click.option("--columns", is_flag=True, help="List all columns and their values instead.")
 @click.option("--keep", multiple=True, metavar="REGEX", help="Only such columns. Repeatable.")

@@ -14,7 +14,7 @@ from gitexp.storage.workspace import Workspace
 
 
 @click.command("log")
-@count_option("At most so many")
+@count_option("At most N")
 @where_option()
 @click.option("--oneline", is_flag=True, help="One line a run.")
 @json_option

@@ -41,7 +41,7 @@ def command(
 
     Metrics of a run begun by hand and still open are logged, with `--step` where they have one.
     To a finished run they are added as an annotation with your name and the time, from `-M` or
-    read from its kept output with `--metric-pattern`: its record stays as it is, and all
+    read from its kept output with `--metric-pattern`: its record stays unchanged, and all
     commands count the latest value and mark it. Only the last value of a metric is added,
     never a series: `git exp run --metric-pattern` records one.
 

@@ -55,7 +55,7 @@ def command(
     cut off, and removes what this clone still has of runs that were purged elsewhere.
 
     git keeps old objects until it collects its garbage: `git gc --prune=now`. A secret that was
-    pushed must be changed all the same.
+    pushed must be changed anyway.
 
     \b
     git exp purge 7f3a9c0 --dry-run
@@ -159,4 +159,4 @@ def _tell_rest(
     if remote is None:
         say("a remote that has it is changed by `git exp purge --push REMOTE`")
     say("other clones drop it when they sync; run `git exp purge` and git gc there too")
-    say("a hub may keep old objects, and forks and caches of it do: change a secret all the same")
+    say("a hub may keep old objects, and forks and caches of it do: change a secret anyway")

@@ -35,7 +35,7 @@ _WHY = {
 def command(run: str | None, force: bool, dry_run: bool, yes: bool) -> None:
     """Complete the records of runs that were killed
 
-    Every recording command does this by itself. What such a run measured until it died is kept,
+    Every recording command does this too. What such a run measured until it died is kept,
     and its outcome is `interrupted`. Runs that go on are listed; a run that only seems to go on,
     or that was begun by hand and given up, is sealed by `git exp recover RUN --force`.
 

@@ -16,7 +16,7 @@ from gitexp.storage.workspace import Workspace
 @click.command("show")
 @json_option
 @click.option("--series", is_flag=True, help="The metric series as CSV.")
-@click.option("--output", is_flag=True, help="All that the command printed, as far as it is kept.")
+@click.option("--output", is_flag=True, help="All output of the command that was kept.")
 @click.argument("run", metavar="[RUN]", default="last")
 def command(as_json: bool, series: bool, output: bool, run: str) -> None:
     """Show a run in full

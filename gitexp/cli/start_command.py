@@ -42,7 +42,7 @@ def command(
         if tried.is_refused(workspace.settings.repeat):
             raise Refused(
                 "not begun: this very trial was tried before",
-                hints=["`--again` begins it all the same", NOT_COMPARED],
+                hints=["`--again` starts it anyway", NOT_COMPARED],
             )
     run = pin(workspace, prepared.run)
     _, problem = begin(workspace, run, prepared.packages, by_hand=True)

@@ -27,7 +27,7 @@ from gitexp.features.sweeps.summary import short_point
 from gitexp.storage.workspace import Workspace
 
 MAX_JOBS = 256
-"""A CI matrix has at most so many jobs on GitHub."""
+"""Jobs that a CI matrix on GitHub has at most."""
 
 
 class Sweep(click.Command):
@@ -246,7 +246,7 @@ def _define(workspace: Workspace, argv: tuple[str, ...], **given: Any) -> Defini
 
 
 def _with_code(workspace: Workspace, definition: Definition) -> Definition:
-    """The definition with the code as it is now."""
+    """The definition with the present code."""
     trial = first_trial(workspace, definition)
     first = trials_of(workspace, definition, trial)[0][2]
     code = prepare(workspace, first, observe=False).run.code

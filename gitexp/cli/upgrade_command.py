@@ -26,7 +26,7 @@ def command(identity: str | None, remote: str | None) -> None:
 
     Other clones follow when they fetch; a gitexp that does not know the new format stops before it
     writes, so update it everywhere first. A remote's branch is only replaced with `--push`, and
-    only if nobody pushed since it was fetched.
+    only if no push changed it since it was fetched.
 
     \b
     git exp upgrade

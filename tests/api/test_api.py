@@ -398,3 +398,15 @@ def test_nothing_is_recorded_while_the_branch_of_the_runs_is_checked_out(
         gitexp.start()
     assert repo.git("for-each-ref") == before
     assert repo.git("status", "--porcelain") == ""
+
+
+def test_a_single_text_is_one_tag(repo: RepoBuilder) -> None:
+    gitexp.Tracker().log({"metrics": {"accuracy": 0.8}, "tags": "sweep"})
+    with gitexp.start(tags="long"):
+        pass
+    assert {entry.run.tags for entry in gitexp.runs()} == {("sweep",), ("long",)}
+
+
+def test_an_unknown_outcome_is_refused(repo: RepoBuilder) -> None:
+    with pytest.raises(InvalidInput, match="there is no outcome 'fine'"):
+        gitexp.Tracker().log({"metrics": {"accuracy": 0.8}, "outcome": "fine"})

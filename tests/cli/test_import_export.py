@@ -377,3 +377,13 @@ def test_another_tracker_is_refused(exp: Exp, train: Train) -> None:
     train("0.3", "first")
     done = exp("export", "--to", "comet", "x", check=128)
     assert done.err == "error: cannot send runs to 'comet'\nhint: write `--to mlflow URI`"
+
+
+def test_a_secret_in_an_imported_decision_is_not_recorded(exp: Exp) -> None:
+    secret = "sk-abcdefghijklmnopqrstuvwxyz0123456789abcdefgh"
+    text = f"name,lr,metrics.acc,decision,why\na,0.1,0.5,discard,api_key={secret}\n"
+    (exp.repo.path / "runs.csv").write_text(text)
+    exp("import", "runs.csv")
+    [run] = json.loads(exp("list", "--json").out)["runs"]
+    [decision] = [a for a in run["annotations"] if a["kind"] == "decision"]
+    assert secret not in decision["text"]

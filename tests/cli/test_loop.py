@@ -128,7 +128,7 @@ def test_a_discarded_trial_is_refused_before_it_costs(exp: Exp, train: Train) ->
         "error: not run: this very trial was tried before\n"
         "because: it was decided: discard\n"
         "hint: change the code, a parameter or the data\n"
-        "hint: `--again` runs it all the same\n"
+        "hint: `--again` runs it anyway\n"
         "hint: not compared: other environment variables, and files that git ignores and no "
         "argument names; settings `env-params` and `inputs` add them"
     )

@@ -1,6 +1,7 @@
 """Repeats, seeds, groups, noise and guards through the commands."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -298,3 +299,19 @@ class TestGuards:
         shown = json.loads(exp("show", "last", "--json").out)["runs"][0]
         assert shown["checks"] == {"outcome": "failed", "exit_code": 3}
         assert "checks failed" in exp("decide", "last", "keep", check=128).err
+
+    def test_a_command_of_checks_is_quoted_for_the_shell(self, exp: Exp) -> None:
+        self.guarded(exp, "[checks]\ncommand = \"true' ; touch PWNED ; echo '\"\n")
+        done = exp("run", "--", "sh", "-c", "echo METRIC accuracy=1")
+        [line] = [line for line in done.err.splitlines() if "exp.runChecks" in line]
+        words = shlex.split(line.partition("git config ")[2])
+        assert words[1] == "true' ; touch PWNED ; echo '"
+
+    def test_a_secret_that_checks_print_is_not_recorded(self, exp: Exp, repo: RepoBuilder) -> None:
+        command = "echo token=ghp_abcdefghijklmnopqrstuvwxyz0123456789"
+        self.guarded(exp, f'[checks]\ncommand = "{command}"\n')
+        repo.git("config", "exp.runChecks", command)
+        exp("run", "--", "sh", "-c", "echo METRIC accuracy=1")
+        shown = json.loads(exp("show", "last", "--json").out)["runs"][0]
+        assert "redacted" in shown["checks"]["output"]
+        assert "ghp_" not in shown["checks"]["output"]

@@ -166,7 +166,7 @@ class TestDoctor:
         told = exp("doctor", "--fix")
         assert told.code == 1
         assert "there is no remote to fetch from" in told.err
-        assert "warning: some faults could not be mended" in told.err
+        assert "warning: some faults could not be fixed" in told.err
 
     def test_looking_does_not_complete_runs(
         self, exp: Exp, record: Record, repo: RepoBuilder
@@ -402,7 +402,7 @@ class TestInit:
         assert "wrote gitexp.toml" in told.err
         assert (repo.path / "gitexp.toml").read_text().startswith("#")
         assert (repo.path / ".git/hooks/pre-push").exists()
-        assert "left as it is: gitexp.toml" in exp("init", "--settings").err
+        assert "left unchanged: gitexp.toml" in exp("init", "--settings").err
 
     def test_a_foreign_branch_is_refused(self, exp: Exp, repo: RepoBuilder) -> None:
         repo.git("branch", "gitexp")

@@ -127,7 +127,7 @@ def test_apply_leaves_the_settings_of_the_project(exp: Exp, train: Train) -> Non
         "another metric",
     )
     done = exp("apply", "first")
-    assert (done.out, "left as it is: gitexp.toml" in done.err) == ("write   train.py", True)
+    assert (done.out, "left unchanged: gitexp.toml" in done.err) == ("write   train.py", True)
     assert (exp.repo.path / "gitexp.toml").read_text() == 'metric = "accuracy"\n'
     assert exp("config", "metric").out.startswith("metric = accuracy\n")
 

@@ -125,9 +125,9 @@ def read_folder(path: Path) -> Found:
     stores: list[tuple[Path, dict[str, str], dict[str, str]]] = []
     deleted = 0
     for meta_file in sorted(path.glob("*/meta.yaml")):
-        experiment = read_flat_yaml(meta_file.read_text(encoding="utf-8"))
+        experiment = _read_meta(meta_file)
         for run_file in sorted(meta_file.parent.glob("*/meta.yaml")):
-            meta = read_flat_yaml(run_file.read_text(encoding="utf-8"))
+            meta = _read_meta(run_file)
             if "run_id" not in meta and "run_uuid" not in meta:
                 continue  # a registered or logged model
             if "deleted" in (meta.get("lifecycle_stage"), experiment.get("lifecycle_stage")):
@@ -138,6 +138,11 @@ def read_folder(path: Path) -> Found:
         stores, lambda store: imported_run(read_stored(*store)), lambda store: store[0].name
     )
     return Found(runs, _passed_over(deleted), left_out)
+
+
+def _read_meta(file: Path) -> dict[str, str]:
+    """Read a `meta.yaml`; bytes that are not UTF-8 do not keep the other runs from being read."""
+    return read_flat_yaml(file.read_text(encoding="utf-8", errors="replace"))
 
 
 def read_stored(

@@ -55,6 +55,8 @@ class _Told:
     points: dict[str, list[Point]] = field(default_factory=dict)
     last_s: float | None = None
     logged: int = 0
+    rows: int = 0
+    """Rows of the history; the step of a row that names none."""
     exit_code: int | None = None
 
 
@@ -100,7 +102,9 @@ def parse_log(content: bytes, *, tick: Tick = refuse_many) -> _Told:
     told = _Told()
     with suppress(InvalidInput):
         for record in _records(content):
-            _take(told, record)
+            # A time, step or nesting out of range: the rest of this record is left out.
+            with suppress(OSError, OverflowError, RecursionError):
+                _take(told, record)
             if told.logged > MAX_POINTS:
                 break
             if tick is not refuse_many:
@@ -210,7 +214,8 @@ def _take_history(told: _Told, content: bytes) -> None:
     row: dict[str, Any] = {}
     _take_items(row, content)
     step, seconds = row.get("_step"), row.get("_runtime")
-    at = int(step) if isinstance(step, int | float) else len(told.points)
+    at = int(step) if isinstance(step, int | float) else told.rows
+    told.rows += 1
     told.last_s = float(seconds) if isinstance(seconds, int | float) else told.last_s
     for name, value in _numbers(row):
         told.points.setdefault(name, []).append((at, told.last_s, value))

@@ -83,7 +83,7 @@ class Stage:
             raise GitexpError(
                 f"`{' '.join(line.argv[:3])}` did not do what the demonstration promises",
                 why=why,
-                hints=[f"the repository is left as it is: '{self.directory}'"],
+                hints=[f"the repository is left unchanged: '{self.directory}'"],
             )
         if line.argv[:2] == ("git", "init"):
             self._introduce()

@@ -87,7 +87,7 @@ SCENES = (
         ),
     ),
     Scene(
-        sentence="An edit that is not committed is recorded too, as it is when the run starts",
+        sentence="An edit that is not committed is recorded too, as the run finds it",
         edit=("SCALE = 1.0", "SCALE = 1 / 16"),
         lines=(
             Line(argv=("git", "diff", "--unified=0"), says=(r"^\+SCALE = 1 / 16",)),

@@ -112,7 +112,7 @@ def is_settled(workspace: Workspace, prepared: Prepared, how: How) -> bool:
             why=f"it was decided: {word}",
             hints=[
                 "change the code, a parameter or the data",
-                "`--again` runs it all the same",
+                "`--again` runs it anyway",
                 NOT_COMPARED,
             ],
         )

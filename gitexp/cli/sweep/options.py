@@ -11,7 +11,7 @@ from gitexp.cli.params.options import Duration, Whole
 from gitexp.features.sweeps.plan import Choices
 
 MAX_FAILURES = 5
-"""So many trials that fail one after the other stop a sweep."""
+"""Trials that fail one after the other before a sweep stops."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

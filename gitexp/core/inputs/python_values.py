@@ -1,14 +1,14 @@
 """Values of a Python program as a record can hold them."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from gitexp.core.errors import InvalidInput
-from gitexp.core.model.run import Table, Value
+from gitexp.core.model.run import Outcome, Table, Value
 
 Number: TypeAlias = bool | int | float
 
@@ -70,3 +70,18 @@ def own_argv(argv: list[str], directory: Path) -> tuple[str, ...]:
     with suppress(ValueError):
         script = script.resolve().relative_to(directory)
     return ("python", script.as_posix(), *argv[1:])
+
+
+def as_tags(tags: str | Iterable[object]) -> tuple[str, ...]:
+    """Return tags as texts; a single text is one tag, not its letters."""
+    return (tags,) if isinstance(tags, str) else tuple(str(tag) for tag in tags)
+
+
+def as_outcome(text: str) -> Outcome:
+    """Return the outcome of a run. Raises `InvalidInput` for an unknown one."""
+    try:
+        return Outcome(text)
+    except ValueError as error:
+        raise InvalidInput(
+            f"there is no outcome '{text}'", hints=[f"known: {', '.join(Outcome)}"]
+        ) from error

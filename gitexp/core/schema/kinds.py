@@ -118,6 +118,12 @@ def _float(value: object) -> float:
     return float(value)
 
 
+def _bool(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"expected true or false, found {type(value).__name__}")
+    return value
+
+
 def _moment(value: object) -> datetime:
     if not isinstance(value, datetime):
         raise TypeError(f"expected a date with time, found {type(value).__name__}")
@@ -179,7 +185,7 @@ TEXT: Final = Kind(_text)
 INT: Final = Kind(_int)
 CLOCK: Final = Kind(_clock)
 FLOAT: Final = Kind(_float)
-BOOL: Final = Kind(bool)
+BOOL: Final = Kind(_bool)
 RUN_ID: Final = Kind(parse_run_id, unjson=RunId)
 OBJECT_ID: Final = Kind(parse_object_id, unjson=ObjectId)
 MOMENT: Final = Kind(

@@ -208,12 +208,16 @@ def _annotations(workspace: Workspace, run: Run, source: ImportedRun) -> Iterato
             id=clock.new_id(),
             kind=AnnotationKind.DECISION,
             decision=source.decision,
-            text=source.why,
-            hint=source.hint,
+            text=_redacted(source.why),
+            hint=_redacted(source.hint),
             saw=(),
         )
     for note in source.notes:
         yield replace(said, id=clock.new_id(), text=redact_text(note))
+
+
+def _redacted(text: str | None) -> str | None:
+    return None if text is None else redact_text(text)
 
 
 # --- the code -------------------------------------------------------------------------------------

@@ -322,7 +322,7 @@ def check_clock(evidence: Evidence) -> Iterator[Finding]:
             level=Level.WARNING,
             text=f"the logical clock of {counted(ahead, 'run')} is beyond belief:"
             f" {listed(f.title for f in ahead)}",
-            hints=("if nobody knows them: `git exp remove RUN`",),
+            hints=("if they are of no use to you: `git exp remove RUN`",),
             runs=tuple(facts.id for facts in ahead),
         )
 

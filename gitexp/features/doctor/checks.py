@@ -116,7 +116,7 @@ CHECKS: tuple[Check, ...] = (
     Check("journals", local_checks.check_journals, _journals),
     Check("locks", local_checks.check_locks, _said("no dead lock of git")),
     Check("pending", local_checks.check_pending, _said("no snapshot is pinned too long")),
-    Check("checkout", local_checks.check_checkout, _said("nobody works on our branches")),
+    Check("checkout", local_checks.check_checkout, _said("our branches are checked out nowhere")),
     Check("mirror", local_checks.check_mirror, _said("no fetch overwrites the runs")),
     Check("hooks", local_checks.check_hooks, _hooks),
     Check("left-over files", local_checks.check_leftovers, _said("none")),

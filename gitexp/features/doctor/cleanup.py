@@ -197,8 +197,8 @@ def drop_pins(workspace: Workspace, refs: Mapping[str, str]) -> Iterator[str]:
     abandoned = find_abandoned_pins(workspace) if refs else {}
     for ref, oid in refs.items():
         if ref in abandoned or (tip is not None and repo.is_ancestor(oid, tip)):
-            repo.update_ref(ref, repo.null, oid, "nobody needs it any more")
-            yield f"let go of the snapshot {oid[:10]}"
+            repo.update_ref(ref, repo.null, oid, "no run needs it")
+            yield f"released the snapshot {oid[:10]}"
 
 
 def rebuild_index(workspace: Workspace) -> str:

@@ -35,7 +35,7 @@ def check_index(evidence: Evidence) -> Iterator[Finding]:
             check="index",
             level=Level.UNKNOWN,
             text=f"the run index could not be checked: {evidence.index_unknown}",
-            hints=("mend the branch first",),
+            hints=("fix the branch first",),
         )
 
 
@@ -149,8 +149,7 @@ def check_pending(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             check="pending",
             level=Level.WARNING,
-            text=f"{counted(strange, 'snapshot')} are pinned for runs that nobody knows:"
-            f" {listed(strange)}",
+            text=f"{counted(strange, 'snapshot')} are pinned for unknown runs: {listed(strange)}",
             hints=(
                 f"`git show --stat {strange[0]}` shows one",
                 "`git exp gc` lets go of those an hour old",

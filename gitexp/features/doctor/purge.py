@@ -187,7 +187,7 @@ def purge(workspace: Workspace, plan: PurgePlan) -> Purges:
         if store.tip() != plan.tip:
             raise Conflict(
                 "nothing is purged",
-                why="a run was recorded meanwhile",
+                why="a run was recorded during the purge",
                 hints=["run the same command again"],
             )
         if not plan.is_empty:

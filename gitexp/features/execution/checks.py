@@ -5,6 +5,7 @@ project's settings file, so gitexp runs only the exact command that the user has
 """
 
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from gitexp.adapters.journal.liveness import RUN_VARIABLE
 from gitexp.adapters.system.command import run_command
 from gitexp.adapters.system.deadline import Limit
 from gitexp.core.errors import GitexpError
+from gitexp.core.inputs.redaction import redact_text
 from gitexp.core.model.run import Checks, Outcome, Run
 from gitexp.storage.settings.options import Settings
 
@@ -36,7 +38,7 @@ def run_checks(
     if settings.run_checks != checks.command:
         return None, [
             "the project's checks did not run; to let them run here: "
-            f"git config exp.runChecks '{checks.command}'"
+            f"git config exp.runChecks {redact_text(shlex.quote(checks.command))}"
         ]
     output = bytearray()
 
@@ -54,11 +56,11 @@ def run_checks(
             limit=Limit(checks.timeout_s, f"{RUN_VARIABLE}={run.id}", grace_s=_GRACE_S),
         )
     except (GitexpError, OSError) as error:
-        return Checks(outcome=Outcome.FAILED, output=str(error)), []
+        return Checks(outcome=Outcome.FAILED, output=redact_text(str(error))), []
     outcome = Outcome.SUCCEEDED if done.exit_code == 0 else Outcome.FAILED
     if done.timed_out:
         outcome = Outcome.TIMED_OUT
     elif done.interrupted:
         outcome = Outcome.INTERRUPTED
-    text = output.decode(errors="replace").strip()
+    text = redact_text(output.decode(errors="replace").strip())
     return Checks(outcome=outcome, exit_code=done.exit_code, output=text), []

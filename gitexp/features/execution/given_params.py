@@ -48,7 +48,7 @@ def check_placeholders(
                     hints=[meant or f"give it with `-S {name}=VALUE`"],
                 )
             more = f"; {meant}" if meant else ""
-            notes.append(f"`{{{name}}}` names no parameter and is passed on as it is{more}")
+            notes.append(f"`{{{name}}}` names no parameter and is passed on unchanged{more}")
     return notes
 
 

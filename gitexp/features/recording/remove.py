@@ -47,7 +47,7 @@ def plan_removal(workspace: Workspace, runs: Sequence[RunId], *, force: bool) ->
                 why="removing it now would lose what it still records",
                 hints=[
                     f"`git exp finish {run[:7]}` or `git exp recover {run[:7]} --force` ends it",
-                    "`--force` removes it as it is",
+                    "`--force` removes it anyway",
                 ],
             )
         children = tuple(sorted(made_from.get(run, ())))

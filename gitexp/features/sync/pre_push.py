@@ -153,7 +153,7 @@ def run_pre_push(
     told += [_doubt(gate) for gate in gates if gate.state == "unsure"]
     refusals = [_refusal(gate) for gate in gates if gate.state == "closed"]
     if refusals:
-        told += [*refusals, "`git push --no-verify` pushes all the same"]
+        told += [*refusals, "`git push --no-verify` pushes anyway"]
         return PrePush(1, tuple(told))
     if not settings.auto_push or not has_runs:
         return PrePush(0, tuple(told))

@@ -258,7 +258,7 @@ def _way_out(store: Store, reason: str) -> str:
         return "rename that branch on the remote, or `git config exp.branch NAME` renames ours"
     if "hook declined" in reason:
         return "a rule of the server said no, in its own words above"
-    return f"ask whoever runs the remote to allow branches '{store.branch}*'"
+    return f"ask an owner of the remote to allow branches '{store.branch}*'"
 
 
 def _is_due(store: Store, known: Mapping[str, ObjectId]) -> bool:

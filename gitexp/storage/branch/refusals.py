@@ -21,5 +21,5 @@ def damaged(branch: str, why: str | None) -> Unreadable:
     return Unreadable(
         f"branch '{branch}' is damaged",
         why=why,
-        hints=["`git exp doctor` finds what is wrong, `git exp doctor --fix` mends it"],
+        hints=["`git exp doctor` finds what is wrong, `git exp doctor --fix` fixes it"],
     )

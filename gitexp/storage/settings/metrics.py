@@ -26,6 +26,13 @@ def number(value: object) -> float:
     return float(value)
 
 
+def _finite(value: object) -> float:
+    parsed = number(value)
+    if parsed - parsed != 0:
+        raise ValueError("expected a finite number")
+    return parsed
+
+
 def read_metric_rules(table: Any, origin: str) -> dict[str, Any]:
     """Return the rules of every metric, as the fields of `Settings` that hold them.
 
@@ -39,7 +46,7 @@ def read_metric_rules(table: Any, origin: str) -> dict[str, Any]:
     parse: dict[str, Callable[[Any], Any]] = {
         "direction": Direction,
         "tolerance": _tolerance,
-        "gate": number,
+        "gate": _finite,
         "noise": _size_of_effect,
         "min-effect": _effect,
         "guard": _effect,
@@ -48,7 +55,9 @@ def read_metric_rules(table: Any, origin: str) -> dict[str, Any]:
     }
     fields = {"min-effect": "min_effect", "min": "least", "max": "most"}
     rules: dict[str, MetricRule] = {}
-    for name, said in _rules(table, parse) if isinstance(table, dict) else ():
+    if not isinstance(table, dict):
+        raise _no_table("metrics", table, origin)
+    for name, said in _rules(table, parse, origin):
         declared: dict[str, Any] = {}
         for key, value in said.items():
             try:
@@ -136,22 +145,36 @@ def read_checks(table: Any, origin: str) -> ChecksRule | None:
         ) from error
 
 
-def _rules(table: dict[str, Any], known: Container[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield dotted name and rules of every metric: `[metrics.val.loss]` declares `val.loss`."""
+def _rules(
+    table: dict[str, Any], known: Container[str], origin: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield dotted name and rules of every metric: `[metrics.val.loss]` declares `val.loss`.
+
+    Raises `InvalidInput` for a metric without a table.
+    """
     for name, rules in table.items():
-        if isinstance(rules, dict):
-            below = {k: v for k, v in rules.items() if k not in known and isinstance(v, dict)}
-            yield name, {key: value for key, value in rules.items() if key not in below}
-            for inner, its_rules in _rules(below, known):
-                yield f"{name}.{inner}", its_rules
+        if not isinstance(rules, dict):
+            raise _no_table(f"metrics.{name}", rules, origin)
+        below = {k: v for k, v in rules.items() if k not in known and isinstance(v, dict)}
+        yield name, {key: value for key, value in rules.items() if key not in below}
+        for inner, its_rules in _rules(below, known, origin):
+            yield f"{name}.{inner}", its_rules
+
+
+def _no_table(name: str, value: object, origin: str) -> InvalidInput:
+    return InvalidInput(
+        f"cannot use setting '{name}'",
+        why=f"{value!r} in {origin} is no table",
+        hints=['write `[metrics.loss]` with `direction = "minimize"`; see docs/settings.md'],
+    )
 
 
 def _tolerance(value: Any) -> "Tolerance":
     from gitexp.core.model.run import Tolerance
 
     if isinstance(value, dict):
-        return Tolerance(**{key: float(inner) for key, inner in value.items()})
-    return Tolerance(absolute=number(value))
+        return Tolerance(**{key: _size_of_effect(inner) for key, inner in value.items()})
+    return Tolerance(absolute=_size_of_effect(value))
 
 
 def _command(value: object) -> str:

@@ -99,10 +99,10 @@ def _size(value: object) -> int:
     """Parse a number of bytes, with git's suffixes k, m and g."""
     text = str(value).strip().lower()
     factor = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}.get(text[-1:], 1)
-    size = int(float(text[:-1] if factor > 1 else text) * factor)
-    if size < 0:
+    size = float(text[:-1] if factor > 1 else text) * factor
+    if not 0 <= size < float("inf"):
         raise ValueError("expected a size of 0 or more")
-    return size
+    return int(size)
 
 
 def _texts(value: object) -> tuple[str, ...]:

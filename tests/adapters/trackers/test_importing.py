@@ -225,6 +225,21 @@ def test_long_records_and_a_torn_end() -> None:
     assert torn.exit_code is None and torn.id == "p54gy7qm"
 
 
+def test_rows_without_a_step_are_numbered() -> None:
+    told = wandb.parse_log(wandb_log(history=[{"loss": n} for n in range(4)]))
+    assert [(at, value) for at, _, value in told.points["loss"]] == [(n, n) for n in range(4)]
+
+
+def test_a_row_with_a_step_out_of_range_is_left_out() -> None:
+    history: list[dict[str, float]] = [
+        {"loss": 1, "_step": 0},
+        {"loss": 2, "_step": float("inf")},
+        {"loss": 3, "_step": 2},
+    ]
+    told = wandb.parse_log(wandb_log(history=history))
+    assert [value for _, _, value in told.points["loss"]] == [1, 3]
+
+
 def test_files_of_older_versions(tmp_path: Path) -> None:
     pytest.importorskip("yaml")
     files = tmp_path / "run-20200101_000000-abc" / "files"

@@ -678,7 +678,7 @@ class TestHook:
         assert answer.messages[1:] == (
             "the gate on 'accuracy' says no: 0.85 is worse than the best, 0.9, by more than 0.01 "
             "(higher is better)",
-            "`git push --no-verify` pushes all the same",
+            "`git push --no-verify` pushes anyway",
         )
 
     def test_a_gate_says_yes(self, with_hub: RepoBuilder) -> None:

@@ -1,0 +1,29 @@
+"""Settings with values that no user can mean end with a sentence."""
+
+import pytest
+
+from gitexp.core.errors import InvalidInput
+from gitexp.storage.settings.metrics import read_metric_rules
+from gitexp.storage.settings.options import OPTIONS
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("minimize", "cannot use setting 'metrics'"),
+        ({"loss": "minimize"}, "cannot use setting 'metrics.loss'"),
+        ({"loss": {"tolerance": -1}}, "cannot use setting 'tolerance' of metric 'loss'"),
+        ({"loss": {"tolerance": {"relative": -1}}}, "cannot use setting 'tolerance'"),
+        ({"loss": {"gate": float("nan")}}, "cannot use setting 'gate' of metric 'loss'"),
+    ],
+)
+def test_rules_of_metrics_that_cannot_be_used(table: object, words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        read_metric_rules(table, "gitexp.toml")
+
+
+@pytest.mark.parametrize("text", ["inf", "1e400", "nan", "-1", "much"])
+def test_sizes_that_cannot_be_used(text: str) -> None:
+    [option] = [option for option in OPTIONS if option.name == "max-file-size"]
+    with pytest.raises(ValueError):
+        option.parse(text)
