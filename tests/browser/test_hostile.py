@@ -100,6 +100,7 @@ def look_around(file: Path, show: Show, opened: range) -> None:
     shown = show(file)
     for view in ("summary", "runs", "curves", "space", "compare", "ideas"):
         shown.go(f"v={view}&fold=0&diff=0")
+        assert shown.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
     shown.go("v=runs&fold=0&diff=0")
     page = shown.page
     overflow = page.evaluate(
