@@ -39,7 +39,7 @@ def test_every_test_that_a_page_names_exists(page: str) -> None:
 
 
 def test_nothing_is_served() -> None:
-    """S8, S9: no page for a browser and no port, so nobody can talk to one."""
+    """S9: no port, so nobody can talk to one."""
     assert [
         (path.name, name)
         for path in sorted((ROOT / "gitexp").rglob("*.py"))
