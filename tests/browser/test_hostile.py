@@ -125,7 +125,7 @@ def look_around(file: Path, show: Show, opened: range) -> None:
 
 def test_hostile_texts_stay_texts(tmp_path: Path, show: Show) -> None:
     count = len(MARKUP) + len(LETTERS)
-    look_around(hostile_report(tmp_path, count), show, range(1, count + 1, 3))
+    look_around(hostile_report(tmp_path, count), show, range(1, count + 1, 6))
 
 
 @pytest.mark.long
