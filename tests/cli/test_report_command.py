@@ -56,6 +56,7 @@ def test_the_policy_names_both_programs_and_the_style(exp: Exp, train: Callable[
         assert f">{part}</" in text
         digest = base64.b64encode(hashlib.sha256(part.encode()).digest()).decode()
         assert f"'sha256-{digest}'" in policy[1]
+    assert "Permission is hereby granted" in text
     assert not re.search(r"https?://(?!github\.com/leeoniya|www\.w3\.org)", text)
 
 

@@ -47,6 +47,7 @@ def build_page(payload: Mapping[str, Any], *, title: str) -> bytes:
         "policy": policy,
         "title": html.escape(title, quote=True),
         "style": style,
+        "licence": read_static("uplot/LICENSE"),
         "charts": programs[0],
         "program": programs[1],
         "payload": pack(payload),
