@@ -56,6 +56,7 @@ def test_the_policy_names_both_programs_and_the_style(exp: Exp, train: Callable[
         assert f">{part}</" in text
         digest = base64.b64encode(hashlib.sha256(part.encode()).digest()).decode()
         assert f"'sha256-{digest}'" in policy[1]
+    assert "Permission is hereby granted" in text
     assert not re.search(r"https?://(?!github\.com/leeoniya|www\.w3\.org)", text)
 
 
@@ -79,14 +80,18 @@ def test_chosen_runs_are_judged_among_themselves(exp: Exp, train: Callable[..., 
 def test_nobody_is_named_when_asked_to(exp: Exp, train: Callable[..., Done]) -> None:
     train("0.2", "first", "-m", "Ada Test said so on main-frame")
     exp("note", "last", "ask ada@example.org")
+    exp.repo.commit({"other.py": "# written by Ada Test\n"}, "signed")
+    train("0.1", "second", "--parent", "first")
     exp("report", "-o", "page.html", "--anonymous")
     payload = payload_of(exp.repo.path / "page.html")
     text = json.dumps(payload)
     assert "Ada" not in text
     assert "ada@" not in text
     assert exp.repo.head not in text
-    assert payload["columns"]["author"]["raw"] == ["author 1"]
-    assert payload["columns"]["reason"]["raw"] == ["author 1 said so on main-frame"]
+    assert exp.repo.git("rev-parse", "HEAD^{tree}") not in text
+    assert payload["columns"]["author"]["raw"] == ["author 1", "author 1"]
+    assert payload["columns"]["reason"]["raw"] == ["author 1 said so on main-frame", None]
+    assert "+# written by author 1" in payload["patches"]["tree 1 tree 2"]
 
 
 def test_every_point_is_there_when_asked_for(exp: Exp) -> None:

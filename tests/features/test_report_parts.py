@@ -101,8 +101,11 @@ def test_names_are_replaced_in_every_text_and_key() -> None:
         "environment": {"host": "box-7", "python": "3.12"},
         "annotations": [{"author": "Ben <ben@x.org>", "text": "feature/ada-x is Ben's"}],
     }
-    found = json.dumps(without_names([document]))
+    documents, replaced = without_names([document])
+    found = json.dumps(documents)
     for word in ("Ada", "ada", "ADA", "Ben", "ben", "box-7", "feature", "git@", '"c0"'):
         assert word not in found, word
     assert "as author 1 and author 1 said on a machine" in found
     assert "3.12" in found
+    assert documents[0]["code"]["tree"] == "tree 1"
+    assert replaced({"7e 7e": ["# by Ada Example"]}) == {"tree 1 tree 1": ["# by author 1"]}

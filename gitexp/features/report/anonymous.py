@@ -5,7 +5,7 @@ stand in texts. What the authors wrote otherwise stays as it is.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 _DROPPED: Final = ("session", "source", "batch", "fingerprint", "inputs", "outputs", "reads")
@@ -15,30 +15,37 @@ _SHORTEST: Final = 3
 """Shorter names are not looked for in texts."""
 
 
+Replaced = Callable[[Any], Any]
+"""A value with other words for the names in its texts and keys."""
+
+
 def without_names(
     documents: Sequence[Mapping[str, Any]], hidden: Iterable[str] = ()
-) -> list[dict[str, Any]]:
-    """The documents with nobody's name; `hidden` are more words that must not be in a text."""
+) -> tuple[list[dict[str, Any]], Replaced]:
+    """The documents with nobody's name, and what replaces names in other values.
+
+    `hidden` are more words that must not be in a text. Trees of files are numbered.
+    """
     people: dict[str, str] = {}
+    trees: dict[str, str] = {}
     for document in documents:
+        trees.setdefault(document["code"]["tree"], f"tree {len(trees) + 1}")
         for said in (document, *document.get("annotations", ())):
             people.setdefault(said["author"], f"author {len(people) + 1}")
-    words = _words(people, documents, hidden)
-    pattern = re.compile("|".join(map(re.escape, words)), re.IGNORECASE) if words else None
+    words = _words(people, documents, hidden) | trees
+    pattern = re.compile("|".join(map(re.escape, words)), re.IGNORECASE)
     folded = {word.casefold(): other for word, other in words.items()}
 
     def replaced(value: Any) -> Any:
         if isinstance(value, str):
-            return (
-                value if pattern is None else pattern.sub(lambda m: folded[m[0].casefold()], value)
-            )
+            return pattern.sub(lambda m: folded[m[0].casefold()], value) if words else value
         if isinstance(value, list):
             return [replaced(inner) for inner in value]
         if isinstance(value, Mapping):
             return {replaced(key): replaced(inner) for key, inner in value.items()}
         return value
 
-    return [replaced(_bare(document)) for document in documents]
+    return [replaced(_bare(document)) for document in documents], replaced
 
 
 def _words(

@@ -47,6 +47,7 @@ def build_page(payload: Mapping[str, Any], *, title: str) -> bytes:
         "policy": policy,
         "title": html.escape(title, quote=True),
         "style": style,
+        "licence": read_static("uplot/LICENSE"),
         "charts": programs[0],
         "program": programs[1],
         "payload": pack(payload),
@@ -77,7 +78,7 @@ def read_style() -> str:
 
 def read_static(name: str) -> str:
     """A file of the page."""
-    text = files("gitexp.features.report").joinpath("static", name).read_text(encoding="utf-8")
+    text = files(__package__).joinpath("static", name).read_text(encoding="utf-8")
     if name.endswith(".js") and re.search(r"</script|<!--", text, re.IGNORECASE):
         raise ValueError(f"{name} would end the page's script")
     return text

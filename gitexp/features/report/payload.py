@@ -14,7 +14,7 @@ from typing import Any, Final
 from gitexp.core.errors import GitexpError
 from gitexp.core.model.directions import direction_of
 from gitexp.core.model.ids import RunId
-from gitexp.features.report.anonymous import without_names
+from gitexp.features.report.anonymous import Replaced, without_names
 from gitexp.features.report.columns import Document, columns_of, encode
 from gitexp.features.report.ideas import ideas_of, line_of
 from gitexp.features.report.patches import Pair, patches_of
@@ -65,7 +65,7 @@ def payload_of(workspace: Workspace, asked: Asked) -> dict[str, Any]:
     original = json.loads(f"[{','.join(index.documents(asked.chosen))}]")
     original.sort(key=lambda document: (document["clock"], document["id"]))
     trials = [document.get("group") or document["id"] for document in original]
-    documents = _shown(workspace, original, anonymous=asked.anonymous)
+    documents, shown = _shown(workspace, original, anonymous=asked.anonymous)
     rows = {RunId(document["id"]): row for row, document in enumerate(documents)}
     names = {run: f"{run[:7]} {documents[row]['name']}" for run, row in rows.items()}
     standings = _standings(workspace, original, asked, rows, trials, names)
@@ -89,31 +89,32 @@ def payload_of(workspace: Workspace, asked: Asked) -> dict[str, Any]:
         "made": asked.made,
         "branch": None if asked.anonymous else workspace.settings.branch,
         "tip": None if asked.anonymous or index.tip is None else index.tip[:12],
-        "select": asked.select,
+        "select": shown(asked.select),
         "total": index.count(),
         "n": len(rows),
-        "keys": index.keys(),
+        "keys": shown(index.keys()),
         "metrics": [standing.document() for standing in standings],
         "directions": _directions(workspace, documents, index),
         "columns": columns,
         "line": line,
         "ideas": ideas,
-        "brief": _brief(asked, original, rows),
+        "brief": _brief(shown(asked.brief), rows),
         "story": _stories(documents),
         "series": series,
         "thinned": None if asked.full else True,
         "points": count_points(series.values()),
         "tails": _tails(documents, wanted, full=asked.full),
         "warnings": {row: d["warnings"] for row, d in enumerate(documents) if d.get("warnings")},
-        "patches": _patches(workspace, original, line, ideas, wanted),
+        "patches": shown(_patches(workspace, original, line, ideas, wanted)),
     }
 
 
 def _shown(
     workspace: Workspace, documents: Sequence[dict[str, Any]], *, anonymous: bool
-) -> list[dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], Replaced]:
+    """The documents as they are shown, and what makes other values so."""
     if not anonymous:
-        return list(documents)
+        return list(documents), lambda value: value
     top = workspace.repo.top
     return without_names(documents, () if top is None else (str(top), top.name))
 
@@ -274,35 +275,13 @@ def _patches(
     return patches_of(workspace, pairs, produced)
 
 
-def _brief(
-    asked: Asked, documents: Sequence[Document], rows: Mapping[RunId, int]
-) -> Mapping[str, Any] | None:
-    """The brief, with the rows of its runs; without names where nobody is to be named."""
-    if asked.brief is None:
-        return None
-    brief = json.loads(json.dumps(asked.brief))
-    if asked.anonymous:
-        brief = _brief_without_names(brief, documents)
-
-    def placed(value: Any) -> Any:
-        if isinstance(value, list):
-            return [placed(inner) for inner in value]
-        if isinstance(value, dict):
-            found = {key: placed(inner) for key, inner in value.items()}
-            if isinstance(value.get("run"), str) and value["run"] in rows:
-                found["row"] = rows[RunId(value["run"])]
-            return found
-        return value
-
-    placed_brief: Mapping[str, Any] = placed(brief)
-    return placed_brief
-
-
-def _brief_without_names(brief: Any, documents: Sequence[Document]) -> Any:
-    """The texts of a brief are those of runs, so they go through the same replacement."""
-    carrier = {**documents[-1], "brief": brief} if documents else {"brief": brief}
-    changed = without_names([*documents, carrier]) if documents else [carrier]
-    found = changed[-1]["brief"]
-    if isinstance(found.get("best"), dict):
-        found["best"] = {k: v for k, v in found["best"].items() if k not in ("commit", "snapshot")}
+def _brief(brief: Any, rows: Mapping[RunId, int]) -> Any:
+    """The brief, with the rows of its runs; without the commits that only a repository knows."""
+    if isinstance(brief, list):
+        return [_brief(inner, rows) for inner in brief]
+    if not isinstance(brief, Mapping):
+        return brief
+    found = {k: _brief(v, rows) for k, v in brief.items() if k not in ("commit", "snapshot")}
+    if isinstance(brief.get("run"), str) and brief["run"] in rows:
+        found["row"] = rows[RunId(brief["run"])]
     return found

@@ -1,7 +1,7 @@
 // Elements of the page. Foreign text becomes text nodes only; nothing here reads markup.
 
 const UNSAFE =
-  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]|\udb40[\udc00-\udc7f]/gu;
+  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]|\p{Surrogate}/gu;
 const SVG = "http://www.w3.org/2000/svg";
 const ALLOWED = /^(?:aria-[a-z]+|role|id|class|title|type|for|tabindex|lang|dir|value|name|placeholder|href|colspan|rowspan|scope|autocomplete|spellcheck|disabled|checked|selected|open|max|min|viewBox|width|height|x|y|x1|x2|y1|y2|cx|cy|r|d|points|transform|text-anchor|preserveAspectRatio|dominant-baseline|focusable|data-[a-z]+)$/;
 

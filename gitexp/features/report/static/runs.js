@@ -105,24 +105,21 @@ function changeSort(context, key) {
   context.state.set({ s: `${down ? "-" : ""}${key}` });
 }
 
+// Missing values come last in either direction, numbers before texts.
 export function sortItems(context, items, columns) {
   const { key, down } = sortOf(context);
   const column = columns.find((one) => one.key === key);
-  const keyed = items.map((item, n) => ({ item, n, value: sortValue(context, key, item, column) }));
-  keyed.sort((a, b) => compareValues(a.value, b.value, down) || b.item.row - a.item.row);
+  const keyed = items.map((item) => {
+    const value = sortValue(context, key, item, column) ?? null;
+    return { item, value, rank: value === null ? 2 : typeof value === "string" ? 1 : 0 };
+  });
+  const way = down ? -1 : 1;
+  keyed.sort((a, b) => a.rank - b.rank || (a.value < b.value ? -way : a.value > b.value ? way : b.item.row - a.item.row));
   const baseline = context.state.baseline;
   const isBase = (item) => baseline !== null && item.rows.includes(baseline);
   const sorted = keyed.map((one) => one.item);
   const found = baseline === null ? sorted : [...sorted.filter(isBase), ...sorted.filter((item) => !isBase(item))];
   return found.flatMap((item) => (item.children ? [item, ...item.children] : [item]));
-}
-
-// Missing values come last in either direction, numbers before texts.
-function compareValues(a, b, down) {
-  const kinds = [a, b].map((value) => (value === null || value === undefined ? 2 : typeof value === "string" ? 1 : 0));
-  if (kinds[0] !== kinds[1]) return kinds[0] - kinds[1];
-  if (kinds[0] === 2 || a === b) return 0;
-  return (a < b ? -1 : 1) * (down ? -1 : 1);
 }
 
 function sortValue(context, key, item, column) {

@@ -115,9 +115,9 @@ function overTime(context, metric) {
     stepLine(steps, x, y, WIDTH - 70),
     stepLabels(search, steps, x, y, WIDTH < 500 ? 3 : 7));
   const beaten = Math.max(0, steps.filter((step) => step.isNew).length - 1);
-  const sentence = `${clean(metric.name)} of ${count(points.length, "run")} (dots; crosses are discarded) and the highest mean so far`
-    .replace("highest", metric.direction === "minimize" ? "lowest" : "highest") +
-    ` (line), which was beaten ${count(beaten, "time")}` +
+  const highest = metric.direction === "minimize" ? "lowest" : "highest";
+  const sentence = `${clean(metric.name)} of ${count(points.length, "run")} (dots; crosses are discarded)` +
+    (steps.length ? ` and the ${highest} mean so far (line), which was beaten ${count(beaten, "time")}` : "") +
     (outside ? `; ${count(outside, "run")} outside the scale ${outside === 1 ? "is" : "are"} drawn at its edge.` : ".");
   const asTable = () => table("Best so far", ["When", "Run", { text: metric.name, class: "number" }],
     steps.filter((step) => step.isNew).map((step) => [formatDay(step.at, search.year), runLink(context, step.row), formatNumber(step.value)]));
