@@ -42,8 +42,8 @@ def command(
 
     Where the search stands and why, all runs, their curves, what differs between them, and the
     tree of ideas, in one HTML file that asks the network for nothing. It shows reasons, notes,
-    names and changes of code: everyone who has the file can read them. --md prints what the runs of a branch
-    did against those of --base, or the last run against its parent or the best.
+    names and changes of code: everyone who has the file can read them. --md prints what the runs of
+    a branch did against those of --base, or the last run against its parent or the best.
 
     \b
     git exp report -o report.html --title "all that was tried"
