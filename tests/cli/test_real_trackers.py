@@ -212,3 +212,28 @@ sys.exit(run(["export", "--to", "mlflow", "sqlite:///there.db"]))
     with closing(sqlite3.connect(exp.repo.path / "there.db")) as base:
         assert base.execute("SELECT key, value FROM params").fetchall() == [("lr", "0.1")]
         assert base.execute("SELECT count(*) FROM metrics").fetchone() == (4,)
+
+
+def test_an_export_that_was_cut_off_is_made_again(exp: Exp) -> None:
+    make(exp, "mlflow", "")
+    exp("run", "-n", "brave", "-S", "lr=0.1", "--", "python", "train.py", "--lr", "0.1")
+    script = f"""
+import sys
+sys.path[:0] = {[p for p in sys.path if p]!r}
+from mlflow.tracking import MlflowClient
+from gitexp.cli.app import run
+log_batch = MlflowClient.log_batch
+def cut_off(*args, **options):
+    raise OSError("the connection is lost")
+MlflowClient.log_batch = cut_off
+assert run(["export", "--to", "mlflow", "sqlite:///there.db"]) == 128
+MlflowClient.log_batch = log_batch
+sys.exit(run(["export", "--to", "mlflow", "sqlite:///there.db"]))
+"""
+    make(exp, "mlflow", script)
+    found = exp("import", "there.db", "--dry-run")
+    assert "would import 0 runs (1 here already) from mlflow" in found.err
+    with closing(sqlite3.connect(exp.repo.path / "there.db")) as base:
+        alive = "SELECT count(*) FROM runs WHERE lifecycle_stage = 'active'"
+        assert base.execute(alive).fetchone() == (1,)
+        assert base.execute("SELECT count(*) FROM metrics").fetchone() == (4,)

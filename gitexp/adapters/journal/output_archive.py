@@ -163,11 +163,18 @@ def discard_output(path: Path) -> None:
             each.unlink(missing_ok=True)
 
 
+def _files_in(directory: Path) -> list[Path]:
+    try:
+        return list(directory.iterdir())
+    except OSError:
+        return []
+
+
 def find_old_output(directory: Path, now_s: float) -> list[Path]:
     """Return the files that are too old, and the oldest of the others above the total limit."""
     files: list[tuple[float, int, Path]] = []
-    with contextlib.suppress(OSError):
-        for path in directory.iterdir():
+    for path in _files_in(directory):
+        with contextlib.suppress(OSError):  # another process deleted it
             found = path.lstat()
             files.append((found.st_mtime, found.st_size, path))
     old, total = [], 0

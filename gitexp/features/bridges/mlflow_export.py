@@ -11,7 +11,10 @@ from gitexp.core.model.run import Entry, Outcome, Series, flatten, numbers
 from gitexp.storage.workspace import Workspace
 
 RUN_TAG = "gitexp.run"
-"""Tag that marks runs that gitexp exported."""
+"""Tag that marks runs that gitexp exported, set when all of a run is there."""
+
+SENDING_TAG = "gitexp.sending"
+"""Tag of a run that is being sent."""
 
 EXPERIMENT = "gitexp"
 _STATUS = {
@@ -45,7 +48,8 @@ def send_runs(workspace: Workspace, runs: Sequence[RunId], uri: str) -> tuple[in
             return _send(workspace, runs, MlflowClient(uri))
         except (MlflowException, OSError) as error:
             raise GitexpError(
-                f"cannot send runs to '{uri}'", why=str(error).splitlines()[0][:300]
+                f"cannot send runs to '{uri}'",
+                why=(str(error).splitlines() or [type(error).__name__])[0][:300],
             ) from error
 
 
@@ -53,18 +57,25 @@ def _send(workspace: Workspace, runs: Sequence[RunId], client: Any) -> tuple[int
     found = client.get_experiment_by_name(EXPERIMENT)
     experiment = found.experiment_id if found else client.create_experiment(EXPERIMENT)
     there = set(_sent_before(client, experiment))
-    fresh = [run for run in runs if run not in there]
-    for entry in workspace.index.entries(list(reversed(fresh))):
-        series = workspace.store.load_series(entry.run.id, entry.run.started)
-        _send_run(client, experiment, entry, series)
-    return len(fresh), len(runs) - len(fresh)
+    sent = 0
+    for entry in workspace.index.entries([run for run in reversed(runs) if run not in there]):
+        if entry.run.is_sealed:  # the others have no results yet
+            series = workspace.store.load_series(entry.run.id, entry.run.started)
+            _send_run(client, experiment, entry, series)
+            sent += 1
+    return sent, len(runs) - sent
 
 
 def _sent_before(client: Any, experiment: str) -> Iterator[str]:
+    """Yield the runs that the experiment has whole; delete those whose sending was cut off."""
     token = None
     while True:
         page = client.search_runs([experiment], max_results=1000, page_token=token)
-        yield from (run.data.tags.get(RUN_TAG, "") for run in page)
+        for run in page:
+            if SENDING_TAG in run.data.tags:
+                client.delete_run(run.info.run_id)
+            else:
+                yield run.data.tags.get(RUN_TAG, "")
         token = page.token
         if not token:
             return
@@ -77,7 +88,7 @@ def _send_run(client: Any, experiment: str, entry: Entry, series: Series) -> Non
     start_ms = int(run.started.timestamp() * 1000)
     end_ms = start_ms + int((run.duration_s or 0) * 1000)
     tags = {
-        RUN_TAG: run.id,
+        SENDING_TAG: run.id,
         "mlflow.source.git.commit": run.code.commit,
         "mlflow.source.name": " ".join(run.command.argv)[:_MAX_VALUE] if run.command else "",
         "mlflow.note.content": run.reason or "",
@@ -100,8 +111,9 @@ def _send_run(client: Any, experiment: str, entry: Entry, series: Series) -> Non
     ]
     for at in range(0, len(metrics), _BATCH):
         client.log_batch(there, metrics=metrics[at : at + _BATCH])
-    if run.is_sealed:
-        client.set_terminated(there, _STATUS.get(run.outcome, "FINISHED"), end_ms)
+    client.set_terminated(there, _STATUS.get(run.outcome, "FINISHED"), end_ms)
+    client.set_tag(there, RUN_TAG, run.id)
+    client.delete_tag(there, SENDING_TAG)
 
 
 def _decision(entry: Entry) -> str:
