@@ -23,13 +23,13 @@ from gitexp.storage.branch.events import Event
 from gitexp.storage.workspace import Workspace
 
 BATCH_S: Final = 1.0
-"""At most so long a trial that ended waits to be recorded."""
+"""Seconds that a trial that ended waits to be recorded, at most."""
 
 ANNOUNCE_S: Final = 2.0
-"""A trial that runs so long is put onto the branch as running."""
+"""Seconds after which a trial is put onto the branch as running."""
 
 MAX_WAITING: Final = 200
-"""So many trials may wait for the branch with their journals open."""
+"""Trials that may wait for the branch with their journals open."""
 
 _TICK_S: Final = 0.25
 
@@ -41,12 +41,12 @@ class Limits:
     max_s: float | None = None
     """Seconds after which nothing new starts."""
     failures: int = 0
-    """So many trials that fail one after the other stop the sweep; 0 for any number."""
+    """Failures in a row that stop the sweep; 0 for no limit."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far a sweep is; given to whoever shows it."""
+    """How far a sweep is; for the display."""
 
     total: int
     """Trials that have no result yet when the sweep starts."""
@@ -60,7 +60,7 @@ class Progress:
 
 @dataclass(slots=True)
 class Listener:
-    """Who is told what happens; each function is called on the main thread and must be quick."""
+    """Functions called when something happens, on the main thread; each must be quick."""
 
     on_start: Callable[[Planned, Run], None] = lambda _planned, _run: None
     on_line: Callable[[Run, str, bytes], None] = lambda _run, _stream, _line: None
@@ -80,7 +80,7 @@ class Result:
     """Trials that did not start."""
     was_interrupted: bool = False
     stopped_by: str | None = None
-    """Why it stopped before its last trial, if it did by itself."""
+    """Why it stopped before its last trial, when a limit was reached."""
     unrecorded: int = 0
     """Trials that ended and could not be put onto the branch; their journals are kept."""
 

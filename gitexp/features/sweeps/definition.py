@@ -1,7 +1,7 @@
 """What a sweep is: the command, the space, how points are chosen, and the code that they run.
 
-Pure. A definition never changes, and its id follows from it: whoever starts the same sweep again,
-here or in another clone, goes on with it.
+Pure. A definition never changes, and its id follows from it: starting the same sweep again, here or
+in another clone, continues it.
 """
 
 import hashlib

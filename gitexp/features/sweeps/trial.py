@@ -300,7 +300,7 @@ class SealedTrial:
         self.trial.journal.remove()
 
     def leave(self) -> None:
-        """Keep the journal, for whoever comes next to complete."""
+        """Keep the journal: the next command completes the run."""
         self.trial.journal.close()
 
 
