@@ -402,3 +402,41 @@ class TestDeaths:
         output, _ = process.communicate(timeout=60)
         assert process.returncode == 0, output
         assert [run["outcome"] for run in documents(held)] == ["succeeded"] * 4
+
+
+def test_two_clones_that_continue_one_sweep_merge(
+    sweep: Exp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote, other = tmp_path / "remote.git", tmp_path / "other"
+    sweep.repo.git("init", "--quiet", "--bare", str(remote))
+    sweep.repo.git("remote", "add", "origin", str(remote))
+    sweep.repo.git("push", "--quiet", "origin", "HEAD:refs/heads/main")
+    command = ("-S", "n=1..3", "--", "sh", "-c", "echo METRIC loss={n}; exit $FAILS")
+    monkeypatch.setenv("FAILS", "1")
+    sweep("sweep", "-j", "1", "--stop-after-failures", "1", *command, check=1)
+    sweep("push", "origin")
+    sweep.repo.git("clone", "--quiet", "-b", "main", str(remote), str(other))
+    monkeypatch.setenv("FAILS", "0")
+    sweep("sweep", "resume", "--retry-failed")
+    monkeypatch.chdir(other)
+    for name, value in (("user.name", "B"), ("user.email", "b@example.org")):
+        subprocess.run(["git", "config", name, value], cwd=other, check=True)
+    sweep("fetch", "origin")
+    sweep("sweep", "resume", "--retry-failed")
+    sweep("sync", "origin")
+    monkeypatch.chdir(sweep.repo.path)
+    sweep("sync", "origin")
+    monkeypatch.chdir(other)
+    sweep("sync", "origin")
+    tips = {
+        subprocess.run(
+            ["git", "rev-parse", "gitexp^{tree}"], cwd=place, capture_output=True, check=True
+        ).stdout
+        for place in (sweep.repo.path, other)
+    }
+    assert len(tips) == 1
+    runs = documents(sweep)
+    assert len(runs) == 7
+    assert len({run["sweep"]["id"] for run in runs}) == 1
+    assert "0 to run, 3 have a result" in sweep("sweep", *command).err
+    assert len(json.loads(sweep("sweep", "list", "--json").out)["sweeps"]) == 1
