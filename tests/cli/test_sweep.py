@@ -257,8 +257,14 @@ class TestSaid:
         assert len(listed["runs"]) == 4
         where = f'sweep == "{listed["id"]}"'
         assert len(json.loads(sweep("list", "--json", "-w", where).out)["runs"]) == 4
+        sweep("run", "-q", "-S", "lr=9", "-S", "depth=1", *COMMAND)
+        brief = json.loads(sweep("brief", "--json", "--sweep", "last").out)
+        assert brief["total"] == 4
+        short = str(listed["id"])[:7]
+        assert json.loads(sweep("brief", "--json", "--sweep", short).out)["total"] == 4
+        assert "there is no sweep" in sweep("plot", "loss", "--sweep", "f" * 7, check=128).err
         sweep("sweep", "rm", "--yes")
-        assert documents(sweep) == []
+        assert [run["params"]["lr"] for run in documents(sweep)] == [9]
         assert "there is no sweep yet" in sweep("sweep", "list").err
 
 
