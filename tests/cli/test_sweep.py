@@ -223,6 +223,14 @@ class TestSaid:
         assert "no folder of PATH has it" in done.err
         assert "there is no sweep yet" in sweep("sweep", "list").err
 
+    def test_a_secret_is_neither_varied_nor_recorded(self, sweep: Exp) -> None:
+        for options in (("-S", "api_key=abc,def"), ("-S", "n=ghp_" + "a1B2" * 9)):
+            done = sweep("sweep", *options, "--", "true", "{n}", check=128)
+            assert "looks like a secret" in done.err
+        done = sweep("sweep", "-S", "n=1", "--", "true", "--token", "abc", "{n}", check=128)
+        assert "held a secret" in done.err
+        assert not sweep.repo.git("for-each-ref", "refs/heads/gitexp")
+
     def test_no_metric_where_one_was_asked_for_ends_with_125(self, sweep: Exp) -> None:
         options = ("-S", "n=1", "--minimize", "wer")
         done = sweep("sweep", *options, "--", "sh", "-c", "echo {n}", check=125)

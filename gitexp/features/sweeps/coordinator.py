@@ -28,6 +28,9 @@ BATCH_S: Final = 1.0
 ANNOUNCE_S: Final = 2.0
 """Seconds after which a trial is put onto the branch as running."""
 
+TOUCH_S: Final = 300.0
+"""Seconds between two signs of life in the work trees; `git exp gc` waits for an hour."""
+
 MAX_WAITING: Final = 200
 """Trials that may wait for the branch with their journals open."""
 
@@ -117,6 +120,7 @@ class Coordinator:
         self._running: dict[str, tuple[Planned, OpenTrial]] = {}
         self._ended: list[SealedTrial] = []
         self._written_s = 0.0
+        self._touched_s = clock.monotonic_s()
         self._clock = 0
         self._requests = 0
         self._row = 0
@@ -136,6 +140,7 @@ class Coordinator:
                     self._take(progress, result)
                     self._obey(queue, progress, result)
                     self._write(result)
+                    self._touch()
                     self._listener.on_tick(progress)
             finally:
                 self._close(result)
@@ -143,6 +148,12 @@ class Coordinator:
         return result
 
     # --- starting -----------------------------------------------------------------------------
+
+    def _touch(self) -> None:
+        now_s = clock.monotonic_s()
+        if now_s - self._touched_s >= TOUCH_S:
+            self._touched_s = now_s
+            self._trees.touch()
 
     def _fill(self, queue: deque[Planned], progress: Progress) -> None:
         while queue and not progress.is_draining and len(self._running) < self._engine.slots:
