@@ -79,6 +79,7 @@ def strike(victim: str, parent: int, sweep_mark: str) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_each_point_is_recorded_once_whatever_is_killed(
     repo: RepoBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
