@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from gitexp.features.sweeps.trial import OWNER_VARIABLE
+from gitexp.features.sweeps.trial import OWNER_VARIABLE, marks_of
+from gitexp.storage.workspace import Workspace
 from tests.conftest import RepoBuilder
 
 KILLS = int(os.environ.get("GITEXP_TEST_KILLS", "60"))
@@ -35,15 +36,22 @@ def exp(repo: RepoBuilder, *args: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def processes(owner: str) -> list[int]:
-    """The processes of trials, by the mark that all of them have."""
+def mark_of(repo: RepoBuilder) -> str:
+    """The end of the mark that all trials of this clone have, whatever their sweep."""
+    mark = marks_of(Workspace.open(repo.path), "")[OWNER_VARIABLE]
+    return f"{OWNER_VARIABLE}= {mark}"
+
+
+def processes(mark: str) -> list[int]:
+    """The processes of trials, by their mark."""
+    name, _, clone = mark.partition(" ")
     found = []
     for path in Path("/proc").glob("[0-9]*/environ"):
         try:
-            marks = [v for v in path.read_bytes().split(b"\0") if v.startswith(owner.encode())]
+            variables = path.read_bytes().split(b"\0")
         except OSError:
             continue
-        if marks:
+        if any(v.startswith(name.encode()) and v.endswith(clone.encode()) for v in variables):
             found.append(int(path.parent.name))
     return found
 
@@ -98,7 +106,7 @@ def test_each_point_is_recorded_once_whatever_is_killed(
             start_new_session=True,
         )
         time.sleep(rng.uniform(0.1, 2.5))
-        strike(VICTIMS[turn % len(VICTIMS)], process.pid, f"{OWNER_VARIABLE}=")
+        strike(VICTIMS[turn % len(VICTIMS)], process.pid, mark_of(repo))
         process.wait(timeout=120)
         again = exp(repo, "sweep", "-q", "--retry-failed", *command)
         assert again.returncode == 0, f"turn {turn}: {again.stdout}{again.stderr}"
@@ -119,7 +127,7 @@ def check(repo: RepoBuilder, tmp_path: Path, turn: int) -> None:
     assert started <= {run["id"] for run in runs}, f"turn {turn}: a trial that ran has no record"
     assert {run["outcome"] for run in runs} <= {"succeeded", "interrupted", "failed"}
     end = time.monotonic() + 15
-    while processes(f"{OWNER_VARIABLE}="):
+    while processes(mark_of(repo)):
         assert time.monotonic() < end, f"turn {turn}: a process is left"
         time.sleep(0.1)
     assert len(repo.git("worktree", "list").splitlines()) == 1

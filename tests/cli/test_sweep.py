@@ -389,6 +389,16 @@ class TestDeaths:
         assert len(held.repo.git("worktree", "list").splitlines()) == 1
         assert "0 to run" in held("sweep", *WAITING).err
 
+    def test_a_trial_that_was_asked_to_end_runs_again(
+        self, sweep: Exp, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        script = 'test -e "$MARK" && exit 0; touch "$MARK"; kill -TERM $$; : {n}'
+        monkeypatch.setenv("MARK", str(sweep.repo.path.parent / "mark"))
+        sweep("sweep", "-S", "n=1", "--", "sh", "-c", script, check=1)
+        sweep("sweep", "resume")
+        assert [run["outcome"] for run in documents(sweep)] == ["interrupted", "succeeded"]
+        assert [run["sweep"]["attempts"] for run in documents(sweep)] == [1, 2]
+
     def test_a_killed_trial_is_recorded_and_the_others_go_on(
         self, held: Exp, tmp_path: Path
     ) -> None:
