@@ -198,6 +198,7 @@ class TestSaid:
     @pytest.mark.parametrize(
         ("options", "words"),
         [
+            ((), "nothing to vary"),
             (("-S", "lr=0.0..0.5"), "no end"),
             (("-S", "lr="), "there is no value"),
             (("-S", "lr=1..9:0"), "a step is a number above zero"),
