@@ -15,6 +15,7 @@ from gitexp.cli.params.options import (
     deciding_option,
     json_option,
     precision_option,
+    sweep_option,
 )
 from gitexp.cli.params.run_argument import find_entry, known_metric
 from gitexp.core.analysis.ranking import Ranking
@@ -51,6 +52,7 @@ COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
     help="About how long it may be; what is left out is counted [default: 600].",
 )
 @click.option("--since", metavar="RUN", help="Only what is newer than RUN, besides the best.")
+@sweep_option
 @count_option("At most N lines of each kind")
 @precision_option
 @json_option
@@ -58,6 +60,7 @@ def command(
     metric: str | None,
     budget: int,
     since: str | None,
+    sweep: str | None,
     count: int | None,
     precision: int,
     as_json: bool,
@@ -75,7 +78,12 @@ def command(
     workspace = open_workspace()
     newer = None if since is None else find_entry(workspace, since).run
     metric = main_metric(workspace) if metric is None else known_metric(workspace, metric)
-    brief = brief_of(workspace, metric, since=newer)
+    only = None
+    if sweep is not None:
+        from gitexp.features.sweeps.known import filter_of
+
+        only = workspace.index.ids(workspace.query(filter_of(workspace, sweep)))
+    brief = brief_of(workspace, metric, since=newer, only=only)
     if not brief.total and not as_json:
         say("there are no runs yet; `git exp run -- CMD` records the first")
         return

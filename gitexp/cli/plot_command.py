@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import click
 
 from gitexp.cli.output.terminal import answer, open_workspace, say, wants_colour, width
-from gitexp.cli.params.options import Whole, where_option
+from gitexp.cli.params.options import Whole, sweep_option, where_option
 from gitexp.cli.params.run_argument import find_id, known_metric, needed_direction
 from gitexp.core.errors import CouldNotTell, InvalidInput
 from gitexp.core.model.ids import RunId
@@ -27,6 +27,7 @@ MAX_LINES = 12
     help="What a series is drawn over [default: step].",
 )
 @where_option()
+@sweep_option
 @click.option("--log-x", is_flag=True, help="A logarithmic horizontal axis.")
 @click.option("--log-y", is_flag=True, help="A logarithmic vertical axis.")
 @click.option(
@@ -43,6 +44,7 @@ def command(
     best: bool,
     over: str,
     where: str | None,
+    sweep: str | None,
     log_x: bool,
     log_y: bool,
     height: int,
@@ -62,6 +64,11 @@ def command(
         raise InvalidInput("choose one of --against and --best")
     workspace = open_workspace()
     metric = known_metric(workspace, metric)
+    if sweep is not None:
+        from gitexp.features.sweeps.known import filter_of
+
+        of_sweep = filter_of(workspace, sweep)
+        where = of_sweep if where is None else f"({where}) and {of_sweep}"
     if against or best:
         query = workspace.query(where)
         chosen = [find_id(workspace, run) for run in runs] or workspace.index.ids(query)

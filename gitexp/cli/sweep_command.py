@@ -17,7 +17,7 @@ from gitexp.cli.sweep.run import look_up, make_plan, run_sweep
 from gitexp.cli.sweep.subcommands import SUBCOMMANDS
 from gitexp.core.errors import ExitCode, InvalidInput
 from gitexp.core.inputs.argv import format_value
-from gitexp.core.inputs.redaction import redact_argv
+from gitexp.core.inputs.redaction import is_secret_name, redact_argv, redact_text
 from gitexp.features.execution.place_inputs import check_links
 from gitexp.features.execution.prepare import prepare
 from gitexp.features.recording.record import read_file
@@ -232,7 +232,7 @@ def _define(workspace: Workspace, argv: tuple[str, ...], **given: Any) -> Defini
         metric=metric,
         direction=direction,
         timeout_s=given["timeout_s"] or 0.0,
-        reason=given["reason"] or "",
+        reason=redact_text(given["reason"] or ""),
         tags=tuple(sorted(set(given["tags"]))),
         params_files=given["params_files"],
         metrics_files=given["metrics_files"],
@@ -242,7 +242,21 @@ def _define(workspace: Workspace, argv: tuple[str, ...], **given: Any) -> Defini
         links=tuple(sorted(set(given["links"]))),
         in_place=given["in_place"],
     )
+    _refuse_secrets(definition)
     return _with_code(workspace, definition)
+
+
+def _refuse_secrets(definition: Definition) -> None:
+    """Refuse a sweep whose definition, which is published, would hold a secret."""
+    names = [name for name in definition.space().names if is_secret_name(name.split(".")[-1])]
+    texts = (*definition.values, *definition.conditions, definition.table)
+    if names or any(redact_text(text) != text for text in texts):
+        what = f"parameter '{names[0]}'" if names else "a value"
+        raise InvalidInput(
+            "cannot define this sweep",
+            why=f"{what} looks like a secret, and the definition is recorded",
+            hints=["pass secrets by the environment"],
+        )
 
 
 def _with_code(workspace: Workspace, definition: Definition) -> Definition:

@@ -37,6 +37,7 @@ PLAIN = (
     "docs/performance.md",
     "docs/purge.md",
     "docs/settings.md",
+    "docs/sweeps.md",
     "docs/tutorial-agent.md",
     "docs/tutorial-solo.md",
     "docs/tutorial-team.md",
@@ -77,6 +78,7 @@ PLAIN = (
     "tests/adapters/journal",
     "tests/adapters/trackers",
     "tests/storage",
+    "gitexp/features/sweeps",
     "tests/conftest.py",
     "tests/e2e",
 )

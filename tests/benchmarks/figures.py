@@ -16,6 +16,7 @@ from gitexp.api.tracker import Tracker
 from gitexp.storage.merge.branches import join_runs
 from gitexp.storage.workspace import Workspace
 from tests.benchmarks.building import add_runs, git, make_repository
+from tests.benchmarks.sweeps import sweeping
 from tests.benchmarks.timing import Commands, Deed, Figure, compare, median_of
 
 CLICK = (sys.executable, "-c", "import click, sqlite3")
@@ -458,6 +459,7 @@ ALL: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "record": recording,
     "run": running,
     "files": running_among_many_files,
+    "sweep": sweeping,
     "bulk": bulk_recording,
     "merge": merging,
     "size": size,

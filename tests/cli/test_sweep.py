@@ -198,6 +198,7 @@ class TestSaid:
     @pytest.mark.parametrize(
         ("options", "words"),
         [
+            ((), "nothing to vary"),
             (("-S", "lr=0.0..0.5"), "no end"),
             (("-S", "lr="), "there is no value"),
             (("-S", "lr=1..9:0"), "a step is a number above zero"),
@@ -222,6 +223,14 @@ class TestSaid:
         done = sweep("sweep", "-S", "lr=1,2", "--", "no-such-program", "{lr}", check=128)
         assert "no folder of PATH has it" in done.err
         assert "there is no sweep yet" in sweep("sweep", "list").err
+
+    def test_a_secret_is_neither_varied_nor_recorded(self, sweep: Exp) -> None:
+        for options in (("-S", "api_key=abc,def"), ("-S", "n=ghp_" + "a1B2" * 9)):
+            done = sweep("sweep", *options, "--", "true", "{n}", check=128)
+            assert "looks like a secret" in done.err
+        done = sweep("sweep", "-S", "n=1", "--", "true", "--token", "abc", "{n}", check=128)
+        assert "held a secret" in done.err
+        assert not sweep.repo.git("for-each-ref", "refs/heads/gitexp")
 
     def test_no_metric_where_one_was_asked_for_ends_with_125(self, sweep: Exp) -> None:
         options = ("-S", "n=1", "--minimize", "wer")
@@ -257,8 +266,14 @@ class TestSaid:
         assert len(listed["runs"]) == 4
         where = f'sweep == "{listed["id"]}"'
         assert len(json.loads(sweep("list", "--json", "-w", where).out)["runs"]) == 4
+        sweep("run", "-q", "-S", "lr=9", "-S", "depth=1", *COMMAND)
+        brief = json.loads(sweep("brief", "--json", "--sweep", "last").out)
+        assert brief["total"] == 4
+        short = str(listed["id"])[:7]
+        assert json.loads(sweep("brief", "--json", "--sweep", short).out)["total"] == 4
+        assert "there is no sweep" in sweep("plot", "loss", "--sweep", "f" * 7, check=128).err
         sweep("sweep", "rm", "--yes")
-        assert documents(sweep) == []
+        assert [run["params"]["lr"] for run in documents(sweep)] == [9]
         assert "there is no sweep yet" in sweep("sweep", "list").err
 
 
@@ -375,6 +390,16 @@ class TestDeaths:
         assert len(held.repo.git("worktree", "list").splitlines()) == 1
         assert "0 to run" in held("sweep", *WAITING).err
 
+    def test_a_trial_that_was_asked_to_end_runs_again(
+        self, sweep: Exp, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        script = 'test -e "$MARK" && exit 0; touch "$MARK"; kill -TERM $$; : {n}'
+        monkeypatch.setenv("MARK", str(sweep.repo.path.parent / "mark"))
+        sweep("sweep", "-S", "n=1", "--", "sh", "-c", script, check=1)
+        sweep("sweep", "resume")
+        assert [run["outcome"] for run in documents(sweep)] == ["interrupted", "succeeded"]
+        assert [run["sweep"]["attempts"] for run in documents(sweep)] == [1, 2]
+
     def test_a_killed_trial_is_recorded_and_the_others_go_on(
         self, held: Exp, tmp_path: Path
     ) -> None:
@@ -402,3 +427,41 @@ class TestDeaths:
         output, _ = process.communicate(timeout=60)
         assert process.returncode == 0, output
         assert [run["outcome"] for run in documents(held)] == ["succeeded"] * 4
+
+
+def test_two_clones_that_continue_one_sweep_merge(
+    sweep: Exp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote, other = tmp_path / "remote.git", tmp_path / "other"
+    sweep.repo.git("init", "--quiet", "--bare", str(remote))
+    sweep.repo.git("remote", "add", "origin", str(remote))
+    sweep.repo.git("push", "--quiet", "origin", "HEAD:refs/heads/main")
+    command = ("-S", "n=1..3", "--", "sh", "-c", "echo METRIC loss={n}; exit $FAILS")
+    monkeypatch.setenv("FAILS", "1")
+    sweep("sweep", "-j", "1", "--stop-after-failures", "1", *command, check=1)
+    sweep("push", "origin")
+    sweep.repo.git("clone", "--quiet", "-b", "main", str(remote), str(other))
+    monkeypatch.setenv("FAILS", "0")
+    sweep("sweep", "resume", "--retry-failed")
+    monkeypatch.chdir(other)
+    for name, value in (("user.name", "B"), ("user.email", "b@example.org")):
+        subprocess.run(["git", "config", name, value], cwd=other, check=True)
+    sweep("fetch", "origin")
+    sweep("sweep", "resume", "--retry-failed")
+    sweep("sync", "origin")
+    monkeypatch.chdir(sweep.repo.path)
+    sweep("sync", "origin")
+    monkeypatch.chdir(other)
+    sweep("sync", "origin")
+    tips = {
+        subprocess.run(
+            ["git", "rev-parse", "gitexp^{tree}"], cwd=place, capture_output=True, check=True
+        ).stdout
+        for place in (sweep.repo.path, other)
+    }
+    assert len(tips) == 1
+    runs = documents(sweep)
+    assert len(runs) == 7
+    assert len({run["sweep"]["id"] for run in runs}) == 1
+    assert "0 to run, 3 have a result" in sweep("sweep", *command).err
+    assert len(json.loads(sweep("sweep", "list", "--json").out)["sweeps"]) == 1

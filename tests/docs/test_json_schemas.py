@@ -95,6 +95,7 @@ def full(
             "--lr",
             "{lr}",
         )
+    exp("sweep", "-q", "-S", "n=1", "--", "sh", "-c", "echo METRIC other={n}")
     exp("run", "-n", "broken", "--", "python", "-c", "raise SystemExit(3)", check=3)
     exp("decide", "first", "discard", "-m", "too coarse", "--next", "go lower")
     exp("decide", "second", "keep", "-m", "good", "--next", "finer")
@@ -135,6 +136,9 @@ ASKED: dict[str, list[tuple[str, ...]]] = {
         ("run", "-S", "lr=0.3", *OPTIONS, "--", "python", "train.py", "--lr", "{lr}"),
     ],
     "show": [("show", "second"), ("show", "broken")],
+    "sweep list": [("sweep", "list")],
+    "sweep show": [("sweep", "show")],
+    "sweep status": [("sweep", "status")],
     "tag": [("tag", "third", "new"), ("tag", "third"), ("tag", "third", "-d", "new")],
     "tried": [
         ("tried", "--", "python", "train.py", "--lr", "0.7"),

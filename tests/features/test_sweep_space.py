@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gitexp.core.analysis.fingerprint import canonical
@@ -232,6 +232,9 @@ def test_a_small_space_gives_all_its_points_once() -> None:
     assert sorted(str(p["a"]) for p in found) == ["1", "2", "3"]
 
 
+PATIENT = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+"""For a machine that is busy."""
+
 NUMBERS = st.floats(-1e6, 1e6).map(lambda number: float(f"{number:.6g}"))
 VALUES = st.one_of(st.integers(-(10**6), 10**6), NUMBERS, st.booleans(), st.text("abc", min_size=1))
 CHOICES = st.lists(VALUES, min_size=1, max_size=3).map(lambda values: Choice(tuple(values)))
@@ -247,11 +250,13 @@ SPACES = st.dictionaries(st.sampled_from("abcd"), st.one_of(CHOICES, SPANS), min
 )
 
 
+@PATIENT
 @given(SPACES, st.integers(1, 20), st.integers(0, 20), st.integers(0, 5))
 def test_more_points_begin_with_the_fewer(space: Space, few: int, more: int, seed: int) -> None:
     assert draw(space, few + more, seed=seed)[:few] == draw(space, few, seed=seed)
 
 
+@PATIENT
 @given(SPACES, st.integers(1, 30), st.integers(0, 5))
 def test_points_drawn_are_in_the_space_and_each_is_there_once(
     space: Space, count: int, seed: int
@@ -269,6 +274,7 @@ def test_points_drawn_are_in_the_space_and_each_is_there_once(
                 assert values.low <= value <= values.high
 
 
+@PATIENT
 @given(st.dictionaries(st.sampled_from("abcd"), CHOICES, min_size=1))
 def test_a_grid_has_every_combination_once(values: dict[str, Choice]) -> None:
     space = make_space(values)
@@ -276,6 +282,7 @@ def test_a_grid_has_every_combination_once(values: dict[str, Choice]) -> None:
     assert len(grid(space)) == distinct <= (count_points(space) or 0)
 
 
+@PATIENT
 @given(st.lists(st.one_of(st.integers(-(10**9), 10**9), NUMBERS), min_size=1, max_size=6))
 def test_a_list_reads_back_as_it_was_written(values: list[Value]) -> None:
     found = parse_values("p", ",".join(format_value(value) for value in values))
@@ -285,12 +292,14 @@ def test_a_list_reads_back_as_it_was_written(values: list[Value]) -> None:
     assert len(found.values) == len(distinct)
 
 
+@PATIENT
 @given(st.integers(-100, 100), st.integers(0, 60), st.integers(1, 9))
 def test_a_range_with_a_step_is_pythons_range(low: int, length: int, step: int) -> None:
     found = parse_values("p", f"{low}..{low + length}:{step}")
     assert found == Choice(tuple(range(low, low + length + 1, step)))
 
 
+@PATIENT
 @given(st.text(max_size=30))
 def test_no_text_does_anything_but_read_or_be_refused(text: str) -> None:
     try:
@@ -300,6 +309,7 @@ def test_no_text_does_anything_but_read_or_be_refused(text: str) -> None:
     assert isinstance(found, Choice | Span)
 
 
+@PATIENT
 @given(st.text("ab+-*/()<>=.1 andornot'", max_size=30))
 def test_no_condition_does_anything_but_hold_or_not(text: str) -> None:
     try:

@@ -144,6 +144,9 @@ set_param_option = click.option(
 deciding_option = click.option(
     "--metric", metavar="METRIC", help="What decides [default: the project's, or a guess]."
 )
+sweep_option = click.option(
+    "--sweep", metavar="SWEEP", help="Only runs of that sweep; `last` is the newest."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON, as docs/json.md says.")
 precision_option = click.option(
     "--precision", type=Whole(1, 17), default=5, metavar="N", help="Digits shown [default: 5]."

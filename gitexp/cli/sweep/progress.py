@@ -114,7 +114,7 @@ class Teller:
 
     def _event(self, event: str, **fields: Any) -> None:
         if self._said.as_json:
-            document = {"event": event, "sweep": self._definition.id, **fields}
+            document = {"schema": 1, "event": event, "sweep": self._definition.id, **fields}
             click.echo(json.dumps(document, default=str))
 
     # --- while it runs ------------------------------------------------------------------------

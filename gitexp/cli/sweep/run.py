@@ -77,6 +77,7 @@ def _show_plan(definition: Definition, planned: Sequence[Planned], said: Said) -
 
 def _planned_document(each: Planned) -> dict[str, Any]:
     document: dict[str, Any] = {
+        "schema": 1,
         "event": "trial",
         "number": each.number,
         "state": each.state.value,

@@ -70,7 +70,7 @@ def status_command(follow: bool, as_json: bool, sweep: str | None) -> int:
     shown = ""
     while True:
         found = overview(workspace, definition)
-        text = json.dumps(_document(found)) if as_json else _status(found)
+        text = json.dumps({"schema": 1, **_document(found)}) if as_json else _status(found)
         if text != shown:
             answer(text)
             sys.stdout.flush()
@@ -156,7 +156,7 @@ def _status(found: Overview) -> str:
 
 def _document(found: Overview) -> dict[str, Any]:
     definition = found.definition
-    return {
+    document = {
         "id": definition.id,
         "command": list(definition.argv),
         "directory": definition.directory,
@@ -169,6 +169,7 @@ def _document(found: Overview) -> dict[str, Any]:
         "outcomes": {outcome.value: n for outcome, n in found.counts.items() if n},
         "runs": [entry.run.id for entry in found.runs],
     }
+    return {key: value for key, value in document.items() if value is not None}
 
 
 SUBCOMMANDS: Mapping[str, click.Command] = {

@@ -153,7 +153,7 @@ def end_lines(summary: Summary, results: int, failed: int, left: int, short: str
     yield from _effect_lines(summary)
     if summary.direction is not None:
         best = summary.best[0].run
-        yield f"next: `git exp show {best.id[:7]}`, `git exp plot {clean(summary.metric)}`"
+        yield f"next: `git exp show {best.id[:7]}`, `git exp brief --sweep last`"
 
 
 def _best_lines(summary: Summary) -> Iterator[str]:

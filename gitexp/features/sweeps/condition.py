@@ -43,7 +43,7 @@ MAX_LENGTH: Final = 10_000
 
 
 def parse_conditions(texts: Sequence[str], names: Sequence[str]) -> Condition | None:
-    """Read what stands after `--where`; all must hold. `names` are the parameters of a point.
+    """Read the expressions after `--where`; all must hold. `names` are the parameters of a point.
 
     `None` when there is none. Raises `UnusableSpace` for an expression that cannot be read or names
     another parameter.

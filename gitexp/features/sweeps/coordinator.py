@@ -23,13 +23,16 @@ from gitexp.storage.branch.events import Event
 from gitexp.storage.workspace import Workspace
 
 BATCH_S: Final = 1.0
-"""At most so long a trial that ended waits to be recorded."""
+"""Seconds that a trial that ended waits to be recorded, at most."""
 
 ANNOUNCE_S: Final = 2.0
-"""A trial that runs so long is put onto the branch as running."""
+"""Seconds after which a trial is put onto the branch as running."""
+
+TOUCH_S: Final = 300.0
+"""Seconds between two signs of life in the work trees; `git exp gc` waits for an hour."""
 
 MAX_WAITING: Final = 200
-"""So many trials may wait for the branch with their journals open."""
+"""Trials that may wait for the branch with their journals open."""
 
 _TICK_S: Final = 0.25
 
@@ -41,12 +44,12 @@ class Limits:
     max_s: float | None = None
     """Seconds after which nothing new starts."""
     failures: int = 0
-    """So many trials that fail one after the other stop the sweep; 0 for any number."""
+    """Failures in a row that stop the sweep; 0 for no limit."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far a sweep is; given to whoever shows it."""
+    """How far a sweep is; for the display."""
 
     total: int
     """Trials that have no result yet when the sweep starts."""
@@ -60,7 +63,7 @@ class Progress:
 
 @dataclass(slots=True)
 class Listener:
-    """Who is told what happens; each function is called on the main thread and must be quick."""
+    """Functions called when something happens, on the main thread; each must be quick."""
 
     on_start: Callable[[Planned, Run], None] = lambda _planned, _run: None
     on_line: Callable[[Run, str, bytes], None] = lambda _run, _stream, _line: None
@@ -80,7 +83,7 @@ class Result:
     """Trials that did not start."""
     was_interrupted: bool = False
     stopped_by: str | None = None
-    """Why it stopped before its last trial, if it did by itself."""
+    """Why it stopped before its last trial, when a limit was reached."""
     unrecorded: int = 0
     """Trials that ended and could not be put onto the branch; their journals are kept."""
 
@@ -117,6 +120,7 @@ class Coordinator:
         self._running: dict[str, tuple[Planned, OpenTrial]] = {}
         self._ended: list[SealedTrial] = []
         self._written_s = 0.0
+        self._touched_s = clock.monotonic_s()
         self._clock = 0
         self._requests = 0
         self._row = 0
@@ -136,6 +140,7 @@ class Coordinator:
                     self._take(progress, result)
                     self._obey(queue, progress, result)
                     self._write(result)
+                    self._touch()
                     self._listener.on_tick(progress)
             finally:
                 self._close(result)
@@ -143,6 +148,12 @@ class Coordinator:
         return result
 
     # --- starting -----------------------------------------------------------------------------
+
+    def _touch(self) -> None:
+        now_s = clock.monotonic_s()
+        if now_s - self._touched_s >= TOUCH_S:
+            self._touched_s = now_s
+            self._trees.touch()
 
     def _fill(self, queue: deque[Planned], progress: Progress) -> None:
         while queue and not progress.is_draining and len(self._running) < self._engine.slots:

@@ -1,7 +1,7 @@
 """What a sweep is: the command, the space, how points are chosen, and the code that they run.
 
-Pure. A definition never changes, and its id follows from it: whoever starts the same sweep again,
-here or in another clone, goes on with it.
+Pure. A definition never changes, and its id follows from it: starting the same sweep again, here or
+in another clone, continues it.
 """
 
 import hashlib
@@ -111,6 +111,15 @@ class Definition:
     def points(self) -> list[Point]:
         """Return the points, in the order in which they run. Raises `InvalidInput`."""
         space = self.space()
+        if not space.names and not self.seeds:
+            raise UnusableSpace(
+                "there is nothing to vary",
+                hints=[
+                    "give a parameter its values: `-S lr=0.1,0.01`, and `{lr}` in the command",
+                    "`git exp sweep list`, `show`, `status`, `resume`, `stop` and `rm` are about "
+                    "sweeps",
+                ],
+            )
         condition = parse_conditions(self.conditions, space.names)
         if self.random:
             return draw(space, self.random, seed=self.seed, condition=condition)

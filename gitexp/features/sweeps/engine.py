@@ -18,7 +18,7 @@ class Order:
     """A command to run."""
 
     run: str
-    """The id of the run, by which everything that follows is told."""
+    """The id of the run, that everything that follows names."""
     argv: tuple[str, ...]
     directory: Path
     env: Mapping[str, str]
@@ -27,7 +27,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """A command printed something; an empty chunk is never told."""
+    """A command printed something; the chunk is not empty."""
 
     run: str
     stream: str
@@ -74,7 +74,7 @@ class Engine(Protocol):
         """Ask a command to end; called again, end it now. Harmless when it has ended."""
 
     def wait(self, timeout_s: float) -> list[Happening]:
-        """Return what happened since the last call, after at most so many seconds."""
+        """Return what happened since the last call, after at most `timeout_s` seconds."""
 
     def close(self) -> None:
-        """End everything that still runs, and let go of what was taken."""
+        """End everything that still runs, and free all resources."""

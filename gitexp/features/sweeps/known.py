@@ -5,7 +5,13 @@ from dataclasses import dataclass, replace
 
 from gitexp.core.model.run import Entry, Outcome, Run, SweepPlace
 from gitexp.features.sweeps.definition import Definition
-from gitexp.features.sweeps.files import holder, load_sweeps, newest_first, sweeps_folder
+from gitexp.features.sweeps.files import (
+    find_sweep,
+    holder,
+    load_sweeps,
+    newest_first,
+    sweeps_folder,
+)
 from gitexp.features.sweeps.plan import Planned
 from gitexp.storage.workspace import Workspace
 
@@ -15,6 +21,12 @@ def runs_of(workspace: Workspace, sweep: str) -> list[Entry]:
     index = workspace.index
     found = index.entries(index.ids(workspace.query(f'sweep == "{sweep}"')))
     return sorted(found, key=_order)
+
+
+def filter_of(workspace: Workspace, text: str) -> str:
+    """A filter for a sweep's runs; `text` is the start of its id, or `last`. Raises `NotFound`."""
+    sweep = find_sweep(workspace, None if text == "last" else text).id
+    return f'sweep == "{sweep}"'
 
 
 def _order(entry: Entry) -> tuple[int, int, str]:

@@ -25,10 +25,10 @@ GRACE_S: Final = 10.0
 """Seconds between TERM and KILL: time to write a checkpoint."""
 
 DRAIN_S: Final = 1.0
-"""So long processes that outlive a command may add to its output; then they are ended."""
+"""Seconds in which processes that outlive a command may add to its output; then they are ended."""
 
 _GIVE_UP_S: Final = 4.0
-"""So long after a command we wait for what it left: a process on a dead disk cannot be killed."""
+"""Seconds to wait for processes that a command left: on a dead disk none can be killed."""
 
 _CHUNK_BYTES: Final = 1 << 18
 _SOON_S: Final = 0.05
@@ -125,7 +125,7 @@ class LocalEngine:
             child.kill_s = now_s + GRACE_S
 
     def wait(self, timeout_s: float) -> list[Happening]:
-        """Return what happened since the last call, after at most so many seconds."""
+        """Return what happened since the last call, after at most `timeout_s` seconds."""
         timeout_s = 0.0 if self._happened else self._patience_s(timeout_s)
         for key, _ in self._selector.select(timeout_s):
             if key.data is None:
@@ -241,7 +241,7 @@ class LocalEngine:
                 pipe.flush()
 
     def close(self) -> None:
-        """End everything that still runs, and let go of what was taken."""
+        """End everything that still runs, and free all resources."""
         for child in self._children.values():
             with contextlib.suppress(OSError):
                 os.killpg(child.group, signal.SIGKILL)

@@ -1,6 +1,6 @@
 """From a definition to its trials, and what is known of each before anything runs.
 
-A trial that ended before is reused, whoever ran it: in this sweep, in another one or by hand.
+A trial that ended before is reused: in this sweep, in another one or by hand.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -140,7 +140,7 @@ class Plan:
         return self._trials[-1][1]
 
     def prepare_again(self, planned: Planned) -> Prepared:
-        """Prepare a trial with the code as it is now, for the user's own work tree."""
+        """Prepare a trial with the present code, for the user's own work tree."""
         _, place, trial = self._trials[planned.number - 1]
         prepared = prepare(self.workspace, trial)
         return self._marked(prepared, place)

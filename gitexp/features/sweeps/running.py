@@ -29,7 +29,7 @@ from gitexp.storage.workspace import Workspace
 THREADS_VARIABLE: Final = "OMP_NUM_THREADS"
 
 _EARLIER: Final = 50
-"""So many of the newest runs are asked which untracked files the program reads."""
+"""Newest runs that are searched for untracked files that the program reads."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -19,7 +19,7 @@ MAX_POINTS: Final = 100_000
 """A sweep with more points is a mistake."""
 
 MAX_REJECTED: Final = 1_000
-"""So many draws in a row may fail the conditions before the space counts as empty."""
+"""Draws in a row that may fail the conditions before the space counts as empty."""
 
 DIGITS: Final = 6
 """Significant digits of a number that was drawn."""

@@ -22,7 +22,7 @@ _WHOLE: Final = re.compile(r"[+-]?\d+\Z")
 
 
 def parse_values(name: str, text: str) -> Values:
-    """Read what stands after `NAME=`: a list, a range, a JSON list of choices, or one value.
+    """Read the text after `NAME=`: a list, a range, a JSON list of choices, or one value.
 
     Raises `UnusableSpace`.
     """

@@ -98,9 +98,14 @@ class Trees:
     def take(self) -> TrialTree:
         """Return a work tree that is as new. Raises `GitexpError` when none can be made."""
         tree = self._free.pop() if self._free else self._make()
-        with suppress(OSError):
-            os.utime(tree.path)  # `git exp gc` removes those that look forgotten
+        self.touch()
         return tree
+
+    def touch(self) -> None:
+        """Mark all work trees as in use: `git exp gc` removes those that look abandoned."""
+        for tree in self._made:
+            with suppress(OSError):
+                os.utime(tree.path)
 
     def give_back(self, tree: TrialTree) -> None:
         """Make a tree as new after a trial."""

@@ -6,6 +6,7 @@ dies in between is completed by recovery as for `git exp run`.
 
 import hashlib
 import os
+import signal
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -208,7 +209,7 @@ class OpenTrial:
         self.printed.close()
         outcome = outcome_of(ended)
         run = with_ending(self.run, Ending(outcome, ended.exit_code, round(ended.duration_s, 3)))
-        run, series, notes = self._gather(run, [ended.fault] if ended.fault else [])
+        run, series, notes = self._gather(run, _faults(ended))
         run, record = recordable(run)
         with suppress(GitexpError):  # a full disk: the branch may have room, or it runs again
             self.journal.seal(record, series=series)
@@ -300,17 +301,28 @@ class SealedTrial:
         self.trial.journal.remove()
 
     def leave(self) -> None:
-        """Keep the journal, for whoever comes next to complete."""
+        """Keep the journal: the next command completes the run."""
         self.trial.journal.close()
+
+
+_ASKED_TO_END = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+"""A machine that shuts down sends these to trials too; then they run again. KILL is not among
+them: the system sends it to a trial that takes too much memory, each time."""
 
 
 def outcome_of(ended: Ended) -> Outcome:
     """How the end of a trial's command is called."""
     if ended.timed_out:
         return Outcome.TIMED_OUT
-    if ended.stopped:
+    if ended.stopped or -ended.exit_code in _ASKED_TO_END:
         return Outcome.INTERRUPTED
     return Outcome.SUCCEEDED if ended.exit_code == 0 else Outcome.FAILED
+
+
+def _faults(ended: Ended) -> list[str]:
+    if -ended.exit_code == signal.SIGKILL and not (ended.stopped or ended.timed_out):
+        return ["it was killed by signal 9, perhaps because memory ran out"]
+    return [ended.fault] if ended.fault else []
 
 
 def _hash_outputs(prepared: Prepared, warnings: list[str]) -> dict[str, FileState]:
