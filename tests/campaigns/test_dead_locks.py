@@ -27,9 +27,14 @@ LOCKS = {
     "of a shallow clone": ".git/shallow.lock",
     "of a collection elsewhere": ".git/gc.pid",
 }
+SLOW = {"of a collection elsewhere"}
+"""A gc that may run elsewhere is waited for, several times."""
 
 
-@pytest.mark.parametrize("kind", LOCKS)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(k, marks=[pytest.mark.long] if k in SLOW else []) for k in LOCKS],
+)
 def test_a_dead_lock_does_not_keep_a_run_out(repo: RepoBuilder, kind: str) -> None:
     """A changed tree, so that a snapshot is pinned and its pin deleted as well."""
     ground = Field(repo)

@@ -89,7 +89,7 @@ def test_git_calls_that_fail(repo: RepoBuilder, tmp_path: Path, victim: str, eff
 def test_our_calls_that_fail(repo: RepoBuilder, tmp_path: Path, effect: str) -> None:
     require_strace()
     fault = Injection("python", STORING.replace(",openat", ""), effect)
-    assert sweep(Field(repo), fault, tmp_path, step=17) > 3
+    assert sweep(Field(repo), fault, tmp_path, step=37) > 2
 
 
 KINDS = list(product(FAULTS, [False, True]))

@@ -63,7 +63,7 @@ def test_git_killed_at_some_calls(repo: RepoBuilder, tmp_path: Path, victim: str
     ground = Field.of(repo, victim)
     ground.record(0)
     kill = Injection(victim, CHANGING, "signal=SIGKILL")
-    assert sweep(ground, kill, tmp_path, step=19) > 0
+    assert sweep(ground, kill, tmp_path, step=37) > 0
 
 
 def test_our_process_killed_at_some_calls(repo: RepoBuilder, tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_our_process_killed_at_some_calls(repo: RepoBuilder, tmp_path: Path) -> 
     ground = Field(repo)
     ground.record(0)
     kill = Injection("python", CHANGING, "signal=SIGKILL")
-    assert sweep(ground, kill, tmp_path, step=67) > 3
+    assert sweep(ground, kill, tmp_path, step=131) > 1
 
 
 @pytest.mark.long
@@ -228,7 +228,7 @@ def check_training(repo: RepoBuilder, ids: list[str], before: set[str], steps: l
 
 
 def test_killed_at_random_moments(repo: RepoBuilder, tmp_path: Path) -> None:
-    seen = kill_at_random(repo, tmp_path, times=12, seed=20261123)
+    seen = kill_at_random(repo, tmp_path, times=7, seed=20261123)
     assert seen.get("interrupted", 0) > 0
 
 

@@ -137,8 +137,8 @@ def check(repo: RepoBuilder, result: Result, expected: int) -> None:
 
 def test_eight_writers_lose_nothing(repo: RepoBuilder, tmp_path: Path) -> None:
     with foreign_git(repo, tmp_path):
-        result = write_at_once(repo, writers=8, each=8)
-    check(repo, result, 64)
+        result = write_at_once(repo, writers=8, each=4)
+    check(repo, result, 32)
 
 
 def test_a_branch_that_is_born_while_it_is_looked_for_is_not_damaged(

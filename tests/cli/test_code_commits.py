@@ -11,7 +11,7 @@ import pytest
 from gitexp.adapters.git.remotes import push_remote
 from gitexp.cli.app import run
 from gitexp.core.schema.layout import FORMAT
-from gitexp.features.doctor import upgrade
+from gitexp.features.sync import replace_remote
 from gitexp.features.sync.publication import count_publication
 from gitexp.features.sync.sync import fetch_from
 from gitexp.storage.workspace import Workspace
@@ -387,7 +387,6 @@ class TestOlderFormat:
     def test_a_hub_that_moved_is_not_replaced(
         self, old: Exp, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-
         fetch = fetch_from
 
         def fetch_then_move(*args: Any) -> Any:
@@ -395,7 +394,7 @@ class TestOlderFormat:
             old.repo.git("push", "--quiet", "--force", "origin", "main:gitexp-code")
             return report
 
-        monkeypatch.setattr(upgrade, "fetch_from", fetch_then_move)
+        monkeypatch.setattr(replace_remote, "fetch_from", fetch_then_move)
         done = old("upgrade", "--push", "origin", check=None)
         assert done.code not in (0, 1)
         assert "another clone pushed first" in done.err

@@ -144,6 +144,7 @@ def test_how_runs_ended_can_be_said(exp: Exp) -> None:
     assert "was said" not in " ".join(failed["warnings"])
 
 
+@pytest.mark.long
 def test_a_run_that_no_record_can_hold_is_named_and_the_others_come(exp: Exp) -> None:
     many = {f"params.{n:040}": "x" * 20 for n in range(20_000)}
     rows: list[dict[str, object]] = [

@@ -190,12 +190,12 @@ def test_sixteen_writers_are_served_in_turn(tmp_path: Path) -> None:
     waits: multiprocessing.Queue[int] = SPAWN.Queue()
     turns = SPAWN.Value("i", 0)
     processes = [
-        SPAWN.Process(target=_count_turns, args=(tmp_path / "lock", 10, turns, waits))
+        SPAWN.Process(target=_count_turns, args=(tmp_path / "lock", 6, turns, waits))
         for _ in range(16)
     ]
     for process in processes:
         process.start()
-    found = sorted(waits.get(timeout=60) for _ in range(160))
+    found = sorted(waits.get(timeout=60) for _ in range(96))
     for process in processes:
         process.join()
     assert found[len(found) * 9 // 10] <= 30

@@ -763,7 +763,7 @@ class TestLocal:
         lab.record()
         lab.repo.git("update-ref", pending_ref(RunId("ab" * 8)), "main")
         _, after = lab.fix()
-        assert "nobody knows" in only(after, "pending").text
+        assert "unknown runs" in only(after, "pending").text
         assert lab.oid(pending_ref(RunId("ab" * 8)))
 
     def test_a_pin_is_kept_while_the_keep_branch_does_not_hold_the_snapshot(self, lab: Lab) -> None:

@@ -310,7 +310,9 @@ class TestPeers:
                 theirs = ObjectId(tips[m][0])
                 join_runs(clones[n].store, f"p{m}", theirs, max_files=1000, is_hub=False)
 
-    @pytest.mark.parametrize("seed", range(6))
+    @pytest.mark.parametrize(
+        "seed", [0, 1, *(pytest.param(n, marks=pytest.mark.long) for n in range(2, 6))]
+    )
     def test_four_clones_that_fetch_at_the_same_time_end_at_one_commit(
         self, network: Network, seed: int
     ) -> None:
@@ -326,7 +328,9 @@ class TestPeers:
         merges = clones[0].builder.git("rev-list", "--merges", "--count", RUNS)
         assert int(merges) < 20
 
-    @pytest.mark.parametrize("seed", range(3))
+    @pytest.mark.parametrize(
+        "seed", [0, *(pytest.param(n, marks=pytest.mark.long) for n in (1, 2))]
+    )
     def test_four_clones_that_fetch_one_after_another_end_at_one_commit(
         self, network: Network, seed: int
     ) -> None:

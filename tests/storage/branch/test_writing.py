@@ -53,7 +53,7 @@ def clash(files: Files) -> bool:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(rounds=st.lists(edits.filter(lambda files: not clash(files)), min_size=1, max_size=4))
 def test_both_ways_give_the_same_commits(repo: RepoBuilder, rounds: list[Files]) -> None:

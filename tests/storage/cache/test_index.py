@@ -890,7 +890,8 @@ def contents(branch: Branch, path: Path) -> list[object]:
     index.close()
     with sqlite3.connect(path) as conn:
         assert not conn.execute("SELECT * FROM packed").fetchall()
-        runs = [name for _, name, *_ in conn.execute("PRAGMA table_info(runs)") if name != "part"]
+        columns = conn.execute("PRAGMA table_info(runs)")
+        runs = [f'"{name}"' for _, name, *_ in columns if name != "part"]
         asked = [f"SELECT {', '.join(runs)} FROM runs"]
         asked += [
             f"SELECT * FROM {name}" for name in ("files", "docs", "tags", "produced", "broken")

@@ -45,7 +45,7 @@ def whole(state: dict[str, str]) -> dict[str, str]:
 
 
 @given(states, states)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_a_merge_writes_the_union_of_both_states(
     place: RepoBuilder, one: dict[str, str], other: dict[str, str]
 ) -> None:
