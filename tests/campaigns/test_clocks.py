@@ -51,6 +51,7 @@ def test_durations_come_from_a_clock_that_cannot_jump(repo: RepoBuilder) -> None
     assert all(0 <= duration < 60 for duration in durations)
 
 
+@pytest.mark.long
 def test_two_clones_of_different_times_merge_to_the_same_commit(
     make_repo: MakeRepo,
 ) -> None:

@@ -75,6 +75,7 @@ def check_snapshots(ground: Field) -> None:
         )
 
 
+@pytest.mark.long
 def test_collecting_beside_ten_runs(repo: RepoBuilder) -> None:
     run_beside(repo, 10)
 

@@ -625,6 +625,7 @@ class TestKeep:
         lab.repo.git("merge-base", "--is-ancestor", old, "gitexp-code")
         assert lab.repo.git("ls-tree", "gitexp-code") == ""
 
+    @pytest.mark.long
     def test_many_code_states_are_kept_in_few_parents_each(self, lab: Lab) -> None:
         for n in range(120):
             lab.repo.commit({"train.py": f"print({n})\n"})
