@@ -1,7 +1,7 @@
-"""A report that names nobody, for review without names.
+"""A report without names, for blind review.
 
 People, machines, branches, remotes and commits are left out; their names are replaced where they
-stand in texts. What the authors wrote otherwise stays as it is.
+stand in texts. All other words of the authors stay.
 """
 
 import re
@@ -22,7 +22,7 @@ Replaced = Callable[[Any], Any]
 def without_names(
     documents: Sequence[Mapping[str, Any]], hidden: Iterable[str] = ()
 ) -> tuple[list[dict[str, Any]], Replaced]:
-    """The documents with nobody's name, and what replaces names in other values.
+    """Return the documents without names, and a function that replaces names in other values.
 
     `hidden` are more words that must not be in a text. Trees of files are numbered.
     """
@@ -69,7 +69,7 @@ def _words(
 
 
 _KEPT: Final = frozenset({"main", "master", "train", "run", "exp", "test"})
-"""Words of every project, which name nobody."""
+"""Words of every project, which are no names."""
 
 
 def _bare(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,13 +23,13 @@ EXACT: Final = 2**53
 """Whole numbers up to this are exact in JavaScript."""
 
 SPARSE: Final = 3
-"""A column that fewer than one row in so many has is kept with its rows."""
+"""A column is kept with its rows when fewer than one row in this number has it."""
 
 SAMPLE: Final = 200
-"""So many values are looked at first."""
+"""Values that are looked at first."""
 
 FEW: Final = 4
-"""A column with fewer different values than one for so many rows has them once each."""
+"""Rows for each different value from which a column keeps every value once."""
 
 _TABLES: Final = {"metrics": "metrics.", "params": "params.", "environment": "env."}
 _PLAIN: Final = (

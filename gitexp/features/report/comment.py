@@ -154,12 +154,12 @@ _INSTEAD: Final = {"#": "&#35;", "@": "&#64;", "://": "&#58;//"}
 
 
 def _harmless(block: str) -> str:
-    """A block that mentions nobody, refers to no issue and links nowhere."""
+    """Return a block without mentions, references to issues and links."""
     return _PLACES.sub(lambda found: _INSTEAD.get(found[0], ""), block)
 
 
 def escaped(text: str) -> str:
-    """A text of somebody's inside of a line."""
+    """Return a text of a record for use inside a line."""
     shown = " ".join(clean(text).split())
     shown = shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|~])", r"\\\1", shown)

@@ -16,10 +16,10 @@ MOST_IDEAS: Final = 600
 """More are not told apart in the page; the newest and those on the way to the best are kept."""
 
 MOST_STEPS: Final = 60
-"""So many steps of the way to the best are shown, the newest."""
+"""Steps of the way to the best that are shown, the newest."""
 
 MOST_CHANGES: Final = 12
-"""So many changed parameters are named."""
+"""Changed parameters that are named."""
 
 
 @dataclass(slots=True)

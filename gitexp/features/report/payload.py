@@ -27,7 +27,7 @@ from gitexp.storage.workspace import Workspace
 PAYLOAD_SCHEMA: Final = 1
 
 MOST_METRICS: Final = 8
-"""So many metrics get a standing of their own, the main one first; the others are columns."""
+"""Metrics with a standing of their own, the main one first; the others are columns only."""
 
 MOST_SERIES: Final = 100
 """Runs whose curves are in the page, unless all are wanted."""

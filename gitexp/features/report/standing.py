@@ -17,7 +17,7 @@ from gitexp.core.render.verdict_sentence import run_sentence
 from gitexp.features.runs.standings import Standings
 
 RANKED: Final = 100
-"""So many trials are named in their order."""
+"""Trials that are named in their order."""
 
 
 class Standing:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from gitexp.core.model.run import Series
 
 POINTS: Final = 500
-"""At most so many points a curve, unless all are wanted."""
+"""Most points of a curve, unless all are wanted."""
 
 DIGITS: Final = 6
 """Significant digits of a thinned value."""
