@@ -12,6 +12,12 @@ import click
 from gitexp.cli.output.errors import warn
 from gitexp.cli.output.terminal import answer, open_workspace
 from gitexp.cli.params.options import Duration, Whole, metric_pattern_option
+from gitexp.cli.params.run_options import (
+    input_option,
+    message_option,
+    params_option,
+    tag_option,
+)
 from gitexp.cli.sweep.options import Said, running_options
 from gitexp.cli.sweep.run import look_up, make_plan, run_sweep
 from gitexp.cli.sweep.subcommands import SUBCOMMANDS
@@ -89,15 +95,9 @@ TRIAL_OPTIONS = [
     click.option(
         "--timeout", "timeout_s", type=Duration(), metavar="TIME", help="End a trial after TIME."
     ),
-    click.option("-m", "--message", "reason", metavar="TEXT", help="Why this is tried."),
-    click.option("-t", "--tag", "tags", multiple=True, metavar="TAG", help="A tag. Repeatable."),
-    click.option(
-        "--params",
-        "params_files",
-        multiple=True,
-        metavar="FILE",
-        help="Parameters from a file: toml, json, yaml. Repeatable.",
-    ),
+    message_option,
+    tag_option,
+    params_option,
     click.option(
         "--metrics",
         "metrics_files",
@@ -105,13 +105,7 @@ TRIAL_OPTIONS = [
         metavar="FILE",
         help="Metrics from a file of each trial. Repeatable.",
     ),
-    click.option(
-        "--input",
-        "inputs",
-        multiple=True,
-        metavar="PATH",
-        help="A data file or folder whose content counts. Repeatable.",
-    ),
+    input_option,
     click.option(
         "--output",
         "outputs",

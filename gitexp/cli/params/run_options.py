@@ -51,18 +51,33 @@ class Starting(click.Command):
             raise
 
 
+message_option = click.option(
+    "-m", "--message", "reason", metavar="TEXT", help="Why this is tried."
+)
+tag_option = click.option(
+    "-t", "--tag", "tags", multiple=True, metavar="TAG", help="A tag. Repeatable."
+)
+params_option = click.option(
+    "--params",
+    "params_files",
+    multiple=True,
+    metavar="FILE",
+    help="Parameters from a file: toml, json, yaml. Repeatable.",
+)
+input_option = click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="PATH",
+    help="A data file or folder whose content counts. Repeatable.",
+)
+
 RECORDING_OPTIONS = [
     set_param_option,
     click.option("-n", "--name", metavar="NAME", help="A name of your own for the run."),
-    click.option("-m", "--message", "reason", metavar="TEXT", help="Why this is tried."),
-    click.option("-t", "--tag", "tags", multiple=True, metavar="TAG", help="A tag. Repeatable."),
-    click.option(
-        "--params",
-        "params_files",
-        multiple=True,
-        metavar="FILE",
-        help="Parameters from a file: toml, json, yaml. Repeatable.",
-    ),
+    message_option,
+    tag_option,
+    params_option,
     click.option(
         "--metrics",
         "metrics_files",
@@ -70,13 +85,7 @@ RECORDING_OPTIONS = [
         metavar="FILE",
         help="Metrics from a file: toml, json, yaml, csv, jsonl. Repeatable.",
     ),
-    click.option(
-        "--input",
-        "inputs",
-        multiple=True,
-        metavar="PATH",
-        help="A data file or folder whose content counts. Repeatable.",
-    ),
+    input_option,
     click.option(
         "--output",
         "outputs",
