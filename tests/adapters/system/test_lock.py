@@ -228,7 +228,7 @@ class TestDeadLock:
         assert not ref_lock.exists()
         assert found.moved_to.parent == repo.path / ".git/gitexp/dead-locks"
         repo.git("update-ref", "refs/heads/gitexp", "HEAD")
-        assert "gitexp.adapters.system.file_lock" not in repo.git("for-each-ref")
+        assert "gitexp.lock" not in repo.git("for-each-ref")
 
     def test_really_blocked_git_before(self, repo: RepoBuilder, ref_lock: Path) -> None:
         assert repo.git("update-ref", "refs/heads/gitexp", "HEAD", check=False) == ""
