@@ -81,12 +81,9 @@ def command(
     if output is None:
         answer(content.decode().removesuffix("\n"))
         return
-    from gitexp.features.execution.own_output import remember_own_output
-    from gitexp.features.report.writing import write_whole
+    from gitexp.cli.output.user_file import write_user_file
 
-    path = workspace.repo.start / output
-    write_whole(path, content, output)
-    remember_own_output(workspace.repo, path, content)
+    write_user_file(workspace.repo, output, content)
     say(f"wrote {len(chosen):,} run{'' if len(chosen) == 1 else 's'} to {output}")
 
 

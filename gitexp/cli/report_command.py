@@ -60,11 +60,9 @@ def command(
     path = workspace.repo.start / output
     chosen = _chosen(workspace, select)
     page, counted = _page(workspace, chosen, select, metric, full, title, anonymous)
-    from gitexp.features.execution.own_output import remember_own_output
-    from gitexp.features.report.writing import write_whole
+    from gitexp.cli.output.user_file import write_user_file
 
-    write_whole(path, page, output)
-    remember_own_output(workspace.repo, path, page)
+    write_user_file(workspace.repo, output, page)
     size = f"{len(page) / 1e6:.1f} MB" if len(page) >= 1e6 else f"{len(page) / 1e3:.0f} KB"
     say(f"wrote {counted:,} run{'' if counted == 1 else 's'} to {output} ({size})")
     if open_it:
@@ -144,9 +142,9 @@ def _comment(output: str | None, metric: str | None, base: str | None) -> None:
     if output is None:
         answer(text)
         return
-    from gitexp.features.report.writing import write_whole
+    from gitexp.cli.output.user_file import write_user_file
 
-    write_whole(workspace.repo.start / output, f"{text}\n".encode(), output)
+    write_user_file(workspace.repo, output, f"{text}\n".encode())
     say(f"wrote the comment to {output}")
 
 

@@ -217,7 +217,14 @@ class TestOlderRecords:
         assert done.out.endswith("(other code: t.py)")
 
 
-@pytest.mark.parametrize("command", [("report", "-o", "page.html"), ("export", "-o", "runs.csv")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("report", "-o", "page.html"),
+        ("report", "--md", "-o", "comment.txt"),
+        ("export", "-o", "runs.csv"),
+    ],
+)
 def test_a_file_that_gitexp_wrote_is_no_code(exp: Exp, command: tuple[str, ...]) -> None:
     trial = ("--", "sh", "-c", "echo METRIC loss=1")
     exp("run", *trial)

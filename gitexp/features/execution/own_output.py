@@ -33,13 +33,16 @@ def remember_own_output(repo: Repo, path: Path, content: bytes) -> None:
 
 def own_output(repo: Repo) -> set[str]:
     """Return the paths of remembered files that still have the content gitexp wrote."""
-    if repo.top is None:
+    lines = _lines(repo)
+    if repo.top is None or not lines:
         return set()
+    from gitexp.adapters.system.probe import hash_file
+
     found = set()
-    for line in _lines(repo):
+    for line in lines:
         digest, _, name = line.partition(" ")
         with suppress(OSError):
-            if hashlib.sha256((repo.top / name).read_bytes()).hexdigest() == digest:
+            if hash_file(repo.top / name).sha256 == digest:
                 found.add(name)
     return found
 

@@ -1,18 +1,20 @@
-"""Files written whole or not at all."""
+"""Files that a command writes where the user asked: whole or not at all, and not code later."""
 
 import os
 from contextlib import suppress
-from pathlib import Path
 
+from gitexp.adapters.git.repository import Repo
 from gitexp.core.errors import GitexpError, InvalidInput
+from gitexp.features.execution.own_output import remember_own_output
 
 
-def write_whole(path: Path, content: bytes, shown: str) -> None:
-    """Write a file beside its place and put it there; what was there stays until then.
+def write_user_file(repo: Repo, shown: str, content: bytes) -> None:
+    """Write a file beside its place and put it there; an older file stays until then.
 
-    `shown` is what the user calls it. Raises `InvalidInput` where there is no such directory,
+    `shown` is the path as the user gave it. Raises `InvalidInput` where there is no such directory,
     `GitexpError` where it cannot be written.
     """
+    path = repo.start / shown
     if path.is_dir():
         raise InvalidInput(
             f"cannot write to '{shown}'", why="it is a directory", hints=["name a file in it"]
@@ -36,3 +38,4 @@ def write_whole(path: Path, content: bytes, shown: str) -> None:
     finally:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
+    remember_own_output(repo, path, content)
