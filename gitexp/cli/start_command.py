@@ -35,7 +35,12 @@ def command(
     expect_start(workspace)
     prepared = prepare(workspace, trial_of(workspace, said, Origin.STEPS, argv))
     tried = find_tried(
-        workspace, prepared.run, kin=0, look=prepared.look_around, uncompared=prepared.uncompared
+        workspace,
+        prepared.run,
+        kin=0,
+        look=prepared.look_around,
+        uncompared=prepared.uncompared,
+        changed=prepared.changed,
     )
     if argv and tried.is_known and not again and workspace.settings.repeat != "allow":
         show_tried(workspace, prepared.run, tried, err=True)

@@ -66,7 +66,11 @@ def command(
     with waiting("reading code and data"):
         prepared = prepare(workspace, trial, observe=False)
     tried = find_tried(
-        workspace, prepared.run, look=prepared.look_around, uncompared=prepared.uncompared
+        workspace,
+        prepared.run,
+        look=prepared.look_around,
+        uncompared=prepared.uncompared,
+        changed=prepared.changed,
     )
     if as_json:
         policy = workspace.settings.repeat

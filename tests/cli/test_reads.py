@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from gitexp.adapters.system.probe import hash_file
 from gitexp.core.model.run import FileState
-from gitexp.features.trials.reads import MAX_FILES, changed_reads, first_change, opened_files
+from gitexp.features.trials.changed_reads import GONE, ReadFiles
+from gitexp.features.trials.reads import MAX_FILES, opened_files
 from tests.cli.conftest import Exp
 from tests.conftest import RepoBuilder
 from tests.core.sample_runs import make_run
@@ -74,6 +76,27 @@ def test_changed_ignored_data_makes_a_rejected_trial_new(reading: Exp) -> None:
     done = reading(*argv)
     assert "not a repeat of <1> " in done.err
     assert told in done.err
+
+
+def test_runs_on_other_data_are_no_repeats_of_each_other(reading: Exp) -> None:
+    """Other data is another group, also with other seeds; the same data again is the same group."""
+    argv = ("run", "-q", "-S", "seed={}", "--again", "--", "python", "train.py")
+
+    def run(content: str, seed: int) -> tuple[str, dict[str, Any]]:
+        os.utime(reading.repo.write("data/train.csv", content), (1e9, 1e9))
+        reading(*(word.format(seed) for word in argv))
+        (entry,) = json.loads(reading("show", "last", "--json").out)["runs"]
+        return entry["group"], entry.get("changed_reads", {})
+
+    first, changed = run("1\n", 1)
+    assert changed == {}
+    second, changed = run("22\n", 2)
+    assert [*changed] == ["data/train.csv"]
+    assert second != first
+    assert run("1\n", 2) == (first, {})
+    assert run("22\n", 1) == (second, changed)
+    third, _ = run("333\n", 1)
+    assert third not in (first, second)
 
 
 def test_a_file_that_is_gone_is_a_change(reading: Exp) -> None:
@@ -198,17 +221,17 @@ def test_no_inject_notes_nothing(reading: Exp) -> None:
 STATE = FileState(sha256="a", bytes=1)
 
 
-def test_the_first_change() -> None:
-    recorded = {"b": STATE, "a": STATE}
-    assert first_change(recorded, lambda path, was: was) is None
-    assert first_change(recorded, lambda path, was: None) == "a"
-    assert first_change(recorded, lambda path, was: None if path == "b" else was) == "b"
-
-
-def test_a_read_never_makes_a_repeat(tmp_path: Path) -> None:
-    """A run without reads is never named, whatever the files are."""
-    runs = [make_run(1), make_run(2, reads={"x": STATE})]
-    assert changed_reads(runs, tmp_path) == {runs[1].id: "x"}
+def test_the_first_changed_file(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).write_text(name)
+    same = {name: hash_file(tmp_path / name) for name in "ab"}
+    files = ReadFiles(tmp_path)
+    assert files.first_change(make_run(1)) is None
+    assert files.first_change(make_run(2, reads=same)) is None
+    assert files.first_change(make_run(3, reads=same | {"a": STATE, "b": STATE})) == "a"
+    assert files.state("gone", STATE) == GONE
+    (tmp_path / "loop").symlink_to("loop")
+    assert files.state("loop", STATE) == STATE
 
 
 def test_a_damaged_list_is_read_as_far_as_it_goes(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 import gitexp
 from gitexp.core.analysis.fingerprint import fingerprint_1
+from gitexp.core.model.run import Run
 from tests.cli.conftest import Exp
 
 TRIAL = ("--", "python", "train.py", "--lr", "0.2")
@@ -197,11 +198,18 @@ class TestOlderRecords:
     def _ran(self, exp: Exp, monkeypatch: pytest.MonkeyPatch) -> None:
         exp.repo.commit({"t.py": TRAIN}, "a script")
 
-        def older(*args: Any, outside: object, **kwargs: Any) -> str:
-            return fingerprint_1(*args, **kwargs)
+        def older(run: Run) -> str:
+            assert run.command is not None
+            return fingerprint_1(
+                run.code.digest,
+                run.command.argv,
+                directory=run.command.directory,
+                params=run.params,
+                inputs=run.inputs,
+            )
 
         with monkeypatch.context() as patch:
-            patch.setattr("gitexp.features.execution.prepare.fingerprint", older)
+            patch.setattr("gitexp.features.execution.prepare.fingerprint_of", older)
             exp("run", "--", "python", "t.py", "--lr", "0.1", "--fast")
         exp("decide", "last", "discard", "-m", "swings")
 

@@ -87,6 +87,7 @@ def is_settled(workspace: Workspace, prepared: Prepared, how: How) -> bool:
         search=50,
         look=prepared.look_around,
         uncompared=prepared.uncompared,
+        changed=prepared.changed,
     )
     if not tried.is_known:
         for line in () if how.quiet else changed_lines(workspace, tried):

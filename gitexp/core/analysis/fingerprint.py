@@ -340,7 +340,7 @@ def key_of(run: Run) -> str:
     """
     if not run.fingerprint or version_of(run.fingerprint) == VERSION:
         return run.fingerprint
-    return group_key(run, ())
+    return fingerprint_of(run)
 
 
 def group_key(run: Run, left_out: Container[str]) -> str:
@@ -354,8 +354,18 @@ def group_key(run: Run, left_out: Container[str]) -> str:
         params=nest(kept),
         inputs=run.inputs,
         full=run.params,
-        outside=run.code.hashed,
+        outside=outside_of(run),
     )
+
+
+def fingerprint_of(run: Run) -> str:
+    """The fingerprint of the present version, computed from the parts of a run."""
+    return group_key(run, ())
+
+
+def outside_of(run: Run) -> dict[str, FileState]:
+    """Files that count for the trial and that neither its snapshot nor its inputs hold."""
+    return {**run.code.hashed, **run.changed_reads}
 
 
 def input_digests(inputs: Mapping[str, FileState]) -> tuple[tuple[str, str], ...]:

@@ -15,6 +15,7 @@ from gitexp.core.analysis.fingerprint import (
     command_template,
     fingerprint,
     is_seed,
+    outside_of,
     trial_command,
     version_of,
 )
@@ -47,6 +48,7 @@ def keys_of(run: Run, seed_params: Sequence[str] = ()) -> TrialKeys:
         run.params,
         run.inputs,
         seed_params=seed_params,
+        outside=outside_of(run),
     )
 
 
@@ -59,6 +61,7 @@ def keys_from(
     inputs: Mapping[str, FileState],
     *,
     seed_params: Sequence[str] = (),
+    outside: Mapping[str, FileState] = {},
 ) -> TrialKeys:
     """As `keys_of`, from the parts of a record; `recorded` is its fingerprint.
 
@@ -79,7 +82,9 @@ def keys_from(
     kept: Table = {name: value for name, value in named.items() if name not in seeds}
     # The options are matched with all parameters, so that the value of a seed leaves the command.
     template = [w for w in command_template(words, params) if not _repeats_a_seed(w, seeds)]
-    group = fingerprint(digest, template, directory=directory, params=kept, inputs=inputs)
+    group = fingerprint(
+        digest, template, directory=directory, params=kept, inputs=inputs, outside=outside
+    )
     group = group.partition(":")[2][:KEY_LENGTH]
     return TrialKeys(group, family, canonical(seeds) if seeds else "")
 

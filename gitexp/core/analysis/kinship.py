@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
-from gitexp.core.model.run import Run, Value, flatten
+from gitexp.core.model.run import FileState, Run, Value, flatten
 
 MAX_DIFFERENCES = 2
 """Runs that differ in more are no kin."""
@@ -139,12 +139,13 @@ def _params(run: Run, other: Run) -> Iterator[Difference]:
 
 
 def _inputs(run: Run, other: Run) -> Iterator[Difference]:
-    from gitexp.core.analysis.fingerprint import VERSION, version_of
+    from gitexp.core.analysis.fingerprint import VERSION, outside_of, version_of
 
     older = 0 < version_of(other.fingerprint) < VERSION
     untold = []
-    now, then = {**run.code.hashed, **run.inputs}, {**other.code.hashed, **other.inputs}
-    for path in sorted({*now, *then}):
+    now, then = _files(run), _files(other)
+    counted = {path for one in (run, other) for path in (*outside_of(one), *one.inputs)}
+    for path in sorted(counted):
         new, old = now.get(path), then.get(path)
         unasked = path in run.code.hashed or (new is not None and new.named)
         if old is None and new is not None and unasked and older:
@@ -155,6 +156,11 @@ def _inputs(run: Run, other: Run) -> Iterator[Difference]:
             yield Difference(Kin.DATA, path, before, after)
     if untold:
         yield Difference(Kin.UNTOLD, ", ".join(untold))
+
+
+def _files(run: Run) -> dict[str, FileState]:
+    """All files that the run is known to have read and that git does not track."""
+    return {**run.reads, **run.changed_reads, **run.code.hashed, **run.inputs}
 
 
 def _code(run: Run, other: Run) -> list[Difference]:

@@ -257,6 +257,10 @@ class Run:
     outputs: dict[str, FileState] = field(default_factory=dict)
     reads: dict[str, FileState] = field(default_factory=dict)
     """Untracked files that gitexp saw the program read; the list may be incomplete."""
+    changed_reads: dict[str, FileState] = field(default_factory=dict)
+    """Files that earlier runs of the trial read, with other content; the fingerprint covers them.
+
+    Known before the start, so that runs on other data are not repeats."""
     produced: tuple[str, ...] = ()
     """Paths that changed during the run; they never count as its code."""
     harvested: dict[str, Harvested] = field(default_factory=dict)

@@ -93,6 +93,7 @@ def run_detail(
         _section("picked up", harvest_lines(run.harvested), view),
         _section("inputs", _files(run.inputs), view),
         _section("outputs", _files(run.outputs), view),
+        _section("changed since earlier runs", _files(run.changed_reads), view),
         _section("read, not in git", _files(run.reads), view),
         _section("environment", _leaves(run.environment), view),
         *(_comparison(c, view) for c in comparisons),

@@ -171,6 +171,7 @@ RUN: Final = record(
     Field("outputs", _FILES),
     Field("harvested", _HARVESTED),
     Field("reads", _FILES),
+    Field("changed_reads", _FILES),
     Field("environment", TABLE),
 )
 ANNOTATION: Final = record(

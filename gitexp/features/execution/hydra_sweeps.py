@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from gitexp.adapters.system import clock
-from gitexp.core.analysis.fingerprint import fingerprint
+from gitexp.core.analysis.fingerprint import fingerprint_of
 from gitexp.core.errors import GitexpError
 from gitexp.core.inputs.files import parse_params
 from gitexp.core.inputs.guessed_params import is_override, params_from_argv, program_position
@@ -167,7 +167,7 @@ def _job_run(workspace: Workspace, sweep: Run, job: Job, number: int) -> Run:
     params = redact_table(nest(given, guessed))
     outcomes = {"COMPLETED": Outcome.SUCCEEDED, "FAILED": Outcome.FAILED}
     was_stopped = sweep.outcome in (Outcome.INTERRUPTED, Outcome.TIMED_OUT)
-    return replace(
+    run = replace(
         sweep,
         id=clock.new_run_id(),
         name=f"{sweep.name}-{number}",
@@ -185,14 +185,8 @@ def _job_run(workspace: Workspace, sweep: Run, job: Job, number: int) -> Run:
         outputs={},
         output_tail="",
         warnings=(),
-        fingerprint=fingerprint(
-            sweep.code.digest,
-            argv,
-            directory="." if command is None else command.directory,
-            params=params,
-            inputs=sweep.inputs,
-        ),
     )
+    return replace(run, fingerprint=fingerprint_of(run))
 
 
 def _job_argv(argv: Sequence[str], overrides: Sequence[str]) -> tuple[str, ...]:

@@ -6,14 +6,14 @@ no trace.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from gitexp.adapters.system import clock
-from gitexp.core.analysis.fingerprint import fingerprint
+from gitexp.core.analysis.fingerprint import fingerprint_of
 from gitexp.core.errors import InvalidInput
 from gitexp.core.inputs.argv import assign, fill_template, parse_value
 from gitexp.core.inputs.files import parse_params
@@ -35,6 +35,8 @@ from gitexp.core.model.run_names import memorable_name
 from gitexp.core.schema.limits import check_table
 from gitexp.features.execution.code_snapshot import observe_code
 from gitexp.features.execution.named_inputs import Named, held_of, named_inputs
+from gitexp.features.trials.changed_reads import ReadFiles, tell_apart
+from gitexp.features.trials.earlier_runs import Changed
 from gitexp.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -105,6 +107,8 @@ class Prepared(NamedTuple):
     """What gitexp picked up or left out, one sentence each."""
     uncompared: tuple[str, ...] = ()
     """Files that the comparison with repeats ignores, each with the reason."""
+    changed: tuple[Changed, ...] = ()
+    """Earlier runs that read other data; not repeats."""
 
     def look_around(self) -> Table:
         """Return the environment of the command, also the parts that are not recorded."""
@@ -158,16 +162,12 @@ def _prepare(workspace: Workspace, trial: Trial, *, observe: bool) -> Prepared:
     around = look_around(argv, trial.directory) if observe else None
     environment, packages = _kept(around, top, workspace.settings.environment)
     code, sinks, code_notes = observe_code(workspace, command, written)
-    named = Named({}, ())
-    if command is not None and trial.origin in (Origin.RUN, Origin.API, Origin.STEPS):
-        # For runs of other origins the files may have changed or be elsewhere.
-        stdin = 0 if trial.origin is Origin.RUN else None
-        known = {*inputs, *written, *sinks, *code.hashed}
-        held = held_of(workspace, code, command)
-        named = named_inputs(argv, trial.directory, held, known, stdin)
-        inputs |= named.inputs
-    run = _running(workspace, trial, redact_table(params), code, command, inputs)
+    named = _undeclared(workspace, trial, argv, code, command, {*inputs, *written, *sinks})
+    run = _running(workspace, trial, redact_table(params), code, command, inputs | named.inputs)
     run = replace(run, environment=environment, produced=sinks, warnings=tuple(warnings))
+    changed: tuple[Changed, ...] = ()
+    if trial.origin in _LIVE and top is not None:
+        run, changed = tell_apart(workspace, run, ReadFiles(top))
     return Prepared(
         run=_in_session(workspace, run) if observe else run,
         argv=argv,
@@ -185,7 +185,28 @@ def _prepare(workspace: Workspace, trial: Trial, *, observe: bool) -> Prepared:
             *(f"not compared with other runs: {n}" for n in named.uncompared),
         ),
         uncompared=named.uncompared,
+        changed=changed,
     )
+
+
+_LIVE = (Origin.RUN, Origin.API, Origin.STEPS)
+"""Origins of runs that start now. The files of others may have changed, or be elsewhere."""
+
+
+def _undeclared(
+    workspace: Workspace,
+    trial: Trial,
+    argv: Sequence[str],
+    code: Code,
+    command: Command | None,
+    known: Collection[str],
+) -> Named:
+    """Return the inputs that only the command names."""
+    if command is None or trial.origin not in _LIVE:
+        return Named({}, ())
+    stdin = 0 if trial.origin is Origin.RUN else None
+    held = held_of(workspace, code, command)
+    return named_inputs(argv, trial.directory, held, {*known, *code.hashed}, stdin)
 
 
 def _kept(around: Surroundings | None, top: Path | None, extent: str) -> tuple[Table, Table]:
@@ -207,7 +228,7 @@ def _running(
     inputs: dict[str, FileState],
 ) -> Run:
     run_id = clock.new_run_id()
-    return Run(
+    run = Run(
         id=run_id,
         name=trial.name or memorable_name(run_id),
         outcome=Outcome.RUNNING,
@@ -223,15 +244,8 @@ def _running(
         params=params,
         directions=trial.directions,
         inputs=inputs,
-        fingerprint=fingerprint(
-            code.digest,
-            () if command is None else command.template or command.argv,
-            directory="." if command is None else command.directory,
-            params=params,
-            inputs=inputs,
-            outside=code.hashed,
-        ),
     )
+    return replace(run, fingerprint=fingerprint_of(run))
 
 
 def _in_session(workspace: Workspace, run: Run) -> Run:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gitexp.adapters.system import clock
-from gitexp.core.analysis.fingerprint import fingerprint
+from gitexp.core.analysis.fingerprint import fingerprint_of
 from gitexp.core.inputs.argv import fill_template
 from gitexp.core.inputs.mentioned_files import mentioned
 from gitexp.core.inputs.redaction import redact_table
@@ -21,6 +21,7 @@ from gitexp.features.execution.prepare import (
     gather_params,
     recorded_path,
 )
+from gitexp.features.trials.changed_reads import ReadFiles, tell_apart
 from gitexp.storage.workspace import Workspace
 
 
@@ -39,6 +40,7 @@ class Variations:
         self._held: Held | None = None
         self._named: dict[tuple[str, ...], Named] = {}
         self._exists: dict[str, bool] = {}
+        self._files = ReadFiles(first.top)
 
     def prepare(self, trial: Trial) -> Prepared:
         """Build the record of one trial. Raises `InvalidInput` like `prepare.prepare`."""
@@ -61,22 +63,19 @@ class Variations:
             command=command,
             params=redact_table(params),
             inputs={**self._declared, **named.inputs},
+            changed_reads={},
             warnings=(),
         )
-        key = fingerprint(
-            run.code.digest,
-            command.template or command.argv,
-            directory=command.directory,
-            params=run.params,
-            inputs=run.inputs,
-            outside=run.code.hashed,
+        run, changed = tell_apart(
+            workspace, replace(run, fingerprint=fingerprint_of(run)), self._files
         )
         return first._replace(
-            run=replace(run, fingerprint=key),
+            run=run,
             argv=argv,
             given=given,
             notes=(),
             uncompared=named.uncompared,
+            changed=changed,
         )
 
     def _find_named(self, argv: Sequence[str], command: Command) -> Named:

@@ -8,7 +8,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-_DROPPED: Final = ("session", "source", "batch", "fingerprint", "inputs", "outputs", "reads")
+_DROPPED: Final = (
+    *("session", "source", "batch", "fingerprint"),
+    *("inputs", "outputs", "reads", "changed_reads"),
+)
 _DROPPED_OF_CODE: Final = ("commit", "branch", "remote", "snapshot")
 _MACHINE: Final = re.compile(r"^(host|user|hostname|username|machine)$|(?:^|[._])(?:host|user)$")
 _SHORTEST: Final = 3

@@ -167,6 +167,7 @@ class Plan:
                     kin=0,
                     look=around,
                     uncompared=prepared.uncompared,
+                    changed=prepared.changed,
                 )
                 state, known = self._judge(prepared.run, tried)
             yield Planned(number, point, prepared, state, known)

@@ -4,10 +4,11 @@ A push with gates waits for this module, so it imports little.
 """
 
 import shlex
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from gitexp.adapters.system import clock
-from gitexp.core.analysis.fingerprint import fingerprint
+from gitexp.core.analysis.fingerprint import fingerprint_of
 from gitexp.core.inputs.files import parse_params
 from gitexp.core.inputs.redaction import redact_argv
 from gitexp.core.model.ids import ObjectId
@@ -60,7 +61,7 @@ def new_run(workspace: Workspace, commit: ObjectId, tree: ObjectId) -> Run:
     digest = digest_of(workspace, tree, settings.metrics_files)
     evaluate, _ = allowed_command(settings)
     argv = tuple(redact_argv(shlex.split(evaluate))) if evaluate else ()
-    return Run(
+    run = Run(
         id=run_id,
         name=memorable_name(run_id),
         outcome=Outcome.RUNNING,
@@ -71,8 +72,8 @@ def new_run(workspace: Workspace, commit: ObjectId, tree: ObjectId) -> Run:
         code=Code(commit=commit, tree=tree, digest=digest),
         command=Command(argv=argv) if argv else None,
         params=params,
-        fingerprint=fingerprint(digest, argv, directory=".", params=params, inputs={}),
     )
+    return replace(run, fingerprint=fingerprint_of(run))
 
 
 def read_file(workspace: Workspace, commit: ObjectId, name: str) -> bytes | None:

@@ -29,6 +29,9 @@ _ENDED = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.TIMED_OUT)
 
 Relatives: TypeAlias = tuple[tuple[Kinship, Entry], ...]
 
+Changed: TypeAlias = tuple[Entry, str]
+"""An earlier run, and the path of a file that it read and that has changed."""
+
 
 class Running(NamedTuple):
     """A run of a trial that has not ended."""
@@ -49,7 +52,7 @@ class Tried(NamedTuple):
     """The nearest relatives, nearest first, then newest."""
     running: tuple[Running, ...] = ()
     """Runs of exactly this trial that are running or may be, newest first."""
-    changed: tuple[tuple[Entry, str], ...] = ()
+    changed: tuple[Changed, ...] = ()
     """Ended runs of another trial: each read a file that has changed since, named here."""
     doubts: tuple[str, ...] = ()
     """What gitexp could not compare with the decided run; with any doubt it refuses nothing."""
@@ -99,12 +102,13 @@ def find_tried(
     search: int = 200,
     look: Callable[[], Table] | None = None,
     uncompared: Sequence[str] = (),
+    changed: Sequence[Changed] = (),
 ) -> Tried:
     """Find earlier runs of this trial, and its kin among the newest `search` runs.
 
     An interrupted run counts if it has a decision. Reproductions do not count. `look` observes the
     command's environment; it is called if there is a run to compare with. `uncompared` are files
-    that the comparison cannot include.
+    that the comparison cannot include. `changed` are runs on other data (`changed_reads`).
     """
     index = workspace.index
     exact = _of_this_trial(workspace, run)
@@ -127,28 +131,14 @@ def find_tried(
     same.sort(key=lambda entry: run_order(entry.run), reverse=True)
     unfinished = [entry for entry in same if entry.run.outcome is Outcome.RUNNING]
     running = (_look_at(workspace, entry) for entry in unfinished)
-    identical, changed = _by_reads(workspace, [entry for entry in same if _is_answer(entry)])
+    others = {entry.run.id for entry, _ in changed}
     tried = Tried(
-        identical=identical,
-        changed=changed,
+        identical=tuple(e for e in same if _is_answer(e) and e.run.id not in others),
+        changed=tuple((entry, path) for entry, path in changed if _is_answer(entry)),
         kin=_nearest(related, kin),
         running=tuple(found for found in running if found.is_alive is not False),
     )
     return tried._replace(doubts=_doubts(run, tried.decided, uncompared))
-
-
-def _by_reads(
-    workspace: Workspace, entries: Sequence[Entry]
-) -> tuple[tuple[Entry, ...], tuple[tuple[Entry, str], ...]]:
-    """Return entries whose read files are unchanged, and the others with a changed path each."""
-    top = workspace.repo.top
-    if top is None or not any(entry.run.reads for entry in entries):
-        return tuple(entries), ()
-    from gitexp.features.trials.reads import changed_reads
-
-    found = changed_reads((entry.run for entry in entries), top)
-    same = tuple(entry for entry in entries if entry.run.id not in found)
-    return same, tuple((e, found[e.run.id]) for e in entries if e.run.id in found)
 
 
 def find_kin(workspace: Workspace, run: Run, *, kin: int = 3, search: int = 200) -> Relatives:

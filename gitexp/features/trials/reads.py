@@ -1,12 +1,12 @@
-"""Files that the program read and git does not track: their hashes, and whether they changed.
+"""Files that the program read and git does not track, and their hashes.
 
 The list comes from an audit hook in the program and is never complete (`adapters.inject.reads`). So
-it can show that a trial is new, but never that it is a repeat.
+it can show that a trial is new (`changed_reads`), but never that it is a repeat.
 """
 
 import ast
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from gitexp.adapters.system import clock
 from gitexp.adapters.system.probe import hash_file
 from gitexp.core.errors import GitexpError
 from gitexp.core.inputs.credentials import secret_name
-from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import FileState, Run
 from gitexp.storage.workspace import Workspace
 
@@ -116,45 +115,3 @@ def _hashed(named: Mapping[str, str], since_ns: int) -> Iterator[tuple[str, File
             yield name, hash_file(real)
             left_bytes -= found.st_size
             count += 1
-
-
-def first_change(
-    reads: Mapping[str, FileState], now: Callable[[str, FileState], FileState | None]
-) -> str | None:
-    """Return the first path whose file changed or is gone; `None` if no change is found.
-
-    `now` returns the current state of a path, or the recorded one if the current is unknown.
-    """
-    return next((path for path in sorted(reads) if now(path, reads[path]) != reads[path]), None)
-
-
-def changed_reads(runs: Iterable[Run], top: Path) -> dict[RunId, str]:
-    """Return earlier runs that read a file whose content has changed, each with the path.
-
-    Hashes files of equal size, within the limits. A file that could not be hashed counts as
-    unchanged: this finds changes, and never proves that there are none.
-    """
-    known: dict[str, FileState | None] = {}
-    left = [MAX_HASHED_BYTES]
-    end_s = clock.monotonic_s() + MAX_HASHING_S
-
-    def now(path: str, recorded: FileState) -> FileState | None:
-        if path in known:
-            return known[path]
-        try:
-            real = (top / Path(path).expanduser()).resolve(strict=True)
-            size = real.stat().st_size
-            if size != recorded.bytes:
-                return None
-            left[0] -= size
-            if left[0] < 0 or clock.monotonic_s() > end_s:
-                return recorded
-            known[path] = hash_file(real)
-        except FileNotFoundError:
-            known[path] = None
-        except (OSError, RuntimeError, ValueError):
-            return recorded
-        return known[path]
-
-    found = ((run.id, first_change(run.reads, now)) for run in runs if run.reads)
-    return {run: path for run, path in found if path is not None}

@@ -152,8 +152,7 @@ def _trial_keys(
 ) -> Iterator[TrialKeys]:
     """Yield the keys of each run's group and family."""
     params = {".".join(place[1:]): c for place, c in columns.items() if place[0] == "params"}
-    files = {place[1]: c for place, c in columns.items() if place[::2] == ("inputs", "sha256")}
-    sizes = {path: columns["inputs", path, "bytes"] for path in files}
+    tables = {t: _file_columns(columns, t) for t in (("inputs",), ("code", "hashed"), _CHANGED)}
     known = {place: columns[place] for place in _COMMAND.values() if place in columns}
     for n, plain in enumerate(runs):
         command = None
@@ -166,9 +165,29 @@ def _trial_keys(
             columns.get(("code", "digest"), [""] * len(runs))[n],
             command,
             {name: column[n] for name, column in params.items()},
-            {p: FileState(sha256=c[n], bytes=sizes[p][n]) for p, c in files.items()},
+            _files_of(n, tables["inputs",]),
             seed_params=seed_params,
+            outside=_files_of(n, tables["code", "hashed"]) | _files_of(n, tables[_CHANGED]),
         )
+
+
+_CHANGED: Place = ("changed_reads",)
+
+
+def _file_columns(
+    columns: Mapping[Place, list[Any]], table: Place
+) -> dict[str, tuple[list[Any], list[Any]]]:
+    """Return the digests and the sizes of each file of a table."""
+    at = len(table)
+    return {
+        place[at]: (column, columns[*place[:-1], "bytes"])
+        for place, column in columns.items()
+        if place[:at] == table and place[at + 1 :] == ("sha256",)
+    }
+
+
+def _files_of(n: int, files: Mapping[str, tuple[list[Any], list[Any]]]) -> dict[str, FileState]:
+    return {p: FileState(sha256=h[n], bytes=sizes[n]) for p, (h, sizes) in files.items()}
 
 
 def _attribute(read: object, column: Callable[..., list[Any]]) -> list[Any]:

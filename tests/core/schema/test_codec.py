@@ -255,6 +255,7 @@ RUNS: st.SearchStrategy[Run] = st.builds(
     inputs=FILES,
     outputs=FILES,
     reads=FILES,
+    changed_reads=FILES,
     produced=SORTED_TEXTS,
     sweep=st.none()
     | st.builds(SweepPlace, id=TEXT, number=st.integers(1, 10**5), attempts=st.integers(1, 99)),
