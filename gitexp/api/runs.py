@@ -152,7 +152,7 @@ class OwnRun(LiveRun):
         if found.notes:
             workspace = self._workspace
             events = note_events(workspace, self._run, found.notes)
-            workspace.store.write(events, identity=workspace.identity, moment=clock.now())
+            workspace.record(events)
 
     def __exit__(
         self,

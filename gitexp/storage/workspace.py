@@ -5,7 +5,7 @@ only they need are imported then.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gitexp.core.model.ids import ObjectId
     from gitexp.core.query.matching import Query
     from gitexp.storage.branch.branch import Store
+    from gitexp.storage.branch.events import Event
     from gitexp.storage.cache.run_index import RunIndex
     from gitexp.storage.sessions import Session
 
@@ -68,6 +69,22 @@ class Workspace:
                 f"{lost.commits[0][:7]} took away from branch '{self.settings.branch}'"
             )
         return True
+
+    def record(self, events: "Iterable[Event]") -> None:
+        """Record events in one transaction, in order: all of them or none.
+
+        This is how every record gets onto the run branch. One transaction of a thousand events
+        costs little more than one of a single event, so a caller with many events passes them
+        together. Events of runs that were deleted on the branch are left out.
+
+        The events are on the branch when it returns. Raises `Conflict` when other writers, or an
+        old lock of git, hold the branch; `Refused` or `Unreadable` when the branch is not gitexp's
+        or is damaged; `CommandFailed` when git cannot write. No event is on the branch then, and
+        the caller may try again with the same events.
+        """
+        from gitexp.adapters.system import clock
+
+        self.store.write(list(events), identity=self.identity, moment=clock.now())
 
     @property
     def index(self) -> "RunIndex":

@@ -297,7 +297,7 @@ def _record_end(running: _Running, ended: Run) -> Run:
     ended = seal(workspace, running.journal, ended, series, prepared.packages)
     if found.notes:
         events = note_events(workspace, ended, found.notes)
-        workspace.store.write(events, identity=workspace.identity, moment=clock.now())
+        workspace.record(events)
     return ended
 
 

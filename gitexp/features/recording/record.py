@@ -83,7 +83,7 @@ def begin(
             },
         )
         try:
-            workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+            workspace.record([event])
         except GitexpError as error:
             return journal, error
     _note_start(workspace, run)
@@ -128,7 +128,7 @@ def write_sealed(
     with workspace.repo.session():
         said = _subject(workspace, run)
         event = sealed(run, series, said, packages, record=record, output=output)
-        workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+        workspace.record([event])
 
 
 def _subject(workspace: Workspace, run: Run) -> str:
@@ -325,7 +325,7 @@ def annotate(workspace: Workspace, entry: Entry, kind: AnnotationKind, **fields:
     said = annotation.decision or annotation.verdict or ", ".join(annotation.tags) or measured
     text = ", ".join(part for part in (str(said), annotation.text or "") if part)
     event = annotated(entry.run, annotation, text)
-    workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+    workspace.record([event])
     return annotation
 
 
