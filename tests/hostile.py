@@ -68,7 +68,8 @@ def build(make_repo: MakeRepo, marks: Path) -> RepoBuilder:
         )
         events = [sealed(run, [{"step": 1, "a": 1.0}], f"run {run.id[:7]}")]
         who = identity_of(MALLORY)
-        store.write([*events, annotated(run, note, "decided")], identity=who, moment=run.started)
+        with store.transaction(who, run.started) as transaction:
+            transaction.add(*events, annotated(run, note, "decided"))
     work.git("push", "--quiet", "--no-verify", "origin", "--all")
     return hub
 

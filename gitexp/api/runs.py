@@ -135,7 +135,7 @@ class OwnRun(LiveRun):
         Raises `InvalidInput` for an unknown outcome, `GitexpError` when the record cannot be
         written: then the journal keeps the run, and the next `git exp` command completes it.
         """
-        from gitexp.features.recording.record import collect, note_events, seal, with_collected
+        from gitexp.features.recording.record import collect, seal, with_collected
 
         ended = as_outcome(outcome)
         journal, self._journal = self._journal, None
@@ -148,11 +148,9 @@ class OwnRun(LiveRun):
             duration_s=round(clock.monotonic_s() - self._started_s, 3),
             output_tail=self._tail,
         )
-        self._run = seal(self._workspace, journal, run, found.series, self._packages)
-        if found.notes:
-            workspace = self._workspace
-            events = note_events(workspace, self._run, found.notes)
-            workspace.store.write(events, identity=workspace.identity, moment=clock.now())
+        self._run = seal(
+            self._workspace, journal, run, found.series, self._packages, notes=found.notes
+        )
 
     def __exit__(
         self,

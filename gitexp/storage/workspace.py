@@ -5,7 +5,7 @@ only they need are imported then.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,11 @@ from gitexp.storage.settings.options import Settings, read_settings
 
 if TYPE_CHECKING:
     from gitexp.adapters.git.steps import Identity
-    from gitexp.core.model.ids import ObjectId
     from gitexp.core.query.matching import Query
     from gitexp.storage.branch.branch import Store
+    from gitexp.storage.branch.events import Event
+    from gitexp.storage.branch.lost_records import Lost
+    from gitexp.storage.branch.snapshot import Snapshot
     from gitexp.storage.cache.run_index import RunIndex
     from gitexp.storage.sessions import Session
 
@@ -51,23 +53,38 @@ class Workspace:
 
             settings = self.settings
             self._store = Store(self.repo, settings.branch, durable=settings.durable)
-            self._store.on_foreign = self._restore
         return self._store
 
-    def _restore(self, tip: "ObjectId") -> bool:
-        """Restore records that a commit of another program removed from the branch."""
-        from gitexp.storage.merge.lost_records import find_lost, restore_lost
+    def record(self, events: "Iterable[Event]") -> "Snapshot":
+        """Record events in one transaction, in order: all of them or none.
 
-        lost = find_lost(self.repo, tip)
-        if not restore_lost(self.store, tip, lost):
-            return False
+        This is how every record gets onto the run branch. One transaction of a thousand events
+        costs little more than one of a single event, so a caller with many events passes them
+        together. Events of runs that were deleted on the branch are left out.
+
+        The events are on the branch when it returns; returns where the branches are then. Raises
+        `Conflict` when other writers, or an old lock of git, hold the branch; `Refused` or
+        `Unreadable` when the branch is not gitexp's or is damaged; `CommandFailed` when git cannot
+        write. No event is on the branch then, and the caller may try again with the same events.
+        """
+        from gitexp.adapters.system import clock
+
+        transaction = self.store.transaction(self.identity, clock.now())
+        try:
+            with transaction:
+                transaction.add(*events)
+        finally:
+            for lost in transaction.restored:
+                self._tell_restored(lost)
+        return transaction.committed
+
+    def _tell_restored(self, lost: "Lost") -> None:
         if self.notice is not None:
             count = len(lost.runs)
             self.notice(
                 f"restored the records of {count:,} run{'' if count == 1 else 's'} that commit "
                 f"{lost.commits[0][:7]} took away from branch '{self.settings.branch}'"
             )
-        return True
 
     @property
     def index(self) -> "RunIndex":

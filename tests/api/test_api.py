@@ -345,6 +345,7 @@ def test_a_killed_process_leaves_an_interrupted_run(
         "import gitexp, os, signal\n"
         "run = gitexp.start(params={'lr': 1})\n"
         "for n in range(50): run.log(loss=n, step=n)\n"
+        "run.note('the loss rises')\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     assert python(script).returncode == -signal.SIGKILL
@@ -359,6 +360,8 @@ def test_a_killed_process_leaves_an_interrupted_run(
     (shown,) = json.loads(listed.stdout)["runs"]
     assert (shown["outcome"], shown["metrics"]) == ("interrupted", {"loss": 49})
     assert "completed the record" in listed.stderr
+    (entry,) = gitexp.runs()
+    assert [note.text for note in entry.annotations] == ["the loss rises"]
 
 
 def test_runs_are_queried(tmp_path: Path) -> None:

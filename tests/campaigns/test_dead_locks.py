@@ -149,7 +149,8 @@ def write_again(repo: RepoBuilder) -> None:
     store = Store(Repo.discover(repo.path), "gitexp", durable=False)
     ((name, record),) = read_records(repo).items()
     run = store.load_run(parse_run_id(name), record["started"])
-    store.write([started(run)], identity=Identity("Ada", "ada@example.org"), moment=clock.now())
+    with store.transaction(Identity("Ada", "ada@example.org"), clock.now()) as transaction:
+        transaction.add(started(run))
 
 
 def tries_to_clear(repo: RepoBuilder, times: int) -> int:

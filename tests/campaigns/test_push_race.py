@@ -42,7 +42,8 @@ for n in range(pushes):
         started=start, author="Ada <ada@example.org>", origin=Origin.RUN,
         metrics={"value": float(n)}, code=Code(commit=head, tree=tree),
     )
-    store.write([sealed(run, [], "done")], identity=Identity("Ada", "a@example.org"), moment=start)
+    with store.transaction(Identity("Ada", "a@example.org"), start) as transaction:
+        transaction.add(sealed(run, [], "done"))
     began_s = time.monotonic()
     tries = push_runs(store, None, Settings(push_timeout=300.0)).tries
     print(json.dumps([tries, time.monotonic() - began_s]), flush=True)

@@ -68,7 +68,8 @@ def put_run(exp: Exp, code: Code, **fields: Any) -> str:
         **{"command": HARMLESS, **fields},
     )
     store = Store(Repo.discover(exp.repo.path), "gitexp", durable=False)
-    store.write([sealed(run, [], "done")], identity=identity_of(ADA), moment=run.started)
+    with store.transaction(identity_of(ADA), run.started) as transaction:
+        transaction.add(sealed(run, [], "done"))
     return run.id
 
 

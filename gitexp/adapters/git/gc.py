@@ -1,8 +1,10 @@
 """Detection of a running `git gc`, and waiting for its end.
 
-Separate from `write`, so that read-only callers import no more than this.
+Separate from `transaction`, so that read-only callers import no more than this.
 """
 
+import os
+from collections.abc import Collection
 from pathlib import Path
 
 from gitexp.adapters.git.repository import Repo
@@ -27,6 +29,23 @@ def await_gc(repo: Repo) -> None:
     running = _identity(pid)
     while running is not None and running == _identity(pid) and clock.monotonic_s() < until_s:
         clock.sleep(0.01)
+
+
+def gc_fingerprint(repo: Repo, *, without: Collection[str] = ()) -> tuple[object, ...]:
+    """Return the state of packed refs and packs, which every gc changes before it removes anything.
+
+    `without` names packs of our own.
+    """
+    try:
+        found = (repo.common_dir / "packed-refs").stat()
+        refs = (found.st_ino, found.st_mtime_ns, found.st_size)
+    except FileNotFoundError:
+        refs = (0, 0, 0)
+    try:
+        names = os.listdir(repo.common_dir / "objects" / "pack")  # noqa: PTH208 - of every record
+    except FileNotFoundError:
+        names = []
+    return (*refs, *sorted(n for n in names if n.endswith(".pack") and n not in without))
 
 
 def _identity(file: Path) -> tuple[int, int] | None:

@@ -1,4 +1,7 @@
-"""Steps of a write stream, and the errors for git's refusals."""
+"""Steps of a git transaction, as plain values, and the errors for git's refusals.
+
+`transaction.apply` takes a list of steps. Nothing happens before.
+"""
 
 import re
 from collections.abc import Sequence
@@ -28,7 +31,7 @@ class Blob:
 
 
 @dataclass(frozen=True, slots=True)
-class Commit:
+class NewCommit:
     """A commit to add to a ref."""
 
     ref: str
@@ -36,13 +39,13 @@ class Commit:
     identity: Identity
     moment: datetime
     parents: Sequence[str]
-    """Ids, or `:n` for the n-th commit of the same stream; empty for a root commit."""
+    """Ids, or `:n` for the n-th commit of the same transaction; empty for a root commit."""
     files: Sequence[tuple[str, bytes | Blob | None]] = ()
     """Path with content, a stored blob, or `None` to delete the file."""
     clear: bool = False
     """Start from the empty tree, not from the tree of the first parent."""
     tip: str | None = field(kw_only=True)
-    """Expected id of the ref before the stream, `None` when the ref does not exist."""
+    """Expected id of the ref before the transaction, `None` when the ref does not exist."""
 
     @property
     def signature(self) -> str:
@@ -67,27 +70,36 @@ class CodeCommit:
 
 
 @dataclass(frozen=True, slots=True)
-class SetRef:
-    """Point one of gitexp's refs at a commit; the null id deletes it."""
+class MoveRef:
+    """Move one of gitexp's refs to a stored commit, whether or not that contains the old one."""
 
     ref: str
-    oid: str
+    new: str
+    old: str | None
+    """Expected id of the ref before the transaction, `None` when the ref does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class DropRef:
+    """Delete a ref that nothing needs after the other steps. If git cannot, the ref stays."""
+
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier:
     """Make every earlier step visible before any later one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verify:
-    """Fail the steps since the last checkpoint unless the ref points at the id."""
+class VerifyRef:
+    """Fail the steps since the last barrier unless the ref points at the id."""
 
     ref: str
     oid: str
 
 
-Step: TypeAlias = Commit | CodeCommit | SetRef | Checkpoint | Verify
+Step: TypeAlias = NewCommit | CodeCommit | MoveRef | DropRef | Barrier | VerifyRef
 
 
 def read_refusal(status: int, stderr: str, *, by: str = "fast-import") -> CommandFailed | Conflict:

@@ -10,8 +10,8 @@ from pathlib import Path
 from gitexp.adapters.git.process import FSYNC
 from gitexp.adapters.git.remotes import Remote, fetch_remote, remotes_by_key
 from gitexp.adapters.git.repository import Repo
+from gitexp.adapters.git.transaction import apply
 from gitexp.adapters.git.verify import find_damaged
-from gitexp.adapters.git.write import write_stream
 from gitexp.adapters.system import clock
 from gitexp.core.errors import GitexpError, NotFound
 from gitexp.core.schema.layout import remote_ref
@@ -25,8 +25,8 @@ from gitexp.features.doctor.cleanup import (
 from gitexp.features.doctor.findings import Examination, Finding, Mend, counted
 from gitexp.features.execution.recover import recover
 from gitexp.storage.branch.keep import keep_steps
+from gitexp.storage.branch.lost_records import find_lost, restore_lost
 from gitexp.storage.merge.branches import join_code
-from gitexp.storage.merge.lost_records import find_lost, restore_lost
 from gitexp.storage.workspace import Workspace
 
 
@@ -138,7 +138,7 @@ def _keep_code(workspace: Workspace, findings: Collection[Finding]) -> Iterator[
                     yield f"took branch '{short}' over from remote '{remote}'"
         tip = repo.read_ref(store.code_ref)
         steps = keep_steps(store, trees, tip, workspace.identity, clock.now())
-        write_stream(repo, steps, durable=store.durable)
+        apply(repo, steps, durable=store.durable)
     yield f"kept {counted(trees, 'code state')} on branch '{store.branch}-code'"
 
 

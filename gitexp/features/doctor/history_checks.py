@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from gitexp.features.doctor.findings import Finding, Level, Mend, counted, listed
 from gitexp.features.doctor.inventory import Evidence
-from gitexp.storage.merge.lost_records import find_lost
+from gitexp.storage.branch.lost_records import find_lost
 
 
 def check_history(evidence: Evidence) -> Iterator[Finding]:

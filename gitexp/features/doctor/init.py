@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from gitexp.adapters.git.remotes import remote_names
-from gitexp.adapters.git.steps import Commit
-from gitexp.adapters.git.write import write_stream
+from gitexp.adapters.git.steps import NewCommit
+from gitexp.adapters.git.transaction import apply
 from gitexp.adapters.system import clock
 from gitexp.core.errors import Conflict, GitexpError, Refused
 from gitexp.core.schema.layout import FORMAT_PATH, README_PATH
@@ -84,7 +84,7 @@ def found_branch(workspace: Workspace, identity: str | None = None) -> Founded:
 
 def _make_branch(workspace: Workspace, form: bytes) -> str:
     store = workspace.store
-    step = Commit(
+    step = NewCommit(
         store.run_ref,
         "begin the runs\n\n[skip ci]\n",
         workspace.identity,
@@ -97,7 +97,7 @@ def _make_branch(workspace: Workspace, form: bytes) -> str:
         if store.check() is not None:
             return "there"
         with suppress(Conflict):
-            write_stream(workspace.repo, [step], durable=store.durable)
+            apply(workspace.repo, [step], durable=store.durable)
             return "made"
     store.check()  # another process was faster, or a ref with a conflicting name exists
     return "there"

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from gitexp.adapters.git.steps import Blob, Commit
+from gitexp.adapters.git.steps import Blob, NewCommit
 from gitexp.adapters.git.tree_edits import TreeEditor
 from gitexp.adapters.system import clock
 from gitexp.core.errors import Conflict, GitexpError, InvalidInput, NotFound, Refused
@@ -193,7 +193,7 @@ def purge(workspace: Workspace, plan: PurgePlan) -> Purges:
         if not plan.is_empty:
             files = _files(workspace, plan, first)
             moment = datetime.fromtimestamp(int(clock.now().timestamp()), UTC)
-            commit = Commit(
+            commit = NewCommit(
                 store.run_ref, _MESSAGE, workspace.identity, moment, [plan.tip], files, tip=plan.tip
             )
             root = graft(store, commit, None)

@@ -6,8 +6,8 @@ Deterministic: two clones with the same branches make the same commits.
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from gitexp.adapters.git.steps import Commit, Identity
-from gitexp.adapters.git.write import write_stream
+from gitexp.adapters.git.steps import Identity, NewCommit
+from gitexp.adapters.git.transaction import apply
 from gitexp.core.model.ids import ObjectId
 from gitexp.core.schema.layout import FORMAT, FORMAT_PATH, README_PATH
 from gitexp.core.schema.root_files import CODE_IDENTITY, README_FILE, format_file
@@ -73,8 +73,8 @@ def _write_format(store: Store, tip: ObjectId, form: bytes) -> None:
     asked = store.repo.git("log", "-1", "--no-show-signature", "--format=%ct", tip)
     moment = datetime.fromtimestamp(int(asked.text), UTC)
     files = ((README_PATH, README_FILE), (FORMAT_PATH, form))
-    step = Commit(store.run_ref, _MESSAGE, _IDENTITY, moment, [tip], files, tip=tip)
-    write_stream(store.repo, [step], durable=store.durable)
+    step = NewCommit(store.run_ref, _MESSAGE, _IDENTITY, moment, [tip], files, tip=tip)
+    apply(store.repo, [step], durable=store.durable)
 
 
 def upgrade_remote(store: Store, remote: str | None, settings: Settings) -> tuple[str, bool]:

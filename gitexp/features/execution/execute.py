@@ -45,7 +45,6 @@ from gitexp.features.recording.record import (
     begin,
     collect,
     kept_path,
-    note_events,
     seal,
     with_collected,
     with_ending,
@@ -294,11 +293,7 @@ def _record_end(running: _Running, ended: Run) -> Run:
     if ended.origin is Origin.RUN:
         checks, unchecked = run_checks(workspace.settings, ended, prepared.top)
         ended = replace(ended, checks=checks, warnings=(*ended.warnings, *unchecked))
-    ended = seal(workspace, running.journal, ended, series, prepared.packages)
-    if found.notes:
-        events = note_events(workspace, ended, found.notes)
-        workspace.store.write(events, identity=workspace.identity, moment=clock.now())
-    return ended
+    return seal(workspace, running.journal, ended, series, prepared.packages, notes=found.notes)
 
 
 def _left_by_hydra(running: _Running, output: str) -> Report | None:

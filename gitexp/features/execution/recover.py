@@ -88,14 +88,14 @@ def open_states(workspace: Workspace) -> dict[RunId, bool]:
 
 def _complete(workspace: Workspace, path: Path, content: JournalContent) -> Run:
     keeps_tail = workspace.settings.keep_output != "none"
-    run, series = _final(workspace, path, content, keeps_tail=keeps_tail)
+    run, series, notes = _final(workspace, path, content, keeps_tail=keeps_tail)
     finish_abandoned(kept_path(workspace, run.id), redact_text)
     try:
         on_branch = workspace.store.load_run(run.id, run.started)
     except (NotFound, Unreadable):
         on_branch = None
     if on_branch is None or not on_branch.is_sealed:
-        write_sealed(workspace, run, series, content.extra.get("packages", {}))
+        write_sealed(workspace, run, series, content.extra.get("packages", {}), notes=notes)
     else:
         run = on_branch
         workspace.store.release(run)
@@ -109,14 +109,17 @@ def _complete(workspace: Workspace, path: Path, content: JournalContent) -> Run:
 
 def _final(
     workspace: Workspace, path: Path, content: JournalContent, *, keeps_tail: bool
-) -> tuple[Run, Series]:
-    """Return the sealed record if the journal has one, else a record from the journal's events."""
+) -> tuple[Run, Series, tuple[str, ...]]:
+    """Return the sealed record if the journal has one, else a record from the journal's events.
+
+    With its series and the notes in the journal.
+    """
     found = collect(content)
     if content.sealed is not None:
         run = decode_run(content.sealed)
         if content.is_cut and not found.series:
             run = replace(run, warnings=(*run.warnings, _SERIES_LOST))
-        return run, content.sealed_series or found.series
+        return run, content.sealed_series or found.series, found.notes
     run = with_collected(decode_run(content.record), found)
     run = with_report(run, read_report(report_path(path.parent, run.id)))
     warnings = list(run.warnings)
@@ -133,7 +136,7 @@ def _final(
     run = replace(run, output_tail=tail, warnings=tuple(warnings))
     run, series = with_files_left(workspace, run, found, path)
     run, _ = recordable(run)
-    return run, series
+    return run, series, found.notes
 
 
 _SERIES_LOST = "the disk was full: a series that came from a file may be missing"

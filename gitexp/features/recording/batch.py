@@ -10,7 +10,6 @@ from itertools import islice
 from typing import Final
 
 from gitexp.adapters.git.maintenance import start_maintenance
-from gitexp.adapters.system import clock
 from gitexp.core.model.run import Run
 from gitexp.storage.branch.events import Event, sealed
 from gitexp.storage.workspace import Workspace
@@ -45,7 +44,7 @@ def record_events(
     """Write events to the branch in order, one batch at a time; otherwise like `record_many`."""
     done = 0
     for batch in _batches(events):
-        workspace.store.write(batch, identity=workspace.identity, moment=clock.now())
+        workspace.record(batch)
         done += len(batch)
         if progress is not None:
             progress(done)

@@ -58,7 +58,8 @@ def finish_by_hand(
         metrics=nest(ended.metrics, from_files, metrics),
         command=command,
     )
-    return seal(workspace, journal, ended, series, content.extra.get("packages", {}))
+    packages = content.extra.get("packages", {})
+    return seal(workspace, journal, ended, series, packages, notes=found.notes)
 
 
 def _open_journal(workspace: Workspace, run: RunId) -> Journal:

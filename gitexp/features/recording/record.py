@@ -83,17 +83,25 @@ def begin(
             },
         )
         try:
-            workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+            workspace.record([event])
         except GitexpError as error:
             return journal, error
     _note_start(workspace, run)
     return journal, None
 
 
-def seal(workspace: Workspace, journal: Journal, run: Run, series: Series, packages: Table) -> Run:
+def seal(
+    workspace: Workspace,
+    journal: Journal,
+    run: Run,
+    series: Series,
+    packages: Table,
+    *,
+    notes: Sequence[str] = (),
+) -> Run:
     """Seal a run: write it to the journal, then to the branch, then delete the journal.
 
-    `series` may come from a file; the journal stores it too.
+    `series` may come from a file; the journal stores it too. `notes` are those in the journal.
 
     Returns the run as recorded: a warning names each metric that a record cannot hold. Raises
     `GitexpError` when the branch cannot be written; the journal then has the sealed record, and the
@@ -103,7 +111,7 @@ def seal(workspace: Workspace, journal: Journal, run: Run, series: Series, packa
     with workspace.repo.session():
         try:
             journal.seal(record, series=series)
-            write_sealed(workspace, run, series, packages, record=record)
+            write_sealed(workspace, run, series, packages, record=record, notes=notes)
         except BaseException:
             journal.close()  # releases it: other processes may now complete the run
             raise
@@ -120,15 +128,19 @@ def write_sealed(
     packages: Table,
     *,
     record: bytes | None = None,
+    notes: Sequence[str] = (),
 ) -> None:
-    """Write a sealed run to the branch, with its encoded record if given. Raises `GitexpError`."""
+    """Write a sealed run and its notes to the branch in one transaction. Raises `GitexpError`.
+
+    `record` is the encoded record, if the caller has it already.
+    """
     is_full = workspace.settings.keep_output == "full"
     output = read_output(kept_path(workspace, run.id)) if is_full else None
 
     with workspace.repo.session():
         said = _subject(workspace, run)
         event = sealed(run, series, said, packages, record=record, output=output)
-        workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+        workspace.record([event, *note_events(workspace, run, notes)])
 
 
 def _subject(workspace: Workspace, run: Run) -> str:
@@ -276,6 +288,9 @@ def with_ending(run: Run, ending: Ending) -> Run:
 
 def note_events(workspace: Workspace, run: Run, texts: Sequence[str]) -> list[Event]:
     """Return annotations for the notes logged during the run."""
+    if not texts:
+        return []
+    first = max(workspace.next_clock(), run.clock + 1)
     return [
         annotated(
             run,
@@ -283,7 +298,7 @@ def note_events(workspace: Workspace, run: Run, texts: Sequence[str]) -> list[Ev
                 id=clock.new_id(),
                 run=run.id,
                 kind=AnnotationKind.NOTE,
-                clock=workspace.next_clock(n),
+                clock=min(first + n, limits.MAX_CLOCK),
                 time=clock.now(),
                 author=run.author,
                 text=text,
@@ -325,7 +340,7 @@ def annotate(workspace: Workspace, entry: Entry, kind: AnnotationKind, **fields:
     said = annotation.decision or annotation.verdict or ", ".join(annotation.tags) or measured
     text = ", ".join(part for part in (str(said), annotation.text or "") if part)
     event = annotated(entry.run, annotation, text)
-    workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+    workspace.record([event])
     return annotation
 
 

@@ -98,7 +98,7 @@ def remove(workspace: Workspace, planned: Sequence[Removal]) -> None:
         event = deleted(run, tombstone, removal.paths)
         pinned = workspace.repo.read_ref(pending_ref(run.id)) is not None
         events.append(replace(event, releases=pinned))
-    workspace.store.write(events, identity=workspace.identity, moment=clock.now())
+    workspace.record(events)
     for removal in planned:
         Journal.discard(workspace.journals / f"{removal.run.id}.journal")
         discard_output(kept_path(workspace, removal.run.id))

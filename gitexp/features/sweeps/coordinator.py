@@ -279,9 +279,7 @@ class Coordinator:
             first = events[0]
             events[0] = replace(first, files=(*first.files, *self._extra))
         try:
-            self._workspace.store.write(
-                events, identity=self._workspace.identity, moment=clock.now()
-            )
+            self._workspace.record(events)
         except GitexpError as problem:
             self._keep_for_later(problem, announced)
             return
@@ -311,9 +309,7 @@ class Coordinator:
         for sealed in self._ended:
             if sealed.notes:
                 events = note_events(self._workspace, sealed.run, sealed.notes)
-                self._workspace.store.write(
-                    events, identity=self._workspace.identity, moment=clock.now()
-                )
+                self._workspace.record(events)
 
     def _close(self, result: Result) -> None:
         """Record what ended; trials that still run, after a failure of ours, are ended."""

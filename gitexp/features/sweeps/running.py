@@ -192,4 +192,4 @@ def _put_definition(workspace: Workspace, definition: Definition) -> None:
         for entry in newest:
             subject = f"sweep {definition.id[:7]}"
             event = Event(entry.run, subject, (branch_file(definition),), keeps=False)
-            workspace.store.write([event], identity=workspace.identity, moment=clock.now())
+            workspace.record([event])

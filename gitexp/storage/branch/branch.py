@@ -1,22 +1,17 @@
-"""The run branch: write records to it and read them.
+"""The run branch and the keep branch of a repository: their state, their locks, their records.
 
-Each event of a run is one commit. Writers of one machine queue on a file lock; the compare-and-swap
-of the ref decides. The keep branch moves before the run branch, so a failure between the two leaves
-at most one superfluous kept commit. `write` returns when the record is stored;
-`docs/reliability.md` says what each durability guarantees then.
+Each event of a run is one commit. `transaction` writes events, and `docs/reliability.md` says what
+each durability guarantees then.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from gitexp.adapters.git.cat_file import Found
 from gitexp.adapters.git.code_commit import code_commit_id
-from gitexp.adapters.git.fsync import sync_recent
 from gitexp.adapters.git.repository import Repo
-from gitexp.adapters.git.steps import Checkpoint, CodeCommit, Commit, Identity, SetRef, Step, Verify
-from gitexp.adapters.git.write import write_stream
+from gitexp.adapters.git.steps import Identity
 from gitexp.adapters.system import clock
 from gitexp.adapters.system.file_lock import MIN_DEAD_AGE_S, FileLock, GitLock, clear_dead_lock
 from gitexp.core.errors import CommandFailed, Conflict, GitexpError, NotFound, Refused, Unreadable
@@ -36,14 +31,12 @@ from gitexp.core.schema.layout import (
     series_path,
 )
 from gitexp.core.schema.limits import MAX_RECORD_BYTES
-from gitexp.core.schema.root_files import CODE_IDENTITY, FORMAT_FILE, ROOT_FILES, code_identity
-from gitexp.core.schema.toml_codec import (
-    decode_run,
-    decode_table,
-)
-from gitexp.storage.branch.events import Event, is_ours, message_of
-from gitexp.storage.branch.keep import KEEP_MESSAGE
+from gitexp.core.schema.root_files import CODE_IDENTITY, FORMAT_FILE, code_identity
+from gitexp.core.schema.toml_codec import decode_run, decode_table
+from gitexp.storage.branch.events import Event, is_ours
 from gitexp.storage.branch.refusals import damaged, locked
+from gitexp.storage.branch.snapshot import Snapshot
+from gitexp.storage.branch.transaction import Transaction
 
 PATIENCE_S = 30.0
 """Seconds that a write waits for other writers before it fails; the run's journal stays."""
@@ -57,19 +50,8 @@ _KEPT_BEFORE = ("^1^1", "^1^2", "^2^1", "^2^2")
 """Parents of the keep branch that may hold the last run's code after a merge with a remote."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Tips:
-    run: ObjectId | None
-    code: ObjectId | None
-    kept: frozenset[str] = field(default_factory=frozenset)
-    deleted: frozenset[str] = field(default_factory=frozenset)
-    """Those runs of the events that another process has deleted."""
-    is_foreign: bool = False
-    """True if gitexp did not make the newest commit of the run branch."""
-
-
 class Store:
-    """Run branch of one repository."""
+    """Run branch and keep branch of one repository."""
 
     def __init__(self, repo: Repo, branch: str, *, durable: bool) -> None:
         self.repo = repo
@@ -78,57 +60,15 @@ class Store:
         self.code_ref = code_ref(branch)
         self.durable = durable
         self._code_identity: str | None = None
-        self.on_foreign: Callable[[ObjectId], bool] | None = None
-        """Called before a write with a tip that gitexp did not make.
 
-        Restores the records that the commit removed. Returns whether it moved the branch.
+    def transaction(self, identity: Identity, moment: datetime) -> Transaction:
+        """Return a transaction: the only way to write a record. See `transaction`.
+
+        `identity` and `moment` are author and time of its commits.
         """
+        return Transaction(self, identity, moment)
 
-    # --- writing ----------------------------------------------------------------------------
-
-    def write(
-        self,
-        events: Sequence[Event],
-        *,
-        identity: Identity,
-        moment: datetime,
-    ) -> ObjectId:
-        """Write events to the branch, in order, all or none. Returns the new tip.
-
-        The events are recorded when it returns. Raises `Conflict` if other writers hold the branch
-        for `PATIENCE_S` or an old lock remains for `LOCK_PATIENCE_S`, `Refused` if gitexp did not
-        create the branch, `CommandFailed` if git cannot write.
-        """
-        with self.repo.session(), self.lock():
-            began_s = clock.monotonic_s()
-            self._clear("packed-refs.lock")  # else git waits a second and cannot delete the pin
-            while True:
-                tips = self._read_tips_beside_gc(events)
-                if tips.is_foreign and tips.run and self.on_foreign and self.on_foreign(tips.run):
-                    continue
-                live = [e for e in events if not (e.keeps and e.run.id in tips.deleted)]
-                if not live and tips.run is not None:
-                    return tips.run  # deleted while it ran: write nothing
-                try:
-                    return self._write(live, tips, identity, moment)
-                except Conflict as conflict:
-                    waited_s = clock.monotonic_s() - began_s
-                    held = self.clear_dead_locks()
-                    if held and held.age_s > MIN_DEAD_AGE_S and waited_s > LOCK_PATIENCE_S:
-                        raise locked(held) from conflict
-                    if waited_s > PATIENCE_S:
-                        raise
-                    clock.sleep(clock.jitter(0.05))
-
-    def _write(
-        self, events: Sequence[Event], tips: _Tips, identity: Identity, moment: datetime
-    ) -> ObjectId:
-        keeping = {self.code_commit(e.run.code.tree): e.run.code.tree for e in events if e.keeps}
-        fresh = {commit: tree for commit, tree in keeping.items() if commit not in tips.kept}
-        if self.durable and fresh:
-            sync_recent(self.repo, *_pins(events))
-        steps = self._steps(events, tips, fresh, identity, moment)
-        return write_stream(self.repo, steps, durable=self.durable)[-1]
+    # --- locks ------------------------------------------------------------------------------
 
     def lock(self) -> FileLock:
         """Return the lock on which local writers queue.
@@ -143,6 +83,30 @@ class Store:
             ) from error
         return FileLock(self.repo.state_dir / "lock", timeout_s=PATIENCE_S)
 
+    def clear_stale_locks(self, *names: str) -> GitLock | None:
+        """Move git's locks of dead processes aside: those of our refs, and the named files.
+
+        Call only while holding `lock`. Returns a lock that is still in place, if any.
+        """
+        names = (*names, *(f"{ref}.lock" for ref in (self.run_ref, self.code_ref)))
+        paths = [self.repo.common_dir / name for name in names]
+        locks = [clear_dead_lock(path) for path in paths if path.exists()]
+        return next((lock for lock in locks if lock and not lock.moved_to), None)
+
+    def wait_after(self, conflict: Conflict, since_s: float) -> None:
+        """Wait up to 50 ms before a transaction is staged again. Call only while holding `lock`.
+
+        `since_s` is the monotonic time of the first try. Raises the conflict 30 s after that, and
+        after 2 s the error that names an old lock of git which a process may hold.
+        """
+        waited_s = clock.monotonic_s() - since_s
+        held = self.clear_stale_locks()
+        if held and held.age_s > MIN_DEAD_AGE_S and waited_s > LOCK_PATIENCE_S:
+            raise locked(held) from conflict
+        if waited_s > PATIENCE_S:
+            raise conflict
+        clock.sleep(clock.jitter(0.05))
+
     def release(self, run: Run) -> None:
         """Release the pin of a recorded run's snapshot: the keep branch holds the code now.
 
@@ -153,75 +117,28 @@ class Store:
             with suppress(Conflict):
                 self.repo.update_ref(ref, self.repo.null, snapshot, "gitexp: recorded")
 
-    def clear_dead_locks(self) -> GitLock | None:
-        """Move aside ref locks of dead processes. Call only while holding the store's lock.
+    # --- the state of the branches ----------------------------------------------------------
 
-        Returns a lock that is still in place, if any.
-        """
-        found = [self._clear(f"{ref}.lock") for ref in (self.run_ref, self.code_ref)]
-        return next((lock for lock in found if lock is not None), None)
+    def snapshot(self, events: Sequence[Event] = ()) -> Snapshot:
+        """Read both branches with one question to git.
 
-    def wait_for_others(self, conflict: Conflict, deadline_s: float) -> None:
-        """Wait about 50 ms before a write is retried. Call only while holding the store's lock.
-
-        Raises the `conflict` if the monotonic clock is past the deadline.
-        """
-        if clock.monotonic_s() > deadline_s:
-            raise conflict
-        self.clear_dead_locks()
-        clock.sleep(clock.jitter(0.05))
-
-    def _clear(self, name: str) -> GitLock | None:
-        path = self.repo.common_dir / name
-        lock = clear_dead_lock(path) if path.exists() else None
-        return None if lock is None or lock.moved_to else lock
-
-    def _steps(
-        self,
-        events: Sequence[Event],
-        tips: _Tips,
-        fresh: Mapping[ObjectId, ObjectId],
-        identity: Identity,
-        moment: datetime,
-    ) -> list[Step]:
-        steps: list[Step] = []
-        if fresh:
-            message, tip = KEEP_MESSAGE, tips.code
-            parents: list[str] = [tip, *fresh] if tip else [*fresh]
-            author = self.code_identity()
-            steps += [CodeCommit(tree, author) for tree in fresh.values()]
-            keep = Commit(self.code_ref, message, identity, moment, parents, clear=True, tip=tip)
-            steps += [keep, Checkpoint()]
-        elif tips.code and any(event.keeps for event in events):
-            steps.append(Verify(self.code_ref, tips.code))  # a moved branch may lack the code
-        offset = len(fresh) > 0
-        for n, event in enumerate(events):
-            parent = f":{n + offset}" if n else tips.run
-            files = list(event.files)
-            if parent is None:
-                files += ROOT_FILES
-            parents, message, tip = [parent] if parent else [], message_of(event), tips.run
-            steps.append(Commit(self.run_ref, message, identity, moment, parents, files, tip=tip))
-        steps += [SetRef(ref, self.repo.null) for ref in _pins(e for e in events if e.releases)]
-        return steps
-
-    def _read_tips_beside_gc(self, events: Sequence[Event]) -> _Tips:
-        """Call `_read_tips` up to `_LOOKS` + 1 times.
-
-        While a gc replaces packs, an intact branch may look damaged for a moment.
+        With `events`, also read what a transaction of them must know: which of their runs were
+        deleted, and whether the keep branch holds their code a few commits further back. Raises
+        `Unreadable` when a branch is damaged: broken is not absent. While a gc replaces packs, an
+        intact branch may look damaged for a moment, so it looks again three times. Raises `Refused`
+        when gitexp did not create the branch.
         """
         for _ in range(_LOOKS):
             try:
-                return self._read_tips(events)
+                return self._read_snapshot(events)
             except Unreadable:
                 clock.sleep(clock.jitter(0.1))
-        return self._read_tips(events)
+        return self._read_snapshot(events)
 
-    def _read_tips(self, events: Sequence[Event] = ()) -> _Tips:
-        """Read both tips with one git process. A damaged branch raises, it is never absent."""
+    def _read_snapshot(self, events: Sequence[Event]) -> Snapshot:
         runs = [event.run for event in events]
         stones = [f"{self.run_ref}:{annotation_path(r.id, r.started, TOMBSTONE)}" for r in runs]
-        run, form, code, *found = self._ask(
+        run, form, code, *tombstones = self._ask(
             [self.run_ref, f"{self.run_ref}:{FORMAT_PATH}", self.code_ref, *stones]
         )
         for ref, tip in ((self.run_ref, run), (self.code_ref, code)):
@@ -234,9 +151,13 @@ class Store:
         if not wanted <= kept:
             before = self._ask([self.code_ref + parent for parent in _KEPT_BEFORE])
             kept |= {commit.oid for commit in before if commit}
-        deleted = {run.id for run, stone in zip(runs, found, strict=True) if stone}
-        foreign = run is not None and not is_ours(run.content)
-        return _Tips(run and run.oid, code and code.oid, kept, frozenset(deleted), foreign)
+        return Snapshot(
+            tip=run and run.oid,
+            keep_tip=code and code.oid,
+            kept=kept,
+            deleted=frozenset(r.id for r, stone in zip(runs, tombstones, strict=True) if stone),
+            is_foreign=run is not None and not is_ours(run.content),
+        )
 
     def _ask(self, names: Sequence[str]) -> list[Found | None]:
         try:
@@ -334,8 +255,3 @@ class Store:
 
     def _read_blob(self, oid: ObjectId, max_bytes: int = MAX_RECORD_BYTES) -> bytes | None:
         return next(iter(self.repo.read_blobs([oid], max_bytes=max_bytes)))[1]
-
-
-def _pins(events: Iterable[Event]) -> list[str]:
-    """Return the refs that pin the snapshots of the events' runs."""
-    return [pending_ref(event.run.id) for event in events if event.run.code.dirty]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from gitexp.adapters.git.steps import CodeCommit, Commit, Identity, Step
+from gitexp.adapters.git.steps import CodeCommit, Identity, NewCommit, Step
 
 if TYPE_CHECKING:
     from gitexp.storage.branch.branch import Store
@@ -32,7 +32,7 @@ def keep_steps(
         first = f":{n}" if n else tip
         parents = [*([first] if first else []), *commits[start : start + _KEPT_AT_ONCE]]
         steps.append(
-            Commit(
+            NewCommit(
                 ref or store.code_ref, KEEP_MESSAGE, identity, moment, parents, clear=True, tip=tip
             )
         )

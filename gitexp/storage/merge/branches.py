@@ -14,9 +14,9 @@ from typing import TypeAlias
 from gitexp.adapters.git import transport
 from gitexp.adapters.git.code_commit import empty_tree
 from gitexp.adapters.git.repository import Repo
-from gitexp.adapters.git.steps import Commit, Identity, SetRef
+from gitexp.adapters.git.steps import Identity, MoveRef, NewCommit
+from gitexp.adapters.git.transaction import apply
 from gitexp.adapters.git.trees import Folder
-from gitexp.adapters.git.write import write_stream
 from gitexp.adapters.system import clock
 from gitexp.core.errors import CommandFailed, Conflict, Refused
 from gitexp.core.model.ids import ObjectId
@@ -29,7 +29,8 @@ from gitexp.core.schema.union import (
     branch_format,
     too_new,
 )
-from gitexp.storage.branch.branch import PATIENCE_S, Store
+from gitexp.storage.branch.branch import Store
+from gitexp.storage.branch.union_of_commits import Edit, read_records, unite_commits
 from gitexp.storage.merge.code_states import (
     format_of,
     join_old_code,
@@ -38,7 +39,6 @@ from gitexp.storage.merge.code_states import (
     read_code_states,
     replace_keep_branch,
 )
-from gitexp.storage.merge.files import Edit, read_records, unite_commits
 from gitexp.storage.merge.purged import forget_building, graft, names_of, purge_code, read_purges
 
 _IDENTITY = Identity("gitexp", "gitexp@localhost")
@@ -49,11 +49,8 @@ _CODE_MESSAGE = "merge the kept code of two clones\n\n[skip ci]\n\nMerged-By: gi
 _LAST_SECOND = 253402300799
 """Last second of the year 9999, the limit of Python's dates."""
 
-_Take: TypeAlias = Callable[[str | None, str, str | None], Commit | SetRef | ObjectId]
-"""Function of our tip, their tip and their merge base that returns how our branch moves.
-
-An object id is a commit to move to without a merge.
-"""
+_Take: TypeAlias = Callable[[str | None, str, str | None], NewCommit | MoveRef]
+"""Function of our tip, their tip and their merge base that returns how our branch moves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +80,9 @@ def join_code(
         if joined is not None:
             return joined
 
-    def take(ours: str | None, tip: str, base: str | None) -> Commit | SetRef:
+    def take(ours: str | None, tip: str, base: str | None) -> NewCommit | MoveRef:
         if ours is None or ours == base:
-            return SetRef(store.code_ref, tip)
+            return MoveRef(store.code_ref, tip, ours)
         return _merge(store.repo, store.code_ref, _CODE_MESSAGE, (ours, tip), clear=True)
 
     return _join(store, store.code_ref, theirs, take)
@@ -97,12 +94,12 @@ def _join_purged(store: Store, theirs: ObjectId, runs: ObjectId | None) -> Joine
     purges = read_purges(store.repo, store.tip(), runs)
     if not purges or (ours == theirs and read_purges(store.repo, store.tip()) == purges):
         return None
-    deadline = clock.monotonic_s() + PATIENCE_S
+    began_s = clock.monotonic_s()
     while True:
         try:
             was_there, new = purge_code(store, theirs, purges)
         except Conflict as conflict:
-            store.wait_for_others(conflict, deadline)
+            store.wait_after(conflict, began_s)
         else:
             return Joined(ours, new, merged=True) if was_there else None
 
@@ -151,28 +148,30 @@ def join_runs(
     `Unreadable` if a newer gitexp wrote it, `Conflict` if a lock blocks the write.
     """
 
-    def take(ours: str | None, tip: str, base: str | None) -> Commit | SetRef | ObjectId:
+    def take(ours: str | None, tip: str, base: str | None) -> NewCommit | MoveRef:
         _check_format(store, remote, tip)
         folders = transport.compare_bounded(store.repo, remote, ours, tip, max_files=max_files)
         if ours is None:
-            return SetRef(store.run_ref, tip)
+            return MoveRef(store.run_ref, tip, ours)
         if ours == base:
             edits = unite_commits(store.repo, folders, ours, tip, follows=True)
             if edits is None:
-                return SetRef(store.run_ref, tip)
+                return MoveRef(store.run_ref, tip, ours)
         elif names_of(store.repo, ours) != names_of(store.repo, tip):
             return _take_out(store, folders, ours, tip)
         else:
             taken = _take_one(store.repo, folders, ours, tip, is_hub=is_hub)
             if taken is not None:
-                return ObjectId(taken)
+                return MoveRef(store.run_ref, taken, ours)
             edits = unite_commits(store.repo, folders, ours, tip, follows=False) or []
         return _merge(store.repo, store.run_ref, _RUNS_MESSAGE, (ours, tip), edits)
 
     return _join(store, store.run_ref, theirs, take)
 
 
-def _take_out(store: Store, folders: Sequence[Folder], ours: str, theirs: str) -> Commit | ObjectId:
+def _take_out(
+    store: Store, folders: Sequence[Folder], ours: str, theirs: str
+) -> NewCommit | MoveRef:
     """Merge two run branches with different purges, without the history from before a purge.
 
     The records of the branch that lacks a purge go onto the other branch. If each lacks a purge of
@@ -184,10 +183,12 @@ def _take_out(store: Store, folders: Sequence[Folder], ours: str, theirs: str) -
     first = onto or min(ours, theirs)
     edits = unite_commits(repo, folders, ours, theirs, follows=False, onto=first) or []
     if not edits and onto is not None:
-        return ObjectId(onto)
+        return MoveRef(store.run_ref, onto, ours)
     identity, moment = _newest(repo, (ours, theirs))
-    commit = Commit(store.run_ref, _RUNS_MESSAGE, identity, moment, [first], edits, tip=ours)
-    return commit if onto == ours else graft(store, commit, onto)
+    commit = NewCommit(store.run_ref, _RUNS_MESSAGE, identity, moment, [first], edits, tip=ours)
+    if onto == ours:
+        return commit
+    return MoveRef(store.run_ref, graft(store, commit, onto), ours)
 
 
 def _take_one(
@@ -237,7 +238,7 @@ def _foreign(where: str, why: str) -> Refused:
 
 def _join(store: Store, ref: str, theirs: ObjectId | None, take: _Take) -> Joined:
     """Move our branch by compare-and-swap; retry on the new tip if another process moved it."""
-    deadline = clock.monotonic_s() + PATIENCE_S
+    began_s = clock.monotonic_s()
     while True:
         ours = store.repo.read_refs(ref).get(ref)
         if theirs is None or ours == theirs:
@@ -248,17 +249,16 @@ def _join(store: Store, ref: str, theirs: ObjectId | None, take: _Take) -> Joine
         with store.repo.session():
             step = take(ours, theirs, base)
         try:
-            if isinstance(step, str):
-                if step != ours:  # fast-import refuses a commit that is no descendant
-                    store.repo.update_ref(ref, step, str(ours), "the same runs, merged elsewhere")
+            if isinstance(step, NewCommit):
+                [new] = apply(store.repo, [step], durable=store.durable)
+                return Joined(ours, new, merged=True, repaired=base == ours)
+            if step.new != ours:
+                apply(store.repo, [step], durable=store.durable)
+            if step.new != theirs:
                 forget_building(store.repo)
-                return Joined(ours, ObjectId(step))
-            written = write_stream(store.repo, [step], durable=store.durable)
+            return Joined(ours, ObjectId(step.new))
         except Conflict as conflict:
-            store.wait_for_others(conflict, deadline)
-        else:
-            merged = bool(written)
-            return Joined(ours, written[0] if merged else theirs, merged, merged and base == ours)
+            store.wait_after(conflict, began_s)
 
 
 def _common_ancestor(repo: Repo, one: str, other: str) -> ObjectId | None:
@@ -277,10 +277,10 @@ def _merge(
     files: Sequence[Edit] = (),
     *,
     clear: bool = False,
-) -> Commit:
+) -> NewCommit:
     parents = sorted(tips)
     identity, moment = _newest(repo, parents)
-    return Commit(ref, message, identity, moment, parents, files, clear, tip=tips[0])
+    return NewCommit(ref, message, identity, moment, parents, files, clear, tip=tips[0])
 
 
 def _newest(repo: Repo, commits: Collection[str]) -> tuple[Identity, datetime]:

@@ -13,8 +13,8 @@ from typing import Final
 from gitexp.adapters.git.cat_file import Found
 from gitexp.adapters.git.code_commit import empty_tree
 from gitexp.adapters.git.repository import Repo
-from gitexp.adapters.git.steps import CodeCommit, Identity
-from gitexp.adapters.git.write import write_stream
+from gitexp.adapters.git.steps import CodeCommit, DropRef, Identity, MoveRef
+from gitexp.adapters.git.transaction import apply
 from gitexp.adapters.system import clock
 from gitexp.core.errors import CommandFailed, Conflict, Refused, Unreadable
 from gitexp.core.model.ids import ObjectId
@@ -128,7 +128,7 @@ def add_states(store: Store, tip: str | None, trees: Collection[str]) -> ObjectI
         store.repo.update_ref(_BUILDING, store.repo.null, before, "gitexp: begin again")
     if tip is not None:
         store.repo.update_ref(_BUILDING, tip, store.repo.null, "gitexp: begin")
-    return write_stream(store.repo, steps, durable=store.durable)[-1]
+    return apply(store.repo, steps, durable=store.durable)[-1]
 
 
 def replace_keep_branch(store: Store, new: ObjectId, old: ObjectId | None) -> None:
@@ -136,15 +136,8 @@ def replace_keep_branch(store: Store, new: ObjectId, old: ObjectId | None) -> No
 
     Call only while holding the store's lock. Raises `Conflict` if the branch is no longer at `old`.
     """
-    repo = store.repo
-    old_id = old or repo.null
-    if new != old:
-        repo.update_ref(
-            store.code_ref, new, old_id, "gitexp: code commits only", durable=store.durable
-        )
-    building = repo.read_ref(_BUILDING)
-    if building is not None:
-        repo.update_ref(_BUILDING, repo.null, building, "gitexp: done")
+    moves = [MoveRef(store.code_ref, new, old)] if new != old else []
+    apply(store.repo, [*moves, DropRef(_BUILDING)], durable=store.durable)
 
 
 def refuse_old_remote(store: Store, remote: str, theirs: str | None) -> None:
@@ -168,7 +161,7 @@ def join_old_code(store: Store, theirs: str) -> ObjectId | None:
     Returns our new tip. Call only while holding the store's lock. Raises `Conflict` if another
     process keeps moving the branch for 30 s.
     """
-    deadline_s = clock.monotonic_s() + 30.0
+    began_s = clock.monotonic_s()
     trees = read_code_states(store.repo, theirs).trees
     while True:
         ours = store.repo.read_ref(store.code_ref)
@@ -177,7 +170,7 @@ def join_old_code(store: Store, theirs: str) -> ObjectId | None:
             if new is not None:
                 replace_keep_branch(store, new, ours)
         except Conflict as conflict:
-            store.wait_for_others(conflict, deadline_s)
+            store.wait_after(conflict, began_s)
         else:
             return new
 

@@ -12,9 +12,9 @@ from typing import Final
 
 from gitexp.adapters.git.process import FSYNC
 from gitexp.adapters.git.repository import Repo
-from gitexp.adapters.git.steps import Commit, Identity
+from gitexp.adapters.git.steps import Identity, NewCommit
+from gitexp.adapters.git.transaction import apply
 from gitexp.adapters.git.tree_edits import TreeEditor
-from gitexp.adapters.git.write import write_stream
 from gitexp.core.errors import Refused
 from gitexp.core.model.ids import ObjectId
 from gitexp.core.schema.layout import PURGED_FOLDER, parse_path, purge_path
@@ -93,7 +93,7 @@ def keep_only(store: Store, trees: Collection[str], onto: str | None = None) -> 
     if made is not None:
         return made
     date = datetime.fromtimestamp(0, UTC)
-    none = Commit(_BUILDING, KEEP_MESSAGE, _IDENTITY, date, [], clear=True, tip=None)
+    none = NewCommit(_BUILDING, KEEP_MESSAGE, _IDENTITY, date, [], clear=True, tip=None)
     return _build(store, none)
 
 
@@ -136,14 +136,14 @@ def write_states(store: Store, changed: dict[str, PurgedState]) -> None:
         return
     asked = repo.git("log", "-1", "--no-show-signature", "--format=%ct", tip)
     moment = datetime.fromtimestamp(int(asked.text), UTC)
-    step = Commit(store.run_ref, _MESSAGE, _IDENTITY, moment, [tip], files, tip=tip)
-    write_stream(repo, [step], durable=store.durable)
+    step = NewCommit(store.run_ref, _MESSAGE, _IDENTITY, moment, [tip], files, tip=tip)
+    apply(repo, [step], durable=store.durable)
 
 
 # --- runs ---------------------------------------------------------------------------------------
 
 
-def graft(store: Store, commit: Commit, onto: str | None) -> ObjectId:
+def graft(store: Store, commit: NewCommit, onto: str | None) -> ObjectId:
     """Store a commit after `onto`, or without parents if `onto` is `None`. Return its id.
 
     No branch moves. The commit's files are edits of the tree of its first parent.
@@ -168,7 +168,7 @@ def graft(store: Store, commit: Commit, onto: str | None) -> ObjectId:
     return ObjectId(done.text.strip())
 
 
-def _build(store: Store, commit: Commit) -> ObjectId:
+def _build(store: Store, commit: NewCommit) -> ObjectId:
     repo = store.repo
     before = repo.read_ref(_BUILDING)
     if before is not None:  # a killed process left it
@@ -177,7 +177,7 @@ def _build(store: Store, commit: Commit) -> ObjectId:
     if first is not None:
         repo.update_ref(_BUILDING, first, repo.null, "gitexp: begin")
     step = replace(commit, ref=_BUILDING, tip=first)
-    return write_stream(repo, [step], durable=store.durable)[0]
+    return apply(repo, [step], durable=store.durable)[0]
 
 
 def forget_building(repo: Repo) -> None:

@@ -13,9 +13,9 @@ from typing import Protocol
 
 import pytest
 
-from gitexp.adapters.git.steps import Commit, Identity
+from gitexp.adapters.git.steps import Identity, NewCommit
+from gitexp.adapters.git.transaction import apply
 from gitexp.adapters.git.worktree import SnapshotRules, add_worktree, take_snapshot
-from gitexp.adapters.git.write import write_stream
 from gitexp.adapters.journal.journal import Journal
 from gitexp.adapters.journal.liveness import Liveness
 from gitexp.adapters.system import clock
@@ -97,7 +97,8 @@ class Lab:
             sealed(run, series, "x", PACKAGES) if run.is_sealed else started(run, PACKAGES)
             for run in runs
         ]
-        workspace.store.write(events, identity=ADA, moment=clock.now())
+        with workspace.store.transaction(ADA, clock.now()) as transaction:
+            transaction.add(*events)
 
     def record(self, *, dirty: bool = False) -> Run:
         run = self.build(dirty=dirty)
@@ -110,8 +111,8 @@ class Lab:
         tip = store.tip()
         assert tip is not None
         changes = list(files.items())
-        step = Commit(store.run_ref, "by hand", ADA, clock.now(), [tip], changes, tip=tip)
-        write_stream(store.repo, [step], durable=False)
+        step = NewCommit(store.run_ref, "by hand", ADA, clock.now(), [tip], changes, tip=tip)
+        apply(store.repo, [step], durable=False)
 
     def object_path(self, oid: str) -> Path:
         return self.git_dir / "objects" / oid[:2] / oid[2:]

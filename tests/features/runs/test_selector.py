@@ -49,7 +49,10 @@ class Bench:
         )
         made = replace(made, **changes)
         event = started(made) if made.outcome is Outcome.RUNNING else sealed(made, [], "done")
-        self.tip = self.store.write([event], identity=ADA, moment=made.started)
+        with self.store.transaction(ADA, made.started) as transaction:
+            transaction.add(event)
+        assert transaction.committed.tip is not None
+        self.tip = transaction.committed.tip
         return made
 
     def annotate(self, run: Run, kind: AnnotationKind, text: str) -> ObjectId:
@@ -67,7 +70,10 @@ class Bench:
             if kind is AnnotationKind.DELETE
             else annotated(run, note, text)
         )
-        return self.store.write([event], identity=ADA, moment=STARTED)
+        with self.store.transaction(ADA, STARTED) as transaction:
+            transaction.add(event)
+        assert transaction.committed.tip is not None
+        return transaction.committed.tip
 
     def index(self) -> RunIndex:
         return RunIndex.open(self.repo, self.store.run_ref)

@@ -636,7 +636,8 @@ def record_run(repo: RepoBuilder) -> Store:
         origin=Origin.RUN,
         code=Code(commit=ObjectId(repo.head), tree=ObjectId(repo.git("rev-parse", "HEAD^{tree}"))),
     )
-    store.write([sealed(run, [], "done")], identity=Identity("A", "a@b"), moment=run.started)
+    with store.transaction(Identity("A", "a@b"), run.started) as transaction:
+        transaction.add(sealed(run, [], "done"))
     return store
 
 

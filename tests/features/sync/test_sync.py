@@ -108,7 +108,8 @@ class Clone:
 
     def _write(self, events: list[Event]) -> None:
         moment = START.replace(year=START.year + self.years_off)
-        self.store.write(events, identity=Identity("Ada", "ada@example.org"), moment=moment)
+        with self.store.transaction(Identity("Ada", "ada@example.org"), moment) as transaction:
+            transaction.add(*events)
 
     def sync(self) -> SyncReport:
         return sync_runs(self.store, None, SETTINGS)

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gitexp.adapters.git import write as stream
+from gitexp.adapters.git.fast_import import import_steps
 from gitexp.adapters.git.repository import Repo
-from gitexp.adapters.git.steps import Blob, Checkpoint, Commit, Identity, SetRef, Step, Verify
-from gitexp.adapters.git.write import write_stream
+from gitexp.adapters.git.steps import Barrier, Blob, DropRef, Identity, NewCommit, Step, VerifyRef
+from gitexp.adapters.git.transaction import apply
 from gitexp.core.errors import CommandFailed, Conflict
 from gitexp.core.model.ids import ObjectId
 from tests.conftest import MakeRepo, RepoBuilder
@@ -33,18 +33,18 @@ paths = st.lists(names, min_size=1, max_size=3).map("/".join)
 edits = st.dictionaries(paths, st.none() | st.binary(max_size=3), max_size=6)
 
 
-def commit(parents: Sequence[str], files: Files, ref: str = REF) -> Commit:
+def commit(parents: Sequence[str], files: Files, ref: str = REF) -> NewCommit:
     tip = parents[0] if parents and parents[0][0] != ":" else None
-    return Commit(ref, "a record\n", ADA, NOON, parents, list(files.items()), tip=tip)
+    return NewCommit(ref, "a record\n", ADA, NOON, parents, list(files.items()), tip=tip)
 
 
 def write(repo: Repo, *steps: Step) -> list[ObjectId]:
-    return write_stream(repo, steps, durable=False)
+    return apply(repo, steps, durable=False)
 
 
 def packed(repo: Repo, *steps: Step) -> list[ObjectId]:
     """Write through `git fast-import`, as during a gc."""
-    return stream._write_once(repo, steps, durable=False, packed=True)[0]
+    return import_steps(repo, steps, durable=False, packed=True)[0]
 
 
 def clash(files: Files) -> bool:
@@ -71,9 +71,9 @@ def test_both_ways_give_the_same_commits(repo: RepoBuilder, rounds: list[Files])
 
 def test_a_chain_and_two_branches_at_once(repo: RepoBuilder) -> None:
     ours = Repo.discover(repo.path)
-    steps: list[Commit | Checkpoint] = [
+    steps: list[NewCommit | Barrier] = [
         commit([], {"x/a": b"1"}, "refs/heads/keep"),
-        Checkpoint(),
+        Barrier(),
         commit([], {"a/b/c": b"1", "a/d": b"2"}),
         commit([":2"], {"a/b/c": None, "a/e": Blob(ours.write_blob(b"3"))}),
     ]
@@ -130,7 +130,7 @@ def test_whoever_moves_the_branch_meanwhile_wins(repo: RepoBuilder) -> None:
     """Another process moves the branch between reading its tip and updating the ref."""
     ours = Repo.discover(repo.path)
     first = write(ours, commit([], {"a": b"1"}))
-    step = Commit("refs/heads/rival", "a rival\n", ADA, NOON, first, tip=None)
+    step = NewCommit("refs/heads/rival", "a rival\n", ADA, NOON, first, tip=None)
     rival = packed(ours, step)[0]
     hook = repo.path / ".git/hooks/reference-transaction"
     hook.write_text(
@@ -171,10 +171,10 @@ def test_a_pin_that_cannot_go_stays(repo: RepoBuilder) -> None:
     tip = write(ours, commit([], {"a": b"1"}))[0]
     ours.update_ref(pin, tip, ours.null, "pin")
     (repo.path / ".git" / f"{pin}.lock").touch()
-    second = write(ours, commit([tip], {"b": b"2"}), SetRef(pin, ours.null))
+    second = write(ours, commit([tip], {"b": b"2"}), DropRef(pin))
     assert ours.read_refs(REF, pin) == {REF: second[0], pin: tip}
     (repo.path / ".git" / f"{pin}.lock").unlink()
-    write(ours, commit(second, {"c": b"3"}), SetRef(pin, ours.null))
+    write(ours, commit(second, {"c": b"3"}), DropRef(pin))
     assert ours.read_ref(pin) is None
 
 
@@ -271,13 +271,13 @@ def test_a_file_that_cannot_be_flushed_is_not_taken_for_flushed(tmp_path: Path) 
 def test_a_ref_that_must_stay_refuses_the_others(repo: RepoBuilder) -> None:
     ours, keep = Repo.discover(repo.path), "refs/heads/keep"
     first, kept = write(ours, commit([], {"a": b"1"}), commit([], {"x": b"1"}, keep))
-    write(ours, commit([first], {"b": b"1"}), Verify(keep, kept))
+    write(ours, commit([first], {"b": b"1"}), VerifyRef(keep, kept))
     tip = ours.read_ref(REF)
     assert tip is not None
     repo.git("update-ref", "-d", keep)
     for writer in (ours, with_fast_import(repo)):
         with pytest.raises(Conflict):
-            write(writer, commit([tip], {"c": b"1"}), Verify(keep, kept))
+            write(writer, commit([tip], {"c": b"1"}), VerifyRef(keep, kept))
     assert ours.read_ref(REF) == tip
 
 
@@ -307,7 +307,7 @@ def test_what_could_not_be_flushed_leaves_nothing_behind(
     monkeypatch.setattr(os, "fsync", fsync)
     ours = Repo.discover(repo.path)
     with pytest.raises(CommandFailed):
-        write_stream(ours, [commit([], {"a": b"1"})], durable=True)
+        apply(ours, [commit([], {"a": b"1"})], durable=True)
     assert not list((repo.path / ".git/objects").rglob("tmp_obj*"))
     assert ours.read_ref(REF) is None
 

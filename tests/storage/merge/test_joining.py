@@ -15,8 +15,8 @@ from gitexp.core.schema.layout import (
 from gitexp.core.schema.root_files import FORMAT_FILE
 from gitexp.core.schema.union import unite
 from gitexp.storage.branch.branch import Store
+from gitexp.storage.branch.one_sided import part_lone
 from gitexp.storage.merge.branches import join_runs
-from gitexp.storage.merge.one_sided import part_lone
 from tests.conftest import RepoBuilder
 from tests.core.schema.test_merge import BLOBS, MISSING, OTHERS, START, read, states, store
 

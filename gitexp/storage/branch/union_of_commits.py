@@ -11,7 +11,7 @@ from gitexp.adapters.git.trees import FILE, SUBMODULE, Folder, compare, look_int
 from gitexp.core.schema.layout import FORMAT_PATH, TOMBSTONE, BranchPath, PathKind, parse_path
 from gitexp.core.schema.limits import MAX_RECORD_BYTES
 from gitexp.core.schema.union import Places, owner, owners, surroundings, unite
-from gitexp.storage.merge.one_sided import part_lone
+from gitexp.storage.branch.one_sided import part_lone
 
 _PLAIN = re.compile(r"[\w./~-]+", re.ASCII)
 """A path that `git fast-import` reads without quotes."""

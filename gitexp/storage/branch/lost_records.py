@@ -5,16 +5,18 @@ work tree. The next `git commit` there removes all records written after the che
 """
 
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gitexp.adapters.git.repository import Repo
-from gitexp.adapters.git.steps import Blob, Commit, Identity
-from gitexp.adapters.git.write import write_stream
+from gitexp.adapters.git.steps import Blob, Identity, NewCommit
+from gitexp.adapters.git.transaction import apply
 from gitexp.core.model.ids import ObjectId, RunId
 from gitexp.core.schema.layout import parse_path
-from gitexp.storage.branch.branch import Store
 from gitexp.storage.branch.events import is_ours
-from gitexp.storage.merge.files import lost_since
+from gitexp.storage.branch.union_of_commits import lost_since
+
+if TYPE_CHECKING:
+    from gitexp.storage.branch.branch import Store
 
 _IDENTITY: Final = Identity("gitexp", "gitexp@localhost")
 _MESSAGE: Final = "restore records that a commit took away\n\n[skip ci]\n"
@@ -74,7 +76,7 @@ def _split(repo: Repo, tip: str, *, whole: bool) -> tuple[list[str], list[Object
     return [*bases], [ObjectId(commit) for commit in foreign]
 
 
-def restore_lost(store: Store, tip: ObjectId, lost: Lost) -> bool:
+def restore_lost(store: "Store", tip: ObjectId, lost: Lost) -> bool:
     """Commit the lost records onto the tip. Call only while holding the store's lock.
 
     Returns whether the branch moved. Raises `Conflict` if another process moved it.
@@ -84,6 +86,6 @@ def restore_lost(store: Store, tip: ObjectId, lost: Lost) -> bool:
     asked = store.repo.git("log", "-1", "--no-show-signature", "--format=%ct", tip)
     moment = datetime.fromtimestamp(int(asked.text), UTC)
     files = sorted(lost.edits.items(), key=lambda edit: edit[1] is not None)
-    step = Commit(store.run_ref, _MESSAGE, _IDENTITY, moment, [tip], files, tip=tip)
-    write_stream(store.repo, [step], durable=store.durable)
+    step = NewCommit(store.run_ref, _MESSAGE, _IDENTITY, moment, [tip], files, tip=tip)
+    apply(store.repo, [step], durable=store.durable)
     return True

@@ -1,0 +1,21 @@
+"""The state of the run branch and the keep branch at one moment."""
+
+from dataclasses import dataclass, field
+
+from gitexp.core.model.ids import ObjectId
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Both branches at one moment. `Store.snapshot` reads it; nothing changes it afterwards."""
+
+    tip: ObjectId | None = None
+    """Newest commit of the run branch, `None` before the first run."""
+    keep_tip: ObjectId | None = None
+    """Newest commit of the keep branch."""
+    kept: frozenset[str] = field(default_factory=frozenset)
+    """Code commits that the newest keep commits name."""
+    deleted: frozenset[str] = field(default_factory=frozenset)
+    """Runs with a tombstone, of those that the reader asked about."""
+    is_foreign: bool = False
+    """True if gitexp did not make the newest commit of the run branch."""
