@@ -1,8 +1,8 @@
 """Programs and styles without what only people need: comments, indents, spaces, long names.
 
 The page has to be small, and nobody has to install a bundler for that. Texts and regular
-expressions stay as they are. Names that the program declares are shortened where no property has the
-same name. The readable program is `static/`.
+expressions stay as they are. Names that the program declares are shortened where no property has
+the same name. The readable program is `static/`.
 """
 
 import re
@@ -37,8 +37,8 @@ _LISTED: Final = frozenset({("sign", "{"), ("sign", ",")})
 _SHORTHAND_ENDS: Final = frozenset({("sign", ","), ("sign", "}"), ("sign", "=")})
 _STATEMENTS: Final = frozenset({"if", "for", "while", "switch"})
 _GLOBALS: Final = frozenset(
-    "close document event find focus history length location name navigator open origin parent print"
-    " scroll scrollX scrollY self status stop top valueOf window".split()
+    "close document event find focus history length location name navigator open origin parent"
+    " print scroll scrollX scrollY self status stop top valueOf window".split()
 )
 """Names that the browser gives a meaning where the program declares none."""
 
