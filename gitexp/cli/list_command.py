@@ -8,18 +8,26 @@ from gitexp.adapters.system import clock
 from gitexp.cli.output.folded_repeats import folded_rows
 from gitexp.cli.output.tables import choose_columns, print_documents
 from gitexp.cli.output.terminal import answer, open_workspace, say, width
-from gitexp.cli.params.options import count_option, json_option, precision_option, where_option
+from gitexp.cli.params.options import (
+    count_option,
+    json_option,
+    precision_option,
+    view_option,
+    where_option,
+)
 from gitexp.core.errors import ExitCode, InvalidInput
 from gitexp.core.render.folded_repeats import single
 
 if TYPE_CHECKING:
     from gitexp.core.model.ids import RunId
     from gitexp.core.render.folded_repeats import Row
+    from gitexp.features.runs.views import View
     from gitexp.storage.workspace import Workspace
 
 
 @click.command("list")
 @where_option()
+@view_option("Columns, filter and order of a view of gitexp.toml.")
 @click.option("--sort-by", metavar="KEY", help="A metric, a parameter, or a field.")
 @click.option(
     "--sort-order",
@@ -40,6 +48,7 @@ if TYPE_CHECKING:
 @click.option("--name-only", is_flag=True, help="Only the ids.")
 def command(
     where: str | None,
+    view_name: str | None,
     sort_by: str | None,
     sort_order: str | None,
     count: int | None,
@@ -70,7 +79,9 @@ def command(
         forms = "--json, --csv, --md, --porcelain, --columns and --name-only"
         raise InvalidInput(f"choose one of {forms}")
     workspace = open_workspace()
-    sort_by, descending = _order(workspace, sort_by, sort_order)
+    view = _view(workspace, view_name)
+    where = _filter(workspace, view, where)
+    sort_by, descending = _order(workspace, view, sort_by, sort_order)
     is_table = not (as_json or as_csv or porcelain or name_only)
     if is_table and not unfolded:
         rows = folded_rows(workspace, where, sort_by, descending=descending, limit=count)
@@ -85,11 +96,12 @@ def command(
     elif name_only:
         answer("\n".join(chosen))
     elif porcelain or as_csv:
-        _print_exact(workspace, chosen, porcelain=porcelain)
+        _print_exact(workspace, chosen, view, porcelain=porcelain)
     elif chosen:
         _print_table(
             workspace,
             rows,
+            view,
             only_changed=only_changed,
             keep=keep,
             drop=drop,
@@ -103,10 +115,30 @@ def command(
     return _tell_broken(workspace)
 
 
+def _view(workspace: "Workspace", name: str | None) -> "View | None":
+    if name is None:
+        return None
+    from gitexp.features.runs.views import find_view
+
+    return find_view(workspace, name)
+
+
+def _filter(workspace: "Workspace", view: "View | None", where: str | None) -> str | None:
+    """Return the view's filter and the user's as one."""
+    if view is None or view.filter is None or where is None:
+        return where if view is None or view.filter is None else view.filter
+    workspace.query(where)  # an error names the column in the user's own text
+    return f"({where}) and ({view.filter})"
+
+
 def _order(
-    workspace: "Workspace", sort_by: str | None, sort_order: str | None
+    workspace: "Workspace", view: "View | None", sort_by: str | None, sort_order: str | None
 ) -> tuple[str | None, bool]:
     """Return the full name of the sort key, and whether to sort in descending order."""
+    if sort_by is None and view is not None and view.sort is not None:
+        sort_by = view.sort
+        if sort_order is None and view.descending is not None:
+            sort_order = "desc" if view.descending else "asc"
     descending = sort_order == "desc"
     if sort_by is not None:
         from gitexp.core.query.names import parse_sort
@@ -127,18 +159,28 @@ def _best_is_high(workspace: "Workspace", key: str) -> bool:
     return direction_of(metric, workspace.settings.directions)[0] is Direction.MAXIMIZE
 
 
-def _print_exact(workspace: "Workspace", chosen: "list[RunId]", *, porcelain: bool) -> None:
+def _print_exact(
+    workspace: "Workspace", chosen: "list[RunId]", view: "View | None", *, porcelain: bool
+) -> None:
     import json
 
     from gitexp.core.render.machine_formats import format_csv, format_porcelain
 
     documents = [json.loads(text) for text in workspace.index.documents(chosen)]
-    answer(format_porcelain(documents) if porcelain else format_csv(documents))
+    if porcelain:
+        answer(format_porcelain(documents))
+    elif view is None or view.columns is None:
+        answer(format_csv(documents))
+    else:
+        from gitexp.cli.output.view_columns import document_keys, with_reason
+
+        answer(format_csv([with_reason(d) for d in documents], document_keys(view.columns)))
 
 
 def _print_table(
     workspace: "Workspace",
     rows: "list[Row]",
+    view: "View | None",
     *,
     only_changed: bool,
     keep: tuple[str, ...],
@@ -159,13 +201,15 @@ def _print_table(
 
     entries = [entry for row in rows for entry in row.members]
     metric = main_metric(workspace)
-    every = choose_columns(default_keys(entries, metric), keep, drop)
+    usual = _columns_of(view) or default_keys(entries, metric)
+    every = choose_columns(usual, keep, drop)
     keys = changed_keys(entries, every) if only_changed else every
     wide = None if markdown else width()
     if columns:
         answer(column_table(entries, keys, width=wide, precision=precision))
         return
-    asked_for = keys if keep else [k for k in keys if sort_by in (k, k.partition(".")[2])]
+    is_chosen = bool(keep) or _columns_of(view) is not None
+    asked_for = keys if is_chosen else [k for k in keys if sort_by in (k, k.partition(".")[2])]
     table = run_list(
         rows,
         keys,
@@ -180,6 +224,14 @@ def _print_table(
     hidden = [key for key in every if key not in keys]
     named = unchanged_line(entries, hidden, width=wide) if wide is not None else ""
     answer(f"{table}\n{named}" if named else table)
+
+
+def _columns_of(view: "View | None") -> list[str] | None:
+    if view is None or view.columns is None:
+        return None
+    from gitexp.cli.output.view_columns import table_keys
+
+    return table_keys(view.columns)
 
 
 def say_empty(workspace: "Workspace", where: str | None) -> None:

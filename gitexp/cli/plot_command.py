@@ -1,7 +1,8 @@
-"""`git exp plot`: plot metrics in the terminal."""
+"""`git exp plot`: plot metrics in the terminal, or as a picture."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import click
 
@@ -11,10 +12,14 @@ from gitexp.cli.params.run_argument import find_id, known_metric, needed_directi
 from gitexp.core.errors import CouldNotTell, InvalidInput
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Direction, Value
+from gitexp.core.render.chart import Axes
 from gitexp.core.render.plot import DEFAULT_HEIGHT, LINE, Shape, draw
 from gitexp.storage.workspace import Workspace
 
 MAX_LINES = 12
+
+MAX_POINTS = 2000
+"""Points of a line in a picture: more than its pixels across."""
 
 
 @click.command("plot")
@@ -37,6 +42,8 @@ MAX_LINES = 12
     metavar="N",
     help=f"Lines of the drawing [default: {DEFAULT_HEIGHT}].",
 )
+@click.option("--svg", metavar="FILE", help="Write a picture there instead, light and dark.")
+@click.option("--png", metavar="FILE", help="The same as pixels; needs the extra `png`.")
 @click.argument("metric")
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 def command(
@@ -48,17 +55,20 @@ def command(
     log_x: bool,
     log_y: bool,
     height: int,
+    svg: str | None,
+    png: str | None,
     metric: str,
     runs: tuple[str, ...],
 ) -> None:
-    """Draw metrics in the terminal
+    """Draw metrics in the terminal or as a picture
 
-    Without --against and --best: the metric's series of each RUN, by default of the last. It needs
-    the extra `plot`: `pip install 'gitexp[plot]'`.
+    Without --against and --best: the metric's series of each RUN, by default of the last. In the
+    terminal it needs the extra `plot`: `pip install 'gitexp[plot]'`. --svg and --png need no
+    display.
 
     \b
     git exp plot loss last best
-    git exp plot accuracy --against lr --log-x
+    git exp plot accuracy --against lr --log-x --svg lr.svg
     """
     if against and best:
         raise InvalidInput("choose one of --against and --best")
@@ -69,17 +79,23 @@ def command(
 
         of_sweep = filter_of(workspace, sweep)
         where = of_sweep if where is None else f"({where}) and {of_sweep}"
+    names: Mapping[float, str] | None = None
     if against or best:
         query = workspace.query(where)
         chosen = [find_id(workspace, run) for run in runs] or workspace.index.ids(query)
         if best:
             shapes, x_label = _best_so_far(workspace, metric, chosen), "run"
         else:
-            shapes, x_label = _scatter(workspace, metric, str(against), chosen)
+            shapes, names = _scatter(workspace, metric, str(against), chosen)
+            x_label = str(against)
     else:
         chosen = _chosen(workspace, metric, runs, where)
         shapes, x_label = _series(workspace, metric, chosen, over), over
         x_label = "seconds" if over == "time" else x_label
+    if svg is not None or png is not None:
+        axes = Axes(x=x_label, y=metric, log_x=log_x, log_y=log_y, names=names)
+        _write(workspace, shapes, axes, svg, png)
+        return
     answer(
         draw(
             shapes,
@@ -92,6 +108,37 @@ def command(
             colour=wants_colour(),
         )
     )
+
+
+def _write(
+    workspace: Workspace, shapes: Sequence[Shape], axes: Axes, svg: str | None, png: str | None
+) -> None:
+    """Write the picture to the files that the user named."""
+    from gitexp.cli.output.user_file import write_user_file
+    from gitexp.core.render.chart import lay_out
+    from gitexp.core.render.png import png_bytes
+    from gitexp.core.render.svg import svg_text
+
+    picture = lay_out([_thinned(shape) for shape in shapes], axes)
+    contents = []
+    if svg is not None:
+        contents.append((svg, svg_text(picture).encode(errors="replace")))
+    if png is not None:
+        contents.append((png, png_bytes(picture)))
+    for file, content in contents:
+        write_user_file(workspace.repo, file, content)
+        say(f"wrote {file} ({max(1, round(len(content) / 1e3))} KB)")
+
+
+def _thinned(shape: Shape) -> Shape:
+    """Return a shape whose line has at most `MAX_POINTS` points, every peak among them."""
+    from gitexp.features.report.thinning import thin
+
+    if not shape.is_line or len(shape.points) <= MAX_POINTS:
+        return shape
+    finite = [point for point in shape.points if math.isfinite(point[1])]
+    kept = [finite[n] for n in thin([y for _, y in finite], MAX_POINTS)]
+    return replace(shape, points=kept)
 
 
 def _chosen(
@@ -156,7 +203,8 @@ def _best_so_far(workspace: Workspace, metric: str, runs: Sequence[RunId]) -> li
 
 def _scatter(
     workspace: Workspace, metric: str, against: str, runs: Sequence[RunId]
-) -> tuple[list[Shape], str]:
+) -> tuple[list[Shape], Mapping[float, str] | None]:
+    """Return the runs as points, and words for the places of a parameter that has no numbers."""
     from gitexp.core.query.names import parse_sort
 
     index = workspace.index
@@ -169,7 +217,7 @@ def _scatter(
     numbers = {run: _number(value) for run, value in values.items()}
     if all(number is not None for number in numbers.values()):
         points = [(number, measured[run]) for run, number in numbers.items() if number is not None]
-        return [Shape(metric, sorted(points), is_line=False)], against
+        return [Shape(metric, sorted(points), is_line=False)], None
     kinds = sorted({str(value) for value in values.values()})
     places = {kind: float(n) for n, kind in enumerate(kinds)}
     shapes = [
@@ -180,7 +228,7 @@ def _scatter(
         )
         for kind in kinds
     ]
-    return shapes, against
+    return shapes, {place: kind for kind, place in places.items()}
 
 
 def _number(value: Value) -> float | None:

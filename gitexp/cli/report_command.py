@@ -8,7 +8,7 @@ import click
 
 from gitexp.adapters.system import clock
 from gitexp.cli.output.terminal import answer, open_workspace, say
-from gitexp.cli.params.options import deciding_option
+from gitexp.cli.params.options import deciding_option, view_option
 from gitexp.cli.params.run_argument import known_metric
 from gitexp.core.errors import InvalidInput, NotFound
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.command("report")
 @click.option("-o", "--output", metavar="FILE", help="Write the page there, one HTML file.")
 @click.option("--select", metavar="EXPR", help="Only runs for which EXPR is true.")
+@view_option("Open the page with a view of gitexp.toml.")
 @deciding_option
 @click.option("--full", is_flag=True, help="Every point of every curve, and all output.")
 @click.option("--title", metavar="TEXT", help="What it is called [default: the directory].")
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 def command(
     output: str | None,
     select: str | None,
+    view_name: str | None,
     metric: str | None,
     full: bool,
     title: str | None,
@@ -59,7 +61,8 @@ def command(
     workspace = open_workspace()
     path = workspace.repo.start / output
     chosen = _chosen(workspace, select)
-    page, counted = _page(workspace, chosen, select, metric, full, title, anonymous)
+    check_views(workspace, view_name)
+    page, counted = _page(workspace, chosen, select, view_name, metric, full, title, anonymous)
     from gitexp.cli.output.user_file import write_user_file
 
     write_user_file(workspace.repo, output, page)
@@ -86,10 +89,25 @@ def _chosen(workspace: "Workspace", select: str | None) -> "list[RunId] | None":
     return chosen
 
 
+def check_views(workspace: "Workspace", opened: str | None) -> None:
+    """Warn of the views that the page leaves out.
+
+    Raises `NotFound` and `InvalidInput` about the view that it is to open with.
+    """
+    from gitexp.cli.output.errors import warn
+    from gitexp.features.runs.views import find_view, find_views
+
+    if opened is not None:
+        find_view(workspace, opened)
+    for fault in find_views(workspace)[1]:
+        warn(f"{fault.what}: {fault.why}; the page leaves it out")
+
+
 def _page(
     workspace: "Workspace",
     chosen: "list[RunId] | None",
     select: str | None,
+    view_name: str | None,
     metric: str | None,
     full: bool,
     title: str | None,
@@ -113,6 +131,7 @@ def _page(
             full=full,
             anonymous=anonymous,
             brief=_brief(workspace, main, chosen),
+            view=view_name,
         )
         payload = payload_of(workspace, asked)
         return build_page(payload, title=f"{title}: runs"), payload["n"]

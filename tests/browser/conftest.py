@@ -91,6 +91,18 @@ def show(browser: "Browser") -> Iterator[Show]:
         page.close()
 
 
+SETTINGS = """\
+metric = "val.acc"
+
+[views.wide]
+columns = ["val.acc", "width", "reason", "author"]
+filter = "width >= 128"
+sort = "width"
+charts = ["val.loss", "val.acc against lr", "best val.acc"]
+"""
+"""The project's file of the usual search."""
+
+
 def make_repository(folder: Path) -> RepoBuilder:
     """A repository with an identity of its own: these are made once for several tests."""
     folder.mkdir(parents=True)
@@ -118,7 +130,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> RepoBuilder:
     from tests.browser.searches import usual_search
 
     repo = make_repository(tmp_path_factory.mktemp("search") / "petrel")
-    repo.write("gitexp.toml", 'metric = "val.acc"\n')
+    repo.write("gitexp.toml", SETTINGS)
     usual_search(repo).finish()
     return repo
 

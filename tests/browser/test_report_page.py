@@ -81,6 +81,31 @@ def test_an_address_shows_what_its_sender_saw(report: Path, show: Show) -> None:
     shown.check()
 
 
+def test_a_view_of_the_project_chooses_rows_columns_and_charts(report: Path, show: Show) -> None:
+    shown = show(report, "v=runs")
+    page = shown.page
+    page.select_option("select[aria-label=view]", "wide")
+    assert page.input_value(".where input") == "width >= 128"
+    heads = page.evaluate("gitexp.page.grid.given.columns.map((column) => column.key)")
+    assert heads == ["select", "name", "metrics.val.acc", "params.width", "reason", "author"]
+    widths = page.evaluate(
+        "gitexp.page.grid.given.items.map("
+        "(item) => gitexp.page.search.columns.get('params.width', item.row))"
+    )
+    assert widths == sorted(widths)
+    assert set(widths) == {128, 192, 256}
+    page.click("text=val.acc against lr")
+    page.wait_for_selector("main[data-view=space]")
+    assert page.evaluate("gitexp.page.state.get('sx')") == "params.lr"
+    shown.go("v=curves&view=wide&q=width+%3E%3D+128")
+    assert [text.split("by")[0] for text in page.locator(".chart-box h2").all_inner_texts()] == [
+        "val.loss"
+    ]
+    page.select_option("select[aria-label=view]", "")
+    assert page.input_value(".where input") == ""
+    shown.check()
+
+
 def test_nothing_but_the_page_itself_may_run(report: Path, show: Show) -> None:
     """The policy refuses what is put into the page later: scripts, styles, pictures, requests."""
     shown = show(report)

@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -321,3 +322,17 @@ def test_series_are_drawn_small_by_show(exp: Exp, train: Train) -> None:
     shown = exp("show").out
     assert "loss      0.1 (minimize, a guess)  █▂▁ 3 values" in shown
     assert "accuracy  0.7 (maximize, a guess)\n" in shown
+
+
+def test_a_picture_is_written_where_the_user_says(exp: Exp, train: Train) -> None:
+    train("0.1", "first")
+    train("0.2", "second <b>")
+    done = exp("plot", "loss", "first", "last", "--svg", "loss.svg")
+    assert done.out == ""
+    assert re.fullmatch(r"wrote loss\.svg \(\d+ KB\)", done.err)
+    text = (exp.repo.path / "loss.svg").read_text()
+    assert "second &lt;b&gt;</text>" in text
+    exp("plot", "accuracy", "--against", "lr", "--svg", "a.svg", "--png", "a.png")
+    assert (exp.repo.path / "a.png").read_bytes().startswith(b"\x89PNG")
+    told = exp("plot", "loss", "--svg", "no/a.svg", check=128).err
+    assert told.startswith("error: cannot write to 'no/a.svg'")

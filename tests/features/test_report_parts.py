@@ -77,7 +77,8 @@ let rate = 4 / 2 / 1;
     assert '"a  b // no comment"' in squeezed
     assert """/[/'"`]  x/g""" in squeezed
     assert "+ -loud" in squeezed
-    assert "`  ${words.map((w)=>`<${w} ${$" in squeezed
+    assert "`  ${B.map((w)=>`<${w} ${A}" in squeezed, "names of parameters are shortened too"
+    assert "{loud=2/1}={}" in squeezed, "names of properties stay"
     assert "}  kept  `" in squeezed
     assert "4/2/1" in squeezed
     assert "{shout}" in squeezed, "a name that is a property's as well stays"

@@ -112,6 +112,12 @@ def _sweeps(workspace: "Workspace") -> Iterator[Pair]:
         yield path.stem[:7], "a sweep"
 
 
+def _views(workspace: "Workspace") -> Iterator[Pair]:
+    from gitexp.features.runs.views import view_names
+
+    yield from ((name, "a view") for name in view_names(workspace))
+
+
 def _remotes(workspace: "Workspace") -> Iterator[Pair]:
     for setting in workspace.repo.config().items("remote."):
         if setting.key.endswith(".url"):
@@ -135,4 +141,5 @@ _KINDS: Mapping[str, Callable[["Workspace"], Iterable[Pair]]] = {
     "WHERE": _keys,
     "REMOTE": _remotes,
     "SWEEP": _sweeps,
+    "VIEW": _views,
 }

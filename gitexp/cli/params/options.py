@@ -105,6 +105,11 @@ def where_option(what: str = "Only runs for which EXPR is true.") -> Callable[[C
     return click.option("-w", "--where", metavar="EXPR", help=what)
 
 
+def view_option(what: str) -> Callable[[Command], Command]:
+    """Return `--view NAME`, a view of the project's settings file; `what` is its help."""
+    return click.option("--view", "view_name", metavar="VIEW", help=what)
+
+
 def measured_option(
     what: str = "A metric; dotted names nest. Repeatable.",
 ) -> Callable[[Command], Command]:

@@ -20,7 +20,9 @@ from gitexp.features.report.ideas import ideas_of, line_of
 from gitexp.features.report.patches import Pair, patches_of
 from gitexp.features.report.standing import Standing, measurements_by_row
 from gitexp.features.report.thinning import Curve, count_points, curves_of
+from gitexp.features.report.view_documents import view_documents
 from gitexp.features.runs.standings import Standings, discarded_trials
+from gitexp.features.runs.views import find_views
 from gitexp.storage.cache.run_index import RunIndex
 from gitexp.storage.workspace import Workspace
 
@@ -56,6 +58,8 @@ class Asked:
     anonymous: bool = False
     brief: Mapping[str, Any] | None = None
     """The document of the brief."""
+    view: str | None = None
+    """The view that the page opens with."""
 
 
 def payload_of(workspace: Workspace, asked: Asked) -> dict[str, Any]:
@@ -98,6 +102,8 @@ def payload_of(workspace: Workspace, asked: Asked) -> dict[str, Any]:
         "columns": columns,
         "line": line,
         "ideas": ideas,
+        "views": shown(view_documents(find_views(workspace)[0], workspace.settings)),
+        "view": shown(asked.view),
         "brief": _brief(shown(asked.brief), rows),
         "story": _stories(documents),
         "series": series,

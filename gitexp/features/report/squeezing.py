@@ -1,12 +1,12 @@
 """Programs and styles without what only people need: comments, indents, spaces, long names.
 
 The page has to be small, and nobody has to install a bundler for that. Texts and regular
-expressions stay as they are. Names of functions and constants are shortened where no property has
+expressions stay as they are. Names that the program declares are shortened where no property has
 the same name. The readable program is `static/`.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count, product
 from typing import Final
 
@@ -33,7 +33,14 @@ _DECLARED: Final = re.compile(
 Token = tuple[str, str]
 """Kind and text."""
 
-_LISTED: Final = frozenset({("sign", "{"), ("sign", ","), ("sign", "}")})
+_LISTED: Final = frozenset({("sign", "{"), ("sign", ",")})
+_SHORTHAND_ENDS: Final = frozenset({("sign", ","), ("sign", "}"), ("sign", "=")})
+_STATEMENTS: Final = frozenset({"if", "for", "while", "switch"})
+_GLOBALS: Final = frozenset(
+    "close document event find focus history length location name navigator open origin parent"
+    " print scroll scrollX scrollY self status stop top valueOf window".split()
+)
+"""Names that the browser gives a meaning where the program declares none."""
 
 
 def squeeze_program(text: str) -> str:
@@ -86,31 +93,92 @@ def _tokens(text: str) -> Iterator[Token]:
 
 
 def _short_names(text: str, tokens: list[Token]) -> dict[str, str]:
-    """Short names for what is declared for the whole program and is the name of nothing else."""
-    declared = set(_DECLARED.findall(text))
+    """Short names for what the program declares and what is the name of nothing else.
+
+    A name gets the same short one everywhere, so that scopes stay what they are.
+    """
     code = [token for token in tokens if token[0] != "space"]
+    pairs = _pairs(code)
+    declared = set(_DECLARED.findall(text)) | set(_locals(code, pairs))
     words = {part for kind, part in code if kind == "word"}
     uses: dict[str, int] = {}
-    taken: set[str] = set()
+    taken: set[str] = set(_GLOBALS)
+    inner = _innermost(code)
     for place, (kind, part) in enumerate(code):
         if kind == "word" and part in declared:
             before, after = code[place - 1], code[place + 1]
-            is_short_for_property = before in _LISTED and after in _LISTED
-            if before[1] == "." or after[1] == ":" or is_short_for_property:
+            is_short_for_property = before in _LISTED and after in _SHORTHAND_ENDS
+            if before[1] == "." and code[place - 2][1] != ".":
+                taken.add(part)
+            if after[1] == ":" or (is_short_for_property and inner[place] == "{"):
                 taken.add(part)
             uses[part] = uses.get(part, 0) + 1
     free = declared - taken
     short = (name for name in _letters() if name not in words)
-    ordered = sorted(free, key=lambda name: -uses.get(name, 0) * len(name))
+    ordered = sorted(free, key=lambda name: (-uses.get(name, 0) * len(name), name))
     return {
         name: other for name, other in zip(ordered, short, strict=False) if len(other) < len(name)
     }
 
 
+def _pairs(code: Sequence[Token]) -> dict[int, int]:
+    """The place of each closing round or square bracket by that of its opening one."""
+    found, opened = {}, []
+    for place, (kind, part) in enumerate(code):
+        if kind == "sign" and part in "([":
+            opened.append(place)
+        elif kind == "sign" and part in ")]":
+            found[opened.pop()] = place
+    return found
+
+
+def _innermost(code: Sequence[Token]) -> list[str]:
+    """The bracket that each token is in."""
+    found, opened = [], [""]
+    for kind, part in code:
+        found.append(opened[-1])
+        if (kind == "sign" and part in "([{") or (kind == "template" and part.endswith("${")):
+            if kind == "template" and part.startswith("}"):
+                opened.pop()
+            opened.append(part[-1] if kind == "sign" else "$")
+        elif (kind == "sign" and part in ")]}") or (kind == "template" and part.startswith("}")):
+            opened.pop()
+    return found
+
+
+def _locals(code: Sequence[Token], pairs: Mapping[int, int]) -> Iterator[str]:
+    """Names of parameters, and of constants and variables within functions."""
+    for place, (_, part) in enumerate(code[:-1]):
+        if part in ("const", "let"):
+            following = place + 1
+            if code[following][0] == "word":
+                yield code[following][1]
+            elif code[following][1] == "[":
+                yield from _listed(code, following, pairs[following])
+        elif part == "(":
+            end = pairs[place]
+            is_arrow = code[end + 1 : end + 3] == [("sign", "="), ("sign", ">")]
+            is_body = code[end + 1][1] == "{" and code[place - 1][0] == "word"
+            if is_arrow or (is_body and code[place - 1][1] not in _STATEMENTS):
+                yield from _listed(code, place, end)
+        elif code[place][0] == "word" and [t[1] for t in code[place + 1 : place + 3]] == ["=", ">"]:
+            yield part
+
+
+def _listed(code: Sequence[Token], start: int, end: int) -> Iterator[str]:
+    """Names in a list of parameters or an array pattern."""
+    for place in range(start + 1, end):
+        kind, part = code[place]
+        if kind == "word" and code[place - 1][1] in "([,." and code[place + 1][1] in ")],=":
+            yield part
+
+
 def _letters() -> Iterator[str]:
-    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    upper = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    yield from upper
     for length in count(1):
-        yield from ("$" + "".join(name) for name in product(letters, repeat=length))
+        tails = product(upper.lower() + upper, repeat=length)
+        yield from ("$" + "".join(tail) for tail in tails)
 
 
 def _kept_space(space: str, before: str, after: str) -> str:

@@ -279,6 +279,10 @@ class Settings(NamedTuple):
     """From `[metrics.NAME]`: noise, min-effect, guard, min and max."""
     checks: ChecksRule | None = None
     """From `[checks]`: command that a run must pass."""
+    views: Any = _NONE
+    """From `[views]`, unchecked: `features/runs/views.py` reads a view when it is used."""
+    views_origin: str = PROJECT_FILE
+    """The file that has them, or would."""
     author: str = ""
     """`Name <email>` from git."""
     origins: Mapping[str, str] = _NONE
@@ -324,6 +328,8 @@ def read_settings(repo: "Repo", environ: Mapping[str, str] = os.environ) -> Sett
         **values,
         **metrics,
         checks=checks,
+        views=project.get("views", {}),
+        views_origin=project_origin or PROJECT_FILE,
         author=_author(repo, environ),
         origins=origins,
         warnings=tuple(_unknown(key) for key in unknown),
@@ -331,7 +337,7 @@ def read_settings(repo: "Repo", environ: Mapping[str, str] = os.environ) -> Sett
 
 
 _GIT_KEYS = {option.git_key for option in OPTIONS}
-_PROJECT_KEYS = {option.name for option in OPTIONS} | {"metrics", "checks"}
+_PROJECT_KEYS = {option.name for option in OPTIONS} | {"metrics", "checks", "views"}
 
 
 def _parse(option: Option, value: object, origin: str) -> Any:

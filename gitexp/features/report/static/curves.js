@@ -37,6 +37,7 @@ export function linesOf(context) {
   const has = (row) => Boolean(search.payload.series[row]);
   const selected = state.selected.filter(has);
   if (selected.length) return selected.slice(0, MOST_LINES);
+  if (curvesAsked(state).length) return context.matching().rows.filter(has).slice(-12).reverse();
   const name = state.metric.name;
   const best = state.metric.best?.row;
   const members = best === undefined || best === null ? [] : [best];
@@ -54,10 +55,19 @@ function metricsOf(context, rows) {
   const { search, state } = context;
   const found = new Set(rows.flatMap((row) => Object.keys(search.payload.series[row])));
   const main = state.metric.name;
+  const asked = curvesAsked(state).filter((name) => found.has(name));
+  if (asked.length) return asked;
   return [...(found.has(main) ? [main] : []), ...[...found].filter((name) => name !== main)].slice(0, MOST_CHARTS);
 }
 
+// The metrics whose curves the open view names.
+function curvesAsked(state) {
+  return (state.named?.charts || []).filter((chart) => !chart.against && !chart.best).map((chart) => chart.metric);
+}
+
 function whichText(context, rows) {
+  const isOfView = curvesAsked(context.state).length > 0 && !context.state.selected.length;
+  if (isOfView) return `The newest runs of the view with a curve: ${count(rows.length, "run")}.`;
   if (context.state.selected.some((row) => rows.includes(row))) return `The ${count(rows.length, "selected run")}.`;
   return `The best and its line of parents: ${count(rows.length, "run")}. Select runs in the grid to see others.`;
 }

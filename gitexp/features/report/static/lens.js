@@ -39,15 +39,17 @@ function makeLens(context, place) {
   const { search, state } = context;
   const metric = element("select", { "aria-label": "metric", on: { change: () => state.set({ m: metric.value === search.metrics[0]?.name ? "" : metric.value, s: "" }) } },
     search.metrics.map((one) => element("option", { value: one.name }, clean(one.name) + arrow(one.direction))));
+  const view = element("select", { "aria-label": "view", on: { change: () => state.openView(view.value) } },
+    ["", ...search.views.map((one) => one.name)].map((name) => element("option", { value: name }, clean(name) || "all runs")));
   const fault = element("div", { class: "fault", id: "fault", role: "alert" });
   const filter = element("input", { type: "text", class: "mono", spellcheck: "false", autocomplete: "off", "aria-label": "filter", "aria-describedby": "fault",
     placeholder: search.metrics.length ? `${search.metrics[0].name} > 0 and "word" in reason` : 'outcome == "failed"',
     on: { input: () => waitAndFilter(context, filter), keydown: (event) => pressFilter(context, filter, event) } });
   const counted = element("span", { class: "counted", role: "status" });
   const extra = element("span", { class: "extra" });
-  replaceChildren(place, search.metrics.length ? element("label", { class: "field" }, element("span", null, "Metric"), metric) : null,
+  replaceChildren(place, search.views.length ? element("label", { class: "field" }, element("span", null, "View"), view) : null, search.metrics.length ? element("label", { class: "field" }, element("span", null, "Metric"), metric) : null,
     element("label", { class: "field where" }, element("span", null, "Where"), filter, element("kbd", { "aria-hidden": "true" }, "/"), fault), counted, extra);
-  return { metric, filter, fault, counted, extra };
+  return { metric, view, filter, fault, counted, extra };
 }
 
 function waitAndFilter(context, filter) {
@@ -72,16 +74,17 @@ function pressFilter(context, filter, event) {
 
 export function updateFrame(context) {
   const { search, state, frame } = context;
-  const view = state.get("v");
+  const shown = state.get("v");
   replaceChildren(frame.tabs, VIEWS.map((name) => {
     const n = name === "compare" ? state.selected.length : 0;
-    return element("button", { type: "button", class: "tab", "aria-current": state.run === null && view === name ? "page" : null, on: { click: () => state.set({ v: name, run: "" }) } },
+    return element("button", { type: "button", class: "tab", "aria-current": state.run === null && shown === name ? "page" : null, on: { click: () => state.set({ v: name, run: "" }) } },
       TITLES[name], n ? element("span", { class: "badge" }, String(n)) : null);
   }));
   replaceChildren(frame.tools, element("span", { class: "frozen", title: "This page does not change." }, `▫ Frozen ${formatTime(Date.parse(search.payload.made))} UTC`),
     button(isDark() ? "Light" : "Dark", () => state.set({ t: isDark() ? "light" : "dark" }), { class: "quiet-button" }),
     button("?", () => context.showKeys(), { class: "quiet-button", "aria-label": "Keys" }));
-  const { metric, filter, fault, counted, extra } = frame.parts;
+  const { metric, view, filter, fault, counted, extra } = frame.parts;
+  view.value = state.named ? state.get("view") : "";
   metric.value = state.metric.name;
   if (document.activeElement !== filter || filter.value.trim() === "") filter.value = state.get("q");
   const found = context.matching();

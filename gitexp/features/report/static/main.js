@@ -23,6 +23,7 @@ class Page {
   constructor(payload) {
     this.search = new Search(payload);
     this.state = new State(this.search);
+    if (payload.view && !location.hash) this.state.openView(payload.view, true);
     this.unfolded = new Set();
     this.openIdeas = new Set();
     this.verdicts = new Map();

@@ -26,8 +26,21 @@ function runsBar(context, bar) {
   const { state } = context;
   const toggle = (name, label) => element("button", { type: "button", class: "button", "aria-pressed": String(state.has(name)),
     on: { click: () => state.set({ [name]: state.has(name) ? "0" : "1" }) } }, label);
-  replaceChildren(bar, toggle("fold", "Fold repeats"), toggle("diff", "Only what differs"), element("span", { class: "spring" }),
+  replaceChildren(bar, toggle("fold", "Fold repeats"), toggle("diff", "Only what differs"), chartLinks(context), element("span", { class: "spring" }),
     button("Columns", () => chooseColumns(context)), button("Copy", () => copyDialog(context)));
+}
+
+// The charts that the open view names.
+function chartLinks(context) {
+  const { state } = context;
+  const charts = state.named?.charts || [];
+  const go = (chart) => {
+    const m = chart.metric === context.search.metrics[0]?.name ? "" : chart.metric;
+    if (chart.against) state.set({ v: "space", m, sx: chart.against });
+    else state.set({ v: chart.best ? "summary" : "curves", m });
+  };
+  const words = (chart) => `${chart.best ? "best " : ""}${clean(chart.metric)}${chart.against ? ` against ${clean(shortName(chart.against))}` : ""}`;
+  return charts.length ? [element("span", { class: "said" }, "Charts:"), charts.map((chart) => button(words(chart), () => go(chart), { class: "link" }))] : null;
 }
 
 // The grid over some rows; used by Space as well.
@@ -148,6 +161,12 @@ function columnsOf(context, rows) {
   found.push(decisionColumn(context), textColumn(context, "reason", "Tried because", 290));
   found.push(...usualKeys(context, rows).map((key) => keyColumn(context, key)));
   found.push(startedColumn(context), spanColumn(context), authorColumn(context), outcomeColumn(context), whyColumn(context));
+  const asked = state.named?.columns;
+  if (asked) {
+    const usual = new Map(found.map((column) => [column.key, column]));
+    const also = asked.filter((key) => usual.has(key) || search.columns.has(key)).map((key) => usual.get(key) || keyColumn(context, key));
+    found.splice(2, found.length, ...also);
+  }
   const known = new Set(found.map((column) => column.key));
   found.push(...shown.filter((key) => !known.has(key) && search.columns.has(key)).map((key) => keyColumn(context, key)));
   return found.filter((column, n) => n < 2 || !hidden.has(column.key) || shown.includes(column.key));

@@ -15,6 +15,7 @@ export class Search {
     this.n = payload.n;
     this.known = new Set(payload.keys);
     this.metrics = payload.metrics;
+    this.views = payload.views || [];
     this.trialOf = this.columns.values("trial");
     this.trials = new Map();
     this.trialOf.forEach((trial, row) => {

@@ -50,7 +50,7 @@ function axesOf(context, rows) {
   }
   found.sort((a, b) => Math.abs(b.strength) - Math.abs(a.strength));
   const metric = axis(`metrics.${state.metric.name}`, values, new Set(values), rangeOf(values, state.metric.direction));
-  return [...found.slice(0, MOST_AXES), { ...metric, isMetric: true }];
+  return [...found.filter((one, n) => n < MOST_AXES || one.key === state.get("sx")), { ...metric, isMetric: true }];
 }
 
 // A place between 0 and 1 for each value: even steps for choices and few numbers, else a scale.

@@ -4,7 +4,7 @@ export const VIEWS = ["summary", "runs", "curves", "space", "compare", "ideas"];
 
 const DEFAULTS = {
   v: "summary", m: "", q: "", s: "", fold: "1", diff: "1", sel: "", base: "", run: "", hide: "", show: "",
-  x: "step", ly: "0", brush: "", sx: "", t: "", keys: "1", pair: "",
+  x: "step", ly: "0", brush: "", sx: "", t: "", keys: "1", pair: "", view: "",
 };
 
 export class State {
@@ -60,6 +60,21 @@ export class State {
     if (this.search.rowOfId.has(id)) return this.search.rowOfId.get(id);
     const row = this.search.columns.ids.findIndex((whole) => whole.startsWith(id));
     return row < 0 ? null : row;
+  }
+
+  // The view of the project that is open, if any.
+  get named() {
+    return this.search.views.find((view) => view.name === this.all.view) || null;
+  }
+
+  // Open a view of the project: its filter, order and columns; without a name, the usual ones.
+  openView(name, isFirst = false) {
+    const found = this.search.views.find((view) => view.name === name);
+    const metric = found ? found.sort.replace(/^-?metrics\./, "") : "";
+    const isMain = metric === this.search.metrics[0]?.name || !this.search.metrics.some((one) => one.name === metric);
+    const changes = { view: found ? name : "", q: found?.filter || "", s: found?.sort || "", m: isMain ? "" : metric, show: "", hide: "", brush: "" };
+    if (isFirst) Object.assign(this.all, changes, { v: "runs" });
+    else this.set(changes);
   }
 
   get selected() {
