@@ -36,6 +36,7 @@ PLAIN = (
     "docs/parameters.md",
     "docs/performance.md",
     "docs/purge.md",
+    "docs/reliability.md",
     "docs/settings.md",
     "docs/sweeps.md",
     "docs/tutorial-agent.md",

@@ -23,7 +23,7 @@ from tests.conftest import MakeRepo, RepoBuilder
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 CODE, EDITED = "print('METRIC loss=0.5')\n", "print('METRIC loss=0.4')\n"
 UNTRIED = "not tried"
-"""What the page says of a shape that the git of its figures does not have."""
+"""Cell of a shape that the git of the page's figures lacks."""
 
 CODE_PATH = "code/train.py"
 NAMES = ("run", "record", "list", "show", "compare", "decide", "reproduce", "sync", "doctor")
@@ -194,7 +194,7 @@ SHAPES: dict[str, Callable[[Ground], Path]] = {
     "sparse checkout": _sparse,
     "detached HEAD": _detached,
     "read-only git directory": _read_only,
-    "somebody else's (`safe.directory`)": _foreign,
+    "owned by another user (`safe.directory`)": _foreign,
     "SHA-256": _sha256,
     "reftable": _reftable,
     "from a subfolder": _subfolder,
@@ -339,7 +339,7 @@ def test_every_command_works_or_says_why_not(
     assert row in told or f"| {shape} | {UNTRIED} | |" in told, f"the page must say:\n{row}"
 
 
-def test_no_shape_is_told_that_is_not_tried() -> None:
+def test_page_lists_the_shapes_that_are_tested() -> None:
     told = PAGE.read_text().partition("## Shapes of repositories")[2].partition("\n## ")[0]
     rows = [line for line in told.splitlines() if line.startswith("| ")][1:]
     assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == list(SHAPES)

@@ -1,6 +1,6 @@
-"""The next step after a run: one sentence, from what its verdicts show.
+"""Advice after a run: one sentence about the next step, based on its verdicts.
 
-Nothing is advised to be discarded while the noise is unknown, nor for its seed.
+Never advises to discard a trial while the noise is unknown, or because of its seed.
 """
 
 from collections.abc import Sequence
@@ -14,19 +14,19 @@ from gitexp.core.analysis.verdicts import MORE_FAILED, NO_DIRECTION, MetricVerdi
 from gitexp.core.model.run import Outcome
 
 BASELINE: Final = 5
-"""Repeats of the first trial: they let later single runs be judged."""
+"""Repeats of the first trial, enough to judge later trials by single runs."""
 
 FEW: Final = 3
-"""Repeats that give a first idea of the noise."""
+"""Repeats that give a first estimate of the noise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advised:
-    """What the advice depends on."""
+    """Facts that the advice depends on."""
 
     outcome: Outcome
     measured: bool
-    """True when it has a main metric."""
+    """True if the run has a main metric."""
     reproduction: bool = False
     last: MetricVerdict | None = None
     best: MetricVerdict | None = None
@@ -34,16 +34,16 @@ class Advised:
     claim: str = ""
     is_repeat: bool = False
     runs: int = 1
-    """How many runs its group has."""
+    """Number of runs in its group."""
     seeded: bool = False
-    """True when its parameters hold a random seed."""
+    """True if its parameters contain a random seed."""
     contenders: int = 0
-    """Other groups that may be the best."""
+    """Number of other groups that may be the best."""
     unknown_noise: bool = True
 
 
 def next_step(facts: Advised, selector: str = "last") -> str:
-    """One sentence of advice; `selector` is what the user may type for the run."""
+    """Return one sentence of advice. `selector` is what the user may type for the run."""
     unjudged = _unjudged(facts, selector)
     if unjudged is not None:
         return unjudged
@@ -61,11 +61,11 @@ def next_step(facts: Advised, selector: str = "last") -> str:
 
 
 def _unjudged(facts: Advised, selector: str) -> str | None:
-    """The advice about a run that is not compared with others."""
+    """Return the advice for a run without comparison; `None` if it is compared."""
     if facts.outcome is Outcome.RUNNING:
         return "wait until the run has ended"
     if facts.outcome in (Outcome.INTERRUPTED, Outcome.UNKNOWN):
-        return "run it again: this run says nothing of its trial"
+        return "run it again: this run says nothing about its trial"
     if facts.outcome is not Outcome.SUCCEEDED:
         return f"look at its output with `git exp show {selector}`, fix the cause and run it again"
     if facts.reproduction:
@@ -76,7 +76,7 @@ def _unjudged(facts: Advised, selector: str) -> str | None:
 
 
 def _repeat(facts: Advised, count: int) -> str:
-    """The option that repeats a trial."""
+    """Return the option that repeats the trial."""
     return f"`--seeds {count}`" if facts.seeded else f"`--repeat {count}`"
 
 
@@ -90,7 +90,7 @@ def _first(facts: Advised) -> str:
 
 
 def _unsure(facts: Advised, verdict: MetricVerdict) -> str:
-    """While the noise is unknown."""
+    """Return the advice while the noise is unknown."""
     tells = f"{_repeat(facts, FEW)} tells the noise"
     if verdict.one_seed:
         tells = f"the same seed again tells no noise: `--seeds {FEW}` does"
@@ -106,7 +106,7 @@ def _unsure(facts: Advised, verdict: MetricVerdict) -> str:
 
 
 def _sure(facts: Advised, verdict: MetricVerdict, selector: str) -> str:
-    """When the noise is known."""
+    """Return the advice when the noise is known."""
     is_above_last = facts.last is not None and facts.last.answer is Answer.BETTER
     if facts.claim == "best" or (facts.best is None and is_above_last):
         return f"continue improving from here: `git exp decide {selector} improve -m WHY`"
@@ -123,7 +123,7 @@ def _sure(facts: Advised, verdict: MetricVerdict, selector: str) -> str:
 
 
 def _prove(facts: Advised, verdict: MetricVerdict) -> str:
-    """It leads and is not shown to be better: where repeats help most."""
+    """Return the advice for a leader that is not shown to be better than the others."""
     if verdict.reference is not None and verdict.reference_runs < verdict.runs:
         return (
             f"repeat the best other, {verdict.reference[:7]}, which has "

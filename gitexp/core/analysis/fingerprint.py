@@ -1,7 +1,7 @@
-"""When two runs are the same trial: one hash over the code that counts, command, params, inputs.
+"""Fingerprints: one hash over the code that counts, command, parameters and inputs.
 
-Kept with every run, so what is hashed here must never change silently;
-`tests/core/analysis/test_fingerprint.py` holds golden values.
+Two runs with equal fingerprints are the same trial. Records hold fingerprints, so a change of the
+hashed text needs a new version; `tests/core/analysis/test_fingerprint.py` has golden values.
 """
 
 import math
@@ -27,10 +27,10 @@ DEFAULT_EXCLUDE = (
     "/.gitexp*",
     "/gitexp.toml",
 )
-"""Files that cannot change a result: words about the code, and what git and gitexp themselves read.
+"""Files that cannot change a result: documentation, and settings of git and gitexp.
 
-Markdown counts unless it lies at the top or is a README: deeper down it may be a prompt or data.
-`gitexp.toml` says how to judge a run, not how to make it.
+Markdown at the top and READMEs are documentation; other Markdown may be a prompt or data.
+`gitexp.toml` defines how to judge a run, not how to execute it.
 """
 
 WRITTEN_BY_TOOLS = (
@@ -48,7 +48,7 @@ WRITTEN_BY_TOOLS = (
     "nohup.out",
     "*.log",
 )
-"""What trackers, frameworks and shells write: never code as long as git does not track it.
+"""Files that trackers, frameworks and shells write. They are code only if git tracks them.
 
 A program in `runs/` counts.
 """
@@ -62,7 +62,7 @@ def counts_as_code(
     exclude: Sequence[str] = DEFAULT_EXCLUDE,
     produced: Collection[str] = (),
 ) -> Callable[[str], bool]:
-    """A test for the paths that count; see `code_digest`."""
+    """Return a function that decides whether a path counts; see `code_digest`."""
     is_included = path_matcher(include) if include else None
     is_excluded = path_matcher(exclude)
     return lambda path: (
@@ -79,11 +79,11 @@ def code_digest(
     exclude: Sequence[str] = DEFAULT_EXCLUDE,
     produced: Collection[str] = (),
 ) -> str:
-    """SHA-256 over the tree entries (mode, path, object id) that count, in any order given.
+    """Return the SHA-256 of the tree entries (mode, path, object id) that count, in any order.
 
-    Only paths that match `include` count (all when it is empty), without those that match
-    `exclude` and without `produced`, the paths that runs were seen to write. Patterns are those of
-    `.gitignore`: `docs/`, `*.md`, `/README*`, `src/**/data`, and `!kept.md` takes one back.
+    Paths that match `include` count (all if it is empty), except those that match `exclude` and
+    those in `produced`, which earlier runs wrote. Patterns are those of `.gitignore`: `docs/`,
+    `*.md`, `/README*`, `src/**/data`; `!kept.md` includes a path again.
     """
     counts = counts_as_code(include=include, exclude=exclude, produced=produced)
     lines = sorted(
@@ -100,7 +100,10 @@ def code_digest(
 
 
 def path_matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """A test for `/`-separated paths; the last pattern that matches decides, as in `.gitignore`."""
+    """Return a test for `/`-separated paths.
+
+    As in `.gitignore`, the last matching pattern decides.
+    """
     kept = [(p.startswith("!"), p.removeprefix("!")) for p in patterns if p.strip("!/ ")]
     rules = [
         (negated, re.compile("|".join(_regex(pattern) for _, pattern in group), re.DOTALL))
@@ -118,7 +121,7 @@ def path_matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
 
 
 def _regex(pattern: str) -> str:
-    """One pattern as a regular expression for whole paths."""
+    """Return a pattern as a regular expression for whole paths."""
     body = pattern.rstrip("/")
     start = "" if "/" in body else "(?:.*/)?"
     end = "/.*" if pattern.endswith("/") else "(?:/.*)?"
@@ -140,10 +143,10 @@ def _part(text: str) -> str:
 
 
 def command_template(argv: Sequence[str], params: Mapping[str, Value]) -> tuple[str, ...]:
-    """The arguments with every option that only repeats a parameter as `--name={name}`.
+    """Return the arguments with `--name={name}` for each option that repeats a parameter.
 
-    So `train.py --lr 0.1` and `train.py --lr={lr}` are one command with another `lr`. Such a
-    flag without value disappears: its parameter says whether it was there.
+    So `train.py --lr 0.1` and `train.py --lr={lr}` are one command with different values of `lr`. A
+    flag that repeats a parameter is removed, because its parameter records it.
     """
     known = dict(flatten(params))
     replaced: dict[int, tuple[int, str | None]] = {}
@@ -183,7 +186,7 @@ _COUNTS = frozenset({"count", "counts", "len", "n", "num", "number", "size"})
 
 
 def without_seeds(params: Mapping[str, Value]) -> Table:
-    """The parameters without random seeds: numbers under `seed`, `random_state`, `torch_seed`, …"""
+    """Return the parameters without random seeds, numbers under `seed`, `random_state`, …"""
     kept: Table = {}
     for name, value in params.items():
         if isinstance(value, dict):
@@ -194,7 +197,7 @@ def without_seeds(params: Mapping[str, Value]) -> Table:
 
 
 def is_seed(name: str, value: Value) -> bool:
-    """Return whether a parameter, by the last part of its name, is a random seed."""
+    """Return whether a parameter is a random seed, by the last part of its name."""
     words = set(re.split(r"[^a-z0-9]+", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()))
     named = words & {"seed", "seeds", "rngseed", "randomseed"} or words >= {"random", "state"}
     values = value if isinstance(value, list) else [value]
@@ -214,11 +217,11 @@ _INTERPRETER = re.compile(r"(?:.*/)?(?P<name>python|pypy)(?:\d+(?:\.\d+)?t?)?(?:
 
 
 def trial_command(argv: Sequence[str], params: Mapping[str, Value]) -> tuple[str, ...]:
-    """The arguments in the form that is equal for the same trial.
+    """Return the arguments in a normal form that is equal for the same trial.
 
-    On top of `command_template`: a Python interpreter before the script is called `python` (which
-    one it is belongs to the environment); `./t.py` is `t.py`; neighbouring long options after the
-    script are sorted when their names are distinct.
+    In addition to `command_template`: a Python interpreter before the script becomes `python`,
+    because the environment records which one it is; `./t.py` becomes `t.py`; neighbouring long
+    options after the script are sorted if their names are distinct.
     """
     script = script_position(argv)
     words = list(argv)
@@ -232,7 +235,7 @@ def trial_command(argv: Sequence[str], params: Mapping[str, Value]) -> tuple[str
 
 
 def script_position(argv: Sequence[str]) -> int:
-    """The position of the script, whose options come after it; 0, the program, without one."""
+    """Return the position of the script, or 0; the options after it are those of the script."""
     for position, word in enumerate(argv[1:], start=1):
         if _SCRIPT.match(word):
             return position
@@ -244,7 +247,7 @@ def script_position(argv: Sequence[str]) -> int:
 
 
 def _sorted_options(words: list[str], start: int) -> list[str]:
-    """The words with each unbroken row of long options from `start` on sorted by name."""
+    """Return the words with each sequence of long options from `start` on sorted by name."""
     end = words.index("--", start) if "--" in words[start:] else len(words)
     options = [o for o in iter_options(words) if o.start >= start and o.stop <= end]
     result = list(words)
@@ -262,14 +265,17 @@ def _sorted_options(words: list[str], start: int) -> list[str]:
 
 
 def _switch(name: str) -> str:
-    """`--no-cache` and `--cache` set one thing: the later one wins, so their order matters."""
+    """Return the name without `no-`.
+
+    `--no-cache` and `--cache` set one thing, so their order matters.
+    """
     return name.replace("_", "-").removeprefix("no-")
 
 
 # --- the fingerprint ------------------------------------------------------------------------------
 
 VERSION = 2
-"""Of the fingerprint. It stands before the digits, `2:5e88…`; version 1 had digits alone."""
+"""Version of the fingerprint, before the digits: `2:5e88…`. Version 1 had only digits."""
 
 
 def fingerprint(
@@ -282,11 +288,11 @@ def fingerprint(
     full: Mapping[str, Value] | None = None,
     outside: Mapping[str, FileState] = {},
 ) -> str:
-    """`2:` and a SHA-256: equal for equal code digest, command, directory, parameters, input data.
+    """Return `2:` and a SHA-256 over code digest, command, directory, parameters and inputs.
 
-    Numbers are equal by value, so 1 and 1.0 are the same; the order of parameters does not count.
-    `template` is taken through `trial_command` first. With `full` its options are compared with
-    these parameters, so that `params` may leave some out (seeds). `outside` are files that count
+    Numbers are compared by value, so 1 equals 1.0; the order of parameters does not matter.
+    `trial_command` normalizes `template`; with `full` its options are compared with these
+    parameters, so that `params` may omit some, such as seeds. `outside` has the files that count
     and that no snapshot holds.
     """
     command = trial_command(template, params if full is None else full)
@@ -301,7 +307,7 @@ def fingerprint_1(
     params: Mapping[str, Value],
     inputs: Mapping[str, FileState],
 ) -> str:
-    """The fingerprint of version 1, to find the runs that have one."""
+    """Return the fingerprint of version 1, to find runs that have one."""
     return _digest(digest, command_template(template, params), directory, params, inputs)
 
 
@@ -328,15 +334,15 @@ def _digest(
 
 
 def version_of(text: str) -> int:
-    """The version of a fingerprint; 0 when there is none. Later versions have their own number."""
+    """Return the version of a fingerprint; 0 without one."""
     version, colon, _ = text.partition(":")
     return int(version) if colon and version.isdecimal() else 1 if text else 0
 
 
 def key_of(run: Run) -> str:
-    """The fingerprint of the present version, computed from what a record has.
+    """Compute the current fingerprint of a record.
 
-    Empty for a run that has none, as an imported one.
+    Empty for a run without one, such as an imported run.
     """
     if not run.fingerprint or version_of(run.fingerprint) == VERSION:
         return run.fingerprint
@@ -344,7 +350,7 @@ def key_of(run: Run) -> str:
 
 
 def group_key(run: Run, left_out: Container[str]) -> str:
-    """The key of the runs that differ in no more than the parameters `left_out`, by dotted name."""
+    """Return the key of runs that differ only in the parameters `left_out`, by dotted name."""
     kept = {name: value for name, value in flatten(run.params) if name not in left_out}
     command = run.command
     return fingerprint(
@@ -369,12 +375,12 @@ def outside_of(run: Run) -> dict[str, FileState]:
 
 
 def input_digests(inputs: Mapping[str, FileState]) -> tuple[tuple[str, str], ...]:
-    """Path and content hash of each input, sorted."""
+    """Return path and content hash of each input, sorted."""
     return tuple((path, inputs[path].digest) for path in sorted(inputs))
 
 
 def canonical(value: Value) -> str:
-    """A text that is equal for equal values, whatever their order of keys: JSON, types marked."""
+    """Return equal text for equal values: JSON with types, whatever the order of keys."""
     import json
 
     return json.dumps(_marked(value), sort_keys=True, separators=(",", ":"))

@@ -1,8 +1,8 @@
-"""Which runs repeat each other: the keys of a run's group and of its family.
+"""Keys of groups and families of runs.
 
-A *group* is the set of runs with equal fingerprint but for random seeds. A *family*
-is the set of groups whose noise is pooled: the same command words whatever the options, code and
-parameters are.
+A *group* is the set of runs with equal fingerprints, random seeds aside. A *family* is the set of
+groups with pooled noise: the same words of the command, whatever the options, code and parameters
+are.
 """
 
 import re
@@ -22,23 +22,23 @@ from gitexp.core.analysis.fingerprint import (
 from gitexp.core.model.run import Command, FileState, Run, Table, Value, flatten
 
 KEY_LENGTH: Final = 16
-"""Hex digits of a key: 64 bits, so that no two of a million groups meet by chance."""
+"""Hex digits of a key: with 64 bits, no two of a million groups collide by chance."""
 
 
 class TrialKeys(NamedTuple):
-    """The keys by which runs are put together."""
+    """Keys of the group and the family of a run."""
 
     group: str
     family: str
     seeds: str
-    """The seed parameters as canonical text; empty when there are none."""
+    """Seed parameters as canonical text; empty without seeds."""
 
 
 def keys_of(run: Run, seed_params: Sequence[str] = ()) -> TrialKeys:
-    """The keys of a run.
+    """Return the keys of a run.
 
-    `seed_params` are names of parameters that only choose random numbers, beside those that are
-    known by their names; a name with a leading `!` is no seed whatever it is called.
+    `seed_params` adds parameters that only choose random numbers to the well-known names; a leading
+    `!` excludes a name.
     """
     return keys_from(
         run.id,
@@ -63,10 +63,9 @@ def keys_from(
     seed_params: Sequence[str] = (),
     outside: Mapping[str, FileState] = {},
 ) -> TrialKeys:
-    """As `keys_of`, from the parts of a record; `recorded` is its fingerprint.
+    """Return the keys from the parts of a record, as `keys_of`; `recorded` is its fingerprint.
 
-    A run that names neither command nor parameters says nothing about its trial, so it is a group
-    of its own.
+    A run without command and parameters is a group of its own, because its trial is unknown.
     """
     words = () if command is None else command.template or command.argv
     directory = "." if command is None else command.directory
@@ -80,7 +79,7 @@ def keys_from(
     if not seeds and version_of(recorded) == VERSION:
         return TrialKeys(recorded.partition(":")[2][:KEY_LENGTH], family, "")
     kept: Table = {name: value for name, value in named.items() if name not in seeds}
-    # The options are matched with all parameters, so that the value of a seed leaves the command.
+    # Match the options with all parameters, so that the value of a seed is not part of the command.
     template = [w for w in command_template(words, params) if not _repeats_a_seed(w, seeds)]
     group = fingerprint(
         digest, template, directory=directory, params=kept, inputs=inputs, outside=outside
@@ -102,7 +101,7 @@ def _repeats_a_seed(word: str, seeds: Mapping[str, Value]) -> bool:
 
 
 def _words(words: Sequence[str], params: Mapping[str, Value]) -> list[str]:
-    """The command without the options that only repeat a parameter."""
+    """Return the command without options that only repeat a parameter."""
     kept = trial_command(words, params)
     return [word for word in kept if not re.fullmatch(r"--[^=]+=\{[^{}]+\}", word)]
 

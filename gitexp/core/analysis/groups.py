@@ -1,4 +1,4 @@
-"""Groups of repeats: what several runs of one trial measured of one metric."""
+"""Groups: the measurements of one metric in all runs of a trial."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,82 +9,82 @@ from gitexp.core.analysis.noise import ROUNDING, mean, variance
 from gitexp.core.model.ids import RunId
 
 MIN_PAIRS: Final = 5
-"""Fewer pairs than this are hardly ever better than two samples."""
+"""With fewer pairs, a paired comparison is rarely better than an unpaired one."""
 
 
 class Measurement(NamedTuple):
-    """What one run measured of one metric."""
+    """Measurement of a metric in one run."""
 
     run: RunId
     clock: int
     value: float | None
-    """Absent when the run failed, or measured nothing or no finite number."""
+    """`None` if the run failed, or has no finite number for the metric."""
     group: str
     family: str = ""
     cell: str = ""
-    """The fingerprint, seeds included: runs of one cell should give the same number."""
+    """Fingerprint with seeds: runs of one cell should give the same number."""
     seeds: str = ""
-    """The seeds as canonical text; empty when there are none."""
+    """Seed parameters as canonical text; empty without seeds."""
     batch: str | None = None
-    """Set for runs that were started together."""
+    """Id of the batch, for runs that one command started together."""
     round: int | None = None
-    """The turn within the batch, where it alternates with a reference."""
+    """Round within the batch, if the batch alternates with a reference."""
     lack: str | None = None
-    """Why there is no value: `failed`, `missing` or `not a number`."""
+    """Reason why there is no value: `failed`, `missing` or `not a number`."""
 
     @property
     def occasion(self) -> str:
-        """What counts as one look at the results: a batch, or a single run."""
+        """Unit that counts as one look at the results: a batch, or a single run."""
         return self.batch or self.run
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The measurements of one trial, whatever its seeds; those that ended, oldest first."""
+    """Measurements of one trial over all seeds, from ended runs, oldest first."""
 
     measurements: tuple[Measurement, ...]
     sample: tuple[float, ...]
-    """The numbers that count: one a seed, or one a run where there is no seed."""
+    """Numbers that count: one for each seed, or for each run if there are no seeds."""
 
     @property
     def key(self) -> str:
-        """What all its runs have in common."""
+        """Key that all its runs share."""
         return self.measurements[0].group
 
     @property
     def family(self) -> str:
-        """The family whose noise it shares."""
+        """Key of the family with which it pools its noise."""
         return self.measurements[-1].family
 
     @property
     def newest(self) -> Measurement:
-        """Its last run that measured something; the last of all when none did."""
+        """Newest run with a number, or the newest run if none has one."""
         counted = [m for m in self.measurements if m.value is not None]
         return (counted or self.measurements)[-1]
 
     @property
     def runs(self) -> int:
-        """How many runs measured something."""
+        """Number of runs with a number."""
         return sum(m.value is not None for m in self.measurements)
 
     @property
     def failed(self) -> int:
-        """How many runs failed, or measured no finite number."""
+        """Number of runs that failed or have no finite number."""
         return len(self.measurements) - self.runs
 
     @property
     def mean(self) -> float:
-        """The mean of the sample; NaN when it is empty."""
+        """Mean of the sample; NaN if it is empty."""
         return mean(self.sample) if self.sample else float("nan")
 
     @property
     def sd(self) -> float | None:
-        """The standard deviation of the sample; absent with fewer than two numbers."""
+        """Standard deviation of the sample; `None` for fewer than two numbers."""
         return variance(self.sample) ** 0.5 if len(self.sample) > 1 else None
 
     @property
     def typical(self) -> Measurement:
-        """The run nearest to the mean, the earliest of several: not the lucky one."""
+        """Run nearest to the mean, the earliest of equal ones."""
         counted = [m for m in self.measurements if m.value is not None]
         if not counted:
             return self.measurements[-1]
@@ -94,13 +94,13 @@ class Group:
 
 
 def group_of(measurements: Iterable[Measurement]) -> Group:
-    """The group of some measurements that have one key, in any order."""
+    """Return the group of measurements with one key, given in any order."""
     ordered = tuple(sorted(measurements, key=lambda m: (m.clock, m.run)))
     return Group(ordered, tuple(_sample(ordered)))
 
 
 def groups_of(measurements: Iterable[Measurement]) -> list[Group]:
-    """All groups of some measurements, the one with the newest run first."""
+    """Return all groups of the measurements, the one with the newest run first."""
     found: dict[str, list[Measurement]] = {}
     for measurement in measurements:
         found.setdefault(measurement.group, []).append(measurement)
@@ -109,7 +109,7 @@ def groups_of(measurements: Iterable[Measurement]) -> list[Group]:
 
 
 def _sample(measurements: Sequence[Measurement]) -> list[float]:
-    """One number a seed. The same seed again that gives the same number measures nothing new."""
+    """Return one number for each seed. An equal number from the same seed is no new measurement."""
     cells: dict[str, list[float]] = {}
     for m in measurements:
         if m.value is not None:
@@ -122,15 +122,15 @@ def _sample(measurements: Sequence[Measurement]) -> list[float]:
 
 
 def has_one_seed(group: Group) -> bool:
-    """Return whether its repeats all have the same seed, which tells little about the noise."""
+    """Return whether all repeats have the same seed, so that they hardly show the noise."""
     seeds = {m.seeds for m in group.measurements if m.value is not None}
     return group.runs > 1 and len(seeds) == 1 and seeds != {""}
 
 
 def pairs_of(new: Group, old: Group) -> list[tuple[float, float]]:
-    """The numbers of two groups that belong together: of one round of a batch, else of one seed.
+    """Return the pairs of numbers of two groups: of one round of a batch, else of one seed.
 
-    Empty unless there are at least `MIN_PAIRS`, and a partner for each number of the smaller one.
+    Empty for fewer than `MIN_PAIRS`, or if a number of the smaller group has no partner.
     """
     for key in (_turn, _seed):
         ours, theirs = _means_by(new, key), _means_by(old, key)
@@ -159,16 +159,16 @@ def _means_by(group: Group, key: Callable[[Measurement], Hashable | None]) -> di
 
 
 def took_turns(new: Group, old: Group) -> bool:
-    """Return whether the two were measured alternately in one batch."""
+    """Return whether a batch measured the two groups alternately."""
     ours = {_turn(m) for m in new.measurements} - {None}
     return bool(ours & {_turn(m) for m in old.measurements})
 
 
 def count_looks(new: Group, old: Group) -> int:
-    """How many times the comparison of two groups could have been read, at least once.
+    """Return the number of looks at the comparison of two groups, at least 1.
 
-    A look is an occasion on which either group grew since both exist. The first does not count
-    when it is a single run: there was nothing to tell from one number.
+    A look is a time at which either group grew while both existed. A first look with a single run
+    is not counted, because one number shows nothing.
     """
     counted = sorted(
         (m for m in (*new.measurements, *old.measurements) if m.value is not None),

@@ -1,6 +1,6 @@
 """Guards: metrics that must not get worse while another one improves.
 
-A guard compares with the best kept group; `least` and `most` are absolute.
+A guard compares with the best kept group; `least` and `most` are absolute limits.
 """
 
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ from gitexp.core.model.run import Checks, Direction, MetricRule, Outcome
 
 
 class GuardState(StrEnum):
-    """Whether a guard holds."""
+    """State of a guard."""
 
     KEPT = "kept"
     BROKEN = "broken"
     UNKNOWN = "unknown"
-    """Cannot tell."""
+    """Impossible to decide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardVerdict:
-    """One guard on one metric of a group."""
+    """Verdict of a guard on one metric of a group."""
 
     metric: str
     state: GuardState
     bound: str
-    """The rule as the project wrote it: `guard 2 %`, `at least 0.8`."""
+    """Rule as the project wrote it: `guard 2 %`, `at least 0.8`."""
     value: float | None
     reference_value: float | None = None
     difference: float | None = None
@@ -35,12 +35,12 @@ class GuardVerdict:
     half: float | None = None
     """Half the width of the interval of the difference."""
     allowed: float | None = None
-    """The loss that is allowed, in the metric's unit."""
+    """Allowed loss, in the metric's unit."""
     why: str | None = None
 
 
 def judge_checks(checks: Checks | None) -> list[GuardVerdict]:
-    """The project's checks of a run, as a guard; none when they did not run."""
+    """Return the project's checks of a run as a guard; `None` if they did not run."""
     if checks is None:
         return []
     state = GuardState.KEPT if checks.outcome is Outcome.SUCCEEDED else GuardState.BROKEN
@@ -58,10 +58,10 @@ def judge_checks(checks: Checks | None) -> list[GuardVerdict]:
 def judge_guards(
     verdict: MetricVerdict, rule: MetricRule, *, has_reference: bool = True
 ) -> list[GuardVerdict]:
-    """The guards on one metric, given its verdict against the best kept group.
+    """Return the guards on one metric, from its verdict against the best kept group.
 
-    Without a reference (nothing was kept before) a relative guard says nothing. Each guard is
-    judged at its full level: all must hold, so several of them make no false alarm likelier.
+    Without a reference (no kept group) a relative guard has no verdict. Each guard is tested at the
+    full level: since all of them must hold, several guards cause no more false alarms.
     """
     found = []
     if rule.guard is not None and has_reference:

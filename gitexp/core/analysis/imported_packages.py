@@ -1,11 +1,11 @@
-"""Which installed packages a piece of code imports, as far as its text says."""
+"""Find the installed packages that source code imports, by its text."""
 
 import re
 from collections.abc import Iterable
 from typing import Final
 
 SOURCES: Final = (".py", ".pyi", ".ipynb")
-"""Endings of files that are searched; the cells of a notebook are quoted lines."""
+"""File name endings that are searched; notebook cells are quoted lines."""
 
 _IMPORT: Final = re.compile(
     rb'^[ \t]*"?(?:from[ \t]+([A-Za-z_]\w*)|import[ \t]+([A-Za-z_][\w., \t]*))', re.MULTILINE
@@ -33,9 +33,9 @@ _DISTRIBUTIONS: Final = {
 
 
 def imported_packages(sources: Iterable[bytes]) -> frozenset[str]:
-    """The packages that Python sources import by name, spelled as `normal_name` does.
+    """Return the packages that Python sources import, as `normal_name` spells them.
 
-    Modules of the code itself and of the standard library are among them; they name no package.
+    Includes modules of the code itself and of the standard library, which are no packages.
     """
     modules: set[str] = set()
     for source in sources:
@@ -48,5 +48,5 @@ def imported_packages(sources: Iterable[bytes]) -> frozenset[str]:
 
 
 def normal_name(package: str) -> str:
-    """A package's name in the one spelling that package indexes compare: `Foo_bar` is `foo-bar`."""
+    """Return a package's name as package indexes compare it: `Foo_bar` is `foo-bar`."""
     return re.sub(r"[-_.]+", "-", package).lower()

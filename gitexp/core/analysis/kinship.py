@@ -1,7 +1,7 @@
-"""How two runs are related, and what differs between two tables of theirs.
+"""Kinship: how two runs are related, and how their tables differ.
 
-Fingerprints are imported when first needed: every command reads the settings, whose
-tolerances stand beside this module, and few ask for kin.
+Imports fingerprints when first used, because every command imports this module for the settings,
+but few look for kin.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -11,57 +11,57 @@ from typing import NamedTuple, TypeAlias
 from gitexp.core.model.run import FileState, Run, Value, flatten
 
 MAX_DIFFERENCES = 2
-"""Runs that differ in more are no kin."""
+"""Maximum number of differences between kin."""
 
 
 class Kin(StrEnum):
-    """In what two runs of the same program differ."""
+    """Aspect in which two runs of the same program differ."""
 
     IDENTICAL = "identical"
-    """In nothing: the same trial."""
+    """No difference: the same trial."""
     SEED = "only seed"
-    """In nothing but the random seed."""
+    """Only the random seed."""
     UNTOLD = "not recorded"
-    """In nothing that both records tell; one of them is of an older gitexp."""
+    """No difference in what both records hold; one is from an older gitexp."""
     PARAMS = "other params"
-    """In parameters and flags."""
+    """Parameters and flags."""
     DATA = "other data"
-    """In the content of an input."""
+    """Content of an input."""
     ENVIRONMENT = "other environment"
-    """In Python, its packages, or an environment variable that is recorded."""
+    """Python, its packages, or a recorded environment variable."""
     CODE = "other code"
-    """In the code that counts."""
+    """Code that counts."""
     COMMAND = "other command"
-    """In an argument that is no parameter, or the directory."""
+    """An argument that is no parameter, or the directory."""
     SEVERAL = "several"
-    """In two of these."""
+    """Two of these."""
 
 
 class Difference(NamedTuple):
-    """One thing in which a run differs from another."""
+    """Difference between two runs."""
 
     kind: Kin
     name: str
-    """A parameter by its dotted name, a path, a fact; empty for code."""
+    """Dotted name of a parameter, a path, or a fact; empty for code."""
     before: Value | None = None
-    """The value of the other run; absent when it has none."""
+    """Value of the other run; `None` if it has none."""
     after: Value | None = None
 
     @property
     def is_flag(self) -> bool:
-        """True for an option without value that one of the two has."""
+        """True for a flag that only one of the two has."""
         return self.kind is Kin.PARAMS and {self.before, self.after} == {None, True}
 
 
 class Kinship(NamedTuple):
-    """How near a run is to another."""
+    """Relation of a run to another."""
 
     relation: Kin
     differences: tuple[Difference, ...] = ()
 
     @property
     def distance(self) -> tuple[int, int]:
-        """Nearest first: fewer differences, then those that matter less."""
+        """Sort key, nearest first: fewer differences, then less important ones."""
         kinds = {difference.kind for difference in self.differences}
         weight = sum(_ORDER.index(kind) for kind in kinds)
         return len(self.differences), weight
@@ -78,11 +78,11 @@ Shape: TypeAlias = tuple[tuple[str, ...], tuple[str, ...], str]
 
 
 def kinship(run: Run, other: Run, *, shape: Shape | None = None) -> Kinship | None:
-    """What differs between two runs of one program; `None` for more than two differences.
+    """Return the differences between two runs of one program; `None` for more than two.
 
-    All seeds count as one difference. Code that has no digest (an imported run) is compared by its
-    tree. Environments are compared when both are recorded. `shape` is that of the run, for who
-    compares it with many.
+    All seeds count as one difference. Code without a digest (of an imported run) is compared by its
+    tree. Environments are compared if both are recorded. `shape` is the run's, for callers that
+    compare it with many.
     """
     differences: list[Difference] = []
     for group in (_code, _params, _inputs, _environment):  # the cheapest first
@@ -115,7 +115,7 @@ def _command(ours: Shape, theirs: Shape) -> list[Difference] | None:
 
 
 def shape_of(run: Run) -> Shape:
-    """The program, its arguments but for those that only repeat a parameter, and the directory."""
+    """Return the shape: program, arguments except those that repeat a parameter, and directory."""
     from gitexp.core.analysis.fingerprint import script_position, trial_command
 
     command = run.command
@@ -184,7 +184,7 @@ def _environment(run: Run, other: Run) -> Iterator[Difference]:
 
 
 def _without(variables: Value | None, params: Collection[str]) -> Value | None:
-    """Variables but for those that are parameters, which are compared as such."""
+    """Return the recorded variables except parameters, which are compared as such."""
     if not isinstance(variables, dict):
         return None
     return {name: value for name, value in variables.items() if name not in params} or None
@@ -193,9 +193,9 @@ def _without(variables: Value | None, params: Collection[str]) -> Value | None:
 def diff_tables(
     before: Mapping[str, Value], after: Mapping[str, Value]
 ) -> list[tuple[str, Value | None, Value | None]]:
-    """The dotted names whose values differ, sorted, as (name, before, after); absent is `None`.
+    """Return the differing values as (name, before, after), sorted by dotted name.
 
-    1 and 1.0 are the same value; NaN equals NaN.
+    A missing value is `None`. 1 equals 1.0, and NaN equals NaN.
     """
     from gitexp.core.analysis.fingerprint import canonical
 

@@ -1,7 +1,7 @@
-"""How much a metric varies between equal runs, as far as repeats show it.
+"""Noise: how much a metric varies between repeats of a run.
 
-A sample is what one group measured: a number for each seed, or for each run where
-there is no seed. The method and its error rates are in `docs/verdicts.md`.
+A sample is what one group measured: a number for each seed, or for each run if there are no seeds.
+`docs/verdicts.md` has the method and its error rates.
 """
 
 import math
@@ -14,71 +14,71 @@ from typing import Final, TypeAlias
 Sample: TypeAlias = Sequence[float]
 
 PRIOR: Final = 4.0
-"""Degrees of freedom with which the pooled noise counts for a group, beside its own repeats."""
+"""Maximum weight of the pooled noise beside a group's own repeats, in degrees of freedom."""
 
 OUTLIER: Final = 30.0
-"""A group's variance counts for at most this many times the median of all."""
+"""Maximum of a group's variance in the pool, as a multiple of the median of all."""
 
 MIN_DETERMINISTIC: Final = 3
-"""Degrees of freedom without any difference that show a metric to be deterministic …"""
+"""Degrees of freedom without any difference that show a metric to be deterministic."""
 
 MIN_DIGITS: Final = 6
-"""… or significant digits of the values that agree."""
+"""Significant digits in which values agree that show the same."""
 
 SMALLEST: Final = 1e-150
 LARGEST: Final = 1e150
-"""Noise outside of these is not known: its square is beyond the range of a float."""
+"""Range of known noise: beyond it, the square does not fit a float."""
 
 ROUNDING: Final = 1e-12
-"""Two numbers that are this close, relatively, are equal: the same sum in another order."""
+"""Relative difference up to which two numbers are equal: the same sum in another order."""
 
 
 class Basis(StrEnum):
-    """What a verdict rests on."""
+    """Basis of a verdict."""
 
     UNKNOWN = "unknown"
-    """Nothing is known about the noise: the numbers are compared as they are."""
+    """Unknown noise: numbers are compared without it."""
     DECLARED = "declared"
-    """The project says how large the noise is."""
+    """The project declares the noise."""
     MEASURED = "measured"
     """Repeats differ."""
     DETERMINISTIC = "deterministic"
     """Repeats never differ."""
     PAIRED = "paired"
-    """Both sides were measured with the same seeds, or in turns."""
+    """Both sides were measured with the same seeds, or alternately."""
     MISSING = "missing"
     """One side has no number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """The noise of one metric in one family."""
+    """Noise of one metric in one family."""
 
     basis: Basis
     sd: float = 0.0
     """Standard deviation of one run, in the metric's unit; 0 unless declared or measured."""
     dof: float = 0.0
-    """Degrees of freedom behind `sd`; infinite when declared."""
+    """Degrees of freedom of `sd`; infinite if declared."""
     groups: int = 0
-    """Groups with repeats that it comes from."""
+    """Number of groups with repeats behind it."""
     overruled: float | None = None
-    """The declared noise, where repeats show more than that."""
+    """Declared noise, if repeats show more than that."""
 
     @property
     def is_known(self) -> bool:
-        """True when differences can be shown against it."""
+        """True if differences can be tested against it."""
         return self.basis is not Basis.UNKNOWN
 
 
 def are_equal(value: float, other: float) -> bool:
-    """Return whether two numbers differ by no more than rounding; NaN equals NaN."""
+    """Return whether two numbers differ only by rounding; NaN equals NaN."""
     if math.isnan(value) or math.isnan(other):
         return math.isnan(value) and math.isnan(other)
     return math.isclose(value, other, rel_tol=ROUNDING, abs_tol=0.0)
 
 
 def mean(sample: Sample) -> float:
-    """The arithmetic mean of a sample that is not empty."""
+    """Return the arithmetic mean of a non-empty sample."""
     try:
         return math.fsum(sample) / len(sample)
     except OverflowError:
@@ -86,9 +86,9 @@ def mean(sample: Sample) -> float:
 
 
 def variance(sample: Sample) -> float:
-    """The sample variance (n - 1); exactly 0 when all values are equal but for rounding.
+    """Return the sample variance (n - 1); exactly 0 if all values are equal except for rounding.
 
-    Infinite where it is beyond the range of a float, as for a run that diverged.
+    Infinite beyond the range of a float, as for a diverged run.
     """
     if all(are_equal(value, sample[0]) for value in sample):
         return 0.0
@@ -104,8 +104,8 @@ def measure_noise(
 ) -> Noise:
     """Pool the repeats of a family.
 
-    `declared` is the project's own figure; repeats that show more (with at least `PRIOR` degrees
-    of freedom) overrule it. `is_time_like` metrics are never deterministic.
+    `declared` is the project's own figure; repeats with at least `PRIOR` degrees of freedom that
+    show more noise override it. `is_time_like` metrics are never deterministic.
     """
     repeated = [sorted(sample) for sample in samples if len(sample) > 1]
     dof = sum(len(sample) - 1 for sample in repeated)
@@ -122,10 +122,11 @@ def measure_noise(
 
 
 def _pooled_sd(samples: Sequence[Sample], dof: int) -> float:
-    """Root of the pooled variance, in which no group counts for more than `OUTLIER` medians.
+    """Return the root of the pooled variance, in which no group counts for more than `OUTLIER`
+    medians.
 
-    So one diverged run does not hide all differences. With fewer than three groups, or when most
-    do not vary at all, there is no median to speak of and nothing is cut.
+    Thus one diverged run does not hide all differences. With fewer than three groups, or if most
+    groups do not vary, there is no useful median, and no variance is limited.
     """
     if not dof:
         return 0.0
@@ -142,12 +143,12 @@ def _pooled_sd(samples: Sequence[Sample], dof: int) -> float:
 
 
 def _half_step(samples: Iterable[Sample]) -> float:
-    """Half the smallest difference between repeats: a coarse metric is no finer than that."""
+    """Return half the smallest difference between repeats: the resolution of a coarse metric."""
     return min(_gaps(samples), default=0.0) / 2
 
 
 def _gaps(samples: Iterable[Sample]) -> Iterator[float]:
-    """The differences between neighbours of sorted samples that are not equal."""
+    """Return the differences between neighbours in the sorted samples, without equal ones."""
     for sample in samples:
         for low, high in pairwise(sample):
             if not are_equal(low, high):
@@ -155,21 +156,21 @@ def _gaps(samples: Iterable[Sample]) -> Iterator[float]:
 
 
 def _are_precise(samples: Sequence[Sample]) -> bool:
-    """True when a value has enough digits that two runs do not agree by chance."""
+    """Return whether a value has too many digits for two runs to agree by chance."""
     return any(_digits(value) >= MIN_DIGITS for sample in samples for value in sample)
 
 
 def _digits(value: float) -> int:
-    """Significant decimal digits of a number."""
+    """Return the number of significant decimal digits."""
     return len(repr(abs(value)).partition("e")[0].replace(".", "").strip("0"))
 
 
 def comparable(others: Iterable[Sample], new: Sample, old: Sample) -> list[Sample]:
-    """The samples whose noise counts for a comparison of two: those two and others at their level.
+    """Return the samples whose noise counts for comparing two: both, and others at their level.
 
-    Noise grows with the value for many metrics. Where all values have one sign, others count from
-    half the smaller to twice the larger of the two means. This does what a logarithmic scale would
-    for proportional noise, without a guess about the scale.
+    For many metrics noise grows with the value. If all values have one sign, other samples count
+    from half the smaller to twice the larger of the two means. For proportional noise this has the
+    effect of a logarithmic scale, without an assumption about the scale.
     """
     known = [sample for sample in others if sample]
     levels = [mean(sample) for sample in (*known, new, old)]

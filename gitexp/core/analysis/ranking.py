@@ -1,4 +1,4 @@
-"""The best of several groups, and those that may be the best as well."""
+"""Rank groups: the best one, and those that may be the best."""
 
 import math
 from collections.abc import Sequence
@@ -11,29 +11,31 @@ from gitexp.core.analysis.samples import Answer, compare_samples
 from gitexp.core.model.run import Direction
 
 FAR: Final = 12.71 * math.sqrt(2)
-"""Single runs further apart than this many standard deviations are always told apart: the largest
-t quantile at the level of a verdict is that for one degree of freedom, 12.71."""
+"""Distance in standard deviations beyond which single runs always differ.
+
+The largest t quantile at the level of a verdict is 12.71, for one degree of freedom.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:
-    """Groups by one metric, the leader first."""
+    """Groups ranked by one metric, the leader first."""
 
     groups: tuple[Group, ...]
-    """Those that measured it, by their scores: the mean less one standard error."""
+    """Groups with a number, by their scores: the mean less one standard error."""
     contenders: int
-    """How many of the first groups may be the best: the leader and those not shown worse."""
+    """Number of groups that may be the best: the leader, and those not shown to be worse."""
     noise: Noise
-    """That of all groups together."""
+    """Noise of all groups together."""
 
     @property
     def leader(self) -> Group | None:
-        """The group that ranks first."""
+        """Group that ranks first."""
         return self.groups[0] if self.groups else None
 
     @property
     def rivals(self) -> tuple[Group, ...]:
-        """The other groups that may be the best."""
+        """Other groups that may be the best."""
         return self.groups[1 : self.contenders]
 
 
@@ -45,10 +47,10 @@ def rank(
     is_time_like: bool = False,
     others: Sequence[Sample] = (),
 ) -> Ranking:
-    """Rank groups by their means less one standard error, so that one lucky run does not lead.
+    """Rank groups by their means less one standard error, so that a lucky run does not lead.
 
-    While the noise is unknown, or there is none, by their means. Groups with equal scores come in
-    the order given. `others` are samples of the family that are not ranked.
+    Unknown or no noise: by their means. Groups with equal scores keep the given order. `others` are
+    samples of the family that are not ranked.
     """
     alive = [group for group in groups if group.sample]
     sign = 1 if direction is Direction.MAXIMIZE else -1
@@ -60,9 +62,9 @@ def rank(
 
     ordered = sorted(alive, key=score, reverse=True)
     if not noise.is_known or noise.basis is Basis.DETERMINISTIC:
-        # `sorted` keeps the order of equal scores, so that ties name the same group everywhere.
+        # `sorted` keeps the order of equal scores, so all machines rank ties alike.
         return Ranking(groups=tuple(ordered), contenders=min(1, len(ordered)), noise=noise)
-    # No pool of some of these groups has more noise than the widest of them.
+    # The pooled noise of any subset is at most the widest range.
     far = FAR * max([noise.sd, *(max(s) - min(s) for s in [*samples, *others] if s)])
     may_lead: list[Group] = []
     shown_worse: list[Group] = []
@@ -85,7 +87,7 @@ def _is_worse(
     sign: int,
     declared: float | None,
 ) -> bool:
-    """Return whether a group is shown worse than the leader."""
+    """Return whether a group is shown to be worse than the leader."""
     gap = (leader.mean - group.mean) * sign
     if len(group.sample) == len(leader.sample) == 1 and gap > far:
         return True

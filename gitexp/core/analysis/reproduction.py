@@ -1,7 +1,7 @@
-"""A run made again against the recorded one: equal, within tolerance, or drifted, by metric.
+"""Compare a reproduction with the recorded run: equal, within tolerance, or drifted, by metric.
 
-What measures the machine (time, speed, memory) is shown but never decides, unless
-a tolerance is declared for it.
+Metrics of the machine (time, speed, memory) are shown but never decide, unless they have a declared
+tolerance.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,20 +17,20 @@ MatchState: TypeAlias = Literal["equal", "within", "outside", "missing", "inform
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricMatch:
-    """One metric as recorded and as measured again."""
+    """Comparison of one metric as recorded and as measured again."""
 
     metric: str
     """Dotted name; members of a list as `name[0]`."""
     recorded: float | str | None
-    """Absent when only the new run measured it."""
+    """`None` if only the reproduction has it."""
     again: float | str | None
-    """Absent when the new run did not measure it."""
+    """`None` if the reproduction does not have it."""
     difference: float | None
-    """Signed, again minus recorded; absent unless both are numbers."""
+    """Signed difference, again minus recorded; `None` unless both are numbers."""
     tolerance: float
-    """The difference that was allowed."""
+    """Allowed difference."""
     state: MatchState
-    """`informative` never decides: it measures the machine, or was not recorded before."""
+    """`informative` never decides: a metric of the machine, or not recorded before."""
 
 
 def compare_reproduction(
@@ -40,10 +40,10 @@ def compare_reproduction(
     tolerances: Mapping[str, Tolerance],
     default: Tolerance,
 ) -> tuple[ReproductionVerdict, list[MetricMatch]]:
-    """Judge a run made again. `tolerances` may name just the last part of a metric.
+    """Judge a reproduction.
 
-    Another outcome is a failure, another exit code drift. A recorded outcome that is unknown is
-    no promise, so success will do.
+    `tolerances` may name only the last part of a metric. A different outcome is a failure, a
+    different exit code is drift. If the recorded outcome is unknown, success counts as equal.
     """
     before, after = dict(_leaves(recorded.metrics)), dict(_leaves(again.metrics))
     matches = [
@@ -114,7 +114,7 @@ def _match(
 
 
 def _same_exit(recorded: Run, again: Run) -> bool:
-    """Unknown exit codes are no evidence of anything."""
+    """Return whether two exit codes agree; an unknown one agrees with any."""
     before = recorded.command and recorded.command.exit_code
     after = again.command and again.command.exit_code
     return before is None or after is None or before == after

@@ -1,7 +1,7 @@
-"""Two samples against each other: the statistics behind every verdict.
+"""Compare two samples: the statistics behind every verdict.
 
-A sample is what one group measured. `docs/verdicts.md` has the method, its sources
-and how often it errs.
+A sample is what one group measured. `docs/verdicts.md` has the method, its sources and its error
+rates.
 """
 
 import math
@@ -14,47 +14,47 @@ from gitexp.core.analysis.noise import PRIOR, Basis, Noise, Sample, are_equal, m
 from gitexp.core.analysis.student_t import t_quantile
 
 LEVEL: Final = 0.025
-"""Chance of a false `better`, and of a false `worse`, at the first look: a 95 % interval."""
+"""Probability of a false `better`, and of a false `worse`, at the first look: a 95 % interval."""
 
 LATER_LEVELS: Final = (0.01, 0.005)
-"""At the second look, and at most at any later one."""
+"""Level at the second look, and maximum level at later ones."""
 
 ALL_LOOKS: Final = 0.05
-"""The level of look k is at most this over k, so that all looks together stay near it."""
+"""The level of look k is at most this over k, which bounds the error of all looks together."""
 
 MARGIN: Final = 2.0
 """An interval within this many standard deviations of zero shows that there is no difference."""
 
 PAIRED_LEVEL: Final = 0.8
-"""Share of the level for paired samples: pairing is chosen after a look at the numbers."""
+"""Share of the level for paired samples, since pairing is chosen after a look at the numbers."""
 
 PAIRED_VARIANCE: Final = 1 / 3
-"""Pairing pays when the differences vary less than this share of both samples together."""
+"""Pairing is used if the variance of the differences is less than this share of both together."""
 
 POWER: Final = 0.2
-"""Repeats are planned so that the effect is missed in at most this share of cases."""
+"""Maximum share of cases in which the planned repeats miss the effect."""
 
 MOST_REPEATS: Final = 100
-"""No more repeats than this are advised."""
+"""Maximum number of repeats that gitexp advises."""
 
 LUCK: Final = 0.05
-"""A batch goes on while it has more than this chance to come out better."""
+"""A batch continues while its chance to become better is higher than this."""
 
 
 class Answer(StrEnum):
-    """How one group did against another."""
+    """Result of comparing one group with another."""
 
     BETTER = "better"
     WORSE = "worse"
     SAME = "same"
     """No difference shown, or none that counts."""
     UNKNOWN = "unknown"
-    """Cannot tell."""
+    """Impossible to decide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """Two samples against each other."""
+    """Comparison of two samples."""
 
     answer: Answer
     basis: Basis
@@ -77,11 +77,11 @@ def compare_samples(
     share: float = 1.0,
     pairs: Sequence[tuple[float, float]] = (),
 ) -> Compared:
-    """Compare the means of two samples, neither of them empty.
+    """Compare the means of two non-empty samples.
 
-    `gain_sign` is 1 where more is better, -1 where less is. `rivals` is the number of groups from
-    which the reference was picked as the best: `worse` is asserted at that share of the level, as
-    the luckiest of several was picked. `share` is what one of several metrics gets of the level.
+    `gain_sign` is 1 if more is better, -1 if less is. `rivals` is the number of groups from which
+    the reference was picked as the best; it divides the level of `worse`, since the luckiest of
+    several was picked. `share` is the share of the level for one of several metrics.
     """
     shift = mean(new) - mean(old)
     difference = 0.0 if are_equal(mean(new), mean(old)) else shift
@@ -115,7 +115,7 @@ def compare_samples(
 
 
 def _plain(difference: float, basis: Basis, gain_sign: int, min_effect: float) -> Compared:
-    """Compare two numbers as they are."""
+    """Compare two numbers without noise."""
     if not difference or abs(difference) < min_effect:
         answer = Answer.SAME
     else:
@@ -131,11 +131,11 @@ def _is_pairing_worthwhile(differences: Sample, new: Sample, old: Sample) -> boo
 
 
 def standard_error(new: Sample, old: Sample, noise: Noise) -> tuple[float, float]:
-    """The standard error of the difference of two means, and its degrees of freedom.
+    """Return the standard error of the difference of two means, and its degrees of freedom.
 
-    Each group's variance is its own and the pooled one, weighted by their degrees of freedom,
-    where the pool counts for at most `PRIOR`. The degrees of freedom of the sum are Satterthwaite's
-    (Biometrics Bulletin 2, 1946), over the pool and what each group adds itself.
+    The variance of each group combines its own and the pooled one, weighted by their degrees of
+    freedom, of which the pool has at most `PRIOR`. The degrees of freedom of the sum are
+    Satterthwaite's (Biometrics Bulletin 2, 1946), over the pool and the own part of each group.
     """
     if noise.basis is Basis.DECLARED:
         return noise.sd * math.sqrt(1 / len(new) + 1 / len(old)), math.inf
@@ -148,22 +148,22 @@ def standard_error(new: Sample, old: Sample, noise: Noise) -> tuple[float, float
             parts.append((variance(sample) * own / (prior + own) / len(sample), own))
     total = math.fsum(part for part, _ in parts)
     if not math.isfinite(total):
-        return math.inf, 1.0  # a run that diverged: nothing can be told
+        return math.inf, 1.0  # a diverged run: no verdict is possible
     dof = 1 / math.fsum((part / total) ** 2 / n for part, n in parts)
     most = prior + len(new) + len(old) - 2
     return math.sqrt(total), max(1.0, min(dof, noise.dof, most))
 
 
 def level_of(look: int) -> float:
-    """The level of a look: most is spent at the first, so that all together stay near 5 %."""
+    """Return the level of a look. Most is spent at the first; all together stay near 5 %."""
     second, later = LATER_LEVELS
     return LEVEL if look < 2 else second if look == 2 else min(later, ALL_LOOKS / look)
 
 
 def repeats_needed(effect: float, noise: Noise) -> int | None:
-    """The fewest runs on each side that would show an effect four times in five.
+    """Return the minimum runs on each side to show an effect with a probability of 80 %.
 
-    Absent when there are more than `MOST_REPEATS`.
+    `None` for more than `MOST_REPEATS`.
     """
     for n in range(1, MOST_REPEATS + 1):
         dof = min(noise.dof, PRIOR) + 2 * (n - 1) if math.isfinite(noise.dof) else math.inf
@@ -177,10 +177,10 @@ def repeats_needed(effect: float, noise: Noise) -> int | None:
 def is_hopeless(
     new: Sample, old: Sample, noise: Noise, *, planned: int, gain_sign: int = 1
 ) -> bool:
-    """Return whether the repeats still planned can hardly make a group better than another.
+    """Return whether the planned repeats can hardly make a group better than another.
 
-    Stopping then takes away nothing but chances of `better`. Never with fewer than two repeats, nor
-    while the noise is unknown.
+    Stopping then only loses chances of `better`. False for fewer than two repeats, and while the
+    noise is unknown.
     """
     done = len(new)
     known = noise.basis in (Basis.MEASURED, Basis.DECLARED)

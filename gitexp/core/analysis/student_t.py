@@ -8,17 +8,17 @@ from functools import lru_cache
 from typing import Final
 
 _NORMAL_FROM: Final = 1e5
-"""Degrees of freedom from which the normal distribution takes over (relative error about 1e-5)."""
+"""Degrees of freedom from which the normal distribution is used (relative error about 1e-5)."""
 
 _PRECISION: Final = 1e-15
 _MAX_TERMS: Final = 1000
 
 
 def t_tail(t: float, dof: float) -> float:
-    """The probability that a t variable with `dof` degrees of freedom exceeds `t`, for t >= 0.
+    """Return the probability that a t variable exceeds `t` >= 0.
 
     Half of the regularised incomplete beta function I_x(dof/2, 1/2) at x = dof / (dof + t²), see
-    https://dlmf.nist.gov/8.17. Infinite `dof` is the normal distribution.
+    https://dlmf.nist.gov/8.17. Infinite `dof` means the normal distribution.
     """
     if dof > _NORMAL_FROM:
         return math.erfc(t / math.sqrt(2)) / 2
@@ -27,7 +27,7 @@ def t_tail(t: float, dof: float) -> float:
 
 
 def _beta(x: float, y: float, a: float, b: float) -> float:
-    """I_x(a, b) with y = 1 - x given apart, because it is exact where x is near 1."""
+    """Return I_x(a, b). `y` = 1 - x is an argument because it is exact where x is near 1."""
     if x <= 0 or y <= 0:
         return 0.0 if x <= 0 else 1.0
     if x > (a + 1) / (a + b + 2):  # the continued fraction converges fast on the other side
@@ -37,7 +37,7 @@ def _beta(x: float, y: float, a: float, b: float) -> float:
 
 
 def _fraction(x: float, a: float, b: float) -> float:
-    """The continued fraction of I_x(a, b) by Lentz's method, https://dlmf.nist.gov/8.17.E22."""
+    """Return the continued fraction of I_x(a, b), by Lentz: https://dlmf.nist.gov/8.17.E22."""
     c, d = 1.0, 1 / (1 - (a + b) * x / (a + 1))
     value = d
     for m in range(1, _MAX_TERMS):
@@ -55,11 +55,11 @@ def _fraction(x: float, a: float, b: float) -> float:
 
 @lru_cache(maxsize=1024)
 def t_quantile(tail: float, dof: float) -> float:
-    """The t that a t variable exceeds with probability `tail`, for 0 < tail <= 1/2."""
+    """Return the t that a t variable exceeds with probability `tail`, for 0 < tail <= 1/2."""
     low, high = 0.0, 1.0
     while t_tail(high, dof) > tail:
         low, high = high, 2 * high
-    while low < (middle := (low + high) / 2) < high:  # until no number is between
+    while low < (middle := (low + high) / 2) < high:  # until the bounds are neighbouring floats
         if t_tail(middle, dof) > tail:
             low = middle
         else:

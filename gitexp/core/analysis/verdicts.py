@@ -1,7 +1,7 @@
-"""One group of runs against another: better, worse, no difference shown, or cannot tell.
+"""Verdicts: one group of runs against another is better, worse, not different, or unknown.
 
-Means are compared against the noise that repeats showed. While that is unknown the
-numbers are compared as they are, and nothing is called shown. `docs/verdicts.md` has the method.
+Compares means against the noise of repeats. While the noise is unknown, compares the numbers, and
+no difference counts as shown. `docs/verdicts.md` has the method.
 """
 
 import math
@@ -22,7 +22,8 @@ from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Direction, MetricRule, Tolerance
 
 MACHINE_EFFECT: Final = Tolerance(relative=0.05)
-"""What counts for time, speed and memory that were not measured in turns, as machines drift."""
+"""Minimum relative difference of time, speed and memory not measured alternately: machines drift.
+"""
 
 NO_RULE: Final = MetricRule()
 
@@ -41,63 +42,65 @@ SAME_GROUP = "the same trial"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricVerdict:
-    """How one metric did against a reference."""
+    """Verdict on one metric against a reference."""
 
     metric: str
     value: float | None
-    """The mean of its group; the run's own number when there is no other."""
+    """Mean of its group, or the run's own number without other runs."""
     reference_value: float | None
     reference: RunId | None = None
-    """The newest run of the reference group."""
+    """Newest run of the reference group."""
     difference: float | None = None
-    """Signed, value minus reference value; absent unless both are finite."""
+    """Signed difference, value minus reference; `None` unless both are finite."""
     relative: float | None = None
-    """Difference over the size of the reference value; absent when that is zero."""
+    """Difference relative to the reference; `None` if that is zero."""
     direction: Direction | None = None
     guessed: bool = False
-    """True when the direction is not declared."""
+    """True if the direction is a guess."""
     answer: Answer = Answer.UNKNOWN
     basis: Basis = Basis.MISSING
     shown: bool = False
-    """True when the answer stands against the noise."""
+    """True if the noise supports the answer."""
     why: str | None = None
-    """What a plain answer would hide, in plain words."""
+    """Facts that the answer alone would hide, in words."""
     low: float | None = None
     high: float | None = None
-    """The interval of the difference; absent while the noise is unknown."""
+    """Interval of the difference; `None` while the noise is unknown."""
     noise: float | None = None
-    """Standard deviation of one run; absent while unknown."""
+    """Standard deviation of one run; `None` if unknown."""
     dof: float | None = None
-    """Degrees of freedom of the interval; absent where it is not from repeats."""
+    """Degrees of freedom of the interval; `None` if repeats did not give it."""
     runs: int = 0
-    """How many runs the value is the mean of."""
+    """Number of runs behind the mean."""
     reference_runs: int = 0
     repeats: int = 0
     """The larger of the two."""
     own: float | None = None
-    """What this run itself measured."""
+    """Number measured by this run."""
     failed: int = 0
-    """Runs of its group that failed or measured no number."""
+    """Runs of its group that failed or have no number."""
     reference_failed: int = 0
     rivals: int = 1
-    """How many groups may be the best, when the reference is the best of several."""
+    """Number of groups that may be the best, if the reference is the best of several."""
     look: int = 1
-    """How many times the two groups could be compared so far."""
+    """Number of looks at the two groups so far."""
     min_effect: float | None = None
-    """The smallest difference that counts."""
+    """Smallest difference that counts."""
     needed: int | None = None
-    """Repeats on each side that would show `effect`; absent when more than 100."""
+    """Repeats on each side that would show `effect`; `None` for more than 100."""
     effect: float | None = None
-    """The difference that `needed` is about: the smallest that counts, else the observed one, or
-    one standard deviation where no difference is shown."""
+    """Difference for `needed`: the smallest that counts, else the observed one.
+
+    One standard deviation if no difference is shown.
+    """
     overruled: float | None = None
-    """The declared noise, where repeats show more."""
+    """Declared noise, if repeats show more."""
     in_turns: bool = False
-    """True when both were measured alternately."""
+    """True if both were measured alternately."""
     apart: bool = False
-    """True when it measures the machine and the two were not measured alternately."""
+    """True for a metric of the machine that was not measured alternately."""
     one_seed: bool = False
-    """True when the repeats of its group all have one seed."""
+    """True if all repeats of its group have one seed."""
 
     @property
     def half(self) -> float | None:
@@ -107,7 +110,7 @@ class MetricVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The verdicts of a run's group against one reference."""
+    """Verdicts of a run's group against one reference."""
 
     run: RunId
     against: Against
@@ -116,26 +119,26 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One metric of two groups, and what is known about it."""
+    """One metric of two groups, with its context."""
 
     metric: str
     new: Group | None
     old: Group | None
     others: Sequence[Sample] = ()
-    """What the other groups of the family measured."""
+    """Samples of the other groups of the family."""
     direction: Direction | None = None
     guessed: bool = False
     rule: MetricRule = NO_RULE
     is_time_like: bool = False
     run: RunId | None = None
-    """The run that is asked about; else the newest of the group."""
+    """Run of the verdict; the newest of the group by default."""
     rivals: int = 1
     metrics: int = 1
-    """How many metrics are asked about at once: each gets its share of the level."""
+    """Number of metrics compared at once: each gets its share of the level."""
 
 
 def judge_metric(question: Question) -> MetricVerdict:
-    """The verdict on one metric."""
+    """Return the verdict on one metric."""
     new, old = question.new, question.old
     verdict = _facts(question)
     if new is None or old is None or not new.sample or not old.sample:
@@ -146,7 +149,7 @@ def judge_metric(question: Question) -> MetricVerdict:
 
 
 def _compared(question: Question, verdict: MetricVerdict, new: Group, old: Group) -> MetricVerdict:
-    """The verdict with the comparison of two groups that both measured something."""
+    """Return the verdict for two groups that both have numbers."""
     machine, rule = question.is_time_like, question.rule
     pooled = comparable(question.others, new.sample, old.sample)
     noise = measure_noise(pooled, declared=rule.noise, is_time_like=machine)
@@ -190,7 +193,7 @@ def _compared(question: Question, verdict: MetricVerdict, new: Group, old: Group
 
 
 def _facts(question: Question) -> MetricVerdict:
-    """What was measured, without any judgement."""
+    """Return the verdict with the measurements only, without an answer."""
     new, old = question.new, question.old
     run = question.run or (None if new is None else new.newest.run)
     own = [] if new is None else [m.value for m in new.measurements if m.run == run]
@@ -219,13 +222,13 @@ def _missing(new: Group | None, old: Group | None) -> str:
 
 
 def _lack(group: Group | None, missing: str) -> str:
-    """Why a group has no number: that of its last run."""
+    """Return why a group has no number, from its last run."""
     lack = None if group is None else group.measurements[-1].lack
     return {"not a number": NOT_A_NUMBER, "failed": ALL_FAILED}.get(lack or "", missing)
 
 
 def _checked(verdict: MetricVerdict, new: Group, old: Group) -> MetricVerdict:
-    """Take back what the direction or failed runs do not allow to say."""
+    """Withdraw an answer that the direction or failed runs do not support."""
     if verdict.answer in (Answer.BETTER, Answer.WORSE) and verdict.direction is None:
         return replace(verdict, answer=Answer.UNKNOWN, shown=False, why=NO_DIRECTION)
     share = new.failed / len(new.measurements)
@@ -235,7 +238,7 @@ def _checked(verdict: MetricVerdict, new: Group, old: Group) -> MetricVerdict:
 
 
 def _needed(compared: Compared, noise: Noise, min_effect: float) -> tuple[float | None, int | None]:
-    """An effect that is not shown, and the repeats on each side that would show it."""
+    """Return an effect that is not shown, and the repeats on each side that would show it."""
     if compared.shown or noise.basis not in (Basis.MEASURED, Basis.DECLARED) or not noise.sd:
         return None, None
     if compared.answer is Answer.SAME and min_effect:
@@ -246,6 +249,6 @@ def _needed(compared: Compared, noise: Noise, min_effect: float) -> tuple[float 
 
 
 def overall(verdicts: Sequence[MetricVerdict], primary: str | None = None) -> Answer:
-    """One answer for a comparison: that of the main metric."""
+    """Return the one answer of a comparison: that of the main metric."""
     found = next((v for v in verdicts if v.metric == primary), None)
     return Answer.UNKNOWN if found is None else found.answer

@@ -1,4 +1,4 @@
-"""A brief cut to a budget: the most useful first, and what is left out is counted."""
+"""Cut a brief to a budget: keep the most useful entries, and count what is left out."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,10 +14,10 @@ Measure = Callable[[Brief], int]
 
 
 def fit(brief: Brief, measure: Measure, room: int, *, most: int | None = None) -> Brief:
-    """Keep of each list as much as there is room for, at most `most` of each.
+    """Keep as much of each list as fits, at most `most` entries each.
 
-    `measure` is the size of a brief in the form that it will have. What comes before the lists
-    stays even when it is larger than the room.
+    `measure` returns the size of a brief in its final form. The part before the lists stays even if
+    it is larger than the room.
     """
     lists: dict[str, tuple[Any, ...]] = {name: getattr(brief, name) for name in SECTIONS}
     kept = dict.fromkeys(SECTIONS, 0)
@@ -45,7 +45,7 @@ Lists = dict[str, tuple[Any, ...]]
 def _with_part(
     brief: Brief, lists: Lists, kept: dict[str, int], name: str, *, measure: Measure, room: int
 ) -> tuple[Lists, dict[str, int]]:
-    """Show of a cause that is too long as many of its newest trials as there is room for."""
+    """Keep as many of the newest trials of a long cause as fit."""
     place = kept[name]
     cause: Cause = lists[name][place]
     count = len(cause.attempts) // 2
@@ -71,5 +71,5 @@ def _cut(brief: Brief, lists: dict[str, tuple[Any, ...]], kept: dict[str, int]) 
 
 
 def _count(items: tuple[Any, ...]) -> int:
-    """How many trials, hints or neighbours."""
+    """Return the number of trials, hints or neighbours."""
     return sum(item.count if isinstance(item, Cause) else 1 for item in items)

@@ -1,4 +1,4 @@
-"""Trials that were given up or failed, put together by their cause."""
+"""Causes of discarded and failed trials: trials with the same cause are grouped."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -18,40 +18,40 @@ _GAP = "…"
 
 
 class Shared(NamedTuple):
-    """What the trials of one cause have in common against the nearest kept trials."""
+    """Common changes of the trials of one cause against their nearest kept trials."""
 
     params: dict[str, list[Value]]
-    """By the name of a parameter that differs in all of them: its values."""
+    """Values of each parameter that all of them changed."""
     varied: list[str]
-    """What differs in some of them: names of parameters, and `code`."""
+    """Names of parameters, and `code`, that only some of them changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Trials that were given up, or failed, for one cause."""
+    """Trials that were discarded, or failed, for one cause."""
 
     text: str
-    """As it was said of all of them; where numbers differ, `…` in their place."""
+    """Common text of all of them; `…` in place of numbers that differ."""
     word: str
     """`discard`, `stop`, `failed` or `timed out`."""
     attempts: tuple[Attempt, ...]
     """Newest first."""
     shared: Shared
     output: str = ""
-    """The last line that the newest that failed printed, where the cause does not say it."""
+    """Last line that the newest failed trial printed, if the cause does not contain it."""
     disputed: tuple[Decision, ...] = ()
-    """What was decided apart about the newest of which that is so."""
+    """Independent decisions about the newest disputed trial."""
     more: int = 0
-    """Older trials of it that there was no room for."""
+    """Number of older trials that did not fit."""
 
     @property
     def count(self) -> int:
-        """How many trials it has."""
+        """Number of its trials."""
         return len(self.attempts) + self.more
 
 
 def shortened(cause: Cause, count: int) -> Cause:
-    """A cause with its newest trials only."""
+    """Return the cause with only its newest trials."""
     attempts = cause.attempts[:count]
     return replace(
         cause, attempts=attempts, shared=shared_params(attempts), more=cause.count - count
@@ -59,7 +59,7 @@ def shortened(cause: Cause, count: int) -> Cause:
 
 
 def shared_params(attempts: Sequence[Attempt]) -> Shared:
-    """What trials of one cause have in common, numbers in their order, else newest first."""
+    """Return the common changes of trials: numbers sorted, other values newest first."""
     tables = [changed_params(attempt) for attempt in attempts]
     names = dict.fromkeys(name for table in tables for name in table)
     shared = [name for name in names if all(name in table for table in tables)]
@@ -71,17 +71,19 @@ def shared_params(attempts: Sequence[Attempt]) -> Shared:
 
 
 def changed_params(attempt: Attempt) -> Table:
-    """The parameters that a trial changed against the nearest kept trial, else the best."""
+    """Return the parameters that a trial changed against the nearest kept trial, or the best."""
     return (attempt.params if attempt.changed is None else attempt.changed) or {}
 
 
 def has_changed_code(attempt: Attempt) -> bool:
-    """Return whether a trial changed the code of the nearest kept trial, else the best."""
+    """Return whether a trial changed the code of the nearest kept trial, or the best."""
     return attempt.has_other_code if attempt.changed is None else attempt.changed_code
 
 
 def alone(attempts: Sequence[Attempt]) -> tuple[dict[str, list[Value]], list[Attempt]]:
-    """By parameter, the values of the trials that changed it alone; and the other trials."""
+    """Return the values of the trials that changed one parameter only, by parameter; and the
+    others.
+    """
     found: dict[str, list[Value]] = {}
     others = []
     for attempt in attempts:
@@ -95,7 +97,7 @@ def alone(attempts: Sequence[Attempt]) -> tuple[dict[str, list[Value]], list[Att
 
 
 def _values(values: Iterable[Value]) -> list[Value]:
-    """Each value once; numbers in their order, others as given."""
+    """Return each value once: numbers sorted, other values in the given order."""
     found = list({canonical(value): value for value in values}.values())
     if all(isinstance(value, int | float) for value in found):
         found.sort(key=_as_number)
@@ -107,7 +109,7 @@ def _as_number(value: Value) -> float:
 
 
 def causes_of(attempts: Iterable[Attempt]) -> list[Cause]:
-    """The causes of trials given newest first, the one with the newest trial first."""
+    """Group trials, given newest first, by cause; the cause with the newest trial comes first."""
     found: dict[tuple[str, str], list[tuple[str, Attempt]]] = {}
     for attempt in attempts:
         text, word = cause_of(attempt)
@@ -134,9 +136,10 @@ def causes_of(attempts: Iterable[Attempt]) -> list[Cause]:
 
 
 def cause_of(attempt: Attempt) -> tuple[str, str]:
-    """Why it was given up or failed, and which.
+    """Return why a trial was discarded or failed, and the kind of its end.
 
-    The decision's reason, else the last line of a failure's output, else the reason of the run.
+    The reason is that of the decision, else the last output line of a failure, else that of the
+    run.
     """
     failed = attempt.ended(*FAILED)
     decided = attempt.decided
@@ -152,13 +155,13 @@ def cause_of(attempt: Attempt) -> tuple[str, str]:
 
 
 def last_line(run: Run) -> str:
-    """The last line with text that a run printed; a printed metric is no cause."""
+    """Return the last line with text that a run printed, except printed metrics."""
     lines = (" ".join(line.split()) for line in reversed(run.output_tail.splitlines()))
     return next((line for line in lines if line and not line.startswith("METRIC ")), "")
 
 
 def _exit_of(run: Run) -> str:
-    """How a run ended that printed nothing, or nothing but metrics."""
+    """Return how a run ended that printed nothing but metrics."""
     command = run.command
     if run.outcome is Outcome.TIMED_OUT and command is not None and command.timeout_s:
         silent = "not ended " if run.output_tail.strip() else "no output "
@@ -182,6 +185,6 @@ def _without_numbers(text: str) -> str:
 
 
 def _normal(text: str) -> str:
-    """What texts of one cause have in common: words without case, numbers and points."""
+    """Return the words of a text without case, numbers and punctuation, to compare causes."""
     words = re.findall(rf"[^\W_]+|{_GAP}", _without_numbers(text.casefold()))
     return " ".join(words) or text

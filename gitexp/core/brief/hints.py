@@ -1,4 +1,4 @@
-"""What was said to try next and is open."""
+"""Open hints: suggestions for the next run that no run has taken up."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -14,23 +14,23 @@ DROP: Final = "-"
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """What a decision said to try next, until a run takes it up or a later decision drops it."""
+    """Hint of a decision, until a run takes it up or a later decision drops it."""
 
     text: str
     entry: Entry
     since: int
-    """Runs made after the one it was said of; any of them may have taken it up unsaid."""
+    """Runs after the hint's run; any of them may have taken it up without saying so."""
     clock: int
     """Logical time of the decision."""
 
 
 def open_hints(entries: Sequence[Entry]) -> Iterator[Hint]:
-    """Open hints, newest first, of entries given oldest first; each text once.
+    """Return the open hints, newest first, of entries given oldest first; each text once.
 
-    A run takes up a hint that its reason repeats, when it was made after the hint's run. A run
-    whose user named the hint's run as parent takes up all hints of that run, unless its reason
-    repeats some of them: then only those. Whether it was made before or after the decision makes
-    no difference. A decision without a hint leaves the earlier hints of its run open.
+    A run takes up a hint that its reason repeats, if it is newer than the hint's run. A run whose
+    user named the hint's run as parent takes up all hints of that run, or only those that its
+    reason repeats, if it repeats any. It does not matter whether the run or the decision came
+    first. A decision without a hint leaves the earlier hints of its run open.
     """
     reasons = [_words(entry.run.reason or "") for entry in entries]
     children: dict[RunId, list[str]] = {}
@@ -59,7 +59,7 @@ def open_hints(entries: Sequence[Entry]) -> Iterator[Hint]:
 
 
 def _said(entry: Entry) -> list[Annotation]:
-    """The decisions with hints that no later decision about the run dropped, oldest first."""
+    """Return the decisions whose hints no later decision dropped, oldest first."""
     said: list[Annotation] = []
     for annotation in entry.annotations:
         if annotation.kind is not AnnotationKind.DECISION or annotation.hint is None:
@@ -72,6 +72,6 @@ def _said(entry: Entry) -> list[Annotation]:
 
 
 def _words(text: str) -> str:
-    """The words alone, each between spaces."""
+    """Return only the words, each between spaces."""
     words = re.findall(r"[^\W_]+", text.casefold())
     return f" {' '.join(words)} " if words else f" {text.strip()} "

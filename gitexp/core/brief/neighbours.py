@@ -1,5 +1,6 @@
-"""Trials next to the best one that were not made. It never invents: they are points between and
-beside values that were tried.
+"""Neighbours: trials next to the best one that were not run.
+
+Their values are tried ones, or lie between or beside tried ones.
 """
 
 import math
@@ -14,15 +15,15 @@ MAX_CATEGORIES: Final = 8
 """A text parameter with more values than this is a label, not a choice."""
 
 MIN_SHARE: Final = 0.02
-"""Values closer than this share of their size leave no room between them."""
+"""Values closer than this, relative to their size, have no value between them."""
 
 MAX_FACTOR: Final = 10.0
-"""No suggestion goes further from what was tried."""
+"""Limit of a suggestion, as a factor beyond the tried values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A trial next to the best run that was not made: one parameter changed."""
+    """Trial next to the best run that was not run: one parameter changed."""
 
     param: str
     value: Value
@@ -32,10 +33,10 @@ class Neighbour:
 def neighbours(
     best: Entry, entries: Sequence[Entry], *, are_all: bool = True
 ) -> Iterator[Neighbour]:
-    """Trials that differ from the best run in one parameter and were not made.
+    """Return the trials that differ from the best run in one parameter and were not run.
 
-    `are_all` is false when there are more runs than the entries. Parameters that were varied before
-    come first; random seeds never.
+    `are_all` is False if there are more runs than the entries. Parameters that varied before come
+    first; random seeds are never changed.
     """
     usual = dict(flatten(without_seeds(best.run.parameters)))
     tables = [dict(flatten(without_seeds(entry.run.parameters))) for entry in entries]
@@ -55,7 +56,7 @@ def neighbours(
 
 
 def _in_turn(groups: Sequence[Sequence[Neighbour]]) -> Iterator[Neighbour]:
-    """The first of each, then the second of each, and so on."""
+    """Yield the first of each, then the second of each, and so on."""
     for n in range(max(map(len, groups), default=0)):
         for group in groups:
             yield from group[n : n + 1]
@@ -80,7 +81,7 @@ def _candidates(
 def _numeric_candidates(
     value: float, tried: Sequence[float], unvaried: str
 ) -> Iterator[tuple[float, str]]:
-    """Midpoints to the nearest values tried; beyond the last one a step of the same size."""
+    """Yield midpoints to the nearest tried values; beyond the last one, an equal step."""
     below = max((v for v in tried if v < value), default=None)
     above = min((v for v in tried if v > value), default=None)
     if below is None and above is None:
@@ -104,17 +105,17 @@ def _are_close(a: float, b: float) -> bool:
 
 
 def _middle(a: float, b: float) -> float:
-    """Halfway; on a scale of ratios when the two are far apart."""
+    """Return the midpoint, the geometric one if the values are far apart."""
     return math.sqrt(a * b) if a > 0 and b > 0 and max(a, b) >= 3 * min(a, b) else (a + b) / 2
 
 
 def _beyond(value: float, far: float) -> float:
-    """As far from the value as the other, on its other side; at most ten times or a tenth."""
+    """Return the mirror image of a value on the other side, at most ten times or a tenth."""
     if value <= 0 or far <= 0:
         return 2 * value - far
     return value * min(MAX_FACTOR, max(1 / MAX_FACTOR, value / far))
 
 
 def _like(value: float, found: float) -> float:
-    """Three significant digits are enough for a suggestion; whole numbers stay whole."""
+    """Round to three significant digits, enough for a suggestion; integers stay integers."""
     return round(found) if isinstance(value, int) else float(f"{found:.3g}")

@@ -1,4 +1,4 @@
-"""All that one should know before the next attempt, from the runs and what they measured."""
+"""Brief: the state of a search, from its runs and their measurements."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,69 +27,69 @@ from gitexp.core.model.run import Decision, Direction, Entry, Origin, Outcome, R
 SECTIONS: Final = (
     *("running", "hints", "rejected", "undecided", "failed", "kept", "untried", "interrupted"),
 )
-"""The lists of a brief, the most useful first."""
+"""Lists of a brief, the most useful first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Brief:
-    """What one should know before the next attempt. Each trial is in one of the lists at most."""
+    """What to know before the next trial. Each trial is in at most one list."""
 
     total: int
-    """All runs there are."""
+    """Number of all runs."""
     outcomes: Mapping[str, int]
-    """How many of them ended how."""
+    """Number of runs by outcome."""
     considered: int
-    """The runs that were looked at; the rest is only counted."""
+    """Number of runs that the brief covers; the others are only counted."""
     trials: int
-    """Trials of the runs that were looked at."""
+    """Trials of the covered runs."""
     metric: str | None
     direction: Direction | None
     guessed: bool
     basis: Basis | None = None
-    """What is known of the noise; absent when nothing was compared."""
+    """Noise of the main metric; `None` if nothing was compared."""
     best: Attempt | None = None
-    """The trial that ranks first: it succeeded and was not discarded."""
+    """Trial that ranks first; it succeeded and was not discarded."""
     contenders: int = 0
-    """Other trials that cannot be told from the best."""
+    """Number of other trials that may be the best."""
     better_rejected: int = 0
-    """Discarded trials with a better value."""
+    """Number of discarded trials with a better value."""
     since_best: int = 0
-    """Trials that ended after the best one."""
+    """Number of trials that ended after the best one."""
     since: Run | None = None
-    """Only what is newer than this run is listed, besides the best."""
+    """Besides the best, only trials newer than this run are listed."""
     older: int = 0
-    """Trials that are not listed for that."""
+    """Number of trials left out as older."""
     unread: Mapping[str, int] = field(default_factory=dict)
-    """By list, how many runs were not looked at, as there are too many."""
+    """Number of runs beyond the limit, by list."""
     running: tuple[Attempt, ...] = ()
     unseen: frozenset[RunId] = frozenset()
-    """Runs that are said to be running by their record, and by nothing else here."""
+    """Runs that are running by their record, but not on this machine."""
     hints: tuple[Hint, ...] = ()
     rejected: tuple[Cause, ...] = ()
-    """What was decided discard or stop."""
+    """Trials with the decision discard or stop."""
     undecided: tuple[Attempt, ...] = ()
-    """Trials that succeeded and wait for a decision; those that may be the best first."""
+    """Succeeded trials without a decision; those that may be the best come first."""
     failed: tuple[Cause, ...] = ()
-    """Trials that failed or timed out and were not decided."""
+    """Failed or timed out trials without a decision."""
     kept: tuple[Attempt, ...] = ()
-    """Trials that were decided keep or improve; those that may be the best first."""
+    """Trials with the decision keep or improve; those that may be the best come first."""
     untried: tuple[Neighbour, ...] = ()
     interrupted: tuple[Attempt, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
-    """By list, how much of it there was no room for: trials, hints or neighbours."""
+    """Number of trials, hints or neighbours that did not fit, by list."""
     code: Mapping[RunId, tuple[CodeChange, ...]] = field(default_factory=dict)
-    """How the code of a run differs from the best's, that of the best from its parent's."""
+    """Difference of a run's code from the best's; of the best's code from its parent's."""
     here: tuple[CodeChange, ...] | None = None
-    """How the work tree differs from the best's code; absent when it cannot be told."""
+    """Difference of the work tree from the best's code; `None` if unknown."""
 
     @property
     def by_numbers(self) -> bool:
-        """True when trials were compared although the noise is unknown."""
+        """True if trials were compared although the noise is unknown."""
         return self.basis is Basis.UNKNOWN
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        """Every trial of the lists, the best first."""
+        """Return every trial of the lists, the best first."""
         causes = (a for cause in (*self.rejected, *self.failed) for a in cause.attempts)
         best = () if self.best is None else (self.best,)
         return (*best, *self.running, *self.undecided, *self.kept, *self.interrupted, *causes)
@@ -110,10 +110,10 @@ def make_brief(
     unread: Mapping[str, int] | None = None,
     unseen: frozenset[RunId] = frozenset(),
 ) -> Brief:
-    """Sum up runs, given in any order; reproductions count only as repeats and are left out.
+    """Summarize runs, given in any order. Reproductions count only as repeats.
 
-    `trial_of` has the group's key of every run, `groups` what the groups measured, `ranking` those
-    that may be the best.
+    `trial_of` maps every run to its group's key, `groups` has the measurements, `ranking` the
+    groups that may be the best.
     """
     searched = sorted(
         (entry for entry in entries if entry.run.origin is not Origin.REPRODUCTION),
@@ -181,7 +181,7 @@ def _with_lists(
     hints = (h for h in open_hints(searched) if since is None or h.clock > since.clock)
     untried: tuple[Neighbour, ...] = ()
     if best is not None and best.decision is not Decision.STOP and since is None:
-        # One that is running is not to be suggested either.
+        # A running trial must not be suggested.
         untried = tuple(neighbours(best.entry, searched, are_all=brief.considered == brief.total))
     kept = [a for a in attempts if a.decision in _KEPT]
     rejected, failed = (
@@ -201,7 +201,7 @@ def _with_lists(
 
 
 def _place(attempt: Attempt) -> str:
-    """The one list that a trial belongs to."""
+    """Return the list of a trial."""
     if attempt.is_running:
         return "running"
     if attempt.is_rejected:
@@ -214,7 +214,7 @@ def _place(attempt: Attempt) -> str:
 
 
 def _is_new(attempt: Attempt, since: Run | None) -> bool:
-    """Return whether a run of the trial, or what was said of one, is newer than a run."""
+    """Return whether a run of the trial, or an annotation of one, is newer than a run."""
     if since is None or attempt.clock > since.clock:
         return True
     return any(run_order(entry.run) > run_order(since) for entry in attempt.entries)

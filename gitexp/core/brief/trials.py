@@ -1,4 +1,4 @@
-"""The trials of a search: runs that differ by their seeds only, with what became of them."""
+"""Trials of a search: runs that differ only in their seeds, with their results."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,82 +24,86 @@ from gitexp.core.model.run import (
 )
 
 Standing: TypeAlias = Literal["better", "same", "worse", "unknown"]
-"""How a trial did against the best: by the numbers while the noise is unknown, else `worse` where
-that is shown and `unknown` where not. Only a trial that was discarded can be `better`."""
+"""Result of a trial against the best.
+
+While the noise is unknown it compares the numbers; else it is `worse` if that is shown, and
+`unknown` if not. Only a discarded trial can be `better`.
+"""
 
 _REJECTED = (Decision.DISCARD, Decision.STOP)
 
 
 class CodeChange(NamedTuple):
-    """A file of the code that differs, and by how many lines."""
+    """File of the code that differs, with its numbers of changed lines."""
 
     path: str
     added: int | None
-    """Absent when the file is not text."""
+    """`None` if the file is not text."""
     removed: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A trial with what became of it."""
+    """Trial with its result."""
 
     key: str
-    """Of its group."""
+    """Key of its group."""
     entry: Entry
-    """The run that stands for it: the nearest to the mean, else its newest."""
+    """Run that represents it: the nearest to the mean, else its newest."""
     entries: tuple[Entry, ...]
-    """All its runs that were looked at, oldest first."""
+    """All its covered runs, oldest first."""
     group: Group | None
-    """What its runs measured of the metric; absent when none of them ended."""
+    """Measurements of the metric; `None` if no run has ended."""
     decided: Entry | None = None
-    """The run that was decided last; `Entry.decision` is the decision in force."""
+    """Run with the latest decision; `Entry.decision` is the decision in force."""
     standing: Standing = "unknown"
     params: Table | None = None
-    """Only those that differ from the best trial's, by dotted name."""
+    """Parameters that differ from the best trial's, by dotted name."""
     has_other_code: bool = False
-    """True when its code counts as another than the best's."""
+    """True if its counting code differs from the best's."""
     near: Entry | None = None
-    """The kept trial with the fewest differences from it; absent when that is the best trial."""
+    """Kept trial with the fewest differences from it; `None` if that is the best trial."""
     changed: Table | None = None
-    """The parameters that differ from those of `near`, or of the best; set for rejected and failed
-    trials."""
+    """Parameters that differ from those of `near`, or of the best; set for discarded and failed
+    trials.
+    """
     changed_code: bool = False
-    """True when its code counts as another than that of `near`, or of the best."""
+    """True if its counting code differs from that of `near`, or of the best."""
 
     @property
     def value(self) -> float | None:
-        """The mean of the metric; absent when it was not measured."""
+        """Mean of the metric; `None` if it was not measured."""
         return self.group.mean if self.group is not None and self.group.sample else None
 
     @property
     def runs(self) -> int:
-        """How many runs the mean is of."""
+        """Number of runs behind the mean."""
         return 0 if self.group is None else self.group.runs
 
     @property
     def decision(self) -> Decision | None:
-        """The decision in force: the last about any of its runs."""
+        """Decision in force: the latest about any of its runs."""
         decided = self.decided
         return None if decided is None else _decision(decided).decision
 
     @property
     def is_rejected(self) -> bool:
-        """True when it was given up."""
+        """True if it was discarded."""
         return self.decision in _REJECTED
 
     @property
     def is_running(self) -> bool:
-        """True while a run of it goes on."""
+        """True while one of its runs is running."""
         return any(not entry.run.is_sealed for entry in self.entries)
 
     def ended(self, *outcomes: Outcome) -> Entry | None:
-        """Its newest run that ended so."""
+        """Return its newest run with one of the outcomes."""
         found = (e for e in reversed(self.entries) if e.run.outcome in outcomes)
         return next(found, None)
 
     @property
     def clock(self) -> int:
-        """Logical time of the last that is known of it: a run, or what was said of one."""
+        """Logical time of its newest run or annotation."""
         clocks = [e.run.clock for e in self.entries]
         return max(*clocks, *(a.clock for e in self.entries for a in e.annotations), 0)
 
@@ -117,7 +121,7 @@ def _decision(entry: Entry) -> Annotation:
 def attempts_of(
     entries: Sequence[Entry], trial_of: Mapping[RunId, str], groups: Mapping[str, Group]
 ) -> list[Attempt]:
-    """The trials of entries given oldest first, in the order of their newest runs."""
+    """Return the trials of entries, given oldest first, in the order of their newest runs."""
     members: dict[str, list[Entry]] = {}
     for entry in entries:
         members.setdefault(trial_of.get(entry.run.id, entry.run.id), []).append(entry)
@@ -131,14 +135,14 @@ def attempts_of(
 
 
 def goes_by_numbers(ranking: Ranking) -> bool:
-    """Return whether values are compared as they are."""
+    """Return whether the values are compared without noise."""
     return not ranking.noise.is_known or ranking.noise.basis is Basis.DETERMINISTIC
 
 
 def standings_of(
     attempts: Iterable[Attempt], ranking: Ranking | None, direction: Direction | None
 ) -> Iterator[Standing]:
-    """How every trial did against the one that ranks first, in the order given."""
+    """Return the result of every trial against the one that ranks first, in the given order."""
     leader = None if ranking is None else ranking.leader
     if ranking is None or leader is None or direction is None:
         for _ in attempts:
@@ -166,9 +170,9 @@ def beats(value: float, other: float, direction: Direction) -> bool:
 def with_nearest(
     attempts: Iterable[Attempt], best: Attempt | None, kept: Sequence[Attempt]
 ) -> Iterator[Attempt]:
-    """Set what every attempt changed against the nearest of the best and the kept trials.
+    """Set the changes of every trial against the nearest of the best and the kept trials.
 
-    A search moves on: what was one change to the trial that was then the best becomes several
+    In a search the best trial changes: one change against the best of that time may be several
     changes against the best of today. Of equally near trials the best comes first, then the first
     of `kept`.
     """
@@ -193,22 +197,22 @@ def with_nearest(
 
 
 _BASES = 50
-"""Number of newest kept trials that are compared with each rejected one."""
+"""Number of newest kept trials that are compared with each discarded one."""
 
 
 def _canonical(entry: Entry) -> dict[str, str]:
-    """The parameters without seeds, each value as text that is equal for equal values."""
+    """Return the parameters without seeds, each value as text that is equal for equal values."""
     table = flatten(without_seeds(entry.run.parameters))
     return {name: canonical(value) for name, value in table}
 
 
 def has_same_code(code: Code, other: Code) -> bool:
-    """Return whether two runs had the same files, those alone that count as code."""
+    """Return whether two runs had the same files, of those that count as code."""
     return code.tree == other.tree or bool(code.digest and code.digest == other.digest)
 
 
 def differing(entry: Entry, best: Entry | None) -> Table:
-    """The parameters that differ from the best run's, seeds left out."""
+    """Return the parameters that differ from the best run's, without seeds."""
     usual: Mapping[str, Value] = {}
     if best is not None:
         usual = dict(flatten(without_seeds(best.run.parameters)))

@@ -1,1 +1,1 @@
-"""What users hand over: arguments, files, printed lines, Python values; secrets in them."""
+"""Input from users: arguments, files, printed lines, Python values; redaction of their secrets."""

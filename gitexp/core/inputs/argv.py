@@ -1,6 +1,6 @@
 """Parameters on command lines: `k=v`, `--name value`, `{name}`.
 
-A value is typed as TOML would when it is typed at all, else it is text.
+A value gets the type that it has in TOML, else it is text.
 """
 
 import re
@@ -21,10 +21,11 @@ _BOOLEANS = {"true": True, "True": True, "false": False, "False": False}
 
 
 def parse_value(text: str) -> Value:
-    """Type a value as written: integer, float (also `1e-3`, `inf`, `nan`), boolean, quoted text,
-    TOML or JSON list or table; anything else is the text itself.
+    """Parse a value: integer, float (also `1e-3`, `inf`, `nan`), boolean, quoted text, list or
+    table.
 
-    Integers beyond 64 bits and `007` stay text, so that nothing is lost.
+    Lists and tables are TOML or JSON. Anything else is text. Integers beyond 64 bits and `007` stay
+    text, so that no digit is lost.
     """
     stripped = text.strip()
     if stripped in _BOOLEANS:
@@ -40,13 +41,13 @@ def parse_value(text: str) -> Value:
 
 
 def _structured(stripped: str, text: str) -> Value:
-    """A quoted text, list or table in TOML, else in JSON, else the text unchanged."""
+    """Parse a quoted text, list or table as TOML or JSON; return other text unchanged."""
     import json
     import tomllib
 
     try:
         refuse_depth(stripped)
-        # One line each, or a value could smuggle in further keys.
+        # One line each, or a value could add further keys.
         if "\n" not in stripped:
             table: Table = tomllib.loads(f"value = {stripped}")
             return table["value"]
@@ -73,7 +74,7 @@ _PATH_PART = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^."'=\s][^."'=
 
 
 def parse_assignment(text: str) -> tuple[list[str], Value]:
-    """Read `a.b=3` as path and typed value; a part with a dot is quoted: `a."b.c"=3`.
+    """Parse `a.b=3` into path and typed value; quote a part with a dot: `a."b.c"=3`.
 
     Raises `InvalidInput`.
     """
@@ -95,9 +96,9 @@ def parse_assignment(text: str) -> tuple[list[str], Value]:
 
 
 def assign(table: Table, path: Sequence[str], value: Value) -> None:
-    """Set a value in place, making the tables on the way.
+    """Set a value in place and create missing tables.
 
-    Raises `InvalidInput` when a plain value is in the way, or a table would be lost.
+    Raises `InvalidInput` if the path leads through a plain value, or would replace a table.
     """
     *tables, last = path
     inner = table
@@ -125,12 +126,12 @@ _NEGATIVE = re.compile(r"-(?:\d|\.\d|inf\Z)")
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A long option found in an argument list."""
+    """Long option in an argument list."""
 
     name: str
-    """As typed, without dashes."""
+    """Name as typed, without dashes."""
     value: str | None
-    """Absent for a bare flag."""
+    """`None` for a flag."""
     start: int
     """Position in the list."""
     stop: int
@@ -138,9 +139,9 @@ class Option:
 
 
 def iter_options(argv: Sequence[str]) -> Iterator[Option]:
-    """The long options in order: `--name value`, `--name=value` and bare `--flag`.
+    """Yield the long options in order: `--name value`, `--name=value` and the flag `--flag`.
 
-    What follows `--name` is its value unless it starts with a dash and is no number.
+    The word after `--name` is its value, unless it starts with a dash and is no number.
     """
     position = 0
     while position < len(argv):
@@ -158,7 +159,7 @@ def iter_options(argv: Sequence[str]) -> Iterator[Option]:
 
 
 def option_path(name: str) -> list[str]:
-    """The parameter an option sets: `--model.hidden-size` is `model`, `hidden_size`."""
+    """Return the parameter of an option: `--model.hidden-size` is `model`, `hidden_size`."""
     return [part for part in name.replace("-", "_").split(".") if part]
 
 
@@ -166,9 +167,9 @@ _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 
 def fill_template(argv: Sequence[str], params: Mapping[str, Value]) -> list[str]:
-    """Replace `{name}` by the parameter's value wherever `name` is a parameter.
+    """Replace `{name}` by the value of the parameter `name`.
 
-    All other braces stay as they are, JSON and `{{name}}` of template languages among them.
+    Other braces stay, such as those of JSON and the `{{name}}` of template languages.
     """
     known = dict(flatten(params))
 
@@ -185,7 +186,7 @@ def fill_template(argv: Sequence[str], params: Mapping[str, Value]) -> list[str]
 
 
 def format_value(value: Value) -> str:
-    """A value as a command line takes it; `parse_value` reads it back, but for dates."""
+    """Return a value as a command line takes it; `parse_value` reads it back, except for dates."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):

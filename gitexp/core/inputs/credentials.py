@@ -1,8 +1,7 @@
-"""What credentials look like, and which files look like secrets and so stay out of snapshots.
+"""Detect credentials, and files with secrets, which stay out of snapshots.
 
-A file is judged by its name first, then by what it holds. What is left out is always named, so that
-users see why a reproduction lacks a file. Texts are cleaned of the same shapes by
-`core.inputs.redaction`.
+A file is judged by its name, then by its content. Messages name each such file, so that users know
+why a reproduction lacks it. `core.inputs.redaction` removes the same patterns from texts.
 """
 
 import re
@@ -62,19 +61,21 @@ _TOKENS = (
 TOKEN = rf"(?<![A-Za-z0-9])(?:{'|'.join(_TOKENS)})"
 """Well-known tokens, by the prefixes and lengths that their issuers document."""
 PRIVATE_KEY = r"-----BEGIN [A-Z ]*PRIVATE KEY-----"
-"""How a private key begins."""
+"""Start of a private key."""
 
 _LOGIN = r"://[^/\s:@'\"]{1,64}:[^/\s:@'\"]{6,128}@[\w.-]+"
-"""A URL with a password; narrower than what is taken out of texts, or code would stay out for an
-example in a comment."""
+"""URL with a password.
+
+Narrower than the pattern for texts, or an example in a comment would exclude its file.
+"""
 _CREDENTIAL = re.compile(f"{TOKEN}|{PRIVATE_KEY}|{_LOGIN}".encode())
 
 SCANNED_BYTES = 1 << 20
-"""How much of a file's beginning is looked at."""
+"""Bytes at the start of a file that are searched."""
 
 
 def secret_name(path: str) -> str | None:
-    """Why a path must stay out by its name alone, or `None`."""
+    """Return why a path must stay out by its name alone, or `None`."""
     *folders, name = path.lower().split("/")
     if name.endswith(HARMLESS_ENDINGS):
         return None
@@ -86,5 +87,5 @@ def secret_name(path: str) -> str | None:
 
 
 def secret_content(beginning: bytes) -> str | None:
-    """Why a file must stay out by what it holds, or `None`."""
+    """Return why a file must stay out by its content, or `None`."""
     return "holds what looks like a credential" if _CREDENTIAL.search(beginning) else None

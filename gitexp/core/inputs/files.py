@@ -1,7 +1,7 @@
-"""Parameter and metric files: TOML, JSON, YAML, CSV, TSV and JSON lines, from their bytes.
+"""Parse parameter and metric files: TOML, JSON, YAML, CSV, TSV and JSON lines.
 
-`name` is what the file is called in messages. Everything is bounded: a file that
-was written by a runaway program is refused in time, not read forever.
+Messages call the file `name`. Everything is bounded, so the file of a runaway program is refused
+after a short time.
 """
 
 import csv
@@ -17,11 +17,11 @@ from gitexp.core.schema.limits import MAX_DEPTH, check_table, refuse_depth
 
 MAX_FILE_BYTES = 64 << 20
 MAX_VALUES = 200_000
-"""Most values of one table: more than a record can hold, which is 1 MiB."""
+"""Maximum values of one table: more than a record can hold, which is 1 MiB."""
 MAX_ROW_VALUES = 2_000_000
-"""Most values of all rows of one file; YAML aliases can stand for far more."""
+"""Maximum values in all rows of one file; YAML aliases can represent far more."""
 MAX_BRACKETS = 200
-"""YAML with more brackets open at once is not even parsed."""
+"""YAML with more open brackets is refused before parsing."""
 
 TABLE_SUFFIXES = (".toml", ".json", ".yaml", ".yml")
 ROW_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
@@ -37,9 +37,9 @@ def parse_params(data: bytes, suffix: str, *, name: str = "") -> Table:
 def parse_metrics(data: bytes, suffix: str, *, name: str = "") -> tuple[Table, Series]:
     """Read a metrics file: the last value of each metric, and the series if it holds rows.
 
-    A table is no series. Of rows (CSV, TSV, JSON lines, a JSON list of objects) every column's
-    last value counts; `step` (and `time` beside it or in several rows) tell when, not what.
-    A last line that was cut off by a crash is left out. Raises `InvalidInput`.
+    A single table has no series. Of rows (CSV, TSV, JSON lines, a JSON list of objects) the last
+    value of each column counts; `step`, and `time` beside it or in several rows, are times, not
+    metrics. Ignores an incomplete last line, which a crash may leave. Raises `InvalidInput`.
     """
     label = _label(suffix, name)
     if suffix.lower() in TABLE_SUFFIXES:
@@ -58,9 +58,9 @@ def parse_metrics(data: bytes, suffix: str, *, name: str = "") -> tuple[Table, S
 
 
 def parse_table(data: bytes, suffix: str, *, name: str = "") -> Table:
-    """Read one table from TOML, JSON or YAML; absent values (`null`) are left out.
+    """Read one table from TOML, JSON or YAML, without `null` values.
 
-    Raises `InvalidInput`, with line and column where the parser knows them.
+    Raises `InvalidInput`, with line and column if the parser knows them.
     """
     label = _label(suffix, name)
     return _tidy_table(_load(data, suffix, label), label)
@@ -96,7 +96,7 @@ def _load(data: bytes, suffix: str, label: str) -> object:
     loader = loaders.get(suffix.lower())
     if loader is None:
         known = ", ".join((*TABLE_SUFFIXES, *ROW_SUFFIXES))
-        raise _invalid(label, f"'{suffix}' is no format we know", hints=[f"known are {known}"])
+        raise _invalid(label, f"'{suffix}' is not a known format", hints=[f"known are {known}"])
     text = _text(data, label)
     try:
         return loader(text, label)
@@ -134,7 +134,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(table) != len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the name '{twice[:60]}' is there twice")
+        raise ValueError(f"the name '{twice[:60]}' occurs twice")
     return table
 
 
@@ -149,7 +149,7 @@ def _load_yaml(text: str, label: str) -> object:
     _refuse_brackets(text, label)
 
     class Loader(yaml.SafeLoader):
-        """Safe, and reads `1e-3` as the number it is; YAML 1.1 asks for `1.0e-3`."""
+        """YAML loader that is safe and reads `1e-3` as a number; YAML 1.1 requires `1.0e-3`."""
 
     Loader.add_implicit_resolver(
         "tag:yaml.org,2002:float",
@@ -167,7 +167,7 @@ def _load_yaml(text: str, label: str) -> object:
 
 
 def _refuse_brackets(text: str, label: str) -> None:
-    """PyYAML takes quadratic time over them; brackets in quoted text count too."""
+    """Refuse many brackets, also in quoted text: PyYAML takes quadratic time over them."""
     depth = 0
     for bracket in re.finditer(r"[\[\]{}]", text):
         depth = depth + 1 if bracket[0] in "[{" else max(0, depth - 1)
@@ -242,7 +242,7 @@ def _last_values(rows: Sequence[Table]) -> Table:
 
 
 def _series_row(row: Table) -> dict[str, float | int | str]:
-    """Numbers and texts by dotted name; lists and dates have no place in a series."""
+    """Return numbers and texts by dotted name, without lists and dates, which no series holds."""
     return {
         name: int(value) if isinstance(value, bool) else value
         for name, value in flatten(row)
@@ -254,9 +254,10 @@ def _series_row(row: Table) -> dict[str, float | int | str]:
 
 
 def _tidy_table(loaded: object, label: str, budget: list[int] | None = None) -> Table:
-    """Text keys, no nulls. Raises `InvalidInput` unless it is a table within the bounds.
+    """Return a table with text keys and without nulls.
 
-    `budget` holds how many values may still come, for all tables of one file together.
+    Raises `InvalidInput` unless it is a table within the limits. `budget` holds the number of
+    further values allowed, for all tables of one file together.
     """
     if loaded is None:
         return {}
@@ -292,7 +293,7 @@ def _tidy(value: Any, label: str, depth: int, budget: list[int]) -> Value:
 
 
 def _key(key: object) -> str:
-    """YAML keys may be numbers and booleans; they become their text."""
+    """Return the key as text: YAML keys may be numbers and booleans."""
     return str(key).lower() if isinstance(key, bool) else str(key)
 
 

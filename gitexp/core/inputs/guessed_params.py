@@ -1,7 +1,7 @@
-"""A guess at the parameters that a command line sets, without knowing its program.
+"""Guess the parameters that a command line sets, without knowledge of the program.
 
-What the program's own parser returned is better, and wins in the record; the guess
-is for other programs, and for what must be known before the start. It is never an error.
+Parameters that the program's own parser returned replace the guess in the record. The guess serves
+other programs, and decisions before the start. It never raises.
 """
 
 import re
@@ -32,7 +32,7 @@ _FLAGS = frozenset(
 )
 _FLAG_PREFIXES = ("no", "use", "enable", "disable", "dont", "without")
 _SHORT_FLAGS = frozenset("fhqvVy")
-"""Options that mostly are flags: they take a number or a boolean as their value, but no word."""
+"""Options that are mostly flags: their value is a number or a boolean, but no word."""
 
 
 class _Found(NamedTuple):
@@ -43,10 +43,11 @@ class _Found(NamedTuple):
 
 
 def params_from_argv(argv: Sequence[str]) -> Table:
-    """The parameters that a command line sets, typed. An option given twice is a list.
+    """Return the typed parameters that a command line sets.
 
-    Long options count everywhere. Short options and `key=value` count after the program's name, so
-    that those of an interpreter or a launcher stay out. Several numbers after an option are a list.
+    An option given twice becomes a list, and so do several numbers after an option. Long options
+    count everywhere. Short options and `key=value` count only after the program's name, because
+    before it they belong to an interpreter or a launcher.
     """
     found: dict[tuple[str, ...], list[Value]] = {}
     start = program_position(argv) + 1
@@ -68,9 +69,9 @@ def params_from_argv(argv: Sequence[str]) -> Table:
 
 
 def program_position(argv: Sequence[str]) -> int:
-    """The position of the program whose options follow: a script, a module, or the first word.
+    """Return the position of the program: a script, a module, or the first word.
 
-    The last position when a runner's program cannot be told.
+    The last position if a launcher's program is unknown.
     """
     if not argv or not _RUNNER.fullmatch(argv[0].rpartition("/")[2]):
         return 0
@@ -88,7 +89,7 @@ def is_override(word: str) -> bool:
 
 
 def _read(argv: Sequence[str], position: int, start: int) -> _Found | None:
-    """What the word at a position sets, together with the words that are its values."""
+    """Return what the word at a position sets, and the end of its values."""
     word, after = argv[position], position + 1
     if long := _LONG.match(word):
         path = tuple(option_path(long[1]))
@@ -122,7 +123,7 @@ def _read_short(argv: Sequence[str], word: str, after: int, start: int) -> _Foun
 def _with_values(
     argv: Sequence[str], path: tuple[str, ...], after: int, start: int, *, is_flag: bool
 ) -> _Found:
-    """The option with the words that follow it, as far as they can be its values."""
+    """Return the option with the words after it that can be its values."""
     following = argv[after : after + 1]
     if not following or after == start - 1 or not _may_be_value(following[0]):
         return _Found(path, True, after)
@@ -152,9 +153,9 @@ def _is_number(value: Value) -> bool:
 
 
 def _read_override(word: str, after: int) -> _Found | None:
-    """`a.b=1` and `+a.b=1` set `a.b`; `~a.b`, which takes it away, sets `~a.b`.
+    """Parse overrides: `a.b=1` and `+a.b=1` set `a.b`; `~a.b`, which removes it, sets `~a.b`.
 
-    Overrides of Hydra itself (where it writes, how it launches) do not count.
+    Overrides of Hydra's own settings (output directory, launcher) do not count.
     """
     found = _OVERRIDE.match(word)
     deleted, name, text = found.groups() if found else (None, "", "")

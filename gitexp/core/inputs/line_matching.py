@@ -1,8 +1,8 @@
-"""Regular expressions of the user applied to lines of output; also a program of its own.
+"""Apply the user's regular expressions to lines of output; also a program of its own.
 
-Uses the standard library only. A hostile expression takes forever, and Python cannot stop it
-on another thread: so while a command runs, this file runs as a process of its own that reads lines
-from its input and writes what it found to its output (`adapters.system.line_matcher` starts it).
+Uses only the standard library. A hostile expression never ends, and Python cannot stop it in
+another thread. So while a command runs, this file runs as a process: it reads lines from its input
+and writes matches to its output (`adapters.system.line_matcher` starts it).
 """
 
 import json
@@ -13,21 +13,21 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 Compiled: TypeAlias = tuple[re.Pattern[str], str | None]
-"""An expression, and the metric that its first group without a name gives."""
+"""Expression, and the metric of its first unnamed group."""
 
 SEARCH_S = 0.25
-"""Processor seconds that one expression may take for one line."""
+"""Limit of processor time for one expression on one line, in seconds."""
 MAX_SLOW = 3
-"""Slow lines after which the expression is given up."""
+"""Slow lines after which the expression is dropped."""
 REPORT_EVERY = 256
-"""Lines between two reports of how far the search is."""
+"""Lines between two progress reports."""
 
 
 def match_line(patterns: Sequence[Compiled], line: str) -> dict[str, str]:
-    """What the expressions find in a line: text by metric name, `step` among them.
+    """Return the matches of the expressions in a line: text by metric name, including `step`.
 
-    An exponent or a percent sign right behind a group is part of its text: of `2e+68` the group
-    `([\\d.]+)` is `2`, which would be another number.
+    An exponent or a percent sign directly after a group belongs to its text: in `2e+68` the group
+    `([\\d.]+)` matches only `2`, which would be another number.
     """
     found: dict[str, str] = {}
     for pattern, name in patterns:
@@ -55,7 +55,7 @@ _EXPONENT = re.compile(r"[eE][-+]?\d{1,4}(?![\w.])")
 
 
 def _whole(match: re.Match[str], number: int) -> str:
-    """The text of a group, with what of its number or unit follows."""
+    """Return the text of a group, extended by the rest of its number or unit."""
     text, end = match[number], match.end(number)
     exponent = _EXPONENT.match(match.string, end)
     if exponent is not None and _DIGIT_AT_END.search(text):
@@ -88,7 +88,7 @@ def _match_in_time(patterns: Sequence[Compiled], line: str, slow: list[int]) -> 
 
 
 def main() -> None:
-    """Read the expressions, then lines with the time of each; write what was found, as JSON."""
+    """Read the expressions, then lines with their times; write the matches as JSON."""
     signal.signal(signal.SIGVTALRM, _on_time)
     patterns = [(re.compile(text), name) for text, name in json.loads(sys.stdin.buffer.readline())]
     slow = [0] * len(patterns)

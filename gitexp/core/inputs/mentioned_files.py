@@ -1,6 +1,6 @@
-"""Which words of a command may name a file that it reads.
+"""Find the words of a command that may name a file it reads.
 
-A guess at another program's grammar: the caller looks which of them are files.
+This guesses another program's syntax; the caller checks which of the words are files.
 """
 
 import re
@@ -20,11 +20,11 @@ _WRITTEN = re.compile(r"(?:\d|&)?>>?\|?|tee")
 
 
 def mentioned(argv: Sequence[str]) -> list[str]:
-    """The texts that may name files the command reads, in order, each once.
+    """Return the texts that may name files the command reads, in order, each once.
 
-    These are arguments, values of options and of `key=value`, members of lists with commas, the
-    words of a shell's script, and the files of `-m`. What an option such as `--output` names, or a
-    shell redirects to, is not among them.
+    These are arguments, values of options and of `key=value`, items of comma-separated lists, the
+    words of a shell script, and the files of `-m`. Excluded are values of options such as
+    `--output` and targets of shell redirections.
     """
     found = dict.fromkeys(text for word in _words(argv) for text in _parts(word))
     return [text for text in found if text and not text.startswith("-") and len(text) < 4096]
@@ -63,7 +63,7 @@ def _parts(word: str) -> Iterator[str]:
 
 
 def _script_words(script: str) -> Iterator[str]:
-    """The words of a shell script but for those that it writes to."""
+    """Return the words of a shell script except those that it writes to."""
     try:
         words = shlex.split(script, comments=True)
     except ValueError:
@@ -76,6 +76,6 @@ def _script_words(script: str) -> Iterator[str]:
 
 
 def is_output(name: str) -> bool:
-    """Return whether an option of this name takes a file or directory that is written."""
+    """Return whether an option with this name takes a file or directory that is written."""
     words = re.split(r"[^a-z0-9]+", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower())
     return not _OUTPUTS.isdisjoint(words)

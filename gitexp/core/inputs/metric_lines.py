@@ -1,7 +1,7 @@
-"""Metrics that a program prints as lines `METRIC name=value`.
+"""Parse metrics that a program prints as lines `METRIC name=value`.
 
-Any line of any program is read here, so nothing raises, and the time for a line is
-bounded: lines are cut at `MAX_LINE` characters and every expression is linear in practice.
+Reads every line of any program, so it never raises and its time is bounded: lines are cut at
+`MAX_LINE` characters, and every expression is linear in practice.
 """
 
 import re
@@ -11,23 +11,23 @@ from typing import Final, NamedTuple, TypeAlias
 from gitexp.core.schema.limits import INT_MAX, INT_MIN
 
 MAX_LINE: Final = 4096
-"""Characters of a line that are read; a longer `METRIC` line counts as unreadable."""
+"""Characters of a line that are read; a longer `METRIC` line is invalid."""
 MAX_PAIRS: Final = 200
-"""Values that one line may give."""
+"""Maximum number of values in a line."""
 
 Number: TypeAlias = int | float
 
 
 class Reading(NamedTuple):
-    """What a line says."""
+    """Content of a line."""
 
     values: dict[str, Number]
-    """By metric name; empty when the line begins like a `METRIC` line and cannot be read."""
+    """Values by metric name; empty for an invalid `METRIC` line."""
     units: dict[str, str]
-    """Of the values that were printed with one, `%` for example."""
+    """Units of the values printed with one, such as `%`."""
     step: int | None = None
     fault: str | None = None
-    """Why the line cannot be read."""
+    """Reason why the line is invalid."""
 
 
 # --- numbers --------------------------------------------------------------------------------------
@@ -36,24 +36,24 @@ NUMBER: Final = (
     r"[+-]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][+-]?\d{1,4})?"
     r"|[+-]?(?:inf(?:inity)?|nan)(?![^\W_])"
 )
-"""A number as programs print it; the words in any case need `re.IGNORECASE`."""
+"""Number as programs print it; its words in any case need `re.IGNORECASE`."""
 UNIT: Final = r"%|‰|it/s|ms|us|µs|μs|ns|min|[kKMGT]i?B|[kMG]?Hz|[sBh]"
-"""A unit that may follow a number; both letters for micro are in it."""
+"""Unit that may follow a number; both letters for micro are included."""
 _SPELLED: Final = re.compile(rf"({NUMBER})(?:[ ]?({UNIT}))?\Z", re.ASCII | re.IGNORECASE)
 _ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]{0,32}[ -/]{0,8}[@-~]|\][^\x07\x1b]{0,400}\x07)")
 
 
 def to_number(text: str) -> Number | None:
-    """The number that a text is; `None` when it is none, or too large for a float.
+    """Parse a number; `None` for other text, or if it is too large for a float.
 
-    An integer stays an `int` when it has at most 64 bits.
+    An integer with at most 64 bits stays an `int`.
     """
     found = _SPELLED.match(text.strip())
     return None if found is None or found[2] else _number(found[1])
 
 
 def to_quantity(text: str) -> tuple[Number, str | None] | None:
-    """The number and unit that a text is: `97.3%` is 97.3 and `%`; `None` when it is none."""
+    """Parse a number with unit: `97.3%` is 97.3 and `%`; `None` for other text."""
     found = _SPELLED.match(text.strip())
     number = None if found is None else _number(found[1])
     return None if found is None or number is None else (number, found[2])
@@ -70,7 +70,7 @@ def _number(text: str) -> Number | None:
 
 
 def plain_line(line: bytes) -> str:
-    """A line as text, without the escape codes that colour it."""
+    """Return a line as text, without the escape codes for colours."""
     text = line.decode(errors="replace")
     return _ESCAPES.sub("", text) if "\x1b" in text else text
 
@@ -83,7 +83,7 @@ _LOGGER: Final = re.compile(
     r"|\d{1,2}:\d{2}|\d{4}[-/]\d{2}[-/]\d{2}"
     r"|(?:[\]|>]|\b\d+:)\s*\Z"
 )
-"""Tells a logger's words before the line from prose: a level, a time, a date, or their end."""
+"""Separates a logger's prefix from prose: a level, a time, a date, or their end."""
 _MAX_PREFIX: Final = 300
 _GAP: Final = re.compile(r"[\s,;|\[\]]*")
 _END: Final = r"(?=[\s,;|\[\]]|\Z)"
@@ -99,10 +99,10 @@ _PAIR: Final = re.compile(
 
 
 def parse_metric_line(line: str) -> Reading | None:
-    """Read `METRIC name=value ... [step=3]`; `None` for a line that does not begin like one.
+    """Parse `METRIC name=value ... [step=3]`; `None` for a line that does not begin like one.
 
-    Before it may stand blanks or what a logger writes. A line that begins like one and cannot be
-    read whole gives no value at all and has a `fault`.
+    Blanks, or the prefix of a logger, may come before it. A line that begins like one and is not
+    valid as a whole has no value and a `fault`.
     """
     at = line.find(_WORD)
     if at < 0 or at > _MAX_PREFIX:
@@ -135,7 +135,7 @@ def _read_pairs(said: str) -> Reading:
         units.pop(name, None)
         if unit:
             units[name] = unit
-    if not values:  # nothing else is said: it is a metric like any other
+    if not values:  # the line has nothing else: a metric like any other
         return Reading({**steps}, {}) if steps else _unread("it names no value")
     if "step" in steps and "epoch" in steps:
         values.setdefault("epoch", steps["epoch"])
@@ -143,7 +143,7 @@ def _read_pairs(said: str) -> Reading:
 
 
 def _pairs(said: str) -> Iterator[tuple[str, Number, str | None] | str]:
-    """Name, number and unit of each pair, or at last a fault; `METRIC` is the unit of a step."""
+    """Yield name, number and unit of each pair, or a final fault; a step has the unit `METRIC`."""
     position, count = _end_of_gap(said, 0), 0
     while position < len(said):
         count += 1

@@ -11,28 +11,28 @@ from gitexp.core.inputs.metric_lines import MAX_LINE, Number, Reading, to_quanti
 
 MAX_PATTERNS: Final = 100
 MAX_PATTERN: Final = 1000
-"""Characters of one pattern."""
+"""Maximum characters of a pattern."""
 STEP: Final = "step"
-"""The group, or the metric, whose number is the step of the values."""
+"""Group, or metric, whose number is the step of the values."""
 
 _NAMED: Final = re.compile(r"([^\s=()\[\]{}\\^$|*+?]{1,200})=(.+)", re.DOTALL)
 
 
 class MetricPattern(NamedTuple):
-    """A pattern, understood."""
+    """Parsed pattern."""
 
     text: str
-    """As given."""
+    """Pattern as given."""
     expression: str
     name: str | None
-    """The metric that the first group without a name gives; absent where groups are named."""
+    """Metric of the first unnamed group; `None` if groups are named."""
 
 
 def parse_pattern(text: str) -> MetricPattern:
-    """Understand `NAME=REGEX` with one group, or a regex with named groups.
+    """Parse `NAME=REGEX` with one group, or a regex with named groups.
 
-    Where groups other than `step` are named, they name the metrics and the whole text is the
-    regex. Raises `InvalidInput`.
+    If groups other than `step` are named, they name the metrics, and the whole text is the regex.
+    Raises `InvalidInput`.
     """
     if len(text) > MAX_PATTERN:
         raise _unusable(text, f"it is longer than {MAX_PATTERN:,} characters")
@@ -58,7 +58,7 @@ def parse_pattern(text: str) -> MetricPattern:
 
 
 def parse_patterns(texts: Sequence[str]) -> tuple[MetricPattern, ...]:
-    """Understand several patterns. Raises `InvalidInput` for the first that cannot be used."""
+    """Parse several patterns. Raises `InvalidInput` for the first invalid one."""
     if len(texts) > MAX_PATTERNS:
         raise InvalidInput(
             "cannot use the metric patterns", why=f"there are more than {MAX_PATTERNS}"
@@ -78,21 +78,21 @@ def _unusable(text: str, why: str) -> InvalidInput:
 
 
 def _compile(expression: str) -> re.Pattern[str]:
-    """Compile it; Python's warnings of what later versions may read otherwise are not shown."""
+    """Compile an expression without Python's warnings about its meaning in later versions."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return re.compile(expression)
 
 
 def compile_patterns(patterns: Sequence[MetricPattern]) -> list[Compiled]:
-    """Ready to be applied by `match_line`."""
+    """Return the expression for `match_line`."""
     return [(_compile(pattern.expression), pattern.name) for pattern in patterns]
 
 
 def reading_of(found: Mapping[str, str], line: str) -> Reading:
-    """The numbers in what patterns found in a line.
+    """Convert the matches of patterns in a line to numbers.
 
-    A text that is no number has no value; when none is left, the reading has a `fault`.
+    A text that is no number has no value; if none is left, the reading has a `fault`.
     """
     values: dict[str, Number] = {}
     units: dict[str, str] = {}
@@ -116,9 +116,9 @@ def _is_step(number: Number) -> bool:
 
 
 def read_lines(patterns: Sequence[MetricPattern], lines: Sequence[str]) -> list[Reading]:
-    """What patterns read from lines, here and now: only for expressions that are known to be quick.
+    """Yield the readings of patterns from lines, in this process: only for fast expressions.
 
-    As while a run goes on: a step holds until the next one.
+    As during a run, a step counts for all values up to the next step.
     """
     compiled = compile_patterns(patterns)
     step: int | None = None

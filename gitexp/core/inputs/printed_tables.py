@@ -1,4 +1,4 @@
-"""Tables that a program prints, a heading above rows of numbers, as patterns for their columns."""
+"""Find printed tables, a heading above rows of numbers, and patterns for their columns."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -17,17 +17,17 @@ _MAX_TABLES: Final = 5
 
 
 class Column(NamedTuple):
-    """A column of a printed table."""
+    """Column of a printed table."""
 
     heading: str
     expression: str
-    """Reads its value from a row, and the step where the first column has it."""
+    """Pattern that reads its value from a row, and the step if the first column has it."""
     values: tuple[Number, ...]
-    """Of the rows right below the heading; the expression may read further rows."""
+    """Values in the rows right below the heading; the pattern may match further rows."""
 
 
 def columns_of(lines: Sequence[str]) -> list[Column]:
-    """The columns of numbers with a heading that names a metric, of the first tables."""
+    """Return the numeric columns of the first tables whose heading names a metric."""
     found: list[Column] = []
     count = 0
     for number, line in enumerate(lines):
@@ -52,7 +52,7 @@ def _is_heading(cells: Sequence[str]) -> bool:
 
 
 def _rows(lines: Sequence[str], start: int, width: int) -> Iterator[list[str]]:
-    """The rows right below a heading; ruled lines may stand between."""
+    """Yield the rows right below a heading; separator lines may be between."""
     for line in lines[start:]:
         if _RULE.fullmatch(line):
             continue

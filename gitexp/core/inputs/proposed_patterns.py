@@ -1,7 +1,7 @@
-"""Patterns proposed for output that has numbers which look like metrics.
+"""Propose patterns for output with numbers that look like metrics.
 
-A proposal is true: its values are what the proposed pattern reads from the very
-lines, by the code that reads them in a run. What cannot be read so is not proposed.
+The values of a proposal are those that the pattern reads from the same lines, with the code that
+reads them in a run. If that code finds nothing, there is no proposal.
 """
 
 import re
@@ -15,24 +15,24 @@ from gitexp.core.model.directions import guess_direction
 
 MAX_PROPOSALS: Final = 6
 _FIRST, _LAST = 1000, 4000
-"""Lines of long output that are looked at."""
+"""Lines of long output that are searched."""
 _MAX_LINE: Final = 1000
 _MAX_LABELS: Final = 300
 
 
 class Proposal(NamedTuple):
-    """A pattern for one metric, or for the step."""
+    """Pattern for one metric, or for the step."""
 
     name: str
     pattern: str
-    """As `--metric-pattern` takes it."""
+    """Text for `--metric-pattern`."""
     values: tuple[Number, ...]
-    """What it reads from the output."""
+    """Values that it reads from the output."""
     unit: str | None = None
 
 
 class _Label(NamedTuple):
-    """The text before a number: its words, and the mark between."""
+    """Text before a number: its words, and the separator."""
 
     words: str
     mark: str
@@ -53,7 +53,7 @@ _STEP: Final = re.compile(
 _WARNING: Final = re.compile(r"\b[A-Z]\w*Warning: ")
 """A Python warning: its numbers are no metrics."""
 _ROUND: Final = r"step=^\[(\d+)\]"
-"""How boosting libraries number their lines."""
+"""Line numbers of boosting libraries."""
 
 _NO_METRIC: Final = frozenset(
     """batch bytes cpu cuda date day device devices elapsed epoch epochs eta examples gpu h id index
@@ -68,7 +68,7 @@ _TRAILING: Final = frozenset("are at is of on was with".split())
 
 
 def propose(lines: Sequence[str]) -> list[Proposal]:
-    """Patterns for the likeliest metrics of the lines, the step first where one is found."""
+    """Return patterns for the likeliest metrics of the lines, after one for the step if found."""
     if len(lines) > _FIRST + _LAST:
         lines = [*lines[:_FIRST], *lines[-_LAST:]]
     lines = [line[:_MAX_LINE] for line in lines]
@@ -91,7 +91,7 @@ def propose(lines: Sequence[str]) -> list[Proposal]:
 
 
 def _of_tables(lines: Sequence[str]) -> list[Proposal]:
-    """Patterns for the columns of printed tables."""
+    """Return patterns for the columns of printed tables."""
     found: dict[str, Proposal] = {}
     for column in columns_of(lines):
         name = _name_of(column.heading)
@@ -109,7 +109,7 @@ def _of_tables(lines: Sequence[str]) -> list[Proposal]:
 
 
 def _likeliest(lines: Sequence[str]) -> Iterator[tuple[_Label, list[Number]]]:
-    """Labels with the values they have, the likeliest metrics first."""
+    """Return labels with their values, the likeliest metrics first."""
     mentions: dict[_Label, list[Number]] = {}
     for line in lines:
         if _WARNING.search(line):
@@ -137,7 +137,7 @@ def _likeliest(lines: Sequence[str]) -> Iterator[tuple[_Label, list[Number]]]:
 
 
 def _stripped(words: str) -> str:
-    """Without the words of a logger and articles before it; `error` alone may be a metric."""
+    """Remove the prefix of a logger, and articles; `error` alone may be a metric."""
     parts = words.split(" ")
     while parts and parts[0].lower() in _LEADING and parts != ["error"]:
         del parts[0]
@@ -145,7 +145,7 @@ def _stripped(words: str) -> str:
 
 
 def _name_of(words: str) -> str:
-    """A short name: all words of a short label, the known metric of a long one."""
+    """Return a short name: all words of a short label, the known metric in a long one."""
     clean = re.sub(r"'s\b", "", words.lower())
     parts = [p for p in re.split(r"[^a-z0-9_@]+", clean) if p]
     while parts and parts[-1] in _TRAILING:
@@ -159,7 +159,7 @@ def _name_of(words: str) -> str:
 def _true_pattern(
     name: str, label: _Label, values: Sequence[Number], lines: Sequence[str]
 ) -> Proposal | None:
-    """The simplest pattern that reads exactly the label's values; `None` when none does."""
+    """Return the simplest pattern that reads exactly the label's values; `None` if none does."""
     words = r" ".join(map(_escaped, label.words.split(" ")))
     mark = _mark(label.mark)
     for before in ("", r"\b", r"(?<!\w )\b", r"(?:^|[-,;:|(){}\[\]\t]\s*)\W?", r"^\s*"):
@@ -188,7 +188,7 @@ def _mark(mark: str) -> str:
 
 
 def _step(lines: Sequence[str]) -> Proposal | None:
-    """A pattern for the step, when lines name a growing one."""
+    """Return a pattern for the step, if lines name a growing one."""
     candidates: dict[tuple[str, str], None] = {}
     for line in lines:
         match = _STEP.search(line)

@@ -1,4 +1,4 @@
-"""Values of a Python program as a record can hold them."""
+"""Convert values of a Python program to values that a record can hold."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,11 +13,11 @@ from gitexp.core.model.run import Outcome, Table, Value
 Number: TypeAlias = bool | int | float
 
 PLAIN_TYPES = frozenset({bool, int, float, str})
-"""Exactly these need no conversion; a subclass such as `numpy.float64` does."""
+"""Exact types that need no conversion; a subclass such as `numpy.float64` needs one."""
 
 
 def as_table(values: Mapping[str, Any]) -> Table:
-    """Any mapping, namespace or dataclass as a table; numbers of NumPy and the like become plain.
+    """Convert a mapping, namespace or dataclass to a table, and its NumPy-like numbers to Python's.
 
     Raises `InvalidInput` for values that cannot be recorded.
     """
@@ -47,7 +47,7 @@ def _plain(name: str, value: Any) -> Value:
 
 
 def plain_number(name: str, value: Any) -> Number | str:
-    """A number of NumPy, PyTorch and the like as Python's own. Raises `InvalidInput`."""
+    """Convert a number of NumPy, PyTorch or a similar library. Raises `InvalidInput`."""
     with suppress(Exception):
         plain = value.item()
         if isinstance(plain, bool | int | float | str):
@@ -61,7 +61,7 @@ def plain_number(name: str, value: Any) -> Number | str:
 
 
 def own_argv(argv: list[str], directory: Path) -> tuple[str, ...]:
-    """The command of a Python process, as one would type it again; empty at a prompt."""
+    """Return the command of a Python process, as a user would type it; empty at a prompt."""
     if not argv or not argv[0] or argv[0].startswith("-"):
         return ()
     script = Path(argv[0])

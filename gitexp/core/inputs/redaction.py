@@ -1,8 +1,8 @@
-"""Secrets out of what is recorded: by the name of an option or parameter, or by their shape.
+"""Remove secrets from recorded data: by the name of an option or parameter, or by pattern.
 
-What credentials look like is said in `credentials`; names are judged here, by words:
-`api_key` and `HF_TOKEN` name secrets, `max_tokens`, `key_dim` and `monkey` do not. A record lives
-forever on every clone, so in doubt a text goes.
+`credentials` has the patterns. Names are judged by their words: `api_key` and `HF_TOKEN` name
+secrets, `max_tokens`, `key_dim` and `monkey` do not. Every clone keeps a record, so uncertain text
+is removed.
 """
 
 import re
@@ -41,7 +41,7 @@ _ASSIGNED = re.compile(r"(?s)([\w.-]{1,200})([=:]\s*)(.+)")
 
 
 def is_secret_name(name: str) -> bool:
-    """Return whether a value under this name is likely a secret, judged by the words in it."""
+    """Return whether a value under this name is probably a secret, by the words in the name."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
     words = [word for word in re.split(r"[^a-z0-9]+", spaced.lower()) if word]
     if words[-3:] == ["access", "key", "id"]:
@@ -57,7 +57,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def redact_text(text: str) -> str:
-    """The text without passwords in URLs, well-known tokens, private keys and auth headers."""
+    """Remove passwords in URLs, well-known tokens, private keys and auth headers from a text."""
     if "-----BEGIN" in text:
         text = _BLOCK.sub(REDACTED, text)
     if "://" in text:
@@ -66,7 +66,10 @@ def redact_text(text: str) -> str:
 
 
 def redact_argv(argv: Sequence[str]) -> list[str]:
-    """The arguments without secrets: `--api-key X`, `--token=X`, `PASSWORD=X` and by shape."""
+    """Return the arguments without secrets:
+
+    `--api-key X`, `--token=X`, `PASSWORD=X`, and by pattern.
+    """
     redacted = [_redact_assigned(redact_text(argument)) for argument in argv]
     for option in iter_options(argv):
         if option.value is None or not _is_secret(option.name, option.value):
@@ -85,7 +88,7 @@ def _redact_assigned(argument: str) -> str:
 
 
 def redact_table(table: Mapping[str, Value]) -> Table:
-    """The table with texts under secret names, and secret shapes anywhere, replaced."""
+    """Return the table with replacements for texts under secret names, and for secret patterns."""
     return {name: _redact_value(name, value) for name, value in table.items()}
 
 
@@ -102,7 +105,10 @@ def _redact_value(name: str, value: Value) -> Value:
 
 
 def _is_secret(name: str, value: str) -> bool:
-    """Numbers are secret only under a password's name; placeholders and booleans never are."""
+    """Return whether the value is a secret. Numbers are one only under a password's name.
+
+    Placeholders and booleans are never secrets.
+    """
     if not is_secret_name(name) or value == "" or re.fullmatch(r"\{[^{}]+\}", value):
         return False
     words = re.split(r"[^a-z0-9]+", name.lower())

@@ -1,1 +1,1 @@
-"""Filters and sort keys, from their text to the answer for one run."""
+"""Filters and sort keys: parsing, names, and evaluation for a run."""

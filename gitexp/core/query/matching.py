@@ -1,13 +1,13 @@
-"""Filters and orders over runs, as the user types them: `metrics.accuracy > 0.8 and tag == "x"`.
+"""Evaluate filters and orders over runs: `metrics.accuracy > 0.8 and tag == "x"`.
 
-Reads the Python-like text into a small tree of frozen values, looks names up among
-the known keys, and says what a query means (`matches`). The run index compiles the same tree to
-SQL and must give the same answers; nothing here knows of SQL.
+Parses the Python-like text into a tree of frozen values, resolves names among the known keys, and
+defines the meaning of a query (`matches`). The cache compiles the same tree to SQL and must give
+the same answers; this module contains no SQL.
 
-What a comparison means: a value has a number form, a text form, or both (`Forms`). Two values are
-compared as numbers when both have one, else as text when both have one. A missing value makes
-every comparison false, `!=` and `not in` included; only `is None` finds it. Present values of
-different kinds are unequal and have no order.
+Comparisons: a value has a number form, a text form, or both (`Forms`). Two values are compared as
+numbers if both have one, else as text if both have one. A missing value makes every comparison
+false, including `!=` and `not in`; only `is None` finds it. Present values of different kinds are
+unequal and have no order.
 """
 
 import operator
@@ -88,7 +88,7 @@ def _resolve_field(field: Field, known: frozenset[str]) -> Field:
 
 
 def attribute_forms(value: str | float | None) -> Forms | None:
-    """An attribute as queries see it; `None` when missing. Texts stay texts."""
+    """Return an attribute for queries; `None` if missing. Texts stay texts."""
     if value is None:
         return None
     if isinstance(value, bool):
@@ -109,7 +109,7 @@ _COMPARE: Final[dict[Operator, Callable[[Any, Any], bool]]] = {
 
 
 def matches(query: Query, entry: Entry) -> bool:
-    """What a resolved query means, in plain Python; the run index must agree with it."""
+    """Evaluate a resolved query in Python; the cache must agree with it."""
     values = {key: forms_of(value) for key, value in keyed_values(entry)}
     for name, read in ATTRIBUTES.items():
         forms = attribute_forms(read(entry))
@@ -152,7 +152,7 @@ def _compared(
 
 
 def compare(left: Forms, op: Operator, right: Forms) -> bool:
-    """Compare two present values; see the module's words."""
+    """Compare two present values; the docstring of the module defines how."""
     if left.number is not None and right.number is not None:
         return _COMPARE[op](left.number, right.number)
     if left.text is not None and right.text is not None:

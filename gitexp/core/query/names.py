@@ -1,6 +1,6 @@
-"""The names that queries and sort keys may use, and how a short name finds its full one.
+"""Names in queries and sort keys: resolve a short name to its full one.
 
-Apart from `parse` because sorting by a plain name needs no parser.
+Separate from `parse`, because sorting by a plain name needs no parser.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,20 +10,20 @@ from gitexp.core.errors import InvalidQuery
 from gitexp.core.schema.fields import filters
 
 NAMESPACES: Final = ("metrics", "params", "env")
-"""First words of full key names; bare names are looked up in the first two."""
+"""First words of full key names; bare names are searched in the first two."""
 
 TAG: Final = "tag"
-"""The one attribute with many values: `tag == "x"` is true when any tag is `x`."""
+"""Only attribute with many values: `tag == "x"` is true if any tag is `x`."""
 
 
 ATTRIBUTES: Final = filters()
-"""Names that need no namespace, and where they are read; beside them only `tag`."""
+"""Names without a namespace, with the place of their values; `tag` is the only other one."""
 
 _ALIASES: Final = {TAG: TAG, "tags": TAG}
 
 
 def parse_sort(text: str, known_keys: Iterable[str]) -> str:
-    """The full name of one sort key. Raises `InvalidQuery`."""
+    """Return the full name of one sort key. Raises `InvalidQuery`."""
     known = frozenset(known_keys)
     name = text.strip()
     if name in known or name in ATTRIBUTES:
@@ -41,9 +41,9 @@ def parse_sort(text: str, known_keys: Iterable[str]) -> str:
 
 
 def full_name(parts: tuple[str, ...], known: frozenset[str], position: int = 0) -> str:
-    """The full name of a field, which must be an attribute or among the known keys.
+    """Return the full name of a field, which must be an attribute or one of the known keys.
 
-    `position` is where it stands in the text. Raises `InvalidQuery` with near names.
+    `position` is its column in the text. Raises `InvalidQuery` with near names.
     """
     first, rest = parts[0], parts[1:]
     if not rest:
@@ -75,7 +75,7 @@ def full_name(parts: tuple[str, ...], known: frozenset[str], position: int = 0) 
 
 
 def _candidates(spaces: Sequence[str], parts: tuple[str, ...], known: frozenset[str]) -> list[str]:
-    """Known keys the parts can mean; `metrics["a.b"]` and `metrics.a.b` are the same."""
+    """Return the known keys that the parts can mean; `metrics["a.b"]` equals `metrics.a.b`."""
     return [key for space in spaces if (key := ".".join((space, *parts))) in known]
 
 

@@ -1,8 +1,8 @@
-"""The text of a filter or sort key, read into a small tree of frozen values.
+"""Parse the text of a filter or sort key into a small tree of frozen values.
 
-Python's own parser does the reading; only the node kinds named here are understood, everything else
-is refused with its column. What the tree means is said in `core.query.matching`. The tree is of
-named tuples because making as many dataclasses would cost every filter 8 ms.
+Uses Python's own parser. Only the node types named here are allowed; others are refused with their
+column. `core.query.matching` defines the meaning of the tree. Its nodes are named tuples, because
+creating as many dataclasses costs every filter 8 ms.
 """
 
 import ast
@@ -15,23 +15,23 @@ from gitexp.core.query.values import Forms, forms_of
 from gitexp.core.schema.limits import INT_MAX, INT_MIN
 
 MAX_LENGTH: Final = 10_000
-"""Characters of a filter."""
+"""Maximum characters of a filter."""
 
 MAX_DEPTH: Final = 16
-"""Levels of `and`, `or`, `not` within each other; SQLite's parser has a stack of 100."""
+"""Maximum nesting of `and`, `or`, `not`; SQLite's parser has a stack of 100."""
 
 MAX_PARTS: Final = 50
-"""Parts of a dotted name."""
+"""Maximum parts of a dotted name."""
 
 MAX_CONDITIONS: Final = 200
 MAX_VALUES: Final = 500
-"""Literals in one filter; with the bounds above they keep the compiled SQL within SQLite's own."""
+"""Maximum literals in a filter; with the other limits, its SQL stays within SQLite's own limits."""
 
 # --- the tree -------------------------------------------------------------------------------------
 
 
 class Operator(StrEnum):
-    """How two values are compared."""
+    """Comparison operators."""
 
     EQ = "=="
     NE = "!="
@@ -42,10 +42,10 @@ class Operator(StrEnum):
 
 
 class Field(NamedTuple):
-    """A name in a query."""
+    """Name in a query."""
 
     parts: tuple[str, ...]
-    """As typed, split at the dots."""
+    """Parts as typed, split at the dots."""
     position: int = 0
     """0-based column."""
     key: str = ""
@@ -53,7 +53,7 @@ class Field(NamedTuple):
 
 
 class Constant(NamedTuple):
-    """A literal in a query."""
+    """Literal in a query."""
 
     forms: Forms
 
@@ -62,7 +62,7 @@ Operand: TypeAlias = Field | Constant
 
 
 class Comparison(NamedTuple):
-    """A field against a literal or another field."""
+    """Field compared with a literal or another field."""
 
     field: Field
     operator: Operator
@@ -70,7 +70,7 @@ class Comparison(NamedTuple):
 
 
 class Membership(NamedTuple):
-    """The field equals one of the values; negated: it is present and equals none."""
+    """True if the field equals one of the values; negated: if it is present and equals none."""
 
     field: Field
     values: tuple[Constant, ...]
@@ -78,7 +78,7 @@ class Membership(NamedTuple):
 
 
 class Containment(NamedTuple):
-    """The text is part of the field's text, or one of the tags; negated: present and it is not."""
+    """True if the field contains the text, or a tag equals it; negated: if present and not so."""
 
     text: str
     field: Field
@@ -86,31 +86,31 @@ class Containment(NamedTuple):
 
 
 class Presence(NamedTuple):
-    """The field has a value."""
+    """True if the field has a value."""
 
     field: Field
 
 
 class Truth(NamedTuple):
-    """A field that stands alone: present, and neither 0 nor the empty text."""
+    """Field without comparison: true if it is present, and neither 0 nor empty text."""
 
     field: Field
 
 
 class Not(NamedTuple):
-    """The term is false."""
+    """True if the term is false."""
 
     term: "Condition"
 
 
 class AllOf(NamedTuple):
-    """Every term is true."""
+    """True if every term is true."""
 
     terms: tuple["Condition", ...]
 
 
 class AnyOf(NamedTuple):
-    """At least one term is true."""
+    """True if at least one term is true."""
 
     terms: tuple["Condition", ...]
 
@@ -121,7 +121,7 @@ Condition: TypeAlias = (
 
 
 class Query(NamedTuple):
-    """A parsed filter."""
+    """Parsed filter."""
 
     text: str
     root: Condition
@@ -157,17 +157,17 @@ _HINTS: Final[dict[type[ast.AST], str]] = {
 
 
 def parse_query(text: str) -> Query:
-    """Read a filter. Raises `InvalidQuery` with the column of the fault."""
+    """Parse a filter. Raises `InvalidQuery` with the column of the error."""
     return Query(text, _Parser(text, "filter").condition())
 
 
 def parse_name(text: str) -> Field:
-    """Read one name, as sorting takes it. Raises `InvalidQuery`."""
+    """Parse one name for sorting. Raises `InvalidQuery`."""
     return _Parser(text, "sort key").name()
 
 
 class _Parser:
-    """One reading of one text; counts what it meets."""
+    """Parser of one text; counts conditions and values."""
 
     def __init__(self, text: str, noun: str) -> None:
         self._noun = noun
@@ -258,7 +258,7 @@ class _Parser:
             return Containment(self._constant(left).forms.text or "", self._field(right), negated)
         raise self._fault(
             right,
-            "cannot tell what `in` means here",
+            "the meaning of `in` is unclear here",
             hint='write `name in ("a", "b")`, `"tag" in tags` or `"part" in name`',
         )
 
@@ -266,7 +266,7 @@ class _Parser:
         return self._field(node) if _is_name(node) else self._constant(node)
 
     def _field(self, node: ast.expr) -> Field:
-        """A name, also one with slashes: `val/loss`, which Python takes for a division."""
+        """Return a name, also one with slashes: `val/loss`, which Python parses as a division."""
         pieces: list[ast.expr] = []
         inner = node
         while isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Div):
@@ -281,7 +281,7 @@ class _Parser:
         return Field(tuple(parts), self._column(node))
 
     def _parts(self, node: ast.expr) -> list[str]:
-        """The parts of a name without slashes."""
+        """Return the parts of a name without slashes."""
         parts: list[str] = []
         inner = node
         while not isinstance(inner, ast.Name):
@@ -338,7 +338,7 @@ class _Parser:
 
 
 def _is_name(node: ast.expr) -> bool:
-    """True for a name, and for names with slashes between them; there is no division."""
+    """Return whether a node is a name, or names with slashes between them; there is no division."""
     while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
         if not isinstance(node.right, ast.Name | ast.Attribute | ast.Subscript):
             return False
@@ -360,7 +360,7 @@ def _syntax_hints(text: str, position: int) -> list[str]:
         return ["write `==` to compare"]
     for word in re.findall(r"\.(\w+)", text):
         if keyword.iskeyword(word):
-            return [f'`{word}` is a word of Python: write `["{word}"]` instead of `.{word}`']
+            return [f'`{word}` is a Python keyword: write `["{word}"]` instead of `.{word}`']
     if text[position : position + 1] == "-" or re.search(r"\.\d", text):
         return ['put odd names in quotes: `metrics["top-1"]`']
     return []

@@ -1,6 +1,6 @@
-"""Recorded values as queries see them.
+"""Recorded values for queries.
 
-Apart from `parse` because the run index keeps values without any query.
+Separate from `parse`, because the cache stores values without any query.
 """
 
 import math
@@ -13,19 +13,19 @@ from gitexp.core.schema.json_codec import json_value
 
 
 class Forms(NamedTuple):
-    """A value as queries see it."""
+    """Value for queries."""
 
     number: int | float | None = None
     """Never NaN; booleans are 0 and 1."""
     text: str | None = None
-    """Text unchanged; else the JSON spelling of a value that is not a plain number."""
+    """Text unchanged; else the JSON text of a value that is not a plain number."""
 
 
 _INFINITIES: Final = {"Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def forms_of(value: Value) -> Forms:
-    """A parameter or metric as queries see it; the same from a record and from its document."""
+    """Return a parameter or metric for queries; equal from a record and from its document."""
     if isinstance(value, bool):
         return Forms(int(value), "true" if value else "false")
     if isinstance(value, int):
@@ -41,11 +41,11 @@ def forms_of(value: Value) -> Forms:
 
 
 KEYED: Final = {"metrics": "metrics.", "params": "params.", "environment": "env."}
-"""What the full names of values begin with, by the table of the record that holds them."""
+"""Prefixes of the full names of values, by the table of the record that holds them."""
 
 
 def keyed_values(entry: Entry) -> Iterator[tuple[str, Value]]:
-    """Every parameter, metric and environment value with its full name."""
+    """Return every parameter, metric and environment value with its full name."""
     run = entry.measured
     tables = (run.metrics, run.parameters, run.environment)
     return chain.from_iterable(map(flatten, tables, KEYED.values()))

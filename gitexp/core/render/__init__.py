@@ -1,1 +1,1 @@
-"""Values to text: tables, a run in full, verdicts in words, JSON, CSV and porcelain."""
+"""Values as text: tables, one run in full, sentences of verdicts, JSON, CSV and porcelain."""

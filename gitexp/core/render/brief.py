@@ -1,4 +1,4 @@
-"""A brief on one screen, and as the document that `--json` prints."""
+"""A brief on one screen, and as the document for `--json`."""
 
 from collections.abc import Iterator, Sequence
 
@@ -21,11 +21,11 @@ _SHOWN_TRIALS = 4
 _SHOWN_VALUES = 20
 _SHOWN_FILES = 3
 _LONGEST = 160
-"""Lines are cut to this when the width is not known."""
+"""Width to which lines are cut if the terminal's is unknown."""
 
 
 def brief_text(brief: Brief, *, view: View) -> str:
-    """Sections that have something to say, the most useful first."""
+    """Return the sections that are not empty, the most useful first."""
     sections = [
         [*_head(brief, view), *_best(brief, view)],
         *(_section(name, brief, view) for name in _TITLES),
@@ -65,11 +65,11 @@ def _section(name: str, brief: Brief, view: View) -> list[str]:
 
 
 _BY_CAUSE = ("rejected", "failed")
-"""Sections whose lines are folded and never cut: what they say is not said elsewhere."""
+"""Sections whose lines are folded and never cut, because no other section has their content."""
 
 
 def _unlisted(brief: Brief) -> Iterator[str]:
-    """What there was no room for at all."""
+    """Return which lists have entries that did not fit."""
     told = [
         f"{count:,} {_NOUNS[name]}"
         for name, count in brief.left_out.items()
@@ -167,7 +167,7 @@ def _here(changes: Sequence[CodeChange]) -> str:
 
 
 def _attempt(attempt: Attempt, section: str, brief: Brief, view: View) -> str:
-    """`7f3a9c0 brave-otter: loss 0.8, worse; lr 0.1; model.py +3 -1; keep: good enough`."""
+    """Return `7f3a9c0 brave-otter: loss 0.8, worse; lr 0.1; model.py +3 -1; keep: good enough`."""
     run, decided = attempt.entry.run, attempt.decided
     if section == "running":
         newest = next(e.run for e in reversed(attempt.entries) if not e.run.is_sealed)
@@ -191,13 +191,13 @@ def _attempt(attempt: Attempt, section: str, brief: Brief, view: View) -> str:
 
 
 def _standing(attempt: Attempt, section: str, brief: Brief, view: View) -> str:
-    """`, worse` where that is shown, ` ?` where it may be the best, `, same` by the numbers."""
+    """Return `, worse` if that is shown, ` ?` if it may be the best, `, same` by the numbers."""
     if attempt.value is None or section not in ("undecided", "kept"):
         return ""
     if attempt.standing == "same":
         return f", {style('same', 'doubt', enabled=view.colour)}"
     if brief.basis not in _WITH_NOISE:
-        return ""  # of the numbers it is plain which is worse
+        return ""  # the numbers show which one is worse
     if attempt.standing == "worse":
         return f", {style('worse', 'bad', enabled=view.colour)}"
     return " ?" if brief.contenders else ""
@@ -207,7 +207,7 @@ _WITH_NOISE = (Basis.DECLARED, Basis.MEASURED)
 
 
 def _cause(cause: Cause, brief: Brief, view: View) -> str:
-    """`OOM: hidden 8192, 16384 (2)`."""
+    """Return `OOM: hidden 8192, 16384 (2)`."""
     word = ""
     if cause.word in ("stop", Outcome.TIMED_OUT.value):
         word = f"{cause.word}: "
@@ -221,7 +221,7 @@ def _cause(cause: Cause, brief: Brief, view: View) -> str:
 
 
 def _trials(cause: Cause, brief: Brief, view: View) -> str:
-    """What they have in common, else what each changed: `lr 0.3, 1; hidden 64`."""
+    """Return their common changes, else the changes of each: `lr 0.3, 1; hidden 64`."""
     attempts, shared = cause.attempts, cause.shared
     if len(attempts) > 1 and shared.params:
         told = [f"{clean(name)} {_values(v, view)}" for name, v in shared.params.items()]
@@ -273,20 +273,22 @@ def _name(attempt: Attempt, view: View) -> str:
 
 
 def _code(attempt: Attempt, brief: Brief) -> str:
-    """What differs from the best's code."""
+    """Return the differences from the best's code."""
     changes = brief.code.get(attempt.entry.run.id, ())
     return _changes(changes) or ("other code" if attempt.has_other_code else "")
 
 
 def _changed_code(attempt: Attempt, brief: Brief) -> str:
-    """What differs from the code of the nearest kept trial; counted only against the best."""
+    """Return the differences from the nearest kept trial's code; only their number against the
+    best.
+    """
     if attempt.near is None:
         return _code(attempt, brief)
     return "other code" if has_changed_code(attempt) else ""
 
 
 def _changes(changes: Sequence[CodeChange]) -> str:
-    """`model.py +3 -1, 2 more files`."""
+    """Return `model.py +3 -1, 2 more files`."""
     shown = [
         clean(c.path) + (" (binary)" if c.added is None else f" +{c.added} -{c.removed}")
         for c in changes[:_SHOWN_FILES]

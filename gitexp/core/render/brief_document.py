@@ -1,4 +1,4 @@
-"""A brief as the document that `--json` prints; `docs/json.md` has its keys."""
+"""A brief as the document for `--json`; `docs/json.md` lists its keys."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ _SHOWN_FILES = 5
 
 
 def brief_json(brief: Brief) -> str:
-    """The document of a brief as one compact line."""
+    """Return the document of a brief as one compact line."""
     return format_json(_document(brief), indent=None)
 
 
@@ -58,7 +58,7 @@ def _document(brief: Brief) -> dict[str, Any]:
 
 
 def _best_document(brief: Brief, best: Attempt) -> dict[str, Any]:
-    """The best trial with all that is needed to go on from it."""
+    """Return the best trial, with everything needed to continue from it."""
     run = best.entry.run
     here = None if brief.here is None else not brief.here
     return _present(
@@ -98,7 +98,7 @@ def _attempt_document(attempt: Attempt, brief: Brief) -> dict[str, Any]:
 
 
 def _trial_document(attempt: Attempt, brief: Brief) -> dict[str, Any]:
-    """What differs between a trial and the best; the decision is given with its cause."""
+    """Return a trial's differences from the best; its cause already holds the decision."""
     run = attempt.entry.run
     return _present(
         {
@@ -112,7 +112,7 @@ def _trial_document(attempt: Attempt, brief: Brief) -> dict[str, Any]:
 
 
 def _changed_document(attempt: Attempt, brief: Brief) -> dict[str, Any]:
-    """What a trial that was given up or failed changed against the nearest kept trial."""
+    """Return the changes of a discarded or failed trial against the nearest kept trial."""
     document = _trial_document(attempt, brief)
     document["params"] = {n: json_value(v) for n, v in changed_params(attempt).items()}
     if attempt.near is not None:
@@ -149,13 +149,13 @@ def _cause_document(cause: Cause, brief: Brief) -> dict[str, Any]:
 
 
 def _code(attempt: Attempt, brief: Brief) -> list[str] | None:
-    """What differs from the best's code, that of the best from its parent's."""
+    """Return the differences from the best's code; those of the best from its parent's."""
     changes = _changes_of(brief.code.get(attempt.entry.run.id, ()))
     return changes or (["other code"] if attempt.has_other_code else None)
 
 
 def _changes_of(changes: Sequence[CodeChange]) -> list[str] | None:
-    """`model.py +3 -1` for each file; the last says how many more there are."""
+    """Return `model.py +3 -1` for each file, and finally the number of further files."""
     shown = [
         f"{c.path} (binary)" if c.added is None else f"{c.path} +{c.added} -{c.removed}"
         for c in changes[:_SHOWN_FILES]

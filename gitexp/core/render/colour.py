@@ -1,6 +1,7 @@
-"""Colours by role. The caller says whether to colour; this module never looks at the terminal.
+"""Colours by role.
 
-Colour only repeats what the words say, so nothing is lost without it.
+The caller decides whether to colour; this module knows no terminal. Colour only repeats what the
+words say.
 """
 
 from typing import Literal, TypeAlias
@@ -18,5 +19,5 @@ _CODES: dict[Role, str] = {
 
 
 def style(text: str, role: Role, *, enabled: bool) -> str:
-    """The text in the colour of its role; `text` must be clean already."""
+    """Return the text in the colour of its role; `text` must be clean already."""
     return f"\x1b[{_CODES[role]}m{text}\x1b[0m" if enabled and text else text

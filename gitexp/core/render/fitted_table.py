@@ -1,8 +1,4 @@
-"""Tables that fit: which columns a narrow terminal gets, and the lines that name the others.
-
-A table is never wider than the terminal, and nothing is left out in silence: a
-column that is not shown is named below the table.
-"""
+"""Fit tables into a narrow terminal: choose columns, and name the others below the table."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,34 +8,34 @@ from gitexp.core.render.table import GAP, MIN_TEXT_COLUMNS, format_table, is_rig
 from gitexp.core.render.text import clean, shorten, width_of
 
 READABLE = 14
-"""Columns of text are not cut shorter to make room for more; most run names are whole then."""
+"""Minimum width to which text columns are cut for more columns; it shows most run names in full."""
 
 
 class Rank(IntEnum):
-    """How much the reader needs a column: where room is short, the lowest rank goes first."""
+    """Importance of a column: if space is short, the lowest rank is left out first."""
 
     DETAIL = 0
-    """What other columns imply, and metrics of which it is not known which way they are better."""
+    """Columns that others imply, and metrics with unknown direction."""
     AGE = 1
     METRIC = 2
-    """Metrics beside the main one."""
+    """Metrics other than the main one."""
     OUTCOME = 3
     PARAMETER = 4
     DECISION = 5
     MAIN = 6
-    """What the table is about; goes only where not even these columns have room."""
+    """Main columns, left out last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """The columns left, and what to say about the rest."""
+    """Chosen columns, and the names of the others."""
 
     kept: tuple[int, ...]
     """Numbers of the columns to show, in order."""
     same: tuple[int, ...] = ()
-    """Those left out because every row has the same."""
+    """Columns left out because all rows have the same value."""
     cut: tuple[int, ...] = ()
-    """Those left out for want of room."""
+    """Columns left out because they do not fit."""
     notes: tuple[str, ...] = ()
     """Lines for below the table."""
 
@@ -53,10 +49,11 @@ def fitted_table(
     fixed: Collection[str] = (),
     more: str = "",
 ) -> str:
-    """A table of the columns that fit into `width`, and below it the lines that name the others.
+    """Return the table of the columns that fit into `width`, and lines with the names of the
+    others.
 
-    `more` says where the others are listed in full, such as `--columns`. Without a `width`
-    everything is shown.
+    `more` names the option that lists the others in full, such as `--columns`. Without `width` all
+    columns are shown.
     """
     if width is None or not rows:
         return format_table(headers, rows, width=width, fixed=fixed)
@@ -79,11 +76,11 @@ def fit_columns(
     fixed: Collection[str] = (),
     more: str = "",
 ) -> Fitted:
-    """Choose columns such that the table fits into `width` terminal columns.
+    """Choose columns so that the table fits into `width` terminal columns.
 
-    A table that fits stays whole. Else the columns that are the same in every row go, and
-    then, if shortening texts is not enough, those of the lowest rank, among these the ones with the
-    fewest values and then the last ones. The first column and those of `Rank.MAIN` go last.
+    If it does not fit, columns with equal values in all rows are left out. If shorter texts are not
+    enough either, columns of the lowest rank follow: first those with the fewest values, then the
+    last ones. The first column and those of `Rank.MAIN` are left out last.
     """
     filled = [n for n in range(len(headers)) if any(row[n] for row in rows)]
     wide = {n: _width(headers, rows, n) for n in filled}
@@ -99,13 +96,13 @@ def fit_columns(
     for n in order:
         if _total(least, kept) <= width:
             break
-        if ranks[n] is Rank.MAIN:  # only these are left: shorten their texts as far as it goes
+        if ranks[n] is Rank.MAIN:  # no column is left to drop: shorten the texts
             least = {m: w if m in rigid else min(w, MIN_TEXT_COLUMNS) for m, w in least.items()}
             if _total(least, kept) <= width:
                 break
         cut.append(n)
         kept.remove(n)
-    for n in reversed(cut):  # a narrower one may have room where a wider one had none
+    for n in reversed(cut):  # a narrower column may fit where a wider one did not
         if _total(least, [*kept, n]) <= width:
             kept.append(n)
     kept.sort()
@@ -147,7 +144,7 @@ def _notes(
 
 
 def _note(what: str, names: str, width: int, more: str) -> str:
-    """All names, or as many as fit and where the others are listed."""
+    """Return all names, or as many as fit and the option that lists the others."""
     whole = f"{what}: {names}"
     if width_of(whole) <= width or not more:
         return shorten(whole, width)

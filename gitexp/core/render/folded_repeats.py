@@ -1,4 +1,4 @@
-"""Repeats of a trial as one row: means and spreads in place of single values."""
+"""Repeats of a trial as one row, with means and standard deviations."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -10,29 +10,29 @@ from gitexp.core.render.text import format_cell, format_number
 
 
 class Row(NamedTuple):
-    """Some runs of one group, shown as one row."""
+    """Runs of one group, shown as one row."""
 
     entry: Entry
-    """The run that stands for them: its id, name and age are shown."""
+    """Run that represents them: the row shows its id, name and age."""
     members: tuple[Entry, ...]
-    """All of them, newest first, `entry` among them."""
+    """All of them, newest first, `entry` included."""
 
 
 class Spread(NamedTuple):
-    """A metric of several runs."""
+    """Metric of several runs."""
 
     mean: float
     sd: float | None
-    """Absent where there is only one number, or all are equal."""
+    """`None` for a single number, or if all are equal."""
 
 
 def single(entries: Sequence[Entry]) -> list[Row]:
-    """A row for each run."""
+    """Return a row for each run."""
     return [Row(entry, (entry,)) for entry in entries]
 
 
 def fold(entries: Sequence[Entry], groups: Mapping[RunId, str]) -> list[Row]:
-    """A row for each group, in the order in which they first come; the newest run stands for it."""
+    """Return a row for each group, in order of first occurrence; its newest run represents it."""
     found: dict[str, list[Entry]] = {}
     for entry in entries:
         found.setdefault(groups.get(entry.run.id, entry.run.id), []).append(entry)
@@ -44,7 +44,7 @@ def fold(entries: Sequence[Entry], groups: Mapping[RunId, str]) -> list[Row]:
 
 
 def spread_of(entries: Sequence[Entry], values: Sequence[Value | None]) -> Spread | None:
-    """The mean and standard deviation of a metric; absent when no run has a number for it."""
+    """Return the mean and standard deviation of a metric; `None` if no run has a number for it."""
     measured = group_of(
         Measurement(
             run=entry.run.id,
@@ -59,7 +59,7 @@ def spread_of(entries: Sequence[Entry], values: Sequence[Value | None]) -> Sprea
 
 
 def spread(group: Group) -> Spread:
-    """The mean of a group and, where its numbers differ, their standard deviation."""
+    """Return the mean of a group and, if its numbers differ, their standard deviation."""
     return Spread(group.mean, group.sd or None)
 
 
@@ -72,7 +72,7 @@ def _number(entry: Entry, value: Value | None) -> float | None:
 
 
 def value_of_all(values: Sequence[Value | None], *, precision: int | None) -> Value | None:
-    """The value that all runs have, else the different ones; numbers are sorted."""
+    """Return the value that all runs share, else the different ones; numbers are sorted."""
     different = {format_cell(value, precision=precision): value for value in reversed(values)}
     if len(different) == 1:
         return values[0]
@@ -83,7 +83,7 @@ def value_of_all(values: Sequence[Value | None], *, precision: int | None) -> Va
 
 
 def format_spread(spread: Spread, *, precision: int | None) -> str:
-    """`0.8517 ±0.0035`: the mean and one standard deviation."""
+    """Return `0.8517 ±0.0035`: the mean and one standard deviation."""
     shown = format_number(spread.mean, precision=precision)
     if spread.sd is None:
         return shown

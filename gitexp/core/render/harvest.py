@@ -1,4 +1,4 @@
-"""What was picked up from files of frameworks, in words."""
+"""Sentences about metrics read from files of frameworks."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -10,7 +10,7 @@ _NAMED: Final = 2
 
 
 def harvest_sentence(sources: Mapping[str, Harvested]) -> str:
-    """What was picked up, in one line; empty when nothing was."""
+    """Return one line about the files; empty without files."""
     said = [f"{_counts(source)} from {path}" for path, source in list(sources.items())[:_NAMED]]
     more = len(sources) - _NAMED
     if more > 0:
@@ -19,7 +19,7 @@ def harvest_sentence(sources: Mapping[str, Harvested]) -> str:
 
 
 def harvest_lines(sources: Mapping[str, Harvested]) -> list[str]:
-    """A line for each file: its path, its kind and what came from it."""
+    """Return a line for each file: its path, its kind, and the number of values from it."""
     return [
         f"{clean(path)}  {clean(source.kind)}: {_counts(source)}"
         for path, source in sources.items()

@@ -1,6 +1,6 @@
-"""What programs read: JSON, CSV and porcelain lines. A promise: keys and columns are only added.
+"""Output for programs: JSON, CSV and porcelain lines. Later versions only add keys and columns.
 
-Takes documents (`gitexp.core.schema.json_codec`), never entries.
+Takes documents (`gitexp.core.schema.json_codec`), not entries.
 """
 
 import re
@@ -23,11 +23,11 @@ PORCELAIN_KEYS = (
     "fingerprint",
     "group",
 )
-"""The columns of porcelain lines when none are asked for; new ones come last."""
+"""Default columns of porcelain lines; later versions add new ones at the end."""
 
 
 def format_json(value: object, *, indent: int | None = 2) -> str:
-    """One JSON text in printable ASCII, so that no terminal and no encoding of a pipe matters.
+    """Return JSON in printable ASCII, which every terminal and encoding can show.
 
     Dataclasses become objects without their absent fields; NaN and dates are as in documents.
     """
@@ -57,14 +57,15 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def format_json_lines(documents: Sequence[Mapping[str, Any]]) -> str:
-    """One document a line."""
+    """Return one document on each line."""
     return "\n".join(format_json(document, indent=None) for document in documents)
 
 
 def format_csv(documents: Sequence[Mapping[str, Any]], keys: Sequence[str] | None = None) -> str:
-    """One line a run under a line of names, exact numbers, absent values empty.
+    """Return CSV: a header, then one line for each run, with exact numbers; missing values are
+    empty.
 
-    Without `keys`: all single values there are, by dotted name, in the order first seen.
+    Without `keys`: all single values by dotted name, in order of first occurrence.
     """
     import csv
     import io
@@ -81,9 +82,10 @@ def format_csv(documents: Sequence[Mapping[str, Any]], keys: Sequence[str] | Non
 def format_porcelain(
     documents: Sequence[Mapping[str, Any]], keys: Sequence[str] = PORCELAIN_KEYS
 ) -> str:
-    r"""One line a run, fields parted by tabs; in a field `\t`, `\n` and `\\` stand for themselves.
+    r"""Return one line for each run, with fields separated by tabs and no header.
 
-    Absent values are empty. No header: the caller knows the columns.
+    `\t`, `\n` and `\\` in a field represent a tab, a line end and a backslash. Missing values are
+    empty.
     """
     lines = []
     for document in documents:
@@ -93,7 +95,7 @@ def format_porcelain(
 
 
 def flat_document(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Single values and lists of them by dotted name; lists of documents have no place in a row."""
+    """Return single values and lists of them by dotted name, without lists of documents."""
     return {
         name: value
         for name, value in flatten(document)

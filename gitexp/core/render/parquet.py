@@ -1,7 +1,4 @@
-"""Runs as Parquet.
-
-Returns bytes. pyarrow is an optional extra.
-"""
+"""Runs as Parquet, in bytes. pyarrow is an optional extra."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,10 +8,10 @@ from gitexp.core.render.machine_formats import flat_document
 
 
 def format_parquet(documents: Sequence[Mapping[str, Any]]) -> bytes:
-    """One row a run, a column for every single value there is, by dotted name.
+    """Return Parquet with one row for each run, and a column for each single value by dotted name.
 
-    Columns of numbers stay numbers; where texts and numbers meet all become text. Raises
-    `GitexpError` when pyarrow is missing.
+    Numbers stay numbers; a column with texts and numbers becomes text. Raises `GitexpError` if
+    pyarrow is missing.
     """
     try:
         import pyarrow as pa  # an optional extra
@@ -38,7 +35,7 @@ _NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float
 
 
 def _column(values: list[Any]) -> list[Any]:
-    """Values of one type: booleans, whole numbers, numbers, texts, or lists of texts."""
+    """Convert values to one type: booleans, integers, floats, texts, or lists of texts."""
     present = [value for value in values if value is not None]
     if any(isinstance(value, list) for value in present):
         return [None if v is None else [str(m) for m in _listed(v)] for v in values]

@@ -1,6 +1,6 @@
-"""Lines and points drawn with letters, for a terminal or a pipe.
+"""Lines and points drawn with characters, for a terminal or a pipe.
 
-plotille draws. It is an optional extra and imported when something is drawn.
+Drawn by plotille, an optional extra, which is imported at the first drawing.
 """
 
 import math
@@ -19,13 +19,13 @@ _MARGIN: Final = 19
 _TICK_COLUMNS: Final = 9
 _COLUMNS_A_TICK: Final = 10
 _ROUND: Final = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 15, 20)
-"""What a step between two numbers of the horizontal axis may be, but for powers of ten."""
+"""Steps between two numbers of the horizontal axis, times powers of ten."""
 _MARKS: Final = 8
-"""Most marks drawn on one line."""
+"""Maximum number of marks on one line."""
 _COLOURS: Final = ("cyan", "yellow", "magenta", "green", "red", "blue", "white")
 
 LINE: Final = "-"
-"""The mark of a line that needs none but itself."""
+"""Mark of the only line of a plot."""
 _BLANK: Final = "\u2800"
 
 Points = Sequence[tuple[float, float]]
@@ -33,13 +33,13 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A line or a cloud of points; what is not finite is not drawn."""
+    """Line or set of points; infinite values and NaN are not drawn."""
 
     label: str
     points: Points
     is_line: bool = True
     mark: str = ""
-    """One letter that stands for it; absent means one of its own where several are drawn."""
+    """Letter that marks it; `None` chooses one if several shapes are drawn."""
 
 
 def draw(
@@ -53,10 +53,10 @@ def draw(
     log_y: bool = False,
     colour: bool = False,
 ) -> str:
-    """A drawing with axes; each of several shapes is marked by a letter that the legend explains.
+    """Return a drawing with axes and, for several shapes, a legend of their letters.
 
-    On a logarithmic axis what is not above zero is not drawn; the numbers stay those of the values.
-    Raises `GitexpError` when plotille is missing or nothing can be drawn.
+    A logarithmic axis omits values that are not above zero; its numbers are those of the values.
+    Raises `GitexpError` if plotille is missing or nothing can be drawn.
     """
     scaled = [(s, [_scaled(p, log_x, log_y) for p in s.points]) for s in shapes]
     kept = [(s, [p for p in points if p is not None]) for s, points in scaled]
@@ -121,7 +121,7 @@ def _limits(values: Sequence[float], margin: float) -> tuple[float, float]:
 
 
 def _round_limits(values: Sequence[float], columns: int) -> tuple[float, float]:
-    """From the least value to beyond the largest, so that the numbers on the axis are round."""
+    """Return axis limits around the values, so that the numbers on the axis are round."""
     low, high = min(values), max(values)
     ticks = columns / _COLUMNS_A_TICK
     least = (high - low) / ticks
@@ -129,14 +129,14 @@ def _round_limits(values: Sequence[float], columns: int) -> tuple[float, float]:
         return _limits(values, 0.0)
     size = 10.0 ** math.floor(math.log10(least))
     for step in (size * n for n in _ROUND if size * n >= least * (1 - 1e-9)):
-        start = min(low, math.floor(low / step) * step)  # almost nothing over a step is nothing
+        start = min(low, math.floor(low / step) * step)  # a rounding error beyond a step is ignored
         if start + step * ticks >= high:
             break
     return start, start + step * ticks
 
 
 def _spread(points: Points) -> Points:
-    """A few of the points, evenly, the last among them."""
+    """Return evenly spaced points, the last one included."""
     count = min(_MARKS, len(points))
     return [points[(n + 1) * len(points) // count - 1] for n in range(count)]
 

@@ -1,4 +1,4 @@
-"""One run in full, as `show` tells it, and in a few lines, as `log` does."""
+"""One run: all its data for `show`, and a few lines for `log`."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,22 +50,22 @@ OUTCOME_ROLES: dict[Outcome, Role] = {
 }
 _LABEL_COLUMNS = 12
 _SPACE = "\0"
-"""Stands for a space within a word while lines are folded."""
+"""Replaces a space within a word while lines are folded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """How the reader looks at it: everything that is not the run's own."""
+    """Settings of the reader and the terminal."""
 
     now: datetime
-    """UTC, aware; ages are counted from it."""
+    """UTC, with time zone; ages count from it."""
     colour: bool = False
     width: int | None = None
-    """Columns of the terminal; absent means as wide as it gets."""
+    """Columns of the terminal; `None` means unlimited."""
     precision: int | None = 5
-    """Significant digits; absent means all."""
+    """Significant digits; `None` means all."""
     ids: Mapping[RunId, str] = field(default_factory=dict)
-    """The shortest unique prefix of each run id that may be mentioned."""
+    """Shortest unique prefix of each run id that the text may contain."""
     directions: Mapping[str, Direction] = field(default_factory=dict)
     """Directions declared by the project."""
 
@@ -81,7 +81,7 @@ def run_detail(
     kin: Sequence[tuple[Kin, Entry]] = (),
     series: Series | None = None,
 ) -> str:
-    """Everything known about a run, in sections; empty ones are left out."""
+    """Return all data of a run, in sections; empty ones are left out."""
     run = entry.run
     sections = [
         "\n".join(_header(entry, view)),
@@ -153,7 +153,7 @@ def _exit(code: int) -> str:
 
 
 def _decisions(entry: Entry, view: View) -> list[str]:
-    """The decisions in force, what that means when they differ, and those before, latest first."""
+    """Return the decisions in force, a note if they differ, and earlier ones, latest first."""
     in_force = entry.decisions
     lines = []
     for decision in in_force:
@@ -209,7 +209,7 @@ def _command(command: Command | None) -> list[str]:
 
 
 def _params(run: Run) -> list[str]:
-    """The parameters given and parsed. A default of the program is marked as one."""
+    """Return given and parsed parameters; a default of the program is marked."""
     if not run.parsed:
         return _leaves(run.params)
     defaults = set()
@@ -312,9 +312,9 @@ def _notes(entry: Entry, view: View) -> Iterator[str]:
 
 
 def log_lines(entry: Entry, *, view: View, verdicts: Sequence[str] = ()) -> list[str]:
-    """A run as `git log` would tell a commit; `verdicts` are sentences about its metrics.
+    """Return a run in the style of `git log`; `verdicts` are sentences about its metrics.
 
-    Without `verdicts` the metrics stand there with their values.
+    Without `verdicts`, the values of the metrics are shown.
     """
     run, code = entry.run, entry.run.code
     tags = "".join(f", tag: {clean(tag)}" for tag in entry.tags)
@@ -359,7 +359,7 @@ def _log_body(entry: Entry, view: View, verdicts: Sequence[str]) -> Iterator[str
 
 
 def _command_line(command: Command, view: View) -> list[str]:
-    """The command, folded between its words so that a shell still takes it."""
+    """Return the command, folded between its words so that a shell still accepts it."""
     words = [clean(shlex.quote(word)).replace(" ", _SPACE) for word in command.argv]
     folded = fold(f"$ {' '.join(words)}", view.width and view.width - 4, joint=" \\")
     return folded.replace(_SPACE, " ").split("\n")

@@ -1,4 +1,4 @@
-"""Many runs as a table: its columns and the content of its cells.
+"""Runs as a table: its columns and the content of its cells.
 
 A column is a key: `name`, `params.lr`, `metrics.val.loss`, `environment.python`.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gitexp.core.render.fitted_table import Rank
 
 _FEW_VALUES = 4
-"""Most numbers of a list that are shown one by one."""
+"""Maximum numbers of a list that are shown one by one."""
 
 _ATTRIBUTES: dict[str, Callable[[Entry], Value | None]] = {
     **list_columns(),
@@ -37,10 +37,10 @@ _ATTRIBUTES: dict[str, Callable[[Entry], Value | None]] = {
     "command": lambda entry: " ".join(entry.run.command.argv) if entry.run.command else None,
 }
 RUNS = "runs"
-"""The column that counts the runs of a folded row."""
+"""Column with the number of runs in a folded row."""
 
 LEADING_KEYS = ("id", "name", "age", "outcome", "decision")
-"""What every listing begins with; `age` is `started` as people say it."""
+"""First columns of every listing; `age` is `started` as an age."""
 
 _FIXED = frozenset({"id", "age", "outcome"})
 """Columns of words that are never cut."""
@@ -53,16 +53,16 @@ _TABLES: dict[str, Callable[[Entry], Table]] = {
 
 
 def decision_word(entry: Entry) -> str:
-    """What was decided; of decisions made apart that differ all, the most cautious first."""
+    """Return the decision; of independent ones that differ all, the most cautious first."""
     if entry.disputed:
         return "/".join(entry.disputed)
     return entry.decision.decision.value if entry.decision and entry.decision.decision else ""
 
 
 def default_keys(entries: Sequence[Entry], metric: str | None = None) -> list[str]:
-    """The leading columns, then the main metric, then all others and every parameter.
+    """Return the leading columns, the main metric, then all other metrics and every parameter.
 
-    These come in the order first seen.
+    The latter are in order of first occurrence.
     """
     found = dict.fromkeys(key for table in ("metrics", "params") for key in _keys(entries, table))
     main = f"metrics.{metric}"
@@ -76,7 +76,7 @@ def _keys(entries: Sequence[Entry], table: str) -> Iterator[str]:
 
 
 def changed_keys(entries: Sequence[Entry], keys: Sequence[str]) -> list[str]:
-    """The keys that have more than one value among the entries; `id` and `name` always stay."""
+    """Return the keys with more than one value among the entries; `id` and `name` always stay."""
     rows = [_Row(entry) for entry in entries]
     return [
         key
@@ -86,19 +86,19 @@ def changed_keys(entries: Sequence[Entry], keys: Sequence[str]) -> list[str]:
 
 
 def unchanged_line(entries: Sequence[Entry], keys: Sequence[str], *, width: int) -> str:
-    """Name the columns that were left out because they never change; empty when there are none."""
+    """Name the columns left out because their values are all equal; empty without such columns."""
     filled = [key for key in keys if any(value_at(entry, key) is not None for entry in entries)]
     named = "same in all: " + ", ".join(clean(header) for header in headers_for(filled))
     return shorten(named, width) if filled else ""
 
 
 def value_at(entry: Entry, key: str) -> Value | None:
-    """What a column holds for a run; `None` when it holds nothing."""
+    """Return the value of a column for a run; `None` if it has none."""
     return _Row(entry).get(key)
 
 
 class _Cells:
-    """The cells of the columns of a row that may be folded."""
+    """Return the cells of a row, which may be folded."""
 
     def __init__(self, row: Row, precision: int | None) -> None:
         self._row = row
@@ -107,7 +107,7 @@ class _Cells:
         self._precision = precision
 
     def get(self, key: str) -> Value | Spread | None:
-        """The value of a column: of one run, or of all that are folded."""
+        """Return the value of a column, of one run or of all folded ones."""
         if key == RUNS:
             return len(self._members)
         if len(self._members) == 1 or key in ("id", "name", "age"):
@@ -121,7 +121,7 @@ class _Cells:
 
 
 def _newest_decision(row: Row) -> "_Row":
-    """The run of a row that was decided last; the one that is shown when none was."""
+    """Return the run of a row with the latest decision; without a decision, the run shown."""
     decided = [entry for entry in row.members if entry.decision is not None]
     newest = max(
         decided,
@@ -151,7 +151,7 @@ class _Row:
 
 
 def short_id(run: RunId, shown: Mapping[RunId, str] | None) -> str:
-    """The prefix the caller found unique, else the shortest we ever show."""
+    """Return the unique prefix from the caller, else the shortest one that gitexp shows."""
     return (shown or {}).get(run, run[:MIN_PREFIX_LENGTH])
 
 
@@ -168,12 +168,11 @@ def run_list(
     unsure: Collection[RunId] = (),
     more: str = "",
 ) -> str:
-    """The runs or folded rows as a table, one line each, in the order given.
+    """Return runs or folded rows as a table, one line each, in the given order.
 
-    `ids` are their unique prefixes; those in `unsure` are marked by `?`.
-
-    Where it is wider than `width`, the columns that tell least are left out, and named below it;
-    the keys in `pinned` go last. `more` says where all are listed in full.
+    `ids` are their unique prefixes; those in `unsure` are marked by `?`. If the table is wider than
+    `width`, the least important columns are left out and named below it; the keys in `pinned` are
+    left out last. `more` names the option that lists all in full.
     """
     folded = [entry if isinstance(entry, Row) else Row(entry, (entry,)) for entry in entries]
     keys = list(default_keys([row.entry for row in folded]) if keys is None else keys)
@@ -194,7 +193,7 @@ def run_list(
 
 
 def _rank(key: str, pinned: Collection[str]) -> "Rank":
-    """How much the reader needs a column."""
+    """Return the importance of a column."""
     from gitexp.core.render.fitted_table import Rank
 
     table, dot, name = key.partition(".")
@@ -211,9 +210,9 @@ def _rank(key: str, pinned: Collection[str]) -> "Rank":
 def column_table(
     entries: Sequence[Entry], keys: Sequence[str], *, width: int | None, precision: int | None = 5
 ) -> str:
-    """Every column that has a value on a line of its own: its key, its kind, its values.
+    """List every column that has a value: its key, its kind, its values.
 
-    Numbers are given by the least and the greatest, texts one by one.
+    Numbers are given as minimum and maximum, texts one by one.
     """
     rows = []
     for key in (key for key in keys if key != "age"):
@@ -263,7 +262,7 @@ _PARAMS = ("params", "given", "parsed")
 
 
 def headers_for(keys: Sequence[str]) -> list[str]:
-    """The shortest headers that stay distinct: `lr` for `params.lr`, in full where two meet."""
+    """Return the shortest distinct headers: `lr` for `params.lr`, the full key for equal ones."""
     names = [_bare(key) for key in keys]
     ends = [last_part(name) for name in names]
     return [

@@ -1,4 +1,4 @@
-"""A series of numbers as one short word of bars."""
+"""A series of numbers as a short row of bars."""
 
 import math
 from collections.abc import Sequence
@@ -9,9 +9,10 @@ BARS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(values: Sequence[float], *, columns: int = 24) -> str:
-    """The values as bars from the lowest to the highest, at most `columns`; empty below two values.
+    """Return the values as bars between minimum and maximum, at most `columns`.
 
-    A longer series is shown by the last value of each part; what is not finite is a gap.
+    Empty for fewer than two values. Of a longer series each bar shows the last value of its part;
+    infinite values and NaN are gaps.
     """
     shown = _sampled(values, columns)
     finite = [value for value in shown if math.isfinite(value)]
@@ -33,11 +34,11 @@ def _bar(value: float, low: float, high: float) -> str:
         return " "
     if low == high:
         return BARS[len(BARS) // 2]
-    share = (value / 2 - low / 2) / (high / 2 - low / 2)  # halves, or the span may overflow
+    share = (value / 2 - low / 2) / (high / 2 - low / 2)  # halves, because the span may overflow
     return BARS[min(len(BARS) - 1, int(share * len(BARS)))]
 
 
 def series_values(series: Series, metric: str) -> list[float]:
-    """The numbers of one metric, in the order logged."""
+    """Return the numbers of one metric, in logged order."""
     found = (row.get(metric) for row in series)
     return [float(value) for value in found if isinstance(value, int | float)]

@@ -1,6 +1,6 @@
 """Tables: aligned for the terminal, Markdown for forges, CSV for programs, LaTeX for papers.
 
-Every cell is cleaned here, whatever was done before.
+Cleans every cell, also cells that are clean already.
 """
 
 import re
@@ -12,7 +12,7 @@ from gitexp.core.render.text import clean, shorten, width_of
 TableStyle: TypeAlias = Literal["plain", "md", "csv", "latex"]
 
 MIN_TEXT_COLUMNS = 8
-"""A column of text is never made narrower than this."""
+"""Minimum width of a text column."""
 
 GAP = "  "
 _NUMBER = re.compile(r"[+-]?(?:\d[\d,]*\.?\d*(?:e[+-]?\d+)?%?|inf|nan)\Z|-\Z", re.IGNORECASE)
@@ -28,11 +28,11 @@ def format_table(
     width: int | None = None,
     fixed: Collection[str] = (),
 ) -> str:
-    """The table as text without a final line end.
+    """Return the table as text without a final line end.
 
-    With a `width`, long columns of text are shortened to fit; numbers, ids and the columns whose
-    headers are in `fixed` (which count as names) are never cut, even if the table is then too
-    wide. `plain` drops columns without any value.
+    With `width`, long text columns are shortened to fit. Numbers, ids and columns whose headers are
+    in `fixed` are never cut, even if the table is then too wide. `plain` omits columns without any
+    value.
     """
     headers = [clean(header) for header in headers]
     cells = [[clean(cell) for cell in row] for row in rows]
@@ -64,7 +64,7 @@ def _plain(
 
 
 def _fit(widths: list[int], rigid: Sequence[bool], width: int) -> list[int]:
-    """Take from the widest column of text until all fit or none can give."""
+    """Shorten the widest text columns until all columns fit or none can be shortened further."""
     widths = list(widths)
     excess = sum(widths) + len(GAP) * (len(widths) - 1) - width
     while excess > 0:
@@ -97,8 +97,8 @@ def _is_ids(cells: Sequence[str]) -> bool:
 
 
 def _markdown(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """GitHub's tables; what Markdown or HTML would read as its own is escaped."""
-    from tabulate import tabulate  # 70 ms that other styles need not pay
+    """Return a GitHub table; characters with a meaning in Markdown or HTML are escaped."""
+    from tabulate import tabulate  # 70 ms, which other styles do not need
 
     escaped = [[_escape_markdown(cell) for cell in row] for row in rows]
     return tabulate(
@@ -111,8 +111,8 @@ def _markdown(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _latex(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    r"""A `booktabs` table, everything escaped; a paper needs `\usepackage{booktabs}` for it."""
-    from tabulate import tabulate  # 70 ms that other styles need not pay
+    r"""Return a `booktabs` table with everything escaped; it needs `\usepackage{booktabs}`."""
+    from tabulate import tabulate  # 70 ms, which other styles do not need
 
     return tabulate(
         rows,
@@ -124,13 +124,13 @@ def _latex(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _alignment(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str] | None:
-    """Numbers to the right; tabulate takes no alignment for a table without rows."""
+    """Align numbers to the right; tabulate accepts no alignment for a table without rows."""
     columns = [[row[i] for row in rows] for i in range(len(headers))]
     return ["right" if _is_numeric(column) else "left" for column in columns] if rows else None
 
 
 def _escape_markdown(text: str) -> str:
-    # An underscore inside a word is no emphasis; leaving it keeps `val_loss` readable.
+    # An underscore inside a word is no emphasis, so `val_loss` stays readable.
     return _MARKDOWN.sub(r"\\\1", text) if re.search(r"[\\`*\[\]<>|~]|\b_|_\b", text) else text
 
 

@@ -1,7 +1,7 @@
-"""Text made safe and short for people: escaped characters, numbers, dates, durations, sizes.
+"""Safe and short text for people: escaped characters, numbers, dates, durations, sizes.
 
-`clean` stands between every record and every terminal: a run may come from a
-stranger's clone, and its name may hold the sequences that drive a terminal.
+Every text of a record passes `clean` before it reaches a terminal: a run may come from an untrusted
+clone, and its name may contain terminal control sequences.
 """
 
 import math
@@ -17,7 +17,7 @@ UNSAFE = (
     "\xad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
     "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f"
 )
-"""Members of a regular expression's set: what drives a terminal, reorders text, or is not seen."""
+"""Set of characters that control a terminal, reorder text, or are invisible."""
 
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -25,8 +25,8 @@ _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 def clean(text: str, *, multiline: bool = False) -> str:
     r"""Show control, bidirectional and invisible characters as `\x1b`, `\u202e`.
 
-    `multiline` keeps line ends and tabs. The result can be printed anywhere, in any encoding that
-    knows the remaining letters.
+    `multiline` keeps line ends and tabs. The result can be printed in any encoding that has the
+    remaining letters.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -60,7 +60,7 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def width_of(text: str) -> int:
-    """How many columns a terminal needs for clean text: two for wide letters, none for accents."""
+    """Return the terminal columns of clean text: two for wide letters, none for accents."""
     if text.isascii():
         return len(text)
     return sum(
@@ -73,7 +73,7 @@ def _columns(character: str) -> int:
 
 
 def shorten(text: str, columns: int) -> str:
-    """Cut clean text to `columns` columns; the cut is marked by `…`."""
+    """Cut clean text to `columns` columns, with `…` at the end of cut text."""
     if width_of(text) <= columns:
         return text
     kept = list(text)
@@ -86,10 +86,10 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def fold(text: str, columns: int | None, *, joint: str = "") -> str:
-    """Clean text, coloured or not, with line ends between words so that it fits.
+    """Fold clean text, coloured or not, between words so that it fits.
 
-    A line that goes on is indented by two more than it was, and what it was cut from ends with
-    `joint`. A word that is wider than a line is cut. Without `columns` nothing is done.
+    Continued lines are indented by two more than the first; each folded line ends with `joint`. A
+    word wider than a line is cut. Without `columns` the text stays unchanged.
     """
     if columns is None or columns < MIN_FOLD:
         return text
@@ -100,7 +100,7 @@ def fold(text: str, columns: int | None, *, joint: str = "") -> str:
 
 
 MIN_FOLD = 20
-"""Fewest columns to fold text into; narrower text cannot be read."""
+"""Minimum columns for folded text; narrower text cannot be read."""
 
 
 def _shown(text: str) -> int:
@@ -130,9 +130,10 @@ def _fold_line(line: str, columns: int, joint: str) -> str:
 
 
 def format_number(value: float, *, precision: int | None = 5) -> str:
-    """A number in `precision` significant digits; integers and whole parts are never cut.
+    """Format a number with `precision` significant digits; integers and integer parts are never
+    cut.
 
-    `None` gives all digits, as Python would read them back.
+    `None` gives all digits, as Python reads them back.
     """
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -148,7 +149,7 @@ def format_number(value: float, *, precision: int | None = 5) -> str:
 
 
 def format_like(value: float, other: float, *, precision: int | None = 5) -> str:
-    """A number with as many decimals as another has, so that two stand well side by side."""
+    """Format a number with as many decimals as another, so that two can be compared."""
     texts = [format_number(n, precision=precision) for n in (value, other)]
     decimals = [len(t.partition(".")[2]) if "e" not in t and "." in t else 0 for t in texts]
     is_short = decimals[0] < max(decimals)
@@ -158,7 +159,7 @@ def format_like(value: float, other: float, *, precision: int | None = 5) -> str
 
 
 def format_apart(value: float, other: float, *, precision: int | None = 5) -> tuple[str, str]:
-    """Two numbers side by side; different ones get as many digits as show the difference."""
+    """Format two numbers for comparison, with enough digits to show a difference."""
     first, second = (
         format_like(value, other, precision=precision),
         format_like(other, value, precision=precision),
@@ -173,18 +174,18 @@ def format_apart(value: float, other: float, *, precision: int | None = 5) -> tu
 
 
 def format_signed(value: float, *, precision: int | None = 5) -> str:
-    """A difference, always with its sign."""
+    """Format a difference, always with its sign."""
     text = format_number(value, precision=precision)
     return text if text.startswith("-") or text == "nan" else f"+{text}"
 
 
 def format_percent(share: float) -> str:
-    """A relative difference in percent, always with its sign."""
+    """Format a relative difference in percent, always with its sign."""
     return f"{format_signed(float(share * 100), precision=3)}%"
 
 
 def format_cell(value: Value | None, *, precision: int | None = 5) -> str:
-    """Any recorded value on one clean line; absent is empty."""
+    """Format any recorded value on one clean line; a missing value is empty."""
     if value is None:
         return ""
     if isinstance(value, bool | int | float):
@@ -200,14 +201,14 @@ def format_cell(value: Value | None, *, precision: int | None = 5) -> str:
 
 
 def format_param(value: Value | None, *, precision: int | None = 5) -> str:
-    """The value of a parameter: a float stays one, as `0.0`, which is not the whole number 0."""
+    """Format the value of a parameter: a float keeps its point (`0.0`), unlike the integer 0."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 10 ** (precision or 15):
         return f"{value:.1f}"
     return format_cell(value, precision=precision)
 
 
 def format_bytes(size: int) -> str:
-    """A size in binary units."""
+    """Format a size in binary units."""
     if size < 1024:
         return f"{size} B"
     scaled = float(size)
@@ -222,7 +223,7 @@ def format_bytes(size: int) -> str:
 
 
 def format_age(moment: datetime, *, now: datetime) -> str:
-    """How long ago, as git says it: `3 minutes ago`."""
+    """Format an age as git does: `3 minutes ago`."""
     seconds = (now - moment).total_seconds()
     if seconds < -1:
         return "in the future"
@@ -242,13 +243,13 @@ def format_age(moment: datetime, *, now: datetime) -> str:
 
 
 def format_moment(moment: datetime) -> str:
-    """A point in time to the second: `2026-11-23 10:15:02 UTC`."""
+    """Format a time to the second: `2026-11-23 10:15:02 UTC`."""
     zone = moment.strftime("%Z") or "UTC"
     return f"{moment:%Y-%m-%d %H:%M:%S} {zone}"
 
 
 def format_duration(seconds: float) -> str:
-    """A duration in the two units that matter: `12.5 s`, `1 min 15 s`, `3 h 02 min`."""
+    """Format a duration in its two largest units: `12.5 s`, `1 min 15 s`, `3 h 02 min`."""
     if not math.isfinite(seconds) or seconds < 0:
         return "unknown"
     if seconds < 0.9995:

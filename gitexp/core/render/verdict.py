@@ -1,6 +1,6 @@
-"""Verdicts in words and tables: better or worse, reproduced or drifted, what changed.
+"""Verdicts as words and tables: better or worse, reproduced or drifted, and the differences.
 
-The words alone say everything; colour repeats it.
+Colour only repeats what the words say.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ _REFERENCES: dict[Against, str] = {
 
 
 def comparison_heading(comparison: Comparison, *, ids: Mapping[RunId, str] | None = None) -> str:
-    """What is compared with what: `7f3a9c0 against the best, 1b2c3d4`."""
+    """Return what is compared with what: `7f3a9c0 against the best, 1b2c3d4`."""
     found = next((v.reference for v in comparison.verdicts if v.reference), None)
     words = [_REFERENCES[comparison.against], "" if found is None else short_id(found, ids)]
     told = ", ".join(word for word in words if word) or "nothing"
@@ -55,7 +55,7 @@ def comparison_table(
     width: int | None = None,
     precision: int | None = 5,
 ) -> str:
-    """Every verdict on its line: means, number of runs, difference, verdict, and what to know."""
+    """Return a line for each verdict: means, number of runs, difference, verdict, remarks."""
     rows = [_verdict_row(verdict, precision) for verdict in comparison.verdicts]
     headers = ["metric", "mean", "n", "reference", "n", "difference", "%", "verdict", "remark"]
     ranks = [
@@ -118,7 +118,7 @@ def _remark(verdict: MetricVerdict) -> str:
 def reproduction_sentence(
     verdict: ReproductionVerdict, matches: Sequence[MetricMatch], *, colour: bool = False
 ) -> str:
-    """The verdict with its count: `drifted: 1 of 3 metrics outside the tolerance`."""
+    """Return the verdict with its count: `drifted: 1 of 3 metrics outside the tolerance`."""
     word = style(verdict.value, REPRODUCTION_ROLES[verdict], enabled=colour)
     counted = [m for m in matches if m.state != "informative"]
     if verdict is ReproductionVerdict.FAILED:
@@ -144,7 +144,7 @@ def reproduction_table(
     width: int | None = None,
     precision: int | None = 5,
 ) -> str:
-    """Every metric as recorded and as measured again."""
+    """Return every metric as recorded and as measured again."""
     rows = [
         [
             match.metric,
@@ -171,7 +171,7 @@ def changes_table(
     width: int | None = None,
     precision: int | None = None,
 ) -> str:
-    """What `diff_tables` found; `before` and `after` are the two columns' headers."""
+    """Return the result of `diff_tables` as a table; `before` and `after` are column headers."""
     rows = [
         [name, format_param(old, precision=precision), format_param(new, precision=precision)]
         for name, old, new in changes

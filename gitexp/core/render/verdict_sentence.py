@@ -1,6 +1,6 @@
-"""A verdict in one sentence: `accuracy 0.8576 (mean of 5): better than the last, 0.8474 (…)`.
+"""A verdict as a sentence: `accuracy 0.8576 (mean of 5): better than the last, 0.8474 (…)`.
 
-The words alone say everything; colour repeats it. What is not known is said.
+Colour only repeats what the words say. The sentence names unknown facts.
 """
 
 import math
@@ -52,10 +52,10 @@ def metric_sentence(
     colour: bool = False,
     tell_guess: bool = True,
 ) -> str:
-    """One metric against the last and the best group.
+    """Return the sentence about a metric against the last and the best group.
 
-    `claim` is what may be said of its rank, as in `Judgement`; `parent` is the short id of the run
-    that stands for the last.
+    `claim` is the rank that the evidence supports, as in `Judgement`; `parent` is the short id of
+    the run that takes the place of the last.
     """
     verdict = last or best
     if verdict is None:
@@ -92,7 +92,7 @@ def alone_sentence(
     guards: Sequence[GuardVerdict] = (),
     precision: int | None = 5,
 ) -> str:
-    """One metric of a run that is compared with nothing, with the reason.
+    """Return the sentence about a metric without comparison, with the reason.
 
     `reproduces` is the short id of the run that it reproduces.
     """
@@ -110,14 +110,14 @@ def alone_sentence(
 
 
 def run_sentence(verdict: MetricVerdict, *, against: str, precision: int | None = 5) -> str:
-    """One metric against a named run: `accuracy 0.85: worse than 7f3a9c0, 0.9 (-5.6%)`."""
+    """Compare with a named run: `accuracy 0.85: worse than 7f3a9c0, 0.9 (-5.6%)`."""
     subject = f"{clean(verdict.metric)}{_own_value(verdict, precision, is_repeat=False)}"
     told = [_against(verdict, clean(against), precision=precision, colour=False)]
     return f"{subject}: {'; '.join([*told, *_remarks(verdict)])}"
 
 
 def guard_words(guard: GuardVerdict, *, precision: int | None = 5) -> str:
-    """A guard that is not known to hold: `loss5 +48.8 %, guard 2 %`."""
+    """Return a guard that may be broken: `loss5 +48.8 %, guard 2 %`."""
     metric = clean(guard.metric)
     if guard.value is None and guard.state is GuardState.BROKEN:
         return guard.bound
@@ -141,7 +141,7 @@ def _not_kept(guards: Sequence[GuardVerdict]) -> list[GuardVerdict]:
 
 
 def _own_value(verdict: MetricVerdict, precision: int | None, *, is_repeat: bool) -> str:
-    """` 0.85`, ` 0.8576 (mean of 5)`, or for a repeat ` 0.846, mean of 3 0.8517`."""
+    """Return ` 0.85`, ` 0.8576 (mean of 5)`, or for a repeat ` 0.846, mean of 3 0.8517`."""
     if verdict.value is None:
         return ""
     value, _ = _values(verdict, precision)
@@ -154,7 +154,7 @@ def _own_value(verdict: MetricVerdict, precision: int | None, *, is_repeat: bool
 
 
 def _values(verdict: MetricVerdict, precision: int | None) -> tuple[str, str]:
-    """The two numbers side by side: means no finer than their interval tells, others in full."""
+    """Format two numbers for comparison: means as fine as their interval, others in full."""
     value, old = verdict.value or 0.0, verdict.reference_value
     if old is None:
         return format_number(value, precision=precision), ""
@@ -172,7 +172,7 @@ def _values(verdict: MetricVerdict, precision: int | None) -> tuple[str, str]:
 def _references(
     last: MetricVerdict | None, best: MetricVerdict | None, last_name: str, claim: str
 ) -> list[tuple[MetricVerdict, str]]:
-    """What to tell against what; when the last is the best, once is enough."""
+    """Return the parts of the comparison; one if the last group is also the best."""
     pairs: list[tuple[MetricVerdict, str]] = []
     if last is not None and best is not None and is_one_reference(last, best):
         is_passed = best.answer is Answer.BETTER
@@ -248,7 +248,7 @@ def _words(verdict: MetricVerdict) -> str:
 
 
 def change_of(verdict: MetricVerdict, *, precision: int | None = 5) -> str:
-    """The difference: `+0.0102 ±0.0040` where an interval is known, else `+6.25%`."""
+    """Return the difference: `+0.0102 ±0.0040` with a known interval, else `+6.25%`."""
     if verdict.half is not None and verdict.difference is not None:
         decimals = _decimals(verdict.half)
         if decimals is None:
@@ -263,14 +263,14 @@ def change_of(verdict: MetricVerdict, *, precision: int | None = 5) -> str:
 
 
 def _decimals(half: float) -> int | None:
-    """The decimals that show the first two digits of a half width; `None` for extreme sizes."""
+    """Return the decimals for two digits of a half width; `None` for extreme sizes."""
     if not math.isfinite(half) or half <= 0 or not 1e-9 < half < 1e9:
         return None
     return max(0, 1 - math.floor(math.log10(half)))
 
 
 def _inner_remarks(verdict: MetricVerdict) -> list[str]:
-    """What belongs to one comparison."""
+    """Return remarks on one comparison."""
     told = [] if verdict.why is None else [verdict.why]
     if verdict.min_effect and verdict.answer is Answer.SAME:
         told.append(f"less than {format_number(verdict.min_effect, precision=3)}")
@@ -299,7 +299,7 @@ def _needed(verdict: MetricVerdict) -> list[str]:
 
 
 def _remarks(verdict: MetricVerdict) -> list[str]:
-    """What is known about the noise, at the end of the sentence."""
+    """Return remarks on the noise, for the end of the sentence."""
     told = []
     if verdict.failed:
         told.append(f"{verdict.failed} of {verdict.failed + verdict.runs} failed")

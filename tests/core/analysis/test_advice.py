@@ -28,7 +28,7 @@ UNJUDGED = [
     ({"outcome": Outcome.RUNNING}, "wait until the run has ended"),
     ({"outcome": Outcome.FAILED}, "git exp show last"),
     ({"outcome": Outcome.TIMED_OUT}, "git exp show last"),
-    ({"outcome": Outcome.INTERRUPTED}, "says nothing of its trial"),
+    ({"outcome": Outcome.INTERRUPTED}, "says nothing about its trial"),
     ({"reproduction": True}, "git exp diff last"),
     ({"measured": False}, "--metrics"),
 ]

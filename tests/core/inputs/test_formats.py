@@ -85,7 +85,7 @@ def test_numbers_that_are_not_finite() -> None:
 
 MALFORMED = [
     (b'{"a": 1,\n "b": }', ".json", "Expecting value at line 2, column 7"),
-    (b'{"a": 1, "a": 2}', ".json", "the name 'a' is there twice"),
+    (b'{"a": 1, "a": 2}', ".json", "the name 'a' occurs twice"),
     (b"", ".json", "Expecting value at line 1, column 1"),
     (b"3", ".json", "expected a table of names and values, found a number"),
     (b'"x"', ".json", "expected a table of names and values, found a text"),
@@ -97,7 +97,7 @@ MALFORMED = [
     (b"- 1\n- 2", ".yaml", "expected a table of names and values, found a list"),
     (b"!!python/object/apply:os.system [ls]", ".yaml", "could not determine a constructor"),
     (b"a: 2026-99-99", ".yaml", "month must be in 1..12"),
-    (b"x", ".pkl", "'.pkl' is no format we know"),
+    (b"x", ".pkl", "'.pkl' is not a known format"),
 ]
 
 
