@@ -219,10 +219,10 @@ def _begin(trial: "Trial", place: Path | None) -> OwnRun:
     workspace = Workspace.open(place)
     with suppress(GitexpError):
         recover(workspace)
-    with workspace.repo.session():
-        prepared = prepare(workspace, trial)
-        run = pin(workspace, prepared.run)
-        journal, problem = begin(workspace, run, prepared.packages)
+    with workspace.reading() as reading:
+        prepared = prepare(reading, trial)
+        run = pin(reading, prepared.run)
+        journal, problem = begin(reading, run, prepared.packages)
     if problem is not None:
         sys.stderr.write(f"gitexp: {problem.what}; run {run.id[:7]} is in the journal only\n")
     own = OwnRun(workspace, journal, run, prepared.packages)

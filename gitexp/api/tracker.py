@@ -82,11 +82,10 @@ class Tracker:
             tags=as_tags(results.get("tags", ())),
         )
         outcome = as_outcome(results.get("outcome", "succeeded"))
-        with self._workspace.repo.session():
-            self._workspace.refreshed()
-            prepared = prepare(self._workspace, trial)
+        with self._workspace.reading() as workspace:
+            prepared = prepare(workspace, trial)
             run = replace(prepared.run, outcome=outcome, metrics=metrics)
-            recorded = record_whole(self._workspace, run, [], prepared.packages)
+            recorded = record_whole(workspace, run, [], prepared.packages)
         self._runs.append(recorded)
         return recorded
 

@@ -52,16 +52,17 @@ def _before_push(arguments: Sequence[str]) -> int:
         _say(f"warning: {warning}")
     lines = [] if sys.stdin.isatty() else sys.stdin.read().splitlines()
     plan = plan_pre_push(arguments, lines, os.environ, workspace.settings.branch)
-    done = run_pre_push(
-        workspace.repo,
-        workspace.settings,
-        plan,
-        environ=os.environ,
-        recover=partial(_recover, workspace),
-        record_pushed=partial(_record, workspace),
-        find_gates=partial(_find_gates, workspace),
-        foresee=partial(_foresee, workspace),
-    )
+    with workspace.reading() as reading:  # fewer git processes, because the push waits
+        done = run_pre_push(
+            reading.repo,
+            reading.settings,
+            plan,
+            environ=os.environ,
+            recover=partial(_recover, reading),
+            record_pushed=partial(_record, reading),
+            find_gates=partial(_find_gates, reading),
+            foresee=partial(_foresee, reading),
+        )
     for message in done.messages:
         _say(f"gitexp: {message}")
     if "GITEXP_SHIM" in os.environ:

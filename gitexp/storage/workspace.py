@@ -5,7 +5,9 @@ only they need are imported then.
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +46,23 @@ class Workspace:
         """Find the repository and read its settings. Raises `NotARepository`, `InvalidInput`."""
         repo = Repo.discover(directory)
         return cls(repo, read_settings(repo))
+
+    @contextmanager
+    def reading(self) -> Iterator["Workspace"]:
+        """Yield this workspace with one git process for all its questions, as `Repo.reading` does.
+
+        The yielded workspace has a view of its own on the cache.
+        """
+        with self.repo.reading() as repo:
+            if repo is self.repo:
+                yield self
+                return
+            reading = copy(self)
+            reading.repo, reading._store, reading._index = repo, None, None
+            try:
+                yield reading
+            finally:
+                reading.look_again()
 
     @property
     def store(self) -> "Store":

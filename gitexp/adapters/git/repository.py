@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import get_ident
 from typing import TYPE_CHECKING, NamedTuple
 
 from gitexp.adapters.git.cat_file import Found, ObjectReader
@@ -34,7 +33,7 @@ _STREAMING = ("-c", "core.bigFileThreshold=16m")
 _LOOKS = 2
 
 _FEW = 100
-"""Blobs that the session's process may read; more get a process of their own."""
+"""Blobs that the process of `reading` may read; more get a process of their own."""
 
 
 class TreeEntry(NamedTuple):
@@ -58,7 +57,10 @@ class Change(NamedTuple):
 class Repo:
     """A git repository."""
 
-    def __init__(self, place: Place, *, start: Path, config: GitConfig) -> None:
+    def __init__(
+        self, place: Place, *, start: Path, config: GitConfig, objects: ObjectReader | None = None
+    ) -> None:
+        self._place = place
         self.git_dir, self.common_dir, self.top, self.object_format = place
         self.start = start
         """The directory that the user's relative paths start from."""
@@ -66,8 +68,8 @@ class Repo:
         self.null = ObjectId("0" * (64 if self.object_format == "sha256" else 40))
         """Null id, which stands for 'no object'."""
         self._config = config
-        self._readers: dict[tuple[int, int], ObjectReader] = {}
-        """Open readers by process and thread."""
+        self._objects = objects
+        """Process that answers questions, inside a block of `reading`."""
 
     @classmethod
     def discover(cls, directory: Path | None = None) -> "Repo":
@@ -105,21 +107,17 @@ class Repo:
         return self._git
 
     @contextmanager
-    def session(self) -> Iterator[ObjectReader]:
-        """Answer this thread's object requests from one git process while inside.
+    def reading(self) -> Iterator["Repo"]:
+        """Yield this repository with one git process that answers all its object requests.
 
-        The process starts at the first request.
+        The process starts at the first request and ends with the block. The yielded repository is
+        for a single thread, and not for a forked child. Yields itself inside such a block.
         """
-        thread = _here()
-        if thread in self._readers:
-            yield self._readers[thread]
+        if self._objects is not None:
+            yield self
             return
-        try:
-            with ObjectReader(self._git) as reader:
-                self._readers[thread] = reader
-                yield reader
-        finally:
-            self._readers.pop(thread, None)
+        with ObjectReader(self._git) as objects:
+            yield Repo(self._place, start=self.start, config=self._config, objects=objects)
 
     def read_objects(
         self, names: Sequence[str], *, max_bytes: int = sys.maxsize
@@ -129,12 +127,10 @@ class Repo:
         The list is shorter than `names` when the objects exceed `max_bytes` in total. Raises
         `CommandFailed` when git dies of a damaged object.
         """
-        with self.session() as reader:
-            return reader.read(names, max_bytes=max_bytes)
-
-    def __getstate__(self) -> dict[str, object]:
-        """Return the state without open readers, for gitexp's reader processes."""
-        return {**self.__dict__, "_readers": {}}
+        if self._objects is not None:
+            return self._objects.read(names, max_bytes=max_bytes)
+        with ObjectReader(self._git) as objects:
+            return objects.read(names, max_bytes=max_bytes)
 
     # --- refs -------------------------------------------------------------------------------
 
@@ -148,7 +144,7 @@ class Repo:
     def peel(self, revision: str, kind: str) -> ObjectId | None:
         """Return the id of a revision's commit or tree, or `None` if it is not readable."""
         name = _peeled(revision, kind)
-        if _here() not in self._readers:
+        if self._objects is None:
             return self.resolve(name)
         try:
             [found] = self.read_objects([name])
@@ -227,7 +223,7 @@ class Repo:
         """Yield blobs in the given order, with `None` for missing, damaged and larger ones."""
         wanted = list(oids)
         done = 0
-        if len(wanted) <= _FEW and _here() in self._readers:
+        if len(wanted) <= _FEW and self._objects is not None:
             with suppress(CommandFailed):  # the loop below finds the damaged object
                 for found in self.read_objects(wanted, max_bytes=max_bytes):
                     blob = found is not None and found.kind == "blob"
@@ -308,11 +304,6 @@ def _naming(place: Place) -> dict[str, str]:
 def _peeled(revision: str, kind: str) -> str:
     """Return git's name for the commit or tree that a revision leads to."""
     return f"{revision}^{{{kind}}}"
-
-
-def _here() -> tuple[int, int]:
-    """Return process and thread id. A fork has another process id; thread ids are used again."""
-    return os.getpid(), get_ident()
 
 
 def _feed(process: "Popen[bytes]", wanted: list[str]) -> None:

@@ -102,16 +102,16 @@ def _fits_loose(repo: Repo, steps: Sequence[Step]) -> bool:
 
 
 def _write_loose(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[ObjectId]:
-    with repo.session():
-        _require(repo, steps)
-        commits = _Commits(repo)
+    with repo.reading() as reading:
+        _require(reading, steps)
+        commits = _Commits(reading)
         for step in steps:
             if isinstance(step, NewCommit):
                 commits.add(step)
             elif isinstance(step, CodeCommit):
                 commits.objects.add(commits.objects.make("commit", step.content))
         commits.objects.write(durable=durable)
-        moved = _move_refs(repo, steps, commits.made, durable=durable)
+        moved = _move_refs(reading, steps, commits.made, durable=durable)
     if durable:
         sync_refs(repo, moved)
     return commits.made

@@ -71,13 +71,13 @@ def compare(
     found: list[Folder] = []
     brought = 0
     level = [("", f"{old}^{{tree}}" if old else "", f"{new}^{{tree}}")]
-    with repo.session():
+    with repo.reading() as reading:
         for _ in range(_DEEPEST):
             ours = {before for _, before, _ in level}
             theirs = {after for _, _, after in level} - ours
-            trees = _read(repo, ours if at_most < sys.maxsize else ours | theirs)
+            trees = _read(reading, ours if at_most < sys.maxsize else ours | theirs)
             room = sum(map(len, chain.from_iterable(trees.values()))) + at_most * _ENTRY_BYTES
-            trees |= _read(repo, theirs - trees.keys(), room)
+            trees |= _read(reading, theirs - trees.keys(), room)
             if not theirs <= trees.keys():
                 return None
             folders = []
@@ -95,7 +95,7 @@ def compare(
 
 
 def changes(repo: Repo, old: str, new: str) -> Iterator[Change]:
-    """Yield changes as `Repo.diff_trees` does, in no order; faster for few changes in a session.
+    """Yield changes as `Repo.diff_trees` does, in no order; faster if they are few.
 
     Raises `CommandFailed` when a tree is missing or too deep.
     """

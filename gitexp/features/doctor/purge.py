@@ -157,8 +157,8 @@ def _plan_code(
 def _plan_files(
     workspace: Workspace, plan: PurgePlan, kept: set[str], paths: Sequence[str]
 ) -> None:
-    editor = TreeEditor(workspace.repo)
-    with workspace.repo.session():
+    with workspace.repo.reading() as repo:
+        editor = TreeEditor(repo)
         for path in paths:
             if path in ("", ".") or path.startswith(("/", "../")):
                 raise InvalidInput(f"'{path}' is no path below the top of the repository")

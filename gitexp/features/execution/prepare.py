@@ -137,8 +137,8 @@ def prepare(workspace: Workspace, trial: Trial, *, observe: bool = True) -> Prep
     Without `observe` the environment is left out: a query needs none. Raises `InvalidInput` when
     parameters, files or inputs cannot be used, `NoCommit` when there is no commit.
     """
-    with workspace.repo.session():
-        return _prepare(workspace, trial, observe=observe)
+    with workspace.reading() as reading:
+        return _prepare(reading, trial, observe=observe)
 
 
 def _prepare(workspace: Workspace, trial: Trial, *, observe: bool) -> Prepared:

@@ -69,23 +69,22 @@ def begin(
     remember(workspace, run.id)
     record = encode_run(run)
     event = started(run, packages, record=record)
-    with workspace.repo.session():
-        journal = Journal.create(
-            workspace.journals,
-            run.id,
-            record,
-            durable=workspace.settings.durable,
-            by_hand=by_hand,
-            extra={
-                "packages": packages,
-                "group": os.getpgrp(),
-                "top": None if workspace.repo.top is None else str(workspace.repo.top),
-            },
-        )
-        try:
-            workspace.record([event])
-        except GitexpError as error:
-            return journal, error
+    journal = Journal.create(
+        workspace.journals,
+        run.id,
+        record,
+        durable=workspace.settings.durable,
+        by_hand=by_hand,
+        extra={
+            "packages": packages,
+            "group": os.getpgrp(),
+            "top": None if workspace.repo.top is None else str(workspace.repo.top),
+        },
+    )
+    try:
+        workspace.record([event])
+    except GitexpError as error:
+        return journal, error
     _note_start(workspace, run)
     return journal, None
 
@@ -108,14 +107,13 @@ def seal(
     next command completes it.
     """
     run, record = recordable(run)
-    with workspace.repo.session():
-        try:
-            journal.seal(record, series=series)
-            write_sealed(workspace, run, series, packages, record=record, notes=notes)
-        except BaseException:
-            journal.close()  # releases it: other processes may now complete the run
-            raise
-        journal.remove()
+    try:
+        journal.seal(record, series=series)
+        write_sealed(workspace, run, series, packages, record=record, notes=notes)
+    except BaseException:
+        journal.close()  # releases it: other processes may now complete the run
+        raise
+    journal.remove()
     _note_start(workspace, run)
     start_maintenance(workspace.repo)
     return run
@@ -137,10 +135,10 @@ def write_sealed(
     is_full = workspace.settings.keep_output == "full"
     output = read_output(kept_path(workspace, run.id)) if is_full else None
 
-    with workspace.repo.session():
-        said = _subject(workspace, run)
+    with workspace.reading() as reading:
+        said = _subject(reading, run)
         event = sealed(run, series, said, packages, record=record, output=output)
-        workspace.record([event, *note_events(workspace, run, notes)])
+        reading.record([event, *note_events(reading, run, notes)])
 
 
 def _subject(workspace: Workspace, run: Run) -> str:

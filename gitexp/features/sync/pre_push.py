@@ -141,15 +141,14 @@ def run_pre_push(
         return PrePush(0)
     told: list[str] = push_notes.take_news(repo) if push_notes.has_news(repo) else []
     _attempt(recover, told)
-    with repo.session():  # fewer git processes, because the push waits
-        found = [repo.peel(commit, "commit") for commit in plan.commits]
-        commits = [commit for commit in found if commit is not None]
-        for commit in commits:
-            told += _attempt(partial(record_pushed, commit), told) or ()
-        gates: list[Gate] = []
-        for commit in commits if settings.gates else ():
-            gates += _attempt(partial(find_gates, commit), told) or ()
-        has_runs = repo.read_ref(run_ref(settings.branch)) is not None
+    found = [repo.peel(commit, "commit") for commit in plan.commits]
+    commits = [commit for commit in found if commit is not None]
+    for commit in commits:
+        told += _attempt(partial(record_pushed, commit), told) or ()
+    gates: list[Gate] = []
+    for commit in commits if settings.gates else ():
+        gates += _attempt(partial(find_gates, commit), told) or ()
+    has_runs = repo.read_ref(run_ref(settings.branch)) is not None
     told += [_doubt(gate) for gate in gates if gate.state == "unsure"]
     refusals = [_refusal(gate) for gate in gates if gate.state == "closed"]
     if refusals:

@@ -4,8 +4,9 @@ Each event of a run is one commit. `transaction` writes events, and `docs/reliab
 each durability guarantees then.
 """
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from copy import copy
 from datetime import datetime
 
 from gitexp.adapters.git.cat_file import Found
@@ -60,6 +61,14 @@ class Store:
         self.code_ref = code_ref(branch)
         self.durable = durable
         self._code_identity: str | None = None
+
+    @contextmanager
+    def reading(self) -> Iterator["Store"]:
+        """Yield this branch with one git process for all its questions, as `Repo.reading` does."""
+        with self.repo.reading() as repo:
+            reading = copy(self)
+            reading.repo = repo
+            yield reading
 
     def transaction(self, identity: Identity, moment: datetime) -> Transaction:
         """Return a transaction: the only way to write a record. See `transaction`.

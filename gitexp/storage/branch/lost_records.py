@@ -63,9 +63,9 @@ def _split(repo: Repo, tip: str, *, whole: bool) -> tuple[list[str], list[Object
     bases: dict[str, None] = {}
     foreign: dict[str, None] = {}
     waiting = [tip]
-    with repo.session():
+    with repo.reading() as reading:
         while waiting and len(foreign) < _MOST:
-            read = [commit for commit in repo.read_objects(waiting) if commit is not None]
+            read = [commit for commit in reading.read_objects(waiting) if commit is not None]
             waiting = []
             for commit in read:
                 if is_ours(commit.content):

@@ -103,32 +103,30 @@ class Transaction:
             self.committed = self._commit()
 
     def _commit(self) -> Snapshot:
-        branch = self._branch
-        with branch.repo.session(), branch.lock():
+        with self._branch.reading() as branch, branch.lock():
             began_s = clock.monotonic_s()
             # With that lock in place, git waits a second and cannot drop the pin.
             branch.clear_stale_locks("packed-refs.lock")
             while True:
                 snapshot = branch.snapshot(self._events)
                 try:
-                    if snapshot.is_foreign and snapshot.tip and self._restore(snapshot.tip):
+                    if snapshot.is_foreign and snapshot.tip and self._restore(branch, snapshot.tip):
                         continue
-                    return self._apply(snapshot)
+                    return self._apply(branch, snapshot)
                 except Conflict as conflict:
                     branch.wait_after(conflict, began_s)
 
-    def _restore(self, tip: ObjectId) -> bool:
+    def _restore(self, branch: "Store", tip: ObjectId) -> bool:
         """Restore the records that the tip removed. Return whether the branch moved."""
         from gitexp.storage.branch.lost_records import find_lost, restore_lost
 
-        lost = find_lost(self._branch.repo, tip)
-        if not restore_lost(self._branch, tip, lost):
+        lost = find_lost(branch.repo, tip)
+        if not restore_lost(branch, tip, lost):
             return False
         self.restored.append(lost)
         return True
 
-    def _apply(self, snapshot: Snapshot) -> Snapshot:
-        branch = self._branch
+    def _apply(self, branch: "Store", snapshot: Snapshot) -> Snapshot:
         events = [e for e in self._events if not (e.keeps and e.run.id in snapshot.deleted)]
         if not events:
             return snapshot
@@ -136,7 +134,7 @@ class Transaction:
         missing = [tree for commit, tree in code.items() if commit not in snapshot.kept]
         if branch.durable and missing:
             sync_recent(branch.repo, *_pins(events))
-        steps = self._stage(snapshot, events, missing)
+        steps = self._stage(branch, snapshot, events, missing)
         commits = git.apply(branch.repo, steps, durable=branch.durable)
         return Snapshot(
             tip=commits[-1],
@@ -145,10 +143,14 @@ class Transaction:
         )
 
     def _stage(
-        self, snapshot: Snapshot, events: Sequence[Event], missing: Sequence[str]
+        self,
+        branch: "Store",
+        snapshot: Snapshot,
+        events: Sequence[Event],
+        missing: Sequence[str],
     ) -> list[Step]:
         """Return the steps that record events on a snapshot. `missing` are trees to keep."""
-        branch, signed = self._branch, (self._identity, self._moment)
+        signed = (self._identity, self._moment)
         steps: list[Step] = []
         if missing:
             steps += [*keep_steps(branch, missing, snapshot.keep_tip, *signed), Barrier()]

@@ -57,10 +57,10 @@ def lost_since(repo: Repo, base: str, tip: str) -> list[tuple[str, Blob | None]]
     The edits restore records that are missing or say `running` again. Files that users added to the
     branch, or replaced, stay.
     """
-    with repo.session():
-        folders = compare(repo, base, tip) or []
-        here, there, places = _compare(repo, folders)
-        united = unite(here.files, there.files, lambda blobs: read_records(repo, blobs), places)
+    with repo.reading() as reading:
+        folders = compare(reading, base, tip) or []
+        here, there, places = _compare(reading, folders)
+        united = unite(here.files, there.files, lambda blobs: read_records(reading, blobs), places)
         kept = set(united.values())
         lost: list[tuple[str, Blob | None]] = []
         edits = [(path, places.get(path), blob) for path, blob in _edits(there, united)]

@@ -126,12 +126,12 @@ class KeptIndex:
         if old is None or new is None:
             raise TooManyChanges
         if old != new:
-            with self.repo.session():
+            with self.repo.reading() as repo:
                 from gitexp.adapters.git.trees import changes
                 from gitexp.storage.cache.update import update
 
-                found = changes(self.repo, old, new)
-                update(conn, self.repo, found, self._progress, seed_params=self._seed_params)
+                found = changes(repo, old, new)
+                update(conn, repo, found, self._progress, seed_params=self._seed_params)
             conn.execute("UPDATE meta SET value = ? WHERE name = 'tip'", (new,))
 
     def _change(self, deed: Callable[[sqlite3.Connection], None]) -> bool:

@@ -49,7 +49,7 @@ _CODE_MESSAGE = "merge the kept code of two clones\n\n[skip ci]\n\nMerged-By: gi
 _LAST_SECOND = 253402300799
 """Last second of the year 9999, the limit of Python's dates."""
 
-_Take: TypeAlias = Callable[[str | None, str, str | None], NewCommit | MoveRef]
+_Take: TypeAlias = Callable[[Store, str | None, str, str | None], NewCommit | MoveRef]
 """Function of our tip, their tip and their merge base that returns how our branch moves."""
 
 
@@ -80,7 +80,7 @@ def join_code(
         if joined is not None:
             return joined
 
-    def take(ours: str | None, tip: str, base: str | None) -> NewCommit | MoveRef:
+    def take(store: Store, ours: str | None, tip: str, base: str | None) -> NewCommit | MoveRef:
         if ours is None or ours == base:
             return MoveRef(store.code_ref, tip, ours)
         return _merge(store.repo, store.code_ref, _CODE_MESSAGE, (ours, tip), clear=True)
@@ -148,7 +148,7 @@ def join_runs(
     `Unreadable` if a newer gitexp wrote it, `Conflict` if a lock blocks the write.
     """
 
-    def take(ours: str | None, tip: str, base: str | None) -> NewCommit | MoveRef:
+    def take(store: Store, ours: str | None, tip: str, base: str | None) -> NewCommit | MoveRef:
         _check_format(store, remote, tip)
         folders = transport.compare_bounded(store.repo, remote, ours, tip, max_files=max_files)
         if ours is None:
@@ -246,8 +246,8 @@ def _join(store: Store, ref: str, theirs: ObjectId | None, take: _Take) -> Joine
         base = None if ours is None else _common_ancestor(store.repo, ours, theirs)
         if base == theirs:
             return Joined(ours, ours)
-        with store.repo.session():
-            step = take(ours, theirs, base)
+        with store.reading() as reading:
+            step = take(reading, ours, theirs, base)
         try:
             if isinstance(step, NewCommit):
                 [new] = apply(store.repo, [step], durable=store.durable)

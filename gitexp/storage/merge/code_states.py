@@ -58,10 +58,10 @@ def read_code_states(repo: Repo, tip: str, known: Collection[str] = ()) -> CodeS
     """
     states, seen, waiting = CodeStates(), {tip}, [tip]
     empty = empty_tree(repo)
-    with repo.session():
+    with repo.reading() as reading:
         while waiting:
             try:
-                found = repo.read_objects(waiting)
+                found = reading.read_objects(waiting)
             except CommandFailed as error:
                 raise _broken(error.why) from error
             waiting = []

@@ -65,8 +65,9 @@ def sift(repo: Repo, trees: Iterable[str], purges: Purges) -> Sifted:
 
     Stores the remainder of the latter as trees. Raises `CommandFailed` if a tree is missing.
     """
-    sifted, editor = Sifted(), TreeEditor(repo)
-    with repo.session():
+    sifted = Sifted()
+    with repo.reading() as reading:
+        editor = TreeEditor(reading)
         for tree in sorted(trees):
             state = _purged_state(editor, tree, purges)
             if state is None:

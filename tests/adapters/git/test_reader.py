@@ -1,6 +1,8 @@
 """One git process reads objects by name, in order. A damaged object does not block later ones."""
 
 import os
+import subprocess
+from typing import Any
 
 import pytest
 
@@ -52,11 +54,26 @@ def test_reader_fails_where_there_is_no_repository(repo: RepoBuilder) -> None:
         reader.read(["HEAD"])
 
 
-def test_sessions_within_one_share_its_reader(repo: RepoBuilder) -> None:
+def test_reading_asks_one_process_until_its_block_ends(
+    repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[tuple[str, ...]] = []
+    start = Git.open
+
+    def noting(git: Git, *args: str, **options: Any) -> "subprocess.Popen[bytes]":
+        started.append(args)
+        return start(git, *args, **options)
+
     ours = Repo.discover(repo.path)
-    with ours.session() as outer:
-        with ours.session() as inner:
-            assert inner is outer
-        assert ours.read_objects(["HEAD"]) != [None]
-    with ours.session() as later:
-        assert later is not outer
+    monkeypatch.setattr(Git, "open", noting)
+    with ours.reading() as reading:
+        with reading.reading() as inner:
+            assert inner is reading
+        tree = reading.peel("HEAD", "tree")
+        assert (reading.peel("HEAD", "commit"), tree) == (repo.head, reading.peel("HEAD", "tree"))
+        assert started == [("cat-file", "--batch")]
+        ours.read_objects(["HEAD"])
+        assert len(started) == 2
+    with ours.reading() as later:
+        later.read_objects(["HEAD"])
+    assert len(started) == 3

@@ -61,11 +61,10 @@ class Raced(Store):
         read = super().snapshot(events)
         if not self.is_late:
             self.is_late = True
-            with self.repo.session():
-                # The lock is held: write below it, as a git that knows nothing of the lock does.
-                transaction = self.rival.transaction(ADA, NOON)
-                transaction.add(self.rival_event)
-                transaction._apply(self.rival.snapshot([self.rival_event]))
+            # The lock is held: write below it, as a git that knows nothing of the lock does.
+            transaction = self.rival.transaction(ADA, NOON)
+            transaction.add(self.rival_event)
+            transaction._apply(self.rival, self.rival.snapshot([self.rival_event]))
         return read
 
 

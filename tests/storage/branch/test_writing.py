@@ -310,14 +310,3 @@ def test_what_could_not_be_flushed_leaves_nothing_behind(
         apply(ours, [commit([], {"a": b"1"})], durable=True)
     assert not list((repo.path / ".git/objects").rglob("tmp_obj*"))
     assert ours.read_ref(REF) is None
-
-
-def test_a_fork_asks_git_itself(repo: RepoBuilder) -> None:
-    """Two processes that read from one pipe would receive each other's answers."""
-    ours = Repo.discover(repo.path)
-    with ours.session() as session:
-        child = os.fork()
-        if child == 0:
-            with ours.session() as other:
-                os._exit(other is session)
-        assert os.waitpid(child, 0)[1] == 0
