@@ -29,6 +29,7 @@ from gitexp.features.execution.prepare import prepare
 from gitexp.features.recording.record import read_file
 from gitexp.features.sweeps.definition import MAX_TABLE_BYTES, Definition
 from gitexp.features.sweeps.plan import Planned, State, directory_of, first_trial, trials_of
+from gitexp.features.sweeps.study import PRUNERS, SAMPLERS
 from gitexp.features.sweeps.summary import short_point
 from gitexp.storage.workspace import Workspace
 
@@ -82,6 +83,15 @@ SPACE_OPTIONS = [
         help="Only points for which EXPR holds: 'depth * width < 512'. Repeatable.",
     ),
     click.option("--random", type=Whole(1), metavar="N", help="Draw N points, not the grid."),
+    click.option(
+        "--optuna", type=Whole(1), metavar="N", help="Let Optuna propose N points, by the results."
+    ),
+    click.option(
+        "--sampler", type=click.Choice(SAMPLERS), help="How Optuna proposes [default: tpe]."
+    ),
+    click.option(
+        "--prune", type=click.Choice(PRUNERS), help="Let Optuna stop trials that do badly."
+    ),
     click.option(
         "--seed", type=Whole(0), default=0, metavar="N", help="Chooses the draw [default: 0]."
     ),
@@ -149,10 +159,11 @@ def command(
 ) -> int:
     """Run a command with many values of its parameters
 
-    Every point of the grid is a trial, or N of them with `--random N`. `{k}` in CMD is replaced
-    by parameter k. Each trial is a run of its own, in a work tree of its own with the code as it
-    is now, uncommitted files included; your files are not touched. A trial that ended before, here
-    or by hand, is not run again. Untracked inputs are linked.
+    Every point of the grid is a trial, or N points that are drawn with `--random N` or proposed
+    with `--optuna N` (extra `optuna`). `{k}` in CMD is replaced by parameter k. Each trial is a
+    run of its own, in a work tree of its own with the code as it is now, uncommitted files
+    included; your files are not touched. A trial that ended before, here or by hand, is not run
+    again. Untracked inputs are linked.
 
     The first Ctrl-C lets the running trials end, the second stops them; `git exp sweep resume`
     goes on. Also: `git exp sweep list`, `show`, `status`, `stop`, `rm`.
@@ -188,10 +199,17 @@ def _check(said: Said, *, print_matrix: bool, **fields: Any) -> None:
         (print_matrix and said.dry_run, "--print-matrix and --dry-run"),
         (said.quiet and said.prefix_output, "--quiet and --prefix-output"),
         (fields["in_place"] and (said.jobs or 1) > 1, "--in-place and --jobs"),
+        (fields["optuna"] and fields["random"], "--optuna and --random"),
+        (fields["optuna"] and print_matrix, "--optuna and --print-matrix"),
+        (fields["prune"] and fields["in_place"], "--prune and --in-place"),
+        (fields["prune"] and fields["seeds"], "--prune and --seeds"),
     ]
     for is_wrong, what in pairs:
         if is_wrong:
             raise click.UsageError(f"{what} contradict each other; choose one")
+    for name in ("sampler", "prune"):
+        if fields[name] and not fields["optuna"]:
+            raise click.UsageError(f"--{name} needs --optuna N")
 
 
 def _read_table(file: str) -> tuple[str, str]:
@@ -221,7 +239,10 @@ def _define(workspace: Workspace, argv: tuple[str, ...], **given: Any) -> Defini
         table=given["table"],
         table_name=given["table_name"],
         random=given["random"] or 0,
-        seed=given["seed"] if given["random"] else 0,
+        optuna=given["optuna"] or 0,
+        sampler=given["sampler"] or "",
+        prune=given["prune"] or "",
+        seed=given["seed"] if given["random"] or given["optuna"] else 0,
         seeds=given["seeds"] or 0,
         metric=metric,
         direction=direction,

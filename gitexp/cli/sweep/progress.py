@@ -27,7 +27,7 @@ from gitexp.features.sweeps.coordinator import Listener, Progress, Result
 from gitexp.features.sweeps.definition import Definition
 from gitexp.features.sweeps.plan import Planned, State, count_states
 from gitexp.features.sweeps.space import Point
-from gitexp.features.sweeps.summary import Summary, choose, summarize
+from gitexp.features.sweeps.summary import Summary, choose, has_failed, is_pruned, summarize
 from gitexp.storage.workspace import Workspace
 
 _ERASE = "\r\x1b[K"
@@ -55,7 +55,11 @@ def reused_trials(definition: Definition, planned: Sequence[Planned]) -> list[tu
 
 def _has_failed(each: Planned) -> bool:
     known = each.known if each.state is State.REPEAT else None
-    return known is not None and known.run.outcome is not Outcome.SUCCEEDED
+    return known is not None and has_failed(known.run)
+
+
+def _pruning(run: Run) -> dict[str, Any]:
+    return {"pruned_at": run.sweep.pruned_at} if run.sweep and is_pruned(run) else {}
 
 
 class Teller:
@@ -67,10 +71,19 @@ class Teller:
         definition: Definition,
         planned: Sequence[Planned],
         said: Said,
+        *,
+        to_run: int,
+        others: Sequence[tuple[Point, Run]] = (),
     ) -> None:
+        """`planned` are the trials that are known, `to_run` is the number of all without result.
+
+        `others` are results in the space that do not count as trials of the sweep.
+        """
         self._workspace = workspace
         self._definition = definition
-        self._planned = planned
+        self._planned = list(planned)
+        self._to_run = to_run
+        self._others = list(others)
         self._said = said
         self._counts = count_states(planned)
         self._lively = sys.stderr.isatty() and not (said.quiet or said.as_json)
@@ -84,9 +97,12 @@ class Teller:
         for each in planned:
             if each.state is State.REPEAT and each.known is not None:
                 self._note(each.known.measured)
+        for _, run in others:
+            self._note(run)
         self.listener = Listener(
             on_start=self._on_start,
             on_line=self._on_line if said.prefix_output else lambda _r, _s, _l: None,
+            on_reuse=self._on_reuse,
             on_end=self._on_end,
             on_tick=self._on_tick,
             on_notice=self._on_notice,
@@ -96,9 +112,11 @@ class Teller:
     def tell_plan(self) -> None:
         """Say how many trials there are and how many of them run."""
         counts, short = self._counts, self._definition.id[:7]
+        total = len(self._planned) - counts[State.NEW] + self._to_run
+        counts[State.NEW] = self._to_run
         self._event(
             "plan",
-            trials=len(self._planned),
+            trials=total,
             **{state.value: count for state, count in counts.items()},
         )
         if self._said.quiet or self._said.as_json:
@@ -107,7 +125,8 @@ class Teller:
         parts += [f"{counts[State.REPEAT]:,} have a result"] if counts[State.REPEAT] else []
         parts += [f"{counts[State.DISCARDED]:,} were discarded"] if counts[State.DISCARDED] else []
         parts += [f"{counts[State.RUNNING]:,} run elsewhere"] if counts[State.RUNNING] else []
-        say(f"sweep {short}: {counted(self._planned, 'trial')}, {', '.join(parts)}")
+        trials = f"{total:,} trial{'' if total == 1 else 's'}"
+        say(f"sweep {short}: {trials}, {', '.join(parts)}")
         failed = [each for each in self._planned if _has_failed(each)]
         if failed:
             say(f"{counted(failed, 'result')} failed; `--retry-failed` runs them again")
@@ -130,6 +149,17 @@ class Teller:
         self.erase()
         say(f"{run.id[:7]} | {clean(text)}")
 
+    def _on_reuse(self, planned: Planned) -> None:
+        """Take note of a trial that was proposed and has a result already."""
+        self._planned.append(planned)
+        self._counts[planned.state] += 1
+        if planned.state is not State.REPEAT or planned.known is None:
+            return
+        run = planned.known.measured
+        self._note(run)
+        params = plain_point(planned.point)
+        self._event("reuse", number=planned.number, run=run.id, params=params)
+
     def _on_end(self, planned: Planned, run: Run, progress: Progress) -> None:
         is_best = self._note(run)
         self._event(
@@ -137,6 +167,7 @@ class Teller:
             number=planned.number,
             run=run.id,
             outcome=run.outcome.value,
+            **_pruning(run),
             duration_s=run.duration_s,
             metrics=plain_point(numbers(run.metrics)),
         )
@@ -173,6 +204,7 @@ class Teller:
             self._definition.id,
             done=progress.done,
             failed=progress.failed,
+            pruned=progress.pruned,
             running=progress.running,
             total=progress.total,
             reused=self._counts[State.REPEAT],
@@ -208,8 +240,8 @@ class Teller:
         trials += [(_point(self._definition, each), run) for each, run in result.runs]
         runs = [run for _, run in trials]
         metric = choose(runs, self._metric if self._is_wanted else None, self._directions)
-        summary = summarize(trials, metric, self._directions)
-        failed = sum(run.outcome is not Outcome.SUCCEEDED for run in runs)
+        summary = summarize([*self._others, *trials], metric, self._directions)
+        failed = sum(map(has_failed, runs))
         self._tell_event(summary, result, len(trials), failed)
         short = self._definition.id[:7]
         if not (self._said.quiet or self._said.as_json):

@@ -13,21 +13,30 @@ from gitexp.cli.sweep.progress import Teller, plain_point, reused_trials
 from gitexp.cli.sweep.text import (
     end_lines,
     plan_lines,
+    study_lines,
 )
 from gitexp.core.errors import ExitCode
-from gitexp.core.model.run import Outcome
+from gitexp.core.model.run import Run
 from gitexp.features.sweeps.coordinator import Limits
 from gitexp.features.sweeps.definition import Definition
 from gitexp.features.sweeps.known import Overview, place_marker
 from gitexp.features.sweeps.plan import Choices, Plan, Planned, State, count_states
-from gitexp.features.sweeps.running import How, default_jobs, held_sweep, run_planned
-from gitexp.features.sweeps.summary import choose, summarize
+from gitexp.features.sweeps.proposed_plan import ProposedPlan, plan_of
+from gitexp.features.sweeps.running import (
+    How,
+    default_jobs,
+    held_sweep,
+    run_planned,
+    source_of,
+)
+from gitexp.features.sweeps.space import Point
+from gitexp.features.sweeps.summary import choose, has_failed, summarize
 from gitexp.storage.workspace import Workspace
 
 
 def make_plan(workspace: Workspace, definition: Definition, choices: Choices) -> Plan:
     """Prepare a sweep, and say what was picked up or left out."""
-    plan = Plan(workspace, definition, choices)
+    plan = plan_of(workspace, definition, choices)
     for note in plan.notes:
         say(note)
     for warning in plan.warnings:
@@ -46,13 +55,18 @@ def run_sweep(workspace: Workspace, definition: Definition, said: Said) -> int:
     if said.dry_run:
         plan = make_plan(workspace, definition, said.choices)
         planned = look_up(plan)
-        _show_plan(definition, planned, said)
+        _show_plan(plan, planned, said)
         return ExitCode.DONE
     with held_sweep(workspace, definition):
         plan = make_plan(workspace, definition, said.choices)
         planned = look_up(plan)
-        teller = Teller(workspace, definition, planned, said)
+        queue = source_of(plan, planned)
+        others = other_results(plan)
+        teller = Teller(workspace, definition, planned, said, to_run=len(queue), others=others)
         teller.tell_plan()
+        if isinstance(plan, ProposedPlan) and not (said.quiet or said.as_json):
+            for line in study_lines(plan):
+                say(line)
         how = How(
             jobs=said.jobs or (1 if definition.in_place else default_jobs()),
             limits=Limits(max_s=said.max_s, failures=said.failures),
@@ -60,19 +74,53 @@ def run_sweep(workspace: Workspace, definition: Definition, said: Said) -> int:
         )
         try:
             mark = place_marker(workspace, definition.id)
-            result = run_planned(workspace, plan, planned, how, mark)
+            result = run_planned(workspace, plan, queue, how, mark)
         finally:
             teller.erase()
         return teller.tell_end(result)
 
 
-def _show_plan(definition: Definition, planned: Sequence[Planned], said: Said) -> None:
+def _show_plan(plan: Plan, planned: Sequence[Planned], said: Said) -> None:
+    definition, more = plan.definition, 0
+    if isinstance(plan, ProposedPlan):
+        planned, more = _with_next(plan, planned)
     if said.as_json:
         for each in planned:
             answer(json.dumps(_planned_document(each)))
         return
     for line in plan_lines(definition.id, planned):
         answer(line)
+    if isinstance(plan, ProposedPlan):
+        for line in study_lines(plan):
+            answer(line)
+        if more:
+            answer(f"{more:,} more follow from the results, so they are not known yet")
+
+
+def other_results(plan: Plan) -> list[tuple[Point, Run]]:
+    """Results in the space of a sweep that do not count as its trials, each with its point."""
+    priors = plan.priors if isinstance(plan, ProposedPlan) else []
+    return [
+        (group.point, each.known.measured)
+        for group in priors
+        for each in group.trials
+        if each.known is not None
+    ]
+
+
+def _with_next(plan: ProposedPlan, planned: Sequence[Planned]) -> tuple[list[Planned], int]:
+    """Add the trials of the next point, and count those that depend on results to come."""
+    queue = source_of(plan, planned)
+    known = {each.number for each in planned}
+    found, first = list(planned), None
+    while queue and (first is None or len(found) < len(planned) + plan.per_point):
+        each = queue.take()
+        if each is None:
+            break
+        if each.number not in known:
+            first = each
+            found.append(each)
+    return found, len(queue)
 
 
 def _planned_document(each: Planned) -> dict[str, Any]:
@@ -92,13 +140,15 @@ def _planned_document(each: Planned) -> dict[str, Any]:
 def end_of(workspace: Workspace, found: Overview) -> list[str]:
     """What came out of a sweep so far, reused results included."""
     definition = found.definition
-    plan = Plan(workspace, definition, Choices())
+    plan = plan_of(workspace, definition, Choices())
     planned = look_up(plan)
     trials = reused_trials(definition, planned)
+    others = other_results(plan)
     directions = {**workspace.settings.directions, **definition.directions}
     wanted = definition.metric or workspace.settings.metric
     runs = [run for _, run in trials]
-    summary = summarize(trials, choose(runs, wanted, directions), directions)
-    failed = sum(run.outcome is not Outcome.SUCCEEDED for run in runs)
-    left = count_states(planned)[State.NEW]
+    summary = summarize([*others, *trials], choose(runs, wanted, directions), directions)
+    failed = sum(map(has_failed, runs))
+    counts = count_states(planned)
+    left = len(plan) - len(planned) + counts[State.NEW]
     return list(end_lines(summary, len(trials), failed, left, definition.id[:7]))

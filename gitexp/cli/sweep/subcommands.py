@@ -161,7 +161,7 @@ def _document(found: Overview) -> dict[str, Any]:
         "command": list(definition.argv),
         "directory": definition.directory,
         "values": list(definition.values),
-        "method": "random" if definition.random else "grid",
+        "method": definition.method,
         "commit": definition.commit,
         "tree": definition.tree,
         "reason": definition.reason or None,

@@ -4,13 +4,15 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from gitexp.core.model.directions import direction_of
 from gitexp.core.model.run import Direction, Outcome, Run, Value, numbers
 from gitexp.core.render.table import format_table
 from gitexp.core.render.text import clean, format_cell, format_duration, format_number
 from gitexp.features.doctor.findings import counted
 from gitexp.features.sweeps.known import Overview
 from gitexp.features.sweeps.plan import Planned, State
-from gitexp.features.sweeps.summary import Summary, short_point
+from gitexp.features.sweeps.proposed_plan import ProposedPlan, objective_of
+from gitexp.features.sweeps.summary import Summary, has_failed, is_pruned, short_point
 
 _WORDS: Final = {
     State.NEW: "new",
@@ -27,11 +29,29 @@ def plan_lines(sweep: str, planned: Sequence[Planned]) -> Iterator[str]:
     for each in planned:
         known = "" if each.known is None else each.known.run.id[:7]
         values = [format_cell(each.point.get(name)) if name in each.point else "" for name in names]
-        rows.append([str(each.number), *values, _WORDS[each.state], known])
+        rows.append([str(each.number), *values, _state(each), known])
     yield format_table(["number", *names, "state", "run"], rows)
     counts = {state: sum(each.state is state for each in planned) for state in State}
     told = ", ".join(f"{count:,} {_WORDS[state]}" for state, count in counts.items() if count)
     yield f"sweep {sweep[:7]}: {counted(planned, 'trial')}: {told}"
+
+
+def _state(each: Planned) -> str:
+    if each.state is State.REPEAT and each.known is not None and is_pruned(each.known.run):
+        return "was pruned"
+    return _WORDS[each.state]
+
+
+def study_lines(plan: ProposedPlan) -> Iterator[str]:
+    """What Optuna improves and knows, and whether the space has as many points as asked for."""
+    metric, direction = objective_of(plan.workspace, plan.definition)
+    declared = {**plan.workspace.settings.directions, **plan.definition.directions}
+    guessed = " (guessed from its name)" if direction_of(metric, declared)[1] else ""
+    yield clean(f"Optuna {direction.value}s {metric}{guessed}")
+    if plan.priors:
+        yield f"{counted(plan.priors, 'other result')} in this space also enter the study"
+    if len(plan.groups) + plan.left < plan.definition.optuna:
+        yield f"the space has only {plan.left:,} points without a result"
 
 
 def overview_table(found: Sequence[Overview]) -> str:
@@ -58,7 +78,11 @@ def overview_table(found: Sequence[Overview]) -> str:
 def overview_lines(found: Overview) -> Iterator[str]:
     """What a sweep is, in lines."""
     definition = found.definition
-    method = f"{definition.random:,} points at random" if definition.random else "every point"
+    method = {
+        "grid": "every point",
+        "random": f"{definition.random:,} points at random",
+        "optuna": f"{definition.optuna:,} points that Optuna proposes",
+    }[definition.method]
     pairs = {
         "sweep": definition.id,
         "reason": definition.reason,
@@ -69,6 +93,8 @@ def overview_lines(found: Overview) -> Iterator[str]:
         "together": "  ".join(definition.zipped),
         "where": "  ".join(definition.conditions),
         "points": method,
+        "sampler": definition.sampler,
+        "prune": definition.prune,
         "seeds": str(definition.seeds or ""),
         "code": f"{definition.commit[:10]}, tree {definition.tree[:10]}",
         "runs": ", ".join(f"{n:,} {outcome.value}" for outcome, n in found.counts.items() if n),
@@ -80,7 +106,9 @@ def overview_lines(found: Overview) -> Iterator[str]:
 
 
 def ended_words(run: Run) -> str:
-    """How a trial ended, in one or two words."""
+    """How a trial ended, in a few words."""
+    if run.sweep is not None and run.sweep.pruned_at is not None:
+        return f"pruned at step {run.sweep.pruned_at}"
     if run.outcome is Outcome.FAILED and run.command is not None and run.command.exit_code:
         return f"failed ({run.command.exit_code})"
     return run.outcome.value
@@ -108,9 +136,9 @@ def ended_line(
 
 
 def last_words(run: Run) -> Iterator[str]:
-    """Of a trial that did not succeed: the last line that it printed, else its first warning."""
+    """Of a trial that failed: the last line that it printed, else its first warning."""
     lines = [line for line in run.output_tail.splitlines() if line.strip()]
-    if run.outcome is not Outcome.SUCCEEDED:
+    if has_failed(run):
         yield from (f"  {clean(text.strip())}" for text in (lines[-1:] or run.warnings[:1]))
 
 
@@ -119,6 +147,7 @@ def status_line(
     *,
     done: int,
     failed: int,
+    pruned: int,
     running: int,
     total: int,
     reused: int,
@@ -130,6 +159,7 @@ def status_line(
     parts = [f"{done:,} of {total:,} done"]
     parts += [f"{reused:,} reused"] if reused else []
     parts += [f"{failed:,} failed"] if failed else []
+    parts += [f"{pruned:,} pruned"] if pruned else []
     parts.append(f"{running:,} running")
     text = f"sweep {sweep[:7]}: {', '.join(parts)}"
     if metric is not None and best is not None:

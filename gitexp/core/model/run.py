@@ -198,6 +198,8 @@ class SweepPlace:
     """Number of the trial in the sweep, from 1."""
     attempts: int = 1
     """Number of starts of the trial; earlier attempts were interrupted."""
+    pruned_at: int | None = None
+    """The step at which the sweep stopped the trial, because it was worse than the others there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

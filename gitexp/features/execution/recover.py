@@ -24,6 +24,7 @@ from gitexp.features.harvest.parsed_params import (
     with_report,
 )
 from gitexp.features.recording.record import (
+    PRUNED,
     TAIL_LINES,
     TIMEOUT,
     collect,
@@ -132,11 +133,20 @@ def _final(
         timed_out = any(event["event"] == TIMEOUT for event in content.events)
         outcome = Outcome.TIMED_OUT if timed_out else Outcome.INTERRUPTED
         run = replace(run, outcome=outcome, duration_s=found.last_s)
+        run = _with_pruning(run, content)
     tail = OutputTail.read(path, lines=TAIL_LINES) if keeps_tail else ""
     run = replace(run, output_tail=tail, warnings=tuple(warnings))
     run, series = with_files_left(workspace, run, found, path)
     run, _ = recordable(run)
     return run, series, found.notes
+
+
+def _with_pruning(run: Run, content: JournalContent) -> Run:
+    """Return a run whose process died, with the step at which its sweep was stopping it."""
+    steps = [event.get("step") for event in content.events if event["event"] == PRUNED]
+    if run.sweep is None or not steps or not isinstance(steps[0], int):
+        return run
+    return replace(run, sweep=replace(run.sweep, pruned_at=steps[0]))
 
 
 _SERIES_LOST = "the disk was full: a series that came from a file may be missing"

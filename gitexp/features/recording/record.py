@@ -40,6 +40,9 @@ TAIL_LINES = 40
 TIMEOUT = "timeout"
 """Journal event: the command reached its time limit, and gitexp is about to end it."""
 
+PRUNED = "pruned"
+"""Journal event: the sweep is about to stop the trial, at the step `step`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Collected:

@@ -5,8 +5,7 @@ journal. A coordinator that dies leaves the trials on the branch or in their jou
 """
 
 import signal
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -14,9 +13,11 @@ from typing import Any, Final
 from gitexp.adapters.git.maintenance import start_maintenance
 from gitexp.adapters.system import clock
 from gitexp.core.errors import GitexpError
-from gitexp.core.model.run import Outcome, Run
+from gitexp.core.model.run import Run
 from gitexp.features.sweeps.engine import Ended, Engine, Printed, TimeUp
-from gitexp.features.sweeps.plan import Planned
+from gitexp.features.sweeps.plan import Planned, State
+from gitexp.features.sweeps.source import Source
+from gitexp.features.sweeps.summary import has_failed, is_pruned
 from gitexp.features.sweeps.trees import Trees
 from gitexp.features.sweeps.trial import OpenTrial, SealedTrial, placed_in
 from gitexp.storage.branch.events import Event
@@ -56,6 +57,7 @@ class Progress:
     started_s: float
     done: int = 0
     failed: int = 0
+    pruned: int = 0
     running: int = 0
     is_draining: bool = False
     """True when nothing new starts any more."""
@@ -67,6 +69,7 @@ class Listener:
 
     on_start: Callable[[Planned, Run], None] = lambda _planned, _run: None
     on_line: Callable[[Run, str, bytes], None] = lambda _run, _stream, _line: None
+    on_reuse: Callable[[Planned], None] = lambda _planned: None
     on_end: Callable[[Planned, Run, Progress], None] = lambda _planned, _run, _progress: None
     on_tick: Callable[[Progress], None] = lambda _progress: None
     on_notice: Callable[[str], None] = lambda _text: None
@@ -126,9 +129,8 @@ class Coordinator:
         self._row = 0
         """Failures in a row."""
 
-    def run(self, planned: Iterable[Planned]) -> Result:
+    def run(self, queue: Source) -> Result:
         """Run trials to their end, or until the sweep is stopped. Raises `GitexpError`."""
-        queue = deque(planned)
         progress = Progress(len(queue), clock.monotonic_s())
         result = Result()
         self._workspace.refreshed()
@@ -137,7 +139,8 @@ class Coordinator:
             try:
                 while self._running or (queue and not progress.is_draining):
                     self._fill(queue, progress)
-                    self._take(progress, result)
+                    self._take(queue, progress, result)
+                    self._prune(queue)
                     self._obey(queue, progress, result)
                     self._write(result)
                     self._touch()
@@ -155,9 +158,14 @@ class Coordinator:
             self._touched_s = now_s
             self._trees.touch()
 
-    def _fill(self, queue: deque[Planned], progress: Progress) -> None:
+    def _fill(self, queue: Source, progress: Progress) -> None:
         while queue and not progress.is_draining and len(self._running) < self._engine.slots:
-            planned = queue.popleft()
+            planned = queue.take()
+            if planned is None:
+                break
+            if planned.state is not State.NEW:
+                self._listener.on_reuse(planned)
+                continue
             tree = self._trees.take()
             run = replace(planned.prepared.run, clock=self._clock, started=clock.now())
             self._clock += 1
@@ -168,10 +176,11 @@ class Coordinator:
             self._engine.start(trial.order(self._marks, self._variables))
             self._listener.on_start(planned, run)
         progress.running = len(self._running)
+        progress.total = progress.done + progress.running + len(queue)
 
     # --- hearing ------------------------------------------------------------------------------
 
-    def _take(self, progress: Progress, result: Result) -> None:
+    def _take(self, queue: Source, progress: Progress, result: Result) -> None:
         for happened in self._engine.wait(_TICK_S):
             planned, trial = self._running[happened.run]
             if isinstance(happened, Printed):
@@ -181,6 +190,7 @@ class Coordinator:
                 trial.note_timeout()
             elif isinstance(happened, Ended):
                 self._end(planned, trial, happened, progress, result)
+                queue.note_end(*result.runs[-1])
 
     def _end(
         self,
@@ -197,16 +207,23 @@ class Coordinator:
         result.runs.append((planned, sealed.run))
         progress.done += 1
         progress.running = len(self._running)
-        if sealed.run.outcome is Outcome.SUCCEEDED:
-            self._row = 0
-        else:
+        if has_failed(sealed.run):
             progress.failed += 1
             self._row += 1
+        else:
+            progress.pruned += is_pruned(sealed.run)
+            self._row = 0
         self._listener.on_end(planned, sealed.run, progress)
+
+    def _prune(self, queue: Source) -> None:
+        running = [(planned, trial.journal.path) for planned, trial in self._running.values()]
+        for run, step in queue.to_prune(running):
+            self._running[run][1].note_pruning(step)
+            self._engine.stop(run)
 
     # --- stopping -----------------------------------------------------------------------------
 
-    def _obey(self, queue: deque[Planned], progress: Progress, result: Result) -> None:
+    def _obey(self, queue: Source, progress: Progress, result: Result) -> None:
         """Act on signals and limits."""
         while self._requests:
             self._requests -= 1

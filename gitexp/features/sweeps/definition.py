@@ -22,6 +22,7 @@ from gitexp.features.sweeps.space import (
     Space,
     UnusableSpace,
     Values,
+    check_count,
     draw,
     grid,
     make_space,
@@ -59,8 +60,14 @@ class Definition:
     table_name: str = ""
     random: int = 0
     """How many points are drawn; 0 for the whole grid."""
+    optuna: int = 0
+    """How many points Optuna proposes; 0 when it proposes none."""
+    sampler: str = ""
+    """How Optuna chooses points; empty for its usual way."""
+    prune: str = ""
+    """How Optuna chooses trials to stop; empty when all run to their end."""
     seed: int = 0
-    """Chooses the points that are drawn."""
+    """Chooses the points that are drawn or proposed."""
     seeds: int = 0
     """How many seeds each point runs with; 0 when none is added."""
     metric: str = ""
@@ -88,6 +95,22 @@ class Definition:
         return hashlib.sha256(canonical(table).encode()).hexdigest()[:ID_LENGTH]
 
     @property
+    def study(self) -> str:
+        """16 hex digits that sweeps share when their trials belong into one study of Optuna.
+
+        They may differ in how many points they propose and in the code: which results count for the
+        code of a sweep is decided run by run.
+        """
+        own = ("reason", "tags", "optuna", "commit", "tree", "digest", "in_place", "links")
+        table = {name: value for name, value in _table(self).items() if name not in own}
+        return hashlib.sha256(canonical(table).encode()).hexdigest()[:ID_LENGTH]
+
+    @property
+    def method(self) -> str:
+        """How points are chosen: `grid`, `random` or `optuna`."""
+        return "optuna" if self.optuna else "random" if self.random else "grid"
+
+    @property
     def directions(self) -> dict[str, Direction]:
         """The direction of the metric, when it was said."""
         return {self.metric: Direction(self.direction)} if self.direction else {}
@@ -109,9 +132,12 @@ class Definition:
         return make_space({**values, **given}, self.zipped, rows)
 
     def points(self) -> list[Point]:
-        """Return the points, in the order in which they run. Raises `InvalidInput`."""
+        """Return the points, in the order in which they run. Raises `InvalidInput`.
+
+        Of points that Optuna proposes only an example is known: the first one is drawn.
+        """
         space = self.space()
-        if not space.names and not self.seeds:
+        if not space.names and (self.optuna or not self.seeds):
             raise UnusableSpace(
                 "there is nothing to vary",
                 hints=[
@@ -121,6 +147,9 @@ class Definition:
                 ],
             )
         condition = parse_conditions(self.conditions, space.names)
+        if self.optuna:
+            check_count(self.optuna, f"--optuna {self.optuna}")
+            return draw(space, 1, seed=self.seed, condition=condition)
         if self.random:
             return draw(space, self.random, seed=self.seed, condition=condition)
         return grid(space, condition)

@@ -99,17 +99,24 @@ def trials_of(
             f"{len(points):,} points with {definition.seeds} seeds are too many trials",
             why=f"a sweep has at most {MAX_POINTS:,}",
         )
-    found = []
-    for number, point in enumerate(points, start=1):
-        pairs = tuple((name.split("."), value) for name, value in point.items())
-        varied = replace(trial, assignments=(*trial.assignments, *pairs))
-        if not definition.seeds:
-            found.append((point, number, varied))
-            continue
-        with_seed = seed_setter(varied, workspace.settings.seed_params)
-        for seed in range(definition.seeds):
-            found.append(({**point, "seed": seed}, number, with_seed(seed)))
-    return found
+    return [
+        (varied, number, each)
+        for number, point in enumerate(points, start=1)
+        for varied, each in trials_at(workspace, definition, trial, point)
+    ]
+
+
+def trials_at(
+    workspace: Workspace, definition: Definition, trial: Trial, point: Point
+) -> list[tuple[Point, Trial]]:
+    """The trials of one point, one for each seed. Raises `InvalidInput`."""
+    pairs = tuple((name.split("."), value) for name, value in point.items())
+    varied = replace(trial, assignments=(*trial.assignments, *pairs))
+    if not definition.seeds:
+        return [(point, varied)]
+    with_seed = seed_setter(varied, workspace.settings.seed_params)
+    seeds = range(definition.seeds)
+    return [({**point, "seed": seed}, with_seed(seed)) for seed in seeds]
 
 
 class Plan:
@@ -129,6 +136,9 @@ class Plan:
         self._variations = Variations(workspace, first, code)
         self.code = code
         self.first = first
+        self.trial = trial
+        """The command without the varied parameters."""
+        self._around = _Once(first.look_around)
 
     def __len__(self) -> int:
         """How many trials there are."""
@@ -141,9 +151,16 @@ class Plan:
 
     def prepare_again(self, planned: Planned) -> Prepared:
         """Prepare a trial with the present code, for the user's own work tree."""
-        _, place, trial = self._trials[planned.number - 1]
+        _, place, trial = self._trial(planned.number)
         prepared = prepare(self.workspace, trial)
         return self._marked(prepared, place)
+
+    def _trial(self, number: int) -> tuple[Point, int, Trial]:
+        return self._trials[number - 1]
+
+    def sample(self) -> Prepared:
+        """One of the trials, prepared; it stands for all of them."""
+        return self._variations.prepare(self._trials[0][2])
 
     def _marked(self, prepared: Prepared, point: int) -> Prepared:
         if not self.definition.seeds:
@@ -156,23 +173,26 @@ class Plan:
         return list(self._look_up(progress))
 
     def _look_up(self, progress: Callable[[int, int], None] | None) -> Iterator[Planned]:
-        around = _Once(self.first.look_around)
         for number, (point, place, trial) in enumerate(self._trials, start=1):
-            prepared = self._marked(self._variations.prepare(trial), place)
-            state, known = State.NEW, None
-            if not self.choices.again:
-                tried = find_tried(
-                    self.workspace,
-                    prepared.run,
-                    kin=0,
-                    look=around,
-                    uncompared=prepared.uncompared,
-                    changed=prepared.changed,
-                )
-                state, known = self._judge(prepared.run, tried)
-            yield Planned(number, point, prepared, state, known)
+            yield self.look_at(number, point, place, trial)
             if progress is not None:
                 progress(number, len(self._trials))
+
+    def look_at(self, number: int, point: Point, place: int, trial: Trial) -> Planned:
+        """Prepare one trial and say what is known of it; `place` is the number of its point."""
+        prepared = self._marked(self._variations.prepare(trial), place)
+        state, known = State.NEW, None
+        if not self.choices.again:
+            tried = find_tried(
+                self.workspace,
+                prepared.run,
+                kin=0,
+                look=self._around,
+                uncompared=prepared.uncompared,
+                changed=prepared.changed,
+            )
+            state, known = self._judge(prepared.run, tried)
+        return Planned(number, point, prepared, state, known)
 
     def _judge(self, run: Run, tried: Tried) -> tuple[State, Entry | None]:
         if tried.is_rejected and not tried.doubts:

@@ -20,6 +20,8 @@ from gitexp.features.sweeps.definition import Definition
 from gitexp.features.sweeps.files import branch_file, running_here, save_sweep
 from gitexp.features.sweeps.local_engine import LocalEngine
 from gitexp.features.sweeps.plan import Plan, Planned, State
+from gitexp.features.sweeps.proposed_plan import ProposedPlan
+from gitexp.features.sweeps.source import ListedTrials, Source
 from gitexp.features.sweeps.trees import Trees, paths_to_link, remove_forgotten
 from gitexp.features.sweeps.trial import OWNER_VARIABLE, marks_of, placed_in
 from gitexp.storage.branch.events import Event
@@ -71,23 +73,31 @@ def held_sweep(workspace: Workspace, definition: Definition) -> Iterator[None]:
 def run_planned(
     workspace: Workspace,
     plan: Plan,
-    planned: Sequence[Planned],
+    queue: Source,
     how: How,
     mark: Callable[[Planned, Run], Run],
 ) -> Result:
     """Run the new trials of a plan. Call only while holding the sweep. Raises `GitexpError`."""
-    new = [each for each in planned if each.state is State.NEW]
-    if not new:
+    if not len(queue):
         return Result()
     if plan.definition.in_place:
-        return _run_in_place(workspace, plan, new, how, mark)
-    return _run_apart(workspace, plan, new, how, mark)
+        return _run_in_place(workspace, plan, queue, how, mark)
+    return _run_apart(workspace, plan, queue, how, mark)
+
+
+def source_of(plan: Plan, planned: Sequence[Planned]) -> Source:
+    """The trials of a plan that have no result, after `look_up`. Raises `GitexpError`."""
+    if isinstance(plan, ProposedPlan):
+        from gitexp.features.sweeps.proposed_trials import ProposedTrials
+
+        return ProposedTrials(plan)
+    return ListedTrials(each for each in planned if each.state is State.NEW)
 
 
 def _run_apart(
     workspace: Workspace,
     plan: Plan,
-    new: Sequence[Planned],
+    queue: Source,
     how: How,
     mark: Callable[[Planned, Run], Run],
 ) -> Result:
@@ -98,16 +108,17 @@ def _run_apart(
         workspace.store.code_identity(),
         durable=workspace.settings.durable,
     )
-    first = new[0].prepared.run
+    sample = plan.sample()
+    first = sample.run
     runs = [first, *_earlier_runs(workspace, first)]
     links = paths_to_link(workspace, runs, definition.links)
     trees = Trees(workspace, definition.id[:7], revision, first, links)
     try:
         tree = trees.take()
-        placed = placed_in(new[0].prepared, tree.path)
+        placed = placed_in(sample, tree.path)
         find_command(placed.argv[0], placed.directory, os.environ)
         trees.give_back(tree)
-        engine = LocalEngine(min(how.jobs, len(new)), _marker(workspace, definition))
+        engine = LocalEngine(min(how.jobs, len(queue)), _marker(workspace, definition))
     except BaseException:
         trees.close()
         raise
@@ -122,7 +133,7 @@ def _run_apart(
         variables=_variables(how.jobs),
         limits=how.limits,
         listener=how.listener,
-    ).run(new)
+    ).run(queue)
 
 
 def _variables(jobs: int) -> dict[str, str]:
@@ -143,7 +154,7 @@ def _earlier_runs(workspace: Workspace, run: Run) -> list[Run]:
 def _run_in_place(
     workspace: Workspace,
     plan: Plan,
-    new: Sequence[Planned],
+    queue: Source,
     how: How,
     mark: Callable[[Planned, Run], Run],
 ) -> Result:
@@ -155,10 +166,10 @@ def _run_in_place(
             hints=["leave out `-j`, or leave out `--in-place`"],
         )
     save_sweep(workspace, plan.definition)
-    result, progress = Result(), Progress(len(new), clock.monotonic_s())
+    result, progress = Result(), Progress(len(queue), clock.monotonic_s())
     failures = 0
-    for number, each in enumerate(new):
-        result.left = len(new) - number
+    while queue:
+        result.left = len(queue)
         seconds = clock.monotonic_s() - progress.started_s
         if how.limits.max_s is not None and seconds >= how.limits.max_s:
             result.stopped_by = "its time is over"
@@ -166,6 +177,12 @@ def _run_in_place(
         if how.limits.failures and failures >= how.limits.failures:
             result.stopped_by = f"{failures} trials failed one after the other"
             return result
+        each = queue.take()
+        if each is None:
+            break
+        if each.state is not State.NEW:
+            how.listener.on_reuse(each)
+            continue
         workspace.refreshed()  # what the trial before wrote is not code
         prepared = plan.prepare_again(each)
         prepared = prepared._replace(run=mark(each, prepared.run))
@@ -173,13 +190,14 @@ def _run_in_place(
         executed = execute(workspace, prepared)
         result.runs.append((each, executed.run))
         result.unrecorded += not executed.recorded
+        queue.note_end(each, executed.run)
         failures = 0 if executed.exit_code == 0 else failures + 1
         progress.done, progress.failed = progress.done + 1, progress.failed + bool(failures)
         how.listener.on_end(each, executed.run, progress)
         if executed.run.outcome is Outcome.INTERRUPTED:
             result.was_interrupted = True
             break
-    result.left = len(new) - len(result.runs)
+    result.left = len(queue)
     if result.runs:
         _put_definition(workspace, plan.definition)
     return result

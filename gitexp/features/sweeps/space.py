@@ -149,7 +149,7 @@ def _length(values: Mapping[str, Values], name: str) -> int:
 def count_points(space: Space) -> int | None:
     """Return how many points the grid has, conditions aside; `None` when it has no end."""
     total = max(len(space.rows), 1)
-    for axis in _axes(space):
+    for axis in axes_of(space):
         sizes = [_size(space.values[name]) for name in axis]
         if sizes[0] is None:
             return None
@@ -165,7 +165,7 @@ def _size(values: Values) -> int | None:
     return int(values.high) - int(values.low) + 1 if values.is_whole else None
 
 
-def _axes(space: Space) -> list[tuple[str, ...]]:
+def axes_of(space: Space) -> list[tuple[str, ...]]:
     """The names that vary together, each group in the place of its first name."""
     axes: list[tuple[str, ...]] = []
     for name in space.values:
@@ -205,8 +205,8 @@ def _refuse_endless(name: str, values: Values) -> None:
 
 
 def _product(space: Space) -> Iterator[Point]:
-    names = _axes(space)
-    axes = [_steps(space, axis) for axis in names]
+    names = axes_of(space)
+    axes = [steps_of(space, axis) for axis in names]
     for row in space.rows or ({},):
         for chosen in itertools.product(*axes):
             point = dict(row)
@@ -215,7 +215,8 @@ def _product(space: Space) -> Iterator[Point]:
             yield {name: point[name] for name in space.names if name in point}
 
 
-def _steps(space: Space, axis: tuple[str, ...]) -> list[Point]:
+def steps_of(space: Space, axis: tuple[str, ...]) -> list[Point]:
+    """The values of an axis, which has an end, in order; each as a table by name."""
     columns = [_listed(space.values[name]) for name in axis]
     return [dict(zip(axis, values, strict=True)) for values in zip(*columns, strict=True)]
 
@@ -265,7 +266,7 @@ def _draw_one(space: Space, seed: int, number: int) -> Point:
     if space.rows:
         share = _share(seed, number, "")
         point.update(space.rows[min(int(share * len(space.rows)), len(space.rows) - 1)])
-    for axis in _axes(space):
+    for axis in axes_of(space):
         share = _share(seed, number, axis[0])
         for name in axis:
             values = space.values[name]

@@ -57,6 +57,16 @@ class Summary:
     """How many points have the metric."""
 
 
+def is_pruned(run: Run) -> bool:
+    """Return whether its sweep stopped the run, because others were better at that step."""
+    return run.sweep is not None and run.sweep.pruned_at is not None
+
+
+def has_failed(run: Run) -> bool:
+    """Return whether a run ended neither well nor because its sweep stopped it."""
+    return run.outcome is not Outcome.SUCCEEDED and not is_pruned(run)
+
+
 def choose(runs: Iterable[Run], wanted: str | None, declared: Iterable[str]) -> str | None:
     """The metric to rank by: the wanted one, else a declared one, else the likeliest by name."""
     if wanted:

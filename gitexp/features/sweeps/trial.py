@@ -48,6 +48,7 @@ from gitexp.features.harvest.parsed_params import (
 from gitexp.features.harvest.printed_metrics import PrintedMetrics
 from gitexp.features.recording.made_here import remember
 from gitexp.features.recording.record import (
+    PRUNED,
     TAIL_LINES,
     TIMEOUT,
     collect,
@@ -122,6 +123,8 @@ class OpenTrial:
     lines: dict[str, Lines] = field(default_factory=dict)
     is_announced: bool = False
     """True when the branch says that it runs."""
+    pruned_at: int | None = None
+    """The step at which the sweep stops it."""
 
     @classmethod
     def begin(
@@ -196,6 +199,12 @@ class OpenTrial:
         with suppress(GitexpError):
             self.journal.append(TIMEOUT, time=round(clock.monotonic_s() - self.started_s, 3))
 
+    def note_pruning(self, step: int) -> None:
+        """Write down that the sweep stops it: a trial that dies from here on was pruned."""
+        self.pruned_at = step
+        with suppress(GitexpError):
+            self.journal.append(PRUNED, step=step)
+
     def announce(self) -> Event:
         """The event that puts the start onto the branch."""
         self.is_announced = True
@@ -209,6 +218,8 @@ class OpenTrial:
         self.printed.close()
         outcome = outcome_of(ended)
         run = with_ending(self.run, Ending(outcome, ended.exit_code, round(ended.duration_s, 3)))
+        if ended.stopped and run.sweep is not None:
+            run = replace(run, sweep=replace(run.sweep, pruned_at=self.pruned_at))
         run, series, notes = self._gather(run, _faults(ended))
         run, record = recordable(run)
         with suppress(GitexpError):  # a full disk: the branch may have room, or it runs again

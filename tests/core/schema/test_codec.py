@@ -80,6 +80,7 @@ output_tail = "epoch 1\\nepoch 2"
 id = "5555555555555555"
 number = 12
 attempts = 2
+pruned_at = 3
 
 [code]
 commit = "c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0"
@@ -258,7 +259,13 @@ RUNS: st.SearchStrategy[Run] = st.builds(
     changed_reads=FILES,
     produced=SORTED_TEXTS,
     sweep=st.none()
-    | st.builds(SweepPlace, id=TEXT, number=st.integers(1, 10**5), attempts=st.integers(1, 99)),
+    | st.builds(
+        SweepPlace,
+        id=TEXT,
+        number=st.integers(1, 10**5),
+        attempts=st.integers(1, 99),
+        pruned_at=st.none() | st.integers(0, 10**9),
+    ),
     harvested=st.dictionaries(
         NAME,
         st.builds(Harvested, kind=TEXT, metrics=st.integers(0, 9), params=SORTED_TEXTS),
