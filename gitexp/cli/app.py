@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, str] = {
     "brief": "say where the search stands, and what to try next",
     "plot": "draw metrics in the terminal",
     "report": "show the search as one page, or as a comment",
+    "ui": "show the search as a live page",
     "decide": "say what to do with a run, and why",
     "tag": "add or remove tags of a run",
     "tried": "ask whether a trial was tried before",
@@ -68,7 +69,7 @@ HIDDEN: Mapping[str, str] = {
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "record": ("run", "sweep", "record", "start", "note", "finish", "import"),
-    "look": ("list", "log", "show", "best", "brief", "plot", "report"),
+    "look": ("list", "log", "show", "best", "brief", "plot", "report", "ui"),
     "compare and decide": ("compare", "diff", "noise", "decide", "tag", "tried"),
     "go back": ("reproduce", "apply", "branch"),
     "share": ("push", "fetch", "sync", "export", "hooks"),

@@ -6,10 +6,8 @@ from gitexp.adapters.system import clock
 from gitexp.cli.output.terminal import answer, open_workspace, say
 from gitexp.cli.params.options import json_option, run_argument
 from gitexp.cli.params.run_argument import find_entry
-from gitexp.core.errors import Refused
-from gitexp.core.model.run import Annotation, AnnotationKind, Decision, Entry
-from gitexp.features.recording.record import annotate
-from gitexp.storage.workspace import Workspace
+from gitexp.core.model.run import Annotation, Decision
+from gitexp.features.recording.say import decide
 
 
 @click.command("decide")
@@ -38,16 +36,7 @@ def command(
     """
     workspace = open_workspace()
     entry = find_entry(workspace, run, to_change=True)
-    if decision == Decision.KEEP.value and not force:
-        _check_guards(workspace, entry)
-    made = annotate(
-        workspace,
-        entry,
-        AnnotationKind.DECISION,
-        decision=Decision(decision),
-        text=why,
-        hint=hint,
-    )
+    made = decide(workspace, entry, Decision(decision), why=why, hint=hint, force=force)
     before = entry.decisions
     if as_json:
         _print_json(entry.run.id, entry.run.name, made, before)
@@ -58,23 +47,6 @@ def command(
         say(f"before: {_sentence(old)}")
     if entry.disputed:
         say("these were made apart; this decision settles them")
-
-
-def _check_guards(workspace: Workspace, entry: Entry) -> None:
-    """Refuse to keep a run that breaks a guard. Raises `Refused`."""
-    from gitexp.core.analysis.guards import GuardState
-    from gitexp.core.render.verdict_sentence import guard_words
-    from gitexp.features.runs.judge import judge
-
-    judgement = judge(workspace, entry.measured, refresh=False)
-    broken = [guard for guard in judgement.guards if guard.state is GuardState.BROKEN]
-    if broken:
-        short = entry.run.id[:7]
-        raise Refused(
-            f"run {short} is not kept",
-            why="it breaks a guard: " + "; ".join(guard_words(guard) for guard in broken),
-            hints=[f"`git exp decide {short} keep --force -m WHY` keeps it nevertheless"],
-        )
 
 
 def _sentence(old: Annotation) -> str:

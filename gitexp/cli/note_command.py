@@ -12,11 +12,11 @@ from gitexp.cli.params.options import (
 )
 from gitexp.cli.params.run_argument import find_entry
 from gitexp.core.errors import InvalidInput
-from gitexp.core.model.run import Annotation, AnnotationKind, Entry, flatten
+from gitexp.core.model.run import Annotation, Entry, flatten
 from gitexp.core.render.text import clean, format_cell
 from gitexp.features.recording.add_metrics import add_metrics
 from gitexp.features.recording.manual import log_by_hand
-from gitexp.features.recording.record import annotate
+from gitexp.features.recording.say import note
 from gitexp.storage.workspace import Workspace
 
 
@@ -63,7 +63,7 @@ def command(
             log_by_hand(workspace, entry.run.id, nested(measured), step=step)
     if metric_patterns:
         _read_output(workspace, entry, metric_patterns)
-    made = annotate(workspace, entry, AnnotationKind.NOTE, text=text) if text else None
+    made = note(workspace, entry, text) if text else None
     if as_json:
         _print_json(entry, made, measured, step)
         return

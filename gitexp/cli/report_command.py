@@ -117,7 +117,7 @@ def _page(
     from gitexp.features.report.page import build_page
     from gitexp.features.report.payload import Asked, payload_of
 
-    main = _main(workspace, metric)
+    main = main_or_none(workspace, metric)
     if title is None:
         place = workspace.repo.top or workspace.repo.start
         title = "runs" if anonymous else Path(place).name
@@ -130,14 +130,14 @@ def _page(
             metric=main,
             full=full,
             anonymous=anonymous,
-            brief=_brief(workspace, main, chosen),
+            brief=brief_document(workspace, main, chosen),
             view=view_name,
         )
         payload = payload_of(workspace, asked)
         return build_page(payload, title=f"{title}: runs"), payload["n"]
 
 
-def _main(workspace: "Workspace", metric: str | None) -> str | None:
+def main_or_none(workspace: "Workspace", metric: str | None) -> str | None:
     """The metric that decides, as the index names it; absent when no run measured it."""
     from gitexp.features.runs.main_metric import main_metric
 
@@ -156,7 +156,7 @@ def _comment(output: str | None, metric: str | None, base: str | None) -> None:
 
     workspace = open_workspace()
     _chosen(workspace, None)
-    subject = find_subject(workspace, _main(workspace, metric), base)
+    subject = find_subject(workspace, main_or_none(workspace, metric), base)
     text = comment_text(workspace, subject)
     if output is None:
         answer(text)
@@ -167,7 +167,7 @@ def _comment(output: str | None, metric: str | None, base: str | None) -> None:
     say(f"wrote the comment to {output}")
 
 
-def _brief(
+def brief_document(
     workspace: "Workspace", metric: str | None, chosen: "list[RunId] | None"
 ) -> dict[str, Any]:
     """The document of the brief of these runs."""

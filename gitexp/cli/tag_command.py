@@ -5,9 +5,9 @@ import click
 from gitexp.cli.output.terminal import answer, open_workspace, say
 from gitexp.cli.params.options import json_option, run_argument
 from gitexp.cli.params.run_argument import find_entry
-from gitexp.core.model.run import Annotation, AnnotationKind, Entry
+from gitexp.core.model.run import Annotation, Entry
 from gitexp.core.render.text import clean
-from gitexp.features.recording.record import annotate
+from gitexp.features.recording.say import tag
 
 
 @click.command("tag")
@@ -24,8 +24,7 @@ def command(run: str, tags: tuple[str, ...], delete: bool, as_json: bool) -> Non
     """
     workspace = open_workspace()
     entry = find_entry(workspace, run, to_change=bool(tags))
-    kind = AnnotationKind.UNTAG if delete else AnnotationKind.TAG
-    made = annotate(workspace, entry, kind, tags=tuple(sorted(set(tags)))) if tags else None
+    made = tag(workspace, entry, tags, delete=delete) if tags else None
     if as_json:
         _print_json(entry, made)
         return

@@ -30,6 +30,7 @@ __all__ = [
     "ProcessMark",
     "claimed",
     "is_alive",
+    "parse_journal",
     "pending",
     "read_journal",
     "this_process",
@@ -335,6 +336,11 @@ def read_journal(path: Path) -> JournalContent:
         raise
     except OSError as error:
         raise Unreadable(f"cannot read the journal '{path}'", why=error.strerror) from error
+    return parse_journal(path, content)
+
+
+def parse_journal(path: Path, content: bytes) -> JournalContent:
+    """Parse the bytes of a journal. Raises `Unreadable`."""
     *lines, rest = content.split(b"\n")
     documents, damaged = parse_lines(lines)
     try:

@@ -4,6 +4,7 @@
 recording past runs. Durations always come from the monotonic clock.
 """
 
+import base64
 import os
 import time
 from datetime import UTC, datetime
@@ -47,6 +48,11 @@ def new_run_id() -> RunId:
 def new_id() -> str:
     """Return 16 random hex digits, the form of run and annotation ids."""
     return os.urandom(RUN_ID_LENGTH // 2).hex()
+
+
+def new_secret() -> str:
+    """Return 192 random bits as URL-safe text: a secret of one process."""
+    return base64.urlsafe_b64encode(os.urandom(24)).decode()
 
 
 def jitter(seconds: float) -> float:

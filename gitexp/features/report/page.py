@@ -24,6 +24,9 @@ PROGRAM: Final = (
 )
 """The modules of the page, in the order in which they are joined."""
 
+LIVE_PROGRAM: Final = (*PROGRAM[:-1], "dialogs", "live", PROGRAM[-1])
+"""The same with those that follow a server."""
+
 _IMPORT: Final = re.compile(r"^import [^;]*;\n", re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export (?=(?:async )?(?:function|const|let|class)\b)", re.MULTILINE)
 _COMPRESSION: Final = 4
@@ -32,25 +35,37 @@ _COMPRESSION: Final = 4
 
 def build_page(payload: Mapping[str, Any], *, title: str) -> bytes:
     """The file for a payload."""
-    style = read_style()
-    programs = (read_static("uplot/uPlot.js"), read_program())
-    policy = "; ".join(
+    return _fill(title, pack(payload), _policy())
+
+
+def build_live_page(*, title: str) -> tuple[bytes, str]:
+    """The page without data, which asks its server for them; and its policy, to be sent with it."""
+    policy = f"{_policy(is_live=True)}; connect-src 'self'"
+    return _fill(title, "", policy, is_live=True), f"{policy}; frame-ancestors 'none'"
+
+
+def _policy(*, is_live: bool = False) -> str:
+    programs = (read_static("uplot/uPlot.js"), read_program(is_live=is_live))
+    return "; ".join(
         (
             "default-src 'none'",
             "script-src " + " ".join(f"'{_hash(program)}'" for program in programs),
-            f"style-src '{_hash(style)}'",
+            f"style-src '{_hash(read_style(is_live=is_live))}'",
             "base-uri 'none'",
             "form-action 'none'",
         )
     )
+
+
+def _fill(title: str, packed: str, policy: str, *, is_live: bool = False) -> bytes:
     parts = {
         "policy": policy,
         "title": html.escape(title, quote=True),
-        "style": style,
+        "style": read_style(is_live=is_live),
         "licence": read_static("uplot/LICENSE"),
-        "charts": programs[0],
-        "program": programs[1],
-        "payload": pack(payload),
+        "charts": read_static("uplot/uPlot.js"),
+        "program": read_program(is_live=is_live),
+        "payload": packed,
     }
     template = read_static("page.html")
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template).encode()
@@ -64,16 +79,17 @@ def pack(payload: Mapping[str, Any]) -> str:
 
 
 @cache
-def read_program() -> str:
+def read_program(*, is_live: bool = False) -> str:
     """The modules joined into one, in which every name is told once."""
-    modules = (read_static(f"{name}.js") for name in PROGRAM)
+    modules = (read_static(f"{name}.js") for name in (LIVE_PROGRAM if is_live else PROGRAM))
     return squeeze_program("".join(_EXPORT.sub("", _IMPORT.sub("", m)) for m in modules))
 
 
 @cache
-def read_style() -> str:
+def read_style(*, is_live: bool = False) -> str:
     """The style of the page and that of the charts."""
-    return read_static("uplot/uPlot.css") + squeeze_style(read_static("page.css"))
+    own = read_static("page.css") + (read_static("live.css") if is_live else "")
+    return read_static("uplot/uPlot.css") + squeeze_style(own)
 
 
 def read_static(name: str) -> str:

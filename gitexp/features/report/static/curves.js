@@ -2,7 +2,7 @@
 
 import { changesBetween, runLink, table } from "./actions.js";
 import { figure, rangeOf } from "./charts.js";
-import { clean, colour, element, foreign } from "./elements.js";
+import { clean, colour, element, foreign, replaceChildren } from "./elements.js";
 import { count, formatNumber, formatValue } from "./numbers.js";
 
 const MOST_LINES = 24;
@@ -122,12 +122,19 @@ function drawAll(context, place, legend, rows, names) {
     const plot = drawChart(context, holder, rows, name, n === 0, sync.key);
     if (plot) plots.push(plot);
   }
+  context.growCurves = () => {
+    if (linesOf(context).join() !== rows.join()) return false;
+    plots.forEach((plot) => plot.refill());
+    if (!legend.contains(document.activeElement)) replaceChildren(legend, legendTable(context, rows));
+    return true;
+  };
   const refit = () => plots.forEach((plot) => plot.setSize({ width: plot.root.parentElement.clientWidth, height: plot.height }));
   const watch = new ResizeObserver(refit);
   watch.observe(place);
   context.onLeave(() => {
     watch.disconnect();
     plots.forEach((plot) => plot.destroy());
+    context.growCurves = null;
   });
 }
 
@@ -155,7 +162,7 @@ function drawChart(context, holder, rows, name, isLarge, key) {
   const best = state.metric.best?.row;
   const [low, high] = rangeOf(drawn.flatMap(({ curve }) => curve.y), search.metric(name).direction, isLarge ? 0.03 : 0.02);
   const axis = { stroke: colour("ink2"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
-  return new uPlot({
+  const plot = new uPlot({
     width: Math.max(200, holder.clientWidth || 600),
     height: isLarge ? 340 : 190,
     legend: { show: false },
@@ -165,8 +172,17 @@ function drawChart(context, holder, rows, name, isLarge, key) {
     series: [{}, ...drawn.map(({ row, n }) => ({
       label: clean(search.name(row)), stroke: style(n).colour, dash: style(n).dash, width: row === best ? 2.25 : 1.35, spanGaps: true, points: { show: false },
     }))],
-    hooks: { draw: [(plot) => endMarks(plot, drawn, search)] },
+    hooks: { draw: [(self) => endMarks(self, drawn, search)] },
   }, data, holder);
+  plot.refill = () => refill(plot, drawn.map(({ row, curve }) => context.search.payload.series[row]?.[name] || curve), byTime);
+  return plot;
+}
+
+// The points of now; a range that the reader has zoomed to stays.
+function refill(plot, curves, byTime) {
+  const [x] = plot.data;
+  const isWhole = plot.scales.x.min === x[0] && plot.scales.x.max === x[x.length - 1];
+  plot.setData(uPlot.join(curves.map((curve) => pointsInOrder(byTime ? curve.t : curve.x, curve.y))), isWhole);
 }
 
 function pointsInOrder(x, y) {

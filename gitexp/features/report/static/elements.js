@@ -5,6 +5,9 @@ const UNSAFE =
 const SVG = "http://www.w3.org/2000/svg";
 const ALLOWED = /^(?:aria-[a-z]+|role|id|class|title|type|for|tabindex|lang|dir|value|name|placeholder|href|colspan|rowspan|scope|autocomplete|spellcheck|disabled|checked|selected|open|max|min|viewBox|width|height|x|y|x1|x2|y1|y2|cx|cy|r|d|points|transform|text-anchor|preserveAspectRatio|dominant-baseline|focusable|data-[a-z]+)$/;
 
+// What the live page puts in place of the frozen one's.
+export const hooks = {};
+
 // Shows characters that reorder text or cannot be seen as ‹202e›; line ends stay on request.
 export function clean(text, lines = false) {
   return String(text).replace(UNSAFE, (found) =>

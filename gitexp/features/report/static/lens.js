@@ -1,7 +1,7 @@
 // The frame: tabs, what is looked at, and the footer.
 
 import { arrow, runLink } from "./actions.js";
-import { button, clean, element, foreign, replaceChildren } from "./elements.js";
+import { button, clean, element, foreign, hooks, replaceChildren } from "./elements.js";
 import { formatTime } from "./numbers.js";
 import { countText } from "./runs.js";
 import { VIEWS } from "./state.js";
@@ -28,14 +28,14 @@ export function makeFrame(context) {
   return made;
 }
 
-function footerTexts(payload) {
+export function footerTexts(payload) {
   const branch = payload.branch ? `gitexp, branch ${clean(payload.branch)}${payload.tip ? ` at ${payload.tip}` : ""}` : "gitexp";
   const some = payload.n < payload.total ? `${payload.n} of ${payload.total} runs${payload.select ? `, those with ${clean(payload.select)}` : ""}` : "";
   const thinned = payload.thinned && Object.keys(payload.series).length ? "Curves are thinned to 500 points each, of at most 100 runs; the exact ones are on the branch." : "";
-  return [branch, some, thinned, "This file asks the network for nothing."].filter(Boolean);
+  return [branch, some, thinned, hooks.footer || "This file asks the network for nothing."].filter(Boolean);
 }
 
-function makeLens(context, place) {
+export function makeLens(context, place) {
   const { search, state } = context;
   const metric = element("select", { "aria-label": "metric", on: { change: () => state.set({ m: metric.value === search.metrics[0]?.name ? "" : metric.value, s: "" }) } },
     search.metrics.map((one) => element("option", { value: one.name }, clean(one.name) + arrow(one.direction))));
@@ -80,7 +80,7 @@ export function updateFrame(context) {
     return element("button", { type: "button", class: "tab", "aria-current": state.run === null && shown === name ? "page" : null, on: { click: () => state.set({ v: name, run: "" }) } },
       TITLES[name], n ? element("span", { class: "badge" }, String(n)) : null);
   }));
-  replaceChildren(frame.tools, element("span", { class: "frozen", title: "This page does not change." }, `▫ Frozen ${formatTime(Date.parse(search.payload.made))} UTC`),
+  replaceChildren(frame.tools, hooks.mark?.(context) ?? element("span", { class: "frozen", title: "This page does not change." }, `▫ Frozen ${formatTime(Date.parse(search.payload.made))} UTC`),
     button(isDark() ? "Light" : "Dark", () => state.set({ t: isDark() ? "light" : "dark" }), { class: "quiet-button" }),
     button("?", () => context.showKeys(), { class: "quiet-button", "aria-label": "Keys" }));
   const { metric, view, filter, fault, counted, extra } = frame.parts;

@@ -3,7 +3,7 @@
 import { copy, openDialog } from "./actions.js";
 import { compareView } from "./compare.js";
 import { curvesView } from "./curves.js";
-import { announce, element, replaceChildren } from "./elements.js";
+import { announce, element, hooks, replaceChildren } from "./elements.js";
 import { FilterFault, matchingRows } from "./filter.js";
 import { ideasView } from "./ideas.js";
 import { isDark, makeFrame, updateFrame } from "./lens.js";
@@ -150,6 +150,7 @@ class Page {
       y: () => copy(location.href, "the link"), f: toggle("fold"), x: toggle("diff"), j: () => this.move(1), k: () => this.move(-1),
       o: row === null ? null : () => state.open(row), b: row === null ? null : () => state.pin(row), d: row === null ? null : () => decideDialog(this, row),
     };
+    Object.assign(acts, hooks.keys?.(this, row));
     return Object.hasOwn(acts, key) ? acts[key] : null;
   }
 
@@ -176,7 +177,7 @@ class Page {
   showKeys() {
     const { state } = this;
     const keys = [["j k ↑ ↓", "row; on the run page the next run"], ["Enter, o", "open the run"], ["Space", "select; Shift-click a range"], ["→ ←", "unfold, fold repeats"], ["/", "filter; Esc clears it"],
-      ["g then s r c p m i", "views"], ["c", "compare the selection"], ["b", "pin as baseline"], ["d", "decide"], ["f x", "fold repeats; only what differs"], ["y", "copy the link"], ["Esc", "back, clear the selection"], ["↑ ↓ ← → Del on an axis", "narrow, widen, undo a range"]];
+      ["g then s r c p m i", "views"], ["c", "compare the selection"], ["b", "pin as baseline"], ["d", "decide"], ...(hooks.keyHelp || []), ["f x", "fold repeats; only what differs"], ["y", "copy the link"], ["Esc", "back, clear the selection"], ["↑ ↓ ← → Del on an axis", "narrow, widen, undo a range"]];
     const box = element("input", { type: "checkbox", on: { change: () => state.set({ keys: box.checked ? "1" : "0" }) } });
     box.checked = state.has("keys");
     openDialog("Keys", element("dl", { class: "keys" }, keys.map(([key, does]) => element("div", null, element("dt", null, element("kbd", null, key)), element("dd", null, does)))), element("label", { class: "choice" }, box, "single letters are keys"));
@@ -192,6 +193,7 @@ async function begin() {
   const page = new Page(await readPayload());
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => page.repaint());
   globalThis.gitexp = { page, matchingRows, tQuantile };
+  hooks.begin?.(page);
   announce("ready");
 }
 

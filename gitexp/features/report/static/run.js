@@ -2,7 +2,7 @@
 
 import { arrow, authorName, changesBetween, commandLine, copy, decisionMark, difference, isSeedName, mark, meanText, openDialog, quoted, runLink, table } from "./actions.js";
 import { codeDiff } from "./compare.js";
-import { button, clean, drawing, element, foreign, heading } from "./elements.js";
+import { button, clean, drawing, element, foreign, heading, hooks } from "./elements.js";
 import { rangeOf, scale } from "./charts.js";
 import { count, formatNumber, formatSpan, formatTime, formatValue } from "./numbers.js";
 
@@ -18,9 +18,9 @@ export function runView(context, row) {
     button("← Back", () => state.set({ run: "" }), { class: "link" }),
     element("div", { class: "run-top" }, element("h2", { class: "run-name" }, foreign(search.name(row), 80), " ", element("span", { class: "mono said" }, columns.ids[row])),
       mark(search.outcome(row)), decisionMark(search, row), element("span", { class: "spring" }),
-      button("Decide", () => decideDialog(context, row)),
+      button("Decide", () => decideDialog(context, row)), hooks.buttons?.(context, row),
       element("button", { type: "button", class: "button", "aria-pressed": String(state.baseline === row), on: { click: () => state.pin(row) } }, "Pin as baseline")),
-    notCounted(search, row),
+    hooks.notice?.(context, row) ?? notCounted(search, row),
     reason ? element("p", { class: "lead" }, foreign(reason)) : element("p", { class: "quiet" }, "No reason given."),
     element("div", { class: "run-body" },
       element("div", null, results(context, row), smallCurves(context, row), parameters(context, row), codePart(context, row), tail(search, row)),
@@ -164,6 +164,7 @@ function facts(context, row) {
 
 // A frozen page decides nothing: it composes the command for the repository.
 export function decideDialog(context, row) {
+  if (hooks.decide) return hooks.decide(context, row);
   const id = context.search.shortIds[row];
   const select = element("select", { "aria-label": "decision" }, ["improve", "keep", "discard", "stop"].map((word) => element("option", { value: word }, word)));
   const why = element("input", { type: "text", "aria-label": "because", placeholder: "because …" });

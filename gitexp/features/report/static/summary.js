@@ -2,7 +2,7 @@
 
 import { arrow, changesBetween, changeText, difference, directionWords, mark, meanText, runLink, table, authorName } from "./actions.js";
 import { axisLines, dotPlot, figure, rangeOf, scale } from "./charts.js";
-import { clean, drawing, element, foreign, heading } from "./elements.js";
+import { clean, drawing, element, foreign, heading, hooks } from "./elements.js";
 import { count, formatDay, formatMean, formatNumber, formatSd, formatValue, ticks } from "./numbers.js";
 
 export function summaryView(context) {
@@ -203,6 +203,7 @@ export function stepChanges(search, step) {
 // --- what is open -----------------------------------------------------------------------------
 
 function running(context, brief) {
+  if (hooks.running) return hooks.running(context);
   const { search } = context;
   const attempts = brief.running || [];
   const items = attempts.slice(0, 12).map((attempt) => element("li", null, mark("running"), " ",
