@@ -44,7 +44,7 @@ def test_a_range_without_steps_is_a_number() -> None:
 @pytest.mark.parametrize(
     "params", [{}, {"depth": 9}, {"depth": 2.5}, {"depth": True}, {"depth": "2"}, {"depth": {}}]
 )
-def test_parameters_outside_the_space_have_no_proposal(params: dict[str, Point]) -> None:
+def test_parameters_outside_the_space_have_no_proposal(params: Point) -> None:
     assert proposal_of(dimensions_of(space_of("depth=2..8")), params) is None
 
 

@@ -2,11 +2,12 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gitexp.adapters.journal.journal import Ending, Journal, ProcessMark
+from gitexp.adapters.journal.journal import Ending, read_journal
 from gitexp.core.model.annotations import Decision
 from gitexp.core.model.run import Outcome
 from gitexp.features.report.live.followed_run import MOST_POINTS, SILENCE_S, FollowedRun
@@ -96,7 +97,9 @@ def test_a_silent_run_is_said_to_be_stalled(repo: RepoBuilder) -> None:
 def test_a_run_whose_process_died_is_not_said_to_run(repo: RepoBuilder) -> None:
     search, _ = small_search(repo)
     _, journal = begin_run(repo, search)
-    mark = ProcessMark(**{**vars_of(journal), "pid": 2**22 - 7})
+    process = read_journal(journal.path).process
+    assert process is not None
+    mark = replace(process, pid=2**22 - 7)
     journal.adopt(mark)
     before = files_below(repo.path / ".git")
     with serving(repo, read_only=True) as live:
@@ -107,17 +110,6 @@ def test_a_run_whose_process_died_is_not_said_to_run(repo: RepoBuilder) -> None:
     after = files_below(repo.path / ".git")
     assert {name for name in before if "journal" in name} <= set(after), "looking completes nothing"
     journal.close()
-
-
-def vars_of(journal: Journal) -> dict[str, object]:
-    """The fields of the process that a journal names."""
-    from dataclasses import asdict
-
-    from gitexp.adapters.journal.journal import read_journal
-
-    process = read_journal(journal.path).process
-    assert process is not None
-    return asdict(process)
 
 
 def test_moved_replaced_and_deleted_branches_are_followed(repo: RepoBuilder) -> None:
