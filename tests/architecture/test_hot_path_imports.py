@@ -25,7 +25,8 @@ OF_CLICK = frozenset("difflib uuid".split())
 
 WRITING = frozenset(
     "adapters.git.loose_objects adapters.git.steps adapters.git.transaction"
-    " adapters.git.fast_import adapters.git.transport adapters.git.worktree adapters.journal"
+    " adapters.git.fast_import adapters.git.stale_locks adapters.git.transport"
+    " adapters.git.worktree adapters.journal"
     " adapters.system.command adapters.system.file_lock adapters.system.output_pump"
     " adapters.system.probe adapters.system.python_environment adapters.trackers"
     " core.inputs.files core.schema.toml_codec features.bridges features.doctor"

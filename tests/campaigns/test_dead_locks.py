@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from gitexp.adapters.git.repository import Repo
+from gitexp.adapters.git.stale_locks import GitLock, clear_dead_lock
 from gitexp.adapters.git.steps import Identity
 from gitexp.adapters.system import clock
-from gitexp.adapters.system.file_lock import GitLock, clear_dead_lock
 from gitexp.core.errors import Conflict
 from gitexp.core.model.ids import parse_run_id
 from gitexp.storage.branch import branch as store_module

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from gitexp.adapters.git.process import UNTRUSTED
 from gitexp.adapters.git.repository import Repo
+from gitexp.adapters.git.stale_locks import MIN_DEAD_AGE_S, clear_dead_lock
 from gitexp.adapters.journal.output_archive import find_old_output
 from gitexp.adapters.system import clock
-from gitexp.adapters.system.file_lock import MIN_DEAD_AGE_S, clear_dead_lock
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Outcome
 from gitexp.features.doctor.findings import counted

@@ -12,9 +12,10 @@ from datetime import datetime
 from gitexp.adapters.git.cat_file import Found
 from gitexp.adapters.git.code_commit import code_commit_id
 from gitexp.adapters.git.repository import Repo
+from gitexp.adapters.git.stale_locks import MIN_DEAD_AGE_S, GitLock, clear_dead_lock
 from gitexp.adapters.git.steps import Identity
 from gitexp.adapters.system import clock
-from gitexp.adapters.system.file_lock import MIN_DEAD_AGE_S, FileLock, GitLock, clear_dead_lock
+from gitexp.adapters.system.file_lock import FileLock
 from gitexp.core.errors import CommandFailed, Conflict, GitexpError, NotFound, Refused, Unreadable
 from gitexp.core.model.ids import ObjectId, RunId
 from gitexp.core.model.run import Run, Series, Table

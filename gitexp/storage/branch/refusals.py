@@ -1,6 +1,6 @@
 """Errors of a run branch that cannot be written or read."""
 
-from gitexp.adapters.system.file_lock import GitLock
+from gitexp.adapters.git.stale_locks import GitLock
 from gitexp.core.errors import Conflict, Unreadable
 
 
