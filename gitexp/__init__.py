@@ -29,4 +29,8 @@ def __getattr__(name: str) -> Any:
         import gitexp.api.runs
 
         return getattr(gitexp.api.runs, name)
+    if name == "optuna":
+        import importlib
+
+        return importlib.import_module("gitexp.optuna")
     raise AttributeError(f"module 'gitexp' has no attribute '{name}'")

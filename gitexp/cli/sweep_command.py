@@ -161,9 +161,9 @@ def command(
 
     Every point of the grid is a trial, or N points that are drawn with `--random N` or proposed
     with `--optuna N` (extra `optuna`). `{k}` in CMD is replaced by parameter k. Each trial is a
-    run of its own, in a work tree of its own with the code as it is now, uncommitted files
-    included; your files are not touched. A trial that ended before, here or by hand, is not run
-    again. Untracked inputs are linked.
+    run of its own, in a work tree of its own with the present code, uncommitted files included;
+    your files are not touched. A trial that ended before, here or by hand, is not run again.
+    Untracked inputs are linked.
 
     The first Ctrl-C lets the running trials end, the second stops them; `git exp sweep resume`
     goes on. Also: `git exp sweep list`, `show`, `status`, `stop`, `rm`.

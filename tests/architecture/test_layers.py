@@ -46,8 +46,8 @@ ROOMS = (
 """All rooms of the package, in the order of imports: a module imports from its own room and from
 rooms before it. A room is a directory or a single module."""
 
-FACE = ("", "__main__")
-"""`gitexp` itself offers names of `api`, imported when first used; `__main__` calls `cli`."""
+FACE = ("", "__main__", "optuna")
+"""`gitexp` and `gitexp.optuna` offer names of `api`, imported when used; `__main__` calls `cli`."""
 
 MAX_MODULE_LINES = 400
 MAX_FUNCTION_LINES = 50
