@@ -55,7 +55,7 @@ function sayDialog(context, row, title, { parts, change, command, recorded }) {
     value === null ? null : element("p", { class: "said" }, foreign(context.state.metric.name, 40), ` ${formatValue(value)}`),
     parts, forced, fault, element("p", { class: "said" }, isReadOnly ? "This page is read-only. In the repository:" : "The same as"), shown,
     isReadOnly ? null : element("p", { class: "row ends" }, button("Cancel", () => dialog.close()), go));
-  dialog.addEventListener("input", draw);
+  for (const event of ["input", "change"]) dialog.addEventListener(event, draw);
   dialog.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.isComposing || isReadOnly || !event.target.closest("input:not([type=checkbox])")) return;
     event.preventDefault();
