@@ -1,5 +1,6 @@
 """`git exp report`: the search as one page, or as the comment under a pull request."""
 
+import gc
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from gitexp.adapters.system import clock
 from gitexp.cli.output.terminal import answer, open_workspace, say
 from gitexp.cli.params.options import deciding_option, view_option
 from gitexp.cli.params.run_argument import known_metric
+from gitexp.cli.report.publish import look, publish_page, publishing_options, read_publishing
 from gitexp.core.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--title", metavar="TEXT", help="What it is called [default: the directory].")
 @click.option("--anonymous", is_flag=True, help="Without the names of people and machines.")
 @click.option("--open", "open_it", is_flag=True, help="Show it in the browser.")
+@publishing_options
 @click.option("--md", "as_markdown", is_flag=True, help="A comment for a pull request instead.")
 @click.option("--base", metavar="REF", help="With --md: the commit that the request goes to.")
 def command(
@@ -37,6 +40,12 @@ def command(
     title: str | None,
     anonymous: bool,
     open_it: bool,
+    remote: str | None,
+    branch: str | None,
+    directory: str | None,
+    force: bool,
+    dry_run: bool,
+    yes: bool,
     as_markdown: bool,
     base: str | None,
 ) -> None:
@@ -45,31 +54,44 @@ def command(
     Where the search stands and why, all runs, their curves, what differs between them, and the
     tree of ideas, in one HTML file that asks the network for nothing. It shows reasons, notes,
     names and changes of code: everyone who has the file can read them. --md prints what the runs of
-    a branch did against those of --base, or the last run against its parent or the best.
+    a branch did against those of --base, or the last run against its parent or the best. --publish
+    replaces a branch of a remote by the page, after saying what becomes public.
 
     \b
     git exp report -o report.html --title "all that was tried"
-    git exp report --md
+    git exp report --publish origin --anonymous --dry-run
     """
     if base is not None and not as_markdown:
         raise InvalidInput("--base goes with --md")
+    publishing = read_publishing(remote, branch, directory, force=force, yes=yes, dry_run=dry_run)
     if as_markdown:
+        if publishing is not None:
+            raise InvalidInput("--publish publishes a page, not a comment: leave out --md")
         _comment(output, metric, base)
         return
-    if output is None:
+    if output is None and publishing is None:
         raise InvalidInput("say where the page is to go", hints=["name a file: `-o report.html`"])
     workspace = open_workspace()
-    path = workspace.repo.start / output
     chosen = _chosen(workspace, select)
     check_views(workspace, view_name)
-    page, counted = _page(workspace, chosen, select, view_name, metric, full, title, anonymous)
+    place = None if publishing is None else look(workspace, publishing)
+    page, payload = _page(workspace, chosen, select, view_name, metric, full, title, anonymous)
+    if output is not None:
+        _write(workspace, output, page, payload["n"], open_it=open_it)
+    if publishing is not None and place is not None:
+        publish_page(workspace, place, publishing, page, payload, anonymous=anonymous)
+
+
+def _write(
+    workspace: "Workspace", output: str, page: bytes, counted: int, *, open_it: bool
+) -> None:
     from gitexp.cli.output.user_file import write_user_file
 
     write_user_file(workspace.repo, output, page)
     size = f"{len(page) / 1e6:.1f} MB" if len(page) >= 1e6 else f"{len(page) / 1e3:.0f} KB"
     say(f"wrote {counted:,} run{'' if counted == 1 else 's'} to {output} ({size})")
     if open_it:
-        click.launch(path.resolve().as_uri())
+        click.launch((workspace.repo.start / output).resolve().as_uri())
 
 
 def _chosen(workspace: "Workspace", select: str | None) -> "list[RunId] | None":
@@ -112,7 +134,8 @@ def _page(
     full: bool,
     title: str | None,
     anonymous: bool,
-) -> tuple[bytes, int]:
+) -> tuple[bytes, dict[str, Any]]:
+    """The page and its data."""
     from gitexp.cli.output.progress import waiting
     from gitexp.features.report.page import build_page
     from gitexp.features.report.payload import Asked, payload_of
@@ -121,6 +144,7 @@ def _page(
     if title is None:
         place = workspace.repo.top or workspace.repo.start
         title = "runs" if anonymous else Path(place).name
+    gc.disable()  # nothing of a report is a cycle, and looking for some takes a fifth of its time
     with waiting("making the report"):
         asked = Asked(
             title=title,
@@ -134,7 +158,7 @@ def _page(
             view=view_name,
         )
         payload = payload_of(workspace, asked)
-        return build_page(payload, title=f"{title}: runs"), payload["n"]
+        return build_page(payload, title=f"{title}: runs"), payload
 
 
 def main_or_none(workspace: "Workspace", metric: str | None) -> str | None:

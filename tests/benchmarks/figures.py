@@ -16,6 +16,7 @@ from gitexp.api.tracker import Tracker
 from gitexp.storage.merge.branches import join_runs
 from gitexp.storage.workspace import Workspace
 from tests.benchmarks.building import add_runs, git, make_repository
+from tests.benchmarks.page import LONG_CURVE, WITH_CURVES, add_curves, page_figures
 from tests.benchmarks.sweeps import sweeping
 from tests.benchmarks.timing import Commands, Deed, Figure, compare, median_of
 
@@ -122,6 +123,19 @@ def reporting(bench: Bench) -> Iterator[Figure]:
     yield figure
     size_mb = page.stat().st_size / 1e6
     yield Figure("size of that report", size_mb, 3.0, figure.measured_s, unit="MB")
+
+
+def looking_at_the_page(bench: Bench) -> Iterator[Figure]:
+    """The page of a large search in a browser; nothing where there is no browser."""
+    runs = min(bench.runs, REPORTED)
+    folder = shutil.copytree(bench.repository(runs), bench.root / "page", symlinks=True)
+    with inside(folder):
+        add_curves(folder, WITH_CURVES, runs, LONG_CURVE)
+    commands = bench.commands(folder)
+    commands.deed(*exp("report", "-o", "page.html"))()
+    newest = f"id in {tuple(Workspace.open(folder).index.ids(limit=WITH_CURVES))}"
+    commands.deed(*exp("report", "-o", "full.html", "--full", "--select", newest))()
+    yield from page_figures(folder / "page.html", folder / "full.html", runs)
 
 
 # --- pushing --------------------------------------------------------------------------------------
@@ -453,6 +467,7 @@ ALL: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "reading": reading,
     "json": whole_listing,
     "report": reporting,
+    "page": looking_at_the_page,
     "index": building_the_index,
     "update": updating_the_index,
     "push": pushing,

@@ -106,6 +106,38 @@ def test_a_view_of_the_project_chooses_rows_columns_and_charts(report: Path, sho
     shown.check()
 
 
+def test_repeats_are_one_line_with_a_band(report: Path, show: Show) -> None:
+    shown = show(report, "v=curves")
+    page = shown.page
+    legend = shown.text(".legend")
+    assert re.search(r"mean of 4 ± sd", legend)
+    assert "Repeats that succeeded are one line, their mean" in legend
+    told = page.evaluate(
+        """() => {
+            const { lines } = globalThis.gitexp;
+            const { meanLine, smooth, pointsInOrder } = lines;
+            const mean = meanLine([[[0, 2, 4], [1, 3, 5]], [[0, 1, 4], [3, 4, 7]]]);
+            return [mean, smooth([1, 2, 4], 0.5), pointsInOrder([0, 4, 2, 2], [1, 2, 3, 4])];
+        }"""
+    )
+    mean, smoothed, ordered = told
+    assert mean["x"] == [0, 1, 2, 4]
+    assert mean["y"] == [2, 3, 4, 6]
+    assert [round(b - a, 9) for a, b in zip(mean["low"], mean["high"], strict=True)] == [
+        round(2 * 2**0.5, 9)
+    ] * 4
+    assert [round(value, 6) for value in smoothed] == [1, 1.666667, 3]
+    assert ordered == [[0, 2, 4], [1, 4, 2]]
+    page.select_option("label:has-text('smooth') select", "0.9")
+    assert "exponential moving average of weight 0.9" in shown.text(".legend")
+    assert "sm=0.9" in page.url
+    lines = page.locator(".legend tbody tr").count()
+    page.click("text=Repeats as one line")
+    assert page.locator(".legend tbody tr").count() >= lines
+    assert "mean of" not in shown.text(".legend")
+    shown.check()
+
+
 def test_nothing_but_the_page_itself_may_run(report: Path, show: Show) -> None:
     """The policy refuses what is put into the page later: scripts, styles, pictures, requests."""
     shown = show(report)

@@ -37,6 +37,11 @@ class Remote(NamedTuple):
         places = "\n".join(_SECRET.sub(r"\1", url).rstrip("/") for url in self.urls)
         return hashlib.sha256(places.encode(errors="surrogateescape")).hexdigest()[:16]
 
+    @property
+    def shown_urls(self) -> tuple[str, ...]:
+        """The URLs without user names and passwords."""
+        return tuple(_SECRET.sub(r"\1", url) for url in self.urls)
+
     def known(self, repo: Repo, refs: Sequence[str]) -> dict[str, ObjectId]:
         """Return the ids that the remote had at the last fetch or push, by its own ref names."""
         ours = {ref: remote_ref(self.key, ref) for ref in refs}

@@ -7,6 +7,7 @@ hashed text needs a new version; `tests/core/analysis/test_fingerprint.py` has g
 import math
 import re
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby
 
 from gitexp.core.inputs.argv import iter_options, option_path, parse_value
@@ -198,14 +199,17 @@ def without_seeds(params: Mapping[str, Value]) -> Table:
 
 def is_seed(name: str, value: Value) -> bool:
     """Return whether a parameter is a random seed, by the last part of its name."""
+    if not _is_name_of_seed(name):
+        return False
+    values = value if isinstance(value, list) else [value]
+    return all(isinstance(v, int) and not isinstance(v, bool) for v in values)
+
+
+@lru_cache(maxsize=4096)
+def _is_name_of_seed(name: str) -> bool:
     words = set(re.split(r"[^a-z0-9]+", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()))
     named = words & {"seed", "seeds", "rngseed", "randomseed"} or words >= {"random", "state"}
-    values = value if isinstance(value, list) else [value]
-    return bool(
-        named
-        and not words & _COUNTS
-        and all(isinstance(v, int) and not isinstance(v, bool) for v in values)
-    )
+    return bool(named) and not words & _COUNTS
 
 
 # --- the command of a trial -----------------------------------------------------------------------
@@ -383,6 +387,10 @@ def canonical(value: Value) -> str:
     """Return equal text for equal values: JSON with types, whatever the order of keys."""
     import json
 
+    if type(value) is int:
+        return str(value)  # the same, and most values of large searches are numbers
+    if type(value) is float and math.isfinite(value) and not value.is_integer():
+        return repr(value)
     return json.dumps(_marked(value), sort_keys=True, separators=(",", ":"))
 
 

@@ -59,13 +59,21 @@ def columns_of(documents: Sequence[Document]) -> dict[str, Column]:
 def _cells(documents: Sequence[Document]) -> dict[str, Cells]:
     """The values by column and row. Plain loops: a large report has millions of values."""
     cells: defaultdict[str, Cells] = defaultdict(dict)
+    known: dict[str, dict[str, Cells]] = {table: {} for table in _TABLES}
     for row, document in enumerate(documents):
+        for name in _PLAIN:
+            if name in document:
+                cells[name][row] = document[name]
         for name, value in _facts(document):
             cells[name][row] = value
         for table, prefix in _TABLES.items():
+            columns = known[table]
             for name, value in document.get(table, _NOTHING).items():
-                if type(value) in _AS_IT_IS:
-                    cells[prefix + name][row] = value
+                if type(value) in _AS_IT_IS or (type(value) is int and -EXACT <= value <= EXACT):
+                    column = columns.get(name)
+                    if column is None:
+                        column = columns[name] = cells[prefix + name]
+                    column[row] = value
                 elif isinstance(value, dict):
                     for inner, found in flatten({name: value}, prefix):
                         cells[inner][row] = plain(found)
@@ -78,10 +86,7 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 
 
 def _facts(document: Document) -> Iterator[tuple[str, Any]]:
-    """What a run has beside its tables."""
-    for name in _PLAIN:
-        if name in document:
-            yield name, document[name]
+    """What a run has beside its tables and what is one value in its document."""
     code = document["code"]
     for name in _OF_CODE:
         if name in code:
@@ -114,7 +119,7 @@ def plain(value: Any) -> Any:
 def encode(cells: Cells, rows: int) -> Column:
     """The shortest shape of a column."""
     dense = len(cells) * SPARSE >= rows
-    values = [cells.get(row) for row in range(rows)] if dense else list(cells.values())
+    values = list(map(cells.get, range(rows))) if dense else list(cells.values())
     return _with_rows(_shape(values), None if dense else cells)
 
 
@@ -124,7 +129,7 @@ def _with_rows(column: Column, cells: Iterable[int] | None) -> Column:
 
 def _shape(values: Sequence[Any]) -> Column:
     if _has_few(values):
-        keys = [_key(value) for value in values]
+        keys = values if _are_keys(values) else [_key(value) for value in values]
         different = dict.fromkeys(keys)
         different.pop(None, None)
         if len(different) * FEW <= len(values):
@@ -142,6 +147,12 @@ def _has_few(values: Sequence[Any]) -> bool:
     """Return whether a column may have few different values, by a look at some of them."""
     some = values[:: max(1, len(values) // SAMPLE)]
     return len(set(map(str, some))) <= max(1, len(some) * 3 // 4)
+
+
+def _are_keys(values: Sequence[Any]) -> bool:
+    """Return whether values tell themselves apart: texts, whole numbers or truths alone."""
+    kinds = set(map(type, values)) - {type(None)}
+    return len(kinds) == 1 and kinds <= {str, int, bool}
 
 
 def _key(value: Any) -> Any:

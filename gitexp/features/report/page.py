@@ -19,8 +19,8 @@ from gitexp.features.report.squeezing import squeeze_program, squeeze_style
 
 PROGRAM: Final = (
     *("elements", "numbers", "load", "filter", "student", "judge", "search", "state", "actions"),
-    *("grid", "charts", "summary", "runs", "curves", "space", "compare", "ideas", "run", "lens"),
-    "main",
+    *("grid", "charts", "summary", "runs", "lines", "curves", "space", "compare", "ideas", "run"),
+    *("lens", "main"),
 )
 """The modules of the page, in the order in which they are joined."""
 

@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gitexp.core.errors import GitexpError
-from gitexp.core.model.directions import direction_of
+from gitexp.core.model.directions import direction_of, is_time_like
 from gitexp.core.model.ids import RunId
+from gitexp.core.model.run import MetricRule
 from gitexp.features.report.anonymous import Replaced, without_names
 from gitexp.features.report.columns import Document, columns_of, encode
 from gitexp.features.report.ideas import ideas_of, line_of
 from gitexp.features.report.patches import Pair, patches_of
-from gitexp.features.report.standing import Standing, measurements_by_row
+from gitexp.features.report.standing import Standing, measurements_by_row, rule_document
 from gitexp.features.report.thinning import Curve, count_points, curves_of
 from gitexp.features.report.view_documents import view_documents
-from gitexp.features.runs.standings import Standings, discarded_trials
+from gitexp.features.runs.standings import Standings, discarded_trials, rule_of
 from gitexp.features.runs.views import find_views
 from gitexp.storage.cache.run_index import RunIndex
 from gitexp.storage.workspace import Workspace
@@ -98,7 +99,7 @@ def payload_of(workspace: Workspace, asked: Asked) -> dict[str, Any]:
         "n": len(rows),
         "keys": shown(index.keys()),
         "metrics": [standing.document() for standing in standings],
-        "directions": _directions(workspace, documents, index),
+        **_known_of_metrics(workspace, documents, index),
         "columns": columns,
         "line": line,
         "ideas": ideas,
@@ -128,12 +129,14 @@ def _shown(
 def _with_text_commands(documents: Sequence[Document]) -> list[Document]:
     """The documents with their command as one text, as a shell would take it."""
     found = []
+    texts: dict[tuple[str, ...], str] = {}
     for document in documents:
         command = document.get("command")
         if command is None:
             found.append(document)
             continue
-        text = shlex.join(command.get("template") or command["argv"])
+        words = tuple(command.get("template") or command["argv"])
+        text = texts.get(words) or texts.setdefault(words, shlex.join(words))
         found.append({**document, "command": {**command, "argv": text, "template": None}})
     return found
 
@@ -175,20 +178,22 @@ def _parsed(said: Mapping[str, str]) -> dict[str, Any]:
     return {name: Direction(way) for name, way in said.items()}
 
 
-def _directions(
+def _known_of_metrics(
     workspace: Workspace, documents: Sequence[Document], index: RunIndex
-) -> dict[str, str]:
-    """Which way each metric is better, where that is known."""
-    declared = dict(workspace.settings.directions)
+) -> dict[str, Any]:
+    """Which way each metric is better, where that is known; declared rules; what is of machines."""
+    settings = workspace.settings
+    declared = dict(settings.directions)
     for document in documents[-1:]:
         declared |= _parsed(document.get("directions", {}))
-    found = {}
-    for key in index.keys("metrics"):
-        name = key.removeprefix("metrics.")
-        way, _ = direction_of(name, declared)
-        if way is not None:
-            found[name] = way.value
-    return found
+    names = [key.removeprefix("metrics.") for key in index.keys("metrics")]
+    ways = {name: direction_of(name, declared)[0] for name in names}
+    rules = {name: rule_of(settings, name) for name in names}
+    return {
+        "directions": {name: way.value for name, way in ways.items() if way is not None},
+        "rules": {n: rule_document(rule) for n, rule in rules.items() if rule != MetricRule()},
+        "timelike": [name for name in names if is_time_like(name)],
+    }
 
 
 def _looked_at(

@@ -11,7 +11,7 @@ from gitexp.core.analysis.groups import Group, Measurement
 from gitexp.core.analysis.noise import Noise
 from gitexp.core.analysis.verdicts import MetricVerdict
 from gitexp.core.model.ids import RunId
-from gitexp.core.model.run import Direction
+from gitexp.core.model.run import Direction, MetricRule
 from gitexp.core.render.text import clean
 from gitexp.core.render.verdict_sentence import run_sentence
 from gitexp.features.runs.standings import Standings
@@ -56,7 +56,7 @@ class Standing:
             "direction": standings.direction and standings.direction.value,
             "guessed": standings.guessed,
             "timelike": standings.is_time_like,
-            "rule": _rule(standings),
+            "rule": rule_document(standings.rule),
             "best": None,
         }
         if leader is None or self.ranking is None:
@@ -152,8 +152,8 @@ def _without_subject(sentence: str, metric: str) -> str:
     return told or sentence
 
 
-def _rule(standings: Standings) -> dict[str, Any]:
-    rule = standings.rule
+def rule_document(rule: MetricRule) -> dict[str, Any]:
+    """What a verdict needs of the project's rule for a metric."""
     effect = rule.min_effect
     return {
         "noise": rule.noise,

@@ -1,21 +1,25 @@
 // Curves: how runs got to their values. Drawn by uPlot, one chart a metric, one cursor for all.
 
-import { changesBetween, runLink, table } from "./actions.js";
+import { changesBetween, meanText, runLink, table } from "./actions.js";
 import { figure, rangeOf } from "./charts.js";
 import { clean, colour, element, foreign, replaceChildren } from "./elements.js";
+import { chartLines, membersOf, rowsWithLines } from "./lines.js";
 import { count, formatNumber, formatValue } from "./numbers.js";
 
-const MOST_LINES = 24;
+const MOST_LINES = 100;
 const MOST_CHARTS = 8;
+const WEIGHTS = ["0", "0.6", "0.9", "0.97"];
 const DASHES = [[], [6, 4], [2, 3], [10, 4, 2, 4], [1, 5], [14, 5]];
 
 export function curvesView(context) {
   const { search, state } = context;
-  const rows = linesOf(context);
+  const rows = rowsWithLines(search, linesOf(context), state.has("band"));
   if (!rows.length) return element("p", { class: "empty" }, "No run has a curve. A metric that is logged more than once in a run gets one.");
   const names = metricsOf(context, rows);
   const bar = element("div", { class: "bar" }, choice(state, "x", "x", [["step", "step"], ["time", "seconds"]]),
     element("button", { type: "button", class: "button", "aria-pressed": String(state.has("ly")), on: { click: () => state.set({ ly: state.has("ly") ? "0" : "1" }) } }, "Log y"),
+    element("button", { type: "button", class: "button", "aria-pressed": String(state.has("band")), on: { click: () => state.set({ band: state.has("band") ? "0" : "1" }) } }, "Repeats as one line"),
+    choice(state, "sm", "smooth", WEIGHTS.map((weight) => [weight, weight === "0" ? "no" : weight])),
     element("span", { class: "said spring" }, whichText(context, rows)));
   const charts = element("div", { class: "charts" });
   const legend = element("div", { class: "legend" }, legendTable(context, rows));
@@ -79,8 +83,24 @@ function style(n) {
 function legendTable(context, rows) {
   const { search, state } = context;
   const name = state.metric.name;
-  return table("Lines", [{ text: "", class: "number" }, "", "Run", { text: name || "value", class: "number" }], rows.map((row, n) => [
-    String(n + 1), swatch(n), [runLink(context, row, 26), element("div", { class: "said" }, lineWords(search, row))], formatValue(search.value(name, row))]));
+  const last = (row) => {
+    const members = membersOf(search, row, name, state.has("band"));
+    const group = members.length > 1 ? search.group(name, search.trialOf[row]) : null;
+    return group ? [meanText(group), element("div", { class: "said" }, `mean of ${members.length} ± sd`)] : formatValue(search.value(name, row));
+  };
+  return [table("Lines", [{ text: "", class: "number" }, "", "Run", { text: name || "value", class: "number" }], rows.map((row, n) => [
+    String(n + 1), swatch(n), [runLink(context, row, 26), element("div", { class: "said" }, lineWords(search, row))], last(row)])), element("p", { class: "said" }, howDrawn(state))];
+}
+
+// How the lines were made, for the legend and the sentence of each chart.
+function howDrawn(state) {
+  const weight = smoothing(state);
+  return [state.has("band") ? "Repeats that succeeded are one line, their mean, with a band of ± one standard deviation." : "",
+    weight ? `Smoothed: exponential moving average of weight ${weight}, the values themselves pale behind it.` : ""].filter(Boolean).join(" ");
+}
+
+function smoothing(state) {
+  return WEIGHTS.includes(state.get("sm")) ? Number(state.get("sm")) : 0;
 }
 
 function swatch(n) {
@@ -111,20 +131,19 @@ function drawAll(context, place, legend, rows, names) {
   const plots = [];
   for (const [n, name] of names.entries()) {
     const holder = element("div", { class: n === 0 ? "plot large" : "plot" });
-    const sentence = chartSentence(context, rows, name);
-    const asTable = () => table(name, ["Run", { text: "first", class: "number" }, { text: "last", class: "number" }, { text: "points", class: "number" }],
-      rows.filter((row) => context.search.payload.series[row][name]).map((row) => {
-        const curve = context.search.payload.series[row][name];
-        return [runLink(context, row), formatNumber(curve.y[0]), formatNumber(curve.y[curve.y.length - 1]), formatNumber(curve.y.length)];
-      }));
+    const linesOfNow = () => chartLines(context.search, rows, name, { byTime: context.state.get("x") === "time", isFolded: context.state.has("band"), weight: smoothing(context.state) });
+    const lines = linesOfNow();
+    const sentence = chartSentence(context, lines, name);
+    const asTable = () => table(name, ["Run", ...["first", "last", "points", "repeats"].map((text) => ({ text, class: "number" }))],
+      lines.map((line) => [runLink(context, line.row), ...[valuesOf(line)[0], valuesOf(line).at(-1), line.x.length, line.count].map((value) => formatNumber(value))]));
     place.append(element("section", { class: n === 0 ? "chart-box large" : "chart-box" }, element("h2", null, foreign(name, 60), element("span", { class: "said" }, `by ${context.state.get("x") === "time" ? "seconds" : "step"}`)),
       figure(sentence, holder, asTable)));
-    const plot = drawChart(context, holder, rows, name, n === 0, sync.key);
-    if (plot) plots.push(plot);
+    const plot = drawChart(context, holder, lines, name, n === 0, sync.key);
+    if (plot) plots.push(Object.assign(plot, { linesOfNow }));
   }
   context.growCurves = () => {
     if (linesOf(context).join() !== rows.join()) return false;
-    plots.forEach((plot) => plot.refill());
+    if (!plots.every((plot) => plot.refill(plot.linesOfNow()))) return false;
     if (!legend.contains(document.activeElement)) replaceChildren(legend, legendTable(context, rows));
     return true;
   };
@@ -138,29 +157,33 @@ function drawAll(context, place, legend, rows, names) {
   });
 }
 
-function chartSentence(context, rows, name) {
+// The values of a line before they are smoothed.
+const valuesOf = (line) => line.raw || line.y;
+
+function chartSentence(context, lines, name) {
   const { search } = context;
-  const drawn = rows.filter((row) => search.payload.series[row][name]);
-  const direction = search.metric(name).direction;
-  const last = (row) => search.payload.series[row][name].y[search.payload.series[row][name].y.length - 1];
-  if (!direction) return `${clean(name)} of ${count(drawn.length, "run")}.`;
-  const best = drawn.reduce((a, b) => (last(b) > last(a) === (direction === "maximize") ? b : a));
-  return `${clean(name)} of ${count(drawn.length, "run")}: ${clean(search.name(best))} ends ${direction === "maximize" ? "highest" : "lowest"}, at ${formatNumber(last(best))}.`;
+  const how = howDrawn(context.state);
+  const { direction } = search.metric(name);
+  const said = `${clean(name)} of ${count(lines.length, "line")}`;
+  if (!direction || !lines.length) return `${said}. ${how}`;
+  const last = (line) => valuesOf(line).at(-1);
+  const best = lines.reduce((a, b) => (last(b) > last(a) === (direction === "maximize") ? b : a));
+  return `${said}: ${clean(search.name(best.row))} ends ${direction === "maximize" ? "highest" : "lowest"}, at ${formatNumber(last(best))}. ${how}`;
 }
 
-function drawChart(context, holder, rows, name, isLarge, key) {
+function drawChart(context, holder, drawn, name, isLarge, key) {
   const { search, state } = context;
-  const byTime = state.get("x") === "time";
-  const drawn = rows.map((row, n) => ({ row, n, curve: search.payload.series[row][name] })).filter(({ curve }) => curve && (!byTime || curve.t));
   if (!drawn.length) {
     holder.append(element("p", { class: "quiet" }, "No run has the time of its steps."));
     return null;
   }
-  const isLog = state.has("ly") && drawn.every(({ curve }) => curve.y.every((value) => value > 0));
-  const tables = drawn.map(({ curve }) => pointsInOrder(byTime ? curve.t : curve.x, curve.y));
-  const data = uPlot.join(tables);
+  const isLog = state.has("ly") && drawn.every(({ y }) => y.every((value) => value > 0));
   const best = state.metric.best?.row;
-  const [low, high] = rangeOf(drawn.flatMap(({ curve }) => curve.y), search.metric(name).direction, isLarge ? 0.03 : 0.02);
+  const bestTrial = best === undefined || best === null ? null : search.trialOf[best];
+  const { tables, series, bands } = seriesOf(search, drawn, isLog, (line) => line.row === best || (line.count > 1 && search.trialOf[line.row] === bestTrial));
+  const data = uPlot.join(tables);
+  let shown = drawn;
+  const [low, high] = rangeOf(drawn.flatMap(({ y }) => y), search.metric(name).direction, isLarge ? 0.03 : 0.02);
   const axis = { stroke: colour("ink2"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
   const plot = new uPlot({
     width: Math.max(200, holder.clientWidth || 600),
@@ -169,27 +192,55 @@ function drawChart(context, holder, rows, name, isLarge, key) {
     cursor: { sync: { key }, drag: { x: true, y: false }, points: { size: 5 } },
     scales: { x: { time: false }, y: isLog ? { distr: 3 } : { range: (self, from, to) => (self.status ? [from, to] : [low, high]) } },
     axes: [{ ...axis }, { ...axis, size: 56, values: (self, values) => values.map((value) => (value === null ? "" : formatNumber(value, 3))) }],
-    series: [{}, ...drawn.map(({ row, n }) => ({
-      label: clean(search.name(row)), stroke: style(n).colour, dash: style(n).dash, width: row === best ? 2.25 : 1.35, spanGaps: true, points: { show: false },
-    }))],
-    hooks: { draw: [(self) => endMarks(self, drawn, search)] },
+    series: [{}, ...series],
+    bands,
+    hooks: { draw: [(self) => endMarks(self, shown, search)] },
   }, data, holder);
-  plot.refill = () => refill(plot, drawn.map(({ row, curve }) => context.search.payload.series[row]?.[name] || curve), byTime);
+  plot.refill = (lines) => {
+    if (isLog && lines.some(({ y }) => y.some((value) => value <= 0))) return false;
+    const parts = seriesOf(search, lines, isLog, () => false);
+    if (parts.series.length !== series.length) return false;
+    shown = lines;
+    refill(plot, parts.tables);
+    return true;
+  };
   return plot;
 }
 
 // The points of now; a range that the reader has zoomed to stays.
-function refill(plot, curves, byTime) {
+function refill(plot, tables) {
   const [x] = plot.data;
   const isWhole = plot.scales.x.min === x[0] && plot.scales.x.max === x[x.length - 1];
-  plot.setData(uPlot.join(curves.map((curve) => pointsInOrder(byTime ? curve.t : curve.x, curve.y))), isWhole);
+  plot.setData(uPlot.join(tables), isWhole);
 }
 
-function pointsInOrder(x, y) {
-  const order = x.map((_, n) => n).sort((a, b) => x[a] - x[b] || a - b);
-  const kept = order.filter((n, place) => place === order.length - 1 || x[n] !== x[order[place + 1]]);
-  return [kept.map((n) => x[n]), kept.map((n) => y[n])];
+// What uPlot draws: of each line the values themselves behind it, the line, and the edges of its band.
+function seriesOf(search, drawn, isLog, isBest) {
+  const series = [];
+  const bands = [];
+  const quiet = { width: 0, points: { show: false }, spanGaps: true };
+  const above = (values) => (isLog ? values.map((value) => (value > 0 ? value : null)) : values);
+  const tables = drawn.map((line) => {
+    const { colour: ink, dash } = style(line.n);
+    const columns = [line.x];
+    if (line.raw) {
+      columns.push(above(line.raw));
+      series.push({ ...quiet, stroke: ink, width: 1, alpha: 0.22 });
+    }
+    columns.push(line.y);
+    series.push({ label: clean(search.name(line.row)), stroke: ink, dash, width: isBest(line) ? 2.25 : 1.35, spanGaps: true, points: { show: false } });
+    line.at = series.length;
+    if (line.high) {
+      columns.push(above(line.high), above(line.low));
+      series.push({ ...quiet }, { ...quiet });
+      bands.push({ series: [series.length - 1, series.length], fill: paler(ink) });
+    }
+    return columns;
+  });
+  return { tables, series, bands };
 }
+
+const paler = (ink) => `${ink.trim()}2e`;
 
 // The number of each line at its end; a ring where a run did not finish.
 function endMarks(plot, drawn, search) {
@@ -199,8 +250,8 @@ function endMarks(plot, drawn, search) {
   pen.font = `${11 * ratio}px system-ui`;
   pen.textBaseline = "middle";
   const used = [];
-  drawn.forEach(({ row, n }, place) => {
-    const values = plot.data[place + 1];
+  drawn.forEach(({ row, n, at: place }) => {
+    const values = plot.data[place];
     let at = values.length - 1;
     while (at >= 0 && (values[at] === null || values[at] === undefined)) at--;
     if (at < 0) return;

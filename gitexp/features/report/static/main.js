@@ -7,6 +7,7 @@ import { announce, element, hooks, replaceChildren } from "./elements.js";
 import { FilterFault, matchingRows } from "./filter.js";
 import { ideasView } from "./ideas.js";
 import { isDark, makeFrame, updateFrame } from "./lens.js";
+import { meanLine, pointsInOrder, smooth } from "./lines.js";
 import { readPayload } from "./load.js";
 import { decideDialog, runView } from "./run.js";
 import { runsView } from "./runs.js";
@@ -192,7 +193,7 @@ async function begin() {
   }
   const page = new Page(await readPayload());
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => page.repaint());
-  globalThis.gitexp = { page, matchingRows, tQuantile };
+  globalThis.gitexp = { page, matchingRows, tQuantile, lines: { meanLine, smooth, pointsInOrder } };
   hooks.begin?.(page);
   announce("ready");
 }

@@ -29,10 +29,11 @@ export class Search {
     this.rowOfId = new Map(this.columns.ids.map((id, row) => [id, row]));
   }
 
-  // What is known of a metric; for one without a standing, its direction alone.
+  // What is known of a metric; for one without a standing, what a verdict needs.
   metric(name) {
     const found = this.metrics.find((metric) => metric.name === name);
-    return found || { name, direction: this.payload.directions[name] || null, rule: null, best: null };
+    const { directions, rules = {}, timelike = [] } = this.payload;
+    return found || { name, direction: directions[name] || null, rule: rules[name] || null, timelike: timelike.includes(name), best: null };
   }
 
   name(row) {

@@ -4,7 +4,7 @@ export const VIEWS = ["summary", "runs", "curves", "space", "compare", "ideas"];
 
 const DEFAULTS = {
   v: "summary", m: "", q: "", s: "", fold: "1", diff: "1", sel: "", base: "", run: "", hide: "", show: "",
-  x: "step", ly: "0", brush: "", sx: "", t: "", keys: "1", pair: "", view: "",
+  x: "step", ly: "0", band: "1", sm: "0", brush: "", sx: "", t: "", keys: "1", pair: "", view: "",
 };
 
 export class State {

@@ -38,11 +38,24 @@ function beta(x, y, a, b) {
   return (Math.exp(a * Math.log(x) + b * Math.log(y) - log) / a) * fraction(x, a, b);
 }
 
+// The same for the normal distribution: a series near 0, else a continued fraction,
+// https://dlmf.nist.gov/7.6.E2 and https://dlmf.nist.gov/7.9.E1.
+function normalTail(t) {
+  const density = Math.exp((-t * t) / 2) / Math.sqrt(2 * Math.PI);
+  let sum = t;
+  if (t < 2) {
+    for (let n = 1, term = t; n < 60; n++) sum += term *= (t * t) / (2 * n + 1);
+    return 0.5 - density * sum;
+  }
+  for (let n = 200; n > 0; n--) sum = t + n / sum;
+  return density / sum;
+}
+
 // The probability that a t variable exceeds t, for t >= 0.
 export function tTail(t, dof) {
-  const tail = dof > NORMAL_FROM ? 4e5 : dof;
-  const x = tail / (tail + t * t);
-  return beta(x, (t * t) / (tail + t * t), tail / 2, 0.5) / 2;
+  if (dof > NORMAL_FROM) return normalTail(t);
+  const x = dof / (dof + t * t);
+  return beta(x, (t * t) / (dof + t * t), dof / 2, 0.5) / 2;
 }
 
 const known = new Map();
