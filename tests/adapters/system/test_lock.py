@@ -44,7 +44,7 @@ def held_elsewhere(path: Path) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 class TestFileLock:
-    def test_makes_its_folder_and_can_be_taken_again_and_again(self, tmp_path: Path) -> None:
+    def test_lock_creates_its_directory_and_can_be_reused(self, tmp_path: Path) -> None:
         lock = FileLock(tmp_path / "gitexp" / "lock")
         for _ in range(3):
             with lock:
@@ -61,7 +61,7 @@ class TestFileLock:
     def test_release_without_acquire_is_harmless(self, tmp_path: Path) -> None:
         FileLock(tmp_path / "lock").release()
 
-    def test_names_the_holder_when_the_time_is_up(self, tmp_path: Path) -> None:
+    def test_timeout_names_the_holder(self, tmp_path: Path) -> None:
         path = tmp_path / "lock"
         with held_elsewhere(path) as holder:
             lock = FileLock(path, timeout_s=0.1)
@@ -71,7 +71,7 @@ class TestFileLock:
             assert f"`ps -p {holder.pid}`" in caught.value.hints[0]
             assert not lock.is_held
 
-    def test_says_so_when_the_holder_left_no_name(self, tmp_path: Path) -> None:
+    def test_timeout_without_a_holder_name_says_so(self, tmp_path: Path) -> None:
         path = tmp_path / "lock"
         with held_elsewhere(path):
             os.truncate(path, 0)
@@ -79,14 +79,14 @@ class TestFileLock:
                 FileLock(path, timeout_s=0.05).acquire()
             assert caught.value.why == "another process holds the lock"
 
-    def test_a_killed_holder_frees_it_at_once(self, tmp_path: Path) -> None:
+    def test_killed_holder_releases_the_lock_at_once(self, tmp_path: Path) -> None:
         path = tmp_path / "lock"
         with held_elsewhere(path) as holder:
             threading.Timer(0.2, holder.kill).start()
             with FileLock(path, timeout_s=20):
                 pass
 
-    def test_a_waiter_that_gave_up_does_not_keep_it(self, tmp_path: Path) -> None:
+    def test_timed_out_waiter_does_not_keep_the_lock(self, tmp_path: Path) -> None:
         path = tmp_path / "lock"
         first, second = FileLock(path), FileLock(path, timeout_s=0.05)
         with first, pytest.raises(Conflict):
@@ -94,14 +94,14 @@ class TestFileLock:
         with FileLock(path, timeout_s=5):  # the abandoned thread must not hold the lock
             pass
 
-    def test_waiting_for_ever_ends_when_it_is_free(self, tmp_path: Path) -> None:
+    def test_waiter_without_timeout_gets_a_released_lock(self, tmp_path: Path) -> None:
         first = FileLock(tmp_path / "lock")
         first.acquire()
         threading.Timer(0.1, first.release).start()
         with FileLock(tmp_path / "lock", timeout_s=None) as second:
             assert second.is_held
 
-    def test_a_removed_lock_file_does_not_let_two_in(self, tmp_path: Path) -> None:
+    def test_removed_lock_file_does_not_admit_two_holders(self, tmp_path: Path) -> None:
         path = tmp_path / "lock"
         first = FileLock(path)
         first.acquire()
@@ -143,12 +143,12 @@ class TestFileLock:
                 assert waiter.stdout.read() == b"stopped False\n"
             assert waiter.returncode == 0
 
-    def test_an_unwritable_place_is_an_expected_failure(self, tmp_path: Path) -> None:
+    def test_unwritable_directory_raises_an_expected_failure(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
         with pytest.raises(GitexpError, match="cannot lock"):
             FileLock(tmp_path / "file" / "lock").acquire()
 
-    def test_a_second_opening_in_one_process_waits_too(self, tmp_path: Path) -> None:
+    def test_second_lock_object_in_one_process_waits(self, tmp_path: Path) -> None:
         with FileLock(tmp_path / "lock"), pytest.raises(Conflict):
             FileLock(tmp_path / "lock", timeout_s=0).acquire()
 
@@ -185,7 +185,7 @@ def test_eight_processes_exclude_each_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_sixteen_writers_are_served_in_turn(tmp_path: Path) -> None:
+def test_sixteen_writers_get_the_lock_in_order_of_arrival(tmp_path: Path) -> None:
     """95 % of the requests wait for two rounds at most. With random order, 5 % wait for three."""
     waits: multiprocessing.Queue[int] = SPAWN.Queue()
     turns = SPAWN.Value("i", 0)
@@ -219,7 +219,9 @@ def make_old(path: Path, age_s: float = 60) -> Path:
 
 
 class TestDeadLock:
-    def test_is_moved_aside_and_reported(self, repo: RepoBuilder, ref_lock: Path) -> None:
+    def test_stale_lock_is_moved_aside_and_reported(
+        self, repo: RepoBuilder, ref_lock: Path
+    ) -> None:
         found = clear_dead_lock(ref_lock)
         assert found is not None
         assert found.moved_to is not None
@@ -230,11 +232,13 @@ class TestDeadLock:
         repo.git("update-ref", "refs/heads/gitexp", "HEAD")
         assert "gitexp.lock" not in repo.git("for-each-ref")
 
-    def test_really_blocked_git_before(self, repo: RepoBuilder, ref_lock: Path) -> None:
+    def test_stale_lock_blocks_git_until_it_is_moved(
+        self, repo: RepoBuilder, ref_lock: Path
+    ) -> None:
         assert repo.git("update-ref", "refs/heads/gitexp", "HEAD", check=False) == ""
         assert "gitexp" not in repo.git("for-each-ref", "refs/heads")
 
-    def test_left_by_a_killed_git_is_cleared(self, repo: RepoBuilder) -> None:
+    def test_lock_of_a_killed_git_is_moved_aside(self, repo: RepoBuilder) -> None:
         path = repo.path / ".git/refs/heads/gitexp.lock"
         with prepared(repo, "refs/heads/gitexp") as git:
             git.kill()
@@ -244,10 +248,10 @@ class TestDeadLock:
         assert found is not None
         assert found.moved_to is not None
 
-    def test_no_lock_is_nothing(self, repo: RepoBuilder) -> None:
+    def test_missing_lock_is_reported_as_none(self, repo: RepoBuilder) -> None:
         assert clear_dead_lock(repo.path / ".git/refs/heads/gitexp.lock") is None
 
-    def test_of_a_linked_work_tree_is_moved_into_the_common_folder(
+    def test_stale_lock_of_a_linked_work_tree_moves_to_the_common_directory(
         self, repo: RepoBuilder, tmp_path: Path
     ) -> None:
         repo.git("worktree", "add", "--quiet", str(tmp_path / "linked"))
@@ -283,19 +287,19 @@ class TestLiveLock:
         assert holder in str(found.holder)
         assert path.exists()
 
-    def test_young_ones_are_left(self, repo: RepoBuilder) -> None:
+    def test_young_lock_stays(self, repo: RepoBuilder) -> None:
         self.assert_left(make_old(repo.path / ".git/packed-refs.lock", 5), "a moment ago")
 
-    def test_one_from_the_future_is_left(self, repo: RepoBuilder) -> None:
+    def test_lock_with_a_future_time_stays(self, repo: RepoBuilder) -> None:
         self.assert_left(make_old(repo.path / ".git/packed-refs.lock", -3600), "a moment ago")
 
-    def test_a_faked_clock_does_not_age_them(
+    def test_changed_wall_clock_does_not_age_a_lock(
         self, repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("GITEXP_NOW", str(time.time() + 1e6))
         self.assert_left(make_old(repo.path / ".git/packed-refs.lock", 0), "a moment ago")
 
-    def test_one_that_a_process_has_open_is_left(self, ref_lock: Path) -> None:
+    def test_lock_that_a_process_has_open_stays(self, ref_lock: Path) -> None:
         with subprocess.Popen(
             [
                 sys.executable,
@@ -314,7 +318,7 @@ class TestLiveLock:
         assert not ref_lock.exists()
 
     @pytest.mark.parametrize("linked", [False, True])
-    def test_git_that_has_closed_it_but_goes_on_is_left_alone(
+    def test_lock_stays_while_its_git_runs_after_closing_it(
         self, repo: RepoBuilder, tmp_path: Path, linked: bool
     ) -> None:
         path = repo.path / ".git/refs/heads/gitexp.lock"
@@ -326,7 +330,9 @@ class TestLiveLock:
             make_old(path)
             self.assert_left(path, f"git (process {git.pid})")
 
-    def test_git_elsewhere_with_git_dir_is_found(self, repo: RepoBuilder, ref_lock: Path) -> None:
+    def test_git_that_uses_the_repository_by_git_dir_is_found(
+        self, repo: RepoBuilder, ref_lock: Path
+    ) -> None:
         for args, env in (
             (["--git-dir", ".git"], {}),
             (["--git-dir=.git"], {}),
@@ -343,7 +349,7 @@ class TestLiveLock:
                 self.assert_left(ref_lock, f"(process {git.pid})")
                 git.kill()
 
-    def test_git_in_another_repository_does_not_count(
+    def test_git_of_another_repository_holds_no_lock_here(
         self, make_repo: MakeRepo, repo: RepoBuilder, ref_lock: Path
     ) -> None:
         with prepared(make_repo("other"), "refs/heads/gitexp"):
@@ -354,7 +360,7 @@ class TestLiveLock:
     @pytest.mark.parametrize(
         "args", [["cat-file", "--batch"], ["-c", "a.b=c", "cat-file", "--batch"]]
     )
-    def test_a_lasting_reader_does_not_count(
+    def test_long_running_reader_holds_no_lock(
         self, repo: RepoBuilder, ref_lock: Path, args: list[str]
     ) -> None:
         with subprocess.Popen(["git", *args], cwd=repo.path, stdin=subprocess.PIPE) as git:
@@ -363,7 +369,7 @@ class TestLiveLock:
         assert found is not None
         assert found.moved_to is not None
 
-    def test_a_git_that_may_not_be_looked_into_counts(
+    def test_git_process_that_cannot_be_inspected_counts_as_holder(
         self, repo: RepoBuilder, ref_lock: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with prepared(repo, "refs/heads/other") as git:
@@ -377,7 +383,7 @@ class TestLiveLock:
             monkeypatch.setattr(lock_module, "_works_in", lambda *_: False)
             self.assert_left(ref_lock, f"git (process {git.pid})")
 
-    def test_another_process_that_may_not_be_looked_into_does_not_count(
+    def test_other_process_that_cannot_be_inspected_is_no_holder(
         self, ref_lock: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with subprocess.Popen(["sleep", "60"]) as sleeper:
@@ -393,14 +399,14 @@ class TestLiveLock:
         assert found is not None
         assert found.moved_to is not None
 
-    def test_a_network_disk_cannot_be_judged(
+    def test_lock_on_a_network_disk_stays(
         self, ref_lock: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for kind in ("nfs4", "fuse.sshfs", "smb3", None):
             monkeypatch.setattr(lock_module, "_file_system", lambda _, kind=kind: kind)
             self.assert_left(ref_lock, "unknown: other machines")
 
-    def test_one_that_is_replaced_while_we_look_is_left(
+    def test_lock_replaced_during_the_check_stays(
         self, ref_lock: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def replace(_: float) -> None:
@@ -414,7 +420,7 @@ class TestLiveLock:
         self.assert_left(ref_lock, "changed it just now")
         assert ref_lock.read_text() == "alive"
 
-    def test_one_that_is_replaced_at_the_last_moment_is_put_back(
+    def test_lock_replaced_during_the_move_is_put_back(
         self, ref_lock: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def replace() -> str:
@@ -426,12 +432,12 @@ class TestLiveLock:
         self.assert_left(ref_lock, "changed it just now")
         assert ref_lock.read_text() == "alive"
 
-    def test_one_that_goes_away_while_we_look_is_nothing(
+    def test_lock_that_vanishes_during_the_check_is_reported_as_none(
         self, ref_lock: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("gitexp.adapters.system.clock.sleep", lambda _: ref_lock.unlink())
         assert clear_dead_lock(ref_lock) is None
 
 
-def test_the_kind_of_a_file_system_is_read_from_the_kernel() -> None:
+def test_file_system_type_is_read_from_the_kernel() -> None:
     assert lock_module._file_system(Path("/proc/self/status")) == "proc"
