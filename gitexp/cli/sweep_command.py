@@ -161,7 +161,7 @@ def command(
 
     Every point of the grid is a trial, or N points that are drawn with `--random N` or proposed
     with `--optuna N` (extra `optuna`). `{k}` in CMD is replaced by parameter k. Each trial is a
-    run of its own, in a work tree of its own with the code as it is now, uncommitted files
+    run of its own, in a work tree of its own with the code of this moment, uncommitted files
     included; your files are not touched. A trial that ended before, here or by hand, is not run
     again. Untracked inputs are linked.
 
