@@ -1,4 +1,4 @@
-"""What every test stands on: a sealed environment, and a builder of real repositories."""
+"""Fixtures for all tests: an isolated environment, and a builder of real repositories."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ LEFT_ALONE = (
     *("GIT_EXEC_PATH", "GIT_TEMPLATE_DIR", "GIT_TRACE2_EVENT"),
     *("GIT_DEFAULT_REF_FORMAT", "GIT_DEFAULT_HASH"),
 )
-"""Git variables about the git program itself, not about a repository."""
+"""Git variables about the git program, not about a repository."""
 
 REMOVED = (
     *("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "LESS"),
@@ -25,10 +25,10 @@ REMOVED = (
 
 
 SLOW_DIRECTORIES = frozenset({"campaigns", "cli", "docs", "e2e", "lifecycle", "store"})
-"""Their tests start commands and many git processes."""
+"""Directories whose tests start commands and many git processes."""
 
 FAST_FILES = frozenset({"test_first_contact.py", "test_bad_input.py"})
-"""Files of these directories that belong to the fast tier: a few real commands."""
+"""Files of these directories in the fast tier, with a few real commands."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -44,9 +44,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def sealed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Nothing of the machine's own configuration is seen; `python` is the one that runs the tests.
+    """Hide the machine's own configuration; `python` is the one that runs the tests.
 
-    Returns the home folder.
+    Returns the home directory.
     """
     home = tmp_path_factory.mktemp("home")
     for name in list(os.environ):
@@ -85,7 +85,7 @@ def sealed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture(autouse=True, scope="session")
 def _signals() -> None:
-    """As in a foreground shell, also when the tests run in the background of one."""
+    """As in a foreground shell, also if the tests run in the background of one."""
     for number, handler in (
         (signal.SIGINT, signal.default_int_handler),
         (signal.SIGQUIT, signal.SIG_DFL),
@@ -102,7 +102,7 @@ def _inside_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass
 class RepoBuilder:
-    """A real repository, told what to become. Commits are a minute apart, so ids are stable."""
+    """Builder of a real repository. Commits are a minute apart, so ids are stable."""
 
     path: Path
     _ticks: int = field(default=0, repr=False)
@@ -114,7 +114,7 @@ class RepoBuilder:
         env: Mapping[str, str] | None = None,
         check: bool = True,
     ) -> str:
-        """What git prints, without the last newline; fails the test when git fails."""
+        """Return the output of git without the last newline. Fails the test if git fails."""
         done = subprocess.run(
             ["git", *args],
             cwd=self.path,
@@ -137,7 +137,7 @@ class RepoBuilder:
     def commit(
         self, files: Mapping[str, str | bytes] | None = None, message: str = "a change"
     ) -> str:
-        """Write, add and commit the files; returns the commit's id."""
+        """Write, add and commit the files. Return the commit's id."""
         self._ticks += 1
         for path, text in (files or {}).items():
             self.write(path, text)
@@ -147,12 +147,12 @@ class RepoBuilder:
         return self.head
 
     def branch(self, name: str) -> None:
-        """Create a branch here and switch to it."""
+        """Create a branch and switch to it."""
         self.git("checkout", "--quiet", "-b", name)
 
     @property
     def head(self) -> str:
-        """The id of the commit checked out."""
+        """Id of the checked out commit."""
         return self.git("rev-parse", "HEAD")
 
     def _dates(self) -> dict[str, str]:
@@ -161,7 +161,7 @@ class RepoBuilder:
 
 
 class MakeRepo(Protocol):
-    """Makes a repository below the folder of the test."""
+    """Function that creates a repository below the test's directory."""
 
     def __call__(
         self, name: str = ..., *, sha256: bool = ..., bare: bool = ..., empty: bool = ...
@@ -170,7 +170,7 @@ class MakeRepo(Protocol):
 
 @pytest.fixture
 def make_repo(tmp_path: Path) -> MakeRepo:
-    """A factory of repositories: SHA-1 or SHA-256, with a first commit unless bare or empty."""
+    """A function that creates repositories, with a first commit unless bare or empty."""
 
     def make(
         name: str = "repo", *, sha256: bool = False, bare: bool = False, empty: bool = False

@@ -1,6 +1,6 @@
-"""A hub by an attacker: runs and code that try everything at whoever fetches them.
+"""An attacker's remote: runs and code with an attack on every user who fetches them.
 
-Whatever is executed leaves a mark in the folder `marks`; whatever escapes lands beside it.
+Executed code leaves a mark in the directory `marks`; escaped files appear beside it.
 """
 
 from collections.abc import Iterator
@@ -28,14 +28,14 @@ from tests.conftest import MakeRepo, RepoBuilder
 
 MALLORY = "Mallory <mallory@example.org>"
 ESCAPES = "\x1b]52;c;ZXZpbA==\x07\x1b[2J\x9b31m\u202e\u2028\r\x08"
-"""Sets the clipboard, clears the screen, colours it, turns text around, breaks lines."""
+"""Text that sets the clipboard, clears the screen, colours it, reverses text, breaks lines."""
 
 NOTHING = FileState(sha256="0" * 64, bytes=1)
 HARMLESS = Command(argv=("python", "-c", "print('METRIC a=1')"))
 
 
 def build(make_repo: MakeRepo, marks: Path) -> RepoBuilder:
-    """A bare hub whose `main` is harmless; all its other branches and its runs are not."""
+    """Create a bare remote with a harmless `main` and hostile other branches and runs."""
     hub = make_repo("hostile.git", bare=True)
     work = make_repo("hostile")
     work.git("remote", "add", "origin", str(hub.path))
@@ -75,7 +75,7 @@ def build(make_repo: MakeRepo, marks: Path) -> RepoBuilder:
 
 
 def runs(work: RepoBuilder, marks: Path) -> Iterator[Run]:
-    """One run for each trick."""
+    """Create one run for each attack."""
     tree = ObjectId(work.git("rev-parse", "HEAD^{tree}"))
     code = Code(
         commit=ObjectId(work.head),

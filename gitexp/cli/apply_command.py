@@ -19,10 +19,9 @@ from gitexp.features.runs.purged_code import refuse_purged
 def command(dry_run: bool, as_json: bool, run: str) -> None:
     """Put a run's code into the work tree
 
-    Files become what they were when the run started; HEAD, the index and `gitexp.toml`, which says
-    how runs are judged, stay. Refuses when a file
-    with uncommitted changes would be overwritten. The next run goes on from this one: it is its
-    parent, unless `--parent` says otherwise.
+    Files get the content that they had when the run started. HEAD, the index and `gitexp.toml`,
+    which defines how to judge runs, do not change. Refuses to overwrite a file with uncommitted
+    changes. The next run continues this one: it gets it as parent, unless `--parent` names another.
 
     \b
     git exp apply best:accuracy --dry-run

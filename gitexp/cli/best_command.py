@@ -39,8 +39,8 @@ def command(
     """Show the best trials by a metric
 
     Repeats are one trial, ranked by the mean less one standard error, so that a lucky run does not
-    lead; each is shown by the run that is nearest to its mean. Trials that cannot be told from the
-    first are marked `?`. Discarded trials are left out. METRIC is the main metric by default.
+    lead; the row shows the run nearest to the mean. Trials that cannot be told from the first are
+    marked `?`. Discarded trials are left out. METRIC is the main metric by default.
 
     \b
     git exp best accuracy

@@ -67,9 +67,9 @@ def command(
 ) -> None:
     """Say where the search stands, and what to try next
 
-    The best trial with its parameters, what is running, hints that are open, what was given up or
-    failed by its cause, trials without a decision, and untried neighbours of the best. Repeats are
-    one trial. For Monday morning, and for a coding agent before each attempt.
+    Shows the best trial with its parameters, running trials, open hints, discarded and failed
+    trials by cause, trials without a decision, and untried neighbours of the best. Repeats are one
+    trial. For people after a break, and for a coding agent before each attempt.
 
     \b
     git exp brief --since @{2}

@@ -45,10 +45,10 @@ def command(
 ) -> int:
     """Say which trial is better
 
-    Repeats of a trial, whatever their seeds, are one group, and groups are compared by their means
-    against the noise that repeats show. Without arguments the last run's group against the group
-    before it and against the best; with one RUN, that run's group; with more, the first against
-    each of the others. Exit code 0: not worse; 1: worse, or a guard is broken; 125: cannot tell.
+    Repeats of a trial, whatever their seeds, form one group. Groups are compared by their means
+    against the noise of the repeats. Without arguments: the last run's group against the previous
+    group and the best one; with one RUN: that run's group; with more: the first against each of the
+    others. Exit code 0: not worse; 1: worse, or a guard is broken; 125: cannot tell.
 
     \b
     git exp compare

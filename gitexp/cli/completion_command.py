@@ -12,15 +12,14 @@ SCRIPTS = {"bash": "git-exp.bash", "zsh": "_git-exp", "fish": "git-exp.fish"}
 
 
 @click.command("completion")
-@click.option("--install", is_flag=True, help="Write it to where the shell looks for it.")
+@click.option("--install", is_flag=True, help="Write it where the shell looks for it.")
 @click.argument("shell", type=click.Choice(list(SCRIPTS)), required=False)
 def command(install: bool, shell: str | None) -> None:
     """Print or install completion for bash, zsh or fish
 
-    It completes `git exp` and `git-exp`: commands, options, runs, metrics, parameters and tags.
-    Without an argument: for the
-    shell you are in. Installers that put gitexp into a prefix of its own have
-    put the scripts below its `share` folder already.
+    Completes `git exp` and `git-exp`: commands, options, runs, metrics, parameters and tags.
+    Without an argument: for the current shell. Installers that give gitexp its own prefix have
+    already put the scripts below its `share` folder.
 
     \b
     git exp completion bash

@@ -21,8 +21,8 @@ from gitexp.storage.workspace import Workspace
 def command(as_json: bool, add: bool, name: str | None, values: tuple[str, ...]) -> None:
     """List the settings with where they come from, or add to one
 
-    Strongest first: a flag, the environment, git config, the project's `gitexp.toml` (or
-    `[tool.gitexp]` in `pyproject.toml`), the default. With SETTING: that one in full.
+    In order of precedence: a flag, the environment, git config, the project's `gitexp.toml` (or
+    `[tool.gitexp]` in `pyproject.toml`), the default. With SETTING: shows that setting in full.
 
     \b
     git config exp.metricsFiles metrics.json

@@ -24,11 +24,10 @@ def command(
 ) -> None:
     """Say what to do with a run, and why
 
-    improve: go on from here; keep: good enough; discard: not worth doing again, and not the best
-    any more; stop: end this line of search, good or bad; its runs still count for the best. A later
-    decision supersedes those that it knew of; all stay on record. A trial decided discard or stop
-    is refused by `git exp run` when it is tried again. A run that breaks a guard is kept with
-    --force only.
+    improve: continue from here; keep: good enough; discard: not worth another try, and no longer
+    the best; stop: end this line of search; its runs may still be the best. A later decision
+    replaces the decisions that its author knew; all stay on record. `git exp run` refuses a trial
+    that was decided discard or stop. A run that breaks a guard is kept only with --force.
 
     \b
     git exp decide last keep -m "good enough for the paper"

@@ -21,9 +21,9 @@ from gitexp.core.render.text import clean, format_duration
 def command(path: Path | None) -> int:
     """Show the whole loop on real data
 
-    Makes a repository in a temporary folder, or in PATH, trains classifiers of handwritten digits
-    in it, and judges, decides, refuses and reproduces. Every command is a real one and is shown as
-    you would type it. Nothing outside of the folder changes; it is left for you to play with.
+    Creates a repository in a temporary folder, or in PATH, trains classifiers of handwritten digits
+    in it, and judges, decides, refuses and reproduces runs. The commands are real, and are shown as
+    you would type them. Nothing outside the folder changes; it stays for your own tries.
 
     \b
     git exp demo

@@ -35,9 +35,8 @@ def command(
 ) -> None:
     """Show what changed between two runs, causes beside effects
 
-    Causes: parameters, code, data, environment. Effects: metrics. A [default: @{1}] is the
-    earlier, B [default: last] the later run. Of the packages that differ, those that the code
-    imports are shown.
+    Causes: parameters, code, data, environment. Effects: metrics. A [default: @{1}] is the earlier,
+    B [default: last] the later run. Shows differing packages only if the code imports them.
 
     \b
     git exp diff best last

@@ -23,10 +23,10 @@ _ROUNDS = 3
 def command(fix: bool, as_json: bool) -> int:
     """Check everything gitexp keeps and say how to fix it
 
-    Looks at every record, series and annotation, at the code of every run, at the run index, the
-    journals and leftovers. Exits with 0 when all is well, 1 when something is wrong, 125
-    when something could not be checked. `--fix` never removes or replaces a record: it fetches
-    damaged objects again, keeps code that git may drop, completes runs that died, and tidies.
+    Checks every record, series and annotation, the code of every run, the run index, the journals,
+    and leftovers. Exit code 0: no fault; 1: a fault; 125: something could not be checked. `--fix`
+    never removes or replaces a record: it fetches damaged objects again, keeps code that git may
+    drop, completes interrupted runs, and deletes leftovers.
 
     \b
     git exp doctor

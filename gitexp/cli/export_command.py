@@ -49,8 +49,8 @@ def command(
 ) -> None:
     """Write runs out for other tools
 
-    All runs, unless RUNs are named or chosen by --where. CSV, JSON, JSON lines and Parquet have
-    every value exactly; Markdown and LaTeX are tables for people, as `git exp list` shows them.
+    Exports all runs, or those named as RUN or matched by --where. CSV, JSON, JSON lines and Parquet
+    have exact values; Markdown and LaTeX are tables for people, as `git exp list` shows them.
 
     \b
     git exp export -o runs.csv

@@ -14,7 +14,7 @@ from gitexp.features.sync.sync import fetch_runs
 def command(remote: str | None) -> None:
     """Bring a remote's runs here
 
-    They are merged with the runs recorded here; nothing is lost and nothing conflicts.
+    Merges them with the runs recorded here; no run is lost and runs never conflict.
 
     \b
     git exp fetch

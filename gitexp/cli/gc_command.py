@@ -22,14 +22,13 @@ from gitexp.features.doctor.cleanup import (
 
 @click.command("gc")
 @dry_run_option
-@click.option("--rebuild-index", "again", is_flag=True, help="Make the run index from nothing.")
+@click.option("--rebuild-index", "again", is_flag=True, help="Rebuild the run index.")
 def command(dry_run: bool, again: bool) -> None:
     """Tidy gitexp's local state
 
-    Removes temporary files and work trees of processes that are gone, moves aside git's locks on
-    our refs that no process can be holding, lets go of snapshots whose runs are sealed or never
-    began, and lets git pack loose objects when there are many. No record is touched, and damaged
-    journals are only listed.
+    Deletes temporary files and work trees of ended processes, moves aside stale git locks on
+    gitexp's refs, releases snapshots whose runs are sealed or never began, and lets git pack loose
+    objects if there are many. Changes no record, and only lists damaged journals.
 
     \b
     git exp gc --dry-run
@@ -47,7 +46,7 @@ def command(dry_run: bool, again: bool) -> None:
         for path in locks:
             answer(f"would move '{clean(str(path))}' aside if no process can be holding it")
         for oid in pins.values():
-            answer(f"would released the snapshot {oid[:10]}")
+            answer(f"would release the snapshot {oid[:10]}")
         return
     done = [*clear_locks(workspace, locks), *tidy(workspace, left), *drop_pins(workspace, pins)]
     if again:
@@ -55,7 +54,7 @@ def command(dry_run: bool, again: bool) -> None:
     with waiting("packing"):
         packed = pack(workspace)
     done += [packed] if packed else []
-    for deed in done:
-        answer(clean(deed))
+    for message in done:
+        answer(clean(message))
     if not done:
-        say("everything is tidy")
+        say("there is nothing to clean up")

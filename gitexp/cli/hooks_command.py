@@ -18,9 +18,9 @@ from gitexp.storage.workspace import Workspace
 def command(action: str, force: bool) -> int:
     """Install, inspect or remove the pre-push hook
 
-    With the hook, `git push` sends the runs along, records the results of the pushed commit where
-    the project says how, and asks the gates the project set up. A hook that is there already is
-    kept and runs first; uninstall puts it back as it was. Exit code of status 0: works; 1: not.
+    With the hook, `git push` also sends the runs, records the results of the pushed commit if the
+    project configures how, and checks the gates of the project. An existing hook stays and runs
+    first; uninstall restores it. Exit code of status 0: works; 1: does not.
 
     \b
     git exp hooks install

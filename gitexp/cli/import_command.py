@@ -52,9 +52,9 @@ def command(
 
     SOURCE is a file or folder: MLflow's `mlruns` or `mlflow.db`, W&B's `wandb` or a CSV export,
     TensorBoard's log folder, `results.tsv` or the JSON lines of an agent loop, any CSV or JSON
-    lines with a run a row; `.` for the DVC experiments of this repository. None of the trackers
-    need be installed. Importing again adds only what is new. Ends with an error when a run could
-    not be taken over; the others are.
+    lines with a run in each row; `.` for the DVC experiments of this repository. The trackers need
+    not be installed. A second import adds only new runs. Ends with an error if a run could not be
+    imported; the others are.
 
     \b
     git exp import mlruns --dry-run
@@ -97,8 +97,8 @@ def _refuse(left_out: Sequence[LeftOut]) -> None:
     if left_out:
         count = len(left_out)
         raise InvalidInput(
-            f"cannot take over {count:,} run{'' if count == 1 else 's'}",
-            hints=["it holds up no other; importing again adds only what is new"],
+            f"cannot import {count:,} run{'' if count == 1 else 's'}",
+            hints=["the others are imported; importing again adds only new runs"],
         )
 
 

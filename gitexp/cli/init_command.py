@@ -21,9 +21,9 @@ from gitexp.storage.workspace import Workspace
 def command(with_settings: bool, code_identity: str | None, with_hooks: bool) -> None:
     """Get this repository ready
 
-    Makes the branch that holds the runs, or fetches it when the remote has one. Nothing in the
-    work tree changes, and existing files stay unchanged. Not needed before the first run,
-    which makes the branch too.
+    Creates the branch that holds the runs, or fetches it if the remote has one. Nothing in the work
+    tree changes, and existing files stay unchanged. Optional, since the first run creates the
+    branch too.
 
     \b
     git exp init

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 @count_option("At most N")
 @click.option("--only-changed", is_flag=True, help="Leave out columns that never change.")
 @click.option("--columns", is_flag=True, help="List all columns and their values instead.")
-@click.option("--keep", multiple=True, metavar="REGEX", help="Only such columns. Repeatable.")
-@click.option("--drop", multiple=True, metavar="REGEX", help="No such columns. Repeatable.")
+@click.option("--keep", multiple=True, metavar="REGEX", help="Only columns that match. Repeatable.")
+@click.option("--drop", multiple=True, metavar="REGEX", help="No columns that match. Repeatable.")
 @precision_option
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values, exact numbers.")
@@ -66,10 +66,10 @@ def command(
 ) -> int:
     """Show the runs as a table
 
-    Repeats of a trial, whatever their seeds, are one row with means and standard deviations;
-    --runs, and the forms for programs, have one row a run. Newest first, unless sorted. EXPR is
-    Python-like: `accuracy > 0.8 and (params.lr < 0.1 or tag == "sweep")`; bare names will do while
-    they are unambiguous.
+    Repeats of a trial, whatever their seeds, are one row with means and standard deviations; with
+    --runs, and in the formats for programs, each run has a row. Newest first, unless sorted. EXPR
+    is Python-like: `accuracy > 0.8 and (params.lr < 0.1 or tag == "sweep")`; a name needs no prefix
+    while it is unambiguous.
 
     \b
     git exp list -n 20 --sort-by accuracy
@@ -237,7 +237,7 @@ def _columns_of(view: "View | None") -> list[str] | None:
 def say_empty(workspace: "Workspace", where: str | None) -> None:
     """Explain why the list is empty, with a hint."""
     if where and workspace.index.count():
-        say(f"none of the {workspace.index.count():,} runs answers to: {where}")
+        say(f"none of the {workspace.index.count():,} runs matches: {where}")
     elif workspace.index.tip is None and _has_remote_runs(workspace):
         say("there are no runs here yet; `git exp fetch` brings those of the remote")
     else:

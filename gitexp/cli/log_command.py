@@ -24,9 +24,8 @@ def command(
 ) -> None:
     """Tell the history of the runs, newest first
 
-    The verdict of a run is by what was known when it ended: the runs that began before it and had
-    ended, and what had been decided of them. Where today's verdict is another, it stands below, as
-    `today:`.
+    The verdict of a run uses what was known at its end: the runs that began before it and had
+    ended, and the decisions made by then. If today's verdict differs, it follows as `today:`.
 
     \b
     git exp log -n 5

@@ -19,8 +19,8 @@ def command(install: bool, directory: str | None, page: str | None) -> None:
     """Show the manual, or install its pages
 
     After `--install`, `git help exp`, `git exp --help` and `git help exp-run` open the manual. Some
-    installers, `pip` and `pipx` among them, have done that already; `uv tool` does not. Where
-    standard output is no terminal, the page's source is printed.
+    installers, such as `pip` and `pipx`, have done that already; `uv tool` has not. If standard
+    output is no terminal, prints the source of the page.
 
     \b
     git exp man run

@@ -26,9 +26,9 @@ _FEW = 5
 def command(precision: int, as_json: bool, metric: str | None) -> None:
     """Show how much each metric varies between equal runs
 
-    It is learnt from repeats of the newest run's program, whatever their parameters and code, or
-    declared: `[metrics.NAME] noise` in gitexp.toml. The last two columns are the smallest
-    differences that one run each, and five each, would show.
+    The noise comes from repeats of the newest run's program, whatever their parameters and code, or
+    from `[metrics.NAME] noise` in gitexp.toml. The last two columns are the smallest differences
+    that one run each, and five each, would show.
 
     \b
     git exp noise

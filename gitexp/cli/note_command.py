@@ -39,11 +39,11 @@ def command(
 ) -> None:
     """Say something about a run, or add metrics to it
 
-    Metrics of a run begun by hand and still open are logged, with `--step` where they have one.
-    To a finished run they are added as an annotation with your name and the time, from `-M` or
-    read from its kept output with `--metric-pattern`: its record stays unchanged, and all
-    commands count the latest value and mark it. Only the last value of a metric is added,
-    never a series: `git exp run --metric-pattern` records one.
+    Metrics of an open run that was begun by hand are logged, with `--step` if given. Metrics of a
+    finished run become an annotation with your name and the time, from `-M` or read from the kept
+    output with `--metric-pattern`. The record stays unchanged; all commands use the latest value
+    and mark it. Only the last value of a metric is added, never a series: `git exp run
+    --metric-pattern` records one.
 
     \b
     git exp note last "the loss curve is flat after step 40"

@@ -62,8 +62,8 @@ def command(
 ) -> None:
     """Draw metrics in the terminal or as a picture
 
-    Without --against and --best: the metric's series of each RUN, by default of the last. In the
-    terminal it needs the extra `plot`: `pip install 'gitexp[plot]'`. --svg and --png need no
+    Without --against and --best: the series of the metric of each RUN, by default of the last. In
+    the terminal it needs the extra `plot`: `pip install 'gitexp[plot]'`. --svg and --png need no
     display.
 
     \b

@@ -49,13 +49,13 @@ def command(
 ) -> None:
     """Take records or code out of both branches for good
 
-    Both branches begin anew without them, and other clones that sync afterwards drop them too. The
-    code of a purged run goes as well, unless another run has the same. Your own branches are never
-    touched, and a remote only with `--push`. Without anything named, it completes a purge that was
-    cut off, and removes what this clone still has of runs that were purged elsewhere.
+    Both branches get a new root without them, and other clones drop them when they sync. The code
+    of a purged run is purged too, unless another run has the same code. Your own branches never
+    change, and a remote changes only with `--push`. Without arguments, the command completes an
+    interrupted purge and deletes what this clone still has of runs purged elsewhere.
 
-    git keeps old objects until it collects its garbage: `git gc --prune=now`. A secret that was
-    pushed must be changed anyway.
+    git keeps old objects until `git gc --prune=now`. A secret that was pushed must be changed
+    anyway.
 
     \b
     git exp purge 7f3a9c0 --dry-run
@@ -102,7 +102,7 @@ def _replace(workspace: Workspace, remote: str) -> None:
     store = workspace.store
     refs = (store.run_ref, store.code_ref)
     name, sent = replace_remote(store, remote, workspace.settings, refs, "purge")
-    say(f"the branches of '{name}' {'are replaced' if sent else 'were the same already'}")
+    say(f"the branches of '{name}' {'are replaced' if sent else 'were equal already'}")
 
 
 def _find(workspace: Workspace, text: str) -> RunId | None:

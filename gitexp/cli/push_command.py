@@ -16,8 +16,8 @@ from gitexp.features.sync.sync import push_runs
 def command(quiet: bool, remote: str | None) -> None:
     """Send the runs to a remote
 
-    When the remote has runs that are not here, they are fetched and merged first. Exits with an
-    error when the runs did not reach the remote.
+    If the remote has runs that are not here, they are fetched and merged first. Ends with an error
+    if the runs did not reach the remote.
 
     \b
     git exp push

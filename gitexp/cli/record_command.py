@@ -22,7 +22,7 @@ from gitexp.features.runs.judge import judge
 @recording_options
 @measured_option()
 @outcome_option("succeeded", default=Outcome.SUCCEEDED.value)
-@click.option("--duration", type=Seconds(), metavar="SECONDS", help="How long it took.")
+@click.option("--duration", type=Seconds(), metavar="SECONDS", help="Duration.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only the run's id.")
 @click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD [ARG]...]")
 def command(
@@ -35,8 +35,8 @@ def command(
 ) -> None:
     """Record a run that was made elsewhere
 
-    Its code is what the work tree holds now. CMD, when given, is recorded and not started. Prints
-    the id of the run.
+    Its code is the current content of the work tree. CMD, if given, is recorded and not started.
+    Prints the id of the run.
 
     \b
     git exp record -S lr=0.1 -M accuracy=0.85

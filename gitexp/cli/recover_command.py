@@ -29,15 +29,15 @@ _WHY = {
 
 @click.command("recover")
 @click.argument("run", metavar="[RUN]", required=False)
-@click.option("--force", is_flag=True, help="Give RUN up though it seems to go on.")
+@click.option("--force", is_flag=True, help="Give RUN up although it seems to be running.")
 @dry_run_option
 @yes_option
 def command(run: str | None, force: bool, dry_run: bool, yes: bool) -> None:
     """Complete the records of runs that were killed
 
-    Every recording command does this too. What such a run measured until it died is kept,
-    and its outcome is `interrupted`. Runs that go on are listed; a run that only seems to go on,
-    or that was begun by hand and given up, is sealed by `git exp recover RUN --force`.
+    Every recording command does this too. Such a run keeps what it measured, and its outcome is
+    `interrupted`. Runs that are still running are listed. `git exp recover RUN --force` seals a run
+    that only seems to be running, or that was begun by hand and given up.
 
     \b
     git exp recover

@@ -18,15 +18,15 @@ from gitexp.storage.workspace import Workspace
 
 @click.command("remove")
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True)
-@click.option("--force", is_flag=True, help="Also runs that are still going on.")
+@click.option("--force", is_flag=True, help="Also runs that are still running.")
 @dry_run_option
 @yes_option
 def command(runs: tuple[str, ...], force: bool, dry_run: bool, yes: bool) -> None:
     """Take runs off the branch, for good and everywhere
 
-    Record, series and annotations go; a tombstone stays, so that the runs go from other clones
-    too when these sync. The history of the branch, and remotes until they are pushed to, still
-    hold the records: a secret that was recorded must be changed, not only removed.
+    Removes record, series and annotations. A tombstone stays, so that other clones remove the runs
+    when they sync. The history of the branch still has the records, and so have remotes until you
+    push: change a secret that was recorded; removing it is not enough.
 
     \b
     git exp remove last --dry-run

@@ -65,14 +65,15 @@ def command(
 ) -> int:
     """Run a recorded run again and judge the result
 
-    Its recorded code, uncommitted changes included, is checked out into a temporary work tree
-    inside the git directory, and its command runs there in the present environment. The verdict -
-    reproduced, within tolerance, drifted or failed - is kept with the run. A run that was not
-    recorded in this clone is only run after you have seen its command and agreed. RUN may be a
-    commit of the run branch. Inputs and files left out of its snapshot are linked from your work
-    tree where their recorded hash is the same; what else its code lacks is named, and `--link` adds
-    it. Exit code 0: reproduced or within tolerance; 1: drifted; 125: failed
-    or could not tell.
+    Checks out its recorded code, uncommitted changes included, into a temporary work tree inside
+    the git directory, and runs its command there in the current environment. The verdict -
+    reproduced, within tolerance, drifted or failed - is recorded with the run. A run that was not
+    recorded in this clone runs only after you have seen its command and agreed. RUN may be a commit
+    of the run branch.
+
+    Inputs, and files left out of its snapshot, are linked from your work tree if their recorded
+    hash is the same. Other files that its code lacks are named; `--link` adds them. Exit code 0:
+    reproduced or within tolerance; 1: drifted; 125: failed or could not tell.
 
     \b
     git exp reproduce best:accuracy

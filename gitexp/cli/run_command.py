@@ -42,8 +42,8 @@ from gitexp.storage.workspace import Workspace
     metavar="N",
     help="Run it with N seeds: fills {seed}, or replaces a given --seed.",
 )
-@click.option("--beside", metavar="RUN", help="Take turns with RUN, where the machine drifts.")
-@click.option("--no-stop", is_flag=True, help="Go on with repeats that can hardly win.")
+@click.option("--beside", metavar="RUN", help="Alternate with RUN, so a drift hits both.")
+@click.option("--no-stop", is_flag=True, help="Run all repeats, even if they can hardly win.")
 @click.option(
     "--timeout",
     "timeout_s",
@@ -51,7 +51,7 @@ from gitexp.storage.workspace import Workspace
     metavar="TIME",
     help="End the command after TIME: 90, 60s, 5m, 2h.",
 )
-@click.option("--no-inject", is_flag=True, help="Do not ask a Python program what it parsed.")
+@click.option("--no-inject", is_flag=True, help="Do not read what a Python program parsed.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but problems.")
 @json_option
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD [ARG]...")
@@ -73,15 +73,15 @@ def command(
     """Record parameters, run a command, record its results
 
     The code, the parameters, the inputs and the environment are on the branch before the command
-    starts; its outcome, metrics and last output afterwards, also when it fails or is killed. `{k}`
-    in CMD is replaced by parameter k. Metrics are taken from files, from printed lines
-    `METRIC name=value`, by patterns, from the Python API, and from what frameworks write while it
-    runs, such as TensorBoard, Lightning, MLflow and benchmarks. Ends with the command's own exit
-    code, or with 124 when `--timeout` ended it.
+    starts; its outcome, metrics and last output follow at its end, also if it fails or is killed.
+    `{k}` in CMD is replaced by parameter k. Metrics come from files, from printed lines `METRIC
+    name=value`, from patterns, from the Python API, and from files of frameworks such as
+    TensorBoard, Lightning, MLflow and benchmarks. Ends with the command's own exit code, or with
+    124 if `--timeout` ended it.
 
     Repeats (`--repeat`, `--seeds`) count as one look at the results and are judged once, at their
-    end. They stop early when they can hardly come out better. With `--json` the command's
-    output goes to standard error.
+    end. They stop early when they can hardly become better. With `--json` the command's output goes
+    to standard error.
 
     \b
     git exp run -- python train.py --lr 0.01

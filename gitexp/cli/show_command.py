@@ -21,8 +21,8 @@ from gitexp.storage.workspace import Workspace
 def command(as_json: bool, series: bool, output: bool, run: str) -> None:
     """Show a run in full
 
-    With its decision, verdicts, reproductions, notes and nearest relatives. RUN is an id or its
-    first digits, a name, `last`, `best`, `best:METRIC`, `@{n}` (n runs back), or a commit.
+    Shows decision, verdicts, reproductions, notes and nearest relatives. RUN is an id or its first
+    digits, a name, `last`, `best`, `best:METRIC`, `@{n}` (n runs back), or a commit.
 
     \b
     git exp show last

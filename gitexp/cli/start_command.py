@@ -24,8 +24,8 @@ def command(
 ) -> None:
     """Begin a run by hand
 
-    For scripts that cannot be wrapped by `git exp run`. Prints the id of the run, which
-    `git exp note` and `git exp finish` take; CMD, when given, is recorded and not started.
+    For scripts that `git exp run` cannot wrap. Prints the id of the run for `git exp note` and `git
+    exp finish`. CMD, if given, is recorded and not started.
 
     \b
     RUN=$(git exp start -S lr=0.1); python train.py; git exp finish $RUN

@@ -16,8 +16,8 @@ from gitexp.storage.merge.tally import Tally
 def command(remote: str | None) -> None:
     """Fetch and push in one go
 
-    Both sides end with all runs of both, at the same commit; runs never conflict. Exits with an
-    error when the runs did not reach the remote.
+    Afterwards both sides have all runs of both, at the same commit; runs never conflict. Ends with
+    an error if the runs did not reach the remote.
 
     \b
     git exp sync

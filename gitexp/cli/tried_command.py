@@ -46,8 +46,8 @@ def command(
 ) -> int:
     """Ask whether a trial was tried before
 
-    Nothing is run. The same code, command, parameters and inputs are the same trial, also after
-    an amend, a rebase or an edit of the README. Exit code 0: new; 1: tried, or running now.
+    Runs nothing. The same code, command, parameters and inputs are the same trial, also after an
+    amend, a rebase or an edit of the README. Exit code 0: new; 1: tried, or running now.
 
     \b
     git exp tried -- python train.py --lr 0.01

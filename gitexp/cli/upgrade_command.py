@@ -21,12 +21,11 @@ def command(identity: str | None, remote: str | None) -> None:
     """Change the branches to the newest format
 
     In format 1 the branch that keeps the code held your own commits, with their messages and all
-    history before them. In format 2 it holds one commit without parents for each state of the
-    files that ran. The branch begins anew, so nothing of the old history is pushed with it.
-
-    Other clones follow when they fetch; a gitexp that does not know the new format stops before it
-    writes, so update it everywhere first. A remote's branch is only replaced with `--push`, and
-    only if no push changed it since it was fetched.
+    earlier history. In format 2 it holds one commit without parents for each state of the files
+    that ran. The branch gets a new root, so a push sends nothing of the old history. Other clones
+    follow when they fetch. A gitexp that does not know the new format stops before it writes, so
+    update all of them first. A remote's branch is replaced only with `--push`, and only if no push
+    changed it since it was fetched.
 
     \b
     git exp upgrade
@@ -47,6 +46,6 @@ def command(identity: str | None, remote: str | None) -> None:
     if remote is not None:
         announce(f"fetching from and pushing to {remote} ...")
         where, sent = upgrade_remote(workspace.store, remote, workspace.settings)
-        say(f"the branches of '{where}' {'are replaced' if sent else 'were the same already'}")
+        say(f"the branches of '{where}' {'are replaced' if sent else 'were equal already'}")
     elif done.changed:
         say("a remote that has them is changed by `git exp upgrade --push REMOTE`")

@@ -1,7 +1,7 @@
-"""What a short command may not import: facts about imports, not timings.
+"""Modules that a short command must not import.
 
-Each command runs in a child of its own, which then tells which modules it has. Whoever adds an
-import to the hot path sees here what it drags in, and imports it where it is used.
+Each command runs in a child process that reports its imported modules. A new import on the hot path
+fails here; move it to the function that needs it.
 """
 
 import importlib.util
@@ -18,10 +18,10 @@ HEAVY = frozenset(
     " socket ssl statistics tabulate tempfile tomli_w tomllib toml_rs unittest urllib.request"
     " uuid xml yaml".split()
 )
-"""Each costs a millisecond or more, GitPython a hundred."""
+"""Each costs a millisecond or more; GitPython costs a hundred."""
 
 OF_CLICK = frozenset("difflib uuid".split())
-"""What some versions of click import by themselves."""
+"""Modules that some versions of click import."""
 
 WRITING = frozenset(
     "adapters.git.loose_objects adapters.git.steps adapters.git.transaction"
@@ -33,7 +33,7 @@ WRITING = frozenset(
     " features.execution features.harvest features.recording features.sync storage.branch"
     " storage.merge".split()
 )
-"""Our own modules that only record or share."""
+"""Modules of gitexp that only recording or syncing needs."""
 
 NOT_FOR_A_PLAIN_LIST = frozenset(
     "core.analysis.verdicts core.query.matching core.query.parse core.render.run_detail"
@@ -51,7 +51,7 @@ sys.stderr.write("\\n" + json.dumps([code, sorted(sys.modules)]))
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository with a few runs and a warm index."""
+    """Return a repository with a few runs and a current index."""
     path = tmp_path_factory.mktemp("hot")
     for argv in (
         ["git", "init", "--quiet"],
@@ -71,7 +71,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def modules_after(path: Path, *args: str) -> frozenset[str]:
-    """Every module a command has imported when it ends."""
+    """Return every module that a command has imported at its end."""
     done = subprocess.run(
         [sys.executable, "-c", TELL, *args], cwd=path, capture_output=True, text=True, check=False
     )
@@ -105,13 +105,13 @@ LOOKING = [
 
 
 @pytest.mark.parametrize("argv", LOOKING)
-def test_looking_imports_nothing_heavy(folder: Path, argv: list[str]) -> None:
+def test_reading_commands_import_no_heavy_module(folder: Path, argv: list[str]) -> None:
     found = modules_after(folder, *argv)
     assert not sorted((found & HEAVY) - imported_by_click())
 
 
 @pytest.mark.parametrize("argv", LOOKING)
-def test_looking_imports_nothing_that_writes(folder: Path, argv: list[str]) -> None:
+def test_reading_commands_import_no_writing_module(folder: Path, argv: list[str]) -> None:
     found = modules_after(folder, *argv)
     assert not sorted(found & {f"gitexp.{name}" for name in WRITING})
 
@@ -123,7 +123,7 @@ def test_a_plain_list_parses_no_query_and_judges_nothing(folder: Path, argv: lis
 
 
 @pytest.mark.parametrize("name", sorted(WRITING | NOT_FOR_A_PLAIN_LIST))
-def test_what_must_not_be_imported_exists(name: str) -> None:
+def test_banned_modules_exist(name: str) -> None:
     assert importlib.util.find_spec(f"gitexp.{name}") is not None
 
 
@@ -137,13 +137,13 @@ def test_importing_gitexp_imports_only_itself() -> None:
     assert [name for name in done.stdout.split() if name.startswith("gitexp")] == ["gitexp"]
 
 
-def test_a_heavy_import_would_be_seen(folder: Path) -> None:
+def test_heavy_import_is_detected(folder: Path) -> None:
     found = modules_after(folder, "list", "--md")
     assert "tabulate" in found & HEAVY
 
 
 def test_the_hook_before_a_push_needs_no_click(folder: Path) -> None:
-    """A push waits for it, and click is the larger part of a short command's start."""
+    """A push waits for it, and importing click is most of a short command's time."""
     script = (
         "import sys\n"
         "from gitexp.cli.script import main\n"

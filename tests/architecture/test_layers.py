@@ -1,6 +1,6 @@
-"""The rules of the package that no tool checks for us: layers, sizes, names and docstrings.
+"""Rules of the package that no tool checks: layers, sizes, names and docstrings.
 
-Only the syntax is read; nothing is imported. Each rule lists all its faults at once.
+Parses the source without importing it. Each test lists all faults at once.
 """
 
 import ast
@@ -43,8 +43,10 @@ ROOMS = (
     "api",
     "cli",
 )
-"""All rooms of the package, in the order of imports: a module imports from its own room and from
-rooms before it. A room is a directory or a single module."""
+"""Rooms of the package in the order of imports: a module imports from its own and earlier rooms.
+
+A room is a directory or a single module.
+"""
 
 FACE = ("", "__main__", "optuna")
 """`gitexp` and `gitexp.optuna` offer names of `api`, imported when used; `__main__` calls `cli`."""
@@ -53,17 +55,17 @@ MAX_MODULE_LINES = 400
 MAX_FUNCTION_LINES = 50
 LONG_MODULES: dict[str, int] = {}
 LONG_FUNCTIONS: dict[str, int] = {}
-"""Exceptions with their present length: they may shrink and go, never grow or be joined."""
+"""Exceptions with their current length: they may shrink or disappear, but never grow."""
 
 BANNED_WORDS = set(
     "util utils helper helpers common misc manager handler service data info base".split()
 )
 GITS_WORDS = re.compile("common_(dir|ancestor)|merge_base")
-"""What git itself calls things is said in git's words."""
+"""git's own terms, which gitexp uses for git's objects."""
 
 
 def name_of(path: Path) -> str:
-    """The dotted name below `gitexp`; empty for the package itself."""
+    """Return the dotted name below `gitexp`; empty for the package itself."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -72,20 +74,20 @@ TREES = {
     name_of(path): (path, ast.parse(path.read_text(encoding="utf-8"), filename=str(path)))
     for path in sorted(ROOT.rglob("*.py"))
 }
-"""Each module's file and syntax by its dotted name."""
+"""Yield path and syntax tree of each module by its dotted name."""
 
 
 def room_of(name: str) -> str | None:
-    """The room that holds a module; `None` for `gitexp`, a layer's own package, and no module."""
+    """Return the room of a module; `None` for `gitexp`, a layer's package, and unknown names."""
     parts = name.split(".")
     prefixes = (".".join(parts[:end]) for end in range(1, len(parts) + 1))
     return next((prefix for prefix in prefixes if prefix in ROOMS), None)
 
 
 def imports_of(tree: ast.Module, *, with_types: bool = True) -> Iterator[tuple[int, str]]:
-    """Line and dotted name (below `gitexp`) of every import of ours, in functions as well.
+    """Yield line and dotted name (below `gitexp`) of every own import, also inside functions.
 
-    `with_types` includes those for type checkers only.
+    `with_types` includes imports only for type checkers.
     """
     skipped = {
         id(inner)
@@ -110,7 +112,7 @@ def imports_of(tree: ast.Module, *, with_types: bool = True) -> Iterator[tuple[i
 
 
 def functions_of(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
-    """Every function and method with its qualified name."""
+    """Yield every function and method with its qualified name."""
 
     def walk(
         node: ast.AST, prefix: str
@@ -128,12 +130,12 @@ def functions_of(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef | ast.
 
 
 def length_of(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Lines of the body: a command has as many parameters as it has options."""
+    """Return the lines of the body, without the parameters: a command has one for each option."""
     return (node.end_lineno or node.lineno) - node.body[0].lineno + 1
 
 
 def wrong_import(name: str, target: str) -> str:
-    """What is wrong with an import between two modules; empty when it is allowed."""
+    """Return the fault of an import between two modules; empty if it is allowed."""
     own, other = room_of(name), room_of(target)
     if name in FACE or own is None or target == "":
         return ""
@@ -175,7 +177,7 @@ def test_imports_are_written_in_full() -> None:
     assert not faults, "\n".join(faults)
 
 
-def test_no_modules_import_each_other_in_a_circle() -> None:
+def test_no_import_cycles() -> None:
     edges = {
         name: {t for _, t in imports_of(tree, with_types=False)} & set(TREES) - {name, *FACE}
         for name, (_, tree) in TREES.items()
@@ -220,7 +222,7 @@ def test_modules_and_functions_stay_small() -> None:
     assert not faults, "\n".join(faults)
 
 
-def test_the_exceptions_only_shrink() -> None:
+def test_size_exceptions_only_shrink() -> None:
     lengths = {
         f"{name}.{function}": length_of(node)
         for name, (_, tree) in TREES.items()
@@ -268,7 +270,7 @@ def is_overload(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> 
     return any(ast.unparse(d).endswith("overload") for d in node.decorator_list)
 
 
-def test_no_name_has_a_word_that_says_nothing() -> None:
+def test_no_name_has_a_vague_word() -> None:
     faults = []
     for module, (_, tree) in TREES.items():
         named = [(part, "the module") for part in module.split(".") if part]
@@ -287,14 +289,14 @@ def test_no_name_has_a_word_that_says_nothing() -> None:
 
 
 def words_of(name: str) -> list[str]:
-    """`EntryManager` and `entry_manager` both have the words entry and manager."""
+    """`EntryManager` and `entry_manager` both contain the words entry and manager."""
     return [word.lower() for word in re.split(r"_|(?<=[a-z0-9])(?=[A-Z])", name) if word]
 
 
 # --- the rules themselves can fail ----------------------------------------------------------------
 
 
-def test_an_import_inside_a_function_is_seen() -> None:
+def test_import_inside_a_function_is_found() -> None:
     tree = ast.parse(
         "import gitexp.storage\n"
         "def f():\n"
@@ -322,7 +324,7 @@ def test_an_import_to_a_later_room_is_a_fault() -> None:
     assert wrong_import("cli.app", "nothing.here")
 
 
-def test_words_are_found_in_both_spellings() -> None:
+def test_vague_words_are_found_in_both_spellings() -> None:
     assert words_of("EntryManager") == ["entry", "manager"]
     assert words_of("_load_data") == ["load", "data"]
     assert words_of(GITS_WORDS.sub("", "_common_dir")) == []

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    ("tool", "mend"),
+    ("tool", "fix"),
     [
         (("ruff", "check"), "ruff check --fix"),
         (("ruff", "format", "--check"), "ruff format"),
@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[2]
     ],
     ids=("lint", "layout", "types", "spelling"),
 )
-def test_the_tools_have_nothing_to_say(tool: tuple[str, ...], mend: str) -> None:
-    # `-P`: the folder we are in is not searched for a module called ruff or mypy.
+def test_tools_report_no_fault(tool: tuple[str, ...], fix: str) -> None:
+    # `-P`: do not search the current directory for a module called ruff or mypy.
     done = subprocess.run(
         [sys.executable, "-P", "-m", *tool],
         cwd=ROOT,
@@ -31,4 +31,4 @@ def test_the_tools_have_nothing_to_say(tool: tuple[str, ...], mend: str) -> None
         text=True,
         check=False,
     )
-    assert done.returncode == 0, f"run `{mend}`\n{done.stdout}{done.stderr}"
+    assert done.returncode == 0, f"run `{fix}`\n{done.stdout}{done.stderr}"

@@ -1,1 +1,1 @@
-"""Timings: no tests, see `docs/performance.md`."""
+"""Benchmarks, which are no tests; see `docs/performance.md`."""

@@ -1,4 +1,4 @@
-"""All figures as one table: `python -m tests.benchmarks`.
+"""Print all figures as one table: `python -m tests.benchmarks`.
 
 `--runs 1000` takes a minute instead of half an hour, `--only reading` measures one part.
 """
@@ -18,7 +18,7 @@ from tests.benchmarks.timing import Figure, table
 
 
 def main() -> int:
-    """Measure and print. Returns 1 when a limit was missed."""
+    """Measure and print. Return 1 if a figure is above its limit."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--turns", type=int, default=15, help="measurements of what is short")
@@ -35,7 +35,7 @@ def main() -> int:
 
 
 def measure(root: Path, runs: int, turns: int, parts: list[str]) -> list[Figure]:
-    """The figures of the named parts."""
+    """Yield the figures of the named parts."""
     environment = sealed_environment(root)
     os.environ.clear()
     os.environ.update(environment)

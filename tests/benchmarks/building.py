@@ -1,4 +1,4 @@
-"""Repositories to measure in, built through gitexp's own bulk path."""
+"""Build repositories to measure in, with gitexp's batch recording."""
 
 import os
 import random
@@ -18,7 +18,7 @@ _STARTED = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 def git(folder: Path, *args: str, stdin: bytes = b"") -> str:
-    """What git prints, without the line end. Raises `CalledProcessError`."""
+    """Return the output of git without the line end. Raises `CalledProcessError`."""
     done = subprocess.run(
         ["git", *args], cwd=folder, input=stdin, stdout=subprocess.PIPE, check=True
     )
@@ -26,7 +26,7 @@ def git(folder: Path, *args: str, stdin: bytes = b"") -> str:
 
 
 def make_repository(folder: Path) -> Path:
-    """A repository with one small commit of code and no runs; records are not synced."""
+    """Create a repository with one small commit of code and no runs; records are not flushed."""
     folder.mkdir(parents=True)
     git(folder, "init", "--quiet")
     (folder / "train.py").write_text("print('METRIC accuracy=0.9')\n")
@@ -38,7 +38,7 @@ def make_repository(folder: Path) -> Path:
 
 
 def make_runs(folder: Path, count: int, *, seed: int = 1, clock: int = 0) -> Iterator[Run]:
-    """Runs with ten parameters and ten metrics each, four minutes apart."""
+    """Return runs with ten parameters and ten metrics each, four minutes apart."""
     chance = random.Random(seed)
     head, tree = git(folder, "rev-parse", "HEAD", "HEAD^{tree}").split()
     code = Code(commit=ObjectId(head), tree=ObjectId(tree), branch="main")
@@ -76,12 +76,12 @@ def _params(chance: random.Random) -> Table:
 
 
 def add_runs(folder: Path, count: int, *, seed: int = 1, clock: int = 0) -> None:
-    """Record so many runs through the bulk path."""
+    """Record `count` runs in batches."""
     record_many(Workspace.open(folder), make_runs(folder, count, seed=seed, clock=clock))
 
 
 def sealed_environment(folder: Path) -> dict[str, str]:
-    """Our children's environment: no settings of the machine's user, and compiled modules kept."""
+    """Return the environment of child processes: no settings of the user, compiled modules kept."""
     config = folder / "gitconfig"
     config.write_text(
         "[user]\n\tname = Ada Example\n\temail = ada@example.org\n[init]\n\tdefaultBranch = main\n"

@@ -1,7 +1,7 @@
-"""What durability costs a record: `python tests/benchmarks/durability.py [FOLDER] [RECORDS]`.
+"""Measure the cost of durability: `python tests/benchmarks/durability.py [FOLDER] [RECORDS]`.
 
-Writes records in pairs, one durable and one fast, so that whatever else the machine does falls on
-both, and prints the median of each and their ratio. FOLDER must lie on the disk in question.
+Writes records in pairs, one durable and one fast, so that the load of the machine affects both.
+Prints both medians and their ratio. FOLDER must be on the measured disk.
 """
 
 import statistics
@@ -15,7 +15,7 @@ from gitexp.api.tracker import Tracker
 
 
 def measure(folder: Path, records: int) -> dict[str, list[float]]:
-    """Seconds of each record, by durability, from the call to its return."""
+    """Return the seconds of each record, by durability."""
     trackers = {}
     for durability in ("fast", "committed"):
         repo = folder / durability

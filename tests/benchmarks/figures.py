@@ -1,4 +1,4 @@
-"""What is measured, each against its reference."""
+"""The figures, each with its reference."""
 
 import os
 import shutil
@@ -26,51 +26,51 @@ PIPELINE = (
     "-c",
     "git ls-tree -r gitexp | cut -d' ' -f3 | cut -f1 | git cat-file --batch --buffer >/dev/null",
 )
-"""Everything that git itself does to hand over all records."""
+"""Everything that git does to output all records."""
 
 
 @dataclass
 class Bench:
-    """A repository of so many runs, and how to measure in it."""
+    """A repository with a number of runs, and functions to measure in it."""
 
     root: Path
-    """Everything lies below, and is removed at the end."""
+    """Directory of everything; deleted at the end."""
     runs: int
     environment: dict[str, str]
     turns: int = 15
-    """For what takes a fraction of a second; what takes seconds is done a fifth as often."""
+    """Turns for measurements of a fraction of a second; those of seconds get a fifth."""
     seeds: int = 1000
     repositories: dict[int, Path] = field(default_factory=dict)
 
     @property
     def few(self) -> int:
-        """Turns of what takes seconds."""
+        """Turns for measurements of seconds."""
         return max(self.turns // 5, 1)
 
     def repository(self, runs: int | None = None) -> Path:
-        """A repository with so many runs and a warm index, built when first asked."""
+        """Return a repository with `count` runs and a current index, built at the first call."""
         runs = self.runs if runs is None else runs
         if runs not in self.repositories:
             folder = make_repository(self.root / f"runs-{runs}")
-            # What builds leaves a heap of a hundred megabytes, and the next one measures records.
+            # Building leaves a heap of a hundred megabytes, and the next figure measures records.
             build = (sys.executable, "-m", "tests.benchmarks.building", str(folder), str(runs))
             subprocess.run(build, check=True, cwd=Path(__file__).parents[2])
-            os.sync()  # nobody shares the disk with what is still being written
+            os.sync()  # flush now, so that no pending write disturbs a measurement
             self.repositories[runs] = folder
         return self.repositories[runs]
 
     def commands(self, folder: Path | None = None) -> Commands:
-        """Children in a repository."""
+        """Return a runner of child processes in a repository."""
         return Commands(folder or self.repository(), self.environment)
 
     def add_one(self, folder: Path) -> None:
-        """One more run that no index knows."""
+        """Record one more run that no index has."""
         self.seeds += 1
         add_runs(folder, 1, seed=self.seeds, clock=10**6 + self.seeds)
 
 
 def exp(*args: str) -> tuple[str, ...]:
-    """The command line as users start it."""
+    """Return the command line as users start it."""
     script = Path(sys.executable).with_name("git-exp")
     start = (str(script),) if script.exists() else (sys.executable, "-m", "gitexp")
     return (*start, *args)
@@ -80,7 +80,7 @@ def exp(*args: str) -> tuple[str, ...]:
 
 
 def reading(bench: Bench) -> Iterator[Figure]:
-    """Commands that look, warm, against importing what no command line can do without."""
+    """Reading commands with a current index, against importing what every command line needs."""
     commands = bench.commands()
     where = "accuracy > 0.9 and lr < 0.1"
     for name, argv, limit, allowed in (
@@ -102,18 +102,18 @@ def reading(bench: Bench) -> Iterator[Figure]:
 
 
 def whole_listing(bench: Bench) -> Iterator[Figure]:
-    """All runs as JSON, against git handing over all records."""
+    """All runs as JSON, against git printing all records."""
     commands = bench.commands()
     listing, pipeline = commands.deed(*exp("list", "--json")), commands.deed(*PIPELINE)
     yield compare("list --json of all", listing, pipeline, 3.0, turns=bench.few)
 
 
 REPORTED = 10_000
-"""Runs of the report that is measured, at most."""
+"""Maximum runs of the measured report."""
 
 
 def reporting(bench: Bench) -> Iterator[Figure]:
-    """A report of all runs, against handing over their documents; and how large it is."""
+    """A report of all runs, against printing their documents; and its size."""
     folder = bench.repository(min(bench.runs, REPORTED))
     commands = bench.commands(folder)
     page = folder / "report.html"
@@ -142,7 +142,7 @@ def looking_at_the_page(bench: Bench) -> Iterator[Figure]:
 
 
 def pushing(bench: Bench) -> Iterator[Figure]:
-    """A push of the user's with the hook, against one without, to a remote on the same disk."""
+    """A push of the user with the hook, against one without, to a remote on the same disk."""
     folder = bench.root / "pushing"
     git(bench.root, "init", "--quiet", "--bare", str(folder.with_suffix(".hub")))
     make_repository(folder)
@@ -159,7 +159,7 @@ def pushing(bench: Bench) -> Iterator[Figure]:
         def deed() -> float:
             git(folder, "commit", "--quiet", "--allow-empty", "-m", "a change")
             took = commands.time(("git", "push", "-q", *options, "origin", "HEAD:refs/heads/main"))
-            while (folder / ".git/gitexp/pushes").exists():  # for the next one to be alone
+            while (folder / ".git/gitexp/pushes").exists():  # so that the next one runs alone
                 time.sleep(0.05)
             return took
 
@@ -169,7 +169,7 @@ def pushing(bench: Bench) -> Iterator[Figure]:
     yield compare("a push, nothing to ask", push(), plain, 1.5, turns=bench.turns)
     rules = '[metrics.accuracy]\ndirection = "maximize"\ngate = 0.01\n'
     (folder / "gitexp.toml").write_text(rules)
-    both: Deed = lambda: plain() + click()  # noqa: E731 - two deeds are one reference
+    both: Deed = lambda: plain() + click()  # noqa: E731 - both together are one reference
     yield compare("a push with gates", push(), both, 1.5, turns=bench.turns)
 
 
@@ -177,7 +177,7 @@ def pushing(bench: Bench) -> Iterator[Figure]:
 
 
 def building_the_index(bench: Bench) -> Iterator[Figure]:
-    """The first command after a clone, with either parser."""
+    """The first command after a clone, with each parser."""
     hidden = bench.root / "hidden"
     hidden.mkdir(exist_ok=True)
     (hidden / "toml_rs.py").write_text("raise ImportError\n")
@@ -201,7 +201,7 @@ def building_the_index(bench: Bench) -> Iterator[Figure]:
 
 
 def updating_the_index(bench: Bench) -> Iterator[Figure]:
-    """What a list costs more when one run is new."""
+    """Extra time of a list after one new run."""
     folder, commands = bench.repository(), bench.commands()
     listing = exp("list", "-n", "20", "--sort-by", "accuracy")
     extra, warm = [], []
@@ -280,7 +280,7 @@ def _logging() -> Iterator[Figure]:
 
 
 def running(bench: Bench) -> Iterator[Figure]:
-    """`git exp run -- true` on top of Python's start, against two commits and importing click."""
+    """`git exp run -- true` beyond Python's start, against two commits and importing click."""
     folder, commands = bench.repository(), bench.commands()
     python = median_of(commands.deed(sys.executable, "-c", "pass"), bench.turns)
     commit = ("git", "commit", "--quiet", "--allow-empty", "-m", "x")
@@ -318,7 +318,7 @@ def running_among_many_files(bench: Bench) -> Iterator[Figure]:
 
 
 def bulk_recording(bench: Bench) -> Iterator[Figure]:
-    """Recording everything in one go, against fast-import of the same stream."""
+    """Recording everything at once, against fast-import of the same stream."""
     stream = bench.root / "stream"
     source = bench.repository()
     branches = ("gitexp", "gitexp-code")
@@ -349,7 +349,7 @@ def bulk_recording(bench: Bench) -> Iterator[Figure]:
 
 
 def merging(bench: Bench) -> Iterator[Figure]:
-    """The union of two histories that went apart, against git merging their trees."""
+    """The merge of two diverged histories, against git merging their trees."""
     each = max(bench.runs // 10, 1)
     ours = make_repository(bench.root / "ours")
     add_runs(ours, 10)
@@ -379,7 +379,7 @@ def merging(bench: Bench) -> Iterator[Figure]:
 
 
 def size(bench: Bench) -> Iterator[Figure]:
-    """What the records take on the disk as they were written, against packed by `git gc`."""
+    """Size on disk of the records as written, against packed by `git gc`."""
     folder = make_repository(bench.root / "size")
     add_runs(folder, bench.runs)
     loose = _size_of(folder / ".git/objects")
@@ -454,7 +454,7 @@ def _syncing(bench: Bench, folder: Path) -> Deed:
 
 @contextmanager
 def inside(folder: Path) -> Iterator[None]:
-    """Work in a folder for a while."""
+    """Work in a directory."""
     before = Path.cwd()
     os.chdir(folder)
     try:
@@ -480,4 +480,4 @@ ALL: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "size": size,
     "growth": growth,
 }
-"""The parts of the table, in its order."""
+"""Parts of the table, in order."""

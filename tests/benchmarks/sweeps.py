@@ -1,4 +1,4 @@
-"""Sweeps: trials that do nothing against `xargs`, and what is known of 1,000 trials."""
+"""Sweeps: trials that do nothing against `xargs`, and a plan of 1,000 known trials."""
 
 import sys
 from collections.abc import Iterator

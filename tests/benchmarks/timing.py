@@ -1,7 +1,6 @@
-"""Measuring two things side by side: each figure is a ratio, so that the machine drops out.
+"""Measure two things alternately, so that each figure is a ratio without the machine's speed.
 
-What is measured and its reference take turns, and the ratio is taken within each turn; the median
-of these ratios stands for all. A machine that is busy for a while is busy for both.
+Both take turns, and the figure is the median of the ratios of the turns. A busy machine slows both.
 """
 
 import os
@@ -13,16 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 Deed = Callable[[], float]
-"""Does something and returns the seconds that count."""
+"""Function that does something and returns the seconds that count."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table."""
+    """Line of the table."""
 
     name: str
     ratio: float
-    """What was measured over its reference; or the value itself when there is no reference."""
+    """Measured value over its reference, or the value itself without a reference."""
     limit: float | None
     measured_s: float
     reference_s: float | None = None
@@ -31,7 +30,7 @@ class Figure:
 
     @property
     def passed(self) -> bool:
-        """True when within the limit."""
+        """True if it is within the limit."""
         return self.limit is None or self.ratio <= self.limit
 
 
@@ -45,7 +44,7 @@ def compare(
     note: str = "",
     warm: bool = True,
 ) -> Figure:
-    """The median ratio over so many turns, after one turn that does not count."""
+    """Return the median ratio over a number of turns, without the first turn."""
     pairs = [(measured(), reference()) for _ in range(turns + warm)][warm:]
     return Figure(
         name,
@@ -58,18 +57,18 @@ def compare(
 
 
 class Commands:
-    """Starts child processes in one folder, output thrown away, and takes their time."""
+    """Runs child processes in one directory without their output, and measures their time."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder = folder
         self.environment = environment
         self.peak_bytes = 0
-        """The most memory that one of the children had."""
+        """Maximum memory of a child."""
 
     def time(
         self, argv: Sequence[str], *, stdin: Path | None = None, allowed: Sequence[int] = (0,)
     ) -> float:
-        """Run to the end and return the seconds. Raises `CalledProcessError`."""
+        """Run to the end. Return the seconds. Raises `CalledProcessError`."""
         source = os.open(stdin or os.devnull, os.O_RDONLY)
         sink = os.open(os.devnull, os.O_WRONLY)
         try:
@@ -94,17 +93,17 @@ class Commands:
         return took
 
     def deed(self, *argv: str, stdin: Path | None = None, allowed: Sequence[int] = (0,)) -> Deed:
-        """A command as something to measure."""
+        """Return a function that measures a command."""
         return lambda: self.time(argv, stdin=stdin, allowed=allowed)
 
 
 def median_of(deed: Deed, turns: int) -> float:
-    """The median seconds, after one turn that does not count."""
+    """Return the median seconds, without the first turn."""
     return statistics.median([deed() for _ in range(turns + 1)][1:])
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """All figures as Markdown."""
+    """Return all figures as Markdown."""
     lines = [
         "| what | measured | reference | figure | limit | |",
         "|---|---|---|---|---|---|",

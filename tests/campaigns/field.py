@@ -1,7 +1,7 @@
-"""The ground of every campaign: a repository under attack, and what was acknowledged, kept apart.
+"""Base of every campaign: a repository under attack, and a separate list of acknowledged runs.
 
-A campaign does deeds while something goes wrong, and asks after each: does plain git still find
-everything that was acknowledged, is the repository whole, and does the next ordinary command work?
+A campaign works while faults happen, and checks after each fault: does plain git still find every
+acknowledged run, is the repository complete, and does the next ordinary command work?
 """
 
 import os
@@ -27,15 +27,15 @@ VICTIMS = (
     *("update-index", "write-tree", "hash-object", "update-ref"),
     *("gitexp: record", "fast-import"),
 )
-"""The git commands that write; `cat-file` and the like leave nothing behind.
+"""git commands that write; others such as `cat-file` change nothing.
 
-A run's first `update-ref` pins its snapshot. The one that moves the branches is known by what it
-tells the reflog.
+The first `update-ref` of a run pins its snapshot. The one that moves the branches is recognized by
+its message for the reflog.
 """
 EXP = (sys.executable, "-m", "gitexp")
 
 TIMEOUT_S = 120.0
-"""No command of a campaign may hang; far above what any takes."""
+"""Time limit of a command in seconds, far above what any needs."""
 
 _STARTED = re.compile(r"^run ([0-9a-f]{7}) .*?: ", re.MULTILINE)
 
@@ -51,7 +51,7 @@ class Done:
 
     @property
     def started(self) -> list[str]:
-        """Short ids of the runs that it told the user had started."""
+        """Short ids of the runs whose start it reported."""
         return _STARTED.findall(self.err)
 
 
@@ -61,24 +61,24 @@ class Field:
 
     repo: RepoBuilder
     acknowledged: dict[str, float] = field(default_factory=dict)
-    """Recorded runs by id, with the metric they must have."""
+    """Recorded runs by id, with their expected metric."""
     started: set[str] = field(default_factory=set)
-    """Short ids of runs that may never vanish."""
+    """Short ids of runs that must never vanish."""
     slowest_s: float = 0.0
-    """The longest that an ordinary command took after a fault."""
+    """Longest time of an ordinary command after a fault, in seconds."""
     cleared: int = 0
-    """Locks that faults left behind."""
+    """Number of locks that faults left behind."""
 
     @classmethod
     def of(cls, repo: RepoBuilder, victim: str) -> "Field":
-        """Where the git command is needed: a shared repository has records by `fast-import`."""
+        """True if records need `fast-import`: in a shared repository."""
         if victim == "fast-import":
             repo.git("config", "core.sharedRepository", "group")
         return cls(repo)
 
     @property
     def state(self) -> Path:
-        """The local state of gitexp."""
+        """Directory of gitexp's local state."""
         return self.repo.path / ".git" / "gitexp"
 
     def exp(
@@ -88,7 +88,7 @@ class Field:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> Done:
-        """Run a `git exp` command in a process of its own."""
+        """Run a `git exp` command in its own process."""
         began_s = time.monotonic()
         done = subprocess.run(
             [*prefix, *EXP, *args],
@@ -103,7 +103,7 @@ class Field:
         return Done(done.returncode, out, err, seconds)
 
     def record(self, value: float, **kwargs: Any) -> Done:
-        """Record a run; what it acknowledges must be there for ever."""
+        """Record a run; an acknowledged run must stay readable."""
         done = self.exp("record", "-q", "-M", f"value={value}", **kwargs)
         if done.status == 0:
             self.acknowledged[done.out.strip()] = value
@@ -120,7 +120,7 @@ class Field:
     # --- checking -------------------------------------------------------------------------------
 
     def next_command_works(self) -> list[str]:
-        """One ordinary command mends everything by itself. Returns the ids it lists."""
+        """Run one ordinary command, which must recover without options. Return the ids it lists."""
         self.let_locks_age()
         listed = self.exp("list", "--name-only")
         self.slowest_s = max(self.slowest_s, listed.seconds)
@@ -133,13 +133,16 @@ class Field:
         return ids
 
     def let_locks_age(self) -> None:
-        """As if half a minute had passed: what is dead by then is known to be."""
+        """Age all locks by half a minute, so that stale ones are recognized."""
         for lock in (self.repo.path / ".git").rglob("*.lock"):
             self.cleared += 1
             make_old(lock, 30)
 
     def check(self) -> dict[str, dict[str, Any]]:
-        """Plain git finds the repository whole and every acknowledged run. Returns all records."""
+        """Check that the repository is complete and has every acknowledged run.
+
+        Return all records.
+        """
         self.check_whole()
         records = read_records(self.repo)
         for run, value in self.acknowledged.items():
@@ -148,7 +151,7 @@ class Field:
         return records
 
     def check_whole(self) -> None:
-        """`git fsck` has nothing to say."""
+        """Check that `git fsck` reports nothing."""
         done = subprocess.run(
             ["git", "fsck", "--full", "--strict", "--no-dangling", "--no-progress"],
             cwd=self.repo.path,
@@ -165,7 +168,7 @@ class Field:
 
 
 def read_records(repo: RepoBuilder) -> dict[str, dict[str, Any]]:
-    """Every record on the branch by run id, read by plain git."""
+    """Return every record on the branch by run id, read by plain git."""
     if not repo.git("for-each-ref", BRANCH):
         return {}
     entries = repo.git("ls-tree", "-r", BRANCH, "--", "runs").splitlines()
@@ -188,14 +191,14 @@ def read_records(repo: RepoBuilder) -> dict[str, dict[str, Any]]:
 
 
 def make_old(path: Path, age_s: float) -> None:
-    """Give a file an age."""
+    """Set the age of a file."""
     then = time.time() - age_s
     os.utime(path, (then, then), follow_symlinks=False)
 
 
 @contextmanager
 def holding(path: Path) -> Iterator[int]:
-    """A process that has the lock file open, as a git that is stopped in the middle."""
+    """Start a process that has the lock file open, like a git stopped in the middle."""
     code = "import sys; f = open(sys.argv[1], 'x'); print(flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -213,16 +216,16 @@ CHANGING = (
     "write,pwrite64,link,linkat,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,"
     "fsync,fdatasync,ftruncate,flock,fcntl,utimensat,vfork,clone,clone3,wait4,exit_group"
 )
-"""Calls that change what the next command finds. Between two of them nothing can differ."""
+"""Calls that change what the next command finds."""
 
 STORING = (
     "write,pwrite64,link,linkat,rename,renameat,renameat2,mkdir,mkdirat,fsync,openat,ftruncate"
 )
-"""Calls that a failing disk makes fail."""
+"""Calls that a failing disk can make fail."""
 
 
 def require_strace() -> None:
-    """Skip where system calls cannot be made to fail."""
+    """Skip the test without strace."""
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
     probe = subprocess.run(
@@ -235,27 +238,27 @@ def require_strace() -> None:
 
 
 def require_root(why: str) -> None:
-    """Skip where disks cannot be mounted."""
+    """Skip the test if mounting is impossible."""
     if os.geteuid() != 0:
         pytest.skip(f"only root may {why}")
 
 
 @dataclass(frozen=True)
 class Injection:
-    """Something that goes wrong at the n-th of some system calls of one program."""
+    """Fault at the n-th of some system calls of one program."""
 
     victim: str
-    """A word by which to know the git command, or `python` for the whole of our own process."""
+    """Word that identifies the git command, or `python` for gitexp's own process."""
     calls: str
     effect: str = ""
-    """As strace spells it: `signal=SIGKILL`, `error=ENOSPC`; without it calls are only seen."""
+    """Fault in strace's syntax: `signal=SIGKILL`, `error=ENOSPC`; empty only counts calls."""
     n: int = 1
     lasting: bool = False
-    """It goes wrong from then on, not once."""
+    """True if all later calls fail too, not only one."""
     children: bool = False
 
     def options(self, log: Path) -> list[str]:
-        """The strace command that does it."""
+        """Return the strace command of the injection."""
         when = f"{self.n}+" if self.lasting else str(self.n)
         follow = ["-f"] if self.children else []
         what = ["-e", f"inject={self.calls}:{self.effect}:when={when}"] if self.effect else []
@@ -264,7 +267,7 @@ class Injection:
 
 @dataclass(frozen=True)
 class Fired:
-    """How to run a command under an injection."""
+    """Prefix and environment that run a command under an injection."""
 
     log: Path
     prefix: Sequence[str] = ()
@@ -272,14 +275,14 @@ class Fired:
 
     @property
     def happened(self) -> bool:
-        """Whether the program got as far as the n-th call."""
+        """Return whether the program reached the n-th call."""
         text = self.log.read_text(errors="replace")
         return "killed by SIGKILL" in text or "(INJECTED)" in text
 
 
 @contextmanager
 def injected(injection: Injection, folder: Path) -> Iterator[Fired]:
-    """What to give to `Field.exp` so that the injection happens; tells afterwards if it did."""
+    """Yield the arguments for `Field.exp` that inject the fault, and report if it happened."""
     log = folder / "strace.log"
     log.write_text("")
     if injection.victim == "python":
@@ -303,9 +306,9 @@ def injected(injection: Injection, folder: Path) -> Iterator[Fired]:
 def find_points(
     injection: Injection, folder: Path, deed: Callable[[Fired], object]
 ) -> list[Injection]:
-    """Every point at which it can happen: each call of the program by kind and number.
+    """Return every point for a fault: each call of the program by kind and number.
 
-    Watches the deed once, undisturbed.
+    Runs the operation once without a fault.
     """
     with injected(replace(injection, effect=""), folder) as watched:
         deed(watched)

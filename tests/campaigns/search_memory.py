@@ -23,20 +23,20 @@ from typing import Protocol
 import gitexp.cli.app
 
 CHARACTERS = 4
-"""A token is about so many characters."""
+"""Characters of a token, about."""
 
 CONTEXT = 15
-"""A searcher loses its context after so many trials of its own."""
+"""Number of own trials after which a searcher loses its context."""
 
 BASELINE = 5
-"""Runs of the first trial, where the documents ask for repeats of it."""
+"""Runs of the first trial, as the documents advise."""
 
 SD = 0.004
-"""Standard deviation of the noise, where there is noise; the base measures about 1."""
+"""Standard deviation of the noise in noisy searches; the base measures about 1."""
 
 Params = Mapping[str, str]
 Change = tuple[str, str]
-"""A parameter and the value that it gets."""
+"""Parameter with a value for it."""
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "lr": ("0.1", "0.003", "0.01", "0.03", "0.3", "1.0"),
@@ -54,12 +54,12 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "init": ("xavier", "he", "normal", "orthogonal", "zeros", "uniform"),
     "augment": ("none", "flip", "crop", "mixup", "cutout", "colour"),
 }
-"""The first value of each is the default, which is not given on the command line."""
+"""The first value of each is the default, which the command line omits."""
 
 DEFAULTS: Params = {name: values[0] for name, values in CHOICES.items()}
 IDEAS: list[Change] = [(name, value) for name, values in CHOICES.items() for value in values[1:]]
 DEAD = 28
-"""So many of the 70 ideas are dead ends: half of them crash, the others measure far worse."""
+"""Number of dead ends among the 70 ideas: half of them crash, the others measure far worse."""
 
 CRASHES = (
     "CUDA error: out of memory",
@@ -69,7 +69,7 @@ CRASHES = (
 
 
 class World:
-    """What every trial would truly measure; less is better. Effects add up."""
+    """Return the true value of a trial; less is better. Effects add up."""
 
     def __init__(self, seed: int) -> None:
         rng = random.Random(seed)
@@ -78,7 +78,7 @@ class World:
         self.effects = {change: rng.gauss(0.012, 0.02) for change in IDEAS}
         self.effects |= {change: rng.uniform(0.1, 0.4) for change in dead[DEAD // 2 :]}
         self.dead = frozenset(dead)
-        # Dead ends look good before they are tried, so a searcher that forgets comes back to them.
+        # Dead ends look promising before a trial, so a searcher that forgets returns to them.
         self.appeal = {
             change: math.exp(rng.gauss(0, 1.2)) * (3 if change in self.dead else 1)
             for change in IDEAS
@@ -86,20 +86,20 @@ class World:
         self.appeal |= dict.fromkeys(DEFAULTS.items(), 0.3)
 
     def dead_in(self, params: Params) -> frozenset[Change]:
-        """The dead ends that a trial has."""
+        """Return the dead ends in a trial."""
         return self.dead & set(params.items())
 
     def crash(self, params: Params) -> str | None:
-        """What a trial that crashes prints."""
+        """Return the output of a trial that crashes."""
         return next((self.crashes[c] for c in params.items() if c in self.crashes), None)
 
     def truth(self, params: Params) -> float:
-        """What a trial that does not crash measures without noise."""
+        """Return the value of a trial without noise."""
         return 1.0 + sum(self.effects.get(change, 0.0) for change in params.items())
 
 
 def arguments(params: Params) -> str:
-    """The options of the command; what is as by default is not given."""
+    """Return the options of the command, without defaults."""
     given = (f"--{n} {value}" for n, value in params.items() if value != DEFAULTS[n])
     return " ".join(("sh train.sh", *given))
 
@@ -109,7 +109,7 @@ def arguments(params: Params) -> str:
 
 @dataclass
 class Tally:
-    """What one search cost, and what it did wrong."""
+    """Costs and errors of one search."""
 
     trials: int = 0
     runs: int = 0
@@ -117,61 +117,61 @@ class Tally:
     kept: int = 0
     false_keeps: int = 0
     strangers: int = 0
-    """Decisions that were made on the run of another writer."""
+    """Number of decisions about a run of another writer."""
     characters: Counter[str] = field(default_factory=Counter)
     calls: int = 0
     reached: float = 0.0
-    """The true value of the best base at the end."""
+    """True value of the best base at the end."""
 
     def spent(self, kind: str, *texts: str) -> None:
-        """Count one call and what was typed and printed."""
+        """Count one call, with its input and output."""
         self.calls += 1
         self.characters[kind] += sum(map(len, texts))
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a trial gave, as far as its searcher was told."""
+    """Result of a trial, as far as its searcher knows it."""
 
     cause: str | None
-    """The last line of a crash."""
+    """Last line of a crash."""
     is_better: bool
     why: str
-    """The reason of the decision."""
+    """Reason of the decision."""
     was_run: bool = True
 
 
 @dataclass(frozen=True)
 class Told:
-    """What a memory says when the context was lost."""
+    """Answer of a memory after a loss of the context."""
 
     changes: frozenset[Change] = frozenset()
-    """Those that were tried."""
+    """Trials that were run."""
     best: dict[str, str] | None = None
-    """What the best trial has beside the defaults, where that is told."""
+    """Parameters of the best trial that differ from the defaults, if known."""
 
 
 class Memory(Protocol):
-    """An arm: how a trial is run and recorded, and what is read of what was recorded."""
+    """Arm of the campaign: how trials are run and recorded, and how records are read."""
 
     def begin(self) -> None:
         """Measure the base."""
 
     def recall(self, *, is_lost: bool) -> Told:
-        """What the memory says before a trial; `is_lost` when the context was lost."""
+        """Return what the memory knows before a trial; `is_lost` after a loss of the context."""
 
     def run(self, params: Params, change: Change) -> Result:
         """Run a trial."""
 
     def decide(self, change: Change, result: Result) -> None:
-        """Record what was decided about it."""
+        """Record the decision about it."""
 
 
 # --- the searcher ---------------------------------------------------------------------------------
 
 
 class Searcher:
-    """Changes one thing of its base at a time; keeps what is better; forgets."""
+    """Searcher: changes one parameter of its base at a time, keeps improvements, and forgets."""
 
     def __init__(self, search: "Search", memory: Memory, rng: random.Random) -> None:
         self.search, self.memory, self._rng = search, memory, rng
@@ -181,7 +181,7 @@ class Searcher:
         self._open: tuple[Change, dict[str, str], Result] | None = None
 
     def step(self) -> None:
-        """Run a trial, or decide about the one that was run."""
+        """Run a trial, or decide about the last one."""
         if self._open is None:
             self._try()
         else:
@@ -201,13 +201,13 @@ class Searcher:
         result = self.memory.run(params, change)
         self._known.add(change)
         if not result.was_run:
-            return  # it was refused: another idea
+            return  # the trial was refused: try another idea
         self._made += 1
         self.search.count(params)
         self._open = (change, params, result)
 
     def _idea(self) -> Change:
-        """One that was not tried as far as is known, by its appeal."""
+        """Return an idea that was not tried, as far as the searcher knows, by its appeal."""
         appeal = self.search.world.appeal
         new = [c for c in appeal if self.base[c[0]] != c[1] and c not in self._known]
         new = new or [c for c in appeal if self.base[c[0]] != c[1]]
@@ -235,7 +235,7 @@ class Search:
         self.arm = arm
 
     def measure(self, params: Params) -> float:
-        """What a run measures."""
+        """Return the measured value of a run."""
         sd = SD if self.variant == "fresh noise" else 0.0
         return self.world.truth(params) + self.noise.gauss(0, sd)
 
@@ -254,7 +254,7 @@ class Search:
         self.tally.false_keeps += self.world.truth(params) >= self.world.truth(base)
 
     def make(self) -> Tally:
-        """Make the search; its writers take turns at random, a run or a decision each."""
+        """Run the search; its writers alternate at random, with one run or decision each."""
         with tempfile.TemporaryDirectory() as folder, _standing_in(Path.cwd()):
             writers = 2 if self.variant == "two writers" else 1
             memories = [*self._memories(Path(folder), writers)]
@@ -287,7 +287,7 @@ class Search:
 
 
 class File:
-    """A file `results.tsv` as agent loops keep it, or nothing; two writers share it."""
+    """A file `results.tsv` as agent loops write it, or nothing; two writers share it."""
 
     def __init__(self, search: Search, arm: str, rows: list[str]) -> None:
         self._search, self._arm, self._rows = search, arm, rows
@@ -357,7 +357,7 @@ direction = "minimize"
 
 
 class GitExp:
-    """The real commands in a work tree; only what they print is used."""
+    """The real commands in a work tree; uses only what they print."""
 
     def __init__(self, search: Search, path: Path, feed: Path) -> None:
         self._search, self._path, self._feed = search, path, feed
@@ -423,7 +423,7 @@ PAIR = re.compile(rf"\b({'|'.join(CHOICES)}) ((?:[\w.]+)(?:, (?![a-z]+ [\w.]+\b)
 
 
 def read_brief(text: str) -> Told:
-    """The changes that a brief names as tried, and the parameters of the best."""
+    """Return the changes that a brief lists as tried, and the parameters of the best trial."""
     best: dict[str, str] | None = None
     found: set[Change] = set()
     section = ""
@@ -448,7 +448,7 @@ def read_brief(text: str) -> Told:
 
 
 def _as_choice(name: str, word: str) -> str | None:
-    """The value as it is typed: a brief may say 1 for 1.0."""
+    """Return the value as typed: a brief may print 1 for 1.0."""
     for value in CHOICES[name]:
         if word == value:
             return value
@@ -489,7 +489,7 @@ def _feeding(feed: Path) -> Iterator[None]:
 
 @contextmanager
 def _captured() -> Iterator["_Reader"]:
-    """Both streams of this process and of what it starts, in the order written."""
+    """Capture both streams of this process and its children, in the order written."""
     reader = _Reader()
     with tempfile.TemporaryFile() as file:
         kept = [os.dup(1), os.dup(2)]
@@ -520,12 +520,12 @@ class _Reader:
 
 
 def make_search(seed: int, arm: str, variant: str, trials: int) -> Tally:
-    """Make one search."""
+    """Run one search."""
     return Search(seed, arm, variant, trials).make()
 
 
 def make_searches(seeds: Sequence[int], arm: str, variant: str, trials: int) -> list[Tally]:
-    """Make a search for every seed, two at a time."""
+    """Run a search for every seed, two at a time."""
     if not arm.startswith("gitexp"):
         return [make_search(seed, arm, variant, trials) for seed in seeds]
     with ProcessPoolExecutor(2) as pool:

@@ -1,4 +1,4 @@
-"""Arguments drawn at random: an answer or a short error, and after an error all is as it was."""
+"""Random arguments: an answer or a short error, and no change after an error."""
 
 import hashlib
 import itertools
@@ -19,20 +19,20 @@ from gitexp.core.errors import ExitCode
 from tests.conftest import RepoBuilder
 
 LEFT_OUT = {"demo"}
-"""It makes a repository of its own and trains models in it, whatever it is asked."""
+"""It creates its own repository and trains models, whatever the arguments are."""
 
 WAITING = {"wait_for_code"}
-"""It waits a minute for what will not come."""
+"""It waits a minute."""
 
 NOT_STARTED = {126, 127}
-"""What `run` ends with, and records, when its command cannot be started: as a shell does."""
+"""Exit codes with which `run` records a command that cannot be started, as in a shell."""
 
 ANSWERS = {ExitCode.DONE, ExitCode.NO, ExitCode.UNKNOWN}
 ERRORS = {ExitCode.FAILED, ExitCode.USAGE}
 
 LINES = 5
 LETTERS = 4000
-"""What an error may print at most."""
+"""Maximum number of lines of an error."""
 
 LONG = "x" * (1 << 20)
 STRANGE = (
@@ -74,7 +74,7 @@ PLAIN = (
 
 
 def options_of(name: str) -> list[str]:
-    """How the options of a command are spelled."""
+    """Return the spellings of the options of a command."""
     return [
         spelled
         for parameter in context_of(name).command.params
@@ -84,12 +84,12 @@ def options_of(name: str) -> list[str]:
 
 
 def is_program(word: str) -> bool:
-    """What `run` would start instead of `true`."""
+    """Return words that `run` starts in place of `true`."""
     return word == "--" or ("\0" not in word and shutil.which(word) is not None)
 
 
 class Vectors:
-    """Argument vectors: a command, and words that suit it more or less."""
+    """Draw argument vectors: a command, and words that more or less fit it."""
 
     def __init__(self, seed: int, runs: list[str]) -> None:
         self._rng = random.Random(seed)
@@ -104,7 +104,7 @@ class Vectors:
         rng = self._rng
         name = rng.choice(self._commands)
         words = [self._word(name) for _ in range(rng.choice((0, 1, 1, 2, 2, 3, 4, 6)))]
-        if name in ("run", "start"):  # they start what they are given
+        if name in ("run", "start"):  # they start the words after them
             return [name, *(word for word in words if not is_program(word)), "--", "true"]
         return [*(["--no-pager"] if rng.random() < 0.1 else []), name, *words]
 
@@ -122,7 +122,7 @@ class Vectors:
 
 
 def state_of(repo: Path) -> str:
-    """All that a failed command must leave alone: refs, HEAD, index, hooks, the user's files."""
+    """Return what a failed command must not change: refs, HEAD, index, hooks, the user's files."""
     digest = hashlib.sha256()
     for folder, folders, names in os.walk(repo):
         inside = folder == f"{repo}/.git"
@@ -135,7 +135,7 @@ def state_of(repo: Path) -> str:
 
 
 def restore(repo: Path, kept: Path) -> str:
-    """Undo all that a command did. Returns the state."""
+    """Undo all changes of a command. Return the state."""
     for entry in repo.iterdir():
         if entry.is_dir():
             shutil.rmtree(entry)

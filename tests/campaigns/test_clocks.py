@@ -1,4 +1,4 @@
-"""Clocks that are wrong: the logical clock orders runs, and durations are never negative."""
+"""Wrong clocks: the logical clock orders runs, and durations are never negative."""
 
 import json
 
@@ -17,8 +17,8 @@ MOMENTS = {
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_order_is_the_logical_clocks(repo: RepoBuilder, moment: str) -> None:
-    """A later run with an older date is still the later run."""
+def test_runs_are_ordered_by_their_logical_clocks(repo: RepoBuilder, moment: str) -> None:
+    """A later run with an earlier date is still the later run."""
     ground = Field(repo)
     first = ground.exp("record", "-q", "-M", "value=1").out.strip()
     env = {"GITEXP_NOW": MOMENTS[moment]}
@@ -30,8 +30,8 @@ def test_order_is_the_logical_clocks(repo: RepoBuilder, moment: str) -> None:
     ground.check()
 
 
-def test_a_clock_that_jumps_back_during_a_run(repo: RepoBuilder) -> None:
-    """By hand, so that start and end are two processes: the worst case for a duration."""
+def test_clock_may_jump_back_during_a_run(repo: RepoBuilder) -> None:
+    """A manual run, so that start and end are two processes: the worst case for a duration."""
     ground = Field(repo)
     run = ground.exp("start", env={"GITEXP_NOW": "2000000000"}).out.split()[0]
     done = ground.exp("finish", run, "-M", "value=1", env={"GITEXP_NOW": "1000000000"})
@@ -55,7 +55,7 @@ def test_durations_come_from_a_clock_that_cannot_jump(repo: RepoBuilder) -> None
 def test_two_clones_of_different_times_merge_to_the_same_commit(
     make_repo: MakeRepo,
 ) -> None:
-    """Three years apart, in both orders."""
+    """Clocks three years apart, in both orders."""
     hub = make_repo("hub", bare=True)
     tips = []
     clones = [make_repo("one"), make_repo("other")]
@@ -64,7 +64,9 @@ def test_two_clones_of_different_times_merge_to_the_same_commit(
         for n in range(3):
             done = Field(clone).record(n, env={"GITEXP_NOW": moment})
             assert done.status == 0, done.err
-    clones[0].git("push", "--quiet", "origin", "HEAD")  # runs are never the first branch of a hub
+    clones[0].git(
+        "push", "--quiet", "origin", "HEAD"
+    )  # runs are never the first branch of a remote
     for clone in (*clones, *clones):
         synced = Field(clone).exp("sync")
         assert synced.status == 0, synced.err

@@ -1,4 +1,4 @@
-"""Garbage is collected, as harshly as git can, beside runs whose snapshots no branch holds yet."""
+"""Garbage collection without grace period beside runs whose snapshots no branch holds yet."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from tests.conftest import RepoBuilder
 
 @contextmanager
 def collecting(repo: RepoBuilder) -> Iterator[list[int]]:
-    """`git gc --prune=now` again and again; counts its rounds."""
+    """Run `git gc --prune=now` in a loop; count its rounds."""
     stop, rounds = threading.Event(), [0]
 
     def collect() -> None:
@@ -43,7 +43,9 @@ def run_beside(repo: RepoBuilder, runs: int) -> None:
     with collecting(repo) as rounds:
         for n in range(runs):
             done = ground.run(n)
-            while not done.started:  # what it was writing vanished: it says so and does not begin
+            while (
+                not done.started
+            ):  # the gc removed objects that it was writing: it says so and does not begin
                 assert (done.status, "bug in gitexp" in done.err) == (128, False), done.err
                 refused.append(done.err.splitlines()[1])
                 done = ground.run(n)
@@ -63,7 +65,7 @@ def run_beside(repo: RepoBuilder, runs: int) -> None:
 
 
 def check_snapshots(ground: Field) -> None:
-    """Every run's code can be had, file by file."""
+    """Check that every file of every run's code can be read."""
     for record in ground.check().values():
         snapshot = record["code"]["snapshot"]
         ground.repo.git("ls-tree", "-r", f"{snapshot}^{{tree}}")
@@ -76,21 +78,23 @@ def check_snapshots(ground: Field) -> None:
 
 
 @pytest.mark.long
-def test_collecting_beside_ten_runs(repo: RepoBuilder) -> None:
+def test_gc_beside_ten_runs_removes_nothing_needed(repo: RepoBuilder) -> None:
     run_beside(repo, 10)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_collecting_beside_two_hundred_runs(repo: RepoBuilder) -> None:
+def test_gc_beside_two_hundred_runs_removes_nothing_needed(repo: RepoBuilder) -> None:
     run_beside(repo, 200)
 
 
 @pytest.mark.parametrize(
     "command", ["write-tree", "hash-object", "ls-tree", "update-ref", "rev-list", "fast-import"]
 )
-def test_a_prune_in_the_moment_of_a_start(repo: RepoBuilder, tmp_path: Path, command: str) -> None:
-    """Just before one of the git commands of a start, all that no ref holds is removed."""
+def test_prune_during_a_start_removes_nothing_needed(
+    repo: RepoBuilder, tmp_path: Path, command: str
+) -> None:
+    """A prune right before a git command of a start removes all objects without a ref."""
     ground = Field.of(repo, command)
     ground.record(0)
     git, shim, mark = shutil.which("git"), tmp_path / "shim", tmp_path / "pruned"
@@ -109,8 +113,8 @@ def test_a_prune_in_the_moment_of_a_start(repo: RepoBuilder, tmp_path: Path, com
     check_snapshots(ground)
 
 
-def test_a_run_of_three_weeks_keeps_its_snapshot(repo: RepoBuilder, tmp_path: Path) -> None:
-    """Objects older than git's two weeks of grace, collected while the run still goes on."""
+def test_snapshot_of_a_three_week_run_survives_gc(repo: RepoBuilder, tmp_path: Path) -> None:
+    """Objects older than git's grace period of two weeks, collected during the run."""
     ground = Field(repo)
     ground.record(0)
     repo.write("train.py", "# attempt 1\n")
@@ -126,8 +130,8 @@ def test_a_run_of_three_weeks_keeps_its_snapshot(repo: RepoBuilder, tmp_path: Pa
     check_snapshots(ground)
 
 
-def test_what_is_not_on_a_branch_yet_is_pinned(repo: RepoBuilder) -> None:
-    """While a start cannot reach the branch, the pin alone keeps the snapshot."""
+def test_snapshot_is_pinned_before_it_is_on_a_branch(repo: RepoBuilder) -> None:
+    """While a start cannot write the branch, only the pin keeps the snapshot."""
     ground = Field(repo)
     ground.record(0)
     repo.write("train.py", "# attempt 1\n")

@@ -1,4 +1,4 @@
-"""Damaged objects: the listing names what cannot be read, loses nothing else, and says so."""
+"""Damaged objects: the list names unreadable runs, hides no others, and says so."""
 
 import random
 import subprocess
@@ -36,7 +36,7 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
 
 
 def make_branch(repo: RepoBuilder, runs: int) -> Field:
-    """A branch with so many runs, all of them sealed."""
+    """Create a branch with `count` sealed runs."""
     from gitexp.api.tracker import Tracker
 
     ground = Field(repo)
@@ -48,14 +48,14 @@ def make_branch(repo: RepoBuilder, runs: int) -> Field:
 
 
 def objects_of(repo: RepoBuilder) -> dict[str, str]:
-    """Every object of the newest tree, with the path it stands for; nothing of the history."""
+    """Return every object of the newest tree with its path, without the history."""
     entries = repo.git("ls-tree", "-r", "-t", BRANCH).splitlines()
     found = {line.split("\t")[1]: line.split()[2] for line in entries}
     return {oid: path for path, oid in found.items()}
 
 
 def damage_all(ground: Field, damages: list[str], share: float) -> tuple[int, int]:
-    """Damage one object after the other and look. Returns how many, and how many were seen."""
+    """Damage each object in turn. Return the numbers of damages and of noticed ones."""
     rng = random.Random(17)
     seen = tried = 0
     for oid, path in objects_of(ground.repo).items():
@@ -76,7 +76,7 @@ def damage_all(ground: Field, damages: list[str], share: float) -> tuple[int, in
 
 
 def look(ground: Field, oid: str, path: str) -> bool:
-    """List from nothing: what is whole is there, what is not is named, the exit code says it."""
+    """List without an index: it shows complete runs, names the others, and exits with an error."""
     forget_index(ground)
     listed = ground.exp("list", "--name-only")
     assert "bug in gitexp" not in listed.err, listed.err
@@ -99,7 +99,7 @@ def is_file(path: str) -> bool:
 
 
 def lies_below(run: str, folder: str) -> bool:
-    """Whether the record of a run lies below a folder, as far as that is known."""
+    """Return whether the record of a run is below a directory, if known."""
     return not is_file(folder) and (folder.count("/") < 2 or folder.endswith(f"/{run[:2]}"))
 
 
@@ -108,14 +108,14 @@ def forget_index(ground: Field) -> None:
         file.unlink()
 
 
-def test_some_damaged_objects(repo: RepoBuilder) -> None:
+def test_damage_to_some_objects_is_noticed(repo: RepoBuilder) -> None:
     ground = make_branch(repo, 6)
     tried, _ = damage_all(ground, ["flipped", "deleted"], share=0.5)
     assert tried >= 6
 
 
-def test_a_damaged_folder_hides_only_what_is_below_it(make_repo: MakeRepo) -> None:
-    """What can still be recorded is; the remote has what was lost."""
+def test_damaged_directory_hides_only_its_own_runs(make_repo: MakeRepo) -> None:
+    """Recording still works; the remote has the lost objects."""
     repo, hub = make_repo("here"), make_repo("hub")
     repo.git("remote", "add", "origin", str(hub.path))
     ground = make_branch(repo, 3)
@@ -129,11 +129,11 @@ def test_a_damaged_folder_hides_only_what_is_below_it(make_repo: MakeRepo) -> No
         if path.endswith(f"/{lost[:2]}") and "runs" in path
     )
     tree = repo.git("rev-parse", f"{BRANCH}:{folder}")
-    ground.next_command_works()  # the last run comes into the index when somebody looks
+    ground.next_command_works()  # the next command adds the last run to the index
     damage(repo, tree)
     assert set(ground.next_command_works()) == set(ground.acknowledged), "the index knows them"
     forget_index(ground)
-    for _ in range(2):  # from nothing, then from the run index
+    for _ in range(2):  # without the index, then from it
         listed = ground.exp("list", "--name-only")
         assert set(listed.out.split()) == set(ground.acknowledged) - {lost}
         assert (listed.status, folder in listed.err, lost in listed.err) == (125, True, True)
@@ -157,14 +157,14 @@ def damage(repo: RepoBuilder, oid: str) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_every_damaged_object(repo: RepoBuilder) -> None:
+def test_damage_to_every_object_is_noticed(repo: RepoBuilder) -> None:
     ground = make_branch(repo, 100)
     tried, seen = damage_all(ground, list(DAMAGES), share=1)
     print(f"{tried} damages, {seen} noticed by list")
 
 
-def test_a_damaged_tip_is_not_taken_for_an_absent_branch(repo: RepoBuilder) -> None:
-    """Broken is not empty: nothing is recorded onto a new root beside the old history."""
+def test_branch_with_a_damaged_tip_is_not_started_anew(repo: RepoBuilder) -> None:
+    """A damaged branch is not empty: no record starts a new root beside the old history."""
     ground = make_branch(repo, 2)
     tip = repo.git("rev-parse", "gitexp")
     file = repo.path / ".git/objects" / tip[:2] / tip[2:]
@@ -176,7 +176,7 @@ def test_a_damaged_tip_is_not_taken_for_an_absent_branch(repo: RepoBuilder) -> N
     assert (repo.path / ".git/refs/heads/gitexp").read_text().strip() == tip
 
 
-def test_a_cut_pack(repo: RepoBuilder) -> None:
+def test_truncated_pack_is_noticed(repo: RepoBuilder) -> None:
     ground = make_branch(repo, 4)
     subprocess.run(["git", "gc", "--quiet"], cwd=repo.path, check=True)
     (pack,) = (repo.path / ".git/objects/pack").glob("*.pack")

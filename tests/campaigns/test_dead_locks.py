@@ -1,4 +1,4 @@
-"""Locks that git left behind: cleared, or named in one message; a live one is never touched."""
+"""Stale locks of git: moved aside, or named in one message; living ones stay."""
 
 import subprocess
 import time
@@ -28,15 +28,15 @@ LOCKS = {
     "of a collection elsewhere": ".git/gc.pid",
 }
 SLOW = {"of a collection elsewhere"}
-"""A gc that may run elsewhere is waited for, several times."""
+"""gitexp waits several times for a gc that may run on another machine."""
 
 
 @pytest.mark.parametrize(
     "kind",
     [pytest.param(k, marks=[pytest.mark.long] if k in SLOW else []) for k in LOCKS],
 )
-def test_a_dead_lock_does_not_keep_a_run_out(repo: RepoBuilder, kind: str) -> None:
-    """A changed tree, so that a snapshot is pinned and its pin deleted as well."""
+def test_stale_lock_does_not_block_a_run(repo: RepoBuilder, kind: str) -> None:
+    """Changes a tree, so that a snapshot is pinned and its pin is deleted as well."""
     ground = Field(repo)
     ground.record(0)
     lock = repo.path / LOCKS[kind]
@@ -49,7 +49,7 @@ def test_a_dead_lock_does_not_keep_a_run_out(repo: RepoBuilder, kind: str) -> No
     ground.check()
     assert repo.git("for-each-ref", "refs/gitexp") == "", "the pin stays"
     ours = lock.name.startswith(("gitexp", "packed"))
-    assert lock.exists() is not ours, "what is in nobody's way is left alone"
+    assert lock.exists() is not ours, "a lock that blocks no command stays"
 
 
 OURS = [
@@ -62,10 +62,8 @@ OURS = [
 
 
 @pytest.mark.parametrize("tidying", [["gc"], ["doctor", "--fix"]])
-def test_tidying_moves_dead_locks_aside_and_no_others(
-    repo: RepoBuilder, tidying: list[str]
-) -> None:
-    """A young lock, and one that a process has open, stay; so does what is not ours."""
+def test_stale_locks_are_moved_aside(repo: RepoBuilder, tidying: list[str]) -> None:
+    """A young lock, one that a process has open, and foreign ones stay."""
     ground = Field(repo)
     ground.record(0)
     git_dir = repo.path / ".git"
@@ -77,7 +75,7 @@ def test_tidying_moves_dead_locks_aside_and_no_others(
         path.touch()
     for path in (*dead, foreign):
         make_old(path, 60)
-    make_old(young, -3600)  # it stays young, however long this test takes
+    make_old(young, -3600)  # keep it young however long this test takes
     with holding(alive):
         make_old(alive, 60)
         would = ground.exp("gc", "--dry-run").out
@@ -95,7 +93,7 @@ def test_tidying_moves_dead_locks_aside_and_no_others(
     ground.next_command_works()
 
 
-def test_the_folder_of_a_removed_work_tree_is_in_nobodys_way(repo: RepoBuilder) -> None:
+def test_directory_of_a_removed_work_tree_does_not_block_a_run(repo: RepoBuilder) -> None:
     ground = Field(repo)
     repo.git("worktree", "add", "--quiet", "../gone")
     subprocess.run(["rm", "-rf", repo.path.parent / "gone"], check=True)
@@ -104,10 +102,10 @@ def test_the_folder_of_a_removed_work_tree_is_in_nobodys_way(repo: RepoBuilder) 
     ground.check()
 
 
-def test_a_lock_that_may_be_alive_is_named_within_seconds(
+def test_doubtful_lock_is_named_within_seconds(
     repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """File, age, holder, and what to type."""
+    """The message has file, age, holder, and what to type."""
     ground = Field(repo)
     ground.record(0)
     lock = repo.path / ".git/refs/heads/gitexp.lock"
@@ -122,10 +120,10 @@ def test_a_lock_that_may_be_alive_is_named_within_seconds(
     assert f"`rm '{lock}'`" in done.err
 
 
-def test_a_young_lock_is_waited_for(
+def test_run_waits_for_a_young_lock(
     repo: RepoBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However long it takes to be sure, and without the clock of the machine."""
+    """Independent of the time it takes, and of the machine's clock."""
     ground = Field(repo)
     ground.record(0)
     lock = repo.path / ".git/refs/heads/gitexp.lock"
@@ -135,7 +133,7 @@ def test_a_young_lock_is_waited_for(
     def look(path: Path) -> GitLock | None:
         looks.append(path.stat().st_mtime)
         if len(looks) == 3:
-            path.unlink()  # its holder has done its work
+            path.unlink()  # its holder has finished
             return None
         return clear_dead_lock(path)
 
@@ -145,7 +143,7 @@ def test_a_young_lock_is_waited_for(
 
 
 def write_again(repo: RepoBuilder) -> None:
-    """Put an event of the only run onto the branch."""
+    """Write an event of the only run to the branch."""
     store = Store(Repo.discover(repo.path), "gitexp", durable=False)
     ((name, record),) = read_records(repo).items()
     run = store.load_run(parse_run_id(name), record["started"])
@@ -154,7 +152,7 @@ def write_again(repo: RepoBuilder) -> None:
 
 
 def tries_to_clear(repo: RepoBuilder, times: int) -> int:
-    """How often a live lock is still there, and the same, after an attempt to clear it."""
+    """Count in how many of `tries` a living lock is unchanged after an attempt to move it."""
     path = repo.path / ".git/refs/heads/main.lock"
     kept = 0
     for n in range(times):
@@ -178,18 +176,18 @@ def tries_to_clear(repo: RepoBuilder, times: int) -> int:
     return kept
 
 
-def test_a_live_lock_is_never_removed(repo: RepoBuilder) -> None:
+def test_lock_of_a_living_process_is_never_removed(repo: RepoBuilder) -> None:
     assert tries_to_clear(repo, 20) == 20
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_a_live_lock_is_never_removed_in_500_tries(repo: RepoBuilder) -> None:
+def test_lock_of_a_living_process_is_never_removed_in_500_tries(repo: RepoBuilder) -> None:
     assert tries_to_clear(repo, 500) == 500
 
 
 @pytest.mark.long
-def test_a_lock_that_may_be_alive_costs_three_seconds_at_most(make_repo: MakeRepo) -> None:
+def test_doubtful_lock_delays_a_run_by_three_seconds_at_most(make_repo: MakeRepo) -> None:
     repo = make_repo()
     ground = Field(repo)
     ground.record(0)

@@ -1,7 +1,7 @@
-"""Full, failing, read-only and limited disks: exit 0 only if recorded, the command's code is kept.
+"""Full, failing, read-only and limited disks: exit code 0 only if recorded.
 
-The user's command is never stopped by our troubles; when there is room again, one ordinary command
-completes the record.
+The user's command is never stopped and keeps its exit code. When there is space again, one ordinary
+command completes the record.
 """
 
 import subprocess
@@ -35,7 +35,7 @@ CODE = 7
 def attempt(
     ground: Field, n: int, marks: Path, *, code: int, prefix: tuple[str, ...] = (), **env: str
 ) -> Done:
-    """Run a command that leaves marks outside the repository, under a fault; check its fate."""
+    """Run a command under a fault that writes marks outside the repository; check its record."""
     marks.write_text("")
     ground.repo.write("train.py", f"# attempt {n}\n")
     script = f"echo begin >> {marks}; echo METRIC value={n}; echo end >> {marks}; exit {code}"
@@ -57,7 +57,7 @@ def attempt(
 
 
 def sweep(ground: Field, fault: Injection, folder: Path, step: int, first: int = 0) -> int:
-    """Let every step-th call of each kind fail, from the first. Returns how many failed."""
+    """Let every step-th call of each kind fail, from the first. Return the number of failures."""
     values = iter(range(1, 1_000_000))
 
     def deed(fired: Fired) -> object:
@@ -79,14 +79,18 @@ def sweep(ground: Field, fault: Injection, folder: Path, step: int, first: int =
 
 @pytest.mark.parametrize("effect", FAULTS)
 @pytest.mark.parametrize("victim", ["update-index", "update-ref", "gitexp: record", "fast-import"])
-def test_git_calls_that_fail(repo: RepoBuilder, tmp_path: Path, victim: str, effect: str) -> None:
+def test_failing_calls_of_git_lose_nothing(
+    repo: RepoBuilder, tmp_path: Path, victim: str, effect: str
+) -> None:
     require_strace()
     fault = Injection(victim, STORING, effect, children=True)
     assert sweep(Field.of(repo, victim), fault, tmp_path, step=37) > 0
 
 
 @pytest.mark.parametrize("effect", [FAULTS[0], pytest.param(FAULTS[1], marks=pytest.mark.long)])
-def test_our_calls_that_fail(repo: RepoBuilder, tmp_path: Path, effect: str) -> None:
+def test_failing_calls_of_gitexp_lose_nothing(
+    repo: RepoBuilder, tmp_path: Path, effect: str
+) -> None:
     require_strace()
     fault = Injection("python", STORING.replace(",openat", ""), effect)
     assert sweep(Field(repo), fault, tmp_path, step=37) > 2
@@ -99,8 +103,10 @@ KINDS = list(product(FAULTS, [False, True]))
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("kind", range(len(KINDS)))
 @pytest.mark.parametrize("victim", [*VICTIMS, "python"])
-def test_every_call_fails(repo: RepoBuilder, tmp_path: Path, victim: str, kind: int) -> None:
-    """Each call once, in one of four ways by turns; all four at each call would take hours."""
+def test_each_failing_call_loses_nothing(
+    repo: RepoBuilder, tmp_path: Path, victim: str, kind: int
+) -> None:
+    """Each call once, in one of four ways in turn; all four at each call would take hours."""
     require_strace()
     effect, lasting = KINDS[kind]
     calls = STORING.replace(",openat", "") if victim == "python" else STORING
@@ -157,10 +163,10 @@ FILL = {
 
 @pytest.mark.parametrize("reason", ["short", "long " * 800])
 @pytest.mark.parametrize(("options", "code"), list(zip(FILL, [0, CODE], strict=True)))
-def test_the_command_fills_the_disk(
+def test_command_that_fills_the_disk_is_recorded(
     mounted: Callable[[str], Path], options: str, code: int, reason: str
 ) -> None:
-    """Also when the record does not fit into what is left of the journal's last block."""
+    """Also if the record does not fit into the rest of the journal's last block."""
     ground = on_disk(mounted(options))
     script = f"echo METRIC value=1; ({FILL[options]}); exit {code}"
     done = ground.exp("run", "-m", reason, "--", "sh", "-c", script)
@@ -177,8 +183,10 @@ def test_the_command_fills_the_disk(
 
 
 @pytest.mark.parametrize("options", FILL)
-def test_a_disk_that_is_full_before_the_start(mounted: Callable[[str], Path], options: str) -> None:
-    """What cannot be recorded at all is not begun; what is there can still be read."""
+def test_full_disk_before_the_start_stops_the_run(
+    mounted: Callable[[str], Path], options: str
+) -> None:
+    """A run that cannot be recorded does not start; existing runs can be read."""
     ground = on_disk(mounted(options))
     subprocess.run(FILL[options], shell=True, cwd=ground.repo.path, check=False)
     done = ground.exp("run", "--", "touch", "/dev/null")
@@ -193,8 +201,8 @@ def test_a_disk_that_is_full_before_the_start(mounted: Callable[[str], Path], op
     ground.check()
 
 
-def test_our_own_words_on_a_full_disk(repo: RepoBuilder) -> None:
-    """As in `git exp run … 2> log`: what cannot be told is neither lost nor a failure."""
+def test_messages_that_a_full_disk_rejects_change_no_exit_code(repo: RepoBuilder) -> None:
+    """As in `git exp run … 2> log`: a lost message is no failure."""
     ground = Field(repo)
     ground.record(0)
     for code in (0, CODE):
@@ -208,7 +216,9 @@ def test_our_own_words_on_a_full_disk(repo: RepoBuilder) -> None:
     assert ground.exp("show", "nonesuch", prefix=("sh", "-c", 'exec "$@" 2>&-', "sh")).status == 128
 
 
-def test_a_disk_that_becomes_read_only(mounted: Callable[[str], Path], tmp_path: Path) -> None:
+def test_disk_that_becomes_read_only_loses_no_run(
+    mounted: Callable[[str], Path], tmp_path: Path
+) -> None:
     """A read-only view of the disk covers it in one step.
 
     A remount in place would fail with EBUSY while gitexp has a file open for writing.
@@ -237,8 +247,8 @@ def test_a_disk_that_becomes_read_only(mounted: Callable[[str], Path], tmp_path:
 
 
 @pytest.mark.parametrize("limit", [256, 4096])
-def test_a_limit_on_the_size_of_files(repo: RepoBuilder, tmp_path: Path, limit: int) -> None:
-    """Whatever the limit cuts off; git is killed by it, we are told."""
+def test_file_size_limit_loses_no_run(repo: RepoBuilder, tmp_path: Path, limit: int) -> None:
+    """The limit may cut any write; it kills git, and gives gitexp an error."""
     ground = Field(repo)
     ground.record(0)
     prefix = ("prlimit", f"--fsize={limit}")
@@ -260,6 +270,6 @@ def test_a_limit_on_the_size_of_files(repo: RepoBuilder, tmp_path: Path, limit: 
 def test_a_full_disk_is_not_taken_for_a_busy_branch(
     complaint: str, kind: type[GitexpError]
 ) -> None:
-    """Waiting half a minute for other writers would not make room."""
+    """Waiting half a minute for other writers would free no space."""
     stderr = f"error: cannot lock ref 'refs/heads/gitexp': {complaint}\n"
     assert type(read_refusal(1, stderr)) is kind

@@ -1,4 +1,4 @@
-"""Hostile records: whatever lies on the branch is read, or named as unreadable; nothing else."""
+"""Hostile records: every file on the branch is read, or named as unreadable."""
 
 import random
 import re
@@ -26,9 +26,9 @@ from tests.core.sample_runs import full_run, make_annotation
 from tests.storage.branches import Branch, make_run
 
 MEMORY_BYTES = 64 << 20
-"""What reading one record may take at most."""
+"""Memory limit for reading one record, in bytes."""
 PROCESSOR_S = 1.0
-"""What reading one record may cost at most; time of the processor, which load does not lengthen."""
+"""Limit for reading one record, in seconds of processor time, which load does not change."""
 
 EVIL = "\x1b]52;c;ZXZpbA==\x07\x9b31m\u202e\r\b"
 
@@ -59,7 +59,7 @@ def insert(data: bytes, rng: random.Random, word: bytes) -> bytes:
 
 
 def change_lines(data: bytes, rng: random.Random) -> bytes:
-    """Lines said twice, left out, or put elsewhere."""
+    """Lines repeated, removed or moved."""
     lines = data.splitlines(keepends=True)
     moved = lines.pop(rng.randrange(len(lines)))
     for _ in range(rng.randint(0, 2)):
@@ -132,7 +132,7 @@ def test_a_record_is_read_or_refused(
         before_s = time.process_time()
         refused += is_refused(hostile, decode)
         slowest_s = max(slowest_s, time.process_time() - before_s)
-        tracemalloc.start()  # it makes all slower, so the same once more
+        tracemalloc.start()  # tracing makes it slower, so measure the time again without it
         is_refused(hostile, decode)
         most_bytes = max(most_bytes, tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
@@ -143,7 +143,7 @@ def test_a_record_is_read_or_refused(
 
 
 def refused_records(rng: random.Random, many: int) -> list[bytes]:
-    """Mutations of a real record that no reader takes; some would write to a terminal."""
+    """Mutations of a real record that no reader accepts; some contain terminal controls."""
     whole = encode_run(make_run(1000))
     records = [f'schema = 1\nid = "{EVIL}"\n{EVIL} = 1'.encode(), b"\x1b[2J\x1b]0;owned\x07"]
     while len(records) < many:
@@ -153,7 +153,7 @@ def refused_records(rng: random.Random, many: int) -> list[bytes]:
     return records
 
 
-def test_fifty_hostile_records_hide_none_of_fifty_good(tmp_path: Path) -> None:
+def test_fifty_hostile_records_hide_none_of_fifty_valid_ones(tmp_path: Path) -> None:
     branch = Branch(tmp_path / "repo")
     good = [make_run(n, name=f"good-{n}{EVIL}", tags=(EVIL,)) for n in range(1, 51)]
     branch.put(*good)

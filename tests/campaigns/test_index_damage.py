@@ -1,4 +1,4 @@
-"""A damaged run index: whatever happened to the file, the answers are those of a fresh one."""
+"""A damaged run index: the answers are always those of a new index."""
 
 import os
 import random
@@ -23,7 +23,7 @@ def flip_a_bit(file: Path, rng: random.Random) -> None:
 
 
 def overwrite(file: Path, rng: random.Random, filling: Callable[[int], bytes]) -> None:
-    """Put something else into a part of the file, in its place."""
+    """Overwrite a part of the file in place."""
     size = file.stat().st_size
     start = rng.randrange(size)
     with file.open("r+b") as opened:
@@ -42,7 +42,7 @@ AT_RANDOM: dict[str, Callable[[Path, random.Random], object]] = {
 
 
 class Ground:
-    """A repository at one of two tips, the files of other indexes, and the true answers."""
+    """A repository at one of two tips, files of other indexes, and the true answers."""
 
     def __init__(self, folder: Path) -> None:
         self.branch = Branch(folder / "repo")
@@ -72,7 +72,7 @@ class Ground:
         else:
             name, _, stamped = kind.partition(", ")
             file.write_bytes((self.kept[name] / file.name).read_bytes())
-            if stamped:  # nothing but what is in the file can tell that it is not ours
+            if stamped:  # only the file's content shows that it belongs to another repository
                 with IndexFile(file).writing():
                     pass
 
@@ -81,7 +81,7 @@ class Ground:
         return [*DAMAGES, *AT_RANDOM, *others]
 
     def move(self, rng: random.Random) -> Answers:
-        """Put the branch to one of its tips. Returns what is true there."""
+        """Set the branch to one of its tips. Return the true answers."""
         tip = rng.choice(list(self.truth)[:2])  # the third is in the other repository
         self.branch.repo.git("update-ref", REF, tip)
         return self.truth[tip]
@@ -105,7 +105,9 @@ def test_no_damage_changes_an_answer(tmp_path: Path, times: int) -> None:
             index.refresh()
             assert answers(index) == truth, (kind, opened, done.total())
             index.close()
-            if ground.branch.file.is_dir():  # it is not ours to clear; the answers were from memory
+            if (
+                ground.branch.file.is_dir()
+            ):  # the index of another repository stays; the answers came from memory
                 ground.branch.file.rmdir()
             done[kind] += 1
     print(f"{done.total()} damages of {len(done)} kinds, no wrong answer")

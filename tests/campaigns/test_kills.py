@@ -1,7 +1,7 @@
-"""`kill -9` at every system call of git and of ours, and at random moments.
+"""`kill -9` at every system call of git and of gitexp, and at random moments.
 
-Nothing that was acknowledged is lost, no run that was seen to start vanishes, the repository stays
-whole, and the next ordinary command mends what is left without being asked.
+No acknowledged run is lost, no started run vanishes, the repository stays complete, and the next
+ordinary command repairs everything without options.
 """
 
 import json
@@ -39,7 +39,7 @@ from tests.conftest import RepoBuilder
 
 
 def sweep(ground: Field, injection: Injection, folder: Path, step: int) -> int:
-    """Kill at every step-th call of each kind. Returns how many kills."""
+    """Kill at every step-th call of each kind. Return the number of kills."""
     values = iter(range(1, 1_000_000))
 
     def deed(fired: Fired) -> object:
@@ -58,7 +58,9 @@ def sweep(ground: Field, injection: Injection, folder: Path, step: int) -> int:
 
 
 @pytest.mark.parametrize("victim", VICTIMS)
-def test_git_killed_at_some_calls(repo: RepoBuilder, tmp_path: Path, victim: str) -> None:
+def test_killing_git_at_some_calls_loses_nothing(
+    repo: RepoBuilder, tmp_path: Path, victim: str
+) -> None:
     require_strace()
     ground = Field.of(repo, victim)
     ground.record(0)
@@ -66,7 +68,7 @@ def test_git_killed_at_some_calls(repo: RepoBuilder, tmp_path: Path, victim: str
     assert sweep(ground, kill, tmp_path, step=37) > 0
 
 
-def test_our_process_killed_at_some_calls(repo: RepoBuilder, tmp_path: Path) -> None:
+def test_killing_gitexp_at_some_calls_loses_nothing(repo: RepoBuilder, tmp_path: Path) -> None:
     require_strace()
     ground = Field(repo)
     ground.record(0)
@@ -78,7 +80,7 @@ def test_our_process_killed_at_some_calls(repo: RepoBuilder, tmp_path: Path) -> 
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("children", [False, True])
 @pytest.mark.parametrize("victim", VICTIMS)
-def test_git_killed_at_every_call(
+def test_killing_git_at_every_call_loses_nothing(
     repo: RepoBuilder, tmp_path: Path, victim: str, children: bool
 ) -> None:
     require_strace()
@@ -92,7 +94,7 @@ def test_git_killed_at_every_call(
 
 @pytest.mark.long
 @pytest.mark.timeout(7200)
-def test_our_process_killed_at_every_call(repo: RepoBuilder, tmp_path: Path) -> None:
+def test_killing_gitexp_at_every_call_loses_nothing(repo: RepoBuilder, tmp_path: Path) -> None:
     require_strace()
     ground = Field(repo)
     ground.record(0)
@@ -108,15 +110,15 @@ def report(ground: Field, victim: str, kills: int) -> None:
     )
 
 
-def test_a_lock_left_by_a_kill_is_waited_for_until_it_is_surely_dead(
+def test_run_waits_until_the_lock_of_a_killed_git_is_stale(
     repo: RepoBuilder, tmp_path: Path
 ) -> None:
-    """Without any help, and without being asked."""
+    """Without any help or option."""
     ground = Field(repo)
     ground.record(1)
     lock = repo.path / ".git/refs/heads/gitexp.lock"
     lock.write_text("")
-    make_old(lock, 8)  # it becomes ten seconds old while somebody waits
+    make_old(lock, 8)  # it becomes ten seconds old while the run waits
     assert ground.record(2).status == 0
     assert not lock.exists()
     ground.check()
@@ -138,7 +140,7 @@ with gitexp.start() as run:
 
 
 def train(repo: RepoBuilder, log: Path, *, bare: bool) -> "subprocess.Popen[str]":
-    """Start a training that logs what it was told was logged; in a process group of its own."""
+    """Start a training that logs each acknowledged step, in its own process group."""
     log.write_text("")
     python = [sys.executable, "training.py", str(log)]
     return subprocess.Popen(
@@ -163,7 +165,7 @@ def child_of(pid: int) -> int | None:
 
 
 def kill_at_random(repo: RepoBuilder, folder: Path, times: int, seed: int) -> dict[str, int]:
-    """Kill wrapper, command, both, or a training that runs by itself. Returns what was seen."""
+    """Kill wrapper, command, both, or a training without wrapper. Return what was seen."""
     rng = random.Random(seed)
     repo.commit({"training.py": TRAINING})
     ground = Field(repo)
@@ -173,7 +175,7 @@ def kill_at_random(repo: RepoBuilder, folder: Path, times: int, seed: int) -> di
     for n in range(times):
         whom = rng.choice(["group", "group", "wrapper", "command", "alone"])
         process = train(repo, log, bare=whom == "alone")
-        time.sleep(rng.uniform(0, 1.2))  # the moment itself is what varies
+        time.sleep(rng.uniform(0, 1.2))  # the moment is the variable of this test
         child = child_of(process.pid) if whom == "command" else None
         if whom in ("group", "alone"):
             os.killpg(process.pid, signal.SIGKILL)
@@ -212,7 +214,7 @@ def kill_the_rest(group: int) -> None:
 
 
 def check_training(repo: RepoBuilder, ids: list[str], before: set[str], steps: list[int]) -> str:
-    """The newest run has every step that was logged, and at most one more."""
+    """Check that the newest run has every logged step, and at most one more."""
     record = read_records(repo)[ids[0]]
     outcome = str(record["outcome"])
     assert outcome in ("interrupted", "failed", "succeeded"), record
@@ -227,7 +229,7 @@ def check_training(repo: RepoBuilder, ids: list[str], before: set[str], steps: l
     return outcome
 
 
-def test_killed_at_random_moments(repo: RepoBuilder, tmp_path: Path) -> None:
+def test_kills_at_random_moments_lose_nothing(repo: RepoBuilder, tmp_path: Path) -> None:
     seen = kill_at_random(repo, tmp_path, times=7, seed=20261123)
     assert seen.get("interrupted", 0) > 0
 
@@ -235,7 +237,7 @@ def test_killed_at_random_moments(repo: RepoBuilder, tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("hundred", range(10))
-def test_killed_at_a_thousand_random_moments(
+def test_thousand_kills_at_random_moments_lose_nothing(
     repo: RepoBuilder, tmp_path: Path, hundred: int
 ) -> None:
     print(kill_at_random(repo, tmp_path, times=100, seed=hundred))
@@ -292,7 +294,7 @@ def test_a_run_in_another_process_is_not_declared_dead(
 def test_a_run_of_another_machine_is_not_declared_dead(
     repo: RepoBuilder, silent: "subprocess.Popen[str]", change: dict[str, Any]
 ) -> None:
-    """Its process id means nothing here."""
+    """Its process id has no meaning on this machine."""
     ground = Field(repo)
     (path,) = pending(ground.state / "journal")
     journal = Journal.attach(path)
@@ -303,8 +305,8 @@ def test_a_run_of_another_machine_is_not_declared_dead(
     silent.communicate()
 
 
-def test_a_sealing_run_is_left_to_its_own_process(repo: RepoBuilder) -> None:
-    """Found by the writers: others completed runs whose seal was just on its way."""
+def test_run_that_is_being_sealed_is_not_recovered(repo: RepoBuilder) -> None:
+    """Found by the writers: other processes completed a run that was just being sealed."""
     ground = Field(repo)
     started = ground.exp("start").out.strip()
     (path,) = pending(ground.state / "journal")
@@ -316,10 +318,10 @@ def test_a_sealing_run_is_left_to_its_own_process(repo: RepoBuilder) -> None:
     assert started in ground.exp("list", "--name-only").out
 
 
-def test_a_command_that_outlives_its_wrapper_goes_on(
+def test_run_continues_while_its_command_outlives_the_wrapper(
     repo: RepoBuilder, silent: "subprocess.Popen[str]"
 ) -> None:
-    """Only when it has ended too the run is called interrupted, with all that it logged."""
+    """The run becomes interrupted only after its command has ended, with all logged data."""
     ground = Field(repo)
     child = next(
         int(pid)
@@ -340,7 +342,7 @@ def test_a_command_that_outlives_its_wrapper_goes_on(
     assert record["metrics"] == {"loss": 0.25}
 
 
-def test_a_killed_command_keeps_its_wrapper_and_its_record(
+def test_killed_command_is_recorded_by_its_wrapper(
     repo: RepoBuilder, silent: "subprocess.Popen[str]"
 ) -> None:
     ground = Field(repo)
@@ -351,7 +353,7 @@ def test_a_killed_command_keeps_its_wrapper_and_its_record(
     assert outcomes(ground) == ["interrupted"]
 
 
-def test_a_killed_group_leaves_an_interrupted_run(repo: RepoBuilder, tmp_path: Path) -> None:
+def test_killed_process_group_leaves_an_interrupted_run(repo: RepoBuilder, tmp_path: Path) -> None:
     repo.commit({"training.py": TRAINING})
     process = train(repo, tmp_path / "logged", bare=False)
     while not (tmp_path / "logged").read_text():
@@ -363,10 +365,10 @@ def test_a_killed_group_leaves_an_interrupted_run(repo: RepoBuilder, tmp_path: P
 
 
 @pytest.mark.parametrize(("code", "outcome"), [(0, "succeeded"), (3, "failed")])
-def test_killed_between_the_end_of_the_command_and_the_seal(
+def test_kill_between_end_and_seal_keeps_the_exit_code(
     repo: RepoBuilder, code: int, outcome: str
 ) -> None:
-    """How the command ended is known by then, and kept."""
+    """The journal has the end of the command by then."""
     ground = Field(repo)
     ground.record(0)
     lock = repo.path / ".git/refs/heads/gitexp.lock"
@@ -386,10 +388,8 @@ def test_killed_between_the_end_of_the_command_and_the_seal(
 
 
 @pytest.mark.parametrize("tidying", [["gc"], ["doctor", "--fix"]])
-def test_the_pin_of_a_start_that_was_killed_goes_when_it_is_old(
-    repo: RepoBuilder, tidying: list[str]
-) -> None:
-    """The kill came after the pin, before the journal. One of a damaged journal stays."""
+def test_pin_of_a_killed_start_is_removed_when_old(repo: RepoBuilder, tidying: list[str]) -> None:
+    """The kill came after the pin, before the journal. The pin of a damaged journal stays."""
     ground = Field(repo)
     ground.record(0)
     new, old, damaged = (f"refs/gitexp/pending/{digit * 16}" for digit in "123")
@@ -408,8 +408,8 @@ def test_the_pin_of_a_start_that_was_killed_goes_when_it_is_old(
     ]
 
 
-def test_what_a_kill_left_of_a_recorded_run_is_swept(repo: RepoBuilder) -> None:
-    """The kill came after the record, before its pin and its journal were dropped."""
+def test_leftovers_of_a_recorded_run_are_removed(repo: RepoBuilder) -> None:
+    """The kill came after the record, before pin and journal were deleted."""
     ground = Field(repo)
     repo.write("train.py", "# changed\n")
     copied = ground.exp("run", "--", "sh", "-c", 'cp "$GITEXP_JOURNAL" .git/')

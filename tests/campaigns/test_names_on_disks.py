@@ -1,4 +1,4 @@
-"""Names on disks that fold letters: no two files of the run branch meet, every disk takes them."""
+"""Names on disks that ignore case: all paths of the run branch stay distinct and valid."""
 
 import random
 import re
@@ -23,7 +23,7 @@ RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|\Z)", re.IGNORECA
 
 
 def some_paths(rng: random.Random) -> list[str]:
-    """Every file that a run may have, and the second version of each."""
+    """Return every file that a run may have, and the conflicting version of each."""
     run, note, blob, digest = (f"{rng.getrandbits(4 * n):0{n}x}" for n in (16, 16, 40, 64))
     started = EARLIEST + timedelta(days=rng.randint(0, DAYS))
     paths = [
@@ -36,7 +36,7 @@ def some_paths(rng: random.Random) -> list[str]:
     return paths + [rival_path(path, blob) for path in paths]
 
 
-def test_no_two_paths_meet_and_every_disk_takes_them() -> None:
+def test_paths_are_distinct_and_valid_on_every_disk() -> None:
     rng = random.Random(14)
     folded: dict[str, str] = {}
     for _ in range(NAMES // 10):

@@ -1,7 +1,7 @@
-"""Power cuts: what was acknowledged is on the disk, not only in memory.
+"""Power cuts: acknowledged runs are on the disk, not only in memory.
 
-The quick check counts: every new object, every ref and the folders that name them are flushed. The
-long one cuts: a copy of a mounted disk's image is what a machine would find after losing power.
+The quick check traces that every new object, every ref and their directories are flushed. The long
+one copies the image of a mounted disk, which is what a machine finds after a power cut.
 """
 
 import os
@@ -27,7 +27,7 @@ _NAME = re.compile(
 
 
 def trace(ground: Field, log: Path, *args: str) -> list[tuple[str, str, str]]:
-    """What was flushed and named, in order: (`flush`, path, ``) and (`name`, from, to)."""
+    """Flushes and renames, in order: (`flush`, path, ``) and (`name`, from, to)."""
     calls = "fsync,fdatasync,link,linkat,rename,renameat,renameat2"
     prefix = ("strace", "-f", "-y", "-qq", "-s", "4096", "-o", str(log), "-e", f"trace={calls}")
     done = ground.exp(*args, prefix=prefix)
@@ -42,7 +42,7 @@ def trace(ground: Field, log: Path, *args: str) -> list[tuple[str, str, str]]:
 
 
 def unflushed(steps: list[tuple[str, str, str]]) -> list[str]:
-    """Objects, packs and refs that came into being without a flush of the file or its folder."""
+    """Return objects, packs and refs that were created without a flush of the file or directory."""
     bad = []
     for n, (kind, source, target) in enumerate(steps):
         if kind != "name" or not re.search(r"/(objects|refs)/", target) or "tmp_" in target:
@@ -58,10 +58,10 @@ def unflushed(steps: list[tuple[str, str, str]]) -> list[str]:
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_every_object_and_ref_and_its_folder_is_flushed(
+def test_every_object_ref_and_directory_is_flushed(
     repo: RepoBuilder, tmp_path: Path, first: bool
 ) -> None:
-    """Of a run of changed code: snapshot, keep branch, record, seal."""
+    """For a run of changed code: snapshot, keep branch, record, seal."""
     require_strace()
     ground = Field(repo)
     if not first:
@@ -76,7 +76,7 @@ def test_every_object_and_ref_and_its_folder_is_flushed(
     assert [line for line in unflushed(steps) if line not in pins] == []
 
 
-def test_the_users_own_commit_is_flushed_with_the_record(repo: RepoBuilder, tmp_path: Path) -> None:
+def test_commit_of_the_user_is_flushed_before_the_record(repo: RepoBuilder, tmp_path: Path) -> None:
     """Git does not flush what a user commits; a record must not outlive the code it names."""
     require_strace()
     ground = Field(repo)
@@ -91,8 +91,8 @@ def test_the_users_own_commit_is_flushed_with_the_record(repo: RepoBuilder, tmp_
     assert {str(path.parent) for path in made} <= flushed
 
 
-def test_the_fast_mode_flushes_nothing(repo: RepoBuilder, tmp_path: Path) -> None:
-    """The user chose so; and the checks above can tell the difference."""
+def test_fast_durability_flushes_nothing(repo: RepoBuilder, tmp_path: Path) -> None:
+    """The user chose this; and it shows that the checks above can fail."""
     require_strace()
     ground = Field(repo)
     ground.record(0)
@@ -157,7 +157,7 @@ def mount(image: Path, place: Path) -> bool:
 def cut_again_and_again(
     disk: tuple[Path, Path], folder: Path, cuts: int, durability: str
 ) -> tuple[int, int, int]:
-    """Work, cut, look. Returns what was acknowledged, what was lost, and how often all was."""
+    """Work, cut, check. Return acknowledged runs, lost runs, and the number of complete states."""
     image, place = disk
     repo = RepoBuilder(place / "repo")
     repo.path.mkdir()
@@ -191,7 +191,7 @@ def cut_again_and_again(
 
 
 def look(copy: Path, after: Path, told: dict[str, str]) -> tuple[int, bool]:
-    """How many acknowledged runs are gone, and whether the branches can be read at all."""
+    """Return the number of lost acknowledged runs, and whether the branches can be read."""
     assert mount(copy, after)
     try:
         repo = RepoBuilder(after / "repo")
@@ -217,7 +217,7 @@ def look(copy: Path, after: Path, told: dict[str, str]) -> tuple[int, bool]:
         subprocess.run(["umount", after], check=True)
 
 
-def test_five_cuts_lose_nothing(disk: tuple[Path, Path], tmp_path: Path) -> None:
+def test_five_power_cuts_lose_nothing(disk: tuple[Path, Path], tmp_path: Path) -> None:
     acknowledged, lost, unreadable = cut_again_and_again(disk, tmp_path, 5, "committed")
     assert acknowledged >= 5
     assert (lost, unreadable) == (0, 0)
@@ -226,7 +226,9 @@ def test_five_cuts_lose_nothing(disk: tuple[Path, Path], tmp_path: Path) -> None
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("durability", ["committed", "fast"])
-def test_fifty_cuts(disk: tuple[Path, Path], tmp_path: Path, durability: str) -> None:
+def test_fifty_power_cuts_lose_nothing_when_committed(
+    disk: tuple[Path, Path], tmp_path: Path, durability: str
+) -> None:
     acknowledged, lost, unreadable = cut_again_and_again(disk, tmp_path, 50, durability)
     print(f"{durability}: {acknowledged} acknowledged, {lost} lost, {unreadable} unreadable")
     if durability == "committed":

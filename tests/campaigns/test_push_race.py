@@ -1,7 +1,7 @@
-"""T7: clones that push to one hub at the same time. Everything arrives, and nobody starves.
+"""T7: clones that push to one remote at once. All runs arrive, and every clone succeeds.
 
-Each clone is a process of its own that records and pushes without a pause, which is worse than any
-team: the figures are what rivalry costs at the most.
+Each clone is a process that records and pushes without a pause. No team does that, so the figures
+are upper limits.
 """
 
 import json
@@ -51,7 +51,7 @@ for n in range(pushes):
 
 
 def race(hub: RepoBuilder, clones: Sequence[Path], pushes: int) -> list[tuple[int, float]]:
-    """Let all clones record and push so many times at once. Returns tries and seconds of each."""
+    """Let all clones record and push `pushes` times at once. Return tries and seconds of each."""
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", _PUSHER, str(n), str(pushes)],
@@ -77,7 +77,7 @@ def race(hub: RepoBuilder, clones: Sequence[Path], pushes: int) -> list[tuple[in
 @pytest.mark.parametrize(
     ("pushers", "pushes"), [(3, 4), pytest.param(8, 25, marks=pytest.mark.long)]
 )
-def test_rivals_all_arrive_and_none_starves(
+def test_all_racing_clones_push_their_runs(
     make_repo: MakeRepo, tmp_path: Path, pushers: int, pushes: int
 ) -> None:
     hub = make_repo("hub.git", bare=True)

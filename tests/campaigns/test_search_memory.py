@@ -1,8 +1,8 @@
-"""What a memory is worth to a search that forgets, against the limits that were set for it.
+"""The value of a memory for a search that forgets, compared with fixed limits.
 
 `python -m pytest -m long -s tests/campaigns/test_search_memory.py` prints the table of
-`docs/agents.md`. The seeds are fixed; ids and times of runs differ, so the tokens
-may too, a little.
+`docs/agents.md`. The seeds are fixed; ids and times of runs differ, so the numbers of tokens differ
+a little.
 """
 
 from collections.abc import Sequence
@@ -19,18 +19,18 @@ VARIANTS = ("plain", "fresh noise", "two writers")
 
 @dataclass(frozen=True)
 class Figures:
-    """Of several searches."""
+    """Means of several searches."""
 
     waste: float
     """Share of the trials that repeat a known dead end or an identical trial."""
     false_keeps: float
-    """Share of the kept trials that are truly no better than what they changed."""
+    """Share of the kept trials that are truly no better than their base."""
     kept: float
-    """Kept trials a search."""
+    """Kept trials of a search."""
     tokens: float
-    """A trial."""
+    """Of a trial."""
     calls: float
-    """A trial."""
+    """Of a trial."""
     strangers: int
     reached: float
     """Mean of the true values at the end."""
@@ -50,7 +50,7 @@ def figures_of(found: Sequence[Tally]) -> Figures:
 
 
 def line(variant: str, arm: str, found: Figures) -> str:
-    """A row of the table in the documents."""
+    """Return a row of the table in the document."""
     return (
         f"| {variant} | {arm} | {100 * found.waste:.1f} % | {100 * found.false_keeps:.1f} % "
         f"| {found.kept:.1f} | {found.tokens:.0f} | {found.calls:.1f} | {found.strangers} "

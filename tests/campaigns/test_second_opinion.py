@@ -1,4 +1,4 @@
-"""The branch as others read it: dulwich and pygit2 find the same records as git and as we do."""
+"""Other readers of the branch: dulwich and pygit2 find the same records as git and gitexp."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -54,7 +54,7 @@ def by_pygit2(path: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_three_readers_agree(repo: RepoBuilder, packed: bool) -> None:
-    """After many writers at once, in loose objects and in a pack."""
+    """After many concurrent writers, as loose objects and as a pack."""
     result = write_at_once(repo, writers=4, each=2)
     if packed:
         repo.git("gc", "--quiet", "--prune=now")

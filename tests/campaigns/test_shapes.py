@@ -1,7 +1,6 @@
-"""T15: repositories of every shape. A command works there, or says in one sentence why not.
+"""T15: repositories of every shape. A command works there, or gives one clear error.
 
-The answers are the table in `docs/reliability.md`; the user's own index, HEAD, refs and files are
-the same afterwards.
+`docs/reliability.md` has the results. The user's index, HEAD, refs and files stay the same.
 """
 
 import json
@@ -33,17 +32,17 @@ VOLATILE = re.compile(r"\b(?:[0-9a-f]{16}|[0-9a-f]{10}|[0-9a-f]{7})\b")
 
 @dataclass
 class Ground:
-    """Where a shape is made, and where the user stands in it."""
+    """Environment in which a shape is created, and the user's directory in it."""
 
     make_repo: MakeRepo
     tmp_path: Path
     monkeypatch: pytest.MonkeyPatch
     cleanup: ExitStack
     untouched: list[Path] = field(default_factory=list)
-    """Folders besides the work tree that must stay as they are."""
+    """Further directories that must not change."""
 
     def hub(self, **options: bool) -> RepoBuilder:
-        """A bare repository with two commits of code, to clone from."""
+        """Create a bare repository with two commits of code, to clone from."""
         hub = self.make_repo("hub.git", bare=True, **options)
         hub.git("config", "uploadpack.allowFilter", "true")
         seed = self.make_repo("seed", **options)
@@ -52,7 +51,7 @@ class Ground:
         return hub
 
     def clone(self, *words: str, name: str = "clone", hub: RepoBuilder | None = None) -> Path:
-        """A clone of a hub by its URL, so that nothing is taken a shorter way."""
+        """Clone a remote by its URL, so that git uses the full protocol."""
         hub = hub or self.hub()
         path = self.tmp_path / name
         hub.git("clone", "--quiet", *words, hub.path.as_uri(), str(path))
@@ -214,7 +213,7 @@ def _exp(directory: Path, *words: str) -> int:
 
 
 def _commands(ids: list[str]) -> dict[str, tuple[str, ...]]:
-    """What is typed, in this order; the run that was run first is the one to reproduce."""
+    """Return the commands in order; the first run is the one to reproduce."""
     first = ids[0] if ids else "last"
     return {
         "run": ("run", "--", "echo", "METRIC loss=0.5"),
@@ -236,14 +235,14 @@ def _runs(directory: Path) -> list[str]:
 
 
 def _edit(directory: Path) -> None:
-    """Change the code without a commit, where there is a work tree with code."""
+    """Change the code without a commit, if there is a work tree with code."""
     code = next((p for p in (directory / "train.py", directory / CODE_PATH) if p.exists()), None)
     if code is not None:
         code.write_text(EDITED)
 
 
 def _check_code(directory: Path, shown: str) -> None:
-    """What was recorded is all of HEAD, whatever is checked out, with the edit."""
+    """Check that the recorded code is all of HEAD with the edit, whatever is checked out."""
     git = RepoBuilder(directory).git
     run = next(run for run in json.loads(shown)["runs"] if run["origin"] == "run")
     snapshot = run["code"]["snapshot"]
@@ -257,7 +256,7 @@ def _check_code(directory: Path, shown: str) -> None:
 
 
 def _own_state(directory: Path, others: list[Path]) -> dict[str, object]:
-    """What belongs to the user: refs, HEAD, index, configuration and every file."""
+    """Return the user's state: refs, HEAD, index, configuration and every file."""
     state: dict[str, object] = {}
     own = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TEST_ASSUME_DIFFERENT_OWNER": "0"}
     ask = ["git", "rev-parse", "--absolute-git-dir", "--git-common-dir"]
@@ -286,7 +285,7 @@ def _own_state(directory: Path, others: list[Path]) -> dict[str, object]:
 
 
 def _cell(name: str, code: int, err: str) -> str:
-    """Nothing when it worked; else its one sentence, which must be one and have a hint."""
+    """Return an empty text on success, else the error, which must be one sentence with a hint."""
     if code == 0:
         assert "error:" not in err
         return ""

@@ -71,7 +71,7 @@ def guardians(parent: int) -> list[int]:
 
 
 def strike(victim: str, parent: int, sweep_mark: str) -> None:
-    """Kill what the name says, as far as it is there."""
+    """Kill the named processes that exist."""
     targets = {
         "sweep": [parent],
         "guardian": guardians(parent),

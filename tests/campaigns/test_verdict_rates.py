@@ -1,7 +1,7 @@
-"""How often verdicts err, against the limits that were set for them.
+"""Error rates of verdicts, compared with fixed limits.
 
 `python -m pytest -m long -s tests/campaigns/test_verdict_rates.py` prints the tables of
-`docs/verdicts.md`. The seeds are fixed, so another run on the same version gives the same numbers.
+`docs/verdicts.md`. The seeds are fixed, so the same version gives the same numbers.
 """
 
 from collections.abc import Iterable, Sequence
@@ -39,7 +39,7 @@ COLUMNS = [(1, 1), (2, 2), (3, 3), (5, 5), (10, 10), (5, 1), (10, 2)]
 
 
 def parts(*cell: Any, replicates: int = REPLICATES, count: int = PARTS) -> list[tuple[Any, ...]]:
-    """The arguments of a cell that is counted in several parts."""
+    """Return the arguments of a cell that is counted in several parts."""
     return [(*cell, part, replicates // count) for part in range(count)]
 
 
@@ -53,7 +53,7 @@ def show(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> N
 def errors_table(
     title: str, noises: Sequence[str], pools: Sequence[Pool], sizes: Sequence[tuple[int, int]]
 ) -> dict[tuple[str, Pool, int, int], tuple[float, float]]:
-    """False better and false worse in per cent, printed and returned by cell."""
+    """Return false better and false worse in percent by cell, and print them."""
     cells = [c for noise, pool in product(noises, pools) for c in parts(noise, pool, sizes)]
     counts = spread(count_errors, cells)
     found = {
@@ -73,11 +73,11 @@ def errors_table(
 
 
 LIMIT = 2.8
-"""False better and false worse, each in per cent."""
+"""Return false better and false worse, each in percent."""
 
 
 @pytest.mark.parametrize("noise", ["normal", *DISCRETE])
-def test_errors_while_the_noise_is_known(noise: str) -> None:
+def test_error_rates_with_known_noise(noise: str) -> None:
     pools = (*POOLS, Pool(4, 6)) if noise == "normal" else POOLS
     found = errors_table(f"Two equal groups, {noise}", [noise], pools, EVERY_N)
     missed = {cell: errors for cell, errors in found.items() if max(errors) > LIMIT}
@@ -104,7 +104,7 @@ errors."""
 
 
 @pytest.mark.parametrize("noise", RESEARCH)
-def test_errors_with_heavy_tails_and_unequal_noise(noise: str) -> None:
+def test_error_rates_with_heavy_tails_and_unequal_noise(noise: str) -> None:
     pools = list(RESEARCH[noise])
     found = errors_table(f"Two equal groups, {noise}", [noise], pools, COLUMNS)
     missed = {
@@ -118,7 +118,7 @@ def test_errors_with_heavy_tails_and_unequal_noise(noise: str) -> None:
 # --- effects --------------------------------------------------------------------------------------
 
 
-def test_effects_that_are_found() -> None:
+def test_power_for_effects_of_several_sizes() -> None:
     pools, sizes, effects = (NO_POOL, Pool(4, 3), Pool(4, 6)), (1, 2, 3, 5, 10), (0.5, 1, 2, 3)
     n = 4000
     cells = [cell for pool in pools for cell in parts(pool, sizes, effects, replicates=n)]
@@ -154,7 +154,7 @@ PICKED = [(2, 5, 5, 6000), (5, 5, 5, 4000), (5, 10, 10, 4000), (20, 1, 1, 2000),
 PICKED += [(20, 10, 10, 1000), (60, 5, 1, 400), (60, 10, 10, 200)]
 
 
-def test_worse_than_the_best_of_several() -> None:
+def test_error_rate_of_worse_against_the_best_of_several() -> None:
     cells = [c for *cell, n in PICKED for c in parts(*cell, replicates=n)]
     counts = spread(count_against_best, cells)
     rows, missed = [], []
@@ -176,7 +176,7 @@ def test_worse_than_the_best_of_several() -> None:
 # --- repeats until it says so ---------------------------------------------------------------------
 
 
-def test_repeats_until_it_is_better() -> None:
+def test_error_rate_of_repeating_until_better() -> None:
     pools, references = (NO_POOL, Pool(4, 3), Pool(8, 6)), (5, 1)
     few, many = 6000, 2000
     twenty = spread(
@@ -211,7 +211,7 @@ def test_repeats_until_it_is_better() -> None:
 PLANS = [(5, 5), (10, 10), (5, 1)]
 
 
-def test_batches_that_stop_early() -> None:
+def test_error_rate_of_batches_that_stop_early() -> None:
     effects, n = (-1.0, 0.0, 1.0, 2.0), 4000
     cells = [c for plan, e in product(PLANS, effects) for c in parts(*plan, e, replicates=n)]
     counts = spread(count_hopeless, cells)
@@ -238,7 +238,7 @@ def test_batches_that_stop_early() -> None:
 # --- guards ---------------------------------------------------------------------------------------
 
 
-def test_guards() -> None:
+def test_error_rates_of_guards() -> None:
     sizes, losses, n = (1, 3, 5, 10), (0.0, 1.0, 2.0, 4.0), 4000
     cells = [c for size, loss in product(sizes, losses) for c in parts(size, loss, replicates=n)]
     counts = spread(count_guards, cells)
@@ -268,14 +268,17 @@ SEARCHES = [
     *(Search("spread 3 sd", first, later) for first, later in ((5, 1), (3, 3))),
 ]
 MISSED = {("all equal", "first 5, then 1"): 0.06, ("all equal", "5"): 0.045}
-"""What is reached where 3.5 % is not. Where all trials are equal every assertion is false, so their
-share is near the 2.5 % for better and the 2.5 % for worse of a single verdict."""
+"""Limit where 3.5 % cannot be reached.
+
+If all trials are equal, every claim is false, so its share is near the 2.5 % for better and the 2.5
+% for worse of a single verdict.
+"""
 
 ALL, RANKED = 300, 60
-"""Searches that are judged against the last trial, and those also against the best."""
+"""Searches judged against the last trial, and those also judged against the best."""
 
 
-def test_whole_searches() -> None:
+def test_error_rates_of_whole_searches() -> None:
     ranked = spread(_ranked, product(SEARCHES, range(RANKED)))
     unranked = spread(_unranked, product(SEARCHES, range(RANKED, ALL)))
     counts = ranked + unranked

@@ -1,4 +1,6 @@
-"""Many writers at once, with foreign git commands beside them: nothing is lost, nobody sees it."""
+"""Many concurrent writers beside foreign git commands: nothing is lost, and no writer sees an
+error.
+"""
 
 import json
 import os
@@ -54,7 +56,7 @@ for n in range(count):
 
 @dataclass(frozen=True)
 class Result:
-    """What the writers were told."""
+    """Runs that the writers reported as recorded."""
 
     acknowledged: dict[str, int]
     by_api_s: list[float]
@@ -62,7 +64,7 @@ class Result:
 
 
 def write_at_once(repo: RepoBuilder, writers: int, each: int) -> Result:
-    """Start all, let them begin together, gather what was acknowledged."""
+    """Start all writers at once. Return what they acknowledged."""
     processes = []
     for writer in range(writers):
         code, rest = (BY_COMMAND, EXP) if writer % 2 else (BY_API, ())
@@ -97,7 +99,7 @@ def write_at_once(repo: RepoBuilder, writers: int, each: int) -> Result:
 
 @contextmanager
 def foreign_git(repo: RepoBuilder, tmp_path: Path) -> Iterator[None]:
-    """Somebody packs refs, collects garbage and fetches again and again."""
+    """Pack refs, collect garbage and fetch in a loop."""
     loops = [
         "git pack-refs --all --prune",
         "git gc --quiet",
@@ -130,7 +132,7 @@ def check(repo: RepoBuilder, result: Result, expected: int) -> None:
     assert len(result.acknowledged) == expected
     ground = Field(repo, {run: float(value) for run, value in result.acknowledged.items()})
     records = ground.check()
-    assert set(records) == set(result.acknowledged), "runs nobody asked for"
+    assert set(records) == set(result.acknowledged), "runs that no writer acknowledged"
     assert {record["outcome"] for record in records.values()} == {"succeeded"}
     assert set(ground.next_command_works()) == set(result.acknowledged)
 
@@ -141,7 +143,7 @@ def test_eight_writers_lose_nothing(repo: RepoBuilder, tmp_path: Path) -> None:
     check(repo, result, 32)
 
 
-def test_a_branch_that_is_born_while_it_is_looked_for_is_not_damaged(
+def test_branch_created_during_the_lookup_is_not_called_damaged(
     repo: RepoBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Found by sixteen writers that began at once in a repository without runs."""
@@ -171,8 +173,8 @@ def test_sixteen_writers_lose_nothing(
 
 @pytest.mark.long
 @pytest.mark.timeout(7200)
-def test_round_after_round_loses_nothing(make_repo: MakeRepo, tmp_path: Path) -> None:
-    """One green round proves little: a rare race shows once in a hundred."""
+def test_repeated_rounds_of_writers_lose_nothing(make_repo: MakeRepo, tmp_path: Path) -> None:
+    """A rare race shows once in a hundred rounds."""
     for n in range(int(os.environ.get("CAMPAIGN_ROUNDS", "20"))):
         repo = make_repo(f"round{n}")
         with foreign_git(repo, tmp_path):
@@ -183,7 +185,7 @@ def test_round_after_round_loses_nothing(make_repo: MakeRepo, tmp_path: Path) ->
 
 @pytest.mark.long
 def test_a_record_takes_less_than_a_second_among_sixteen_writers(repo: RepoBuilder) -> None:
-    """The writing itself; what a process costs to start is not part of it."""
+    """Measures only the writing, without the start of the processes."""
     result = write_at_once(repo, writers=16, each=16)
     check(repo, result, 256)
     report(result)
@@ -196,7 +198,7 @@ def report(result: Result) -> None:
 
 
 def test_the_checker_notices_a_lost_run(repo: RepoBuilder) -> None:
-    """The campaigns can fail: a rewound branch is called a loss."""
+    """The campaigns can fail: they notice a rewound branch."""
     ground = Field(repo)
     ground.record(1)
     before = repo.git("rev-parse", "gitexp")

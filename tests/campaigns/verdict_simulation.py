@@ -25,7 +25,7 @@ from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Direction, MetricRule, Tolerance
 
 LEVEL, SD = 0.9, 0.01
-"""What an accuracy is, and its standard deviation."""
+"""Accuracy and its standard deviation."""
 
 WORKERS = 2
 
@@ -58,7 +58,7 @@ def use_rounded_quantiles() -> None:
 
 
 def spread(task: Callable[..., Counts], cells: Iterable[tuple[Any, ...]]) -> Counts:
-    """Run a task for the arguments of each cell, in several processes; add up what it counts."""
+    """Run a task for the arguments of each cell, in several processes; add up its counts."""
     found: Counts = Counter()
     with ProcessPoolExecutor(WORKERS, initializer=use_rounded_quantiles) as pool:
         for counts in [pool.submit(task, *cell) for cell in cells]:
@@ -74,7 +74,7 @@ def _normal(rng: random.Random, n: int, effect: float) -> list[float]:
 
 
 def _t3(rng: random.Random, n: int, effect: float) -> list[float]:
-    """Heavy tails: a t distribution with three degrees of freedom."""
+    """Draw with heavy tails: a t distribution with three degrees of freedom."""
     found = []
     for _ in range(n):
         chi = sum(rng.gauss(0, 1) ** 2 for _ in range(3))
@@ -83,13 +83,13 @@ def _t3(rng: random.Random, n: int, effect: float) -> list[float]:
 
 
 def _unequal(rng: random.Random, n: int, effect: float) -> list[float]:
-    """Each group has a standard deviation of one or of three."""
+    """Draw groups with a standard deviation of one or of three."""
     own = SD * rng.choice((1, 3))
     return [LEVEL + SD * effect + rng.gauss(0, own) for _ in range(n)]
 
 
 def _items(count: int, sd: float) -> Draw:
-    """The share of so many items that are right, with noise of `sd` items."""
+    """Draw the share of correct items, whose number gives noise of `sd` items."""
 
     def draw(rng: random.Random, n: int, effect: float) -> list[float]:
         # `effect` below 1 is where between two items the true mean is, the same on both sides.
@@ -110,14 +110,14 @@ DISCRETE = ("450 items, sd 2.25", "100 items, sd 0.5")
 
 
 class Pool(NamedTuple):
-    """Other groups of the family: so many, with so many repeats each."""
+    """Draw other groups of the family, with `repeats` runs each."""
 
     groups: int
     repeats: int
 
     @property
     def dof(self) -> int:
-        """Degrees of freedom that they give."""
+        """Their degrees of freedom."""
         return self.groups * max(0, self.repeats - 1)
 
     def __str__(self) -> str:
@@ -131,7 +131,7 @@ POOLS = (NO_POOL, Pool(2, 3), Pool(4, 3), Pool(8, 2))
 def judge(
     new: Sample, old: Sample, pool: Sequence[Sample], *, look: int = 1, rivals: int = 1
 ) -> tuple[Compared, Noise]:
-    """The verdict on two samples, the noise measured from all."""
+    """Return the verdict on two samples, with the noise measured from all."""
     noise = measure_noise(comparable(pool, new, old))
     return compare_samples(new, old, noise, look=look, rivals=rivals), noise
 
@@ -150,9 +150,9 @@ def _phase(rng: random.Random, noise: str) -> float:
 def count_errors(
     noise: str, pool: Pool, sizes: Sequence[tuple[int, int]], part: int, replicates: int
 ) -> Counts:
-    """Verdicts on two equal groups, by the sizes of the new and the old one.
+    """Count verdicts on two equal groups, by the sizes of the new and the old one.
 
-    One replicate serves all sizes: the smaller samples are the beginnings of the larger.
+    One replicate serves all sizes: smaller samples are prefixes of larger ones.
     """
     rng, draw, found = random.Random(f"{noise}, {pool}, {part}"), NOISES[noise], Counts()
     most = max(max(pair) for pair in sizes)
@@ -169,7 +169,7 @@ def count_errors(
 def count_power(
     pool: Pool, sizes: Sequence[int], effects: Sequence[float], part: int, replicates: int
 ) -> Counts:
-    """Verdicts on two groups that differ by an effect, in standard deviations; normal noise."""
+    """Count verdicts on two groups that differ by `effect` standard deviations; normal noise."""
     rng, found = random.Random(f"power {pool} {part}"), Counts()
     for _ in range(replicates):
         others = [_normal(rng, pool.repeats, 0) for _ in range(pool.groups)]
@@ -184,7 +184,7 @@ def count_power(
 
 
 def group(values: Sequence[float], key: int, start: int) -> Group:
-    """A group that was measured in one go."""
+    """Return a group that was measured at once."""
     return group_of(
         Measurement(
             RunId(f"{start + n:016x}"), start + n, v, f"g{key}", "f", f"{key}-{n}"
@@ -194,11 +194,11 @@ def group(values: Sequence[float], key: int, start: int) -> Group:
 
 
 POOLED = 30
-"""As many groups with repeats are pooled as by `gitexp.features.runs.standings`."""
+"""Pool as many groups with repeats as `gitexp.features.runs.standings`."""
 
 
 def verdict_on(new: Group, old: Group, groups: Sequence[Group], rivals: int = 1) -> MetricVerdict:
-    """The verdict on one group against another, `groups` being all, the oldest first."""
+    """Return the verdict on one group against another; `groups` are all groups, oldest first."""
     others = [
         g.sample for g in groups[::-1] if len(g.sample) > 1 and g.key not in (new.key, old.key)
     ]
@@ -215,7 +215,7 @@ def verdict_on(new: Group, old: Group, groups: Sequence[Group], rivals: int = 1)
 
 
 def count_against_best(groups: int, best_n: int, new_n: int, part: int, replicates: int) -> Counts:
-    """A further group against the best of several, all of them equal; 8 degrees elsewhere."""
+    """Count verdicts on a further group against the best of several equal ones; 8 other degrees."""
     rng, found = random.Random(f"best of {groups} {best_n} {new_n} {part}"), Counts()
     for _ in range(replicates):
         made = [group(_normal(rng, best_n, 0), k, 100 * k) for k in range(groups)]
@@ -235,9 +235,9 @@ def count_against_best(groups: int, best_n: int, new_n: int, part: int, replicat
 
 
 def look_numbers(reference: int, most: int, *, grows: bool) -> list[tuple[int, int, int]]:
-    """Sizes of both groups after each further run, with the look that the product counts.
+    """Yield the sizes of both groups after each run, with the number of the look.
 
-    The reference has its runs, or one that grows, in turns with the new group.
+    The reference has its runs, or grows alternately with the new group.
     """
     old = [Measurement(RunId(f"{n:016x}"), n, 0.0, "old", batch="b") for n in range(reference)]
     new: list[Measurement] = []
@@ -256,9 +256,9 @@ MILESTONES = (5, 10, 20, 50)
 
 
 def count_stopping(pool: Pool, reference: int, most: int, part: int, replicates: int) -> Counts:
-    """A user adds run after run until `better` is shown, at the latest at `most` runs.
+    """Count users who add runs until `better` is shown, at most `most`.
 
-    With one reference run both groups grow in turns, and the user looks after each run.
+    With one reference run both groups grow alternately, and the user looks after each run.
     """
     steps = look_numbers(reference, most, grows=reference == 1)
     rng, found = random.Random(f"until {pool} {reference} {most} {part}"), Counts()
@@ -267,7 +267,7 @@ def count_stopping(pool: Pool, reference: int, most: int, part: int, replicates:
         new, old = _normal(rng, most, 0), _normal(rng, max(most, reference), 0)
         waiting = {"plain", "rule"}
         for ours, theirs, look in steps:
-            # Whatever the rule shows is shown at the plain level, which is never stricter.
+            # Whatever the rule shows is also shown at the plain level, which is never stricter.
             for name in ("plain", "rule"):
                 used = look if name == "rule" else 1
                 compared, _ = judge(new[:ours], old[:theirs], others, look=used)
@@ -286,7 +286,7 @@ def count_stopping(pool: Pool, reference: int, most: int, part: int, replicates:
 def count_hopeless(
     planned: int, reference: int, effect: float, part: int, replicates: int
 ) -> Counts:
-    """A batch with and without the early stop: how often it comes out better, and runs it takes."""
+    """Count how often a batch becomes better with and without the early stop, and its runs."""
     rng, found = random.Random(f"stop {planned} {reference} {effect} {part}"), Counts()
     key = (planned, reference, effect)
     for _ in range(replicates):
@@ -309,11 +309,11 @@ def count_hopeless(
 # --- guards ---------------------------------------------------------------------------------------
 
 ALLOWED = 2.0
-"""What a guard allows, in standard deviations."""
+"""Allowance of a guard, in standard deviations."""
 
 
 def count_guards(n: int, loss: float, part: int, replicates: int) -> Counts:
-    """A guard on a metric that truly lost `loss` standard deviations; 8 degrees elsewhere."""
+    """Count guards on a metric that truly lost `loss` standard deviations; 8 other degrees."""
     rng, found = random.Random(f"guard {n} {loss} {part}"), Counts()
     rule = MetricRule(guard=Tolerance(absolute=ALLOWED * SD))
     for _ in range(replicates):
@@ -329,7 +329,7 @@ def count_guards(n: int, loss: float, part: int, replicates: int) -> Counts:
 
 
 class Search(NamedTuple):
-    """A search of several trials: their truths, and how many runs each trial has."""
+    """A search of several trials: their true values, and the number of runs of each trial."""
 
     truths: str
     first: int
@@ -337,7 +337,7 @@ class Search(NamedTuple):
 
     @property
     def runs(self) -> str:
-        """Runs a trial, in words."""
+        """Number of runs of a trial, as text."""
         return f"{self.later}" if self.first == self.later else f"first {self.first}, then 1"
 
     def __str__(self) -> str:
@@ -356,10 +356,10 @@ def _truth(rng: random.Random, kind: str) -> float:
 
 
 def count_search(search: Search, part: int, *, with_best: bool) -> Counts:
-    """One search: each trial is judged against the last and, `with_best`, against the best.
+    """Simulate one search: each trial is judged against the last and, `with_best`, the best.
 
-    Beside it the plain comparison of single numbers: the newest one with the newest of the last
-    trial, and with the luckiest of all before.
+    Also compares single numbers: the newest one with the newest of the last trial, and with the
+    best of all earlier ones.
     """
     rng, found = random.Random(f"{search} {part}"), Counts()
     groups: list[Group] = []
@@ -415,7 +415,7 @@ def _tally(
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    """The lines of a Markdown table."""
+    """Return the lines of a Markdown table."""
     yield f"| {' | '.join(head)} |"
     yield f"|{'---|' * len(head)}"
     for row in rows:
@@ -423,5 +423,5 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str
 
 
 def percent(count: float, whole: float, digits: int = 1) -> str:
-    """A share in per cent."""
+    """Format a share in percent."""
     return f"{100 * count / whole:.{digits}f}"

@@ -1,4 +1,4 @@
-"""Commands run in this process; what they print is compared whole, after normalising."""
+"""Run commands in this process, and normalize their output so that tests can compare all of it."""
 
 import re
 from collections.abc import Callable
@@ -30,14 +30,14 @@ class Done:
 
 
 class Exp:
-    """Runs `git exp` in a repository and normalises what differs from run to run."""
+    """Runs `git exp` in a repository and normalizes ids, times and durations."""
 
     def __init__(self, repo: RepoBuilder, capfd: pytest.CaptureFixture[str]) -> None:
         self.repo = repo
         self._capfd = capfd
 
     def __call__(self, *args: str, check: int | None = 0) -> Done:
-        """Run a command; fails the test when its exit code is not `check`."""
+        """Run a command. Fails the test if its exit code is not `check`."""
         self._capfd.readouterr()
         code = run(args)
         out, err = self._capfd.readouterr()
@@ -47,7 +47,7 @@ class Exp:
         return done
 
     def ids(self) -> list[str]:
-        """The ids of all runs, oldest first."""
+        """Return the ids of all runs, oldest first."""
         listed = self.repo.git("ls-tree", "-r", "--name-only", "gitexp", "--", "runs", check=False)
         ids = [Path(line).stem for line in listed.splitlines()]
         log = self.repo.git(

@@ -1,4 +1,4 @@
-"""Bad input: one clear error, the exit code of the design, and a repository left as it was."""
+"""Bad input: one clear error with the documented exit code, and an unchanged repository."""
 
 import hashlib
 from pathlib import Path
@@ -11,7 +11,7 @@ ECHO = ("--", "python", "-c", "print('METRIC a=1')")
 
 
 def state_of(exp: Exp) -> str:
-    """What must not change: refs, index, HEAD, config and the user's files."""
+    """Return the state that must not change: refs, index, HEAD, config and the user's files."""
     git = exp.repo.path / ".git"
     digest = hashlib.sha256(exp.repo.git("for-each-ref").encode())
     for name in ("HEAD", "index", "config"):
@@ -85,7 +85,7 @@ CASES: dict[str, tuple[tuple[str, ...], int, str]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_one_clear_error(exp: Exp, case: str) -> None:
+def test_bad_input_gives_one_clear_error(exp: Exp, case: str) -> None:
     args, code, first_line = CASES[case]
     exp.repo.write("bad.toml", "lr = = 1\n")
     exp.repo.write("bad.json", '{"lr": }')
@@ -104,7 +104,7 @@ def test_one_clear_error(exp: Exp, case: str) -> None:
     assert state_of(exp) == before
 
 
-def test_values_that_are_strange_but_true_are_kept(exp: Exp) -> None:
+def test_unusual_valid_values_are_recorded(exp: Exp) -> None:
     exp("run", "-S", "word=жук 🪲", "-S", "list=[1, 2]", "-S", "help=--x", *ECHO)
     shown = exp("list", "--json").out
     assert '"help": "--x"' in shown
@@ -114,7 +114,9 @@ def test_values_that_are_strange_but_true_are_kept(exp: Exp) -> None:
     exp("list", "--sort-by", "loss")
 
 
-def test_no_repository(tmp_path: Path, exp: Exp, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_outside_a_repository_is_an_error(
+    tmp_path: Path, exp: Exp, monkeypatch: pytest.MonkeyPatch
+) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     monkeypatch.chdir(outside)
@@ -122,7 +124,9 @@ def test_no_repository(tmp_path: Path, exp: Exp, monkeypatch: pytest.MonkeyPatch
     assert done.err.splitlines()[0] == "error: there is no git repository here"
 
 
-def test_no_commit_yet(tmp_path: Path, exp: Exp, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repository_without_commit_is_an_error(
+    tmp_path: Path, exp: Exp, monkeypatch: pytest.MonkeyPatch
+) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     monkeypatch.chdir(empty)
@@ -140,7 +144,7 @@ def test_an_ambiguous_name_lists_the_candidates(exp: Exp) -> None:
     assert "<2> twin" in done.err
 
 
-def test_a_branch_of_someone_else_is_left_alone(exp: Exp) -> None:
+def test_foreign_branch_is_left_unchanged(exp: Exp) -> None:
     exp.repo.git("branch", "gitexp")
     before = state_of(exp)
     done = exp("run", *ECHO, check=None)

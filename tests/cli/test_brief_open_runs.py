@@ -1,4 +1,4 @@
-"""What `git exp brief` says of runs that are not sealed, and of commands that did not start."""
+"""`git exp brief` with unsealed runs, and with commands that did not start."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def journal_of(exp: Exp) -> Path:
     return journal
 
 
-def test_a_run_that_goes_on(exp: Exp) -> None:
+def test_brief_shows_a_running_run(exp: Exp) -> None:
     process = begin(exp)
     lines = exp("brief").out.splitlines()
     assert lines[lines.index("running") + 1].startswith("  <1> long: since ")
@@ -44,11 +44,11 @@ def test_a_run_that_goes_on(exp: Exp) -> None:
     assert "running" not in exp("brief").out
 
 
-def test_a_dead_run_that_is_not_recovered_yet_is_not_running(exp: Exp) -> None:
+def test_brief_counts_an_unrecovered_dead_run_as_interrupted(exp: Exp) -> None:
     process = begin(exp)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    with claimed(journal_of(exp)) as is_ours:  # as when another command recovers it at this moment
+    with claimed(journal_of(exp)) as is_ours:  # as if another command recovered it now
         assert is_ours
         brief = exp("brief").out
         document = json.loads(exp("brief", "--json").out)
@@ -59,11 +59,11 @@ def test_a_dead_run_that_is_not_recovered_yet_is_not_running(exp: Exp) -> None:
 
 
 def blob_of(exp: Exp) -> str:
-    """Where the one record is."""
+    """Return the path of the only record."""
     return "gitexp:" + exp.repo.git("ls-tree", "-r", "--name-only", "gitexp", "--", "runs")
 
 
-def test_a_run_of_another_clone_may_go_on(exp: Exp) -> None:
+def test_brief_marks_a_run_of_another_clone_as_unsure(exp: Exp) -> None:
     process = begin(exp)
     journal = journal_of(exp)
     aside = journal.rename(journal.with_suffix(".aside"))
@@ -76,7 +76,7 @@ def test_a_run_of_another_clone_may_go_on(exp: Exp) -> None:
     assert [run["unseen"] for run in document["running"]] == [True]
 
 
-def test_why_a_command_did_not_start(exp: Exp) -> None:
+def test_brief_says_why_a_command_did_not_start(exp: Exp) -> None:
     exp("run", "-n", "typo", "--", "no-such-command", check=127)
     (exp.repo.path / "folder").mkdir()
     exp("run", "-n", "folder", "--", "./folder", check=126)

@@ -1,4 +1,4 @@
-"""`git exp brief` and `git exp plot`, as a user and an agent see them."""
+"""`git exp brief` and `git exp plot` for users and agents."""
 
 import builtins
 import json
@@ -14,7 +14,7 @@ from tests.cli.conftest import Done, Exp
 Train = Callable[..., Done]
 
 
-def test_a_brief_of_nothing(exp: Exp) -> None:
+def test_brief_without_runs(exp: Exp) -> None:
     done = exp("brief")
     assert (done.out, done.err) == (
         "",
@@ -23,7 +23,7 @@ def test_a_brief_of_nothing(exp: Exp) -> None:
     assert json.loads(exp("brief", "--json").out)["total"] == 0
 
 
-def test_a_brief(exp: Exp, train: Train) -> None:
+def test_brief_shows_best_hints_and_rejected_trials(exp: Exp, train: Train) -> None:
     train("0.30", "first", "-m", "a start")
     train("0.10", "second", "-m", "slower")
     train("0.20", "third")
@@ -58,7 +58,7 @@ def test_a_brief(exp: Exp, train: Train) -> None:
     ]
 
 
-def test_a_brief_for_an_agent(exp: Exp, train: Train) -> None:
+def test_brief_as_json_fits_its_budget(exp: Exp, train: Train) -> None:
     train("0.30", "first")
     exp("run", "-n", "broken", "--", "python", "-c", "raise SystemExit('no data')", check=1)
     done = exp("brief", "--json").out
@@ -105,7 +105,7 @@ def _noisy(exp: Exp) -> None:
         exp("run", "-n", "base", "--", "python", "noisy.py", "--lr", "0.1", "--seed", seed)
 
 
-def test_what_runs_changed_in_the_code(exp: Exp, train: Train) -> None:
+def test_brief_shows_the_code_changes_of_runs(exp: Exp, train: Train) -> None:
     train("0.1", "first")
     script = exp.repo.path / "train.py"
     original = script.read_text()
@@ -113,7 +113,7 @@ def test_what_runs_changed_in_the_code(exp: Exp, train: Train) -> None:
     exp.repo.write("notes.py", "x = 1\n")
     train("0.1", "second")
     brief = exp("brief").out
-    assert "\n  the work tree has its code\n" in brief  # of equal trials the newest is the best
+    assert "\n  the work tree has its code\n" in brief  # the newest of equal trials is the best
     assert "\n  changed against its parent: notes.py +1 -0, train.py +2 -0\n" in brief
     assert "  <1> first: accuracy 0.9, same; notes.py +0 -1, train.py +0 -2\n" in brief
     script.write_text(original + "# one\n# two\n# three\n")
@@ -155,7 +155,7 @@ def test_a_small_budget_counts_what_it_leaves_out(exp: Exp, train: Train) -> Non
     assert len(exp("brief", "--json", "--budget", "300").out) <= 1200
 
 
-def test_what_was_given_up_for_one_cause_is_one_line(exp: Exp, train: Train) -> None:
+def test_rejected_trials_of_one_cause_are_one_line(exp: Exp, train: Train) -> None:
     for lr in ("0.7", "0.5", "0.6"):
         train(lr, "high")
         exp("decide", "last", "discard", "-m", f"diverges at {lr}")
@@ -197,7 +197,7 @@ def test_a_long_list_of_one_cause_is_shortened_to_the_budget(exp: Exp) -> None:
     assert len(small) <= 360 and "and 6 more" not in small and "and 9 more" not in small
 
 
-def test_what_was_not_looked_at_is_counted(
+def test_runs_beyond_the_limit_are_counted(
     exp: Exp, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(1, 6):
@@ -212,7 +212,7 @@ def test_what_was_not_looked_at_is_counted(
     assert json.loads(exp("brief", "--json").out)["left_out"] == {"rejected": 2}
 
 
-def test_only_what_is_newer_than_a_run(exp: Exp, train: Train) -> None:
+def test_since_lists_only_newer_trials(exp: Exp, train: Train) -> None:
     train("0.1", "first")
     train("0.3", "second")
     train("0.2", "third")
@@ -233,7 +233,7 @@ def test_a_hint_is_dropped_by_a_later_decision(exp: Exp, train: Train) -> None:
     assert json.loads(exp("brief", "--json").out)["hints"] == []
 
 
-def test_a_brief_by_another_metric(exp: Exp, train: Train) -> None:
+def test_brief_by_another_metric(exp: Exp, train: Train) -> None:
     train("0.30", "first")
     train("0.10", "second")
     assert "best: loss 0.0333 by <2> second" in exp("brief", "--metric", "loss").out
@@ -250,7 +250,7 @@ def _plotille() -> None:
 
 
 @pytest.mark.usefixtures("_plotille")
-def test_series_of_several_runs(exp: Exp, train: Train) -> None:
+def test_plot_draws_series_of_several_runs(exp: Exp, train: Train) -> None:
     train("0.30", "first")
     train("0.10", "second")
     done = exp("plot", "loss", "first", "best", "--height", "6")
@@ -262,7 +262,7 @@ def test_series_of_several_runs(exp: Exp, train: Train) -> None:
 
 
 @pytest.mark.usefixtures("_plotille")
-def test_a_metric_against_a_parameter(exp: Exp, train: Train) -> None:
+def test_plot_draws_a_metric_against_a_parameter(exp: Exp, train: Train) -> None:
     for lr in ("0.3", "0.2", "0.1"):
         train(lr, f"n{lr[-1]}")
     drawn = exp("plot", "accuracy", "--against", "lr", "--height", "6").out
@@ -271,7 +271,7 @@ def test_a_metric_against_a_parameter(exp: Exp, train: Train) -> None:
 
 
 @pytest.mark.usefixtures("_plotille")
-def test_the_best_so_far(exp: Exp, train: Train) -> None:
+def test_plot_draws_the_best_so_far(exp: Exp, train: Train) -> None:
     for lr in ("0.3", "0.1", "0.2"):
         train(lr, f"n{lr[-1]}")
     lines = exp("plot", "accuracy", "--best", "--height", "6").out.splitlines()
@@ -279,7 +279,7 @@ def test_the_best_so_far(exp: Exp, train: Train) -> None:
 
 
 @pytest.mark.usefixtures("_plotille")
-def test_the_width_of_the_terminal(exp: Exp, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plot_fits_the_terminal(exp: Exp, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     train("0.3", "first")
     monkeypatch.setenv("COLUMNS", "50")
     monkeypatch.setenv("FORCE_COLOR", "1")
@@ -289,7 +289,7 @@ def test_the_width_of_the_terminal(exp: Exp, train: Train, monkeypatch: pytest.M
     assert max(map(len, exp("plot", "loss").out.splitlines())) <= 50
 
 
-def test_nothing_to_draw(exp: Exp, train: Train) -> None:
+def test_plot_without_data_is_an_error(exp: Exp, train: Train) -> None:
     train("0.3", "first")
     done = exp("plot", "accuracy", check=125)
     assert done.err.splitlines() == [
@@ -300,7 +300,9 @@ def test_nothing_to_draw(exp: Exp, train: Train) -> None:
     ]
 
 
-def test_without_plotille(exp: Exp, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plot_without_plotille_says_what_to_install(
+    exp: Exp, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
     train("0.3", "first")
     real = builtins.__import__
 
@@ -317,7 +319,7 @@ def test_without_plotille(exp: Exp, train: Train, monkeypatch: pytest.MonkeyPatc
     ]
 
 
-def test_series_are_drawn_small_by_show(exp: Exp, train: Train) -> None:
+def test_show_draws_sparklines(exp: Exp, train: Train) -> None:
     train("0.3", "first")
     shown = exp("show").out
     assert "loss      0.1 (minimize, a guess)  █▂▁ 3 values" in shown

@@ -1,4 +1,4 @@
-"""The run branch is checked out in a work tree, and somebody commits there."""
+"""The run branch is checked out in a work tree, and a user commits there."""
 
 import json
 from pathlib import Path
@@ -23,14 +23,16 @@ def names(exp: Exp) -> int:
     return len(json.loads(exp("list", "--json").out)["runs"])
 
 
-def test_recording_goes_on(exp: Exp, checked_out: RepoBuilder) -> None:
+def test_recording_works_while_the_branch_is_checked_out(
+    exp: Exp, checked_out: RepoBuilder
+) -> None:
     exp(*RUN)
     assert names(exp) == 2
     assert "branch 'gitexp' is checked out in" in exp("doctor", check=None).out
 
 
 @pytest.mark.parametrize("commits", [1, 2])
-def test_records_that_a_commit_took_away_are_restored(
+def test_records_removed_by_a_commit_are_restored(
     exp: Exp, checked_out: RepoBuilder, commits: int
 ) -> None:
     exp(*RUN)
@@ -50,7 +52,7 @@ def test_records_that_a_commit_took_away_are_restored(
     assert "restored" not in exp(*RUN).err
 
 
-def test_a_seal_that_a_commit_set_back_is_restored(exp: Exp, checked_out: RepoBuilder) -> None:
+def test_seal_reverted_by_a_commit_is_restored(exp: Exp, checked_out: RepoBuilder) -> None:
     start = (
         f"import subprocess; subprocess.run(['git', '-C', {str(checked_out.path)!r},"
         " 'reset', '--quiet', '--hard'], check=True)\nprint('METRIC loss=1')"
@@ -73,13 +75,13 @@ def test_a_removed_run_stays_removed(exp: Exp, checked_out: RepoBuilder) -> None
     assert "all is well" not in exp("doctor", check=None).err  # it is still checked out
 
 
-def test_doctor_reports_and_fixes(exp: Exp, checked_out: RepoBuilder) -> None:
+def test_doctor_reports_and_restores_lost_records(exp: Exp, checked_out: RepoBuilder) -> None:
     exp(*RUN)
     checked_out.git("commit", "--quiet", "-am", "an ordinary commit")
     exp.repo.git("worktree", "remove", "--force", str(checked_out.path))
     done = exp("doctor", check=None)
     assert done.code != 0
-    assert "records of 1 run were taken away or set back by a commit" in done.out
+    assert "records of 1 run were removed or reverted by a commit" in done.out
     fixed = exp("doctor", "--fix", check=None)
     assert "restored the records of 1 run" in fixed.out + fixed.err
     assert names(exp) == 2
@@ -87,7 +89,7 @@ def test_doctor_reports_and_fixes(exp: Exp, checked_out: RepoBuilder) -> None:
 
 
 def test_a_loss_below_later_records_is_found(exp: Exp, checked_out: RepoBuilder) -> None:
-    """An older gitexp recorded on top of it."""
+    """As if an older gitexp had recorded after the commit."""
     exp(*RUN)
     checked_out.git("commit", "--quiet", "-am", "an ordinary commit")
     tip = exp.repo.git("rev-parse", "gitexp")

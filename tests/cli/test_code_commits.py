@@ -1,4 +1,4 @@
-"""Code commits: what the keep branch holds, what a push publishes, and the change of format."""
+"""Code commits: content of the keep branch, published data, and the change of format."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ def record(exp: Exp, selector: str = "last") -> dict[str, Any]:
 
 
 def reachable(repo: RepoBuilder, *refs: str) -> dict[str, tuple[str, str]]:
-    """Commits that refs reach, each with its parents and its message's first line."""
+    """Return the commits that refs reach, each with its parents and the subject."""
     listed = repo.git("log", "--format=%H%x09%P%x09%s", *refs, "--")
     return {
         line.split("\t")[0]: (line.split("\t")[1], line.split("\t")[2])
@@ -37,13 +37,13 @@ def reachable(repo: RepoBuilder, *refs: str) -> dict[str, tuple[str, str]]:
 
 
 def in_clone(path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Exp:
-    """`git exp` in another clone."""
+    """Return `git exp` in another clone."""
     monkeypatch.chdir(path)
     return Exp(RepoBuilder(path), capfd)
 
 
 class TestRecording:
-    """What a run leaves on the keep branch."""
+    """A run and the keep branch."""
 
     @pytest.mark.parametrize("dirty", [False, True])
     def test_the_code_commit_has_the_tree_and_no_parent(self, exp: Exp, *, dirty: bool) -> None:
@@ -81,7 +81,7 @@ class TestRecording:
         exp(*RUN)
         exp.repo.git("clone", "--quiet", str(exp.repo.path), str(tmp_path / "other"))
         other = in_clone(tmp_path / "other", monkeypatch, capfd)
-        monkeypatch.setenv("GIT_AUTHOR_NAME", "Somebody Else")
+        monkeypatch.setenv("GIT_AUTHOR_NAME", "Another User")
         other.repo.git("commit", "--quiet", "--amend", "-m", "another commit, the same tree")
         other(*RUN)
         monkeypatch.chdir(exp.repo.path)
@@ -105,9 +105,7 @@ class TestRecording:
         assert exp.repo.git("rev-list", "--count", "again") == "1"
 
     @pytest.mark.parametrize("dirty", [False, True])
-    def test_a_branch_of_a_run_goes_on_from_the_users_commit(
-        self, exp: Exp, *, dirty: bool
-    ) -> None:
+    def test_branch_of_a_run_starts_at_the_users_commit(self, exp: Exp, *, dirty: bool) -> None:
         commit = exp.repo.head
         if dirty:
             exp.repo.write("new.py", "x = 1\n")
@@ -116,26 +114,26 @@ class TestRecording:
         assert exp.repo.git("rev-parse", "again^{tree}") == record(exp)["code"]["tree"]
         assert exp.repo.git("rev-parse", "again~1" if dirty else "again") == commit
 
-    def test_an_identity_of_the_projects_own(self, exp: Exp) -> None:
+    def test_project_can_set_its_own_identity(self, exp: Exp) -> None:
         exp("init", "--code-identity", "Lab <lab@example.org>")
         exp(*RUN)
         snapshot = record(exp)["code"]["snapshot"]
         assert "author Lab <lab@example.org> 0 +0000" in exp.repo.git("cat-file", "-p", snapshot)
         assert "all is well" in exp("doctor").err
 
-    def test_a_bad_identity_is_an_error(self, exp: Exp) -> None:
-        done = exp("init", "--code-identity", "nobody", check=None)
+    def test_invalid_identity_is_an_error(self, exp: Exp) -> None:
+        done = exp("init", "--code-identity", "no-mail", check=None)
         assert done.code not in (0, 1)
-        assert "cannot use identity 'nobody'" in done.err
+        assert "cannot use identity 'no-mail'" in done.err
         assert exp.repo.git("for-each-ref", "refs/heads/gitexp") == ""
 
 
 class TestPushing:
-    """What others see."""
+    """Clones of other users."""
 
     @pytest.fixture
     def hub(self, exp: Exp, make_repo: MakeRepo) -> RepoBuilder:
-        """A hub that has the main branch."""
+        """Create a remote that has the main branch."""
         hub = make_repo("hub", bare=True)
         exp.repo.git("remote", "add", "origin", str(hub.path))
         exp.repo.git("push", "--quiet", "origin", "main")
@@ -174,7 +172,7 @@ class TestPushing:
         assert "all is well" in colleague("doctor").err
         assert "reproduced" in colleague("reproduce", "last", "--yes").out
 
-    def test_records_only(self, exp: Exp, hub: RepoBuilder) -> None:
+    def test_push_without_code_sends_records_only(self, exp: Exp, hub: RepoBuilder) -> None:
         exp.repo.git("config", "exp.pushCode", "false")
         exp.repo.write("new.py", "x = 1\n")
         exp(*RUN)
@@ -185,7 +183,7 @@ class TestPushing:
         assert refs == ["gitexp", "main"]
         assert hub.git("cat-file", "-t", record(exp)["code"]["tree"], check=False) == ""
 
-    def test_code_that_was_not_published_is_no_fault_elsewhere(
+    def test_doctor_accepts_unpublished_code_in_other_clones(
         self,
         exp: Exp,
         hub: RepoBuilder,
@@ -205,15 +203,15 @@ class TestPushing:
         told = colleague("doctor").out
         assert "the code of 1 run was not published" in told and "unsent" in told
         assert "fault" not in told
-        colleague(*RUN)  # now there is a keep branch here
+        colleague(*RUN)  # now this clone has a keep branch
         assert "fault" not in colleague("doctor").out
-        # Code of our own runs that no branch keeps stays a fault.
+        # Code of our own runs that no branch keeps is still a fault.
         colleague.repo.git("update-ref", "-d", "refs/heads/gitexp-code")
         assert "fault    keep" in colleague("doctor", check=1).out
 
 
 class TestNewerFormat:
-    """A branch that a later gitexp wrote is left alone."""
+    """A branch written by a later gitexp does not change."""
 
     @pytest.fixture
     def newer(self, exp: Exp) -> Exp:
@@ -248,7 +246,9 @@ class TestNewerFormat:
         ],
         ids=lambda argv: argv[0],
     )
-    def test_nothing_is_written(self, newer: Exp, argv: tuple[str, ...]) -> None:
+    def test_branch_of_a_newer_format_is_not_changed(
+        self, newer: Exp, argv: tuple[str, ...]
+    ) -> None:
         before = newer.repo.git("for-each-ref")
         done = newer(*argv, check=None)
         assert newer.repo.git("for-each-ref") == before
@@ -257,7 +257,7 @@ class TestNewerFormat:
                 done.err + done.out
             )
 
-    def test_a_run_waits_in_its_journal(self, newer: Exp) -> None:
+    def test_run_stays_in_its_journal_on_a_newer_format(self, newer: Exp) -> None:
         newer(*RUN, check=None)
         assert list((newer.repo.path / ".git/gitexp").glob("**/*.journal"))
 
@@ -273,7 +273,7 @@ class TestOlderFormat:
         monkeypatch: pytest.MonkeyPatch,
         capfd: pytest.CaptureFixture[str],
     ) -> Exp:
-        """A clone of the sample, with a hub that has all of it."""
+        """Return a clone of the sample, with a remote that has all of it."""
         hub = make_repo("hub", bare=True)
         return self.clone(hub, SAMPLE, tmp_path / "old", monkeypatch, capfd)
 
@@ -299,7 +299,7 @@ class TestOlderFormat:
     def second(
         self, old: Exp, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
     ) -> Exp:
-        """A second clone with both branches of format 1."""
+        """Return a second clone with both branches of format 1."""
         path = old.repo.path.with_name("second")
         shutil.copytree(old.repo.path, path, symlinks=True)
         return in_clone(path, monkeypatch, capfd)
@@ -313,7 +313,7 @@ class TestOlderFormat:
             for parents, subject in found.values()
         )
 
-    def test_everything_works_without_an_upgrade(self, old: Exp) -> None:
+    def test_format_1_works_without_an_upgrade(self, old: Exp) -> None:
         assert "all is well" in old("doctor").err
         assert "reproduced" in old("reproduce", "mellow-alder", "--yes").out
         assert "reproduced" in old("reproduce", "cosmic-delta", "--yes").out
@@ -324,7 +324,7 @@ class TestOlderFormat:
         old("sync")
         assert old.repo.git("show", "gitexp:format.toml").startswith("format = 1\n")
 
-    def test_new_runs_bring_no_new_commit_of_the_users(self, old: Exp) -> None:
+    def test_new_runs_in_format_1_add_no_user_commits(self, old: Exp) -> None:
         old.repo.commit({"new.py": "x = 1\n"}, "private")
         old(*RUN)
         assert old.repo.head not in reachable(old.repo, "gitexp-code")
@@ -344,15 +344,15 @@ class TestOlderFormat:
         self, old: Exp, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
     ) -> None:
         second = self.second(old, monkeypatch, capfd)
-        monkeypatch.setenv("GIT_COMMITTER_NAME", "Somebody Else")
+        monkeypatch.setenv("GIT_COMMITTER_NAME", "Another User")
         second("upgrade")
         monkeypatch.chdir(old.repo.path)
         old("upgrade")
         for branch in ("gitexp", "gitexp-code"):
             assert old.repo.git("rev-parse", branch) == second.repo.git("rev-parse", branch)
 
-    def test_an_upgrade_that_was_killed_is_completed(self, old: Exp) -> None:
-        """The keep branch moves first; then there is format 1 with code commits only."""
+    def test_interrupted_upgrade_is_completed(self, old: Exp) -> None:
+        """The keep branch moves first; after the kill, the format is 1 with code commits only."""
         runs = old.repo.git("rev-parse", "gitexp")
         old("upgrade")
         upgraded = old.repo.git("rev-parse", "gitexp")
@@ -363,7 +363,7 @@ class TestOlderFormat:
         assert old.repo.git("rev-parse", "gitexp") == upgraded
         assert self.is_free_of_history(old.repo)
 
-    def test_a_hub_of_format_1_is_not_replaced_unasked(self, old: Exp) -> None:
+    def test_remote_of_format_1_is_replaced_only_on_request(self, old: Exp) -> None:
         hub = old.repo.git("ls-remote", "origin")
         old("upgrade")
         done = old("sync", check=None)
@@ -372,7 +372,7 @@ class TestOlderFormat:
         assert self.is_free_of_history(old.repo)
         assert old.repo.git("ls-remote", "origin") == hub
 
-    def test_the_hub_is_replaced_when_asked(self, old: Exp) -> None:
+    def test_remote_is_replaced_on_request(self, old: Exp) -> None:
         old("upgrade", "--push", "origin")
         (seen,) = old.repo.git(
             "for-each-ref", "--format=%(refname)", "refs/gitexp/remotes/*/gitexp-code"
@@ -384,7 +384,7 @@ class TestOlderFormat:
         old("sync")
         assert "the same already" in old("upgrade", "--push", "origin").err
 
-    def test_a_hub_that_moved_is_not_replaced(
+    def test_remote_that_moved_is_not_replaced(
         self, old: Exp, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         fetch = fetch_from
@@ -424,7 +424,7 @@ class TestOlderFormat:
     def test_a_colleague_of_format_1_brings_code_and_no_history(
         self, old: Exp, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
     ) -> None:
-        """A gitexp of format 1 pushes to the hub after we have upgraded here."""
+        """A gitexp of format 1 pushes to the remote after the upgrade here."""
         second = self.second(old, monkeypatch, capfd)
         second.repo.write("mine.py", "x = 1\n")
         second(*RUN)
@@ -440,7 +440,7 @@ class TestOlderFormat:
         assert old.repo.git("for-each-ref", "refs/heads") == tips
 
 
-def test_a_wrong_remote_is_told_before_the_upgrade(
+def test_unknown_remote_is_reported_before_the_upgrade(
     repo: RepoBuilder, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(repo.path)
@@ -457,9 +457,9 @@ def test_an_upgrade_without_a_branch_says_so(
 
 
 class TestPublication:
-    """What is said before the first push."""
+    """The announcement before the first push."""
 
-    def test_runs_and_code_states_are_counted(self, exp: Exp, make_repo: MakeRepo) -> None:
+    def test_first_push_counts_runs_and_code_states(self, exp: Exp, make_repo: MakeRepo) -> None:
         hub = make_repo("hub", bare=True)
         exp.repo.git("remote", "add", "origin", str(hub.path))
         exp.repo.git("push", "--quiet", "origin", "main")

@@ -1,4 +1,4 @@
-"""Completion: the one answer behind it, and the real shells that ask for it."""
+"""Completion: the suggestions, and the real shells that ask for them."""
 
 import os
 import pty
@@ -29,7 +29,7 @@ _made: list[Path] = []
 def runs(
     make_repo: MakeRepo, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> RepoBuilder:
-    """Two runs, `brave-otter` and `calm-heron`, the current folder in their repository."""
+    """Two runs, `brave-otter` and `calm-heron`, in the repository of the current directory."""
     monkeypatch.setenv("PATH", os.pathsep.join([str(BINARIES), os.environ["PATH"]]))
     repo = make_repo()
     if not _made:
@@ -104,7 +104,9 @@ def run_id(repo: RepoBuilder, name: str) -> str:
     ],
     ids=lambda value: " ".join(value) or "nothing",
 )
-def test_what_may_come_next(runs: RepoBuilder, typed: list[str], offered: list[str]) -> None:
+def test_completion_suggests_the_next_word(
+    runs: RepoBuilder, typed: list[str], offered: list[str]
+) -> None:
     assert [text for text in texts(*typed) if "." not in text or text in offered] == offered
 
 
@@ -120,11 +122,11 @@ def test_options_are_offered_with_their_meaning(runs: RepoBuilder) -> None:
     assert "--wait-for-code" not in [word.text for word in offered], "it is hidden"
 
 
-def test_after_two_dashes_it_is_the_users_own_command(runs: RepoBuilder) -> None:
+def test_words_after_two_dashes_are_completed_as_a_user_command(runs: RepoBuilder) -> None:
     assert suggest(["run", "-n", "x", "--", "python", "tr"]) == [Word(COMMAND, "4")]
 
 
-def test_outside_of_a_repository_it_is_silent(tmp_path: Path) -> None:
+def test_completion_outside_a_repository_suggests_nothing(tmp_path: Path) -> None:
     assert texts("show", "") == []
     assert texts("best", "") == []
     assert texts("li") == ["list"]
@@ -137,7 +139,7 @@ def test_a_missing_index_is_not_built(runs: RepoBuilder) -> None:
     assert not index.exists()
 
 
-def test_nothing_that_drives_a_terminal_is_offered(
+def test_completion_offers_no_control_characters(
     make_repo: MakeRepo, capfd: "pytest.CaptureFixture[str]"
 ) -> None:
     from gitexp.cli.app import run
@@ -172,7 +174,7 @@ needs_gits = pytest.mark.skipif(
 
 
 def ask_bash(typed: str, *, plain: bool = False) -> list[str]:
-    """What bash offers for the last word; as readline has it, words end at `=` and `:`, too."""
+    """Return what bash suggests for the last word; readline also ends words at `=` and `:`."""
     words = [*re.findall(r"[=:]|[^\s=:]+", typed), *([""] if typed[-1] in " :=" else [])]
     settings = {"SCRIPT": SOURCES / SCRIPTS["bash"], "GITS_OWN": GITS_OWN}
     done = subprocess.run(
@@ -220,7 +222,7 @@ def test_bash_completes_without_the_package(runs: RepoBuilder) -> None:
 
 
 def in_terminal(argv: list[str], keys: str, until: str, env: dict[str, str]) -> str:
-    """What a shell shows on a terminal after these keys, at the latest after 20 seconds."""
+    """Return what a shell shows on a terminal after these keys, within 20 seconds."""
     child, terminal = pty.fork()
     if child == 0:
         os.environ.update(env)
@@ -313,7 +315,7 @@ def test_install_writes_where_the_shell_looks(
     assert (sealed / place).read_text() == (SOURCES / SCRIPTS[shell]).read_text()
 
 
-def test_the_shell_is_guessed_or_asked_for(
+def test_shell_is_detected_or_must_be_named(
     monkeypatch: pytest.MonkeyPatch, capfd: "pytest.CaptureFixture[str]"
 ) -> None:
     from gitexp.cli.app import run

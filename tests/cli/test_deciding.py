@@ -1,4 +1,4 @@
-"""Deciding about a run that was decided already, here or in another clone."""
+"""Further decisions about a run, in the same or another clone."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from tests.cli.conftest import Done, Exp
 from tests.conftest import RepoBuilder
 
 
-def test_deciding_again_says_what_was_decided(exp: Exp, train: Callable[..., Done]) -> None:
+def test_second_decision_names_the_first(exp: Exp, train: Callable[..., Done]) -> None:
     train("0.1", "first")
     assert exp("decide", "last", "keep", "-m", "good").err == "run <1> first decided keep: good"
     assert exp("decide", "last", "discard", "-m", "bad").err == (
@@ -24,7 +24,7 @@ def test_deciding_again_says_what_was_decided(exp: Exp, train: Callable[..., Don
 def apart(
     exp: Exp, train: Callable[..., Done], monkeypatch: pytest.MonkeyPatch, capfd: None
 ) -> Exp:
-    """A run that was decided in two clones, in one of them after three notes."""
+    """A run with decisions from two clones, one of them after three notes."""
     hub = exp.repo.path.parent / "hub.git"
     exp.repo.git("init", "--quiet", "--bare", str(hub))
     exp.repo.git("remote", "add", "origin", str(hub))
@@ -47,7 +47,7 @@ def apart(
     return exp
 
 
-def test_decisions_made_apart_are_shown_as_two_until_one_settles_them(apart: Exp) -> None:
+def test_independent_decisions_are_shown_until_one_settles_them(apart: Exp) -> None:
     exp = apart
     shown = exp("show", "first").out
     assert re.search(
@@ -82,7 +82,7 @@ def test_decisions_made_apart_are_shown_as_two_until_one_settles_them(apart: Exp
     assert exp("list", "--where", "decision == 'keep'", "--name-only").out == "<run 1>"
 
 
-def test_a_decision_is_told_as_json(apart: Exp) -> None:
+def test_decide_prints_json(apart: Exp) -> None:
     done = apart("decide", "first", "stop", "-m", "enough", "--json")
     assert done.err == ""
     document = json.loads(done.out)
@@ -92,7 +92,7 @@ def test_a_decision_is_told_as_json(apart: Exp) -> None:
     assert (document["name"], document["annotation"]["text"]) == ("first", "enough")
 
 
-def test_notes_tags_and_code_are_told_as_json(exp: Exp, train: Callable[..., Done]) -> None:
+def test_note_tag_and_apply_print_json(exp: Exp, train: Callable[..., Done]) -> None:
     train("0.1", "first")
     note = json.loads(exp("note", "last", "a word", "--json").out)
     assert note["annotation"]["text"] == "a word"

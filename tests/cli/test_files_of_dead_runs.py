@@ -1,4 +1,4 @@
-"""A run whose `git exp` was killed: what it wrote and read is in its record, and nothing else."""
+"""A run whose `git exp` was killed: its record has what it wrote and read, and nothing else."""
 
 import json
 import os
@@ -28,7 +28,7 @@ KILL = "os.kill(os.getppid(), signal.SIGKILL)\n"
 
 @pytest.fixture
 def killed(exp: Exp) -> Callable[..., dict[str, Any]]:
-    """Run a program that kills its `git exp`; the record that `recover` makes of it."""
+    """Run a program that kills its `git exp`. Return the record that `recover` creates."""
 
     def start(
         *options: str, script: str = LOG, before: Callable[[], None] | None = None
@@ -62,7 +62,7 @@ def left_over(exp: Exp) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_file())
 
 
-def test_only_its_own_rows_and_what_it_read_are_recorded(exp: Exp, killed: Killed) -> None:
+def test_recovery_records_only_the_runs_own_rows_and_reads(exp: Exp, killed: Killed) -> None:
     exp.repo.write("logs/training.csv", "step,loss\n1,8\n2,4\n")
     run = killed()
     assert run["metrics"] == {"loss": 1 / 5}
@@ -74,9 +74,7 @@ def test_only_its_own_rows_and_what_it_read_are_recorded(exp: Exp, killed: Kille
     assert left_over(exp) == []
 
 
-def test_a_file_that_changed_after_its_death_is_named_and_not_read(
-    exp: Exp, killed: Killed
-) -> None:
+def test_recovery_names_files_changed_after_the_death(exp: Exp, killed: Killed) -> None:
     def write_later() -> None:
         for path, text in (("logs/training.csv", "step,loss\n9,9\n"), ("metrics.json", "{}")):
             later = exp.repo.write(path, text)
@@ -89,20 +87,20 @@ def test_a_file_that_changed_after_its_death_is_named_and_not_read(
     assert "logs/training.csv was not picked up: it changed after the run was last seen" in warning
 
 
-def test_metrics_files_count_when_the_run_wrote_them(exp: Exp, killed: Killed) -> None:
+def test_recovery_reads_metrics_files_that_the_run_wrote(exp: Exp, killed: Killed) -> None:
     exp.repo.write("metrics.yaml", "old: 1\n")
     run = killed(script=LOG + "open('metrics.json', 'w').write('{\"new\": 2}')\n")
     assert run["metrics"] == {"new": 2, "loss": 1 / 5}
     assert run["command"]["metrics_files"] == ["metrics.json"]
 
 
-def test_no_harvest_holds(killed: Killed) -> None:
+def test_recovery_respects_no_harvest(killed: Killed) -> None:
     run = killed("--no-harvest")
     assert "metrics" not in run
     assert [*run["reads"]] == ["data.csv"]
 
 
-def test_a_damaged_note_is_a_warning_and_the_run_is_completed(exp: Exp, killed: Killed) -> None:
+def test_damaged_notes_of_a_dead_run_are_a_warning(exp: Exp, killed: Killed) -> None:
     def damage() -> None:
         (note,) = (exp.repo.path / ".git/gitexp/journal").glob("*.report.start")
         note.write_bytes(b'{"directory": "/')
@@ -113,7 +111,7 @@ def test_a_damaged_note_is_a_warning_and_the_run_is_completed(exp: Exp, killed: 
     assert left_over(exp) == []
 
 
-def test_files_of_a_run_that_died_beside_it_are_not_its_own(exp: Exp, killed: Killed) -> None:
+def test_files_of_another_dead_run_are_not_recorded(exp: Exp, killed: Killed) -> None:
     other = LOG.replace("logs", "other")
     exp.repo.write("other.py", other + KILL)
     start_other = (
@@ -127,7 +125,7 @@ def test_files_of_a_run_that_died_beside_it_are_not_its_own(exp: Exp, killed: Ki
     assert "other/training.csv" not in run.get("harvested", {})
 
 
-def test_a_run_notes_that_it_is_alive(tmp_path: Path) -> None:
+def test_running_run_writes_signs_of_life(tmp_path: Path) -> None:
     calls = []
     note = beat(tmp_path / "run.report")
 

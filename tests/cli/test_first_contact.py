@@ -1,4 +1,4 @@
-"""Wrong commands in the wrong order: every message says what was meant or what comes next."""
+"""Wrong commands of new users: every message has the right command or the next step."""
 
 import io
 import os
@@ -53,17 +53,19 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_wrong_command_line(exp: Exp, case: str) -> None:
+def test_wrong_command_line_gives_a_useful_hint(exp: Exp, case: str) -> None:
     words, told = WRONG[case]
     assert exp(*words, check=129).err == told
 
 
-def test_a_decision_that_is_nearly_right(exp: Exp, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_misspelt_decision_suggests_the_right_one(
+    exp: Exp, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sys.argv", ["git-exp", "decide", "last", "improv"])
     assert "hint: did you mean `improve`?" in exp("decide", "last", "improv", check=129).err
 
 
-def test_a_program_that_is_nearly_right(
+def test_misspelt_program_suggests_the_right_one(
     exp: Exp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "bin" / "trainer"
@@ -75,12 +77,14 @@ def test_a_program_that_is_nearly_right(
 
 
 @pytest.mark.parametrize("words", [("list",), ("log",), ("export",), ("brief",)])
-def test_looking_before_there_is_anything(exp: Exp, words: tuple[str, ...]) -> None:
+def test_reading_commands_without_runs_say_how_to_record_one(
+    exp: Exp, words: tuple[str, ...]
+) -> None:
     done = exp(*words)
     assert (done.out + done.err).startswith("there are no runs yet; `git exp run -- CMD` records")
 
 
-def test_the_two_dashes_may_be_forgotten(exp: Exp) -> None:
+def test_two_dashes_are_optional(exp: Exp) -> None:
     exp("run", "-q", "-n", "bare", "python", "train.py", "--lr", "0.5")
     exp("run", "-q", "-n", "dashes", "--", "python", "train.py", "--lr", "0.5")
     shown = exp("diff", "bare", "dashes").out
@@ -88,7 +92,7 @@ def test_the_two_dashes_may_be_forgotten(exp: Exp) -> None:
     assert exp("tried", "python", "train.py", "--lr", "0.5", check=1).err == ""
 
 
-def test_a_run_compared_with_itself(exp: Exp, train: Callable[..., Done]) -> None:
+def test_comparing_a_run_with_itself_is_an_error(exp: Exp, train: Callable[..., Done]) -> None:
     train("0.5", "one")
     assert exp("compare", "last", "best:accuracy").out == "<1> one is that run itself"
 
@@ -105,7 +109,7 @@ def test_a_metric_with_a_dot_needs_no_quotes(exp: Exp) -> None:
 
 
 @pytest.mark.parametrize("key", ["exp.repeet", "exp.metricFile"])
-def test_an_unknown_setting(repo: RepoBuilder, exp: Exp, key: str) -> None:
+def test_unknown_setting_is_an_error(repo: RepoBuilder, exp: Exp, key: str) -> None:
     repo.git("config", key, "warn")
     assert f"warning: unknown setting '{key.lower()}'; did you mean 'exp." in exp("list").err
 
@@ -151,13 +155,13 @@ class Screen(io.StringIO):
 
 
 def on_screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
-    """Replaces standard error from here on; a fixture would be too early for pytest's own."""
+    """Replaces standard error from here on; a fixture would run before pytest replaces it too."""
     shown = Screen()
     monkeypatch.setattr("sys.stderr", shown)
     return shown
 
 
-def test_progress_waits_a_second_and_leaves_nothing(
+def test_progress_appears_after_a_second_and_is_erased(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     screen = on_screen(monkeypatch)
@@ -175,7 +179,7 @@ def test_progress_waits_a_second_and_leaves_nothing(
     assert screen.getvalue().endswith("\r\x1b[K")
 
 
-def test_waiting_says_so_only_after_a_second(
+def test_waiting_message_appears_after_a_second(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     screen = on_screen(monkeypatch)
@@ -191,7 +195,7 @@ def test_waiting_says_so_only_after_a_second(
     assert screen.getvalue().endswith("\r\x1b[K")
 
 
-def test_waiting_is_silent_where_nobody_looks(capfd: pytest.CaptureFixture[str]) -> None:
+def test_waiting_is_silent_without_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:
     with waiting("reading"):
         pass
     assert capfd.readouterr().err == ""

@@ -1,6 +1,6 @@
-"""S3, S4, S19: recorded code whose names or links lead out of the work tree, or give orders.
+"""S3, S4, S19: recorded code with names or links that lead out of the work tree.
 
-Nothing outside is read or written.
+gitexp reads and writes nothing outside.
 """
 
 import json
@@ -26,7 +26,7 @@ HARMLESS = Command(argv=("python", "-c", "print('METRIC a=1')"))
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Iterator[Path]:
-    """A folder that must be afterwards as it was before."""
+    """A directory that must not change during the test."""
     folder = tmp_path / "outside"
     folder.mkdir()
     (folder / "metrics.json").write_text('{"secret": 42}')
@@ -37,7 +37,7 @@ def outside(tmp_path: Path) -> Iterator[Path]:
 
 
 def hostile_run(exp: Exp, links: dict[str, Path], **fields: Any) -> str:
-    """A run by somebody else, with links in its code; our own files are as they were."""
+    """A run of another user with links in its code; the own files do not change."""
     repo = exp.repo
     home = repo.head
     for name, target in links.items():
@@ -54,7 +54,7 @@ def hostile_run(exp: Exp, links: dict[str, Path], **fields: Any) -> str:
 
 
 def put_run(exp: Exp, code: Code, **fields: Any) -> str:
-    """A run by somebody else of some code."""
+    """Record a run of another user with some code."""
     run = Run(
         id=RunId("ab" * 8),
         name="hostile",
@@ -88,16 +88,16 @@ def test_a_recorded_path_through_a_link_is_refused(
 ) -> None:
     run = hostile_run(exp, {"way": outside, "file.json": outside / "metrics.json"}, **fields)
     done = exp("reproduce", run, "--yes", check=125)
-    assert "lies outside of its work tree" in done.err
+    assert "is outside its work tree" in done.err
 
 
-def test_metrics_that_lie_outside_are_not_found(exp: Exp, outside: Path) -> None:
+def test_metrics_files_outside_the_work_tree_are_not_read(exp: Exp, outside: Path) -> None:
     run = hostile_run(exp, {"metrics.json": outside / "metrics.json"})
     exp("reproduce", run, "--yes")
     assert "secret" not in exp("list", "--json").out
 
 
-def test_inputs_are_not_brought_in_through_a_link(exp: Exp, outside: Path) -> None:
+def test_inputs_are_not_placed_through_a_link(exp: Exp, outside: Path) -> None:
     exp.repo.commit({"data/sub/new.csv": "1"}, "data")
     state = hash_path(exp.repo.path / "data")
     run = hostile_run(exp, {"data/sub": outside}, inputs={"data": state})
@@ -115,7 +115,7 @@ def test_apply_does_not_put_a_link_where_a_folder_is(exp: Exp, outside: Path) ->
 def test_a_tree_with_a_dangerous_name_is_not_checked_out(
     exp: Exp, tmp_path: Path, name: str
 ) -> None:
-    """Made here by hand, since no fetch of ours would let it in."""
+    """Created with git commands, since gitexp's fetch would refuse it."""
     git = exp.repo.git
     blob = git("hash-object", "-w", "--stdin", stdin="#!/bin/sh\n")
     inner = git("mktree", stdin=f"100755 blob {blob}\tpost-checkout\n")
@@ -136,8 +136,8 @@ def test_a_tree_with_a_dangerous_name_is_not_checked_out(
         *("a b", "a\0b", "a..b", "a.lock/b", "a/.b", "/a", "a/", "a//b", "a.", "a@{1}", "a\\b"),
     ],
 )
-def test_a_projects_branch_name_holds_no_orders_for_git(exp: Exp, name: str) -> None:
-    """S19: it comes with the code, and git is told of it line by line."""
+def test_branch_name_of_a_project_cannot_inject_git_commands(exp: Exp, name: str) -> None:
+    """S19: the setting comes with the code, and gitexp passes it to git line by line."""
     exp.repo.git("branch", "mine")
     refs = exp.repo.git("for-each-ref")
     exp.repo.write("gitexp.toml", f"branch = {json.dumps(name)}\n")

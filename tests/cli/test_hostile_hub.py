@@ -1,6 +1,7 @@
-"""T20: a clone of an attacker's hub, and every command on what it brought.
+"""T20: every command on a clone of an attacker's remote.
 
-Nothing is executed, nothing lands outside, nothing changes `.git`, nothing drives the terminal.
+Nothing is executed or written outside, `.git` does not change, and no control character reaches the
+terminal.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ LOOKING = (
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
-    """Where whatever is executed leaves a mark."""
+    """Directory in which executed code leaves a mark."""
     marks = tmp_path / "marks"
     marks.mkdir()
     return marks
@@ -38,7 +39,7 @@ def outside(tmp_path: Path) -> Path:
 def victim(
     make_repo: MakeRepo, outside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[RepoBuilder]:
-    """A clone with a hook for checkouts; afterwards nothing has happened to it."""
+    """A clone with a checkout hook; checks at the end that nothing was executed."""
     hub = build(make_repo, outside)
     hub.git("clone", "--quiet", str(hub.path), str(tmp_path / "victim"))
     repo = RepoBuilder(tmp_path / "victim")
@@ -58,7 +59,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _own_files(top: Path) -> dict[str, str]:
-    """Everything but what git and gitexp keep their own records in."""
+    """Return all files except those in which git and gitexp keep their own data."""
     ours = ("objects", "refs", "logs", "gitexp", "FETCH_HEAD", "packed-refs", "worktrees")
     return {
         str(path.relative_to(top)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -75,7 +76,7 @@ def _ids(repo: RepoBuilder) -> list[str]:
 
 
 @pytest.mark.parametrize("form", LOOKING)
-def test_looking_runs_nothing_and_prints_nothing_raw(
+def test_reading_commands_execute_nothing_and_escape_all_text(
     victim: RepoBuilder, form: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     capfd.readouterr()
@@ -87,7 +88,7 @@ def test_looking_runs_nothing_and_prints_nothing_raw(
     assert not RAW.search(out + err), repr(out + err)
 
 
-def test_every_run_is_looked_at_and_none_is_run_unasked(
+def test_no_foreign_run_is_executed_without_consent(
     victim: RepoBuilder, capfd: pytest.CaptureFixture[str]
 ) -> None:
     ids = _ids(victim)
@@ -103,10 +104,10 @@ def test_every_run_is_looked_at_and_none_is_run_unasked(
     assert err.count("was not recorded in this clone") == len(ids)
 
 
-def test_what_is_agreed_to_stays_inside(
+def test_reproduced_command_stays_inside_its_work_tree(
     victim: RepoBuilder, outside: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The command alone runs, without hooks, filters, submodules or a way out of its folder."""
+    """Only the command runs: no hooks, filters, submodules, or paths out of its directory."""
     for name in ("-x", "up", "absolute", "data", "result", "git", "--output=made"):
         code = run(["reproduce", "--yes", "--", name])
         assert code in (125, 128), f"{name}: {code} {capfd.readouterr().err}"
@@ -129,7 +130,7 @@ def test_a_name_is_never_an_option(victim: RepoBuilder, name: str) -> None:
 def test_a_repository_hidden_in_the_work_tree_can_be_refused(
     victim: RepoBuilder, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As git does: its configuration names commands, and whoever enters the folder meets them."""
+    """As with plain git: the configuration of the repository names commands that git executes."""
     hidden = victim.path / "hidden"
     victim.git("init", "--quiet", "--bare", str(hidden))
     monkeypatch.chdir(hidden)

@@ -1,4 +1,4 @@
-"""Runs from other trackers and for other tools: whole commands on small stores."""
+"""Import from and export to other trackers: whole commands on small stores."""
 
 import builtins
 import csv
@@ -23,7 +23,7 @@ Train = Callable[..., Done]
 
 
 def runs_of(exp: Exp, *options: str) -> list[dict[str, Any]]:
-    """All runs as documents with their real ids, newest first."""
+    """Return all runs as documents with their real ids, newest first."""
     texts = io.StringIO()
     from contextlib import redirect_stdout
 
@@ -49,7 +49,7 @@ def mlruns(exp: Exp) -> Path:
     return top
 
 
-def test_mlflow_from_the_folder(exp: Exp) -> None:
+def test_import_of_an_mlflow_directory(exp: Exp) -> None:
     mlruns(exp)
     done = exp("import", "mlruns")
     assert done.out.split() == ["<run", "1>", "<run", "2>"]
@@ -100,7 +100,7 @@ def test_a_dry_run_changes_nothing(exp: Exp) -> None:
     assert "accuracy 0.9" in done.out and not exp.repo.git("for-each-ref", "refs/heads/gitexp*")
 
 
-def test_mlflow_from_the_database(exp: Exp) -> None:
+def test_import_of_an_mlflow_database(exp: Exp) -> None:
     write_mlflow_base(exp.repo.path / "mlflow.db")
     exp("import", "sqlite:///mlflow.db")
     (run,) = runs_of(exp)
@@ -111,7 +111,7 @@ def test_mlflow_from_the_database(exp: Exp) -> None:
     )
 
 
-def test_wandb_offline_runs(exp: Exp) -> None:
+def test_import_of_wandb_offline_runs(exp: Exp) -> None:
     folder = exp.repo.path / "wandb" / "offline-run-20261123_132914-p54gy7qm"
     folder.mkdir(parents=True)
     history = [{"loss": 1 / (n + 1), "_step": n, "_runtime": n} for n in range(3)]
@@ -122,7 +122,7 @@ def test_wandb_offline_runs(exp: Exp) -> None:
     assert run["code"]["remote"] == "https://[redacted]@example.org/x.git"
 
 
-def test_tensorboard_logs(exp: Exp) -> None:
+def test_import_of_tensorboard_logs(exp: Exp) -> None:
     folder = exp.repo.path / "logs" / "a"
     folder.mkdir(parents=True)
     points = [(1_795_440_000.0 + n, n, "loss", 0.5**n) for n in range(3)]
@@ -133,7 +133,7 @@ def test_tensorboard_logs(exp: Exp) -> None:
     assert "the source does not say how the run ended" in run["warnings"]
 
 
-def test_how_runs_ended_can_be_said(exp: Exp) -> None:
+def test_import_takes_an_outcome_for_runs_without_one(exp: Exp) -> None:
     exp.repo.write(
         "r.jsonl", '{"id": "a", "loss": 1}\n{"id": "b", "loss": 2, "status": "failed"}\n'
     )
@@ -145,7 +145,7 @@ def test_how_runs_ended_can_be_said(exp: Exp) -> None:
 
 
 @pytest.mark.long
-def test_a_run_that_no_record_can_hold_is_named_and_the_others_come(exp: Exp) -> None:
+def test_import_reports_a_run_beyond_the_limits_and_imports_the_others(exp: Exp) -> None:
     many = {f"params.{n:040}": "x" * 20 for n in range(20_000)}
     rows: list[dict[str, object]] = [
         {"id": "first", "metrics.loss": 1},
@@ -157,7 +157,7 @@ def test_a_run_that_no_record_can_hold_is_named_and_the_others_come(exp: Exp) ->
     done = exp("import", "r.jsonl", check=128)
     assert "imported 3 runs" in done.err
     assert "warning: jsonl:huge is left out: its record has" in done.err
-    assert "error: cannot take over 1 run" in done.err
+    assert "error: cannot import 1 run" in done.err
     found = {run["source"]: run for run in runs_of(exp)}
     assert sorted(found) == ["jsonl:first", "jsonl:long", "jsonl:wide"]
     assert "parameter 'text' is too long" in " ".join(found["jsonl:long"]["warnings"])
@@ -205,7 +205,7 @@ RESULTS = (
 )
 
 
-def test_the_log_of_an_agent_loop(exp: Exp) -> None:
+def test_import_of_an_agent_loop_log(exp: Exp) -> None:
     head = exp.repo.head[:7]
     exp.repo.write("results.tsv", RESULTS.format(head=head))
     done = exp("import", "results.tsv")
@@ -221,7 +221,7 @@ def test_the_log_of_an_agent_loop(exp: Exp) -> None:
     assert "best: val_bpb 0.9979" in brief and "GeLU" in brief
 
 
-def test_any_table(exp: Exp) -> None:
+def test_import_of_a_table(exp: Exp) -> None:
     exp.repo.write("results.csv", "run,lr,test_accuracy\none,0.1,0.8\ntwo,0.2,0.9\n")
     done = exp("import", "results.csv", "--map", "metrics.acc=test_accuracy", "--map", "name=run")
     assert done.err.splitlines()[:3] == [
@@ -234,7 +234,7 @@ def test_any_table(exp: Exp) -> None:
     assert any("time is the import's" in text for text in two["warnings"])
 
 
-def test_many_runs_in_one_go(exp: Exp) -> None:
+def test_import_of_many_runs(exp: Exp) -> None:
     rows = "".join(f"n{n},{n / 1000},{1 - n / 1000}\n" for n in range(1, 701))
     exp.repo.write("many.csv", "name,lr,loss\n" + rows)
     assert "imported 700 runs" in exp("import", "many.csv").err
@@ -270,7 +270,7 @@ CASES: dict[str, tuple[tuple[str, ...], str]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_cannot_be_imported(exp: Exp, case: str) -> None:
+def test_import_of_unusable_sources_is_an_error(exp: Exp, case: str) -> None:
     (exp.repo.path / "empty").mkdir()
     for name, text in (("notes.txt", "x"), ("t.csv", "a\n1\n"), ("s.csv", "status\nmeh\n")):
         exp.repo.write(name, text)
@@ -293,7 +293,7 @@ def test_a_repository_without_a_commit(
 # --- export ---------------------------------------------------------------------------------------
 
 
-def test_csv_and_json(exp: Exp, train: Train) -> None:
+def test_export_to_csv_and_json(exp: Exp, train: Train) -> None:
     train("0.3", "first")
     train("0.1", "second")
     rows = list(csv.DictReader(io.StringIO(exp("export").out)))
@@ -307,7 +307,7 @@ def test_csv_and_json(exp: Exp, train: Train) -> None:
     assert json.loads(line)["params"] == {"lr": 0.3}
 
 
-def test_files_by_their_suffix(exp: Exp, train: Train) -> None:
+def test_export_chooses_the_format_by_suffix(exp: Exp, train: Train) -> None:
     train("0.3", "first_try")
     for name in ("r.csv", "r.json", "r.jsonl", "r.md", "r.tex"):
         assert exp("export", "-o", name).err == f"wrote 1 run to {name}"
@@ -317,7 +317,7 @@ def test_files_by_their_suffix(exp: Exp, train: Train) -> None:
     assert r"first\_try" in read["r.tex"] and r"\toprule" in read["r.tex"]
 
 
-def test_an_export_comes_back_elsewhere_and_is_known_here(
+def test_export_is_imported_elsewhere_and_skipped_here(
     exp: Exp, train: Train, make_repo: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train("0.3", "first", "-m", "why not", "-t", "tagged")
@@ -334,7 +334,7 @@ def test_an_export_comes_back_elsewhere_and_is_known_here(
     assert run["command"]["argv"] == ["python", "train.py", "--lr", "0.3"]
 
 
-def test_parquet(exp: Exp, train: Train) -> None:
+def test_export_to_parquet(exp: Exp, train: Train) -> None:
     train("0.3", "first")
     done = exp("export", "--format", "parquet", check=128)
     assert done.err.startswith("error: Parquet is not for a terminal")
@@ -351,7 +351,7 @@ def test_parquet(exp: Exp, train: Train) -> None:
         ("mlflow", ("--to", "mlflow", "file:x"), "cannot send runs to MLflow"),
     ],
 )
-def test_what_is_not_installed(
+def test_missing_extras_are_named(
     exp: Exp,
     train: Train,
     monkeypatch: pytest.MonkeyPatch,

@@ -1,4 +1,4 @@
-"""`git exp log`: the verdict when a run ended, and that of today apart from it."""
+"""`git exp log`: the verdict at the end of a run, and today's verdict."""
 
 from collections.abc import Callable
 
@@ -11,12 +11,12 @@ Train = Callable[..., Done]
 
 
 def verdicts(exp: Exp, name: str) -> list[str]:
-    """The lines of the log about a run that say how it did."""
+    """Return the lines of the log with the verdicts of a run."""
     lines = [line.strip() for line in exp("log", name).out.splitlines()]
     return [line for line in lines if line.startswith(("accuracy", "today:"))]
 
 
-def test_a_later_run_changes_only_the_view_of_today(exp: Exp, train: Train) -> None:
+def test_later_run_changes_only_todays_verdict(exp: Exp, train: Train) -> None:
     train("0.3", "first")
     train("0.2", "second")
     before = verdicts(exp, "second")
@@ -30,7 +30,7 @@ def test_a_later_run_changes_only_the_view_of_today(exp: Exp, train: Train) -> N
     assert exp("log", "--oneline", "second").out == f"<2> second: {then}"
 
 
-def test_a_later_decision_does_not_change_what_was_known(exp: Exp, train: Train) -> None:
+def test_later_decision_does_not_change_the_earlier_verdict(exp: Exp, train: Train) -> None:
     train("0.1", "wrong")
     train("0.3", "middle")
     train("0.2", "second")
@@ -42,7 +42,7 @@ def test_a_later_decision_does_not_change_what_was_known(exp: Exp, train: Train)
     assert "best so far" in today
 
 
-def test_a_decision_before_the_run_was_known(exp: Exp, train: Train) -> None:
+def test_earlier_decision_counts_for_the_verdict(exp: Exp, train: Train) -> None:
     train("0.1", "wrong")
     exp("decide", "wrong", "discard", "-m", "the data leaked")
     train("0.3", "middle")
@@ -53,7 +53,7 @@ def test_a_decision_before_the_run_was_known(exp: Exp, train: Train) -> None:
     assert "worse than the best, 0.9" in today
 
 
-def test_a_run_that_ended_later_was_not_known(
+def test_run_that_ended_later_does_not_count_for_the_verdict(
     exp: Exp, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exp("start", "-n", "slow", "-S", "lr=1")
@@ -68,7 +68,7 @@ def test_a_run_that_ended_later_was_not_known(
     assert "worse than the best, 0.99" in today
 
 
-def test_a_metric_added_later_has_no_verdict_of_then(exp: Exp, train: Train) -> None:
+def test_metric_added_later_has_no_earlier_verdict(exp: Exp, train: Train) -> None:
     train("0.3", "first")
     exp("run", "-n", "quiet", "--", "python", "-c", "print(1)")
     exp("note", "quiet", "-M", "accuracy=0.9")

@@ -1,4 +1,4 @@
-"""The loop, as a user sees it: whole outputs of the main commands."""
+"""The main commands as a user runs them, with their whole output."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from tests.cli.conftest import Done, Exp
 Train = Callable[..., Done]
 
 
-def test_the_first_run_is_told(train: Train) -> None:
+def test_first_run_is_reported(train: Train) -> None:
     done = train("0.20", "first")
     assert done.out == (
         "METRIC loss=0.2000 step=0\nMETRIC loss=0.1000 step=1\nMETRIC loss=0.0667 step=2\n"
@@ -27,7 +27,7 @@ def test_the_first_run_is_told(train: Train) -> None:
     )
 
 
-def test_a_better_run_is_told(train: Train) -> None:
+def test_better_run_is_reported(train: Train) -> None:
     train("0.20", "first")
     done = train("0.15", "second")
     assert done.err == (
@@ -50,7 +50,7 @@ def test_a_declared_direction_is_no_guess(exp: Exp, train: Train) -> None:
     assert "guess" not in done.err
 
 
-def test_the_table(exp: Exp, train: Train) -> None:
+def test_list_prints_a_table(exp: Exp, train: Train) -> None:
     train("0.20", "first")
     train("0.15", "second")
     assert [line.split() for line in exp("list").out.splitlines()] == [
@@ -65,7 +65,7 @@ def test_the_table(exp: Exp, train: Train) -> None:
     ]
 
 
-def test_filters_and_orders(exp: Exp, train: Train) -> None:
+def test_list_filters_and_sorts(exp: Exp, train: Train) -> None:
     for lr, name in (("0.3", "a"), ("0.1", "b"), ("0.2", "c")):
         train(lr, name)
     assert exp("list", "--name-only", "--sort-by", "accuracy").out.split("\n") == [
@@ -76,10 +76,10 @@ def test_filters_and_orders(exp: Exp, train: Train) -> None:
     found = exp("list", "--name-only", "--where", "accuracy > 0.75 and lr < 0.15")
     assert found.out == "<run 2>"
     nothing = exp("list", "--where", "accuracy > 1")
-    assert (nothing.out, nothing.err) == ("", "none of the 3 runs answers to: accuracy > 1")
+    assert (nothing.out, nothing.err) == ("", "none of the 3 runs matches: accuracy > 1")
 
 
-def test_json_is_versioned_and_whole(exp: Exp, train: Train) -> None:
+def test_list_json_is_versioned_and_complete(exp: Exp, train: Train) -> None:
     train("0.2", "first", "-m", "a start", "-t", "sweep")
     document = json.loads(exp("show", "last", "--json").out)
     assert document["schema"] == 1
@@ -91,13 +91,13 @@ def test_json_is_versioned_and_whole(exp: Exp, train: Train) -> None:
 
 
 @pytest.mark.parametrize(("lr", "code"), [("0.1", 0), ("0.2", 125), ("0.3", 1)])
-def test_compare_answers_by_its_exit_code(exp: Exp, train: Train, lr: str, code: int) -> None:
+def test_exit_code_of_compare_is_its_answer(exp: Exp, train: Train, lr: str, code: int) -> None:
     train("0.2", "first")
     train(lr, "second", "--again")
     exp("compare", check=code)
 
 
-def test_nothing_to_compare_is_could_not_tell(exp: Exp, train: Train) -> None:
+def test_compare_without_another_trial_cannot_tell(exp: Exp, train: Train) -> None:
     train("0.2", "first")
     done = exp("compare", check=125)
     assert done.err == (
@@ -107,7 +107,7 @@ def test_nothing_to_compare_is_could_not_tell(exp: Exp, train: Train) -> None:
     )
 
 
-def test_diff_sets_causes_beside_effects(exp: Exp, train: Train) -> None:
+def test_diff_shows_causes_and_effects(exp: Exp, train: Train) -> None:
     train("0.20", "first")
     train("0.15", "second")
     lines = exp("diff", "first", "second").out.splitlines()
@@ -117,7 +117,7 @@ def test_diff_sets_causes_beside_effects(exp: Exp, train: Train) -> None:
     assert "code" not in lines
 
 
-def test_a_discarded_trial_is_refused_before_it_costs(exp: Exp, train: Train) -> None:
+def test_discarded_trial_is_refused_before_it_starts(exp: Exp, train: Train) -> None:
     train("0.2", "first")
     exp("decide", "first", "discard", "-m", "too slow", "--next", "try 0.1")
     done = train("0.2", "again", check=128)
@@ -135,14 +135,14 @@ def test_a_discarded_trial_is_refused_before_it_costs(exp: Exp, train: Train) ->
     assert len(exp.ids()) == 1
 
 
-def test_again_runs_it_all_the_same(exp: Exp, train: Train) -> None:
+def test_again_runs_a_discarded_trial(exp: Exp, train: Train) -> None:
     train("0.2", "first")
     exp("decide", "first", "stop")
     train("0.2", "again", "--again")
     assert len(exp.ids()) == 2
 
 
-def test_a_later_decision_supersedes(exp: Exp, train: Train) -> None:
+def test_later_decision_supersedes_an_earlier_one(exp: Exp, train: Train) -> None:
     train("0.2", "first")
     exp("decide", "first", "discard", "-m", "wrong")
     exp("decide", "first", "keep", "-m", "was right after all")
@@ -175,7 +175,9 @@ def test_what_a_run_writes_does_not_defeat_the_repeat_check(exp: Exp) -> None:
     ("policy", "code", "runs"),
     [("refuse", 128, 1), ("warn", 0, 2), ("skip", 0, 1), ("allow", 0, 2)],
 )
-def test_the_repeat_policy(exp: Exp, train: Train, policy: str, code: int, runs: int) -> None:
+def test_repeat_setting_decides_about_repeats(
+    exp: Exp, train: Train, policy: str, code: int, runs: int
+) -> None:
     exp.repo.git("config", "exp.repeat", policy)
     train("0.2", "first")
     exp("decide", "first", "discard")
@@ -194,7 +196,7 @@ def test_a_failing_command_leaves_a_sealed_record(exp: Exp) -> None:
     assert "no data" in shown["output_tail"]
 
 
-def test_reproduce_gives_a_verdict_and_links_it(exp: Exp, train: Train) -> None:
+def test_reproduce_records_a_linked_verdict(exp: Exp, train: Train) -> None:
     train("0.2", "first")
     done = exp("reproduce", "first")
     assert done.out.splitlines()[-3:][0].split() == [
@@ -207,7 +209,7 @@ def test_reproduce_gives_a_verdict_and_links_it(exp: Exp, train: Train) -> None:
     assert exp.repo.git("worktree", "list").count("\n") == 0
 
 
-def test_a_drifted_reproduction_answers_no(exp: Exp) -> None:
+def test_drifted_reproduction_exits_with_1(exp: Exp) -> None:
     script = 'import time\nprint(f"METRIC score={time.time_ns()}")\n'
     exp.repo.commit({"drift.py": script}, "not reproducible")
     exp("run", "-n", "first", "--", "python", "drift.py")
@@ -239,7 +241,7 @@ def test_a_run_of_another_clone_is_not_run_unseen(exp: Exp, train: Train) -> Non
 
 
 def test_an_edit_of_equal_size_in_the_second_of_the_commit_is_recorded(exp: Exp) -> None:
-    """Nothing but its content tells that file from the one in the index."""
+    """Only its content differs from the file in the index."""
     repo = exp.repo
     repo.git("config", "core.trustctime", "false")
     moment = (1_790_000_000, 1_790_000_000)
@@ -265,7 +267,7 @@ def test_uncommitted_code_is_what_is_recorded_and_reproduced(exp: Exp, train: Tr
     assert "reproduced: 1 metric equal" in exp("reproduce", "dirty").out
 
 
-def test_apply_and_branch_go_back(exp: Exp) -> None:
+def test_apply_and_branch_restore_the_code_of_a_run(exp: Exp) -> None:
     exp.repo.write("train.py", "print('METRIC a=1')\n")
     exp("run", "-n", "dirty", "--", "python", "train.py")
     refused = exp("apply", "dirty")
@@ -282,7 +284,7 @@ def test_apply_and_branch_go_back(exp: Exp) -> None:
     exp("branch", "dirty", "--", "-x", check=128)
 
 
-def test_by_hand(exp: Exp) -> None:
+def test_run_by_hand_is_recorded(exp: Exp) -> None:
     run_id = exp("start", "-S", "lr=0.1", "-n", "hand").out
     assert run_id == "<run 1>"
     exp("note", "hand", "-M", "loss=0.5", "--step", "1")
@@ -297,7 +299,7 @@ def test_by_hand(exp: Exp) -> None:
     assert "is not open here" in exp("finish", "hand", check=128).err
 
 
-def test_record_takes_results_from_elsewhere(exp: Exp) -> None:
+def test_record_records_results_from_elsewhere(exp: Exp) -> None:
     exp.repo.write("metrics.csv", "step,loss\n1,0.5\n2,0.25\n")
     done = exp("record", "-S", "lr=0.1", "-M", "acc=0.8", "--metrics", "metrics.csv", "-q")
     assert done.out == "<run 1>"
@@ -329,7 +331,7 @@ def test_the_history_is_plain_git(exp: Exp, train: Train) -> None:
     assert exp.repo.head not in exp.repo.git("rev-list", "gitexp-code").split()
 
 
-def test_a_judgement_that_fails_costs_neither_the_record_nor_the_exit_code(
+def test_failing_verdict_keeps_record_and_exit_code(
     exp: Exp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_args: object) -> None:
@@ -341,7 +343,7 @@ def test_a_judgement_that_fails_costs_neither_the_record_nor_the_exit_code(
     assert len(exp.ids()) == 1
 
 
-def test_rules_of_metrics_go_by_dotted_names(exp: Exp) -> None:
+def test_metric_rules_use_dotted_names(exp: Exp) -> None:
     exp.repo.write(
         "gitexp.toml",
         '[metrics.val]\ngate = 1\n[metrics.val.loss]\ndirection = "minimize"\n'

@@ -1,4 +1,4 @@
-"""The manual: made from the commands, free of roff warnings, found by git where it is installed."""
+"""The manual: generated from the commands, without roff warnings, found by git when installed."""
 
 import os
 import shutil
@@ -23,14 +23,14 @@ needs_man = pytest.mark.skipif(
 )
 
 
-def test_the_pages_that_are_shipped_are_up_to_date() -> None:
+def test_shipped_manual_pages_are_up_to_date() -> None:
     made = {f"{name}.1": text for name, text in pages().items()}
     there = {path.name: path.read_text(encoding="utf-8") for path in COMMITTED.iterdir()}
     assert there == made, "run `python tests/docs/generated.py`"
 
 
 @needs_man
-def test_man_has_nothing_to_say_about_them() -> None:
+def test_man_reports_no_warning_for_the_pages() -> None:
     faults = []
     for path in sorted(COMMITTED.glob("git-exp*.1")):
         done = subprocess.run(
@@ -57,7 +57,7 @@ def test_man_has_nothing_to_say_about_them() -> None:
         ("'quoted' \\ ~^", "\\&\\(aqquoted\\(aq \\e \\(ti\\(ha"),
     ],
 )
-def test_text_becomes_roff(text: str, made: str) -> None:
+def test_markdown_is_converted_to_roff(text: str, made: str) -> None:
     assert roff.line(text) == made
 
 
@@ -87,13 +87,13 @@ def test_git_help_finds_installed_pages(
     assert title in shown.stdout, shown.stderr
 
 
-def test_a_page_is_printed_where_nobody_looks(capfd: "pytest.CaptureFixture[str]") -> None:
+def test_man_prints_the_source_without_a_terminal(capfd: "pytest.CaptureFixture[str]") -> None:
     for words, title in ((["man"], "GIT\\-EXP"), (["man", "exp-run"], "GIT\\-EXP\\-RUN")):
         assert run(words) == 0
         assert f"\n.TH {title} 1" in capfd.readouterr().out
 
 
-def test_a_page_that_does_not_exist(capfd: "pytest.CaptureFixture[str]") -> None:
+def test_missing_page_is_an_error(capfd: "pytest.CaptureFixture[str]") -> None:
     assert run(["man", "lisst"]) == 128
     assert capfd.readouterr().err == (
         "error: there is no page 'lisst'\n"
@@ -102,13 +102,15 @@ def test_a_page_that_does_not_exist(capfd: "pytest.CaptureFixture[str]") -> None
     )
 
 
-def test_writing_where_it_is_not_allowed(capfd: "pytest.CaptureFixture[str]") -> None:
+def test_installing_into_a_read_only_directory_is_an_error(
+    capfd: "pytest.CaptureFixture[str]",
+) -> None:
     Path("taken").touch()
     assert run(["man", "--directory", "taken/man1"]) == 128
     assert "hint: `--directory DIR`" in capfd.readouterr().err
 
 
-def test_the_wheel_takes_along_what_the_project_file_says() -> None:
+def test_wheel_contains_the_files_that_pyproject_names() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     shared = project["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-data"]
     for source in shared:

@@ -1,4 +1,4 @@
-"""Metrics added to finished runs: every command counts them, the record stays as it is."""
+"""Metrics added to finished runs: every command counts them, the record does not change."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ def document_of(exp: Exp, run: str) -> dict[str, Any]:
 
 @pytest.fixture
 def two(exp: Exp) -> Exp:
-    """Two finished runs; the first measured nothing and gets its metric later."""
+    """Two finished runs; the first one gets its metric later."""
     exp("run", "-q", "-n", "first", "--", "python", "-c", "print('done')")
     exp("run", "-q", "-n", "second", "--", "python", "-c", "print('METRIC rmse=0.6')")
     exp("note", "first", "-M", "rmse=0.4507")
@@ -78,7 +78,7 @@ def test_the_later_value_wins_over_the_record_and_is_marked(two: Exp) -> None:
     assert "97.3%" in two("show", "second").out
 
 
-def test_it_survives_a_rebuilt_index(two: Exp) -> None:
+def test_added_metric_survives_a_rebuilt_index(two: Exp) -> None:
     before = two("list", "--json").out
     two("gc", "--rebuild-index")
     assert two("list", "--json").out == before
@@ -92,13 +92,13 @@ def test_a_step_is_refused_for_a_finished_run(two: Exp) -> None:
     assert document_of(two, "first")["metrics"] == {"rmse": 0.4507}
 
 
-def test_what_no_record_can_hold_is_refused_and_nothing_is_lost(two: Exp) -> None:
+def test_value_beyond_the_limits_is_refused_without_loss(two: Exp) -> None:
     done = two("note", "first", "-M", "bad\x01name=1", check=None)
     assert done.code != 0
     assert document_of(two, "first")["metrics"] == {"rmse": 0.4507}
 
 
-def test_a_run_by_hand_that_is_open_still_logs(exp: Exp) -> None:
+def test_open_manual_run_logs_metrics(exp: Exp) -> None:
     exp("start", "-n", "hand")
     exp("note", "hand", "-M", "loss=0.5", "--step", "1")
     exp("finish", "hand")

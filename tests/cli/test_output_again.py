@@ -1,4 +1,4 @@
-"""The output that is kept in the clone: shown, read again, removed."""
+"""Output kept in the clone: shown, searched again, deleted."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def test_escape_codes_of_the_command_do_not_reach_the_terminal(exp: Exp) -> None
     assert "\x07" not in shown
 
 
-def test_elsewhere_the_last_lines_are_shown_and_this_is_told(printed: Exp) -> None:
+def test_other_clones_show_the_last_lines_and_say_so(printed: Exp) -> None:
     for path in kept(printed):
         path.unlink()
     done = printed("show", "--output")
@@ -70,7 +70,7 @@ def test_keep_output_none_keeps_the_tail_out_of_the_record(exp: Exp) -> None:
     assert exp("show", "--output").out == "hello"
 
 
-def test_reading_again_adds_the_last_value_with_author_and_pattern(printed: Exp) -> None:
+def test_note_pattern_adds_the_last_value_with_author_and_pattern(printed: Exp) -> None:
     done = printed("note", "printed", "--metric-pattern", r"rmse=rmse is: ([\d.]+)")
     assert "rmse 1.5 (the last of 100 values)" in done.err
     assert "only last values are added, no series" in done.err
@@ -82,14 +82,14 @@ def test_reading_again_adds_the_last_value_with_author_and_pattern(printed: Exp)
     assert "added later" in printed("show").out
 
 
-def test_reading_again_without_a_find_is_an_error_and_adds_nothing(printed: Exp) -> None:
+def test_note_pattern_without_a_match_is_an_error(printed: Exp) -> None:
     done = printed("note", "printed", "--metric-pattern", r"mae=mae is: ([\d.]+)", check=None)
     assert done.code == 125
     assert "the patterns find no number in its output" in done.err
     assert "annotations" not in document_of(printed)
 
 
-def test_reading_again_with_a_bad_pattern_is_an_error(printed: Exp) -> None:
+def test_note_with_an_invalid_pattern_is_an_error(printed: Exp) -> None:
     done = printed("note", "printed", "--metric-pattern", "mae=([", check=None)
     assert "cannot use the metric pattern" in done.err
     assert "annotations" not in document_of(printed)
@@ -126,7 +126,7 @@ def output_files(exp: Exp) -> list[str]:
     return exp.repo.git("ls-tree", "-r", "--name-only", "gitexp", "--", "output").splitlines()
 
 
-def test_full_output_lies_beside_the_record_and_is_read_from_there(full: Exp) -> None:
+def test_full_output_is_stored_beside_the_record(full: Exp) -> None:
     (path,) = output_files(full)
     assert path.endswith(f"/{full.ids()[0][:2]}/{full.ids()[0]}.txt")
     (local,) = kept(full)
@@ -136,7 +136,7 @@ def test_full_output_lies_beside_the_record_and_is_read_from_there(full: Exp) ->
     assert document_of(full)["metrics"] == {"rmse": 1.5}
 
 
-def test_full_output_survives_rebuilding_checking_and_goes_with_its_run(full: Exp) -> None:
+def test_full_output_passes_doctor_and_is_removed_with_its_run(full: Exp) -> None:
     full("run", "-q", "-n", "silent", "--", "true")
     before = full("list", "--json").out
     full("gc", "--rebuild-index")
@@ -146,7 +146,7 @@ def test_full_output_survives_rebuilding_checking_and_goes_with_its_run(full: Ex
     assert output_files(full) == []
 
 
-def test_full_output_travels_with_the_run(full: Exp, tmp_path: Path) -> None:
+def test_full_output_is_pushed_with_the_run(full: Exp, tmp_path: Path) -> None:
     origin = tmp_path / "origin.git"
     full.repo.git("init", "--quiet", "--bare", str(origin))
     full.repo.git("remote", "add", "origin", str(origin))

@@ -1,4 +1,4 @@
-"""Several writers in one repository: `last` is the caller's own run, or it is said."""
+"""`last` with several writers in one repository: the caller's own run, or a message."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +10,13 @@ from tests.cli.conftest import Done, Exp
 
 @pytest.fixture
 def beside(exp: Exp) -> Path:
-    """A second work tree of the repository."""
+    """Create a second work tree of the repository."""
     path = exp.repo.path.parent / "beside"
     exp.repo.git("worktree", "add", "--quiet", "--detach", str(path))
     return path
 
 
-def test_two_work_trees_decide_about_their_own_runs(
+def test_last_is_the_newest_run_of_the_work_tree(
     exp: Exp,
     train: Callable[..., Done],
     beside: Path,
@@ -34,7 +34,7 @@ def test_two_work_trees_decide_about_their_own_runs(
     assert exp("list", "--where", "decision == 'keep'", "--name-only").out == "<run 1>"
 
 
-def test_a_work_tree_without_runs_reads_those_of_others_and_changes_none(
+def test_work_tree_without_runs_reads_but_does_not_change_other_runs(
     exp: Exp,
     train: Callable[..., Done],
     beside: Path,
@@ -63,7 +63,7 @@ def test_a_work_tree_without_runs_reads_those_of_others_and_changes_none(
     assert exp("list", "--json").out.count('"annotations"') == 0
 
 
-def test_the_environment_parts_two_writers_in_one_work_tree(
+def test_session_variable_separates_two_writers_in_one_work_tree(
     exp: Exp, train: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GITEXP_SESSION", "agent-1")
@@ -88,7 +88,7 @@ def test_the_environment_parts_two_writers_in_one_work_tree(
         pytest.param(("start", "--parent", "no-such-run"), id="start"),
     ],
 )
-def test_after_a_start_that_failed_nothing_is_said_about_the_run_before(
+def test_last_is_refused_for_changes_after_a_failed_start(
     exp: Exp, train: Callable[..., Done], words: tuple[str, ...]
 ) -> None:
     train("0.1", "first")
@@ -109,7 +109,7 @@ def test_after_a_start_that_failed_nothing_is_said_about_the_run_before(
 def test_a_run_whose_program_cannot_be_started_is_the_last(
     exp: Exp, train: Callable[..., Done]
 ) -> None:
-    """It is recorded, so what is said next is said about it and not about the run before."""
+    """The failed run is recorded, so `last` means it and not an earlier run."""
     train("0.1", "first")
     exp("decide", "last", "keep")
     exp("run", "-n", "second", "--", "no-such-program", check=127)
@@ -127,7 +127,7 @@ def test_a_trial_that_was_skipped_started_no_run(
     exp("decide", "last", "keep", check=128)
 
 
-def test_a_run_that_fails_has_started(exp: Exp) -> None:
+def test_failed_run_is_the_last(exp: Exp) -> None:
     exp("run", "-n", "crash", "--", "python", "-c", "raise SystemExit(3)", check=3)
     assert exp("decide", "last", "discard").err == "run <1> crash decided discard"
 

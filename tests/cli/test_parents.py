@@ -1,4 +1,4 @@
-"""The parent of a run that names none: the newest own run on this code, or the one applied."""
+"""Parent of a run that names none: the newest own run on this code, or the applied one."""
 
 import json
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from tests.cli.conftest import TRAIN, Done, Exp
 
 
 def parents(exp: Exp) -> dict[str, tuple[str | None, str | None]]:
-    """The name of each run's parent, and the rule that found it, by the name of the run."""
+    """Return parent and rule of each run, by the name of the run."""
     runs: list[dict[str, Any]] = json.loads(exp("list", "--json").out)["runs"]
     names = {run["id"]: run["name"] for run in runs}
     return {run["name"]: (names.get(run.get("parent", "")), run.get("parent_rule")) for run in runs}
@@ -20,7 +20,7 @@ def edit(exp: Exp, mark: str) -> None:
     exp.repo.write("train.py", f"# {mark}\n{TRAIN}")
 
 
-def test_a_run_goes_on_from_the_newest_on_its_code(exp: Exp, train: Callable[..., Done]) -> None:
+def test_parent_is_the_newest_run_on_the_same_code(exp: Exp, train: Callable[..., Done]) -> None:
     train("0.1", "first")
     edit(exp, "an edit")
     train("0.2", "second")
@@ -40,7 +40,7 @@ def test_a_run_goes_on_from_the_newest_on_its_code(exp: Exp, train: Callable[...
     assert log.count("Parent:") == 1
 
 
-def test_what_was_given_up_failed_or_repeated_is_no_parent(
+def test_rejected_failed_and_repeated_runs_are_no_parents(
     exp: Exp, train: Callable[..., Done]
 ) -> None:
     train("0.1", "first")
@@ -75,7 +75,7 @@ def test_a_run_of_another_branch_is_no_parent(exp: Exp, train: Callable[..., Don
     assert parents(exp)["next"] == ("base", "newest")
 
 
-def test_the_runs_of_others_are_no_parents(
+def test_runs_of_other_sessions_are_no_parents(
     exp: Exp, train: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train("0.1", "mine")
@@ -86,7 +86,7 @@ def test_the_runs_of_others_are_no_parents(
     assert parents(exp)["theirs-too"] == ("theirs", "newest")
 
 
-def test_a_run_goes_on_from_the_one_that_was_applied(exp: Exp, train: Callable[..., Done]) -> None:
+def test_applied_run_is_the_parent(exp: Exp, train: Callable[..., Done]) -> None:
     train("0.1", "first")
     edit(exp, "an edit")
     train("0.2", "second")
@@ -108,7 +108,7 @@ def test_a_run_goes_on_from_the_one_that_was_applied(exp: Exp, train: Callable[.
     assert "Parent:" in exp("log", "fifth").out
 
 
-def test_what_was_applied_elsewhere_is_no_parent(exp: Exp, train: Callable[..., Done]) -> None:
+def test_run_applied_on_another_branch_is_no_parent(exp: Exp, train: Callable[..., Done]) -> None:
     train("0.1", "first")
     exp.repo.branch("topic")
     exp.repo.commit({"other.py": "1\n"}, "topic")
@@ -130,6 +130,6 @@ def test_a_derived_parent_takes_up_no_hint(exp: Exp, train: Callable[..., Done])
     assert json.loads(exp("brief", "--json").out)["hints"] == []
 
 
-def test_asking_whether_it_was_tried_makes_no_session(exp: Exp) -> None:
+def test_tried_creates_no_session(exp: Exp) -> None:
     exp("tried", "--", "python", "train.py", "--lr", "0.1")
     assert not (exp.repo.path / ".git/gitexp/sessions").exists()

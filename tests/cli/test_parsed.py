@@ -1,4 +1,4 @@
-"""Real programs, unchanged: what their own parser returned is in the record, and nothing else."""
+"""Real programs, unchanged: the record has the result of their own parser, and nothing else."""
 
 import json
 import os
@@ -104,7 +104,7 @@ def last(exp: Exp) -> dict[str, Any]:
     return document["runs"][0] if "runs" in document else document
 
 
-def test_argparse_with_defaults_lists_flags_and_short_options(programs: Exp) -> None:
+def test_argparse_values_are_recorded(programs: Exp) -> None:
     argv = ("python", "arg.py", "d.csv", "--layers", "64", "64", "-e", "5", "--no-cuda")
     programs("run", "--", *argv, "--api-key", "hunter2secret")
     found = last(programs)
@@ -123,21 +123,21 @@ def test_argparse_with_defaults_lists_flags_and_short_options(programs: Exp) -> 
     assert "hunter2secret" not in programs.repo.git("grep", "-r", "hunter2", "gitexp", check=False)
 
 
-def test_click_with_a_group(programs: Exp) -> None:
+def test_click_values_are_recorded(programs: Exp) -> None:
     programs("run", "--", "python", "cli.py", "--seed", "3", "train", "-l", "0.2", "--pin=1", "a")
     found = last(programs)
     assert found["parsed"] == {"seed": 3, "lr": 0.2, "cuda": True, "files": ["a"]}
     assert found["parser"]["given"] == ["files", "lr", "seed"]
 
 
-def test_absl(programs: Exp) -> None:
+def test_absl_values_are_recorded(programs: Exp) -> None:
     programs("run", "--", "python", "flags_.py", "--lr=0.5", "--layers=3", "--layers=4", "--nocuda")
     found = last(programs)
     assert found["params"] == {"lr": 0.5, "layers": [3, 4], "cuda": False}
     assert found["parser"]["given"] == ["cuda", "layers", "lr"]
 
 
-def test_hydra(programs: Exp) -> None:
+def test_hydra_values_are_recorded(programs: Exp) -> None:
     programs("run", "--", "python", "app.py", "lr=0.5", "+seed=1")
     found = last(programs)
     width = {"width": 8, "wide": 8, "name": "n0.5", "now": "${now:%Y}"}
@@ -145,13 +145,13 @@ def test_hydra(programs: Exp) -> None:
     assert found["parser"] == {"by": "hydra", "given": ["lr", "seed"]}
 
 
-def test_omegaconf_without_hydra(programs: Exp) -> None:
+def test_omegaconf_values_are_recorded_without_hydra(programs: Exp) -> None:
     programs("run", "--", "python", "omega.py", "lr=0.7")
     assert last(programs)["parsed"]["lr"] == 0.7
     assert last(programs)["parser"] == {"by": "omegaconf", "given": ["lr"]}
 
 
-def test_tables_and_filters_show_what_was_parsed(programs: Exp) -> None:
+def test_tables_and_filters_use_parsed_values(programs: Exp) -> None:
     programs("run", "--", "python", "arg.py", "-e", "5")
     programs("run", "--", "python", "arg.py", "-e", "6")
     assert programs("list", "--name-only", "--where", "epochs == 5").out == "<run 1>"
@@ -164,7 +164,7 @@ def test_tables_and_filters_show_what_was_parsed(programs: Exp) -> None:
     assert "e" not in header
 
 
-def test_parsed_values_leave_the_fingerprint_alone(programs: Exp) -> None:
+def test_parsed_values_do_not_change_the_fingerprint(programs: Exp) -> None:
     programs("run", "--", "python", "arg.py", "-e", "5")
     programs("run", "--no-inject", "--again", "--", "python", "arg.py", "-e", "5")
     first, second = (
@@ -175,7 +175,7 @@ def test_parsed_values_leave_the_fingerprint_alone(programs: Exp) -> None:
     assert "parsed" not in second
 
 
-def test_the_setting_turns_it_off(programs: Exp) -> None:
+def test_setting_turns_the_parser_report_off(programs: Exp) -> None:
     programs.repo.git("config", "exp.inject", "false")
     programs("run", "--", "python", "arg.py")
     assert "parsed" not in last(programs)
@@ -204,7 +204,7 @@ argparse.ArgumentParser().parse_args([])
         (["--lr", "3", "fit", "--st", "5"], {"config": "", "lr": 3.0, "what": "fit", "steps": 5}),
     ],
 )
-def test_a_parser_that_leaves_words_to_the_next(
+def test_second_parser_gets_the_words_that_the_first_leaves(
     exp: Exp, argv: list[str], parsed: dict[str, Any]
 ) -> None:
     exp.repo.commit({"two.py": TWO_PHASES})
@@ -212,7 +212,7 @@ def test_a_parser_that_leaves_words_to_the_next(
     assert last(exp)["parsed"] == parsed
 
 
-def test_a_click_command_that_gets_other_words_does_not_count(programs: Exp) -> None:
+def test_click_command_with_other_arguments_is_not_recorded(programs: Exp) -> None:
     other = "import sys, click\n@click.command()\n@click.option('--x')\ndef f(x): pass\n"
     other += "f(['--x', '1'], standalone_mode=False)\n"
     programs.repo.commit({"two.py": other + CLICK})
@@ -226,7 +226,7 @@ def test_a_click_command_that_gets_other_words_does_not_count(programs: Exp) -> 
 LOOK = "import argparse\np = argparse.ArgumentParser()\np.add_argument('--{0}')\np.parse_args()\n"
 
 
-def test_a_script_reports_its_first_program_that_parses(exp: Exp) -> None:
+def test_script_reports_its_first_program_with_a_parser(exp: Exp) -> None:
     script = "python -c 'print(1)'\npython -m pip --version >/dev/null\n"
     script += "python one.py --one 1\npython two.py --two 2\n"
     exp.repo.commit({"one.py": LOOK.format("one"), "two.py": LOOK.format("two"), "all.sh": script})
@@ -234,14 +234,14 @@ def test_a_script_reports_its_first_program_that_parses(exp: Exp) -> None:
     assert last(exp)["parsed"] == {"one": "1"}
 
 
-def test_programs_that_the_program_starts_do_not_count(exp: Exp) -> None:
+def test_child_programs_report_nothing(exp: Exp) -> None:
     main = "import subprocess, sys\nsubprocess.run([sys.executable, 'one.py', '--one', '1'])\n"
     exp.repo.commit({"one.py": LOOK.format("one"), "main.py": main + LOOK.format("main")})
     exp("run", "--", "python", "main.py", "--main", "2")
     assert last(exp)["parsed"] == {"main": "2"}
 
 
-def test_a_forked_child_does_not_count(exp: Exp) -> None:
+def test_forked_child_reports_nothing(exp: Exp) -> None:
     main = "import os\nif os.fork() == 0:\n    import argparse\n"
     main += "    p = argparse.ArgumentParser(); p.add_argument('--x'); p.parse_args()\n"
     main += "    os._exit(0)\nos.wait()\n"
@@ -251,7 +251,7 @@ def test_a_forked_child_does_not_count(exp: Exp) -> None:
 
 
 @pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "SLURM_PROCID"])
-def test_other_ranks_do_not_count(exp: Exp, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_rank_zero_reports(exp: Exp, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     exp.repo.commit({"one.py": LOOK.format("one")})
     monkeypatch.setenv(name, "1")
     exp("run", "--", "python", "one.py", "--one", "1")
@@ -261,7 +261,7 @@ def test_other_ranks_do_not_count(exp: Exp, name: str, monkeypatch: pytest.Monke
     assert last(exp)["parsed"] == {"one": "1"}
 
 
-def test_a_launcher_passes_it_on(exp: Exp) -> None:
+def test_launcher_passes_the_report_variables_on(exp: Exp) -> None:
     launcher = "import argparse, os, subprocess, sys\np = argparse.ArgumentParser()\n"
     launcher += "p.add_argument('--n'); p.add_argument('rest', nargs='...'); a = p.parse_args()\n"
     launcher += "for rank in '10':\n"
@@ -306,7 +306,7 @@ GITEXP_NAMES = "['GITEXP_JOURNAL', 'GITEXP_PARAMS', 'GITEXP_RUN', 'GITEXP_STARTE
 def both(
     exp: Exp, capfd: pytest.CaptureFixture[str], *argv: str
 ) -> tuple[tuple[int, str, str], tuple[int, str, str]]:
-    """Exit code, output and errors of a command alone, and under `git exp run`."""
+    """Return exit code, output and errors of a command alone, and under `git exp run`."""
     # Python's own view of the variables: readline may have set COLUMNS behind its back.
     env = dict(os.environ)
     alone = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
@@ -321,7 +321,7 @@ def both(
     "flags", [[], ["-I"], ["-S"], ["-E"], ["-I", "-S", "-E"], ["-B", "-u"], ["-X", "dev"]]
 )
 @pytest.mark.parametrize("python_path", [None, "", "lib", ":lib:"])
-def test_a_program_sees_nothing_of_us(
+def test_program_sees_no_trace_of_gitexp(
     exp: Exp,
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -343,7 +343,7 @@ def test_a_program_sees_nothing_of_us(
 
 
 @pytest.mark.parametrize("how", ["spawn", "fork", "forkserver"])
-def test_multiprocessing_is_as_without_us(
+def test_multiprocessing_works_as_without_gitexp(
     exp: Exp, capfd: pytest.CaptureFixture[str], how: str
 ) -> None:
     exp.repo.commit({"pool.py": SPAWN})
@@ -355,7 +355,7 @@ def test_multiprocessing_is_as_without_us(
 @pytest.mark.parametrize(
     "argv", [["--x", "1"], ["--nothing"], ["--help"], ["--y"]], ids=["error", "bad", "help", "cut"]
 )
-def test_errors_of_the_parser_are_as_without_us(
+def test_parser_errors_look_as_without_gitexp(
     exp: Exp, capfd: pytest.CaptureFixture[str], argv: list[str]
 ) -> None:
     exp.repo.commit({"tell.py": TELL})
@@ -364,7 +364,7 @@ def test_errors_of_the_parser_are_as_without_us(
     assert "parsed" not in last(exp)
 
 
-def test_an_import_that_fails_is_as_without_us(exp: Exp, capfd: pytest.CaptureFixture[str]) -> None:
+def test_import_error_looks_as_without_gitexp(exp: Exp, capfd: pytest.CaptureFixture[str]) -> None:
     exp.repo.commit({"argparse.py": "import nothing_of_that_name\n", "x.py": "import argparse\n"})
     alone, ours = both(exp, capfd, "python", "x.py")
     assert ours == alone
@@ -404,7 +404,7 @@ def test_a_missing_temporary_directory_harms_nothing(
 
 
 def test_an_old_python_reads_the_file() -> None:
-    """No annotation, no f-string: even Python 2 must get as far as the version check."""
+    """No annotation, no f-string: even Python 2 must reach the version check."""
     import ast
 
     from gitexp.adapters.inject import path
@@ -453,7 +453,7 @@ def test_a_damaged_report_is_a_warning(tmp_path: Path, content: bytes) -> None:
     assert report.warnings == ("cannot read the program's parameters: the report is damaged",)
 
 
-def test_a_claim_without_a_report_is_a_warning(tmp_path: Path) -> None:
+def test_missing_report_is_a_warning(tmp_path: Path) -> None:
     path = report_path(tmp_path, "0123456789abcdef")
     assert read_report(path) is None
     path.with_name(path.name + ".claim").touch()
@@ -486,7 +486,7 @@ p.parse_args()
 """
 
 
-def test_odd_values_become_text_and_are_bounded(exp: Exp) -> None:
+def test_unusual_values_become_bounded_text(exp: Exp) -> None:
     exp.repo.commit({"odd.py": ODD.replace("loud=Loud(), ", "")})
     exp("run", "--", "python", "odd.py")
     found = last(exp)["parsed"]
@@ -511,7 +511,7 @@ def test_a_value_that_raises_is_left_out(exp: Exp) -> None:
     assert "loud" not in last(exp)["parsed"]
 
 
-def test_the_report_is_removed(programs: Exp) -> None:
+def test_report_is_deleted_after_the_run(programs: Exp) -> None:
     programs("run", "--", "python", "arg.py")
     journals = programs.repo.path / ".git" / "gitexp" / "journal"
     assert [path.name for path in journals.iterdir() if ".report" in path.name] == []
@@ -530,8 +530,8 @@ def test_a_run_whose_wrapper_was_killed_keeps_what_was_parsed(exp: Exp) -> None:
     assert [path.name for path in journals.iterdir() if ".report" in path.name] == []
 
 
-def test_it_starts_no_module_that_the_program_lacks(tmp_path: Path) -> None:
-    """What a program pays for us is our own few files: no json, no typing, no argparse."""
+def test_hooks_import_no_module_that_the_program_does_not_use(tmp_path: Path) -> None:
+    """A program imports only gitexp's few files more: no json, no typing, no argparse."""
     told = "import sys; print(*sorted(sys.modules))"
     report = report_path(tmp_path, "R")
     bare = {n: v for n, v in os.environ.items() if n != "PYTHONPATH"}
@@ -561,7 +561,7 @@ def test_an_unknown_placeholder_beside_a_given_parameter_is_an_error(programs: E
     programs("run", "-S", "n=3", "--", "sh", "-c", script, "sh", "{n}")
 
 
-def test_a_given_parameter_that_the_command_does_not_receive(programs: Exp) -> None:
+def test_unused_given_parameter_is_a_warning(programs: Exp) -> None:
     done = programs("run", "-S", "epochs=5", "--", "python", "arg.py")
     told = "warning: the command does not seem to receive epochs: it has no `{epochs}`"
     assert done.err.count(told) == 1
@@ -579,18 +579,18 @@ def test_a_given_parameter_that_the_command_does_not_receive(programs: Exp) -> N
         ["python", "reads.py"],
     ],
 )
-def test_a_given_parameter_that_is_received_is_no_warning(programs: Exp, argv: list[str]) -> None:
+def test_used_given_parameter_is_no_warning(programs: Exp, argv: list[str]) -> None:
     programs.repo.commit({"reads.py": "import os\nopen(os.environ['GITEXP_PARAMS']).read()\n"})
     assert "warning" not in programs("run", "-S", "epochs=5", "--", *argv).err
 
 
-def test_an_option_beside_its_given_parameter_is_contradicted(programs: Exp) -> None:
+def test_option_that_overrides_a_given_parameter_is_a_warning(programs: Exp) -> None:
     argv = ("--", "python", "arg.py", "-e", "6")
     done = programs("run", "-S", "epochs=5", *argv)
     assert "warning: -S epochs=5 is not what ran: the program parsed epochs = 6" in done.err
 
 
-def test_a_secret_is_not_shown_by_a_contradiction(programs: Exp) -> None:
+def test_warning_about_a_parameter_shows_no_secret(programs: Exp) -> None:
     argv = ("--", "python", "arg.py", "--api-key", "abcdefgh1")
     done = programs("run", "-S", "api_key=hunter2secret", *argv)
     assert "hunter2" not in done.err
@@ -613,7 +613,7 @@ main()
 """
 
 
-def test_a_multirun_is_one_linked_run_a_job(programs: Exp) -> None:
+def test_multirun_records_a_linked_run_for_each_job(programs: Exp) -> None:
     programs.repo.commit({"sweep.py": SWEEP, ".gitignore": "multirun/\n"})
     argv = ("python", "sweep.py", "-m", "lr=0.5,0.6,0.7", "net.width=16")
     done = programs("run", "-n", "sweep", "--", *argv, check=1)
@@ -652,7 +652,7 @@ main()
 
 
 def jobs_of(exp: Exp) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The sweep and its jobs, in order."""
+    """Return the sweep and its jobs, in order."""
     found = json.loads(exp("list", "--json").out)["runs"]
     (sweep,) = [run for run in found if run["name"] == "sweep"]
     jobs = sorted((run for run in found if run is not sweep), key=lambda run: run["clock"])
@@ -694,7 +694,7 @@ for number in range(COUNT):
 
 
 @pytest.mark.parametrize("count", [3, 0])
-def test_jobs_of_other_processes_by_what_they_left(exp: Exp, count: int) -> None:
+def test_jobs_of_other_processes_are_read_from_their_files(exp: Exp, count: int) -> None:
     exp.repo.write("here/it/is/7/.hydra/config.yaml", "lr: 7\n")
     for path in ("here/it/is/7/.hydra", "here/it/is/7"):
         os.utime(exp.repo.path / path, (1e9, 1e9))

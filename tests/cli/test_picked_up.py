@@ -1,4 +1,4 @@
-"""Unchanged programs under `git exp run`: what they wrote to files is in their record."""
+"""Unchanged programs under `git exp run`: their record has what they wrote to files."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def series(exp: Exp) -> list[str]:
     return exp.repo.git("show", f"gitexp:{files[-1]}").splitlines()
 
 
-def test_run_picks_up_a_log_says_so_and_never_counts_it_as_code(exp: Exp) -> None:
+def test_run_picks_up_a_log_which_is_never_code(exp: Exp) -> None:
     exp.repo.commit({"log.py": CSV})
     done = exp("run", "--", "python", "log.py")
     assert "picked up 2 metrics and 3 steps from logs/training.csv" in done.err
@@ -70,7 +70,7 @@ def test_hyperparameter_files_do_not_count_as_code(exp: Exp) -> None:
     assert record(exp)["fingerprint"] == first["fingerprint"]
 
 
-def test_printed_and_named_values_count_more_than_picked_up_ones(exp: Exp) -> None:
+def test_printed_and_named_values_win_over_picked_up_ones(exp: Exp) -> None:
     more = CSV + "print('METRIC loss=0.25')\n"
     exp.repo.commit({"log.py": more})
     exp("run", "--", "python", "log.py")
@@ -80,7 +80,7 @@ def test_printed_and_named_values_count_more_than_picked_up_ones(exp: Exp) -> No
     assert record(exp)["metrics"] == {"loss": 1 / 3, "accuracy": 0.75}
 
 
-def test_a_named_file_counts_more_than_printed_values_and_logged_values_most(exp: Exp) -> None:
+def test_logged_values_win_over_named_files_and_those_over_printed_values(exp: Exp) -> None:
     script = (
         "import gitexp\nrun = gitexp.active()\n"
         "for step in range(2):\n"
@@ -120,7 +120,7 @@ def test_two_metrics_files_keep_both_series(exp: Exp) -> None:
     assert series(exp) == ["step,time,acc,loss", "0,,0.5,2", "1,,0.75,1"]
 
 
-def test_reproduce_picks_up_alike_and_compares(exp: Exp) -> None:
+def test_reproduce_picks_up_and_compares_the_same_metrics(exp: Exp) -> None:
     exp.repo.commit({"log.py": CSV})
     exp("run", "--", "python", "log.py")
     assert "reproduced: 2 metrics equal" in exp("reproduce", "last").out
@@ -138,8 +138,8 @@ def test_a_bad_file_is_a_warning_and_the_run_is_recorded(exp: Exp) -> None:
     assert "cannot read trainer_state.json" in done.err
 
 
-def test_runs_side_by_side_take_only_what_their_command_names(exp: Exp) -> None:
-    """The first run starts a second one that has no idea of it, and waits until that has begun."""
+def test_concurrent_runs_take_only_files_that_their_command_names(exp: Exp) -> None:
+    """The first run starts a second, independent one and waits for its start."""
     write = CSV.replace('"logs', 'sys.argv[1] + "').replace("import csv", "import sys, csv")
     outer = (
         "import os, subprocess\n"
@@ -169,7 +169,7 @@ with SummaryWriter("runs/here") as writer:
 """
 
 
-def test_an_unchanged_tensorboardx_program(exp: Exp) -> None:
+def test_values_of_a_tensorboardx_program_are_recorded(exp: Exp) -> None:
     pytest.importorskip("tensorboardX")
     exp.repo.commit({"tb.py": TENSORBOARDX})
     done = exp("run", "--", "python", "tb.py")
@@ -188,7 +188,7 @@ for lr in (RATES):
 """
 
 
-def test_hyperparameters_that_tensorboardx_wrote(exp: Exp) -> None:
+def test_hyperparameters_of_tensorboardx_are_recorded(exp: Exp) -> None:
     pytest.importorskip("tensorboardX")
     exp.repo.commit({"hp.py": HPARAMS.replace("RATES", "0.25,")})
     exp("run", "--", "python", "hp.py")
@@ -339,7 +339,7 @@ print("accuracy: %.3f" % model.score(X[400:], y[400:]))
 
 
 def program(exp: Exp, module: str, script: str, *argv: str, **variables: str) -> dict[str, Any]:
-    """Run a program with a framework of the other environment; skip when that has none."""
+    """Run a program with a framework of the other environment; skip if it lacks the framework."""
     there = subprocess.run([PYTHON, "-c", f"import {module}"], capture_output=True, check=False)
     if there.returncode != 0:
         pytest.skip(f"{PYTHON} has no {module}")
@@ -352,7 +352,7 @@ def program(exp: Exp, module: str, script: str, *argv: str, **variables: str) ->
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("logger", ["", ', logger=CSVLogger(".")'], ids=["default", "csv"])
-def test_an_unchanged_lightning_program(exp: Exp, logger: str) -> None:
+def test_values_of_a_lightning_program_are_recorded(exp: Exp, logger: str) -> None:
     run = program(exp, "lightning", LIGHTNING.replace("LOGGER", logger))
     assert run["metrics"].keys() == {"train_loss", "val_loss"}
     assert len(series(exp)) > 5
@@ -361,7 +361,7 @@ def test_an_unchanged_lightning_program(exp: Exp, logger: str) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_an_unchanged_transformers_program(exp: Exp) -> None:
+def test_values_of_a_transformers_program_are_recorded(exp: Exp) -> None:
     run = program(exp, "transformers", TRANSFORMERS)
     assert run["metrics"].keys() >= {"loss", "eval_loss", "grad_norm"}
     assert run["harvested"].keys() == {"out/checkpoint-8/trainer_state.json"}
@@ -370,31 +370,31 @@ def test_an_unchanged_transformers_program(exp: Exp) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("uri", ["file:./mlruns", "sqlite:///mlflow.db"], ids=["files", "sqlite"])
-def test_an_unchanged_mlflow_program(exp: Exp, uri: str) -> None:
+def test_values_of_an_mlflow_program_are_recorded(exp: Exp, uri: str) -> None:
     told = {"MLFLOW_TRACKING_URI": uri, "MLFLOW_ALLOW_FILE_STORE": "true"}
     run = program(exp, "mlflow", MLFLOW, **told)
     assert run["metrics"].keys() == {"accuracy"}
     assert len(series(exp)) == 4
     again = program(exp, "mlflow", MLFLOW.replace("0.5", "0.25"), **told)
-    assert again["metrics"].keys() == {"accuracy"}  # of its own run only
+    assert again["metrics"].keys() == {"accuracy"}  # only of its own run
 
 
 @pytest.mark.long
-def test_an_unchanged_dvclive_program(exp: Exp) -> None:
+def test_values_of_a_dvclive_program_are_recorded(exp: Exp) -> None:
     run = program(exp, "dvclive", DVCLIVE)
     assert run["metrics"]["train"] == {"loss": 1 / 3}
     assert len(series(exp)) == 4
 
 
 @pytest.mark.long
-def test_an_unchanged_wandb_program(exp: Exp) -> None:
+def test_values_of_a_wandb_program_are_recorded(exp: Exp) -> None:
     run = program(exp, "wandb", WANDB, WANDB_SILENT="true")
     assert run["metrics"] == {"loss": 1 / 3}
     assert len(series(exp)) == 4
 
 
 @pytest.mark.long
-def test_an_unchanged_pytest_benchmark(exp: Exp) -> None:
+def test_results_of_pytest_benchmark_are_recorded(exp: Exp) -> None:
     run = program(
         *(exp, "pytest_benchmark", BENCHMARK),
         *("-m", "pytest", "-q", "program.py", "--benchmark-json=out.json"),
@@ -405,7 +405,7 @@ def test_an_unchanged_pytest_benchmark(exp: Exp) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_unchanged_boosters_with_a_history_in_csv(exp: Exp) -> None:
+def test_csv_history_of_boosters_is_recorded(exp: Exp) -> None:
     run = program(exp, "lightgbm, xgboost, sklearn", BOOSTERS)
     assert run["metrics"].keys() == {"lgb_auc", "xgb_auc"}
     assert len(series(exp)) == 5
@@ -413,8 +413,8 @@ def test_unchanged_boosters_with_a_history_in_csv(exp: Exp) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_unchanged_boosters_that_print(exp: Exp) -> None:
-    """The proposed patterns, taken into the settings, give metrics and series of the next run."""
+def test_printed_metrics_of_boosters_are_recorded(exp: Exp) -> None:
+    """The proposed patterns, added to the settings, read metrics and series of the next run."""
     run = program(exp, "lightgbm, xgboost, sklearn", PRINTING, "program.py", "--rounds", "3")
     assert run["params"] == {"rounds": 3, "iterations": 100}
     assert "metrics" not in run
@@ -429,7 +429,7 @@ def test_unchanged_boosters_that_print(exp: Exp) -> None:
 
 
 @pytest.mark.long
-def test_hyperfine_and_google_benchmark(exp: Exp, tmp_path: Path) -> None:
+def test_results_of_hyperfine_and_google_benchmark_are_recorded(exp: Exp, tmp_path: Path) -> None:
     done = subprocess.run(["hyperfine", "--version"], capture_output=True, check=False)
     if done.returncode != 0:
         pytest.skip("hyperfine is not installed")

@@ -1,4 +1,4 @@
-"""Metrics that commands print, from the terminal to the record."""
+"""Metrics that commands print, recorded by `git exp run`."""
 
 import json
 from typing import Any
@@ -109,14 +109,14 @@ def test_a_hostile_pattern_neither_stops_nor_changes_the_output(exp: Exp) -> Non
     assert warning == "the metric pattern 'x=(a+)+$' is too slow"
 
 
-def test_what_a_pattern_finds_that_is_no_number_is_told(exp: Exp) -> None:
+def test_pattern_match_without_a_number_is_reported(exp: Exp) -> None:
     exp("run", "-q", "--metric-pattern", r"x=x is (\S+)", "--", "echo", "x is good")
     assert shown(exp)["warnings"] == [
         "1 times a metric pattern found no number: 'good' for x is no number (in 'x is good')"
     ]
 
 
-def test_a_metric_line_that_a_pattern_matches_too_counts_once(exp: Exp) -> None:
+def test_metric_line_matched_by_a_pattern_counts_once(exp: Exp) -> None:
     code = "for n in range(3): print(f'METRIC loss={n}.5')"
     exp("run", "-q", "--metric-pattern", r"loss=loss=([\d.]+)", "--", "python", "-c", code)
     rows = exp("show", "--series").out.splitlines()[1:]

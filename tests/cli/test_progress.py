@@ -1,4 +1,4 @@
-"""Signs of life: on terminals only, after a while only, and gone at the end."""
+"""Progress: only on terminals, only after a second, and erased at the end."""
 
 import io
 import sys
@@ -11,7 +11,7 @@ from gitexp.cli.output.progress import waiting
 
 
 class Screen(io.StringIO):
-    """A standard error that is a terminal."""
+    """Standard error that is a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -24,7 +24,7 @@ def until(screen: Screen, text: str) -> None:
         time.sleep(0.005)
 
 
-def test_what_takes_long_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_work_shows_its_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", screen := Screen())
     monkeypatch.setattr(progress, "PATIENCE_S", 0.01)
     with waiting("importing") as note:
@@ -34,7 +34,7 @@ def test_what_takes_long_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> 
     assert screen.getvalue().endswith("\r\x1b[K")
 
 
-def test_what_is_over_soon_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_work_shows_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", screen := Screen())
     monkeypatch.setattr(progress, "PATIENCE_S", 3600.0)
     with waiting("importing") as note:
@@ -42,7 +42,7 @@ def test_what_is_over_soon_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None
     assert screen.getvalue() == ""
 
 
-def test_where_nobody_looks_nothing_is_said(
+def test_progress_needs_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "PATIENCE_S", 0.0)

@@ -1,4 +1,4 @@
-"""A run without metrics: what is proposed works when it is typed."""
+"""After a run without metrics, the proposed commands work."""
 
 import json
 import shlex
@@ -24,18 +24,18 @@ def document_of(exp: Exp, run: str = "last") -> dict[str, Any]:
 
 @pytest.fixture
 def told(exp: Exp) -> tuple[Exp, str]:
-    """A run of a program that prints no METRIC line, and what was said."""
+    """Run a program that prints no METRIC line. Return the run and the messages."""
     exp.repo.write("trainer.py", TRAINER)
     return exp, exp("run", *COMMAND).err
 
 
 def line_of(err: str, start: str) -> list[str]:
-    """The words of the proposed command line."""
+    """Return the words of the proposed command line."""
     (line,) = [line for line in err.splitlines() if line.startswith(start)]
     return shlex.split(line.removeprefix(start))
 
 
-def test_the_options_are_proposed_with_their_values(told: tuple[Exp, str]) -> None:
+def test_patterns_are_proposed_with_their_values(told: tuple[Exp, str]) -> None:
     lines = told[1].splitlines()
     heading = "no metric was recorded, but the output has numbers that look like metrics:"
     start = lines.index(heading)
@@ -65,7 +65,7 @@ def test_the_proposed_setting_records_them_from_then_on(told: tuple[Exp, str]) -
 
 
 @pytest.mark.parametrize("program", ["print('hello')", "print('METRIC loss=1'); print('acc: 3')"])
-def test_nothing_is_proposed_where_nothing_is_missing(exp: Exp, program: str) -> None:
+def test_nothing_is_proposed_for_a_run_with_metrics(exp: Exp, program: str) -> None:
     assert "metric-pattern" not in exp("run", "--", "python", "-c", program).err
 
 
@@ -87,7 +87,7 @@ FILES = [
 
 
 @pytest.mark.parametrize("before", FILES)
-def test_adding_keeps_everything_else(exp: Exp, before: str) -> None:
+def test_adding_to_a_setting_keeps_the_rest_of_the_file(exp: Exp, before: str) -> None:
     file = exp.repo.path / "gitexp.toml"
     if before:
         file.write_text(before)
@@ -101,7 +101,7 @@ def test_adding_keeps_everything_else(exp: Exp, before: str) -> None:
     assert ("# mine" in text) is ("# mine" in before)
 
 
-def test_adding_refuses_what_it_cannot_do_and_leaves_the_file(exp: Exp) -> None:
+def test_refused_addition_to_a_setting_changes_nothing(exp: Exp) -> None:
     file = exp.repo.path / "gitexp.toml"
     for content in ("metric-patterns = 'one'\n", "not toml", "[metrics.a]\nmetric-patterns = []\n"):
         file.write_text(content)

@@ -1,4 +1,4 @@
-"""`git exp purge`: what goes, what stays, what other clones do, and what a kill leaves."""
+"""`git exp purge`: removed and kept data, other clones, and interrupted purges."""
 
 import json
 from collections.abc import Callable
@@ -18,7 +18,7 @@ RUN = ("run", "--again", "--", "python", "-c", "print('METRIC loss=1')")
 
 
 class Exp(Numbered):
-    """As elsewhere, with ids as they are: after a purge no history tells their order."""
+    """As in the other tests, but with real ids: after a purge no history gives their order."""
 
     def _normal(self, text: str) -> str:
         return "\n".join(line.rstrip() for line in text.splitlines())
@@ -35,7 +35,7 @@ def exp(exp: Numbered, capfd: pytest.CaptureFixture[str]) -> Exp:
 
 @pytest.fixture
 def move(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Move:
-    """Go to another clone and run `git exp` there."""
+    """Return `git exp` in another clone."""
 
     def go(path: Path) -> Exp:
         monkeypatch.chdir(path)
@@ -46,7 +46,7 @@ def move(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
 
 @pytest.fixture
 def hub(exp: Exp, tmp_path: Path) -> RepoBuilder:
-    """A bare repository that is the remote `origin`, with the user's own branch."""
+    """Create a bare repository as the remote `origin`, with the user's own branch."""
     path = tmp_path / "hub.git"
     exp.repo.git("init", "--quiet", "--bare", str(path))
     exp.repo.git("remote", "add", "origin", str(path))
@@ -68,13 +68,13 @@ def reached(repo: RepoBuilder, *refs: str) -> set[str]:
 
 
 def ours(repo: RepoBuilder) -> set[str]:
-    """All that any ref of gitexp's reaches."""
+    """Return all objects that refs of gitexp reach."""
     listed = repo.git("for-each-ref", "--format=%(refname)", "refs/heads/gitexp*", "refs/gitexp")
     return reached(repo, *listed.split()) if listed else set()
 
 
 def with_secret(exp: Exp, name: str = "leaky") -> str:
-    """Record a run of an untracked file that holds a secret; returns the id of its blob."""
+    """Record a run with an untracked file that holds a secret. Return the id of its blob."""
     exp.repo.write("conf/s.txt", SECRET)
     exp.repo.write("conf/k.txt", "fine\n")
     exp("run", "-n", name, *RUN[1:])
@@ -96,7 +96,7 @@ def clone(hub: RepoBuilder, tmp_path: Path, move: Move, name: str) -> Exp:
 class TestHere:
     """One clone."""
 
-    def test_a_run_goes_with_its_record_code_output_and_history(self, exp: Exp) -> None:
+    def test_purge_removes_record_code_output_and_history_of_a_run(self, exp: Exp) -> None:
         exp("run", "-n", "first", "--", "python", "-c", "print('METRIC loss=1')")
         blob = with_secret(exp)
         run = record(exp, "leaky")["id"]
@@ -119,13 +119,13 @@ class TestHere:
         assert "would purge file conf/s.txt" in exp("purge", "--path", "conf", "--dry-run").out
         assert (exp.repo.git("for-each-ref"), exp.repo.git("reflog", "show", "gitexp")) == before
 
-    def test_it_asks_first(self, exp: Exp) -> None:
+    def test_purge_asks_for_confirmation(self, exp: Exp) -> None:
         with_secret(exp)
         before = exp.repo.git("for-each-ref")
         assert "`--yes` goes on" in exp("purge", "leaky", check=128).err
         assert exp.repo.git("for-each-ref") == before
 
-    def test_a_file_goes_out_of_all_code_and_the_records_say_so(self, exp: Exp) -> None:
+    def test_purge_removes_a_file_from_all_code_and_records_that(self, exp: Exp) -> None:
         blob = with_secret(exp)
         exp.repo.write("train.py", "x = 1\n")
         exp("run", "-n", "second", *RUN[1:])
@@ -157,7 +157,7 @@ class TestHere:
         assert code["tree"] not in ours(exp.repo)
         assert "its code was purged" in exp("reproduce", "twin", check=125).err
 
-    def test_the_users_own_branches_stay_and_are_named(self, exp: Exp) -> None:
+    def test_purge_keeps_and_names_the_users_own_branches(self, exp: Exp) -> None:
         exp.repo.commit({"secret.txt": SECRET}, "by mistake")
         head = exp.repo.head
         exp(*RUN)
@@ -167,7 +167,7 @@ class TestHere:
         assert "secret.txt is in HEAD: `git rm` it before the next run" in told.err
 
     @pytest.mark.parametrize("cut", ["replace_keep_branch", "purge_code", "read_purges"])
-    def test_a_second_purge_completes_one_that_was_cut_off(
+    def test_second_purge_completes_an_interrupted_one(
         self, exp: Exp, monkeypatch: pytest.MonkeyPatch, cut: str
     ) -> None:
         blob = with_secret(exp)
@@ -189,7 +189,7 @@ class TestHere:
         exp("purge", run, "--yes")
         assert "other" in exp("list").out
 
-    def test_what_is_not_there_is_an_error(self, exp: Exp) -> None:
+    def test_purge_of_an_unknown_name_is_an_error(self, exp: Exp) -> None:
         exp("purge", "--path", "x", "--yes", check=128)
         exp(*RUN)
         before = exp.repo.git("for-each-ref")
@@ -202,9 +202,9 @@ class TestHere:
 
 
 class TestElsewhere:
-    """A hub and other clones."""
+    """A remote and other clones."""
 
-    def test_the_hub_changes_only_when_asked_and_other_clones_follow(
+    def test_purge_changes_the_remote_only_on_request_and_other_clones_follow(
         self, exp: Exp, hub: RepoBuilder, tmp_path: Path, move: Move
     ) -> None:
         blob = with_secret(exp)
@@ -213,7 +213,7 @@ class TestElsewhere:
         assert {blob, record_oid} <= reached(hub, "--all")
         other = clone(hub, tmp_path, move, "other")
         other.repo.write("new.py", "y = 1\n")
-        other("run", "-n", "meanwhile", *RUN[1:])
+        other("run", "-n", "later", *RUN[1:])
         here = move(exp.repo.path)
         before = hub.git("for-each-ref")
         here("purge", "leaky", "--yes")
@@ -227,17 +227,17 @@ class TestElsewhere:
         other = move(other.repo.path)
         synced = other("sync")
         assert "runs or code were purged at 'origin'" in synced.err
-        assert [line.split()[1] for line in other("list").out.splitlines()[1:]] == ["meanwhile"]
+        assert [line.split()[1] for line in other("list").out.splitlines()[1:]] == ["later"]
         assert blob not in ours(other.repo) | reached(hub, "--all")
-        assert record(other, "meanwhile")["code"]["tree"] in ours(other.repo)
+        assert record(other, "later")["code"]["tree"] in ours(other.repo)
         other("purge")
         other("doctor")
         here = move(exp.repo.path)
         here("sync")
         assert exp.repo.git("rev-parse", "gitexp") == other.repo.git("rev-parse", "gitexp")
-        assert "meanwhile" in here("list").out and "leaky" not in here("list").out
+        assert "later" in here("list").out and "leaky" not in here("list").out
 
-    def test_a_clone_that_never_asked_cannot_bring_it_back(
+    def test_other_clones_cannot_restore_purged_data(
         self, exp: Exp, hub: RepoBuilder, tmp_path: Path, move: Move
     ) -> None:
         blob = with_secret(exp)
@@ -254,12 +254,12 @@ class TestElsewhere:
         here = move(exp.repo.path)
         here("fetch")
         assert blob not in ours(exp.repo)
-        here(*RUN)  # the file is still in this work tree
+        here(*RUN)  # this work tree still has the file
         here("push")
         assert blob not in reached(hub, "--all")
         here("doctor")
 
-    def test_two_purges_apart_unite(
+    def test_independent_purges_merge(
         self, exp: Exp, hub: RepoBuilder, tmp_path: Path, move: Move
     ) -> None:
         blob = with_secret(exp)
@@ -282,7 +282,7 @@ class TestElsewhere:
         assert len(exp.repo.git("ls-tree", "--name-only", f"gitexp:{PURGED_FOLDER}").split()) > 1
         assert blob not in reached(hub, "--all")
 
-    def test_somebody_elses_push_is_not_overwritten(
+    def test_purge_does_not_overwrite_another_push(
         self,
         exp: Exp,
         hub: RepoBuilder,
@@ -294,7 +294,7 @@ class TestElsewhere:
         with_secret(exp)
         exp("sync")
         other = clone(hub, tmp_path, move, "other")
-        other("run", "-n", "meanwhile", "--", "python", "-c", "print('METRIC loss=4')")
+        other("run", "-n", "later", "--", "python", "-c", "print('METRIC loss=4')")
 
         def fetch_and_lose(*args: Any) -> None:
             fetch_from(*args)

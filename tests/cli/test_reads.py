@@ -99,7 +99,7 @@ def test_runs_on_other_data_are_no_repeats_of_each_other(reading: Exp) -> None:
     assert third not in (first, second)
 
 
-def test_a_file_that_is_gone_is_a_change(reading: Exp) -> None:
+def test_deleted_file_counts_as_changed(reading: Exp) -> None:
     argv = (
         "--",
         "python",
@@ -113,14 +113,14 @@ def test_a_file_that_is_gone_is_a_change(reading: Exp) -> None:
     assert reading("tried", *argv).code == 0
 
 
-def test_what_the_run_wrote_and_secrets_are_no_reads(reading: Exp) -> None:
+def test_written_files_and_secrets_are_not_listed_as_read(reading: Exp) -> None:
     reading.repo.write(".env", "KEY=1")
     script = "open('made.txt', 'w').write('1'); open('made.txt').read(); open('.env').read()"
     reading("run", "--", "python", "-c", script)
     assert reads(reading) == {}
 
 
-def test_files_outside_the_work_tree(reading: Exp, sealed: Path, tmp_path: Path) -> None:
+def test_reads_outside_the_work_tree_are_listed(reading: Exp, sealed: Path, tmp_path: Path) -> None:
     for path in (sealed / "set.csv", sealed / ".config" / "x.ini", tmp_path / "far.csv"):
         path.parent.mkdir(exist_ok=True)
         path.write_text("1")
@@ -136,7 +136,7 @@ def test_files_outside_the_work_tree(reading: Exp, sealed: Path, tmp_path: Path)
     assert reads(reading) == {}
 
 
-def test_what_the_arguments_name_is_an_input_and_no_read(
+def test_named_file_is_an_input_and_not_listed_as_read(
     reading: Exp, sealed: Path, tmp_path: Path
 ) -> None:
     outside = [str(sealed / "set.csv"), str(tmp_path / "far.csv")]
@@ -149,7 +149,7 @@ def test_what_the_arguments_name_is_an_input_and_no_read(
     assert "reads" not in run
 
 
-def test_an_ignored_module_counts_and_packages_do_not(reading: Exp) -> None:
+def test_ignored_module_is_listed_and_packages_are_not(reading: Exp) -> None:
     reading.repo.write("data/extra.py", "X = 1\n")
     os.utime(reading.repo.path / "data/extra.py", (1e9, 1e9))
     argv = ("--", "python", "-c", "import sys; sys.path.append('data'); import extra, click")
@@ -159,7 +159,7 @@ def test_an_ignored_module_counts_and_packages_do_not(reading: Exp) -> None:
 
 
 @pytest.mark.parametrize("place", ["/dev/shm", "/run", "/usr/src"])
-def test_a_work_tree_below_a_directory_of_the_system(
+def test_reads_are_listed_in_a_work_tree_below_a_system_directory(
     place: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     try:
@@ -179,7 +179,7 @@ def test_a_work_tree_below_a_directory_of_the_system(
         shutil.rmtree(folder)
 
 
-def test_forked_workers_count_and_the_list_is_bounded(reading: Exp) -> None:
+def test_reads_of_forked_workers_are_listed_up_to_a_limit(reading: Exp) -> None:
     for number in range(MAX_FILES + 20):
         reading.repo.write(f"data/{number:04}.csv", "1")
     script = (
@@ -194,7 +194,7 @@ def test_forked_workers_count_and_the_list_is_bounded(reading: Exp) -> None:
     assert len(reads(reading)) == MAX_FILES
 
 
-def test_the_hook_neither_holds_a_file_nor_raises(reading: Exp) -> None:
+def test_read_hook_keeps_no_file_open_and_never_raises(reading: Exp) -> None:
     script = (
         "import os, sys\n"
         "print(os.open('data/train.csv', os.O_RDONLY))\n"
@@ -213,7 +213,7 @@ def test_the_hook_neither_holds_a_file_nor_raises(reading: Exp) -> None:
     assert [*reads(reading)] == ["data/train.csv"]
 
 
-def test_no_inject_notes_nothing(reading: Exp) -> None:
+def test_no_inject_lists_no_reads(reading: Exp) -> None:
     reading("run", "--no-inject", "--", "python", "read.py", "data/train.csv")
     assert reads(reading) == {}
 
@@ -234,7 +234,7 @@ def test_the_first_changed_file(tmp_path: Path) -> None:
     assert files.state("loop", STATE) == STATE
 
 
-def test_a_damaged_list_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+def test_damaged_list_is_read_up_to_the_damage(tmp_path: Path) -> None:
     report = tmp_path / "r.report"
     (tmp_path / "r.report.reads").write_bytes(b"'/a'\n'/a'\n\xff\nimport os\n3\n'b'\n...\n'/c/../d")
     assert opened_files(report) == ["/a"]

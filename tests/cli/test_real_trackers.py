@@ -1,7 +1,7 @@
-"""Stores made by the real trackers, imported; and runs sent to the real MLflow and read back.
+"""Stores of the real trackers, imported, and runs exported to the real MLflow and read back.
 
-The trackers live in an environment of their own, whose Python `TRACKERS_PYTHON` names (default:
-this one): `pip install mlflow-skinny sqlalchemy alembic wandb dvc tensorboardX tensorboard`.
+The trackers have their own environment, whose Python `TRACKERS_PYTHON` names (default: this one):
+`pip install mlflow-skinny sqlalchemy alembic wandb dvc tensorboardX tensorboard`.
 """
 
 import os
@@ -214,7 +214,7 @@ sys.exit(run(["export", "--to", "mlflow", "sqlite:///there.db"]))
         assert base.execute("SELECT count(*) FROM metrics").fetchone() == (4,)
 
 
-def test_an_export_that_was_cut_off_is_made_again(exp: Exp) -> None:
+def test_interrupted_export_is_repeated(exp: Exp) -> None:
     make(exp, "mlflow", "")
     exp("run", "-n", "brave", "-S", "lr=0.1", "--", "python", "train.py", "--lr", "0.1")
     script = f"""

@@ -35,7 +35,7 @@ def seeded(exp: Exp) -> Exp:
 
 
 def documents(exp: Exp) -> list[dict[str, object]]:
-    """All runs, oldest first."""
+    """Return all runs, oldest first."""
     found = json.loads(exp("list", "--json").out)["runs"]
     return list(reversed(found))
 
@@ -46,18 +46,14 @@ def train(exp: Exp, rate: str, *options: str, seed: str = "{seed}", check: int =
 
 
 class TestSeeds:
-    def test_a_placeholder_is_filled_and_the_runs_are_one_group_and_one_batch(
-        self, seeded: Exp
-    ) -> None:
+    def test_seeds_fill_a_placeholder_and_form_one_group_and_batch(self, seeded: Exp) -> None:
         train(seeded, "0.1", "--seeds", "3")
         runs = documents(seeded)
         assert [run["params"] for run in runs] == [{"lr": 0.1, "seed": n} for n in range(3)]
         assert len({str(run["batch"]) for run in runs}) == 1
         assert [run["round"] for run in runs] == [1, 2, 3]
 
-    def test_a_given_seed_is_replaced_by_those_that_the_trial_does_not_have(
-        self, seeded: Exp
-    ) -> None:
+    def test_given_seed_is_replaced_by_new_ones(self, seeded: Exp) -> None:
         train(seeded, "0.1", seed="1")
         train(seeded, "0.1", "--seeds", "2", seed="1")
         seeds = [run["params"]["seed"] for run in documents(seeded)]  # type: ignore[index]
@@ -68,7 +64,7 @@ class TestSeeds:
         seeds = [run["params"]["seed"] for run in documents(seeded)]  # type: ignore[index]
         assert seeds == [0, 1]
 
-    def test_seeds_of_the_reference_are_taken_so_that_they_are_pairs(self, seeded: Exp) -> None:
+    def test_seeds_of_the_reference_are_used_to_form_pairs(self, seeded: Exp) -> None:
         for seed in ("11", "12"):
             train(seeded, "0.1", seed=seed)
         train(seeded, "0.2", "--seeds", "2", "--beside", "last")
@@ -94,20 +90,20 @@ class TestSeeds:
 
 
 class TestRepeats:
-    def test_they_are_judged_once_at_their_end(self, seeded: Exp) -> None:
+    def test_batch_is_judged_once_at_its_end(self, seeded: Exp) -> None:
         told = seeded("run", "--repeat", "3", "--", "python", "count.py").err
         assert told.count("next: ") == 1
         assert "accuracy 0.902, mean of 3 0.901: repeats of one trial" in told or (
             "accuracy 0.902, mean of 3 0.901" in told
         )
 
-    def test_when_the_first_fails_the_others_are_not_started(self, seeded: Exp) -> None:
+    def test_failed_first_run_stops_the_batch(self, seeded: Exp) -> None:
         Path("../fails").write_text("0")
         told = seeded("run", "--repeat", "3", "--", "python", "count.py", check=1).err
         assert "the first run did not succeed, so the other 2 were not started" in told
         assert len(documents(seeded)) == 1
 
-    def test_a_later_failure_is_counted_and_nothing_is_called_better(self, seeded: Exp) -> None:
+    def test_later_failure_is_counted_and_prevents_better(self, seeded: Exp) -> None:
         train(seeded, "0.1", "--seeds", "3")
         Path("../fails").write_text("1")
         told = seeded("run", "--repeat", "3", "--", "python", "count.py", check=1).err
@@ -115,11 +111,11 @@ class TestRepeats:
         assert "cannot tell from the last" in told
         assert "more of its runs failed" in told
 
-    def test_they_stop_when_they_cannot_win_any_more(self, seeded: Exp) -> None:
+    def test_batch_stops_when_it_cannot_become_better(self, seeded: Exp) -> None:
         train(seeded, "0.3", "--seeds", "4")
         told = train(seeded, "0.1", "--seeds", "5")
         assert "stopped after 2 of 5: " in told
-        assert "can hardly come out better than" in told
+        assert "can hardly beat" in told
         assert len(documents(seeded)) == 6
         train(seeded, "0.12", "--seeds", "3", "--no-stop")
         assert len(documents(seeded)) == 9
@@ -131,9 +127,7 @@ class TestRepeats:
         assert "best so far" not in told
         assert "its trial is the best" in told
 
-    def test_beside_takes_turns_and_last_stays_the_trial_that_was_asked_for(
-        self, seeded: Exp
-    ) -> None:
+    def test_beside_alternates_and_last_stays_the_own_trial(self, seeded: Exp) -> None:
         train(seeded, "0.1", "--seeds", "2")
         train(seeded, "0.2", "--seeds", "2", "--beside", "best", "--no-stop")
         order = [(run["origin"], run["round"]) for run in documents(seeded)[2:]]
@@ -178,7 +172,7 @@ class TestGroups:
             assert "worse" not in told
             assert "discard" not in told
 
-    def test_known_noise_makes_small_differences_unknown(self, seeded: Exp) -> None:
+    def test_small_difference_is_unknown_with_known_noise(self, seeded: Exp) -> None:
         train(seeded, "0.1", "--seeds", "5")
         told = train(seeded, "0.102", seed="0")
         assert "cannot tell from the last" in told
@@ -223,7 +217,7 @@ class TestGroups:
 
 
 class TestNoise:
-    def test_what_is_known_is_shown(self, seeded: Exp) -> None:
+    def test_noise_shows_standard_deviations(self, seeded: Exp) -> None:
         train(seeded, "0.1", seed="0")
         assert "unknown" in seeded("noise").out
         train(seeded, "0.1", "--seeds", "3")
@@ -245,9 +239,7 @@ class TestNoise:
             ("min = 2\nmax = 1", "min 2 is more than max 1"),
         ],
     )
-    def test_a_rule_that_makes_no_sense_is_one_clear_error(
-        self, seeded: Exp, rule: str, why: str
-    ) -> None:
+    def test_contradictory_rule_is_one_clear_error(self, seeded: Exp, rule: str, why: str) -> None:
         seeded.repo.write("gitexp.toml", f"[metrics.accuracy]\n{rule}\n")
         assert why in seeded("list", check=128).err
 
@@ -260,7 +252,7 @@ class TestGuards:
         values = [word for name, v in metrics.items() for word in ("-M", f"{name}={v}")]
         return exp("record", "-S", f"x={number}", *values).err
 
-    def test_a_broken_guard_stands_beside_the_verdict(self, exp: Exp) -> None:
+    def test_broken_guard_is_shown_with_the_verdict(self, exp: Exp) -> None:
         self.guarded(exp, 'metric = "accuracy"\n[metrics.loss5]\nguard = "2%"\n')
         self.record(exp, 1, accuracy=0.8, loss5=0.5)
         told = self.record(exp, 2, accuracy=0.9, loss5=0.744)
@@ -282,7 +274,7 @@ class TestGuards:
         told = self.record(exp, 1, accuracy=0.8, latency=120)
         assert "latency 120, at most 100" in told
 
-    def test_a_guard_on_a_missing_metric_cannot_be_told(self, exp: Exp) -> None:
+    def test_guard_on_a_missing_metric_is_unknown(self, exp: Exp) -> None:
         self.guarded(exp, 'metric = "accuracy"\n[metrics.loss5]\nguard = "2%"\n')
         self.record(exp, 1, accuracy=0.8, loss5=0.5)
         assert "loss5 is not known (missing from this run), guard 2 %" in self.record(
@@ -290,7 +282,7 @@ class TestGuards:
         )
         exp("compare", check=125)
 
-    def test_checks_run_only_where_the_user_agreed(self, exp: Exp, repo: RepoBuilder) -> None:
+    def test_checks_run_only_with_consent_of_the_user(self, exp: Exp, repo: RepoBuilder) -> None:
         self.guarded(exp, '[checks]\ncommand = "exit 3"\n')
         done = exp("run", "--", "sh", "-c", "echo METRIC accuracy=1")
         assert "the project's checks did not run" in done.err

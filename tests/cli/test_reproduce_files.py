@@ -1,4 +1,4 @@
-"""`reproduce` of runs that used files which their recorded code does not hold."""
+"""`reproduce` of runs with files that their recorded code lacks."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ print("METRIC score=%d" % sum(len(pathlib.Path(p).read_bytes()) for p in sys.arg
 
 @pytest.fixture
 def score(exp: Exp) -> Exp:
-    """A command that reads the files it is given."""
+    """A command that reads the files in its arguments."""
     reads = SCORE.replace("sys.argv[1:]", "['data/train.csv']")
     exp.repo.commit({"score.py": SCORE, "reads.py": reads, ".gitignore": "/data/\n"}, "score")
     return exp
@@ -36,7 +36,7 @@ def test_an_ignored_file_is_named_before_and_after(score: Exp) -> None:
     assert "__pycache__" not in "\n".join(lines[: before + 2])
 
 
-def test_a_linked_directory_is_there(score: Exp) -> None:
+def test_linked_directory_exists_in_the_reproduction(score: Exp) -> None:
     score.repo.write("data/train.csv", "12345")
     score("run", "--", "python", "reads.py")
     done = score("reproduce", "last", "--link", "data")
@@ -48,7 +48,7 @@ def test_a_linked_directory_is_there(score: Exp) -> None:
     assert again["warnings"] == ["linked from the work tree, its recorded content not known: data"]
 
 
-def test_a_link_joins_a_directory_of_the_recorded_code(score: Exp) -> None:
+def test_link_adds_files_to_a_directory_of_the_recorded_code(score: Exp) -> None:
     score.repo.commit({"mixed/tracked.txt": "123"}, "mixed")
     score.repo.write(".git/info/exclude", "*.bin\n")
     score.repo.write("mixed/extra.bin", "45")
@@ -58,14 +58,14 @@ def test_a_link_joins_a_directory_of_the_recorded_code(score: Exp) -> None:
 
 
 @pytest.mark.parametrize("path", ["missing", "..", "/etc"])
-def test_what_cannot_be_linked_is_an_error(score: Exp, path: str) -> None:
+def test_invalid_link_is_an_error(score: Exp, path: str) -> None:
     score("run", "--", "python", "score.py")
     done = score("reproduce", "last", "--link", path, check=None)
     assert done.code not in (0, 1)
     assert f"cannot link '{path}'" in done.err
 
 
-def test_a_left_out_model_is_taken_when_its_content_is_the_same(score: Exp) -> None:
+def test_left_out_model_with_equal_content_is_used(score: Exp) -> None:
     score.repo.write("model.pt", "1234")
     score("run", "--", "python", "score.py", "model.pt")
     done = score("reproduce", "last")
@@ -76,7 +76,7 @@ def test_a_left_out_model_is_taken_when_its_content_is_the_same(score: Exp) -> N
     assert "not in the recorded code: model.pt (a model or data file)" in done.err
 
 
-def test_a_large_file_is_linked_and_a_change_is_told(
+def test_change_of_a_linked_large_file_is_reported(
     score: Exp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(place_inputs, "_SMALL_BYTES", 3)
@@ -120,7 +120,7 @@ def test_a_symlinked_input_directory_works(score: Exp, tmp_path: Path) -> None:
     assert "reproduced" in score("reproduce", "last").out
 
 
-def test_an_input_with_other_content_is_not_called_absent(score: Exp) -> None:
+def test_changed_input_is_not_called_missing(score: Exp) -> None:
     score.repo.write("data/train.csv", "12345")
     score("run", "--input", "data/train.csv", "--", "python", "score.py", "data/train.csv")
     score.repo.write("data/train.csv", "123456")
@@ -131,7 +131,7 @@ def test_an_input_with_other_content_is_not_called_absent(score: Exp) -> None:
     assert "input 'data/train.csv' is not here" in done.err
 
 
-def test_a_nested_repository_is_taken_when_its_content_is_the_same(score: Exp) -> None:
+def test_nested_repository_with_equal_content_is_used(score: Exp) -> None:
     score.repo.write("vendor/lib.txt", "123")
     score.repo.git("init", "--quiet", "vendor")
     score.repo.git("-C", "vendor", "add", ".")

@@ -1,4 +1,4 @@
-"""T20: secrets planted where people leave them. None is in any object that a push would send."""
+"""T20: secrets in the places where users leave them. No object that a push sends has any."""
 
 import json
 import os
@@ -12,7 +12,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 def _secrets(n: int) -> list[str]:
-    """Ten that differ: half look like what they are, half only stand under a telling name."""
+    """Ten different secrets: half have a known pattern, half only a secret-looking name."""
     random = Random(n)
 
     def word(length: int) -> str:
@@ -23,7 +23,7 @@ def _secrets(n: int) -> list[str]:
 
 
 def _kept_objects(exp: Exp) -> bytes:
-    """All that a push would send."""
+    """Return all objects that a push sends."""
     objects = exp.repo.git("rev-list", "--objects", "--no-object-names", "gitexp", "gitexp-code")
     return subprocess.run(
         ["git", "cat-file", "--batch"], cwd=exp.repo.path, input=objects.encode(),
@@ -31,9 +31,7 @@ def _kept_objects(exp: Exp) -> bytes:
     ).stdout  # fmt: skip
 
 
-def test_the_machine_is_not_named_where_the_user_does_not_want_it(
-    exp: Exp, train: Callable[..., Done]
-) -> None:
+def test_environment_setting_leaves_the_machine_out(exp: Exp, train: Callable[..., Done]) -> None:
     machine = [name for name in (*os.uname(), "cpu =", "host =", "memory_bytes") if len(name) > 3]
     train("0.2", "full")
     assert b"host = " in _kept_objects(exp)
@@ -51,7 +49,7 @@ def test_the_machine_is_not_named_where_the_user_does_not_want_it(
     assert "environment" not in none
 
 
-def test_what_was_not_recorded_is_no_difference(exp: Exp, train: Callable[..., Done]) -> None:
+def test_unrecorded_facts_are_no_difference(exp: Exp, train: Callable[..., Done]) -> None:
     for extent in ("basic", "none"):
         exp.repo.git("config", "exp.environment", extent)
         train("0.2", extent)
@@ -60,7 +58,7 @@ def test_what_was_not_recorded_is_no_difference(exp: Exp, train: Callable[..., D
     assert "environment not recorded" in exp("reproduce", "none").out
 
 
-def test_none_of_fifty_planted_secrets_is_kept(exp: Exp) -> None:
+def test_none_of_fifty_planted_secrets_is_recorded(exp: Exp) -> None:
     planted = []
     for n in range(5):
         printed, argument, noted, filed, reason, option, param, assigned, url, env = _secrets(n)

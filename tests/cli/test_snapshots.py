@@ -1,4 +1,4 @@
-"""What goes into the snapshot of a run, and what counts although it does not."""
+"""Files in the snapshot of a run, and files outside it that count."""
 
 import json
 from typing import Any
@@ -48,14 +48,14 @@ def test_untracked_model_and_data_files_stay_out(exp: Exp, path: str) -> None:
     assert "unhashed" not in code
 
 
-def test_a_tracked_model_is_in(exp: Exp) -> None:
+def test_tracked_model_is_in_the_snapshot(exp: Exp) -> None:
     exp.repo.commit({"model.pt": "1"}, "a model")
     exp.repo.write("model.pt", "2")
     exp("run", *RUN)
     assert exp.repo.git("show", f"{code_of(exp)['tree']}:model.pt") == "2"
 
 
-def test_the_setting_takes_files_in_and_keeps_others_out(exp: Exp) -> None:
+def test_snapshot_include_adds_and_excludes_files(exp: Exp) -> None:
     exp.repo.git("config", "--add", "exp.snapshotInclude", "data/*.npy")
     exp.repo.git("config", "--add", "exp.snapshotInclude", "!*.csv")
     for path in ("data/a.npy", "b.npy", "c.csv"):
@@ -65,7 +65,7 @@ def test_the_setting_takes_files_in_and_keeps_others_out(exp: Exp) -> None:
     assert sorted(code_of(exp)["hashed"]) == ["b.npy", "c.csv"]
 
 
-def test_another_model_is_another_trial(exp: Exp) -> None:
+def test_changed_model_makes_another_trial(exp: Exp) -> None:
     exp.repo.write("model.pt", "1")
     first = fingerprint_now(exp)
     exp("run", *RUN)
@@ -85,7 +85,7 @@ def test_a_file_over_the_size_limit_is_hashed_too(exp: Exp) -> None:
     assert exp("tried", *RUN, check=0)
 
 
-def test_what_an_earlier_run_wrote_does_not_count(exp: Exp) -> None:
+def test_files_written_by_earlier_runs_do_not_count(exp: Exp) -> None:
     train = ("--", "python", "-c", "import os; open('model.pt', 'wb').write(os.urandom(9))")
     exp("run", *train)
     exp("run", *train)
@@ -103,7 +103,7 @@ def test_a_file_that_does_not_count_as_code_is_not_hashed(exp: Exp) -> None:
 
 
 @pytest.mark.parametrize("why", ["too large", "secret"])
-def test_what_cannot_be_hashed_is_named(exp: Exp, why: str) -> None:
+def test_files_that_cannot_be_hashed_are_named(exp: Exp, why: str) -> None:
     path = "model.pt" if why == "too large" else ".env"
     exp.repo.git("config", "exp.maxHashSize", "3")
     exp.repo.write(path, "12345")
@@ -114,7 +114,7 @@ def test_what_cannot_be_hashed_is_named(exp: Exp, why: str) -> None:
     assert "hashed" not in code
 
 
-def test_much_taken_in_is_said(exp: Exp) -> None:
+def test_large_snapshot_is_reported(exp: Exp) -> None:
     exp.repo.write("a.txt", b"\0" * (4 << 20))
     assert "takes in" not in exp("run", *RUN).err
     exp.repo.write("b.txt", b"\1" * (2 << 20))
@@ -140,7 +140,7 @@ def test_thousands_of_files_fit_a_record(exp: Exp, monkeypatch: pytest.MonkeyPat
 
 
 class TestNestedRepository:
-    """A repository inside the work tree that git does not track."""
+    """An untracked repository inside the work tree."""
 
     @pytest.fixture
     def inner(self, exp: Exp) -> Exp:
@@ -150,14 +150,16 @@ class TestNestedRepository:
         exp.repo.git("-C", "vendor", "commit", "--quiet", "-m", "inner")
         return exp
 
-    def test_its_content_counts(self, inner: Exp) -> None:
+    def test_content_of_a_nested_repository_counts(self, inner: Exp) -> None:
         inner("run", *RUN)
         assert list(code_of(inner)["hashed"]) == ["vendor/"]
         assert inner("tried", *RUN, check=1)
         inner.repo.write("vendor/lib.py", "x = 2\n")
         assert inner("tried", *RUN, check=0)
 
-    def test_its_untracked_files_count_and_its_ignored_ones_do_not(self, inner: Exp) -> None:
+    def test_untracked_files_of_a_nested_repository_count_and_ignored_ones_do_not(
+        self, inner: Exp
+    ) -> None:
         inner.repo.write("vendor/.gitignore", "*.log\n")
         inner("run", *RUN)
         inner.repo.write("vendor/a.log", "x")
@@ -165,7 +167,7 @@ class TestNestedRepository:
         inner.repo.write("vendor/new.py", "x")
         assert inner("tried", *RUN, check=0)
 
-    def test_a_broken_one_is_named(self, inner: Exp) -> None:
+    def test_broken_nested_repository_is_named(self, inner: Exp) -> None:
         (inner.repo.path / "vendor/.git/index").write_text("nonsense")
         inner("run", *RUN)
         assert code_of(inner)["unhashed"] == ["vendor/"]

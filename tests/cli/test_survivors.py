@@ -21,7 +21,7 @@ COMMAND = ("--", "sh", "wait.sh")
 
 @pytest.fixture
 def survivor(exp: Exp) -> Iterator[int]:
-    """The pid of a command that lives on after its `git exp run` was killed."""
+    """Return the pid of a command that outlives its killed `git exp run`."""
     exp.repo.commit({".gitignore": "ready*\ngo\n", "wait.sh": WAIT}, "a command that waits")
     recorder = begin(exp.repo.path, *COMMAND)
     ready = exp.repo.path / "ready"
@@ -34,7 +34,7 @@ def survivor(exp: Exp) -> Iterator[int]:
 
 
 def end(exp: Exp, pid: int) -> None:
-    """Let the command end, and wait until it is gone."""
+    """Let the command end, and wait for its end."""
     (exp.repo.path / "go").touch()
     stat = Path(f"/proc/{pid}/stat")
     while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] not in "ZX":
@@ -70,7 +70,7 @@ def test_all_commands_agree_once_the_command_has_ended(exp: Exp, survivor: int) 
     assert "running" not in exp("list").out
 
 
-def test_the_liveness_of_a_survivor_is_told_from_its_journal(exp: Exp, survivor: int) -> None:
+def test_liveness_of_a_surviving_command_is_read_from_its_journal(exp: Exp, survivor: int) -> None:
     (path,) = pending(Workspace.open(exp.repo.path).journals)
     content = read_journal(path)
     assert liveness(content) is Liveness.SURVIVES

@@ -1,4 +1,4 @@
-"""What a person sees: widths, colour and the pager, on a real terminal of a known size."""
+"""Widths, colour and pager, on a real terminal of known size."""
 
 import fcntl
 import os
@@ -58,13 +58,13 @@ def runs(
 
 @pytest.fixture
 def terminal(runs: RepoBuilder, monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """Types a command on a terminal of a size and returns what is on it at the end."""
+    """Types a command on a terminal of a size. Returns its screen at the end."""
 
     def show(*argv: str, columns: int = 80, **env: str) -> str:
         child, screen = pty.fork()
         if child == 0:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-            # Not the C library's own environment, in which readline says COLUMNS.
+            # Not the C library's own environment, in which readline sets COLUMNS.
             os.execvpe(argv[0], argv, {**os.environ, **env})
         shown = b""
         try:
@@ -99,11 +99,11 @@ id       name                         age            outcome    accuracy  layer_
 """  # noqa: E501 - it is wide on purpose
 
 
-def test_a_list_at_80_columns(terminal: Terminal) -> None:
+def test_list_fits_80_columns(terminal: Terminal) -> None:
     assert terminal("git", "exp", "--no-pager", "list") == AT_80
 
 
-def test_a_list_at_200_columns(terminal: Terminal) -> None:
+def test_list_fits_200_columns(terminal: Terminal) -> None:
     assert terminal("git", "exp", "--no-pager", "list", columns=200) == AT_200
 
 
@@ -114,14 +114,14 @@ def test_no_line_of_a_list_is_wider_than_the_terminal(terminal: Terminal, column
     assert widest <= max(columns, len("1234567  calm-he…")), shown
 
 
-def test_what_is_sorted_by_or_asked_for_stays(terminal: Terminal) -> None:
+def test_sorted_and_requested_columns_stay(terminal: Terminal) -> None:
     shown = terminal("git", "exp", "--no-pager", "list", "--sort-by", "layer_5_norm")
     assert "layer_5_norm" in shown.splitlines()[0]
     shown = terminal("git", "exp", "--no-pager", "list", "--keep", "epochs", columns=20)
     assert "epochs" in shown.splitlines()[0]
 
 
-def test_a_pipe_gets_everything(runs: RepoBuilder) -> None:
+def test_list_in_a_pipe_has_all_columns(runs: RepoBuilder) -> None:
     done = subprocess.run(
         ["git", "exp", "list"], capture_output=True, text=True, check=True, env=dict(os.environ)
     )
@@ -136,7 +136,7 @@ def is_coloured(shown: str) -> bool:
     return "\x1b[3" in shown
 
 
-def test_colour_on_a_terminal_unless_it_is_said_otherwise(
+def test_terminal_output_is_coloured_unless_turned_off(
     terminal: Terminal, runs: RepoBuilder
 ) -> None:
     log = ("git", "exp", "--no-pager", "log", "-n", "1")
@@ -161,7 +161,7 @@ def test_colour_on_a_terminal_unless_it_is_said_otherwise(
         ("always", {"NO_COLOR": "1"}, False),
     ],
 )
-def test_colour_in_a_pipe_only_where_it_is_asked_for(
+def test_pipe_output_is_coloured_only_on_request(
     runs: RepoBuilder, setting: str, env: dict[str, str], coloured: bool
 ) -> None:
     runs.git("config", "color.exp", setting)
@@ -176,7 +176,7 @@ def test_colour_in_a_pipe_only_where_it_is_asked_for(
 
 @pytest.fixture
 def pager(tmp_path: Path) -> Path:
-    """A pager that says its name and settings before what it is given."""
+    """A pager that prints its name and settings before its input."""
     path = tmp_path / "pager"
     path.write_text('#!/bin/sh\nprintf "PAGED %s %s\\n" "$LESS" "$*"\nexec cat\n')
     path.chmod(0o755)
@@ -188,9 +188,7 @@ def test_long_answers_are_paged(terminal: Terminal, pager: Path, words: list[str
     assert terminal("git", "exp", *words, GIT_PAGER=str(pager)).startswith("PAGED FRX")
 
 
-def test_the_pager_is_found_as_git_finds_it(
-    terminal: Terminal, runs: RepoBuilder, pager: Path
-) -> None:
+def test_pager_is_chosen_as_in_git(terminal: Terminal, runs: RepoBuilder, pager: Path) -> None:
     log = ("git-exp", "log", "-n", "1")
     runs.git("config", "core.pager", f"{pager} core")
     assert terminal(*log).startswith("PAGED FRX core\n")
@@ -213,26 +211,26 @@ def test_the_pager_is_turned_off(terminal: Terminal, runs: RepoBuilder, pager: P
     assert "PAGED" not in terminal("git", "exp", "log")
 
 
-def test_a_missing_pager_is_no_fault(terminal: Terminal) -> None:
+def test_missing_pager_is_ignored(terminal: Terminal) -> None:
     shown = terminal("git-exp", "log", "-n", "1", GIT_PAGER="there-is-no-such-pager")
     assert "Outcome:" in shown
     assert "error" not in shown
 
 
-def test_what_is_paged_keeps_its_colour_and_its_width(terminal: Terminal, pager: Path) -> None:
+def test_paged_output_keeps_colour_and_width(terminal: Terminal, pager: Path) -> None:
     shown = terminal("git-exp", "log", GIT_PAGER=str(pager))
     assert is_coloured(shown)
     listed = terminal("git-exp", "list", GIT_PAGER=str(pager))
     assert listed == "PAGED FRX \n" + AT_80
 
 
-def test_a_reader_who_leaves_early_is_no_fault(terminal: Terminal) -> None:
+def test_closed_pager_is_no_error(terminal: Terminal) -> None:
     shown = terminal("git-exp", "log", GIT_PAGER="head -n 2")
     assert len(shown.splitlines()) == 2
 
 
 @pytest.mark.parametrize("words", ["log", "compare deft-sable brave-otter", "list --json"])
-def test_an_answer_that_nobody_heard_is_no_answer(runs: RepoBuilder, words: str) -> None:
+def test_closed_pipe_ends_with_the_pipe_exit_code(runs: RepoBuilder, words: str) -> None:
     unread, answer = os.pipe()
     os.close(unread)
     done = subprocess.run(
@@ -242,18 +240,18 @@ def test_an_answer_that_nobody_heard_is_no_answer(runs: RepoBuilder, words: str)
     assert (done.returncode, done.stderr) == (141, b"")
 
 
-def test_what_no_reader_waited_for_does_not_come_afterwards(terminal: Terminal) -> None:
-    """It is still in our buffer when the pager has gone."""
+def test_unread_output_is_dropped_after_the_pager(terminal: Terminal) -> None:
+    """The text is still in gitexp's buffer when the pager has ended."""
     assert terminal("git-exp", "log", GIT_PAGER="true;") == ""
 
 
-def test_errors_come_through_the_pager(terminal: Terminal, pager: Path) -> None:
+def test_errors_are_shown_in_the_pager(terminal: Terminal, pager: Path) -> None:
     shown = terminal("git-exp", "show", "no-such-run", GIT_PAGER=str(pager))
     assert "PAGED" in shown
     assert "error: there is no run 'no-such-run'" in shown
 
 
-def test_what_runs_a_command_is_never_paged(terminal: Terminal, pager: Path) -> None:
+def test_commands_that_run_programs_are_never_paged(terminal: Terminal, pager: Path) -> None:
     for words in (("run", "--", "echo", "hello"), ("reproduce", "last", "-y")):
         assert "PAGED" not in terminal("git-exp", *words, GIT_PAGER=str(pager))
 

@@ -1,4 +1,4 @@
-"""`git exp run --timeout`: what is recorded of a command that takes too long."""
+"""`git exp run --timeout`: the record of a command that exceeds its limit."""
 
 import contextlib
 import json
@@ -41,20 +41,20 @@ def test_a_command_within_its_limit_keeps_its_exit_code(exp: Exp) -> None:
 @pytest.mark.parametrize(
     ("typed", "seconds"), [("90", 90), ("1.5m", 90), ("90s", 90), ("0.025h", 90), ("9e1", 90)]
 )
-def test_units(exp: Exp, typed: str, seconds: float) -> None:
+def test_time_limit_units(exp: Exp, typed: str, seconds: float) -> None:
     exp("run", "--timeout", typed, "--", "true")
     assert shown_last(exp)["command"]["timeout_s"] == seconds
 
 
 @pytest.mark.parametrize("typed", ["", "0", "-1", "x", "5 days", "1ms", "1mm", "nan", "inf", "1d"])
-def test_a_limit_that_is_none_is_refused_before_anything_runs(exp: Exp, typed: str) -> None:
+def test_invalid_time_limit_is_refused_before_the_start(exp: Exp, typed: str) -> None:
     done = exp("run", "--timeout", typed, "--", "touch", "ran", check=129)
     assert "write it like 90, 60s, 2.5m or 1h" in done.err
     assert not (exp.repo.path / "ran").exists()
 
 
-def test_a_run_whose_recorder_dies_after_the_limit_timed_out(exp: Exp) -> None:
-    """The limit is written down before TERM is sent, so recovery knows why the command ended."""
+def test_run_killed_after_its_time_limit_timed_out(exp: Exp) -> None:
+    """gitexp notes the limit before it sends TERM, so recovery knows why the command ended."""
     script = "trap 'touch asked' TERM; echo $$ > pid; while :; do sleep 0.1; done"
     process = subprocess.Popen(
         [sys.executable, "-m", "gitexp", "run", "--timeout", "2", "--", "sh", "-c", script],
@@ -71,7 +71,7 @@ def test_a_run_whose_recorder_dies_after_the_limit_timed_out(exp: Exp) -> None:
     until_s = time.monotonic() + 30
     exp("recover")
     while (shown := shown_last(exp))["outcome"] == "running" and time.monotonic() < until_s:
-        time.sleep(0.05)  # while a child of the shell is left, the command is not dead
+        time.sleep(0.05)  # the command is not dead while a child of the shell lives
         exp("recover")
     assert shown["outcome"] == "timed out"
     assert shown["duration_s"] >= 2

@@ -1,4 +1,4 @@
-"""What makes a trial new beside tracked code: files that commands name, variables, our output."""
+"""What makes a trial new besides tracked code: named files, variables, redirected output."""
 
 import json
 import os
@@ -17,7 +17,7 @@ READ = "import sys\nprint('METRIC size=%d' % len(open(sys.argv[-1]).read()))\n"
 
 @pytest.fixture
 def read(exp: Exp) -> Exp:
-    """A script that reads the file it is given; `data/` is ignored by git."""
+    """A script that reads the file in its argument; git ignores `data/`."""
     exp.repo.commit({"read.py": READ, ".gitignore": "data/\nbuild/\n*.pt\n"}, "a reader")
     (exp.repo.path / "data").mkdir()
     (exp.repo.path / "data/a.csv").write_text("1,2\n")
@@ -50,7 +50,7 @@ class TestNamedFiles:
             ["--x", "data"],
         ],
     )
-    def test_changed_ignored_data_is_new(self, read: Exp, words: list[str]) -> None:
+    def test_changed_ignored_data_makes_a_new_trial(self, read: Exp, words: list[str]) -> None:
         argv = ["sh", "-c", "true", "sh", *words]
         discard(read, *argv)
         assert asked(read, *argv)["refused"] is True
@@ -58,7 +58,7 @@ class TestNamedFiles:
         assert asked(read, *argv)["tried"] is False
         read("run", "--", *argv)
 
-    def test_data_outside_of_the_repository_is_compared(self, read: Exp, tmp_path: Path) -> None:
+    def test_data_outside_the_repository_is_compared(self, read: Exp, tmp_path: Path) -> None:
         data = tmp_path / "far.csv"
         data.write_text("1")
         discard(read, "python", "read.py", str(data))
@@ -81,7 +81,7 @@ class TestNamedFiles:
         read("run", "--", "python", "read.py", "read.py")
         assert "inputs" not in last(read)
 
-    def test_a_document_that_is_named_counts(self, read: Exp) -> None:
+    def test_named_document_counts(self, read: Exp) -> None:
         """READMEs are not code, but this one is data."""
         read.repo.commit({"README.md": "a"}, "words")
         discard(read, "python", "read.py", "README.md")
@@ -89,7 +89,7 @@ class TestNamedFiles:
         assert asked(read, "python", "read.py", "README.md")["tried"] is False
 
     @pytest.mark.parametrize("path", ["old.log", "runs/a.yaml"])
-    def test_a_log_that_is_named_counts(self, read: Exp, path: str) -> None:
+    def test_named_log_counts(self, read: Exp, path: str) -> None:
         read.repo.write(path, "a")
         discard(read, "python", "read.py", path)
         assert asked(read, "python", "read.py", path)["refused"] is True
@@ -97,7 +97,7 @@ class TestNamedFiles:
         assert asked(read, "python", "read.py", path)["tried"] is False
 
     @pytest.mark.parametrize("place", ["build", "outside"])
-    def test_a_changed_program_is_new(self, read: Exp, tmp_path: Path, place: str) -> None:
+    def test_changed_program_makes_a_new_trial(self, read: Exp, tmp_path: Path, place: str) -> None:
         folder = read.repo.path / "build" if place == "build" else tmp_path / "outside"
         folder.mkdir()
         program = folder / "bench"
@@ -108,7 +108,7 @@ class TestNamedFiles:
         program.write_text("#!/bin/sh\necho METRIC a=2\n")
         assert asked(read, str(program), "1")["tried"] is False
 
-    def test_a_program_of_the_work_tree_is_never_of_the_system(
+    def test_program_in_the_work_tree_is_never_a_system_program(
         self, read: Exp, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Also when the repository is below `/opt`."""
@@ -123,7 +123,7 @@ class TestNamedFiles:
         program.write_text("#!/bin/sh\necho METRIC a=2\n")
         assert asked(read, "build/bench")["tried"] is False
 
-    def test_standard_input_from_a_file_counts(self, read: Exp, tmp_path: Path) -> None:
+    def test_file_on_standard_input_counts(self, read: Exp, tmp_path: Path) -> None:
         (tmp_path / "in").write_text("1")
         argv = ["python", "-c", "print('METRIC a=' + input())"]
         assert shell(read, f"run -- {_quoted(argv)} < {tmp_path}/in").returncode == 0
@@ -132,12 +132,12 @@ class TestNamedFiles:
         (tmp_path / "in").write_text("1")
         assert shell(read, f"tried -- {_quoted(argv)} < {tmp_path}/in").returncode == 1
 
-    def test_an_output_that_an_option_names_is_no_input(self, read: Exp) -> None:
+    def test_named_output_is_no_input(self, read: Exp) -> None:
         argv = ["sh", "-c", "date +%N > data/result.txt", "sh", "--out", "data/result.txt"]
         discard(read, *argv)
         assert asked(read, *argv)["refused"] is True
 
-    def test_a_file_that_the_run_wrote_is_not_compared_and_forbids_refusal(self, read: Exp) -> None:
+    def test_written_file_is_not_compared_and_prevents_refusal(self, read: Exp) -> None:
         argv = ["sh", "-c", "date +%N > model.pt", "sh", "model.pt"]
         discard(read, *argv)
         assert "model.pt" in last(read)["produced"]
@@ -147,7 +147,7 @@ class TestNamedFiles:
         done = read("run", "--", *argv)
         assert "perhaps not the same: model.pt (earlier runs wrote it)" in done.err
 
-    def test_what_is_too_large_to_hash_forbids_refusal(
+    def test_input_too_large_to_hash_prevents_refusal(
         self, read: Exp, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("gitexp.features.execution.named_inputs.MAX_BYTES", 3)
@@ -171,7 +171,9 @@ class TestNamedFiles:
 
 
 class TestVariables:
-    def test_env_params_are_parameters(self, exp: Exp, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_env_params_are_recorded_as_parameters(
+        self, exp: Exp, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         exp.repo.write("gitexp.toml", 'env-params = ["DEPTH", "UNSET"]\n')
         monkeypatch.setenv("DEPTH", "3")
         discard(exp, "true")
@@ -184,7 +186,7 @@ class TestVariables:
             {"kind": "other params", "name": "DEPTH", "before": 3, "after": 4}
         ]
 
-    def test_usual_variables_are_recorded_and_make_kin(
+    def test_known_variables_are_recorded_and_make_kin(
         self, exp: Exp, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("OMP_NUM_THREADS", "2")
@@ -202,7 +204,7 @@ def _quoted(argv: list[str]) -> str:
 
 
 def shell(exp: Exp, line: str) -> "subprocess.CompletedProcess[str]":
-    """A line of shell after `git exp`, with a shell's own redirections."""
+    """Run a shell line after `git exp`, with redirections of the shell."""
     return subprocess.run(
         ["sh", "-c", f"{sys.executable} -m gitexp {line}"],
         cwd=exp.repo.path,
@@ -217,7 +219,7 @@ class TestWritten:
     @pytest.mark.parametrize(
         "redirection", ["> log.txt", "2> log.txt", "> log.txt 2>&1", "| tee log.txt", ">> log.txt"]
     )
-    def test_our_own_output_in_the_tree_is_never_code(self, exp: Exp, redirection: str) -> None:
+    def test_redirected_output_is_never_code(self, exp: Exp, redirection: str) -> None:
         for _ in range(2):
             done = shell(exp, f"run -- python train.py --lr 0.2 {redirection}")
             assert done.returncode == 0, done.stderr
@@ -237,7 +239,7 @@ class TestWritten:
             "sub/.ipynb_checkpoints/a-checkpoint.ipynb",
         ],
     )
-    def test_what_tools_write_is_never_code(self, exp: Exp, path: str) -> None:
+    def test_files_written_by_tools_are_never_code(self, exp: Exp, path: str) -> None:
         discard(exp, "true")
         exp.repo.write(path, "anything: 1\n")
         assert asked(exp, "true")["refused"] is True
@@ -260,22 +262,22 @@ class TestWritten:
 
 
 class TestReproduce:
-    def test_ignored_data_that_a_command_names_is_brought_along(self, read: Exp) -> None:
+    def test_reproduction_uses_ignored_data_that_the_command_names(self, read: Exp) -> None:
         read("run", "--", "python", "read.py", "data/a.csv")
         assert "reproduced" in read("reproduce", "last").out
         (read.repo.path / "data/a.csv").write_text("other\n")
         done = read("reproduce", "@{0}", check=125)
         assert "input 'data/a.csv' has other content" in done.err
 
-    def test_a_file_that_the_run_wrote_is_no_obstacle(self, read: Exp) -> None:
+    def test_written_input_does_not_prevent_a_reproduction(self, read: Exp) -> None:
         (read.repo.path / "model.pt").write_text("before")
         read("run", "--", "sh", "-c", "echo 1 > model.pt; echo METRIC a=1", "sh", "model.pt")
         assert "reproduced" in read("reproduce", "last").out
 
 
 class TestStandardInput:
-    def test_a_loop_around_us_is_no_input(self, read: Exp) -> None:
-        """`while read` reads a file that the command inherits, from where the loop has come to."""
+    def test_standard_input_of_an_enclosing_loop_is_no_input(self, read: Exp) -> None:
+        """`while read` reads from a file that the command inherits at its current offset."""
         (read.repo.path / "data/list").write_text("1\n2\n")
         line = f"while read x; do {sys.executable} -m gitexp run -- true $x; done < data/list"
         done = shell(read, f"list > {os.devnull}; {line}")
@@ -284,7 +286,7 @@ class TestStandardInput:
         assert asked(read, "true", "2")["tried"] is True
 
 
-def test_thousands_of_arguments_are_too_many_to_look_at(read: Exp) -> None:
+def test_thousands_of_arguments_are_not_all_checked(read: Exp) -> None:
     argv = ["true", *(f"w{n}" for n in range(6000))]
     done = read("run", "--", *argv)
     assert "not compared with other runs: some arguments (too many)" in done.err

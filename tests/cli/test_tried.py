@@ -1,4 +1,4 @@
-"""`git exp tried` and the repeat check of `git exp run`: which runs of a trial count."""
+"""`git exp tried`, and the repeat check of `git exp run`: which runs of a trial count."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def await_file(path: Path, process: "subprocess.Popen[bytes]") -> None:
 
 @pytest.fixture
 def tree_b(exp: Exp, tmp_path: Path) -> Iterator[Path]:
-    """A second work tree of the repository, called `b`."""
+    """Create a second work tree of the repository, called `b`."""
     exp.repo.write(".gitignore", "ready\ngo\n")
     exp.repo.git("add", "-A")
     exp.repo.git("commit", "-qm", "ignore")
@@ -55,11 +55,11 @@ def asked(exp: Exp, *args: str, check: int = 1) -> dict[str, Any]:
 
 
 class TestWhatCounts:
-    def test_a_run_that_timed_out(self, exp: Exp) -> None:
+    def test_tried_shows_a_run_that_timed_out(self, exp: Exp) -> None:
         exp("run", "--timeout", "0.1s", "--", "sleep", "600", check=124)
         assert "timed out" in exp("tried", "--", "sleep", "600", check=1).out
 
-    def test_a_run_that_timed_out_and_was_decided_is_refused(self, exp: Exp) -> None:
+    def test_decided_trial_that_timed_out_is_refused(self, exp: Exp) -> None:
         exp("run", "--timeout", "0.1s", "--", "sleep", "600", check=124)
         exp("decide", "last", "discard", "-m", "too slow")
         done = exp("run", "--", "sleep", "600", check=128)
@@ -67,21 +67,21 @@ class TestWhatCounts:
         document = asked(exp, "--", "sleep", "600")
         assert (document["rejected"], document["refused"]) == (True, True)
 
-    def test_a_longer_limit_is_not_refused(self, exp: Exp) -> None:
+    def test_longer_time_limit_is_not_refused(self, exp: Exp) -> None:
         exp("run", "--timeout", "0.1s", "--", "sleep", "0.5", check=124)
         exp("decide", "last", "discard", "-m", "too slow")
         exp("run", "--timeout", "0.05s", "--", "sleep", "0.5", check=128)
         done = exp("run", "--timeout", "1h", "--", "sleep", "0.5")
         assert "perhaps not the same: it timed out after TIME, this run may take 3600 s" in done.err
 
-    def test_an_interrupted_run_once_it_was_decided(self, exp: Exp) -> None:
+    def test_decided_interrupted_run_is_refused(self, exp: Exp) -> None:
         exp("start", *TRIAL)
         exp("finish", exp.ids()[0], "--outcome", "interrupted")
         assert exp("tried", *TRIAL).err.startswith("new: ")
         exp("decide", "last", "discard", "-m", "hangs")
         assert "interrupted; decided discard: hangs" in exp("tried", *TRIAL, check=1).out
 
-    def test_a_refusal_that_the_settings_turn_off_is_none(self, exp: Exp) -> None:
+    def test_repeat_setting_turns_refusal_off(self, exp: Exp) -> None:
         exp("run", *TRIAL)
         exp("decide", "last", "discard")
         exp.repo.git("config", "exp.repeat", "warn")
@@ -90,7 +90,7 @@ class TestWhatCounts:
 
 
 class TestRunning:
-    def test_a_run_in_another_work_tree(self, exp: Exp, tree_b: Path) -> None:
+    def test_tried_shows_a_run_in_another_work_tree(self, exp: Exp, tree_b: Path) -> None:
         process = begin(tree_b, "--", "sh", "-c", WAIT)
         await_file(tree_b / "ready", process)
         told = exp("tried", "--", "sh", "-c", WAIT, check=1).out
@@ -110,14 +110,14 @@ class TestRunning:
         process.wait()
         assert "new: " in exp("tried", "--", "sh", "-c", WAIT).err
 
-    def test_a_run_by_hand(self, exp: Exp) -> None:
+    def test_tried_shows_an_open_manual_run(self, exp: Exp) -> None:
         exp("start", *TRIAL)
         told = exp("tried", *TRIAL, check=1).out
         assert ", begun by hand" in told
         assert "work tree" not in told
 
-    def test_a_run_without_a_journal_here_may_go_on(self, exp: Exp, tree_b: Path) -> None:
-        """As a run that was fetched: its journal is in the clone that started it."""
+    def test_run_without_a_local_journal_may_be_running(self, exp: Exp, tree_b: Path) -> None:
+        """As for a fetched run: its journal is in the clone that started it."""
         process = begin(tree_b, "--", "sh", "-c", WAIT)
         await_file(tree_b / "ready", process)
         (journal,) = (exp.repo.path / ".git/gitexp/journal").glob("*.journal")
@@ -148,7 +148,7 @@ class TestSameTrial:
             f"{sys.executable} t.py --lr 1e-1 --fast",
         ],
     )
-    def test_in_other_words_is_refused(self, exp: Exp, words: str) -> None:
+    def test_trial_with_an_equivalent_command_is_refused(self, exp: Exp, words: str) -> None:
         assert asked(exp, "--", *words.split())["refused"] is True
         exp("run", "--", *words.split(), check=128)
 
@@ -162,7 +162,7 @@ class TestSameTrial:
             ("--lr 0.2", "with --fast; lr 0.1 → 0.2"),
         ],
     )
-    def test_kin_are_named_with_what_differs(self, exp: Exp, words: str, told: str) -> None:
+    def test_kin_are_shown_with_their_differences(self, exp: Exp, words: str, told: str) -> None:
         done = exp("tried", "--", "python", "t.py", *words.split())
         assert "decided discard: swings" in done.out
         assert done.out.endswith(f"({told})")
@@ -174,11 +174,11 @@ class TestSameTrial:
         assert [found["run"]["params"] for found in kin["kin"]] == [{"fast": True, "lr": 0.1}]
         assert kin["kin"][0]["differences"] == [{"kind": "other params", "name": "wd", "after": 1}]
 
-    def test_three_differences_are_no_kin(self, exp: Exp) -> None:
+    def test_runs_with_three_differences_are_no_kin(self, exp: Exp) -> None:
         words = ("python", "t.py", "--lr", "0.2", "--wd", "1")
         assert asked(exp, "--", *words, check=0)["kin"] == []
 
-    def test_another_python_is_kin(self, exp: Exp, tmp_path: Path) -> None:
+    def test_run_with_another_python_is_kin(self, exp: Exp, tmp_path: Path) -> None:
         home = tmp_path / "other"
         (home / "bin").mkdir(parents=True)
         (home / "lib/python3.99/site-packages/extra-1.0.dist-info").mkdir(parents=True)
@@ -214,12 +214,12 @@ class TestOlderRecords:
         exp("decide", "last", "discard", "-m", "swings")
 
     @pytest.mark.parametrize("words", ["--lr 0.1 --fast", "--fast --lr 0.1"])
-    def test_are_compared_by_what_they_tell(self, exp: Exp, words: str) -> None:
+    def test_older_records_are_compared_by_their_fields(self, exp: Exp, words: str) -> None:
         found = asked(exp, "--", "python", "t.py", *words.split())
         assert (found["refused"], len(found["identical"])) == (True, 1)
         assert found["identical"][0]["fingerprint"] != found["fingerprint"]
 
-    def test_are_kin_when_code_differs(self, exp: Exp) -> None:
+    def test_older_records_with_other_code_are_kin(self, exp: Exp) -> None:
         exp.repo.commit({"t.py": TRAIN + "\n# other\n"}, "edited")
         done = exp("tried", "--", "python", "t.py", "--lr", "0.1", "--fast")
         assert done.out.endswith("(other code: t.py)")

@@ -1,4 +1,4 @@
-"""Code that git does not show as changed: flags in the index, submodules, their configuration."""
+"""Code that git does not report as changed: index flags, submodules, their configuration."""
 
 import json
 import shutil
@@ -34,7 +34,7 @@ class TestFlags:
     """`git update-index --assume-unchanged` and `--skip-worktree`."""
 
     @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
-    def test_a_changed_file_is_another_trial_and_in_the_snapshot(self, exp: Exp, flag: str) -> None:
+    def test_changed_unwatched_file_makes_another_trial(self, exp: Exp, flag: str) -> None:
         exp.repo.git("update-index", flag, "train.py")
         exp(*READ)
         assert not code_of(exp)["dirty"]
@@ -48,20 +48,20 @@ class TestFlags:
         assert (exp.repo.path / ".git/index").read_bytes() == index
 
     @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
-    def test_a_deleted_file_is_another_trial(self, exp: Exp, flag: str) -> None:
+    def test_deleted_unwatched_file_makes_another_trial(self, exp: Exp, flag: str) -> None:
         exp.repo.commit({"lib/x": "1"})
         exp.repo.git("update-index", flag, "lib/x")
         exp(*READ)
         (exp.repo.path / "lib/x").unlink()
         assert not tried(exp)
 
-    def test_a_new_flag_is_noticed(self, exp: Exp) -> None:
+    def test_file_flagged_later_is_noticed(self, exp: Exp) -> None:
         exp(*READ)
         exp.repo.git("update-index", "--assume-unchanged", "train.py")
         exp.repo.write("train.py", "changed = 1\n")
         assert not tried(exp)
 
-    def test_a_sparse_checkout_is_no_change(self, exp: Exp) -> None:
+    def test_sparse_checkout_is_the_same_trial(self, exp: Exp) -> None:
         exp.repo.commit({"lib/x": "1", "src/y": "1"})
         exp(*READ)
         tree = code_of(exp)["tree"]
@@ -71,7 +71,7 @@ class TestFlags:
 
 
 class TestSubmodules:
-    """A repository that git does track."""
+    """A repository that git tracks."""
 
     @pytest.fixture
     def library(self, make_repo: MakeRepo) -> RepoBuilder:
@@ -92,12 +92,12 @@ class TestSubmodules:
     def inner(self, exp: Exp) -> RepoBuilder:
         return RepoBuilder(exp.repo.path / "lib")
 
-    def test_a_clean_one_is_the_same_trial(self, super_: Exp) -> None:
+    def test_clean_submodule_is_the_same_trial(self, super_: Exp) -> None:
         assert tried(super_)
         assert "unhashed" not in code_of(super_)
 
     @pytest.mark.parametrize("name", ["x", "new"])
-    def test_a_dirty_one_is_another_trial(self, super_: Exp, name: str) -> None:
+    def test_dirty_submodule_makes_another_trial(self, super_: Exp, name: str) -> None:
         super_.repo.write(f"lib/{name}", "2")
         assert not tried(super_)
         super_(*READ)
@@ -107,14 +107,14 @@ class TestSubmodules:
         assert not tried(super_)
 
     @pytest.mark.parametrize("ignore", ["all", "dirty", "untracked"])
-    def test_what_the_configuration_ignores_counts(self, super_: Exp, ignore: str) -> None:
+    def test_submodule_ignored_by_configuration_counts(self, super_: Exp, ignore: str) -> None:
         super_.repo.git("config", "submodule.lib.ignore", ignore)
         super_.repo.git("config", "diff.ignoreSubmodules", ignore)
         super_.repo.write("lib/x", "2")
         super_.repo.write("lib/new", "2")
         assert not tried(super_)
 
-    def test_a_new_commit_that_is_ignored_is_in_the_snapshot(self, super_: Exp) -> None:
+    def test_ignored_submodule_commit_is_in_the_snapshot(self, super_: Exp) -> None:
         super_.repo.git("config", "submodule.lib.ignore", "all")
         made = self.inner(super_).commit({"x": "2"})
         assert super_.repo.git("status", "--porcelain") == ""
@@ -122,24 +122,24 @@ class TestSubmodules:
         super_(*READ)
         assert made in super_.repo.git("ls-tree", code_of(super_)["tree"], "lib")
 
-    def test_a_reproduction_has_its_files(self, super_: Exp) -> None:
+    def test_reproduction_has_the_files_of_a_submodule(self, super_: Exp) -> None:
         assert "reproduced" in super_("reproduce", "last").out
         assert super_.repo.git("-C", "lib", "worktree", "list").count("\n") == 0
 
-    def test_a_reproduction_has_an_older_commit(self, super_: Exp) -> None:
+    def test_reproduction_has_an_older_commit_of_a_submodule(self, super_: Exp) -> None:
         self.inner(super_).commit({"x": "2"})
         super_.repo.git("commit", "--quiet", "-am", "a newer library")
         shutil.rmtree(super_.repo.path / "lib")
         assert "reproduced" in super_("reproduce", "last").out
 
-    def test_a_reproduction_has_uncommitted_changes(self, super_: Exp) -> None:
+    def test_reproduction_has_uncommitted_changes_of_a_submodule(self, super_: Exp) -> None:
         super_.repo.write("lib/x", "2")
         super_(*READ)
         done = super_("reproduce", "last")
         assert "reproduced" in done.out
         assert "METRIC n=2" in done.out
 
-    def test_a_submodule_that_is_not_here_is_named(
+    def test_missing_submodule_is_named(
         self,
         super_: Exp,
         tmp_path: Path,

@@ -26,7 +26,7 @@ from tests.conftest import MakeRepo, RepoBuilder
 
 @dataclass(frozen=True)
 class Told:
-    """What a command said and how it ended."""
+    """Output and exit code of a command."""
 
     code: int
     out: str
@@ -55,7 +55,7 @@ def exp(
 
 @pytest.fixture
 def record(exp: Exp, repo: RepoBuilder) -> Callable[[], Run]:
-    """Records a run with a metric; returns it."""
+    """Record a run with a metric. Return the run."""
 
     def make(name: str = "first") -> Run:
         done = exp("record", "-n", name, "-M", "accuracy=0.5")
@@ -67,7 +67,7 @@ def record(exp: Exp, repo: RepoBuilder) -> Callable[[], Run]:
 
 
 def begin(repo: RepoBuilder, run: Run, *, by_hand: bool = True) -> Run:
-    """A copy of a run, open, that the branch does not know."""
+    """Return an open copy of a run that the branch does not have."""
     opened = replace(run, id=clock.new_run_id(), name="open-run", outcome=Outcome.RUNNING)
     folder = Workspace.open(repo.path).journals
     Journal.create(folder, opened.id, encode_run(opened), durable=False, by_hand=by_hand).close()
@@ -75,7 +75,7 @@ def begin(repo: RepoBuilder, run: Run, *, by_hand: bool = True) -> Run:
 
 
 def die(repo: RepoBuilder, run: Run) -> Run:
-    """A run whose process is gone."""
+    """Return a run whose process has ended."""
     opened = replace(run, id=clock.new_run_id(), name="dead-run", outcome=Outcome.RUNNING)
     source = repo.path.parent / "record"
     source.write_bytes(encode_run(opened))
@@ -105,7 +105,7 @@ Record = Callable[..., Run]
 
 
 class TestDoctor:
-    def test_all_is_well(self, exp: Exp, record: Record) -> None:
+    def test_doctor_without_fault_exits_with_0(self, exp: Exp, record: Record) -> None:
         record()
         told = exp("doctor")
         assert (told.code, told.err) == (0, "all is well\n")
@@ -113,7 +113,9 @@ class TestDoctor:
         assert all(line.startswith("ok ") for line in lines)
         assert "ok       records         1 run, each where it belongs" in lines
 
-    def test_a_damaged_record_is_exit_1(self, exp: Exp, record: Record, repo: RepoBuilder) -> None:
+    def test_doctor_exits_with_1_for_a_damaged_record(
+        self, exp: Exp, record: Record, repo: RepoBuilder
+    ) -> None:
         run = record()
         break_record(repo, run)
         told = exp("doctor")
@@ -122,7 +124,9 @@ class TestDoctor:
         assert "hint: `git exp doctor --fix`" in told.out
         assert "1 fault" in told.err
 
-    def test_what_cannot_be_told_is_exit_125(self, exp: Exp, repo: RepoBuilder) -> None:
+    def test_doctor_exits_with_125_for_an_impossible_check(
+        self, exp: Exp, repo: RepoBuilder
+    ) -> None:
         repo.git("checkout", "--quiet", "--orphan", "gitexp")
         repo.commit({"format.toml": 'format = 99\ntool = "gitexp"\n'})
         repo.git("checkout", "--quiet", "main")
@@ -130,7 +134,7 @@ class TestDoctor:
         assert told.code == 125
         assert "1 thing that could not be checked" in told.err
 
-    def test_a_warning_is_exit_0(self, exp: Exp, repo: RepoBuilder) -> None:
+    def test_doctor_exits_with_0_for_a_warning(self, exp: Exp, repo: RepoBuilder) -> None:
         repo.git("config", "exp.brnach", "x")
         told = exp("doctor")
         assert told.code == 0
@@ -148,7 +152,7 @@ class TestDoctor:
         assert found["objects"]["mendable"] is True
         assert found["git"]["level"] == "ok"
 
-    def test_fixing_says_what_it_did_and_looks_again(
+    def test_fix_reports_its_changes_and_checks_again(
         self, exp: Exp, record: Record, repo: RepoBuilder
     ) -> None:
         record()
@@ -159,7 +163,7 @@ class TestDoctor:
         assert told.err == "kept 1 code state on branch 'gitexp-code'\nall is well\n"
         assert exp("doctor").code == 0
 
-    def test_what_cannot_be_mended_is_said_and_still_exit_1(
+    def test_fix_exits_with_1_for_a_fault_it_cannot_fix(
         self, exp: Exp, record: Record, repo: RepoBuilder
     ) -> None:
         break_record(repo, record())
@@ -168,7 +172,7 @@ class TestDoctor:
         assert "there is no remote to fetch from" in told.err
         assert "warning: some faults could not be fixed" in told.err
 
-    def test_looking_does_not_complete_runs(
+    def test_doctor_does_not_complete_runs(
         self, exp: Exp, record: Record, repo: RepoBuilder
     ) -> None:
         run = die(repo, record())
@@ -178,7 +182,7 @@ class TestDoctor:
         assert told.code == 0
         assert outcome(repo, run) is Outcome.INTERRUPTED
 
-    def test_text_of_records_cannot_drive_the_terminal(
+    def test_doctor_escapes_text_of_records(
         self, exp: Exp, record: Record, repo: RepoBuilder
     ) -> None:
         run = record("evil\x1b]0;x\x07")
@@ -186,7 +190,7 @@ class TestDoctor:
         told = exp("doctor")
         assert "\x1b" not in told.out + told.err
 
-    def test_it_works_without_a_commit(
+    def test_doctor_works_without_a_commit(
         self, exp: Exp, make_repo: MakeRepo, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(make_repo("empty", empty=True).path)
@@ -194,11 +198,13 @@ class TestDoctor:
 
 
 class TestRecover:
-    def test_nothing_to_recover(self, exp: Exp) -> None:
+    def test_recover_without_open_runs(self, exp: Exp) -> None:
         told = exp("recover")
         assert (told.code, told.out, told.err) == (0, "", "there is nothing to recover\n")
 
-    def test_a_dead_run_is_completed(self, exp: Exp, record: Record, repo: RepoBuilder) -> None:
+    def test_recover_completes_a_dead_run(
+        self, exp: Exp, record: Record, repo: RepoBuilder
+    ) -> None:
         run = die(repo, record())
         told = exp("recover", "--dry-run")
         assert told.out == f"would complete run {run.id[:7]} dead-run: its process is gone\n"
@@ -206,7 +212,7 @@ class TestRecover:
         assert told.out == f"completed the record of run {run.id[:7]} dead-run: interrupted\n"
         assert outcome(repo, run) is Outcome.INTERRUPTED
 
-    def test_a_run_by_hand_is_listed_and_given_up_only_by_force(
+    def test_recover_lists_a_manual_run_and_seals_it_only_by_force(
         self, exp: Exp, record: Record, repo: RepoBuilder
     ) -> None:
         run = begin(repo, record())
@@ -223,7 +229,7 @@ class TestRecover:
         assert told.code == 0
         assert outcome(repo, run) is Outcome.INTERRUPTED
 
-    def test_a_run_that_is_over_needs_nothing(self, exp: Exp, record: Record) -> None:
+    def test_recover_of_a_complete_run_changes_nothing(self, exp: Exp, record: Record) -> None:
         run = record()
         told = exp("recover", run.id[:7])
         assert (told.code, told.err) == (0, f"run {run.id[:7]} first is complete: succeeded\n")
@@ -255,7 +261,7 @@ class TestRemove:
         assert "`--yes` goes on without asking" in told.err
         assert told.out == ""
 
-    def test_several_runs_go_and_the_history_is_owned_up_to(
+    def test_remove_removes_several_runs_and_names_the_history(
         self, exp: Exp, record: Record, repo: RepoBuilder
     ) -> None:
         record("one"), record("two"), record("three")
@@ -266,11 +272,11 @@ class TestRemove:
         assert re.findall(r"\btwo\b", exp("list").out) == ["two"]
         assert exp("doctor").code == 0
 
-    def test_rm_is_the_same(self, exp: Exp, record: Record) -> None:
+    def test_rm_is_an_alias_of_remove(self, exp: Exp, record: Record) -> None:
         record()
         assert exp("rm", "last", "-y").code == 0
 
-    def test_an_open_run_is_refused(self, exp: Exp) -> None:
+    def test_remove_refuses_an_open_run(self, exp: Exp) -> None:
         started = exp("start")
         assert started.code == 0, started.err
         told = exp("remove", started.out.strip(), "-y")
@@ -279,7 +285,7 @@ class TestRemove:
         assert exp("remove", started.out.strip(), "-y", "--force").code == 0
         assert exp("doctor").code == 0
 
-    def test_a_run_whose_code_is_lost_can_go(
+    def test_remove_works_for_a_run_with_lost_code(
         self, exp: Exp, record: Record, repo: RepoBuilder
     ) -> None:
         repo.commit({"train.py": "print(3)\n"})
@@ -294,12 +300,12 @@ class TestRemove:
 
 
 class TestGc:
-    def test_a_tidy_repository(self, exp: Exp, record: Record) -> None:
+    def test_gc_without_leftovers(self, exp: Exp, record: Record) -> None:
         record()
         told = exp("gc")
-        assert (told.code, told.out, told.err) == (0, "", "everything is tidy\n")
+        assert (told.code, told.out, told.err) == (0, "", "there is nothing to clean up\n")
 
-    def test_old_files_go(self, exp: Exp, record: Record, repo: RepoBuilder) -> None:
+    def test_gc_deletes_old_files(self, exp: Exp, record: Record, repo: RepoBuilder) -> None:
         record()
         left = repo.path / ".git/gitexp/tmp/index-old"
         left.mkdir(parents=True)
@@ -317,13 +323,13 @@ class TestGc:
         assert f"the damaged journal '{damaged}' is older than 30 days" in exp("gc").err
         assert damaged.exists()
 
-    def test_the_index_is_made_again_on_demand(
+    def test_gc_rebuilds_the_index_on_request(
         self, exp: Exp, record: Record, repo: RepoBuilder
     ) -> None:
         record()
         path = repo.path / ".git/gitexp/index.sqlite"
         before = path.stat().st_mtime_ns
-        assert exp("gc", "--rebuild-index").out == "made the run index again: 1 run\n"
+        assert exp("gc", "--rebuild-index").out == "rebuilt the run index: 1 run\n"
         assert path.stat().st_mtime_ns > before
 
 
@@ -333,7 +339,7 @@ class TestConfig:
         assert told.code == 0
         assert [line.split()[0] for line in told.out.splitlines()[1:]] == [o.name for o in OPTIONS]
 
-    def test_origins_are_told(
+    def test_config_shows_origins(
         self, exp: Exp, repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         repo.write("gitexp.toml", 'metric = "loss"\nrepeat = "warn"\n[metrics.loss]\ngate = 0.5\n')
@@ -357,20 +363,20 @@ class TestConfig:
         assert "did you mean 'exp.metricsFiles'" in exp("config").err
 
     @pytest.mark.parametrize("name", ["push-timeout", "exp.pushTimeout", "pushtimeout"])
-    def test_one_setting_in_full(self, exp: Exp, name: str) -> None:
+    def test_config_shows_one_setting_in_full(self, exp: Exp, name: str) -> None:
         told = exp("config", name)
         assert told.code == 0
         assert told.out.startswith("push-timeout = 60\nfrom: default\n")
         assert "git config exp.pushTimeout VALUE" in told.out
 
-    def test_no_such_setting(self, exp: Exp) -> None:
+    def test_config_of_an_unknown_setting_is_an_error(self, exp: Exp) -> None:
         told = exp("config", "push-timeot")
         assert told.code == 128
         assert "did you mean `push-timeout`" in told.err
 
 
 class TestInit:
-    def test_it_says_what_it_did_and_what_comes_next(self, exp: Exp, repo: RepoBuilder) -> None:
+    def test_init_says_what_it_did_and_what_comes_next(self, exp: Exp, repo: RepoBuilder) -> None:
         told = exp("init")
         assert (told.code, told.out) == (0, "")
         assert told.err.splitlines() == [
@@ -380,13 +386,13 @@ class TestInit:
         assert repo.git("status", "--porcelain") == ""
         assert repo.git("symbolic-ref", "HEAD") == "refs/heads/main"
 
-    def test_again_it_changes_nothing(self, exp: Exp, repo: RepoBuilder) -> None:
+    def test_second_init_changes_nothing(self, exp: Exp, repo: RepoBuilder) -> None:
         exp("init")
         before = repo.git("for-each-ref")
         assert "branch 'gitexp' is there, with 0 runs" in exp("init").err
         assert repo.git("for-each-ref") == before
 
-    def test_in_a_repository_without_a_commit(
+    def test_init_in_a_repository_without_a_commit(
         self, exp: Exp, make_repo: MakeRepo, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         empty = make_repo("empty", empty=True)
@@ -396,7 +402,7 @@ class TestInit:
         assert "next: commit your code" in told.err
         assert empty.git("for-each-ref", "--format=%(refname)") == "refs/heads/gitexp"
 
-    def test_settings_and_hooks(self, exp: Exp, repo: RepoBuilder) -> None:
+    def test_init_writes_settings_and_installs_hooks(self, exp: Exp, repo: RepoBuilder) -> None:
         told = exp("init", "--settings", "--hooks")
         assert told.code == 0, told.err
         assert "wrote gitexp.toml" in told.err

@@ -1,4 +1,4 @@
-"""Tables and sentences are never wider than the terminal, and keep what matters."""
+"""Tables and sentences fit the terminal and keep the important columns."""
 
 import re
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ VARYING = [name for k, name in enumerate(PARAMS) if k % 5 == 2]
 
 
 @pytest.mark.parametrize("columns", [80, 200])
-def test_no_answer_is_wider_than_the_terminal(
+def test_no_table_is_wider_than_the_terminal(
     wide: Exp, columns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
@@ -72,7 +72,7 @@ def test_no_answer_is_wider_than_the_terminal(
 
 
 @pytest.mark.parametrize("columns", [80, 200])
-def test_the_main_metric_and_what_varies_stay(
+def test_main_metric_and_varying_columns_stay(
     wide: Exp, columns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
@@ -88,7 +88,9 @@ def test_the_main_metric_and_what_varies_stay(
     assert any(line.startswith("same in all") for line in lines)
 
 
-def test_what_has_no_room_is_listed_in_full(wide: Exp, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_columns_that_do_not_fit_are_listed_by_columns(
+    wide: Exp, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     assert re.search(r"^no room for \d+ \(--columns lists them\): ", wide("list").out, re.MULTILINE)
     lines = wide("list", "--columns").out.splitlines()
@@ -100,7 +102,7 @@ def test_what_has_no_room_is_listed_in_full(wide: Exp, monkeypatch: pytest.Monke
     assert wide("list", "--columns", "--json", check=128).err.startswith("error: choose one of")
 
 
-def test_a_name_with_a_slash_can_be_asked_for(wide: Exp) -> None:
+def test_metric_name_with_a_slash_can_be_requested(wide: Exp) -> None:
     low = wide("list", "--where", "val/loss < 0.1", "--name-only").out
     assert low == "<run 2>\n<run 1>"
     high = wide("list", "--where", "metrics.val/loss > 0.1", "--name-only").out

@@ -1,4 +1,4 @@
-"""Sentences that were false once: each case is made, and what is said of it."""
+"""Sentences that were once wrong, each with its case."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ sys.exit(int(options.get("--exit", 0)))
 
 
 def measured(exp: Exp, loss: str, *options: str, given: tuple[str, ...] = (), code: int = 0) -> str:
-    """Run a program that prints a loss; what `run` says."""
+    """Run a program that prints a loss. Return the output of `run`."""
     if not (exp.repo.path / "prints.py").exists():
         exp.repo.commit({"prints.py": PRINTS}, "a program")
         exp.repo.git("config", "exp.metric", "loss")
@@ -42,7 +42,7 @@ def test_a_parent_that_failed_is_compared_with_nothing(exp: Exp, train: Train) -
     assert "better than the last, 0.7" in said
 
 
-def test_a_parent_is_named_and_no_run_is_better_than_itself(exp: Exp, train: Train) -> None:
+def test_verdict_names_the_parent_and_never_the_run_itself(exp: Exp, train: Train) -> None:
     train("0.3", "first")
     train("0.25", "second")
     said = train("0.2", "third", "--parent", "first").err
@@ -50,7 +50,7 @@ def test_a_parent_is_named_and_no_run_is_better_than_itself(exp: Exp, train: Tra
     assert "than the <3>" not in said and "than <3>" not in said
 
 
-def test_digits_are_those_of_the_number(exp: Exp) -> None:
+def test_numbers_keep_their_digits(exp: Exp) -> None:
     measured(exp, "0.12345")
     said = measured(exp, "100.0095603", "--x", "1")
     assert "loss 100.00956: worse than the last, which is the best, 0.12345" in said
@@ -63,7 +63,7 @@ def test_numbers_that_differ_look_different(exp: Exp) -> None:
     assert "loss 100.0100: worse than the last, which is the best, 100.0096" in said
 
 
-def test_a_float_parameter_stays_one(exp: Exp) -> None:
+def test_float_parameter_keeps_its_point(exp: Exp) -> None:
     measured(exp, "0.5", "--dropout", "0.0", "--depth", "0")
     measured(exp, "0.6", "--dropout", "0.5", "--depth", "3")
     exp("decide", "last", "discard", "-m", "worse")
@@ -90,7 +90,7 @@ def test_a_printed_metric_is_no_cause(exp: Exp) -> None:
     assert cause.startswith("  exit code 2: <1> ")
 
 
-def test_what_was_varied_is_not_said_to_be_never_varied(exp: Exp) -> None:
+def test_varied_parameter_is_not_called_never_varied(exp: Exp) -> None:
     measured(exp, "0.5", "--rate", "0.1")
     assert "rate 0.05: half; it was never varied" in exp("brief").out
     measured(exp, "0.6", "--rate", "auto")
@@ -99,14 +99,14 @@ def test_what_was_varied_is_not_said_to_be_never_varied(exp: Exp) -> None:
     assert "rate 0.05: half; no other number was tried" in brief
 
 
-def test_what_runs_now_is_not_proposed(exp: Exp) -> None:
+def test_running_trial_is_not_proposed(exp: Exp) -> None:
     exp("record", "-S", "rate=0.1", "-M", "loss=0.5")
     assert "rate 0.2: double" in exp("brief").out
     exp("start", "-S", "rate=0.2")
     assert "rate 0.2: double" not in exp("brief").out
 
 
-def test_nothing_beyond_a_trial_that_timed_out_and_was_discarded(exp: Exp) -> None:
+def test_no_trial_beyond_a_discarded_timeout_is_proposed(exp: Exp) -> None:
     exp("record", "-S", "width=128", "-M", "loss=0.5")
     exp("record", "-S", "width=64", "-M", "loss=0.6")
     assert "width 256: above every value tried" in exp("brief").out
@@ -118,7 +118,7 @@ def test_nothing_beyond_a_trial_that_timed_out_and_was_discarded(exp: Exp) -> No
     assert "width 181: between 128 and 256" in brief or "width 192: between" in brief
 
 
-def test_apply_leaves_the_settings_of_the_project(exp: Exp, train: Train) -> None:
+def test_apply_keeps_the_settings_of_the_project(exp: Exp, train: Train) -> None:
     exp.repo.commit({"gitexp.toml": 'metric = "loss"\n'}, "settings")
     train("0.3", "first")
     script = exp.repo.path / "train.py"

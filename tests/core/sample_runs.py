@@ -1,4 +1,4 @@
-"""Runs for unit tests: one full sample, and a builder that changes what a test is about."""
+"""Runs for unit tests: one with every field, and a builder that changes fields."""
 
 import math
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ RUN_ID = RunId("7f3a9c0d5e1b2a48")
 
 
 def make_run(number: int = 0, **changes: Any) -> Run:
-    """A small succeeded run; `number` makes its id distinct."""
+    """Return a small succeeded run; `number` makes its id distinct."""
     run = Run(
         id=RunId(f"{number:016x}") if number else RUN_ID,
         name="brave-otter",
@@ -50,7 +50,7 @@ def make_run(number: int = 0, **changes: Any) -> Run:
 
 
 def full_run() -> Run:
-    """A run with every field set."""
+    """Return a run with every field set."""
     return make_run(
         duration_s=12.5,
         fingerprint="f" * 64,
@@ -92,7 +92,7 @@ def full_run() -> Run:
 
 
 def make_annotation(**changes: Any) -> Annotation:
-    """A decision to keep the sample run."""
+    """Return a decision to keep the sample run."""
     annotation = Annotation(
         id="0123456789abcdef",
         run=RUN_ID,
@@ -110,7 +110,7 @@ def make_annotation(**changes: Any) -> Annotation:
 def verdicts_between(
     run: Run, reference: Run | None, declared: Mapping[str, Direction] | None = None
 ) -> list[MetricVerdict]:
-    """The verdicts on two single runs whose noise is unknown, by every metric of either."""
+    """Return the verdicts on two single runs with unknown noise, by every metric of either."""
     metrics = [*numbers(run.metrics), *(numbers(reference.metrics) if reference else ())]
     found = []
     for metric in dict.fromkeys(metrics):

@@ -1,6 +1,6 @@
-"""The tables in the documents that say what the code says: made here, compared by the tests.
+"""Generate the tables in the documents from the code; the tests compare them.
 
-`python tests/docs/generated.py` writes them anew, and the manual.
+`python tests/docs/generated.py` writes the tables and the manual.
 """
 
 import ast
@@ -20,7 +20,7 @@ BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(\n<!-- end -->)", re.DOTAL
 
 
 def rooms() -> tuple[str, ...]:
-    """The rooms of the package in the order of imports, as the architecture test knows them."""
+    """Rooms of the package in the order of imports, from the architecture test."""
     path = ROOT / "tests" / "architecture" / "test_layers.py"
     spec = importlib.util.spec_from_file_location("layers", path)
     assert spec is not None and spec.loader is not None
@@ -31,7 +31,7 @@ def rooms() -> tuple[str, ...]:
 
 
 def summary(room: str) -> str:
-    """The first sentence of a room's docstring."""
+    """Return the first sentence of a room's docstring."""
     path = ROOT / "gitexp" / room.replace(".", "/")
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     text = ast.get_docstring(ast.parse(path.read_text())) or ""
@@ -39,7 +39,7 @@ def summary(room: str) -> str:
 
 
 def room_table() -> str:
-    """Every room with what it holds, in the order of imports."""
+    """Return a table of the rooms and their content, in the order of imports."""
     rows = ["| layer | room | what it holds |", "|---|---|---|"]
     layer = ""
     for room in rooms():
@@ -52,7 +52,7 @@ def room_table() -> str:
 
 
 def setting_table() -> str:
-    """Every setting with its spellings."""
+    """Return a table of the settings with their spellings."""
     rows = ["| setting | git config | environment | default | meaning |", "|---|---|---|---|---|"]
     for option in OPTIONS:
         spelled = f"`{option.name}` | `{option.git_spelling}` | `{option.variable}`"
@@ -73,7 +73,7 @@ def _default(value: object) -> str:
 
 
 def exit_code_table() -> str:
-    """Every exit code, with the meaning that its own documentation gives."""
+    """Return a table of the exit codes with their docstrings."""
     said = dict(_said_of_codes())
     bisect = {0: "good", 1: "bad", 125: "skip"}
     rows = ["| code | name | meaning | `git bisect run` |", "|---|---|---|---|"]
@@ -98,7 +98,7 @@ def _said_of_codes() -> list[tuple[str, str]]:
 
 
 def command_reference() -> str:
-    """The help of every command, in the order of `git exp -h`."""
+    """Return the help of every command, in the order of `git exp -h`."""
     parts = []
     for title, names in GROUPS.items():
         parts.append(f"## {title.capitalize()}")
@@ -126,7 +126,7 @@ TABLES = {
 
 
 def regenerated(text: str) -> str:
-    """A document with its generated tables made anew."""
+    """Return a document with its generated tables replaced."""
     return BLOCK.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], text)
 
 

@@ -1,6 +1,6 @@
 """Draw docs/first-runs.svg, the picture of the README: `python -m tests.docs.picture`.
 
-The README's own session is played, then the commands below. Their output is drawn as it is printed.
+Runs the session of the README and then the commands below, and draws their output unchanged.
 """
 
 import html

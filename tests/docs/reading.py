@@ -31,12 +31,12 @@ READER = {
     "GIT_COMMITTER_NAME": "Ada Lovelace",
     "GIT_COMMITTER_EMAIL": "ada@example.org",
 }
-"""Whose name the documents show."""
+"""Name of the user in the documents."""
 
 
 @dataclass
 class Typed:
-    """A command of a document and what it is said to do."""
+    """Command of a document, with its expected output and exit code."""
 
     line: int
     command: str
@@ -46,20 +46,20 @@ class Typed:
 
 @dataclass(frozen=True)
 class Written:
-    """A file that a document asks for."""
+    """File that a document tells the reader to write."""
 
     path: str
     text: str
 
 
 def blocks(text: str) -> Iterator[tuple[int, str, str]]:
-    """Line, language and content of every fenced block."""
+    """Yield line, language and content of every fenced block."""
     for found in FENCE.finditer(text):
         yield text.count("\n", 0, found.start()) + 1, found[1], found[2]
 
 
 def session(text: str) -> list[Typed | Written]:
-    """What a reader of the document does, in order."""
+    """Return the steps of a document's reader, in order."""
     acts: list[Typed | Written] = []
     for start, language, content in blocks(text):
         lines = content.splitlines()
@@ -78,7 +78,7 @@ def session(text: str) -> list[Typed | Written]:
 
 
 def play(acts: list[Typed | Written], folder: Path) -> list[tuple[Typed, int, str]]:
-    """Do all of it in one shell, beginning in an empty folder; command, exit code and output."""
+    """Run all steps in one shell, from an empty directory. Return command, exit code and output."""
     script = ["exec 2>&1"]
     for act in acts:
         if isinstance(act, Written):
@@ -129,7 +129,7 @@ _VOLATILE = (
 
 
 def normal(line: str, folder: Path) -> str:
-    """The line without what is different on every day and machine."""
+    """Return the line without parts that differ between days and machines."""
     line = _NAME.sub("NAME", line.replace(str(folder), "FOLDER"))
     for pattern, word in _VOLATILE:
         line = pattern.sub(word, line)
@@ -137,7 +137,7 @@ def normal(line: str, folder: Path) -> str:
 
 
 def agrees(shown: list[str], output: list[str]) -> bool:
-    """Tell whether the output is what is shown; `...` stands for any number of lines."""
+    """Return whether the output is the expected one; `...` represents any number of lines."""
     if not shown:
         return not output
     head, *rest = shown
@@ -147,7 +147,7 @@ def agrees(shown: list[str], output: list[str]) -> bool:
 
 
 def missing(shown: list[str], output: list[str]) -> str:
-    """The first shown line that the output does not have, for the message of a failed test."""
+    """Return the first expected line that the output lacks, for the message of a failed test."""
     for line in shown:
         if line != "..." and line not in output:
             return f"the document shows '{line}'"

@@ -1,4 +1,4 @@
-"""Every example in the help of every command is typed, in a repository where it makes sense."""
+"""Run every example in the help of every command, in a suitable repository."""
 
 import inspect
 import os
@@ -57,13 +57,13 @@ EXITS = {
     "git exp compare last best:accuracy": 1,
     "git exp hooks status": 0,
 }
-"""Exit codes that are an answer; everything else ends with 0."""
+"""Exit codes that are an answer; all other examples exit with 0."""
 
 ELSEWHERE = {"demo": "tests/e2e/test_demo.py plays it"}
 
 
 def examples(command: click.Command) -> list[str]:
-    """The lines of the last block of the help."""
+    """Return the lines of the last block of the help."""
     _, _, block = inspect.cleandoc(command.help or "").rpartition("\b\n")
     return [line for line in block.splitlines() if line.strip()]
 
@@ -96,7 +96,7 @@ _made: list[Path] = []
 
 @pytest.fixture
 def project(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of a repository with three runs, a remote, settings and files of every kind."""
+    """Return a copy of a repository with three runs, a remote, settings and files of every kind."""
     if not _made:
         first = tmp_path_factory.mktemp("examples") / "both" / "project"
         for name, text in FILES.items():
@@ -129,7 +129,7 @@ def test_examples_of_the_help_do_what_they_say(name: str, project: Path, sealed:
 
 
 def open_run(name: str, project: Path) -> str:
-    """The id of a run begun by hand, for the commands that are about one."""
+    """Return the id of a manual run, for the commands that need one."""
     if name not in NEED_OPEN_RUN:
         return ""
     done = type_it("git exp start", project)

@@ -1,4 +1,4 @@
-"""What `--json` prints is what `docs/json.md` says: every command, every key of every object."""
+"""`--json` output matches `docs/json.md`: every command, every key of every object."""
 
 import json
 import re
@@ -16,11 +16,11 @@ PAGE = Path(__file__).parents[2] / "docs" / "json.md"
 KEY = re.compile(r"`(\w+)`(?: \((\w+)( by name)?\))?")
 
 Keys = dict[str, tuple[str, bool]]
-"""What an object has by key: the object it holds, if any, and whether it stands there by name."""
+"""Content of an object by key: the object it holds, if any, and whether its key is a name."""
 
 
 def documented() -> dict[str, tuple[Keys, Keys]]:
-    """What every object has always and sometimes, as the page's table says."""
+    """Keys that every object has always and sometimes, from the tables of the page."""
     found = {}
     section = PAGE.read_text().partition("\n## Every object\n")[2].partition("\n## ")[0]
     for line in section.splitlines():
@@ -40,7 +40,7 @@ OBJECTS = documented()
 
 
 def faults_of(value: Any, name: str, where: str) -> list[str]:
-    """How a value differs from the object that it should be."""
+    """Return the differences between a value and its documented object."""
     always, sometimes = OBJECTS[name]
     if not isinstance(value, dict):
         return [f"{where} is no object but {value!r}"]
@@ -60,7 +60,7 @@ def faults_of(value: Any, name: str, where: str) -> list[str]:
 
 
 def commands_with_json() -> list[str]:
-    """Every command that has `--json`."""
+    """Return every command with `--json`."""
     context = click.Context(root)
     found = []
     for name in COMMANDS:
@@ -75,7 +75,7 @@ def commands_with_json() -> list[str]:
 def full(
     repo: RepoBuilder, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Exp:
-    """A repository whose runs have about everything a run can have."""
+    """A repository with runs that use almost every field."""
     repo.commit({"train.py": TRAIN, "in.csv": "1\n"}, "a training")
     rules = '[metrics.accuracy]\ndirection = "maximize"\ntolerance = 0.1\n'
     repo.write("gitexp.toml", rules + '[metrics.loss]\nguard = "5%"\n')
@@ -110,7 +110,7 @@ def full(
 OPTIONS = ("-m", "why", "-t", "tagged", "--input", "in.csv", "--output", "train.py")
 
 SCHEMA_2 = ("best", "brief", "compare", "diff")
-"""Documents whose keys changed their meaning when groups of repeats came."""
+"""Documents whose keys changed their meaning with the groups of repeats."""
 
 ASKED: dict[str, list[tuple[str, ...]]] = {
     "apply": [("apply", "second", "--dry-run"), ("apply", "second")],
@@ -147,20 +147,20 @@ ASKED: dict[str, list[tuple[str, ...]]] = {
 }
 
 
-def test_every_command_with_json_is_asked_and_documented() -> None:
+def test_every_json_command_is_tested_and_documented() -> None:
     asked = {name.partition(" ")[0] for name in ASKED}
     assert set(commands_with_json()) <= asked, "ask the new command here and document it"
     assert {name for name in OBJECTS if name.islower() or " " in name} == set(ASKED)
 
 
-def test_every_command_prints_what_the_page_says(full: Exp) -> None:
+def test_json_of_every_command_matches_the_document(full: Exp) -> None:
     faults, seen = [], set()
     for name, all_words in ASKED.items():
         for words in all_words:
             split = words.index("--") if "--" in words else len(words)
             done = full(*words[:split], "--json", *words[split:], check=None)
             if not done.out:
-                assert done.code == 125, done.err  # a run that measured nothing has no verdict
+                assert done.code == 125, done.err  # a run without metrics has no verdict
                 continue
             document = json.loads(done.out)
             assert document["schema"] == (2 if name in SCHEMA_2 else 1)
@@ -170,7 +170,7 @@ def test_every_command_prints_what_the_page_says(full: Exp) -> None:
     assert seen == set(ASKED)
 
 
-def test_a_brief_of_nothing_is_what_the_page_says(full: Exp, make_repo: Any) -> None:
+def test_json_of_an_empty_brief_matches_the_document(full: Exp, make_repo: Any) -> None:
     empty = make_repo("empty")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(empty.path)
@@ -178,14 +178,14 @@ def test_a_brief_of_nothing_is_what_the_page_says(full: Exp, make_repo: Any) -> 
     assert faults_of(document, "brief", "brief") == []
 
 
-def test_the_table_of_a_run_has_the_same_keys() -> None:
+def test_documented_keys_of_a_run_are_complete() -> None:
     section = PAGE.read_text().partition("\n## A run\n")[2].partition("\n## ")[0]
     keys = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
     always, sometimes = OBJECTS["RUN"]
     assert keys == {*always, *sometimes}
 
 
-def test_what_differs_is_found() -> None:
+def test_json_check_finds_differences() -> None:
     assert faults_of({"name": 1, "more": 2}, "CHANGE", "x") == [
         "x lacks 'before'",
         "x lacks 'after'",

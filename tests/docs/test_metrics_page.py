@@ -1,4 +1,4 @@
-"""Each pattern of the page on metrics reads what the page says from the output above it."""
+"""Each pattern of the page on metrics reads the documented values from the output above it."""
 
 import re
 import shlex
@@ -13,18 +13,18 @@ _RECORDED = re.compile(r"^Recorded: (.*)\.$", re.MULTILINE)
 
 
 def sections() -> dict[str, str]:
-    """The sections on common outputs, by title."""
+    """Return the sections on common outputs, by title."""
     part = PAGE.read_text().partition("\n## Ten common outputs\n")[2].partition("\n## ")[0]
     titled = [section.partition("\n") for section in part.split("\n### ")[1:]]
     return {title: text for title, _, text in titled}
 
 
-def test_there_are_ten_at_least() -> None:
+def test_page_has_at_least_ten_patterns() -> None:
     assert len(sections()) >= 10
 
 
 @pytest.mark.parametrize("title", sections())
-def test_patterns_read_what_the_page_says(title: str) -> None:
+def test_patterns_read_the_documented_values(title: str) -> None:
     text = sections()[title]
     languages = {language: content for _, language, content in blocks(text)}
     words = shlex.split(languages["sh"])

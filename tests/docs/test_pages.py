@@ -1,4 +1,4 @@
-"""The documents tell the truth: commands do what is shown, names exist, links lead somewhere."""
+"""Documents are correct: commands print what is shown, names exist, links work."""
 
 import ast
 import re
@@ -40,7 +40,7 @@ def by_name(path: Path) -> str:
     [path for path in DOCUMENTS if any(isinstance(a, Typed) for a in session(path.read_text()))],
     ids=by_name,
 )
-def test_every_command_does_what_the_document_shows(document: Path, tmp_path: Path) -> None:
+def test_commands_print_what_the_document_shows(document: Path, tmp_path: Path) -> None:
     folder = tmp_path / "work"
 
     done = play(session(document.read_text()), folder)
@@ -57,8 +57,8 @@ def test_every_command_does_what_the_document_shows(document: Path, tmp_path: Pa
     assert not faults, "\n\n".join(faults)
 
 
-def test_what_is_compared_can_differ(tmp_path: Path) -> None:
-    """The comparison itself fails on another number, a missing line and a further line."""
+def test_output_comparison_finds_differences(tmp_path: Path) -> None:
+    """The comparison fails for another number, a missing line and an extra line."""
     shown = ["run ID NAME succeeded after TIME", "...", "loss 0.5"]
     out = "run 7f3a9c0 brave-otter succeeded after 12 ms\nanything\nloss 0.5".splitlines()
     found = [normal(line, tmp_path) for line in out]
@@ -70,11 +70,11 @@ def test_what_is_compared_can_differ(tmp_path: Path) -> None:
 
 
 def snippets(text: str) -> Iterator[str]:
-    """Everything in a document that is typed as `git exp …`."""
+    """Yield everything in a document that is typed as `git exp …`."""
     for _, language, content in blocks(text):
         for line in content.splitlines():
             if line.endswith("# exit 129"):
-                continue  # shown because it is wrong
+                continue  # shown as a wrong example
             at = line.find("git exp ")
             if language in ("sh", "console") and at >= 0 and line[:at].strip(" $(\"'") == "":
                 yield line[at:]
@@ -83,7 +83,7 @@ def snippets(text: str) -> Iterator[str]:
 
 
 def commands_of(snippet: str) -> tuple[list[str], list[str]]:
-    """The words of a snippet up to what the shell or the user's own command begins."""
+    """Return the words of a snippet before shell syntax or the user's own command."""
     lexer = shlex.shlex(snippet.partition("  #")[0], posix=True, punctuation_chars="|;&>")
     lexer.whitespace_split = True
     words: list[str] = []
@@ -116,7 +116,7 @@ def test_every_command_and_option_named_exists(document: Path) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_is_there_and_has_help(name: str) -> None:
+def test_every_command_exists_and_has_help(name: str) -> None:
     command = root.get_command(click.Context(root), name)
     assert command is not None
     help_text = command.help or ""

@@ -1,4 +1,4 @@
-"""The security page names, for every threat, a test that would fail without the defence."""
+"""The security page names a test for every threat, which fails without the defence."""
 
 import ast
 import re

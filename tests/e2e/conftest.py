@@ -1,4 +1,4 @@
-"""The installed `git exp`, found through PATH as git finds it."""
+"""The installed `git exp`, found on PATH as git finds it."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ Git = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def git(monkeypatch: pytest.MonkeyPatch) -> Git:
-    """Run git in a folder, with the installed `git-exp` on PATH."""
+    """Run git in a directory, with the installed `git-exp` on PATH."""
     scripts = sysconfig.get_path("scripts")
     if not (Path(scripts) / "git-exp").exists():
         pytest.skip("gitexp is not installed")

@@ -1,4 +1,4 @@
-"""`git exp demo` from outside: the whole loop, on real data, with real processes."""
+"""`git exp demo` as a user runs it: real data and real processes."""
 
 import os
 import re
@@ -55,10 +55,10 @@ def demo(*args: str, env: dict[str, str] | None = None) -> subprocess.CompletedP
     )
 
 
-def test_the_whole_loop_works_whatever_surrounds_it(
+def test_demo_works_in_any_environment(
     repo: RepoBuilder, make_repo: MakeRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Inside another repository, without an identity, under variables meant for something else."""
+    """Inside another repository, without an identity, and with misleading variables."""
     other = make_repo("other")
     monkeypatch.chdir(repo.path)
     before = repo.git("for-each-ref"), repo.git("status", "--porcelain", "--ignored")
@@ -88,7 +88,7 @@ def test_the_whole_loop_works_whatever_surrounds_it(
 
 
 def assert_is_sound(made: RepoBuilder) -> None:
-    """What is left behind is a repository to go on with, readable by plain git."""
+    """The directory is a normal repository afterwards, readable by plain git."""
     made.git("fsck", "--strict")
     assert made.git("status", "--porcelain") == ""
     assert made.git("config", "user.name") == "Demo"
@@ -112,7 +112,7 @@ def test_every_scene_begins_with_one_sentence() -> None:
         assert scene.lines, scene
 
 
-def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+def test_demo_refuses_a_directory_in_use(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine\n")
 
     done = demo(str(tmp_path))
@@ -126,7 +126,7 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_without_scikit_learn_it_says_what_to_install(tmp_path: Path) -> None:
+def test_demo_without_scikit_learn_says_what_to_install(tmp_path: Path) -> None:
     without = "import sys; sys.modules['sklearn'] = None; from gitexp.cli.app import main; "
 
     done = subprocess.run(
@@ -154,7 +154,7 @@ def test_without_scikit_learn_it_says_what_to_install(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_step_that_does_something_else_is_an_error(line: Line, why: str, tmp_path: Path) -> None:
+def test_demo_step_with_another_result_is_an_error(line: Line, why: str, tmp_path: Path) -> None:
     stage = Stage.build(tmp_path / "new")
     stage.prepare(Scene(sentence="Nothing is edited", lines=(line,)))
 
@@ -165,7 +165,7 @@ def test_a_step_that_does_something_else_is_an_error(line: Line, why: str, tmp_p
     assert str(tmp_path / "new") in caught.value.hints[0]
 
 
-def test_it_says_how_to_go_on_when_git_exp_is_not_on_path(
+def test_demo_says_how_to_continue_when_git_exp_is_not_on_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = Stage(tmp_path, {})

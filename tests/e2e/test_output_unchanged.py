@@ -1,4 +1,4 @@
-"""What a command prints passes byte for byte while it is read, and outlives a killed `git exp`."""
+"""Output passes unchanged while gitexp reads it, and survives a killed `git exp`."""
 
 import json
 import os
@@ -53,7 +53,7 @@ time.sleep(600)
 """
 
 
-def test_what_was_read_and_kept_before_a_kill_is_recovered(repo: RepoBuilder) -> None:
+def test_values_read_before_a_kill_are_recovered(repo: RepoBuilder) -> None:
     repo.commit({"talking.py": TALKING}, "talking")
     argv = [*EXP, "--metric-pattern", r"loss=loss ([\d.]+)", "--", sys.executable, "talking.py"]
     child = subprocess.Popen(argv, cwd=repo.path, start_new_session=True)

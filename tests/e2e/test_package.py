@@ -1,4 +1,4 @@
-"""The wheel as a user installs it: its files, its version, its commands in an empty environment."""
+"""The wheel as a user installs it: files, version, and commands in an empty environment."""
 
 import shutil
 import subprocess
@@ -36,7 +36,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def names(wheel: Path) -> Iterator[frozenset[str]]:
-    """Every file of the wheel."""
+    """Return every file of the wheel."""
     with zipfile.ZipFile(wheel) as archive:
         yield frozenset(archive.namelist())
 
@@ -76,7 +76,7 @@ def test_wheel_holds_every_file_of_the_package_and_no_test(names: frozenset[str]
 
 
 def test_installed_wheel_runs_outside_of_the_checkout(wheel: Path, tmp_path: Path) -> None:
-    """The dependencies come from this environment, the package only from the wheel."""
+    """Dependencies come from this environment; only the package comes from the wheel."""
     installed = tmp_path / "installed"
     command = [
         sys.executable,

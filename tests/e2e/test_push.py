@@ -1,4 +1,4 @@
-"""The team's way, end to end: a hook, a hub, a gate, a colleague who reproduces."""
+"""Work of a team end to end: hook, remote, gate, and a colleague who reproduces."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ TRAIN = "from extra import rate\nprint(f'METRIC accuracy={rate}')\n"
 
 @pytest.fixture
 def author(make_repo: MakeRepo, git: Git) -> RepoBuilder:
-    """A clone with a hub, its first commit pushed, and the hook installed."""
+    """A clone with a remote, its first commit pushed, and the hook installed."""
     hub = make_repo("hub", bare=True)
     author = make_repo("author")
     author.git("remote", "add", "origin", str(hub.path))
@@ -24,7 +24,7 @@ def author(make_repo: MakeRepo, git: Git) -> RepoBuilder:
 
 
 def hub_runs(author: RepoBuilder) -> list[str]:
-    """The ids of the runs that the hub has."""
+    """Return the ids of the runs that the remote has."""
     hub = author.path.parent / "hub"
     listed = author.git(
         "--git-dir", str(hub), "ls-tree", "-r", "--name-only", "gitexp", check=False
@@ -32,11 +32,11 @@ def hub_runs(author: RepoBuilder) -> list[str]:
     return [Path(line).stem for line in listed.splitlines() if line.startswith("runs/")]
 
 
-def test_a_push_takes_the_runs_along(author: RepoBuilder, git: Git) -> None:
+def test_push_sends_the_runs(author: RepoBuilder, git: Git) -> None:
     git(author.path, "exp", "run", "--", "python3", "train.py")
     author.commit({"x": "1"})
     git(author.path, "push", "origin", "main")
-    git(author.path, "exp", "push")  # whatever the background had not finished
+    git(author.path, "exp", "push")  # wait for the background push
     assert len(hub_runs(author)) == 1
 
 
@@ -65,14 +65,14 @@ def test_an_evaluation_command_is_run_on_the_commit(author: RepoBuilder, git: Gi
     assert git(author.path, "exp", "list", "--name-only").stdout == ""
     author.commit(message="again")
     author.git("config", "exp.evaluate", "python3 evaluate.py")
-    author.write("data", "8")  # not committed, so not what is pushed
+    author.write("data", "8")  # not committed, so not pushed
     git(author.path, "push", "origin", "main")
     (run,) = json.loads(git(author.path, "exp", "list", "--json").stdout)["runs"]
     assert run["metrics"] == {"score": 7}
     assert author.git("worktree", "list").count("\n") == 0
 
 
-def test_a_gate_stops_a_worse_push_and_nothing_else_does(author: RepoBuilder, git: Git) -> None:
+def test_only_a_gate_stops_a_worse_push(author: RepoBuilder, git: Git) -> None:
     rules = 'metrics-files = ["m.json"]\n[metrics.accuracy]\ndirection = "maximize"\n'
     rules += "gate = 0.01\nnoise = 0\n"
     author.commit({"gitexp.toml": rules, "m.json": '{"accuracy": 0.9}'})
@@ -103,7 +103,7 @@ def test_a_colleague_reproduces_a_dirty_run_after_rebase_and_gc(
     assert "0.75" in run_id.stdout
     author.git("checkout", "--quiet", "train.py")
     (author.path / "extra.py").unlink()
-    author.git("reset", "--quiet", "--hard", "HEAD~1")  # the run's commit is on no branch now
+    author.git("reset", "--quiet", "--hard", "HEAD~1")  # no branch contains the run's commit now
     author.commit({"other": "1"}, "history went another way")
     author.git("reflog", "expire", "--expire=now", "--all")
     author.git("gc", "--quiet", "--prune=now")

@@ -38,7 +38,7 @@ def test_a_work_tree_keeps_its_session_and_a_linked_one_has_its_own(
     assert set(first.id) <= set("0123456789abcdef")
 
 
-def test_the_session_of_a_linked_work_tree_goes_with_it(repo: RepoBuilder, linked: Path) -> None:
+def test_session_is_removed_with_its_linked_work_tree(repo: RepoBuilder, linked: Path) -> None:
     made(linked)
     repo.git("worktree", "remove", str(linked))
     assert not list((repo.path / ".git").rglob("sessions"))
@@ -64,7 +64,7 @@ def test_a_damaged_id_is_replaced(repo: RepoBuilder, content: bytes) -> None:
     assert made(repo.path).id == made(repo.path).id
 
 
-def test_a_start_is_expected_until_one_is_noted(repo: RepoBuilder) -> None:
+def test_failed_start_is_remembered_until_a_run_starts(repo: RepoBuilder) -> None:
     session, other = made(repo.path), made(repo.path, {VARIABLE: "agent-1"})
     assert not session.has_failed_start
     session.expect_start()
@@ -75,7 +75,7 @@ def test_a_start_is_expected_until_one_is_noted(repo: RepoBuilder) -> None:
     session.note_start()
 
 
-def test_the_run_that_was_applied_is_kept(repo: RepoBuilder) -> None:
+def test_applied_run_is_remembered(repo: RepoBuilder) -> None:
     session = made(repo.path)
     assert session.applied is None
     applied = Applied(RunId("1" * 16), 7, ObjectId("c0" * 20))
@@ -85,7 +85,7 @@ def test_the_run_that_was_applied_is_kept(repo: RepoBuilder) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "one two", "x y z", "1111111111111111 seven c0"])
-def test_a_damaged_note_of_what_was_applied_is_none(repo: RepoBuilder, text: str) -> None:
+def test_damaged_note_of_an_applied_run_is_ignored(repo: RepoBuilder, text: str) -> None:
     session = made(repo.path)
     session.note_applied(Applied(RunId("1" * 16), 7, ObjectId("c0" * 20)))
     (repo.path / f".git/gitexp/sessions/{session.id}.applied").write_text(text)

@@ -93,7 +93,7 @@ def _difference(workspace: Workspace, run: Run, found: Difference, other: Run) -
     if found.kind in (Kin.SEED, Kin.PARAMS, Kin.COMMAND):
         return _changed_value(found)
     if found.kind is Kin.UNTOLD:
-        return f"its record does not tell the content of {clean(found.name)}"
+        return f"its record does not have the content of {clean(found.name)}"
     names = clean(found.name)
     if found.kind is Kin.CODE:
         paths = differing_code(workspace, run, other)

@@ -74,7 +74,7 @@ def complete_runs(workspace: Workspace) -> None:
         found = recover(workspace)
     except GitexpError as error:
         tell(error)
-        click.echo("hint: runs that died wait in the journal until this is fixed", err=True)
+        click.echo("hint: interrupted runs stay in the journal until this is fixed", err=True)
         return
     for run in found.completed:
         say(f"completed the record of run {run.id[:7]} {run.name}: {run.outcome}")

@@ -74,7 +74,7 @@ input_option = click.option(
 
 RECORDING_OPTIONS = [
     set_param_option,
-    click.option("-n", "--name", metavar="NAME", help="A name of your own for the run."),
+    click.option("-n", "--name", metavar="NAME", help="A name for the run."),
     message_option,
     tag_option,
     params_option,

@@ -129,8 +129,8 @@ def _is_lost(
     if found is not None and not how.quiet:
         own, other = found
         say(
-            f"stopped after {turn.round} of {count}: {format_number(own.mean)} can hardly come out "
-            f"better than {format_number(other.mean)} any more"
+            f"stopped after {turn.round} of {count}: {format_number(own.mean)} can hardly beat "
+            f"{format_number(other.mean)} any more"
         )
     return found is not None
 

@@ -93,7 +93,7 @@ def is_settled(workspace: Workspace, prepared: Prepared, how: How) -> bool:
         for line in () if how.quiet else changed_lines(workspace, tried):
             say(line)
         if not how.quiet and _is_rejected_twin(tried):
-            say("not quite this trial, but nearly, was given up:")
+            say("a nearly equal trial was given up:")
             show_tried(workspace, prepared.run, tried, err=True)
         return False
     if not how.quiet or how.policy == "skip" or tried.is_rejected:

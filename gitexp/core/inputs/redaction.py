@@ -66,10 +66,7 @@ def redact_text(text: str) -> str:
 
 
 def redact_argv(argv: Sequence[str]) -> list[str]:
-    """Return the arguments without secrets:
-
-    `--api-key X`, `--token=X`, `PASSWORD=X`, and by pattern.
-    """
+    """Remove secrets from arguments: `--api-key X`, `--token=X`, `PASSWORD=X`, and by pattern."""
     redacted = [_redact_assigned(redact_text(argument)) for argument in argv]
     for option in iter_options(argv):
         if option.value is None or not _is_secret(option.name, option.value):

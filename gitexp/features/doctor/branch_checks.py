@@ -204,7 +204,7 @@ def check_annotations(evidence: Evidence) -> Iterator[Finding]:
     if evidence.walk.damaged:
         return
     nouns = {
-        PathKind.ANNOTATION: "something said",
+        PathKind.ANNOTATION: "an annotation",
         PathKind.SERIES: "a metric series",
         PathKind.OUTPUT: "output",
     }
@@ -320,7 +320,7 @@ def check_clock(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             check="clock",
             level=Level.WARNING,
-            text=f"the logical clock of {counted(ahead, 'run')} is beyond belief:"
+            text=f"the logical clock of {counted(ahead, 'run')} is implausibly high:"
             f" {listed(f.title for f in ahead)}",
             hints=("if they are of no use to you: `git exp remove RUN`",),
             runs=tuple(facts.id for facts in ahead),

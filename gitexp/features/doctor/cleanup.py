@@ -151,7 +151,7 @@ def clear_locks(workspace: Workspace, paths: Iterable[Path]) -> Iterator[str]:
         for path in paths:
             lock = clear_dead_lock(path)
             if lock is not None and lock.moved_to is not None:
-                yield f"moved the dead lock '{path}' to '{lock.moved_to}'"
+                yield f"moved the stale lock '{path}' to '{lock.moved_to}'"
             elif lock is not None:
                 yield f"left the lock '{path}' alone: it may be held by {lock.holder}"
 
@@ -208,7 +208,7 @@ def rebuild_index(workspace: Workspace) -> str:
     for suffix in ("", ".stamp", "-journal", "-wal", "-shm"):
         (workspace.repo.state_dir / f"{FILE_NAME}{suffix}").unlink(missing_ok=True)
     index.refresh()
-    return f"made the run index again: {counted(index.count(), 'run')}"
+    return f"rebuilt the run index: {counted(index.count(), 'run')}"
 
 
 def pack(workspace: Workspace) -> str | None:

@@ -21,8 +21,7 @@ def check_history(evidence: Evidence) -> Iterator[Finding]:
     yield Finding(
         check="history",
         level=Level.FAULT,
-        text=f"{what} were taken away or set back by a commit that gitexp did not make"
-        f" ({names}){who}",
+        text=f"{what} were removed or reverted by a commit that gitexp did not make ({names}){who}",
         hints=(
             "`git exp doctor --fix` restores them; so does the next record",
             "do not commit on the run branch: `git exp remove` deletes runs",

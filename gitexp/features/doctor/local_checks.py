@@ -26,8 +26,8 @@ def check_index(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             check="index",
             level=Level.FAULT,
-            text=f"the run index is not what the branch says: {evidence.index_fault}",
-            hints=("`git exp gc --rebuild-index` makes it again",),
+            text=f"the run index differs from the branch: {evidence.index_fault}",
+            hints=("`git exp gc --rebuild-index` rebuilds it",),
             mend=Mend.REBUILD_INDEX,
         )
     elif evidence.index_unknown is not None:
@@ -67,7 +67,7 @@ def check_journals(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             check="journals",
             level=Level.WARNING,
-            text=f"{counted(survey.set_aside, 'damaged journal')} lie aside:"
+            text=f"{counted(survey.set_aside, 'damaged journal')} were moved aside:"
             f" {listed(map(str, survey.set_aside))}",
             hints=("look whether their runs matter, then delete them",),
             items=tuple(map(str, survey.set_aside)),
@@ -109,7 +109,7 @@ def check_locks(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             check="locks",
             level=Level.FAULT,
-            text=f"git's lock '{path}' lies there for {age_s:,.0f} s",
+            text=f"git's lock '{path}' is {age_s:,.0f} s",
             hints=(
                 "`git exp doctor --fix` moves it aside if no process can be holding it",
                 f"if no git is at work here: `rm '{path}'`",
@@ -138,7 +138,7 @@ def check_pending(evidence: Evidence) -> Iterator[Finding]:
             level=Level.WARNING,
             text=f"{counted(done, 'snapshot')} of sealed runs are still pinned:"
             f" {listed(facts.title for facts, _ in done)}",
-            hints=("`git exp gc` lets go of them",),
+            hints=("`git exp gc` releases them",),
             runs=tuple(facts.id for facts, _ in done),
             items=tuple(ref for _, ref in done),
             mend=Mend.DROP_PENDING,
@@ -152,7 +152,7 @@ def check_pending(evidence: Evidence) -> Iterator[Finding]:
             text=f"{counted(strange, 'snapshot')} are pinned for unknown runs: {listed(strange)}",
             hints=(
                 f"`git show --stat {strange[0]}` shows one",
-                "`git exp gc` lets go of those an hour old",
+                "`git exp gc` releases those older than an hour",
             ),
             items=tuple(abandoned or strange),
             mend=Mend.DROP_PENDING if abandoned else None,
@@ -184,7 +184,7 @@ def check_leftovers(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             check="left-over files",
             level=Level.WARNING,
-            text=f"{counted(names, 'file')} or folders of ended processes lie about:"
+            text=f"{counted(names, 'file')} or folders of ended processes are left over:"
             f" {listed(names)}",
             hints=("`git exp gc` removes them",),
             items=tuple(names),

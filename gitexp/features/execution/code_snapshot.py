@@ -174,7 +174,8 @@ def pin(workspace: Workspace, run: Run) -> Run:
         if (taken.commit, taken.tree) != (run.code.commit, run.code.tree):
             raise GitexpError(
                 "cannot keep a snapshot of the code",
-                why="the files changed while the run was prepared, and a gc took what they were",
+                why="the files changed while gitexp prepared the run, and `git gc` removed the"
+                " first snapshot",
                 hints=["run it again"],
             )
         code = replace(
@@ -185,8 +186,8 @@ def pin(workspace: Workspace, run: Run) -> Run:
         run = replace(run, code=code)
     raise GitexpError(
         "cannot keep a snapshot of the code",
-        why="objects vanish while they are written",
-        hints=["is a `git gc --prune=now` running again and again?"],
+        why="git removes objects while gitexp writes them",
+        hints=["is `git gc --prune=now` running in a loop?"],
     )
 
 

@@ -119,8 +119,8 @@ def inside(top: Path, name: str) -> Path:
     if not path.is_relative_to(top.resolve()):
         raise CouldNotTell(
             "cannot reproduce this run here",
-            why=f"'{name}' lies outside of its work tree",
-            hints=["data that lies elsewhere is recorded by its whole path"],
+            why=f"'{name}' is outside its work tree",
+            hints=["record data outside it by absolute path"],
         )
     return path
 
@@ -194,7 +194,7 @@ def _place_inputs(workspace: Workspace, recorded: Run, top: Path, placement: Pla
         raise CouldNotTell(
             f"cannot reproduce run {recorded.id[:7]} on the same data",
             why="; ".join(faults[:5]),
-            hints=["bring the data back as it was; `git exp show` tells the hashes"],
+            hints=["restore the data; `git exp show` lists the expected hashes"],
         )
 
 

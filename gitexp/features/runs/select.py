@@ -168,7 +168,10 @@ def _best(metric: str | None, index: RunIndex, best_run: BestRun) -> RunId:
     if run is None:
         raise NotFound(
             f"no run is the best by '{metric}'",
-            hints=["none succeeded with a number for it, or all were discarded", _LIST_HINT],
+            hints=[
+                "no run with a value for it succeeded, or all of them were discarded",
+                _LIST_HINT,
+            ],
         )
     return run
 

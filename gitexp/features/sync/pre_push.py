@@ -159,7 +159,7 @@ def run_pre_push(
     if not repo.config().items(f"remote.{plan.remote}."):
         return PrePush(0, (*told, _left_behind(plan)))
     if plan.is_for_review:
-        review = "the runs do not go along to a review; `git exp push` sends them"
+        review = "the runs are not pushed to a review; `git exp push` sends them"
         return PrePush(0, tuple(told if push_notes.is_told(repo, plan.url) else [*told, review]))
     if not push_notes.is_told(repo, plan.url):
         found_text = _attempt(foresee, told)
@@ -169,15 +169,15 @@ def run_pre_push(
 
 def _announce(remote: str, what: str) -> str:
     return (
-        f"your push takes along to '{remote}': {what}"
+        f"your push also sends to '{remote}': {what}"
         " (`git config exp.autoPush false` turns this off)"
     )
 
 
 def _left_behind(plan: PushPlan) -> str:
     if plan.remote == plan.url or not plan.remote:
-        return "the runs do not go along to a URL; `git exp push NAME` sends them to a remote"
-    return f"the runs do not go along: '{plan.remote}' is not a configured remote"
+        return "the runs are not pushed to a URL; `git exp push NAME` sends them to a remote"
+    return f"the runs are not pushed: '{plan.remote}' is not a configured remote"
 
 
 def _attempt(deed: Callable[[], T], told: list[str]) -> T | None:

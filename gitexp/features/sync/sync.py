@@ -181,7 +181,7 @@ def _push(
     raise Conflict(
         f"cannot push the runs to '{remote.name}'",
         why=f"others were faster {tries} times ({pushed.reason})",
-        hints=["`git exp sync` tries again; what is recorded here is safe"],
+        hints=["`git exp sync` tries again; the runs recorded here are safe"],
     )
 
 
@@ -257,7 +257,7 @@ def _way_out(store: Store, reason: str) -> str:
     if "exists; cannot create" in reason or "exists: cannot" in reason:
         return "rename that branch on the remote, or `git config exp.branch NAME` renames ours"
     if "hook declined" in reason:
-        return "a rule of the server said no, in its own words above"
+        return "a rule of the server rejected it, see its message above"
     return f"ask an owner of the remote to allow branches '{store.branch}*'"
 
 

@@ -48,7 +48,7 @@ def journal(tmp_path: Path) -> Journal:
     return Journal.create(tmp_path / "journal", RUN, RECORD, durable=False)
 
 
-def test_a_journal_is_ours_until_it_is_gone(
+def test_journal_is_claimed_until_it_is_deleted(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise another process that recovers at that moment completes the run a second time."""
@@ -66,7 +66,7 @@ def test_a_journal_is_ours_until_it_is_gone(
     assert claims[0] is False
 
 
-def test_a_new_journal_tells_how_the_run_began(tmp_path: Path) -> None:
+def test_new_journal_holds_the_start_of_the_run(tmp_path: Path) -> None:
     Journal.create(tmp_path, RUN, RECORD, durable=True, extra={"packages": {"numpy": "2.4"}})
     content = read_journal(tmp_path / f"{RUN}.journal")
     assert content.run_id == RUN
@@ -77,7 +77,7 @@ def test_a_new_journal_tells_how_the_run_began(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == [f"{RUN}.journal"]
 
 
-def test_events_come_back_in_order(journal: Journal) -> None:
+def test_events_are_read_in_the_order_written(journal: Journal) -> None:
     journal.append("params", values={"lr": 0.1, "name": "\udcff\n\x00"})
     journal.metrics({"loss": 0.5}, step=1, time_s=0.25)
     journal.metrics({"loss": math.inf}, time_s=0.5, series=True)
@@ -128,7 +128,7 @@ def test_the_seal_keeps_the_final_record_and_series(journal: Journal) -> None:
     assert content.events == []
 
 
-def test_another_process_may_take_over(journal: Journal) -> None:
+def test_another_process_can_continue_a_journal(journal: Journal) -> None:
     journal.adopt(None)
     assert read_journal(journal.path).process is None
     mark = ProcessMark(1, 2, "boot", "host", "ns")
@@ -137,12 +137,12 @@ def test_another_process_may_take_over(journal: Journal) -> None:
     assert read_journal(journal.path).events == []
 
 
-def test_a_run_by_hand_has_no_process(tmp_path: Path) -> None:
+def test_journal_of_a_manual_run_names_no_process(tmp_path: Path) -> None:
     journal = Journal.create(tmp_path, RUN, RECORD, durable=False, by_hand=True)
     assert read_journal(journal.path).process is None
 
 
-def test_removing_is_repeatable_and_takes_the_output_along(journal: Journal) -> None:
+def test_removing_a_journal_twice_also_removes_its_output(journal: Journal) -> None:
     OutputTail(journal.path).feed(b"hello\n")
     assert len(list(journal.path.parent.iterdir())) == 2
     journal.remove()
@@ -151,7 +151,7 @@ def test_removing_is_repeatable_and_takes_the_output_along(journal: Journal) -> 
     assert list(journal.path.parent.iterdir()) == []
 
 
-def test_a_closed_journal_takes_nothing(journal: Journal) -> None:
+def test_closed_journal_refuses_events(journal: Journal) -> None:
     journal.close()
     journal.close()
     with pytest.raises(RuntimeError):
@@ -168,19 +168,19 @@ def test_pending_lists_journals_only(tmp_path: Path) -> None:
     assert [path.stem for path in pending(tmp_path)] == ids
 
 
-def test_attaching_to_a_finished_run_is_not_found(tmp_path: Path) -> None:
+def test_attaching_to_a_finished_run_raises_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="7f3a9c0 is not going on"):
         Journal.attach(tmp_path / f"{RUN}.journal")
 
 
-def test_a_failing_disk_is_an_expected_failure(tmp_path: Path) -> None:
+def test_disk_error_raises_an_expected_failure(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(GitexpError) as caught:
         Journal.create(tmp_path / "file", RUN, RECORD, durable=False)
     assert caught.value.why
 
 
-def test_a_durable_journal_is_on_the_disk_before_it_is_there(
+def test_durable_journal_is_flushed_before_it_gets_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[str] = []
@@ -229,7 +229,7 @@ def full_journal(folder: Path) -> bytes:
 
 
 @pytest.mark.slow
-def test_cut_at_every_byte_it_reads_as_far_as_it_goes(tmp_path: Path) -> None:
+def test_journal_cut_at_any_byte_keeps_the_lines_before_the_cut(tmp_path: Path) -> None:
     whole = full_journal(tmp_path)
     path = tmp_path / f"{RUN}.journal"
     header = whole.index(b"\n") + 1
@@ -246,7 +246,7 @@ def test_cut_at_every_byte_it_reads_as_far_as_it_goes(tmp_path: Path) -> None:
         assert content.damaged == 0
 
 
-def test_what_is_appended_behind_a_cut_line_is_read(tmp_path: Path) -> None:
+def test_lines_after_a_cut_line_are_read(tmp_path: Path) -> None:
     whole = full_journal(tmp_path)
     path = tmp_path / f"{RUN}.journal"
     last = whole.rindex(b"\n", 0, -1) + 1
@@ -262,7 +262,7 @@ def test_what_is_appended_behind_a_cut_line_is_read(tmp_path: Path) -> None:
         assert not content.torn
 
 
-def test_zeros_of_a_power_cut_cost_only_themselves(tmp_path: Path) -> None:
+def test_zeros_of_a_power_cut_hide_no_other_line(tmp_path: Path) -> None:
     path = tmp_path / f"{RUN}.journal"
     path.write_bytes(full_journal(tmp_path) + bytes(4096))
     assert read_journal(path).torn
@@ -308,19 +308,19 @@ def test_a_journal_under_another_name_is_unreadable(tmp_path: Path) -> None:
         read_journal(other)
 
 
-def test_what_is_no_file_is_unreadable(tmp_path: Path) -> None:
+def test_path_that_is_no_file_is_unreadable(tmp_path: Path) -> None:
     (tmp_path / f"{RUN}.journal").mkdir()
     with pytest.raises(Unreadable) as caught:
         read_journal(tmp_path / f"{RUN}.journal")
     assert caught.value.why == "Is a directory"
 
 
-def test_reading_one_that_is_gone_is_told_apart(tmp_path: Path) -> None:
+def test_reading_a_deleted_journal_raises_file_not_found(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_journal(tmp_path / f"{RUN}.journal")
 
 
-def test_a_full_disk_raises_and_leaves_the_rest_readable(tmp_path: Path) -> None:
+def test_append_on_a_full_disk_raises_and_keeps_earlier_lines(tmp_path: Path) -> None:
     """A file size limit simulates a full disk: it also cuts a line short, then raises an error."""
     code = f"""
 import resource, signal, sys, pathlib
@@ -367,7 +367,7 @@ ENDING = Ending(Outcome.FAILED, 7, 1.5)
 
 
 @pytest.mark.parametrize("durable", [False, True])
-def test_how_a_run_ended_fits_on_a_full_disk(tmp_path: Path, durable: bool) -> None:
+def test_end_of_a_run_fits_on_a_full_disk(tmp_path: Path, durable: bool) -> None:
     journal = Journal.create(tmp_path, RUN, RECORD, durable=durable)
     journal.metrics({"loss": 0.5}, step=1)
     with no_room_behind(journal.path):
@@ -382,7 +382,7 @@ def test_how_a_run_ended_fits_on_a_full_disk(tmp_path: Path, durable: bool) -> N
     assert not content.damaged and not content.is_cut
 
 
-def test_what_is_too_long_for_the_room_leaves_the_rest_there(journal: Journal) -> None:
+def test_line_longer_than_the_reserved_space_changes_nothing(journal: Journal) -> None:
     series: Any = [{"step": step, "loss": 0.5} for step in range(SIZE_BYTES)]
     with no_room_behind(journal.path):
         journal.end(ENDING)
@@ -396,7 +396,7 @@ def test_what_is_too_long_for_the_room_leaves_the_rest_there(journal: Journal) -
     assert len(read_journal(journal.path).events) == 1
 
 
-def test_without_room_nothing_is_written_over(tmp_path: Path) -> None:
+def test_journal_without_reserved_space_overwrites_nothing(tmp_path: Path) -> None:
     """The reserved space of the journal is damaged or missing."""
     whole = full_journal(tmp_path)
     path = tmp_path / f"{RUN}.journal"
@@ -427,7 +427,7 @@ def test_a_line_cut_by_a_full_disk_is_written_again_whole(
     assert content.damaged == 1
 
 
-def test_killed_while_writing_it_keeps_what_was_written(tmp_path: Path) -> None:
+def test_killed_writer_leaves_its_complete_lines(tmp_path: Path) -> None:
     code = f"""
 import os, sys, pathlib
 from gitexp.adapters.journal.journal import Journal
@@ -489,7 +489,7 @@ def test_this_process_is_alive() -> None:
     assert is_alive(mark) is True
 
 
-def test_a_mark_survives_the_journal(journal: Journal) -> None:
+def test_process_mark_is_read_from_the_journal(journal: Journal) -> None:
     assert is_alive(read_journal(journal.path).process) is True
 
 
@@ -505,7 +505,9 @@ def test_a_mark_survives_the_journal(journal: Journal) -> None:
         ({"pid": 2**22 + 1}, False),
     ],
 )
-def test_what_can_be_known_about_others(change: dict[str, Any], answer: bool | None) -> None:
+def test_is_alive_for_processes_of_other_machines_and_containers(
+    change: dict[str, Any], answer: bool | None
+) -> None:
     assert is_alive(replace(this_process(), **change)) is answer
 
 
@@ -520,11 +522,11 @@ def test_without_proc_a_living_process_is_never_dead(monkeypatch: pytest.MonkeyP
         assert is_alive(ProcessMark(child.pid, 0, "", "here", "")) is False
 
 
-def test_nobody_is_never_dead() -> None:
+def test_missing_process_is_never_dead() -> None:
     assert is_alive(None) is None
 
 
-def test_a_dead_process_is_dead_also_as_a_zombie() -> None:
+def test_ended_process_is_dead_even_as_a_zombie() -> None:
     with subprocess.Popen(["sleep", "60"]) as child:
         stat = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
         mark = replace(this_process(), pid=child.pid, start_time=int(stat[19]))
@@ -550,7 +552,7 @@ def test_a_process_name_with_brackets_is_read_right(tmp_path: Path) -> None:
 
 
 class TestOutputTail:
-    def test_keeps_the_end_in_memory_and_on_disk(self, tmp_path: Path) -> None:
+    def test_tail_keeps_the_end_in_memory_and_on_disk(self, tmp_path: Path) -> None:
         path = tmp_path / f"{RUN}.journal"
         tail = OutputTail(path, limit_bytes=100)
         for number in range(1000):
@@ -561,7 +563,7 @@ class TestOutputTail:
         assert OutputTail.read(path, lines=2) == "line 998\nline 999\n"
         assert (tmp_path / f"{RUN}.output").stat().st_size <= 16 * 100 + 100
 
-    def test_one_huge_piece_is_bounded_too(
+    def test_tail_cuts_one_huge_chunk(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         real, written = os.write, []
@@ -595,7 +597,7 @@ class TestOutputTail:
         if whole.isascii() and whole.decode().isprintable():
             assert text == whole.decode()
 
-    def test_reads_as_a_screen_shows_it(self) -> None:
+    def test_tail_is_text_as_a_terminal_shows_it(self) -> None:
         tail = OutputTail(None)
         tail.feed(
             b"\x1b[32mgreen\x1b[0m\r\n 10%\r 50%\r100%\nlink \x1b]8;;http://x\x1b\\y\x07\n\xff\x00"
@@ -603,7 +605,7 @@ class TestOutputTail:
         assert tail.text() == "green\n100%\nlink y\ufffd\n\ufffd\ufffd"
 
     @pytest.mark.parametrize(("lines", "text"), [(1, "c\n"), (2, "b\nc\n"), (9, "a\nb\nc\n")])
-    def test_last_lines(self, lines: int, text: str) -> None:
+    def test_tail_keeps_the_last_lines(self, lines: int, text: str) -> None:
         tail = OutputTail(None)
         tail.feed(b"a\nb\nc\n")
         assert tail.text(lines=lines) == text
@@ -618,23 +620,23 @@ class TestOutputTail:
         tail.feed(b"slow\n 10%", "stderr")
         assert tail.text() == "epoch 1 loss 0.5\nwarning: slow\nepoch 2\n 10%"
 
-    def test_nothing_printed_is_nothing(self, tmp_path: Path) -> None:
+    def test_tail_of_a_silent_command_is_empty(self, tmp_path: Path) -> None:
         assert OutputTail(None).text(lines=3) == ""
         assert OutputTail.read(tmp_path / "r.journal") == ""
 
-    def test_a_cut_character_at_the_front_is_left_out(self) -> None:
+    def test_tail_drops_a_cut_character_at_its_start(self) -> None:
         tail = OutputTail(None, limit_bytes=4)
         tail.feed("üüü€".encode())
         assert tail.text() == "€"
 
-    def test_a_failing_disk_is_no_failure(self, tmp_path: Path) -> None:
+    def test_tail_survives_a_disk_that_fails_at_once(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         tail = OutputTail(tmp_path / "file" / "r.journal")
         tail.feed(b"kept")
         assert tail.text() == "kept"
         tail.remove()
 
-    def test_a_disk_that_fails_later_is_no_failure(self, tmp_path: Path) -> None:
+    def test_tail_survives_a_disk_that_fails_later(self, tmp_path: Path) -> None:
         tail = OutputTail(tmp_path / "r.journal")
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -647,7 +649,7 @@ class TestOutputTail:
             signal.signal(signal.SIGXFSZ, before)
         assert tail.text() == "0123456789" * 100
 
-    def test_survives_the_death_of_its_writer(self, tmp_path: Path) -> None:
+    def test_tail_on_disk_survives_its_killed_writer(self, tmp_path: Path) -> None:
         code = """
 import os, sys, pathlib
 from gitexp.adapters.journal.journal import OutputTail

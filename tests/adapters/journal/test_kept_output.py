@@ -36,7 +36,7 @@ def test_short_output_is_kept_whole_and_redacted(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0
 
 
-def test_lines_of_two_streams_stay_whole(tmp_path: Path) -> None:
+def test_lines_of_both_streams_stay_whole(tmp_path: Path) -> None:
     kept = KeptOutput(tmp_path / "a.txt")
     kept.feed(b"out ", "stdout")
     kept.feed(b"err\n", "stderr")
@@ -44,7 +44,7 @@ def test_lines_of_two_streams_stay_whole(tmp_path: Path) -> None:
     assert kept.finish(same) == "err\nout put\n"
 
 
-def test_nothing_printed_makes_no_file(tmp_path: Path) -> None:
+def test_silent_command_leaves_no_file(tmp_path: Path) -> None:
     path = tmp_path / "output" / "a.txt"
     assert KeptOutput(path).finish(same) == ""
     assert not path.parent.exists()
@@ -76,7 +76,7 @@ def test_long_output_keeps_whole_lines_of_its_beginning_and_end(
     assert len(text) < head + tail + 80
 
 
-def test_a_failing_disk_stops_nothing(tmp_path: Path) -> None:
+def test_disk_error_stops_neither_command_nor_record(tmp_path: Path) -> None:
     (tmp_path / "output").write_text("a file where the directory should be")
     kept = KeptOutput(tmp_path / "output" / "a.txt")
     kept.feed(b"one\n")
@@ -96,7 +96,7 @@ def test_output_of_a_killed_run_is_redacted_later(tmp_path: Path) -> None:
     assert read_output(path) is None
 
 
-def test_old_and_then_the_oldest_output_goes(
+def test_old_output_is_deleted_then_the_oldest_above_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(output_archive, "MAX_TOTAL_BYTES", 25)
@@ -109,5 +109,5 @@ def test_old_and_then_the_oldest_output_goes(
     assert find_old_output(tmp_path / "none", now) == []
 
 
-def test_lines_drawn_over_each_other_are_lines() -> None:
+def test_overwritten_progress_lines_are_split() -> None:
     assert lines_of("a\r\nb\rc\n") == ["a", "b", "c", ""]

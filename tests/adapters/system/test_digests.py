@@ -34,7 +34,7 @@ def test_a_file_has_its_sha256(tmp_path: Path, memory: Path) -> None:
     assert (found.sha256, found.bytes) == (hashlib.sha256(b"x" * 3_000_000).hexdigest(), 3_000_000)
 
 
-def test_a_remembered_file_is_not_read_again(
+def test_cached_file_is_not_read_again(
     tmp_path: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = old_file(tmp_path / "a", b"content", monkeypatch)
@@ -59,7 +59,7 @@ def test_other_content_of_the_same_size_and_time_is_read_again(
     assert after != before
 
 
-def test_a_file_that_just_changed_is_not_remembered(tmp_path: Path, memory: Path) -> None:
+def test_file_that_just_changed_is_not_cached(tmp_path: Path, memory: Path) -> None:
     file = tmp_path / "a"
     file.write_bytes(b"content")
     first = digests(memory)
@@ -69,7 +69,7 @@ def test_a_file_that_just_changed_is_not_remembered(tmp_path: Path, memory: Path
 
 
 @pytest.mark.parametrize("damage", [b"", b"\xff", b"{}", b"x\n{}"])
-def test_a_damaged_memory_is_no_memory(
+def test_damaged_cache_is_ignored(
     tmp_path: Path, memory: Path, damage: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = old_file(tmp_path / "a", b"content", monkeypatch)
@@ -80,7 +80,7 @@ def test_a_damaged_memory_is_no_memory(
     assert digests(memory).digest(file) == expected
 
 
-def test_a_flipped_digit_in_the_memory_is_noticed(
+def test_flipped_digit_in_the_cache_is_noticed(
     tmp_path: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = old_file(tmp_path / "a", b"content", monkeypatch)
@@ -93,7 +93,7 @@ def test_a_flipped_digit_in_the_memory_is_noticed(
     assert digests(memory).digest(file) == expected
 
 
-def test_bounds_leave_a_file_unknown(tmp_path: Path, memory: Path) -> None:
+def test_file_beyond_a_limit_has_no_digest(tmp_path: Path, memory: Path) -> None:
     file = tmp_path / "a"
     file.write_bytes(b"content")
     assert digests(memory, max_bytes=6).digest(file) is None
@@ -103,14 +103,14 @@ def test_bounds_leave_a_file_unknown(tmp_path: Path, memory: Path) -> None:
     assert together.digest(file) is None
 
 
-def test_what_is_no_file_is_unknown(tmp_path: Path, memory: Path) -> None:
+def test_path_that_is_no_file_has_no_digest(tmp_path: Path, memory: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert digests(memory).digest(tmp_path / "pipe") is None
     assert digests(memory).digest(tmp_path / "missing") is None
     assert digests(memory).digest(tmp_path) is None
 
 
-def test_a_link_is_known_by_its_text(tmp_path: Path, memory: Path) -> None:
+def test_digest_of_a_link_is_that_of_its_text(tmp_path: Path, memory: Path) -> None:
     (tmp_path / "link").symlink_to("elsewhere")
     found = digests(memory).digest(tmp_path / "link")
     assert found is not None

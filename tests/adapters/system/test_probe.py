@@ -27,11 +27,11 @@ def sha256(content: bytes) -> str:
 
 class TestFiles:
     @pytest.mark.parametrize("content", [b"", b"a", bytes(range(256)) * 5000])
-    def test_a_file_is_its_content(self, tmp_path: Path, content: bytes) -> None:
+    def test_file_state_depends_on_content_only(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "a").write_bytes(content)
         assert hash_file(tmp_path / "a") == FileState(sha256=sha256(content), bytes=len(content))
 
-    def test_a_link_is_the_text_it_holds(self, tmp_path: Path) -> None:
+    def test_link_state_is_that_of_its_text(self, tmp_path: Path) -> None:
         (tmp_path / "data").write_bytes(b"content")
         (tmp_path / "link").symlink_to("data")
         (tmp_path / "broken").symlink_to("gone")
@@ -47,14 +47,14 @@ class TestFiles:
         (tmp_path / "to").symlink_to("folder")
         assert hash_path(tmp_path / "to") == hash_path(tmp_path / "folder")
 
-    def test_what_is_not_there_or_no_file_raises(self, tmp_path: Path) -> None:
+    def test_missing_path_or_special_file_raises(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe")
         (tmp_path / "broken").symlink_to("gone")
         for name in ("missing", "pipe", "broken"):
             with pytest.raises(OSError, match=f"{name}|gone"):
                 hash_path(tmp_path / name)
 
-    def test_a_folder_is_its_sorted_listing(self, tmp_path: Path) -> None:
+    def test_directory_state_is_that_of_its_sorted_listing(self, tmp_path: Path) -> None:
         (tmp_path / "b").mkdir()
         (tmp_path / "b/1").write_bytes(b"one")
         (tmp_path / "a").write_bytes(b"two")
@@ -64,7 +64,7 @@ class TestFiles:
         ).encode()
         assert hash_tree(tmp_path) == FileState(sha256=sha256(listing), bytes=7)
 
-    def test_any_change_of_a_folder_shows(self, tmp_path: Path) -> None:
+    def test_any_change_in_a_directory_changes_its_state(self, tmp_path: Path) -> None:
         folder = tmp_path / "f"
         (folder / "sub").mkdir(parents=True)
         seen = {hash_tree(folder).sha256}
@@ -81,7 +81,7 @@ class TestFiles:
         seen.add(hash_tree(folder).sha256)
         assert len(seen) == 6
 
-    def test_what_does_not_count_does_not_show(self, tmp_path: Path) -> None:
+    def test_ignored_changes_keep_the_state_of_a_directory(self, tmp_path: Path) -> None:
         folder = tmp_path / "f"
         folder.mkdir()
         (folder / "a").write_bytes(b"1")
@@ -99,14 +99,14 @@ class TestFiles:
         (tmp_path / "away").symlink_to("/")
         assert hash_tree(tmp_path).bytes == 2
 
-    def test_names_that_are_no_text_are_hashed(self, tmp_path: Path) -> None:
+    def test_file_names_that_are_not_utf8_are_hashed(self, tmp_path: Path) -> None:
         (tmp_path / os.fsdecode(b"a\xff")).write_bytes(b"")
         one = hash_tree(tmp_path)
         (tmp_path / os.fsdecode(b"a\xff")).rename(tmp_path / os.fsdecode(b"a\xfe"))
         assert hash_tree(tmp_path) != one
 
 
-def test_lock_files_at_the_top(tmp_path: Path) -> None:
+def test_lock_files_at_the_top_are_hashed(tmp_path: Path) -> None:
     names = (
         *("uv.lock", "poetry.lock", "pdm.lock", "pixi.lock", "pylock.toml", "pylock.dev.toml"),
         *("conda-lock.yml", "requirements.txt", "requirements-dev.txt"),
@@ -176,7 +176,7 @@ class TestMachine:
         assert isinstance(facts["memory_bytes"], int)
         assert facts["memory_bytes"] > 1 << 20
 
-    def test_cpus_are_those_we_may_use(self) -> None:
+    def test_cpu_count_is_that_of_the_allowed_cpus(self) -> None:
         before = os.sched_getaffinity(0)
         try:
             os.sched_setaffinity(0, {min(before)})
@@ -184,19 +184,19 @@ class TestMachine:
         finally:
             os.sched_setaffinity(0, before)
 
-    def test_nothing_of_a_variable_is_kept(self, python: Installation) -> None:
+    def test_other_environment_variables_are_not_recorded(self, python: Installation) -> None:
         env = {"API_TOKEN": "s3cret-value", "PYTHONPATH": "/s3cret-path", "HOME": "/s3cret-home"}
         facts, packages = look(str(python.python), env=env)
         assert "s3cret" not in repr((facts, packages))
 
-    def test_a_record_can_hold_it(self, python: Installation) -> None:
+    def test_record_can_hold_the_environment(self, python: Installation) -> None:
         facts, packages = probe_environment(
             [str(python.python)], directory=Path.cwd(), env=dict(os.environ)
         )
         assert encode_table(facts)
         assert encode_table(dict(packages))
 
-    def test_failing_looks_are_absent_facts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_facts_that_cannot_be_read_are_absent(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(*_: object) -> None:
             raise OSError
 
@@ -208,7 +208,7 @@ class TestMachine:
 
 
 class TestPython:
-    def test_our_own_is_known_exactly(self) -> None:
+    def test_facts_of_the_running_python_are_exact(self) -> None:
         facts, packages = look(sys.executable)
         assert facts["python"] == ".".join(str(n) for n in sys.version_info[:3])
         assert facts["python_implementation"] == sys.implementation.name
@@ -227,14 +227,14 @@ class TestPython:
         true = dict(line.lower().replace("_", "-").split() for line in listed.stdout.splitlines())
         assert {name.replace("_", "-"): v for name, v in packages.items()} == true
 
-    def test_the_digest_tells_environments_apart(self, python: Installation) -> None:
+    def test_package_digest_differs_between_environments(self, python: Installation) -> None:
         one, packages = look(str(python.python))
         assert one["packages"] == sha256(b"numpy==2.1.0\n")
         assert packages == {"numpy": "2.1.0"}
         python.install("scipy-1.0.dist-info")
         assert look(str(python.python))[0]["packages"] != one["packages"]
 
-    def test_the_first_on_path_counts(self, python: Installation) -> None:
+    def test_python_is_the_first_on_path(self, python: Installation) -> None:
         facts, packages = look("python", "train.py", path=python.python.parent)
         assert facts["python"] == "3.12"
         assert packages == {"numpy": "2.1.0"}
@@ -242,10 +242,12 @@ class TestPython:
     @pytest.mark.parametrize(
         "words", [["nice", "python"], ["timeout", "60", "python", "x.py"], ["env", "A=b", "python"]]
     )
-    def test_behind_another_command(self, python: Installation, words: list[str]) -> None:
+    def test_python_is_found_behind_another_command(
+        self, python: Installation, words: list[str]
+    ) -> None:
         assert look(*words, path=python.python.parent)[1] == {"numpy": "2.1.0"}
 
-    def test_of_a_script_with_its_interpreter(self, python: Installation) -> None:
+    def test_python_of_a_script_is_its_interpreter(self, python: Installation) -> None:
         for name, head in (
             ("pytest", f"#!{python.python}\nimport x"),
             ("torchrun", f"#!/bin/sh\n'''exec' {python.python} \"$0\" \"$@\"\n' '''\n"),
@@ -256,26 +258,28 @@ class TestPython:
             assert look(name, "--flag", path=python.python.parent)[1] == {"numpy": "2.1.0"}, name
 
     @pytest.mark.parametrize("words", [["bash", "-c", "python x"], ["make"], ["./go"]])
-    def test_of_a_shell_is_the_one_on_path(self, python: Installation, words: list[str]) -> None:
+    def test_python_of_a_shell_is_the_one_on_path(
+        self, python: Installation, words: list[str]
+    ) -> None:
         go = Path("go")
         go.write_text("#!/usr/bin/env bash\npython x\n")
         go.chmod(0o755)
         assert look(*words, path=python.python.parent)[1] == {"numpy": "2.1.0"}
 
-    def test_of_a_project_tool_is_beside_the_project(self, tmp_path: Path) -> None:
+    def test_python_of_a_project_tool_is_beside_the_project(self, tmp_path: Path) -> None:
         made = Installation(tmp_path / ".venv")
         (tmp_path / ".venv/pyvenv.cfg").write_text("home = /nowhere/bin\nversion_info = 3.12.4\n")
         made.install("torch-2.9.dist-info")
         facts, packages = look("uv", "run", "train.py")
         assert (facts["python"], packages) == ("3.12.4", {"torch": "2.9"})
 
-    def test_a_program_without_python_has_none(self, python: Installation) -> None:
+    def test_program_without_python_has_no_python(self, python: Installation) -> None:
         facts, packages = look("/bin/ls", path=python.python.parent)
         assert not {"python", "python_implementation", "packages", "editable"} & set(facts)
         assert packages == {}
         assert look("no-such-command")[1] == {}
 
-    def test_a_shim_is_not_taken_for_a_python(self, python: Installation) -> None:
+    def test_version_manager_shim_is_no_python(self, python: Installation) -> None:
         python.python.write_text("#!/bin/sh\nexec elsewhere\n")
         assert "python" not in look("python", path=python.python.parent)[0]
 
@@ -292,23 +296,27 @@ class TestVirtualEnvironment:
     def configure(self, venv: Installation, home: Path, extra: str = "") -> None:
         (venv.root / "pyvenv.cfg").write_text(f"home = {home}\nversion = 3.12.9\n{extra}")
 
-    def test_has_its_own_packages(self, venv: Installation, python: Installation) -> None:
+    def test_virtual_environment_has_its_own_packages(
+        self, venv: Installation, python: Installation
+    ) -> None:
         self.configure(venv, python.python.parent)
         facts, packages = look(str(venv.python))
         assert (facts["python"], packages) == ("3.12.9", {"click": "8.1"})
 
-    def test_may_see_those_below_but_hides_them(
+    def test_packages_of_a_virtual_environment_hide_those_of_its_base(
         self, venv: Installation, python: Installation
     ) -> None:
         self.configure(venv, python.python.parent, "include-system-site-packages = true\n")
         python.install("click-1.0.dist-info")
         assert look(str(venv.python))[1] == {"click": "8.1", "numpy": "2.1.0"}
 
-    def test_names_its_implementation(self, venv: Installation, python: Installation) -> None:
+    def test_virtual_environment_names_its_implementation(
+        self, venv: Installation, python: Installation
+    ) -> None:
         self.configure(venv, python.python.parent, "implementation = PyPy\n")
         assert look(str(venv.python))[0]["python_implementation"] == "pypy"
 
-    def test_real_ones_are_understood(self, tmp_path: Path) -> None:
+    def test_real_virtual_environments_are_read(self, tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", "real"], check=True)
         facts, packages = look(str(tmp_path / "real/bin/python"))
         assert facts["python"] == ".".join(str(n) for n in sys.version_info[:3])
@@ -336,17 +344,17 @@ class TestPackages:
             ("zope-interface", "6.0"),
         ]
 
-    def test_editable_ones_are_named(self, python: Installation) -> None:
+    def test_editable_packages_are_listed(self, python: Installation) -> None:
         python.install("mine-0.1.dist-info", '{"url": "file:///x", "dir_info": {"editable": true}}')
         python.install("not-0.1.dist-info", '{"url": "file:///x", "dir_info": {"editable": false}}')
         assert look(str(python.python))[0]["editable"] == ["mine"]
 
-    def test_old_editable_ones_are_named_too(self, python: Installation) -> None:
+    def test_old_style_editable_packages_are_listed(self, python: Installation) -> None:
         (python.site / "__editable__.my_pkg-0.1.pth").write_text("/x")
         (python.site / "older.egg-link").write_text("/x\n.")
         assert look(str(python.python))[0]["editable"] == ["my-pkg", "older"]
 
-    def test_a_commit_is_kept_but_not_its_address(self, python: Installation) -> None:
+    def test_version_has_the_commit_without_the_url(self, python: Installation) -> None:
         python.install(
             "forked-1.0.dist-info",
             '{"url": "https://u:s3cret@host/x", "vcs_info": {"commit_id": "0123abcd"}}',
@@ -354,7 +362,9 @@ class TestPackages:
         _, packages = look(str(python.python))
         assert packages["forked"] == "1.0 @ 0123abcd"
 
-    def test_all_folders_are_seen_in_order(self, python: Installation, tmp_path: Path) -> None:
+    def test_all_package_directories_are_searched_in_order(
+        self, python: Installation, tmp_path: Path
+    ) -> None:
         python.install("numpy-9.dist-info", site=tmp_path / "first")
         user = tmp_path / "home/.local/lib/python3.12/site-packages"
         python.install("own-1.dist-info", site=user)
@@ -363,7 +373,7 @@ class TestPackages:
         assert look(str(python.python), env=env)[1] == {"deb": "1", "numpy": "9", "own": "1"}
         assert "own" not in look(str(python.python), env={**env, "PYTHONNOUSERSITE": "1"})[1]
 
-    def test_what_was_installed_since_the_last_look_is_seen(self, python: Installation) -> None:
+    def test_packages_installed_later_are_listed(self, python: Installation) -> None:
         def age(seconds: float) -> None:
             os.utime(python.site, (time.time() - seconds, time.time() - seconds))
 
@@ -376,7 +386,7 @@ class TestPackages:
         (python.site / "numpy-2.1.0.dist-info").rename(python.site / "numpy-2.2.0.dist-info")
         assert look(str(python.python))[1] == {"numpy": "2.2.0", "scipy": "1.0"}
 
-    def test_changes_within_a_tick_of_the_clock_are_seen(self, python: Installation) -> None:
+    def test_install_within_one_clock_tick_is_noticed(self, python: Installation) -> None:
         moment = time.time()
         os.utime(python.site, (moment, moment))
         look(str(python.python))
@@ -384,7 +394,7 @@ class TestPackages:
         os.utime(python.site, (moment, moment))
         assert "scipy" in look(str(python.python))[1]
 
-    def test_conda_tells_its_version(self, python: Installation) -> None:
+    def test_conda_environment_has_its_python_version(self, python: Installation) -> None:
         (python.root / "conda-meta").mkdir()
         (python.root / "conda-meta/python-3.12.7-h1_0.json").write_text("{}")
         assert look(str(python.python))[0]["python"] == "3.12.7"

@@ -32,16 +32,14 @@ def run(*argv: str | Path, **options: Any) -> Completed:
     return run_command(words, directory=Path.cwd(), env=dict(os.environ), **options)
 
 
-def test_an_end_that_nothing_tells_of_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exit_is_noticed_when_its_signal_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """The byte that Python writes to the wakeup descriptor at a signal may be lost."""
     monkeypatch.setattr(signal, "set_wakeup_fd", lambda *_args, **_options: -1)
     assert run("sh", "-c", "exit 3").exit_code == 3
 
 
 class TestOutput:
-    def test_goes_to_our_own_streams_untouched(
-        self, capfdbinary: pytest.CaptureFixture[bytes]
-    ) -> None:
+    def test_output_is_copied_unchanged(self, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
         code = r"import os; os.write(1, bytes(range(256))); os.write(2, b'\x00err\r\n')"
         seen = bytearray()
         done = run(PYTHON, "-c", code, on_output=lambda chunk, _: seen.extend(chunk))
@@ -49,12 +47,14 @@ class TestOutput:
         assert sorted(seen) == sorted(bytes(range(256)) + b"\x00err\r\n")
         assert (done.exit_code, done.interrupted, done.warnings) == (0, False, ())
 
-    def test_comes_after_what_we_had_printed(self, capfd: pytest.CaptureFixture[str]) -> None:
+    def test_output_follows_earlier_output_of_gitexp(
+        self, capfd: pytest.CaptureFixture[str]
+    ) -> None:
         print("before", end=" ")
         run("echo", "during")
         assert capfd.readouterr().out == "before during\n"
 
-    def test_lines_are_given_whole_with_their_stream(self) -> None:
+    def test_listener_gets_whole_lines_with_their_stream(self) -> None:
         lines: list[tuple[str, bytes]] = []
         code = (
             "import os, time\n"
@@ -94,7 +94,7 @@ class TestOutput:
         run(PYTHON, "-c", code, on_line=lambda _, line: lines.append(line))
         assert lines == [b"x" * length, b"short"] if length <= 65_536 else [b"short"]
 
-    def test_the_end_of_such_a_line_is_no_line_either(self) -> None:
+    def test_rest_of_an_overlong_line_is_not_passed_on(self) -> None:
         lines: list[bytes] = []
         code = (
             "import os, time; os.write(1, b'x' * 70000); time.sleep(0.2); os.write(1, b'y\\nz\\n')"
@@ -102,7 +102,7 @@ class TestOutput:
         run(PYTHON, "-c", code, on_line=lambda _, line: lines.append(line))
         assert lines == [b"z"]
 
-    def test_appears_at_once(self) -> None:
+    def test_output_appears_at_once(self) -> None:
         """A prompt of the command appears while the command waits for the answer."""
         code = driver("['sh', '-c', 'printf x; read y; printf $y']")
         with subprocess.Popen(
@@ -115,7 +115,7 @@ class TestOutput:
             child.stdin.flush()
             assert child.stdout.read() == b"answer"
 
-    def test_keeps_the_order_of_both_streams_when_they_are_one(self) -> None:
+    def test_merged_streams_keep_their_order(self) -> None:
         code = "import os\nfor n in range(2000): os.write(1 + n % 2, b'%d\\n' % n)"
         done = subprocess.run(
             driver(repr([PYTHON, "-c", code])),
@@ -126,12 +126,12 @@ class TestOutput:
         )
         assert done.stdout.split() == [b"%d" % n for n in range(2000)]
 
-    def test_may_be_sent_elsewhere(self, capfd: pytest.CaptureFixture[str]) -> None:
+    def test_output_can_go_to_another_file(self, capfd: pytest.CaptureFixture[str]) -> None:
         run("sh", "-c", "echo out; echo err >&2", stdout=2)
         captured = capfd.readouterr()
         assert (captured.out, captured.err) == ("", "out\nerr\n")
 
-    def test_large_output_passes_quickly(self, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    def test_large_output_is_copied(self, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
         size = [0]
 
         def count(chunk: bytes, _stream: str) -> None:
@@ -144,7 +144,7 @@ class TestOutput:
         assert size == [200_000_000]
         assert done.duration_s < 20
 
-    def test_a_reader_that_goes_away_does_not_end_the_command(self, tmp_path: Path) -> None:
+    def test_command_continues_when_the_reader_closes_the_pipe(self, tmp_path: Path) -> None:
         script = f"for n in $(seq 20000); do echo $n; done; echo done > {tmp_path}/proof"
         report = tmp_path / "report"
         with subprocess.Popen(
@@ -161,13 +161,13 @@ class TestOutput:
         assert told["warnings"] == []
         assert told["tail"].endswith("19999\n20000\n")
 
-    def test_a_full_disk_behind_us_is_told(self) -> None:
+    def test_output_lost_on_a_full_disk_is_reported(self) -> None:
         with Path("/dev/full").open("wb") as full:
             done = run("echo", "lost", stdout=full.fileno())
         assert done.exit_code == 0
         assert done.warnings == ("its stdout could not be passed on: No space left on device",)
 
-    def test_closed_streams_do_not_end_the_command(self, tmp_path: Path) -> None:
+    def test_command_runs_with_closed_streams(self, tmp_path: Path) -> None:
         report = tmp_path / "report"
         command = driver(repr(["sh", "-c", "echo out; echo err >&2"]), report)
         subprocess.run(
@@ -175,7 +175,7 @@ class TestOutput:
         )
         assert sorted(json.loads(report.read_text())["tail"].split()) == ["err", "out"]
 
-    def test_a_slow_reader_gets_all_of_it(self, tmp_path: Path) -> None:
+    def test_slow_reader_gets_all_output(self, tmp_path: Path) -> None:
         """The pipe is full when the command ends: the rest of the output waits for the reader."""
         report = tmp_path / "report"
         with subprocess.Popen(
@@ -187,7 +187,7 @@ class TestOutput:
             time.sleep(2.5)
             assert len(child.stdout.read()) == 600_000
 
-    def test_our_non_blocking_stream_gets_all_of_it(self) -> None:
+    def test_non_blocking_stream_gets_all_output(self) -> None:
         outlet, inlet = os.pipe()
         os.set_blocking(inlet, False)
         got = bytearray()
@@ -205,9 +205,7 @@ class TestOutput:
         os.close(outlet)
         assert len(got) == 1_000_000
 
-    def test_a_fault_of_a_listener_is_raised_when_the_command_has_ended(
-        self, tmp_path: Path
-    ) -> None:
+    def test_exception_of_a_listener_is_raised_after_the_command(self, tmp_path: Path) -> None:
         def fail(_chunk: bytes, _stream: str) -> None:
             raise ZeroDivisionError
 
@@ -215,7 +213,7 @@ class TestOutput:
             run("sh", "-c", "echo a; sleep 0.2; echo b; touch proof", on_output=fail)
         assert (tmp_path / "proof").exists()
 
-    def test_leaves_no_file_open(self) -> None:
+    def test_run_leaves_no_file_open(self) -> None:
         run("true")
         before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
         run("echo", "x")
@@ -225,7 +223,7 @@ class TestOutput:
 
 
 class TestLeftovers:
-    def test_a_child_that_keeps_the_pipe_does_not_keep_us(
+    def test_run_ends_while_a_child_keeps_the_pipe_open(
         self, capfd: pytest.CaptureFixture[str]
     ) -> None:
         started = time.monotonic()
@@ -233,13 +231,13 @@ class TestLeftovers:
         assert 1 <= time.monotonic() - started < 1.9
         os.kill(int(capfd.readouterr().out), signal.SIGKILL)
 
-    def test_what_a_child_says_soon_is_still_passed_on(
+    def test_output_of_a_child_shortly_after_the_end_is_copied(
         self, capfd: pytest.CaptureFixture[str]
     ) -> None:
         run("sh", "-c", "(sleep 0.3; echo late) & echo early")
         assert capfd.readouterr().out == "early\nlate\n"
 
-    def test_a_child_that_never_stops_talking_does_not_keep_us(self, tmp_path: Path) -> None:
+    def test_run_ends_while_a_child_keeps_printing(self, tmp_path: Path) -> None:
         started = time.monotonic()
         with Path(os.devnull).open("wb") as sink:
             run(
@@ -256,7 +254,7 @@ class TestLeftovers:
 
 class TestEnd:
     @pytest.mark.parametrize("code", [0, 1, 7, 125, 255])
-    def test_the_exit_code_is_the_commands_own(self, code: int) -> None:
+    def test_exit_code_is_that_of_the_command(self, code: int) -> None:
         done = run("sh", "-c", f"exit {code}")
         assert (done.exit_code, done.interrupted) == (code, False)
 
@@ -271,17 +269,19 @@ class TestEnd:
             (signal.SIGABRT, False),
         ],
     )
-    def test_a_signal_that_ends_it_is_told(self, number: signal.Signals, interrupted: bool) -> None:
+    def test_exit_code_is_the_negative_signal(
+        self, number: signal.Signals, interrupted: bool
+    ) -> None:
         done = run("sh", "-c", f"ulimit -c 0; kill -{number.value} $$")
         assert (done.exit_code, done.interrupted) == (-number, interrupted)
 
     def test_the_duration_is_measured(self) -> None:
         assert 0.2 <= run("sleep", "0.2").duration_s < 5
 
-    def test_the_duration_ends_with_the_command_not_with_its_leftovers(self) -> None:
+    def test_duration_excludes_children_that_outlive_the_command(self) -> None:
         assert run("sh", "-c", "sleep 0.6 &").duration_s < 0.5
 
-    def test_directory_environment_and_input_are_the_commands(self, tmp_path: Path) -> None:
+    def test_command_gets_its_directory_environment_and_input(self, tmp_path: Path) -> None:
         (tmp_path / "sub").mkdir()
         seen = bytearray()
         run_command(
@@ -327,7 +327,7 @@ def note(number, frame):
 for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"):
     signal.signal(getattr(signal, name), note)
 os.write(1, b"ready\\n")
-for _ in range(200):  # not for ever: a test that fails must end
+for _ in range(200):  # bounded, so that a failing test ends
     time.sleep(0.05)
 """
 
@@ -340,9 +340,7 @@ def in_main_thread(script: str, *args: str) -> str:
 
 class TestSignals:
     @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"])
-    def test_sent_to_us_reach_the_command_and_we_stay_to_tell(
-        self, tmp_path: Path, name: str
-    ) -> None:
+    def test_signals_are_forwarded_and_the_end_is_reported(self, tmp_path: Path, name: str) -> None:
         report = tmp_path / "report"
         with subprocess.Popen(
             driver(repr([PYTHON, "-c", TRAP]), report),
@@ -360,7 +358,7 @@ class TestSignals:
         assert told["interrupted"] is True
         assert told["tail"] == f"ready\ngot {name}\n"
 
-    def test_a_command_that_does_not_mind_goes_on_and_so_do_we(self, tmp_path: Path) -> None:
+    def test_run_continues_while_the_command_ignores_a_signal(self, tmp_path: Path) -> None:
         report = tmp_path / "report"
         with subprocess.Popen(
             driver(repr([PYTHON, "-c", TRAP, "stay"]), report),
@@ -380,7 +378,7 @@ class TestSignals:
         assert told["exit_code"] == -signal.SIGKILL
         assert told["interrupted"] is True
 
-    def test_one_that_another_thread_took_is_handed_on_at_once(self) -> None:
+    def test_signal_that_another_thread_received_is_forwarded(self) -> None:
         """Such a signal does not interrupt the system call of the waiting thread."""
         script = """
 import os, pathlib, signal, sys, threading
@@ -397,7 +395,7 @@ print(done.exit_code, done.interrupted)
 """
         assert in_main_thread(script, TRAP) == "ready\ngot SIGTERM\n9 True\n"
 
-    def test_handlers_are_as_before_when_it_is_over(self) -> None:
+    def test_signal_handlers_are_restored_after_the_command(self) -> None:
         script = """
 import os, pathlib, signal
 from gitexp.adapters.system.command import run_command
@@ -411,7 +409,7 @@ print(handlers() == before, signal.set_wakeup_fd(-1))
 """
         assert in_main_thread(script) == "True -1\n"
 
-    def test_of_many_none_is_lost(self, tmp_path: Path) -> None:
+    def test_many_signals_are_all_forwarded(self, tmp_path: Path) -> None:
         with subprocess.Popen(
             driver(repr([PYTHON, "-c", TRAP, "stay"])),
             stdout=subprocess.PIPE,
@@ -425,7 +423,7 @@ print(handlers() == before, signal.set_wakeup_fd(-1))
                 assert child.stdout.readline() == f"got {name}\n".encode()
             os.kill(children(child.pid)[0], signal.SIGKILL)
 
-    def test_what_was_ignored_stays_ignored(self, tmp_path: Path) -> None:
+    def test_ignored_signals_stay_ignored(self, tmp_path: Path) -> None:
         """Under `nohup` neither gitexp nor the command receives the signal."""
         report = tmp_path / "report"
         script = ["sh", "-c", "echo ready; sleep 0.5; echo survived"]
@@ -442,7 +440,7 @@ print(handlers() == before, signal.set_wakeup_fd(-1))
         told = json.loads(report.read_text())
         assert (told["exit_code"], told["interrupted"]) == (0, False)
 
-    def test_handlers_are_as_before_afterwards(self) -> None:
+    def test_signal_handlers_are_restored_after_an_error(self) -> None:
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGWINCH)
         before = [signal.getsignal(number) for number in numbers]
         run("true")
@@ -450,7 +448,7 @@ print(handlers() == before, signal.set_wakeup_fd(-1))
             run("no-such-command")
         assert [signal.getsignal(number) for number in numbers] == before
 
-    def test_works_on_another_thread_too(self) -> None:
+    def test_run_works_in_another_thread(self) -> None:
         done: list[Completed] = []
         thread = threading.Thread(target=lambda: done.append(run("sh", "-c", "exit 3")))
         thread.start()
@@ -523,19 +521,19 @@ print(json.dumps([os.isatty(n) for n in range(3)]), *os.get_terminal_size(1))
 
 
 class TestTerminal:
-    def test_the_command_gets_one_too(self, terminal: Callable[..., Terminal]) -> None:
+    def test_command_gets_a_terminal(self, terminal: Callable[..., Terminal]) -> None:
         window = terminal(PYTHON, "-c", LOOK)
         told = window.finish()
         assert "[true, true, true]" in told["tail"]
         assert told["exit_code"] == 0
 
-    def test_only_for_the_streams_that_are_one(
+    def test_command_gets_a_terminal_only_for_terminal_streams(
         self, terminal: Callable[..., Terminal], tmp_path: Path
     ) -> None:
         told = terminal(PYTHON, "-c", LOOK, redirect=f"2> {tmp_path}/err").finish()
         assert "[true, true, false]" in told["tail"]
 
-    def test_bytes_are_those_the_command_wrote(self, terminal: Callable[..., Terminal]) -> None:
+    def test_terminal_output_is_unchanged(self, terminal: Callable[..., Terminal]) -> None:
         """The terminal converts LF to CR LF, as without gitexp: once, not twice."""
         window = terminal("printf", r"\033[1ma\nb\tc\r\n\001")
         told = window.finish()
@@ -548,7 +546,9 @@ class TestTerminal:
         window.finish()
         assert window.seen.split() == [b"%d" % n for n in range(500)]
 
-    def test_its_size_is_followed(self, terminal: Callable[..., Terminal]) -> None:
+    def test_terminal_size_changes_reach_the_command(
+        self, terminal: Callable[..., Terminal]
+    ) -> None:
         code = (
             "import os, signal, time\n"
             "seen = []\n"
@@ -565,14 +565,14 @@ class TestTerminal:
         window.finish()
         assert window.seen.rstrip().splitlines()[-1] == b"size 77 33"
 
-    def test_starts_with_our_size(self, terminal: Callable[..., Terminal]) -> None:
+    def test_terminal_of_the_command_has_our_size(self, terminal: Callable[..., Terminal]) -> None:
         window = terminal("sh", "-c", "read x; exec stty size <&1")
         window.resize(21, 43)
         window.press(b"\n")
         assert "21 43" in window.finish()["tail"]
 
     @pytest.mark.parametrize(("key", "name"), [(b"\x03", "SIGINT"), (b"\x1c", "SIGQUIT")])
-    def test_a_key_reaches_the_command_once_and_not_us(
+    def test_interrupt_key_reaches_only_the_command_once(
         self, terminal: Callable[..., Terminal], key: bytes, name: str
     ) -> None:
         window = terminal(PYTHON, "-c", TRAP, "stay")
@@ -585,7 +585,7 @@ class TestTerminal:
         assert told["tail"].count(f"got {name}") == 1
         assert told["interrupted"] is True
 
-    def test_a_key_is_not_handed_on_to_who_has_left_the_foreground(
+    def test_interrupt_key_is_not_sent_to_a_background_command(
         self, terminal: Callable[..., Terminal]
     ) -> None:
         window = terminal(PYTHON, "-c", "import os; os.setpgrp()\n" + TRAP, "stay")
@@ -605,13 +605,13 @@ class TestTerminal:
         assert told["exit_code"] == -signal.SIGINT
         assert told["interrupted"] is True
 
-    def test_term_is_handed_on_here_as_well(self, terminal: Callable[..., Terminal]) -> None:
+    def test_term_is_forwarded_on_a_terminal(self, terminal: Callable[..., Terminal]) -> None:
         window = terminal(PYTHON, "-c", TRAP)
         window.wait_for(b"ready")
         os.kill(window.pid, signal.SIGTERM)
         assert window.finish()["tail"].endswith("got SIGTERM\n")
 
-    def test_a_closed_window_does_not_lose_the_run(
+    def test_hangup_of_the_terminal_keeps_the_run(
         self, terminal: Callable[..., Terminal], tmp_path: Path
     ) -> None:
         window = terminal(
@@ -627,7 +627,7 @@ class TestTerminal:
         assert told["interrupted"] is True
         assert told["tail"].startswith("ready\n")
 
-    def test_a_command_killed_hard_is_told(self, terminal: Callable[..., Terminal]) -> None:
+    def test_killed_command_is_reported(self, terminal: Callable[..., Terminal]) -> None:
         window = terminal("sh", "-c", "echo ready; kill -9 $$")
         told = window.finish()
         assert told["exit_code"] == -9
@@ -649,7 +649,7 @@ class TestFindCommand:
             run_command([name], directory=directory or Path.cwd(), env=dict(os.environ))
         return caught.value
 
-    def test_finds_what_would_run(self, tmp_path: Path) -> None:
+    def test_find_command_returns_the_file_that_would_run(self, tmp_path: Path) -> None:
         tool = executable(tmp_path / "bin" / "tool", "#!/bin/sh\nexit 5\n")
         assert self.find("tool", path=f"/nowhere:{tool.parent}") == tool
         assert self.find("bin/tool") == tool
@@ -657,18 +657,18 @@ class TestFindCommand:
         assert self.find("tool", tmp_path, path="bin") == tool
         assert run("./bin/tool").exit_code == 5
 
-    def test_a_missing_command(self) -> None:
+    def test_missing_command_is_refused_with_a_hint(self) -> None:
         error = self.refusal("no-such-command")
         assert error.what == "cannot run 'no-such-command'"
         assert error.why == "no folder of PATH has it"
 
-    def test_a_command_line_in_one_word(self) -> None:
+    def test_command_line_in_one_word_is_refused_with_a_hint(self) -> None:
         assert "separate words" in self.refusal("python train.py").hints[0]
 
-    def test_a_missing_file(self) -> None:
+    def test_missing_file_is_refused_with_a_hint(self) -> None:
         assert self.refusal("./missing").why == "there is no such file"
 
-    def test_a_script_of_this_folder_without_its_dot(self, tmp_path: Path) -> None:
+    def test_script_without_leading_dot_is_refused_with_a_hint(self, tmp_path: Path) -> None:
         (tmp_path / "train.py").write_text("")
         assert self.refusal("train.py").hints == (
             "for the file in this folder type `python train.py`",
@@ -677,20 +677,20 @@ class TestFindCommand:
         assert self.refusal("go-").hints == ()
         assert self.refusal("go").hints == ("for the file in this folder type `./go`",)
 
-    def test_a_file_that_is_not_executable(self, tmp_path: Path) -> None:
+    def test_file_that_is_not_executable_is_refused_with_a_hint(self, tmp_path: Path) -> None:
         (tmp_path / "train.py").write_text("")
         error = self.refusal("./train.py")
         assert error.why == "the file is not executable"
         assert error.hints[0] == "start it with `python ./train.py`"
 
-    def test_a_folder(self, tmp_path: Path) -> None:
+    def test_directory_as_command_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "sub").mkdir()
         assert self.refusal("./sub").why == "it is a folder"
 
-    def test_a_missing_folder(self, tmp_path: Path) -> None:
+    def test_missing_working_directory_is_refused(self, tmp_path: Path) -> None:
         assert self.refusal("true", tmp_path / "missing").why == "there is no such folder"
 
-    def test_an_empty_name(self) -> None:
+    def test_empty_command_is_refused(self) -> None:
         self.refusal("")
         with pytest.raises(InvalidInput):
             run_command([], directory=Path.cwd(), env={})
@@ -709,7 +709,7 @@ class TestFindCommand:
             ("", "it is text that names no interpreter"),
         ],
     )
-    def test_a_script_that_no_system_would_start(
+    def test_script_without_interpreter_is_refused(
         self, tmp_path: Path, script: str, why: str
     ) -> None:
         executable(tmp_path / "script", script)
@@ -718,7 +718,7 @@ class TestFindCommand:
     @pytest.mark.parametrize(
         "script", ["#!/bin/sh\n", "#! /usr/bin/env sh\n", "#!/usr/bin/env -S sh -e\n"]
     )
-    def test_a_script_that_starts(self, tmp_path: Path, script: str) -> None:
+    def test_valid_scripts_are_started(self, tmp_path: Path, script: str) -> None:
         executable(tmp_path / "script", script + "exit 6\n")
         assert run("./script").exit_code == 6
 
@@ -727,7 +727,7 @@ class TestFindCommand:
         with pytest.raises(InvalidInput, match=r"cannot run '\./program'"):
             run("./program")
 
-    def test_words_that_no_program_can_get(self) -> None:
+    def test_arguments_with_nul_are_refused(self) -> None:
         with pytest.raises(InvalidInput, match="cannot run 'echo'"):
             run("echo", "a\0b")
 
@@ -758,26 +758,26 @@ def existence(folder: Path) -> Callable[[], None]:
 
 
 class TestLimit:
-    def test_ends_a_command_that_runs_too_long(self) -> None:
+    def test_time_limit_ends_the_command(self) -> None:
         seen: list[str] = []
         done = run("sleep", "600", limit=limit(0.1, on_reached=lambda: seen.append("reached")))
         assert (done.exit_code, done.timed_out, seen) == (-signal.SIGTERM, True, ["reached"])
 
-    def test_leaves_a_command_alone_that_ends_in_time(self) -> None:
+    def test_time_limit_leaves_a_fast_command_alone(self) -> None:
         done = run("sh", "-c", "exit 3", limit=limit(600))
         assert (done.exit_code, done.timed_out) == (3, False)
 
-    def test_kills_a_command_that_ignores_term(self, tmp_path: Path) -> None:
+    def test_time_limit_kills_a_command_that_ignores_term(self, tmp_path: Path) -> None:
         script = "trap '' TERM; touch ready; sleep 600 & wait; sleep 600"
         done = run("sh", "-c", script, limit=limit(0.1, 0.2, on_reached=existence(tmp_path)))
         assert (done.exit_code, done.timed_out) == (-signal.SIGKILL, True)
 
-    def test_lets_the_command_end_by_itself_after_term(self, tmp_path: Path) -> None:
+    def test_time_limit_lets_the_command_end_after_term(self, tmp_path: Path) -> None:
         script = "trap 'exit 5' TERM; touch ready; sleep 600 & wait"
         done = run("sh", "-c", script, limit=limit(0.1, on_reached=existence(tmp_path)))
         assert (done.exit_code, done.timed_out) == (5, True)
 
-    def test_ends_what_the_command_started(self, tmp_path: Path) -> None:
+    def test_time_limit_ends_children_of_the_command(self, tmp_path: Path) -> None:
         """Also an orphan, and a process that ignores SIGTERM."""
         script = (
             "(sleep 600 & echo $! > orphan)\n"
@@ -791,14 +791,14 @@ class TestLimit:
         for name in ("orphan", "deaf"):
             assert not is_running(int((tmp_path / name).read_text()))
 
-    def test_holds_outside_the_main_thread(self) -> None:
+    def test_time_limit_works_outside_the_main_thread(self) -> None:
         ends: list[Completed] = []
         thread = threading.Thread(target=lambda: ends.append(run("sleep", "60", limit=limit(0.1))))
         thread.start()
         thread.join()
         assert ends[0].timed_out
 
-    def test_is_not_why_an_interrupted_command_ended(self, tmp_path: Path) -> None:
+    def test_interrupt_before_the_time_limit_counts_as_interrupt(self, tmp_path: Path) -> None:
         """The signal to end comes first; the command reaches the limit while it ends."""
         code = (
             "import os, time\n"

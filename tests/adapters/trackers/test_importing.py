@@ -49,16 +49,18 @@ from tests.core.sample_runs import full_run, make_annotation
         ("checks failed", (Outcome.FAILED, Decision.DISCARD)),
     ],
 )
-def test_statuses(word: str, means: tuple[Outcome | None, Decision | None]) -> None:
+def test_status_words_give_outcomes(
+    word: str, means: tuple[Outcome | None, Decision | None]
+) -> None:
     assert parse_status(word) == means
 
 
-def test_an_unknown_status_is_no_guess() -> None:
+def test_unknown_status_is_refused() -> None:
     with pytest.raises(InvalidInput, match="'meh' is no status"):
         parse_status("meh")
 
 
-def test_moments() -> None:
+def test_times_are_parsed() -> None:
     same = [
         parse_moment(moment)
         for moment in ("2026-11-23T13:28:56.372Z", "2026-11-23T14:28:56.372+01:00", START_MS)
@@ -79,7 +81,7 @@ def test_the_last_value_is_that_of_the_highest_step() -> None:
     ]
 
 
-def test_values_without_steps_are_counted_not_lost() -> None:
+def test_values_without_steps_get_their_position() -> None:
     _, series = fold_points({"loss": [(0, 1.0, 3.0), (0, 2.0, 2.0), (0, 3.0, 1.0)]})
     assert [(row["step"], row["loss"]) for row in series] == [(0, 3.0), (1, 2.0), (2, 1.0)]
 
@@ -91,7 +93,7 @@ def test_single_values_make_no_series() -> None:
 # --- MLflow ---------------------------------------------------------------------------------------
 
 
-def test_a_run_of_the_folder(tmp_path: Path) -> None:
+def test_mlflow_directory_run_is_read(tmp_path: Path) -> None:
     write_mlruns(
         tmp_path,
         "abc",
@@ -126,7 +128,7 @@ def test_a_run_of_the_folder(tmp_path: Path) -> None:
     assert run.environment == {"tracker": "mlflow", "experiment": "first: try", "user": "ada"}
 
 
-def test_statuses_of_the_folder(tmp_path: Path) -> None:
+def test_mlflow_directory_statuses_are_read(tmp_path: Path) -> None:
     for number, status in enumerate((1, 3, 4, 5)):
         write_mlruns(tmp_path, f"r{number}", status=status)
     write_mlruns(tmp_path, "gone", stage="deleted")
@@ -155,12 +157,12 @@ def test_a_broken_metric_line_is_named(tmp_path: Path) -> None:
         ("name: a very\n  long one\nstatus: 3\n", {"name": "a very long one", "status": "3"}),
     ],
 )
-def test_flat_yaml(text: str, table: dict[str, str]) -> None:
+def test_flat_yaml_is_read(text: str, table: dict[str, str]) -> None:
     assert mlflow.read_flat_yaml(text) == table
 
 
 @pytest.mark.parametrize("with_names", [True, False], ids=["new", "old"])
-def test_the_database(tmp_path: Path, with_names: bool) -> None:
+def test_mlflow_database_is_read(tmp_path: Path, with_names: bool) -> None:
     write_mlflow_base(tmp_path / "mlflow.db", with_names=with_names)
     found = mlflow.read_database(tmp_path / "mlflow.db")
     run, going_on = found.runs
@@ -188,7 +190,7 @@ def offline(tmp_path: Path, content: bytes, run: str = "p54gy7qm") -> Path:
     return tmp_path / "wandb"
 
 
-def test_an_offline_run(tmp_path: Path) -> None:
+def test_wandb_offline_run_is_read(tmp_path: Path) -> None:
     log = wandb_log(
         config={"lr": 0.1, "model": {"depth": 3}, "none": None, "_wandb": {}},
         history=[
@@ -210,13 +212,15 @@ def test_an_offline_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("exit_code", "outcome"), [(0, Outcome.SUCCEEDED), (1, Outcome.FAILED), (None, None)]
 )
-def test_how_it_ended(tmp_path: Path, exit_code: int | None, outcome: Outcome | None) -> None:
+def test_wandb_outcomes_are_read(
+    tmp_path: Path, exit_code: int | None, outcome: Outcome | None
+) -> None:
     log = wandb_log(history=[{"loss": 1, "_step": 0}], exit_code=exit_code)
     (run,) = wandb.read_folders(offline(tmp_path, log)).runs
     assert run.outcome is outcome
 
 
-def test_long_records_and_a_torn_end() -> None:
+def test_wandb_log_with_long_records_and_a_torn_end_is_read() -> None:
     history = [{f"metric{n}": n + 0.5 for n in range(3000)} | {"_step": s} for s in range(3)]
     log = wandb_log(history=history)
     told = wandb.parse_log(log)
@@ -240,7 +244,7 @@ def test_a_row_with_a_step_out_of_range_is_left_out() -> None:
     assert [value for _, _, value in told.points["loss"]] == [1, 3]
 
 
-def test_files_of_older_versions(tmp_path: Path) -> None:
+def test_wandb_files_of_older_versions_are_read(tmp_path: Path) -> None:
     pytest.importorskip("yaml")
     files = tmp_path / "run-20200101_000000-abc" / "files"
     files.mkdir(parents=True)
@@ -255,7 +259,7 @@ def test_files_of_older_versions(tmp_path: Path) -> None:
     assert not run.is_outcome_said
 
 
-def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
+def test_wandb_directory_without_a_run_is_reported(tmp_path: Path) -> None:
     top = offline(tmp_path, b"nonsense")
     offline(tmp_path, wandb_log("good"), "good")
     found = wandb.read_folders(top)
@@ -264,7 +268,7 @@ def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
     assert why == "cannot read a W&B log; it does not begin as one"
 
 
-def test_a_run_of_too_many_values_holds_up_no_other(
+def test_run_with_too_many_values_does_not_stop_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gitexp.adapters.trackers.source_run.MAX_POINTS", 2)
@@ -287,7 +291,7 @@ def test_a_run_of_too_many_values_holds_up_no_other(
 
 
 @pytest.mark.parametrize("as_tensor", [False, True])
-def test_event_files(tmp_path: Path, as_tensor: bool) -> None:
+def test_tensorboard_event_files_are_read(tmp_path: Path, as_tensor: bool) -> None:
     folder = tmp_path / "logs" / "a"
     folder.mkdir(parents=True)
     points = [(1_795_440_000.0 + n, n, "loss", 1 / (n + 1)) for n in range(3)]
@@ -300,7 +304,7 @@ def test_event_files(tmp_path: Path, as_tensor: bool) -> None:
     assert run.source == "tensorboard:a/events.out.tfevents.1.host"
 
 
-def test_the_wire_format() -> None:
+def test_protobuf_wire_format_is_decoded() -> None:
     assert list(protobuf.fields(message((1, 300), (2, "x"), (3, -1)))) == [
         (1, 300),
         (2, b"x"),
@@ -350,7 +354,7 @@ def test_columns_are_mapped() -> None:
     assert found.runs[0].metrics == {"acc": 0.8, "seconds_total": 12}
 
 
-def test_what_an_export_has_beside_parameters_and_metrics_becomes_neither() -> None:
+def test_other_columns_of_an_export_become_no_parameters_or_metrics() -> None:
     run = replace(
         full_run(),
         batch="ab" * 8,
@@ -374,7 +378,7 @@ def test_what_an_export_has_beside_parameters_and_metrics_becomes_neither() -> N
 
 
 @pytest.mark.parametrize("text", ["acc", "metrics.=x", "speed=x", "name="])
-def test_bad_mappings(text: str) -> None:
+def test_bad_mappings_are_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="cannot use the mapping"):
         table_rows.parse_mapping([text])
 
@@ -385,14 +389,14 @@ def test_a_mapped_column_must_exist() -> None:
         table_rows.imported_rows(table, {"test_acuracy": "metrics.acc"}, tracker="csv")
 
 
-def test_rows_without_an_id_are_known_by_what_they_say() -> None:
+def test_rows_without_an_id_are_identified_by_their_content() -> None:
     table = table_rows.read_rows(TABLE, ".csv", name="t")
     first = [r.source for r in table_rows.imported_rows(table, {}, tracker="csv").runs]
     twice = [r.source for r in table_rows.imported_rows([*table, table[0]], {}, tracker="csv").runs]
     assert len(set(first)) == 2 and twice[:2] == first and twice[2] == f"{first[0]}#2"
 
 
-def test_json_lines() -> None:
+def test_json_lines_are_read() -> None:
     text = (
         '{"params": {"lr": 0.1}, "metrics": {"val": {"f1": 0.5}}, "tags": ["a", "b"]}\n{"lr": 2}\n'
     )
@@ -407,7 +411,7 @@ def test_json_lines() -> None:
     ("content", "suffix"),
     [(b'{"a": 1', ".jsonl"), (b"[1]", ".json"), (b"\xff\xfe", ".csv"), (b'"a\n', ".jsonl")],
 )
-def test_unreadable_tables(content: bytes, suffix: str) -> None:
+def test_unreadable_tables_are_refused(content: bytes, suffix: str) -> None:
     with pytest.raises(InvalidInput):
         table_rows.read_rows(content, suffix, name="t")
 
@@ -432,7 +436,7 @@ a1b2c3d\t0.998000\t44.0\tkeep\tbaseline again
 """
 
 
-def test_results_of_autoresearch() -> None:
+def test_autoresearch_results_are_read() -> None:
     kept, discarded, crashed, again = autoresearch.read_results(
         table_rows.read_rows(RESULTS, ".tsv", name="results.tsv")
     ).runs
@@ -479,7 +483,7 @@ LOG = "\n".join(
 )  # fmt: skip
 
 
-def test_the_log_of_pi_autoresearch() -> None:
+def test_pi_autoresearch_log_is_read() -> None:
     entries = autoresearch.parse_log(LOG + "\nnot json\n[1]\n")
     assert autoresearch.is_log(entries)
     kept, discarded, crashed = autoresearch.read_log(entries).runs

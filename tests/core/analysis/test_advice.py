@@ -1,4 +1,4 @@
-"""The advice after a run: one sentence that fits what its verdicts show."""
+"""Advice after a run: one sentence that fits its verdicts."""
 
 import pytest
 
@@ -35,18 +35,18 @@ UNJUDGED = [
 
 
 @pytest.mark.parametrize(("facts", "words"), UNJUDGED)
-def test_a_run_that_is_not_compared(facts: dict[str, object], words: str) -> None:
+def test_advice_for_runs_without_comparison(facts: dict[str, object], words: str) -> None:
     assert words in advice(**facts)
     assert words in advice(**facts, last=BETTER, best=BETTER, unknown_noise=False)
 
 
-def test_the_first_trial_is_repeated_once_in_one_go() -> None:
+def test_first_trial_should_be_repeated() -> None:
     assert "`--repeat 5`" in advice()
     assert "`--seeds 5`" in advice(seeded=True)
     assert "another trial" in advice(runs=2)
 
 
-def test_an_unknown_direction_is_asked_for() -> None:
+def test_unknown_direction_should_be_declared() -> None:
     asked = advice(last=verdict(Answer.UNKNOWN, why=NO_DIRECTION))
     assert "'accuracy'" in asked
     assert "--maximize" in asked
@@ -69,7 +69,7 @@ ANSWERS = {answer.value: verdict(answer, basis=Basis.UNKNOWN) for answer in Answ
 @pytest.mark.parametrize("last", ANSWERS)
 @pytest.mark.parametrize("best", [None, *ANSWERS])
 @pytest.mark.parametrize("claim", ["", "best"])
-def test_nothing_is_discarded_while_the_noise_is_unknown(
+def test_no_discard_is_advised_while_the_noise_is_unknown(
     last: str, best: str | None, claim: str
 ) -> None:
     told = advice(last=ANSWERS[last], best=None if best is None else ANSWERS[best], claim=claim)
@@ -78,12 +78,12 @@ def test_nothing_is_discarded_while_the_noise_is_unknown(
         assert "--repeat 3" in told
 
 
-def test_the_founding_example() -> None:
+def test_advice_for_a_small_loss_with_unknown_noise() -> None:
     told = advice(last=verdict(Answer.BETTER, basis=Basis.UNKNOWN), claim="best")
     assert told == "continue improving from here; `--repeat 3` tells the noise"
 
 
-def test_the_same_seed_again_is_said_to_tell_nothing() -> None:
+def test_advice_says_that_one_seed_shows_no_noise() -> None:
     one_seed = verdict(Answer.WORSE, basis=Basis.UNKNOWN, one_seed=True)
     told = advice(last=one_seed, best=one_seed, seeded=True, is_repeat=True)
     assert "the same seed again tells no noise: `--seeds 3` does" in told
@@ -115,11 +115,11 @@ SURE = [
 
 
 @pytest.mark.parametrize(("facts", "words"), SURE)
-def test_when_the_noise_is_known(facts: dict[str, object], words: str) -> None:
+def test_advice_with_known_noise(facts: dict[str, object], words: str) -> None:
     assert words in advice(**facts, unknown_noise=False)
 
 
-def test_the_side_with_fewer_runs_is_to_be_repeated() -> None:
+def test_group_with_fewer_runs_should_be_repeated() -> None:
     lone = verdict(Answer.UNKNOWN, reference="7f3a9c0d5e1b2a48", runs=5, reference_runs=1, needed=9)
     told = advice(last=lone, best=lone, claim="leads", unknown_noise=False)
     assert told == ("repeat the best other, 7f3a9c0, which has 1 run, before building on this one")
@@ -130,7 +130,7 @@ def test_a_trial_that_is_not_shown_worse_is_not_discarded() -> None:
         assert "discard" not in advice(last=WORSE, best=best, unknown_noise=False)
 
 
-def test_the_selector_is_the_one_to_type() -> None:
+def test_advice_uses_the_given_selector() -> None:
     facts = Advised(outcome=Outcome.FAILED, measured=False)
     assert "git exp show 7f3a9c0" in next_step(facts, "7f3a9c0")
 

@@ -1,4 +1,4 @@
-"""Better or worse, reproduced or drifted, kin or stranger."""
+"""Directions of metrics, verdicts of reproductions, and kinship of runs."""
 
 import math
 from collections.abc import Callable
@@ -44,7 +44,7 @@ UP, DOWN = Direction.MAXIMIZE, Direction.MINIMIZE
     bytes_per_s neg_log_loss neg_mean_squared_error log_likelihood val.top_1.acc success_rate fps
     throughput_bytes f1.score""".split(),
 )
-def test_more_is_better(metric: str) -> None:
+def test_words_of_metrics_to_maximize(metric: str) -> None:
     assert guess_direction(metric) is UP
 
 
@@ -55,7 +55,7 @@ def test_more_is_better(metric: str) -> None:
     bytes cost regret error_rate time_per_step seconds_per_iter ms_per_token errors_per_second
     negative_log_likelihood nll brier_score cross_entropy kl_divergence RMSE""".split(),
 )
-def test_less_is_better(metric: str) -> None:
+def test_words_of_metrics_to_minimize(metric: str) -> None:
     assert guess_direction(metric) is DOWN
 
 
@@ -64,11 +64,11 @@ def test_less_is_better(metric: str) -> None:
     """time_to_accuracy accuracy_loss step epoch lr x mapping lossy grad_norm accurate timestamps
     samples_per_class loss.scale costume""".split(),
 )
-def test_no_guess_is_better_than_a_wrong_one(metric: str) -> None:
+def test_unclear_names_give_no_direction(metric: str) -> None:
     assert guess_direction(metric) is None
 
 
-def test_the_last_part_of_a_dotted_name() -> None:
+def test_direction_is_guessed_from_the_last_part_of_a_name() -> None:
     assert last_part("val.loss") == "loss"
     assert last_part("val.mAP@0.5:0.95") == "mAP@0.5:0.95"
     assert last_part("loss") == "loss"
@@ -82,7 +82,7 @@ def test_a_declared_direction_is_no_guess() -> None:
     assert direction_of("x", {}) == (None, False)
 
 
-def test_what_measures_the_machine() -> None:
+def test_metrics_of_the_machine_are_recognized() -> None:
     assert all(map(is_time_like, ["time_s", "train.duration", "latency_ms", "tokens_per_s"]))
     assert all(map(is_time_like, ["peak_memory", "throughput", "wall_seconds"]))
     assert not any(map(is_time_like, ["loss", "accuracy", "timestamps", "samples_per_class"]))
@@ -102,7 +102,7 @@ def test_what_measures_the_machine() -> None:
         ({}, {"x": UP}, None),
     ],
 )
-def test_the_metric_that_matters_most_is_guessed(
+def test_main_metric_is_guessed(
     metrics: dict[str, Any], declared: dict[str, Direction], expected: str | None
 ) -> None:
     assert guess_metric(numbers(metrics), declared) == expected
@@ -138,7 +138,7 @@ DRIFTED, FAILED = ReproductionVerdict.DRIFTED, ReproductionVerdict.FAILED
         ({"m": [1.0]}, {"m": [1.0, 2.0]}, EXACT, REPRODUCED, ["equal", "informative"]),
     ],
 )
-def test_a_reproduction(
+def test_verdicts_of_reproductions(
     before: dict[str, Any],
     after: dict[str, Any],
     tolerance: Tolerance,
@@ -153,7 +153,7 @@ def test_a_reproduction(
         assert [match.state for match in matches] == states
 
 
-def test_a_tolerance_of_its_own_comes_before_the_default() -> None:
+def test_own_tolerance_overrides_the_default() -> None:
     def judge(**tolerances: Tolerance) -> ReproductionVerdict:
         recorded = make_run(1, metrics={"val": {"time_s": 10.0}})
         again = make_run(2, metrics={"val": {"time_s": 12.0}})
@@ -285,7 +285,7 @@ KIN: dict[str, tuple[Callable[[], Run], Kin | None]] = {
 
 
 @pytest.mark.parametrize("what", KIN)
-def test_kinship(what: str) -> None:
+def test_kinship_of_two_runs(what: str) -> None:
     make, expected = KIN[what]
     for one, other in ((kin_run(), make()), (make(), kin_run())):
         found = kinship(one, other)
@@ -326,7 +326,7 @@ def test_another_environment_is_one_difference() -> None:
     assert kinship(new, kin_run()) == Kinship(Kin.IDENTICAL)
 
 
-def test_what_an_older_record_does_not_tell_makes_kin() -> None:
+def test_fields_missing_in_an_older_record_make_kin() -> None:
     named = {**kin_run().inputs, "raw.bin": FileState(sha256="ef", bytes=1, named=True)}
     new = kin_run(inputs=named, fingerprint="2:ab")
     found = kinship(new, kin_run(fingerprint="ab"))
@@ -352,7 +352,7 @@ def test_nearer_kin_come_first() -> None:
     ]
 
 
-def test_the_difference_of_two_tables() -> None:
+def test_diff_tables_returns_changed_values() -> None:
     before: Table = {"same": 1, "lr": 0.1, "gone": "x", "nest": {"a": 1, "b": 2}, "n": math.nan}
     after: Table = {"same": 1.0, "lr": 0.2, "new": True, "nest": {"a": 1, "b": 3}, "n": math.nan}
     assert diff_tables(before, after) == [

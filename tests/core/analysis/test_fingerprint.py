@@ -1,4 +1,4 @@
-"""When two runs are the same trial."""
+"""Fingerprints: which runs are the same trial."""
 
 import math
 from collections.abc import Callable
@@ -77,7 +77,7 @@ def test_odd_paths_are_matched_whole() -> None:
     assert matches("*.py", "ä\n\udcff.py")
 
 
-def test_what_cannot_change_a_result_is_excluded() -> None:
+def test_files_that_cannot_change_a_result_are_excluded() -> None:
     test = path_matcher(DEFAULT_EXCLUDE)
     assert all(
         map(test, ["README.md", "x/README", "NOTES.md", "docs/a.py", ".gitignore", "gitexp.toml"])
@@ -85,14 +85,14 @@ def test_what_cannot_change_a_result_is_excluded() -> None:
     assert not any(map(test, ["train.py", "prompts/system.md", "src/docs/a.txt", "pyproject.toml"]))
 
 
-def test_the_code_digest_never_changes() -> None:
+def test_code_digest_has_its_golden_value() -> None:
     assert code_digest(entries("a.py", "b/c.py", "README.md")) == (
         "19b60df916ee338cbeb10e11441cdb36d613aac42af5a1e3b9587d54991fb887"
     )
     assert code_digest([]) == ("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
 
 
-def test_the_code_digest_sees_only_what_counts() -> None:
+def test_code_digest_covers_only_files_that_count() -> None:
     digest = code_digest(entries("a.py", "b.py"))
     assert code_digest(entries("b.py", "a.py", "README.md", "docs/x")) == digest
     assert code_digest(entries("a.py", "b.py", "out.json"), produced={"out.json"}) == digest
@@ -107,7 +107,7 @@ def test_the_code_digest_sees_only_what_counts() -> None:
         assert code_digest(other) != digest
 
 
-def test_a_path_with_a_line_end_forges_no_entry() -> None:
+def test_path_with_a_line_end_cannot_forge_an_entry() -> None:
     forged = f"a\n100644 {OID}\tb"
     assert code_digest(entries(forged)) != code_digest(entries("a", "b"))
     assert code_digest(entries("bad\udcff"))
@@ -131,7 +131,9 @@ def test_a_path_with_a_line_end_forges_no_entry() -> None:
         ([], {"lr": 0.1}, []),
     ],
 )
-def test_the_command_template(argv: list[str], params: dict[str, Any], expected: list[str]) -> None:
+def test_command_template_replaces_parameters(
+    argv: list[str], params: dict[str, Any], expected: list[str]
+) -> None:
     assert command_template(argv, params) == tuple(expected)
     assert command_template(expected, params) == tuple(expected)
 
@@ -176,7 +178,7 @@ def hashed(which: Callable[..., str] = fingerprint, **changes: Any) -> str:
     )
 
 
-def test_the_fingerprint_never_changes() -> None:
+def test_fingerprint_has_its_golden_value() -> None:
     assert hashed(fingerprint_1) == (
         "14c8c24677755c675206e0e17b6379e6fe682ac23ba1b97503b35c3af689d196"
     )
@@ -213,14 +215,14 @@ def test_the_version_is_in_the_fingerprint() -> None:
         ("python t.py ./x", "python t.py x", False),
     ],
 )
-def test_the_same_command(one: str, other: str, *, equal: bool) -> None:
+def test_equal_commands_have_one_form(one: str, other: str, *, equal: bool) -> None:
     words = [line.split() for line in (one, other)]
     for params in ({}, {"a": 1, "b": 2}):
         left, right = (trial_command(argv, params) for argv in words)
         assert (left == right) is equal
 
 
-def test_a_command_in_its_form_for_trials_stays() -> None:
+def test_normal_form_of_a_command_is_stable() -> None:
     command = trial_command("python3 ./t.py --b 2 --a 1 x".split(), {"a": 1})
     assert command == ("python", "t.py", "--a={a}", "--b", "2", "x")
     assert trial_command(command, {"a": 1}) == command
@@ -256,7 +258,7 @@ def test_runs_of_other_seeds_are_one_group() -> None:
     ],
     ids=["order", "1 is 1.0", "size of an input"],
 )
-def test_the_same_trial(changes: dict[str, Any]) -> None:
+def test_equal_trials_have_equal_fingerprints(changes: dict[str, Any]) -> None:
     assert hashed(**changes) == hashed()
 
 
@@ -276,7 +278,7 @@ def test_the_same_trial(changes: dict[str, Any]) -> None:
     ],
     ids=range(10),
 )
-def test_another_trial(changes: dict[str, Any]) -> None:
+def test_different_trials_have_different_fingerprints(changes: dict[str, Any]) -> None:
     assert hashed(**changes) != hashed()
 
 
@@ -305,5 +307,5 @@ def test_values_are_equal_by_value(one: Any, other: Any, *, equal: bool) -> None
 
 @pytest.mark.slow
 @given(st.dictionaries(st.text(), st.floats() | st.integers(-(2**63), 2**63 - 1) | st.text()))
-def test_the_order_of_parameters_is_of_no_matter(params: dict[str, Any]) -> None:
+def test_order_of_parameters_does_not_matter(params: dict[str, Any]) -> None:
     assert canonical(params) == canonical(dict(reversed(params.items())))

@@ -1,4 +1,4 @@
-"""The keys by which runs are put into groups and families."""
+"""Keys of groups and families."""
 
 from dataclasses import replace
 from typing import Any
@@ -25,7 +25,7 @@ def run_of(
     inputs: dict[str, FileState] | None = None,
     number: int = 1,
 ) -> Run:
-    """A run with the fingerprint that it would be recorded with."""
+    """Return a run with the fingerprint that gitexp records for it."""
     params, inputs = params or {}, inputs or {}
     recorded = fingerprint(
         digest,
@@ -48,7 +48,7 @@ def keys(params: dict[str, Value] | None = None, *args: Any, **changes: Any) -> 
     return keys_of(run_of(params, *args, **changes))
 
 
-def test_seeds_do_not_part_a_group() -> None:
+def test_runs_with_other_seeds_are_one_group() -> None:
     one, two = keys({"lr": 0.1, "seed": 1}), keys({"lr": 0.1, "seed": 2})
     assert one.group == two.group
     assert one.family == two.family
@@ -76,7 +76,7 @@ def test_a_seed_is_a_whole_number(value: Value) -> None:
     assert keys({"seed": value}).seeds == ""
 
 
-def test_a_seed_in_the_command_leaves_it_with_its_option() -> None:
+def test_seed_option_is_removed_from_the_command() -> None:
     found = {
         keys({"seed": n}, (*WORDS, *words)).group
         for n, words in ((1, ("--seed", "1")), (2, ("--seed=2",)), (3, ("--seed={seed}",)))
@@ -108,7 +108,7 @@ def test_a_fingerprint_of_an_older_version_gives_the_same_group() -> None:
     assert keys_of(replace(run, fingerprint="f" * 64)).group == keys_of(run).group
 
 
-def test_code_data_and_directory_part_groups() -> None:
+def test_code_data_and_directory_separate_groups() -> None:
     data = {"train.csv": FileState(sha256="1" * 64, bytes=1)}
     found = [
         keys({"seed": 1}),
@@ -128,7 +128,7 @@ def test_a_family_has_the_same_command_whatever_its_options_and_code() -> None:
     assert keys({"lr": 0.1}, (*WORDS, "--lr", "0.1"), directory="sub").family != base.family
 
 
-def test_a_run_that_says_nothing_is_a_group_of_its_own() -> None:
+def test_run_without_command_and_parameters_is_its_own_group() -> None:
     one, two = (make_run(n, command=None, params={}, fingerprint="f" * 64) for n in (1, 2))
     assert keys_of(one).group == one.id
     assert keys_of(two).group == two.id
@@ -149,7 +149,7 @@ def test_the_project_names_its_seeds() -> None:
     assert keys_of(one, ["fold"]).seeds != keys_of(two, ["fold"]).seeds
 
 
-def test_the_project_takes_a_seed_back() -> None:
+def test_project_can_exclude_a_seed() -> None:
     one, two = run_of({"seed": 1}), run_of({"seed": 2})
     assert keys_of(one, ["!seed"]).group != keys_of(two, ["!seed"]).group
     assert keys_of(one, ["!seed", "seed"]).seeds == "", "what is taken back stays so"

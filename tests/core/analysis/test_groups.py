@@ -1,4 +1,4 @@
-"""Runs of one trial as a group: its sample, its typical run, pairs and looks."""
+"""Groups: sample, typical run, pairs and looks."""
 
 import math
 import random
@@ -23,7 +23,7 @@ from tests.core.analysis.sample_groups import group_with, measured, seeded
 # --- the numbers that count -----------------------------------------------------------------------
 
 
-def test_each_run_counts_where_there_is_no_seed() -> None:
+def test_each_run_without_a_seed_counts() -> None:
     group = group_with([0.8, 0.8, 0.9], cell="f")
     assert group.sample == (0.8, 0.8, 0.9)
     assert group.runs == 3
@@ -83,7 +83,7 @@ def test_the_typical_run_is_near_the_mean_and_early() -> None:
     assert group_with([None, 0.5]).typical.value == 0.5
 
 
-def test_of_two_runs_the_earlier_is_typical() -> None:
+def test_earlier_of_two_runs_is_typical() -> None:
     assert group_with([0.8, 0.9]).typical.clock == 1
 
 
@@ -180,7 +180,7 @@ def test_rounds_of_other_batches_are_no_pairs() -> None:
     assert not took_turns(new, old)
 
 
-def test_runs_without_rounds_did_not_take_turns() -> None:
+def test_runs_without_rounds_are_not_alternating() -> None:
     assert not took_turns(group_with([1.0], batch="x"), group_with([1.0], "b", batch="x", start=3))
 
 
@@ -188,7 +188,7 @@ def test_runs_without_rounds_did_not_take_turns() -> None:
 
 
 def looks(*runs: tuple[str, str | None]) -> int:
-    """Looks after runs in this order, each its group and its batch."""
+    """Return the number of looks after runs in this order, each given as group and batch."""
     members = [measured(1.0, n, group, batch=batch) for n, (group, batch) in enumerate(runs)]
     new, old = ([m for m in members if m.group == key] for key in ("a", "b"))
     return count_looks(group_of(new), group_of(old))
@@ -199,23 +199,23 @@ FIVE_OLD, FIVE_NEW = [("b", "x")] * 5, [("a", "y")] * 5
 
 LOOKS: list[tuple[list[tuple[str, str | None]], int]] = [
     ([OLD, NEW], 1),
-    ([OLD, NEW, NEW], 1),  # one number alone was no look
+    ([OLD, NEW, NEW], 1),  # a single number is no look
     ([OLD, NEW, NEW, NEW], 2),
     ([OLD, NEW, NEW, OLD, NEW], 3),
-    ([OLD, OLD, OLD, NEW], 1),  # the reference grew before there was anything to compare
+    ([OLD, OLD, OLD, NEW], 1),  # the reference grew before anything could be compared
     ([OLD, OLD, OLD, NEW, NEW], 1),
-    ([NEW, OLD, OLD], 1),  # as seen from the other side
+    ([NEW, OLD, OLD], 1),  # from the other group's view
     ([*FIVE_OLD, *FIVE_NEW], 1),
     ([*FIVE_OLD, *FIVE_NEW, NEW], 2),
     ([*FIVE_OLD, *FIVE_NEW, *FIVE_NEW], 1),  # still the same batch
     ([*FIVE_OLD, *FIVE_NEW, *[("b", "z")] * 3], 2),
     ([*FIVE_OLD, *FIVE_NEW, NEW, NEW, NEW], 4),
-    ([("a", "y"), ("b", "y")] * 5, 1),  # in turns
+    ([("a", "y"), ("b", "y")] * 5, 1),  # alternating
 ]
 
 
 @pytest.mark.parametrize(("runs", "expected"), LOOKS)
-def test_looks(runs: list[tuple[str, str | None]], expected: int) -> None:
+def test_looks_are_counted(runs: list[tuple[str, str | None]], expected: int) -> None:
     assert looks(*runs) == expected
 
 
@@ -236,7 +236,7 @@ def test_one_more_run_is_at_most_one_more_look(runs: list[tuple[str, str | None]
     assert before <= after <= before + 1
 
 
-def test_an_occasion_is_a_batch_or_a_run() -> None:
+def test_look_is_a_batch_or_a_run() -> None:
     alone = measured(1.0)
     assert alone.occasion == alone.run
     assert measured(1.0, batch="x").occasion == "x"

@@ -1,4 +1,4 @@
-"""Guards: kept, broken, or not known."""
+"""Guards: kept, broken, or unknown."""
 
 import pytest
 from hypothesis import given, settings
@@ -37,7 +37,7 @@ def guard_of(verdict: MetricVerdict, guard: Tolerance) -> GuardVerdict:
 
 
 LATENCY = verdict_of([103.0, 104.0, 105.0], [99.0, 100.0, 101.0])
-"""104 against 100 ±2.3."""
+"""Compare 104 with 100 ±2.3."""
 
 FOURTEEN = [
     (Tolerance(relative=0.08), KEPT, "guard 8 %", 8),
@@ -57,7 +57,7 @@ def test_14_latency(rule: Tolerance, state: GuardState, bound: str, allowed: flo
     assert (guard.difference, guard.relative) == (4.0, 0.04)
 
 
-def test_words_of_a_guard() -> None:
+def test_guard_is_worded_as_the_project_wrote_it() -> None:
     broken = guard_of(LATENCY, Tolerance(relative=0.03))
     assert guard_words(broken) == "latency +4%, guard 3 %"
     unsure = guard_of(LATENCY, Tolerance(relative=0.05))
@@ -78,7 +78,7 @@ def test_while_the_noise_is_unknown_the_number_decides() -> None:
     assert guard_of(single, Tolerance(relative=0.04)).state is KEPT, "what is allowed is kept"
 
 
-def test_declared_noise_leaves_room_for_doubt() -> None:
+def test_guard_with_declared_noise_may_be_unknown() -> None:
     assert (
         guard_of(verdict_of([104.0], [100.0], noise=3.0), Tolerance(relative=0.03)).state is UNKNOWN
     )
@@ -87,7 +87,7 @@ def test_declared_noise_leaves_room_for_doubt() -> None:
     )
 
 
-def test_a_guard_on_a_metric_that_is_missing() -> None:
+def test_guard_on_an_unmeasured_metric_is_unknown() -> None:
     for new, old in ((None, [1.0]), (None, None), ([1.0], None)):
         guard = guard_of(verdict_of(new, old), Tolerance(relative=0.05))
         assert guard.state is UNKNOWN
@@ -95,7 +95,7 @@ def test_a_guard_on_a_metric_that_is_missing() -> None:
         assert "is not known" in guard_words(guard)
 
 
-def test_a_guard_in_no_direction() -> None:
+def test_guard_without_direction_is_unknown() -> None:
     guard = guard_of(verdict_of([104.0], [100.0], None), Tolerance(relative=0.05))
     assert (guard.state, guard.why) == (UNKNOWN, "which way it is better is not known")
 
@@ -107,7 +107,7 @@ def test_a_relative_guard_on_a_reference_of_zero_allows_nothing() -> None:
     assert guard_of(verdict, Tolerance(absolute=1.0)).state is KEPT
 
 
-def test_without_a_reference_only_the_absolute_bounds_hold() -> None:
+def test_only_absolute_limits_apply_without_a_reference() -> None:
     rule = MetricRule(guard=Tolerance(relative=0.05), least=0.5, most=2.0)
     found = judge_guards(verdict_of([1.0], None), rule, has_reference=False)
     assert [(g.bound, g.state) for g in found] == [("at least 0.5", KEPT), ("at most 2", KEPT)]
@@ -118,12 +118,12 @@ BOUNDS = [(0.4, BROKEN, KEPT), (0.5, KEPT, KEPT), (2.0, KEPT, KEPT), (2.1, KEPT,
 
 
 @pytest.mark.parametrize(("value", "least", "most"), BOUNDS)
-def test_absolute_bounds(value: float, least: GuardState, most: GuardState) -> None:
+def test_absolute_limits_of_a_guard(value: float, least: GuardState, most: GuardState) -> None:
     found = judge_guards(verdict_of([value], [1.0]), MetricRule(least=0.5, most=2.0))
     assert [g.state for g in found] == [least, most]
 
 
-def test_absolute_bounds_on_a_metric_that_is_missing() -> None:
+def test_absolute_limits_on_a_missing_metric() -> None:
     (guard,) = judge_guards(verdict_of(None, [1.0]), MetricRule(least=0.5))
     assert (guard.state, guard.value) == (UNKNOWN, None)
     assert guard.why
@@ -134,7 +134,7 @@ values = st.lists(st.integers(80, 120).map(float), min_size=1, max_size=5)
 
 @settings(deadline=None)
 @given(values, values, st.sampled_from([UP, DOWN]))
-def test_to_allow_more_is_never_stricter(
+def test_larger_allowance_is_never_stricter(
     new: list[float], old: list[float], direction: Direction
 ) -> None:
     verdict = verdict_of(new, old, direction)

@@ -1,4 +1,4 @@
-"""Which packages a piece of code imports, by its text."""
+"""Packages that source code imports."""
 
 import pytest
 

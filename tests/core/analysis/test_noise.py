@@ -1,4 +1,4 @@
-"""How noise is known: unknown, declared, measured, deterministic."""
+"""Noise: unknown, declared, measured, deterministic."""
 
 import math
 import random
@@ -38,7 +38,7 @@ EQUAL = [
 
 
 @pytest.mark.parametrize(("value", "other", "expected"), EQUAL)
-def test_equal_but_for_rounding(value: float, other: float, expected: bool) -> None:
+def test_numbers_equal_except_for_rounding(value: float, other: float, expected: bool) -> None:
     assert are_equal(value, other) is expected
 
 
@@ -59,17 +59,17 @@ STATES: list[tuple[list[Sample], Basis, float]] = [
     ([[0.85, 0.85], [0.80, 0.80]], Basis.UNKNOWN, 2),
     ([[0.85, 0.85, 0.85, 0.85]], Basis.DETERMINISTIC, 3),
     ([[0.85, 0.85], [0.8, 0.8], [0.7, 0.7]], Basis.DETERMINISTIC, 3),
-    ([[0.4123501, 0.4123501]], Basis.DETERMINISTIC, 1),  # so many digits do not
+    ([[0.4123501, 0.4123501]], Basis.DETERMINISTIC, 1),  # numbers with more digits do not
     ([[41235.0, 41235.0]], Basis.UNKNOWN, 1),
     ([[1.2345e-9, 1.2345e-9]], Basis.UNKNOWN, 1),
-    ([[0.8] * 9, [0.7, 0.71]], Basis.MEASURED, 9),  # one repeat that differs ends it
+    ([[0.8] * 9, [0.7, 0.71]], Basis.MEASURED, 9),  # one different repeat ends it
     ([[0.85, 0.86]], Basis.MEASURED, 1),
     ([[0.85, 0.85], [0.80, 0.81]], Basis.MEASURED, 2),
 ]
 
 
 @pytest.mark.parametrize(("family", "basis", "dof"), STATES)
-def test_what_repeats_show(family: list[Sample], basis: Basis, dof: float) -> None:
+def test_noise_of_repeats(family: list[Sample], basis: Basis, dof: float) -> None:
     noise = measure_noise(family)
     assert (noise.basis, noise.dof) == (basis, dof)
     assert (noise.sd > 0) == (basis is Basis.MEASURED)
@@ -94,7 +94,7 @@ def test_one_diverged_group_does_not_hide_all_differences() -> None:
     assert measure_noise([*calm, [1.0, 1e9]]).sd < 0.05
 
 
-def test_no_group_is_cut_where_most_agree() -> None:
+def test_no_variance_is_limited_when_most_groups_agree() -> None:
     noise = measure_noise([[0.8, 0.8]] * 8 + [[0.8, 0.81]])
     assert noise.basis is Basis.MEASURED
     assert noise.sd == pytest.approx(0.005), "at least half of a step"
@@ -116,11 +116,15 @@ def test_a_coarse_metric_is_no_finer_than_half_its_step() -> None:
 
 CONTRADICTIONS: list[tuple[list[Sample], float, Basis]] = [
     ([], 0.004, Basis.DECLARED),
-    ([[0.8, 0.9]], 0.004, Basis.DECLARED),  # too few repeats to contradict it
+    ([[0.8, 0.9]], 0.004, Basis.DECLARED),  # too few repeats to override the declared noise
     ([[0.8, 0.9, 0.7, 0.8]], 0.004, Basis.DECLARED),
     ([[0.8, 0.9, 0.7, 0.8, 0.85]], 0.004, Basis.MEASURED),
     ([[0.8, 0.9], [0.8, 0.9], [0.7, 0.8], [0.6, 0.7]], 0.004, Basis.MEASURED),
-    ([[0.8, 0.9, 0.7, 0.8, 0.85]], 0.5, Basis.DECLARED),  # repeats that show less do not
+    (
+        [[0.8, 0.9, 0.7, 0.8, 0.85]],
+        0.5,
+        Basis.DECLARED,
+    ),  # repeats with less noise do not override it
     ([[0.8, 0.8, 0.8, 0.8, 0.8]], 0.004, Basis.DECLARED),
     ([[0.8, 0.8, 0.8, 0.8, 0.8]], 0.0, Basis.DECLARED),
 ]
@@ -142,7 +146,7 @@ def test_declared_noise_wins_unless_repeats_show_more(
 # --- what is comparable ---------------------------------------------------------------------------
 
 
-def test_groups_of_another_level_are_left_out() -> None:
+def test_groups_at_another_level_are_left_out() -> None:
     others = [[0.4], [0.6, 0.7], [1.9, 2.0], [2.5, 2.5], []]
     assert comparable(others, [1.0], [1.0]) == [[0.6, 0.7], [1.9, 2.0], [1.0], [1.0]]
     below = [[-x for x in sample] for sample in others]
@@ -160,7 +164,7 @@ def test_all_groups_count_where_signs_differ() -> None:
 
 @settings(deadline=None)
 @given(families, st.randoms(use_true_random=False))
-def test_no_order_matters(family: list[list[float]], rng: random.Random) -> None:
+def test_order_of_samples_does_not_matter(family: list[list[float]], rng: random.Random) -> None:
     shuffled = [rng.sample(s, len(s)) for s in rng.sample(family, len(family))]
     first, second = measure_noise(family), measure_noise(shuffled)
     assert (first.basis, first.dof, first.groups) == (second.basis, second.dof, second.groups)
@@ -180,17 +184,17 @@ def test_noise_scales_with_the_unit(family: list[list[float]], factor: float) ->
 
 @settings(deadline=None)
 @given(families, samples)
-def test_single_runs_say_nothing(family: list[list[float]], more: list[float]) -> None:
+def test_single_runs_show_no_noise(family: list[list[float]], more: list[float]) -> None:
     assert measure_noise([*family, *([x] for x in more)]) == measure_noise(family)
 
 
 @settings(deadline=None)
 @given(st.lists(st.lists(values, min_size=2, max_size=5), min_size=4, max_size=8), values)
-def test_one_more_group_is_cut_to_thirty_medians(
+def test_group_variance_is_limited_to_thirty_medians(
     family: list[list[float]], diverged: float
 ) -> None:
     variances = sorted(variance(s) for s in family)
-    middle = variances[len(variances) // 2 - 1]  # the median with one more group is at least this
+    middle = variances[len(variances) // 2 - 1]  # a lower bound of the median with one more group
     if middle > 0:
         noise = measure_noise([*family, [0.0, diverged]])
         most = OUTLIER * variances[-1]
@@ -203,7 +207,7 @@ def test_one_more_group_is_cut_to_thirty_medians(
 
 @settings(deadline=None)
 @given(families, st.floats(0, 1e6), st.booleans())
-def test_a_state_and_its_figures_agree(
+def test_basis_and_figures_agree(
     family: list[list[float]], declared: float, is_time_like: bool
 ) -> None:
     for said in (None, declared):

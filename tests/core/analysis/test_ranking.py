@@ -1,4 +1,4 @@
-"""The best of several groups, and those that may be the best as well."""
+"""Ranking: the best of several groups, and those that may be the best."""
 
 import math
 import random
@@ -45,7 +45,7 @@ def test_while_the_noise_is_unknown_the_numbers_rank() -> None:
     assert keys(rank(made([0.8], [0.9], [0.85]), direction=DOWN).groups) == ["g0", "g2", "g1"]
 
 
-def test_deterministic_numbers_rank_as_they_are() -> None:
+def test_deterministic_numbers_rank_by_value() -> None:
     ranking = rank(made([0.8] * 4, [0.9]), direction=UP)
     assert ranking.noise.basis is Basis.DETERMINISTIC
     assert (keys(ranking.groups), ranking.contenders) == (["g1", "g0"], 1)
@@ -66,7 +66,7 @@ def test_one_lucky_run_does_not_lead() -> None:
     assert keys(ranking.rivals) == ["g0"]
 
 
-def test_those_shown_worse_do_not_contend() -> None:
+def test_groups_shown_worse_are_no_contenders() -> None:
     ranking = rank(made([0.80, 0.81, 0.79], [0.90, 0.91, 0.89], [0.904], [0.70]), direction=UP)
     assert keys(ranking.groups[: ranking.contenders]) == ["g1", "g2"]
     assert keys(ranking.groups[ranking.contenders :]) == ["g0", "g3"]
@@ -83,7 +83,7 @@ def test_declared_noise_ranks_single_runs() -> None:
     assert (keys(ranking.groups), ranking.contenders) == (["g1", "g0", "g2"], 2)
 
 
-def test_other_samples_of_the_family_tell_the_noise() -> None:
+def test_noise_comes_from_other_samples_of_the_family() -> None:
     groups = made([0.80], [0.81])
     assert rank(groups, direction=UP).contenders == 1
     ranking = rank(groups, direction=UP, others=[[0.5, 0.53], [0.7, 0.68]])
@@ -95,8 +95,8 @@ def test_time_that_always_agrees_is_of_unknown_noise() -> None:
     assert ranking.noise.basis is Basis.UNKNOWN
 
 
-def test_single_runs_are_told_apart_by_the_noise_of_their_level() -> None:
-    """Noise grows with the value: many calm groups at a low level say nothing about a high one."""
+def test_single_runs_are_ranked_by_the_noise_of_their_level() -> None:
+    """Noise grows with the value: steady groups at a low level say nothing about a high one."""
     low = [[0.01, 0.0101]] * 20
     groups = made([4.0], [3.9], [3.5, 3.38], *low)
     ranking = rank(groups, direction=UP)

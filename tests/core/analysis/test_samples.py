@@ -1,4 +1,4 @@
-"""Two samples against each other: answers, intervals, levels, sample sizes, early stops."""
+"""Comparison of two samples: answers, intervals, levels, sample sizes, early stops."""
 
 import math
 import random
@@ -40,7 +40,7 @@ def compared(
     look: int = 1,
     gain_sign: int = 1,
 ) -> Compared:
-    """Compare with the noise that these samples show."""
+    """Compare with the noise of these samples."""
     noise = measure_noise(comparable(others, new, old), declared=declared)
     return compare_samples(
         new, old, noise, gain_sign=gain_sign, min_effect=min_effect, rivals=rivals, look=look
@@ -52,7 +52,7 @@ World = tuple[list[float], list[float], list[list[float]], float]
 
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
-    """Two samples, others of their family, and a size of effect, at one level."""
+    """Draw two samples, others of their family, and an effect size, at one level."""
     rng = random.Random(draw(st.integers(0, 2**32)))
     level = draw(st.sampled_from([1.0, 0.8, 100.0, -3.0, 0.01]))
     sd = abs(level) * draw(st.sampled_from([0.001, 0.02, 0.1]))
@@ -78,7 +78,7 @@ def widths(found: Compared) -> tuple[float, float]:
 
 @settings(deadline=None)
 @given(worlds())
-def test_to_swap_the_sides_turns_the_answer(world: World) -> None:
+def test_swapping_the_sides_reverses_the_answer(world: World) -> None:
     new, old, others, effect = world
     there = compared(new, old, others, min_effect=effect)
     back = compared(old, new, others, min_effect=effect)
@@ -91,7 +91,7 @@ def test_to_swap_the_sides_turns_the_answer(world: World) -> None:
 
 @settings(deadline=None)
 @given(worlds())
-def test_the_other_direction_turns_the_answer_and_nothing_else(world: World) -> None:
+def test_other_direction_reverses_only_the_answer(world: World) -> None:
     new, old, others, effect = world
     up = compared(new, old, others, min_effect=effect)
     down = compared(new, old, others, min_effect=effect, gain_sign=-1)
@@ -123,7 +123,7 @@ def test_no_order_matters(world: World, rng: random.Random) -> None:
 
 @settings(deadline=None)
 @given(worlds(), st.sampled_from([1024.0, 0.125]))
-def test_the_unit_does_not_matter(world: World, factor: float) -> None:
+def test_unit_does_not_matter(world: World, factor: float) -> None:
     new, old, others, effect = world
     first = compared(new, old, others, min_effect=effect)
     scaled = compared(
@@ -214,7 +214,7 @@ def test_more_repeats_of_equal_spread_narrow_the_interval(sd: float) -> None:
 # --- single cases ---------------------------------------------------------------------------------
 
 
-def test_one_run_each_is_compared_by_the_numbers() -> None:
+def test_single_runs_are_compared_as_numbers() -> None:
     found = compared([0.85], [0.80])
     assert (found.answer, found.basis, found.shown) == (Answer.BETTER, Basis.UNKNOWN, False)
     assert compared([0.80], [0.85]).answer is Answer.WORSE
@@ -234,7 +234,7 @@ def test_a_declared_noise_of_zero_shows_every_difference() -> None:
     assert compared([0.80], [0.80], declared=0.0).answer is Answer.SAME
 
 
-def test_a_zero_reference() -> None:
+def test_reference_of_zero() -> None:
     assert compared([0.0, 0.0, 0.0, 0.0], [0.0]).answer is Answer.SAME
     assert compared([1.0, 1.1, 0.9], [0.0, 0.0, 0.0]).answer is Answer.BETTER
 
@@ -291,7 +291,7 @@ def test_declared_noise_is_not_paired() -> None:
 
 
 def test_equal_variances_give_the_students_interval_of_both() -> None:
-    """With the two groups alone the pool counts for at most 4 of their 8 degrees of freedom."""
+    """With only two groups the pool counts for at most 4 of their 8 degrees of freedom."""
     new, old = [1.0, 2.0, 3.0, 4.0, 5.0], [2.0, 3.0, 4.0, 5.0, 6.0]
     error, dof = standard_error(new, old, measure_noise([new, old]))
     assert error == pytest.approx(math.sqrt(2.5 * 2 / 5))
@@ -368,7 +368,7 @@ def test_nothing_is_hopeless_too_early_or_too_late() -> None:
 
 @settings(deadline=None)
 @given(worlds(), st.integers(3, 12))
-def test_what_is_hopeless_stays_so_when_it_does_worse(world: World, planned: int) -> None:
+def test_hopeless_batch_stays_hopeless_with_worse_numbers(world: World, planned: int) -> None:
     new, old, others, _ = world
     noise = measure_noise(comparable(others, new, old))
     if is_hopeless(new, old, noise, planned=planned):

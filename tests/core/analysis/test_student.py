@@ -1,4 +1,4 @@
-"""Student's t distribution, against values that SciPy gives."""
+"""Student's t distribution, compared with values of SciPy."""
 
 import math
 

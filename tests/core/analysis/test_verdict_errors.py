@@ -1,7 +1,7 @@
-"""A short form of `campaigns/test_verdict_rates.py`: verdicts err about as seldom as they say.
+"""Short form of `campaigns/test_verdict_rates.py`: error rates of verdicts.
 
-The seeds are fixed. The bounds leave room for other draws, not for another method: one number
-against the luckiest of several is false in a third of all cases and more.
+Seeds are fixed. The limits allow other draws, but no other method: comparing one number with the
+luckiest of several errs in more than a third of all cases.
 """
 
 import pytest
@@ -31,7 +31,7 @@ def quantiles(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("noise", ["normal", "100 items, sd 0.5"])
-def test_equal_groups_are_seldom_told_apart(noise: str) -> None:
+def test_equal_groups_rarely_differ(noise: str) -> None:
     for pool in (NO_POOL, Pool(4, 3)):
         counts = count_errors(noise, pool, [(3, 3), (5, 5)], 0, N)
         for n in (3, 5):
@@ -44,18 +44,18 @@ def test_single_runs_show_nothing_while_the_noise_is_unknown() -> None:
     assert counts == Counts({("normal", NO_POOL, 1, 1, "unknown"): N})
 
 
-def test_two_standard_deviations_are_mostly_found() -> None:
+def test_effect_of_two_standard_deviations_is_mostly_found() -> None:
     counts = count_power(Pool(4, 3), [5], [2], 0, N)
     assert counts[Pool(4, 3), 5, 2, "better"] >= 0.72 * N
     assert counts[Pool(4, 3), 5, 2, "worse"] == 0
 
 
-def test_an_equal_group_is_seldom_worse_than_the_best_of_five() -> None:
+def test_equal_group_is_rarely_worse_than_the_best_of_five() -> None:
     counts = count_against_best(5, 5, 5, 0, 200)
     assert counts[5, 5, 5, "contenders", "worse"] <= 0.05 * 200
 
 
-def test_to_repeat_until_it_is_better_seldom_helps() -> None:
+def test_repeating_until_better_rarely_helps() -> None:
     counts = count_stopping(NO_POOL, 5, 10, 0, 200)
     assert counts[NO_POOL, 5, "rule", 10, "better"] <= 0.08 * 200
     assert counts[NO_POOL, 5, "rule", 10, "better"] <= counts[NO_POOL, 5, "plain", 10, "better"]
@@ -67,8 +67,8 @@ def test_an_early_stop_saves_runs() -> None:
     assert counts[5, 5, 0.0, "with"] <= 0.06 * 200
 
 
-def test_searches_of_equal_trials_assert_hardly_anything() -> None:
-    """One search may have many false assertions, when its few repeats happened to agree."""
+def test_searches_of_equal_trials_rarely_claim_a_difference() -> None:
+    """One search may have many false claims, if its few repeats agreed by chance."""
     search, searches = Search("all equal", 5, 5), 3
     counts = sum((count_search(search, n, with_best=True) for n in range(searches)), Counts())
     judged = 39 * searches
@@ -78,7 +78,7 @@ def test_searches_of_equal_trials_assert_hardly_anything() -> None:
     assert counts[search, "numbers, last", "false"] == judged
 
 
-def test_looks_of_someone_who_adds_one_run_at_a_time() -> None:
+def test_error_rate_of_adding_one_run_at_a_time() -> None:
     alone = look_numbers(5, 5, grows=False)
     assert alone == [(1, 5, 1), (2, 5, 1), (3, 5, 2), (4, 5, 3), (5, 5, 4)]
     in_turns = look_numbers(1, 3, grows=True)

@@ -1,4 +1,4 @@
-"""Verdicts on groups: the worked examples, and what a plain answer would hide."""
+"""Verdicts on groups: the worked examples of the document, and remarks."""
 
 import math
 from dataclasses import dataclass, field
@@ -30,13 +30,13 @@ UP, DOWN = Direction.MAXIMIZE, Direction.MINIMIZE
 
 
 def batch(values: list[float], group: str, start: int) -> Group:
-    """A group that was measured in one go, so that it is one look."""
+    """Return a group measured in one batch, which is one look."""
     return group_with(values, group, start=start, batch=f"batch-{group}")
 
 
 @dataclass
 class Example:
-    """A worked example of the method and what it says."""
+    """Worked example of the method and its expected sentence."""
 
     new: list[float]
     old: list[float]
@@ -192,11 +192,13 @@ EXAMPLES = {
         "(-1.70 ±0.66; less than 2.14; run apart: --beside tells)",
     ),
 }
-"""Of numbers 1 to 16; 9, 12, 13, 15 and 16 have tests below, 14 is in `test_guards.py`."""
+"""Numbers 1 to 16 of the document; 9, 12, 13, 15 and 16 have tests below, 14 is in
+`test_guards.py`.
+"""
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_worked_examples(name: str) -> None:
+def test_worked_examples_of_the_document(name: str) -> None:
     example = EXAMPLES[name]
     verdict = example.judged()
     found = (verdict.answer, verdict.basis, change_of(verdict), verdict.needed)
@@ -277,14 +279,14 @@ def judged(new: Group | None, old: Group | None, direction: Direction | None = U
     return judge_metric(Question(metric="accuracy", new=new, old=old, direction=direction))
 
 
-def test_nothing_to_compare_with() -> None:
+def test_verdict_without_a_reference() -> None:
     verdict = judged(batch([0.8], "a", 1), None)
     assert (verdict.answer, verdict.basis) == (Answer.UNKNOWN, Basis.MISSING)
     assert (verdict.why, verdict.value, verdict.reference_value) == (NO_REFERENCE, 0.8, None)
 
 
 @pytest.mark.parametrize("old", [None, batch([0.8], "b", 1), group_with([None], "b")])
-def test_a_group_that_measured_nothing(old: Group | None) -> None:
+def test_verdict_of_a_group_without_numbers(old: Group | None) -> None:
     for new in (None, group_with([None, None], start=9)):
         verdict = judged(new, old)
         assert (verdict.answer, verdict.basis) == (Answer.UNKNOWN, Basis.MISSING)
@@ -292,7 +294,7 @@ def test_a_group_that_measured_nothing(old: Group | None) -> None:
         assert (verdict.value, verdict.difference) == (None, None)
 
 
-def test_a_reference_that_measured_nothing() -> None:
+def test_verdict_against_a_reference_without_numbers() -> None:
     verdict = judged(batch([0.8], "a", 9), group_with([None], "b"))
     assert (verdict.answer, verdict.why) == (Answer.UNKNOWN, "missing from the reference")
     assert verdict.reference_failed == 1
@@ -311,7 +313,7 @@ def test_an_unknown_direction_says_neither_better_nor_worse() -> None:
     assert judged(batch([0.8], "a", 9), batch([0.8], "b", 1), None).answer is Answer.SAME
 
 
-def test_better_survivors_of_more_failures_are_not_better() -> None:
+def test_group_with_more_failures_is_never_better() -> None:
     new, old = group_with([*HIGHER, None], "a", start=9, batch="x"), batch(BASE, "b", 1)
     verdict = judged(new, old)
     assert (verdict.answer, verdict.why, verdict.failed) == (Answer.UNKNOWN, MORE_FAILED, 1)
@@ -323,7 +325,7 @@ def test_better_survivors_of_more_failures_are_not_better() -> None:
     )
 
 
-def test_worse_survivors_are_worse() -> None:
+def test_group_with_more_failures_can_be_worse() -> None:
     new, old = group_with([*BASE, None], "a", start=9, batch="x"), batch(HIGHER, "b", 1)
     assert judged(new, old).answer is Answer.WORSE
 
@@ -334,7 +336,7 @@ def test_a_reference_of_zero_has_no_relative_difference() -> None:
     assert change_of(verdict) == "+0.5"
 
 
-def test_the_number_of_the_run_that_is_asked_about() -> None:
+def test_verdict_names_the_number_of_the_run() -> None:
     new = group_with([0.8, 0.9], "a", start=9)
     question = Question(metric="accuracy", new=new, old=None, run=new.measurements[0].run)
     verdict = judge_metric(question)

@@ -1,4 +1,4 @@
-"""The state of a search, from runs made up for it."""
+"""Briefs of synthetic runs."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ from tests.core.sample_runs import make_annotation, make_run
 def entry(
     number: int, accuracy: float | None, *, decided: Decision | None = None, **changes: Any
 ) -> Entry:
-    """A run with parameters `lr` and, when asked, a decision about it."""
+    """Return a run with parameter `lr` and, on request, a decision about it."""
     params: dict[str, Value] = changes.pop("params", {"lr": 0.1 * number})
     metrics = {} if accuracy is None else {"accuracy": accuracy}
     said = changes.pop("said", {})
@@ -38,7 +38,7 @@ def entry(
 
 
 def measurement(entry: Entry) -> Measurement:
-    """What the run index would know of it."""
+    """Return the data that the run index has about it."""
     run, keys = entry.run, keys_of(entry.run)
     value = numbers_of(entry.metrics).get("accuracy")
     counts = run.outcome is Outcome.SUCCEEDED and value == value
@@ -51,7 +51,7 @@ def measurement(entry: Entry) -> Measurement:
 
 
 def brief_of(*entries: Entry, declared: float | None = None, **changes: Any) -> Brief:
-    """The brief of runs; `declared` is the noise."""
+    """Return the brief of runs; `declared` is the noise."""
     direction = changes.get("direction", Direction.MAXIMIZE)
     trial_of = {e.run.id: keys_of(e.run).group for e in entries}
     ended = [e for e in entries if e.run.is_sealed and e.run.origin is not Origin.REPRODUCTION]
@@ -77,26 +77,26 @@ def brief_of(*entries: Entry, declared: float | None = None, **changes: Any) -> 
 
 
 def numbers(attempts: Sequence[Attempt]) -> list[int]:
-    """The runs shown."""
+    """Return the runs shown."""
     return [int(attempt.entry.run.id, 16) for attempt in attempts]
 
 
 def causes(found: Sequence[Cause]) -> list[tuple[str, str, list[int]]]:
-    """What the causes say, and of which runs."""
+    """Return the text of each cause and its runs."""
     return [(cause.text, cause.word, numbers(cause.attempts)) for cause in found]
 
 
 def seeded(number: int, accuracy: float, lr: float, **changes: Any) -> Entry:
-    """A run of a trial with seeds."""
+    """Return a run of a trial with seeds."""
     return entry(number, accuracy, params={"lr": lr, "seed": number}, **changes)
 
 
-def test_nothing() -> None:
+def test_brief_of_no_runs() -> None:
     brief = brief_of(metric=None, direction=None)
     assert (brief.best, brief.attempts, brief.untried, brief.since_best) == (None, (), (), 0)
 
 
-def test_the_best_and_what_came_after_it() -> None:
+def test_brief_names_the_best_and_counts_later_trials() -> None:
     brief = brief_of(entry(1, 0.7), entry(3, 0.8), entry(2, 0.9), entry(4, 0.9))
     assert brief.best is not None and brief.by_numbers
     found = {n: a.standing for n, a in zip(numbers(brief.attempts), brief.attempts, strict=True)}
@@ -107,12 +107,12 @@ def test_the_best_and_what_came_after_it() -> None:
     assert (numbers([earlier.best]), earlier.since_best) == ([2], 2)
 
 
-def test_less_can_be_better() -> None:
+def test_best_of_a_metric_to_minimize() -> None:
     brief = brief_of(entry(1, 0.7), entry(2, 0.9), direction=Direction.MINIMIZE)
     assert brief.best is not None and numbers([brief.best]) == [1]
 
 
-def test_without_a_direction_nothing_is_best() -> None:
+def test_no_trial_is_best_without_a_direction() -> None:
     brief = brief_of(entry(1, 0.7), direction=None)
     assert brief.best is None and brief.undecided[0].standing == "unknown"
 
@@ -128,7 +128,7 @@ def test_without_a_direction_nothing_is_best() -> None:
     ],
     ids=["discarded", "failed", "running", "nan", "reproduction"],
 )
-def test_what_is_never_the_best(better: Entry) -> None:
+def test_failed_and_discarded_trials_are_never_best(better: Entry) -> None:
     brief = brief_of(entry(1, 0.7), better)
     assert brief.best is not None and numbers([brief.best]) == [1]
     assert brief.better_rejected == (better.decision is not None)
@@ -156,7 +156,7 @@ def test_every_trial_is_in_one_list() -> None:
     assert sorted(numbers(brief.attempts)) == [*range(1, 10)]
 
 
-def test_attempts_tell_only_what_differs_from_the_best() -> None:
+def test_trials_show_only_differences_from_the_best() -> None:
     best = entry(1, 0.9, params={"lr": 0.1, "opt": {"name": "adam"}})
     other = entry(2, 0.8, params={"lr": 0.1, "opt": {"name": "sgd"}})
     assert brief_of(best, other).undecided[0].params == {"opt.name": "sgd"}
@@ -176,20 +176,20 @@ def test_runs_that_differ_by_their_seed_are_one_trial() -> None:
     assert [a.standing for a in brief.undecided] == ["worse"] and brief.contenders == 0
 
 
-def test_what_the_noise_does_not_show_is_not_said() -> None:
+def test_differences_within_the_noise_are_not_claimed() -> None:
     tried = [seeded(n, value, 0.1) for n, value in ((1, 0.90), (2, 0.80), (3, 0.86))]
     brief = brief_of(*tried, entry(4, 0.84), entry(5, 0.1))
     assert brief.best is not None and brief.contenders == 1 and not brief.by_numbers
     assert [a.standing for a in brief.undecided] == ["unknown", "worse"]
 
 
-def test_nothing_is_said_of_a_discarded_trial_where_the_noise_is_known() -> None:
+def test_discarded_trial_has_no_result_with_known_noise() -> None:
     tried = [seeded(n, value, 0.1) for n, value in ((1, 0.90), (2, 0.80), (3, 0.86))]
     (cause,) = brief_of(*tried, entry(4, 0.84, decided=Decision.DISCARD)).rejected
     assert [attempt.standing for attempt in cause.attempts] == ["unknown"]
 
 
-def test_whether_the_code_is_the_best_s() -> None:
+def test_trials_say_whether_their_code_is_that_of_the_best() -> None:
     best = entry(1, 0.9)
     other = entry(2, 0.8, code=replace(best.run.code, tree=ObjectId("9" * 40), digest="d2"))
     same = entry(3, 0.7, code=replace(best.run.code, tree=ObjectId("8" * 40)))
@@ -215,7 +215,7 @@ def test_the_last_decision_about_any_run_of_a_trial_counts() -> None:
 # --- causes ---------------------------------------------------------------------------------------
 
 
-def test_what_was_given_up_is_put_together_by_its_cause() -> None:
+def test_rejected_trials_are_grouped_by_cause() -> None:
     brief = brief_of(
         entry(1, 0.9),
         entry(2, 0.8, decided=Decision.DISCARD, said={"text": "OOM"}),
@@ -261,7 +261,7 @@ def test_without_a_reason_the_last_line_of_a_failure_is_the_cause() -> None:
     ]
 
 
-def test_what_the_trials_of_a_cause_have_in_common() -> None:
+def test_common_changes_of_a_cause_are_found() -> None:
     given: list[dict[str, Value]] = [
         {"hidden": 16384, "opt": "adam", "seed": 1},
         {"hidden": 8192, "opt": "sgd", "seed": 2},
@@ -280,8 +280,8 @@ def test_what_the_trials_of_a_cause_have_in_common() -> None:
     )
 
 
-def test_what_a_trial_changed_is_told_against_the_nearest_kept_one() -> None:
-    """After two kept changes a trial made before them differs from the best in three things."""
+def test_changes_are_relative_to_the_nearest_kept_trial() -> None:
+    """After two kept changes, an earlier trial differs from the best in three parameters."""
     start = entry(1, 0.5, params={"lr": 0.1, "hidden": 64, "opt": "sgd"}, decided=Decision.KEEP)
     lone = entry(2, 0.4, params={"lr": 1.0, "hidden": 64, "opt": "sgd"}, decided=Decision.DISCARD)
     step = entry(3, 0.6, params={"lr": 0.1, "hidden": 128, "opt": "sgd"}, decided=Decision.KEEP)
@@ -294,7 +294,7 @@ def test_what_a_trial_changed_is_told_against_the_nearest_kept_one() -> None:
     assert alone(cause.attempts) == ({"hidden": [512], "lr": [1.0]}, [])
 
 
-def test_an_undecided_trial_is_nothing_to_compare_with() -> None:
+def test_undecided_trial_is_no_reference_for_changes() -> None:
     lone = entry(1, 0.5, params={"lr": 0.1, "hidden": 64})
     gone = entry(2, 0.4, params={"lr": 1.0, "hidden": 64}, decided=Decision.DISCARD)
     best = entry(3, 0.7, params={"lr": 0.1, "hidden": 128}, decided=Decision.KEEP)
@@ -318,12 +318,12 @@ def test_a_trial_with_other_code_did_not_change_a_parameter_alone() -> None:
 
 
 def items(brief: Brief) -> int:
-    """How many lines the lists have."""
+    """Return the number of lines in the lists."""
     lists = (brief.hints, brief.rejected, brief.undecided, brief.untried, brief.failed)
     return sum(map(len, lists))
 
 
-def test_what_has_no_room_is_counted() -> None:
+def test_entries_beyond_the_budget_are_counted() -> None:
     brief = brief_of(
         entry(1, 0.99),
         *[entry(n, 0.5) for n in range(2, 12)],
@@ -379,7 +379,7 @@ def test_only_what_is_newer_than_a_run() -> None:
 
 
 def decided(number: int, *hints: str | None, **changes: Any) -> Entry:
-    """A run with a decision for each hint, each superseding the one before."""
+    """Return a run with a decision for each hint, each superseding the earlier ones."""
     run = make_run(number, **changes)
     made = [
         make_annotation(run=run.id, id=f"{k:016x}", clock=100 + 10 * number + k, hint=hint)
@@ -389,7 +389,7 @@ def decided(number: int, *hints: str | None, **changes: Any) -> Entry:
 
 
 def hints(*entries: Entry) -> list[str]:
-    """The texts of the open hints."""
+    """Return the texts of the open hints."""
     return [hint.text for hint in brief_of(*entries).hints]
 
 
@@ -402,7 +402,7 @@ def test_hints_are_open_until_a_run_builds_on_them() -> None:
     assert (int(left.entry.run.id, 16), left.since) == (1, 2)
 
 
-def test_a_hint_given_after_it_was_followed_is_not_open() -> None:
+def test_hint_that_was_followed_before_is_not_open() -> None:
     hinted = decided(1, "go lower")
     by_parent = entry(2, 0.8, parent=hinted.run.id)
     by_reason = entry(2, 0.8, reason="As hinted: go  lower!")
@@ -429,7 +429,7 @@ def test_a_later_decision_drops_the_hints_of_its_run(drop: str) -> None:
     assert hints(decided(1, "go lower", drop, "try adam"), other) == ["wider", "try adam"]
 
 
-def test_a_child_that_says_which_hint_it_takes_leaves_the_others_open() -> None:
+def test_child_that_names_its_hint_leaves_the_others_open() -> None:
     hinted = decided(1, "go lower", "try adam")
     assert hints(hinted, entry(2, 0.8, parent=hinted.run.id, reason="now try adam")) == ["go lower"]
     assert hints(hinted, entry(2, 0.8, parent=hinted.run.id, reason="something else")) == []
@@ -462,27 +462,29 @@ def near(best: dict[str, Value], *others: dict[str, Value]) -> list[tuple[str, V
         ({"lr": 0.333}, [{"lr": 0.32}, {"lr": 0.333333}], [0.327]),
     ],
 )
-def test_numbers(best: dict[str, Value], others: list[dict[str, Value]], found: list[Any]) -> None:
+def test_neighbours_of_numbers(
+    best: dict[str, Value], others: list[dict[str, Value]], found: list[Any]
+) -> None:
     assert sorted(v for _, v in near(best, *others)) == pytest.approx(sorted(found))  # type: ignore[type-var]
 
 
-def test_categories_not_combined_with_the_best() -> None:
+def test_neighbours_of_categories() -> None:
     best: dict[str, Value] = {"opt": "adam", "on": True}
     assert near(best, {"opt": "sgd", "on": False}) == [("opt", "sgd"), ("on", False)]
     assert near(best, {"opt": "sgd", "on": True}) == []
 
 
-def test_labels_and_seeds_are_no_choices() -> None:
+def test_labels_and_seeds_have_no_neighbours() -> None:
     labels: list[dict[str, Value]] = [{"out": f"run-{n}", "seed": n} for n in range(20)]
     assert near(labels[0], *labels[1:]) == []
 
 
-def test_what_was_tried_with_another_seed_was_tried() -> None:
+def test_trial_with_another_seed_counts_as_tried() -> None:
     best: dict[str, Value] = {"opt": "adam", "seed": 1}
     assert near(best, {"opt": "sgd", "seed": 2}) == []
 
 
-def test_varied_parameters_come_first_and_in_turn() -> None:
+def test_varied_parameters_come_first_and_alternate() -> None:
     found = near({"width": 10, "lr": 0.2}, {"width": 10, "lr": 0.1}, {"width": 10, "lr": 0.4})
     assert [name for name, _ in found] == ["lr", "lr", "width", "width"]
 

@@ -1,4 +1,4 @@
-"""Parameters and metrics as users hand them over: files and arguments; and secrets."""
+"""Parameters and metrics from files and arguments, and redaction of secrets."""
 
 import math
 import sys
@@ -47,7 +47,7 @@ SAME_TABLE = {
 
 
 @pytest.mark.parametrize("suffix", SAME_TABLE)
-def test_the_same_table_in_every_format(suffix: str) -> None:
+def test_every_format_gives_the_same_table(suffix: str) -> None:
     assert parse_params(SAME_TABLE[suffix], suffix) == {
         "lr": 0.001,
         "name": "x",
@@ -77,7 +77,7 @@ def test_an_empty_file_is_an_empty_table(suffix: str) -> None:
     assert parse_table(b"", suffix) == {}
 
 
-def test_numbers_that_are_not_finite() -> None:
+def test_infinite_numbers_and_nan_are_read() -> None:
     table, _ = parse_metrics(b'{"a": NaN, "b": Infinity, "c": -Infinity}', ".json")
     assert repr(table) == "{'a': nan, 'b': inf, 'c': -inf}"
     assert repr(parse_table(b"a: .nan\nb: -.inf", ".yaml")) == "{'a': nan, 'b': -inf}"
@@ -155,7 +155,7 @@ FILE_BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
 
 
 @pytest.mark.parametrize("what", FILE_BOMBS)
-def test_a_bomb_is_refused_in_time(what: str) -> None:
+def test_exponential_file_is_refused_quickly(what: str) -> None:
     make, suffix = FILE_BOMBS[what]
     data = make()
     started = time.perf_counter()
@@ -306,7 +306,7 @@ def test_nan_is_a_number() -> None:
 
 
 @given(st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.lists(st.integers(0, 9)))
-def test_what_a_command_line_shows_is_read_back(value: Any) -> None:
+def test_formatted_values_are_read_back(value: Any) -> None:
     assert repr(parse_value(format_value(value))) == repr(value)
 
 
@@ -321,7 +321,7 @@ def test_what_a_command_line_shows_is_read_back(value: Any) -> None:
         (" a . b = 1", ["a", "b"], 1),
     ],
 )
-def test_an_assignment(text: str, path: list[str], value: Any) -> None:
+def test_assignment_is_parsed(text: str, path: list[str], value: Any) -> None:
     assert parse_assignment(text) == (path, value)
 
 
@@ -337,14 +337,14 @@ def test_an_assignment(text: str, path: list[str], value: Any) -> None:
         ('"a=1', "its name is not readable"),
     ],
 )
-def test_no_assignment(text: str, why: str) -> None:
+def test_invalid_assignment_is_refused(text: str, why: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         parse_assignment(text)
     assert caught.value.what == f"cannot read the assignment '{text}'"
     assert caught.value.why == why
 
 
-def test_assigning_makes_tables_on_the_way() -> None:
+def test_assignment_creates_missing_tables() -> None:
     table: Table = {"a": {"x": 1}}
     assign(table, ["a", "b", "c"], 2)
     assign(table, ["a", "x"], 3)
@@ -362,7 +362,7 @@ def test_assigning_makes_tables_on_the_way() -> None:
 # --- the user's command ---------------------------------------------------------------------------
 
 
-def test_options_and_their_places() -> None:
+def test_options_are_found_with_their_positions() -> None:
     argv = ["python", "x.py", "--lr", "0.1", "--fast", "--n=3", "-v", "--last"]
     assert [(o.name, o.value, argv[o.start : o.stop]) for o in iter_options(argv)] == [
         ("lr", "0.1", ["--lr", "0.1"]),
@@ -411,7 +411,7 @@ def test_options_and_their_places() -> None:
         (["dd", "if=a", "of=b", "bs=1M"], {"if": "a", "of": "b", "bs": "1M"}),
     ],
 )
-def test_parameters_from_the_command(argv: list[str], params: Table) -> None:
+def test_parameters_are_guessed_from_the_command(argv: list[str], params: Table) -> None:
     assert params_from_argv(argv) == params
 
 
@@ -423,7 +423,7 @@ def test_parameters_from_the_command(argv: list[str], params: Table) -> None:
         )
     )
 )
-def test_any_command_has_parameters(argv: list[str]) -> None:
+def test_guessing_parameters_never_raises(argv: list[str]) -> None:
     params_from_argv(argv)
     params_from_argv(["python", "t.py", *argv])
 
@@ -447,7 +447,7 @@ PARAMS: Table = {"lr": 0.1, "on": True, "model": {"name": "tiny"}, "sizes": [1, 
         ("{lr}{lr}", "0.10.1"),
     ],
 )
-def test_filling_a_template(template: str, filled: str) -> None:
+def test_template_is_filled(template: str, filled: str) -> None:
     assert fill_template([template], PARAMS) == [filled]
 
 
@@ -461,7 +461,7 @@ def test_filling_a_template(template: str, filled: str) -> None:
     credentials auth basic_auth authorization aws_access_key_id private_key token2 accessToken
     passphrase""".split(),
 )
-def test_a_name_of_a_secret(name: str) -> None:
+def test_secret_names_are_recognized(name: str) -> None:
     assert is_secret_name(name)
 
 
@@ -471,7 +471,7 @@ def test_a_name_of_a_secret(name: str) -> None:
     pad_token eos_token sort_key primary_key max_new_tokens tokens n_token keyboard secretary
     password_length key_size token_type n_keys passes compass credentials_path""".split(),
 )
-def test_a_name_of_no_secret(name: str) -> None:
+def test_other_names_are_no_secrets(name: str) -> None:
     assert not is_secret_name(name)
 
 
@@ -500,7 +500,7 @@ def test_a_name_of_no_secret(name: str) -> None:
         (["--lr", "0.1"], ["--lr", "0.1"]),
     ],
 )
-def test_arguments_without_secrets(argv: list[str], redacted: list[str]) -> None:
+def test_secrets_in_arguments_are_redacted(argv: list[str], redacted: list[str]) -> None:
     assert redact_argv(argv) == redacted
 
 
@@ -521,7 +521,7 @@ def test_arguments_without_secrets(argv: list[str], redacted: list[str]) -> None
         "-----BEGIN PRIVATE KEY-----\nwithout end",
     ],
 )
-def test_a_secret_shape_is_found_anywhere(text: str) -> None:
+def test_secret_pattern_is_found_anywhere(text: str) -> None:
     assert redact_text(text) == REDACTED
     assert redact_text(f"a {text}") == f"a {REDACTED}"
     assert secret_content(f"x = {text}".encode()), "an untracked file with it would be kept"
@@ -531,12 +531,12 @@ def test_a_secret_shape_is_found_anywhere(text: str) -> None:
     "text",
     ["sk-learn-model-long-name-here", "task-" + "a1" * 20, "AKIA", "a@b.c", "http://host:80/a", ""],
 )
-def test_what_only_resembles_a_secret_stays(text: str) -> None:
+def test_text_that_resembles_a_secret_stays(text: str) -> None:
     assert redact_text(text) == text
     assert not secret_content(text.encode())
 
 
-def test_a_table_without_secrets() -> None:
+def test_secrets_in_tables_are_redacted() -> None:
     table: Table = {
         "api_key": "abc",
         "password": 12345,
@@ -571,7 +571,7 @@ def test_a_table_without_secrets() -> None:
         "sk-" + "a" * 200_000,
     ],
 )
-def test_redaction_takes_no_quadratic_time(text: str) -> None:
+def test_redaction_takes_linear_time(text: str) -> None:
     started = time.perf_counter()
     redact_text(text)
     assert time.perf_counter() - started < 1

@@ -1,4 +1,4 @@
-"""Which words of a command may name a file that it reads."""
+"""Words of a command that may name a file it reads."""
 
 import pytest
 
@@ -30,10 +30,10 @@ def test_words_that_may_name_files(argv: list[str], expected: list[str]) -> None
 
 
 @pytest.mark.parametrize("name", ["out", "output-dir", "save_path", "logDir", "results"])
-def test_options_that_are_written(name: str) -> None:
+def test_options_of_written_files(name: str) -> None:
     assert is_output(name)
 
 
 @pytest.mark.parametrize("name", ["data", "input", "layout", "about", "checkpoint", "logits"])
-def test_options_that_are_read(name: str) -> None:
+def test_options_of_read_files(name: str) -> None:
     assert not is_output(name)

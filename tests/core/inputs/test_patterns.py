@@ -1,4 +1,4 @@
-"""Metric patterns: what they mean, and what is refused."""
+"""Metric patterns: their meaning, and which are refused."""
 
 import pytest
 from hypothesis import given
@@ -37,7 +37,7 @@ def test_patterns_read_values_units_and_step(
     assert read_lines(parse_patterns(patterns), [LINE]) == [(values, units, step, None)]
 
 
-def test_a_step_holds_for_the_lines_after_it() -> None:
+def test_step_applies_to_the_following_lines() -> None:
     patterns = parse_patterns([r"step=^Epoch (\d+)/", r"loss=loss: ([\d.]+)"])
     lines = ["loss: 9.0", "Epoch 1/2", "loss: 0.5", "loss: 0.4", "Epoch 2/2", "loss: 0.3"]
     readings = read_lines(patterns, lines)
@@ -88,7 +88,7 @@ def test_any_text_is_a_pattern_or_an_input_error(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "value"), [("0.4450.", 0.445), ("3,", 3), (" -1e-3 ", -0.001), ("97%", 97)]
 )
-def test_marks_around_a_number_are_no_part_of_it(text: str, value: float) -> None:
+def test_punctuation_around_a_number_is_not_part_of_it(text: str, value: float) -> None:
     assert reading_of({"x": text}, "").values == {"x": value}
 
 
@@ -110,7 +110,7 @@ def test_a_text_that_is_no_number_is_a_fault_and_no_value() -> None:
         (r"name=run (\w+)", "run abce5", None),
     ],
 )
-def test_exponent_behind_a_group_belongs_to_its_number(
+def test_exponent_after_a_group_belongs_to_its_number(
     pattern: str, line: str, value: float | None
 ) -> None:
     readings = read_lines([parse_pattern(pattern)], [line])

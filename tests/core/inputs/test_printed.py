@@ -1,4 +1,4 @@
-"""`METRIC` lines, as programs and their loggers print them."""
+"""`METRIC` lines of programs and their loggers."""
 
 import math
 import re
@@ -53,7 +53,7 @@ READ: list[tuple[str, dict[str, float], dict[str, str], int | None]] = [
     ("METRIC epoch=0.5 loss=0.3", {"epoch": 0.5, "loss": 0.3}, {}, None),
     ("METRIC step=3", {"step": 3}, {}, None),
     ("METRIC steps=3", {"steps": 3}, {}, None),
-    # what loggers write before it
+    # prefixes of loggers
     ("2026-11-30 12:00:01 INFO METRIC loss=0.3", {"loss": 0.3}, {}, None),
     ("INFO:root:METRIC loss=0.3", {"loss": 0.3}, {}, None),
     ("[2026-11-30 12:00:01,123][__main__][INFO] - METRIC loss=0.3", {"loss": 0.3}, {}, None),
@@ -83,7 +83,7 @@ METRIC a = b = 3"""
 
 
 @pytest.mark.parametrize("line", re.split(r"[|\n]", UNREADABLE))
-def test_line_that_begins_like_one_and_cannot_be_read_gives_nothing_but_a_fault(line: str) -> None:
+def test_invalid_metric_line_gives_only_a_fault(line: str) -> None:
     found = parse_metric_line(line)
     assert found is not None
     assert found.fault
@@ -125,7 +125,7 @@ def test_length_and_number_of_values_are_bounded() -> None:
     assert many.fault
 
 
-def test_a_hostile_line_takes_no_time() -> None:
+def test_hostile_line_is_read_quickly() -> None:
     started = time.process_time()
     for filler in ("=", ":", "a", "a=", " ", "1", "METRIC ", "a:", "\x1b[", "1 ", "[", ",;|"):
         parse_metric_line(("METRIC " + filler * MAX_LINE)[:MAX_LINE])
@@ -147,7 +147,7 @@ DIGITS = re.compile(r"\d+")
         ),
     )
 )
-def test_any_line_never_raises_and_never_invents_a_number(line: str) -> None:
+def test_reading_any_line_never_raises_or_invents_a_number(line: str) -> None:
     found = parse_metric_line(line)
     if found is None:
         return
@@ -160,7 +160,7 @@ def test_any_line_never_raises_and_never_invents_a_number(line: str) -> None:
 
 
 def _is_written(value: float, line: str) -> bool:
-    """Python reads the same number somewhere in the line, between marks that are in no number."""
+    """Python reads the same number in the line, between characters that are in no number."""
     words = re.split(r"[^\d.eE+\-a-zA-Z]+", line)
     texts = [t for w in words for t in (w, *re.findall(r"[+-]?[\d.]+(?:[eE][+-]?\d+)?", w))]
     for text in texts:
@@ -186,11 +186,11 @@ def test_what_python_prints_is_read_back(value: float, step: int) -> None:
     ("text", "number"),
     [("3", 3), (" 0.25 ", 0.25), ("1e-3", 1e-3), ("x", None), ("", None), ("3%", None)],
 )
-def test_number_of_a_text(text: str, number: float | None) -> None:
+def test_number_is_parsed_from_text(text: str, number: float | None) -> None:
     assert to_number(text) == number
 
 
-def test_quantity_of_a_text() -> None:
+def test_number_with_unit_is_parsed_from_text() -> None:
     assert to_quantity("97.3%") == (97.3, "%")
     assert to_quantity("12") == (12, None)
     assert to_quantity("12 apples") is None

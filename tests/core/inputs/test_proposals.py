@@ -1,4 +1,4 @@
-"""Patterns proposed for output: for real forms of it, and never an untrue one."""
+"""Patterns proposed for output of real programs; a proposal never shows a wrong value."""
 
 import pytest
 from hypothesis import given, settings
@@ -114,7 +114,7 @@ LINES = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(LINES)
-def test_a_proposal_is_always_true(lines: list[str]) -> None:
+def test_proposal_reads_the_values_that_it_shows(lines: list[str]) -> None:
     found = propose(lines)
     assert len(found) <= MAX_PROPOSALS + 1
     for proposal in found:

@@ -1,4 +1,4 @@
-"""Which decisions are in force: those that no other saw, the same on every machine."""
+"""Decisions in force: those that no other one saw, the same on every machine."""
 
 from dataclasses import dataclass, field, replace
 from itertools import permutations
@@ -44,7 +44,7 @@ DISCARD = decided(2, Decision.DISCARD, 2)
 NOTES = [decided(10 + n, Decision.KEEP, 2 + n, kind=AnnotationKind.NOTE) for n in range(3)]
 
 
-def test_notes_do_not_outvote_a_decision_that_was_made_apart() -> None:
+def test_notes_do_not_override_an_independent_decision() -> None:
     entry = entry_of(KEEP, DISCARD, *NOTES)
     assert entry.decisions == (DISCARD, KEEP)
     assert entry.decision == DISCARD
@@ -60,7 +60,7 @@ def test_a_decision_supersedes_those_that_it_saw() -> None:
     assert entry_of(KEEP, DISCARD, half).decisions == (DISCARD, half)
 
 
-def test_decisions_made_apart_that_agree_are_no_dispute() -> None:
+def test_equal_independent_decisions_are_no_dispute() -> None:
     again = decided(4, Decision.KEEP, 1)
     entry = entry_of(KEEP, again)
     assert entry.decisions == (KEEP, again)
@@ -115,7 +115,7 @@ def test_a_decision_names_at_most_some_of_those_before_it() -> None:
 
 @dataclass
 class Clone:
-    """What one clone has of the run's annotations."""
+    """Return the annotations of the run that one clone has."""
 
     has: dict[str, Annotation] = field(default_factory=dict)
 
@@ -172,7 +172,7 @@ def test_all_clones_agree_after_merging_in_any_order(
     old=st.lists(st.booleans(), min_size=6, max_size=6),
     data=st.data(),
 )
-def test_any_set_of_decisions_has_some_in_force_whatever_they_claim(
+def test_any_set_of_decisions_has_one_in_force(
     clocks: list[int], old: list[bool], data: st.DataObject
 ) -> None:
     ids = [f"{n:016x}" for n in range(len(clocks))]

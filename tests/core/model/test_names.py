@@ -1,4 +1,4 @@
-"""One name, one value: tables in the form that records have."""
+"""Nested tables: each name has one value, in the form of records."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +11,7 @@ tables = st.dictionaries(names.map(".".join).filter(bool), st.integers(0, 9), ma
 
 
 def spellings(table: Table) -> list[Table]:
-    """The same names and values as a program may hand them over."""
+    """Draw the same names and values in a form in which a program may pass them."""
     halves: list[Table] = [{}, {}]
     for number, (name, value) in enumerate(table.items()):
         halves[number % 2][name] = value
@@ -25,7 +25,7 @@ def test_no_value_is_lost_and_every_name_stays(table: Table) -> None:
 
 
 @given(tables)
-def test_however_it_is_handed_over_the_table_is_the_same(table: Table) -> None:
+def test_flat_and_nested_input_give_the_same_table(table: Table) -> None:
     for spelling in spellings(table):
         assert spelling == nest(table)
 
@@ -37,14 +37,14 @@ def test_a_dot_nests_unless_it_is_a_decimal_point() -> None:
     assert [name_parts(odd) for odd in (".a", "a..b", "a.")] == [[".a"], ["a..b"], ["a."]]
 
 
-def test_a_value_beside_names_below_it_keeps_all_of_them() -> None:
+def test_value_and_names_below_it_are_all_kept() -> None:
     both = {"val": 1, "val.loss": 2}
     assert nest({"val": 1}, {"val": {"loss": 2}}) == both
     assert nest({"val": {"loss": 2}}, {"val": 1}) == both
     assert nest({"a": 1, "a.b.c": 2, "a.b.d": 3}) == {"a": 1, "a.b": {"c": 2, "d": 3}}
 
 
-def test_the_later_value_of_a_name_counts_whatever_its_spelling() -> None:
+def test_later_value_of_a_name_counts_in_any_spelling() -> None:
     old_record: Table = {"val": {"loss": 1, "acc": 5}, "val.loss": 2}
     assert nest(old_record) == {"val": {"loss": 2, "acc": 5}}
     assert nest({"val.loss": 2}, {"val": {"loss": 1}}) == {"val": {"loss": 1}}

@@ -1,4 +1,4 @@
-"""Filters: what can be read, what is refused and where, and what each form means."""
+"""Filters: valid ones, errors with their column, and the meaning of each form."""
 
 import json
 import math
@@ -111,7 +111,7 @@ def refuse(text: str) -> InvalidQuery:
         "  lr\n==\n0.01 ",
     ],
 )
-def test_the_filter_holds(text: str) -> None:
+def test_filters_that_match(text: str) -> None:
     assert ask(text)
     assert not ask(f"not ({text})")
 
@@ -139,7 +139,7 @@ def test_the_filter_holds(text: str) -> None:
         "lr in ()",
     ],
 )
-def test_the_filter_does_not_hold(text: str) -> None:
+def test_filters_that_do_not_match(text: str) -> None:
     assert not ask(text)
 
 
@@ -185,7 +185,7 @@ def test_the_filter_does_not_hold(text: str) -> None:
         ("x" * (MAX_LENGTH + 1), None, "the filter is too long"),
     ],
 )
-def test_a_fault_is_named_with_its_column(text: str, position: int | None, what: str) -> None:
+def test_error_names_the_column(text: str, position: int | None, what: str) -> None:
     fault = refuse(text)
     assert what in fault.what
     assert fault.position == position
@@ -195,7 +195,7 @@ def test_a_fault_is_named_with_its_column(text: str, position: int | None, what:
     "bomb",
     ["not " * 2400 + "x", "(" * 4999 + "x", "-" * 9000 + "1 < lr", "x" + ".a" * 4500, "[" * 9000],
 )
-def test_hostile_nesting_is_refused_without_harm(bomb: str) -> None:
+def test_deep_nesting_is_refused(bomb: str) -> None:
     assert refuse(bomb)
 
 
@@ -216,7 +216,7 @@ def test_hostile_nesting_is_refused_without_harm(bomb: str) -> None:
         ("(lr > 1) & dirty", "write `and`, `or` for `&`, `|`"),
     ],
 )
-def test_a_fault_says_what_to_write_instead(text: str, hint: str) -> None:
+def test_error_says_what_to_write_instead(text: str, hint: str) -> None:
     assert any(hint in said for said in refuse(text).hints), refuse(text).hints
 
 
@@ -256,14 +256,14 @@ def test_a_name_may_have_slashes(text: str, holds: bool) -> None:
         ("/".join("a" * 60) + " == 1", "the name has more than 50 parts"),
     ],
 )
-def test_what_is_no_name_with_slashes_is_refused(text: str, what: str) -> None:
+def test_invalid_name_with_slashes_is_refused(text: str, what: str) -> None:
     known = [key for key, _ in keyed_values(SLASHED)]
     with pytest.raises(InvalidQuery) as refused:
         resolve(parse_query(text), known)
     assert refused.value.what == what
 
 
-def test_an_ambiguous_name_lists_all_it_could_be() -> None:
+def test_ambiguous_name_lists_all_candidates() -> None:
     assert refuse("same > 0").why == "it could be metrics.same or params.same"
 
 
@@ -286,7 +286,7 @@ def test_a_sort_key_gets_its_full_name(text: str, key: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["same", "bogus", "tag", "lr > 1", "", "lr, mode", "metrics"])
-def test_what_is_no_sort_key_is_refused(text: str) -> None:
+def test_invalid_sort_key_is_refused(text: str) -> None:
     with pytest.raises(InvalidQuery):
         parse_sort(text, KNOWN)
 
@@ -301,7 +301,7 @@ def test_the_last_decision_counts() -> None:
     assert ask("decision is None", Entry(ENTRY.run))
 
 
-def test_forms_never_hold_nan() -> None:
+def test_number_form_is_never_nan() -> None:
     assert forms_of(math.nan).number is None
     assert forms_of("-Infinity").number == -math.inf
 

@@ -1,4 +1,4 @@
-"""Which columns a narrow terminal gets: nothing goes without being named."""
+"""Columns in a narrow terminal: every column is shown or named."""
 
 from typing import Any
 
@@ -27,18 +27,18 @@ def kept(width: int) -> list[str]:
     return [HEADERS[n] for n in fit(width).kept]
 
 
-def test_what_fits_stays_whole() -> None:
+def test_table_that_fits_stays_complete() -> None:
     assert fit(200) == Fitted(tuple(range(len(HEADERS))))
 
 
-def test_columns_that_never_change_go_first() -> None:
+def test_constant_columns_are_dropped_first() -> None:
     fitted = fit(50)
     assert fitted.kept == (0, 1, 3, 4, 5)
     assert fitted.same == (2, 6)
     assert fitted.notes == ("same in all: outcome succeeded, epochs 100",)
 
 
-def test_then_those_that_tell_least() -> None:
+def test_least_important_columns_are_dropped_next() -> None:
     assert kept(33) == ["id", "name", "loss", "lr"]
     assert kept(28) == ["id", "name", "loss"]
     assert kept(20) == ["id", "loss", "lr"]
@@ -56,7 +56,7 @@ def test_of_two_parameters_the_one_with_more_values_stays() -> None:
     assert fit_columns(["id", "lr", "depth"], rows, 10, ranks=ranks).kept == (0, 2)
 
 
-def test_a_narrow_column_takes_the_room_that_a_wide_one_could_not() -> None:
+def test_narrow_column_fits_where_a_wide_one_did_not() -> None:
     rows = [["1", "123456789012", "7"], ["2", "223456789012", "8"]]
     ranks = [Rank.MAIN, Rank.PARAMETER, Rank.METRIC]
     assert fit_columns(["id", "wide", "k"], rows, 10, ranks=ranks).kept == (0, 2)
@@ -85,7 +85,7 @@ def test_the_main_metric_and_the_parameters_stay_of_many_columns() -> None:
         assert max(map(width_of, table.splitlines())) <= width
 
 
-def test_one_run_alone_hides_nothing_as_unchanging() -> None:
+def test_single_run_has_no_constant_columns() -> None:
     assert fit_columns(HEADERS, ROWS[:1], 30, ranks=RANKS).same == ()
 
 

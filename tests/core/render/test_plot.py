@@ -1,4 +1,4 @@
-"""The axes of drawings."""
+"""Axes of plots."""
 
 import math
 
@@ -12,7 +12,7 @@ finite = st.floats(-1e12, 1e12)
 
 
 @given(st.lists(finite, min_size=1), st.integers(20, 200))
-def test_every_point_has_a_place(values: list[float], columns: int) -> None:
+def test_every_point_is_drawn(values: list[float], columns: int) -> None:
     low, high = _round_limits(values, columns)
     assert low < high
     assert low <= min(values)
@@ -20,7 +20,7 @@ def test_every_point_has_a_place(values: list[float], columns: int) -> None:
 
 
 @pytest.mark.parametrize("last", [4, 99, 1000, 50_000, 0.5])
-def test_little_room_is_left_over(last: float) -> None:
+def test_axis_leaves_little_space_unused(last: float) -> None:
     low, high = _round_limits([0, last], 61)
     assert low == 0
     assert last <= high <= 1.5 * last

@@ -1,4 +1,4 @@
-"""Values to text: safe, short, and the same for every reader."""
+"""Values as text: safe, short, and equal for every reader."""
 
 import csv
 import io
@@ -82,7 +82,7 @@ DANGEROUS = re.compile(
 # --- text -----------------------------------------------------------------------------------------
 
 
-def test_what_drives_a_terminal_is_shown() -> None:
+def test_terminal_controls_are_shown_as_text() -> None:
     assert clean(ATTACK) == (
         "\\x1b]0;owned\\x07\\x9b2J\\u202egnp.exe\\u2028\\r\\n\\t\\x00\\udcff\\u200b"
     )
@@ -119,11 +119,11 @@ def test_clean_text_is_always_printable(text: str) -> None:
         (-math.inf, "-inf"),
     ],
 )
-def test_short_numbers(value: float, text: str) -> None:
+def test_numbers_are_shortened(value: float, text: str) -> None:
     assert format_number(value) == text
 
 
-def test_exact_and_signed_numbers() -> None:
+def test_exact_and_signed_numbers_are_formatted() -> None:
     assert format_number(0.1 + 0.2, precision=None) == "0.30000000000000004"
     assert format_number(1 / 3, precision=2) == "0.33"
     assert [format_signed(v) for v in (1.0, -1.0, 0.0, math.inf)] == ["+1", "-1", "+0", "+inf"]
@@ -141,7 +141,7 @@ def test_exact_and_signed_numbers() -> None:
         (date(2026, 1, 2), "2026-01-02"),
     ],
 )
-def test_cells(value: Any, text: str) -> None:
+def test_cells_are_formatted(value: Any, text: str) -> None:
     assert format_cell(value) == text
 
 
@@ -164,7 +164,7 @@ def test_cells(value: Any, text: str) -> None:
         (1000 * 86400, "3 years ago"),
     ],
 )
-def test_ages(seconds: float, text: str) -> None:
+def test_ages_are_formatted(seconds: float, text: str) -> None:
     assert format_age(NOW - timedelta(seconds=seconds), now=NOW) == text
 
 
@@ -184,11 +184,11 @@ def test_ages(seconds: float, text: str) -> None:
         (-1, "unknown"),
     ],
 )
-def test_durations(seconds: float, text: str) -> None:
+def test_durations_are_formatted(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
 
 
-def test_sizes() -> None:
+def test_sizes_are_formatted() -> None:
     sizes = (0, 1023, 1024, 10 << 20, 3 << 50)
     assert [format_bytes(n) for n in sizes] == ["0 B", "1023 B", "1.0 KiB", "10.0 MiB", "3.0 PiB"]
 
@@ -241,7 +241,7 @@ def test_empty_columns_and_tables() -> None:
     assert format_table([], []) == ""
 
 
-def test_a_markdown_table_escapes_what_markdown_would_read() -> None:
+def test_markdown_table_escapes_markup() -> None:
     rows = [["a|b", "<img src=x>", "val_loss", "0.10"], ["c\nd", "`x` *y* [z](u)", "_e_", "12"]]
     assert format_table(["t|", "h", "n", "v"], rows, style="md") == (
         "| t\\|   | h                    | n        |    v |\n"
@@ -258,7 +258,7 @@ def test_a_csv_table_is_read_back() -> None:
 
 
 @pytest.mark.parametrize("table_style", ["plain", "md", "csv"])
-def test_no_table_lets_an_attack_through(table_style: Any) -> None:
+def test_tables_escape_hostile_text(table_style: Any) -> None:
     text = format_table([ATTACK, "b"], [[ATTACK, ATTACK]], style=table_style, width=40)
     assert not DANGEROUS.search(text)
 
@@ -284,7 +284,7 @@ def listed() -> list[Entry]:
     return [Entry(runs[0]), Entry(runs[1], (decision,))]
 
 
-def test_the_list_of_runs() -> None:
+def test_run_table_of_several_runs() -> None:
     assert run_list(listed(), now=NOW) == (
         "id       name  age            outcome    decision   acc   lr  d\n"
         "0000000  a-b   3 minutes ago  succeeded             0.5  0.1  1\n"
@@ -297,7 +297,7 @@ def test_ids_are_shown_by_their_unique_prefix() -> None:
     assert "0000000000000002" in run_list(listed(), ["id"], now=NOW, ids=ids)
 
 
-def test_only_what_changed() -> None:
+def test_only_changed_drops_constant_columns() -> None:
     entries = listed()
     assert changed_keys(entries, default_keys(entries)) == [
         "id",
@@ -395,7 +395,7 @@ def compared(value: float | None, old: float | None, **changes: Any) -> MetricVe
         (None, None, "nothing was measured"),
     ],
 )
-def test_a_verdict_in_words(
+def test_verdict_as_a_sentence(
     last: MetricVerdict | None, best: MetricVerdict | None, sentence: str
 ) -> None:
     claim = "best" if best is not None and best.answer is Answer.BETTER else ""
@@ -413,7 +413,7 @@ def test_a_verdict_in_words(
         (Outcome.UNKNOWN, "not compared, how the run ended is not known"),
     ],
 )
-def test_why_a_value_is_compared_with_nothing(outcome: Outcome, why: str) -> None:
+def test_sentence_says_why_a_value_is_not_compared(outcome: Outcome, why: str) -> None:
     said = alone_sentence("train_error", 0.9005, None, outcome=outcome)
     assert said == f"train_error 0.9005: {why}"
     again = alone_sentence("train_error", 0.9005, None, outcome=outcome, reproduces="7f3a9c0")
@@ -477,7 +477,9 @@ def test_a_comparison_as_a_table() -> None:
         ),
     ],
 )
-def test_a_reproduction_in_words(before: Any, after: Any, outcome: Outcome, sentence: str) -> None:
+def test_reproduction_as_a_sentence(
+    before: Any, after: Any, outcome: Outcome, sentence: str
+) -> None:
     found, matches = compare_reproduction(
         make_run(1, metrics=before),
         make_run(2, metrics=after, outcome=outcome),
@@ -502,7 +504,7 @@ def test_a_reproduction_as_a_table() -> None:
     )
 
 
-def test_what_changed_as_a_table() -> None:
+def test_differences_as_a_table() -> None:
     assert changes_table([("lr", 0.1, 0.2), ("new", None, [1])], before="a", after="b") == (
         "name    a  b\nlr    0.1  0.2\nnew        [1]"
     )
@@ -612,7 +614,7 @@ ANNOTATIONS = (
 )
 
 
-def test_a_run_in_full() -> None:
+def test_run_detail_of_a_full_run() -> None:
     run = full_run()
     reference = make_run(9, metrics={"accuracy": 0.8})
     verdicts = tuple(verdicts_between(run, reference))
@@ -640,12 +642,12 @@ def test_a_small_run_has_no_empty_sections() -> None:
     )
 
 
-def test_a_signal_is_told_as_such() -> None:
+def test_exit_by_signal_is_named() -> None:
     run = make_run(outcome=Outcome.INTERRUPTED, command=Command(argv=("x",), exit_code=-9))
     assert "outcome     interrupted, signal 9" in run_detail(Entry(run), view=VIEW)
 
 
-def test_the_log() -> None:
+def test_log_entry_of_a_run() -> None:
     entry = Entry(full_run(), ANNOTATIONS)
     assert "\n".join(log_lines(entry, view=VIEW)) == (
         "run 7f3a9c0d5e1b2a48 (brave-otter, tag: baseline, tag: sweep)\n"
@@ -766,7 +768,7 @@ def test_json_is_printable_ascii_whatever_the_text(value: dict[str, str]) -> Non
     assert json.loads(text) == value
 
 
-def test_json_takes_control_characters_and_halves_of_pairs() -> None:
+def test_json_escapes_control_characters_and_lone_surrogates() -> None:
     text = format_json(["\x1b[2J", "\x9b31m", "\x7f", "\ud800", "\u202e"], indent=None)
     assert text == r'["\u001b[2J", "\u009b31m", "\u007f", "\ud800", "\u202e"]'
 
@@ -813,12 +815,12 @@ def test_csv_has_every_value_of_every_run() -> None:
     )
 
 
-def test_porcelain_is_one_line_a_run() -> None:
+def test_porcelain_has_one_line_for_each_run() -> None:
     documents = [entry_document(Entry(make_run(name="a\tb\\c\nd", duration_s=0.5)))]
     assert format_porcelain(documents) == (
         "7f3a9c0d5e1b2a48\ta\\tb\\\\c\\nd\tsucceeded\t\t2026-11-23T10:15:02+00:00\t0.5\t"
         + "c0" * 20
-        + "\t\t"  # no fingerprint, no group
+        + "\t\t"  # a run without fingerprint has no group
     )
     assert format_porcelain([entry_document(Entry(make_run()), "ab12")]).endswith("\t\tab12")
     assert format_porcelain([]) == ""
@@ -827,7 +829,7 @@ def test_porcelain_is_one_line_a_run() -> None:
 # --- names ----------------------------------------------------------------------------------------
 
 
-def test_the_words_are_distinct_and_plain() -> None:
+def test_words_of_run_names_are_distinct_and_plain() -> None:
     assert len(ADJECTIVES) == len(NOUNS) == 128
     assert len({*ADJECTIVES, *NOUNS}) == 256
     assert all(re.fullmatch("[a-z]{2,9}", word) for word in (*ADJECTIVES, *NOUNS))
@@ -844,11 +846,11 @@ def test_every_run_has_a_name(run: str) -> None:
     assert noun in NOUNS
 
 
-def test_every_word_is_used() -> None:
+def test_every_word_of_run_names_is_used() -> None:
     names = {memorable_name(RunId(f"{n:016x}")) for n in range(128 * 128)}
     assert len(names) == 128 * 128
 
 
-def test_dates_are_told_in_their_own_zone() -> None:
+def test_dates_keep_their_time_zone() -> None:
     run = make_run(started=datetime(2026, 1, 2, tzinfo=UTC))
     assert "2026-01-02 00:00:00 UTC" in run_detail(Entry(run), view=VIEW)

@@ -1,4 +1,4 @@
-"""A series as one short word of bars."""
+"""Sparklines: a series as a short row of bars."""
 
 import math
 
@@ -21,7 +21,7 @@ from gitexp.core.render.sparkline import BARS, series_values, sparkline
         (list(range(8)), BARS),
     ],
 )
-def test_bars(values: list[float], bars: str) -> None:
+def test_sparkline_bars(values: list[float], bars: str) -> None:
     assert sparkline(values) == bars
 
 
@@ -35,7 +35,7 @@ def test_values_of_one_metric() -> None:
     assert series_values(rows, "a") == [1.0]
 
 
-def test_a_drawing_of_nothing() -> None:
+def test_sparkline_without_values_is_empty() -> None:
     pytest.importorskip("plotille")
     from gitexp.core.render.plot import Shape, draw
 

@@ -1,4 +1,4 @@
-"""Records read together say what each says when it is read alone, or are refused."""
+"""Records decoded together give the same values as decoded alone, or are refused."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -35,7 +35,7 @@ ODD = (
     ),
     "[\n    ],\n    b = [0,\n]",
 )
-"""Values as somebody might write them, and what only looks like one."""
+"""Values as other programs may write them, and text that looks like a value."""
 
 
 def value_at(run: object, place: Place) -> Any:
@@ -64,11 +64,11 @@ def put_together(layout: Layout, written: list[str]) -> bytes:
     return text.encode(errors="surrogatepass")
 
 
-def test_what_is_taken_apart_can_be_put_together() -> None:
+def test_layout_and_values_restore_the_record() -> None:
     assert put_together(LAYOUT, WRITTEN) == SAMPLE
 
 
-def test_every_field_is_read_as_alone() -> None:
+def test_every_field_is_decoded_as_by_the_codec() -> None:
     runs = [
         full_run(),
         replace(
@@ -93,7 +93,7 @@ def test_every_field_is_read_as_alone() -> None:
         (1, 2, True, "3", "", 4.0),
     ],
 )
-def test_a_column_of_several_forms_is_read_as_alone(values: tuple[Any, ...]) -> None:
+def test_column_with_several_forms_is_decoded_as_by_the_codec(values: tuple[Any, ...]) -> None:
     metrics = full_run().metrics
     runs = [replace(full_run(), metrics={**metrics, "accuracy": value}) for value in values]
     records = [encode_run(run) for run in runs]
@@ -110,7 +110,9 @@ def test_a_column_of_several_forms_is_read_as_alone(values: tuple[Any, ...]) -> 
     )
 )
 @example([(0, "true")])
-def test_an_odd_value_is_read_as_alone_or_refused(changes: list[tuple[int, str]]) -> None:
+def test_unusual_value_is_decoded_as_by_the_codec_or_refused(
+    changes: list[tuple[int, str]],
+) -> None:
     written = list(WRITTEN)
     for number, value in changes:
         written[number] = value
@@ -148,7 +150,7 @@ def full_run_read() -> Run:
         ("[params]\n", f"[params.{'.'.join('x' * 31)}]\na = 1\n[params]\n"),
     ],
 )
-def test_another_form_than_ours_is_refused(old: str, new: str) -> None:
+def test_record_in_another_form_is_refused(old: str, new: str) -> None:
     record = SAMPLE.decode().replace(old, new, 1).encode()
     assert record != SAMPLE
     with pytest.raises(Unreadable):
@@ -156,7 +158,7 @@ def test_another_form_than_ours_is_refused(old: str, new: str) -> None:
 
 
 def test_a_carriage_return_at_the_end_is_no_part_of_a_value() -> None:
-    """Before a line feed it would be one end of the line with it."""
+    """Before a line feed it would be part of the line end."""
     record = SAMPLE.rstrip()
     assert together(record, record)
     for read in (decode_run, lambda odd: together(record, odd)):
@@ -179,6 +181,6 @@ def _single(record: bytes) -> tuple[Layout, list[list[str]]]:
     return layout, [written]
 
 
-def test_what_is_not_text_is_refused() -> None:
+def test_bytes_that_are_no_text_are_refused() -> None:
     with pytest.raises(Unreadable):
         take_apart(b"a = \xff")

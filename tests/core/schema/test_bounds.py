@@ -1,4 +1,4 @@
-"""What a record may hold."""
+"""Limits of a record."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def nested(depth: int) -> dict[str, object]:
     return table
 
 
-def test_what_a_record_can_carry_passes() -> None:
+def test_values_within_the_limits_pass() -> None:
     check_table(
         {
             "small": INT_MIN,
@@ -54,7 +54,7 @@ REFUSED: list[tuple[dict[str, object], str]] = [
 
 
 @pytest.mark.parametrize(("table", "why"), REFUSED, ids=range(len(REFUSED)))
-def test_what_a_record_cannot_carry_is_named(table: dict[str, object], why: str) -> None:
+def test_values_beyond_the_limits_are_named(table: dict[str, object], why: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         check_table(table, "parameter")
     assert caught.value.what == "cannot record a parameter"
@@ -62,7 +62,7 @@ def test_what_a_record_cannot_carry_is_named(table: dict[str, object], why: str)
     assert why in caught.value.why
 
 
-def test_all_faults_are_told_at_once_but_not_too_many() -> None:
+def test_up_to_five_faults_are_reported_at_once() -> None:
     with pytest.raises(InvalidInput) as caught:
         check_table({f"x{n}": None for n in range(8)}, "metric")
     assert caught.value.what == "cannot record the metrics"

@@ -1,4 +1,4 @@
-"""The record codec: round trips, bytes that never change, and inputs meant to hurt."""
+"""Record codec: round trips, golden bytes, and hostile input."""
 
 import json
 import math
@@ -146,7 +146,7 @@ steps = 2
 [environment]
 python = "3.11.7"
 """
-"""What records look like on branches that exist; it may never change under schema 2."""
+"""Records on existing branches; schema 2 must never change them."""
 
 GOLDEN_ANNOTATION = b"""\
 schema = 2
@@ -305,7 +305,7 @@ ROWS = st.lists(
 
 
 def exactly(value: object) -> str:
-    """Equal texts for values equal in type as well: 1 is not 1.0, nor -0.0 0.0."""
+    """Return equal text for values that are equal in type as well: 1 is not 1.0, nor -0.0 0.0."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key!r}: {exactly(value[key])}" for key in sorted(value)) + "}"
     if isinstance(value, list):
@@ -334,7 +334,7 @@ def test_a_run_survives_the_round_trip(run: Run) -> None:
 def test_a_run_survives_its_document(
     run: Run, floats: dict[str, Any], annotations: list[Annotation]
 ) -> None:
-    """As the index keeps it: with dates, times, NaN and infinities."""
+    """Return the run as the index stores it: with dates, times, NaN and infinities."""
     odd = replace(run, params={**run.params, **floats}, metrics={**run.metrics, "floats": [floats]})
     entry = Entry(odd, tuple(annotations))
     document = json.loads(json.dumps(entry_document(entry), allow_nan=False))
@@ -397,7 +397,7 @@ TRICKY_TEXTS = {
 
 
 @pytest.mark.parametrize("what", TRICKY_TEXTS)
-def test_text_that_looks_like_deep_structure_is_only_text(what: str) -> None:
+def test_text_that_looks_like_deep_nesting_is_accepted(what: str) -> None:
     text = TRICKY_TEXTS[what]
     run = make_run(
         params={"text": text, "list": [text, [text]], text[:30]: 1}
@@ -420,7 +420,7 @@ def test_numbers_that_are_not_finite_survive() -> None:
     )
 
 
-def test_a_date_without_zone_stays_without() -> None:
+def test_date_without_time_zone_keeps_none() -> None:
     params: dict[str, Value] = {
         "day": date(2026, 1, 2),
         "at": time_of_day(3, 4, 5),
@@ -534,7 +534,9 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("what", BOMBS)
 @pytest.mark.parametrize("decode", [decode_run, decode_annotation, decode_table])
-def test_a_bomb_is_refused_within_a_second(what: str, decode: Callable[[bytes], object]) -> None:
+def test_hostile_record_is_refused_within_a_second(
+    what: str, decode: Callable[[bytes], object]
+) -> None:
     bomb = BOMBS[what]()
     started = time.process_time()
     with pytest.raises(Unreadable):

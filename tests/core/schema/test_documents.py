@@ -1,4 +1,4 @@
-"""Entries as JSON documents and back."""
+"""Entries as JSON documents, and back."""
 
 import json
 import math
@@ -49,7 +49,7 @@ def through_json(document: object) -> Any:
 
 
 def through_index(entry: Entry) -> Entry:
-    """An entry as it comes back from the index."""
+    """Return an entry as read from the index."""
     return parse_entry(through_json(entry_document(entry)), through_json(typed_values(entry)))
 
 
@@ -68,7 +68,7 @@ def test_an_entry_survives_json(entry: Entry) -> None:
     assert typed_values(entry) == []
 
 
-def test_the_document_tells_what_is_in_force() -> None:
+def test_document_has_the_decision_in_force() -> None:
     document = entry_document(Entry(full_run(), ANNOTATIONS))
     assert document["decision"] == Decision.KEEP.value
     assert document["tags"] == ["baseline", "new", "sweep"]
@@ -76,7 +76,7 @@ def test_the_document_tells_what_is_in_force() -> None:
     assert document["started"] == "2026-11-23T10:15:02+00:00"
 
 
-def test_params_are_what_was_given_and_what_was_parsed() -> None:
+def test_params_of_a_document_are_given_and_parsed_ones() -> None:
     given, parsed = {"e": 1, "seed": 3, "lr": "0.1"}, {"epochs": 1, "lr": 0.1}
     run = make_run(params=given, parsed=parsed, parser=PARSER)
     document = entry_document(Entry(run))
@@ -115,7 +115,7 @@ def test_metrics_that_are_not_finite_come_back_as_numbers() -> None:
     assert repr(through_index(Entry(run)).run.metrics) == "{'a': nan, 'b': {'c': inf, 'd': -inf}}"
 
 
-def test_values_that_json_changes_come_back_as_they_were() -> None:
+def test_values_that_json_changes_are_restored() -> None:
     odd: dict[str, Any] = {
         "day": date(2026, 1, 2),
         "list": [1.0, 2, {"at": time(1, 2)}],
@@ -130,7 +130,7 @@ def test_values_that_json_changes_come_back_as_they_were() -> None:
         assert repr(through_index(entry)) == repr(entry)
 
 
-def test_a_date_is_no_text_to_kin() -> None:
+def test_date_and_equal_text_are_different_values() -> None:
     first, second = (make_run(n, params={"day": date(2026, 1, n), "lr": 1.0}) for n in (1, 2))
     found = kinship(second, through_index(Entry(first)).run)
     assert found == kinship(second, first)
@@ -144,7 +144,7 @@ def test_dates_become_text() -> None:
     }
 
 
-def test_an_annotation_has_only_what_it_says() -> None:
+def test_document_of_an_annotation_has_only_its_fields() -> None:
     assert annotation_document(ANNOTATIONS[1]) == {
         "id": "1" * 16,
         "run": "7f3a9c0d5e1b2a48",

@@ -1,4 +1,4 @@
-"""The schema table: it has every field of the dataclasses, and its names are distinct."""
+"""Schema table: it has every field of the dataclasses, and its names are distinct."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The union of two states of the run branch: the algebra, and each rule by example."""
+"""Union of two states of the run branch: its algebra, and an example of each rule."""
 
 import hashlib
 from collections.abc import Collection, Mapping
@@ -32,7 +32,7 @@ BLOBS: dict[str, bytes] = {}
 
 
 def store(data: bytes) -> str:
-    """A blob id as git would give, with the content remembered for `read`."""
+    """Return the blob id as git computes it, and remember the content for `read`."""
     blob = hashlib.sha1(b"blob %d\0%s" % (len(data), data)).hexdigest()
     BLOBS[blob] = data
     return blob
@@ -93,7 +93,7 @@ rivals = st.lists(run_files, max_size=3).map(
     lambda found: {rival_path(path, blob): blob for path, blob in found}
 )
 states = st.builds(lambda state, beside: unite(state | beside, {}, read), raw_states, rivals)
-"""States that gitexp itself can produce, rivals included."""
+"""Draw states that gitexp can produce, conflicting versions included."""
 
 
 def check_commutative(a: dict[str, str], b: dict[str, str]) -> None:
@@ -112,7 +112,7 @@ def check_idempotent(a: dict[str, str], b: dict[str, str]) -> None:
 
 
 def check_nothing_lost(a: dict[str, str], b: dict[str, str]) -> None:
-    """Each version of either side is in the union, or the rule that took it out can be named."""
+    """Each version of either side is in the union, or a rule removed it."""
     both = unite(a, b, read)
     tombstoned = {
         place.run
@@ -138,22 +138,24 @@ def check_nothing_lost(a: dict[str, str], b: dict[str, str]) -> None:
 class TestAlgebra:
     @given(states, states)
     @settings(max_examples=100, deadline=None)
-    def test_commutative(self, a: dict[str, str], b: dict[str, str]) -> None:
+    def test_merge_is_commutative(self, a: dict[str, str], b: dict[str, str]) -> None:
         check_commutative(a, b)
 
     @given(states, states, states)
     @settings(max_examples=100, deadline=None)
-    def test_associative(self, a: dict[str, str], b: dict[str, str], c: dict[str, str]) -> None:
+    def test_merge_is_associative(
+        self, a: dict[str, str], b: dict[str, str], c: dict[str, str]
+    ) -> None:
         check_associative(a, b, c)
 
     @given(states, states)
     @settings(max_examples=50, deadline=None)
-    def test_idempotent(self, a: dict[str, str], b: dict[str, str]) -> None:
+    def test_merge_is_idempotent(self, a: dict[str, str], b: dict[str, str]) -> None:
         check_idempotent(a, b)
 
     @given(states, states)
     @settings(max_examples=50, deadline=None)
-    def test_nothing_else_is_lost_and_deletes_stay(
+    def test_merge_loses_nothing_and_keeps_deletions(
         self, a: dict[str, str], b: dict[str, str]
     ) -> None:
         check_nothing_lost(a, b)
@@ -161,7 +163,7 @@ class TestAlgebra:
     @pytest.mark.long
     @given(states, states, states)
     @settings(max_examples=5000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    def test_all_of_it_at_length(
+    def test_merge_laws_with_many_examples(
         self, a: dict[str, str], b: dict[str, str], c: dict[str, str]
     ) -> None:
         check_commutative(a, b)
@@ -182,7 +184,7 @@ def refuse_to_read(blobs: Collection[str]) -> Mapping[str, bytes | None]:
 
 
 class TestRuns:
-    def test_files_of_both_sides_are_united_without_reading_any(self) -> None:
+    def test_disjoint_files_are_merged_without_reading(self) -> None:
         left = {run_path(run, START): VERSIONS[run][3] for run in RUNS[:2]}
         right = {run_path(run, START): VERSIONS[run][3] for run in RUNS[1:]}
         assert unite(left, right, refuse_to_read) == left | right
@@ -190,7 +192,7 @@ class TestRuns:
     def test_a_sealed_record_replaces_a_running_one(self) -> None:
         assert unite({PATH: RUNNING[2]}, {PATH: SEALED[0]}, read) == {PATH: SEALED[0]}
 
-    def test_of_two_running_records_the_greater_stays(self) -> None:
+    def test_greater_of_two_running_records_stays(self) -> None:
         assert unite({PATH: RUNNING[2]}, {PATH: RUNNING[1]}, read) == {PATH: RUNNING[2]}
 
     def test_two_different_seals_are_both_kept(self) -> None:
@@ -209,7 +211,7 @@ class TestRuns:
         assert unite({PATH: damaged}, {PATH: RUNNING[0]}, read) == {PATH: damaged}
         assert set(unite({PATH: damaged}, {PATH: SEALED[0]}, read).values()) == {damaged, SEALED[0]}
 
-    def test_a_rival_with_a_false_name_gets_its_own(self) -> None:
+    def test_conflicting_version_with_a_wrong_name_is_renamed(self) -> None:
         liar = rival_path(PATH, "0" * 40)
         low, high = SEALED[:2]
         expected = {PATH: low, rival_path(PATH, high): high}
@@ -224,7 +226,7 @@ class TestRuns:
             TOMBSTONE,
         ],
     )
-    def test_other_files_that_differ_are_both_kept(self, path: str) -> None:
+    def test_both_versions_of_other_files_are_kept(self, path: str) -> None:
         low, high = sorted(OTHERS[:2])
         expected = {path: low, rival_path(path, high): high}
         assert unite({path: high}, {path: low}, refuse_to_read) == expected
@@ -238,7 +240,7 @@ class TestTombstones:
         rival_path(PATH, SEALED[1]): SEALED[1],
     }
 
-    def test_one_removes_everything_of_its_run_but_itself(self) -> None:
+    def test_tombstone_removes_all_other_files_of_its_run(self) -> None:
         other = {
             run_path(RUNS[1], START): VERSIONS[RUNS[1]][3],
             environment_path("ab" * 8): "e" * 40,
@@ -247,11 +249,11 @@ class TestTombstones:
         assert unite({**self.FILES, **other}, grave, read) == grave | other
         assert unite(grave, {**self.FILES, **other}, read) == grave | other
 
-    def test_one_on_a_side_that_still_has_the_run_removes_it_too(self) -> None:
+    def test_tombstone_removes_the_run_on_its_own_side(self) -> None:
         grave = {TOMBSTONE: OTHERS[2]}
         assert unite(self.FILES | grave, self.FILES | grave, read) == grave
 
-    def test_one_in_another_month_is_not_the_tombstone_of_this_run(self) -> None:
+    def test_tombstone_in_another_month_is_ignored(self) -> None:
         elsewhere = {annotation_path(RUN, datetime(1999, 1, 1, tzinfo=UTC), "delete"): OTHERS[0]}
         assert unite({PATH: SEALED[0]}, elsewhere, read) == {PATH: SEALED[0]} | elsewhere
 
@@ -273,7 +275,7 @@ class TestRoot:
         assert caught.value.why == f"it has format {FORMAT + 1}, this gitexp knows up to {FORMAT}"
         assert caught.value.hints == ("update gitexp: `pip install -U gitexp`",)
 
-    def test_what_gitexp_does_not_understand_stays_only_where_both_agree(self) -> None:
+    def test_unknown_files_stay_only_if_both_sides_agree(self) -> None:
         left = {"a.txt": OTHERS[0], "b.txt": OTHERS[0], "c.txt": OTHERS[0]}
         right = {"b.txt": OTHERS[0], "c.txt": OTHERS[1], "d.txt": OTHERS[0]}
         assert unite(left, right, refuse_to_read) == {"b.txt": OTHERS[0]}

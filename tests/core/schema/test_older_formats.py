@@ -1,4 +1,4 @@
-"""Branches written by earlier versions stay readable. There is a sample branch for each format."""
+"""Branches of earlier versions stay readable: a sample branch for each format."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a run branch says of purges, and trees without some of their files."""
+"""Purges on a run branch, and trees without some of their files."""
 
 import subprocess
 from pathlib import Path
@@ -20,7 +20,7 @@ from gitexp.core.schema.union import unite
 TREE, LEFT, BLOB = "a" * 40, "b" * 40, "c" * 40
 
 
-def test_what_is_written_is_read() -> None:
+def test_purges_survive_the_round_trip() -> None:
     name, content = encode_purge(["7f3a"], [TREE], {"a/b c.txt": {BLOB}})
     state = PurgedState(LEFT, ("a/b c.txt",))
     purges = decode_purges([(name, content), (TREE, encode_state(state))])
@@ -38,7 +38,7 @@ def test_a_purge_that_cannot_be_read_still_counts() -> None:
 @pytest.mark.parametrize(
     "content", [b"runs = 3", b'files = ["x"]', b'runs = [1, "x"]\n[files]\nx = 2']
 )
-def test_content_of_another_shape_does_no_harm(content: bytes) -> None:
+def test_purge_file_with_unexpected_content_is_ignored(content: bytes) -> None:
     assert decode_purges([("0" * 16, content)]).names == {"0" * 16}
 
 
@@ -51,7 +51,7 @@ def test_a_merge_keeps_the_purges_of_both() -> None:
     assert parse_path("purged/xyz.toml") is None
 
 
-def test_files_go_out_of_trees_as_git_takes_them_out(tmp_path: Path) -> None:
+def test_files_are_removed_from_trees_as_by_git(tmp_path: Path) -> None:
     def git(*args: str) -> str:
         done = subprocess.run(["git", *args], cwd=tmp_path, capture_output=True, check=True)
         return done.stdout.decode().strip()

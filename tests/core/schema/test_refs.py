@@ -1,4 +1,4 @@
-"""Names on git: formed and understood in one place."""
+"""Refs and paths on the branch."""
 
 from datetime import UTC, datetime
 
@@ -35,14 +35,14 @@ MONTHS = st.datetimes(
 )
 
 
-def test_the_refs() -> None:
+def test_refs_have_their_documented_names() -> None:
     assert run_ref("gitexp") == "refs/heads/gitexp"
     assert code_ref("gitexp") == "refs/heads/gitexp-code"
     assert pending_ref(RUN) == f"refs/gitexp/pending/{RUN}"
     assert remote_ref("origin", run_ref("gitexp")) == "refs/gitexp/remotes/origin/gitexp"
 
 
-def test_the_paths() -> None:
+def test_paths_have_their_documented_form() -> None:
     assert run_path(RUN, STARTED) == f"runs/2026-11/7f/{RUN}.toml"
     assert series_path(RUN, STARTED) == f"series/2026-11/7f/{RUN}.csv"
     assert (
@@ -53,7 +53,7 @@ def test_the_paths() -> None:
 
 
 @given(HEX.map(RunId), MONTHS, HEX)
-def test_every_path_is_understood_again(run: RunId, started: datetime, other: str) -> None:
+def test_every_written_path_is_parsed(run: RunId, started: datetime, other: str) -> None:
     folder = f"{started.isoformat()[:7]}/{run[:2]}"
     expected = {
         run_path(run, started): BranchPath(PathKind.RUN, run, folder, run),
@@ -97,7 +97,7 @@ def test_every_path_is_understood_again(run: RunId, started: datetime, other: st
         "runs/\u0662026-11/7f/7f3a9c0d5e1b2a48.toml",
     ],
 )
-def test_foreign_paths_are_none_of_ours(path: str) -> None:
+def test_foreign_paths_are_not_parsed(path: str) -> None:
     assert parse_path(path) is None
 
 
@@ -122,7 +122,7 @@ NAME_PARTS = st.sampled_from(
     st.sampled_from(["2026-11/7f/", "2026-11/7F/", "2026-11/", "2026-11/7f/00/"]),
     st.lists(NAME_PARTS, max_size=3).map("".join),
 )
-def test_a_shelf_tells_first_versions_from_all_else(top: str, folder: str, name: str) -> None:
+def test_shelf_selects_first_versions(top: str, folder: str, name: str) -> None:
     shelf = parse_shelf(f"{top}/{folder}")
     place = parse_path(f"{top}/{folder}{name}")
     if shelf is None:

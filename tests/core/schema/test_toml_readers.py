@@ -1,7 +1,7 @@
-"""The two TOML readers give the same answers: the same value, or both refuse.
+"""Both TOML readers give the same value, or both refuse.
 
-toml-rs is an optional extra that makes reading records twenty times as fast; nothing but time may
-depend on whether it is installed.
+toml-rs is an optional extra that reads records twenty times as fast; only the time may depend on
+it.
 """
 
 import math
@@ -131,7 +131,7 @@ REFUSED = {
 
 
 def read(reader: Any, text: str) -> object:
-    """What a reader makes of a document; its refusal is a value too."""
+    """Return the value of a document, or the refusal."""
     try:
         return plain(reader(text))
     except ValueError:
@@ -139,7 +139,7 @@ def read(reader: Any, text: str) -> object:
 
 
 def plain(value: object) -> object:
-    """A value that compares as it is written: types told apart, NaN equal to itself."""
+    """Return a form in which equality means equal text: types differ, NaN equals NaN."""
     if isinstance(value, dict):
         return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -155,24 +155,24 @@ def plain(value: object) -> object:
 
 
 fast = toml_codec._reader()
-"""The optional reader, as the codec calls it."""
+"""Return the optional reader, as the codec calls it."""
 
 
 @pytest.mark.parametrize("name", VALID)
-def test_both_read_the_same(name: str) -> None:
+def test_both_readers_read_the_same(name: str) -> None:
     expected = read(tomllib.loads, VALID[name])
     assert expected != "refused"
     assert read(fast, VALID[name]) == expected
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_both_refuse(name: str) -> None:
+def test_both_readers_refuse_invalid_records(name: str) -> None:
     assert read(tomllib.loads, REFUSED[name]) == "refused"
     assert read(fast, REFUSED[name]) == "refused"
 
 
 @pytest.mark.parametrize("reader", [tomllib.loads, fast], ids=["tomllib", "toml-rs"])
-def test_an_integer_of_more_than_64_bits_is_refused_whoever_reads(
+def test_both_readers_refuse_integers_over_64_bits(
     reader: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(toml_codec, "_reader", lambda: reader)
@@ -200,13 +200,13 @@ VALUES = st.recursive(
 
 @pytest.mark.slow
 @given(st.dictionaries(TEXTS, VALUES, max_size=5))
-def test_both_read_whatever_we_write(table: dict[str, Any]) -> None:
+def test_both_readers_read_every_encoded_record(table: dict[str, Any]) -> None:
     text = tomli_w.dumps(table)
     assert read(fast, text) == read(tomllib.loads, text) == plain(table)
 
 
 @given(st.sampled_from([*VALID.values(), *REFUSED.values()]), st.data())
-def test_both_agree_on_damaged_documents(text: str, data: st.DataObject) -> None:
+def test_both_readers_agree_on_damaged_records(text: str, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(text)))
     put = data.draw(st.sampled_from(["", *"\n\t \"'#=.,[]{}\\_-+0159aeT:é"]))
     damaged = text[:at] + put + text[at + data.draw(st.integers(0, 2)) :]

@@ -1,4 +1,4 @@
-"""The doctor, mending, tidying, removing and beginning, on real repositories that are damaged."""
+"""Doctor, fixes, cleanup, removal and init on real, damaged repositories."""
 
 import json
 import os
@@ -48,14 +48,14 @@ ADA = Identity("Ada", "ada@example.org")
 
 
 class Lab:
-    """A repository with runs in it, and the doctor beside it."""
+    """A repository with runs, and the doctor for it."""
 
     def __init__(self, repo: RepoBuilder) -> None:
         self.repo = repo
 
     @property
     def workspace(self) -> Workspace:
-        """A new look at the repository, as the next command has it."""
+        """Open the repository again, as the next command does."""
         return Workspace.open(self.repo.path)
 
     @property
@@ -63,7 +63,7 @@ class Lab:
         return self.repo.path / ".git"
 
     def build(self, *, dirty: bool = False, outcome: Outcome = Outcome.SUCCEEDED) -> Run:
-        """A run of the files as they are, not recorded yet."""
+        """Return an unrecorded run of the current files."""
         workspace = self.workspace
         run_id = clock.new_run_id()
         if dirty:
@@ -106,7 +106,7 @@ class Lab:
         return run
 
     def put(self, files: dict[str, bytes | None]) -> None:
-        """Change the branch behind gitexp's back."""
+        """Change the branch without gitexp."""
         store = self.workspace.store
         tip = store.tip()
         assert tip is not None
@@ -168,7 +168,7 @@ def damage(path: Path, how: Damage) -> None:
 
 
 def faults(examination: Examination) -> dict[str, Finding]:
-    """Faults and doubts by check."""
+    """Return faults and doubts by check."""
     found = (*examination.of(Level.FAULT), *examination.of(Level.UNKNOWN))
     return {finding.check: finding for finding in found}
 
@@ -185,7 +185,7 @@ def only(examination: Examination, check: str) -> Finding:
 
 @pytest.fixture
 def old_files() -> Callable[[Path], None]:
-    """Makes files older than any living process would leave them."""
+    """Make files older than any living process could leave them."""
 
     def age(path: Path) -> None:
         past = clock.now().timestamp() - 7 * 3600
@@ -198,17 +198,19 @@ def old_files() -> Callable[[Path], None]:
 
 
 class TestWell:
-    def test_a_repository_without_runs_is_well(self, lab: Lab) -> None:
+    def test_doctor_finds_no_fault_without_runs(self, lab: Lab) -> None:
         assert troubles(lab.doctor()) == []
 
-    def test_a_repository_without_a_commit_is_well(self, make_repo: MakeRepo) -> None:
+    def test_doctor_finds_no_fault_without_a_commit(self, make_repo: MakeRepo) -> None:
         assert troubles(Lab(make_repo(empty=True)).doctor()) == []
 
-    def test_a_bare_repository_is_well(self, make_repo: MakeRepo) -> None:
+    def test_doctor_finds_no_fault_in_a_bare_repository(self, make_repo: MakeRepo) -> None:
         assert troubles(Lab(make_repo(bare=True)).doctor()) == []
 
     @pytest.mark.parametrize("sha256", [False, True])
-    def test_runs_of_every_kind_are_well(self, make_repo: MakeRepo, sha256: bool) -> None:
+    def test_doctor_finds_no_fault_with_runs_of_every_kind(
+        self, make_repo: MakeRepo, sha256: bool
+    ) -> None:
         lab = Lab(make_repo(sha256=sha256))
         first = lab.record()
         lab.record(dirty=True)
@@ -218,12 +220,12 @@ class TestWell:
         assert troubles(examination) == []
         assert {f.check for f in examination.findings} >= {"objects", "code", "keep", "index"}
 
-    def test_packed_runs_are_well(self, lab: Lab) -> None:
+    def test_doctor_finds_no_fault_in_a_packed_repository(self, lab: Lab) -> None:
         lab.record(dirty=True)
         lab.repo.git("gc", "--quiet", "--prune=now")
         assert troubles(lab.doctor()) == []
 
-    def test_looking_changes_nothing(self, lab: Lab) -> None:
+    def test_doctor_changes_nothing(self, lab: Lab) -> None:
         lab.record(dirty=True)
         lab.doctor()
         before = lab.repo.git("for-each-ref"), sorted(lab.git_dir.rglob("*"))
@@ -253,7 +255,7 @@ class TestWell:
 
 @pytest.fixture
 def shared(make_repo: MakeRepo, tmp_path: Path) -> Lab:
-    """Three runs, pushed to a remote that has everything."""
+    """A repository with three runs, pushed to a remote that has all objects."""
     hub = make_repo("hub", bare=True)
     lab = Lab(make_repo("clone"))
     lab.repo.git("remote", "add", "origin", str(hub.path))
@@ -268,7 +270,7 @@ def shared(make_repo: MakeRepo, tmp_path: Path) -> Lab:
 
 class TestDamage:
     @pytest.mark.parametrize("how", DAMAGES)
-    def test_a_damaged_record_is_named_and_no_other(self, lab: Lab, how: Damage) -> None:
+    def test_damaged_record_is_reported_alone(self, lab: Lab, how: Damage) -> None:
         lab.record()
         run = lab.record()
         lab.record()
@@ -283,11 +285,11 @@ class TestDamage:
         assert lab.workspace.index.count() == 3, "the run index still knows it"
 
     @pytest.mark.parametrize("how", DAMAGES)
-    def test_a_damaged_folder_names_the_runs_in_it(self, lab: Lab, how: Damage) -> None:
+    def test_damaged_directory_is_reported_with_its_runs(self, lab: Lab, how: Damage) -> None:
         other = lab.record()
         run = lab.record()
         assert other.id[:2] != run.id[:2] or pytest.skip("the ids happen to share a folder")
-        lab.doctor()  # the run index knows the runs from before
+        lab.doctor()  # the run index has the runs from before
         folder = run_path(run.id, run.started).rpartition("/")[0]
         damage(lab.object_path(lab.oid(f"gitexp:{folder}")), how)
         found = faults(lab.doctor())
@@ -296,7 +298,7 @@ class TestDamage:
         assert set(found) == {"objects", "index"}
 
     @pytest.mark.parametrize("how", DAMAGES)
-    def test_a_damaged_newest_commit_is_not_an_absent_branch(self, lab: Lab, how: Damage) -> None:
+    def test_damaged_tip_is_not_reported_as_a_missing_branch(self, lab: Lab, how: Damage) -> None:
         run = lab.record()
         lab.repo.git("update-ref", pending_ref(run.id), "main")
         damage(lab.object_path(lab.oid("gitexp")), how)
@@ -306,14 +308,14 @@ class TestDamage:
         assert "objects" not in {f.check for f in examination.findings}
         assert not examination.of(Level.WARNING), "nothing is said about runs that cannot be read"
 
-    def test_an_object_with_the_content_of_another_is_damaged(self, lab: Lab) -> None:
+    def test_object_with_the_content_of_another_is_reported(self, lab: Lab) -> None:
         run, other = lab.record(), lab.record()
         path = lab.object_path(lab.blob(run))
         path.chmod(0o644)
         shutil.copyfile(lab.object_path(lab.blob(other)), path)
         assert run.id in faults(lab.doctor())["objects"].runs
 
-    def test_a_damaged_file_of_a_snapshot_names_its_run(self, lab: Lab) -> None:
+    def test_damaged_file_of_a_snapshot_is_reported_with_its_run(self, lab: Lab) -> None:
         lab.record()
         run = lab.record(dirty=True)
         damage(lab.object_path(lab.oid(f"{run.code.snapshot}:train.py")), empty)
@@ -321,14 +323,14 @@ class TestDamage:
         assert list(found) == ["code"]
         assert found["code"].runs == (run.id,)
 
-    def test_a_missing_tree_of_code_names_its_runs(self, lab: Lab) -> None:
+    def test_missing_tree_of_code_is_reported_with_its_runs(self, lab: Lab) -> None:
         lab.record()
         lab.repo.commit({"train.py": "print(2)\n"})
         run = lab.record()
         damage(lab.object_path(run.code.tree), delete)
         assert faults(lab.doctor())["code"].runs == (run.id,)
 
-    def test_without_a_remote_mending_says_so_and_loses_nothing(self, lab: Lab) -> None:
+    def test_fix_without_a_remote_says_so_and_loses_nothing(self, lab: Lab) -> None:
         run = lab.record()
         path = lab.object_path(lab.blob(run))
         damage(path, flip)
@@ -338,7 +340,7 @@ class TestDamage:
         assert "objects" in faults(after)
         assert path.read_bytes() == content
 
-    def test_what_the_remote_does_not_have_is_put_back(self, shared: Lab) -> None:
+    def test_damaged_object_that_the_remote_lacks_is_put_back(self, shared: Lab) -> None:
         run = shared.record()
         path = shared.object_path(shared.blob(run))
         damage(path, truncate)
@@ -363,7 +365,9 @@ class TestDamage:
             *("gitexp-code^2:train.py", "gitexp:environments", "gitexp:series"),
         ],
     )
-    def test_what_the_remote_has_is_mended(self, shared: Lab, how: Damage, what: str) -> None:
+    def test_damaged_object_is_fetched_from_the_remote(
+        self, shared: Lab, how: Damage, what: str
+    ) -> None:
         oid = shared.oid(what)
         shared.repo.git("checkout", "--quiet", "--detach")
         damage(shared.object_path(oid), how)
@@ -372,7 +376,7 @@ class TestDamage:
         assert troubles(after) == [], deeds
         shared.repo.git("fsck", "--no-dangling")
 
-    def test_a_cut_pack_is_mended(self, shared: Lab) -> None:
+    def test_truncated_pack_is_fixed(self, shared: Lab) -> None:
         shared.repo.git("gc", "--quiet", "--prune=now")
         for pack_file in (shared.git_dir / "objects/pack").glob("*.pack"):
             damage(pack_file, truncate)
@@ -380,8 +384,8 @@ class TestDamage:
         deeds, after = shared.fix()
         assert troubles(after) == [], deeds
 
-    def test_every_object_of_the_branch_emptied_in_turn_is_noticed(self, lab: Lab) -> None:
-        """No damage anywhere in the branch's history goes unseen."""
+    def test_every_emptied_object_of_the_branch_is_reported(self, lab: Lab) -> None:
+        """Damage anywhere in the branch's history is noticed."""
         runs = [lab.record() for _ in range(2)]
         listed = lab.repo.git("rev-list", "--objects", "gitexp").splitlines()
         for line in listed:
@@ -398,7 +402,7 @@ class TestDamage:
 
 
 class TestPartialClone:
-    def test_what_was_left_at_the_remote_is_no_damage_and_is_not_fetched(
+    def test_objects_left_at_a_promisor_remote_are_no_damage(
         self, shared: Lab, tmp_path: Path
     ) -> None:
         hub = tmp_path / "hub"
@@ -417,7 +421,9 @@ class TestPartialClone:
         part.fix()
         assert part.repo.git("count-objects", "-v") == before
 
-    def test_what_no_remote_promised_is_damage(self, shared: Lab, tmp_path: Path) -> None:
+    def test_missing_objects_without_a_promise_are_damage(
+        self, shared: Lab, tmp_path: Path
+    ) -> None:
         shared.repo.git("config", "remote.origin.promisor", "true")
         run = shared.record()
         shared.object_path(shared.blob(run)).unlink()
@@ -425,14 +431,14 @@ class TestPartialClone:
 
 
 class TestBranch:
-    def test_a_file_of_somebody_else_is_named(self, lab: Lab) -> None:
+    def test_foreign_file_on_the_branch_is_reported(self, lab: Lab) -> None:
         lab.record()
         assert troubles(lab.doctor()) == []
         lab.put({"notes/todo.md": b"mine"})
         finding = only(lab.doctor(), "foreign files")
         assert (finding.level, finding.items) == (Level.WARNING, ("notes/todo.md",))
 
-    def test_a_mirror_whose_fetch_overwrites_runs_is_warned_about(self, lab: Lab) -> None:
+    def test_mirror_refspec_is_a_warning(self, lab: Lab) -> None:
         lab.record()
         lab.repo.git("remote", "add", "--mirror=fetch", "hub", "/hub")
         finding = only(lab.doctor(), "mirror")
@@ -442,15 +448,15 @@ class TestBranch:
             lab.repo.git("config", "--add", key, value.strip("'"))
         assert troubles(lab.doctor()) == []
 
-    def test_an_ordinary_remote_is_no_mirror(self, lab: Lab) -> None:
+    def test_ordinary_remote_is_no_warning(self, lab: Lab) -> None:
         lab.record()
         lab.repo.git("remote", "add", "hub", "/hub")
         assert troubles(lab.doctor()) == []
 
-    def test_a_dead_lock_of_a_reftable_is_moved_aside(
+    def test_stale_lock_of_a_reftable_is_moved_aside(
         self, lab: Lab, old_files: Callable[[Path], None]
     ) -> None:
-        """As in a repository whose refs are kept that way; git 2.39 has none."""
+        """Simulates a repository with reftables, which git 2.39 lacks."""
         lab.record()
         lock = lab.git_dir / "reftable" / "tables.list.lock"
         lock.parent.mkdir(exist_ok=True)
@@ -460,7 +466,7 @@ class TestBranch:
         lab.fix()
         assert not lock.exists()
 
-    def test_a_foreign_branch_is_told_and_left_alone(self, lab: Lab) -> None:
+    def test_foreign_branch_is_reported_and_not_changed(self, lab: Lab) -> None:
         lab.repo.git("branch", "gitexp")
         before = lab.oid("gitexp")
         deeds, after = lab.fix()
@@ -468,26 +474,26 @@ class TestBranch:
         assert "not gitexp's" in only(after, "branch").text
         assert lab.oid("gitexp") == before
 
-    def test_a_newer_format_cannot_be_judged(self, lab: Lab) -> None:
+    def test_branch_of_a_newer_format_is_not_checked(self, lab: Lab) -> None:
         lab.record()
         lab.put({"format.toml": b'format = 99\ntool = "gitexp"\n'})
         finding = only(lab.doctor(), "branch")
         assert finding.level is Level.UNKNOWN
         assert "pip install" in finding.hints[0]
 
-    def test_an_emptied_ref_is_not_an_absent_branch(self, lab: Lab) -> None:
+    def test_emptied_ref_is_not_reported_as_a_missing_branch(self, lab: Lab) -> None:
         lab.record()
         (lab.git_dir / "refs/heads/gitexp").write_bytes(b"")
         assert "the ref of branch 'gitexp' is damaged" in only(lab.doctor(), "branch").text
 
-    def test_a_branch_in_use_is_warned_about(self, lab: Lab, tmp_path: Path) -> None:
+    def test_checked_out_branch_is_a_warning(self, lab: Lab, tmp_path: Path) -> None:
         lab.record()
         lab.repo.git("worktree", "add", "--quiet", str(tmp_path / "w"), "gitexp")
         finding = only(lab.doctor(), "checkout")
         assert finding.level is Level.WARNING
         assert str(tmp_path / "w") in finding.text
 
-    def test_a_record_that_does_not_parse_is_told(self, lab: Lab) -> None:
+    def test_record_that_does_not_parse_is_reported(self, lab: Lab) -> None:
         run = lab.record()
         path = run_path(run.id, run.started)
         lab.put({path: b"not = [toml"})
@@ -495,24 +501,24 @@ class TestBranch:
         assert finding.runs == (run.id,)
         assert finding.items == (path,)
 
-    def test_a_record_in_the_wrong_month_is_told(self, lab: Lab) -> None:
+    def test_record_in_the_wrong_month_is_reported(self, lab: Lab) -> None:
         run = lab.record()
         moved = run_path(run.id, run.started - timedelta(days=90))
         lab.put({run_path(run.id, run.started): None, moved: encode_run(run)})
         assert "does not lie at" in faults(lab.doctor())["records"].text
 
-    def test_a_record_under_another_id_is_told(self, lab: Lab) -> None:
+    def test_record_under_another_id_is_reported(self, lab: Lab) -> None:
         run = lab.record()
         other = run_path(RunId("ab" * 8), run.started)
         lab.put({other: encode_run(run)})
         assert faults(lab.doctor())["records"].items == (other,)
 
-    def test_a_run_with_two_records_is_told(self, lab: Lab) -> None:
+    def test_run_with_two_records_is_reported(self, lab: Lab) -> None:
         run = lab.record()
         lab.put({run_path(run.id, run.started - timedelta(days=90)): encode_run(run)})
         assert faults(lab.doctor())["identities"].runs == (run.id,)
 
-    def test_something_said_about_no_run_is_told(self, lab: Lab) -> None:
+    def test_annotation_without_a_run_is_reported(self, lab: Lab) -> None:
         run = lab.record()
         stray = annotation_path(RunId("ab" * 8), run.started, "12" * 8)
         workspace = lab.workspace
@@ -522,17 +528,17 @@ class TestBranch:
         lab.put({stray: content})
         assert faults(lab.doctor())["annotations"].items == (stray,)
 
-    def test_a_series_that_does_not_parse_is_told(self, lab: Lab) -> None:
+    def test_series_that_does_not_parse_is_reported(self, lab: Lab) -> None:
         run = lab.record()
         lab.put({series_path(run.id, run.started): b'step,time\n"'})
         assert list(faults(lab.doctor())) == ["series"]
 
-    def test_a_missing_package_list_is_told(self, lab: Lab) -> None:
+    def test_missing_package_list_is_reported(self, lab: Lab) -> None:
         run = lab.record()
         lab.put({f"environments/{DIGEST}.toml": None})
         assert faults(lab.doctor())["environments"].runs == (run.id,)
 
-    def test_a_deleted_run_that_came_back_is_told_and_removed_again(self, lab: Lab) -> None:
+    def test_file_of_a_deleted_run_is_reported_and_removed(self, lab: Lab) -> None:
         run = lab.record()
         workspace = lab.workspace
         remove(workspace, plan_removal(workspace, [run.id], force=False))
@@ -542,13 +548,13 @@ class TestBranch:
         remove(workspace, plan_removal(workspace, [run.id], force=False))
         assert troubles(lab.doctor()) == []
 
-    def test_a_run_from_the_future_is_warned_about(self, lab: Lab) -> None:
+    def test_run_from_the_future_is_a_warning(self, lab: Lab) -> None:
         run = replace(lab.build(), started=datetime(2099, 1, 1, tzinfo=UTC))
         lab.write(run)
         finding = only(lab.doctor(), "clock")
         assert (finding.level, finding.runs) == (Level.WARNING, (run.id,))
 
-    def test_a_run_sealed_twice_is_warned_about(self, lab: Lab) -> None:
+    def test_run_sealed_twice_is_a_warning(self, lab: Lab) -> None:
         run = lab.record()
         other = replace(run, metrics={"accuracy": 0.9})
         path = run_path(run.id, run.started).removesuffix(".toml")
@@ -556,20 +562,20 @@ class TestBranch:
         finding = only(lab.doctor(), "conflicts")
         assert (finding.level, finding.runs) == (Level.WARNING, (run.id,))
 
-    def test_an_unknown_setting_is_warned_about(self, lab: Lab) -> None:
+    def test_unknown_setting_is_a_warning(self, lab: Lab) -> None:
         lab.repo.git("config", "exp.brnach", "x")
         assert "did you mean 'exp.branch'" in only(lab.doctor(), "settings").text
 
-    def test_a_hook_that_cannot_run_is_warned_about(self, lab: Lab) -> None:
+    def test_hook_that_cannot_run_is_a_warning(self, lab: Lab) -> None:
         status = hook_install.install(lab.workspace.repo)
         status.path.chmod(0o644)
         assert only(lab.doctor(), "hooks").hints
 
-    def test_a_gate_without_a_hook_is_warned_about(self, lab: Lab) -> None:
+    def test_gate_without_a_hook_is_a_warning(self, lab: Lab) -> None:
         lab.repo.write("gitexp.toml", "[metrics.accuracy]\ngate = 0.1\n")
         assert "nothing checks it" in only(lab.doctor(), "hooks").text
 
-    def test_an_old_git_is_told(
+    def test_old_git_is_reported(
         self, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         real = shutil.which("git")
@@ -592,7 +598,7 @@ class TestBranch:
 
 
 class TestKeep:
-    def test_a_lost_keep_branch_is_made_again(self, lab: Lab) -> None:
+    def test_missing_keep_branch_is_created_again(self, lab: Lab) -> None:
         runs = [lab.record(), lab.record(dirty=True)]
         lab.repo.commit({"train.py": "print(2)\n"})
         runs.append(lab.record())
@@ -607,7 +613,7 @@ class TestKeep:
         lab.repo.git("gc", "--quiet", "--prune=now")
         assert troubles(lab.doctor()) == []
 
-    def test_a_lost_keep_branch_is_taken_over_from_the_remote(self, shared: Lab) -> None:
+    def test_missing_keep_branch_is_fetched_from_the_remote(self, shared: Lab) -> None:
         before = shared.oid("gitexp-code")
         shared.repo.git("branch", "-D", "gitexp-code")
         deeds, after = shared.fix()
@@ -615,7 +621,7 @@ class TestKeep:
         assert "took branch 'gitexp-code' over from remote 'origin'" in deeds
         shared.repo.git("merge-base", "--is-ancestor", before, "gitexp-code")
 
-    def test_a_keep_branch_set_back_is_completed(self, lab: Lab) -> None:
+    def test_keep_branch_that_was_reset_is_completed(self, lab: Lab) -> None:
         lab.record()
         old = lab.oid("gitexp-code")
         run = lab.record(dirty=True)
@@ -657,13 +663,13 @@ DEAD = (
 
 class TestLocal:
     def _die(self, lab: Lab, run: Run) -> None:
-        """Begin a run in a process that ends without a word."""
+        """Begin a run in a process that dies without a trace."""
         record = lab.repo.path.parent / "record"
         record.write_bytes(encode_run(run))
         folder = lab.git_dir / "gitexp/journal"
         subprocess.run([sys.executable, "-c", DEAD, str(folder), run.id, str(record)], check=True)
 
-    def test_a_run_that_died_is_told_and_completed(self, lab: Lab) -> None:
+    def test_dead_run_is_reported_and_completed(self, lab: Lab) -> None:
         run = lab.build(outcome=Outcome.RUNNING)
         lab.write(run)
         self._die(lab, run)
@@ -672,7 +678,7 @@ class TestLocal:
         assert troubles(after) == []
         assert lab.workspace.index.entry(run.id).run.outcome is Outcome.INTERRUPTED
 
-    def test_a_run_that_goes_on_is_well(self, lab: Lab) -> None:
+    def test_running_run_is_no_fault(self, lab: Lab) -> None:
         run = lab.build(outcome=Outcome.RUNNING, dirty=True)
         lab.write(run)
         journal = Journal.create(lab.workspace.journals, run.id, encode_run(run), durable=False)
@@ -680,7 +686,7 @@ class TestLocal:
         journal.close()
         assert (deeds, troubles(after)) == ([], [])
 
-    def test_a_run_whose_journal_is_gone_is_told_and_given_up(self, lab: Lab) -> None:
+    def test_running_run_without_a_journal_is_reported_and_sealed(self, lab: Lab) -> None:
         run = lab.build(outcome=Outcome.RUNNING)
         workspace = lab.workspace
         remember(workspace, run.id)
@@ -691,11 +697,11 @@ class TestLocal:
         with pytest.raises(Refused):
             give_up(lab.workspace, run.id)
 
-    def test_a_run_that_goes_on_in_another_clone_is_well(self, lab: Lab) -> None:
+    def test_running_run_of_another_clone_is_no_fault(self, lab: Lab) -> None:
         lab.write(lab.build(outcome=Outcome.RUNNING))
         assert troubles(lab.doctor()) == []
 
-    def test_a_run_open_for_a_month_is_warned_about(self, lab: Lab) -> None:
+    def test_run_open_for_a_month_is_a_warning(self, lab: Lab) -> None:
         run = replace(lab.build(outcome=Outcome.RUNNING), started=clock.now() - timedelta(days=40))
         lab.write(run)
         Journal.create(
@@ -704,7 +710,7 @@ class TestLocal:
         assert only(lab.doctor(), "journals").runs == (run.id,)
         assert survey_journals(lab.workspace).runs[0].state is Liveness.BY_HAND
 
-    def test_a_damaged_journal_is_told_moved_aside_and_never_removed(self, lab: Lab) -> None:
+    def test_damaged_journal_is_reported_and_moved_aside(self, lab: Lab) -> None:
         lab.record()
         journals = lab.workspace.journals
         journals.mkdir(parents=True, exist_ok=True)
@@ -714,20 +720,20 @@ class TestLocal:
         assert only(after, "journals").level is Level.WARNING
         assert (journals / "damaged" / f"{'ab' * 8}.journal").read_bytes() == b"rubbish\n"
 
-    def test_a_dead_lock_of_git_is_told_and_moved_aside(
+    def test_stale_git_lock_is_reported_and_moved_aside(
         self, lab: Lab, old_files: Callable[[Path], None]
     ) -> None:
         lab.record()
         lock = lab.git_dir / "refs/heads/gitexp.lock"
         lock.touch()
-        assert troubles(lab.doctor()) == []  # git may hold it at this moment
+        assert troubles(lab.doctor()) == []  # git may hold it now
         old_files(lock)
         assert faults(lab.doctor())["locks"].items == (str(lock),)
         _, after = lab.fix()
         assert not lock.exists()
         assert troubles(after) == []
 
-    def test_a_live_lock_is_left_alone(self, lab: Lab, old_files: Callable[[Path], None]) -> None:
+    def test_lock_of_a_living_git_stays(self, lab: Lab, old_files: Callable[[Path], None]) -> None:
         lab.record()
         lock = lab.git_dir / "packed-refs.lock"
         lock.touch()
@@ -752,7 +758,7 @@ class TestLocal:
         assert "may be held by" in deeds[0]
         assert "locks" in faults(after)
 
-    def test_a_pin_of_a_sealed_run_is_let_go(self, lab: Lab) -> None:
+    def test_pin_of_a_sealed_run_is_removed(self, lab: Lab) -> None:
         run = lab.record(dirty=True)
         assert run.code.snapshot
         lab.repo.git("update-ref", pending_ref(run.id), run.code.snapshot)
@@ -779,7 +785,7 @@ class TestLocal:
         assert list(find_done_pins(workspace)) == [pending_ref(run.id)]
         assert list(drop_pins(workspace, find_done_pins(workspace))) == []
 
-    def test_an_index_that_lies_is_told_and_made_again(self, lab: Lab) -> None:
+    def test_wrong_run_index_is_reported_and_rebuilt(self, lab: Lab) -> None:
         run = lab.record()
         lab.doctor()
         self._lie(lab, run)
@@ -788,7 +794,7 @@ class TestLocal:
         assert troubles(after) == []
 
     def _lie(self, lab: Lab, run: Run) -> None:
-        """Write a wrong document as carefully as gitexp itself writes right ones."""
+        """Write a wrong document in the form that gitexp writes."""
         import sqlite3
 
         from gitexp.storage.cache.file import IndexFile
@@ -802,7 +808,7 @@ class TestLocal:
             connection.execute("UPDATE docs SET doc = ?, checksum = ?", (wrong, checksum(wrong)))
             connection.close()
 
-    def test_leftovers_are_found_once_they_are_old(
+    def test_leftovers_are_deleted_when_old(
         self, lab: Lab, old_files: Callable[[Path], None]
     ) -> None:
         lab.record()
@@ -825,7 +831,7 @@ class TestLocal:
         assert troubles(after) == []
         assert not any(path.exists() for path in made)
 
-    def test_files_of_an_open_run_are_never_left_over(
+    def test_files_of_an_open_run_are_no_leftovers(
         self, lab: Lab, old_files: Callable[[Path], None]
     ) -> None:
         run = lab.build(outcome=Outcome.RUNNING)
@@ -839,10 +845,10 @@ class TestLocal:
         journal.close()
         assert (left.paths, left.worktrees) == ((), ())
 
-    def test_only_our_own_worktrees_are_removed(
+    def test_only_work_trees_of_gitexp_are_removed(
         self, lab: Lab, tmp_path: Path, old_files: Callable[[Path], None]
     ) -> None:
-        """The user's work tree may be on a disk that is not mounted now: git must not forget it."""
+        """The user's work tree may be on a disk that is not mounted; git must not forget it."""
         away = tmp_path / "away"
         lab.repo.git("worktree", "add", "--quiet", "--detach", str(away))
         away.rename(tmp_path / "unmounted")
@@ -858,7 +864,7 @@ class TestLocal:
         assert "gitexp/worktrees" not in listed
         assert not ours.exists()
 
-    def test_loose_objects_are_packed_when_git_finds_them_many(self, lab: Lab) -> None:
+    def test_many_loose_objects_are_packed(self, lab: Lab) -> None:
         for _ in range(3):
             lab.record(dirty=True)
         assert pack(lab.workspace) is None
@@ -890,14 +896,14 @@ class TestRemoval:
         assert lab.workspace.index.ids() == [other.id]
         assert troubles(lab.doctor()) == []
 
-    def test_runs_made_from_it_are_named_and_stay(self, lab: Lab) -> None:
+    def test_children_of_a_removed_run_are_named_and_stay(self, lab: Lab) -> None:
         run = lab.record()
         child = replace(lab.build(), parent=run.id)
         lab.write(child)
         planned = plan_removal(lab.workspace, [run.id], force=False)
         assert planned[0].children == (child.id,)
 
-    def test_a_run_that_goes_on_is_refused_unless_forced(self, lab: Lab) -> None:
+    def test_removing_a_running_run_needs_force(self, lab: Lab) -> None:
         run = lab.build(outcome=Outcome.RUNNING, dirty=True)
         lab.write(run)
         Journal.create(
@@ -911,7 +917,7 @@ class TestRemoval:
         assert lab.workspace.index.ids() == []
         assert troubles(lab.doctor()) == []
 
-    def test_a_removed_run_does_not_come_back_from_another_clone(
+    def test_removed_run_is_not_restored_by_another_clone(
         self, shared: Lab, make_repo: MakeRepo
     ) -> None:
         other = Lab(make_repo("other"))
@@ -931,7 +937,7 @@ class TestRemoval:
         assert run not in shared.workspace.index.ids()
         assert troubles(other.doctor()) == troubles(shared.doctor()) == []
 
-    def test_a_run_whose_record_is_lost_cannot_be_planned(self, lab: Lab) -> None:
+    def test_removing_a_run_without_a_record_is_an_error(self, lab: Lab) -> None:
         lab.record()
         with pytest.raises(NotFound):
             plan_removal(lab.workspace, [RunId("ab" * 8)], force=False)
@@ -942,7 +948,7 @@ class TestRemoval:
 
 class TestFounding:
     @pytest.mark.parametrize("sha256", [False, True])
-    def test_the_branch_is_made_without_any_commit_of_the_user(
+    def test_init_creates_the_branch_without_a_user_commit(
         self, make_repo: MakeRepo, sha256: bool
     ) -> None:
         lab = Lab(make_repo(empty=True, sha256=sha256))
@@ -955,20 +961,20 @@ class TestFounding:
         assert lab.repo.git("status", "--porcelain") == ""
         assert troubles(lab.doctor()) == []
 
-    def test_beginning_twice_changes_nothing(self, lab: Lab) -> None:
+    def test_init_twice_changes_nothing(self, lab: Lab) -> None:
         found_branch(lab.workspace)
         before = lab.oid("gitexp")
         assert found_branch(lab.workspace).how == "there"
         assert lab.oid("gitexp") == before
 
-    def test_the_first_run_goes_on_from_it(self, lab: Lab) -> None:
+    def test_first_run_continues_the_branch_of_init(self, lab: Lab) -> None:
         found_branch(lab.workspace)
         before = lab.oid("gitexp")
         lab.record(dirty=True)
         assert lab.oid("gitexp~1") == before
         assert troubles(lab.doctor()) == []
 
-    def test_the_runs_of_a_remote_are_fetched_instead(self, shared: Lab, tmp_path: Path) -> None:
+    def test_init_fetches_the_runs_of_a_remote(self, shared: Lab, tmp_path: Path) -> None:
         url = shared.repo.git("remote", "get-url", "origin")
         shared.repo.git("push", "--quiet", "origin", "main")
         shared.repo.git("clone", "--quiet", url, str(tmp_path / "second"))
@@ -978,13 +984,13 @@ class TestFounding:
         assert second.oid("gitexp") == shared.oid("gitexp")
         assert troubles(second.doctor()) == []
 
-    def test_a_remote_that_cannot_be_reached_is_told_and_no_obstacle(self, lab: Lab) -> None:
+    def test_init_works_without_reaching_the_remote(self, lab: Lab) -> None:
         lab.repo.git("remote", "add", "origin", str(lab.repo.path / "nowhere"))
         founded = found_branch(lab.workspace)
         assert founded.how == "made"
         assert founded.problem is not None
 
-    def test_a_foreign_branch_is_refused(self, lab: Lab) -> None:
+    def test_init_refuses_a_foreign_branch(self, lab: Lab) -> None:
         lab.repo.git("branch", "gitexp")
         before = lab.oid("gitexp")
         with pytest.raises(Refused):
@@ -1009,6 +1015,6 @@ class TestFounding:
         assert settings.gates == {"accuracy": 0.01}
         assert settings.warnings == ()
 
-    def test_a_bare_repository_has_no_place_for_a_settings_file(self, make_repo: MakeRepo) -> None:
+    def test_settings_file_in_a_bare_repository_is_refused(self, make_repo: MakeRepo) -> None:
         with pytest.raises(Refused):
             write_settings(Lab(make_repo(bare=True)).workspace)

@@ -1,4 +1,4 @@
-"""What a program left in files, read into its run: kinds, precedence, bounds, hostile content."""
+"""Values read from a program's files: kinds, precedence, limits, hostile content."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def harvest(
     below: str = ".",
     **options: Any,
 ) -> Harvest:
-    """What is picked up of a program that runs in `below` and writes what it likes."""
+    """Return the values picked up from a program that runs in `below` and writes files."""
     top = tmp_path / "top"
     directory = top / below
     directory.mkdir(parents=True, exist_ok=True)
@@ -336,7 +336,7 @@ def test_gather_reads_logs_of_rows(tmp_path: Path, name: str, content: str) -> N
         ("some.json", '{"context": "words", "benchmarks": []}'),
     ],
 )
-def test_gather_leaves_data_alone(tmp_path: Path, name: str, content: str) -> None:
+def test_gather_ignores_data_files(tmp_path: Path, name: str, content: str) -> None:
     found = harvest(tmp_path, lambda top: write(top / name, content))
     assert not found.metrics
     assert not found.warnings
@@ -345,7 +345,7 @@ def test_gather_leaves_data_alone(tmp_path: Path, name: str, content: str) -> No
 # --- whose file it is -----------------------------------------------------------------------------
 
 
-def test_gather_leaves_files_that_were_there_and_did_not_change(tmp_path: Path) -> None:
+def test_gather_ignores_unchanged_files(tmp_path: Path) -> None:
     write(tmp_path / "top/old.csv", "step,loss\n1,9\n")
     found = harvest(tmp_path, lambda top: write(top / "new.csv", "step,acc\n1,0.5\n"))
     assert metrics(found) == {"acc": 0.5}
@@ -374,7 +374,7 @@ def test_gather_takes_only_the_appended_rows_of_a_tiny_log(tmp_path: Path) -> No
     assert [row["step"] for row in found.series] == [2, 3]
 
 
-def test_gather_leaves_what_changed_after_the_run_was_last_seen(tmp_path: Path) -> None:
+def test_gather_ignores_changes_after_the_last_sign_of_life(tmp_path: Path) -> None:
     before = watch(tmp_path, tmp_path, (HARVEST_ALL,))
     assert before is not None
     for name, seconds in (("mine.csv", 5), ("later.csv", 11)):
@@ -385,13 +385,13 @@ def test_gather_leaves_what_changed_after_the_run_was_last_seen(tmp_path: Path) 
     assert "later.csv was not picked up: it changed after" in found.warnings[0]
 
 
-def test_gather_takes_all_rows_of_a_file_written_anew(tmp_path: Path) -> None:
+def test_gather_takes_all_rows_of_a_rewritten_file(tmp_path: Path) -> None:
     file = write(tmp_path / "top/log.csv", "step,loss\n1,9.5\n")
     found = harvest(tmp_path, lambda top: write(file, "step,loss\n1,0.5\n2,0.25\n3,0.1\n"))
     assert [row["loss"] for row in found.series] == [0.5, 0.25, 0.1]
 
 
-def test_gather_looks_at_default_directories_of_the_top(tmp_path: Path) -> None:
+def test_gather_scans_default_directories_at_the_top(tmp_path: Path) -> None:
     def program(top: Path) -> None:
         write(top / "runs/log.csv", "step,loss\n1,0.5\n")
         write(top / "elsewhere/log.csv", "step,acc\n1,0.5\n")
@@ -402,7 +402,7 @@ def test_gather_looks_at_default_directories_of_the_top(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "place", [".git/x", "node_modules", ".venv", "my env", "nested", "link", "loop/loop"]
 )
-def test_gather_never_looks_into(tmp_path: Path, place: str) -> None:
+def test_gather_skips_caches_and_environments(tmp_path: Path, place: str) -> None:
     write(tmp_path / "top/my env/pyvenv.cfg", "")
     write(tmp_path / "top/nested/.git", "gitdir: elsewhere")
     (tmp_path / "outside").mkdir()
@@ -438,7 +438,7 @@ def test_watch_is_off_without_kinds(tmp_path: Path) -> None:
     assert watch(tmp_path, tmp_path, ()) is None
 
 
-def test_gather_leaves_what_other_runs_may_have_written(tmp_path: Path) -> None:
+def test_gather_ignores_files_that_other_runs_may_have_written(tmp_path: Path) -> None:
     def program(top: Path) -> None:
         write(top / "log.csv", "step,loss\n1,0.5\n")
         write(top / "mine/log.csv", "step,acc\n1,0.5\n")
@@ -517,7 +517,7 @@ def test_gather_warns_once_of_a_bad_file_and_reads_the_others(
     assert said in warning
 
 
-def test_gather_survives_content_that_no_reader_foresaw(
+def test_gather_survives_unexpected_content(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*args: object, **kwargs: object) -> None:
@@ -537,7 +537,7 @@ def test_gather_survives_content_that_no_reader_foresaw(
     assert "nothing was picked up" in warning
 
 
-def test_gather_says_what_is_too_large(tmp_path: Path) -> None:
+def test_gather_reports_files_that_are_too_large(tmp_path: Path) -> None:
     def program(top: Path) -> None:
         with write(top / "huge.csv", "step,loss\n").open("r+b") as file:
             file.truncate(1 << 40)
@@ -557,7 +557,7 @@ def test_gather_stops_when_the_time_is_up(tmp_path: Path) -> None:
     assert "takes longer" in found.warnings[0]
 
 
-def test_gather_bounds_names_and_parameters(tmp_path: Path) -> None:
+def test_gather_limits_names_and_parameters(tmp_path: Path) -> None:
     def program(top: Path) -> None:
         row = {"step": 1, **{f"a{n}": n for n in range(3000)}, "bad\nname": 1}
         write(top / "log.jsonl", json.dumps(row) + "\n")
@@ -580,7 +580,7 @@ def test_gather_records_values_that_are_not_finite_and_redacts_secrets(tmp_path:
     assert found.params["lr"] == 0.1
 
 
-def test_gather_leaves_a_cut_last_line_of_a_program_that_was_killed(tmp_path: Path) -> None:
+def test_gather_ignores_the_cut_last_line_of_a_killed_program(tmp_path: Path) -> None:
     top = tmp_path / "top"
     top.mkdir()
     watched = watch(top, top, (HARVEST_ALL,))
@@ -599,14 +599,14 @@ def test_gather_does_not_open_a_pipe(tmp_path: Path) -> None:
     assert metrics(harvest(tmp_path, program)) == {"good": 0.5}
 
 
-def test_look_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scan_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(changes, "MAX_ENTRIES", 10)
     for n in range(30):
         write(tmp_path / f"{n}/log.csv", "")
     assert not changes.look(tmp_path, tmp_path).is_whole
 
 
-def test_a_look_that_was_cut_off_decides_by_time_and_leaves_logs(tmp_path: Path) -> None:
+def test_incomplete_scan_decides_by_time_and_ignores_logs(tmp_path: Path) -> None:
     before = changes.Look(is_whole=False)
     old, log, new = (write(tmp_path / name, "x") for name in ("old.json", "a.csv", "b.json"))
     os.utime(old, (1, 1))

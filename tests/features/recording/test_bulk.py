@@ -1,4 +1,4 @@
-"""Many runs in few git processes: the same branch as one by one, and all or nothing a batch."""
+"""Batches of runs: equal to single recordings, and each batch completely or not at all."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -38,7 +38,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_batches")
-def test_every_run_is_recorded_in_a_commit_of_its_own(repo: RepoBuilder) -> None:
+def test_batch_writes_one_commit_for_each_run(repo: RepoBuilder) -> None:
     repo.commit({"code": "x"})
     told: list[int] = []
     assert record_many(Workspace.open(repo.path), make_runs(repo, 10), progress=told.append) == 10
@@ -52,7 +52,7 @@ def test_every_run_is_recorded_in_a_commit_of_its_own(repo: RepoBuilder) -> None
 
 
 @pytest.mark.usefixtures("small_batches")
-def test_a_run_that_no_record_can_hold_stops_its_batch_only(repo: RepoBuilder) -> None:
+def test_run_beyond_the_limits_stops_only_its_batch(repo: RepoBuilder) -> None:
     repo.commit({"code": "x"})
     good = list(make_runs(repo, 6))
     bad = Run(
@@ -64,7 +64,7 @@ def test_a_run_that_no_record_can_hold_stops_its_batch_only(repo: RepoBuilder) -
     assert Workspace.open(repo.path).index.count() == 4
 
 
-def test_nothing_to_record_makes_no_branch(repo: RepoBuilder) -> None:
+def test_empty_batch_creates_no_branch(repo: RepoBuilder) -> None:
     repo.commit({"code": "x"})
     assert record_many(Workspace.open(repo.path), []) == 0
     assert Workspace.open(repo.path).store.tip() is None

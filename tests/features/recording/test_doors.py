@@ -1,4 +1,4 @@
-"""Every door by which metrics come in gives the same record for the same names."""
+"""All ways to record metrics give the same record for the same names."""
 
 import csv
 import io
@@ -114,7 +114,7 @@ def only_entry() -> Entry:
 
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("table", TABLES)
-def test_every_door_gives_the_same_record(
+def test_all_ways_of_recording_give_the_same_record(
     door: str, table: str, repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(repo.path)

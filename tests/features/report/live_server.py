@@ -85,7 +85,7 @@ class Live:
 
 @contextmanager
 def serving(repo: RepoBuilder, *, follows: bool = False, **options: Any) -> Iterator[Live]:
-    """Serve a repository; the watcher looks when it is told to, unless it `follows`."""
+    """Serve a repository; the watcher checks on request, or continuously if it `follows`."""
     page = SearchPage(Workspace.open(repo.path), **options).page()
     live = Live(PageServer(page, 0), repo)
     page.on_bug = live.bugs.append

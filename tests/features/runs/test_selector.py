@@ -1,4 +1,4 @@
-"""What a user may type as RUN, and what is said when it names no run or several."""
+"""Selectors that a user may type as RUN, and errors for none or several runs."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,7 +23,7 @@ ADA = Identity("Ada", "ada@example.org")
 
 
 class Bench:
-    """A repository in which runs are recorded and then selected."""
+    """A repository in which tests record runs and select them."""
 
     def __init__(self, builder: RepoBuilder) -> None:
         self.builder = builder
@@ -32,7 +32,7 @@ class Bench:
         self.clock = 0
 
     def record(self, run: str, **changes: Any) -> Run:
-        """Record a sealed run on the present commit; `changes` are fields of it."""
+        """Record a sealed run on the current commit; `changes` are fields of it."""
         self.clock += 1
         made = Run(
             id=RunId(run.ljust(16, "0")),
@@ -143,7 +143,7 @@ def test_last_counts_the_runs_of_the_session(bench: Bench) -> None:
     assert found.value.hints == ("there are 2 runs of this work tree; `last:any~2` counts all",)
 
 
-def test_last_without_a_run_of_the_session_is_the_repositorys_and_said(bench: Bench) -> None:
+def test_last_without_a_run_of_the_session_counts_the_repository_and_says_so(bench: Bench) -> None:
     run = bench.record("1", session=THEIRS)
     for session, named, place in (
         (None, False, "this work tree"),
@@ -165,7 +165,7 @@ def test_last_without_a_run_of_the_session_is_the_repositorys_and_said(bench: Be
         assert bench.select("1000", own=own._replace(to_change=True)) == run.id
 
 
-def test_after_a_failed_start_last_may_be_read_and_not_changed(bench: Bench) -> None:
+def test_last_after_a_failed_start_can_be_read_but_not_changed(bench: Bench) -> None:
     run = bench.record("1", session=MINE)
     own = Own(MINE, has_failed_start=True)
     assert bench.select("last", own=own) == run.id
@@ -188,7 +188,7 @@ def test_the_newest_of_a_session_are_those_of_the_repository_where_it_has_none(
     assert newest_of(index, MINE, 5, before=mine) == Newest([], are_own=False)
 
 
-def test_best_is_by_the_only_metric_or_the_one_named(bench: Bench) -> None:
+def test_best_uses_the_only_or_the_named_metric(bench: Bench) -> None:
     low = bench.record("1", metrics={"loss": 0.1})
     high = bench.record("2", metrics={"loss": 0.9})
     bench.record("3", metrics={"loss": 0.95}, outcome=Outcome.RUNNING)
@@ -215,7 +215,7 @@ def test_best_of_several_metrics_must_say_which(bench: Bench) -> None:
     assert caught.value.hints == ("write `best:accuracy`",)
 
 
-def test_a_commit_of_the_run_branch_selects_the_run_it_is_about(bench: Bench) -> None:
+def test_commit_of_the_run_branch_selects_its_run(bench: Bench) -> None:
     run = bench.record("1")
     first = bench.tip
     bench.record("2")
@@ -295,7 +295,7 @@ def ambiguous_name_and_prefix(bench: Bench) -> str:
         ),
     ],
 )
-def test_what_could_be_several_runs_lists_them(
+def test_ambiguous_selector_lists_the_runs(
     bench: Bench, arrange: Callable[[Bench], str], candidates: tuple[str, ...]
 ) -> None:
     text = arrange(bench)
@@ -332,7 +332,7 @@ def test_a_long_list_of_candidates_is_cut(bench: Bench) -> None:
         ("a\0b", InvalidInput, "cannot select a run by an empty name"),
     ],
 )
-def test_what_names_no_run_is_refused(
+def test_selector_without_a_run_is_refused(
     bench: Bench, text: str, error: type[Exception], what: str
 ) -> None:
     bench.record("7f3a", metrics={"accuracy": 1, "word": "x"})
@@ -341,7 +341,7 @@ def test_what_names_no_run_is_refused(
     assert str(caught.value) == what
 
 
-def test_a_near_name_is_offered(bench: Bench) -> None:
+def test_similar_name_is_suggested(bench: Bench) -> None:
     bench.record("7f3a", metrics={"accuracy": 1})
     for text, near in [
         ("calm-fix-1", "calm-fox-1"),
@@ -353,7 +353,7 @@ def test_a_near_name_is_offered(bench: Bench) -> None:
         assert caught.value.near == (near,)
 
 
-def test_before_the_first_run_the_way_to_it_is_shown(bench: Bench) -> None:
+def test_selector_without_any_run_says_how_to_record_one(bench: Bench) -> None:
     for text in ("last", "@{3}"):
         with pytest.raises(NotFound) as caught:
             bench.select(text)

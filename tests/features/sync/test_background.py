@@ -1,4 +1,4 @@
-"""The runs go along after a push that succeeded, and only then: real pushes, the real program."""
+"""Runs are pushed after a successful push only: real pushes with the real program."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ SHELLS = [name for name in ("dash", "bash", "busybox") if shutil.which(name)]
 
 
 class Pushes:
-    """A clone with one run, the hook, and a hub that has nothing yet."""
+    """A clone with one run, the hook, and an empty remote."""
 
     def __init__(self, make_repo: MakeRepo) -> None:
         self.hub = make_repo("hub.git", bare=True)
@@ -33,7 +33,7 @@ class Pushes:
         return self.git("exp", *words, check=check)[1]
 
     def git(self, *words: str, check: bool = True) -> tuple[int, str]:
-        """Exit code and everything printed."""
+        """Run a command. Return exit code and output."""
         done = subprocess.run(
             ["git", *words],
             cwd=self.repo.path,
@@ -53,7 +53,7 @@ class Pushes:
             time.sleep(0.05)
 
     def settle(self) -> None:
-        """Wait until no process sends anything."""
+        """Wait until no process sends runs."""
         self.wait(lambda: not notes.running(Repo.discover(self.repo.path)))
 
     def notes(self) -> list[str]:
@@ -77,9 +77,9 @@ def pushes(make_repo: MakeRepo) -> Iterator[Pushes]:
     made.settle()
 
 
-def test_the_runs_follow_a_push_that_succeeded(pushes: Pushes) -> None:
+def test_runs_are_pushed_after_a_successful_push(pushes: Pushes) -> None:
     _, told = pushes.git("push", "origin", "main")
-    assert "takes along to 'origin': 1 run" in told
+    assert "also sends to 'origin': 1 run" in told
     pushes.settle()
     assert pushes.branches() == ALL
     assert "runs sent  all to origin" in pushes.exp("hooks", "status")
@@ -102,7 +102,7 @@ def test_a_dry_run_sends_nothing_in_any_shell(pushes: Pushes, shell: str) -> Non
     pushes.settle()
     assert pushes.branches() == set()
     pushes.git("push", "--no-verify", "origin", "main")
-    for option in ("--dry-run", "-n", "-qn", "--dry"):  # now there is nothing but the runs to send
+    for option in ("--dry-run", "-n", "-qn", "--dry"):  # now only the runs are left to send
         pushes.git("push", option, "origin", "main")
         pushes.settle()
         assert pushes.branches() == {"main"}
@@ -132,7 +132,7 @@ def test_a_push_that_the_hub_refused_sends_nothing(pushes: Pushes) -> None:
     assert "did not reach" not in pushes.exp("list")
 
 
-def test_the_words_of_a_hub_that_refuses_the_runs_are_told_once(pushes: Pushes) -> None:
+def test_message_of_a_remote_that_rejects_the_runs_is_shown_once(pushes: Pushes) -> None:
     hook = pushes.hub.path / "hooks/update"
     hook.write_text('#!/bin/sh\ncase $1 in *gitexp*) echo "no runs" >&2; exit 1;; esac\n')
     hook.chmod(0o755)
@@ -147,7 +147,7 @@ def test_the_words_of_a_hub_that_refuses_the_runs_are_told_once(pushes: Pushes) 
     assert "did not reach" not in pushes.exp("hooks", "status")
 
 
-def test_a_push_killed_in_the_background_is_told_by_the_next_command(
+def test_killed_background_push_is_reported_by_the_next_command(
     pushes: Pushes, tmp_path: Path
 ) -> None:
     pushes.repo.git("config", "remote.origin.receivepack", f"touch {tmp_path}/on; sleep 60;:")
@@ -175,10 +175,10 @@ def test_an_emptied_hub_gets_the_runs_with_the_next_push(pushes: Pushes) -> None
     assert pushes.branches() == ALL
 
 
-def test_a_hook_that_another_tool_calls_sends_too(
+def test_hook_called_by_another_tool_sends_the_runs(
     pushes: Pushes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As husky does: a script of its own, which calls gitexp."""
+    """As husky does: its own script calls gitexp."""
     hook = pushes.repo.path / ".git/hooks/pre-push"
     hook.write_text('#!/bin/sh\n"$SHELL_OF_TOOL" -c \'git exp hook pre-push "$@"\' x "$@"\n')
     monkeypatch.setenv("SHELL_OF_TOOL", "/bin/sh")
@@ -190,7 +190,7 @@ def test_a_hook_that_another_tool_calls_sends_too(
     assert pushes.branches() == ALL
 
 
-def test_a_reused_process_id_is_not_taken_for_the_sender(pushes: Pushes) -> None:
+def test_reused_process_id_does_not_count_as_the_sender(pushes: Pushes) -> None:
     repo = Repo.discover(pushes.repo.path)
     folder = repo.state_dir / "pushes"
     folder.mkdir(parents=True)
@@ -204,7 +204,7 @@ def test_a_reused_process_id_is_not_taken_for_the_sender(pushes: Pushes) -> None
 
 
 def test_a_push_for_review_sends_nothing_and_says_so(pushes: Pushes) -> None:
-    hook = pushes.hub.path / "hooks/post-receive"  # as Gerrit: no ref of that name stays
+    hook = pushes.hub.path / "hooks/post-receive"  # as on Gerrit: the ref does not exist afterwards
     hook.write_text(
         "#!/bin/sh\nwhile read -r old new ref; do\n"
         "case $ref in refs/for/*) git update-ref -d $ref;; esac; done\n"
@@ -213,12 +213,12 @@ def test_a_push_for_review_sends_nothing_and_says_so(pushes: Pushes) -> None:
     pushes.git("push", "--no-verify", "origin", "main")
     pushes.repo.commit()
     _, told = pushes.git("push", "origin", "HEAD:refs/for/main%topic=x")
-    assert "gitexp: the runs do not go along to a review; `git exp push` sends them" in told
-    assert "takes along" not in told
+    assert "gitexp: the runs are not pushed to a review; `git exp push` sends them" in told
+    assert "also sends to" not in told
     pushes.settle()
     assert pushes.branches() == {"main"}
     _, told = pushes.git("push", "origin", "HEAD:refs/for/main", "HEAD:main")
-    assert "takes along" in told
+    assert "also sends to" in told
     pushes.settle()
     assert pushes.branches() == ALL
     pushes.exp("record", "-q", "-M", "accuracy=2")

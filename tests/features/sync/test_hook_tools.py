@@ -29,7 +29,7 @@ def needs(tool: str) -> pytest.MarkDecorator:
 
 @pytest.fixture
 def work(make_repo: MakeRepo, monkeypatch: pytest.MonkeyPatch) -> RepoBuilder:
-    """A repository with one run and a remote that has nothing yet."""
+    """A repository with one run and an empty remote."""
     monkeypatch.setenv("PATH", PATH)
     repo = make_repo("work")
     make_repo("remote", bare=True)
@@ -40,7 +40,7 @@ def work(make_repo: MakeRepo, monkeypatch: pytest.MonkeyPatch) -> RepoBuilder:
 
 
 def exp(repo: RepoBuilder, *words: str) -> tuple[int, str]:
-    """Exit code and everything printed."""
+    """Run a command. Return exit code and output."""
     done = subprocess.run(
         ["git", "exp", *words],
         cwd=repo.path,
@@ -53,7 +53,7 @@ def exp(repo: RepoBuilder, *words: str) -> tuple[int, str]:
 
 
 def push(repo: RepoBuilder, branch: str = "main") -> None:
-    """Push the user's branch, and see that the runs arrive."""
+    """Push the user's branch, and check that the runs arrive."""
     repo.git("push", "--quiet", "origin", f"HEAD:{branch}")
     arrived = repo.path.parent / "remote"
     end = time.monotonic() + WAIT_S
@@ -77,13 +77,13 @@ def works(repo: RepoBuilder, through: str = "yes") -> bool:
 
 
 def lines_to_add(told: str) -> str:
-    """What the refusal says is to be written, without the sentence before it."""
+    """Return the lines that the error tells the user to add."""
     _, _, rest = told.partition("hint: add to ")
     return rest.partition("\n")[2].partition("\nhint: ")[0] + "\n"
 
 
 @needs("pre-commit")
-def test_pre_commit_runs_what_the_refusal_says_to_add(work: RepoBuilder) -> None:
+def test_pre_commit_runs_the_suggested_lines(work: RepoBuilder) -> None:
     config = work.write(".pre-commit-config.yaml", "repos:\n")
     code, told = exp(work, "hooks", "install")
     assert code == 128
@@ -100,7 +100,7 @@ def test_pre_commit_runs_what_the_refusal_says_to_add(work: RepoBuilder) -> None
 
 
 @needs("pre-commit")
-def test_pre_commit_beside_our_shim(work: RepoBuilder) -> None:
+def test_pre_commit_works_beside_the_shim(work: RepoBuilder) -> None:
     work.write(".pre-commit-config.yaml", "repos: []\n")
     subprocess.run(["pre-commit", "install", "--hook-type", "pre-push"], check=True)
     before = hook(work).read_bytes()
@@ -112,8 +112,8 @@ def test_pre_commit_beside_our_shim(work: RepoBuilder) -> None:
 
 
 @needs("pre-commit")
-def test_pre_commit_installed_over_our_shim(work: RepoBuilder) -> None:
-    """It moves the shim aside and calls it; our own push must not run into its guard."""
+def test_pre_commit_installed_over_the_shim_calls_it(work: RepoBuilder) -> None:
+    """It moves the shim aside and calls it; gitexp's own push must not recurse."""
     assert exp(work, "hooks", "install")[0] == 0
     work.write(".pre-commit-config.yaml", "repos: []\n")
     subprocess.run(["pre-commit", "install", "--hook-type", "pre-push"], check=True)
@@ -125,7 +125,7 @@ def test_pre_commit_installed_over_our_shim(work: RepoBuilder) -> None:
 
 
 @needs("husky")
-def test_husky_runs_what_the_refusal_says_to_add(work: RepoBuilder) -> None:
+def test_husky_runs_the_suggested_lines(work: RepoBuilder) -> None:
     work.write("package.json", "{}\n")
     subprocess.run(["husky"], check=True)
     code, told = exp(work, "hooks", "install")
@@ -138,7 +138,7 @@ def test_husky_runs_what_the_refusal_says_to_add(work: RepoBuilder) -> None:
 
 
 @needs("lefthook")
-def test_lefthook_runs_what_the_refusal_says_to_add(work: RepoBuilder) -> None:
+def test_lefthook_runs_the_suggested_lines(work: RepoBuilder) -> None:
     config = work.write("lefthook.yml", "")
     code, told = exp(work, "hooks", "install")
     assert code == 128
@@ -151,7 +151,7 @@ def test_lefthook_runs_what_the_refusal_says_to_add(work: RepoBuilder) -> None:
 
 
 @needs("git-lfs")
-def test_git_lfs_runs_first_and_comes_back(work: RepoBuilder) -> None:
+def test_hook_of_git_lfs_runs_first_and_is_restored(work: RepoBuilder) -> None:
     work.git("lfs", "install", "--local")
     work.git("lfs", "track", "*.bin")
     work.commit({".gitattributes": (work.path / ".gitattributes").read_bytes(), "a.bin": b"\0\1"})
@@ -166,7 +166,9 @@ def test_git_lfs_runs_first_and_comes_back(work: RepoBuilder) -> None:
 
 
 @pytest.mark.parametrize("absolute", [False, True])
-def test_a_hooks_path_of_the_users_own(work: RepoBuilder, tmp_path: Path, absolute: bool) -> None:
+def test_hook_works_with_an_own_hooks_path(
+    work: RepoBuilder, tmp_path: Path, absolute: bool
+) -> None:
     folder = tmp_path / "elsewhere" if absolute else work.path / ".githooks"
     folder.mkdir()
     foreign = folder / "pre-push"

@@ -1,4 +1,4 @@
-"""The pre-push hook: installed beside others, run by real pushes, never in the user's way."""
+"""The pre-push hook: installed beside other hooks, run by real pushes, without harm to a push."""
 
 import os
 import shutil
@@ -49,7 +49,7 @@ def put_hook(path: Path, text: bytes = FOREIGN, bits: int = 0o750) -> Path:
 
 @pytest.fixture
 def place(repo: RepoBuilder) -> Path:
-    """Where the hook of the test's repository lies."""
+    """Return the path of the hook in the test's repository."""
     return repo.path / ".git" / "hooks" / "pre-push"
 
 
@@ -58,7 +58,7 @@ def discover(repo: RepoBuilder) -> Repo:
 
 
 class TestInstall:
-    def test_puts_the_shim_in_place(self, repo: RepoBuilder, place: Path) -> None:
+    def test_install_writes_the_shim(self, repo: RepoBuilder, place: Path) -> None:
         status = hook_install.install(discover(repo))
         assert place.read_bytes() == hook_install.shim()
         assert mode(place) == 0o755
@@ -69,14 +69,14 @@ class TestInstall:
             None,
         )
 
-    def test_twice_is_once(self, repo: RepoBuilder, place: Path) -> None:
+    def test_second_install_changes_nothing(self, repo: RepoBuilder, place: Path) -> None:
         put_hook(place)
         hook_install.install(discover(repo))
         first = sorted((p.name, p.read_bytes(), mode(p)) for p in place.parent.iterdir())
         hook_install.install(discover(repo))
         assert sorted((p.name, p.read_bytes(), mode(p)) for p in place.parent.iterdir()) == first
 
-    def test_brings_an_old_or_unexecutable_shim_up_to_date(
+    def test_install_updates_an_old_or_unexecutable_shim(
         self, repo: RepoBuilder, place: Path
     ) -> None:
         put_hook(place, hook_install.shim() + b"# old\n", 0o644)
@@ -87,7 +87,7 @@ class TestInstall:
         assert not place.with_name(hook_install.CHAINED).exists()
 
     @pytest.mark.parametrize("bits", [0o755, 0o700, 0o644])
-    def test_a_foreign_hook_comes_back_byte_for_byte(
+    def test_uninstall_restores_a_foreign_hook_byte_for_byte(
         self, repo: RepoBuilder, place: Path, bits: int
     ) -> None:
         put_hook(place, bits=bits)
@@ -97,9 +97,7 @@ class TestInstall:
         assert (place.read_bytes(), mode(place)) == (FOREIGN, bits)
         assert not place.with_name(hook_install.CHAINED).exists()
 
-    def test_a_linked_foreign_hook_comes_back_as_a_link(
-        self, repo: RepoBuilder, place: Path
-    ) -> None:
+    def test_uninstall_restores_a_linked_foreign_hook(self, repo: RepoBuilder, place: Path) -> None:
         put_hook(repo.path / "scripts" / "push.sh")
         place.symlink_to("../../scripts/push.sh")
         hook_install.install(discover(repo))
@@ -114,13 +112,13 @@ class TestInstall:
         hook_install.uninstall(discover(repo))
         assert not place.exists()
 
-    def test_uninstall_leaves_what_is_not_ours(self, repo: RepoBuilder, place: Path) -> None:
+    def test_uninstall_keeps_foreign_hooks(self, repo: RepoBuilder, place: Path) -> None:
         assert hook_install.uninstall(discover(repo)) is False
         put_hook(place)
         assert hook_install.uninstall(discover(repo)) is False
         assert place.read_bytes() == FOREIGN
 
-    def test_a_hook_put_over_ours_is_not_mixed_with_the_chained_one(
+    def test_hook_written_over_the_shim_is_not_mixed_with_the_chained_one(
         self, repo: RepoBuilder, place: Path
     ) -> None:
         put_hook(place)
@@ -133,7 +131,7 @@ class TestInstall:
         hook_install.install(discover(repo))
         assert hook_install.status(discover(repo)).installed
 
-    def test_a_folder_that_cannot_be_written_is_an_error(self, repo: RepoBuilder) -> None:
+    def test_install_into_a_read_only_directory_is_an_error(self, repo: RepoBuilder) -> None:
         repo.git("config", "core.hooksPath", os.devnull)
         with pytest.raises(GitexpError) as caught:
             hook_install.install(discover(repo))
@@ -146,21 +144,19 @@ class TestPlaces:
         repo.git("worktree", "add", "--quiet", "--detach", str(linked))
         assert hook_install.install(Repo.discover(linked)).path.resolve() == place.resolve()
 
-    def test_a_folder_below_the_top_finds_the_same_hook(
-        self, repo: RepoBuilder, place: Path
-    ) -> None:
+    def test_subdirectory_finds_the_same_hook(self, repo: RepoBuilder, place: Path) -> None:
         repo.write("sub/x", "")
         assert hook_install.hook_path(Repo.discover(repo.path / "sub")) == place
 
-    def test_a_bare_repository_has_hooks_too(self, make_repo: MakeRepo) -> None:
+    def test_install_works_in_a_bare_repository(self, make_repo: MakeRepo) -> None:
         bare = make_repo("bare.git", bare=True)
         assert hook_install.install(discover(bare)).path == bare.path / "hooks" / "pre-push"
 
-    def test_hooks_path_absolute(self, repo: RepoBuilder, tmp_path: Path) -> None:
+    def test_install_uses_an_absolute_hooks_path(self, repo: RepoBuilder, tmp_path: Path) -> None:
         repo.git("config", "core.hooksPath", str(tmp_path / "elsewhere"))
         assert hook_install.install(discover(repo)).path == tmp_path / "elsewhere" / "pre-push"
 
-    def test_hooks_path_inside_the_git_directory(self, repo: RepoBuilder) -> None:
+    def test_install_uses_a_hooks_path_in_the_git_directory(self, repo: RepoBuilder) -> None:
         repo.git("config", "core.hooksPath", ".git/my-hooks")
         hook_install.install(discover(repo))
         assert (repo.path / ".git" / "my-hooks" / "pre-push").exists()
@@ -214,10 +210,10 @@ GIT = tuple(
 
 
 class TestConfiguration:
-    """Hooks that git's configuration names, of git 2.54 and newer."""
+    """Hooks in git's configuration, of git 2.54 and newer."""
 
     @pytest.mark.skipif(GIT < (2, 54), reason="this git has no hooks in its configuration")
-    def test_beside_a_tool_that_manages_the_hooks(
+    def test_new_git_gets_the_hook_beside_other_tools(
         self, repo: RepoBuilder, make_repo: MakeRepo, tmp_path: Path
     ) -> None:
         hub = make_repo("hub.git", bare=True)
@@ -240,20 +236,20 @@ class TestConfiguration:
         assert "hook.gitexp" not in repo.git("config", "--list")
 
     @pytest.mark.skipif(GIT >= (2, 54), reason="this git runs such a hook")
-    def test_an_older_git_does_not_run_it(self, repo: RepoBuilder) -> None:
+    def test_older_git_ignores_configured_hooks(self, repo: RepoBuilder) -> None:
         repo.git("config", "hook.mine.event", "pre-push")
         repo.git("config", "hook.mine.command", "git exp hook pre-push")
         assert hook_install.status(discover(repo)).working is False
 
 
 class TestStatus:
-    def test_nothing_is_installed(self, repo: RepoBuilder, place: Path) -> None:
+    def test_status_without_a_hook(self, repo: RepoBuilder, place: Path) -> None:
         status = hook_install.status(discover(repo))
         assert (status.installed, status.working, status.tool) == (False, False, None)
         assert status.advice == ("`git exp hooks install` installs it",)
         assert not place.exists()
 
-    def test_works_when_gitexp_is_on_path(
+    def test_status_with_gitexp_on_path_works(
         self, repo: RepoBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
@@ -267,7 +263,7 @@ class TestStatus:
         put_hook(tmp_path / "bin" / "git-exp", b"#!/bin/sh\n", 0o755)
         assert hook_install.status(discover(repo)).working is True
 
-    def test_names_a_hook_of_the_configuration(self, repo: RepoBuilder, place: Path) -> None:
+    def test_status_names_a_configured_hook(self, repo: RepoBuilder, place: Path) -> None:
         """Git 2.54 runs it before ours; both run."""
         repo.git("config", "hook.other.event", "pre-commit")
         repo.git("config", "hook.Lint.all.event", "pre-push")
@@ -281,7 +277,7 @@ class TestStatus:
         ("text", "tool"),
         [(b"git lfs pre-push", "git-lfs"), (b"# File generated by pre-commit", "pre-commit")],
     )
-    def test_names_the_owner_of_a_foreign_hook(
+    def test_status_names_the_owner_of_a_foreign_hook(
         self, repo: RepoBuilder, place: Path, text: bytes, tool: str
     ) -> None:
         put_hook(place, b"#!/bin/sh\n" + text)
@@ -290,10 +286,7 @@ class TestStatus:
 
 @dataclass
 class Pushing:
-    """A repository with the shim, a hub, and a `git-exp` that only writes down its calls.
-
-    The shim asks it, and starts no process that sends.
-    """
+    """A repository with the shim, a remote, and a `git-exp` that only logs its calls."""
 
     repo: RepoBuilder
     hub: RepoBuilder
@@ -325,7 +318,7 @@ class Pushing:
 def pushing(
     request: pytest.FixtureRequest, repo: RepoBuilder, make_repo: MakeRepo, tmp_path: Path
 ) -> Pushing:
-    """Once for each shell there is: the shim must work with all of them."""
+    """Parametrized by every shell on the machine: the shim must work with all of them."""
     hub = make_repo("hub.git", bare=True)
     repo.git("remote", "add", "hub", str(hub.path))
     made = Pushing(repo, hub, tmp_path / "bin", tmp_path / "log")
@@ -339,7 +332,7 @@ def pushing(
 
 
 def install(pushing: Pushing) -> None:
-    """Install, with the shell of the test in the first line."""
+    """Install the shim, with the shell of the test in its first line."""
     status = hook_install.install(discover(pushing.repo))
     text = status.path.read_bytes()
     shell = pushing.env["SHIM_SHELL"]
@@ -347,7 +340,9 @@ def install(pushing: Pushing) -> None:
 
 
 class TestShim:
-    def test_finds_gitexp_where_it_was_installed(self, pushing: Pushing, tmp_path: Path) -> None:
+    def test_shim_finds_gitexp_where_it_was_installed(
+        self, pushing: Pushing, tmp_path: Path
+    ) -> None:
         """In a graphical client, whose PATH is not that of the user's shell."""
         (tmp_path / "my venv").mkdir()
         program = (pushing.bin / "git-exp").rename(tmp_path / "my venv/git-exp")
@@ -364,7 +359,7 @@ class TestShim:
         done = pushing.push()
         assert (done.returncode, done.stderr, pushing.said()) == (0, "", said)
 
-    def test_tells_gitexp_what_is_pushed(self, pushing: Pushing) -> None:
+    def test_shim_passes_arguments_and_refs_to_gitexp(self, pushing: Pushing) -> None:
         install(pushing)
         done = pushing.push()
         assert (done.returncode, done.stderr) == (0, "")
@@ -374,7 +369,7 @@ class TestShim:
             f"refs/heads/main {head} refs/heads/main {zero}",
         ]
 
-    def test_every_line_of_git_arrives_and_none_else(self, pushing: Pushing) -> None:
+    def test_shim_passes_every_line_of_git_unchanged(self, pushing: Pushing) -> None:
         install(pushing)
         pushing.repo.git("branch", "other")
         pushing.push("main", "other")
@@ -383,13 +378,13 @@ class TestShim:
         pushing.push("main", "other")
         assert pushing.said() == [f"exp hook pre-push hub {pushing.hub.path}"]
 
-    def test_without_gitexp_a_push_is_a_push(self, pushing: Pushing) -> None:
+    def test_push_works_without_gitexp(self, pushing: Pushing) -> None:
         install(pushing)
         (pushing.bin / "git-exp").unlink()
         assert pushing.push().returncode == 0
         assert pushing.said() == []
 
-    def test_a_gate_that_says_no_fails_the_push(self, pushing: Pushing) -> None:
+    def test_failed_gate_fails_the_push(self, pushing: Pushing) -> None:
         install(pushing)
         pushing.fake("git-exp", "echo no >&2; exit 3")
         done = pushing.push()
@@ -397,7 +392,7 @@ class TestShim:
         assert "no" in done.stderr
         assert pushing.hub.git("for-each-ref") == ""
 
-    def test_a_gitexp_that_is_broken_fails_no_push(self, pushing: Pushing) -> None:
+    def test_broken_gitexp_fails_no_push(self, pushing: Pushing) -> None:
         install(pushing)
         pushing.fake("git-exp", "echo 'ImportError: no click' >&2; exit 1")
         assert pushing.push().returncode == 0
@@ -416,7 +411,7 @@ class TestShim:
             ({}, {"exp.metricsFiles": "x"}, True),
         ],
     )
-    def test_gitexp_is_asked_only_where_there_is_something_to_ask(
+    def test_shim_calls_gitexp_only_if_needed(
         self, pushing: Pushing, files: dict[str, str], settings: dict[str, str], asks: bool
     ) -> None:
         install(pushing)
@@ -428,7 +423,7 @@ class TestShim:
         assert pushing.push().returncode == 0
         assert bool(pushing.said()) is asks
 
-    def test_a_hook_that_reads_nothing_is_no_trouble(self, pushing: Pushing) -> None:
+    def test_foreign_hook_that_reads_no_input_works(self, pushing: Pushing) -> None:
         pushing.foreign("exit 0")
         install(pushing)
         pushing.fake("git-exp", "exit 0")
@@ -464,14 +459,14 @@ class TestShim:
         install(pushing)
         assert pushing.push().returncode == 0
 
-    def test_our_own_push_only_runs_the_foreign_hook(self, pushing: Pushing) -> None:
+    def test_push_of_gitexp_runs_only_the_foreign_hook(self, pushing: Pushing) -> None:
         pushing.foreign('echo foreign >> "$SHIM_LOG"')
         install(pushing)
         pushing.env["GITEXP_IN_PUSH"] = "1"
         assert pushing.push().returncode == 0
         assert pushing.said() == ["foreign"]
 
-    def test_works_from_a_linked_worktree_and_with_a_relative_hooks_path(
+    def test_shim_works_in_a_linked_worktree_with_a_relative_hooks_path(
         self, pushing: Pushing
     ) -> None:
         install(pushing)
@@ -503,12 +498,12 @@ class TestPlan:
             (["not git's", "", f"x {ONE[:7]} refs/heads/main {ZERO}", "a b c d"], ()),
         ],
     )
-    def test_reads_the_lines_of_git(self, lines: list[str], commits: tuple[str, ...]) -> None:
+    def test_push_input_of_git_is_parsed(self, lines: list[str], commits: tuple[str, ...]) -> None:
         plan = plan_pre_push(["origin", "url"], lines, {}, "gitexp")
         assert (plan.remote, plan.url) == ("origin", "url")
         assert plan.commits == tuple(ObjectId(oid) for oid in commits)
 
-    def test_reads_the_variables_of_pre_commit(self) -> None:
+    def test_push_variables_of_pre_commit_are_parsed(self) -> None:
         environ = {
             "PRE_COMMIT_REMOTE_NAME": "upstream",
             "PRE_COMMIT_TO_REF": ONE,
@@ -529,7 +524,7 @@ def gate(
     slack: float = 0.01,
     noise: float | None = 0.0,
 ) -> Gate:
-    """A gate on a metric of two single runs, whose noise is declared unless it is `None`."""
+    """Return a gate on a metric of two single runs with declared noise; `None` means unknown."""
     groups = [
         group_of([Measurement(RunId(f"{n:016x}"), n, number, group=str(n))])
         for n, number in enumerate((best, value))
@@ -560,7 +555,7 @@ class TestGates:
             (0.9, None, Direction.MAXIMIZE, 0.0, "open"),
         ],
     )
-    def test_without_noise_the_numbers_decide(
+    def test_gate_without_noise_compares_numbers(
         self,
         best: float | None,
         value: float | None,
@@ -570,11 +565,11 @@ class TestGates:
     ) -> None:
         assert gate(best, value, direction, slack=slack).state == state
 
-    def test_a_loss_within_the_noise_closes_no_gate(self) -> None:
+    def test_loss_within_the_noise_passes_the_gate(self) -> None:
         assert gate(0.9, 0.85, noise=0.05).state == "unsure"
         assert gate(0.9, 0.5, noise=0.05).state == "closed"
 
-    def test_a_loss_that_is_not_shown_closes_no_gate(self) -> None:
+    def test_loss_that_is_not_shown_passes_the_gate(self) -> None:
         assert gate(0.9, 0.5, noise=None).state == "unsure"
 
 
@@ -583,7 +578,7 @@ SETTINGS = Settings(gates={"accuracy": 0.0})
 
 @dataclass
 class Calls:
-    """What the deeds of the hook were asked, in order, and what they answer."""
+    """Steps of the hook: logs their calls in order and returns prepared answers."""
 
     made: list[str] = field(default_factory=list)
     gates: tuple[Gate, ...] = ()
@@ -649,31 +644,31 @@ def with_hub(repo: RepoBuilder, make_repo: MakeRepo) -> RepoBuilder:
 
 
 class TestHook:
-    def test_does_its_deeds_in_order(self, with_hub: RepoBuilder) -> None:
+    def test_hook_does_its_steps_in_order(self, with_hub: RepoBuilder) -> None:
         calls = Calls()
         answer = run_hook(with_hub, calls)
         head = with_hub.head
         assert calls.made == ["recover", f"record {head}", f"gates {head}"]
         assert answer == PrePush(0, (f"recorded {head[:7]}",))
 
-    def test_keeps_still_during_our_own_push(self, with_hub: RepoBuilder) -> None:
+    def test_hook_does_nothing_during_a_push_of_gitexp(self, with_hub: RepoBuilder) -> None:
         calls = Calls()
         assert run_hook(with_hub, calls, environ={"GITEXP_IN_PUSH": "1"}) == PrePush(0)
         assert calls.made == []
 
-    def test_keeps_still_when_switched_off(self, with_hub: RepoBuilder) -> None:
+    def test_hook_does_nothing_when_turned_off(self, with_hub: RepoBuilder) -> None:
         calls = Calls()
         assert run_hook(with_hub, calls, settings=Settings(hooks=False)) == PrePush(0)
         assert calls.made == []
 
-    def test_an_error_is_told_and_fails_nothing(self, with_hub: RepoBuilder) -> None:
+    def test_error_in_the_hook_is_reported_and_fails_no_push(self, with_hub: RepoBuilder) -> None:
         calls = Calls(error=GitexpError("cannot record", why="the disk is full"))
         answer = run_hook(with_hub, calls)
         assert answer.status == 0
         assert answer.messages[0] == "cannot record: the disk is full"
         assert len(calls.made) == 3
 
-    def test_a_gate_says_no(self, with_hub: RepoBuilder) -> None:
+    def test_worse_metric_fails_the_gate(self, with_hub: RepoBuilder) -> None:
         answer = run_hook(with_hub, Calls(gates=(gate(0.9, 0.85),)))
         assert answer.status == 1
         assert answer.messages[1:] == (
@@ -682,19 +677,17 @@ class TestHook:
             "`git push --no-verify` pushes anyway",
         )
 
-    def test_a_gate_says_yes(self, with_hub: RepoBuilder) -> None:
+    def test_equal_metric_passes_the_gate(self, with_hub: RepoBuilder) -> None:
         better = gate(0.5, 0.55, Direction.MINIMIZE, slack=0.1)
         assert run_hook(with_hub, Calls(gates=(better,))).status == 0
 
-    def test_a_gate_that_is_unsure_says_so_and_lets_the_push_pass(
-        self, with_hub: RepoBuilder
-    ) -> None:
+    def test_unsure_gate_says_so_and_passes(self, with_hub: RepoBuilder) -> None:
         answer = run_hook(with_hub, Calls(gates=(gate(0.9, 0.85, noise=None),)))
         assert answer.status == 0
         assert any("lets this pass although 0.85 is worse" in m for m in answer.messages)
         assert any("the noise is unknown" in m for m in answer.messages)
 
-    def test_without_a_configured_gate_none_is_asked(self, with_hub: RepoBuilder) -> None:
+    def test_hook_without_gates_compares_nothing(self, with_hub: RepoBuilder) -> None:
         calls = Calls()
         run_hook(with_hub, calls, settings=Settings())
         assert not [made for made in calls.made if made.startswith("gates")]
@@ -717,12 +710,12 @@ class TestHook:
         )
         assert calls.made == ["recover", f"record {with_hub.head}"]
 
-    def test_a_push_to_a_url_leaves_the_runs_behind(self, with_hub: RepoBuilder) -> None:
+    def test_push_to_a_url_sends_no_runs(self, with_hub: RepoBuilder) -> None:
         record_run(with_hub)
         url = str(with_hub.path.parent / "hub.git")
         answer = run_hook(with_hub, Calls(), remote=url, url=url)
         assert answer.messages[1:] == (
-            "the runs do not go along to a URL; `git exp push NAME` sends them to a remote",
+            "the runs are not pushed to a URL; `git exp push NAME` sends them to a remote",
         )
         assert not answer.sends
 
@@ -730,16 +723,16 @@ class TestHook:
         record_run(with_hub)
         first = run_hook(with_hub, Calls())
         assert first.sends
-        assert "your push takes along to 'hub': 1 run" in first.messages[1]
+        assert "your push also sends to 'hub': 1 run" in first.messages[1]
         mark_told(discover(with_hub), "url")
         assert len(run_hook(with_hub, Calls()).messages) == 1
 
     @pytest.mark.parametrize("settings", [Settings(auto_push=False), Settings(hooks=False)])
-    def test_sending_can_be_switched_off(self, with_hub: RepoBuilder, settings: Settings) -> None:
+    def test_setting_turns_sending_off(self, with_hub: RepoBuilder, settings: Settings) -> None:
         record_run(with_hub)
         assert not run_hook(with_hub, Calls(), settings=settings).sends
 
-    def test_a_gate_that_says_no_sends_nothing(self, with_hub: RepoBuilder) -> None:
+    def test_failed_gate_sends_nothing(self, with_hub: RepoBuilder) -> None:
         record_run(with_hub)
         assert not run_hook(with_hub, Calls(gates=(gate(0.9, 0.85),))).sends
 

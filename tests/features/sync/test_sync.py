@@ -184,7 +184,7 @@ def settle(clones: list[Clone], rounds: int = 5) -> None:
 class TestTwoClones:
     @pytest.mark.parametrize("count", [20, pytest.param(500, marks=pytest.mark.long)])
     @pytest.mark.parametrize("first", [0, 1])
-    def test_end_at_the_same_commit_in_either_order(
+    def test_clones_end_at_the_same_commit_in_either_order(
         self, network: Network, first: int, count: int
     ) -> None:
         clones = [network.clone("a"), network.clone("b", years_off=-3)]
@@ -196,7 +196,7 @@ class TestTwoClones:
         assert len(a.records()) == 2 * count
         assert a.builder.git("fsck", "--strict", "--no-dangling") == ""
 
-    def test_reports_count_what_moved(self, network: Network) -> None:
+    def test_reports_count_the_moved_runs(self, network: Network) -> None:
         a, b = network.clone("a"), network.clone("b")
         a.record(1, 2)
         first = a.sync()
@@ -212,7 +212,7 @@ class TestTwoClones:
         assert third.fetched.here == Tally(runs=2, annotations=1)
         assert (third.fetched.merged, third.pushed.moved) == (False, False)
 
-    def test_both_merging_make_the_same_commit(self, network: Network) -> None:
+    def test_independent_merges_create_the_same_commit(self, network: Network) -> None:
         """Two clones that merge the same tips independently create the same commit."""
         a, b = network.clone("a"), network.clone("b", years_off=-2)
         a.record(1)
@@ -248,7 +248,7 @@ class TestTwoClones:
         )
         assert not [line for line in starts if '"fetch"' in line or '"push"' in line]
 
-    def test_the_code_of_every_run_travels(self, network: Network) -> None:
+    def test_push_sends_the_code_of_every_run(self, network: Network) -> None:
         """Code of a commit that the hub lacks is pushed as well, without its history."""
         a, b = network.clone("a"), network.clone("b")
         a.builder.branch("private")
@@ -263,7 +263,7 @@ class TestTwoClones:
             "hash-object", "-t", "tree", "--stdin"
         )
 
-    def test_code_that_is_kept_is_not_kept_again_after_a_merge(self, network: Network) -> None:
+    def test_kept_code_gets_no_second_keep_commit_after_a_merge(self, network: Network) -> None:
         a, b = network.clone("a"), network.clone("b")
         a.builder.commit({"a.py": "1\n"})
         b.builder.commit({"b.py": "1\n"})
@@ -351,7 +351,7 @@ class TestPeers:
             fetch_runs(clones[n].store, f"p{(n + 1) % 4}", SETTINGS)
         assert [clone.tips() for clone in clones] == tips
 
-    def test_the_tip_of_the_hub_wins(self, network: Network) -> None:
+    def test_tip_of_the_remote_wins_between_equal_histories(self, network: Network) -> None:
         a, b = network.clone("a"), network.clone("b")
         a.record(1)
         b.record(2)
@@ -368,7 +368,7 @@ class TestPeers:
         assert not report.pushed.moved
         assert a.tips()[0] == b.tips()[0] == network.tip()
 
-    def test_a_tip_that_lacks_a_record_is_not_taken(self, network: Network) -> None:
+    def test_tip_that_lacks_a_record_gets_a_merge(self, network: Network) -> None:
         """A manual merge may contain all commits and still have dropped files."""
         a, b = network.clone("a"), network.clone("b")
         a.record(1)
@@ -385,7 +385,7 @@ class TestPeers:
 
 
 class TestConflicts:
-    def test_annotations_of_both_are_kept(self, network: Network) -> None:
+    def test_annotations_of_both_clones_are_kept(self, network: Network) -> None:
         a, b = network.clone("a"), network.clone("b")
         (run,) = a.record(1)
         a.sync()
@@ -411,7 +411,7 @@ class TestConflicts:
         assert files[path] < files[rivals[0]]
         assert a.tips() == b.tips()
 
-    def test_the_end_of_a_run_is_not_a_conflict(self, network: Network) -> None:
+    def test_end_of_a_run_is_no_conflict(self, network: Network) -> None:
         a, b = network.clone("a"), network.clone("b")
         run = a.start(1)
         a.sync()
@@ -424,7 +424,7 @@ class TestConflicts:
         assert a.store.load_run(run.id, run.started).outcome is Outcome.SUCCEEDED
         assert not [path for path in a.files() if "~" in path]
 
-    def test_an_end_that_follows_is_taken_without_a_merge(self, network: Network) -> None:
+    def test_later_end_of_a_run_is_a_fast_forward(self, network: Network) -> None:
         a, b = network.clone("a"), network.clone("b")
         a.start(1)
         a.sync()
@@ -437,7 +437,7 @@ class TestConflicts:
 
 
 class TestDeletion:
-    def test_a_deleted_run_vanishes_everywhere_and_stays_away(self, network: Network) -> None:
+    def test_deleted_run_is_deleted_in_every_clone(self, network: Network) -> None:
         a, b, c = (network.clone(name) for name in "abc")
         run, other = a.record(1, 2, series=1.0)
         for clone in (a, b, c):
@@ -465,9 +465,7 @@ class TestDeletion:
         settle([a, b])
         assert run.id not in a.records() | b.records()
 
-    def test_a_run_recorded_again_after_all_know_its_deletion_goes_too(
-        self, network: Network
-    ) -> None:
+    def test_record_of_a_run_that_all_clones_deleted_is_removed(self, network: Network) -> None:
         """Both sides have the tombstone then, so it is not among the differences."""
         a, b = network.clone("a"), network.clone("b")
         run = a.start(1)
@@ -482,7 +480,9 @@ class TestDeletion:
 
 
 class TestUntrustedRemotes:
-    def test_a_rewritten_branch_is_named_and_nothing_is_lost(self, network: Network) -> None:
+    def test_rewritten_remote_branch_is_reported_and_nothing_is_lost(
+        self, network: Network
+    ) -> None:
         a, b = network.clone("a"), network.clone("b")
         a.record(1)
         a.sync()
@@ -500,7 +500,7 @@ class TestUntrustedRemotes:
         assert a.sync().fetched.warnings == ()
         assert a.tips() == b.tips()
 
-    def test_a_record_replaced_on_top_of_ours_is_kept_twice(self, network: Network) -> None:
+    def test_record_replaced_by_a_descendant_keeps_both_versions(self, network: Network) -> None:
         a, b = network.clone("a"), network.clone("b")
         (run,) = a.record(1)
         a.sync()
@@ -516,7 +516,7 @@ class TestUntrustedRemotes:
         assert a.tips() == b.tips()
         assert len([path for path in a.files() if run.id in path]) == 2
 
-    def test_a_record_dropped_on_top_of_ours_comes_back(self, network: Network) -> None:
+    def test_record_dropped_by_a_descendant_is_restored(self, network: Network) -> None:
         a = network.clone("a")
         (run,) = a.record(1)
         a.sync()
@@ -534,9 +534,9 @@ class TestUntrustedRemotes:
             a.record(1)
         network.put(RUNS, {"main.py": b"print()"})
         before = a.builder.git("for-each-ref", "refs/heads")
-        for deed in (a.sync, a.fetch, a.sync):
+        for operation in (a.sync, a.fetch, a.sync):
             with pytest.raises(Refused) as caught:
-                deed()
+                operation()
             assert caught.value.what == "branch 'gitexp' of 'origin' is not gitexp's"
         with pytest.raises(Refused):
             push_runs(a.store, None, SETTINGS) if ours else a.fetch()
@@ -549,9 +549,7 @@ class TestUntrustedRemotes:
             a.fetch()
 
     @pytest.mark.parametrize("ref", [RUNS, CODE])
-    def test_a_branch_of_something_else_than_commits_is_refused_and_forgotten(
-        self, network: Network, ref: str
-    ) -> None:
+    def test_remote_branch_that_is_no_commit_is_refused(self, network: Network, ref: str) -> None:
         a = network.clone("a")
         a.record(1)
         a.sync()
@@ -573,7 +571,7 @@ class TestUntrustedRemotes:
             a.fetch()
         assert caught.value.hints == ("update gitexp: `pip install -U gitexp`",)
 
-    def test_hostile_paths_are_dropped_by_a_merge_and_run_nothing(self, network: Network) -> None:
+    def test_hostile_paths_are_dropped_by_a_merge(self, network: Network) -> None:
         """A path with a line break must not become a command for `git fast-import`."""
         a = network.clone("a")
         a.record(1)
@@ -596,7 +594,7 @@ class TestUntrustedRemotes:
         assert not set(a.files()) & set(bad)
         assert len(a.records()) == 3
 
-    def test_a_file_where_our_folder_is_does_not_take_the_runs_away(self, network: Network) -> None:
+    def test_file_in_place_of_a_directory_removes_no_runs(self, network: Network) -> None:
         a = network.clone("a")
         a.record(1)
         a.sync()
@@ -608,9 +606,7 @@ class TestUntrustedRemotes:
         assert len(a.records()) == 2
         assert "runs" not in a.files()
 
-    def test_a_tree_that_git_would_not_check_out_is_not_even_received(
-        self, network: Network
-    ) -> None:
+    def test_tree_that_git_would_not_check_out_is_not_fetched(self, network: Network) -> None:
         a = network.clone("a")
         blob = network.hub.git("hash-object", "-w", "--stdin", stdin="x")
         tree = network.hub.git("mktree", stdin=f"100644 blob {blob}\t.git\n")
@@ -642,7 +638,7 @@ class TestUntrustedRemotes:
         assert a.store.load_run(run.id, run.started) == run
         assert "160000" not in a.builder.git("ls-tree", "-r", RUNS)
 
-    def test_a_submodule_that_both_have_is_no_version_of_a_file(self, network: Network) -> None:
+    def test_submodule_in_both_clones_is_no_file_version(self, network: Network) -> None:
         """A fast-forward brought the submodule into the clone. Its commit does not exist here."""
         a = network.clone("a")
         a.record(1)
@@ -759,13 +755,13 @@ class TestRemotes:
         a.record(1)
         tips = a.tips()
         network.hub.path.rename(network.hub.path.with_name("moved.git"))
-        for deed in (sync_runs, fetch_runs, push_runs):
+        for operation in (sync_runs, fetch_runs, push_runs):
             with pytest.raises(GitexpError, match="cannot fetch from 'origin'") as caught:
-                deed(a.store, None, SETTINGS)
+                operation(a.store, None, SETTINGS)
             assert "does not appear to be a git repository" in str(caught.value.why)
         assert a.tips() == tips
 
-    def test_a_hub_that_hangs_is_given_up(self, network: Network) -> None:
+    def test_push_to_a_remote_that_hangs_times_out(self, network: Network) -> None:
         a = network.clone("a")
         a.record(1)
         a.builder.git("config", "remote.origin.uploadpack", "sleep 60; git-upload-pack")
@@ -773,7 +769,7 @@ class TestRemotes:
             sync_runs(a.store, None, Settings(push_timeout=0.5))
         assert "was stopped" in str(caught.value.why)
 
-    def test_a_server_that_says_no_is_quoted(self, network: Network) -> None:
+    def test_message_of_a_rejecting_server_is_quoted(self, network: Network) -> None:
         a = network.clone("a")
         a.record(1)
         hook = network.hub.path / "hooks" / "pre-receive"
@@ -783,17 +779,17 @@ class TestRemotes:
             a.sync()
         assert "pre-receive hook declined" in str(caught.value.why)
         assert caught.value.said == ("remote: no runs here",)
-        assert caught.value.hints == ("a rule of the server said no, in its own words above",)
+        assert caught.value.hints == ("a rule of the server rejected it, see its message above",)
         with pytest.raises(subprocess.CalledProcessError):
             subprocess.run(
                 ["git", "rev-parse", "--verify", "-q", RUNS], cwd=network.hub.path, check=True
             )
 
     @pytest.mark.parametrize("atomic", ["true", "false"])
-    def test_a_branch_below_ours_on_the_server_is_named_at_once(
+    def test_remote_branch_below_ours_is_reported_at_once(
         self, network: Network, atomic: str
     ) -> None:
-        """The error looks like contention for a lock, which is retried until the timeout."""
+        """The error looks like contention for a lock, which gitexp retries until the timeout."""
         network.hub.git("config", "receive.advertiseAtomic", atomic)
         network.hub.git("branch", "gitexp/mine", "main")
         a = network.clone("a")
@@ -802,32 +798,32 @@ class TestRemotes:
             a.sync()
         assert "'refs/heads/gitexp/mine' exists" in str(caught.value.why)
 
-    def test_a_server_without_atomic_pushes_is_served(self, network: Network) -> None:
+    def test_push_works_without_atomic_pushes(self, network: Network) -> None:
         network.hub.git("config", "receive.advertiseAtomic", "false")
         a = network.clone("a")
         a.record(1)
         a.sync()
         assert a.tips() == (network.tip(RUNS), network.tip(CODE))
 
-    @pytest.mark.parametrize("deed", [push_runs, sync_runs])
-    def test_an_empty_hub_never_gets_our_branch_as_its_first(
-        self, make_repo: MakeRepo, deed: Callable[..., object]
+    @pytest.mark.parametrize("operation", [push_runs, sync_runs])
+    def test_empty_remote_gets_no_runs_as_its_first_branch(
+        self, make_repo: MakeRepo, operation: Callable[..., object]
     ) -> None:
         hub = make_repo("hub.git", bare=True)
         a = Clone.at(make_repo("a"))
         a.builder.git("remote", "add", "origin", hub.path.as_uri())
         a.record(1)
         with pytest.raises(Refused, match="not pushed to 'origin'") as caught:
-            deed(a.store, None, SETTINGS)
+            operation(a.store, None, SETTINGS)
         assert caught.value.hints == ("push your code first: `git push origin HEAD`",)
         assert hub.git("for-each-ref") == ""
         a.builder.git("push", "-q", "origin", "main")
-        deed(a.store, None, SETTINGS)
+        operation(a.store, None, SETTINGS)
         assert RUNS in hub.git("for-each-ref")
 
-    @pytest.mark.parametrize("deed", [push_runs, sync_runs])
-    def test_a_hub_that_was_emptied_does_not_get_it_either(
-        self, network: Network, deed: Callable[..., object]
+    @pytest.mark.parametrize("operation", [push_runs, sync_runs])
+    def test_emptied_remote_gets_no_runs_as_its_first_branch(
+        self, network: Network, operation: Callable[..., object]
     ) -> None:
         a = network.clone("a")
         a.record(1)
@@ -835,13 +831,13 @@ class TestRemotes:
         for ref in network.hub.git("for-each-ref", "--format=%(refname)").splitlines():
             network.hub.git("update-ref", "-d", ref)
         with pytest.raises(Refused, match="not pushed to 'origin'"):
-            deed(a.store, None, SETTINGS)
+            operation(a.store, None, SETTINGS)
         assert network.hub.git("for-each-ref") == ""
         a.builder.git("push", "-q", "origin", "main")
-        deed(a.store, None, SETTINGS)
+        operation(a.store, None, SETTINGS)
         assert a.tips() == (network.tip(RUNS), network.tip(CODE))
 
-    def test_what_was_sent_is_remembered_by_url(self, network: Network) -> None:
+    def test_pushed_state_is_stored_by_url(self, network: Network) -> None:
         a = network.clone("a")
         a.record(1)
         a.sync()
@@ -884,9 +880,7 @@ class TestRemotes:
             chosen = "fork" if "remote.pushDefault" in settings else "origin"
         assert push_remote(Repo.discover(repo.path)).name == chosen
 
-    def test_where_git_pushes_to_another_url_the_rivals_there_are_fetched(
-        self, network: Network
-    ) -> None:
+    def test_push_url_of_its_own_is_fetched_before_the_push(self, network: Network) -> None:
         fork = network.make_repo("fork.git", bare=True)
         a, b = network.clone("a"), network.clone("b")
         for clone in (a, b):
@@ -901,7 +895,7 @@ class TestRemotes:
         assert len(b.records()) == 2
         assert "gitexp" not in network.hub.git("for-each-ref")
 
-    def test_our_push_runs_the_other_hooks_or_not(self, network: Network) -> None:
+    def test_setting_decides_whether_our_push_runs_other_hooks(self, network: Network) -> None:
         a = network.clone("a")
         hook = a.builder.path / ".git/hooks/pre-push"
         hook.write_text(f"#!/bin/sh\necho ran >> {a.builder.path}/log\n")
@@ -945,7 +939,7 @@ class TestRemotes:
         assert "gitexp" not in network.hub.git("for-each-ref")
 
     @pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not installed")
-    def test_a_push_signs_once_what_is_new(self, network: Network) -> None:
+    def test_push_signs_new_runs_once(self, network: Network) -> None:
         a = network.clone("a")
         key = a.builder.path.parent / "key"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
@@ -965,7 +959,7 @@ class TestRemotes:
         b.sync()
         assert b.tips()[0] == tip
 
-    def test_runs_that_cannot_be_signed_are_pushed_and_that_is_said(self, network: Network) -> None:
+    def test_failed_signature_is_reported_and_the_runs_are_pushed(self, network: Network) -> None:
         a = network.clone("a")
         a.builder.git("config", "gpg.format", "ssh")
         a.builder.git("config", "user.signingKey", "/no/such/key")
@@ -974,7 +968,7 @@ class TestRemotes:
         assert report.warnings[0].startswith("the runs are not signed: ")
         assert network.tip() == a.tips()[0]
 
-    def test_a_push_with_nothing_recorded_does_nothing(self, network: Network) -> None:
+    def test_push_without_runs_does_nothing(self, network: Network) -> None:
         a = network.clone("a")
         report = push_runs(a.store, None, SETTINGS)
         assert (report.moved, report.tries) == (False, 0)
@@ -1004,7 +998,7 @@ class TestRaces:
         assert report.there == Tally(runs=1)
         assert network.tip() == b.tips()[0]
 
-    def test_who_met_rivals_stands_back_next_time_and_then_less_and_less(
+    def test_rejected_clone_waits_before_its_next_push_and_then_less(
         self, network: Network, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Otherwise the last winner keeps winning, since it need not fetch and merge first."""
@@ -1047,7 +1041,7 @@ class TestRaces:
         settle([a, b])
         assert len(a.records()) == 20
 
-    def test_gives_up_when_the_time_is_over(self, network: Network) -> None:
+    def test_push_stops_at_its_timeout(self, network: Network) -> None:
         a = network.clone("a")
         a.record(1)
         a.sync()
@@ -1062,7 +1056,7 @@ class TestRaces:
 
 
 class TestShapes:
-    def test_sha256(self, make_repo: MakeRepo) -> None:
+    def test_sync_of_sha256_repositories(self, make_repo: MakeRepo) -> None:
         network = Network(make_repo, sha256=True)
         a, b = network.clone("a"), network.clone("b")
         (run,) = a.record(1, name="otter")
@@ -1074,7 +1068,7 @@ class TestShapes:
         assert len([path for path in a.files() if run.id in path]) == 2
 
     @pytest.mark.parametrize("options", [["--depth=1"], ["--depth=1", "--no-single-branch"]])
-    def test_shallow_clone(self, network: Network, options: list[str]) -> None:
+    def test_sync_of_a_shallow_clone(self, network: Network, options: list[str]) -> None:
         network.seed.commit({"b.py": "1\n"})
         network.seed.commit({"c.py": "1\n"})
         network.seed.git("push", "--quiet", str(network.hub.path), "main")
@@ -1090,7 +1084,7 @@ class TestShapes:
         assert a.tips() == b.tips()
         assert len(b.records()) == 4
 
-    def test_partial_clone(self, network: Network) -> None:
+    def test_sync_of_a_partial_clone(self, network: Network) -> None:
         network.hub.git("config", "uploadpack.allowFilter", "true")
         network.hub.git("config", "uploadpack.allowAnySHA1InWant", "true")
         a = network.clone("a")
@@ -1105,7 +1099,7 @@ class TestShapes:
         assert a.tips() == b.tips()
         assert len(b.records()) == 2
 
-    def test_linked_worktree_with_a_detached_head(self, network: Network) -> None:
+    def test_sync_of_a_linked_worktree_with_a_detached_head(self, network: Network) -> None:
         a, b = network.clone("a"), network.clone("b")
         tree = a.builder.path.parent / "linked"
         a.builder.git("worktree", "add", "--quiet", "--detach", str(tree))
@@ -1139,7 +1133,7 @@ def snapshot(folder: Path) -> Iterator[tuple[str, int, bytes]]:
 
 
 class TestTheUsersOwn:
-    def test_index_refs_tags_and_files_are_left_alone(self, network: Network) -> None:
+    def test_sync_changes_no_index_refs_tags_and_files(self, network: Network) -> None:
         a, b = network.clone("a"), network.clone("b")
         b.builder.git("tag", "-a", "-m", "mine", "v1")
         b.builder.commit({"new.py": "1\n"})
@@ -1183,14 +1177,14 @@ class TestTheUsersOwn:
         b.fetch()
         assert b.builder.git("for-each-ref", "refs/remotes") == before
 
-    def test_what_we_know_of_the_remote_lies_apart(self, network: Network) -> None:
+    def test_remote_tips_are_stored_below_refs_gitexp(self, network: Network) -> None:
         a = network.clone("a")
         a.record(1)
         a.sync()
         key = push_remote(a.store.repo, "origin").key
         assert a.builder.git("rev-parse", remote_ref(key, RUNS)) == a.tips()[0]
 
-    def test_our_push_tells_the_hook_that_it_is_ours(self, network: Network) -> None:
+    def test_push_marks_itself_for_the_hook(self, network: Network) -> None:
         a = network.clone("a")
         hook = a.builder.path / ".git" / "hooks" / "pre-push"
         hook.write_text(f'#!/bin/sh\necho "$GITEXP_IN_PUSH" > "{a.builder.path}/guard"\n')

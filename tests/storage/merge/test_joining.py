@@ -61,7 +61,7 @@ def test_a_merge_writes_the_union_of_both_states(
     assert len(made) == 1 or ours == theirs
 
 
-def test_runs_that_only_one_side_knows_are_told_from_the_rest(place: RepoBuilder) -> None:
+def test_runs_of_one_side_are_separated_from_the_rest(place: RepoBuilder) -> None:
     blob, other, rival = OTHERS[0], OTHERS[1], rival_path(run_path(RUN_IDS[4], START), "a" * 40)
     both = {run_path(RUN_IDS[0], START): blob, annotation_path(RUN_IDS[5], START, "delete"): blob}
     lone = {series_path(RUN_IDS[1], START): blob, run_path(RUN_IDS[1], START): blob}
@@ -86,7 +86,7 @@ def test_runs_that_only_one_side_knows_are_told_from_the_rest(place: RepoBuilder
 
 @given(states, states)
 @settings(max_examples=60, deadline=None)
-def test_nothing_that_was_taken_away_on_top_of_ours_is_lost(
+def test_records_removed_by_a_descendant_are_restored(
     place: RepoBuilder, one: dict[str, str], other: dict[str, str]
 ) -> None:
     one, other = whole(one), whole(other)

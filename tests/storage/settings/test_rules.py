@@ -17,13 +17,13 @@ from gitexp.storage.settings.options import OPTIONS
         ({"loss": {"gate": float("nan")}}, "cannot use setting 'gate' of metric 'loss'"),
     ],
 )
-def test_rules_of_metrics_that_cannot_be_used(table: object, words: str) -> None:
+def test_invalid_metric_rules_are_refused(table: object, words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
         read_metric_rules(table, "gitexp.toml")
 
 
 @pytest.mark.parametrize("text", ["inf", "1e400", "nan", "-1", "much"])
-def test_sizes_that_cannot_be_used(text: str) -> None:
+def test_invalid_sizes_are_refused(text: str) -> None:
     [option] = [option for option in OPTIONS if option.name == "max-file-size"]
     with pytest.raises(ValueError):
         option.parse(text)
