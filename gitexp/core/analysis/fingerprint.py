@@ -7,6 +7,7 @@ hashed text needs a new version; `tests/core/analysis/test_fingerprint.py` has g
 import math
 import re
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby
 
 from gitexp.core.inputs.argv import iter_options, option_path, parse_value
@@ -148,10 +149,13 @@ def command_template(argv: Sequence[str], params: Mapping[str, Value]) -> tuple[
     So `train.py --lr 0.1` and `train.py --lr={lr}` are one command with different values of `lr`. A
     flag that repeats a parameter is removed, because its parameter records it.
     """
+    options = list(iter_options(argv))
+    if not options:
+        return tuple(argv)
     known = dict(flatten(params))
     replaced: dict[int, tuple[int, str | None]] = {}
     seen = set()
-    for option in iter_options(argv):
+    for option in options:
         path = option_path(option.name)
         name = ".".join(path)
         if name not in known or not _repeats(option.value, known[name]):
@@ -198,14 +202,15 @@ def without_seeds(params: Mapping[str, Value]) -> Table:
 
 def is_seed(name: str, value: Value) -> bool:
     """Return whether a parameter is a random seed, by the last part of its name."""
+    values = value if isinstance(value, list) else [value]
+    return _names_seed(name) and all(isinstance(v, int) and not isinstance(v, bool) for v in values)
+
+
+@lru_cache(maxsize=4096)  # a branch has many runs and few names
+def _names_seed(name: str) -> bool:
     words = set(re.split(r"[^a-z0-9]+", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()))
     named = words & {"seed", "seeds", "rngseed", "randomseed"} or words >= {"random", "state"}
-    values = value if isinstance(value, list) else [value]
-    return bool(
-        named
-        and not words & _COUNTS
-        and all(isinstance(v, int) and not isinstance(v, bool) for v in values)
-    )
+    return bool(named and not words & _COUNTS)
 
 
 # --- the command of a trial -----------------------------------------------------------------------
