@@ -151,6 +151,7 @@ class OwnRun(LiveRun):
         self._run = seal(
             self._workspace, journal, run, found.series, self._packages, notes=found.notes
         )
+        self._workspace.release()
 
     def __exit__(
         self,
@@ -223,6 +224,7 @@ def _begin(trial: "Trial", place: Path | None) -> OwnRun:
         prepared = prepare(reading, trial)
         run = pin(reading, prepared.run)
         journal, problem = begin(reading, run, prepared.packages)
+    workspace.release()
     if problem is not None:
         sys.stderr.write(f"gitexp: {problem.what}; run {run.id[:7]} is in the journal only\n")
     own = OwnRun(workspace, journal, run, prepared.packages)

@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     from gitexp.storage.branch.events import Event
     from gitexp.storage.branch.lost_records import Lost
     from gitexp.storage.branch.snapshot import Snapshot
-    from gitexp.storage.cache.run_index import RunIndex
+    from gitexp.storage.cache.cache import Cache
+    from gitexp.storage.cache.runs import CachedRuns
     from gitexp.storage.sessions import Session
 
 
 class Workspace:
     """One repository with its settings, run branch and cache."""
 
-    __slots__ = ("_index", "_store", "notice", "progress", "repo", "settings")
+    __slots__ = ("_cache", "_index", "_store", "notice", "progress", "repo", "settings")
 
     def __init__(self, repo: Repo, settings: Settings, store: "Store | None" = None) -> None:
         self.repo = repo
@@ -39,7 +40,8 @@ class Workspace:
         self.notice: Callable[[str], None] | None = None
         """Called with a message when a write had to restore records on the branch first."""
         self._store = store
-        self._index: RunIndex | None = None
+        self._cache: Cache | None = None
+        self._index: CachedRuns | None = None
 
     @classmethod
     def open(cls, directory: Path | None = None) -> "Workspace":
@@ -58,7 +60,8 @@ class Workspace:
                 yield self
                 return
             reading = copy(self)
-            reading.repo, reading._store, reading._index = repo, None, None
+            reading.repo = repo
+            reading._store, reading._cache, reading._index = None, None, None
             try:
                 yield reading
             finally:
@@ -106,32 +109,41 @@ class Workspace:
             )
 
     @property
-    def index(self) -> "RunIndex":
-        """Cache at the tip of the branch at first use. Raises `Refused`, `Unreadable`."""
-        if self._index is None:
-            from gitexp.storage.cache.run_index import RunIndex
+    def cache(self) -> "Cache":
+        """The cache of the run branch."""
+        from gitexp.storage.cache.cache import Cache
 
-            self._index = RunIndex.open(
+        if self._cache is None:
+            self._cache = Cache(
                 self.repo,
                 run_ref(self.settings.branch),
                 progress=self.progress,
                 seed_params=self.settings.seed_params,
             )
+        return self._cache
+
+    @property
+    def index(self) -> "CachedRuns":
+        """All runs at the tip of the first use, or of the last call of `refreshed`.
+
+        Raises `Refused`, `Unreadable`.
+        """
+        return self.refreshed() if self._index is None else self._index
+
+    def refreshed(self) -> "CachedRuns":
+        """Return all runs at the present tip of the branch."""
+        self._index = self.cache.newest()
         return self._index
 
-    def refreshed(self) -> "RunIndex":
-        """Return the cache, updated to the current tip of the branch."""
-        fresh = self._index is None
-        index = self.index
-        if not fresh:
-            index.refresh()
-        return index
+    def release(self) -> None:
+        """Let go of the cache before a long wait; see `View.release`."""
+        if self._index is not None:
+            self._index.release()
 
     def look_again(self) -> None:
-        """Close the cache, so that the next query opens it at the tip of that moment."""
-        if self._index is not None:
-            self._index.close()
-            self._index = None
+        """Forget the runs, so that the next question opens the cache at the tip of that moment."""
+        self.release()
+        self._index = None
 
     def query(self, text: str | None) -> "Query | None":
         """Parse a filter expression and resolve its names. Raises `InvalidQuery`."""

@@ -19,8 +19,7 @@ from gitexp.adapters.git.process import Git
 from gitexp.adapters.git.repository import Repo
 from gitexp.core.errors import CommandFailed, GitexpError, InvalidInput, NotARepository, Refused
 from gitexp.core.model.run import Outcome, Run
-from gitexp.storage.cache.connection import KeptIndex
-from gitexp.storage.cache.run_index import RunIndex
+from gitexp.storage.cache.cache import Cache
 from tests.conftest import RepoBuilder
 from tests.storage.branches import answers
 
@@ -183,7 +182,7 @@ def test_a_fault_of_the_index_costs_no_run(
         raise fault
 
     with monkeypatch.context() as patch:
-        patch.setattr(KeptIndex, "_follow", fail)
+        patch.setattr(Cache, "_follow", fail)
         if isinstance(fault, Exception):
             run.finish()
         else:
@@ -250,8 +249,8 @@ def tip_of_the_index(repo: RepoBuilder) -> str:
 def assert_index_is_true(tmp_path: Path) -> None:
     repo = Repo.discover()
     (tmp_path / "fresh.sqlite").unlink(missing_ok=True)
-    fresh = RunIndex.open(repo, "refs/heads/gitexp", path=tmp_path / "fresh.sqlite")
-    assert answers(RunIndex.open(repo, "refs/heads/gitexp")) == answers(fresh)
+    fresh = Cache(repo, "refs/heads/gitexp", path=tmp_path / "fresh.sqlite").newest()
+    assert answers(Cache(repo, "refs/heads/gitexp").newest()) == answers(fresh)
 
 
 def test_a_run_may_be_ended_by_another_thread_than_began_it(repo: RepoBuilder) -> None:

@@ -37,7 +37,7 @@ WRITING = frozenset(
 
 NOT_FOR_A_PLAIN_LIST = frozenset(
     "core.analysis.verdicts core.query.matching core.query.parse core.render.run_detail"
-    " features.runs.judge features.runs.select storage.cache.fill storage.cache.update".split()
+    " features.runs.judge features.runs.select storage.cache.fill storage.cache.rows".split()
 )
 
 TELL = """

@@ -53,7 +53,7 @@ def make_runs(folder: Path, count: int, *, seed: int = 1, clock: int = 0) -> Ite
             author="Ada Example <ada@example.org>",
             origin=Origin.IMPORT,
             code=code,
-            fingerprint=f"{chance.getrandbits(256):064x}",
+            fingerprint=f"2:{chance.getrandbits(256):064x}",
             duration_s=round(chance.uniform(1, 5000), 3),
             tags=("sweep",) if number % 3 == 0 else (),
             command=Command(argv=("python", "train.py"), exit_code=0 if number % 10 else 1),

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gitexp.adapters.system import clock
 from gitexp.core.model.run import Series
 from gitexp.storage.branch.events import sealed
 from gitexp.storage.workspace import Workspace
@@ -35,7 +34,7 @@ def add_curves(folder: Path, count: int, runs: int, points: int) -> None:
         sealed(run, _curve(chance, points), run.outcome.value)
         for run in make_runs(folder, count, seed=9, clock=runs)
     ]
-    workspace.store.write(events, identity=workspace.identity, moment=clock.now())
+    workspace.record(events)
 
 
 def _curve(chance: random.Random, points: int) -> Series:

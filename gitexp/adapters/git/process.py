@@ -8,7 +8,6 @@ without a shell, the C locale, and an environment without the variables of a sur
 
 import os
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -146,21 +145,6 @@ class Git(NamedTuple):
                 cwd=self.directory,
                 env=self.environment(env),
             )
-
-    def open_python(self, module: str) -> "subprocess.Popen[bytes]":
-        """Start a module of gitexp as a program with pipes. The caller ends the process.
-
-        It has this process's module path without relative entries. Raises `OSError`.
-        """
-        path = [entry for entry in sys.path if os.path.isabs(entry)]  # noqa: PTH117 - plain strings
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=self.directory,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
-        )
 
     def porcelain(
         self,

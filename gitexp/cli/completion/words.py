@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gitexp.core.errors import GitexpError
 
 if TYPE_CHECKING:
-    from gitexp.storage.cache.run_index import RunIndex
+    from gitexp.storage.cache.runs import CachedRuns
     from gitexp.storage.workspace import Workspace
 
 Pair = tuple[str, str]
@@ -38,8 +38,8 @@ def words(kind: str, unfinished: str) -> list[Pair]:
         return []
 
 
-def _index(workspace: "Workspace") -> "RunIndex | None":
-    from gitexp.storage.cache.run_index import FILE_NAME
+def _index(workspace: "Workspace") -> "CachedRuns | None":
+    from gitexp.storage.cache.cache import FILE_NAME
 
     there = (workspace.repo.state_dir / FILE_NAME).exists()
     return workspace.index if there else None

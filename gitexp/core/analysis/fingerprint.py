@@ -149,10 +149,13 @@ def command_template(argv: Sequence[str], params: Mapping[str, Value]) -> tuple[
     So `train.py --lr 0.1` and `train.py --lr={lr}` are one command with different values of `lr`. A
     flag that repeats a parameter is removed, because its parameter records it.
     """
+    options = list(iter_options(argv))
+    if not options:
+        return tuple(argv)
     known = dict(flatten(params))
     replaced: dict[int, tuple[int, str | None]] = {}
     seen = set()
-    for option in iter_options(argv):
+    for option in options:
         path = option_path(option.name)
         name = ".".join(path)
         if name not in known or not _repeats(option.value, known[name]):
@@ -199,17 +202,15 @@ def without_seeds(params: Mapping[str, Value]) -> Table:
 
 def is_seed(name: str, value: Value) -> bool:
     """Return whether a parameter is a random seed, by the last part of its name."""
-    if not _is_name_of_seed(name):
-        return False
     values = value if isinstance(value, list) else [value]
-    return all(isinstance(v, int) and not isinstance(v, bool) for v in values)
+    return _names_seed(name) and all(isinstance(v, int) and not isinstance(v, bool) for v in values)
 
 
-@lru_cache(maxsize=4096)
-def _is_name_of_seed(name: str) -> bool:
+@lru_cache(maxsize=4096)  # a branch has many runs and few names
+def _names_seed(name: str) -> bool:
     words = set(re.split(r"[^a-z0-9]+", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()))
     named = words & {"seed", "seeds", "rngseed", "randomseed"} or words >= {"random", "state"}
-    return bool(named) and not words & _COUNTS
+    return bool(named and not words & _COUNTS)
 
 
 # --- the command of a trial -----------------------------------------------------------------------

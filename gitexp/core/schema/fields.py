@@ -6,7 +6,7 @@ columns of the cache (`storage.cache.sql`), the names that filters and sort keys
 a line here, a line in the dataclass in `model`, and a test.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,7 +41,6 @@ from gitexp.core.schema.kinds import (
     TABLE,
     TEXT,
     TEXTS,
-    Convert,
     Field,
     Kind,
     each,
@@ -304,16 +303,3 @@ def known_schema(schema: object) -> None:
         )
     if isinstance(schema, bool) or not isinstance(schema, int) or schema < 1:
         raise Unreadable("cannot read a record", why="it names no schema that gitexp ever wrote")
-
-
-def reader_of(place: Sequence[str]) -> Convert | None:
-    """Return the reader of the value at a place in a run; `None` if any value is accepted.
-
-    A place consists of the names of the tables and the key, such as `("code", "commit")`.
-    """
-    if tuple(place) == ("schema",):
-        return known_schema
-    kind: Kind | None = RUN
-    for name in place:
-        kind = None if kind is None else kind.find(name)
-    return None if kind is None else kind.read

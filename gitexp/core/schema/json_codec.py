@@ -6,8 +6,8 @@ but never renamed. JSON has no NaN, infinity or dates: numbers that are not fini
 so that `parse_entry` can restore them.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 from gitexp.core.model.run import Annotation, Entry
 from gitexp.core.schema.fields import ANNOTATION, RUN
@@ -45,6 +45,20 @@ def entry_document(entry: Entry, group: str | None = None) -> dict[str, Any]:
             "recorded_units": document.get("units"),
             "units": entry.units,
         }
+    return _present(document)
+
+
+def plain_document(recorded: dict[str, Any], group: str | None = None) -> dict[str, Any]:
+    """Return what `entry_document` returns for a run without annotations and parsed parameters.
+
+    `recorded` is the document from `recode_run`.
+    """
+    return _present(
+        {**recorded, "group": group, "tags": sorted(set(recorded.get("start_tags", ())))}
+    )
+
+
+def _present(document: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in document.items() if v is not None and v not in ([], {})}
 
 
@@ -65,24 +79,45 @@ def typed_values(entry: Entry) -> Typed:
     Places are those in the record, with the annotations below `annotations`. Most runs have no such
     value.
     """
-    found = _typed_fields(RUN, entry.run, [])
+    found = _typed_in_places(_RUN_TABLES, entry.run, [], getattr)
     for n, annotation in enumerate(entry.annotations):
-        found += _typed_fields(ANNOTATION, annotation, ["annotations", n])
+        found += _typed_in_places(_ANNOTATION_TABLES, annotation, ["annotations", n], getattr)
     return found
 
 
-def _typed_fields(kind: Kind, value: Any, at: list[str | int]) -> Typed:
+def typed_in_record(table: Mapping[str, Any]) -> Typed:
+    """Return what `typed_values` returns for a run without annotations, given as a TOML table."""
+    return _typed_in_places(_RUN_TABLES, table, [], Mapping.get)
+
+
+Place: TypeAlias = list[tuple[str, str]]
+"""Name of the field and key in the document, for each step from a record to a table in it."""
+
+
+def _typed_in_places(
+    places: Sequence[Place], record: Any, at: list[str | int], get: Callable[..., Any]
+) -> Typed:
     found: Typed = []
-    for field in kind.fields:
-        inner = getattr(value, field.name) if field.kind is TABLE or field.kind.fields else None
-        if not inner:
-            continue
-        place = [*at, field.json_name or field.name]
-        if field.kind is TABLE:
-            found += typed_in(inner, place)
-        else:
-            found += _typed_fields(field.kind, inner, place)
+    for place in places:
+        inner = record
+        for name, _ in place:
+            inner = None if inner is None else get(inner, name, None)
+        if inner:
+            found += typed_in(inner, [*at, *(key for _, key in place)])
     return found
+
+
+def _tables_of(kind: Kind, above: Place) -> Iterator[Place]:
+    """Yield the places of the tables with the user's values in a record."""
+    for field in kind.fields:
+        place = [*above, (field.name, field.json_name or field.name)]
+        if field.kind is TABLE:
+            yield place
+        yield from _tables_of(field.kind, place)
+
+
+_RUN_TABLES: Final = list(_tables_of(RUN, []))
+_ANNOTATION_TABLES: Final = list(_tables_of(ANNOTATION, []))
 
 
 def parse_entry(document: Mapping[str, Any], typed: Typed | None = None) -> Entry:

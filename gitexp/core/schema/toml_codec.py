@@ -12,7 +12,7 @@ from typing import Any
 from gitexp.core.errors import InvalidInput, Unreadable
 from gitexp.core.model.run import Annotation, Run, Table, Value
 from gitexp.core.schema.fields import ANNOTATION, RUN, SCHEMA, known_schema
-from gitexp.core.schema.kinds import FAULTS, Kind, sorted_table
+from gitexp.core.schema.kinds import FAULTS, Convert, sorted_table
 from gitexp.core.schema.limits import MAX_RECORD_BYTES, check_table, refuse_depth, refuse_values
 
 # --- runs ---------------------------------------------------------------------------------------
@@ -40,8 +40,17 @@ def _check_tables(run: Run) -> None:
 
 def decode_run(data: bytes) -> Run:
     """Decode a run. Raises `Unreadable` for data that is no record of a known schema."""
-    run: Run = _decode(data, RUN)
+    run: Run = _decode(data, RUN.read)
     return run
+
+
+def recode_run(data: bytes) -> tuple[Table, dict[str, Any]]:
+    """Return the TOML table of a run and its JSON document, without annotations.
+
+    Accepts what `decode_run` accepts. Raises `Unreadable`.
+    """
+    table = _parse(data)
+    return table, _read(table, RUN.recode)
 
 
 # --- annotations --------------------------------------------------------------------------------
@@ -55,7 +64,7 @@ def encode_annotation(annotation: Annotation) -> bytes:
 
 def decode_annotation(data: bytes) -> Annotation:
     """Decode an annotation. Raises `Unreadable`."""
-    annotation: Annotation = _decode(data, ANNOTATION)
+    annotation: Annotation = _decode(data, ANNOTATION.read)
     return annotation
 
 
@@ -116,11 +125,14 @@ def _reader() -> Callable[[str], dict[str, Any]]:
     return read
 
 
-def _decode(data: bytes, kind: Kind) -> Any:
-    table = _parse(data)
+def _decode(data: bytes, read: Convert) -> Any:
+    return _read(_parse(data), read)
+
+
+def _read(table: Table, read: Convert) -> Any:
     known_schema(table.get("schema"))
     try:
-        return kind.read(table)
+        return read(table)
     except FAULTS as error:
         raise _unreadable(error) from error
 

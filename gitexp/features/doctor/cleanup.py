@@ -20,7 +20,7 @@ from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Outcome
 from gitexp.features.doctor.findings import counted
 from gitexp.features.recording.open_runs import DAMAGED_FOLDER, survey_journals
-from gitexp.storage.cache.run_index import FILE_NAME
+from gitexp.storage.cache.cache import FILE_NAME
 from gitexp.storage.workspace import Workspace
 
 ABANDONED_S = 3600.0
@@ -203,11 +203,8 @@ def drop_pins(workspace: Workspace, refs: Mapping[str, str]) -> Iterator[str]:
 
 def rebuild_index(workspace: Workspace) -> str:
     """Delete the run index and build it again."""
-    index = workspace.index
-    index.close()
-    for suffix in ("", ".stamp", "-journal", "-wal", "-shm"):
-        (workspace.repo.state_dir / f"{FILE_NAME}{suffix}").unlink(missing_ok=True)
-    index.refresh()
+    workspace.cache.delete()
+    index = workspace.refreshed()
     return f"rebuilt the run index: {counted(index.count(), 'run')}"
 
 

@@ -17,7 +17,8 @@ from gitexp.core.model.run import Outcome
 from gitexp.core.schema.layout import FORMAT_PATH, PathKind, parse_path
 from gitexp.core.schema.purges import Purges
 from gitexp.features.recording.open_runs import Survey, survey_journals
-from gitexp.storage.cache.run_index import RunIndex
+from gitexp.storage.cache.cache import Cache
+from gitexp.storage.cache.runs import CachedRuns
 from gitexp.storage.merge.purged import read_purges
 from gitexp.storage.workspace import Workspace
 
@@ -166,22 +167,21 @@ def _gather_runs(evidence: Evidence) -> None:
 
 
 @contextmanager
-def fresh_index(workspace: Workspace) -> Iterator[RunIndex]:
+def fresh_index(workspace: Workspace) -> Iterator[CachedRuns]:
     """Build a temporary run index, apart from the one on disk."""
     with tempfile.TemporaryDirectory(prefix="gitexp-doctor-") as folder:
-        fresh = RunIndex.open(
+        cache = Cache(
             workspace.repo,
             workspace.store.run_ref,
             path=Path(folder) / "index.sqlite",
             progress=workspace.progress,
+            seed_params=workspace.settings.seed_params,
         )
-        try:
+        with cache.newest() as fresh:
             yield fresh
-        finally:
-            fresh.close()
 
 
-def _take_index(evidence: Evidence, index: RunIndex) -> None:
+def _take_index(evidence: Evidence, index: CachedRuns) -> None:
     evidence.broken = index.broken
     evidence.rivals = index.conflicting()
     store, kept = evidence.workspace.store, dict[str, str]()
@@ -211,7 +211,7 @@ def _facts(document: dict[str, Any], kept: str) -> RunFacts:
     )
 
 
-def _compare_indexes(evidence: Evidence, fresh: RunIndex) -> None:
+def _compare_indexes(evidence: Evidence, fresh: CachedRuns) -> None:
     kept = evidence.workspace.refreshed()
     if kept.tip != fresh.tip:
         evidence.index_unknown = "the branch moved while it was checked"
@@ -219,8 +219,8 @@ def _compare_indexes(evidence: Evidence, fresh: RunIndex) -> None:
     different = sum(one != other for one, other in zip_longest(kept.documents(), fresh.documents()))
     if different:
         evidence.index_fault = f"{different:,} of {fresh.count():,} runs differ"
-    elif kept.broken != fresh.broken or kept.conflicting() != fresh.conflicting():
-        evidence.index_fault = "it knows other unreadable files or conflicts"
+    elif tables := kept.differences(fresh):
+        evidence.index_fault = f"its content is not that of the branch: {', '.join(tables)}"
 
 
 def files_of(evidence: Evidence) -> dict[PathKind, dict[str, str]]:

@@ -215,6 +215,7 @@ def execute(
     with suppress(OSError):
         running.params_file.write_bytes(encode_table(run.params))
     env = running.environment(environ, inject=inject and workspace.settings.inject)
+    workspace.release()
     done = _run_command(running, env, stdout)
     problems = [problem] if problem else []
     ending = Ending(outcome_of(done), done.exit_code, round(done.duration_s, 3))

@@ -24,7 +24,7 @@ from gitexp.features.report.thinning import Curve, count_points, curves_of
 from gitexp.features.report.view_documents import view_documents
 from gitexp.features.runs.standings import Standings, discarded_trials, rule_of
 from gitexp.features.runs.views import find_views
-from gitexp.storage.cache.run_index import RunIndex
+from gitexp.storage.cache.runs import CachedRuns
 from gitexp.storage.workspace import Workspace
 
 PAYLOAD_SCHEMA: Final = 1
@@ -179,7 +179,7 @@ def _parsed(said: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _known_of_metrics(
-    workspace: Workspace, documents: Sequence[Document], index: RunIndex
+    workspace: Workspace, documents: Sequence[Document], index: CachedRuns
 ) -> dict[str, Any]:
     """Which way each metric is better, where that is known; declared rules; what is of machines."""
     settings = workspace.settings
@@ -217,7 +217,7 @@ def _looked_at(
 
 def _series(
     workspace: Workspace,
-    index: RunIndex,
+    index: CachedRuns,
     rows: Mapping[RunId, int],
     documents: Sequence[Document],
     wanted: Sequence[int],

@@ -18,7 +18,7 @@ from gitexp.core.model.directions import last_part
 from gitexp.core.model.run import Decision, Direction, Outcome, Run, numbers
 from gitexp.features.runs.main_metric import metric_of
 from gitexp.features.runs.standings import Past, Standings, rule_of
-from gitexp.storage.cache.run_index import RunIndex
+from gitexp.storage.cache.runs import CachedRuns
 from gitexp.storage.settings.options import Settings
 from gitexp.storage.workspace import Workspace
 
@@ -152,7 +152,7 @@ def advised(judgement: Judgement, ranking: Ranking | None = None) -> Advised:
     )
 
 
-def trial_of(index: RunIndex, settings: Settings, run: Run) -> str:
+def trial_of(index: CachedRuns, settings: Settings, run: Run) -> str:
     """Return the key of a run's group, even if the index does not have the run yet."""
     found = index.groups.of_runs([run.id]).get(run.id)
     return found or keys_of(run, settings.seed_params).group
@@ -169,14 +169,14 @@ def is_repeat(group: Group, run: Run) -> bool:
     )
 
 
-def _is_parents(index: RunIndex, run: Run, last: Group) -> bool:
+def _is_parents(index: CachedRuns, run: Run, last: Group) -> bool:
     """Return whether a group is that of the parent that the user gave."""
     if run.parent is None or run.parent_rule is not None:
         return False
     return index.groups.of_runs([run.parent]).get(run.parent) == last.key
 
 
-def last_group(index: RunIndex, standings: Standings, run: Run, own: Group) -> Group | None:
+def last_group(index: CachedRuns, standings: Standings, run: Run, own: Group) -> Group | None:
     """Return the group of the parent that the user gave, else of the newest run of another trial.
 
     That run belongs to the same session, or to the repository if the session has none.

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from gitexp.adapters.git.repository import Repo
 from gitexp.core.errors import Ambiguous, InvalidInput, NotFound, Refused
 from gitexp.core.model.ids import RUN_ID_LENGTH, ObjectId, RunId
-from gitexp.storage.cache.run_index import RunIndex
+from gitexp.storage.cache.runs import CachedRuns
 
 MIN_TYPED: Final = 4
 """Fewest digits of a run id prefix, as git requires for objects."""
@@ -65,10 +65,10 @@ class Newest(NamedTuple):
     """False when the session has no such run."""
 
 
-def newest_of(index: RunIndex, session: str | None, n: int, **terms: Any) -> Newest:
+def newest_of(index: CachedRuns, session: str | None, n: int, **terms: Any) -> Newest:
     """Return the newest runs of a session, or of the repository if the session has none.
 
-    `terms` are those of `RunIndex.newest`.
+    `terms` are those of `CachedRuns.newest`.
     """
     own = [] if session is None else index.newest(n, session=session, **terms)
     return Newest(own or index.newest(n, **terms), are_own=bool(own))
@@ -77,7 +77,7 @@ def newest_of(index: RunIndex, session: str | None, n: int, **terms: Any) -> New
 def select_runs(
     texts: Iterable[str],
     repo: Repo,
-    index: RunIndex,
+    index: CachedRuns,
     *,
     best_run: BestRun,
     metric: str | None = None,
@@ -92,7 +92,7 @@ def select_runs(
 def select_run(
     text: str,
     repo: Repo,
-    index: RunIndex,
+    index: CachedRuns,
     *,
     best_run: BestRun,
     metric: str | None = None,
@@ -116,7 +116,7 @@ def select_run(
     return _named(text, index) or _of_commit(text, repo, index)
 
 
-def _back(text: str, n: int, index: RunIndex, own: Own | None) -> RunId:
+def _back(text: str, n: int, index: CachedRuns, own: Own | None) -> RunId:
     newest = newest_of(index, own and own.session, n + 1, sealed=False)
     runs, are_own = newest
     if not runs:
@@ -130,7 +130,7 @@ def _back(text: str, n: int, index: RunIndex, own: Own | None) -> RunId:
     raise NotFound(f"cannot go back {n:,} runs", hints=[f"there {there} {whose}"])
 
 
-def _check_own(text: str, newest: Newest, index: RunIndex, own: Own) -> None:
+def _check_own(text: str, newest: Newest, index: CachedRuns, own: Own) -> None:
     """Report or refuse a run that another session may have started. Raises `Refused`."""
     if not own.to_change:
         if not newest.are_own:
@@ -152,7 +152,7 @@ def _check_own(text: str, newest: Newest, index: RunIndex, own: Own) -> None:
     )
 
 
-def _best(metric: str | None, index: RunIndex, best_run: BestRun) -> RunId:
+def _best(metric: str | None, index: CachedRuns, best_run: BestRun) -> RunId:
     names = [key.removeprefix("metrics.") for key in index.keys("metrics")]
     if metric is None:
         metric = _only_metric(names)
@@ -188,7 +188,7 @@ def _only_metric(names: Sequence[str]) -> str:
     return names[0]
 
 
-def _named(text: str, index: RunIndex) -> RunId | None:
+def _named(text: str, index: CachedRuns) -> RunId | None:
     """Return the run with that id, id prefix or name."""
     by_id = index.by_prefix(text) if _ID.match(text) else []
     if len(text) == RUN_ID_LENGTH and by_id:
@@ -199,7 +199,7 @@ def _named(text: str, index: RunIndex) -> RunId | None:
     return found[0] if found else None
 
 
-def _of_commit(text: str, repo: Repo, index: RunIndex) -> RunId:
+def _of_commit(text: str, repo: Repo, index: CachedRuns) -> RunId:
     commit = repo.resolve(f"{text}^{{commit}}")
     if commit is None:
         raise NotFound(
@@ -217,7 +217,7 @@ def _of_commit(text: str, repo: Repo, index: RunIndex) -> RunId:
     return runs[0]
 
 
-def _of_event(commit: ObjectId, repo: Repo, index: RunIndex) -> RunId:
+def _of_event(commit: ObjectId, repo: Repo, index: CachedRuns) -> RunId:
     """Return the run that a commit of the run branch concerns, from its trailer."""
     message = repo.read_messages([commit]).get(commit, "")
     trailers = message.rstrip().rpartition("\n\n")[2]
@@ -233,7 +233,7 @@ def _of_event(commit: ObjectId, repo: Repo, index: RunIndex) -> RunId:
     )
 
 
-def _ambiguous(what: str, runs: Sequence[RunId], index: RunIndex) -> Ambiguous:
+def _ambiguous(what: str, runs: Sequence[RunId], index: CachedRuns) -> Ambiguous:
     short = index.short(runs[:_SHOWN])
     candidates = [
         f"{short[run.id]} {run.name} ({run.outcome.value}, {run.started:%Y-%m-%d})"
@@ -244,7 +244,7 @@ def _ambiguous(what: str, runs: Sequence[RunId], index: RunIndex) -> Ambiguous:
     return Ambiguous(what, candidates=candidates, hints=["give more digits of the id"])
 
 
-def _recent_names(index: RunIndex) -> list[str]:
+def _recent_names(index: CachedRuns) -> list[str]:
     names = index.column("name", index.ids(limit=_NEAR)).values()
     return sorted({str(name) for name in names} | {"last", "last:any", "best"})
 

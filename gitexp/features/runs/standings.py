@@ -16,7 +16,7 @@ from gitexp.core.analysis.verdicts import MetricVerdict, Question, judge_metric
 from gitexp.core.model.directions import direction_of, is_time_like, last_part
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Annotation, Decision, Direction, Entry, MetricRule, Run, Value
-from gitexp.storage.cache.run_index import RunIndex
+from gitexp.storage.cache.runs import CachedRuns
 from gitexp.storage.settings.options import Settings
 
 RECENT: Final = 300
@@ -37,7 +37,7 @@ class Standings:
 
     def __init__(
         self,
-        index: RunIndex,
+        index: CachedRuns,
         settings: Settings,
         metric: str,
         *,
@@ -221,7 +221,7 @@ def rule_of(settings: Settings, metric: str) -> MetricRule:
     return rules.get(metric) or rules.get(last_part(metric)) or MetricRule()
 
 
-def discarded_trials(index: RunIndex, trials: Iterable[str]) -> set[str]:
+def discarded_trials(index: CachedRuns, trials: Iterable[str]) -> set[str]:
     """Return the discarded groups: the newest decision in force on any of their runs is discard."""
     found = index.groups.decided(trials)
     discarded = set()
@@ -243,7 +243,7 @@ def discarded_trials(index: RunIndex, trials: Iterable[str]) -> set[str]:
 class Past:
     """Decisions that had been made when runs ended."""
 
-    def __init__(self, index: RunIndex) -> None:
+    def __init__(self, index: CachedRuns) -> None:
         self._index = index
         self._entries: dict[RunId, Entry] = {}
 

@@ -181,6 +181,7 @@ class Coordinator:
     # --- hearing ------------------------------------------------------------------------------
 
     def _take(self, queue: Source, progress: Progress, result: Result) -> None:
+        self._workspace.release()
         for happened in self._engine.wait(_TICK_S):
             planned, trial = self._running[happened.run]
             if isinstance(happened, Printed):

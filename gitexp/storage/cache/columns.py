@@ -1,8 +1,5 @@
 # ruff: noqa: S608 - only fixed names, see `sql`
-"""Columns over many runs: the values of one key, and short ids.
-
-`RunIndex` calls these functions and rebuilds the cache if one of them finds it damaged.
-"""
+"""Columns over many runs: the values of one key, and short ids."""
 
 import json
 import math
@@ -13,26 +10,26 @@ from typing import Final
 
 from gitexp.core.model.ids import MIN_PREFIX_LENGTH, RunId
 from gitexp.core.model.run import Value
-from gitexp.storage.cache.connection import KeptIndex
 from gitexp.storage.cache.sql import BOOLEAN, COLUMNS, row_of, run_of
+from gitexp.storage.cache.view import View
 
 _FEW: Final = 100
 """Up to this number of runs, a query for each is faster than reading all ids."""
 
 
-def column(kept: KeptIndex, key: str, wanted: Sequence[RunId] | None) -> dict[RunId, Value]:
+def column(view: View, key: str, wanted: Sequence[RunId] | None) -> dict[RunId, Value]:
     """Return the values of one key or attribute, by run, for the runs that have it."""
     few = "1" if wanted is None else "rid IN (SELECT value FROM json_each(?2))"
     rows = () if wanted is None else (rows_text(wanted),)
     if key in COLUMNS:
-        found = kept.rows(
+        found = view.rows(
             f"SELECT r.rid, {COLUMNS[key]}, NULL FROM runs r"
             f" WHERE {COLUMNS[key]} IS NOT ?1 AND {few}",
             (None, *rows),
         )
     else:
-        kept.unpack(key)
-        found = kept.rows(
+        view.need(key)
+        found = view.rows(
             "SELECT rid, num, text FROM vals WHERE key = (SELECT key FROM keys WHERE name = ?1)"
             f" AND {few}",
             (key, *rows),
@@ -40,12 +37,12 @@ def column(kept: KeptIndex, key: str, wanted: Sequence[RunId] | None) -> dict[Ru
     return {run_of(rid): _value(number, text, key) for rid, number, text in found}
 
 
-def short(kept: KeptIndex, wanted: Sequence[RunId]) -> dict[RunId, str]:
+def short(view: View, wanted: Sequence[RunId]) -> dict[RunId, str]:
     """Return the shortest unique prefix of each run id."""
     if len(wanted) <= _FEW:
-        return {run: _shortest(run, _around(kept, run)) for run in wanted}
+        return {run: _shortest(run, _around(view, run)) for run in wanted}
     asked = set(wanted)
-    known = sorted(asked.union(run_of(rid) for (rid,) in kept.rows("SELECT rid FROM runs")))
+    known = sorted(asked.union(run_of(rid) for (rid,) in view.rows("SELECT rid FROM runs")))
     return {
         run: _shortest(run, known[max(0, n - 1) : n] + known[n + 1 : n + 2])
         for n, run in enumerate(known)
@@ -53,8 +50,8 @@ def short(kept: KeptIndex, wanted: Sequence[RunId]) -> dict[RunId, str]:
     }
 
 
-def _around(kept: KeptIndex, run: RunId) -> list[RunId]:
-    found = kept.rows(
+def _around(view: View, run: RunId) -> list[RunId]:
+    found = view.rows(
         "SELECT max(rid) FROM runs WHERE rid < ?1"
         " UNION ALL SELECT min(rid) FROM runs WHERE rid > ?1",
         (row_of(run),),

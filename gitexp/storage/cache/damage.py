@@ -3,40 +3,43 @@
 A damaged directory hides only the files below it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from gitexp.adapters.git.repository import Repo
-from gitexp.adapters.git.streamed_listing import list_lines
 from gitexp.core.errors import CommandFailed, InvalidInput
 from gitexp.core.model.ids import ObjectId, RunId, parse_run_id
 from gitexp.core.schema.layout import TOMBSTONE, PathKind, parse_path
-from gitexp.storage.cache.listing import line_of
 from gitexp.storage.cache.rows import File
 from gitexp.storage.cache.sql import NO_RUN, row_of
 
 
-def list_files(
-    repo: Repo, tip: ObjectId, expect: Callable[[int], None]
-) -> tuple[list[str], Mapping[str, str]]:
-    """Return the lines of all reachable files, and the damaged directories as object id by path.
+def list_files(repo: Repo, tip: ObjectId) -> tuple[dict[RunId, list[File]], Mapping[str, str]]:
+    """Return the files of each run, and the damaged directories as object id by path.
 
-    Calls `expect` with the number of lines read so far. Raises `CommandFailed` if the commit
-    or its top tree cannot be read.
+    Runs are in the order of git's listing, because git unpacks neighbouring objects fastest; the
+    files of a run are sorted by path. Raises `CommandFailed` if the commit or its top tree cannot
+    be read.
     """
-    lines: list[str] = []
+    damaged: Mapping[str, str] = {}
+    files: Iterable[tuple[str, str]]
     try:
-        for some in list_lines(repo, tip):
-            lines += some
-            expect(len(lines))
+        files = [(entry.path, entry.oid) for entry in repo.list_tree(tip)]
     except CommandFailed:
         from gitexp.adapters.git.verify import walk_commit
 
         walk = walk_commit(repo, tip)
         if walk.damaged.keys() & {"", "."}:
             raise
-        return [line_of(path, oid) for path, oid in walk.files.items()], walk.damaged
-    return lines, {}
+        files, damaged = walk.files.items(), walk.damaged
+    grouped: dict[RunId, list[File]] = {}
+    for path, oid in files:
+        place = parse_path(path)
+        if place is not None and place.run is not None:
+            grouped.setdefault(place.run, []).append(File(path, place.kind, ObjectId(oid)))
+    for found in grouped.values():
+        found.sort()
+    return grouped, damaged
 
 
 def find_lost(

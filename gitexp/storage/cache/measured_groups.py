@@ -1,22 +1,18 @@
 # ruff: noqa: S608 - only fixed names, see `sql`
 """Groups of repeats: their runs, measurements and decisions.
 
-`RunIndex.groups` offers these queries.
+`CachedRuns.groups` offers these queries.
 """
 
 import json
-import sqlite3
-from collections.abc import Callable, Iterable, Sequence
-from typing import Concatenate, Final, ParamSpec, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from gitexp.core.analysis.groups import Measurement
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Direction, Run
-from gitexp.storage.cache.connection import KeptIndex
 from gitexp.storage.cache.sql import Compiler, row_of, run_of
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from gitexp.storage.cache.view import View
 
 COUNTED: Final = "r.outcome = 'succeeded'"
 """Runs whose metrics count as measurements."""
@@ -28,10 +24,10 @@ FINITE: Final = "v.num > -9e999 AND v.num < 9e999"
 
 
 class GroupQueries:
-    """Queries about groups. Each rebuilds a damaged cache and tries once more."""
+    """Queries about groups."""
 
-    def __init__(self, kept: KeptIndex) -> None:
-        self._kept = kept
+    def __init__(self, view: View) -> None:
+        self._view = view
 
     def measurements(
         self, metric: str, trials: Iterable[str], *, upto: Run | None = None
@@ -40,7 +36,7 @@ class GroupQueries:
 
         With `upto`: only that run, and runs that started before it and did not end after it.
         """
-        return self._ask(_measurements, metric, list(trials), upto)
+        return _measurements(self._view, metric, list(trials), upto)
 
     def recent(
         self,
@@ -57,8 +53,8 @@ class GroupQueries:
         With a `session`, only its runs count. Reproductions of other runs do not count if
         `reproductions` is False. The runs of the group `without` do not count.
         """
-        return self._ask(
-            _recent,
+        return _recent(
+            self._view,
             metric,
             limit,
             upto,
@@ -71,36 +67,27 @@ class GroupQueries:
         self, metric: str, direction: Direction, limit: int, *, upto: Run | None = None
     ) -> list[str]:
         """Return the groups of the `limit` runs with the best values of a metric, best first."""
-        return self._ask(_top, metric, direction, limit, upto)
+        return _top(self._view, metric, direction, limit, upto)
 
     def of_runs(self, runs: Iterable[RunId]) -> dict[RunId, str]:
         """Return the group of each run that exists."""
-        return self._ask(_of_runs, list(runs))
+        return _of_runs(self._view, list(runs))
 
     def members(self, trials: Iterable[str]) -> dict[str, list[RunId]]:
         """Return all runs of each group, newest first."""
-        return self._ask(_members, list(trials))
+        return _members(self._view, list(trials))
 
     def decided(self, trials: Iterable[str]) -> dict[str, list[tuple[RunId, str]]]:
         """Return the runs of each group that have a decision, with the decision in force."""
-        return self._ask(_decided, list(trials))
-
-    def _ask(
-        self, question: Callable[Concatenate[KeptIndex, P], T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        try:
-            return question(self._kept, *args, **kwargs)
-        except sqlite3.DatabaseError:
-            self._kept.rebuild()
-        return question(self._kept, *args, **kwargs)
+        return _decided(self._view, list(trials))
 
 
 def _measurements(
-    kept: KeptIndex, metric: str, trials: Iterable[str], upto: Run | None
+    view: View, metric: str, trials: Iterable[str], upto: Run | None
 ) -> list[Measurement]:
     """Return one measurement for each ended run of the groups, oldest first, up to a run."""
-    sql = Compiler(kept.unpack)
-    found = kept.rows(
+    sql = Compiler(view.need)
+    found = view.rows(
         f"SELECT r.rid, r.clock, iif({COUNTED} AND {FINITE}, v.num, NULL), r.trial, r.family,"
         " r.fingerprint, r.seeds, r.batch, r.round,"
         f" iif({COUNTED}, iif(v.num IS NULL AND v.text IS NOT 'NaN', 'missing', 'not a number'),"
@@ -128,7 +115,7 @@ def _measurements(
 
 
 def _recent(
-    kept: KeptIndex,
+    view: View,
     metric: str,
     limit: int,
     upto: Run | None,
@@ -137,14 +124,14 @@ def _recent(
     session: str | None,
     without: str | None,
 ) -> list[str]:
-    sql = Compiler(kept.unpack)
+    sql = Compiler(view.need)
     made = "1" if reproductions else "r.reproduces IS NULL"
     if session is not None:
         made += f" AND r.session = {sql.bind(session)}"
     if without is not None:
         made += f" AND r.trial IS NOT {sql.bind(without)}"
     key = sql.key("metrics." + metric)
-    found = kept.rows(
+    found = view.rows(
         f"SELECT r.trial FROM runs r WHERE {COUNTED} AND {made} AND {_upto(sql, upto)} AND EXISTS"
         f" (SELECT 1 FROM vals v WHERE v.key = {key} AND v.rid = r.rid AND {FINITE})"
         f" ORDER BY r.clock DESC, r.rid DESC LIMIT {sql.bind(limit)}",
@@ -153,13 +140,11 @@ def _recent(
     return list(dict.fromkeys(trial for (trial,) in found))
 
 
-def _top(
-    kept: KeptIndex, metric: str, direction: Direction, limit: int, upto: Run | None
-) -> list[str]:
+def _top(view: View, metric: str, direction: Direction, limit: int, upto: Run | None) -> list[str]:
     """Return the groups of the runs with the best values of a metric, best first."""
-    sql = Compiler(kept.unpack)
+    sql = Compiler(view.need)
     way = "DESC" if direction is Direction.MAXIMIZE else "ASC"
-    found = kept.rows(
+    found = view.rows(
         "SELECT r.trial FROM vals v CROSS JOIN runs r ON r.rid = v.rid"
         f" WHERE v.key = {sql.key('metrics.' + metric)} AND {FINITE} AND {COUNTED}"
         f" AND {_known(sql, upto)}"
@@ -169,18 +154,18 @@ def _top(
     return list(dict.fromkeys(trial for (trial,) in found))
 
 
-def _of_runs(kept: KeptIndex, runs: Sequence[RunId]) -> dict[RunId, str]:
+def _of_runs(view: View, runs: Sequence[RunId]) -> dict[RunId, str]:
     """Return the group of each run that exists."""
     rids = json.dumps([row_of(run) for run in runs])
-    found = kept.rows(
+    found = view.rows(
         "SELECT rid, trial FROM runs WHERE rid IN (SELECT value FROM json_each(?))", (rids,)
     )
     return {run_of(rid): trial for rid, trial in found}
 
 
-def _members(kept: KeptIndex, trials: Iterable[str]) -> dict[str, list[RunId]]:
+def _members(view: View, trials: Iterable[str]) -> dict[str, list[RunId]]:
     """Return all runs of each group, newest first."""
-    found = kept.rows(
+    found = view.rows(
         "SELECT trial, rid FROM runs WHERE trial IN (SELECT value FROM json_each(?))"
         " ORDER BY clock DESC, rid DESC",
         (json.dumps([*trials]),),
@@ -191,9 +176,9 @@ def _members(kept: KeptIndex, trials: Iterable[str]) -> dict[str, list[RunId]]:
     return groups
 
 
-def _decided(kept: KeptIndex, trials: Iterable[str]) -> dict[str, list[tuple[RunId, str]]]:
+def _decided(view: View, trials: Iterable[str]) -> dict[str, list[tuple[RunId, str]]]:
     """Return the runs of each group that have a decision, with the decision in force."""
-    found = kept.rows(
+    found = view.rows(
         "SELECT trial, rid, decision FROM runs"
         " WHERE trial IN (SELECT value FROM json_each(?)) AND decision IS NOT NULL",
         (json.dumps([*trials]),),

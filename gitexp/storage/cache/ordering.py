@@ -1,14 +1,11 @@
 # ruff: noqa: S608 - only fixed names and compiled queries, see `sql`
-"""Select the runs that match a query, in order.
-
-`RunIndex` calls these functions and rebuilds the cache if one of them finds it damaged.
-"""
+"""Select the runs that match a query, in order."""
 
 from typing import TYPE_CHECKING
 
 from gitexp.core.model.ids import RunId
-from gitexp.storage.cache.connection import KeptIndex
 from gitexp.storage.cache.sql import COLUMNS, NUMBERS, TEXTS, Compiler, run_of
+from gitexp.storage.cache.view import View
 
 if TYPE_CHECKING:
     from gitexp.core.query.parse import Query
@@ -19,7 +16,7 @@ _FEW = 500
 
 
 def ids(
-    kept: KeptIndex,
+    view: View,
     where: "Query | None",
     sort_by: str | None,
     *,
@@ -29,18 +26,18 @@ def ids(
     """Return the runs that match a resolved query, ordered by a full key name or attribute."""
     most = -1 if limit is None else max(0, limit)
     if sort_by is not None and sort_by not in COLUMNS:
-        return _by_key(kept, where, sort_by, descending=descending, limit=most)
+        return _by_key(view, where, sort_by, descending=descending, limit=most)
     order = "" if sort_by is None else _order(COLUMNS[sort_by], descending=descending)
-    sql = _compiler(kept, most)
+    sql = _compiler(view, most)
     return _runs(
-        kept,
+        view,
         f"{matching(sql, where)} ORDER BY {order}r.clock DESC, r.rid DESC LIMIT {sql.bind(most)}",
         sql,
     )
 
 
 def _by_key(
-    kept: KeptIndex, where: "Query | None", key: str, *, descending: bool, limit: int
+    view: View, where: "Query | None", key: str, *, descending: bool, limit: int
 ) -> list[RunId]:
     """Return numbers first, then texts, then runs without a value.
 
@@ -49,13 +46,13 @@ def _by_key(
     way = "DESC" if descending else "ASC"
     found: list[RunId] = []
     for column, kind in (("num", NUMBERS), ("text", TEXTS)):
-        sql = _compiler(kept, limit)
+        sql = _compiler(view, limit)
         condition = condition_of(sql, where)
         v, source = "r", "vals r"
         if sql.needs_runs:
             v, source = "v", "vals v CROSS JOIN runs r ON r.rid = v.rid"
         found += _runs(
-            kept,
+            view,
             f"SELECT r.rid FROM {source} WHERE {v}.key = {sql.key(key)} AND {kind}"
             f" AND {condition} ORDER BY {column} {way}, {v}.clock DESC, r.rid DESC"
             f" LIMIT {sql.bind(limit)}",
@@ -63,9 +60,9 @@ def _by_key(
         )
         if 0 <= limit <= len(found):
             return found[:limit]
-    sql = Compiler(kept.unpack)
+    sql = Compiler(view.need)
     return found + _runs(
-        kept,
+        view,
         f"{matching(sql, where)} AND r.rid NOT IN"
         f" (SELECT rid FROM vals WHERE key = {sql.key(key)} AND ({NUMBERS} OR {TEXTS}))"
         " ORDER BY r.clock DESC, r.rid DESC"
@@ -74,10 +71,10 @@ def _by_key(
     )
 
 
-def _compiler(kept: KeptIndex, limit: int) -> Compiler:
+def _compiler(view: View, limit: int) -> Compiler:
     if not 0 <= limit <= _FEW:
-        return Compiler(kept.unpack)
-    return Compiler(kept.unpack, lambda asked, values: int(kept.rows(asked, values)[0][0]))
+        return Compiler(view.need)
+    return Compiler(view.need, lambda asked, values: int(view.rows(asked, values)[0][0]))
 
 
 def matching(sql: Compiler, query: "Query | None") -> str:
@@ -94,8 +91,8 @@ def condition_of(sql: Compiler, query: "Query | None") -> str:
     return condition(sql, query.root)
 
 
-def _runs(kept: KeptIndex, statement: str, sql: Compiler) -> list[RunId]:
-    return [run_of(rid) for (rid,) in kept.rows(statement, sql.values)]
+def _runs(view: View, statement: str, sql: Compiler) -> list[RunId]:
+    return [run_of(rid) for (rid,) in view.rows(statement, sql.values)]
 
 
 def _order(column: str, *, descending: bool) -> str:

@@ -1,44 +1,49 @@
 """Derive the rows of the cache's tables from the files of runs.
 
 All rows of a run come from the files whose path names the run. A file that cannot be read is
-listed as broken; the other files are still read.
+listed as broken; the other files are still read. A run has one JSON document, and its columns,
+tags and values are read from it.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from gitexp.adapters.git.repository import Repo
-from gitexp.core.analysis.grouping import TrialKeys, keys_of
+from gitexp.core.analysis.grouping import TrialKeys, keys_from, keys_of
 from gitexp.core.errors import Unreadable
 from gitexp.core.model.ids import ObjectId, RunId
-from gitexp.core.model.run import Annotation, Entry, Run, annotation_order
-from gitexp.core.query.values import keyed_values
-from gitexp.core.schema.json_codec import entry_document, typed_values
+from gitexp.core.model.run import (
+    Annotation,
+    Command,
+    Entry,
+    FileState,
+    Run,
+    Table,
+    annotation_order,
+)
+from gitexp.core.schema.json_codec import (
+    entry_document,
+    plain_document,
+    typed_in_record,
+    typed_values,
+)
+from gitexp.core.schema.kinds import Typed
 from gitexp.core.schema.layout import TOMBSTONE, PathKind
 from gitexp.core.schema.limits import MAX_RECORD_BYTES
-from gitexp.core.schema.toml_codec import decode_annotation, decode_run
-from gitexp.storage.cache.packing import form_of
-from gitexp.storage.cache.sql import RECORDED, checksum, program, row_of
+from gitexp.core.schema.toml_codec import decode_annotation, decode_run, recode_run
+from gitexp.storage.cache.sql import PLACES, checksum, program_of, row_of
+from gitexp.storage.cache.values import paths_of, value_at
 
 Rows: TypeAlias = dict[str, list[Any]]
-"""Rows by table.
-
-A row of `vals` starts with the name of its key, not the number; a row of `packed` is a `Part`.
-"""
-
-DocumentRow: TypeAlias = tuple[int, str, str | None, int]
-"""Row number, JSON text, values whose type JSON changes (almost always none), checksum of both."""
-
-Listed: TypeAlias = tuple[RunId, Sequence["File"]]
-"""A run and its files, sorted by path."""
+"""Rows by table."""
 
 Content: TypeAlias = tuple["File", bytes | None]
 """A file with its content; `None` for a series, an output and an unreadable object."""
 
 Group: TypeAlias = tuple[RunId, Sequence[Content]]
 """A run and its files with their content."""
-
 
 _UNREAD: Final = frozenset({PathKind.SERIES, PathKind.OUTPUT})
 """Kinds of files whose content is not in the tables."""
@@ -52,30 +57,33 @@ class File(NamedTuple):
     oid: ObjectId
 
 
+class Stored(NamedTuple):
+    """A run that exists, as the tables hold it."""
+
+    document: dict[str, Any]
+    typed: Typed
+    """Values whose type JSON changes; almost always empty."""
+    keys: TrialKeys
+
+
+@dataclass(slots=True)
 class Derived:
     """All data of one run, from all of its files."""
 
-    def __init__(self, run: RunId, record: Run | None = None) -> None:
-        self.run = run
-        self.record = record
-        self.files: dict[File, int | None] = {}
-        """Logical clock of each file; `None` for a series, an output and an unreadable file."""
-        self.broken: list[tuple[str, str]] = []
-        self.path = ""
-        self.annotations: list[Annotation] = []
-        self.deleted = False
-        self.series = False
-        self.rivals = 0
-
-    @property
-    def entry(self) -> Entry | None:
-        """Run with its annotations; `None` if it is deleted or has no readable record."""
-        if self.record is None or self.deleted:
-            return None
-        return Entry(self.record, tuple(sorted(self.annotations, key=annotation_order)))
+    run: RunId
+    stored: Stored | None = None
+    """`None` if the run is deleted or has no readable record."""
+    files: dict[File, int | None] = field(default_factory=dict)
+    """Logical clock of each file; `None` for a series, an output and an unreadable file."""
+    broken: list[tuple[str, str]] = field(default_factory=list)
+    """Path and reason of each unreadable file."""
+    path: str = ""
+    """Path of the record."""
+    series: bool = False
+    rivals: int = 0
 
 
-def read_files(repo: Repo, listed: Sequence[Listed]) -> Iterator[Group]:
+def read_files(repo: Repo, listed: Sequence[tuple[RunId, Sequence[File]]]) -> Iterator[Group]:
     """Read the files of each run, in the given order."""
     wanted = [f.oid for _, files in listed for f in files if f.kind not in _UNREAD]
     blobs = repo.read_blobs(wanted, max_bytes=MAX_RECORD_BYTES)
@@ -83,46 +91,107 @@ def read_files(repo: Repo, listed: Sequence[Listed]) -> Iterator[Group]:
         yield run, [(f, None if f.kind in _UNREAD else next(blobs)[1]) for f in files]
 
 
-def derive(run: RunId, contents: Iterable[Content]) -> Derived:
+def derive(run: RunId, contents: Iterable[Content], seed_params: Sequence[str] = ()) -> Derived:
     """Derive the data of a run from all of its files, which are sorted by path."""
     derived = Derived(run)
+    read: list[Content] = []
     for file, content in contents:
         derived.files[file] = None
         if file.kind in _UNREAD:
             derived.series |= file.kind is PathKind.SERIES and "~" not in file.path
-            continue
-        try:
-            _take(derived, file, content)
-        except Unreadable as fault:
-            derived.broken.append((file.path, fault.why or fault.what))
+        else:
+            read.append((file, content))
+    if len(read) != 1 or not _take_plain(derived, *read[0], seed_params):
+        _take_all(derived, read, seed_params)
     return derived
 
 
-def _take(derived: Derived, file: File, content: bytes | None) -> None:
-    name = file.path[file.path.rindex("/") + 1 :].removesuffix(".toml")
-    rival = "~" in name
-    if file.kind is PathKind.ANNOTATION:
-        name = name.partition("~")[0]
-        derived.deleted |= name == TOMBSTONE
+def _take_plain(
+    derived: Derived, file: File, content: bytes | None, seed_params: Sequence[str]
+) -> bool:
+    """Take a record that is alone, as most are. Return False for one that needs more than this."""
+    if file.kind is not PathKind.RUN or "~" in file.path or content is None:
+        return False
+    try:
+        table, document = recode_run(content)
+    except Unreadable:
+        return False
+    if document["id"] != derived.run or "parsed" in document:
+        return False
+    keys = _keys_of_table(table, seed_params)
+    derived.files[file], derived.path = document["clock"], file.path
+    derived.stored = Stored(plain_document(document, keys.group), typed_in_record(table), keys)
+    return True
+
+
+def _keys_of_table(table: Table, seed_params: Sequence[str]) -> TrialKeys:
+    """Return what `keys_of` returns for the run of a valid TOML table."""
+    found: Mapping[str, Any] = table
+    command, parts = None, found.get("command")
+    if parts is not None:
+        template = tuple(parts.get("template", ()))
+        command = Command(
+            argv=tuple(parts["argv"]), template=template, directory=parts["directory"]
+        )
+    return keys_from(
+        found["id"],
+        found.get("fingerprint", ""),
+        found["code"].get("digest", ""),
+        command,
+        found.get("params", {}),
+        _files(found.get("inputs", {})),
+        seed_params=seed_params,
+        outside=_files(found["code"].get("hashed", {})) | _files(found.get("changed_reads", {})),
+    )
+
+
+def _files(table: Mapping[str, Any]) -> dict[str, FileState]:
+    return {p: FileState(sha256=file["sha256"], bytes=file["bytes"]) for p, file in table.items()}
+
+
+def _take_all(derived: Derived, read: Sequence[Content], seed_params: Sequence[str]) -> None:
+    record: Run | None = None
+    annotations: list[Annotation] = []
+    deleted = False
+    for file, content in read:
+        name = file.path[file.path.rindex("/") + 1 :].removesuffix(".toml")
+        deleted |= file.kind is PathKind.ANNOTATION and name.partition("~")[0] == TOMBSTONE
+        try:
+            found = _decode(derived.run, file, name, content)
+            derived.files[file] = found.clock
+            if isinstance(found, Annotation):
+                annotations.append(found)
+            elif "~" in name:
+                derived.rivals += 1
+            elif record is None:
+                record, derived.path = found, file.path
+            else:
+                raise Unreadable("cannot read a record", why="the run has another record already")
+        except Unreadable as fault:
+            derived.broken.append((file.path, fault.why or fault.what))
+    if record is not None and not deleted:
+        entry = Entry(record, tuple(sorted(annotations, key=annotation_order)))
+        derived.stored = stored(entry, seed_params)
+
+
+def stored(entry: Entry, seed_params: Sequence[str] = ()) -> Stored:
+    """Return a run with its annotations as the tables hold it."""
+    keys = keys_of(entry.run, seed_params)
+    return Stored(entry_document(entry, keys.group), typed_values(entry), keys)
+
+
+def _decode(run: RunId, file: File, name: str, content: bytes | None) -> Run | Annotation:
     if content is None:
         raise Unreadable("cannot read a record", why="its object is missing, damaged or too large")
     if file.kind is PathKind.ANNOTATION:
         annotation = decode_annotation(content)
-        if annotation.run != derived.run or annotation.id != name:
-            raise Unreadable("cannot read a record", why="its content is not what its name says")
-        derived.files[file] = annotation.clock
-        derived.annotations.append(annotation)
-        return
-    run = decode_run(content)
-    if run.id != derived.run:
-        raise Unreadable("cannot read a record", why="its content is not what its name says")
-    derived.files[file] = run.clock
-    if rival:
-        derived.rivals += 1
-    elif derived.record is None:
-        derived.record, derived.path = run, file.path
+        if annotation.run == run and annotation.id == name.partition("~")[0]:
+            return annotation
     else:
-        raise Unreadable("cannot read a record", why="the run has another record already")
+        record = decode_run(content)
+        if record.id == run:
+            return record
+    raise Unreadable("cannot read a record", why="its content is not what its name says")
 
 
 # --- rows -----------------------------------------------------------------------------------------
@@ -131,43 +200,10 @@ _to_json: Final = json.JSONEncoder(check_circular=False).encode
 """`json.dumps` without the check for cycles, which a document cannot have: a fifth faster."""
 
 
-def rows_of(batch: Iterable[Derived], seed_params: Sequence[str] = ()) -> Rows:
-    """Return the rows of runs."""
-    rows, standing = rows_of_files(batch)
-    rows |= {"docs": [], "vals": []}
-    for rid, entry, derived in standing:
-        keys = keys_of(entry.run, seed_params)
-        add_entry(rows, rid, entry, derived, part=None, keys=keys)
-        rows["docs"].append(_document_row(rid, entry, keys))
-        for name, value in keyed_values(entry):
-            form = form_of(value)
-            number, text = form if type(form) is tuple else (form, None)
-            rows["vals"].append((name, rid, number, text, entry.run.clock))
-    return rows
-
-
-def document_rows_of(batch: Iterable[Group], seed_params: Sequence[str] = ()) -> Rows:
-    """Return only the `docs` rows of runs."""
-    entries = ((run, derive(run, contents).entry) for run, contents in batch)
-    docs = [
-        _document_row(row_of(run), entry, keys_of(entry.run, seed_params))
-        for run, entry in entries
-        if entry
-    ]
-    return {"docs": docs}
-
-
-def _document_row(rid: int, entry: Entry, keys: TrialKeys) -> DocumentRow:
-    doc = _to_json(entry_document(entry, keys.group))
-    found = typed_values(entry)
-    typed = _to_json(found) if found else None
-    return rid, doc, typed, checksum(doc + (typed or ""))
-
-
-def rows_of_files(batch: Iterable[Derived]) -> tuple[Rows, list[tuple[int, Entry, Derived]]]:
-    """Return the rows of all files, and the runs that are not deleted, with their row numbers."""
-    rows: Rows = {table: [] for table in ("runs", "tags", "produced", "files", "broken")}
-    standing = []
+def rows_of(batch: Iterable[Derived]) -> Rows:
+    """Return the rows of runs. A row of `runs` ends with the shape of the document, as paths."""
+    tables = ("files", "runs", "documents", "tags", "produced", "broken")
+    rows: Rows = {table: [] for table in tables}
     for derived in batch:
         rid = row_of(derived.run)
         rows["files"] += [
@@ -175,31 +211,27 @@ def rows_of_files(batch: Iterable[Derived]) -> tuple[Rows, list[tuple[int, Entry
             for file, clock in derived.files.items()
         ]
         rows["broken"] += [(rid, path, why) for path, why in derived.broken]
-        entry = derived.entry
-        if entry is not None:
-            standing.append((rid, entry, derived))
-    return rows, standing
+        if derived.stored is not None:
+            _add_stored(rows, rid, derived, derived.stored)
+    return rows
 
 
-def add_entry(
-    rows: Rows,
-    rid: int,
-    entry: Entry,
-    derived: Derived,
-    *,
-    part: int | None,
-    keys: TrialKeys,
-) -> None:
-    """Add the rows of a run that is not deleted, except its values and its document."""
-    run = entry.run
-    made_by = "" if run.command is None else program(run.command)
+def _add_stored(rows: Rows, rid: int, derived: Derived, run: Stored) -> None:
+    document = run.document
+    argv = document.get("command", {}).get("argv")
+    made_by = "" if argv is None else program_of(argv)
     rows["runs"].append(
         (
             rid,
-            *(read(entry) for _, read in RECORDED.values()),
-            *(derived.path, int(derived.series), derived.rivals, made_by, part),
-            *keys,
+            *[value_at(document, place) for place in PLACES],
+            "disputed" in document or None,
+            *(derived.path, int(derived.series), derived.rivals, made_by),
+            *run.keys,
+            paths_of(document),
         )
     )
-    rows["tags"] += [(tag, rid) for tag in entry.tags]
-    rows["produced"] += [(made_by, path, rid) for path in set(run.produced)]
+    text = _to_json(document)
+    typed = _to_json(run.typed) if run.typed else None
+    rows["documents"].append((rid, text, typed, checksum(text + (typed or ""))))
+    rows["tags"] += [(tag, rid) for tag in document.get("tags", ())]
+    rows["produced"] += [(made_by, path, rid) for path in set(document.get("produced", ()))]

@@ -5,34 +5,39 @@ Values are always bound, column names come from the fixed list here, and key nam
 the table `keys`: no text of a user becomes SQL. `conditions` compiles filters.
 
 The row number `rid` of a run is its id as a signed 64-bit number. It keeps the order of ids, so an
-id prefix is a range of row numbers. `vals` holds the values, clustered by key, so that a query for
-one metric of all runs reads no other rows; it repeats `clock` because queries order ties by it. A
-fill writes values to `packed`, where they stay until the first query for their key (see
-`packing`), and leaves out the documents, which the first query for them creates.
+id prefix is a range of row numbers. `vals` holds the values of the keys that were asked for (see
+`values`), clustered by key, so that a query for one metric of all runs reads no other rows; it
+repeats `clock` because queries order ties by it.
 """
 
 import sqlite3
-import sys
 import zlib
-from collections.abc import Callable
-from typing import Final, TypeAlias, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
 
 from gitexp.core.model.ids import RUN_ID_LENGTH, RunId
 from gitexp.core.model.run import Command, Outcome, Run
 from gitexp.core.query.names import ATTRIBUTES
-from gitexp.core.schema.fields import ANNOTATION, RUN, columns, signature
+from gitexp.core.schema.fields import ANNOTATION, RUN, Recorded, columns, signature
 from gitexp.core.schema.json_codec import DOCUMENT_SCHEMA
 
 _FIELDS: Final = zlib.crc32((signature(RUN) + signature(ANNOTATION)).encode())
 
-SCHEMA: Final = f"6.{DOCUMENT_SCHEMA}.{_FIELDS:08x}.{sys.byteorder}"
+SCHEMA: Final = f"7.{DOCUMENT_SCHEMA}.{_FIELDS:08x}"
 """Version of the tables and of their content; a cache of another version is rebuilt.
 
-Raise the first number when the tables change; the other parts follow the schema table and the host.
+Raise the first number when the tables change; the other parts follow the schema table.
 """
 
 RECORDED: Final = columns()
 """Columns of the table `runs` that the schema table of records declares."""
+
+PLACES: Final = [
+    read.place if isinstance(read, Recorded) else (name,)
+    for name, (_, read) in RECORDED.items()
+    if name != "disputed"
+]
+"""Where a document has the columns of `RECORDED`, but for the last, `disputed`."""
 
 COLUMNS: Final = {name: f'r."{name}"' for name in ATTRIBUTES}
 """Columns of the table `runs r` by attribute name in queries."""
@@ -49,17 +54,14 @@ CREATE TABLE files (
 ) WITHOUT ROWID;
 CREATE TABLE runs (
     rid INTEGER PRIMARY KEY, {_DECLARED},
-    path TEXT, series INTEGER, rivals INTEGER, program TEXT, part INTEGER, trial TEXT, family TEXT,
-    seeds TEXT
+    path TEXT, series INTEGER, rivals INTEGER, program TEXT, trial TEXT, family TEXT, seeds TEXT,
+    shape INTEGER
 );
-CREATE TABLE docs (rid INTEGER PRIMARY KEY, doc TEXT, typed TEXT, checksum INTEGER);
+CREATE TABLE documents (rid INTEGER PRIMARY KEY, document TEXT, typed TEXT, checksum INTEGER);
+CREATE TABLE shapes (shape INTEGER PRIMARY KEY, paths TEXT UNIQUE);
 CREATE TABLE keys (key INTEGER PRIMARY KEY, name TEXT UNIQUE);
 CREATE TABLE vals (
     key INTEGER, rid INTEGER, num, text TEXT, clock INTEGER, PRIMARY KEY (key, rid)
-) WITHOUT ROWID;
-CREATE TABLE parts (part INTEGER PRIMARY KEY, rids BLOB, clocks BLOB, checksum INTEGER);
-CREATE TABLE packed (
-    key INTEGER, part INTEGER, column, checksum INTEGER, PRIMARY KEY (key, part)
 ) WITHOUT ROWID;
 CREATE TABLE tags (tag TEXT, rid INTEGER, PRIMARY KEY (tag, rid)) WITHOUT ROWID;
 CREATE TABLE produced (
@@ -77,6 +79,7 @@ CREATE INDEX runs_name ON runs (name);
 CREATE INDEX runs_commit ON runs ("commit");
 CREATE INDEX runs_snapshot ON runs (snapshot) WHERE snapshot IS NOT NULL;
 CREATE INDEX runs_fingerprint ON runs (fingerprint) WHERE fingerprint IS NOT NULL;
+CREATE INDEX runs_shape ON runs (shape);
 CREATE INDEX runs_trial ON runs (trial);
 CREATE INDEX runs_session ON runs (session, clock) WHERE session IS NOT NULL;
 CREATE INDEX runs_sweep ON runs (sweep) WHERE sweep IS NOT NULL;
@@ -88,9 +91,6 @@ CREATE INDEX tags_rid ON tags (rid);
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the number of finished runs and the total."""
-
-
-Kept = TypeVar("Kept", str, bytes)
 
 
 class TooManyChanges(Exception):
@@ -118,20 +118,13 @@ def rows_of_prefix(prefix: str) -> tuple[int, int]:
     return row_of(prefix.ljust(RUN_ID_LENGTH, "0")), row_of(prefix.ljust(RUN_ID_LENGTH, "f"))
 
 
-def checksum(kept: str | bytes) -> int:
-    """Return the CRC-32 of content, to detect damage."""
-    return zlib.crc32(kept.encode() if isinstance(kept, str) else kept)
+def checksum(text: str) -> int:
+    """Return the CRC-32 of a document, to detect damage."""
+    return zlib.crc32(text.encode())
 
 
 class Damaged(sqlite3.DatabaseError):
-    """Cached content does not match its checksum."""
-
-
-def whole(kept: Kept, check: int) -> Kept:
-    """Return the content if its checksum matches. Raises `Damaged`."""
-    if checksum(kept) != check:
-        raise Damaged("what is kept does not agree with its checksum")
-    return kept
+    """The cache contradicts itself or a checksum."""
 
 
 def program(command: Command) -> str:
@@ -139,12 +132,17 @@ def program(command: Command) -> str:
 
     The name of a Python interpreter loses its version.
     """
-    if not command.argv:
+    return program_of(command.argv)
+
+
+def program_of(argv: Sequence[str]) -> str:
+    """Return the program of the words of a command, as `program` does."""
+    if not argv:
         return ""
-    first = command.argv[0].rstrip("/").rpartition("/")[2]
+    first = argv[0].rstrip("/").rpartition("/")[2]
     if first.startswith(("python", "pypy")):
         first = first.removesuffix("t").rstrip("0123456789.")
-    for argument in command.argv[1:]:
+    for argument in argv[1:]:
         if not argument.startswith("-") and ("." in argument or "/" in argument):
             return f"{first} {argument.removeprefix('./')}"
     return first
@@ -165,10 +163,10 @@ class Compiler:
 
     def __init__(
         self,
-        unpack: "Callable[[str], None] | None" = None,
+        need: "Callable[[str], None] | None" = None,
         count: "Callable[[str, dict[str, object]], int] | None" = None,
     ) -> None:
-        self._unpack = unpack
+        self._need = need
         self._count = count
         self.values: dict[str, object] = {}
         self.needs_runs = False
@@ -195,10 +193,10 @@ class Compiler:
     def key(self, name: str) -> str:
         """Return SQL for the number of a key: NULL, which matches no row, if no run has the key.
 
-        Moves the packed values of the key to `vals`.
+        Has the values of the key put into `vals`.
         """
-        if self._unpack is not None:
-            self._unpack(name)
+        if self._need is not None:
+            self._need(name)
         return f"(SELECT key FROM keys WHERE name = {self.bind(name)})"
 
     def eligible(self, table: str, *, sealed: bool, before: Run | None) -> list[str]:

@@ -34,7 +34,14 @@ from gitexp.core.model.run import (
     SweepPlace,
     Value,
 )
-from gitexp.core.schema.json_codec import entry_document, parse_entry, typed_values
+from gitexp.core.schema.fields import RUN
+from gitexp.core.schema.json_codec import (
+    entry_document,
+    parse_entry,
+    plain_document,
+    typed_in_record,
+    typed_values,
+)
 from gitexp.core.schema.limits import MAX_DEPTH, MAX_RECORD_BYTES, MAX_VALUE_BYTES
 from gitexp.core.schema.series_csv import decode_series, encode_series
 from gitexp.core.schema.toml_codec import (
@@ -44,6 +51,7 @@ from gitexp.core.schema.toml_codec import (
     encode_annotation,
     encode_run,
     encode_table,
+    recode_run,
 )
 from tests.core.sample_runs import full_run, make_annotation, make_run
 
@@ -326,6 +334,12 @@ def test_a_run_survives_the_round_trip(run: Run) -> None:
     assert again == run
     for table in ("params", "parsed", "metrics", "environment"):
         assert exactly(getattr(again, table)) == exactly(getattr(run, table))
+    recorded, document = recode_run(encode_run(run))
+    assert json.dumps(document) == json.dumps(RUN.json(again))
+    assert typed_in_record(recorded) == typed_values(Entry(again))
+    if not run.parsed:
+        whole = entry_document(Entry(again), "group")
+        assert json.dumps(plain_document(document, "group")) == json.dumps(whole)
 
 
 @pytest.mark.slow

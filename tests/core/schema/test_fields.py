@@ -23,14 +23,17 @@ RECORDS = {"code": Code, "command": Command, "parser": Parser, "checks": Checks}
 EACH = {"inputs": FileState, "harvested": Harvested}
 
 
+def kind_of(name: str) -> Kind:
+    return next(field.kind for field in table.RUN.fields if field.name == name)
+
+
 def kinds() -> Iterator[tuple[type, Kind | None]]:
     yield Run, table.RUN
     yield Annotation, table.ANNOTATION
     for name, made in RECORDS.items():
-        yield made, table.RUN.find(name)
+        yield made, kind_of(name)
     for name, made in EACH.items():
-        each = table.RUN.find(name)
-        yield made, each and each.inner
+        yield made, kind_of(name).inner
 
 
 @pytest.mark.parametrize(("made", "kind"), list(kinds()))

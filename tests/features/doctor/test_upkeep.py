@@ -797,16 +797,36 @@ class TestLocal:
         """Write a wrong document in the form that gitexp writes."""
         import sqlite3
 
-        from gitexp.storage.cache.file import IndexFile
         from gitexp.storage.cache.sql import checksum
 
         path = lab.git_dir / "gitexp/index.sqlite"
-        with IndexFile(path).writing():
-            connection = sqlite3.connect(path, isolation_level=None)
-            (doc,) = connection.execute("SELECT doc FROM docs").fetchone()
-            wrong = json.dumps({**json.loads(doc), "name": "another"})
-            connection.execute("UPDATE docs SET doc = ?, checksum = ?", (wrong, checksum(wrong)))
-            connection.close()
+        connection = sqlite3.connect(path, isolation_level=None)
+        (doc,) = connection.execute("SELECT document FROM documents").fetchone()
+        wrong = json.dumps({**json.loads(doc), "name": "another"})
+        connection.execute(
+            "UPDATE documents SET document = ?, checksum = ?", (wrong, checksum(wrong))
+        )
+        connection.close()
+
+    @pytest.mark.parametrize(
+        "lie",
+        [
+            "UPDATE runs SET outcome = 'failed'",
+            "UPDATE vals SET num = num + 1",
+            "INSERT INTO tags VALUES ('a', 1)",
+            "DROP INDEX runs_order; CREATE INDEX runs_order ON runs (clock) WHERE clock < 0",
+        ],
+    )
+    def test_wrong_content_beside_the_documents_is_found(self, lab: Lab, lie: str) -> None:
+        import sqlite3
+
+        lab.record()
+        lab.workspace.index.ids(sort_by="metrics.accuracy")
+        with sqlite3.connect(lab.git_dir / "gitexp/index.sqlite") as connection:
+            connection.executescript(lie)
+        assert "its content is not that of the branch" in faults(lab.doctor())["index"].text
+        _, after = lab.fix()
+        assert troubles(after) == []
 
     def test_leftovers_are_deleted_when_old(
         self, lab: Lab, old_files: Callable[[Path], None]

@@ -198,7 +198,7 @@ def test_readers_hear_of_the_end(repo: RepoBuilder) -> None:
 def test_looking_changes_no_file_and_no_ref(repo: RepoBuilder) -> None:
     search, _ = small_search(repo)
     _, journal = begin_run(repo, search)
-    Workspace.open(repo.path).index.close()
+    Workspace.open(repo.path).index.release()
     refs = repo.git("for-each-ref")
     before = files_below(repo.path)
     with serving(repo, read_only=True) as live:

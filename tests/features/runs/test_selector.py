@@ -15,7 +15,8 @@ from gitexp.core.model.run import Annotation, AnnotationKind, Code, Direction, O
 from gitexp.features.runs.select import Newest, Own, newest_of, select_run, select_runs
 from gitexp.storage.branch.branch import Store
 from gitexp.storage.branch.events import annotated, deleted, sealed, started
-from gitexp.storage.cache.run_index import RunIndex
+from gitexp.storage.cache.cache import Cache
+from gitexp.storage.cache.runs import CachedRuns
 from tests.conftest import RepoBuilder
 
 STARTED = datetime(2026, 11, 23, 10, tzinfo=UTC)
@@ -75,8 +76,8 @@ class Bench:
         assert transaction.committed.tip is not None
         return transaction.committed.tip
 
-    def index(self) -> RunIndex:
-        return RunIndex.open(self.repo, self.store.run_ref)
+    def index(self) -> CachedRuns:
+        return Cache(self.repo, self.store.run_ref).newest()
 
     def select(self, text: str, **options: Any) -> RunId:
         index = self.index()

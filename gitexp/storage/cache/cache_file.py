@@ -1,0 +1,132 @@
+"""The cache file: one lock, connections, and replacement of the whole file.
+
+Every connection is opened under the lock, and every write is made under it, so that no process
+meets a file and a write-ahead log that do not belong together. A view then reads without the lock:
+in WAL mode its transaction shows one commit whatever others write. Views connect read-only, because
+the last writer that closes a database deletes the log by its name, and a view may still have a file
+open that another process has replaced.
+"""
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from gitexp.adapters.system import clock
+
+BUSY_S: Final = 5.0
+"""Seconds that a process waits for the lock before it works without the file."""
+
+_TICK_S: Final = 0.001
+
+_ABANDONED_S: Final = 3600.0
+"""An unfinished cache file older than this has no living writer."""
+
+SIDECARS: Final = ("-wal", "-shm")
+"""Endings of the files that SQLite puts beside a database in WAL mode."""
+
+
+class Busy(Exception):
+    """Another process held the lock for longer than `BUSY_S`."""
+
+
+class CacheFile:
+    """One cache file and its lock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextlib.contextmanager
+    def lock(self, *, exclusive: bool) -> Iterator[None]:
+        """Hold the lock; the kernel releases it when its holder dies. Raises `OSError`, `Busy`."""
+        place = self.path.with_name(self.path.name + ".lock")
+        handle = _open_lock(place)
+        try:
+            _take(handle, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(handle)
+
+    def read(self) -> sqlite3.Connection:
+        """Connect for a view. Raises `sqlite3.Error`."""
+        return connect(f"{self.path.as_uri()}?mode=ro")
+
+    def write(self) -> sqlite3.Connection:
+        """Connect for a write, under the exclusive lock. Raises `sqlite3.Error`."""
+        conn = connect(f"{self.path.as_uri()}?mode=rw")
+        conn.execute("PRAGMA synchronous = NORMAL")
+        return conn
+
+    @contextlib.contextmanager
+    def replacing(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection to a new file that replaces the cache if the block succeeds.
+
+        The caller holds the exclusive lock. Raises `OSError`, `sqlite3.Error`.
+        """
+        import tempfile
+
+        folder = self.path.parent
+        handle, name = tempfile.mkstemp(prefix=self.path.name + "-", suffix=".new", dir=folder)
+        os.close(handle)
+        fresh = Path(name)
+        try:
+            self._clear_abandoned(fresh.stat().st_mtime)
+            with contextlib.closing(connect(fresh.as_uri())) as conn:
+                conn.execute("PRAGMA journal_mode = OFF")
+                conn.execute("PRAGMA synchronous = OFF")
+                yield conn
+                conn.execute("PRAGMA journal_mode = WAL")
+            self._remove(SIDECARS)
+            fresh.replace(self.path)
+        finally:
+            for ending in ("", *SIDECARS):
+                fresh.with_name(fresh.name + ending).unlink(missing_ok=True)
+
+    def delete(self) -> None:
+        """Delete the file under the lock. Open views keep theirs. Raises `OSError`, `Busy`."""
+        if self.path.parent.exists():
+            with self.lock(exclusive=True):
+                self._remove(("", *SIDECARS))
+
+    def _remove(self, endings: tuple[str, ...]) -> None:
+        for ending in endings:
+            self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+
+    def _clear_abandoned(self, now_s: float) -> None:
+        for path in self.path.parent.glob(self.path.name + "-*.new*"):
+            with contextlib.suppress(OSError):
+                if now_s - path.stat().st_mtime > _ABANDONED_S:
+                    path.unlink()
+
+
+def connect(address: str) -> sqlite3.Connection:
+    """Open a database. Threads may take turns with it."""
+    conn = sqlite3.connect(
+        address, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+    )
+    conn.execute("PRAGMA cache_size = -65536")
+    conn.execute("PRAGMA temp_store = MEMORY")
+    return conn
+
+
+def _open_lock(path: Path) -> int:
+    flags = getattr(os, "O_CLOEXEC", 0)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o600)
+    except OSError:
+        return os.open(path, os.O_RDONLY | flags)  # a read-only file system
+
+
+def _take(handle: int, kind: int) -> None:
+    deadline = clock.monotonic_s() + BUSY_S
+    while True:
+        try:
+            return fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if clock.monotonic_s() > deadline:
+                raise Busy from None
+            clock.sleep(_TICK_S)
