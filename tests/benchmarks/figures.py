@@ -132,7 +132,9 @@ def looking_at_the_page(bench: Bench) -> Iterator[Figure]:
     with inside(folder):
         add_curves(folder, WITH_CURVES, runs, LONG_CURVE)
     commands = bench.commands(folder)
-    commands.deed(*exp("report", "-o", "page.html"))()
+    taken_s = commands.deed(*exp("report", "-o", "page.html"))()
+    name = f"report with {WITH_CURVES} curves of {LONG_CURVE:,} points"
+    yield Figure(name, taken_s, None, taken_s, unit="s")
     newest = f"id in {tuple(Workspace.open(folder).index.ids(limit=WITH_CURVES))}"
     commands.deed(*exp("report", "-o", "full.html", "--full", "--select", newest))()
     yield from page_figures(folder / "page.html", folder / "full.html", runs)

@@ -4,13 +4,16 @@ import json
 import math
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gitexp.core.errors import Unreadable
+from gitexp.core.schema.series_csv import decode_columns, decode_series
 from gitexp.features.report.anonymous import without_names
 from gitexp.features.report.columns import EXACT, encode
 from gitexp.features.report.squeezing import squeeze_program, squeeze_style
-from gitexp.features.report.thinning import POINTS, curves_of, thin
+from gitexp.features.report.thinning import POINTS, curves_of, curves_of_columns, thin
 
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(-EXACT, EXACT), st.floats(allow_nan=False), st.text()
@@ -58,6 +61,25 @@ def test_a_curve_has_only_what_is_a_number() -> None:
     assert curves_of(rows, full=True) == {"loss": {"x": [0, 2], "y": [1.0, 0.1234567890123]}}
     long = curves_of([{"step": n, "loss": math.sin(n)} for n in range(5000)])
     assert len(long["loss"]["x"]) <= POINTS
+
+
+def test_curves_of_rows_and_of_columns_are_the_same() -> None:
+    huge = "9" * 400
+    for text in (
+        "step,time,loss\n0,0.5,1.25\n1,1.5,1\n2,,0.5\n",
+        "step,time,loss,acc\n,,1.0,\n,,2.0,0.5\n,,nan,0.75\n",
+        f"step,time,loss\n0,,{huge}\n1,,2.5\n2,,inf\n3,,-1e-7\n",
+        "step,time,loss\na,b,c\n1,2,3\n2,x,4\n3,3,5\n",
+        "step,time,loss,loss\n0,0,1,2\n1,1,3,4\n",
+        "step,time,loss\n",
+    ):
+        rows, columns = decode_series(text.encode()), decode_columns(text.encode())
+        for full in (True, False):
+            assert curves_of_columns(columns, full=full) == curves_of(rows, full=full), text
+    for broken in (b"", b"step,loss\n1\n", b"step,loss\n1,2\n1,2,3\n", b'a,"b\n', b"\xff"):
+        for decode in (decode_series, decode_columns):
+            with pytest.raises(Unreadable):
+                decode(broken)
 
 
 def test_a_program_is_squeezed_to_what_does_the_same() -> None:

@@ -5,9 +5,15 @@ Files of the branch are untrusted: every fault becomes one `Unreadable`.
 
 import csv
 import io
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TypeAlias
 
 from gitexp.core.errors import Unreadable
 from gitexp.core.model.run import Series
+
+SeriesColumns: TypeAlias = dict[str, list[float | int | str | None]]
+"""Values of each name by row, `None` where a row has none."""
 
 
 def encode_series(rows: Series) -> bytes:
@@ -33,6 +39,28 @@ def decode_series(data: bytes) -> Series:
         ]
     except (csv.Error, UnicodeDecodeError, ValueError, StopIteration) as error:
         raise Unreadable("cannot read a metric series", why=str(error) or "it is empty") from error
+
+
+def decode_columns(data: bytes) -> SeriesColumns:
+    """Decode a metric series by its columns, several times faster. Raises `Unreadable`.
+
+    An absent cell is `None`. A column with whole and other numbers has all of them as `float`.
+    """
+    try:
+        lines = csv.reader(io.StringIO(data.decode(), newline=""), strict=True)
+        names = next(lines)
+        rows = list(lines)
+        cells = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+        return {name: _numbers(column) for name, column in zip(names, cells, strict=True)}
+    except (csv.Error, UnicodeDecodeError, ValueError, StopIteration) as error:
+        raise Unreadable("cannot read a metric series", why=str(error) or "it is empty") from error
+
+
+def _numbers(cells: Sequence[str]) -> list[float | int | str | None]:
+    for kind in (int, float):
+        with suppress(ValueError):
+            return list(map(kind, cells))
+    return [None if cell == "" else _number(cell) for cell in cells]
 
 
 def merge_series(*several: Series) -> Series:

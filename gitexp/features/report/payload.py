@@ -11,16 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gitexp.core.errors import GitexpError
 from gitexp.core.model.directions import direction_of, is_time_like
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import MetricRule
 from gitexp.features.report.anonymous import Replaced, without_names
 from gitexp.features.report.columns import Document, columns_of, encode
+from gitexp.features.report.curve_reading import MOST_SERIES, read_curves
 from gitexp.features.report.ideas import ideas_of, line_of
 from gitexp.features.report.patches import Pair, patches_of
 from gitexp.features.report.standing import Standing, measurements_by_row, rule_document
-from gitexp.features.report.thinning import Curve, count_points, curves_of
+from gitexp.features.report.thinning import count_points
 from gitexp.features.report.view_documents import view_documents
 from gitexp.features.runs.standings import Standings, discarded_trials, rule_of
 from gitexp.features.runs.views import find_views
@@ -31,9 +31,6 @@ PAYLOAD_SCHEMA: Final = 1
 
 MOST_METRICS: Final = 8
 """Metrics with a standing of their own, the main one first; the others are columns only."""
-
-MOST_SERIES: Final = 100
-"""Runs whose curves are in the page, unless all are wanted."""
 
 MOST_TAILS: Final = 300
 """Runs whose last printed lines are in the page, unless all are wanted."""
@@ -86,7 +83,7 @@ def payload_of(workspace: Workspace, asked: Asked) -> dict[str, Any]:
     line = [] if main is None else line_of(documents, trials, main)
     ideas = ideas_of(documents, trials, main)
     wanted = _looked_at(documents, line, standings)
-    series = _series(workspace, index, rows, documents, wanted, full=asked.full)
+    series = read_curves(workspace, index, list(rows), documents, wanted, full=asked.full)
     return {
         "schema": PAYLOAD_SCHEMA,
         "project": asked.title,
@@ -213,38 +210,6 @@ def _looked_at(
     found |= {row: None for row in newest if documents[row]["outcome"] == "running"}
     found |= dict.fromkeys(newest)
     return list(found)
-
-
-def _series(
-    workspace: Workspace,
-    index: CachedRuns,
-    rows: Mapping[RunId, int],
-    documents: Sequence[Document],
-    wanted: Sequence[int],
-    *,
-    full: bool,
-) -> dict[str, dict[str, Curve]]:
-    from datetime import datetime
-
-    runs = list(rows)
-    found: dict[str, dict[str, Curve]] = {}
-    most = len(wanted) if full else MOST_SERIES
-    looked = 0
-    for row in wanted:
-        looked += 1
-        if len(found) >= most or (not full and looked > 5 * MOST_SERIES):
-            break
-        run = runs[row]
-        if not index.has_series(run):
-            continue
-        started = datetime.fromisoformat(documents[row]["started"])
-        try:
-            curves = curves_of(workspace.store.load_series(run, started), full=full)
-        except GitexpError:
-            continue  # damaged, or not in this clone; the run itself is there
-        if curves:
-            found[str(row)] = curves
-    return found
 
 
 def _tails(documents: Sequence[Document], wanted: Sequence[int], *, full: bool) -> dict[str, str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from gitexp.core.model.run import Series
+from gitexp.core.schema.series_csv import SeriesColumns
 
 POINTS: Final = 500
 """Most points of a curve, unless all are wanted."""
@@ -18,27 +19,54 @@ Curve = dict[str, list[Any]]
 
 def curves_of(series: Series, *, full: bool = False, most_metrics: int = 40) -> dict[str, Curve]:
     """The curves of a run by metric; those with fewer than two points are left out."""
-    points: dict[str, list[tuple[float, float | None, float]]] = {}
-    for place, row in enumerate(series):
-        step = _finite(row.get("step", place))
-        time = _finite(row.get("time"))
-        for name, value in row.items():
-            number = _finite(value)
-            if name not in ("step", "time") and number is not None:
-                points.setdefault(name, []).append((place if step is None else step, time, number))
-    found = {name: found for name, found in points.items() if len(found) > 1}
-    kept = found if full else dict(list(found.items())[:most_metrics])
-    return {name: _curve(several, full=full) for name, several in kept.items()}
+    names = dict.fromkeys(name for row in series for name in row)
+    columns = {name: [row.get(name) for row in series] for name in names}
+    return curves_of_columns(columns, full=full, most_metrics=most_metrics)
 
 
-def _curve(points: Sequence[tuple[float, float | None, float]], *, full: bool) -> Curve:
-    kept = points if full else [points[n] for n in thin([y for _, _, y in points], POINTS)]
+def curves_of_columns(
+    columns: SeriesColumns, *, full: bool = False, most_metrics: int = 40
+) -> dict[str, Curve]:
+    """The same of a series by its columns."""
+    count = max(map(len, columns.values()), default=0)
+    steps = columns.get("step", [None] * count)
+    times = columns.get("time", [None] * count)
+    if not _are_finite(steps):
+        steps = [place if _finite(s) is None else s for place, s in enumerate(steps)]
+    if not _are_finite(times):
+        times = [_finite(time) for time in times]
+    found: dict[str, Curve] = {}
+    for name, values in columns.items():
+        if name in ("step", "time") or (len(found) >= most_metrics and not full):
+            continue
+        rows: Sequence[int] = range(count)
+        if not _are_finite(values):
+            rows = [row for row, value in enumerate(values) if _finite(value) is not None]
+        if len(rows) > 1:
+            kept = rows if full else [rows[n] for n in _thinned(values, rows)]
+            found[name] = _curve(steps, times, values, kept, full=full)
+    return found
+
+
+def _thinned(values: Sequence[Any], rows: Sequence[int]) -> list[int]:
+    is_all = len(rows) == len(values)
+    return thin(values if is_all else [values[row] for row in rows], POINTS)
+
+
+def _curve(
+    steps: Sequence[Any],
+    times: Sequence[Any],
+    values: Sequence[Any],
+    rows: Sequence[int],
+    *,
+    full: bool,
+) -> Curve:
     curve: Curve = {
-        "x": [step for step, _, _ in kept],
-        "y": [y if full else _short(y) for _, _, y in kept],
+        "x": [steps[row] for row in rows],
+        "y": [values[row] if full else _short(values[row]) for row in rows],
     }
-    if all(time is not None for _, time, _ in kept):
-        curve["t"] = [time if full else _short(time or 0.0) for _, time, _ in kept]
+    if all(times[row] is not None for row in rows):
+        curve["t"] = [times[row] if full else _short(times[row]) for row in rows]
     return curve
 
 
@@ -61,10 +89,21 @@ def count_points(curves: Iterable[Mapping[str, Curve]]) -> int:
     return sum(len(curve["y"]) for run in curves for curve in run.values())
 
 
+def _are_finite(values: Sequence[Any]) -> bool:
+    """Return whether all are finite numbers: the usual case, without a look at each in Python."""
+    try:
+        return set(map(type, values)) <= {int, float} and all(map(math.isfinite, values))
+    except OverflowError:  # of an integer with hundreds of digits
+        return False
+
+
 def _finite(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:
+        return None
 
 
 def _short(value: float) -> float:
