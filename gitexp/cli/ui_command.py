@@ -11,7 +11,7 @@ import click
 
 from gitexp.adapters.system import clock
 from gitexp.cli.output.terminal import answer, open_workspace, say
-from gitexp.cli.params.options import Whole, deciding_option
+from gitexp.cli.params.options import Whole, deciding_option, view_option
 from gitexp.core.errors import GitexpError
 from gitexp.storage.workspace import Workspace
 
@@ -32,6 +32,7 @@ USUAL_PORT: Final = 7878
 @click.option("--read-only", is_flag=True, help="Decide, note and tag nothing from the page.")
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 @click.option("--select", metavar="EXPR", help="Only runs for which EXPR is true.")
+@view_option("Open the page with a view of gitexp.toml.")
 @deciding_option
 @click.option("--title", metavar="TEXT", help="What it is called [default: the directory].")
 def command(
@@ -39,6 +40,7 @@ def command(
     read_only: bool,
     no_browser: bool,
     select: str | None,
+    view_name: str | None,
     metric: str | None,
     title: str | None,
 ) -> None:
@@ -54,7 +56,14 @@ def command(
     git exp ui --read-only --no-browser --port 0
     """
     workspace = open_workspace(complete=not read_only)
-    made = SearchPage(workspace, select=select, metric=metric, title=title, read_only=read_only)
+    made = SearchPage(
+        workspace,
+        select=select,
+        view=view_name,
+        metric=metric,
+        title=title,
+        read_only=read_only,
+    )
     server = _listen(made.page(), port)
     if not workspace.index.count():
         say("there are no runs yet; those that `git exp run` records will appear in the page")
@@ -71,19 +80,23 @@ class SearchPage:
         workspace: Workspace,
         *,
         select: str | None = None,
+        view: str | None = None,
         metric: str | None = None,
         title: str | None = None,
         read_only: bool = False,
     ) -> None:
-        """Raises `InvalidQuery` or `NotFound` for a filter or metric that no run knows."""
+        """Raises `InvalidQuery`, `NotFound` or `InvalidInput` for a bad filter, metric or view."""
         from gitexp.cli.params.run_argument import known_metric
+        from gitexp.cli.report_command import check_views
 
         self._start = workspace.repo.start
         self._select = select
+        self._view = view
         self._read_only = read_only
         self._metric = None if metric is None else known_metric(workspace, metric)
         self._title = title or Path(workspace.repo.top or workspace.repo.start).name
         workspace.query(select)  # a fault in it is said before the page opens
+        check_views(workspace, view)
 
     def page(self) -> "Page":
         """Return what the server serves."""
@@ -114,6 +127,7 @@ class SearchPage:
             select=self._select,
             metric=metric,
             brief=brief_document(workspace, metric, chosen),
+            view=self._view,
         )
         return {**payload_of(workspace, asked), "mode": "live", "read_only": self._read_only}
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from gitexp.cli.completion.suggest import suggest
+from gitexp.cli.ui_command import SearchPage
+from gitexp.core.errors import NotFound
 from gitexp.features.runs.views import Chart, find_view
 from gitexp.storage.workspace import Workspace
 from tests.cli.conftest import Exp
@@ -145,6 +147,15 @@ def test_a_report_has_every_view_and_opens_one(searched: Exp) -> None:
         ],
     }
     assert payload["views"][1]["sort"] == "-started"
+
+
+def test_the_live_page_opens_a_view(searched: Exp) -> None:
+    workspace = Workspace.open()
+    document = SearchPage(workspace, view="newest").document(workspace)
+    assert document["view"] == "newest"
+    assert [view["name"] for view in document["views"]] == ["paper", "newest"]
+    with pytest.raises(NotFound, match="there is no view 'other'"):
+        SearchPage(workspace, view="other")
 
 
 def test_a_report_leaves_a_view_with_a_fault_out_and_says_so(searched: Exp) -> None:
