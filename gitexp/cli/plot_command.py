@@ -93,6 +93,8 @@ def command(
         shapes, x_label = _series(workspace, metric, chosen, over), over
         x_label = "seconds" if over == "time" else x_label
     if svg is not None or png is not None:
+        if svg == png:
+            raise InvalidInput("two pictures cannot be one file", hints=["name two files"])
         axes = Axes(x=x_label, y=metric, log_x=log_x, log_y=log_y, names=names)
         _write(workspace, shapes, axes, svg, png)
         return

@@ -69,7 +69,7 @@ def command(
             raise InvalidInput("--publish publishes a page, not a comment: leave out --md")
         _comment(output, metric, base)
         return
-    if output is None and publishing is None:
+    if output is None and (publishing is None or open_it):
         raise InvalidInput("say where the page is to go", hints=["name a file: `-o report.html`"])
     workspace = open_workspace()
     chosen = _chosen(workspace, select)

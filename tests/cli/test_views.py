@@ -83,7 +83,7 @@ def test_a_view_names_what_runs_have(searched: Exp) -> None:
         ('sort = ""', "sort", "expected a text, not ''"),
         ('charts = ["accuracy against speed"]', "charts", "no run has 'params.speed'"),
         ('charts = ["best speed"]', "charts", "no run has 'metrics.speed'"),
-        ("rows = []", "rows", "a view has columns, filter, sort and charts"),
+        ("column = []", "column", "a view has columns, filter, sort and charts"),
     ],
 )
 def test_a_fault_is_one_error_with_file_and_key(

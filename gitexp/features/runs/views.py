@@ -3,6 +3,7 @@
 A view is checked when it is used, so that a fault in one never stops another command.
 """
 
+import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -67,8 +68,6 @@ def find_view(workspace: Workspace, name: str) -> View:
 
     Raises `NotFound`, and `InvalidInput` with the file and the key of a fault.
     """
-    import difflib
-
     origin = workspace.settings.views_origin
     said = workspace.settings.views
     if not isinstance(said, Mapping):
@@ -127,7 +126,9 @@ class _Reader:
             )
         for key in said:
             if key not in KEYS:
-                raise self._fault(key, "a view has columns, filter, sort and charts", [])
+                near = difflib.get_close_matches(key, KEYS, n=1)
+                hints = [f"did you mean `{near[0]}`?"] if near else []
+                raise self._fault(key, "a view has columns, filter, sort and charts", hints)
         sort, descending = self._checked(said, "sort", self._sort) or (None, None)
         return View(
             self._name,

@@ -189,6 +189,7 @@ function drawChart(context, holder, drawn, name, isLarge, key) {
     width: Math.max(200, holder.clientWidth || 600),
     height: isLarge ? 340 : 190,
     legend: { show: false },
+    padding: [8, 18, 0, 0],
     cursor: { sync: { key }, drag: { x: true, y: false }, points: { size: 5 } },
     scales: { x: { time: false }, y: isLog ? { distr: 3 } : { range: (self, from, to) => (self.status ? [from, to] : [low, high]) } },
     axes: [{ ...axis }, { ...axis, size: 56, values: (self, values) => values.map((value) => (value === null ? "" : formatNumber(value, 3))) }],
