@@ -14,11 +14,11 @@ from gitexp.core.analysis.fingerprint import (
     canonical,
     command_template,
     fingerprint,
-    is_seed,
     outside_of,
     trial_command,
     version_of,
 )
+from gitexp.core.analysis.seeds import is_seed
 from gitexp.core.model.run import Command, FileState, Run, Table, Value, flatten
 
 KEY_LENGTH: Final = 16

@@ -130,7 +130,7 @@ def shape_of(run: Run) -> Shape:
 
 
 def _params(run: Run, other: Run) -> Iterator[Difference]:
-    from gitexp.core.analysis.fingerprint import is_seed
+    from gitexp.core.analysis.seeds import is_seed
 
     for name, before, after in diff_tables(other.params, run.params):
         present = before if after is None else after

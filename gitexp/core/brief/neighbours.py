@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gitexp.core.analysis.fingerprint import canonical, without_seeds
+from gitexp.core.analysis.fingerprint import canonical
+from gitexp.core.analysis.seeds import without_seeds
 from gitexp.core.model.run import Entry, Value, flatten
 
 MAX_CATEGORIES: Final = 8

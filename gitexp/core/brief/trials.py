@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, TypeAlias
 
-from gitexp.core.analysis.fingerprint import canonical, without_seeds
+from gitexp.core.analysis.fingerprint import canonical
 from gitexp.core.analysis.groups import Group
 from gitexp.core.analysis.noise import Basis
 from gitexp.core.analysis.ranking import Ranking
+from gitexp.core.analysis.seeds import without_seeds
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import (
     Annotation,

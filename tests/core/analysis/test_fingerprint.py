@@ -22,8 +22,8 @@ from gitexp.core.analysis.fingerprint import (
     path_matcher,
     trial_command,
     version_of,
-    without_seeds,
 )
+from gitexp.core.analysis.seeds import without_seeds
 from gitexp.core.model.run import Command, FileState, Run
 from tests.core.sample_runs import make_run
 
