@@ -142,7 +142,7 @@ function drawAll(context, place, legend, rows, names) {
     if (plot) plots.push(Object.assign(plot, { linesOfNow }));
   }
   context.growCurves = () => {
-    if (linesOf(context).join() !== rows.join()) return false;
+    if (rowsWithLines(context.search, linesOf(context), context.state.has("band")).join() !== rows.join()) return false;
     if (!plots.every((plot) => plot.refill(plot.linesOfNow()))) return false;
     if (!legend.contains(document.activeElement)) replaceChildren(legend, legendTable(context, rows));
     return true;
