@@ -37,6 +37,7 @@ PLAIN = (
     "docs/performance.md",
     "docs/purge.md",
     "docs/reliability.md",
+    "docs/security.md",
     "docs/settings.md",
     "docs/sweeps.md",
     "docs/tutorial-agent.md",
