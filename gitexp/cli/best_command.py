@@ -64,7 +64,7 @@ def command(
     elif groups:
         _print(workspace, metric, ranking, groups, precision)
     else:
-        say(f"no run that succeeded and was not discarded measured {metric}")
+        say(f"no successful run has {metric}, discarded runs aside")
 
 
 def _among(workspace: Workspace, where: str | None) -> set[str] | None:

@@ -116,7 +116,9 @@ CHECKS: tuple[Check, ...] = (
     Check("journals", local_checks.check_journals, _journals),
     Check("locks", local_checks.check_locks, _said("no stale lock of git")),
     Check("pending", local_checks.check_pending, _said("no snapshot is pinned too long")),
-    Check("checkout", local_checks.check_checkout, _said("our branches are checked out nowhere")),
+    Check(
+        "checkout", local_checks.check_checkout, _said("no work tree has our branches checked out")
+    ),
     Check("mirror", local_checks.check_mirror, _said("no fetch overwrites the runs")),
     Check("hooks", local_checks.check_hooks, _hooks),
     Check("left-over files", local_checks.check_leftovers, _said("none")),
