@@ -103,7 +103,7 @@ def _print(
         )
     )
     if ranking.contenders > 1:
-        say(f"?: {ranking.contenders} trials cannot be told apart; repeats may tell")
+        say(f"?: {ranking.contenders} trials may be the best; repeats may decide")
 
 
 def _rows(workspace: Workspace, groups: tuple[Group, ...]) -> list[Row]:

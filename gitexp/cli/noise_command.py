@@ -44,7 +44,7 @@ def command(precision: int, as_json: bool, metric: str | None) -> None:
         answer(format_json({"schema": 1, "metrics": {n: _document(v) for n, v in found.items()}}))
         return
     if not found:
-        say("no run that succeeded measured anything")
+        say("no successful run has a metric")
         return
     rows = [_row(name, noise, precision) for name, noise in found.items()]
     headers = ["metric", "noise", "sd", "degrees", "groups", "1 run shows", f"{_FEW} runs show"]
