@@ -102,9 +102,9 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "annotations", branch_checks.check_annotations, _said("all belong to runs"), of_content=True
     ),
-    Check("series", branch_checks.check_series, _said("all can be understood"), True),
+    Check("series", branch_checks.check_series, _said("all are valid"), True),
     Check("tombstones", branch_checks.check_tombstones, _said("no deleted run has files"), True),
-    Check("environments", branch_checks.check_environments, _said("all are there"), True),
+    Check("environments", branch_checks.check_environments, _said("all exist"), True),
     Check("history", check_history, _said("no commit removed records"), True),
     Check("conflicts", branch_checks.check_conflicts, _said("no run was sealed twice"), True),
     Check("foreign files", branch_checks.check_foreign_files, _said("none"), True),
