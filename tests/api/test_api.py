@@ -163,7 +163,7 @@ def test_what_git_refuses_is_not_in_the_index(repo: RepoBuilder, tmp_path: Path)
     hook.unlink()
     assert tip_of_the_index(repo) in repo.git("rev-list", "gitexp").split()
     assert_index_is_true(tmp_path)
-    one_run()  # whoever comes next completes it
+    one_run()  # the next run completes it
     assert {entry.run.outcome for entry in gitexp.runs()} == {Outcome.SUCCEEDED}
     assert_index_is_true(tmp_path)
 
@@ -224,7 +224,7 @@ def test_end_of_a_run_is_kept_when_git_cannot_start(
         with pytest.raises(GitexpError):
             run.finish()
     with gitexp.start():
-        pass  # whoever comes next completes it
+        pass  # the next run completes it
     ended = {entry.run.id: entry.run for entry in gitexp.runs()}[run.id]
     assert (ended.outcome, ended.metrics) == (Outcome.SUCCEEDED, {"accuracy": 0.9})
 
