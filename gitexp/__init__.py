@@ -5,9 +5,8 @@
     with gitexp.start(params={"lr": 0.01}) as run:
         run.log(accuracy=0.85)
 
-Records go onto an orphan branch of the repository around the current directory. What is offered
-here is defined in `gitexp.api`, and imported when first used, so that the command line does not
-pay.
+Records go onto an orphan branch of the repository around the current directory. `gitexp.api`
+defines these names; they are imported when first used, so that the command line starts fast.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -64,7 +64,7 @@ def command(
     elif groups:
         _print(workspace, metric, ranking, groups, precision)
     else:
-        say(f"no run that succeeded and was not discarded measured {metric}")
+        say(f"no successful run has {metric}, discarded runs aside")
 
 
 def _among(workspace: Workspace, where: str | None) -> set[str] | None:
@@ -103,7 +103,7 @@ def _print(
         )
     )
     if ranking.contenders > 1:
-        say(f"?: {ranking.contenders} trials cannot be told apart; repeats may tell")
+        say(f"?: {ranking.contenders} trials may be the best; repeats may decide")
 
 
 def _rows(workspace: Workspace, groups: tuple[Group, ...]) -> list[Row]:

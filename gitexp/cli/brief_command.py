@@ -49,7 +49,7 @@ COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
     type=Whole(1),
     default=600,
     metavar="TOKENS",
-    help="About how long it may be; what is left out is counted [default: 600].",
+    help="Approximate length; omitted entries are counted [default: 600].",
 )
 @click.option("--since", metavar="RUN", help="Only what is newer than RUN, besides the best.")
 @sweep_option

@@ -39,7 +39,7 @@ def command(action: str, force: bool) -> int:
     elif action == "install":
         say(f"installed the pre-push hook at '{state.path}'")
         if state.chained is not None:
-            say("the hook that was there runs first; `git exp hooks uninstall` puts it back")
+            say("the earlier hook runs first; `git exp hooks uninstall` restores it")
     else:
         answer(f"hook       {clean(str(state.path))}")
         through = f"through {state.tool}" if state.working else "no"

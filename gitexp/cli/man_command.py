@@ -40,7 +40,7 @@ def _named(page: str | None) -> str:
         raise NotFound(
             f"there is no page '{page}'",
             near=difflib.get_close_matches(wanted, COMMANDS, n=1),
-            hints=["`git exp man` is the page about the whole"],
+            hints=["`git exp man` shows the overview"],
         )
     return wanted
 

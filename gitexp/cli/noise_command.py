@@ -44,13 +44,13 @@ def command(precision: int, as_json: bool, metric: str | None) -> None:
         answer(format_json({"schema": 1, "metrics": {n: _document(v) for n, v in found.items()}}))
         return
     if not found:
-        say("no run that succeeded measured anything")
+        say("no successful run has a metric")
         return
     rows = [_row(name, noise, precision) for name, noise in found.items()]
     headers = ["metric", "noise", "sd", "degrees", "groups", "1 run shows", f"{_FEW} runs show"]
     answer(format_table(headers, rows, width=width(), fixed={"noise"}))
     if any(noise.basis is Basis.UNKNOWN for noise in found.values()):
-        say("unknown: `git exp run --repeat 5 -- CMD` tells it (`--seeds 5` for a seeded command)")
+        say("unknown: `git exp run --repeat 5 -- CMD` measures it (or `--seeds 5` with a seed)")
 
 
 def _noise(workspace: Workspace, metric: str) -> Noise | None:

@@ -35,7 +35,7 @@ from gitexp.storage.workspace import Workspace
 )
 @click.option("--code", "states", metavar="STATE", multiple=True, help="A code commit or tree.")
 @click.option("--push", "remote", metavar="REMOTE", help="Replace the branches of a remote too.")
-@click.option("--force", is_flag=True, help="Also what goes on, and code that other runs need.")
+@click.option("--force", is_flag=True, help="Also running runs, and code that other runs need.")
 @dry_run_option
 @yes_option
 def command(
@@ -81,7 +81,7 @@ def command(
         answer(line)
     if remote is not None:
         _replace(workspace, remote)
-    with waiting("looking for what is left"):
+    with waiting("searching for leftovers"):
         for told in forget_locally(workspace, purges):
             say(told)
         say(rebuild_index(workspace))
@@ -130,7 +130,7 @@ def _lines(plan: PurgePlan, verb: str) -> list[str]:
         lines.append(f"{verb} file {clean(path)}: {counted([*blobs], 'version')}")
     if plan.affected:
         lines.append(
-            f"the code of {counted(plan.affected, 'run')} that stay is not whole any more:"
+            f"the code of {counted(plan.affected, 'run')} that stay is incomplete now:"
             f" {clean(listed(plan.affected))}"
         )
     return lines

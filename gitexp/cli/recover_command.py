@@ -121,7 +121,7 @@ def _give_up(workspace: Workspace, text: str, *, force: bool, dry_run: bool, yes
     if not force:
         raise Refused(
             f"run {_title(run)} has no journal here",
-            why="it goes on in another clone, or its journal was deleted",
+            why="it is running in another clone, or its journal was deleted",
             hints=[f"`git exp recover {run.id[:7]} --force` seals it as interrupted"],
         )
     if dry_run:

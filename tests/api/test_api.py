@@ -53,7 +53,7 @@ def only_run() -> Run:
     return entry.run
 
 
-def test_the_tracker_of_the_sample(capsys: pytest.CaptureFixture[str]) -> None:
+def test_tracker_records_the_sample_program(capsys: pytest.CaptureFixture[str]) -> None:
     gitexp.Tracker().log({"params": {"lr": 0.1, "batch_size": 32}, "metrics": {"accuracy": 0.80}})
     tracker = gitexp.Tracker()
     assert tracker.history == []
@@ -78,7 +78,7 @@ def test_a_trial_logged_twice_is_a_repeat_and_no_improvement() -> None:
     )
 
 
-def test_another_trial_is_found_however_often_this_one_was_repeated() -> None:
+def test_compare_finds_another_trial_after_many_repeats() -> None:
     gitexp.Tracker().log({"params": {"lr": 0.1}, "metrics": {"widgets": 3}})
     tracker = gitexp.Tracker()
     for _ in range(52):
@@ -87,7 +87,7 @@ def test_another_trial_is_found_however_often_this_one_was_repeated() -> None:
     assert told.startswith("widgets 4, mean of 52 4: cannot tell from the last, 3 (+33.3%;")
 
 
-def test_the_history_compares_also_when_others_record_meanwhile(repo: RepoBuilder) -> None:
+def test_subject_has_the_verdict_while_others_record(repo: RepoBuilder) -> None:
     gitexp.Tracker().log({"metrics": {"accuracy": 0.80}})
     with gitexp.start() as run:
         run.log(accuracy=0.85)
@@ -102,14 +102,14 @@ def test_the_history_compares_also_when_others_record_meanwhile(repo: RepoBuilde
     ]
 
 
-def test_a_tracker_with_nothing_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_tracker_without_metrics_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     gitexp.Tracker().compare()
     assert capsys.readouterr().out == "nothing was logged yet\n"
     with pytest.raises(InvalidInput, match="cannot log this"):
         gitexp.Tracker().log({"metric": 1})
 
 
-def test_a_run_as_a_context(repo: RepoBuilder) -> None:
+def test_run_works_as_a_context_manager(repo: RepoBuilder) -> None:
     with gitexp.start(params={"lr": 0.1}, tags=["t"], reason="to see") as run:
         record = repo.git(
             "show", f"gitexp:{repo.git('ls-tree', '-r', '--name-only', 'gitexp', 'runs')}"
@@ -130,9 +130,7 @@ def test_a_run_as_a_context(repo: RepoBuilder) -> None:
     assert [a.text for a in gitexp.runs()[0].annotations] == ["fine"]
 
 
-def test_the_index_is_left_alone_when_others_record_meanwhile(
-    repo: RepoBuilder, tmp_path: Path
-) -> None:
+def test_index_is_not_updated_while_others_record(repo: RepoBuilder, tmp_path: Path) -> None:
     gitexp.Tracker().log({"metrics": {"accuracy": 0.80}})
     with gitexp.start() as run:
         run.log(accuracy=0.85)
@@ -165,13 +163,13 @@ def test_what_git_refuses_is_not_in_the_index(repo: RepoBuilder, tmp_path: Path)
     hook.unlink()
     assert tip_of_the_index(repo) in repo.git("rev-list", "gitexp").split()
     assert_index_is_true(tmp_path)
-    one_run()  # whoever comes next completes it
+    one_run()  # the next run completes it
     assert {entry.run.outcome for entry in gitexp.runs()} == {Outcome.SUCCEEDED}
     assert_index_is_true(tmp_path)
 
 
 @pytest.mark.parametrize("fault", [ValueError("a bug"), KeyboardInterrupt()])
-def test_a_fault_of_the_index_costs_no_run(
+def test_broken_index_loses_no_run(
     repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: BaseException
 ) -> None:
     one_run()
@@ -194,7 +192,7 @@ def test_a_fault_of_the_index_costs_no_run(
     assert_index_is_true(tmp_path)
 
 
-def test_a_run_asks_git_for_little(repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_starts_few_git_processes(repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(2):
         one_run()
     asked: list[str] = []
@@ -212,7 +210,7 @@ def test_a_run_asks_git_for_little(repo: RepoBuilder, monkeypatch: pytest.Monkey
     ]
 
 
-def test_an_end_is_kept_also_when_git_cannot_be_started(
+def test_end_of_a_run_is_kept_when_git_cannot_start(
     repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = gitexp.start(maximize=["accuracy"])
@@ -226,7 +224,7 @@ def test_an_end_is_kept_also_when_git_cannot_be_started(
         with pytest.raises(GitexpError):
             run.finish()
     with gitexp.start():
-        pass  # whoever comes next completes it
+        pass  # the next run completes it
     ended = {entry.run.id: entry.run for entry in gitexp.runs()}[run.id]
     assert (ended.outcome, ended.metrics) == (Outcome.SUCCEEDED, {"accuracy": 0.9})
 
@@ -253,7 +251,7 @@ def assert_index_is_true(tmp_path: Path) -> None:
     assert answers(Cache(repo, "refs/heads/gitexp").newest()) == answers(fresh)
 
 
-def test_a_run_may_be_ended_by_another_thread_than_began_it(repo: RepoBuilder) -> None:
+def test_another_thread_can_end_a_run(repo: RepoBuilder) -> None:
     gitexp.Tracker().log({"metrics": {"accuracy": 0.80}})
     run = gitexp.start()
     run.log(accuracy=0.85)
@@ -269,7 +267,7 @@ def test_a_run_may_be_ended_by_another_thread_than_began_it(repo: RepoBuilder) -
 @pytest.mark.parametrize(
     ("error", "outcome"), [(ValueError("no"), "failed"), (KeyboardInterrupt(), "interrupted")]
 )
-def test_an_exception_is_an_outcome(error: BaseException, outcome: str) -> None:
+def test_exception_makes_a_run_fail(error: BaseException, outcome: str) -> None:
     with pytest.raises(type(error)), gitexp.start() as run:
         run.log(loss=1)
         raise error
@@ -279,7 +277,7 @@ def test_an_exception_is_an_outcome(error: BaseException, outcome: str) -> None:
     assert type(error).__name__ in recorded.output_tail
 
 
-def test_values_of_other_libraries_become_plain() -> None:
+def test_values_of_other_libraries_are_converted() -> None:
     numpy = pytest.importorskip("numpy")
     with gitexp.start(params={"lr": numpy.float64(0.1), "sizes": (1, 2), "opt": None}) as run:
         run.log(loss=numpy.float32(0.5), n=numpy.int64(3))
@@ -290,7 +288,7 @@ def test_values_of_other_libraries_become_plain() -> None:
     assert recorded.metrics == {"loss": 0.5, "n": 3}
 
 
-def test_under_git_exp_run_there_is_one_run(
+def test_tracker_under_git_exp_run_uses_its_run(
     python: Callable[..., "subprocess.CompletedProcess[str]"],
 ) -> None:
     script = (
@@ -307,7 +305,7 @@ def test_under_git_exp_run_there_is_one_run(
     assert recorded.metrics == {"acc": 1.0}
 
 
-def test_a_run_that_nobody_ends_ends_with_its_process(
+def test_open_run_ends_with_its_process(
     python: Callable[..., "subprocess.CompletedProcess[str]"],
 ) -> None:
     assert python("import gitexp\ngitexp.start().log(a=1)\n").returncode == 0
@@ -374,7 +372,7 @@ def test_runs_are_queried(tmp_path: Path) -> None:
         gitexp.runs(directory=outside)
 
 
-def test_a_record_that_would_be_too_large_keeps_what_fits() -> None:
+def test_too_large_record_keeps_the_metrics_that_fit() -> None:
     with gitexp.start() as run:
         run.log({f"metric-{n:06}-{'x' * 180}": n for n in range(8000)})
     (entry,) = gitexp.runs()

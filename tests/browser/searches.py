@@ -139,7 +139,7 @@ class Search:
 def usual_search(repo: RepoBuilder) -> Search:
     """About seventy runs: a line of four ideas to the best, side ideas, dead ends, a random search.
 
-    The search is told, not on the branch yet.
+    Returns the runs; the branch does not have them yet.
     """
     repo.commit({"model.py": MODEL, "train.py": "import model\n"}, "a model")
     search = Search(repo)

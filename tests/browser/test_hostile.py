@@ -58,7 +58,7 @@ LETTERS = (
 
 
 def corpus(count: int) -> list[str]:
-    """So many hostile texts: each kind alone, then pairs of them."""
+    """Return `count` hostile texts: each kind alone, then pairs of them."""
     single = [*MARKUP, *LETTERS]
     pairs = [f"{a}{b}" for a in single for b in single]
     return [*single, *pairs][:count]

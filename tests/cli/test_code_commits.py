@@ -382,7 +382,7 @@ class TestOlderFormat:
         assert listed == old.repo.git("rev-parse", "gitexp-code")
         old(*RUN)
         old("sync")
-        assert "the same already" in old("upgrade", "--push", "origin").err
+        assert "equal already" in old("upgrade", "--push", "origin").err
 
     def test_remote_that_moved_is_not_replaced(
         self, old: Exp, monkeypatch: pytest.MonkeyPatch

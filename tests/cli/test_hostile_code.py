@@ -142,5 +142,5 @@ def test_branch_name_of_a_project_cannot_inject_git_commands(exp: Exp, name: str
     refs = exp.repo.git("for-each-ref")
     exp.repo.write("gitexp.toml", f"branch = {json.dumps(name)}\n")
     done = exp("record", "-M", "a=1", check=128)
-    assert "git takes no such name for a branch" in done.err
+    assert "git rejects this branch name" in done.err
     assert exp.repo.git("for-each-ref") == refs

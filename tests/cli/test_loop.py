@@ -35,7 +35,7 @@ def test_better_run_is_reported(train: Train) -> None:
         "run <2> second succeeded after TIME\n"
         "accuracy 0.85: better than the last, 0.80 (+6.25%); best so far; "
         "one run each, noise unknown; higher is better (a guess)\n"
-        "next: continue improving from here; `--repeat 3` tells the noise"
+        "next: continue improving from here; `--repeat 3` measures the noise"
     )
 
 

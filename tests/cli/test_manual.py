@@ -98,7 +98,7 @@ def test_missing_page_is_an_error(capfd: "pytest.CaptureFixture[str]") -> None:
     assert capfd.readouterr().err == (
         "error: there is no page 'lisst'\n"
         "hint: did you mean `list`?\n"
-        "hint: `git exp man` is the page about the whole\n"
+        "hint: `git exp man` shows the overview\n"
     )
 
 

@@ -61,7 +61,7 @@ def test_an_evaluation_command_is_run_on_the_commit(author: RepoBuilder, git: Gi
         }
     )
     told = git(author.path, "push", "origin", "main").stderr
-    assert "gitexp.toml names a command to evaluate with" in told
+    assert "gitexp.toml sets the command `evaluate`" in told
     assert git(author.path, "exp", "list", "--name-only").stdout == ""
     author.commit(message="again")
     author.git("config", "exp.evaluate", "python3 evaluate.py")

@@ -1,4 +1,4 @@
-"""The journal of studies: nothing acknowledged is lost, and what travels is what is there."""
+"""The journal of studies: no acknowledged study is lost, and a push sends exactly these."""
 
 import threading
 from pathlib import Path

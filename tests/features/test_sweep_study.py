@@ -94,7 +94,7 @@ def test_a_trial_without_a_value_teaches_nothing() -> None:
 @pytest.mark.parametrize("pruner", PRUNERS)
 def test_a_study_made_anew_prunes_the_same_trials(pruner: str) -> None:
     def report(study: Study, number: int, level: float) -> dict[int, float] | None:
-        """The values up to the end, or `None` after as many as it was pruned at."""
+        """Return the values of the trial; `None` follows the last one of a pruned trial."""
         steps: dict[int, float] = {}
         for step in range(9):
             steps[step] = level / (step + 1)

@@ -285,11 +285,11 @@ def compare_bounded(
 
 def _too_large(remote: str, why: str, setting: str) -> Refused:
     return Refused(
-        f"the runs of '{remote}' are not taken over",
+        f"the runs of '{remote}' are not fetched",
         why=why,
         hints=[
             f"if you trust it: `git config exp.{setting} SIZE` allows more",
-            "what is recorded here is as it was",
+            "the runs recorded here are unchanged",
         ],
     )
 

@@ -180,5 +180,5 @@ def read_source(
 ) -> Found:
     """Read all runs of a source. Raises `InvalidInput` when it is unreadable."""
     if mapping and tracker not in TAKES_MAPPING:
-        raise InvalidInput(f"`--map` is for tables; {tracker} says itself what its values are")
+        raise InvalidInput(f"`--map` is for tables; {tracker} files name their values")
     return READERS[tracker](Source(path, repo, mapping or {}))

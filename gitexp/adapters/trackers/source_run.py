@@ -21,7 +21,7 @@ class ImportedRun:
     source: str
     """`tracker:id`, the same each time the source is read."""
     outcome: Outcome | None
-    """Absent while the run still goes on there."""
+    """`None` while the run is running in the source."""
     is_outcome_said: bool = True
     """False when the source has no outcome of the run; `outcome` is then a guess or unknown."""
     name: str | None = None
@@ -125,7 +125,7 @@ _STATUS: Mapping[str, tuple[Outcome | None, Decision | None]] = {
 def parse_status(text: str) -> tuple[Outcome | None, Decision | None]:
     """Return the outcome and decision for a status word of other tools.
 
-    No outcome means that the run goes on. Raises `InvalidInput` on an unknown word.
+    No outcome means that the run is running. Raises `InvalidInput` on an unknown word.
     """
     word = text.strip().lower().replace(" ", "_").replace("-", "_")
     if word not in _STATUS:

@@ -76,7 +76,7 @@ SCENES = (
         ),
     ),
     Scene(
-        sentence="One that is larger is judged; what is decided is recorded, with the why",
+        sentence="A larger change is judged; the decision is recorded with its reason",
         lines=(
             _train(
                 *("--model", "svc"), why="a kernel method", says=("accuracy .*: worse than the",)
@@ -111,7 +111,7 @@ SCENES = (
         ),
     ),
     Scene(
-        sentence="A run that fails is kept as well, with what it measured until then",
+        sentence="A failed run is recorded too, with its measurements so far",
         lines=(
             _train(
                 *("--model", "mlp", "--lr", "1000"),
@@ -135,7 +135,7 @@ SCENES = (
         lines=(_exp("diff", "@{5}", "best:accuracy", says=("^causes", "train[.]py", "^effects")),),
     ),
     Scene(
-        sentence="The edit is thrown away, and the discarded trial is typed again: it is refused",
+        sentence="The edit is undone, and the discarded trial is repeated: it is refused",
         lines=(
             Line(argv=("git", "checkout", "--quiet", "train.py")),
             _train(
@@ -147,11 +147,11 @@ SCENES = (
         ),
     ),
     Scene(
-        sentence="The best run is made again from its record, though no file has its edit any more",
+        sentence="The best run is reproduced from its record, though no file has its edit now",
         lines=(_exp("reproduce", "best:accuracy", says=("^reproduced",)),),
     ),
     Scene(
-        sentence="All of this is plain git: one branch, a commit for each thing that happened",
+        sentence="All of this is plain git: one branch, with a commit for each event",
         lines=(
             Line(
                 argv=("git", "log", "--oneline", "gitexp"),

@@ -96,7 +96,7 @@ RECORDING_OPTIONS = [
     click.option(
         "--parent",
         metavar="RUN",
-        help="The run this one goes on from [default: your newest on this code].",
+        help="The run that this one continues [default: your newest on this code].",
     ),
     click.option("--maximize", multiple=True, metavar="METRIC", help="More is better. Repeatable."),
     click.option("--minimize", multiple=True, metavar="METRIC", help="Less is better. Repeatable."),

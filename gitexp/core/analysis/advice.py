@@ -91,9 +91,9 @@ def _first(facts: Advised) -> str:
 
 def _unsure(facts: Advised, verdict: MetricVerdict) -> str:
     """Return the advice while the noise is unknown."""
-    tells = f"{_repeat(facts, FEW)} tells the noise"
+    tells = f"{_repeat(facts, FEW)} measures the noise"
     if verdict.one_seed:
-        tells = f"the same seed again tells no noise: `--seeds {FEW}` does"
+        tells = f"the same seed shows no noise: `--seeds {FEW}` does"
     if facts.claim == "best" or (facts.best is None and verdict.answer is Answer.BETTER):
         return f"continue improving from here; {tells}"
     if facts.last is not None and facts.last.answer is Answer.BETTER:

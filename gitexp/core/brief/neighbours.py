@@ -75,7 +75,7 @@ def _candidates(
         if len(tried) > 1:
             why = "no other number was tried"
         else:
-            why = "it was never varied" if are_all else "not varied in the runs that were looked at"
+            why = "it was never varied" if are_all else "not varied in the runs that were read"
         yield from _numeric_candidates(value, sorted(v for v in plain if math.isfinite(v)), why)
 
 

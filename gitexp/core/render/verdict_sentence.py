@@ -281,7 +281,7 @@ def _inner_remarks(verdict: MetricVerdict) -> list[str]:
     elif verdict.basis is Basis.PAIRED:
         told.append("same seeds")
     elif verdict.apart and verdict.half is not None:
-        told.append("run apart: --beside tells")
+        told.append("run apart: use --beside")
     if verdict.rivals > 1:
         told.append(f"{verdict.rivals} may be the best")
     if verdict.look > 1 and verdict.half is not None:
@@ -320,5 +320,5 @@ def _unknown(verdict: MetricVerdict) -> str:
     if verdict.runs < 2 and verdict.reference_runs < 2:
         return "one run each, noise unknown"
     if verdict.one_seed:
-        return "the same seed again tells no noise: --seeds 3"
-    return "repeats agree, too few to tell the noise"
+        return "the same seed shows no noise: --seeds 3"
+    return "repeats agree, too few to know the noise"

@@ -117,7 +117,7 @@ def check_objects(evidence: Evidence) -> Iterator[Finding]:
             check="objects",
             level=Level.FAULT,
             text=f"{counted(len(evidence.older_damaged), 'object')} of the branch's history cannot"
-            " be read; the runs as they are now are whole",
+            " be read; the current records are complete",
             hints=hints,
             items=tuple(sorted(evidence.older_damaged)),
             mend=Mend.FETCH_OBJECTS,
@@ -352,7 +352,7 @@ def check_conflicts(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             check="conflicts",
             level=Level.WARNING,
-            text=f"{counted(evidence.rivals, 'run')} ended twice, differently; both versions are"
+            text=f"{counted(evidence.rivals, 'run')} sealed twice, differently; both versions are"
             f" kept: {listed(map(evidence.name, evidence.rivals))}",
             hints=("`git exp show RUN` shows the version in force",),
             runs=tuple(evidence.rivals),

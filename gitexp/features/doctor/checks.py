@@ -102,21 +102,23 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "annotations", branch_checks.check_annotations, _said("all belong to runs"), of_content=True
     ),
-    Check("series", branch_checks.check_series, _said("all can be understood"), True),
+    Check("series", branch_checks.check_series, _said("all are valid"), True),
     Check("tombstones", branch_checks.check_tombstones, _said("no deleted run has files"), True),
-    Check("environments", branch_checks.check_environments, _said("all are there"), True),
+    Check("environments", branch_checks.check_environments, _said("all exist"), True),
     Check("history", check_history, _said("no commit removed records"), True),
-    Check("conflicts", branch_checks.check_conflicts, _said("no run ended twice"), True),
+    Check("conflicts", branch_checks.check_conflicts, _said("no run was sealed twice"), True),
     Check("foreign files", branch_checks.check_foreign_files, _said("none"), True),
     Check("clock", branch_checks.check_clock, _said("no run is from the future"), True),
     Check("code", code_checks.check_code, _code, True),
     Check("keep", code_checks.check_keep, _said("git keeps the code of every run"), True),
-    Check("purged", code_checks.check_purged, _said("nothing that was purged is back"), True),
+    Check("purged", code_checks.check_purged, _said("no purged data is back"), True),
     Check("index", local_checks.check_index, _said("it agrees with the branch"), True),
     Check("journals", local_checks.check_journals, _journals),
     Check("locks", local_checks.check_locks, _said("no stale lock of git")),
     Check("pending", local_checks.check_pending, _said("no snapshot is pinned too long")),
-    Check("checkout", local_checks.check_checkout, _said("our branches are checked out nowhere")),
+    Check(
+        "checkout", local_checks.check_checkout, _said("no work tree has our branches checked out")
+    ),
     Check("mirror", local_checks.check_mirror, _said("no fetch overwrites the runs")),
     Check("hooks", local_checks.check_hooks, _hooks),
     Check("left-over files", local_checks.check_leftovers, _said("none")),

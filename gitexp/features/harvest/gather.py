@@ -135,7 +135,7 @@ def _gather(
         f"{_shown(g.named, watched)} was not picked up: it may have older rows" for g in rows
     ]
     if not after.is_whole:
-        faults.append("not all directories were looked at: there are too many files")
+        faults.append("not all directories were scanned: there are too many files")
     _merge(harvest, said)
     harvest.warnings += _few(faults)
 

@@ -37,7 +37,7 @@ class ApplyPlan:
 def plan_apply(repo: Repo, code: Code) -> ApplyPlan:
     """Plan the changes. Raises `Refused` when they would lose work that git does not hold."""
     if repo.top is None:
-        raise GitexpError("cannot put code here", why="the repository is bare")
+        raise GitexpError("cannot write code here", why="the repository is bare")
     check_code(repo, code)
     status = read_status(repo)
     unsaved = {*status.tracked, *status.untracked}

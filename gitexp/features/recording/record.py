@@ -163,7 +163,7 @@ def recordable(run: Run) -> tuple[Run, bytes]:
     run = replace(run, metrics=metrics, output_tail=tail, warnings=warnings)
     record = _encode(run)
     if record is None and run.parsed:
-        warnings = (*warnings, "what the program's parser returned was too much for the record")
+        warnings = (*warnings, "the parsed parameters were too large for the record")
         run = replace(run, parsed={}, parser=None, warnings=warnings)
         record = _encode(run)
     if record is None and run.output_tail:

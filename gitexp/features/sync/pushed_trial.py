@@ -31,7 +31,7 @@ def allowed_command(settings: Settings) -> tuple[str | None, list[str]]:
     if not settings.evaluate or origin.startswith(("git config", "environment")):
         return settings.evaluate, []
     allow = f"git config exp.evaluate {shlex.quote(settings.evaluate)}"
-    return None, [f"{origin} names a command to evaluate with; `{allow}` lets it run here"]
+    return None, [f"{origin} sets the command `evaluate`; `{allow}` allows it here"]
 
 
 def find_recorded(workspace: Workspace, commit: ObjectId, tree: ObjectId) -> Entry | None:

@@ -180,7 +180,7 @@ def _push(
         known = dict(heard[-1].tips)
     raise Conflict(
         f"cannot push the runs to '{remote.name}'",
-        why=f"others were faster {tries} times ({pushed.reason})",
+        why=f"other pushes came first {tries} times ({pushed.reason})",
         hints=["`git exp sync` tries again; the runs recorded here are safe"],
     )
 

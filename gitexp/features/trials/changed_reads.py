@@ -67,7 +67,7 @@ class ReadFiles:
         return self._known[path]
 
     def first_change(self, run: Run) -> str | None:
-        """Return the first path that the run read and whose content is another now."""
+        """Return the first path whose content changed after the run read it."""
         paths = sorted(run.reads)
         return next((p for p in paths if self.state(p, run.reads[p]) != run.reads[p]), None)
 

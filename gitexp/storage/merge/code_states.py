@@ -67,7 +67,7 @@ def read_code_states(repo: Repo, tip: str, known: Collection[str] = ()) -> CodeS
             waiting = []
             for commit in found:
                 if commit is None or commit.kind != "commit":
-                    raise _broken("a commit that it holds is not here")
+                    raise _broken("a commit on it is missing")
                 if commit.tree == empty and _message(commit).startswith(_OURS):
                     fresh = [p for p in commit.parents if p not in seen and p not in known]
                     seen.update(fresh)

@@ -68,7 +68,7 @@ def _branch(value: object) -> str:
     name = _text(value)
     parts = name.split("/")
     if re.search(_NO_BRANCH, name) or any(p.startswith(".") or p.endswith(".lock") for p in parts):
-        raise ValueError("git takes no such name for a branch")
+        raise ValueError("git rejects this branch name")
     return name
 
 

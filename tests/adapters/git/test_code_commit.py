@@ -8,7 +8,7 @@ from tests.conftest import MakeRepo
 
 
 @pytest.mark.parametrize("sha256", [False, True])
-def test_ids_are_those_of_git(make_repo: MakeRepo, *, sha256: bool) -> None:
+def test_code_commit_ids_equal_those_of_git(make_repo: MakeRepo, *, sha256: bool) -> None:
     made = make_repo(sha256=sha256)
     repo = Repo.discover(made.path)
     assert empty_tree(repo) == made.git("hash-object", "-t", "tree", "--stdin", stdin=b"")

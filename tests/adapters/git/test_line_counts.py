@@ -16,7 +16,7 @@ def tree(repo: RepoBuilder) -> str:
 
 
 @pytest.mark.parametrize("sha256", [False, True])
-def test_several_pairs_at_once(make_repo: MakeRepo, *, sha256: bool) -> None:
+def test_several_pairs_are_counted_at_once(make_repo: MakeRepo, *, sha256: bool) -> None:
     made = make_repo("r", sha256=sha256)
     first = tree(made)
     odd = f"{'ab' * 20} {'cd' * 20}\n x.py"
@@ -34,7 +34,7 @@ def test_several_pairs_at_once(make_repo: MakeRepo, *, sha256: bool) -> None:
     assert count_lines(Repo.discover(made.path), []) == {}
 
 
-def test_a_tree_that_is_not_here_hides_no_other(repo: RepoBuilder) -> None:
+def test_missing_tree_hides_no_other_pair(repo: RepoBuilder) -> None:
     first = tree(repo)
     repo.commit({"more.py": "1\n"})
     second = tree(repo)
@@ -43,7 +43,7 @@ def test_a_tree_that_is_not_here_hides_no_other(repo: RepoBuilder) -> None:
     assert found == {(first, second): (LineCount("more.py", 1, 0),)}
 
 
-def test_a_file_that_is_not_here_is_an_error(repo: RepoBuilder) -> None:
+def test_missing_file_is_an_error(repo: RepoBuilder) -> None:
     first = tree(repo)
     repo.commit({"train.py": "1\n"})
     oid = repo.git("rev-parse", "HEAD:train.py")

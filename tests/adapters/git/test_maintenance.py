@@ -36,7 +36,9 @@ def test_the_first_record_only_starts_the_clock(
     assert (found.state_dir / MARK).exists()
 
 
-def test_git_is_asked_once_in_a_while(repo: RepoBuilder, started: list[list[str]]) -> None:
+def test_maintenance_starts_at_most_once_in_ten_minutes(
+    repo: RepoBuilder, started: list[list[str]]
+) -> None:
     found = Repo.discover(repo.path)
     start_maintenance(found)
     age(found, INTERVAL_S + 1)
@@ -45,7 +47,7 @@ def test_git_is_asked_once_in_a_while(repo: RepoBuilder, started: list[list[str]
     assert started == [["git", "maintenance", "run", "--auto", "--quiet"]]
 
 
-def test_a_clock_that_was_set_back_stops_nothing(
+def test_maintenance_starts_after_the_clock_was_set_back(
     repo: RepoBuilder, started: list[list[str]]
 ) -> None:
     found = Repo.discover(repo.path)
@@ -59,7 +61,7 @@ def test_a_clock_that_was_set_back_stops_nothing(
     ("key", "value"),
     [("gc.auto", "0"), ("maintenance.auto", "false"), ("maintenance.auto", "no")],
 )
-def test_who_turned_it_off_has_it_off(
+def test_settings_turn_maintenance_off(
     repo: RepoBuilder, started: list[list[str]], key: str, value: str
 ) -> None:
     start_maintenance(Repo.discover(repo.path))
@@ -70,9 +72,7 @@ def test_who_turned_it_off_has_it_off(
     assert not started
 
 
-def test_what_goes_wrong_is_nobodys_trouble(
-    repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failing_maintenance_is_ignored(repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_args: object, **_more: object) -> None:
         raise OSError("no processes left")
 

@@ -124,7 +124,7 @@ def told_by_git(folder: Path) -> Place:
 
 @pytest.mark.parametrize("sha256", [False, True])
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
-def test_the_place_is_the_one_that_git_finds(
+def test_discovery_finds_the_repository_that_git_finds(
     make_repo: MakeRepo, tmp_path: Path, shape: Shape, sha256: bool
 ) -> None:
     beside = tmp_path / "beside"
@@ -135,7 +135,7 @@ def test_the_place_is_the_one_that_git_finds(
     assert config.get("user.name") is not None
 
 
-def test_variables_of_a_hook_say_where_it_is(
+def test_discovery_uses_the_variables_of_a_hook(
     make_repo: MakeRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours, other = make_repo("ours"), make_repo("other")
@@ -145,7 +145,7 @@ def test_variables_of_a_hook_say_where_it_is(
     assert found.git_dir == other.path / ".git"
 
 
-def test_no_repository_is_said_so(tmp_path: Path) -> None:
+def test_missing_repository_is_an_error(tmp_path: Path) -> None:
     assert not os.environ.get("GIT_DIR")
     with pytest.raises(NotARepository, match="there is no git repository here"):
         find_place(git_in(tmp_path))

@@ -30,7 +30,9 @@ def make_old(path: Path, age_s: float = 60) -> Path:
 
 
 class TestDeadLock:
-    def test_is_moved_aside_and_reported(self, repo: RepoBuilder, ref_lock: Path) -> None:
+    def test_stale_lock_is_moved_aside_and_reported(
+        self, repo: RepoBuilder, ref_lock: Path
+    ) -> None:
         found = clear_dead_lock(ref_lock)
         assert found is not None
         assert found.moved_to is not None
@@ -41,11 +43,13 @@ class TestDeadLock:
         repo.git("update-ref", "refs/heads/gitexp", "HEAD")
         assert "gitexp.lock" not in repo.git("for-each-ref")
 
-    def test_really_blocked_git_before(self, repo: RepoBuilder, ref_lock: Path) -> None:
+    def test_stale_lock_blocks_git_until_it_is_moved(
+        self, repo: RepoBuilder, ref_lock: Path
+    ) -> None:
         assert repo.git("update-ref", "refs/heads/gitexp", "HEAD", check=False) == ""
         assert "gitexp" not in repo.git("for-each-ref", "refs/heads")
 
-    def test_left_by_a_killed_git_is_cleared(self, repo: RepoBuilder) -> None:
+    def test_lock_of_a_killed_git_is_moved_aside(self, repo: RepoBuilder) -> None:
         path = repo.path / ".git/refs/heads/gitexp.lock"
         with prepared(repo, "refs/heads/gitexp") as git:
             git.kill()
@@ -55,10 +59,10 @@ class TestDeadLock:
         assert found is not None
         assert found.moved_to is not None
 
-    def test_no_lock_is_nothing(self, repo: RepoBuilder) -> None:
+    def test_missing_lock_is_reported_as_none(self, repo: RepoBuilder) -> None:
         assert clear_dead_lock(repo.path / ".git/refs/heads/gitexp.lock") is None
 
-    def test_of_a_linked_work_tree_is_moved_into_the_common_folder(
+    def test_stale_lock_of_a_linked_work_tree_moves_to_the_common_directory(
         self, repo: RepoBuilder, tmp_path: Path
     ) -> None:
         repo.git("worktree", "add", "--quiet", str(tmp_path / "linked"))
@@ -94,19 +98,19 @@ class TestLiveLock:
         assert holder in str(found.holder)
         assert path.exists()
 
-    def test_young_ones_are_left(self, repo: RepoBuilder) -> None:
+    def test_young_lock_stays(self, repo: RepoBuilder) -> None:
         self.assert_left(make_old(repo.path / ".git/packed-refs.lock", 5), "a moment ago")
 
-    def test_one_from_the_future_is_left(self, repo: RepoBuilder) -> None:
+    def test_lock_with_a_future_time_stays(self, repo: RepoBuilder) -> None:
         self.assert_left(make_old(repo.path / ".git/packed-refs.lock", -3600), "a moment ago")
 
-    def test_a_faked_clock_does_not_age_them(
+    def test_changed_wall_clock_does_not_age_a_lock(
         self, repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("GITEXP_NOW", str(time.time() + 1e6))
         self.assert_left(make_old(repo.path / ".git/packed-refs.lock", 0), "a moment ago")
 
-    def test_one_that_a_process_has_open_is_left(self, ref_lock: Path) -> None:
+    def test_lock_that_a_process_has_open_stays(self, ref_lock: Path) -> None:
         with subprocess.Popen(
             [
                 sys.executable,
@@ -125,7 +129,7 @@ class TestLiveLock:
         assert not ref_lock.exists()
 
     @pytest.mark.parametrize("linked", [False, True])
-    def test_git_that_has_closed_it_but_goes_on_is_left_alone(
+    def test_lock_stays_while_its_git_runs_after_closing_it(
         self, repo: RepoBuilder, tmp_path: Path, linked: bool
     ) -> None:
         path = repo.path / ".git/refs/heads/gitexp.lock"
@@ -137,7 +141,9 @@ class TestLiveLock:
             make_old(path)
             self.assert_left(path, f"git (process {git.pid})")
 
-    def test_git_elsewhere_with_git_dir_is_found(self, repo: RepoBuilder, ref_lock: Path) -> None:
+    def test_git_that_uses_the_repository_by_git_dir_is_found(
+        self, repo: RepoBuilder, ref_lock: Path
+    ) -> None:
         for args, env in (
             (["--git-dir", ".git"], {}),
             (["--git-dir=.git"], {}),
@@ -154,7 +160,7 @@ class TestLiveLock:
                 self.assert_left(ref_lock, f"(process {git.pid})")
                 git.kill()
 
-    def test_git_in_another_repository_does_not_count(
+    def test_git_of_another_repository_holds_no_lock_here(
         self, make_repo: MakeRepo, repo: RepoBuilder, ref_lock: Path
     ) -> None:
         with prepared(make_repo("other"), "refs/heads/gitexp"):
@@ -165,7 +171,7 @@ class TestLiveLock:
     @pytest.mark.parametrize(
         "args", [["cat-file", "--batch"], ["-c", "a.b=c", "cat-file", "--batch"]]
     )
-    def test_a_lasting_reader_does_not_count(
+    def test_long_running_reader_holds_no_lock(
         self, repo: RepoBuilder, ref_lock: Path, args: list[str]
     ) -> None:
         with subprocess.Popen(["git", *args], cwd=repo.path, stdin=subprocess.PIPE) as git:
@@ -174,7 +180,7 @@ class TestLiveLock:
         assert found is not None
         assert found.moved_to is not None
 
-    def test_a_git_that_may_not_be_looked_into_counts(
+    def test_git_process_that_cannot_be_inspected_counts_as_holder(
         self, repo: RepoBuilder, ref_lock: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with prepared(repo, "refs/heads/other") as git:
@@ -188,7 +194,7 @@ class TestLiveLock:
             monkeypatch.setattr(lock_module, "_works_in", lambda *_: False)
             self.assert_left(ref_lock, f"git (process {git.pid})")
 
-    def test_another_process_that_may_not_be_looked_into_does_not_count(
+    def test_other_process_that_cannot_be_inspected_is_no_holder(
         self, ref_lock: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with subprocess.Popen(["sleep", "60"]) as sleeper:
@@ -204,14 +210,14 @@ class TestLiveLock:
         assert found is not None
         assert found.moved_to is not None
 
-    def test_a_network_disk_cannot_be_judged(
+    def test_lock_on_a_network_disk_stays(
         self, ref_lock: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for kind in ("nfs4", "fuse.sshfs", "smb3", None):
             monkeypatch.setattr(lock_module, "_file_system", lambda _, kind=kind: kind)
             self.assert_left(ref_lock, "unknown: other machines")
 
-    def test_one_that_is_replaced_while_we_look_is_left(
+    def test_lock_replaced_during_the_check_stays(
         self, ref_lock: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def replace(_: float) -> None:
@@ -225,7 +231,7 @@ class TestLiveLock:
         self.assert_left(ref_lock, "changed it just now")
         assert ref_lock.read_text() == "alive"
 
-    def test_one_that_is_replaced_at_the_last_moment_is_put_back(
+    def test_lock_replaced_during_the_move_is_put_back(
         self, ref_lock: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def replace() -> str:
@@ -237,12 +243,12 @@ class TestLiveLock:
         self.assert_left(ref_lock, "changed it just now")
         assert ref_lock.read_text() == "alive"
 
-    def test_one_that_goes_away_while_we_look_is_nothing(
+    def test_lock_that_vanishes_during_the_check_is_reported_as_none(
         self, ref_lock: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("gitexp.adapters.system.clock.sleep", lambda _: ref_lock.unlink())
         assert clear_dead_lock(ref_lock) is None
 
 
-def test_the_kind_of_a_file_system_is_read_from_the_kernel() -> None:
+def test_file_system_type_is_read_from_the_kernel() -> None:
     assert lock_module._file_system(Path("/proc/self/status")) == "proc"

@@ -58,7 +58,7 @@ def told_by_us(folders: list[Folder], null: str) -> list[Sides]:
 @pytest.mark.slow
 @given(FILES, FILES, FILES)
 @settings(max_examples=60, deadline=None)
-def test_the_differences_are_those_that_git_tells(
+def test_differences_equal_those_of_git(
     place: RepoBuilder,
     both: dict[bytes, tuple[str, str]],
     left: dict[bytes, tuple[str, str]],
@@ -79,7 +79,7 @@ def test_the_differences_are_those_that_git_tells(
 
 
 @pytest.mark.parametrize("sha256", [False, True])
-def test_beside_nothing_everything_is_brought(make_repo: MakeRepo, sha256: bool) -> None:
+def test_difference_to_an_empty_tree_is_everything(make_repo: MakeRepo, sha256: bool) -> None:
     place = make_repo(sha256=sha256)
     commit = place.commit({"a": "1", "b/c/d": "2", "b/e": "3"})
     repo = Repo.discover(place.path)
@@ -93,7 +93,7 @@ def test_beside_nothing_everything_is_brought(make_repo: MakeRepo, sha256: bool)
     assert told_by_us(alike, repo.null) == []
 
 
-def test_only_wanted_folders_are_looked_into(repo: RepoBuilder) -> None:
+def test_only_requested_directories_are_read(repo: RepoBuilder) -> None:
     old = repo.commit({"a/b/c": "1", "a/d/e": "1", "f/g": "1"})
     new = repo.commit({"h": "1"})
     found = Repo.discover(repo.path)
@@ -103,7 +103,7 @@ def test_only_wanted_folders_are_looked_into(repo: RepoBuilder) -> None:
     assert paths == ["a/", "a/b/"]
 
 
-def test_modes_that_old_gits_wrote_are_those_of_today(repo: RepoBuilder) -> None:
+def test_modes_of_old_gits_are_normalized(repo: RepoBuilder) -> None:
     """Otherwise gitexp takes a directory for a file and skips its contents."""
     blob, tree = (repo.git("rev-parse", f"HEAD{path}") for path in (":train.py", "^{tree}"))
 
@@ -137,7 +137,7 @@ def test_a_missing_folder_is_an_error(repo: RepoBuilder) -> None:
         compare(Repo.discover(repo.path), None, commit)
 
 
-def test_folders_below_folders_end_somewhere(repo: RepoBuilder) -> None:
+def test_depth_of_trees_is_limited(repo: RepoBuilder) -> None:
     found = Repo.discover(repo.path)
     assert compare(found, None, repo.commit({"a/" * 31 + "b": "1"})) is not None
     assert compare(found, None, repo.commit({"a/" * 32 + "b": "1"})) is None
@@ -146,6 +146,6 @@ def test_folders_below_folders_end_somewhere(repo: RepoBuilder) -> None:
 @pytest.mark.parametrize(
     "raw", [b"100644 a", b"100644 a\0short", b"x" * 30, b"10o644 a\0" + b"x" * 20]
 )
-def test_what_is_no_tree_is_not_read_as_one(raw: bytes) -> None:
+def test_object_that_is_no_tree_is_refused(raw: bytes) -> None:
     with pytest.raises(CommandFailed):
         list(parse_tree(raw, 20))

@@ -42,7 +42,7 @@ def held_elsewhere(path: Path) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 class TestFileLock:
-    def test_makes_its_folder_and_can_be_taken_again_and_again(self, tmp_path: Path) -> None:
+    def test_lock_creates_its_directory_and_can_be_reused(self, tmp_path: Path) -> None:
         lock = FileLock(tmp_path / "gitexp" / "lock")
         for _ in range(3):
             with lock:
@@ -59,7 +59,7 @@ class TestFileLock:
     def test_release_without_acquire_is_harmless(self, tmp_path: Path) -> None:
         FileLock(tmp_path / "lock").release()
 
-    def test_names_the_holder_when_the_time_is_up(self, tmp_path: Path) -> None:
+    def test_timeout_names_the_holder(self, tmp_path: Path) -> None:
         path = tmp_path / "lock"
         with held_elsewhere(path) as holder:
             lock = FileLock(path, timeout_s=0.1)
@@ -69,7 +69,7 @@ class TestFileLock:
             assert f"`ps -p {holder.pid}`" in caught.value.hints[0]
             assert not lock.is_held
 
-    def test_says_so_when_the_holder_left_no_name(self, tmp_path: Path) -> None:
+    def test_timeout_without_a_holder_name_says_so(self, tmp_path: Path) -> None:
         path = tmp_path / "lock"
         with held_elsewhere(path):
             os.truncate(path, 0)
@@ -77,14 +77,14 @@ class TestFileLock:
                 FileLock(path, timeout_s=0.05).acquire()
             assert caught.value.why == "another process holds the lock"
 
-    def test_a_killed_holder_frees_it_at_once(self, tmp_path: Path) -> None:
+    def test_killed_holder_releases_the_lock_at_once(self, tmp_path: Path) -> None:
         path = tmp_path / "lock"
         with held_elsewhere(path) as holder:
             threading.Timer(0.2, holder.kill).start()
             with FileLock(path, timeout_s=20):
                 pass
 
-    def test_a_waiter_that_gave_up_does_not_keep_it(self, tmp_path: Path) -> None:
+    def test_timed_out_waiter_does_not_keep_the_lock(self, tmp_path: Path) -> None:
         path = tmp_path / "lock"
         first, second = FileLock(path), FileLock(path, timeout_s=0.05)
         with first, pytest.raises(Conflict):
@@ -92,14 +92,14 @@ class TestFileLock:
         with FileLock(path, timeout_s=5):  # the abandoned thread must not hold the lock
             pass
 
-    def test_waiting_for_ever_ends_when_it_is_free(self, tmp_path: Path) -> None:
+    def test_waiter_without_timeout_gets_a_released_lock(self, tmp_path: Path) -> None:
         first = FileLock(tmp_path / "lock")
         first.acquire()
         threading.Timer(0.1, first.release).start()
         with FileLock(tmp_path / "lock", timeout_s=None) as second:
             assert second.is_held
 
-    def test_a_removed_lock_file_does_not_let_two_in(self, tmp_path: Path) -> None:
+    def test_removed_lock_file_does_not_admit_two_holders(self, tmp_path: Path) -> None:
         path = tmp_path / "lock"
         first = FileLock(path)
         first.acquire()
@@ -141,12 +141,12 @@ class TestFileLock:
                 assert waiter.stdout.read() == b"stopped False\n"
             assert waiter.returncode == 0
 
-    def test_an_unwritable_place_is_an_expected_failure(self, tmp_path: Path) -> None:
+    def test_unwritable_directory_raises_an_expected_failure(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
         with pytest.raises(GitexpError, match="cannot lock"):
             FileLock(tmp_path / "file" / "lock").acquire()
 
-    def test_a_second_opening_in_one_process_waits_too(self, tmp_path: Path) -> None:
+    def test_second_lock_object_in_one_process_waits(self, tmp_path: Path) -> None:
         with FileLock(tmp_path / "lock"), pytest.raises(Conflict):
             FileLock(tmp_path / "lock", timeout_s=0).acquire()
 
@@ -183,7 +183,7 @@ def test_eight_processes_exclude_each_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_sixteen_writers_are_served_in_turn(tmp_path: Path) -> None:
+def test_sixteen_writers_get_the_lock_in_order_of_arrival(tmp_path: Path) -> None:
     """95 % of the requests wait for two rounds at most. With random order, 5 % wait for three."""
     waits: multiprocessing.Queue[int] = SPAWN.Queue()
     turns = SPAWN.Value("i", 0)

@@ -80,13 +80,13 @@ def test_no_discard_is_advised_while_the_noise_is_unknown(
 
 def test_advice_for_a_small_loss_with_unknown_noise() -> None:
     told = advice(last=verdict(Answer.BETTER, basis=Basis.UNKNOWN), claim="best")
-    assert told == "continue improving from here; `--repeat 3` tells the noise"
+    assert told == "continue improving from here; `--repeat 3` measures the noise"
 
 
 def test_advice_says_that_one_seed_shows_no_noise() -> None:
     one_seed = verdict(Answer.WORSE, basis=Basis.UNKNOWN, one_seed=True)
     told = advice(last=one_seed, best=one_seed, seeded=True, is_repeat=True)
-    assert "the same seed again tells no noise: `--seeds 3` does" in told
+    assert "the same seed shows no noise: `--seeds 3` does" in told
     assert "discard" not in told
 
 

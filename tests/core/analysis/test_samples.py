@@ -110,7 +110,7 @@ def test_a_sample_against_itself_is_never_better_or_worse(world: World) -> None:
 
 @settings(deadline=None)
 @given(worlds(), st.randoms(use_true_random=False))
-def test_no_order_matters(world: World, rng: random.Random) -> None:
+def test_order_of_samples_does_not_matter(world: World, rng: random.Random) -> None:
     new, old, others, effect = world
     shuffled = [rng.sample(s, len(s)) for s in rng.sample(others, len(others))]
     first = compared(new, old, others, min_effect=effect)

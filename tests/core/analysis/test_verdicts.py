@@ -189,7 +189,7 @@ EXAMPLES = {
         metric="seconds",
         is_time_like=True,
         sentence="seconds 41.10 (mean of 5): no difference that counts from the last, 42.80 "
-        "(-1.70 ±0.66; less than 2.14; run apart: --beside tells)",
+        "(-1.70 ±0.66; less than 2.14; run apart: use --beside)",
     ),
 }
 """Numbers 1 to 16 of the document; 9, 12, 13, 15 and 16 have tests below, 14 is in
@@ -265,7 +265,7 @@ def test_16_the_same_seed_again_tells_nothing() -> None:
     verdict = judge_metric(Question(metric="accuracy", new=new, old=old, direction=UP))
     assert (verdict.answer, verdict.basis, verdict.shown) == (Answer.WORSE, Basis.UNKNOWN, False)
     assert verdict.one_seed
-    assert "the same seed again tells no noise: --seeds 3" in metric_sentence(verdict)
+    assert "the same seed shows no noise: --seeds 3" in metric_sentence(verdict)
     three = seeded([0.92714, 0.93429, 0.92143], start=9, batch="x")
     one = seeded([0.918], "b")
     wide = judge_metric(Question(metric="accuracy", new=three, old=one, direction=UP))

@@ -363,7 +363,7 @@ def test_a_cause_that_is_too_long_shows_its_newest_trials() -> None:
     assert fit(brief, trials, 40).rejected == brief.rejected
 
 
-def test_only_what_is_newer_than_a_run() -> None:
+def test_since_lists_only_newer_trials() -> None:
     old, then = entry(1, 0.9), entry(2, 0.5)
     said_since = Entry(then.run, (make_annotation(run=then.run.id, clock=50, hint="go on"),))
     later = entry(9, 0.4)

@@ -345,7 +345,7 @@ def test_a_run_survives_the_round_trip(run: Run) -> None:
 @pytest.mark.slow
 @settings(max_examples=120, deadline=None)
 @given(RUNS, st.dictionaries(NAME, st.floats(), max_size=3), st.lists(ANNOTATIONS, max_size=2))
-def test_a_run_survives_its_document(
+def test_run_is_restored_from_its_document(
     run: Run, floats: dict[str, Any], annotations: list[Annotation]
 ) -> None:
     """Return the run as the index stores it: with dates, times, NaN and infinities."""

@@ -663,7 +663,7 @@ class TestTooMuch:
         clone.record(1)
         before = clone.tips()
         settings = Settings(push_timeout=60.0, **limits)  # type: ignore[arg-type]
-        with pytest.raises(Refused, match="the runs of 'origin' are not taken over") as caught:
+        with pytest.raises(Refused, match="the runs of 'origin' are not fetched") as caught:
             fetch_runs(clone.store, None, settings)
         assert clone.tips() == before
         assert clone.records() == {clone.run(1).id}
