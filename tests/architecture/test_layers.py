@@ -24,6 +24,7 @@ ROOMS = (
     "adapters.journal",
     "adapters.trackers",
     "adapters.inject",
+    "adapters.engines",
     "storage.settings",
     "storage.branch",
     "storage.cache",

@@ -83,7 +83,7 @@ def full_run() -> Run:
         inputs={"data/train.csv": FileState(sha256="ab" * 32, bytes=1234)},
         outputs={"model.bin": FileState(sha256="cd" * 32, bytes=9)},
         produced=("metrics.json",),
-        sweep=SweepPlace(id="5" * 16, number=12, attempts=2, pruned_at=3),
+        sweep=SweepPlace(id="5" * 16, number=12, attempts=2, pruned_at=3, worker="node7"),
         harvested={"logs/metrics.csv": Harvested(kind="lightning", metrics=1, steps=2)},
         environment={"python": "3.11.7"},
         output_tail="epoch 1\nepoch 2",

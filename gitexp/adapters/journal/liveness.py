@@ -13,6 +13,10 @@ RUN_VARIABLE = "GITEXP_RUN"
 """Environment variable with the id of the run, set for its command."""
 
 
+ENGINE = "engine"
+"""Name of the part of a journal's header that says which engine runs the command elsewhere."""
+
+
 class Liveness(StrEnum):
     """State of a run that is not sealed on the branch."""
 
@@ -42,10 +46,10 @@ def liveness(content: JournalContent) -> Liveness:
     if content.process is None:
         return Liveness.BY_HAND
     alive = is_alive(content.process)
-    if alive is None:
-        return Liveness.ELSEWHERE
     if alive:
         return Liveness.ALIVE
+    if alive is None or content.extra.get(ENGINE):  # a worker may run it, or keep its result
+        return Liveness.ELSEWHERE
     group = content.extra.get("group")
     if content.ending is not None or not isinstance(group, int):
         return Liveness.DEAD

@@ -19,6 +19,8 @@ class Said:
     """How the user wants the trials to run; the options that `sweep` and `sweep resume` share."""
 
     jobs: int | None
+    executor: str | None
+    names: tuple[str, ...]
     max_s: float | None
     failures: int
     again: bool
@@ -36,6 +38,18 @@ class Said:
 
 RUNNING_OPTIONS = [
     click.option("-j", "--jobs", type=Whole(1), metavar="N", help="N trials at once."),
+    click.option(
+        "--executor",
+        metavar="ADDRESS",
+        help="Run on other machines: dask://HOST:8786 or tls://HOST:8786.",
+    ),
+    click.option(
+        "--env",
+        "names",
+        multiple=True,
+        metavar="NAME",
+        help="A variable that trials on other machines get too. Repeatable.",
+    ),
     click.option(
         "--max-time", "max_s", type=Duration(), metavar="TIME", help="Start nothing after TIME."
     ),

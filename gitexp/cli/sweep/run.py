@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from gitexp.cli.output.errors import warn
@@ -17,18 +18,19 @@ from gitexp.cli.sweep.text import (
 )
 from gitexp.core.errors import ExitCode
 from gitexp.core.model.run import Run
+from gitexp.features.sweeps.cluster import (
+    LOCAL,
+    Cluster,
+    check_executor,
+    connected,
+    has_left,
+)
 from gitexp.features.sweeps.coordinator import Limits
 from gitexp.features.sweeps.definition import Definition
 from gitexp.features.sweeps.known import Overview, place_marker
 from gitexp.features.sweeps.plan import Choices, Plan, Planned, State, count_states
 from gitexp.features.sweeps.proposed_plan import ProposedPlan, plan_of
-from gitexp.features.sweeps.running import (
-    How,
-    default_jobs,
-    held_sweep,
-    run_planned,
-    source_of,
-)
+from gitexp.features.sweeps.running import How, held_sweep, run_planned, source_of
 from gitexp.features.sweeps.space import Point
 from gitexp.features.sweeps.summary import choose, has_failed, summarize
 from gitexp.storage.workspace import Workspace
@@ -52,32 +54,71 @@ def look_up(plan: Plan) -> list[Planned]:
 
 def run_sweep(workspace: Workspace, definition: Definition, said: Said) -> int:
     """Run a sweep, or go on with it, and say what came out. Returns the exit code."""
+    executor = said.executor or LOCAL
+    warning = check_executor(executor, in_place=definition.in_place)
+    if warning is not None:
+        warn(warning)
+    choices = replace(said.choices, elsewhere=executor != LOCAL)
     if said.dry_run:
-        plan = make_plan(workspace, definition, said.choices)
+        plan = make_plan(workspace, definition, choices)
         planned = look_up(plan)
         _show_plan(plan, planned, said)
         return ExitCode.DONE
     with held_sweep(workspace, definition):
-        plan = make_plan(workspace, definition, said.choices)
+        plan = make_plan(workspace, definition, choices)
         planned = look_up(plan)
-        queue = source_of(plan, planned)
-        others = other_results(plan)
-        teller = Teller(workspace, definition, planned, said, to_run=len(queue), others=others)
-        teller.tell_plan()
-        if isinstance(plan, ProposedPlan) and not (said.quiet or said.as_json):
-            for line in study_lines(plan):
-                say(line)
-        how = How(
-            jobs=said.jobs or (1 if definition.in_place else default_jobs()),
-            limits=Limits(max_s=said.max_s, failures=said.failures),
-            listener=teller.listener,
-        )
-        try:
-            mark = place_marker(workspace, definition.id)
-            result = run_planned(workspace, plan, queue, how, mark)
-        finally:
-            teller.erase()
-        return teller.tell_end(result)
+        was_left = has_left(workspace)
+        if executor == LOCAL or not (len(source_of(plan, planned)) or was_left):
+            return _run_and_tell(workspace, plan, planned, said, None)
+        with connected(
+            workspace,
+            plan,
+            executor,
+            jobs=said.jobs,
+            names=said.names,
+            streams=_streams(definition, said),
+            notice=say,
+        ) as cluster:
+            if was_left:
+                workspace.refreshed()
+                planned = look_up(plan)
+            return _run_and_tell(workspace, plan, planned, said, cluster)
+
+
+def _streams(definition: Definition, said: Said) -> bool:
+    """Return whether lines are wanted while trials run: to be shown, or to prune."""
+    return said.prefix_output or bool(definition.prune)
+
+
+def _run_and_tell(
+    workspace: Workspace,
+    plan: Plan,
+    planned: Sequence[Planned],
+    said: Said,
+    cluster: Cluster | None,
+) -> int:
+    definition = plan.definition
+    queue = source_of(plan, planned if cluster is None else cluster.without_left(planned))
+    others = other_results(plan)
+    to_run = len(queue) + (len(cluster.left) if cluster else 0)
+    teller = Teller(workspace, definition, planned, said, to_run=to_run, others=others)
+    teller.tell_plan()
+    if isinstance(plan, ProposedPlan) and not (said.quiet or said.as_json):
+        for line in study_lines(plan):
+            say(line)
+    how = How(
+        jobs=said.jobs or (1 if definition.in_place else None),
+        executor=said.executor or LOCAL,
+        names=said.names,
+        limits=Limits(max_s=said.max_s, failures=said.failures),
+        listener=teller.listener,
+    )
+    try:
+        mark = place_marker(workspace, definition.id)
+        result = run_planned(workspace, plan, queue, how, mark, cluster)
+    finally:
+        teller.erase()
+    return teller.tell_end(result)
 
 
 def _show_plan(plan: Plan, planned: Sequence[Planned], said: Said) -> None:

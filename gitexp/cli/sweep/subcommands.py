@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -18,7 +19,14 @@ from gitexp.core.errors import Conflict, ExitCode, NotFound
 from gitexp.core.render.machine_formats import format_json
 from gitexp.features.doctor.findings import counted
 from gitexp.features.recording.remove import plan_removal, remove
-from gitexp.features.sweeps.files import find_sweep, forget_sweep, stop_sweep
+from gitexp.features.sweeps.cluster import LOCAL
+from gitexp.features.sweeps.files import (
+    find_sweep,
+    forget_sweep,
+    forget_where,
+    load_where,
+    stop_sweep,
+)
 from gitexp.features.sweeps.known import Overview, overview, overviews
 
 _FOLLOW_S = 1.0
@@ -87,10 +95,17 @@ def status_command(follow: bool, as_json: bool, sweep: str | None) -> int:
 def resume_command(said: Said, sweep: str | None) -> int:
     """Go on with a sweep: run the trials that have no result yet
 
-    It has the code that it began with, whatever your work tree has now.
+    It has the code that it began with, whatever your work tree has now, and goes on where it ran;
+    `--executor local` brings it here.
     """
     workspace = open_workspace()
-    return run_sweep(workspace, find_sweep(workspace, sweep), said)
+    definition = find_sweep(workspace, sweep)
+    where = load_where(workspace, definition)
+    if said.executor is None and where is not None:
+        said = replace(said, executor=where[0], names=said.names or where[1])
+    elif said.executor is not None and where is not None and said.executor == LOCAL:
+        forget_where(workspace, definition)
+    return run_sweep(workspace, definition, said)
 
 
 @click.command("stop")

@@ -200,6 +200,8 @@ class SweepPlace:
     """Number of starts of the trial; earlier attempts were interrupted."""
     pruned_at: int | None = None
     """The step at which the sweep stopped the trial, because it was worse than the others there."""
+    worker: str | None = None
+    """The host that ran it, when that was another machine of an engine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,6 +114,7 @@ _SWEEP: Final = record(
     Field("number", INT, required=True),
     Field("attempts", INT),
     Field("pruned_at", INT),
+    Field("worker", TEXT),
 )
 _PARSER: Final = record(
     Parser,

@@ -49,25 +49,28 @@ class PrintedMetrics:
         if patterns:
             self._matcher = self._start_matcher()
 
-    def on_line(self, _stream: str, line: bytes) -> None:
+    def on_line(self, _stream: str, line: bytes, time_s: float | None = None) -> None:
         """Read one line of output; an error here never stops the command.
 
+        `time_s` are the seconds from the start until it was printed; by default, until now.
         A readable `METRIC` line is not searched for patterns, which would count its values twice.
         """
         may_be_metric = b"METRIC" in line
         if self._matcher is None and not may_be_metric:
             return
         text = plain_line(line)
+        if time_s is None:
+            time_s = clock.monotonic_s() - self._started_s
         reading = parse_metric_line(text) if may_be_metric else None
         if self._matcher is not None and not (reading and reading.values):
-            self._matcher.feed(text, clock.monotonic_s() - self._started_s)
+            self._matcher.feed(text, time_s)
         if reading is None:
             return
         if reading.fault is not None:
             self._unread += 1
             self._first_unread = self._first_unread or f"'{_quoted(text)}': {reading.fault}"
             return
-        self.log(reading, clock.monotonic_s() - self._started_s)
+        self.log(reading, time_s)
 
     def close(self) -> None:
         """Read the remaining matches of the patterns. Idempotent."""

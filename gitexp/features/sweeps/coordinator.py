@@ -10,16 +10,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from gitexp.adapters.engines.protocol import Ended, Engine, NotRun, Printed, TimeUp
 from gitexp.adapters.git.maintenance import start_maintenance
 from gitexp.adapters.system import clock
 from gitexp.core.errors import GitexpError
 from gitexp.core.model.run import Run
-from gitexp.features.sweeps.engine import Ended, Engine, Printed, TimeUp
+from gitexp.features.sweeps.places import Place
 from gitexp.features.sweeps.plan import Planned, State
 from gitexp.features.sweeps.source import Source
 from gitexp.features.sweeps.summary import has_failed, is_pruned
-from gitexp.features.sweeps.trees import Trees
-from gitexp.features.sweeps.trial import OpenTrial, SealedTrial, placed_in
+from gitexp.features.sweeps.trial import OpenTrial, SealedTrial
 from gitexp.storage.branch.events import Event
 from gitexp.storage.workspace import Workspace
 
@@ -87,6 +87,8 @@ class Result:
     was_interrupted: bool = False
     stopped_by: str | None = None
     """Why it stopped before its last trial, when a limit was reached."""
+    not_run: list[tuple[Planned, str]] = field(default_factory=list)
+    """Trials that no worker can run, with the reason."""
     unrecorded: int = 0
     """Trials that ended and could not be put onto the branch; their journals are kept."""
 
@@ -99,22 +101,25 @@ class Coordinator:
         workspace: Workspace,
         marks: Mapping[str, str],
         engine: Engine,
-        trees: Trees,
+        place: Place,
         *,
         mark: Callable[[Planned, Run], Run],
         extra: tuple[tuple[str, bytes], ...],
         variables: dict[str, str],
         limits: Limits,
         listener: Listener,
+        forget: Callable[[list[str]], None] = lambda _runs: None,
     ) -> None:
         """`marks` are variables that every command gets, `variables` those it gets if unset.
 
         `mark` gives a run its place in the sweep; `extra` are files that the branch gets too.
+        `forget` is called with runs that the branch has now.
         """
         self._workspace = workspace
         self._marks = marks
         self._engine = engine
-        self._trees = trees
+        self._place = place
+        self._forget = forget
         self._mark = mark
         self._extra = extra
         self._variables = variables
@@ -128,10 +133,18 @@ class Coordinator:
         self._requests = 0
         self._row = 0
         """Failures in a row."""
+        self._adopted: set[str] = set()
+        """Runs of a coordinator that has died; `queue` does not know them."""
 
-    def run(self, queue: Source) -> Result:
-        """Run trials to their end, or until the sweep is stopped. Raises `GitexpError`."""
-        progress = Progress(len(queue), clock.monotonic_s())
+    def run(self, queue: Source, adopted: Iterable[tuple[Planned, Run]] = ()) -> Result:
+        """Run trials to their end, or until the sweep is stopped. Raises `GitexpError`.
+
+        `adopted` are runs that the engine was given before, by a coordinator that has died.
+        """
+        for each, run in adopted:
+            self._running[run.id] = (each, self._place.begin(each.prepared, run))
+            self._adopted.add(run.id)
+        progress = Progress(len(queue) + len(self._running), clock.monotonic_s())
         result = Result()
         self._workspace.refreshed()
         self._clock = self._workspace.next_clock()
@@ -147,7 +160,7 @@ class Coordinator:
                     self._listener.on_tick(progress)
             finally:
                 self._close(result)
-        result.left = len(queue)
+        result.left = len(queue) + len(result.not_run)
         return result
 
     # --- starting -----------------------------------------------------------------------------
@@ -156,7 +169,7 @@ class Coordinator:
         now_s = clock.monotonic_s()
         if now_s - self._touched_s >= TOUCH_S:
             self._touched_s = now_s
-            self._trees.touch()
+            self._place.touch()
 
     def _fill(self, queue: Source, progress: Progress) -> None:
         while queue and not progress.is_draining and len(self._running) < self._engine.slots:
@@ -166,15 +179,13 @@ class Coordinator:
             if planned.state is not State.NEW:
                 self._listener.on_reuse(planned)
                 continue
-            tree = self._trees.take()
             run = replace(planned.prepared.run, clock=self._clock, started=clock.now())
             self._clock += 1
-            prepared = placed_in(planned.prepared, tree.path)
             run = self._mark(planned, replace(run, session=self._workspace.new_session()))
-            trial = OpenTrial.begin(self._workspace, prepared, run, tree)
+            trial = self._place.begin(planned.prepared, run)
             self._running[run.id] = (planned, trial)
             self._engine.start(trial.order(self._marks, self._variables))
-            self._listener.on_start(planned, run)
+            self._listener.on_start(planned, trial.run)
         progress.running = len(self._running)
         progress.total = progress.done + progress.running + len(queue)
 
@@ -185,13 +196,16 @@ class Coordinator:
         for happened in self._engine.wait(_TICK_S):
             planned, trial = self._running[happened.run]
             if isinstance(happened, Printed):
-                for line in trial.hear(happened.chunk, happened.stream):
+                for line in trial.hear(happened.chunk, happened.stream, happened.time_s):
                     self._listener.on_line(trial.run, happened.stream, line)
             elif isinstance(happened, TimeUp):
                 trial.note_timeout()
             elif isinstance(happened, Ended):
                 self._end(planned, trial, happened, progress, result)
-                queue.note_end(*result.runs[-1])
+                if happened.run not in self._adopted:
+                    queue.note_end(*result.runs[-1])
+            elif isinstance(happened, NotRun):
+                self._drop(planned, trial, happened, progress, result)
 
     def _end(
         self,
@@ -202,7 +216,7 @@ class Coordinator:
         result: Result,
     ) -> None:
         sealed = trial.end(ended)
-        self._trees.give_back(trial.tree)
+        self._place.end(trial)
         del self._running[ended.run]
         self._ended.append(sealed)
         result.runs.append((planned, sealed.run))
@@ -217,10 +231,37 @@ class Coordinator:
         self._listener.on_end(planned, sealed.run, progress)
 
     def _prune(self, queue: Source) -> None:
-        running = [(planned, trial.journal.path) for planned, trial in self._running.values()]
+        running = [
+            (planned, trial.journal.path)
+            for run, (planned, trial) in self._running.items()
+            if run not in self._adopted
+        ]
         for run, step in queue.to_prune(running):
             self._running[run][1].note_pruning(step)
             self._engine.stop(run)
+
+    def _drop(
+        self,
+        planned: Planned,
+        trial: OpenTrial,
+        happened: NotRun,
+        progress: Progress,
+        result: Result,
+    ) -> None:
+        """Take back a trial that no worker can run: it has no record, or an interrupted one."""
+        reasons = {why for _, why in result.not_run}
+        if happened.why not in reasons:
+            self._listener.on_notice(f"not run: {happened.why}")
+        result.not_run.append((planned, happened.why))
+        if trial.is_announced:
+            ended = Ended(happened.run, -1, 0.0, stopped=True, fault=f"not run: {happened.why}")
+            self._ended.append(trial.end(ended))
+        else:
+            trial.withdraw()
+        self._place.end(trial)
+        del self._running[happened.run]
+        progress.running = len(self._running)
+        self._row += 1
 
     # --- stopping -----------------------------------------------------------------------------
 
@@ -242,7 +283,8 @@ class Coordinator:
             return
         if self._limits.failures and self._row >= self._limits.failures:
             progress.is_draining = True
-            result.stopped_by = f"{self._row} trials failed one after the other"
+            what = "could not run" if result.not_run else "failed"
+            result.stopped_by = f"{self._row} trials {what} one after the other"
         elif self._limits.max_s is not None:
             seconds = clock.monotonic_s() - progress.started_s
             if seconds >= self._limits.max_s:
@@ -288,7 +330,10 @@ class Coordinator:
             trial
             for _, trial in self._running.values()
             if not trial.is_announced
-            and (not self._written_s or now_s - trial.started_s >= ANNOUNCE_S)
+            and (
+                (not self._written_s and not trial.may_wait)
+                or now_s - trial.started_s >= ANNOUNCE_S
+            )
         ]
         events += [trial.announce() for trial in announced]
         if not events:
@@ -308,6 +353,8 @@ class Coordinator:
             with suppress(GitexpError):
                 sealed.release()
         self._write_notes()
+        if self._ended:
+            self._forget([sealed.run.id for sealed in self._ended])
         self._ended.clear()
         result.unrecorded = 0
 
@@ -330,14 +377,16 @@ class Coordinator:
                 self._workspace.record(events)
 
     def _close(self, result: Result) -> None:
-        """Record what ended; trials that still run, after a failure of ours, are ended."""
-        self._engine.close()
+        """Record what ended; trials that still run here, after a failure of ours, are ended."""
         for _, trial in self._running.values():
-            trial.journal.close()  # recovery completes it
+            trial.is_announced = True  # no sign of life any more
         with suppress(GitexpError):
             self._write(result, now=True)
+        self._engine.close()
+        for _, trial in self._running.values():
+            trial.journal.close()  # recovery completes it, or `sweep resume`
         result.unrecorded = len(self._ended)
         for sealed in self._ended:
             sealed.leave()
-        self._trees.close()
+        self._place.close()
         start_maintenance(self._workspace.repo)

@@ -13,6 +13,7 @@ from gitexp.adapters.system.file_lock import FileLock
 from gitexp.core.errors import Ambiguous, CommandFailed, Conflict, GitexpError, NotFound, Unreadable
 from gitexp.core.schema.layout import PathKind, parse_path, sweep_path
 from gitexp.core.schema.limits import MAX_RECORD_BYTES
+from gitexp.core.schema.toml_codec import decode_table, encode_table
 from gitexp.features.sweeps.definition import Definition, decode_definition, encode_definition
 from gitexp.storage.workspace import Workspace
 
@@ -32,6 +33,29 @@ def save_sweep(workspace: Workspace, definition: Definition) -> None:
         aside.replace(path)
     except OSError as error:
         raise GitexpError(f"cannot write '{path}'", why=error.strerror) from error
+
+
+def save_where(
+    workspace: Workspace, definition: Definition, executor: str, names: tuple[str, ...]
+) -> None:
+    """Keep where a sweep runs, so that `resume` goes on there. Never raises."""
+    path = sweeps_folder(workspace) / f"{definition.id}.where"
+    with suppress(OSError):
+        path.write_bytes(encode_table({"executor": executor, "env": list(names)}))
+
+
+def load_where(workspace: Workspace, definition: Definition) -> tuple[str, tuple[str, ...]] | None:
+    """Return where this clone ran a sweep last, if on other machines: engine and variables."""
+    with suppress(OSError, Unreadable, KeyError, TypeError):
+        table = decode_table((sweeps_folder(workspace) / f"{definition.id}.where").read_bytes())
+        names = table["env"]
+        return str(table["executor"]), tuple(map(str, names if isinstance(names, list) else ()))
+    return None
+
+
+def forget_where(workspace: Workspace, definition: Definition) -> None:
+    """Forget where a sweep ran: it goes on here."""
+    (sweeps_folder(workspace) / f"{definition.id}.where").unlink(missing_ok=True)
 
 
 def branch_file(definition: Definition) -> tuple[str, bytes]:
@@ -107,7 +131,7 @@ def newest_first(workspace: Workspace, known: dict[str, Definition]) -> list[Def
 
 def forget_sweep(workspace: Workspace, definition: Definition) -> None:
     """Remove this clone's copy and lock."""
-    for suffix in (".toml", ".lock"):
+    for suffix in (".toml", ".lock", ".where"):
         (sweeps_folder(workspace) / f"{definition.id}{suffix}").unlink(missing_ok=True)
 
 

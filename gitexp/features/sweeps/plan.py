@@ -6,6 +6,7 @@ A trial that ended before is reused: in this sweep, in another one or by hand.
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 
 from gitexp.core.errors import GitexpError, InvalidInput
@@ -56,6 +57,8 @@ class Choices:
     """Run all of them."""
     retry_failed: bool = False
     """Run those that failed or timed out."""
+    elsewhere: bool = False
+    """Trials run on other machines: their Python is not known, so it is not compared."""
 
 
 def first_trial(workspace: Workspace, definition: Definition) -> Trial:
@@ -192,6 +195,8 @@ class Plan:
                 changed=prepared.changed,
             )
             state, known = self._judge(prepared.run, tried)
+            if state is State.NEW and (self.choices.elsewhere or self._has_workers):
+                state, known = self._judge_elsewhere(prepared)
         return Planned(number, point, prepared, state, known)
 
     def _judge(self, run: Run, tried: Tried) -> tuple[State, Entry | None]:
@@ -204,6 +209,36 @@ class Plan:
         if tried.running:
             return State.RUNNING, tried.running[0].entry
         return State.NEW, None
+
+    @cached_property
+    def _has_workers(self) -> bool:
+        """Return whether other machines ran trials of this sweep."""
+        index = self.workspace.index
+        query = self.workspace.query(f'sweep == "{self.definition.id}"')
+        entries = index.entries(index.ids(query))
+        return any(entry.run.sweep and entry.run.sweep.worker for entry in entries)
+
+    def _judge_elsewhere(self, prepared: Prepared) -> tuple[State, Entry | None]:
+        """Judge a trial by runs with any Python: a result of this sweep from another machine
+        counts, and any result when trials run on other machines.
+        """
+        run = replace(prepared.run, environment={})
+        tried = find_tried(
+            self.workspace,
+            run,
+            kin=0,
+            uncompared=prepared.uncompared,
+            changed=prepared.changed,
+        )
+        if not self.choices.elsewhere:
+            ours = tuple(e for e in tried.identical if self._is_of_worker(e.run))
+            running = tuple(found for found in tried.running if self._is_of_worker(found.entry.run))
+            tried = tried._replace(identical=ours, running=running)
+        return self._judge(run, tried)
+
+    def _is_of_worker(self, run: Run) -> bool:
+        place = run.sweep
+        return place is not None and place.id == self.definition.id and bool(place.worker)
 
     def _is_result(self, run: Run, other: Run) -> bool:
         """Return whether an identical trial that ended spares us this one."""

@@ -1,4 +1,4 @@
-"""A sweep from its plan to its end on this machine."""
+"""A sweep from its plan to its end, on this machine or with an engine."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
+from gitexp.adapters.engines import guardian
+from gitexp.adapters.engines.local import LocalEngine
 from gitexp.adapters.git.code_commit import write_code_commit
 from gitexp.adapters.system import clock
 from gitexp.adapters.system.command import find_command
@@ -14,11 +16,11 @@ from gitexp.core.errors import GitexpError, InvalidInput
 from gitexp.core.model.run import Outcome, Run
 from gitexp.features.execution.execute import execute
 from gitexp.features.execution.recover import recover
-from gitexp.features.sweeps import guardian
+from gitexp.features.sweeps.cluster import LOCAL, Cluster
 from gitexp.features.sweeps.coordinator import Coordinator, Limits, Listener, Progress, Result
 from gitexp.features.sweeps.definition import Definition
-from gitexp.features.sweeps.files import branch_file, running_here, save_sweep
-from gitexp.features.sweeps.local_engine import LocalEngine
+from gitexp.features.sweeps.files import branch_file, running_here, save_sweep, save_where
+from gitexp.features.sweeps.places import WorkTrees
 from gitexp.features.sweeps.plan import Plan, Planned, State
 from gitexp.features.sweeps.proposed_plan import ProposedPlan
 from gitexp.features.sweeps.source import ListedTrials, Source
@@ -38,7 +40,12 @@ _EARLIER: Final = 50
 class How:
     """How the trials of a sweep run here."""
 
-    jobs: int
+    jobs: int | None
+    """Trials at once; `None` for as many as there are processors, here or on the workers."""
+    executor: str = LOCAL
+    """The address of an engine, or `local`."""
+    names: tuple[str, ...] = ()
+    """Variables that trials on other machines get too."""
     limits: Limits = field(default_factory=Limits)
     listener: Listener = field(default_factory=Listener)
 
@@ -76,10 +83,16 @@ def run_planned(
     queue: Source,
     how: How,
     mark: Callable[[Planned, Run], Run],
+    cluster: Cluster | None = None,
 ) -> Result:
-    """Run the new trials of a plan. Call only while holding the sweep. Raises `GitexpError`."""
-    if not len(queue):
+    """Run the new trials of a plan. Call only while holding the sweep. Raises `GitexpError`.
+
+    `cluster` is what `connected` gave, `None` for trials on this machine.
+    """
+    if not len(queue) and not (cluster and cluster.left):
         return Result()
+    if cluster is not None:
+        return _run_on(cluster, workspace, plan, queue, how, mark)
     if plan.definition.in_place:
         return _run_in_place(workspace, plan, queue, how, mark)
     return _run_apart(workspace, plan, queue, how, mark)
@@ -92,6 +105,35 @@ def source_of(plan: Plan, planned: Sequence[Planned]) -> Source:
 
         return ProposedTrials(plan)
     return ListedTrials(each for each in planned if each.state is State.NEW)
+
+
+def _run_on(
+    cluster: Cluster,
+    workspace: Workspace,
+    plan: Plan,
+    queue: Source,
+    how: How,
+    mark: Callable[[Planned, Run], Run],
+) -> Result:
+    """Run trials on other machines; those that workers have already are heard to their end."""
+    save_sweep(workspace, plan.definition)
+    save_where(workspace, plan.definition, how.executor, how.names)
+    adopted = []
+    for left in cluster.left:
+        cluster.engine.adopt(left.run.id)
+        adopted.append((left.planned(plan), left.run))
+    return Coordinator(
+        workspace,
+        marks_of(workspace, plan.definition.id),
+        cluster.engine,
+        cluster.place,
+        mark=mark,
+        extra=(branch_file(plan.definition),),
+        variables={},
+        limits=how.limits,
+        listener=how.listener,
+        forget=cluster.engine.forget,
+    ).run(queue, adopted)
 
 
 def _run_apart(
@@ -118,7 +160,8 @@ def _run_apart(
         placed = placed_in(sample, tree.path)
         find_command(placed.argv[0], placed.directory, os.environ)
         trees.give_back(tree)
-        engine = LocalEngine(min(how.jobs, len(queue)), _marker(workspace, definition))
+        jobs = how.jobs or default_jobs()
+        engine = LocalEngine(min(jobs, len(queue)), _marker(workspace, definition))
     except BaseException:
         trees.close()
         raise
@@ -127,10 +170,10 @@ def _run_apart(
         workspace,
         marks_of(workspace, definition.id),
         engine,
-        trees,
+        WorkTrees(workspace, trees),
         mark=mark,
         extra=(branch_file(definition),),
-        variables=_variables(how.jobs),
+        variables=_variables(jobs),
         limits=how.limits,
         listener=how.listener,
     ).run(queue)
@@ -159,7 +202,7 @@ def _run_in_place(
     mark: Callable[[Planned, Run], Run],
 ) -> Result:
     """Run the trials one after the other in the user's own work tree, as `git exp run` does."""
-    if how.jobs > 1:
+    if (how.jobs or 1) > 1:
         raise InvalidInput(
             "cannot run several trials at once with --in-place",
             why="they would write over each other's files",

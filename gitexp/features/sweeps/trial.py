@@ -11,10 +11,12 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
+from gitexp.adapters.engines.protocol import Ended, Order
 from gitexp.adapters.git.process import LOCAL_VARIABLES
 from gitexp.adapters.journal.journal import Ending, Journal, read_journal
-from gitexp.adapters.journal.liveness import RUN_VARIABLE
+from gitexp.adapters.journal.liveness import ENGINE, RUN_VARIABLE
 from gitexp.adapters.journal.output_archive import KeptOutput
 from gitexp.adapters.journal.output_tail import OutputTail
 from gitexp.adapters.system import clock
@@ -23,7 +25,7 @@ from gitexp.adapters.system.probe import hash_path
 from gitexp.core.analysis.fingerprint import path_matcher
 from gitexp.core.errors import GitexpError
 from gitexp.core.inputs.redaction import redact_text
-from gitexp.core.model.run import FileState, Outcome, Run, Series, Table
+from gitexp.core.model.run import Checks, FileState, Outcome, Run, Series, Table
 from gitexp.core.schema.toml_codec import encode_run, encode_table
 from gitexp.features.execution.checks import run_checks
 from gitexp.features.execution.execute import (
@@ -57,7 +59,6 @@ from gitexp.features.recording.record import (
     with_collected,
     with_ending,
 )
-from gitexp.features.sweeps.engine import Ended, Order
 from gitexp.features.sweeps.trees import TrialTree, is_link
 from gitexp.features.trials.reads import opened_files, untracked_reads
 from gitexp.storage.branch.events import Event, sealed, started
@@ -126,18 +127,35 @@ class OpenTrial:
     pruned_at: int | None = None
     """The step at which the sweep stops it."""
 
+    @property
+    def may_wait(self) -> bool:
+        """True when it may not have started: then its start gets onto the branch later."""
+        return False
+
     @classmethod
     def begin(
-        cls, workspace: Workspace, prepared: Prepared, run: Run, tree: TrialTree
-    ) -> "OpenTrial":
-        """Begin a trial; it exists when this returns. Raises `GitexpError` when it cannot be."""
+        cls,
+        workspace: Workspace,
+        prepared: Prepared,
+        run: Run,
+        tree: TrialTree,
+        engine: str | None = None,
+    ) -> Self:
+        """Begin a trial; it exists when this returns. Raises `GitexpError` when it cannot be.
+
+        `engine` is the address of the one that runs it on other machines.
+        """
         remember(workspace, run.id)
         journal = Journal.create(
             workspace.journals,
             run.id,
             encode_run(run),
             durable=False,  # a power cut costs a trial that runs again
-            extra={"packages": prepared.packages, "top": str(prepared.top)},
+            extra={
+                "packages": prepared.packages,
+                "top": str(prepared.top),
+                **({ENGINE: engine} if engine else {}),
+            },
         )
         started_s = clock.monotonic_s()
         trial = cls(
@@ -185,13 +203,16 @@ class OpenTrial:
         limit_s = None if command is None else command.timeout_s
         return Order(self.run.id, self.prepared.argv, self.prepared.directory, env, limit_s)
 
-    def hear(self, chunk: bytes, stream: str) -> list[bytes]:
-        """Take in what the command printed; returns the lines that are whole now."""
+    def hear(self, chunk: bytes, stream: str, time_s: float | None = None) -> list[bytes]:
+        """Take in what the command printed; returns the lines that are whole now.
+
+        `time_s` are the seconds from the start of the command; by default, until now.
+        """
         self.tail.feed(chunk, stream)
         self.kept.feed(chunk, stream)
         lines = self.lines.setdefault(stream, Lines()).cut(chunk)
         for line in lines:
-            self.printed.on_line(stream, line)
+            self.printed.on_line(stream, line, time_s)
         return lines
 
     def note_timeout(self) -> None:
@@ -205,6 +226,13 @@ class OpenTrial:
         with suppress(GitexpError):
             self.journal.append(PRUNED, step=step)
 
+    def withdraw(self) -> None:
+        """Remove all traces of a trial that did not start."""
+        self.printed.close()
+        self.journal.remove()
+        with suppress(OSError):
+            self.params_file.unlink()
+
     def announce(self) -> Event:
         """The event that puts the start onto the branch."""
         self.is_announced = True
@@ -212,6 +240,7 @@ class OpenTrial:
 
     def end(self, ended: Ended) -> "SealedTrial":
         """Gather the results and seal the record in the journal; the branch comes later."""
+        self.take_in(ended)
         for stream, lines in self.lines.items():
             for line in lines.cut(b""):
                 self.printed.on_line(stream, line)
@@ -228,6 +257,17 @@ class OpenTrial:
             self.params_file.unlink()
         discard_report(self.report)
         return SealedTrial(self, run, series, record, notes)
+
+    def take_in(self, ended: Ended) -> None:
+        """Place what came back from another machine; here, everything is in place."""
+
+    def gives_outputs(self, warnings: list[str]) -> dict[str, FileState]:
+        """Return the states of the declared outputs; `warnings` gets one for each problem."""
+        return _hash_outputs(self.prepared, warnings)
+
+    def checks(self, run: Run) -> tuple[Checks | None, list[str]]:
+        """Run the project's checks in the trial's work tree; returns their result and warnings."""
+        return run_checks(self.workspace.settings, run, self.prepared.top)
 
     def _gather(self, run: Run, warnings: list[str]) -> tuple[Run, Series, tuple[str, ...]]:
         """The run with everything that is known at its end, its series, and notes logged."""
@@ -250,7 +290,7 @@ class OpenTrial:
             run,
             command=run.command and replace(run.command, metrics_files=named),
             metrics=values,
-            outputs=_hash_outputs(prepared, warnings),
+            outputs=self.gives_outputs(warnings),
             reads=self._reads(since_ns),
             produced=tuple(sorted({*run.produced, *self._written(harvest.files)})),
             output_tail=self.tail.text(lines=TAIL_LINES) if is_kept else "",
@@ -258,7 +298,7 @@ class OpenTrial:
         )
         known = workspace.settings.directions
         run, series = with_harvest(run, series, harvest, prepared.top, known)
-        checks, unchecked = run_checks(workspace.settings, run, prepared.top)
+        checks, unchecked = self.checks(run)
         return (
             replace(run, checks=checks, warnings=(*run.warnings, *unchecked)),
             series,
@@ -331,9 +371,11 @@ def outcome_of(ended: Ended) -> Outcome:
 
 
 def _faults(ended: Ended) -> list[str]:
+    if ended.fault:
+        return [ended.fault]
     if -ended.exit_code == signal.SIGKILL and not (ended.stopped or ended.timed_out):
         return ["it was killed by signal 9, perhaps because memory ran out"]
-    return [ended.fault] if ended.fault else []
+    return []
 
 
 def _hash_outputs(prepared: Prepared, warnings: list[str]) -> dict[str, FileState]:

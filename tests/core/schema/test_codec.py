@@ -89,6 +89,7 @@ id = "5555555555555555"
 number = 12
 attempts = 2
 pruned_at = 3
+worker = "node7"
 
 [code]
 commit = "c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0"
@@ -273,6 +274,7 @@ RUNS: st.SearchStrategy[Run] = st.builds(
         number=st.integers(1, 10**5),
         attempts=st.integers(1, 99),
         pruned_at=st.none() | st.integers(0, 10**9),
+        worker=st.none() | TEXT,
     ),
     harvested=st.dictionaries(
         NAME,

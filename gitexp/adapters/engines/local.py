@@ -12,11 +12,11 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from gitexp.adapters.engines import guardian
+from gitexp.adapters.engines.protocol import Ended, Happening, Order, Printed, TimeUp
 from gitexp.adapters.system import clock
 from gitexp.adapters.system.command import open_filter, start_apart
 from gitexp.core.errors import GitexpError, NotRunnable
-from gitexp.features.sweeps import guardian
-from gitexp.features.sweeps.engine import Ended, Happening, Order, Printed, TimeUp
 
 if TYPE_CHECKING:
     from subprocess import Popen  # noqa: TID251 - only the type

@@ -1,0 +1,331 @@
+"""The engine that runs commands on the workers of a Dask cluster.
+
+A command is one Dask task. Code goes to every worker before its first task, and to a worker that
+joins later when it says that it lacks it. Results stay in the workers' outboxes until `forget`.
+"""
+
+import queue
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from gitexp.adapters.engines.dask_client import (
+    WORKERS_S,
+    asking,
+    config,
+    connect,
+    load_worker,
+    lost,
+)
+from gitexp.adapters.engines.kit import digest_of, kit_files
+from gitexp.adapters.engines.protocol import (
+    Ended,
+    Happening,
+    NotRun,
+    Order,
+    Setting,
+)
+from gitexp.adapters.engines.result import Lines, decode, happenings, task_of
+from gitexp.adapters.system import clock
+from gitexp.core.errors import GitexpError, Unreadable
+
+LOOK_S: Final = 2.0
+"""Seconds between two looks at how many workers there are."""
+
+_COLLECT_S: Final = 0.5
+"""Seconds between two looks into the outboxes for adopted runs."""
+
+_GONE_S: Final = 10.0
+"""Seconds after which an adopted run that no worker knows was interrupted."""
+
+_MORE: Final = 2
+"""Commands that are ordered beyond the threads of the workers, so that none waits for us."""
+
+
+class DaskEngine:
+    """Commands on the workers of a Dask scheduler; for one thread."""
+
+    def __init__(self, address: str, setting: Setting) -> None:
+        """Connect, and bring code to the workers. Raises `GitexpError`."""
+        self._address = address
+        self._setting = setting
+        self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._orders: dict[str, Order] = {}
+        self._futures: dict[str, Any] = {}
+        self._stops: dict[str, int] = {}
+        self._collected: dict[str, dict[str, Any]] = {}
+        """Results from outboxes that `wait` has not returned."""
+        self._collected_s = 0.0
+        self._adopted: dict[str, float] = {}
+        """Runs that `adopt` named, with when a worker was seen to know them."""
+        self._lines = Lines()
+        self._packages: dict[str, Mapping[str, Any]] = {}
+        self._refused: dict[str, dict[str, str]] = {}
+        """Runs that workers could not run: the reasons by worker."""
+        self._useless: dict[str, str] = {}
+        """Workers that can run nothing, with the reason."""
+        self._noticed: set[str] = set()
+        """Reasons for not using a worker that the user has seen."""
+        self._threads = 1
+        self._looked_s = 0.0
+        self._folder = tempfile.TemporaryDirectory(prefix="gitexp-")
+        self._worker = load_worker(Path(self._folder.name))
+        self._kit = digest_of(kit_files())
+        self._client: Any = connect(address)
+        self._topic = f"gitexp-{setting.owner}-{clock.new_id()}" if setting.streams else None
+        try:
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    # --- workers ------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        """Have the worker's module, the code and the kit on all workers."""
+        with asking(self._address):
+            self._client.wait_for_workers(1, timeout=WORKERS_S)
+            self._send_module()
+            self._bring_code(None)
+            if self._topic is not None:
+                self._client.subscribe_topic(self._topic, self._on_event)
+        self._look()
+        if not self._threads:
+            why = "; ".join(dict.fromkeys(self._useless.values())) or "it has no worker"
+            raise GitexpError(f"no worker of {self._address} can run trials", why=why)
+
+    def _send_module(self) -> None:
+        """Load the worker's module on the scheduler and all workers, unless they have it."""
+        hello = self._worker.hello
+        found = self._client.run(hello, on_error="return")
+        is_there = all(isinstance(answer, dict) for answer in found.values())
+        with suppress(Exception):
+            self._client.run_on_scheduler(hello)
+            if is_there:
+                return
+        self._client.upload_file(self._worker.__file__)
+
+    def _bring_code(self, workers: list[str] | None) -> None:
+        """Bring the code to these workers, or to all."""
+        commit, kit = self._setting.commit, self._kit
+        answers = self._client.run(self._worker.hello, workers=workers, on_error="return")
+        by_pack: dict[tuple[str, ...], list[str]] = {}
+        for worker, answer in answers.items():
+            if not isinstance(answer, dict):
+                self._useless[worker] = f"a worker failed: {answer}"
+            elif answer["git"] is None:
+                self._useless[worker] = f"{answer['facts']['host']} has no git"
+            else:
+                self._useless.pop(worker, None)
+                self._packages[answer["facts"]["packages"]] = answer["packages"]
+                by_pack.setdefault(tuple(answer["code"]), []).append(worker)
+        for known, those in by_pack.items():
+            pack = b"" if commit in known else self._setting.pack(known)
+            bundle = {"commit": commit, "pack": pack, "kit": kit, "files": kit_files()}
+            bundle["inputs"] = dict(self._setting.inputs)
+            faults = self._client.run(
+                self._worker.take_code, bundle, workers=those, on_error="return"
+            )
+            for worker, fault in faults.items():
+                if fault is not None:
+                    self._useless[worker] = str(fault)
+        for why in dict.fromkeys(self._useless.values()):
+            if why not in self._noticed:
+                self._noticed.add(why)
+                self._setting.notice(f"a worker is not used: {why}")
+
+    def _look(self) -> None:
+        """Count the threads of the workers that can run trials."""
+        self._looked_s = clock.monotonic_s()
+        with suppress(Exception):  # the next wait finds out whether the scheduler is lost
+            threads = self._client.nthreads()
+            self._threads = sum(n for worker, n in threads.items() if worker not in self._useless)
+
+    @property
+    def slots(self) -> int:
+        """How many commands may be ordered at once: a few more than the workers have threads."""
+        if clock.monotonic_s() - self._looked_s > LOOK_S:
+            self._look()
+        most = self._threads + min(_MORE, self._threads)
+        return most if self._setting.jobs is None else min(self._setting.jobs, most)
+
+    # --- commands -----------------------------------------------------------------------------
+
+    def start(self, order: Order) -> None:
+        """Order a command."""
+        self._orders[order.run] = order
+        self._submit(order)
+
+    def _submit(self, order: Order) -> None:
+        setting = self._setting
+        task = task_of(order, setting.owner, setting.commit, self._kit, self._topic)
+        avoided = {*self._useless, *self._refused.get(order.run, {})}
+        options: dict[str, Any] = {}
+        if avoided:
+            able = [worker for worker in self._client.nthreads() if worker not in avoided]
+            if not able:
+                reasons = {**self._useless, **self._refused.get(order.run, {})}
+                why = "; ".join(dict.fromkeys(reasons.values()))
+                self._events.put(NotRun(order.run, why))
+                return
+            options["workers"] = able
+        key = f"gitexp-{order.run}-{clock.new_id()[:6]}"
+        future = self._client.submit(
+            self._worker.run_trial, task, key=key, pure=False, retries=0, **options
+        )
+        self._futures[order.run] = future
+        future.add_done_callback(self._events.put)
+
+    def stop(self, run: str) -> None:
+        """Ask a command to end; called again, end it now. Harmless when it has ended."""
+        if run in self._orders or run in self._adopted:
+            self._stops[run] = self._stops.get(run, 0) + 1
+            with asking(self._address):
+                self._client.run(self._worker.stop, run, self._stops[run], wait=False)
+
+    def _on_event(self, event: tuple[float, Mapping[str, Any]]) -> None:
+        self._events.put(event[1])
+
+    def wait(self, timeout_s: float) -> list[Happening]:
+        """Return what happened since the last call, after at most `timeout_s` seconds.
+
+        Raises `EngineLost`.
+        """
+        if self._adopted:
+            timeout_s = min(
+                timeout_s, _COLLECT_S if self._adopted.keys() - self._collected.keys() else 0.0
+            )
+        events: list[Any] = []
+        with suppress(queue.Empty):
+            events.append(self._events.get(timeout=timeout_s))
+            while True:
+                events.append(self._events.get_nowait())
+        found = self._take_adopted() if self._adopted else []
+        if not events and self._client.status in ("closed", "closing", "newly-created"):
+            raise lost(self._address)
+        for event in events:
+            if isinstance(event, NotRun):
+                found += self._drop(event)
+            elif isinstance(event, dict) and event.get("run") in self._orders:
+                found += self._lines.take_streamed(event["run"], event["chunks"])
+        found += self._results([e for e in events if not isinstance(e, NotRun | dict)])
+        return found
+
+    def _results(self, futures: list[Any]) -> list[Happening]:
+        """Return what finished futures say."""
+        ours = {future.key: run for run, future in self._futures.items()}
+        futures = [future for future in futures if future.key in ours]
+        done = [future for future in futures if future.status == "finished"]
+        found: list[Happening] = []
+        with asking(self._address):
+            for data in self._client.gather(done, errors="skip") if done else ():
+                found += self._result(data)
+        for future in futures:
+            if future.status in ("cancelled", "lost"):
+                raise lost(self._address)
+            if future.status == "error":
+                found += self._failed(ours[future.key], future)
+        return found
+
+    def _result(self, data: bytes) -> list[Happening]:
+        try:
+            result = decode(data)
+            order = self._orders.get(result["run"])
+            if order is None:
+                return []
+            if result.get("need"):
+                self._bring_code([result["worker"]])
+                self._submit(order)
+                return []
+            if "not_run" in result:
+                self._refused.setdefault(order.run, {})[result["worker"]] = result["not_run"]
+                self._submit(order)
+                return []
+            found = happenings(result, self._lines, self._packages)
+        except Unreadable as error:
+            self._setting.notice(f"{error.what}: {error.why}")
+            return []
+        self._release(order.run)
+        return found
+
+    def _failed(self, run: str, future: Any) -> list[Happening]:
+        """Say how a command ended whose worker was killed each time, or that no worker can run."""
+        error = future.exception()
+        self._release(run)
+        if type(error).__name__ == "KilledWorker":
+            tries = 1 + int(config("distributed.scheduler.allowed-failures", 3))
+            fault = f"it killed its worker {tries} times, perhaps because memory ran out"
+            return [Ended(run, -9, 0.0, fault=fault)]
+        return [NotRun(run, f"its worker failed: {type(error).__name__}: {error}")]
+
+    def _drop(self, event: NotRun) -> list[Happening]:
+        if event.run not in self._orders:
+            return []
+        self._release(event.run)
+        return [event]
+
+    def _release(self, run: str) -> None:
+        for place in (self._orders, self._futures, self._stops, self._refused):
+            place.pop(run, None)
+
+    # --- outboxes -----------------------------------------------------------------------------
+
+    def known(self) -> set[str]:
+        """Return the runs of this sweep that go on, or ended while no coordinator listened."""
+        running = self._collect()
+        return {*running, *self._collected}
+
+    def _collect(self) -> set[str]:
+        """Take results from the outboxes; returns the runs that go on."""
+        running: set[str] = set()
+        worker, owner = self._worker, self._setting.owner
+        with asking(self._address):
+            answers = self._client.run(worker.outbox, owner, on_error="ignore")
+        for answer in answers.values():
+            running.update(answer["running"])
+            for data in answer["ended"]:
+                with suppress(Unreadable):
+                    result = decode(data)
+                    self._collected[result["run"]] = result
+        self._collected_s = clock.monotonic_s()
+        return running
+
+    def adopt(self, run: str) -> None:
+        """Have `wait` say how a known run went on, as if it had been started now."""
+        self._adopted[run] = clock.monotonic_s()
+
+    def _take_adopted(self) -> list[Happening]:
+        """Return how adopted runs ended; one that no worker knows any more was interrupted."""
+        found: list[Happening] = []
+        now_s = clock.monotonic_s()
+        if now_s - self._collected_s > _COLLECT_S and self._adopted.keys() - self._collected.keys():
+            for run in self._collect():
+                if run in self._adopted:
+                    self._adopted[run] = now_s
+        for run, seen_s in list(self._adopted.items()):
+            result = self._collected.pop(run, None)
+            if result is not None:
+                found += happenings(result, self._lines, self._packages)
+            elif now_s - seen_s > _GONE_S:
+                found.append(Ended(run, -9, 0.0, stopped=True, fault="its worker was lost"))
+            else:
+                continue
+            del self._adopted[run]
+        return found
+
+    def forget(self, runs: Iterable[str]) -> None:
+        """Say that results are recorded: workers need not keep them any more."""
+        with suppress(GitexpError), asking(self._address):
+            self._client.run(
+                self._worker.forget, self._setting.owner, list(runs), wait=False, on_error="ignore"
+            )
+
+    def close(self) -> None:
+        """Leave the cluster. What runs there ends, and waits in the outboxes."""
+        with suppress(Exception):
+            self._client.close(timeout=5)
+        sys.modules.pop(self._worker.__name__, None)
+        self._folder.cleanup()
