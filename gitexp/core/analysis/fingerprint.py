@@ -48,10 +48,7 @@ WRITTEN_BY_TOOLS = (
     "nohup.out",
     "*.log",
 )
-"""Files that trackers, frameworks and shells write. They are code only if git tracks them.
-
-A program in `runs/` counts.
-"""
+"""Files that trackers, frameworks and shells write. They are code only if git tracks them."""
 
 # --- the code that counts -------------------------------------------------------------------------
 
@@ -100,10 +97,7 @@ def code_digest(
 
 
 def path_matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """Return a test for `/`-separated paths.
-
-    As in `.gitignore`, the last matching pattern decides.
-    """
+    """Return a test for `/`-separated paths; the last match decides, as in `.gitignore`."""
     kept = [(p.startswith("!"), p.removeprefix("!")) for p in patterns if p.strip("!/ ")]
     rules = [
         (negated, re.compile("|".join(_regex(pattern) for _, pattern in group), re.DOTALL))
@@ -242,10 +236,7 @@ def _sorted_options(words: list[str], start: int) -> list[str]:
 
 
 def _switch(name: str) -> str:
-    """Return the name without `no-`.
-
-    `--no-cache` and `--cache` set one thing, so their order matters.
-    """
+    """Return the name without `no-`, because `--cache` and `--no-cache` set one thing."""
     return name.replace("_", "-").removeprefix("no-")
 
 
@@ -317,10 +308,7 @@ def version_of(text: str) -> int:
 
 
 def key_of(run: Run) -> str:
-    """Compute the current fingerprint of a record.
-
-    Empty for a run without one, such as an imported run.
-    """
+    """Compute the current fingerprint of a record; empty for a run without one."""
     if not run.fingerprint or version_of(run.fingerprint) == VERSION:
         return run.fingerprint
     return fingerprint_of(run)
@@ -342,12 +330,12 @@ def group_key(run: Run, left_out: Container[str]) -> str:
 
 
 def fingerprint_of(run: Run) -> str:
-    """The fingerprint of the present version, computed from the parts of a run."""
+    """Compute the current fingerprint from the parts of a run."""
     return group_key(run, ())
 
 
 def outside_of(run: Run) -> dict[str, FileState]:
-    """Files that count for the trial and that neither its snapshot nor its inputs hold."""
+    """Return files that count for the trial and that neither its snapshot nor its inputs hold."""
     return {**run.code.hashed, **run.changed_reads}
 
 
