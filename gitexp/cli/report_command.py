@@ -75,7 +75,10 @@ def command(
     chosen = _chosen(workspace, select)
     check_views(workspace, view_name)
     place = None if publishing is None else look(workspace, publishing)
-    page, payload = _page(workspace, chosen, select, view_name, metric, full, title, anonymous)
+    code = place is None or workspace.settings.push_code
+    page, payload = _page(
+        workspace, chosen, select, view_name, metric, full, title, anonymous, code=code
+    )
     if output is not None:
         _write(workspace, output, page, payload["n"], open_it=open_it)
     if publishing is not None and place is not None:
@@ -134,6 +137,8 @@ def _page(
     full: bool,
     title: str | None,
     anonymous: bool,
+    *,
+    code: bool,
 ) -> tuple[bytes, dict[str, Any]]:
     """The page and its data."""
     from gitexp.cli.output.progress import waiting
@@ -156,6 +161,7 @@ def _page(
             anonymous=anonymous,
             brief=brief_document(workspace, main, chosen),
             view=view_name,
+            code=code,
         )
         payload = payload_of(workspace, asked)
         return build_page(payload, title=f"{title}: runs"), payload

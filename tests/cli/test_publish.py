@@ -1,5 +1,9 @@
 """`git exp report --publish`: a branch of a real remote, replaced by the page alone."""
 
+import base64
+import gzip
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -71,6 +75,23 @@ def test_nothing_goes_out_unasked(shared: Exp, monkeypatch: pytest.MonkeyPatch) 
     shared.repo.commit({"other.py": "pass\n"}, "more")
     shared.repo.git("push", "--quiet", "origin", "HEAD:refs/heads/main")
     assert not at_remote(shared, "for-each-ref", "refs/heads/gh-pages")
+
+
+def test_code_that_is_to_stay_here_is_not_in_the_page(shared: Exp) -> None:
+    shared.repo.commit({"train.py": "print('another')\n"}, "a change")
+    metrics = ("-S", "lr=0.2", "-M", "accuracy=0.95")
+    shared("record", "-q", "-n", "second", "--parent", "first", *metrics)
+    assert "1 code diff, of 1 file" in shared("report", "--publish", "--dry-run").err
+    shared.repo.git("config", "exp.pushCode", "false")
+    told = shared("report", "--publish", "--yes", "-o", "page.html").err
+    assert "no code: `push-code = false` keeps it here" in told
+    page = at_remote(shared, "show", "gh-pages:index.html")
+    assert page == (shared.repo.path / "page.html").read_text().rstrip("\n")
+    packed = re.search(r'id="payload">([A-Za-z0-9+/=]+)</script>', page)
+    assert packed is not None
+    payload = json.loads(gzip.decompress(base64.b64decode(packed[1])))
+    assert payload["patches"] == {}
+    assert payload["n"] == 2
 
 
 def test_work_of_others_on_the_branch_is_kept(shared: Exp) -> None:

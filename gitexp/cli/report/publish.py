@@ -104,7 +104,10 @@ def publish_page(
     """
     urls = ", ".join(map(clean, place.remote.shown_urls))
     say(f"THIS BECOMES PUBLIC on branch '{place.branch}' of '{place.remote.name}' ({urls}):")
-    for line in publish.publication_lines(payload, len(page), anonymous=anonymous):
+    facts = publish.publication_lines(
+        payload, len(page), anonymous=anonymous, code=workspace.settings.push_code
+    )
+    for line in facts:
         say(f"  {line}")
     say("everyone who can read that repository can read it, and a web site is often open to all")
     say(_replaced(place))

@@ -58,6 +58,8 @@ class Asked:
     """The document of the brief."""
     view: str | None = None
     """The view that the page opens with."""
+    code: bool = True
+    """With diffs of the code."""
 
 
 def payload_of(workspace: Workspace, asked: Asked) -> dict[str, Any]:
@@ -109,7 +111,7 @@ def payload_of(workspace: Workspace, asked: Asked) -> dict[str, Any]:
         "points": count_points(series.values()),
         "tails": _tails(documents, wanted, full=asked.full),
         "warnings": {row: d["warnings"] for row, d in enumerate(documents) if d.get("warnings")},
-        "patches": shown(_patches(workspace, original, line, ideas, wanted)),
+        "patches": shown(_patches(workspace, original, line, ideas, wanted)) if asked.code else {},
     }
 
 

@@ -182,7 +182,9 @@ def _write(workspace: Workspace, place: Place, page: bytes, who: Identity) -> Ob
     return commit
 
 
-def publication_lines(payload: Mapping[str, Any], size: int, *, anonymous: bool) -> list[str]:
+def publication_lines(
+    payload: Mapping[str, Any], size: int, *, anonymous: bool, code: bool
+) -> list[str]:
     """What becomes public with a page, one fact a line."""
     columns = payload["columns"]
     diffs = "\n".join(payload["patches"].values()).splitlines()
@@ -199,7 +201,9 @@ def publication_lines(payload: Mapping[str, Any], size: int, *, anonymous: bool)
         _count(notes, "decision, note or tag", "decisions, notes and tags"),
         f"curves of {_count(len(payload['series']), 'run')},"
         f" the last printed lines of {_count(len(payload['tails']), 'run')}",
-        f"{_count(len(payload['patches']), 'code diff')}, of {_count(len(files), 'file')}",
+        f"{_count(len(payload['patches']), 'code diff')}, of {_count(len(files), 'file')}"
+        if code
+        else "no code: `push-code = false` keeps it here",
         f"as one file, {PAGE}, of {max(1, round(size / 1e3)):,} KB",
     ]
 
