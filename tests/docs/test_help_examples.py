@@ -59,7 +59,10 @@ EXITS = {
 }
 """Exit codes that are an answer; all other examples exit with 0."""
 
-ELSEWHERE = {"demo": "tests/e2e/test_demo.py plays it"}
+ELSEWHERE = {
+    "demo": "tests/e2e/test_demo.py plays it",
+    "ui": "it serves until Ctrl-C; tests/cli/test_ui_command.py starts and ends it",
+}
 
 
 def examples(command: click.Command) -> list[str]:
