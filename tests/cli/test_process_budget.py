@@ -30,7 +30,7 @@ def started(exp: Exp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Count:
 @pytest.mark.parametrize(
     ("most", "args"),
     [
-        (10, ("run", "-q", "--", "python", "train.py", "--lr", "0.2")),
+        (11, ("run", "-q", "--", "python", "train.py", "--lr", "0.2")),
         (3, ("list",)),
         (5, ("show", "last")),
         (3, ("best", "loss")),

@@ -59,8 +59,8 @@ _PREFIXES: Final = {
     "metrics": ("metrics", "metric", "summary", "result", "results"),
 }
 _OWN: Final = re.compile(
-    r"(?:added_metrics|checks|code|command|directions|environment|given|harvested|inputs|outputs"
-    r"|parsed|parser|reads|recorded_metrics|recorded_units|sweep|units)\..*"
+    r"(?:added_metrics|changed_reads|checks|code|command|directions|environment|given|harvested"
+    r"|inputs|outputs|parsed|parser|reads|recorded_metrics|recorded_units|sweep|units)\..*"
     r"|annotations|batch|clock|disputed|fingerprint|group|origin|output_tail|parent|parent_rule"
     r"|produced|reproduces|round|session|source|start_tags|warnings"
 )

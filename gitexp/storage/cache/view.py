@@ -150,7 +150,8 @@ class View:
             name: checksum(repr(self.rows(sql, [k for (k,) in keys] if name == "vals" else ())))
             for name, sql in asked.items()
         }
-        return {**digests, "file": self.rows("PRAGMA integrity_check")}
+        schema = self.rows("SELECT name, sql FROM sqlite_master ORDER BY name")
+        return {**digests, "schema": schema, "file": self.rows("PRAGMA integrity_check")}
 
 
 _PLAIN: Final = ("files", "documents", "tags", "produced", "broken")
