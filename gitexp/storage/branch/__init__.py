@@ -1,1 +1,1 @@
-"""The run branch and the keep branch: their commits, and how gitexp writes and reads them."""
+"""The run branch and the keep branch: how gitexp writes and reads records, and restores lost ones."""

@@ -1,1 +1,1 @@
-"""Merging run branches and keep branches, and restoring records that a commit removed."""
+"""Merging the run branches and keep branches of two clones, purges included."""
