@@ -22,7 +22,7 @@ from gitexp.core.model.run import (
     Outcome,
     Run,
 )
-from gitexp.storage.branch.branch import Store
+from gitexp.storage.branch.branch import RunBranch
 from gitexp.storage.branch.events import annotated, identity_of, sealed
 from tests.conftest import MakeRepo, RepoBuilder
 
@@ -53,7 +53,7 @@ def build(make_repo: MakeRepo, marks: Path) -> RepoBuilder:
     work.git("commit", "--quiet", "--message", f"subject {ESCAPES}")
     work.git("update-ref", "refs/heads/--output=made", "HEAD")
     work.git("tag", "--", "v1", "HEAD")
-    store = Store(Repo.discover(work.path), "gitexp", durable=False)
+    store = RunBranch(Repo.discover(work.path), "gitexp", durable=False)
     for run in runs(work, marks):
         note = Annotation(
             id=f"{run.id[:8]}{'0' * 8}",

@@ -135,15 +135,15 @@ class OwnRun(LiveRun):
         Raises `InvalidInput` for an unknown outcome, `GitexpError` when the record cannot be
         written: then the journal keeps the run, and the next `git exp` command completes it.
         """
-        from gitexp.features.recording.record import collect, seal, with_collected
+        from gitexp.features.recording.record import apply_totals, fold_events, seal
 
         ended = as_outcome(outcome)
         journal, self._journal = self._journal, None
         if journal is None or os.getpid() != self._pid:
             return  # ended already, or a forked child: only the process that started it ends it
-        found = collect(read_journal(journal.path))
+        found = fold_events(read_journal(journal.path))
         run = replace(
-            with_collected(self._run, found),
+            apply_totals(self._run, found),
             outcome=ended,
             duration_s=round(clock.monotonic_s() - self._started_s, 3),
             output_tail=self._tail,
@@ -214,7 +214,7 @@ def _begin(trial: "Trial", place: Path | None) -> OwnRun:
     from gitexp.features.execution.code_snapshot import pin
     from gitexp.features.execution.prepare import prepare
     from gitexp.features.execution.recover import recover
-    from gitexp.features.recording.record import begin
+    from gitexp.features.recording.record import record_start
     from gitexp.storage.workspace import Workspace
 
     workspace = Workspace.open(place)
@@ -223,7 +223,7 @@ def _begin(trial: "Trial", place: Path | None) -> OwnRun:
     with workspace.reading() as reading:
         prepared = prepare(reading, trial)
         run = pin(reading, prepared.run)
-        journal, problem = begin(reading, run, prepared.packages)
+        journal, problem = record_start(reading, run, prepared.packages)
     workspace.release()
     if problem is not None:
         sys.stderr.write(f"gitexp: {problem.what}; run {run.id[:7]} is in the journal only\n")

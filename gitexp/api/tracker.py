@@ -14,7 +14,7 @@ from gitexp.core.model.run import Origin, Run, numbers
 from gitexp.core.render.verdict_sentence import alone_sentence, metric_sentence
 from gitexp.core.schema.limits import check_table
 from gitexp.features.execution.prepare import Trial, prepare
-from gitexp.features.recording.record import record_whole
+from gitexp.features.recording.record import record_finished
 from gitexp.features.runs.judge import Judgement, judge
 from gitexp.storage.workspace import Workspace
 
@@ -85,7 +85,7 @@ class Tracker:
         with self._workspace.reading() as workspace:
             prepared = prepare(workspace, trial)
             run = replace(prepared.run, outcome=outcome, metrics=metrics)
-            recorded = record_whole(workspace, run, [], prepared.packages)
+            recorded = record_finished(workspace, run, [], prepared.packages)
         self._runs.append(recorded)
         return recorded
 

@@ -29,7 +29,7 @@ def command(dry_run: bool, as_json: bool, run: str) -> None:
     """
     workspace = open_workspace()
     entry = find_entry(workspace, run)
-    refuse_purged(workspace.store, entry.run.code, f"cannot apply run {entry.run.id[:7]}")
+    refuse_purged(workspace.branch, entry.run.code, f"cannot apply run {entry.run.id[:7]}")
     plan = plan_apply(workspace.repo, entry.run.code)
     if as_json:
         if not dry_run:

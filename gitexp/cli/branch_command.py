@@ -24,6 +24,6 @@ def command(run: str, name: str) -> None:
     """
     workspace = open_workspace()
     entry = find_entry(workspace, run)
-    refuse_purged(workspace.store, entry.run.code, f"cannot branch from run {entry.run.id[:7]}")
+    refuse_purged(workspace.branch, entry.run.code, f"cannot branch from run {entry.run.id[:7]}")
     make_branch(workspace.repo, name, entry.run.code)
     say(f"branch '{name}' is at the code of run {entry.run.id[:7]}; `git switch {name}` goes there")

@@ -140,7 +140,7 @@ def _packages(workspace: Workspace, before: Run, after: Run) -> list[Change]:
     if digests[0] == digests[1] or not all(isinstance(digest, str) for digest in digests):
         return []
     try:
-        tables = [workspace.store.load_environment(str(digest)) for digest in digests]
+        tables = [workspace.branch.load_environment(str(digest)) for digest in digests]
     except CouldNotTell:
         return []
     return diff_tables(*tables)

@@ -22,4 +22,4 @@ def command(remote: str | None) -> None:
     """
     workspace = open_workspace()
     announce(f"fetching from {remote or 'the remote'} ...")
-    tell_fetched(fetch_runs(workspace.store, remote, workspace.settings))
+    tell_fetched(fetch_runs(workspace.branch, remote, workspace.settings))

@@ -37,5 +37,5 @@ def _send(arguments: tuple[str, ...]) -> int:
     note = read_note(Path(arguments[0])) if arguments else None
     if note is not None:
         workspace = open_workspace()
-        send(workspace.store, workspace.settings, note)
+        send(workspace.branch, workspace.settings, note)
     return ExitCode.DONE

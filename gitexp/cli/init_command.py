@@ -30,7 +30,7 @@ def command(with_settings: bool, code_identity: str | None, with_hooks: bool) ->
     git exp init --settings --hooks
     """
     workspace = open_workspace()
-    branch = workspace.store.branch
+    branch = workspace.branch.name
     founded = found_branch(workspace, code_identity)
     if founded.problem is not None:
         tell(founded.problem)

@@ -158,7 +158,7 @@ def _series(workspace: Workspace, metric: str, runs: Sequence[RunId], over: str)
     shapes = []
     for entry in workspace.index.entries(runs):
         run = entry.run
-        rows = workspace.store.load_series(run.id, run.started)
+        rows = workspace.branch.load_series(run.id, run.started)
         points = [
             (float(row[over]), float(row[metric]))
             for row in rows

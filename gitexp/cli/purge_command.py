@@ -99,9 +99,9 @@ def _ask(plan: PurgePlan, remote: str | None, *, yes: bool) -> None:
 
 def _replace(workspace: Workspace, remote: str) -> None:
     announce(f"fetching from and pushing to {remote} ...")
-    store = workspace.store
-    refs = (store.run_ref, store.code_ref)
-    name, sent = replace_remote(store, remote, workspace.settings, refs, "purge")
+    branch = workspace.branch
+    refs = (branch.run_ref, branch.code_ref)
+    name, sent = replace_remote(branch, remote, workspace.settings, refs, "purge")
     say(f"the branches of '{name}' {'are replaced' if sent else 'were equal already'}")
 
 

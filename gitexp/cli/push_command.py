@@ -26,7 +26,7 @@ def command(quiet: bool, remote: str | None) -> None:
     workspace = open_workspace()
     if not quiet:
         announce(f"pushing to {remote or 'the remote'} ...")
-    report = push_runs(workspace.store, remote, workspace.settings)
+    report = push_runs(workspace.branch, remote, workspace.settings)
     forget_failures(workspace.repo)
     if quiet:
         return

@@ -14,7 +14,7 @@ from gitexp.core.model.run import Origin, Outcome, nest
 from gitexp.core.schema.limits import check_table
 from gitexp.features.execution.prepare import prepare
 from gitexp.features.harvest.metrics_files import gather_metrics
-from gitexp.features.recording.record import expect_start, record_whole
+from gitexp.features.recording.record import expect_start, record_finished
 from gitexp.features.runs.judge import judge
 
 
@@ -65,7 +65,7 @@ def command(
         duration_s=duration,
         metrics=nest(from_files, metrics),
     )
-    run = record_whole(workspace, run, series, prepared.packages)
+    run = record_finished(workspace, run, series, prepared.packages)
     for warning in run.warnings:
         warn(warning)
     if not quiet:

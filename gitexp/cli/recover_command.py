@@ -12,7 +12,7 @@ from gitexp.core.model.ids import MIN_PREFIX_LENGTH, RunId
 from gitexp.core.model.run import Run
 from gitexp.core.render.text import clean
 from gitexp.features.execution.recover import recover
-from gitexp.features.recording.open_runs import OpenRun, Survey, survey_journals
+from gitexp.features.recording.open_runs import OpenRun, OpenRuns, list_open_runs
 from gitexp.features.recording.remove import give_up
 from gitexp.features.runs.select import MIN_TYPED
 from gitexp.storage.workspace import Workspace
@@ -46,7 +46,7 @@ def command(run: str | None, force: bool, dry_run: bool, yes: bool) -> None:
     if force and run is None:
         raise InvalidInput("cannot give up all runs at once", hints=["name the run: RUN --force"])
     workspace = open_workspace(complete=False)
-    survey = survey_journals(workspace)
+    survey = list_open_runs(workspace)
     if run is None:
         _recover_all(workspace, survey, dry_run=dry_run)
         return
@@ -69,7 +69,7 @@ def command(run: str | None, force: bool, dry_run: bool, yes: bool) -> None:
         _tell(done)
 
 
-def _recover_all(workspace: Workspace, survey: Survey, *, dry_run: bool) -> None:
+def _recover_all(workspace: Workspace, survey: OpenRuns, *, dry_run: bool) -> None:
     over = [open_run for open_run in survey.runs if open_run.is_over]
     if dry_run:
         for open_run in over:
@@ -89,7 +89,7 @@ def _recover_all(workspace: Workspace, survey: Survey, *, dry_run: bool) -> None
         say("there is nothing to recover")
 
 
-def _find(survey: Survey, text: str) -> OpenRun | None:
+def _find(survey: OpenRuns, text: str) -> OpenRun | None:
     """Return the open run with an id, a prefix of it, or a name; `None` if there is none.
 
     Raises `NotFound` if several match.

@@ -46,7 +46,7 @@ def command(runs: tuple[str, ...], force: bool, dry_run: bool, yes: bool) -> Non
         remove(workspace, planned)
     for removal in planned:
         answer(_line(removal, "removed"))
-    branch = workspace.store.branch
+    branch = workspace.branch.name
     say(
         f"the history still holds the records (`git log -p {branch}`), and '{branch}-code' the"
         " code; clones and remotes drop the runs at their next `git exp sync`, their history"

@@ -82,7 +82,7 @@ def command(
     default, allowed = _parse_tolerances(tolerances)
     workspace = open_workspace()
     entry = find_entry(workspace, run)
-    recorded = workspace.store.load_run(entry.run.id, entry.run.started)
+    recorded = workspace.branch.load_run(entry.run.id, entry.run.started)
     recorded_command = command_of(workspace, recorded)
     here = is_recorded_here(workspace, recorded.id)
     linked = check_links(workspace, links)

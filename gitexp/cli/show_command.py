@@ -37,7 +37,7 @@ def command(as_json: bool, series: bool, output: bool, run: str) -> None:
         _print_output(workspace, entry.run)
         return
     has_series = workspace.index.has_series(entry.run.id)
-    rows = workspace.store.load_series(entry.run.id, entry.run.started) if has_series else []
+    rows = workspace.branch.load_series(entry.run.id, entry.run.started) if has_series else []
     if series:
         from gitexp.core.schema.series_csv import encode_series
 

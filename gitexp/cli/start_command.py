@@ -9,7 +9,7 @@ from gitexp.core.errors import Refused
 from gitexp.core.model.run import Origin
 from gitexp.features.execution.code_snapshot import pin
 from gitexp.features.execution.prepare import prepare
-from gitexp.features.recording.record import begin, expect_start
+from gitexp.features.recording.record import expect_start, record_start
 from gitexp.features.trials.earlier_runs import find_tried
 
 
@@ -50,7 +50,7 @@ def command(
                 hints=["`--again` starts it anyway", NOT_COMPARED],
             )
     run = pin(workspace, prepared.run)
-    _, problem = begin(workspace, run, prepared.packages, by_hand=True)
+    _, problem = record_start(workspace, run, prepared.packages, by_hand=True)
     if problem is not None:
         raise problem
     say(f"run {run.id[:7]} {run.name} begun; end it with `git exp finish {run.id[:7]}`")

@@ -25,7 +25,7 @@ def command(remote: str | None) -> None:
     """
     workspace = open_workspace()
     announce(f"fetching from and pushing to {remote or 'the remote'} ...")
-    done = sync_runs(workspace.store, remote, workspace.settings)
+    done = sync_runs(workspace.branch, remote, workspace.settings)
     forget_failures(workspace.repo)
     tell_fetched(done.fetched)
     tell_pushed(done.pushed)

@@ -34,8 +34,8 @@ def command(identity: str | None, remote: str | None) -> None:
     workspace = open_workspace()
     if remote is not None:  # fail for a wrong name before any change
         push_remote(workspace.repo, remote or workspace.settings.remote)
-    done = upgrade(workspace.store, identity)
-    name = workspace.store.branch
+    done = upgrade(workspace.branch, identity)
+    name = workspace.branch.name
     if done.before is None:
         say(f"there is no branch '{name}' yet; the first run makes it, in format {FORMAT}")
     elif done.changed:
@@ -45,7 +45,7 @@ def command(identity: str | None, remote: str | None) -> None:
         say(f"'{name}' has format {FORMAT} already")
     if remote is not None:
         announce(f"fetching from and pushing to {remote} ...")
-        where, sent = upgrade_remote(workspace.store, remote, workspace.settings)
+        where, sent = upgrade_remote(workspace.branch, remote, workspace.settings)
         say(f"the branches of '{where}' {'are replaced' if sent else 'were equal already'}")
     elif done.changed:
         say("a remote that has them is changed by `git exp upgrade --push REMOTE`")

@@ -18,8 +18,8 @@ from gitexp.storage.settings.options import Settings, read_settings
 if TYPE_CHECKING:
     from gitexp.adapters.git.steps import Identity
     from gitexp.core.query.matching import Query
-    from gitexp.storage.branch.branch import Store
-    from gitexp.storage.branch.events import Event
+    from gitexp.storage.branch.branch import RunBranch
+    from gitexp.storage.branch.events import RunEvent
     from gitexp.storage.branch.lost_records import Lost
     from gitexp.storage.branch.snapshot import Snapshot
     from gitexp.storage.cache.cache import Cache
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 class Workspace:
     """One repository with its settings, run branch and cache."""
 
-    __slots__ = ("_cache", "_index", "_store", "notice", "progress", "repo", "settings")
+    __slots__ = ("_branch", "_cache", "_index", "notice", "progress", "repo", "settings")
 
-    def __init__(self, repo: Repo, settings: Settings, store: "Store | None" = None) -> None:
+    def __init__(self, repo: Repo, settings: Settings, branch: "RunBranch | None" = None) -> None:
         self.repo = repo
         self.settings = settings
         self.progress: Callable[[int, int], None] | None = None
         """Called with (done, total) while the cache is built from the whole branch."""
         self.notice: Callable[[str], None] | None = None
         """Called with a message when a write had to restore records on the branch first."""
-        self._store = store
+        self._branch = branch
         self._cache: Cache | None = None
         self._index: CachedRuns | None = None
 
@@ -61,23 +61,23 @@ class Workspace:
                 return
             reading = copy(self)
             reading.repo = repo
-            reading._store, reading._cache, reading._index = None, None, None
+            reading._branch, reading._cache, reading._index = None, None, None
             try:
                 yield reading
             finally:
                 reading.look_again()
 
     @property
-    def store(self) -> "Store":
+    def branch(self) -> "RunBranch":
         """The run branch."""
-        if self._store is None:
-            from gitexp.storage.branch.branch import Store
+        if self._branch is None:
+            from gitexp.storage.branch.branch import RunBranch
 
             settings = self.settings
-            self._store = Store(self.repo, settings.branch, durable=settings.durable)
-        return self._store
+            self._branch = RunBranch(self.repo, settings.branch, durable=settings.durable)
+        return self._branch
 
-    def record(self, events: "Iterable[Event]") -> "Snapshot":
+    def record(self, events: "Iterable[RunEvent]") -> "Snapshot":
         """Record events in one transaction, in order: all of them or none.
 
         This is how every record gets onto the run branch. One transaction of a thousand events
@@ -91,7 +91,7 @@ class Workspace:
         """
         from gitexp.adapters.system import clock
 
-        transaction = self.store.transaction(self.identity, clock.now())
+        transaction = self.branch.transaction(self.identity, clock.now())
         try:
             with transaction:
                 transaction.add(*events)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import gitexp
-from gitexp.adapters.git.process import Git
+from gitexp.adapters.git.process import GitRunner
 from gitexp.adapters.git.repository import Repo
 from gitexp.core.errors import CommandFailed, GitexpError, InvalidInput, NotARepository, Refused
 from gitexp.core.model.run import Outcome, Run
@@ -196,13 +196,13 @@ def test_run_starts_few_git_processes(repo: RepoBuilder, monkeypatch: pytest.Mon
     for _ in range(2):
         one_run()
     asked: list[str] = []
-    start = Git.open
+    start = GitRunner.open
 
-    def noting(git: Git, *args: str, **options: Any) -> "subprocess.Popen[bytes]":
+    def noting(git: GitRunner, *args: str, **options: Any) -> "subprocess.Popen[bytes]":
         asked.append(next(word for word in args if word != "-c" and "=" not in word))
         return start(git, *args, **options)
 
-    monkeypatch.setattr(Git, "open", noting)
+    monkeypatch.setattr(GitRunner, "open", noting)
     one_run()
     assert asked == [
         *("rev-parse", "config", "cat-file", "status", "update-ref"),  # start
@@ -220,7 +220,7 @@ def test_end_of_a_run_is_kept_when_git_cannot_start(
         raise CommandFailed(("git",), -1, "Resource temporarily unavailable")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Git, "open", fail)
+        patch.setattr(GitRunner, "open", fail)
         with pytest.raises(GitexpError):
             run.finish()
     with gitexp.start():

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import gitexp
 from gitexp.api.tracker import Tracker
-from gitexp.storage.merge.branches import join_runs
+from gitexp.storage.merge.branches import merge_run_branch
 from gitexp.storage.workspace import Workspace
 from tests.benchmarks.building import add_runs, git, make_repository
 from tests.benchmarks.page import LONG_CURVE, WITH_CURVES, add_curves, page_figures
@@ -368,9 +368,9 @@ def merging(bench: Bench) -> Iterator[Figure]:
     def union() -> float:
         git(ours, "update-ref", "refs/heads/gitexp", tip)
         began = time.perf_counter()
-        with workspace.store.lock():
-            joined = join_runs(
-                workspace.store, "theirs", gitexp.core.model.ids.ObjectId(other), max_files=1 << 30
+        with workspace.branch.lock():
+            joined = merge_run_branch(
+                workspace.branch, "theirs", gitexp.core.model.ids.ObjectId(other), max_files=1 << 30
             )
         took = time.perf_counter() - began
         assert joined.merged

@@ -11,7 +11,7 @@ from gitexp.core.model.ids import ObjectId, RunId
 from gitexp.core.model.run import Code, Command, Origin, Outcome, ParentRule, Run, Series, Table
 from gitexp.core.model.run_names import memorable_name
 from gitexp.features.recording.batch import record_events
-from gitexp.storage.branch.events import Event, annotated, sealed, started
+from gitexp.storage.branch.events import RunEvent, annotated, sealed, started
 from gitexp.storage.workspace import Workspace
 from tests.conftest import RepoBuilder
 
@@ -41,7 +41,7 @@ class Search:
     repo: RepoBuilder
     chance: random.Random = field(default_factory=lambda: random.Random(7))
     clock: int = 0
-    events: list[Event] = field(default_factory=list)
+    events: list[RunEvent] = field(default_factory=list)
     usual: Table = field(
         default_factory=lambda: {"lr": 0.1, "width": 64, "optim": "sgd", "mixup": 0.0}
     )

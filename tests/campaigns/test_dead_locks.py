@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from gitexp.adapters.git.repository import Repo
-from gitexp.adapters.git.stale_locks import GitLock, clear_dead_lock
+from gitexp.adapters.git.stale_locks import LockFile, clear_stale_lock
 from gitexp.adapters.git.steps import Identity
 from gitexp.adapters.system import clock
 from gitexp.core.errors import Conflict
 from gitexp.core.model.ids import parse_run_id
 from gitexp.storage.branch import branch as store_module
-from gitexp.storage.branch.branch import Store
+from gitexp.storage.branch.branch import RunBranch
 from gitexp.storage.branch.events import started
 from tests.campaigns.field import Field, holding, make_old, read_records
 from tests.conftest import MakeRepo, RepoBuilder
@@ -130,21 +130,21 @@ def test_run_waits_for_a_young_lock(
     lock.write_text("")
     looks: list[float] = []
 
-    def look(path: Path) -> GitLock | None:
+    def look(path: Path) -> LockFile | None:
         looks.append(path.stat().st_mtime)
         if len(looks) == 3:
             path.unlink()  # its holder has finished
             return None
-        return clear_dead_lock(path)
+        return clear_stale_lock(path)
 
-    monkeypatch.setattr(store_module, "clear_dead_lock", look)
+    monkeypatch.setattr(store_module, "clear_stale_lock", look)
     write_again(repo)
     assert len(looks) == 3
 
 
 def write_again(repo: RepoBuilder) -> None:
     """Write an event of the only run to the branch."""
-    store = Store(Repo.discover(repo.path), "gitexp", durable=False)
+    store = RunBranch(Repo.discover(repo.path), "gitexp", durable=False)
     ((name, record),) = read_records(repo).items()
     run = store.load_run(parse_run_id(name), record["started"])
     with store.transaction(Identity("Ada", "ada@example.org"), clock.now()) as transaction:
@@ -169,7 +169,7 @@ def tries_to_clear(repo: RepoBuilder, times: int) -> int:
             assert [live.stdout.readline() for _ in range(2)] == ["start: ok\n", "prepare: ok\n"]
             make_old(path, 20 + n)
             inode = path.stat().st_ino
-            found = clear_dead_lock(path)
+            found = clear_stale_lock(path)
             assert found is not None and found.moved_to is None
             kept += path.stat().st_ino == inode
             live.communicate("abort\n")

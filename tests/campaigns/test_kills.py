@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from gitexp.adapters.journal.journal import Journal, pending, read_journal
+from gitexp.adapters.journal.journal import Journal, list_journals, read_journal
 from gitexp.adapters.system.processes import this_process
 from tests.campaigns.field import (
     CHANGING,
@@ -296,7 +296,7 @@ def test_a_run_of_another_machine_is_not_declared_dead(
 ) -> None:
     """Its process id has no meaning on this machine."""
     ground = Field(repo)
-    (path,) = pending(ground.state / "journal")
+    (path,) = list_journals(ground.state / "journal")
     journal = Journal.attach(path)
     journal.adopt(replace(this_process(), pid=2**22 - 1, **change))
     journal.close()
@@ -309,7 +309,7 @@ def test_run_that_is_being_sealed_is_not_recovered(repo: RepoBuilder) -> None:
     """Found by the writers: other processes completed a run that was just being sealed."""
     ground = Field(repo)
     started = ground.exp("start").out.strip()
-    (path,) = pending(ground.state / "journal")
+    (path,) = list_journals(ground.state / "journal")
     journal = Journal.attach(path)
     journal.seal(read_journal(path).record.replace(b'"running"', b'"succeeded"'))
     assert outcomes(ground) == ["running"]
@@ -375,7 +375,7 @@ def test_kill_between_end_and_seal_keeps_the_exit_code(
     with holding(lock):
         make_old(lock, 100)
         ground.exp("run", "--", "sh", "-c", f"echo METRIC value=1; exit {code}")
-    (path,) = pending(ground.state / "journal")
+    (path,) = list_journals(ground.state / "journal")
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(line for line in lines if b'"event":"seal"' not in line))
     assert read_journal(path).sealed is None

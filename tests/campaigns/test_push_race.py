@@ -28,10 +28,10 @@ from gitexp.adapters.git.repository import Repo
 from gitexp.adapters.git.steps import Identity
 from gitexp.storage.settings.options import Settings
 from gitexp.features.sync.sync import push_runs
-from gitexp.storage.branch.branch import Store; from gitexp.storage.branch.events import sealed
+from gitexp.storage.branch.branch import RunBranch; from gitexp.storage.branch.events import sealed
 
 number, pushes = int(sys.argv[1]), int(sys.argv[2])
-store = Store(Repo.discover(Path.cwd()), "gitexp", durable=False)
+store = RunBranch(Repo.discover(Path.cwd()), "gitexp", durable=False)
 head, tree = (ObjectId(store.repo.resolve(name)) for name in ("HEAD", "HEAD^{tree}"))
 start = datetime(2026, 11, 23, tzinfo=UTC)
 print(flush=True)

@@ -469,17 +469,17 @@ class TestPublication:
         exp(*RUN)
         workspace = Workspace.open(exp.repo.path)
         counted = count_publication(
-            workspace.store, push_remote(workspace.repo), workspace.settings
+            workspace.branch, push_remote(workspace.repo), workspace.settings
         )
         assert str(counted) == ("3 runs, the files of 2 code states, 1 of them not on this remote")
         assert counted.is_first
         only = workspace.settings._replace(push_code=False)
         assert (
-            str(count_publication(workspace.store, push_remote(workspace.repo), only)) == "3 runs"
+            str(count_publication(workspace.branch, push_remote(workspace.repo), only)) == "3 runs"
         )
         exp("push")
         exp(*RUN)
         counted = count_publication(
-            workspace.store, push_remote(workspace.repo), workspace.settings
+            workspace.branch, push_remote(workspace.repo), workspace.settings
         )
         assert (str(counted), counted.is_first) == ("1 run", False)

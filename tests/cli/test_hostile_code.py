@@ -16,7 +16,7 @@ from gitexp.adapters.system import clock
 from gitexp.adapters.system.probe import hash_path
 from gitexp.core.model.ids import ObjectId, RunId
 from gitexp.core.model.run import Code, Command, FileState, Origin, Outcome, Run
-from gitexp.storage.branch.branch import Store
+from gitexp.storage.branch.branch import RunBranch
 from gitexp.storage.branch.events import identity_of, sealed
 from tests.cli.conftest import Exp
 
@@ -67,7 +67,7 @@ def put_run(exp: Exp, code: Code, **fields: Any) -> str:
         code=code,
         **{"command": HARMLESS, **fields},
     )
-    store = Store(Repo.discover(exp.repo.path), "gitexp", durable=False)
+    store = RunBranch(Repo.discover(exp.repo.path), "gitexp", durable=False)
     with store.transaction(identity_of(ADA), run.started) as transaction:
         transaction.add(sealed(run, [], "done"))
     return run.id

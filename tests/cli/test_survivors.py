@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gitexp.adapters.journal.journal import pending, read_journal
+from gitexp.adapters.journal.journal import list_journals, read_journal
 from gitexp.adapters.journal.liveness import Liveness, liveness
 from gitexp.adapters.system import clock
 from gitexp.storage.workspace import Workspace
@@ -71,7 +71,7 @@ def test_all_commands_agree_once_the_command_has_ended(exp: Exp, survivor: int) 
 
 
 def test_liveness_of_a_surviving_command_is_read_from_its_journal(exp: Exp, survivor: int) -> None:
-    (path,) = pending(Workspace.open(exp.repo.path).journals)
+    (path,) = list_journals(Workspace.open(exp.repo.path).journals)
     content = read_journal(path)
     assert liveness(content) is Liveness.SURVIVES
     end(exp, survivor)

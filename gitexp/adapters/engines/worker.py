@@ -145,15 +145,15 @@ def put(bundle: dict[str, Any]) -> str | None:
     try:
         with _locked(os.path.join(folder(), "lock")):
             _put_kit(bundle["kit"], bundle["files"])
-            commit, store = bundle["commit"], _store(bundle["commit"])
+            commit, branch = bundle["commit"], _store(bundle["commit"])
             if not _has(commit, bundle["kit"]):
-                if not os.path.isdir(store):
+                if not os.path.isdir(branch):
                     kind = "sha256" if len(commit) == 64 else "sha1"
-                    _git("init", "-q", "--bare", f"--object-format={kind}", store)
-                _git("-C", store, "index-pack", "--stdin", "--fix-thin", input=bundle["pack"])
-                _git("-C", store, "update-ref", f"refs/gitexp/code/{commit}", commit)
+                    _git("init", "-q", "--bare", f"--object-format={kind}", branch)
+                _git("-C", branch, "index-pack", "--stdin", "--fix-thin", input=bundle["pack"])
+                _git("-C", branch, "update-ref", f"refs/gitexp/code/{commit}", commit)
             _remove_old()
-        wanted = {n: d for n, d in bundle["inputs"].items() if not _is_in_code(store, commit, n)}
+        wanted = {n: d for n, d in bundle["inputs"].items() if not _is_in_code(branch, commit, n)}
         faults = _part(bundle["kit"], "worker_files").find_faults(wanted)
     except (OSError, subprocess.SubprocessError) as error:
         why = error.strerror if isinstance(error, OSError) else error
@@ -161,9 +161,9 @@ def put(bundle: dict[str, Any]) -> str | None:
     return f"{os.uname().nodename}: {', '.join(faults)}" if faults else None
 
 
-def _is_in_code(store: str, commit: str, path: str) -> bool:
+def _is_in_code(branch: str, commit: str, path: str) -> bool:
     try:
-        _git("-C", store, "cat-file", "-e", f"{commit}:{path}")
+        _git("-C", branch, "cat-file", "-e", f"{commit}:{path}")
     except OSError:
         return False
     return True
@@ -241,8 +241,8 @@ def _give_back(path: str, lock: IO[bytes], data: ModuleType) -> None:
 
 def _make_tree(path: str, commit: str) -> None:
     _remove_tree(path)
-    store = _store(commit)
-    _git("-C", store, "worktree", "add", "-q", "--detach", path, commit)
+    branch = _store(commit)
+    _git("-C", branch, "worktree", "add", "-q", "--detach", path, commit)
 
 
 def _remove_tree(path: str) -> None:
@@ -252,8 +252,8 @@ def _remove_tree(path: str) -> None:
         for place, _, _ in os.walk(path):
             os.chmod(place, stat.S_IRWXU)
         shutil.rmtree(path)
-    for store in ("code-sha1.git", "code-sha256.git"):
-        entry = os.path.join(folder(), store, "worktrees", os.path.basename(path))
+    for branch in ("code-sha1.git", "code-sha256.git"):
+        entry = os.path.join(folder(), branch, "worktrees", os.path.basename(path))
         shutil.rmtree(entry, ignore_errors=True)
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from gitexp.adapters.git.process import Git, stop
+from gitexp.adapters.git.process import GitRunner, stop
 from gitexp.core.errors import CommandFailed
 from gitexp.core.model.ids import ObjectId
 
@@ -18,7 +18,7 @@ _TOGETHER = 250
 """Names per request: they fit into the pipe, even while git is still writing an answer."""
 
 
-class Found(NamedTuple):
+class GitObject(NamedTuple):
     """An object of the repository."""
 
     oid: ObjectId
@@ -41,10 +41,10 @@ class Found(NamedTuple):
         return [value.decode() for key, value in lines if key == name]
 
 
-class ObjectReader:
+class CatFile:
     """One `git cat-file --batch` process, open until closed. For a single thread."""
 
-    def __init__(self, git: Git) -> None:
+    def __init__(self, git: GitRunner) -> None:
         self._git = git
         self._process: Popen[bytes] | None = None
 
@@ -59,13 +59,13 @@ class ObjectReader:
             self._process = self._git.open("cat-file", "--batch")
         return self._process
 
-    def read(self, names: Sequence[str], *, max_bytes: int = sys.maxsize) -> list[Found | None]:
+    def read(self, names: Sequence[str], *, max_bytes: int = sys.maxsize) -> list[GitObject | None]:
         """Return the object of each name, `None` where it is missing. Resolves refs at this moment.
 
         The list is shorter than `names` when the objects exceed `max_bytes` in total. Raises
         `CommandFailed` when git dies of a damaged object; the next call starts a new process.
         """
-        found: list[Found | None] = []
+        found: list[GitObject | None] = []
         try:
             found += _answers(self._start(), names, max_bytes)
         except OSError as error:
@@ -91,7 +91,7 @@ def _ask(process: "Popen[bytes]", names: Sequence[str]) -> None:
 
 def _answers(
     process: "Popen[bytes]", names: Sequence[str], max_bytes: int
-) -> Iterator[Found | None]:
+) -> Iterator[GitObject | None]:
     answer = process.stdout
     assert answer is not None  # noqa: S101 - opened with pipes
     for n, name in enumerate(names):
@@ -111,7 +111,7 @@ def _answers(
         content = answer.read(size + 1)
         if len(content) <= size:
             raise _died(name)
-        yield Found(ObjectId(words[0].decode()), words[1].decode(), content[:-1])
+        yield GitObject(ObjectId(words[0].decode()), words[1].decode(), content[:-1])
 
 
 def _died(name: str) -> CommandFailed:

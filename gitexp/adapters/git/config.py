@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from gitexp.adapters.git.process import Completed
+from gitexp.adapters.git.process import GitResult
 
 ASK_CONFIG: Final = ("config", "--list", "--show-scope", "--show-origin", "-z")
 """Arguments of the git command that prints the whole configuration."""
@@ -44,7 +44,7 @@ class GitConfig:
         return [s for s in self._settings if s.key.startswith(prefix)]
 
 
-def parse_config(asked: Completed) -> GitConfig:
+def parse_config(asked: GitResult) -> GitConfig:
     """Parse the output of `ASK_CONFIG`."""
     parts = asked.text.split("\0")[:-1]
     return GitConfig(

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gitexp.adapters.git.config import ASK_CONFIG, GitConfig, parse_config
-from gitexp.adapters.git.process import Completed, Git
+from gitexp.adapters.git.process import GitResult, GitRunner
 from gitexp.core.errors import NotARepository
 
 
-class Place(NamedTuple):
+class RepositoryLocation(NamedTuple):
     """Directories of a repository, absolute and without symbolic links."""
 
     git_dir: Path
@@ -21,15 +21,17 @@ class Place(NamedTuple):
     """`sha1` or `sha256`."""
 
 
-def git_in(directory: Path | None) -> Git:
+def runner_for(directory: Path | None) -> GitRunner:
     """Return a git launcher for a directory, by default the current one, to find its repository."""
     if directory is not None:
-        return Git(directory.absolute(), {})
+        return GitRunner(directory.absolute(), {})
     inherited = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR")
-    return Git(Path.cwd(), {name: os.environ[name] for name in inherited if name in os.environ})
+    return GitRunner(
+        Path.cwd(), {name: os.environ[name] for name in inherited if name in os.environ}
+    )
 
 
-def find_place(git: Git) -> tuple[Place, GitConfig]:
+def find_location(git: GitRunner) -> tuple[RepositoryLocation, GitConfig]:
     """Find the repository around git's directory and its configuration. Raises `NotARepository`."""
     return _ask_place(git), parse_config(git.run(*ASK_CONFIG, check=False))
 
@@ -40,7 +42,7 @@ _ASK_PLACE = (
 )
 
 
-def _ask_place(git: Git) -> Place:
+def _ask_place(git: GitRunner) -> RepositoryLocation:
     asked = git.run(*_ASK_PLACE, check=False)
     if asked.status != 0:
         raise _not_a_repository(asked)
@@ -50,10 +52,12 @@ def _ask_place(git: Git) -> Place:
     if top is None and "GIT_DIR" in git.variables:  # the environment names the repository
         named = git.run("rev-parse", "--show-toplevel", check=False)
         top = Path(named.text.removesuffix("\n")).resolve() if named.status == 0 else None
-    return Place((here / git_dir).resolve(), (here / common_dir).resolve(), top, object_format)
+    return RepositoryLocation(
+        (here / git_dir).resolve(), (here / common_dir).resolve(), top, object_format
+    )
 
 
-def _not_a_repository(asked: Completed) -> NotARepository:
+def _not_a_repository(asked: GitResult) -> NotARepository:
     lines = [line.strip() for line in asked.stderr.splitlines() if line.strip()]
     first = lines[0].removeprefix("fatal: ") if lines else "git gave no reason"
     if first.startswith("not a git repository"):

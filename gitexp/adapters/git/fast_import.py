@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gitexp.adapters.git.code_commit import pack_commits, write_code_commit
-from gitexp.adapters.git.fsync import folder_times, sync_folders
+from gitexp.adapters.git.fsync import directory_mtimes, fsync_directories
 from gitexp.adapters.git.process import FSYNC
 from gitexp.adapters.git.repository import Repo
 from gitexp.adapters.git.steps import (
@@ -39,7 +39,7 @@ def import_steps(
     """
     from tempfile import NamedTemporaryFile, TemporaryFile  # 3 ms, not needed for most records
 
-    before = folder_times(repo) if durable else {}
+    before = directory_mtimes(repo) if durable else {}
     _write_code(repo, steps, durable=durable, packed=packed)
     with TemporaryFile() as complaints, NamedTemporaryFile() as packs:
         process = repo.launcher.open(
@@ -73,7 +73,7 @@ def import_steps(
         _remove_crash_report(repo, process.pid)
         raise read_refusal(status, stderr)
     if durable:
-        sync_folders(repo, before)
+        fsync_directories(repo, before)
     return [ObjectId(line) for line in answer.decode().split()], ours
 
 

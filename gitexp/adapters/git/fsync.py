@@ -19,13 +19,13 @@ _TICK_S = 0.1
 """Margin for file system clocks, which advance in steps of up to 10 ms."""
 
 
-def sync_recent(repo: Repo, *refs: str) -> None:
+def fsync_recent_objects(repo: Repo, *refs: str) -> None:
     """Flush recent objects that other programs, mostly the user's git, wrote without fsync.
 
     A record must not outlive the code that it names. `refs` are loose refs to flush as well. Cheap
     when no object is recent.
     """
-    times = folder_times(repo)
+    times = directory_mtimes(repo)
     objects = repo.common_dir / "objects"
     fans = {folder: time for folder, time in times.items() if folder.parent == objects}
     since_ns = max(fans.values(), default=0) - int(_WRITTEN_BACK_S * 1e9)
@@ -34,8 +34,8 @@ def sync_recent(repo: Repo, *refs: str) -> None:
     for folder in recent:
         with os.scandir(folder) as entries:
             files += [Path(entry.path) for entry in entries if _changed_ns(entry) >= since_ns]
-    sync_all(files)
-    sync_all([*recent, *{(repo.common_dir / ref).parent for ref in refs}])
+    fsync_all(files)
+    fsync_all([*recent, *{(repo.common_dir / ref).parent for ref in refs}])
 
 
 def _changed_ns(entry: "os.DirEntry[str]") -> int:
@@ -53,7 +53,7 @@ def _folders(repo: Repo) -> list[Path]:
     return [objects, objects / "pack", *fans, refs, refs / "heads", *ours]
 
 
-def folder_times(repo: Repo) -> dict[Path, int]:
+def directory_mtimes(repo: Repo) -> dict[Path, int]:
     """Return the modification time in nanoseconds of each directory that a write may change."""
     times = {}
     for folder in _folders(repo):
@@ -64,36 +64,36 @@ def folder_times(repo: Repo) -> dict[Path, int]:
     return times
 
 
-def sync_folders(repo: Repo, before: dict[Path, int]) -> None:
-    """Flush the directories that changed since `before`, an earlier `folder_times`."""
+def fsync_directories(repo: Repo, before: dict[Path, int]) -> None:
+    """Flush the directories that changed since `before`, an earlier `directory_mtimes`."""
     within_ns = max(before.values(), default=0) - int(_TICK_S * 1e9)
-    times = folder_times(repo).items()
-    sync_all([path for path, time in times if before.get(path) != time or time >= within_ns])
+    times = directory_mtimes(repo).items()
+    fsync_all([path for path, time in times if before.get(path) != time or time >= within_ns])
 
 
-def sync_refs(repo: Repo, refs: Iterable[str]) -> None:
+def fsync_refs(repo: Repo, refs: Iterable[str]) -> None:
     """Flush the directories of loose refs."""
     folders = dict.fromkeys(above for ref in refs for above in PurePosixPath(ref).parents)
-    sync_all([repo.common_dir / folder for folder in folders if folder.name])
+    fsync_all([repo.common_dir / folder for folder in folders if folder.name])
 
 
-def sync_all(paths: Sequence[Path | str]) -> None:
+def fsync_all(paths: Sequence[Path | str]) -> None:
     """Flush many paths in parallel: a journaling file system joins several into one commit."""
     if len(paths) >= _MANY:
         with suppress(RuntimeError):  # Python starts no new threads while it shuts down
             from concurrent.futures import ThreadPoolExecutor
 
             with ThreadPoolExecutor(_MANY) as pool:
-                list(pool.map(sync_path, paths))
+                list(pool.map(fsync_path, paths))
             return
     for path in paths:
-        sync_path(path)
+        fsync_path(path)
 
 
 _MANY = 16
 
 
-def sync_path(path: Path | str) -> None:
+def fsync_path(path: Path | str) -> None:
     """Flush a file, or the entries of a directory, to the disk. Skip a path that cannot be opened.
 
     Raises `CommandFailed` when the disk reports lost data, or when the process has no file

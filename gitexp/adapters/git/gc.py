@@ -13,12 +13,12 @@ from gitexp.adapters.system import clock
 _GC_PATIENCE_S = 5.0
 
 
-def is_collecting(repo: Repo) -> bool:
+def is_gc_running(repo: Repo) -> bool:
     """Return whether a `git gc` runs in this repository."""
     return (repo.common_dir / "gc.pid").exists()
 
 
-def await_gc(repo: Repo) -> None:
+def wait_for_gc(repo: Repo) -> None:
     """Wait at most 5 s for the end of the gc that runs now, not for a later one.
 
     A gc keeps every object that a ref holds when it begins. Which other objects it removed is

@@ -1,6 +1,6 @@
 """Git LFS: upload the files of a code state that `git push` does not send."""
 
-from gitexp.adapters.git.process import Completed
+from gitexp.adapters.git.process import GitResult
 from gitexp.adapters.git.remotes import GUARD, Remote
 from gitexp.adapters.git.repository import Repo
 from gitexp.core.errors import GitexpError
@@ -28,7 +28,7 @@ def push_lfs_objects(repo: Repo, remote: Remote, branch: str, *, timeout_s: floa
         )
 
 
-def _why(done: Completed, timeout_s: float) -> str:
+def _why(done: GitResult, timeout_s: float) -> str:
     if done.status < 0:
         return f"it took longer than {timeout_s:.3g} s and was stopped"
     lines = [line.strip() for line in (done.stderr + done.text).splitlines() if line.strip()]

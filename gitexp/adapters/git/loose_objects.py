@@ -10,10 +10,10 @@ import os
 import zlib
 from contextlib import suppress
 
-from gitexp.adapters.git.cat_file import Found
-from gitexp.adapters.git.fsync import sync_all
+from gitexp.adapters.git.cat_file import GitObject
+from gitexp.adapters.git.fsync import fsync_all
 from gitexp.adapters.git.repository import Repo
-from gitexp.adapters.git.trees import FILE, FOLDER, split_tree
+from gitexp.adapters.git.trees import FILE_MODE, TREE_MODE, split_tree
 from gitexp.adapters.system import clock
 from gitexp.core.errors import CommandFailed
 from gitexp.core.model.ids import ObjectId
@@ -25,21 +25,21 @@ class LooseObjects:
     def __init__(self, repo: Repo) -> None:
         self._repo = repo
         self._folder = str(repo.common_dir / "objects")
-        self._waiting: dict[str, Found] = {}
+        self._waiting: dict[str, GitObject] = {}
 
-    def make(self, kind: str, content: bytes) -> Found:
+    def make(self, kind: str, content: bytes) -> GitObject:
         """Compute the id of an object without adding it to the batch."""
         digest = hashlib.new(self._repo.object_format, usedforsecurity=False)
         digest.update(_head(kind, content))
         digest.update(content)
-        return Found(ObjectId(digest.hexdigest()), kind, content)
+        return GitObject(ObjectId(digest.hexdigest()), kind, content)
 
-    def add(self, made: Found) -> ObjectId:
+    def add(self, made: GitObject) -> ObjectId:
         """Add an object to the batch."""
         self._waiting[made.oid] = made
         return made.oid
 
-    def has(self, made: Found) -> bool:
+    def has(self, made: GitObject) -> bool:
         """Return whether an object is readable or in the batch.
 
         A branch may name an object that a crash destroyed.
@@ -52,7 +52,7 @@ class LooseObjects:
                 return False
         return True
 
-    def read_tree(self, name: str) -> Found:
+    def read_tree(self, name: str) -> GitObject:
         """Read a tree, or the tree of a commit, from the batch or the repository.
 
         Raises `CommandFailed` when it is missing or unreadable.
@@ -84,13 +84,13 @@ class LooseObjects:
                     fresh[place] = f"{folder}/tmp_obj_{clock.new_id()}"
                     _write_new(folder, fresh[place], zlib.compress(whole, 1))
             if durable:
-                sync_all([fresh.get(place, place) for place in places])
+                fsync_all([fresh.get(place, place) for place in places])
             for place, written in fresh.items():
                 os.replace(written, place)
             fresh.clear()
             if durable:
                 folders = {os.path.dirname(place) for place in places}
-                sync_all([*folders, self._folder])
+                fsync_all([*folders, self._folder])
         except OSError as error:
             raise CommandFailed(("hash-object", "-w"), -1, str(error.strerror)) from error
         finally:
@@ -128,7 +128,7 @@ def _write_new(folder: str, path: str, content: bytes) -> None:
             content = content[file.write(content) :]
 
 
-class Tree:
+class TreeEdit:
     """A tree of a commit in edit; subtrees are read on first use."""
 
     def __init__(self, objects: LooseObjects, name: str | None) -> None:
@@ -139,7 +139,7 @@ class Tree:
         if name is not None:
             tree = objects.read_tree(name)
             self._oid, self._entries = tree.oid, split_tree(tree.content, len(tree.oid) // 2)
-        self._below: dict[bytes, Tree] = {}
+        self._below: dict[bytes, TreeEdit] = {}
 
     def put(self, path: str, oid: str | None) -> bool:
         """Set the blob of a path, `None` to remove it. Return whether the tree changed."""
@@ -153,15 +153,15 @@ class Tree:
         self._below.pop(name, None)
         before = self._entries.pop(name, None)
         if oid is not None:
-            self._entries[name] = _entry(FILE, name, oid)
+            self._entries[name] = _entry(FILE_MODE, name, oid)
         return before != self._entries.get(name)
 
-    def _open(self, name: bytes, *, anew: bool) -> "Tree | None":
+    def _open(self, name: bytes, *, anew: bool) -> "TreeEdit | None":
         """Return a subtree. With `anew`, create a missing one, in place of a file."""
         entry = self._entries.get(name, b"")
         oid = entry[entry.index(b"\0") + 1 :].hex() if entry[:2] == _FOLDER_START else None
         if name not in self._below and (anew or oid is not None):
-            self._below[name] = Tree(self._objects, oid)
+            self._below[name] = TreeEdit(self._objects, oid)
         return self._below.get(name)
 
     def save(self) -> str | None:
@@ -171,7 +171,7 @@ class Tree:
             if oid is None:
                 self._entries.pop(name, None)
             else:
-                self._entries[name] = _entry(FOLDER, name, oid)
+                self._entries[name] = _entry(TREE_MODE, name, oid)
         return self.store() if self._entries else None
 
     def store(self) -> str:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from gitexp.adapters.git.process import UNTRUSTED, Git
+from gitexp.adapters.git.process import UNTRUSTED, GitRunner
 
 _MAX_DEPTH = 8
 
@@ -15,7 +15,7 @@ def list_nested_files(directory: Path, depth: int = 0) -> list[str] | None:
     """
     if not (directory / ".git").exists() or depth > _MAX_DEPTH:
         return None
-    asked = Git(directory, {}).run(
+    asked = GitRunner(directory, {}).run(
         *(*UNTRUSTED, "ls-files", "-z", "--cached", "--others", "--exclude-standard"), check=False
     )
     if asked.status != 0:

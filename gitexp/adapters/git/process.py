@@ -81,7 +81,7 @@ _LIMITED = 'trap "" XFSZ; ulimit -f "$0" && exec "$@"'
 _BLOCK_BYTES = 512
 
 
-class Completed(NamedTuple):
+class GitResult(NamedTuple):
     """Result of a git command that has ended."""
 
     status: int
@@ -94,7 +94,7 @@ class Completed(NamedTuple):
         return self.stdout.decode(errors="surrogateescape")
 
 
-class Git(NamedTuple):
+class GitRunner(NamedTuple):
     """A launcher of git in one directory for one repository."""
 
     directory: Path
@@ -112,7 +112,7 @@ class Git(NamedTuple):
         stdin: bytes = b"",
         env: Mapping[str, str] | None = None,
         check: bool = True,
-    ) -> Completed:
+    ) -> GitResult:
         """Run plumbing to its end. Raises `CommandFailed` when `check` and the status is not 0."""
         source = subprocess.PIPE if stdin else subprocess.DEVNULL
         process = self.open(*args, env=env, stdin=source, stderr=subprocess.PIPE)
@@ -122,7 +122,7 @@ class Git(NamedTuple):
             process.terminate()  # not kill: git deletes its lock files on SIGTERM
             process.communicate()
             raise
-        completed = Completed(process.returncode, stdout, stderr.decode(errors="replace"))
+        completed = GitResult(process.returncode, stdout, stderr.decode(errors="replace"))
         if check and completed.status != 0:
             raise CommandFailed(args, completed.status, completed.stderr)
         return completed
@@ -135,7 +135,7 @@ class Git(NamedTuple):
         stderr: IO[bytes] | int = subprocess.DEVNULL,
     ) -> "subprocess.Popen[bytes]":
         """Start plumbing with pipes on standard input and output. The caller ends the process."""
-        with _launching(args):
+        with _translated_errors(args):
             return subprocess.Popen(
                 ["git", *args],
                 bufsize=_PIPE_BYTES,
@@ -153,7 +153,7 @@ class Git(NamedTuple):
         timeout_s: float | None = None,
         max_file_bytes: int | None = None,
         check: bool = True,
-    ) -> Completed:
+    ) -> GitResult:
         """Run porcelain through GitPython; after `timeout_s`, kill it with its children.
 
         `max_file_bytes` limits each file that git writes. Beyond it the command fails, and
@@ -170,7 +170,7 @@ class Git(NamedTuple):
         argv = ["env", *unset, "git", *args] if unset else ["git", *args]
         if max_file_bytes is not None:
             argv = ["sh", "-c", _LIMITED, str(max(max_file_bytes // _BLOCK_BYTES, 1)), *argv]
-        with _launching(args):
+        with _translated_errors(args):
             status, stdout, stderr = Launcher(str(self.directory)).execute(
                 argv,
                 with_extended_output=True,
@@ -181,14 +181,14 @@ class Git(NamedTuple):
                 env=given,
             )
         out = stdout if isinstance(stdout, bytes) else str(stdout).encode()
-        completed = Completed(int(status), out, str(stderr))
+        completed = GitResult(int(status), out, str(stderr))
         if check and completed.status != 0:
             raise CommandFailed(args, completed.status, completed.stderr)
         return completed
 
-    def run_shell(self, script: str, *args: str, stdin: bytes, env: Mapping[str, str]) -> Completed:
+    def run_shell(self, script: str, *args: str, stdin: bytes, env: Mapping[str, str]) -> GitResult:
         """Run a script of gitexp with the system's shell; the first of `args` is its `$0`."""
-        with _launching(args):
+        with _translated_errors(args):
             done = subprocess.run(
                 ["sh", "-c", script, *args],
                 input=stdin,
@@ -197,7 +197,7 @@ class Git(NamedTuple):
                 env={**self.environment(), **env},
                 check=False,
             )
-        return Completed(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
+        return GitResult(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
 
     def detach(self, argv: Sequence[str], *, log: Path, env: Mapping[str, str]) -> None:
         """Start a process of gitexp that outlives this one; append its output to `log`."""
@@ -227,7 +227,7 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-class _launching:  # noqa: N801 - reads as the sentence `with _launching(args)`
+class _translated_errors:  # noqa: N801 - read as `with _translated_errors(args)`
     """Convert a missing git or a missing directory into gitexp's errors."""
 
     def __init__(self, args: Sequence[str]) -> None:

@@ -10,11 +10,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from gitexp.adapters.git.cat_file import Found, ObjectReader
+from gitexp.adapters.git.cat_file import CatFile, GitObject
 from gitexp.adapters.git.config import GitConfig
-from gitexp.adapters.git.discovery import Place, find_place, git_in
+from gitexp.adapters.git.discovery import RepositoryLocation, find_location, runner_for
 from gitexp.adapters.git.pipes import widen
-from gitexp.adapters.git.process import FSYNC, Completed, Git
+from gitexp.adapters.git.process import FSYNC, GitResult, GitRunner
 from gitexp.core.errors import CommandFailed, Conflict, Unreadable
 from gitexp.core.model.ids import ObjectId
 
@@ -58,13 +58,18 @@ class Repo:
     """A git repository."""
 
     def __init__(
-        self, place: Place, *, start: Path, config: GitConfig, objects: ObjectReader | None = None
+        self,
+        place: RepositoryLocation,
+        *,
+        start: Path,
+        config: GitConfig,
+        objects: CatFile | None = None,
     ) -> None:
         self._place = place
         self.git_dir, self.common_dir, self.top, self.object_format = place
         self.start = start
         """The directory that the user's relative paths start from."""
-        self._git = Git(self.top or self.git_dir, _naming(place))
+        self._git = GitRunner(self.top or self.git_dir, _naming(place))
         self.null = ObjectId("0" * (64 if self.object_format == "sha256" else 40))
         """Null id, which stands for 'no object'."""
         self._config = config
@@ -74,8 +79,8 @@ class Repo:
     @classmethod
     def discover(cls, directory: Path | None = None) -> "Repo":
         """Find the repository around a directory, as git does. Raises `NotARepository`."""
-        git = git_in(directory)
-        place, config = find_place(git)
+        git = runner_for(directory)
+        place, config = find_location(git)
         return cls(place, start=_start(git.directory, place.top), config=config)
 
     @property
@@ -97,12 +102,12 @@ class Repo:
         stdin: bytes = b"",
         env: Mapping[str, str] | None = None,
         check: bool = True,
-    ) -> Completed:
+    ) -> GitResult:
         """Run plumbing. Raises `CommandFailed` when `check` and it fails."""
         return self._git.run(*args, stdin=stdin, env=env, check=check)
 
     @property
-    def launcher(self) -> Git:
+    def launcher(self) -> GitRunner:
         """Launcher for other modules of this package: pipes, porcelain, background processes."""
         return self._git
 
@@ -116,12 +121,12 @@ class Repo:
         if self._objects is not None:
             yield self
             return
-        with ObjectReader(self._git) as objects:
+        with CatFile(self._git) as objects:
             yield Repo(self._place, start=self.start, config=self._config, objects=objects)
 
     def read_objects(
         self, names: Sequence[str], *, max_bytes: int = sys.maxsize
-    ) -> list[Found | None]:
+    ) -> list[GitObject | None]:
         """Return the object of each name, `None` where it is missing.
 
         The list is shorter than `names` when the objects exceed `max_bytes` in total. Raises
@@ -129,7 +134,7 @@ class Repo:
         """
         if self._objects is not None:
             return self._objects.read(names, max_bytes=max_bytes)
-        with ObjectReader(self._git) as objects:
+        with CatFile(self._git) as objects:
             return objects.read(names, max_bytes=max_bytes)
 
     # --- refs -------------------------------------------------------------------------------
@@ -295,7 +300,7 @@ class Repo:
         return tempfile.TemporaryDirectory(dir=folder, prefix="index-")
 
 
-def _naming(place: Place) -> dict[str, str]:
+def _naming(place: RepositoryLocation) -> dict[str, str]:
     """Return the variables that fix the repository for every git command."""
     variables = {"GIT_DIR": str(place.git_dir)}
     return variables if place.top is None else {**variables, "GIT_WORK_TREE": str(place.top)}

@@ -1,6 +1,6 @@
 """Removal of git's stale locks.
 
-A `*.lock` file of git that outlives its process blocks every later record. `clear_dead_lock` moves
+A `*.lock` file of git that outlives its process blocks every later record. `clear_stale_lock` moves
 it aside if no process can hold it. In doubt, the lock counts as held.
 """
 
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from gitexp.adapters.system import clock
 
-MIN_DEAD_AGE_S = 10.0
+MIN_STALE_AGE_S = 10.0
 """Git holds a ref lock for milliseconds; younger locks are never touched."""
 
 _SECOND_LOOK_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class GitLock:
+class LockFile:
     """A `*.lock` file of git."""
 
     path: Path
@@ -31,11 +31,11 @@ class GitLock:
     """New path of the stale lock; absent when it was left in place."""
 
 
-def clear_dead_lock(path: Path) -> GitLock | None:
+def clear_stale_lock(path: Path) -> LockFile | None:
     """Move a stale lock of git aside. Return `None` when there is no lock file (any more).
 
     The caller must hold gitexp's lock. A lock is stale when all of these hold: it is older than
-    `MIN_DEAD_AGE_S`; it is the same file at a second look; no local process has it open; no git
+    `MIN_STALE_AGE_S`; it is the same file at a second look; no local process has it open; no git
     works in this repository, since git closes a lock file long before it removes it; and no other
     machine can write to the disk. Never raises for the state of the disk.
     """
@@ -50,7 +50,7 @@ def clear_dead_lock(path: Path) -> GitLock | None:
     except FileNotFoundError:
         return None
     except (OSError, StopIteration) as error:
-        return GitLock(path, 0.0, f"unknown ({error})")
+        return LockFile(path, 0.0, f"unknown ({error})")
     moved_to = None
     try:
         holder = _find_holder(path, first, age_s, common_dir)
@@ -62,7 +62,7 @@ def clear_dead_lock(path: Path) -> GitLock | None:
         return None
     except OSError as error:
         holder = f"unknown ({error.strerror})"
-    return GitLock(path, age_s, holder, moved_to)
+    return LockFile(path, age_s, holder, moved_to)
 
 
 def _trace(found: os.stat_result) -> tuple[int, ...]:
@@ -85,7 +85,7 @@ def _move_aside(path: Path, expected: os.stat_result, folder: Path) -> Path | No
 
 def _find_holder(path: Path, found: os.stat_result, age_s: float, common_dir: Path) -> str | None:
     """Return the possible holder. An unknown state counts as a holder."""
-    if age_s < MIN_DEAD_AGE_S:
+    if age_s < MIN_STALE_AGE_S:
         return "the process that made it a moment ago"
     if not Path("/proc/self/fd").is_dir():
         return "unknown: this system does not tell who has a file open"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from gitexp.adapters.git.process import UNTRUSTED, Git
+from gitexp.adapters.git.process import UNTRUSTED, GitRunner
 from gitexp.adapters.git.repository import Repo
 
 _MAX_DEPTH = 8
@@ -51,7 +51,7 @@ def fill_submodules(
 def _git_dirs(repo: Repo, path: str) -> Iterator[Path]:
     """Yield possible git directories of the submodule, first that of the user's work tree."""
     if repo.top is not None and (repo.top / path / ".git").exists():
-        asked = Git(repo.top / path, {}).run("rev-parse", "--absolute-git-dir", check=False)
+        asked = GitRunner(repo.top / path, {}).run("rev-parse", "--absolute-git-dir", check=False)
         if asked.status == 0:
             yield Path(asked.text.rstrip("\n"))
     yield from _modules(repo.common_dir / "modules", 0)
@@ -68,9 +68,9 @@ def _modules(folder: Path, depth: int) -> Iterator[Path]:
             yield from _modules(inner, depth + 1)
 
 
-def _git_of(git_dir: Path) -> Git:
+def _git_of(git_dir: Path) -> GitRunner:
     """Return a launcher for a module. The work tree in its configuration may no longer exist."""
-    return Git(git_dir, {"GIT_DIR": str(git_dir), "GIT_WORK_TREE": str(git_dir)})
+    return GitRunner(git_dir, {"GIT_DIR": str(git_dir), "GIT_WORK_TREE": str(git_dir)})
 
 
 def _has(git_dir: Path, commit: str) -> bool:
@@ -86,6 +86,6 @@ def _check_out(repo: Repo, git_dir: Path, commit: str, place: Path) -> None:
             "GIT_WORK_TREE": str(place),
             "GIT_INDEX_FILE": str(Path(folder) / "index"),
         }
-        git = Git(place, variables)
+        git = GitRunner(place, variables)
         git.run(*UNTRUSTED, "read-tree", commit)
         git.run(*UNTRUSTED, "checkout-index", "--all", "--force", "--quiet")

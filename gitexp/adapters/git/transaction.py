@@ -15,9 +15,9 @@ from collections.abc import Sequence
 
 from gitexp.adapters.git.code_commit import code_commit_id, require_tree
 from gitexp.adapters.git.fast_import import import_steps, remove_orphans
-from gitexp.adapters.git.fsync import folder_times, sync_folders, sync_refs
-from gitexp.adapters.git.gc import await_gc, gc_fingerprint, is_collecting
-from gitexp.adapters.git.loose_objects import LooseObjects, Tree
+from gitexp.adapters.git.fsync import directory_mtimes, fsync_directories, fsync_refs
+from gitexp.adapters.git.gc import gc_fingerprint, is_gc_running, wait_for_gc
+from gitexp.adapters.git.loose_objects import LooseObjects, TreeEdit
 from gitexp.adapters.git.process import FSYNC
 from gitexp.adapters.git.repository import Repo
 from gitexp.adapters.git.steps import (
@@ -65,7 +65,7 @@ def apply(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[ObjectId]
         _move_only(repo, steps, durable=durable)
         return []
     before = gc_fingerprint(repo)
-    collecting, is_small = is_collecting(repo), _fits_loose(repo, steps)
+    collecting, is_small = is_gc_running(repo), _fits_loose(repo, steps)
     if collecting or not is_small:
         _verify(repo, steps)
     if not collecting:
@@ -79,7 +79,7 @@ def apply(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[ObjectId]
             if not _was_taken(failure):
                 raise
         else:
-            if not is_collecting(repo) and before == gc_fingerprint(repo, without=ours):
+            if not is_gc_running(repo) and before == gc_fingerprint(repo, without=ours):
                 return commits  # else a gc began, or ran from start to end, during the write
     return _write_packed(repo, steps, durable=durable)
 
@@ -113,17 +113,17 @@ def _write_loose(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[Ob
         commits.objects.write(durable=durable)
         moved = _move_refs(reading, steps, commits.made, durable=durable)
     if durable:
-        sync_refs(repo, moved)
+        fsync_refs(repo, moved)
     return commits.made
 
 
 def _move_only(repo: Repo, steps: Sequence[Step], *, durable: bool) -> None:
     """Move refs to commits that git has written; flush the directories of those as well."""
-    before = folder_times(repo) if durable else {}
+    before = directory_mtimes(repo) if durable else {}
     moved = _move_refs(repo, steps, (), durable=durable)
     if durable:
-        sync_folders(repo, before)
-        sync_refs(repo, moved)
+        fsync_directories(repo, before)
+        fsync_refs(repo, moved)
 
 
 def _move_refs(
@@ -199,7 +199,7 @@ class _Commits:
     def add(self, step: NewCommit) -> None:
         """Build a commit. Raises `CommandFailed` on a damaged tree."""
         parents = [self.made[int(p[1:]) - 1] if p[0] == ":" else p for p in step.parents]
-        top = Tree(self.objects, None if step.clear or not parents else parents[0])
+        top = TreeEdit(self.objects, None if step.clear or not parents else parents[0])
         for path, content in step.files:
             if isinstance(content, bytes):
                 blob = self.objects.make("blob", content)
@@ -230,7 +230,7 @@ def _write_packed(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[O
             remove_orphans(repo)
             clock.sleep(clock.jitter(0.05))
         else:
-            await_gc(repo)
+            wait_for_gc(repo)
             if _is_whole(repo, steps, commits):
                 return commits
     return import_steps(repo, steps, durable=durable, packed=True)[0]

@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from gitexp.adapters.git.process import FSYNC, Completed
+from gitexp.adapters.git.process import FSYNC, GitResult
 from gitexp.adapters.git.remotes import GUARD, Remote
 from gitexp.adapters.git.repository import Repo
-from gitexp.adapters.git.trees import Folder, compare
+from gitexp.adapters.git.trees import TreeDiff, diff_trees_bounded
 from gitexp.adapters.system import clock
 from gitexp.core.errors import Conflict, GitexpError, Refused
 from gitexp.core.model.ids import ObjectId
@@ -216,14 +216,14 @@ def _unmirrored(remote: Remote) -> tuple[str, ...]:
     return ("-c", f"remote.{remote.name}.mirror=false")
 
 
-def _why(done: Completed, reason: str) -> str:
+def _why(done: GitResult, reason: str) -> str:
     """Return the server's own message if there is one, else git's."""
     said = [line.removeprefix("remote: ") for line in done.stderr.splitlines()]
     said = [line.strip() for line in said if line.startswith(("error: ", "fatal: "))]
     return f"{reason}: {said[0]}" if said and "failed to push" not in said[0] else reason
 
 
-def _said_by_remote(done: Completed) -> tuple[str, ...]:
+def _said_by_remote(done: GitResult) -> tuple[str, ...]:
     """Return the server's lines for the user, as git shows them."""
     lines = [line.rstrip() for line in done.stderr.splitlines()]
     return tuple(line for line in lines if line.startswith("remote: ") and line != "remote: ")
@@ -231,7 +231,7 @@ def _said_by_remote(done: Completed) -> tuple[str, ...]:
 
 def _speak(
     repo: Repo, remote: Remote, deadline: float, *argv: str, max_file_bytes: int | None = None
-) -> Completed:
+) -> GitResult:
     timeout_s = max(deadline - clock.monotonic_s(), 0.1)
     done = repo.launcher.porcelain(
         *remote.options, *argv, timeout_s=timeout_s, max_file_bytes=max_file_bytes, check=False
@@ -275,9 +275,9 @@ def _remove_cut_off(repo: Repo, max_bytes: int) -> None:
 
 def compare_bounded(
     repo: Repo, remote: str, old: str | None, new: str, *, max_files: int
-) -> list[Folder]:
+) -> list[TreeDiff]:
     """Compare a remote's commit with ours. Raises `Refused` when it has too many new files."""
-    folders = compare(repo, old, new, at_most=max_files)
+    folders = diff_trees_bounded(repo, old, new, at_most=max_files)
     if folders is None:
         raise _too_large(remote, f"it brings more than {max_files:,} files", "maxFetchFiles")
     return folders
@@ -317,7 +317,7 @@ _HINTS = (
 """Hints by words of git's or the server's messages."""
 
 
-def _failure(remote: Remote, what: str, done: Completed, timeout_s: float) -> GitexpError:
+def _failure(remote: Remote, what: str, done: GitResult, timeout_s: float) -> GitexpError:
     if done.status < 0:
         return GitexpError(
             f"cannot {what} '{remote.name}'",

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 from gitexp.adapters.git.process import FSYNC
 from gitexp.adapters.git.repository import Repo
-from gitexp.adapters.git.trees import FOLDER, parse_tree, split_tree
+from gitexp.adapters.git.trees import TREE_MODE, parse_tree, split_tree
 from gitexp.core.errors import CommandFailed
 from gitexp.core.model.ids import ObjectId
 
@@ -24,7 +24,7 @@ class TreeEditor:
         mode, oid = self._find(tree, path)
         if mode is None or oid is None:
             return {}
-        if mode != FOLDER:
+        if mode != TREE_MODE:
             return {path: oid}
         return {f"{path}/{e.path}": e.oid for e in self._repo.list_tree(oid)}
 
@@ -52,7 +52,7 @@ class TreeEditor:
             if name not in known:
                 continue
             mode, oid = known[name]
-            if mode != FOLDER and "" not in rests:
+            if mode != TREE_MODE and "" not in rests:
                 continue  # a file in place of a directory of the path
             left = None if "" in rests else self._without(oid, rests)
             if left is None:
@@ -67,9 +67,9 @@ class TreeEditor:
         return ObjectId(self._repo.git(*argv, stdin=content).text.strip())
 
     def _find(self, tree: str, path: str) -> tuple[str | None, str | None]:
-        mode, oid = FOLDER, tree
+        mode, oid = TREE_MODE, tree
         for name in path.split("/"):
-            if mode != FOLDER:
+            if mode != TREE_MODE:
                 return None, None
             found = self._entries_of(oid).get(name)
             if found is None:

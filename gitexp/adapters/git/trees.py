@@ -1,8 +1,8 @@
 """Git's tree objects, and the difference of two commits with a limit on its size.
 
 A few small objects can describe more files than any disk holds, and `git diff-tree` collects all of
-them before it prints the first. So `compare` walks the trees level by level. It reads each distinct
-tree once, and counts the new entries of a level before it reads the next.
+them before it prints the first. So `diff_trees_bounded` walks the trees level by level. It reads
+each distinct tree once, and counts the new entries of a level before it reads the next.
 """
 
 import re
@@ -17,10 +17,10 @@ from gitexp.adapters.git.repository import Change, Repo
 from gitexp.core.errors import CommandFailed
 from gitexp.core.model.ids import ObjectId
 
-FILE, SUBMODULE, FOLDER = "100644", "160000", "40000"
+FILE_MODE, SUBMODULE_MODE, TREE_MODE = "100644", "160000", "40000"
 """Modes in a tree."""
 
-_FOLDER_START = FOLDER.encode() + b" "
+_FOLDER_START = TREE_MODE.encode() + b" "
 _DEEPEST = 32
 """Maximum tree depth; gitexp writes none deeper."""
 _ENTRY_BYTES = 256
@@ -30,7 +30,7 @@ Entries: TypeAlias = frozenset[bytes]
 """Raw entries of a tree, as git writes them."""
 
 
-class Folder(NamedTuple):
+class TreeDiff(NamedTuple):
     """A directory in two commits. A changed entry is in both `old` and `new`."""
 
     path: str
@@ -42,7 +42,7 @@ class Folder(NamedTuple):
     def files(self, entries: Entries) -> Iterator[tuple[str, str, str]]:
         """Yield mode, path and object id of the entries that are no directories."""
         for mode, name, oid in map(_parse_entry, entries):
-            if mode != FOLDER:
+            if mode != TREE_MODE:
                 yield mode, self.path + name, oid
 
     def folders(self, entries: Entries) -> dict[str, str]:
@@ -60,15 +60,15 @@ class Folder(NamedTuple):
             yield Change(status, path, ObjectId(was), ObjectId(now))
 
 
-def compare(
+def diff_trees_bounded(
     repo: Repo, old: str | None, new: str, *, at_most: int = sys.maxsize
-) -> list[Folder] | None:
+) -> list[TreeDiff] | None:
     """Return the top directory and each directory that differs, parents first.
 
     Returns `None` when the newer commit has more than `at_most` new or changed entries, or the
     directories are too deep. Raises `CommandFailed` when a tree is missing.
     """
-    found: list[Folder] = []
+    found: list[TreeDiff] = []
     brought = 0
     level = [("", f"{old}^{{tree}}" if old else "", f"{new}^{{tree}}")]
     with repo.reading() as reading:
@@ -83,7 +83,7 @@ def compare(
             folders = []
             for path, before, after in level:
                 was, now = trees[before], trees[after]
-                folders.append(Folder(path, was - now, now - was, was & now))
+                folders.append(TreeDiff(path, was - now, now - was, was & now))
                 brought += len(folders[-1].new)
                 if brought > at_most:
                     return None
@@ -99,22 +99,22 @@ def changes(repo: Repo, old: str, new: str) -> Iterator[Change]:
 
     Raises `CommandFailed` when a tree is missing or too deep.
     """
-    folders = compare(repo, old, new)
+    folders = diff_trees_bounded(repo, old, new)
     if folders is None:
         raise CommandFailed(("cat-file",), 1, "folders lie too deep")
     for folder in folders:
         yield from folder.changes(repo.null)
 
 
-def look_into(
-    repo: Repo, folders: Iterable[Folder], wanted: Callable[[str], bool]
-) -> Iterator[Folder]:
+def expand_equal_trees(
+    repo: Repo, folders: Iterable[TreeDiff], wanted: Callable[[str], bool]
+) -> Iterator[TreeDiff]:
     """Yield directories that are equal in both commits, below those that differ.
 
     Yields and enters only directories whose path is `wanted`.
     """
 
-    def below(folders: Iterable[Folder]) -> dict[str, str]:
+    def below(folders: Iterable[TreeDiff]) -> dict[str, str]:
         return {
             path: oid
             for folder in folders
@@ -125,7 +125,7 @@ def look_into(
     level = below(folders)
     while level:
         trees = _read(repo, set(level.values()))
-        found = [Folder(path, _NONE, _NONE, trees[oid]) for path, oid in level.items()]
+        found = [TreeDiff(path, _NONE, _NONE, trees[oid]) for path, oid in level.items()]
         yield from found
         level = below(found)
 
@@ -133,7 +133,7 @@ def look_into(
 _NONE: Entries = frozenset()
 
 
-def _below(folder: Folder) -> Iterator[tuple[str, str, str]]:
+def _below(folder: TreeDiff) -> Iterator[tuple[str, str, str]]:
     before, after = folder.folders(folder.old), folder.folders(folder.new)
     for path in before | after:
         yield path, before.get(path, ""), after.get(path, "")

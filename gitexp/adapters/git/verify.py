@@ -8,9 +8,9 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gitexp.adapters.git.process import Completed
+from gitexp.adapters.git.process import GitResult
 from gitexp.adapters.git.repository import Repo
-from gitexp.adapters.git.trees import FOLDER, parse_tree
+from gitexp.adapters.git.trees import TREE_MODE, parse_tree
 
 _AT_ONCE_BYTES = 32 << 20
 """Content in memory at once, from one git process."""
@@ -31,7 +31,7 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
+class TreeWalk:
     """All files and trees below a commit."""
 
     files: dict[str, str] = field(default_factory=dict)
@@ -129,9 +129,9 @@ def _split(repo: Repo, output: bytes, wanted: Sequence[str]) -> Iterator[bytes |
         yield content if digest.hexdigest() == oid else None
 
 
-def walk_commit(repo: Repo, commit: str) -> Walk:
+def walk_commit(repo: Repo, commit: str) -> TreeWalk:
     """List all files and trees below a commit; list unreadable trees and go on."""
-    walk = Walk()
+    walk = TreeWalk()
     content = dict(read_whole(repo, [commit])).get(commit)
     root = "" if content is None else content.partition(b"\n")[0].decode().removeprefix("tree ")
     if not root:
@@ -148,7 +148,7 @@ def walk_commit(repo: Repo, commit: str) -> Walk:
                 continue
             walk.trees.append(oid)
             for mode, name, inner in parse_tree(tree, len(oid) // 2):
-                if mode == FOLDER:
+                if mode == TREE_MODE:
                     following.append((f"{path}{name}/", inner))
                 elif mode != "160000":
                     walk.files[path + name] = inner
@@ -192,14 +192,14 @@ def list_objects(repo: Repo, revisions: Collection[str], *options: str) -> Listi
             listing.promised.update(missing - set(_OID.findall(promising.stderr)))
     listing.damaged.update(missing - listing.promised)
     if asked.status != 0:
-        listing.damaged.update(find_culprits(repo, asked.stderr))
+        listing.damaged.update(objects_named_by_fsck(repo, asked.stderr))
     # Git 2.47 and newer skip an unreadable tree and end with status 0.
     headers = read_headers(repo, listing.present, env=LOCAL)
     listing.damaged.update(oid for oid, header in headers.items() if header is None)
     return listing
 
 
-def _rev_list(repo: Repo, revisions: Collection[str], *options: str) -> Completed:
+def _rev_list(repo: Repo, revisions: Collection[str], *options: str) -> GitResult:
     return repo.git(
         *("rev-list", "--objects", *options, "--stdin"),
         stdin="\n".join(revisions).encode(),
@@ -208,7 +208,7 @@ def _rev_list(repo: Repo, revisions: Collection[str], *options: str) -> Complete
     )
 
 
-def find_culprits(repo: Repo, complaint: str) -> set[str]:
+def objects_named_by_fsck(repo: Repo, complaint: str) -> set[str]:
     """Return the objects in git's error message, and all that `git fsck` reports as damaged.
 
     Slow, because it reads the whole repository: call it only after a failure.

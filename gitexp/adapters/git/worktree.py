@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from gitexp.adapters.git.code_commit import write_code_commit
-from gitexp.adapters.git.gc import await_gc, is_collecting
+from gitexp.adapters.git.gc import is_gc_running, wait_for_gc
 from gitexp.adapters.git.index_flags import find_unwatched
 from gitexp.adapters.git.process import FSYNC, UNTRUSTED
 from gitexp.adapters.git.repository import Repo
@@ -168,7 +168,7 @@ def _snapshot_once(
     snapshot = None
     if tree != head_tree:
         snapshot = write_code_commit(repo, tree, identity, durable=durable)
-        if is_collecting(repo):
+        if is_gc_running(repo):
             _pack(repo, "early", snapshot, f"^{status.commit}^{{tree}}")
     return Snapshot(
         *(status.commit, tree, snapshot, status.branch, tuple(left_out), taken),
@@ -304,9 +304,9 @@ def _is_whole(repo: Repo, snapshot: str, *known: str) -> bool:
     remove loose objects after this check.
     """
     try:
-        if is_collecting(repo):
+        if is_gc_running(repo):
             _pack(repo, "pack", snapshot, *known)
-            await_gc(repo)
+            wait_for_gc(repo)
     except CommandFailed:
         return False
     done = repo.git("rev-list", "--objects", "--quiet", snapshot, *known, check=False)

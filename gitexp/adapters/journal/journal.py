@@ -23,15 +23,15 @@ from gitexp.core.model.ids import RunId, parse_run_id
 from gitexp.core.model.run import Outcome, Series
 
 __all__ = [
-    "Ending",
+    "CommandEnding",
     "Journal",
     "JournalContent",
     "OutputTail",
     "ProcessMark",
     "claimed",
     "is_alive",
+    "list_journals",
     "parse_journal",
-    "pending",
     "read_journal",
     "this_process",
 ]
@@ -47,7 +47,7 @@ _OPEN = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class CommandEnding:
     """How a command ended."""
 
     outcome: Outcome
@@ -154,7 +154,7 @@ class Journal:
         """Tie the run to the life of a process; `None` makes it a manual run."""
         self.append("adopt", process=None if process is None else asdict(process))
 
-    def end(self, ending: Ending) -> None:
+    def end(self, ending: CommandEnding) -> None:
         """Append how the command ended, before any other fact about the run is collected.
 
         Raises `GitexpError` when not even the reserved space can be written.
@@ -302,7 +302,7 @@ class JournalContent:
     extra: dict[str, Any]
     events: list[dict[str, Any]]
     """All other events in the order written; each has an `event`."""
-    ending: Ending | None
+    ending: CommandEnding | None
     """How the command ended, if it did."""
     sealed: bytes | None
     """The final record, if the run was sealed."""
@@ -316,7 +316,7 @@ class JournalContent:
     """Number of damaged lines, which are left out."""
 
 
-def pending(folder: Path) -> list[Path]:
+def list_journals(folder: Path) -> list[Path]:
     """Return the journals of all runs that are not on the branch yet, in the order of their ids."""
     try:
         names = sorted(name for name in os.listdir(folder) if name.endswith(_SUFFIX))  # noqa: PTH208
@@ -375,8 +375,10 @@ def _parse_process(fields: Mapping[str, Any] | None) -> ProcessMark | None:
     return None if fields is None else ProcessMark(**fields)
 
 
-def _parse_ending(fields: Mapping[str, Any]) -> Ending:
-    return Ending(Outcome(fields["outcome"]), int(fields["exit_code"]), float(fields["duration_s"]))
+def _parse_ending(fields: Mapping[str, Any]) -> CommandEnding:
+    return CommandEnding(
+        Outcome(fields["outcome"]), int(fields["exit_code"]), float(fields["duration_s"])
+    )
 
 
 _OF_OURS = ("adopt", "end", "seal")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Completed:
+class CommandResult:
     """Result of a command."""
 
     exit_code: int
@@ -53,7 +53,7 @@ def run_command(
     stderr: int = 2,
     limit: Limit | None = None,
     on_wait: Callable[[], None] = lambda: None,
-) -> Completed:
+) -> CommandResult:
     """Run a command to its end and copy its output to gitexp's own as it arrives.
 
     `on_output` receives every chunk and the name of its stream, `stdout` or `stderr`; `on_line`
@@ -92,7 +92,7 @@ def run_command(
                 pump.close()
     if listeners.fault is not None:
         raise listeners.fault
-    return Completed(
+    return CommandResult(
         exit_code,
         forwarding.was_asked_to_end or -exit_code in _INTERRUPTING,
         duration_s,

@@ -135,7 +135,9 @@ def read_folder(path: Path) -> Found:
                 continue
             stores.append((run_file.parent, meta, experiment))
     runs, left_out = read_each(
-        stores, lambda store: imported_run(read_stored(*store)), lambda store: store[0].name
+        stores,
+        lambda run_branch: imported_run(read_stored(*run_branch)),
+        lambda run_branch: run_branch[0].name,
     )
     return Found(runs, _passed_over(deleted), left_out)
 

@@ -170,7 +170,7 @@ def parse_path(path: str) -> BranchPath | None:
     return BranchPath(kind, RunId(run) if run else None, folder, name or run, rival)
 
 
-class Shelf(NamedTuple):
+class MonthShard(NamedTuple):
     """Directory on the run branch with a file, or a directory, for each of many runs."""
 
     kind: PathKind
@@ -190,10 +190,10 @@ def _first_name(kind: PathKind) -> re.Pattern[bytes]:
     return re.compile(rf"[0-9a-f]{{16}}{endings.get(kind, '(?!)')}".encode())
 
 
-def parse_shelf(path: str) -> Shelf | None:
+def parse_shard(path: str) -> MonthShard | None:
     """Parse the path of a directory, which ends with a slash. Return `None` if it is no shelf."""
     found = _shelf_path().fullmatch(path)
-    return None if found is None else Shelf(_SHAPES[found[1]][0], found[2])
+    return None if found is None else MonthShard(_SHAPES[found[1]][0], found[2])
 
 
 @cache

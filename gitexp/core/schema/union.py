@@ -52,7 +52,7 @@ def unite(left: Files, right: Files, read: Read, places: Places | None = None) -
     It has every file of either side, with two exceptions. A run with a tombstone on either side
     keeps only its tombstone. A sealed record replaces records that say `running`, and of several
     that say `running` the one with the greatest content stays. Both sides may be partial if they
-    hold all files of each run and environment (see `surroundings`). `places` has the parsed paths
+    hold all files of each run and environment (see `affected_paths`). `places` has the parsed paths
     of both sides and possibly more.
 
     Raises `Unreadable` if a side has a format newer than `FORMAT`.
@@ -111,7 +111,7 @@ def owner(place: BranchPath) -> Owner:
     return place.folder, place.run or RunId(place.name)
 
 
-def surroundings(touched: Collection[Owner]) -> Callable[[str], bool]:
+def affected_paths(touched: Collection[Owner]) -> Callable[[str], bool]:
     """Return a function that decides whether a directory may hold files of some owners.
 
     Its argument is the path of the directory with a slash at the end. Files may be in it or below.

@@ -28,7 +28,7 @@ from gitexp.core.model.run_names import memorable_name
 from gitexp.core.schema.limits import MAX_CLOCK, recordable
 from gitexp.core.schema.toml_codec import encode_run
 from gitexp.features.recording.batch import record_events
-from gitexp.storage.branch.events import Event, annotated, sealed
+from gitexp.storage.branch.events import RunEvent, annotated, sealed
 from gitexp.storage.workspace import Workspace
 
 _HEX = re.compile(r"[0-9a-fA-F]{7,64}\Z")
@@ -126,7 +126,7 @@ def _events(
     codes: "_Codes",
     recorded: list[Run],
     left_out: list[LeftOut],
-) -> Iterator[Event]:
+) -> Iterator[RunEvent]:
     """Yield the events of every run, in order, each with the next logical time."""
     first, ahead = workspace.next_clock(), 0
     for source in imported:
@@ -227,7 +227,7 @@ class _Codes:
     """Commits of the sources that this repository has; one git query for all runs."""
 
     def __init__(self, workspace: Workspace, runs: Sequence[ImportedRun]) -> None:
-        self._repo, self._store = workspace.repo, workspace.store
+        self._repo, self._store = workspace.repo, workspace.branch
         named = {text for run in runs for text in (run.commit, run.snapshot) if text}
         asked = sorted(text for text in named if _HEX.match(text))
         wanted = [f"{text}^{{{kind}}}" for text in asked for kind in ("commit", "tree")]

@@ -60,7 +60,7 @@ def _send(workspace: Workspace, runs: Sequence[RunId], client: Any) -> tuple[int
     sent = 0
     for entry in workspace.index.entries([run for run in reversed(runs) if run not in there]):
         if entry.run.is_sealed:  # the others have no results yet
-            series = workspace.store.load_series(entry.run.id, entry.run.started)
+            series = workspace.branch.load_series(entry.run.id, entry.run.started)
             _send_run(client, experiment, entry, series)
             sent += 1
     return sent, len(runs) - sent

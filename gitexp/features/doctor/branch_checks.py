@@ -45,7 +45,7 @@ def check_git(evidence: Evidence) -> Iterator[Finding]:
             text=f"git {version[0]}.{version[1]} is too old",
             hints=("update git to 2.36 or newer; 2.31 is the oldest that works",),
         )
-    elif version < DURABLE_GIT and evidence.workspace.store.durable:
+    elif version < DURABLE_GIT and evidence.workspace.branch.durable:
         yield Finding(
             check="git",
             level=Level.WARNING,
@@ -57,7 +57,7 @@ def check_git(evidence: Evidence) -> Iterator[Finding]:
 
 def check_branch(evidence: Evidence) -> Iterator[Finding]:
     """Report a branch that is damaged, not gitexp's, or of an unknown format."""
-    store = evidence.workspace.store
+    run_branch = evidence.workspace.branch
     if evidence.refusal is not None:
         unknown = isinstance(evidence.refusal, Unreadable)
         yield Finding(
@@ -66,25 +66,27 @@ def check_branch(evidence: Evidence) -> Iterator[Finding]:
             text=f"{evidence.refusal.what}: {evidence.refusal.why}",
             hints=evidence.refusal.hints,
         )
-    elif evidence.tip is None and (evidence.workspace.repo.common_dir / store.run_ref).exists():
+    elif (
+        evidence.tip is None and (evidence.workspace.repo.common_dir / run_branch.run_ref).exists()
+    ):
         yield Finding(
             check="branch",
             level=Level.FAULT,
-            text=f"the ref of branch '{store.branch}' is damaged",
+            text=f"the ref of branch '{run_branch.name}' is damaged",
             hints=(
-                f"`git reflog show {store.run_ref}` tells where it was;"
-                f" `git update-ref {store.run_ref} COMMIT` puts it back",
+                f"`git reflog show {run_branch.run_ref}` tells where it was;"
+                f" `git update-ref {run_branch.run_ref} COMMIT` puts it back",
             ),
         )
     elif "" in evidence.walk.damaged:
         yield Finding(
             check="branch",
             level=Level.FAULT,
-            text=f"the newest commit of branch '{store.branch}' is damaged or missing:"
+            text=f"the newest commit of branch '{run_branch.name}' is damaged or missing:"
             f" {evidence.tip}",
             hints=(
                 "`git exp doctor --fix` looks for it on the remote",
-                f"`git reflog show {store.run_ref}` tells where the branch was before",
+                f"`git reflog show {run_branch.run_ref}` tells where the branch was before",
             ),
             items=(evidence.walk.damaged[""],),
             mend=Mend.FETCH_OBJECTS,
@@ -150,7 +152,7 @@ def check_records(evidence: Evidence) -> Iterator[Finding]:
             level=Level.FAULT,
             text=f"{path} cannot be understood: {why}",
             hints=(
-                f"`git log -p {evidence.workspace.store.branch} -- {path}` tells who wrote it",
+                f"`git log -p {evidence.workspace.branch.name} -- {path}` tells who wrote it",
                 *([f"`git exp remove {run}` takes it off the branch"] if run else []),
             ),
             runs=(run,) if run else (),
@@ -242,7 +244,7 @@ def check_series(evidence: Evidence) -> Iterator[Finding]:
                     level=Level.FAULT,
                     text=f"{path} cannot be understood: {error.why}",
                     hints=(
-                        f"`git log -p {evidence.workspace.store.branch} -- {path}` tells who"
+                        f"`git log -p {evidence.workspace.branch.name} -- {path}` tells who"
                         " wrote it",
                     ),
                     runs=(place.run,) if place and place.run else (),
@@ -332,7 +334,7 @@ def check_foreign_files(evidence: Evidence) -> Iterator[Finding]:
     ours = {path for path, _ in ROOT_FILES}
     foreign = sorted(p for p in evidence.walk.files if p not in ours and parse_path(p) is None)
     if foreign:
-        branch = evidence.workspace.store.branch
+        branch = evidence.workspace.branch.name
         yield Finding(
             check="foreign files",
             level=Level.WARNING,

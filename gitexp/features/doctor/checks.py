@@ -60,7 +60,7 @@ def _git(evidence: Evidence) -> str:
 
 
 def _branch(evidence: Evidence) -> str:
-    branch = evidence.workspace.store.branch
+    branch = evidence.workspace.branch.name
     if evidence.tip is None:
         return f"there is no branch '{branch}' yet; the first run makes it"
     return f"'{branch}' is gitexp's"

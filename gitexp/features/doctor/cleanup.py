@@ -13,13 +13,13 @@ from pathlib import Path
 
 from gitexp.adapters.git.process import UNTRUSTED
 from gitexp.adapters.git.repository import Repo
-from gitexp.adapters.git.stale_locks import MIN_DEAD_AGE_S, clear_dead_lock
+from gitexp.adapters.git.stale_locks import MIN_STALE_AGE_S, clear_stale_lock
 from gitexp.adapters.journal.output_archive import find_old_output
 from gitexp.adapters.system import clock
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Outcome
 from gitexp.features.doctor.findings import counted
-from gitexp.features.recording.open_runs import DAMAGED_FOLDER, survey_journals
+from gitexp.features.recording.open_runs import DAMAGED_FOLDER, list_open_runs
 from gitexp.storage.cache.cache import FILE_NAME
 from gitexp.storage.workspace import Workspace
 
@@ -71,7 +71,7 @@ def list_worktrees(repo: Repo) -> list[Worktree]:
 def find_leftovers(workspace: Workspace) -> Leftovers:
     """Find the leftovers of past processes, without files that a living process could need."""
     state, journals = workspace.repo.state_dir, workspace.journals
-    survey = survey_journals(workspace)
+    survey = list_open_runs(workspace)
     open_runs = survey.ids()
     paths = [path for path in _children(state / "tmp") if _age_s(path) > ABANDONED_S]
     paths += [p for p in state.glob(f"{FILE_NAME}-*.new") if _age_s(p) > ABANDONED_S]
@@ -132,9 +132,9 @@ def tidy(workspace: Workspace, left: Leftovers) -> Iterator[str]:
 
 def find_old_locks(workspace: Workspace) -> list[tuple[Path, float]]:
     """Find stale git locks on gitexp's refs, with their ages in seconds."""
-    common, store = workspace.repo.common_dir, workspace.store
+    common, run_branch = workspace.repo.common_dir, workspace.branch
     names = (
-        *(f"{store.run_ref}.lock", f"{store.code_ref}.lock", "packed-refs.lock"),
+        *(f"{run_branch.run_ref}.lock", f"{run_branch.code_ref}.lock", "packed-refs.lock"),
         "reftable/tables.list.lock",
     )
     paths = [
@@ -142,14 +142,14 @@ def find_old_locks(workspace: Workspace) -> list[tuple[Path, float]]:
         *sorted((common / "refs" / "gitexp").rglob("*.lock")),
     ]
     ages = [(path, _age_s(path)) for path in paths]
-    return [(path, age_s) for path, age_s in ages if MIN_DEAD_AGE_S <= age_s < float("inf")]
+    return [(path, age_s) for path, age_s in ages if MIN_STALE_AGE_S <= age_s < float("inf")]
 
 
 def clear_locks(workspace: Workspace, paths: Iterable[Path]) -> Iterator[str]:
     """Move locks aside that no process can hold. Yield one message for each existing lock."""
-    with workspace.store.lock():
+    with workspace.branch.lock():
         for path in paths:
-            lock = clear_dead_lock(path)
+            lock = clear_stale_lock(path)
             if lock is not None and lock.moved_to is not None:
                 yield f"moved the stale lock '{path}' to '{lock.moved_to}'"
             elif lock is not None:
@@ -158,7 +158,7 @@ def clear_locks(workspace: Workspace, paths: Iterable[Path]) -> Iterator[str]:
 
 def find_done_pins(workspace: Workspace) -> dict[str, str]:
     """Find pinned snapshots of runs that are sealed on the branch and have no journal, by ref."""
-    open_runs = survey_journals(workspace).ids()
+    open_runs = list_open_runs(workspace).ids()
     outcomes = workspace.index.column("outcome")
     return {
         ref: oid
@@ -173,7 +173,7 @@ def find_abandoned_pins(workspace: Workspace) -> dict[str, str]:
 
     Returns none while a record cannot be read, because that run could need a pin.
     """
-    survey = survey_journals(workspace)
+    survey = list_open_runs(workspace)
     known = survey.ids() | {RunId(path.name.partition(".")[0]) for path in survey.set_aside}
     known |= workspace.index.column("outcome").keys()
     if workspace.index.broken:
@@ -192,8 +192,8 @@ def _pin_age_s(repo: Repo, ref: str) -> float:
 
 def drop_pins(workspace: Workspace, refs: Mapping[str, str]) -> Iterator[str]:
     """Delete pins that are abandoned or that the keep branch contains. Yield one message each."""
-    repo, store = workspace.repo, workspace.store
-    tip = repo.read_ref(store.code_ref)
+    repo, run_branch = workspace.repo, workspace.branch
+    tip = repo.read_ref(run_branch.code_ref)
     abandoned = find_abandoned_pins(workspace) if refs else {}
     for ref, oid in refs.items():
         if ref in abandoned or (tip is not None and repo.is_ancestor(oid, tip)):

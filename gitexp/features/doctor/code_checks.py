@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterator, Sequence
 from gitexp.adapters.git.verify import (
     LOCAL,
     Header,
-    find_culprits,
     find_damaged,
     is_partial,
     list_objects,
+    objects_named_by_fsck,
     read_headers,
 )
 from gitexp.core.model.ids import ObjectId, RunId
@@ -78,9 +78,9 @@ def _unpublished(evidence: Evidence, lost: Sequence[RunFacts]) -> list[RunFacts]
     came = [f for f in lost if not is_recorded_here(workspace, f.id)]
     if not came:
         return []
-    repo, store = workspace.repo, workspace.store
-    code, runs = (ref.removeprefix("refs/heads") for ref in (store.code_ref, store.run_ref))
-    refs = repo.read_refs(store.code_ref, "refs/gitexp/remotes", "refs/remotes")
+    repo, branch = workspace.repo, workspace.branch
+    code, runs = (ref.removeprefix("refs/heads") for ref in (branch.code_ref, branch.run_ref))
+    refs = repo.read_refs(branch.code_ref, "refs/gitexp/remotes", "refs/remotes")
     sent = {oid for ref, oid in refs.items() if ref.endswith(runs)}
     there = set[str]().union(*(runs_on(repo, tip) for tip in sent))
     came = [f for f in came if f.id in there]
@@ -97,7 +97,7 @@ def check_purged(evidence: Evidence) -> Iterator[Finding]:
     purges, workspace = evidence.purges, evidence.workspace
     if not purges:
         return
-    tip = workspace.repo.read_ref(workspace.store.code_ref)
+    tip = workspace.repo.read_ref(workspace.branch.code_ref)
     kept = set() if tip is None else read_code_states(workspace.repo, tip).trees
     back = sift(workspace.repo, kept, purges).changed
     if back:
@@ -159,9 +159,9 @@ def _owners(evidence: Evidence, damaged: Collection[str]) -> list[RunId]:
 
 def check_keep(evidence: Evidence) -> Iterator[Finding]:
     """Report code that the keep branch does not hold, so that git may drop it or not push it."""
-    repo, store = evidence.workspace.repo, evidence.workspace.store
-    name = store.code_ref.removeprefix("refs/heads/")
-    tip = repo.resolve(store.code_ref)
+    repo, branch = evidence.workspace.repo, evidence.workspace.branch
+    name = branch.code_ref.removeprefix("refs/heads/")
+    tip = repo.resolve(branch.code_ref)
     every = [f for f in evidence.runs if f.tree not in evidence.purges.states]
     revisions = {oid for f in every for oid in (f.revision, f.kept)}
     headers = read_headers(repo, revisions, env=LOCAL)
@@ -173,7 +173,7 @@ def check_keep(evidence: Evidence) -> Iterator[Finding]:
     )
     damaged = find_damaged(repo, [tip]) if tip else set()
     if asked.status != 0:
-        damaged |= find_culprits(repo, asked.stderr)
+        damaged |= objects_named_by_fsck(repo, asked.stderr)
     if damaged:
         yield Finding(
             check="keep",
@@ -213,7 +213,7 @@ def _not_kept(
             mend=Mend.KEEP_CODE,
         )
     if runs:
-        name = evidence.workspace.store.code_ref.removeprefix("refs/heads/")
+        name = evidence.workspace.branch.code_ref.removeprefix("refs/heads/")
         why = "" if tip else f", because branch '{name}' is gone"
         yield Finding(
             check="keep",

@@ -26,7 +26,7 @@ from gitexp.features.doctor.findings import Examination, Finding, Mend, counted
 from gitexp.features.execution.recover import recover
 from gitexp.storage.branch.keep import keep_steps
 from gitexp.storage.branch.lost_records import find_lost, restore_lost
-from gitexp.storage.merge.branches import join_code
+from gitexp.storage.merge.branches import merge_keep_branch
 from gitexp.storage.workspace import Workspace
 
 
@@ -62,7 +62,7 @@ def _fetch_objects(workspace: Workspace, findings: Collection[Finding]) -> Itera
     except NotFound:
         yield f"could not fetch {counted(wanted, 'object')}: there is no remote to fetch from"
         return
-    with workspace.store.lock():
+    with workspace.branch.lock():
         aside = _move_aside(repo, wanted)
         try:
             _refetch(workspace, remote)
@@ -79,8 +79,8 @@ def _fetch_objects(workspace: Workspace, findings: Collection[Finding]) -> Itera
 
 def _refetch(workspace: Workspace, remote: Remote) -> None:
     """Fetch gitexp's branches with all objects, as if the clone were empty."""
-    repo, store = workspace.repo, workspace.store
-    refs = (store.run_ref, store.code_ref)
+    repo, branch = workspace.repo, workspace.branch
+    refs = (branch.run_ref, branch.code_ref)
     listed = repo.launcher.porcelain("ls-remote", "--quiet", "--", remote.name, *refs).text
     there = [line.partition("\t")[2] for line in listed.splitlines()]
     specs = [f"+{ref}:{remote_ref(remote.key, ref)}" for ref in refs if ref in there]
@@ -123,32 +123,32 @@ def _put_back(repo: Repo, moved: Mapping[str, Path]) -> None:
 
 def _keep_code(workspace: Workspace, findings: Collection[Finding]) -> Iterator[str]:
     """Add the code of runs to the keep branch. If the branch is missing, merge a remote's first."""
-    repo, store = workspace.repo, workspace.store
+    repo, branch = workspace.repo, workspace.branch
     trees = _items(findings)
-    with store.lock():
-        if repo.read_ref(store.code_ref) is None:
-            short = store.code_ref.removeprefix("refs/heads/")
+    with branch.lock():
+        if repo.read_ref(branch.code_ref) is None:
+            short = branch.code_ref.removeprefix("refs/heads/")
             names = remotes_by_key(repo)
             for ref, kept in repo.read_refs("refs/gitexp/remotes").items():
                 if ref.endswith(f"/{short}"):
                     key = ref.removeprefix("refs/gitexp/remotes/").removesuffix(f"/{short}")
                     remote = names.get(key, key)
-                    runs = repo.read_ref(remote_ref(key, store.run_ref))
-                    join_code(store, remote, kept, runs=runs)
+                    runs = repo.read_ref(remote_ref(key, branch.run_ref))
+                    merge_keep_branch(branch, remote, kept, runs=runs)
                     yield f"took branch '{short}' over from remote '{remote}'"
-        tip = repo.read_ref(store.code_ref)
-        steps = keep_steps(store, trees, tip, workspace.identity, clock.now())
-        apply(repo, steps, durable=store.durable)
-    yield f"kept {counted(trees, 'code state')} on branch '{store.branch}-code'"
+        tip = repo.read_ref(branch.code_ref)
+        steps = keep_steps(branch, trees, tip, workspace.identity, clock.now())
+        apply(repo, steps, durable=branch.durable)
+    yield f"kept {counted(trees, 'code state')} on branch '{branch.name}-code'"
 
 
 def _restore_records(workspace: Workspace, _findings: Collection[Finding]) -> Iterator[str]:
-    store = workspace.store
-    with store.lock():
-        tip = store.tip()
+    branch = workspace.branch
+    with branch.lock():
+        tip = branch.tip()
         if tip is not None:
             lost = find_lost(workspace.repo, tip, whole=True)
-            restore_lost(store, tip, lost)
+            restore_lost(branch, tip, lost)
             yield f"restored the records of {counted(lost.runs, 'run')}"
 
 

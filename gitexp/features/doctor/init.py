@@ -63,7 +63,7 @@ def found_branch(workspace: Workspace, identity: str | None = None) -> Founded:
     is too new, `CommandFailed` when git cannot write.
     """
     form = format_file(identity or CODE_IDENTITY)
-    if workspace.store.check() is not None:
+    if workspace.branch.check() is not None:
         return Founded("there")
     problem: GitexpError | None = None
     names = remote_names(workspace.repo)
@@ -71,21 +71,21 @@ def found_branch(workspace: Workspace, identity: str | None = None) -> Founded:
         settings = workspace.settings
         quick = settings._replace(push_timeout=min(settings.push_timeout, _PATIENCE_S))
         try:
-            report = fetch_runs(workspace.store, None, quick)
+            report = fetch_runs(workspace.branch, None, quick)
         except Refused:
             raise  # the remote's branch of that name is not gitexp's: ours would clash
         except GitexpError as error:
             problem = error
         else:
-            if workspace.store.tip() is not None:
+            if workspace.branch.tip() is not None:
                 return Founded("fetched", report.remote)
     return Founded(_make_branch(workspace, form), problem=problem)
 
 
 def _make_branch(workspace: Workspace, form: bytes) -> str:
-    store = workspace.store
+    branch = workspace.branch
     step = NewCommit(
-        store.run_ref,
+        branch.run_ref,
         "begin the runs\n\n[skip ci]\n",
         workspace.identity,
         clock.now(),
@@ -93,13 +93,13 @@ def _make_branch(workspace: Workspace, form: bytes) -> str:
         ((README_PATH, README_FILE), (FORMAT_PATH, form)),
         tip=None,
     )
-    with store.lock():
-        if store.check() is not None:
+    with branch.lock():
+        if branch.check() is not None:
             return "there"
         with suppress(Conflict):
-            apply(workspace.repo, [step], durable=store.durable)
+            apply(workspace.repo, [step], durable=branch.durable)
             return "made"
-    store.check()  # another process was faster, or a ref with a conflicting name exists
+    branch.check()  # another process was faster, or a ref with a conflicting name exists
     return "there"
 
 

@@ -10,13 +10,13 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from gitexp.adapters.git.verify import Listing, Walk, find_damaged, list_objects, walk_commit
+from gitexp.adapters.git.verify import Listing, TreeWalk, find_damaged, list_objects, walk_commit
 from gitexp.core.errors import CommandFailed, GitexpError, Refused, Unreadable
 from gitexp.core.model.ids import ObjectId, RunId
 from gitexp.core.model.run import Outcome
 from gitexp.core.schema.layout import FORMAT_PATH, PathKind, parse_path
 from gitexp.core.schema.purges import Purges
-from gitexp.features.recording.open_runs import Survey, survey_journals
+from gitexp.features.recording.open_runs import OpenRuns, list_open_runs
 from gitexp.storage.cache.cache import Cache
 from gitexp.storage.cache.runs import CachedRuns
 from gitexp.storage.merge.purged import read_purges
@@ -59,7 +59,7 @@ class Evidence:
     tip: ObjectId | None
     refusal: GitexpError | None = None
     """Why the branch cannot be used: not gitexp's, or too new."""
-    walk: Walk = field(default_factory=Walk)
+    walk: TreeWalk = field(default_factory=TreeWalk)
     damaged: dict[str, list[str]] = field(default_factory=dict)
     """Current paths on the branch, by the id of a missing or damaged object."""
     older_damaged: set[str] = field(default_factory=set)
@@ -76,7 +76,7 @@ class Evidence:
     """How the run index differs from a newly built one."""
     index_unknown: str | None = None
     """Why the comparison was not possible."""
-    journals: Survey = field(default_factory=Survey)
+    journals: OpenRuns = field(default_factory=OpenRuns)
     pending: dict[str, ObjectId] = field(default_factory=dict)
     """Pinned snapshots, by ref."""
     _by_id: dict[RunId, RunFacts] = field(default_factory=dict, repr=False)
@@ -110,9 +110,9 @@ def gather(workspace: Workspace) -> Evidence:
 
 
 def _gather_once(workspace: Workspace) -> Evidence:
-    repo, store = workspace.repo, workspace.store
-    evidence = Evidence(workspace, repo.resolve(store.run_ref))
-    evidence.journals = survey_journals(workspace)
+    repo, branch = workspace.repo, workspace.branch
+    evidence = Evidence(workspace, repo.resolve(branch.run_ref))
+    evidence.journals = list_open_runs(workspace)
     evidence.pending = repo.read_refs("refs/gitexp/pending")
     if evidence.tip is None:
         return evidence
@@ -121,7 +121,7 @@ def _gather_once(workspace: Workspace) -> Evidence:
     lost = evidence.walk.damaged.keys() & {"", "."}
     if not lost and evidence.walk.files.get(FORMAT_PATH) not in evidence.damaged:
         try:
-            store.check()
+            branch.check()
         except (Refused, Unreadable) as error:
             evidence.refusal = error
         except CommandFailed:
@@ -172,7 +172,7 @@ def fresh_index(workspace: Workspace) -> Iterator[CachedRuns]:
     with tempfile.TemporaryDirectory(prefix="gitexp-doctor-") as folder:
         cache = Cache(
             workspace.repo,
-            workspace.store.run_ref,
+            workspace.branch.run_ref,
             path=Path(folder) / "index.sqlite",
             progress=workspace.progress,
             seed_params=workspace.settings.seed_params,
@@ -184,12 +184,12 @@ def fresh_index(workspace: Workspace) -> Iterator[CachedRuns]:
 def _take_index(evidence: Evidence, index: CachedRuns) -> None:
     evidence.broken = index.broken
     evidence.rivals = index.conflicting()
-    store, kept = evidence.workspace.store, dict[str, str]()
+    branch, kept = evidence.workspace.branch, dict[str, str]()
     for text in index.documents():
         document = json.loads(text)
         tree = document["code"]["tree"]
         if tree not in kept:
-            kept[tree] = store.code_commit(tree)
+            kept[tree] = branch.code_commit(tree)
         evidence.runs.append(_facts(document, kept[tree]))
 
 

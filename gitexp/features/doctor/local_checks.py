@@ -161,9 +161,9 @@ def check_pending(evidence: Evidence) -> Iterator[Finding]:
 
 def check_checkout(evidence: Evidence) -> Iterator[Finding]:
     """Report work trees that have the run or keep branch checked out."""
-    store = evidence.workspace.store
+    branch = evidence.workspace.branch
     for worktree in list_worktrees(evidence.workspace.repo):
-        if worktree.branch in (store.run_ref, store.code_ref):
+        if worktree.branch in (branch.run_ref, branch.code_ref):
             name = worktree.branch.removeprefix("refs/heads/")
             yield Finding(
                 check="checkout",
@@ -205,12 +205,12 @@ def check_settings(evidence: Evidence) -> Iterator[Finding]:
 
 def check_mirror(evidence: Evidence) -> Iterator[Finding]:
     """Report fetch refspecs that overwrite gitexp's branches, as in a mirror clone."""
-    store, config = evidence.workspace.store, evidence.workspace.repo.config()
+    branch, config = evidence.workspace.branch, evidence.workspace.repo.config()
     for name in remote_names(evidence.workspace.repo):
         specs = config.get_all(f"remote.{name}.fetch")
         open_refs = [
             ref
-            for ref in (store.run_ref, store.code_ref)
+            for ref in (branch.run_ref, branch.code_ref)
             if any(_writes(spec, ref) for spec in specs) and f"^{ref}" not in specs
         ]
         if open_refs:

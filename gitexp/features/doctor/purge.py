@@ -83,21 +83,21 @@ def plan_purge(
     `NotFound`. Raises `Refused` for a running run, in a repository of an older format, and, unless
     forced, for a code state that remaining runs need.
     """
-    store = workspace.store
-    tip = store.check()
+    branch = workspace.branch
+    tip = branch.check()
     if tip is None:
         raise NotFound("there is nothing to purge: no run is recorded yet")
-    if format_of(store, tip) != FORMAT:
+    if format_of(branch, tip) != FORMAT:
         raise Refused(
             "nothing is purged",
-            why=f"branch '{store.branch}' has an older format",
+            why=f"branch '{branch.name}' has an older format",
             hints=["`git exp upgrade` changes it"],
         )
     plan = PurgePlan(tip, plan_removal(workspace, runs, force=force))
     gone_paths = [path for removal in plan.removals for path in removal.paths]
     if gone_paths:
         plan.objects = {e.oid for e in workspace.repo.list_tree(tip, *gone_paths)}
-    keep = workspace.repo.read_ref(store.code_ref)
+    keep = workspace.repo.read_ref(branch.code_ref)
     kept = set() if keep is None else read_code_states(workspace.repo, keep).trees
     _plan_code(workspace, plan, kept, states, force=force)
     _plan_files(workspace, plan, kept - plan.trees, paths)
@@ -133,7 +133,7 @@ def _plan_code(
         tree = str(found or "")
         if tree not in kept:
             raise NotFound(
-                f"there is no code state '{state}' on branch '{workspace.store.branch}-code'",
+                f"there is no code state '{state}' on branch '{workspace.branch.name}-code'",
                 hints=["`git exp show RUN` tells the code of a run, as `snapshot` or `tree`"],
             )
         if tree in others and not force:
@@ -181,10 +181,10 @@ def purge(workspace: Workspace, plan: PurgePlan) -> Purges:
 
     Raises `Conflict` when a run was recorded after the plan was made.
     """
-    store, repo = workspace.store, workspace.repo
+    branch, repo = workspace.branch, workspace.repo
     first = workspace.refreshed().max_clock() + 1
-    with store.lock():
-        if store.tip() != plan.tip:
+    with branch.lock():
+        if branch.tip() != plan.tip:
             raise Conflict(
                 "nothing is purged",
                 why="a run was recorded during the purge",
@@ -194,18 +194,24 @@ def purge(workspace: Workspace, plan: PurgePlan) -> Purges:
             files = _files(workspace, plan, first)
             moment = datetime.fromtimestamp(int(clock.now().timestamp()), UTC)
             commit = NewCommit(
-                store.run_ref, _MESSAGE, workspace.identity, moment, [plan.tip], files, tip=plan.tip
+                branch.run_ref,
+                _MESSAGE,
+                workspace.identity,
+                moment,
+                [plan.tip],
+                files,
+                tip=plan.tip,
             )
-            root = graft(store, commit, None)
-            keep, old = keep_only(store, plan.kept), repo.read_ref(store.code_ref)
+            root = graft(branch, commit, None)
+            keep, old = keep_only(branch, plan.kept), repo.read_ref(branch.code_ref)
             # Move the run branch first: it says what remains to do if the process dies here.
             repo.update_ref(
-                store.run_ref, root, plan.tip, "gitexp: begin anew", durable=store.durable
+                branch.run_ref, root, plan.tip, "gitexp: begin anew", durable=branch.durable
             )
-            replace_keep_branch(store, keep, old)
-        purges = read_purges(repo, store.tip())
+            replace_keep_branch(branch, keep, old)
+        purges = read_purges(repo, branch.tip())
         if purges:
-            purge_code(store, None, purges)
+            purge_code(branch, None, purges)
         forget_building(repo)
     return purges
 
@@ -235,7 +241,7 @@ def _files(
 
 def find_purged(workspace: Workspace, text: str) -> RunId | None:
     """Return the deleted or purged run whose id starts with this text, if there is only one."""
-    tip = workspace.store.tip()
+    tip = workspace.branch.tip()
     if tip is None or len(text) < 4:
         return None
     found = set()
@@ -252,14 +258,14 @@ def find_purged(workspace: Workspace, text: str) -> RunId | None:
 
 def forget_locally(workspace: Workspace, purges: Purges) -> Iterator[str]:
     """Remove this clone's local state of purged runs. Yield one message each. Objects stay."""
-    repo, store = workspace.repo, workspace.store
+    repo, branch = workspace.repo, workspace.branch
     for folder in ("journal", "output", "worktrees"):
         for run in purges.runs:
             for path in (repo.state_dir / folder).rglob(f"{run}*"):
                 if path.is_file():
                     path.unlink(missing_ok=True)
                     yield f"removed '{path}'"
-    tips = {ref: repo.read_ref(ref) for ref in (store.run_ref, store.code_ref)}
+    tips = {ref: repo.read_ref(ref) for ref in (branch.run_ref, branch.code_ref)}
     for ref, oid in repo.read_refs("refs/gitexp").items():
         if _is_stale(workspace, ref, oid, purges, tips):
             repo.update_ref(ref, repo.null, oid, "gitexp: purged")

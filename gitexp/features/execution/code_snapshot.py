@@ -104,7 +104,7 @@ def _code_of(
         commit=snapshot.commit,
         tree=snapshot.tree,
         dirty=snapshot.snapshot is not None,
-        snapshot=snapshot.snapshot or workspace.store.code_commit(snapshot.tree),
+        snapshot=snapshot.snapshot or workspace.branch.code_commit(snapshot.tree),
         digest=digest_of(workspace, snapshot.tree, produced),
         branch=snapshot.branch,
         remote=None if url is None else redact_text(url),
@@ -181,7 +181,7 @@ def pin(workspace: Workspace, run: Run) -> Run:
         code = replace(
             run.code,
             dirty=taken.snapshot is not None,
-            snapshot=taken.snapshot or workspace.store.code_commit(taken.tree),
+            snapshot=taken.snapshot or workspace.branch.code_commit(taken.tree),
         )
         run = replace(run, code=code)
     raise GitexpError(
@@ -215,7 +215,7 @@ def _snapshot(workspace: Workspace) -> Snapshot:
         _secret,
         model_file_rule(settings.snapshot_include),
     )
-    identity = workspace.store.code_identity()
+    identity = workspace.branch.code_identity()
     return take_snapshot(workspace.repo, rules, identity=identity, durable=settings.durable)
 
 

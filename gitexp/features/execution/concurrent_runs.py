@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gitexp.adapters.journal.journal import pending, read_journal
+from gitexp.adapters.journal.journal import list_journals, read_journal
 from gitexp.adapters.journal.liveness import RUN_VARIABLE, liveness
 from gitexp.core.errors import GitexpError
 from gitexp.core.model.ids import RunId, parse_run_id
@@ -36,7 +36,7 @@ class Alongside:
         """Note the other open runs just after a run has begun."""
         found = cls(workspace, run, top, workspace.repo.top == top)
         outer = os.environ.get(RUN_VARIABLE)  # the run that started this one waits for it
-        for path in pending(workspace.journals) if found.is_shared else ():
+        for path in list_journals(workspace.journals) if found.is_shared else ():
             if path.stem not in (run.id, outer):
                 found._note_journal(path, only_alive=True)
         return found

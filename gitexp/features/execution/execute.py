@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitexp.adapters.git.worktree import read_status
-from gitexp.adapters.journal.journal import Ending, Journal, read_journal
+from gitexp.adapters.journal.journal import CommandEnding, Journal, read_journal
 from gitexp.adapters.journal.liveness import RUN_VARIABLE
 from gitexp.adapters.journal.output_archive import KeptOutput
 from gitexp.adapters.journal.output_tail import OutputTail
 from gitexp.adapters.system import clock
-from gitexp.adapters.system.command import Completed, run_command
+from gitexp.adapters.system.command import CommandResult, run_command
 from gitexp.adapters.system.deadline import Limit
 from gitexp.adapters.system.probe import hash_path
 from gitexp.core.errors import GitexpError, NotRunnable
@@ -42,12 +42,12 @@ from gitexp.features.harvest.printed_metrics import PrintedMetrics
 from gitexp.features.recording.record import (
     TAIL_LINES,
     TIMEOUT,
-    begin,
-    collect,
+    apply_ending,
+    apply_totals,
+    fold_events,
     kept_path,
+    record_start,
     seal,
-    with_collected,
-    with_ending,
 )
 from gitexp.features.trials.reads import opened_files, untracked_reads
 from gitexp.storage.workspace import Workspace
@@ -194,7 +194,7 @@ def execute(
     parser. Raises `GitexpError` only before the command starts.
     """
     run = pin(workspace, prepared.run)
-    journal, problem = begin(workspace, run, prepared.packages)
+    journal, problem = record_start(workspace, run, prepared.packages)
     started_s = clock.monotonic_s()
     running = _Running(
         workspace=workspace,
@@ -218,10 +218,10 @@ def execute(
     workspace.release()
     done = _run_command(running, env, stdout)
     problems = [problem] if problem else []
-    ending = Ending(outcome_of(done), done.exit_code, round(done.duration_s, 3))
+    ending = CommandEnding(outcome_of(done), done.exit_code, round(done.duration_s, 3))
     with suppress(GitexpError):  # seal() below fails again and reports it
         journal.end(ending)
-    ended = with_ending(run, ending)
+    ended = apply_ending(run, ending)
     try:
         ended = _record_end(running, ended)
     except (GitexpError, OSError) as error:
@@ -232,7 +232,7 @@ def execute(
     return Executed(ended, done.exit_code, True, tuple(problems), len(run.warnings), running.jobs)
 
 
-def _run_command(running: _Running, env: Mapping[str, str], stdout: int) -> Completed:
+def _run_command(running: _Running, env: Mapping[str, str], stdout: int) -> CommandResult:
     """Run the command. If it cannot start, record the exit code that a shell would return."""
     try:
         return run_command(
@@ -247,7 +247,7 @@ def _run_command(running: _Running, env: Mapping[str, str], stdout: int) -> Comp
         )
     except NotRunnable as error:
         running.fault = error.what if error.why is None else f"{error.what}: {error.why}"
-        return Completed(error.status, False, 0.0)
+        return CommandResult(error.status, False, 0.0)
 
 
 def _record_end(running: _Running, ended: Run) -> Run:
@@ -255,7 +255,7 @@ def _record_end(running: _Running, ended: Run) -> Run:
     warnings = [running.fault] if running.fault else []
     running.printed.close()
     output = running.kept.finish(redact_text)
-    found = collect(read_journal(running.journal.path))
+    found = fold_events(read_journal(running.journal.path))
     found_in, metrics, series, faults = gather_metrics(
         prepared.metrics_files, running.before, are_named=prepared.are_metrics_named
     )
@@ -265,7 +265,7 @@ def _record_end(running: _Running, ended: Run) -> Run:
     outputs = _hash_outputs(prepared, warnings)
     reads = _reads(running)
     report = read_report(running.report) or _left_by_hydra(running, output)
-    ended = with_report(with_collected(ended, found), report)
+    ended = with_report(apply_totals(ended, found), report)
     if prepared.given and ended.parsed:
         from gitexp.features.execution.given_params import contradictions
 
@@ -306,7 +306,7 @@ def _left_by_hydra(running: _Running, output: str) -> Report | None:
     return hydra_report(running.prepared.directory, running.params_file, output)
 
 
-def outcome_of(done: Completed) -> Outcome:
+def outcome_of(done: CommandResult) -> Outcome:
     """Return the outcome for the end of a command."""
     if done.timed_out:
         return Outcome.TIMED_OUT

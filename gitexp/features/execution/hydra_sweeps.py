@@ -24,8 +24,8 @@ from gitexp.core.schema import limits
 from gitexp.features.execution.prepare import METRICS_CANDIDATES
 from gitexp.features.harvest.parsed_params import Job, Report, configured, configured_jobs
 from gitexp.features.recording.batch import record_many
-from gitexp.features.recording.made_here import remember
-from gitexp.features.recording.record import recordable
+from gitexp.features.recording.made_here import mark_recorded_here
+from gitexp.features.recording.record import fit_to_limits
 from gitexp.storage.workspace import Workspace
 
 MAX_CONFIG_BYTES = 1 << 20
@@ -153,8 +153,8 @@ def job_runs(
             printed[number] = _logged(Path(job.directory))
         run = _job_run(workspace, sweep, job, number)
         metrics = nest(_metrics_files(job, gather), run.metrics, printed.get(number, {}))
-        run, _ = recordable(replace(run, metrics=metrics))
-        remember(workspace, run.id)
+        run, _ = fit_to_limits(replace(run, metrics=metrics))
+        mark_recorded_here(workspace, run.id)
         runs.append(run)
     return runs
 

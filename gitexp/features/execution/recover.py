@@ -7,7 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gitexp.adapters.journal.journal import Journal, JournalContent, claimed, pending, read_journal
+from gitexp.adapters.journal.journal import (
+    Journal,
+    JournalContent,
+    claimed,
+    list_journals,
+    read_journal,
+)
 from gitexp.adapters.journal.liveness import liveness
 from gitexp.adapters.journal.output_archive import finish_abandoned
 from gitexp.adapters.journal.output_tail import OutputTail
@@ -27,12 +33,12 @@ from gitexp.features.recording.record import (
     PRUNED,
     TAIL_LINES,
     TIMEOUT,
-    collect,
+    apply_ending,
+    apply_totals,
+    commit_sealed,
+    fit_to_limits,
+    fold_events,
     kept_path,
-    recordable,
-    with_collected,
-    with_ending,
-    write_sealed,
 )
 from gitexp.storage.workspace import Workspace
 
@@ -57,7 +63,7 @@ def recover(workspace: Workspace, *, only: RunId | None = None, force: bool = Fa
     completed: list[Run] = []
     waiting: list[RunId] = []
     damaged: list[Path] = []
-    for path in pending(workspace.journals):
+    for path in list_journals(workspace.journals):
         if only is not None and path.stem != only:
             continue
         with claimed(path) as is_ours:
@@ -78,7 +84,7 @@ def recover(workspace: Workspace, *, only: RunId | None = None, force: bool = Fa
 def open_states(workspace: Workspace) -> dict[RunId, bool]:
     """Return for every run with a readable journal whether it may still be running."""
     states = {}
-    for path in pending(workspace.journals):
+    for path in list_journals(workspace.journals):
         try:
             content = read_journal(path)
         except (FileNotFoundError, Unreadable):
@@ -92,14 +98,14 @@ def _complete(workspace: Workspace, path: Path, content: JournalContent) -> Run:
     run, series, notes = _final(workspace, path, content, keeps_tail=keeps_tail)
     finish_abandoned(kept_path(workspace, run.id), redact_text)
     try:
-        on_branch = workspace.store.load_run(run.id, run.started)
+        on_branch = workspace.branch.load_run(run.id, run.started)
     except (NotFound, Unreadable):
         on_branch = None
     if on_branch is None or not on_branch.is_sealed:
-        write_sealed(workspace, run, series, content.extra.get("packages", {}), notes=notes)
+        commit_sealed(workspace, run, series, content.extra.get("packages", {}), notes=notes)
     else:
         run = on_branch
-        workspace.store.release(run)
+        workspace.branch.release(run)
     Journal.discard(path)
     discard_report(report_path(path.parent, run.id))
     with suppress(OSError):
@@ -115,19 +121,19 @@ def _final(
 
     With its series and the notes in the journal.
     """
-    found = collect(content)
+    found = fold_events(content)
     if content.sealed is not None:
         run = decode_run(content.sealed)
         if content.is_cut and not found.series:
             run = replace(run, warnings=(*run.warnings, _SERIES_LOST))
         return run, content.sealed_series or found.series, found.notes
-    run = with_collected(decode_run(content.record), found)
+    run = apply_totals(decode_run(content.record), found)
     run = with_report(run, read_report(report_path(path.parent, run.id)))
     warnings = list(run.warnings)
     if content.damaged:
         warnings.append(f"{content.damaged} damaged lines of the journal were skipped")
     if content.ending is not None:
-        run = with_ending(run, content.ending)
+        run = apply_ending(run, content.ending)
         warnings.append(_END_LOST)
     else:
         timed_out = any(event["event"] == TIMEOUT for event in content.events)
@@ -137,7 +143,7 @@ def _final(
     tail = OutputTail.read(path, lines=TAIL_LINES) if keeps_tail else ""
     run = replace(run, output_tail=tail, warnings=tuple(warnings))
     run, series = with_files_left(workspace, run, found, path)
-    run, _ = recordable(run)
+    run, _ = fit_to_limits(run)
     return run, series, found.notes
 
 

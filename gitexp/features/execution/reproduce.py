@@ -87,7 +87,7 @@ def command_of(workspace: Workspace, recorded: Run) -> Command:
             why="its command held a secret, which was not recorded",
             hints=["pass secrets by the environment, not on the command line"],
         )
-    refuse_purged(workspace.store, recorded.code, f"cannot reproduce run {short}")
+    refuse_purged(workspace.branch, recorded.code, f"cannot reproduce run {short}")
     if workspace.repo.resolve(f"{recorded.code.tree}^{{tree}}") is None:
         raise CouldNotTell(
             f"cannot reproduce run {short}",
@@ -120,7 +120,7 @@ def reproduce(
     `on_missing` gets the files that the code lacks, before the command starts. Raises
     `CouldNotTell` when the run cannot be reproduced here, or its result could not be recorded.
     """
-    recorded = workspace.store.load_run(entry.run.id, entry.run.started)
+    recorded = workspace.branch.load_run(entry.run.id, entry.run.started)
     command = command_of(workspace, recorded)
     missing = find_missing(workspace, recorded)
     new_id = clock.new_run_id()
@@ -182,7 +182,7 @@ def _write_code(workspace: Workspace, recorded: Run) -> ObjectId:
     return write_code_commit(
         workspace.repo,
         recorded.code.tree,
-        workspace.store.code_identity(),
+        workspace.branch.code_identity(),
         durable=workspace.settings.durable,
     )
 
@@ -294,7 +294,7 @@ def _environment_changes(
     digest = recorded.environment.get("packages")
     if isinstance(digest, str) and digest != facts.get("packages"):
         try:
-            before = workspace.store.load_environment(digest)
+            before = workspace.branch.load_environment(digest)
         except GitexpError:
             return [*changes, ("packages", digest[:12], None)]
         changes += [

@@ -10,7 +10,7 @@ from gitexp.core.schema.series_csv import merge_series
 from gitexp.features.execution.concurrent_runs import Alongside
 from gitexp.features.execution.prepare import Prepared, recorded_path
 from gitexp.features.harvest.gather import Harvest, Watch, gather, watch
-from gitexp.features.recording.record import Collected
+from gitexp.features.recording.record import JournalTotals
 from gitexp.storage.workspace import Workspace
 
 _INTERRUPTED = "interrupted: values were not picked up from files"
@@ -76,7 +76,7 @@ class RunFiles:
 
 
 def with_files(
-    found: Collected, logged: Table, values: Table, series: Series, *, are_named: bool
+    found: JournalTotals, logged: Table, values: Table, series: Series, *, are_named: bool
 ) -> tuple[Table, Series]:
     """Merge logged or printed metrics and series with those of metrics files.
 

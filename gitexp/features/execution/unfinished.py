@@ -23,7 +23,7 @@ from gitexp.features.harvest.changes import Look, Mark
 from gitexp.features.harvest.gather import Watch
 from gitexp.features.harvest.metrics_files import gather_metrics
 from gitexp.features.harvest.parsed_params import report_path
-from gitexp.features.recording.record import Collected, kept_path
+from gitexp.features.recording.record import JournalTotals, kept_path
 from gitexp.features.trials.reads import opened_files, untracked_reads
 from gitexp.storage.workspace import Workspace
 
@@ -88,7 +88,7 @@ def beat(report: Path) -> Callable[[], None]:
 
 
 def with_files_left(
-    workspace: Workspace, run: Run, found: Collected, journal: Path
+    workspace: Workspace, run: Run, found: JournalTotals, journal: Path
 ) -> tuple[Run, Series]:
     """Add values from the files of a run that died to the run and its series.
 
@@ -107,7 +107,7 @@ def with_files_left(
 
 
 def _with_files(
-    workspace: Workspace, run: Run, found: Collected, start: Start, report: Path, until_ns: int
+    workspace: Workspace, run: Run, found: JournalTotals, start: Start, report: Path, until_ns: int
 ) -> tuple[Run, Series]:
     files = start.files
     since_ns = _start_file(report).stat().st_mtime_ns

@@ -78,7 +78,7 @@ def load_output(workspace: Workspace, run: Run) -> str | None:
     if text is not None:
         return text
     repo = workspace.repo
-    oid = repo.resolve(f"{workspace.store.run_ref}:{output_path(run.id, run.started)}")
+    oid = repo.resolve(f"{workspace.branch.run_ref}:{output_path(run.id, run.started)}")
     if oid is None:
         return None
     _, data = next(iter(repo.read_blobs([oid], max_bytes=MAX_BYTES)))

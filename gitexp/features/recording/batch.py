@@ -11,7 +11,7 @@ from typing import Final
 
 from gitexp.adapters.git.maintenance import start_maintenance
 from gitexp.core.model.run import Run
-from gitexp.storage.branch.events import Event, sealed
+from gitexp.storage.branch.events import RunEvent, sealed
 from gitexp.storage.workspace import Workspace
 
 BATCH: Final = 5000
@@ -37,7 +37,7 @@ def record_many(
 
 def record_events(
     workspace: Workspace,
-    events: Iterable[Event],
+    events: Iterable[RunEvent],
     *,
     progress: Callable[[int], None] | None = None,
 ) -> int:
@@ -52,7 +52,7 @@ def record_events(
     return done
 
 
-def _batches(events: Iterable[Event]) -> Iterator[list[Event]]:
+def _batches(events: Iterable[RunEvent]) -> Iterator[list[RunEvent]]:
     waiting = iter(events)
     while batch := list(islice(waiting, BATCH)):
         yield batch

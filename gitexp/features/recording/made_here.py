@@ -12,7 +12,7 @@ RECORDED_HERE = "recorded-here"
 """File in gitexp's state directory: one id per line."""
 
 
-def remember(workspace: Workspace, run: RunId) -> None:
+def mark_recorded_here(workspace: Workspace, run: RunId) -> None:
     """Note that this clone made a run."""
     with suppress(OSError):
         path = workspace.repo.state_dir / RECORDED_HERE

@@ -15,7 +15,7 @@ from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Outcome, Run, Table, flatten, nest
 from gitexp.core.schema.limits import check_table
 from gitexp.core.schema.toml_codec import decode_run
-from gitexp.features.recording.record import collect, read_file, seal, with_collected
+from gitexp.features.recording.record import apply_totals, fold_events, read_file, seal
 from gitexp.storage.workspace import Workspace
 
 
@@ -39,7 +39,7 @@ def finish_by_hand(
     """End a manual run. Returns it as recorded. Raises `NotFound`, `InvalidInput`."""
     journal = _open_journal(workspace, run)
     content = read_journal(journal.path)
-    found = collect(content)
+    found = fold_events(content)
     started_run = decode_run(content.record)
     from_files: Table = {}
     series = found.series
@@ -47,7 +47,7 @@ def finish_by_hand(
         values, rows = parse_metrics(read_file(file), file.suffix, name=file.name)
         from_files = nest(from_files, values)
         series = series or rows
-    ended = with_collected(started_run, found)
+    ended = apply_totals(started_run, found)
     command = ended.command
     if command is not None and exit_code is not None:
         command = replace(command, exit_code=exit_code)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitexp.adapters.journal.journal import pending, read_journal
+from gitexp.adapters.journal.journal import list_journals, read_journal
 from gitexp.adapters.journal.liveness import Liveness, liveness
 from gitexp.core.errors import Unreadable
 from gitexp.core.model.ids import RunId
@@ -30,7 +30,7 @@ class OpenRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class OpenRuns:
     """All journals of this clone."""
 
     runs: tuple[OpenRun, ...] = ()
@@ -45,11 +45,11 @@ class Survey:
         return found | {open_run.run.id for open_run in self.runs}
 
 
-def survey_journals(workspace: Workspace) -> Survey:
+def list_open_runs(workspace: Workspace) -> OpenRuns:
     """Read all journals without changing anything."""
     runs: list[OpenRun] = []
     unreadable: list[Path] = []
-    for path in pending(workspace.journals):
+    for path in list_journals(workspace.journals):
         try:
             content = read_journal(path)
             runs.append(OpenRun(path, decode_run(content.record), liveness(content)))
@@ -59,4 +59,4 @@ def survey_journals(workspace: Workspace) -> Survey:
             unreadable.append(path)
     aside = workspace.journals / DAMAGED_FOLDER
     set_aside = sorted(aside.iterdir()) if aside.is_dir() else []
-    return Survey(tuple(runs), tuple(unreadable), tuple(set_aside))
+    return OpenRuns(tuple(runs), tuple(unreadable), tuple(set_aside))

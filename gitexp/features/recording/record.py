@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gitexp.adapters.git.maintenance import start_maintenance
-from gitexp.adapters.journal.journal import Ending, Journal, JournalContent
+from gitexp.adapters.journal.journal import CommandEnding, Journal, JournalContent
 from gitexp.adapters.journal.output_archive import read_output
 from gitexp.adapters.system import clock
 from gitexp.core.errors import GitexpError, InvalidInput
@@ -29,9 +29,9 @@ from gitexp.core.model.run import (
 )
 from gitexp.core.schema import limits
 from gitexp.core.schema.toml_codec import encode_run
-from gitexp.features.recording.made_here import remember
+from gitexp.features.recording.made_here import mark_recorded_here
 from gitexp.features.recording.subject import short_value, summary
-from gitexp.storage.branch.events import Event, annotated, sealed, started
+from gitexp.storage.branch.events import RunEvent, annotated, sealed, started
 from gitexp.storage.workspace import Workspace
 
 TAIL_LINES = 40
@@ -45,7 +45,7 @@ PRUNED = "pruned"
 
 
 @dataclass(frozen=True, slots=True)
-class Collected:
+class JournalTotals:
     """Data of a run in its journal, beyond the header."""
 
     params: Table = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Collected:
     """Metrics that the command printed and did not log otherwise."""
 
 
-def begin(
+def record_start(
     workspace: Workspace, run: Run, packages: Table, *, by_hand: bool = False
 ) -> tuple[Journal, GitexpError | None]:
     """Start a run: write the journal first, then the branch.
@@ -69,7 +69,7 @@ def begin(
     has the run, so its command may continue. Raises `GitexpError` when the journal cannot be
     written.
     """
-    remember(workspace, run.id)
+    mark_recorded_here(workspace, run.id)
     record = encode_run(run)
     event = started(run, packages, record=record)
     journal = Journal.create(
@@ -109,10 +109,10 @@ def seal(
     `GitexpError` when the branch cannot be written; the journal then has the sealed record, and the
     next command completes it.
     """
-    run, record = recordable(run)
+    run, record = fit_to_limits(run)
     try:
         journal.seal(record, series=series)
-        write_sealed(workspace, run, series, packages, record=record, notes=notes)
+        commit_sealed(workspace, run, series, packages, record=record, notes=notes)
     except BaseException:
         journal.close()  # releases it: other processes may now complete the run
         raise
@@ -122,7 +122,7 @@ def seal(
     return run
 
 
-def write_sealed(
+def commit_sealed(
     workspace: Workspace,
     run: Run,
     series: Series,
@@ -152,7 +152,7 @@ def _subject(workspace: Workspace, run: Run) -> str:
         return run.outcome.value
 
 
-def recordable(run: Run) -> tuple[Run, bytes]:
+def fit_to_limits(run: Run) -> tuple[Run, bytes]:
     """Leave out the metrics and outputs that a record cannot hold, each with a warning.
 
     Returns the run and its encoded record.
@@ -188,13 +188,13 @@ def _encode(run: Run) -> bytes | None:
         return None
 
 
-def collect(content: JournalContent) -> Collected:
+def fold_events(content: JournalContent) -> JournalTotals:
     """Fold a journal's events: last value of each metric, series, added parameters and tags.
 
     A value logged without a step gets the number of earlier values of its metric as step. A series
     in which every metric has one value adds nothing to the metrics, and is left out.
     """
-    found = _Fold(_logged_names(content))
+    found = _Totals(_logged_names(content))
     for event in content.events:
         seconds = event.get("time")
         if isinstance(seconds, int | float):
@@ -214,7 +214,7 @@ def collect(content: JournalContent) -> Collected:
             case "note":
                 found.notes.append(str(event.get("text", "")))
     series = [row for _, row in sorted(found.rows.items())] if len(found.rows) > 1 else []
-    return Collected(
+    return JournalTotals(
         found.params,
         found.metrics,
         found.units,
@@ -237,7 +237,7 @@ def _logged_names(content: JournalContent) -> frozenset[str]:
 
 
 @dataclass(slots=True)
-class _Fold:
+class _Totals:
     logged: frozenset[str]
     params: Table = field(default_factory=dict)
     metrics: Table = field(default_factory=dict)
@@ -266,7 +266,7 @@ class _Fold:
                 row["time"] = seconds
 
 
-def with_collected(run: Run, found: Collected) -> Run:
+def apply_totals(run: Run, found: JournalTotals) -> Run:
     """Return the run with the data collected from its journal."""
     return replace(
         run,
@@ -277,7 +277,7 @@ def with_collected(run: Run, found: Collected) -> Run:
     )
 
 
-def with_ending(run: Run, ending: Ending) -> Run:
+def apply_ending(run: Run, ending: CommandEnding) -> Run:
     """Return the run with the end of its command."""
     return replace(
         run,
@@ -287,7 +287,7 @@ def with_ending(run: Run, ending: Ending) -> Run:
     )
 
 
-def note_events(workspace: Workspace, run: Run, texts: Sequence[str]) -> list[Event]:
+def note_events(workspace: Workspace, run: Run, texts: Sequence[str]) -> list[RunEvent]:
     """Return annotations for the notes logged during the run."""
     if not texts:
         return []
@@ -345,14 +345,14 @@ def annotate(workspace: Workspace, entry: Entry, kind: AnnotationKind, **fields:
     return annotation
 
 
-def record_whole(workspace: Workspace, run: Run, series: Series, packages: Table) -> Run:
+def record_finished(workspace: Workspace, run: Run, series: Series, packages: Table) -> Run:
     """Record a run that has already ended, in one step. Returns it as recorded.
 
     Raises `GitexpError` when the branch cannot be written; then no journal holds the run.
     """
-    run, record = recordable(run)
-    remember(workspace, run.id)
-    write_sealed(workspace, run, series, packages, record=record)
+    run, record = fit_to_limits(run)
+    mark_recorded_here(workspace, run.id)
+    commit_sealed(workspace, run, series, packages, record=record)
     _note_start(workspace, run)
     start_maintenance(workspace.repo)
     return run

@@ -11,7 +11,7 @@ from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Annotation, AnnotationKind, Outcome, Run
 from gitexp.core.schema.layout import TOMBSTONE, pending_ref
 from gitexp.core.schema.toml_codec import decode_run
-from gitexp.features.recording.record import kept_path, write_sealed
+from gitexp.features.recording.record import commit_sealed, kept_path
 from gitexp.storage.branch.events import deleted
 from gitexp.storage.workspace import Workspace
 
@@ -59,11 +59,11 @@ def _load(workspace: Workspace, run: RunId) -> Run:
     """Load the record from any path on the branch, even one that remained beside a tombstone."""
     try:
         entry = workspace.index.entry(run)
-        return workspace.store.load_run(run, entry.run.started)
+        return workspace.branch.load_run(run, entry.run.started)
     except (NotFound, Unreadable):
         found = [p for p in workspace.index.paths(run) if p.startswith("runs/")]
     for path in found:
-        oid = workspace.repo.resolve(f"{workspace.store.run_ref}:{path}")
+        oid = workspace.repo.resolve(f"{workspace.branch.run_ref}:{path}")
         blobs = workspace.repo.read_blobs([oid] if oid else [], max_bytes=1 << 20)
         for _, content in blobs:
             try:
@@ -81,7 +81,7 @@ def _load(workspace: Workspace, run: RunId) -> Run:
 def remove(workspace: Workspace, planned: Sequence[Removal]) -> None:
     """Remove runs from the branch. Their tombstones go to every clone that has the runs.
 
-    Raises what `Store.write` raises; then nothing is removed.
+    Raises what `Workspace.record` raises; then nothing is removed.
     """
     first = workspace.refreshed().max_clock() + 1
     events = []
@@ -117,5 +117,5 @@ def give_up(workspace: Workspace, run: RunId) -> Run:
         outcome=Outcome.INTERRUPTED,
         warnings=(*record.warnings, "given up by hand; its journal was not here"),
     )
-    write_sealed(workspace, ended, [], {})
+    commit_sealed(workspace, ended, [], {})
     return ended

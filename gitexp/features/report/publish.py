@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gitexp.adapters.git import transport
-from gitexp.adapters.git.loose_objects import LooseObjects, Tree
+from gitexp.adapters.git.loose_objects import LooseObjects, TreeEdit
 from gitexp.adapters.git.remotes import GUARD, Remote, push_remote
 from gitexp.adapters.git.repository import Repo
 from gitexp.adapters.git.steps import Identity
@@ -106,7 +106,7 @@ def _check_branch(workspace: Workspace, branch: str) -> None:
     ):
         raise InvalidInput(f"'{branch}' is no name for a branch")
     head = repo.git("symbolic-ref", "--quiet", "HEAD", check=False).text.strip()
-    kept = workspace.store
+    kept = workspace.branch
     if f"refs/heads/{branch}" in (kept.run_ref, kept.code_ref, head):
         raise Refused(
             f"the page cannot replace branch '{branch}'",
@@ -168,7 +168,7 @@ def publish(workspace: Workspace, place: Place, page: bytes, *, anonymous: bool)
 def _write(workspace: Workspace, place: Place, page: bytes, who: Identity) -> ObjectId:
     """Write the commit, which no ref names, into the repository."""
     objects = LooseObjects(workspace.repo)
-    tree = Tree(objects, None)
+    tree = TreeEdit(objects, None)
     start = f"{place.directory}/" if place.directory else ""
     for path, content in ((f"{start}{PAGE}", page), (f"{start}{NO_JEKYLL}", b"")):
         tree.put(path, objects.add(objects.make("blob", content)))

@@ -5,28 +5,28 @@ from gitexp.core.model.run import Code
 from gitexp.core.schema.layout import purge_path
 from gitexp.core.schema.limits import MAX_RECORD_BYTES
 from gitexp.core.schema.purges import PurgedState, decode_purges
-from gitexp.storage.branch.branch import Store
+from gitexp.storage.branch.branch import RunBranch
 
 
-def purged_state(store: Store, tree: str) -> PurgedState | None:
+def purged_state(branch: RunBranch, tree: str) -> PurgedState | None:
     """Return what a purge left of a code state; `None` if it was not purged."""
-    oid = store.repo.resolve(f"{store.run_ref}:{purge_path(tree)}")
+    oid = branch.repo.resolve(f"{branch.run_ref}:{purge_path(tree)}")
     if oid is None:
         return None
-    [(_, content)] = store.repo.read_blobs([oid], max_bytes=MAX_RECORD_BYTES)
+    [(_, content)] = branch.repo.read_blobs([oid], max_bytes=MAX_RECORD_BYTES)
     return decode_purges([(tree, content)]).states.get(tree, PurgedState(None))
 
 
-def refuse_purged(store: Store, code: Code, what: str) -> None:
+def refuse_purged(branch: RunBranch, code: Code, what: str) -> None:
     """Raise `CouldNotTell` when the code of a run was purged, even while git still has it."""
-    state = purged_state(store, code.tree)
+    state = purged_state(branch, code.tree)
     if state is None:
         return
     if state.became is None:
         raise CouldNotTell(what, why="its code was purged", hints=["its record is all there is"])
     files = ", ".join(f"'{path}'" for path in state.files[:5])
     more = f" and {len(state.files) - 5} more" if len(state.files) > 5 else ""
-    left = store.code_commit(state.became)
+    left = branch.code_commit(state.became)
     raise CouldNotTell(
         what,
         why=f"{files}{more} was purged from its code",

@@ -9,7 +9,7 @@ from gitexp.adapters.engines.found import find_engine, is_exposed
 from gitexp.adapters.engines.protocol import RemoteEngine, Setting
 from gitexp.adapters.git.code_commit import write_code_commit
 from gitexp.adapters.git.packs import commit_pack
-from gitexp.adapters.journal.journal import pending, read_journal
+from gitexp.adapters.journal.journal import list_journals, read_journal
 from gitexp.adapters.journal.liveness import ENGINE
 from gitexp.core.errors import GitexpError, InvalidInput
 from gitexp.features.sweeps.plan import Plan, Planned, State
@@ -62,7 +62,7 @@ def check_executor(executor: str, *, in_place: bool) -> str | None:
 
 def has_left(workspace: Workspace) -> bool:
     """Return whether trials of any sweep were given to other machines and have no record yet."""
-    for path in pending(workspace.journals):
+    for path in list_journals(workspace.journals):
         try:
             if read_journal(path).extra.get(ENGINE):
                 return True
@@ -93,7 +93,7 @@ def connected(
         commit = write_code_commit(
             workspace.repo,
             plan.code.tree,
-            workspace.store.code_identity(),
+            workspace.branch.code_identity(),
             durable=workspace.settings.durable,
         )
         sweep = plan.definition.id

@@ -20,7 +20,7 @@ from gitexp.features.sweeps.plan import Planned, State
 from gitexp.features.sweeps.source import Source
 from gitexp.features.sweeps.summary import has_failed, is_pruned
 from gitexp.features.sweeps.trial import OpenTrial, SealedTrial
-from gitexp.storage.branch.events import Event
+from gitexp.storage.branch.events import RunEvent
 from gitexp.storage.workspace import Workspace
 
 BATCH_S: Final = 1.0
@@ -365,7 +365,7 @@ class Coordinator:
         if len(self._ended) > MAX_WAITING:
             raise problem
 
-    def _event(self, sealed: SealedTrial) -> Event:
+    def _event(self, sealed: SealedTrial) -> RunEvent:
         return sealed.event(sealed.run.outcome.value)
 
     def _write_notes(self) -> None:

@@ -75,7 +75,7 @@ def load_sweeps(workspace: Workspace) -> dict[str, Definition]:
 
 
 def _on_branch(workspace: Workspace) -> Iterator[tuple[str, bytes]]:
-    tip = workspace.store.tip()
+    tip = workspace.branch.tip()
     if tip is None:
         return
     try:

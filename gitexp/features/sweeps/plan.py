@@ -280,7 +280,7 @@ def code_of(workspace: Workspace, definition: Definition, first: Prepared) -> Co
             why=f"its code {definition.tree[:10]} is not in this repository",
             hints=["`git exp fetch` brings the code of all runs"],
         )
-    snapshot = workspace.store.code_commit(definition.tree)
+    snapshot = workspace.branch.code_commit(definition.tree)
     commit = repo.resolve(f"{definition.commit}^{{commit}}")
     own = None if commit is None else repo.resolve(f"{commit}^{{tree}}")
     return replace(

@@ -218,7 +218,7 @@ class ProposedPlan(Plan):
         if not self.workspace.index.has_series(run.id):
             return {}
         found = {}
-        for row in self.workspace.store.load_series(run.id, run.started):
+        for row in self.workspace.branch.load_series(run.id, run.started):
             step, value = row.get("step"), row.get(metric)
             if not isinstance(value, int | float) or not isinstance(step, int | float):
                 continue

@@ -16,7 +16,7 @@ from typing import Any
 from gitexp.adapters.engines.protocol import Brought, Ended, Order, Parcel
 from gitexp.adapters.git.repository import Repo
 from gitexp.adapters.journal.format import encode_line, parse_lines
-from gitexp.adapters.journal.journal import JournalContent, pending, read_journal
+from gitexp.adapters.journal.journal import JournalContent, list_journals, read_journal
 from gitexp.adapters.journal.liveness import ENGINE, liveness
 from gitexp.adapters.system.probe import kept_facts
 from gitexp.core.errors import GitexpError, InvalidInput
@@ -256,7 +256,7 @@ def find_left(
     are recorded as interrupted. Call only while holding the sweep. Raises `GitexpError`.
     """
     left, elsewhere = [], []
-    for path in pending(workspace.journals):
+    for path in list_journals(workspace.journals):
         with suppress(FileNotFoundError, GitexpError):
             content = read_journal(path)
             if not content.extra.get(ENGINE) or liveness(content).is_over:

@@ -26,7 +26,7 @@ from gitexp.features.sweeps.proposed_plan import ProposedPlan
 from gitexp.features.sweeps.source import ListedTrials, Source
 from gitexp.features.sweeps.trees import Trees, paths_to_link, remove_forgotten
 from gitexp.features.sweeps.trial import OWNER_VARIABLE, marks_of, placed_in
-from gitexp.storage.branch.events import Event
+from gitexp.storage.branch.events import RunEvent
 from gitexp.storage.cache.sql import program
 from gitexp.storage.workspace import Workspace
 
@@ -147,7 +147,7 @@ def _run_apart(
     revision = write_code_commit(
         workspace.repo,
         plan.code.tree,
-        workspace.store.code_identity(),
+        workspace.branch.code_identity(),
         durable=workspace.settings.durable,
     )
     sample = plan.sample()
@@ -252,5 +252,5 @@ def _put_definition(workspace: Workspace, definition: Definition) -> None:
         newest = workspace.refreshed().entries(workspace.index.ids(limit=1))
         for entry in newest:
             subject = f"sweep {definition.id[:7]}"
-            event = Event(entry.run, subject, (branch_file(definition),), keeps=False)
+            event = RunEvent(entry.run, subject, (branch_file(definition),), keeps=False)
             workspace.record([event])

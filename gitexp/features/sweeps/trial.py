@@ -15,7 +15,7 @@ from typing import Self
 
 from gitexp.adapters.engines.protocol import Ended, Order
 from gitexp.adapters.git.process import LOCAL_VARIABLES
-from gitexp.adapters.journal.journal import Ending, Journal, read_journal
+from gitexp.adapters.journal.journal import CommandEnding, Journal, read_journal
 from gitexp.adapters.journal.liveness import ENGINE, RUN_VARIABLE
 from gitexp.adapters.journal.output_archive import KeptOutput
 from gitexp.adapters.journal.output_tail import OutputTail
@@ -48,20 +48,20 @@ from gitexp.features.harvest.parsed_params import (
     with_report,
 )
 from gitexp.features.harvest.printed_metrics import PrintedMetrics
-from gitexp.features.recording.made_here import remember
+from gitexp.features.recording.made_here import mark_recorded_here
 from gitexp.features.recording.record import (
     PRUNED,
     TAIL_LINES,
     TIMEOUT,
-    collect,
+    apply_ending,
+    apply_totals,
+    fit_to_limits,
+    fold_events,
     kept_path,
-    recordable,
-    with_collected,
-    with_ending,
 )
 from gitexp.features.sweeps.trees import TrialTree, is_link
 from gitexp.features.trials.reads import opened_files, untracked_reads
-from gitexp.storage.branch.events import Event, sealed, started
+from gitexp.storage.branch.events import RunEvent, sealed, started
 from gitexp.storage.workspace import Workspace
 
 SWEEP_VARIABLE = "GITEXP_SWEEP"
@@ -145,7 +145,7 @@ class OpenTrial:
 
         `engine` is the address of the one that runs it on other machines.
         """
-        remember(workspace, run.id)
+        mark_recorded_here(workspace, run.id)
         journal = Journal.create(
             workspace.journals,
             run.id,
@@ -233,7 +233,7 @@ class OpenTrial:
         with suppress(OSError):
             self.params_file.unlink()
 
-    def announce(self) -> Event:
+    def announce(self) -> RunEvent:
         """The event that puts the start onto the branch."""
         self.is_announced = True
         return started(self.run, self.prepared.packages)
@@ -246,11 +246,13 @@ class OpenTrial:
                 self.printed.on_line(stream, line)
         self.printed.close()
         outcome = outcome_of(ended)
-        run = with_ending(self.run, Ending(outcome, ended.exit_code, round(ended.duration_s, 3)))
+        run = apply_ending(
+            self.run, CommandEnding(outcome, ended.exit_code, round(ended.duration_s, 3))
+        )
         if ended.stopped and run.sweep is not None:
             run = replace(run, sweep=replace(run.sweep, pruned_at=self.pruned_at))
         run, series, notes = self._gather(run, _faults(ended))
-        run, record = recordable(run)
+        run, record = fit_to_limits(run)
         with suppress(GitexpError):  # a full disk: the branch may have room, or it runs again
             self.journal.seal(record, series=series)
         with suppress(OSError):
@@ -273,13 +275,13 @@ class OpenTrial:
         """The run with everything that is known at its end, its series, and notes logged."""
         workspace, prepared = self.workspace, self.prepared
         self.kept.finish(redact_text)
-        found = collect(read_journal(self.journal.path))
+        found = fold_events(read_journal(self.journal.path))
         read_from, metrics, series, faults = gather_metrics(
             prepared.metrics_files, self.before, are_named=prepared.are_metrics_named
         )
         since_ns = _modified_ns(self.params_file)
         harvest = self.files.harvest(since_ns, run)
-        run = with_report(with_collected(run, found), read_report(self.report))
+        run = with_report(apply_totals(run, found), read_report(self.report))
         if prepared.given and run.parsed:
             warnings += contradictions(run, prepared.given)
         is_named = prepared.are_metrics_named
@@ -337,7 +339,7 @@ class SealedTrial:
     record: bytes
     notes: tuple[str, ...]
 
-    def event(self, subject: str) -> Event:
+    def event(self, subject: str) -> RunEvent:
         """The event that puts the record onto the branch."""
         packages: Table = self.trial.prepared.packages
         output = None

@@ -19,7 +19,7 @@ from gitexp.core.schema.layout import code_ref, is_review, run_ref
 from gitexp.features.sync.hook_install import shim
 from gitexp.features.sync.push_notes import FAILED, Note, drop, mark_told
 from gitexp.features.sync.sync import push_runs
-from gitexp.storage.branch.branch import Store
+from gitexp.storage.branch.branch import RunBranch
 from gitexp.storage.settings.options import Settings
 
 UNATTENDED = {
@@ -43,16 +43,16 @@ def start(repo: Repo, remote: str, url: str, lines: Sequence[str]) -> None:
     )
 
 
-def send(store: Store, settings: Settings, note: Note) -> None:
+def send(run_branch: RunBranch, settings: Settings, note: Note) -> None:
     """Push the runs if the remote has what the user pushed. Write a failure into the note.
 
     If the remote lacks a pushed ref, the push was rejected or a dry run. The process then pushes
     nothing, and git has already printed why.
     """
     try:
-        if settings.hooks and settings.auto_push and note.remote in remote_names(store.repo):
+        if settings.hooks and settings.auto_push and note.remote in remote_names(run_branch.repo):
             os.environ.update(UNATTENDED)
-            _send(store, settings, note)
+            _send(run_branch, settings, note)
     except GitexpError as error:
         why = f": {error.why}" if error.why else ""
         with suppress(OSError), note.path.open("a", encoding="utf-8") as file:
@@ -61,27 +61,27 @@ def send(store: Store, settings: Settings, note: Note) -> None:
     drop(note.path)
 
 
-def _send(store: Store, settings: Settings, note: Note) -> None:
-    remote = push_remote(store.repo, note.remote)
-    tips = _tips(store.repo, settings.branch)
+def _send(run_branch: RunBranch, settings: Settings, note: Note) -> None:
+    remote = push_remote(run_branch.repo, note.remote)
+    tips = _tips(run_branch.repo, settings.branch)
     if not tips:
         return
     pushed = _pushed_refs(note, settings.branch)
     if pushed and all(map(is_review, pushed)):
         return  # a review server stores them under other refs, so arrival is unknown
     pushed = {ref: oid for ref, oid in pushed.items() if not is_review(ref)}
-    known = remote.known(store.repo, list(tips))
+    known = remote.known(run_branch.repo, list(tips))
     # After a remote was deleted or emptied, the user's push creates its branches anew.
     is_new = any(is_null(line.split()[3]) for line in note.lines if len(line.split()) == 4)
     if known == tips and not is_new:
         return
     if pushed:
-        found = _await_refs(store.repo, remote, {**pushed, **tips}, note, settings)
+        found = _await_refs(run_branch.repo, remote, {**pushed, **tips}, note, settings)
         if not found.issuperset(pushed) or (known == tips and found.issuperset(tips)):
             return
-    push_runs(store, note.remote, settings)
-    mark_told(store.repo, note.url)
-    (store.repo.state_dir / FAILED).unlink(missing_ok=True)
+    push_runs(run_branch, note.remote, settings)
+    mark_told(run_branch.repo, note.url)
+    (run_branch.repo.state_dir / FAILED).unlink(missing_ok=True)
 
 
 def _await_refs(

@@ -21,7 +21,7 @@ from gitexp.core.model.ids import ObjectId
 from gitexp.core.model.run import Outcome, Run, Series, Table, nest
 from gitexp.features.execution.execute import execute
 from gitexp.features.execution.prepare import Prepared
-from gitexp.features.recording.record import record_whole
+from gitexp.features.recording.record import record_finished
 from gitexp.features.sync.pushed_trial import allowed_command, new_run, read_file, recorded
 from gitexp.storage.workspace import Workspace
 
@@ -41,7 +41,7 @@ def record_pushed(workspace: Workspace, commit: ObjectId) -> list[str]:
     run = new_run(workspace, commit, tree)
     if recorded(workspace, run) is not None:
         return told
-    code = replace(run.code, snapshot=workspace.store.code_commit(tree))
+    code = replace(run.code, snapshot=workspace.branch.code_commit(tree))
     run = replace(run, code=code, clock=workspace.next_clock())
     if evaluate:
         return _evaluate(workspace, run, shlex.split(evaluate))
@@ -49,7 +49,7 @@ def record_pushed(workspace: Workspace, commit: ObjectId) -> list[str]:
     if not metrics:
         return told
     run = replace(run, outcome=Outcome.SUCCEEDED, metrics=metrics)
-    run = record_whole(workspace, run, series, {})
+    run = record_finished(workspace, run, series, {})
     return [*told, f"recorded the results of {commit[:7]} as run {run.id[:7]} {run.name}"]
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from gitexp.adapters.git.remotes import Remote
 from gitexp.adapters.git.repository import Repo
 from gitexp.core.schema.layout import PathKind, parse_path
-from gitexp.storage.branch.branch import Store
+from gitexp.storage.branch.branch import RunBranch
 from gitexp.storage.merge.code_states import format_of, read_code_states
 from gitexp.storage.settings.options import Settings
 
@@ -34,16 +34,16 @@ class Publication(NamedTuple):
         return ", ".join(parts)
 
 
-def count_publication(store: Store, remote: Remote, settings: Settings) -> Publication:
+def count_publication(branch: RunBranch, remote: Remote, settings: Settings) -> Publication:
     """Count what the next push of the runs to a remote would publish. Uses no network.
 
     Raises `Unreadable` when a branch is damaged.
     """
-    repo = store.repo
-    seen = remote.known(repo, (store.run_ref, store.code_ref))
-    seen_runs, seen_code = seen.get(store.run_ref), seen.get(store.code_ref)
-    runs = len(runs_on(repo, store.tip()) - runs_on(repo, seen_runs))
-    keep = repo.read_ref(store.code_ref) if settings.push_code else None
+    repo = branch.repo
+    seen = remote.known(repo, (branch.run_ref, branch.code_ref))
+    seen_runs, seen_code = seen.get(branch.run_ref), seen.get(branch.code_ref)
+    runs = len(runs_on(repo, branch.tip()) - runs_on(repo, seen_runs))
+    keep = repo.read_ref(branch.code_ref) if settings.push_code else None
     if keep is None or keep == seen_code:
         return Publication(runs, 0, 0, seen_runs is None, has_history=False)
     there = set() if seen_code is None else read_code_states(repo, seen_code).trees
@@ -55,7 +55,7 @@ def count_publication(store: Store, remote: Remote, settings: Settings) -> Publi
         len(trees),
         len(trees.difference(branches)),
         seen_runs is None,
-        has_history=not states.is_pure and format_of(store, store.tip()) == 1,
+        has_history=not states.is_pure and format_of(branch, branch.tip()) == 1,
     )
 
 

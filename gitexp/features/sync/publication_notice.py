@@ -13,7 +13,7 @@ def foresee(workspace: Workspace) -> str:
         remote = push_remote(workspace.repo, workspace.settings.remote)
     except GitexpError:
         return ""
-    counted = count_publication(workspace.store, remote, workspace.settings)
+    counted = count_publication(workspace.branch, remote, workspace.settings)
     return str(counted) if counted.runs else ""
 
 

@@ -19,8 +19,8 @@ from gitexp.core.model.ids import ObjectId
 from gitexp.core.schema.layout import PURGED_FOLDER, remote_ref
 from gitexp.features.sync import backoff
 from gitexp.features.sync.signed_checkpoint import sign_runs
-from gitexp.storage.branch.branch import Store
-from gitexp.storage.merge.branches import Joined, join_code, join_runs
+from gitexp.storage.branch.branch import RunBranch
+from gitexp.storage.merge.branches import MergeResult, merge_keep_branch, merge_run_branch
 from gitexp.storage.merge.code_states import refuse_old_remote
 from gitexp.storage.merge.purged import (
     names_of,
@@ -74,63 +74,63 @@ class SyncReport:
 class _Heard:
     """Result of one fetch, with the state of the remote."""
 
-    code: Joined
-    runs: Joined
+    code: MergeResult
+    runs: MergeResult
     tips: Mapping[str, ObjectId]
     """Tips of the remote, by its ref names."""
     is_empty: bool
     rewritten: bool
 
 
-def fetch_runs(store: Store, remote: str | None, settings: Settings) -> FetchReport:
+def fetch_runs(run_branch: RunBranch, remote: str | None, settings: Settings) -> FetchReport:
     """Fetch and merge the runs of a remote. The merge never loses a recorded run.
 
     `remote` names a configured remote; `None` uses the default. Raises `NotFound` when the remote
     does not exist, `Refused` when its branch is not gitexp's or exceeds the size in the settings,
     `Unreadable` when a newer gitexp wrote it, `GitexpError` when it cannot be reached.
     """
-    source = fetch_remote(store.repo, remote or settings.remote)
-    store.check()
-    return _report(store, source, [_fetch(store, source, settings, is_hub=False)])
+    source = fetch_remote(run_branch.repo, remote or settings.remote)
+    run_branch.check()
+    return _report(run_branch, source, [_fetch(run_branch, source, settings, is_hub=False)])
 
 
-def push_runs(store: Store, remote: str | None, settings: Settings) -> PushReport:
+def push_runs(run_branch: RunBranch, remote: str | None, settings: Settings) -> PushReport:
     """Push the recorded runs to a remote. If the remote has other runs, fetch and merge first.
 
     Raises what `fetch_runs` raises, `Refused` when the remote has no branch at all, and
     `GitexpError` when it rejects the push or the time runs out. If this returns, the remote
     accepted the push.
     """
-    target = push_remote(store.repo, remote or settings.remote)
-    if store.check() is None:
+    target = push_remote(run_branch.repo, remote or settings.remote)
+    if run_branch.check() is None:
         return PushReport(remote=target.name)
     deadline = clock.monotonic_s() + settings.push_timeout
     heard = []
-    if len(_known(store, target)) < 2:
-        heard.append(_fetch(store, target, settings))
-    return _push(store, target, settings, deadline, heard)
+    if len(_known(run_branch, target)) < 2:
+        heard.append(_fetch(run_branch, target, settings))
+    return _push(run_branch, target, settings, deadline, heard)
 
 
-def sync_runs(store: Store, remote: str | None, settings: Settings) -> SyncReport:
+def sync_runs(run_branch: RunBranch, remote: str | None, settings: Settings) -> SyncReport:
     """Fetch, merge and push, so that both sides have the same runs at the same commit.
 
     If neither side has new runs, no branch moves. If git fetches from one remote and pushes to
     another, gitexp does too. Raises what `fetch_runs` and `push_runs` raise.
     """
-    source = fetch_remote(store.repo, remote or settings.remote)
-    target = push_remote(store.repo, remote or settings.remote)
-    store.check()
+    source = fetch_remote(run_branch.repo, remote or settings.remote)
+    target = push_remote(run_branch.repo, remote or settings.remote)
+    run_branch.check()
     deadline = clock.monotonic_s() + settings.push_timeout
-    heard = _fetch(store, source, settings)
-    fetched = _report(store, source, [heard])
+    heard = _fetch(run_branch, source, settings)
+    fetched = _report(run_branch, source, [heard])
     if target.key != source.key:
-        return SyncReport(fetched=fetched, pushed=push_runs(store, target.name, settings))
-    ours = {store.run_ref: heard.runs.new, store.code_ref: heard.code.new}
+        return SyncReport(fetched=fetched, pushed=push_runs(run_branch, target.name, settings))
+    ours = {run_branch.run_ref: heard.runs.new, run_branch.code_ref: heard.code.new}
     pushed = PushReport(remote=target.name)
     if any(tip is not None and tip != heard.tips.get(ref) for ref, tip in ours.items()):
         if heard.is_empty:
             raise _empty(target)
-        pushed = _push(store, target, settings, deadline, [])
+        pushed = _push(run_branch, target, settings, deadline, [])
     return SyncReport(fetched=fetched, pushed=pushed)
 
 
@@ -138,45 +138,47 @@ def sync_runs(store: Store, remote: str | None, settings: Settings) -> SyncRepor
 
 
 def _push(
-    store: Store, remote: Remote, settings: Settings, deadline: float, heard: list[_Heard]
+    run_branch: RunBranch, remote: Remote, settings: Settings, deadline: float, heard: list[_Heard]
 ) -> PushReport:
-    backoff.stand_back(store.repo)
-    began_s, known = clock.monotonic_s(), _known(store, remote)
+    backoff.stand_back(run_branch.repo)
+    began_s, known = clock.monotonic_s(), _known(run_branch, remote)
     warnings: tuple[str, ...] = ()
     for tries in count(1):
         if heard and heard[-1].is_empty:
             raise _empty(remote)
-        if tries == 1 and settings.sign == "sync" and _is_due(store, known):
-            warnings = tuple(filter(None, [sign_runs(store, settings)]))
-        ours = _tips(store)
-        if store.repo.resolve(f"{ours[store.run_ref]}:{PURGED_FOLDER}") is not None:
-            ours, known = _after_purge(store, remote, settings, ours, known, heard)
-        refuse_old_remote(store, remote.name, known.get(store.code_ref))
+        if tries == 1 and settings.sign == "sync" and _is_due(run_branch, known):
+            warnings = tuple(filter(None, [sign_runs(run_branch, settings)]))
+        ours = _tips(run_branch)
+        if run_branch.repo.resolve(f"{ours[run_branch.run_ref]}:{PURGED_FOLDER}") is not None:
+            ours, known = _after_purge(run_branch, remote, settings, ours, known, heard)
+        refuse_old_remote(run_branch, remote.name, known.get(run_branch.code_ref))
         if not settings.push_code:
-            ours.pop(store.code_ref, None)
+            ours.pop(run_branch.code_ref, None)
         left_s = max(deadline - clock.monotonic_s(), 1.0)
-        pushed = _push_once(store, remote, settings, ours, known, left_s)
+        pushed = _push_once(run_branch, remote, settings, ours, known, left_s)
         turn_s = clock.monotonic_s() - began_s
         if pushed.accepted:
-            _remember(store, remote, ours)
-            backoff.remember(store.repo, tries - 1, turn_s)
+            _remember(run_branch, remote, ours)
+            backoff.remember(run_branch.repo, tries - 1, turn_s)
             return PushReport(
                 remote=remote.name,
-                there=count_changes(store.repo, known.get(store.run_ref), ours[store.run_ref]),
+                there=count_changes(
+                    run_branch.repo, known.get(run_branch.run_ref), ours[run_branch.run_ref]
+                ),
                 moved=known != ours,
                 tries=tries,
-                fetched=_report(store, remote, heard) if heard else None,
+                fetched=_report(run_branch, remote, heard) if heard else None,
                 warnings=warnings,
             )
         if not pushed.stale:
-            raise _refused(store, remote, pushed)
+            raise _refused(run_branch, remote, pushed)
         left = deadline - clock.monotonic_s()
         if left < 0:
             break
         backoff.pause(tries, turn_s)
         began_s = clock.monotonic_s()
         within = settings._replace(push_timeout=max(left, 1.0))
-        heard.append(_fetch_again(store, remote, within, certain=len(known) == 2))
+        heard.append(_fetch_again(run_branch, remote, within, certain=len(known) == 2))
         known = dict(heard[-1].tips)
     raise Conflict(
         f"cannot push the runs to '{remote.name}'",
@@ -186,7 +188,7 @@ def _push(
 
 
 def _after_purge(
-    store: Store,
+    run_branch: RunBranch,
     remote: Remote,
     settings: Settings,
     ours: dict[str, ObjectId],
@@ -198,16 +200,20 @@ def _after_purge(
     A new run may have put purged code back on our keep branch. Raises `Refused` when the remote
     still has the state before a purge.
     """
-    repo = store.repo
-    if known.get(store.code_ref) != ours.get(store.code_ref):
-        with store.lock():
-            purge_code(store, known.get(store.code_ref), read_purges(repo, ours[store.run_ref]))
-        ours = _tips(store)
+    repo = run_branch.repo
+    if known.get(run_branch.code_ref) != ours.get(run_branch.code_ref):
+        with run_branch.lock():
+            purge_code(
+                run_branch,
+                known.get(run_branch.code_ref),
+                read_purges(repo, ours[run_branch.run_ref]),
+            )
+        ours = _tips(run_branch)
     if not refs_before_purge(repo, ours, known):
         return ours, known
     if not heard:
-        heard.append(_fetch(store, remote, settings))
-        ours, known = _tips(store), dict(heard[-1].tips)
+        heard.append(_fetch(run_branch, remote, settings))
+        ours, known = _tips(run_branch), dict(heard[-1].tips)
     before = refs_before_purge(repo, ours, known)
     if before:
         raise refuse_before_purge(remote.name, [*before])
@@ -215,16 +221,16 @@ def _after_purge(
 
 
 def _push_once(
-    store: Store,
+    run_branch: RunBranch,
     remote: Remote,
     settings: Settings,
     ours: Mapping[str, ObjectId],
     known: Mapping[str, ObjectId],
     timeout_s: float,
 ) -> transport.Pushed:
-    repo = store.repo
-    if known.get(store.code_ref) != ours.get(store.code_ref) and uses_lfs(repo):
-        branch = store.code_ref.removeprefix("refs/heads/")
+    repo = run_branch.repo
+    if known.get(run_branch.code_ref) != ours.get(run_branch.code_ref) and uses_lfs(repo):
+        branch = run_branch.code_ref.removeprefix("refs/heads/")
         push_lfs_objects(repo, remote, branch, timeout_s=timeout_s)
     leases = {
         ref: known.get(ref, "")
@@ -243,63 +249,65 @@ def _empty(remote: Remote) -> Refused:
     )
 
 
-def _refused(store: Store, remote: Remote, pushed: transport.Pushed) -> GitexpError:
+def _refused(run_branch: RunBranch, remote: Remote, pushed: transport.Pushed) -> GitexpError:
     return GitexpError(
         f"'{remote.name}' refused the runs",
         why=pushed.reason,
-        hints=[_way_out(store, pushed.reason)],
+        hints=[_way_out(run_branch, pushed.reason)],
         said=pushed.said,
     )
 
 
-def _way_out(store: Store, reason: str) -> str:
+def _way_out(run_branch: RunBranch, reason: str) -> str:
     """Return a hint for a rejected push, chosen by git's reason."""
     if "exists; cannot create" in reason or "exists: cannot" in reason:
         return "rename that branch on the remote, or `git config exp.branch NAME` renames ours"
     if "hook declined" in reason:
         return "a rule of the server rejected it, see its message above"
-    return f"ask an owner of the remote to allow branches '{store.branch}*'"
+    return f"ask an owner of the remote to allow branches '{run_branch.name}*'"
 
 
-def _is_due(store: Store, known: Mapping[str, ObjectId]) -> bool:
-    return store.repo.read_ref(store.run_ref) != known.get(store.run_ref)
+def _is_due(run_branch: RunBranch, known: Mapping[str, ObjectId]) -> bool:
+    return run_branch.repo.read_ref(run_branch.run_ref) != known.get(run_branch.run_ref)
 
 
-def _tips(store: Store) -> dict[str, ObjectId]:
+def _tips(run_branch: RunBranch) -> dict[str, ObjectId]:
     """Return our tips. Reads the run branch first, because a record moves the keep branch first."""
-    tips = {ref: store.repo.read_ref(ref) for ref in (store.run_ref, store.code_ref)}
+    tips = {ref: run_branch.repo.read_ref(ref) for ref in (run_branch.run_ref, run_branch.code_ref)}
     return {ref: tip for ref, tip in tips.items() if tip is not None}
 
 
-def _known(store: Store, remote: Remote) -> dict[str, ObjectId]:
+def _known(run_branch: RunBranch, remote: Remote) -> dict[str, ObjectId]:
     """Return the remote's tips after the last fetch or push, by the remote's ref name."""
-    return remote.known(store.repo, (store.run_ref, store.code_ref))
+    return remote.known(run_branch.repo, (run_branch.run_ref, run_branch.code_ref))
 
 
-def _remember(store: Store, remote: Remote, pushed: Mapping[str, ObjectId]) -> None:
-    known = _known(store, remote)
+def _remember(run_branch: RunBranch, remote: Remote, pushed: Mapping[str, ObjectId]) -> None:
+    known = _known(run_branch, remote)
     for ref, tip in pushed.items():
-        old = known.get(ref, store.repo.null)
+        old = known.get(ref, run_branch.repo.null)
         if old != tip:
             with suppress(Conflict):  # another process saw a newer remote state
-                store.repo.update_ref(remote_ref(remote.key, ref), tip, old, "push")
+                run_branch.repo.update_ref(remote_ref(remote.key, ref), tip, old, "push")
 
 
 # --- fetching -----------------------------------------------------------------------------------
 
 
-def _fetch_again(store: Store, remote: Remote, settings: Settings, *, certain: bool) -> _Heard:
+def _fetch_again(
+    run_branch: RunBranch, remote: Remote, settings: Settings, *, certain: bool
+) -> _Heard:
     """Fetch what another clone pushed. If the remote lost its branches, list its refs first."""
     try:
-        return _fetch(store, remote, settings, certain=certain)
+        return _fetch(run_branch, remote, settings, certain=certain)
     except GitexpError as error:
         if not certain or "find remote ref" not in (error.why or ""):
             raise
-        return _fetch(store, remote, settings)
+        return _fetch(run_branch, remote, settings)
 
 
 def _fetch(
-    store: Store,
+    run_branch: RunBranch,
     remote: Remote,
     settings: Settings,
     *,
@@ -310,41 +318,45 @@ def _fetch(
 
     `is_hub` is true when a push to the remote follows.
     """
-    known = _known(store, remote).get(store.run_ref)
+    known = _known(run_branch, remote).get(run_branch.run_ref)
     fetched = transport.fetch(
-        store.repo,
+        run_branch.repo,
         remote,
-        [(ref, remote_ref(remote.key, ref)) for ref in (store.run_ref, store.code_ref)],
+        [(ref, remote_ref(remote.key, ref)) for ref in (run_branch.run_ref, run_branch.code_ref)],
         timeout_s=settings.push_timeout,
         max_bytes=settings.max_fetch_size,
-        partial=[store.code_ref],
+        partial=[run_branch.code_ref],
         certain=certain,
     )
-    _forget_deleted(store, remote, fetched.tips)
-    theirs = fetched.tips.get(store.run_ref)
-    rewritten = bool(known and theirs and known != theirs) and not store.repo.is_ancestor(
+    _forget_deleted(run_branch, remote, fetched.tips)
+    theirs = fetched.tips.get(run_branch.run_ref)
+    rewritten = bool(known and theirs and known != theirs) and not run_branch.repo.is_ancestor(
         str(known), str(theirs)
     )
-    with store.lock():
-        code = join_code(store, remote.name, fetched.tips.get(store.code_ref), runs=theirs)
-        runs = join_runs(
-            store, remote.name, theirs, max_files=settings.max_fetch_files, is_hub=is_hub
+    with run_branch.lock():
+        code = merge_keep_branch(
+            run_branch, remote.name, fetched.tips.get(run_branch.code_ref), runs=theirs
+        )
+        runs = merge_run_branch(
+            run_branch, remote.name, theirs, max_files=settings.max_fetch_files, is_hub=is_hub
         )
     return _Heard(code, runs, fetched.tips, fetched.is_empty, rewritten)
 
 
-def _forget_deleted(store: Store, remote: Remote, tips: Mapping[str, ObjectId]) -> None:
+def _forget_deleted(run_branch: RunBranch, remote: Remote, tips: Mapping[str, ObjectId]) -> None:
     """Delete our refs to branches that the remote no longer has."""
-    for ref, old in _known(store, remote).items():
+    for ref, old in _known(run_branch, remote).items():
         if ref not in tips:
             with suppress(Conflict):
-                store.repo.update_ref(remote_ref(remote.key, ref), store.repo.null, old, "deleted")
+                run_branch.repo.update_ref(
+                    remote_ref(remote.key, ref), run_branch.repo.null, old, "deleted"
+                )
 
 
-def _report(store: Store, remote: Remote, heard: Sequence[_Heard]) -> FetchReport:
+def _report(run_branch: RunBranch, remote: Remote, heard: Sequence[_Heard]) -> FetchReport:
     warnings = []
     name = remote.name
-    if any(_is_purged(store.repo, h.runs) for h in heard):
+    if any(_is_purged(run_branch.repo, h.runs) for h in heard):
         warnings.append(
             f"runs or code were purged at '{name}', here too now; `git exp purge` without arguments"
             " removes what this clone still has of them"
@@ -357,7 +369,7 @@ def _report(store: Store, remote: Remote, heard: Sequence[_Heard]) -> FetchRepor
         )
     here = Tally()
     for h in heard:
-        here += count_changes(store.repo, h.runs.old, h.runs.new)
+        here += count_changes(run_branch.repo, h.runs.old, h.runs.new)
     return FetchReport(
         remote=name,
         here=here,
@@ -367,13 +379,13 @@ def _report(store: Store, remote: Remote, heard: Sequence[_Heard]) -> FetchRepor
     )
 
 
-def _is_purged(repo: Repo, runs: Joined) -> bool:
+def _is_purged(repo: Repo, runs: MergeResult) -> bool:
     """Return whether a fetch brought a purge that was unknown to this clone."""
     if runs.old is None or runs.new is None or runs.old == runs.new:
         return False
     return bool(names_of(repo, runs.new) - names_of(repo, runs.old))
 
 
-def fetch_from(store: Store, remote: Remote, settings: Settings) -> None:
+def fetch_from(run_branch: RunBranch, remote: Remote, settings: Settings) -> None:
     """Fetch and merge the run and keep branches of a remote. Raises what `fetch_runs` raises."""
-    _fetch(store, remote, settings)
+    _fetch(run_branch, remote, settings)

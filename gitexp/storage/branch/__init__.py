@@ -1,1 +1,1 @@
-"""The run branch and the keep branch: how gitexp writes and reads records, and restores lost ones."""
+"""The run branch and the keep branch: writing, reading and restoring records."""

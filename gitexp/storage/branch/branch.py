@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 from copy import copy
 from datetime import datetime
 
-from gitexp.adapters.git.cat_file import Found
+from gitexp.adapters.git.cat_file import GitObject
 from gitexp.adapters.git.code_commit import code_commit_id
 from gitexp.adapters.git.repository import Repo
-from gitexp.adapters.git.stale_locks import MIN_DEAD_AGE_S, GitLock, clear_dead_lock
+from gitexp.adapters.git.stale_locks import MIN_STALE_AGE_S, LockFile, clear_stale_lock
 from gitexp.adapters.git.steps import Identity
 from gitexp.adapters.system import clock
 from gitexp.adapters.system.file_lock import FileLock
@@ -35,7 +35,7 @@ from gitexp.core.schema.layout import (
 from gitexp.core.schema.limits import MAX_RECORD_BYTES
 from gitexp.core.schema.root_files import CODE_IDENTITY, FORMAT_FILE, code_identity
 from gitexp.core.schema.toml_codec import decode_run, decode_table
-from gitexp.storage.branch.events import Event, is_ours
+from gitexp.storage.branch.events import RunEvent, is_ours
 from gitexp.storage.branch.refusals import damaged, locked
 from gitexp.storage.branch.snapshot import Snapshot
 from gitexp.storage.branch.transaction import Transaction
@@ -52,19 +52,19 @@ _KEPT_BEFORE = ("^1^1", "^1^2", "^2^1", "^2^2")
 """Parents of the keep branch that may hold the last run's code after a merge with a remote."""
 
 
-class Store:
+class RunBranch:
     """Run branch and keep branch of one repository."""
 
-    def __init__(self, repo: Repo, branch: str, *, durable: bool) -> None:
+    def __init__(self, repo: Repo, name: str, *, durable: bool) -> None:
         self.repo = repo
-        self.branch = branch
-        self.run_ref = run_ref(branch)
-        self.code_ref = code_ref(branch)
+        self.name = name
+        self.run_ref = run_ref(name)
+        self.code_ref = code_ref(name)
         self.durable = durable
         self._code_identity: str | None = None
 
     @contextmanager
-    def reading(self) -> Iterator["Store"]:
+    def reading(self) -> Iterator["RunBranch"]:
         """Yield this branch with one git process for all its questions, as `Repo.reading` does."""
         with self.repo.reading() as repo:
             reading = copy(self)
@@ -93,14 +93,14 @@ class Store:
             ) from error
         return FileLock(self.repo.state_dir / "lock", timeout_s=PATIENCE_S)
 
-    def clear_stale_locks(self, *names: str) -> GitLock | None:
+    def clear_stale_locks(self, *names: str) -> LockFile | None:
         """Move git's locks of dead processes aside: those of our refs, and the named files.
 
         Call only while holding `lock`. Returns a lock that is still in place, if any.
         """
         names = (*names, *(f"{ref}.lock" for ref in (self.run_ref, self.code_ref)))
         paths = [self.repo.common_dir / name for name in names]
-        locks = [clear_dead_lock(path) for path in paths if path.exists()]
+        locks = [clear_stale_lock(path) for path in paths if path.exists()]
         return next((lock for lock in locks if lock and not lock.moved_to), None)
 
     def wait_after(self, conflict: Conflict, since_s: float) -> None:
@@ -111,7 +111,7 @@ class Store:
         """
         waited_s = clock.monotonic_s() - since_s
         held = self.clear_stale_locks()
-        if held and held.age_s > MIN_DEAD_AGE_S and waited_s > LOCK_PATIENCE_S:
+        if held and held.age_s > MIN_STALE_AGE_S and waited_s > LOCK_PATIENCE_S:
             raise locked(held) from conflict
         if waited_s > PATIENCE_S:
             raise conflict
@@ -129,7 +129,7 @@ class Store:
 
     # --- the state of the branches ----------------------------------------------------------
 
-    def snapshot(self, events: Sequence[Event] = ()) -> Snapshot:
+    def snapshot(self, events: Sequence[RunEvent] = ()) -> Snapshot:
         """Read both branches with one question to git.
 
         With `events`, also read what a transaction of them must know: which of their runs were
@@ -145,7 +145,7 @@ class Store:
                 clock.sleep(clock.jitter(0.1))
         return self._read_snapshot(events)
 
-    def _read_snapshot(self, events: Sequence[Event]) -> Snapshot:
+    def _read_snapshot(self, events: Sequence[RunEvent]) -> Snapshot:
         runs = [event.run for event in events]
         stones = [f"{self.run_ref}:{annotation_path(r.id, r.started, TOMBSTONE)}" for r in runs]
         run, form, code, *tombstones = self._ask(
@@ -169,29 +169,29 @@ class Store:
             is_foreign=run is not None and not is_ours(run.content),
         )
 
-    def _ask(self, names: Sequence[str]) -> list[Found | None]:
+    def _ask(self, names: Sequence[str]) -> list[GitObject | None]:
         try:
             return self.repo.read_objects(names)
         except CommandFailed as error:
-            raise damaged(self.branch, error.why) from error
+            raise damaged(self.name, error.why) from error
 
-    def _check_format(self, form: Found | None) -> None:
+    def _check_format(self, form: GitObject | None) -> None:
         if form is not None and form.content == FORMAT_FILE:
             return
         if form is None and self.repo.resolve(f"{self.run_ref}:{FORMAT_PATH}") is not None:
-            raise damaged(self.branch, f"its '{FORMAT_PATH}' cannot be read")
+            raise damaged(self.name, f"its '{FORMAT_PATH}' cannot be read")
         version: object = None
         with suppress(Unreadable):
             version = decode_table(b"" if form is None else form.content).get("format")
         if isinstance(version, int) and version > FORMAT:
             raise Unreadable(
-                f"cannot use branch '{self.branch}'",
+                f"cannot use branch '{self.name}'",
                 why=f"it has format {version}, this gitexp knows up to {FORMAT}",
                 hints=["update gitexp: `pip install -U gitexp`"],
             )
         if version not in READ_FORMATS:
             raise Refused(
-                f"branch '{self.branch}' is not gitexp's",
+                f"branch '{self.name}' is not gitexp's",
                 why=f"it has no '{FORMAT_PATH}' that gitexp wrote",
                 hints=["choose another branch for the runs: `git config exp.branch NAME`"],
             )
@@ -253,7 +253,7 @@ class Store:
     def _load(self, path: str, what: str, *, max_bytes: int = MAX_RECORD_BYTES) -> bytes:
         oid = self.repo.resolve(f"{self.run_ref}:{path}")
         if oid is None:
-            raise NotFound(f"{what} is not on branch '{self.branch}'")
+            raise NotFound(f"{what} is not on branch '{self.name}'")
         data = self._read_blob(oid, max_bytes)
         if data is None:
             raise Unreadable(

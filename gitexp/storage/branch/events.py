@@ -18,7 +18,7 @@ from gitexp.core.schema.toml_codec import encode_annotation, encode_run, encode_
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class RunEvent:
     """Event of a run, recorded as one commit on the branch."""
 
     run: Run
@@ -30,7 +30,7 @@ class Event:
     """True if the keep branch must hold the run's code afterwards."""
 
 
-def started(run: Run, environment: Table | None = None, *, record: bytes | None = None) -> Event:
+def started(run: Run, environment: Table | None = None, *, record: bytes | None = None) -> RunEvent:
     """Return the start of a run: its record with outcome `running`, and its package list.
 
     `record` is the encoded record, if the caller has it already.
@@ -41,7 +41,7 @@ def started(run: Run, environment: Table | None = None, *, record: bytes | None 
     digest = run.environment.get("packages")
     if environment and isinstance(digest, str):
         files.append((environment_path(digest), _encode_packages(json.dumps(environment))))
-    return Event(run, f"start {run.id[:7]} {run.name}", tuple(files))
+    return RunEvent(run, f"start {run.id[:7]} {run.name}", tuple(files))
 
 
 @lru_cache(maxsize=1)
@@ -58,7 +58,7 @@ def sealed(
     *,
     record: bytes | None = None,
     output: str | None = None,
-) -> Event:
+) -> RunEvent:
     """Return the seal of a run: its final record, its series, and its output if given.
 
     `record` is the encoded record, if the caller has it already.
@@ -71,22 +71,22 @@ def sealed(
         files.append((series_path(run.id, run.started), encode_series(series)))
     if output:
         files.append((output_path(run.id, run.started), output.encode(errors="replace")))
-    return Event(run, f"run {run.id[:7]} {run.name}: {summary}", tuple(files), releases=True)
+    return RunEvent(run, f"run {run.id[:7]} {run.name}: {summary}", tuple(files), releases=True)
 
 
-def annotated(run: Run, annotation: Annotation, summary: str) -> Event:
+def annotated(run: Run, annotation: Annotation, summary: str) -> RunEvent:
     """Return the event that adds an annotation to a run."""
     path = annotation_path(run.id, run.started, annotation.id)
     subject = f"{annotation.kind} {run.id[:7]} {run.name}: {summary}"
-    return Event(run, subject, ((path, encode_annotation(annotation)),), keeps=False)
+    return RunEvent(run, subject, ((path, encode_annotation(annotation)),), keeps=False)
 
 
-def deleted(run: Run, annotation: Annotation, paths: Sequence[str]) -> Event:
+def deleted(run: Run, annotation: Annotation, paths: Sequence[str]) -> RunEvent:
     """Return the event that deletes a run. Its tombstone keeps a merge from restoring it."""
     tombstone = annotation_path(run.id, run.started, annotation.id)
     gone = [(path, None) for path in paths if path != tombstone]
     files = (*gone, (tombstone, encode_annotation(annotation)))
-    return Event(run, f"delete {run.id[:7]} {run.name}", files, keeps=False)
+    return RunEvent(run, f"delete {run.id[:7]} {run.name}", files, keeps=False)
 
 
 def is_ours(commit: bytes) -> bool:
@@ -94,7 +94,7 @@ def is_ours(commit: bytes) -> bool:
     return b"\n\n[skip ci]\n" in commit
 
 
-def message_of(event: Event) -> str:
+def message_of(event: RunEvent) -> str:
     """Return the commit message, for people and for `git log --grep`."""
     run = event.run
     subject = " ".join("".join(c if c.isprintable() else " " for c in event.subject).split())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from gitexp.adapters.git.steps import CodeCommit, Identity, NewCommit, Step
 
 if TYPE_CHECKING:
-    from gitexp.storage.branch.branch import Store
+    from gitexp.storage.branch.branch import RunBranch
 
 KEEP_MESSAGE: Final = "keep the code of runs\n\n[skip ci]\n"
 
@@ -16,7 +16,7 @@ _KEPT_AT_ONCE = 50
 
 
 def keep_steps(
-    store: "Store",
+    branch: "RunBranch",
     trees: Sequence[str],
     tip: str | None,
     identity: Identity,
@@ -25,15 +25,15 @@ def keep_steps(
     ref: str | None = None,
 ) -> list[Step]:
     """Return the steps that add the code of trees to the keep branch, or to `ref`, after `tip`."""
-    author = store.code_identity()
+    author = branch.code_identity()
     steps: list[Step] = [CodeCommit(tree, author) for tree in trees]
-    commits = [store.code_commit(tree) for tree in trees]
+    commits = [branch.code_commit(tree) for tree in trees]
     for n, start in enumerate(range(0, len(commits), _KEPT_AT_ONCE)):
         first = f":{n}" if n else tip
         parents = [*([first] if first else []), *commits[start : start + _KEPT_AT_ONCE]]
         steps.append(
             NewCommit(
-                ref or store.code_ref, KEEP_MESSAGE, identity, moment, parents, clear=True, tip=tip
+                ref or branch.code_ref, KEEP_MESSAGE, identity, moment, parents, clear=True, tip=tip
             )
         )
     return steps

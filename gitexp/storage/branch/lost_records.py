@@ -16,7 +16,7 @@ from gitexp.storage.branch.events import is_ours
 from gitexp.storage.branch.union_of_commits import lost_since
 
 if TYPE_CHECKING:
-    from gitexp.storage.branch.branch import Store
+    from gitexp.storage.branch.branch import RunBranch
 
 _IDENTITY: Final = Identity("gitexp", "gitexp@localhost")
 _MESSAGE: Final = "restore records that a commit took away\n\n[skip ci]\n"
@@ -76,16 +76,16 @@ def _split(repo: Repo, tip: str, *, whole: bool) -> tuple[list[str], list[Object
     return [*bases], [ObjectId(commit) for commit in foreign]
 
 
-def restore_lost(store: "Store", tip: ObjectId, lost: Lost) -> bool:
+def restore_lost(branch: "RunBranch", tip: ObjectId, lost: Lost) -> bool:
     """Commit the lost records onto the tip. Call only while holding the store's lock.
 
     Returns whether the branch moved. Raises `Conflict` if another process moved it.
     """
     if not lost.edits:
         return False
-    asked = store.repo.git("log", "-1", "--no-show-signature", "--format=%ct", tip)
+    asked = branch.repo.git("log", "-1", "--no-show-signature", "--format=%ct", tip)
     moment = datetime.fromtimestamp(int(asked.text), UTC)
     files = sorted(lost.edits.items(), key=lambda edit: edit[1] is not None)
-    step = NewCommit(store.run_ref, _MESSAGE, _IDENTITY, moment, [tip], files, tip=tip)
-    apply(store.repo, [step], durable=store.durable)
+    step = NewCommit(branch.run_ref, _MESSAGE, _IDENTITY, moment, [tip], files, tip=tip)
+    apply(branch.repo, [step], durable=branch.durable)
     return True

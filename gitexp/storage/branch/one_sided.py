@@ -8,21 +8,21 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gitexp.adapters.git.repository import Repo
-from gitexp.adapters.git.trees import FILE, Entries, Folder, look_into, name_of
+from gitexp.adapters.git.trees import FILE_MODE, Entries, TreeDiff, expand_equal_trees, name_of
 from gitexp.core.model.ids import RUN_ID_LENGTH
-from gitexp.core.schema.layout import PathKind, Shelf, parse_shelf
-from gitexp.core.schema.union import surroundings
+from gitexp.core.schema.layout import MonthShard, PathKind, parse_shard
+from gitexp.core.schema.union import affected_paths
 
-_START = FILE.encode() + b" "
+_START = FILE_MODE.encode() + b" "
 _NONE: Entries = frozenset()
 
 
-class Parted(NamedTuple):
+class OneSidedRuns(NamedTuple):
     """Directories in which two commits differ, in two parts."""
 
-    lone: list[Folder]
+    lone: list[TreeDiff]
     """Files of lone runs, which the union takes unchanged."""
-    rest: list[Folder]
+    rest: list[TreeDiff]
     """All other files."""
 
 
@@ -36,7 +36,7 @@ class _Around:
     odd: set[bytes] = field(default_factory=set)
     """Runs with annotations, conflicting versions, or files that gitexp does not write."""
 
-    def add(self, shelf: Shelf, folder: Folder) -> None:
+    def add(self, shelf: MonthShard, folder: TreeDiff) -> None:
         """Add one directory of the runs."""
         sides = (self.old, folder.old), (self.new, folder.new), (self.same, folder.same)
         for side, entries in sides:
@@ -51,25 +51,25 @@ class _Around:
         return self.odd | (self.old & self.new) | ((self.old | self.new) & self.same)
 
 
-def part_lone(repo: Repo, folders: Sequence[Folder]) -> Parted:
+def split_one_sided(repo: Repo, folders: Sequence[TreeDiff]) -> OneSidedRuns:
     """Separate the files of lone runs, which only one commit has, from all other files.
 
     Raises `CommandFailed` if a directory is missing.
     """
-    around = {shelf.folder: _Around() for f in folders if (shelf := parse_shelf(f.path))}
-    near = surroundings({(folder, "") for folder in around})
-    for folder in (*folders, *look_into(repo, folders, near)):
-        shelf = parse_shelf(folder.path)
+    around = {shelf.folder: _Around() for f in folders if (shelf := parse_shard(f.path))}
+    near = affected_paths({(folder, "") for folder in around})
+    for folder in (*folders, *expand_equal_trees(repo, folders, near)):
+        shelf = parse_shard(folder.path)
         if shelf is not None and shelf.folder in around:
             around[shelf.folder].add(shelf, folder)
     busy = {folder: runs.busy() for folder, runs in around.items()}
-    parted = Parted([], [])
+    parted = OneSidedRuns([], [])
     for folder in folders:
-        shelf = parse_shelf(folder.path)
+        shelf = parse_shard(folder.path)
         old, new = _NONE, _NONE
         if shelf is not None and shelf.kind is not PathKind.ANNOTATION:
             old, new = (_without(side, busy[shelf.folder]) for side in (folder.old, folder.new))
-            parted.lone.append(Folder(folder.path, old, new, _NONE))
+            parted.lone.append(TreeDiff(folder.path, old, new, _NONE))
         parted.rest.append(folder._replace(old=folder.old - old, new=folder.new - new))
     return parted
 

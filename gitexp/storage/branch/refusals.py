@@ -1,10 +1,10 @@
 """Errors of a run branch that cannot be written or read."""
 
-from gitexp.adapters.git.stale_locks import GitLock
+from gitexp.adapters.git.stale_locks import LockFile
 from gitexp.core.errors import Conflict, Unreadable
 
 
-def locked(lock: GitLock) -> Conflict:
+def locked(lock: LockFile) -> Conflict:
     """Return the error for a lock of git that blocks the write."""
     return Conflict(
         f"cannot record: git's lock '{lock.path}' is in the way",

@@ -7,7 +7,7 @@ from gitexp.core.model.ids import ObjectId
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Both branches at one moment. `Store.snapshot` reads it; nothing changes it afterwards."""
+    """Both branches at one moment. `RunBranch.snapshot` reads it; nothing changes it afterwards."""
 
     tip: ObjectId | None = None
     """Newest commit of the run branch, `None` before the first run."""

@@ -51,19 +51,19 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from gitexp.adapters.git import transaction as git
-from gitexp.adapters.git.fsync import sync_recent
+from gitexp.adapters.git.fsync import fsync_recent_objects
 from gitexp.adapters.git.steps import Barrier, DropRef, Identity, NewCommit, Step, VerifyRef
 from gitexp.adapters.system import clock
 from gitexp.core.errors import Conflict
 from gitexp.core.model.ids import ObjectId
 from gitexp.core.schema.layout import pending_ref
 from gitexp.core.schema.root_files import ROOT_FILES
-from gitexp.storage.branch.events import Event, message_of
+from gitexp.storage.branch.events import RunEvent, message_of
 from gitexp.storage.branch.keep import keep_steps
 from gitexp.storage.branch.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from gitexp.storage.branch.branch import Store
+    from gitexp.storage.branch.branch import RunBranch
     from gitexp.storage.branch.lost_records import Lost
 
 
@@ -76,17 +76,17 @@ class Transaction:
     with an error writes nothing.
     """
 
-    def __init__(self, branch: "Store", identity: Identity, moment: datetime) -> None:
+    def __init__(self, branch: "RunBranch", identity: Identity, moment: datetime) -> None:
         self._branch = branch
         self._identity = identity
         self._moment = moment
-        self._events: list[Event] = []
+        self._events: list[RunEvent] = []
         self.committed = Snapshot()
         """Where the branches are after the block."""
         self.restored: list[Lost] = []
         """Records that a commit of another program had removed, and step 4 restored."""
 
-    def add(self, *events: Event) -> None:
+    def add(self, *events: RunEvent) -> None:
         """Add events, which become commits in this order."""
         self._events += events
 
@@ -116,7 +116,7 @@ class Transaction:
                 except Conflict as conflict:
                     branch.wait_after(conflict, began_s)
 
-    def _restore(self, branch: "Store", tip: ObjectId) -> bool:
+    def _restore(self, branch: "RunBranch", tip: ObjectId) -> bool:
         """Restore the records that the tip removed. Return whether the branch moved."""
         from gitexp.storage.branch.lost_records import find_lost, restore_lost
 
@@ -126,14 +126,14 @@ class Transaction:
         self.restored.append(lost)
         return True
 
-    def _apply(self, branch: "Store", snapshot: Snapshot) -> Snapshot:
+    def _apply(self, branch: "RunBranch", snapshot: Snapshot) -> Snapshot:
         events = [e for e in self._events if not (e.keeps and e.run.id in snapshot.deleted)]
         if not events:
             return snapshot
         code = {branch.code_commit(e.run.code.tree): e.run.code.tree for e in events if e.keeps}
         missing = [tree for commit, tree in code.items() if commit not in snapshot.kept]
         if branch.durable and missing:
-            sync_recent(branch.repo, *_pins(events))
+            fsync_recent_objects(branch.repo, *_pins(events))
         steps = self._stage(branch, snapshot, events, missing)
         commits = git.apply(branch.repo, steps, durable=branch.durable)
         return Snapshot(
@@ -144,9 +144,9 @@ class Transaction:
 
     def _stage(
         self,
-        branch: "Store",
+        branch: "RunBranch",
         snapshot: Snapshot,
-        events: Sequence[Event],
+        events: Sequence[RunEvent],
         missing: Sequence[str],
     ) -> list[Step]:
         """Return the steps that record events on a snapshot. `missing` are trees to keep."""
@@ -172,6 +172,6 @@ class Transaction:
         return steps
 
 
-def _pins(events: Iterable[Event]) -> list[str]:
+def _pins(events: Iterable[RunEvent]) -> list[str]:
     """Return the refs that pin the snapshots of the events' runs."""
     return [pending_ref(event.run.id) for event in events if event.run.code.dirty]

@@ -7,11 +7,17 @@ from typing import TypeAlias
 
 from gitexp.adapters.git.repository import Repo
 from gitexp.adapters.git.steps import Blob
-from gitexp.adapters.git.trees import FILE, SUBMODULE, Folder, compare, look_into
+from gitexp.adapters.git.trees import (
+    FILE_MODE,
+    SUBMODULE_MODE,
+    TreeDiff,
+    diff_trees_bounded,
+    expand_equal_trees,
+)
 from gitexp.core.schema.layout import FORMAT_PATH, TOMBSTONE, BranchPath, PathKind, parse_path
 from gitexp.core.schema.limits import MAX_RECORD_BYTES
-from gitexp.core.schema.union import Places, owner, owners, surroundings, unite
-from gitexp.storage.branch.one_sided import part_lone
+from gitexp.core.schema.union import Places, affected_paths, owner, owners, unite
+from gitexp.storage.branch.one_sided import split_one_sided
 
 _PLAIN = re.compile(r"[\w./~-]+", re.ASCII)
 """A path that `git fast-import` reads without quotes."""
@@ -22,7 +28,7 @@ Edit: TypeAlias = tuple[str, Blob | None]
 
 def unite_commits(
     repo: Repo,
-    folders: Sequence[Folder],
+    folders: Sequence[TreeDiff],
     ours: str,
     theirs: str,
     *,
@@ -35,7 +41,7 @@ def unite_commits(
     from ours, and the result is `None` if theirs has every file of ours that counts. That is true
     of every commit of gitexp, which only adds files, seals runs, and deletes with tombstones.
     """
-    lone, rest = part_lone(repo, folders)
+    lone, rest = split_one_sided(repo, folders)
     here, there, places = _compare(repo, rest)
     lost = any(folder.old for folder in lone)
     if follows and not here.files and not lost:
@@ -58,7 +64,7 @@ def lost_since(repo: Repo, base: str, tip: str) -> list[tuple[str, Blob | None]]
     branch, or replaced, stay.
     """
     with repo.reading() as reading:
-        folders = compare(reading, base, tip) or []
+        folders = diff_trees_bounded(reading, base, tip) or []
         here, there, places = _compare(reading, folders)
         united = unite(here.files, there.files, lambda blobs: read_records(reading, blobs), places)
         kept = set(united.values())
@@ -91,7 +97,7 @@ class _Side:
     """Differing paths that are no plain file in this commit: links, submodules, executables."""
 
 
-def _compare(repo: Repo, folders: Sequence[Folder]) -> tuple[_Side, _Side, Places]:
+def _compare(repo: Repo, folders: Sequence[TreeDiff]) -> tuple[_Side, _Side, Places]:
     """Return our side, their side, and the parsed paths of both."""
     ours, theirs = _Side(), _Side()
     places: dict[str, BranchPath | None] = {}
@@ -99,16 +105,16 @@ def _compare(repo: Repo, folders: Sequence[Folder]) -> tuple[_Side, _Side, Place
         for side, entries in ((ours, folder.old), (theirs, folder.new)):
             for mode, path, oid in folder.files(entries):
                 places[path] = parse_path(path)
-                if mode != SUBMODULE:
+                if mode != SUBMODULE_MODE:
                     side.files[path] = oid
-                if mode != FILE:
+                if mode != FILE_MODE:
                     side.odd.add(path)
     touched = owners(places.values())
-    wanted = surroundings(touched)
-    for folder in (*folders, *look_into(repo, folders, wanted)):
+    wanted = affected_paths(touched)
+    for folder in (*folders, *expand_equal_trees(repo, folders, wanted)):
         for mode, path, oid in folder.files(folder.same) if wanted(folder.path) else ():
             place = parse_path(path)
-            if place is not None and owner(place) in touched and mode != SUBMODULE:
+            if place is not None and owner(place) in touched and mode != SUBMODULE_MODE:
                 places[path] = place
                 ours.files[path] = theirs.files[path] = oid
     return ours, theirs, places

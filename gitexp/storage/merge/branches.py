@@ -16,7 +16,7 @@ from gitexp.adapters.git.code_commit import empty_tree
 from gitexp.adapters.git.repository import Repo
 from gitexp.adapters.git.steps import Identity, MoveRef, NewCommit
 from gitexp.adapters.git.transaction import apply
-from gitexp.adapters.git.trees import Folder
+from gitexp.adapters.git.trees import TreeDiff
 from gitexp.adapters.system import clock
 from gitexp.core.errors import CommandFailed, Conflict, Refused
 from gitexp.core.model.ids import ObjectId
@@ -29,7 +29,7 @@ from gitexp.core.schema.union import (
     branch_format,
     too_new,
 )
-from gitexp.storage.branch.branch import Store
+from gitexp.storage.branch.branch import RunBranch
 from gitexp.storage.branch.union_of_commits import Edit, read_records, unite_commits
 from gitexp.storage.merge.code_states import (
     format_of,
@@ -49,12 +49,12 @@ _CODE_MESSAGE = "merge the kept code of two clones\n\n[skip ci]\n\nMerged-By: gi
 _LAST_SECOND = 253402300799
 """Last second of the year 9999, the limit of Python's dates."""
 
-_Take: TypeAlias = Callable[[Store, str | None, str, str | None], NewCommit | MoveRef]
+_Take: TypeAlias = Callable[[RunBranch, str | None, str, str | None], NewCommit | MoveRef]
 """Function of our tip, their tip and their merge base that returns how our branch moves."""
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class MergeResult:
     """Move of one of our branches."""
 
     old: ObjectId | None
@@ -65,9 +65,9 @@ class Joined:
     """True if theirs descends from ours without some of our records, which the merge restored."""
 
 
-def join_code(
-    store: Store, remote: str, theirs: ObjectId | None, *, runs: ObjectId | None = None
-) -> Joined:
+def merge_keep_branch(
+    branch: RunBranch, remote: str, theirs: ObjectId | None, *, runs: ObjectId | None = None
+) -> MergeResult:
     """Merge a remote's keep branch into ours. Call only while holding the store's lock.
 
     `runs` is the tip of the remote's run branch, which names the format. Raises `Refused` if gitexp
@@ -75,68 +75,72 @@ def join_code(
     """
 
     if theirs is not None:
-        _check_code(store, remote, theirs)
-        joined = _join_purged(store, theirs, runs) or _join_old_format(store, theirs, runs)
+        _check_code(branch, remote, theirs)
+        joined = _join_purged(branch, theirs, runs) or _join_old_format(branch, theirs, runs)
         if joined is not None:
             return joined
 
-    def take(store: Store, ours: str | None, tip: str, base: str | None) -> NewCommit | MoveRef:
+    def take(
+        branch: RunBranch, ours: str | None, tip: str, base: str | None
+    ) -> NewCommit | MoveRef:
         if ours is None or ours == base:
-            return MoveRef(store.code_ref, tip, ours)
-        return _merge(store.repo, store.code_ref, _CODE_MESSAGE, (ours, tip), clear=True)
+            return MoveRef(branch.code_ref, tip, ours)
+        return _merge(branch.repo, branch.code_ref, _CODE_MESSAGE, (ours, tip), clear=True)
 
-    return _join(store, store.code_ref, theirs, take)
+    return _join(branch, branch.code_ref, theirs, take)
 
 
-def _join_purged(store: Store, theirs: ObjectId, runs: ObjectId | None) -> Joined | None:
+def _join_purged(branch: RunBranch, theirs: ObjectId, runs: ObjectId | None) -> MergeResult | None:
     """Merge keep branches if one of them holds purged code; else return `None`."""
-    ours = store.repo.read_ref(store.code_ref)
-    purges = read_purges(store.repo, store.tip(), runs)
-    if not purges or (ours == theirs and read_purges(store.repo, store.tip()) == purges):
+    ours = branch.repo.read_ref(branch.code_ref)
+    purges = read_purges(branch.repo, branch.tip(), runs)
+    if not purges or (ours == theirs and read_purges(branch.repo, branch.tip()) == purges):
         return None
     began_s = clock.monotonic_s()
     while True:
         try:
-            was_there, new = purge_code(store, theirs, purges)
+            was_there, new = purge_code(branch, theirs, purges)
         except Conflict as conflict:
-            store.wait_after(conflict, began_s)
+            branch.wait_after(conflict, began_s)
         else:
-            return Joined(ours, new, merged=True) if was_there else None
+            return MergeResult(ours, new, merged=True) if was_there else None
 
 
-def _join_old_format(store: Store, theirs: ObjectId, runs: ObjectId | None) -> Joined | None:
+def _join_old_format(
+    branch: RunBranch, theirs: ObjectId, runs: ObjectId | None
+) -> MergeResult | None:
     """Merge keep branches if exactly one is of format 1; else return `None`.
 
     The branch of format 1 never becomes an ancestor: only its code trees are copied.
     """
-    repo = store.repo
-    ours = repo.read_ref(store.code_ref)
+    repo = branch.repo
+    ours = repo.read_ref(branch.code_ref)
     if ours == theirs:
         return None
-    our_format = format_of(store, store.tip())
-    their_format = format_of(store, runs)
+    our_format = format_of(branch, branch.tip())
+    their_format = format_of(branch, runs)
     if our_format == 1:
         if their_format == 1:
             return None
         is_pure = read_code_states(repo, theirs).is_pure
-        new = new_root(store, [ours, theirs], onto=theirs if is_pure else None)
-        replace_keep_branch(store, new, ours)
-        return Joined(ours, new, merged=True)
+        new = new_root(branch, [ours, theirs], onto=theirs if is_pure else None)
+        replace_keep_branch(branch, new, ours)
+        return MergeResult(ours, new, merged=True)
     if our_format is None and their_format in (None, 1):
         return None
     if read_code_states(repo, theirs, known_commits(repo, ours)).is_pure:
         return None
-    return Joined(ours, join_old_code(store, theirs), merged=True)
+    return MergeResult(ours, join_old_code(branch, theirs), merged=True)
 
 
-def join_runs(
-    store: Store,
+def merge_run_branch(
+    branch: RunBranch,
     remote: str,
     theirs: ObjectId | None,
     *,
     max_files: int,
     is_hub: bool = True,
-) -> Joined:
+) -> MergeResult:
     """Merge a remote's run branch into ours. Call only while holding the store's lock.
 
     If one tip has all events and files of the other, the branch moves to it without a merge. If
@@ -148,51 +152,53 @@ def join_runs(
     `Unreadable` if a newer gitexp wrote it, `Conflict` if a lock blocks the write.
     """
 
-    def take(store: Store, ours: str | None, tip: str, base: str | None) -> NewCommit | MoveRef:
-        _check_format(store, remote, tip)
-        folders = transport.compare_bounded(store.repo, remote, ours, tip, max_files=max_files)
+    def take(
+        branch: RunBranch, ours: str | None, tip: str, base: str | None
+    ) -> NewCommit | MoveRef:
+        _check_format(branch, remote, tip)
+        folders = transport.compare_bounded(branch.repo, remote, ours, tip, max_files=max_files)
         if ours is None:
-            return MoveRef(store.run_ref, tip, ours)
+            return MoveRef(branch.run_ref, tip, ours)
         if ours == base:
-            edits = unite_commits(store.repo, folders, ours, tip, follows=True)
+            edits = unite_commits(branch.repo, folders, ours, tip, follows=True)
             if edits is None:
-                return MoveRef(store.run_ref, tip, ours)
-        elif names_of(store.repo, ours) != names_of(store.repo, tip):
-            return _take_out(store, folders, ours, tip)
+                return MoveRef(branch.run_ref, tip, ours)
+        elif names_of(branch.repo, ours) != names_of(branch.repo, tip):
+            return _take_out(branch, folders, ours, tip)
         else:
-            taken = _take_one(store.repo, folders, ours, tip, is_hub=is_hub)
+            taken = _take_one(branch.repo, folders, ours, tip, is_hub=is_hub)
             if taken is not None:
-                return MoveRef(store.run_ref, taken, ours)
-            edits = unite_commits(store.repo, folders, ours, tip, follows=False) or []
-        return _merge(store.repo, store.run_ref, _RUNS_MESSAGE, (ours, tip), edits)
+                return MoveRef(branch.run_ref, taken, ours)
+            edits = unite_commits(branch.repo, folders, ours, tip, follows=False) or []
+        return _merge(branch.repo, branch.run_ref, _RUNS_MESSAGE, (ours, tip), edits)
 
-    return _join(store, store.run_ref, theirs, take)
+    return _join(branch, branch.run_ref, theirs, take)
 
 
 def _take_out(
-    store: Store, folders: Sequence[Folder], ours: str, theirs: str
+    branch: RunBranch, folders: Sequence[TreeDiff], ours: str, theirs: str
 ) -> NewCommit | MoveRef:
     """Merge two run branches with different purges, without the history from before a purge.
 
     The records of the branch that lacks a purge go onto the other branch. If each lacks a purge of
     the other, the result gets a new root.
     """
-    repo = store.repo
+    repo = branch.repo
     here, there = names_of(repo, ours), names_of(repo, theirs)
     onto = ours if here > there else theirs if here < there else None
     first = onto or min(ours, theirs)
     edits = unite_commits(repo, folders, ours, theirs, follows=False, onto=first) or []
     if not edits and onto is not None:
-        return MoveRef(store.run_ref, onto, ours)
+        return MoveRef(branch.run_ref, onto, ours)
     identity, moment = _newest(repo, (ours, theirs))
-    commit = NewCommit(store.run_ref, _RUNS_MESSAGE, identity, moment, [first], edits, tip=ours)
+    commit = NewCommit(branch.run_ref, _RUNS_MESSAGE, identity, moment, [first], edits, tip=ours)
     if onto == ours:
         return commit
-    return MoveRef(store.run_ref, graft(store, commit, onto), ours)
+    return MoveRef(branch.run_ref, graft(branch, commit, onto), ours)
 
 
 def _take_one(
-    repo: Repo, folders: Sequence[Folder], ours: str, theirs: str, *, is_hub: bool
+    repo: Repo, folders: Sequence[TreeDiff], ours: str, theirs: str, *, is_hub: bool
 ) -> str | None:
     """Return the tip that has all events and files of the other, if our branch can move to it."""
     theirs_has = _has_events(repo, theirs, ours)
@@ -212,19 +218,19 @@ def _has_events(repo: Repo, tip: str, other: str) -> bool:
     return not asked.text.strip()
 
 
-def _check_format(store: Store, remote: str, tip: str) -> None:
-    where = f"branch '{store.branch}' of '{remote}'"
+def _check_format(branch: RunBranch, remote: str, tip: str) -> None:
+    where = f"branch '{branch.name}' of '{remote}'"
     form = f"{tip}:{FORMAT_PATH}"
-    version = branch_format(read_records(store.repo, [form])[form])
+    version = branch_format(read_records(branch.repo, [form])[form])
     if version is not None and version > FORMAT:
         raise too_new(version, where)
     if version not in READ_FORMATS:
         raise _foreign(where, f"it has no '{FORMAT_PATH}' that gitexp wrote")
 
 
-def _check_code(store: Store, remote: str, tip: str) -> None:
-    if store.repo.resolve(f"{tip}^{{tree}}") != empty_tree(store.repo):
-        name = store.code_ref.removeprefix("refs/heads/")
+def _check_code(branch: RunBranch, remote: str, tip: str) -> None:
+    if branch.repo.resolve(f"{tip}^{{tree}}") != empty_tree(branch.repo):
+        name = branch.code_ref.removeprefix("refs/heads/")
         raise _foreign(f"branch '{name}' of '{remote}'", "it holds files")
 
 
@@ -236,29 +242,29 @@ def _foreign(where: str, why: str) -> Refused:
     )
 
 
-def _join(store: Store, ref: str, theirs: ObjectId | None, take: _Take) -> Joined:
+def _join(branch: RunBranch, ref: str, theirs: ObjectId | None, take: _Take) -> MergeResult:
     """Move our branch by compare-and-swap; retry on the new tip if another process moved it."""
     began_s = clock.monotonic_s()
     while True:
-        ours = store.repo.read_refs(ref).get(ref)
+        ours = branch.repo.read_refs(ref).get(ref)
         if theirs is None or ours == theirs:
-            return Joined(ours, ours)
-        base = None if ours is None else _common_ancestor(store.repo, ours, theirs)
+            return MergeResult(ours, ours)
+        base = None if ours is None else _common_ancestor(branch.repo, ours, theirs)
         if base == theirs:
-            return Joined(ours, ours)
-        with store.reading() as reading:
+            return MergeResult(ours, ours)
+        with branch.reading() as reading:
             step = take(reading, ours, theirs, base)
         try:
             if isinstance(step, NewCommit):
-                [new] = apply(store.repo, [step], durable=store.durable)
-                return Joined(ours, new, merged=True, repaired=base == ours)
+                [new] = apply(branch.repo, [step], durable=branch.durable)
+                return MergeResult(ours, new, merged=True, repaired=base == ours)
             if step.new != ours:
-                apply(store.repo, [step], durable=store.durable)
+                apply(branch.repo, [step], durable=branch.durable)
             if step.new != theirs:
-                forget_building(store.repo)
-            return Joined(ours, ObjectId(step.new))
+                forget_building(branch.repo)
+            return MergeResult(ours, ObjectId(step.new))
         except Conflict as conflict:
-            store.wait_after(conflict, began_s)
+            branch.wait_after(conflict, began_s)
 
 
 def _common_ancestor(repo: Repo, one: str, other: str) -> ObjectId | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from gitexp.adapters.git.cat_file import Found
+from gitexp.adapters.git.cat_file import GitObject
 from gitexp.adapters.git.code_commit import empty_tree
 from gitexp.adapters.git.repository import Repo
 from gitexp.adapters.git.steps import CodeCommit, DropRef, Identity, MoveRef
@@ -20,7 +20,7 @@ from gitexp.core.errors import CommandFailed, Conflict, Refused, Unreadable
 from gitexp.core.model.ids import ObjectId
 from gitexp.core.schema.layout import FORMAT_PATH
 from gitexp.core.schema.union import branch_format
-from gitexp.storage.branch.branch import Store
+from gitexp.storage.branch.branch import RunBranch
 from gitexp.storage.branch.keep import keep_steps
 
 _OURS: Final = ("keep the code of runs", "merge the kept code of two clones")
@@ -78,11 +78,11 @@ def read_code_states(repo: Repo, tip: str, known: Collection[str] = ()) -> CodeS
     return states
 
 
-def _message(commit: Found) -> str:
+def _message(commit: GitObject) -> str:
     return commit.content.partition(b"\n\n")[2].decode(errors="replace")
 
 
-def _is_code(commit: Found) -> bool:
+def _is_code(commit: GitObject) -> bool:
     """Return whether a commit is exactly the code commit of its tree, by some identity."""
     author = next((x for x in commit.content.split(b"\n") if x.startswith(b"author ")), b"")
     identity = author.removeprefix(b"author ").removesuffix(b" 0 +0000")
@@ -98,12 +98,12 @@ def _broken(why: str | None) -> Unreadable:
     )
 
 
-def format_of(store: Store, tip: str | None) -> int | None:
+def format_of(branch: RunBranch, tip: str | None) -> int | None:
     """Return the format of a run branch at a commit; `None` if it has no valid format file."""
-    oid = None if tip is None else store.repo.resolve(f"{tip}:{FORMAT_PATH}")
+    oid = None if tip is None else branch.repo.resolve(f"{tip}:{FORMAT_PATH}")
     if oid is None:
         return None
-    [(_, content)] = store.repo.read_blobs([oid], max_bytes=1 << 16)
+    [(_, content)] = branch.repo.read_blobs([oid], max_bytes=1 << 16)
     return branch_format(content)
 
 
@@ -112,42 +112,42 @@ def known_commits(repo: Repo, tip: str | None) -> set[str]:
     return set() if tip is None else set(repo.git("rev-list", tip).text.split())
 
 
-def add_states(store: Store, tip: str | None, trees: Collection[str]) -> ObjectId | None:
+def add_states(branch: RunBranch, tip: str | None, trees: Collection[str]) -> ObjectId | None:
     """Create a keep commit after `tip` that holds the code of trees. Return it.
 
     Returns `tip` if that holds all of it already. The commit is the same in every clone with the
     same tip and trees. No branch moves.
     """
-    known = known_commits(store.repo, tip)
-    missing = sorted(tree for tree in trees if store.code_commit(tree) not in known)
+    known = known_commits(branch.repo, tip)
+    missing = sorted(tree for tree in trees if branch.code_commit(tree) not in known)
     if not missing:
         return None if tip is None else ObjectId(tip)
-    steps = keep_steps(store, missing, tip, _IDENTITY, _EPOCH, ref=_BUILDING)
-    before = store.repo.read_ref(_BUILDING)
+    steps = keep_steps(branch, missing, tip, _IDENTITY, _EPOCH, ref=_BUILDING)
+    before = branch.repo.read_ref(_BUILDING)
     if before is not None:  # a killed process left it
-        store.repo.update_ref(_BUILDING, store.repo.null, before, "gitexp: begin again")
+        branch.repo.update_ref(_BUILDING, branch.repo.null, before, "gitexp: begin again")
     if tip is not None:
-        store.repo.update_ref(_BUILDING, tip, store.repo.null, "gitexp: begin")
-    return apply(store.repo, steps, durable=store.durable)[-1]
+        branch.repo.update_ref(_BUILDING, tip, branch.repo.null, "gitexp: begin")
+    return apply(branch.repo, steps, durable=branch.durable)[-1]
 
 
-def replace_keep_branch(store: Store, new: ObjectId, old: ObjectId | None) -> None:
+def replace_keep_branch(branch: RunBranch, new: ObjectId, old: ObjectId | None) -> None:
     """Move the keep branch to a commit that need not contain the old one.
 
     Call only while holding the store's lock. Raises `Conflict` if the branch is no longer at `old`.
     """
-    moves = [MoveRef(store.code_ref, new, old)] if new != old else []
-    apply(store.repo, [*moves, DropRef(_BUILDING)], durable=store.durable)
+    moves = [MoveRef(branch.code_ref, new, old)] if new != old else []
+    apply(branch.repo, [*moves, DropRef(_BUILDING)], durable=branch.durable)
 
 
-def refuse_old_remote(store: Store, remote: str, theirs: str | None) -> None:
+def refuse_old_remote(branch: RunBranch, remote: str, theirs: str | None) -> None:
     """Raise `Refused` if a push must fail because the remote's keep branch is of format 1."""
-    ours = store.repo.read_ref(store.code_ref)
-    if theirs is None or ours is None or format_of(store, store.tip()) == 1:
+    ours = branch.repo.read_ref(branch.code_ref)
+    if theirs is None or ours is None or format_of(branch, branch.tip()) == 1:
         return
-    if store.repo.is_ancestor(theirs, ours) or read_code_states(store.repo, theirs).is_pure:
+    if branch.repo.is_ancestor(theirs, ours) or read_code_states(branch.repo, theirs).is_pure:
         return
-    name = store.code_ref.removeprefix("refs/heads/")
+    name = branch.code_ref.removeprefix("refs/heads/")
     raise Refused(
         f"the runs are not pushed to '{remote}'",
         why=f"its branch '{name}' has the older format, which holds whole histories",
@@ -155,27 +155,29 @@ def refuse_old_remote(store: Store, remote: str, theirs: str | None) -> None:
     )
 
 
-def join_old_code(store: Store, theirs: str) -> ObjectId | None:
+def join_old_code(branch: RunBranch, theirs: str) -> ObjectId | None:
     """Copy the code of a keep branch of format 1 to ours, without its history.
 
     Returns our new tip. Call only while holding the store's lock. Raises `Conflict` if another
     process keeps moving the branch for 30 s.
     """
     began_s = clock.monotonic_s()
-    trees = read_code_states(store.repo, theirs).trees
+    trees = read_code_states(branch.repo, theirs).trees
     while True:
-        ours = store.repo.read_ref(store.code_ref)
-        new = add_states(store, ours, trees)
+        ours = branch.repo.read_ref(branch.code_ref)
+        new = add_states(branch, ours, trees)
         try:
             if new is not None:
-                replace_keep_branch(store, new, ours)
+                replace_keep_branch(branch, new, ours)
         except Conflict as conflict:
-            store.wait_after(conflict, began_s)
+            branch.wait_after(conflict, began_s)
         else:
             return new
 
 
-def new_root(store: Store, tips: Sequence[ObjectId | None], onto: str | None = None) -> ObjectId:
+def new_root(
+    branch: RunBranch, tips: Sequence[ObjectId | None], onto: str | None = None
+) -> ObjectId:
     """Create a keep branch that holds all code of some keep branches as code commits only.
 
     `onto` is a tip of format 2 to continue from. No branch moves. Raises `Unreadable` if the
@@ -184,8 +186,8 @@ def new_root(store: Store, tips: Sequence[ObjectId | None], onto: str | None = N
     trees: set[str] = set()
     for tip in tips:
         if tip is not None:
-            trees |= read_code_states(store.repo, tip).trees
-    made = add_states(store, onto, trees)
+            trees |= read_code_states(branch.repo, tip).trees
+    made = add_states(branch, onto, trees)
     if made is None:
         raise _broken("it holds no code")
     return made

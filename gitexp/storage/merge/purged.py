@@ -20,7 +20,7 @@ from gitexp.core.model.ids import ObjectId
 from gitexp.core.schema.layout import PURGED_FOLDER, parse_path, purge_path
 from gitexp.core.schema.limits import MAX_RECORD_BYTES
 from gitexp.core.schema.purges import PurgedState, Purges, decode_purges, encode_state
-from gitexp.storage.branch.branch import Store
+from gitexp.storage.branch.branch import RunBranch
 from gitexp.storage.branch.keep import KEEP_MESSAGE
 from gitexp.storage.merge.code_states import add_states, read_code_states, replace_keep_branch
 
@@ -88,23 +88,25 @@ def _purged_state(editor: TreeEditor, tree: str, purges: Purges) -> PurgedState 
     return PurgedState(editor.without(tree, paths), tuple(sorted(paths)))
 
 
-def keep_only(store: Store, trees: Collection[str], onto: str | None = None) -> ObjectId:
+def keep_only(branch: RunBranch, trees: Collection[str], onto: str | None = None) -> ObjectId:
     """Create a keep commit, after `onto` or without it, that holds these code states."""
-    made = add_states(store, onto, trees)
+    made = add_states(branch, onto, trees)
     if made is not None:
         return made
     date = datetime.fromtimestamp(0, UTC)
     none = NewCommit(_BUILDING, KEEP_MESSAGE, _IDENTITY, date, [], clear=True, tip=None)
-    return _build(store, none)
+    return _build(branch, none)
 
 
-def purge_code(store: Store, theirs: str | None, purges: Purges) -> tuple[bool, ObjectId | None]:
+def purge_code(
+    branch: RunBranch, theirs: str | None, purges: Purges
+) -> tuple[bool, ObjectId | None]:
     """Merge a remote's keep branch into ours without purged files.
 
     Returns whether either branch held any, and our new tip. If neither did, no branch moves. Call
     only while holding the store's lock.
     """
-    repo, ours = store.repo, store.repo.read_ref(store.code_ref)
+    repo, ours = branch.repo, branch.repo.read_ref(branch.code_ref)
     here = sift(repo, _trees(repo, ours), purges)
     states = None if theirs is None else read_code_states(repo, theirs)
     there = sift(repo, states.trees if states else (), purges)
@@ -114,9 +116,9 @@ def purge_code(store: Store, theirs: str | None, purges: Purges) -> tuple[bool, 
     onto = theirs if here.changed else ours
     if here.changed and is_tainted:
         onto = None
-    new = keep_only(store, here.trees | there.trees, onto)
-    write_states(store, here.changed | there.changed)
-    replace_keep_branch(store, new, ours)
+    new = keep_only(branch, here.trees | there.trees, onto)
+    write_states(branch, here.changed | there.changed)
+    replace_keep_branch(branch, new, ours)
     return True, new
 
 
@@ -124,9 +126,9 @@ def _trees(repo: Repo, tip: str | None) -> set[str]:
     return set() if tip is None else read_code_states(repo, tip).trees
 
 
-def write_states(store: Store, changed: dict[str, PurgedState]) -> None:
+def write_states(branch: RunBranch, changed: dict[str, PurgedState]) -> None:
     """Record on the run branch what replaced purged code states, unless it is recorded already."""
-    repo, tip = store.repo, store.tip()
+    repo, tip = branch.repo, branch.tip()
     if tip is None:
         return
     files = []
@@ -137,22 +139,22 @@ def write_states(store: Store, changed: dict[str, PurgedState]) -> None:
         return
     asked = repo.git("log", "-1", "--no-show-signature", "--format=%ct", tip)
     moment = datetime.fromtimestamp(int(asked.text), UTC)
-    step = NewCommit(store.run_ref, _MESSAGE, _IDENTITY, moment, [tip], files, tip=tip)
-    apply(repo, [step], durable=store.durable)
+    step = NewCommit(branch.run_ref, _MESSAGE, _IDENTITY, moment, [tip], files, tip=tip)
+    apply(repo, [step], durable=branch.durable)
 
 
 # --- runs ---------------------------------------------------------------------------------------
 
 
-def graft(store: Store, commit: NewCommit, onto: str | None) -> ObjectId:
+def graft(branch: RunBranch, commit: NewCommit, onto: str | None) -> ObjectId:
     """Store a commit after `onto`, or without parents if `onto` is `None`. Return its id.
 
     No branch moves. The commit's files are edits of the tree of its first parent.
     """
-    made = _build(store, commit)
+    made = _build(branch, commit)
     if onto is not None:
         return made
-    repo = store.repo
+    repo = branch.repo
     date = f"@{commit.signature.rpartition('> ')[2]}"
     who = commit.identity
     named = {
@@ -160,7 +162,7 @@ def graft(store: Store, commit: NewCommit, onto: str | None) -> ObjectId:
         for role in ("AUTHOR", "COMMITTER")
         for part, value in (("NAME", who.name), ("EMAIL", who.email), ("DATE", date))
     }
-    sync = FSYNC if store.durable else ()
+    sync = FSYNC if branch.durable else ()
     done = repo.git(
         *(*sync, "-c", "commit.gpgSign=false", "commit-tree", f"{made}^{{tree}}"),
         stdin=commit.message.encode(),
@@ -169,8 +171,8 @@ def graft(store: Store, commit: NewCommit, onto: str | None) -> ObjectId:
     return ObjectId(done.text.strip())
 
 
-def _build(store: Store, commit: NewCommit) -> ObjectId:
-    repo = store.repo
+def _build(branch: RunBranch, commit: NewCommit) -> ObjectId:
+    repo = branch.repo
     before = repo.read_ref(_BUILDING)
     if before is not None:  # a killed process left it
         repo.update_ref(_BUILDING, repo.null, before, "gitexp: begin again")
@@ -178,7 +180,7 @@ def _build(store: Store, commit: NewCommit) -> ObjectId:
     if first is not None:
         repo.update_ref(_BUILDING, first, repo.null, "gitexp: begin")
     step = replace(commit, ref=_BUILDING, tip=first)
-    return apply(repo, [step], durable=store.durable)[0]
+    return apply(repo, [step], durable=branch.durable)[0]
 
 
 def forget_building(repo: Repo) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from gitexp.adapters.git.repository import Repo
-from gitexp.adapters.git.trees import compare
+from gitexp.adapters.git.trees import diff_trees_bounded
 from gitexp.core.schema.layout import TOMBSTONE, PathKind, parse_path
 
 
@@ -37,7 +37,7 @@ def count_changes(repo: Repo, old: str | None, new: str | None) -> Tally:
     if new is None or old == new:
         return Tally()
     found = dict.fromkeys(("runs", "updated", "annotations", "deleted", "conflicts"), 0)
-    folders = compare(repo, old, new) or ()
+    folders = diff_trees_bounded(repo, old, new) or ()
     for change in chain.from_iterable(folder.changes(repo.null) for folder in folders):
         place, added = parse_path(change.path), change.status == "A"
         if place is None:

@@ -8,7 +8,7 @@ import pytest
 
 from gitexp.adapters.git import maintenance
 from gitexp.adapters.git.maintenance import INTERVAL_S, MARK, start_maintenance
-from gitexp.adapters.git.process import Git
+from gitexp.adapters.git.process import GitRunner
 from gitexp.adapters.git.repository import Repo
 from tests.conftest import RepoBuilder
 
@@ -17,7 +17,7 @@ from tests.conftest import RepoBuilder
 def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Record background processes instead of starting them."""
     found: list[list[str]] = []
-    monkeypatch.setattr(Git, "detach", lambda _self, argv, **_more: found.append(list(argv)))
+    monkeypatch.setattr(GitRunner, "detach", lambda _self, argv, **_more: found.append(list(argv)))
     return found
 
 
@@ -79,7 +79,7 @@ def test_failing_maintenance_is_ignored(repo: RepoBuilder, monkeypatch: pytest.M
     found = Repo.discover(repo.path)
     start_maintenance(found)
     age(found, INTERVAL_S + 1)
-    monkeypatch.setattr(Git, "detach", fail)
+    monkeypatch.setattr(GitRunner, "detach", fail)
     assert not start_maintenance(found)
 
 

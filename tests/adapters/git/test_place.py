@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gitexp.adapters.git.discovery import Place, find_place, git_in
+from gitexp.adapters.git.discovery import RepositoryLocation, find_location, runner_for
 from gitexp.core.errors import NotARepository
 from tests.conftest import MakeRepo, RepoBuilder
 
@@ -107,14 +107,14 @@ SHAPES: list[Shape] = [
 ]
 
 
-def told_by_git(folder: Path) -> Place:
+def told_by_git(folder: Path) -> RepositoryLocation:
     def ask(*args: str) -> str:
         argv = ["git", "rev-parse", *args]
         done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
         return done.stdout.strip()
 
     top = ask("--show-toplevel") if ask("--is-inside-work-tree") == "true" else ""
-    return Place(
+    return RepositoryLocation(
         Path(ask("--absolute-git-dir")).resolve(),
         (folder / ask("--git-common-dir")).resolve(),
         Path(top) if top else None,
@@ -130,7 +130,7 @@ def test_discovery_finds_the_repository_that_git_finds(
     beside = tmp_path / "beside"
     beside.mkdir()
     folder = shape(make_repo(sha256=sha256), beside)
-    found, config = find_place(git_in(folder))
+    found, config = find_location(runner_for(folder))
     assert found == told_by_git(folder)
     assert config.get("user.name") is not None
 
@@ -141,11 +141,11 @@ def test_discovery_uses_the_variables_of_a_hook(
     ours, other = make_repo("ours"), make_repo("other")
     monkeypatch.chdir(ours.path)
     monkeypatch.setenv("GIT_DIR", str(other.path / ".git"))
-    found, _ = find_place(git_in(None))
+    found, _ = find_location(runner_for(None))
     assert found.git_dir == other.path / ".git"
 
 
 def test_missing_repository_is_an_error(tmp_path: Path) -> None:
     assert not os.environ.get("GIT_DIR")
     with pytest.raises(NotARepository, match="there is no git repository here"):
-        find_place(git_in(tmp_path))
+        find_location(runner_for(tmp_path))

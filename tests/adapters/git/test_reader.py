@@ -6,19 +6,19 @@ from typing import Any
 
 import pytest
 
-from gitexp.adapters.git.cat_file import Found, ObjectReader
-from gitexp.adapters.git.process import Git
+from gitexp.adapters.git.cat_file import CatFile, GitObject
+from gitexp.adapters.git.process import GitRunner
 from gitexp.adapters.git.repository import Repo
 from gitexp.core.errors import CommandFailed
 from tests.conftest import RepoBuilder
 
 
-def oids(found: list[Found | None]) -> list[str | None]:
+def oids(found: list[GitObject | None]) -> list[str | None]:
     return [one and one.oid for one in found]
 
 
-def reader_in(repo: RepoBuilder) -> ObjectReader:
-    return ObjectReader(Git(repo.path, {}))
+def reader_in(repo: RepoBuilder) -> CatFile:
+    return CatFile(GitRunner(repo.path, {}))
 
 
 def test_reader_answers_in_order_with_the_refs_of_the_moment(repo: RepoBuilder) -> None:
@@ -50,7 +50,7 @@ def test_reader_takes_more_names_than_a_pipe_holds(repo: RepoBuilder) -> None:
 def test_reader_fails_where_there_is_no_repository(repo: RepoBuilder) -> None:
     empty = repo.path.parent / "empty"
     empty.mkdir()
-    with ObjectReader(Git(empty, {})) as reader, pytest.raises(CommandFailed):
+    with CatFile(GitRunner(empty, {})) as reader, pytest.raises(CommandFailed):
         reader.read(["HEAD"])
 
 
@@ -58,14 +58,14 @@ def test_reading_asks_one_process_until_its_block_ends(
     repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[tuple[str, ...]] = []
-    start = Git.open
+    start = GitRunner.open
 
-    def noting(git: Git, *args: str, **options: Any) -> "subprocess.Popen[bytes]":
+    def noting(git: GitRunner, *args: str, **options: Any) -> "subprocess.Popen[bytes]":
         started.append(args)
         return start(git, *args, **options)
 
     ours = Repo.discover(repo.path)
-    monkeypatch.setattr(Git, "open", noting)
+    monkeypatch.setattr(GitRunner, "open", noting)
     with ours.reading() as reading:
         with reading.reading() as inner:
             assert inner is reading

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gitexp.adapters.git import stale_locks as lock_module
-from gitexp.adapters.git.stale_locks import clear_dead_lock
+from gitexp.adapters.git.stale_locks import clear_stale_lock
 from tests.conftest import MakeRepo, RepoBuilder
 
 
@@ -33,7 +33,7 @@ class TestDeadLock:
     def test_stale_lock_is_moved_aside_and_reported(
         self, repo: RepoBuilder, ref_lock: Path
     ) -> None:
-        found = clear_dead_lock(ref_lock)
+        found = clear_stale_lock(ref_lock)
         assert found is not None
         assert found.moved_to is not None
         assert found.holder is None
@@ -55,18 +55,18 @@ class TestDeadLock:
             git.kill()
             git.wait()
         make_old(path)
-        found = clear_dead_lock(path)
+        found = clear_stale_lock(path)
         assert found is not None
         assert found.moved_to is not None
 
     def test_missing_lock_is_reported_as_none(self, repo: RepoBuilder) -> None:
-        assert clear_dead_lock(repo.path / ".git/refs/heads/gitexp.lock") is None
+        assert clear_stale_lock(repo.path / ".git/refs/heads/gitexp.lock") is None
 
     def test_stale_lock_of_a_linked_work_tree_moves_to_the_common_directory(
         self, repo: RepoBuilder, tmp_path: Path
     ) -> None:
         repo.git("worktree", "add", "--quiet", str(tmp_path / "linked"))
-        found = clear_dead_lock(make_old(repo.path / ".git/worktrees/linked/HEAD.lock"))
+        found = clear_stale_lock(make_old(repo.path / ".git/worktrees/linked/HEAD.lock"))
         assert found is not None
         assert found.moved_to is not None
         assert found.moved_to.parent.samefile(repo.path / ".git/gitexp/dead-locks")
@@ -92,7 +92,7 @@ def prepared(repo: RepoBuilder, ref: str) -> Iterator["subprocess.Popen[bytes]"]
 
 class TestLiveLock:
     def assert_left(self, path: Path, holder: str) -> None:
-        found = clear_dead_lock(path)
+        found = clear_stale_lock(path)
         assert found is not None
         assert found.moved_to is None
         assert holder in str(found.holder)
@@ -125,7 +125,7 @@ class TestLiveLock:
             holder.stdout.readline()
             self.assert_left(ref_lock, f"(process {holder.pid})")
             holder.kill()
-        assert clear_dead_lock(ref_lock) is not None
+        assert clear_stale_lock(ref_lock) is not None
         assert not ref_lock.exists()
 
     @pytest.mark.parametrize("linked", [False, True])
@@ -164,7 +164,7 @@ class TestLiveLock:
         self, make_repo: MakeRepo, repo: RepoBuilder, ref_lock: Path
     ) -> None:
         with prepared(make_repo("other"), "refs/heads/gitexp"):
-            found = clear_dead_lock(ref_lock)
+            found = clear_stale_lock(ref_lock)
         assert found is not None
         assert found.moved_to is not None
 
@@ -175,7 +175,7 @@ class TestLiveLock:
         self, repo: RepoBuilder, ref_lock: Path, args: list[str]
     ) -> None:
         with subprocess.Popen(["git", *args], cwd=repo.path, stdin=subprocess.PIPE) as git:
-            found = clear_dead_lock(ref_lock)
+            found = clear_stale_lock(ref_lock)
             git.kill()
         assert found is not None
         assert found.moved_to is not None
@@ -205,7 +205,7 @@ class TestLiveLock:
                 return False
 
             monkeypatch.setattr(lock_module, "_has_open", refuse)
-            found = clear_dead_lock(ref_lock)
+            found = clear_stale_lock(ref_lock)
             sleeper.kill()
         assert found is not None
         assert found.moved_to is not None
@@ -247,7 +247,7 @@ class TestLiveLock:
         self, ref_lock: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("gitexp.adapters.system.clock.sleep", lambda _: ref_lock.unlink())
-        assert clear_dead_lock(ref_lock) is None
+        assert clear_stale_lock(ref_lock) is None
 
 
 def test_file_system_type_is_read_from_the_kernel() -> None:

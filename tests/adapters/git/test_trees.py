@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitexp.adapters.git.repository import Repo
-from gitexp.adapters.git.trees import Folder, compare, look_into, parse_tree
+from gitexp.adapters.git.trees import TreeDiff, diff_trees_bounded, expand_equal_trees, parse_tree
 from gitexp.core.errors import CommandFailed
 from tests.conftest import MakeRepo, RepoBuilder
 
@@ -42,7 +42,7 @@ def told_by_git(repo: RepoBuilder, old: str, new: str, *options: str) -> list[Si
     return sorted((path, *head[:4]) for head, path in zip(heads, parts[1::2], strict=True))
 
 
-def told_by_us(folders: list[Folder], null: str) -> list[Sides]:
+def told_by_us(folders: list[TreeDiff], null: str) -> list[Sides]:
     found = []
     for folder in folders:
         old, new = (
@@ -66,13 +66,13 @@ def test_differences_equal_those_of_git(
 ) -> None:
     repo = Repo.discover(place.path)
     old, new = write(place, both | left), write(place, both | right)
-    folders = compare(repo, old, new)
+    folders = diff_trees_bounded(repo, old, new)
     assert folders is not None
     assert told_by_us(folders, repo.null) == told_by_git(place, old, new)
     brought = [sides for sides in told_by_git(place, old, new, "-t") if int(sides[2])]
-    assert compare(repo, old, new, at_most=len(brought)) == folders
-    assert not brought or compare(repo, old, new, at_most=len(brought) - 1) is None
-    equal = [*folders, *look_into(repo, folders, lambda _: True)]
+    assert diff_trees_bounded(repo, old, new, at_most=len(brought)) == folders
+    assert not brought or diff_trees_bounded(repo, old, new, at_most=len(brought) - 1) is None
+    equal = [*folders, *expand_equal_trees(repo, folders, lambda _: True)]
     files = {entry for folder in equal for entry in folder.files(folder.new | folder.same)}
     listed = repo.list_tree(new)
     assert files == {(entry.mode, entry.path, entry.oid) for entry in listed}
@@ -83,12 +83,12 @@ def test_difference_to_an_empty_tree_is_everything(make_repo: MakeRepo, sha256: 
     place = make_repo(sha256=sha256)
     commit = place.commit({"a": "1", "b/c/d": "2", "b/e": "3"})
     repo = Repo.discover(place.path)
-    folders = compare(repo, None, commit)
+    folders = diff_trees_bounded(repo, None, commit)
     assert folders is not None
     assert [folder.path for folder in folders] == ["", "b/", "b/c/"]
     files = {path: oid for folder in folders for _, path, oid in folder.files(folder.new)}
     assert files == {entry.path: entry.oid for entry in repo.list_tree(commit)}
-    alike = compare(repo, commit, commit)
+    alike = diff_trees_bounded(repo, commit, commit)
     assert alike is not None
     assert told_by_us(alike, repo.null) == []
 
@@ -97,9 +97,11 @@ def test_only_requested_directories_are_read(repo: RepoBuilder) -> None:
     old = repo.commit({"a/b/c": "1", "a/d/e": "1", "f/g": "1"})
     new = repo.commit({"h": "1"})
     found = Repo.discover(repo.path)
-    folders = compare(found, old, new)
+    folders = diff_trees_bounded(found, old, new)
     assert folders is not None
-    paths = [folder.path for folder in look_into(found, folders, {"a/", "a/b/"}.__contains__)]
+    paths = [
+        folder.path for folder in expand_equal_trees(found, folders, {"a/", "a/b/"}.__contains__)
+    ]
     assert paths == ["a/", "a/b/"]
 
 
@@ -120,11 +122,11 @@ def test_modes_of_old_gits_are_normalized(repo: RepoBuilder) -> None:
         a=f"100664 {blob}", b=f"0100775 {blob}", c=f"040000 {tree}", d=f"040000 {tree}"
     )
     found = Repo.discover(repo.path)
-    folders = compare(found, old, new)
+    folders = diff_trees_bounded(found, old, new)
     assert folders is not None
     assert told_by_us(folders, found.null) == told_by_git(repo, old, new)
     assert [folder.path for folder in folders] == ["", "d/"]
-    assert compare(found, None, new, at_most=5) is None
+    assert diff_trees_bounded(found, None, new, at_most=5) is None
     raw = subprocess.check_output(["git", "cat-file", "tree", f"{new}:"], cwd=repo.path)
     assert [mode for mode, _, _ in parse_tree(raw, 20)] == ["100664", "100775", "40000", "40000"]
 
@@ -134,13 +136,13 @@ def test_a_missing_folder_is_an_error(repo: RepoBuilder) -> None:
     oid = repo.git("rev-parse", f"{commit}:a")
     (repo.path / ".git/objects" / oid[:2] / oid[2:]).unlink()
     with pytest.raises(CommandFailed, match="cat-file"):
-        compare(Repo.discover(repo.path), None, commit)
+        diff_trees_bounded(Repo.discover(repo.path), None, commit)
 
 
 def test_depth_of_trees_is_limited(repo: RepoBuilder) -> None:
     found = Repo.discover(repo.path)
-    assert compare(found, None, repo.commit({"a/" * 31 + "b": "1"})) is not None
-    assert compare(found, None, repo.commit({"a/" * 32 + "b": "1"})) is None
+    assert diff_trees_bounded(found, None, repo.commit({"a/" * 31 + "b": "1"})) is not None
+    assert diff_trees_bounded(found, None, repo.commit({"a/" * 32 + "b": "1"})) is None
 
 
 @pytest.mark.parametrize(

@@ -22,13 +22,13 @@ from hypothesis import strategies as st
 
 import gitexp
 from gitexp.adapters.journal.journal import (
-    Ending,
+    CommandEnding,
     Journal,
     OutputTail,
     ProcessMark,
     claimed,
     is_alive,
-    pending,
+    list_journals,
     read_journal,
     this_process,
 )
@@ -159,13 +159,13 @@ def test_closed_journal_refuses_events(journal: Journal) -> None:
 
 
 def test_pending_lists_journals_only(tmp_path: Path) -> None:
-    assert pending(tmp_path / "missing") == []
+    assert list_journals(tmp_path / "missing") == []
     ids = ["00" * 8, "11" * 8]
     for run in reversed(ids):
         Journal.create(tmp_path, RunId(run), RECORD, durable=False)
     (tmp_path / "22.new").touch()
     OutputTail(tmp_path / f"{ids[0]}.journal").feed(b"x")
-    assert [path.stem for path in pending(tmp_path)] == ids
+    assert [path.stem for path in list_journals(tmp_path)] == ids
 
 
 def test_attaching_to_a_finished_run_raises_not_found(tmp_path: Path) -> None:
@@ -363,7 +363,7 @@ def no_room_behind(path: Path) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-ENDING = Ending(Outcome.FAILED, 7, 1.5)
+ENDING = CommandEnding(Outcome.FAILED, 7, 1.5)
 
 
 @pytest.mark.parametrize("durable", [False, True])

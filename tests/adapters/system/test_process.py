@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 import gitexp
-from gitexp.adapters.system.command import Completed, find_command, run_command
+from gitexp.adapters.system.command import CommandResult, find_command, run_command
 from gitexp.adapters.system.deadline import Limit
 from gitexp.core.errors import InvalidInput
 
@@ -27,7 +27,7 @@ PACKAGE = str(Path(gitexp.__file__).parent.parent)
 PYTHON = sys.executable
 
 
-def run(*argv: str | Path, **options: Any) -> Completed:
+def run(*argv: str | Path, **options: Any) -> CommandResult:
     words = [str(word) for word in argv]
     return run_command(words, directory=Path.cwd(), env=dict(os.environ), **options)
 
@@ -449,7 +449,7 @@ print(handlers() == before, signal.set_wakeup_fd(-1))
         assert [signal.getsignal(number) for number in numbers] == before
 
     def test_run_works_in_another_thread(self) -> None:
-        done: list[Completed] = []
+        done: list[CommandResult] = []
         thread = threading.Thread(target=lambda: done.append(run("sh", "-c", "exit 3")))
         thread.start()
         thread.join()
@@ -792,7 +792,7 @@ class TestLimit:
             assert not is_running(int((tmp_path / name).read_text()))
 
     def test_time_limit_works_outside_the_main_thread(self) -> None:
-        ends: list[Completed] = []
+        ends: list[CommandResult] = []
         thread = threading.Thread(target=lambda: ends.append(run("sleep", "60", limit=limit(0.1))))
         thread.start()
         thread.join()

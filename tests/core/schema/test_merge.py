@@ -24,7 +24,7 @@ from gitexp.core.schema.layout import (
     series_path,
 )
 from gitexp.core.schema.toml_codec import encode_run, encode_table
-from gitexp.core.schema.union import branch_format, owners, plain_path, surroundings, unite
+from gitexp.core.schema.union import affected_paths, branch_format, owners, plain_path, unite
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
 RUNS = [RunId(f"{n:02x}" * 8) for n in (1, 2, 3)]
@@ -300,7 +300,7 @@ class TestRoot:
 
 def test_surroundings_hold_everything_that_must_be_merged_together() -> None:
     touched = owners(parse_path(p) for p in [PATH, environment_path("ab" * 8), "foreign.txt"])
-    near = surroundings(touched)
+    near = affected_paths(touched)
     for path in [PATH, series_path(RUN, START), TOMBSTONE, environment_path("cd" * 8)]:
         folders = [f"{folder}/" for folder in PurePosixPath(path).parents][:-1]
         assert folders

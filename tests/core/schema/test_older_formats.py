@@ -47,7 +47,7 @@ def test_the_sample_of_format_1_holds_records_of_schema_1(format_1: Workspace) -
     """Otherwise the test above proves nothing."""
     for run in format_1.index.ids():
         entry = format_1.index.entry(run)
-        stored = format_1.store.load_run(run, entry.run.started)
+        stored = format_1.branch.load_run(run, entry.run.started)
         assert stored == entry.run
     listed = format_1.repo.git("grep", "-l", "^schema = 1$", "gitexp", "--", "runs").stdout
     assert len(listed.splitlines()) == len(format_1.index.ids())

@@ -16,7 +16,7 @@ from gitexp.core.schema.layout import (
     environment_path,
     output_path,
     parse_path,
-    parse_shelf,
+    parse_shard,
     pending_ref,
     remote_ref,
     rival_path,
@@ -123,7 +123,7 @@ NAME_PARTS = st.sampled_from(
     st.lists(NAME_PARTS, max_size=3).map("".join),
 )
 def test_shelf_selects_first_versions(top: str, folder: str, name: str) -> None:
-    shelf = parse_shelf(f"{top}/{folder}")
+    shelf = parse_shard(f"{top}/{folder}")
     place = parse_path(f"{top}/{folder}{name}")
     if shelf is None:
         assert place is None

@@ -31,8 +31,8 @@ from gitexp.features.doctor.findings import Examination, Finding, Level
 from gitexp.features.doctor.fixes import mend
 from gitexp.features.doctor.init import found_branch, write_settings
 from gitexp.features.execution.recover import recover
-from gitexp.features.recording.made_here import remember
-from gitexp.features.recording.open_runs import survey_journals
+from gitexp.features.recording.made_here import mark_recorded_here
+from gitexp.features.recording.open_runs import list_open_runs
 from gitexp.features.recording.record import annotate
 from gitexp.features.recording.remove import give_up, plan_removal, remove
 from gitexp.features.sync import hook_install
@@ -97,7 +97,7 @@ class Lab:
             sealed(run, series, "x", PACKAGES) if run.is_sealed else started(run, PACKAGES)
             for run in runs
         ]
-        with workspace.store.transaction(ADA, clock.now()) as transaction:
+        with workspace.branch.transaction(ADA, clock.now()) as transaction:
             transaction.add(*events)
 
     def record(self, *, dirty: bool = False) -> Run:
@@ -107,7 +107,7 @@ class Lab:
 
     def put(self, files: dict[str, bytes | None]) -> None:
         """Change the branch without gitexp."""
-        store = self.workspace.store
+        store = self.workspace.branch
         tip = store.tip()
         assert tip is not None
         changes = list(files.items())
@@ -264,7 +264,7 @@ def shared(make_repo: MakeRepo, tmp_path: Path) -> Lab:
         lab.record()
     lab.record(dirty=True)
     workspace = lab.workspace
-    push_runs(workspace.store, "origin", workspace.settings)
+    push_runs(workspace.branch, "origin", workspace.settings)
     return lab
 
 
@@ -413,7 +413,7 @@ class TestPartialClone:
         for name in ("gitexp", "gitexp-code"):
             part.repo.git("branch", name, f"origin/{name}")
         part.workspace.index.count()  # git fetches the records that are read, and the format
-        part.workspace.store.check()
+        part.workspace.branch.check()
         before = part.repo.git("count-objects", "-v")
         found = faults(part.doctor())
         assert "objects" not in found
@@ -689,7 +689,7 @@ class TestLocal:
     def test_running_run_without_a_journal_is_reported_and_sealed(self, lab: Lab) -> None:
         run = lab.build(outcome=Outcome.RUNNING)
         workspace = lab.workspace
-        remember(workspace, run.id)
+        mark_recorded_here(workspace, run.id)
         lab.write(run)
         assert faults(lab.doctor())["journals"].runs == (run.id,)
         assert give_up(lab.workspace, run.id).outcome is Outcome.INTERRUPTED
@@ -708,7 +708,7 @@ class TestLocal:
             lab.workspace.journals, run.id, encode_run(run), durable=False, by_hand=True
         ).close()
         assert only(lab.doctor(), "journals").runs == (run.id,)
-        assert survey_journals(lab.workspace).runs[0].state is Liveness.BY_HAND
+        assert list_open_runs(lab.workspace).runs[0].state is Liveness.BY_HAND
 
     def test_damaged_journal_is_reported_and_moved_aside(self, lab: Lab) -> None:
         lab.record()
@@ -943,17 +943,17 @@ class TestRemoval:
         other = Lab(make_repo("other"))
         other.repo.git("remote", "add", "origin", shared.repo.git("remote", "get-url", "origin"))
         workspace = other.workspace
-        fetch_runs(workspace.store, "origin", workspace.settings)
+        fetch_runs(workspace.branch, "origin", workspace.settings)
         run = shared.workspace.index.ids()[0]
         workspace = shared.workspace
         remove(workspace, plan_removal(workspace, [run], force=False))
-        push_runs(workspace.store, "origin", workspace.settings)
+        push_runs(workspace.branch, "origin", workspace.settings)
         other.record()
         workspace = other.workspace
-        push_runs(workspace.store, "origin", workspace.settings)
+        push_runs(workspace.branch, "origin", workspace.settings)
         assert run not in other.workspace.index.ids()
         workspace = shared.workspace
-        fetch_runs(workspace.store, "origin", workspace.settings)
+        fetch_runs(workspace.branch, "origin", workspace.settings)
         assert run not in shared.workspace.index.ids()
         assert troubles(other.doctor()) == troubles(shared.doctor()) == []
 

@@ -67,4 +67,4 @@ def test_run_beyond_the_limits_stops_only_its_batch(repo: RepoBuilder) -> None:
 def test_empty_batch_creates_no_branch(repo: RepoBuilder) -> None:
     repo.commit({"code": "x"})
     assert record_many(Workspace.open(repo.path), []) == 0
-    assert Workspace.open(repo.path).store.tip() is None
+    assert Workspace.open(repo.path).branch.tip() is None

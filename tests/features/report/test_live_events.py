@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gitexp.adapters.journal.journal import Ending, read_journal
+from gitexp.adapters.journal.journal import CommandEnding, read_journal
 from gitexp.core.model.annotations import Decision
 from gitexp.core.model.run import Outcome
 from gitexp.features.report.live.followed_run import MOST_POINTS, SILENCE_S, FollowedRun
@@ -237,7 +237,7 @@ def test_a_journal_is_read_on_where_it_ended(repo: RepoBuilder) -> None:
     assert followed.values["a"] == 3.0
     assert followed.step == 7
     assert followed.state().value == "alive"
-    journal.end(Ending(Outcome.SUCCEEDED, 0, 3.0))
+    journal.end(CommandEnding(Outcome.SUCCEEDED, 0, 3.0))
     journal.seal(b"", series=[])
     assert followed.read_on()
     assert followed.state().value == "sealed"

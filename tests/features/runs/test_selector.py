@@ -13,7 +13,7 @@ from gitexp.core.errors import Ambiguous, InvalidInput, NotFound, Refused
 from gitexp.core.model.ids import ObjectId, RunId
 from gitexp.core.model.run import Annotation, AnnotationKind, Code, Direction, Origin, Outcome, Run
 from gitexp.features.runs.select import Newest, Own, newest_of, select_run, select_runs
-from gitexp.storage.branch.branch import Store
+from gitexp.storage.branch.branch import RunBranch
 from gitexp.storage.branch.events import annotated, deleted, sealed, started
 from gitexp.storage.cache.cache import Cache
 from gitexp.storage.cache.runs import CachedRuns
@@ -29,7 +29,7 @@ class Bench:
     def __init__(self, builder: RepoBuilder) -> None:
         self.builder = builder
         self.repo = Repo.discover(builder.path)
-        self.store = Store(self.repo, "gitexp", durable=False)
+        self.store = RunBranch(self.repo, "gitexp", durable=False)
         self.clock = 0
 
     def record(self, run: str, **changes: Any) -> Run:

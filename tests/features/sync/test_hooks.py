@@ -27,7 +27,7 @@ from gitexp.features.sync.pre_push import (
     run_pre_push,
 )
 from gitexp.features.sync.push_notes import mark_told
-from gitexp.storage.branch.branch import Store
+from gitexp.storage.branch.branch import RunBranch
 from gitexp.storage.branch.events import sealed
 from gitexp.storage.settings.options import Settings
 from tests.conftest import MakeRepo, RepoBuilder
@@ -619,8 +619,8 @@ def run_hook(
     )
 
 
-def record_run(repo: RepoBuilder) -> Store:
-    store = Store(discover(repo), "gitexp", durable=False)
+def record_run(repo: RepoBuilder) -> RunBranch:
+    store = RunBranch(discover(repo), "gitexp", durable=False)
     run = Run(
         id=RunId("ab" * 8),
         name="otter",

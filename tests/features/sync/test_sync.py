@@ -37,9 +37,9 @@ from gitexp.features.sync.sync import (
     push_runs,
     sync_runs,
 )
-from gitexp.storage.branch.branch import Store
-from gitexp.storage.branch.events import Event, annotated, deleted, sealed, started
-from gitexp.storage.merge.branches import join_runs
+from gitexp.storage.branch.branch import RunBranch
+from gitexp.storage.branch.events import RunEvent, annotated, deleted, sealed, started
+from gitexp.storage.merge.branches import merge_run_branch
 from gitexp.storage.merge.tally import Tally
 from gitexp.storage.settings.options import Settings
 from tests.conftest import MakeRepo, RepoBuilder
@@ -55,12 +55,14 @@ class Clone:
     """A clone that records runs."""
 
     builder: RepoBuilder
-    store: Store
+    store: RunBranch
     years_off: int = 0
 
     @classmethod
     def at(cls, builder: RepoBuilder, years_off: int = 0) -> "Clone":
-        return cls(builder, Store(Repo.discover(builder.path), "gitexp", durable=False), years_off)
+        return cls(
+            builder, RunBranch(Repo.discover(builder.path), "gitexp", durable=False), years_off
+        )
 
     def run(self, number: int, outcome: Outcome = Outcome.SUCCEEDED, name: str = "otter") -> Run:
         head = self.builder.head
@@ -106,7 +108,7 @@ class Clone:
             text=text,
         )
 
-    def _write(self, events: list[Event]) -> None:
+    def _write(self, events: list[RunEvent]) -> None:
         moment = START.replace(year=START.year + self.years_off)
         with self.store.transaction(Identity("Ada", "ada@example.org"), moment) as transaction:
             transaction.add(*events)
@@ -309,7 +311,7 @@ class TestPeers:
             clones[n].builder.git("fetch", "-q", url, frozen)
             with clones[n].store.lock():
                 theirs = ObjectId(tips[m][0])
-                join_runs(clones[n].store, f"p{m}", theirs, max_files=1000, is_hub=False)
+                merge_run_branch(clones[n].store, f"p{m}", theirs, max_files=1000, is_hub=False)
 
     @pytest.mark.parametrize(
         "seed", [0, 1, *(pytest.param(n, marks=pytest.mark.long) for n in range(2, 6))]
@@ -714,10 +716,10 @@ class TestTooMuch:
         code = (
             "import resource, sys; from pathlib import Path; "
             "from gitexp.adapters.git.repository import Repo; "
-            "from gitexp.storage.branch.branch import Store; "
+            "from gitexp.storage.branch.branch import RunBranch; "
             "from gitexp.storage.settings.options import Settings; "
             "from gitexp.features.sync.sync import sync_runs; "
-            "store = Store(Repo.discover(Path.cwd()), 'gitexp', durable=False); "
+            "store = RunBranch(Repo.discover(Path.cwd()), 'gitexp', durable=False); "
             "sync_runs(store, None, Settings()); "
             "print(*(resource.getrusage(who).ru_maxrss >> 10 for who in"
             " (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))"

@@ -13,8 +13,8 @@ from gitexp.core.model.ids import ObjectId
 from gitexp.core.model.run import Annotation, AnnotationKind, Code, Run
 from gitexp.core.schema.layout import TOMBSTONE, run_path
 from gitexp.storage.branch import branch as branches
-from gitexp.storage.branch.branch import Store
-from gitexp.storage.branch.events import Event, annotated, deleted, sealed
+from gitexp.storage.branch.branch import RunBranch
+from gitexp.storage.branch.events import RunEvent, annotated, deleted, sealed
 from gitexp.storage.branch.snapshot import Snapshot
 from tests.conftest import RepoBuilder
 from tests.core.sample_runs import make_run
@@ -26,15 +26,15 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 class Lab:
     """A repository with a run branch."""
 
-    def __init__(self, repo: RepoBuilder, branch: Store | None = None) -> None:
+    def __init__(self, repo: RepoBuilder, branch: RunBranch | None = None) -> None:
         self.repo = repo
-        self.branch = branch or Store(Repo.discover(repo.path), "gitexp", durable=False)
+        self.branch = branch or RunBranch(Repo.discover(repo.path), "gitexp", durable=False)
 
     def run(self, n: int) -> Run:
         tree = ObjectId(self.repo.git("rev-parse", "HEAD^{tree}").strip())
         return make_run(n, code=Code(commit=ObjectId(self.repo.head), tree=tree))
 
-    def record(self, *events: Event) -> Snapshot:
+    def record(self, *events: RunEvent) -> Snapshot:
         with self.branch.transaction(ADA, NOON) as transaction:
             transaction.add(*events)
         return transaction.committed
@@ -50,14 +50,14 @@ class Lab:
         )
 
 
-class Raced(Store):
+class Raced(RunBranch):
     """A branch that another process moves right after the first snapshot of a transaction."""
 
-    rival: Store
-    rival_event: Event
+    rival: RunBranch
+    rival_event: RunEvent
     is_late = False
 
-    def snapshot(self, events: Sequence[Event] = ()) -> Snapshot:
+    def snapshot(self, events: Sequence[RunEvent] = ()) -> Snapshot:
         read = super().snapshot(events)
         if not self.is_late:
             self.is_late = True
@@ -99,7 +99,7 @@ def test_a_transaction_without_events_reads_only(lab: Lab) -> None:
 
 def test_a_conflict_stages_the_same_events_on_the_new_tip(repo: RepoBuilder) -> None:
     raced = Raced(Repo.discover(repo.path), "gitexp", durable=False)
-    raced.rival = Store(raced.repo, "gitexp", durable=False)
+    raced.rival = RunBranch(raced.repo, "gitexp", durable=False)
     lab = Lab(repo, raced)
     mine, theirs = lab.run(1), lab.run(2)
     raced.rival_event = sealed(theirs, [], "done")
@@ -110,7 +110,7 @@ def test_a_conflict_stages_the_same_events_on_the_new_tip(repo: RepoBuilder) -> 
 
 def test_a_run_that_is_deleted_during_the_conflict_is_left_out(repo: RepoBuilder) -> None:
     raced = Raced(Repo.discover(repo.path), "gitexp", durable=False)
-    raced.rival = Store(raced.repo, "gitexp", durable=False)
+    raced.rival = RunBranch(raced.repo, "gitexp", durable=False)
     lab = Lab(repo, raced)
     kept, gone = lab.run(1), lab.run(2)
     Lab(repo, raced.rival).record(sealed(gone, [], "done"))

@@ -208,8 +208,8 @@ def test_a_full_folder_leaves_nothing_behind(repo: RepoBuilder, tmp_path: Path) 
 def test_flushing_goes_on_while_python_ends(tmp_path: Path) -> None:
     """A run without `finish` is recorded at exit, when Python starts no new threads."""
     code = (
-        "import atexit; from pathlib import Path; from gitexp.adapters.git.fsync import sync_all\n"
-        "atexit.register(lambda: print(sync_all([Path('.')] * 20), 'flushed'))"
+        "import atexit; from pathlib import Path; from gitexp.adapters.git.fsync import fsync_all\n"
+        "atexit.register(lambda: print(fsync_all([Path('.')] * 20), 'flushed'))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, check=True
@@ -258,9 +258,9 @@ def test_an_interrupted_move_leaves_no_lock(repo: RepoBuilder) -> None:
 
 def test_a_file_that_cannot_be_flushed_is_not_taken_for_flushed(tmp_path: Path) -> None:
     code = (
-        "import os, resource, sys; from gitexp.adapters.git.fsync import sync_path\n"
+        "import os, resource, sys; from gitexp.adapters.git.fsync import fsync_path\n"
         "last = os.dup(0); resource.setrlimit(resource.RLIMIT_NOFILE, (last + 1, last + 1))\n"
-        "sync_path('.')"
+        "fsync_path('.')"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, check=False

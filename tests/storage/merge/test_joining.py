@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 
 from gitexp.adapters.git.repository import Repo
-from gitexp.adapters.git.trees import compare
+from gitexp.adapters.git.trees import diff_trees_bounded
 from gitexp.core.model.ids import ObjectId, RunId
 from gitexp.core.schema.layout import (
     FORMAT_PATH,
@@ -14,9 +14,9 @@ from gitexp.core.schema.layout import (
 )
 from gitexp.core.schema.root_files import FORMAT_FILE
 from gitexp.core.schema.union import unite
-from gitexp.storage.branch.branch import Store
-from gitexp.storage.branch.one_sided import part_lone
-from gitexp.storage.merge.branches import join_runs
+from gitexp.storage.branch.branch import RunBranch
+from gitexp.storage.branch.one_sided import split_one_sided
+from gitexp.storage.merge.branches import merge_run_branch
 from tests.conftest import RepoBuilder
 from tests.core.schema.test_merge import BLOBS, MISSING, OTHERS, START, read, states, store
 
@@ -50,12 +50,12 @@ def test_a_merge_writes_the_union_of_both_states(
     place: RepoBuilder, one: dict[str, str], other: dict[str, str]
 ) -> None:
     one, other = whole(one), whole(other)
-    keeper = Store(Repo.discover(place.path), "gitexp", durable=False)
+    keeper = RunBranch(Repo.discover(place.path), "gitexp", durable=False)
     _, ours, theirs = write(place, one, other)
     made = set()
     for here, there in ((ours, theirs), (theirs, ours)):
         place.git("update-ref", RUNS, here)
-        made.add(join_runs(keeper, "origin", there, max_files=1000).new)
+        made.add(merge_run_branch(keeper, "origin", there, max_files=1000).new)
     found = {entry.path: str(entry.oid) for entry in keeper.repo.list_tree(RUNS)}
     assert found == unite(one, other, read)
     assert len(made) == 1 or ours == theirs
@@ -76,7 +76,7 @@ def test_runs_of_one_side_are_separated_from_the_rest(place: RepoBuilder) -> Non
     theirs = {series_path(RUN_IDS[0], START): blob, run_path(RUN_IDS[3], START): other}
     _, old, new = write(place, both | ours, both | theirs | lone)
     repo = Repo.discover(place.path)
-    parted = part_lone(repo, compare(repo, old, new) or [])
+    parted = split_one_sided(repo, diff_trees_bounded(repo, old, new) or [])
     found = [
         {path for folder in part for _, path, _ in folder.files(folder.old | folder.new)}
         for part in parted
@@ -90,11 +90,11 @@ def test_records_removed_by_a_descendant_are_restored(
     place: RepoBuilder, one: dict[str, str], other: dict[str, str]
 ) -> None:
     one, other = whole(one), whole(other)
-    keeper = Store(Repo.discover(place.path), "gitexp", durable=False)
+    keeper = RunBranch(Repo.discover(place.path), "gitexp", durable=False)
     _, ours = write(place, one)
     theirs = place.git("commit-tree", f"{write(place, other)[1]}^{{tree}}", "-p", ours, "-m", "x")
     place.git("update-ref", RUNS, ours)
-    joined = join_runs(keeper, "origin", ObjectId(theirs), max_files=1000)
+    joined = merge_run_branch(keeper, "origin", ObjectId(theirs), max_files=1000)
     found = {entry.path: str(entry.oid) for entry in keeper.repo.list_tree(RUNS)}
     union = unite(one, other, read)
     union, given_ = ({p: b for p, b in s.items() if p != "README.md"} for s in (union, other))

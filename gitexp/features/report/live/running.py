@@ -7,7 +7,7 @@ user completes runs whose process died.
 import math
 from typing import Any, Final
 
-from gitexp.adapters.journal.journal import pending
+from gitexp.adapters.journal.journal import list_journals
 from gitexp.adapters.journal.liveness import Liveness
 from gitexp.adapters.system import clock
 from gitexp.core.errors import GitexpError
@@ -32,7 +32,7 @@ class Running:
 
     def look(self) -> bool:
         """Read on in all journals. Return whether runs came or went."""
-        paths = pending(self.workspace.journals)
+        paths = list_journals(self.workspace.journals)
         self._unfollowed = max(0, len(paths) - MOST_RUNS)
         here = {RunId(path.stem): path for path in paths[-MOST_RUNS:]}
         before = set(self._followed)
