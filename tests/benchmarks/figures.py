@@ -230,8 +230,8 @@ def recording(bench: Bench) -> Iterator[Figure]:
         git(folder, "clone", "--quiet", "--bare", "--local", str(folder), str(scratch))
         tracker = Tracker()
         for name, deed, limit in (
-            ("one record from Python, whole", lambda: tracker.log(RESULTS), 2.0),
-            ("one record from Python, start and seal", start_and_seal, 2.0),
+            ("one record from Python, whole", lambda: tracker.log(RESULTS), 2.5),
+            ("one record from Python, start and seal", start_and_seal, 3.5),
         ):
             pairs = [_record_pair(folder, scratch, deed) for _ in range(bench.turns + 1)][1:]
             yield Figure(
