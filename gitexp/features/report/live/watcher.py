@@ -7,9 +7,9 @@ page is open.
 import gzip
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from gitexp.adapters.system import clock
 from gitexp.core.errors import GitexpError
@@ -30,8 +30,11 @@ LONGEST_PAUSE_S: Final = 30.0
 
 _COMPRESSION: Final = 1
 
-MakeData = Callable[[Workspace], Mapping[str, Any]]
-"""Makes the document of the page. Raises `GitexpError`."""
+
+class MakeData(Protocol):
+    """Makes the documents of the page, each better than the one before. Raises `GitexpError`."""
+
+    def __call__(self, workspace: Workspace, *, is_first: bool) -> Iterable[Mapping[str, Any]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,11 @@ class Watcher:
         return self._fault
 
     def join(self) -> Subscription | None:
-        """Add a reader; its first events say how things are now."""
+        """Add a reader; its first events say how things are now.
+
+        The others get what is new before: a point is read once, for all readers.
+        """
+        self.subscribers.send("steps", self._steps)
         return self.subscribers.join(self._first_events)
 
     def end(self) -> None:
@@ -128,9 +135,6 @@ class Watcher:
 
     def _first_events(self) -> list[Event]:
         number = 0 if self._version is None else self._version.number
-        self._running.look()
-        self._running.fresh_points()
-        self._states = self._running.states()
         events = [encode_event("data", {"version": number})] if number else []
         events.append(encode_event("running", self._running.document()))
         return events + ([encode_event("fault", self._fault)] if self._fault else [])
@@ -144,7 +148,7 @@ class Watcher:
         if not fresh:
             return None
         states = self._running.states()
-        self._states |= {run: states[run] for run in fresh if run in states}
+        self._states |= {run: states[run] for run in fresh if run in self._states}
         return {
             "now": clock.file_time_ns() // 1_000_000,
             "runs": [{**states[run], "curves": points} for run, points in fresh.items()],
@@ -166,7 +170,8 @@ class Watcher:
             tip = self._workspace.repo.read_ref(run_ref(self._workspace.settings.branch))
             if self._version is not None and tip == self._tip and self._fault is None:
                 return
-            self._publish(self._make_data(self._workspace))
+            for document in self._make_data(self._workspace, is_first=self._version is None):
+                self._publish(document)
             self._tip = tip
         except GitexpError as error:
             if not self._ended.is_set():
