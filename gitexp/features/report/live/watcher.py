@@ -1,7 +1,7 @@
 """Follow the repository: make the page's data anew when the branch moved, and tell the readers.
 
-One thread. While nothing changes it calls `stat` a few times a second, and less often while no
-page is open.
+Two threads. While nothing changes they call `stat` a few times a second, and nothing while no page
+is open.
 """
 
 import gzip
@@ -108,28 +108,54 @@ class Watcher:
             self._changed.notify_all()
 
     def follow(self) -> None:
-        """Follow until the end."""
+        """Follow until the end: runs here, the branch in a thread beside, as it may take long."""
+        beside = threading.Thread(target=self._follow_branch, name="branch", daemon=True)
+        beside.start()
         while not self._ended.is_set():
-            try:
-                self.look()
-            except Exception as error:  # noqa: BLE001 - the page must say that it stands still
-                self._fail(GitexpError(f"this is a bug: {type(error).__name__}"))
-                self._on_bug(error)
-            self._ended.wait(LOOK_S)
-            while not self._ended.is_set() and self._version and not len(self.subscribers):
-                self.subscribers.arrived.wait()
+            self._carefully(self.look_at_runs)
+            self._wait(LOOK_S)
+        beside.join()
+
+    def _follow_branch(self) -> None:
+        while not self._ended.is_set():
+            begun_s = clock.monotonic_s()
+            self._carefully(self.look_at_branch)
+            # Large data are made at most half of the time.
+            self._wait(max(LOOK_S, clock.monotonic_s() - begun_s))
+
+    def _carefully(self, look: Callable[[], None]) -> None:
+        try:
+            look()
+        except Exception as error:  # noqa: BLE001 - the page must say that it stands still
+            self._fail(GitexpError(f"this is a bug: {type(error).__name__}"))
+            self._on_bug(error)
+
+    def _wait(self, seconds: float) -> None:
+        """Wait; while no page is open, wait until one is."""
+        self._ended.wait(seconds)
+        while not self._ended.is_set() and self._version and not len(self.subscribers):
+            self.subscribers.arrived.wait()
 
     # --- one look -----------------------------------------------------------------------------
 
     def look(self) -> None:
         """Look once, and tell the readers what changed."""
-        now_s = clock.monotonic_s()
+        self.look_at_runs()
+        self.look_at_branch()
+
+    def look_at_runs(self) -> None:
+        """Tell the readers what the runs that go on have logged."""
         self.subscribers.send("steps", self._steps)
+        now_s = clock.monotonic_s()
         if now_s >= self._judge_s:
             self._judge_s = now_s + JUDGE_S
             self.subscribers.send("running", self._newly_running)
+
+    def look_at_branch(self) -> None:
+        """Make the data anew when the branch or the settings changed."""
         stamps = self._watched.stamps()
-        if stamps != self._seen or (self._fault is not None and now_s >= self._due_s):
+        is_due = self._fault is not None and clock.monotonic_s() >= self._due_s
+        if stamps != self._seen or is_due:
             self._seen = stamps
             self._renew()
 
