@@ -35,7 +35,7 @@ _FILTERED = """async (text) => {
 def live_figures(
     folder: Path, command: tuple[str, ...], environment: Mapping[str, str], runs: int
 ) -> Iterator[Figure]:
-    """Serve a repository of so many runs, and look at its page in a browser."""
+    """Serve a repository of `runs` runs, and look at its page in a browser."""
     from playwright.sync_api import sync_playwright
 
     begun = time.monotonic()

@@ -31,7 +31,7 @@ LONGEST_PAUSE_S: Final = 30.0
 _COMPRESSION: Final = 1
 
 
-class MakeData(Protocol):
+class MakeDocuments(Protocol):
     """Makes the documents of the page, each better than the one before. Raises `GitexpError`."""
 
     def __call__(self, workspace: Workspace, *, is_first: bool) -> Iterable[Mapping[str, Any]]: ...
@@ -52,13 +52,13 @@ class Watcher:
     def __init__(
         self,
         make_workspace: Callable[[], Workspace],
-        make_data: MakeData,
+        make_documents: MakeDocuments,
         on_bug: Callable[[Exception], None],
     ) -> None:
         """Nothing is read yet. `on_bug` gets each exception that is no `GitexpError`."""
         self._make_workspace = make_workspace
         self._on_bug = on_bug
-        self._make_data = make_data
+        self._make_documents = make_documents
         self._workspace = make_workspace()
         self._watched = Watched(self._workspace)
         self._running = Running(self._workspace)
@@ -196,7 +196,7 @@ class Watcher:
             tip = self._workspace.repo.read_ref(run_ref(self._workspace.settings.branch))
             if self._version is not None and tip == self._tip and self._fault is None:
                 return
-            for document in self._make_data(self._workspace, is_first=self._version is None):
+            for document in self._make_documents(self._workspace, is_first=self._version is None):
                 self._publish(document)
             self._tip = tip
         except GitexpError as error:
