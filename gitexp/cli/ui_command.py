@@ -3,7 +3,7 @@
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +16,7 @@ from gitexp.core.errors import GitexpError
 from gitexp.storage.workspace import Workspace
 
 if TYPE_CHECKING:
+    from gitexp.core.model.ids import RunId
     from gitexp.features.report.live.server import Page, PageServer
 
 USUAL_PORT: Final = 7878
@@ -105,31 +106,62 @@ class SearchPage:
         from gitexp.features.report.page import build_live_page
 
         shell, policy = build_live_page(title=f"{self._title}: runs")
-        watcher = Watcher(self.open, self.document, _report_bug)
-        return Page(shell, policy, watcher, self.open, self._read_only, _report_bug)
+        watcher = Watcher(self.open, self.documents, _report_bug)
+        return Page(shell, policy, watcher, self.open, self.fitting, self._read_only, _report_bug)
 
     def open(self) -> Workspace:
         """Open the repository, with the settings of this moment."""
         return Workspace.open(self._start)
 
-    def document(self, workspace: Workspace) -> Mapping[str, Any]:
-        """Return the document of the page."""
+    def documents(self, workspace: Workspace, *, is_first: bool) -> Iterator[Mapping[str, Any]]:
+        """Yield the document of the page; the first time at once, and then with the brief."""
         from gitexp.cli.report_command import brief_document, main_or_none
-        from gitexp.features.report.payload import Asked, payload_of
+        from gitexp.features.report.live.window import is_whole
 
         index = workspace.refreshed()
         chosen = None if self._select is None else index.ids(workspace.query(self._select))
         metric = main_or_none(workspace, self._metric)
+        if is_first and chosen is None and not is_whole(workspace):
+            yield self._document(workspace, metric, chosen, None)
+        brief = brief_document(workspace, metric, chosen)
+        yield self._document(workspace, metric, chosen, brief)
+
+    def _document(
+        self,
+        workspace: Workspace,
+        metric: str | None,
+        chosen: "list[RunId] | None",
+        brief: Mapping[str, Any] | None,
+    ) -> Mapping[str, Any]:
+        from gitexp.features.report.live.window import first_window, held_runs
+        from gitexp.features.report.payload import Asked, payload_of
+
+        held = None
+        if chosen is None:
+            held = held_runs(workspace, metric, is_quick=brief is None)
         asked = Asked(
             title=self._title,
             made=clock.now().isoformat(timespec="seconds"),
             chosen=chosen,
             select=self._select,
             metric=metric,
-            brief=brief_document(workspace, metric, chosen),
+            brief=brief,
+            held=held,
             view=self._view,
         )
-        return {**payload_of(workspace, asked), "mode": "live", "read_only": self._read_only}
+        document = {**payload_of(workspace, asked), "mode": "live", "read_only": self._read_only}
+        return document if held is None else {**document, "window": first_window(workspace, metric)}
+
+    def fitting(self, workspace: Workspace, where: str, sort: str) -> Mapping[str, Any]:
+        """Return the runs that fit a filter, for a page that does not hold all."""
+        from gitexp.cli.report_command import main_or_none
+        from gitexp.features.report.live.window import fitting_document
+
+        workspace.refreshed()
+        metric = main_or_none(workspace, self._metric)
+        key = sort.removeprefix("-") or None
+        descending = sort.startswith("-")
+        return fitting_document(workspace, metric, where, key, descending=descending)
 
 
 def _listen(page: "Page", port: int | None) -> "PageServer":

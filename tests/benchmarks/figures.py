@@ -16,6 +16,7 @@ from gitexp.api.tracker import Tracker
 from gitexp.storage.merge.branches import merge_run_branch
 from gitexp.storage.workspace import Workspace
 from tests.benchmarks.building import add_runs, git, make_repository
+from tests.benchmarks.live import live_figures
 from tests.benchmarks.page import LONG_CURVE, WITH_CURVES, add_curves, page_figures
 from tests.benchmarks.sweeps import sweeping
 from tests.benchmarks.timing import Commands, Deed, Figure, compare, median_of
@@ -138,6 +139,11 @@ def looking_at_the_page(bench: Bench) -> Iterator[Figure]:
     newest = f"id in {tuple(Workspace.open(folder).index.ids(limit=WITH_CURVES))}"
     commands.deed(*exp("report", "-o", "full.html", "--full", "--select", newest))()
     yield from page_figures(folder / "page.html", folder / "full.html", runs)
+
+
+def serving_the_page(bench: Bench) -> Iterator[Figure]:
+    """The live page of all runs."""
+    yield from live_figures(bench.repository(), exp(), bench.environment, bench.runs)
 
 
 # --- pushing --------------------------------------------------------------------------------------
@@ -470,6 +476,7 @@ ALL: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "json": whole_listing,
     "report": reporting,
     "page": looking_at_the_page,
+    "ui": serving_the_page,
     "index": building_the_index,
     "update": updating_the_index,
     "push": pushing,

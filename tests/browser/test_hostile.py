@@ -8,6 +8,7 @@ from gitexp.core.model.annotations import AnnotationKind, Decision
 from gitexp.core.model.run import Outcome
 from tests.browser.conftest import Show, make_report, make_repository
 from tests.browser.searches import MODEL, Search
+from tests.conftest import RepoBuilder
 
 MARKUP = (
     "<script>globalThis.broken=1</script>",
@@ -64,8 +65,8 @@ def corpus(count: int) -> list[str]:
     return [*single, *pairs][:count]
 
 
-def hostile_report(folder: Path, count: int) -> Path:
-    """A report whose names, values and texts are all hostile."""
+def hostile_repository(folder: Path, count: int) -> RepoBuilder:
+    """A repository in which names, values and texts are all hostile."""
     repo = make_repository(folder / "<b>&amp;")
     repo.commit({"model.py": MODEL, "train.py": "import model\n"}, "a model")
     search = Search(repo)
@@ -92,7 +93,12 @@ def hostile_report(folder: Path, count: int) -> Path:
         if number % 5 == 2:
             search.say(run, AnnotationKind.TAG, tags=(name,))
     search.finish()
-    return make_report(repo, "--title", MARKUP[0])
+    return repo
+
+
+def hostile_report(folder: Path, count: int) -> Path:
+    """The report of such a repository."""
+    return make_report(hostile_repository(folder, count), "--title", MARKUP[0])
 
 
 def look_around(file: Path, show: Show, opened: range) -> None:

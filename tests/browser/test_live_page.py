@@ -4,16 +4,21 @@ The main path runs every day; names by an attacker, firefox, widths and themes a
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gitexp.core.model.annotations import Decision
+from gitexp.features.report.live import window
 from gitexp.features.report.live.followed_run import SILENCE_S
 from gitexp.storage.workspace import Workspace
 from tests.browser.conftest import Shown
+from tests.browser.searches import Search
+from tests.browser.test_hostile import LETTERS, MARKUP, hostile_repository
 from tests.browser.test_report_page import axe
 from tests.conftest import MakeRepo, RepoBuilder
 from tests.features.report.live_server import Live, begin_run, seal_run, serving, small_search
@@ -267,3 +272,91 @@ def test_live_parts_are_for_everybody(
             assert box, "the dialog scrolls sideways"
         shown.check()
     journal.remove()
+
+
+@pytest.mark.long
+def test_a_page_of_many_runs_asks_for_those_that_fit(
+    browser: "Browser", searched: RepoBuilder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, limit in (("MOST_WHOLE", 20), ("NEWEST", 10), ("RANKED", 2), ("SHOWN", 8)):
+        monkeypatch.setattr(window, name, limit)
+    with serving(searched, follows=True) as live, watching(browser, live, "v=runs") as shown:
+        page = shown.page
+        assert re.match(r"the first 8 of \d+ runs", shown.text(".counted"))
+        page.keyboard.press("/")
+        page.keyboard.insert_text("mixup == 0.4 and width > 64")
+        shown.until("/^[0-9]+ of [0-9]+ runs/.test(document.querySelector('.counted').textContent)")
+        names = page.evaluate(
+            "globalThis.gitexp.page.grid.given.items.map("
+            "(item) => globalThis.gitexp.page.search.columns.ids[item.row])"
+        )
+        workspace = Workspace.open(searched.path)
+        query = workspace.query("mixup == 0.4 and width > 64")
+        assert set(names) == set(workspace.index.ids(query))
+        page.keyboard.insert_text(" and >")
+        page.wait_for_selector(".fault:not(:empty)")
+        page.keyboard.press("Escape")
+        shown.says(".counted", "the first 8")
+        page.click(".head >> text=Started")
+        shown.until("globalThis.gitexp.page.search.payload.window.sort === '-started'")
+        first = page.evaluate(
+            "globalThis.gitexp.page.search.columns.ids[globalThis.gitexp.page.grid.given.items[0].row]"
+        )
+        assert first == workspace.index.ids(None, "started", descending=True, limit=1)[0]
+        for view in ("summary", "curves", "space", "compare", "ideas"):
+            page.evaluate(f"globalThis.gitexp.page.state.set({{v: '{view}'}})")
+        shown.check()
+
+
+@pytest.mark.long
+def test_hostile_texts_stay_texts_in_the_live_page(browser: "Browser", tmp_path: Path) -> None:
+    """Names and values by an attacker, in dialogs and among the runs that go on too."""
+    count = len(MARKUP) + len(LETTERS)
+    repo = hostile_repository(tmp_path, count)
+    search = Search(repo, clock=10_000)
+    journals = []
+    for text in (MARKUP[1], LETTERS[0]):
+        _, journal = begin_run(repo, search, reason=text, name=text[:60])
+        journal.metrics({"val.acc": 0.5, text[:40]: 0.1, "said": text}, step=0)
+        journals.append(journal)
+    with (
+        serving(repo, follows=True, title=MARKUP[0]) as live,
+        watching(browser, live) as shown,
+    ):
+        page = shown.page
+        shown.says(".running", "at step 0")
+        for view in ("summary", "runs", "curves", "space", "compare", "ideas"):
+            shown.go(f"v={view}&fold=0&diff=0")
+        for row in range(1, count, 5):
+            page.evaluate(f"globalThis.gitexp.page.state.open({row})")
+            for key in "dnt":
+                page.keyboard.press(key)
+                page.wait_for_selector(".dialog")
+                box = "document.querySelector('.dialog')"
+                assert page.evaluate(f"{box}.scrollWidth <= {box}.clientWidth"), (row, key)
+                page.keyboard.press("Escape")
+                shown.until(f"{box} === null")
+        odd = "iframe, img, object, embed, base, link, form, video, audio"
+        assert page.evaluate(f"document.querySelectorAll({odd!r}).length") == 0
+        assert page.evaluate("document.scripts.length") == 3
+        assert page.evaluate("globalThis.broken") is None
+        shown.check()
+    for journal in journals:
+        journal.remove()
+
+
+@pytest.mark.long
+def test_a_thousand_runs_are_followed(browser: "Browser", repo: RepoBuilder) -> None:
+    """A change of one run among many is shown without a second look of the reader."""
+    search, _ = small_search(repo)
+    for number in range(1000):
+        search.run({"lr": number / 1000}, 0.5 + number / 10_000, seed=number % 3)
+    search.finish()
+    search.events.clear()
+    with serving(repo, follows=True) as live, watching(browser, live, "v=runs") as shown:
+        assert shown.text(".counted").startswith("1003 ")
+        run, journal = begin_run(repo, search)
+        shown.says(".counted", "1004 runs")
+        seal_run(search, run, journal, 0.99)
+        shown.says("#grid-row-0", "0.99")
+        shown.check()

@@ -60,13 +60,15 @@ class Asked:
     """The view that the page opens with."""
     code: bool = True
     """With diffs of the code."""
+    held: Sequence[RunId] | None = None
+    """The runs in the page, when it cannot hold all; they are judged among all."""
 
 
 def payload_of(workspace: Workspace, asked: Asked) -> dict[str, Any]:
     """The document of a page."""
     index = workspace.index
     # As one text, so that the parser keeps one copy of every key.
-    original = json.loads(f"[{','.join(index.documents(asked.chosen))}]")
+    original = json.loads(f"[{','.join(index.documents(asked.held or asked.chosen))}]")
     original.sort(key=lambda document: (document["clock"], document["id"]))
     trials = [document.get("group") or document["id"] for document in original]
     documents, shown = _shown(workspace, original, anonymous=asked.anonymous)
@@ -263,3 +265,20 @@ def _brief(brief: Any, rows: Mapping[RunId, int]) -> Any:
     if isinstance(brief.get("run"), str) and brief["run"] in rows:
         found["row"] = rows[RunId(brief["run"])]
     return found
+
+
+def rows_document(workspace: Workspace, runs: Sequence[RunId], metric: str | None) -> Document:
+    """More rows for a page that does not hold all runs, in this order."""
+    documents = json.loads(f"[{','.join(workspace.index.documents(runs))}]")
+    trials = [document.get("group") or document["id"] for document in documents]
+    columns = columns_of(_with_text_commands(documents))
+    columns["trial"] = encode(dict(enumerate(trials)), len(documents))
+    columns.pop("group", None)
+    if metric is not None:
+        groups = Standings(workspace.index, workspace.settings, metric).groups(trials)
+        rows = {run: row for row, run in enumerate(runs)}
+        for name, cells in measurements_by_row(groups, rows).items():
+            columns[name] = encode(cells, len(documents))
+    tails = _tails(documents, range(len(documents)), full=False)
+    story = _stories(documents)
+    return {"n": len(documents), "columns": columns, "story": story, "tails": tails}

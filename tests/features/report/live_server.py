@@ -119,12 +119,13 @@ class Events:
 
     def next(self, *names: str) -> tuple[str, Any]:
         """The next event of one of these names; all but beats without names."""
-        while True:
+        for _ in range(200):
             name = self._field("event")
             document = json.loads(self._field("data"))
             self.answer.readline()
             if name in names or (not names and name != "beat"):
                 return name, document
+        raise AssertionError(f"no {names} came")
 
     def close(self) -> None:
         """Leave."""

@@ -77,6 +77,24 @@ def test_a_reader_who_comes_later_gets_the_whole_curve(repo: RepoBuilder) -> Non
     assert run.outcome is Outcome.RUNNING
 
 
+def test_a_new_reader_takes_no_points_from_the_others(repo: RepoBuilder) -> None:
+    search, _ = small_search(repo)
+    with serving(repo) as live:
+        first = Events(live)
+        first.next("running")
+        _, journal = begin_run(repo, search)
+        journal.metrics({"loss": 0.5}, step=0)
+        second = Events(live)
+        assert second.next("running")[1]["runs"][0]["curves"]["loss"]["y"] == [0.5]
+        assert first.next("steps")[1]["runs"][0]["curves"]["loss"]["y"] == [0.5]
+        live.server.page.watcher.look()
+        (told,) = first.next("running")[1]["runs"]
+        assert told["curves"]["loss"]["y"] == [0.5]
+        first.close()
+        second.close()
+    journal.remove()
+
+
 def test_a_silent_run_is_said_to_be_stalled(repo: RepoBuilder) -> None:
     search, _ = small_search(repo)
     _, journal = begin_run(repo, search)

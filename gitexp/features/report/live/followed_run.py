@@ -82,6 +82,7 @@ class FollowedRun:
         self.fresh: dict[str, Points] = {}
         """Points that no reader of the page has got yet."""
         self._content: JournalContent | None = None
+        self._state: Liveness | None = None
         self._stamp: Stamp | None = None
         self._offset = 0
         self._logged: set[str] = set()
@@ -120,7 +121,9 @@ class FollowedRun:
         """Judge whether the run goes on."""
         if self._content is None:
             return Liveness.DEAD
-        return liveness(self._content)
+        if self._state is not Liveness.DEAD:  # the dead stay dead, and to find that out costs
+            self._state = liveness(self._content)
+        return self._state
 
     def last_sign_ns(self) -> int:
         """Return when the run logged or printed last, in ns of the wall clock."""
@@ -147,6 +150,7 @@ class FollowedRun:
 
     def _read_head(self, data: bytes) -> JournalContent:
         """Read who records the run, and whether its command ended."""
+        self._state = None
         self._content = parse_journal(self.path, data)
         self.run = decode_run(self._content.record)
         return self._content

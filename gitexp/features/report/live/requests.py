@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import parse_qs
 
 from gitexp.core.errors import GitexpError
 
@@ -76,6 +77,10 @@ class Asked:
             raise Refusal(HTTPStatus.FORBIDDEN, "only the page itself may change something")
         if (kind or "").partition(";")[0].strip().lower() != "application/json":
             raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send JSON")
+
+    def option(self, name: str) -> str:
+        """Return a field of the query; empty when it is not there."""
+        return parse_qs(self.path.partition("?")[2]).get(name, [""])[0]
 
     def name(self, secret: str) -> str:
         """Return what is asked for behind the secret. Raises `Refusal` without the secret."""

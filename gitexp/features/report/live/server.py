@@ -6,7 +6,7 @@ import queue
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -52,12 +52,17 @@ class Page:
     policy: str
     watcher: Watcher
     make_workspace: Callable[[], Workspace]
+    fitting: Callable[[Workspace, str, str], Mapping[str, Any]]
+    """The runs that fit a filter, in an order."""
     read_only: bool = False
     on_bug: Callable[[Exception], None] = lambda _error: None
     secret: str = field(default_factory=clock.new_secret)
     once: str = field(default_factory=clock.new_secret)
     """Opens the page one time: programs that start a browser show their arguments to others."""
     changing: threading.Lock = field(default_factory=threading.Lock)
+    reading: threading.Lock = field(default_factory=threading.Lock)
+    workspace: Workspace | None = None
+    """Where filters are answered; threads take turns."""
 
 
 class PageServer(ThreadingHTTPServer):
@@ -187,6 +192,9 @@ class Conversation(BaseHTTPRequestHandler):
             case "data":
                 asked.check_reader()
                 return self._newest()
+            case "rows":
+                asked.check_reader()
+                return self._fitting(asked)
             case "events":
                 asked.check_reader()
                 self._send_events()
@@ -215,6 +223,13 @@ class Conversation(BaseHTTPRequestHandler):
             return Answer(HTTPStatus.OK, body, "application/json", headers)
         headers = (*headers, ("Content-Encoding", "gzip"))
         return Answer(HTTPStatus.OK, version.packed, "application/json", headers)
+
+    def _fitting(self, asked: Asked) -> Answer:
+        page = self.server.page
+        where, sort = asked.option("where"), asked.option("sort")
+        with page.reading:
+            page.workspace = page.workspace or page.make_workspace()
+            return json_answer(page.fitting(page.workspace, where, sort))
 
     def _post(self, asked: Asked) -> Answer:
         page = self.server.page

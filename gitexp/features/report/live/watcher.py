@@ -1,15 +1,15 @@
 """Follow the repository: make the page's data anew when the branch moved, and tell the readers.
 
-One thread. While nothing changes it calls `stat` a few times a second, and less often while no
-page is open.
+Two threads. While nothing changes they call `stat` a few times a second, and nothing while no page
+is open.
 """
 
 import gzip
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from gitexp.adapters.system import clock
 from gitexp.core.errors import GitexpError
@@ -30,8 +30,11 @@ LONGEST_PAUSE_S: Final = 30.0
 
 _COMPRESSION: Final = 1
 
-MakeData = Callable[[Workspace], Mapping[str, Any]]
-"""Makes the document of the page. Raises `GitexpError`."""
+
+class MakeDocuments(Protocol):
+    """Makes the documents of the page, each better than the one before. Raises `GitexpError`."""
+
+    def __call__(self, workspace: Workspace, *, is_first: bool) -> Iterable[Mapping[str, Any]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +52,13 @@ class Watcher:
     def __init__(
         self,
         make_workspace: Callable[[], Workspace],
-        make_data: MakeData,
+        make_documents: MakeDocuments,
         on_bug: Callable[[Exception], None],
     ) -> None:
         """Nothing is read yet. `on_bug` gets each exception that is no `GitexpError`."""
         self._make_workspace = make_workspace
         self._on_bug = on_bug
-        self._make_data = make_data
+        self._make_documents = make_documents
         self._workspace = make_workspace()
         self._watched = Watched(self._workspace)
         self._running = Running(self._workspace)
@@ -90,7 +93,11 @@ class Watcher:
         return self._fault
 
     def join(self) -> Subscription | None:
-        """Add a reader; its first events say how things are now."""
+        """Add a reader; its first events say how things are now.
+
+        The others get what is new before: a point is read once, for all readers.
+        """
+        self.subscribers.send("steps", self._steps)
         return self.subscribers.join(self._first_events)
 
     def end(self) -> None:
@@ -101,36 +108,59 @@ class Watcher:
             self._changed.notify_all()
 
     def follow(self) -> None:
-        """Follow until the end."""
+        """Follow until the end: runs here, the branch in a thread beside, as it may take long."""
+        beside = threading.Thread(target=self._follow_branch, name="branch", daemon=True)
+        beside.start()
         while not self._ended.is_set():
-            try:
-                self.look()
-            except Exception as error:  # noqa: BLE001 - the page must say that it stands still
-                self._fail(GitexpError(f"this is a bug: {type(error).__name__}"))
-                self._on_bug(error)
-            self._ended.wait(LOOK_S)
-            while not self._ended.is_set() and self._version and not len(self.subscribers):
-                self.subscribers.arrived.wait()
+            self._carefully(self.look_at_runs)
+            self._wait(LOOK_S)
+        beside.join()
+
+    def _follow_branch(self) -> None:
+        while not self._ended.is_set():
+            begun_s = clock.monotonic_s()
+            self._carefully(self.look_at_branch)
+            # Large data are made at most half of the time.
+            self._wait(max(LOOK_S, clock.monotonic_s() - begun_s))
+
+    def _carefully(self, look: Callable[[], None]) -> None:
+        try:
+            look()
+        except Exception as error:  # noqa: BLE001 - the page must say that it stands still
+            self._fail(GitexpError(f"this is a bug: {type(error).__name__}"))
+            self._on_bug(error)
+
+    def _wait(self, seconds: float) -> None:
+        """Wait; while no page is open, wait until one is."""
+        self._ended.wait(seconds)
+        while not self._ended.is_set() and self._version and not len(self.subscribers):
+            self.subscribers.arrived.wait()
 
     # --- one look -----------------------------------------------------------------------------
 
     def look(self) -> None:
         """Look once, and tell the readers what changed."""
-        now_s = clock.monotonic_s()
+        self.look_at_runs()
+        self.look_at_branch()
+
+    def look_at_runs(self) -> None:
+        """Tell the readers what the runs that go on have logged."""
         self.subscribers.send("steps", self._steps)
+        now_s = clock.monotonic_s()
         if now_s >= self._judge_s:
             self._judge_s = now_s + JUDGE_S
             self.subscribers.send("running", self._newly_running)
+
+    def look_at_branch(self) -> None:
+        """Make the data anew when the branch or the settings changed."""
         stamps = self._watched.stamps()
-        if stamps != self._seen or (self._fault is not None and now_s >= self._due_s):
+        is_due = self._fault is not None and clock.monotonic_s() >= self._due_s
+        if stamps != self._seen or is_due:
             self._seen = stamps
             self._renew()
 
     def _first_events(self) -> list[Event]:
         number = 0 if self._version is None else self._version.number
-        self._running.look()
-        self._running.fresh_points()
-        self._states = self._running.states()
         events = [encode_event("data", {"version": number})] if number else []
         events.append(encode_event("running", self._running.document()))
         return events + ([encode_event("fault", self._fault)] if self._fault else [])
@@ -144,7 +174,7 @@ class Watcher:
         if not fresh:
             return None
         states = self._running.states()
-        self._states |= {run: states[run] for run in fresh if run in states}
+        self._states |= {run: states[run] for run in fresh if run in self._states}
         return {
             "now": clock.file_time_ns() // 1_000_000,
             "runs": [{**states[run], "curves": points} for run, points in fresh.items()],
@@ -166,7 +196,8 @@ class Watcher:
             tip = self._workspace.repo.read_ref(run_ref(self._workspace.settings.branch))
             if self._version is not None and tip == self._tip and self._fault is None:
                 return
-            self._publish(self._make_data(self._workspace))
+            for document in self._make_documents(self._workspace, is_first=self._version is None):
+                self._publish(document)
             self._tip = tip
         except GitexpError as error:
             if not self._ended.is_set():

@@ -3,7 +3,10 @@
 import { arrow, authorName, mark, notify, runLink } from "./actions.js";
 import { announce, clean, drawing, element, foreign, heading, hooks, replaceChildren } from "./elements.js";
 import { footerTexts, makeLens } from "./lens.js";
-import { count, formatDay, formatSpan, formatValue } from "./numbers.js";
+import { Columns } from "./load.js";
+import { FilterFault, matchingRows } from "./filter.js";
+import { count, formatDay, formatNumber, formatSpan, formatValue } from "./numbers.js";
+import { sortOf } from "./runs.js";
 import { Search } from "./search.js";
 
 const SILENT_MS = 15000;
@@ -11,6 +14,7 @@ const LONGEST_PAUSE_MS = 30000;
 const HIDDEN_MS = 60000;
 const MOST_POINTS = 2000;
 const SHOWN = 12;
+const MOST_ADDED = 5000;
 
 const STATES = {
   "alive": "",
@@ -70,7 +74,11 @@ async function renewWhenWanted() {
   live.loading = true;
   try {
     const payload = await load();
-    while (isBusy()) await later(300);
+    while (isBusy()) {
+      live.waits = true;
+      await later(300);
+    }
+    live.waits = false;
     renew(live.page, payload);
   } catch (error) {
     if (error.told) setFault(error.told);
@@ -84,7 +92,7 @@ async function renewWhenWanted() {
 // A reader who is choosing, dragging, or reading a table is not disturbed.
 function isBusy() {
   const { main } = live.page.frame;
-  return live.isPressed || document.querySelector("dialog[open]") !== null || main.querySelector(".as-table > *, details[open]") !== null || main.contains(getSelection().anchorNode) && !getSelection().isCollapsed;
+  return live.isPressed || document.querySelector("dialog[open]") !== null || main.querySelector(".as-table > *") !== null || main.contains(getSelection().anchorNode) && !getSelection().isCollapsed;
 }
 
 // Everything anew: the runs, and what is said about them.
@@ -92,6 +100,7 @@ function renew(page, payload) {
   const before = page.search;
   const cursor = page.grid?.item ? before.columns.ids[page.grid.item.row] : null;
   page.search = new Search(payload);
+  live.base = page.search;
   page.state.search = page.search;
   page.found = { text: null, rows: [], fault: null };
   page.chosenText = null;
@@ -102,7 +111,8 @@ function renew(page, payload) {
   replaceChildren(page.frame.footer, footerTexts(payload).map((text) => element("span", null, text)));
   repaint();
   keepCursor(page, cursor);
-  tellEnds(before, page.search);
+  if (!windowOf(page.search)) tellEnds(before, page.search);
+  askForRows();
 }
 
 function repaint() {
@@ -112,7 +122,9 @@ function repaint() {
   const inside = [...page.frame.main.querySelectorAll(focusable)];
   const at = inside.indexOf(document.activeElement);
   const wide = [...page.frame.main.querySelectorAll(".wide")].map((one) => one.scrollLeft);
+  const open = [...page.frame.main.querySelectorAll("details")].map((one) => one.open);
   page.repaint();
+  [...page.frame.main.querySelectorAll("details")].forEach((one, n) => (one.open = open[n] || false));
   [...page.frame.main.querySelectorAll(".wide")].forEach((one, n) => (one.scrollLeft = wide[n] || 0));
   if (at < 0 || page.frame.main.contains(document.activeElement)) return;
   const same = [...page.frame.main.querySelectorAll(focusable)].map((one, n) => ({ one, n })).filter(({ one }) => label(one) === label(inside[at]));
@@ -145,6 +157,107 @@ function tellEnds(before, after) {
   };
   if (ended.length) notify(ended.length === 1 ? words(ended[0]) : `${count(ended.length, "run")} ended`);
   else if (begun.length) announce(begun.length === 1 ? `${after.name(begun[0])} began` : `${count(begun.length, "run")} began`);
+}
+
+// --- a page that does not hold all runs -------------------------------------------------------
+
+const windowOf = (search) => search.payload.window || null;
+
+// The rows that the server found; a fault is found here, as in any page.
+hooks.filter = (page, text) => {
+  const { search } = page;
+  const shown = windowOf(search);
+  if (!shown) return null;
+  const rows = () => shown.ids.map((id) => search.rowOfId.get(id)).filter((row) => row !== undefined);
+  let fault = live.refused?.text === text.trim() ? live.refused.fault : null;
+  try {
+    if (text.trim()) matchingRows(text, search.columns, search.known);
+  } catch (found) {
+    if (!(found instanceof FilterFault)) throw found;
+    fault = found;
+  }
+  return { text, rows: rows(), fault };
+};
+
+hooks.counted = ({ search }) => {
+  const shown = windowOf(search);
+  if (!shown) return null;
+  const all = count(search.payload.total, "run");
+  const n = formatNumber(shown.ids.length);
+  if (shown.where) return shown.more ? `the first ${n} that fit, of ${all}` : `${n} of ${all}`;
+  return `the first ${n} of ${all}`;
+};
+
+hooks.tally = (search) => {
+  const { brief, total } = search.payload;
+  if (!windowOf(search) || !brief?.outcomes) return null;
+  return `${count(total, "run")}: ${Object.entries(brief.outcomes).map(([word, n]) => `${formatNumber(n)} ${word}`).join(", ")}. Shown here are the newest, the best, and those that a filter finds.`;
+};
+
+async function askForRows() {
+  const { page } = live;
+  const shown = windowOf(page.search);
+  if (!shown || page.matching().fault || live.asking) return;
+  const where = page.state.get("q").trim();
+  const { key, down } = sortOf(page);
+  const sort = `${down ? "-" : ""}${key}`;
+  if (where === shown.where && sort === shown.sort) return;
+  live.asking = true;
+  try {
+    const answer = await fetch(`rows?${new URLSearchParams({ where, sort })}`);
+    const found = await answer.json();
+    if (answer.ok) showRows({ ...found, window: { ...found.window, where, sort } });
+    else refuse(where, found);
+  } catch {
+    lost();
+  } finally {
+    live.asking = false;
+  }
+  if (live.state === "live") askForRows();
+}
+
+function refuse(text, told) {
+  const { page } = live;
+  live.refused = { text, fault: { at: null, message: told.error, hint: told.because } };
+  page.found = { text: null, rows: [], fault: null };
+  page.repaint();
+}
+
+function showRows(found) {
+  const { page } = live;
+  live.refused = null;
+  const isFull = page.search.n + found.n > live.base.n + MOST_ADDED;
+  page.search = new Search(withRows(isFull ? live.base : page.search, found));
+  page.state.search = page.search;
+  page.found = { text: null, rows: [], fault: null };
+  page.chosenText = null;
+  page.verdicts.clear();
+  repaint();
+}
+
+// The payload with more rows behind its own, whose places stay.
+function withRows(search, found) {
+  const { payload, columns } = search;
+  const more = new Columns(found);
+  const added = more.ids.flatMap((id, row) => (search.rowOfId.has(id) ? [] : [row]));
+  const place = new Map([...columns.ids, ...added.map((row) => more.ids[row])].map((id, row) => [id, row]));
+  const linked = (value, ids) => {
+    const id = typeof value === "number" ? ids[value] : value;
+    return id === null ? null : (place.get(id) ?? id);
+  };
+  const joinedColumns = {};
+  for (const name of new Set([...columns.names, ...more.names])) {
+    const isLink = name === "parent" || name === "reproduces";
+    const own = columns.values(name);
+    const other = more.values(name);
+    joinedColumns[name] = { raw: isLink ? [...own.map((value) => linked(value, columns.ids)), ...added.map((row) => linked(other[row], more.ids))] : [...own, ...added.map((row) => other[row])] };
+  }
+  const texts = (name) => {
+    const all = { ...payload[name] };
+    added.forEach((row, n) => found[name][row] && (all[search.n + n] = found[name][row]));
+    return all;
+  };
+  return { ...payload, n: place.size, columns: joinedColumns, story: texts("story"), tails: texts("tails"), window: found.window };
 }
 
 // --- runs that go on --------------------------------------------------------------------------
@@ -341,7 +454,7 @@ function setFault(fault) {
 hooks.mark = (context) => {
   const isLive = live.state === "live";
   const ago = formatSpan(Math.round((Date.now() - live.heard) / 1000));
-  const shown = isLive ? `Live on ${clean(location.hostname)}${context.search.payload.read_only ? ", read-only" : ""}`
+  const shown = isLive ? `Live on ${clean(location.hostname)}${context.search.payload.read_only ? ", read-only" : ""}${live.waits ? ", changes wait" : ""}`
     : live.state === "connecting" ? "Connecting" : `${live.hasEnded ? "git exp ui has ended" : "No answer"}, last heard ${ago} ago`;
   return element("span", { class: `live-mark${isLive ? "" : " is-lost"}` }, element("span", { class: "live-dot", "aria-hidden": "true" }), shown);
 };
@@ -363,6 +476,7 @@ function tick() {
 
 hooks.begin = (page) => {
   live.page = page;
+  live.base = page.search;
   live.wanted = live.version;
   addEventListener("pointerdown", () => (live.isPressed = true), true);
   for (const name of ["pointerup", "pointercancel", "blur"]) addEventListener(name, () => (live.isPressed = false), true);
@@ -371,6 +485,8 @@ hooks.begin = (page) => {
     if (document.hidden) live.hiding = setTimeout(() => live.source?.close(), HIDDEN_MS);
     else if (!live.source || live.source.readyState === EventSource.CLOSED) connect();
   });
+  page.state.listeners.push(() => askForRows());
+  askForRows();
   setInterval(() => document.hidden || tick(), 1000);
   connect();
 };

@@ -2,7 +2,7 @@
 
 import { authorName, copy, decisionMark, difference, isSeedName, mark, meanText, openDialog } from "./actions.js";
 import { rangeOf, sparkline } from "./charts.js";
-import { button, clean, element, foreign, replaceChildren } from "./elements.js";
+import { button, clean, element, foreign, hooks, replaceChildren } from "./elements.js";
 import { Grid } from "./grid.js";
 import { isoText, kindOf, shortName } from "./load.js";
 import { count, formatDay, formatNumber, formatSpan, formatValue } from "./numbers.js";
@@ -104,7 +104,7 @@ function representative(context, members) {
   return counted.reduce((best, m) => (Math.abs(m.value - group.mean) < Math.abs(best.value - group.mean) ? m : best)).row;
 }
 
-function sortOf(context) {
+export function sortOf(context) {
   const text = context.state.get("s");
   if (text) return { key: text.replace(/^-/, ""), down: text.startsWith("-") };
   const metric = context.state.metric;
@@ -442,6 +442,7 @@ function latexText(rows) {
 }
 
 export function countText(context) {
+  if (hooks.counted?.(context)) return hooks.counted(context);
   const { rows } = context.matching();
   const { n } = context.search;
   return rows.length === n ? count(n, "run") : `${formatNumber(rows.length)} of ${count(n, "run")}`;

@@ -72,6 +72,7 @@ function noiseRow(metric) {
 }
 
 function tallyText(search) {
+  if (hooks.tally?.(search)) return hooks.tally(search);
   const tally = (name) => {
     const found = new Map();
     for (const value of search.columns.values(name)) found.set(value, (found.get(value) || 0) + 1);
