@@ -364,6 +364,7 @@ def test_other_columns_of_an_export_become_no_parameters_or_metrics() -> None:
         units={"accuracy": "%"},
         checks=Checks(outcome=Outcome.SUCCEEDED, exit_code=0),
         reads={"data/a.csv": FileState(sha256="ab" * 32, bytes=1)},
+        changed_reads={"data/a.csv": FileState(sha256="ab" * 32, bytes=1)},
     )
     assert all(getattr(run, field.name) for field in fields(run)), "each field has a value"
     entry = Entry(run, (make_annotation(kind=AnnotationKind.METRICS, metrics={"f1": 0.5}),))

@@ -59,7 +59,7 @@ def test_filters_have_columns() -> None:
 class Small:
     """A record with one field."""
 
-    a: str = ""
+    a: str
 
 
 def test_signature_changes_with_every_field() -> None:
