@@ -163,13 +163,14 @@ def command(
     with `--optuna N` (extra `optuna`). `{k}` in CMD is replaced by parameter k. Each trial is a
     run of its own, in a work tree of its own with the present code, uncommitted files included;
     your files are not touched. A trial that ended before, here or by hand, is not run again.
-    Untracked inputs are linked.
+    Untracked inputs are linked. `--executor dask://HOST:8786` runs the trials on a Dask cluster,
+    whose workers need git and Python only.
 
     The first Ctrl-C lets the running trials end, the second stops them; `git exp sweep resume`
     goes on. Also: `git exp sweep list`, `show`, `status`, `stop`, `rm`.
 
     Exit code 0: every trial has a result; 1: some failed or did not run; 125: none has the metric;
-    129: there is no such space; 130: Ctrl-C.
+    128: it cannot run, or its engine was lost; 129: there is no such space; 130: Ctrl-C.
 
     \b
     git exp sweep -S lr=0.1,0.01 -- python train.py --lr {lr}

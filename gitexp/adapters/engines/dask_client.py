@@ -59,17 +59,19 @@ def connect(address: str) -> Any:
         ) from error
     for name in ("distributed", "tornado"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    client: Any = Client.__new__(Client)
+    place = address.replace("dask://", "tcp://")
     try:
-        place = address.replace("dask://", "tcp://")
-        client: Any = Client
-        return client(place, timeout=CONNECT_S, set_as_default=False, name="gitexp")
+        client.__init__(place, timeout=CONNECT_S, set_as_default=False, name="gitexp")
     except (OSError, ValueError, TypeError, RuntimeError) as error:
+        client.status = "closed"  # or Python, when it drops it, waits for it to close
         why = (str(error) or type(error).__name__).replace("tcp://", "dask://")
         raise GitexpError(
             f"cannot reach the Dask scheduler at {address}",
             why=why.splitlines()[0],
             hints=["`dask scheduler` starts one; its address is in what it prints"],
         ) from error
+    return client
 
 
 def config(name: str, default: object) -> Any:

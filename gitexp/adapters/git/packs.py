@@ -13,7 +13,7 @@ def commit_pack(repo: Repo, commit: str, known: Sequence[str] = ()) -> bytes:
     have that commit. Raises `CommandFailed`.
     """
     found = next((each for each in known if repo.resolve(f"{each}^{{tree}}") is not None), None)
-    wanted = f"{commit}\n" + (f"^{found}\n" if found else "")
+    wanted = f"{commit}\n" + (f"^{found}^{{tree}}\n" if found else "")
     argv = ("pack-objects", "--stdout", "--quiet", "--revs", *(("--thin",) if found else ()))
     done = repo.git(*argv, stdin=wanted.encode(), check=False)
     if done.status != 0:

@@ -320,12 +320,12 @@ class OpenTrial:
 
     def _reads(self, since_ns: int | None) -> dict[str, FileState]:
         """The files that the program was seen to read and that git does not track."""
-        top, before = self.prepared.top, self.tree.before
         opened = opened_files(self.report) if since_ns is not None else []
+        if not opened or since_ns is None:
+            return {}
+        top, before = self.prepared.top, self.tree.before
         held = {str(top / path) for path, mark in before.items() if mark and not is_link(mark)}
         paths = [path for path in opened if path not in held]
-        if not paths or since_ns is None:
-            return {}
         return untracked_reads(self.workspace, self.run, paths, top=top, since_ns=since_ns)
 
 
