@@ -136,7 +136,7 @@ class Workspace:
         return self._index
 
     def release(self) -> None:
-        """Let go of the cache before a long wait; see `View.release`."""
+        """Close the cache file before a long wait; see `View.release`."""
         if self._index is not None:
             self._index.release()
 

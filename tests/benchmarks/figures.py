@@ -190,8 +190,8 @@ def building_the_index(bench: Bench) -> Iterator[Figure]:
     hidden.mkdir(exist_ok=True)
     (hidden / "toml_rs.py").write_text("raise ImportError\n")
     for parser, extra, limit in (
-        ("toml-rs", {}, 3.0),
-        ("tomllib", {"PYTHONPATH": str(hidden)}, 12.0),
+        ("toml-rs", {}, 8.0),
+        ("tomllib", {"PYTHONPATH": str(hidden)}, 25.0),
     ):
         name = f"run index from nothing, {parser}"
         commands = Commands(bench.repository(), {**bench.environment, **extra})

@@ -151,7 +151,7 @@ def test_a_report_has_every_view_and_opens_one(searched: Exp) -> None:
 
 def test_the_live_page_opens_a_view(searched: Exp) -> None:
     workspace = Workspace.open()
-    document = SearchPage(workspace, view="newest").document(workspace)
+    *_, document = SearchPage(workspace, view="newest").documents(workspace, is_first=False)
     assert document["view"] == "newest"
     assert [view["name"] for view in document["views"]] == ["paper", "newest"]
     with pytest.raises(NotFound, match="there is no view 'other'"):

@@ -7,6 +7,7 @@ are.
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from gitexp.core.analysis.fingerprint import (
@@ -70,7 +71,7 @@ def keys_from(
     words = () if command is None else command.template or command.argv
     directory = "." if command is None else command.directory
     named = dict(flatten(params))
-    family = _key("family", directory, *_words(words, named))
+    family = _family(directory, tuple(words), named)
     if not recorded or not (words or named):
         return TrialKeys(run_id, family, "")
     seeds = {
@@ -104,6 +105,18 @@ def _words(words: Sequence[str], params: Mapping[str, Value]) -> list[str]:
     """Return the command without options that only repeat a parameter."""
     kept = trial_command(words, params)
     return [word for word in kept if not re.fullmatch(r"--[^=]+=\{[^{}]+\}", word)]
+
+
+def _family(directory: str, words: tuple[str, ...], params: Mapping[str, Value]) -> str:
+    if any(word.startswith("--") for word in words):
+        return _key("family", directory, *_words(words, params))
+    return _plain_family(directory, words)
+
+
+@lru_cache(maxsize=1024)  # a branch has many runs and few commands
+def _plain_family(directory: str, words: tuple[str, ...]) -> str:
+    """Return the family of a command without options, which parameters do not change."""
+    return _key("family", directory, *_words(words, {}))
 
 
 def _key(*parts: str) -> str:

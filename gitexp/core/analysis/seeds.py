@@ -22,8 +22,10 @@ def without_seeds(params: Mapping[str, Value]) -> Table:
 
 def is_seed(name: str, value: Value) -> bool:
     """Return whether a parameter is a random seed, by the last part of its name."""
+    if not _names_seed(name):
+        return False
     values = value if isinstance(value, list) else [value]
-    return _names_seed(name) and all(isinstance(v, int) and not isinstance(v, bool) for v in values)
+    return all(isinstance(v, int) and not isinstance(v, bool) for v in values)
 
 
 @lru_cache(maxsize=4096)  # a branch has many runs and few names

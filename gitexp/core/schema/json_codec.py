@@ -6,7 +6,7 @@ but never renamed. JSON has no NaN, infinity or dates: numbers that are not fini
 so that `parse_entry` can restore them.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from gitexp.core.model.run import Annotation, Entry
@@ -85,9 +85,20 @@ def typed_values(entry: Entry) -> Typed:
     return found
 
 
-def typed_in_record(table: Mapping[str, Any]) -> Typed:
-    """Return what `typed_values` returns for a run without annotations, given as a TOML table."""
+def typed_in_record(table: Mapping[str, Any], document: Mapping[str, Any]) -> Typed:
+    """Return what `typed_values` returns for a run without annotations.
+
+    Takes the TOML table and the document from `recode_run`. Equal tables have no such value.
+    """
+    if all(_at(table, [n for n, _ in p]) == _at(document, [k for _, k in p]) for p in _RUN_TABLES):
+        return []
     return _typed_in_places(_RUN_TABLES, table, [], Mapping.get)
+
+
+def _at(table: Any, keys: Iterable[str]) -> Any:
+    for key in keys:
+        table = None if table is None else table.get(key)
+    return table or None
 
 
 Place: TypeAlias = list[tuple[str, str]]

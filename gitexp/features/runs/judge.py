@@ -106,6 +106,7 @@ def judge(
         return _unjudged(run, metric)._replace(group=own, is_repeat=True)
     ranking = standings.ranking(without=own.key)
     metrics = list(numbers(run.metrics)) if every_metric else [metric]
+    index.prepare("metrics." + name for name in metrics)
     last = last_group(index, standings, run, own)
     to_last: Against = "parent" if last is not None and _is_parents(index, run, last) else "last"
     judgement = Judgement(

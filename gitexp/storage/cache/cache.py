@@ -95,24 +95,23 @@ class Cache:
         Under the exclusive lock `ask` is asked again: no process moves the file back to a tip that
         it read before another process updated both.
         """
-        try:
-            if not damaged:
-                tip = ask(self.repo)
-                with self._file.lock(exclusive=False):
-                    opened = self._kept(tip, keys)
-                if opened is not None:
-                    return opened
-            with self._file.lock(exclusive=True), self.repo.reading() as repo:
-                tip = ask(repo)
-                opened = None if damaged else self._kept(tip, keys)
-                if opened is None:
-                    self._write(repo, tip, keys, damaged=damaged)
-                    opened = self._kept(tip, keys)
-                if opened is not None:
-                    return opened
-        except (OSError, Busy, sqlite3.DatabaseError):
-            pass  # no room, no permission, no lock
-        return self._copy(ask(self.repo), keys)
+        with self.repo.reading() as repo:
+            tip = ask(repo)
+            with suppress(OSError, Busy, sqlite3.DatabaseError):  # no room, no permission, no lock
+                if not damaged:
+                    with self._file.lock(exclusive=False):
+                        opened = self._kept(tip, keys)
+                    if opened is not None:
+                        return opened
+                with self._file.lock(exclusive=True):
+                    tip = ask(repo)
+                    opened = None if damaged else self._kept(tip, keys)
+                    if opened is None:
+                        self._write(repo, tip, keys, damaged=damaged)
+                        opened = self._kept(tip, keys)
+                    if opened is not None:
+                        return opened
+            return self._copy(repo, tip, keys)
 
     def _kept(self, tip: ObjectId | None, keys: Collection[str]) -> Opened | None:
         """Open a view on the unchanged file; `None` if it does not have what is asked."""
@@ -207,7 +206,7 @@ class Cache:
         conn.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
         conn.execute("COMMIT")
 
-    def _copy(self, tip: ObjectId | None, keys: Collection[str]) -> Opened:
+    def _copy(self, repo: "Repo", tip: ObjectId | None, keys: Collection[str]) -> Opened:
         """Make a private copy in memory: of the last one or of the file, else of the branch."""
         last, memory = self._private, connect(":memory:")
         try:
@@ -216,12 +215,12 @@ class Cache:
             else:
                 with self._file.lock(exclusive=False), closing(self._file.read()) as kept:
                     kept.backup(memory)
-            is_there = self._bring(self.repo, memory, tip, keys)
+            is_there = self._bring(repo, memory, tip, keys)
         except (OSError, Busy, sqlite3.DatabaseError):
             is_there = False
         if not is_there:
             memory = connect(":memory:")
-            self._fill(self.repo, memory, tip, keys)
+            self._fill(repo, memory, tip, keys)
         self._private = Opened(memory, tip, is_private=True)
         return self._private
 

@@ -79,6 +79,7 @@ class CacheFile:
                 conn.execute("PRAGMA synchronous = OFF")
                 yield conn
                 conn.execute("PRAGMA journal_mode = WAL")
+            _sync(fresh)  # it was written without
             self._remove(SIDECARS)
             fresh.replace(self.path)
         finally:
@@ -100,6 +101,14 @@ class CacheFile:
             with contextlib.suppress(OSError):
                 if now_s - path.stat().st_mtime > _ABANDONED_S:
                     path.unlink()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def connect(address: str) -> sqlite3.Connection:

@@ -120,7 +120,8 @@ def _take_plain(
         return False
     keys = _keys_of_table(table, seed_params)
     derived.files[file], derived.path = document["clock"], file.path
-    derived.stored = Stored(plain_document(document, keys.group), typed_in_record(table), keys)
+    typed = typed_in_record(table, document)
+    derived.stored = Stored(plain_document(document, keys.group), typed, keys)
     return True
 
 

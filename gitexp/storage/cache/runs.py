@@ -43,7 +43,7 @@ class CachedRuns:
         self.release()
 
     def release(self) -> None:
-        """Let go of the cache file; the next question opens it again at the same commit."""
+        """Close the cache file; the next question opens it again at the same commit."""
         self._view.release()
 
     def _runs(self, sql: str, values: Values = ()) -> list[RunId]:
@@ -71,9 +71,8 @@ class CachedRuns:
         Compares everything, also what SQLite itself finds wrong with the file.
         """
         keys = self._view.rows("SELECT name FROM keys ORDER BY name")
-        for (name,) in keys:
-            self._view.need(name)
-            other._view.need(name)
+        for view in (self._view, other._view):
+            view.need(*(name for (name,) in keys))
         ours, theirs = self._view.contents(keys), other._view.contents(keys)
         return [table for table in ours if ours[table] != theirs[table]]
 
@@ -94,6 +93,10 @@ class CachedRuns:
         )
         names = {name_of(path) for (p,) in self._view.rows(shapes) for path in json.loads(p)}
         return sorted(name for name in names if kind is None or name.startswith(kind + "."))
+
+    def prepare(self, keys: Iterable[str]) -> None:
+        """Prepare questions about many keys at once, given by full name; otherwise each waits."""
+        self._view.need(*keys)
 
     def tags(self) -> list[str]:
         """Return every tag of any run, sorted."""

@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - only placeholders
 """The values of one key, sorted for queries when the key is first asked for.
 
 A branch of 100,000 runs has millions of values, and a query needs those of two or three keys. So
@@ -9,6 +10,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, TypeAlias
 
 from gitexp.core.query.values import KEYED, forms_of
@@ -16,8 +18,12 @@ from gitexp.core.query.values import KEYED, forms_of
 Path: TypeAlias = tuple[str, ...]
 """The keys from the top of a document to one of its values."""
 
-_PLAIN_KEY: Final = re.compile(r"[\w .:/@+=%-]+", re.ASCII)
+_PLAIN_KEY: Final = r"[A-Za-z0-9_ .:/@+=%-]+"
 """Keys that every version of SQLite finds by a JSON path in quotes."""
+
+
+_AT_ONCE: Final = 100
+"""Places read from a document in one call; SQLite limits the arguments of a function to 127."""
 
 
 def name_of(path: Path) -> str:
@@ -50,10 +56,12 @@ def _leaves(table: Mapping[str, Any], above: Path) -> Iterator[Path]:
 def materialize(conn: sqlite3.Connection, asked: Iterable[str]) -> None:
     """Fill `vals` with the values of keys, given by full name, that it does not hold yet."""
     known = {name for (name,) in conn.execute("SELECT name FROM keys")}
+    keys: dict[str, int] = {}
     for name in asked:
         if name not in known:
-            key = conn.execute("INSERT INTO keys (name) VALUES (?)", (name,)).lastrowid or 0
-            insert_values(conn, _rows(conn, key, name))
+            keys[name] = conn.execute("INSERT INTO keys (name) VALUES (?)", (name,)).lastrowid or 0
+    if keys:
+        insert_values(conn, _rows(conn, keys))
 
 
 def insert_values(conn: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]) -> None:
@@ -71,27 +79,39 @@ def rows_of_run(
             yield key, rid, *forms_of(value_at(document, path)), clock
 
 
-def _rows(conn: sqlite3.Connection, key: int, name: str) -> Iterator[tuple[Any, ...]]:
-    for shape, paths in conn.execute("SELECT shape, paths FROM shapes").fetchall():
-        for path in json.loads(paths):
-            if name_of(path) == name:
-                for rid, clock, value in _values(conn, shape, path):
-                    yield key, rid, *forms_of(value), clock
+def _rows(conn: sqlite3.Connection, keys: dict[str, int]) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of all runs for keys, given as numbers by name."""
+    for shape, text in conn.execute("SELECT shape, paths FROM shapes").fetchall():
+        paths: list[Path] = [tuple(path) for path in json.loads(text)]
+        found = {path: keys[name] for path in paths if (name := name_of(path)) in keys}
+        for start in range(0, len(found), _AT_ONCE):
+            yield from _rows_of_shape(
+                conn, shape, dict(islice(found.items(), start, start + _AT_ONCE))
+            )
 
 
-def _values(conn: sqlite3.Connection, shape: int, path: Path) -> Iterator[tuple[int, int, Any]]:
-    """Yield row number, clock and value of the runs of a shape.
+def _rows_of_shape(
+    conn: sqlite3.Connection, shape: int, keys: dict[Path, int]
+) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of the runs of a shape for keys, given as numbers by path.
 
-    SQLite would round a number, so it hands over the text: a list of two equal members, which is
-    the only form that all versions have for this.
+    SQLite would round a number, so it returns text: the list of what is at several places, in which
+    every number stands as it was written.
     """
-    plain = all(map(_PLAIN_KEY.fullmatch, path))
-    at = "".join(f'."{part}"' for part in path) if plain else ""
-    rest = () if plain else path
+    places = [_json_path(path) for path in keys]
+    asked = places + places[:1]  # one place alone would not give a list
     found = conn.execute(
-        "SELECT rid, clock, json_extract(document, ?1, ?1) FROM runs JOIN documents USING (rid)"
-        " WHERE shape = ?2",
-        (f"${at}", shape),
+        f"SELECT rid, clock, json_extract(document, {', '.join('?' * len(asked))})"
+        " FROM runs JOIN documents USING (rid) WHERE shape = ?",
+        [*asked, shape],
     )
     for rid, clock, text in found:
-        yield rid, clock, value_at(json.loads(text)[0], rest)
+        for (path, key), place, value in zip(keys.items(), places, json.loads(text), strict=False):
+            yield key, rid, *forms_of(value_at(value, path) if place == "$" else value), clock
+
+
+def _json_path(path: Path) -> str:
+    """Return the path for SQLite; the whole document for names that it cannot express."""
+    if not all(re.fullmatch(_PLAIN_KEY, key) for key in path):
+        return "$"
+    return "$" + "".join(f'."{key}"' for key in path)

@@ -55,7 +55,7 @@ class View:
         self._turn = threading.RLock()
 
     def release(self) -> None:
-        """Let go of the file; the next question opens it again, at the same commit.
+        """Close the file; the next question opens it again, at the same commit.
 
         While a view is open, SQLite cannot shorten its log. So a process that waits for long, for
         instance for a command of the user, releases its views before.
@@ -109,16 +109,20 @@ class View:
         rows = self.rows(sql, values)
         return rows[0][0] if rows else None
 
-    def need(self, name: str) -> None:
-        """Have the values of a key in `vals` from now on."""
+    def need(self, *names: str) -> None:
+        """Have the values of keys in `vals` from now on. Many at once take little more time."""
         with self._turn:
-            if name in self._keys:
+            wanted = set(names) - self._keys
+            if not wanted:
                 return
-            self._keys.add(name)
-            if self.first("SELECT 1 FROM keys WHERE name = ?", name) is not None:
+            self._keys |= wanted
+            known = {name for (name,) in self.rows("SELECT name FROM keys")}
+            if wanted <= known:
                 return
             if self._opened is not None and self._opened.is_private:
-                materialize(self._opened.conn, [name])
+                self._opened.conn.execute("BEGIN")
+                materialize(self._opened.conn, wanted)
+                self._opened.conn.execute("COMMIT")
             else:
                 self._open(damaged=False)
 
@@ -135,7 +139,8 @@ class View:
     def contents(self, keys: Sequence[tuple[str]]) -> dict[str, object]:
         """Return a digest of each table, with the values of some keys only, and SQLite's own check.
 
-        Equal for equal content, whatever numbers keys and shapes have.
+        Equal for equal content, whatever numbers keys and shapes have. Reads no document: each is
+        compared with its checksum when it is read.
         """
         runs = ", ".join(
             f'"{name}"' for _, name, *_ in self.rows("PRAGMA table_info(runs)") if name != "shape"
@@ -144,6 +149,7 @@ class View:
             "runs": f"SELECT {runs}, paths FROM runs JOIN shapes USING (shape) ORDER BY rid",
             "vals": "SELECT name, rid, num, text, clock FROM keys JOIN vals USING (key)"
             f" WHERE name IN ({', '.join('?' * len(keys))}) ORDER BY name, rid",
+            "documents": "SELECT rid, checksum FROM documents ORDER BY rid",
             **{name: f"SELECT * FROM {name} ORDER BY 1, 2" for name in _PLAIN},
         }
         digests: dict[str, object] = {
@@ -154,7 +160,7 @@ class View:
         return {**digests, "schema": schema, "file": self.rows("PRAGMA integrity_check")}
 
 
-_PLAIN: Final = ("files", "documents", "tags", "produced", "broken")
+_PLAIN: Final = ("files", "tags", "produced", "broken")
 """Tables that two caches of one commit have alike to the last row."""
 
 

@@ -338,7 +338,7 @@ def test_a_run_survives_the_round_trip(run: Run) -> None:
         assert exactly(getattr(again, table)) == exactly(getattr(run, table))
     recorded, document = recode_run(encode_run(run))
     assert json.dumps(document) == json.dumps(RUN.json(again))
-    assert typed_in_record(recorded) == typed_values(Entry(again))
+    assert typed_in_record(recorded, document) == typed_values(Entry(again))
     if not run.parsed:
         whole = entry_document(Entry(again), "group")
         assert json.dumps(plain_document(document, "group")) == json.dumps(whole)
