@@ -33,8 +33,12 @@ class _Open:
 class ProposedTrials:
     """The trials of a sweep with Optuna that have not started."""
 
-    def __init__(self, plan: ProposedPlan) -> None:
-        """Take up what `look_up` found. Raises `GitexpError` when Optuna is missing."""
+    def __init__(self, plan: ProposedPlan, planned: Iterable[Planned]) -> None:
+        """Take up what `look_up` found. Raises `GitexpError` when Optuna is missing.
+
+        Of its trials those run that are new in `planned`; a worker may have the others.
+        """
+        self._new = {each.number for each in planned if each.state is State.NEW}
         definition = plan.definition
         self._plan = plan
         self._metric, direction = objective_of(plan.workspace, definition)
@@ -78,7 +82,7 @@ class ProposedTrials:
             return
         self._open[group.place] = _Open(number, len(group.trials))
         for each in group.trials:
-            if each.state is State.NEW:
+            if each.state is State.NEW and each.number in self._new:
                 self._waiting.append(each)
             elif each.known is not None and each.state is State.REPEAT:
                 self.note_end(each, each.known.measured)

@@ -109,7 +109,7 @@ def source_of(plan: Plan, planned: Sequence[Planned]) -> Source:
     if isinstance(plan, ProposedPlan):
         from gitexp.features.sweeps.proposed_trials import ProposedTrials
 
-        return ProposedTrials(plan)
+        return ProposedTrials(plan, planned)
     return ListedTrials(each for each in planned if each.state is State.NEW)
 
 
