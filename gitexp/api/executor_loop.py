@@ -5,7 +5,14 @@ branch, and this process alone writes the branch, in batches.
 """
 
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    wait,
+)
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -132,7 +139,7 @@ class ExecutorLoop:
                 )
             except (BrokenExecutor, RuntimeError) as error:
                 result.stopped_by = f"the executor takes no trials: {error}"
-                self._end(trial, _failure(error), queue, result)
+                self._end(trial, _failure(error), queue, result, outcome=Outcome.INTERRUPTED)
                 break
             self._futures[future] = trial.run.id
 
@@ -164,6 +171,10 @@ class ExecutorLoop:
                     self._suspects = len(self._open)
                 known = Outcome.FAILED if self._suspects == 1 else Outcome.INTERRUPTED
                 self._end(trial, _failure(error), queue, result, outcome=known)
+                continue
+            except CancelledError as error:  # it may not even have started
+                result.stopped_by = "the executor gave a trial up"
+                self._end(trial, _failure(error), queue, result, outcome=Outcome.INTERRUPTED)
                 continue
             except Exception as error:  # noqa: BLE001 - how an executor says that a worker failed
                 answer = _failure(error)

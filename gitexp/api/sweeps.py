@@ -7,7 +7,7 @@ import pickle
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -168,6 +168,8 @@ def sweep(
         inputs=tuple(inputs),
     )
     _check(definition, minimize=minimize, maximize=maximize)
+    if callable(work) and isinstance(executor, ProcessPoolExecutor):
+        _check_travels(work)
     refuse_secrets(definition)
     definition = with_code(workspace, definition)
     command = None if callable(work) else Command(definition.argv, str(where_is))
@@ -189,6 +191,18 @@ def _check(definition: Definition, *, minimize: str, maximize: str) -> None:
         raise InvalidInput("cannot draw points and let Optuna propose them")
     if min(definition.random, definition.optuna, definition.seed) < 0:
         raise InvalidInput("a number of points is not below zero")
+
+
+def _check_travels(work: Callable[..., Any]) -> None:
+    """Refuse a function that other processes cannot find. Raises `InvalidInput`."""
+    try:
+        pickle.dumps(work)
+    except Exception as error:
+        raise InvalidInput(
+            "cannot hand this function to other processes",
+            why=str(error),
+            hints=["define it at the top of a module, or use threads"],
+        ) from error
 
 
 def _values(name: str, given: Any) -> str:

@@ -201,6 +201,17 @@ def test_what_makes_no_sweep_is_refused(space: dict[str, Any], options: dict[str
     assert gitexp.runs() == []
 
 
+def test_an_executor_that_takes_no_trials_has_failed_none() -> None:
+    pool = ThreadPoolExecutor(1)
+    pool.shutdown()
+    done = gitexp.sweep({"lr": [1, 2]}, objective_of_one, executor=pool, minimize="loss")
+    assert [run.outcome.value for run in done.runs] == ["interrupted"]
+    assert "takes no trials" in str(done.stopped_by)
+    with ProcessPoolExecutor(1) as processes, pytest.raises(InvalidInput) as caught:
+        gitexp.sweep({"lr": [1, 2]}, lambda lr: lr, executor=processes, minimize="loss")
+    assert "other processes" in caught.value.what
+
+
 # --- processes ------------------------------------------------------------------------------------
 
 
@@ -225,7 +236,7 @@ def pool(request: pytest.FixtureRequest) -> Iterator[Executor]:
             yield executor
         return
     distributed = pytest.importorskip("distributed")
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     with distributed.Client(processes=True, **options) as client:
         yield client.get_executor(pure=False)
 
