@@ -21,7 +21,7 @@ from gitexp.api.tracker import verdict_on
 from gitexp.core.errors import InvalidInput
 from gitexp.core.inputs.python_values import as_table, as_tags, own_argv
 from gitexp.core.inputs.redaction import redact_argv, redact_text
-from gitexp.core.model.run import Direction, Run, numbers
+from gitexp.core.model.run import Direction, Outcome, Run, numbers
 from gitexp.core.render.text import format_number
 from gitexp.features.sweeps.coordinator import Limits, Listener, Result
 from gitexp.features.sweeps.definition import Definition
@@ -39,7 +39,7 @@ from gitexp.features.sweeps.plan import (
 from gitexp.features.sweeps.proposed_plan import plan_of
 from gitexp.features.sweeps.running import How, default_jobs, held_sweep, run_planned, source_of
 from gitexp.features.sweeps.space import Point
-from gitexp.features.sweeps.summary import choose, has_failed, short_point, summarize
+from gitexp.features.sweeps.summary import choose, short_point, summarize
 from gitexp.storage.workspace import Workspace
 
 MAX_FAILURES: Final = 5
@@ -89,8 +89,9 @@ class SweepResult:
 
     @property
     def failed(self) -> list[SweepTrial]:
-        """The trials that failed."""
-        return [trial for trial in self.trials if has_failed(trial.run)]
+        """The trials that failed or timed out. An interrupted one has not: it runs again."""
+        ways = (Outcome.FAILED, Outcome.TIMED_OUT)
+        return [trial for trial in self.trials if trial.run.outcome in ways]
 
     @cached_property
     def verdict(self) -> str:
@@ -100,10 +101,12 @@ class SweepResult:
         return verdict_on(Workspace.open(self.directory), self.best.run)
 
     def __str__(self) -> str:
-        parts = [f"{len(self.trials):,} results"]
+        ended = [run for run in self.runs if run.outcome is not Outcome.INTERRUPTED]
+        parts = [f"{len(ended):,} result{'' if len(ended) == 1 else 's'}"]
         parts += [f"{len(self.reused):,} reused"] if self.reused else []
         parts += [f"{len(self.failed):,} failed"] if self.failed else []
-        parts += [f"{self.left:,} not run"] if self.left else []
+        missing = len(self.trials) - len(ended) + self.left
+        parts += [f"{missing:,} without a result"] if missing else []
         text = f"sweep {self.id[:7]}: {', '.join(parts)}"
         if self.best is not None and self.metric is not None:
             value = format_number(float(numbers(self.best.run.metrics)[self.metric]))
