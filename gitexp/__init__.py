@@ -13,10 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gitexp.api.runs import LiveRun, active, runs, start
+    from gitexp.api.sweeps import SweepResult, sweep
     from gitexp.api.tracker import Tracker
 
 __version__ = "0.1.0"
-__all__ = ["LiveRun", "Tracker", "__version__", "active", "runs", "start"]
+__all__ = [
+    "LiveRun",
+    "SweepResult",
+    "Tracker",
+    "__version__",
+    "active",
+    "runs",
+    "start",
+    "sweep",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,12 +34,16 @@ def __getattr__(name: str) -> Any:
         from gitexp.api.tracker import Tracker
 
         return Tracker
-    if name in __all__:
-        import gitexp.api.runs
+    if name in ("sweep", "SweepResult"):
+        import gitexp.api.sweeps
 
-        return getattr(gitexp.api.runs, name)
+        return getattr(gitexp.api.sweeps, name)
     if name == "optuna":
         import importlib
 
         return importlib.import_module("gitexp.optuna")
+    if name in __all__:
+        import gitexp.api.runs
+
+        return getattr(gitexp.api.runs, name)
     raise AttributeError(f"module 'gitexp' has no attribute '{name}'")

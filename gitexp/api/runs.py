@@ -7,8 +7,9 @@ run.
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
     from gitexp.features.execution.prepare import Trial
 
 _FAILURE_TAIL = 4000
+
+
+current: ContextVar["Callable[[], LiveRun] | None"] = ContextVar("current", default=None)
+"""Opens the run of the trial that this thread runs for `gitexp.sweep`."""
 
 
 class LiveRun:
@@ -233,10 +238,13 @@ def _begin(trial: "Trial", place: Path | None) -> OwnRun:
 
 
 def active() -> LiveRun | None:
-    """Return the run of `git exp run` that started this process, if any.
+    """Return the run of `git exp run` that started this process, or of the trial of a sweep.
 
     `None` as well when that run has ended.
     """
+    trial = current.get()
+    if trial is not None:
+        return trial()
     run_id, path = os.environ.get(RUN_VARIABLE), os.environ.get(JOURNAL_VARIABLE)
     if not run_id or not path:
         return None

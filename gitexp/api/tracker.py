@@ -105,15 +105,7 @@ class Tracker:
             return Report("nothing was logged yet", Answer.UNKNOWN, "log a run first")
         judgement = judge(self._workspace, self._runs[-1])
         last, best = judgement.verdict("last"), judgement.verdict("best")
-        if last or best:
-            sentence = metric_sentence(
-                *(last, best),
-                claim=judgement.claim,
-                guards=judgement.guards,
-                is_repeat=judgement.is_repeat,
-            )
-        else:
-            sentence = self._alone(judgement)
+        sentence = _sentence(judgement)
         return Report(
             text=f"{sentence}\nnext: {judgement.advice}" if sentence else judgement.advice,
             answer=judgement.last_answer or Answer.UNKNOWN,
@@ -124,13 +116,30 @@ class Tracker:
             best=None if best is None else best.reference_value,
         )
 
-    @staticmethod
-    def _alone(judgement: Judgement) -> str:
-        value = numbers(judgement.run.metrics).get(judgement.metric or "")
-        if value is None or judgement.metric is None:
-            return ""
-        return alone_sentence(
-            *(judgement.metric, value, judgement.group),
-            outcome=judgement.run.outcome,
-            guards=judgement.guards,
-        )
+
+def verdict_on(workspace: Workspace, run: Run) -> str:
+    """Return the sentence that compares a recorded run with the last and the best before it."""
+    return _sentence(judge(workspace, run))
+
+
+def _sentence(judgement: Judgement) -> str:
+    last, best = judgement.verdict("last"), judgement.verdict("best")
+    if not (last or best):
+        return _alone(judgement)
+    return metric_sentence(
+        *(last, best),
+        claim=judgement.claim,
+        guards=judgement.guards,
+        is_repeat=judgement.is_repeat,
+    )
+
+
+def _alone(judgement: Judgement) -> str:
+    value = numbers(judgement.run.metrics).get(judgement.metric or "")
+    if value is None or judgement.metric is None:
+        return ""
+    return alone_sentence(
+        *(judgement.metric, value, judgement.group),
+        outcome=judgement.run.outcome,
+        guards=judgement.guards,
+    )

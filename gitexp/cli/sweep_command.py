@@ -3,7 +3,6 @@
 import json
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,17 @@ from gitexp.cli.sweep.run import look_up, make_plan, run_sweep
 from gitexp.cli.sweep.subcommands import SUBCOMMANDS
 from gitexp.core.errors import ExitCode, InvalidInput
 from gitexp.core.inputs.argv import format_value
-from gitexp.core.inputs.redaction import is_secret_name, redact_argv, redact_text
+from gitexp.core.inputs.redaction import redact_argv, redact_text
 from gitexp.features.execution.place_inputs import check_links
-from gitexp.features.execution.prepare import prepare
 from gitexp.features.recording.record import read_file
 from gitexp.features.sweeps.definition import MAX_TABLE_BYTES, Definition
-from gitexp.features.sweeps.plan import Planned, State, directory_of, first_trial, trials_of
+from gitexp.features.sweeps.plan import (
+    Planned,
+    State,
+    directory_of,
+    refuse_secrets,
+    with_code,
+)
 from gitexp.features.sweeps.study import PRUNERS, SAMPLERS
 from gitexp.features.sweeps.summary import short_point
 from gitexp.storage.workspace import Workspace
@@ -258,29 +262,8 @@ def _define(workspace: Workspace, argv: tuple[str, ...], **given: Any) -> Defini
         links=tuple(sorted(set(given["links"]))),
         in_place=given["in_place"],
     )
-    _refuse_secrets(definition)
-    return _with_code(workspace, definition)
-
-
-def _refuse_secrets(definition: Definition) -> None:
-    """Refuse a sweep whose definition, which is published, would hold a secret."""
-    names = [name for name in definition.space().names if is_secret_name(name.split(".")[-1])]
-    texts = (*definition.values, *definition.conditions, definition.table)
-    if names or any(redact_text(text) != text for text in texts):
-        what = f"parameter '{names[0]}'" if names else "a value"
-        raise InvalidInput(
-            "cannot define this sweep",
-            why=f"{what} looks like a secret, and the definition is recorded",
-            hints=["pass secrets by the environment"],
-        )
-
-
-def _with_code(workspace: Workspace, definition: Definition) -> Definition:
-    """The definition with the present code."""
-    trial = first_trial(workspace, definition)
-    first = trials_of(workspace, definition, trial)[0][2]
-    code = prepare(workspace, first, observe=False).run.code
-    return replace(definition, commit=code.commit, tree=code.tree, digest=code.digest)
+    refuse_secrets(definition)
+    return with_code(workspace, definition)
 
 
 # --- for CI -----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,7 +15,13 @@ import gitexp
 from tests.conftest import RepoBuilder
 
 optuna = pytest.importorskip("optuna")
-StorageTestCase: Any = pytest.importorskip("optuna.testing.pytest_storages").StorageTestCase
+if TYPE_CHECKING:
+
+    class StorageTestCase:
+        """Optuna's own, of the installed version."""
+
+else:
+    StorageTestCase = pytest.importorskip("optuna.testing.pytest_storages").StorageTestCase
 
 WORK = """
 import sys

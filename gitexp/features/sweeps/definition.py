@@ -85,6 +85,8 @@ class Definition:
     outputs: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
     """Untracked paths that each trial gets too, relative to the top of the work tree."""
+    function: str = ""
+    """The Python function that the trials call, as the last word of the command has it."""
     in_place: bool = False
     """True when the trials run in the user's own work tree, whatever its code is then."""
 

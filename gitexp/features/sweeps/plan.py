@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from gitexp.core.errors import GitexpError, InvalidInput
-from gitexp.core.inputs.redaction import REDACTED
+from gitexp.core.inputs.redaction import REDACTED, is_secret_name, redact_text
 from gitexp.core.model.ids import parse_object_id
 from gitexp.core.model.run import Code, Entry, Origin, Outcome, Run, Table
 from gitexp.features.execution.prepare import Prepared, Trial, prepare
@@ -77,7 +77,7 @@ def first_trial(workspace: Workspace, definition: Definition) -> Trial:
             hints=["pass secrets by the environment, not on the command line"],
         )
     return Trial(
-        origin=Origin.RUN,
+        origin=Origin.API if definition.function else Origin.RUN,
         argv=definition.argv,
         directory=top / definition.directory,
         params_files=definition.params_files,
@@ -90,6 +90,27 @@ def first_trial(workspace: Workspace, definition: Definition) -> Trial:
         directions=definition.directions,
         timeout_s=definition.timeout_s or None,
     )
+
+
+def refuse_secrets(definition: Definition) -> None:
+    """Refuse a sweep whose definition, which is published, would hold a secret."""
+    names = [name for name in definition.space().names if is_secret_name(name.split(".")[-1])]
+    texts = (*definition.values, *definition.conditions, definition.table)
+    if names or any(redact_text(text) != text for text in texts):
+        what = f"parameter '{names[0]}'" if names else "a value"
+        raise InvalidInput(
+            "cannot define this sweep",
+            why=f"{what} looks like a secret, and the definition is recorded",
+            hints=["pass secrets by the environment"],
+        )
+
+
+def with_code(workspace: Workspace, definition: Definition) -> Definition:
+    """Return the definition with the present code."""
+    trial = first_trial(workspace, definition)
+    first = trials_of(workspace, definition, trial)[0][2]
+    code = prepare(workspace, first, observe=False).run.code
+    return replace(definition, commit=code.commit, tree=code.tree, digest=code.digest)
 
 
 def trials_of(

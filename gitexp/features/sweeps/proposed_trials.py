@@ -33,8 +33,12 @@ class _Open:
 class ProposedTrials:
     """The trials of a sweep with Optuna that have not started."""
 
-    def __init__(self, plan: ProposedPlan) -> None:
-        """Take up what `look_up` found. Raises `GitexpError` when Optuna is missing."""
+    def __init__(self, plan: ProposedPlan, planned: Iterable[Planned]) -> None:
+        """Take up what `look_up` found. Raises `GitexpError` when Optuna is missing.
+
+        Of its trials those run that are new in `planned`; a worker may have the others.
+        """
+        self._new = {each.number for each in planned if each.state is State.NEW}
         definition = plan.definition
         self._plan = plan
         self._metric, direction = objective_of(plan.workspace, definition)
@@ -76,12 +80,12 @@ class ProposedTrials:
         if State.DISCARDED in states:
             self._study.settle(number, Verdict.FAILED)
             return
-        self._start(number, group)
-
-    def _start(self, number: int, group: Group) -> None:
-        """Let the trials of a point wait for a place."""
         self._open[group.place] = _Open(number, len(group.trials))
-        self._waiting.extend(group.trials)
+        for each in group.trials:
+            if each.state is State.NEW and each.number in self._new:
+                self._waiting.append(each)
+            elif each.known is not None and each.state is State.REPEAT:
+                self.note_end(each, each.known.measured)
 
     # --- the trials ---------------------------------------------------------------------------
 
@@ -107,7 +111,9 @@ class ProposedTrials:
         number, proposal, point = found
         self._left -= 1
         self._seen.add(canonical(point))
-        self._start(number, self._plan.group_at(self._place, proposal, point))
+        group = self._plan.group_at(self._place, proposal, point)
+        self._open[group.place] = _Open(number, len(group.trials))
+        self._waiting.extend(group.trials)
         self._place += 1
         return True
 

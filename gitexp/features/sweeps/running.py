@@ -91,6 +91,12 @@ def run_planned(
     """
     if not len(queue) and not (cluster and cluster.left):
         return Result()
+    if plan.definition.function:
+        raise InvalidInput(
+            f"cannot go on with sweep {plan.definition.id[:7]} here",
+            why="its trials call a Python function",
+            hints=["start the program that calls `gitexp.sweep` again; nothing runs twice"],
+        )
     if cluster is not None:
         return _run_on(cluster, workspace, plan, queue, how, mark)
     if plan.definition.in_place:
@@ -103,7 +109,7 @@ def source_of(plan: Plan, planned: Sequence[Planned]) -> Source:
     if isinstance(plan, ProposedPlan):
         from gitexp.features.sweeps.proposed_trials import ProposedTrials
 
-        return ProposedTrials(plan)
+        return ProposedTrials(plan, planned)
     return ListedTrials(each for each in planned if each.state is State.NEW)
 
 
