@@ -25,14 +25,14 @@ from gitexp.core.model.run import Outcome, Run
 from gitexp.core.model.tables import nest
 from gitexp.core.schema.toml_codec import encode_run
 from gitexp.features.execution.code_snapshot import pin
-from gitexp.features.recording.made_here import remember
-from gitexp.features.recording.record import collect, note_events, recordable, with_collected
+from gitexp.features.recording.made_here import mark_recorded_here
+from gitexp.features.recording.record import apply_totals, fit_to_limits, fold_events, note_events
 from gitexp.features.sweeps.coordinator import BATCH_S, Result
 from gitexp.features.sweeps.files import branch_file
 from gitexp.features.sweeps.plan import Plan, Planned, State
 from gitexp.features.sweeps.source import Source
 from gitexp.features.sweeps.summary import has_failed
-from gitexp.storage.branch.events import Event, sealed
+from gitexp.storage.branch.events import RunEvent, sealed
 from gitexp.storage.workspace import Workspace
 
 _TICK_S: Final = 0.25
@@ -88,7 +88,7 @@ class ExecutorLoop:
         self._on_end = on_end
         self._open: dict[str, _Trial] = {}
         self._futures: dict[Future[Answer], str] = {}
-        self._ended: list[tuple[_Trial, Event, tuple[str, ...]]] = []
+        self._ended: list[tuple[_Trial, RunEvent, tuple[str, ...]]] = []
         self._extra: tuple[tuple[str, bytes], ...] = (branch_file(plan.definition),)
         self._written_s = clock.monotonic_s()
         self._row = 0
@@ -117,7 +117,7 @@ class ExecutorLoop:
             self._write(result)
             for trial, _, _ in self._ended:
                 trial.journal.close()  # the next command completes it
-            self._workspace.store.release(sample)
+            self._workspace.branch.release(sample)
         result.left = len(queue)
         return result
 
@@ -148,7 +148,7 @@ class ExecutorLoop:
         run = replace(prepared.run, clock=self._clock, started=clock.now())
         self._clock += 1
         run = self._mark(planned, replace(run, session=self._workspace.new_session()))
-        remember(self._workspace, run.id)
+        mark_recorded_here(self._workspace, run.id)
         extra = {"packages": prepared.packages, "top": str(prepared.top)}
         journal = Journal.create(
             self._workspace.journals, run.id, encode_run(run), durable=False, extra=extra
@@ -196,17 +196,17 @@ class ExecutorLoop:
             with suppress(GitexpError):
                 fields = {name: value for name, value in event.items() if name != "event"}
                 journal.append(event["event"], **fields)
-        found = collect(read_journal(journal.path))
+        found = fold_events(read_journal(journal.path))
         ended = Outcome.SUCCEEDED if answer.has_succeeded else Outcome.FAILED
         command = trial.run.command
         run = replace(
-            with_collected(trial.run, found),
+            apply_totals(trial.run, found),
             outcome=outcome or ended,
             duration_s=round(answer.duration_s, 3),
             output_tail=answer.tail,
             command=command and replace(command, exit_code=answer.exit_code),
         )
-        run, record = recordable(run)
+        run, record = fit_to_limits(run)
         with suppress(GitexpError):
             journal.seal(record, series=found.series)
         packages = trial.planned.prepared.packages

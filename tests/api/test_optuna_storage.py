@@ -83,7 +83,7 @@ def test_the_storage_leaves_the_entries_on_the_branch(place: Path, repo: RepoBui
 
 
 @pytest.mark.long
-class TestOptunasOwn(StorageTestCase):  # type: ignore[misc]  # Optuna gives it no type
+class TestOptunasOwn(StorageTestCase):
     """The tests that Optuna has for the storages of others."""
 
     @pytest.fixture
