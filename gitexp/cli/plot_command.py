@@ -116,9 +116,9 @@ def _write(
     workspace: Workspace, shapes: Sequence[Shape], axes: Axes, svg: str | None, png: str | None
 ) -> None:
     """Write the picture to the files that the user named."""
+    from gitexp.cli.output.png import png_bytes
     from gitexp.cli.output.user_file import write_user_file
     from gitexp.core.render.chart import lay_out
-    from gitexp.core.render.png import png_bytes
     from gitexp.core.render.svg import svg_text
 
     picture = lay_out([_thinned(shape) for shape in shapes], axes)

@@ -193,6 +193,19 @@ class TestReuse:
         assert all("code of the sweep" in run["output_tail"] for run in runs)
         assert len({run["sweep"]["id"] for run in runs}) == 1
 
+    def test_resume_has_the_parameter_files_that_the_sweep_began_with(self, sweep: Exp) -> None:
+        sweep.repo.write("params.toml", "batch = 8\n")
+        command = ("-S", "n=1,2,3", "--", "cat", "params.toml")
+        sweep("sweep", "-j", "1", "--max-time", "0.01s", *command, check=1)
+        assert len(documents(sweep)) < 3
+        sweep.repo.write("params.toml", "batch = 16\n")
+        sweep("sweep", "resume")
+        runs = documents(sweep)
+        assert [run["params"]["batch"] for run in runs] == [8, 8, 8]
+        assert ["batch = 8" in run["output_tail"] for run in runs] == [True] * 3
+        sweep("sweep", *command)
+        assert len({run["sweep"]["id"] for run in documents(sweep)}) == 2
+
 
 class TestSaid:
     @pytest.mark.parametrize(

@@ -70,6 +70,8 @@ class Trial:
     params: Table = field(default_factory=dict)
     """Parameters given as a table."""
     params_files: tuple[str, ...] = ()
+    file_params: Table | None = None
+    """What the parameter files said at an earlier moment; `None` reads them."""
     metrics_files: tuple[str, ...] = ()
     metric_patterns: tuple[str, ...] | None = None
     """Patterns that read metrics from the output; `None` means those of the settings."""
@@ -257,13 +259,13 @@ def _in_session(workspace: Workspace, run: Run) -> Run:
     return run if found is None else replace(run, parent=found[0], parent_rule=found[1])
 
 
-def gather_params(workspace: Workspace, trial: Trial) -> tuple[Table, Table, list[str]]:
-    """Merge parameters from files, the environment, the command's options and the user.
-
-    Later ones win. Returns all parameters, those that the user gave, and notes.
-    """
-    notes = []
+def read_params_files(workspace: Workspace, trial: Trial) -> tuple[Table, list[str]]:
+    """Read the parameter files; later ones win. Returns the parameters and notes."""
     params: Table = {}
+    if trial.file_params is not None:
+        _overlay(params, trial.file_params)
+        return params, []
+    notes = []
     files = [trial.directory / name for name in trial.params_files]
     if not files and workspace.repo.top is not None:
         files = [workspace.repo.top / name for name in workspace.settings.params_files]
@@ -274,6 +276,15 @@ def gather_params(workspace: Workspace, trial: Trial) -> tuple[Table, Table, lis
         from gitexp.features.recording.record import read_file  # writes records otherwise
 
         _overlay(params, parse_params(read_file(file), file.suffix, name=file.name))
+    return params, notes
+
+
+def gather_params(workspace: Workspace, trial: Trial) -> tuple[Table, Table, list[str]]:
+    """Merge parameters from files, the environment, the command's options and the user.
+
+    Later ones win. Returns all parameters, those that the user gave, and notes.
+    """
+    params, notes = read_params_files(workspace, trial)
     given: Table = {}
     _overlay(given, trial.params)
     for path, value in trial.assignments:

@@ -14,7 +14,7 @@ from gitexp.core.analysis.fingerprint import canonical
 from gitexp.core.errors import InvalidInput, Unreadable
 from gitexp.core.inputs.argv import parse_assignment
 from gitexp.core.model.ids import parse_object_id
-from gitexp.core.model.run import Direction
+from gitexp.core.model.run import Direction, Table
 from gitexp.core.schema.toml_codec import decode_table, encode_table
 from gitexp.features.sweeps.condition import parse_conditions
 from gitexp.features.sweeps.space import (
@@ -79,6 +79,8 @@ class Definition:
     reason: str = ""
     tags: tuple[str, ...] = ()
     params_files: tuple[str, ...] = ()
+    params: str = ""
+    """TOML of what parameter files said; empty when it is unknown, or may hold a secret."""
     metrics_files: tuple[str, ...] = ()
     metric_patterns: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
@@ -111,6 +113,12 @@ class Definition:
     def method(self) -> str:
         """How points are chosen: `grid`, `random` or `optuna`."""
         return "optuna" if self.optuna else "random" if self.random else "grid"
+
+    @property
+    def file_params(self) -> Table | None:
+        """The parameters of files when the sweep was defined; `None` when they are unknown."""
+        params = decode_table(self.params.encode()).get("params") if self.params else None
+        return params if isinstance(params, dict) else None
 
     @property
     def directions(self) -> dict[str, Direction]:

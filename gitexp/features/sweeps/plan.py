@@ -10,10 +10,11 @@ from functools import cached_property
 from pathlib import Path
 
 from gitexp.core.errors import GitexpError, InvalidInput
-from gitexp.core.inputs.redaction import REDACTED, is_secret_name, redact_text
+from gitexp.core.inputs.redaction import REDACTED, is_secret_name, redact_table, redact_text
 from gitexp.core.model.ids import parse_object_id
 from gitexp.core.model.run import Code, Entry, Origin, Outcome, Run, Table
-from gitexp.features.execution.prepare import Prepared, Trial, prepare
+from gitexp.core.schema.toml_codec import encode_table
+from gitexp.features.execution.prepare import Prepared, Trial, prepare, read_params_files
 from gitexp.features.execution.repeats import seed_setter
 from gitexp.features.execution.variation import Variations
 from gitexp.features.sweeps.definition import Definition, batch_of
@@ -81,6 +82,7 @@ def first_trial(workspace: Workspace, definition: Definition) -> Trial:
         argv=definition.argv,
         directory=top / definition.directory,
         params_files=definition.params_files,
+        file_params=definition.file_params,
         metrics_files=definition.metrics_files,
         metric_patterns=definition.metric_patterns or None,
         inputs=definition.inputs,
@@ -106,8 +108,16 @@ def refuse_secrets(definition: Definition) -> None:
 
 
 def with_code(workspace: Workspace, definition: Definition) -> Definition:
-    """Return the definition with the present code."""
+    """Return the definition with the present code, and with what the parameter files say now.
+
+    Trials in the user's own work tree read these files when they start.
+    """
     trial = first_trial(workspace, definition)
+    if not definition.in_place:
+        params, _ = read_params_files(workspace, trial)
+        if redact_table(params) == params:
+            text = encode_table({"params": params}).decode()
+            definition = replace(definition, params=text)
     first = trials_of(workspace, definition, trial)[0][2]
     code = prepare(workspace, first, observe=False).run.code
     return replace(definition, commit=code.commit, tree=code.tree, digest=code.digest)

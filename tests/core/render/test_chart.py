@@ -1,18 +1,14 @@
 """Pictures of charts: equal bytes for equal shapes, safe for every name, readable."""
 
-import builtins
 import math
 import re
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
-from gitexp.core.errors import GitexpError
 from gitexp.core.render.chart import Axes, Line, Words, lay_out
-from gitexp.core.render.plot import LINE, Shape
-from gitexp.core.render.png import png_bytes
+from gitexp.core.render.plot import Shape
 from gitexp.core.render.svg import DARK, LIGHT, svg_text
 
 EXPECTED = Path(__file__).parents[2] / "samples" / "plot.svg"
@@ -97,32 +93,3 @@ def luminance(colour: str) -> float:
     parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
     linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def test_pixels_show_the_lines() -> None:
-    image_module = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
-    import io
-
-    points = [(float(n), float(n % 3)) for n in range(9)]
-    several = [Shape(f"{n} 😀 שלום", points) for n in range(6)]
-    content = png_bytes(lay_out([*several, Shape("best", points, mark=LINE)], AXES))
-    image = image_module.open(io.BytesIO(content))
-    assert image.size == (1600, 2 * (488 + 20 * 7 + 8))
-    colours = {colour for _, colour in image.getcolors(1 << 20)}
-    for name in ("paper", "grid", "s0", "s2"):
-        assert tuple(int(LIGHT[name][n : n + 2], 16) for n in (1, 3, 5)) in colours, name
-    assert content == png_bytes(lay_out([*several, Shape("best", points, mark=LINE)], AXES))
-
-
-def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = builtins.__import__
-
-    def without(name: str, *rest: Any) -> Any:
-        if name == "PIL":
-            raise ImportError(name)
-        return there(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(GitexpError, match="cannot draw a PNG file") as caught:
-        png_bytes(lay_out([Shape("x", [(0.0, 1.0)])], AXES))
-    assert caught.value.hints[0] == "`pip install 'gitexp[png]'`"
