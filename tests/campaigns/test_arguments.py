@@ -18,8 +18,8 @@ from gitexp.cli.app import COMMANDS, HIDDEN, context_of, run
 from gitexp.core.errors import ExitCode
 from tests.conftest import RepoBuilder
 
-LEFT_OUT = {"demo"}
-"""It creates its own repository and trains models, whatever the arguments are."""
+LEFT_OUT = {"demo", "ui"}
+"""One creates its own repository and trains models; the other serves until Ctrl-C."""
 
 WAITING = {"wait_for_code"}
 """It waits a minute."""
