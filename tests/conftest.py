@@ -5,10 +5,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -200,3 +200,11 @@ def place() -> Iterator[RepoBuilder]:
         repo = RepoBuilder(Path(folder))
         repo.git("init", "--quiet")
         yield repo
+
+
+def some_daily(values: Iterable[Any], count: int) -> list[Any]:
+    """Return parameters of which the first `count` run daily; the others are marked long."""
+    return [
+        value if number < count else pytest.param(value, marks=pytest.mark.long)
+        for number, value in enumerate(values)
+    ]

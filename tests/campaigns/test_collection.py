@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.campaigns.field import Field, holding, make_old, read_records
-from tests.conftest import RepoBuilder
+from tests.conftest import RepoBuilder, some_daily
 
 
 @contextmanager
@@ -89,7 +89,10 @@ def test_gc_beside_two_hundred_runs_removes_nothing_needed(repo: RepoBuilder) ->
 
 
 @pytest.mark.parametrize(
-    "command", ["write-tree", "hash-object", "ls-tree", "update-ref", "rev-list", "fast-import"]
+    "command",
+    some_daily(
+        ["write-tree", "hash-object", "ls-tree", "update-ref", "rev-list", "fast-import"], 2
+    ),
 )
 def test_prune_during_a_start_removes_nothing_needed(
     repo: RepoBuilder, tmp_path: Path, command: str

@@ -26,7 +26,7 @@ from tests.campaigns.field import (
     require_root,
     require_strace,
 )
-from tests.conftest import RepoBuilder
+from tests.conftest import RepoBuilder, some_daily
 
 FAULTS = ("error=ENOSPC", "error=EIO")
 CODE = 7
@@ -77,7 +77,7 @@ def sweep(ground: Field, fault: Injection, folder: Path, step: int, first: int =
     return failures
 
 
-@pytest.mark.parametrize("effect", FAULTS)
+@pytest.mark.parametrize("effect", some_daily(FAULTS, 1))
 @pytest.mark.parametrize("victim", ["update-index", "update-ref", "gitexp: record", "fast-import"])
 def test_failing_calls_of_git_lose_nothing(
     repo: RepoBuilder, tmp_path: Path, victim: str, effect: str

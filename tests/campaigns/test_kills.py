@@ -229,6 +229,7 @@ def check_training(repo: RepoBuilder, ids: list[str], before: set[str], steps: l
     return outcome
 
 
+@pytest.mark.long
 def test_kills_at_random_moments_lose_nothing(repo: RepoBuilder, tmp_path: Path) -> None:
     seen = kill_at_random(repo, tmp_path, times=7, seed=20261123)
     assert seen.get("interrupted", 0) > 0

@@ -17,7 +17,7 @@ import pytest
 
 from gitexp.cli.app import run
 from gitexp.core.errors import ExitCode
-from tests.conftest import MakeRepo, RepoBuilder
+from tests.conftest import MakeRepo, RepoBuilder, some_daily
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 CODE, EDITED = "print('METRIC loss=0.5')\n", "print('METRIC loss=0.4')\n"
@@ -318,7 +318,7 @@ def ground(
         yield Ground(make_repo, tmp_path, monkeypatch, cleanup)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", some_daily(SHAPES, 6))
 def test_every_command_works_or_says_why_not(
     shape: str, ground: Ground, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 from gitexp.cli.app import run
 from gitexp.features.harvest.parsed_params import injected, read_report, report_path
 from tests.cli.conftest import Exp
+from tests.conftest import some_daily
 
 ARGPARSE = """\
 import argparse
@@ -320,7 +321,7 @@ def both(
 @pytest.mark.parametrize(
     "flags", [[], ["-I"], ["-S"], ["-E"], ["-I", "-S", "-E"], ["-B", "-u"], ["-X", "dev"]]
 )
-@pytest.mark.parametrize("python_path", [None, "", "lib", ":lib:"])
+@pytest.mark.parametrize("python_path", some_daily([None, "", "lib", ":lib:"], 2))
 def test_program_sees_no_trace_of_gitexp(
     exp: Exp,
     capfd: pytest.CaptureFixture[str],

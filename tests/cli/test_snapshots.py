@@ -7,6 +7,7 @@ import pytest
 
 from gitexp.features.execution import outside_files
 from tests.cli.conftest import Exp
+from tests.conftest import some_daily
 
 RUN = ("--", "python", "-c", "print('METRIC loss=1')")
 SIZES = ("git", "ls-tree", "-r", "-l")
@@ -30,11 +31,14 @@ def in_snapshot(exp: Exp, run: str = "last") -> set[str]:
 
 @pytest.mark.parametrize(
     "path",
-    [
-        *("model.pt", "deep/down/model.pth", "a.ckpt", "a.pkl", "a.joblib", "a.npy", "a.npz"),
-        *("a.h5", "a.hdf5", "a.onnx", "a.safetensors", "a.parquet", "a.arrow", "a.feather"),
-        "logs/events.out.tfevents.1700000000.host.1.0",
-    ],
+    some_daily(
+        [
+            *("model.pt", "deep/down/model.pth", "a.ckpt", "a.pkl", "a.joblib", "a.npy", "a.npz"),
+            *("a.h5", "a.hdf5", "a.onnx", "a.safetensors", "a.parquet", "a.arrow", "a.feather"),
+            "logs/events.out.tfevents.1700000000.host.1.0",
+        ],
+        5,
+    ),
 )
 def test_untracked_model_and_data_files_stay_out(exp: Exp, path: str) -> None:
     exp.repo.write(path, "x")

@@ -11,6 +11,7 @@ import pytest
 
 import gitexp
 from tests.cli.conftest import Exp
+from tests.conftest import some_daily
 
 READ = "import sys\nprint('METRIC size=%d' % len(open(sys.argv[-1]).read()))\n"
 
@@ -217,7 +218,8 @@ def shell(exp: Exp, line: str) -> "subprocess.CompletedProcess[str]":
 
 class TestWritten:
     @pytest.mark.parametrize(
-        "redirection", ["> log.txt", "2> log.txt", "> log.txt 2>&1", "| tee log.txt", ">> log.txt"]
+        "redirection",
+        some_daily(["> log.txt", "2> log.txt", "> log.txt 2>&1", "| tee log.txt", ">> log.txt"], 2),
     )
     def test_redirected_output_is_never_code(self, exp: Exp, redirection: str) -> None:
         for _ in range(2):

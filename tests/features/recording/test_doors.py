@@ -11,7 +11,7 @@ import pytest
 import gitexp
 from gitexp.cli.app import run as exp
 from gitexp.core.model.run import Entry, Table, nest, numbers
-from tests.conftest import RepoBuilder
+from tests.conftest import RepoBuilder, some_daily
 
 PRINT = "import json, sys\nfor n, v in json.loads(sys.argv[1]).items(): print(f'METRIC {n}={v}')\n"
 LOG = "import json, sys, gitexp\ngitexp.start().log(json.loads(sys.argv[1]))\n"
@@ -113,7 +113,7 @@ def only_entry() -> Entry:
 
 
 @pytest.mark.parametrize("door", DOORS)
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", some_daily(TABLES, 3))
 def test_all_ways_of_recording_give_the_same_record(
     door: str, table: str, repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

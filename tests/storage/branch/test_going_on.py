@@ -9,7 +9,7 @@ import pytest
 
 import gitexp
 from gitexp.adapters.journal.journal import Journal
-from tests.conftest import RepoBuilder
+from tests.conftest import RepoBuilder, some_daily
 
 HAPPENINGS = {
     "nothing": "true",
@@ -40,14 +40,14 @@ def run(repo: RepoBuilder, n: int, command: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("happening", HAPPENINGS)
+@pytest.mark.parametrize("happening", some_daily(HAPPENINGS, 4))
 def test_a_run_and_its_code_are_kept(repo: RepoBuilder, happening: str) -> None:
     run(repo, 1, "true")
     run(repo, 2, HAPPENINGS[happening])
     check(repo, "succeeded", "metrics")
 
 
-@pytest.mark.parametrize("happening", HAPPENINGS)
+@pytest.mark.parametrize("happening", some_daily(HAPPENINGS, 3))
 def test_what_a_start_has_asked_for_may_change_before_it_is_written(
     repo: RepoBuilder, happening: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ from gitexp.core.model.run import (
 from gitexp.core.schema import layout as refs
 from gitexp.core.schema.toml_codec import encode_annotation, encode_run
 from gitexp.storage.cache.cache import Cache
+from tests.conftest import some_daily
 from tests.storage.branches import (
     DAMAGES,
     REF,
@@ -264,7 +265,7 @@ def filled(branch: Branch) -> Branch:
     return branch
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", some_daily(DAMAGES, 4))
 @pytest.mark.parametrize("opened", [False, True])
 def test_damage_never_changes_an_answer(
     filled: Branch, tmp_path: Path, damage: str, opened: bool
@@ -279,7 +280,7 @@ def test_damage_never_changes_an_answer(
     assert_true(filled.open(), filled, tmp_path)
 
 
-@pytest.mark.parametrize("share", [n / 20 for n in range(21)])
+@pytest.mark.parametrize("share", some_daily([n / 20 for n in range(21)], 7))
 def test_a_flipped_bit_changes_no_document_and_is_found(
     filled: Branch, tmp_path: Path, share: float
 ) -> None:
