@@ -24,8 +24,8 @@ REMOVED = (
 )
 
 
-SLOW_DIRECTORIES = frozenset({"campaigns", "cli", "docs", "e2e", "lifecycle", "store"})
-"""Directories whose tests start commands and many git processes."""
+SLOW_DIRECTORIES = frozenset({"browser", "campaigns", "cli", "docs", "e2e", "report", "storage"})
+"""Directories whose tests start commands, browsers and many git processes."""
 
 FAST_FILES = frozenset({"test_first_contact.py", "test_bad_input.py"})
 """Files of these directories in the fast tier, with a few real commands."""
@@ -33,12 +33,16 @@ FAST_FILES = frozenset({"test_first_contact.py", "test_bad_input.py"})
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the slow directories and every campaign, so that `-m "not slow"` is the fast tier."""
+    """Mark what is slow, so that `-m "not slow"` is the fast tier.
+
+    Slow are some directories, tests with a repository, and campaigns.
+    """
     for item in items:
         path = item.path.relative_to(Path(__file__).parent)
-        in_slow_directory = path.parts[0] in SLOW_DIRECTORIES and path.name not in FAST_FILES
+        in_slow_directory = not SLOW_DIRECTORIES.isdisjoint(path.parts)
+        has_repository = "make_repo" in getattr(item, "fixturenames", ())
         is_campaign = any(item.get_closest_marker(name) for name in ("long", "newest_git"))
-        if in_slow_directory or is_campaign:
+        if is_campaign or ((in_slow_directory or has_repository) and path.name not in FAST_FILES):
             item.add_marker(pytest.mark.slow)
 
 
