@@ -9,7 +9,7 @@ from gitexp.cli.params.run_argument import find_id
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Entry, numbers
 from gitexp.features.runs.judge import judge
-from gitexp.features.runs.standings import Past
+from gitexp.features.runs.standings import Past, Today
 from gitexp.storage.workspace import Workspace
 
 
@@ -46,9 +46,9 @@ def command(
 
         say_empty(workspace, where)
     view = view_of(workspace, chosen)
-    past = Past(index)
+    past, shared = Past(index), Today()
     for n, entry in enumerate(index.entries(chosen)):
-        then, today = _sentences(workspace, entry, past, colour=view.colour)
+        then, today = _sentences(workspace, entry, past, shared, colour=view.colour)
         if oneline:
             from gitexp.cli.output.verdicts import one_line
             from gitexp.core.render.text import fold
@@ -67,12 +67,14 @@ def command(
             )
 
 
-def _sentences(workspace: Workspace, entry: Entry, past: Past, *, colour: bool) -> tuple[str, str]:
+def _sentences(
+    workspace: Workspace, entry: Entry, past: Past, shared: Today, *, colour: bool
+) -> tuple[str, str]:
     """Return the verdict at the end of a run, and the verdict with all runs known today.
 
     The first is empty if the metric was missing at the end or has another value today.
     """
-    now = judge(workspace, entry.measured, refresh=False)
+    now = judge(workspace, entry.measured, refresh=False, today=shared)
     today = judgement_sentence(workspace, now, colour=colour)
     name = now.metric or ""
     measured = numbers(entry.run.metrics).get(name)

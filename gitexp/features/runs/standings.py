@@ -209,6 +209,26 @@ class Standings:
         return self._machines[run]
 
 
+class Today:
+    """Standings as of now, read once for all runs with the same metric and directions."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ...], Standings] = {}
+
+    def standings(
+        self,
+        index: CachedRuns,
+        settings: Settings,
+        metric: str,
+        directions: Mapping[str, Direction],
+    ) -> Standings:
+        """Return the standings of an index, always the same index and settings."""
+        key = metric, *sorted(directions.items())
+        if key not in self._known:
+            self._known[key] = Standings(index, settings, metric, directions=directions)
+        return self._known[key]
+
+
 def _only(group: Group | None, run: Run) -> Group | None:
     """Return a group of one run only."""
     found = [m for m in group.measurements if m.run == run.id] if group is not None else []
