@@ -224,17 +224,17 @@ class ExecutorLoop:
         self._written_s = clock.monotonic_s()
         if not self._ended:
             return
-        events = [event for _, event, _ in self._ended]
+        events: list[RunEvent] = []
+        for trial, seal, notes in self._ended:
+            events += [seal, *note_events(self._workspace, trial.run, notes)]
         events[0] = replace(events[0], files=(*events[0].files, *self._extra))
         result.unrecorded = len(self._ended)
         with suppress(GitexpError):
             self._workspace.record(events)
             self._extra = ()
-            for trial, _, notes in self._ended:
+            for trial, _, _ in self._ended:
                 with suppress(GitexpError):
                     trial.journal.remove()
-                if notes:
-                    self._workspace.record(note_events(self._workspace, trial.run, notes))
             self._ended.clear()
             result.unrecorded = 0
 

@@ -325,7 +325,7 @@ class Coordinator:
         now_s = clock.monotonic_s()
         if not now and self._written_s and now_s - self._written_s < BATCH_S:
             return
-        events = [self._event(sealed) for sealed in self._ended]
+        events = [event for sealed in self._ended for event in self._events(sealed)]
         announced = [
             trial
             for _, trial in self._running.values()
@@ -352,7 +352,6 @@ class Coordinator:
         for sealed in self._ended:
             with suppress(GitexpError):
                 sealed.release()
-        self._write_notes()
         if self._ended:
             self._forget([sealed.run.id for sealed in self._ended])
         self._ended.clear()
@@ -365,16 +364,12 @@ class Coordinator:
         if len(self._ended) > MAX_WAITING:
             raise problem
 
-    def _event(self, sealed: SealedTrial) -> RunEvent:
-        return sealed.event(sealed.run.outcome.value)
-
-    def _write_notes(self) -> None:
+    def _events(self, sealed: SealedTrial) -> list[RunEvent]:
+        """Return the seal of a trial and its notes, which are recorded together."""
         from gitexp.features.recording.record import note_events
 
-        for sealed in self._ended:
-            if sealed.notes:
-                events = note_events(self._workspace, sealed.run, sealed.notes)
-                self._workspace.record(events)
+        seal = sealed.event(sealed.run.outcome.value)
+        return [seal, *note_events(self._workspace, sealed.run, sealed.notes)]
 
     def _close(self, result: Result) -> None:
         """Record what ended; trials that still run here, after a failure of ours, are ended."""
