@@ -172,9 +172,12 @@ def _print_exact(
     elif view is None or view.columns is None:
         answer(format_csv(documents))
     else:
-        from gitexp.cli.output.view_columns import document_keys, with_reason
+        from gitexp.cli.output.view_columns import document_keys
 
-        answer(format_csv([with_reason(d) for d in documents], document_keys(view.columns)))
+        if "why" in view.columns:
+            for document, entry in zip(documents, workspace.index.entries(chosen), strict=True):
+                document["why"] = entry.decision.text if entry.decision else None
+        answer(format_csv(documents, document_keys(view.columns)))
 
 
 def _print_table(

@@ -11,6 +11,8 @@ import pytest
 from gitexp.cli.completion.suggest import suggest
 from gitexp.cli.ui_command import SearchPage
 from gitexp.core.errors import NotFound
+from gitexp.core.model.run import AnnotationKind, Decision
+from gitexp.features.recording.record import annotate
 from gitexp.features.runs.views import Chart, find_view
 from gitexp.storage.workspace import Workspace
 from tests.cli.conftest import Exp
@@ -58,6 +60,23 @@ def test_programs_get_the_rows_of_a_view(searched: Exp) -> None:
     listed = json.loads(searched("list", "--view", "paper", "--json").out)["runs"]
     assert [run["name"] for run in listed] == ["best", "good"]
     assert listed[0]["params"]["opt"]["kind"] == "sgd", "documents are whole"
+
+
+def test_the_reason_is_that_of_the_decision_in_force(searched: Exp) -> None:
+    """Of independent decisions the most cautious is in force, not the last one."""
+    workspace = Workspace.open()
+    [run] = workspace.index.ids(workspace.query('name == "good"'))
+    for decision, text in ((Decision.DISCARD, "too slow"), (Decision.KEEP, "fast here")):
+        annotate(
+            workspace,
+            workspace.index.entry(run),
+            AnnotationKind.DECISION,
+            decision=decision,
+            text=text,
+            saw=(),
+        )
+    csv = searched("list", "--view", "paper", "--csv").out.splitlines()
+    assert csv[2].startswith("<run 2>,good,0.7,0.3,too slow")
 
 
 def test_a_view_names_what_runs_have(searched: Exp) -> None:

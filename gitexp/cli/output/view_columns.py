@@ -1,7 +1,7 @@
 """Columns of a view, by the names that tables and documents have for them."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 _IN_TABLES: Final = {"started": "age", "duration_s": "duration"}
 _IN_DOCUMENTS: Final = {
@@ -26,10 +26,3 @@ def document_keys(columns: Sequence[str]) -> list[str]:
 def _whole(name: str) -> str:
     first, dot, rest = name.partition(".")
     return f"environment.{rest}" if dot and first == "env" else name
-
-
-def with_reason(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a run's document with the reason of its last decision as `why`."""
-    said = (a for a in document.get("annotations", ()) if a.get("kind") == "decision")
-    reasons = [a.get("text", "") for a in said]
-    return {**document, "why": reasons[-1]} if reasons else {**document}
