@@ -225,11 +225,11 @@ class ExecutorLoop:
         if not self._ended:
             return
         events: list[RunEvent] = []
-        for trial, seal, notes in self._ended:
-            events += [seal, *note_events(self._workspace, trial.run, notes)]
-        events[0] = replace(events[0], files=(*events[0].files, *self._extra))
         result.unrecorded = len(self._ended)
         with suppress(GitexpError):
+            for trial, seal, notes in self._ended:
+                events += [seal, *note_events(self._workspace, trial.run, notes)]
+            events[0] = replace(events[0], files=(*events[0].files, *self._extra))
             self._workspace.record(events)
             self._extra = ()
             for trial, _, _ in self._ended:

@@ -325,7 +325,6 @@ class Coordinator:
         now_s = clock.monotonic_s()
         if not now and self._written_s and now_s - self._written_s < BATCH_S:
             return
-        events = [event for sealed in self._ended for event in self._events(sealed)]
         announced = [
             trial
             for _, trial in self._running.values()
@@ -335,13 +334,13 @@ class Coordinator:
                 or now_s - trial.started_s >= ANNOUNCE_S
             )
         ]
-        events += [trial.announce() for trial in announced]
-        if not events:
+        if not self._ended and not announced:
             return
-        if self._extra:
+        try:
+            events = [event for sealed in self._ended for event in self._events(sealed)]
+            events += [trial.announce() for trial in announced]
             first = events[0]
             events[0] = replace(first, files=(*first.files, *self._extra))
-        try:
             self._workspace.record(events)
         except GitexpError as problem:
             self._keep_for_later(problem, announced)
