@@ -32,16 +32,16 @@ def curves_of_columns(
     steps = columns.get("step", [None] * count)
     times = columns.get("time", [None] * count)
     if not _are_finite(steps):
-        steps = [place if _finite(s) is None else s for place, s in enumerate(steps)]
+        steps = [place if finite(s) is None else s for place, s in enumerate(steps)]
     if not _are_finite(times):
-        times = [_finite(time) for time in times]
+        times = [finite(time) for time in times]
     found: dict[str, Curve] = {}
     for name, values in columns.items():
         if name in ("step", "time") or (len(found) >= most_metrics and not full):
             continue
         rows: Sequence[int] = range(count)
         if not _are_finite(values):
-            rows = [row for row, value in enumerate(values) if _finite(value) is not None]
+            rows = [row for row, value in enumerate(values) if finite(value) is not None]
         if len(rows) > 1:
             kept = rows if full else [rows[n] for n in _thinned(values, rows)]
             found[name] = _curve(steps, times, values, kept, full=full)
@@ -97,7 +97,8 @@ def _are_finite(values: Sequence[Any]) -> bool:
         return False
 
 
-def _finite(value: Any) -> float | None:
+def finite(value: Any) -> float | None:
+    """Return the value if it is a finite number, else `None`."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

@@ -178,11 +178,6 @@ class Plan:
         """How many trials there are."""
         return len(self._trials)
 
-    @property
-    def point_count(self) -> int:
-        """How many points there are, seeds aside."""
-        return self._trials[-1][1]
-
     def prepare_again(self, planned: Planned) -> Prepared:
         """Prepare a trial with the present code, for the user's own work tree."""
         _, place, trial = self._trial(planned.number)

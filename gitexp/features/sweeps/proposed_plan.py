@@ -90,11 +90,6 @@ class ProposedPlan(Plan):
         """How many trials there are, those that are not proposed yet included."""
         return (len(self.groups) + self.left) * self.per_point
 
-    @property
-    def point_count(self) -> int:
-        """How many points there are, seeds aside."""
-        return self.definition.optuna
-
     def _trial(self, number: int) -> tuple[Point, int, Trial]:
         return self._by_number[number]
 

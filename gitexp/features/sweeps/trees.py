@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from gitexp.adapters.engines.worker_files import scan
 from gitexp.adapters.git.repository import Repo
 from gitexp.adapters.git.worktree import add_worktree, remove_worktree, worktrees_folder
 from gitexp.core.errors import GitexpError
@@ -37,38 +38,8 @@ class TrialTree:
 
     def changed(self) -> list[str]:
         """Return the files that came or changed since the trial began, sorted."""
-        now = scan(self.path)
+        now = scan(str(self.path))
         return sorted(path for path, mark in now.items() if mark and self.before.get(path) != mark)
-
-
-def scan(top: Path) -> dict[str, Mark]:
-    """Return every file and directory below a directory, links not followed, each with its mark.
-
-    With them come HEAD and the index of the work tree, as `.git/HEAD` and `.git/index`.
-    """
-    found: dict[str, Mark] = {}
-    waiting = [""]
-    while waiting:
-        folder = waiting.pop()
-        with suppress(OSError), os.scandir(top / folder) as entries:
-            for entry in entries:
-                path = f"{folder}/{entry.name}" if folder else entry.name
-                if path == ".git":
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    found[path] = ()
-                    waiting.append(path)
-                else:
-                    found[path] = _mark(entry.stat(follow_symlinks=False))
-    with suppress(OSError, ValueError):
-        private = Path((top / ".git").read_text().strip().removeprefix("gitdir: "))
-        for name in ("HEAD", "index"):
-            found[f".git/{name}"] = _mark((private / name).lstat())
-    return found
-
-
-def _mark(state: os.stat_result) -> Mark:
-    return (state.st_mode, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
 
 
 def is_link(mark: Mark) -> bool:
@@ -131,7 +102,7 @@ class Trees:
             if top is not None and (top / link).exists():
                 place = inside(tree.path, str(Path(link).parent)) / Path(link).name
                 link_path(top / link, place)
-        tree.before = scan(tree.path)
+        tree.before = scan(str(tree.path))
         return tree
 
     def _remove(self, tree: TrialTree) -> None:
@@ -141,7 +112,7 @@ class Trees:
 
 def _is_restored(tree: TrialTree) -> bool:
     """Remove what a trial added; false when it changed or removed what was there."""
-    now = scan(tree.path)
+    now = scan(str(tree.path))
     if any(now.get(path) != mark for path, mark in tree.before.items()):
         return False
     added = [path for path in now if path not in tree.before]

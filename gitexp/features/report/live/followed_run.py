@@ -1,6 +1,5 @@
 """A run that goes on, read from its journal as the journal grows."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ from gitexp.core.model.ids import parse_run_id
 from gitexp.core.model.run import Run
 from gitexp.core.schema.toml_codec import decode_run
 from gitexp.features.recording.record import kept_path
-from gitexp.features.report.thinning import thin
+from gitexp.features.report.thinning import finite, thin
 from gitexp.storage.workspace import Workspace
 
 SILENCE_S: Final = 600.0
@@ -173,7 +172,7 @@ class FollowedRun:
     def _take(self, event: Mapping[str, Any]) -> None:
         if event.get("event") != _LOGGED:
             return
-        step, seconds = _number(event.get("step")), _number(event.get("time"))
+        step, seconds = finite(event.get("step")), finite(event.get("time"))
         if seconds is not None:
             self._first_s = self._first_s if self._rows else seconds
             self._last_s = seconds
@@ -187,7 +186,7 @@ class FollowedRun:
             self.values[name] = value
             at = self._counts.get(name, 0) if step is None else step
             self._counts[name] = self._counts.get(name, 0) + 1
-            number = _number(value)
+            number = finite(value)
             if number is None or (name not in self.curves and len(self.curves) >= MOST_METRICS):
                 continue
             self.step = at
@@ -211,9 +210,3 @@ def _is_logged(event: Mapping[str, Any]) -> bool:
 def _values(event: Mapping[str, Any]) -> Mapping[str, Any]:
     found = event.get("values")
     return found if isinstance(found, Mapping) else {}
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return value
