@@ -9,20 +9,15 @@ from gitexp.adapters.git.repository import Repo
 from gitexp.core.analysis.grouping import keys_of
 from gitexp.core.errors import CommandFailed
 from gitexp.core.model.ids import ObjectId, RunId
-from gitexp.core.model.run import Decision, Outcome, ParentRule, Run
+from gitexp.core.model.run import ParentRule, Run
 from gitexp.storage.sessions import Applied, Session
 from gitexp.storage.workspace import Workspace
 
 _SEARCH: Final = 50
 """Number of newest runs to search."""
 
-_FEW: Final = 5
-"""Number of runs to read at once; one of the first is usually the parent."""
-
 _ASKED: Final = 8
 """Most commits to test with git, at some milliseconds each."""
-
-_GIVEN_UP: Final = frozenset({Decision.DISCARD, Decision.STOP})
 
 
 def derive_parent(workspace: Workspace, run: Run) -> tuple[RunId, ParentRule] | None:
@@ -61,20 +56,9 @@ def _newest(
     workspace: Workspace, session: Session, history: "_History", new: Run, *, since: int
 ) -> RunId | None:
     """Return the newest run of the session after a logical time that can be a parent."""
-    index, seeds = workspace.index, workspace.settings.seed_params
-    group = keys_of(new, seeds).group
-    newest = index.newest(_SEARCH, session=session.id)
-    few = (newest[start : start + _FEW] for start in range(0, len(newest), _FEW))
-    for entry in (entry for ids in few for entry in index.entries(ids)):
-        run = entry.run
-        if run.clock <= since:
-            return None
-        decided = entry.decision.decision if entry.decision else None
-        ended_well = run.outcome is Outcome.SUCCEEDED and decided not in _GIVEN_UP
-        repeats = run.reproduces is not None or keys_of(run, seeds).group == group
-        if ended_well and not repeats and history.has(run.code.commit):
-            return run.id
-    return None
+    group = keys_of(new, workspace.settings.seed_params).group
+    found = workspace.index.successes(session.id, since=since, without=group, among=_SEARCH)
+    return next((run for run, commit in found if history.has(commit)), None)
 
 
 class _History:

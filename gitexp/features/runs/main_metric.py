@@ -11,8 +11,8 @@ from gitexp.storage.workspace import Workspace
 SEARCH = 50
 """Number of newest runs to search for one with metrics."""
 
-_FEW = 20
-"""Number of runs to read at once."""
+_FEW = 5
+"""Number of runs to read at once; the newest one usually has metrics."""
 
 
 def main_metric(workspace: Workspace) -> str | None:

@@ -81,8 +81,8 @@ def tell_apart(workspace: Workspace, run: Run, files: ReadFiles) -> ToldApart:
     changed: dict[str, Changed] = {}
     while True:
         group = keys_of(run, workspace.settings.seed_params).group
-        members = workspace.index.groups.members([group]).get(group, [])
-        earlier = [e for e in workspace.index.entries(members[:_NEWEST]) if e.run.reads]
+        index = workspace.index
+        earlier = index.entries(index.groups.readers(group, _NEWEST))
         for entry in earlier:
             path = files.first_change(entry.run)
             if path is not None:

@@ -77,6 +77,10 @@ class GroupQueries:
         """Return all runs of each group, newest first."""
         return _members(self._view, list(trials))
 
+    def readers(self, trial: str, limit: int) -> list[RunId]:
+        """Return those of the newest `limit` runs of a group whose records name read files."""
+        return _readers(self._view, trial, limit)
+
     def decided(self, trials: Iterable[str]) -> dict[str, list[tuple[RunId, str]]]:
         """Return the runs of each group that have a decision, with the decision in force."""
         return _decided(self._view, list(trials))
@@ -174,6 +178,17 @@ def _members(view: View, trials: Iterable[str]) -> dict[str, list[RunId]]:
     for trial, rid in found:
         groups.setdefault(trial, []).append(run_of(rid))
     return groups
+
+
+def _readers(view: View, trial: str, limit: int) -> list[RunId]:
+    """Return those of the newest runs of a group that read files, newest first."""
+    found = view.rows(
+        "SELECT r.rid FROM (SELECT rid, clock FROM runs WHERE trial = ?"
+        " ORDER BY clock DESC, rid DESC LIMIT ?) r JOIN documents d ON d.rid = r.rid"
+        " WHERE json_type(d.document, '$.reads') IS NOT NULL ORDER BY r.clock DESC, r.rid DESC",
+        (trial, limit),
+    )
+    return [run_of(rid) for (rid,) in found]
 
 
 def _decided(view: View, trials: Iterable[str]) -> dict[str, list[tuple[RunId, str]]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from gitexp.core.errors import NotFound, Unreadable
 from gitexp.core.model.ids import ObjectId, RunId
-from gitexp.core.model.run import Direction, Entry, Run, Value
+from gitexp.core.model.run import Decision, Direction, Entry, Outcome, Run, Value
 from gitexp.core.schema.layout import PathKind
 from gitexp.storage.cache import columns, ordering
 from gitexp.storage.cache.measured_groups import GroupQueries
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _CHUNK: Final = 500
 """Documents read at once."""
+
+_GIVEN_UP: Final = f"('{Decision.DISCARD.value}', '{Decision.STOP.value}')"
+"""Decisions on runs that no other run continues."""
 
 
 class CachedRuns:
@@ -152,6 +155,29 @@ class CachedRuns:
             f" ORDER BY r.clock DESC, r.rid DESC LIMIT {sql.bind(n)}",
             sql.values,
         )
+
+    def successes(
+        self, session: str, *, since: int, without: str, among: int
+    ) -> list[tuple[RunId, ObjectId]]:
+        """Return the runs of a session that succeeded and may continue, and their code commits.
+
+        Newest first, of the `among` newest ended runs of the session. Without runs up to the
+        logical time `since`, reproductions, the group `without`, and what was discarded or stopped.
+        """
+        sql = Compiler(self._view.need)
+        ended = " AND ".join(sql.eligible("r", sealed=True, before=None))
+        newest = (
+            f"SELECT * FROM runs r WHERE {ended} AND r.session = {sql.bind(session)}"
+            f" ORDER BY r.clock DESC, r.rid DESC LIMIT {sql.bind(among)}"
+        )
+        found = self._view.rows(
+            f'SELECT rid, "commit" FROM ({newest}) WHERE clock > {sql.bind(since)}'
+            f" AND outcome = {sql.bind(Outcome.SUCCEEDED.value)} AND reproduces IS NULL"
+            f" AND trial <> {sql.bind(without)}"
+            f" AND ifnull(decision, '') NOT IN {_GIVEN_UP} ORDER BY clock DESC, rid DESC",
+            sql.values,
+        )
+        return [(run_of(rid), ObjectId(commit)) for rid, commit in found]
 
     def best(
         self,
