@@ -50,6 +50,12 @@ _STEP: Final = re.compile(
     r"(?P<mark>\s{0,2}[:=#]?\s{0,4}[\[(]?)(?P<number>\d{1,15})(?![\w])(?!\.\d)",
     re.ASCII | re.IGNORECASE,
 )
+_RATE: Final = re.compile(
+    rf"(?<![\w.])(?P<number>{NUMBER}) {{0,2}}"
+    r"(?P<rate>[A-Za-z]{1,20}/[A-Za-z]{1,20}|[A-Za-z]{1,20} per [A-Za-z]{1,20})(?![\w/])",
+    re.ASCII | re.IGNORECASE,
+)
+"""A number before its label, as benchmarks print it: `7.0 GB/s`, `836 nsec per loop`."""
 _WARNING: Final = re.compile(r"\b[A-Z]\w*Warning: ")
 """A Python warning: its numbers are no metrics."""
 _ROUND: Final = r"step=^\[(\d+)\]"
@@ -85,7 +91,7 @@ def propose(lines: Sequence[str]) -> list[Proposal]:
         if len(found) == MAX_PROPOSALS:
             break
     if not found:
-        return _of_tables(lines)
+        return _of_tables(lines) or _of_rates(lines)
     step = _step(lines) if found and max(len(p.values) for p in found) > 1 else None
     return [step, *found] if step is not None else found
 
@@ -106,6 +112,36 @@ def _of_tables(lines: Sequence[str]) -> list[Proposal]:
             found[name] = Proposal(name, pattern, tuple(read), units[-1] if units else None)
     known = sorted(found.values(), key=lambda p: guess_direction(p.name) is None)
     return known[:MAX_PROPOSALS]
+
+
+def _of_rates(lines: Sequence[str]) -> list[Proposal]:
+    """Return patterns for numbers that stand before a rate, or a time for one thing."""
+    rates: dict[str, list[Number]] = {}
+    for line in lines:
+        if _WARNING.search(line):
+            continue
+        for match in _RATE.finditer(line):
+            quantity = to_quantity(match["number"])
+            if quantity is not None and guess_direction(_rate_name(match["rate"])) is not None:
+                rates.setdefault(match["rate"], []).append(quantity[0])
+    found: dict[str, Proposal] = {}
+    for rate, values in rates.items():
+        name, counted = _rate_name(rate), re.split(r"\W", rate)[0].lower()
+        if name in found or counted in _NO_METRIC or len(found) == MAX_PROPOSALS:
+            continue
+        for number in (r"([\d.]+)", r"([-+\d.e]+)"):
+            pattern = name + "=" + number + r"\s*" + re.escape(rate).replace(r"\ ", " ") + r"\b"
+            readings = read_lines([parse_pattern(pattern)], lines)
+            read = [reading.values[name] for reading in readings if name in reading.values]
+            if repr(read) == repr(values):
+                found[name] = Proposal(name, pattern, tuple(values))
+                break
+    return list(found.values())
+
+
+def _rate_name(rate: str) -> str:
+    """Return the name of a rate: `gb_per_s` for `GB/s`."""
+    return rate.lower().replace("/", "_per_").replace(" ", "_")
 
 
 def _likeliest(lines: Sequence[str]) -> Iterator[tuple[_Label, list[Number]]]:

@@ -28,7 +28,7 @@ _MINIMIZE = _set(
     seconds size smape time violations vram wer"""
 )
 _RATES = _set("fps goodput ips qps rps speed speedup throughput tps")
-_TIME_UNITS = _set("h hour hours m min minute ms s sec second seconds time")
+_TIME_UNITS = _set("h hour hours m min minute ms msec ns nsec s sec second seconds time us usec")
 _TIME_LIKE = _RATES | _set(
     "duration elapsed latency mem memory ms rss runtime sec seconds time vram"
 )
