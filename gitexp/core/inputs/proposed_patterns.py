@@ -51,7 +51,7 @@ _STEP: Final = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _RATE: Final = re.compile(
-    rf"(?<![\w.])(?P<number>{NUMBER}) {{0,2}}"
+    rf"(?<![\w.,])(?P<number>{NUMBER}) {{0,2}}"
     r"(?P<rate>[A-Za-z]{1,20}/[A-Za-z]{1,20}|[A-Za-z]{1,20} per [A-Za-z]{1,20})(?![\w/])",
     re.ASCII | re.IGNORECASE,
 )
@@ -115,28 +115,50 @@ def _of_tables(lines: Sequence[str]) -> list[Proposal]:
 
 
 def _of_rates(lines: Sequence[str]) -> list[Proposal]:
-    """Return patterns for numbers that stand before a rate, or a time for one thing."""
-    rates: dict[str, list[Number]] = {}
+    """Return patterns for numbers that stand before a rate, or a time for one thing.
+
+    Lines that each begin with another word, such as those of `go test -bench`, measure different
+    things: each gets a pattern.
+    """
+    rates: dict[str, list[tuple[str, Number]]] = {}
     for line in lines:
         if _WARNING.search(line):
             continue
         for match in _RATE.finditer(line):
             quantity = to_quantity(match["number"])
-            if quantity is not None and guess_direction(_rate_name(match["rate"])) is not None:
-                rates.setdefault(match["rate"], []).append(quantity[0])
+            counted = re.split(r"\W", match["rate"])[0].lower()
+            is_known = guess_direction(_rate_name(match["rate"])) is not None
+            if quantity is not None and is_known and counted not in _NO_METRIC:
+                first = line.split(maxsplit=1)[0]
+                rates.setdefault(match["rate"], []).append((first, quantity[0]))
     found: dict[str, Proposal] = {}
     for rate, values in rates.items():
-        name, counted = _rate_name(rate), re.split(r"\W", rate)[0].lower()
-        if name in found or counted in _NO_METRIC or len(found) == MAX_PROPOSALS:
-            continue
-        for number in (r"([\d.]+)", r"([-+\d.e]+)"):
-            pattern = name + "=" + number + r"\s*" + re.escape(rate).replace(r"\ ", " ") + r"\b"
-            readings = read_lines([parse_pattern(pattern)], lines)
-            read = [reading.values[name] for reading in readings if name in reading.values]
-            if repr(read) == repr(values):
-                found[name] = Proposal(name, pattern, tuple(values))
-                break
+        firsts = [first for first, _ in values if first[0].isalpha()]
+        if 1 < len(values) == len(set(firsts)):
+            parts = [(first, [value]) for first, value in values]
+        else:
+            parts = [("", [value for _, value in values])]
+        for first, numbers in parts:
+            proposal = _rate_pattern(first, rate, numbers, lines)
+            if proposal is not None and len(found) < MAX_PROPOSALS:
+                found.setdefault(proposal.name, proposal)
     return list(found.values())
+
+
+def _rate_pattern(
+    first: str, rate: str, values: Sequence[Number], lines: Sequence[str]
+) -> Proposal | None:
+    """Return a pattern that reads exactly the values of a rate, after a line's first word."""
+    name = "_".join(filter(None, (_name_of(first), _rate_name(rate))))
+    before = f"^{_escaped(first)}\\s.*?\\s" if first else ""
+    after = r"\s*" + re.escape(rate).replace(r"\ ", " ") + r"\b"
+    for number in (r"([\d.]+)", r"([-+\d.e]+)"):
+        pattern = f"{name}={before}{number}{after}"
+        readings = read_lines([parse_pattern(pattern)], lines)
+        read = [reading.values[name] for reading in readings if name in reading.values]
+        if repr(read) == repr(list(values)):
+            return Proposal(name, pattern, tuple(values))
+    return None
 
 
 def _rate_name(rate: str) -> str:

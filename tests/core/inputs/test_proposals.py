@@ -31,6 +31,10 @@ TABLE = """              precision    recall  f1-score   support
     accuracy                           0.97       360
    macro avg       0.97      0.97      0.97       360"""
 
+GO_BENCH = """goos: linux
+BenchmarkFib10-8    5000000    325.1 ns/op    16 B/op    2 allocs/op
+BenchmarkFib20-8      30000    40537 ns/op    0 B/op    0 allocs/op
+ok  example/fib 3.021s"""
 FASTAI = """epoch     train_loss  valid_loss  accuracy  time
 0         0.534812    0.612345    0.851000  00:05
 1         0.434812    0.512345    0.871000  00:05"""
@@ -60,6 +64,8 @@ CASES: list[tuple[str, dict[str, list[float]]]] = [
     ("2 MB (2.1 GB, 2.0 GiB) copied, 0.29 s, 7.0 GB/s", {"gb_per_s": [7.0]}),
     ("0.00-10.00 sec 42.1 GBytes 36.2 Gbits/sec", {"gbits_per_sec": [36.2]}),
     ("10/20 [00:01<00:01, 15.3it/s]\nnow 3 and/or 4", {}),
+    ("bench: 1,234 ns/iter\nbench: 934 ns/iter", {}),
+    (GO_BENCH, {"benchmarkfib10_8_ns_per_op": [325.1], "benchmarkfib20_8_ns_per_op": [40537.0]}),
     (MARKDOWN, {"loss": [0.5, 0.25], "acc": [90.5, 97.3]}),
     (PRINTED_CSV, {"loss": [0.5, -0.25], "acc": [0.9, 0.95]}),
     ("loss: nan\nloss: 1.5", {}),
