@@ -27,7 +27,8 @@ def match_line(patterns: Sequence[Compiled], line: str) -> dict[str, str]:
     """Return the matches of the expressions in a line: text by metric name, including `step`.
 
     An exponent or a percent sign directly after a group belongs to its text: in `2e+68` the group
-    `([\\d.]+)` matches only `2`, which would be another number.
+    `([\\d.]+)` matches only `2`, which would be another number. So do commas between thousands
+    directly after the match: `1,234`.
     """
     found: dict[str, str] = {}
     for pattern, name in patterns:
@@ -52,11 +53,17 @@ def _groups(match: re.Match[str], name: str | None) -> Iterator[tuple[str, str]]
 
 _DIGIT_AT_END = re.compile(r"\d\.?\Z")
 _EXPONENT = re.compile(r"[eE][-+]?\d{1,4}(?![\w.])")
+_UP_TO_999 = re.compile(r"[-+]?\d{1,3}")
+_THOUSANDS = re.compile(r"(?:,\d{3}){1,12}(?!,?\d)(?:\.\d{1,40})?")
 
 
 def _whole(match: re.Match[str], number: int) -> str:
     """Return the text of a group, extended by the rest of its number or unit."""
     text, end = match[number], match.end(number)
+    if end == match.end() and _UP_TO_999.fullmatch(text):
+        thousands = _THOUSANDS.match(match.string, end)
+        if thousands is not None:
+            text, end = text + thousands[0], thousands.end()
     exponent = _EXPONENT.match(match.string, end)
     if exponent is not None and _DIGIT_AT_END.search(text):
         return text + exponent[0]

@@ -39,6 +39,9 @@ NUMBER: Final = (
 """Number as programs print it; its words in any case need `re.IGNORECASE`."""
 UNIT: Final = r"%|‰|it/s|ms|us|µs|μs|ns|min|[kKMGT]i?B|[kMG]?Hz|[sBh]"
 """Unit that may follow a number; both letters for micro are included."""
+THOUSANDS: Final = r"[+-]?\d{1,3}(?:,\d{3}){1,12}(?!,?\d)(?:\.\d{1,40})?"
+"""Number with commas between its thousands. METRIC lines have none: there a comma ends a value."""
+_THOUSANDS: Final = re.compile(THOUSANDS, re.ASCII)
 _SPELLED: Final = re.compile(rf"({NUMBER})(?:[ ]?({UNIT}))?\Z", re.ASCII | re.IGNORECASE)
 _ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]{0,32}[ -/]{0,8}[@-~]|\][^\x07\x1b]{0,400}\x07)")
 
@@ -57,6 +60,15 @@ def to_quantity(text: str) -> tuple[Number, str | None] | None:
     found = _SPELLED.match(text.strip())
     number = None if found is None else _number(found[1])
     return None if found is None or number is None else (number, found[2])
+
+
+def to_printed_quantity(text: str) -> tuple[Number, str | None] | None:
+    """Parse a number with unit, also one with commas between its thousands: `1,234.5 ms`."""
+    text = text.strip()
+    found = _THOUSANDS.match(text)
+    if found is not None:
+        text = found[0].replace(",", "") + text[found.end() :]
+    return to_quantity(text)
 
 
 def _number(text: str) -> Number | None:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from gitexp.core.errors import InvalidInput
 from gitexp.core.inputs.line_matching import Compiled, match_line
-from gitexp.core.inputs.metric_lines import MAX_LINE, Number, Reading, to_quantity
+from gitexp.core.inputs.metric_lines import MAX_LINE, Number, Reading, to_printed_quantity
 
 MAX_PATTERNS: Final = 100
 MAX_PATTERN: Final = 1000
@@ -99,7 +99,7 @@ def reading_of(found: Mapping[str, str], line: str) -> Reading:
     step: int | None = None
     fault: str | None = None
     for name, text in found.items():
-        quantity = to_quantity(text.strip().rstrip(".,;:"))
+        quantity = to_printed_quantity(text.strip().rstrip(".,;:"))
         if name == STEP and quantity is not None and _is_step(quantity[0]):
             step = int(quantity[0])
         elif quantity is None or name == STEP:

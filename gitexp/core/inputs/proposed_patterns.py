@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from gitexp.core.inputs.metric_lines import NUMBER, Number, to_quantity
+from gitexp.core.inputs.metric_lines import NUMBER, THOUSANDS, Number, to_printed_quantity
 from gitexp.core.inputs.patterns import STEP, parse_pattern, read_lines
 from gitexp.core.inputs.printed_tables import columns_of
 from gitexp.core.model.directions import guess_direction
@@ -42,7 +42,7 @@ _WORD: Final = r"[A-Za-z][\w'\"./@()-]{0,40}"
 _MENTION: Final = re.compile(
     rf"(?<![\w.])(?P<words>{_WORD}(?: {_WORD}){{0,11}})"
     r"(?P<mark>\s{0,4}(?:[:=]|->|→|\|)\s{0,20}|\s{1,60})"
-    rf"(?P<number>{NUMBER})(?P<unit>\s?%)?(?![\w])(?!\.\d)",
+    rf"(?P<number>{THOUSANDS}|{NUMBER})(?P<unit>\s?%)?(?![\w])(?![.,]\d)",
     re.ASCII | re.IGNORECASE,
 )
 _STEP: Final = re.compile(
@@ -51,7 +51,7 @@ _STEP: Final = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _RATE: Final = re.compile(
-    rf"(?<![\w.,])(?P<number>{NUMBER}) {{0,2}}"
+    rf"(?<![\w.,])(?P<number>{THOUSANDS}|{NUMBER}) {{0,2}}"
     r"(?P<rate>[A-Za-z]{1,20}/[A-Za-z]{1,20}|[A-Za-z]{1,20} per [A-Za-z]{1,20})(?![\w/])",
     re.ASCII | re.IGNORECASE,
 )
@@ -125,7 +125,7 @@ def _of_rates(lines: Sequence[str]) -> list[Proposal]:
         if _WARNING.search(line):
             continue
         for match in _RATE.finditer(line):
-            quantity = to_quantity(match["number"])
+            quantity = to_printed_quantity(match["number"])
             counted = re.split(r"\W", match["rate"])[0].lower()
             is_known = guess_direction(_rate_name(match["rate"])) is not None
             if quantity is not None and is_known and counted not in _NO_METRIC:
@@ -150,9 +150,9 @@ def _rate_pattern(
 ) -> Proposal | None:
     """Return a pattern that reads exactly the values of a rate, after a line's first word."""
     name = "_".join(filter(None, (_name_of(first), _rate_name(rate))))
-    before = f"^{_escaped(first)}\\s.*?\\s" if first else ""
+    before = f"^{_escaped(first)}\\s(?:.*?\\s)?" if first else ""
     after = r"\s*" + re.escape(rate).replace(r"\ ", " ") + r"\b"
-    for number in (r"([\d.]+)", r"([-+\d.e]+)"):
+    for number in (r"(\d[\d.,]*)", r"([-+\d.,e]+)"):
         pattern = f"{name}={before}{number}{after}"
         readings = read_lines([parse_pattern(pattern)], lines)
         read = [reading.values[name] for reading in readings if name in reading.values]
@@ -175,7 +175,7 @@ def _likeliest(lines: Sequence[str]) -> Iterator[tuple[_Label, list[Number]]]:
         seen: set[_Label] = set()
         for match in _MENTION.finditer(line):
             label = _Label(_stripped(match["words"]), match["mark"])
-            quantity = to_quantity(match["number"])
+            quantity = to_printed_quantity(match["number"])
             if quantity is None or not label.words or label in seen:
                 continue
             seen.add(label)

@@ -102,6 +102,15 @@ def test_a_text_that_is_no_number_is_a_fault_and_no_value() -> None:
 @pytest.mark.parametrize(
     ("pattern", "line", "value"),
     [
+        (r"loss=loss ([\d.]+)", "loss 1,234", 1234),
+        (r"loss=loss ([\d.]+)", "loss -1,234,567.5 ms", None),
+        (r"loss=loss ([-\d.]+)", "loss -1,234,567.5 ms", -1234567.5),
+        (r"loss=loss ([\d.,]+)", "loss 12,345.5, acc 2", 12345.5),
+        (r"loss=loss ([\d.]+)", "loss 1,234e3", 1234e3),
+        (r"loss=loss ([\d.]+),", "loss 1,234", 1),
+        (r"loss=loss ([\d.]+)", "loss 1,2345", 1),
+        (r"loss=loss ([\d.]+)", "loss 1,234,5", 1),
+        (r"loss=loss ([\d.]+)", "loss 1234,567", 1234),
         (r"loss=loss ([\d.]+)", "loss 2e+68", 2e68),
         (r"loss=loss ([\d.]+)", "loss 2.5E-3, next", 2.5e-3),
         (r"loss=loss (\d+)", "loss 2e3", 2000.0),
@@ -110,7 +119,7 @@ def test_a_text_that_is_no_number_is_a_fault_and_no_value() -> None:
         (r"name=run (\w+)", "run abce5", None),
     ],
 )
-def test_exponent_after_a_group_belongs_to_its_number(
+def test_exponent_and_thousands_after_a_group_belong_to_its_number(
     pattern: str, line: str, value: float | None
 ) -> None:
     readings = read_lines([parse_pattern(pattern)], [line])
