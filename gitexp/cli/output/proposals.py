@@ -5,7 +5,8 @@ import shlex
 from gitexp.adapters.journal.output_archive import lines_of, read_output
 from gitexp.cli.output.terminal import say
 from gitexp.core.inputs.metric_lines import plain_line
-from gitexp.core.inputs.proposed_patterns import Proposal, propose
+from gitexp.core.inputs.proposal import Proposal
+from gitexp.core.inputs.proposed_patterns import propose
 from gitexp.core.model.run import Run
 from gitexp.core.render.text import clean, format_number
 from gitexp.features.recording.record import kept_path

@@ -15,11 +15,11 @@ def _set(words: str) -> frozenset[str]:
 
 
 _MAXIMIZE = _set(
-    """acc accuracy ap auc aucpr auprc auroc bleu chrf coverage dice efficiency elbo f1 fbeta fps
-    gain goodput hit hits improvement iou ips jaccard kappa likelihood map mcc meteor mfu miou mrr
-    ndcg pearson precision psnr purity qps r2 recall return returns reward rewards rouge rps score
-    scores sensitivity silhouette spearman specificity speed speedup ssim success throughput tps
-    tpr win wins"""
+    """acc accuracy ap auc aucpr auprc auroc bleu chrf coverage dice efficiency elbo f1 fbeta
+    fps gain goodput hit hits improvement iou ips jaccard kappa likelihood map mcc meteor mfu
+    miou mrr ndcg passed pearson precision psnr purity qps r2 recall return returns reward
+    rewards rouge rps score scores sensitivity silhouette spearman specificity speed speedup
+    ssim success throughput tpr tps win wins"""
 )
 _MINIMIZE = _set(
     """brier bytes cer cost costs crossentropy deviation disk divergence duration elapsed energy

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitexp.core.inputs.patterns import parse_patterns, read_lines
-from gitexp.core.inputs.proposed_patterns import MAX_PROPOSALS, propose
+from gitexp.core.inputs.proposal import MAX_PROPOSALS
+from gitexp.core.inputs.proposed_patterns import propose
 
 NANO = """step 0: train loss 4.1743, val loss 4.1771
 iter 0: loss 4.2, time 123.45ms, mfu -100.00%
@@ -35,6 +36,15 @@ GO_BENCH = """goos: linux
 BenchmarkFib10-8    5000000    325.1 ns/op    16 B/op    2 allocs/op
 BenchmarkFib20-8      30000    40537 ns/op    0 B/op    0 allocs/op
 ok  example/fib 3.021s"""
+HYPERFINE = """Benchmark 1: sleep 0.1
+  Time (mean ± σ):     102.3 ms ±   0.4 ms    [User: 0.9 ms, System: 1.0 ms]
+  Range (min … max):   101.5 ms … 103.2 ms    28 runs"""  # noqa: RUF001 - as it prints it
+LLAMA = """timings:        load time =    1234.56 ms
+timings: prompt eval time =   456.78 ms / 12 tokens ( 38.07 ms per token, 26.27 tokens per second)
+timings:   eval time =  7890.12 ms / 99 runs   (   79.70 ms per token,    12.55 tokens per second)
+"""
+SYSBENCH = """    transactions:            1234   (123.40 per sec.)
+    queries:                 24680  (2468.00 per sec.)"""
 FASTAI = """epoch     train_loss  valid_loss  accuracy  time
 0         0.534812    0.612345    0.851000  00:05
 1         0.434812    0.512345    0.871000  00:05"""
@@ -63,11 +73,18 @@ CASES: list[tuple[str, dict[str, list[float]]]] = [
     ("1000 loops, best of 5: 836 nsec per loop", {"nsec_per_loop": [836]}),
     ("2 MB (2.1 GB, 2.0 GiB) copied, 0.29 s, 7.0 GB/s", {"gb_per_s": [7.0]}),
     ("0.00-10.00 sec 42.1 GBytes 36.2 Gbits/sec", {"gbits_per_sec": [36.2]}),
-    ("10/20 [00:01<00:01, 15.3it/s]\nnow 3 and/or 4", {}),
     ("bench: 1,234 ns/iter\nbench: 934 ns/iter", {"ns_per_iter": [1234, 934]}),
+    (HYPERFINE, {"time_mean_ms": [102.3]}),
+    (LLAMA, {"prompt_tokens_per_second": [26.27], "eval_tokens_per_second": [12.55]}),
+    (SYSBENCH, {"transactions_per_sec": [123.4], "queries_per_sec": [2468.0]}),
+    ("Nodes searched  : 4567890\nNodes/second    : 3701693", {"nodes_per_second": [3701693]}),
+    ("Requests/sec: 748868.53\nTransfer/sec:    606.33MB", {"requests_per_sec": [748868.53]}),
+    ("== 3 failed, 120 passed in 12.34s ==", {"failed": [3], "passed": [120]}),
+    ("1 loop, best of 5: 1.2 sec per loop", {"sec_per_loop": [1.2]}),
+    ("Elapsed: 3.25 s", {"elapsed_s": [3.25]}),
+    ("run time: 3 ms at 12:30:05\nETA 3 s", {"run_time_ms": [3]}),
     ("a 1,234 ns/op\nb 34 ns/op", {"a_ns_per_op": [1234], "b_ns_per_op": [34]}),
     ("throughput 12,345.5 req/s", {"throughput": [12345.5]}),
-    ("loss: 0,85\nlist: 1,234,5", {}),
     ("loss=1,acc=0.5", {"loss": [1], "acc": [0.5]}),
     (GO_BENCH, {"benchmarkfib10_8_ns_per_op": [325.1], "benchmarkfib20_8_ns_per_op": [40537.0]}),
     (MARKDOWN, {"loss": [0.5, 0.25], "acc": [90.5, 97.3]}),
@@ -83,6 +100,21 @@ def test_metrics_of_common_outputs_are_proposed(
     found = {p.name: list(p.values) for p in propose(text.splitlines()) if p.name != "step"}
     for name, values in expected.items():
         assert found.get(name) == values, found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "10/20 [00:01<00:01, 15.3it/s]\nnow 3 and/or 4",
+        "loss: 0,85\nlist: 1,234,5",
+        "at 12:30:05, ETA 3 s, step 5",
+        "UserWarning: 5 failed, 3 MB/s",
+        "word " * 200 + "time",
+        "x" * 1000,
+    ],
+)
+def test_nothing_is_proposed_without_a_number_that_can_be_read_whole(text: str) -> None:
+    assert propose([text] * 200) == []
 
 
 STEPS = [(NANO, (0, 10)), (XGBOOST, (0, 1)), (KERAS, (1, 2)), (BAR, (0, 1)), (LIGHTGBM, (1, 2))]
