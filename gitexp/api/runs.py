@@ -34,7 +34,7 @@ from gitexp.core.schema.limits import check_table
 from gitexp.features.execution.execute import JOURNAL_VARIABLE, STARTED_VARIABLE
 
 if TYPE_CHECKING:
-    from gitexp.features.execution.prepare import Trial
+    from gitexp.features.execution.prepare import RunRequest
 
 _FAILURE_TAIL = 4000
 
@@ -194,10 +194,10 @@ def start(
         if tags:
             live.tag(*tags)
         return live
-    from gitexp.features.execution.prepare import Trial
+    from gitexp.features.execution.prepare import RunRequest
 
     where = Path.cwd() if directory is None else Path(directory).resolve()
-    trial = Trial(
+    request = RunRequest(
         origin=Origin.API,
         argv=own_argv(sys.argv, Path.cwd()),
         directory=where,
@@ -211,10 +211,10 @@ def start(
             **dict.fromkeys(minimize, Direction.MINIMIZE),
         },
     )
-    return _begin(trial, None if directory is None else where)
+    return _begin(request, None if directory is None else where)
 
 
-def _begin(trial: "Trial", place: Path | None) -> OwnRun:
+def _begin(request: "RunRequest", place: Path | None) -> OwnRun:
     """Start a run in a directory. `None`: in the repository that git finds, `GIT_DIR` included."""
     from gitexp.features.execution.code_snapshot import pin
     from gitexp.features.execution.prepare import prepare
@@ -226,7 +226,7 @@ def _begin(trial: "Trial", place: Path | None) -> OwnRun:
     with suppress(GitexpError):
         recover(workspace)
     with workspace.reading() as reading:
-        prepared = prepare(reading, trial)
+        prepared = prepare(reading, request)
         run = pin(reading, prepared.run)
         journal, problem = record_start(reading, run, prepared.packages)
     workspace.release()

@@ -13,7 +13,7 @@ from gitexp.core.inputs.python_values import as_outcome, as_table, as_tags, own_
 from gitexp.core.model.run import Origin, Run, numbers
 from gitexp.core.render.verdict_sentence import alone_sentence, metric_sentence
 from gitexp.core.schema.limits import check_table
-from gitexp.features.execution.prepare import Trial, prepare
+from gitexp.features.execution.prepare import RunRequest, prepare
 from gitexp.features.recording.record import record_finished
 from gitexp.features.runs.judge import Judgement, judge
 from gitexp.storage.workspace import Workspace
@@ -72,7 +72,7 @@ class Tracker:
             )
         metrics = as_table(results.get("metrics", {}))
         check_table(metrics, "metric")
-        trial = Trial(
+        request = RunRequest(
             origin=Origin.API,
             argv=own_argv(sys.argv, Path.cwd()),
             directory=self._directory,
@@ -83,7 +83,7 @@ class Tracker:
         )
         outcome = as_outcome(results.get("outcome", "succeeded"))
         with self._workspace.reading() as workspace:
-            prepared = prepare(workspace, trial)
+            prepared = prepare(workspace, request)
             run = replace(prepared.run, outcome=outcome, metrics=metrics)
             recorded = record_finished(workspace, run, [], prepared.packages)
         self._runs.append(recorded)

@@ -8,7 +8,7 @@ from gitexp.cli.output.errors import warn
 from gitexp.cli.output.terminal import answer, open_workspace
 from gitexp.cli.output.verdicts import show_judgement
 from gitexp.cli.params.options import Seconds, measured_option, nested, outcome_option
-from gitexp.cli.params.run_options import Said, Starting, recording_options, trial_of
+from gitexp.cli.params.run_options import Said, Starting, recording_options, run_request
 from gitexp.core.errors import InvalidInput
 from gitexp.core.model.run import Origin, Outcome, nest
 from gitexp.core.schema.limits import check_table
@@ -51,7 +51,7 @@ def command(
             "there is nothing to record",
             hints=["give metrics with `-M accuracy=0.85` or `--metrics FILE`"],
         )
-    prepared = prepare(workspace, trial_of(workspace, said, Origin.RECORD, argv))
+    prepared = prepare(workspace, run_request(workspace, said, Origin.RECORD, argv))
     wanted = prepared.metrics_files if said.metrics_files else ()
     _, from_files, series, faults = gather_metrics(wanted, {})
     missing = [file.name for file in wanted if not file.exists()]

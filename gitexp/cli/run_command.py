@@ -11,7 +11,7 @@ from gitexp.cli.output.terminal import open_workspace, say
 from gitexp.cli.output.verdicts import show_judgement
 from gitexp.cli.params.options import Duration, Whole, json_option, metric_pattern_option
 from gitexp.cli.params.run_argument import find_entry
-from gitexp.cli.params.run_options import Said, Starting, recording_options, trial_of
+from gitexp.cli.params.run_options import Said, Starting, recording_options, run_request
 from gitexp.cli.run.start import (
     How,
     exit_code_of,
@@ -23,8 +23,8 @@ from gitexp.cli.run.start import (
 )
 from gitexp.core.errors import ExitCode, GitexpError, InvalidInput, NotRunnable
 from gitexp.core.model.run import Origin
-from gitexp.features.execution.execute import Executed
-from gitexp.features.execution.prepare import Trial
+from gitexp.features.execution.execute import ExecutionResult
+from gitexp.features.execution.prepare import RunRequest
 from gitexp.features.recording.record import expect_start
 from gitexp.features.runs.judge import judge
 from gitexp.storage.workspace import Workspace
@@ -97,19 +97,19 @@ def command(
             why="the repository is bare: it has no work tree",
             hints=["`git worktree add PATH` makes one", "`git exp record` needs none"],
         )
-    trial = trial_of(workspace, said, Origin.RUN, argv)
-    trial = replace(trial, timeout_s=timeout_s, metric_patterns=metric_patterns or None)
+    request = run_request(workspace, said, Origin.RUN, argv)
+    request = replace(request, timeout_s=timeout_s, metric_patterns=metric_patterns or None)
     policy = "allow" if again else workspace.settings.repeat
     picked = () if no_harvest else None
     how = How(quiet=quiet, as_json=as_json, policy=policy, harvest=picked, inject=not no_inject)
     if repeat is None and seeds is None and beside is None:
-        return _run_once(workspace, trial, how)
+        return _run_once(workspace, request, how)
     from gitexp.cli.run.repeat import run_batch
 
     reference = None if beside is None else find_entry(workspace, beside)
     count = repeat or seeds or 1
     return run_batch(
-        *(workspace, trial, how),
+        *(workspace, request, how),
         count=count,
         with_seeds=seeds is not None,
         reference=reference,
@@ -117,8 +117,8 @@ def command(
     )
 
 
-def _run_once(workspace: Workspace, trial: Trial, how: How) -> int:
-    prepared = prepare_run(workspace, trial, how, find=False)
+def _run_once(workspace: Workspace, request: RunRequest, how: How) -> int:
+    prepared = prepare_run(workspace, request, how, find=False)
     fault: NotRunnable | None = None
     try:
         find_command(prepared.argv[0], workspace.repo.start, os.environ)
@@ -137,7 +137,7 @@ def _run_once(workspace: Workspace, trial: Trial, how: How) -> int:
     return exit_code_of(executed)
 
 
-def _tell_end(workspace: Workspace, executed: Executed, how: How) -> None:
+def _tell_end(workspace: Workspace, executed: ExecutionResult, how: How) -> None:
     if not tell_problems(executed):
         return
     if executed.jobs and not how.quiet:

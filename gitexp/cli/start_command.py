@@ -4,7 +4,7 @@ import click
 
 from gitexp.cli.output.earlier_runs import NOT_COMPARED, show_tried
 from gitexp.cli.output.terminal import answer, open_workspace, say
-from gitexp.cli.params.run_options import Said, Starting, recording_options, trial_of
+from gitexp.cli.params.run_options import Said, Starting, recording_options, run_request
 from gitexp.core.errors import Refused
 from gitexp.core.model.run import Origin
 from gitexp.features.execution.code_snapshot import pin
@@ -33,12 +33,12 @@ def command(
     """
     workspace = open_workspace()
     expect_start(workspace)
-    prepared = prepare(workspace, trial_of(workspace, said, Origin.STEPS, argv))
+    prepared = prepare(workspace, run_request(workspace, said, Origin.STEPS, argv))
     tried = find_tried(
         workspace,
         prepared.run,
         kin=0,
-        look=prepared.look_around,
+        look=prepared.observe_environment,
         uncompared=prepared.uncompared,
         changed=prepared.changed,
     )

@@ -13,7 +13,7 @@ from gitexp.core.errors import ExitCode
 from gitexp.core.model.run import Entry, Origin
 from gitexp.core.render.machine_formats import format_json
 from gitexp.core.schema.json_codec import entry_document, json_value
-from gitexp.features.execution.prepare import Trial, prepare
+from gitexp.features.execution.prepare import RunRequest, prepare
 from gitexp.features.trials.earlier_runs import Tried, find_tried
 
 
@@ -54,7 +54,7 @@ def command(
     git exp tried -S lr=0.1 --json -- python train.py --lr {lr}
     """
     workspace = open_workspace()
-    trial = Trial(
+    request = RunRequest(
         origin=Origin.RUN,
         argv=argv,
         directory=workspace.repo.start,
@@ -64,11 +64,11 @@ def command(
         inputs=inputs,
     )
     with waiting("reading code and data"):
-        prepared = prepare(workspace, trial, observe=False)
+        prepared = prepare(workspace, request, observe=False)
     tried = find_tried(
         workspace,
         prepared.run,
-        look=prepared.look_around,
+        look=prepared.observe_environment,
         uncompared=prepared.uncompared,
         changed=prepared.changed,
     )

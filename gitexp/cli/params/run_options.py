@@ -16,7 +16,7 @@ from gitexp.cli.params.run_argument import find_id
 from gitexp.core.errors import GitexpError
 from gitexp.core.inputs.argv import parse_assignment
 from gitexp.core.model.run import Direction, Origin
-from gitexp.features.execution.prepare import Trial
+from gitexp.features.execution.prepare import RunRequest
 from gitexp.features.recording.record import expect_start
 from gitexp.storage.workspace import Workspace
 
@@ -118,12 +118,14 @@ def recording_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return decorated
 
 
-def trial_of(workspace: Workspace, said: Said, origin: Origin, argv: tuple[str, ...]) -> Trial:
+def run_request(
+    workspace: Workspace, said: Said, origin: Origin, argv: tuple[str, ...]
+) -> RunRequest:
     """Return the trial that the options describe, in the directory where git was called.
 
     Raises `InvalidInput` for a wrong value, `NotFound` for an unknown parent.
     """
-    return Trial(
+    return RunRequest(
         origin=origin,
         argv=argv,
         directory=workspace.repo.start,

@@ -19,8 +19,8 @@ from gitexp.core.errors import ExitCode, GitexpError
 from gitexp.core.model.run import Entry, Outcome, Run, Tolerance, numbers
 from gitexp.core.render.text import clean, fold, format_cell, format_number
 from gitexp.core.render.verdict_sentence import run_sentence
-from gitexp.features.execution.execute import Executed
-from gitexp.features.execution.prepare import Trial
+from gitexp.features.execution.execute import ExecutionResult
+from gitexp.features.execution.prepare import RunRequest
 from gitexp.features.execution.repeats import (
     Batch,
     Turn,
@@ -37,7 +37,7 @@ from gitexp.storage.workspace import Workspace
 
 def run_batch(
     workspace: Workspace,
-    trial: Trial,
+    request: RunRequest,
     how: How,
     *,
     count: int,
@@ -50,11 +50,11 @@ def run_batch(
     Return the exit code of the first run that failed, else 0.
     """
     if with_seeds:
-        turns = plan_seeds(workspace, trial, count, reference)
+        turns = plan_seeds(workspace, request, count, reference)
     else:
-        turns = plan_repeats(trial, count)
+        turns = plan_repeats(request, count)
     batch = new_batch(len(turns))
-    ended: list[Executed] = []
+    ended: list[ExecutionResult] = []
     stopped = False
     for turn in turns:
         if reference is not None:  # before the trial, so that `last` is a run of the trial
@@ -79,16 +79,18 @@ def run_batch(
 
 def _take_turn(
     workspace: Workspace, batch: Batch, turn: Turn, how: How, *, is_first: bool
-) -> Executed | None:
+) -> ExecutionResult | None:
     """Run the trial once. Return `None` if the setting `repeat` skips it as already recorded."""
-    prepared = prepare_run(workspace, turn.trial, how if is_first else replace(how, quiet=True))
+    prepared = prepare_run(workspace, turn.request, how if is_first else replace(how, quiet=True))
     if is_first and is_settled(workspace, prepared, how):
         return None
     prepared = prepared._replace(run=batch.mark(prepared.run, turn))
     return run_prepared(workspace, prepared, how)
 
 
-def _tell_turn(workspace: Workspace, executed: Executed, turn: Turn, count: int, how: How) -> None:
+def _tell_turn(
+    workspace: Workspace, executed: ExecutionResult, turn: Turn, count: int, how: How
+) -> None:
     if not tell_problems(executed) or how.quiet:
         return
     run = executed.run
@@ -137,7 +139,7 @@ def _is_lost(
 
 def _tell_batch(
     workspace: Workspace,
-    ended: list[Executed],
+    ended: list[ExecutionResult],
     reference: Entry | None,
     how: How,
     *,

@@ -16,8 +16,8 @@ from gitexp.core.errors import ExitCode, GitexpError, Refused
 from gitexp.core.model.run import Decision, Entry, Outcome, Run
 from gitexp.core.render.harvest import harvest_sentence
 from gitexp.core.render.machine_formats import format_json
-from gitexp.features.execution.execute import Executed, execute
-from gitexp.features.execution.prepare import Prepared, Trial, prepare
+from gitexp.features.execution.execute import ExecutionResult, execute
+from gitexp.features.execution.prepare import PreparedRun, RunRequest, prepare
 from gitexp.features.runs.judge import judge
 from gitexp.features.trials.earlier_runs import Tried, find_tried
 from gitexp.storage.workspace import Workspace
@@ -42,13 +42,15 @@ class How:
         return 2 if self.as_json else 1
 
 
-def prepare_run(workspace: Workspace, trial: Trial, how: How, *, find: bool = True) -> Prepared:
+def prepare_run(
+    workspace: Workspace, request: RunRequest, how: How, *, find: bool = True
+) -> PreparedRun:
     """Prepare a run, and report picked and skipped files and its warnings.
 
     With `find`, raises `NotRunnable` if the command cannot be started.
     """
     with waiting("reading code and data"):
-        prepared = prepare(workspace, trial)
+        prepared = prepare(workspace, request)
     if find:
         find_command(prepared.argv[0], workspace.repo.start, os.environ)
     for note in () if how.quiet else prepared.notes:
@@ -58,7 +60,7 @@ def prepare_run(workspace: Workspace, trial: Trial, how: How, *, find: bool = Tr
     return prepared
 
 
-def run_prepared(workspace: Workspace, prepared: Prepared, how: How) -> Executed:
+def run_prepared(workspace: Workspace, prepared: PreparedRun, how: How) -> ExecutionResult:
     """Execute a prepared run. Report its start and the values picked up from files."""
     executed = execute(
         workspace,
@@ -73,7 +75,7 @@ def run_prepared(workspace: Workspace, prepared: Prepared, how: How) -> Executed
     return executed
 
 
-def is_settled(workspace: Workspace, prepared: Prepared, how: How) -> bool:
+def is_settled(workspace: Workspace, prepared: PreparedRun, how: How) -> bool:
     """Look for earlier runs of the trial. Return whether the setting `repeat` skips it.
 
     Raises `Refused` if the setting is `refuse` and the trial surely was decided discard or stop.
@@ -85,7 +87,7 @@ def is_settled(workspace: Workspace, prepared: Prepared, how: How) -> bool:
         prepared.run,
         kin=1,
         search=50,
-        look=prepared.look_around,
+        look=prepared.observe_environment,
         uncompared=prepared.uncompared,
         changed=prepared.changed,
     )
@@ -146,7 +148,7 @@ def tell_start(run: Run, problem: GitexpError | None, *, quiet: bool) -> None:
     sys.stderr.flush()
 
 
-def tell_problems(executed: Executed) -> bool:
+def tell_problems(executed: ExecutionResult) -> bool:
     """Report warnings and errors of a run's record. Return whether it is on the branch."""
     for warning in executed.run.warnings[executed.told :]:
         warn(warning)
@@ -184,7 +186,7 @@ def _print_settled(workspace: Workspace, identical: tuple[Entry, ...], *, refuse
     answer(format_json({"schema": 1, "refused": refused, "runs": [], "identical": found}))
 
 
-def exit_code_of(executed: Executed) -> int:
+def exit_code_of(executed: ExecutionResult) -> int:
     """Return the exit code of `git exp run`: the command's, or 128 plus its signal.
 
     `FAILED` if the command succeeded without a record on the branch, `TIMED_OUT` after the limit.

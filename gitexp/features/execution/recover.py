@@ -44,7 +44,7 @@ from gitexp.storage.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
-class Recovered:
+class RecoveryResult:
     """Result of a recovery."""
 
     completed: tuple[Run, ...] = ()
@@ -55,7 +55,9 @@ class Recovered:
     """Unreadable journals; moved aside, never deleted."""
 
 
-def recover(workspace: Workspace, *, only: RunId | None = None, force: bool = False) -> Recovered:
+def recover(
+    workspace: Workspace, *, only: RunId | None = None, force: bool = False
+) -> RecoveryResult:
     """Complete the records of runs whose process is dead; with `force`, of one that seems alive.
 
     Safe to repeat and to race: a run that another process has sealed does not change.
@@ -78,7 +80,7 @@ def recover(workspace: Workspace, *, only: RunId | None = None, force: bool = Fa
                 waiting.append(content.run_id)
             else:
                 completed.append(_complete(workspace, path, content))
-    return Recovered(tuple(completed), tuple(waiting), tuple(damaged))
+    return RecoveryResult(tuple(completed), tuple(waiting), tuple(damaged))
 
 
 def open_states(workspace: Workspace) -> dict[RunId, bool]:

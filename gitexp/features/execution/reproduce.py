@@ -49,14 +49,14 @@ from gitexp.features.execution.place_inputs import (
     not_placed,
     place_files,
 )
-from gitexp.features.execution.prepare import METRICS_CANDIDATES, Prepared
+from gitexp.features.execution.prepare import METRICS_CANDIDATES, PreparedRun
 from gitexp.features.recording.record import annotate
 from gitexp.features.runs.purged_code import refuse_purged
 from gitexp.storage.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reproduced:
+class ReproductionResult:
     """A reproduction with its verdict."""
 
     recorded: Run
@@ -109,7 +109,7 @@ def reproduce(
     stdout: int = 1,
     mark: Callable[[Run], Run] = lambda run: run,
     is_verdict: bool = True,
-) -> Reproduced:
+) -> ReproductionResult:
     """Reproduce a recorded run and record the verdict as an annotation of it.
 
     `mark` may change the new run before it starts, to add it to a batch. Without `is_verdict` the
@@ -148,7 +148,7 @@ def reproduce(
     verdict, matches = compare_reproduction(recorded, again, tolerances=tolerances, default=default)
     if is_verdict:
         _annotate(workspace, entry, again, verdict, matches)
-    return Reproduced(
+    return ReproductionResult(
         recorded=recorded,
         again=again,
         verdict=verdict,
@@ -210,7 +210,7 @@ def _prepare(
     run: Run,
     top: Path,
     found: tuple[Table, Table],
-) -> Prepared:
+) -> PreparedRun:
     directory = inside(top, command.directory)
     kept, packages = kept_facts(*found, workspace.settings.environment)
     named = command.metrics_files or workspace.settings.metrics_files
@@ -238,7 +238,7 @@ def _prepare(
         environment=kept,
         command=_command_again(recorded, command),
     )
-    return Prepared(
+    return PreparedRun(
         run=again,
         argv=command.argv,
         directory=directory,

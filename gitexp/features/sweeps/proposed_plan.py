@@ -12,7 +12,7 @@ from typing import Final
 from gitexp.core.analysis.fingerprint import canonical, key_of
 from gitexp.core.model.directions import direction_of
 from gitexp.core.model.run import Direction, Entry, Outcome, Run, numbers, run_order
-from gitexp.features.execution.prepare import Trial
+from gitexp.features.execution.prepare import RunRequest
 from gitexp.features.sweeps.condition import parse_conditions
 from gitexp.features.sweeps.definition import Definition
 from gitexp.features.sweeps.dimensions import Proposal, dimensions_of, point_of, proposal_of
@@ -84,13 +84,13 @@ class ProposedPlan(Plan):
         self.left = definition.optuna
         """How many points may still be proposed: as many as were asked for, or as there are."""
         self.condition = parse_conditions(definition.conditions, self.space.names)
-        self._by_number: dict[int, tuple[Point, int, Trial]] = {}
+        self._by_number: dict[int, tuple[Point, int, RunRequest]] = {}
 
     def __len__(self) -> int:
         """How many trials there are, those that are not proposed yet included."""
         return (len(self.groups) + self.left) * self.per_point
 
-    def _trial(self, number: int) -> tuple[Point, int, Trial]:
+    def _trial(self, number: int) -> tuple[Point, int, RunRequest]:
         return self._by_number[number]
 
     def group_at(self, place: int, proposal: Proposal, point: Point) -> Group:
