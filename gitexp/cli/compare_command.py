@@ -16,7 +16,7 @@ from gitexp.core.render.machine_formats import format_json
 from gitexp.core.render.text import clean, fold
 from gitexp.core.render.verdict import comparison_heading, comparison_table
 from gitexp.core.render.verdict_sentence import is_one_reference, run_sentence
-from gitexp.features.runs.judge import Judgement, advised, compare_pair, judge, with_guards
+from gitexp.features.runs.judge import RunVerdict, advised, compare_pair, judge_run, with_guards
 from gitexp.features.runs.main_metric import metric_of
 from gitexp.storage.workspace import Workspace
 
@@ -90,21 +90,21 @@ def _is_itself(entries: list[Entry]) -> bool:
 
 def _judgement(
     workspace: Workspace, entries: list[Entry], metric: str | None, *, single: bool
-) -> Judgement:
+) -> RunVerdict:
     """Judge the first run against the last and the best.
 
     With other runs named, or with `single`, return a judgement without comparisons.
     """
     run = entries[0].measured
     if single or len(entries) > 1:
-        return Judgement(run=run, metric=metric)
-    return judge(workspace, run, metric=metric, refresh=False, every_metric=True)
+        return RunVerdict(run=run, metric=metric)
+    return judge_run(workspace, run, metric=metric, refresh=False, every_metric=True)
 
 
 def _comparisons(
     workspace: Workspace,
     entries: list[Entry],
-    judgement: Judgement,
+    judgement: RunVerdict,
     metric: str | None,
     *,
     single: bool,
@@ -118,7 +118,7 @@ def _comparisons(
     ]
 
 
-def _nothing(judgement: Judgement) -> CouldNotTell:
+def _nothing(judgement: RunVerdict) -> CouldNotTell:
     short = judgement.run.id[:7]
     if judgement.run.reproduces is not None:
         return CouldNotTell(
@@ -140,7 +140,7 @@ def _nothing(judgement: Judgement) -> CouldNotTell:
 
 
 def _answer(
-    comparison: Comparison, metric: str | None, judgement: Judgement, *, strict: bool
+    comparison: Comparison, metric: str | None, judgement: RunVerdict, *, strict: bool
 ) -> Answer:
     """Combine the verdict of the main metric with the guards.
 
@@ -159,7 +159,7 @@ def _main(comparison: Comparison, metric: str | None) -> MetricVerdict | None:
 
 
 def _document(
-    judgement: Judgement, metric: str | None, found: Answer, comparisons: list[Comparison]
+    judgement: RunVerdict, metric: str | None, found: Answer, comparisons: list[Comparison]
 ) -> dict[str, object]:
     return {
         "schema": 2,
@@ -173,7 +173,7 @@ def _document(
 
 
 def _print_judgement(
-    workspace: Workspace, judgement: Judgement, comparisons: list[Comparison], precision: int
+    workspace: Workspace, judgement: RunVerdict, comparisons: list[Comparison], precision: int
 ) -> None:
     sentence = judgement_sentence(
         workspace, judgement, colour=wants_colour(), tell_guess=True, precision=precision

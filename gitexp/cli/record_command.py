@@ -15,7 +15,7 @@ from gitexp.core.schema.limits import check_table
 from gitexp.features.execution.prepare import prepare
 from gitexp.features.harvest.metrics_files import gather_metrics
 from gitexp.features.recording.record import expect_start, record_finished
-from gitexp.features.runs.judge import judge
+from gitexp.features.runs.judge import judge_run
 
 
 @click.command("record", cls=Starting, context_settings={"allow_interspersed_args": False})
@@ -69,5 +69,5 @@ def command(
     for warning in run.warnings:
         warn(warning)
     if not quiet:
-        show_judgement(workspace, judge(workspace, run), err=True)
+        show_judgement(workspace, judge_run(workspace, run), err=True)
     answer(run.id)

@@ -26,7 +26,7 @@ from gitexp.core.model.run import Origin
 from gitexp.features.execution.execute import ExecutionResult
 from gitexp.features.execution.prepare import RunRequest
 from gitexp.features.recording.record import expect_start
-from gitexp.features.runs.judge import judge
+from gitexp.features.runs.judge import judge_run
 from gitexp.storage.workspace import Workspace
 
 
@@ -147,7 +147,7 @@ def _tell_end(workspace: Workspace, executed: ExecutionResult, how: How) -> None
         if how.as_json:
             print_ended(workspace, [executed.run])
         elif not how.quiet:
-            show_judgement(workspace, judge(workspace, executed.run), err=True)
+            show_judgement(workspace, judge_run(workspace, executed.run), err=True)
     except GitexpError as problem:  # the run is recorded: keep the command's exit code
         tell(problem)
     if not how.quiet and not executed.run.metrics:

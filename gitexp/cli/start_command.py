@@ -2,7 +2,7 @@
 
 import click
 
-from gitexp.cli.output.earlier_runs import NOT_COMPARED, show_tried
+from gitexp.cli.output.earlier_runs import NOT_COMPARED, show_earlier_runs
 from gitexp.cli.output.terminal import answer, open_workspace, say
 from gitexp.cli.params.run_options import Said, Starting, recording_options, run_request
 from gitexp.core.errors import Refused
@@ -10,7 +10,7 @@ from gitexp.core.model.run import Origin
 from gitexp.features.execution.code_snapshot import pin
 from gitexp.features.execution.prepare import prepare
 from gitexp.features.recording.record import expect_start, record_start
-from gitexp.features.trials.earlier_runs import find_tried
+from gitexp.features.trials.earlier_runs import find_earlier_runs
 
 
 @click.command("start", cls=Starting, context_settings={"allow_interspersed_args": False})
@@ -34,7 +34,7 @@ def command(
     workspace = open_workspace()
     expect_start(workspace)
     prepared = prepare(workspace, run_request(workspace, said, Origin.STEPS, argv))
-    tried = find_tried(
+    tried = find_earlier_runs(
         workspace,
         prepared.run,
         kin=0,
@@ -43,7 +43,7 @@ def command(
         changed=prepared.changed,
     )
     if argv and tried.is_known and not again and workspace.settings.repeat != "allow":
-        show_tried(workspace, prepared.run, tried, err=True)
+        show_earlier_runs(workspace, prepared.run, tried, err=True)
         if tried.is_refused(workspace.settings.repeat):
             raise Refused(
                 "not begun: this very trial was tried before",

@@ -15,7 +15,7 @@ from gitexp.core.render.text import (
     shorten,
 )
 from gitexp.features.runs.main_metric import metric_of
-from gitexp.features.trials.earlier_runs import Running, Tried, differing_code
+from gitexp.features.trials.earlier_runs import EarlierRuns, Running, differing_code
 from gitexp.storage.workspace import Workspace
 
 NOT_COMPARED = (
@@ -25,7 +25,7 @@ NOT_COMPARED = (
 """Printed with every refusal: differences that gitexp does not detect."""
 
 
-def show_tried(workspace: Workspace, run: Run, tried: Tried, *, err: bool) -> None:
+def show_earlier_runs(workspace: Workspace, run: Run, tried: EarlierRuns, *, err: bool) -> None:
     """Print the earlier runs of a trial with their decisions, and the nearest kin."""
     running = [found.entry for found in tried.running]
     entries = [*tried.identical[:3], *running, *(entry for _, entry in tried.kin)]
@@ -55,7 +55,7 @@ def show_tried(workspace: Workspace, run: Run, tried: Tried, *, err: bool) -> No
         click.echo(line, err=err)
 
 
-def changed_lines(workspace: Workspace, tried: Tried) -> list[str]:
+def changed_lines(workspace: Workspace, tried: EarlierRuns) -> list[str]:
     """Return lines `not a repeat of 0f54d60 brave-otter: data.csv, which it read, has changed …`.
 
     At most three.

@@ -12,11 +12,11 @@ from gitexp.core.render.run_detail import View
 from gitexp.core.render.run_table import decision_word
 from gitexp.core.render.text import clean, format_duration
 from gitexp.core.render.verdict_sentence import alone_sentence, metric_sentence
-from gitexp.features.runs.judge import Judgement, advised
+from gitexp.features.runs.judge import RunVerdict, advised
 from gitexp.storage.workspace import Workspace
 
 
-def show_judgement(workspace: Workspace, judgement: Judgement, *, err: bool) -> None:
+def show_judgement(workspace: Workspace, judgement: RunVerdict, *, err: bool) -> None:
     """Print how a run ended, its verdict, and the next step."""
     run = judgement.run
     stream = sys.stderr if err else sys.stdout
@@ -42,7 +42,7 @@ def ended_words(run: Run) -> str:
 
 def judgement_sentence(
     workspace: Workspace,
-    judgement: Judgement,
+    judgement: RunVerdict,
     *,
     colour: bool = False,
     tell_guess: bool = False,

@@ -30,7 +30,7 @@ from gitexp.features.execution.repeats import (
     plan_seeds,
 )
 from gitexp.features.execution.reproduce import reproduce
-from gitexp.features.runs.judge import compare_pair, judge
+from gitexp.features.runs.judge import compare_pair, judge_run
 from gitexp.features.runs.main_metric import choose_metric, metric_of
 from gitexp.storage.workspace import Workspace
 
@@ -155,7 +155,7 @@ def _tell_batch(
         if how.as_json:
             print_ended(workspace, [*[r for r in recorded if r is not run], run], stopped=stopped)
         elif not how.quiet:
-            show_judgement(workspace, judge(workspace, run), err=True)
+            show_judgement(workspace, judge_run(workspace, run), err=True)
             if reference is not None:
                 _tell_reference(workspace, run, reference)
     except GitexpError as problem:  # the runs are recorded: keep the command's exit code

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 
 from gitexp.adapters.system.command import find_command
-from gitexp.cli.output.earlier_runs import NOT_COMPARED, changed_lines, show_tried
+from gitexp.cli.output.earlier_runs import NOT_COMPARED, changed_lines, show_earlier_runs
 from gitexp.cli.output.errors import tell, warn
 from gitexp.cli.output.progress import waiting
 from gitexp.cli.output.terminal import answer, say
@@ -18,8 +18,8 @@ from gitexp.core.render.harvest import harvest_sentence
 from gitexp.core.render.machine_formats import format_json
 from gitexp.features.execution.execute import ExecutionResult, execute
 from gitexp.features.execution.prepare import PreparedRun, RunRequest, prepare
-from gitexp.features.runs.judge import judge
-from gitexp.features.trials.earlier_runs import Tried, find_tried
+from gitexp.features.runs.judge import judge_run
+from gitexp.features.trials.earlier_runs import EarlierRuns, find_earlier_runs
 from gitexp.storage.workspace import Workspace
 
 
@@ -82,7 +82,7 @@ def is_settled(workspace: Workspace, prepared: PreparedRun, how: How) -> bool:
     """
     if how.policy == "allow":
         return False
-    tried = find_tried(
+    tried = find_earlier_runs(
         workspace,
         prepared.run,
         kin=1,
@@ -96,10 +96,10 @@ def is_settled(workspace: Workspace, prepared: PreparedRun, how: How) -> bool:
             say(line)
         if not how.quiet and _is_rejected_twin(tried):
             say("a nearly equal trial was given up:")
-            show_tried(workspace, prepared.run, tried, err=True)
+            show_earlier_runs(workspace, prepared.run, tried, err=True)
         return False
     if not how.quiet or how.policy == "skip" or tried.is_rejected:
-        show_tried(workspace, prepared.run, tried._replace(kin=()), err=True)
+        show_earlier_runs(workspace, prepared.run, tried._replace(kin=()), err=True)
     if how.policy == "skip":
         say("skipped: this very trial was run before, or is running now")
         if how.as_json:
@@ -125,7 +125,7 @@ def is_settled(workspace: Workspace, prepared: PreparedRun, how: How) -> bool:
 _TWINS = (Kin.CODE, Kin.ENVIRONMENT, Kin.UNTOLD)
 
 
-def _is_rejected_twin(tried: Tried) -> bool:
+def _is_rejected_twin(tried: EarlierRuns) -> bool:
     """Return whether a run with equal parameters was decided discard or stop.
 
     Such a run differs in code or environment only, or its record lacks the content of a file.
@@ -164,7 +164,7 @@ def tell_problems(executed: ExecutionResult) -> bool:
 
 def print_ended(workspace: Workspace, runs: list[Run], *, stopped: bool = False) -> None:
     """Print finished runs as JSON, with the verdicts on the last of them."""
-    judgement = judge(workspace, runs[-1])
+    judgement = judge_run(workspace, runs[-1])
     documents = workspace.index.documents([run.id for run in runs])
     comparisons = [c for c in (judgement.last, judgement.best) if c is not None]
     document = {

@@ -54,7 +54,7 @@ def metric_sentence(
 ) -> str:
     """Return the sentence about a metric against the last and the best group.
 
-    `claim` is the rank that the evidence supports, as in `Judgement`; `parent` is the short id of
+    `claim` is the rank that the evidence supports, as in `RunVerdict`; `parent` is the short id of
     the run that takes the place of the last.
     """
     verdict = last or best

@@ -46,9 +46,9 @@ def _check_guards(workspace: Workspace, entry: Entry) -> None:
     """Refuse to keep a run that breaks a guard. Raises `Refused`."""
     from gitexp.core.analysis.guards import GuardState
     from gitexp.core.render.verdict_sentence import guard_words
-    from gitexp.features.runs.judge import judge
+    from gitexp.features.runs.judge import judge_run
 
-    judgement = judge(workspace, entry.measured, refresh=False)
+    judgement = judge_run(workspace, entry.measured, refresh=False)
     broken = [guard for guard in judgement.guards if guard.state is GuardState.BROKEN]
     if broken:
         short = entry.run.id[:7]

@@ -19,7 +19,7 @@ from gitexp.features.execution.repeats import seed_setter
 from gitexp.features.execution.variation import Variations
 from gitexp.features.sweeps.definition import Definition, batch_of
 from gitexp.features.sweeps.space import MAX_POINTS, Point, UnusableSpace
-from gitexp.features.trials.earlier_runs import Tried, find_tried
+from gitexp.features.trials.earlier_runs import EarlierRuns, find_earlier_runs
 from gitexp.storage.workspace import Workspace
 
 
@@ -212,7 +212,7 @@ class Plan:
         prepared = self._marked(self._variations.prepare(trial), place)
         state, known = State.NEW, None
         if not self.choices.again:
-            tried = find_tried(
+            tried = find_earlier_runs(
                 self.workspace,
                 prepared.run,
                 kin=0,
@@ -225,7 +225,7 @@ class Plan:
                 state, known = self._judge_elsewhere(prepared)
         return Planned(number, point, prepared, state, known)
 
-    def _judge(self, run: Run, tried: Tried) -> tuple[State, Entry | None]:
+    def _judge(self, run: Run, tried: EarlierRuns) -> tuple[State, Entry | None]:
         if tried.is_rejected and not tried.doubts:
             return State.DISCARDED, tried.decided
         ended = [entry for entry in tried.identical if self._is_result(run, entry.run)]
@@ -249,7 +249,7 @@ class Plan:
         counts, and any result when trials run on other machines.
         """
         run = replace(prepared.run, environment={})
-        tried = find_tried(
+        tried = find_earlier_runs(
             self.workspace,
             run,
             kin=0,

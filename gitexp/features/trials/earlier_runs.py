@@ -43,7 +43,7 @@ class Running(NamedTuple):
     """`None` when this machine cannot know: a manual run, or a run of another host."""
 
 
-class Tried(NamedTuple):
+class EarlierRuns(NamedTuple):
     """Earlier runs of a trial, found before it runs."""
 
     identical: tuple[Entry, ...] = ()
@@ -94,7 +94,7 @@ def differing_code(workspace: Workspace, run: Run, other: Run) -> list[str]:
     return [c.path for c in changes if c.path not in written and not left_out(c.path)]
 
 
-def find_tried(
+def find_earlier_runs(
     workspace: Workspace,
     run: Run,
     *,
@@ -103,7 +103,7 @@ def find_tried(
     look: Callable[[], Table] | None = None,
     uncompared: Sequence[str] = (),
     changed: Sequence[Changed] = (),
-) -> Tried:
+) -> EarlierRuns:
     """Find earlier runs of this trial, and its kin among the newest `search` runs.
 
     An interrupted run counts if it has a decision. Reproductions do not count. `look` observes the
@@ -132,7 +132,7 @@ def find_tried(
     unfinished = [entry for entry in same if entry.run.outcome is Outcome.RUNNING]
     running = (_look_at(workspace, entry) for entry in unfinished)
     others = {entry.run.id for entry, _ in changed}
-    tried = Tried(
+    tried = EarlierRuns(
         identical=tuple(e for e in same if _is_answer(e) and e.run.id not in others),
         changed=tuple((entry, path) for entry, path in changed if _is_answer(entry)),
         kin=_nearest(related, kin),
