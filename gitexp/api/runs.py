@@ -29,7 +29,7 @@ from gitexp.core.inputs.python_values import (
     plain_number,
 )
 from gitexp.core.model.ids import RunId
-from gitexp.core.model.run import Direction, Entry, Origin, Outcome, Run, Table, flatten
+from gitexp.core.model.run import Direction, Origin, Outcome, RecordedRun, Run, Table, flatten
 from gitexp.core.schema.limits import check_table
 from gitexp.features.execution.execute import JOURNAL_VARIABLE, STARTED_VARIABLE
 
@@ -264,7 +264,7 @@ def runs(
     descending: bool = False,
     limit: int | None = None,
     directory: str | os.PathLike[str] | None = None,
-) -> list[Entry]:
+) -> list[RecordedRun]:
     """Return recorded runs with their annotations, newest first unless sorted.
 
     `where` is an expression such as `"accuracy > 0.8 and lr < 0.1"`. Raises `InvalidQuery`.

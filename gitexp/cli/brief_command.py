@@ -22,7 +22,7 @@ from gitexp.core.analysis.ranking import Ranking
 from gitexp.core.brief.budget import fit
 from gitexp.core.brief.summary import Brief, make_brief
 from gitexp.core.model.ids import RunId
-from gitexp.core.model.run import Entry, Outcome, Run
+from gitexp.core.model.run import Outcome, RecordedRun, Run
 from gitexp.features.runs.judge import standings_by
 from gitexp.features.runs.main_metric import main_metric
 from gitexp.storage.workspace import Workspace
@@ -167,8 +167,8 @@ def brief_of(
 
 
 def _as_they_are(
-    workspace: Workspace, entries: list[Entry]
-) -> tuple[list[Entry], frozenset[RunId]]:
+    workspace: Workspace, entries: list[RecordedRun]
+) -> tuple[list[RecordedRun], frozenset[RunId]]:
     """Return the entries. A running run whose process is dead becomes interrupted.
 
     Return also the running runs without a journal in this clone: their process is unknown.

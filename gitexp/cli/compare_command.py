@@ -10,8 +10,8 @@ from gitexp.core.analysis.advice import next_step
 from gitexp.core.analysis.noise import Basis
 from gitexp.core.analysis.samples import Answer
 from gitexp.core.analysis.verdicts import Comparison, MetricVerdict, overall
-from gitexp.core.errors import CouldNotTell, ExitCode, InvalidInput
-from gitexp.core.model.run import Entry
+from gitexp.core.errors import ExitCode, InvalidInput, Undetermined
+from gitexp.core.model.run import RecordedRun
 from gitexp.core.render.machine_formats import format_json
 from gitexp.core.render.text import clean, fold
 from gitexp.core.render.verdict import comparison_heading, comparison_table
@@ -84,12 +84,12 @@ def command(
     return EXIT[answers[0]]
 
 
-def _is_itself(entries: list[Entry]) -> bool:
+def _is_itself(entries: list[RecordedRun]) -> bool:
     return len(entries) > 1 and all(e.run.id == entries[0].run.id for e in entries[1:])
 
 
 def _judgement(
-    workspace: Workspace, entries: list[Entry], metric: str | None, *, single: bool
+    workspace: Workspace, entries: list[RecordedRun], metric: str | None, *, single: bool
 ) -> RunVerdict:
     """Judge the first run against the last and the best.
 
@@ -103,7 +103,7 @@ def _judgement(
 
 def _comparisons(
     workspace: Workspace,
-    entries: list[Entry],
+    entries: list[RecordedRun],
     judgement: RunVerdict,
     metric: str | None,
     *,
@@ -118,21 +118,21 @@ def _comparisons(
     ]
 
 
-def _nothing(judgement: RunVerdict) -> CouldNotTell:
+def _nothing(judgement: RunVerdict) -> Undetermined:
     short = judgement.run.id[:7]
     if judgement.run.reproduces is not None:
-        return CouldNotTell(
+        return Undetermined(
             f"run {short} is not compared with others",
             why=f"it reproduces {judgement.run.reproduces[:7]}, and a repeat is no improvement",
             hints=[f"`git exp compare {judgement.run.reproduces[:7]}` compares that one"],
         )
     if judgement.metric is None:
-        return CouldNotTell(
+        return Undetermined(
             f"there is nothing to compare run {short} with",
             why="it measured nothing",
             hints=["let the command print `METRIC name=value`, or name its metrics file"],
         )
-    return CouldNotTell(
+    return Undetermined(
         f"there is nothing to compare run {short} with",
         why="no other trial measured the same",
         hints=["change one thing and record a second trial: `git exp run -- CMD`"],

@@ -7,7 +7,7 @@ from gitexp.cli.output.verdicts import judgement_sentence
 from gitexp.cli.params.options import count_option, json_option, where_option
 from gitexp.cli.params.run_argument import find_id
 from gitexp.core.model.ids import RunId
-from gitexp.core.model.run import Entry, numbers
+from gitexp.core.model.run import RecordedRun, numbers
 from gitexp.features.runs.judge import judge_run
 from gitexp.features.runs.standings import Past, Today
 from gitexp.storage.workspace import Workspace
@@ -68,7 +68,7 @@ def command(
 
 
 def _sentences(
-    workspace: Workspace, entry: Entry, past: Past, shared: Today, *, colour: bool
+    workspace: Workspace, entry: RecordedRun, past: Past, shared: Today, *, colour: bool
 ) -> tuple[str, str]:
     """Return the verdict at the end of a run, and the verdict with all runs known today.
 

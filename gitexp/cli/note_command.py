@@ -12,7 +12,7 @@ from gitexp.cli.params.options import (
 )
 from gitexp.cli.params.run_argument import find_entry
 from gitexp.core.errors import InvalidInput
-from gitexp.core.model.run import Annotation, Entry, flatten
+from gitexp.core.model.run import Annotation, RecordedRun, flatten
 from gitexp.core.render.text import clean, format_cell
 from gitexp.features.recording.add_metrics import add_metrics
 from gitexp.features.recording.manual import log_by_hand
@@ -71,7 +71,7 @@ def command(
 
 
 def _print_json(
-    entry: Entry, made: Annotation | None, measured: tuple[str, ...], step: int | None
+    entry: RecordedRun, made: Annotation | None, measured: tuple[str, ...], step: int | None
 ) -> None:
     from gitexp.cli.params.options import nested
     from gitexp.core.render.machine_formats import format_json
@@ -96,7 +96,7 @@ def _check_no_step(step: int | None) -> None:
         )
 
 
-def _read_output(workspace: Workspace, entry: Entry, texts: tuple[str, ...]) -> None:
+def _read_output(workspace: Workspace, entry: RecordedRun, texts: tuple[str, ...]) -> None:
     from gitexp.cli.output.errors import warn
     from gitexp.core.inputs.patterns import parse_patterns
     from gitexp.features.recording.add_metrics import add_read_again

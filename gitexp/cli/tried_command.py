@@ -10,7 +10,7 @@ from gitexp.cli.output.terminal import answer, open_workspace, say
 from gitexp.cli.params.options import json_option, pairs, set_param_option
 from gitexp.core.analysis.kinship import Difference
 from gitexp.core.errors import ExitCode
-from gitexp.core.model.run import Entry, Origin
+from gitexp.core.model.run import Origin, RecordedRun
 from gitexp.core.render.machine_formats import format_json
 from gitexp.core.schema.json_codec import entry_document, json_value
 from gitexp.features.execution.prepare import RunRequest, prepare
@@ -115,5 +115,5 @@ def _difference(found: Difference) -> dict[str, object]:
     return {key: value for key, value in document.items() if value is not None}
 
 
-def _plain(entry: Entry) -> object:
+def _plain(entry: RecordedRun) -> object:
     return json.loads(json.dumps(entry_document(entry)))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitexp.core.errors import Unreadable
+from gitexp.core.errors import UnreadableRecord
 from gitexp.core.schema.series_csv import decode_columns, decode_series
 from gitexp.features.report.anonymous import without_names
 from gitexp.features.report.columns import EXACT, encode
@@ -78,7 +78,7 @@ def test_curves_of_rows_and_of_columns_are_the_same() -> None:
             assert curves_of_columns(columns, full=full) == curves_of(rows, full=full), text
     for broken in (b"", b"step,loss\n1\n", b"step,loss\n1,2\n1,2,3\n", b'a,"b\n', b"\xff"):
         for decode in (decode_series, decode_columns):
-            with pytest.raises(Unreadable):
+            with pytest.raises(UnreadableRecord):
                 decode(broken)
 
 

@@ -15,7 +15,7 @@ from gitexp.adapters.git.config import GitConfig
 from gitexp.adapters.git.discovery import RepositoryLocation, find_location, runner_for
 from gitexp.adapters.git.pipes import widen
 from gitexp.adapters.git.process import FSYNC, GitResult, GitRunner
-from gitexp.core.errors import CommandFailed, Conflict, Unreadable
+from gitexp.core.errors import CommandFailed, Conflict, UnreadableRecord
 from gitexp.core.model.ids import ObjectId
 
 if TYPE_CHECKING:
@@ -160,14 +160,14 @@ class Repo:
     def read_ref(self, ref: str) -> ObjectId | None:
         """Return the id of the commit at a full ref name, or `None` when there is no such ref.
 
-        Raises `Unreadable` when the ref exists and its commit does not: broken is not absent.
+        Raises `UnreadableRecord` when the ref exists and its commit does not: broken is not absent.
         """
         for _ in range(_LOOKS):
             commit = self.peel(ref, "commit")
             if commit is not None or self.resolve(ref) is None:
                 return commit
             # Ask again: another process may have created the ref between the two requests.
-        raise Unreadable(
+        raise UnreadableRecord(
             f"'{ref}' is damaged",
             why="the commit it points at is missing or cannot be read",
             hints=["`git exp doctor` finds what is wrong, `git exp doctor --fix` fixes it"],

@@ -4,7 +4,7 @@ import click
 
 from gitexp.adapters.system import clock
 from gitexp.core.analysis.kinship import Difference, Kin, Kinship, diff_tables
-from gitexp.core.model.run import Entry, Origin, Run, Value
+from gitexp.core.model.run import Origin, RecordedRun, Run, Value
 from gitexp.core.render.run_table import decision_word, value_at
 from gitexp.core.render.text import (
     clean,
@@ -128,7 +128,7 @@ def _value(value: Value | None) -> str:
     return "unset" if value is None else clean(format_param(value))
 
 
-def _line(workspace: Workspace, entry: Entry, short: str) -> str:
+def _line(workspace: Workspace, entry: RecordedRun, short: str) -> str:
     """Return one line: `7f3a9c0 brave-otter, 2 days ago: succeeded, accuracy 0.85; decided …`."""
     run = entry.run
     metric = metric_of(workspace, entry.measured)

@@ -16,7 +16,7 @@ from gitexp.cli.run.start import (
     tell_start,
 )
 from gitexp.core.errors import ExitCode, GitexpError
-from gitexp.core.model.run import Entry, Outcome, Run, Tolerance, numbers
+from gitexp.core.model.run import Outcome, RecordedRun, Run, Tolerance, numbers
 from gitexp.core.render.text import clean, fold, format_cell, format_number
 from gitexp.core.render.verdict_sentence import run_sentence
 from gitexp.features.execution.execute import ExecutionResult
@@ -42,7 +42,7 @@ def run_batch(
     *,
     count: int,
     with_seeds: bool,
-    reference: Entry | None,
+    reference: RecordedRun | None,
     may_stop: bool,
 ) -> int:
     """Run a trial several times, in turns with a reference if there is one.
@@ -102,7 +102,7 @@ def _tell_turn(
 
 
 def _reference_turn(
-    workspace: Workspace, batch: Batch, turn: Turn, reference: Entry, how: How
+    workspace: Workspace, batch: Batch, turn: Turn, reference: RecordedRun, how: How
 ) -> None:
     """Run the recorded code of the reference. An error of gitexp is reported, not raised."""
     try:
@@ -121,7 +121,7 @@ def _reference_turn(
 
 
 def _is_lost(
-    workspace: Workspace, run: Run, turn: Turn, count: int, reference: Entry | None, how: How
+    workspace: Workspace, run: Run, turn: Turn, count: int, reference: RecordedRun | None, how: How
 ) -> bool:
     """Return whether the other repeats can hardly show an improvement any more, and report it.
 
@@ -140,7 +140,7 @@ def _is_lost(
 def _tell_batch(
     workspace: Workspace,
     ended: list[ExecutionResult],
-    reference: Entry | None,
+    reference: RecordedRun | None,
     how: How,
     *,
     stopped: bool,
@@ -162,7 +162,7 @@ def _tell_batch(
         tell(problem)
 
 
-def _tell_reference(workspace: Workspace, run: Run, reference: Entry) -> None:
+def _tell_reference(workspace: Workspace, run: Run, reference: RecordedRun) -> None:
     metric = metric_of(workspace, run)
     comparison = compare_pair(workspace, run, reference.measured, main=metric)
     for verdict in comparison.verdicts:

@@ -13,7 +13,7 @@ from gitexp.cli.output.progress import waiting
 from gitexp.cli.output.terminal import answer, say
 from gitexp.core.analysis.kinship import Kin
 from gitexp.core.errors import ExitCode, GitexpError, Refused
-from gitexp.core.model.run import Decision, Entry, Outcome, Run
+from gitexp.core.model.run import Decision, Outcome, RecordedRun, Run
 from gitexp.core.render.harvest import harvest_sentence
 from gitexp.core.render.machine_formats import format_json
 from gitexp.features.execution.execute import ExecutionResult, execute
@@ -180,7 +180,9 @@ def print_ended(workspace: Workspace, runs: list[Run], *, stopped: bool = False)
     answer(format_json({**document, "stopped": True} if stopped else document))
 
 
-def _print_settled(workspace: Workspace, identical: tuple[Entry, ...], *, refused: bool) -> None:
+def _print_settled(
+    workspace: Workspace, identical: tuple[RecordedRun, ...], *, refused: bool
+) -> None:
     documents = workspace.index.documents([entry.run.id for entry in identical])
     found = [json.loads(text) for text in documents]
     answer(format_json({"schema": 1, "refused": refused, "runs": [], "identical": found}))

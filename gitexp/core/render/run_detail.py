@@ -14,10 +14,10 @@ from gitexp.core.model.run import (
     AnnotationKind,
     Command,
     Direction,
-    Entry,
     FileState,
     Outcome,
     ParentRule,
+    RecordedRun,
     Run,
     Series,
     Value,
@@ -74,11 +74,11 @@ class View:
 
 
 def run_detail(
-    entry: Entry,
+    entry: RecordedRun,
     *,
     view: View,
     comparisons: Sequence[Comparison] = (),
-    kin: Sequence[tuple[Kin, Entry]] = (),
+    kin: Sequence[tuple[Kin, RecordedRun]] = (),
     series: Series | None = None,
 ) -> str:
     """Return all data of a run, in sections; empty ones are left out."""
@@ -112,7 +112,7 @@ def _section(title: str, lines: Sequence[str], view: View) -> str:
     return "\n".join([style(title, "heading", enabled=view.colour), *(f"  {x}" for x in lines)])
 
 
-def _header(entry: Entry, view: View) -> Iterator[str]:
+def _header(entry: RecordedRun, view: View) -> Iterator[str]:
     run = entry.run
     yield f"{style(f'run {run.id}', 'id', enabled=view.colour)} {clean(run.name)}"
     ended = style(run.outcome.value, OUTCOME_ROLES[run.outcome], enabled=view.colour)
@@ -152,7 +152,7 @@ def _exit(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
-def _decisions(entry: Entry, view: View) -> list[str]:
+def _decisions(entry: RecordedRun, view: View) -> list[str]:
     """Return the decisions in force, a note if they differ, and earlier ones, latest first."""
     in_force = entry.decisions
     lines = []
@@ -231,7 +231,7 @@ def _leaves(table: Mapping[str, Value]) -> list[str]:
     )
 
 
-def _metrics(entry: Entry, view: View, series: Series) -> list[str]:
+def _metrics(entry: RecordedRun, view: View, series: Series) -> list[str]:
     said = {**view.directions, **entry.run.directions}
     recorded, added = dict(flatten(entry.run.metrics)), entry.added_metrics
     units = entry.units
@@ -293,14 +293,14 @@ def _reproduction(annotation: Annotation, view: View) -> str:
     return f"{word}{by}{text} ({_by(annotation, view)})"
 
 
-def _kin(how: Kin, other: Entry, view: View) -> str:
+def _kin(how: Kin, other: RecordedRun, view: View) -> str:
     word = decision_word(other)
     decided = f", {word}" if word else ""
     name = f"{short_id(other.run.id, view.ids)} {clean(other.run.name)}"
     return f"{name}: {how.value} ({other.run.outcome.value}{decided})"
 
 
-def _notes(entry: Entry, view: View) -> Iterator[str]:
+def _notes(entry: RecordedRun, view: View) -> Iterator[str]:
     for annotation in entry.annotations:
         if annotation.kind is AnnotationKind.NOTE and annotation.text:
             first, *more = clean(annotation.text, multiline=True).splitlines() or [""]
@@ -311,7 +311,7 @@ def _notes(entry: Entry, view: View) -> Iterator[str]:
 # --- log ------------------------------------------------------------------------------------------
 
 
-def log_lines(entry: Entry, *, view: View, verdicts: Sequence[str] = ()) -> list[str]:
+def log_lines(entry: RecordedRun, *, view: View, verdicts: Sequence[str] = ()) -> list[str]:
     """Return a run in the style of `git log`; `verdicts` are sentences about its metrics.
 
     Without `verdicts`, the values of the metrics are shown.
@@ -339,7 +339,7 @@ def log_lines(entry: Entry, *, view: View, verdicts: Sequence[str] = ()) -> list
     return "\n".join(fold(line, view.width) for line in told).split("\n")
 
 
-def _log_body(entry: Entry, view: View, verdicts: Sequence[str]) -> Iterator[str]:
+def _log_body(entry: RecordedRun, view: View, verdicts: Sequence[str]) -> Iterator[str]:
     run = entry.run
     paragraphs: list[list[str]] = [
         clean(run.reason or "", multiline=True).splitlines(),

@@ -25,7 +25,7 @@ from gitexp.core.model.run import (
     numbers,
 )
 from gitexp.core.model.run_names import memorable_name
-from gitexp.core.schema.limits import MAX_CLOCK, recordable
+from gitexp.core.schema.limits import MAX_CLOCK, fit
 from gitexp.core.schema.toml_codec import encode_run
 from gitexp.features.recording.batch import record_events
 from gitexp.storage.branch.events import RunEvent, annotated, sealed
@@ -162,9 +162,9 @@ def _summary(workspace: Workspace, run: Run) -> str:
 def _run(workspace: Workspace, source: ImportedRun, codes: "_Codes", logical_time: int) -> Run:
     warnings = list(source.warnings)
     code = codes.find(source, warnings)
-    params, no_params = recordable(redact_table(source.params), "parameter")
-    metrics, no_metrics = recordable(source.metrics, "metric")
-    environment, no_values = recordable(redact_table(source.environment), "value")
+    params, no_params = fit(redact_table(source.params), "parameter")
+    metrics, no_metrics = fit(source.metrics, "metric")
+    environment, no_values = fit(redact_table(source.environment), "value")
     warnings += [*no_params, *no_metrics, *no_values]
     if source.started is None:
         warnings.append("the source does not say when the run started; the time is the import's")

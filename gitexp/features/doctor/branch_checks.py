@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from gitexp.adapters.git.verify import read_whole
 from gitexp.adapters.system import clock
-from gitexp.core.errors import Unreadable
+from gitexp.core.errors import UnreadableRecord
 from gitexp.core.model.ids import RunId
 from gitexp.core.schema.layout import TOMBSTONE, PathKind, environment_path, parse_path, run_path
 from gitexp.core.schema.root_files import ROOT_FILES
@@ -59,7 +59,7 @@ def check_branch(inventory: Inventory) -> Iterator[Finding]:
     """Report a branch that is damaged, not gitexp's, or of an unknown format."""
     run_branch = inventory.workspace.branch
     if inventory.refusal is not None:
-        unknown = isinstance(inventory.refusal, Unreadable)
+        unknown = isinstance(inventory.refusal, UnreadableRecord)
         yield Finding(
             check="branch",
             level=Level.UNKNOWN if unknown else Level.FAULT,
@@ -237,7 +237,7 @@ def check_series(inventory: Inventory) -> Iterator[Finding]:
             continue  # `check_objects` reports it
         try:
             decode_series(content)
-        except Unreadable as error:
+        except UnreadableRecord as error:
             for path in places[oid]:
                 place = parse_path(path)
                 yield Finding(
@@ -297,7 +297,7 @@ def check_environments(inventory: Inventory) -> Iterator[Finding]:
     for oid, content in read_whole(inventory.workspace.repo, places.keys() - inventory.promised):
         try:
             decode_table(content or b"")
-        except Unreadable as error:
+        except UnreadableRecord as error:
             yield Finding(
                 check="environments",
                 level=Level.FAULT,

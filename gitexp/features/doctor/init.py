@@ -59,8 +59,8 @@ def init_branch(workspace: Workspace, identity: str | None = None) -> InitResult
     """Ensure that a run branch exists: the local one, else the remote's, else a new empty one.
 
     `identity` is the author of code commits on a new branch. Raises `InvalidInput` when git rejects
-    the identity, `Refused` when a branch of that name is not gitexp's, `Unreadable` when its format
-    is too new, `CommandFailed` when git cannot write.
+    the identity, `Refused` when a branch of that name is not gitexp's, `UnreadableRecord` when its
+    format is too new, `CommandFailed` when git cannot write.
     """
     form = format_file(identity or CODE_IDENTITY)
     if workspace.branch.check() is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gitexp.adapters.git.verify import Listing, TreeWalk, find_damaged, list_objects, walk_commit
-from gitexp.core.errors import CommandFailed, GitexpError, Refused, Unreadable
+from gitexp.core.errors import CommandFailed, GitexpError, Refused, UnreadableRecord
 from gitexp.core.model.ids import ObjectId, RunId
 from gitexp.core.model.run import Outcome
 from gitexp.core.schema.layout import FORMAT_PATH, PathKind, parse_path
@@ -122,7 +122,7 @@ def _gather_once(workspace: Workspace) -> Inventory:
     if not lost and inventory.walk.files.get(FORMAT_PATH) not in inventory.damaged:
         try:
             branch.check()
-        except (Refused, Unreadable) as error:
+        except (Refused, UnreadableRecord) as error:
             inventory.refusal = error
         except CommandFailed:
             pass  # the keep branch is damaged; check_keep reports it

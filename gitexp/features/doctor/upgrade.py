@@ -39,8 +39,8 @@ def upgrade(branch: RunBranch, identity: str | None = None) -> Upgraded:
     """Change both branches to the newest format. Safe to repeat, also after an interruption.
 
     `identity` is the author of code commits, `Name <email>`; the run branch stores it. Raises
-    `InvalidInput` when git rejects the identity, `Unreadable` when this clone lacks code of the old
-    branch, `Conflict` when another process moved a branch.
+    `InvalidInput` when git rejects the identity, `UnreadableRecord` when this clone lacks code of
+    the old branch, `Conflict` when another process moved a branch.
     """
     form = format_file(identity or CODE_IDENTITY)
     branch.check()

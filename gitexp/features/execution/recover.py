@@ -17,7 +17,7 @@ from gitexp.adapters.journal.journal import (
 from gitexp.adapters.journal.liveness import liveness
 from gitexp.adapters.journal.output_archive import finish_abandoned
 from gitexp.adapters.journal.output_tail import OutputTail
-from gitexp.core.errors import NotFound, Unreadable
+from gitexp.core.errors import NotFound, UnreadableRecord
 from gitexp.core.inputs.redaction import redact_text
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Outcome, Run, Series
@@ -73,7 +73,7 @@ def recover(
                 content = read_journal(path)
             except FileNotFoundError:
                 continue  # another process has just completed it
-            except Unreadable:
+            except UnreadableRecord:
                 damaged += [_set_aside(path)] if is_ours else []
                 continue
             if not is_ours or not (force or liveness(content).is_over):
@@ -89,7 +89,7 @@ def open_states(workspace: Workspace) -> dict[RunId, bool]:
     for path in list_journals(workspace.journals):
         try:
             content = read_journal(path)
-        except (FileNotFoundError, Unreadable):
+        except (FileNotFoundError, UnreadableRecord):
             continue
         states[content.run_id] = not liveness(content).is_over
     return states
@@ -101,7 +101,7 @@ def _complete(workspace: Workspace, path: Path, content: JournalContent) -> Run:
     finish_abandoned(kept_path(workspace, run.id), redact_text)
     try:
         on_branch = workspace.branch.load_run(run.id, run.started)
-    except (NotFound, Unreadable):
+    except (NotFound, UnreadableRecord):
         on_branch = None
     if on_branch is None or not on_branch.is_sealed:
         commit_sealed(workspace, run, series, content.extra.get("packages", {}), notes=notes)

@@ -17,7 +17,7 @@ from gitexp.core.analysis.groups import Group
 from gitexp.core.analysis.samples import is_hopeless
 from gitexp.core.errors import InvalidInput
 from gitexp.core.inputs.argv import iter_options, option_path
-from gitexp.core.model.run import Direction, Entry, Run, Value
+from gitexp.core.model.run import Direction, RecordedRun, Run, Value
 from gitexp.features.execution.prepare import RunRequest, prepare
 from gitexp.features.runs.main_metric import main_metric
 from gitexp.features.runs.standings import Standings
@@ -46,7 +46,7 @@ def plan_repeats(request: RunRequest, count: int) -> list[Turn]:
 
 
 def plan_seeds(
-    workspace: Workspace, request: RunRequest, count: int, reference: Entry | None = None
+    workspace: Workspace, request: RunRequest, count: int, reference: RecordedRun | None = None
 ) -> list[Turn]:
     """Plan the same trial with several seeds.
 
@@ -122,7 +122,10 @@ def _number(text: str) -> Value:
 
 
 def _choose_seeds(
-    workspace: Workspace, vary: Callable[[int], RunRequest], count: int, reference: Entry | None
+    workspace: Workspace,
+    vary: Callable[[int], RunRequest],
+    count: int,
+    reference: RecordedRun | None,
 ) -> list[int]:
     """Return the seeds of the reference, else the first numbers that the trial does not have."""
     used = _used_seeds(workspace, prepare(workspace, vary(0), observe=False).run)
@@ -167,7 +170,7 @@ def new_batch(planned: int) -> Batch:
 
 
 def hopeless_against(
-    workspace: Workspace, run: Run, planned: int, reference: Entry | None
+    workspace: Workspace, run: Run, planned: int, reference: RecordedRun | None
 ) -> tuple[Group, Group] | None:
     """Return a batch's group and the group it can no longer be shown to beat; `None` to go on.
 

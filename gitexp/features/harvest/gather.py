@@ -13,7 +13,7 @@ from typing import Final
 from gitexp.core.errors import GitexpError, InvalidInput
 from gitexp.core.inputs.redaction import redact_table
 from gitexp.core.model.run import Direction, Harvested, Series, Table, Value, flatten, nest
-from gitexp.core.schema.limits import recordable
+from gitexp.core.schema.limits import fit
 from gitexp.core.schema.series_csv import merge_series
 from gitexp.core.schema.toml_codec import encode_table
 from gitexp.features.harvest.budget import Budget, OutOfBudget
@@ -235,7 +235,7 @@ def _take(
 ) -> None:
     fresh = {name: value for name, value in one.metrics.items() if name not in leaves}
     few = dict(list(fresh.items())[: MAX_METRICS - len(leaves)])
-    kept = {name for name, _ in flatten(recordable(few, "metric")[0])}
+    kept = {name for name, _ in flatten(fit(few, "metric")[0])}
     if len(kept) < len(fresh):
         left = len(fresh) - len(kept)
         harvest.warnings.append(f"picking up values: {left:,} metrics of {one.path.name} left out")
@@ -304,7 +304,7 @@ def _labels(paths: Sequence[Path]) -> list[str]:
 def _bounded_params(harvest: Harvest, params: dict[str, Value]) -> Table:
     """Return the parameters that a record can hold, without secrets."""
     few = dict(list(params.items())[:MAX_PARAMS])
-    table, left_out = recordable(redact_table(nest(few)), "parameter")
+    table, left_out = fit(redact_table(nest(few)), "parameter")
     harvest.warnings += _few(list(left_out))
     if len(params) > MAX_PARAMS:
         harvest.warnings.append(

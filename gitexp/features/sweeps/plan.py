@@ -12,7 +12,7 @@ from pathlib import Path
 from gitexp.core.errors import GitexpError, InvalidInput
 from gitexp.core.inputs.redaction import REDACTED, is_secret_name, redact_table, redact_text
 from gitexp.core.model.ids import parse_object_id
-from gitexp.core.model.run import Code, Entry, Origin, Outcome, Run, Table
+from gitexp.core.model.run import Code, Origin, Outcome, RecordedRun, Run, Table
 from gitexp.core.schema.toml_codec import encode_table
 from gitexp.features.execution.prepare import PreparedRun, RunRequest, prepare, read_params_files
 from gitexp.features.execution.repeats import seed_setter
@@ -46,7 +46,7 @@ class Planned:
     """The parameters that the sweep varies, the seed among them."""
     prepared: PreparedRun
     state: State = State.NEW
-    known: Entry | None = None
+    known: RecordedRun | None = None
     """The run that is reused, was discarded or goes on."""
 
 
@@ -225,7 +225,7 @@ class Plan:
                 state, known = self._judge_elsewhere(prepared)
         return Planned(number, point, prepared, state, known)
 
-    def _judge(self, run: Run, tried: EarlierRuns) -> tuple[State, Entry | None]:
+    def _judge(self, run: Run, tried: EarlierRuns) -> tuple[State, RecordedRun | None]:
         if tried.is_rejected and not tried.doubts:
             return State.DISCARDED, tried.decided
         ended = [entry for entry in tried.identical if self._is_result(run, entry.run)]
@@ -244,7 +244,7 @@ class Plan:
         entries = index.entries(index.ids(query))
         return any(entry.run.sweep and entry.run.sweep.worker for entry in entries)
 
-    def _judge_elsewhere(self, prepared: PreparedRun) -> tuple[State, Entry | None]:
+    def _judge_elsewhere(self, prepared: PreparedRun) -> tuple[State, RecordedRun | None]:
         """Judge a trial by runs with any Python: a result of this sweep from another machine
         counts, and any result when trials run on other machines.
         """

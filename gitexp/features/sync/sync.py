@@ -87,7 +87,7 @@ def fetch_runs(run_branch: RunBranch, remote: str | None, settings: Settings) ->
 
     `remote` names a configured remote; `None` uses the default. Raises `NotFound` when the remote
     does not exist, `Refused` when its branch is not gitexp's or exceeds the size in the settings,
-    `Unreadable` when a newer gitexp wrote it, `GitexpError` when it cannot be reached.
+    `UnreadableRecord` when a newer gitexp wrote it, `GitexpError` when it cannot be reached.
     """
     source = fetch_remote(run_branch.repo, remote or settings.remote)
     run_branch.check()

@@ -12,13 +12,13 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from gitexp.adapters.git.repository import Repo
 from gitexp.core.analysis.grouping import TrialKeys, keys_from, keys_of
-from gitexp.core.errors import Unreadable
+from gitexp.core.errors import UnreadableRecord
 from gitexp.core.model.ids import ObjectId, RunId
 from gitexp.core.model.run import (
     Annotation,
     Command,
-    Entry,
     FileState,
+    RecordedRun,
     Run,
     Table,
     annotation_order,
@@ -114,7 +114,7 @@ def _take_plain(
         return False
     try:
         table, document = recode_run(content)
-    except Unreadable:
+    except UnreadableRecord:
         return False
     if document["id"] != derived.run or "parsed" in document:
         return False
@@ -167,15 +167,17 @@ def _take_all(derived: Derived, read: Sequence[Content], seed_params: Sequence[s
             elif record is None:
                 record, derived.path = found, file.path
             else:
-                raise Unreadable("cannot read a record", why="the run has another record already")
-        except Unreadable as fault:
+                raise UnreadableRecord(
+                    "cannot read a record", why="the run has another record already"
+                )
+        except UnreadableRecord as fault:
             derived.broken.append((file.path, fault.why or fault.what))
     if record is not None and not deleted:
-        entry = Entry(record, tuple(sorted(annotations, key=annotation_order)))
+        entry = RecordedRun(record, tuple(sorted(annotations, key=annotation_order)))
         derived.stored = stored(entry, seed_params)
 
 
-def stored(entry: Entry, seed_params: Sequence[str] = ()) -> Stored:
+def stored(entry: RecordedRun, seed_params: Sequence[str] = ()) -> Stored:
     """Return a run with its annotations as the tables hold it."""
     keys = keys_of(entry.run, seed_params)
     return Stored(entry_document(entry, keys.group), typed_values(entry), keys)
@@ -183,7 +185,9 @@ def stored(entry: Entry, seed_params: Sequence[str] = ()) -> Stored:
 
 def _decode(run: RunId, file: File, name: str, content: bytes | None) -> Run | Annotation:
     if content is None:
-        raise Unreadable("cannot read a record", why="its object is missing, damaged or too large")
+        raise UnreadableRecord(
+            "cannot read a record", why="its object is missing, damaged or too large"
+        )
     if file.kind is PathKind.ANNOTATION:
         annotation = decode_annotation(content)
         if annotation.run == run and annotation.id == name.partition("~")[0]:
@@ -192,7 +196,7 @@ def _decode(run: RunId, file: File, name: str, content: bytes | None) -> Run | A
         record = decode_run(content)
         if record.id == run:
             return record
-    raise Unreadable("cannot read a record", why="its content is not what its name says")
+    raise UnreadableRecord("cannot read a record", why="its content is not what its name says")
 
 
 # --- rows -----------------------------------------------------------------------------------------

@@ -149,7 +149,7 @@ def merge_run_branch(
     because it accepts only descendants of its tip.
 
     Raises `Refused` if gitexp did not create the branch or it brings more than `max_files`,
-    `Unreadable` if a newer gitexp wrote it, `Conflict` if a lock blocks the write.
+    `UnreadableRecord` if a newer gitexp wrote it, `Conflict` if a lock blocks the write.
     """
 
     def take(

@@ -23,10 +23,10 @@ from gitexp.core.model.run import (
     Code,
     Command,
     Direction,
-    Entry,
     FileState,
     Harvested,
     Outcome,
+    RecordedRun,
     ReproductionVerdict,
     Table,
     Tolerance,
@@ -275,13 +275,13 @@ def test_lines_of_a_table_keep_their_columns(rows: list[list[str]], width: int) 
 # --- listing --------------------------------------------------------------------------------------
 
 
-def listed() -> list[Entry]:
+def listed() -> list[RecordedRun]:
     runs = [
         make_run(1, params={"lr": 0.1, "m": {"d": 1}}, metrics={"acc": 0.5}, name="a-b"),
         make_run(2, params={"lr": 0.2, "m": {"d": 1}}, metrics={"acc": 0.75}, name="c-d"),
     ]
     decision = make_annotation(run=runs[1].id)
-    return [Entry(runs[0]), Entry(runs[1], (decision,))]
+    return [RecordedRun(runs[0]), RecordedRun(runs[1], (decision,))]
 
 
 def test_run_table_of_several_runs() -> None:
@@ -309,7 +309,7 @@ def test_only_changed_drops_constant_columns() -> None:
 
 
 def test_every_column_has_a_value_for_a_full_run() -> None:
-    entry = Entry(full_run(), (make_annotation(),))
+    entry = RecordedRun(full_run(), (make_annotation(),))
     values = {
         "why": "good enough",
         "tags": "baseline, sweep",
@@ -619,17 +619,17 @@ def test_run_detail_of_a_full_run() -> None:
     reference = make_run(9, metrics={"accuracy": 0.8})
     verdicts = tuple(verdicts_between(run, reference))
     text = run_detail(
-        Entry(run, ANNOTATIONS),
+        RecordedRun(run, ANNOTATIONS),
         view=VIEW,
         comparisons=[Comparison(run=run.id, against="best", verdicts=verdicts)],
-        kin=[(Kin.SEED, Entry(make_run(8, outcome=Outcome.FAILED)))],
+        kin=[(Kin.SEED, RecordedRun(make_run(8, outcome=Outcome.FAILED)))],
     )
     assert text == DETAIL
 
 
 def test_a_small_run_has_no_empty_sections() -> None:
     run = make_run(command=None, outcome=Outcome.RUNNING)
-    assert run_detail(Entry(run), view=VIEW) == (
+    assert run_detail(RecordedRun(run), view=VIEW) == (
         "run 7f3a9c0d5e1b2a48 brave-otter\n"
         "outcome     running\n"
         "started     2026-11-23 10:15:02 UTC (3 minutes ago)\n"
@@ -644,11 +644,11 @@ def test_a_small_run_has_no_empty_sections() -> None:
 
 def test_exit_by_signal_is_named() -> None:
     run = make_run(outcome=Outcome.INTERRUPTED, command=Command(argv=("x",), exit_code=-9))
-    assert "outcome     interrupted, signal 9" in run_detail(Entry(run), view=VIEW)
+    assert "outcome     interrupted, signal 9" in run_detail(RecordedRun(run), view=VIEW)
 
 
 def test_log_entry_of_a_run() -> None:
-    entry = Entry(full_run(), ANNOTATIONS)
+    entry = RecordedRun(full_run(), ANNOTATIONS)
     assert "\n".join(log_lines(entry, view=VIEW)) == (
         "run 7f3a9c0d5e1b2a48 (brave-otter, tag: baseline, tag: sweep)\n"
         "Author:   Ada <ada@example.org>\n"
@@ -678,7 +678,7 @@ def test_log_entry_of_a_run() -> None:
     assert "    accuracy 0.85, val.loss 0.25" not in told
 
 
-def poisoned() -> Entry:
+def poisoned() -> RecordedRun:
     run = full_run()
     table: Table = {ATTACK: ATTACK, "list": [ATTACK]}
     files = {ATTACK: FileState(sha256=ATTACK, bytes=1)}
@@ -712,7 +712,7 @@ def poisoned() -> Entry:
         replace(a, author=ATTACK, text=ATTACK, hint=ATTACK, tags=(ATTACK,)) for a in ANNOTATIONS
     )
     tag = make_annotation(kind=AnnotationKind.TAG, tags=(ATTACK,), decision=None)
-    return Entry(run, (*annotations, tag))
+    return RecordedRun(run, (*annotations, tag))
 
 
 def test_no_record_text_reaches_a_terminal_raw() -> None:
@@ -816,13 +816,13 @@ def test_csv_has_every_value_of_every_run() -> None:
 
 
 def test_porcelain_has_one_line_for_each_run() -> None:
-    documents = [entry_document(Entry(make_run(name="a\tb\\c\nd", duration_s=0.5)))]
+    documents = [entry_document(RecordedRun(make_run(name="a\tb\\c\nd", duration_s=0.5)))]
     assert format_porcelain(documents) == (
         "7f3a9c0d5e1b2a48\ta\\tb\\\\c\\nd\tsucceeded\t\t2026-11-23T10:15:02+00:00\t0.5\t"
         + "c0" * 20
         + "\t\t"  # a run without fingerprint has no group
     )
-    assert format_porcelain([entry_document(Entry(make_run()), "ab12")]).endswith("\t\tab12")
+    assert format_porcelain([entry_document(RecordedRun(make_run()), "ab12")]).endswith("\t\tab12")
     assert format_porcelain([]) == ""
 
 
@@ -853,4 +853,4 @@ def test_every_word_of_run_names_is_used() -> None:
 
 def test_dates_keep_their_time_zone() -> None:
     run = make_run(started=datetime(2026, 1, 2, tzinfo=UTC))
-    assert "2026-01-02 00:00:00 UTC" in run_detail(Entry(run), view=VIEW)
+    assert "2026-01-02 00:00:00 UTC" in run_detail(RecordedRun(run), view=VIEW)

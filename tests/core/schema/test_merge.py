@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gitexp.core.errors import Unreadable
+from gitexp.core.errors import UnreadableRecord
 from gitexp.core.model.ids import ObjectId, RunId
 from gitexp.core.model.run import Code, Origin, Outcome, Run
 from gitexp.core.schema.layout import (
@@ -270,7 +270,7 @@ class TestRoot:
     def test_a_newer_format_is_refused(self) -> None:
         ours = store(encode_table({"format": FORMAT}))
         newer = store(encode_table({"format": FORMAT + 1}))
-        with pytest.raises(Unreadable) as caught:
+        with pytest.raises(UnreadableRecord) as caught:
             unite({FORMAT_PATH: ours}, {FORMAT_PATH: newer}, read)
         assert caught.value.why == f"it has format {FORMAT + 1}, this gitexp knows up to {FORMAT}"
         assert caught.value.hints == ("update gitexp: `pip install -U gitexp`",)

@@ -15,7 +15,7 @@ from gitexp.adapters.git.repository import Repo
 from gitexp.adapters.git.steps import Identity
 from gitexp.core.analysis.groups import Measurement, group_of
 from gitexp.core.analysis.verdicts import Question, judge_metric
-from gitexp.core.errors import GitexpError, HookForeign
+from gitexp.core.errors import ForeignHook, GitexpError
 from gitexp.core.model.ids import ObjectId, RunId
 from gitexp.core.model.run import Code, Direction, MetricRule, Origin, Outcome, Run
 from gitexp.features.sync import hook_install
@@ -124,7 +124,7 @@ class TestInstall:
         put_hook(place)
         hook_install.install(discover(repo))
         put_hook(place, b"#!/bin/sh\n# git lfs pre-push\n")
-        with pytest.raises(HookForeign, match="cannot install the hook"):
+        with pytest.raises(ForeignHook, match="cannot install the hook"):
             hook_install.install(discover(repo))
         assert hook_install.status(discover(repo)).tool == "git-lfs"
         put_hook(place)
@@ -163,7 +163,7 @@ class TestPlaces:
 
     def test_hooks_path_in_the_work_tree_gives_the_line_to_add(self, repo: RepoBuilder) -> None:
         repo.git("config", "core.hooksPath", ".githooks")
-        with pytest.raises(HookForeign) as caught:
+        with pytest.raises(ForeignHook) as caught:
             hook_install.install(discover(repo))
         assert 'git exp hook pre-push "$@"' in caught.value.hints[0]
         assert not (repo.path / ".githooks").exists()
@@ -174,7 +174,7 @@ class TestPlaces:
         self, repo: RepoBuilder, tmp_path: Path
     ) -> None:
         repo.git("config", "--global", "core.hooksPath", str(tmp_path / "shared"))
-        with pytest.raises(HookForeign) as caught:
+        with pytest.raises(ForeignHook) as caught:
             hook_install.install(discover(repo))
         assert caught.value.why == "`core.hooksPath` (global) is shared by all your repositories"
 
@@ -191,7 +191,7 @@ class TestPlaces:
         self, repo: RepoBuilder, place: Path, sign: str, tool: str, line: str
     ) -> None:
         repo.write(sign, "")
-        with pytest.raises(HookForeign, match=f"managed by {tool}") as caught:
+        with pytest.raises(ForeignHook, match=f"managed by {tool}") as caught:
             hook_install.install(discover(repo))
         assert line in "\n".join(caught.value.hints)
         assert not place.exists()

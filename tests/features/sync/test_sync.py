@@ -18,7 +18,7 @@ from gitexp.adapters.git.remotes import push_remote
 from gitexp.adapters.git.repository import Repo
 from gitexp.adapters.git.steps import Identity
 from gitexp.adapters.system import clock
-from gitexp.core.errors import Conflict, GitexpError, NotFound, Refused, Unreadable
+from gitexp.core.errors import Conflict, GitexpError, NotFound, Refused, UnreadableRecord
 from gitexp.core.model.ids import ObjectId, RunId
 from gitexp.core.model.run import Annotation, AnnotationKind, Code, Origin, Outcome, Run, Series
 from gitexp.core.schema.layout import (
@@ -567,7 +567,7 @@ class TestUntrustedRemotes:
     def test_a_branch_of_a_newer_format_asks_for_an_update(self, network: Network) -> None:
         a = network.clone("a")
         network.put(RUNS, {"format.toml": b"format = 99\ntool = 'gitexp'\n"})
-        with pytest.raises(Unreadable) as caught:
+        with pytest.raises(UnreadableRecord) as caught:
             a.fetch()
         assert caught.value.hints == ("update gitexp: `pip install -U gitexp`",)
 

@@ -18,8 +18,8 @@ from gitexp.core.model.run import (
     Code,
     Command,
     Direction,
-    Entry,
     Outcome,
+    RecordedRun,
     Run,
     Value,
     run_order,
@@ -368,7 +368,7 @@ def test_sql_and_python_agree_on_every_query(
     conn = tables_in_memory
     conn.execute("BEGIN")
     try:
-        derived = [Derived(run.id, stored(Entry(run))) for run in runs]
+        derived = [Derived(run.id, stored(RecordedRun(run))) for run in runs]
         Writer(conn).add(derived)
 
         def need(name: str) -> None:
@@ -379,7 +379,7 @@ def test_sql_and_python_agree_on_every_query(
             for sql in (Compiler(need), Compiler(need, lambda _asked, _values: _MANY)):
                 condition = condition_of(sql, parsed)
                 found = conn.execute(f"SELECT id FROM runs r WHERE {condition}", sql.values)
-                expected = {run.id for run in runs if matches(parsed, Entry(run))}
+                expected = {run.id for run in runs if matches(parsed, RecordedRun(run))}
                 assert {run for (run,) in found.fetchall()} == expected
                 negated = f"SELECT id FROM runs r WHERE NOT {condition_of(sql, parsed)}"
                 assert {run for (run,) in conn.execute(negated, sql.values)} == {
