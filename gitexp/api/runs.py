@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 _FAILURE_TAIL = 4000
 
 
-current: ContextVar["Callable[[], LiveRun] | None"] = ContextVar("current", default=None)
+current: ContextVar["Callable[[], ActiveRun] | None"] = ContextVar("current", default=None)
 """Opens the run of the trial that this thread runs for `gitexp.sweep`."""
 
 
-class LiveRun:
+class ActiveRun:
     """A run in progress, created by `start`. Several threads may use it."""
 
     def __init__(self, journal: Journal, run_id: RunId, started_s: float) -> None:
@@ -118,7 +118,7 @@ class LiveRun:
         return self._journal
 
 
-class OwnRun(LiveRun):
+class OwnedRun(ActiveRun):
     """A run that this process started and seals itself."""
 
     def __init__(self, workspace: Any, journal: Journal, run: Run, packages: Table) -> None:
@@ -179,7 +179,7 @@ def start(
     maximize: Sequence[str] = (),
     minimize: Sequence[str] = (),
     directory: str | os.PathLike[str] | None = None,
-) -> LiveRun:
+) -> ActiveRun:
     """Start a run. Its code and parameters are on the run branch when this returns.
 
     Use it as a context manager: an exception makes the run `failed`, Ctrl-C `interrupted`. Under
@@ -214,7 +214,7 @@ def start(
     return _begin(request, None if directory is None else where)
 
 
-def _begin(request: "RunRequest", place: Path | None) -> OwnRun:
+def _begin(request: "RunRequest", place: Path | None) -> OwnedRun:
     """Start a run in a directory. `None`: in the repository that git finds, `GIT_DIR` included."""
     from gitexp.features.execution.code_snapshot import pin
     from gitexp.features.execution.prepare import prepare
@@ -232,12 +232,12 @@ def _begin(request: "RunRequest", place: Path | None) -> OwnRun:
     workspace.release()
     if problem is not None:
         sys.stderr.write(f"gitexp: {problem.what}; run {run.id[:7]} is in the journal only\n")
-    own = OwnRun(workspace, journal, run, prepared.packages)
+    own = OwnedRun(workspace, journal, run, prepared.packages)
     _end_at_exit(own)
     return own
 
 
-def active() -> LiveRun | None:
+def active() -> ActiveRun | None:
     """Return the run of `git exp run` that started this process, or of the trial of a sweep.
 
     `None` as well when that run has ended.
@@ -253,8 +253,8 @@ def active() -> LiveRun | None:
     except GitexpError:
         return None  # the run ended before this process
     with suppress(ValueError):
-        return LiveRun(journal, RunId(run_id), float(os.environ.get(STARTED_VARIABLE, "")))
-    return LiveRun(journal, RunId(run_id), clock.monotonic_s())
+        return ActiveRun(journal, RunId(run_id), float(os.environ.get(STARTED_VARIABLE, "")))
+    return ActiveRun(journal, RunId(run_id), clock.monotonic_s())
 
 
 def runs(
@@ -285,7 +285,7 @@ def _outcome_of(error: BaseException | None) -> str:
     return Outcome.INTERRUPTED if isinstance(error, KeyboardInterrupt) else Outcome.FAILED
 
 
-def _end_at_exit(live: OwnRun) -> None:
+def _end_at_exit(live: OwnedRun) -> None:
     """Finish the run when the process exits, in case the program does not."""
     import atexit
 

@@ -10,7 +10,7 @@ import click
 
 from gitexp.cli.output.terminal import answer, open_workspace, say, view_of
 from gitexp.cli.params.options import (
-    Whole,
+    IntegerRange,
     count_option,
     deciding_option,
     json_option,
@@ -46,7 +46,7 @@ COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 @deciding_option
 @click.option(
     "--budget",
-    type=Whole(1),
+    type=IntegerRange(1),
     default=600,
     metavar="TOKENS",
     help="Approximate length; omitted entries are counted [default: 600].",

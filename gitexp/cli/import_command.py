@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 
 from gitexp.adapters.trackers.detect import READERS, detect, find_path, read_source
-from gitexp.adapters.trackers.source_run import ImportedRun, LeftOut
+from gitexp.adapters.trackers.source_run import ImportedRun, SkippedRun
 from gitexp.adapters.trackers.table_rows import parse_mapping
 from gitexp.cli.output.errors import warn
 from gitexp.cli.output.progress import waiting
@@ -90,7 +90,7 @@ def command(
     _refuse((*found.left_out, *done.left_out))
 
 
-def _refuse(left_out: Sequence[LeftOut]) -> None:
+def _refuse(left_out: Sequence[SkippedRun]) -> None:
     """Report the runs that could not be imported. Raises `InvalidInput` if there are any."""
     for name, why in left_out:
         warn(f"{name} is left out: {why}")

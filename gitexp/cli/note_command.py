@@ -4,7 +4,7 @@ import click
 
 from gitexp.cli.output.terminal import answer, open_workspace, say
 from gitexp.cli.params.options import (
-    Whole,
+    IntegerRange,
     json_option,
     measured_option,
     metric_pattern_option,
@@ -27,7 +27,9 @@ from gitexp.storage.workspace import Workspace
 @metric_pattern_option(
     "Read metrics from the kept output of a finished run: NAME=REGEX with one group. Repeatable."
 )
-@click.option("--step", type=Whole(0), metavar="N", help="The step of the metrics of an open run.")
+@click.option(
+    "--step", type=IntegerRange(0), metavar="N", help="The step of the metrics of an open run."
+)
 @json_option
 def command(
     run: str,

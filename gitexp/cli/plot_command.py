@@ -7,7 +7,7 @@ from dataclasses import replace
 import click
 
 from gitexp.cli.output.terminal import answer, open_workspace, say, wants_colour, width
-from gitexp.cli.params.options import Whole, sweep_option, where_option
+from gitexp.cli.params.options import IntegerRange, sweep_option, where_option
 from gitexp.cli.params.run_argument import find_id, known_metric, needed_direction
 from gitexp.core.errors import InvalidInput, Undetermined
 from gitexp.core.model.ids import RunId
@@ -37,7 +37,7 @@ MAX_POINTS = 2000
 @click.option("--log-y", is_flag=True, help="A logarithmic vertical axis.")
 @click.option(
     "--height",
-    type=Whole(4, 200),
+    type=IntegerRange(4, 200),
     default=DEFAULT_HEIGHT,
     metavar="N",
     help=f"Lines of the drawing [default: {DEFAULT_HEIGHT}].",

@@ -8,7 +8,7 @@ from gitexp.cli.output.errors import warn
 from gitexp.cli.output.terminal import answer, open_workspace
 from gitexp.cli.output.verdicts import show_judgement
 from gitexp.cli.params.options import Seconds, measured_option, nested, outcome_option
-from gitexp.cli.params.run_options import Said, Starting, recording_options, run_request
+from gitexp.cli.params.run_options import RunOptions, Starting, recording_options, run_request
 from gitexp.core.errors import InvalidInput
 from gitexp.core.model.run import Origin, Outcome, nest
 from gitexp.core.schema.limits import check_table
@@ -26,7 +26,7 @@ from gitexp.features.runs.judge import judge_run
 @click.option("-q", "--quiet", is_flag=True, help="Print only the run's id.")
 @click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD [ARG]...]")
 def command(
-    said: Said,
+    options: RunOptions,
     measured: tuple[str, ...],
     outcome: str,
     duration: float | None,
@@ -46,13 +46,13 @@ def command(
     expect_start(workspace)
     metrics = nested(measured)
     check_table(metrics, "metric")
-    if not (metrics or said.metrics_files or said.assignments or said.params_files):
+    if not (metrics or options.metrics_files or options.assignments or options.params_files):
         raise InvalidInput(
             "there is nothing to record",
             hints=["give metrics with `-M accuracy=0.85` or `--metrics FILE`"],
         )
-    prepared = prepare(workspace, run_request(workspace, said, Origin.RECORD, argv))
-    wanted = prepared.metrics_files if said.metrics_files else ()
+    prepared = prepare(workspace, run_request(workspace, options, Origin.RECORD, argv))
+    wanted = prepared.metrics_files if options.metrics_files else ()
     _, from_files, series, faults = gather_metrics(wanted, {})
     missing = [file.name for file in wanted if not file.exists()]
     if faults or missing:

@@ -9,9 +9,9 @@ from gitexp.adapters.system.command import find_command
 from gitexp.cli.output.errors import tell
 from gitexp.cli.output.terminal import open_workspace, say
 from gitexp.cli.output.verdicts import show_judgement
-from gitexp.cli.params.options import Duration, Whole, json_option, metric_pattern_option
+from gitexp.cli.params.options import Duration, IntegerRange, json_option, metric_pattern_option
 from gitexp.cli.params.run_argument import find_entry
-from gitexp.cli.params.run_options import Said, Starting, recording_options, run_request
+from gitexp.cli.params.run_options import RunOptions, Starting, recording_options, run_request
 from gitexp.cli.run.start import (
     How,
     exit_code_of,
@@ -35,10 +35,12 @@ from gitexp.storage.workspace import Workspace
 @metric_pattern_option("Reads metrics from the output: NAME=REGEX with one group. Repeatable.")
 @click.option("--again", is_flag=True, help="Run it even if this very trial was tried before.")
 @click.option("--no-harvest", is_flag=True, help="Pick up nothing from files of frameworks.")
-@click.option("--repeat", type=Whole(1), metavar="N", help="Run it N times, to learn its noise.")
+@click.option(
+    "--repeat", type=IntegerRange(1), metavar="N", help="Run it N times, to learn its noise."
+)
 @click.option(
     "--seeds",
-    type=Whole(1),
+    type=IntegerRange(1),
     metavar="N",
     help="Run it with N seeds: fills {seed}, or replaces a given --seed.",
 )
@@ -56,7 +58,7 @@ from gitexp.storage.workspace import Workspace
 @json_option
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD [ARG]...")
 def command(
-    said: Said,
+    options: RunOptions,
     metric_patterns: tuple[str, ...],
     again: bool,
     no_harvest: bool,
@@ -97,7 +99,7 @@ def command(
             why="the repository is bare: it has no work tree",
             hints=["`git worktree add PATH` makes one", "`git exp record` needs none"],
         )
-    request = run_request(workspace, said, Origin.RUN, argv)
+    request = run_request(workspace, options, Origin.RUN, argv)
     request = replace(request, timeout_s=timeout_s, metric_patterns=metric_patterns or None)
     policy = "allow" if again else workspace.settings.repeat
     picked = () if no_harvest else None

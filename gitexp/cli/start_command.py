@@ -4,7 +4,7 @@ import click
 
 from gitexp.cli.output.earlier_runs import NOT_COMPARED, show_earlier_runs
 from gitexp.cli.output.terminal import answer, open_workspace, say
-from gitexp.cli.params.run_options import Said, Starting, recording_options, run_request
+from gitexp.cli.params.run_options import RunOptions, Starting, recording_options, run_request
 from gitexp.core.errors import Refused
 from gitexp.core.model.run import Origin
 from gitexp.features.execution.code_snapshot import pin
@@ -18,7 +18,7 @@ from gitexp.features.trials.earlier_runs import find_earlier_runs
 @click.option("--again", is_flag=True, help="Begin it even if this very trial was tried before.")
 @click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD [ARG]...]")
 def command(
-    said: Said,
+    options: RunOptions,
     again: bool,
     argv: tuple[str, ...],
 ) -> None:
@@ -33,7 +33,7 @@ def command(
     """
     workspace = open_workspace()
     expect_start(workspace)
-    prepared = prepare(workspace, run_request(workspace, said, Origin.STEPS, argv))
+    prepared = prepare(workspace, run_request(workspace, options, Origin.STEPS, argv))
     tried = find_earlier_runs(
         workspace,
         prepared.run,

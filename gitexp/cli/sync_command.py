@@ -8,7 +8,7 @@ from gitexp.cli.output.terminal import open_workspace, say
 from gitexp.cli.params.options import remote_argument
 from gitexp.features.sync.push_notes import forget_failures
 from gitexp.features.sync.sync import FetchReport, PushReport, sync_runs
-from gitexp.storage.merge.tally import Tally
+from gitexp.storage.merge.tally import BranchChanges
 
 
 @click.command("sync")
@@ -47,7 +47,7 @@ def tell_pushed(report: PushReport) -> None:
     say(f"to {report.remote}: {_told(report.there)}")
 
 
-def _told(tally: Tally) -> str:
+def _told(tally: BranchChanges) -> str:
     counts = (
         (tally.runs, "new run"),
         (tally.updated, "changed run"),

@@ -15,9 +15,9 @@ from typing import Any
 from gitexp.adapters.trackers.protobuf import fields, signed, text
 from gitexp.adapters.trackers.source_run import (
     MAX_POINTS,
-    Found,
     ImportedRun,
     Point,
+    ScanResult,
     Tick,
     fold_points,
     read_each,
@@ -34,7 +34,7 @@ _HISTORY, _SUMMARY, _RUN, _EXIT, _ENVIRONMENT, _CONFIG = 2, 3, 17, 18, 26, 5
 
 
 @dataclass(slots=True)
-class _Told:
+class _WandbRun:
     """Facts of one run, collected while its log is read."""
 
     id: str = ""
@@ -73,7 +73,7 @@ def find_folders(path: Path) -> list[Path]:
     )
 
 
-def read_folders(path: Path) -> Found:
+def read_folders(path: Path) -> ScanResult:
     """Read all runs below a directory. Raises `InvalidInput` when there are none."""
     folders = find_folders(path)
     if not folders:
@@ -82,7 +82,7 @@ def read_folders(path: Path) -> Found:
             hints=["name the folder `wandb`, or a CSV file exported from the web page"],
         )
     runs, left_out = read_each(folders, _read_folder, lambda folder: folder.name)
-    return Found(runs, left_out=left_out)
+    return ScanResult(runs, left_out=left_out)
 
 
 def _read_folder(folder: Path) -> ImportedRun:
@@ -95,11 +95,11 @@ def _read_folder(folder: Path) -> ImportedRun:
 # --- the log --------------------------------------------------------------------------------------
 
 
-def parse_log(content: bytes, *, tick: Tick = refuse_many) -> _Told:
+def parse_log(content: bytes, *, tick: Tick = refuse_many) -> _WandbRun:
     """Read a `.wandb` file; skip a torn end, which W&B was still writing. Raises `InvalidInput`."""
     if not content.startswith(b":W&B"):
         raise InvalidInput("cannot read a W&B log", why="it does not begin as one")
-    told = _Told()
+    told = _WandbRun()
     with suppress(InvalidInput):
         for record in _records(content):
             # A time, step or nesting out of range: the rest of this record is left out.
@@ -131,7 +131,7 @@ def _records(content: bytes) -> Iterator[bytes]:
             yield begun
 
 
-def _take(told: _Told, record: bytes) -> None:
+def _take(told: _WandbRun, record: bytes) -> None:
     for kind, content in fields(record):
         if not isinstance(content, bytes):
             continue
@@ -149,7 +149,7 @@ def _take(told: _Told, record: bytes) -> None:
             told.exit_code = next((signed(v) for n, v in fields(content) if n == 1), 0)
 
 
-def _take_run(told: _Told, content: bytes) -> None:
+def _take_run(told: _WandbRun, content: bytes) -> None:
     for number, value in fields(content):
         if number == 10:
             told.tags.append(text(value))
@@ -165,7 +165,7 @@ def _take_run(told: _Told, content: bytes) -> None:
             setattr(told, name, text(value))
 
 
-def _take_git(told: _Told, content: bytes) -> None:
+def _take_git(told: _WandbRun, content: bytes) -> None:
     for number, value in fields(content):
         if number == 1:
             told.remote = text(value)
@@ -173,7 +173,7 @@ def _take_git(told: _Told, content: bytes) -> None:
             told.commit = text(value)
 
 
-def _take_environment(told: _Told, content: bytes) -> None:
+def _take_environment(told: _WandbRun, content: bytes) -> None:
     found = list(fields(content))
     for number, value in found:
         if name := {2: "python", 7: "program", 12: "host"}.get(number):
@@ -210,7 +210,7 @@ def _take_items(table: dict[str, Any], content: bytes) -> None:
             inner[path[-1]] = value
 
 
-def _take_history(told: _Told, content: bytes) -> None:
+def _take_history(told: _WandbRun, content: bytes) -> None:
     row: dict[str, Any] = {}
     _take_items(row, content)
     step, seconds = row.get("_step"), row.get("_runtime")
@@ -237,8 +237,8 @@ def _numbers(row: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float
 # --- the files of older versions ------------------------------------------------------------------
 
 
-def _read_files(folder: Path) -> _Told:
-    told = _Told()
+def _read_files(folder: Path) -> _WandbRun:
+    told = _WandbRun()
     config, summary, about = (
         folder / name for name in ("config.yaml", "wandb-summary.json", "wandb-metadata.json")
     )
@@ -265,7 +265,7 @@ def _read_files(folder: Path) -> _Told:
 # --- conversion -----------------------------------------------------------------------------------
 
 
-def imported_run(told: _Told) -> ImportedRun:
+def imported_run(told: _WandbRun) -> ImportedRun:
     """Convert the contents of a log, or of a run's files."""
     folded, series = fold_points(told.points)
     metrics = nest(dict(_numbers(folded)), dict(_numbers(told.summary)))

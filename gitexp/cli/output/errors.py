@@ -16,7 +16,7 @@ _LONGEST = 1000
 """Maximum characters of a line: an error may quote a value of a megabyte."""
 
 
-class Unfailing:
+class SafeStream:
     """Standard error that ignores write errors: a full disk, or a reader that closed the pipe."""
 
     def __init__(self, stream: TextIO) -> None:

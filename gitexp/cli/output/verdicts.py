@@ -8,7 +8,7 @@ from gitexp.cli.output.terminal import wants_colour
 from gitexp.core.analysis.advice import next_step
 from gitexp.core.model.run import Outcome, RecordedRun, Run, numbers
 from gitexp.core.render.colour import style
-from gitexp.core.render.run_detail import View
+from gitexp.core.render.run_detail import TextOptions
 from gitexp.core.render.run_table import decision_word
 from gitexp.core.render.text import clean, format_duration
 from gitexp.core.render.verdict_sentence import alone_sentence, metric_sentence
@@ -79,7 +79,7 @@ def judgement_sentence(
     )
 
 
-def one_line(entry: RecordedRun, view: View, sentence: str) -> str:
+def one_line(entry: RecordedRun, view: TextOptions, sentence: str) -> str:
     """Return the line of a run in `git exp log --oneline`."""
     run = entry.run
     short = style(view.ids.get(run.id, run.id[:7]), "id", enabled=view.colour)

@@ -1,6 +1,6 @@
 """The options that describe a run, shared by `run`, `record` and `start`.
 
-A command receives their values as one `Said` and converts it to a trial.
+A command receives their values as one `RunOptions` and converts it to a trial.
 """
 
 import functools
@@ -22,7 +22,7 @@ from gitexp.storage.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class RunOptions:
     """The values of the options that describe a run."""
 
     assignments: tuple[str, ...]
@@ -105,12 +105,12 @@ RECORDING_OPTIONS = [
 
 
 def recording_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options above to a command, which receives them together as `said`."""
+    """Add the options above to a command, which receives them together as `options`."""
 
     @functools.wraps(command)
     def gathering(**values: Any) -> Any:
-        said = Said(**{field.name: values.pop(field.name) for field in fields(Said)})
-        return command(said=said, **values)
+        options = RunOptions(**{field.name: values.pop(field.name) for field in fields(RunOptions)})
+        return command(options=options, **values)
 
     decorated: Callable[..., Any] = gathering
     for option in reversed(RECORDING_OPTIONS):
@@ -119,7 +119,7 @@ def recording_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def run_request(
-    workspace: Workspace, said: Said, origin: Origin, argv: tuple[str, ...]
+    workspace: Workspace, options: RunOptions, origin: Origin, argv: tuple[str, ...]
 ) -> RunRequest:
     """Return the trial that the options describe, in the directory where git was called.
 
@@ -129,17 +129,17 @@ def run_request(
         origin=origin,
         argv=argv,
         directory=workspace.repo.start,
-        assignments=tuple(parse_assignment(text) for text in said.assignments),
-        params_files=said.params_files,
-        metrics_files=said.metrics_files,
-        inputs=said.inputs,
-        outputs=said.outputs,
-        name=said.name,
-        reason=said.reason,
-        tags=said.tags,
-        parent=None if said.parent is None else find_id(workspace, said.parent),
+        assignments=tuple(parse_assignment(text) for text in options.assignments),
+        params_files=options.params_files,
+        metrics_files=options.metrics_files,
+        inputs=options.inputs,
+        outputs=options.outputs,
+        name=options.name,
+        reason=options.reason,
+        tags=options.tags,
+        parent=None if options.parent is None else find_id(workspace, options.parent),
         directions={
-            **dict.fromkeys(said.maximize, Direction.MAXIMIZE),
-            **dict.fromkeys(said.minimize, Direction.MINIMIZE),
+            **dict.fromkeys(options.maximize, Direction.MAXIMIZE),
+            **dict.fromkeys(options.minimize, Direction.MINIMIZE),
         },
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gitexp.adapters.system import clock
-from gitexp.adapters.trackers.source_run import ImportedRun, LeftOut
+from gitexp.adapters.trackers.source_run import ImportedRun, SkippedRun
 from gitexp.core.errors import InvalidInput, NoCommit
 from gitexp.core.inputs.redaction import redact_argv, redact_table, redact_text
 from gitexp.core.model.directions import guess_metric
@@ -95,7 +95,7 @@ class Imported:
 
     runs: tuple[Run, ...]
     """As recorded, oldest first."""
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[SkippedRun, ...]
     """Data that no record can hold."""
 
 
@@ -113,7 +113,7 @@ def record_imported(
     """
     codes = _Codes(workspace, imported)
     recorded: list[Run] = []
-    left_out: list[LeftOut] = []
+    left_out: list[SkippedRun] = []
     if imported:
         events = _events(workspace, imported, codes, recorded, left_out)
         record_events(workspace, events, progress=progress)
@@ -125,7 +125,7 @@ def _events(
     imported: Sequence[ImportedRun],
     codes: "_Codes",
     recorded: list[Run],
-    left_out: list[LeftOut],
+    left_out: list[SkippedRun],
 ) -> Iterator[RunEvent]:
     """Yield the events of every run, in order, each with the next logical time."""
     first, ahead = workspace.next_clock(), 0
@@ -134,7 +134,7 @@ def _events(
         try:
             encode_run(run)
         except InvalidInput as fault:
-            left_out.append(LeftOut(source.source, fault.why or fault.what))
+            left_out.append(SkippedRun(source.source, fault.why or fault.what))
             continue
         recorded.append(run)
         yield sealed(run, source.series, _summary(workspace, run))

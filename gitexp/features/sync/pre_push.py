@@ -109,7 +109,7 @@ def _loss(gate: Gate) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class PrePush:
+class PrePushResult:
     """Result of the hook; the command prints the messages and exits with the status."""
 
     status: int
@@ -129,7 +129,7 @@ def run_pre_push(
     record_pushed: Callable[[ObjectId], Sequence[str]],
     find_gates: Callable[[ObjectId], Sequence[Gate]],
     foresee: Callable[[], str],
-) -> PrePush:
+) -> PrePushResult:
     """Record the results of pushed commits, check the gates, and announce a first push of runs.
 
     `recover` completes runs that are still in the journal. `record_pushed` records the results of
@@ -138,7 +138,7 @@ def run_pre_push(
     failed push.
     """
     if environ.get(GUARD) or not settings.hooks:
-        return PrePush(0)
+        return PrePushResult(0)
     told: list[str] = push_notes.take_news(repo) if push_notes.has_news(repo) else []
     _attempt(recover, told)
     found = [repo.peel(commit, "commit") for commit in plan.commits]
@@ -153,18 +153,20 @@ def run_pre_push(
     refusals = [_refusal(gate) for gate in gates if gate.state == "closed"]
     if refusals:
         told += [*refusals, "`git push --no-verify` pushes anyway"]
-        return PrePush(1, tuple(told))
+        return PrePushResult(1, tuple(told))
     if not settings.auto_push or not has_runs:
-        return PrePush(0, tuple(told))
+        return PrePushResult(0, tuple(told))
     if not repo.config().items(f"remote.{plan.remote}."):
-        return PrePush(0, (*told, _left_behind(plan)))
+        return PrePushResult(0, (*told, _left_behind(plan)))
     if plan.is_for_review:
         review = "the runs are not pushed to a review; `git exp push` sends them"
-        return PrePush(0, tuple(told if push_notes.is_told(repo, plan.url) else [*told, review]))
+        return PrePushResult(
+            0, tuple(told if push_notes.is_told(repo, plan.url) else [*told, review])
+        )
     if not push_notes.is_told(repo, plan.url):
         found_text = _attempt(foresee, told)
         told += [_announce(plan.remote, found_text)] if found_text else []
-    return PrePush(0, tuple(told), sends=True)
+    return PrePushResult(0, tuple(told), sends=True)
 
 
 def _announce(remote: str, what: str) -> str:

@@ -67,7 +67,7 @@ class Stored(NamedTuple):
 
 
 @dataclass(slots=True)
-class Derived:
+class RunFiles:
     """All data of one run, from all of its files."""
 
     run: RunId
@@ -91,9 +91,11 @@ def read_files(repo: Repo, listed: Sequence[tuple[RunId, Sequence[File]]]) -> It
         yield run, [(f, None if f.kind in _UNREAD else next(blobs)[1]) for f in files]
 
 
-def derive(run: RunId, contents: Iterable[Content], seed_params: Sequence[str] = ()) -> Derived:
+def read_run_files(
+    run: RunId, contents: Iterable[Content], seed_params: Sequence[str] = ()
+) -> RunFiles:
     """Derive the data of a run from all of its files, which are sorted by path."""
-    derived = Derived(run)
+    derived = RunFiles(run)
     read: list[Content] = []
     for file, content in contents:
         derived.files[file] = None
@@ -107,7 +109,7 @@ def derive(run: RunId, contents: Iterable[Content], seed_params: Sequence[str] =
 
 
 def _take_plain(
-    derived: Derived, file: File, content: bytes | None, seed_params: Sequence[str]
+    derived: RunFiles, file: File, content: bytes | None, seed_params: Sequence[str]
 ) -> bool:
     """Take a record that is alone, as most are. Return False for one that needs more than this."""
     if file.kind is not PathKind.RUN or "~" in file.path or content is None:
@@ -150,7 +152,7 @@ def _files(table: Mapping[str, Any]) -> dict[str, FileState]:
     return {p: FileState(sha256=file["sha256"], bytes=file["bytes"]) for p, file in table.items()}
 
 
-def _take_all(derived: Derived, read: Sequence[Content], seed_params: Sequence[str]) -> None:
+def _take_all(derived: RunFiles, read: Sequence[Content], seed_params: Sequence[str]) -> None:
     record: Run | None = None
     annotations: list[Annotation] = []
     deleted = False
@@ -205,7 +207,7 @@ _to_json: Final = json.JSONEncoder(check_circular=False).encode
 """`json.dumps` without the check for cycles, which a document cannot have: a fifth faster."""
 
 
-def rows_of(batch: Iterable[Derived]) -> Rows:
+def rows_of(batch: Iterable[RunFiles]) -> Rows:
     """Return the rows of runs. A row of `runs` ends with the shape of the document, as paths."""
     tables = ("files", "runs", "documents", "tags", "produced", "broken")
     rows: Rows = {table: [] for table in tables}
@@ -221,7 +223,7 @@ def rows_of(batch: Iterable[Derived]) -> Rows:
     return rows
 
 
-def _add_stored(rows: Rows, rid: int, derived: Derived, run: Stored) -> None:
+def _add_stored(rows: Rows, rid: int, derived: RunFiles, run: Stored) -> None:
     document = run.document
     argv = document.get("command", {}).get("argv")
     made_by = "" if argv is None else program_of(argv)

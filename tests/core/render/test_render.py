@@ -39,7 +39,7 @@ from gitexp.core.render.machine_formats import (
     format_json_lines,
     format_porcelain,
 )
-from gitexp.core.render.run_detail import View, log_lines, run_detail
+from gitexp.core.render.run_detail import TextOptions, log_lines, run_detail
 from gitexp.core.render.run_table import changed_keys, default_keys, headers_for, run_list, value_at
 from gitexp.core.render.table import format_table
 from gitexp.core.render.text import (
@@ -73,7 +73,7 @@ from tests.core.sample_runs import (
 )
 
 NOW = STARTED + timedelta(minutes=3)
-VIEW = View(now=NOW)
+VIEW = TextOptions(now=NOW)
 ATTACK = "\x1b]0;owned\x07\x9b2J\u202egnp.exe\u2028\r\n\t\x00\udcff\u200b"
 DANGEROUS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"

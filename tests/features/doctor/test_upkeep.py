@@ -714,7 +714,7 @@ class TestLocal:
             lab.workspace.journals, run.id, encode_run(run), durable=False, by_hand=True
         ).close()
         assert only(lab.doctor(), "journals").runs == (run.id,)
-        assert list_open_runs(lab.workspace).runs[0].state is Liveness.BY_HAND
+        assert list_open_runs(lab.workspace).runs[0].state is Liveness.MANUAL
 
     def test_damaged_journal_is_reported_and_moved_aside(self, lab: Lab) -> None:
         lab.record()

@@ -21,7 +21,7 @@ from gitexp.core.model.run import Code, Direction, MetricRule, Origin, Outcome, 
 from gitexp.features.sync import hook_install
 from gitexp.features.sync.gates import Gate
 from gitexp.features.sync.pre_push import (
-    PrePush,
+    PrePushResult,
     PushPlan,
     plan_pre_push,
     run_pre_push,
@@ -606,7 +606,7 @@ def run_hook(
     environ: Mapping[str, str] | None = None,
     remote: str = "hub",
     url: str = "url",
-) -> PrePush:
+) -> PrePushResult:
     return run_pre_push(
         discover(repo),
         settings,
@@ -649,16 +649,16 @@ class TestHook:
         answer = run_hook(with_hub, calls)
         head = with_hub.head
         assert calls.made == ["recover", f"record {head}", f"gates {head}"]
-        assert answer == PrePush(0, (f"recorded {head[:7]}",))
+        assert answer == PrePushResult(0, (f"recorded {head[:7]}",))
 
     def test_hook_does_nothing_during_a_push_of_gitexp(self, with_hub: RepoBuilder) -> None:
         calls = Calls()
-        assert run_hook(with_hub, calls, environ={"GITEXP_IN_PUSH": "1"}) == PrePush(0)
+        assert run_hook(with_hub, calls, environ={"GITEXP_IN_PUSH": "1"}) == PrePushResult(0)
         assert calls.made == []
 
     def test_hook_does_nothing_when_turned_off(self, with_hub: RepoBuilder) -> None:
         calls = Calls()
-        assert run_hook(with_hub, calls, settings=Settings(hooks=False)) == PrePush(0)
+        assert run_hook(with_hub, calls, settings=Settings(hooks=False)) == PrePushResult(0)
         assert calls.made == []
 
     def test_error_in_the_hook_is_reported_and_fails_no_push(self, with_hub: RepoBuilder) -> None:

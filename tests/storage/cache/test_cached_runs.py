@@ -25,9 +25,9 @@ from gitexp.core.model.run import (
     run_order,
 )
 from gitexp.core.query.matching import ATTRIBUTES, matches, parse_query, resolve
-from gitexp.storage.cache.fill import Writer, create_indexes, create_tables
+from gitexp.storage.cache.fill import RowWriter, create_indexes, create_tables
 from gitexp.storage.cache.ordering import condition_of
-from gitexp.storage.cache.rows import Derived, stored
+from gitexp.storage.cache.rows import RunFiles, stored
 from gitexp.storage.cache.sql import _MANY, Compiler, program, row_of, run_of
 from gitexp.storage.cache.values import materialize
 from tests.storage.branches import (
@@ -368,8 +368,8 @@ def test_sql_and_python_agree_on_every_query(
     conn = tables_in_memory
     conn.execute("BEGIN")
     try:
-        derived = [Derived(run.id, stored(RecordedRun(run))) for run in runs]
-        Writer(conn).add(derived)
+        derived = [RunFiles(run.id, stored(RecordedRun(run))) for run in runs]
+        RowWriter(conn).add(derived)
 
         def need(name: str) -> None:
             materialize(conn, [name])
