@@ -186,10 +186,10 @@ def _code_diff(workspace: Workspace, before: Run, after: Run, *, stat: bool) -> 
 
     options = ["--stat"] if stat else []
     options.append("--color=always" if wants_colour() else "--color=never")
-    asked = workspace.repo.git(
+    result = workspace.repo.git(
         *("diff", "--no-ext-diff", "--no-textconv", *options, before.code.tree, after.code.tree)
     )
-    return clean_diff(asked.stdout.decode(errors="replace"))
+    return clean_diff(result.stdout.decode(errors="replace"))
 
 
 def clean_diff(text: str) -> str:

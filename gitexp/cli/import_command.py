@@ -104,12 +104,12 @@ def _refuse(left_out: Sequence[SkippedRun]) -> None:
 
 def _counted(selection: Selection, left_out: int = 0) -> str:
     count = len(selection.new) - left_out
-    told = f"{count:,} run{'' if count == 1 else 's'}"
+    text = f"{count:,} run{'' if count == 1 else 's'}"
     if selection.known:
-        told += f" ({selection.known:,} here already)"
+        text += f" ({selection.known:,} here already)"
     if selection.going_on:
-        told += f" ({selection.going_on:,} not ended there; `--unfinished` takes them too)"
-    return told
+        text += f" ({selection.going_on:,} not ended there; `--unfinished` takes them too)"
+    return text
 
 
 def _table(runs: tuple[ImportedRun, ...]) -> str:

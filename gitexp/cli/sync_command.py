@@ -54,5 +54,5 @@ def _told(tally: BranchChanges) -> str:
         (tally.annotations, "annotation"),
         (tally.deleted, "deleted run"),
     )
-    told = [f"{n:,} {word}{'' if n == 1 else 's'}" for n, word in counts if n]
-    return ", ".join(told) or "nothing new"
+    parts = [f"{n:,} {word}{'' if n == 1 else 's'}" for n, word in counts if n]
+    return ", ".join(parts) or "nothing new"

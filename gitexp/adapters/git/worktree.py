@@ -89,12 +89,12 @@ _ASK_STATUS = (
 
 def read_status(repo: Repo) -> Status:
     """Read which files differ from HEAD. Raises `NoCommit` on an unborn branch."""
-    asked = repo.git(*_ASK_STATUS)
+    result = repo.git(*_ASK_STATUS)
     commit = branch = None
     tracked: list[str] = []
     untracked: list[str] = []
     submodules: list[str] = []
-    for line in asked.text.split("\0"):
+    for line in result.text.split("\0"):
         kind, _, rest = line.partition(" ")
         if line.startswith("# branch.oid "):
             commit = line.removeprefix("# branch.oid ")

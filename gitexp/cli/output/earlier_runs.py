@@ -76,17 +76,17 @@ def _running(workspace: Workspace, found: Running) -> str:
     if found.work_tree is not None and found.work_tree != here:
         place = f" in work tree {clean(found.work_tree.name)}"
     seconds = max(0.0, (clock.now() - run.started).total_seconds())
-    told = f"running{place} since {format_duration(round(seconds))}"
+    text = f"running{place} since {format_duration(round(seconds))}"
     if found.is_alive is None:
         by_hand = run.origin is Origin.STEPS
-        told += ", begun by hand" if by_hand else ", as far as is known: it was not started here"
-    return told
+        text += ", begun by hand" if by_hand else ", as far as is known: it was not started here"
+    return text
 
 
 def _differences(workspace: Workspace, run: Run, how: Kinship, other: Run) -> str:
     """Return `lr 0.1 → 0.2; other code: train.py and 2 more`, from the other run to this one."""
-    told = [_difference(workspace, run, difference, other) for difference in how.differences]
-    return "; ".join(told) or how.relation.value
+    parts = [_difference(workspace, run, difference, other) for difference in how.differences]
+    return "; ".join(parts) or how.relation.value
 
 
 def _difference(workspace: Workspace, run: Run, found: Difference, other: Run) -> str:
@@ -120,8 +120,8 @@ def _changed_environment(found: Difference) -> str:
         return f"Python {_value(found.before)} → {_value(found.after)}"
     before, after = (v if isinstance(v, dict) else {} for v in (found.before, found.after))
     variables = diff_tables(before, after)
-    told = [f"{clean(n)} {_value(old)} → {_value(new)}" for n, old, new in variables]
-    return ", ".join(told) or clean(found.name.replace("_", " "))
+    parts = [f"{clean(n)} {_value(old)} → {_value(new)}" for n, old, new in variables]
+    return ", ".join(parts) or clean(found.name.replace("_", " "))
 
 
 def _value(value: Value | None) -> str:

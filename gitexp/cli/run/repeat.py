@@ -94,11 +94,11 @@ def _tell_turn(
     if not tell_problems(executed) or how.quiet:
         return
     run = executed.run
-    told = f"{turn.round} of {count}: {run.id[:7]} {ended_words(run)}"
+    text = f"{turn.round} of {count}: {run.id[:7]} {ended_words(run)}"
     metric = choose_metric(workspace.settings, run)
     if metric is not None:
-        told += f", {clean(metric)} {format_cell(numbers(run.metrics)[metric])}"
-    say(told)
+        text += f", {clean(metric)} {format_cell(numbers(run.metrics)[metric])}"
+    say(text)
 
 
 def _reference_turn(

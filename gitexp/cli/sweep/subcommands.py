@@ -164,9 +164,9 @@ def rm_command(yes: bool, sweep: str | None) -> int:
 
 def _status(found: Overview) -> str:
     counts = found.counts
-    told = ", ".join(f"{count:,} {outcome.value}" for outcome, count in counts.items() if count)
+    text = ", ".join(f"{count:,} {outcome.value}" for outcome, count in counts.items() if count)
     state = "not running here" if found.pid is None else f"process {found.pid} runs it"
-    return f"sweep {found.definition.id[:7]}: {told or 'no runs'}; {state}"
+    return f"sweep {found.definition.id[:7]}: {text or 'no runs'}; {state}"
 
 
 def _document(found: Overview) -> dict[str, Any]:

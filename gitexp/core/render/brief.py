@@ -70,13 +70,13 @@ _BY_CAUSE = ("rejected", "failed")
 
 def _unlisted(brief: Brief) -> Iterator[str]:
     """Return which lists have entries that did not fit."""
-    told = [
+    parts = [
         f"{count:,} {_NOUNS[name]}"
         for name, count in brief.left_out.items()
         if not getattr(brief, name)
     ]
-    if told:
-        yield f"left out: {', '.join(told)}; a larger --budget has room"
+    if parts:
+        yield f"left out: {', '.join(parts)}; a larger --budget has room"
 
 
 _NOUNS = {
@@ -106,8 +106,8 @@ def _lines(name: str, brief: Brief, view: TextOptions) -> Iterator[str]:
 
 
 def _head(brief: Brief, view: TextOptions) -> Iterator[str]:
-    told = ", ".join(f"{count:,} {outcome}" for outcome, count in brief.outcomes.items() if count)
-    line = f"{_count(brief.total, 'run')}: {told}" if brief.total else "no runs yet"
+    text = ", ".join(f"{count:,} {outcome}" for outcome, count in brief.outcomes.items() if count)
+    line = f"{_count(brief.total, 'run')}: {text}" if brief.total else "no runs yet"
     if brief.considered < brief.total:
         line += (
             f"; summed up here are {brief.considered:,}: the newest, the best, those given up, "
@@ -171,16 +171,16 @@ def _attempt(attempt: Attempt, section: str, brief: Brief, view: TextOptions) ->
     run, decided = attempt.entry.run, attempt.decided
     if section == "running":
         newest = next(e.run for e in reversed(attempt.entries) if not e.run.is_sealed)
-        told = f"since {format_age(newest.started, now=view.now).removesuffix(' ago')}"
+        text = f"since {format_age(newest.started, now=view.now).removesuffix(' ago')}"
         if newest.id in brief.unseen:
-            told += ", as far as is known: it was not started here"
+            text += ", as far as is known: it was not started here"
         name = f"{short_id(newest.id, view.ids)} {clean(newest.name)}"
     else:
         measured = attempt.value is not None
-        told = _measured(attempt, brief, view) if measured else run.outcome.value
-        told += _standing(attempt, section, brief, view)
+        text = _measured(attempt, brief, view) if measured else run.outcome.value
+        text += _standing(attempt, section, brief, view)
         name = _name(attempt, view)
-    parts = [told, _params(attempt.params or {}, view, most=_SHOWN_PARAMS)]
+    parts = [text, _params(attempt.params or {}, view, most=_SHOWN_PARAMS)]
     parts.append(_code(attempt, brief))
     if decided is not None and decided.decision is not None:
         why = decided.decision.text or run.reason
@@ -224,10 +224,10 @@ def _trials(cause: Cause, brief: Brief, view: TextOptions) -> str:
     """Return their common changes, else the changes of each: `lr 0.3, 1; hidden 64`."""
     attempts, shared = cause.attempts, cause.shared
     if len(attempts) > 1 and shared.params:
-        told = [f"{clean(name)} {_values(v, view)}" for name, v in shared.params.items()]
+        parts = [f"{clean(name)} {_values(v, view)}" for name, v in shared.params.items()]
         varied = list(map(clean, shared.varied))
         verb = "varies" if len(varied) == 1 else "vary"
-        return "; ".join([*told, *([f"{', '.join(varied)} {verb}"] if varied else [])])
+        return "; ".join([*parts, *([f"{', '.join(varied)} {verb}"] if varied else [])])
     found: list[str] = []
     others = list(attempts)
     if len(attempts) > 1:
@@ -240,12 +240,12 @@ def _trials(cause: Cause, brief: Brief, view: TextOptions) -> str:
 
 
 def _trial(attempt: Attempt, brief: Brief, view: TextOptions, *, measured: bool) -> str:
-    told = [
+    parts = [
         _params(changed_params(attempt), view, most=_SHOWN_PARAMS, joint=" + "),
         _changed_code(attempt, brief),
         _measured(attempt, brief, view) if measured and attempt.value is not None else "",
     ]
-    text = ", ".join(part for part in told if part)
+    text = ", ".join(part for part in parts if part)
     return f"{_name(attempt, view)}{' ' if text else ''}{text}"
 
 

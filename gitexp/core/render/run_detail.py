@@ -335,8 +335,8 @@ def log_lines(entry: RecordedRun, *, view: TextOptions, verdicts: Sequence[str] 
         if text:
             lines.append(f"{kind + ':':<10}{short_id(text, view.ids)}")
     body = [f"    {line}" if line else "" for line in _log_body(entry, view, verdicts)]
-    told = [*lines, "", *body] if body else lines
-    return "\n".join(fold(line, view.width) for line in told).split("\n")
+    parts = [*lines, "", *body] if body else lines
+    return "\n".join(fold(line, view.width) for line in parts).split("\n")
 
 
 def _log_body(entry: RecordedRun, view: TextOptions, verdicts: Sequence[str]) -> Iterator[str]:

@@ -283,12 +283,12 @@ def list_columns() -> "dict[str, Callable[[RecordedRun], Any]]":
 
 def signature(kind: Kind) -> str:
     """Return a text that changes with every field of a record, to invalidate caches."""
-    told = [
+    parts = [
         f"{field.name},{field.json_name or ''},{field.column or ''}{signature(field.kind)}"
         for field in kind.fields
     ]
     inner = "" if kind.inner is None else signature(kind.inner)
-    return f"({';'.join(told)}{inner})" if told or inner else ""
+    return f"({';'.join(parts)}{inner})" if parts or inner else ""
 
 
 # --- reading --------------------------------------------------------------------------------------

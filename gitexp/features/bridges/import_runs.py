@@ -141,8 +141,8 @@ def _events(
         ahead += 1
         for annotation in _annotations(workspace, run, source):
             said = replace(annotation, clock=min(first + ahead, MAX_CLOCK))
-            told = annotation.decision or annotation.text or ""
-            yield annotated(run, said, str(told))
+            text = annotation.decision or annotation.text or ""
+            yield annotated(run, said, str(text))
             ahead += 1
 
 
@@ -152,8 +152,8 @@ def _summary(workspace: Workspace, run: Run) -> str:
         numbers(run.metrics), [*run.directions, *settings.directions]
     )
     value = dict(flatten(run.metrics)).get(metric or "")
-    told = f"{metric} {value}" if value is not None else run.outcome.value
-    return f"{told}, imported from {run.source}"
+    text = f"{metric} {value}" if value is not None else run.outcome.value
+    return f"{text}, imported from {run.source}"
 
 
 # --- the record -----------------------------------------------------------------------------------

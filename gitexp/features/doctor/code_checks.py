@@ -85,10 +85,10 @@ def _unpublished(inventory: Inventory, lost: Sequence[RunFacts]) -> list[RunFact
     there = set[str]().union(*(runs_on(repo, tip) for tip in sent))
     came = [f for f in came if f.id in there]
     tips = {oid for ref, oid in refs.items() if ref.endswith(code)}
-    asked = repo.git("rev-list", "--missing=allow-any", *tips, check=False) if tips else None
-    if asked is not None and asked.status != 0:
+    result = repo.git("rev-list", "--missing=allow-any", *tips, check=False) if tips else None
+    if result is not None and result.status != 0:
         return []
-    kept = set(asked.text.split()) if asked is not None else set()
+    kept = set(result.text.split()) if result is not None else set()
     return [f for f in came if kept.isdisjoint((f.kept, f.revision))]
 
 
@@ -150,9 +150,9 @@ def _owners(inventory: Inventory, damaged: Collection[str]) -> list[RunId]:
         return []
     touched = set()
     for tree in trees:
-        asked = repo.git("ls-tree", "-r", "-t", "--full-tree", tree, check=False)
-        words = set(asked.text.split()) | set(asked.stderr.split())
-        if asked.status != 0 or not words.isdisjoint(damaged):
+        result = repo.git("ls-tree", "-r", "-t", "--full-tree", tree, check=False)
+        words = set(result.text.split()) | set(result.stderr.split())
+        if result.status != 0 or not words.isdisjoint(damaged):
             touched.add(tree)
     return sorted(f.id for f in inventory.runs if f.tree in touched)
 
@@ -166,14 +166,14 @@ def check_keep(inventory: Inventory) -> Iterator[Finding]:
     revisions = {oid for f in every for oid in (f.revision, f.kept)}
     headers = read_headers(repo, revisions, env=LOCAL)
     there = [oid for oid in revisions if headers[oid] is not None]
-    asked = repo.git(
+    result = repo.git(
         *("rev-list", "--stdin"),
         stdin="\n".join([*there, *([f"^{tip}"] if tip else [])]).encode(),
         check=False,
     )
     damaged = find_damaged(repo, [tip]) if tip else set()
-    if asked.status != 0:
-        damaged |= objects_named_by_fsck(repo, asked.stderr)
+    if result.status != 0:
+        damaged |= objects_named_by_fsck(repo, result.stderr)
     if damaged:
         yield Finding(
             check="keep",
@@ -188,7 +188,7 @@ def check_keep(inventory: Inventory) -> Iterator[Finding]:
             fix=Fix.FETCH_OBJECTS,
         )
         return
-    kept = set(there) - set(asked.text.split()) if tip else set()
+    kept = set(there) - set(result.text.split()) if tip else set()
     runs = [f for f in every if kept.isdisjoint((f.kept, f.revision))]
     trees = read_headers(repo, [f.tree for f in runs])
     runs = [f for f in runs if _is_tree(trees[f.tree])]  # check_code reports lost trees

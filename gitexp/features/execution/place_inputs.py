@@ -82,11 +82,11 @@ def find_missing(workspace: Workspace, recorded: Run) -> list[Missing]:
 def _ignored(workspace: Workspace) -> list[str]:
     if workspace.repo.top is None:
         return []
-    asked = workspace.repo.git(
+    result = workspace.repo.git(
         *("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"),
         check=False,
     )
-    return asked.text.split("\0")[:-1]
+    return result.text.split("\0")[:-1]
 
 
 def not_placed(missing: Iterable[Missing], placement: Placement) -> list[Missing]:
