@@ -209,7 +209,7 @@ def _open_browser(url: str) -> None:
     """
     import webbrowser
 
-    has_desktop = sys.platform in ("darwin", "win32") or any(
+    has_desktop = sys.platform == "darwin" or any(
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
     )
     if not has_desktop or not webbrowser.open(url):

@@ -34,11 +34,6 @@ class GitConfig:
         """Return all values, lowest priority first."""
         return [s.value for s in self._settings if s.key == key]
 
-    @property
-    def local_file(self) -> str:
-        """The file of the repository's own configuration; empty outside of a repository."""
-        return next((s.file for s in self._settings if s.origin == "local"), "")
-
     def items(self, prefix: str) -> list[Setting]:
         """Return all settings whose key starts with the prefix, lowest priority first."""
         return [s for s in self._settings if s.key.startswith(prefix)]

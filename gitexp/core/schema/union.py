@@ -133,12 +133,8 @@ def affected_paths(touched: Collection[Owner]) -> Callable[[str], bool]:
 _TOPS = ("runs/", "series/", "output/", "annotations/")
 
 
-def plain_path(path: str) -> str:
-    """Return the path beside which a conflicting version is stored; other paths unchanged."""
-    return _plain_path(path, parse_path(path))
-
-
 def _plain_path(path: str, place: BranchPath | None) -> str:
+    """Return the path beside which a conflicting version is stored; other paths unchanged."""
     if place is None or place.rival is None:
         return path
     stem, _, extension = path.rpartition(".")

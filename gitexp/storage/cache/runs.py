@@ -231,11 +231,6 @@ class CachedRuns:
         """Return the runs of a code commit or snapshot, newest first."""
         return self._newest_where('"commit" = ?1 OR snapshot = ?1', oid)
 
-    def by_source(self, source: str) -> RunId | None:
-        """Return the run that was imported from a source, if any."""
-        found = self._newest_where("source = ?", source)
-        return found[0] if found else None
-
     def _newest_where(self, condition: str, value: str) -> list[RunId]:
         order = "ORDER BY clock DESC, rid DESC"
         return self._runs(f"SELECT rid FROM runs WHERE {condition} {order}", (value,))

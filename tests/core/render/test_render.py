@@ -36,7 +36,6 @@ from gitexp.core.render.colour import style
 from gitexp.core.render.machine_formats import (
     format_csv,
     format_json,
-    format_json_lines,
     format_porcelain,
 )
 from gitexp.core.render.run_detail import TextOptions, log_lines, run_detail
@@ -738,7 +737,7 @@ def test_no_record_text_reaches_a_terminal_raw() -> None:
         metric_sentence(verdicts[0], verdicts[0]),
         changes_table([(ATTACK, ATTACK, [ATTACK])], before=ATTACK, after=ATTACK),
         format_json(document),
-        format_json_lines([document]),
+        format_json(document, indent=None),
         format_csv([document]),
         format_porcelain([document], ["name", "params.list"]).replace("\t", ""),
     ]
