@@ -12,13 +12,13 @@ defines these names; they are imported when first used, so that the command line
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gitexp.api.runs import LiveRun, active, runs, start
+    from gitexp.api.runs import ActiveRun, active, runs, start
     from gitexp.api.sweeps import SweepResult, sweep
     from gitexp.api.tracker import Tracker
 
 __version__ = "0.1.0"
 __all__ = [
-    "LiveRun",
+    "ActiveRun",
     "SweepResult",
     "Tracker",
     "__version__",
@@ -38,6 +38,8 @@ def __getattr__(name: str) -> Any:
         import gitexp.api.sweeps
 
         return getattr(gitexp.api.sweeps, name)
+    if name == "LiveRun":  # its earlier name, until 0.2
+        name = "ActiveRun"
     if name == "optuna":
         import importlib
 

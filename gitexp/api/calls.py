@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from gitexp.adapters.journal.journal import Journal
 from gitexp.adapters.system import clock
-from gitexp.api.runs import LiveRun, current
+from gitexp.api.runs import ActiveRun, current
 from gitexp.core.errors import GitexpError, InvalidInput
 from gitexp.core.model.ids import RunId
 
@@ -64,12 +64,12 @@ def call(
     far = FarJournal()
     started_s = clock.monotonic_s()
 
-    def open_run() -> LiveRun:
+    def open_run() -> ActiveRun:
         try:
             near: Any = Journal.attach(Path(journal))
         except GitexpError:
             near = far
-        return LiveRun(near, RunId(run), started_s)
+        return ActiveRun(near, RunId(run), started_s)
 
     own = open_run()
     token = current.set(open_run)
@@ -93,7 +93,7 @@ def call(
     return Answer(has_succeeded, duration_s, tail[-TAIL_CHARACTERS:], exit_code, far.events)
 
 
-def _log(run: LiveRun, found: Any, metric: str) -> None:
+def _log(run: ActiveRun, found: Any, metric: str) -> None:
     """Log what a function returned. Raises `InvalidInput` for what is no metric."""
     if found is None:
         return
@@ -112,7 +112,7 @@ class Command:
     argv: tuple[str, ...]
     directory: str
 
-    def run(self, params: Mapping[str, Any], live: LiveRun) -> tuple[int, str]:
+    def run(self, params: Mapping[str, Any], live: ActiveRun) -> tuple[int, str]:
         """Run the command and log the metrics that it prints. Returns exit code and output."""
         import os
 

@@ -41,7 +41,10 @@ class GitJournal(BaseJournalBackend):
         return self._log.branch
 
     def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
-        """Return the entries from a number on. Raises `Unreadable` when the file is damaged."""
+        """Return the entries from a number on.
+
+        Raises `UnreadableRecord` when the file is damaged.
+        """
         return self._log.read(log_number_from)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:

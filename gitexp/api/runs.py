@@ -29,21 +29,21 @@ from gitexp.core.inputs.python_values import (
     plain_number,
 )
 from gitexp.core.model.ids import RunId
-from gitexp.core.model.run import Direction, Entry, Origin, Outcome, Run, Table, flatten
+from gitexp.core.model.run import Direction, Origin, Outcome, RecordedRun, Run, Table, flatten
 from gitexp.core.schema.limits import check_table
 from gitexp.features.execution.execute import JOURNAL_VARIABLE, STARTED_VARIABLE
 
 if TYPE_CHECKING:
-    from gitexp.features.execution.prepare import Trial
+    from gitexp.features.execution.prepare import RunRequest
 
 _FAILURE_TAIL = 4000
 
 
-current: ContextVar["Callable[[], LiveRun] | None"] = ContextVar("current", default=None)
+current: ContextVar["Callable[[], ActiveRun] | None"] = ContextVar("current", default=None)
 """Opens the run of the trial that this thread runs for `gitexp.sweep`."""
 
 
-class LiveRun:
+class ActiveRun:
     """A run in progress, created by `start`. Several threads may use it."""
 
     def __init__(self, journal: Journal, run_id: RunId, started_s: float) -> None:
@@ -118,7 +118,7 @@ class LiveRun:
         return self._journal
 
 
-class OwnRun(LiveRun):
+class OwnedRun(ActiveRun):
     """A run that this process started and seals itself."""
 
     def __init__(self, workspace: Any, journal: Journal, run: Run, packages: Table) -> None:
@@ -179,7 +179,7 @@ def start(
     maximize: Sequence[str] = (),
     minimize: Sequence[str] = (),
     directory: str | os.PathLike[str] | None = None,
-) -> LiveRun:
+) -> ActiveRun:
     """Start a run. Its code and parameters are on the run branch when this returns.
 
     Use it as a context manager: an exception makes the run `failed`, Ctrl-C `interrupted`. Under
@@ -194,10 +194,10 @@ def start(
         if tags:
             live.tag(*tags)
         return live
-    from gitexp.features.execution.prepare import Trial
+    from gitexp.features.execution.prepare import RunRequest
 
     where = Path.cwd() if directory is None else Path(directory).resolve()
-    trial = Trial(
+    request = RunRequest(
         origin=Origin.API,
         argv=own_argv(sys.argv, Path.cwd()),
         directory=where,
@@ -211,10 +211,10 @@ def start(
             **dict.fromkeys(minimize, Direction.MINIMIZE),
         },
     )
-    return _begin(trial, None if directory is None else where)
+    return _begin(request, None if directory is None else where)
 
 
-def _begin(trial: "Trial", place: Path | None) -> OwnRun:
+def _begin(request: "RunRequest", place: Path | None) -> OwnedRun:
     """Start a run in a directory. `None`: in the repository that git finds, `GIT_DIR` included."""
     from gitexp.features.execution.code_snapshot import pin
     from gitexp.features.execution.prepare import prepare
@@ -226,18 +226,18 @@ def _begin(trial: "Trial", place: Path | None) -> OwnRun:
     with suppress(GitexpError):
         recover(workspace)
     with workspace.reading() as reading:
-        prepared = prepare(reading, trial)
+        prepared = prepare(reading, request)
         run = pin(reading, prepared.run)
         journal, problem = record_start(reading, run, prepared.packages)
     workspace.release()
     if problem is not None:
         sys.stderr.write(f"gitexp: {problem.what}; run {run.id[:7]} is in the journal only\n")
-    own = OwnRun(workspace, journal, run, prepared.packages)
+    own = OwnedRun(workspace, journal, run, prepared.packages)
     _end_at_exit(own)
     return own
 
 
-def active() -> LiveRun | None:
+def active() -> ActiveRun | None:
     """Return the run of `git exp run` that started this process, or of the trial of a sweep.
 
     `None` as well when that run has ended.
@@ -253,8 +253,8 @@ def active() -> LiveRun | None:
     except GitexpError:
         return None  # the run ended before this process
     with suppress(ValueError):
-        return LiveRun(journal, RunId(run_id), float(os.environ.get(STARTED_VARIABLE, "")))
-    return LiveRun(journal, RunId(run_id), clock.monotonic_s())
+        return ActiveRun(journal, RunId(run_id), float(os.environ.get(STARTED_VARIABLE, "")))
+    return ActiveRun(journal, RunId(run_id), clock.monotonic_s())
 
 
 def runs(
@@ -264,7 +264,7 @@ def runs(
     descending: bool = False,
     limit: int | None = None,
     directory: str | os.PathLike[str] | None = None,
-) -> list[Entry]:
+) -> list[RecordedRun]:
     """Return recorded runs with their annotations, newest first unless sorted.
 
     `where` is an expression such as `"accuracy > 0.8 and lr < 0.1"`. Raises `InvalidQuery`.
@@ -285,7 +285,7 @@ def _outcome_of(error: BaseException | None) -> str:
     return Outcome.INTERRUPTED if isinstance(error, KeyboardInterrupt) else Outcome.FAILED
 
 
-def _end_at_exit(live: OwnRun) -> None:
+def _end_at_exit(live: OwnedRun) -> None:
     """Finish the run when the process exits, in case the program does not."""
     import atexit
 

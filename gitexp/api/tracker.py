@@ -13,9 +13,9 @@ from gitexp.core.inputs.python_values import as_outcome, as_table, as_tags, own_
 from gitexp.core.model.run import Origin, Run, numbers
 from gitexp.core.render.verdict_sentence import alone_sentence, metric_sentence
 from gitexp.core.schema.limits import check_table
-from gitexp.features.execution.prepare import Trial, prepare
+from gitexp.features.execution.prepare import RunRequest, prepare
 from gitexp.features.recording.record import record_finished
-from gitexp.features.runs.judge import Judgement, judge
+from gitexp.features.runs.judge import RunVerdict, judge_run
 from gitexp.storage.workspace import Workspace
 
 
@@ -72,7 +72,7 @@ class Tracker:
             )
         metrics = as_table(results.get("metrics", {}))
         check_table(metrics, "metric")
-        trial = Trial(
+        request = RunRequest(
             origin=Origin.API,
             argv=own_argv(sys.argv, Path.cwd()),
             directory=self._directory,
@@ -83,7 +83,7 @@ class Tracker:
         )
         outcome = as_outcome(results.get("outcome", "succeeded"))
         with self._workspace.reading() as workspace:
-            prepared = prepare(workspace, trial)
+            prepared = prepare(workspace, request)
             run = replace(prepared.run, outcome=outcome, metrics=metrics)
             recorded = record_finished(workspace, run, [], prepared.packages)
         self._runs.append(recorded)
@@ -103,7 +103,7 @@ class Tracker:
     def _compare(self) -> Report:
         if not self._runs:
             return Report("nothing was logged yet", Answer.UNKNOWN, "log a run first")
-        judgement = judge(self._workspace, self._runs[-1])
+        judgement = judge_run(self._workspace, self._runs[-1])
         last, best = judgement.verdict("last"), judgement.verdict("best")
         sentence = _sentence(judgement)
         return Report(
@@ -119,10 +119,10 @@ class Tracker:
 
 def verdict_on(workspace: Workspace, run: Run) -> str:
     """Return the sentence that compares a recorded run with the last and the best before it."""
-    return _sentence(judge(workspace, run))
+    return _sentence(judge_run(workspace, run))
 
 
-def _sentence(judgement: Judgement) -> str:
+def _sentence(judgement: RunVerdict) -> str:
     last, best = judgement.verdict("last"), judgement.verdict("best")
     if not (last or best):
         return _alone(judgement)
@@ -134,7 +134,7 @@ def _sentence(judgement: Judgement) -> str:
     )
 
 
-def _alone(judgement: Judgement) -> str:
+def _alone(judgement: RunVerdict) -> str:
     value = numbers(judgement.run.metrics).get(judgement.metric or "")
     if value is None or judgement.metric is None:
         return ""

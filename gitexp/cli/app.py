@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from gitexp.cli.output.errors import Unfailing, report
+from gitexp.cli.output.errors import SafeStream, report
 from gitexp.core.errors import ExitCode
 
 COMMANDS: Mapping[str, str] = {
@@ -182,7 +182,7 @@ def main(args: Iterable[str] | None = None) -> None:
     neither, and together they are a fifth of its time.
     """
     gc.set_threshold(100_000, 50, 50)
-    unfailing: Any = Unfailing(sys.stderr or open(os.devnull, "w"))  # noqa: PTH123, SIM115
+    unfailing: Any = SafeStream(sys.stderr or open(os.devnull, "w"))  # noqa: PTH123, SIM115
     sys.stderr = unfailing
     code = run(args)
     if "coverage" in sys.modules or threading.active_count() > 1:

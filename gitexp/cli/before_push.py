@@ -19,7 +19,7 @@ from gitexp.features.sync.pre_push import (
 from gitexp.storage.workspace import Workspace
 
 if TYPE_CHECKING:
-    from gitexp.core.model.run import Entry
+    from gitexp.core.model.run import RecordedRun
     from gitexp.features.sync.gates import Gate
 
 
@@ -103,7 +103,7 @@ def _find_gates(workspace: Workspace, commit: ObjectId) -> "list[Gate]":
     return find_gates(workspace, commit, partial(_find, workspace))
 
 
-def _find(workspace: Workspace, commit: ObjectId, tree: ObjectId) -> "Entry | None":
+def _find(workspace: Workspace, commit: ObjectId, tree: ObjectId) -> "RecordedRun | None":
     from gitexp.features.sync.pushed_trial import find_recorded
 
     return find_recorded(workspace, commit, tree)

@@ -9,7 +9,7 @@ from gitexp.cli.params.options import count_option, json_option, precision_optio
 from gitexp.cli.params.run_argument import known_metric, needed_direction
 from gitexp.core.analysis.groups import Group
 from gitexp.core.analysis.ranking import Ranking
-from gitexp.core.errors import CouldNotTell
+from gitexp.core.errors import Undetermined
 from gitexp.core.model.run import Direction
 from gitexp.core.render.folded_repeats import Row
 from gitexp.core.render.machine_formats import format_json
@@ -49,7 +49,7 @@ def command(
     workspace = open_workspace()
     metric = metric or main_metric(workspace)
     if metric is None:
-        raise CouldNotTell(
+        raise Undetermined(
             "cannot tell by which metric",
             why="no run measured anything",
             hints=["`git exp run -h` tells how a run measures something"],

@@ -10,7 +10,7 @@ import click
 
 from gitexp.cli.output.terminal import answer, open_workspace, say, view_of
 from gitexp.cli.params.options import (
-    Whole,
+    IntegerRange,
     count_option,
     deciding_option,
     json_option,
@@ -22,7 +22,7 @@ from gitexp.core.analysis.ranking import Ranking
 from gitexp.core.brief.budget import fit
 from gitexp.core.brief.summary import Brief, make_brief
 from gitexp.core.model.ids import RunId
-from gitexp.core.model.run import Entry, Outcome, Run
+from gitexp.core.model.run import Outcome, RecordedRun, Run
 from gitexp.features.runs.judge import standings_by
 from gitexp.features.runs.main_metric import main_metric
 from gitexp.storage.workspace import Workspace
@@ -46,7 +46,7 @@ COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 @deciding_option
 @click.option(
     "--budget",
-    type=Whole(1),
+    type=IntegerRange(1),
     default=600,
     metavar="TOKENS",
     help="Approximate length; omitted entries are counted [default: 600].",
@@ -167,8 +167,8 @@ def brief_of(
 
 
 def _as_they_are(
-    workspace: Workspace, entries: list[Entry]
-) -> tuple[list[Entry], frozenset[RunId]]:
+    workspace: Workspace, entries: list[RecordedRun]
+) -> tuple[list[RecordedRun], frozenset[RunId]]:
     """Return the entries. A running run whose process is dead becomes interrupted.
 
     Return also the running runs without a journal in this clone: their process is unknown.

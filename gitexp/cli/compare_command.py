@@ -10,13 +10,13 @@ from gitexp.core.analysis.advice import next_step
 from gitexp.core.analysis.noise import Basis
 from gitexp.core.analysis.samples import Answer
 from gitexp.core.analysis.verdicts import Comparison, MetricVerdict, overall
-from gitexp.core.errors import CouldNotTell, ExitCode, InvalidInput
-from gitexp.core.model.run import Entry
+from gitexp.core.errors import ExitCode, InvalidInput, Undetermined
+from gitexp.core.model.run import RecordedRun
 from gitexp.core.render.machine_formats import format_json
 from gitexp.core.render.text import clean, fold
 from gitexp.core.render.verdict import comparison_heading, comparison_table
 from gitexp.core.render.verdict_sentence import is_one_reference, run_sentence
-from gitexp.features.runs.judge import Judgement, advised, compare_pair, judge, with_guards
+from gitexp.features.runs.judge import RunVerdict, advised, compare_pair, judge_run, with_guards
 from gitexp.features.runs.main_metric import metric_of
 from gitexp.storage.workspace import Workspace
 
@@ -84,27 +84,27 @@ def command(
     return EXIT[answers[0]]
 
 
-def _is_itself(entries: list[Entry]) -> bool:
+def _is_itself(entries: list[RecordedRun]) -> bool:
     return len(entries) > 1 and all(e.run.id == entries[0].run.id for e in entries[1:])
 
 
 def _judgement(
-    workspace: Workspace, entries: list[Entry], metric: str | None, *, single: bool
-) -> Judgement:
+    workspace: Workspace, entries: list[RecordedRun], metric: str | None, *, single: bool
+) -> RunVerdict:
     """Judge the first run against the last and the best.
 
     With other runs named, or with `single`, return a judgement without comparisons.
     """
     run = entries[0].measured
     if single or len(entries) > 1:
-        return Judgement(run=run, metric=metric)
-    return judge(workspace, run, metric=metric, refresh=False, every_metric=True)
+        return RunVerdict(run=run, metric=metric)
+    return judge_run(workspace, run, metric=metric, refresh=False, every_metric=True)
 
 
 def _comparisons(
     workspace: Workspace,
-    entries: list[Entry],
-    judgement: Judgement,
+    entries: list[RecordedRun],
+    judgement: RunVerdict,
     metric: str | None,
     *,
     single: bool,
@@ -118,21 +118,21 @@ def _comparisons(
     ]
 
 
-def _nothing(judgement: Judgement) -> CouldNotTell:
+def _nothing(judgement: RunVerdict) -> Undetermined:
     short = judgement.run.id[:7]
     if judgement.run.reproduces is not None:
-        return CouldNotTell(
+        return Undetermined(
             f"run {short} is not compared with others",
             why=f"it reproduces {judgement.run.reproduces[:7]}, and a repeat is no improvement",
             hints=[f"`git exp compare {judgement.run.reproduces[:7]}` compares that one"],
         )
     if judgement.metric is None:
-        return CouldNotTell(
+        return Undetermined(
             f"there is nothing to compare run {short} with",
             why="it measured nothing",
             hints=["let the command print `METRIC name=value`, or name its metrics file"],
         )
-    return CouldNotTell(
+    return Undetermined(
         f"there is nothing to compare run {short} with",
         why="no other trial measured the same",
         hints=["change one thing and record a second trial: `git exp run -- CMD`"],
@@ -140,7 +140,7 @@ def _nothing(judgement: Judgement) -> CouldNotTell:
 
 
 def _answer(
-    comparison: Comparison, metric: str | None, judgement: Judgement, *, strict: bool
+    comparison: Comparison, metric: str | None, judgement: RunVerdict, *, strict: bool
 ) -> Answer:
     """Combine the verdict of the main metric with the guards.
 
@@ -159,7 +159,7 @@ def _main(comparison: Comparison, metric: str | None) -> MetricVerdict | None:
 
 
 def _document(
-    judgement: Judgement, metric: str | None, found: Answer, comparisons: list[Comparison]
+    judgement: RunVerdict, metric: str | None, found: Answer, comparisons: list[Comparison]
 ) -> dict[str, object]:
     return {
         "schema": 2,
@@ -173,7 +173,7 @@ def _document(
 
 
 def _print_judgement(
-    workspace: Workspace, judgement: Judgement, comparisons: list[Comparison], precision: int
+    workspace: Workspace, judgement: RunVerdict, comparisons: list[Comparison], precision: int
 ) -> None:
     sentence = judgement_sentence(
         workspace, judgement, colour=wants_colour(), tell_guess=True, precision=precision

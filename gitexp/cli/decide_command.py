@@ -40,8 +40,8 @@ def command(
     if as_json:
         _print_json(entry.run.id, entry.run.name, made, before)
         return
-    told = f": {made.text}" if made.text else ""
-    say(f"run {entry.run.id[:7]} {entry.run.name} decided {decision}{told}")
+    text = f": {made.text}" if made.text else ""
+    say(f"run {entry.run.id[:7]} {entry.run.name} decided {decision}{text}")
     for old in before:
         say(f"before: {_sentence(old)}")
     if entry.disputed:

@@ -11,8 +11,8 @@ from gitexp.cli.params.run_argument import find_entry
 from gitexp.core.analysis.fingerprint import trial_command
 from gitexp.core.analysis.kinship import diff_tables
 from gitexp.core.analysis.verdicts import Comparison
-from gitexp.core.errors import CommandFailed, CouldNotTell
-from gitexp.core.model.run import Entry, FileState, Run, Table, Value
+from gitexp.core.errors import CommandFailed, Undetermined
+from gitexp.core.model.run import FileState, RecordedRun, Run, Table, Value
 from gitexp.core.render.machine_formats import format_json
 from gitexp.core.render.text import clean, fold
 from gitexp.core.render.verdict import changes_table, comparison_table
@@ -78,8 +78,8 @@ def command(
 
 def _print(
     workspace: Workspace,
-    before: Entry,
-    after: Entry,
+    before: RecordedRun,
+    after: RecordedRun,
     causes: dict[str, list[Change]],
     effects: Comparison,
     precision: int,
@@ -141,7 +141,7 @@ def _packages(workspace: Workspace, before: Run, after: Run) -> list[Change]:
         return []
     try:
         tables = [workspace.branch.load_environment(str(digest)) for digest in digests]
-    except CouldNotTell:
+    except Undetermined:
         return []
     return diff_tables(*tables)
 
@@ -186,10 +186,10 @@ def _code_diff(workspace: Workspace, before: Run, after: Run, *, stat: bool) -> 
 
     options = ["--stat"] if stat else []
     options.append("--color=always" if wants_colour() else "--color=never")
-    asked = workspace.repo.git(
+    result = workspace.repo.git(
         *("diff", "--no-ext-diff", "--no-textconv", *options, before.code.tree, after.code.tree)
     )
-    return clean_diff(asked.stdout.decode(errors="replace"))
+    return clean_diff(result.stdout.decode(errors="replace"))
 
 
 def clean_diff(text: str) -> str:

@@ -8,9 +8,9 @@ from gitexp.cli.output.terminal import answer, open_workspace, say
 from gitexp.cli.params.options import json_option
 from gitexp.core.errors import ExitCode
 from gitexp.core.render.text import clean
-from gitexp.features.doctor.checks import inspect
-from gitexp.features.doctor.findings import Examination, Finding, Level, counted
-from gitexp.features.doctor.fixes import mend
+from gitexp.features.doctor.checks import run_checks
+from gitexp.features.doctor.findings import Diagnosis, Finding, Level, counted
+from gitexp.features.doctor.fixes import apply_fixes
 from gitexp.storage.workspace import Workspace
 
 _ROUNDS = 3
@@ -35,29 +35,29 @@ def command(fix: bool, as_json: bool) -> int:
     workspace = open_workspace(complete=False)
     workspace.progress = None
     with waiting("checking everything"):
-        examination = inspect(workspace)
+        diagnosis = run_checks(workspace)
     if fix:
-        examination = _mend(workspace, examination)
+        diagnosis = _fix(workspace, diagnosis)
     if as_json:
-        _print_json(examination)
+        _print_json(diagnosis)
     else:
-        answer("\n".join(line for f in examination.findings for line in _lines(f)))
-        say(_summary(examination, fixed=fix))
-    return _code(examination)
+        answer("\n".join(line for f in diagnosis.findings for line in _lines(f)))
+        say(_summary(diagnosis, fixed=fix))
+    return _code(diagnosis)
 
 
-def _mend(workspace: Workspace, examination: Examination) -> Examination:
+def _fix(workspace: Workspace, diagnosis: Diagnosis) -> Diagnosis:
     for _ in range(_ROUNDS):
-        before = examination.mendable
+        before = diagnosis.fixable
         if not before:
             break
-        for deed in mend(workspace, examination):
-            say(deed)
-        examination = inspect(workspace)
-        if examination.mendable == before:
+        for message in apply_fixes(workspace, diagnosis):
+            say(message)
+        diagnosis = run_checks(workspace)
+        if diagnosis.fixable == before:
             warn("some faults could not be fixed")
             break
-    return examination
+    return diagnosis
 
 
 def _lines(finding: Finding) -> list[str]:
@@ -65,25 +65,25 @@ def _lines(finding: Finding) -> list[str]:
     return lines + [f"{'':<8} hint: {clean(hint)}" for hint in finding.hints]
 
 
-def _summary(examination: Examination, *, fixed: bool) -> str:
-    faults, unknown = examination.of(Level.FAULT), examination.of(Level.UNKNOWN)
-    warnings = examination.of(Level.WARNING)
+def _summary(diagnosis: Diagnosis, *, fixed: bool) -> str:
+    faults, unknown = diagnosis.of(Level.FAULT), diagnosis.of(Level.UNKNOWN)
+    warnings = diagnosis.of(Level.WARNING)
     parts = [counted(faults, "fault")] if faults else []
     parts += [f"{counted(unknown, 'thing')} that could not be checked"] if unknown else []
     parts += [counted(warnings, "warning")] if warnings else []
     if not parts:
         return "all is well"
-    mendable = "" if fixed or not examination.mendable else "; `git exp doctor --fix` fixes some"
-    return ", ".join(parts) + mendable
+    fixable = "" if fixed or not diagnosis.fixable else "; `git exp doctor --fix` fixes some"
+    return ", ".join(parts) + fixable
 
 
-def _code(examination: Examination) -> ExitCode:
-    if examination.of(Level.FAULT):
+def _code(diagnosis: Diagnosis) -> ExitCode:
+    if diagnosis.of(Level.FAULT):
         return ExitCode.NO
-    return ExitCode.UNKNOWN if examination.of(Level.UNKNOWN) else ExitCode.DONE
+    return ExitCode.UNKNOWN if diagnosis.of(Level.UNKNOWN) else ExitCode.DONE
 
 
-def _print_json(examination: Examination) -> None:
+def _print_json(diagnosis: Diagnosis) -> None:
     from gitexp.core.render.machine_formats import format_json
 
     findings = [
@@ -94,9 +94,9 @@ def _print_json(examination: Examination) -> None:
             "hints": finding.hints,
             "runs": finding.runs,
             "items": finding.items,
-            "mendable": finding.mend is not None,
+            "mendable": finding.fix is not None,
         }
-        for finding in examination.findings
+        for finding in diagnosis.findings
     ]
-    well = _code(examination) is ExitCode.DONE
+    well = _code(diagnosis) is ExitCode.DONE
     answer(format_json({"schema": 1, "well": well, "findings": findings}))

@@ -135,5 +135,5 @@ def _send(workspace: Workspace, chosen: Sequence[RunId], target: tuple[str, str]
     from gitexp.features.bridges.mlflow_export import send_runs
 
     sent, known = send_runs(workspace, chosen, uri)
-    told = f" ({known:,} were there before)" if known else ""
-    say(f"sent {sent:,} run{'' if sent == 1 else 's'} to {uri}{told}")
+    text = f" ({known:,} were there before)" if known else ""
+    say(f"sent {sent:,} run{'' if sent == 1 else 's'} to {uri}{text}")

@@ -10,7 +10,7 @@ from gitexp.cli.params.run_argument import find_entry
 from gitexp.core.model.run import Outcome
 from gitexp.core.schema.limits import check_table
 from gitexp.features.recording.manual import finish_by_hand
-from gitexp.features.runs.judge import judge
+from gitexp.features.runs.judge import judge_run
 
 
 @click.command("finish")
@@ -53,5 +53,5 @@ def command(
     )
     for warning in sealed.warnings:
         warn(warning)
-    show_judgement(workspace, judge(workspace, sealed), err=True)
+    show_judgement(workspace, judge_run(workspace, sealed), err=True)
     answer(sealed.id)

@@ -9,6 +9,7 @@ from gitexp.cli.params.options import dry_run_option
 from gitexp.core.render.text import clean
 from gitexp.features.doctor.cleanup import (
     clear_locks,
+    delete_leftovers,
     drop_pins,
     find_abandoned_pins,
     find_done_pins,
@@ -16,7 +17,6 @@ from gitexp.features.doctor.cleanup import (
     find_old_locks,
     pack,
     rebuild_index,
-    tidy,
 )
 
 
@@ -48,7 +48,11 @@ def command(dry_run: bool, again: bool) -> None:
         for oid in pins.values():
             answer(f"would release the snapshot {oid[:10]}")
         return
-    done = [*clear_locks(workspace, locks), *tidy(workspace, left), *drop_pins(workspace, pins)]
+    done = [
+        *clear_locks(workspace, locks),
+        *delete_leftovers(workspace, left),
+        *drop_pins(workspace, pins),
+    ]
     if again:
         done.append(rebuild_index(workspace))
     with waiting("packing"):

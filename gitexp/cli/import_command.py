@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 
 from gitexp.adapters.trackers.detect import READERS, detect, find_path, read_source
-from gitexp.adapters.trackers.source_run import ImportedRun, LeftOut
+from gitexp.adapters.trackers.source_run import ImportedRun, SkippedRun
 from gitexp.adapters.trackers.table_rows import parse_mapping
 from gitexp.cli.output.errors import warn
 from gitexp.cli.output.progress import waiting
@@ -90,7 +90,7 @@ def command(
     _refuse((*found.left_out, *done.left_out))
 
 
-def _refuse(left_out: Sequence[LeftOut]) -> None:
+def _refuse(left_out: Sequence[SkippedRun]) -> None:
     """Report the runs that could not be imported. Raises `InvalidInput` if there are any."""
     for name, why in left_out:
         warn(f"{name} is left out: {why}")
@@ -104,12 +104,12 @@ def _refuse(left_out: Sequence[LeftOut]) -> None:
 
 def _counted(selection: Selection, left_out: int = 0) -> str:
     count = len(selection.new) - left_out
-    told = f"{count:,} run{'' if count == 1 else 's'}"
+    text = f"{count:,} run{'' if count == 1 else 's'}"
     if selection.known:
-        told += f" ({selection.known:,} here already)"
+        text += f" ({selection.known:,} here already)"
     if selection.going_on:
-        told += f" ({selection.going_on:,} not ended there; `--unfinished` takes them too)"
-    return told
+        text += f" ({selection.going_on:,} not ended there; `--unfinished` takes them too)"
+    return text
 
 
 def _table(runs: tuple[ImportedRun, ...]) -> str:

@@ -5,7 +5,7 @@ import click
 from gitexp.cli.output.errors import tell, warn
 from gitexp.cli.output.terminal import open_workspace, say
 from gitexp.features.doctor.findings import counted
-from gitexp.features.doctor.init import found_branch, write_settings
+from gitexp.features.doctor.init import init_branch, write_settings
 from gitexp.storage.settings.options import PROJECT_FILE
 from gitexp.storage.workspace import Workspace
 
@@ -31,15 +31,15 @@ def command(with_settings: bool, code_identity: str | None, with_hooks: bool) ->
     """
     workspace = open_workspace()
     branch = workspace.branch.name
-    founded = found_branch(workspace, code_identity)
-    if founded.problem is not None:
-        tell(founded.problem)
+    result = init_branch(workspace, code_identity)
+    if result.problem is not None:
+        tell(result.problem)
         warn("the remote could not be asked for runs; `git exp fetch` joins them later")
-    if founded.how == "made":
+    if result.how == "made":
         say(f"made branch '{branch}' for the runs")
-    elif founded.how == "fetched":
+    elif result.how == "fetched":
         runs = counted(workspace.index.count(), "run")
-        say(f"fetched branch '{branch}' with {runs} from '{founded.remote}'")
+        say(f"fetched branch '{branch}' with {runs} from '{result.remote}'")
     else:
         say(f"branch '{branch}' is there, with {counted(workspace.index.count(), 'run')}")
     if with_settings:

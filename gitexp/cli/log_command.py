@@ -7,8 +7,8 @@ from gitexp.cli.output.verdicts import judgement_sentence
 from gitexp.cli.params.options import count_option, json_option, where_option
 from gitexp.cli.params.run_argument import find_id
 from gitexp.core.model.ids import RunId
-from gitexp.core.model.run import Entry, numbers
-from gitexp.features.runs.judge import judge
+from gitexp.core.model.run import RecordedRun, numbers
+from gitexp.features.runs.judge import judge_run
 from gitexp.features.runs.standings import Past, Today
 from gitexp.storage.workspace import Workspace
 
@@ -68,19 +68,19 @@ def command(
 
 
 def _sentences(
-    workspace: Workspace, entry: Entry, past: Past, shared: Today, *, colour: bool
+    workspace: Workspace, entry: RecordedRun, past: Past, shared: Today, *, colour: bool
 ) -> tuple[str, str]:
     """Return the verdict at the end of a run, and the verdict with all runs known today.
 
     The first is empty if the metric was missing at the end or has another value today.
     """
-    now = judge(workspace, entry.measured, refresh=False, today=shared)
+    now = judge_run(workspace, entry.measured, refresh=False, today=shared)
     today = judgement_sentence(workspace, now, colour=colour)
     name = now.metric or ""
     measured = numbers(entry.run.metrics).get(name)
     if measured is None or measured != numbers(entry.metrics).get(name):
         return "", today  # the value was added or changed later
-    then = judge(workspace, entry.run, metric=name, refresh=False, past=past)
+    then = judge_run(workspace, entry.run, metric=name, refresh=False, past=past)
     return judgement_sentence(workspace, then, colour=colour), today
 
 

@@ -4,7 +4,7 @@ import click
 
 from gitexp.cli.output.terminal import answer, open_workspace, say
 from gitexp.cli.params.options import (
-    Whole,
+    IntegerRange,
     json_option,
     measured_option,
     metric_pattern_option,
@@ -12,7 +12,7 @@ from gitexp.cli.params.options import (
 )
 from gitexp.cli.params.run_argument import find_entry
 from gitexp.core.errors import InvalidInput
-from gitexp.core.model.run import Annotation, Entry, flatten
+from gitexp.core.model.run import Annotation, RecordedRun, flatten
 from gitexp.core.render.text import clean, format_cell
 from gitexp.features.recording.add_metrics import add_metrics
 from gitexp.features.recording.manual import log_by_hand
@@ -27,7 +27,9 @@ from gitexp.storage.workspace import Workspace
 @metric_pattern_option(
     "Read metrics from the kept output of a finished run: NAME=REGEX with one group. Repeatable."
 )
-@click.option("--step", type=Whole(0), metavar="N", help="The step of the metrics of an open run.")
+@click.option(
+    "--step", type=IntegerRange(0), metavar="N", help="The step of the metrics of an open run."
+)
 @json_option
 def command(
     run: str,
@@ -71,7 +73,7 @@ def command(
 
 
 def _print_json(
-    entry: Entry, made: Annotation | None, measured: tuple[str, ...], step: int | None
+    entry: RecordedRun, made: Annotation | None, measured: tuple[str, ...], step: int | None
 ) -> None:
     from gitexp.cli.params.options import nested
     from gitexp.core.render.machine_formats import format_json
@@ -96,7 +98,7 @@ def _check_no_step(step: int | None) -> None:
         )
 
 
-def _read_output(workspace: Workspace, entry: Entry, texts: tuple[str, ...]) -> None:
+def _read_output(workspace: Workspace, entry: RecordedRun, texts: tuple[str, ...]) -> None:
     from gitexp.cli.output.errors import warn
     from gitexp.core.inputs.patterns import parse_patterns
     from gitexp.features.recording.add_metrics import add_read_again

@@ -7,9 +7,9 @@ from dataclasses import replace
 import click
 
 from gitexp.cli.output.terminal import answer, open_workspace, say, wants_colour, width
-from gitexp.cli.params.options import Whole, sweep_option, where_option
+from gitexp.cli.params.options import IntegerRange, sweep_option, where_option
 from gitexp.cli.params.run_argument import find_id, known_metric, needed_direction
-from gitexp.core.errors import CouldNotTell, InvalidInput
+from gitexp.core.errors import InvalidInput, Undetermined
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Direction, Value
 from gitexp.core.render.chart import Axes
@@ -37,7 +37,7 @@ MAX_POINTS = 2000
 @click.option("--log-y", is_flag=True, help="A logarithmic vertical axis.")
 @click.option(
     "--height",
-    type=Whole(4, 200),
+    type=IntegerRange(4, 200),
     default=DEFAULT_HEIGHT,
     metavar="N",
     help=f"Lines of the drawing [default: {DEFAULT_HEIGHT}].",
@@ -169,7 +169,7 @@ def _series(workspace: Workspace, metric: str, runs: Sequence[RunId], over: str)
         else:
             say(f"run {short[run.id]} {run.name} has no series of {metric}")
     if not shapes:
-        raise CouldNotTell(
+        raise Undetermined(
             f"there is no series of '{metric}' to draw",
             why="a series is kept when a metric is logged more than once in a run",
             hints=[f"the last values of all runs: `git exp plot {metric} --best`"],
@@ -215,7 +215,7 @@ def _scatter(
     measured = _measured(workspace, metric, runs)
     values = {run: value for run, value in index.column(key, runs).items() if run in measured}
     if not values:
-        raise CouldNotTell(f"no run has both {metric} and {key}")
+        raise Undetermined(f"no run has both {metric} and {key}")
     numbers = {run: _number(value) for run, value in values.items()}
     if all(number is not None for number in numbers.values()):
         points = [(number, measured[run]) for run, number in numbers.items() if number is not None]

@@ -8,14 +8,14 @@ from gitexp.cli.output.errors import warn
 from gitexp.cli.output.terminal import answer, open_workspace
 from gitexp.cli.output.verdicts import show_judgement
 from gitexp.cli.params.options import Seconds, measured_option, nested, outcome_option
-from gitexp.cli.params.run_options import Said, Starting, recording_options, trial_of
+from gitexp.cli.params.run_options import RunOptions, Starting, recording_options, run_request
 from gitexp.core.errors import InvalidInput
 from gitexp.core.model.run import Origin, Outcome, nest
 from gitexp.core.schema.limits import check_table
 from gitexp.features.execution.prepare import prepare
 from gitexp.features.harvest.metrics_files import gather_metrics
 from gitexp.features.recording.record import expect_start, record_finished
-from gitexp.features.runs.judge import judge
+from gitexp.features.runs.judge import judge_run
 
 
 @click.command("record", cls=Starting, context_settings={"allow_interspersed_args": False})
@@ -26,7 +26,7 @@ from gitexp.features.runs.judge import judge
 @click.option("-q", "--quiet", is_flag=True, help="Print only the run's id.")
 @click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD [ARG]...]")
 def command(
-    said: Said,
+    options: RunOptions,
     measured: tuple[str, ...],
     outcome: str,
     duration: float | None,
@@ -46,13 +46,13 @@ def command(
     expect_start(workspace)
     metrics = nested(measured)
     check_table(metrics, "metric")
-    if not (metrics or said.metrics_files or said.assignments or said.params_files):
+    if not (metrics or options.metrics_files or options.assignments or options.params_files):
         raise InvalidInput(
             "there is nothing to record",
             hints=["give metrics with `-M accuracy=0.85` or `--metrics FILE`"],
         )
-    prepared = prepare(workspace, trial_of(workspace, said, Origin.RECORD, argv))
-    wanted = prepared.metrics_files if said.metrics_files else ()
+    prepared = prepare(workspace, run_request(workspace, options, Origin.RECORD, argv))
+    wanted = prepared.metrics_files if options.metrics_files else ()
     _, from_files, series, faults = gather_metrics(wanted, {})
     missing = [file.name for file in wanted if not file.exists()]
     if faults or missing:
@@ -69,5 +69,5 @@ def command(
     for warning in run.warnings:
         warn(warning)
     if not quiet:
-        show_judgement(workspace, judge(workspace, run), err=True)
+        show_judgement(workspace, judge_run(workspace, run), err=True)
     answer(run.id)

@@ -20,8 +20,8 @@ from gitexp.storage.workspace import Workspace
 _WHY = {
     Liveness.ALIVE: "its process runs",
     Liveness.SURVIVES: "its command runs, though the process that records it was killed",
-    Liveness.BY_HAND: "begun by hand; `git exp finish` ends it",
-    Liveness.ELSEWHERE: "its process is or was on another machine",
+    Liveness.MANUAL: "begun by hand; `git exp finish` ends it",
+    Liveness.OTHER_HOST: "its process is or was on another machine",
     Liveness.DEAD: "its process is gone",
     Liveness.SEALED: "it ended, but its seal did not reach the branch",
 }

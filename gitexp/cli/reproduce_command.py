@@ -24,7 +24,7 @@ from gitexp.features.execution.place_inputs import (
     name_missing,
     not_placed,
 )
-from gitexp.features.execution.reproduce import Reproduced, command_of, reproduce
+from gitexp.features.execution.reproduce import ReproductionResult, command_of, reproduce
 from gitexp.features.recording.made_here import is_recorded_here
 from gitexp.storage.workspace import Workspace
 
@@ -176,7 +176,7 @@ def _tell_start(run: Run, problem: GitexpError | None) -> None:
     sys.stderr.flush()
 
 
-def _tell(workspace: Workspace, done: Reproduced, *, as_json: bool) -> None:
+def _tell(workspace: Workspace, done: ReproductionResult, *, as_json: bool) -> None:
     for warning in done.again.warnings:
         warn(warning)
     for path in changed_links(done.placement):

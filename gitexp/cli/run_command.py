@@ -9,9 +9,9 @@ from gitexp.adapters.system.command import find_command
 from gitexp.cli.output.errors import tell
 from gitexp.cli.output.terminal import open_workspace, say
 from gitexp.cli.output.verdicts import show_judgement
-from gitexp.cli.params.options import Duration, Whole, json_option, metric_pattern_option
+from gitexp.cli.params.options import Duration, IntegerRange, json_option, metric_pattern_option
 from gitexp.cli.params.run_argument import find_entry
-from gitexp.cli.params.run_options import Said, Starting, recording_options, trial_of
+from gitexp.cli.params.run_options import RunOptions, Starting, recording_options, run_request
 from gitexp.cli.run.start import (
     How,
     exit_code_of,
@@ -23,10 +23,10 @@ from gitexp.cli.run.start import (
 )
 from gitexp.core.errors import ExitCode, GitexpError, InvalidInput, NotRunnable
 from gitexp.core.model.run import Origin
-from gitexp.features.execution.execute import Executed
-from gitexp.features.execution.prepare import Trial
+from gitexp.features.execution.execute import ExecutionResult
+from gitexp.features.execution.prepare import RunRequest
 from gitexp.features.recording.record import expect_start
-from gitexp.features.runs.judge import judge
+from gitexp.features.runs.judge import judge_run
 from gitexp.storage.workspace import Workspace
 
 
@@ -35,10 +35,12 @@ from gitexp.storage.workspace import Workspace
 @metric_pattern_option("Reads metrics from the output: NAME=REGEX with one group. Repeatable.")
 @click.option("--again", is_flag=True, help="Run it even if this very trial was tried before.")
 @click.option("--no-harvest", is_flag=True, help="Pick up nothing from files of frameworks.")
-@click.option("--repeat", type=Whole(1), metavar="N", help="Run it N times, to learn its noise.")
+@click.option(
+    "--repeat", type=IntegerRange(1), metavar="N", help="Run it N times, to learn its noise."
+)
 @click.option(
     "--seeds",
-    type=Whole(1),
+    type=IntegerRange(1),
     metavar="N",
     help="Run it with N seeds: fills {seed}, or replaces a given --seed.",
 )
@@ -56,7 +58,7 @@ from gitexp.storage.workspace import Workspace
 @json_option
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD [ARG]...")
 def command(
-    said: Said,
+    options: RunOptions,
     metric_patterns: tuple[str, ...],
     again: bool,
     no_harvest: bool,
@@ -97,19 +99,19 @@ def command(
             why="the repository is bare: it has no work tree",
             hints=["`git worktree add PATH` makes one", "`git exp record` needs none"],
         )
-    trial = trial_of(workspace, said, Origin.RUN, argv)
-    trial = replace(trial, timeout_s=timeout_s, metric_patterns=metric_patterns or None)
+    request = run_request(workspace, options, Origin.RUN, argv)
+    request = replace(request, timeout_s=timeout_s, metric_patterns=metric_patterns or None)
     policy = "allow" if again else workspace.settings.repeat
     picked = () if no_harvest else None
     how = How(quiet=quiet, as_json=as_json, policy=policy, harvest=picked, inject=not no_inject)
     if repeat is None and seeds is None and beside is None:
-        return _run_once(workspace, trial, how)
+        return _run_once(workspace, request, how)
     from gitexp.cli.run.repeat import run_batch
 
     reference = None if beside is None else find_entry(workspace, beside)
     count = repeat or seeds or 1
     return run_batch(
-        *(workspace, trial, how),
+        *(workspace, request, how),
         count=count,
         with_seeds=seeds is not None,
         reference=reference,
@@ -117,8 +119,8 @@ def command(
     )
 
 
-def _run_once(workspace: Workspace, trial: Trial, how: How) -> int:
-    prepared = prepare_run(workspace, trial, how, find=False)
+def _run_once(workspace: Workspace, request: RunRequest, how: How) -> int:
+    prepared = prepare_run(workspace, request, how, find=False)
     fault: NotRunnable | None = None
     try:
         find_command(prepared.argv[0], workspace.repo.start, os.environ)
@@ -137,7 +139,7 @@ def _run_once(workspace: Workspace, trial: Trial, how: How) -> int:
     return exit_code_of(executed)
 
 
-def _tell_end(workspace: Workspace, executed: Executed, how: How) -> None:
+def _tell_end(workspace: Workspace, executed: ExecutionResult, how: How) -> None:
     if not tell_problems(executed):
         return
     if executed.jobs and not how.quiet:
@@ -147,7 +149,7 @@ def _tell_end(workspace: Workspace, executed: Executed, how: How) -> None:
         if how.as_json:
             print_ended(workspace, [executed.run])
         elif not how.quiet:
-            show_judgement(workspace, judge(workspace, executed.run), err=True)
+            show_judgement(workspace, judge_run(workspace, executed.run), err=True)
     except GitexpError as problem:  # the run is recorded: keep the command's exit code
         tell(problem)
     if not how.quiet and not executed.run.metrics:

@@ -8,7 +8,7 @@ from gitexp.cli.params.options import json_option
 from gitexp.cli.params.run_argument import find_entry
 from gitexp.core.model.run import Run
 from gitexp.core.render.run_detail import run_detail
-from gitexp.features.runs.judge import judge
+from gitexp.features.runs.judge import judge_run
 from gitexp.features.trials.earlier_runs import find_kin
 from gitexp.storage.workspace import Workspace
 
@@ -43,7 +43,7 @@ def command(as_json: bool, series: bool, output: bool, run: str) -> None:
 
         answer(encode_series(rows).decode().rstrip("\n") if rows else "")
         return
-    judgement = judge(workspace, entry.measured, refresh=False)
+    judgement = judge_run(workspace, entry.measured, refresh=False)
     kin = [(how.relation, other) for how, other in find_kin(workspace, entry.run)]
     found = [entry.run.id, *(other.run.id for _, other in kin)]
     comparisons = [c for c in (judgement.last, judgement.best) if c is not None]

@@ -2,15 +2,15 @@
 
 import click
 
-from gitexp.cli.output.earlier_runs import NOT_COMPARED, show_tried
+from gitexp.cli.output.earlier_runs import NOT_COMPARED, show_earlier_runs
 from gitexp.cli.output.terminal import answer, open_workspace, say
-from gitexp.cli.params.run_options import Said, Starting, recording_options, trial_of
+from gitexp.cli.params.run_options import RunOptions, Starting, recording_options, run_request
 from gitexp.core.errors import Refused
 from gitexp.core.model.run import Origin
 from gitexp.features.execution.code_snapshot import pin
 from gitexp.features.execution.prepare import prepare
 from gitexp.features.recording.record import expect_start, record_start
-from gitexp.features.trials.earlier_runs import find_tried
+from gitexp.features.trials.earlier_runs import find_earlier_runs
 
 
 @click.command("start", cls=Starting, context_settings={"allow_interspersed_args": False})
@@ -18,7 +18,7 @@ from gitexp.features.trials.earlier_runs import find_tried
 @click.option("--again", is_flag=True, help="Begin it even if this very trial was tried before.")
 @click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD [ARG]...]")
 def command(
-    said: Said,
+    options: RunOptions,
     again: bool,
     argv: tuple[str, ...],
 ) -> None:
@@ -33,17 +33,17 @@ def command(
     """
     workspace = open_workspace()
     expect_start(workspace)
-    prepared = prepare(workspace, trial_of(workspace, said, Origin.STEPS, argv))
-    tried = find_tried(
+    prepared = prepare(workspace, run_request(workspace, options, Origin.STEPS, argv))
+    tried = find_earlier_runs(
         workspace,
         prepared.run,
         kin=0,
-        look=prepared.look_around,
+        look=prepared.observe_environment,
         uncompared=prepared.uncompared,
         changed=prepared.changed,
     )
     if argv and tried.is_known and not again and workspace.settings.repeat != "allow":
-        show_tried(workspace, prepared.run, tried, err=True)
+        show_earlier_runs(workspace, prepared.run, tried, err=True)
         if tried.is_refused(workspace.settings.repeat):
             raise Refused(
                 "not begun: this very trial was tried before",

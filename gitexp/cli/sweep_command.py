@@ -10,14 +10,14 @@ import click
 
 from gitexp.cli.output.errors import warn
 from gitexp.cli.output.terminal import answer, open_workspace
-from gitexp.cli.params.options import Duration, Whole, metric_pattern_option
+from gitexp.cli.params.options import Duration, IntegerRange, metric_pattern_option
 from gitexp.cli.params.run_options import (
     input_option,
     message_option,
     params_option,
     tag_option,
 )
-from gitexp.cli.sweep.options import Said, running_options
+from gitexp.cli.sweep.options import SweepOptions, running_options
 from gitexp.cli.sweep.run import look_up, make_plan, run_sweep
 from gitexp.cli.sweep.subcommands import SUBCOMMANDS
 from gitexp.core.errors import ExitCode, InvalidInput
@@ -86,9 +86,14 @@ SPACE_OPTIONS = [
         metavar="EXPR",
         help="Only points for which EXPR holds: 'depth * width < 512'. Repeatable.",
     ),
-    click.option("--random", type=Whole(1), metavar="N", help="Draw N points, not the grid."),
     click.option(
-        "--optuna", type=Whole(1), metavar="N", help="Let Optuna propose N points, by the results."
+        "--random", type=IntegerRange(1), metavar="N", help="Draw N points, not the grid."
+    ),
+    click.option(
+        "--optuna",
+        type=IntegerRange(1),
+        metavar="N",
+        help="Let Optuna propose N points, by the results.",
     ),
     click.option(
         "--sampler", type=click.Choice(SAMPLERS), help="How Optuna proposes [default: tpe]."
@@ -97,9 +102,13 @@ SPACE_OPTIONS = [
         "--prune", type=click.Choice(PRUNERS), help="Let Optuna stop trials that do badly."
     ),
     click.option(
-        "--seed", type=Whole(0), default=0, metavar="N", help="Chooses the draw [default: 0]."
+        "--seed",
+        type=IntegerRange(0),
+        default=0,
+        metavar="N",
+        help="Chooses the draw [default: 0].",
     ),
-    click.option("--seeds", type=Whole(1), metavar="N", help="Run each point with N seeds."),
+    click.option("--seeds", type=IntegerRange(1), metavar="N", help="Run each point with N seeds."),
 ]
 TRIAL_OPTIONS = [
     click.option("--metric", metavar="METRIC", help="What the trials are ranked by."),
@@ -154,7 +163,7 @@ def _with(options: list[Any]) -> Callable[[Callable[..., Any]], Callable[..., An
 @running_options
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD [ARG]...")
 def command(
-    said: Said,
+    options: SweepOptions,
     argv: tuple[str, ...],
     file: str | None,
     links: tuple[str, ...],
@@ -180,7 +189,7 @@ def command(
     git exp sweep -S lr=0.1,0.01 -- python train.py --lr {lr}
     git exp sweep -S lr=0.0..0.5 --random 3 -- python train.py --lr {lr}
     """
-    _check(said, print_matrix=print_matrix, **fields)
+    _check(options, print_matrix=print_matrix, **fields)
     workspace = open_workspace()
     table, name = ("", "") if file is None else _read_table(file)
     definition = _define(
@@ -192,18 +201,18 @@ def command(
         **fields,
     )
     if print_matrix:
-        return _print_matrix(workspace, definition, said)
-    return run_sweep(workspace, definition, said)
+        return _print_matrix(workspace, definition, options)
+    return run_sweep(workspace, definition, options)
 
 
-def _check(said: Said, *, print_matrix: bool, **fields: Any) -> None:
+def _check(options: SweepOptions, *, print_matrix: bool, **fields: Any) -> None:
     """Refuse options that contradict each other."""
     ranked = [n for n in ("metric", "minimize", "maximize") if fields[n]]
     pairs = [
         (len(ranked) > 1, " and ".join(f"--{name}" for name in ranked)),
-        (print_matrix and said.dry_run, "--print-matrix and --dry-run"),
-        (said.quiet and said.prefix_output, "--quiet and --prefix-output"),
-        (fields["in_place"] and (said.jobs or 1) > 1, "--in-place and --jobs"),
+        (print_matrix and options.dry_run, "--print-matrix and --dry-run"),
+        (options.quiet and options.prefix_output, "--quiet and --prefix-output"),
+        (fields["in_place"] and (options.jobs or 1) > 1, "--in-place and --jobs"),
         (fields["optuna"] and fields["random"], "--optuna and --random"),
         (fields["optuna"] and print_matrix, "--optuna and --print-matrix"),
         (fields["prune"] and fields["in_place"], "--prune and --in-place"),
@@ -269,8 +278,8 @@ def _define(workspace: Workspace, argv: tuple[str, ...], **given: Any) -> Defini
 # --- for CI -----------------------------------------------------------------------------------
 
 
-def _print_matrix(workspace: Workspace, definition: Definition, said: Said) -> int:
-    plan = make_plan(workspace, definition, said.choices)
+def _print_matrix(workspace: Workspace, definition: Definition, options: SweepOptions) -> int:
+    plan = make_plan(workspace, definition, options.choices)
     new = [each for each in look_up(plan) if each.state is State.NEW]
     if len(new) > MAX_JOBS:
         warn(f"the matrix has {len(new):,} jobs; GitHub takes at most {MAX_JOBS}")

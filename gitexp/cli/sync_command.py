@@ -8,7 +8,7 @@ from gitexp.cli.output.terminal import open_workspace, say
 from gitexp.cli.params.options import remote_argument
 from gitexp.features.sync.push_notes import forget_failures
 from gitexp.features.sync.sync import FetchReport, PushReport, sync_runs
-from gitexp.storage.merge.tally import Tally
+from gitexp.storage.merge.tally import BranchChanges
 
 
 @click.command("sync")
@@ -47,12 +47,12 @@ def tell_pushed(report: PushReport) -> None:
     say(f"to {report.remote}: {_told(report.there)}")
 
 
-def _told(tally: Tally) -> str:
+def _told(tally: BranchChanges) -> str:
     counts = (
         (tally.runs, "new run"),
         (tally.updated, "changed run"),
         (tally.annotations, "annotation"),
         (tally.deleted, "deleted run"),
     )
-    told = [f"{n:,} {word}{'' if n == 1 else 's'}" for n, word in counts if n]
-    return ", ".join(told) or "nothing new"
+    parts = [f"{n:,} {word}{'' if n == 1 else 's'}" for n, word in counts if n]
+    return ", ".join(parts) or "nothing new"

@@ -5,7 +5,7 @@ import click
 from gitexp.cli.output.terminal import answer, open_workspace, say
 from gitexp.cli.params.options import json_option, run_argument
 from gitexp.cli.params.run_argument import find_entry
-from gitexp.core.model.run import Annotation, Entry
+from gitexp.core.model.run import Annotation, RecordedRun
 from gitexp.core.render.text import clean
 from gitexp.features.recording.say import tag
 
@@ -36,12 +36,12 @@ def command(run: str, tags: tuple[str, ...], delete: bool, as_json: bool) -> Non
     )
 
 
-def _print_json(entry: Entry, made: Annotation | None) -> None:
+def _print_json(entry: RecordedRun, made: Annotation | None) -> None:
     """Print the current tags, and the new annotation if there is one."""
     from gitexp.core.render.machine_formats import format_json
     from gitexp.core.schema.json_codec import annotation_document
 
-    now = entry if made is None else Entry(entry.run, (*entry.annotations, made))
+    now = entry if made is None else RecordedRun(entry.run, (*entry.annotations, made))
     document = {
         "schema": 1,
         "run": entry.run.id,

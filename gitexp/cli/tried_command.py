@@ -4,17 +4,17 @@ import json
 
 import click
 
-from gitexp.cli.output.earlier_runs import show_tried
+from gitexp.cli.output.earlier_runs import show_earlier_runs
 from gitexp.cli.output.progress import waiting
 from gitexp.cli.output.terminal import answer, open_workspace, say
 from gitexp.cli.params.options import json_option, pairs, set_param_option
 from gitexp.core.analysis.kinship import Difference
 from gitexp.core.errors import ExitCode
-from gitexp.core.model.run import Entry, Origin
+from gitexp.core.model.run import Origin, RecordedRun
 from gitexp.core.render.machine_formats import format_json
 from gitexp.core.schema.json_codec import entry_document, json_value
-from gitexp.features.execution.prepare import Trial, prepare
-from gitexp.features.trials.earlier_runs import Tried, find_tried
+from gitexp.features.execution.prepare import RunRequest, prepare
+from gitexp.features.trials.earlier_runs import EarlierRuns, find_earlier_runs
 
 
 @click.command("tried", context_settings={"allow_interspersed_args": False})
@@ -54,7 +54,7 @@ def command(
     git exp tried -S lr=0.1 --json -- python train.py --lr {lr}
     """
     workspace = open_workspace()
-    trial = Trial(
+    request = RunRequest(
         origin=Origin.RUN,
         argv=argv,
         directory=workspace.repo.start,
@@ -64,11 +64,11 @@ def command(
         inputs=inputs,
     )
     with waiting("reading code and data"):
-        prepared = prepare(workspace, trial, observe=False)
-    tried = find_tried(
+        prepared = prepare(workspace, request, observe=False)
+    tried = find_earlier_runs(
         workspace,
         prepared.run,
-        look=prepared.look_around,
+        look=prepared.observe_environment,
         uncompared=prepared.uncompared,
         changed=prepared.changed,
     )
@@ -78,11 +78,11 @@ def command(
     else:
         if not tried.is_known:
             say("new: this very trial was not run before")
-        show_tried(workspace, prepared.run, tried, err=False)
+        show_earlier_runs(workspace, prepared.run, tried, err=False)
     return ExitCode.NO if tried.is_known else ExitCode.DONE
 
 
-def _document(tried: Tried, fingerprint: str, policy: str) -> dict[str, object]:
+def _document(tried: EarlierRuns, fingerprint: str, policy: str) -> dict[str, object]:
     changed = [{"path": path, "run": _plain(entry)} for entry, path in tried.changed]
     return {
         "schema": 1,
@@ -115,5 +115,5 @@ def _difference(found: Difference) -> dict[str, object]:
     return {key: value for key, value in document.items() if value is not None}
 
 
-def _plain(entry: Entry) -> object:
+def _plain(entry: RecordedRun) -> object:
     return json.loads(json.dumps(entry_document(entry)))

@@ -11,7 +11,7 @@ import click
 
 from gitexp.adapters.system import clock
 from gitexp.cli.output.terminal import answer, open_workspace, say
-from gitexp.cli.params.options import Whole, deciding_option, view_option
+from gitexp.cli.params.options import IntegerRange, deciding_option, view_option
 from gitexp.core.errors import GitexpError
 from gitexp.storage.workspace import Workspace
 
@@ -26,7 +26,7 @@ USUAL_PORT: Final = 7878
 @click.command("ui")
 @click.option(
     "--port",
-    type=Whole(0, 65535),
+    type=IntegerRange(0, 65535),
     metavar="N",
     help=f"The port, 0 for a free one [default: {USUAL_PORT}, or a free one].",
 )
@@ -209,7 +209,7 @@ def _open_browser(url: str) -> None:
     """
     import webbrowser
 
-    has_desktop = sys.platform in ("darwin", "win32") or any(
+    has_desktop = sys.platform == "darwin" or any(
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
     )
     if not has_desktop or not webbrowser.open(url):

@@ -25,7 +25,7 @@ class ExitCode(IntEnum):
     """The command line is wrong."""
     INTERRUPTED = 130
     """Stopped by Ctrl-C."""
-    UNREAD = 141
+    PIPE_CLOSED = 141
     """The reader closed the pipe."""
     BUG = 255
     """A bug in gitexp; the command prints a report to paste."""
@@ -109,7 +109,7 @@ class InvalidQuery(GitexpError):
         self.position = position
 
 
-class Unreadable(GitexpError):
+class UnreadableRecord(GitexpError):
     """A record on the branch is damaged, too large, or written by a newer gitexp."""
 
 
@@ -138,11 +138,11 @@ class Refused(GitexpError):
     """The operation is possible, but a rule or a setting of the user forbids it."""
 
 
-class HookForeign(GitexpError):
+class ForeignHook(GitexpError):
     """The hook file belongs to another tool."""
 
 
-class CouldNotTell(GitexpError):
+class Undetermined(GitexpError):
     """The records do not answer a valid question."""
 
     exit_code = ExitCode.UNKNOWN

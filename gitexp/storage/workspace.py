@@ -86,8 +86,9 @@ class Workspace:
 
         The events are on the branch when it returns; returns where the branches are then. Raises
         `Conflict` when other writers, or an old lock of git, hold the branch; `Refused` or
-        `Unreadable` when the branch is not gitexp's or is damaged; `CommandFailed` when git cannot
-        write. No event is on the branch then, and the caller may try again with the same events.
+        `UnreadableRecord` when the branch is not gitexp's or is damaged; `CommandFailed` when git
+        cannot write. No event is on the branch then, and the caller may try again with the same
+        events.
         """
         from gitexp.adapters.system import clock
 
@@ -126,7 +127,7 @@ class Workspace:
     def index(self) -> "CachedRuns":
         """All runs at the tip of the first use, or of the last call of `refreshed`.
 
-        Raises `Refused`, `Unreadable`.
+        Raises `Refused`, `UnreadableRecord`.
         """
         return self.refreshed() if self._index is None else self._index
 

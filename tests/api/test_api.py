@@ -361,6 +361,10 @@ def test_a_killed_process_leaves_an_interrupted_run(
     assert [note.text for note in entry.annotations] == ["the loss rises"]
 
 
+def test_active_run_has_its_earlier_name_too() -> None:
+    assert gitexp.LiveRun is gitexp.ActiveRun
+
+
 def test_runs_are_queried(tmp_path: Path) -> None:
     for accuracy in (0.7, 0.9, 0.8):
         gitexp.Tracker().log({"metrics": {"accuracy": accuracy}})

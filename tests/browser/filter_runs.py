@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from gitexp.core.model.annotations import Annotation, AnnotationKind, Decision
 from gitexp.core.model.ids import ObjectId, RunId
-from gitexp.core.model.run import Code, Command, Entry, Origin, Outcome, Run, Table
+from gitexp.core.model.run import Code, Command, Origin, Outcome, RecordedRun, Run, Table
 
 STARTED = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 
@@ -27,12 +27,12 @@ TABLES: dict[str, tuple[Table, Table]] = {
 }
 
 
-def entries() -> list[Entry]:
+def entries() -> list[RecordedRun]:
     """The runs, oldest first."""
     return [_entry(number, name) for number, name in enumerate(TABLES)]
 
 
-def _entry(number: int, name: str) -> Entry:
+def _entry(number: int, name: str) -> RecordedRun:
     params, metrics = TABLES[name]
     run_id = RunId(f"{number + 10:016x}")
     run = Run(
@@ -59,7 +59,7 @@ def _entry(number: int, name: str) -> Entry:
         metrics=metrics,
         environment={"python": "3.12", "cpus": 8},
     )
-    return Entry(run, _said(run))
+    return RecordedRun(run, _said(run))
 
 
 def _said(run: Run) -> tuple[Annotation, ...]:

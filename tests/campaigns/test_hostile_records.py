@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gitexp.core.errors import Unreadable
+from gitexp.core.errors import UnreadableRecord
 from gitexp.core.model.run import Annotation, Run
 from gitexp.core.schema import layout, toml_codec
 from gitexp.core.schema.limits import MAX_RECORD_BYTES
@@ -105,7 +105,7 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
 def is_refused(data: bytes, decode: Callable[[bytes], Run | Annotation]) -> bool:
     try:
         decode(data)
-    except Unreadable as error:
+    except UnreadableRecord as error:
         assert len(f"{error.what}{error.why}") < 400
         return True
     return False

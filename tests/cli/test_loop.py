@@ -337,7 +337,7 @@ def test_failing_verdict_keeps_record_and_exit_code(
     def fail(*_args: object) -> None:
         raise GitexpError("cannot compare")
 
-    monkeypatch.setattr("gitexp.cli.run_command.judge", fail)
+    monkeypatch.setattr("gitexp.cli.run_command.judge_run", fail)
     done = exp("run", "--", "sh", "-c", "exit 7", check=7)
     assert "cannot compare" in done.err
     assert len(exp.ids()) == 1

@@ -113,14 +113,14 @@ def test_the_packages_that_the_code_imports_come_first(
     exp: Exp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exp.repo.commit({"train.py": "import numpy\nfrom sklearn import svm\n"}, "imports")
-    look_around = prepare.look_around
+    observe_environment = prepare.observe_environment
 
     def record(name: str, packages: dict[str, Any]) -> None:
-        def around(*_: object) -> prepare.Surroundings:
+        def around(*_: object) -> prepare.ObservedEnvironment:
             digest = sha256(repr(sorted(packages.items())).encode()).hexdigest()
-            return prepare.Surroundings({"python": "3.12", "packages": digest}, packages)
+            return prepare.ObservedEnvironment({"python": "3.12", "packages": digest}, packages)
 
-        monkeypatch.setattr(prepare, "look_around", around)
+        monkeypatch.setattr(prepare, "observe_environment", around)
         exp("record", "-n", name, "-M", "loss=1")
 
     others = {f"package-{n:03}": "1" for n in range(168)}
@@ -128,7 +128,7 @@ def test_the_packages_that_the_code_imports_come_first(
     newer = dict.fromkeys(others, "2")
     record("after", {"numpy": "2.0", "scikit_learn": "2", **newer})
     record("same-imports", {"numpy": "2.0", "scikit_learn": "2", **others})
-    monkeypatch.setattr(prepare, "look_around", look_around)
+    monkeypatch.setattr(prepare, "observe_environment", observe_environment)
     out = exp("diff", "before", "after").out
     assert re.search(r"\npackages\nname .*\nnumpy .*\nscikit_learn .*\nand 168 more that", out)
     assert "package-000" not in out

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitexp.core.errors import Unreadable
+from gitexp.core.errors import UnreadableRecord
+from gitexp.core.model.run import Series
 from gitexp.core.schema.series_csv import decode_columns, decode_series
 from gitexp.features.report.anonymous import without_names
 from gitexp.features.report.columns import EXACT, encode
 from gitexp.features.report.squeezing import squeeze_program, squeeze_style
-from gitexp.features.report.thinning import POINTS, curves_of, curves_of_columns, thin
+from gitexp.features.report.thinning import POINTS, Curve, curves_of_columns, thin
 
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(-EXACT, EXACT), st.floats(allow_nan=False), st.text()
@@ -51,8 +52,14 @@ def test_thinned_values_keep_both_ends_and_the_extremes(values: list[float], mos
     assert (min(kept), max(kept)) == (min(values), max(values))
 
 
+def curves_of(rows: Series, *, full: bool = False) -> dict[str, Curve]:
+    """Return the curves of a series given by its rows."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return curves_of_columns({n: [row.get(n) for row in rows] for n in names}, full=full)
+
+
 def test_a_curve_has_only_what_is_a_number() -> None:
-    rows: list[dict[str, float | int | str]] = [
+    rows: Series = [
         {"step": 0, "time": 0.5, "loss": 1.0, "word": "a"},
         {"step": 1, "time": 0.6, "loss": math.nan, "once": 3},
         {"step": 2, "loss": 0.1234567890123},
@@ -78,7 +85,7 @@ def test_curves_of_rows_and_of_columns_are_the_same() -> None:
             assert curves_of_columns(columns, full=full) == curves_of(rows, full=full), text
     for broken in (b"", b"step,loss\n1\n", b"step,loss\n1,2\n1,2,3\n", b'a,"b\n', b"\xff"):
         for decode in (decode_series, decode_columns):
-            with pytest.raises(Unreadable):
+            with pytest.raises(UnreadableRecord):
                 decode(broken)
 
 

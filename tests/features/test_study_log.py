@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gitexp.core.errors import Conflict, InvalidInput, Unreadable
+from gitexp.core.errors import Conflict, InvalidInput, UnreadableRecord
 from gitexp.features.sweeps import study_log
 from gitexp.features.sweeps.study_log import StudyLog, branch_of
 from gitexp.storage.workspace import Workspace
@@ -63,7 +63,7 @@ def test_a_damaged_entry_is_an_error_and_not_a_gap(place: Path) -> None:
     log = open_log(place)
     add(log, 1, 2, 3)
     log.path.write_bytes(log.path.read_bytes().replace(b'"n":2', b'"n":7'))
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableRecord):
         open_log(place).read(0)
 
 
@@ -141,7 +141,7 @@ def test_journals_that_went_on_apart_are_a_conflict_and_stay(
         add(log, 10)
     assert b'"n":10' in log.path.read_bytes()
     log.path.unlink()
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableRecord):
         add(log, 11)
     log.path.write_bytes(kept)
     assert numbers(open_log(place)) == [1, 2, 3]

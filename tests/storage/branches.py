@@ -20,9 +20,9 @@ from gitexp.core.model.run import (
     Command,
     Decision,
     Direction,
-    Entry,
     Origin,
     Outcome,
+    RecordedRun,
     Run,
     annotation_order,
     run_order,
@@ -129,11 +129,11 @@ class Branch:
         assert new is not None
         return new
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[RecordedRun]:
         """Return the entries the cache must hold, newest first."""
         runs = sorted(self.runs.values(), key=run_order, reverse=True)
         kept = {run: sorted(a, key=annotation_order) for run, a in self.annotations.items()}
-        return [Entry(run, tuple(kept.get(run.id, ()))) for run in runs]
+        return [RecordedRun(run, tuple(kept.get(run.id, ()))) for run in runs]
 
     @property
     def file(self) -> Path:

@@ -30,7 +30,7 @@ from gitexp.adapters.engines.protocol import (
 )
 from gitexp.adapters.engines.result import Lines, decode, happenings, task_of
 from gitexp.adapters.system import clock
-from gitexp.core.errors import GitexpError, Unreadable
+from gitexp.core.errors import GitexpError, UnreadableRecord
 
 LOOK_S: Final = 2.0
 """Seconds between two looks at how many workers there are."""
@@ -245,7 +245,7 @@ class DaskEngine:
                 self._submit(order)
                 return []
             found = happenings(result, self._lines, self._packages)
-        except Unreadable as error:
+        except UnreadableRecord as error:
             self._setting.notice(f"{error.what}: {error.why}")
             return []
         self._release(order.run)
@@ -287,7 +287,7 @@ class DaskEngine:
         for answer in answers.values():
             running.update(answer["running"])
             for data in answer["ended"]:
-                with suppress(Unreadable):
+                with suppress(UnreadableRecord):
                     result = decode(data)
                     self._collected[result["run"]] = result
         self._collected_s = clock.monotonic_s()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gitexp.adapters.engines.protocol import Brought, Ended, Happening, NotRun, Order, Printed
-from gitexp.core.errors import Unreadable
+from gitexp.core.errors import UnreadableRecord
 
 
 def task_of(order: Order, owner: str, commit: str, kit: str, topic: str | None) -> dict[str, Any]:
@@ -34,12 +34,12 @@ def task_of(order: Order, owner: str, commit: str, kit: str, topic: str | None) 
 
 
 def decode(data: bytes) -> dict[str, Any]:
-    """Read a result. Raises `Unreadable`."""
+    """Read a result. Raises `UnreadableRecord`."""
     try:
         result = json.loads(data)
         result["run"], result["worker"]
     except (ValueError, LookupError, TypeError) as error:
-        raise Unreadable("cannot read what a worker sent", why=str(error)) from error
+        raise UnreadableRecord("cannot read what a worker sent", why=str(error)) from error
     return dict(result)
 
 
@@ -70,7 +70,7 @@ class Lines:
 def happenings(
     result: Mapping[str, Any], lines: Lines, packages: Mapping[str, Mapping[str, Any]]
 ) -> list[Happening]:
-    """Return what a result says, in order. Raises `Unreadable`.
+    """Return what a result says, in order. Raises `UnreadableRecord`.
 
     `packages` are the lists of packages of workers, by their digest.
     """
@@ -91,7 +91,9 @@ def happenings(
             )
         )
     except (ValueError, LookupError, TypeError) as error:
-        raise Unreadable(f"cannot read the result of run {run[:7]}", why=str(error)) from error
+        raise UnreadableRecord(
+            f"cannot read the result of run {run[:7]}", why=str(error)
+        ) from error
     lines.counts.pop(run, None)
     return found
 

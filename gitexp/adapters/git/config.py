@@ -34,19 +34,14 @@ class GitConfig:
         """Return all values, lowest priority first."""
         return [s.value for s in self._settings if s.key == key]
 
-    @property
-    def local_file(self) -> str:
-        """The file of the repository's own configuration; empty outside of a repository."""
-        return next((s.file for s in self._settings if s.origin == "local"), "")
-
     def items(self, prefix: str) -> list[Setting]:
         """Return all settings whose key starts with the prefix, lowest priority first."""
         return [s for s in self._settings if s.key.startswith(prefix)]
 
 
-def parse_config(asked: GitResult) -> GitConfig:
+def parse_config(result: GitResult) -> GitConfig:
     """Parse the output of `ASK_CONFIG`."""
-    parts = asked.text.split("\0")[:-1]
+    parts = result.text.split("\0")[:-1]
     return GitConfig(
         Setting(key, value, scope, place.removeprefix("file:") if place[:5] == "file:" else "")
         for scope, place, pair in zip(parts[::3], parts[1::3], parts[2::3], strict=False)

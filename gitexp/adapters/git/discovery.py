@@ -43,11 +43,11 @@ _ASK_PLACE = (
 
 
 def _ask_place(git: GitRunner) -> RepositoryLocation:
-    asked = git.run(*_ASK_PLACE, check=False)
-    if asked.status != 0:
-        raise _not_a_repository(asked)
+    result = git.run(*_ASK_PLACE, check=False)
+    if result.status != 0:
+        raise _not_a_repository(result)
     here = git.directory
-    git_dir, common_dir, inside, object_format, cdup = (*asked.text.split("\n"), "")[:5]
+    git_dir, common_dir, inside, object_format, cdup = (*result.text.split("\n"), "")[:5]
     top = (here / cdup).resolve() if inside == "true" else None
     if top is None and "GIT_DIR" in git.variables:  # the environment names the repository
         named = git.run("rev-parse", "--show-toplevel", check=False)
@@ -57,8 +57,8 @@ def _ask_place(git: GitRunner) -> RepositoryLocation:
     )
 
 
-def _not_a_repository(asked: GitResult) -> NotARepository:
-    lines = [line.strip() for line in asked.stderr.splitlines() if line.strip()]
+def _not_a_repository(result: GitResult) -> NotARepository:
+    lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
     first = lines[0].removeprefix("fatal: ") if lines else "git gave no reason"
     if first.startswith("not a git repository"):
         return NotARepository(

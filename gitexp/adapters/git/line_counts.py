@@ -31,14 +31,14 @@ def count_lines(
     wanted = list(dict.fromkeys(pairs))
     if not wanted:
         return {}
-    asked = repo.git(
+    result = repo.git(
         *("diff-tree", "--stdin", "-r", "-z", "--no-renames", "--no-ext-diff", "--numstat"),
         stdin="".join(f"{old} {new}\n" for old, new in wanted).encode(),
         env=LOCAL,
     )
     found: dict[tuple[str, str], list[LineCount]] = {}
     now: list[LineCount] = []
-    for part in asked.stdout.split(b"\0"):
+    for part in result.stdout.split(b"\0"):
         rest = part
         while (heading := _PAIR.match(rest)) is not None:
             now = found.setdefault((heading[1].decode(), heading[2].decode()), [])

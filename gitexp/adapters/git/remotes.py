@@ -108,8 +108,8 @@ def remotes_by_key(repo: Repo) -> dict[str, str]:
 
 def _urls(repo: Repo, name: str, *, push: bool) -> tuple[str, ...]:
     options = ["--push", "--all"] if push else []
-    asked = repo.git("remote", "get-url", *options, "--", name, check=False)
-    return tuple(asked.text.splitlines()) or (name,)
+    result = repo.git("remote", "get-url", *options, "--", name, check=False)
+    return tuple(result.text.splitlines()) or (name,)
 
 
 def _default(repo: Repo, *, push: bool) -> str:
@@ -118,9 +118,9 @@ def _default(repo: Repo, *, push: bool) -> str:
     ref = repo.git("symbolic-ref", "--quiet", "HEAD", check=False).text.strip()
     branch = ref.removeprefix("refs/heads/")
     field = "%(push:remotename)" if push else "%(upstream:remotename)"
-    asked = repo.git("for-each-ref", f"--format={field}", "--", ref) if ref else None
+    result = repo.git("for-each-ref", f"--format={field}", "--", ref) if ref else None
     found = [
-        asked.text.strip() if asked is not None else None,
+        result.text.strip() if result is not None else None,
         # The following serve a branch without a commit, and a detached HEAD.
         config.get(f"branch.{branch}.pushremote") if push else None,
         config.get("remote.pushdefault") if push else None,

@@ -15,7 +15,7 @@ from gitexp.adapters.git.config import GitConfig
 from gitexp.adapters.git.discovery import RepositoryLocation, find_location, runner_for
 from gitexp.adapters.git.pipes import widen
 from gitexp.adapters.git.process import FSYNC, GitResult, GitRunner
-from gitexp.core.errors import CommandFailed, Conflict, Unreadable
+from gitexp.core.errors import CommandFailed, Conflict, UnreadableRecord
 from gitexp.core.model.ids import ObjectId
 
 if TYPE_CHECKING:
@@ -160,14 +160,14 @@ class Repo:
     def read_ref(self, ref: str) -> ObjectId | None:
         """Return the id of the commit at a full ref name, or `None` when there is no such ref.
 
-        Raises `Unreadable` when the ref exists and its commit does not: broken is not absent.
+        Raises `UnreadableRecord` when the ref exists and its commit does not: broken is not absent.
         """
         for _ in range(_LOOKS):
             commit = self.peel(ref, "commit")
             if commit is not None or self.resolve(ref) is None:
                 return commit
             # Ask again: another process may have created the ref between the two requests.
-        raise Unreadable(
+        raise UnreadableRecord(
             f"'{ref}' is damaged",
             why="the commit it points at is missing or cannot be read",
             hints=["`git exp doctor` finds what is wrong, `git exp doctor --fix` fixes it"],
@@ -175,8 +175,8 @@ class Repo:
 
     def read_refs(self, *refs: str) -> dict[str, ObjectId]:
         """Return the ids of several refs by full name, from one process; leave out absent refs."""
-        asked = self.git("for-each-ref", "--format=%(objectname) %(refname)", *refs)
-        pairs = (line.split(" ", 1) for line in asked.text.splitlines())
+        result = self.git("for-each-ref", "--format=%(objectname) %(refname)", *refs)
+        pairs = (line.split(" ", 1) for line in result.text.splitlines())
         return {name: ObjectId(oid) for oid, name in pairs}
 
     def update_ref(
@@ -206,16 +206,18 @@ class Repo:
 
     def list_tree(self, treeish: str, *paths: str) -> Iterator[TreeEntry]:
         """Yield all files of a tree in git's order. Raises `CommandFailed` on an unknown tree."""
-        asked = self.git("ls-tree", "-r", "-z", "--full-tree", treeish, "--", *paths)
-        for line in asked.text.split("\0")[:-1]:
+        result = self.git("ls-tree", "-r", "-z", "--full-tree", treeish, "--", *paths)
+        for line in result.text.split("\0")[:-1]:
             head, _, path = line.partition("\t")
             mode, kind, oid = head.split()
             yield TreeEntry(mode, kind, ObjectId(oid), path)
 
     def diff_trees(self, old: str, new: str) -> Iterator[Change]:
         """Yield files that differ between two trees. Raises `CommandFailed` on an unknown tree."""
-        asked = self.git("diff-tree", "-r", "-z", "--no-renames", "--full-index", "--raw", old, new)
-        parts = asked.stdout.split(b"\0")[:-1]
+        result = self.git(
+            "diff-tree", "-r", "-z", "--no-renames", "--full-index", "--raw", old, new
+        )
+        parts = result.stdout.split(b"\0")[:-1]
         for head, path in zip(parts[::2], parts[1::2], strict=True):
             _, _, old_oid, new_oid, status = head.decode().split()
             yield Change(
@@ -277,11 +279,11 @@ class Repo:
 
     def read_messages(self, revisions: Iterable[str]) -> dict[ObjectId, str]:
         """Return commit messages by commit id. Raises `CommandFailed` on unknown revisions."""
-        asked = self.git(
+        result = self.git(
             *("log", "--no-walk", "--no-show-signature", "--format=%H%x00%B%x01", "--stdin"),
             stdin="\n".join(revisions).encode(),
         )
-        pairs = (part.strip("\n").split("\0", 1) for part in asked.text.split("\x01")[:-1])
+        pairs = (part.strip("\n").split("\0", 1) for part in result.text.split("\x01")[:-1])
         return {ObjectId(oid): message for oid, message in pairs}
 
     def is_ancestor(self, old: str, new: str) -> bool:

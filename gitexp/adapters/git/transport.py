@@ -115,16 +115,16 @@ def fetch(
 def _list_refs(
     repo: Repo, remote: Remote, names: Sequence[str], deadline: float
 ) -> dict[str, ObjectId]:
-    asked = _speak(
+    result = _speak(
         repo, remote, deadline, "ls-remote", "--quiet", "--", remote.name, "HEAD", *names
     )
-    pairs = (line.split("\t", 1) for line in asked.text.splitlines())
+    pairs = (line.split("\t", 1) for line in result.text.splitlines())
     return {name: ObjectId(oid) for oid, name in pairs}
 
 
 def _has_branch(repo: Repo, remote: Remote, deadline: float) -> bool:
-    asked = _speak(repo, remote, deadline, "ls-remote", "--quiet", "--heads", "--", remote.name)
-    return bool(asked.text.strip())
+    result = _speak(repo, remote, deadline, "ls-remote", "--quiet", "--heads", "--", remote.name)
+    return bool(result.text.strip())
 
 
 def _fetch_refs(
@@ -204,12 +204,12 @@ def has_refs(repo: Repo, remote: Remote, refs: Mapping[str, str], *, timeout_s: 
         timeout_s=timeout_s,
         check=False,
     )
-    told = [line.split("\t") for line in done.text.splitlines() if "\t" in line]
-    if done.status < 0 or (done.status != 0 and not told):
+    parts = [line.split("\t") for line in done.text.splitlines() if "\t" in line]
+    if done.status < 0 or (done.status != 0 and not parts):
         raise _failure(remote, "ask", done, timeout_s)
     # A remote with several URLs gives a line for each.
-    other = {words[1].rpartition(":")[2] for words in told if words[0] != "="}
-    return {ref for ref in refs if ref not in other} if told else set()
+    other = {words[1].rpartition(":")[2] for words in parts if words[0] != "="}
+    return {ref for ref in refs if ref not in other} if parts else set()
 
 
 def _unmirrored(remote: Remote) -> tuple[str, ...]:
@@ -251,10 +251,10 @@ def _speak(
 def _check_commits(repo: Repo, remote: Remote, refs: Sequence[tuple[str, str]]) -> None:
     """Delete fetched refs that point to no commit, because later steps would fail on them."""
     here = repo.read_refs(*(ours for _, ours in refs))
-    asked = repo.git(
+    result = repo.git(
         *("cat-file", "--batch-check=%(objecttype)"), stdin="\n".join(here.values()).encode()
     )
-    kinds = dict(zip(here, asked.text.splitlines(), strict=True))
+    kinds = dict(zip(here, result.text.splitlines(), strict=True))
     for theirs, ours in refs:
         if kinds.get(ours, "commit") != "commit":
             repo.update_ref(ours, repo.null, here[ours], "gitexp: not a commit")

@@ -59,9 +59,9 @@ def read_headers(
     if not wanted:
         return {}
     stdin = "\n".join(wanted).encode()
-    asked = repo.git("cat-file", "--batch-check", stdin=stdin, check=False, env=env)
+    result = repo.git("cat-file", "--batch-check", stdin=stdin, check=False, env=env)
     found: dict[str, Header | None] = dict.fromkeys(wanted)
-    for line in asked.text.splitlines():
+    for line in result.text.splitlines():
         parts = line.split(" ")
         if len(parts) == 3 and parts[2].isdecimal():
             found[parts[0]] = Header(parts[1], int(parts[2]))
@@ -97,8 +97,8 @@ def _read_batch(repo: Repo, wanted: Sequence[str]) -> Iterator[tuple[str, bytes 
     done = 0
     while done < len(wanted):
         stdin = "\n".join(wanted[done:]).encode()
-        asked = repo.git("cat-file", "--batch", stdin=stdin, check=False, env=LOCAL)
-        for content in _split(repo, asked.stdout, wanted[done:]):
+        result = repo.git("cat-file", "--batch", stdin=stdin, check=False, env=LOCAL)
+        for content in _split(repo, result.stdout, wanted[done:]):
             yield wanted[done], content
             done += 1
         if done < len(wanted):  # git stops at the first damaged object, which is the next one
@@ -176,9 +176,9 @@ def list_objects(repo: Repo, revisions: Collection[str], *options: str) -> Listi
     listing = Listing()
     if not revisions:
         return listing
-    asked = _rev_list(repo, revisions, "--missing=print", *options)
+    result = _rev_list(repo, revisions, "--missing=print", *options)
     missing = set()
-    for line in asked.text.splitlines():
+    for line in result.text.splitlines():
         if line.startswith("?"):
             missing.add(line[1:])
         else:
@@ -191,8 +191,8 @@ def list_objects(repo: Repo, revisions: Collection[str], *options: str) -> Listi
         else:
             listing.promised.update(missing - set(_OID.findall(promising.stderr)))
     listing.damaged.update(missing - listing.promised)
-    if asked.status != 0:
-        listing.damaged.update(objects_named_by_fsck(repo, asked.stderr))
+    if result.status != 0:
+        listing.damaged.update(objects_named_by_fsck(repo, result.stderr))
     # Git 2.47 and newer skip an unreadable tree and end with status 0.
     headers = read_headers(repo, listing.present, env=LOCAL)
     listing.damaged.update(oid for oid, header in headers.items() if header is None)
@@ -213,7 +213,7 @@ def objects_named_by_fsck(repo: Repo, complaint: str) -> set[str]:
 
     Slow, because it reads the whole repository: call it only after a failure.
     """
-    asked = repo.git("fsck", "--no-dangling", "--no-progress", check=False)
-    lines = [*asked.text.splitlines(), *asked.stderr.splitlines()]
+    result = repo.git("fsck", "--no-dangling", "--no-progress", check=False)
+    lines = [*result.text.splitlines(), *result.stderr.splitlines()]
     named = {found["oid"] for found in map(_FSCK.match, lines) if found}
     return named | set(_OID.findall(complaint))

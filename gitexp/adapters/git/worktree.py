@@ -39,7 +39,7 @@ class Status(NamedTuple):
     """Submodules with uncommitted changes, which a snapshot cannot hold."""
 
 
-class LeftOut(NamedTuple):
+class SkippedFile(NamedTuple):
     """A path in the work tree that a snapshot does not hold."""
 
     path: str
@@ -61,7 +61,7 @@ class Snapshot(NamedTuple):
     snapshot: ObjectId | None
     """The code commit of `tree`; absent when `commit` has the same tree."""
     branch: str | None
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: tuple[SkippedFile, ...] = ()
     taken: tuple[tuple[str, int], ...] = ()
     """Untracked files in the snapshot, each with its size in bytes."""
     tracked: tuple[str, ...] = ()
@@ -89,12 +89,12 @@ _ASK_STATUS = (
 
 def read_status(repo: Repo) -> Status:
     """Read which files differ from HEAD. Raises `NoCommit` on an unborn branch."""
-    asked = repo.git(*_ASK_STATUS)
+    result = repo.git(*_ASK_STATUS)
     commit = branch = None
     tracked: list[str] = []
     untracked: list[str] = []
     submodules: list[str] = []
-    for line in asked.text.split("\0"):
+    for line in result.text.split("\0"):
         kind, _, rest = line.partition(" ")
         if line.startswith("# branch.oid "):
             commit = line.removeprefix("# branch.oid ")
@@ -206,11 +206,11 @@ def _bare_snapshot(repo: Repo) -> Snapshot:
 
 def _choose(
     top: Path, status: Status, rules: SnapshotRules
-) -> tuple[dict[str, int], list[LeftOut]]:
+) -> tuple[dict[str, int], list[SkippedFile]]:
     """Select untracked files for the snapshot, with sizes; return the skipped ones with reasons."""
     taken: dict[str, int] = {}
     left_out = [
-        LeftOut(f"{path}/", "submodule with uncommitted changes") for path in status.submodules
+        SkippedFile(f"{path}/", "submodule with uncommitted changes") for path in status.submodules
     ]
     total = 0
     for path in status.untracked:
@@ -233,7 +233,7 @@ def _choose(
             taken[path] = size
             total += size
         else:
-            left_out.append(LeftOut(path, reason, is_secret=secret is not None))
+            left_out.append(SkippedFile(path, reason, is_secret=secret is not None))
     return taken, left_out
 
 

@@ -18,7 +18,7 @@ from gitexp.adapters.journal.output_tail import OutputTail
 from gitexp.adapters.journal.reserved_space import fill_room, make_room
 from gitexp.adapters.system import clock
 from gitexp.adapters.system.processes import ProcessMark, is_alive, this_process
-from gitexp.core.errors import GitexpError, InvalidInput, NotFound, Unreadable
+from gitexp.core.errors import GitexpError, InvalidInput, NotFound, UnreadableRecord
 from gitexp.core.model.ids import RunId, parse_run_id
 from gitexp.core.model.run import Outcome, Series
 
@@ -328,19 +328,20 @@ def list_journals(folder: Path) -> list[Path]:
 def read_journal(path: Path) -> JournalContent:
     """Read a journal, also during a write to it.
 
-    Raises `Unreadable`, and `FileNotFoundError` when another process has just completed the run.
+    Raises `UnreadableRecord`, and `FileNotFoundError` when another process has just completed the
+    run.
     """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise Unreadable(f"cannot read the journal '{path}'", why=error.strerror) from error
+        raise UnreadableRecord(f"cannot read the journal '{path}'", why=error.strerror) from error
     return parse_journal(path, content)
 
 
 def parse_journal(path: Path, content: bytes) -> JournalContent:
-    """Parse the bytes of a journal. Raises `Unreadable`."""
+    """Parse the bytes of a journal. Raises `UnreadableRecord`."""
     *lines, rest = content.split(b"\n")
     documents, damaged = parse_lines(lines)
     try:
@@ -364,7 +365,7 @@ def parse_journal(path: Path, content: bytes) -> JournalContent:
             damaged=damaged,
         )
     except (LookupError, TypeError, ValueError, AttributeError, InvalidInput) as error:
-        raise Unreadable(
+        raise UnreadableRecord(
             f"cannot read the journal '{path}'",
             why="its first line is missing or damaged",
             hints=["keep the file if the run matters: its other lines may still tell about it"],

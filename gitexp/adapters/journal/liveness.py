@@ -24,9 +24,9 @@ class Liveness(StrEnum):
     """The process that records it runs."""
     SURVIVES = "command alive"
     """The recording process was killed, but its command runs."""
-    BY_HAND = "by hand"
+    MANUAL = "by hand"
     """Started by `git exp start`; only `git exp finish` ends it."""
-    ELSEWHERE = "elsewhere"
+    OTHER_HOST = "elsewhere"
     """Its process is, or was, where this machine cannot look."""
     DEAD = "dead"
     """Its process and its command have ended."""
@@ -44,12 +44,12 @@ def liveness(content: JournalContent) -> Liveness:
     if content.sealed is not None:
         return Liveness.SEALED
     if content.process is None:
-        return Liveness.BY_HAND
+        return Liveness.MANUAL
     alive = is_alive(content.process)
     if alive:
         return Liveness.ALIVE
     if alive is None or content.extra.get(ENGINE):  # a worker may run it, or keep its result
-        return Liveness.ELSEWHERE
+        return Liveness.OTHER_HOST
     group = content.extra.get("group")
     if content.ending is not None or not isinstance(group, int):
         return Liveness.DEAD

@@ -28,11 +28,6 @@ class FileLock:
         """Seconds to wait; `None` waits forever."""
         self._fd: int | None = None
 
-    @property
-    def is_held(self) -> bool:
-        """True between `acquire` and `release`."""
-        return self._fd is not None
-
     def __enter__(self) -> Self:
         self.acquire()
         return self

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gitexp.adapters.trackers.source_run import (
-    Found,
     ImportedRun,
+    ScanResult,
     distinct,
     parse_moment,
     parse_status,
@@ -28,7 +28,7 @@ def is_results(columns: Sequence[str]) -> bool:
     return {"commit", "status", "description"} <= names
 
 
-def read_results(rows: Sequence[Row]) -> Found:
+def read_results(rows: Sequence[Row]) -> ScanResult:
     """Read the runs of a `results.tsv`: commit, metrics, status, description.
 
     The log writes zero for values that a crashed attempt did not measure; these are skipped. Raises
@@ -61,7 +61,7 @@ def read_results(rows: Sequence[Row]) -> Found:
                 environment={"tracker": "autoresearch"},
             )
         )
-    return Found(tuple(runs))
+    return ScanResult(tuple(runs))
 
 
 def _text(value: Value | None) -> str | None:
@@ -92,7 +92,7 @@ def is_log(entries: Sequence[Mapping[str, Any]]) -> bool:
     )
 
 
-def read_log(entries: Sequence[Mapping[str, Any]]) -> Found:
+def read_log(entries: Sequence[Mapping[str, Any]]) -> ScanResult:
     """Read the runs of a log: one for each attempt, with the session's metric and direction."""
     config: Mapping[str, Any] = {}
     attempts = []
@@ -104,7 +104,7 @@ def read_log(entries: Sequence[Mapping[str, Any]]) -> Found:
     sources = distinct(
         f"pi-autoresearch:{entry.get('timestamp') or entry.get('run', 0)}" for _, entry in attempts
     )
-    return Found(
+    return ScanResult(
         tuple(
             _attempt(config, entry, source)
             for (config, entry), source in zip(attempts, sources, strict=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from gitexp.adapters.git.repository import Repo
-from gitexp.adapters.trackers.source_run import Found
+from gitexp.adapters.trackers.source_run import ScanResult
 from gitexp.core.errors import InvalidInput
 
 ROW_SUFFIXES: Final = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
@@ -90,7 +90,7 @@ class Source:
     """Targets by column, for tables."""
 
 
-def _read_mlflow(source: Source) -> Found:
+def _read_mlflow(source: Source) -> ScanResult:
     from gitexp.adapters.trackers import mlflow
 
     path = source.path
@@ -103,7 +103,7 @@ def _read_mlflow(source: Source) -> Found:
     return mlflow.read_folder(path)
 
 
-def _read_dvc(source: Source) -> Found:
+def _read_dvc(source: Source) -> ScanResult:
     from gitexp.adapters.trackers.dvc import read_experiments
 
     if source.path.resolve() != source.repo.top:
@@ -115,7 +115,7 @@ def _read_dvc(source: Source) -> Found:
     return read_experiments(source.repo)
 
 
-def _read_wandb(source: Source) -> Found:
+def _read_wandb(source: Source) -> ScanResult:
     from gitexp.adapters.trackers import wandb
 
     path = source.path
@@ -126,13 +126,13 @@ def _read_wandb(source: Source) -> Found:
     return _read_table(source, tracker="wandb")
 
 
-def _read_tensorboard(source: Source) -> Found:
+def _read_tensorboard(source: Source) -> ScanResult:
     from gitexp.adapters.trackers.tensorboard import read_folders
 
     return read_folders(source.path)
 
 
-def _read_autoresearch(source: Source) -> Found:
+def _read_autoresearch(source: Source) -> ScanResult:
     from gitexp.adapters.trackers import autoresearch, table_rows
 
     path = source.path
@@ -143,12 +143,12 @@ def _read_autoresearch(source: Source) -> Found:
     return autoresearch.read_log(autoresearch.parse_log(text))
 
 
-def _read_rows(source: Source) -> Found:
+def _read_rows(source: Source) -> ScanResult:
     suffix = source.path.suffix.lower()
     return _read_table(source, tracker="csv" if suffix in (".csv", ".tsv") else "jsonl")
 
 
-def _read_table(source: Source, *, tracker: str) -> Found:
+def _read_table(source: Source, *, tracker: str) -> ScanResult:
     from gitexp.adapters.trackers import table_rows
 
     path = source.path
@@ -161,7 +161,7 @@ def _read_table(source: Source, *, tracker: str) -> Found:
     return table_rows.imported_rows(table, source.mapping, tracker=tracker)
 
 
-READERS: Final[Mapping[str, Callable[[Source], Found]]] = {
+READERS: Final[Mapping[str, Callable[[Source], ScanResult]]] = {
     "mlflow": _read_mlflow,
     "dvc": _read_dvc,
     "wandb": _read_wandb,
@@ -177,7 +177,7 @@ TAKES_MAPPING: Final = ("csv", "jsonl", "wandb")
 
 def read_source(
     tracker: str, path: Path, repo: Repo, *, mapping: Mapping[str, str] | None = None
-) -> Found:
+) -> ScanResult:
     """Read all runs of a source. Raises `InvalidInput` when it is unreadable."""
     if mapping and tracker not in TAKES_MAPPING:
         raise InvalidInput(f"`--map` is for tables; {tracker} files name their values")

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from gitexp.adapters.git.repository import Repo
-from gitexp.adapters.trackers.source_run import Found, ImportedRun, parse_moment, read_each
+from gitexp.adapters.trackers.source_run import ImportedRun, ScanResult, parse_moment, read_each
 from gitexp.core.errors import InvalidInput
 from gitexp.core.inputs.files import parse_metrics, parse_params, parse_table
 from gitexp.core.model.ids import ObjectId
@@ -39,7 +39,7 @@ def has_experiments(repo: Repo) -> bool:
     return next(_experiments(repo), None) is not None
 
 
-def read_experiments(repo: Repo) -> Found:
+def read_experiments(repo: Repo) -> ScanResult:
     """Read all experiments of the repository. Raises `InvalidInput` when there are none."""
     runs, left_out = read_each(
         _experiments(repo), lambda experiment: _read(repo, experiment), lambda e: e.name
@@ -54,7 +54,7 @@ def read_experiments(repo: Repo) -> Found:
             why=f"no ref below `{REFS}` is one",
             hints=["bring a remote's experiments here: `dvc exp pull REMOTE`"],
         )
-    return Found(runs, left_out=left_out)
+    return ScanResult(runs, left_out=left_out)
 
 
 def _experiments(repo: Repo) -> Iterator[_Experiment]:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitexp.adapters.trackers.source_run import (
-    Found,
     ImportedRun,
-    LeftOut,
     Point,
+    ScanResult,
+    SkippedRun,
     Tick,
     fold_points,
     parse_moment,
@@ -116,7 +116,7 @@ def is_folder_store(path: Path) -> bool:
     return path.is_dir() and any(path.glob("*/meta.yaml"))
 
 
-def read_folder(path: Path) -> Found:
+def read_folder(path: Path) -> ScanResult:
     """Read all runs of a file store. Raises `InvalidInput` when the directory is none."""
     if not is_folder_store(path):
         raise InvalidInput(
@@ -139,7 +139,7 @@ def read_folder(path: Path) -> Found:
         lambda run_branch: imported_run(read_stored(*run_branch)),
         lambda run_branch: run_branch[0].name,
     )
-    return Found(runs, _passed_over(deleted), left_out)
+    return ScanResult(runs, _passed_over(deleted), left_out)
 
 
 def _read_meta(file: Path) -> dict[str, str]:
@@ -230,7 +230,7 @@ def _passed_over(deleted: int) -> tuple[str, ...]:
 # --- the database ---------------------------------------------------------------------------------
 
 
-def read_database(path: Path, *, since_ms: int = 0, tick: Tick = refuse_many) -> Found:
+def read_database(path: Path, *, since_ms: int = 0, tick: Tick = refuse_many) -> ScanResult:
     """Read the runs of a SQLite store that started at `since_ms` or later. Raises `InvalidInput`.
 
     Opens the store read-only. `tick` is called while SQLite works; its exception is passed on.
@@ -262,7 +262,7 @@ def read_database(path: Path, *, since_ms: int = 0, tick: Tick = refuse_many) ->
         base.close()
 
 
-def _read_tables(base: "Connection", since_ms: int, tick: Tick) -> Found:
+def _read_tables(base: "Connection", since_ms: int, tick: Tick) -> ScanResult:
     columns = {row[1] for row in base.execute("PRAGMA table_info(runs)")}
     name = "r.name" if "name" in columns else "''"
     stored: dict[str, StoredRun] = {}
@@ -298,7 +298,7 @@ def _read_tables(base: "Connection", since_ms: int, tick: Tick) -> Found:
             tick(count)
         except InvalidInput as fault:
             if stored.pop(run, None) is not None:
-                left_out.append(LeftOut(run, fault.what))
+                left_out.append(SkippedRun(run, fault.what))
     columns_read = "key, step, timestamp, value, is_nan"
     for run, key, step, time_ms, value, is_nan in _of_runs(
         base, columns_read, "metrics ORDER BY key", since_ms
@@ -307,7 +307,7 @@ def _read_tables(base: "Connection", since_ms: int, tick: Tick) -> Found:
             point = (step or 0, time_ms, math.nan if is_nan else _finite(value))
             stored[run].points.setdefault(key, []).append(point)
     runs = tuple(imported_run(run) for run in stored.values())
-    return Found(runs, _passed_over(deleted), tuple(left_out))
+    return ScanResult(runs, _passed_over(deleted), tuple(left_out))
 
 
 def _of_runs(base: "Connection", columns: str, table: str, since_ms: int) -> "Cursor":

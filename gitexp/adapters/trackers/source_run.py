@@ -52,7 +52,7 @@ class ImportedRun:
     warnings: tuple[str, ...] = ()
 
 
-class LeftOut(NamedTuple):
+class SkippedRun(NamedTuple):
     """A run that cannot be imported."""
 
     name: str
@@ -60,13 +60,13 @@ class LeftOut(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ScanResult:
     """The runs of a source."""
 
     runs: tuple[ImportedRun, ...] = ()
     remarks: tuple[str, ...] = ()
     """Skipped or guessed values, one sentence each."""
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: tuple[SkippedRun, ...] = ()
 
 
 MAX_POINTS: Final = 2_000_000
@@ -87,16 +87,16 @@ T = TypeVar("T")
 
 def read_each(
     things: Iterable[T], read: Callable[[T], ImportedRun], name_of: Callable[[T], str]
-) -> tuple[tuple[ImportedRun, ...], tuple[LeftOut, ...]]:
+) -> tuple[tuple[ImportedRun, ...], tuple[SkippedRun, ...]]:
     """Read runs one by one; an unreadable one is left out and does not stop the others."""
     runs: list[ImportedRun] = []
-    left_out: list[LeftOut] = []
+    left_out: list[SkippedRun] = []
     for thing in things:
         try:
             runs.append(read(thing))
         except InvalidInput as fault:
             why = "; ".join(text for text in (fault.what, fault.why) if text)
-            left_out.append(LeftOut(name_of(thing), why))
+            left_out.append(SkippedRun(name_of(thing), why))
     return tuple(runs), tuple(left_out)
 
 

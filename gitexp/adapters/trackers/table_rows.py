@@ -16,8 +16,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from gitexp.adapters.trackers.source_run import (
-    Found,
     ImportedRun,
+    ScanResult,
     distinct,
     parse_moment,
     parse_status,
@@ -224,7 +224,7 @@ def remarks_on(targets: Mapping[str, str], mapping: Mapping[str, str]) -> tuple[
 # --- rows to runs ---------------------------------------------------------------------------------
 
 
-def imported_rows(rows: Sequence[Row], mapping: Mapping[str, str], *, tracker: str) -> Found:
+def imported_rows(rows: Sequence[Row], mapping: Mapping[str, str], *, tracker: str) -> ScanResult:
     """Convert the rows of a table to runs. Raises `InvalidInput` with the number of a bad row.
 
     A run's source is its id if the table has one, else a hash of its row.
@@ -237,7 +237,7 @@ def imported_rows(rows: Sequence[Row], mapping: Mapping[str, str], *, tracker: s
             runs.append(_imported(row, targets, source))
         except InvalidInput as fault:
             raise InvalidInput(f"cannot read row {number}", why=fault.what) from fault
-    return Found(tuple(runs), remarks_on(targets, mapping))
+    return ScanResult(tuple(runs), remarks_on(targets, mapping))
 
 
 def _source(row: Row, targets: Mapping[str, str], tracker: str) -> str:

@@ -12,9 +12,9 @@ from typing import Final, NamedTuple
 
 from gitexp.adapters.trackers.protobuf import fields, first, real, signed, text
 from gitexp.adapters.trackers.source_run import (
-    Found,
     ImportedRun,
     Point,
+    ScanResult,
     Tick,
     fold_points,
     parse_moment,
@@ -36,13 +36,13 @@ def find_folders(path: Path) -> list[Path]:
     return sorted({file.parent for file in path.rglob(PATTERN) if file.is_file()})
 
 
-def read_folders(path: Path) -> Found:
+def read_folders(path: Path) -> ScanResult:
     """Read a run from each directory of event files. Raises `InvalidInput` when there are none."""
     folders = find_folders(path)
     if not folders:
         raise InvalidInput(f"there are no TensorBoard event files in '{path.name}'")
     runs, left_out = read_each(folders, lambda folder: _read_folder(folder, path), lambda f: f.name)
-    return Found(runs, left_out=left_out)
+    return ScanResult(runs, left_out=left_out)
 
 
 def _read_folder(folder: Path, top: Path) -> ImportedRun:

@@ -15,9 +15,9 @@ from typing import Any
 from gitexp.adapters.trackers.protobuf import fields, signed, text
 from gitexp.adapters.trackers.source_run import (
     MAX_POINTS,
-    Found,
     ImportedRun,
     Point,
+    ScanResult,
     Tick,
     fold_points,
     read_each,
@@ -34,7 +34,7 @@ _HISTORY, _SUMMARY, _RUN, _EXIT, _ENVIRONMENT, _CONFIG = 2, 3, 17, 18, 26, 5
 
 
 @dataclass(slots=True)
-class _Told:
+class _WandbRun:
     """Facts of one run, collected while its log is read."""
 
     id: str = ""
@@ -73,7 +73,7 @@ def find_folders(path: Path) -> list[Path]:
     )
 
 
-def read_folders(path: Path) -> Found:
+def read_folders(path: Path) -> ScanResult:
     """Read all runs below a directory. Raises `InvalidInput` when there are none."""
     folders = find_folders(path)
     if not folders:
@@ -82,35 +82,35 @@ def read_folders(path: Path) -> Found:
             hints=["name the folder `wandb`, or a CSV file exported from the web page"],
         )
     runs, left_out = read_each(folders, _read_folder, lambda folder: folder.name)
-    return Found(runs, left_out=left_out)
+    return ScanResult(runs, left_out=left_out)
 
 
 def _read_folder(folder: Path) -> ImportedRun:
     logs = sorted(folder.glob("*.wandb"))
-    told = parse_log(logs[0].read_bytes()) if logs else _read_files(folder / "files")
-    told.id = told.id or folder.name.rpartition("-")[2]
-    return imported_run(told)
+    log = parse_log(logs[0].read_bytes()) if logs else _read_files(folder / "files")
+    log.id = log.id or folder.name.rpartition("-")[2]
+    return imported_run(log)
 
 
 # --- the log --------------------------------------------------------------------------------------
 
 
-def parse_log(content: bytes, *, tick: Tick = refuse_many) -> _Told:
+def parse_log(content: bytes, *, tick: Tick = refuse_many) -> _WandbRun:
     """Read a `.wandb` file; skip a torn end, which W&B was still writing. Raises `InvalidInput`."""
     if not content.startswith(b":W&B"):
         raise InvalidInput("cannot read a W&B log", why="it does not begin as one")
-    told = _Told()
+    log = _WandbRun()
     with suppress(InvalidInput):
         for record in _records(content):
             # A time, step or nesting out of range: the rest of this record is left out.
             with suppress(OSError, OverflowError, RecursionError):
-                _take(told, record)
-            if told.logged > MAX_POINTS:
+                _take(log, record)
+            if log.logged > MAX_POINTS:
                 break
             if tick is not refuse_many:
-                tick(told.logged)
-    tick(told.logged)
-    return told
+                tick(log.logged)
+    tick(log.logged)
+    return log
 
 
 def _records(content: bytes) -> Iterator[bytes]:
@@ -131,57 +131,57 @@ def _records(content: bytes) -> Iterator[bytes]:
             yield begun
 
 
-def _take(told: _Told, record: bytes) -> None:
+def _take(log: _WandbRun, record: bytes) -> None:
     for kind, content in fields(record):
         if not isinstance(content, bytes):
             continue
         if kind == _RUN:
-            _take_run(told, content)
+            _take_run(log, content)
         elif kind == _CONFIG:
-            _take_items(told.config, content)
+            _take_items(log.config, content)
         elif kind == _SUMMARY:
-            _take_items(told.summary, content)
+            _take_items(log.summary, content)
         elif kind == _HISTORY:
-            _take_history(told, content)
+            _take_history(log, content)
         elif kind == _ENVIRONMENT:
-            _take_environment(told, content)
+            _take_environment(log, content)
         elif kind == _EXIT:
-            told.exit_code = next((signed(v) for n, v in fields(content) if n == 1), 0)
+            log.exit_code = next((signed(v) for n, v in fields(content) if n == 1), 0)
 
 
-def _take_run(told: _Told, content: bytes) -> None:
+def _take_run(log: _WandbRun, content: bytes) -> None:
     for number, value in fields(content):
         if number == 10:
-            told.tags.append(text(value))
+            log.tags.append(text(value))
         elif number == 4 and isinstance(value, bytes):
-            _take_items(told.config, value)
+            _take_items(log.config, value)
         elif number == 17 and isinstance(value, bytes):
             moment = dict(fields(value))
             seconds = signed(moment.get(1, 0)) + signed(moment.get(2, 0)) / 1e9
-            told.started = datetime.fromtimestamp(round(seconds, 3), UTC)
+            log.started = datetime.fromtimestamp(round(seconds, 3), UTC)
         elif number == 21 and isinstance(value, bytes):
-            _take_git(told, value)
+            _take_git(log, value)
         elif name := {1: "id", 3: "project", 6: "group", 8: "name", 9: "notes"}.get(number):
-            setattr(told, name, text(value))
+            setattr(log, name, text(value))
 
 
-def _take_git(told: _Told, content: bytes) -> None:
+def _take_git(log: _WandbRun, content: bytes) -> None:
     for number, value in fields(content):
         if number == 1:
-            told.remote = text(value)
+            log.remote = text(value)
         elif number == 2:
-            told.commit = text(value)
+            log.commit = text(value)
 
 
-def _take_environment(told: _Told, content: bytes) -> None:
+def _take_environment(log: _WandbRun, content: bytes) -> None:
     found = list(fields(content))
     for number, value in found:
         if name := {2: "python", 7: "program", 12: "host"}.get(number):
-            setattr(told, name, text(value))
+            setattr(log, name, text(value))
         elif number == 9 and isinstance(value, bytes):
-            _take_git(told, value)
+            _take_git(log, value)
     arguments = [text(value) for number, value in found if number == 5]
-    told.argv = arguments or told.argv
+    log.argv = arguments or log.argv
 
 
 def _items(content: bytes) -> Iterator[tuple[list[str], Any]]:
@@ -210,16 +210,16 @@ def _take_items(table: dict[str, Any], content: bytes) -> None:
             inner[path[-1]] = value
 
 
-def _take_history(told: _Told, content: bytes) -> None:
+def _take_history(log: _WandbRun, content: bytes) -> None:
     row: dict[str, Any] = {}
     _take_items(row, content)
     step, seconds = row.get("_step"), row.get("_runtime")
-    at = int(step) if isinstance(step, int | float) else told.rows
-    told.rows += 1
-    told.last_s = float(seconds) if isinstance(seconds, int | float) else told.last_s
+    at = int(step) if isinstance(step, int | float) else log.rows
+    log.rows += 1
+    log.last_s = float(seconds) if isinstance(seconds, int | float) else log.last_s
     for name, value in _numbers(row):
-        told.points.setdefault(name, []).append((at, told.last_s, value))
-        told.logged += 1
+        log.points.setdefault(name, []).append((at, log.last_s, value))
+        log.logged += 1
 
 
 def _numbers(row: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
@@ -237,8 +237,8 @@ def _numbers(row: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float
 # --- the files of older versions ------------------------------------------------------------------
 
 
-def _read_files(folder: Path) -> _Told:
-    told = _Told()
+def _read_files(folder: Path) -> _WandbRun:
+    log = _WandbRun()
     config, summary, about = (
         folder / name for name in ("config.yaml", "wandb-summary.json", "wandb-metadata.json")
     )
@@ -246,65 +246,65 @@ def _read_files(folder: Path) -> _Told:
         raise InvalidInput("cannot read a W&B run", why="it has no log, config or summary")
     if config.exists():
         for key, value in parse_table(config.read_bytes(), ".yaml", name=config.name).items():
-            told.config[key] = value.get("value") if isinstance(value, dict) else value
+            log.config[key] = value.get("value") if isinstance(value, dict) else value
     if summary.exists():
-        told.summary = dict(parse_table(summary.read_bytes(), ".json", name=summary.name))
+        log.summary = dict(parse_table(summary.read_bytes(), ".json", name=summary.name))
     if about.exists():
         found = parse_table(about.read_bytes(), ".json", name=about.name)
         git = found.get("git")
         if isinstance(git, dict):
-            told.commit, told.remote = str(git.get("commit", "")), str(git.get("remote", ""))
-        told.program = str(found.get("codePath") or found.get("program") or "")
-        told.python, told.host = str(found.get("python", "")), str(found.get("host", ""))
+            log.commit, log.remote = str(git.get("commit", "")), str(git.get("remote", ""))
+        log.program = str(found.get("codePath") or found.get("program") or "")
+        log.python, log.host = str(found.get("python", "")), str(found.get("host", ""))
         with suppress(ValueError):
             started = datetime.fromisoformat(str(found.get("startedAt", "")))
-            told.started = started if started.tzinfo else started.replace(tzinfo=UTC)
-    return told
+            log.started = started if started.tzinfo else started.replace(tzinfo=UTC)
+    return log
 
 
 # --- conversion -----------------------------------------------------------------------------------
 
 
-def imported_run(told: _Told) -> ImportedRun:
+def imported_run(log: _WandbRun) -> ImportedRun:
     """Convert the contents of a log, or of a run's files."""
-    folded, series = fold_points(told.points)
-    metrics = nest(dict(_numbers(folded)), dict(_numbers(told.summary)))
-    is_outcome_said = told.exit_code is not None or bool(told.points) or not told.summary
+    folded, series = fold_points(log.points)
+    metrics = nest(dict(_numbers(folded)), dict(_numbers(log.summary)))
+    is_outcome_said = log.exit_code is not None or bool(log.points) or not log.summary
     if not is_outcome_said:
         outcome: Outcome | None = Outcome.UNKNOWN  # old directories do not record how the run ended
-    elif told.exit_code is None:
+    elif log.exit_code is None:
         outcome = None
     else:
-        outcome = Outcome.FAILED if told.exit_code else Outcome.SUCCEEDED
-    runtime = told.summary.get("_runtime")
+        outcome = Outcome.FAILED if log.exit_code else Outcome.SUCCEEDED
+    runtime = log.summary.get("_runtime")
     duration_s = float(runtime) if isinstance(runtime, int | float) else None
     environment: Table = {"tracker": "wandb"}
     for name, said in (
-        ("project", told.project),
-        ("group", told.group),
-        ("program", told.program),
-        ("python", told.python.removeprefix("CPython ")),
-        ("host", told.host),
+        ("project", log.project),
+        ("group", log.group),
+        ("program", log.program),
+        ("python", log.python.removeprefix("CPython ")),
+        ("host", log.host),
     ):
         if said:
             environment[name] = said
     return ImportedRun(
-        source=f"wandb:{told.id}",
+        source=f"wandb:{log.id}",
         outcome=outcome,
         is_outcome_said=is_outcome_said,
-        name=told.name or None,
-        started=told.started,
-        duration_s=told.last_s if duration_s is None else max(duration_s, told.last_s or 0.0),
-        commit=told.commit or None,
-        remote=told.remote or None,
+        name=log.name or None,
+        started=log.started,
+        duration_s=log.last_s if duration_s is None else max(duration_s, log.last_s or 0.0),
+        commit=log.commit or None,
+        remote=log.remote or None,
         params={
-            key: _plain(v) for key, v in told.config.items() if key != "_wandb" and v is not None
+            key: _plain(v) for key, v in log.config.items() if key != "_wandb" and v is not None
         },
         metrics=metrics,
         series=series,
-        tags=tuple(told.tags),
+        tags=tuple(log.tags),
         environment=environment,
-        notes=(told.notes,) if told.notes.strip() else (),
+        notes=(log.notes,) if log.notes.strip() else (),
     )
 
 

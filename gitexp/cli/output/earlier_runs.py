@@ -4,7 +4,7 @@ import click
 
 from gitexp.adapters.system import clock
 from gitexp.core.analysis.kinship import Difference, Kin, Kinship, diff_tables
-from gitexp.core.model.run import Entry, Origin, Run, Value
+from gitexp.core.model.run import Origin, RecordedRun, Run, Value
 from gitexp.core.render.run_table import decision_word, value_at
 from gitexp.core.render.text import (
     clean,
@@ -15,7 +15,7 @@ from gitexp.core.render.text import (
     shorten,
 )
 from gitexp.features.runs.main_metric import metric_of
-from gitexp.features.trials.earlier_runs import Running, Tried, differing_code
+from gitexp.features.trials.earlier_runs import EarlierRuns, Running, differing_code
 from gitexp.storage.workspace import Workspace
 
 NOT_COMPARED = (
@@ -25,7 +25,7 @@ NOT_COMPARED = (
 """Printed with every refusal: differences that gitexp does not detect."""
 
 
-def show_tried(workspace: Workspace, run: Run, tried: Tried, *, err: bool) -> None:
+def show_earlier_runs(workspace: Workspace, run: Run, tried: EarlierRuns, *, err: bool) -> None:
     """Print the earlier runs of a trial with their decisions, and the nearest kin."""
     running = [found.entry for found in tried.running]
     entries = [*tried.identical[:3], *running, *(entry for _, entry in tried.kin)]
@@ -55,7 +55,7 @@ def show_tried(workspace: Workspace, run: Run, tried: Tried, *, err: bool) -> No
         click.echo(line, err=err)
 
 
-def changed_lines(workspace: Workspace, tried: Tried) -> list[str]:
+def changed_lines(workspace: Workspace, tried: EarlierRuns) -> list[str]:
     """Return lines `not a repeat of 0f54d60 brave-otter: data.csv, which it read, has changed …`.
 
     At most three.
@@ -76,17 +76,17 @@ def _running(workspace: Workspace, found: Running) -> str:
     if found.work_tree is not None and found.work_tree != here:
         place = f" in work tree {clean(found.work_tree.name)}"
     seconds = max(0.0, (clock.now() - run.started).total_seconds())
-    told = f"running{place} since {format_duration(round(seconds))}"
+    text = f"running{place} since {format_duration(round(seconds))}"
     if found.is_alive is None:
         by_hand = run.origin is Origin.STEPS
-        told += ", begun by hand" if by_hand else ", as far as is known: it was not started here"
-    return told
+        text += ", begun by hand" if by_hand else ", as far as is known: it was not started here"
+    return text
 
 
 def _differences(workspace: Workspace, run: Run, how: Kinship, other: Run) -> str:
     """Return `lr 0.1 → 0.2; other code: train.py and 2 more`, from the other run to this one."""
-    told = [_difference(workspace, run, difference, other) for difference in how.differences]
-    return "; ".join(told) or how.relation.value
+    parts = [_difference(workspace, run, difference, other) for difference in how.differences]
+    return "; ".join(parts) or how.relation.value
 
 
 def _difference(workspace: Workspace, run: Run, found: Difference, other: Run) -> str:
@@ -120,15 +120,15 @@ def _changed_environment(found: Difference) -> str:
         return f"Python {_value(found.before)} → {_value(found.after)}"
     before, after = (v if isinstance(v, dict) else {} for v in (found.before, found.after))
     variables = diff_tables(before, after)
-    told = [f"{clean(n)} {_value(old)} → {_value(new)}" for n, old, new in variables]
-    return ", ".join(told) or clean(found.name.replace("_", " "))
+    parts = [f"{clean(n)} {_value(old)} → {_value(new)}" for n, old, new in variables]
+    return ", ".join(parts) or clean(found.name.replace("_", " "))
 
 
 def _value(value: Value | None) -> str:
     return "unset" if value is None else clean(format_param(value))
 
 
-def _line(workspace: Workspace, entry: Entry, short: str) -> str:
+def _line(workspace: Workspace, entry: RecordedRun, short: str) -> str:
     """Return one line: `7f3a9c0 brave-otter, 2 days ago: succeeded, accuracy 0.85; decided …`."""
     run = entry.run
     metric = metric_of(workspace, entry.measured)

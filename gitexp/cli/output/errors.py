@@ -10,13 +10,13 @@ from typing import Any, TextIO
 
 import click
 
-from gitexp.core.errors import ExitCode, GitexpError, HookForeign
+from gitexp.core.errors import ExitCode, ForeignHook, GitexpError
 
 _LONGEST = 1000
 """Maximum characters of a line: an error may quote a value of a megabyte."""
 
 
-class Unfailing:
+class SafeStream:
     """Standard error that ignores write errors: a full disk, or a reader that closed the pipe."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -53,7 +53,7 @@ def report(error: BaseException) -> int:
             code = ExitCode.INTERRUPTED
         case BrokenPipeError():
             discard(sys.stdout.fileno())  # else Python reports an error in its last flush
-            code = ExitCode.UNREAD
+            code = ExitCode.PIPE_CLOSED
         case click.ClickException():
             click.echo(f"error: {_clean(error.format_message())}", err=True)
             code = ExitCode.FAILED
@@ -82,7 +82,7 @@ def tell(error: GitexpError) -> None:
 
 
 def _is_to_copy(error: GitexpError) -> bool:
-    return isinstance(error, HookForeign)
+    return isinstance(error, ForeignHook)
 
 
 def warn(text: str) -> None:

@@ -17,7 +17,7 @@ from gitexp.storage.workspace import Workspace
 
 if TYPE_CHECKING:
     from gitexp.core.model.ids import RunId
-    from gitexp.core.render.run_detail import View
+    from gitexp.core.render.run_detail import TextOptions
 
 
 def open_workspace(*, complete: bool = True) -> Workspace:
@@ -133,11 +133,13 @@ def width() -> int | None:
     return shutil.get_terminal_size().columns
 
 
-def view_of(workspace: Workspace, ids: "Iterable[RunId]" = (), *, precision: int = 5) -> "View":
+def view_of(
+    workspace: Workspace, ids: "Iterable[RunId]" = (), *, precision: int = 5
+) -> "TextOptions":
     """Return the options that render runs for this terminal, repository and moment."""
-    from gitexp.core.render.run_detail import View
+    from gitexp.core.render.run_detail import TextOptions
 
-    return View(
+    return TextOptions(
         now=clock.now(),
         colour=wants_colour(),
         width=width(),

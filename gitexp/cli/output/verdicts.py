@@ -6,17 +6,17 @@ import click
 
 from gitexp.cli.output.terminal import wants_colour
 from gitexp.core.analysis.advice import next_step
-from gitexp.core.model.run import Entry, Outcome, Run, numbers
+from gitexp.core.model.run import Outcome, RecordedRun, Run, numbers
 from gitexp.core.render.colour import style
-from gitexp.core.render.run_detail import View
+from gitexp.core.render.run_detail import TextOptions
 from gitexp.core.render.run_table import decision_word
 from gitexp.core.render.text import clean, format_duration
 from gitexp.core.render.verdict_sentence import alone_sentence, metric_sentence
-from gitexp.features.runs.judge import Judgement, advised
+from gitexp.features.runs.judge import RunVerdict, advised
 from gitexp.storage.workspace import Workspace
 
 
-def show_judgement(workspace: Workspace, judgement: Judgement, *, err: bool) -> None:
+def show_judgement(workspace: Workspace, judgement: RunVerdict, *, err: bool) -> None:
     """Print how a run ended, its verdict, and the next step."""
     run = judgement.run
     stream = sys.stderr if err else sys.stdout
@@ -42,7 +42,7 @@ def ended_words(run: Run) -> str:
 
 def judgement_sentence(
     workspace: Workspace,
-    judgement: Judgement,
+    judgement: RunVerdict,
     *,
     colour: bool = False,
     tell_guess: bool = False,
@@ -79,7 +79,7 @@ def judgement_sentence(
     )
 
 
-def one_line(entry: Entry, view: View, sentence: str) -> str:
+def one_line(entry: RecordedRun, view: TextOptions, sentence: str) -> str:
     """Return the line of a run in `git exp log --oneline`."""
     run = entry.run
     short = style(view.ids.get(run.id, run.id[:7]), "id", enabled=view.colour)

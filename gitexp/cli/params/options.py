@@ -28,7 +28,7 @@ def pairs(assignments: tuple[str, ...]) -> "tuple[tuple[list[str], Value], ...]"
     return tuple(parse_assignment(text) for text in assignments)
 
 
-class Whole(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.3
+class IntegerRange(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.3
     """A whole number within bounds. The help shows N instead of the bounds."""
 
     name = "whole number"
@@ -51,7 +51,7 @@ class Whole(click.ParamType):  # type: ignore[type-arg]  # not generic before cl
         return number
 
 
-class Seconds(click.ParamType):  # type: ignore[type-arg]  # see `Whole`
+class Seconds(click.ParamType):  # type: ignore[type-arg]  # see `IntegerRange`
     """A number of seconds: finite, 0 or more."""
 
     name = "seconds"
@@ -69,7 +69,7 @@ class Seconds(click.ParamType):  # type: ignore[type-arg]  # see `Whole`
         return seconds
 
 
-class Duration(click.ParamType):  # type: ignore[type-arg]  # see `Whole`
+class Duration(click.ParamType):  # type: ignore[type-arg]  # see `IntegerRange`
     """A time span such as `90`, `60s`, `2.5m`, `1h`, converted to seconds; more than 0."""
 
     name = "duration"
@@ -94,7 +94,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # see `Whole`
 def count_option(what: str, *, default: int | None = None) -> Callable[[Command], Command]:
     """Return `-n N`, the number of rows to show; `what` is its help."""
     shown = "." if default is None else f" [default: {default}]."
-    kind = Whole(0 if default is None else 1)
+    kind = IntegerRange(0 if default is None else 1)
     return click.option(
         *("-n", "--max-count", "count"), type=kind, default=default, metavar="N", help=what + shown
     )
@@ -154,7 +154,11 @@ sweep_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON, as docs/json.md says.")
 precision_option = click.option(
-    "--precision", type=Whole(1, 17), default=5, metavar="N", help="Digits shown [default: 5]."
+    "--precision",
+    type=IntegerRange(1, 17),
+    default=5,
+    metavar="N",
+    help="Digits shown [default: 5].",
 )
 run_argument = click.argument("run", metavar="RUN")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Only say what would be done.")

@@ -4,10 +4,10 @@ import os
 from collections.abc import Sequence
 
 from gitexp.cli.output.terminal import say
-from gitexp.core.errors import CouldNotTell, NotFound
+from gitexp.core.errors import NotFound, Undetermined
 from gitexp.core.model.directions import direction_of, last_part
 from gitexp.core.model.ids import RunId
-from gitexp.core.model.run import Direction, Entry
+from gitexp.core.model.run import Direction, RecordedRun
 from gitexp.features.runs.judge import standings_by
 from gitexp.features.runs.main_metric import main_metric
 from gitexp.features.runs.select import Own, select_run
@@ -47,25 +47,25 @@ def _best_run(workspace: Workspace, metric: str) -> RunId | None:
     return None if leader is None else leader.typical.run
 
 
-def find_entry(workspace: Workspace, text: str, *, to_change: bool = False) -> Entry:
+def find_entry(workspace: Workspace, text: str, *, to_change: bool = False) -> RecordedRun:
     """Return the entry a selector names; see `find_id`."""
     return workspace.index.entry(find_id(workspace, text, to_change=to_change))
 
 
-def find_entries(workspace: Workspace, texts: Sequence[str]) -> list[Entry]:
+def find_entries(workspace: Workspace, texts: Sequence[str]) -> list[RecordedRun]:
     """Return the entries of several selectors, in the same order."""
     return [find_entry(workspace, text) for text in texts]
 
 
 def needed_direction(workspace: Workspace, metric: str) -> Direction:
-    """Return the direction of a metric. Raises `CouldNotTell`: how to declare it."""
+    """Return the direction of a metric. Raises `Undetermined`: how to declare it."""
     declared = dict(workspace.settings.directions)
     newest = workspace.index.newest(1, with_metric=metric)
     if newest:
         declared = {**declared, **workspace.index.entry(newest[0]).run.directions}
     direction, _ = direction_of(metric, declared)
     if direction is None:
-        raise CouldNotTell(
+        raise Undetermined(
             f"cannot tell which way '{metric}' is better",
             hints=[
                 f'declare it in gitexp.toml: `[metrics."{last_part(metric)}"]` with '

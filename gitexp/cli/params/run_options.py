@@ -1,6 +1,6 @@
 """The options that describe a run, shared by `run`, `record` and `start`.
 
-A command receives their values as one `Said` and converts it to a trial.
+A command receives their values as one `RunOptions` and converts it to a trial.
 """
 
 import functools
@@ -16,13 +16,13 @@ from gitexp.cli.params.run_argument import find_id
 from gitexp.core.errors import GitexpError
 from gitexp.core.inputs.argv import parse_assignment
 from gitexp.core.model.run import Direction, Origin
-from gitexp.features.execution.prepare import Trial
+from gitexp.features.execution.prepare import RunRequest
 from gitexp.features.recording.record import expect_start
 from gitexp.storage.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class RunOptions:
     """The values of the options that describe a run."""
 
     assignments: tuple[str, ...]
@@ -105,12 +105,12 @@ RECORDING_OPTIONS = [
 
 
 def recording_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options above to a command, which receives them together as `said`."""
+    """Add the options above to a command, which receives them together as `options`."""
 
     @functools.wraps(command)
     def gathering(**values: Any) -> Any:
-        said = Said(**{field.name: values.pop(field.name) for field in fields(Said)})
-        return command(said=said, **values)
+        options = RunOptions(**{field.name: values.pop(field.name) for field in fields(RunOptions)})
+        return command(options=options, **values)
 
     decorated: Callable[..., Any] = gathering
     for option in reversed(RECORDING_OPTIONS):
@@ -118,26 +118,28 @@ def recording_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return decorated
 
 
-def trial_of(workspace: Workspace, said: Said, origin: Origin, argv: tuple[str, ...]) -> Trial:
+def run_request(
+    workspace: Workspace, options: RunOptions, origin: Origin, argv: tuple[str, ...]
+) -> RunRequest:
     """Return the trial that the options describe, in the directory where git was called.
 
     Raises `InvalidInput` for a wrong value, `NotFound` for an unknown parent.
     """
-    return Trial(
+    return RunRequest(
         origin=origin,
         argv=argv,
         directory=workspace.repo.start,
-        assignments=tuple(parse_assignment(text) for text in said.assignments),
-        params_files=said.params_files,
-        metrics_files=said.metrics_files,
-        inputs=said.inputs,
-        outputs=said.outputs,
-        name=said.name,
-        reason=said.reason,
-        tags=said.tags,
-        parent=None if said.parent is None else find_id(workspace, said.parent),
+        assignments=tuple(parse_assignment(text) for text in options.assignments),
+        params_files=options.params_files,
+        metrics_files=options.metrics_files,
+        inputs=options.inputs,
+        outputs=options.outputs,
+        name=options.name,
+        reason=options.reason,
+        tags=options.tags,
+        parent=None if options.parent is None else find_id(workspace, options.parent),
         directions={
-            **dict.fromkeys(said.maximize, Direction.MAXIMIZE),
-            **dict.fromkeys(said.minimize, Direction.MINIMIZE),
+            **dict.fromkeys(options.maximize, Direction.MAXIMIZE),
+            **dict.fromkeys(options.minimize, Direction.MINIMIZE),
         },
     )

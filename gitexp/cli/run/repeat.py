@@ -16,11 +16,11 @@ from gitexp.cli.run.start import (
     tell_start,
 )
 from gitexp.core.errors import ExitCode, GitexpError
-from gitexp.core.model.run import Entry, Outcome, Run, Tolerance, numbers
+from gitexp.core.model.run import Outcome, RecordedRun, Run, Tolerance, numbers
 from gitexp.core.render.text import clean, fold, format_cell, format_number
 from gitexp.core.render.verdict_sentence import run_sentence
-from gitexp.features.execution.execute import Executed
-from gitexp.features.execution.prepare import Trial
+from gitexp.features.execution.execute import ExecutionResult
+from gitexp.features.execution.prepare import RunRequest
 from gitexp.features.execution.repeats import (
     Batch,
     Turn,
@@ -30,19 +30,19 @@ from gitexp.features.execution.repeats import (
     plan_seeds,
 )
 from gitexp.features.execution.reproduce import reproduce
-from gitexp.features.runs.judge import compare_pair, judge
+from gitexp.features.runs.judge import compare_pair, judge_run
 from gitexp.features.runs.main_metric import choose_metric, metric_of
 from gitexp.storage.workspace import Workspace
 
 
 def run_batch(
     workspace: Workspace,
-    trial: Trial,
+    request: RunRequest,
     how: How,
     *,
     count: int,
     with_seeds: bool,
-    reference: Entry | None,
+    reference: RecordedRun | None,
     may_stop: bool,
 ) -> int:
     """Run a trial several times, in turns with a reference if there is one.
@@ -50,11 +50,11 @@ def run_batch(
     Return the exit code of the first run that failed, else 0.
     """
     if with_seeds:
-        turns = plan_seeds(workspace, trial, count, reference)
+        turns = plan_seeds(workspace, request, count, reference)
     else:
-        turns = plan_repeats(trial, count)
+        turns = plan_repeats(request, count)
     batch = new_batch(len(turns))
-    ended: list[Executed] = []
+    ended: list[ExecutionResult] = []
     stopped = False
     for turn in turns:
         if reference is not None:  # before the trial, so that `last` is a run of the trial
@@ -79,28 +79,30 @@ def run_batch(
 
 def _take_turn(
     workspace: Workspace, batch: Batch, turn: Turn, how: How, *, is_first: bool
-) -> Executed | None:
+) -> ExecutionResult | None:
     """Run the trial once. Return `None` if the setting `repeat` skips it as already recorded."""
-    prepared = prepare_run(workspace, turn.trial, how if is_first else replace(how, quiet=True))
+    prepared = prepare_run(workspace, turn.request, how if is_first else replace(how, quiet=True))
     if is_first and is_settled(workspace, prepared, how):
         return None
     prepared = prepared._replace(run=batch.mark(prepared.run, turn))
     return run_prepared(workspace, prepared, how)
 
 
-def _tell_turn(workspace: Workspace, executed: Executed, turn: Turn, count: int, how: How) -> None:
+def _tell_turn(
+    workspace: Workspace, executed: ExecutionResult, turn: Turn, count: int, how: How
+) -> None:
     if not tell_problems(executed) or how.quiet:
         return
     run = executed.run
-    told = f"{turn.round} of {count}: {run.id[:7]} {ended_words(run)}"
+    text = f"{turn.round} of {count}: {run.id[:7]} {ended_words(run)}"
     metric = choose_metric(workspace.settings, run)
     if metric is not None:
-        told += f", {clean(metric)} {format_cell(numbers(run.metrics)[metric])}"
-    say(told)
+        text += f", {clean(metric)} {format_cell(numbers(run.metrics)[metric])}"
+    say(text)
 
 
 def _reference_turn(
-    workspace: Workspace, batch: Batch, turn: Turn, reference: Entry, how: How
+    workspace: Workspace, batch: Batch, turn: Turn, reference: RecordedRun, how: How
 ) -> None:
     """Run the recorded code of the reference. An error of gitexp is reported, not raised."""
     try:
@@ -119,7 +121,7 @@ def _reference_turn(
 
 
 def _is_lost(
-    workspace: Workspace, run: Run, turn: Turn, count: int, reference: Entry | None, how: How
+    workspace: Workspace, run: Run, turn: Turn, count: int, reference: RecordedRun | None, how: How
 ) -> bool:
     """Return whether the other repeats can hardly show an improvement any more, and report it.
 
@@ -137,8 +139,8 @@ def _is_lost(
 
 def _tell_batch(
     workspace: Workspace,
-    ended: list[Executed],
-    reference: Entry | None,
+    ended: list[ExecutionResult],
+    reference: RecordedRun | None,
     how: How,
     *,
     stopped: bool,
@@ -153,14 +155,14 @@ def _tell_batch(
         if how.as_json:
             print_ended(workspace, [*[r for r in recorded if r is not run], run], stopped=stopped)
         elif not how.quiet:
-            show_judgement(workspace, judge(workspace, run), err=True)
+            show_judgement(workspace, judge_run(workspace, run), err=True)
             if reference is not None:
                 _tell_reference(workspace, run, reference)
     except GitexpError as problem:  # the runs are recorded: keep the command's exit code
         tell(problem)
 
 
-def _tell_reference(workspace: Workspace, run: Run, reference: Entry) -> None:
+def _tell_reference(workspace: Workspace, run: Run, reference: RecordedRun) -> None:
     metric = metric_of(workspace, run)
     comparison = compare_pair(workspace, run, reference.measured, main=metric)
     for verdict in comparison.verdicts:

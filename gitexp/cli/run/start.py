@@ -7,19 +7,19 @@ import sys
 from dataclasses import dataclass
 
 from gitexp.adapters.system.command import find_command
-from gitexp.cli.output.earlier_runs import NOT_COMPARED, changed_lines, show_tried
+from gitexp.cli.output.earlier_runs import NOT_COMPARED, changed_lines, show_earlier_runs
 from gitexp.cli.output.errors import tell, warn
 from gitexp.cli.output.progress import waiting
 from gitexp.cli.output.terminal import answer, say
 from gitexp.core.analysis.kinship import Kin
 from gitexp.core.errors import ExitCode, GitexpError, Refused
-from gitexp.core.model.run import Decision, Entry, Outcome, Run
+from gitexp.core.model.run import Decision, Outcome, RecordedRun, Run
 from gitexp.core.render.harvest import harvest_sentence
 from gitexp.core.render.machine_formats import format_json
-from gitexp.features.execution.execute import Executed, execute
-from gitexp.features.execution.prepare import Prepared, Trial, prepare
-from gitexp.features.runs.judge import judge
-from gitexp.features.trials.earlier_runs import Tried, find_tried
+from gitexp.features.execution.execute import ExecutionResult, execute
+from gitexp.features.execution.prepare import PreparedRun, RunRequest, prepare
+from gitexp.features.runs.judge import judge_run
+from gitexp.features.trials.earlier_runs import EarlierRuns, find_earlier_runs
 from gitexp.storage.workspace import Workspace
 
 
@@ -42,13 +42,15 @@ class How:
         return 2 if self.as_json else 1
 
 
-def prepare_run(workspace: Workspace, trial: Trial, how: How, *, find: bool = True) -> Prepared:
+def prepare_run(
+    workspace: Workspace, request: RunRequest, how: How, *, find: bool = True
+) -> PreparedRun:
     """Prepare a run, and report picked and skipped files and its warnings.
 
     With `find`, raises `NotRunnable` if the command cannot be started.
     """
     with waiting("reading code and data"):
-        prepared = prepare(workspace, trial)
+        prepared = prepare(workspace, request)
     if find:
         find_command(prepared.argv[0], workspace.repo.start, os.environ)
     for note in () if how.quiet else prepared.notes:
@@ -58,7 +60,7 @@ def prepare_run(workspace: Workspace, trial: Trial, how: How, *, find: bool = Tr
     return prepared
 
 
-def run_prepared(workspace: Workspace, prepared: Prepared, how: How) -> Executed:
+def run_prepared(workspace: Workspace, prepared: PreparedRun, how: How) -> ExecutionResult:
     """Execute a prepared run. Report its start and the values picked up from files."""
     executed = execute(
         workspace,
@@ -73,19 +75,19 @@ def run_prepared(workspace: Workspace, prepared: Prepared, how: How) -> Executed
     return executed
 
 
-def is_settled(workspace: Workspace, prepared: Prepared, how: How) -> bool:
+def is_settled(workspace: Workspace, prepared: PreparedRun, how: How) -> bool:
     """Look for earlier runs of the trial. Return whether the setting `repeat` skips it.
 
     Raises `Refused` if the setting is `refuse` and the trial surely was decided discard or stop.
     """
     if how.policy == "allow":
         return False
-    tried = find_tried(
+    tried = find_earlier_runs(
         workspace,
         prepared.run,
         kin=1,
         search=50,
-        look=prepared.look_around,
+        look=prepared.observe_environment,
         uncompared=prepared.uncompared,
         changed=prepared.changed,
     )
@@ -94,10 +96,10 @@ def is_settled(workspace: Workspace, prepared: Prepared, how: How) -> bool:
             say(line)
         if not how.quiet and _is_rejected_twin(tried):
             say("a nearly equal trial was given up:")
-            show_tried(workspace, prepared.run, tried, err=True)
+            show_earlier_runs(workspace, prepared.run, tried, err=True)
         return False
     if not how.quiet or how.policy == "skip" or tried.is_rejected:
-        show_tried(workspace, prepared.run, tried._replace(kin=()), err=True)
+        show_earlier_runs(workspace, prepared.run, tried._replace(kin=()), err=True)
     if how.policy == "skip":
         say("skipped: this very trial was run before, or is running now")
         if how.as_json:
@@ -123,7 +125,7 @@ def is_settled(workspace: Workspace, prepared: Prepared, how: How) -> bool:
 _TWINS = (Kin.CODE, Kin.ENVIRONMENT, Kin.UNTOLD)
 
 
-def _is_rejected_twin(tried: Tried) -> bool:
+def _is_rejected_twin(tried: EarlierRuns) -> bool:
     """Return whether a run with equal parameters was decided discard or stop.
 
     Such a run differs in code or environment only, or its record lacks the content of a file.
@@ -146,7 +148,7 @@ def tell_start(run: Run, problem: GitexpError | None, *, quiet: bool) -> None:
     sys.stderr.flush()
 
 
-def tell_problems(executed: Executed) -> bool:
+def tell_problems(executed: ExecutionResult) -> bool:
     """Report warnings and errors of a run's record. Return whether it is on the branch."""
     for warning in executed.run.warnings[executed.told :]:
         warn(warning)
@@ -162,7 +164,7 @@ def tell_problems(executed: Executed) -> bool:
 
 def print_ended(workspace: Workspace, runs: list[Run], *, stopped: bool = False) -> None:
     """Print finished runs as JSON, with the verdicts on the last of them."""
-    judgement = judge(workspace, runs[-1])
+    judgement = judge_run(workspace, runs[-1])
     documents = workspace.index.documents([run.id for run in runs])
     comparisons = [c for c in (judgement.last, judgement.best) if c is not None]
     document = {
@@ -178,13 +180,15 @@ def print_ended(workspace: Workspace, runs: list[Run], *, stopped: bool = False)
     answer(format_json({**document, "stopped": True} if stopped else document))
 
 
-def _print_settled(workspace: Workspace, identical: tuple[Entry, ...], *, refused: bool) -> None:
+def _print_settled(
+    workspace: Workspace, identical: tuple[RecordedRun, ...], *, refused: bool
+) -> None:
     documents = workspace.index.documents([entry.run.id for entry in identical])
     found = [json.loads(text) for text in documents]
     answer(format_json({"schema": 1, "refused": refused, "runs": [], "identical": found}))
 
 
-def exit_code_of(executed: Executed) -> int:
+def exit_code_of(executed: ExecutionResult) -> int:
     """Return the exit code of `git exp run`: the command's, or 128 plus its signal.
 
     `FAILED` if the command succeeded without a record on the branch, `TIMED_OUT` after the limit.

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gitexp.cli.params.options import Duration, Whole
+from gitexp.cli.params.options import Duration, IntegerRange
 from gitexp.features.sweeps.plan import Choices
 
 MAX_FAILURES = 5
@@ -15,7 +15,7 @@ MAX_FAILURES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class SweepOptions:
     """How the user wants the trials to run; the options that `sweep` and `sweep resume` share."""
 
     jobs: int | None
@@ -37,7 +37,7 @@ class Said:
 
 
 RUNNING_OPTIONS = [
-    click.option("-j", "--jobs", type=Whole(1), metavar="N", help="N trials at once."),
+    click.option("-j", "--jobs", type=IntegerRange(1), metavar="N", help="N trials at once."),
     click.option(
         "--executor",
         metavar="ADDRESS",
@@ -56,7 +56,7 @@ RUNNING_OPTIONS = [
     click.option(
         "--stop-after-failures",
         "failures",
-        type=Whole(0),
+        type=IntegerRange(0),
         default=MAX_FAILURES,
         metavar="N",
         help=f"End after N failures in a row; 0: never [default: {MAX_FAILURES}].",
@@ -71,12 +71,14 @@ RUNNING_OPTIONS = [
 
 
 def running_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options above; it receives them together, as `said`."""
+    """Give a command the options above; it receives them together, as `options`."""
 
     @functools.wraps(command)
     def gathering(**values: Any) -> Any:
-        said = Said(**{field.name: values.pop(field.name) for field in fields(Said)})
-        return command(said=said, **values)
+        options = SweepOptions(
+            **{field.name: values.pop(field.name) for field in fields(SweepOptions)}
+        )
+        return command(options=options, **values)
 
     decorated: Callable[..., Any] = gathering
     for option in reversed(RUNNING_OPTIONS):

@@ -11,7 +11,7 @@ import click
 from gitexp.adapters.system import clock
 from gitexp.cli.output.errors import tell, warn
 from gitexp.cli.output.terminal import answer, say, width
-from gitexp.cli.sweep.options import Said
+from gitexp.cli.sweep.options import SweepOptions
 from gitexp.cli.sweep.text import (
     end_lines,
     ended_line,
@@ -70,7 +70,7 @@ class Teller:
         workspace: Workspace,
         definition: Definition,
         planned: Sequence[Planned],
-        said: Said,
+        options: SweepOptions,
         *,
         to_run: int,
         others: Sequence[tuple[Point, Run]] = (),
@@ -84,9 +84,9 @@ class Teller:
         self._planned = list(planned)
         self._to_run = to_run
         self._others = list(others)
-        self._said = said
+        self._said = options
         self._counts = count_states(planned)
-        self._lively = sys.stderr.isatty() and not (said.quiet or said.as_json)
+        self._lively = sys.stderr.isatty() and not (options.quiet or options.as_json)
         self._drawn_s = 0.0
         self._is_drawn = False
         self._directions = {**workspace.settings.directions, **definition.directions}
@@ -101,7 +101,7 @@ class Teller:
             self._note(run)
         self.listener = Listener(
             on_start=self._on_start,
-            on_line=self._on_line if said.prefix_output else lambda _r, _s, _l: None,
+            on_line=self._on_line if options.prefix_output else lambda _r, _s, _l: None,
             on_reuse=self._on_reuse,
             on_end=self._on_end,
             on_tick=self._on_tick,

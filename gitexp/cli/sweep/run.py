@@ -9,7 +9,7 @@ from typing import Any
 from gitexp.cli.output.errors import warn
 from gitexp.cli.output.progress import Progress as Bar
 from gitexp.cli.output.terminal import answer, say
-from gitexp.cli.sweep.options import Said
+from gitexp.cli.sweep.options import SweepOptions
 from gitexp.cli.sweep.progress import Teller, plain_point, reused_trials
 from gitexp.cli.sweep.text import (
     end_lines,
@@ -52,65 +52,65 @@ def look_up(plan: Plan) -> list[Planned]:
     return plan.look_up(bar if sys.stderr.isatty() else None)
 
 
-def run_sweep(workspace: Workspace, definition: Definition, said: Said) -> int:
+def run_sweep(workspace: Workspace, definition: Definition, options: SweepOptions) -> int:
     """Run a sweep, or go on with it, and say what came out. Returns the exit code."""
-    executor = said.executor or LOCAL
+    executor = options.executor or LOCAL
     warning = check_executor(executor, in_place=definition.in_place)
     if warning is not None:
         warn(warning)
-    choices = replace(said.choices, elsewhere=executor != LOCAL)
-    if said.dry_run:
+    choices = replace(options.choices, elsewhere=executor != LOCAL)
+    if options.dry_run:
         plan = make_plan(workspace, definition, choices)
         planned = look_up(plan)
-        _show_plan(plan, planned, said)
+        _show_plan(plan, planned, options)
         return ExitCode.DONE
     with held_sweep(workspace, definition):
         plan = make_plan(workspace, definition, choices)
         planned = look_up(plan)
         was_left = has_left(workspace)
         if executor == LOCAL or not (len(source_of(plan, planned)) or was_left):
-            return _run_and_tell(workspace, plan, planned, said, None)
+            return _run_and_tell(workspace, plan, planned, options, None)
         with connected(
             workspace,
             plan,
             executor,
-            jobs=said.jobs,
-            names=said.names,
-            streams=_streams(definition, said),
+            jobs=options.jobs,
+            names=options.names,
+            streams=_streams(definition, options),
             notice=say,
         ) as cluster:
             if was_left:
                 workspace.refreshed()
                 planned = look_up(plan)
-            return _run_and_tell(workspace, plan, planned, said, cluster)
+            return _run_and_tell(workspace, plan, planned, options, cluster)
 
 
-def _streams(definition: Definition, said: Said) -> bool:
+def _streams(definition: Definition, options: SweepOptions) -> bool:
     """Return whether lines are wanted while trials run: to be shown, or to prune."""
-    return said.prefix_output or bool(definition.prune)
+    return options.prefix_output or bool(definition.prune)
 
 
 def _run_and_tell(
     workspace: Workspace,
     plan: Plan,
     planned: Sequence[Planned],
-    said: Said,
+    options: SweepOptions,
     cluster: Cluster | None,
 ) -> int:
     definition = plan.definition
     queue = source_of(plan, planned if cluster is None else cluster.without_left(planned))
     others = other_results(plan)
     to_run = len(queue) + (len(cluster.left) if cluster else 0)
-    teller = Teller(workspace, definition, planned, said, to_run=to_run, others=others)
+    teller = Teller(workspace, definition, planned, options, to_run=to_run, others=others)
     teller.tell_plan()
-    if isinstance(plan, ProposedPlan) and not (said.quiet or said.as_json):
+    if isinstance(plan, ProposedPlan) and not (options.quiet or options.as_json):
         for line in study_lines(plan):
             say(line)
     how = How(
-        jobs=said.jobs or (1 if definition.in_place else None),
-        executor=said.executor or LOCAL,
-        names=said.names,
-        limits=Limits(max_s=said.max_s, failures=said.failures),
+        jobs=options.jobs or (1 if definition.in_place else None),
+        executor=options.executor or LOCAL,
+        names=options.names,
+        limits=Limits(max_s=options.max_s, failures=options.failures),
         listener=teller.listener,
     )
     try:
@@ -121,11 +121,11 @@ def _run_and_tell(
     return teller.tell_end(result)
 
 
-def _show_plan(plan: Plan, planned: Sequence[Planned], said: Said) -> None:
+def _show_plan(plan: Plan, planned: Sequence[Planned], options: SweepOptions) -> None:
     definition, more = plan.definition, 0
     if isinstance(plan, ProposedPlan):
         planned, more = _with_next(plan, planned)
-    if said.as_json:
+    if options.as_json:
         for each in planned:
             answer(json.dumps(_planned_document(each)))
         return

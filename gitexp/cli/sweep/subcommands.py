@@ -12,7 +12,7 @@ from gitexp.adapters.system import clock
 from gitexp.cli.output.terminal import answer, open_workspace, say
 from gitexp.cli.params.confirm import confirm
 from gitexp.cli.params.options import yes_option
-from gitexp.cli.sweep.options import Said, running_options
+from gitexp.cli.sweep.options import SweepOptions, running_options
 from gitexp.cli.sweep.run import end_of, run_sweep
 from gitexp.cli.sweep.text import overview_lines, overview_table
 from gitexp.core.errors import Conflict, ExitCode, NotFound
@@ -92,7 +92,7 @@ def status_command(follow: bool, as_json: bool, sweep: str | None) -> int:
 @click.command("resume")
 @running_options
 @_sweep_argument
-def resume_command(said: Said, sweep: str | None) -> int:
+def resume_command(options: SweepOptions, sweep: str | None) -> int:
     """Go on with a sweep: run the trials that have no result yet
 
     It has the code that it began with, whatever your work tree has now, and goes on where it ran;
@@ -101,11 +101,11 @@ def resume_command(said: Said, sweep: str | None) -> int:
     workspace = open_workspace()
     definition = find_sweep(workspace, sweep)
     where = load_where(workspace, definition)
-    if said.executor is None and where is not None:
-        said = replace(said, executor=where[0], names=said.names or where[1])
-    elif said.executor is not None and where is not None and said.executor == LOCAL:
+    if options.executor is None and where is not None:
+        options = replace(options, executor=where[0], names=options.names or where[1])
+    elif options.executor is not None and where is not None and options.executor == LOCAL:
         forget_where(workspace, definition)
-    return run_sweep(workspace, definition, said)
+    return run_sweep(workspace, definition, options)
 
 
 @click.command("stop")
@@ -164,9 +164,9 @@ def rm_command(yes: bool, sweep: str | None) -> int:
 
 def _status(found: Overview) -> str:
     counts = found.counts
-    told = ", ".join(f"{count:,} {outcome.value}" for outcome, count in counts.items() if count)
+    text = ", ".join(f"{count:,} {outcome.value}" for outcome, count in counts.items() if count)
     state = "not running here" if found.pid is None else f"process {found.pid} runs it"
-    return f"sweep {found.definition.id[:7]}: {told or 'no runs'}; {state}"
+    return f"sweep {found.definition.id[:7]}: {text or 'no runs'}; {state}"
 
 
 def _document(found: Overview) -> dict[str, Any]:

@@ -32,8 +32,8 @@ def plan_lines(sweep: str, planned: Sequence[Planned]) -> Iterator[str]:
         rows.append([str(each.number), *values, _state(each), known])
     yield format_table(["number", *names, "state", "run"], rows)
     counts = {state: sum(each.state is state for each in planned) for state in State}
-    told = ", ".join(f"{count:,} {_WORDS[state]}" for state, count in counts.items() if count)
-    yield f"sweep {sweep[:7]}: {counted(planned, 'trial')}: {told}"
+    text = ", ".join(f"{count:,} {_WORDS[state]}" for state, count in counts.items() if count)
+    yield f"sweep {sweep[:7]}: {counted(planned, 'trial')}: {text}"
 
 
 def _state(each: Planned) -> str:
@@ -171,10 +171,10 @@ def status_line(
 
 def end_lines(summary: Summary, results: int, failed: int, left: int, short: str) -> Iterator[str]:
     """The best trials, how each parameter went with the metric, and what to type next."""
-    told = [counted(results, "result")]
-    told += [f"{failed:,} of them failed"] if failed else []
-    told += [f"{left:,} not run"] if left else []
-    yield f"sweep {short}: {', '.join(told)}"
+    parts = [counted(results, "result")]
+    parts += [f"{failed:,} of them failed"] if failed else []
+    parts += [f"{left:,} not run"] if left else []
+    yield f"sweep {short}: {', '.join(parts)}"
     if summary.metric is None or not summary.best:
         if results > failed:
             yield "no trial printed or logged a metric: print lines like `METRIC loss=0.1`"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gitexp.core.model.ids import RunId
-from gitexp.core.model.run import Annotation, AnnotationKind, Entry
+from gitexp.core.model.run import Annotation, AnnotationKind, RecordedRun
 
 DROP: Final = "-"
 """A decision with this hint, or with an empty one, drops the hints of its run."""
@@ -17,14 +17,14 @@ class Hint:
     """Hint of a decision, until a run takes it up or a later decision drops it."""
 
     text: str
-    entry: Entry
+    entry: RecordedRun
     since: int
     """Runs after the hint's run; any of them may have taken it up without saying so."""
     clock: int
     """Logical time of the decision."""
 
 
-def open_hints(entries: Sequence[Entry]) -> Iterator[Hint]:
+def open_hints(entries: Sequence[RecordedRun]) -> Iterator[Hint]:
     """Return the open hints, newest first, of entries given oldest first; each text once.
 
     A run takes up a hint that its reason repeats, if it is newer than the hint's run. A run whose
@@ -58,7 +58,7 @@ def open_hints(entries: Sequence[Entry]) -> Iterator[Hint]:
     yield from newest.values()
 
 
-def _said(entry: Entry) -> list[Annotation]:
+def _said(entry: RecordedRun) -> list[Annotation]:
     """Return the decisions whose hints no later decision dropped, oldest first."""
     said: list[Annotation] = []
     for annotation in entry.annotations:

@@ -10,7 +10,7 @@ from typing import Final
 
 from gitexp.core.analysis.fingerprint import canonical
 from gitexp.core.analysis.seeds import without_seeds
-from gitexp.core.model.run import Entry, Value, flatten
+from gitexp.core.model.run import RecordedRun, Value, flatten
 
 MAX_CATEGORIES: Final = 8
 """A text parameter with more values than this is a label, not a choice."""
@@ -32,7 +32,7 @@ class Neighbour:
 
 
 def neighbours(
-    best: Entry, entries: Sequence[Entry], *, are_all: bool = True
+    best: RecordedRun, entries: Sequence[RecordedRun], *, are_all: bool = True
 ) -> Iterator[Neighbour]:
     """Return the trials that differ from the best run in one parameter and were not run.
 

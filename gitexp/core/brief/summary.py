@@ -22,7 +22,7 @@ from gitexp.core.brief.trials import (
     with_nearest,
 )
 from gitexp.core.model.ids import RunId
-from gitexp.core.model.run import Decision, Direction, Entry, Origin, Outcome, Run, run_order
+from gitexp.core.model.run import Decision, Direction, Origin, Outcome, RecordedRun, Run, run_order
 
 SECTIONS: Final = (
     *("running", "hints", "rejected", "undecided", "failed", "kept", "untried", "interrupted"),
@@ -96,7 +96,7 @@ class Brief:
 
 
 def make_brief(
-    entries: Sequence[Entry],
+    entries: Sequence[RecordedRun],
     *,
     total: int,
     outcomes: Mapping[str, int],
@@ -167,7 +167,7 @@ def _with_lists(
     brief: Brief,
     attempts: Sequence[Attempt],
     listed: Sequence[Attempt],
-    searched: Sequence[Entry],
+    searched: Sequence[RecordedRun],
     ranking: Ranking | None,
 ) -> Brief:
     """Fill the lists; `attempts` are all trials, `listed` those to list, both newest first."""

@@ -15,8 +15,8 @@ from gitexp.core.model.run import (
     Code,
     Decision,
     Direction,
-    Entry,
     Outcome,
+    RecordedRun,
     Table,
     Value,
     annotation_order,
@@ -49,20 +49,20 @@ class Attempt:
 
     key: str
     """Key of its group."""
-    entry: Entry
+    entry: RecordedRun
     """Run that represents it: the nearest to the mean, else its newest."""
-    entries: tuple[Entry, ...]
+    entries: tuple[RecordedRun, ...]
     """All its covered runs, oldest first."""
     group: Group | None
     """Measurements of the metric; `None` if no run has ended."""
-    decided: Entry | None = None
-    """Run with the latest decision; `Entry.decision` is the decision in force."""
+    decided: RecordedRun | None = None
+    """Run with the latest decision; `RecordedRun.decision` is the decision in force."""
     standing: Standing = "unknown"
     params: Table | None = None
     """Parameters that differ from the best trial's, by dotted name."""
     has_other_code: bool = False
     """True if its counting code differs from the best's."""
-    near: Entry | None = None
+    near: RecordedRun | None = None
     """Kept trial with the fewest differences from it; `None` if that is the best trial."""
     changed: Table | None = None
     """Parameters that differ from those of `near`, or of the best; set for discarded and failed
@@ -97,7 +97,7 @@ class Attempt:
         """True while one of its runs is running."""
         return any(not entry.run.is_sealed for entry in self.entries)
 
-    def ended(self, *outcomes: Outcome) -> Entry | None:
+    def ended(self, *outcomes: Outcome) -> RecordedRun | None:
         """Return its newest run with one of the outcomes."""
         found = (e for e in reversed(self.entries) if e.run.outcome in outcomes)
         return next(found, None)
@@ -109,21 +109,21 @@ class Attempt:
         return max(*clocks, *(a.clock for e in self.entries for a in e.annotations), 0)
 
 
-def _last_decided(entries: Iterable[Entry]) -> Entry | None:
+def _last_decided(entries: Iterable[RecordedRun]) -> RecordedRun | None:
     found = [(annotation_order(e.decision), e) for e in entries if e.decision is not None]
     return max(found, key=lambda pair: pair[0])[1] if found else None
 
 
-def _decision(entry: Entry) -> Annotation:
+def _decision(entry: RecordedRun) -> Annotation:
     assert entry.decision is not None  # noqa: S101 - the caller looked
     return entry.decision
 
 
 def attempts_of(
-    entries: Sequence[Entry], trial_of: Mapping[RunId, str], groups: Mapping[str, Group]
+    entries: Sequence[RecordedRun], trial_of: Mapping[RunId, str], groups: Mapping[str, Group]
 ) -> list[Attempt]:
     """Return the trials of entries, given oldest first, in the order of their newest runs."""
-    members: dict[str, list[Entry]] = {}
+    members: dict[str, list[RecordedRun]] = {}
     for entry in entries:
         members.setdefault(trial_of.get(entry.run.id, entry.run.id), []).append(entry)
     found = []
@@ -201,7 +201,7 @@ _BASES = 50
 """Number of newest kept trials that are compared with each discarded one."""
 
 
-def _canonical(entry: Entry) -> dict[str, str]:
+def _canonical(entry: RecordedRun) -> dict[str, str]:
     """Return the parameters without seeds, each value as text that is equal for equal values."""
     table = flatten(without_seeds(entry.run.parameters))
     return {name: canonical(value) for name, value in table}
@@ -212,7 +212,7 @@ def has_same_code(code: Code, other: Code) -> bool:
     return code.tree == other.tree or bool(code.digest and code.digest == other.digest)
 
 
-def differing(entry: Entry, best: Entry | None) -> Table:
+def differing(entry: RecordedRun, best: RecordedRun | None) -> Table:
     """Return the parameters that differ from the best run's, without seeds."""
     usual: Mapping[str, Value] = {}
     if best is not None:

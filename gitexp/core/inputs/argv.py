@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from gitexp.core.errors import InvalidInput, Unreadable
+from gitexp.core.errors import InvalidInput, UnreadableRecord
 from gitexp.core.model.run import Table, Value, flatten
 from gitexp.core.schema.limits import INT_MAX, INT_MIN, refuse_depth
 
@@ -51,7 +51,7 @@ def _structured(stripped: str, text: str) -> Value:
         if "\n" not in stripped:
             table: Table = tomllib.loads(f"value = {stripped}")
             return table["value"]
-    except (ValueError, RecursionError, Unreadable):
+    except (ValueError, RecursionError, UnreadableRecord):
         pass
     try:
         value = json.loads(stripped)

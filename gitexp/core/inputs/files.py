@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from gitexp.core.errors import InvalidInput, Unreadable
+from gitexp.core.errors import InvalidInput, UnreadableRecord
 from gitexp.core.inputs.argv import parse_value
 from gitexp.core.model.run import Series, Table, Value, flatten, nest
 from gitexp.core.schema.limits import MAX_DEPTH, check_table, refuse_depth
@@ -110,7 +110,7 @@ def _load_toml(text: str, label: str) -> object:
     try:
         refuse_depth(text)
         return tomllib.loads(text)
-    except Unreadable as error:
+    except UnreadableRecord as error:
         raise _invalid(label, error.why or error.what) from error
     except ValueError as error:
         raise _invalid(label, str(error)) from error

@@ -46,17 +46,11 @@ _SPELLED: Final = re.compile(rf"({NUMBER})(?:[ ]?({UNIT}))?\Z", re.ASCII | re.IG
 _ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]{0,32}[ -/]{0,8}[@-~]|\][^\x07\x1b]{0,400}\x07)")
 
 
-def to_number(text: str) -> Number | None:
-    """Parse a number; `None` for other text, or if it is too large for a float.
-
-    An integer with at most 64 bits stays an `int`.
-    """
-    found = _SPELLED.match(text.strip())
-    return None if found is None or found[2] else _number(found[1])
-
-
 def to_quantity(text: str) -> tuple[Number, str | None] | None:
-    """Parse a number with unit: `97.3%` is 97.3 and `%`; `None` for other text."""
+    """Parse a number with unit: `97.3%` is 97.3 and `%`; `None` for other text.
+
+    An integer with at most 64 bits stays an `int`. `None` too for a number too large for a float.
+    """
     found = _SPELLED.match(text.strip())
     number = None if found is None else _number(found[1])
     return None if found is None or number is None else (number, found[2])

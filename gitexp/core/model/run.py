@@ -306,7 +306,7 @@ Series: TypeAlias = list[dict[str, float | int | str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RecordedRun:
     """Run with its annotations."""
 
     run: Run

@@ -4,8 +4,8 @@ Parses the Python-like text into a tree of frozen values, resolves names among t
 defines the meaning of a query (`matches`). The cache compiles the same tree to SQL and must give
 the same answers; this module contains no SQL.
 
-Comparisons: a value has a number form, a text form, or both (`Forms`). Two values are compared as
-numbers if both have one, else as text if both have one. A missing value makes every comparison
+Comparisons: a value has a number form, a text form, or both (`QueryValue`). Two values are compared
+as numbers if both have one, else as text if both have one. A missing value makes every comparison
 false, including `!=` and `not in`; only `is None` finds it. Present values of different kinds are
 unequal and have no order.
 """
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from gitexp.core.errors import InvalidQuery
-from gitexp.core.model.run import Entry
+from gitexp.core.model.run import RecordedRun
 from gitexp.core.query.names import ATTRIBUTES, NAMESPACES, TAG, full_name, parse_sort
 from gitexp.core.query.parse import (
     AllOf,
@@ -34,7 +34,7 @@ from gitexp.core.query.parse import (
     Truth,
     parse_query,
 )
-from gitexp.core.query.values import Forms, forms_of, keyed_values
+from gitexp.core.query.values import QueryValue, keyed_values, query_value
 
 __all__ = [
     "ATTRIBUTES",
@@ -43,11 +43,11 @@ __all__ = [
     "Query",
     "attribute_forms",
     "compare",
-    "forms_of",
     "keyed_values",
     "matches",
     "parse_query",
     "parse_sort",
+    "query_value",
     "resolve",
 ]
 
@@ -87,13 +87,13 @@ def _resolve_field(field: Field, known: frozenset[str]) -> Field:
 # --- values ---------------------------------------------------------------------------------------
 
 
-def attribute_forms(value: str | float | None) -> Forms | None:
+def attribute_forms(value: str | float | None) -> QueryValue | None:
     """Return an attribute for queries; `None` if missing. Texts stay texts."""
     if value is None:
         return None
     if isinstance(value, bool):
-        return forms_of(value)
-    return Forms(text=value) if isinstance(value, str) else Forms(value)
+        return query_value(value)
+    return QueryValue(text=value) if isinstance(value, str) else QueryValue(value)
 
 
 # --- meaning --------------------------------------------------------------------------------------
@@ -108,17 +108,17 @@ _COMPARE: Final[dict[Operator, Callable[[Any, Any], bool]]] = {
 }
 
 
-def matches(query: Query, entry: Entry) -> bool:
+def matches(query: Query, entry: RecordedRun) -> bool:
     """Evaluate a resolved query in Python; the cache must agree with it."""
-    values = {key: forms_of(value) for key, value in keyed_values(entry)}
+    values = {key: query_value(value) for key, value in keyed_values(entry)}
     for name, read in ATTRIBUTES.items():
         forms = attribute_forms(read(entry))
         if forms is not None:
             values[name] = forms
-    return _holds(query.root, values, [Forms(text=tag) for tag in entry.tags])
+    return _holds(query.root, values, [QueryValue(text=tag) for tag in entry.tags])
 
 
-def _holds(term: Condition, values: dict[str, Forms], tags: list[Forms]) -> bool:
+def _holds(term: Condition, values: dict[str, QueryValue], tags: list[QueryValue]) -> bool:
     match term:
         case AllOf(terms):
             return all(_holds(t, values, tags) for t in terms)
@@ -138,7 +138,11 @@ def _holds(term: Condition, values: dict[str, Forms], tags: list[Forms]) -> bool
 
 
 def _compared(
-    field: Field, op: Operator, right: Operand, values: dict[str, Forms], tags: list[Forms]
+    field: Field,
+    op: Operator,
+    right: Operand,
+    values: dict[str, QueryValue],
+    tags: list[QueryValue],
 ) -> bool:
     other = right.forms if isinstance(right, Constant) else values.get(right.key)
     if other is None:
@@ -151,7 +155,7 @@ def _compared(
     return forms is not None and compare(forms, op, other)
 
 
-def compare(left: Forms, op: Operator, right: Forms) -> bool:
+def compare(left: QueryValue, op: Operator, right: QueryValue) -> bool:
     """Compare two present values; the docstring of the module defines how."""
     if left.number is not None and right.number is not None:
         return _COMPARE[op](left.number, right.number)
@@ -160,7 +164,7 @@ def compare(left: Forms, op: Operator, right: Forms) -> bool:
     return op is Operator.NE
 
 
-def _tags_hold(term: Membership | Containment | Presence | Truth, tags: list[Forms]) -> bool:
+def _tags_hold(term: Membership | Containment | Presence | Truth, tags: list[QueryValue]) -> bool:
     match term:
         case Membership(_, values, negated):
             found = any(compare(t, Operator.EQ, v.forms) for t in tags for v in values)
@@ -171,7 +175,9 @@ def _tags_hold(term: Membership | Containment | Presence | Truth, tags: list[For
             return bool(tags)
 
 
-def _field_holds(term: Membership | Containment | Presence | Truth, forms: Forms | None) -> bool:
+def _field_holds(
+    term: Membership | Containment | Presence | Truth, forms: QueryValue | None
+) -> bool:
     if forms is None:
         return False
     match term:

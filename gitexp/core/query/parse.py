@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
 
 from gitexp.core.errors import InvalidQuery
-from gitexp.core.query.values import Forms, forms_of
+from gitexp.core.query.values import QueryValue, query_value
 from gitexp.core.schema.limits import INT_MAX, INT_MIN
 
 MAX_LENGTH: Final = 10_000
@@ -55,7 +55,7 @@ class Field(NamedTuple):
 class Constant(NamedTuple):
     """Literal in a query."""
 
-    forms: Forms
+    forms: QueryValue
 
 
 Operand: TypeAlias = Field | Constant
@@ -311,11 +311,11 @@ class _Parser:
             case _:
                 raise self._refuse(node, "a value")
         if isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value):
-            return Constant(forms_of(value))
+            return Constant(query_value(value))
         if isinstance(value, int) and not INT_MIN <= value <= INT_MAX:
             raise self._fault(node, "the number has more than 64 bits")
         if isinstance(value, bool | int | float):
-            return Constant(forms_of(value))
+            return Constant(query_value(value))
         raise self._fault(node, "a value is a number, a text, True or False")
 
     def _count(self, node: ast.expr) -> None:

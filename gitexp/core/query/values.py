@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Final, NamedTuple
 
-from gitexp.core.model.run import Entry, Value, flatten
+from gitexp.core.model.run import RecordedRun, Value, flatten
 from gitexp.core.schema.json_codec import json_value
 
 
-class Forms(NamedTuple):
+class QueryValue(NamedTuple):
     """Value for queries."""
 
     number: int | float | None = None
@@ -24,27 +24,27 @@ class Forms(NamedTuple):
 _INFINITIES: Final = {"Infinity": math.inf, "-Infinity": -math.inf}
 
 
-def forms_of(value: Value) -> Forms:
+def query_value(value: Value) -> QueryValue:
     """Return a parameter or metric for queries; equal from a record and from its document."""
     if isinstance(value, bool):
-        return Forms(int(value), "true" if value else "false")
+        return QueryValue(int(value), "true" if value else "false")
     if isinstance(value, int):
-        return Forms(value)
+        return QueryValue(value)
     if isinstance(value, float) and math.isfinite(value):
-        return Forms(value)
+        return QueryValue(value)
     plain = json_value(value)
     if isinstance(plain, str):
-        return Forms(_INFINITIES.get(plain), plain)
+        return QueryValue(_INFINITIES.get(plain), plain)
     import json
 
-    return Forms(None, json.dumps(plain))
+    return QueryValue(None, json.dumps(plain))
 
 
 KEYED: Final = {"metrics": "metrics.", "params": "params.", "environment": "env."}
 """Prefixes of the full names of values, by the table of the record that holds them."""
 
 
-def keyed_values(entry: Entry) -> Iterator[tuple[str, Value]]:
+def keyed_values(entry: RecordedRun) -> Iterator[tuple[str, Value]]:
     """Return every parameter, metric and environment value with its full name."""
     run = entry.measured
     tables = (run.metrics, run.parameters, run.environment)

@@ -10,7 +10,7 @@ from gitexp.core.brief.trials import Attempt, CodeChange
 from gitexp.core.model.run import Direction, Outcome, Value, flatten
 from gitexp.core.render.brief_document import brief_json
 from gitexp.core.render.colour import style
-from gitexp.core.render.run_detail import View
+from gitexp.core.render.run_detail import TextOptions
 from gitexp.core.render.run_table import decision_word, short_id
 from gitexp.core.render.text import clean, fold, format_age, format_cell, format_param, shorten
 
@@ -24,7 +24,7 @@ _LONGEST = 160
 """Width to which lines are cut if the terminal's is unknown."""
 
 
-def brief_text(brief: Brief, *, view: View) -> str:
+def brief_text(brief: Brief, *, view: TextOptions) -> str:
     """Return the sections that are not empty, the most useful first."""
     sections = [
         [*_head(brief, view), *_best(brief, view)],
@@ -47,7 +47,7 @@ _TITLES = {
 }
 
 
-def _section(name: str, brief: Brief, view: View) -> list[str]:
+def _section(name: str, brief: Brief, view: TextOptions) -> list[str]:
     lines = [*_lines(name, brief, view)]
     if not lines:
         return []
@@ -70,13 +70,13 @@ _BY_CAUSE = ("rejected", "failed")
 
 def _unlisted(brief: Brief) -> Iterator[str]:
     """Return which lists have entries that did not fit."""
-    told = [
+    parts = [
         f"{count:,} {_NOUNS[name]}"
         for name, count in brief.left_out.items()
         if not getattr(brief, name)
     ]
-    if told:
-        yield f"left out: {', '.join(told)}; a larger --budget has room"
+    if parts:
+        yield f"left out: {', '.join(parts)}; a larger --budget has room"
 
 
 _NOUNS = {
@@ -91,7 +91,7 @@ _NOUNS = {
 }
 
 
-def _lines(name: str, brief: Brief, view: View) -> Iterator[str]:
+def _lines(name: str, brief: Brief, view: TextOptions) -> Iterator[str]:
     if name == "hints":
         yield from (_hint(hint, view) for hint in brief.hints)
     elif name == "untried":
@@ -105,9 +105,9 @@ def _lines(name: str, brief: Brief, view: View) -> Iterator[str]:
         yield from (_attempt(attempt, name, brief, view) for attempt in attempts)
 
 
-def _head(brief: Brief, view: View) -> Iterator[str]:
-    told = ", ".join(f"{count:,} {outcome}" for outcome, count in brief.outcomes.items() if count)
-    line = f"{_count(brief.total, 'run')}: {told}" if brief.total else "no runs yet"
+def _head(brief: Brief, view: TextOptions) -> Iterator[str]:
+    text = ", ".join(f"{count:,} {outcome}" for outcome, count in brief.outcomes.items() if count)
+    line = f"{_count(brief.total, 'run')}: {text}" if brief.total else "no runs yet"
     if brief.considered < brief.total:
         line += (
             f"; summed up here are {brief.considered:,}: the newest, the best, those given up, "
@@ -124,7 +124,7 @@ def _head(brief: Brief, view: View) -> Iterator[str]:
         yield "noise unknown: the best is so by the numbers"
 
 
-def _best(brief: Brief, view: View) -> Iterator[str]:
+def _best(brief: Brief, view: TextOptions) -> Iterator[str]:
     best = brief.best
     if best is None:
         if brief.metric and brief.direction is None:
@@ -166,21 +166,21 @@ def _here(changes: Sequence[CodeChange]) -> str:
     return f"other code: {_changes(changes)}" if changes else "its code"
 
 
-def _attempt(attempt: Attempt, section: str, brief: Brief, view: View) -> str:
+def _attempt(attempt: Attempt, section: str, brief: Brief, view: TextOptions) -> str:
     """Return `7f3a9c0 brave-otter: loss 0.8, worse; lr 0.1; model.py +3 -1; keep: good enough`."""
     run, decided = attempt.entry.run, attempt.decided
     if section == "running":
         newest = next(e.run for e in reversed(attempt.entries) if not e.run.is_sealed)
-        told = f"since {format_age(newest.started, now=view.now).removesuffix(' ago')}"
+        text = f"since {format_age(newest.started, now=view.now).removesuffix(' ago')}"
         if newest.id in brief.unseen:
-            told += ", as far as is known: it was not started here"
+            text += ", as far as is known: it was not started here"
         name = f"{short_id(newest.id, view.ids)} {clean(newest.name)}"
     else:
         measured = attempt.value is not None
-        told = _measured(attempt, brief, view) if measured else run.outcome.value
-        told += _standing(attempt, section, brief, view)
+        text = _measured(attempt, brief, view) if measured else run.outcome.value
+        text += _standing(attempt, section, brief, view)
         name = _name(attempt, view)
-    parts = [told, _params(attempt.params or {}, view, most=_SHOWN_PARAMS)]
+    parts = [text, _params(attempt.params or {}, view, most=_SHOWN_PARAMS)]
     parts.append(_code(attempt, brief))
     if decided is not None and decided.decision is not None:
         why = decided.decision.text or run.reason
@@ -190,7 +190,7 @@ def _attempt(attempt: Attempt, section: str, brief: Brief, view: View) -> str:
     return f"{name}: {'; '.join(part for part in parts if part)}"
 
 
-def _standing(attempt: Attempt, section: str, brief: Brief, view: View) -> str:
+def _standing(attempt: Attempt, section: str, brief: Brief, view: TextOptions) -> str:
     """Return `, worse` if that is shown, ` ?` if it may be the best, `, same` by the numbers."""
     if attempt.value is None or section not in ("undecided", "kept"):
         return ""
@@ -206,7 +206,7 @@ def _standing(attempt: Attempt, section: str, brief: Brief, view: View) -> str:
 _WITH_NOISE = (Basis.DECLARED, Basis.MEASURED)
 
 
-def _cause(cause: Cause, brief: Brief, view: View) -> str:
+def _cause(cause: Cause, brief: Brief, view: TextOptions) -> str:
     """Return `OOM: hidden 8192, 16384 (2)`."""
     word = ""
     if cause.word in ("stop", Outcome.TIMED_OUT.value):
@@ -220,14 +220,14 @@ def _cause(cause: Cause, brief: Brief, view: View) -> str:
     return f"{text}: {_trials(cause, brief, view)}{more} ({cause.count:,})"
 
 
-def _trials(cause: Cause, brief: Brief, view: View) -> str:
+def _trials(cause: Cause, brief: Brief, view: TextOptions) -> str:
     """Return their common changes, else the changes of each: `lr 0.3, 1; hidden 64`."""
     attempts, shared = cause.attempts, cause.shared
     if len(attempts) > 1 and shared.params:
-        told = [f"{clean(name)} {_values(v, view)}" for name, v in shared.params.items()]
+        parts = [f"{clean(name)} {_values(v, view)}" for name, v in shared.params.items()]
         varied = list(map(clean, shared.varied))
         verb = "varies" if len(varied) == 1 else "vary"
-        return "; ".join([*told, *([f"{', '.join(varied)} {verb}"] if varied else [])])
+        return "; ".join([*parts, *([f"{', '.join(varied)} {verb}"] if varied else [])])
     found: list[str] = []
     others = list(attempts)
     if len(attempts) > 1:
@@ -239,35 +239,35 @@ def _trials(cause: Cause, brief: Brief, view: View) -> str:
     return "; ".join([*found, *([f"{more:,} more"] if more else [])])
 
 
-def _trial(attempt: Attempt, brief: Brief, view: View, *, measured: bool) -> str:
-    told = [
+def _trial(attempt: Attempt, brief: Brief, view: TextOptions, *, measured: bool) -> str:
+    parts = [
         _params(changed_params(attempt), view, most=_SHOWN_PARAMS, joint=" + "),
         _changed_code(attempt, brief),
         _measured(attempt, brief, view) if measured and attempt.value is not None else "",
     ]
-    text = ", ".join(part for part in told if part)
+    text = ", ".join(part for part in parts if part)
     return f"{_name(attempt, view)}{' ' if text else ''}{text}"
 
 
-def _values(values: Sequence[Value], view: View) -> str:
+def _values(values: Sequence[Value], view: TextOptions) -> str:
     shown = [_cell(value, view) for value in values[:_SHOWN_VALUES]]
     more = len(values) - len(shown)
     return ", ".join([*shown, *([f"{more:,} more"] if more else [])])
 
 
-def _measured(attempt: Attempt, brief: Brief, view: View) -> str:
+def _measured(attempt: Attempt, brief: Brief, view: TextOptions) -> str:
     mean = f", mean of {attempt.runs}" if attempt.runs > 1 else ""
     value = format_cell(attempt.value, precision=view.precision)
     return f"{clean(brief.metric or '')} {value}{mean}"
 
 
-def _hint(hint: Hint, view: View) -> str:
+def _hint(hint: Hint, view: TextOptions) -> str:
     run = hint.entry.run
     since = f"; {_count(hint.since, 'run')} since" if hint.since else ""
     return f"{_line(hint.text)} ({short_id(run.id, view.ids)} {clean(run.name)}{since})"
 
 
-def _name(attempt: Attempt, view: View) -> str:
+def _name(attempt: Attempt, view: TextOptions) -> str:
     run = attempt.entry.run
     return f"{short_id(run.id, view.ids)} {clean(run.name)}"
 
@@ -297,7 +297,9 @@ def _changes(changes: Sequence[CodeChange]) -> str:
     return ", ".join([*shown, *([f"{_count(more, 'more file')}"] if more else [])])
 
 
-def _params(params: dict[str, Value], view: View, *, most: int | None, joint: str = ", ") -> str:
+def _params(
+    params: dict[str, Value], view: TextOptions, *, most: int | None, joint: str = ", "
+) -> str:
     shown = [f"{clean(n)} {_cell(v, view)}" for n, v in list(params.items())[:most]]
     more = len(params) - len(shown)
     return joint.join([*shown, *([f"{more} more"] if more else [])])
@@ -307,7 +309,7 @@ def _line(text: str) -> str:
     return clean(" ".join(text.split()))
 
 
-def _cell(value: Value | None, view: View) -> str:
+def _cell(value: Value | None, view: TextOptions) -> str:
     return shorten(format_param(value, precision=view.precision), 60)
 
 

@@ -27,7 +27,7 @@ class Rank(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class FittedColumns:
     """Chosen columns, and the names of the others."""
 
     kept: tuple[int, ...]
@@ -75,7 +75,7 @@ def fit_columns(
     ranks: Sequence[Rank],
     fixed: Collection[str] = (),
     more: str = "",
-) -> Fitted:
+) -> FittedColumns:
     """Choose columns so that the table fits into `width` terminal columns.
 
     If it does not fit, columns with equal values in all rows are left out. If shorter texts are not
@@ -85,7 +85,7 @@ def fit_columns(
     filled = [n for n in range(len(headers)) if any(row[n] for row in rows)]
     wide = {n: _width(headers, rows, n) for n in filled}
     if _total(wide, filled) <= width:
-        return Fitted(tuple(filled))
+        return FittedColumns(tuple(filled))
     same = [n for n in filled[1:] if ranks[n] is not Rank.MAIN and _is_same(rows, n)]
     kept = [n for n in filled if n not in same]
     rigid = {n for n in kept if is_rigid(headers[n], [row[n] for row in rows], fixed)}
@@ -108,7 +108,7 @@ def fit_columns(
     kept.sort()
     cut = sorted(set(cut) - set(kept))
     notes = _notes(headers, rows, width, same, cut, more)
-    return Fitted(tuple(kept), tuple(same), tuple(cut), tuple(notes))
+    return FittedColumns(tuple(kept), tuple(same), tuple(cut), tuple(notes))
 
 
 def _width(headers: Sequence[str], rows: Sequence[Sequence[str]], n: int) -> int:

@@ -5,16 +5,16 @@ from typing import NamedTuple
 
 from gitexp.core.analysis.groups import Group, Measurement, group_of
 from gitexp.core.model.ids import RunId
-from gitexp.core.model.run import Entry, Outcome, Value
+from gitexp.core.model.run import Outcome, RecordedRun, Value
 from gitexp.core.render.text import format_cell, format_number
 
 
 class Row(NamedTuple):
     """Runs of one group, shown as one row."""
 
-    entry: Entry
+    entry: RecordedRun
     """Run that represents them: the row shows its id, name and age."""
-    members: tuple[Entry, ...]
+    members: tuple[RecordedRun, ...]
     """All of them, newest first, `entry` included."""
 
 
@@ -26,14 +26,14 @@ class Spread(NamedTuple):
     """`None` for a single number, or if all are equal."""
 
 
-def single(entries: Sequence[Entry]) -> list[Row]:
+def single(entries: Sequence[RecordedRun]) -> list[Row]:
     """Return a row for each run."""
     return [Row(entry, (entry,)) for entry in entries]
 
 
-def fold(entries: Sequence[Entry], groups: Mapping[RunId, str]) -> list[Row]:
+def fold(entries: Sequence[RecordedRun], groups: Mapping[RunId, str]) -> list[Row]:
     """Return a row for each group, in order of first occurrence; its newest run represents it."""
-    found: dict[str, list[Entry]] = {}
+    found: dict[str, list[RecordedRun]] = {}
     for entry in entries:
         found.setdefault(groups.get(entry.run.id, entry.run.id), []).append(entry)
     rows = []
@@ -43,7 +43,7 @@ def fold(entries: Sequence[Entry], groups: Mapping[RunId, str]) -> list[Row]:
     return rows
 
 
-def spread_of(entries: Sequence[Entry], values: Sequence[Value | None]) -> Spread | None:
+def spread_of(entries: Sequence[RecordedRun], values: Sequence[Value | None]) -> Spread | None:
     """Return the mean and standard deviation of a metric; `None` if no run has a number for it."""
     measured = group_of(
         Measurement(
@@ -63,7 +63,7 @@ def spread(group: Group) -> Spread:
     return Spread(group.mean, group.sd or None)
 
 
-def _number(entry: Entry, value: Value | None) -> float | None:
+def _number(entry: RecordedRun, value: Value | None) -> float | None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or entry.run.outcome is not Outcome.SUCCEEDED:
         return None

@@ -56,11 +56,6 @@ def _escape(found: re.Match[str]) -> str:
     return f"\\u{0xD800 + (number >> 10):04x}\\u{0xDC00 + (number & 0x3FF):04x}"
 
 
-def format_json_lines(documents: Sequence[Mapping[str, Any]]) -> str:
-    """Return one document on each line."""
-    return "\n".join(format_json(document, indent=None) for document in documents)
-
-
 def format_csv(documents: Sequence[Mapping[str, Any]], keys: Sequence[str] | None = None) -> str:
     """Return CSV: a header, then one line for each run, with exact numbers; missing values are
     empty.

@@ -14,10 +14,10 @@ from gitexp.core.model.run import (
     AnnotationKind,
     Command,
     Direction,
-    Entry,
     FileState,
     Outcome,
     ParentRule,
+    RecordedRun,
     Run,
     Series,
     Value,
@@ -54,7 +54,7 @@ _SPACE = "\0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class TextOptions:
     """Settings of the reader and the terminal."""
 
     now: datetime
@@ -74,11 +74,11 @@ class View:
 
 
 def run_detail(
-    entry: Entry,
+    entry: RecordedRun,
     *,
-    view: View,
+    view: TextOptions,
     comparisons: Sequence[Comparison] = (),
-    kin: Sequence[tuple[Kin, Entry]] = (),
+    kin: Sequence[tuple[Kin, RecordedRun]] = (),
     series: Series | None = None,
 ) -> str:
     """Return all data of a run, in sections; empty ones are left out."""
@@ -106,13 +106,13 @@ def run_detail(
     return "\n\n".join(section for section in sections if section)
 
 
-def _section(title: str, lines: Sequence[str], view: View) -> str:
+def _section(title: str, lines: Sequence[str], view: TextOptions) -> str:
     if not lines:
         return ""
     return "\n".join([style(title, "heading", enabled=view.colour), *(f"  {x}" for x in lines)])
 
 
-def _header(entry: Entry, view: View) -> Iterator[str]:
+def _header(entry: RecordedRun, view: TextOptions) -> Iterator[str]:
     run = entry.run
     yield f"{style(f'run {run.id}', 'id', enabled=view.colour)} {clean(run.name)}"
     ended = style(run.outcome.value, OUTCOME_ROLES[run.outcome], enabled=view.colour)
@@ -144,7 +144,7 @@ _RULES: dict[ParentRule | None, str] = {
 }
 
 
-def _parent(run: Run, view: View) -> str:
+def _parent(run: Run, view: TextOptions) -> str:
     return short_id(run.parent, view.ids) + _RULES[run.parent_rule] if run.parent else ""
 
 
@@ -152,7 +152,7 @@ def _exit(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
-def _decisions(entry: Entry, view: View) -> list[str]:
+def _decisions(entry: RecordedRun, view: TextOptions) -> list[str]:
     """Return the decisions in force, a note if they differ, and earlier ones, latest first."""
     in_force = entry.decisions
     lines = []
@@ -169,7 +169,7 @@ def _decisions(entry: Entry, view: View) -> list[str]:
     return lines
 
 
-def _decision(annotation: Annotation, view: View) -> list[str]:
+def _decision(annotation: Annotation, view: TextOptions) -> list[str]:
     if annotation.decision is None:
         return []
     why = f": {clean(annotation.text)}" if annotation.text else ""
@@ -177,7 +177,7 @@ def _decision(annotation: Annotation, view: View) -> list[str]:
     return [line, f"next: {clean(annotation.hint)}"] if annotation.hint else [line]
 
 
-def _by(annotation: Annotation, view: View) -> str:
+def _by(annotation: Annotation, view: TextOptions) -> str:
     who = annotation.author.partition(" <")[0]
     return f"{clean(who)}, {format_age(annotation.time, now=view.now)}"
 
@@ -231,7 +231,7 @@ def _leaves(table: Mapping[str, Value]) -> list[str]:
     )
 
 
-def _metrics(entry: Entry, view: View, series: Series) -> list[str]:
+def _metrics(entry: RecordedRun, view: TextOptions, series: Series) -> list[str]:
     said = {**view.directions, **entry.run.directions}
     recorded, added = dict(flatten(entry.run.metrics)), entry.added_metrics
     units = entry.units
@@ -273,7 +273,7 @@ def _aligned(pairs: Sequence[tuple[str, str]]) -> list[str]:
     return [f"{label}{' ' * max(0, columns - width_of(label))}  {text}" for label, text in pairs]
 
 
-def _comparison(comparison: Comparison, view: View) -> str:
+def _comparison(comparison: Comparison, view: TextOptions) -> str:
     if not comparison.verdicts:
         return ""
     width = None if view.width is None else view.width - 2
@@ -281,7 +281,7 @@ def _comparison(comparison: Comparison, view: View) -> str:
     return _section(comparison_heading(comparison, ids=view.ids), table.splitlines(), view)
 
 
-def _reproduction(annotation: Annotation, view: View) -> str:
+def _reproduction(annotation: Annotation, view: TextOptions) -> str:
     verdict = annotation.verdict
     word = (
         "unknown"
@@ -293,14 +293,14 @@ def _reproduction(annotation: Annotation, view: View) -> str:
     return f"{word}{by}{text} ({_by(annotation, view)})"
 
 
-def _kin(how: Kin, other: Entry, view: View) -> str:
+def _kin(how: Kin, other: RecordedRun, view: TextOptions) -> str:
     word = decision_word(other)
     decided = f", {word}" if word else ""
     name = f"{short_id(other.run.id, view.ids)} {clean(other.run.name)}"
     return f"{name}: {how.value} ({other.run.outcome.value}{decided})"
 
 
-def _notes(entry: Entry, view: View) -> Iterator[str]:
+def _notes(entry: RecordedRun, view: TextOptions) -> Iterator[str]:
     for annotation in entry.annotations:
         if annotation.kind is AnnotationKind.NOTE and annotation.text:
             first, *more = clean(annotation.text, multiline=True).splitlines() or [""]
@@ -311,7 +311,7 @@ def _notes(entry: Entry, view: View) -> Iterator[str]:
 # --- log ------------------------------------------------------------------------------------------
 
 
-def log_lines(entry: Entry, *, view: View, verdicts: Sequence[str] = ()) -> list[str]:
+def log_lines(entry: RecordedRun, *, view: TextOptions, verdicts: Sequence[str] = ()) -> list[str]:
     """Return a run in the style of `git log`; `verdicts` are sentences about its metrics.
 
     Without `verdicts`, the values of the metrics are shown.
@@ -335,11 +335,11 @@ def log_lines(entry: Entry, *, view: View, verdicts: Sequence[str] = ()) -> list
         if text:
             lines.append(f"{kind + ':':<10}{short_id(text, view.ids)}")
     body = [f"    {line}" if line else "" for line in _log_body(entry, view, verdicts)]
-    told = [*lines, "", *body] if body else lines
-    return "\n".join(fold(line, view.width) for line in told).split("\n")
+    parts = [*lines, "", *body] if body else lines
+    return "\n".join(fold(line, view.width) for line in parts).split("\n")
 
 
-def _log_body(entry: Entry, view: View, verdicts: Sequence[str]) -> Iterator[str]:
+def _log_body(entry: RecordedRun, view: TextOptions, verdicts: Sequence[str]) -> Iterator[str]:
     run = entry.run
     paragraphs: list[list[str]] = [
         clean(run.reason or "", multiline=True).splitlines(),
@@ -358,14 +358,14 @@ def _log_body(entry: Entry, view: View, verdicts: Sequence[str]) -> Iterator[str
             first = False
 
 
-def _command_line(command: Command, view: View) -> list[str]:
+def _command_line(command: Command, view: TextOptions) -> list[str]:
     """Return the command, folded between its words so that a shell still accepts it."""
     words = [clean(shlex.quote(word)).replace(" ", _SPACE) for word in command.argv]
     folded = fold(f"$ {' '.join(words)}", view.width and view.width - 4, joint=" \\")
     return folded.replace(_SPACE, " ").split("\n")
 
 
-def _metric_line(run: Run, view: View) -> list[str]:
+def _metric_line(run: Run, view: TextOptions) -> list[str]:
     measured = numbers(run.metrics)
     shown = [
         f"{clean(name)} {format_cell(value, precision=view.precision)}"

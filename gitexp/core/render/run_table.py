@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gitexp.core.model.directions import guess_direction, last_part
 from gitexp.core.model.ids import MIN_PREFIX_LENGTH, RunId
-from gitexp.core.model.run import Entry, Table, Value, flatten
+from gitexp.core.model.run import RecordedRun, Table, Value, flatten
 from gitexp.core.render.folded_repeats import Row, Spread, format_spread, spread_of, value_of_all
 from gitexp.core.render.table import TableStyle, format_table
 from gitexp.core.render.text import (
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _FEW_VALUES = 4
 """Maximum numbers of a list that are shown one by one."""
 
-_ATTRIBUTES: dict[str, Callable[[Entry], Value | None]] = {
+_ATTRIBUTES: dict[str, Callable[[RecordedRun], Value | None]] = {
     **list_columns(),
     "decision": lambda entry: decision_word(entry) or None,
     "why": lambda entry: entry.decision.text if entry.decision else None,
@@ -45,21 +45,21 @@ LEADING_KEYS = ("id", "name", "age", "outcome", "decision")
 _FIXED = frozenset({"id", "age", "outcome"})
 """Columns of words that are never cut."""
 
-_TABLES: dict[str, Callable[[Entry], Table]] = {
+_TABLES: dict[str, Callable[[RecordedRun], Table]] = {
     "metrics": lambda entry: entry.metrics,
     "params": lambda entry: entry.run.parameters,
     "environment": lambda entry: entry.run.environment,
 }
 
 
-def decision_word(entry: Entry) -> str:
+def decision_word(entry: RecordedRun) -> str:
     """Return the decision; of independent ones that differ all, the most cautious first."""
     if entry.disputed:
         return "/".join(entry.disputed)
     return entry.decision.decision.value if entry.decision and entry.decision.decision else ""
 
 
-def default_keys(entries: Sequence[Entry], metric: str | None = None) -> list[str]:
+def default_keys(entries: Sequence[RecordedRun], metric: str | None = None) -> list[str]:
     """Return the leading columns, the main metric, then all other metrics and every parameter.
 
     The latter are in order of first occurrence.
@@ -69,13 +69,13 @@ def default_keys(entries: Sequence[Entry], metric: str | None = None) -> list[st
     return [*LEADING_KEYS, *([main] if main in found else []), *(k for k in found if k != main)]
 
 
-def _keys(entries: Sequence[Entry], table: str) -> Iterator[str]:
+def _keys(entries: Sequence[RecordedRun], table: str) -> Iterator[str]:
     for entry in entries:
         for name, _ in flatten(_TABLES[table](entry)):
             yield f"{table}.{name}"
 
 
-def changed_keys(entries: Sequence[Entry], keys: Sequence[str]) -> list[str]:
+def changed_keys(entries: Sequence[RecordedRun], keys: Sequence[str]) -> list[str]:
     """Return the keys with more than one value among the entries; `id` and `name` always stay."""
     rows = [_Row(entry) for entry in entries]
     return [
@@ -85,14 +85,14 @@ def changed_keys(entries: Sequence[Entry], keys: Sequence[str]) -> list[str]:
     ]
 
 
-def unchanged_line(entries: Sequence[Entry], keys: Sequence[str], *, width: int) -> str:
+def unchanged_line(entries: Sequence[RecordedRun], keys: Sequence[str], *, width: int) -> str:
     """Name the columns left out because their values are all equal; empty without such columns."""
     filled = [key for key in keys if any(value_at(entry, key) is not None for entry in entries)]
     named = "same in all: " + ", ".join(clean(header) for header in headers_for(filled))
     return shorten(named, width) if filled else ""
 
 
-def value_at(entry: Entry, key: str) -> Value | None:
+def value_at(entry: RecordedRun, key: str) -> Value | None:
     """Return the value of a column for a run; `None` if it has none."""
     return _Row(entry).get(key)
 
@@ -134,7 +134,7 @@ def _newest_decision(row: Row) -> "_Row":
 class _Row:
     """An entry with its tables flattened once, for many look-ups."""
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(self, entry: RecordedRun) -> None:
         self._entry = entry
         self._leaves: dict[str, dict[str, Value]] = {}
 
@@ -156,7 +156,7 @@ def short_id(run: RunId, shown: Mapping[RunId, str] | None) -> str:
 
 
 def run_list(
-    entries: Sequence[Entry] | Sequence[Row],
+    entries: Sequence[RecordedRun] | Sequence[Row],
     keys: Sequence[str] | None = None,
     *,
     now: datetime,
@@ -208,7 +208,11 @@ def _rank(key: str, pinned: Collection[str]) -> "Rank":
 
 
 def column_table(
-    entries: Sequence[Entry], keys: Sequence[str], *, width: int | None, precision: int | None = 5
+    entries: Sequence[RecordedRun],
+    keys: Sequence[str],
+    *,
+    width: int | None,
+    precision: int | None = 5,
 ) -> str:
     """List every column that has a value: its key, its kind, its values.
 

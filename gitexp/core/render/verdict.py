@@ -44,8 +44,8 @@ def comparison_heading(comparison: Comparison, *, ids: Mapping[RunId, str] | Non
     """Return what is compared with what: `7f3a9c0 against the best, 1b2c3d4`."""
     found = next((v.reference for v in comparison.verdicts if v.reference), None)
     words = [_REFERENCES[comparison.against], "" if found is None else short_id(found, ids)]
-    told = ", ".join(word for word in words if word) or "nothing"
-    return f"{short_id(comparison.run, ids)} against {told}"
+    text = ", ".join(word for word in words if word) or "nothing"
+    return f"{short_id(comparison.run, ids)} against {text}"
 
 
 def comparison_table(

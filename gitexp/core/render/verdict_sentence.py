@@ -54,7 +54,7 @@ def metric_sentence(
 ) -> str:
     """Return the sentence about a metric against the last and the best group.
 
-    `claim` is the rank that the evidence supports, as in `Judgement`; `parent` is the short id of
+    `claim` is the rank that the evidence supports, as in `RunVerdict`; `parent` is the short id of
     the run that takes the place of the last.
     """
     verdict = last or best
@@ -62,24 +62,24 @@ def metric_sentence(
         return "nothing was measured"
     subject = f"{clean(verdict.metric)}{_own_value(verdict, precision, is_repeat=is_repeat)}"
     name = "the last" if parent is None else f"its parent {parent}"
-    told = [
+    parts = [
         _against(v, reference, precision=precision, colour=colour)
         for v, reference in _references(last, best, name, claim)
         if v.reference is not None
     ]
-    if not told:
+    if not parts:
         return f"{subject}: nothing to compare with yet"
     broken = " and ".join(guard_words(g, precision=precision) for g in _not_kept(guards))
     if broken:
-        told[0] += f", {'and' if verdict.answer is Answer.WORSE else 'but'} {broken}"
+        parts[0] += f", {'and' if verdict.answer is Answer.WORSE else 'but'} {broken}"
     rank = _rank(last, best, claim, precision)
     if rank:
-        told.insert(1, style(rank, "good" if claim != "leads" else "doubt", enabled=colour))
-    told += _remarks(verdict)
+        parts.insert(1, style(rank, "good" if claim != "leads" else "doubt", enabled=colour))
+    parts += _remarks(verdict)
     if verdict.guessed and tell_guess:
         higher = "higher" if verdict.direction is Direction.MAXIMIZE else "lower"
-        told.append(f"{higher} is better (a guess)")
-    return f"{subject}: {'; '.join(told)}"
+        parts.append(f"{higher} is better (a guess)")
+    return f"{subject}: {'; '.join(parts)}"
 
 
 def alone_sentence(
@@ -96,24 +96,24 @@ def alone_sentence(
 
     `reproduces` is the short id of the run that it reproduces.
     """
-    told = f"{clean(metric)} {format_number(value, precision=precision)}"
+    text = f"{clean(metric)} {format_number(value, precision=precision)}"
     if outcome in _NOT_COMPARED:
-        return f"{told}: not compared, {_NOT_COMPARED[outcome]}"
+        return f"{text}: not compared, {_NOT_COMPARED[outcome]}"
     if reproduces is not None:
-        return f"{told}: a reproduction of {reproduces}, so no improvement"
+        return f"{text}: a reproduction of {reproduces}, so no improvement"
     why = "nothing to compare with yet"
     if group is not None and group.runs > 1:
-        told += f", mean of {group.runs} {format_number(group.mean, precision=precision)}"
+        text += f", mean of {group.runs} {format_number(group.mean, precision=precision)}"
         why = "repeats of one trial; no other trial to compare with yet"
     broken = [guard_words(guard, precision=precision) for guard in _not_kept(guards)]
-    return "; ".join([f"{told}: {why}", *broken])
+    return "; ".join([f"{text}: {why}", *broken])
 
 
 def run_sentence(verdict: MetricVerdict, *, against: str, precision: int | None = 5) -> str:
     """Compare with a named run: `accuracy 0.85: worse than 7f3a9c0, 0.9 (-5.6%)`."""
     subject = f"{clean(verdict.metric)}{_own_value(verdict, precision, is_repeat=False)}"
-    told = [_against(verdict, clean(against), precision=precision, colour=False)]
-    return f"{subject}: {'; '.join([*told, *_remarks(verdict)])}"
+    parts = [_against(verdict, clean(against), precision=precision, colour=False)]
+    return f"{subject}: {'; '.join([*parts, *_remarks(verdict)])}"
 
 
 def guard_words(guard: GuardVerdict, *, precision: int | None = 5) -> str:
@@ -222,12 +222,12 @@ def _against(verdict: MetricVerdict, reference: str, *, precision: int | None, c
         lack = "missing here" if verdict.why in (None, MISSING_HERE) else f"here {verdict.why}"
         return f"{lack}, {reference} has {shown}"
     words = f"{_words(verdict)} {reference}"
-    told = style(words, ANSWER_ROLES[verdict.answer], enabled=colour)
+    text = style(words, ANSWER_ROLES[verdict.answer], enabled=colour)
     remarks = _inner_remarks(verdict)
     change = change_of(verdict, precision=precision)
     inner = "; ".join([change, *remarks] if change else remarks)
     _, shown = _values(verdict, precision)
-    return f"{told}, {shown}" + (f" ({inner})" if inner else "")
+    return f"{text}, {shown}" + (f" ({inner})" if inner else "")
 
 
 def _because(verdict: MetricVerdict, known: str) -> str:
@@ -271,22 +271,22 @@ def _decimals(half: float) -> int | None:
 
 def _inner_remarks(verdict: MetricVerdict) -> list[str]:
     """Return remarks on one comparison."""
-    told = [] if verdict.why is None else [verdict.why]
+    parts = [] if verdict.why is None else [verdict.why]
     if verdict.min_effect and verdict.answer is Answer.SAME:
-        told.append(f"less than {format_number(verdict.min_effect, precision=3)}")
+        parts.append(f"less than {format_number(verdict.min_effect, precision=3)}")
     if verdict.basis is Basis.DECLARED:
-        told.append("noise as declared")
+        parts.append("noise as declared")
     if verdict.in_turns:
-        told.append("in turns")
+        parts.append("in turns")
     elif verdict.basis is Basis.PAIRED:
-        told.append("same seeds")
+        parts.append("same seeds")
     elif verdict.apart and verdict.half is not None:
-        told.append("run apart: use --beside")
+        parts.append("run apart: use --beside")
     if verdict.rivals > 1:
-        told.append(f"{verdict.rivals} may be the best")
+        parts.append(f"{verdict.rivals} may be the best")
     if verdict.look > 1 and verdict.half is not None:
-        told.append(_LOOKS[verdict.look] if verdict.look < len(_LOOKS) else f"look {verdict.look}")
-    return told + _needed(verdict)
+        parts.append(_LOOKS[verdict.look] if verdict.look < len(_LOOKS) else f"look {verdict.look}")
+    return parts + _needed(verdict)
 
 
 def _needed(verdict: MetricVerdict) -> list[str]:
@@ -300,20 +300,20 @@ def _needed(verdict: MetricVerdict) -> list[str]:
 
 def _remarks(verdict: MetricVerdict) -> list[str]:
     """Return remarks on the noise, for the end of the sentence."""
-    told = []
+    parts = []
     if verdict.failed:
-        told.append(f"{verdict.failed} of {verdict.failed + verdict.runs} failed")
+        parts.append(f"{verdict.failed} of {verdict.failed + verdict.runs} failed")
     if verdict.overruled is not None and verdict.noise is not None:
         shown = format_number(verdict.noise, precision=2)
         declared = format_number(verdict.overruled, precision=2)
-        told.append(f"repeats show more noise, {shown}, than declared, {declared}")
+        parts.append(f"repeats show more noise, {shown}, than declared, {declared}")
     if verdict.reference_value is None or verdict.value is None:
-        return told
+        return parts
     if verdict.basis is Basis.DETERMINISTIC:
-        told.append("repeats agree")
+        parts.append("repeats agree")
     elif verdict.basis is Basis.UNKNOWN:
-        told.append(_unknown(verdict))
-    return told
+        parts.append(_unknown(verdict))
+    return parts
 
 
 def _unknown(verdict: MetricVerdict) -> str:

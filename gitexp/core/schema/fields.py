@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from gitexp.core.errors import Unreadable
+from gitexp.core.errors import UnreadableRecord
 from gitexp.core.model.run import (
     Annotation,
     AnnotationKind,
@@ -49,7 +49,7 @@ from gitexp.core.schema.kinds import (
 )
 
 if TYPE_CHECKING:
-    from gitexp.core.model.run import Entry
+    from gitexp.core.model.run import RecordedRun
 
 SCHEMA = 2
 """Version of the records that gitexp writes. It reads all versions from 1 on.
@@ -198,7 +198,7 @@ ANNOTATION: Final = record(
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedField:
     """Field of a run and its place. A call reads it from an entry, as filters and cache see it."""
 
     place: tuple[str, ...]
@@ -210,7 +210,7 @@ class Recorded:
         """Name in filters and of its column in the cache."""
         return self.field.called or self.place[-1]
 
-    def value(self, entry: "Entry") -> Any:
+    def value(self, entry: "RecordedRun") -> Any:
         """Return the value in an entry; `None` if it is absent."""
         value: Any = entry.run
         for name in self.place:
@@ -223,7 +223,7 @@ class Recorded:
             return None
         return self.field.kind.sql(value)
 
-    def __call__(self, entry: "Entry") -> Any:
+    def __call__(self, entry: "RecordedRun") -> Any:
         """Return the value that filters compare."""
         return self.shown(self.value(entry))
 
@@ -234,14 +234,14 @@ class Derived:
 
     column: str
     """SQL type of its column."""
-    read: Callable[["Entry"], Any]
+    read: Callable[["RecordedRun"], Any]
 
-    def __call__(self, entry: "Entry") -> Any:
+    def __call__(self, entry: "RecordedRun") -> Any:
         """Return the value that filters compare."""
         return self.read(entry)
 
 
-def _decided(entry: "Entry") -> str | None:
+def _decided(entry: "RecordedRun") -> str | None:
     decision = entry.decision
     return None if decision is None or decision.decision is None else decision.decision.value
 
@@ -252,55 +252,57 @@ DERIVED: Final = {
 }
 
 
-def fields_of(kind: Kind, above: tuple[str, ...] = ()) -> Iterator[Recorded]:
+def fields_of(kind: Kind, above: tuple[str, ...] = ()) -> Iterator[RecordedField]:
     """Yield all fields of a record, those of nested records included."""
     for field in kind.fields:
         place = (*above, field.name)
-        yield Recorded(place, field)
+        yield RecordedField(place, field)
         yield from fields_of(field.kind, place)
 
 
 _ALL: Final = tuple(fields_of(RUN))
 
 
-def columns() -> dict[str, tuple[str, Recorded | Derived]]:
+def columns() -> dict[str, tuple[str, RecordedField | Derived]]:
     """Return the columns of runs in the cache by name: SQL type and reader of the value."""
-    found: dict[str, tuple[str, Recorded | Derived]] = {
+    found: dict[str, tuple[str, RecordedField | Derived]] = {
         f.name: (f.field.column, f) for f in _ALL if f.field.column is not None
     }
     return found | {name: (derived.column, derived) for name, derived in DERIVED.items()}
 
 
-def filters() -> dict[str, Recorded | Derived]:
+def filters() -> dict[str, RecordedField | Derived]:
     """Return the names that filters and sort keys may use, with the reader of the value."""
     return {f.name: f for f in _ALL if f.field.filters} | DERIVED
 
 
-def list_columns() -> "dict[str, Callable[[Entry], Any]]":
+def list_columns() -> "dict[str, Callable[[RecordedRun], Any]]":
     """Return the columns of `git exp list` for fields, with the reader of the value."""
     return {f.field.listed: f.value for f in _ALL if f.field.listed is not None}
 
 
 def signature(kind: Kind) -> str:
     """Return a text that changes with every field of a record, to invalidate caches."""
-    told = [
+    parts = [
         f"{field.name},{field.json_name or ''},{field.column or ''}{signature(field.kind)}"
         for field in kind.fields
     ]
     inner = "" if kind.inner is None else signature(kind.inner)
-    return f"({';'.join(told)}{inner})" if told or inner else ""
+    return f"({';'.join(parts)}{inner})" if parts or inner else ""
 
 
 # --- reading --------------------------------------------------------------------------------------
 
 
 def known_schema(schema: object) -> None:
-    """Raise `Unreadable` for a schema that this gitexp does not know."""
+    """Raise `UnreadableRecord` for a schema that this gitexp does not know."""
     if isinstance(schema, int) and schema > SCHEMA:
-        raise Unreadable(
+        raise UnreadableRecord(
             "cannot read a record",
             why=f"it has schema {schema}, this gitexp knows up to {SCHEMA}",
             hints=["update gitexp: `pip install -U gitexp`"],
         )
     if isinstance(schema, bool) or not isinstance(schema, int) or schema < 1:
-        raise Unreadable("cannot read a record", why="it names no schema that gitexp ever wrote")
+        raise UnreadableRecord(
+            "cannot read a record", why="it names no schema that gitexp ever wrote"
+        )

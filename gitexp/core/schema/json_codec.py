@@ -9,7 +9,7 @@ so that `parse_entry` can restore them.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from gitexp.core.model.run import Annotation, Entry
+from gitexp.core.model.run import Annotation, RecordedRun
 from gitexp.core.schema.fields import ANNOTATION, RUN
 from gitexp.core.schema.kinds import TABLE, Kind, Typed, json_table, json_value, restore
 from gitexp.core.schema.kinds import typed_values as typed_in
@@ -19,7 +19,7 @@ __all__ = ["json_value"]
 DOCUMENT_SCHEMA = 1
 
 
-def entry_document(entry: Entry, group: str | None = None) -> dict[str, Any]:
+def entry_document(entry: RecordedRun, group: str | None = None) -> dict[str, Any]:
     """Return the JSON document of a run and its annotations, without absent values.
 
     `group` is the key of its group of repeats.
@@ -73,7 +73,7 @@ def annotation_document(annotation: Annotation) -> dict[str, Any]:
     return document
 
 
-def typed_values(entry: Entry) -> Typed:
+def typed_values(entry: RecordedRun) -> Typed:
     """Return the values of a run and its annotations whose type differs in the document.
 
     Places are those in the record, with the annotations below `annotations`. Most runs have no such
@@ -131,7 +131,7 @@ _RUN_TABLES: Final = list(_tables_of(RUN, []))
 _ANNOTATION_TABLES: Final = list(_tables_of(ANNOTATION, []))
 
 
-def parse_entry(document: Mapping[str, Any], typed: Typed | None = None) -> Entry:
+def parse_entry(document: Mapping[str, Any], typed: Typed | None = None) -> RecordedRun:
     """Parse the results of `entry_document` and `typed_values`.
 
     Raises `KeyError`, `TypeError` or `ValueError` for other documents.
@@ -145,4 +145,4 @@ def parse_entry(document: Mapping[str, Any], typed: Typed | None = None) -> Entr
     if typed:
         recorded = restore(recorded, typed)
     annotations = recorded.get("annotations", ())
-    return Entry(RUN.unjson(recorded), tuple(map(ANNOTATION.unjson, annotations)))
+    return RecordedRun(RUN.unjson(recorded), tuple(map(ANNOTATION.unjson, annotations)))

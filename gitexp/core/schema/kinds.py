@@ -4,7 +4,7 @@ A record also has a direct way from TOML to JSON, for the cache: building no dat
 time.
 
 `fields` declares the kind of each field of a record. Values are untrusted: `read` raises one of
-`FAULTS` for an unexpected value.
+`FIELD_ERRORS` for an unexpected value.
 """
 
 import math
@@ -19,7 +19,7 @@ from gitexp.core.model.ids import ObjectId, RunId, parse_object_id, parse_run_id
 from gitexp.core.model.run import Value
 from gitexp.core.schema.limits import MAX_CLOCK
 
-FAULTS = (KeyError, TypeError, ValueError, AttributeError, OverflowError, InvalidInput)
+FIELD_ERRORS = (KeyError, TypeError, ValueError, AttributeError, OverflowError, InvalidInput)
 """Exceptions raised when the value of a field is not of its kind."""
 
 Convert: TypeAlias = Callable[[Any], Any]
@@ -35,7 +35,7 @@ class Kind:
     """Conversions of one type; each takes and returns one value."""
 
     read: Convert
-    """TOML value to Python value. Raises one of `FAULTS`."""
+    """TOML value to Python value. Raises one of `FIELD_ERRORS`."""
     toml: Convert = same
     """Python value to TOML value."""
     json: Convert = same
@@ -55,7 +55,7 @@ class Kind:
 
     @property
     def recode(self) -> Convert:
-        """TOML value to JSON value. Raises one of `FAULTS`, as `read` does."""
+        """TOML value to JSON value. Raises one of `FIELD_ERRORS`, as `read` does."""
         if self.direct is not None:
             return self.direct
         if self.json is same:

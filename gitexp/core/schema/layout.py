@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import cache
 from typing import NamedTuple
 
-from gitexp.core.model.ids import RUN_ID_LENGTH, RunId
+from gitexp.core.model.ids import RunId
 
 FORMAT = 2
 """Version of the branch layout, in `format.toml`.
@@ -127,13 +127,6 @@ _SHAPES = {
     "sweeps": (PathKind.SWEEP, rf"()()()([0-9a-f]{{16}}){_RIVAL}\.toml\Z"),
 }
 """Patterns of the paths below each top directory; their groups are the fields of `BranchPath`."""
-
-
-RUN_FOLDERS = ("annotations/", "output/", "runs/", "series/")
-"""Top directories of the branch with files of runs."""
-
-PLACE_LENGTH = len("yyyy-mm/xx/") + RUN_ID_LENGTH
-"""Length of the path that all files of a run share below them: month, first digits, run."""
 
 
 @cache

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time
 from typing import Any, Final
 
-from gitexp.core.errors import InvalidInput, Unreadable
+from gitexp.core.errors import InvalidInput, UnreadableRecord
 from gitexp.core.model.run import Table, Value, flatten, nest
 
 MAX_RECORD_BYTES = 1 << 20
@@ -44,7 +44,7 @@ def check_table(table: Mapping[str, object], what: str) -> None:
     )
 
 
-def recordable(table: Mapping[str, Value], what: str) -> tuple[Table, tuple[str, ...]]:
+def fit(table: Mapping[str, Value], what: str) -> tuple[Table, tuple[str, ...]]:
     """Return the nested table without values that a record cannot hold, and a warning for each."""
     kept: Table = {}
     warnings = []
@@ -117,7 +117,7 @@ _LONG_NUMBER: Final = rf"[0-9a-fA-F_]{{{_LONG_NUMBER_DIGITS}}}"
 
 
 def refuse_depth(text: str) -> None:
-    """Raise `Unreadable` for TOML that would exhaust a parser. Call it before parsing.
+    """Raise `UnreadableRecord` for TOML that would exhaust a parser. Call it before parsing.
 
     Many dotted keys, brackets and very long numbers cost parsers quadratic time, overflow their
     stack, or crash them. Inside quotes and comments they are harmless text.
@@ -134,9 +134,11 @@ def refuse_depth(text: str) -> None:
         if too_deep := too_deep or depth > MAX_DEPTH:
             break
     if too_deep:
-        raise Unreadable("cannot read a record", why=f"nested deeper than {MAX_DEPTH} levels")
+        raise UnreadableRecord("cannot read a record", why=f"nested deeper than {MAX_DEPTH} levels")
     if re.search(_LONG_NUMBER, bare):
-        raise Unreadable("cannot read a record", why="it holds an integer of more than 64 bits")
+        raise UnreadableRecord(
+            "cannot read a record", why="it holds an integer of more than 64 bits"
+        )
 
 
 def _has_long_line(text: str) -> bool:
@@ -154,13 +156,15 @@ def _has_long_line(text: str) -> bool:
 
 
 def refuse_values(value: Any, depth: int = 0) -> None:
-    """Raise `Unreadable` for parsed values beyond the limits."""
+    """Raise `UnreadableRecord` for parsed values beyond the limits."""
     if depth > MAX_DEPTH:
-        raise Unreadable("cannot read a record", why=f"nested deeper than {MAX_DEPTH} levels")
+        raise UnreadableRecord("cannot read a record", why=f"nested deeper than {MAX_DEPTH} levels")
     members = value if isinstance(value, list) else (value,)
     for inner in value.values() if isinstance(value, dict) else members:
         kind = type(inner)
         if kind is int and not INT_MIN <= inner <= INT_MAX:
-            raise Unreadable("cannot read a record", why="it holds an integer of more than 64 bits")
+            raise UnreadableRecord(
+                "cannot read a record", why="it holds an integer of more than 64 bits"
+            )
         if kind is dict or kind is list:
             refuse_values(inner, depth + 1)

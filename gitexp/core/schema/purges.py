@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from gitexp.core.errors import Unreadable
+from gitexp.core.errors import UnreadableRecord
 from gitexp.core.model.run import Value
 from gitexp.core.schema.toml_codec import decode_table, encode_table
 
@@ -45,7 +45,7 @@ class Purges:
         return bool(self.names)
 
     def add(self, name: str, content: bytes | None) -> None:
-        """Add the content of a file, by its name on the branch. Raises `Unreadable`."""
+        """Add the content of a file, by its name on the branch. Raises `UnreadableRecord`."""
         table = decode_table(content or b"")
         if len(name) == _NAME_LENGTH:
             self.names.add(name)
@@ -91,7 +91,7 @@ def decode_purges(contents: Iterable[tuple[str, bytes | None]]) -> Purges:
     for name, content in contents:
         try:
             purges.add(name, content)
-        except Unreadable:
+        except UnreadableRecord:
             if len(name) == _NAME_LENGTH:
                 purges.names.add(name)
     return purges

@@ -4,7 +4,7 @@ import re
 from contextlib import suppress
 from typing import Final
 
-from gitexp.core.errors import InvalidInput, Unreadable
+from gitexp.core.errors import InvalidInput, UnreadableRecord
 from gitexp.core.schema.layout import FORMAT, FORMAT_PATH, README_PATH
 from gitexp.core.schema.toml_codec import decode_table, encode_table
 
@@ -25,7 +25,7 @@ def format_file(identity: str = CODE_IDENTITY) -> bytes:
 
 def code_identity(form: bytes | None) -> str:
     """Return the author of code commits that a `format.toml` names, else the default."""
-    with suppress(Unreadable):
+    with suppress(UnreadableRecord):
         identity = decode_table(form or b"").get("identity")
         if isinstance(identity, str) and _IDENTITY.fullmatch(identity):
             return identity

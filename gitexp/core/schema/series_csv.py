@@ -1,6 +1,6 @@
 """Convert metric series to CSV and back.
 
-Files of the branch are untrusted: every fault becomes one `Unreadable`.
+Files of the branch are untrusted: every fault becomes one `UnreadableRecord`.
 """
 
 import csv
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TypeAlias
 
-from gitexp.core.errors import Unreadable
+from gitexp.core.errors import UnreadableRecord
 from gitexp.core.model.run import Series
 
 SeriesColumns: TypeAlias = dict[str, list[float | int | str | None]]
@@ -29,7 +29,7 @@ def encode_series(rows: Series) -> bytes:
 
 
 def decode_series(data: bytes) -> Series:
-    """Decode a metric series. Raises `Unreadable`."""
+    """Decode a metric series. Raises `UnreadableRecord`."""
     try:
         lines = csv.reader(io.StringIO(data.decode(), newline=""), strict=True)
         columns = next(lines)
@@ -38,11 +38,13 @@ def decode_series(data: bytes) -> Series:
             for line in lines
         ]
     except (csv.Error, UnicodeDecodeError, ValueError, StopIteration) as error:
-        raise Unreadable("cannot read a metric series", why=str(error) or "it is empty") from error
+        raise UnreadableRecord(
+            "cannot read a metric series", why=str(error) or "it is empty"
+        ) from error
 
 
 def decode_columns(data: bytes) -> SeriesColumns:
-    """Decode a metric series by its columns, several times faster. Raises `Unreadable`.
+    """Decode a metric series by its columns, several times faster. Raises `UnreadableRecord`.
 
     An absent cell is `None`. A column with whole and other numbers has all of them as `float`.
     """
@@ -53,7 +55,9 @@ def decode_columns(data: bytes) -> SeriesColumns:
         cells = list(zip(*rows, strict=True)) if rows else [()] * len(names)
         return {name: _numbers(column) for name, column in zip(names, cells, strict=True)}
     except (csv.Error, UnicodeDecodeError, ValueError, StopIteration) as error:
-        raise Unreadable("cannot read a metric series", why=str(error) or "it is empty") from error
+        raise UnreadableRecord(
+            "cannot read a metric series", why=str(error) or "it is empty"
+        ) from error
 
 
 def _numbers(cells: Sequence[str]) -> list[float | int | str | None]:

@@ -2,17 +2,17 @@
 
 `decode(encode(x)) == x`, and equal values have equal bytes. Files of the branch are untrusted:
 size, depth and integers are checked before and after parsing, and every fault becomes one
-`Unreadable`.
+`UnreadableRecord`.
 """
 
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from gitexp.core.errors import InvalidInput, Unreadable
+from gitexp.core.errors import InvalidInput, UnreadableRecord
 from gitexp.core.model.run import Annotation, Run, Table, Value
 from gitexp.core.schema.fields import ANNOTATION, RUN, SCHEMA, known_schema
-from gitexp.core.schema.kinds import FAULTS, Convert, sorted_table
+from gitexp.core.schema.kinds import FIELD_ERRORS, Convert, sorted_table
 from gitexp.core.schema.limits import MAX_RECORD_BYTES, check_table, refuse_depth, refuse_values
 
 # --- runs ---------------------------------------------------------------------------------------
@@ -39,7 +39,7 @@ def _check_tables(run: Run) -> None:
 
 
 def decode_run(data: bytes) -> Run:
-    """Decode a run. Raises `Unreadable` for data that is no record of a known schema."""
+    """Decode a run. Raises `UnreadableRecord` for data that is no record of a known schema."""
     run: Run = _decode(data, RUN.read)
     return run
 
@@ -47,7 +47,7 @@ def decode_run(data: bytes) -> Run:
 def recode_run(data: bytes) -> tuple[Table, dict[str, Any]]:
     """Return the TOML table of a run and its JSON document, without annotations.
 
-    Accepts what `decode_run` accepts. Raises `Unreadable`.
+    Accepts what `decode_run` accepts. Raises `UnreadableRecord`.
     """
     table = _parse(data)
     return table, _read(table, RUN.recode)
@@ -63,7 +63,7 @@ def encode_annotation(annotation: Annotation) -> bytes:
 
 
 def decode_annotation(data: bytes) -> Annotation:
-    """Decode an annotation. Raises `Unreadable`."""
+    """Decode an annotation. Raises `UnreadableRecord`."""
     annotation: Annotation = _decode(data, ANNOTATION.read)
     return annotation
 
@@ -77,7 +77,7 @@ def encode_table(table: Mapping[str, Value]) -> bytes:
 
 
 def decode_table(data: bytes) -> Table:
-    """Decode any TOML within the limits. Raises `Unreadable`."""
+    """Decode any TOML within the limits. Raises `UnreadableRecord`."""
     return _parse(data)
 
 
@@ -133,13 +133,13 @@ def _read(table: Table, read: Convert) -> Any:
     known_schema(table.get("schema"))
     try:
         return read(table)
-    except FAULTS as error:
+    except FIELD_ERRORS as error:
         raise _unreadable(error) from error
 
 
 def _parse(data: bytes) -> dict[str, Any]:
     if len(data) > MAX_RECORD_BYTES:
-        raise Unreadable(
+        raise UnreadableRecord(
             "cannot read a record", why=f"it has {len(data):,} bytes, at most {MAX_RECORD_BYTES:,}"
         )
     try:
@@ -152,8 +152,8 @@ def _parse(data: bytes) -> dict[str, Any]:
     return table
 
 
-def _unreadable(error: Exception) -> Unreadable:
-    if isinstance(error, Unreadable):
+def _unreadable(error: Exception) -> UnreadableRecord:
+    if isinstance(error, UnreadableRecord):
         return error
     why = f"field {error} is missing" if isinstance(error, KeyError) else str(error)
-    return Unreadable("cannot read a record", why=why.splitlines()[0][:200] if why else None)
+    return UnreadableRecord("cannot read a record", why=why.splitlines()[0][:200] if why else None)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import chain
 from typing import TypeAlias
 
-from gitexp.core.errors import Unreadable
+from gitexp.core.errors import UnreadableRecord
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Outcome
 from gitexp.core.schema.layout import (
@@ -55,7 +55,7 @@ def unite(left: Files, right: Files, read: Read, places: Places | None = None) -
     hold all files of each run and environment (see `affected_paths`). `places` has the parsed paths
     of both sides and possibly more.
 
-    Raises `Unreadable` if a side has a format newer than `FORMAT`.
+    Raises `UnreadableRecord` if a side has a format newer than `FORMAT`.
     """
     if places is None:
         places = {path: parse_path(path) for path in left.keys() | right.keys()}
@@ -79,7 +79,7 @@ def unite(left: Files, right: Files, read: Read, places: Places | None = None) -
         if path in ROOT_PATHS:
             united[path] = _greatest(path, versions, contents)
         else:
-            united |= _lay_out(path, _prevailing(path, versions, contents))
+            united |= _lay_out(path, _winner(path, versions, contents))
     return united
 
 
@@ -87,14 +87,14 @@ def branch_format(data: bytes | None) -> int | None:
     """Return the version in a `format.toml`; `None` if gitexp did not write the file."""
     try:
         version = decode_table(data or b"").get("format")
-    except Unreadable:
+    except UnreadableRecord:
         return None
     return version if isinstance(version, int) and not isinstance(version, bool) else None
 
 
-def too_new(version: int, where: str) -> Unreadable:
+def too_new(version: int, where: str) -> UnreadableRecord:
     """Return the error for a branch that a newer gitexp wrote."""
-    return Unreadable(
+    return UnreadableRecord(
         f"cannot use {where}",
         why=f"it has format {version}, this gitexp knows up to {FORMAT}",
         hints=["update gitexp: `pip install -U gitexp`"],
@@ -133,12 +133,8 @@ def affected_paths(touched: Collection[Owner]) -> Callable[[str], bool]:
 _TOPS = ("runs/", "series/", "output/", "annotations/")
 
 
-def plain_path(path: str) -> str:
-    """Return the path beside which a conflicting version is stored; other paths unchanged."""
-    return _plain_path(path, parse_path(path))
-
-
 def _plain_path(path: str, place: BranchPath | None) -> str:
+    """Return the path beside which a conflicting version is stored; other paths unchanged."""
     if place is None or place.rival is None:
         return path
     stem, _, extension = path.rpartition(".")
@@ -160,7 +156,7 @@ def _is_record(path: str) -> bool:
     return path.startswith("runs/")
 
 
-def _prevailing(path: str, versions: set[str], contents: Mapping[str, bytes | None]) -> set[str]:
+def _winner(path: str, versions: set[str], contents: Mapping[str, bytes | None]) -> set[str]:
     """Return the versions that no other one replaces. Maxima make this associative."""
     if not _is_record(path):
         return versions
@@ -173,7 +169,7 @@ def _runs(data: bytes | None) -> bool:
     """Return whether a record says `running`. An unreadable record counts as sealed."""
     try:
         return data is not None and decode_run(data).outcome is Outcome.RUNNING
-    except Unreadable:
+    except UnreadableRecord:
         return False
 
 

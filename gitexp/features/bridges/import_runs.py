@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gitexp.adapters.system import clock
-from gitexp.adapters.trackers.source_run import ImportedRun, LeftOut
+from gitexp.adapters.trackers.source_run import ImportedRun, SkippedRun
 from gitexp.core.errors import InvalidInput, NoCommit
 from gitexp.core.inputs.redaction import redact_argv, redact_table, redact_text
 from gitexp.core.model.directions import guess_metric
@@ -25,7 +25,7 @@ from gitexp.core.model.run import (
     numbers,
 )
 from gitexp.core.model.run_names import memorable_name
-from gitexp.core.schema.limits import MAX_CLOCK, recordable
+from gitexp.core.schema.limits import MAX_CLOCK, fit
 from gitexp.core.schema.toml_codec import encode_run
 from gitexp.features.recording.batch import record_events
 from gitexp.storage.branch.events import RunEvent, annotated, sealed
@@ -95,7 +95,7 @@ class Imported:
 
     runs: tuple[Run, ...]
     """As recorded, oldest first."""
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[SkippedRun, ...]
     """Data that no record can hold."""
 
 
@@ -113,7 +113,7 @@ def record_imported(
     """
     codes = _Codes(workspace, imported)
     recorded: list[Run] = []
-    left_out: list[LeftOut] = []
+    left_out: list[SkippedRun] = []
     if imported:
         events = _events(workspace, imported, codes, recorded, left_out)
         record_events(workspace, events, progress=progress)
@@ -125,7 +125,7 @@ def _events(
     imported: Sequence[ImportedRun],
     codes: "_Codes",
     recorded: list[Run],
-    left_out: list[LeftOut],
+    left_out: list[SkippedRun],
 ) -> Iterator[RunEvent]:
     """Yield the events of every run, in order, each with the next logical time."""
     first, ahead = workspace.next_clock(), 0
@@ -134,15 +134,15 @@ def _events(
         try:
             encode_run(run)
         except InvalidInput as fault:
-            left_out.append(LeftOut(source.source, fault.why or fault.what))
+            left_out.append(SkippedRun(source.source, fault.why or fault.what))
             continue
         recorded.append(run)
         yield sealed(run, source.series, _summary(workspace, run))
         ahead += 1
         for annotation in _annotations(workspace, run, source):
             said = replace(annotation, clock=min(first + ahead, MAX_CLOCK))
-            told = annotation.decision or annotation.text or ""
-            yield annotated(run, said, str(told))
+            text = annotation.decision or annotation.text or ""
+            yield annotated(run, said, str(text))
             ahead += 1
 
 
@@ -152,8 +152,8 @@ def _summary(workspace: Workspace, run: Run) -> str:
         numbers(run.metrics), [*run.directions, *settings.directions]
     )
     value = dict(flatten(run.metrics)).get(metric or "")
-    told = f"{metric} {value}" if value is not None else run.outcome.value
-    return f"{told}, imported from {run.source}"
+    text = f"{metric} {value}" if value is not None else run.outcome.value
+    return f"{text}, imported from {run.source}"
 
 
 # --- the record -----------------------------------------------------------------------------------
@@ -162,9 +162,9 @@ def _summary(workspace: Workspace, run: Run) -> str:
 def _run(workspace: Workspace, source: ImportedRun, codes: "_Codes", logical_time: int) -> Run:
     warnings = list(source.warnings)
     code = codes.find(source, warnings)
-    params, no_params = recordable(redact_table(source.params), "parameter")
-    metrics, no_metrics = recordable(source.metrics, "metric")
-    environment, no_values = recordable(redact_table(source.environment), "value")
+    params, no_params = fit(redact_table(source.params), "parameter")
+    metrics, no_metrics = fit(source.metrics, "metric")
+    environment, no_values = fit(redact_table(source.environment), "value")
     warnings += [*no_params, *no_metrics, *no_values]
     if source.started is None:
         warnings.append("the source does not say when the run started; the time is the import's")

@@ -7,7 +7,7 @@ from typing import Any
 
 from gitexp.core.errors import GitexpError
 from gitexp.core.model.ids import RunId
-from gitexp.core.model.run import Entry, Outcome, Series, flatten, numbers
+from gitexp.core.model.run import Outcome, RecordedRun, Series, flatten, numbers
 from gitexp.storage.workspace import Workspace
 
 RUN_TAG = "gitexp.run"
@@ -81,7 +81,7 @@ def _sent_before(client: Any, experiment: str) -> Iterator[str]:
             return
 
 
-def _send_run(client: Any, experiment: str, entry: Entry, series: Series) -> None:
+def _send_run(client: Any, experiment: str, entry: RecordedRun, series: Series) -> None:
     from mlflow.entities import Metric, Param
 
     run = entry.run
@@ -116,14 +116,14 @@ def _send_run(client: Any, experiment: str, entry: Entry, series: Series) -> Non
     client.delete_tag(there, SENDING_TAG)
 
 
-def _decision(entry: Entry) -> str:
+def _decision(entry: RecordedRun) -> str:
     decision = entry.decision
     if decision is None or decision.decision is None:
         return ""
     return decision.decision.value + (f": {decision.text}" if decision.text else "")
 
 
-def _points(entry: Entry, series: Series) -> Iterator[tuple[str, float, float, int]]:
+def _points(entry: RecordedRun, series: Series) -> Iterator[tuple[str, float, float, int]]:
     """Yield name, value, seconds and step of every measurement; the last value comes last."""
     steps: dict[str, int] = {}
     last: dict[str, float] = {}

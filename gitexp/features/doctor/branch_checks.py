@@ -10,14 +10,14 @@ from datetime import timedelta
 
 from gitexp.adapters.git.verify import read_whole
 from gitexp.adapters.system import clock
-from gitexp.core.errors import Unreadable
+from gitexp.core.errors import UnreadableRecord
 from gitexp.core.model.ids import RunId
 from gitexp.core.schema.layout import TOMBSTONE, PathKind, environment_path, parse_path, run_path
 from gitexp.core.schema.root_files import ROOT_FILES
 from gitexp.core.schema.series_csv import decode_series
 from gitexp.core.schema.toml_codec import decode_table
-from gitexp.features.doctor.findings import Finding, Level, Mend, counted, listed
-from gitexp.features.doctor.inventory import Evidence, files_of
+from gitexp.features.doctor.findings import Finding, Fix, Level, counted, listed
+from gitexp.features.doctor.inventory import Inventory, files_of
 
 OLDEST_GIT = (2, 31)
 DURABLE_GIT = (2, 36)
@@ -27,15 +27,15 @@ _LARGEST_CLOCK = 1 << 53
 """Largest plausible logical clock. Clocks count events, so no real repository comes near it."""
 
 
-def git_version(evidence: Evidence) -> tuple[int, int] | None:
+def git_version(inventory: Inventory) -> tuple[int, int] | None:
     """Return the major and minor version of git."""
-    found = re.search(r"(\d+)\.(\d+)", evidence.workspace.repo.git("--version").text)
+    found = re.search(r"(\d+)\.(\d+)", inventory.workspace.repo.git("--version").text)
     return (int(found[1]), int(found[2])) if found else None
 
 
-def check_git(evidence: Evidence) -> Iterator[Finding]:
+def check_git(inventory: Inventory) -> Iterator[Finding]:
     """Report a git that is too old, or that does not fsync what it writes."""
-    version = git_version(evidence)
+    version = git_version(inventory)
     if version is None:
         yield Finding(check="git", level=Level.UNKNOWN, text="git does not tell its version")
     elif version < OLDEST_GIT:
@@ -45,7 +45,7 @@ def check_git(evidence: Evidence) -> Iterator[Finding]:
             text=f"git {version[0]}.{version[1]} is too old",
             hints=("update git to 2.36 or newer; 2.31 is the oldest that works",),
         )
-    elif version < DURABLE_GIT and evidence.workspace.branch.durable:
+    elif version < DURABLE_GIT and inventory.workspace.branch.durable:
         yield Finding(
             check="git",
             level=Level.WARNING,
@@ -55,19 +55,20 @@ def check_git(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def check_branch(evidence: Evidence) -> Iterator[Finding]:
+def check_branch(inventory: Inventory) -> Iterator[Finding]:
     """Report a branch that is damaged, not gitexp's, or of an unknown format."""
-    run_branch = evidence.workspace.branch
-    if evidence.refusal is not None:
-        unknown = isinstance(evidence.refusal, Unreadable)
+    run_branch = inventory.workspace.branch
+    if inventory.refusal is not None:
+        unknown = isinstance(inventory.refusal, UnreadableRecord)
         yield Finding(
             check="branch",
             level=Level.UNKNOWN if unknown else Level.FAULT,
-            text=f"{evidence.refusal.what}: {evidence.refusal.why}",
-            hints=evidence.refusal.hints,
+            text=f"{inventory.refusal.what}: {inventory.refusal.why}",
+            hints=inventory.refusal.hints,
         )
     elif (
-        evidence.tip is None and (evidence.workspace.repo.common_dir / run_branch.run_ref).exists()
+        inventory.tip is None
+        and (inventory.workspace.repo.common_dir / run_branch.run_ref).exists()
     ):
         yield Finding(
             check="branch",
@@ -78,32 +79,32 @@ def check_branch(evidence: Evidence) -> Iterator[Finding]:
                 f" `git update-ref {run_branch.run_ref} COMMIT` puts it back",
             ),
         )
-    elif "" in evidence.walk.damaged:
+    elif "" in inventory.walk.damaged:
         yield Finding(
             check="branch",
             level=Level.FAULT,
             text=f"the newest commit of branch '{run_branch.name}' is damaged or missing:"
-            f" {evidence.tip}",
+            f" {inventory.tip}",
             hints=(
                 "`git exp doctor --fix` looks for it on the remote",
                 f"`git reflog show {run_branch.run_ref}` tells where the branch was before",
             ),
-            items=(evidence.walk.damaged[""],),
-            mend=Mend.FETCH_OBJECTS,
+            items=(inventory.walk.damaged[""],),
+            fix=Fix.FETCH_OBJECTS,
         )
 
 
-def check_objects(evidence: Evidence) -> Iterator[Finding]:
+def check_objects(inventory: Inventory) -> Iterator[Finding]:
     """Report objects of the branch and its history that git cannot read."""
     hints = (
         "`git exp doctor --fix` fetches them again from the remote",
         "another clone may have them: `git fetch --refetch PATH"
         " 'refs/heads/gitexp*:refs/gitexp/rescue/*'`",
     )
-    if evidence.damaged:
-        paths = sorted(path for paths in evidence.damaged.values() for path in paths)
-        runs = _runs_at(evidence, paths)
-        named = f"; damaged runs: {listed(map(evidence.name, runs))}" if runs else ""
+    if inventory.damaged:
+        paths = sorted(path for paths in inventory.damaged.values() for path in paths)
+        runs = _runs_at(inventory, paths)
+        named = f"; damaged runs: {listed(map(inventory.name, runs))}" if runs else ""
         yield Finding(
             check="objects",
             level=Level.FAULT,
@@ -111,27 +112,27 @@ def check_objects(evidence: Evidence) -> Iterator[Finding]:
             f" {listed(paths)}{named}",
             hints=hints,
             runs=tuple(runs),
-            items=tuple(sorted(evidence.damaged)),
-            mend=Mend.FETCH_OBJECTS,
+            items=tuple(sorted(inventory.damaged)),
+            fix=Fix.FETCH_OBJECTS,
         )
-    if evidence.older_damaged:
+    if inventory.older_damaged:
         yield Finding(
             check="objects",
             level=Level.FAULT,
-            text=f"{counted(len(evidence.older_damaged), 'object')} of the branch's history cannot"
+            text=f"{counted(len(inventory.older_damaged), 'object')} of the branch's history cannot"
             " be read; the current records are complete",
             hints=hints,
-            items=tuple(sorted(evidence.older_damaged)),
-            mend=Mend.FETCH_OBJECTS,
+            items=tuple(sorted(inventory.older_damaged)),
+            fix=Fix.FETCH_OBJECTS,
         )
 
 
-def _runs_at(evidence: Evidence, paths: list[str]) -> list[RunId]:
+def _runs_at(inventory: Inventory, paths: list[str]) -> list[RunId]:
     """Return the runs that have files at the paths or below them."""
     found = {place.run for path in paths if (place := parse_path(path)) and place.run}
     folders = [path + "/" for path in paths if parse_path(path) is None]
     kinds = ("runs/", "series/", "output/", "annotations/")
-    for facts in evidence.runs:
+    for facts in inventory.runs:
         inside = run_path(facts.id, facts.started).removeprefix("runs/")
         own = [kind + inside for kind in kinds]
         if any(path.startswith(folder) for folder in folders for path in own):
@@ -139,10 +140,10 @@ def _runs_at(evidence: Evidence, paths: list[str]) -> list[RunId]:
     return sorted(found)
 
 
-def check_records(evidence: Evidence) -> Iterator[Finding]:
+def check_records(inventory: Inventory) -> Iterator[Finding]:
     """Report records that do not parse, or whose path does not match their id and start."""
-    lost = {path for paths in evidence.damaged.values() for path in paths}
-    for path, why in evidence.broken:
+    lost = {path for paths in inventory.damaged.values() for path in paths}
+    for path, why in inventory.broken:
         if path in lost:
             continue
         place = parse_path(path)
@@ -152,16 +153,16 @@ def check_records(evidence: Evidence) -> Iterator[Finding]:
             level=Level.FAULT,
             text=f"{path} cannot be understood: {why}",
             hints=(
-                f"`git log -p {evidence.workspace.branch.name} -- {path}` tells who wrote it",
+                f"`git log -p {inventory.workspace.branch.name} -- {path}` tells who wrote it",
                 *([f"`git exp remove {run}` takes it off the branch"] if run else []),
             ),
             runs=(run,) if run else (),
             items=(path,),
         )
-    files = evidence.walk.files
-    for facts in evidence.runs:
+    files = inventory.walk.files
+    for facts in inventory.runs:
         expected = run_path(facts.id, facts.started)
-        if expected not in files and files and not evidence.walk.damaged:
+        if expected not in files and files and not inventory.walk.damaged:
             yield Finding(
                 check="records",
                 level=Level.FAULT,
@@ -173,10 +174,10 @@ def check_records(evidence: Evidence) -> Iterator[Finding]:
             )
 
 
-def check_identities(evidence: Evidence) -> Iterator[Finding]:
+def check_identities(inventory: Inventory) -> Iterator[Finding]:
     """Report runs with more than one record."""
     places: dict[RunId, list[str]] = defaultdict(list)
-    for path in files_of(evidence)[PathKind.RUN]:
+    for path in files_of(inventory)[PathKind.RUN]:
         place = parse_path(path)
         if place is not None and place.run is not None and place.rival is None:
             places[place.run].append(path)
@@ -185,16 +186,16 @@ def check_identities(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(
                 check="identities",
                 level=Level.FAULT,
-                text=f"run {evidence.name(run)} has {len(paths)} records: {listed(paths)}",
+                text=f"run {inventory.name(run)} has {len(paths)} records: {listed(paths)}",
                 hints=("keep the one that is right, and take the run off with `git exp remove`",),
                 runs=(run,),
                 items=tuple(paths),
             )
 
 
-def check_annotations(evidence: Evidence) -> Iterator[Finding]:
+def check_annotations(inventory: Inventory) -> Iterator[Finding]:
     """Report annotations, series and output without a record in the same directory."""
-    kinds = files_of(evidence)
+    kinds = files_of(inventory)
     records, gone = set(), set()
     for path in kinds[PathKind.RUN]:
         place = parse_path(path)
@@ -203,7 +204,7 @@ def check_annotations(evidence: Evidence) -> Iterator[Finding]:
         place = parse_path(path)
         if place is not None and place.name == TOMBSTONE:
             gone.add(place.run)
-    if evidence.walk.damaged:
+    if inventory.walk.damaged:
         return
     nouns = {
         PathKind.ANNOTATION: "an annotation",
@@ -226,17 +227,17 @@ def check_annotations(evidence: Evidence) -> Iterator[Finding]:
             )
 
 
-def check_series(evidence: Evidence) -> Iterator[Finding]:
+def check_series(inventory: Inventory) -> Iterator[Finding]:
     """Report metric series that do not parse."""
     places: dict[str, list[str]] = defaultdict(list)
-    for path, oid in files_of(evidence)[PathKind.SERIES].items():
+    for path, oid in files_of(inventory)[PathKind.SERIES].items():
         places[oid].append(path)
-    for oid, content in read_whole(evidence.workspace.repo, places.keys() - evidence.promised):
+    for oid, content in read_whole(inventory.workspace.repo, places.keys() - inventory.promised):
         if content is None:
             continue  # `check_objects` reports it
         try:
             decode_series(content)
-        except Unreadable as error:
+        except UnreadableRecord as error:
             for path in places[oid]:
                 place = parse_path(path)
                 yield Finding(
@@ -244,7 +245,7 @@ def check_series(evidence: Evidence) -> Iterator[Finding]:
                     level=Level.FAULT,
                     text=f"{path} cannot be understood: {error.why}",
                     hints=(
-                        f"`git log -p {evidence.workspace.branch.name} -- {path}` tells who"
+                        f"`git log -p {inventory.workspace.branch.name} -- {path}` tells who"
                         " wrote it",
                     ),
                     runs=(place.run,) if place and place.run else (),
@@ -252,10 +253,10 @@ def check_series(evidence: Evidence) -> Iterator[Finding]:
                 )
 
 
-def check_tombstones(evidence: Evidence) -> Iterator[Finding]:
+def check_tombstones(inventory: Inventory) -> Iterator[Finding]:
     """Report deleted runs that have files besides their tombstone."""
     gone, left = set(), defaultdict(list)
-    for path in evidence.walk.files:
+    for path in inventory.walk.files:
         place = parse_path(path)
         if place is None or place.run is None:
             continue
@@ -275,12 +276,14 @@ def check_tombstones(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def check_environments(evidence: Evidence) -> Iterator[Finding]:
+def check_environments(inventory: Inventory) -> Iterator[Finding]:
     """Report package lists that are missing or do not parse."""
-    if evidence.walk.damaged:
+    if inventory.walk.damaged:
         return
-    files = evidence.walk.files
-    without = [f for f in evidence.runs if f.packages and environment_path(f.packages) not in files]
+    files = inventory.walk.files
+    without = [
+        f for f in inventory.runs if f.packages and environment_path(f.packages) not in files
+    ]
     if without:
         yield Finding(
             check="environments",
@@ -290,11 +293,11 @@ def check_environments(evidence: Evidence) -> Iterator[Finding]:
             hints=("`git exp fetch` brings it if the remote has it",),
             runs=tuple(f.id for f in without),
         )
-    places = {oid: path for path, oid in files_of(evidence)[PathKind.ENVIRONMENT].items()}
-    for oid, content in read_whole(evidence.workspace.repo, places.keys() - evidence.promised):
+    places = {oid: path for path, oid in files_of(inventory)[PathKind.ENVIRONMENT].items()}
+    for oid, content in read_whole(inventory.workspace.repo, places.keys() - inventory.promised):
         try:
             decode_table(content or b"")
-        except Unreadable as error:
+        except UnreadableRecord as error:
             yield Finding(
                 check="environments",
                 level=Level.FAULT,
@@ -303,10 +306,10 @@ def check_environments(evidence: Evidence) -> Iterator[Finding]:
             )
 
 
-def check_clock(evidence: Evidence) -> Iterator[Finding]:
+def check_clock(inventory: Inventory) -> Iterator[Finding]:
     """Report runs with a start time or logical clock in the future."""
     limit = clock.now() + _FUTURE
-    early = [facts for facts in evidence.runs if facts.started > limit]
+    early = [facts for facts in inventory.runs if facts.started > limit]
     if early:
         latest = max(facts.started for facts in early)
         yield Finding(
@@ -317,7 +320,7 @@ def check_clock(evidence: Evidence) -> Iterator[Finding]:
             hints=("set the clock of this machine, or of the one that recorded them",),
             runs=tuple(facts.id for facts in early),
         )
-    ahead = [facts for facts in evidence.runs if facts.clock > _LARGEST_CLOCK]
+    ahead = [facts for facts in inventory.runs if facts.clock > _LARGEST_CLOCK]
     if ahead:
         yield Finding(
             check="clock",
@@ -329,12 +332,12 @@ def check_clock(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def check_foreign_files(evidence: Evidence) -> Iterator[Finding]:
+def check_foreign_files(inventory: Inventory) -> Iterator[Finding]:
     """Report files on the branch that gitexp did not write."""
     ours = {path for path, _ in ROOT_FILES}
-    foreign = sorted(p for p in evidence.walk.files if p not in ours and parse_path(p) is None)
+    foreign = sorted(p for p in inventory.walk.files if p not in ours and parse_path(p) is None)
     if foreign:
-        branch = evidence.workspace.branch.name
+        branch = inventory.workspace.branch.name
         yield Finding(
             check="foreign files",
             level=Level.WARNING,
@@ -348,14 +351,14 @@ def check_foreign_files(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def check_conflicts(evidence: Evidence) -> Iterator[Finding]:
+def check_conflicts(inventory: Inventory) -> Iterator[Finding]:
     """Report runs with a conflicting version; the branch keeps both versions."""
-    if evidence.rivals:
+    if inventory.rivals:
         yield Finding(
             check="conflicts",
             level=Level.WARNING,
-            text=f"{counted(evidence.rivals, 'run')} sealed twice, differently; both versions are"
-            f" kept: {listed(map(evidence.name, evidence.rivals))}",
+            text=f"{counted(inventory.rivals, 'run')} sealed twice, differently; both versions are"
+            f" kept: {listed(map(inventory.name, inventory.rivals))}",
             hints=("`git exp show RUN` shows the version in force",),
-            runs=tuple(evidence.rivals),
+            runs=tuple(inventory.rivals),
         )

@@ -10,13 +10,13 @@ from gitexp.adapters.git.verify import is_partial
 from gitexp.core.errors import GitexpError
 from gitexp.core.model.run import Outcome
 from gitexp.features.doctor import branch_checks, code_checks, local_checks
-from gitexp.features.doctor.findings import Examination, Finding, Level, counted
+from gitexp.features.doctor.findings import Diagnosis, Finding, Level, counted
 from gitexp.features.doctor.history_checks import check_history
-from gitexp.features.doctor.inventory import Evidence, gather
+from gitexp.features.doctor.inventory import Inventory, take_inventory
 from gitexp.features.sync import hook_install
 from gitexp.storage.workspace import Workspace
 
-Look: TypeAlias = Callable[[Evidence], Iterator[Finding]]
+Look: TypeAlias = Callable[[Inventory], Iterator[Finding]]
 
 
 class Check(NamedTuple):
@@ -24,25 +24,25 @@ class Check(NamedTuple):
 
     name: str
     look: Look
-    well: Callable[[Evidence], str]
+    well: Callable[[Inventory], str]
     """Text of the finding when the check finds no fault."""
     of_content: bool = False
     """True when the check needs a readable run branch that is gitexp's."""
 
 
-def inspect(workspace: Workspace) -> Examination:
+def run_checks(workspace: Workspace) -> Diagnosis:
     """Run every check. A check that fails becomes a finding, never an exception."""
-    evidence = gather(workspace)
+    inventory = take_inventory(workspace)
     findings: list[Finding] = []
     for check in CHECKS:
-        if check.of_content and not evidence.is_ours:
+        if check.of_content and not inventory.is_ours:
             continue
         try:
-            found = list(check.look(evidence))
+            found = list(check.look(inventory))
         except (GitexpError, OSError) as error:
             found = [_unchecked(check, error)]
-        findings += found or [Finding(check=check.name, level=Level.OK, text=check.well(evidence))]
-    return Examination(tuple(findings))
+        findings += found or [Finding(check=check.name, level=Level.OK, text=check.well(inventory))]
+    return Diagnosis(tuple(findings))
 
 
 def _unchecked(check: Check, error: GitexpError | OSError) -> Finding:
@@ -55,40 +55,40 @@ def _unchecked(check: Check, error: GitexpError | OSError) -> Finding:
     return Finding(check=check.name, level=Level.UNKNOWN, text=text, hints=hints)
 
 
-def _git(evidence: Evidence) -> str:
-    return evidence.workspace.repo.git("--version").text.strip()
+def _git(inventory: Inventory) -> str:
+    return inventory.workspace.repo.git("--version").text.strip()
 
 
-def _branch(evidence: Evidence) -> str:
-    branch = evidence.workspace.branch.name
-    if evidence.tip is None:
+def _branch(inventory: Inventory) -> str:
+    branch = inventory.workspace.branch.name
+    if inventory.tip is None:
         return f"there is no branch '{branch}' yet; the first run makes it"
     return f"'{branch}' is gitexp's"
 
 
-def _journals(evidence: Evidence) -> str:
-    count = len(evidence.journals.runs)
+def _journals(inventory: Inventory) -> str:
+    count = len(inventory.journals.runs)
     return f"{counted(count, 'run')} going on" if count else "no run is waiting"
 
 
-def _code(evidence: Evidence) -> str:
-    dirty = sum(facts.is_dirty for facts in evidence.runs)
-    partial = "; files left at the remote are not counted" * is_partial(evidence.workspace.repo)
+def _code(inventory: Inventory) -> str:
+    dirty = sum(facts.is_dirty for facts in inventory.runs)
+    partial = "; files left at the remote are not counted" * is_partial(inventory.workspace.repo)
     return f"the code of every run is here, {counted(dirty, 'snapshot')} among it{partial}"
 
 
-def _records(evidence: Evidence) -> str:
-    running = sum(facts.outcome is Outcome.RUNNING for facts in evidence.runs)
+def _records(inventory: Inventory) -> str:
+    running = sum(facts.outcome is Outcome.RUNNING for facts in inventory.runs)
     open_ones = f", {running:,} of them running" if running else ""
-    return f"{counted(evidence.runs, 'run')}{open_ones}, each where it belongs"
+    return f"{counted(inventory.runs, 'run')}{open_ones}, each where it belongs"
 
 
-def _hooks(evidence: Evidence) -> str:
-    status = hook_install.status(evidence.workspace.repo)
+def _hooks(inventory: Inventory) -> str:
+    status = hook_install.status(inventory.workspace.repo)
     return "the pre-push hook is installed" if status.installed else "not installed"
 
 
-def _said(text: str) -> Callable[[Evidence], str]:
+def _said(text: str) -> Callable[[Inventory], str]:
     return lambda _evidence: text
 
 

@@ -112,7 +112,7 @@ def _age_s(path: Path) -> float:
     return clock.now().timestamp() - changed
 
 
-def tidy(workspace: Workspace, left: Leftovers) -> Iterator[str]:
+def delete_leftovers(workspace: Workspace, left: Leftovers) -> Iterator[str]:
     """Delete leftovers. Yield one message each."""
     for path in left.paths:
         if path.is_dir() and not path.is_symlink():

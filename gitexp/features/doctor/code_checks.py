@@ -12,8 +12,8 @@ from gitexp.adapters.git.verify import (
     read_headers,
 )
 from gitexp.core.model.ids import ObjectId, RunId
-from gitexp.features.doctor.findings import Finding, Level, Mend, counted, listed
-from gitexp.features.doctor.inventory import Evidence, RunFacts
+from gitexp.features.doctor.findings import Finding, Fix, Level, counted, listed
+from gitexp.features.doctor.inventory import Inventory, RunFacts
 from gitexp.features.recording.made_here import is_recorded_here
 from gitexp.features.sync.publication import runs_on
 from gitexp.storage.merge.code_states import read_code_states
@@ -26,13 +26,13 @@ _MUCH_BYTES = 256 << 20
 """Bytes of snapshot content above which the check does not read it."""
 
 
-def check_code(evidence: Evidence) -> Iterator[Finding]:
+def check_code(inventory: Inventory) -> Iterator[Finding]:
     """Report runs whose code is missing or incomplete."""
-    repo = evidence.workspace.repo
-    runs = [f for f in evidence.runs if f.tree not in evidence.purges.states]
+    repo = inventory.workspace.repo
+    runs = [f for f in inventory.runs if f.tree not in inventory.purges.states]
     headers = read_headers(repo, [f.tree for f in runs], env=LOCAL)
     lost = [f for f in runs if not _is_tree(headers[f.tree])]
-    unsent = _unpublished(evidence, lost)
+    unsent = _unpublished(inventory, lost)
     lost = [f for f in lost if f not in unsent]
     if unsent:
         yield Finding(
@@ -55,12 +55,12 @@ def check_code(evidence: Evidence) -> Iterator[Finding]:
             ),
             runs=tuple(f.id for f in lost),
             items=tuple(sorted({f.tree for f in lost})),
-            mend=Mend.FETCH_OBJECTS,
+            fix=Fix.FETCH_OBJECTS,
         )
-    damaged = _damaged_files(evidence, {f.tree for f in runs if _is_tree(headers[f.tree])})
+    damaged = _damaged_files(inventory, {f.tree for f in runs if _is_tree(headers[f.tree])})
     if damaged:
-        owners = _owners(evidence, damaged)
-        named = f"; damaged runs: {listed(map(evidence.name, owners))}" if owners else ""
+        owners = _owners(inventory, damaged)
+        named = f"; damaged runs: {listed(map(inventory.name, owners))}" if owners else ""
         yield Finding(
             check="code",
             level=Level.FAULT,
@@ -68,13 +68,13 @@ def check_code(evidence: Evidence) -> Iterator[Finding]:
             hints=("`git exp doctor --fix` looks for them on the remote",),
             runs=tuple(owners),
             items=tuple(sorted(damaged)),
-            mend=Mend.FETCH_OBJECTS,
+            fix=Fix.FETCH_OBJECTS,
         )
 
 
-def _unpublished(evidence: Evidence, lost: Sequence[RunFacts]) -> list[RunFacts]:
+def _unpublished(inventory: Inventory, lost: Sequence[RunFacts]) -> list[RunFacts]:
     """Return those runs that came from other clones, which did not push their code."""
-    workspace = evidence.workspace
+    workspace = inventory.workspace
     came = [f for f in lost if not is_recorded_here(workspace, f.id)]
     if not came:
         return []
@@ -85,16 +85,16 @@ def _unpublished(evidence: Evidence, lost: Sequence[RunFacts]) -> list[RunFacts]
     there = set[str]().union(*(runs_on(repo, tip) for tip in sent))
     came = [f for f in came if f.id in there]
     tips = {oid for ref, oid in refs.items() if ref.endswith(code)}
-    asked = repo.git("rev-list", "--missing=allow-any", *tips, check=False) if tips else None
-    if asked is not None and asked.status != 0:
+    result = repo.git("rev-list", "--missing=allow-any", *tips, check=False) if tips else None
+    if result is not None and result.status != 0:
         return []
-    kept = set(asked.text.split()) if asked is not None else set()
+    kept = set(result.text.split()) if result is not None else set()
     return [f for f in came if kept.isdisjoint((f.kept, f.revision))]
 
 
-def check_purged(evidence: Evidence) -> Iterator[Finding]:
+def check_purged(inventory: Inventory) -> Iterator[Finding]:
     """Report purged code that is on the keep branch again, and which runs lost code by a purge."""
-    purges, workspace = evidence.purges, evidence.workspace
+    purges, workspace = inventory.purges, inventory.workspace
     if not purges:
         return
     tip = workspace.repo.read_ref(workspace.branch.code_ref)
@@ -108,7 +108,7 @@ def check_purged(evidence: Evidence) -> Iterator[Finding]:
             hints=("`git exp purge` takes it out; a push of the runs does so too",),
             items=tuple(sorted(back)),
         )
-    runs = [f for f in evidence.runs if f.tree in purges.states]
+    runs = [f for f in inventory.runs if f.tree in purges.states]
     if runs:
         yield Finding(
             check="purged",
@@ -123,13 +123,13 @@ def _is_tree(header: Header | None) -> bool:
     return header is not None and header.kind == "tree"
 
 
-def _damaged_files(evidence: Evidence, trees: Collection[str]) -> set[str]:
+def _damaged_files(inventory: Inventory, trees: Collection[str]) -> set[str]:
     """Return objects missing from the trees, and damaged objects that the snapshots added."""
-    repo = evidence.workspace.repo
+    repo = inventory.workspace.repo
     damaged = list_objects(repo, trees, "--no-walk").damaged
     if is_partial(repo):
         return damaged
-    snapshots = [f for f in evidence.runs if f.is_dirty and f.tree in trees]
+    snapshots = [f for f in inventory.runs if f.is_dirty and f.tree in trees]
     headers = read_headers(repo, [f.commit for f in snapshots], env=LOCAL)
     known = {f.commit for f in snapshots if headers[f.commit] is not None}
     own = list_objects(
@@ -142,38 +142,38 @@ def _damaged_files(evidence: Evidence, trees: Collection[str]) -> set[str]:
     return damaged
 
 
-def _owners(evidence: Evidence, damaged: Collection[str]) -> list[RunId]:
+def _owners(inventory: Inventory, damaged: Collection[str]) -> list[RunId]:
     """Return the runs whose code contains one of the objects; none with more than 300 trees."""
-    repo = evidence.workspace.repo
-    trees = {f.tree for f in evidence.runs}
+    repo = inventory.workspace.repo
+    trees = {f.tree for f in inventory.runs}
     if len(trees) > _FEW_TREES:
         return []
     touched = set()
     for tree in trees:
-        asked = repo.git("ls-tree", "-r", "-t", "--full-tree", tree, check=False)
-        words = set(asked.text.split()) | set(asked.stderr.split())
-        if asked.status != 0 or not words.isdisjoint(damaged):
+        result = repo.git("ls-tree", "-r", "-t", "--full-tree", tree, check=False)
+        words = set(result.text.split()) | set(result.stderr.split())
+        if result.status != 0 or not words.isdisjoint(damaged):
             touched.add(tree)
-    return sorted(f.id for f in evidence.runs if f.tree in touched)
+    return sorted(f.id for f in inventory.runs if f.tree in touched)
 
 
-def check_keep(evidence: Evidence) -> Iterator[Finding]:
+def check_keep(inventory: Inventory) -> Iterator[Finding]:
     """Report code that the keep branch does not hold, so that git may drop it or not push it."""
-    repo, branch = evidence.workspace.repo, evidence.workspace.branch
+    repo, branch = inventory.workspace.repo, inventory.workspace.branch
     name = branch.code_ref.removeprefix("refs/heads/")
     tip = repo.resolve(branch.code_ref)
-    every = [f for f in evidence.runs if f.tree not in evidence.purges.states]
+    every = [f for f in inventory.runs if f.tree not in inventory.purges.states]
     revisions = {oid for f in every for oid in (f.revision, f.kept)}
     headers = read_headers(repo, revisions, env=LOCAL)
     there = [oid for oid in revisions if headers[oid] is not None]
-    asked = repo.git(
+    result = repo.git(
         *("rev-list", "--stdin"),
         stdin="\n".join([*there, *([f"^{tip}"] if tip else [])]).encode(),
         check=False,
     )
     damaged = find_damaged(repo, [tip]) if tip else set()
-    if asked.status != 0:
-        damaged |= objects_named_by_fsck(repo, asked.stderr)
+    if result.status != 0:
+        damaged |= objects_named_by_fsck(repo, result.stderr)
     if damaged:
         yield Finding(
             check="keep",
@@ -185,21 +185,21 @@ def check_keep(evidence: Evidence) -> Iterator[Finding]:
                 f"`git branch -D {name}` gives it up; `git exp doctor --fix` then makes a new one",
             ),
             items=tuple(sorted(damaged)),
-            mend=Mend.FETCH_OBJECTS,
+            fix=Fix.FETCH_OBJECTS,
         )
         return
-    kept = set(there) - set(asked.text.split()) if tip else set()
+    kept = set(there) - set(result.text.split()) if tip else set()
     runs = [f for f in every if kept.isdisjoint((f.kept, f.revision))]
     trees = read_headers(repo, [f.tree for f in runs])
     runs = [f for f in runs if _is_tree(trees[f.tree])]  # check_code reports lost trees
-    yield from _not_kept(evidence, runs, tip)
+    yield from _not_kept(inventory, runs, tip)
 
 
 def _not_kept(
-    evidence: Evidence, runs: Sequence[RunFacts], tip: ObjectId | None
+    inventory: Inventory, runs: Sequence[RunFacts], tip: ObjectId | None
 ) -> Iterator[Finding]:
     """Yield findings for runs whose code exists here but is not on the keep branch."""
-    others = _unpublished(evidence, runs)
+    others = _unpublished(inventory, runs)
     runs = [f for f in runs if f not in others]
     if others:
         yield Finding(
@@ -210,10 +210,10 @@ def _not_kept(
             hints=("`git exp doctor --fix` keeps it",),
             runs=tuple(f.id for f in others),
             items=tuple(sorted({f.tree for f in others})),
-            mend=Mend.KEEP_CODE,
+            fix=Fix.KEEP_CODE,
         )
     if runs:
-        name = evidence.workspace.branch.code_ref.removeprefix("refs/heads/")
+        name = inventory.workspace.branch.code_ref.removeprefix("refs/heads/")
         why = "" if tip else f", because branch '{name}' is gone"
         yield Finding(
             check="keep",
@@ -223,5 +223,5 @@ def _not_kept(
             hints=("`git exp doctor --fix` keeps it again",),
             runs=tuple(f.id for f in runs),
             items=tuple(sorted({f.tree for f in runs})),
-            mend=Mend.KEEP_CODE,
+            fix=Fix.KEEP_CODE,
         )

@@ -22,7 +22,7 @@ class Level(StrEnum):
     """gitexp could not check it."""
 
 
-class Mend(StrEnum):
+class Fix(StrEnum):
     """Safe fixes, in the order in which gitexp applies them."""
 
     CLEAR_LOCKS = "clear locks"
@@ -32,7 +32,7 @@ class Mend(StrEnum):
     COMPLETE_RUNS = "complete runs"
     DROP_PENDING = "drop pending"
     REBUILD_INDEX = "rebuild index"
-    TIDY = "tidy"
+    DELETE_LEFTOVERS = "delete leftovers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +49,12 @@ class Finding:
     """Runs concerned."""
     items: tuple[str, ...] = ()
     """Paths, objects or refs concerned."""
-    mend: Mend | None = None
+    fix: Fix | None = None
     """The fix that `--fix` applies; `None` if a person must act."""
 
 
 @dataclass(frozen=True, slots=True)
-class Examination:
+class Diagnosis:
     """All findings, in the order of the checks."""
 
     findings: tuple[Finding, ...]
@@ -64,9 +64,9 @@ class Examination:
         return tuple(finding for finding in self.findings if finding.level is level)
 
     @property
-    def mendable(self) -> tuple[Finding, ...]:
+    def fixable(self) -> tuple[Finding, ...]:
         """Findings that `--fix` can fix."""
-        return tuple(finding for finding in self.findings if finding.mend is not None)
+        return tuple(finding for finding in self.findings if finding.fix is not None)
 
 
 def listed(names: Iterable[str], *, most: int = 5) -> str:

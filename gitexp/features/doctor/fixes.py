@@ -17,12 +17,12 @@ from gitexp.core.errors import GitexpError, NotFound
 from gitexp.core.schema.layout import remote_ref
 from gitexp.features.doctor.cleanup import (
     clear_locks,
+    delete_leftovers,
     drop_pins,
     find_leftovers,
     rebuild_index,
-    tidy,
 )
-from gitexp.features.doctor.findings import Examination, Finding, Mend, counted
+from gitexp.features.doctor.findings import Diagnosis, Finding, Fix, counted
 from gitexp.features.execution.recover import recover
 from gitexp.storage.branch.keep import keep_steps
 from gitexp.storage.branch.lost_records import find_lost, restore_lost
@@ -30,15 +30,15 @@ from gitexp.storage.merge.branches import merge_keep_branch
 from gitexp.storage.workspace import Workspace
 
 
-def mend(workspace: Workspace, examination: Examination) -> Iterator[str]:
+def apply_fixes(workspace: Workspace, diagnosis: Diagnosis) -> Iterator[str]:
     """Apply every safe fix. Yield one message each, failures included."""
-    findings = examination.mendable
-    for kind, deed in _DEEDS.items():
-        found = [finding for finding in findings if finding.mend is kind]
+    findings = diagnosis.fixable
+    for kind, fix in _FIXES.items():
+        found = [finding for finding in findings if finding.fix is kind]
         if not found:
             continue
         try:
-            yield from deed(workspace, found)
+            yield from fix(workspace, found)
         except (GitexpError, OSError) as error:
             why = f" ({error.why})" if isinstance(error, GitexpError) and error.why else ""
             yield f"could not {kind}: {error}{why}"
@@ -172,17 +172,17 @@ def _rebuild_index(workspace: Workspace, _findings: Collection[Finding]) -> Iter
     yield rebuild_index(workspace)
 
 
-def _tidy(workspace: Workspace, _findings: Collection[Finding]) -> Iterator[str]:
-    yield from tidy(workspace, find_leftovers(workspace))
+def _delete_leftovers(workspace: Workspace, _findings: Collection[Finding]) -> Iterator[str]:
+    yield from delete_leftovers(workspace, find_leftovers(workspace))
 
 
-_DEEDS: dict[Mend, Callable[[Workspace, Collection[Finding]], Iterator[str]]] = {
-    Mend.CLEAR_LOCKS: _clear_locks,
-    Mend.FETCH_OBJECTS: _fetch_objects,
-    Mend.RESTORE_RECORDS: _restore_records,
-    Mend.KEEP_CODE: _keep_code,
-    Mend.COMPLETE_RUNS: _complete_runs,
-    Mend.DROP_PENDING: _drop_pending,
-    Mend.REBUILD_INDEX: _rebuild_index,
-    Mend.TIDY: _tidy,
+_FIXES: dict[Fix, Callable[[Workspace, Collection[Finding]], Iterator[str]]] = {
+    Fix.CLEAR_LOCKS: _clear_locks,
+    Fix.FETCH_OBJECTS: _fetch_objects,
+    Fix.RESTORE_RECORDS: _restore_records,
+    Fix.KEEP_CODE: _keep_code,
+    Fix.COMPLETE_RUNS: _complete_runs,
+    Fix.DROP_PENDING: _drop_pending,
+    Fix.REBUILD_INDEX: _rebuild_index,
+    Fix.DELETE_LEFTOVERS: _delete_leftovers,
 }

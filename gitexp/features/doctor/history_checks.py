@@ -2,22 +2,22 @@
 
 from collections.abc import Iterator
 
-from gitexp.features.doctor.findings import Finding, Level, Mend, counted, listed
-from gitexp.features.doctor.inventory import Evidence
+from gitexp.features.doctor.findings import Finding, Fix, Level, counted, listed
+from gitexp.features.doctor.inventory import Inventory
 from gitexp.storage.branch.lost_records import find_lost
 
 
-def check_history(evidence: Evidence) -> Iterator[Finding]:
+def check_history(inventory: Inventory) -> Iterator[Finding]:
     """Report records that a commit not made by gitexp removed or reverted."""
-    repo, tip = evidence.workspace.repo, evidence.tip
-    if tip is None or evidence.damaged or evidence.older_damaged:
+    repo, tip = inventory.workspace.repo, inventory.tip
+    if tip is None or inventory.damaged or inventory.older_damaged:
         return  # check_objects reports unreadable objects
     lost = find_lost(repo, tip, whole=True)
     if not lost.edits:
         return
     names = listed(commit[:7] for commit in lost.commits)
     what = f"records of {counted(lost.runs, 'run')}" if lost.runs else "lists of packages"
-    who = f": {listed(evidence.name(run) for run in lost.runs)}" if lost.runs else ""
+    who = f": {listed(inventory.name(run) for run in lost.runs)}" if lost.runs else ""
     yield Finding(
         check="history",
         level=Level.FAULT,
@@ -28,5 +28,5 @@ def check_history(evidence: Evidence) -> Iterator[Finding]:
         ),
         runs=lost.runs,
         items=tuple(lost.commits),
-        mend=Mend.RESTORE_RECORDS,
+        fix=Fix.RESTORE_RECORDS,
     )

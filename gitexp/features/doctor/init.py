@@ -44,7 +44,7 @@ SETTINGS_TEMPLATE = """\
 
 
 @dataclass(frozen=True, slots=True)
-class Founded:
+class InitResult:
     """How the run branch came to exist."""
 
     how: str
@@ -55,16 +55,16 @@ class Founded:
     """Why the fetch failed."""
 
 
-def found_branch(workspace: Workspace, identity: str | None = None) -> Founded:
+def init_branch(workspace: Workspace, identity: str | None = None) -> InitResult:
     """Ensure that a run branch exists: the local one, else the remote's, else a new empty one.
 
     `identity` is the author of code commits on a new branch. Raises `InvalidInput` when git rejects
-    the identity, `Refused` when a branch of that name is not gitexp's, `Unreadable` when its format
-    is too new, `CommandFailed` when git cannot write.
+    the identity, `Refused` when a branch of that name is not gitexp's, `UnreadableRecord` when its
+    format is too new, `CommandFailed` when git cannot write.
     """
     form = format_file(identity or CODE_IDENTITY)
     if workspace.branch.check() is not None:
-        return Founded("there")
+        return InitResult("there")
     problem: GitexpError | None = None
     names = remote_names(workspace.repo)
     if names:
@@ -78,8 +78,8 @@ def found_branch(workspace: Workspace, identity: str | None = None) -> Founded:
             problem = error
         else:
             if workspace.branch.tip() is not None:
-                return Founded("fetched", report.remote)
-    return Founded(_make_branch(workspace, form), problem=problem)
+                return InitResult("fetched", report.remote)
+    return InitResult(_make_branch(workspace, form), problem=problem)
 
 
 def _make_branch(workspace: Workspace, form: bytes) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gitexp.adapters.git.verify import Listing, TreeWalk, find_damaged, list_objects, walk_commit
-from gitexp.core.errors import CommandFailed, GitexpError, Refused, Unreadable
+from gitexp.core.errors import CommandFailed, GitexpError, Refused, UnreadableRecord
 from gitexp.core.model.ids import ObjectId, RunId
 from gitexp.core.model.run import Outcome
 from gitexp.core.schema.layout import FORMAT_PATH, PathKind, parse_path
@@ -52,7 +52,7 @@ class RunFacts:
 
 
 @dataclass(slots=True)
-class Evidence:
+class Inventory:
     """The state of gitexp's branches, cache and local files at one moment."""
 
     workspace: Workspace
@@ -100,70 +100,70 @@ class Evidence:
         return facts.title if facts else run[:7]
 
 
-def gather(workspace: Workspace) -> Evidence:
+def take_inventory(workspace: Workspace) -> Inventory:
     """Inspect everything. On disk, only the run index changes."""
     for _ in range(_TRIES):
-        evidence = _gather_once(workspace)
-        if not evidence.moved:
+        inventory = _gather_once(workspace)
+        if not inventory.moved:
             break
-    return evidence
+    return inventory
 
 
-def _gather_once(workspace: Workspace) -> Evidence:
+def _gather_once(workspace: Workspace) -> Inventory:
     repo, branch = workspace.repo, workspace.branch
-    evidence = Evidence(workspace, repo.resolve(branch.run_ref))
-    evidence.journals = list_open_runs(workspace)
-    evidence.pending = repo.read_refs("refs/gitexp/pending")
-    if evidence.tip is None:
-        return evidence
-    evidence.walk = walk_commit(repo, evidence.tip)
-    _gather_damage(evidence)
-    lost = evidence.walk.damaged.keys() & {"", "."}
-    if not lost and evidence.walk.files.get(FORMAT_PATH) not in evidence.damaged:
+    inventory = Inventory(workspace, repo.resolve(branch.run_ref))
+    inventory.journals = list_open_runs(workspace)
+    inventory.pending = repo.read_refs("refs/gitexp/pending")
+    if inventory.tip is None:
+        return inventory
+    inventory.walk = walk_commit(repo, inventory.tip)
+    _gather_damage(inventory)
+    lost = inventory.walk.damaged.keys() & {"", "."}
+    if not lost and inventory.walk.files.get(FORMAT_PATH) not in inventory.damaged:
         try:
             branch.check()
-        except (Refused, Unreadable) as error:
-            evidence.refusal = error
+        except (Refused, UnreadableRecord) as error:
+            inventory.refusal = error
         except CommandFailed:
             pass  # the keep branch is damaged; check_keep reports it
-    if evidence.is_ours:
-        _gather_runs(evidence)
-    return evidence
+    if inventory.is_ours:
+        _gather_runs(inventory)
+    return inventory
 
 
-def _gather_damage(evidence: Evidence) -> None:
-    repo, walk = evidence.workspace.repo, evidence.walk
+def _gather_damage(inventory: Inventory) -> None:
+    repo, walk = inventory.workspace.repo, inventory.walk
     listing = Listing()
-    if "" not in walk.damaged and evidence.tip is not None:
-        listing = list_objects(repo, [evidence.tip])
-    evidence.promised = listing.promised
+    if "" not in walk.damaged and inventory.tip is not None:
+        listing = list_objects(repo, [inventory.tip])
+    inventory.promised = listing.promised
     for path, oid in walk.damaged.items():
         if oid not in listing.promised:
-            evidence.damaged.setdefault(oid, []).append(path)
+            inventory.damaged.setdefault(oid, []).append(path)
     files = {path: oid for path, oid in walk.files.items() if oid not in listing.promised}
     unreadable = find_damaged(repo, files.values())
     for path, oid in files.items():
         if oid in unreadable:
-            evidence.damaged.setdefault(oid, []).append(path)
+            inventory.damaged.setdefault(oid, []).append(path)
     known = {*walk.files.values(), *walk.trees}
     older = [oid for oid, name in listing.present.items() if "." in name and oid not in known]
     found = listing.damaged | find_damaged(repo, older)
-    evidence.older_damaged = found - evidence.damaged.keys()
+    inventory.older_damaged = found - inventory.damaged.keys()
 
 
-def _gather_runs(evidence: Evidence) -> None:
-    workspace = evidence.workspace
-    evidence.purges = read_purges(workspace.repo, evidence.tip)
-    if evidence.damaged:
+def _gather_runs(inventory: Inventory) -> None:
+    workspace = inventory.workspace
+    inventory.purges = read_purges(workspace.repo, inventory.tip)
+    if inventory.damaged:
         # Do not rebuild the index: it may hold records that the branch has lost.
-        evidence.index_unknown = "part of the branch is damaged"
+        inventory.index_unknown = "part of the branch is damaged"
         with suppress(CommandFailed):
-            _take_index(evidence, workspace.refreshed())
+            _take_index(inventory, workspace.refreshed())
         return
     with fresh_index(workspace) as fresh:
-        evidence.moved = fresh.tip != evidence.tip
-        _take_index(evidence, fresh)
-        _compare_indexes(evidence, fresh)
+        inventory.moved = fresh.tip != inventory.tip
+        _take_index(inventory, fresh)
+        _compare_indexes(inventory, fresh)
 
 
 @contextmanager
@@ -181,16 +181,16 @@ def fresh_index(workspace: Workspace) -> Iterator[CachedRuns]:
             yield fresh
 
 
-def _take_index(evidence: Evidence, index: CachedRuns) -> None:
-    evidence.broken = index.broken
-    evidence.rivals = index.conflicting()
-    branch, kept = evidence.workspace.branch, dict[str, str]()
+def _take_index(inventory: Inventory, index: CachedRuns) -> None:
+    inventory.broken = index.broken
+    inventory.rivals = index.conflicting()
+    branch, kept = inventory.workspace.branch, dict[str, str]()
     for text in index.documents():
         document = json.loads(text)
         tree = document["code"]["tree"]
         if tree not in kept:
             kept[tree] = branch.code_commit(tree)
-        evidence.runs.append(_facts(document, kept[tree]))
+        inventory.runs.append(_facts(document, kept[tree]))
 
 
 def _facts(document: dict[str, Any], kept: str) -> RunFacts:
@@ -211,22 +211,22 @@ def _facts(document: dict[str, Any], kept: str) -> RunFacts:
     )
 
 
-def _compare_indexes(evidence: Evidence, fresh: CachedRuns) -> None:
-    kept = evidence.workspace.refreshed()
+def _compare_indexes(inventory: Inventory, fresh: CachedRuns) -> None:
+    kept = inventory.workspace.refreshed()
     if kept.tip != fresh.tip:
-        evidence.index_unknown = "the branch moved while it was checked"
+        inventory.index_unknown = "the branch moved while it was checked"
         return
     different = sum(one != other for one, other in zip_longest(kept.documents(), fresh.documents()))
     if different:
-        evidence.index_fault = f"{different:,} of {fresh.count():,} runs differ"
+        inventory.index_fault = f"{different:,} of {fresh.count():,} runs differ"
     elif tables := kept.differences(fresh):
-        evidence.index_fault = f"its content is not that of the branch: {', '.join(tables)}"
+        inventory.index_fault = f"its content is not that of the branch: {', '.join(tables)}"
 
 
-def files_of(evidence: Evidence) -> dict[PathKind, dict[str, str]]:
+def files_of(inventory: Inventory) -> dict[PathKind, dict[str, str]]:
     """Return gitexp's files on the branch, by kind and path."""
     found: dict[PathKind, dict[str, str]] = {kind: {} for kind in PathKind}
-    for path, oid in evidence.walk.files.items():
+    for path, oid in inventory.walk.files.items():
         place = parse_path(path)
         if place is not None:
             found[place.kind][path] = oid

@@ -12,36 +12,36 @@ from gitexp.features.doctor.cleanup import (
     find_old_locks,
     list_worktrees,
 )
-from gitexp.features.doctor.findings import Finding, Level, Mend, counted, listed
-from gitexp.features.doctor.inventory import Evidence
+from gitexp.features.doctor.findings import Finding, Fix, Level, counted, listed
+from gitexp.features.doctor.inventory import Inventory
 from gitexp.features.recording.made_here import is_recorded_here
 from gitexp.features.sync import hook_install
 
 _LONG_OPEN = timedelta(days=30)
 
 
-def check_index(evidence: Evidence) -> Iterator[Finding]:
+def check_index(inventory: Inventory) -> Iterator[Finding]:
     """Report a run index that differs from a newly built one."""
-    if evidence.index_fault is not None:
+    if inventory.index_fault is not None:
         yield Finding(
             check="index",
             level=Level.FAULT,
-            text=f"the run index differs from the branch: {evidence.index_fault}",
+            text=f"the run index differs from the branch: {inventory.index_fault}",
             hints=("`git exp gc --rebuild-index` rebuilds it",),
-            mend=Mend.REBUILD_INDEX,
+            fix=Fix.REBUILD_INDEX,
         )
-    elif evidence.index_unknown is not None:
+    elif inventory.index_unknown is not None:
         yield Finding(
             check="index",
             level=Level.UNKNOWN,
-            text=f"the run index could not be checked: {evidence.index_unknown}",
+            text=f"the run index could not be checked: {inventory.index_unknown}",
             hints=("fix the branch first",),
         )
 
 
-def check_journals(evidence: Evidence) -> Iterator[Finding]:
+def check_journals(inventory: Inventory) -> Iterator[Finding]:
     """Report finished runs that are still in a journal, and open runs without a journal."""
-    survey = evidence.journals
+    survey = inventory.journals
     over = [open_run for open_run in survey.runs if open_run.is_over]
     if over:
         yield Finding(
@@ -51,7 +51,7 @@ def check_journals(evidence: Evidence) -> Iterator[Finding]:
             f" {listed(f'{o.run.id[:7]} {o.run.name}' for o in over)}",
             hints=("`git exp recover` completes their records, and so does the next run",),
             runs=tuple(o.run.id for o in over),
-            mend=Mend.COMPLETE_RUNS,
+            fix=Fix.COMPLETE_RUNS,
         )
     if survey.unreadable:
         yield Finding(
@@ -61,7 +61,7 @@ def check_journals(evidence: Evidence) -> Iterator[Finding]:
             f" {listed(map(str, survey.unreadable))}",
             hints=("`git exp recover` moves them aside; nothing of them is deleted",),
             items=tuple(map(str, survey.unreadable)),
-            mend=Mend.COMPLETE_RUNS,
+            fix=Fix.COMPLETE_RUNS,
         )
     if survey.set_aside:
         yield Finding(
@@ -86,14 +86,14 @@ def check_journals(evidence: Evidence) -> Iterator[Finding]:
                 ),
                 runs=(open_run.run.id,),
             )
-    yield from _without_journal(evidence)
+    yield from _without_journal(inventory)
 
 
-def _without_journal(evidence: Evidence) -> Iterator[Finding]:
-    known = evidence.journals.ids()
-    open_runs = [f for f in evidence.runs if f.outcome is Outcome.RUNNING and f.id not in known]
+def _without_journal(inventory: Inventory) -> Iterator[Finding]:
+    known = inventory.journals.ids()
+    open_runs = [f for f in inventory.runs if f.outcome is Outcome.RUNNING and f.id not in known]
     for facts in open_runs:
-        if is_recorded_here(evidence.workspace, facts.id):
+        if is_recorded_here(inventory.workspace, facts.id):
             yield Finding(
                 check="journals",
                 level=Level.FAULT,
@@ -103,9 +103,9 @@ def _without_journal(evidence: Evidence) -> Iterator[Finding]:
             )
 
 
-def check_locks(evidence: Evidence) -> Iterator[Finding]:
+def check_locks(inventory: Inventory) -> Iterator[Finding]:
     """Report stale git locks that block recording."""
-    for path, age_s in find_old_locks(evidence.workspace):
+    for path, age_s in find_old_locks(inventory.workspace):
         yield Finding(
             check="locks",
             level=Level.FAULT,
@@ -115,17 +115,17 @@ def check_locks(evidence: Evidence) -> Iterator[Finding]:
                 f"if no git is at work here: `rm '{path}'`",
             ),
             items=(str(path),),
-            mend=Mend.CLEAR_LOCKS,
+            fix=Fix.CLEAR_LOCKS,
         )
 
 
-def check_pending(evidence: Evidence) -> Iterator[Finding]:
+def check_pending(inventory: Inventory) -> Iterator[Finding]:
     """Report pinned snapshots whose run is sealed or unknown."""
-    journals = evidence.journals.ids()
+    journals = inventory.journals.ids()
     done, strange = [], []
-    for ref in evidence.pending:
+    for ref in inventory.pending:
         run = ref.rpartition("/")[2]
-        facts = evidence.fact(run)
+        facts = inventory.fact(run)
         if run in journals:
             continue
         if facts is None:
@@ -141,11 +141,11 @@ def check_pending(evidence: Evidence) -> Iterator[Finding]:
             hints=("`git exp gc` releases them",),
             runs=tuple(facts.id for facts, _ in done),
             items=tuple(ref for _, ref in done),
-            mend=Mend.DROP_PENDING,
+            fix=Fix.DROP_PENDING,
         )
-    readable = evidence.tip is None or evidence.is_ours
-    if strange and readable and evidence.index_unknown is None:
-        abandoned = find_abandoned_pins(evidence.workspace)
+    readable = inventory.tip is None or inventory.is_ours
+    if strange and readable and inventory.index_unknown is None:
+        abandoned = find_abandoned_pins(inventory.workspace)
         yield Finding(
             check="pending",
             level=Level.WARNING,
@@ -155,14 +155,14 @@ def check_pending(evidence: Evidence) -> Iterator[Finding]:
                 "`git exp gc` releases those older than an hour",
             ),
             items=tuple(abandoned or strange),
-            mend=Mend.DROP_PENDING if abandoned else None,
+            fix=Fix.DROP_PENDING if abandoned else None,
         )
 
 
-def check_checkout(evidence: Evidence) -> Iterator[Finding]:
+def check_checkout(inventory: Inventory) -> Iterator[Finding]:
     """Report work trees that have the run or keep branch checked out."""
-    branch = evidence.workspace.branch
-    for worktree in list_worktrees(evidence.workspace.repo):
+    branch = inventory.workspace.branch
+    for worktree in list_worktrees(inventory.workspace.repo):
         if worktree.branch in (branch.run_ref, branch.code_ref):
             name = worktree.branch.removeprefix("refs/heads/")
             yield Finding(
@@ -176,9 +176,9 @@ def check_checkout(evidence: Evidence) -> Iterator[Finding]:
             )
 
 
-def check_leftovers(evidence: Evidence) -> Iterator[Finding]:
+def check_leftovers(inventory: Inventory) -> Iterator[Finding]:
     """Report leftovers of past processes."""
-    left = find_leftovers(evidence.workspace)
+    left = find_leftovers(inventory.workspace)
     if left.paths or left.worktrees:
         names = [str(path) for path in (*left.worktrees, *left.paths)]
         yield Finding(
@@ -188,13 +188,13 @@ def check_leftovers(evidence: Evidence) -> Iterator[Finding]:
             f" {listed(names)}",
             hints=("`git exp gc` removes them",),
             items=tuple(names),
-            mend=Mend.TIDY,
+            fix=Fix.DELETE_LEFTOVERS,
         )
 
 
-def check_settings(evidence: Evidence) -> Iterator[Finding]:
+def check_settings(inventory: Inventory) -> Iterator[Finding]:
     """Report unknown settings."""
-    for warning in evidence.workspace.settings.warnings:
+    for warning in inventory.workspace.settings.warnings:
         yield Finding(
             check="settings",
             level=Level.WARNING,
@@ -203,10 +203,10 @@ def check_settings(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def check_mirror(evidence: Evidence) -> Iterator[Finding]:
+def check_mirror(inventory: Inventory) -> Iterator[Finding]:
     """Report fetch refspecs that overwrite gitexp's branches, as in a mirror clone."""
-    branch, config = evidence.workspace.branch, evidence.workspace.repo.config()
-    for name in remote_names(evidence.workspace.repo):
+    branch, config = inventory.workspace.branch, inventory.workspace.repo.config()
+    for name in remote_names(inventory.workspace.repo):
         specs = config.get_all(f"remote.{name}.fetch")
         open_refs = [
             ref
@@ -234,10 +234,10 @@ def _writes(spec: str, ref: str) -> bool:
     return ref.startswith(start) and ref.endswith(end) if star else ref == start
 
 
-def check_hooks(evidence: Evidence) -> Iterator[Finding]:
+def check_hooks(inventory: Inventory) -> Iterator[Finding]:
     """Report an installed hook that does not work, and push settings without an installed hook."""
-    settings = evidence.workspace.settings
-    status = hook_install.status(evidence.workspace.repo)
+    settings = inventory.workspace.settings
+    status = hook_install.status(inventory.workspace.repo)
     if status.installed and not status.working:
         yield Finding(
             check="hooks",

@@ -306,7 +306,7 @@ def find_remains(workspace: Workspace, purges: Purges, objects: Collection[str])
 
 
 def _reached(workspace: Workspace, revisions: str) -> set[str]:
-    asked = workspace.repo.git("rev-list", "--objects", revisions, check=False)
-    if asked.status != 0:
+    result = workspace.repo.git("rev-list", "--objects", revisions, check=False)
+    if result.status != 0:
         raise GitexpError("cannot tell what git still reaches", why="an object is missing")
-    return {line.partition(" ")[0] for line in asked.text.splitlines()}
+    return {line.partition(" ")[0] for line in result.text.splitlines()}

@@ -39,8 +39,8 @@ def upgrade(branch: RunBranch, identity: str | None = None) -> Upgraded:
     """Change both branches to the newest format. Safe to repeat, also after an interruption.
 
     `identity` is the author of code commits, `Name <email>`; the run branch stores it. Raises
-    `InvalidInput` when git rejects the identity, `Unreadable` when this clone lacks code of the old
-    branch, `Conflict` when another process moved a branch.
+    `InvalidInput` when git rejects the identity, `UnreadableRecord` when this clone lacks code of
+    the old branch, `Conflict` when another process moved a branch.
     """
     form = format_file(identity or CODE_IDENTITY)
     branch.check()
@@ -70,8 +70,8 @@ def _count(branch: RunBranch, keep: ObjectId | None) -> int:
 
 def _write_format(branch: RunBranch, tip: ObjectId, form: bytes) -> None:
     """Write the format file with the date of the tip, so that every clone makes the same commit."""
-    asked = branch.repo.git("log", "-1", "--no-show-signature", "--format=%ct", tip)
-    moment = datetime.fromtimestamp(int(asked.text), UTC)
+    result = branch.repo.git("log", "-1", "--no-show-signature", "--format=%ct", tip)
+    moment = datetime.fromtimestamp(int(result.text), UTC)
     files = ((README_PATH, README_FILE), (FORMAT_PATH, form))
     step = NewCommit(branch.run_ref, _MESSAGE, _IDENTITY, moment, [tip], files, tip=tip)
     apply(branch.repo, [step], durable=branch.durable)

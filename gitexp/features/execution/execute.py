@@ -26,7 +26,7 @@ from gitexp.core.model.run import FileState, Origin, Outcome, Run
 from gitexp.core.schema.toml_codec import encode_table
 from gitexp.features.execution.checks import run_checks
 from gitexp.features.execution.code_snapshot import pin
-from gitexp.features.execution.prepare import Prepared, recorded_path
+from gitexp.features.execution.prepare import PreparedRun, recorded_path
 from gitexp.features.execution.run_files import RunFiles, with_files, with_harvest
 from gitexp.features.execution.unfinished import Start, beat, note_start
 from gitexp.features.harvest.metrics_files import file_marks, gather_metrics
@@ -101,7 +101,7 @@ as code, unless it is a declared output or metrics file."""
 
 
 @dataclass(frozen=True, slots=True)
-class Executed:
+class ExecutionResult:
     """A run that has ended."""
 
     run: Run
@@ -117,11 +117,11 @@ class Executed:
 
 
 @dataclass(slots=True)
-class _Running:
+class _RunningCommand:
     """State of an open run, used at its end."""
 
     workspace: Workspace
-    prepared: Prepared
+    prepared: PreparedRun
     run: Run
     journal: Journal
     tail: OutputTail
@@ -177,14 +177,14 @@ class _Running:
 
 def execute(
     workspace: Workspace,
-    prepared: Prepared,
+    prepared: PreparedRun,
     *,
     on_start: Callable[[Run, GitexpError | None], None] = lambda _run, _problem: None,
     environ: Mapping[str, str] = os.environ,
     stdout: int = 1,
     harvest: tuple[str, ...] | None = None,
     inject: bool = True,
-) -> Executed:
+) -> ExecutionResult:
     """Record the start, run the command, record the end.
 
     `on_start` gets the run, and the error if its start could not be written to the branch (the
@@ -196,7 +196,7 @@ def execute(
     run = pin(workspace, prepared.run)
     journal, problem = record_start(workspace, run, prepared.packages)
     started_s = clock.monotonic_s()
-    running = _Running(
+    running = _RunningCommand(
         workspace=workspace,
         prepared=prepared,
         run=run,
@@ -226,13 +226,15 @@ def execute(
         ended = _record_end(running, ended)
     except (GitexpError, OSError) as error:
         problems.append(error if isinstance(error, GitexpError) else GitexpError(str(error)))
-        return Executed(ended, done.exit_code, False, tuple(problems), len(run.warnings))
+        return ExecutionResult(ended, done.exit_code, False, tuple(problems), len(run.warnings))
     finally:
         running.remove_files()
-    return Executed(ended, done.exit_code, True, tuple(problems), len(run.warnings), running.jobs)
+    return ExecutionResult(
+        ended, done.exit_code, True, tuple(problems), len(run.warnings), running.jobs
+    )
 
 
-def _run_command(running: _Running, env: Mapping[str, str], stdout: int) -> CommandResult:
+def _run_command(running: _RunningCommand, env: Mapping[str, str], stdout: int) -> CommandResult:
     """Run the command. If it cannot start, record the exit code that a shell would return."""
     try:
         return run_command(
@@ -250,7 +252,7 @@ def _run_command(running: _Running, env: Mapping[str, str], stdout: int) -> Comm
         return CommandResult(error.status, False, 0.0)
 
 
-def _record_end(running: _Running, ended: Run) -> Run:
+def _record_end(running: _RunningCommand, ended: Run) -> Run:
     workspace, prepared = running.workspace, running.prepared
     warnings = [running.fault] if running.fault else []
     running.printed.close()
@@ -297,7 +299,7 @@ def _record_end(running: _Running, ended: Run) -> Run:
     return seal(workspace, running.journal, ended, series, prepared.packages, notes=found.notes)
 
 
-def _left_by_hydra(running: _Running, output: str) -> Report | None:
+def _left_by_hydra(running: _RunningCommand, output: str) -> Report | None:
     """Return the configuration that Hydra wrote, for a program that did not report itself."""
     if running.run.command is None:
         return None
@@ -318,7 +320,7 @@ def outcome_of(done: CommandResult) -> Outcome:
 # --- other files ----------------------------------------------------------------------------------
 
 
-def _hash_outputs(prepared: Prepared, warnings: list[str]) -> dict[str, FileState]:
+def _hash_outputs(prepared: PreparedRun, warnings: list[str]) -> dict[str, FileState]:
     states = {}
     for path in prepared.outputs:
         try:
@@ -328,7 +330,7 @@ def _hash_outputs(prepared: Prepared, warnings: list[str]) -> dict[str, FileStat
     return states
 
 
-def _reads(running: _Running) -> dict[str, FileState]:
+def _reads(running: _RunningCommand) -> dict[str, FileState]:
     """Return the untracked files that the program was seen to read."""
     paths = opened_files(running.report)
     if not paths:
@@ -350,7 +352,7 @@ def _modified_ns(file: Path) -> int | None:
 
 
 def _produced(
-    running: _Running, since_ns: int | None, harvested: set[str], warnings: list[str]
+    running: _RunningCommand, since_ns: int | None, harvested: set[str], warnings: list[str]
 ) -> tuple[str, ...]:
     """Return paths that were created or changed during the run and cannot be its source.
 

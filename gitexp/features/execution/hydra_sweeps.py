@@ -213,7 +213,7 @@ def _metrics_by_job(output: str) -> dict[int, Table]:
             current = found.setdefault(int(announced[1]), {})
         elif "METRIC" in line:
             current.update(_read_line(line))
-    return {number: limits.recordable(nest(table), "metric")[0] for number, table in found.items()}
+    return {number: limits.fit(nest(table), "metric")[0] for number, table in found.items()}
 
 
 def _logged(directory: Path) -> Table:
@@ -223,7 +223,7 @@ def _logged(directory: Path) -> Table:
         with suppress(OSError), path.open("rb") as file:
             for line in file.read(MAX_CONFIG_BYTES).decode(errors="replace").splitlines():
                 found.update(_read_line(line) if "METRIC" in line else {})
-    return limits.recordable(nest(found), "metric")[0]
+    return limits.fit(nest(found), "metric")[0]
 
 
 def _read_line(line: str) -> Table:

@@ -178,14 +178,14 @@ def _uncovered(path: Path, top: Path, held: Held) -> list[Path]:
     if inside != "." and not _is_held(held, inside):
         return [path]
     try:
-        asked = held.repo.git(
+        result = held.repo.git(
             *("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--full-name"),
             *("--", f":(top,literal){inside}" if inside != "." else ":/"),
         )
     except CommandFailed:
         return [path]
     below = "" if inside == "." else f"{inside}/"
-    missing = [*asked.text.split("\0"), *(p for p in held.left_out if p.startswith(below))]
+    missing = [*result.text.split("\0"), *(p for p in held.left_out if p.startswith(below))]
     names = [n for n in missing if n and not _is_cache(n) and n not in held.produced]
     return [path] if len(names) > _MANY else [top / name for name in names]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from gitexp.adapters.git.nested_repositories import list_nested_files
-from gitexp.adapters.git.worktree import LeftOut
+from gitexp.adapters.git.worktree import SkippedFile
 from gitexp.adapters.system.file_digests import FileDigests
 from gitexp.core.analysis.fingerprint import path_matcher
 from gitexp.core.model.run import FileState
@@ -62,7 +62,7 @@ def model_file_rule(include: Sequence[str]) -> Callable[[str], bool]:
 
 
 def hash_outside(
-    workspace: Workspace, left_out: Iterable[LeftOut], counts: Callable[[str], bool]
+    workspace: Workspace, left_out: Iterable[SkippedFile], counts: Callable[[str], bool]
 ) -> Outside:
     """Hash the left-out files that count. Never raises for an unreadable file."""
     found = [item for item in left_out if counts(item.path.rstrip("/"))]
@@ -147,6 +147,6 @@ def _few(paths: Sequence[str]) -> tuple[str, ...]:
     return (*paths[:MAX_LISTED], f"and {more:,} more") if more > 0 else tuple(paths)
 
 
-def named_few(items: Sequence[LeftOut]) -> tuple[str, ...]:
+def named_few(items: Sequence[SkippedFile]) -> tuple[str, ...]:
     """Return at most `MAX_LISTED` left-out files with their reasons, as a record lists them."""
     return _few([str(item) for item in items])

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from gitexp.adapters.git.submodules import fill_submodules
 from gitexp.adapters.system.probe import hash_path
 from gitexp.core.analysis.fingerprint import path_matcher
-from gitexp.core.errors import CouldNotTell, InvalidInput
+from gitexp.core.errors import InvalidInput, Undetermined
 from gitexp.core.model.run import FileState, Run
 from gitexp.features.execution.outside_files import hash_nested, start_digests
 from gitexp.storage.workspace import Workspace
@@ -82,11 +82,11 @@ def find_missing(workspace: Workspace, recorded: Run) -> list[Missing]:
 def _ignored(workspace: Workspace) -> list[str]:
     if workspace.repo.top is None:
         return []
-    asked = workspace.repo.git(
+    result = workspace.repo.git(
         *("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"),
         check=False,
     )
-    return asked.text.split("\0")[:-1]
+    return result.text.split("\0")[:-1]
 
 
 def not_placed(missing: Iterable[Missing], placement: Placement) -> list[Missing]:
@@ -112,12 +112,12 @@ def name_missing(missing: Sequence[Missing]) -> str:
 def inside(top: Path, name: str) -> Path:
     """Return a recorded path in the temporary work tree, with symbolic links resolved.
 
-    Raises `CouldNotTell` for a path outside it: a foreign record must not choose where gitexp
+    Raises `Undetermined` for a path outside it: a foreign record must not choose where gitexp
     writes.
     """
     path = _resolved(top / name)
     if not path.is_relative_to(top.resolve()):
-        raise CouldNotTell(
+        raise Undetermined(
             "cannot reproduce this run here",
             why=f"'{name}' is outside its work tree",
             hints=["record data outside it by absolute path"],
@@ -129,13 +129,13 @@ def _resolved(path: Path) -> Path:
     try:
         return path.resolve()
     except (OSError, RuntimeError) as error:  # a link to itself
-        raise CouldNotTell("cannot reproduce this run here", why=str(error)) from error
+        raise Undetermined("cannot reproduce this run here", why=str(error)) from error
 
 
 def fill(workspace: Workspace, recorded: Run, top: Path) -> list[Missing]:
     """Write the submodules of the recorded code from this clone; return those it lacks.
 
-    Raises `CouldNotTell` when one is outside the temporary work tree.
+    Raises `Undetermined` when one is outside the temporary work tree.
     """
     _, absent = fill_submodules(workspace.repo, recorded.code.tree, lambda path: inside(top, path))
     return [
@@ -151,7 +151,7 @@ def place_files(
 ) -> Placement:
     """Place inputs, hashed files and requested links into a temporary work tree.
 
-    `links` are paths relative to the top of the user's work tree. Raises `CouldNotTell` when an
+    `links` are paths relative to the top of the user's work tree. Raises `Undetermined` when an
     input does not exist here with its recorded content.
     """
     placement = Placement()
@@ -191,7 +191,7 @@ def _place_inputs(workspace: Workspace, recorded: Run, top: Path, placement: Pla
             here = None if workspace.repo.top is None else _state_of(workspace.repo.top / name)
             faults.append(_fault(name, here or _state_of(place)))
     if faults:
-        raise CouldNotTell(
+        raise Undetermined(
             f"cannot reproduce run {recorded.id[:7]} on the same data",
             why="; ".join(faults[:5]),
             hints=["restore the data; `git exp show` lists the expected hashes"],
@@ -214,7 +214,7 @@ def _bring(
 ) -> bool:
     """Link or copy a path of the user's work tree if it has the recorded content.
 
-    Raises `CouldNotTell` when the path is outside the temporary work tree.
+    Raises `Undetermined` when the path is outside the temporary work tree.
     """
     if workspace.repo.top is None or not _has(workspace.repo.top / name, state):
         return False

@@ -57,7 +57,7 @@ reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class RunRequest:
     """The user's request to run or record something."""
 
     origin: Origin
@@ -86,7 +86,7 @@ class Trial:
     """Time limit of the command in seconds."""
 
 
-class Prepared(NamedTuple):
+class PreparedRun(NamedTuple):
     """A run that is ready to start."""
 
     run: Run
@@ -112,12 +112,12 @@ class Prepared(NamedTuple):
     changed: tuple[Changed, ...] = ()
     """Earlier runs that read other data; not repeats."""
 
-    def look_around(self) -> Table:
+    def observe_environment(self) -> Table:
         """Return the environment of the command, also the parts that are not recorded."""
-        return look_around(self.argv, self.directory).facts
+        return observe_environment(self.argv, self.directory).facts
 
 
-class Surroundings(NamedTuple):
+class ObservedEnvironment(NamedTuple):
     """The environment of a trial."""
 
     facts: Table
@@ -125,62 +125,64 @@ class Surroundings(NamedTuple):
     """Installed packages, by name."""
 
 
-def look_around(argv: Sequence[str], directory: Path) -> Surroundings:
+def observe_environment(argv: Sequence[str], directory: Path) -> ObservedEnvironment:
     """Describe the host and the Python the command will use, without starting it."""
     from gitexp.adapters.system.probe import probe_environment
 
     facts, packages = probe_environment(argv, directory=directory, env=dict(os.environ))
-    return Surroundings(facts, {**packages})
+    return ObservedEnvironment(facts, {**packages})
 
 
-def prepare(workspace: Workspace, trial: Trial, *, observe: bool = True) -> Prepared:
+def prepare(workspace: Workspace, request: RunRequest, *, observe: bool = True) -> PreparedRun:
     """Build the record of a run that is about to start.
 
     Without `observe` the environment is left out: a query needs none. Raises `InvalidInput` when
     parameters, files or inputs cannot be used, `NoCommit` when there is no commit.
     """
     with workspace.reading() as reading:
-        return _prepare(reading, trial, observe=observe)
+        return _prepare(reading, request, observe=observe)
 
 
-def _prepare(workspace: Workspace, trial: Trial, *, observe: bool) -> Prepared:
-    params, given, notes = gather_params(workspace, trial)
-    argv = tuple(fill_template(trial.argv, params))
+def _prepare(workspace: Workspace, request: RunRequest, *, observe: bool) -> PreparedRun:
+    params, given, notes = gather_params(workspace, request)
+    argv = tuple(fill_template(request.argv, params))
     warnings: list[str] = []
-    if trial.argv and trial.origin is Origin.RUN:
+    if request.argv and request.origin is Origin.RUN:
         from gitexp.features.execution.given_params import check_placeholders, not_received
 
-        notes += check_placeholders(trial.argv, params, given)
-        warnings += not_received(trial.argv, trial.directory, given)
-    outputs = tuple(trial.directory / path for path in trial.outputs)
-    metrics_files = _metrics_files(workspace, trial)
+        notes += check_placeholders(request.argv, params, given)
+        warnings += not_received(request.argv, request.directory, given)
+    outputs = tuple(request.directory / path for path in request.outputs)
+    metrics_files = _metrics_files(workspace, request)
     top = workspace.repo.top
     written = [recorded_path(path, top) for path in (*metrics_files, *outputs)]
-    inputs = _hash_inputs(workspace, (*workspace.settings.inputs, *trial.inputs), trial.directory)
-    command, patterns = command_of(workspace, trial, argv), _metric_patterns(workspace, trial)
+    inputs = _hash_inputs(
+        workspace, (*workspace.settings.inputs, *request.inputs), request.directory
+    )
+    command, patterns = command_of(workspace, request, argv), _metric_patterns(workspace, request)
     if command is not None and patterns:
         texts = tuple(redact_text(pattern.text) for pattern in patterns)
         command = replace(command, metric_patterns=texts)
-    around = look_around(argv, trial.directory) if observe else None
-    environment, packages = _kept(around, top, workspace.settings.environment)
+    observed = observe_environment(argv, request.directory) if observe else None
+    environment, packages = _kept(observed, top, workspace.settings.environment)
     code, sinks, code_notes = observe_code(workspace, command, written)
-    named = _undeclared(workspace, trial, argv, code, command, {*inputs, *written, *sinks})
-    run = _running(workspace, trial, redact_table(params), code, command, inputs | named.inputs)
+    named = _undeclared(workspace, request, argv, code, command, {*inputs, *written, *sinks})
+    run = _running(workspace, request, redact_table(params), code, command, inputs | named.inputs)
     run = replace(run, environment=environment, produced=sinks, warnings=tuple(warnings))
     changed: tuple[Changed, ...] = ()
-    if trial.origin in _LIVE and top is not None:
+    if request.origin in _LIVE and top is not None:
         run, changed = tell_apart(workspace, run, ReadFiles(top))
-    return Prepared(
+    return PreparedRun(
         run=_in_session(workspace, run) if observe else run,
         argv=argv,
-        directory=trial.directory,
-        top=top or trial.directory,
+        directory=request.directory,
+        top=top or request.directory,
         packages=packages,
         metrics_files=metrics_files,
         outputs=outputs,
         given=given,
         metric_patterns=patterns,
-        are_metrics_named=bool(trial.metrics_files or workspace.settings.metrics_files),
+        are_metrics_named=bool(request.metrics_files or workspace.settings.metrics_files),
         notes=(
             *notes,
             *code_notes,
@@ -197,33 +199,35 @@ _LIVE = (Origin.RUN, Origin.API, Origin.STEPS)
 
 def _undeclared(
     workspace: Workspace,
-    trial: Trial,
+    request: RunRequest,
     argv: Sequence[str],
     code: Code,
     command: Command | None,
     known: Collection[str],
 ) -> Named:
     """Return the inputs that only the command names."""
-    if command is None or trial.origin not in _LIVE:
+    if command is None or request.origin not in _LIVE:
         return Named({}, ())
-    stdin = 0 if trial.origin is Origin.RUN else None
+    stdin = 0 if request.origin is Origin.RUN else None
     held = held_of(workspace, code, command)
-    return named_inputs(argv, trial.directory, held, {*known, *code.hashed}, stdin)
+    return named_inputs(argv, request.directory, held, {*known, *code.hashed}, stdin)
 
 
-def _kept(around: Surroundings | None, top: Path | None, extent: str) -> tuple[Table, Table]:
+def _kept(
+    observed: ObservedEnvironment | None, top: Path | None, extent: str
+) -> tuple[Table, Table]:
     """Return the part of the environment to record, and the installed packages."""
-    if around is None:
+    if observed is None:
         return {}, {}
     from gitexp.adapters.system.probe import kept_facts, lock_files
 
     locks: Table = {} if top is None else {**lock_files(top)}
-    return kept_facts({**around.facts, "lock_files": locks}, around.packages, extent)
+    return kept_facts({**observed.facts, "lock_files": locks}, observed.packages, extent)
 
 
 def _running(
     workspace: Workspace,
-    trial: Trial,
+    request: RunRequest,
     params: Table,
     code: Code,
     command: Command | None,
@@ -232,19 +236,19 @@ def _running(
     run_id = clock.new_run_id()
     run = Run(
         id=run_id,
-        name=trial.name or memorable_name(run_id),
+        name=request.name or memorable_name(run_id),
         outcome=Outcome.RUNNING,
         clock=workspace.next_clock(),
         started=clock.now(),
         author=workspace.settings.author,
-        origin=trial.origin,
-        reason=None if trial.reason is None else redact_text(trial.reason),
-        parent=trial.parent,
-        tags=tuple(sorted(set(trial.tags))),
+        origin=request.origin,
+        reason=None if request.reason is None else redact_text(request.reason),
+        parent=request.parent,
+        tags=tuple(sorted(set(request.tags))),
         code=code,
         command=command,
         params=params,
-        directions=trial.directions,
+        directions=request.directions,
         inputs=inputs,
     )
     return replace(run, fingerprint=fingerprint_of(run))
@@ -259,18 +263,18 @@ def _in_session(workspace: Workspace, run: Run) -> Run:
     return run if found is None else replace(run, parent=found[0], parent_rule=found[1])
 
 
-def read_params_files(workspace: Workspace, trial: Trial) -> tuple[Table, list[str]]:
+def read_params_files(workspace: Workspace, request: RunRequest) -> tuple[Table, list[str]]:
     """Read the parameter files; later ones win. Returns the parameters and notes."""
     params: Table = {}
-    if trial.file_params is not None:
-        _overlay(params, trial.file_params)
+    if request.file_params is not None:
+        _overlay(params, request.file_params)
         return params, []
     notes = []
-    files = [trial.directory / name for name in trial.params_files]
+    files = [request.directory / name for name in request.params_files]
     if not files and workspace.repo.top is not None:
         files = [workspace.repo.top / name for name in workspace.settings.params_files]
     if not files:
-        files = [p for n in PARAMS_CANDIDATES if (p := trial.directory / n).is_file()][:1]
+        files = [p for n in PARAMS_CANDIDATES if (p := request.directory / n).is_file()][:1]
         notes = [f"parameters taken from {file.name}" for file in files]
     for file in files:
         from gitexp.features.recording.record import read_file  # writes records otherwise
@@ -279,15 +283,15 @@ def read_params_files(workspace: Workspace, trial: Trial) -> tuple[Table, list[s
     return params, notes
 
 
-def gather_params(workspace: Workspace, trial: Trial) -> tuple[Table, Table, list[str]]:
+def gather_params(workspace: Workspace, request: RunRequest) -> tuple[Table, Table, list[str]]:
     """Merge parameters from files, the environment, the command's options and the user.
 
     Later ones win. Returns all parameters, those that the user gave, and notes.
     """
-    params, notes = read_params_files(workspace, trial)
+    params, notes = read_params_files(workspace, request)
     given: Table = {}
-    _overlay(given, trial.params)
-    for path, value in trial.assignments:
+    _overlay(given, request.params)
+    for path, value in request.assignments:
         assign(given, path, value)
     environment = {
         n: v for n in workspace.settings.env_params if (v := os.environ.get(n)) is not None
@@ -297,7 +301,7 @@ def gather_params(workspace: Workspace, trial: Trial) -> tuple[Table, Table, lis
         known: Table = {}
         _overlay(known, params)
         _overlay(known, given)
-        _overlay(params, params_from_argv(fill_template(trial.argv, known)))
+        _overlay(params, params_from_argv(fill_template(request.argv, known)))
     _overlay(params, given)
     check_table(params, "parameter")
     return params, given, notes
@@ -316,17 +320,17 @@ def _overlay(table: Table, above: Table) -> None:
             table[key] = value
 
 
-def _metrics_files(workspace: Workspace, trial: Trial) -> tuple[Path, ...]:
-    if trial.metrics_files:
-        return tuple(trial.directory / name for name in trial.metrics_files)
+def _metrics_files(workspace: Workspace, request: RunRequest) -> tuple[Path, ...]:
+    if request.metrics_files:
+        return tuple(request.directory / name for name in request.metrics_files)
     top = workspace.repo.top
     if top is not None and workspace.settings.metrics_files:
         return tuple(top / name for name in workspace.settings.metrics_files)
-    return tuple(trial.directory / name for name in METRICS_CANDIDATES)
+    return tuple(request.directory / name for name in METRICS_CANDIDATES)
 
 
-def _metric_patterns(workspace: Workspace, trial: Trial) -> "tuple[MetricPattern, ...]":
-    texts = trial.metric_patterns
+def _metric_patterns(workspace: Workspace, request: RunRequest) -> "tuple[MetricPattern, ...]":
+    texts = request.metric_patterns
     texts = workspace.settings.metric_patterns if texts is None else texts
     if not texts:
         return ()
@@ -366,15 +370,15 @@ def recorded_path(path: Path, top: Path | None) -> str:
     return below.replace(os.sep, "/")
 
 
-def command_of(workspace: Workspace, trial: Trial, argv: tuple[str, ...]) -> Command | None:
+def command_of(workspace: Workspace, request: RunRequest, argv: tuple[str, ...]) -> Command | None:
     """Return the command as a record stores it, secrets redacted; `None` without one."""
     if not argv:
         return None
     shown = tuple(redact_argv(argv))
-    template = tuple(redact_argv(trial.argv))
+    template = tuple(redact_argv(request.argv))
     return Command(
         argv=shown,
         template=() if template == shown else template,
-        directory=recorded_path(trial.directory, workspace.repo.top),
-        timeout_s=trial.timeout_s,
+        directory=recorded_path(request.directory, workspace.repo.top),
+        timeout_s=request.timeout_s,
     )

@@ -17,7 +17,7 @@ from gitexp.adapters.journal.journal import (
 from gitexp.adapters.journal.liveness import liveness
 from gitexp.adapters.journal.output_archive import finish_abandoned
 from gitexp.adapters.journal.output_tail import OutputTail
-from gitexp.core.errors import NotFound, Unreadable
+from gitexp.core.errors import NotFound, UnreadableRecord
 from gitexp.core.inputs.redaction import redact_text
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Outcome, Run, Series
@@ -44,7 +44,7 @@ from gitexp.storage.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
-class Recovered:
+class RecoveryResult:
     """Result of a recovery."""
 
     completed: tuple[Run, ...] = ()
@@ -55,7 +55,9 @@ class Recovered:
     """Unreadable journals; moved aside, never deleted."""
 
 
-def recover(workspace: Workspace, *, only: RunId | None = None, force: bool = False) -> Recovered:
+def recover(
+    workspace: Workspace, *, only: RunId | None = None, force: bool = False
+) -> RecoveryResult:
     """Complete the records of runs whose process is dead; with `force`, of one that seems alive.
 
     Safe to repeat and to race: a run that another process has sealed does not change.
@@ -71,14 +73,14 @@ def recover(workspace: Workspace, *, only: RunId | None = None, force: bool = Fa
                 content = read_journal(path)
             except FileNotFoundError:
                 continue  # another process has just completed it
-            except Unreadable:
+            except UnreadableRecord:
                 damaged += [_set_aside(path)] if is_ours else []
                 continue
             if not is_ours or not (force or liveness(content).is_over):
                 waiting.append(content.run_id)
             else:
                 completed.append(_complete(workspace, path, content))
-    return Recovered(tuple(completed), tuple(waiting), tuple(damaged))
+    return RecoveryResult(tuple(completed), tuple(waiting), tuple(damaged))
 
 
 def open_states(workspace: Workspace) -> dict[RunId, bool]:
@@ -87,7 +89,7 @@ def open_states(workspace: Workspace) -> dict[RunId, bool]:
     for path in list_journals(workspace.journals):
         try:
             content = read_journal(path)
-        except (FileNotFoundError, Unreadable):
+        except (FileNotFoundError, UnreadableRecord):
             continue
         states[content.run_id] = not liveness(content).is_over
     return states
@@ -99,7 +101,7 @@ def _complete(workspace: Workspace, path: Path, content: JournalContent) -> Run:
     finish_abandoned(kept_path(workspace, run.id), redact_text)
     try:
         on_branch = workspace.branch.load_run(run.id, run.started)
-    except (NotFound, Unreadable):
+    except (NotFound, UnreadableRecord):
         on_branch = None
     if on_branch is None or not on_branch.is_sealed:
         commit_sealed(workspace, run, series, content.extra.get("packages", {}), notes=notes)

@@ -17,8 +17,8 @@ from gitexp.core.analysis.groups import Group
 from gitexp.core.analysis.samples import is_hopeless
 from gitexp.core.errors import InvalidInput
 from gitexp.core.inputs.argv import iter_options, option_path
-from gitexp.core.model.run import Direction, Entry, Run, Value
-from gitexp.features.execution.prepare import Trial, prepare
+from gitexp.core.model.run import Direction, RecordedRun, Run, Value
+from gitexp.features.execution.prepare import RunRequest, prepare
 from gitexp.features.runs.main_metric import main_metric
 from gitexp.features.runs.standings import Standings
 from gitexp.storage.workspace import Workspace
@@ -34,19 +34,19 @@ _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_][\w.]*)\}")
 class Turn:
     """One run of a batch, before its start."""
 
-    trial: Trial
+    request: RunRequest
     round: int
     """From 1."""
 
 
-def plan_repeats(trial: Trial, count: int) -> list[Turn]:
+def plan_repeats(request: RunRequest, count: int) -> list[Turn]:
     """Plan repeats of one trial. Raises `InvalidInput` for a count outside 1 to `MOST`."""
     _check(count, "--repeat")
-    return [Turn(trial, number) for number in range(1, count + 1)]
+    return [Turn(request, number) for number in range(1, count + 1)]
 
 
 def plan_seeds(
-    workspace: Workspace, trial: Trial, count: int, reference: Entry | None = None
+    workspace: Workspace, request: RunRequest, count: int, reference: RecordedRun | None = None
 ) -> list[Turn]:
     """Plan the same trial with several seeds.
 
@@ -56,7 +56,7 @@ def plan_seeds(
     seed.
     """
     _check(count, "--seeds")
-    vary = seed_setter(trial, workspace.settings.seed_params)
+    vary = seed_setter(request, workspace.settings.seed_params)
     seeds = _choose_seeds(workspace, vary, count, reference)
     return [Turn(vary(seed), number) for number, seed in enumerate(seeds, start=1)]
 
@@ -69,19 +69,21 @@ def _check(count: int, option: str) -> None:
 # --- the seed of a command ------------------------------------------------------------------------
 
 
-def seed_setter(trial: Trial, seed_params: Sequence[str]) -> Callable[[int], Trial]:
+def seed_setter(request: RunRequest, seed_params: Sequence[str]) -> Callable[[int], RunRequest]:
     """Return a function that sets the trial's seed. Raises `InvalidInput` when it has none."""
-    for path, value in trial.assignments:
+    for path, value in request.assignments:
         name = ".".join(path)
         if is_seed_param(name, value, seed_params):
-            others = tuple(pair for pair in trial.assignments if pair[0] is not path)
-            return lambda seed: replace(trial, assignments=(*others, (path, seed)))
-    for word in trial.argv:
+            others = tuple(pair for pair in request.assignments if pair[0] is not path)
+            return lambda seed: replace(request, assignments=(*others, (path, seed)))
+    for word in request.argv:
         for name in _PLACEHOLDER.findall(word):
             if is_seed_param(name, 0, seed_params):
                 filled = name.split(".")
-                return lambda seed: replace(trial, assignments=(*trial.assignments, (filled, seed)))
-    place = next(_places(trial.argv, seed_params), None)
+                return lambda seed: replace(
+                    request, assignments=(*request.assignments, (filled, seed))
+                )
+    place = next(_places(request.argv, seed_params), None)
     if place is None:
         raise InvalidInput(
             "cannot vary the seed",
@@ -94,8 +96,8 @@ def seed_setter(trial: Trial, seed_params: Sequence[str]) -> Callable[[int], Tri
         )
     position, before = place
     return lambda seed: replace(
-        trial,
-        argv=(*trial.argv[:position], f"{before}{seed}", *trial.argv[position + 1 :]),
+        request,
+        argv=(*request.argv[:position], f"{before}{seed}", *request.argv[position + 1 :]),
     )
 
 
@@ -120,7 +122,10 @@ def _number(text: str) -> Value:
 
 
 def _choose_seeds(
-    workspace: Workspace, vary: Callable[[int], Trial], count: int, reference: Entry | None
+    workspace: Workspace,
+    vary: Callable[[int], RunRequest],
+    count: int,
+    reference: RecordedRun | None,
 ) -> list[int]:
     """Return the seeds of the reference, else the first numbers that the trial does not have."""
     used = _used_seeds(workspace, prepare(workspace, vary(0), observe=False).run)
@@ -165,7 +170,7 @@ def new_batch(planned: int) -> Batch:
 
 
 def hopeless_against(
-    workspace: Workspace, run: Run, planned: int, reference: Entry | None
+    workspace: Workspace, run: Run, planned: int, reference: RecordedRun | None
 ) -> tuple[Group, Group] | None:
     """Return a batch's group and the group it can no longer be shown to beat; `None` to go on.
 

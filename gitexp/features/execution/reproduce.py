@@ -22,16 +22,16 @@ from gitexp.adapters.system.probe import (
 )
 from gitexp.core.analysis.kinship import diff_tables
 from gitexp.core.analysis.reproduction import MetricMatch, compare_reproduction
-from gitexp.core.errors import CouldNotTell, GitexpError
+from gitexp.core.errors import GitexpError, Undetermined
 from gitexp.core.inputs.patterns import parse_patterns
 from gitexp.core.inputs.redaction import REDACTED
 from gitexp.core.model.ids import ObjectId
 from gitexp.core.model.run import (
     AnnotationKind,
     Command,
-    Entry,
     Origin,
     Outcome,
+    RecordedRun,
     ReproductionVerdict,
     Run,
     Table,
@@ -49,14 +49,14 @@ from gitexp.features.execution.place_inputs import (
     not_placed,
     place_files,
 )
-from gitexp.features.execution.prepare import METRICS_CANDIDATES, Prepared
+from gitexp.features.execution.prepare import METRICS_CANDIDATES, PreparedRun
 from gitexp.features.recording.record import annotate
 from gitexp.features.runs.purged_code import refuse_purged
 from gitexp.storage.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reproduced:
+class ReproductionResult:
     """A reproduction with its verdict."""
 
     recorded: Run
@@ -72,24 +72,24 @@ class Reproduced:
 
 
 def command_of(workspace: Workspace, recorded: Run) -> Command:
-    """Return the command to reproduce. Raises `CouldNotTell` when the run cannot be reproduced."""
+    """Return the command to reproduce. Raises `Undetermined` when the run cannot be reproduced."""
     short = recorded.id[:7]
     command = recorded.command
     if command is None or not command.argv:
-        raise CouldNotTell(
+        raise Undetermined(
             f"cannot reproduce run {short}",
             why="it has no command: it was recorded, not run",
             hints=[f"`git exp apply {short}` puts its code into the work tree"],
         )
     if any(REDACTED in argument for argument in command.argv):
-        raise CouldNotTell(
+        raise Undetermined(
             f"cannot reproduce run {short}",
             why="its command held a secret, which was not recorded",
             hints=["pass secrets by the environment, not on the command line"],
         )
     refuse_purged(workspace.branch, recorded.code, f"cannot reproduce run {short}")
     if workspace.repo.resolve(f"{recorded.code.tree}^{{tree}}") is None:
-        raise CouldNotTell(
+        raise Undetermined(
             f"cannot reproduce run {short}",
             why=f"its code {recorded.code.revision[:10]} is not in this repository",
             hints=["`git exp fetch` brings the code of all runs"],
@@ -99,7 +99,7 @@ def command_of(workspace: Workspace, recorded: Run) -> Command:
 
 def reproduce(
     workspace: Workspace,
-    entry: Entry,
+    entry: RecordedRun,
     *,
     tolerances: Mapping[str, Tolerance],
     default: Tolerance,
@@ -109,7 +109,7 @@ def reproduce(
     stdout: int = 1,
     mark: Callable[[Run], Run] = lambda run: run,
     is_verdict: bool = True,
-) -> Reproduced:
+) -> ReproductionResult:
     """Reproduce a recorded run and record the verdict as an annotation of it.
 
     `mark` may change the new run before it starts, to add it to a batch. Without `is_verdict` the
@@ -118,7 +118,7 @@ def reproduce(
     The new run is linked to the recorded one. `stdout` is the file descriptor for its output.
     `links` are paths of the user's work tree, relative to its top, to link for the run.
     `on_missing` gets the files that the code lacks, before the command starts. Raises
-    `CouldNotTell` when the run cannot be reproduced here, or its result could not be recorded.
+    `Undetermined` when the run cannot be reproduced here, or its result could not be recorded.
     """
     recorded = workspace.branch.load_run(entry.run.id, entry.run.started)
     command = command_of(workspace, recorded)
@@ -148,7 +148,7 @@ def reproduce(
     verdict, matches = compare_reproduction(recorded, again, tolerances=tolerances, default=default)
     if is_verdict:
         _annotate(workspace, entry, again, verdict, matches)
-    return Reproduced(
+    return ReproductionResult(
         recorded=recorded,
         again=again,
         verdict=verdict,
@@ -161,7 +161,7 @@ def reproduce(
 
 def _annotate(
     workspace: Workspace,
-    entry: Entry,
+    entry: RecordedRun,
     again: Run,
     verdict: ReproductionVerdict,
     matches: Sequence[MetricMatch],
@@ -210,7 +210,7 @@ def _prepare(
     run: Run,
     top: Path,
     found: tuple[Table, Table],
-) -> Prepared:
+) -> PreparedRun:
     directory = inside(top, command.directory)
     kept, packages = kept_facts(*found, workspace.settings.environment)
     named = command.metrics_files or workspace.settings.metrics_files
@@ -238,7 +238,7 @@ def _prepare(
         environment=kept,
         command=_command_again(recorded, command),
     )
-    return Prepared(
+    return PreparedRun(
         run=again,
         argv=command.argv,
         directory=directory,

@@ -8,7 +8,7 @@ from gitexp.adapters.system import clock
 from gitexp.core.model.run import Outcome, Run, Series, Table, flatten, nest
 from gitexp.core.schema.series_csv import merge_series
 from gitexp.features.execution.concurrent_runs import Alongside
-from gitexp.features.execution.prepare import Prepared, recorded_path
+from gitexp.features.execution.prepare import PreparedRun, recorded_path
 from gitexp.features.harvest.gather import Harvest, Watch, gather, watch
 from gitexp.features.recording.record import JournalTotals
 from gitexp.storage.workspace import Workspace
@@ -33,7 +33,7 @@ class RunFiles:
 
     @classmethod
     def begin(
-        cls, workspace: Workspace, prepared: Prepared, run: Run, kinds: tuple[str, ...] | None
+        cls, workspace: Workspace, prepared: PreparedRun, run: Run, kinds: tuple[str, ...] | None
     ) -> "RunFiles":
         """Note the existing files, after the run has begun and before its command starts.
 

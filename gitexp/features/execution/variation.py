@@ -15,8 +15,8 @@ from gitexp.core.model.run import Code, Command
 from gitexp.core.model.run_names import memorable_name
 from gitexp.features.execution.named_inputs import Held, Named, held_of, named_inputs
 from gitexp.features.execution.prepare import (
-    Prepared,
-    Trial,
+    PreparedRun,
+    RunRequest,
     command_of,
     gather_params,
     recorded_path,
@@ -28,7 +28,7 @@ from gitexp.storage.workspace import Workspace
 class Variations:
     """Prepares trials that share code, directory and environment."""
 
-    def __init__(self, workspace: Workspace, first: Prepared, code: Code | None = None) -> None:
+    def __init__(self, workspace: Workspace, first: PreparedRun, code: Code | None = None) -> None:
         """Take code and environment from `first`, one of the trials; `code` replaces its code."""
         self._workspace = workspace
         self._first = first
@@ -42,12 +42,12 @@ class Variations:
         self._exists: dict[str, bool] = {}
         self._files = ReadFiles(first.top)
 
-    def prepare(self, trial: Trial) -> Prepared:
+    def prepare(self, request: RunRequest) -> PreparedRun:
         """Build the record of one trial. Raises `InvalidInput` like `prepare.prepare`."""
         workspace, first = self._workspace, self._first
-        params, given, _ = gather_params(workspace, trial)
-        argv = tuple(fill_template(trial.argv, params))
-        command = command_of(workspace, trial, argv)
+        params, given, _ = gather_params(workspace, request)
+        argv = tuple(fill_template(request.argv, params))
+        command = command_of(workspace, request, argv)
         assert command is not None  # noqa: S101 - a sweep has a command
         if first.run.command is not None:
             command = replace(command, metric_patterns=first.run.command.metric_patterns)
@@ -56,9 +56,9 @@ class Variations:
         run = replace(
             first.run,
             id=run_id,
-            name=trial.name or memorable_name(run_id),
+            name=request.name or memorable_name(run_id),
             started=clock.now(),
-            tags=tuple(sorted(set(trial.tags))),
+            tags=tuple(sorted(set(request.tags))),
             code=self._code,
             command=command,
             params=redact_table(params),

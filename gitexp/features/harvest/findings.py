@@ -18,7 +18,7 @@ STEP_NAMES: Final = (
 
 
 @dataclass(slots=True, kw_only=True)
-class Said:
+class SourceValues:
     """Values from one source."""
 
     kind: str

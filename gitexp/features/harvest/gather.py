@@ -13,12 +13,12 @@ from typing import Final
 from gitexp.core.errors import GitexpError, InvalidInput
 from gitexp.core.inputs.redaction import redact_table
 from gitexp.core.model.run import Direction, Harvested, Series, Table, Value, flatten, nest
-from gitexp.core.schema.limits import recordable
+from gitexp.core.schema.limits import fit
 from gitexp.core.schema.series_csv import merge_series
 from gitexp.core.schema.toml_codec import encode_table
 from gitexp.features.harvest.budget import Budget, OutOfBudget
 from gitexp.features.harvest.changes import Look, Mark, Written, look, written_between
-from gitexp.features.harvest.findings import Said
+from gitexp.features.harvest.findings import SourceValues
 from gitexp.features.harvest.kinds import Group, group_files
 from gitexp.features.harvest.trackers import READERS, Reading, read_group
 from gitexp.storage.settings.options import HARVEST_ALL
@@ -122,9 +122,9 @@ def _gather(
         f"{_shown(group.named, watched)} was not picked up: it changed after the run was last seen"
         for group in _chosen(group_files(sorted(late, key=lambda f: f.path)), watched.kinds)
     ]
-    said: list[Said] = []
+    sources: list[SourceValues] = []
     for group in groups[:MAX_SOURCES]:
-        said += _read(group, reading, watched, faults)
+        sources += _read(group, reading, watched, faults)
     if others:
         faults.append(
             f"{_shown(others[0].named, watched)} was not picked up: other runs were going on here, "
@@ -136,7 +136,7 @@ def _gather(
     ]
     if not after.is_whole:
         faults.append("not all directories were scanned: there are too many files")
-    _merge(harvest, said)
+    _merge(harvest, sources)
     harvest.warnings += _few(faults)
 
 
@@ -157,11 +157,11 @@ def _natural(path: Path) -> list[tuple[int, str]]:
     return [(int(n or 0), t) for t, n in re.findall(r"(\D*)(\d{0,18})", str(path))]
 
 
-def _read(group: Group, reading: Reading, watched: Watch, faults: list[str]) -> list[Said]:
+def _read(group: Group, reading: Reading, watched: Watch, faults: list[str]) -> list[SourceValues]:
     """Return the values of a group; none, and a fault, if it cannot be read."""
     shown = _shown(group.named, watched)
     try:
-        said = read_group(group, reading)
+        sources = read_group(group, reading)
     except OutOfBudget as limit:
         faults.append(f"{shown} was not read: {limit}")
     except GitexpError as fault:
@@ -170,8 +170,10 @@ def _read(group: Group, reading: Reading, watched: Watch, faults: list[str]) -> 
     except Exception as error:  # noqa: BLE001 - a reader's bug must not lose the other files
         faults.append(f"cannot read {shown}: {type(error).__name__}: {error}")
     else:
-        faults += [f"{_shown(one.path, watched)}: {fault}" for one in said for fault in one.faults]
-        return said
+        faults += [
+            f"{_shown(one.path, watched)}: {fault}" for one in sources for fault in one.faults
+        ]
+        return sources
     return []
 
 
@@ -189,13 +191,13 @@ def _few(faults: list[str]) -> list[str]:
 # --- merging --------------------------------------------------------------------------------------
 
 
-def _merge(harvest: Harvest, said: list[Said]) -> None:
+def _merge(harvest: Harvest, sources: list[SourceValues]) -> None:
     """Merge the values of the sources; those of the first kind win."""
     leaves: dict[str, Value] = {}
     params: dict[str, Value] = {}
     several: list[Series] = []
-    for kind in dict.fromkeys(one.kind for one in said):
-        alike = [one for one in said if one.kind == kind]
+    for kind in dict.fromkeys(one.kind for one in sources):
+        alike = [one for one in sources if one.kind == kind]
         _drop_contradictions(harvest, alike)
         for one in _told_apart(alike):
             _take(harvest, one, leaves, params, several)
@@ -208,34 +210,35 @@ def _merge(harvest: Harvest, said: list[Said]) -> None:
         harvest.sources[path] = replace(source, params=names)
 
 
-def _drop_contradictions(harvest: Harvest, said: list[Said]) -> None:
+def _drop_contradictions(harvest: Harvest, sources: list[SourceValues]) -> None:
     """Drop parameters with several values: a search within one program has no single value."""
     first: dict[str, Value] = {}
     several: dict[str, None] = {}
-    for one in said:
+    for one in sources:
         for name, value in one.params.items():
             if first.setdefault(name, value) != value:
                 several[name] = None
-    for one in said:
+    for one in sources:
         one.params = {name: value for name, value in one.params.items() if name not in several}
     if several:
         names = ", ".join([*several][:3])
         more = "" if len(several) <= 3 else f" and {len(several) - 3:,} more"
         harvest.warnings.append(
-            f"picking up values: {names}{more} left out: {said[0].kind} files have several values"
+            f"picking up values: {names}{more} left out: "
+            f"{sources[0].kind} files have several values"
         )
 
 
 def _take(
     harvest: Harvest,
-    one: Said,
+    one: SourceValues,
     leaves: dict[str, Value],
     params: dict[str, Value],
     several: list[Series],
 ) -> None:
     fresh = {name: value for name, value in one.metrics.items() if name not in leaves}
     few = dict(list(fresh.items())[: MAX_METRICS - len(leaves)])
-    kept = {name for name, _ in flatten(recordable(few, "metric")[0])}
+    kept = {name for name, _ in flatten(fit(few, "metric")[0])}
     if len(kept) < len(fresh):
         left = len(fresh) - len(kept)
         harvest.warnings.append(f"picking up values: {left:,} metrics of {one.path.name} left out")
@@ -260,21 +263,23 @@ def _take(
         )
 
 
-def _told_apart(said: list[Said]) -> list[Said]:
+def _told_apart(sources: list[SourceValues]) -> list[SourceValues]:
     """Prefix names with a label of the source where two sources of a kind share a name."""
     counts: dict[str, int] = {}
-    for one in said:
+    for one in sources:
         for name in one.metrics:
             counts[name] = counts.get(name, 0) + 1
     shared = {name for name, count in counts.items() if count > 1}
     if not shared:
-        return said
-    loud = [one for one in said if not shared.isdisjoint(one.metrics)]
+        return sources
+    loud = [one for one in sources if not shared.isdisjoint(one.metrics)]
     labels = dict(zip(map(id, loud), _labels([one.path for one in loud]), strict=True))
-    return [_labelled(one, shared, labels[id(one)]) if id(one) in labels else one for one in said]
+    return [
+        _labelled(one, shared, labels[id(one)]) if id(one) in labels else one for one in sources
+    ]
 
 
-def _labelled(one: Said, shared: set[str], label: str) -> Said:
+def _labelled(one: SourceValues, shared: set[str], label: str) -> SourceValues:
     def name_of(name: str) -> str:
         return f"{label}.{name}" if name in shared else name
 
@@ -304,7 +309,7 @@ def _labels(paths: Sequence[Path]) -> list[str]:
 def _bounded_params(harvest: Harvest, params: dict[str, Value]) -> Table:
     """Return the parameters that a record can hold, without secrets."""
     few = dict(list(params.items())[:MAX_PARAMS])
-    table, left_out = recordable(redact_table(nest(few)), "parameter")
+    table, left_out = fit(redact_table(nest(few)), "parameter")
     harvest.warnings += _few(list(left_out))
     if len(params) > MAX_PARAMS:
         harvest.warnings.append(

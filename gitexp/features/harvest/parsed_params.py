@@ -211,7 +211,7 @@ def _shared(table: Table, other: Table) -> Table:
 def _usable(reported: Mapping[str, Any]) -> tuple[Table, list[str]]:
     """Return reported values as a record stores them, redacted, and what is left out."""
     values = _resolved(_typed_table(reported))
-    table, left_out = limits.recordable(nest(values), "parameter")
+    table, left_out = limits.fit(nest(values), "parameter")
     return redact_table(table), list(left_out)
 
 

@@ -15,7 +15,7 @@ from gitexp.core.model.run import flatten
 from gitexp.features.harvest import benchmarks, tables
 from gitexp.features.harvest.budget import Budget
 from gitexp.features.harvest.changes import Written
-from gitexp.features.harvest.findings import Said, numbers_in, step_of
+from gitexp.features.harvest.findings import SourceValues, numbers_in, step_of
 from gitexp.features.harvest.kinds import Group
 
 MAX_YAML_BYTES: Final = 256 << 10
@@ -55,50 +55,50 @@ class Reading:
         return dict(flatten(parse_table(content, ".yaml", name=path.name)))
 
 
-def read_group(group: Group, reading: Reading) -> list[Said]:
-    """Read the files of a group, usually into one `Said`.
+def read_group(group: Group, reading: Reading) -> list[SourceValues]:
+    """Read the files of a group, usually into one `SourceValues`.
 
     Raises `InvalidInput` or `OutOfBudget` when no file of it can be read.
     """
     return list(READERS[group.kind](group, reading))
 
 
-def _said(group: Group, files: Iterable[Written] = ()) -> Said:
-    return Said(kind=group.kind, path=group.path, files=[file.path for file in files])
+def _empty_values(group: Group, files: Iterable[Written] = ()) -> SourceValues:
+    return SourceValues(kind=group.kind, path=group.path, files=[file.path for file in files])
 
 
-def _tensorboard(group: Group, reading: Reading) -> Iterable[Said]:
+def _tensorboard(group: Group, reading: Reading) -> Iterable[SourceValues]:
     from gitexp.adapters.trackers.tensorboard import read_events
 
-    said = _said(group, group.files)
+    source = _empty_values(group, group.files)
     contents = (reading.budget.read(file.path) for file in group.files)
     is_new = all(file.is_new for file in group.files)
     since = 0.0 if is_new else reading.since_s - _SLACK_S
     points, _, params = read_events(contents, since=since, tick=reading.budget.tick)
-    said.params.update(params)
+    source.params.update(params)
     if {value for _, _, value in points.get(_HP_METRIC, ())} == {-1.0}:
         del points[_HP_METRIC]
-    said.take_points(points)
-    yield said
+    source.take_points(points)
+    yield source
 
 
-def _wandb(group: Group, reading: Reading) -> Iterable[Said]:
+def _wandb(group: Group, reading: Reading) -> Iterable[SourceValues]:
     from gitexp.adapters.trackers.wandb import imported_run, parse_log
 
-    said = _said(group, group.files)
+    source = _empty_values(group, group.files)
     log = parse_log(reading.budget.read(group.path), tick=reading.budget.tick)
-    _take_run(said, imported_run(log))
-    yield said
+    _take_run(source, imported_run(log))
+    yield source
 
 
-def _mlflow(group: Group, reading: Reading) -> Iterable[Said]:
+def _mlflow(group: Group, reading: Reading) -> Iterable[SourceValues]:
     runs = list(_mlflow_runs(group, reading))
     if any("parent_run" not in run.environment for run in runs):
         runs = [run for run in runs if "parent_run" not in run.environment]
     for run in runs:
-        said = _said(group, group.files)
-        _take_run(said, run)
-        yield said
+        source = _empty_values(group, group.files)
+        _take_run(source, run)
+        yield source
 
 
 def _mlflow_runs(group: Group, reading: Reading) -> Iterable[ImportedRun]:
@@ -118,33 +118,33 @@ def _mlflow_runs(group: Group, reading: Reading) -> Iterable[ImportedRun]:
         yield mlflow.imported_run(stored)
 
 
-def _take_run(said: Said, run: ImportedRun) -> None:
-    said.metrics.update(numbers_in(run.metrics))
-    said.series += run.series
-    said.params.update(flatten(run.params))
-    said.faults += run.warnings
+def _take_run(source: SourceValues, run: ImportedRun) -> None:
+    source.metrics.update(numbers_in(run.metrics))
+    source.series += run.series
+    source.params.update(flatten(run.params))
+    source.faults += run.warnings
 
 
-def _rows_and_params(group: Group, reading: Reading) -> Iterable[Said]:
+def _rows_and_params(group: Group, reading: Reading) -> Iterable[SourceValues]:
     """Yield CSV logs, and parameters from YAML files beside them, each file as its own source."""
     for file in group.files:
-        said = Said(kind=group.kind, path=file.path, files=[file.path])
+        source = SourceValues(kind=group.kind, path=file.path, files=[file.path])
         if file.path.suffix == ".csv":
-            said.take_rows(tables.with_time(reading.rows(file)))
+            source.take_rows(tables.with_time(reading.rows(file)))
         else:
-            _take_params(said, file.path, reading)
-        yield said
+            _take_params(source, file.path, reading)
+        yield source
 
 
-def _take_params(said: Said, path: Path, reading: Reading) -> None:
+def _take_params(source: SourceValues, path: Path, reading: Reading) -> None:
     try:
-        said.params.update(reading.yaml(path))
+        source.params.update(reading.yaml(path))
     except InvalidInput as fault:
-        said.faults.append(f"{path.name}: {fault.why or fault.what}")
+        source.faults.append(f"{path.name}: {fault.why or fault.what}")
 
 
-def _dvclive(group: Group, reading: Reading) -> Iterable[Said]:
-    said = _said(group, group.files)
+def _dvclive(group: Group, reading: Reading) -> Iterable[SourceValues]:
+    source = _empty_values(group, group.files)
     last: dict[str, float | int] = {}
     by_name: dict[str, list[tables.Row]] = {}
     for file in group.files:
@@ -153,7 +153,7 @@ def _dvclive(group: Group, reading: Reading) -> Iterable[Said]:
             if isinstance(document, dict):
                 last = numbers_in(document)
         elif file.path.name == "params.yaml":
-            _take_params(said, file.path, reading)
+            _take_params(source, file.path, reading)
         else:
             below = file.path.relative_to(group.path / "plots" / "metrics").with_suffix("")
             name = ".".join(below.parts)
@@ -164,14 +164,14 @@ def _dvclive(group: Group, reading: Reading) -> Iterable[Said]:
                 if column not in ("step", "time", "timestamp")
             ]
     for rows in by_name.values():
-        said.take_rows(rows)
+        source.take_rows(rows)
     last.pop("step", None)
-    said.metrics.update(last)
-    yield said
+    source.metrics.update(last)
+    yield source
 
 
-def _huggingface(group: Group, reading: Reading) -> Iterable[Said]:
-    said = _said(group)
+def _huggingface(group: Group, reading: Reading) -> Iterable[SourceValues]:
+    source = _empty_values(group)
     best: Mapping[str, Any] = {}
     for file in group.files:
         state = benchmarks.load_json(reading.budget.read(file.path))
@@ -179,18 +179,18 @@ def _huggingface(group: Group, reading: Reading) -> Iterable[Said]:
             raise InvalidInput("it has no log_history")
         if not best or _progress(state) >= _progress(best):
             best = state
-            said.path, said.files = file.path, [file.path]
+            source.path, source.files = file.path, [file.path]
     rows: list[tables.Row] = []
     for entry in best.get("log_history", ()):
         reading.budget.tick(len(rows))
         row = tables.json_row(entry)
         if row is not None and step_of(row["step"]) is not None:
             rows.append(row)
-    said.take_rows(rows)
-    said.params.update(
+    source.take_rows(rows)
+    source.params.update(
         {name: best[name] for name in _TRAINER_PARAMS if isinstance(best.get(name), int | float)}
     )
-    yield said
+    yield source
 
 
 def _progress(state: Mapping[str, Any]) -> tuple[float, int]:
@@ -198,37 +198,37 @@ def _progress(state: Mapping[str, Any]) -> tuple[float, int]:
     return float(step_of(state.get("global_step")) or 0), len(state["log_history"])
 
 
-def _csv(group: Group, reading: Reading) -> Iterable[Said]:
+def _csv(group: Group, reading: Reading) -> Iterable[SourceValues]:
     for file in group.files:
         rows = reading.rows(file)
         if tables.is_log(rows):
-            said = Said(kind=group.kind, path=file.path, files=[file.path])
-            said.take_rows(tables.with_time(rows))
-            yield said
+            source = SourceValues(kind=group.kind, path=file.path, files=[file.path])
+            source.take_rows(tables.with_time(rows))
+            yield source
 
 
-def _jsonl(group: Group, reading: Reading) -> Iterable[Said]:
+def _jsonl(group: Group, reading: Reading) -> Iterable[SourceValues]:
     for file in group.files:
         content = reading.budget.read(file.path)
         rows = tables.read_json_lines(content, reading.budget, kept_bytes=file.kept_bytes)
         if tables.is_log(rows):
-            said = Said(kind=group.kind, path=file.path, files=[file.path])
-            said.take_rows(tables.with_time(rows))
-            yield said
+            source = SourceValues(kind=group.kind, path=file.path, files=[file.path])
+            source.take_rows(tables.with_time(rows))
+            yield source
 
 
-def _benchmark(group: Group, reading: Reading) -> Iterable[Said]:
+def _benchmark(group: Group, reading: Reading) -> Iterable[SourceValues]:
     document = benchmarks.load_json(reading.budget.read(group.path))
     kind = benchmarks.kind_of(document)
     if kind is None:
         return  # a JSON file of another program
-    said = Said(kind=kind, path=group.path, files=[group.path])
-    said.metrics.update(benchmarks.read_benchmarks(document, kind))
-    said.directions.update(benchmarks.directions_of(said.metrics))
-    yield said
+    source = SourceValues(kind=kind, path=group.path, files=[group.path])
+    source.metrics.update(benchmarks.read_benchmarks(document, kind))
+    source.directions.update(benchmarks.directions_of(source.metrics))
+    yield source
 
 
-def _criterion(group: Group, reading: Reading) -> Iterable[Said]:
+def _criterion(group: Group, reading: Reading) -> Iterable[SourceValues]:
     estimates = benchmarks.load_json(reading.budget.read(group.path))
     described = group.path.with_name("benchmark.json")
     try:
@@ -237,13 +237,13 @@ def _criterion(group: Group, reading: Reading) -> Iterable[Said]:
         benchmark = None
     parts = group.path.parent.parent.parts
     place = parts.index("criterion") + 1 if "criterion" in parts else -1
-    said = _said(group, group.files)
-    said.metrics.update(benchmarks.read_criterion(estimates, benchmark, "/".join(parts[place:])))
-    said.directions.update(benchmarks.directions_of(said.metrics))
-    yield said
+    source = _empty_values(group, group.files)
+    source.metrics.update(benchmarks.read_criterion(estimates, benchmark, "/".join(parts[place:])))
+    source.directions.update(benchmarks.directions_of(source.metrics))
+    yield source
 
 
-READERS: Final[Mapping[str, Callable[[Group, Reading], Iterable[Said]]]] = {
+READERS: Final[Mapping[str, Callable[[Group, Reading], Iterable[SourceValues]]]] = {
     "lightning": _rows_and_params,
     "huggingface": _huggingface,
     "dvclive": _dvclive,

@@ -5,14 +5,14 @@ from typing import Final, NamedTuple
 
 from gitexp.adapters.journal.output_archive import MAX_BYTES, lines_of, read_output
 from gitexp.adapters.system.line_matcher import Matcher
-from gitexp.core.errors import CouldNotTell
+from gitexp.core.errors import Undetermined
 from gitexp.core.inputs.metric_lines import plain_line, to_quantity
 from gitexp.core.inputs.patterns import MetricPattern, reading_of
 from gitexp.core.inputs.redaction import redact_table
 from gitexp.core.model.run import (
     Annotation,
     AnnotationKind,
-    Entry,
+    RecordedRun,
     Run,
     Table,
     Value,
@@ -28,7 +28,7 @@ _MAX_FAULTS: Final = 5
 
 def add_metrics(
     workspace: Workspace,
-    entry: Entry,
+    entry: RecordedRun,
     metrics: Mapping[str, Value],
     *,
     units: Mapping[str, str] | None = None,
@@ -117,15 +117,15 @@ def read_again(
 
 
 def add_read_again(
-    workspace: Workspace, entry: Entry, patterns: Sequence[MetricPattern]
+    workspace: Workspace, entry: RecordedRun, patterns: Sequence[MetricPattern]
 ) -> tuple[Annotation, Reread]:
-    """Add the metrics found in a run's kept output. Raises `CouldNotTell` when there are none."""
+    """Add the metrics found in a run's kept output. Raises `Undetermined` when there are none."""
     found = read_again(workspace, entry.run, patterns)
     if not found.metrics:
         hints = ["`git exp show RUN --output` shows it"]
         if not found.is_whole:
             hints = ["only the last lines of the output are kept here, in the record"]
-        raise CouldNotTell(
+        raise Undetermined(
             f"cannot read a metric of run {entry.run.id[:7]}",
             why="; ".join(found.faults) or "the patterns find no number in its output",
             hints=hints,

@@ -14,7 +14,7 @@ from gitexp.adapters.git.worktree import (
     read_status,
     take_snapshot,
 )
-from gitexp.core.errors import CouldNotTell, GitexpError, InvalidInput, Refused
+from gitexp.core.errors import GitexpError, InvalidInput, Refused, Undetermined
 from gitexp.core.model.ids import ObjectId
 from gitexp.core.model.run import Code
 from gitexp.core.schema.root_files import CODE_IDENTITY
@@ -108,9 +108,9 @@ def _commit_for_branch(repo: Repo, code: Code) -> ObjectId:
 
 
 def check_code(repo: Repo, code: Code) -> None:
-    """Verify that the repository has the code. Raises `CouldNotTell`."""
+    """Verify that the repository has the code. Raises `Undetermined`."""
     if repo.resolve(f"{code.tree}^{{tree}}") is None:
-        raise CouldNotTell(
+        raise Undetermined(
             f"the code {code.revision[:10]} is not in this repository",
             hints=["`git exp fetch` brings the code of all runs"],
         )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gitexp.adapters.journal.journal import list_journals, read_journal
 from gitexp.adapters.journal.liveness import Liveness, liveness
-from gitexp.core.errors import Unreadable
+from gitexp.core.errors import UnreadableRecord
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Run
 from gitexp.core.schema.toml_codec import decode_run
@@ -55,7 +55,7 @@ def list_open_runs(workspace: Workspace) -> OpenRuns:
             runs.append(OpenRun(path, decode_run(content.record), liveness(content)))
         except FileNotFoundError:
             continue  # another process has just completed it
-        except Unreadable:
+        except UnreadableRecord:
             unreadable.append(path)
     aside = workspace.journals / DAMAGED_FOLDER
     set_aside = sorted(aside.iterdir()) if aside.is_dir() else []

@@ -20,7 +20,7 @@ from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import (
     Annotation,
     AnnotationKind,
-    Entry,
+    RecordedRun,
     Run,
     Series,
     Table,
@@ -157,7 +157,7 @@ def fit_to_limits(run: Run) -> tuple[Run, bytes]:
 
     Returns the run and its encoded record.
     """
-    metrics, left_out = limits.recordable(run.metrics, "metric")
+    metrics, left_out = limits.fit(run.metrics, "metric")
     warnings = (*run.warnings, *left_out)
     tail = redact_text(run.output_tail)
     run = replace(run, metrics=metrics, output_tail=tail, warnings=warnings)
@@ -314,14 +314,16 @@ MAX_SAW = 100
 """Most earlier decisions that a decision names; a run has one or two."""
 
 
-def known_decisions(entry: Entry) -> tuple[str, ...]:
+def known_decisions(entry: RecordedRun) -> tuple[str, ...]:
     """Return the ids of all decisions on a run: those in force first, then the newest."""
     before = [a for a in reversed(entry.annotations) if a.kind is AnnotationKind.DECISION]
     ids = dict.fromkeys(a.id for a in (*entry.decisions, *before))
     return tuple(sorted(list(ids)[:MAX_SAW]))
 
 
-def annotate(workspace: Workspace, entry: Entry, kind: AnnotationKind, **fields: Any) -> Annotation:
+def annotate(
+    workspace: Workspace, entry: RecordedRun, kind: AnnotationKind, **fields: Any
+) -> Annotation:
     """Add an annotation to a run on the branch. Returns the annotation."""
     for name in ("text", "hint"):
         if fields.get(name):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from gitexp.adapters.journal.journal import Journal
 from gitexp.adapters.journal.output_archive import discard_output
 from gitexp.adapters.system import clock
-from gitexp.core.errors import NotFound, Refused, Unreadable
+from gitexp.core.errors import NotFound, Refused, UnreadableRecord
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Annotation, AnnotationKind, Outcome, Run
 from gitexp.core.schema.layout import TOMBSTONE, pending_ref
@@ -60,7 +60,7 @@ def _load(workspace: Workspace, run: RunId) -> Run:
     try:
         entry = workspace.index.entry(run)
         return workspace.branch.load_run(run, entry.run.started)
-    except (NotFound, Unreadable):
+    except (NotFound, UnreadableRecord):
         found = [p for p in workspace.index.paths(run) if p.startswith("runs/")]
     for path in found:
         oid = workspace.repo.resolve(f"{workspace.branch.run_ref}:{path}")
@@ -68,7 +68,7 @@ def _load(workspace: Workspace, run: RunId) -> Run:
         for _, content in blobs:
             try:
                 record = decode_run(content or b"")
-            except Unreadable:
+            except UnreadableRecord:
                 continue
             if record.id == run:
                 return record

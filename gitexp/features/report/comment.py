@@ -16,7 +16,7 @@ from gitexp.core.analysis.ranking import Ranking
 from gitexp.core.analysis.verdicts import MetricVerdict
 from gitexp.core.errors import GitexpError, InvalidInput
 from gitexp.core.model.ids import RunId
-from gitexp.core.model.run import Entry, Value
+from gitexp.core.model.run import RecordedRun, Value
 from gitexp.core.render.table import format_table
 from gitexp.core.render.text import clean, format_number
 from gitexp.core.render.verdict import changes_table, comparison_table
@@ -40,11 +40,11 @@ class Subject:
     """The trial that a comment is about, and the one it is compared with."""
 
     metric: str | None
-    entry: Entry
+    entry: RecordedRun
     """The run that stands for the trial."""
     runs: Sequence[RunId]
     """All runs that the comment is about, newest first."""
-    reference: Entry | None
+    reference: RecordedRun | None
     against: str
     """What the reference is, in words."""
 
@@ -90,7 +90,7 @@ def _against_commit(workspace: Workspace, metric: str | None, base: str) -> Subj
     return Subject(metric=metric, entry=entry, runs=runs, reference=reference, against=base)
 
 
-def _parent(workspace: Workspace, entry: Entry) -> Entry | None:
+def _parent(workspace: Workspace, entry: RecordedRun) -> RecordedRun | None:
     run = entry.run
     if run.parent is None or run.parent_rule is not None:
         return None
@@ -105,8 +105,8 @@ def _best_of(
     metric: str | None,
     runs: Sequence[RunId],
     *,
-    without: Entry | None = None,
-) -> Entry | None:
+    without: RecordedRun | None = None,
+) -> RecordedRun | None:
     """The run that stands for the best trial of some runs."""
     if metric is None or not runs:
         return None
@@ -165,7 +165,7 @@ def escaped(text: str) -> str:
     return re.sub(r"([\\`*_\[\]|~])", r"\\\1", shown)
 
 
-def _name(workspace: Workspace, entry: Entry) -> str:
+def _name(workspace: Workspace, entry: RecordedRun) -> str:
     short = workspace.index.shortest_prefix(entry.run.id)
     return f"{short} {escaped(entry.run.name)}"
 
@@ -331,7 +331,7 @@ def _details(workspace: Workspace, subject: Subject) -> str:
     return f"<details><summary>{title}</summary>\n\n{table}{rest}\n\n</details>"
 
 
-def _value_text(entry: Entry, metric: str | None) -> str:
+def _value_text(entry: RecordedRun, metric: str | None) -> str:
     from gitexp.core.model.run import numbers
 
     value = None if metric is None else numbers(entry.metrics).get(metric)

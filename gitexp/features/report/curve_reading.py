@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from gitexp.core.errors import GitexpError, Unreadable
+from gitexp.core.errors import GitexpError, UnreadableRecord
 from gitexp.core.model.ids import RunId
 from gitexp.core.schema.layout import series_path
 from gitexp.core.schema.series_csv import decode_columns
@@ -66,7 +66,7 @@ def _read(
     for row, data in zip(rows, _contents(workspace, f"{index.tip}", paths), strict=False):
         try:
             curves = {} if data is None else curves_of_columns(decode_columns(data), full=full)
-        except Unreadable:
+        except UnreadableRecord:
             continue
         if curves:
             yield str(row), curves

@@ -18,9 +18,6 @@ MOST_IDEAS: Final = 600
 MOST_STEPS: Final = 60
 """Steps of the way to the best that are shown, the newest."""
 
-MOST_CHANGES: Final = 12
-"""Changed parameters that are named."""
-
 
 @dataclass(slots=True)
 class Idea:

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from gitexp.core.model.run import Series
 from gitexp.core.schema.series_csv import SeriesColumns
 
 POINTS: Final = 500
@@ -17,17 +16,10 @@ Curve = dict[str, list[Any]]
 """`x` steps, `t` seconds since the start where known, `y` values."""
 
 
-def curves_of(series: Series, *, full: bool = False, most_metrics: int = 40) -> dict[str, Curve]:
-    """The curves of a run by metric; those with fewer than two points are left out."""
-    names = dict.fromkeys(name for row in series for name in row)
-    columns = {name: [row.get(name) for row in series] for name in names}
-    return curves_of_columns(columns, full=full, most_metrics=most_metrics)
-
-
 def curves_of_columns(
     columns: SeriesColumns, *, full: bool = False, most_metrics: int = 40
 ) -> dict[str, Curve]:
-    """The same of a series by its columns."""
+    """Return the curves of a run by metric; those with fewer than two points are left out."""
     count = max(map(len, columns.values()), default=0)
     steps = columns.get("step", [None] * count)
     times = columns.get("time", [None] * count)

@@ -27,7 +27,7 @@ Claim = Literal["", "best", "group", "leads"]
 `leads`: the group has the best mean, which is not shown to be better."""
 
 
-class Judgement(NamedTuple):
+class RunVerdict(NamedTuple):
     """A run's group against the last and the best comparable group."""
 
     run: Run
@@ -73,7 +73,7 @@ def with_guards(answer: Answer, guards: Iterable[GuardVerdict]) -> Answer:
     return answer
 
 
-def judge(
+def judge_run(
     workspace: Workspace,
     run: Run,
     *,
@@ -82,7 +82,7 @@ def judge(
     past: Past | None = None,
     today: Today | None = None,
     every_metric: bool = False,
-) -> Judgement:
+) -> RunVerdict:
     """Compare the group of a run with the last and the best other group.
 
     Without `refresh`, uses the runs that the index had when it was opened. With `past`, only what
@@ -111,7 +111,7 @@ def judge(
     index.prepare("metrics." + name for name in metrics)
     last = last_group(index, standings, run, own)
     to_last: Against = "parent" if last is not None and _is_parents(index, run, last) else "last"
-    judgement = Judgement(
+    judgement = RunVerdict(
         run=run,
         metric=metric,
         direction=standings.direction,
@@ -128,14 +128,14 @@ def judge(
     return judgement._replace(advice=next_step(advised(judgement, ranking)))
 
 
-def _unjudged(run: Run, metric: str | None) -> Judgement:
+def _unjudged(run: Run, metric: str | None) -> RunVerdict:
     advice = next_step(
         Advised(outcome=run.outcome, measured=metric is not None, reproduction=bool(run.reproduces))
     )
-    return Judgement(run=run, metric=metric, advice=advice)
+    return RunVerdict(run=run, metric=metric, advice=advice)
 
 
-def advised(judgement: Judgement, ranking: Ranking | None = None) -> Advised:
+def advised(judgement: RunVerdict, ranking: Ranking | None = None) -> Advised:
     """Return the input of the advice after a run."""
     last, best = judgement.verdict("last"), judgement.verdict("best")
     verdict = best or last
@@ -255,7 +255,7 @@ def compare_pair(
     return Comparison(run=run.id, against="run", verdicts=tuple(found))
 
 
-def _claim(judgement: Judgement, standings: Standings) -> Claim:
+def _claim(judgement: RunVerdict, standings: Standings) -> Claim:
     """Return the claim about the rank. A repeat is no improvement, so the claim names its group."""
     best, group = judgement.verdict("best"), judgement.group
     if best is None or group is None:

@@ -1,6 +1,6 @@
 """Runs with purged code: what remains of the code, and the error for a checkout."""
 
-from gitexp.core.errors import CouldNotTell
+from gitexp.core.errors import Undetermined
 from gitexp.core.model.run import Code
 from gitexp.core.schema.layout import purge_path
 from gitexp.core.schema.limits import MAX_RECORD_BYTES
@@ -18,16 +18,16 @@ def purged_state(branch: RunBranch, tree: str) -> PurgedState | None:
 
 
 def refuse_purged(branch: RunBranch, code: Code, what: str) -> None:
-    """Raise `CouldNotTell` when the code of a run was purged, even while git still has it."""
+    """Raise `Undetermined` when the code of a run was purged, even while git still has it."""
     state = purged_state(branch, code.tree)
     if state is None:
         return
     if state.became is None:
-        raise CouldNotTell(what, why="its code was purged", hints=["its record is all there is"])
+        raise Undetermined(what, why="its code was purged", hints=["its record is all there is"])
     files = ", ".join(f"'{path}'" for path in state.files[:5])
     more = f" and {len(state.files) - 5} more" if len(state.files) > 5 else ""
     left = branch.code_commit(state.became)
-    raise CouldNotTell(
+    raise Undetermined(
         what,
         why=f"{files}{more} was purged from its code",
         hints=[f"`git worktree add --detach DIR {left[:12]}` gives the files that are left"],

@@ -74,21 +74,6 @@ def newest_of(index: CachedRuns, session: str | None, n: int, **terms: Any) -> N
     return Newest(own or index.newest(n, **terms), are_own=bool(own))
 
 
-def select_runs(
-    texts: Iterable[str],
-    repo: Repo,
-    index: CachedRuns,
-    *,
-    best_run: BestRun,
-    metric: str | None = None,
-    own: Own | None = None,
-) -> list[RunId]:
-    """Select several runs, in the order typed. Raises as `select_run`."""
-    return [
-        select_run(text, repo, index, best_run=best_run, metric=metric, own=own) for text in texts
-    ]
-
-
 def select_run(
     text: str,
     repo: Repo,

@@ -15,7 +15,15 @@ from gitexp.core.analysis.ranking import Ranking, rank
 from gitexp.core.analysis.verdicts import MetricVerdict, Question, judge_metric
 from gitexp.core.model.directions import direction_of, is_time_like, last_part
 from gitexp.core.model.ids import RunId
-from gitexp.core.model.run import Annotation, Decision, Direction, Entry, MetricRule, Run, Value
+from gitexp.core.model.run import (
+    Annotation,
+    Decision,
+    Direction,
+    MetricRule,
+    RecordedRun,
+    Run,
+    Value,
+)
 from gitexp.storage.cache.runs import CachedRuns
 from gitexp.storage.settings.options import Settings
 
@@ -265,7 +273,7 @@ class Past:
 
     def __init__(self, index: CachedRuns) -> None:
         self._index = index
-        self._entries: dict[RunId, Entry] = {}
+        self._entries: dict[RunId, RecordedRun] = {}
 
     def discarded(self, trials: Iterable[str], run: Run) -> set[str]:
         """Return the groups that were discarded when a run ended."""
@@ -289,7 +297,7 @@ class Past:
         return in_force
 
 
-def _as_of(entry: Entry, run: Run) -> Entry:
+def _as_of(entry: RecordedRun, run: Run) -> RecordedRun:
     """Return an entry with the annotations made before another run began or while it ran."""
     end = run.ended
     known = (

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from gitexp.core.analysis.fingerprint import canonical
-from gitexp.core.errors import InvalidInput, Unreadable
+from gitexp.core.errors import InvalidInput, UnreadableRecord
 from gitexp.core.inputs.argv import parse_assignment
 from gitexp.core.model.ids import parse_object_id
 from gitexp.core.model.run import Direction, Table
@@ -187,11 +187,11 @@ def encode_definition(definition: Definition) -> bytes:
 
 
 def decode_definition(data: bytes) -> Definition:
-    """Read a sweep's file. Raises `Unreadable`."""
+    """Read a sweep's file. Raises `UnreadableRecord`."""
     table = decode_table(data)
     schema = table.get("schema")
     if not isinstance(schema, int) or not 1 <= schema <= SCHEMA:
-        raise Unreadable(
+        raise UnreadableRecord(
             "cannot read a sweep",
             why=f"it has schema {schema}, this gitexp knows up to {SCHEMA}",
             hints=["update gitexp: `pip install -U gitexp`"],
@@ -199,7 +199,7 @@ def decode_definition(data: bytes) -> Definition:
     try:
         return _read(table)
     except (KeyError, TypeError, ValueError, InvalidInput) as error:
-        raise Unreadable("cannot read a sweep", why=str(error)) from error
+        raise UnreadableRecord("cannot read a sweep", why=str(error)) from error
 
 
 def _read(table: Mapping[str, Any]) -> Definition:

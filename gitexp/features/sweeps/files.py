@@ -10,7 +10,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gitexp.adapters.system.file_lock import FileLock
-from gitexp.core.errors import Ambiguous, CommandFailed, Conflict, GitexpError, NotFound, Unreadable
+from gitexp.core.errors import (
+    Ambiguous,
+    CommandFailed,
+    Conflict,
+    GitexpError,
+    NotFound,
+    UnreadableRecord,
+)
 from gitexp.core.schema.layout import PathKind, parse_path, sweep_path
 from gitexp.core.schema.limits import MAX_RECORD_BYTES
 from gitexp.core.schema.toml_codec import decode_table, encode_table
@@ -46,7 +53,7 @@ def save_where(
 
 def load_where(workspace: Workspace, definition: Definition) -> tuple[str, tuple[str, ...]] | None:
     """Return where this clone ran a sweep last, if on other machines: engine and variables."""
-    with suppress(OSError, Unreadable, KeyError, TypeError):
+    with suppress(OSError, UnreadableRecord, KeyError, TypeError):
         table = decode_table((sweeps_folder(workspace) / f"{definition.id}.where").read_bytes())
         names = table["env"]
         return str(table["executor"]), tuple(map(str, names if isinstance(names, list) else ()))
@@ -67,7 +74,7 @@ def load_sweeps(workspace: Workspace) -> dict[str, Definition]:
     """Every sweep that is known here, by id. What cannot be read is left out."""
     found: dict[str, Definition] = {}
     for sweep, data in (*_on_branch(workspace), *_kept_here(workspace)):
-        with suppress(Unreadable):
+        with suppress(UnreadableRecord):
             definition = decode_definition(data)
             if definition.id == sweep:
                 found[sweep] = definition

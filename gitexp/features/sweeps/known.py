@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from gitexp.core.model.run import Entry, Outcome, Run, SweepPlace
+from gitexp.core.model.run import Outcome, RecordedRun, Run, SweepPlace
 from gitexp.features.sweeps.definition import Definition
 from gitexp.features.sweeps.files import (
     find_sweep,
@@ -16,7 +16,7 @@ from gitexp.features.sweeps.plan import Planned
 from gitexp.storage.workspace import Workspace
 
 
-def runs_of(workspace: Workspace, sweep: str) -> list[Entry]:
+def runs_of(workspace: Workspace, sweep: str) -> list[RecordedRun]:
     """The runs that a sweep started, in the order of its trials, later attempts last."""
     index = workspace.index
     found = index.entries(index.ids(workspace.query(f'sweep == "{sweep}"')))
@@ -29,7 +29,7 @@ def filter_of(workspace: Workspace, text: str) -> str:
     return f'sweep == "{sweep}"'
 
 
-def _order(entry: Entry) -> tuple[int, int, str]:
+def _order(entry: RecordedRun) -> tuple[int, int, str]:
     place = entry.run.sweep
     return (0 if place is None else place.number, entry.run.clock, entry.run.id)
 
@@ -55,7 +55,7 @@ class Overview:
     """A sweep with how its runs ended."""
 
     definition: Definition
-    runs: tuple[Entry, ...]
+    runs: tuple[RecordedRun, ...]
     pid: int | None
     """The process that runs it on this machine."""
 

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from gitexp.core.model.run import Run
-from gitexp.features.execution.prepare import Prepared
+from gitexp.features.execution.prepare import PreparedRun
 from gitexp.features.sweeps.trees import Trees
 from gitexp.features.sweeps.trial import OpenTrial, placed_in
 from gitexp.storage.workspace import Workspace
@@ -12,7 +12,7 @@ from gitexp.storage.workspace import Workspace
 class Place(Protocol):
     """Has room for the files of trials."""
 
-    def begin(self, prepared: Prepared, run: Run) -> OpenTrial:
+    def begin(self, prepared: PreparedRun, run: Run) -> OpenTrial:
         """Begin a trial. Raises `GitexpError` when it cannot be."""
 
     def end(self, trial: OpenTrial) -> None:
@@ -32,7 +32,7 @@ class WorkTrees:
         self._workspace = workspace
         self._trees = trees
 
-    def begin(self, prepared: Prepared, run: Run) -> OpenTrial:
+    def begin(self, prepared: PreparedRun, run: Run) -> OpenTrial:
         """Begin a trial in a work tree of its own. Raises `GitexpError` when it cannot be."""
         tree = self._trees.take()
         prepared = placed_in(prepared, tree.path)

@@ -12,14 +12,14 @@ from pathlib import Path
 from gitexp.core.errors import GitexpError, InvalidInput
 from gitexp.core.inputs.redaction import REDACTED, is_secret_name, redact_table, redact_text
 from gitexp.core.model.ids import parse_object_id
-from gitexp.core.model.run import Code, Entry, Origin, Outcome, Run, Table
+from gitexp.core.model.run import Code, Origin, Outcome, RecordedRun, Run, Table
 from gitexp.core.schema.toml_codec import encode_table
-from gitexp.features.execution.prepare import Prepared, Trial, prepare, read_params_files
+from gitexp.features.execution.prepare import PreparedRun, RunRequest, prepare, read_params_files
 from gitexp.features.execution.repeats import seed_setter
 from gitexp.features.execution.variation import Variations
 from gitexp.features.sweeps.definition import Definition, batch_of
 from gitexp.features.sweeps.space import MAX_POINTS, Point, UnusableSpace
-from gitexp.features.trials.earlier_runs import Tried, find_tried
+from gitexp.features.trials.earlier_runs import EarlierRuns, find_earlier_runs
 from gitexp.storage.workspace import Workspace
 
 
@@ -44,9 +44,9 @@ class Planned:
     """From 1, in the order in which trials start."""
     point: Point
     """The parameters that the sweep varies, the seed among them."""
-    prepared: Prepared
+    prepared: PreparedRun
     state: State = State.NEW
-    known: Entry | None = None
+    known: RecordedRun | None = None
     """The run that is reused, was discarded or goes on."""
 
 
@@ -62,7 +62,7 @@ class Choices:
     """Trials run on other machines: their Python is not known, so it is not compared."""
 
 
-def first_trial(workspace: Workspace, definition: Definition) -> Trial:
+def first_trial(workspace: Workspace, definition: Definition) -> RunRequest:
     """The command of a sweep as a trial without the varied parameters."""
     top = workspace.repo.top
     if top is None:
@@ -77,7 +77,7 @@ def first_trial(workspace: Workspace, definition: Definition) -> Trial:
             why="its command held a secret, which was not recorded",
             hints=["pass secrets by the environment, not on the command line"],
         )
-    return Trial(
+    return RunRequest(
         origin=Origin.API if definition.function else Origin.RUN,
         argv=definition.argv,
         directory=top / definition.directory,
@@ -124,8 +124,8 @@ def with_code(workspace: Workspace, definition: Definition) -> Definition:
 
 
 def trials_of(
-    workspace: Workspace, definition: Definition, trial: Trial
-) -> list[tuple[Point, int, Trial]]:
+    workspace: Workspace, definition: Definition, trial: RunRequest
+) -> list[tuple[Point, int, RunRequest]]:
     """The trials in order: point, the number of the point from 1, trial. Raises `InvalidInput`."""
     points = definition.points()
     if len(points) * max(definition.seeds, 1) > MAX_POINTS:
@@ -141,8 +141,8 @@ def trials_of(
 
 
 def trials_at(
-    workspace: Workspace, definition: Definition, trial: Trial, point: Point
-) -> list[tuple[Point, Trial]]:
+    workspace: Workspace, definition: Definition, trial: RunRequest, point: Point
+) -> list[tuple[Point, RunRequest]]:
     """The trials of one point, one for each seed. Raises `InvalidInput`."""
     pairs = tuple((name.split("."), value) for name, value in point.items())
     varied = replace(trial, assignments=(*trial.assignments, *pairs))
@@ -172,26 +172,26 @@ class Plan:
         self.first = first
         self.trial = trial
         """The command without the varied parameters."""
-        self._around = _Once(first.look_around)
+        self._around = _Once(first.observe_environment)
 
     def __len__(self) -> int:
         """How many trials there are."""
         return len(self._trials)
 
-    def prepare_again(self, planned: Planned) -> Prepared:
+    def prepare_again(self, planned: Planned) -> PreparedRun:
         """Prepare a trial with the present code, for the user's own work tree."""
         _, place, trial = self._trial(planned.number)
         prepared = prepare(self.workspace, trial)
         return self._marked(prepared, place)
 
-    def _trial(self, number: int) -> tuple[Point, int, Trial]:
+    def _trial(self, number: int) -> tuple[Point, int, RunRequest]:
         return self._trials[number - 1]
 
-    def sample(self) -> Prepared:
+    def sample(self) -> PreparedRun:
         """One of the trials, prepared; it stands for all of them."""
         return self._variations.prepare(self._trials[0][2])
 
-    def _marked(self, prepared: Prepared, point: int) -> Prepared:
+    def _marked(self, prepared: PreparedRun, point: int) -> PreparedRun:
         if not self.definition.seeds:
             return prepared
         batch = batch_of(self.definition.id, point)
@@ -207,12 +207,12 @@ class Plan:
             if progress is not None:
                 progress(number, len(self._trials))
 
-    def look_at(self, number: int, point: Point, place: int, trial: Trial) -> Planned:
+    def look_at(self, number: int, point: Point, place: int, trial: RunRequest) -> Planned:
         """Prepare one trial and say what is known of it; `place` is the number of its point."""
         prepared = self._marked(self._variations.prepare(trial), place)
         state, known = State.NEW, None
         if not self.choices.again:
-            tried = find_tried(
+            tried = find_earlier_runs(
                 self.workspace,
                 prepared.run,
                 kin=0,
@@ -225,7 +225,7 @@ class Plan:
                 state, known = self._judge_elsewhere(prepared)
         return Planned(number, point, prepared, state, known)
 
-    def _judge(self, run: Run, tried: Tried) -> tuple[State, Entry | None]:
+    def _judge(self, run: Run, tried: EarlierRuns) -> tuple[State, RecordedRun | None]:
         if tried.is_rejected and not tried.doubts:
             return State.DISCARDED, tried.decided
         ended = [entry for entry in tried.identical if self._is_result(run, entry.run)]
@@ -244,12 +244,12 @@ class Plan:
         entries = index.entries(index.ids(query))
         return any(entry.run.sweep and entry.run.sweep.worker for entry in entries)
 
-    def _judge_elsewhere(self, prepared: Prepared) -> tuple[State, Entry | None]:
+    def _judge_elsewhere(self, prepared: PreparedRun) -> tuple[State, RecordedRun | None]:
         """Judge a trial by runs with any Python: a result of this sweep from another machine
         counts, and any result when trials run on other machines.
         """
         run = replace(prepared.run, environment={})
-        tried = find_tried(
+        tried = find_earlier_runs(
             self.workspace,
             run,
             kin=0,
@@ -291,7 +291,7 @@ class _Once:
         return self._answer
 
 
-def code_of(workspace: Workspace, definition: Definition, first: Prepared) -> Code:
+def code_of(workspace: Workspace, definition: Definition, first: PreparedRun) -> Code:
     """The code of the trials: that of the definition, also when the work tree has another now.
 
     Raises `InvalidInput` when it is not in this repository.

@@ -11,8 +11,8 @@ from typing import Final
 
 from gitexp.core.analysis.fingerprint import canonical, key_of
 from gitexp.core.model.directions import direction_of
-from gitexp.core.model.run import Direction, Entry, Outcome, Run, numbers, run_order
-from gitexp.features.execution.prepare import Trial
+from gitexp.core.model.run import Direction, Outcome, RecordedRun, Run, numbers, run_order
+from gitexp.features.execution.prepare import RunRequest
 from gitexp.features.sweeps.condition import parse_conditions
 from gitexp.features.sweeps.definition import Definition
 from gitexp.features.sweeps.dimensions import Proposal, dimensions_of, point_of, proposal_of
@@ -84,13 +84,13 @@ class ProposedPlan(Plan):
         self.left = definition.optuna
         """How many points may still be proposed: as many as were asked for, or as there are."""
         self.condition = parse_conditions(definition.conditions, self.space.names)
-        self._by_number: dict[int, tuple[Point, int, Trial]] = {}
+        self._by_number: dict[int, tuple[Point, int, RunRequest]] = {}
 
     def __len__(self) -> int:
         """How many trials there are, those that are not proposed yet included."""
         return (len(self.groups) + self.left) * self.per_point
 
-    def _trial(self, number: int) -> tuple[Point, int, Trial]:
+    def _trial(self, number: int) -> tuple[Point, int, RunRequest]:
         return self._by_number[number]
 
     def group_at(self, place: int, proposal: Proposal, point: Point) -> Group:
@@ -107,7 +107,7 @@ class ProposedPlan(Plan):
         """Return the trials of the points that were proposed before, with what is known of them."""
         self.groups, self.priors = [], []
         entries = self._of_this_study()
-        points: dict[str, tuple[int, Proposal, Point, list[Entry]]] = {}
+        points: dict[str, tuple[int, Proposal, Point, list[RecordedRun]]] = {}
         for place, entry in entries:
             found = self._point_of(entry.run)
             if found is not None:
@@ -134,7 +134,7 @@ class ProposedPlan(Plan):
             group = self.group_at(last + 1, group.proposal, group.point)
         self.groups.append(group)
 
-    def _of_this_study(self) -> list[tuple[int, Entry]]:
+    def _of_this_study(self) -> list[tuple[int, RecordedRun]]:
         """The runs of sweeps that share this study, with the number of their point, in order."""
         study = self.definition.study
         sweeps = {self.definition.id}
@@ -157,7 +157,7 @@ class ProposedPlan(Plan):
         point = point_of(self.dimensions, proposal)
         return {name: point[name] for name in self.space.names if name in point}
 
-    def _with_pruned(self, group: Group, entries: Sequence[Entry]) -> Group:
+    def _with_pruned(self, group: Group, entries: Sequence[RecordedRun]) -> Group:
         """The group with trials that were pruned before as repeats, when this sweep prunes too."""
         if not self.definition.prune or self.choices.again:
             return group

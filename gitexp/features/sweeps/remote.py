@@ -23,7 +23,7 @@ from gitexp.core.errors import GitexpError, InvalidInput
 from gitexp.core.model.run import Checks, FileState, Outcome, Run, Table, flatten
 from gitexp.core.schema.toml_codec import decode_run, encode_table
 from gitexp.features.execution.place_inputs import inside
-from gitexp.features.execution.prepare import Prepared, recorded_path
+from gitexp.features.execution.prepare import PreparedRun, recorded_path
 from gitexp.features.execution.recover import recover
 from gitexp.features.sweeps.plan import Plan, Planned
 from gitexp.features.sweeps.trees import TrialTree
@@ -151,7 +151,7 @@ class RemotePlace:
         self._free: list[Path] = []
         self._count = 0
 
-    def begin(self, prepared: Prepared, run: Run) -> RemoteTrial:
+    def begin(self, prepared: PreparedRun, run: Run) -> RemoteTrial:
         """Begin a trial, or begin it again. Raises `GitexpError` when it cannot be."""
         if self._free:
             path = self._free.pop()
@@ -183,7 +183,7 @@ class RemotePlace:
             self._folder.cleanup()
 
 
-def declared_inputs(prepared: Prepared) -> dict[str, str]:
+def declared_inputs(prepared: PreparedRun) -> dict[str, str]:
     """Return the SHA-256 by path of the data that every trial of a sweep needs."""
     run = prepared.run
     declared = {path: state for path, state in run.inputs.items() if not state.named}
@@ -205,7 +205,7 @@ def named_variables(names: Sequence[str]) -> dict[str, str]:
 # --- before it begins -----------------------------------------------------------------------------
 
 
-def check_travels(repo: Repo, tree: str, prepared: Prepared, links: Sequence[str]) -> None:
+def check_travels(repo: Repo, tree: str, prepared: PreparedRun, links: Sequence[str]) -> None:
     """Refuse a sweep that no other machine can run. Raises `InvalidInput`."""
     what = "cannot run this sweep on other machines"
     if links:

@@ -19,7 +19,7 @@ from gitexp.adapters.git.steps import NewCommit
 from gitexp.adapters.git.transaction import apply
 from gitexp.adapters.system import clock
 from gitexp.adapters.system.file_lock import FileLock
-from gitexp.core.errors import CommandFailed, Conflict, GitexpError, InvalidInput, Unreadable
+from gitexp.core.errors import CommandFailed, Conflict, GitexpError, InvalidInput, UnreadableRecord
 from gitexp.storage.workspace import Workspace
 
 COMMIT_S: Final = 5.0
@@ -72,7 +72,10 @@ class StudyLog:
     """One journal. Threads and processes may share it."""
 
     def __init__(self, workspace: Workspace, name: str) -> None:
-        """Take over what the branch has more. Raises `Conflict`, `Unreadable`, `InvalidInput`."""
+        """Take over what the branch has more.
+
+        Raises `Conflict`, `UnreadableRecord`, `InvalidInput`.
+        """
         self._workspace = workspace
         self.branch = branch_of(workspace, name)
         folder = workspace.repo.state_dir / "studies"
@@ -117,7 +120,7 @@ class StudyLog:
         data = b"".join(map(encode_entry, entries))
         with self._held():
             if self._size() < self._offset:
-                raise Unreadable(f"the study journal '{self.path}' was removed")
+                raise UnreadableRecord(f"the study journal '{self.path}' was removed")
             self._write(data)
             now_s = clock.monotonic_s()
             if now_s - self._committed_s >= COMMIT_S:
@@ -140,7 +143,8 @@ class StudyLog:
             raise GitexpError(f"cannot write '{self.path}'", why=error.strerror) from error
 
     def read(self, start: int) -> list[dict[str, Any]]:
-        """Return the entries from a number on, the first has number 0. Raises `Unreadable`."""
+        """Return the entries from a number on, the first has number 0. Raises
+        `UnreadableRecord`."""
         with self._mutex:
             if start < self._count:
                 self._count = self._offset = 0
@@ -162,7 +166,7 @@ class StudyLog:
         try:
             found = [decode_entry(line) for line in whole.splitlines()]
         except ValueError as error:
-            raise Unreadable(
+            raise UnreadableRecord(
                 f"cannot read the study journal '{self.path}'",
                 why=str(error),
                 hints=[f"move it away to go on with branch '{self.branch}', as far as that is"],
@@ -228,15 +232,15 @@ class StudyLog:
         return {"tip": tip, "bytes": len(theirs), "segment": last, "start": start}
 
     def _segments(self, tip: str) -> list[bytes]:
-        """Read the entries of a commit. Raises `Unreadable`."""
+        """Read the entries of a commit. Raises `UnreadableRecord`."""
         repo = self._workspace.repo
         try:
             oids = [entry.oid for entry in repo.list_tree(tip, "logs/")]
             found = [data for _, data in repo.read_blobs(oids, max_bytes=MAX_BYTES)]
         except CommandFailed as error:
-            raise Unreadable(f"cannot read branch '{self.branch}'", why=error.why) from error
+            raise UnreadableRecord(f"cannot read branch '{self.branch}'", why=error.why) from error
         if any(data is None for data in found):
-            raise Unreadable(f"cannot read branch '{self.branch}'", why="a file is missing")
+            raise UnreadableRecord(f"cannot read branch '{self.branch}'", why="a file is missing")
         return [data for data in found if data is not None]
 
     def _commit(self, place: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gitexp.core.analysis.fingerprint import canonical
-from gitexp.core.errors import Unreadable
+from gitexp.core.errors import UnreadableRecord
 from gitexp.core.inputs.argv import parse_value
 from gitexp.core.inputs.files import parse_params
 from gitexp.core.model.run import Table, Value, flatten, nest
@@ -39,7 +39,7 @@ def parse_space_file(
                 return _from_json(json.loads(data), name)
             case ".csv":
                 return {}, _from_csv(data.decode("utf-8-sig"), name)
-    except (ValueError, RecursionError, csv.Error, Unreadable) as error:
+    except (ValueError, RecursionError, csv.Error, UnreadableRecord) as error:
         raise UnusableSpace(f"cannot read '{name}'", why=str(error)) from error
     raise UnusableSpace(f"cannot read '{name}'", why=f"its name ends in '{suffix}'", hints=[FORMS])
 

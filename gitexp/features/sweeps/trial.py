@@ -37,7 +37,7 @@ from gitexp.features.execution.execute import (
 )
 from gitexp.features.execution.given_params import contradictions
 from gitexp.features.execution.place_inputs import inside
-from gitexp.features.execution.prepare import Prepared, recorded_path
+from gitexp.features.execution.prepare import PreparedRun, recorded_path
 from gitexp.features.execution.run_files import RunFiles, with_files, with_harvest
 from gitexp.features.harvest.metrics_files import file_marks, gather_metrics
 from gitexp.features.harvest.parsed_params import (
@@ -78,7 +78,7 @@ def marks_of(workspace: Workspace, sweep: str) -> dict[str, str]:
     return {SWEEP_VARIABLE: sweep, OWNER_VARIABLE: f"{sweep}-{clone}"}
 
 
-def placed_in(prepared: Prepared, top: Path) -> Prepared:
+def placed_in(prepared: PreparedRun, top: Path) -> PreparedRun:
     """The trial with its directory and files in another work tree."""
     command = prepared.run.command
     directory = inside(top, "." if command is None else command.directory)
@@ -96,7 +96,7 @@ def placed_in(prepared: Prepared, top: Path) -> Prepared:
     )
 
 
-def _placed_argv(prepared: Prepared, directory: Path) -> tuple[str, ...]:
+def _placed_argv(prepared: PreparedRun, directory: Path) -> tuple[str, ...]:
     """The command; a program that only the user's work tree has is named by its whole path."""
     name, *rest = prepared.argv
     here = prepared.directory / name
@@ -110,7 +110,7 @@ class OpenTrial:
     """A trial whose command runs, or is about to."""
 
     workspace: Workspace
-    prepared: Prepared
+    prepared: PreparedRun
     run: Run
     tree: TrialTree
     journal: Journal
@@ -136,7 +136,7 @@ class OpenTrial:
     def begin(
         cls,
         workspace: Workspace,
-        prepared: Prepared,
+        prepared: PreparedRun,
         run: Run,
         tree: TrialTree,
         engine: str | None = None,
@@ -380,7 +380,7 @@ def _faults(ended: Ended) -> list[str]:
     return []
 
 
-def _hash_outputs(prepared: Prepared, warnings: list[str]) -> dict[str, FileState]:
+def _hash_outputs(prepared: PreparedRun, warnings: list[str]) -> dict[str, FileState]:
     states = {}
     for path in prepared.outputs:
         try:

@@ -22,17 +22,17 @@ _EAGER_AFTER = 6
 """Rejections after which a push retries at once."""
 
 
-def stand_back(repo: Repo) -> None:
+def wait_before_push(repo: Repo) -> None:
     """Wait if recent pushes of this clone were rejected because other clones pushed."""
-    clock.sleep(_owed_s(repo))
+    clock.sleep(_penalty_s(repo))
 
 
-def remember(repo: Repo, refused: int, turn_s: float) -> None:
+def record_contention(repo: Repo, refused: int, turn_s: float) -> None:
     """Store for the next push how often this one was rejected, and how many seconds a try took.
 
     The stored wait of earlier pushes counts half, so it decays quickly once contention ends.
     """
-    owed_s = refused * turn_s + _owed_s(repo) / 2
+    owed_s = refused * turn_s + _penalty_s(repo) / 2
     note = _note(repo)
     with suppress(OSError):
         if owed_s < _SHORTEST_S:
@@ -41,12 +41,12 @@ def remember(repo: Repo, refused: int, turn_s: float) -> None:
             note.write_text(f"{owed_s:.3f}\n")
 
 
-def pause(refused: int, turn_s: float) -> None:
+def sleep_after_rejection(refused: int, turn_s: float) -> None:
     """Sleep a random time; the bound shrinks with every rejection."""
     clock.sleep(min(clock.jitter(turn_s * max(_EAGER_AFTER - refused, 0)), _LONGEST_S))
 
 
-def _owed_s(repo: Repo) -> float:
+def _penalty_s(repo: Repo) -> float:
     with suppress(OSError, ValueError):
         note = _note(repo)
         age_s = clock.now().timestamp() - note.stat().st_mtime

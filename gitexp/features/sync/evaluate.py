@@ -20,7 +20,7 @@ from gitexp.core.inputs.patterns import parse_patterns
 from gitexp.core.model.ids import ObjectId
 from gitexp.core.model.run import Outcome, Run, Series, Table, nest
 from gitexp.features.execution.execute import execute
-from gitexp.features.execution.prepare import Prepared
+from gitexp.features.execution.prepare import PreparedRun
 from gitexp.features.recording.record import record_finished
 from gitexp.features.sync.pushed_trial import allowed_command, new_run, read_file, recorded
 from gitexp.storage.workspace import Workspace
@@ -62,7 +62,7 @@ def _evaluate(workspace: Workspace, run: Run, argv: Sequence[str]) -> list[str]:
         environment, packages = kept_facts(
             *probe_environment(argv, directory=top, env=environ), workspace.settings.environment
         )
-        prepared = Prepared(
+        prepared = PreparedRun(
             run=replace(run, environment=environment),
             argv=tuple(argv),
             directory=top,

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from gitexp.core.model.ids import ObjectId
-from gitexp.core.model.run import Direction, Entry, numbers
+from gitexp.core.model.run import Direction, RecordedRun, numbers
 from gitexp.storage.workspace import Workspace
 
 if TYPE_CHECKING:
     from gitexp.core.analysis.verdicts import MetricVerdict
 
-FindTrial = Callable[[ObjectId, ObjectId], Entry | None]
+FindTrial = Callable[[ObjectId, ObjectId], RecordedRun | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,6 @@ def find_gates(workspace: Workspace, commit: ObjectId, find_trial: FindTrial) ->
     return gates
 
 
-def is_result(entry: Entry, tree: ObjectId) -> bool:
+def is_result(entry: RecordedRun, tree: ObjectId) -> bool:
     """Return whether a run is sealed, has metrics, and ran exactly this code."""
     return entry.run.code.tree == tree and bool(entry.metrics) and entry.run.is_sealed

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gitexp.adapters.git.repository import Repo
 from gitexp.adapters.system import clock
-from gitexp.core.errors import GitexpError, HookForeign
+from gitexp.core.errors import ForeignHook, GitexpError
 
 HOOK = "pre-push"
 CHAINED = "pre-push.gitexp-chained"
@@ -135,7 +135,7 @@ def install(repo: Repo, *, force: bool = False, program: Path | None = None) -> 
 
     Another tool may manage the hooks, or their directory may be shared or committed. Git 2.54 and
     newer then get the hook through the repository's configuration, beside the existing hooks; with
-    an older git this raises `HookForeign` with the lines to add by hand. `force` installs the shim
+    an older git this raises `ForeignHook` with the lines to add by hand. `force` installs the shim
     in any case.
     """
     path = hook_path(repo)
@@ -144,7 +144,7 @@ def install(repo: Repo, *, force: bool = False, program: Path | None = None) -> 
     if not force:
         try:
             _refuse_managed(repo, path)
-        except HookForeign:
+        except ForeignHook:
             if not _has_config_hooks(repo):
                 raise
             return _install_in_config(repo, program)
@@ -295,7 +295,7 @@ def _owner(path: Path) -> str:
 
 def _move_aside(path: Path, chained: Path) -> None:
     if _exists(chained) and chained.read_bytes() != path.read_bytes():
-        raise HookForeign(
+        raise ForeignHook(
             f"cannot install the hook '{path}'",
             why=f"it belongs to another tool, and '{chained.name}' beside it to yet another",
             hints=[f"make one script of the two, remove '{chained.name}', and try again"],
@@ -330,12 +330,12 @@ def _is_called(repo: Repo, path: Path) -> bool:
 
 
 def _refuse_managed(repo: Repo, path: Path) -> None:
-    """Raise `HookForeign` if a file of gitexp would be overwritten, committed or shared."""
+    """Raise `ForeignHook` if a file of gitexp would be overwritten, committed or shared."""
     if _is_ours(path):
         return
     tool = _find_tool(repo)
     if tool is not None:
-        raise HookForeign(
+        raise ForeignHook(
             f"the hooks of this repository are managed by {tool.name}",
             hints=[*tool.advice, _FORCE],
         )
@@ -350,6 +350,6 @@ def _refuse_managed(repo: Repo, path: Path) -> None:
         why = f"`core.hooksPath` ({settings[-1].origin}) is shared by all your repositories"
     else:
         return
-    raise HookForeign(
+    raise ForeignHook(
         "the hooks of this repository are not only its own", why=why, hints=[line, _FORCE]
     )

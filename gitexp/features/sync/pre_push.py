@@ -87,13 +87,13 @@ def _refusal(gate: Gate) -> str:
 
 def _doubt(gate: Gate) -> str:
     """Format the message of a gate that passes because the loss is not shown."""
-    told = f"the gate on '{gate.metric}' lets this pass although {_loss(gate)}"
+    text = f"the gate on '{gate.metric}' lets this pass although {_loss(gate)}"
     if gate.verdict.basis == "unknown":
         return (
-            f"{told}: the noise is unknown; repeats (`git exp run --repeat 3`) or "
+            f"{text}: the noise is unknown; repeats (`git exp run --repeat 3`) or "
             f'`[metrics."{gate.metric}"] noise = 0` tell it'
         )
-    return f"{told}: that is not shown against the noise"
+    return f"{text}: that is not shown against the noise"
 
 
 def _loss(gate: Gate) -> str:
@@ -109,7 +109,7 @@ def _loss(gate: Gate) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class PrePush:
+class PrePushResult:
     """Result of the hook; the command prints the messages and exits with the status."""
 
     status: int
@@ -129,7 +129,7 @@ def run_pre_push(
     record_pushed: Callable[[ObjectId], Sequence[str]],
     find_gates: Callable[[ObjectId], Sequence[Gate]],
     foresee: Callable[[], str],
-) -> PrePush:
+) -> PrePushResult:
     """Record the results of pushed commits, check the gates, and announce a first push of runs.
 
     `recover` completes runs that are still in the journal. `record_pushed` records the results of
@@ -138,33 +138,35 @@ def run_pre_push(
     failed push.
     """
     if environ.get(GUARD) or not settings.hooks:
-        return PrePush(0)
-    told: list[str] = push_notes.take_news(repo) if push_notes.has_news(repo) else []
-    _attempt(recover, told)
+        return PrePushResult(0)
+    lines: list[str] = push_notes.take_news(repo) if push_notes.has_news(repo) else []
+    _attempt(recover, lines)
     found = [repo.peel(commit, "commit") for commit in plan.commits]
     commits = [commit for commit in found if commit is not None]
     for commit in commits:
-        told += _attempt(partial(record_pushed, commit), told) or ()
+        lines += _attempt(partial(record_pushed, commit), lines) or ()
     gates: list[Gate] = []
     for commit in commits if settings.gates else ():
-        gates += _attempt(partial(find_gates, commit), told) or ()
+        gates += _attempt(partial(find_gates, commit), lines) or ()
     has_runs = repo.read_ref(run_ref(settings.branch)) is not None
-    told += [_doubt(gate) for gate in gates if gate.state == "unsure"]
+    lines += [_doubt(gate) for gate in gates if gate.state == "unsure"]
     refusals = [_refusal(gate) for gate in gates if gate.state == "closed"]
     if refusals:
-        told += [*refusals, "`git push --no-verify` pushes anyway"]
-        return PrePush(1, tuple(told))
+        lines += [*refusals, "`git push --no-verify` pushes anyway"]
+        return PrePushResult(1, tuple(lines))
     if not settings.auto_push or not has_runs:
-        return PrePush(0, tuple(told))
+        return PrePushResult(0, tuple(lines))
     if not repo.config().items(f"remote.{plan.remote}."):
-        return PrePush(0, (*told, _left_behind(plan)))
+        return PrePushResult(0, (*lines, _left_behind(plan)))
     if plan.is_for_review:
         review = "the runs are not pushed to a review; `git exp push` sends them"
-        return PrePush(0, tuple(told if push_notes.is_told(repo, plan.url) else [*told, review]))
+        return PrePushResult(
+            0, tuple(lines if push_notes.is_told(repo, plan.url) else [*lines, review])
+        )
     if not push_notes.is_told(repo, plan.url):
-        found_text = _attempt(foresee, told)
-        told += [_announce(plan.remote, found_text)] if found_text else []
-    return PrePush(0, tuple(told), sends=True)
+        found_text = _attempt(foresee, lines)
+        lines += [_announce(plan.remote, found_text)] if found_text else []
+    return PrePushResult(0, tuple(lines), sends=True)
 
 
 def _announce(remote: str, what: str) -> str:
@@ -180,9 +182,9 @@ def _left_behind(plan: PushPlan) -> str:
     return f"the runs are not pushed: '{plan.remote}' is not a configured remote"
 
 
-def _attempt(deed: Callable[[], T], told: list[str]) -> T | None:
+def _attempt(action: Callable[[], T], lines: list[str]) -> T | None:
     try:
-        return deed()
+        return action()
     except GitexpError as error:
-        told.append(error.what if error.why is None else f"{error.what}: {error.why}")
+        lines.append(error.what if error.why is None else f"{error.what}: {error.why}")
         return None

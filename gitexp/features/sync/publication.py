@@ -37,7 +37,7 @@ class Publication(NamedTuple):
 def count_publication(branch: RunBranch, remote: Remote, settings: Settings) -> Publication:
     """Count what the next push of the runs to a remote would publish. Uses no network.
 
-    Raises `Unreadable` when a branch is damaged.
+    Raises `UnreadableRecord` when a branch is damaged.
     """
     repo = branch.repo
     seen = remote.known(repo, (branch.run_ref, branch.code_ref))

@@ -83,15 +83,15 @@ def _sender(text: str, stat: str) -> ProcessMark | None:
 
 def take_news(repo: Repo) -> list[str]:
     """Return one sentence for each background push that failed since the last call."""
-    told = []
+    lines = []
     for path in sorted(_folder(repo).glob("*")):
         note = read_note(path)
         if note is not None and note.is_over:
-            told.append(_failure(note))
+            lines.append(_failure(note))
             with suppress(OSError):
-                (repo.state_dir / FAILED).write_text(told[-1] + "\n", encoding="utf-8")
+                (repo.state_dir / FAILED).write_text(lines[-1] + "\n", encoding="utf-8")
             drop(path)
-    return told
+    return lines
 
 
 def last_failure(repo: Repo) -> str | None:

@@ -12,7 +12,7 @@ from gitexp.core.analysis.fingerprint import fingerprint_of
 from gitexp.core.inputs.files import parse_params
 from gitexp.core.inputs.redaction import redact_argv
 from gitexp.core.model.ids import ObjectId
-from gitexp.core.model.run import Code, Command, Entry, Origin, Outcome, Run, Table, nest
+from gitexp.core.model.run import Code, Command, Origin, Outcome, RecordedRun, Run, Table, nest
 from gitexp.core.model.run_names import memorable_name
 from gitexp.features.execution.code_digest import digest_of
 from gitexp.features.sync.gates import is_result
@@ -34,12 +34,12 @@ def allowed_command(settings: Settings) -> tuple[str | None, list[str]]:
     return None, [f"{origin} sets the command `evaluate`; `{allow}` allows it here"]
 
 
-def find_recorded(workspace: Workspace, commit: ObjectId, tree: ObjectId) -> Entry | None:
+def find_recorded(workspace: Workspace, commit: ObjectId, tree: ObjectId) -> RecordedRun | None:
     """Return the newest sealed run of a commit or of its trial, with exactly its tree."""
     return recorded(workspace, new_run(workspace, commit, tree))
 
 
-def recorded(workspace: Workspace, run: Run) -> Entry | None:
+def recorded(workspace: Workspace, run: Run) -> RecordedRun | None:
     """Return the newest sealed run of a run's commit or of its trial, with exactly its tree."""
     index = workspace.refreshed()
     known = [

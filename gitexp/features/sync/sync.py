@@ -29,7 +29,7 @@ from gitexp.storage.merge.purged import (
     refs_before_purge,
     refuse_before_purge,
 )
-from gitexp.storage.merge.tally import Tally, count_changes
+from gitexp.storage.merge.tally import BranchChanges, count_changes
 from gitexp.storage.settings.options import Settings
 
 
@@ -38,7 +38,7 @@ class FetchReport:
     """Result of a fetch."""
 
     remote: str
-    here: Tally = field(default_factory=Tally)
+    here: BranchChanges = field(default_factory=BranchChanges)
     """New on the local run branch."""
     moved: bool = False
     """True when a local branch moved."""
@@ -52,7 +52,7 @@ class PushReport:
     """Result of an accepted push; a rejected push raises."""
 
     remote: str
-    there: Tally = field(default_factory=Tally)
+    there: BranchChanges = field(default_factory=BranchChanges)
     """New on the remote's run branch."""
     moved: bool = False
     """True when a branch of the remote moved."""
@@ -71,7 +71,7 @@ class SyncReport:
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
+class _FetchOutcome:
     """Result of one fetch, with the state of the remote."""
 
     code: MergeResult
@@ -87,7 +87,7 @@ def fetch_runs(run_branch: RunBranch, remote: str | None, settings: Settings) ->
 
     `remote` names a configured remote; `None` uses the default. Raises `NotFound` when the remote
     does not exist, `Refused` when its branch is not gitexp's or exceeds the size in the settings,
-    `Unreadable` when a newer gitexp wrote it, `GitexpError` when it cannot be reached.
+    `UnreadableRecord` when a newer gitexp wrote it, `GitexpError` when it cannot be reached.
     """
     source = fetch_remote(run_branch.repo, remote or settings.remote)
     run_branch.check()
@@ -138,9 +138,13 @@ def sync_runs(run_branch: RunBranch, remote: str | None, settings: Settings) -> 
 
 
 def _push(
-    run_branch: RunBranch, remote: Remote, settings: Settings, deadline: float, heard: list[_Heard]
+    run_branch: RunBranch,
+    remote: Remote,
+    settings: Settings,
+    deadline: float,
+    heard: list[_FetchOutcome],
 ) -> PushReport:
-    backoff.stand_back(run_branch.repo)
+    backoff.wait_before_push(run_branch.repo)
     began_s, known = clock.monotonic_s(), _known(run_branch, remote)
     warnings: tuple[str, ...] = ()
     for tries in count(1):
@@ -159,7 +163,7 @@ def _push(
         turn_s = clock.monotonic_s() - began_s
         if pushed.accepted:
             _remember(run_branch, remote, ours)
-            backoff.remember(run_branch.repo, tries - 1, turn_s)
+            backoff.record_contention(run_branch.repo, tries - 1, turn_s)
             return PushReport(
                 remote=remote.name,
                 there=count_changes(
@@ -175,7 +179,7 @@ def _push(
         left = deadline - clock.monotonic_s()
         if left < 0:
             break
-        backoff.pause(tries, turn_s)
+        backoff.sleep_after_rejection(tries, turn_s)
         began_s = clock.monotonic_s()
         within = settings._replace(push_timeout=max(left, 1.0))
         heard.append(_fetch_again(run_branch, remote, within, certain=len(known) == 2))
@@ -193,7 +197,7 @@ def _after_purge(
     settings: Settings,
     ours: dict[str, ObjectId],
     known: dict[str, ObjectId],
-    heard: list[_Heard],
+    heard: list[_FetchOutcome],
 ) -> tuple[dict[str, ObjectId], dict[str, ObjectId]]:
     """Remove purged code from the branches before a push. Return our tips and the remote's.
 
@@ -296,7 +300,7 @@ def _remember(run_branch: RunBranch, remote: Remote, pushed: Mapping[str, Object
 
 def _fetch_again(
     run_branch: RunBranch, remote: Remote, settings: Settings, *, certain: bool
-) -> _Heard:
+) -> _FetchOutcome:
     """Fetch what another clone pushed. If the remote lost its branches, list its refs first."""
     try:
         return _fetch(run_branch, remote, settings, certain=certain)
@@ -313,7 +317,7 @@ def _fetch(
     *,
     certain: bool = False,
     is_hub: bool = True,
-) -> _Heard:
+) -> _FetchOutcome:
     """Fetch and merge. Keep it short: the longer it takes, the likelier another push wins.
 
     `is_hub` is true when a push to the remote follows.
@@ -340,7 +344,7 @@ def _fetch(
         runs = merge_run_branch(
             run_branch, remote.name, theirs, max_files=settings.max_fetch_files, is_hub=is_hub
         )
-    return _Heard(code, runs, fetched.tips, fetched.is_empty, rewritten)
+    return _FetchOutcome(code, runs, fetched.tips, fetched.is_empty, rewritten)
 
 
 def _forget_deleted(run_branch: RunBranch, remote: Remote, tips: Mapping[str, ObjectId]) -> None:
@@ -353,7 +357,7 @@ def _forget_deleted(run_branch: RunBranch, remote: Remote, tips: Mapping[str, Ob
                 )
 
 
-def _report(run_branch: RunBranch, remote: Remote, heard: Sequence[_Heard]) -> FetchReport:
+def _report(run_branch: RunBranch, remote: Remote, heard: Sequence[_FetchOutcome]) -> FetchReport:
     warnings = []
     name = remote.name
     if any(_is_purged(run_branch.repo, h.runs) for h in heard):
@@ -367,7 +371,7 @@ def _report(run_branch: RunBranch, remote: Remote, heard: Sequence[_Heard]) -> F
         warnings.append(
             f"'{name}' had dropped or replaced records that you have; both versions are kept"
         )
-    here = Tally()
+    here = BranchChanges()
     for h in heard:
         here += count_changes(run_branch.repo, h.runs.old, h.runs.new)
     return FetchReport(

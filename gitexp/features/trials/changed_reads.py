@@ -13,7 +13,7 @@ from gitexp.adapters.system import clock
 from gitexp.adapters.system.probe import hash_file
 from gitexp.core.analysis.fingerprint import fingerprint_of
 from gitexp.core.analysis.grouping import keys_of
-from gitexp.core.model.run import Entry, FileState, Run
+from gitexp.core.model.run import FileState, RecordedRun, Run
 from gitexp.features.trials.earlier_runs import Changed
 from gitexp.features.trials.reads import MAX_HASHED_BYTES, MAX_HASHING_S
 from gitexp.storage.workspace import Workspace
@@ -94,7 +94,7 @@ def tell_apart(workspace: Workspace, run: Run, files: ReadFiles) -> ToldApart:
         run = replace(run, fingerprint=fingerprint_of(run))
 
 
-def _unseen(earlier: Sequence[Entry], files: ReadFiles) -> Iterator[tuple[str, FileState]]:
+def _unseen(earlier: Sequence[RecordedRun], files: ReadFiles) -> Iterator[tuple[str, FileState]]:
     """Yield the files that have content with which none of the runs read them."""
     recorded: dict[str, set[FileState]] = {}
     for entry in earlier:

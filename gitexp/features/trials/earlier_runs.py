@@ -19,34 +19,34 @@ from gitexp.core.analysis.fingerprint import (
     version_of,
 )
 from gitexp.core.analysis.kinship import Kin, Kinship, kinship, shape_of
-from gitexp.core.errors import CommandFailed, Unreadable
-from gitexp.core.model.run import Decision, Entry, Origin, Outcome, Run, Table, run_order
+from gitexp.core.errors import CommandFailed, UnreadableRecord
+from gitexp.core.model.run import Decision, Origin, Outcome, RecordedRun, Run, Table, run_order
 from gitexp.storage.workspace import Workspace
 
 _ENDED = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.TIMED_OUT)
 """Outcomes that answer a trial. A run with another outcome counts only if it has a decision."""
 
 
-Relatives: TypeAlias = tuple[tuple[Kinship, Entry], ...]
+Relatives: TypeAlias = tuple[tuple[Kinship, RecordedRun], ...]
 
-Changed: TypeAlias = tuple[Entry, str]
+Changed: TypeAlias = tuple[RecordedRun, str]
 """An earlier run, and the path of a file that it read and that has changed."""
 
 
 class Running(NamedTuple):
     """A run of a trial that has not ended."""
 
-    entry: Entry
+    entry: RecordedRun
     work_tree: Path | None = None
     """Its work tree; `None` when it was not started in this clone."""
     is_alive: bool | None = None
     """`None` when this machine cannot know: a manual run, or a run of another host."""
 
 
-class Tried(NamedTuple):
+class EarlierRuns(NamedTuple):
     """Earlier runs of a trial, found before it runs."""
 
-    identical: tuple[Entry, ...] = ()
+    identical: tuple[RecordedRun, ...] = ()
     """Ended runs of exactly this trial, newest first."""
     kin: Relatives = ()
     """The nearest relatives, nearest first, then newest."""
@@ -63,7 +63,7 @@ class Tried(NamedTuple):
         return bool(self.identical or self.running)
 
     @property
-    def decided(self) -> Entry | None:
+    def decided(self) -> RecordedRun | None:
         """The newest identical run with a decision."""
         return next((entry for entry in self.identical if _decision(entry)), None)
 
@@ -78,7 +78,7 @@ class Tried(NamedTuple):
         return policy == "refuse" and self.is_rejected and not self.doubts
 
 
-def _decision(entry: Entry) -> Decision | None:
+def _decision(entry: RecordedRun) -> Decision | None:
     return None if entry.decision is None else entry.decision.decision
 
 
@@ -94,7 +94,7 @@ def differing_code(workspace: Workspace, run: Run, other: Run) -> list[str]:
     return [c.path for c in changes if c.path not in written and not left_out(c.path)]
 
 
-def find_tried(
+def find_earlier_runs(
     workspace: Workspace,
     run: Run,
     *,
@@ -103,7 +103,7 @@ def find_tried(
     look: Callable[[], Table] | None = None,
     uncompared: Sequence[str] = (),
     changed: Sequence[Changed] = (),
-) -> Tried:
+) -> EarlierRuns:
     """Find earlier runs of this trial, and its kin among the newest `search` runs.
 
     An interrupted run counts if it has a decision. Reproductions do not count. `look` observes the
@@ -132,7 +132,7 @@ def find_tried(
     unfinished = [entry for entry in same if entry.run.outcome is Outcome.RUNNING]
     running = (_look_at(workspace, entry) for entry in unfinished)
     others = {entry.run.id for entry, _ in changed}
-    tried = Tried(
+    tried = EarlierRuns(
         identical=tuple(e for e in same if _is_answer(e) and e.run.id not in others),
         changed=tuple((entry, path) for entry, path in changed if _is_answer(entry)),
         kin=_nearest(related, kin),
@@ -151,13 +151,13 @@ def find_kin(workspace: Workspace, run: Run, *, kin: int = 3, search: int = 200)
     return _nearest(found, kin)
 
 
-def _nearest(related: Iterable[tuple[Kinship, Entry]], most: int) -> Relatives:
+def _nearest(related: Iterable[tuple[Kinship, RecordedRun]], most: int) -> Relatives:
     """Sort by distance, then newest first."""
     newest = sorted(related, key=lambda found: run_order(found[1].run), reverse=True)
     return tuple(sorted(newest, key=lambda found: found[0].distance)[:most])
 
 
-def _of_this_trial(workspace: Workspace, run: Run) -> list[Entry]:
+def _of_this_trial(workspace: Workspace, run: Run) -> list[RecordedRun]:
     """Return runs with the fingerprint of this trial, in the current or an earlier version."""
     if not run.fingerprint:
         return []
@@ -174,7 +174,7 @@ def _of_this_trial(workspace: Workspace, run: Run) -> list[Entry]:
     return [entry for key in keys for entry in workspace.index.by_fingerprint(key)]
 
 
-def _doubts(run: Run, past: Entry | None, uncompared: Sequence[str]) -> tuple[str, ...]:
+def _doubts(run: Run, past: RecordedRun | None, uncompared: Sequence[str]) -> tuple[str, ...]:
     """Return reasons why the past run may not be the same trial, one clause each."""
     if past is None:
         return ()
@@ -194,19 +194,19 @@ def _doubts(run: Run, past: Entry | None, uncompared: Sequence[str]) -> tuple[st
     return tuple(doubts)
 
 
-def _is_answer(entry: Entry) -> bool:
+def _is_answer(entry: RecordedRun) -> bool:
     outcome = entry.run.outcome
     return outcome in _ENDED or (outcome is not Outcome.RUNNING and _decision(entry) is not None)
 
 
-def _look_at(workspace: Workspace, entry: Entry) -> Running:
+def _look_at(workspace: Workspace, entry: RecordedRun) -> Running:
     """Return whether an unfinished run is running, from its journal if this clone started it."""
     from gitexp.adapters.journal.journal import read_journal
     from gitexp.adapters.journal.liveness import Liveness, liveness
 
     try:
         content = read_journal(workspace.journals / f"{entry.run.id}.journal")
-    except (FileNotFoundError, Unreadable):
+    except (FileNotFoundError, UnreadableRecord):
         return Running(entry)
     top = content.extra.get("top")
     work_tree = Path(top) if isinstance(top, str) else None

@@ -16,7 +16,14 @@ from gitexp.adapters.git.stale_locks import MIN_STALE_AGE_S, LockFile, clear_sta
 from gitexp.adapters.git.steps import Identity
 from gitexp.adapters.system import clock
 from gitexp.adapters.system.file_lock import FileLock
-from gitexp.core.errors import CommandFailed, Conflict, GitexpError, NotFound, Refused, Unreadable
+from gitexp.core.errors import (
+    CommandFailed,
+    Conflict,
+    GitexpError,
+    NotFound,
+    Refused,
+    UnreadableRecord,
+)
 from gitexp.core.model.ids import ObjectId, RunId
 from gitexp.core.model.run import Run, Series, Table
 from gitexp.core.schema.layout import (
@@ -134,14 +141,14 @@ class RunBranch:
 
         With `events`, also read what a transaction of them must know: which of their runs were
         deleted, and whether the keep branch holds their code a few commits further back. Raises
-        `Unreadable` when a branch is damaged: broken is not absent. While a gc replaces packs, an
-        intact branch may look damaged for a moment, so it looks again three times. Raises `Refused`
-        when gitexp did not create the branch.
+        `UnreadableRecord` when a branch is damaged: broken is not absent. While a gc replaces
+        packs, an intact branch may look damaged for a moment, so it looks again three times. Raises
+        `Refused` when gitexp did not create the branch.
         """
         for _ in range(_LOOKS):
             try:
                 return self._read_snapshot(events)
-            except Unreadable:
+            except UnreadableRecord:
                 clock.sleep(clock.jitter(0.1))
         return self._read_snapshot(events)
 
@@ -181,10 +188,10 @@ class RunBranch:
         if form is None and self.repo.resolve(f"{self.run_ref}:{FORMAT_PATH}") is not None:
             raise damaged(self.name, f"its '{FORMAT_PATH}' cannot be read")
         version: object = None
-        with suppress(Unreadable):
+        with suppress(UnreadableRecord):
             version = decode_table(b"" if form is None else form.content).get("format")
         if isinstance(version, int) and version > FORMAT:
-            raise Unreadable(
+            raise UnreadableRecord(
                 f"cannot use branch '{self.name}'",
                 why=f"it has format {version}, this gitexp knows up to {FORMAT}",
                 hints=["update gitexp: `pip install -U gitexp`"],
@@ -203,7 +210,7 @@ class RunBranch:
         if self._code_identity is None:
             try:
                 [form] = self._ask([f"{self.run_ref}:{FORMAT_PATH}"])
-            except Unreadable:
+            except UnreadableRecord:
                 return CODE_IDENTITY  # gitexp writes nothing to such a branch
             self._code_identity = code_identity(form and form.content)
         return self._code_identity
@@ -223,7 +230,7 @@ class RunBranch:
         return self.repo.read_ref(self.run_ref)
 
     def check(self) -> ObjectId | None:
-        """Return the tip of a branch that gitexp created. Raises `Refused`, `Unreadable`.
+        """Return the tip of a branch that gitexp created. Raises `Refused`, `UnreadableRecord`.
 
         Checks only the run branch; `doctor` checks the keep branch.
         """
@@ -233,11 +240,12 @@ class RunBranch:
         return tip
 
     def load_run(self, run: RunId, started: datetime) -> Run:
-        """Read a run from its record. Raises `NotFound`, `Unreadable`."""
+        """Read a run from its record. Raises `NotFound`, `UnreadableRecord`."""
         return decode_run(self._load(run_path(run, started), f"the record of run {run[:7]}"))
 
     def load_series(self, run: RunId, started: datetime) -> Series:
-        """Read the metric series of a run; an empty list if it has none. Raises `Unreadable`."""
+        """Read the metric series of a run; an empty list if it has none. Raises
+        `UnreadableRecord`."""
         try:
             data = self._load(series_path(run, started), "series", max_bytes=1 << 30)
         except NotFound:
@@ -247,7 +255,7 @@ class RunBranch:
         return decode_series(data)
 
     def load_environment(self, digest: str) -> Table:
-        """Read a package list. Raises `NotFound`, `Unreadable`."""
+        """Read a package list. Raises `NotFound`, `UnreadableRecord`."""
         return decode_table(self._load(environment_path(digest), f"environment {digest[:7]}"))
 
     def _load(self, path: str, what: str, *, max_bytes: int = MAX_RECORD_BYTES) -> bytes:
@@ -256,7 +264,7 @@ class RunBranch:
             raise NotFound(f"{what} is not on branch '{self.name}'")
         data = self._read_blob(oid, max_bytes)
         if data is None:
-            raise Unreadable(
+            raise UnreadableRecord(
                 f"cannot read {what}",
                 why=f"its object {oid[:10]} is missing, damaged or too large",
                 hints=["`git exp doctor` looks for it on the remote"],

@@ -83,8 +83,8 @@ def restore_lost(branch: "RunBranch", tip: ObjectId, lost: Lost) -> bool:
     """
     if not lost.edits:
         return False
-    asked = branch.repo.git("log", "-1", "--no-show-signature", "--format=%ct", tip)
-    moment = datetime.fromtimestamp(int(asked.text), UTC)
+    result = branch.repo.git("log", "-1", "--no-show-signature", "--format=%ct", tip)
+    moment = datetime.fromtimestamp(int(result.text), UTC)
     files = sorted(lost.edits.items(), key=lambda edit: edit[1] is not None)
     step = NewCommit(branch.run_ref, _MESSAGE, _IDENTITY, moment, [tip], files, tip=tip)
     apply(branch.repo, [step], durable=branch.durable)

@@ -1,7 +1,7 @@
 """Errors of a run branch that cannot be written or read."""
 
 from gitexp.adapters.git.stale_locks import LockFile
-from gitexp.core.errors import Conflict, Unreadable
+from gitexp.core.errors import Conflict, UnreadableRecord
 
 
 def locked(lock: LockFile) -> Conflict:
@@ -16,9 +16,9 @@ def locked(lock: LockFile) -> Conflict:
     )
 
 
-def damaged(branch: str, why: str | None) -> Unreadable:
+def damaged(branch: str, why: str | None) -> UnreadableRecord:
     """Return the error for a branch that cannot be read."""
-    return Unreadable(
+    return UnreadableRecord(
         f"branch '{branch}' is damaged",
         why=why,
         hints=["`git exp doctor` finds what is wrong, `git exp doctor --fix` fixes it"],

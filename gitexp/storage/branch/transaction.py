@@ -20,7 +20,7 @@ Then the end of the `with` block does this:
     look, and held by no process. Unknown counts as held.
 3.  Read a `Snapshot` with one question to git: both tips, the format, the tombstones of the events'
     runs. Broken is not absent: look again three times, since a gc may be replacing packs, then
-    raise `Unreadable`. A branch that is not gitexp's raises `Refused`.
+    raise `UnreadableRecord`. A branch that is not gitexp's raises `Refused`.
 4.  If another program made the newest commit, restore the records that it removed, in a commit of
     its own, and go to 3.
 5.  Leave out the events of runs that were deleted. If none is left, nothing is written.
@@ -71,9 +71,9 @@ class Transaction:
     """Events to record, all of them or none. Nothing is written before the `with` block ends.
 
     The end of the block raises `Conflict` if other writers hold the branch for 30 s or an old lock
-    of git remains for 2 s, `Refused` if gitexp did not create the branch, `Unreadable` if it is
-    damaged, `CommandFailed` if git cannot write. No event is on the branch then. A block that ends
-    with an error writes nothing.
+    of git remains for 2 s, `Refused` if gitexp did not create the branch, `UnreadableRecord` if it
+    is damaged, `CommandFailed` if git cannot write. No event is on the branch then. A block that
+    ends with an error writes nothing.
     """
 
     def __init__(self, branch: "RunBranch", identity: Identity, moment: datetime) -> None:

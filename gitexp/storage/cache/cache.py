@@ -73,7 +73,7 @@ class Cache:
     def newest(self) -> CachedRuns:
         """Return all runs as they are at the present tip of the ref.
 
-        Raises `Unreadable`, and `CommandFailed` as `at`.
+        Raises `UnreadableRecord`, and `CommandFailed` as `at`.
         """
         return self._view(lambda repo: repo.read_ref(self.ref))
 

@@ -42,7 +42,7 @@ def list_files(repo: Repo, tip: ObjectId) -> tuple[dict[RunId, list[File]], Mapp
     return grouped, damaged
 
 
-def find_lost(
+def runs_under_damaged_trees(
     repo: Repo, tip: ObjectId, damaged: Mapping[str, str], known: Mapping[RunId, Sequence[File]]
 ) -> Iterator[tuple[int | str, str, str]]:
     """Yield row number, path and reason of each damaged directory and of each run lost in one.

@@ -16,8 +16,8 @@ from typing import Final
 from gitexp.adapters.git.repository import Change, Repo
 from gitexp.core.model.ids import ObjectId, is_null
 from gitexp.core.schema.layout import PathKind, parse_path
-from gitexp.storage.cache.damage import find_lost, list_files
-from gitexp.storage.cache.rows import Derived, File, derive, read_files, rows_of
+from gitexp.storage.cache.damage import list_files, runs_under_damaged_trees
+from gitexp.storage.cache.rows import File, RunFiles, read_files, read_run_files, rows_of
 from gitexp.storage.cache.sql import (
     INDEXES,
     NO_RUN,
@@ -48,7 +48,7 @@ def create_indexes(conn: sqlite3.Connection) -> None:
         conn.execute(statement)
 
 
-class Writer:
+class RowWriter:
     """Writer of derived runs to the tables."""
 
     def __init__(self, conn: sqlite3.Connection) -> None:
@@ -56,7 +56,7 @@ class Writer:
         self._keys: dict[str, int] = dict(conn.execute("SELECT name, key FROM keys"))
         self._shapes: dict[tuple[Path, ...], int] = {}
 
-    def add(self, batch: Iterable[Derived]) -> None:
+    def add(self, batch: Iterable[RunFiles]) -> None:
         """Add runs that the tables do not hold yet."""
         found = list(batch)
         rows = rows_of(found)
@@ -110,12 +110,12 @@ def fill(
         with _without_collector():
             listed, damaged = list_files(repo, tip)
             if damaged:
-                lost = find_lost(repo, tip, damaged, listed)
+                lost = runs_under_damaged_trees(repo, tip, damaged, listed)
                 conn.executemany("INSERT INTO broken VALUES (?, ?, ?)", lost)
-            writer, groups = Writer(conn), read_files(repo, list(listed.items()))
+            writer, groups = RowWriter(conn), read_files(repo, list(listed.items()))
             for done in range(0, len(listed), BATCH):
                 batch = islice(groups, BATCH)
-                writer.add(derive(run, contents, seed_params) for run, contents in batch)
+                writer.add(read_run_files(run, contents, seed_params) for run, contents in batch)
                 if progress is not None:
                     progress(min(done + BATCH, len(listed)), len(listed))
     create_indexes(conn)
@@ -165,12 +165,12 @@ def update(
     )
     again = conn.execute("SELECT DISTINCT rid FROM broken LIMIT ?", (BATCH,))
     touched.update(rid for (rid,) in again)  # a fetch may have brought the missing objects
-    writer, order = Writer(conn), sorted(touched)
+    writer, order = RowWriter(conn), sorted(touched)
     for start in range(0, len(order), BATCH):
         rids = order[start : start + BATCH]
         listed = [(run_of(rid), _files_of(conn, rid)) for rid in rids]
         writer.remove(rids)
-        writer.add(derive(*group, seed_params) for group in read_files(repo, listed))
+        writer.add(read_run_files(*group, seed_params) for group in read_files(repo, listed))
         if progress is not None:
             progress(min(start + BATCH, len(order)), len(order))
 

@@ -12,13 +12,13 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from gitexp.adapters.git.repository import Repo
 from gitexp.core.analysis.grouping import TrialKeys, keys_from, keys_of
-from gitexp.core.errors import Unreadable
+from gitexp.core.errors import UnreadableRecord
 from gitexp.core.model.ids import ObjectId, RunId
 from gitexp.core.model.run import (
     Annotation,
     Command,
-    Entry,
     FileState,
+    RecordedRun,
     Run,
     Table,
     annotation_order,
@@ -67,7 +67,7 @@ class Stored(NamedTuple):
 
 
 @dataclass(slots=True)
-class Derived:
+class RunFiles:
     """All data of one run, from all of its files."""
 
     run: RunId
@@ -91,9 +91,11 @@ def read_files(repo: Repo, listed: Sequence[tuple[RunId, Sequence[File]]]) -> It
         yield run, [(f, None if f.kind in _UNREAD else next(blobs)[1]) for f in files]
 
 
-def derive(run: RunId, contents: Iterable[Content], seed_params: Sequence[str] = ()) -> Derived:
+def read_run_files(
+    run: RunId, contents: Iterable[Content], seed_params: Sequence[str] = ()
+) -> RunFiles:
     """Derive the data of a run from all of its files, which are sorted by path."""
-    derived = Derived(run)
+    derived = RunFiles(run)
     read: list[Content] = []
     for file, content in contents:
         derived.files[file] = None
@@ -107,14 +109,14 @@ def derive(run: RunId, contents: Iterable[Content], seed_params: Sequence[str] =
 
 
 def _take_plain(
-    derived: Derived, file: File, content: bytes | None, seed_params: Sequence[str]
+    derived: RunFiles, file: File, content: bytes | None, seed_params: Sequence[str]
 ) -> bool:
     """Take a record that is alone, as most are. Return False for one that needs more than this."""
     if file.kind is not PathKind.RUN or "~" in file.path or content is None:
         return False
     try:
         table, document = recode_run(content)
-    except Unreadable:
+    except UnreadableRecord:
         return False
     if document["id"] != derived.run or "parsed" in document:
         return False
@@ -150,7 +152,7 @@ def _files(table: Mapping[str, Any]) -> dict[str, FileState]:
     return {p: FileState(sha256=file["sha256"], bytes=file["bytes"]) for p, file in table.items()}
 
 
-def _take_all(derived: Derived, read: Sequence[Content], seed_params: Sequence[str]) -> None:
+def _take_all(derived: RunFiles, read: Sequence[Content], seed_params: Sequence[str]) -> None:
     record: Run | None = None
     annotations: list[Annotation] = []
     deleted = False
@@ -167,15 +169,17 @@ def _take_all(derived: Derived, read: Sequence[Content], seed_params: Sequence[s
             elif record is None:
                 record, derived.path = found, file.path
             else:
-                raise Unreadable("cannot read a record", why="the run has another record already")
-        except Unreadable as fault:
+                raise UnreadableRecord(
+                    "cannot read a record", why="the run has another record already"
+                )
+        except UnreadableRecord as fault:
             derived.broken.append((file.path, fault.why or fault.what))
     if record is not None and not deleted:
-        entry = Entry(record, tuple(sorted(annotations, key=annotation_order)))
+        entry = RecordedRun(record, tuple(sorted(annotations, key=annotation_order)))
         derived.stored = stored(entry, seed_params)
 
 
-def stored(entry: Entry, seed_params: Sequence[str] = ()) -> Stored:
+def stored(entry: RecordedRun, seed_params: Sequence[str] = ()) -> Stored:
     """Return a run with its annotations as the tables hold it."""
     keys = keys_of(entry.run, seed_params)
     return Stored(entry_document(entry, keys.group), typed_values(entry), keys)
@@ -183,7 +187,9 @@ def stored(entry: Entry, seed_params: Sequence[str] = ()) -> Stored:
 
 def _decode(run: RunId, file: File, name: str, content: bytes | None) -> Run | Annotation:
     if content is None:
-        raise Unreadable("cannot read a record", why="its object is missing, damaged or too large")
+        raise UnreadableRecord(
+            "cannot read a record", why="its object is missing, damaged or too large"
+        )
     if file.kind is PathKind.ANNOTATION:
         annotation = decode_annotation(content)
         if annotation.run == run and annotation.id == name.partition("~")[0]:
@@ -192,7 +198,7 @@ def _decode(run: RunId, file: File, name: str, content: bytes | None) -> Run | A
         record = decode_run(content)
         if record.id == run:
             return record
-    raise Unreadable("cannot read a record", why="its content is not what its name says")
+    raise UnreadableRecord("cannot read a record", why="its content is not what its name says")
 
 
 # --- rows -----------------------------------------------------------------------------------------
@@ -201,7 +207,7 @@ _to_json: Final = json.JSONEncoder(check_circular=False).encode
 """`json.dumps` without the check for cycles, which a document cannot have: a fifth faster."""
 
 
-def rows_of(batch: Iterable[Derived]) -> Rows:
+def rows_of(batch: Iterable[RunFiles]) -> Rows:
     """Return the rows of runs. A row of `runs` ends with the shape of the document, as paths."""
     tables = ("files", "runs", "documents", "tags", "produced", "broken")
     rows: Rows = {table: [] for table in tables}
@@ -217,7 +223,7 @@ def rows_of(batch: Iterable[Derived]) -> Rows:
     return rows
 
 
-def _add_stored(rows: Rows, rid: int, derived: Derived, run: Stored) -> None:
+def _add_stored(rows: Rows, rid: int, derived: RunFiles, run: Stored) -> None:
     document = run.document
     argv = document.get("command", {}).get("argv")
     made_by = "" if argv is None else program_of(argv)

@@ -9,9 +9,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, Self
 
-from gitexp.core.errors import NotFound, Unreadable
+from gitexp.core.errors import NotFound, UnreadableRecord
 from gitexp.core.model.ids import ObjectId, RunId
-from gitexp.core.model.run import Decision, Direction, Entry, Outcome, Run, Value
+from gitexp.core.model.run import Decision, Direction, Outcome, RecordedRun, Run, Value
 from gitexp.core.schema.layout import PathKind
 from gitexp.storage.cache import columns, ordering
 from gitexp.storage.cache.measured_groups import GroupQueries
@@ -223,18 +223,13 @@ class CachedRuns:
         """Return the runs with a name, newest first."""
         return self._newest_where("name = ?", name)
 
-    def by_fingerprint(self, fingerprint: str) -> list[Entry]:
+    def by_fingerprint(self, fingerprint: str) -> list[RecordedRun]:
         """Return the runs with a fingerprint, newest first."""
         return self.entries(self._newest_where("fingerprint = ?", fingerprint))
 
     def by_commit(self, oid: str) -> list[RunId]:
         """Return the runs of a code commit or snapshot, newest first."""
         return self._newest_where('"commit" = ?1 OR snapshot = ?1', oid)
-
-    def by_source(self, source: str) -> RunId | None:
-        """Return the run that was imported from a source, if any."""
-        found = self._newest_where("source = ?", source)
-        return found[0] if found else None
 
     def _newest_where(self, condition: str, value: str) -> list[RunId]:
         order = "ORDER BY clock DESC, rid DESC"
@@ -257,7 +252,7 @@ class CachedRuns:
         for _, content in blobs:
             try:
                 rivals += [] if content is None else [decode_run(content)]
-            except Unreadable:
+            except UnreadableRecord:
                 continue
         return rivals
 
@@ -286,11 +281,11 @@ class CachedRuns:
 
     # --- reading ----------------------------------------------------------------------------
 
-    def entry(self, run: RunId) -> Entry:
+    def entry(self, run: RunId) -> RecordedRun:
         """Return one run with its annotations. Raises `NotFound`."""
         return self.entries([run])[0]
 
-    def entries(self, runs: Iterable[RunId]) -> list[Entry]:
+    def entries(self, runs: Iterable[RunId]) -> list[RecordedRun]:
         """Return runs with their annotations, in the given order. Raises `NotFound`."""
         from gitexp.core.schema.json_codec import parse_entry
 

@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 from gitexp.core.model.ids import RUN_ID_LENGTH, RunId
 from gitexp.core.model.run import Command, Outcome, Run
 from gitexp.core.query.names import ATTRIBUTES
-from gitexp.core.schema.fields import ANNOTATION, RUN, Recorded, columns, signature
+from gitexp.core.schema.fields import ANNOTATION, RUN, RecordedField, columns, signature
 from gitexp.core.schema.json_codec import DOCUMENT_SCHEMA
 
 _FIELDS: Final = zlib.crc32((signature(RUN) + signature(ANNOTATION)).encode())
@@ -33,7 +33,7 @@ RECORDED: Final = columns()
 """Columns of the table `runs` that the schema table of records declares."""
 
 PLACES: Final = [
-    read.place if isinstance(read, Recorded) else (name,)
+    read.place if isinstance(read, RecordedField) else (name,)
     for name, (_, read) in RECORDED.items()
     if name != "disputed"
 ]

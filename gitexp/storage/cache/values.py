@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
-from gitexp.core.query.values import KEYED, forms_of
+from gitexp.core.query.values import KEYED, query_value
 
 Path: TypeAlias = tuple[str, ...]
 """The keys from the top of a document to one of its values."""
@@ -76,7 +76,7 @@ def rows_of_run(
     for path in paths if keys else ():
         key = keys.get(name_of(path))
         if key is not None:
-            yield key, rid, *forms_of(value_at(document, path)), clock
+            yield key, rid, *query_value(value_at(document, path)), clock
 
 
 def _rows(conn: sqlite3.Connection, keys: dict[str, int]) -> Iterator[tuple[Any, ...]]:
@@ -107,7 +107,7 @@ def _rows_of_shape(
     )
     for rid, clock, text in found:
         for (path, key), place, value in zip(keys.items(), places, json.loads(text), strict=False):
-            yield key, rid, *forms_of(value_at(value, path) if place == "$" else value), clock
+            yield key, rid, *query_value(value_at(value, path) if place == "$" else value), clock
 
 
 def _json_path(path: Path) -> str:

@@ -149,7 +149,7 @@ def merge_run_branch(
     because it accepts only descendants of its tip.
 
     Raises `Refused` if gitexp did not create the branch or it brings more than `max_files`,
-    `Unreadable` if a newer gitexp wrote it, `Conflict` if a lock blocks the write.
+    `UnreadableRecord` if a newer gitexp wrote it, `Conflict` if a lock blocks the write.
     """
 
     def take(
@@ -214,8 +214,8 @@ def _take_one(
 
 def _has_events(repo: Repo, tip: str, other: str) -> bool:
     """Return whether a tip contains every commit of another tip that is not a merge."""
-    asked = repo.git("rev-list", "--no-merges", "--max-count=1", other, f"^{tip}")
-    return not asked.text.strip()
+    result = repo.git("rev-list", "--no-merges", "--max-count=1", other, f"^{tip}")
+    return not result.text.strip()
 
 
 def _check_format(branch: RunBranch, remote: str, tip: str) -> None:
@@ -269,10 +269,10 @@ def _join(branch: RunBranch, ref: str, theirs: ObjectId | None, take: _Take) -> 
 
 def _common_ancestor(repo: Repo, one: str, other: str) -> ObjectId | None:
     """Return the merge base of two commits; `None` if they have none."""
-    asked = repo.git("merge-base", one, other, check=False)
-    if asked.status > 1:
-        raise CommandFailed(("merge-base",), asked.status, asked.stderr)
-    return ObjectId(asked.text.strip()) if asked.status == 0 else None
+    result = repo.git("merge-base", one, other, check=False)
+    if result.status > 1:
+        raise CommandFailed(("merge-base",), result.status, result.stderr)
+    return ObjectId(result.text.strip()) if result.status == 0 else None
 
 
 def _merge(
@@ -291,11 +291,11 @@ def _merge(
 
 def _newest(repo: Repo, commits: Collection[str]) -> tuple[Identity, datetime]:
     """Return committer and date of the newest commit; of equally new ones, the greater id wins."""
-    asked = repo.git(
+    result = repo.git(
         *("log", "--no-walk", "--no-show-signature", "--encoding=UTF-8", "--no-mailmap"),
         *("--format=%ct%x00%H%x00%cn%x00%ce", *commits),
     )
-    found = [line.split("\0") for line in asked.text.splitlines() if line.count("\0") == 3]
+    found = [line.split("\0") for line in result.text.splitlines() if line.count("\0") == 3]
     seconds, _, name, mail = max(found, key=lambda words: (int(words[0]), words[1]))
     moment = datetime.fromtimestamp(min(int(seconds), _LAST_SECOND), UTC)
     shown = [

@@ -16,7 +16,7 @@ from gitexp.adapters.git.repository import Repo
 from gitexp.adapters.git.steps import CodeCommit, DropRef, Identity, MoveRef
 from gitexp.adapters.git.transaction import apply
 from gitexp.adapters.system import clock
-from gitexp.core.errors import CommandFailed, Conflict, Refused, Unreadable
+from gitexp.core.errors import CommandFailed, Conflict, Refused, UnreadableRecord
 from gitexp.core.model.ids import ObjectId
 from gitexp.core.schema.layout import FORMAT_PATH
 from gitexp.core.schema.union import branch_format
@@ -54,7 +54,7 @@ class CodeStates:
 def read_code_states(repo: Repo, tip: str, known: Collection[str] = ()) -> CodeStates:
     """Read the code that a keep branch holds, without history below `known` commits.
 
-    Raises `Unreadable` if part of the branch is missing.
+    Raises `UnreadableRecord` if part of the branch is missing.
     """
     states, seen, waiting = CodeStates(), {tip}, [tip]
     empty = empty_tree(repo)
@@ -90,8 +90,8 @@ def _is_code(commit: GitObject) -> bool:
     return commit.content == made
 
 
-def _broken(why: str | None) -> Unreadable:
-    return Unreadable(
+def _broken(why: str | None) -> UnreadableRecord:
+    return UnreadableRecord(
         "the branch that keeps the code cannot be read",
         why=why,
         hints=["`git exp doctor` finds what is missing"],
@@ -180,7 +180,7 @@ def new_root(
 ) -> ObjectId:
     """Create a keep branch that holds all code of some keep branches as code commits only.
 
-    `onto` is a tip of format 2 to continue from. No branch moves. Raises `Unreadable` if the
+    `onto` is a tip of format 2 to continue from. No branch moves. Raises `UnreadableRecord` if the
     branches cannot be read or hold no code.
     """
     trees: set[str] = set()

@@ -137,8 +137,8 @@ def write_states(branch: RunBranch, changed: dict[str, PurgedState]) -> None:
             files.append((purge_path(tree), encode_state(state)))
     if not files:
         return
-    asked = repo.git("log", "-1", "--no-show-signature", "--format=%ct", tip)
-    moment = datetime.fromtimestamp(int(asked.text), UTC)
+    result = repo.git("log", "-1", "--no-show-signature", "--format=%ct", tip)
+    moment = datetime.fromtimestamp(int(result.text), UTC)
     step = NewCommit(branch.run_ref, _MESSAGE, _IDENTITY, moment, [tip], files, tip=tip)
     apply(repo, [step], durable=branch.durable)
 

@@ -9,7 +9,7 @@ from gitexp.core.schema.layout import TOMBSTONE, PathKind, parse_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class BranchChanges:
     """Counts of changes to a run branch."""
 
     runs: int = 0
@@ -22,8 +22,8 @@ class Tally:
     conflicts: int = 0
     """Conflicting versions of files, stored beside the first version."""
 
-    def __add__(self, other: "Tally") -> "Tally":
-        return Tally(
+    def __add__(self, other: "BranchChanges") -> "BranchChanges":
+        return BranchChanges(
             runs=self.runs + other.runs,
             updated=self.updated + other.updated,
             annotations=self.annotations + other.annotations,
@@ -32,10 +32,10 @@ class Tally:
         )
 
 
-def count_changes(repo: Repo, old: str | None, new: str | None) -> Tally:
+def count_changes(repo: Repo, old: str | None, new: str | None) -> BranchChanges:
     """Count the changes from the older to the newer of two commits of a run branch."""
     if new is None or old == new:
-        return Tally()
+        return BranchChanges()
     found = dict.fromkeys(("runs", "updated", "annotations", "deleted", "conflicts"), 0)
     folders = diff_trees_bounded(repo, old, new) or ()
     for change in chain.from_iterable(folder.changes(repo.null) for folder in folders):
@@ -48,4 +48,4 @@ def count_changes(repo: Repo, old: str | None, new: str | None) -> Tally:
             found[{"A": "runs", "D": "deleted"}.get(change.status, "updated")] += 1
         elif place.kind is PathKind.ANNOTATION and place.name != TOMBSTONE:
             found["annotations"] += added
-    return Tally(**found)
+    return BranchChanges(**found)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gitexp.core.errors import InvalidInput, Unreadable
+from gitexp.core.errors import InvalidInput, UnreadableRecord
 from gitexp.core.schema.layout import DEFAULT_BRANCH
 from gitexp.storage.settings.metrics import ChecksRule, number, read_checks, read_metric_rules
 
@@ -364,10 +364,10 @@ def _read_project(top: Path | None) -> tuple[dict[str, Any], str]:
             table: Any = decode_table(content)
         except FileNotFoundError:
             continue
-        except (Unreadable, OSError) as error:
+        except (UnreadableRecord, OSError) as error:
             if section:
                 continue  # other tools report a broken pyproject.toml
-            why = error.why if isinstance(error, Unreadable) else str(error)
+            why = error.why if isinstance(error, UnreadableRecord) else str(error)
             raise InvalidInput(f"cannot read '{name}'", why=why) from error
         for part in section:
             table = table.get(part, {}) if isinstance(table, dict) else {}

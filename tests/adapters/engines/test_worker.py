@@ -23,7 +23,7 @@ from gitexp.adapters.git.code_commit import write_code_commit
 from gitexp.adapters.git.packs import commit_pack
 from gitexp.adapters.git.repository import Repo
 from gitexp.adapters.system.probe import hash_path
-from gitexp.core.errors import InvalidInput, Unreadable
+from gitexp.core.errors import InvalidInput, UnreadableRecord
 from tests.conftest import RepoBuilder
 
 IDENTITY = "gitexp <gitexp@localhost>"
@@ -275,9 +275,9 @@ def test_streamed_lines_are_not_repeated_by_the_result() -> None:
 
 def test_what_is_no_result_is_unreadable() -> None:
     for data in (b"", b"[]", b'{"run": "x"}', b"\xff"):
-        with pytest.raises(Unreadable):
+        with pytest.raises(UnreadableRecord):
             decode(data)
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableRecord):
         happenings({"run": "a", "worker": "", "chunks": 1}, Lines(), {})
 
 

@@ -33,7 +33,7 @@ from gitexp.adapters.journal.journal import (
     this_process,
 )
 from gitexp.adapters.journal.reserved_space import SIZE_BYTES
-from gitexp.core.errors import GitexpError, InvalidInput, NotFound, Unreadable
+from gitexp.core.errors import GitexpError, InvalidInput, NotFound, UnreadableRecord
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Outcome
 
@@ -237,7 +237,7 @@ def test_journal_cut_at_any_byte_keeps_the_lines_before_the_cut(tmp_path: Path) 
     for length in (*range(header + 2), *range(events - 2, len(whole) + 1)):
         path.write_bytes(whole[:length])
         if length < header:
-            with pytest.raises(Unreadable, match="cannot read the journal"):
+            with pytest.raises(UnreadableRecord, match="cannot read the journal"):
                 read_journal(path)
             continue
         content = read_journal(path)
@@ -296,7 +296,7 @@ def test_any_damage_to_the_first_line_is_unreadable(tmp_path: Path) -> None:
     path = tmp_path / f"{RUN}.journal"
     for position in range(whole.index(b"\n") + 1):
         path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
-        with pytest.raises(Unreadable):
+        with pytest.raises(UnreadableRecord):
             read_journal(path)
 
 
@@ -304,13 +304,13 @@ def test_a_journal_under_another_name_is_unreadable(tmp_path: Path) -> None:
     full_journal(tmp_path)
     other = tmp_path / f"{'0' * 16}.journal"
     (tmp_path / f"{RUN}.journal").rename(other)
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableRecord):
         read_journal(other)
 
 
 def test_path_that_is_no_file_is_unreadable(tmp_path: Path) -> None:
     (tmp_path / f"{RUN}.journal").mkdir()
-    with pytest.raises(Unreadable) as caught:
+    with pytest.raises(UnreadableRecord) as caught:
         read_journal(tmp_path / f"{RUN}.journal")
     assert caught.value.why == "Is a directory"
 

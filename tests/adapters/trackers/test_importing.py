@@ -15,10 +15,10 @@ from gitexp.core.model.run import (
     Checks,
     Decision,
     Direction,
-    Entry,
     FileState,
     Outcome,
     Parser,
+    RecordedRun,
     Value,
 )
 from gitexp.core.render.machine_formats import flat_document
@@ -367,7 +367,7 @@ def test_other_columns_of_an_export_become_no_parameters_or_metrics() -> None:
         changed_reads={"data/a.csv": FileState(sha256="ab" * 32, bytes=1)},
     )
     assert all(getattr(run, field.name) for field in fields(run)), "each field has a value"
-    entry = Entry(run, (make_annotation(kind=AnnotationKind.METRICS, metrics={"f1": 0.5}),))
+    entry = RecordedRun(run, (make_annotation(kind=AnnotationKind.METRICS, metrics={"f1": 0.5}),))
     assert entry.added_metrics
     row = flat_document(entry_document(entry, "cd" * 8))
     targets = table_rows.map_columns([row], {})

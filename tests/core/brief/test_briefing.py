@@ -15,14 +15,14 @@ from gitexp.core.brief.neighbours import Neighbour, neighbours
 from gitexp.core.brief.summary import Brief, make_brief
 from gitexp.core.brief.trials import Attempt
 from gitexp.core.model.ids import ObjectId
-from gitexp.core.model.run import Command, Decision, Direction, Entry, Origin, Outcome, Value
+from gitexp.core.model.run import Command, Decision, Direction, Origin, Outcome, RecordedRun, Value
 from gitexp.core.model.run import numbers as numbers_of
 from tests.core.sample_runs import make_annotation, make_run
 
 
 def entry(
     number: int, accuracy: float | None, *, decided: Decision | None = None, **changes: Any
-) -> Entry:
+) -> RecordedRun:
     """Return a run with parameter `lr` and, on request, a decision about it."""
     params: dict[str, Value] = changes.pop("params", {"lr": 0.1 * number})
     metrics = {} if accuracy is None else {"accuracy": accuracy}
@@ -34,10 +34,10 @@ def entry(
         if decided is None
         else (make_annotation(run=run.id, decision=decided, clock=100 + number, **said),)
     )
-    return Entry(run, notes)
+    return RecordedRun(run, notes)
 
 
-def measurement(entry: Entry) -> Measurement:
+def measurement(entry: RecordedRun) -> Measurement:
     """Return the data that the run index has about it."""
     run, keys = entry.run, keys_of(entry.run)
     value = numbers_of(entry.metrics).get("accuracy")
@@ -50,7 +50,7 @@ def measurement(entry: Entry) -> Measurement:
     )
 
 
-def brief_of(*entries: Entry, declared: float | None = None, **changes: Any) -> Brief:
+def brief_of(*entries: RecordedRun, declared: float | None = None, **changes: Any) -> Brief:
     """Return the brief of runs; `declared` is the noise."""
     direction = changes.get("direction", Direction.MAXIMIZE)
     trial_of = {e.run.id: keys_of(e.run).group for e in entries}
@@ -86,7 +86,7 @@ def causes(found: Sequence[Cause]) -> list[tuple[str, str, list[int]]]:
     return [(cause.text, cause.word, numbers(cause.attempts)) for cause in found]
 
 
-def seeded(number: int, accuracy: float, lr: float, **changes: Any) -> Entry:
+def seeded(number: int, accuracy: float, lr: float, **changes: Any) -> RecordedRun:
     """Return a run of a trial with seeds."""
     return entry(number, accuracy, params={"lr": lr, "seed": number}, **changes)
 
@@ -128,7 +128,7 @@ def test_no_trial_is_best_without_a_direction() -> None:
     ],
     ids=["discarded", "failed", "running", "nan", "reproduction"],
 )
-def test_failed_and_discarded_trials_are_never_best(better: Entry) -> None:
+def test_failed_and_discarded_trials_are_never_best(better: RecordedRun) -> None:
     brief = brief_of(entry(1, 0.7), better)
     assert brief.best is not None and numbers([brief.best]) == [1]
     assert brief.better_rejected == (better.decision is not None)
@@ -365,7 +365,7 @@ def test_a_cause_that_is_too_long_shows_its_newest_trials() -> None:
 
 def test_since_lists_only_newer_trials() -> None:
     old, then = entry(1, 0.9), entry(2, 0.5)
-    said_since = Entry(then.run, (make_annotation(run=then.run.id, clock=50, hint="go on"),))
+    said_since = RecordedRun(then.run, (make_annotation(run=then.run.id, clock=50, hint="go on"),))
     later = entry(9, 0.4)
     brief = brief_of(old, entry(3, 0.3), said_since, later, since=entry(3, 0.3).run)
     assert brief.best is not None and numbers([brief.best]) == [1]
@@ -378,17 +378,17 @@ def test_since_lists_only_newer_trials() -> None:
 # --- hints ----------------------------------------------------------------------------------------
 
 
-def decided(number: int, *hints: str | None, **changes: Any) -> Entry:
+def decided(number: int, *hints: str | None, **changes: Any) -> RecordedRun:
     """Return a run with a decision for each hint, each superseding the earlier ones."""
     run = make_run(number, **changes)
     made = [
         make_annotation(run=run.id, id=f"{k:016x}", clock=100 + 10 * number + k, hint=hint)
         for k, hint in enumerate(hints)
     ]
-    return Entry(run, tuple(made))
+    return RecordedRun(run, tuple(made))
 
 
-def hints(*entries: Entry) -> list[str]:
+def hints(*entries: RecordedRun) -> list[str]:
     """Return the texts of the open hints."""
     return [hint.text for hint in brief_of(*entries).hints]
 
@@ -440,7 +440,8 @@ def test_child_that_names_its_hint_leaves_the_others_open() -> None:
 
 def near(best: dict[str, Value], *others: dict[str, Value]) -> list[tuple[str, Value]]:
     entries = [
-        Entry(replace(make_run(n + 1), params=params)) for n, params in enumerate((best, *others))
+        RecordedRun(replace(make_run(n + 1), params=params))
+        for n, params in enumerate((best, *others))
     ]
     return [(n.param, n.value) for n in neighbours(entries[0], entries)]
 

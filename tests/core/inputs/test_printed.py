@@ -13,7 +13,6 @@ from gitexp.core.inputs.metric_lines import (
     MAX_PAIRS,
     parse_metric_line,
     plain_line,
-    to_number,
     to_quantity,
 )
 
@@ -183,16 +182,20 @@ def test_what_python_prints_is_read_back(value: float, step: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "number"),
-    [("3", 3), (" 0.25 ", 0.25), ("1e-3", 1e-3), ("x", None), ("", None), ("3%", None)],
+    ("text", "quantity"),
+    [
+        ("3", (3, None)),
+        (" 0.25 ", (0.25, None)),
+        ("1e-3", (1e-3, None)),
+        ("97.3%", (97.3, "%")),
+        ("x", None),
+        ("", None),
+    ],
 )
-def test_number_is_parsed_from_text(text: str, number: float | None) -> None:
-    assert to_number(text) == number
-
-
-def test_number_with_unit_is_parsed_from_text() -> None:
-    assert to_quantity("97.3%") == (97.3, "%")
-    assert to_quantity("12") == (12, None)
+def test_number_with_unit_is_parsed_from_text(
+    text: str, quantity: tuple[float, str | None] | None
+) -> None:
+    assert to_quantity(text) == quantity
     assert to_quantity("12 apples") is None
 
 

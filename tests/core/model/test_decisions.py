@@ -13,7 +13,7 @@ from gitexp.core.model.run import (
     Annotation,
     AnnotationKind,
     Decision,
-    Entry,
+    RecordedRun,
     annotation_order,
     decisions_in_force,
 )
@@ -35,8 +35,8 @@ def decided(number: int, what: Decision, clock: int, **changes: Any) -> Annotati
     return replace(made, **changes)
 
 
-def entry_of(*annotations: Annotation) -> Entry:
-    return Entry(make_run(), tuple(sorted(annotations, key=annotation_order)))
+def entry_of(*annotations: Annotation) -> RecordedRun:
+    return RecordedRun(make_run(), tuple(sorted(annotations, key=annotation_order)))
 
 
 KEEP = decided(1, Decision.KEEP, 5)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitexp.core.model.run import MAX_NESTING, Table, Value, flatten, name_parts, nest
-from gitexp.core.schema.limits import check_table, recordable
+from gitexp.core.schema.limits import check_table, fit
 
 names = st.lists(st.sampled_from(["a", "b", "val", "mAP@0", "5", "1", ""]), min_size=1, max_size=6)
 tables = st.dictionaries(names.map(".".join).filter(bool), st.integers(0, 9), max_size=8)
@@ -63,7 +63,7 @@ def test_a_name_of_many_parts_is_recorded_whole() -> None:
 
 def test_only_the_value_that_cannot_be_recorded_is_left_out() -> None:
     long: Value = "x" * 70_000
-    kept, warnings = recordable({"val": {"loss": 1, "text": long}, "val.acc": 2}, "metric")
+    kept, warnings = fit({"val": {"loss": 1, "text": long}, "val.acc": 2}, "metric")
     assert kept == {"val": {"loss": 1, "acc": 2}}
     assert len(warnings) == 1
     assert "'val.text' is too long" in warnings[0]

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitexp.core.errors import InvalidQuery
-from gitexp.core.model.run import AnnotationKind, Command, Entry
+from gitexp.core.model.run import AnnotationKind, Command, RecordedRun
 from gitexp.core.query.matching import keyed_values, matches, parse_query, parse_sort, resolve
 from gitexp.core.query.parse import MAX_CONDITIONS, MAX_LENGTH, MAX_VALUES, Operator
-from gitexp.core.query.values import forms_of
+from gitexp.core.query.values import query_value
 from gitexp.core.schema.json_codec import entry_document, parse_entry
 from tests.core.sample_runs import make_annotation, make_run
 
-ENTRY = Entry(
+ENTRY = RecordedRun(
     make_run(
         name="brave-otter",
         reason="stop the oscillation",
@@ -50,7 +50,7 @@ KNOWN = [
 ]
 
 
-def ask(text: str, entry: Entry = ENTRY) -> bool:
+def ask(text: str, entry: RecordedRun = ENTRY) -> bool:
     return matches(resolve(parse_query(text), KNOWN), entry)
 
 
@@ -220,7 +220,7 @@ def test_error_says_what_to_write_instead(text: str, hint: str) -> None:
     assert any(hint in said for said in refuse(text).hints), refuse(text).hints
 
 
-SLASHED = Entry(
+SLASHED = RecordedRun(
     make_run(metrics={"val/loss": 0.5, "train/acc": {"top1": 0.9}, "a/b/c": 1, "loss": 3})
 )
 
@@ -293,17 +293,17 @@ def test_invalid_sort_key_is_refused(text: str) -> None:
 
 def test_tags_in_force_count_not_those_of_the_start() -> None:
     untagged = make_annotation(kind=AnnotationKind.UNTAG, tags=("sweep",), decision=None)
-    assert not ask('tag == "sweep"', Entry(ENTRY.run, (untagged,)))
-    assert ask('tag is None and tag != "x"', Entry(make_run()))
+    assert not ask('tag == "sweep"', RecordedRun(ENTRY.run, (untagged,)))
+    assert ask('tag is None and tag != "x"', RecordedRun(make_run()))
 
 
 def test_the_last_decision_counts() -> None:
-    assert ask("decision is None", Entry(ENTRY.run))
+    assert ask("decision is None", RecordedRun(ENTRY.run))
 
 
 def test_number_form_is_never_nan() -> None:
-    assert forms_of(math.nan).number is None
-    assert forms_of("-Infinity").number == -math.inf
+    assert query_value(math.nan).number is None
+    assert query_value("-Infinity").number == -math.inf
 
 
 values = st.one_of(
@@ -333,7 +333,7 @@ literals = st.one_of(
 def test_a_record_and_its_document_match_alike(
     metric: Any, param: Any, op: Operator, literal: Any, field: str
 ) -> None:
-    entry = Entry(make_run(metrics={"m": metric}, params={"p": param}))
+    entry = RecordedRun(make_run(metrics={"m": metric}, params={"p": param}))
     again = parse_entry(json.loads(json.dumps(entry_document(entry))))
     shown = "1e999" if literal == math.inf else "-1e999" if literal == -math.inf else repr(literal)
     for text in (f"{field} {op} {shown}", f"metrics.m {op} params.p", f"{field} in ({shown},)"):

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitexp.core.render.fitted_table import Fitted, Rank, fit_columns, fitted_table
+from gitexp.core.render.fitted_table import FittedColumns, Rank, fit_columns, fitted_table
 from gitexp.core.render.text import fold, width_of
 
 HEADERS = ["id", "name", "outcome", "loss", "accuracy", "lr", "epochs"]
@@ -19,7 +19,7 @@ ROWS = [
 ]
 
 
-def fit(width: int, **more: Any) -> Fitted:
+def fit(width: int, **more: Any) -> FittedColumns:
     return fit_columns(HEADERS, ROWS, width, fixed={"id", "outcome"}, ranks=RANKS, **more)
 
 
@@ -28,7 +28,7 @@ def kept(width: int) -> list[str]:
 
 
 def test_table_that_fits_stays_complete() -> None:
-    assert fit(200) == Fitted(tuple(range(len(HEADERS))))
+    assert fit(200) == FittedColumns(tuple(range(len(HEADERS))))
 
 
 def test_constant_columns_are_dropped_first() -> None:

@@ -23,10 +23,10 @@ from gitexp.core.model.run import (
     Code,
     Command,
     Direction,
-    Entry,
     FileState,
     Harvested,
     Outcome,
+    RecordedRun,
     ReproductionVerdict,
     Table,
     Tolerance,
@@ -36,10 +36,9 @@ from gitexp.core.render.colour import style
 from gitexp.core.render.machine_formats import (
     format_csv,
     format_json,
-    format_json_lines,
     format_porcelain,
 )
-from gitexp.core.render.run_detail import View, log_lines, run_detail
+from gitexp.core.render.run_detail import TextOptions, log_lines, run_detail
 from gitexp.core.render.run_table import changed_keys, default_keys, headers_for, run_list, value_at
 from gitexp.core.render.table import format_table
 from gitexp.core.render.text import (
@@ -73,7 +72,7 @@ from tests.core.sample_runs import (
 )
 
 NOW = STARTED + timedelta(minutes=3)
-VIEW = View(now=NOW)
+VIEW = TextOptions(now=NOW)
 ATTACK = "\x1b]0;owned\x07\x9b2J\u202egnp.exe\u2028\r\n\t\x00\udcff\u200b"
 DANGEROUS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -275,13 +274,13 @@ def test_lines_of_a_table_keep_their_columns(rows: list[list[str]], width: int) 
 # --- listing --------------------------------------------------------------------------------------
 
 
-def listed() -> list[Entry]:
+def listed() -> list[RecordedRun]:
     runs = [
         make_run(1, params={"lr": 0.1, "m": {"d": 1}}, metrics={"acc": 0.5}, name="a-b"),
         make_run(2, params={"lr": 0.2, "m": {"d": 1}}, metrics={"acc": 0.75}, name="c-d"),
     ]
     decision = make_annotation(run=runs[1].id)
-    return [Entry(runs[0]), Entry(runs[1], (decision,))]
+    return [RecordedRun(runs[0]), RecordedRun(runs[1], (decision,))]
 
 
 def test_run_table_of_several_runs() -> None:
@@ -309,7 +308,7 @@ def test_only_changed_drops_constant_columns() -> None:
 
 
 def test_every_column_has_a_value_for_a_full_run() -> None:
-    entry = Entry(full_run(), (make_annotation(),))
+    entry = RecordedRun(full_run(), (make_annotation(),))
     values = {
         "why": "good enough",
         "tags": "baseline, sweep",
@@ -619,17 +618,17 @@ def test_run_detail_of_a_full_run() -> None:
     reference = make_run(9, metrics={"accuracy": 0.8})
     verdicts = tuple(verdicts_between(run, reference))
     text = run_detail(
-        Entry(run, ANNOTATIONS),
+        RecordedRun(run, ANNOTATIONS),
         view=VIEW,
         comparisons=[Comparison(run=run.id, against="best", verdicts=verdicts)],
-        kin=[(Kin.SEED, Entry(make_run(8, outcome=Outcome.FAILED)))],
+        kin=[(Kin.SEED, RecordedRun(make_run(8, outcome=Outcome.FAILED)))],
     )
     assert text == DETAIL
 
 
 def test_a_small_run_has_no_empty_sections() -> None:
     run = make_run(command=None, outcome=Outcome.RUNNING)
-    assert run_detail(Entry(run), view=VIEW) == (
+    assert run_detail(RecordedRun(run), view=VIEW) == (
         "run 7f3a9c0d5e1b2a48 brave-otter\n"
         "outcome     running\n"
         "started     2026-11-23 10:15:02 UTC (3 minutes ago)\n"
@@ -644,11 +643,11 @@ def test_a_small_run_has_no_empty_sections() -> None:
 
 def test_exit_by_signal_is_named() -> None:
     run = make_run(outcome=Outcome.INTERRUPTED, command=Command(argv=("x",), exit_code=-9))
-    assert "outcome     interrupted, signal 9" in run_detail(Entry(run), view=VIEW)
+    assert "outcome     interrupted, signal 9" in run_detail(RecordedRun(run), view=VIEW)
 
 
 def test_log_entry_of_a_run() -> None:
-    entry = Entry(full_run(), ANNOTATIONS)
+    entry = RecordedRun(full_run(), ANNOTATIONS)
     assert "\n".join(log_lines(entry, view=VIEW)) == (
         "run 7f3a9c0d5e1b2a48 (brave-otter, tag: baseline, tag: sweep)\n"
         "Author:   Ada <ada@example.org>\n"
@@ -678,7 +677,7 @@ def test_log_entry_of_a_run() -> None:
     assert "    accuracy 0.85, val.loss 0.25" not in told
 
 
-def poisoned() -> Entry:
+def poisoned() -> RecordedRun:
     run = full_run()
     table: Table = {ATTACK: ATTACK, "list": [ATTACK]}
     files = {ATTACK: FileState(sha256=ATTACK, bytes=1)}
@@ -712,7 +711,7 @@ def poisoned() -> Entry:
         replace(a, author=ATTACK, text=ATTACK, hint=ATTACK, tags=(ATTACK,)) for a in ANNOTATIONS
     )
     tag = make_annotation(kind=AnnotationKind.TAG, tags=(ATTACK,), decision=None)
-    return Entry(run, (*annotations, tag))
+    return RecordedRun(run, (*annotations, tag))
 
 
 def test_no_record_text_reaches_a_terminal_raw() -> None:
@@ -738,7 +737,7 @@ def test_no_record_text_reaches_a_terminal_raw() -> None:
         metric_sentence(verdicts[0], verdicts[0]),
         changes_table([(ATTACK, ATTACK, [ATTACK])], before=ATTACK, after=ATTACK),
         format_json(document),
-        format_json_lines([document]),
+        format_json(document, indent=None),
         format_csv([document]),
         format_porcelain([document], ["name", "params.list"]).replace("\t", ""),
     ]
@@ -816,13 +815,13 @@ def test_csv_has_every_value_of_every_run() -> None:
 
 
 def test_porcelain_has_one_line_for_each_run() -> None:
-    documents = [entry_document(Entry(make_run(name="a\tb\\c\nd", duration_s=0.5)))]
+    documents = [entry_document(RecordedRun(make_run(name="a\tb\\c\nd", duration_s=0.5)))]
     assert format_porcelain(documents) == (
         "7f3a9c0d5e1b2a48\ta\\tb\\\\c\\nd\tsucceeded\t\t2026-11-23T10:15:02+00:00\t0.5\t"
         + "c0" * 20
         + "\t\t"  # a run without fingerprint has no group
     )
-    assert format_porcelain([entry_document(Entry(make_run()), "ab12")]).endswith("\t\tab12")
+    assert format_porcelain([entry_document(RecordedRun(make_run()), "ab12")]).endswith("\t\tab12")
     assert format_porcelain([]) == ""
 
 
@@ -853,4 +852,4 @@ def test_every_word_of_run_names_is_used() -> None:
 
 def test_dates_keep_their_time_zone() -> None:
     run = make_run(started=datetime(2026, 1, 2, tzinfo=UTC))
-    assert "2026-01-02 00:00:00 UTC" in run_detail(Entry(run), view=VIEW)
+    assert "2026-01-02 00:00:00 UTC" in run_detail(RecordedRun(run), view=VIEW)

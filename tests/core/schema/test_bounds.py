@@ -2,7 +2,7 @@
 
 import pytest
 
-from gitexp.core.errors import InvalidInput, Unreadable
+from gitexp.core.errors import InvalidInput, UnreadableRecord
 from gitexp.core.schema.limits import (
     INT_MAX,
     INT_MIN,
@@ -103,7 +103,7 @@ def test_a_long_value_gets_a_hint() -> None:
     ],
 )
 def test_depth_is_refused_before_parsing(text: str) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableRecord):
         refuse_depth(text)
 
 
@@ -116,5 +116,5 @@ def test_dots_in_values_are_no_depth() -> None:
 def test_values_beyond_the_bounds_are_refused() -> None:
     refuse_values({"a": [1, INT_MAX, {"b": -1}], "c": nested(MAX_DEPTH - 2)})
     for value in ({"a": [2**63]}, nested(MAX_DEPTH + 1)):
-        with pytest.raises(Unreadable):
+        with pytest.raises(UnreadableRecord):
             refuse_values(value)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitexp.core.errors import InvalidInput, Unreadable
+from gitexp.core.errors import InvalidInput, UnreadableRecord
 from gitexp.core.model.ids import ObjectId, RunId
 from gitexp.core.model.run import (
     Annotation,
@@ -23,12 +23,12 @@ from gitexp.core.model.run import (
     Command,
     Decision,
     Direction,
-    Entry,
     FileState,
     Harvested,
     Origin,
     Outcome,
     Parser,
+    RecordedRun,
     ReproductionVerdict,
     Run,
     SweepPlace,
@@ -323,7 +323,7 @@ def exactly(value: object) -> str:
     return repr(value)
 
 
-def vars_of(entry: Entry) -> dict[str, Any]:
+def vars_of(entry: RecordedRun) -> dict[str, Any]:
     run = {field.name: getattr(entry.run, field.name) for field in fields(Run)}
     return {**run, "annotations": repr(entry.annotations)}
 
@@ -338,9 +338,9 @@ def test_a_run_survives_the_round_trip(run: Run) -> None:
         assert exactly(getattr(again, table)) == exactly(getattr(run, table))
     recorded, document = recode_run(encode_run(run))
     assert json.dumps(document) == json.dumps(RUN.json(again))
-    assert typed_in_record(recorded, document) == typed_values(Entry(again))
+    assert typed_in_record(recorded, document) == typed_values(RecordedRun(again))
     if not run.parsed:
-        whole = entry_document(Entry(again), "group")
+        whole = entry_document(RecordedRun(again), "group")
         assert json.dumps(plain_document(document, "group")) == json.dumps(whole)
 
 
@@ -352,7 +352,7 @@ def test_run_is_restored_from_its_document(
 ) -> None:
     """Return the run as the index stores it: with dates, times, NaN and infinities."""
     odd = replace(run, params={**run.params, **floats}, metrics={**run.metrics, "floats": [floats]})
-    entry = Entry(odd, tuple(annotations))
+    entry = RecordedRun(odd, tuple(annotations))
     document = json.loads(json.dumps(entry_document(entry), allow_nan=False))
     again = parse_entry(document, json.loads(json.dumps(typed_values(entry))))
     assert exactly(vars_of(again)) == exactly(vars_of(entry))
@@ -514,13 +514,13 @@ DAMAGED = {
 
 @pytest.mark.parametrize("what", DAMAGED)
 def test_a_damaged_run_is_unreadable(what: str) -> None:
-    with pytest.raises(Unreadable) as caught:
+    with pytest.raises(UnreadableRecord) as caught:
         decode_run(DAMAGED[what])
     assert caught.value.what == "cannot read a record"
 
 
 def test_a_record_of_a_newer_gitexp_says_so() -> None:
-    with pytest.raises(Unreadable) as caught:
+    with pytest.raises(UnreadableRecord) as caught:
         decode_run(with_line("schema = 2\n", "schema = 3\n"))
     assert caught.value.why == "it has schema 3, this gitexp knows up to 2"
     assert caught.value.hints == ("update gitexp: `pip install -U gitexp`",)
@@ -555,7 +555,7 @@ def test_hostile_record_is_refused_within_a_second(
 ) -> None:
     bomb = BOMBS[what]()
     started = time.process_time()
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableRecord):
         decode(bomb)
     assert time.process_time() - started < 1
 
@@ -566,7 +566,7 @@ def test_hostile_record_is_refused_within_a_second(
     ids=["empty", "not UTF-8", "short row", "long row", "open quote"],
 )
 def test_a_damaged_series_is_unreadable(data: bytes) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableRecord):
         decode_series(data)
 
 
@@ -576,7 +576,7 @@ def test_any_damage_gives_a_run_or_one_unreadable(junk: bytes, at: int, length: 
     data = GOLDEN_RUN[:at] + junk + GOLDEN_RUN[at + length :]
     try:
         decode_run(data)
-    except Unreadable as error:
+    except UnreadableRecord as error:
         assert error.why is None or "\n" not in error.why
 
 
@@ -585,7 +585,7 @@ def test_any_damage_gives_a_run_or_one_unreadable(junk: bytes, at: int, length: 
 def test_any_text_as_a_series_gives_rows_or_one_unreadable(text: str) -> None:
     try:
         decode_series(text.encode("utf-8", "replace"))
-    except Unreadable as error:
+    except UnreadableRecord as error:
         assert error.why
 
 

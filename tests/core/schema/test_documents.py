@@ -9,7 +9,7 @@ import pytest
 
 from gitexp.core.analysis.kinship import kinship
 from gitexp.core.model.ids import RunId
-from gitexp.core.model.run import AnnotationKind, Decision, Entry, Parser, ReproductionVerdict
+from gitexp.core.model.run import AnnotationKind, Decision, Parser, RecordedRun, ReproductionVerdict
 from gitexp.core.schema.json_codec import (
     annotation_document,
     entry_document,
@@ -48,7 +48,7 @@ def through_json(document: object) -> Any:
     return json.loads(json.dumps(document, allow_nan=False))
 
 
-def through_index(entry: Entry) -> Entry:
+def through_index(entry: RecordedRun) -> RecordedRun:
     """Return an entry as read from the index."""
     return parse_entry(through_json(entry_document(entry)), through_json(typed_values(entry)))
 
@@ -56,20 +56,20 @@ def through_index(entry: Entry) -> Entry:
 @pytest.mark.parametrize(
     "entry",
     [
-        Entry(make_run()),
-        Entry(make_run(command=None)),
-        Entry(full_run(), ANNOTATIONS),
-        Entry(make_run(params={"e": 1}, parsed={"epochs": 1}, parser=PARSER)),
-        Entry(make_run(parsed={"epochs": 1})),
+        RecordedRun(make_run()),
+        RecordedRun(make_run(command=None)),
+        RecordedRun(full_run(), ANNOTATIONS),
+        RecordedRun(make_run(params={"e": 1}, parsed={"epochs": 1}, parser=PARSER)),
+        RecordedRun(make_run(parsed={"epochs": 1})),
     ],
 )
-def test_an_entry_survives_json(entry: Entry) -> None:
+def test_an_entry_survives_json(entry: RecordedRun) -> None:
     assert parse_entry(through_json(entry_document(entry))) == entry
     assert typed_values(entry) == []
 
 
 def test_document_has_the_decision_in_force() -> None:
-    document = entry_document(Entry(full_run(), ANNOTATIONS))
+    document = entry_document(RecordedRun(full_run(), ANNOTATIONS))
     assert document["decision"] == Decision.KEEP.value
     assert document["tags"] == ["baseline", "new", "sweep"]
     assert document["start_tags"] == ["sweep", "baseline"]
@@ -79,7 +79,7 @@ def test_document_has_the_decision_in_force() -> None:
 def test_params_of_a_document_are_given_and_parsed_ones() -> None:
     given, parsed = {"e": 1, "seed": 3, "lr": "0.1"}, {"epochs": 1, "lr": 0.1}
     run = make_run(params=given, parsed=parsed, parser=PARSER)
-    document = entry_document(Entry(run))
+    document = entry_document(RecordedRun(run))
     assert document["params"] == {"seed": 3, "epochs": 1, "lr": 0.1}
     assert document["given"] == given
     assert document["parsed"] == parsed
@@ -91,7 +91,7 @@ def test_params_of_a_document_are_given_and_parsed_ones() -> None:
 
 
 def test_absent_values_are_left_out() -> None:
-    document = entry_document(Entry(make_run()))
+    document = entry_document(RecordedRun(make_run()))
     assert "reason" not in document
     assert "params" not in document
     assert "snapshot" not in document["code"]
@@ -101,7 +101,7 @@ def test_absent_values_are_left_out() -> None:
 
 def test_zero_and_false_are_not_absent() -> None:
     document = entry_document(
-        Entry(make_run(metrics={"loss": 0.0, "ok": False}, duration_s=0.0, clock=0))
+        RecordedRun(make_run(metrics={"loss": 0.0, "ok": False}, duration_s=0.0, clock=0))
     )
     assert document["metrics"] == {"loss": 0.0, "ok": False}
     assert document["duration_s"] == 0.0
@@ -110,9 +110,12 @@ def test_zero_and_false_are_not_absent() -> None:
 
 def test_metrics_that_are_not_finite_come_back_as_numbers() -> None:
     run = make_run(metrics={"a": math.nan, "b": {"c": math.inf, "d": -math.inf}})
-    document = through_json(entry_document(Entry(run)))
+    document = through_json(entry_document(RecordedRun(run)))
     assert document["metrics"] == {"a": "NaN", "b": {"c": "Infinity", "d": "-Infinity"}}
-    assert repr(through_index(Entry(run)).run.metrics) == "{'a': nan, 'b': {'c': inf, 'd': -inf}}"
+    assert (
+        repr(through_index(RecordedRun(run)).run.metrics)
+        == "{'a': nan, 'b': {'c': inf, 'd': -inf}}"
+    )
 
 
 def test_values_that_json_changes_are_restored() -> None:
@@ -126,13 +129,17 @@ def test_values_that_json_changes_are_restored() -> None:
     }
     note = make_annotation(kind=AnnotationKind.METRICS, metrics={"x": math.inf, "y": "Infinity"})
     run = make_run(params=odd, parsed={"day": date(2026, 1, 3)}, metrics={"NaN": "NaN"})
-    for entry in (Entry(run), Entry(run, (note,)), Entry(make_run(params=odd), (note,))):
+    for entry in (
+        RecordedRun(run),
+        RecordedRun(run, (note,)),
+        RecordedRun(make_run(params=odd), (note,)),
+    ):
         assert repr(through_index(entry)) == repr(entry)
 
 
 def test_date_and_equal_text_are_different_values() -> None:
     first, second = (make_run(n, params={"day": date(2026, 1, n), "lr": 1.0}) for n in (1, 2))
-    found = kinship(second, through_index(Entry(first)).run)
+    found = kinship(second, through_index(RecordedRun(first)).run)
     assert found == kinship(second, first)
     assert found is not None
 
@@ -157,7 +164,7 @@ def test_document_of_an_annotation_has_only_its_fields() -> None:
 
 
 def test_a_foreign_document_is_refused() -> None:
-    document = entry_document(Entry(make_run()))
+    document = entry_document(RecordedRun(make_run()))
     with pytest.raises(TypeError, match="code"):
         parse_entry({k: v for k, v in document.items() if k != "code"})
     with pytest.raises(ValueError, match="perhaps"):
@@ -181,7 +188,7 @@ def test_metrics_added_later_are_in_force_and_marked() -> None:
         metrics={"rmse": math.nan, "val": {"acc": 0.5}},
     )
     run = make_run(metrics={"accuracy": 0.8, "val": {"loss": 1.0}}, units={"val.loss": "s"})
-    entry = Entry(run, (first, second))
+    entry = RecordedRun(run, (first, second))
     assert entry.metrics["accuracy"] == 90.0
     assert entry.metrics["val"] == {"loss": 1.0, "acc": 0.5}
     assert entry.units == {"accuracy": "%", "val.loss": "s"}
@@ -204,12 +211,12 @@ def test_metrics_added_later_are_in_force_and_marked() -> None:
 
 def test_metrics_added_to_a_run_without_any_do_not_enter_its_record() -> None:
     added = make_annotation(kind=AnnotationKind.METRICS, decision=None, metrics={"a": 1})
-    entry = parse_entry(through_json(entry_document(Entry(make_run(), (added,)))))
+    entry = parse_entry(through_json(entry_document(RecordedRun(make_run(), (added,)))))
     assert entry.run.metrics == {}
     assert entry.metrics == {"a": 1}
 
 
 def test_a_run_without_later_metrics_is_measured_as_recorded() -> None:
-    entry = Entry(full_run(), ANNOTATIONS)
+    entry = RecordedRun(full_run(), ANNOTATIONS)
     assert entry.measured is entry.run
     assert "added_metrics" not in entry_document(entry)

@@ -1,6 +1,7 @@
 """Union of two states of the run branch: its algebra, and an example of each rule."""
 
 import hashlib
+import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gitexp.core.errors import Unreadable
+from gitexp.core.errors import UnreadableRecord
 from gitexp.core.model.ids import ObjectId, RunId
 from gitexp.core.model.run import Code, Origin, Outcome, Run
 from gitexp.core.schema.layout import (
@@ -24,7 +25,7 @@ from gitexp.core.schema.layout import (
     series_path,
 )
 from gitexp.core.schema.toml_codec import encode_run, encode_table
-from gitexp.core.schema.union import affected_paths, branch_format, owners, plain_path, unite
+from gitexp.core.schema.union import affected_paths, branch_format, owners, unite
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
 RUNS = [RunId(f"{n:02x}" * 8) for n in (1, 2, 3)]
@@ -40,6 +41,11 @@ def store(data: bytes) -> str:
 
 def read(blobs: Collection[str]) -> Mapping[str, bytes | None]:
     return {blob: BLOBS.get(blob) for blob in blobs}
+
+
+def plain_path(path: str) -> str:
+    """Return the path beside which a conflicting version is stored."""
+    return re.sub(r"~[0-9a-f]+(?=\.)", "", path)
 
 
 def record(run: RunId, outcome: Outcome, name: str = "x") -> bytes:
@@ -270,7 +276,7 @@ class TestRoot:
     def test_a_newer_format_is_refused(self) -> None:
         ours = store(encode_table({"format": FORMAT}))
         newer = store(encode_table({"format": FORMAT + 1}))
-        with pytest.raises(Unreadable) as caught:
+        with pytest.raises(UnreadableRecord) as caught:
             unite({FORMAT_PATH: ours}, {FORMAT_PATH: newer}, read)
         assert caught.value.why == f"it has format {FORMAT + 1}, this gitexp knows up to {FORMAT}"
         assert caught.value.hints == ("update gitexp: `pip install -U gitexp`",)

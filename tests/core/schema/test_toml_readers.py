@@ -14,7 +14,7 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitexp.core.errors import Unreadable
+from gitexp.core.errors import UnreadableRecord
 from gitexp.core.schema import toml_codec
 
 pytest.importorskip("toml_rs")
@@ -177,7 +177,7 @@ def test_both_readers_refuse_integers_over_64_bits(
 ) -> None:
     monkeypatch.setattr(toml_codec, "_reader", lambda: reader)
     for text in ("a = 9223372036854775808\n", "a = [-9223372036854775809]\n"):
-        with pytest.raises(Unreadable):
+        with pytest.raises(UnreadableRecord):
             toml_codec.decode_table(text.encode())
 
 

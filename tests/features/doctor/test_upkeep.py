@@ -25,11 +25,17 @@ from gitexp.core.model.run import AnnotationKind, Code, Origin, Outcome, Run, Se
 from gitexp.core.schema.layout import annotation_path, pending_ref, run_path, series_path
 from gitexp.core.schema.root_files import CODE_IDENTITY, FORMAT_FILE
 from gitexp.core.schema.toml_codec import encode_run
-from gitexp.features.doctor.checks import inspect
-from gitexp.features.doctor.cleanup import drop_pins, find_done_pins, find_leftovers, pack, tidy
-from gitexp.features.doctor.findings import Examination, Finding, Level
-from gitexp.features.doctor.fixes import mend
-from gitexp.features.doctor.init import found_branch, write_settings
+from gitexp.features.doctor.checks import run_checks
+from gitexp.features.doctor.cleanup import (
+    delete_leftovers,
+    drop_pins,
+    find_done_pins,
+    find_leftovers,
+    pack,
+)
+from gitexp.features.doctor.findings import Diagnosis, Finding, Level
+from gitexp.features.doctor.fixes import apply_fixes
+from gitexp.features.doctor.init import init_branch, write_settings
 from gitexp.features.execution.recover import recover
 from gitexp.features.recording.made_here import mark_recorded_here
 from gitexp.features.recording.open_runs import list_open_runs
@@ -123,13 +129,13 @@ class Lab:
     def blob(self, run: Run) -> str:
         return self.oid(f"gitexp:{run_path(run.id, run.started)}")
 
-    def doctor(self) -> Examination:
-        return inspect(self.workspace)
+    def doctor(self) -> Diagnosis:
+        return run_checks(self.workspace)
 
-    def fix(self) -> tuple[list[str], Examination]:
+    def fix(self) -> tuple[list[str], Diagnosis]:
         workspace = self.workspace
-        deeds = list(mend(workspace, inspect(workspace)))
-        return deeds, self.doctor()
+        messages = list(apply_fixes(workspace, run_checks(workspace)))
+        return messages, self.doctor()
 
 
 @pytest.fixture
@@ -167,19 +173,19 @@ def damage(path: Path, how: Damage) -> None:
     how(path)
 
 
-def faults(examination: Examination) -> dict[str, Finding]:
+def faults(diagnosis: Diagnosis) -> dict[str, Finding]:
     """Return faults and doubts by check."""
-    found = (*examination.of(Level.FAULT), *examination.of(Level.UNKNOWN))
+    found = (*diagnosis.of(Level.FAULT), *diagnosis.of(Level.UNKNOWN))
     return {finding.check: finding for finding in found}
 
 
-def troubles(examination: Examination) -> list[str]:
-    return [f"{f.check}: {f.text}" for f in examination.findings if f.level is not Level.OK]
+def troubles(diagnosis: Diagnosis) -> list[str]:
+    return [f"{f.check}: {f.text}" for f in diagnosis.findings if f.level is not Level.OK]
 
 
-def only(examination: Examination, check: str) -> Finding:
-    found = [f for f in examination.findings if f.check == check and f.level is not Level.OK]
-    assert len(found) == 1, troubles(examination)
+def only(diagnosis: Diagnosis, check: str) -> Finding:
+    found = [f for f in diagnosis.findings if f.check == check and f.level is not Level.OK]
+    assert len(found) == 1, troubles(diagnosis)
     return found[0]
 
 
@@ -216,9 +222,9 @@ class TestWell:
         lab.record(dirty=True)
         workspace = lab.workspace
         annotate(workspace, workspace.index.entry(first.id), AnnotationKind.NOTE, text="good")
-        examination = lab.doctor()
-        assert troubles(examination) == []
-        assert {f.check for f in examination.findings} >= {"objects", "code", "keep", "index"}
+        diagnosis = lab.doctor()
+        assert troubles(diagnosis) == []
+        assert {f.check for f in diagnosis.findings} >= {"objects", "code", "keep", "index"}
 
     def test_doctor_finds_no_fault_in_a_packed_repository(self, lab: Lab) -> None:
         lab.record(dirty=True)
@@ -276,9 +282,9 @@ class TestDamage:
         lab.record()
         lab.doctor()
         damage(lab.object_path(lab.blob(run)), how)
-        examination = lab.doctor()
-        found = faults(examination)
-        assert set(found) == {"objects", "index"}, troubles(examination)
+        diagnosis = lab.doctor()
+        found = faults(diagnosis)
+        assert set(found) == {"objects", "index"}, troubles(diagnosis)
         assert found["objects"].runs == (run.id,)
         assert found["index"].level is Level.UNKNOWN
         lab.fix()
@@ -302,11 +308,11 @@ class TestDamage:
         run = lab.record()
         lab.repo.git("update-ref", pending_ref(run.id), "main")
         damage(lab.object_path(lab.oid("gitexp")), how)
-        examination = lab.doctor()
-        finding = faults(examination)["branch"]
+        diagnosis = lab.doctor()
+        finding = faults(diagnosis)["branch"]
         assert "damaged or missing" in finding.text
-        assert "objects" not in {f.check for f in examination.findings}
-        assert not examination.of(Level.WARNING), "nothing is said about runs that cannot be read"
+        assert "objects" not in {f.check for f in diagnosis.findings}
+        assert not diagnosis.of(Level.WARNING), "nothing is said about runs that cannot be read"
 
     def test_object_with_the_content_of_another_is_reported(self, lab: Lab) -> None:
         run, other = lab.record(), lab.record()
@@ -335,8 +341,8 @@ class TestDamage:
         path = lab.object_path(lab.blob(run))
         damage(path, flip)
         content = path.read_bytes()
-        deeds, after = lab.fix()
-        assert deeds == ["could not fetch 1 object: there is no remote to fetch from"]
+        messages, after = lab.fix()
+        assert messages == ["could not fetch 1 object: there is no remote to fetch from"]
         assert "objects" in faults(after)
         assert path.read_bytes() == content
 
@@ -345,8 +351,8 @@ class TestDamage:
         path = shared.object_path(shared.blob(run))
         damage(path, truncate)
         content = path.read_bytes()
-        deeds, after = shared.fix()
-        assert "'origin' does not have 1 object" in deeds
+        messages, after = shared.fix()
+        assert "'origin' does not have 1 object" in messages
         assert path.read_bytes() == content
         assert faults(after)["objects"].runs == (run.id,)
 
@@ -372,8 +378,8 @@ class TestDamage:
         shared.repo.git("checkout", "--quiet", "--detach")
         damage(shared.object_path(oid), how)
         assert faults(shared.doctor()), f"{what} is damaged"
-        deeds, after = shared.fix()
-        assert troubles(after) == [], deeds
+        messages, after = shared.fix()
+        assert troubles(after) == [], messages
         shared.repo.git("fsck", "--no-dangling")
 
     def test_truncated_pack_is_fixed(self, shared: Lab) -> None:
@@ -381,8 +387,8 @@ class TestDamage:
         for pack_file in (shared.git_dir / "objects/pack").glob("*.pack"):
             damage(pack_file, truncate)
         assert faults(shared.doctor())
-        deeds, after = shared.fix()
-        assert troubles(after) == [], deeds
+        messages, after = shared.fix()
+        assert troubles(after) == [], messages
 
     def test_every_emptied_object_of_the_branch_is_reported(self, lab: Lab) -> None:
         """Damage anywhere in the branch's history is noticed."""
@@ -469,8 +475,8 @@ class TestBranch:
     def test_foreign_branch_is_reported_and_not_changed(self, lab: Lab) -> None:
         lab.repo.git("branch", "gitexp")
         before = lab.oid("gitexp")
-        deeds, after = lab.fix()
-        assert deeds == []
+        messages, after = lab.fix()
+        assert messages == []
         assert "not gitexp's" in only(after, "branch").text
         assert lab.oid("gitexp") == before
 
@@ -616,9 +622,9 @@ class TestKeep:
     def test_missing_keep_branch_is_fetched_from_the_remote(self, shared: Lab) -> None:
         before = shared.oid("gitexp-code")
         shared.repo.git("branch", "-D", "gitexp-code")
-        deeds, after = shared.fix()
+        messages, after = shared.fix()
         assert troubles(after) == []
-        assert "took branch 'gitexp-code' over from remote 'origin'" in deeds
+        assert "took branch 'gitexp-code' over from remote 'origin'" in messages
         shared.repo.git("merge-base", "--is-ancestor", before, "gitexp-code")
 
     def test_keep_branch_that_was_reset_is_completed(self, lab: Lab) -> None:
@@ -682,9 +688,9 @@ class TestLocal:
         run = lab.build(outcome=Outcome.RUNNING, dirty=True)
         lab.write(run)
         journal = Journal.create(lab.workspace.journals, run.id, encode_run(run), durable=False)
-        deeds, after = lab.fix()
+        messages, after = lab.fix()
         journal.close()
-        assert (deeds, troubles(after)) == ([], [])
+        assert (messages, troubles(after)) == ([], [])
 
     def test_running_run_without_a_journal_is_reported_and_sealed(self, lab: Lab) -> None:
         run = lab.build(outcome=Outcome.RUNNING)
@@ -708,7 +714,7 @@ class TestLocal:
             lab.workspace.journals, run.id, encode_run(run), durable=False, by_hand=True
         ).close()
         assert only(lab.doctor(), "journals").runs == (run.id,)
-        assert list_open_runs(lab.workspace).runs[0].state is Liveness.BY_HAND
+        assert list_open_runs(lab.workspace).runs[0].state is Liveness.MANUAL
 
     def test_damaged_journal_is_reported_and_moved_aside(self, lab: Lab) -> None:
         lab.record()
@@ -751,11 +757,11 @@ class TestLocal:
         assert holder.stdout is not None
         holder.stdout.readline()
         try:
-            deeds, after = lab.fix()
+            messages, after = lab.fix()
         finally:
             holder.communicate(b"\n")
         assert lock.exists()
-        assert "may be held by" in deeds[0]
+        assert "may be held by" in messages[0]
         assert "locks" in faults(after)
 
     def test_pin_of_a_sealed_run_is_removed(self, lab: Lab) -> None:
@@ -878,7 +884,7 @@ class TestLocal:
         old_files(ours)
         left = find_leftovers(lab.workspace)
         assert set(left.worktrees) == {ours, gone}
-        list(tidy(lab.workspace, left))
+        list(delete_leftovers(lab.workspace, left))
         listed = lab.repo.git("worktree", "list", "--porcelain")
         assert str(away) in listed
         assert "gitexp/worktrees" not in listed
@@ -972,7 +978,7 @@ class TestFounding:
         self, make_repo: MakeRepo, sha256: bool
     ) -> None:
         lab = Lab(make_repo(empty=True, sha256=sha256))
-        assert found_branch(lab.workspace).how == "made"
+        assert init_branch(lab.workspace).how == "made"
         assert lab.repo.git("ls-tree", "-r", "--name-only", "gitexp").splitlines() == [
             "README.md",
             "format.toml",
@@ -982,13 +988,13 @@ class TestFounding:
         assert troubles(lab.doctor()) == []
 
     def test_init_twice_changes_nothing(self, lab: Lab) -> None:
-        found_branch(lab.workspace)
+        init_branch(lab.workspace)
         before = lab.oid("gitexp")
-        assert found_branch(lab.workspace).how == "there"
+        assert init_branch(lab.workspace).how == "there"
         assert lab.oid("gitexp") == before
 
     def test_first_run_continues_the_branch_of_init(self, lab: Lab) -> None:
-        found_branch(lab.workspace)
+        init_branch(lab.workspace)
         before = lab.oid("gitexp")
         lab.record(dirty=True)
         assert lab.oid("gitexp~1") == before
@@ -999,22 +1005,22 @@ class TestFounding:
         shared.repo.git("push", "--quiet", "origin", "main")
         shared.repo.git("clone", "--quiet", url, str(tmp_path / "second"))
         second = Lab(RepoBuilder(tmp_path / "second"))
-        founded = found_branch(second.workspace)
-        assert (founded.how, founded.remote) == ("fetched", "origin")
+        result = init_branch(second.workspace)
+        assert (result.how, result.remote) == ("fetched", "origin")
         assert second.oid("gitexp") == shared.oid("gitexp")
         assert troubles(second.doctor()) == []
 
     def test_init_works_without_reaching_the_remote(self, lab: Lab) -> None:
         lab.repo.git("remote", "add", "origin", str(lab.repo.path / "nowhere"))
-        founded = found_branch(lab.workspace)
-        assert founded.how == "made"
-        assert founded.problem is not None
+        result = init_branch(lab.workspace)
+        assert result.how == "made"
+        assert result.problem is not None
 
     def test_init_refuses_a_foreign_branch(self, lab: Lab) -> None:
         lab.repo.git("branch", "gitexp")
         before = lab.oid("gitexp")
         with pytest.raises(Refused):
-            found_branch(lab.workspace)
+            init_branch(lab.workspace)
         assert lab.oid("gitexp") == before
 
     def test_the_settings_file_sets_nothing_and_is_never_written_over(self, lab: Lab) -> None:

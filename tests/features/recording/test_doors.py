@@ -10,7 +10,7 @@ import pytest
 
 import gitexp
 from gitexp.cli.app import run as exp
-from gitexp.core.model.run import Entry, Table, nest, numbers
+from gitexp.core.model.run import RecordedRun, Table, nest, numbers
 from tests.conftest import RepoBuilder, some_daily
 
 PRINT = "import json, sys\nfor n, v in json.loads(sys.argv[1]).items(): print(f'METRIC {n}={v}')\n"
@@ -107,7 +107,7 @@ DOORS = {
 }
 
 
-def only_entry() -> Entry:
+def only_entry() -> RecordedRun:
     (entry,) = gitexp.runs()
     return entry
 

@@ -12,7 +12,7 @@ from gitexp.adapters.git.steps import Identity
 from gitexp.core.errors import Ambiguous, InvalidInput, NotFound, Refused
 from gitexp.core.model.ids import ObjectId, RunId
 from gitexp.core.model.run import Annotation, AnnotationKind, Code, Direction, Origin, Outcome, Run
-from gitexp.features.runs.select import Newest, Own, newest_of, select_run, select_runs
+from gitexp.features.runs.select import Newest, Own, newest_of, select_run
 from gitexp.storage.branch.branch import RunBranch
 from gitexp.storage.branch.events import annotated, deleted, sealed, started
 from gitexp.storage.cache.cache import Cache
@@ -362,14 +362,3 @@ def test_selector_without_any_run_says_how_to_record_one(bench: Bench) -> None:
         assert caught.value.hints == ("`git exp run -- COMMAND` records one",)
     with pytest.raises(NotFound, match="no run has a metric yet"):
         bench.select("best")
-
-
-def test_several_runs_are_selected_in_the_order_typed(bench: Bench) -> None:
-    runs = [bench.record(f"{n}000") for n in range(1, 4)]
-    found = select_runs(
-        ["last", "1000", "last"],
-        bench.repo,
-        bench.index(),
-        best_run=lambda _: None,
-    )
-    assert found == [runs[2].id, runs[0].id, runs[2].id]

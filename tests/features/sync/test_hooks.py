@@ -15,13 +15,13 @@ from gitexp.adapters.git.repository import Repo
 from gitexp.adapters.git.steps import Identity
 from gitexp.core.analysis.groups import Measurement, group_of
 from gitexp.core.analysis.verdicts import Question, judge_metric
-from gitexp.core.errors import GitexpError, HookForeign
+from gitexp.core.errors import ForeignHook, GitexpError
 from gitexp.core.model.ids import ObjectId, RunId
 from gitexp.core.model.run import Code, Direction, MetricRule, Origin, Outcome, Run
 from gitexp.features.sync import hook_install
 from gitexp.features.sync.gates import Gate
 from gitexp.features.sync.pre_push import (
-    PrePush,
+    PrePushResult,
     PushPlan,
     plan_pre_push,
     run_pre_push,
@@ -124,7 +124,7 @@ class TestInstall:
         put_hook(place)
         hook_install.install(discover(repo))
         put_hook(place, b"#!/bin/sh\n# git lfs pre-push\n")
-        with pytest.raises(HookForeign, match="cannot install the hook"):
+        with pytest.raises(ForeignHook, match="cannot install the hook"):
             hook_install.install(discover(repo))
         assert hook_install.status(discover(repo)).tool == "git-lfs"
         put_hook(place)
@@ -163,7 +163,7 @@ class TestPlaces:
 
     def test_hooks_path_in_the_work_tree_gives_the_line_to_add(self, repo: RepoBuilder) -> None:
         repo.git("config", "core.hooksPath", ".githooks")
-        with pytest.raises(HookForeign) as caught:
+        with pytest.raises(ForeignHook) as caught:
             hook_install.install(discover(repo))
         assert 'git exp hook pre-push "$@"' in caught.value.hints[0]
         assert not (repo.path / ".githooks").exists()
@@ -174,7 +174,7 @@ class TestPlaces:
         self, repo: RepoBuilder, tmp_path: Path
     ) -> None:
         repo.git("config", "--global", "core.hooksPath", str(tmp_path / "shared"))
-        with pytest.raises(HookForeign) as caught:
+        with pytest.raises(ForeignHook) as caught:
             hook_install.install(discover(repo))
         assert caught.value.why == "`core.hooksPath` (global) is shared by all your repositories"
 
@@ -191,7 +191,7 @@ class TestPlaces:
         self, repo: RepoBuilder, place: Path, sign: str, tool: str, line: str
     ) -> None:
         repo.write(sign, "")
-        with pytest.raises(HookForeign, match=f"managed by {tool}") as caught:
+        with pytest.raises(ForeignHook, match=f"managed by {tool}") as caught:
             hook_install.install(discover(repo))
         assert line in "\n".join(caught.value.hints)
         assert not place.exists()
@@ -606,7 +606,7 @@ def run_hook(
     environ: Mapping[str, str] | None = None,
     remote: str = "hub",
     url: str = "url",
-) -> PrePush:
+) -> PrePushResult:
     return run_pre_push(
         discover(repo),
         settings,
@@ -649,16 +649,16 @@ class TestHook:
         answer = run_hook(with_hub, calls)
         head = with_hub.head
         assert calls.made == ["recover", f"record {head}", f"gates {head}"]
-        assert answer == PrePush(0, (f"recorded {head[:7]}",))
+        assert answer == PrePushResult(0, (f"recorded {head[:7]}",))
 
     def test_hook_does_nothing_during_a_push_of_gitexp(self, with_hub: RepoBuilder) -> None:
         calls = Calls()
-        assert run_hook(with_hub, calls, environ={"GITEXP_IN_PUSH": "1"}) == PrePush(0)
+        assert run_hook(with_hub, calls, environ={"GITEXP_IN_PUSH": "1"}) == PrePushResult(0)
         assert calls.made == []
 
     def test_hook_does_nothing_when_turned_off(self, with_hub: RepoBuilder) -> None:
         calls = Calls()
-        assert run_hook(with_hub, calls, settings=Settings(hooks=False)) == PrePush(0)
+        assert run_hook(with_hub, calls, settings=Settings(hooks=False)) == PrePushResult(0)
         assert calls.made == []
 
     def test_error_in_the_hook_is_reported_and_fails_no_push(self, with_hub: RepoBuilder) -> None:

@@ -18,7 +18,7 @@ from gitexp.adapters.git.remotes import push_remote
 from gitexp.adapters.git.repository import Repo
 from gitexp.adapters.git.steps import Identity
 from gitexp.adapters.system import clock
-from gitexp.core.errors import Conflict, GitexpError, NotFound, Refused, Unreadable
+from gitexp.core.errors import Conflict, GitexpError, NotFound, Refused, UnreadableRecord
 from gitexp.core.model.ids import ObjectId, RunId
 from gitexp.core.model.run import Annotation, AnnotationKind, Code, Origin, Outcome, Run, Series
 from gitexp.core.schema.layout import (
@@ -40,14 +40,14 @@ from gitexp.features.sync.sync import (
 from gitexp.storage.branch.branch import RunBranch
 from gitexp.storage.branch.events import RunEvent, annotated, deleted, sealed, started
 from gitexp.storage.merge.branches import merge_run_branch
-from gitexp.storage.merge.tally import Tally
+from gitexp.storage.merge.tally import BranchChanges
 from gitexp.storage.settings.options import Settings
 from tests.conftest import MakeRepo, RepoBuilder
 
 START = datetime(2026, 11, 23, 10, tzinfo=UTC)
 RUNS, CODE = "refs/heads/gitexp", "refs/heads/gitexp-code"
 SETTINGS = Settings(push_timeout=60.0)
-NOTHING = Tally()
+NOTHING = BranchChanges()
 
 
 @dataclass
@@ -202,16 +202,16 @@ class TestTwoClones:
         a, b = network.clone("a"), network.clone("b")
         a.record(1, 2)
         first = a.sync()
-        assert first.pushed.there == Tally(runs=2)
+        assert first.pushed.there == BranchChanges(runs=2)
         assert (first.pushed.tries, first.pushed.moved, first.fetched.moved) == (1, True, False)
         shared, _ = b.record(3), b.start(4)
         b.note(shared[0], 1)
         second = b.sync()
-        assert second.fetched.here == Tally(runs=2)
+        assert second.fetched.here == BranchChanges(runs=2)
         assert second.fetched.merged
-        assert second.pushed.there == Tally(runs=2, annotations=1)
+        assert second.pushed.there == BranchChanges(runs=2, annotations=1)
         third = a.sync()
-        assert third.fetched.here == Tally(runs=2, annotations=1)
+        assert third.fetched.here == BranchChanges(runs=2, annotations=1)
         assert (third.fetched.merged, third.pushed.moved) == (False, False)
 
     def test_independent_merges_create_the_same_commit(self, network: Network) -> None:
@@ -432,7 +432,11 @@ class TestConflicts:
         b.record(1)
         b.sync()
         report = a.sync().fetched
-        assert (report.here, report.merged, report.warnings) == (Tally(updated=1), False, ())
+        assert (report.here, report.merged, report.warnings) == (
+            BranchChanges(updated=1),
+            False,
+            (),
+        )
         assert a.tips() == b.tips()
 
 
@@ -445,7 +449,7 @@ class TestDeletion:
         c.note(run, 1)
         a.delete(run)
         b.record(3)
-        assert a.sync().pushed.there == Tally(deleted=1)
+        assert a.sync().pushed.there == BranchChanges(deleted=1)
         settle([b, c, a])
         assert len({clone.tips() for clone in (a, b, c)}) == 1
         assert [path for path in c.files() if run.id in path] == [
@@ -567,7 +571,7 @@ class TestUntrustedRemotes:
     def test_a_branch_of_a_newer_format_asks_for_an_update(self, network: Network) -> None:
         a = network.clone("a")
         network.put(RUNS, {"format.toml": b"format = 99\ntool = 'gitexp'\n"})
-        with pytest.raises(Unreadable) as caught:
+        with pytest.raises(UnreadableRecord) as caught:
             a.fetch()
         assert caught.value.hints == ("update gitexp: `pip install -U gitexp`",)
 
@@ -853,7 +857,7 @@ class TestRemotes:
         a.builder.git("push", "-q", "hub", "main")
         moved = Clone.at(a.builder)
         assert push_remote(moved.store.repo, "hub").known(moved.store.repo, (RUNS, CODE)) == {}
-        assert push_runs(moved.store, "hub", SETTINGS).there == Tally(runs=1)
+        assert push_runs(moved.store, "hub", SETTINGS).there == BranchChanges(runs=1)
         assert other.git("rev-parse", RUNS) == a.tips()[0]
 
     @pytest.mark.parametrize(
@@ -978,7 +982,7 @@ class TestRemotes:
         a.record(1)
         a.sync()
         network.hub.git("update-ref", "-d", RUNS)
-        assert push_runs(a.store, None, SETTINGS).there == Tally(runs=1)
+        assert push_runs(a.store, None, SETTINGS).there == BranchChanges(runs=1)
         assert network.tip() == a.tips()[0]
 
 
@@ -994,8 +998,8 @@ class TestRaces:
         report = push_runs(b.store, None, SETTINGS)
         assert report.tries == 2
         assert report.fetched is not None
-        assert report.fetched.here == Tally(runs=1)
-        assert report.there == Tally(runs=1)
+        assert report.fetched.here == BranchChanges(runs=1)
+        assert report.there == BranchChanges(runs=1)
         assert network.tip() == b.tips()[0]
 
     def test_rejected_clone_waits_before_its_next_push_and_then_less(
@@ -1167,7 +1171,7 @@ class TestTheUsersOwn:
         b.sync()
         assert state() == before
         assert network.hub.git("for-each-ref", "refs/tags", "refs/heads/main") == hub_before
-        assert a.sync().fetched.here == Tally(runs=1)
+        assert a.sync().fetched.here == BranchChanges(runs=1)
 
     def test_a_fetch_makes_no_remote_tracking_branches(self, network: Network) -> None:
         a, b = network.clone("a"), network.clone("b")

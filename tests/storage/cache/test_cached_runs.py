@@ -18,16 +18,16 @@ from gitexp.core.model.run import (
     Code,
     Command,
     Direction,
-    Entry,
     Outcome,
+    RecordedRun,
     Run,
     Value,
     run_order,
 )
 from gitexp.core.query.matching import ATTRIBUTES, matches, parse_query, resolve
-from gitexp.storage.cache.fill import Writer, create_indexes, create_tables
+from gitexp.storage.cache.fill import RowWriter, create_indexes, create_tables
 from gitexp.storage.cache.ordering import condition_of
-from gitexp.storage.cache.rows import Derived, stored
+from gitexp.storage.cache.rows import RunFiles, stored
 from gitexp.storage.cache.sql import _MANY, Compiler, program, row_of, run_of
 from gitexp.storage.cache.values import materialize
 from tests.storage.branches import (
@@ -139,8 +139,6 @@ def test_runs_are_found_by_what_names_them(filled: Branch) -> None:
         run.id for run in newest_first if run.code.commit == first.code.commit
     ]
     assert index.by_commit(TREE) == [make_run(30).id]
-    assert index.by_source("mlflow:7") == make_run(30).id
-    assert index.by_source("mlflow:8") is None
     assert [e.run.id for e in index.by_fingerprint("f0")] == [
         run.id for run in newest_first if run.fingerprint == "f0"
     ]
@@ -368,8 +366,8 @@ def test_sql_and_python_agree_on_every_query(
     conn = tables_in_memory
     conn.execute("BEGIN")
     try:
-        derived = [Derived(run.id, stored(Entry(run))) for run in runs]
-        Writer(conn).add(derived)
+        derived = [RunFiles(run.id, stored(RecordedRun(run))) for run in runs]
+        RowWriter(conn).add(derived)
 
         def need(name: str) -> None:
             materialize(conn, [name])
@@ -379,7 +377,7 @@ def test_sql_and_python_agree_on_every_query(
             for sql in (Compiler(need), Compiler(need, lambda _asked, _values: _MANY)):
                 condition = condition_of(sql, parsed)
                 found = conn.execute(f"SELECT id FROM runs r WHERE {condition}", sql.values)
-                expected = {run.id for run in runs if matches(parsed, Entry(run))}
+                expected = {run.id for run in runs if matches(parsed, RecordedRun(run))}
                 assert {run for (run,) in found.fetchall()} == expected
                 negated = f"SELECT id FROM runs r WHERE NOT {condition_of(sql, parsed)}"
                 assert {run for (run,) in conn.execute(negated, sql.values)} == {

@@ -5,7 +5,7 @@ from typing import Any
 
 from gitexp.core.errors import Conflict, InvalidInput
 from gitexp.core.model.ids import parse_run_id
-from gitexp.core.model.run import Annotation, AnnotationKind, Decision, Entry
+from gitexp.core.model.run import Annotation, AnnotationKind, Decision, RecordedRun
 from gitexp.core.schema.json_codec import annotation_document
 from gitexp.features.execution.recover import recover
 from gitexp.features.recording import say
@@ -31,7 +31,7 @@ def record_change(make_workspace: Callable[[], Workspace], asked: object) -> dic
     return {"run": run, "name": entry.run.name, "annotation": annotation_document(made)}
 
 
-def _record(workspace: Workspace, entry: Entry, asked: Mapping[str, Any]) -> Annotation:
+def _record(workspace: Workspace, entry: RecordedRun, asked: Mapping[str, Any]) -> Annotation:
     text = _text(asked, "text")
     match asked.get("kind"):
         case "decision":
@@ -51,7 +51,7 @@ def _record(workspace: Workspace, entry: Entry, asked: Mapping[str, Any]) -> Ann
     raise InvalidInput("this is no request of the page")
 
 
-def _check_seen(entry: Entry, seen: object) -> None:
+def _check_seen(entry: RecordedRun, seen: object) -> None:
     """Refuse to decide on a run that was decided since the page was drawn."""
     known = [a for a in entry.annotations if a.kind is AnnotationKind.DECISION]
     if isinstance(seen, int) and seen < len(known):

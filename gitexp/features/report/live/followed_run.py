@@ -94,7 +94,7 @@ class FollowedRun:
     def read_on(self) -> bool:
         """Read on. Return whether there was something new.
 
-        Raises `Unreadable`, and `FileNotFoundError` when the run is on the branch.
+        Raises `UnreadableRecord`, and `FileNotFoundError` when the run is on the branch.
         """
         stamp = stamp_of(self.path)
         if stamp is None:
