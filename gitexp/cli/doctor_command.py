@@ -94,7 +94,7 @@ def _print_json(diagnosis: Diagnosis) -> None:
             "hints": finding.hints,
             "runs": finding.runs,
             "items": finding.items,
-            "mendable": finding.fix is not None,
+            "fixable": finding.fix is not None,
         }
         for finding in diagnosis.findings
     ]

@@ -149,7 +149,7 @@ class TestDoctor:
         assert (document["schema"], document["well"]) == (1, False)
         found = {f["check"]: f for f in document["findings"]}
         assert found["objects"]["runs"] == [run.id]
-        assert found["objects"]["mendable"] is True
+        assert found["objects"]["fixable"] is True
         assert found["git"]["level"] == "ok"
 
     def test_fix_reports_its_changes_and_checks_again(
