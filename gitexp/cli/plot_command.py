@@ -14,6 +14,7 @@ from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Direction, Value
 from gitexp.core.render.chart import Axes
 from gitexp.core.render.plot import DEFAULT_HEIGHT, LINE, Shape, draw
+from gitexp.core.schema.series_csv import merge_series
 from gitexp.storage.workspace import Workspace
 
 MAX_LINES = 12
@@ -158,7 +159,7 @@ def _series(workspace: Workspace, metric: str, runs: Sequence[RunId], over: str)
     shapes = []
     for entry in workspace.index.entries(runs):
         run = entry.run
-        rows = workspace.branch.load_series(run.id, run.started)
+        rows = merge_series(workspace.branch.load_series(run.id, run.started))
         points = [
             (float(row[over]), float(row[metric]))
             for row in rows

@@ -12,6 +12,7 @@ from typing import Any
 
 from gitexp.core.errors import InvalidInput, UnreadableRecord
 from gitexp.core.inputs.argv import parse_value
+from gitexp.core.inputs.listed_metrics import name_listed_tables, rows_of_columns
 from gitexp.core.model.run import Series, Table, Value, flatten, nest
 from gitexp.core.schema.limits import MAX_DEPTH, check_table, refuse_depth
 
@@ -37,19 +38,24 @@ def parse_params(data: bytes, suffix: str, *, name: str = "") -> Table:
 def parse_metrics(data: bytes, suffix: str, *, name: str = "") -> tuple[Table, Series]:
     """Read a metrics file: the last value of each metric, and the series if it holds rows.
 
-    A single table has no series. Of rows (CSV, TSV, JSON lines, a JSON list of objects) the last
-    value of each column counts; `step`, and `time` beside it or in several rows, are times, not
-    metrics. Ignores an incomplete last line, which a crash may leave. Raises `InvalidInput`.
+    A single table has no series; a list of objects in it is a table by their names. Of rows (CSV,
+    TSV, JSON lines, a JSON list of objects, a table of lists with a step or a loss) the last value
+    of each column counts; `step`, and `time` beside it or in several rows, are times, not metrics.
+    Ignores an incomplete last line, which a crash may leave. Raises `InvalidInput`.
     """
     label = _label(suffix, name)
-    if suffix.lower() in TABLE_SUFFIXES:
-        loaded = _load(data, suffix, label)
-        if not isinstance(loaded, list):
-            table = nest(_tidy_table(loaded, label))
-            check_table(table, "metric")
-            return table, []
+    loaded = _load(data, suffix, label) if suffix.lower() in TABLE_SUFFIXES else None
+    if isinstance(loaded, list):
         budget = [MAX_ROW_VALUES]
         rows = [_tidy_table(row, label, budget) for row in loaded]
+    elif suffix.lower() in TABLE_SUFFIXES:
+        tidy = _tidy_table(loaded, label)
+        history = rows_of_columns(tidy)
+        if history is None:
+            table = nest(name_listed_tables(tidy))
+            check_table(table, "metric")
+            return table, []
+        rows = history
     else:
         rows = _rows(data, suffix, label)
     table = _last_values(rows)

@@ -33,6 +33,9 @@ _TIME_LIKE = _RATES | _set(
     "duration elapsed latency mem memory ms rss runtime sec seconds time vram"
 )
 _TRAINING = _set("train training")
+_ABOUT_THE_RUN = _set(
+    "arguments config configuration context environment hardware host machine params system"
+)
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+(?![a-z])")
 
 
@@ -111,8 +114,8 @@ def guess_metric(measured: Iterable[str], declared: Iterable[str]) -> str | None
 
     `declared` may name only the last part of a metric. Guesses prefer metrics to maximize, such as
     `accuracy`, then metrics to minimize, such as `loss`, then metrics of the machine, then metrics
-    with unknown words; metrics of the training data come after all others. Returns `None` without
-    metrics.
+    with unknown words; then those of the training data, and last what a file says about the
+    configuration and the machine. Returns `None` without metrics.
     """
     names = list(measured)
     for wanted in declared:
@@ -120,12 +123,13 @@ def guess_metric(measured: Iterable[str], declared: Iterable[str]) -> str | None
             if wanted in (name, last_part(name)):
                 return name
 
-    def rank(name: str) -> tuple[bool, int]:
+    def rank(name: str) -> tuple[bool, bool, int]:
         guessed = guess_direction(name)
-        on_training_data = not _TRAINING.isdisjoint(re.split(r"[^a-z]+", name.lower()))
+        words = re.split(r"[^a-z]+", name.lower())
+        last = not _ABOUT_THE_RUN.isdisjoint(words), not _TRAINING.isdisjoint(words)
         if guessed is None:
-            return on_training_data, 3
+            return *last, 3
         is_high = guessed is Direction.MAXIMIZE
-        return on_training_data, 2 if is_time_like(name) else 0 if is_high else 1
+        return *last, 2 if is_time_like(name) else 0 if is_high else 1
 
     return min(names, key=rank, default=None)

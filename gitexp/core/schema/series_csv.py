@@ -74,7 +74,7 @@ def merge_series(*several: Series) -> Series:
     """
     filled = [series for series in several if series]
     if len(filled) < 2:
-        return list(filled[0]) if filled else []
+        return [{"step": place, **row} for series in filled for place, row in enumerate(series)]
     taken: set[str] = set()
     merged: dict[float | int | str, dict[str, float | int | str]] = {}
     for series in filled:

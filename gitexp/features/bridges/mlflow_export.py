@@ -8,6 +8,7 @@ from typing import Any
 from gitexp.core.errors import GitexpError
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Outcome, RecordedRun, Series, flatten, numbers
+from gitexp.core.schema.series_csv import merge_series
 from gitexp.storage.workspace import Workspace
 
 RUN_TAG = "gitexp.run"
@@ -127,7 +128,7 @@ def _points(entry: RecordedRun, series: Series) -> Iterator[tuple[str, float, fl
     """Yield name, value, seconds and step of every measurement; the last value comes last."""
     steps: dict[str, int] = {}
     last: dict[str, float] = {}
-    for row in series:
+    for row in merge_series(series):
         step, seconds = row.get("step", 0), row.get("time", 0)
         at = int(step) if isinstance(step, int | float) else 0
         for name, value in row.items():

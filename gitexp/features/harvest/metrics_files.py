@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gitexp.core.errors import GitexpError
 from gitexp.core.inputs.files import parse_metrics
-from gitexp.core.model.run import Series, Table, nest
+from gitexp.core.model.run import Series, Table, nest, numbers
 from gitexp.core.schema.series_csv import merge_series
 
 
@@ -48,6 +48,8 @@ def gather_metrics(
             why = error.why if isinstance(error, GitexpError) else str(error)
             warnings.append(f"cannot read {file.name}: {why or error}")
             continue
+        if are_named and not numbers(values):
+            warnings.append(f"{file.name} has no metric: none of its values is a number")
         found.append(file)
         metrics = nest(metrics, values)
         several.append(rows)

@@ -98,6 +98,7 @@ def test_metrics_of_the_machine_are_recognized() -> None:
         ({"x": 1, "y": 1}, {}, "x"),
         ({"acc": 1, "val": {"x": 1}}, {"x": UP}, "val.x"),
         ({"acc": 1, "b": 1, "a": 1}, {"missing": UP, "a": UP, "b": UP}, "a"),
+        ({"context": {"memory": 8}, "bench": {"x": 1}}, {}, "bench.x"),
         ({"note": "text"}, {}, None),
         ({}, {"x": UP}, None),
     ],

@@ -1,5 +1,6 @@
 """Parameters and metrics from files and arguments, and redaction of secrets."""
 
+import json
 import math
 import sys
 import time
@@ -216,6 +217,43 @@ def test_a_single_row_is_no_series() -> None:
 
 def test_a_table_is_no_series() -> None:
     assert parse_metrics(b'{"a": {"b": 1}}', ".json") == ({"a": {"b": 1}}, [])
+
+
+def test_a_list_of_named_objects_is_a_table_by_their_names() -> None:
+    text = """{"results": [{"command": "sleep 0.1", "mean": 0.5, "times": [0.4, 0.6]}],
+        "benchmarks": [{"name": "BM_A", "ns": 1}, {"name": "BM_B", "ns": 2}],
+        "folds": [{"acc": 0.5}, {"acc": 0.6}], "mixed": [{"a": 1}, 2], "same":
+        [{"name": "x", "v": 1}, {"name": "x", "v": 2}]}"""
+    metrics, series = parse_metrics(text.encode(), ".json")
+    assert series == []
+    assert metrics == {
+        "results": {"sleep 0.1": {"command": "sleep 0.1", "mean": 0.5, "times": [0.4, 0.6]}},
+        "benchmarks": {"BM_A": {"name": "BM_A", "ns": 1}, "BM_B": {"name": "BM_B", "ns": 2}},
+        "folds": {"0": {"acc": 0.5}, "1": {"acc": 0.6}},
+        "mixed": [{"a": 1}, 2],
+        "same": {"0": {"name": "x", "v": 1}, "1": {"name": "x", "v": 2}},
+    }
+
+
+def test_a_history_of_lists_gives_last_values_and_a_series() -> None:
+    metrics, series = parse_metrics(b'{"loss": [3, 2.5], "val_loss": [4, 3]}', ".json")
+    assert metrics == {"loss": 2.5, "val_loss": 3}
+    assert series == [{"loss": 3, "val_loss": 4}, {"loss": 2.5, "val_loss": 3}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"f1": [0.9, 0.8], "recall": [0.7, 0.6]}',  # one value for each class
+        '{"loss": [3, 2], "acc": [1]}',
+        '{"loss": [3, 2], "acc": 1}',
+        '{"loss": ["a", "b"]}',
+        '{"loss": []}',
+    ],
+)
+def test_other_lists_stay_lists(text: str) -> None:
+    metrics, series = parse_metrics(text.encode(), ".json")
+    assert (metrics, series) == (json.loads(text), [])
 
 
 def test_a_last_line_cut_off_by_a_crash_is_left_out() -> None:

@@ -43,7 +43,7 @@ from gitexp.core.schema.json_codec import (
     typed_values,
 )
 from gitexp.core.schema.limits import MAX_DEPTH, MAX_RECORD_BYTES, MAX_VALUE_BYTES
-from gitexp.core.schema.series_csv import decode_series, encode_series
+from gitexp.core.schema.series_csv import decode_series, encode_series, merge_series
 from gitexp.core.schema.toml_codec import (
     decode_annotation,
     decode_run,
@@ -459,6 +459,14 @@ def test_the_golden_run_is_read() -> None:
 def test_the_bytes_of_an_annotation() -> None:
     assert encode_annotation(make_annotation()).decode() == GOLDEN_ANNOTATION.decode()
     assert decode_annotation(GOLDEN_ANNOTATION) == make_annotation()
+
+
+def test_a_row_without_a_step_has_its_position_as_step() -> None:
+    assert merge_series([{"loss": 3}, {"loss": 2}]) == [
+        {"step": 0, "loss": 3},
+        {"step": 1, "loss": 2},
+    ]
+    assert merge_series([], [{"step": 7, "loss": 3}]) == [{"step": 7, "loss": 3}]
 
 
 def test_the_bytes_of_a_series() -> None:
