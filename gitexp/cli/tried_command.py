@@ -7,9 +7,10 @@ import click
 from gitexp.cli.output.earlier_runs import show_earlier_runs
 from gitexp.cli.output.progress import waiting
 from gitexp.cli.output.terminal import answer, open_workspace, say
-from gitexp.cli.params.options import json_option, pairs, set_param_option
+from gitexp.cli.params.options import json_option, set_param_option
 from gitexp.core.analysis.kinship import Difference
 from gitexp.core.errors import ExitCode
+from gitexp.core.inputs.argv import parse_assignments
 from gitexp.core.model.run import Origin, RecordedRun
 from gitexp.core.render.machine_formats import format_json
 from gitexp.core.schema.json_codec import entry_document, json_value
@@ -58,7 +59,7 @@ def command(
         origin=Origin.RUN,
         argv=argv,
         directory=workspace.repo.start,
-        assignments=pairs(assignments),
+        params=parse_assignments(assignments),
         params_files=params_files,
         metrics_files=metrics_files,
         inputs=inputs,

@@ -9,23 +9,18 @@ import click
 from gitexp.core.model.run import Outcome
 
 if TYPE_CHECKING:
-    from gitexp.core.model.run import Table, Value
+    from gitexp.core.model.run import Table
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def nested(assignments: tuple[str, ...]) -> "Table":
     """Parse `NAME=VALUE` assignments into one nested table. Raises `InvalidInput`."""
+    from gitexp.core.inputs.argv import parse_assignment
     from gitexp.core.model.run import nest
 
-    return nest(*({".".join(path): value} for path, value in pairs(assignments)))
-
-
-def pairs(assignments: tuple[str, ...]) -> "tuple[tuple[list[str], Value], ...]":
-    """Parse each `NAME=VALUE` assignment. Raises `InvalidInput`."""
-    from gitexp.core.inputs.argv import parse_assignment
-
-    return tuple(parse_assignment(text) for text in assignments)
+    pairs = map(parse_assignment, assignments)
+    return nest(*({".".join(path): value} for path, value in pairs))
 
 
 class IntegerRange(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.3

@@ -14,7 +14,7 @@ import click
 from gitexp.cli.params.options import set_param_option
 from gitexp.cli.params.run_argument import find_id
 from gitexp.core.errors import GitexpError
-from gitexp.core.inputs.argv import parse_assignment
+from gitexp.core.inputs.argv import parse_assignments
 from gitexp.core.model.run import Direction, Origin
 from gitexp.features.execution.prepare import RunRequest
 from gitexp.features.recording.record import expect_start
@@ -129,7 +129,7 @@ def run_request(
         origin=origin,
         argv=argv,
         directory=workspace.repo.start,
-        assignments=tuple(parse_assignment(text) for text in options.assignments),
+        params=parse_assignments(options.assignments),
         params_files=options.params_files,
         metrics_files=options.metrics_files,
         inputs=options.inputs,

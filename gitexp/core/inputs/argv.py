@@ -4,7 +4,8 @@ A value gets the type that it has in TOML, else it is text.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 from gitexp.core.errors import InvalidInput, UnreadableRecord
@@ -95,7 +96,23 @@ def parse_assignment(text: str) -> tuple[list[str], Value]:
     return path, parse_value(text[position:])
 
 
-def assign(table: Table, path: Sequence[str], value: Value) -> None:
+def parse_assignments(texts: Iterable[str]) -> Table:
+    """Parse `a.b=3` texts into one table of typed values; later ones win. Raises `InvalidInput`."""
+    table: Table = {}
+    for text in texts:
+        _assign(table, *parse_assignment(text))
+    return table
+
+
+def with_values(table: Table, values: Iterable[tuple[Sequence[str], Value]]) -> Table:
+    """Return a copy of a table with values set, each given by its path; see `parse_assignments`."""
+    changed = deepcopy(table)
+    for path, value in values:
+        _assign(changed, path, value)
+    return changed
+
+
+def _assign(table: Table, path: Sequence[str], value: Value) -> None:
     """Set a value in place and create missing tables.
 
     Raises `InvalidInput` if the path leads through a plain value, or would replace a table.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from gitexp.adapters.system import clock
 from gitexp.core.analysis.fingerprint import fingerprint_of
 from gitexp.core.errors import InvalidInput
-from gitexp.core.inputs.argv import assign, fill_template, parse_value
+from gitexp.core.inputs.argv import fill_template, parse_value
 from gitexp.core.inputs.files import parse_params
 from gitexp.core.inputs.guessed_params import params_from_argv
 from gitexp.core.inputs.redaction import redact_argv, redact_table, redact_text
@@ -65,10 +65,8 @@ class RunRequest:
     """The command as typed; empty if there is none."""
     directory: Path
     """Working directory, absolute."""
-    assignments: tuple[tuple[Sequence[str], Value], ...] = ()
-    """Parameters given one by one: path of keys and value."""
     params: Table = field(default_factory=dict)
-    """Parameters given as a table."""
+    """Parameters that the user gave."""
     params_files: tuple[str, ...] = ()
     file_params: Table | None = None
     """What the parameter files said at an earlier moment; `None` reads them."""
@@ -291,8 +289,6 @@ def gather_params(workspace: Workspace, request: RunRequest) -> tuple[Table, Tab
     params, notes = read_params_files(workspace, request)
     given: Table = {}
     _overlay(given, request.params)
-    for path, value in request.assignments:
-        assign(given, path, value)
     environment = {
         n: v for n in workspace.settings.env_params if (v := os.environ.get(n)) is not None
     }

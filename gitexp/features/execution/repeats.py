@@ -16,8 +16,8 @@ from gitexp.core.analysis.grouping import is_seed_param, keys_of
 from gitexp.core.analysis.groups import Group
 from gitexp.core.analysis.samples import is_hopeless
 from gitexp.core.errors import InvalidInput
-from gitexp.core.inputs.argv import iter_options, option_path
-from gitexp.core.model.run import Direction, RecordedRun, Run, Value
+from gitexp.core.inputs.argv import iter_options, option_path, with_values
+from gitexp.core.model.run import Direction, RecordedRun, Run, Table, Value
 from gitexp.features.execution.prepare import RunRequest, prepare
 from gitexp.features.runs.main_metric import main_metric
 from gitexp.features.runs.standings import Standings
@@ -71,18 +71,18 @@ def _check(count: int, option: str) -> None:
 
 def seed_setter(request: RunRequest, seed_params: Sequence[str]) -> Callable[[int], RunRequest]:
     """Return a function that sets the trial's seed. Raises `InvalidInput` when it has none."""
-    for path, value in request.assignments:
-        name = ".".join(path)
-        if is_seed_param(name, value, seed_params):
-            others = tuple(pair for pair in request.assignments if pair[0] is not path)
-            return lambda seed: replace(request, assignments=(*others, (path, seed)))
+
+    def with_seed(path: Sequence[str], seed: int) -> RunRequest:
+        return replace(request, params=with_values(request.params, [(path, seed)]))
+
+    for path, value in _leaves(request.params):
+        if is_seed_param(".".join(path), value, seed_params):
+            return lambda seed: with_seed(path, seed)
     for word in request.argv:
         for name in _PLACEHOLDER.findall(word):
             if is_seed_param(name, 0, seed_params):
                 filled = name.split(".")
-                return lambda seed: replace(
-                    request, assignments=(*request.assignments, (filled, seed))
-                )
+                return lambda seed: with_seed(filled, seed)
     place = next(_places(request.argv, seed_params), None)
     if place is None:
         raise InvalidInput(
@@ -99,6 +99,15 @@ def seed_setter(request: RunRequest, seed_params: Sequence[str]) -> Callable[[in
         request,
         argv=(*request.argv[:position], f"{before}{seed}", *request.argv[position + 1 :]),
     )
+
+
+def _leaves(table: Table, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Value]]:
+    """Yield the path and value of every leaf of a table."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, (*above, key))
+        else:
+            yield (*above, key), value
 
 
 def _places(argv: Sequence[str], seed_params: Sequence[str]) -> Iterator[tuple[int, str]]:

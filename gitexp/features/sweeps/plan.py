@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from gitexp.core.errors import GitexpError, InvalidInput
+from gitexp.core.inputs.argv import with_values
 from gitexp.core.inputs.redaction import REDACTED, is_secret_name, redact_table, redact_text
 from gitexp.core.model.ids import parse_object_id
 from gitexp.core.model.run import Code, Origin, Outcome, RecordedRun, Run, Table
@@ -144,8 +145,8 @@ def trials_at(
     workspace: Workspace, definition: Definition, trial: RunRequest, point: Point
 ) -> list[tuple[Point, RunRequest]]:
     """The trials of one point, one for each seed. Raises `InvalidInput`."""
-    pairs = tuple((name.split("."), value) for name, value in point.items())
-    varied = replace(trial, assignments=(*trial.assignments, *pairs))
+    pairs = ((name.split("."), value) for name, value in point.items())
+    varied = replace(trial, params=with_values(trial.params, pairs))
     if not definition.seeds:
         return [(point, varied)]
     with_seed = seed_setter(varied, workspace.settings.seed_params)

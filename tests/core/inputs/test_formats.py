@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from gitexp.core.errors import InvalidInput
 from gitexp.core.inputs.argv import (
-    assign,
     fill_template,
     format_value,
     iter_options,
     parse_assignment,
+    parse_assignments,
     parse_value,
+    with_values,
 )
 from gitexp.core.inputs.credentials import secret_content
 from gitexp.core.inputs.files import parse_metrics, parse_params, parse_table
@@ -383,18 +384,20 @@ def test_invalid_assignment_is_refused(text: str, why: str) -> None:
 
 
 def test_assignment_creates_missing_tables() -> None:
-    table: Table = {"a": {"x": 1}}
-    assign(table, ["a", "b", "c"], 2)
-    assign(table, ["a", "x"], 3)
+    assert parse_assignments(["a.x=1", "a.b.c=2", "a.x=3", 'a."y.z"=4']) == {
+        "a": {"x": 3, "b": {"c": 2}, "y.z": 4}
+    }
+    table: Table = {"a": {"x": 3, "b": {"c": 2}}}
+    assert with_values(table, [(["a", "b", "c"], 5)]) == {"a": {"x": 3, "b": {"c": 5}}}
     assert table == {"a": {"x": 3, "b": {"c": 2}}}
     with pytest.raises(InvalidInput) as caught:
-        assign(table, ["a", "x", "y"], 1)
+        with_values(table, [(["a", "x", "y"], 1)])
     assert (caught.value.what, caught.value.why) == (
         "cannot set 'a.x.y'",
         "'a.x' is already a value",
     )
     with pytest.raises(InvalidInput, match=r"cannot set 'a\.b'"):
-        assign(table, ["a", "b"], 1)
+        with_values(table, [(["a", "b"], 1)])
 
 
 # --- the user's command ---------------------------------------------------------------------------
