@@ -8,6 +8,7 @@ from typing import Any, Final
 from gitexp.adapters.journal.format import encode_line, parse_lines
 from gitexp.adapters.journal.journal import JournalContent, parse_journal
 from gitexp.adapters.journal.liveness import Liveness, liveness
+from gitexp.adapters.journal.new_metrics import MetricEvents
 from gitexp.adapters.journal.output_archive import raw_path
 from gitexp.core.model.ids import parse_run_id
 from gitexp.core.model.run import Run
@@ -84,8 +85,7 @@ class FollowedRun:
         self._state: Liveness | None = None
         self._stamp: Stamp | None = None
         self._offset = 0
-        self._logged: set[str] = set()
-        self._counts: dict[str, int] = {}
+        self._metrics = MetricEvents()
         self._rows = 0
         self._first_s = self._last_s = 0.0
         kept = kept_path(workspace, parse_run_id(path.stem))
@@ -140,9 +140,7 @@ class FollowedRun:
         data = self.path.read_bytes()
         self._offset = data.rfind(b"\n") + 1
         content = self._read_head(data)
-        self._logged = {
-            name for event in content.events if _is_logged(event) for name in _values(event)
-        }
+        self._metrics.expect(content.events)
         for event in content.events:
             self._take(event)
         content.events.clear()
@@ -172,22 +170,17 @@ class FollowedRun:
     def _take(self, event: Mapping[str, Any]) -> None:
         if event.get("event") != _LOGGED:
             return
-        step, seconds = finite(event.get("step")), finite(event.get("time"))
+        seconds = finite(event.get("time"))
         if seconds is not None:
             self._first_s = self._first_s if self._rows else seconds
             self._last_s = seconds
             self._rows += 1
-        is_printed = bool(event.get("printed"))
-        for name, value in _values(event).items():
-            if is_printed and name in self._logged:
-                continue
-            if not is_printed:
-                self._logged.add(name)
+        for name, value, step in self._metrics.take(event):
             self.values[name] = value
-            at = self._counts.get(name, 0) if step is None else step
-            self._counts[name] = self._counts.get(name, 0) + 1
-            number = finite(value)
-            if number is None or (name not in self.curves and len(self.curves) >= MOST_METRICS):
+            at, number = finite(step), finite(value)
+            if at is None or number is None:
+                continue
+            if name not in self.curves and len(self.curves) >= MOST_METRICS:
                 continue
             self.step = at
             for curves in (self.curves, self.fresh):
@@ -201,12 +194,3 @@ def stamp_of(path: Path) -> Stamp | None:
     except OSError:
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def _is_logged(event: Mapping[str, Any]) -> bool:
-    return event.get("event") == _LOGGED and not event.get("printed")
-
-
-def _values(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = event.get("values")
-    return found if isinstance(found, Mapping) else {}
