@@ -22,7 +22,7 @@ from gitexp.core.errors import InvalidInput
 from gitexp.core.inputs.python_values import as_table, as_tags, own_argv
 from gitexp.core.inputs.redaction import redact_argv, redact_text
 from gitexp.core.model.run import Direction, Outcome, Run, numbers
-from gitexp.core.render.text import format_number
+from gitexp.core.render.text import counted, format_number
 from gitexp.features.sweeps.coordinator import Limits, Listener, Result
 from gitexp.features.sweeps.definition import Definition
 from gitexp.features.sweeps.files import save_sweep
@@ -102,7 +102,7 @@ class SweepResult:
 
     def __str__(self) -> str:
         ended = [run for run in self.runs if run.outcome is not Outcome.INTERRUPTED]
-        parts = [f"{len(ended):,} result{'' if len(ended) == 1 else 's'}"]
+        parts = [counted(ended, "result")]
         parts += [f"{len(self.reused):,} reused"] if self.reused else []
         parts += [f"{len(self.failed):,} failed"] if self.failed else []
         missing = len(self.trials) - len(ended) + self.left

@@ -7,9 +7,9 @@ from gitexp.cli.output.progress import waiting
 from gitexp.cli.output.terminal import answer, open_workspace, say
 from gitexp.cli.params.options import json_option
 from gitexp.core.errors import ExitCode
-from gitexp.core.render.text import clean
+from gitexp.core.render.text import clean, counted
 from gitexp.features.doctor.checks import run_checks
-from gitexp.features.doctor.findings import Diagnosis, Finding, Level, counted
+from gitexp.features.doctor.findings import Diagnosis, Finding, Level
 from gitexp.features.doctor.fixes import apply_fixes
 from gitexp.storage.workspace import Workspace
 

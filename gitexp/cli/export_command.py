@@ -14,6 +14,7 @@ from gitexp.cli.params.options import precision_option, where_option
 from gitexp.cli.params.run_argument import find_id
 from gitexp.core.errors import InvalidInput
 from gitexp.core.model.ids import RunId
+from gitexp.core.render.text import counted
 from gitexp.storage.workspace import Workspace
 
 FORMATS = ("csv", "json", "jsonl", "parquet", "md", "latex")
@@ -84,7 +85,7 @@ def command(
     from gitexp.cli.output.user_file import write_user_file
 
     write_user_file(workspace.repo, output, content)
-    say(f"wrote {len(chosen):,} run{'' if len(chosen) == 1 else 's'} to {output}")
+    say(f"wrote {counted(chosen, 'run')} to {output}")
 
 
 def _content(workspace: Workspace, chosen: Sequence[RunId], form: str, precision: int) -> bytes:
@@ -136,4 +137,4 @@ def _send(workspace: Workspace, chosen: Sequence[RunId], target: tuple[str, str]
 
     sent, known = send_runs(workspace, chosen, uri)
     text = f" ({known:,} were there before)" if known else ""
-    say(f"sent {sent:,} run{'' if sent == 1 else 's'} to {uri}{text}")
+    say(f"sent {counted(sent, 'run')} to {uri}{text}")

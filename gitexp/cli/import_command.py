@@ -14,7 +14,7 @@ from gitexp.cli.params.options import dry_run_option, outcome_option
 from gitexp.core.errors import InvalidInput
 from gitexp.core.model.run import Outcome, flatten
 from gitexp.core.render.table import format_table
-from gitexp.core.render.text import format_cell, format_moment
+from gitexp.core.render.text import counted, format_cell, format_moment
 from gitexp.features.bridges.import_runs import Selection, record_imported, select_new
 
 _SHOWN_VALUES = 4
@@ -97,14 +97,14 @@ def _refuse(left_out: Sequence[SkippedRun]) -> None:
     if left_out:
         count = len(left_out)
         raise InvalidInput(
-            f"cannot import {count:,} run{'' if count == 1 else 's'}",
+            f"cannot import {counted(count, 'run')}",
             hints=["the others are imported; importing again adds only new runs"],
         )
 
 
 def _counted(selection: Selection, left_out: int = 0) -> str:
     count = len(selection.new) - left_out
-    text = f"{count:,} run{'' if count == 1 else 's'}"
+    text = counted(count, "run")
     if selection.known:
         text += f" ({selection.known:,} here already)"
     if selection.going_on:

@@ -4,7 +4,7 @@ import click
 
 from gitexp.cli.output.errors import tell, warn
 from gitexp.cli.output.terminal import open_workspace, say
-from gitexp.features.doctor.findings import counted
+from gitexp.core.render.text import counted
 from gitexp.features.doctor.init import init_branch, write_settings
 from gitexp.storage.settings.options import PROJECT_FILE
 from gitexp.storage.workspace import Workspace

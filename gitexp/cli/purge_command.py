@@ -12,10 +12,10 @@ from gitexp.cli.params.options import dry_run_option, yes_option
 from gitexp.cli.params.run_argument import find_id
 from gitexp.core.errors import NotFound
 from gitexp.core.model.ids import RunId
-from gitexp.core.render.text import clean
+from gitexp.core.render.text import clean, counted
 from gitexp.core.schema.purges import Purges
 from gitexp.features.doctor.cleanup import rebuild_index
-from gitexp.features.doctor.findings import counted, listed
+from gitexp.features.doctor.findings import listed
 from gitexp.features.doctor.purge import (
     PurgePlan,
     find_purged,

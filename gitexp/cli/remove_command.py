@@ -10,8 +10,8 @@ from gitexp.cli.params.confirm import confirm
 from gitexp.cli.params.options import dry_run_option, yes_option
 from gitexp.cli.params.run_argument import find_id
 from gitexp.core.model.ids import RunId
-from gitexp.core.render.text import clean
-from gitexp.features.doctor.findings import counted, listed
+from gitexp.core.render.text import clean, counted
+from gitexp.features.doctor.findings import listed
 from gitexp.features.recording.remove import Removal, plan_removal, remove
 from gitexp.storage.workspace import Workspace
 

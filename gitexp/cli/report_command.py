@@ -85,14 +85,13 @@ def command(
         publish_page(workspace, place, publishing, page, payload, anonymous=anonymous)
 
 
-def _write(
-    workspace: "Workspace", output: str, page: bytes, counted: int, *, open_it: bool
-) -> None:
+def _write(workspace: "Workspace", output: str, page: bytes, count: int, *, open_it: bool) -> None:
     from gitexp.cli.output.user_file import write_user_file
+    from gitexp.core.render.text import counted
 
     write_user_file(workspace.repo, output, page)
     size = f"{len(page) / 1e6:.1f} MB" if len(page) >= 1e6 else f"{len(page) / 1e3:.0f} KB"
-    say(f"wrote {counted:,} run{'' if counted == 1 else 's'} to {output} ({size})")
+    say(f"wrote {counted(count, 'run')} to {output} ({size})")
     if open_it:
         click.launch((workspace.repo.start / output).resolve().as_uri())
 
@@ -108,7 +107,7 @@ def _chosen(workspace: "Workspace", select: str | None) -> "list[RunId] | None":
     chosen = workspace.index.ids(workspace.query(select))
     if not chosen:
         raise NotFound(
-            f"none of the {workspace.index.count():,} runs answers to: {select}",
+            f"none of the {workspace.index.count():,} runs matches: {select}",
             hints=["`git exp list` shows the runs"],
         )
     return chosen

@@ -6,6 +6,7 @@ from gitexp.cli.output.errors import warn
 from gitexp.cli.output.progress import announce
 from gitexp.cli.output.terminal import open_workspace, say
 from gitexp.cli.params.options import remote_argument
+from gitexp.core.render.text import counted
 from gitexp.features.sync.push_notes import forget_failures
 from gitexp.features.sync.sync import FetchReport, PushReport, sync_runs
 from gitexp.storage.merge.tally import BranchChanges
@@ -54,5 +55,5 @@ def _told(tally: BranchChanges) -> str:
         (tally.annotations, "annotation"),
         (tally.deleted, "deleted run"),
     )
-    parts = [f"{n:,} {word}{'' if n == 1 else 's'}" for n, word in counts if n]
+    parts = [counted(n, word) for n, word in counts if n]
     return ", ".join(parts) or "nothing new"

@@ -5,8 +5,8 @@ import click
 from gitexp.adapters.git.remotes import push_remote
 from gitexp.cli.output.progress import announce
 from gitexp.cli.output.terminal import open_workspace, say
+from gitexp.core.render.text import counted
 from gitexp.core.schema.layout import FORMAT
-from gitexp.features.doctor.findings import counted
 from gitexp.features.doctor.upgrade import upgrade, upgrade_remote
 
 

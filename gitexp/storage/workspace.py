@@ -103,9 +103,10 @@ class Workspace:
 
     def _tell_restored(self, lost: "Lost") -> None:
         if self.notice is not None:
-            count = len(lost.runs)
+            from gitexp.core.render.text import counted
+
             self.notice(
-                f"restored the records of {count:,} run{'' if count == 1 else 's'} that commit "
+                f"restored the records of {counted(lost.runs, 'run')} that commit "
                 f"{lost.commits[0][:7]} took away from branch '{self.settings.branch}'"
             )
 

@@ -20,8 +20,7 @@ from gitexp.cli.sweep.text import (
 )
 from gitexp.core.errors import ExitCode, GitexpError
 from gitexp.core.model.run import Direction, Outcome, Run, Value, numbers
-from gitexp.core.render.text import clean
-from gitexp.features.doctor.findings import counted
+from gitexp.core.render.text import clean, counted
 from gitexp.features.execution.place_inputs import find_missing
 from gitexp.features.sweeps.coordinator import Listener, Progress, Result
 from gitexp.features.sweeps.definition import Definition
@@ -125,7 +124,7 @@ class Teller:
         parts += [f"{counts[State.REPEAT]:,} have a result"] if counts[State.REPEAT] else []
         parts += [f"{counts[State.DISCARDED]:,} were discarded"] if counts[State.DISCARDED] else []
         parts += [f"{counts[State.RUNNING]:,} run elsewhere"] if counts[State.RUNNING] else []
-        trials = f"{total:,} trial{'' if total == 1 else 's'}"
+        trials = counted(total, "trial")
         say(f"sweep {short}: {trials}, {', '.join(parts)}")
         failed = [each for each in self._planned if _has_failed(each)]
         if failed:

@@ -17,7 +17,7 @@ from gitexp.cli.sweep.run import end_of, run_sweep
 from gitexp.cli.sweep.text import overview_lines, overview_table
 from gitexp.core.errors import Conflict, ExitCode, NotFound
 from gitexp.core.render.machine_formats import format_json
-from gitexp.features.doctor.findings import counted
+from gitexp.core.render.text import counted
 from gitexp.features.recording.remove import plan_removal, remove
 from gitexp.features.sweeps.cluster import LOCAL
 from gitexp.features.sweeps.files import (

@@ -7,8 +7,7 @@ from typing import Final
 from gitexp.core.model.directions import direction_of
 from gitexp.core.model.run import Direction, Outcome, Run, Value, numbers
 from gitexp.core.render.table import format_table
-from gitexp.core.render.text import clean, format_cell, format_duration, format_number
-from gitexp.features.doctor.findings import counted
+from gitexp.core.render.text import clean, counted, format_cell, format_duration, format_number
 from gitexp.features.sweeps.known import Overview
 from gitexp.features.sweeps.plan import Planned, State
 from gitexp.features.sweeps.proposed_plan import ProposedPlan, objective_of

@@ -12,7 +12,15 @@ from gitexp.core.render.brief_document import brief_json
 from gitexp.core.render.colour import style
 from gitexp.core.render.run_detail import TextOptions
 from gitexp.core.render.run_table import decision_word, short_id
-from gitexp.core.render.text import clean, fold, format_age, format_cell, format_param, shorten
+from gitexp.core.render.text import (
+    clean,
+    counted,
+    fold,
+    format_age,
+    format_cell,
+    format_param,
+    shorten,
+)
 
 __all__ = ["brief_json", "brief_text"]
 
@@ -107,18 +115,18 @@ def _lines(name: str, brief: Brief, view: TextOptions) -> Iterator[str]:
 
 def _head(brief: Brief, view: TextOptions) -> Iterator[str]:
     text = ", ".join(f"{count:,} {outcome}" for outcome, count in brief.outcomes.items() if count)
-    line = f"{_count(brief.total, 'run')}: {text}" if brief.total else "no runs yet"
+    line = f"{counted(brief.total, 'run')}: {text}" if brief.total else "no runs yet"
     if brief.considered < brief.total:
         line += (
             f"; summed up here are {brief.considered:,}: the newest, the best, those given up, "
             "failed and running"
         )
     elif brief.trials < brief.total:
-        line += f"; {_count(brief.trials, 'trial')}"
+        line += f"; {counted(brief.trials, 'trial')}"
     yield line
     if brief.since is not None:
         run = brief.since
-        older = f"; {_count(brief.older, 'older trial')} left out" if brief.older else ""
+        older = f"; {counted(brief.older, 'older trial')} left out" if brief.older else ""
         yield f"listed is what is newer than {short_id(run.id, view.ids)} {clean(run.name)}{older}"
     if brief.by_numbers:
         yield "noise unknown: the best is so by the numbers"
@@ -142,7 +150,7 @@ def _best(brief: Brief, view: TextOptions) -> Iterator[str]:
         f"{better} is better{guess}"
     )
     if brief.contenders:
-        yield f"  {_count(brief.contenders, 'other')} (?) cannot be told from it"
+        yield f"  {counted(brief.contenders, 'other')} (?) cannot be told from it"
     params = _params(dict(flatten(run.parameters)), view, most=None)
     if params:
         yield f"  with {params}"
@@ -156,7 +164,7 @@ def _best(brief: Brief, view: TextOptions) -> Iterator[str]:
     if best.is_running:
         yield "  another run of it is running"
     if brief.since_best:
-        yield f"  {_count(brief.since_best, 'trial')} since"
+        yield f"  {counted(brief.since_best, 'trial')} since"
     if brief.better_rejected:
         were = "was" if brief.better_rejected == 1 else "were"
         yield f"  {brief.better_rejected:,} with a better value {were} discarded"
@@ -263,7 +271,7 @@ def _measured(attempt: Attempt, brief: Brief, view: TextOptions) -> str:
 
 def _hint(hint: Hint, view: TextOptions) -> str:
     run = hint.entry.run
-    since = f"; {_count(hint.since, 'run')} since" if hint.since else ""
+    since = f"; {counted(hint.since, 'run')} since" if hint.since else ""
     return f"{_line(hint.text)} ({short_id(run.id, view.ids)} {clean(run.name)}{since})"
 
 
@@ -294,7 +302,7 @@ def _changes(changes: Sequence[CodeChange]) -> str:
         for c in changes[:_SHOWN_FILES]
     ]
     more = len(changes) - len(shown)
-    return ", ".join([*shown, *([f"{_count(more, 'more file')}"] if more else [])])
+    return ", ".join([*shown, *([f"{counted(more, 'more file')}"] if more else [])])
 
 
 def _params(
@@ -311,7 +319,3 @@ def _line(text: str) -> str:
 
 def _cell(value: Value | None, view: TextOptions) -> str:
     return shorten(format_param(value, precision=view.precision), 60)
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from gitexp.core.model.run import Harvested
-from gitexp.core.render.text import clean
+from gitexp.core.render.text import clean, counted
 
 _NAMED: Final = 2
 
@@ -14,7 +14,7 @@ def harvest_sentence(sources: Mapping[str, Harvested]) -> str:
     said = [f"{_counts(source)} from {path}" for path, source in list(sources.items())[:_NAMED]]
     more = len(sources) - _NAMED
     if more > 0:
-        said.append(f"more from {more:,} other file{'' if more == 1 else 's'}")
+        said.append(f"more from {counted(more, 'other file')}")
     return f"picked up {', '.join(said)}" if said else ""
 
 
@@ -32,5 +32,5 @@ def _counts(source: Harvested) -> str:
         (source.steps, "step"),
         (len(source.params), "parameter"),
     )
-    shown = [f"{count:,} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count]
+    shown = [counted(count, noun) for count, noun in counts if count]
     return " and ".join(shown) if len(shown) < 3 else f"{shown[0]}, {shown[1]} and {shown[2]}"

@@ -7,6 +7,7 @@ clone, and its name may contain terminal control sequences.
 import math
 import re
 import unicodedata
+from collections.abc import Sized
 from datetime import date, datetime, time
 from functools import cache
 
@@ -222,6 +223,12 @@ def format_bytes(size: int) -> str:
 # --- time -----------------------------------------------------------------------------------------
 
 
+def counted(things: Sized | int, one: str, many: str | None = None) -> str:
+    """Format a count with its noun: `1 run`, `2,000 runs`."""
+    count = things if isinstance(things, int) else len(things)
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def format_age(moment: datetime, *, now: datetime) -> str:
     """Format an age as git does: `3 minutes ago`."""
     seconds = (now - moment).total_seconds()
@@ -238,7 +245,7 @@ def format_age(moment: datetime, *, now: datetime) -> str:
     ):
         if seconds < limit:
             count = max(0, round(seconds / length))
-            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+            return f"{counted(count, unit)} ago"
     raise AssertionError("every age is below infinity")
 
 

@@ -34,7 +34,7 @@ Files: TypeAlias = Mapping[str, str]
 Read: TypeAlias = Callable[[Collection[str]], Mapping[str, bytes | None]]
 """Function that returns contents by blob id; `None` for a missing, damaged or too large blob.
 
-`unite` calls it at most once.
+`union` calls it at most once.
 """
 
 Places: TypeAlias = Mapping[str, BranchPath | None]
@@ -46,7 +46,7 @@ Owner: TypeAlias = tuple[str, str]
 ROOT_PATHS = (README_PATH, FORMAT_PATH)
 
 
-def unite(left: Files, right: Files, read: Read, places: Places | None = None) -> dict[str, str]:
+def union(left: Files, right: Files, read: Read, places: Places | None = None) -> dict[str, str]:
     """Return the union of two states.
 
     It has every file of either side, with two exceptions. A run with a tombstone on either side

@@ -12,11 +12,12 @@ from gitexp.adapters.git.verify import read_whole
 from gitexp.adapters.system import clock
 from gitexp.core.errors import UnreadableRecord
 from gitexp.core.model.ids import RunId
+from gitexp.core.render.text import counted
 from gitexp.core.schema.layout import TOMBSTONE, PathKind, environment_path, parse_path, run_path
 from gitexp.core.schema.root_files import ROOT_FILES
 from gitexp.core.schema.series_csv import decode_series
 from gitexp.core.schema.toml_codec import decode_table
-from gitexp.features.doctor.findings import Finding, Fix, Level, counted, listed
+from gitexp.features.doctor.findings import Finding, Fix, Level, listed
 from gitexp.features.doctor.inventory import Inventory, files_of
 
 OLDEST_GIT = (2, 31)

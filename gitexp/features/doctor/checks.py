@@ -9,8 +9,9 @@ from typing import NamedTuple, TypeAlias
 from gitexp.adapters.git.verify import is_partial
 from gitexp.core.errors import GitexpError
 from gitexp.core.model.run import Outcome
+from gitexp.core.render.text import counted
 from gitexp.features.doctor import branch_checks, code_checks, local_checks
-from gitexp.features.doctor.findings import Diagnosis, Finding, Level, counted
+from gitexp.features.doctor.findings import Diagnosis, Finding, Level
 from gitexp.features.doctor.history_checks import check_history
 from gitexp.features.doctor.inventory import Inventory, take_inventory
 from gitexp.features.sync import hook_install
@@ -89,7 +90,7 @@ def _hooks(inventory: Inventory) -> str:
 
 
 def _said(text: str) -> Callable[[Inventory], str]:
-    return lambda _evidence: text
+    return lambda _inventory: text
 
 
 CHECKS: tuple[Check, ...] = (

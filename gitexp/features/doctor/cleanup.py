@@ -18,7 +18,7 @@ from gitexp.adapters.journal.output_archive import find_old_output
 from gitexp.adapters.system import clock
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Outcome
-from gitexp.features.doctor.findings import counted
+from gitexp.core.render.text import counted
 from gitexp.features.recording.open_runs import DAMAGED_FOLDER, list_open_runs
 from gitexp.storage.cache.cache import FILE_NAME
 from gitexp.storage.workspace import Workspace

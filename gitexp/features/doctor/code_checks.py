@@ -12,7 +12,8 @@ from gitexp.adapters.git.verify import (
     read_headers,
 )
 from gitexp.core.model.ids import ObjectId, RunId
-from gitexp.features.doctor.findings import Finding, Fix, Level, counted, listed
+from gitexp.core.render.text import counted
+from gitexp.features.doctor.findings import Finding, Fix, Level, listed
 from gitexp.features.doctor.inventory import Inventory, RunFacts
 from gitexp.features.recording.made_here import is_recorded_here
 from gitexp.features.sync.publication import runs_on

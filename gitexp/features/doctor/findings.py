@@ -3,7 +3,7 @@
 Values only.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -74,9 +74,3 @@ def listed(names: Iterable[str], *, most: int = 5) -> str:
     shown = list(names)
     more = f" and {len(shown) - most:,} more" if len(shown) > most else ""
     return ", ".join(shown[:most]) + more
-
-
-def counted(things: Sequence[object] | int, one: str, many: str | None = None) -> str:
-    """Format a count with its noun: `1 run`, `2 runs`."""
-    count = things if isinstance(things, int) else len(things)
-    return f"{count:,} {one if count == 1 else many or one + 's'}"

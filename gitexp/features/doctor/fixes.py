@@ -14,6 +14,7 @@ from gitexp.adapters.git.transaction import apply
 from gitexp.adapters.git.verify import find_damaged
 from gitexp.adapters.system import clock
 from gitexp.core.errors import GitexpError, NotFound
+from gitexp.core.render.text import counted
 from gitexp.core.schema.layout import remote_ref
 from gitexp.features.doctor.cleanup import (
     clear_locks,
@@ -22,7 +23,7 @@ from gitexp.features.doctor.cleanup import (
     find_leftovers,
     rebuild_index,
 )
-from gitexp.features.doctor.findings import Diagnosis, Finding, Fix, counted
+from gitexp.features.doctor.findings import Diagnosis, Finding, Fix
 from gitexp.features.execution.recover import recover
 from gitexp.storage.branch.keep import keep_steps
 from gitexp.storage.branch.lost_records import find_lost, restore_lost

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from gitexp.features.doctor.findings import Finding, Fix, Level, counted, listed
+from gitexp.core.render.text import counted
+from gitexp.features.doctor.findings import Finding, Fix, Level, listed
 from gitexp.features.doctor.inventory import Inventory
 from gitexp.storage.branch.lost_records import find_lost
 

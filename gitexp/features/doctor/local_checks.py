@@ -6,13 +6,14 @@ from datetime import timedelta
 from gitexp.adapters.git.remotes import remote_names
 from gitexp.adapters.system import clock
 from gitexp.core.model.run import Outcome
+from gitexp.core.render.text import counted
 from gitexp.features.doctor.cleanup import (
     find_abandoned_pins,
     find_leftovers,
     find_old_locks,
     list_worktrees,
 )
-from gitexp.features.doctor.findings import Finding, Fix, Level, counted, listed
+from gitexp.features.doctor.findings import Finding, Fix, Level, listed
 from gitexp.features.doctor.inventory import Inventory
 from gitexp.features.recording.made_here import is_recorded_here
 from gitexp.features.sync import hook_install

@@ -14,7 +14,6 @@ from gitexp.adapters.git.tree_edits import TreeEditor
 from gitexp.adapters.system import clock
 from gitexp.core.errors import Conflict, GitexpError, InvalidInput, NotFound, Refused
 from gitexp.core.model.ids import ObjectId, RunId
-from gitexp.core.model.run import Annotation, AnnotationKind
 from gitexp.core.schema.layout import (
     FORMAT,
     TOMBSTONE,
@@ -26,7 +25,7 @@ from gitexp.core.schema.layout import (
 from gitexp.core.schema.purges import PurgedState, Purges, encode_purge, encode_state
 from gitexp.core.schema.toml_codec import encode_annotation
 from gitexp.features.doctor.findings import listed
-from gitexp.features.recording.remove import Removal, plan_removal
+from gitexp.features.recording.remove import Removal, plan_removal, tombstone
 from gitexp.storage.merge.code_states import format_of, read_code_states, replace_keep_branch
 from gitexp.storage.merge.purged import (
     forget_building,
@@ -222,14 +221,7 @@ def _files(
     files: list[tuple[str, bytes | Blob | None]] = []
     for n, removal in enumerate(plan.removals):
         run = removal.run
-        stone = Annotation(
-            id=TOMBSTONE,
-            run=run.id,
-            kind=AnnotationKind.DELETE,
-            clock=first + n,
-            time=clock.now(),
-            author=workspace.settings.author,
-        )
+        stone = tombstone(workspace, run, first + n)
         path = annotation_path(run.id, run.started, TOMBSTONE)
         files += [(old, None) for old in removal.paths if old != path]
         files.append((path, encode_annotation(stone)))

@@ -78,6 +78,18 @@ def _load(workspace: Workspace, run: RunId) -> Run:
     )
 
 
+def tombstone(workspace: Workspace, run: Run, logical_time: int) -> Annotation:
+    """Return the annotation that marks a run as deleted in every clone."""
+    return Annotation(
+        id=TOMBSTONE,
+        run=run.id,
+        kind=AnnotationKind.DELETE,
+        clock=logical_time,
+        time=clock.now(),
+        author=workspace.settings.author,
+    )
+
+
 def remove(workspace: Workspace, planned: Sequence[Removal]) -> None:
     """Remove runs from the branch. Their tombstones go to every clone that has the runs.
 
@@ -87,15 +99,7 @@ def remove(workspace: Workspace, planned: Sequence[Removal]) -> None:
     events = []
     for n, removal in enumerate(planned):
         run = removal.run
-        tombstone = Annotation(
-            id=TOMBSTONE,
-            run=run.id,
-            kind=AnnotationKind.DELETE,
-            clock=first + n,
-            time=clock.now(),
-            author=workspace.settings.author,
-        )
-        event = deleted(run, tombstone, removal.paths)
+        event = deleted(run, tombstone(workspace, run, first + n), removal.paths)
         pinned = workspace.repo.read_ref(pending_ref(run.id)) is not None
         events.append(replace(event, releases=pinned))
     workspace.record(events)

@@ -18,6 +18,7 @@ from gitexp.adapters.git.steps import Identity
 from gitexp.adapters.system import clock
 from gitexp.core.errors import Conflict, InvalidInput, Refused
 from gitexp.core.model.ids import ObjectId
+from gitexp.core.render.text import counted
 from gitexp.storage.workspace import Workspace
 
 BRANCH: Final = "gh-pages"
@@ -190,18 +191,18 @@ def publication_lines(
     diffs = "\n".join(payload["patches"].values()).splitlines()
     files = {line for line in diffs if line.startswith("diff --git ")}
     kinds = {"params.": "parameter", "metrics.": "metric"}
-    fields = [_count(_starting(columns, start), word) for start, word in kinds.items()]
+    fields = [counted(_starting(columns, start), word) for start, word in kinds.items()]
     machine = "no machines" if anonymous else f"{_starting(columns, 'env.')} of the machine"
     authors = _different(columns.get("author", {}))
-    by = f"{_count(authors, 'author')} {'without names' if anonymous else 'by name and mail'}"
+    by = f"{counted(authors, 'author')} {'without names' if anonymous else 'by name and mail'}"
     notes = sum(map(len, payload["story"].values()))
     return [
-        f"{_count(payload['n'], 'run')} of {by}, with reasons and commands",
-        f"{_count(len(columns), 'field')}: {', '.join(fields)}, {machine}",
-        _count(notes, "decision, note or tag", "decisions, notes and tags"),
-        f"curves of {_count(len(payload['series']), 'run')},"
-        f" the last printed lines of {_count(len(payload['tails']), 'run')}",
-        f"{_count(len(payload['patches']), 'code diff')}, of {_count(len(files), 'file')}"
+        f"{counted(payload['n'], 'run')} of {by}, with reasons and commands",
+        f"{counted(len(columns), 'field')}: {', '.join(fields)}, {machine}",
+        counted(notes, "decision, note or tag", "decisions, notes and tags"),
+        f"curves of {counted(len(payload['series']), 'run')},"
+        f" the last printed lines of {counted(len(payload['tails']), 'run')}",
+        f"{counted(len(payload['patches']), 'code diff')}, of {counted(len(files), 'file')}"
         if code
         else "no code: `push-code = false` keeps it here",
         f"as one file, {PAGE}, of {max(1, round(size / 1e3)):,} KB",
@@ -215,7 +216,3 @@ def _starting(columns: Mapping[str, Any], start: str) -> int:
 def _different(column: Mapping[str, Any]) -> int:
     values = column.get("dict") or column.get("raw") or ()
     return len(set(map(str, values)))
-
-
-def _count(count: int, one: str, several: str | None = None) -> str:
-    return f"{count:,} {one if count == 1 else several or one + 's'}"

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from gitexp.adapters.git.remotes import Remote
 from gitexp.adapters.git.repository import Repo
+from gitexp.core.render.text import counted
 from gitexp.core.schema.layout import PathKind, parse_path
 from gitexp.storage.branch.branch import RunBranch
 from gitexp.storage.merge.code_states import format_of, read_code_states
@@ -25,9 +26,9 @@ class Publication(NamedTuple):
 
     def __str__(self) -> str:
         """Format as `12 runs, the files of 9 code states, 3 of them not on this remote`."""
-        parts = [_counted(self.runs, "run")]
+        parts = [counted(self.runs, "run")]
         if self.states:
-            parts.append(f"the files of {_counted(self.states, 'code state')}")
+            parts.append(f"the files of {counted(self.states, 'code state')}")
             parts.append(f"{self.new_states:,} of them not on this remote")
         if self.has_history:
             parts.append("with your commits and their history (`git exp upgrade` stops that)")
@@ -66,7 +67,3 @@ def runs_on(repo: Repo, tip: str | None) -> set[str]:
     listed = repo.git("ls-tree", "-r", "-z", "--name-only", "--full-tree", tip, "--", "runs").text
     places = (parse_path(path) for path in listed.split("\0"))
     return {p.run for p in places if p is not None and p.kind is PathKind.RUN and p.run}
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count:,} {word}{'' if count == 1 else 's'}"

@@ -16,7 +16,7 @@ from gitexp.adapters.git.trees import (
 )
 from gitexp.core.schema.layout import FORMAT_PATH, TOMBSTONE, BranchPath, PathKind, parse_path
 from gitexp.core.schema.limits import MAX_RECORD_BYTES
-from gitexp.core.schema.union import Places, affected_paths, owner, owners, unite
+from gitexp.core.schema.union import Places, affected_paths, owner, owners, union
 from gitexp.storage.branch.one_sided import split_one_sided
 
 _PLAIN = re.compile(r"[\w./~-]+", re.ASCII)
@@ -46,7 +46,7 @@ def unite_commits(
     lost = any(folder.old for folder in lone)
     if follows and not here.files and not lost:
         return None  # only additions
-    united = unite(here.files, there.files, lambda blobs: read_records(repo, blobs), places)
+    united = union(here.files, there.files, lambda blobs: read_records(repo, blobs), places)
     if follows and not lost:
         other = {path for path, _ in united.items() ^ there.files.items()}
         if not any(path == FORMAT_PATH or parse_path(path) for path in other):
@@ -66,7 +66,7 @@ def lost_since(repo: Repo, base: str, tip: str) -> list[tuple[str, Blob | None]]
     with repo.reading() as reading:
         folders = diff_trees_bounded(reading, base, tip) or []
         here, there, places = _compare(reading, folders)
-        united = unite(here.files, there.files, lambda blobs: read_records(reading, blobs), places)
+        united = union(here.files, there.files, lambda blobs: read_records(reading, blobs), places)
         kept = set(united.values())
         lost: list[tuple[str, Blob | None]] = []
         edits = [(path, places.get(path), blob) for path, blob in _edits(there, united)]

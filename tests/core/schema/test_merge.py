@@ -25,7 +25,7 @@ from gitexp.core.schema.layout import (
     series_path,
 )
 from gitexp.core.schema.toml_codec import encode_run, encode_table
-from gitexp.core.schema.union import affected_paths, branch_format, owners, unite
+from gitexp.core.schema.union import affected_paths, branch_format, owners, union
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
 RUNS = [RunId(f"{n:02x}" * 8) for n in (1, 2, 3)]
@@ -98,28 +98,28 @@ raw_states = st.lists(files, max_size=12).map(dict)
 rivals = st.lists(run_files, max_size=3).map(
     lambda found: {rival_path(path, blob): blob for path, blob in found}
 )
-states = st.builds(lambda state, beside: unite(state | beside, {}, read), raw_states, rivals)
+states = st.builds(lambda state, beside: union(state | beside, {}, read), raw_states, rivals)
 """Draw states that gitexp can produce, conflicting versions included."""
 
 
 def check_commutative(a: dict[str, str], b: dict[str, str]) -> None:
-    assert unite(a, b, read) == unite(b, a, read)
+    assert union(a, b, read) == union(b, a, read)
 
 
 def check_associative(a: dict[str, str], b: dict[str, str], c: dict[str, str]) -> None:
-    assert unite(unite(a, b, read), c, read) == unite(a, unite(b, c, read), read)
+    assert union(union(a, b, read), c, read) == union(a, union(b, c, read), read)
 
 
 def check_idempotent(a: dict[str, str], b: dict[str, str]) -> None:
-    both = unite(a, b, read)
-    assert unite(a, a, read) == a
-    assert unite(both, a, read) == both
-    assert unite(both, b, read) == both
+    both = union(a, b, read)
+    assert union(a, a, read) == a
+    assert union(both, a, read) == both
+    assert union(both, b, read) == both
 
 
 def check_nothing_lost(a: dict[str, str], b: dict[str, str]) -> None:
     """Each version of either side is in the union, or a rule removed it."""
-    both = unite(a, b, read)
+    both = union(a, b, read)
     tombstoned = {
         place.run
         for path in [*a, *b]
@@ -193,35 +193,35 @@ class TestRuns:
     def test_disjoint_files_are_merged_without_reading(self) -> None:
         left = {run_path(run, START): VERSIONS[run][3] for run in RUNS[:2]}
         right = {run_path(run, START): VERSIONS[run][3] for run in RUNS[1:]}
-        assert unite(left, right, refuse_to_read) == left | right
+        assert union(left, right, refuse_to_read) == left | right
 
     def test_a_sealed_record_replaces_a_running_one(self) -> None:
-        assert unite({PATH: RUNNING[2]}, {PATH: SEALED[0]}, read) == {PATH: SEALED[0]}
+        assert union({PATH: RUNNING[2]}, {PATH: SEALED[0]}, read) == {PATH: SEALED[0]}
 
     def test_greater_of_two_running_records_stays(self) -> None:
-        assert unite({PATH: RUNNING[2]}, {PATH: RUNNING[1]}, read) == {PATH: RUNNING[2]}
+        assert union({PATH: RUNNING[2]}, {PATH: RUNNING[1]}, read) == {PATH: RUNNING[2]}
 
     def test_two_different_seals_are_both_kept(self) -> None:
         low, high = SEALED[:2]
         expected = {PATH: low, rival_path(PATH, high): high}
-        assert unite({PATH: high}, {PATH: low}, read) == expected
+        assert union({PATH: high}, {PATH: low}, read) == expected
 
     def test_a_third_seal_that_is_smaller_takes_the_path(self) -> None:
         low, middle, high = SEALED
-        two = unite({PATH: middle}, {PATH: high}, read)
+        two = union({PATH: middle}, {PATH: high}, read)
         expected = {PATH: low, rival_path(PATH, middle): middle, rival_path(PATH, high): high}
-        assert unite(two, {PATH: low}, read) == expected
+        assert union(two, {PATH: low}, read) == expected
 
     def test_an_unreadable_record_is_kept_like_a_sealed_one(self) -> None:
         damaged = VERSIONS[RUN][6]
-        assert unite({PATH: damaged}, {PATH: RUNNING[0]}, read) == {PATH: damaged}
-        assert set(unite({PATH: damaged}, {PATH: SEALED[0]}, read).values()) == {damaged, SEALED[0]}
+        assert union({PATH: damaged}, {PATH: RUNNING[0]}, read) == {PATH: damaged}
+        assert set(union({PATH: damaged}, {PATH: SEALED[0]}, read).values()) == {damaged, SEALED[0]}
 
     def test_conflicting_version_with_a_wrong_name_is_renamed(self) -> None:
         liar = rival_path(PATH, "0" * 40)
         low, high = SEALED[:2]
         expected = {PATH: low, rival_path(PATH, high): high}
-        assert unite({PATH: low, liar: high}, {PATH: low}, read) == expected
+        assert union({PATH: low, liar: high}, {PATH: low}, read) == expected
 
     @pytest.mark.parametrize(
         "path",
@@ -235,7 +235,7 @@ class TestRuns:
     def test_both_versions_of_other_files_are_kept(self, path: str) -> None:
         low, high = sorted(OTHERS[:2])
         expected = {path: low, rival_path(path, high): high}
-        assert unite({path: high}, {path: low}, refuse_to_read) == expected
+        assert union({path: high}, {path: low}, refuse_to_read) == expected
 
 
 class TestTombstones:
@@ -252,16 +252,16 @@ class TestTombstones:
             environment_path("ab" * 8): "e" * 40,
         }
         grave = {TOMBSTONE: OTHERS[2]}
-        assert unite({**self.FILES, **other}, grave, read) == grave | other
-        assert unite(grave, {**self.FILES, **other}, read) == grave | other
+        assert union({**self.FILES, **other}, grave, read) == grave | other
+        assert union(grave, {**self.FILES, **other}, read) == grave | other
 
     def test_tombstone_removes_the_run_on_its_own_side(self) -> None:
         grave = {TOMBSTONE: OTHERS[2]}
-        assert unite(self.FILES | grave, self.FILES | grave, read) == grave
+        assert union(self.FILES | grave, self.FILES | grave, read) == grave
 
     def test_tombstone_in_another_month_is_ignored(self) -> None:
         elsewhere = {annotation_path(RUN, datetime(1999, 1, 1, tzinfo=UTC), "delete"): OTHERS[0]}
-        assert unite({PATH: SEALED[0]}, elsewhere, read) == {PATH: SEALED[0]} | elsewhere
+        assert union({PATH: SEALED[0]}, elsewhere, read) == {PATH: SEALED[0]} | elsewhere
 
 
 class TestRoot:
@@ -271,20 +271,20 @@ class TestRoot:
         for a in versions:
             for b in versions:
                 greater = max(a, b, key=lambda blob: BLOBS[blob])
-                assert unite({README_PATH: a}, {README_PATH: b}, read) == {README_PATH: greater}
+                assert union({README_PATH: a}, {README_PATH: b}, read) == {README_PATH: greater}
 
     def test_a_newer_format_is_refused(self) -> None:
         ours = store(encode_table({"format": FORMAT}))
         newer = store(encode_table({"format": FORMAT + 1}))
         with pytest.raises(UnreadableRecord) as caught:
-            unite({FORMAT_PATH: ours}, {FORMAT_PATH: newer}, read)
+            union({FORMAT_PATH: ours}, {FORMAT_PATH: newer}, read)
         assert caught.value.why == f"it has format {FORMAT + 1}, this gitexp knows up to {FORMAT}"
         assert caught.value.hints == ("update gitexp: `pip install -U gitexp`",)
 
     def test_unknown_files_stay_only_if_both_sides_agree(self) -> None:
         left = {"a.txt": OTHERS[0], "b.txt": OTHERS[0], "c.txt": OTHERS[0]}
         right = {"b.txt": OTHERS[0], "c.txt": OTHERS[1], "d.txt": OTHERS[0]}
-        assert unite(left, right, refuse_to_read) == {"b.txt": OTHERS[0]}
+        assert union(left, right, refuse_to_read) == {"b.txt": OTHERS[0]}
 
     @pytest.mark.parametrize(
         ("data", "version"),

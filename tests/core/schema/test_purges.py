@@ -15,7 +15,7 @@ from gitexp.core.schema.purges import (
     encode_purge,
     encode_state,
 )
-from gitexp.core.schema.union import unite
+from gitexp.core.schema.union import union
 
 TREE, LEFT, BLOB = "a" * 40, "b" * 40, "c" * 40
 
@@ -44,7 +44,7 @@ def test_purge_file_with_unexpected_content_is_ignored(content: bytes) -> None:
 
 def test_a_merge_keeps_the_purges_of_both() -> None:
     one, other = purge_path("1" * 16), purge_path(TREE)
-    united = unite({one: BLOB}, {other: BLOB}, lambda _: {})
+    united = union({one: BLOB}, {other: BLOB}, lambda _: {})
     assert united == {one: BLOB, other: BLOB}
     place = parse_path(other)
     assert place is not None and place.kind is PathKind.PURGE and place.run is None

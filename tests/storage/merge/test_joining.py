@@ -13,7 +13,7 @@ from gitexp.core.schema.layout import (
     series_path,
 )
 from gitexp.core.schema.root_files import FORMAT_FILE
-from gitexp.core.schema.union import unite
+from gitexp.core.schema.union import union
 from gitexp.storage.branch.branch import RunBranch
 from gitexp.storage.branch.one_sided import split_one_sided
 from gitexp.storage.merge.branches import merge_run_branch
@@ -57,7 +57,7 @@ def test_a_merge_writes_the_union_of_both_states(
         place.git("update-ref", RUNS, here)
         made.add(merge_run_branch(keeper, "origin", there, max_files=1000).new)
     found = {entry.path: str(entry.oid) for entry in keeper.repo.list_tree(RUNS)}
-    assert found == unite(one, other, read)
+    assert found == union(one, other, read)
     assert len(made) == 1 or ours == theirs
 
 
@@ -96,7 +96,7 @@ def test_records_removed_by_a_descendant_are_restored(
     place.git("update-ref", RUNS, ours)
     joined = merge_run_branch(keeper, "origin", ObjectId(theirs), max_files=1000)
     found = {entry.path: str(entry.oid) for entry in keeper.repo.list_tree(RUNS)}
-    union = unite(one, other, read)
-    union, given_ = ({p: b for p, b in s.items() if p != "README.md"} for s in (union, other))
-    assert joined.repaired == (union != given_)
-    assert {p: b for p, b in found.items() if p in union} == union
+    united = union(one, other, read)
+    united, given_ = ({p: b for p, b in s.items() if p != "README.md"} for s in (united, other))
+    assert joined.repaired == (united != given_)
+    assert {p: b for p, b in found.items() if p in united} == united

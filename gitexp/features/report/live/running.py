@@ -4,7 +4,6 @@ A run is judged by `adapters.journal.liveness`. Nothing is written here: the nex
 user completes runs whose process died.
 """
 
-import math
 from typing import Any, Final
 
 from gitexp.adapters.journal.journal import list_journals
@@ -12,6 +11,7 @@ from gitexp.adapters.journal.liveness import Liveness
 from gitexp.adapters.system import clock
 from gitexp.core.errors import GitexpError
 from gitexp.core.model.ids import RunId
+from gitexp.core.schema.kinds import json_value
 from gitexp.features.report.live.followed_run import FollowedRun
 from gitexp.storage.workspace import Workspace
 
@@ -79,15 +79,8 @@ class Running:
             "stalled": state is Liveness.ALIVE and silent_s > followed.silence_s(),
             "sign": sign_ns // 1_000_000,
             "step": followed.step,
-            "values": {name: plain_value(value) for name, value in followed.values.items()},
+            "values": {name: json_value(value) for name, value in followed.values.items()},
         }
-
-
-def plain_value(value: Any) -> Any:
-    """Return a value that JSON can hold; numbers that it cannot hold become text."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"inf": "Infinity", "-inf": "-Infinity"}.get(repr(value), "NaN")
-    return value
 
 
 def _now_ms() -> int:
