@@ -46,11 +46,11 @@ def command(run: str | None, force: bool, dry_run: bool, yes: bool) -> None:
     if force and run is None:
         raise InvalidInput("cannot give up all runs at once", hints=["name the run: RUN --force"])
     workspace = open_workspace(complete=False)
-    survey = list_open_runs(workspace)
+    journals = list_open_runs(workspace)
     if run is None:
-        _recover_all(workspace, survey, dry_run=dry_run)
+        _recover_all(workspace, journals, dry_run=dry_run)
         return
-    chosen = _find(survey, run)
+    chosen = _find(journals, run)
     if chosen is None:
         _give_up(workspace, run, force=force, dry_run=dry_run, yes=yes)
         return
@@ -69,12 +69,12 @@ def command(run: str | None, force: bool, dry_run: bool, yes: bool) -> None:
         _tell(done)
 
 
-def _recover_all(workspace: Workspace, survey: OpenRuns, *, dry_run: bool) -> None:
-    over = [open_run for open_run in survey.runs if open_run.is_over]
+def _recover_all(workspace: Workspace, journals: OpenRuns, *, dry_run: bool) -> None:
+    over = [open_run for open_run in journals.runs if open_run.is_over]
     if dry_run:
         for open_run in over:
             answer(f"would complete run {_title(open_run.run)}: {_WHY[open_run.state]}")
-        for path in survey.unreadable:
+        for path in journals.unreadable:
             answer(f"would move aside the damaged journal '{clean(str(path))}'")
     else:
         found = recover(workspace)
@@ -82,21 +82,21 @@ def _recover_all(workspace: Workspace, survey: OpenRuns, *, dry_run: bool) -> No
             _tell(run)
         for path in found.damaged:
             warn(f"a damaged journal was moved aside to '{path}'")
-    for open_run in survey.runs:
+    for open_run in journals.runs:
         if not open_run.is_over:
             say(f"run {_title(open_run.run)} goes on: {_WHY[open_run.state]}")
-    if not over and not survey.unreadable:
+    if not over and not journals.unreadable:
         say("there is nothing to recover")
 
 
-def _find(survey: OpenRuns, text: str) -> OpenRun | None:
+def _find(journals: OpenRuns, text: str) -> OpenRun | None:
     """Return the open run with an id, a prefix of it, or a name; `None` if there is none.
 
     Raises `NotFound` if several match.
     """
     found = [
         open_run
-        for open_run in survey.runs
+        for open_run in journals.runs
         if text == open_run.run.name
         or (len(text) >= MIN_TYPED and open_run.run.id.startswith(text))
     ]

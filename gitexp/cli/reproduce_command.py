@@ -84,15 +84,15 @@ def command(
     entry = find_entry(workspace, run)
     recorded = workspace.branch.load_run(entry.run.id, entry.run.started)
     recorded_command = command_of(workspace, recorded)
-    here = is_recorded_here(workspace, recorded.id)
+    is_own = is_recorded_here(workspace, recorded.id)
     linked = check_links(workspace, links)
-    if dry_run or not here:
+    if dry_run or not is_own:
         _show_plan(recorded, recorded_command, to_stdout=dry_run)
     if dry_run:
         missing = not_placed(find_missing(workspace, recorded), Placement(unchecked=[*linked]))
         _tell_missing(missing, Placement())
         return ExitCode.DONE
-    if not here and not yes:
+    if not is_own and not yes:
         _ask(recorded)
     done = reproduce(
         workspace,
@@ -162,9 +162,9 @@ def _tell_missing(missing: list[Missing], placement: Placement) -> None:
         say(f"taken from your work tree: {named}")
     if missing:
         say(f"not in the recorded code: {clean(name_missing(missing))}")
-        here = [item.path.rstrip("/") for item in missing if item.is_here][:3]
-        if here:
-            options = " ".join(f"--link {shlex.quote(path)}" for path in here)
+        names = [item.path.rstrip("/") for item in missing if item.is_here][:3]
+        if names:
+            options = " ".join(f"--link {shlex.quote(path)}" for path in names)
             say(f"if the command needs it: `{clean(options)}`")
 
 

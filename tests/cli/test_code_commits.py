@@ -384,6 +384,14 @@ class TestOlderFormat:
         old("sync")
         assert "equal already" in old("upgrade", "--push", "origin").err
 
+    def test_remote_set_up_as_a_mirror_is_replaced_too(self, old: Exp) -> None:
+        before = set(old.repo.git("ls-remote", "origin").splitlines())
+        old.repo.git("config", "remote.origin.mirror", "true")
+        old("upgrade", "--push", "origin")
+        after = set(old.repo.git("ls-remote", "origin").splitlines())
+        names = {line.split("\t")[1] for line in before ^ after}
+        assert names == {"refs/heads/gitexp", "refs/heads/gitexp-code"}, "nothing else is sent"
+
     def test_remote_that_moved_is_not_replaced(
         self, old: Exp, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -28,10 +28,10 @@ def scan(top: str) -> dict[str, tuple[int, ...]]:
     found: dict[str, tuple[int, ...]] = {}
     waiting = [""]
     while waiting:
-        here = waiting.pop()
-        with contextlib.suppress(OSError), os.scandir(os.path.join(top, here)) as entries:
+        folder = waiting.pop()
+        with contextlib.suppress(OSError), os.scandir(os.path.join(top, folder)) as entries:
             for entry in entries:
-                path = f"{here}/{entry.name}" if here else entry.name
+                path = f"{folder}/{entry.name}" if folder else entry.name
                 if path == ".git":
                     continue
                 if entry.is_dir(follow_symlinks=False):
@@ -112,9 +112,9 @@ def _find(name: str, digest: str, own: str) -> tuple[str | None, bool]:
     places = [own]
     if os.environ.get("GITEXP_DATA") and not os.path.isabs(name):
         places.append(os.path.join(os.environ["GITEXP_DATA"], name))
-    there = [place for place in places if os.path.exists(place)]
-    source = next((p for p in there if not digest or hash_path(p)[0] == digest), None)
-    return source, bool(there)
+    present = [place for place in places if os.path.exists(place)]
+    source = next((p for p in present if not digest or hash_path(p)[0] == digest), None)
+    return source, bool(present)
 
 
 def find_faults(inputs: dict[str, str]) -> list[str]:

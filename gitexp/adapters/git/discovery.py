@@ -46,14 +46,14 @@ def _ask_place(git: GitRunner) -> RepositoryLocation:
     result = git.run(*_ASK_PLACE, check=False)
     if result.status != 0:
         raise _not_a_repository(result)
-    here = git.directory
+    start = git.directory
     git_dir, common_dir, inside, object_format, cdup = (*result.text.split("\n"), "")[:5]
-    top = (here / cdup).resolve() if inside == "true" else None
+    top = (start / cdup).resolve() if inside == "true" else None
     if top is None and "GIT_DIR" in git.variables:  # the environment names the repository
         named = git.run("rev-parse", "--show-toplevel", check=False)
         top = Path(named.text.removesuffix("\n")).resolve() if named.status == 0 else None
     return RepositoryLocation(
-        (here / git_dir).resolve(), (here / common_dir).resolve(), top, object_format
+        (start / git_dir).resolve(), (start / common_dir).resolve(), top, object_format
     )
 
 

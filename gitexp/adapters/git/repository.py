@@ -322,6 +322,6 @@ def _feed(process: "Popen[bytes]", wanted: list[str]) -> None:
         return  # git died; the reader notices it
 
 
-def _start(here: Path, top: Path | None) -> Path:
+def _start(directory: Path, top: Path | None) -> Path:
     prefix = os.environ.get("GIT_PREFIX")
-    return top / prefix if prefix and top is not None and here == top else here
+    return top / prefix if prefix and top is not None and directory == top else directory

@@ -148,9 +148,9 @@ _WITH_VALUE = (b"-C", b"-c", b"--git-dir", b"--work-tree", b"--namespace", b"--c
 
 def _works_in(process: Path, argv: list[bytes], common_dir: Path) -> bool:
     """Return whether a git process works in this repository."""
-    here = (process / "cwd").readlink()
+    directory = (process / "cwd").readlink()
     given = _given_git_dir(argv, (process / "environ").read_bytes().split(b"\0"))
-    found = [here / os.fsdecode(given)] if given else _git_dirs_above(here)
+    found = [directory / os.fsdecode(given)] if given else _git_dirs_above(directory)
     return any(_is_same(_common_dir(git_dir), common_dir) for git_dir in found)
 
 

@@ -97,8 +97,8 @@ def fetch(
     listed = None if certain else _list_refs(repo, remote, [t for t, _ in refs], deadline)
     wanted = list(refs)
     if listed is not None:
-        here = repo.read_refs(*(ours for _, ours in refs))
-        wanted = [(t, o) for t, o in refs if t in listed and listed[t] != here.get(o)]
+        current = repo.read_refs(*(ours for _, ours in refs))
+        wanted = [(t, o) for t, o in refs if t in listed and listed[t] != current.get(o)]
     if repo.config().get(f"remote.{remote.name}.promisor") is None:
         partial = ()
     for filtered in (False, True):
@@ -107,8 +107,8 @@ def fetch(
             _fetch_refs(repo, remote, specs, deadline, max_bytes=max_bytes, filtered=filtered)
     if wanted:
         _check_commits(repo, remote, wanted)
-    here = repo.read_refs(*(ours for _, ours in refs))
-    tips = {t: here[o] for t, o in refs if o in here and (listed is None or t in listed)}
+    current = repo.read_refs(*(ours for _, ours in refs))
+    tips = {t: current[o] for t, o in refs if o in current and (listed is None or t in listed)}
     return Fetched(tips, listed == {} and not _has_branch(repo, remote, deadline))
 
 
@@ -157,27 +157,30 @@ def push(
     *,
     leases: Mapping[str, str],
     hooks: bool = True,
+    atomic: bool = False,
     timeout_s: float,
 ) -> Pushed:
-    """Push commits to full ref names of a remote, without force; atomically if it can.
+    """Push commits to full ref names of a remote; atomically if it can.
 
-    `leases` is the expected tip of each ref that the commits extend, an empty text for an absent
-    ref. The push is stale when a tip differs. Without `hooks` the user's pre-push hooks do not run.
-    Raises `GitexpError` when the remote is not reachable or the time runs out.
+    `leases` is the expected tip of each ref, an empty text for an absent ref: git then moves the
+    ref to the commit, even if that does not extend the tip. The push is stale when a tip differs.
+    Without `hooks` the user's pre-push hooks do not run. With `atomic` a remote that cannot push
+    atomically is an error. Raises `GitexpError` when the remote is not reachable or the time runs
+    out.
     """
     deadline = clock.monotonic_s() + timeout_s
     specs = [f"{oid}:{ref}" for ref, oid in refs.items()]
     options = [f"--force-with-lease={ref}:{oid}" for ref, oid in leases.items()]
     options += [] if hooks else ["--no-verify"]
-    for atomic in (["--atomic"], []):
+    for all_or_none in (["--atomic"],) if atomic else (["--atomic"], []):
         done = repo.launcher.porcelain(
-            *(*_unmirrored(remote), "push", *_PUSH_OPTIONS, *options, *atomic),
+            *(*_unmirrored(remote), "push", *_PUSH_OPTIONS, *options, *all_or_none),
             *("--", remote.name, *specs),
             env={GUARD: "1"},
             timeout_s=max(deadline - clock.monotonic_s(), 0.1),
             check=False,
         )
-        if not (atomic and _NO_ATOMIC in done.stderr):
+        if not (all_or_none and _NO_ATOMIC in done.stderr):
             break
     if done.status == 0:
         return Pushed(accepted=True, stale=False)
@@ -250,14 +253,14 @@ def _speak(
 
 def _check_commits(repo: Repo, remote: Remote, refs: Sequence[tuple[str, str]]) -> None:
     """Delete fetched refs that point to no commit, because later steps would fail on them."""
-    here = repo.read_refs(*(ours for _, ours in refs))
+    current = repo.read_refs(*(ours for _, ours in refs))
     result = repo.git(
-        *("cat-file", "--batch-check=%(objecttype)"), stdin="\n".join(here.values()).encode()
+        *("cat-file", "--batch-check=%(objecttype)"), stdin="\n".join(current.values()).encode()
     )
-    kinds = dict(zip(here, result.text.splitlines(), strict=True))
+    kinds = dict(zip(current, result.text.splitlines(), strict=True))
     for theirs, ours in refs:
         if kinds.get(ours, "commit") != "commit":
-            repo.update_ref(ours, repo.null, here[ours], "gitexp: not a commit")
+            repo.update_ref(ours, repo.null, current[ours], "gitexp: not a commit")
             raise Refused(
                 f"branch '{theirs.removeprefix('refs/heads/')}' of '{remote.name}' is not gitexp's",
                 why=f"it holds a {kinds[ours]}, no commit",

@@ -375,7 +375,7 @@ def _leaves(table: dict[str, Any], prefix: str = "") -> Iterable[str]:
 
 
 def _hook_hydra(module: Any, report: Any) -> None:
-    begun: list[float] = []
+    started_s: list[float] = []
 
     def started(found: Any, frame: Any, callbacks: Any, config: Any, **kw: Any) -> None:
         values = _container(sys.modules["omegaconf"], config)
@@ -389,12 +389,12 @@ def _hook_hydra(module: Any, report: Any) -> None:
                 "is_sweep": "MULTIRUN" in str(hydra.get("mode", "")),
             }
         )
-        begun[:] = [time.monotonic()]
+        started_s[:] = [time.monotonic()]
 
     def ended(found: Any, frame: Any, callbacks: Any, config: Any, job_return: Any) -> None:
         status = getattr(job_return.status, "name", "")
         result = None if status != "COMPLETED" else job_return.return_value
-        report.end_job(status, result, time.monotonic() - begun[0])
+        report.end_job(status, result, time.monotonic() - started_s[0])
 
     _wrap(module.Callbacks, "on_job_start", report, started)
     _wrap(module.Callbacks, "on_job_end", report, ended)

@@ -221,9 +221,9 @@ def _not_runnable(
             why="there is no such file",
             hints=[f"it was sought from '{directory}'"],
         )
-    here = directory / name
-    if here.is_file():
-        start = f"./{name}" if os.access(here, os.X_OK) else f"python {name}"
+    path = directory / name
+    if path.is_file():
+        start = f"./{name}" if os.access(path, os.X_OK) else f"python {name}"
         hints = [f"for the file in this folder type `{start}`"]
         return NotRunnable(what, status=127, why="no folder of PATH has it", hints=hints)
     hints = ["give the command and its arguments as separate words"] if " " in name else []

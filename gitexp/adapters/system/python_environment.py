@@ -128,8 +128,8 @@ def _look_at(path: Path) -> Interpreter:
     found = re.search(r"(\d+\.\d+)t?(?:\.exe)?\Z", real.name)
     series = found[1] if found else None
     if series is None:
-        there = {_LIBRARY.sub("", p.name) for p in _libraries(venv if settings else prefix)}
-        series = there.pop() if len(there) == 1 else None
+        versions = {_LIBRARY.sub("", p.name) for p in _libraries(venv if settings else prefix)}
+        series = versions.pop() if len(versions) == 1 else None
     return Interpreter(path, prefix, venv if settings else None, settings, series)
 
 

@@ -115,7 +115,7 @@ def parse_log(content: bytes, *, tick: Tick = refuse_many) -> _WandbRun:
 
 def _records(content: bytes) -> Iterator[bytes]:
     """Yield records of a LevelDB log: blocks of 32 KiB, long records in pieces."""
-    position, begun = _HEADER, b""
+    position, record = _HEADER, b""
     while position + _HEADER <= len(content):
         left = _BLOCK - position % _BLOCK
         if left < _HEADER:
@@ -126,9 +126,9 @@ def _records(content: bytes) -> Iterator[bytes]:
         position += _HEADER + length
         if len(piece) < length or kind not in (1, 2, 3, 4):
             return
-        begun = piece if kind in (1, 2) else begun + piece
+        record = piece if kind in (1, 2) else record + piece
         if kind in (1, 4):
-            yield begun
+            yield record
 
 
 def _take(log: _WandbRun, record: bytes) -> None:

@@ -41,8 +41,8 @@ def words(kind: str, unfinished: str) -> list[Pair]:
 def _index(workspace: "Workspace") -> "CachedRuns | None":
     from gitexp.storage.cache.cache import FILE_NAME
 
-    there = (workspace.repo.state_dir / FILE_NAME).exists()
-    return workspace.index if there else None
+    exists = (workspace.repo.state_dir / FILE_NAME).exists()
+    return workspace.index if exists else None
 
 
 def _runs(workspace: "Workspace", unfinished: str) -> Iterator[Pair]:

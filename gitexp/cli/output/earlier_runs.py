@@ -71,9 +71,9 @@ def changed_lines(workspace: Workspace, tried: EarlierRuns) -> list[str]:
 
 def _running(workspace: Workspace, found: Running) -> str:
     """Return `running in work tree b since 12 s`."""
-    run, here = found.entry.run, workspace.repo.top
+    run, top = found.entry.run, workspace.repo.top
     place = ""
-    if found.work_tree is not None and found.work_tree != here:
+    if found.work_tree is not None and found.work_tree != top:
         place = f" in work tree {clean(found.work_tree.name)}"
     seconds = max(0.0, (clock.now() - run.started).total_seconds())
     text = f"running{place} since {format_duration(round(seconds))}"

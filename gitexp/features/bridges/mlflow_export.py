@@ -57,9 +57,9 @@ def send_runs(workspace: Workspace, runs: Sequence[RunId], uri: str) -> tuple[in
 def _send(workspace: Workspace, runs: Sequence[RunId], client: Any) -> tuple[int, int]:
     found = client.get_experiment_by_name(EXPERIMENT)
     experiment = found.experiment_id if found else client.create_experiment(EXPERIMENT)
-    there = set(_sent_before(client, experiment))
+    earlier = set(_sent_before(client, experiment))
     sent = 0
-    for entry in workspace.index.entries([run for run in reversed(runs) if run not in there]):
+    for entry in workspace.index.entries([run for run in reversed(runs) if run not in earlier]):
         if entry.run.is_sealed:  # the others have no results yet
             series = workspace.branch.load_series(entry.run.id, entry.run.started)
             _send_run(client, experiment, entry, series)
@@ -102,19 +102,19 @@ def _send_run(client: Any, experiment: str, entry: RecordedRun, series: Series) 
         run_name=run.name,
         tags={name: text for name, text in tags.items() if text},
     )
-    there = made.info.run_id
+    remote_id = made.info.run_id
     params = [Param(_key(n), str(v)[:_MAX_VALUE]) for n, v in flatten(run.parameters)]
     for at in range(0, len(params), _MAX_PARAMS):
-        client.log_batch(there, params=params[at : at + _MAX_PARAMS])
+        client.log_batch(remote_id, params=params[at : at + _MAX_PARAMS])
     metrics = [
         Metric(_key(name), value, start_ms + int(seconds * 1000), step)
         for name, value, seconds, step in _points(entry, series)
     ]
     for at in range(0, len(metrics), _BATCH):
-        client.log_batch(there, metrics=metrics[at : at + _BATCH])
-    client.set_terminated(there, _STATUS.get(run.outcome, "FINISHED"), end_ms)
-    client.set_tag(there, RUN_TAG, run.id)
-    client.delete_tag(there, SENDING_TAG)
+        client.log_batch(remote_id, metrics=metrics[at : at + _BATCH])
+    client.set_terminated(remote_id, _STATUS.get(run.outcome, "FINISHED"), end_ms)
+    client.set_tag(remote_id, RUN_TAG, run.id)
+    client.delete_tag(remote_id, SENDING_TAG)
 
 
 def _decision(entry: RecordedRun) -> str:

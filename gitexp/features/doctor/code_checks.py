@@ -83,8 +83,8 @@ def _unpublished(inventory: Inventory, lost: Sequence[RunFacts]) -> list[RunFact
     code, runs = (ref.removeprefix("refs/heads") for ref in (branch.code_ref, branch.run_ref))
     refs = repo.read_refs(branch.code_ref, "refs/gitexp/remotes", "refs/remotes")
     sent = {oid for ref, oid in refs.items() if ref.endswith(runs)}
-    there = set[str]().union(*(runs_on(repo, tip) for tip in sent))
-    came = [f for f in came if f.id in there]
+    published_runs = set[str]().union(*(runs_on(repo, tip) for tip in sent))
+    came = [f for f in came if f.id in published_runs]
     tips = {oid for ref, oid in refs.items() if ref.endswith(code)}
     result = repo.git("rev-list", "--missing=allow-any", *tips, check=False) if tips else None
     if result is not None and result.status != 0:
@@ -166,10 +166,10 @@ def check_keep(inventory: Inventory) -> Iterator[Finding]:
     every = [f for f in inventory.runs if f.tree not in inventory.purges.states]
     revisions = {oid for f in every for oid in (f.revision, f.kept)}
     headers = read_headers(repo, revisions, env=LOCAL)
-    there = [oid for oid in revisions if headers[oid] is not None]
+    present = [oid for oid in revisions if headers[oid] is not None]
     result = repo.git(
         *("rev-list", "--stdin"),
-        stdin="\n".join([*there, *([f"^{tip}"] if tip else [])]).encode(),
+        stdin="\n".join([*present, *([f"^{tip}"] if tip else [])]).encode(),
         check=False,
     )
     damaged = find_damaged(repo, [tip]) if tip else set()
@@ -189,7 +189,7 @@ def check_keep(inventory: Inventory) -> Iterator[Finding]:
             fix=Fix.FETCH_OBJECTS,
         )
         return
-    kept = set(there) - set(result.text.split()) if tip else set()
+    kept = set(present) - set(result.text.split()) if tip else set()
     runs = [f for f in every if kept.isdisjoint((f.kept, f.revision))]
     trees = read_headers(repo, [f.tree for f in runs])
     runs = [f for f in runs if _is_tree(trees[f.tree])]  # check_code reports lost trees

@@ -83,8 +83,8 @@ def _refetch(workspace: Workspace, remote: Remote) -> None:
     repo, branch = workspace.repo, workspace.branch
     refs = (branch.run_ref, branch.code_ref)
     listed = repo.launcher.porcelain("ls-remote", "--quiet", "--", remote.name, *refs).text
-    there = [line.partition("\t")[2] for line in listed.splitlines()]
-    specs = [f"+{ref}:{remote_ref(remote.key, ref)}" for ref in refs if ref in there]
+    remote_refs = [line.partition("\t")[2] for line in listed.splitlines()]
+    specs = [f"+{ref}:{remote_ref(remote.key, ref)}" for ref in refs if ref in remote_refs]
     if not specs:
         return
     repo.launcher.porcelain(

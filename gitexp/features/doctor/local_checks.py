@@ -42,8 +42,8 @@ def check_index(inventory: Inventory) -> Iterator[Finding]:
 
 def check_journals(inventory: Inventory) -> Iterator[Finding]:
     """Report finished runs that are still in a journal, and open runs without a journal."""
-    survey = inventory.journals
-    over = [open_run for open_run in survey.runs if open_run.is_over]
+    journals = inventory.journals
+    over = [open_run for open_run in journals.runs if open_run.is_over]
     if over:
         yield Finding(
             check="journals",
@@ -54,27 +54,27 @@ def check_journals(inventory: Inventory) -> Iterator[Finding]:
             runs=tuple(o.run.id for o in over),
             fix=Fix.COMPLETE_RUNS,
         )
-    if survey.unreadable:
+    if journals.unreadable:
         yield Finding(
             check="journals",
             level=Level.FAULT,
-            text=f"{counted(survey.unreadable, 'journal')} cannot be read:"
-            f" {listed(map(str, survey.unreadable))}",
+            text=f"{counted(journals.unreadable, 'journal')} cannot be read:"
+            f" {listed(map(str, journals.unreadable))}",
             hints=("`git exp recover` moves them aside; nothing of them is deleted",),
-            items=tuple(map(str, survey.unreadable)),
+            items=tuple(map(str, journals.unreadable)),
             fix=Fix.COMPLETE_RUNS,
         )
-    if survey.set_aside:
+    if journals.set_aside:
         yield Finding(
             check="journals",
             level=Level.WARNING,
-            text=f"{counted(survey.set_aside, 'damaged journal')} were moved aside:"
-            f" {listed(map(str, survey.set_aside))}",
+            text=f"{counted(journals.set_aside, 'damaged journal')} were moved aside:"
+            f" {listed(map(str, journals.set_aside))}",
             hints=("look whether their runs matter, then delete them",),
-            items=tuple(map(str, survey.set_aside)),
+            items=tuple(map(str, journals.set_aside)),
         )
     limit = clock.now() - _LONG_OPEN
-    for open_run in survey.runs:
+    for open_run in journals.runs:
         if not open_run.is_over and open_run.run.started < limit:
             yield Finding(
                 check="journals",

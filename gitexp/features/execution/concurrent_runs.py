@@ -60,12 +60,12 @@ class Alongside:
         """Note the runs that began since `begin` and before a moment, even if they have ended."""
         if not self.is_shared:
             return
-        begun = self._begun_since()
-        if len(begun) > _MAX_LOOKED_AT:
+        started = self._begun_since()
+        if len(started) > _MAX_LOOKED_AT:
             self.directories.add(self.top)
             return
-        index = self.workspace.refreshed() if begun else None
-        for run_id in begun:
+        index = self.workspace.refreshed() if started else None
+        for run_id in started:
             journal = self.workspace.journals / f"{run_id}.journal"
             if journal.exists():
                 self._note_journal(journal, only_alive=False, until_ns=until_ns)

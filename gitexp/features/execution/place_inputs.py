@@ -188,8 +188,8 @@ def _place_inputs(workspace: Workspace, recorded: Run, top: Path, placement: Pla
             placement.placed.append(name)
         else:
             inside(top, name)
-            here = None if workspace.repo.top is None else _state_of(workspace.repo.top / name)
-            faults.append(_fault(name, here or _state_of(place)))
+            current = None if workspace.repo.top is None else _state_of(workspace.repo.top / name)
+            faults.append(_fault(name, current or _state_of(place)))
     if faults:
         raise Undetermined(
             f"cannot reproduce run {recorded.id[:7]} on the same data",

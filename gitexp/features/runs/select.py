@@ -110,9 +110,9 @@ def _back(text: str, n: int, index: CachedRuns, own: Own | None) -> RunId:
         _check_own(text, newest, index, own)
     if len(runs) > n:
         return runs[n]
-    there = "is 1 run" if len(runs) == 1 else f"are {len(runs):,} runs"
+    count = "is 1 run" if len(runs) == 1 else f"are {len(runs):,} runs"
     whose = f"of {own.place}; `last:any~{n}` counts all" if own and are_own else "in all"
-    raise NotFound(f"cannot go back {n:,} runs", hints=[f"there {there} {whose}"])
+    raise NotFound(f"cannot go back {n:,} runs", hints=[f"there {count} {whose}"])
 
 
 def _check_own(text: str, newest: Newest, index: CachedRuns, own: Own) -> None:

@@ -109,9 +109,9 @@ _FORCE = "`git exp hooks install --force` installs our shim in its place, and ru
 
 def shim() -> bytes:
     """Return the content of the shim, from the package or from the top of a source tree."""
-    here = Path(__file__).parents[2]
-    packed = here / "shims" / HOOK
-    return (packed if packed.exists() else here.parent / "hooks" / HOOK).read_bytes()
+    package = Path(__file__).parents[2]
+    packed = package / "shims" / HOOK
+    return (packed if packed.exists() else package.parent / "hooks" / HOOK).read_bytes()
 
 
 def hook_path(repo: Repo) -> Path:

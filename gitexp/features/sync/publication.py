@@ -47,9 +47,9 @@ def count_publication(branch: RunBranch, remote: Remote, settings: Settings) -> 
     keep = repo.read_ref(branch.code_ref) if settings.push_code else None
     if keep is None or keep == seen_code:
         return Publication(runs, 0, 0, seen_runs is None, has_history=False)
-    there = set() if seen_code is None else read_code_states(repo, seen_code).trees
+    published = set() if seen_code is None else read_code_states(repo, seen_code).trees
     states = read_code_states(repo, keep)
-    trees = states.trees - there
+    trees = states.trees - published
     branches = repo.git("log", "--format=%T", f"--remotes={remote.name}", check=False).text.split()
     return Publication(
         runs,

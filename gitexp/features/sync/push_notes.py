@@ -74,8 +74,8 @@ def _sender(text: str, stat: str) -> ProcessMark | None:
     if not pid.isdecimal():
         return None
     start = int(fields[19]) if len(fields) > 19 else 0
-    here = this_process()
-    return replace(here, pid=int(pid), start_time=start, boot_id="" if boot in "-" else boot)
+    process = this_process()
+    return replace(process, pid=int(pid), start_time=start, boot_id="" if boot in "-" else boot)
 
 
 # --- results of background pushes ---------------------------------------------------------------

@@ -6,7 +6,7 @@ Only explicit commands call this.
 from collections.abc import Collection
 
 from gitexp.adapters.git.remotes import push_remote
-from gitexp.adapters.git.replace_branch import push_with_lease
+from gitexp.adapters.git.transport import push
 from gitexp.core.errors import GitexpError
 from gitexp.core.schema.layout import remote_ref
 from gitexp.features.sync.sync import fetch_from
@@ -38,9 +38,17 @@ def replace_remote(
         for ref in refs
         if ref in seen and ref in tips and not branch.repo.is_ancestor(seen[ref], tips[ref])
     }
-    push_with_lease(
-        branch.repo, where.name, tips, replaced=replaced, timeout_s=settings.push_timeout
+    pushed = push(
+        branch.repo, where, tips, leases=replaced, atomic=True, timeout_s=settings.push_timeout
     )
+    if not pushed.accepted:
+        raise GitexpError(
+            f"cannot replace the branch of '{where.name}'",
+            why="another clone pushed first" if pushed.stale else pushed.reason,
+            hints=["run the same command again"]
+            if pushed.stale
+            else ["the remote must allow a forced push to this one branch, once"],
+        )
     for ref, tip in tips.items():
         old = seen.get(ref, branch.repo.null)
         if tip != old:

@@ -107,17 +107,17 @@ def purge_code(
     only while holding the store's lock.
     """
     repo, ours = branch.repo, branch.repo.read_ref(branch.code_ref)
-    here = sift(repo, _trees(repo, ours), purges)
+    sifted_ours = sift(repo, _trees(repo, ours), purges)
     states = None if theirs is None else read_code_states(repo, theirs)
-    there = sift(repo, states.trees if states else (), purges)
-    is_tainted = bool(there.changed) or (states is not None and not states.is_pure)
-    if not here.changed and not is_tainted:
+    sifted_theirs = sift(repo, states.trees if states else (), purges)
+    is_tainted = bool(sifted_theirs.changed) or (states is not None and not states.is_pure)
+    if not sifted_ours.changed and not is_tainted:
         return False, ours
-    onto = theirs if here.changed else ours
-    if here.changed and is_tainted:
+    onto = theirs if sifted_ours.changed else ours
+    if sifted_ours.changed and is_tainted:
         onto = None
-    new = keep_only(branch, here.trees | there.trees, onto)
-    write_states(branch, here.changed | there.changed)
+    new = keep_only(branch, sifted_ours.trees | sifted_theirs.trees, onto)
+    write_states(branch, sifted_ours.changed | sifted_theirs.changed)
     replace_keep_branch(branch, new, ours)
     return True, new
 
