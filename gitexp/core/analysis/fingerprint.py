@@ -181,10 +181,8 @@ def _repeats(text: str | None, value: Value) -> bool:
 
 # --- the command of a trial -----------------------------------------------------------------------
 
-_SCRIPT = re.compile(
-    r"[^-].*\.(?:py|pyc|ipynb|sh|bash|r|R|jl|rb|pl|js|ts|lua|php|m|scm)\Z", re.DOTALL
-)
-_INTERPRETER = re.compile(r"(?:.*/)?(?P<name>python|pypy)(?:\d+(?:\.\d+)?t?)?(?:\.exe)?\Z")
+_SCRIPT = r"(?s:[^-].*\.(?:py|pyc|ipynb|sh|bash|r|R|jl|rb|pl|js|ts|lua|php|m|scm)\Z)"
+_INTERPRETER = r"(?:.*/)?(?P<name>python|pypy)(?:\d+(?:\.\d+)?t?)?(?:\.exe)?\Z"
 
 
 def trial_command(argv: Sequence[str], params: Mapping[str, Value]) -> tuple[str, ...]:
@@ -197,7 +195,7 @@ def trial_command(argv: Sequence[str], params: Mapping[str, Value]) -> tuple[str
     script = script_position(argv)
     words = list(argv)
     for position, word in enumerate(words[: max(script, 1)]):
-        if found := _INTERPRETER.match(word):
+        if found := re.match(_INTERPRETER, word):
             words[position] = found["name"]
             break
     if 0 < script < len(words):
@@ -208,7 +206,7 @@ def trial_command(argv: Sequence[str], params: Mapping[str, Value]) -> tuple[str
 def script_position(argv: Sequence[str]) -> int:
     """Return the position of the script, or 0; the options after it are those of the script."""
     for position, word in enumerate(argv[1:], start=1):
-        if _SCRIPT.match(word):
+        if re.match(_SCRIPT, word):
             return position
         if word == "-m" and position + 1 < len(argv):
             return position + 1

@@ -23,7 +23,11 @@ from gitexp.core.analysis.seeds import is_seed
 from gitexp.core.model.run import Command, FileState, Run, Table, Value, flatten
 
 KEY_LENGTH: Final = 16
-"""Hex digits of a key: with 64 bits, no two of a million groups collide by chance."""
+"""Hex digits of a hash: with 64 bits, no two of a million groups collide by chance."""
+
+
+_LONGEST_KEY: Final = 60
+"""Characters of a command that is its own key; most are shorter without their options."""
 
 
 class TrialKeys(NamedTuple):
@@ -31,6 +35,7 @@ class TrialKeys(NamedTuple):
 
     group: str
     family: str
+    """Working directory and words of the command, or their hash."""
     seeds: str
     """Seed parameters as canonical text; empty without seeds."""
 
@@ -109,19 +114,24 @@ def _words(words: Sequence[str], params: Mapping[str, Value]) -> list[str]:
 
 def _family(directory: str, words: tuple[str, ...], params: Mapping[str, Value]) -> str:
     if any(word.startswith("--") for word in words):
-        return _key("family", directory, *_words(words, params))
+        return _key(directory, *_words(words, params))
     return _plain_family(directory, words)
 
 
 @lru_cache(maxsize=1024)  # a branch has many runs and few commands
 def _plain_family(directory: str, words: tuple[str, ...]) -> str:
     """Return the family of a command without options, which parameters do not change."""
-    return _key("family", directory, *_words(words, {}))
+    return _key(directory, *_words(words, {}))
 
 
 def _key(*parts: str) -> str:
+    """Return a text that is equal for equal parts: the parts themselves, or the hash of long ones.
+
+    Loading `hashlib` takes 4 ms, as long as all other work of an update of the cache by one run.
+    """
+    text = "\0".join(parts)
+    if len(text) <= _LONGEST_KEY:
+        return text
     import hashlib
 
-    return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()[
-        :KEY_LENGTH
-    ]
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:KEY_LENGTH]

@@ -6,16 +6,15 @@ A value gets the type that it has in TOML, else it is text.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gitexp.core.errors import InvalidInput, UnreadableRecord
 from gitexp.core.model.run import Table, Value, flatten
 from gitexp.core.schema.limits import INT_MAX, INT_MIN, refuse_depth
 
-_INTEGER = re.compile(r"[+-]?(?:0|[1-9]\d*)\Z", re.ASCII)
-_FLOAT = re.compile(
-    r"[+-]?(?:(?:\d+\.\d*|\.\d+)(?:e[+-]?\d+)?|\d+e[+-]?\d+|inf|nan)\Z", re.ASCII | re.IGNORECASE
-)
+# Patterns are compiled at first use: many commands import this module and read no command line.
+_INTEGER = r"(?a:[+-]?(?:0|[1-9]\d*)\Z)"
+_FLOAT = r"(?ai:[+-]?(?:(?:\d+\.\d*|\.\d+)(?:e[+-]?\d+)?|\d+e[+-]?\d+|inf|nan)\Z)"
 _BOOLEANS = {"true": True, "True": True, "false": False, "False": False}
 
 # --- values -----------------------------------------------------------------------------------
@@ -31,10 +30,10 @@ def parse_value(text: str) -> Value:
     stripped = text.strip()
     if stripped in _BOOLEANS:
         return _BOOLEANS[stripped]
-    if _INTEGER.match(stripped) and len(stripped) <= 20:
+    if re.match(_INTEGER, stripped) and len(stripped) <= 20:
         number = int(stripped)
         return number if INT_MIN <= number <= INT_MAX else text
-    if _FLOAT.match(stripped):
+    if re.match(_FLOAT, stripped):
         return float(stripped)
     if stripped[:1] in ("[", "{", '"', "'") and len(stripped) > 1:
         return _structured(stripped, text)
@@ -71,7 +70,7 @@ def _without_null(value: Value) -> Value:
 
 # --- assignments ----------------------------------------------------------------------------------
 
-_PATH_PART = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^."'=\s][^."'=]*))\s*(\.|=|\Z)""")
+_PATH_PART = r"""\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^."'=\s][^."'=]*))\s*(\.|=|\Z)"""
 
 
 def parse_assignment(text: str) -> tuple[list[str], Value]:
@@ -82,7 +81,7 @@ def parse_assignment(text: str) -> tuple[list[str], Value]:
     path: list[str] = []
     position, end = 0, ""
     while end != "=":
-        found = _PATH_PART.match(text, position)
+        found = re.compile(_PATH_PART).match(text, position)
         if found is None or found[4] == "":
             raise InvalidInput(
                 f"cannot read the assignment '{text[:60]}'",
@@ -137,12 +136,11 @@ def _in_the_way(path: Sequence[str], taken: Sequence[str], what: str) -> Invalid
 
 # --- options of the user's command ----------------------------------------------------------------
 
-_OPTION = re.compile(r"--([A-Za-z][\w.-]*)(?:=(.*))?\Z", re.DOTALL)
-_NEGATIVE = re.compile(r"-(?:\d|\.\d|inf\Z)")
+_OPTION = r"(?s:--([A-Za-z][\w.-]*)(?:=(.*))?\Z)"
+_NEGATIVE = r"-(?:\d|\.\d|inf\Z)"
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """Long option in an argument list."""
 
     name: str
@@ -162,14 +160,14 @@ def iter_options(argv: Sequence[str]) -> Iterator[Option]:
     """
     position = 0
     while position < len(argv):
-        start, found = position, _OPTION.match(argv[position])
+        start, found = position, re.match(_OPTION, argv[position])
         position += 1
         if found is None:
             continue
         value: str | None = found[2]
         if value is None and position < len(argv):
             following = argv[position]
-            if not following.startswith("-") or _NEGATIVE.match(following):
+            if not following.startswith("-") or re.match(_NEGATIVE, following):
                 value = following
                 position += 1
         yield Option(found[1], value, start, position)
@@ -180,7 +178,7 @@ def option_path(name: str) -> list[str]:
     return [part for part in name.replace("-", "_").split(".") if part]
 
 
-_PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
+_PLACEHOLDER = r"\{([^{}]+)\}"
 
 
 def fill_template(argv: Sequence[str], params: Mapping[str, Value]) -> list[str]:
@@ -197,7 +195,7 @@ def fill_template(argv: Sequence[str], params: Mapping[str, Value]) -> list[str]
             name = found[1]
             return found[0] if doubled or name not in known else format_value(known[name])
 
-        return _PLACEHOLDER.sub(value_of, argument)
+        return re.sub(_PLACEHOLDER, value_of, argument)
 
     return [fill(argument) for argument in argv]
 

@@ -105,9 +105,9 @@ class Cache:
                         return opened
                 with self._file.lock(exclusive=True):
                     tip = ask(repo)
-                    opened = None if damaged else self._kept(tip, keys)
+                    opened = None if damaged else self._updated(repo, tip, keys)
                     if opened is None:
-                        self._write(repo, tip, keys, damaged=damaged)
+                        self._replace(repo, tip, keys)
                         opened = self._kept(tip, keys)
                     if opened is not None:
                         return opened
@@ -118,7 +118,6 @@ class Cache:
         conn = None
         try:
             conn = self._file.read()
-            conn.execute("BEGIN")
             if self._is_ours(conn) and _tip_of(conn) == tip and not _missing(conn, keys):
                 return Opened(conn, tip, is_private=False)
         except sqlite3.DatabaseError:
@@ -136,21 +135,32 @@ class Cache:
         }
 
     def _is_ours(self, conn: sqlite3.Connection) -> bool:
-        found = dict(conn.execute("SELECT name, value FROM meta WHERE name <> 'tip'"))
+        found = dict(conn.execute("SELECT name, value FROM meta WHERE name NOT IN ('tip', 'base')"))
         return found == self._identity()
 
-    def _write(
-        self, repo: "Repo", tip: ObjectId | None, keys: Collection[str], *, damaged: bool
-    ) -> None:
-        """Bring the file to a tip, by an update if that is possible. The caller holds the lock."""
+    def _updated(self, repo: "Repo", tip: ObjectId | None, keys: Collection[str]) -> Opened | None:
+        """Update the file to a tip and open it; `None` if it must be replaced.
+
+        The caller holds the lock. The view opens before the writer closes: when no connection is
+        left, the last writer empties SQLite's log, which flushes to the disk.
+        """
+        if not self._file.path.exists():
+            return None
         try:
-            if not damaged and self._file.path.exists():
-                with closing(self._file.write()) as conn:
-                    if self._bring(repo, conn, tip, keys):
-                        return
+            with closing(self._file.write()) as conn:
+                if not self._bring(repo, conn, tip, keys):
+                    return None
+                self._file.commit(conn)
+                if self._file.has_long_log():
+                    conn.close()
+                return self._kept(tip, keys)
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", 0) & _PRIMARY in _UNWRITABLE:
                 raise
+            return None
+
+    def _replace(self, repo: "Repo", tip: ObjectId | None, keys: Collection[str]) -> None:
+        """Replace the file by a new one, filled from the branch. The caller holds the lock."""
         with self._file.replacing() as conn:
             self._fill(repo, conn, tip, keys)
 
@@ -161,23 +171,18 @@ class Cache:
         tip: ObjectId | None,
         keys: Collection[str],
     ) -> bool:
-        """Update a database to a tip. Return False, with nothing written, if that is impossible."""
+        """Update a database to a tip, in a transaction. Return False if that is impossible."""
         from gitexp.storage.cache.values import materialize
 
-        conn.execute("BEGIN IMMEDIATE")
+        old = _tip_of(conn) if self._is_ours(conn) else None
+        if old is None or tip is None:
+            return False
         try:
-            old = _tip_of(conn) if self._is_ours(conn) else None
-            if old is None or tip is None:
-                return False
             if old != tip:
                 self._follow(repo, conn, old, tip)
-            materialize(conn, keys)
-            conn.execute("COMMIT")
         except (CommandFailed, TooManyChanges):
             return False
-        finally:
-            if conn.in_transaction:
-                conn.execute("ROLLBACK")
+        materialize(conn, keys)
         return True
 
     def _follow(self, repo: "Repo", conn: sqlite3.Connection, old: ObjectId, tip: ObjectId) -> None:
@@ -215,7 +220,9 @@ class Cache:
             else:
                 with self._file.lock(exclusive=False), closing(self._file.read()) as kept:
                     kept.backup(memory)
+            memory.execute("BEGIN")
             is_there = self._bring(repo, memory, tip, keys)
+            memory.execute("COMMIT")
         except (OSError, Busy, sqlite3.DatabaseError):
             is_there = False
         if not is_there:

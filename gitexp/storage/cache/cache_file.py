@@ -5,6 +5,10 @@ meets a file and a write-ahead log that do not belong together. A view then read
 in WAL mode its transaction shows one commit whatever others write. Views connect read-only, because
 the last writer that closes a database deletes the log by its name, and a view may still have a file
 open that another process has replaced.
+
+An update is not flushed to the disk. It is in the log only, where SQLite checks every page by a
+checksum: after a power cut the file shows an earlier commit, and the next process updates it again.
+SQLite flushes when it empties a long log into the database.
 """
 
 import contextlib
@@ -22,6 +26,9 @@ BUSY_S: Final = 5.0
 
 _TICK_S: Final = 0.001
 
+_LOG_BYTES: Final = 1 << 21
+"""A longer log of SQLite is emptied. Each process that opens the file first reads the whole log."""
+
 _ABANDONED_S: Final = 3600.0
 """An unfinished cache file older than this has no living writer."""
 
@@ -31,6 +38,10 @@ SIDECARS: Final = ("-wal", "-shm")
 
 class Busy(Exception):
     """Another process held the lock for longer than `BUSY_S`."""
+
+
+class ForeignLog(sqlite3.DatabaseError):
+    """SQLite's log belongs to another state of the database."""
 
 
 class CacheFile:
@@ -51,14 +62,60 @@ class CacheFile:
             os.close(handle)
 
     def read(self) -> sqlite3.Connection:
-        """Connect for a view. Raises `sqlite3.Error`."""
-        return connect(f"{self.path.as_uri()}?mode=ro")
+        """Connect for a view and begin its transaction. Raises `sqlite3.Error`."""
+        return self._begin("ro", "BEGIN")
 
     def write(self) -> sqlite3.Connection:
-        """Connect for a write, under the exclusive lock. Raises `sqlite3.Error`."""
-        conn = connect(f"{self.path.as_uri()}?mode=rw")
-        conn.execute("PRAGMA synchronous = NORMAL")
+        """Connect for a write and begin it, under the exclusive lock. Raises `sqlite3.Error`."""
+        return self._begin("rw", "BEGIN IMMEDIATE")
+
+    def commit(self, conn: sqlite3.Connection) -> None:
+        """End a write. Raises `sqlite3.Error`."""
+        if conn.total_changes:
+            conn.execute(
+                "INSERT OR REPLACE INTO meta VALUES ('base', ?)", (str(self._stored_id()),)
+            )
+            _change_id(conn)
+        conn.execute("COMMIT")
+
+    def _begin(self, mode: str, statement: str) -> sqlite3.Connection:
+        conn = connect(f"{self.path.as_uri()}?mode={mode}")
+        try:
+            conn.execute("PRAGMA synchronous = NORMAL")  # flush when a log is emptied
+            conn.execute(statement)
+            self._check_log(conn)
+        except BaseException:
+            conn.close()
+            raise
         return conn
+
+    def _check_log(self, conn: sqlite3.Connection) -> None:
+        """Raise `ForeignLog` if the log was written over another state of the database.
+
+        SQLite does not notice when a copy replaces only one of the two files. So each write gives
+        the database a new random id, in the log at first, and notes in `meta` on which id it is
+        based. The database without its log must have one of these two.
+        """
+        stored = self._stored_id()
+        if stored != _id_of(conn):
+            base = conn.execute("SELECT value FROM meta WHERE name = 'base'").fetchone()
+            if base != (str(stored),):
+                raise ForeignLog("the database and its log do not belong together")
+
+    def _stored_id(self) -> int:
+        """Return the id of the database without its log.
+
+        Asks SQLite: if this process opened and closed the file itself, it would lose its locks.
+        """
+        with contextlib.closing(connect(f"{self.path.as_uri()}?immutable=1")) as conn:
+            return _id_of(conn)
+
+    def has_long_log(self) -> bool:
+        """Return whether the next writer to close should empty SQLite's log."""
+        try:
+            return self.path.with_name(self.path.name + "-wal").stat().st_size > _LOG_BYTES
+        except OSError:
+            return False
 
     @contextlib.contextmanager
     def replacing(self) -> Iterator[sqlite3.Connection]:
@@ -77,10 +134,11 @@ class CacheFile:
             with contextlib.closing(connect(fresh.as_uri())) as conn:
                 conn.execute("PRAGMA journal_mode = OFF")
                 conn.execute("PRAGMA synchronous = OFF")
+                _change_id(conn)
                 yield conn
                 conn.execute("PRAGMA journal_mode = WAL")
             _sync(fresh)  # it was written without
-            self._remove(SIDECARS)
+            self._remove(("", *SIDECARS))  # in this order: a log without its database is harmless
             fresh.replace(self.path)
         finally:
             for ending in ("", *SIDECARS):
@@ -119,6 +177,15 @@ def connect(address: str) -> sqlite3.Connection:
     conn.execute("PRAGMA cache_size = -65536")
     conn.execute("PRAGMA temp_store = MEMORY")
     return conn
+
+
+def _id_of(conn: sqlite3.Connection) -> int:
+    (found,) = conn.execute("PRAGMA application_id").fetchone()
+    return int(found)
+
+
+def _change_id(conn: sqlite3.Connection) -> None:
+    conn.execute(f"PRAGMA application_id = {int(clock.new_id()[:7], 16)}")
 
 
 def _open_lock(path: Path) -> int:

@@ -7,7 +7,6 @@ tags and values are read from it.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from gitexp.adapters.git.repository import Repo
@@ -66,21 +65,21 @@ class Stored(NamedTuple):
     keys: TrialKeys
 
 
-@dataclass(slots=True)
 class RunFiles:
     """All data of one run, from all of its files."""
 
-    run: RunId
-    stored: Stored | None = None
-    """`None` if the run is deleted or has no readable record."""
-    files: dict[File, int | None] = field(default_factory=dict)
-    """Logical clock of each file; `None` for a series, an output and an unreadable file."""
-    broken: list[tuple[str, str]] = field(default_factory=list)
-    """Path and reason of each unreadable file."""
-    path: str = ""
-    """Path of the record."""
-    series: bool = False
-    rivals: int = 0
+    def __init__(self, run: RunId) -> None:
+        self.run = run
+        self.stored: Stored | None = None
+        """`None` if the run is deleted or has no readable record."""
+        self.files: dict[File, int | None] = {}
+        """Logical clock of each file; `None` for a series, an output and an unreadable file."""
+        self.broken: list[tuple[str, str]] = []
+        """Path and reason of each unreadable file."""
+        self.path = ""
+        """Path of the record."""
+        self.series = False
+        self.rivals = 0
 
 
 def read_files(repo: Repo, listed: Sequence[tuple[RunId, Sequence[File]]]) -> Iterator[Group]:

@@ -18,6 +18,9 @@ from tests.storage.branches import (
     query,
 )
 
+SECTOR = 512
+"""Bytes that a disk writes wholly or not at all."""
+
 
 class Two:
     """A branch with two commits, and what is true at each."""
@@ -92,17 +95,55 @@ def test_a_view_of_a_deleted_file_goes_on(two: Two) -> None:
     assert answers(index) == answers(other) == two.truth[two.new]
 
 
-def test_a_released_view_lets_the_log_be_cut(two: Two) -> None:
-    index = two.cache.newest()
-    log = two.branch.file.with_name("index.sqlite-wal")
+def log_of(branch: Branch) -> Path:
+    return branch.file.with_name("index.sqlite-wal")
+
+
+def test_an_update_writes_to_the_log_only(two: Two) -> None:
+    two.cache.newest().release()
+    before = two.branch.file.read_bytes()
     for number in range(50, 53):
         two.branch.put(make_run(number)).commit()
         two.cache.newest().release()
-    assert log.stat().st_size > 0
+    assert two.branch.file.read_bytes() == before
+    assert log_of(two.branch).stat().st_size > 0
+
+
+def test_a_long_log_is_emptied_unless_a_view_reads_it(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = two.cache.newest()
+    monkeypatch.setattr("gitexp.storage.cache.cache_file._LOG_BYTES", 1)
+    for number in range(50, 53):
+        two.branch.put(make_run(number)).commit()
+        two.cache.newest().release()
+    assert log_of(two.branch).stat().st_size > 0
     index.release()
     two.branch.put(make_run(60)).commit()
     two.cache.newest().release()
-    assert log.stat().st_size == 0
+    assert log_of(two.branch).stat().st_size == 0
+
+
+@pytest.mark.parametrize("cuts", [3, pytest.param(200, marks=pytest.mark.long)])
+def test_a_log_that_a_power_cut_left_incomplete_gives_no_wrong_answer(two: Two, cuts: int) -> None:
+    """The log is not flushed, so any of its sectors may be missing, and its end as well."""
+    two.cache.newest().ids(sort_by="metrics.accuracy")
+    for number in range(50, 56):
+        two.branch.put(make_run(number, metrics={"accuracy": number / 100})).commit()
+        two.cache.newest().release()
+    log = log_of(two.branch)
+    kept = {file: file.read_bytes() for file in (two.branch.file, log)}
+    true, chance = answers(two.cache.newest()), random.Random(7)
+    for _ in range(cuts):
+        content = bytearray(kept[log])
+        for _ in range(chance.randrange(3)):
+            start = chance.randrange(0, len(content), SECTOR)
+            content[start : start + SECTOR] = bytes(SECTOR)
+        two.branch.file.write_bytes(kept[two.branch.file])
+        log.write_bytes(content[: chance.randrange(0, len(content) + 1, SECTOR)])
+        with two.branch.open() as index:
+            assert answers(index) == true
+    assert len(true["ids"]) == len(two.branch.runs)
 
 
 def test_values_of_odd_keys_are_found(tmp_path: Path) -> None:

@@ -366,7 +366,9 @@ def test_sql_and_python_agree_on_every_query(
     conn = tables_in_memory
     conn.execute("BEGIN")
     try:
-        derived = [RunFiles(run.id, stored(RecordedRun(run))) for run in runs]
+        derived = [RunFiles(run.id) for run in runs]
+        for files, run in zip(derived, runs, strict=True):
+            files.stored = stored(RecordedRun(run))
         RowWriter(conn).add(derived)
 
         def need(name: str) -> None:
