@@ -32,6 +32,24 @@ FAST_FILES = frozenset({"test_first_contact.py", "test_bad_input.py"})
 """Files of these directories in the fast tier, with a few real commands."""
 
 
+sys.dont_write_bytecode = False
+"""pytest keeps its form of the tests: making it takes 20 s, in each process of each run."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even read the files that `-m "not slow"` leaves out as a whole."""
+    if config.getoption("markexpr") != "not slow" or collection_path.suffix != ".py":
+        return None
+    if not in_slow_directory(collection_path) or collection_path.name in FAST_FILES:
+        return None
+    return True
+
+
+def in_slow_directory(path: Path) -> bool:
+    """Return whether all tests of a file are slow, apart from those of `FAST_FILES`."""
+    return not SLOW_DIRECTORIES.isdisjoint(path.relative_to(Path(__file__).parent).parts)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is slow, so that `-m "not slow"` is the fast tier.
@@ -39,11 +57,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Slow are some directories, tests with a repository, and campaigns.
     """
     for item in items:
-        path = item.path.relative_to(Path(__file__).parent)
-        in_slow_directory = not SLOW_DIRECTORIES.isdisjoint(path.parts)
         has_repository = "make_repo" in getattr(item, "fixturenames", ())
         is_campaign = any(item.get_closest_marker(name) for name in ("long", "newest_git"))
-        if is_campaign or ((in_slow_directory or has_repository) and path.name not in FAST_FILES):
+        is_slow = in_slow_directory(item.path) or has_repository
+        if is_campaign or (is_slow and item.path.name not in FAST_FILES):
             item.add_marker(pytest.mark.slow)
 
 
