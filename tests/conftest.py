@@ -5,9 +5,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import pytest
@@ -31,6 +32,24 @@ FAST_FILES = frozenset({"test_first_contact.py", "test_bad_input.py"})
 """Files of these directories in the fast tier, with a few real commands."""
 
 
+sys.dont_write_bytecode = False
+"""pytest keeps its form of the tests: making it takes 20 s, in each process of each run."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even read the files that `-m "not slow"` leaves out as a whole."""
+    if config.getoption("markexpr") != "not slow" or collection_path.suffix != ".py":
+        return None
+    if not in_slow_directory(collection_path) or collection_path.name in FAST_FILES:
+        return None
+    return True
+
+
+def in_slow_directory(path: Path) -> bool:
+    """Return whether all tests of a file are slow, apart from those of `FAST_FILES`."""
+    return not SLOW_DIRECTORIES.isdisjoint(path.relative_to(Path(__file__).parent).parts)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is slow, so that `-m "not slow"` is the fast tier.
@@ -38,11 +57,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Slow are some directories, tests with a repository, and campaigns.
     """
     for item in items:
-        path = item.path.relative_to(Path(__file__).parent)
-        in_slow_directory = not SLOW_DIRECTORIES.isdisjoint(path.parts)
         has_repository = "make_repo" in getattr(item, "fixturenames", ())
         is_campaign = any(item.get_closest_marker(name) for name in ("long", "newest_git"))
-        if is_campaign or ((in_slow_directory or has_repository) and path.name not in FAST_FILES):
+        is_slow = in_slow_directory(item.path) or has_repository
+        if is_campaign or (is_slow and item.path.name not in FAST_FILES):
             item.add_marker(pytest.mark.slow)
 
 
@@ -85,6 +103,15 @@ def sealed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     return home
+
+
+@pytest.fixture(autouse=True)
+def _no_flush(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skip fsync: most tests would wait for the disk only. Campaigns cut the power, and flush."""
+    if "campaigns" in request.path.parts:
+        return
+    monkeypatch.setenv("GIT_TEST_FSYNC", "0")
+    monkeypatch.setattr(os, "fsync", os.fstat)  # still fails for what is no open file
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -147,7 +174,8 @@ class RepoBuilder:
             self.write(path, text)
         if files:
             self.git("add", "--force", "--", *files)
-        self.git("commit", "--quiet", "--no-verify", "--allow-empty", "--message", message)
+        options = ("--quiet", "--no-verify", "--allow-empty", "--message", message)
+        self.git("-c", "maintenance.auto=false", "commit", *options)
         return self.head
 
     def branch(self, name: str) -> None:
@@ -156,36 +184,117 @@ class RepoBuilder:
 
     @property
     def head(self) -> str:
-        """Id of the checked out commit."""
-        return self.git("rev-parse", "HEAD")
+        """Id of the checked out commit, from the files of git where they hold it."""
+        git_dir = self.path / ".git"
+        try:
+            ref = (git_dir / "HEAD").read_text().removeprefix("ref: ").strip()
+            return (git_dir / ref).read_text().strip()
+        except OSError:  # a linked work tree, packed refs, a reftable, a detached HEAD
+            return self.git("rev-parse", "HEAD")
 
     def _dates(self) -> dict[str, str]:
         date = f"{1_790_000_000 + 60 * self._ticks} +0000"
         return {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
 
 
+@dataclass(frozen=True)
+class Template:
+    """All files of a repository. Writing them is cheaper than the git processes that made them."""
+
+    folders: tuple[str, ...]
+    files: tuple[tuple[str, bytes, int], ...]
+    """Path, content and mode of each file."""
+
+    @staticmethod
+    def of(folder: Path) -> "Template":
+        """Read a repository, without the sample hooks of git."""
+        paths = [path for path in sorted(folder.rglob("*")) if path.suffix != ".sample"]
+        return Template(
+            tuple(str(path.relative_to(folder)) for path in paths if path.is_dir()),
+            tuple(
+                (str(path.relative_to(folder)), path.read_bytes(), path.stat().st_mode & 0o777)
+                for path in paths
+                if path.is_file()
+            ),
+        )
+
+    def write(self, folder: Path) -> None:
+        """Write the repository into an empty directory."""
+        for name in self.folders:
+            (folder / name).mkdir()
+        for name, content, mode in self.files:
+            file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            os.write(file, content)
+            os.close(file)
+
+
+_TEMPLATES: dict[Hashable, Template] = {}
+"""Repositories that a test of this process has made."""
+
+
+def copied(repo: RepoBuilder, kind: Hashable, build: Callable[[], object]) -> None:
+    """Make a repository as `build` does, which git does once for all tests of a process.
+
+    The content depends on `kind` and on the settings of git only.
+    """
+    config = os.environ.get("GIT_CONFIG_GLOBAL", os.devnull)
+    variables = sorted((k, v) for k, v in os.environ.items() if k.startswith(("GIT_", "PATH")))
+    key = (kind, *(pair for pair in variables if pair[1] != config), Path(config).read_bytes())
+    if key not in _TEMPLATES:
+        build()
+        _TEMPLATES[key] = Template.of(repo.path)
+        return
+    _TEMPLATES[key].write(repo.path)
+    if (repo.path / ".git/index").exists():
+        repo.git("update-index", "-q", "--refresh")  # it holds times and inodes of the files
+
+
+FIRST = MappingProxyType({"train.py": "print('hello')\n"})
+"""Files of the first commit."""
+
+
 class MakeRepo(Protocol):
     """Function that creates a repository below the test's directory."""
 
     def __call__(
-        self, name: str = ..., *, sha256: bool = ..., bare: bool = ..., empty: bool = ...
+        self,
+        name: str = ...,
+        *,
+        sha256: bool = ...,
+        bare: bool = ...,
+        empty: bool = ...,
+        second: Mapping[str, str] = ...,
     ) -> RepoBuilder: ...
 
 
 @pytest.fixture
 def make_repo(tmp_path: Path) -> MakeRepo:
-    """A function that creates repositories, with a first commit unless bare or empty."""
+    """A function that creates repositories, with a first commit unless bare or empty.
+
+    `second` are the files of a second commit.
+    """
 
     def make(
-        name: str = "repo", *, sha256: bool = False, bare: bool = False, empty: bool = False
+        name: str = "repo",
+        *,
+        sha256: bool = False,
+        bare: bool = False,
+        empty: bool = False,
+        second: Mapping[str, str] = MappingProxyType({}),
     ) -> RepoBuilder:
+        commits = [] if bare or empty else [FIRST, *([second] if second else [])]
         path = tmp_path / name
         path.mkdir(parents=True)
-        made = RepoBuilder(path)
-        form = f"--object-format={'sha256' if sha256 else 'sha1'}"
-        made.git("init", "--quiet", form, *(["--bare"] if bare else []))
-        if not bare and not empty:
-            made.commit({"train.py": "print('hello')\n"}, "the first commit")
+        made = RepoBuilder(path, _ticks=len(commits))
+
+        def build() -> None:
+            form = f"--object-format={'sha256' if sha256 else 'sha1'}"
+            first = RepoBuilder(path)
+            first.git("init", "--quiet", form, *(["--bare"] if bare else []))
+            for files in commits:
+                first.commit(files, "the first commit" if files is FIRST else "a training")
+
+        copied(made, (sha256, bare, tuple(tuple(files.items()) for files in commits)), build)
         return made
 
     return make

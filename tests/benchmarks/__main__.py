@@ -18,7 +18,7 @@ from tests.benchmarks.timing import Figure, table
 
 
 def main() -> int:
-    """Measure and print. Return 1 if a figure is above its limit."""
+    """Measure and print. Return 1 if a figure is above twice its limit."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--turns", type=int, default=15, help="measurements of what is short")
@@ -31,7 +31,7 @@ def main() -> int:
     finally:
         shutil.rmtree(root, ignore_errors=True)
     sys.stdout.write(table(figures) + "\n")
-    return any(not figure.passed for figure in figures)
+    return any(figure.failed for figure in figures)
 
 
 def measure(root: Path, runs: int, turns: int, parts: list[str]) -> list[Figure]:
@@ -46,7 +46,7 @@ def measure(root: Path, runs: int, turns: int, parts: list[str]) -> list[Figure]
     for part in parts:
         for figure in ALL[part](bench):
             figures.append(figure)
-            sys.stderr.write(f"{figure.name}: {figure.ratio:.3g} {figure.unit}\n")
+            sys.stderr.write(f"{figure.name}: {figure.ratio:.3g} {figure.unit} {figure.verdict}\n")
     return figures
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gitexp.cli.app import run
-from tests.conftest import RepoBuilder
+from tests.conftest import MakeRepo, RepoBuilder
 
 TRAIN = """\
 import sys
@@ -18,6 +18,10 @@ for step in range(3):
     print(f"METRIC loss={rate / (step + 1):.4f} step={step}")
 print(f"METRIC accuracy={1 - rate:.4f}")
 """
+
+
+_AN_ID = re.compile(r"\b(?:[0-9a-f]{16}|[0-9a-f]{7})\b")
+"""What may be the id of a run, or its start."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Exp:
     def __init__(self, repo: RepoBuilder, capfd: pytest.CaptureFixture[str]) -> None:
         self.repo = repo
         self._capfd = capfd
+        self._ids_at: tuple[str, list[str]] = ("", [])
 
     def __call__(self, *args: str, check: int | None = 0) -> Done:
         """Run a command. Fails the test if its exit code is not `check`."""
@@ -57,7 +62,7 @@ class Exp:
         return sorted(ids, key=order.index)
 
     def _normal(self, text: str) -> str:
-        for number, run_id in enumerate(self.ids() if self._has_runs() else [], start=1):
+        for number, run_id in enumerate(self._known() if _AN_ID.search(text) else [], start=1):
             text = re.sub(rf"\b{run_id}\b", f"<run {number}>", text)
             text = re.sub(rf"\b{run_id[:7]}\b", f"<{number}>", text)
         text = re.sub(r"\b\d+ (second|minute)s? ago", "AGO", text)
@@ -65,8 +70,21 @@ class Exp:
         text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)? UTC", "DATE", text)
         return "\n".join(line.rstrip() for line in text.splitlines())
 
-    def _has_runs(self) -> bool:
-        return bool(self.repo.git("for-each-ref", "refs/heads/gitexp"))
+    def _known(self) -> list[str]:
+        """Return the ids of all runs. Git is asked when the branch has moved."""
+        try:
+            tip = (self.repo.path / ".git/refs/heads/gitexp").read_text()
+        except OSError:  # no branch, or a packed one
+            return self.ids() if self.repo.git("for-each-ref", "refs/heads/gitexp") else []
+        if self._ids_at[0] != tip:
+            self._ids_at = (tip, self.ids())
+        return self._ids_at[1]
+
+
+@pytest.fixture
+def repo(make_repo: MakeRepo, request: pytest.FixtureRequest) -> RepoBuilder:
+    """A repository with one commit; a second one has the training script for `exp`."""
+    return make_repo(second={"train.py": TRAIN} if "exp" in request.fixturenames else {})
 
 
 @pytest.fixture
@@ -74,7 +92,6 @@ def exp(
     repo: RepoBuilder, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Exp:
     """`git exp` in a repository with a small training script."""
-    repo.commit({"train.py": TRAIN}, "a training")
     monkeypatch.chdir(repo.path)
     return Exp(repo, capfd)
 
