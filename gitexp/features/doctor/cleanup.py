@@ -71,8 +71,8 @@ def list_worktrees(repo: Repo) -> list[Worktree]:
 def find_leftovers(workspace: Workspace) -> Leftovers:
     """Find the leftovers of past processes, without files that a living process could need."""
     state, journals = workspace.repo.state_dir, workspace.journals
-    journals = list_open_runs(workspace)
-    open_runs = journals.ids()
+    unfinished = list_open_runs(workspace)
+    open_runs = unfinished.ids()
     paths = [path for path in _children(state / "tmp") if _age_s(path) > ABANDONED_S]
     paths += [p for p in state.glob(f"{FILE_NAME}-*.new") if _age_s(p) > ABANDONED_S]
     kept = find_old_output(state / "output", clock.now().timestamp())
@@ -92,7 +92,7 @@ def find_leftovers(workspace: Workspace) -> Leftovers:
         for path in sorted(known | set(_children(folder)))
         if path.name not in open_runs and _age_s(path) > ABANDONED_S
     ]
-    aged = [path for path in journals.set_aside if _age_s(path) > OLD.total_seconds()]
+    aged = [path for path in unfinished.set_aside if _age_s(path) > OLD.total_seconds()]
     return Leftovers(tuple(paths), tuple(worktrees), tuple(aged))
 
 
