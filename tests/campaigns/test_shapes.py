@@ -41,11 +41,11 @@ class Ground:
     untouched: list[Path] = field(default_factory=list)
     """Further directories that must not change."""
 
-    def hub(self, **options: bool) -> RepoBuilder:
+    def hub(self, *, sha256: bool = False) -> RepoBuilder:
         """Create a bare repository with two commits of code, to clone from."""
-        hub = self.make_repo("hub.git", bare=True, **options)
+        hub = self.make_repo("hub.git", bare=True, sha256=sha256)
         hub.git("config", "uploadpack.allowFilter", "true")
-        seed = self.make_repo("seed", **options)
+        seed = self.make_repo("seed", sha256=sha256)
         seed.commit({"data/big.txt": "0\n", CODE_PATH: CODE}, "the second commit")
         seed.git("push", "--quiet", str(hub.path), "HEAD:refs/heads/main")
         return hub
