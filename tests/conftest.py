@@ -32,13 +32,25 @@ FAST_FILES = frozenset({"test_first_contact.py", "test_bad_input.py"})
 """Files of these directories in the fast tier, with a few real commands."""
 
 
+FAST = "not slow"
+"""Value of `-m` for the fast tier."""
+
 sys.dont_write_bytecode = False
 """pytest keeps its form of the tests: making it takes 20 s, in each process of each run."""
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw fewer examples of a property in the fast tier, unless a test says how many."""
+    if config.getoption("markexpr") == FAST:
+        from hypothesis import settings
+
+        settings.register_profile("fast", max_examples=20, deadline=None)
+        settings.load_profile("fast")
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Do not even read the files that `-m "not slow"` leaves out as a whole."""
-    if config.getoption("markexpr") != "not slow" or collection_path.suffix != ".py":
+    """Do not even read the files that the fast tier leaves out as a whole."""
+    if config.getoption("markexpr") != FAST or collection_path.suffix != ".py":
         return None
     if not in_slow_directory(collection_path) or collection_path.name in FAST_FILES:
         return None

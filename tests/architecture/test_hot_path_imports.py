@@ -90,41 +90,37 @@ def imported_by_click() -> frozenset[str]:
     return frozenset(done.stdout.split()) | OF_CLICK
 
 
-LISTING = [
-    pytest.param(["list", "-n", "20", "--sort-by", "accuracy"], id="sorted"),
-    pytest.param(["list", "--json"], id="json"),
-]
-LOOKING = [
-    *LISTING,
-    pytest.param(["list", "--where", "accuracy > 0.1 and lr < 0.2"], id="filtered"),
-    pytest.param(["log", "-n", "20"], id="log"),
-    pytest.param(["show", "last"], id="show"),
-    pytest.param(["compare"], id="compare"),
-    pytest.param(["best", "accuracy"], id="best"),
-]
+LOOKING = {
+    "a sorted list": ["list", "-n", "20", "--sort-by", "accuracy"],
+    "a list as JSON": ["list", "--json"],
+    "a filtered list": ["list", "--where", "accuracy > 0.1 and lr < 0.2"],
+    "the log": ["log", "-n", "20"],
+    "a run": ["show", "last"],
+    "a comparison": ["compare"],
+    "the best": ["best", "accuracy"],
+}
+PLAIN_LISTS = ("a sorted list", "a list as JSON")
+"""They parse no query and judge nothing."""
 
 
-@pytest.mark.parametrize("argv", LOOKING)
-def test_reading_commands_import_no_heavy_module(folder: Path, argv: list[str]) -> None:
-    found = modules_after(folder, *argv)
-    assert not sorted((found & HEAVY) - imported_by_click())
+def test_reading_commands_import_only_what_they_need(folder: Path) -> None:
+    named = {f"gitexp.{name}" for name in WRITING | NOT_FOR_A_PLAIN_LIST}
+    faults = [f"{name}: no such module: remove it" for name in sorted(named) if not exists(name)]
+    click = imported_by_click()
+    for what, argv in LOOKING.items():
+        banned = (HEAVY - click) | {f"gitexp.{name}" for name in WRITING}
+        if what in PLAIN_LISTS:
+            banned |= {f"gitexp.{name}" for name in NOT_FOR_A_PLAIN_LIST}
+        faults += [
+            f"git exp {' '.join(argv)}: imports {name}: do it in the function that needs it"
+            for name in sorted(modules_after(folder, *argv) & banned)
+        ]
+    assert not faults, "\n".join(faults)
 
 
-@pytest.mark.parametrize("argv", LOOKING)
-def test_reading_commands_import_no_writing_module(folder: Path, argv: list[str]) -> None:
-    found = modules_after(folder, *argv)
-    assert not sorted(found & {f"gitexp.{name}" for name in WRITING})
-
-
-@pytest.mark.parametrize("argv", LISTING)
-def test_a_plain_list_parses_no_query_and_judges_nothing(folder: Path, argv: list[str]) -> None:
-    found = modules_after(folder, *argv)
-    assert not sorted(found & {f"gitexp.{name}" for name in NOT_FOR_A_PLAIN_LIST})
-
-
-@pytest.mark.parametrize("name", sorted(WRITING | NOT_FOR_A_PLAIN_LIST))
-def test_banned_modules_exist(name: str) -> None:
-    assert importlib.util.find_spec(f"gitexp.{name}") is not None
+def exists(name: str) -> bool:
+    """Return whether there is a module of this name."""
+    return importlib.util.find_spec(name) is not None
 
 
 def test_importing_gitexp_imports_only_itself() -> None:

@@ -5,7 +5,7 @@ Parses the source without importing it. Each test lists all faults at once.
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2] / "gitexp"
@@ -54,9 +54,6 @@ FACE = ("", "__main__", "optuna")
 
 MAX_MODULE_LINES = 400
 MAX_FUNCTION_LINES = 50
-LONG_MODULES: dict[str, int] = {}
-LONG_FUNCTIONS: dict[str, int] = {}
-"""Exceptions with their current length: they may shrink or disappear, but never grow."""
 
 BANNED_WORDS = set(
     "util utils helper helpers common misc manager handler service data info base".split()
@@ -75,7 +72,15 @@ TREES = {
     name_of(path): (path, ast.parse(path.read_text(encoding="utf-8"), filename=str(path)))
     for path in sorted(ROOT.rglob("*.py"))
 }
-"""Yield path and syntax tree of each module by its dotted name."""
+"""Path and syntax tree of each module by its dotted name."""
+
+NODES = {name: list(ast.walk(tree)) for name, (_, tree) in TREES.items()}
+"""All nodes of each module's tree."""
+
+
+def place_of(name: str, line: int = 1) -> str:
+    """Return file and line of a module, as an editor opens them."""
+    return f"{TREES[name][0].relative_to(ROOT.parent)}:{line}"
 
 
 def room_of(name: str) -> str | None:
@@ -85,49 +90,28 @@ def room_of(name: str) -> str | None:
     return next((prefix for prefix in prefixes if prefix in ROOMS), None)
 
 
-def imports_of(tree: ast.Module, *, with_types: bool = True) -> Iterator[tuple[int, str]]:
+def imports_of(nodes: Sequence[ast.AST], *, with_types: bool = True) -> Iterator[tuple[int, str]]:
     """Yield line and dotted name (below `gitexp`) of every own import, also inside functions.
 
     `with_types` includes imports only for type checkers.
     """
     skipped = {
         id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for node in nodes
+        if not with_types and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
         for inner in ast.walk(node)
-        if not with_types
     }
-    for node in ast.walk(tree):
-        if id(node) in skipped:
-            continue
-        if isinstance(node, ast.Import):
+    for node in nodes:
+        if isinstance(node, ast.Import) and id(node) not in skipped:
             for alias in node.names:
                 if alias.name.partition(".")[0] == "gitexp":
                     yield node.lineno, alias.name.partition(".")[2]
-        elif isinstance(node, ast.ImportFrom):
+        elif isinstance(node, ast.ImportFrom) and id(node) not in skipped:
             package, _, inside = (node.module or "").partition(".")
             if package == "gitexp":
                 for alias in node.names:
                     full = f"{inside}.{alias.name}".removeprefix(".")
                     yield node.lineno, full if full in TREES else inside
-
-
-def functions_of(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
-    """Yield every function and method with its qualified name."""
-
-    def walk(
-        node: ast.AST, prefix: str
-    ) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield prefix + child.name, child
-                yield from walk(child, f"{prefix}{child.name}.")
-            elif isinstance(child, ast.ClassDef):
-                yield from walk(child, f"{prefix}{child.name}.")
-            else:
-                yield from walk(child, prefix)
-
-    return walk(tree, "")
 
 
 def length_of(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -150,29 +134,25 @@ def wrong_import(name: str, target: str) -> str:
 def test_every_module_is_in_a_room() -> None:
     packages = {room.partition(".")[0] for room in ROOMS}
     faults = [
-        f"gitexp/{path.relative_to(ROOT)} is in no room: add its directory to ROOMS in {__file__}"
-        for name, (path, _) in TREES.items()
+        f"{place_of(name)}: it is in no room: add its directory to ROOMS in {__file__}"
+        for name in TREES
         if name not in FACE and name not in packages and room_of(name) is None
     ]
-    faults += [f"there is no room {room}" for room in ROOMS if room not in TREES]
+    faults += [f"there is no room {room}: remove it" for room in ROOMS if room not in TREES]
     assert not faults, "\n".join(faults)
 
 
 def test_modules_import_only_rooms_before_their_own() -> None:
     faults = [
-        f"{path.relative_to(ROOT.parent)}:{line}: {name} imports {target}: {fault}"
-        for name, (path, tree) in TREES.items()
-        for line, target in imports_of(tree)
+        f"{place_of(name, line)}: {name} imports {target}: {fault}"
+        for name, nodes in NODES.items()
+        for line, target in imports_of(nodes)
         if (fault := wrong_import(name, target))
     ]
-    assert not faults, "\n".join(faults)
-
-
-def test_imports_are_written_in_full() -> None:
-    faults = [
-        f"{path.relative_to(ROOT.parent)}:{node.lineno}: write it in full, not relative"
-        for path, tree in TREES.values()
-        for node in ast.walk(tree)
+    faults += [
+        f"{place_of(name, node.lineno)}: write the import in full, not relative"
+        for name, nodes in NODES.items()
+        for node in nodes
         if isinstance(node, ast.ImportFrom) and node.level
     ]
     assert not faults, "\n".join(faults)
@@ -180,15 +160,20 @@ def test_imports_are_written_in_full() -> None:
 
 def test_no_import_cycles() -> None:
     edges = {
-        name: {t for _, t in imports_of(tree, with_types=False)} & set(TREES) - {name, *FACE}
-        for name, (_, tree) in TREES.items()
+        name: {
+            target: line
+            for line, target in imports_of(nodes, with_types=False)
+            if target in TREES and target not in (name, *FACE)
+        }
+        for name, nodes in NODES.items()
     }
     faults = []
     done: set[str] = set()
 
     def visit(name: str, trail: tuple[str, ...]) -> None:
         if name in trail:
-            faults.append(" -> ".join([*trail[trail.index(name) :], name]))
+            cycle = " -> ".join([*trail[trail.index(name) :], name])
+            faults.append(f"{place_of(trail[-1], edges[trail[-1]][name])}: {cycle}")
         elif name not in done:
             for target in sorted(edges[name]):
                 visit(target, (*trail, name))
@@ -201,7 +186,7 @@ def test_no_import_cycles() -> None:
 
 def test_packages_hold_no_code() -> None:
     faults = [
-        f"{path.relative_to(ROOT.parent)}: a package has a docstring and nothing else"
+        f"{place_of(name)}: a package has a docstring and nothing else: move the rest to a module"
         for name, (path, tree) in TREES.items()
         if name and path.name == "__init__.py" and len(tree.body) != 1
     ]
@@ -210,60 +195,37 @@ def test_packages_hold_no_code() -> None:
 
 def test_modules_and_functions_stay_small() -> None:
     faults = []
-    for name, (path, tree) in TREES.items():
+    for name, (path, _) in TREES.items():
         lines = len(path.read_text(encoding="utf-8").splitlines())
-        allowed = LONG_MODULES.get(name, MAX_MODULE_LINES)
-        if lines > allowed:
-            faults.append(f"{name} has {lines} lines, at most {allowed}: split it")
-        for function, node in functions_of(tree):
-            length = length_of(node)
-            most = LONG_FUNCTIONS.get(f"{name}.{function}", MAX_FUNCTION_LINES)
-            if length > most:
-                faults.append(f"{name}.{function} has {length} lines, at most {most}: split it")
-    assert not faults, "\n".join(faults)
-
-
-def test_size_exceptions_only_shrink() -> None:
-    lengths = {
-        f"{name}.{function}": length_of(node)
-        for name, (_, tree) in TREES.items()
-        for function, node in functions_of(tree)
-    }
-    modules = {
-        name: len(path.read_text(encoding="utf-8").splitlines())
-        for name, (path, _) in TREES.items()
-    }
-    faults = []
-    for listed, found, limit in (
-        (LONG_FUNCTIONS, lengths, MAX_FUNCTION_LINES),
-        (LONG_MODULES, modules, MAX_MODULE_LINES),
-    ):
-        for name, allowed in listed.items():
-            now = found.get(name, 0)
-            if now <= limit:
-                faults.append(f"{name} is no exception any more: take it off the list")
-            elif now != allowed:
-                faults.append(f"{name} has {now} lines, the list says {allowed}: lower it")
+        if lines > MAX_MODULE_LINES:
+            faults.append(f"{place_of(name)}: {lines} lines, at most {MAX_MODULE_LINES}: split it")
+        faults += [
+            f"{place_of(name, node.lineno)}: {node.name} has {length} lines,"
+            f" at most {MAX_FUNCTION_LINES}: split it"
+            for node in NODES[name]
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and (length := length_of(node)) > MAX_FUNCTION_LINES
+        ]
     assert not faults, "\n".join(faults)
 
 
 def test_public_names_have_a_docstring() -> None:
     faults = []
 
-    def look(body: list[ast.stmt], prefix: str) -> None:
+    def look(body: list[ast.stmt], module: str, prefix: str) -> None:
         for node in body:
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 continue
             if not node.name.startswith("_"):
                 if not ast.get_docstring(node) and not is_overload(node):
-                    faults.append(f"{prefix}{node.name}")
+                    faults.append(f"{place_of(module, node.lineno)}: {prefix}{node.name}")
                 if isinstance(node, ast.ClassDef):
-                    look(node.body, f"{prefix}{node.name}.")
+                    look(node.body, module, f"{prefix}{node.name}.")
 
     for name, (_, tree) in TREES.items():
         if not ast.get_docstring(tree):
-            faults.append(f"{name} (the module)")
-        look(tree.body, f"{name}.")
+            faults.append(f"{place_of(name)}: the module")
+        look(tree.body, name, "")
     assert not faults, "say what it means in a docstring:\n" + "\n".join(faults)
 
 
@@ -273,16 +235,17 @@ def is_overload(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> 
 
 def test_no_name_has_a_vague_word() -> None:
     faults = []
-    for module, (_, tree) in TREES.items():
-        named = [(part, "the module") for part in module.split(".") if part]
+    for module, nodes in NODES.items():
+        named = [(part, 1) for part in module.split(".") if part]
         named += [
-            (node.name, f"line {node.lineno}")
-            for node in ast.walk(tree)
+            (node.name, node.lineno)
+            for node in nodes
             if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         ]
         faults += [
-            f"{module}, {where}: `{name}` has the word '{word}'; name it for what it holds or does"
-            for name, where in named
+            f"{place_of(module, line)}: `{name}` has the word '{word}':"
+            " name it for what it holds or does"
+            for name, line in named
             for word in words_of(GITS_WORDS.sub("", name))
             if word in BANNED_WORDS
         ]
@@ -298,7 +261,7 @@ def words_of(name: str) -> list[str]:
 
 
 def test_import_inside_a_function_is_found() -> None:
-    tree = ast.parse(
+    source = (
         "import gitexp.storage\n"
         "def f():\n"
         "    from gitexp.cli.app import main\n"
@@ -306,9 +269,10 @@ def test_import_inside_a_function_is_found() -> None:
         "if TYPE_CHECKING:\n"
         "    from gitexp.api.runs import runs\n"
     )
+    nodes = list(ast.walk(ast.parse(source)))
     seen = [(1, "storage"), (3, "cli.app"), (4, "features.sync.sync")]
-    assert sorted(imports_of(tree)) == [*seen, (6, "api.runs")]
-    assert sorted(imports_of(tree, with_types=False)) == seen
+    assert sorted(imports_of(nodes)) == [*seen, (6, "api.runs")]
+    assert sorted(imports_of(nodes, with_types=False)) == seen
 
 
 def test_rooms_are_found_by_the_path() -> None:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
         (("ruff", "check"), "ruff check --fix"),
         (("ruff", "format", "--check"), "ruff format"),
         pytest.param(("mypy",), "mypy", marks=pytest.mark.slow),
-        (("codespell_lib",), "codespell --write-changes"),
+        pytest.param(("codespell_lib",), "codespell --write-changes", marks=pytest.mark.slow),
     ],
     ids=("lint", "layout", "types", "spelling"),
 )

@@ -1,7 +1,7 @@
-"""Documents and packages in PLAIN avoid the phrases below. PLAIN only grows.
+"""All documents and modules avoid the phrases below.
 
 Checked are the prose of a document, without its code blocks and generated tables, and the comments,
-docstrings and messages of a package.
+docstrings and messages of a module.
 """
 
 import ast
@@ -15,87 +15,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-PLAIN = (
-    "README.md",
-    ".github",
-    "docs/agent-instructions.md",
-    "docs/agents.md",
-    "docs/architecture.md",
-    "docs/changelog.md",
-    "docs/commands.md",
-    "docs/concurrency.md",
-    "docs/contributing.md",
-    "docs/data-model.md",
-    "docs/exit-codes.md",
-    "docs/glossary.md",
-    "docs/harvest.md",
-    "docs/hooks.md",
-    "docs/import-export.md",
-    "docs/json.md",
-    "docs/metrics.md",
-    "docs/parameters.md",
-    "docs/performance.md",
-    "docs/purge.md",
-    "docs/reliability.md",
-    "docs/security.md",
-    "docs/settings.md",
-    "docs/sweeps.md",
-    "docs/tutorial-agent.md",
-    "docs/tutorial-solo.md",
-    "docs/tutorial-team.md",
-    "docs/tutorial.md",
-    "docs/ui.md",
-    "docs/verdicts.md",
-    "docs/decisions",
-    "gitexp/features/harvest",
-    "gitexp/features/bridges",
-    "gitexp/features/trials",
-    "gitexp/features/runs",
-    "gitexp/core/query",
-    "gitexp/core/render",
-    "gitexp/core/inputs",
-    "gitexp/core/analysis",
-    "gitexp/core/brief",
-    "gitexp/core/schema",
-    "gitexp/adapters/journal",
-    "gitexp/adapters/git",
-    "gitexp/adapters/system",
-    "gitexp/adapters/inject",
-    "gitexp/adapters/trackers",
-    "gitexp/adapters/__init__.py",
-    "gitexp/core/model",
-    "gitexp/core/errors.py",
-    "gitexp/storage/branch",
-    "gitexp/storage/cache",
-    "gitexp/storage/merge",
-    "gitexp/storage/sessions.py",
-    "gitexp/storage/settings",
-    "gitexp/storage/workspace.py",
-    "gitexp/api",
-    "gitexp/features/doctor",
-    "gitexp/features/execution",
-    "gitexp/features/recording",
-    "gitexp/features/sync",
-    "gitexp/cli",
-    "gitexp/features/sweeps",
-    "tests/conftest.py",
-    "tests/hostile.py",
-    "tests/newest_git.py",
-    "tests/adapters",
-    "tests/api",
-    "tests/architecture/test_hot_path_imports.py",
-    "tests/architecture/test_layers.py",
-    "tests/architecture/test_tools.py",
-    "tests/benchmarks",
-    "tests/campaigns",
-    "tests/cli",
-    "tests/core",
-    "tests/docs",
-    "tests/e2e",
-    "tests/features",
-    "tests/storage",
-)
-"""Files and directories, from the top of the repository."""
+PLACES = ("README.md", ".github", "docs", "gitexp", "tests")
+"""Files and directories that are checked, from the top of the repository."""
+
+NOT_YET = ("docs/report.md", "gitexp/features/report")
+"""Exceptions. The list only shrinks."""
 
 PHRASES: dict[str, str] = {
     r"(?i)\b(nobody|somebody|whoever|anybody)\b": "name the process, user or caller that acts",
@@ -111,6 +35,12 @@ PHRASES: dict[str, str] = {
     r"\b[Ww]hat (lies|is there|was asked|stands)\b": "name the thing",
 }
 """Regular expressions, each with what to write instead."""
+
+ANY = re.compile("|".join(f"(?:{phrase.replace('(?i)', '')})" for phrase in PHRASES), re.I)
+"""Matches wherever a phrase does. Most files have none, and are not parsed."""
+
+JOINED = r"""["']\s*\n\s*[fr]?["']"""
+"""Where one string goes on as the next line's string."""
 
 
 def prose_of_a_document(text: str) -> Iterator[tuple[int, str]]:
@@ -134,27 +64,34 @@ def prose_of_a_module(text: str) -> Iterator[tuple[int, str]]:
 
 def faults_of(path: Path) -> list[str]:
     """Return one line for each phrase found in a file."""
+    text = path.read_text(encoding="utf-8")
+    if not ANY.search(re.sub(JOINED, "", text)):
+        return []
     prose = prose_of_a_module if path.suffix == ".py" else prose_of_a_document
     return [
-        f"{path.relative_to(ROOT)}:{number}: '{found[0]}': {instead}"
-        for number, line in prose(path.read_text(encoding="utf-8"))
+        f"{path.relative_to(ROOT)}:{number}: '{found[0]}': write {instead}"
+        for number, line in prose(text)
         for pattern, instead in PHRASES.items()
         if (found := re.search(pattern, line))
     ]
 
 
-def files_of(place: Path) -> list[Path]:
-    """Return the documents and modules at a path, itself or below it."""
-    if place.is_file():
-        return [place]
-    return sorted(path for path in place.rglob("*") if path.suffix in (".py", ".md", ".yml"))
+def checked_files() -> Iterator[Path]:
+    """Yield the documents and modules of `PLACES`, without the exceptions and this file."""
+    left_out = [*(ROOT / place for place in NOT_YET), Path(__file__)]
+    for place in PLACES:
+        for path in [ROOT / place, *sorted((ROOT / place).rglob("*"))]:
+            known = path.suffix in (".py", ".md", ".yml") and path.is_file()
+            if known and not any(path.is_relative_to(other) for other in left_out):
+                yield path
 
 
-@pytest.mark.parametrize("place", PLAIN)
-def test_wording_is_plain(place: str) -> None:
-    files = files_of(ROOT / place)
-    assert files, f"{place} has no document and no module"
-    assert not (faults := [fault for path in files for fault in faults_of(path)]), "\n".join(faults)
+def test_wording_is_plain() -> None:
+    faults = [
+        f"{place}: it is gone" for place in (*PLACES, *NOT_YET) if not (ROOT / place).exists()
+    ]
+    faults += [fault for path in checked_files() for fault in faults_of(path)]
+    assert not faults, "\n".join(faults)
 
 
 @pytest.mark.parametrize(
@@ -162,6 +99,7 @@ def test_wording_is_plain(place: str) -> None:
     [
         ("a.md", "nobody\n```\nnobody\n```\n`nobody`\nNobody\n", [1, 6]),
         ("a.py", '"""Tell whether."""\n\nx = 1  # nobody\nnobody = "is told"\n', [1, 3, 4]),
+        ("b.py", 'x = (\n    "it is "\n    f"told"\n)\n', [2]),
     ],
 )
 def test_wording_finds_phrases_in_prose_only(

@@ -193,12 +193,12 @@ def test_a_lost_connection_is_said_and_comes_back(browser: "Browser", repo: Repo
         assert axe(shown) == []
         assert shown.text(".counted") == "3 runs"
         shown.complaints.clear()
-        search.decide(runs[0], Decision.KEEP, "meanwhile")
+        search.decide(runs[0], Decision.KEEP, "kept elsewhere")
         search.finish()
         page.context.set_offline(False)
         shown.says(".live-mark:not(.is-lost)", "Live on 127.0.0.1")
         page.evaluate(f"location.hash = 'run={runs[0].id}'")
-        shown.says(".story", "meanwhile")
+        shown.says(".story", "kept elsewhere")
 
 
 @pytest.mark.long
@@ -239,7 +239,7 @@ def test_the_page_keeps_focus_scroll_and_zoom_while_it_changes(
         rows = page.inner_text(".as-table")
         journal.metrics({"val.acc": 0.5}, step=4)
         page.wait_for_timeout(1500)
-        assert page.inner_text(".as-table") == rows, "an open table stays as it is"
+        assert page.inner_text(".as-table") == rows, "an open table does not change"
         shown.check()
     journal.remove()
 

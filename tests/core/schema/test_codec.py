@@ -329,7 +329,7 @@ def vars_of(entry: RecordedRun) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@settings(max_examples=120, deadline=None)
+@settings(deadline=None)
 @given(RUNS)
 def test_a_run_survives_the_round_trip(run: Run) -> None:
     again = decode_run(encode_run(run))
@@ -345,7 +345,7 @@ def test_a_run_survives_the_round_trip(run: Run) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=120, deadline=None)
+@settings(deadline=None)
 @given(RUNS, st.dictionaries(NAME, st.floats(), max_size=3), st.lists(ANNOTATIONS, max_size=2))
 def test_run_is_restored_from_its_document(
     run: Run, floats: dict[str, Any], annotations: list[Annotation]
@@ -359,7 +359,7 @@ def test_run_is_restored_from_its_document(
 
 
 @pytest.mark.slow
-@settings(max_examples=120, deadline=None)
+@settings(deadline=None)
 @given(RUNS)
 def test_equal_runs_have_equal_bytes(run: Run) -> None:
     turned = replace(
@@ -375,19 +375,19 @@ def test_equal_runs_have_equal_bytes(run: Run) -> None:
     assert encode_run(decode_run(encode_run(run))) == encode_run(run)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(deadline=None)
 @given(ANNOTATIONS)
 def test_an_annotation_survives_the_round_trip(annotation: Annotation) -> None:
     assert decode_annotation(encode_annotation(annotation)) == annotation
 
 
-@settings(max_examples=120, deadline=None)
+@settings(deadline=None)
 @given(TABLES)
 def test_a_table_survives_the_round_trip(table: dict[str, Value]) -> None:
     assert decode_table(encode_table(table)) == table
 
 
-@settings(max_examples=120, deadline=None)
+@settings(deadline=None)
 @given(ROWS)
 def test_a_series_survives_the_round_trip(rows: list[dict[str, float | int | str]]) -> None:
     again = decode_series(encode_series(rows))
@@ -557,7 +557,13 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("what", BOMBS)
-@pytest.mark.parametrize("decode", [decode_run, decode_annotation, decode_table])
+@pytest.mark.parametrize(
+    "decode",
+    [
+        decode_run,
+        *(pytest.param(d, marks=pytest.mark.slow) for d in (decode_annotation, decode_table)),
+    ],
+)
 def test_hostile_record_is_refused_within_a_second(
     what: str, decode: Callable[[bytes], object]
 ) -> None:
@@ -578,7 +584,7 @@ def test_a_damaged_series_is_unreadable(data: bytes) -> None:
         decode_series(data)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 1500), st.integers(0, 300))
 def test_any_damage_gives_a_run_or_one_unreadable(junk: bytes, at: int, length: int) -> None:
     data = GOLDEN_RUN[:at] + junk + GOLDEN_RUN[at + length :]
@@ -588,7 +594,7 @@ def test_any_damage_gives_a_run_or_one_unreadable(junk: bytes, at: int, length: 
         assert error.why is None or "\n" not in error.why
 
 
-@settings(max_examples=120, deadline=None)
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_as_a_series_gives_rows_or_one_unreadable(text: str) -> None:
     try:

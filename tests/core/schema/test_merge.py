@@ -143,12 +143,12 @@ def check_nothing_lost(a: dict[str, str], b: dict[str, str]) -> None:
 
 class TestAlgebra:
     @given(states, states)
-    @settings(max_examples=100, deadline=None)
+    @settings(deadline=None)
     def test_merge_is_commutative(self, a: dict[str, str], b: dict[str, str]) -> None:
         check_commutative(a, b)
 
     @given(states, states, states)
-    @settings(max_examples=100, deadline=None)
+    @settings(deadline=None)
     def test_merge_is_associative(
         self, a: dict[str, str], b: dict[str, str], c: dict[str, str]
     ) -> None:
