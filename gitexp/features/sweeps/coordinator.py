@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from gitexp.adapters.engines.protocol import Ended, Engine, NotRun, Printed, TimeUp
+from gitexp.adapters.engines.protocol import Ended, Engine, NotRun, Printed, RunsAgain, TimeUp
 from gitexp.adapters.git.maintenance import start_maintenance
 from gitexp.adapters.system import clock
 from gitexp.core.errors import GitexpError
@@ -200,6 +200,8 @@ class Coordinator:
                     self._listener.on_line(trial.run, happened.stream, line)
             elif isinstance(happened, TimeUp):
                 trial.note_timeout()
+            elif isinstance(happened, RunsAgain):
+                self._begin_again(planned, trial)
             elif isinstance(happened, Ended):
                 self._end(planned, trial, happened, progress, result)
                 if happened.run not in self._adopted:
@@ -229,6 +231,17 @@ class Coordinator:
             progress.pruned += is_pruned(sealed.run)
             self._row = 0
         self._listener.on_end(planned, sealed.run, progress)
+
+    def _begin_again(self, planned: Planned, trial: OpenTrial) -> None:
+        """Forget what a trial printed: its worker died, and another runs it from its start."""
+        trial.abandon()
+        self._place.end(trial)
+        warnings = (*trial.run.warnings, "its worker was lost, so it ran again")
+        again = self._place.begin(planned.prepared, replace(trial.run, warnings=warnings))
+        again.is_announced = trial.is_announced
+        if trial.pruned_at is not None:
+            again.note_pruning(trial.pruned_at)
+        self._running[again.run.id] = (planned, again)
 
     def _prune(self, queue: Source) -> None:
         running = [

@@ -195,7 +195,7 @@ class ProposedPlan(Plan):
     def told(self, group: Group, runs: Sequence[Run], metric: str) -> Told:
         """What the study learns from the runs of a point."""
         verdict, value = self.outcome(runs, metric)
-        steps = self._steps(runs[0], metric) if self.definition.prune else {}
+        steps = self.steps(runs[0], metric) if self.definition.prune else {}
         return Told(proposal=group.proposal, verdict=verdict, value=value, steps=steps)
 
     def outcome(self, runs: Sequence[Run], metric: str) -> tuple[Verdict, float | None]:
@@ -208,8 +208,8 @@ class ProposedPlan(Plan):
             return Verdict.FAILED, None
         return Verdict.COMPLETE, sum(found) / len(found)
 
-    def _steps(self, run: Run, metric: str) -> dict[int, float]:
-        """The values of the metric by step, as the series of a run has them."""
+    def steps(self, run: Run, metric: str) -> dict[int, float]:
+        """Return the values of the metric by step, as the series of a run has them."""
         if not self.workspace.index.has_series(run.id):
             return {}
         found = {}

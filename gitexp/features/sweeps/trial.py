@@ -6,7 +6,6 @@ dies in between is completed by recovery as for `git exp run`.
 
 import hashlib
 import os
-import signal
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from gitexp.adapters.engines.protocol import Ended, Order
 from gitexp.adapters.git.process import LOCAL_VARIABLES
 from gitexp.adapters.journal.journal import CommandEnding, Journal, read_journal
 from gitexp.adapters.journal.liveness import ENGINE, RUN_VARIABLE
-from gitexp.adapters.journal.output_archive import KeptOutput
+from gitexp.adapters.journal.output_archive import KeptOutput, discard_output
 from gitexp.adapters.journal.output_tail import OutputTail
 from gitexp.adapters.system import clock
 from gitexp.adapters.system.output_pump import Lines
@@ -25,7 +24,7 @@ from gitexp.adapters.system.probe import hash_path
 from gitexp.core.analysis.fingerprint import path_matcher
 from gitexp.core.errors import GitexpError
 from gitexp.core.inputs.redaction import redact_text
-from gitexp.core.model.run import Checks, FileState, Outcome, Run, Series, Table
+from gitexp.core.model.run import Checks, FileState, Run, Series, Table
 from gitexp.core.schema.toml_codec import encode_run, encode_table
 from gitexp.features.execution.checks import run_checks
 from gitexp.features.execution.execute import (
@@ -59,6 +58,7 @@ from gitexp.features.recording.record import (
     fold_events,
     kept_path,
 )
+from gitexp.features.sweeps.ending import faults_of, outcome_of
 from gitexp.features.sweeps.trees import TrialTree, is_link
 from gitexp.features.trials.reads import opened_files, untracked_reads
 from gitexp.storage.branch.events import RunEvent, sealed, started
@@ -233,6 +233,14 @@ class OpenTrial:
         with suppress(OSError):
             self.params_file.unlink()
 
+    def abandon(self) -> None:
+        """Drop what it printed: it begins again, and the new trial takes over its journal."""
+        self.printed.close()
+        self.kept.finish(redact_text)
+        discard_output(self.kept.path)
+        self.tail.remove()
+        self.journal.close()
+
     def announce(self) -> RunEvent:
         """The event that puts the start onto the branch."""
         self.is_announced = True
@@ -251,7 +259,7 @@ class OpenTrial:
         )
         if ended.stopped and run.sweep is not None:
             run = replace(run, sweep=replace(run.sweep, pruned_at=self.pruned_at))
-        run, series, notes = self._gather(run, _faults(ended))
+        run, series, notes = self._gather(run, faults_of(ended))
         run, record = fit_to_limits(run)
         with suppress(GitexpError):  # a full disk: the branch may have room, or it runs again
             self.journal.seal(record, series=series)
@@ -356,28 +364,6 @@ class SealedTrial:
     def leave(self) -> None:
         """Keep the journal: the next command completes the run."""
         self.trial.journal.close()
-
-
-_ASKED_TO_END = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-"""A machine that shuts down sends these to trials too; then they run again. KILL is not among
-them: the system sends it to a trial that takes too much memory, each time."""
-
-
-def outcome_of(ended: Ended) -> Outcome:
-    """How the end of a trial's command is called."""
-    if ended.timed_out:
-        return Outcome.TIMED_OUT
-    if ended.stopped or -ended.exit_code in _ASKED_TO_END:
-        return Outcome.INTERRUPTED
-    return Outcome.SUCCEEDED if ended.exit_code == 0 else Outcome.FAILED
-
-
-def _faults(ended: Ended) -> list[str]:
-    if ended.fault:
-        return [ended.fault]
-    if -ended.exit_code == signal.SIGKILL and not (ended.stopped or ended.timed_out):
-        return ["it was killed by signal 9, perhaps because memory ran out"]
-    return []
 
 
 def _hash_outputs(prepared: PreparedRun, warnings: list[str]) -> dict[str, FileState]:
