@@ -18,11 +18,11 @@ from gitexp.adapters.engines.protocol import (
 from gitexp.core.errors import UnreadableRecord
 
 
-def task_of(order: Order, owner: str, commit: str, kit: str, topic: str | None) -> dict[str, Any]:
-    """Return an order as a worker takes it."""
+def task_of(order: Order, owner: str, commit: str, kit: str, topic: str | None) -> str:
+    """Return an order as a worker takes it: JSON, which Dask passes on without looking into it."""
     parcel = order.parcel
     assert parcel is not None  # noqa: S101 - orders for other machines have one
-    return {
+    task = {
         "run": order.run,
         "owner": owner,
         "commit": commit,
@@ -39,6 +39,7 @@ def task_of(order: Order, owner: str, commit: str, kit: str, topic: str | None) 
         "inject": parcel.inject,
         "topic": topic,
     }
+    return json.dumps(task)
 
 
 def decode(data: bytes) -> dict[str, Any]:

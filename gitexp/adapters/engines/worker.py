@@ -201,11 +201,12 @@ def _part(kit: str, name: str) -> ModuleType:
     return _PARTS[kit, name]
 
 
-def run_trial(task: dict[str, Any]) -> bytes:
-    """Run a trial and return its result as JSON, once in the outbox.
+def run_trial(order: str) -> bytes:
+    """Run a trial, ordered as JSON, and return its result as JSON, once in the outbox.
 
     A worker that lacks the code answers `need`; one that lacks the data, `not_run` with the reason.
     """
+    task = json.loads(order)
     run = task["run"]
     box = os.path.join(folder(), "outbox", task["owner"])
     kept = os.path.join(box, run + ".json")
@@ -255,7 +256,7 @@ def _run(task: dict[str, Any], attempt: str) -> dict[str, Any]:
         found["facts"] = _facts_of(task)
     finally:
         shutil.rmtree(private, ignore_errors=True)
-    cache.give_back(path, lock, data.restore(path, before))
+    cache.give_back(path, lock, data.restore(path, before, now))
     return found
 
 

@@ -22,9 +22,9 @@ from gitexp.core.errors import ExitCode, GitexpError
 from gitexp.core.model.run import Direction, Outcome, Run, Value, numbers
 from gitexp.core.render.text import clean, counted
 from gitexp.features.execution.place_inputs import find_missing
-from gitexp.features.sweeps.coordinator import Listener, Progress, Result
 from gitexp.features.sweeps.definition import Definition
 from gitexp.features.sweeps.plan import Planned, State, count_states
+from gitexp.features.sweeps.progress import Listener, Progress, Result
 from gitexp.features.sweeps.space import Point
 from gitexp.features.sweeps.summary import Summary, choose, has_failed, is_pruned, summarize
 from gitexp.storage.workspace import Workspace

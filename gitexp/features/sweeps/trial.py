@@ -78,22 +78,30 @@ def marks_of(workspace: Workspace, sweep: str) -> dict[str, str]:
     return {SWEEP_VARIABLE: sweep, OWNER_VARIABLE: f"{sweep}-{clone}"}
 
 
-def placed_in(prepared: PreparedRun, top: Path) -> PreparedRun:
+def placed_in(prepared: PreparedRun, tree: TrialTree) -> PreparedRun:
     """The trial with its directory and files in another work tree."""
     command = prepared.run.command
-    directory = inside(top, "." if command is None else command.directory)
+    name = "." if command is None else command.directory
+    files = (name, prepared.metrics_files, prepared.outputs)
+    if files not in tree.places:
+        tree.places[files] = (
+            inside(tree.path, name),
+            *(_moved(paths, prepared.top, tree.path) for paths in files[1:]),
+        )
+    directory, metrics_files, outputs = tree.places[files]
     directory.mkdir(parents=True, exist_ok=True)
-
-    def there(path: Path) -> Path:
-        return top / path.relative_to(prepared.top) if path.is_relative_to(prepared.top) else path
-
     return prepared._replace(
         argv=_placed_argv(prepared, directory),
         directory=directory,
-        top=top,
-        metrics_files=tuple(there(path) for path in prepared.metrics_files),
-        outputs=tuple(there(path) for path in prepared.outputs),
+        top=tree.path,
+        metrics_files=metrics_files,
+        outputs=outputs,
     )
+
+
+def _moved(paths: Iterable[Path], top: Path, to: Path) -> tuple[Path, ...]:
+    """Return the paths, those below `top` as they are below `to`."""
+    return tuple(to / p.relative_to(top) if p.is_relative_to(top) else p for p in paths)
 
 
 def _placed_argv(prepared: PreparedRun, directory: Path) -> tuple[str, ...]:
@@ -167,7 +175,9 @@ class OpenTrial:
             tail=OutputTail(journal.path),
             kept=KeptOutput(kept_path(workspace, run.id)),
             printed=PrintedMetrics(journal, started_s, prepared.metric_patterns),
-            files=RunFiles.begin(workspace, prepared, run, None),
+            files=RunFiles.begin(
+                workspace, prepared, run, None, lambda: tree.look(prepared.directory)
+            ),
             started_s=started_s,
             before=file_marks(prepared.metrics_files),
         )
@@ -277,6 +287,8 @@ class OpenTrial:
 
     def checks(self, run: Run) -> tuple[Checks | None, list[str]]:
         """Run the project's checks in the trial's work tree; returns their result and warnings."""
+        if self.workspace.settings.checks is not None:
+            self.tree.now = None  # they may write
         return run_checks(self.workspace.settings, run, self.prepared.top)
 
     def _gather(self, run: Run, warnings: list[str]) -> tuple[Run, Series, tuple[str, ...]]:

@@ -4,6 +4,7 @@ import ast
 import asyncio
 import fcntl
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -75,7 +76,7 @@ def send(worker: ModuleType, repo: RepoBuilder) -> Send:
             "topic": None,
             **more,
         }
-        return decode(worker.run_trial(task))
+        return decode(worker.run_trial(json.dumps(task)))
 
     return run
 
@@ -149,7 +150,7 @@ class TestCode:
         self, repo: RepoBuilder, worker: ModuleType
     ) -> None:
         task = {"run": "a" * 16, "owner": "o", "commit": code_of(repo), "kit": "none"}
-        assert decode(worker.run_trial(task))["need"]
+        assert decode(worker.run_trial(json.dumps(task)))["need"]
 
     def test_a_worker_without_git_says_it(
         self, worker: ModuleType, monkeypatch: pytest.MonkeyPatch
@@ -312,6 +313,7 @@ def test_addresses() -> None:
 
 
 class TestCache:
+    @pytest.mark.long
     def test_the_longest_unused_code_goes_first_when_the_cache_is_full(
         self, send: Send, worker: ModuleType, repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
