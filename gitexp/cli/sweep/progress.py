@@ -254,6 +254,11 @@ class Teller:
                 "and the next `git exp` command completes them"
             )
         self._hint_at_links([run for _, run in result.runs])
+        if trials and not result.runs and not summary.best and self._definition.metric_patterns:
+            hint = (
+                "these results were recorded without the pattern; `--again` runs the trials with it"
+            )
+            click.echo(f"hint: {hint}", err=True)
         if result.left:
             click.echo(f"hint: `git exp sweep resume {short}` goes on", err=True)
         return self._exit_code(result, summary, failed)
