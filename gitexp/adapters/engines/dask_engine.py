@@ -286,6 +286,9 @@ class DaskEngine:
         if type(error).__name__ != "KilledWorker":
             self._release(run)
             return [NotRun(run, f"its worker failed: {type(error).__name__}: {error}")]
+        if run in self._stops:
+            self._release(run)
+            return [Ended(run, -9, 0.0, stopped=True, fault="its worker was lost")]
         tries = 1 + int(config("distributed.scheduler.allowed-failures", 3))
         if self._deaths(run) < tries:
             self._rounds[run] = self._rounds.get(run, 0) + 1
