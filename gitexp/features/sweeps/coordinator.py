@@ -1,7 +1,7 @@
-"""The loop of a sweep: start trials, hear what they print, record how they end.
+"""The loop of a sweep: start trials, read their output, record their results.
 
-Only the coordinator writes the run branch, in batches: what ended waits at most `BATCH_S` in its
-journal. A coordinator that dies leaves the trials on the branch or in their journals.
+Only the coordinator writes the run branch, in batches. A trial that ended waits for the next batch
+in its journal. A coordinator that dies leaves every trial on the branch or in its journal.
 """
 
 import signal
@@ -256,7 +256,7 @@ class Coordinator:
 
     @contextmanager
     def _hearing_signals(self) -> Iterator[None]:
-        """Take note of what asks us to end: first wait for trials, then stop them.
+        """Count the signals to end: the first waits for running trials, the second stops them.
 
         TERM and HUP stop the trials at once: the machine or the terminal goes away.
         """

@@ -1,4 +1,4 @@
-"""What a sweep is: the command, the space, how points are chosen, and the code that they run.
+"""The definition of a sweep: command, space, choice of points, and code.
 
 Pure. A definition never changes, and its id follows from it: starting the same sweep again, here or
 in another clone, continues it.

@@ -1,6 +1,6 @@
-"""From a definition to its trials, and what is known of each before anything runs.
+"""The plan of a sweep: its trials, each with the earlier result that it has, if any.
 
-A trial that ended before is reused: in this sweep, in another one or by hand.
+A result counts whether this sweep, another one or the user by hand made it.
 """
 
 from collections.abc import Callable, Iterable, Iterator

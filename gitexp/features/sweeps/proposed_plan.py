@@ -1,4 +1,4 @@
-"""The plan of a sweep whose points Optuna proposes: which results there are before it proposes any.
+"""The plan of a sweep whose points Optuna proposes: the results from before its first proposal.
 
 Points that were proposed before count, also those of a sweep that differs in nothing but its number
 of points. Other results in the space, of a grid or by hand, are known to the study, and do not

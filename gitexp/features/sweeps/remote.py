@@ -1,4 +1,4 @@
-"""Trials on other machines: what travels there, what comes back, and what a dead sweep left there.
+"""Trials on other machines: what travels, what comes back, and what a dead coordinator left.
 
 The record is made here, by the same steps as for a trial on this machine, from files in a
 directory that stands for the work tree of the worker.

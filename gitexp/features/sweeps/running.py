@@ -63,7 +63,7 @@ def _marker(workspace: Workspace, definition: Definition) -> str:
 
 @contextmanager
 def held_sweep(workspace: Workspace, definition: Definition) -> Iterator[None]:
-    """Have a sweep to oneself, after what a killed coordinator left has been ended and recorded.
+    """Hold a sweep, after ending and recording what a killed coordinator left.
 
     Raises `Conflict` when another process runs it.
     """

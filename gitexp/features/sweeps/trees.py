@@ -1,7 +1,7 @@
-"""Work trees for trials: each has the exact code of the sweep and is as new for every trial.
+"""Work trees for trials, with the exact code of the sweep.
 
-A tree is used again and again. What a trial added is removed afterwards; a tree whose own files a
-trial changed is made anew.
+Many trials use one tree, one after the other. After each, the files that it added are removed; a
+tree whose own files a trial changed is replaced.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""One trial of a sweep on its way to the record: begun, heard, ended, sealed.
+"""One trial of a sweep, from its start to its record.
 
-The journal has the trial from before its command starts until its record is on the branch, so what
-dies in between is completed by recovery as for `git exp run`.
+The journal holds the trial from before its command starts until its record is on the branch.
+Recovery completes a trial whose process died, as for `git exp run`.
 """
 
 import hashlib
@@ -188,12 +188,12 @@ class OpenTrial:
     @property
     def params_file(self) -> Path:
         """A file with the parameters, for the command to read."""
-        return self.workspace.journals / f"{self.run.id}.params.toml"
+        return self.journal.path.with_suffix(".params.toml")
 
     @property
     def report(self) -> Path:
         """Where the program reports its parameters."""
-        return report_path(self.workspace.journals, self.run.id)
+        return report_path(self.journal.path.parent, self.run.id)
 
     def order(self, marks: Mapping[str, str], more: Mapping[str, str]) -> Order:
         """What an engine needs to run the command; `more` are variables that are set if unset."""
