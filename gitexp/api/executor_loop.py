@@ -27,10 +27,11 @@ from gitexp.core.schema.toml_codec import encode_run
 from gitexp.features.execution.code_snapshot import pin
 from gitexp.features.recording.made_here import mark_recorded_here
 from gitexp.features.recording.record import apply_totals, fit_to_limits, fold_events, note_events
-from gitexp.features.sweeps.coordinator import BATCH_S, Result
+from gitexp.features.sweeps.coordinator import BATCH_S
 from gitexp.features.sweeps.files import branch_file
-from gitexp.features.sweeps.plan import Plan, Planned, State
-from gitexp.features.sweeps.source import Source
+from gitexp.features.sweeps.plan import Plan, Planned
+from gitexp.features.sweeps.progress import Result
+from gitexp.features.sweeps.source import Source, take_new
 from gitexp.features.sweeps.summary import has_failed
 from gitexp.storage.branch.events import RunEvent, sealed
 from gitexp.storage.workspace import Workspace
@@ -124,13 +125,10 @@ class ExecutorLoop:
     # --- handing out --------------------------------------------------------------------------
 
     def _fill(self, queue: Source, result: Result) -> None:
-        while queue and result.stopped_by is None and len(self._open) < self._jobs:
-            planned = queue.take()
+        while result.stopped_by is None and len(self._open) < self._jobs:
+            planned = take_new(queue, self.reused.append)
             if planned is None:
                 break
-            if planned.state is not State.NEW:
-                self.reused.append(planned)
-                continue
             trial = self._begin(planned)
             params = nest(planned.point)
             try:

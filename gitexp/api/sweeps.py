@@ -21,9 +21,8 @@ from gitexp.api.tracker import verdict_on
 from gitexp.core.errors import InvalidInput
 from gitexp.core.inputs.python_values import as_table, as_tags, own_argv
 from gitexp.core.inputs.redaction import redact_argv, redact_text
-from gitexp.core.model.run import Direction, Outcome, Run, numbers
+from gitexp.core.model.run import Direction, Outcome, Run
 from gitexp.core.render.text import counted, format_number
-from gitexp.features.sweeps.coordinator import Limits, Listener, Result
 from gitexp.features.sweeps.definition import Definition
 from gitexp.features.sweeps.files import save_sweep
 from gitexp.features.sweeps.known import place_marker
@@ -36,9 +35,11 @@ from gitexp.features.sweeps.plan import (
     refuse_secrets,
     with_code,
 )
+from gitexp.features.sweeps.progress import Limits, Listener, Result
 from gitexp.features.sweeps.proposed_plan import plan_of
 from gitexp.features.sweeps.running import How, default_jobs, held_sweep, run_planned, source_of
 from gitexp.features.sweeps.space import Point
+from gitexp.features.sweeps.study import PRUNERS
 from gitexp.features.sweeps.summary import choose, short_point, summarize
 from gitexp.storage.workspace import Workspace
 
@@ -70,7 +71,12 @@ class SweepResult:
     metric: str | None
     direction: Direction | None
     best: SweepTrial | None
-    """The best trial by the metric; `None` when none has it, or its direction is not known."""
+    """The best trial by the metric; `None` when none has it, or its direction is not known.
+
+    With several seeds, the first trial of the point that is best on average.
+    """
+    best_value: float | None
+    """The metric of the best trial; with several seeds the mean of its point."""
     left: int
     """Trials that did not start."""
     stopped_by: str | None
@@ -108,8 +114,8 @@ class SweepResult:
         missing = len(self.trials) - len(ended) + self.left
         parts += [f"{missing:,} without a result"] if missing else []
         text = f"sweep {self.id[:7]}: {', '.join(parts)}"
-        if self.best is not None and self.metric is not None:
-            value = format_number(float(numbers(self.best.run.metrics)[self.metric]))
+        if self.best is not None and self.best_value is not None:
+            value = format_number(self.best_value)
             point = short_point(self.best.params)
             text += f"; best {self.metric} {value} ({self.best.run.id[:7]}: {point})"
         return text
@@ -127,6 +133,8 @@ def sweep(
     optuna: int = 0,
     sampler: str = "",
     seed: int = 0,
+    seeds: int = 0,
+    prune: str = "",
     minimize: str = "",
     maximize: str = "",
     reason: str = "",
@@ -148,7 +156,11 @@ def sweep(
     Without `executor` a function is called in this thread, and commands run as with `git exp
     sweep`, `jobs` at once. With one, `jobs` trials are handed out at once; a function must be one
     that the executor can take, and a command runs in the present directory. Trials that ended
-    before are reused. Raises `InvalidInput` for a space that makes no sweep.
+    before are reused.
+
+    `seeds=3` runs each point with the seeds 0, 1 and 2; a function gets the seed as its argument
+    `seed`. `prune` stops commands that do badly, as `--prune` does; functions, and commands of an
+    executor, cannot be stopped. Raises `InvalidInput` for a space or options that make no sweep.
     """
     where_is = Path.cwd() if directory is None else Path(directory).resolve()
     workspace = Workspace.open(None if directory is None else where_is)
@@ -164,6 +176,8 @@ def sweep(
         optuna=optuna,
         sampler=sampler,
         seed=seed if random or optuna else 0,
+        seeds=seeds,
+        prune=prune,
         metric=minimize or maximize,
         direction="minimize" if minimize else "maximize" if maximize else "",
         reason=redact_text(reason),
@@ -171,6 +185,12 @@ def sweep(
         inputs=tuple(inputs),
     )
     _check(definition, minimize=minimize, maximize=maximize)
+    if prune and (callable(work) or executor is not None):
+        raise InvalidInput(
+            "cannot prune these trials",
+            why="a function, or a command of an executor, cannot be stopped",
+            hints=["give a command, and no executor"],
+        )
     if callable(work) and isinstance(executor, ProcessPoolExecutor):
         _check_travels(work)
     refuse_secrets(definition)
@@ -192,8 +212,17 @@ def _check(definition: Definition, *, minimize: str, maximize: str) -> None:
         raise InvalidInput("cannot minimize one metric and maximize another")
     if definition.random and definition.optuna:
         raise InvalidInput("cannot draw points and let Optuna propose them")
-    if min(definition.random, definition.optuna, definition.seed) < 0:
-        raise InvalidInput("a number of points is not below zero")
+    if min(definition.random, definition.optuna, definition.seed, definition.seeds) < 0:
+        raise InvalidInput("a number of points or seeds is not below zero")
+    if definition.seeds and "seed" in definition.space().names:
+        raise InvalidInput("cannot use seeds=… here", why="the space has a parameter 'seed'")
+    if definition.prune and (definition.prune not in PRUNERS or not definition.optuna):
+        ways = " or ".join(PRUNERS)
+        raise InvalidInput(
+            f"cannot prune with '{definition.prune}'", why=f"it is {ways}, with optuna=N"
+        )
+    if definition.prune and definition.seeds:
+        raise InvalidInput("cannot prune trials of several seeds")
 
 
 def _check_travels(work: Callable[..., Any]) -> None:
@@ -291,7 +320,10 @@ class _Running:
         trials += [SweepTrial(each.point, run, is_reused=False) for each, run in self._result.runs]
         directions = {**self._workspace.settings.directions, **self._definition.directions}
         metric = choose([trial.run for trial in trials], self._metric(), directions)
-        summary = summarize([(trial.params, trial.run) for trial in trials], metric, directions)
+        added = ("seed",) if self._definition.seeds else ()
+        points = [{n: v for n, v in trial.params.items() if n not in added} for trial in trials]
+        runs = [trial.run for trial in trials]
+        summary = summarize(zip(points, runs, strict=True), metric, directions)
         best = None
         if summary.best and summary.direction is not None:
             best = next(trial for trial in trials if trial.run is summary.best[0].run)
@@ -301,6 +333,7 @@ class _Running:
             metric=metric,
             direction=summary.direction,
             best=best,
+            best_value=None if best is None else summary.best[0].value,
             left=self._result.left,
             stopped_by=self._result.stopped_by,
             directory=directory,

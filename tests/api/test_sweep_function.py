@@ -45,6 +45,33 @@ def logging(lr: float) -> None:
 SPACE = {"lr": "0.1,0.2", "depth": [2, 4]}
 
 
+def noisy(lr: float, seed: int) -> float:
+    return lr + seed * (1.0 if lr < 0.15 else 0.1)
+
+
+def test_seeds_are_arguments_and_their_mean_decides() -> None:
+    done = gitexp.sweep({"lr": [0.1, 0.2]}, noisy, seeds=3, minimize="value")
+    assert [trial.params["seed"] for trial in done.trials] == [0, 1, 2, 0, 1, 2]
+    assert len({trial.run.batch for trial in done.trials}) == 2
+    assert done.best is not None and done.best.params["lr"] == 0.2
+    assert done.best_value == pytest.approx(0.3)
+    assert len(gitexp.sweep({"lr": [0.1, 0.2]}, noisy, seeds=4, minimize="value").reused) == 6
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"prune": "median", "optuna": 3}, "cannot be stopped"),
+        ({"prune": "no", "optuna": 3}, "median or hyperband"),
+        ({"seeds": -1}, "below zero"),
+    ],
+)
+def test_options_that_contradict_are_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        gitexp.sweep({"lr": [0.1]}, noisy, minimize="value", **options)
+    assert words in f"{raised.value.what} {raised.value.why}"
+
+
 def test_each_point_is_a_run_and_a_failure_is_one_too() -> None:
     seen: list[Any] = []
     done = gitexp.sweep(SPACE, objective, minimize="loss", on_end=seen.append, reason="why not")

@@ -16,6 +16,7 @@ from gitexp.api.tracker import Tracker
 from gitexp.storage.merge.branches import merge_run_branch
 from gitexp.storage.workspace import Workspace
 from tests.benchmarks.building import add_runs, git, make_repository
+from tests.benchmarks.clusters import on_dask
 from tests.benchmarks.live import live_figures
 from tests.benchmarks.page import LONG_CURVE, WITH_CURVES, add_curves, page_figures
 from tests.benchmarks.sweeps import sweeping
@@ -484,6 +485,7 @@ ALL: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "run": running,
     "files": running_among_many_files,
     "sweep": sweeping,
+    "dask": on_dask,
     "bulk": bulk_recording,
     "merge": merging,
     "size": size,

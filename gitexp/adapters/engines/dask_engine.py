@@ -26,6 +26,7 @@ from gitexp.adapters.engines.protocol import (
     Happening,
     NotRun,
     Order,
+    RunsAgain,
     Setting,
 )
 from gitexp.adapters.engines.result import Lines, decode, happenings, task_of
@@ -40,6 +41,9 @@ _COLLECT_S: Final = 0.5
 
 _GONE_S: Final = 10.0
 """Seconds after which an adopted run that no worker knows was interrupted."""
+
+_ROUNDS: Final = 3
+"""How often a command is ordered again that waited on workers which other commands killed."""
 
 _MORE: Final = 2
 """Commands that are ordered beyond the threads of the workers, so that none waits for us."""
@@ -56,6 +60,10 @@ class DaskEngine:
         self._orders: dict[str, Order] = {}
         self._futures: dict[str, Any] = {}
         self._stops: dict[str, int] = {}
+        self._rounds: dict[str, int] = {}
+        """How often a run was ordered again because its workers were lost."""
+        self._awaited: set[str] = set()
+        """Runs that had ended, and whose result was lost with its worker: the cluster brings it."""
         self._collected: dict[str, dict[str, Any]] = {}
         """Results from outboxes that `wait` has not returned."""
         self._collected_s = 0.0
@@ -204,14 +212,28 @@ class DaskEngine:
             while True:
                 events.append(self._events.get_nowait())
         found = self._take_adopted() if self._adopted else []
+        for run in list(self._awaited):
+            future = self._futures.get(run)
+            if future is None or future.status not in ("lost", "pending"):
+                self._awaited.discard(run)
+                events += [] if future is None else [future]
         if not events and self._client.status in ("closed", "closing", "newly-created"):
             raise lost(self._address)
         for event in events:
             if isinstance(event, NotRun):
                 found += self._drop(event)
             elif isinstance(event, dict) and event.get("run") in self._orders:
-                found += self._lines.take_streamed(event["run"], event["chunks"])
+                found += self._hear(event)
         found += self._results([e for e in events if not isinstance(e, NotRun | dict)])
+        return found
+
+    def _hear(self, event: Mapping[str, Any]) -> list[Happening]:
+        """Return what a running command printed. One that begins again is asked to end again."""
+        run = event["run"]
+        found = self._lines.take_streamed(run, str(event.get("attempt", "")), event["chunks"])
+        if run in self._stops and any(isinstance(each, RunsAgain) for each in found):
+            with asking(self._address):
+                self._client.run(self._worker.stop, run, self._stops[run], wait=False)
         return found
 
     def _results(self, futures: list[Any]) -> list[Happening]:
@@ -224,10 +246,13 @@ class DaskEngine:
             for data in self._client.gather(done, errors="skip") if done else ():
                 found += self._result(data)
         for future in futures:
-            if future.status in ("cancelled", "lost"):
+            run = ours[future.key]
+            if future.status == "cancelled":
                 raise lost(self._address)
             if future.status == "error":
-                found += self._failed(ours[future.key], future)
+                found += self._failed(run, future)
+            elif self._futures.get(run) is future:  # its worker died before it gave the result
+                self._awaited.add(run)
         return found
 
     def _result(self, data: bytes) -> list[Happening]:
@@ -252,14 +277,37 @@ class DaskEngine:
         return found
 
     def _failed(self, run: str, future: Any) -> list[Happening]:
-        """Say how a command ended whose worker was killed each time, or that no worker can run."""
+        """Say how a command ended whose workers died each time, or that no worker can run.
+
+        Dask counts the deaths of its workers also against commands that only waited there. These
+        are ordered again.
+        """
         error = future.exception()
+        if type(error).__name__ != "KilledWorker":
+            self._release(run)
+            return [NotRun(run, f"its worker failed: {type(error).__name__}: {error}")]
+        if run in self._stops:
+            self._release(run)
+            return [Ended(run, -9, 0.0, stopped=True, fault="its worker was lost")]
+        tries = 1 + int(config("distributed.scheduler.allowed-failures", 3))
+        if self._deaths(run) < tries:
+            self._rounds[run] = self._rounds.get(run, 0) + 1
+            if self._rounds[run] <= _ROUNDS:
+                self._submit(self._orders[run])
+                return []
+            self._release(run)
+            return [NotRun(run, f"its workers were lost {tries * (_ROUNDS + 1)} times")]
         self._release(run)
-        if type(error).__name__ == "KilledWorker":
-            tries = 1 + int(config("distributed.scheduler.allowed-failures", 3))
-            fault = f"it killed its worker {tries} times, perhaps because memory ran out"
-            return [Ended(run, -9, 0.0, fault=fault)]
-        return [NotRun(run, f"its worker failed: {type(error).__name__}: {error}")]
+        fault = f"its worker died {tries} times while it ran, perhaps because memory ran out"
+        return [Ended(run, -9, 0.0, fault=fault)]
+
+    def _deaths(self, run: str) -> int:
+        """Return how many workers are known to have died while they ran a command."""
+        with asking(self._address):
+            answers = self._client.run(
+                self._worker.unfinished, self._setting.owner, run, on_error="ignore"
+            )
+        return len({attempt for attempts in answers.values() for attempt in attempts})
 
     def _drop(self, event: NotRun) -> list[Happening]:
         if event.run not in self._orders:
@@ -268,7 +316,7 @@ class DaskEngine:
         return [event]
 
     def _release(self, run: str) -> None:
-        for place in (self._orders, self._futures, self._stops, self._refused):
+        for place in (self._orders, self._futures, self._stops, self._refused, self._rounds):
             place.pop(run, None)
 
     # --- outboxes -----------------------------------------------------------------------------

@@ -12,7 +12,7 @@ _HERE: Final = Path(__file__).parent
 WORKER_FILE: Final = _HERE / "worker.py"
 """The module that an engine loads on a worker."""
 
-PARTS: Final = ("guardian.py", "worker_command.py", "worker_files.py")
+PARTS: Final = ("guardian.py", "worker_cache.py", "worker_command.py", "worker_files.py")
 """Modules that the worker loads; with `WORKER_FILE` they import only the standard library."""
 
 

@@ -109,7 +109,17 @@ class NotRun:
     why: str
 
 
-Happening: TypeAlias = Printed | TimeUp | Ended | NotRun
+@dataclass(frozen=True, slots=True)
+class RunsAgain:
+    """The worker of a command died, and another runs it from its start.
+
+    What it printed before does not count.
+    """
+
+    run: str
+
+
+Happening: TypeAlias = Printed | TimeUp | Ended | NotRun | RunsAgain
 
 
 class EngineLost(GitexpError):

@@ -6,15 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gitexp.adapters.engines.protocol import Brought, Ended, Happening, NotRun, Order, Printed
+from gitexp.adapters.engines.protocol import (
+    Brought,
+    Ended,
+    Happening,
+    NotRun,
+    Order,
+    Printed,
+    RunsAgain,
+)
 from gitexp.core.errors import UnreadableRecord
 
 
-def task_of(order: Order, owner: str, commit: str, kit: str, topic: str | None) -> dict[str, Any]:
-    """Return an order as a worker takes it."""
+def task_of(order: Order, owner: str, commit: str, kit: str, topic: str | None) -> str:
+    """Return an order as a worker takes it: JSON, which Dask passes on without looking into it."""
     parcel = order.parcel
     assert parcel is not None  # noqa: S101 - orders for other machines have one
-    return {
+    task = {
         "run": order.run,
         "owner": owner,
         "commit": commit,
@@ -31,6 +39,7 @@ def task_of(order: Order, owner: str, commit: str, kit: str, topic: str | None) 
         "inject": parcel.inject,
         "topic": topic,
     }
+    return json.dumps(task)
 
 
 def decode(data: bytes) -> dict[str, Any]:
@@ -44,27 +53,51 @@ def decode(data: bytes) -> dict[str, Any]:
 
 
 @dataclass(slots=True)
+class _Heard:
+    """What was passed on of a run."""
+
+    attempt: str
+    count: int = 0
+    """Chunks."""
+
+
+@dataclass(slots=True)
 class Lines:
-    """Puts the chunks of runs in order: some arrive while a run goes on, all with its result."""
+    """Puts the chunks of runs in order: some arrive while a run goes on, all with its result.
 
-    counts: dict[str, int] = field(default_factory=dict)
-    """Chunks that were passed on, by run."""
+    A run whose worker died begins again elsewhere, and its chunks are numbered from 1 again: that
+    is another attempt.
+    """
 
-    def take(self, run: str, chunks: Sequence[Sequence[Any]]) -> list[Happening]:
+    heard: dict[str, _Heard] = field(default_factory=dict)
+    """By run."""
+
+    def take(self, run: str, attempt: str, chunks: Sequence[Sequence[Any]]) -> list[Happening]:
         """Return the chunks that are new."""
-        seen, found = self.counts.get(run, 0), list[Happening]()
+        found = list[Happening]()
+        heard = self.heard.setdefault(run, _Heard(attempt))
+        if heard.attempt != attempt:
+            heard = self.heard[run] = _Heard(attempt)
+            found.append(RunsAgain(run))
         for number, seconds, stream, text in chunks:
-            if number > seen:
-                seen = number
+            if number > heard.count:
+                heard.count = number
                 found.append(Printed(run, str(stream), b64decode(text), float(seconds)))
-        self.counts[run] = seen
         return found
 
-    def take_streamed(self, run: str, chunks: Sequence[Sequence[Any]]) -> list[Happening]:
+    def take_streamed(
+        self, run: str, attempt: str, chunks: Sequence[Sequence[Any]]
+    ) -> list[Happening]:
         """Return chunks that arrived while a run goes on; none when one between is missing."""
-        if chunks and chunks[0][0] != self.counts.get(run, 0) + 1:
+        heard = self.heard.get(run)
+        known = heard.count if heard is not None and heard.attempt == attempt else 0
+        if chunks and chunks[0][0] != known + 1:
             return []  # the result has all of them
-        return self.take(run, chunks)
+        return self.take(run, attempt, chunks)
+
+    def drop(self, run: str) -> None:
+        """Forget a run that has ended."""
+        self.heard.pop(run, None)
 
 
 def happenings(
@@ -78,7 +111,7 @@ def happenings(
     if "not_run" in result:
         return [NotRun(run, str(result["not_run"]))]
     try:
-        found = lines.take(run, result["chunks"])
+        found = lines.take(run, str(result.get("attempt", "")), result["chunks"])
         found.append(
             Ended(
                 run,
@@ -94,7 +127,7 @@ def happenings(
         raise UnreadableRecord(
             f"cannot read the result of run {run[:7]}", why=str(error)
         ) from error
-    lines.counts.pop(run, None)
+    lines.drop(run)
     return found
 
 

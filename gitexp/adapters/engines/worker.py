@@ -17,17 +17,12 @@ import json
 import os
 import re
 import shutil
-import stat
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import IO, Any
-
-MAX_AGE_S = 30 * 86400.0
-"""Seconds for which results wait for their coordinator, and unused work trees stay."""
+from typing import Any
 
 _GIT = (
     *("git", "-c", "gc.auto=0", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"),
@@ -41,7 +36,6 @@ RUNNING: dict[str, dict[str, Any]] = globals().get("RUNNING") or {}
 """The trials of this process by run; kept when the module is loaded again."""
 STOPPED: dict[str, int] = globals().get("STOPPED") or {}
 """How often each run was asked to end."""
-_MARKS: dict[str, dict[str, tuple[int, ...]]] = globals().get("_MARKS") or {}
 _PARTS: dict[tuple[str, str], ModuleType] = globals().get("_PARTS") or {}
 _FACTS: dict[str, Any] = {}
 
@@ -128,8 +122,12 @@ def _kit(digest: str) -> str:
 
 
 def _has(commit: str, kit: str) -> bool:
-    ref = os.path.join(_store(commit), "refs/gitexp/code", commit)
-    return os.path.exists(ref) and os.path.isdir(_kit(kit))
+    """Return whether the code and the kit are here, and mark the code as used now."""
+    try:
+        os.utime(os.path.join(_store(commit), "refs/gitexp/code", commit))
+    except OSError:
+        return False
+    return os.path.isdir(_kit(kit))
 
 
 async def take_code(bundle: dict[str, Any]) -> str | None:
@@ -152,7 +150,7 @@ def put(bundle: dict[str, Any]) -> str | None:
                     _git("init", "-q", "--bare", f"--object-format={kind}", branch)
                 _git("-C", branch, "index-pack", "--stdin", "--fix-thin", input=bundle["pack"])
                 _git("-C", branch, "update-ref", f"refs/gitexp/code/{commit}", commit)
-            _remove_old()
+            _part(bundle["kit"], "worker_cache").clean(folder(), commit, _git)
         wanted = {n: d for n, d in bundle["inputs"].items() if not _is_in_code(branch, commit, n)}
         faults = _part(bundle["kit"], "worker_files").find_faults(wanted)
     except (OSError, subprocess.SubprocessError) as error:
@@ -181,80 +179,11 @@ def _put_kit(digest: str, files: dict[str, str]) -> None:
     os.rename(aside, _kit(digest))
 
 
-def _remove_old() -> None:
-    """Remove results that no coordinator took, and unused work trees, after `MAX_AGE_S`."""
-    until_s = time.time() - MAX_AGE_S
-    for place in ("outbox", "pool"):
-        for path, _, names in os.walk(os.path.join(folder(), place)):
-            for name in names if place == "outbox" else [n for n in names if n.endswith(".lock")]:
-                full = os.path.join(path, name)
-                with contextlib.suppress(OSError):
-                    if os.stat(full).st_mtime < until_s:
-                        if place == "pool":
-                            _remove_tree(full[: -len(".lock")])
-                        os.unlink(full)
-            if place == "pool":
-                break
-
-
 @contextlib.contextmanager
 def _locked(path: str) -> Iterator[None]:
     with open(path, "ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-# --- work trees -----------------------------------------------------------------------------------
-
-
-def _take_tree(commit: str, data: ModuleType) -> tuple[str, IO[bytes]]:
-    """Return a work tree with the code of a commit, and the open lock that holds it."""
-    pool = os.path.join(folder(), "pool")
-    os.makedirs(pool, exist_ok=True)
-    for number in range(10000):
-        path = os.path.join(pool, f"{commit}-{number}")
-        lock = open(path + ".lock", "a+b", buffering=0)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.close()
-            continue
-        lock.seek(0)
-        is_new = bool(lock.read()) or not os.path.isdir(path)  # or its last user was killed
-        lock.write(b"in use")
-        if is_new:
-            _make_tree(path, commit)
-        if path not in _MARKS:
-            _MARKS[path] = data.scan(path)
-        return path, lock
-    raise OSError(0, "all work trees are in use")
-
-
-def _give_back(path: str, lock: IO[bytes], data: ModuleType) -> None:
-    """Make a work tree as new for the next trial, or remove it."""
-    with lock:
-        if data.restore(path, _MARKS[path]):
-            lock.truncate(0)
-        else:
-            _remove_tree(path)
-
-
-def _make_tree(path: str, commit: str) -> None:
-    _remove_tree(path)
-    branch = _store(commit)
-    _git("-C", branch, "worktree", "add", "-q", "--detach", path, commit)
-
-
-def _remove_tree(path: str) -> None:
-    _MARKS.pop(path, None)
-    shutil.rmtree(path, ignore_errors=True)
-    if os.path.isdir(path):
-        for place, _, _ in os.walk(path):
-            os.chmod(place, stat.S_IRWXU)
-        shutil.rmtree(path)
-    for branch in ("code-sha1.git", "code-sha256.git"):
-        entry = os.path.join(folder(), branch, "worktrees", os.path.basename(path))
-        shutil.rmtree(entry, ignore_errors=True)
 
 
 # --- trials ---------------------------------------------------------------------------------------
@@ -272,60 +201,66 @@ def _part(kit: str, name: str) -> ModuleType:
     return _PARTS[kit, name]
 
 
-def run_trial(task: dict[str, Any]) -> bytes:
-    """Run a trial and return its result as JSON, once in the outbox.
+def run_trial(order: str) -> bytes:
+    """Run a trial, ordered as JSON, and return its result as JSON, once in the outbox.
 
     A worker that lacks the code answers `need`; one that lacks the data, `not_run` with the reason.
     """
+    task = json.loads(order)
     run = task["run"]
     box = os.path.join(folder(), "outbox", task["owner"])
     kept = os.path.join(box, run + ".json")
     if os.path.exists(kept):  # the scheduler asks again: its worker was lost with the first answer
         with open(kept, "rb") as file:
             return file.read()
-    result = {"run": run, "worker": _address(), "host": os.uname().nodename}
+    attempt, host = os.urandom(4).hex(), os.uname().nodename
+    result = {"run": run, "attempt": attempt, "worker": _address(), "host": host}
     if not _has(task["commit"], task["kit"]):
         return _encoded({**result, "need": True})
     RUNNING[run] = {"owner": task["owner"], "wake": None}
+    begun = os.path.join(box, f"{run}-{attempt}.begun")
     try:
-        result.update(_run(task))
+        os.makedirs(box, exist_ok=True)
+        open(begun, "wb").close()
+        result.update(_run(task, attempt))
     except (OSError, subprocess.SubprocessError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        return _encoded({**result, "not_run": f"{result['host']} cannot prepare it: {why}"})
+        return _encoded({**result, "not_run": f"{host} cannot prepare it: {why}"})
     else:
         if "not_run" not in result:
-            _keep(box, kept, result)
+            _keep(kept, result)
         return _encoded(result)
     finally:
+        _unlink(begun)
         RUNNING.pop(run, None)
         STOPPED.pop(run, None)
 
 
-def _run(task: dict[str, Any]) -> dict[str, Any]:
+def _run(task: dict[str, Any], attempt: str) -> dict[str, Any]:
     data, command = _part(task["kit"], "worker_files"), _part(task["kit"], "worker_command")
-    path, lock = _take_tree(task["commit"], data)
+    cache, commit = _part(task["kit"], "worker_cache"), task["commit"]
+    path, lock, before = cache.take_tree(folder(), _store(commit), commit, _git, data.scan)
     links, faults = data.link_inputs(task["inputs"], path)
     if faults:
-        _give_back(path, lock, data)
+        cache.give_back(path, lock, data.restore(path, before))
         return {"not_run": f"{os.uname().nodename}: {', '.join(faults)}"}
     private = tempfile.mkdtemp(dir=folder(), prefix="trial-")
     try:
         guardian = _part(task["kit"], "guardian")
-        settings = (_kit(task["kit"]), RUNNING, STOPPED, guardian, _sender(task))
+        settings = (_kit(task["kit"]), RUNNING, STOPPED, guardian, _sender(task, attempt))
         found: dict[str, Any] = command.run(task, path, private, *settings)
-        now, before = data.scan(path), _MARKS[path]
+        now = data.scan(path)
         changed = sorted(p for p, mark in now.items() if mark and before.get(p) != mark)
         changed = [name for name in changed if name not in links]
         found.update(data.brought(task, path, private, changed))
         found["facts"] = _facts_of(task)
     finally:
         shutil.rmtree(private, ignore_errors=True)
-    _give_back(path, lock, data)
+    cache.give_back(path, lock, data.restore(path, before, now))
     return found
 
 
-def _keep(box: str, path: str, result: dict[str, Any]) -> None:
-    os.makedirs(box, exist_ok=True)
+def _keep(path: str, result: dict[str, Any]) -> None:
     with open(path + ".part", "wb") as file:
         file.write(_encoded(result))
     os.rename(path + ".part", path)
@@ -342,12 +277,13 @@ def _address() -> str:
     return ""
 
 
-def _sender(task: dict[str, Any]) -> Callable[[list[Any]], None] | None:
+def _sender(task: dict[str, Any], attempt: str) -> Callable[[list[Any]], None] | None:
     """Return a function that sends what a trial prints while it runs."""
     if not task.get("topic"):
         return None
     worker = sys.modules["distributed"].get_worker()
-    return lambda chunks: worker.log_event(task["topic"], {"run": task["run"], "chunks": chunks})
+    about = {"run": task["run"], "attempt": attempt}
+    return lambda chunks: worker.log_event(task["topic"], {**about, "chunks": chunks})
 
 
 # --- what the coordinator asks --------------------------------------------------------------------
@@ -378,8 +314,22 @@ def _outbox(owner: str) -> dict[str, Any]:
     return {"ended": ended, "running": running}
 
 
+async def unfinished(owner: str, run: str) -> list[str]:
+    """Return the attempts at a trial whose worker died, as far as this machine knows."""
+    with contextlib.suppress(OSError):
+        names = os.listdir(os.path.join(folder(), "outbox", owner))
+        return [name for name in names if name.startswith(run + "-")]
+    return []
+
+
 async def forget(owner: str, runs: list[str]) -> None:
-    """Remove results that are recorded."""
-    for run in runs:
-        with contextlib.suppress(OSError):
-            os.unlink(os.path.join(folder(), "outbox", owner, run + ".json"))
+    """Remove what is kept of runs that are recorded."""
+    box = os.path.join(folder(), "outbox", owner)
+    for name in os.listdir(box) if os.path.isdir(box) else ():
+        if re.split("[-.]", name)[0] in runs:
+            _unlink(os.path.join(box, name))
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)

@@ -51,9 +51,14 @@ def _mark(state: os.stat_result) -> tuple[int, ...]:
     return (state.st_mode, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
 
 
-def restore(top: str, before: dict[str, tuple[int, ...]]) -> bool:
-    """Remove what a trial added; false when it changed or removed what was there."""
-    now = scan(top)
+def restore(
+    top: str, before: dict[str, tuple[int, ...]], now: dict[str, tuple[int, ...]] | None = None
+) -> bool:
+    """Remove what a trial added; false when it changed or removed what was there.
+
+    `now` is what `scan` found after the trial.
+    """
+    now = scan(top) if now is None else now
     if any(now.get(path) != mark for path, mark in before.items()):
         return False
     for path in sorted((p for p in now if p not in before), key=len):

@@ -30,6 +30,7 @@ __all__ = [
     "ProcessMark",
     "claimed",
     "is_alive",
+    "journal_path",
     "list_journals",
     "parse_journal",
     "read_journal",
@@ -82,7 +83,7 @@ class Journal:
         never dead. Raises `GitexpError` when the file cannot be written.
         """
         process = None if by_hand else this_process()
-        path = folder / f"{run}{_SUFFIX}"
+        path = journal_path(folder, run)
         first = encode_line(
             {
                 "event": "start",
@@ -314,6 +315,11 @@ class JournalContent:
     """A crash cut the last line, which is left out."""
     damaged: int
     """Number of damaged lines, which are left out."""
+
+
+def journal_path(folder: Path, run: RunId) -> Path:
+    """Return the journal of a run, whether it exists or not."""
+    return folder / f"{run}{_SUFFIX}"
 
 
 def list_journals(folder: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 """Follow the values of metrics that a running command prints or logs."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ class NewMetrics:
     def __init__(self, journal: Path) -> None:
         self._journal = journal
         self._offset = 0
+        self._inode = 0
         self._metrics = MetricEvents()
 
     def values(self, metric: str) -> Iterator[tuple[int, float]]:
@@ -69,6 +71,10 @@ class NewMetrics:
     def _events(self) -> list[dict[str, Any]]:
         try:
             with self._journal.open("rb") as file:
+                inode = os.fstat(file.fileno()).st_ino
+                if inode != self._inode:  # the run began again, with a journal of its own
+                    self._inode, self._offset = inode, 0
+                    self._metrics = MetricEvents()
                 file.seek(self._offset)
                 added = file.read()
         except OSError:

@@ -22,9 +22,9 @@ from gitexp.core.errors import ExitCode, GitexpError
 from gitexp.core.model.run import Direction, Outcome, Run, Value, numbers
 from gitexp.core.render.text import clean, counted
 from gitexp.features.execution.place_inputs import find_missing
-from gitexp.features.sweeps.coordinator import Listener, Progress, Result
 from gitexp.features.sweeps.definition import Definition
 from gitexp.features.sweeps.plan import Planned, State, count_states
+from gitexp.features.sweeps.progress import Listener, Progress, Result
 from gitexp.features.sweeps.space import Point
 from gitexp.features.sweeps.summary import Summary, choose, has_failed, is_pruned, summarize
 from gitexp.storage.workspace import Workspace
@@ -254,6 +254,11 @@ class Teller:
                 "and the next `git exp` command completes them"
             )
         self._hint_at_links([run for _, run in result.runs])
+        if trials and not result.runs and not summary.best and self._definition.metric_patterns:
+            hint = (
+                "these results were recorded without the pattern; `--again` runs the trials with it"
+            )
+            click.echo(f"hint: {hint}", err=True)
         if result.left:
             click.echo(f"hint: `git exp sweep resume {short}` goes on", err=True)
         return self._exit_code(result, summary, failed)

@@ -25,10 +25,10 @@ from gitexp.features.sweeps.cluster import (
     connected,
     has_left,
 )
-from gitexp.features.sweeps.coordinator import Limits
 from gitexp.features.sweeps.definition import Definition
 from gitexp.features.sweeps.known import Overview, place_marker
 from gitexp.features.sweeps.plan import Choices, Plan, Planned, State, count_states
+from gitexp.features.sweeps.progress import Limits
 from gitexp.features.sweeps.proposed_plan import ProposedPlan, plan_of
 from gitexp.features.sweeps.running import How, held_sweep, run_planned, source_of
 from gitexp.features.sweeps.space import Point

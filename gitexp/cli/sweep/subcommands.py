@@ -28,6 +28,7 @@ from gitexp.features.sweeps.files import (
     stop_sweep,
 )
 from gitexp.features.sweeps.known import Overview, overview, overviews
+from gitexp.features.sweeps.start_settings import use_start_settings
 
 _FOLLOW_S = 1.0
 _STOP_S = 60.0
@@ -95,11 +96,14 @@ def status_command(follow: bool, as_json: bool, sweep: str | None) -> int:
 def resume_command(options: SweepOptions, sweep: str | None) -> int:
     """Go on with a sweep: run the trials that have no result yet
 
-    It has the code that it began with, whatever your work tree has now, and goes on where it ran;
-    `--executor local` brings it here.
+    It has the code and the settings that it began with, whatever your work tree has now, and goes
+    on where it ran; `--executor local` brings it here.
     """
     workspace = open_workspace()
     definition = find_sweep(workspace, sweep)
+    differing = use_start_settings(workspace, definition)
+    if differing:
+        say(f"the sweep goes on with the settings of its start: {', '.join(differing)} differ now")
     where = load_where(workspace, definition)
     if options.executor is None and where is not None:
         options = replace(options, executor=where[0], names=options.names or where[1])

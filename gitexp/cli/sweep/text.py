@@ -176,7 +176,10 @@ def end_lines(summary: Summary, results: int, failed: int, left: int, short: str
     yield f"sweep {short}: {', '.join(parts)}"
     if summary.metric is None or not summary.best:
         if results > failed:
-            yield "no trial printed or logged a metric: print lines like `METRIC loss=0.1`"
+            yield (
+                "no trial printed or logged a metric: print lines like `METRIC loss=0.1`, "
+                "or read the output with `--metric-pattern`"
+            )
         return
     yield from _best_lines(summary)
     yield from _effect_lines(summary)

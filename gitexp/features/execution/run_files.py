@@ -1,6 +1,6 @@
 """Collect the files that frameworks write during a run."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from gitexp.core.model.run import Outcome, Run, Series, Table, flatten, nest
 from gitexp.core.schema.series_csv import merge_series
 from gitexp.features.execution.concurrent_runs import Alongside
 from gitexp.features.execution.prepare import PreparedRun, recorded_path
+from gitexp.features.harvest.changes import Look
 from gitexp.features.harvest.gather import Harvest, Watch, gather, watch
 from gitexp.features.recording.record import JournalTotals
 from gitexp.storage.workspace import Workspace
@@ -33,14 +34,19 @@ class RunFiles:
 
     @classmethod
     def begin(
-        cls, workspace: Workspace, prepared: PreparedRun, run: Run, kinds: tuple[str, ...] | None
+        cls,
+        workspace: Workspace,
+        prepared: PreparedRun,
+        run: Run,
+        kinds: tuple[str, ...] | None,
+        scan: Callable[[], Look] | None = None,
     ) -> "RunFiles":
         """Note the existing files, after the run has begun and before its command starts.
 
-        `kinds` defaults to the setting.
+        `kinds` defaults to the setting, `scan` to a scan of the directory.
         """
         kinds = workspace.settings.harvest if kinds is None else kinds
-        watched = watch(prepared.directory, prepared.top, kinds)
+        watched = watch(prepared.directory, prepared.top, kinds, scan)
         return cls(
             *(prepared.directory, prepared.top, prepared.argv, prepared.metrics_files),
             watched=watched,

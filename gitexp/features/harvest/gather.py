@@ -57,12 +57,18 @@ class Harvest:
     warnings: list[str] = field(default_factory=list)
 
 
-def watch(directory: Path, top: Path, kinds: tuple[str, ...]) -> Watch | None:
-    """Scan before the command starts; `None` when nothing is to be picked up."""
+def watch(
+    directory: Path, top: Path, kinds: tuple[str, ...], scan: Callable[[], Look] | None = None
+) -> Watch | None:
+    """Scan before the command starts; `None` when nothing is to be picked up.
+
+    `scan` replaces the scan, for a caller that knows the files.
+    """
     if not kinds:
         return None
     try:
-        return Watch(directory, top, kinds, look(directory, top, with_tails=True))
+        before = look(directory, top, with_tails=True) if scan is None else scan()
+        return Watch(directory, top, kinds, before)
     except Exception as error:  # noqa: BLE001 - start the command whatever is in its directory
         return Watch(directory, top, kinds, Look(), _bug(error))
 

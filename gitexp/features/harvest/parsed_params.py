@@ -99,9 +99,11 @@ _DAMAGED = (
 
 def discard_report(file: Path) -> None:
     """Delete the files of a report. Idempotent."""
-    for each in (file, *file.parent.glob(f"{file.name}.*")):
-        with suppress(OSError):
-            each.unlink(missing_ok=True)
+    with suppress(OSError):
+        names = os.listdir(file.parent)  # noqa: PTH208 - each trial of a sweep asks
+        for name in names:
+            if name.startswith(file.name) and name[len(file.name) :][:1] in ("", "."):
+                (file.parent / name).unlink(missing_ok=True)
 
 
 def with_report(run: Run, report: Report | None) -> Run:

@@ -1,29 +1,36 @@
-"""The loop of a sweep: start trials, hear what they print, record how they end.
+"""The loop of a sweep: start trials, read their output, record their results.
 
-Only the coordinator writes the run branch, in batches: what ended waits at most `BATCH_S` in its
-journal. A coordinator that dies leaves the trials on the branch or in their journals.
+Only the coordinator writes the run branch, in batches. A trial that ended waits for the next batch
+in its journal. A coordinator that dies leaves every trial on the branch or in its journal.
 """
 
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Final
 
-from gitexp.adapters.engines.protocol import Ended, Engine, NotRun, Printed, TimeUp
+from gitexp.adapters.engines.protocol import Ended, Engine, NotRun, Printed, RunsAgain, TimeUp
 from gitexp.adapters.git.maintenance import start_maintenance
 from gitexp.adapters.system import clock
 from gitexp.core.errors import GitexpError
 from gitexp.core.model.run import Run
 from gitexp.features.sweeps.places import Place
-from gitexp.features.sweeps.plan import Planned, State
-from gitexp.features.sweeps.source import Source
+from gitexp.features.sweeps.plan import Planned
+from gitexp.features.sweeps.progress import Limits, Listener, Progress, Result
+from gitexp.features.sweeps.source import Source, take_new
 from gitexp.features.sweeps.summary import has_failed, is_pruned
 from gitexp.features.sweeps.trial import OpenTrial, SealedTrial
 from gitexp.storage.branch.events import RunEvent
 from gitexp.storage.workspace import Workspace
 
 BATCH_S: Final = 1.0
+"""Seconds that a trial that ended waits to be recorded, at most, unless the disk is slow."""
+
+WRITING_SHARE: Final = 0.1
+"""Share of the time that recording may take: a slow disk or a busy machine gets larger batches."""
+
+MAX_BATCH_S: Final = 5.0
 """Seconds that a trial that ended waits to be recorded, at most."""
 
 ANNOUNCE_S: Final = 2.0
@@ -36,61 +43,6 @@ MAX_WAITING: Final = 200
 """Trials that may wait for the branch with their journals open."""
 
 _TICK_S: Final = 0.25
-
-
-@dataclass(slots=True, kw_only=True)
-class Limits:
-    """When a sweep stops before its last trial."""
-
-    max_s: float | None = None
-    """Seconds after which nothing new starts."""
-    failures: int = 0
-    """Failures in a row that stop the sweep; 0 for no limit."""
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far a sweep is; for the display."""
-
-    total: int
-    """Trials that have no result yet when the sweep starts."""
-    started_s: float
-    done: int = 0
-    failed: int = 0
-    pruned: int = 0
-    running: int = 0
-    is_draining: bool = False
-    """True when nothing new starts any more."""
-
-
-@dataclass(slots=True)
-class Listener:
-    """Functions called when something happens, on the main thread; each must be quick."""
-
-    on_start: Callable[[Planned, Run], None] = lambda _planned, _run: None
-    on_line: Callable[[Run, str, bytes], None] = lambda _run, _stream, _line: None
-    on_reuse: Callable[[Planned], None] = lambda _planned: None
-    on_end: Callable[[Planned, Run, Progress], None] = lambda _planned, _run, _progress: None
-    on_tick: Callable[[Progress], None] = lambda _progress: None
-    on_notice: Callable[[str], None] = lambda _text: None
-    on_problem: Callable[[GitexpError], None] = lambda _problem: None
-
-
-@dataclass(slots=True)
-class Result:
-    """What became of a sweep's trials."""
-
-    runs: list[tuple[Planned, Run]] = field(default_factory=list)
-    """Those that ended, in that order."""
-    left: int = 0
-    """Trials that did not start."""
-    was_interrupted: bool = False
-    stopped_by: str | None = None
-    """Why it stopped before its last trial, when a limit was reached."""
-    not_run: list[tuple[Planned, str]] = field(default_factory=list)
-    """Trials that no worker can run, with the reason."""
-    unrecorded: int = 0
-    """Trials that ended and could not be put onto the branch; their journals are kept."""
 
 
 class Coordinator:
@@ -128,6 +80,7 @@ class Coordinator:
         self._running: dict[str, tuple[Planned, OpenTrial]] = {}
         self._ended: list[SealedTrial] = []
         self._written_s = 0.0
+        self._batch_s = BATCH_S
         self._touched_s = clock.monotonic_s()
         self._clock = 0
         self._requests = 0
@@ -172,13 +125,10 @@ class Coordinator:
             self._place.touch()
 
     def _fill(self, queue: Source, progress: Progress) -> None:
-        while queue and not progress.is_draining and len(self._running) < self._engine.slots:
-            planned = queue.take()
+        while not progress.is_draining and len(self._running) < self._engine.slots:
+            planned = take_new(queue, self._listener.on_reuse)
             if planned is None:
                 break
-            if planned.state is not State.NEW:
-                self._listener.on_reuse(planned)
-                continue
             run = replace(planned.prepared.run, clock=self._clock, started=clock.now())
             self._clock += 1
             run = self._mark(planned, replace(run, session=self._workspace.new_session()))
@@ -200,6 +150,8 @@ class Coordinator:
                     self._listener.on_line(trial.run, happened.stream, line)
             elif isinstance(happened, TimeUp):
                 trial.note_timeout()
+            elif isinstance(happened, RunsAgain):
+                self._begin_again(planned, trial)
             elif isinstance(happened, Ended):
                 self._end(planned, trial, happened, progress, result)
                 if happened.run not in self._adopted:
@@ -229,6 +181,17 @@ class Coordinator:
             progress.pruned += is_pruned(sealed.run)
             self._row = 0
         self._listener.on_end(planned, sealed.run, progress)
+
+    def _begin_again(self, planned: Planned, trial: OpenTrial) -> None:
+        """Forget what a trial printed: its worker died, and another runs it from its start."""
+        trial.abandon()
+        self._place.end(trial)
+        warnings = (*trial.run.warnings, "its worker was lost, so it ran again")
+        again = self._place.begin(planned.prepared, replace(trial.run, warnings=warnings))
+        again.is_announced = trial.is_announced
+        if trial.pruned_at is not None:
+            again.note_pruning(trial.pruned_at)
+        self._running[again.run.id] = (planned, again)
 
     def _prune(self, queue: Source) -> None:
         running = [
@@ -293,7 +256,7 @@ class Coordinator:
 
     @contextmanager
     def _hearing_signals(self) -> Iterator[None]:
-        """Take note of what asks us to end: first wait for trials, then stop them.
+        """Count the signals to end: the first waits for running trials, the second stops them.
 
         TERM and HUP stop the trials at once: the machine or the terminal goes away.
         """
@@ -323,7 +286,7 @@ class Coordinator:
     def _write(self, result: Result, *, now: bool = False) -> None:
         """Put what ended onto the branch, and what runs for a while; in one go, when it is due."""
         now_s = clock.monotonic_s()
-        if not now and self._written_s and now_s - self._written_s < BATCH_S:
+        if not now and self._written_s and now_s - self._written_s < self._batch_s:
             return
         announced = [
             trial
@@ -347,6 +310,8 @@ class Coordinator:
             return
         finally:
             self._written_s = clock.monotonic_s()
+            took_s = self._written_s - now_s
+            self._batch_s = min(max(BATCH_S, took_s / WRITING_SHARE), MAX_BATCH_S)
         self._extra = ()
         for sealed in self._ended:
             with suppress(GitexpError):

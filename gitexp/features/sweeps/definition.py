@@ -1,4 +1,4 @@
-"""What a sweep is: the command, the space, how points are chosen, and the code that they run.
+"""The definition of a sweep: command, space, choice of points, and code.
 
 Pure. A definition never changes, and its id follows from it: starting the same sweep again, here or
 in another clone, continues it.
@@ -81,6 +81,8 @@ class Definition:
     params_files: tuple[str, ...] = ()
     params: str = ""
     """TOML of what parameter files said; empty when it is unknown, or may hold a secret."""
+    settings: str = ""
+    """TOML of the settings that shape the trials; empty when they are unknown, or hold a secret."""
     metrics_files: tuple[str, ...] = ()
     metric_patterns: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
@@ -94,8 +96,9 @@ class Definition:
 
     @property
     def id(self) -> str:
-        """16 hex digits that follow from everything else."""
-        table = {name: value for name, value in _table(self).items() if name != "reason"}
+        """16 hex digits that follow from everything else but the reason and the settings."""
+        own = ("reason", "settings")
+        table = {name: value for name, value in _table(self).items() if name not in own}
         return hashlib.sha256(canonical(table).encode()).hexdigest()[:ID_LENGTH]
 
     @property
@@ -105,7 +108,10 @@ class Definition:
         They may differ in how many points they propose and in the code: which results count for the
         code of a sweep is decided run by run.
         """
-        own = ("reason", "tags", "optuna", "commit", "tree", "digest", "in_place", "links")
+        own = (
+            *("reason", "settings", "tags", "optuna"),
+            *("commit", "tree", "digest", "in_place", "links"),
+        )
         table = {name: value for name, value in _table(self).items() if name not in own}
         return hashlib.sha256(canonical(table).encode()).hexdigest()[:ID_LENGTH]
 

@@ -1,6 +1,6 @@
-"""Where sweeps are kept: one file each on the run branch, and a copy here from before it is there.
+"""The files of sweeps: one each on the run branch, and a copy in this clone, which comes first.
 
-While a sweep runs, its lock is held here, so that no two processes of one clone run it at once.
+A lock in this clone keeps two processes from running one sweep at once.
 """
 
 import os

@@ -35,7 +35,7 @@ class WorkTrees:
     def begin(self, prepared: PreparedRun, run: Run) -> OpenTrial:
         """Begin a trial in a work tree of its own. Raises `GitexpError` when it cannot be."""
         tree = self._trees.take()
-        prepared = placed_in(prepared, tree.path)
+        prepared = placed_in(prepared, tree)
         return OpenTrial.begin(self._workspace, prepared, run, tree)
 
     def end(self, trial: OpenTrial) -> None:

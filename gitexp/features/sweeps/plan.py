@@ -1,6 +1,6 @@
-"""From a definition to its trials, and what is known of each before anything runs.
+"""The plan of a sweep: its trials, each with the earlier result that it has, if any.
 
-A trial that ended before is reused: in this sweep, in another one or by hand.
+A result counts whether this sweep, another one or the user by hand made it.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +20,7 @@ from gitexp.features.execution.repeats import seed_setter
 from gitexp.features.execution.variation import Variations
 from gitexp.features.sweeps.definition import Definition, batch_of
 from gitexp.features.sweeps.space import MAX_POINTS, Point, UnusableSpace
+from gitexp.features.sweeps.start_settings import shaping_settings
 from gitexp.features.trials.earlier_runs import EarlierRuns, find_earlier_runs
 from gitexp.storage.workspace import Workspace
 
@@ -109,7 +110,7 @@ def refuse_secrets(definition: Definition) -> None:
 
 
 def with_code(workspace: Workspace, definition: Definition) -> Definition:
-    """Return the definition with the present code, and with what the parameter files say now.
+    """Return the definition with the present code, settings, and content of parameter files.
 
     Trials in the user's own work tree read these files when they start.
     """
@@ -119,6 +120,7 @@ def with_code(workspace: Workspace, definition: Definition) -> Definition:
         if redact_table(params) == params:
             text = encode_table({"params": params}).decode()
             definition = replace(definition, params=text)
+        definition = replace(definition, settings=shaping_settings(workspace))
     first = trials_of(workspace, definition, trial)[0][2]
     code = prepare(workspace, first, observe=False).run.code
     return replace(definition, commit=code.commit, tree=code.tree, digest=code.digest)
@@ -149,8 +151,14 @@ def trials_at(
     varied = replace(trial, params=with_values(trial.params, pairs))
     if not definition.seeds:
         return [(point, varied)]
-    with_seed = seed_setter(varied, workspace.settings.seed_params)
     seeds = range(definition.seeds)
+    if definition.function:
+        given = varied.params
+        return [
+            ({**point, "seed": n}, replace(varied, params=with_values(given, [(["seed"], n)])))
+            for n in seeds
+        ]
+    with_seed = seed_setter(varied, workspace.settings.seed_params)
     return [({**point, "seed": seed}, with_seed(seed)) for seed in seeds]
 
 

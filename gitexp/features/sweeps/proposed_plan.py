@@ -1,4 +1,4 @@
-"""The plan of a sweep whose points Optuna proposes: which results there are before it proposes any.
+"""The plan of a sweep whose points Optuna proposes: the results from before its first proposal.
 
 Points that were proposed before count, also those of a sweep that differs in nothing but its number
 of points. Other results in the space, of a grid or by hand, are known to the study, and do not
@@ -195,7 +195,7 @@ class ProposedPlan(Plan):
     def told(self, group: Group, runs: Sequence[Run], metric: str) -> Told:
         """What the study learns from the runs of a point."""
         verdict, value = self.outcome(runs, metric)
-        steps = self._steps(runs[0], metric) if self.definition.prune else {}
+        steps = self.steps(runs[0], metric) if self.definition.prune else {}
         return Told(proposal=group.proposal, verdict=verdict, value=value, steps=steps)
 
     def outcome(self, runs: Sequence[Run], metric: str) -> tuple[Verdict, float | None]:
@@ -208,8 +208,8 @@ class ProposedPlan(Plan):
             return Verdict.FAILED, None
         return Verdict.COMPLETE, sum(found) / len(found)
 
-    def _steps(self, run: Run, metric: str) -> dict[int, float]:
-        """The values of the metric by step, as the series of a run has them."""
+    def steps(self, run: Run, metric: str) -> dict[int, float]:
+        """Return the values of the metric by step, as the series of a run has them."""
         if not self.workspace.index.has_series(run.id):
             return {}
         found = {}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from gitexp.adapters.journal.journal import journal_path
 from gitexp.adapters.journal.new_metrics import NewMetrics
 from gitexp.core.analysis.fingerprint import canonical
 from gitexp.core.model.run import Run, nest
@@ -142,11 +143,11 @@ class ProposedTrials:
 
     def note_end(self, planned: Planned, run: Run) -> None:
         """Take note of how a trial ended."""
-        self._follow.pop(run.id, None)
         place = self._place_of(planned)
         group = self._open.get(place)
         if group is None:
             return
+        self._report_rest(group, run)
         group.runs.append(run)
         if len(group.runs) == group.waiting:
             del self._open[place]
@@ -157,6 +158,23 @@ class ProposedTrials:
             self._study.settle(group.number, verdict, value)
 
     # --- pruning ------------------------------------------------------------------------------
+
+    def _report_rest(self, group: _Open, run: Run) -> None:
+        """Report the values that came together with the end of a trial, and that `to_prune` missed.
+
+        Without them the study would have nothing to compare later trials with at these steps.
+        """
+        follow = self._follow.pop(run.id, None)
+        if not self._plan.definition.prune or run.id in self._judged:
+            return
+        journal = journal_path(self._plan.workspace.journals, run.id)
+        values: Iterable[tuple[int, float]] = ()
+        if follow is not None or journal.exists():
+            values = (follow or NewMetrics(journal)).values(self._metric)
+        else:  # it ended before this sweep began
+            values = self._plan.steps(run, self._metric).items()
+        for step, value in values:
+            self._study.report(group.number, value, step)
 
     def to_prune(self, running: Iterable[tuple[Planned, Path]], /) -> Iterator[tuple[str, int]]:
         """Yield the running trials that are not worth their time, each with its step."""

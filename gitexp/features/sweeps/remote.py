@@ -1,4 +1,4 @@
-"""Trials on other machines: what travels there, what comes back, and what a dead sweep left there.
+"""Trials on other machines: what travels, what comes back, and what a dead coordinator left.
 
 The record is made here, by the same steps as for a trial on this machine, from files in a
 directory that stands for the work tree of the worker.
@@ -148,31 +148,34 @@ class RemotePlace:
         folder = workspace.repo.state_dir / "tmp"
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = tempfile.TemporaryDirectory(dir=folder, prefix="sweep-")
-        self._free: list[Path] = []
+        self._free: list[BroughtTree] = []
         self._count = 0
 
     def begin(self, prepared: PreparedRun, run: Run) -> RemoteTrial:
         """Begin a trial, or begin it again. Raises `GitexpError` when it cannot be."""
-        if self._free:
-            path = self._free.pop()
-        else:
-            self._count += 1
-            path = Path(self._folder.name) / str(self._count)
-            path.mkdir()
-        placed = placed_in(prepared, path)._replace(argv=prepared.argv, packages={})
+        tree = self._free.pop() if self._free else self._make_tree()
+        placed = placed_in(prepared, tree)._replace(argv=prepared.argv, packages={})
         locks = run.environment.get("lock_files")
         run = replace(run, environment={"lock_files": locks} if locks else {})
-        tree = BroughtTree(path)
         trial = RemoteTrial.begin(self._workspace, placed, run, tree, engine=self._engine)
         trial.named = self._named
         return trial
 
+    def _make_tree(self) -> BroughtTree:
+        self._count += 1
+        path = Path(self._folder.name) / str(self._count)
+        path.mkdir()
+        return BroughtTree(path)
+
     def end(self, trial: OpenTrial) -> None:
         """Empty the directory of a trial."""
-        shutil.rmtree(trial.tree.path, ignore_errors=True)
+        tree = trial.tree
+        assert isinstance(tree, BroughtTree)  # noqa: S101 - `begin` makes them
+        tree.written = ()
+        shutil.rmtree(tree.path, ignore_errors=True)
         with suppress(OSError):
-            trial.tree.path.mkdir()
-            self._free.append(trial.tree.path)
+            tree.path.mkdir()
+            self._free.append(tree)
 
     def touch(self) -> None:
         """Do nothing: `git exp gc` does not remove them."""

@@ -17,13 +17,14 @@ from gitexp.core.model.run import Outcome, Run
 from gitexp.features.execution.execute import execute
 from gitexp.features.execution.recover import recover
 from gitexp.features.sweeps.cluster import LOCAL, Cluster
-from gitexp.features.sweeps.coordinator import Coordinator, Limits, Listener, Progress, Result
+from gitexp.features.sweeps.coordinator import Coordinator
 from gitexp.features.sweeps.definition import Definition
 from gitexp.features.sweeps.files import branch_file, running_here, save_sweep, save_where
 from gitexp.features.sweeps.places import WorkTrees
 from gitexp.features.sweeps.plan import Plan, Planned, State
+from gitexp.features.sweeps.progress import Limits, Listener, Progress, Result
 from gitexp.features.sweeps.proposed_plan import ProposedPlan
-from gitexp.features.sweeps.source import ListedTrials, Source
+from gitexp.features.sweeps.source import ListedTrials, Source, take_new
 from gitexp.features.sweeps.trees import Trees, paths_to_link, remove_forgotten
 from gitexp.features.sweeps.trial import OWNER_VARIABLE, marks_of, placed_in
 from gitexp.storage.branch.events import RunEvent
@@ -62,7 +63,7 @@ def _marker(workspace: Workspace, definition: Definition) -> str:
 
 @contextmanager
 def held_sweep(workspace: Workspace, definition: Definition) -> Iterator[None]:
-    """Have a sweep to oneself, after what a killed coordinator left has been ended and recorded.
+    """Hold a sweep, after ending and recording what a killed coordinator left.
 
     Raises `Conflict` when another process runs it.
     """
@@ -163,7 +164,7 @@ def _run_apart(
     trees = Trees(workspace, definition.id[:7], revision, first, links)
     try:
         tree = trees.take()
-        placed = placed_in(sample, tree.path)
+        placed = placed_in(sample, tree)
         find_command(placed.argv[0], placed.directory, os.environ)
         trees.give_back(tree)
         jobs = how.jobs or default_jobs()
@@ -226,12 +227,9 @@ def _run_in_place(
         if how.limits.failures and failures >= how.limits.failures:
             result.stopped_by = f"{failures} trials failed one after the other"
             return result
-        each = queue.take()
+        each = take_new(queue, how.listener.on_reuse)
         if each is None:
             break
-        if each.state is not State.NEW:
-            how.listener.on_reuse(each)
-            continue
         workspace.refreshed()  # what the trial before wrote is not code
         prepared = plan.prepare_again(each)
         prepared = prepared._replace(run=mark(each, prepared.run))

@@ -1,12 +1,12 @@
 """Where the coordinator takes its trials from: a list of them, or proposals one after the other."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
 from gitexp.core.model.run import Run
-from gitexp.features.sweeps.plan import Planned
+from gitexp.features.sweeps.plan import Planned, State
 
 
 class Source(Protocol):
@@ -29,6 +29,19 @@ class Source(Protocol):
 
         `running` has each running trial with its journal, which is named after its run.
         """
+
+
+def take_new(source: Source, on_reuse: Callable[[Planned], None]) -> Planned | None:
+    """Remove and return the next trial that has no result; `None` when there is no other.
+
+    Those before it that have one go to `on_reuse`.
+    """
+    while len(source):
+        planned = source.take()
+        if planned is None or planned.state is State.NEW:
+            return planned
+        on_reuse(planned)
+    return None
 
 
 class ListedTrials:

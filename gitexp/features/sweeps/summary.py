@@ -1,4 +1,4 @@
-"""What came out of a sweep: the best trials, and how each parameter went with the metric.
+"""The summary of a sweep: its best trials, and how each parameter went with the metric.
 
 Pure. A rank correlation says that two things went together in these trials, and no more.
 """

@@ -1,7 +1,7 @@
-"""Work trees for trials: each has the exact code of the sweep and is as new for every trial.
+"""Work trees for trials, with the exact code of the sweep.
 
-A tree is used again and again. What a trial added is removed afterwards; a tree whose own files a
-trial changed is made anew.
+Many trials use one tree, one after the other. After each, the files that it added are removed; a
+tree whose own files a trial changed is replaced.
 """
 
 import os
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from gitexp.adapters.engines.worker_files import scan
 from gitexp.adapters.git.repository import Repo
@@ -19,6 +19,7 @@ from gitexp.adapters.git.worktree import add_worktree, remove_worktree, worktree
 from gitexp.core.errors import GitexpError
 from gitexp.core.model.run import Run
 from gitexp.features.execution.place_inputs import Missing, fill, inside, link_path
+from gitexp.features.harvest.changes import Look, look
 from gitexp.storage.workspace import Workspace
 
 PREFIX: Final = "sweep-"
@@ -35,11 +36,26 @@ class TrialTree:
     path: Path
     before: dict[str, Mark] = field(default_factory=dict)
     """What it holds for a trial that begins, by path."""
+    now: dict[str, Mark] | None = None
+    """What it holds after a trial; `None` when that is not known."""
+    places: dict[Any, Any] = field(default_factory=dict)
+    """Where the directory and the files of a trial are, by where the user's work tree has them."""
+    looks: dict[Path, Look] = field(default_factory=dict)
+    """Files of frameworks by directory of the command, for a trial that begins."""
 
     def changed(self) -> list[str]:
         """Return the files that came or changed since the trial began, sorted."""
-        now = scan(str(self.path))
+        now = self.now = scan(str(self.path))
         return sorted(path for path, mark in now.items() if mark and self.before.get(path) != mark)
+
+    def look(self, directory: Path) -> Look:
+        """Return the files that frameworks could have written before a trial begins.
+
+        Scans once for a directory: the tree is the same for every trial.
+        """
+        if directory not in self.looks:
+            self.looks[directory] = look(directory, self.path, with_tails=True)
+        return self.looks[directory]
 
 
 def is_link(mark: Mark) -> bool:
@@ -112,7 +128,7 @@ class Trees:
 
 def _is_restored(tree: TrialTree) -> bool:
     """Remove what a trial added; false when it changed or removed what was there."""
-    now = scan(str(tree.path))
+    now, tree.now = tree.now or scan(str(tree.path)), None
     if any(now.get(path) != mark for path, mark in tree.before.items()):
         return False
     added = [path for path in now if path not in tree.before]

@@ -1,12 +1,11 @@
-"""One trial of a sweep on its way to the record: begun, heard, ended, sealed.
+"""One trial of a sweep, from its start to its record.
 
-The journal has the trial from before its command starts until its record is on the branch, so what
-dies in between is completed by recovery as for `git exp run`.
+The journal holds the trial from before its command starts until its record is on the branch.
+Recovery completes a trial whose process died, as for `git exp run`.
 """
 
 import hashlib
 import os
-import signal
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from gitexp.adapters.engines.protocol import Ended, Order
 from gitexp.adapters.git.process import LOCAL_VARIABLES
 from gitexp.adapters.journal.journal import CommandEnding, Journal, read_journal
 from gitexp.adapters.journal.liveness import ENGINE, RUN_VARIABLE
-from gitexp.adapters.journal.output_archive import KeptOutput
+from gitexp.adapters.journal.output_archive import KeptOutput, discard_output
 from gitexp.adapters.journal.output_tail import OutputTail
 from gitexp.adapters.system import clock
 from gitexp.adapters.system.output_pump import Lines
@@ -25,7 +24,7 @@ from gitexp.adapters.system.probe import hash_path
 from gitexp.core.analysis.fingerprint import path_matcher
 from gitexp.core.errors import GitexpError
 from gitexp.core.inputs.redaction import redact_text
-from gitexp.core.model.run import Checks, FileState, Outcome, Run, Series, Table
+from gitexp.core.model.run import Checks, FileState, Run, Series, Table
 from gitexp.core.schema.toml_codec import encode_run, encode_table
 from gitexp.features.execution.checks import run_checks
 from gitexp.features.execution.execute import (
@@ -59,6 +58,7 @@ from gitexp.features.recording.record import (
     fold_events,
     kept_path,
 )
+from gitexp.features.sweeps.ending import faults_of, outcome_of
 from gitexp.features.sweeps.trees import TrialTree, is_link
 from gitexp.features.trials.reads import opened_files, untracked_reads
 from gitexp.storage.branch.events import RunEvent, sealed, started
@@ -78,22 +78,30 @@ def marks_of(workspace: Workspace, sweep: str) -> dict[str, str]:
     return {SWEEP_VARIABLE: sweep, OWNER_VARIABLE: f"{sweep}-{clone}"}
 
 
-def placed_in(prepared: PreparedRun, top: Path) -> PreparedRun:
+def placed_in(prepared: PreparedRun, tree: TrialTree) -> PreparedRun:
     """The trial with its directory and files in another work tree."""
     command = prepared.run.command
-    directory = inside(top, "." if command is None else command.directory)
+    name = "." if command is None else command.directory
+    files = (name, prepared.metrics_files, prepared.outputs)
+    if files not in tree.places:
+        tree.places[files] = (
+            inside(tree.path, name),
+            *(_moved(paths, prepared.top, tree.path) for paths in files[1:]),
+        )
+    directory, metrics_files, outputs = tree.places[files]
     directory.mkdir(parents=True, exist_ok=True)
-
-    def there(path: Path) -> Path:
-        return top / path.relative_to(prepared.top) if path.is_relative_to(prepared.top) else path
-
     return prepared._replace(
         argv=_placed_argv(prepared, directory),
         directory=directory,
-        top=top,
-        metrics_files=tuple(there(path) for path in prepared.metrics_files),
-        outputs=tuple(there(path) for path in prepared.outputs),
+        top=tree.path,
+        metrics_files=metrics_files,
+        outputs=outputs,
     )
+
+
+def _moved(paths: Iterable[Path], top: Path, to: Path) -> tuple[Path, ...]:
+    """Return the paths, those below `top` as they are below `to`."""
+    return tuple(to / p.relative_to(top) if p.is_relative_to(top) else p for p in paths)
 
 
 def _placed_argv(prepared: PreparedRun, directory: Path) -> tuple[str, ...]:
@@ -167,7 +175,9 @@ class OpenTrial:
             tail=OutputTail(journal.path),
             kept=KeptOutput(kept_path(workspace, run.id)),
             printed=PrintedMetrics(journal, started_s, prepared.metric_patterns),
-            files=RunFiles.begin(workspace, prepared, run, None),
+            files=RunFiles.begin(
+                workspace, prepared, run, None, lambda: tree.look(prepared.directory)
+            ),
             started_s=started_s,
             before=file_marks(prepared.metrics_files),
         )
@@ -178,12 +188,12 @@ class OpenTrial:
     @property
     def params_file(self) -> Path:
         """A file with the parameters, for the command to read."""
-        return self.workspace.journals / f"{self.run.id}.params.toml"
+        return self.journal.path.with_suffix(".params.toml")
 
     @property
     def report(self) -> Path:
         """Where the program reports its parameters."""
-        return report_path(self.workspace.journals, self.run.id)
+        return report_path(self.journal.path.parent, self.run.id)
 
     def order(self, marks: Mapping[str, str], more: Mapping[str, str]) -> Order:
         """What an engine needs to run the command; `more` are variables that are set if unset."""
@@ -233,6 +243,14 @@ class OpenTrial:
         with suppress(OSError):
             self.params_file.unlink()
 
+    def abandon(self) -> None:
+        """Drop what it printed: it begins again, and the new trial takes over its journal."""
+        self.printed.close()
+        self.kept.finish(redact_text)
+        discard_output(self.kept.path)
+        self.tail.remove()
+        self.journal.close()
+
     def announce(self) -> RunEvent:
         """The event that puts the start onto the branch."""
         self.is_announced = True
@@ -251,7 +269,7 @@ class OpenTrial:
         )
         if ended.stopped and run.sweep is not None:
             run = replace(run, sweep=replace(run.sweep, pruned_at=self.pruned_at))
-        run, series, notes = self._gather(run, _faults(ended))
+        run, series, notes = self._gather(run, faults_of(ended))
         run, record = fit_to_limits(run)
         with suppress(GitexpError):  # a full disk: the branch may have room, or it runs again
             self.journal.seal(record, series=series)
@@ -269,6 +287,8 @@ class OpenTrial:
 
     def checks(self, run: Run) -> tuple[Checks | None, list[str]]:
         """Run the project's checks in the trial's work tree; returns their result and warnings."""
+        if self.workspace.settings.checks is not None:
+            self.tree.now = None  # they may write
         return run_checks(self.workspace.settings, run, self.prepared.top)
 
     def _gather(self, run: Run, warnings: list[str]) -> tuple[Run, Series, tuple[str, ...]]:
@@ -356,28 +376,6 @@ class SealedTrial:
     def leave(self) -> None:
         """Keep the journal: the next command completes the run."""
         self.trial.journal.close()
-
-
-_ASKED_TO_END = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-"""A machine that shuts down sends these to trials too; then they run again. KILL is not among
-them: the system sends it to a trial that takes too much memory, each time."""
-
-
-def outcome_of(ended: Ended) -> Outcome:
-    """How the end of a trial's command is called."""
-    if ended.timed_out:
-        return Outcome.TIMED_OUT
-    if ended.stopped or -ended.exit_code in _ASKED_TO_END:
-        return Outcome.INTERRUPTED
-    return Outcome.SUCCEEDED if ended.exit_code == 0 else Outcome.FAILED
-
-
-def _faults(ended: Ended) -> list[str]:
-    if ended.fault:
-        return [ended.fault]
-    if -ended.exit_code == signal.SIGKILL and not (ended.stopped or ended.timed_out):
-        return ["it was killed by signal 9, perhaps because memory ran out"]
-    return []
 
 
 def _hash_outputs(prepared: PreparedRun, warnings: list[str]) -> dict[str, FileState]:

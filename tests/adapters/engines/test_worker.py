@@ -2,7 +2,10 @@
 
 import ast
 import asyncio
+import fcntl
 import hashlib
+import json
+import os
 import subprocess
 import sys
 import threading
@@ -17,7 +20,7 @@ import pytest
 from gitexp.adapters.engines import kit
 from gitexp.adapters.engines.dask_client import load_worker
 from gitexp.adapters.engines.found import find_engine, is_exposed
-from gitexp.adapters.engines.protocol import Ended, NotRun, Printed
+from gitexp.adapters.engines.protocol import Ended, NotRun, Printed, RunsAgain
 from gitexp.adapters.engines.result import Lines, decode, happenings
 from gitexp.adapters.git.code_commit import write_code_commit
 from gitexp.adapters.git.packs import commit_pack
@@ -73,7 +76,7 @@ def send(worker: ModuleType, repo: RepoBuilder) -> Send:
             "topic": None,
             **more,
         }
-        return decode(worker.run_trial(task))
+        return decode(worker.run_trial(json.dumps(task)))
 
     return run
 
@@ -147,7 +150,7 @@ class TestCode:
         self, repo: RepoBuilder, worker: ModuleType
     ) -> None:
         task = {"run": "a" * 16, "owner": "o", "commit": code_of(repo), "kit": "none"}
-        assert decode(worker.run_trial(task))["need"]
+        assert decode(worker.run_trial(json.dumps(task)))["need"]
 
     def test_a_worker_without_git_says_it(
         self, worker: ModuleType, monkeypatch: pytest.MonkeyPatch
@@ -265,12 +268,23 @@ class TestOutbox:
 def test_streamed_lines_are_not_repeated_by_the_result() -> None:
     chunks = [[1, 0.1, "stdout", "YQ=="], [2, 0.2, "stdout", "Yg=="], [3, 0.3, "stdout", "Yw=="]]
     lines = Lines()
-    assert len(lines.take_streamed("r", chunks[:1])) == 1
-    assert lines.take_streamed("r", chunks[2:]) == []  # one between is missing
-    assert [each.time_s for each in lines.take("r", chunks) if isinstance(each, Printed)] == [
-        0.2,
-        0.3,
+    assert len(lines.take_streamed("r", "a", chunks[:1])) == 1
+    assert lines.take_streamed("r", "a", chunks[2:]) == []  # one between is missing
+    rest = lines.take("r", "a", chunks)
+    assert [each.time_s for each in rest if isinstance(each, Printed)] == [0.2, 0.3]
+
+
+def test_lines_of_a_command_that_runs_again_are_heard_from_its_start() -> None:
+    chunks = [[1, 0.1, "stdout", "YQ=="], [2, 0.2, "stdout", "Yg=="], [3, 0.3, "stdout", "Yw=="]]
+    lines = Lines()
+    assert len(lines.take_streamed("r", "a", chunks[:2])) == 2
+    assert lines.take_streamed("r", "b", chunks[1:]) == []  # its first one is missing
+    assert [type(each) for each in lines.take_streamed("r", "b", chunks[:1])] == [
+        RunsAgain,
+        Printed,
     ]
+    assert lines.take_streamed("r", "a", chunks[2:]) == []  # the first worker is not dead after all
+    assert [type(each) for each in lines.take("r", "b", chunks)] == [Printed, Printed]
 
 
 def test_what_is_no_result_is_unreadable() -> None:
@@ -296,3 +310,40 @@ def test_addresses() -> None:
     assert not is_exposed("tls://8.8.8.8:8786")
     assert not is_exposed("dask://127.0.0.1:8786")
     assert not is_exposed("dask://10.1.2.3:8786")
+
+
+class TestCache:
+    @pytest.mark.long
+    def test_the_longest_unused_code_goes_first_when_the_cache_is_full(
+        self, send: Send, worker: ModuleType, repo: RepoBuilder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cache = Path(worker.folder())
+        refs = cache / "code-sha1.git/refs/gitexp/code"
+        commits = []
+        for number in range(3):
+            repo.commit({"big.bin": os.urandom(200_000).hex()})
+            commits.append(code_of(repo))
+            send("true", run=f"{number:016}")
+            os.utime(refs / commits[-1], (1000.0 + number, 1000.0 + number))
+        before = sum(path.stat().st_size for path in cache.rglob("*.pack"))
+        monkeypatch.setenv("GITEXP_WORKER_CACHE_GB", "0.0008")  # two of three commits, no trees
+        held = (cache / "pool" / f"{commits[0]}-0.lock").open("ab")
+        fcntl.flock(held, fcntl.LOCK_EX)  # a trial of the first commit goes on
+        assert worker.put(bundle_of(repo, commits[2], (), {})) is None
+        assert {path.name for path in refs.iterdir()} == {commits[0], commits[2]}
+        assert (cache / "pool" / f"{commits[0]}-0" / "big.bin").exists()
+        assert sum(path.stat().st_size for path in cache.rglob("*.pack")) < before
+        held.close()
+        for commit in (commits[0], commits[2]):
+            worker._git("-C", str(refs.parents[2]), "fsck", "--strict", commit)
+        assert output_of(send("sh", "-c", "wc -c < big.bin", run="f" * 16)) == "400000\n"
+
+    def test_a_tree_that_another_process_made_anew_is_scanned_anew(
+        self, send: Send, worker: ModuleType, repo: RepoBuilder
+    ) -> None:
+        repo.commit({"code.txt": "code"})
+        send("true")
+        (pool,) = (path for path in (Path(worker.folder()) / "pool").iterdir() if path.is_dir())
+        (pool / "code.txt").write_text("code")  # as a tree that was made again has it
+        pool.with_name(f"{pool.name}.made").write_bytes(b"another")
+        assert send("true", run="b" * 16)["changed"] == []
