@@ -107,7 +107,8 @@ class CacheFile:
 
         Asks SQLite: if this process opened and closed the file itself, it would lose its locks.
         """
-        with contextlib.closing(connect(f"{self.path.as_uri()}?immutable=1")) as conn:
+        address = f"{self.path.as_uri()}?immutable=1"  # no setting, which would read the schema
+        with contextlib.closing(sqlite3.connect(address, uri=True)) as conn:
             return _id_of(conn)
 
     def has_long_log(self) -> bool:
