@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from datetime import time as time_of_day
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +19,7 @@ from gitexp.core.model.ids import ObjectId, RunId
 from gitexp.core.model.run import (
     Annotation,
     AnnotationKind,
+    Checks,
     Code,
     Command,
     Decision,
@@ -27,6 +28,7 @@ from gitexp.core.model.run import (
     Harvested,
     Origin,
     Outcome,
+    ParentRule,
     Parser,
     RecordedRun,
     ReproductionVerdict,
@@ -206,12 +208,22 @@ OIDS = st.builds(ObjectId, HEX40 | HEX40.map(lambda text: (text * 2)[:64]))
 RUN_IDS = st.builds(RunId, st.text("0123456789abcdef", min_size=16, max_size=16))
 TEXTS = st.lists(TEXT, max_size=3).map(tuple)
 SORTED_TEXTS = st.lists(TEXT, max_size=3, unique=True).map(lambda texts: tuple(sorted(texts)))
+T = TypeVar("T")
+
+
+def drawn(made: type[T], **values: st.SearchStrategy[Any]) -> st.SearchStrategy[T]:
+    """Return a strategy for records that draws every field, so that none goes untested."""
+    missing = {field.name for field in fields(made)} - values.keys()  # type: ignore[arg-type]
+    assert not missing, f"{made.__name__} has fields that no strategy draws: {missing}"
+    return st.builds(made, **values)
+
+
 FILES = st.dictionaries(
     NAME,
-    st.builds(FileState, sha256=TEXT, bytes=st.integers(0, 2**60), named=st.booleans()),
+    drawn(FileState, sha256=TEXT, bytes=st.integers(0, 2**60), named=st.booleans()),
     max_size=2,
 )
-RUNS: st.SearchStrategy[Run] = st.builds(
+RUNS: st.SearchStrategy[Run] = drawn(
     Run,
     id=RUN_IDS,
     name=TEXT,
@@ -220,7 +232,7 @@ RUNS: st.SearchStrategy[Run] = st.builds(
     started=MOMENTS,
     author=TEXT,
     origin=st.sampled_from(Origin),
-    code=st.builds(
+    code=drawn(
         Code,
         commit=OIDS,
         tree=OIDS,
@@ -230,37 +242,49 @@ RUNS: st.SearchStrategy[Run] = st.builds(
         branch=st.none() | TEXT,
         remote=st.none() | TEXT,
         left_out=TEXTS,
-        hashed=st.dictionaries(
-            TEXT, st.builds(FileState, sha256=TEXT, bytes=st.integers(0, 2**60)), max_size=2
-        ),
+        hashed=FILES,
         unhashed=TEXTS,
     ),
     fingerprint=TEXT,
     duration_s=st.none() | st.floats(0, 1e9),
     reason=st.none() | TEXT,
     parent=st.none() | RUN_IDS,
+    parent_rule=st.none() | st.sampled_from(ParentRule),
     reproduces=st.none() | RUN_IDS,
+    batch=st.none() | TEXT,
+    round=st.none() | st.integers(0, 10**5),
+    session=st.none() | TEXT,
     source=st.none() | TEXT,
     tags=SORTED_TEXTS,
     command=st.none()
-    | st.builds(
+    | drawn(
         Command,
         argv=st.lists(TEXT, min_size=1, max_size=3).map(tuple),
         template=TEXTS,
         directory=TEXT,
         exit_code=st.none() | st.integers(-64, 255),
+        metrics_files=TEXTS,
+        metric_patterns=TEXTS,
         timeout_s=st.none() | st.floats(1e-3, 1e9),
+    ),
+    checks=st.none()
+    | drawn(
+        Checks,
+        outcome=st.sampled_from(Outcome),
+        exit_code=st.none() | st.integers(-64, 255),
+        output=TEXT,
     ),
     params=TABLES,
     parsed=TABLES,
     parser=st.none()
-    | st.builds(
+    | drawn(
         Parser,
         by=TEXT,
         given=SORTED_TEXTS,
         renamed=st.dictionaries(NAME, TEXT, max_size=2),
     ),
     metrics=TABLES,
+    units=st.dictionaries(NAME, TEXT, max_size=2),
     directions=st.dictionaries(NAME, st.sampled_from(Direction), max_size=2),
     inputs=FILES,
     outputs=FILES,
@@ -268,7 +292,7 @@ RUNS: st.SearchStrategy[Run] = st.builds(
     changed_reads=FILES,
     produced=SORTED_TEXTS,
     sweep=st.none()
-    | st.builds(
+    | drawn(
         SweepPlace,
         id=TEXT,
         number=st.integers(1, 10**5),
@@ -278,14 +302,20 @@ RUNS: st.SearchStrategy[Run] = st.builds(
     ),
     harvested=st.dictionaries(
         NAME,
-        st.builds(Harvested, kind=TEXT, metrics=st.integers(0, 9), params=SORTED_TEXTS),
+        drawn(
+            Harvested,
+            kind=TEXT,
+            metrics=st.integers(0, 9),
+            steps=st.integers(0, 9),
+            params=SORTED_TEXTS,
+        ),
         max_size=2,
     ),
     environment=TABLES,
     output_tail=TEXT,
     warnings=TEXTS,
 )
-ANNOTATIONS: st.SearchStrategy[Annotation] = st.builds(
+ANNOTATIONS: st.SearchStrategy[Annotation] = drawn(
     Annotation,
     id=RUN_IDS | st.just("delete"),
     run=RUN_IDS,
@@ -299,6 +329,9 @@ ANNOTATIONS: st.SearchStrategy[Annotation] = st.builds(
     tags=SORTED_TEXTS,
     verdict=st.none() | st.sampled_from(ReproductionVerdict),
     by=st.none() | RUN_IDS,
+    saw=st.none() | TEXTS,
+    metrics=TABLES,
+    units=st.dictionaries(NAME, TEXT, max_size=2),
 )
 METRIC_NAMES = st.text(string.ascii_letters + "_./,\"'\n ", min_size=1, max_size=8)
 ROWS = st.lists(
