@@ -1,6 +1,8 @@
 """Fixtures for all tests: an isolated environment, and a builder of real repositories."""
 
+import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -76,13 +78,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
+_NUMBERS = itertools.count()
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As pytest's own, which looks through the directories of all earlier tests for a number."""
+    name = re.sub(r"\W", "_", request.node.name)[:30]
+    return tmp_path_factory.mktemp(f"{name}{next(_NUMBERS)}", numbered=False)
+
+
 @pytest.fixture(autouse=True)
 def sealed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Hide the machine's own configuration; `python` is the one that runs the tests.
 
     Returns the home directory.
     """
-    home = tmp_path_factory.mktemp("home")
+    home = tmp_path_factory.mktemp(f"home{next(_NUMBERS)}", numbered=False)
     for name in list(os.environ):
         if name.startswith(("GIT_", "GITEXP_", "LC_", "PYTHON")) and name not in LEFT_ALONE:
             monkeypatch.delenv(name)

@@ -365,7 +365,10 @@ def test_killed_process_group_leaves_an_interrupted_run(repo: RepoBuilder, tmp_p
     assert outcomes(Field(repo)) == ["interrupted"]
 
 
-@pytest.mark.parametrize(("code", "outcome"), [(0, "succeeded"), (3, "failed")])
+@pytest.mark.parametrize(
+    ("code", "outcome"),
+    [(3, "failed"), pytest.param(0, "succeeded", marks=pytest.mark.long)],
+)
 def test_kill_between_end_and_seal_keeps_the_exit_code(
     repo: RepoBuilder, code: int, outcome: str
 ) -> None:

@@ -7,7 +7,6 @@ import pytest
 
 from gitexp.features.execution import outside_files
 from tests.cli.conftest import Exp
-from tests.conftest import some_daily
 
 RUN = ("--", "python", "-c", "print('METRIC loss=1')")
 SIZES = ("git", "ls-tree", "-r", "-l")
@@ -29,27 +28,29 @@ def in_snapshot(exp: Exp, run: str = "last") -> set[str]:
     return set(exp.repo.git("ls-tree", "-r", "--name-only", tree).split("\n"))
 
 
-@pytest.mark.parametrize(
-    "path",
-    some_daily(
-        [
-            *("model.pt", "deep/down/model.pth", "a.ckpt", "a.pkl", "a.joblib", "a.npy", "a.npz"),
-            *("a.h5", "a.hdf5", "a.onnx", "a.safetensors", "a.parquet", "a.arrow", "a.feather"),
-            "logs/events.out.tfevents.1700000000.host.1.0",
-        ],
-        5,
-    ),
+MODELS_AND_DATA = (
+    *("model.pt", "deep/down/model.pth", "a.ckpt", "a.pkl", "a.joblib", "a.npy", "a.npz"),
+    *("a.h5", "a.hdf5", "a.onnx", "a.safetensors", "a.parquet", "a.arrow", "a.feather"),
+    "logs/events.out.tfevents.1700000000.host.1.0",
 )
-def test_untracked_model_and_data_files_stay_out(exp: Exp, path: str) -> None:
-    exp.repo.write(path, "x")
+
+
+def test_untracked_model_and_data_files_stay_out(exp: Exp) -> None:
     exp.repo.write("helper.py", "x = 1\n")
-    done = exp("run", *RUN)
-    assert f"not in the snapshot: {path} (a model or data file)" in done.err
-    assert "helper.py" in in_snapshot(exp)
-    assert path not in in_snapshot(exp)
+    for path in MODELS_AND_DATA:
+        exp.repo.write(path, "x")
+    exp("run", *RUN)
     code = code_of(exp)
-    assert list(code["hashed"]) == [path]
+    assert sorted(code["hashed"]) == sorted(MODELS_AND_DATA)
     assert "unhashed" not in code
+    assert "helper.py" in in_snapshot(exp)
+    assert not in_snapshot(exp) & set(MODELS_AND_DATA)
+
+
+def test_model_outside_of_the_snapshot_is_named(exp: Exp) -> None:
+    exp.repo.write("model.pt", "x")
+    done = exp("run", *RUN)
+    assert "not in the snapshot: model.pt (a model or data file)" in done.err
 
 
 def test_tracked_model_is_in_the_snapshot(exp: Exp) -> None:

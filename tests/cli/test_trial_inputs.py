@@ -43,13 +43,16 @@ def last(exp: Exp) -> dict[str, Any]:
 class TestNamedFiles:
     @pytest.mark.parametrize(
         "words",
-        [
-            ["data/a.csv"],
-            ["--data", "data/a.csv"],
-            ["--data=./data/a.csv"],
-            ["data"],
-            ["--x", "data"],
-        ],
+        some_daily(
+            [
+                ["--data=./data/a.csv"],
+                ["--x", "data"],
+                ["data/a.csv"],
+                ["--data", "data/a.csv"],
+                ["data"],
+            ],
+            2,
+        ),
     )
     def test_changed_ignored_data_makes_a_new_trial(self, read: Exp, words: list[str]) -> None:
         argv = ["sh", "-c", "true", "sh", *words]
@@ -227,9 +230,9 @@ class TestWritten:
             assert done.returncode == 0, done.stderr
         assert len(asked(exp, "python", "train.py", "--lr", "0.2")["identical"]) == 2
 
-    @pytest.mark.parametrize(
-        "path",
-        [
+    def test_files_written_by_tools_are_never_code(self, exp: Exp) -> None:
+        discard(exp, "true")
+        for path in (
             "wandb/run-1/files/config.yaml",
             "wandb/run-1/files/code/train.py",
             "mlruns/0/meta.yaml",
@@ -239,21 +242,21 @@ class TestWritten:
             "nohup.out",
             "train.log",
             "sub/.ipynb_checkpoints/a-checkpoint.ipynb",
-        ],
-    )
-    def test_files_written_by_tools_are_never_code(self, exp: Exp, path: str) -> None:
-        discard(exp, "true")
-        exp.repo.write(path, "anything: 1\n")
-        assert asked(exp, "true")["refused"] is True
-        exp.repo.git("add", "--force", "-A")
-        exp.repo.git("commit", "-qm", "it is tracked now")
-        assert asked(exp, "true")["tried"] is False
+        ):
+            file = exp.repo.write(path, "anything: 1\n")
+            assert asked(exp, "true")["refused"] is True, path
+            exp.repo.git("add", "--force", path)
+            assert asked(exp, "true")["tried"] is False, f"{path}: it is tracked now"
+            exp.repo.git("reset", "--quiet")
+            file.unlink()
 
-    @pytest.mark.parametrize("path", ["runs/search.py", "helper.py", "conf.yaml", "data.csv"])
-    def test_other_untracked_files_count(self, exp: Exp, path: str) -> None:
+    def test_other_untracked_files_count(self, exp: Exp) -> None:
         discard(exp, "true")
-        exp.repo.write(path, "anything: 1\n")
-        assert asked(exp, "true")["tried"] is False
+        for path in ("runs/search.py", "helper.py", "conf.yaml", "data.csv"):
+            file = exp.repo.write(path, "anything: 1\n")
+            assert asked(exp, "true")["tried"] is False, path
+            file.unlink()
+            assert asked(exp, "true")["refused"] is True
 
     def test_a_source_file_that_appears_during_a_run_counts(self, exp: Exp) -> None:
         argv = ["sh", "-c", "echo x=1 > appeared.py; echo y > appeared.bin"]
