@@ -1,6 +1,5 @@
 """`gitexp.sweep`: run a function or a command with many values of its parameters, from Python."""
 
-import hashlib
 import json
 import os
 import pickle
@@ -11,12 +10,11 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import CodeType
 from typing import Any, Final
 
-from gitexp.adapters.system import clock
 from gitexp.api.calls import Command
 from gitexp.api.executor_loop import ExecutorLoop, InThisThread, size_of
+from gitexp.api.function_name import function_name
 from gitexp.api.tracker import verdict_on
 from gitexp.core.errors import InvalidInput
 from gitexp.core.inputs.python_values import as_table, as_tags, own_argv
@@ -185,25 +183,13 @@ def sweep(
         inputs=tuple(inputs),
     )
     _check(definition, minimize=minimize, maximize=maximize)
-    if prune and (callable(work) or executor is not None):
-        raise InvalidInput(
-            "cannot prune these trials",
-            why="a function, or a command of an executor, cannot be stopped",
-            hints=["give a command, and no executor"],
-        )
-    if callable(work) and isinstance(executor, ProcessPoolExecutor):
-        _check_travels(work)
+    _check_handed_out(definition, work, executor)
     refuse_secrets(definition)
     definition = with_code(workspace, definition)
-    command = None if callable(work) else Command(definition.argv, str(where_is))
-    handed = work if callable(work) else command
     with held_sweep(workspace, definition):
         plan = plan_of(workspace, definition, Choices(again=again, retry_failed=retry_failed))
         running = _Running(workspace, plan, jobs, stop_after_failures, on_end)
-        if command is not None and executor is None:
-            running.run_commands()
-        else:
-            running.hand_out(handed, executor or InThisThread())
+        running.run(work, executor, where_is)
         return running.result(where_is)
 
 
@@ -223,6 +209,18 @@ def _check(definition: Definition, *, minimize: str, maximize: str) -> None:
         )
     if definition.prune and definition.seeds:
         raise InvalidInput("cannot prune trials of several seeds")
+
+
+def _check_handed_out(definition: Definition, work: Any, executor: Executor | None) -> None:
+    """Refuse what an executor, or a call of a function, cannot do. Raises `InvalidInput`."""
+    if definition.prune and (callable(work) or executor is not None):
+        raise InvalidInput(
+            "cannot prune these trials",
+            why="a function, or a command of an executor, cannot be stopped",
+            hints=["give a command, and no executor"],
+        )
+    if callable(work) and isinstance(executor, ProcessPoolExecutor):
+        _check_travels(work)
 
 
 def _check_travels(work: Callable[..., Any]) -> None:
@@ -275,6 +273,15 @@ class _Running:
     def _on_end(self, planned: Planned, run: Run) -> None:
         if self._call is not None:
             self._call(SweepTrial(planned.point, run, is_reused=False))
+
+    def run(self, work: Any, executor: Executor | None, directory: Path) -> None:
+        """Run the trials: functions and commands of an executor one way, other commands another."""
+        if callable(work):
+            self.hand_out(work, executor or InThisThread())
+        elif executor is None:
+            self.run_commands()
+        else:
+            self.hand_out(Command(self._definition.argv, str(directory)), executor)
 
     def run_commands(self) -> None:
         """Run the trials as `git exp sweep` does."""
@@ -348,47 +355,9 @@ def _work_fields(
 ) -> dict[str, Any]:
     """The fields of a definition that say what runs. Raises `InvalidInput`."""
     if callable(work):
-        word = FUNCTION + _name(work)
+        word = FUNCTION + function_name(work)
         return {"argv": (*own_argv(sys.argv, directory), word), "function": word}
     words = shlex.split(work) if isinstance(work, str) else [str(word) for word in work]
     if not words:
         raise InvalidInput("there is no command to run", hints=["give a list of words"])
     return {"argv": tuple(redact_argv(words)), "in_place": is_handed_out}
-
-
-def _name(function: Callable[..., Any]) -> str:
-    """The function and a hash of what it does: another function is another trial.
-
-    What it calls counts by the code of the repository, as for every run. When it holds values that
-    cannot be compared, the name is new each time, and nothing is reused.
-    """
-    name = getattr(function, "__qualname__", type(function).__qualname__)
-    module = getattr(function, "__module__", None) or "?"
-    code = getattr(function, "__code__", None)
-    cells = getattr(function, "__closure__", None) or ()
-    try:
-        held: Any = (
-            [cell.cell_contents for cell in cells],
-            getattr(function, "__defaults__", None),
-            getattr(function, "__kwdefaults__", None),
-        )
-        content = pickle.dumps(held if isinstance(code, CodeType) else function)
-    except Exception:  # noqa: BLE001 - pickle raises what the values' own methods raise
-        content = clock.new_id().encode()
-    digest = hashlib.sha256(content)
-    if isinstance(code, CodeType):
-        _add_code(digest, code)
-    return f"{module}.{name}#{digest.hexdigest()[:8]}"
-
-
-def _add_code(digest: Any, code: CodeType) -> None:
-    """Add what a function does, without where it is written."""
-    digest.update(code.co_code)
-    digest.update(repr((code.co_names, code.co_varnames)).encode())
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            _add_code(digest, constant)
-        elif isinstance(constant, frozenset):
-            digest.update(repr(sorted(map(repr, constant))).encode())
-        else:
-            digest.update(repr(constant).encode())
