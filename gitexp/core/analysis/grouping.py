@@ -20,7 +20,8 @@ from gitexp.core.analysis.fingerprint import (
     version_of,
 )
 from gitexp.core.analysis.seeds import is_seed
-from gitexp.core.model.run import Command, FileState, Run, Table, Value, flatten
+from gitexp.core.model.run import FileState, Run, Table, Value, flatten
+from gitexp.core.model.tables import Outline, leaf_paths, outline
 
 KEY_LENGTH: Final = 16
 """Hex digits of a hash: with 64 bits, no two of a million groups collide by chance."""
@@ -50,9 +51,10 @@ def keys_of(run: Run, seed_params: Sequence[str] = ()) -> TrialKeys:
         run.id,
         run.fingerprint,
         run.code.digest,
-        run.command,
+        () if run.command is None else run.command.template or run.command.argv,
         run.params,
         run.inputs,
+        directory="." if run.command is None else run.command.directory,
         seed_params=seed_params,
         outside=outside_of(run),
     )
@@ -62,29 +64,31 @@ def keys_from(
     run_id: str,
     recorded: str,
     digest: str,
-    command: Command | None,
+    words: tuple[str, ...],
     params: Mapping[str, Value],
     inputs: Mapping[str, FileState],
     *,
+    directory: str,
     seed_params: Sequence[str] = (),
     outside: Mapping[str, FileState] = {},
 ) -> TrialKeys:
     """Return the keys from the parts of a record, as `keys_of`; `recorded` is its fingerprint.
 
-    A run without command and parameters is a group of its own, because its trial is unknown.
+    `words` is the command, as a template if there is one. A run without command and parameters is a
+    group of its own, because its trial is unknown.
     """
-    words = () if command is None else command.template or command.argv
-    directory = "." if command is None else command.directory
-    named = dict(flatten(params))
-    family = _family(directory, tuple(words), named)
-    if not recorded or not (words or named):
+    family = _family(directory, words, params)
+    if not recorded or not (words or any(True for _ in flatten(params))):
         return TrialKeys(run_id, family, "")
+    named: Table = {}
+    if _may_have_seeds(outline(params), tuple(seed_params)):
+        named = dict(flatten(params))
     seeds = {
         name: value for name, value in named.items() if is_seed_param(name, value, seed_params)
     }
     if not seeds and version_of(recorded) == VERSION:
         return TrialKeys(recorded.partition(":")[2][:KEY_LENGTH], family, "")
-    kept: Table = {name: value for name, value in named.items() if name not in seeds}
+    kept: Table = {name: value for name, value in flatten(params) if name not in seeds}
     # Match the options with all parameters, so that the value of a seed is not part of the command.
     template = [w for w in command_template(words, params) if not _repeats_a_seed(w, seeds)]
     group = fingerprint(
@@ -92,6 +96,12 @@ def keys_from(
     )
     group = group.partition(":")[2][:KEY_LENGTH]
     return TrialKeys(group, family, canonical(seeds) if seeds else "")
+
+
+@lru_cache(maxsize=1024)  # a branch has many runs and few sets of names
+def _may_have_seeds(names: Outline, seed_params: tuple[str, ...]) -> bool:
+    """Return whether a parameter could be a seed by its name."""
+    return any(is_seed_param(".".join(path), 0, seed_params) for path in leaf_paths(names))
 
 
 def is_seed_param(name: str, value: Value, seed_params: Sequence[str]) -> bool:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 Scalar: TypeAlias = bool | int | float | str | datetime | date | time
 Value: TypeAlias = Scalar | list["Value"] | dict[str, "Value"]
@@ -21,6 +21,27 @@ def flatten(table: Mapping[str, Value], prefix: str = "") -> Iterator[tuple[str,
             yield from flatten(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
+
+
+Outline: TypeAlias = tuple[Any, ...]
+"""The keys of a table, then key and outline of each table in it."""
+
+
+def outline(table: Mapping[str, Any]) -> Outline:
+    """Return a value that is equal for tables with equal keys, in order and at every depth."""
+    below = [(key, outline(value)) for key, value in table.items() if type(value) is dict]
+    return (tuple(table), *below)
+
+
+def leaf_paths(found: Outline) -> Iterator[tuple[str, ...]]:
+    """Yield the keys from the top to each leaf, in the order of the table."""
+    keys, *below = found
+    tables = dict(below)
+    for key in keys:
+        if key in tables:
+            yield from ((key, *path) for path in leaf_paths(tables[key]))
+        else:
+            yield (key,)
 
 
 _DOT = re.compile(r"(?<!\d)\.|\.(?!\d)")

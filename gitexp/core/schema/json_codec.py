@@ -53,9 +53,10 @@ def plain_document(recorded: dict[str, Any], group: str | None = None) -> dict[s
 
     `recorded` is the document from `recode_run`.
     """
-    return _present(
-        {**recorded, "group": group, "tags": sorted(set(recorded.get("start_tags", ())))}
-    )
+    document = dict(recorded) if group is None else {**recorded, "group": group}
+    if "start_tags" in recorded:
+        document["tags"] = sorted(set(recorded["start_tags"]))
+    return document
 
 
 def _present(document: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +91,7 @@ def typed_in_record(table: Mapping[str, Any], document: Mapping[str, Any]) -> Ty
 
     Takes the TOML table and the document from `recode_run`. Equal tables have no such value.
     """
-    if all(_at(table, [n for n, _ in p]) == _at(document, [k for _, k in p]) for p in _RUN_TABLES):
+    if all(_at(table, names) == _at(document, keys) for names, keys in _SAME_TABLES):
         return []
     return _typed_in_places(_RUN_TABLES, table, [], Mapping.get)
 
@@ -128,6 +129,7 @@ def _tables_of(kind: Kind, above: Place) -> Iterator[Place]:
 
 
 _RUN_TABLES: Final = list(_tables_of(RUN, []))
+_SAME_TABLES: Final = [([n for n, _ in place], [k for _, k in place]) for place in _RUN_TABLES]
 _ANNOTATION_TABLES: Final = list(_tables_of(ANNOTATION, []))
 
 

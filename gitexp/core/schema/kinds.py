@@ -160,6 +160,8 @@ def _utc_text(moment: datetime) -> str:
 
 
 _AS_IT_IS: Final = frozenset((str, int, bool))
+_JSON: Final = _AS_IT_IS | {float, dict}
+"""Types of values that JSON may hold unchanged."""
 
 
 def json_value(value: Value) -> Any:
@@ -177,14 +179,28 @@ def json_value(value: Value) -> Any:
     return value.isoformat()
 
 
-def json_table(table: Mapping[str, Value]) -> dict[str, Any]:
-    """Return a table for JSON; see `json_value`."""
+def json_table(table: Mapping[str, Value]) -> Mapping[str, Any]:
+    """Return a table for JSON; see `json_value`. It is the table itself if nothing changes."""
+    if _is_json(table):
+        return table
     return {
         key: value
         if type(value) in _AS_IT_IS or (type(value) is float and value - value == 0)
         else json_value(value)
         for key, value in table.items()
     }
+
+
+def _is_json(table: Mapping[str, Any]) -> bool:
+    """Return whether `json_value` changes nothing in a table; False also if that takes long."""
+    kinds = set(map(type, table.values()))
+    if not kinds <= _JSON:
+        return False
+    if float in kinds:
+        total = sum(value for value in table.values() if type(value) is float)
+        if total - total != 0:  # NaN, an infinity, or a sum that is too large
+            return False
+    return dict not in kinds or all(_is_json(v) for v in table.values() if type(v) is dict)
 
 
 # --- kinds ----------------------------------------------------------------------------------------
@@ -275,24 +291,25 @@ def record(make: type[Any], *described: Field) -> Kind:
 
 def _recoder(make: type[Any], described: "tuple[Field, ...]") -> Convert:
     """Return a function from the TOML table of a record to what `json(read(table))` is."""
+    required = [field.name for field in described if field.required]
     defaults = {f.name: f.default for f in fields(make) if f.default not in (MISSING, None)}
-    absent = {f.name: f.kind.json(defaults[f.name]) for f in described if f.name in defaults}
-    steps = [
-        (f.name, f.json_name or f.name, f.kind.recode, f.required, f.omits_empty) for f in described
-    ]
+    absent = {
+        f.name: f.kind.toml(defaults[f.name])
+        for f in described
+        if f.name in defaults and not f.required and not f.omits_empty
+    }
+    steps = [(f.name, f.json_name or f.name, f.kind.recode, f.omits_empty) for f in described]
 
     def recode(table: Any) -> dict[str, Any]:
-        document: dict[str, Any] = {}
-        found = _table(table)
-        for name, key, convert, required, omits_empty in steps:
-            if name in found:
-                value = convert(found[name])
-                if value or not omits_empty:
-                    document[key] = value
-            elif required:
+        found = {**absent, **_table(table)} if absent else _table(table)
+        for name in required:
+            if name not in found:
                 raise KeyError(name)
-            elif name in absent and not omits_empty:
-                document[key] = absent[name]
+        document: dict[str, Any] = {}
+        for name, key, convert, omits_empty in [step for step in steps if step[0] in found]:
+            value = convert(found[name])
+            if value or not omits_empty:
+                document[key] = value
         return document
 
     return recode

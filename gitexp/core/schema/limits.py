@@ -5,7 +5,7 @@ from the branch, before and after parsing.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date, datetime, time
 from typing import Any, Final
 
@@ -159,12 +159,16 @@ def refuse_values(value: Any, depth: int = 0) -> None:
     """Raise `UnreadableRecord` for parsed values beyond the limits."""
     if depth > MAX_DEPTH:
         raise UnreadableRecord("cannot read a record", why=f"nested deeper than {MAX_DEPTH} levels")
-    members = value if isinstance(value, list) else (value,)
-    for inner in value.values() if isinstance(value, dict) else members:
-        kind = type(inner)
-        if kind is int and not INT_MIN <= inner <= INT_MAX:
-            raise UnreadableRecord(
-                "cannot read a record", why="it holds an integer of more than 64 bits"
-            )
-        if kind is dict or kind is list:
-            refuse_values(inner, depth + 1)
+    members: Collection[Any] = value if isinstance(value, list) else (value,)
+    members = value.values() if isinstance(value, dict) else members
+    kinds = set(map(type, members))  # most tables need no look at each value
+    if int in kinds and not all(
+        INT_MIN <= inner <= INT_MAX for inner in members if type(inner) is int
+    ):
+        raise UnreadableRecord(
+            "cannot read a record", why="it holds an integer of more than 64 bits"
+        )
+    if dict in kinds or list in kinds:
+        for inner in members:
+            if type(inner) is dict or type(inner) is list:
+                refuse_values(inner, depth + 1)

@@ -65,9 +65,9 @@ class RowWriter:
             if lines:
                 marks = ",".join("?" * len(lines[0]))
                 self._conn.executemany(f"INSERT INTO {table} VALUES ({marks})", lines)
-        documents = (run.stored.document for run in found if run.stored is not None)
-        for (rid, *_, paths), document in zip(rows["runs"], documents, strict=True):
-            if self._keys:
+        if self._keys:
+            documents = (run.stored.document for run in found if run.stored is not None)
+            for (rid, *_, paths), document in zip(rows["runs"], documents, strict=True):
                 values = rows_of_run(self._keys, rid, document["clock"], document, paths)
                 insert_values(self._conn, values)
 

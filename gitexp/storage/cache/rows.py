@@ -15,7 +15,6 @@ from gitexp.core.errors import UnreadableRecord
 from gitexp.core.model.ids import ObjectId, RunId
 from gitexp.core.model.run import (
     Annotation,
-    Command,
     FileState,
     RecordedRun,
     Run,
@@ -129,19 +128,15 @@ def _take_plain(
 def _keys_of_table(table: Table, seed_params: Sequence[str]) -> TrialKeys:
     """Return what `keys_of` returns for the run of a valid TOML table."""
     found: Mapping[str, Any] = table
-    command, parts = None, found.get("command")
-    if parts is not None:
-        template = tuple(parts.get("template", ()))
-        command = Command(
-            argv=tuple(parts["argv"]), template=template, directory=parts["directory"]
-        )
+    command = found.get("command", {})
     return keys_from(
         found["id"],
         found.get("fingerprint", ""),
         found["code"].get("digest", ""),
-        command,
+        tuple(command.get("template") or command.get("argv", ())),
         found.get("params", {}),
         _files(found.get("inputs", {})),
+        directory=command.get("directory", "."),
         seed_params=seed_params,
         outside=_files(found["code"].get("hashed", {})) | _files(found.get("changed_reads", {})),
     )
@@ -222,6 +217,18 @@ def rows_of(batch: Iterable[RunFiles]) -> Rows:
     return rows
 
 
+_TABLES: Final = {place[:-1] for place in PLACES}
+"""Places of the tables that hold the columns: the document itself, `code`, `command`, …"""
+
+_COLUMNS: Final = [(place[:-1], place[-1]) for place in PLACES]
+
+
+def _columns_of(document: dict[str, Any]) -> list[Any]:
+    """Return the values at `PLACES`."""
+    tables = {place: value_at(document, place) or {} for place in _TABLES}
+    return [tables[place].get(key) for place, key in _COLUMNS]
+
+
 def _add_stored(rows: Rows, rid: int, derived: RunFiles, run: Stored) -> None:
     document = run.document
     argv = document.get("command", {}).get("argv")
@@ -229,7 +236,7 @@ def _add_stored(rows: Rows, rid: int, derived: RunFiles, run: Stored) -> None:
     rows["runs"].append(
         (
             rid,
-            *[value_at(document, place) for place in PLACES],
+            *_columns_of(document),
             "disputed" in document or None,
             *(derived.path, int(derived.series), derived.rivals, made_by),
             *run.keys,

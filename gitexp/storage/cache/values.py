@@ -10,9 +10,11 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
+from gitexp.core.model.tables import Outline, leaf_paths, outline
 from gitexp.core.query.values import KEYED, query_value
 
 Path: TypeAlias = tuple[str, ...]
@@ -40,17 +42,12 @@ def value_at(document: Any, path: Path) -> Any:
 
 def paths_of(document: Mapping[str, Any]) -> tuple[Path, ...]:
     """Return the paths of all parameters, metrics and environment values."""
-    return tuple(
-        path for name in KEYED if name in document for path in _leaves(document[name], (name,))
-    )
+    return _paths(tuple((name, outline(document[name])) for name in KEYED if name in document))
 
 
-def _leaves(table: Mapping[str, Any], above: Path) -> Iterator[Path]:
-    for key, value in table.items():
-        if type(value) is dict:
-            yield from _leaves(value, (*above, key))
-        else:
-            yield *above, key
+@lru_cache(maxsize=1024)  # a branch has many runs and few shapes
+def _paths(outlines: tuple[tuple[str, Outline], ...]) -> tuple[Path, ...]:
+    return tuple((name, *path) for name, found in outlines for path in leaf_paths(found))
 
 
 def materialize(conn: sqlite3.Connection, asked: Iterable[str]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -21,13 +22,16 @@ from gitexp.core.model.run import (
     Outcome,
     RecordedRun,
     Run,
+    SweepPlace,
     Value,
     run_order,
 )
 from gitexp.core.query.matching import ATTRIBUTES, matches, parse_query, resolve
+from gitexp.core.schema.layout import PathKind
+from gitexp.core.schema.toml_codec import decode_run, encode_run
 from gitexp.storage.cache.fill import RowWriter, create_indexes, create_tables
 from gitexp.storage.cache.ordering import condition_of
-from gitexp.storage.cache.rows import RunFiles, stored
+from gitexp.storage.cache.rows import File, RunFiles, read_run_files, stored
 from gitexp.storage.cache.sql import _MANY, Compiler, program, row_of, run_of
 from gitexp.storage.cache.values import materialize
 from tests.storage.branches import (
@@ -402,3 +406,36 @@ def test_the_largest_filter_is_within_the_bounds_of_sqlite(filled: Branch) -> No
         expected = [e.run.id for e in filled.entries() if matches(deepest, e)]
         assert sorted(index.ids(deepest, "params.lr")) == sorted(expected)
         assert 0 < len(expected) < len(every)
+
+
+# --- from a record to its rows --------------------------------------------------------------------
+
+ODD: tuple[dict[str, Any], ...] = (
+    {},
+    {"params": {"x": math.nan, "y": [1, {"z": math.inf}], "day": date(2020, 1, 1), "e": {}}},
+    {"params": {"a": 1e308, "b": 1e308, "n": {"m": {"k": 2**63 - 1, "l": -(2**63)}}}},
+    {"metrics": {"a": -math.inf, "q": {"r": math.nan}}},
+    {"params": {"seed": 3, "n": {"random_state": 4}, "lr": 0.1}, "fingerprint": "2:" + "ab" * 32},
+    {"params": {"seed": 3.5}, "fingerprint": "2:" + "ab" * 32},
+    {"params": {}, "command": None},
+    {"sweep": SweepPlace(id="s", number=3)},
+    {"environment": {"a": {"at": STARTED}}, "tags": ("b", "a")},
+    {
+        "command": Command(argv=("sh", "--lr", "0.1"), template=("sh", "--lr={lr}")),
+        "params": {"lr": 0.1},
+    },
+)
+"""Fields of records for which a fill must take care."""
+
+
+@pytest.mark.parametrize("seed_params", [(), ("lr", "!seed", "n.random_state")])
+def test_a_record_alone_has_the_rows_that_its_run_has(seed_params: tuple[str, ...]) -> None:
+    for number, fields in enumerate(ODD, 1):
+        run = make_run(number, **fields)
+        file = File("runs/x.toml", PathKind.RUN, ObjectId("0" * 40))
+        found = read_run_files(run.id, [(file, encode_run(run))], seed_params).stored
+        true = stored(RecordedRun(decode_run(encode_run(run))), seed_params)
+        assert found is not None
+        assert json.dumps(found.document) == json.dumps(true.document)
+        assert json.dumps(found.typed) == json.dumps(true.typed)
+        assert found.keys == true.keys
