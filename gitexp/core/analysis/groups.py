@@ -1,11 +1,11 @@
 """Groups: the measurements of one metric in all runs of a trial."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Final, NamedTuple
 
 from gitexp.core.analysis.noise import ROUNDING, mean, variance
+from gitexp.core.model.frozen import frozen
 from gitexp.core.model.ids import RunId
 
 MIN_PAIRS: Final = 5
@@ -38,7 +38,7 @@ class Measurement(NamedTuple):
         return self.batch or self.run
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Group:
     """Measurements of one trial over all seeds, from ended runs, oldest first."""
 

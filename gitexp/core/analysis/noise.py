@@ -6,10 +6,11 @@ A sample is what one group measured: a number for each seed, or for each run if 
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 from typing import Final, TypeAlias
+
+from gitexp.core.model.frozen import frozen
 
 Sample: TypeAlias = Sequence[float]
 
@@ -50,7 +51,7 @@ class Basis(StrEnum):
     """One side has no number."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Noise:
     """Noise of one metric in one family."""
 

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from gitexp.core.analysis.groups import Group
 from gitexp.core.analysis.noise import Basis, Noise, Sample, are_equal, comparable, measure_noise
 from gitexp.core.analysis.samples import Answer, compare_samples
+from gitexp.core.model.frozen import frozen
 from gitexp.core.model.run import Direction
 
 FAR: Final = 12.71 * math.sqrt(2)
@@ -17,7 +17,7 @@ The largest t quantile at the level of a verdict is 12.71, for one degree of fre
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Ranking:
     """Groups ranked by one metric, the leader first."""
 

@@ -5,9 +5,9 @@ A value gets the type that it has in TOML, else it is text.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from gitexp.core.errors import InvalidInput, UnreadableRecord
+from gitexp.core.model.frozen import frozen
 from gitexp.core.model.run import Table, Value, flatten
 from gitexp.core.schema.limits import INT_MAX, INT_MIN, refuse_depth
 
@@ -124,7 +124,7 @@ _OPTION = re.compile(r"--([A-Za-z][\w.-]*)(?:=(.*))?\Z", re.DOTALL)
 _NEGATIVE = re.compile(r"-(?:\d|\.\d|inf\Z)")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Option:
     """Long option in an argument list."""
 
