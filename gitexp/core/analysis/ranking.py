@@ -38,6 +38,19 @@ class Ranking:
         """Other groups that may be the best."""
         return self.groups[1 : self.contenders]
 
+    def without(self, key: str | None) -> "Ranking | None":
+        """Return the ranking without a group; `None` if the others must be ranked anew.
+
+        A single number has no part in the noise, so while no noise is known, the order stays.
+        """
+        left = tuple(group for group in self.groups if group.key != key)
+        if len(left) == len(self.groups):
+            return self
+        gone = next(group for group in self.groups if group.key == key)
+        if len(gone.sample) > 1 or self.noise.basis not in (Basis.UNKNOWN, Basis.DETERMINISTIC):
+            return None
+        return Ranking(groups=left, contenders=min(1, len(left)), noise=self.noise)
+
 
 def rank(
     groups: Sequence[Group],
