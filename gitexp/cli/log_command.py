@@ -9,7 +9,7 @@ from gitexp.cli.params.run_argument import find_id
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import RecordedRun, numbers
 from gitexp.features.runs.judge import judge_run
-from gitexp.features.runs.standings import Past, Today
+from gitexp.features.runs.standings import Shared
 from gitexp.storage.workspace import Workspace
 
 
@@ -46,9 +46,9 @@ def command(
 
         say_empty(workspace, where)
     view = view_of(workspace, chosen)
-    past, shared = Past(index), Today()
+    shared = Shared(workspace)
     for n, entry in enumerate(index.entries(chosen)):
-        then, today = _sentences(workspace, entry, past, shared, colour=view.colour)
+        then, today = _sentences(workspace, entry, shared, colour=view.colour)
         if oneline:
             from gitexp.cli.output.verdicts import one_line
             from gitexp.core.render.text import fold
@@ -68,19 +68,19 @@ def command(
 
 
 def _sentences(
-    workspace: Workspace, entry: RecordedRun, past: Past, shared: Today, *, colour: bool
+    workspace: Workspace, entry: RecordedRun, shared: Shared, *, colour: bool
 ) -> tuple[str, str]:
     """Return the verdict at the end of a run, and the verdict with all runs known today.
 
     The first is empty if the metric was missing at the end or has another value today.
     """
-    now = judge_run(workspace, entry.measured, refresh=False, today=shared)
+    now = judge_run(workspace, entry.measured, refresh=False, shared=shared)
     today = judgement_sentence(workspace, now, colour=colour)
     name = now.metric or ""
     measured = numbers(entry.run.metrics).get(name)
     if measured is None or measured != numbers(entry.metrics).get(name):
         return "", today  # the value was added or changed later
-    then = judge_run(workspace, entry.run, metric=name, refresh=False, past=past)
+    then = judge_run(workspace, entry.run, metric=name, refresh=False, shared=shared, then=True)
     return judgement_sentence(workspace, then, colour=colour), today
 
 

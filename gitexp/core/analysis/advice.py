@@ -4,13 +4,13 @@ Never advises to discard a trial while the noise is unknown, or because of its s
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from gitexp.core.analysis.guards import GuardState, GuardVerdict
 from gitexp.core.analysis.noise import Basis
 from gitexp.core.analysis.samples import Answer
 from gitexp.core.analysis.verdicts import MORE_FAILED, NO_DIRECTION, MetricVerdict
+from gitexp.core.model.frozen import frozen
 from gitexp.core.model.run import Outcome
 
 BASELINE: Final = 5
@@ -20,7 +20,7 @@ FEW: Final = 3
 """Repeats that give a first estimate of the noise."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Advised:
     """Facts that the advice depends on."""
 

@@ -1,11 +1,11 @@
 """Groups: the measurements of one metric in all runs of a trial."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Final, NamedTuple
 
 from gitexp.core.analysis.noise import ROUNDING, mean, variance
+from gitexp.core.model.frozen import frozen
 from gitexp.core.model.ids import RunId
 
 MIN_PAIRS: Final = 5
@@ -38,7 +38,7 @@ class Measurement(NamedTuple):
         return self.batch or self.run
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Group:
     """Measurements of one trial over all seeds, from ended runs, oldest first."""
 
@@ -59,8 +59,8 @@ class Group:
     @property
     def newest(self) -> Measurement:
         """Newest run with a number, or the newest run if none has one."""
-        counted = [m for m in self.measurements if m.value is not None]
-        return (counted or self.measurements)[-1]
+        counted = (m for m in reversed(self.measurements) if m.value is not None)
+        return next(counted, self.measurements[-1])
 
     @property
     def runs(self) -> int:
@@ -105,7 +105,13 @@ def groups_of(measurements: Iterable[Measurement]) -> list[Group]:
     for measurement in measurements:
         found.setdefault(measurement.group, []).append(measurement)
     groups = [group_of(members) for members in found.values()]
-    return sorted(groups, key=lambda g: (g.newest.clock, g.newest.run), reverse=True)
+    return sorted(groups, key=age, reverse=True)
+
+
+def age(group: Group) -> tuple[int, RunId]:
+    """Return the sort key of groups by their newest run with a number, oldest first."""
+    newest = group.newest
+    return newest.clock, newest.run
 
 
 def _sample(measurements: Sequence[Measurement]) -> list[float]:

@@ -3,11 +3,11 @@
 A guard compares with the best kept group; `least` and `most` are absolute limits.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from gitexp.core.analysis.noise import Basis
 from gitexp.core.analysis.verdicts import MetricVerdict
+from gitexp.core.model.frozen import frozen
 from gitexp.core.model.run import Checks, Direction, MetricRule, Outcome
 
 
@@ -20,7 +20,7 @@ class GuardState(StrEnum):
     """Impossible to decide."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class GuardVerdict:
     """Verdict of a guard on one metric of a group."""
 

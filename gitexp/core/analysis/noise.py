@@ -5,11 +5,13 @@ A sample is what one group measured: a number for each seed, or for each run if 
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, TypeAlias
+
+from gitexp.core.model.frozen import frozen
 
 Sample: TypeAlias = Sequence[float]
 
@@ -50,7 +52,7 @@ class Basis(StrEnum):
     """One side has no number."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Noise:
     """Noise of one metric in one family."""
 
@@ -107,8 +109,8 @@ def measure_noise(
     `declared` is the project's own figure; repeats with at least `PRIOR` degrees of freedom that
     show more noise override it. `is_time_like` metrics are never deterministic.
     """
-    repeated = [sorted(sample) for sample in samples if len(sample) > 1]
-    dof = sum(len(sample) - 1 for sample in repeated)
+    repeated = [tuple(sample) for sample in samples if len(sample) > 1]
+    dof = sum(map(len, repeated)) - len(repeated)
     sd = max(_pooled_sd(repeated, dof), _half_step(repeated))
     if declared is not None and not (dof >= PRIOR and sd > declared):
         return Noise(Basis.DECLARED, declared, math.inf, len(repeated))
@@ -121,7 +123,7 @@ def measure_noise(
     return Noise(Basis.UNKNOWN, 0.0, dof, len(repeated))
 
 
-def _pooled_sd(samples: Sequence[Sample], dof: int) -> float:
+def _pooled_sd(samples: Sequence[tuple[float, ...]], dof: int) -> float:
     """Return the root of the pooled variance, in which no group counts for more than `OUTLIER`
     medians.
 
@@ -130,7 +132,7 @@ def _pooled_sd(samples: Sequence[Sample], dof: int) -> float:
     """
     if not dof:
         return 0.0
-    variances = [variance(sample) for sample in samples]
+    variances = [_spread(sample)[0] for sample in samples]
     ordered = sorted(variances)
     half = len(ordered) // 2
     middle = (ordered[half] + ordered[-half - 1]) / 2 if len(ordered) > 2 else 0.0
@@ -142,17 +144,25 @@ def _pooled_sd(samples: Sequence[Sample], dof: int) -> float:
         return math.inf
 
 
-def _half_step(samples: Iterable[Sample]) -> float:
+def _half_step(samples: Iterable[tuple[float, ...]]) -> float:
     """Return half the smallest difference between repeats: the resolution of a coarse metric."""
-    return min(_gaps(samples), default=0.0) / 2
+    steps = (_spread(sample)[1] for sample in samples)
+    return min((step for step in steps if step), default=0.0) / 2
 
 
-def _gaps(samples: Iterable[Sample]) -> Iterator[float]:
-    """Return the differences between neighbours in the sorted samples, without equal ones."""
-    for sample in samples:
-        for low, high in pairwise(sample):
-            if not are_equal(low, high):
-                yield high - low
+@lru_cache(maxsize=4096)
+def _spread(sample: tuple[float, ...]) -> tuple[float, float]:
+    """Return the variance and the smallest difference of a sample; 0 if all values are equal.
+
+    Ranking some hundred groups asks for that of each group a hundred times.
+    """
+    ordered = sorted(sample)
+    steps = (high - low for low, high in pairwise(ordered) if not are_equal(low, high))
+    return variance(ordered), min(steps, default=0.0)
+
+
+_level = lru_cache(maxsize=4096)(mean)
+"""The mean of a sample, for callers that ask for it as often as for `_spread`."""
 
 
 def _are_precise(samples: Sequence[Sample]) -> bool:
@@ -173,8 +183,9 @@ def comparable(others: Iterable[Sample], new: Sample, old: Sample) -> list[Sampl
     effect of a logarithmic scale, without an assumption about the scale.
     """
     known = [sample for sample in others if sample]
-    levels = [mean(sample) for sample in (*known, new, old)]
+    levels = [_level(tuple(sample)) for sample in (*known, new, old)]
     if min(levels) > 0 or max(levels) < 0:
         low, high = sorted(abs(level) for level in levels[-2:])
-        known = [sample for sample in known if low / 2 <= abs(mean(sample)) <= 2 * high]
+        near = zip(known, levels, strict=False)
+        known = [sample for sample, level in near if low / 2 <= abs(level) <= 2 * high]
     return [*known, new, old]

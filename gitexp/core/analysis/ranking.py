@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from gitexp.core.analysis.groups import Group
 from gitexp.core.analysis.noise import Basis, Noise, Sample, are_equal, comparable, measure_noise
 from gitexp.core.analysis.samples import Answer, compare_samples
+from gitexp.core.model.frozen import frozen
 from gitexp.core.model.run import Direction
 
 FAR: Final = 12.71 * math.sqrt(2)
@@ -17,7 +17,7 @@ The largest t quantile at the level of a verdict is 12.71, for one degree of fre
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Ranking:
     """Groups ranked by one metric, the leader first."""
 
@@ -37,6 +37,19 @@ class Ranking:
     def rivals(self) -> tuple[Group, ...]:
         """Other groups that may be the best."""
         return self.groups[1 : self.contenders]
+
+    def without(self, key: str | None) -> "Ranking | None":
+        """Return the ranking without a group; `None` if the others must be ranked anew.
+
+        A single number has no part in the noise, so while no noise is known, the order stays.
+        """
+        left = tuple(group for group in self.groups if group.key != key)
+        if len(left) == len(self.groups):
+            return self
+        gone = next(group for group in self.groups if group.key == key)
+        if len(gone.sample) > 1 or self.noise.basis not in (Basis.UNKNOWN, Basis.DETERMINISTIC):
+            return None
+        return Ranking(groups=left, contenders=min(1, len(left)), noise=self.noise)
 
 
 def rank(

@@ -5,17 +5,17 @@ tolerance.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from gitexp.core.analysis.noise import are_equal
 from gitexp.core.model.directions import is_time_like, last_part
+from gitexp.core.model.frozen import frozen
 from gitexp.core.model.run import Outcome, ReproductionVerdict, Run, Tolerance, Value, flatten
 
 MatchState: TypeAlias = Literal["equal", "within", "outside", "missing", "informative"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class MetricMatch:
     """Comparison of one metric as recorded and as measured again."""
 

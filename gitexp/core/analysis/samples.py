@@ -6,12 +6,12 @@ rates.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from gitexp.core.analysis.noise import PRIOR, Basis, Noise, Sample, are_equal, mean, variance
 from gitexp.core.analysis.student_t import t_quantile
+from gitexp.core.model.frozen import frozen
 
 LEVEL: Final = 0.025
 """Probability of a false `better`, and of a false `worse`, at the first look: a 95 % interval."""
@@ -52,7 +52,7 @@ class Answer(StrEnum):
     """Impossible to decide."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Compared:
     """Comparison of two samples."""
 

@@ -6,7 +6,7 @@ no difference counts as shown. `docs/verdicts.md` has the method.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Literal, TypeAlias
 
 from gitexp.core.analysis.groups import (
@@ -18,6 +18,7 @@ from gitexp.core.analysis.groups import (
 )
 from gitexp.core.analysis.noise import Basis, Noise, Sample, comparable, measure_noise
 from gitexp.core.analysis.samples import Answer, Compared, compare_samples, repeats_needed
+from gitexp.core.model.frozen import frozen
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Direction, MetricRule, Tolerance
 
@@ -40,7 +41,7 @@ MORE_FAILED = "more of its runs failed"
 SAME_GROUP = "the same trial"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class MetricVerdict:
     """Verdict on one metric against a reference."""
 
@@ -108,7 +109,7 @@ class MetricVerdict:
         return None if self.low is None or self.high is None else (self.high - self.low) / 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Comparison:
     """Verdicts of a run's group against one reference."""
 
@@ -117,7 +118,7 @@ class Comparison:
     verdicts: tuple[MetricVerdict, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Question:
     """One metric of two groups, with its context."""
 

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from gitexp.core.analysis.fingerprint import canonical
 from gitexp.core.brief.trials import Attempt
+from gitexp.core.model.frozen import frozen
 from gitexp.core.model.run import Decision, Outcome, Run, Table, Value
 
 NO_REASON: Final = "no reason given"
@@ -26,7 +27,7 @@ class Shared(NamedTuple):
     """Names of parameters, and `code`, that only some of them changed."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cause:
     """Trials that were discarded, or failed, for one cause."""
 

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from gitexp.core.model.frozen import frozen
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Annotation, AnnotationKind, RecordedRun
 
@@ -12,7 +12,7 @@ DROP: Final = "-"
 """A decision with this hint, or with an empty one, drops the hints of its run."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hint:
     """Hint of a decision, until a run takes it up or a later decision drops it."""
 

@@ -5,11 +5,11 @@ Their values are tried ones, or lie between or beside tried ones.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from gitexp.core.analysis.fingerprint import canonical
 from gitexp.core.analysis.seeds import without_seeds
+from gitexp.core.model.frozen import frozen
 from gitexp.core.model.run import RecordedRun, Value, flatten
 
 MAX_CATEGORIES: Final = 8
@@ -22,7 +22,7 @@ MAX_FACTOR: Final = 10.0
 """Limit of a suggestion, as a factor beyond the tried values."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Neighbour:
     """Trial next to the best run that was not run: one parameter changed."""
 

@@ -1,7 +1,7 @@
 """Brief: the state of a search, from its runs and their measurements."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from gitexp.core.analysis.groups import Group
@@ -21,6 +21,7 @@ from gitexp.core.brief.trials import (
     standings_of,
     with_nearest,
 )
+from gitexp.core.model.frozen import frozen
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Decision, Direction, Origin, Outcome, RecordedRun, Run, run_order
 
@@ -30,7 +31,7 @@ SECTIONS: Final = (
 """Lists of a brief, the most useful first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Brief:
     """What to know before the next trial. Each trial is in at most one list."""
 

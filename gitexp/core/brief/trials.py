@@ -1,7 +1,7 @@
 """Trials of a search: runs that differ only in their seeds, with their results."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, NamedTuple, TypeAlias
 
 from gitexp.core.analysis.fingerprint import canonical
@@ -9,6 +9,7 @@ from gitexp.core.analysis.groups import Group
 from gitexp.core.analysis.noise import Basis
 from gitexp.core.analysis.ranking import Ranking
 from gitexp.core.analysis.seeds import without_seeds
+from gitexp.core.model.frozen import frozen
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import (
     Annotation,
@@ -43,7 +44,7 @@ class CodeChange(NamedTuple):
     removed: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attempt:
     """Trial with its result."""
 

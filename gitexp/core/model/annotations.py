@@ -4,10 +4,11 @@ Annotations are decisions, notes, tags, verdicts of reproductions, and metrics.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 
+from gitexp.core.model.frozen import frozen
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.tables import Table
 
@@ -43,7 +44,7 @@ class AnnotationKind(StrEnum):
     """Metrics added after the run was sealed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Annotation:
     """Addition to a run. May supersede earlier annotations; never changes the record."""
 

@@ -1,8 +1,9 @@
 """Rules of a project for a metric: its direction, tolerance and limits."""
 
 import math
-from dataclasses import dataclass
 from enum import StrEnum
+
+from gitexp.core.model.frozen import frozen
 
 
 class Direction(StrEnum):
@@ -12,7 +13,7 @@ class Direction(StrEnum):
     MINIMIZE = "minimize"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tolerance:
     """Allowed difference of a metric between a run and its reproduction: the wider bound counts."""
 
@@ -28,7 +29,7 @@ class Tolerance:
         return max(self.absolute, self.relative * abs(recorded))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class MetricRule:
     """Rule of a project for the verdicts about a metric."""
 

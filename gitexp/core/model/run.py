@@ -3,7 +3,7 @@
 They compute values from their own fields only: no text output, no git, no files.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeAlias
@@ -17,6 +17,7 @@ from gitexp.core.model.annotations import (
     caution,
     decisions_in_force,
 )
+from gitexp.core.model.frozen import frozen
 from gitexp.core.model.ids import ObjectId, RunId
 from gitexp.core.model.metric_rules import Direction, MetricRule, Tolerance
 from gitexp.core.model.tables import (
@@ -75,7 +76,7 @@ class ParentRule(StrEnum):
     """The run whose code `git exp apply` wrote to the work tree."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Code:
     """State of the files when the run started."""
 
@@ -113,7 +114,7 @@ class Code:
         return self.snapshot or self.commit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Command:
     """Executed command, as an argument list."""
 
@@ -133,7 +134,7 @@ class Command:
     """Patterns that read metrics from the output, as given."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Checks:
     """Result of the project's checks of a run."""
 
@@ -143,7 +144,7 @@ class Checks:
     """End of their output."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class FileState:
     """File or directory as an input or output of a run."""
 
@@ -162,7 +163,7 @@ class FileState:
         return self.sha256 or f"{self.bytes} bytes"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Harvested:
     """File that a framework wrote during the run, with counts of the values read from it."""
 
@@ -176,7 +177,7 @@ class Harvested:
     """Dotted names of the parameters from the file; `Run.parsed` has their values."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Parser:
     """Library that parsed the program's command line, and its names of parameters."""
 
@@ -188,7 +189,7 @@ class Parser:
     """Program's names of guessed parameters, if they differ: `e` = `epochs`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SweepPlace:
     """Place of a run in the sweep that started it."""
 
@@ -204,7 +205,7 @@ class SweepPlace:
     """The host that ran it, when that was another machine of an engine."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Run:
     """One execution with all recorded data. Immutable once sealed."""
 
@@ -305,7 +306,7 @@ Series: TypeAlias = list[dict[str, float | int | str]]
 """Rows of a metric series in logged order; keys `step`, `time` (s since start), metric names."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecordedRun:
     """Run with its annotations."""
 

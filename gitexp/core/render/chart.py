@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gitexp.core.errors import GitexpError
+from gitexp.core.model.frozen import frozen
 from gitexp.core.render.plot import Points, Shape
 from gitexp.core.render.text import clean, format_number, shorten
 
@@ -38,7 +39,7 @@ _TICKS: Final = 6
 _MOST: Final = sys.float_info.max
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Line:
     """Points joined by straight lines."""
 
@@ -49,7 +50,7 @@ class Line:
     dash: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dot:
     """A filled circle."""
 
@@ -59,7 +60,7 @@ class Dot:
     radius: float = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Words:
     """A text on one line."""
 
@@ -86,7 +87,7 @@ class Picture:
     width: float = WIDTH
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Axes:
     """What the axes are called, and their scales."""
 

@@ -1,9 +1,9 @@
 """Fit tables into a narrow terminal: choose columns, and name the others below the table."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 
+from gitexp.core.model.frozen import frozen
 from gitexp.core.render.table import GAP, MIN_TEXT_COLUMNS, format_table, is_rigid
 from gitexp.core.render.text import clean, shorten, width_of
 
@@ -26,7 +26,7 @@ class Rank(IntEnum):
     """Main columns, left out last."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FittedColumns:
     """Chosen columns, and the names of the others."""
 

@@ -5,11 +5,11 @@ Drawn by plotille, an optional extra, which is imported at the first drawing.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from string import ascii_lowercase
 from typing import Any, Final
 
 from gitexp.core.errors import GitexpError
+from gitexp.core.model.frozen import frozen
 from gitexp.core.render.text import clean, format_number, width_of
 
 DEFAULT_WIDTH: Final = 80
@@ -31,7 +31,7 @@ _BLANK: Final = "\u2800"
 Points = Sequence[tuple[float, float]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shape:
     """Line or set of points; infinite values and NaN are not drawn."""
 

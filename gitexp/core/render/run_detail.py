@@ -2,12 +2,13 @@
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from gitexp.core.analysis.kinship import Kin
 from gitexp.core.analysis.verdicts import Comparison
 from gitexp.core.model.directions import direction_of
+from gitexp.core.model.frozen import frozen
 from gitexp.core.model.ids import MIN_PREFIX_LENGTH, RunId
 from gitexp.core.model.run import (
     Annotation,
@@ -53,7 +54,7 @@ _SPACE = "\0"
 """Replaces a space within a word while lines are folded."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TextOptions:
     """Settings of the reader and the terminal."""
 

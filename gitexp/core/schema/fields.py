@@ -7,10 +7,10 @@ a line here, a line in the dataclass in `model`, and a test.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from gitexp.core.errors import UnreadableRecord
+from gitexp.core.model.frozen import frozen
 from gitexp.core.model.run import (
     Annotation,
     AnnotationKind,
@@ -197,7 +197,7 @@ ANNOTATION: Final = record(
 # --- what follows from it -------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecordedField:
     """Field of a run and its place. A call reads it from an entry, as filters and cache see it."""
 
@@ -228,7 +228,7 @@ class RecordedField:
         return self.shown(self.value(entry))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Derived:
     """Attribute for filters that is no field: computed from a run and its annotations."""
 

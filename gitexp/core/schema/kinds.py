@@ -9,12 +9,13 @@ time.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
 from gitexp.core.errors import InvalidInput
+from gitexp.core.model.frozen import frozen
 from gitexp.core.model.ids import ObjectId, RunId, parse_object_id, parse_run_id
 from gitexp.core.model.run import Value
 from gitexp.core.schema.limits import MAX_CLOCK
@@ -30,7 +31,7 @@ def same(value: Any) -> Any:
     return value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kind:
     """Conversions of one type; each takes and returns one value."""
 
@@ -63,7 +64,7 @@ class Kind:
         return lambda value: self.json(self.read(value))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Field:
     """Field of a record: an attribute of its dataclass and a key of its table."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gitexp.core.errors import UnreadableRecord
+from gitexp.core.model.frozen import frozen
 from gitexp.core.model.run import Value
 from gitexp.core.schema.toml_codec import decode_table, encode_table
 
@@ -17,7 +18,7 @@ _NAME_LENGTH: Final = 16
 """Digits in the name of a purge; the names of code states have 40 or 64."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PurgedState:
     """Code state that a purge changed or removed."""
 

@@ -16,8 +16,8 @@ from gitexp.core.analysis.samples import Answer
 from gitexp.core.analysis.verdicts import Against, Comparison, MetricVerdict
 from gitexp.core.model.directions import last_part
 from gitexp.core.model.run import Decision, Direction, Outcome, Run, numbers
-from gitexp.features.runs.main_metric import metric_of
-from gitexp.features.runs.standings import Past, Standings, Today, rule_of
+from gitexp.features.runs.main_metric import metric_by, metric_of
+from gitexp.features.runs.standings import Shared, Standings, rule_of
 from gitexp.storage.cache.runs import CachedRuns
 from gitexp.storage.settings.options import Settings
 from gitexp.storage.workspace import Workspace
@@ -79,27 +79,23 @@ def judge_run(
     *,
     metric: str | None = None,
     refresh: bool = True,
-    past: Past | None = None,
-    today: Today | None = None,
     every_metric: bool = False,
+    shared: Shared | None = None,
+    then: bool = False,
 ) -> RunVerdict:
     """Compare the group of a run with the last and the best other group.
 
-    Without `refresh`, uses the runs that the index had when it was opened. With `past`, only what
-    was known when this run ended counts: runs that began before it and had ended, with their
-    current metrics, and the decisions made by then. `today` keeps what the verdicts on several runs
-    of one index share. Compares the main metric, or `every_metric`.
+    Without `refresh`, uses the runs that the index had when it was opened. `shared` keeps what the
+    verdicts on several runs of that index share. If `then`, only what was known when this run ended
+    counts: runs that began before it and had ended, with their current metrics, and the decisions
+    made by then. Compares the main metric, or `every_metric`.
     """
     index, settings = workspace.refreshed() if refresh else workspace.index, workspace.settings
-    metric = metric or metric_of(workspace, run)
+    shared = shared or Shared(workspace)
+    metric = metric or metric_by(settings, shared.main_metric, run)
     if metric is None or not run.is_sealed:
         return _unjudged(run, metric)
-    if past is not None:
-        standings = Standings(
-            *(index, settings, metric), upto=run, past=past, directions=run.directions
-        )
-    else:
-        standings = (today or Today()).standings(index, settings, metric, run.directions)
+    standings = shared.then(metric, run) if then else shared.today(metric, run.directions)
     own = standings.group(trial_of(index, settings, run))
     measured = own is not None and any(m.run == run.id for m in own.measurements)
     if own is None or not measured or run.outcome is not Outcome.SUCCEEDED:

@@ -35,12 +35,17 @@ def main_metric(workspace: Workspace) -> str | None:
 
 def metric_of(workspace: Workspace, run: Run) -> str | None:
     """Return the main metric if the run measured it, else the likeliest of its metrics."""
-    main, measured = main_metric(workspace), numbers(run.metrics)
+    return metric_by(workspace.settings, main_metric(workspace), run)
+
+
+def metric_by(settings: Settings, main: str | None, run: Run) -> str | None:
+    """Return what `metric_of` does, from the main metric of the project."""
+    measured = numbers(run.metrics)
     if main is not None:
         found = [name for name in measured if main in (name, last_part(name))]
         if found:
             return main if main in measured else found[0]
-    return choose_metric(workspace.settings, run)
+    return choose_metric(settings, run)
 
 
 def choose_metric(settings: Settings, run: Run) -> str | None:

@@ -5,36 +5,30 @@ groups of the newest runs, of the best runs, and those requested by key.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import Final
 
-from gitexp.core.analysis.groups import Group, Measurement, group_of, groups_of
+from gitexp.core.analysis.groups import Group, Measurement, age, group_of, groups_of
 from gitexp.core.analysis.noise import Noise, Sample, measure_noise
 from gitexp.core.analysis.ranking import Ranking, rank
 from gitexp.core.analysis.verdicts import MetricVerdict, Question, judge_metric
 from gitexp.core.model.directions import direction_of, is_time_like, last_part
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import (
-    Annotation,
     Decision,
     Direction,
     MetricRule,
-    RecordedRun,
     Run,
     Value,
 )
+from gitexp.features.runs.main_metric import main_metric
+from gitexp.features.runs.past import RECENT, TOP, Known, Past
 from gitexp.storage.cache.runs import CachedRuns
 from gitexp.storage.settings.options import Settings
-
-RECENT: Final = 300
-"""Number of newest runs whose groups are used to measure noise."""
+from gitexp.storage.workspace import Workspace
 
 POOLED: Final = 30
 """Most groups with repeats to pool, the newest first."""
-
-TOP: Final = 200
-"""Number of runs with the best values that are searched for the best group."""
 
 _MACHINE: Final = ("env.host", "env.cpu", "env.gpus")
 """Facts that identify the machine: noise in time, speed and memory depends on it."""
@@ -50,7 +44,7 @@ class Standings:
         metric: str,
         *,
         upto: Run | None = None,
-        past: "Past | None" = None,
+        past: Past | None = None,
         directions: Mapping[str, Direction] | None = None,
         extra: Measurement | None = None,
     ) -> None:
@@ -65,7 +59,7 @@ class Standings:
         self._directions = directions or {}
         self._extra = extra
         self._groups: dict[str, Group] = {}
-        self._known: set[str] = set()
+        self._read: set[str] = set()
         self._machines: dict[RunId, tuple[Value | None, ...]] = {}
         self.metric = metric
         declared = {**settings.directions, **self._directions}
@@ -85,14 +79,30 @@ class Standings:
     @cached_property
     def recent(self) -> list[Group]:
         """The groups of the newest runs, newest first."""
+        if self._known is not None:
+            return self.groups(self._known.recent())
         return self.groups(self._index.groups.recent(self.metric, RECENT, upto=self._upto))
+
+    @cached_property
+    def _repeated(self) -> list[Group]:
+        return [group for group in self.recent if len(group.sample) > 1]
+
+    @cached_property
+    def _known(self) -> Known | None:
+        """The runs that were known at the end of the run; `None` if all count."""
+        if self._past is None or self._upto is None:
+            return None
+        return self._past.of(self.metric, self.direction, self._upto)
 
     @cached_property
     def eligible(self) -> list[Group]:
         """The groups that may be the best: measured, not discarded, with a known direction."""
         if self.direction is None:
             return []
-        top = self._index.groups.top(self.metric, self.direction, TOP, upto=self._upto)
+        if self._known is not None:
+            top = self._known.top()
+        else:
+            top = self._index.groups.top(self.metric, self.direction, TOP, upto=self._upto)
         return self._not_discarded(self.groups([*(g.key for g in self.recent), *top]))
 
     def _not_discarded(self, groups: Sequence[Group]) -> list[Group]:
@@ -115,15 +125,20 @@ class Standings:
     def groups(self, keys: Iterable[str]) -> list[Group]:
         """Return the groups of these keys that have an ended run, newest first."""
         wanted = dict.fromkeys(keys)
-        missing = [key for key in wanted if key not in self._known]
+        missing = [key for key in wanted if key not in self._read]
         if missing:
-            found = self._index.groups.measurements(self.metric, missing, upto=self._upto)
-            if self._extra is not None and self._extra.group in missing:
-                found.append(self._extra)
-            self._groups |= {group.key: group for group in groups_of(found)}
-            self._known.update(missing)
+            self._groups |= {group.key: group for group in self._read_groups(missing)}
+            self._read.update(missing)
         known = [self._groups[key] for key in wanted if key in self._groups]
-        return sorted(known, key=lambda g: (g.newest.clock, g.newest.run), reverse=True)
+        return sorted(known, key=age, reverse=True)
+
+    def _read_groups(self, keys: Sequence[str]) -> list[Group]:
+        if self._known is not None:
+            return self._known.groups(keys)
+        found = self._index.groups.measurements(self.metric, keys, upto=self._upto)
+        if self._extra is not None and self._extra.group in keys:
+            found.append(self._extra)
+        return groups_of(found)
 
     def group(self, key: str) -> Group | None:
         """Return the group of a key; `None` when none of its runs ended."""
@@ -134,10 +149,9 @@ class Standings:
         left_out = {group.key, *without}
         candidates = [
             other
-            for other in self.recent
+            for other in self._repeated
             if other.family == group.family
             and other.key not in left_out
-            and len(other.sample) > 1
             and self._is_comparable(other, group)
         ]
         return [other.sample for other in candidates[:POOLED]]
@@ -152,9 +166,20 @@ class Standings:
 
         `without` is the group to compare with the best other one.
         """
-        candidates = self.eligible if among is None else self._not_discarded(self.groups(among))
+        if among is not None:
+            candidates = self._not_discarded(self.groups(among))
+            return self._rank([group for group in candidates if group.key != without])
+        return self._whole_ranking.without(without) or self._rank(
+            [group for group in self.eligible if group.key != without]
+        )
+
+    @cached_property
+    def _whole_ranking(self) -> Ranking:
+        return self._rank(self.eligible)
+
+    def _rank(self, groups: Sequence[Group]) -> Ranking:
         return rank(
-            [group for group in candidates if group.key != without],
+            groups,
             direction=self.direction or Direction.MAXIMIZE,
             declared=self.rule.noise,
             is_time_like=self.is_time_like,
@@ -217,24 +242,35 @@ class Standings:
         return self._machines[run]
 
 
-class Today:
-    """Standings as of now, read once for all runs with the same metric and directions."""
+class Shared:
+    """What the verdicts on several runs of one view of the cache share, read once."""
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[object, ...], Standings] = {}
+    def __init__(self, workspace: Workspace) -> None:
+        self._index, self._settings = workspace.index, workspace.settings
+        self._workspace = workspace
+        self._past = Past(self._index)
+        self._today: dict[tuple[object, ...], Standings] = {}
 
-    def standings(
-        self,
-        index: CachedRuns,
-        settings: Settings,
-        metric: str,
-        directions: Mapping[str, Direction],
-    ) -> Standings:
-        """Return the standings of an index, always the same index and settings."""
+    @cached_property
+    def main_metric(self) -> str | None:
+        """The main metric of the project, as `main_metric` returns it."""
+        return main_metric(self._workspace)
+
+    def today(self, metric: str, directions: Mapping[str, Direction]) -> Standings:
+        """Return the standings as of now."""
         key = metric, *sorted(directions.items())
-        if key not in self._known:
-            self._known[key] = Standings(index, settings, metric, directions=directions)
-        return self._known[key]
+        if key not in self._today:
+            self._today[key] = Standings(self._index, self._settings, metric, directions=directions)
+        return self._today[key]
+
+    def then(self, metric: str, run: Run) -> Standings:
+        """Return the standings at the end of a run."""
+        return Standings(
+            *(self._index, self._settings, metric),
+            upto=run,
+            past=self._past,
+            directions=run.directions,
+        )
 
 
 def _only(group: Group | None, run: Run) -> Group | None:
@@ -266,41 +302,3 @@ def discarded_trials(index: CachedRuns, trials: Iterable[str]) -> set[str]:
             if newest.decision is Decision.DISCARD:
                 discarded.add(trial)
     return discarded
-
-
-class Past:
-    """Decisions that had been made when runs ended."""
-
-    def __init__(self, index: CachedRuns) -> None:
-        self._index = index
-        self._entries: dict[RunId, RecordedRun] = {}
-
-    def discarded(self, trials: Iterable[str], run: Run) -> set[str]:
-        """Return the groups that were discarded when a run ended."""
-        discarded = set()
-        for trial, decisions in self.decided(trials, run).items():
-            newest = max(decisions, key=lambda made: (made.clock, made.id), default=None)
-            if newest is not None and newest.decision is Decision.DISCARD:
-                discarded.add(trial)
-        return discarded
-
-    def decided(self, trials: Iterable[str], run: Run) -> dict[str, list[Annotation]]:
-        """Return the decisions on runs of each group that were in force when a run ended."""
-        found = self._index.groups.decided(trials)
-        runs = {decided for members in found.values() for decided, _ in members}
-        missing = [decided for decided in runs if decided not in self._entries]
-        self._entries |= {entry.run.id: entry for entry in self._index.entries(missing)}
-        in_force = {}
-        for trial, members in found.items():
-            then = [_as_of(self._entries[decided], run).decision for decided, _ in members]
-            in_force[trial] = [decision for decision in then if decision is not None]
-        return in_force
-
-
-def _as_of(entry: RecordedRun, run: Run) -> RecordedRun:
-    """Return an entry with the annotations made before another run began or while it ran."""
-    end = run.ended
-    known = (
-        a for a in entry.annotations if a.clock < run.clock or (end is not None and a.time <= end)
-    )
-    return replace(entry, annotations=tuple(known))

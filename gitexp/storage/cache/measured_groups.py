@@ -22,6 +22,11 @@ ENDED: Final = "r.outcome IN ('succeeded', 'failed', 'timed out')"
 
 FINITE: Final = "v.num > -9e999 AND v.num < 9e999"
 
+SLACK_S: Final = 1
+"""Seconds of tolerance: imported records may have a start in whole seconds."""
+
+_ENDED_AT: Final = "julianday(r.started) * 86400 + coalesce(r.duration_s, 0)"
+
 
 class GroupQueries:
     """Queries about groups."""
@@ -36,7 +41,33 @@ class GroupQueries:
 
         With `upto`: only that run, and runs that started before it and did not end after it.
         """
-        return _measurements(self._view, metric, list(trials), upto)
+        return [found for found, _ in _measurements(self._view, metric, list(trials), upto)]
+
+    def history(self, metric: str, trials: Iterable[str]) -> list[tuple[Measurement, float]]:
+        """Return all measurements of the groups as `measurements` does, each with its end.
+
+        The end is in seconds, as `end_of` returns it.
+        """
+        return _measurements(self._view, metric, list(trials), None)
+
+    def end_of(self, run: Run) -> float | None:
+        """Return the seconds up to which a run ended before or with another; `None` if unknown."""
+        if run.ended is None:
+            return None
+        return float(self._view.first(f"SELECT {_limit('?')}", run.ended.isoformat()))
+
+    def counted(self, metric: str, limit: int, *, upto: Run) -> list[tuple[int, RunId, str]]:
+        """Return clock, id and group of the newest runs that measured a metric, newest first."""
+        return _counted(self._view, metric, limit, upto)
+
+    def best(
+        self, metric: str, direction: Direction, limit: int, *, upto: Run
+    ) -> list[tuple[int, RunId, str, float]]:
+        """Return clock, id, group and end of the runs with the best values, best first.
+
+        Runs count that started before a run, also those that ended after it.
+        """
+        return _best(self._view, metric, direction, limit, upto)
 
     def recent(
         self,
@@ -88,34 +119,64 @@ class GroupQueries:
 
 def _measurements(
     view: View, metric: str, trials: Iterable[str], upto: Run | None
-) -> list[Measurement]:
-    """Return one measurement for each ended run of the groups, oldest first, up to a run."""
+) -> list[tuple[Measurement, float]]:
+    """Return one measurement for each ended run of the groups, oldest first, with its end."""
     sql = Compiler(view.need)
     found = view.rows(
         f"SELECT r.rid, r.clock, iif({COUNTED} AND {FINITE}, v.num, NULL), r.trial, r.family,"
         " r.fingerprint, r.seeds, r.batch, r.round,"
         f" iif({COUNTED}, iif(v.num IS NULL AND v.text IS NOT 'NaN', 'missing', 'not a number'),"
-        " 'failed')"
+        f" 'failed'), {_ENDED_AT}"
         f" FROM runs r LEFT JOIN vals v ON v.key = {sql.key('metrics.' + metric)} AND v.rid = r.rid"
         f" WHERE r.trial IN (SELECT value FROM json_each({sql.bind(json.dumps([*trials]))}))"
         f" AND {ENDED} AND {_known(sql, upto)} ORDER BY r.clock, r.rid",
         sql.values,
     )
     return [
-        Measurement(
-            run=run_of(rid),
-            clock=clock,
-            value=None if value is None else float(value),
-            group=trial,
-            family=family,
-            cell=cell or "",
-            seeds=seeds,
-            batch=batch,
-            round=turn,
-            lack=lack if value is None else None,
+        (
+            Measurement(
+                run=run_of(rid),
+                clock=clock,
+                value=None if value is None else float(value),
+                group=trial,
+                family=family,
+                cell=cell or "",
+                seeds=seeds,
+                batch=batch,
+                round=turn,
+                lack=lack if value is None else None,
+            ),
+            ended,
         )
-        for rid, clock, value, trial, family, cell, seeds, batch, turn, lack in found
+        for rid, clock, value, trial, family, cell, seeds, batch, turn, lack, ended in found
     ]
+
+
+def _counted(view: View, metric: str, limit: int, upto: Run) -> list[tuple[int, RunId, str]]:
+    sql = Compiler(view.need)
+    key = sql.key("metrics." + metric)
+    found = view.rows(
+        f"SELECT r.clock, r.rid, r.trial FROM runs r WHERE {COUNTED} AND {_upto(sql, upto)}"
+        f" AND EXISTS (SELECT 1 FROM vals v WHERE v.key = {key} AND v.rid = r.rid AND {FINITE})"
+        f" ORDER BY r.clock DESC, r.rid DESC LIMIT {sql.bind(limit)}",
+        sql.values,
+    )
+    return [(clock, run_of(rid), trial) for clock, rid, trial in found]
+
+
+def _best(
+    view: View, metric: str, direction: Direction, limit: int, upto: Run
+) -> list[tuple[int, RunId, str, float]]:
+    sql = Compiler(view.need)
+    way = "DESC" if direction is Direction.MAXIMIZE else "ASC"
+    found = view.rows(
+        f"SELECT r.clock, r.rid, r.trial, {_ENDED_AT} FROM vals v CROSS JOIN runs r"
+        f" ON r.rid = v.rid WHERE v.key = {sql.key('metrics.' + metric)} AND {FINITE}"
+        f" AND {COUNTED} AND {_upto(sql, upto)}"
+        f" ORDER BY v.num {way}, v.clock DESC, v.rid DESC LIMIT {sql.bind(limit)}",
+        sql.values,
+    )
+    return [(clock, run_of(rid), trial, ended) for clock, rid, trial, ended in found]
 
 
 def _recent(
@@ -215,10 +276,10 @@ def _known(sql: Compiler, run: Run | None) -> str:
     end = None if run is None else run.ended
     if run is None or end is None:
         return _upto(sql, run)
-    ended = "julianday(r.started) * 86400 + coalesce(r.duration_s, 0)"
-    limit = f"julianday({sql.bind(end.isoformat())}) * 86400 + {SLACK_S}"
-    return f"{_upto(sql, run)} AND (r.rid = {sql.bind(row_of(run.id))} OR {ended} <= {limit})"
+    limit = _limit(sql.bind(end.isoformat()))
+    return f"{_upto(sql, run)} AND (r.rid = {sql.bind(row_of(run.id))} OR {_ENDED_AT} <= {limit})"
 
 
-SLACK_S: Final = 1
-"""Seconds of tolerance: imported records may have a start in whole seconds."""
+def _limit(end: str) -> str:
+    """Return the seconds up to which other runs ended before a run or with it."""
+    return f"julianday({end}) * 86400 + {SLACK_S}"
