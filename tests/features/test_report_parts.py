@@ -106,7 +106,7 @@ let rate = 4 / 2 / 1;
     assert '"a  b // no comment"' in squeezed
     assert """/[/'"`]  x/g""" in squeezed
     assert "+ -loud" in squeezed
-    assert "`  ${B.map((w)=>`<${w} ${A}" in squeezed, "names of parameters are shortened too"
+    assert "`  ${b.map(w=>`<${w} ${a}" in squeezed, "names of parameters are shortened too"
     assert "{loud=2/1}={}" in squeezed, "names of properties stay"
     assert "}  kept  `" in squeezed
     assert "4/2/1" in squeezed

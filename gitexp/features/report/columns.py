@@ -93,6 +93,8 @@ def _facts(document: Document) -> Iterator[tuple[str, Any]]:
             yield name, code[name]
     if document.get("disputed"):
         yield "disputed", True
+    if "checks" in document:
+        yield "checks", document["checks"]["outcome"]
     if document.get("tags"):
         yield "tags", document["tags"]
     command = document.get("command")

@@ -11,13 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gitexp.core.analysis.groups import Group
 from gitexp.core.model.directions import direction_of, is_time_like
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import MetricRule
 from gitexp.features.report.anonymous import Replaced, without_names
-from gitexp.features.report.columns import Document, columns_of, encode
+from gitexp.features.report.columns import Column, Document, columns_of, encode
 from gitexp.features.report.curve_reading import MOST_SERIES, read_curves
 from gitexp.features.report.ideas import ideas_of, line_of
+from gitexp.features.report.pair_judging import guarded_metrics, runs_outside
 from gitexp.features.report.patches import Pair, patches_of
 from gitexp.features.report.standing import Standing, measurements_by_row, rule_document
 from gitexp.features.report.thinning import count_points
@@ -76,14 +78,7 @@ def payload_of(workspace: Workspace, asked: Asked) -> dict[str, Any]:
     names = {run: f"{run[:7]} {documents[row]['name']}" for run, row in rows.items()}
     standings = _standings(workspace, original, asked, rows, trials, names)
     main = standings[0] if standings else None
-    columns = columns_of(_with_text_commands(documents))
-    if main is not None:
-        kept = measurements_by_row(list(main.groups.values()), rows)
-        for name, cells in kept.items():
-            if cells:
-                columns[name] = encode(cells, len(rows))
-    columns["trial"] = encode(dict(enumerate(trials)), len(rows))
-    columns.pop("group", None)
+    columns = _columns(documents, trials, [] if main is None else list(main.groups.values()), rows)
     line = [] if main is None else line_of(documents, trials, main)
     ideas = ideas_of(documents, trials, main)
     wanted = _looked_at(documents, line, standings)
@@ -101,6 +96,7 @@ def payload_of(workspace: Workspace, asked: Asked) -> dict[str, Any]:
         "keys": shown(index.keys()),
         "metrics": [standing.document() for standing in standings],
         **_known_of_metrics(workspace, documents, index),
+        **_outside(workspace, asked, rows, trials),
         "columns": columns,
         "line": line,
         "ideas": ideas,
@@ -115,6 +111,22 @@ def payload_of(workspace: Workspace, asked: Asked) -> dict[str, Any]:
         "warnings": {row: d["warnings"] for row, d in enumerate(documents) if d.get("warnings")},
         "patches": shown(_patches(workspace, original, line, ideas, wanted)) if asked.code else {},
     }
+
+
+def _columns(
+    documents: Sequence[Document],
+    trials: Sequence[str],
+    groups: Sequence[Group],
+    rows: Mapping[RunId, int],
+) -> dict[str, Column]:
+    """The columns of the runs, with what the page needs to group and judge them."""
+    columns = columns_of(_with_text_commands(documents))
+    for name, cells in measurements_by_row(groups, rows).items():
+        if cells:
+            columns[name] = encode(cells, len(documents))
+    columns["trial"] = encode(dict(enumerate(trials)), len(documents))
+    columns.pop("group", None)
+    return columns
 
 
 def _shown(
@@ -189,11 +201,32 @@ def _known_of_metrics(
         declared |= _parsed(document.get("directions", {}))
     names = [key.removeprefix("metrics.") for key in index.keys("metrics")]
     ways = {name: direction_of(name, declared)[0] for name in names}
-    rules = {name: rule_of(settings, name) for name in names}
+    guarded = guarded_metrics(settings, names)
+    ruled = dict.fromkeys([*names, *(found["name"] for found in guarded)])
+    rules = {name: rule_of(settings, name) for name in ruled}
     return {
         "directions": {name: way.value for name, way in ways.items() if way is not None},
         "rules": {n: rule_document(rule) for n, rule in rules.items() if rule != MetricRule()},
+        "guarded": guarded,
         "timelike": [name for name in names if is_time_like(name)],
+    }
+
+
+def _outside(
+    workspace: Workspace, asked: Asked, rows: Mapping[RunId, int], trials: Sequence[str]
+) -> dict[str, Any]:
+    """What a page without all runs lacks to judge pairs; empty for a page with all."""
+    if len(rows) == workspace.index.count():
+        return {}
+    names = [key.removeprefix("metrics.") for key in workspace.index.keys("metrics")]
+    first = [] if asked.metric is None else [asked.metric]
+    metrics = list(dict.fromkeys([*first, *names]))
+    partial, noise = runs_outside(workspace, rows, trials, metrics)
+    return {
+        "outside": {
+            "rows": [row for row, trial in enumerate(trials) if trial in partial],
+            "noise": noise,
+        }
     }
 
 
@@ -271,14 +304,10 @@ def rows_document(workspace: Workspace, runs: Sequence[RunId], metric: str | Non
     """More rows for a page that does not hold all runs, in this order."""
     documents = json.loads(f"[{','.join(workspace.index.documents(runs))}]")
     trials = [document.get("group") or document["id"] for document in documents]
-    columns = columns_of(_with_text_commands(documents))
-    columns["trial"] = encode(dict(enumerate(trials)), len(documents))
-    columns.pop("group", None)
+    groups: Sequence[Group] = ()
     if metric is not None:
         groups = Standings(workspace.index, workspace.settings, metric).groups(trials)
-        rows = {run: row for row, run in enumerate(runs)}
-        for name, cells in measurements_by_row(groups, rows).items():
-            columns[name] = encode(cells, len(documents))
+    columns = _columns(documents, trials, groups, {run: row for row, run in enumerate(runs)})
     tails = _tails(documents, range(len(documents)), full=False)
     story = _stories(documents)
     return {"n": len(documents), "columns": columns, "story": story, "tails": tails}

@@ -8,6 +8,7 @@ the same name. The readable program is `static/`.
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count, product
+from string import ascii_letters
 from typing import Final
 
 _TOKEN: Final = re.compile(
@@ -35,6 +36,10 @@ Token = tuple[str, str]
 
 _LISTED: Final = frozenset({("sign", "{"), ("sign", ",")})
 _SHORTHAND_ENDS: Final = frozenset({("sign", ","), ("sign", "}"), ("sign", "=")})
+_SHORTER: Final = {"const": "let", "true": "!0", "false": "!1", "undefined": "void 0"}
+"""Words with a shorter form that means the same."""
+_RESERVED: Final = frozenset("as do if in of for let new try var get set".split())
+"""Words of the language of up to three letters."""
 _STATEMENTS: Final = frozenset({"if", "for", "while", "switch"})
 _GLOBALS: Final = frozenset(
     "close document event find focus history length location name navigator open origin parent"
@@ -47,6 +52,7 @@ def squeeze_program(text: str) -> str:
     """A program that does the same."""
     tokens = list(_tokens(text))
     names = _short_names(text, tokens)
+    dropped = set(_needless(tokens))
     parts: list[str] = []
     last = ""
     for place, (kind, part) in enumerate(tokens):
@@ -55,11 +61,28 @@ def squeeze_program(text: str) -> str:
             after = tokens[place + 1][1][0] if place + 1 < len(tokens) else "}"
             shown = _kept_space(part, last, after) if last else ""
         elif kind == "word":
-            shown = "let" if part == "const" else names.get(part, part)
+            shown = names.get(part, _SHORTER.get(part, part))
+        elif place in dropped:
+            shown = ""
         if shown:
             parts.append(shown)
             last = shown[-1]
     return "".join(parts)
+
+
+def _needless(tokens: Sequence[Token]) -> Iterator[int]:
+    """Places of signs that mean nothing: `;` at the end of a block, brackets of one parameter.
+
+    The program has no statement that is only a semicolon.
+    """
+    places = [place for place, (kind, _) in enumerate(tokens) if kind != "space"]
+    parts = [tokens[place][1] for place in places]
+    for n, part in enumerate(parts[:-1]):
+        if part == ";" and parts[n + 1] == "}":
+            yield places[n]
+        is_one = part == "(" and parts[n + 2 : n + 5] == [")", "=", ">"]
+        if is_one and n and tokens[places[n - 1]][0] == "sign" and _is_word(parts[n + 1][-1]):
+            yield from (places[n], places[n + 2])
 
 
 def _tokens(text: str) -> Iterator[Token]:
@@ -174,17 +197,15 @@ def _listed(code: Sequence[Token], start: int, end: int) -> Iterator[str]:
 
 
 def _letters() -> Iterator[str]:
-    upper = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    yield from upper
     for length in count(1):
-        tails = product(upper.lower() + upper, repeat=length)
-        yield from ("$" + "".join(tail) for tail in tails)
+        names = ("".join(name) for name in product(ascii_letters, repeat=length))
+        yield from (name for name in names if name not in _RESERVED)
 
 
 def _kept_space(space: str, before: str, after: str) -> str:
     """What must stay between two letters: a line end, a space, or nothing."""
     if "\n" in space:
-        return "" if before in _OPEN or after in _CLOSE else "\n"
+        return "" if before in _OPEN or before == "}" or after in _CLOSE else "\n"
     is_between_words = _is_word(before) and _is_word(after)
     return " " if is_between_words or before + after in ("++", "--", "+-", "-+", "//") else ""
 

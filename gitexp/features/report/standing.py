@@ -14,6 +14,7 @@ from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Direction, MetricRule
 from gitexp.core.render.text import clean
 from gitexp.core.render.verdict_sentence import run_sentence
+from gitexp.features.report.pair_judging import eligible_trials
 from gitexp.features.runs.standings import Standings
 
 RANKED: Final = 100
@@ -51,7 +52,7 @@ class Standing:
     def document(self) -> dict[str, Any]:
         """What the page knows of the metric."""
         standings, leader = self.standings, self.leader
-        document = {
+        document: dict[str, Any] = {
             "name": standings.metric,
             "direction": standings.direction and standings.direction.value,
             "guessed": standings.guessed,
@@ -59,6 +60,11 @@ class Standing:
             "rule": rule_document(standings.rule),
             "best": None,
         }
+        eligible = eligible_trials(standings, set(self.groups))
+        if eligible is not None:
+            document["eligible"] = [
+                (None if run is None else self.rows.get(run), kept) for run, kept in eligible
+            ]
         if leader is None or self.ranking is None:
             return document
         ranked = self.ranking.groups
@@ -159,6 +165,9 @@ def rule_document(rule: MetricRule) -> dict[str, Any]:
         "noise": rule.noise,
         "absolute": None if effect is None else effect.absolute,
         "relative": None if effect is None else effect.relative,
+        "guard": None if rule.guard is None else (rule.guard.absolute, rule.guard.relative),
+        "least": rule.least,
+        "most": rule.most,
     }
 
 

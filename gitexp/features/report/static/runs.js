@@ -251,8 +251,8 @@ function deltaColumn(context) {
   const verdictOf = (item) => {
     const other = referenceOf(context);
     if (other === null) return null;
-    const key = `${metric.name} ${search.trialOf[item.row]} ${search.trialOf[other]}`;
-    if (!context.verdicts.has(key)) context.verdicts.set(key, search.compare(metric.name, item.row, other));
+    const key = `${metric.name} ${item.row} ${search.trialOf[other]}`;
+    if (!context.verdicts.has(key)) context.verdicts.set(key, search.decide(metric.name, item.row, other));
     return context.verdicts.get(key);
   };
   return { key: "delta", label: "Δ", kind: state.baseline === null ? "to best" : "to baseline", width: 100, number: true,

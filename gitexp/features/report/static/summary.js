@@ -1,8 +1,9 @@
 // Summary: where the search stands, whether one can believe it, what was given up, what is open.
 
-import { arrow, changesBetween, changeText, difference, directionWords, mark, meanText, runLink, table, authorName } from "./actions.js";
+import { arrow, changesBetween, changeText, difference, directionWords, guardLines, mark, meanText, runLink, table, authorName } from "./actions.js";
 import { axisLines, dotPlot, figure, rangeOf, scale } from "./charts.js";
 import { clean, drawing, element, foreign, heading, hooks } from "./elements.js";
+import { withGuards } from "./judge.js";
 import { count, formatDay, formatMean, formatNumber, formatSd, formatValue, ticks } from "./numbers.js";
 
 export function summaryView(context) {
@@ -35,6 +36,7 @@ function hero(context, metric) {
   }
   const row = best.row;
   const isMean = best.n > 1;
+  const guards = row === null ? [] : search.guardsOf(metric.name, row);
   const columns = search.columns;
   return [
     element("h2", { class: "eyebrow" }, "Best so far: ", foreign(metric.name, 40), `, ${directionWords(metric.direction)}${metric.guessed ? " (a guess)" : ""}`),
@@ -44,17 +46,18 @@ function hero(context, metric) {
       foreign(authorName(columns.get("author", row)), 40), `, ${formatDay(search.columns.startedMs(row), search.year)}`),
     element("p", { class: "quiet" }, tally),
     element("dl", { class: "judged" },
-      judgedRow(context, "Against the first run", metric.first, metric),
-      judgedRow(context, "Against the second", metric.second, metric),
+      judgedRow(context, "Against the first run", metric.first, metric, guards),
+      judgedRow(context, "Against the second", metric.second, metric, guards),
       noiseRow(metric)),
+    guardLines(guards),
   ];
 }
 
-function judgedRow(context, words, other, metric) {
+function judgedRow(context, words, other, metric, guards) {
   if (!other) return null;
   return element("div", null,
     element("dt", null, words, other.row === null ? "" : ", ", other.row === null ? null : runLink(context, other.row, 28)),
-    element("dd", null, difference(other.verdict, metric.direction)),
+    element("dd", null, difference(withGuards(other.verdict, guards), metric.direction)),
     element("dd", { class: "said" }, clean(other.verdict.words)));
 }
 
@@ -182,7 +185,7 @@ function lineSection(context, metric) {
     [runLink(context, step.row, 24), " ", foreign(search.columns.get("reason", step.row) || "", 90)],
     stepChanges(search, step),
     meanText(step),
-    step.verdict ? difference(step.verdict, metric.direction) : "",
+    step.verdict ? difference(withGuards(step.verdict, search.guardsOf(metric.name, step.row)), metric.direction) : "",
     step.mean === undefined ? "" : dotPlot([], step.mean, range, 110),
   ]);
   const heads = ["When", "Because", "Changed", { text: metric.name + arrow(metric.direction), class: "number" }, { text: "Change", class: "number" }, ""];
