@@ -3,6 +3,7 @@
 import json
 import math
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -87,6 +88,32 @@ def test_curves_of_rows_and_of_columns_are_the_same() -> None:
         for decode in (decode_series, decode_columns):
             with pytest.raises(UnreadableRecord):
                 decode(broken)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "step,time,loss\n0,,0.5\n1,,nan\n2,,inf\n",
+        "step,loss\n0,0.5\n1\n",
+        "step,loss\n0,0.5\n1,2,3\n4\n",
+        "step,loss\n0,0.5\n1,7",
+        "step,loss\n",
+        "step\n1\n\n2\n",
+        'step,"a,b"\n0,1\n',
+        "step,loss\r\n0,1\r\n",
+        "step,loss\n\n0,1\n",
+    ],
+)
+def test_columns_without_quotes_are_read_as_csv_reads_them(text: str) -> None:
+    def read(data: bytes) -> str:
+        try:
+            return repr(decode_columns(data))
+        except UnreadableRecord:
+            return "unreadable"
+
+    with mock.patch("gitexp.core.schema.series_csv._plain_cells", return_value=None):
+        wanted = read(text.encode())
+    assert read(text.encode()) == wanted
 
 
 def test_a_program_is_squeezed_to_what_does_the_same() -> None:

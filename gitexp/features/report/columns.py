@@ -1,9 +1,10 @@
 """Runs as columns: what the page filters, sorts and shows, without one name written twice.
 
 A column has one of these shapes, whichever is short: `num` (numbers), `raw` (any values), `dict`
-and `codes` (few different values), `ref` (rows of other runs), `time` (microseconds, each the
-distance from the one before); `at` beside it are the rows that have a value, when few do. A missing
-value is null, a code of -1. Whole numbers that JavaScript cannot hold are `{"$i": TEXT}`.
+and `codes` (few different values), `ref` (rows of other runs), `time` (microseconds or numbers of
+groups, each the distance from the one before); `at` beside it are the rows that have a value, when
+few do. A missing value is null, a code of -1. Whole numbers that JavaScript cannot hold are
+`{"$i": TEXT}`.
 """
 
 import json
@@ -109,6 +110,17 @@ def _facts(document: Document) -> Iterator[tuple[str, Any]]:
 _AS_IT_IS: Final = frozenset((float, str, bool))
 
 
+def number_groups(keys: Iterable[Any]) -> Column:
+    """Return the column of groups by number, from 1 in the order of their first rows."""
+    numbers: dict[Any, int] = {}
+    found, last = [], 0
+    for key in keys:
+        number = numbers.setdefault(key, len(numbers) + 1)
+        found.append(number - last)
+        last = number
+    return {"time": found}
+
+
 def plain(value: Any) -> Any:
     """A value as the page has it: lists as queries see them, large numbers as text."""
     if isinstance(value, list):
@@ -137,9 +149,10 @@ def _shape(values: Sequence[Any]) -> Column:
         if len(different) * FEW <= len(values):
             codes = {key: code for code, key in enumerate(different)}
             first = dict(zip(reversed(keys), reversed(values), strict=True))
+            codes[None] = -1
             return {
                 "dict": [first[key] for key in different],
-                "codes": [-1 if key is None else codes[key] for key in keys],
+                "codes": [codes[key] for key in keys],
             }
     numbers = set(map(type, values)) <= {int, float, type(None)}
     return {"num" if numbers else "raw": list(values)}

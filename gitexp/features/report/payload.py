@@ -16,7 +16,7 @@ from gitexp.core.model.directions import direction_of, is_time_like
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import MetricRule
 from gitexp.features.report.anonymous import Replaced, without_names
-from gitexp.features.report.columns import Column, Document, columns_of, encode
+from gitexp.features.report.columns import Column, Document, columns_of, encode, number_groups
 from gitexp.features.report.curve_reading import MOST_SERIES, read_curves
 from gitexp.features.report.ideas import ideas_of, line_of
 from gitexp.features.report.pair_judging import guarded_metrics, runs_outside
@@ -38,6 +38,9 @@ MOST_TAILS: Final = 300
 """Runs whose last printed lines are in the page, unless all are wanted."""
 
 TAIL_LETTERS: Final = 1500
+
+MOST_FINGERPRINTS: Final = 2000
+"""A file of more runs is without their fingerprints: they are a fifth of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,8 @@ class Asked:
     """The view that the page opens with."""
     code: bool = True
     """With diffs of the code."""
+    is_live: bool = False
+    """The page follows a server, which may send it more runs."""
     held: Sequence[RunId] | None = None
     """The runs in the page, when it cannot hold all; they are judged among all."""
 
@@ -79,6 +84,8 @@ def payload_of(workspace: Workspace, asked: Asked) -> dict[str, Any]:
     standings = _standings(workspace, original, asked, rows, trials, names)
     main = standings[0] if standings else None
     columns = _columns(documents, trials, [] if main is None else list(main.groups.values()), rows)
+    if not asked.is_live:
+        columns |= _numbered_groups(documents, trials, columns)
     line = [] if main is None else line_of(documents, trials, main)
     ideas = ideas_of(documents, trials, main)
     wanted = _looked_at(documents, line, standings)
@@ -127,6 +134,20 @@ def _columns(
     columns["trial"] = encode(dict(enumerate(trials)), len(documents))
     columns.pop("group", None)
     return columns
+
+
+def _numbered_groups(
+    documents: Sequence[Document], trials: Sequence[str], columns: dict[str, Column]
+) -> dict[str, Column]:
+    """Return the groups of runs by number: keys of no meaning are a fifth of a large file.
+
+    Take away the fingerprints if there are many.
+    """
+    found = {"trial": number_groups(trials)}
+    if len(documents) > MOST_FINGERPRINTS:
+        found["cell"] = number_groups(d.get("fingerprint") or d["id"] for d in documents)
+        columns.pop("fingerprint", None)
+    return found
 
 
 def _shown(

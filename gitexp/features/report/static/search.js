@@ -79,7 +79,7 @@ export class Search {
         clock: columns.get("clock", row),
         value: this.counted(name, row),
         group: trial,
-        cell: columns.get("fingerprint", row) || columns.ids[row],
+        cell: columns.get("cell", row) ?? (columns.get("fingerprint", row) || columns.ids[row]),
         seeds: columns.get("seeds", row) || "",
         batch: columns.get("batch", row),
         round: columns.get("round", row),
