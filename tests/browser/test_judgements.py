@@ -232,7 +232,7 @@ def test_a_pair_with_a_broken_guard_is_worse_in_the_page(judged: RepoBuilder, sh
     assert found == [told for _, _, _, told in cases]
     better, worse = next(case[:2] for case in cases if case[2:] == ("better", "worse"))
     shown.go(f"v=compare&sel={worse}.{better}&base={worse}")
-    assert ": broken" in shown.text(".compare ul.said")
+    assert ": broken" in shown.text(".compare .judged")
     assert "guard broken" in shown.text(".compare")
     assert "▲" not in shown.page.inner_text("tr:has-text('acc')")
     shown.check()
@@ -253,7 +253,7 @@ def test_a_page_without_all_runs_judges_no_pair_that_needs_them(
     assert set(answers) <= {"unknown", "worse"}, "worse by the checks of the run itself"
     assert "worse" in answers
     shown.go("v=compare")
-    assert "ask git exp compare" in shown.text(".compare ul.said")
+    assert "ask git exp compare" in shown.text(".compare .judged")
     shown.check()
 
 

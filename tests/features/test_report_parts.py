@@ -144,7 +144,7 @@ let rate = 4 / 2 / 1;
 
 def test_a_style_is_squeezed() -> None:
     assert squeeze_style("a:hover > b, i { color: red; }\n/* c */ .x { margin: 0 auto }\n") == (
-        "a:hover > b,i{color:red}.x{margin:0 auto}"
+        "a:hover>b,i{color:red}.x{margin:0 auto}"
     )
 
 

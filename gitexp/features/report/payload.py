@@ -39,6 +39,9 @@ MOST_TAILS: Final = 300
 
 TAIL_LETTERS: Final = 1500
 
+NAME_LETTERS: Final = 40
+"""Of the name of a run in a sentence."""
+
 MOST_FINGERPRINTS: Final = 2000
 """A file of more runs is without their fingerprints: they are a fifth of it."""
 
@@ -80,7 +83,7 @@ def payload_of(workspace: Workspace, asked: Asked) -> dict[str, Any]:
     trials = [document.get("group") or document["id"] for document in original]
     documents, shown = _shown(workspace, original, anonymous=asked.anonymous)
     rows = {RunId(document["id"]): row for row, document in enumerate(documents)}
-    names = {run: f"{run[:7]} {documents[row]['name']}" for run, row in rows.items()}
+    names = {run: f"{run[:7]} {_cut(documents[row]['name'])}" for run, row in rows.items()}
     standings = _standings(workspace, original, asked, rows, trials, names)
     main = standings[0] if standings else None
     columns = _columns(documents, trials, [] if main is None else list(main.groups.values()), rows)
@@ -118,6 +121,11 @@ def payload_of(workspace: Workspace, asked: Asked) -> dict[str, Any]:
         "warnings": {row: d["warnings"] for row, d in enumerate(documents) if d.get("warnings")},
         "patches": shown(_patches(workspace, original, line, ideas, wanted)) if asked.code else {},
     }
+
+
+def _cut(name: str) -> str:
+    """Return the start of a long name; its id stands before it."""
+    return name if len(name) <= NAME_LETTERS else f"{name[: NAME_LETTERS - 1]}…"
 
 
 def _columns(

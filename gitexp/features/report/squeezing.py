@@ -60,10 +60,10 @@ def squeeze_program(text: str) -> str:
         if kind == "space":
             after = tokens[place + 1][1][0] if place + 1 < len(tokens) else "}"
             shown = _kept_space(part, last, after) if last else ""
-        elif kind == "word":
-            shown = names.get(part, _SHORTER.get(part, part))
         elif place in dropped:
             shown = ""
+        elif kind == "word":
+            shown = names.get(part, _SHORTER.get(part, part))
         if shown:
             parts.append(shown)
             last = shown[-1]
@@ -71,14 +71,17 @@ def squeeze_program(text: str) -> str:
 
 
 def _needless(tokens: Sequence[Token]) -> Iterator[int]:
-    """Places of signs that mean nothing: `;` at the end of a block, brackets of one parameter.
+    """Places of signs that mean nothing: `;` at the end of a block, `,` of a list, brackets of one
+    parameter, the zero of 0.5.
 
     The program has no statement that is only a semicolon.
     """
     places = [place for place, (kind, _) in enumerate(tokens) if kind != "space"]
     parts = [tokens[place][1] for place in places]
-    for n, part in enumerate(parts[:-1]):
-        if part == ";" and parts[n + 1] == "}":
+    for n, part in enumerate(parts[:-2]):
+        is_last_comma = part == "," and parts[n + 1] in ")]}" and parts[n - 1] not in "[,"
+        is_zero = part == "0" and parts[n + 1] == "." and parts[n + 2].isdigit()
+        if is_last_comma or is_zero or (part == ";" and parts[n + 1] == "}"):
             yield places[n]
         is_one = part == "(" and parts[n + 2 : n + 5] == [")", "=", ">"]
         if is_one and n and tokens[places[n - 1]][0] == "sign" and _is_word(parts[n + 1][-1]):
@@ -219,4 +222,4 @@ def squeeze_style(text: str) -> str:
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     text = re.sub(r"\s+", " ", text)
     kept: Callable[[re.Match[str]], str] = lambda found: found[1] or ":"  # noqa: E731
-    return re.sub(r" ?([{};,]) ?|(?<=[\w-]): ", kept, text).replace(";}", "}")
+    return re.sub(r" ?([{};,>]) ?|(?<=[\w-]): ", kept, text).replace(";}", "}")

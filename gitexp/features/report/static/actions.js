@@ -57,7 +57,7 @@ export function difference(verdict, direction) {
   const shown = formatSigned(value, verdict.half);
   const said = clean(verdictWords(verdict));
   const doubt = ["broken", "unknown"].find((state) => verdict.guards?.some((guard) => guard.state === state));
-  if (doubt) return element("span", { class: "change", title: said }, element("span", { class: "quiet" }, shown, " "), element("span", { class: doubt === "broken" ? "bad" : "quiet" }, doubt === "broken" ? "guard broken" : "guard unknown"));
+  if (doubt) return element("span", { class: "change", title: said }, element("span", { class: "quiet" }, shown, " "), element("span", { class: `guard ${doubt === "broken" ? "bad" : "quiet"}` }, `guard ${doubt}`));
   if (!isTold || !direction) return element("span", { class: "change quiet", title: said }, shown);
   const isBetter = verdict.answer === "better";
   return element("span", { class: `change ${isBetter ? "good" : "bad"}`, title: said },

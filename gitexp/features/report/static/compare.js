@@ -39,7 +39,7 @@ export function comparedRows(context) {
 function sentences(context, rows, effects) {
   const main = effects.find(({ name }) => name === context.state.metric.name);
   if (!main) return null;
-  return element("ul", { class: "plain said" }, rows.slice(1).map((row, n) => element("li", null, foreign(context.search.name(row), 30), ": ", foreign(main.name, 40), " ", clean(verdictWords(main.verdicts[n + 1])))));
+  return element("div", { class: "judged" }, rows.slice(1).map((row, n) => element("p", null, foreign(context.search.name(row), 30), ": ", foreign(main.name, 40), " ", clean(verdictWords(main.verdicts[n + 1])))));
 }
 
 function codeName(search, row) {

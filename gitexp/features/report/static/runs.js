@@ -255,7 +255,7 @@ function deltaColumn(context) {
     if (!context.verdicts.has(key)) context.verdicts.set(key, search.decide(metric.name, item.row, other));
     return context.verdicts.get(key);
   };
-  return { key: "delta", label: "Δ", kind: state.baseline === null ? "to best" : "to baseline", width: 100, number: true,
+  return { key: "delta", label: "Δ", kind: state.baseline === null ? "to best" : "to baseline", width: context.search.payload.guarded.length ? 160 : 100, number: true,
     sorts: (item) => quickDifference(context, item),
     cell: (item) => {
       const other = referenceOf(context);

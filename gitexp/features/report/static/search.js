@@ -6,7 +6,7 @@ import { Columns } from "./load.js";
 const ENDED = new Set(["succeeded", "failed", "timed out"]);
 const POOLED = 30;
 const RECENT = 300;
-const OUTSIDE = "not all runs that count are in this page; ask git exp compare";
+const OUTSIDE = "runs that count are not in this page; ask git exp compare";
 const MACHINE = ["env.host", "env.cpu", "env.gpus"];
 
 export class Search {
