@@ -43,7 +43,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def columns_of(documents: Sequence[Document]) -> dict[str, Column]:
-    """The columns of runs, given as their JSON documents, the oldest first."""
+    """Return the columns of runs, given as JSON documents, oldest first."""
     cells = _cells(documents)
     rows = len(documents)
     found = {name: encode(values, rows) for name, values in cells.items()}
@@ -58,7 +58,7 @@ def columns_of(documents: Sequence[Document]) -> dict[str, Column]:
 
 
 def _cells(documents: Sequence[Document]) -> dict[str, Cells]:
-    """The values by column and row. Plain loops: a large report has millions of values."""
+    """Return the values by column and row. Plain loops: a large report has millions of values."""
     cells: defaultdict[str, Cells] = defaultdict(dict)
     known: dict[str, dict[str, Cells]] = {table: {} for table in _TABLES}
     for row, document in enumerate(documents):
@@ -87,7 +87,7 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 
 
 def _facts(document: Document) -> Iterator[tuple[str, Any]]:
-    """What a run has beside its tables and what is one value in its document."""
+    """Yield the columns of a run that are neither plain fields nor in its tables."""
     code = document["code"]
     for name in _OF_CODE:
         if name in code:
@@ -122,7 +122,7 @@ def number_groups(keys: Iterable[Any]) -> Column:
 
 
 def plain(value: Any) -> Any:
-    """A value as the page has it: lists as queries see them, large numbers as text."""
+    """Return a value for the page: lists as queries see them, large whole numbers as text."""
     if isinstance(value, list):
         return json.dumps(value)
     if isinstance(value, int) and abs(value) > EXACT:
@@ -131,7 +131,7 @@ def plain(value: Any) -> Any:
 
 
 def encode(cells: Cells, rows: int) -> Column:
-    """The shortest shape of a column."""
+    """Return a column in its shortest shape."""
     dense = len(cells) * SPARSE >= rows
     values = list(map(cells.get, range(rows))) if dense else list(cells.values())
     return _with_rows(_shape(values), None if dense else cells)
@@ -171,7 +171,7 @@ def _are_keys(values: Sequence[Any]) -> bool:
 
 
 def _key(value: Any) -> Any:
-    """What tells values apart; 1, 1.0 and true are three."""
+    """Return a key for a value: 1, 1.0 and true have different ones."""
     if value is None or type(value) is str or (type(value) is float and value != 0):
         return value
     return type(value), str(value)

@@ -75,7 +75,7 @@ class Asked:
 
 
 def payload_of(workspace: Workspace, asked: Asked) -> dict[str, Any]:
-    """The document of a page."""
+    """Return the data of a page."""
     index = workspace.index
     # As one text, so that the parser keeps one copy of every key.
     original = json.loads(f"[{','.join(index.documents(asked.held or asked.chosen))}]")
@@ -134,7 +134,7 @@ def _columns(
     groups: Sequence[Group],
     rows: Mapping[RunId, int],
 ) -> dict[str, Column]:
-    """The columns of the runs, with what the page needs to group and judge them."""
+    """Return the columns of the runs, with what the page needs to group and judge them."""
     columns = columns_of(_with_text_commands(documents))
     for name, cells in measurements_by_row(groups, rows).items():
         if cells:
@@ -161,7 +161,7 @@ def _numbered_groups(
 def _shown(
     workspace: Workspace, documents: Sequence[dict[str, Any]], *, anonymous: bool
 ) -> tuple[list[dict[str, Any]], Replaced]:
-    """The documents as they are shown, and what makes other values so."""
+    """Return the documents to show, and a function that makes other values anonymous too."""
     if not anonymous:
         return list(documents), lambda value: value
     top = workspace.repo.top
@@ -169,7 +169,7 @@ def _shown(
 
 
 def _with_text_commands(documents: Sequence[Document]) -> list[Document]:
-    """The documents with their command as one text, as a shell would take it."""
+    """Return the documents with the command as one text, quoted for a shell."""
     found = []
     texts: dict[tuple[str, ...], str] = {}
     for document in documents:
@@ -191,7 +191,7 @@ def _standings(
     trials: Sequence[str],
     names: Mapping[RunId, str],
 ) -> list[Standing]:
-    """The standings by the main metric and those after it whose direction is known."""
+    """Return the standings by the main metric and by others with a known direction."""
     index, settings = workspace.index, workspace.settings
     said = documents[-1].get("directions", {}) if documents else {}
     named = [key.removeprefix("metrics.") for key in index.keys("metrics")]
@@ -223,7 +223,7 @@ def _parsed(said: Mapping[str, str]) -> dict[str, Any]:
 def _known_of_metrics(
     workspace: Workspace, documents: Sequence[Document], index: CachedRuns
 ) -> dict[str, Any]:
-    """Which way each metric is better, where that is known; declared rules; what is of machines."""
+    """Return the known directions of metrics, their rules, and which depend on the machine."""
     settings = workspace.settings
     declared = dict(settings.directions)
     for document in documents[-1:]:
@@ -244,7 +244,7 @@ def _known_of_metrics(
 def _outside(
     workspace: Workspace, asked: Asked, rows: Mapping[RunId, int], trials: Sequence[str]
 ) -> dict[str, Any]:
-    """What a page without all runs lacks to judge pairs; empty for a page with all."""
+    """Return what a page without all runs lacks to judge pairs; empty for a page with all."""
     if len(rows) == workspace.index.count():
         return {}
     names = [key.removeprefix("metrics.") for key in workspace.index.keys("metrics")]
@@ -262,7 +262,7 @@ def _outside(
 def _looked_at(
     documents: Sequence[Document], line: Sequence[Mapping[str, Any]], standings: Sequence[Standing]
 ) -> list[int]:
-    """The rows that readers look at first: the best and their line, what is running, the newest."""
+    """Return the rows by interest: the line to the best, the best, running runs, the newest."""
     found: dict[int, None] = {step["row"]: None for step in line}
     if line:
         found[line[-1]["row"]] = None
@@ -279,14 +279,14 @@ def _looked_at(
 
 
 def _tails(documents: Sequence[Document], wanted: Sequence[int], *, full: bool) -> dict[str, str]:
-    """The last lines that runs printed."""
+    """Return the last lines of output by row."""
     chosen = wanted if full else wanted[:MOST_TAILS]
     tails = ((row, documents[row].get("output_tail", "")) for row in chosen)
     return {str(row): text if full else text[-TAIL_LETTERS:] for row, text in tails if text.strip()}
 
 
 def _stories(documents: Sequence[Document]) -> dict[str, list[dict[str, Any]]]:
-    """What was added to each run, oldest first."""
+    """Return the annotations of each run by row, oldest first."""
     kept = ("kind", "time", "author", "decision", "text", "hint", "tags", "verdict", "by")
     found = {}
     for row, document in enumerate(documents):
@@ -302,7 +302,7 @@ def _patches(
     ideas: Sequence[Mapping[str, Any]],
     wanted: Sequence[int],
 ) -> dict[str, str]:
-    """Diffs of the code: each step of the line, first to best, and runs against their parents."""
+    """Return diffs of code: each step of the line, first to best, and runs to their parents."""
     rows = {document["id"]: row for row, document in enumerate(documents)}
     trees = [document["code"]["tree"] for document in documents]
     pairs: list[Pair] = [(trees[s["above"]], trees[s["row"]]) for s in line if "above" in s]
@@ -318,7 +318,7 @@ def _patches(
 
 
 def _brief(brief: Any, rows: Mapping[RunId, int]) -> Any:
-    """The brief, with the rows of its runs; without the commits that only a repository knows."""
+    """Return the brief with rows for its runs, and without commits."""
     if isinstance(brief, list):
         return [_brief(inner, rows) for inner in brief]
     if not isinstance(brief, Mapping):
@@ -330,7 +330,7 @@ def _brief(brief: Any, rows: Mapping[RunId, int]) -> Any:
 
 
 def rows_document(workspace: Workspace, runs: Sequence[RunId], metric: str | None) -> Document:
-    """More rows for a page that does not hold all runs, in this order."""
+    """Return more rows, in this order, for a page that does not hold all runs."""
     documents = json.loads(f"[{','.join(workspace.index.documents(runs))}]")
     trials = [document.get("group") or document["id"] for document in documents]
     groups: Sequence[Group] = ()

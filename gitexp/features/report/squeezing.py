@@ -49,7 +49,7 @@ _GLOBALS: Final = frozenset(
 
 
 def squeeze_program(text: str) -> str:
-    """A program that does the same."""
+    """Return a shorter program that does the same."""
     tokens = list(_tokens(text))
     names = _short_names(text, tokens)
     dropped = set(_needless(tokens))
@@ -71,8 +71,10 @@ def squeeze_program(text: str) -> str:
 
 
 def _needless(tokens: Sequence[Token]) -> Iterator[int]:
-    """Places of signs that mean nothing: `;` at the end of a block, `,` of a list, brackets of one
-    parameter, the zero of 0.5.
+    """Yield places of tokens without a meaning.
+
+    These are `;` at the end of a block, `,` at the end of a list, brackets of one parameter, and
+    the zero of 0.5.
 
     The program has no statement that is only a semicolon.
     """
@@ -119,7 +121,7 @@ def _tokens(text: str) -> Iterator[Token]:
 
 
 def _short_names(text: str, tokens: list[Token]) -> dict[str, str]:
-    """Short names for what the program declares and what is the name of nothing else.
+    """Return short names for declared names that no property has.
 
     A name gets the same short one everywhere, so that scopes stay what they are.
     """
@@ -148,7 +150,7 @@ def _short_names(text: str, tokens: list[Token]) -> dict[str, str]:
 
 
 def _pairs(code: Sequence[Token]) -> dict[int, int]:
-    """The place of each closing round or square bracket by that of its opening one."""
+    """Return the place of each closing round or square bracket by that of its opening one."""
     found, opened = {}, []
     for place, (kind, part) in enumerate(code):
         if kind == "sign" and part in "([":
@@ -159,7 +161,7 @@ def _pairs(code: Sequence[Token]) -> dict[int, int]:
 
 
 def _innermost(code: Sequence[Token]) -> list[str]:
-    """The bracket that each token is in."""
+    """Return the innermost bracket around each token."""
     found, opened = [], [""]
     for kind, part in code:
         found.append(opened[-1])
@@ -173,7 +175,7 @@ def _innermost(code: Sequence[Token]) -> list[str]:
 
 
 def _locals(code: Sequence[Token], pairs: Mapping[int, int]) -> Iterator[str]:
-    """Names of parameters, and of constants and variables within functions."""
+    """Yield names of parameters, and of constants and variables within functions."""
     for place, (_, part) in enumerate(code[:-1]):
         if part in ("const", "let"):
             following = place + 1
@@ -192,7 +194,7 @@ def _locals(code: Sequence[Token], pairs: Mapping[int, int]) -> Iterator[str]:
 
 
 def _listed(code: Sequence[Token], start: int, end: int) -> Iterator[str]:
-    """Names in a list of parameters or an array pattern."""
+    """Yield names in a list of parameters or an array pattern."""
     for place in range(start + 1, end):
         kind, part = code[place]
         if kind == "word" and code[place - 1][1] in "([,." and code[place + 1][1] in ")],=":
@@ -206,7 +208,7 @@ def _letters() -> Iterator[str]:
 
 
 def _kept_space(space: str, before: str, after: str) -> str:
-    """What must stay between two letters: a line end, a space, or nothing."""
+    """Return the space that must stay between two characters: a line end, a space, or nothing."""
     if "\n" in space:
         return "" if before in _OPEN or before == "}" or after in _CLOSE else "\n"
     is_between_words = _is_word(before) and _is_word(after)
@@ -218,7 +220,7 @@ def _is_word(letter: str) -> bool:
 
 
 def squeeze_style(text: str) -> str:
-    """A style sheet that means the same."""
+    """Return a shorter style sheet that means the same."""
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     text = re.sub(r"\s+", " ", text)
     kept: Callable[[re.Match[str]], str] = lambda found: found[1] or ":"  # noqa: E731

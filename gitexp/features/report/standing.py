@@ -50,7 +50,7 @@ class Standing:
         return None if self.ranking is None else self.ranking.leader
 
     def document(self) -> dict[str, Any]:
-        """What the page knows of the metric."""
+        """Return what the page knows of the metric."""
         standings, leader = self.standings, self.leader
         document: dict[str, Any] = {
             "name": standings.metric,
@@ -82,11 +82,11 @@ class Standing:
         }
 
     def row_of(self, group: Group) -> int | None:
-        """The row of the run that stands for a trial."""
+        """Return the row of the run that stands for a trial."""
         return self.rows.get(group.typical.run)
 
     def trial(self, group: Group) -> dict[str, Any]:
-        """A trial by its mean."""
+        """Return a trial with its mean."""
         return {
             "row": self.row_of(group),
             "mean": _finite(group.mean),
@@ -96,12 +96,12 @@ class Standing:
         }
 
     def compare(self, new: Group, old: Group) -> dict[str, Any]:
-        """The verdict on one trial against another."""
+        """Return the verdict on one trial against another."""
         verdict = self.standings.compare(new, old)
         return verdict_document(verdict, self.names.get(old.typical.run, old.typical.run[:7]))
 
     def history(self) -> list[list[float]]:
-        """Row and value each time the highest mean so far changed; discarded trials left out."""
+        """Return row and value of each change of the best mean, without discarded trials."""
         sign = -1 if self.standings.direction is Direction.MINIMIZE else 1
         known: dict[str, list[float]] = {}
         steps: list[list[float]] = []
@@ -128,7 +128,7 @@ class Standing:
         return (m for group in kept for m in group.measurements if m.value is not None)
 
     def _first(self, leader: Group) -> Group | None:
-        """The trial that was measured first, unless it is the best."""
+        """Return the trial that was measured first, unless it is the best."""
         known = [g for g in self.groups.values() if g.sample]
         oldest = min(known, key=lambda g: (g.measurements[0].clock, g.key), default=None)
         return None if oldest is None or oldest.key == leader.key else oldest
@@ -140,7 +140,7 @@ class Standing:
 
 
 def verdict_document(verdict: MetricVerdict, against: str) -> dict[str, Any]:
-    """A verdict as the page shows it."""
+    """Return a verdict as the page shows it."""
     return {
         "answer": verdict.answer.value,
         "shown": verdict.shown,
@@ -153,13 +153,13 @@ def verdict_document(verdict: MetricVerdict, against: str) -> dict[str, Any]:
 
 
 def _without_subject(sentence: str, metric: str) -> str:
-    """`accuracy 0.85: worse than …` without what stands beside it in the page anyway."""
+    """Return the sentence without the metric and its value, which stand beside it."""
     _, _, told = sentence[len(clean(metric)) :].partition(": ")
     return told or sentence
 
 
 def rule_document(rule: MetricRule) -> dict[str, Any]:
-    """What a verdict needs of the project's rule for a metric."""
+    """Return what a verdict needs of the project's rule for a metric."""
     effect = rule.min_effect
     return {
         "noise": rule.noise,
@@ -191,7 +191,7 @@ def _finite(value: float) -> float | None:
 def measurements_by_row(
     groups: Sequence[Group], rows: Mapping[RunId, int]
 ) -> dict[str, dict[int, Any]]:
-    """What the page needs to judge pairs: the family and the seeds of each run, by row."""
+    """Return the family and the seeds of each run by row: the page needs them to judge pairs."""
     family: dict[int, Any] = {}
     seeds: dict[int, Any] = {}
     for group in groups:

@@ -63,7 +63,7 @@ def _curve(
 
 
 def thin(values: Sequence[float], most: int) -> list[int]:
-    """The places of at most `most` values: the first, the last, and each stretch's extremes."""
+    """Return the places of at most `most` values: first, last, and the extremes of stretches."""
     if len(values) <= most:
         return list(range(len(values)))
     stretches = max(1, (most - 2) // 2)
@@ -78,7 +78,7 @@ def thin(values: Sequence[float], most: int) -> list[int]:
 
 
 def count_points(curves: Iterable[Mapping[str, Curve]]) -> int:
-    """All points of the curves of several runs."""
+    """Return the number of points of the curves of several runs."""
     return sum(len(curve["y"]) for run in curves for curve in run.values())
 
 
