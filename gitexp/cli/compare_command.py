@@ -16,7 +16,14 @@ from gitexp.core.render.machine_formats import format_json
 from gitexp.core.render.text import clean, fold
 from gitexp.core.render.verdict import comparison_heading, comparison_table
 from gitexp.core.render.verdict_sentence import is_one_reference, run_sentence
-from gitexp.features.runs.judge import RunVerdict, advised, compare_pair, judge_run, with_guards
+from gitexp.features.runs.judge import (
+    RunVerdict,
+    advised,
+    compare_pair,
+    judge_run,
+    judge_run_guards,
+    with_guards,
+)
 from gitexp.features.runs.main_metric import metric_of
 from gitexp.storage.workspace import Workspace
 
@@ -80,7 +87,7 @@ def command(
     elif len(entries) == 1:
         _print_judgement(workspace, judgement, comparisons, precision)
     else:
-        _print_pairs(workspace, comparisons, decisive, precision)
+        _print_pairs(workspace, judgement, comparisons, precision)
     return EXIT[answers[0]]
 
 
@@ -93,11 +100,14 @@ def _judgement(
 ) -> RunVerdict:
     """Judge the first run against the last and the best.
 
-    With other runs named, or with `single`, return a judgement without comparisons.
+    With other runs named, return a judgement of the guards only; with `single`, an empty one.
     """
     run = entries[0].measured
-    if single or len(entries) > 1:
+    if single:
         return RunVerdict(run=run, metric=metric)
+    if len(entries) > 1:
+        guards = judge_run_guards(workspace, run, metric)
+        return RunVerdict(run=run, metric=metric, guards=tuple(guards))
     return judge_run(workspace, run, metric=metric, refresh=False, every_metric=True)
 
 
@@ -186,16 +196,21 @@ def _print_judgement(
 
 
 def _print_pairs(
-    workspace: Workspace, comparisons: list[Comparison], metric: str | None, precision: int
+    workspace: Workspace, judgement: RunVerdict, comparisons: list[Comparison], precision: int
 ) -> None:
     short = workspace.index.short(
         [v.reference for c in comparisons for v in c.verdicts if v.reference]
     )
     for comparison in comparisons:
-        verdict = _main(comparison, metric)
+        verdict = _main(comparison, judgement.metric)
         if verdict is not None and verdict.reference is not None:
-            against = short[verdict.reference]
-            answer(fold(run_sentence(verdict, against=against, precision=precision), width()))
+            sentence = run_sentence(
+                verdict,
+                against=short[verdict.reference],
+                guards=judgement.guards,
+                precision=precision,
+            )
+            answer(fold(sentence, width()))
     _print_tables(workspace, comparisons, precision)
 
 

@@ -97,7 +97,7 @@ def _write(workspace: "Workspace", output: str, page: bytes, count: int, *, open
 
 
 def _chosen(workspace: "Workspace", select: str | None) -> "list[RunId] | None":
-    """The runs that were asked for. Raises `NotFound` when there are none."""
+    """Return the runs of `--select`, `None` for all. Raises `NotFound` if there are none."""
     if not workspace.index.count():
         raise NotFound(
             "there are no runs to report", hints=["`git exp run -- CMD` records the first"]
@@ -139,7 +139,7 @@ def _page(
     *,
     code: bool,
 ) -> tuple[bytes, dict[str, Any]]:
-    """The page and its data."""
+    """Return the page and its data."""
     from gitexp.cli.output.progress import waiting
     from gitexp.features.report.page import build_page
     from gitexp.features.report.payload import Asked, payload_of
@@ -167,7 +167,7 @@ def _page(
 
 
 def main_or_none(workspace: "Workspace", metric: str | None) -> str | None:
-    """The metric that decides, as the index names it; absent when no run measured it."""
+    """Return the full name of the metric that decides; `None` if no run measured it."""
     from gitexp.features.runs.main_metric import main_metric
 
     if metric is not None:
@@ -199,7 +199,7 @@ def _comment(output: str | None, metric: str | None, base: str | None) -> None:
 def brief_document(
     workspace: "Workspace", metric: str | None, chosen: "list[RunId] | None"
 ) -> dict[str, Any]:
-    """The document of the brief of these runs."""
+    """Return the brief of these runs as a document."""
     from gitexp.cli.brief_command import brief_of
     from gitexp.core.render.brief import brief_json
 

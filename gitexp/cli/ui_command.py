@@ -146,6 +146,7 @@ class SearchPage:
             select=self._select,
             metric=metric,
             brief=brief,
+            is_live=True,
             held=held,
             view=self._view,
         )

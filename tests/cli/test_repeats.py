@@ -262,6 +262,15 @@ class TestGuards:
         assert "because: it breaks a guard: loss5 +48.8%, guard 2 %" in refused.err
         exp("decide", "last", "keep", "--force")
 
+    def test_broken_guard_makes_a_named_pair_worse(self, exp: Exp) -> None:
+        self.guarded(exp, 'metric = "accuracy"\n[metrics.loss5]\nguard = "2%"\n')
+        self.record(exp, 1, accuracy=0.8, loss5=0.5)
+        self.record(exp, 2, accuracy=0.9, loss5=0.744)
+        told = exp("compare", "last", "last~1", check=1).out
+        assert "(+12.5%), but loss5 +48.8%, guard 2 %;" in told
+        assert "guard" not in exp("compare", "last~1", "last", check=1).out
+        exp("compare", "--single", "last", "last~1")
+
     def test_a_guard_that_holds_is_not_mentioned(self, exp: Exp) -> None:
         self.guarded(exp, 'metric = "accuracy"\n[metrics.loss5]\nguard = "2%"\n')
         self.record(exp, 1, accuracy=0.8, loss5=0.5)

@@ -44,6 +44,23 @@ def test_one_file_has_everything(exp: Exp, train: Callable[..., Done]) -> None:
     assert payload["brief"]["best"]["row"] == 1
 
 
+def test_a_large_file_numbers_groups_in_place_of_fingerprints(
+    exp: Exp, train: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gitexp.features.report.payload.MOST_FINGERPRINTS", 2)
+    train("0.2", "first")
+    train("0.1", "second")
+    exp("report", "-o", "page.html")
+    columns = payload_of(exp.repo.path / "page.html")["columns"]
+    assert len(columns["fingerprint"]["raw"]) == 2
+    assert columns["trial"] == {"time": [1, 1]}
+    train("0.2", "third", "--again")
+    exp("report", "-o", "page.html")
+    columns = payload_of(exp.repo.path / "page.html")["columns"]
+    assert "fingerprint" not in columns
+    assert columns["trial"] == columns["cell"] == {"time": [1, 1, -1]}
+
+
 def test_the_policy_names_both_programs_and_the_style(exp: Exp, train: Callable[..., Done]) -> None:
     train("0.2", "first")
     exp("report", "-o", "page.html")

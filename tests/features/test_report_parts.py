@@ -3,6 +3,7 @@
 import json
 import math
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -89,6 +90,32 @@ def test_curves_of_rows_and_of_columns_are_the_same() -> None:
                 decode(broken)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "step,time,loss\n0,,0.5\n1,,nan\n2,,inf\n",
+        "step,loss\n0,0.5\n1\n",
+        "step,loss\n0,0.5\n1,2,3\n4\n",
+        "step,loss\n0,0.5\n1,7",
+        "step,loss\n",
+        "step\n1\n\n2\n",
+        'step,"a,b"\n0,1\n',
+        "step,loss\r\n0,1\r\n",
+        "step,loss\n\n0,1\n",
+    ],
+)
+def test_columns_without_quotes_are_read_as_csv_reads_them(text: str) -> None:
+    def read(data: bytes) -> str:
+        try:
+            return repr(decode_columns(data))
+        except UnreadableRecord:
+            return "unreadable"
+
+    with mock.patch("gitexp.core.schema.series_csv._plain_cells", return_value=None):
+        wanted = read(text.encode())
+    assert read(text.encode()) == wanted
+
+
 def test_a_program_is_squeezed_to_what_does_the_same() -> None:
     text = """\
 // a comment with "quotes" and `ticks`
@@ -106,7 +133,7 @@ let rate = 4 / 2 / 1;
     assert '"a  b // no comment"' in squeezed
     assert """/[/'"`]  x/g""" in squeezed
     assert "+ -loud" in squeezed
-    assert "`  ${B.map((w)=>`<${w} ${A}" in squeezed, "names of parameters are shortened too"
+    assert "`  ${b.map(w=>`<${w} ${a}" in squeezed, "names of parameters are shortened too"
     assert "{loud=2/1}={}" in squeezed, "names of properties stay"
     assert "}  kept  `" in squeezed
     assert "4/2/1" in squeezed
@@ -117,7 +144,7 @@ let rate = 4 / 2 / 1;
 
 def test_a_style_is_squeezed() -> None:
     assert squeeze_style("a:hover > b, i { color: red; }\n/* c */ .x { margin: 0 auto }\n") == (
-        "a:hover > b,i{color:red}.x{margin:0 auto}"
+        "a:hover>b,i{color:red}.x{margin:0 auto}"
     )
 
 

@@ -69,9 +69,7 @@ def metric_sentence(
     ]
     if not parts:
         return f"{subject}: nothing to compare with yet"
-    broken = " and ".join(guard_words(g, precision=precision) for g in _not_kept(guards))
-    if broken:
-        parts[0] += f", {'and' if verdict.answer is Answer.WORSE else 'but'} {broken}"
+    parts[0] += _guards_not_kept(verdict, guards, precision)
     rank = _rank(last, best, claim, precision)
     if rank:
         parts.insert(1, style(rank, "good" if claim != "leads" else "doubt", enabled=colour))
@@ -109,11 +107,18 @@ def alone_sentence(
     return "; ".join([f"{text}: {why}", *broken])
 
 
-def run_sentence(verdict: MetricVerdict, *, against: str, precision: int | None = 5) -> str:
+def run_sentence(
+    verdict: MetricVerdict,
+    *,
+    against: str,
+    guards: Sequence[GuardVerdict] = (),
+    precision: int | None = 5,
+) -> str:
     """Compare with a named run: `accuracy 0.85: worse than 7f3a9c0, 0.9 (-5.6%)`."""
     subject = f"{clean(verdict.metric)}{_own_value(verdict, precision, is_repeat=False)}"
-    parts = [_against(verdict, clean(against), precision=precision, colour=False)]
-    return f"{subject}: {'; '.join([*parts, *_remarks(verdict)])}"
+    compared = _against(verdict, clean(against), precision=precision, colour=False)
+    compared += _guards_not_kept(verdict, guards, precision)
+    return f"{subject}: {'; '.join([compared, *_remarks(verdict)])}"
 
 
 def guard_words(guard: GuardVerdict, *, precision: int | None = 5) -> str:
@@ -131,6 +136,14 @@ def guard_words(guard: GuardVerdict, *, precision: int | None = 5) -> str:
         change = "" if guard.value is None else format_number(guard.value, precision=precision)
     doubt = f", {guard.why or 'cannot tell'}" if guard.state is GuardState.UNKNOWN else ""
     return f"{metric} {change}, {guard.bound}{doubt}"
+
+
+def _guards_not_kept(
+    verdict: MetricVerdict, guards: Sequence[GuardVerdict], precision: int | None
+) -> str:
+    """Return `, but loss5 +48.8 %, guard 2 %`; empty if all guards are kept."""
+    words = " and ".join(guard_words(guard, precision=precision) for guard in _not_kept(guards))
+    return f", {'and' if verdict.answer is Answer.WORSE else 'but'} {words}" if words else ""
 
 
 def _not_kept(guards: Sequence[GuardVerdict]) -> list[GuardVerdict]:

@@ -54,7 +54,7 @@ def without_names(
 def _words(
     people: Mapping[str, str], documents: Sequence[Mapping[str, Any]], hidden: Iterable[str]
 ) -> dict[str, str]:
-    """What is replaced, the longest first."""
+    """Return the words to replace, the longest first."""
     words = dict(people)
     for author, other in people.items():
         name, _, mail = author.partition("<")

@@ -1,9 +1,10 @@
 """Runs as columns: what the page filters, sorts and shows, without one name written twice.
 
 A column has one of these shapes, whichever is short: `num` (numbers), `raw` (any values), `dict`
-and `codes` (few different values), `ref` (rows of other runs), `time` (microseconds, each the
-distance from the one before); `at` beside it are the rows that have a value, when few do. A missing
-value is null, a code of -1. Whole numbers that JavaScript cannot hold are `{"$i": TEXT}`.
+and `codes` (few different values), `ref` (rows of other runs), `time` (microseconds or numbers of
+groups, each the distance from the one before); `at` beside it are the rows that have a value, when
+few do. A missing value is null, a code of -1. Whole numbers that JavaScript cannot hold are
+`{"$i": TEXT}`.
 """
 
 import json
@@ -42,7 +43,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def columns_of(documents: Sequence[Document]) -> dict[str, Column]:
-    """The columns of runs, given as their JSON documents, the oldest first."""
+    """Return the columns of runs, given as JSON documents, oldest first."""
     cells = _cells(documents)
     rows = len(documents)
     found = {name: encode(values, rows) for name, values in cells.items()}
@@ -57,7 +58,7 @@ def columns_of(documents: Sequence[Document]) -> dict[str, Column]:
 
 
 def _cells(documents: Sequence[Document]) -> dict[str, Cells]:
-    """The values by column and row. Plain loops: a large report has millions of values."""
+    """Return the values by column and row. Plain loops: a large report has millions of values."""
     cells: defaultdict[str, Cells] = defaultdict(dict)
     known: dict[str, dict[str, Cells]] = {table: {} for table in _TABLES}
     for row, document in enumerate(documents):
@@ -86,13 +87,15 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 
 
 def _facts(document: Document) -> Iterator[tuple[str, Any]]:
-    """What a run has beside its tables and what is one value in its document."""
+    """Yield the columns of a run that are neither plain fields nor in its tables."""
     code = document["code"]
     for name in _OF_CODE:
         if name in code:
             yield name, code[name]
     if document.get("disputed"):
         yield "disputed", True
+    if "checks" in document:
+        yield "checks", document["checks"]["outcome"]
     if document.get("tags"):
         yield "tags", document["tags"]
     command = document.get("command")
@@ -107,8 +110,19 @@ def _facts(document: Document) -> Iterator[tuple[str, Any]]:
 _AS_IT_IS: Final = frozenset((float, str, bool))
 
 
+def number_groups(keys: Iterable[Any]) -> Column:
+    """Return the column of groups by number, from 1 in the order of their first rows."""
+    numbers: dict[Any, int] = {}
+    found, last = [], 0
+    for key in keys:
+        number = numbers.setdefault(key, len(numbers) + 1)
+        found.append(number - last)
+        last = number
+    return {"time": found}
+
+
 def plain(value: Any) -> Any:
-    """A value as the page has it: lists as queries see them, large numbers as text."""
+    """Return a value for the page: lists as queries see them, large whole numbers as text."""
     if isinstance(value, list):
         return json.dumps(value)
     if isinstance(value, int) and abs(value) > EXACT:
@@ -117,7 +131,7 @@ def plain(value: Any) -> Any:
 
 
 def encode(cells: Cells, rows: int) -> Column:
-    """The shortest shape of a column."""
+    """Return a column in its shortest shape."""
     dense = len(cells) * SPARSE >= rows
     values = list(map(cells.get, range(rows))) if dense else list(cells.values())
     return _with_rows(_shape(values), None if dense else cells)
@@ -135,9 +149,10 @@ def _shape(values: Sequence[Any]) -> Column:
         if len(different) * FEW <= len(values):
             codes = {key: code for code, key in enumerate(different)}
             first = dict(zip(reversed(keys), reversed(values), strict=True))
+            codes[None] = -1
             return {
                 "dict": [first[key] for key in different],
-                "codes": [-1 if key is None else codes[key] for key in keys],
+                "codes": [codes[key] for key in keys],
             }
     numbers = set(map(type, values)) <= {int, float, type(None)}
     return {"num" if numbers else "raw": list(values)}
@@ -156,7 +171,7 @@ def _are_keys(values: Sequence[Any]) -> bool:
 
 
 def _key(value: Any) -> Any:
-    """What tells values apart; 1, 1.0 and true are three."""
+    """Return a key for a value: 1, 1.0 and true have different ones."""
     if value is None or type(value) is str or (type(value) is float and value != 0):
         return value
     return type(value), str(value)

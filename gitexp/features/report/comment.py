@@ -50,7 +50,7 @@ class Subject:
 
 
 def find_subject(workspace: Workspace, metric: str | None, base: str | None) -> Subject:
-    """What to tell of: the runs whose code is not in `base` against those whose code is.
+    """Find the runs of the comment: those whose code is not in `base`, against those whose code is.
 
     Without `base` the newest run against its parent, else against the best other trial. Raises
     `InvalidInput` when there is no such commit or no run of it.
@@ -107,7 +107,7 @@ def _best_of(
     *,
     without: RecordedRun | None = None,
 ) -> RecordedRun | None:
-    """The run that stands for the best trial of some runs."""
+    """Return the run that stands for the best trial of some runs."""
     if metric is None or not runs:
         return None
     standings = standings_by(workspace, metric)
@@ -125,7 +125,7 @@ def _best_of(
 
 
 def comment_text(workspace: Workspace, subject: Subject) -> str:
-    """The comment. What does not fit is left out from its end, and said to be."""
+    """Return the comment. If it is too long, cut its end and say so."""
     blocks = [
         MARKER,
         _headline(workspace, subject),
@@ -234,7 +234,7 @@ def _causes(workspace: Workspace, subject: Subject) -> str:
 
 
 def _code(workspace: Workspace, subject: Subject) -> str:
-    """The files that differ, with their lines."""
+    """Return the files that differ, with their lines."""
     assert subject.reference is not None  # noqa: S101 - the caller looked
     old, new = subject.reference.run.code.tree, subject.entry.run.code.tree
     if old == new:
@@ -308,7 +308,7 @@ def _decisions(workspace: Workspace, subject: Subject) -> str:
 
 
 def _details(workspace: Workspace, subject: Subject) -> str:
-    """The runs, folded."""
+    """Return the folded list of runs."""
     entries = workspace.index.entries(subject.runs[:MOST_ROWS])
     ids = workspace.index.short([entry.run.id for entry in entries])
     rows = [

@@ -31,7 +31,7 @@ def read_curves(
     *,
     full: bool,
 ) -> dict[str, dict[str, Curve]]:
-    """The curves by row, of the first runs in `wanted` that have any; of all when `full`.
+    """Return the curves by row, of the first runs in `wanted` that have any; of all if `full`.
 
     A series that is damaged or not in this clone is left out: the run itself is there.
     """
@@ -73,7 +73,7 @@ def _read(
 
 
 def _contents(workspace: Workspace, tip: str, paths: Sequence[str]) -> list[bytes | None]:
-    """The files, `None` where one is missing. After a damaged object each is asked for alone."""
+    """Return the files, `None` for a missing one. After a damaged object read each alone."""
     if not paths:
         return []
     names = [f"{tip}:{path}" for path in paths]

@@ -34,7 +34,7 @@ class Idea:
 def ideas_of(
     documents: Sequence[Document], trials: Sequence[str], standing: Standing | None
 ) -> list[dict[str, Any]]:
-    """The ideas, oldest first; `trials` has the key of the group of each document."""
+    """Return the ideas, oldest first; `trials` has the group key of each document."""
     rows = {document["id"]: row for row, document in enumerate(documents)}
     of_trial: dict[str, Idea] = {}
     known: dict[tuple[int, str | None], Idea] = {}
@@ -66,7 +66,7 @@ def _idea_for(
     known: dict[tuple[int, str | None], Idea],
     found: list[Idea],
 ) -> Idea:
-    """The idea of a new trial: that of its parent, where nobody chose it and the reason is one."""
+    """Return the idea of a new trial: that of its automatic parent if the reasons are the same."""
     reason = document.get("reason")
     words = " ".join(reason.split()).casefold() if reason else None
     chosen = "parent_rule" not in document
@@ -110,7 +110,7 @@ def _document(idea: Idea, standing: Standing | None) -> dict[str, Any]:
 
 
 def _best_group(idea: Idea, standing: Standing) -> Group | None:
-    """The trial of an idea with the best mean."""
+    """Return the trial of an idea with the best mean."""
     groups = [g for key in idea.trials if (g := standing.groups.get(key)) is not None and g.sample]
     sign = -1 if standing.standings.direction is Direction.MINIMIZE else 1
     return max(groups, key=lambda group: sign * group.mean, default=None)
@@ -119,7 +119,7 @@ def _best_group(idea: Idea, standing: Standing) -> Group | None:
 def line_of(
     documents: Sequence[Document], trials: Sequence[str], standing: Standing
 ) -> list[dict[str, Any]]:
-    """The trials from the best back to the first, each against the one it builds on."""
+    """Return the trials from the best back to the first, each against its parent."""
     leader = standing.leader
     if leader is None:
         return []
@@ -145,7 +145,7 @@ def _parent_trial(
     oldest: Mapping[str, int],
     rows: Mapping[str, int],
 ) -> str | None:
-    """The trial that a trial builds on: the parent of its first run."""
+    """Return the trial of the parent of a trial's first run."""
     parent = rows.get(documents[oldest[key]].get("parent", ""))
     if parent is None or trials[parent] == key:
         return None

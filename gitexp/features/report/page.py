@@ -1,4 +1,4 @@
-"""The page as one file: program, style and data, under a policy that allows nothing else.
+"""The page in one file: program, style and data, under a policy that allows nothing else.
 
 The program is the files of `static/` in one order; each may use what stands before it. The policy
 names the programs by their hashes, so nothing that comes with the data can run.
@@ -34,12 +34,12 @@ _COMPRESSION: Final = 4
 
 
 def build_page(payload: Mapping[str, Any], *, title: str) -> bytes:
-    """The file for a payload."""
+    """Return the file for a payload."""
     return _fill(title, pack(payload), _policy())
 
 
 def build_live_page(*, title: str) -> tuple[bytes, str]:
-    """The page without data, which asks its server for them; and its policy, to be sent with it."""
+    """Return the page that asks its server for data, and the policy to send with it."""
     policy = f"{_policy(is_live=True)}; connect-src 'self'"
     return _fill(title, "", policy, is_live=True), f"{policy}; frame-ancestors 'none'"
 
@@ -72,7 +72,7 @@ def _fill(title: str, packed: str, policy: str, *, is_live: bool = False) -> byt
 
 
 def pack(payload: Mapping[str, Any]) -> str:
-    """The data as text without any letter that HTML knows."""
+    """Return the data as base64 of gzip: no character of it means anything in HTML."""
     text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     packed = gzip.compress(text.encode(errors="replace"), _COMPRESSION, mtime=0)
     return base64.b64encode(packed).decode()
@@ -80,20 +80,20 @@ def pack(payload: Mapping[str, Any]) -> str:
 
 @cache
 def read_program(*, is_live: bool = False) -> str:
-    """The modules joined into one, in which every name is told once."""
+    """Return the modules joined into one program, squeezed."""
     modules = (read_static(f"{name}.js") for name in (LIVE_PROGRAM if is_live else PROGRAM))
     return squeeze_program("".join(_EXPORT.sub("", _IMPORT.sub("", m)) for m in modules))
 
 
 @cache
 def read_style(*, is_live: bool = False) -> str:
-    """The style of the page and that of the charts."""
+    """Return the style of the page and that of the charts."""
     own = read_static("page.css") + (read_static("live.css") if is_live else "")
     return read_static("uplot/uPlot.css") + squeeze_style(own)
 
 
 def read_static(name: str) -> str:
-    """A file of the page."""
+    """Return a file of `static/`."""
     text = files(__package__).joinpath("static", name).read_text(encoding="utf-8")
     if name.endswith(".js") and re.search(r"</script|<!--", text, re.IGNORECASE):
         raise ValueError(f"{name} would end the page's script")

@@ -30,7 +30,7 @@ Pair = tuple[str, str]
 def patches_of(
     workspace: Workspace, pairs: Iterable[Pair], produced: Collection[str] = ()
 ) -> dict[str, str]:
-    """The diffs by `OLD NEW`, the ids of two trees. A pair whose code is not here is left out."""
+    """Return the diffs by `OLD NEW`, the ids of two trees, without pairs whose code is missing."""
     wanted = [pair for pair in dict.fromkeys(pairs) if pair[0] != pair[1]][:MOST_PAIRS]
     exclude = (*DEFAULT_EXCLUDE, *workspace.settings.code_exclude, *WRITTEN_BY_TOOLS)
     is_left_out = path_matcher(exclude)

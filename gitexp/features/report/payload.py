@@ -11,13 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gitexp.core.analysis.groups import Group
 from gitexp.core.model.directions import direction_of, is_time_like
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import MetricRule
 from gitexp.features.report.anonymous import Replaced, without_names
-from gitexp.features.report.columns import Document, columns_of, encode
+from gitexp.features.report.columns import Column, Document, columns_of, encode, number_groups
 from gitexp.features.report.curve_reading import MOST_SERIES, read_curves
 from gitexp.features.report.ideas import ideas_of, line_of
+from gitexp.features.report.pair_judging import guarded_metrics, runs_outside
 from gitexp.features.report.patches import Pair, patches_of
 from gitexp.features.report.standing import Standing, measurements_by_row, rule_document
 from gitexp.features.report.thinning import count_points
@@ -36,6 +38,12 @@ MOST_TAILS: Final = 300
 """Runs whose last printed lines are in the page, unless all are wanted."""
 
 TAIL_LETTERS: Final = 1500
+
+NAME_LETTERS: Final = 40
+"""Of the name of a run in a sentence."""
+
+MOST_FINGERPRINTS: Final = 2000
+"""A file of more runs is without their fingerprints: they are a fifth of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +68,14 @@ class Asked:
     """The view that the page opens with."""
     code: bool = True
     """With diffs of the code."""
+    is_live: bool = False
+    """The page follows a server, which may send it more runs."""
     held: Sequence[RunId] | None = None
     """The runs in the page, when it cannot hold all; they are judged among all."""
 
 
 def payload_of(workspace: Workspace, asked: Asked) -> dict[str, Any]:
-    """The document of a page."""
+    """Return the data of a page."""
     index = workspace.index
     # As one text, so that the parser keeps one copy of every key.
     original = json.loads(f"[{','.join(index.documents(asked.held or asked.chosen))}]")
@@ -73,17 +83,12 @@ def payload_of(workspace: Workspace, asked: Asked) -> dict[str, Any]:
     trials = [document.get("group") or document["id"] for document in original]
     documents, shown = _shown(workspace, original, anonymous=asked.anonymous)
     rows = {RunId(document["id"]): row for row, document in enumerate(documents)}
-    names = {run: f"{run[:7]} {documents[row]['name']}" for run, row in rows.items()}
+    names = {run: f"{run[:7]} {_cut(documents[row]['name'])}" for run, row in rows.items()}
     standings = _standings(workspace, original, asked, rows, trials, names)
     main = standings[0] if standings else None
-    columns = columns_of(_with_text_commands(documents))
-    if main is not None:
-        kept = measurements_by_row(list(main.groups.values()), rows)
-        for name, cells in kept.items():
-            if cells:
-                columns[name] = encode(cells, len(rows))
-    columns["trial"] = encode(dict(enumerate(trials)), len(rows))
-    columns.pop("group", None)
+    columns = _columns(documents, trials, [] if main is None else list(main.groups.values()), rows)
+    if not asked.is_live:
+        columns |= _numbered_groups(documents, trials, columns)
     line = [] if main is None else line_of(documents, trials, main)
     ideas = ideas_of(documents, trials, main)
     wanted = _looked_at(documents, line, standings)
@@ -101,6 +106,7 @@ def payload_of(workspace: Workspace, asked: Asked) -> dict[str, Any]:
         "keys": shown(index.keys()),
         "metrics": [standing.document() for standing in standings],
         **_known_of_metrics(workspace, documents, index),
+        **_outside(workspace, asked, rows, trials),
         "columns": columns,
         "line": line,
         "ideas": ideas,
@@ -117,10 +123,45 @@ def payload_of(workspace: Workspace, asked: Asked) -> dict[str, Any]:
     }
 
 
+def _cut(name: str) -> str:
+    """Return the start of a long name; its id stands before it."""
+    return name if len(name) <= NAME_LETTERS else f"{name[: NAME_LETTERS - 1]}…"
+
+
+def _columns(
+    documents: Sequence[Document],
+    trials: Sequence[str],
+    groups: Sequence[Group],
+    rows: Mapping[RunId, int],
+) -> dict[str, Column]:
+    """Return the columns of the runs, with what the page needs to group and judge them."""
+    columns = columns_of(_with_text_commands(documents))
+    for name, cells in measurements_by_row(groups, rows).items():
+        if cells:
+            columns[name] = encode(cells, len(documents))
+    columns["trial"] = encode(dict(enumerate(trials)), len(documents))
+    columns.pop("group", None)
+    return columns
+
+
+def _numbered_groups(
+    documents: Sequence[Document], trials: Sequence[str], columns: dict[str, Column]
+) -> dict[str, Column]:
+    """Return the groups of runs by number: keys of no meaning are a fifth of a large file.
+
+    Take away the fingerprints if there are many.
+    """
+    found = {"trial": number_groups(trials)}
+    if len(documents) > MOST_FINGERPRINTS:
+        found["cell"] = number_groups(d.get("fingerprint") or d["id"] for d in documents)
+        columns.pop("fingerprint", None)
+    return found
+
+
 def _shown(
     workspace: Workspace, documents: Sequence[dict[str, Any]], *, anonymous: bool
 ) -> tuple[list[dict[str, Any]], Replaced]:
-    """The documents as they are shown, and what makes other values so."""
+    """Return the documents to show, and a function that makes other values anonymous too."""
     if not anonymous:
         return list(documents), lambda value: value
     top = workspace.repo.top
@@ -128,7 +169,7 @@ def _shown(
 
 
 def _with_text_commands(documents: Sequence[Document]) -> list[Document]:
-    """The documents with their command as one text, as a shell would take it."""
+    """Return the documents with the command as one text, quoted for a shell."""
     found = []
     texts: dict[tuple[str, ...], str] = {}
     for document in documents:
@@ -150,7 +191,7 @@ def _standings(
     trials: Sequence[str],
     names: Mapping[RunId, str],
 ) -> list[Standing]:
-    """The standings by the main metric and those after it whose direction is known."""
+    """Return the standings by the main metric and by others with a known direction."""
     index, settings = workspace.index, workspace.settings
     said = documents[-1].get("directions", {}) if documents else {}
     named = [key.removeprefix("metrics.") for key in index.keys("metrics")]
@@ -182,25 +223,46 @@ def _parsed(said: Mapping[str, str]) -> dict[str, Any]:
 def _known_of_metrics(
     workspace: Workspace, documents: Sequence[Document], index: CachedRuns
 ) -> dict[str, Any]:
-    """Which way each metric is better, where that is known; declared rules; what is of machines."""
+    """Return the known directions of metrics, their rules, and which depend on the machine."""
     settings = workspace.settings
     declared = dict(settings.directions)
     for document in documents[-1:]:
         declared |= _parsed(document.get("directions", {}))
     names = [key.removeprefix("metrics.") for key in index.keys("metrics")]
     ways = {name: direction_of(name, declared)[0] for name in names}
-    rules = {name: rule_of(settings, name) for name in names}
+    guarded = guarded_metrics(settings, names)
+    ruled = dict.fromkeys([*names, *(found["name"] for found in guarded)])
+    rules = {name: rule_of(settings, name) for name in ruled}
     return {
         "directions": {name: way.value for name, way in ways.items() if way is not None},
         "rules": {n: rule_document(rule) for n, rule in rules.items() if rule != MetricRule()},
+        "guarded": guarded,
         "timelike": [name for name in names if is_time_like(name)],
+    }
+
+
+def _outside(
+    workspace: Workspace, asked: Asked, rows: Mapping[RunId, int], trials: Sequence[str]
+) -> dict[str, Any]:
+    """Return what a page without all runs lacks to judge pairs; empty for a page with all."""
+    if len(rows) == workspace.index.count():
+        return {}
+    names = [key.removeprefix("metrics.") for key in workspace.index.keys("metrics")]
+    first = [] if asked.metric is None else [asked.metric]
+    metrics = list(dict.fromkeys([*first, *names]))
+    partial, noise = runs_outside(workspace, rows, trials, metrics)
+    return {
+        "outside": {
+            "rows": [row for row, trial in enumerate(trials) if trial in partial],
+            "noise": noise,
+        }
     }
 
 
 def _looked_at(
     documents: Sequence[Document], line: Sequence[Mapping[str, Any]], standings: Sequence[Standing]
 ) -> list[int]:
-    """The rows that readers look at first: the best and their line, what is running, the newest."""
+    """Return the rows by interest: the line to the best, the best, running runs, the newest."""
     found: dict[int, None] = {step["row"]: None for step in line}
     if line:
         found[line[-1]["row"]] = None
@@ -217,14 +279,14 @@ def _looked_at(
 
 
 def _tails(documents: Sequence[Document], wanted: Sequence[int], *, full: bool) -> dict[str, str]:
-    """The last lines that runs printed."""
+    """Return the last lines of output by row."""
     chosen = wanted if full else wanted[:MOST_TAILS]
     tails = ((row, documents[row].get("output_tail", "")) for row in chosen)
     return {str(row): text if full else text[-TAIL_LETTERS:] for row, text in tails if text.strip()}
 
 
 def _stories(documents: Sequence[Document]) -> dict[str, list[dict[str, Any]]]:
-    """What was added to each run, oldest first."""
+    """Return the annotations of each run by row, oldest first."""
     kept = ("kind", "time", "author", "decision", "text", "hint", "tags", "verdict", "by")
     found = {}
     for row, document in enumerate(documents):
@@ -240,7 +302,7 @@ def _patches(
     ideas: Sequence[Mapping[str, Any]],
     wanted: Sequence[int],
 ) -> dict[str, str]:
-    """Diffs of the code: each step of the line, first to best, and runs against their parents."""
+    """Return diffs of code: each step of the line, first to best, and runs to their parents."""
     rows = {document["id"]: row for row, document in enumerate(documents)}
     trees = [document["code"]["tree"] for document in documents]
     pairs: list[Pair] = [(trees[s["above"]], trees[s["row"]]) for s in line if "above" in s]
@@ -256,7 +318,7 @@ def _patches(
 
 
 def _brief(brief: Any, rows: Mapping[RunId, int]) -> Any:
-    """The brief, with the rows of its runs; without the commits that only a repository knows."""
+    """Return the brief with rows for its runs, and without commits."""
     if isinstance(brief, list):
         return [_brief(inner, rows) for inner in brief]
     if not isinstance(brief, Mapping):
@@ -268,17 +330,13 @@ def _brief(brief: Any, rows: Mapping[RunId, int]) -> Any:
 
 
 def rows_document(workspace: Workspace, runs: Sequence[RunId], metric: str | None) -> Document:
-    """More rows for a page that does not hold all runs, in this order."""
+    """Return more rows, in this order, for a page that does not hold all runs."""
     documents = json.loads(f"[{','.join(workspace.index.documents(runs))}]")
     trials = [document.get("group") or document["id"] for document in documents]
-    columns = columns_of(_with_text_commands(documents))
-    columns["trial"] = encode(dict(enumerate(trials)), len(documents))
-    columns.pop("group", None)
+    groups: Sequence[Group] = ()
     if metric is not None:
         groups = Standings(workspace.index, workspace.settings, metric).groups(trials)
-        rows = {run: row for row, run in enumerate(runs)}
-        for name, cells in measurements_by_row(groups, rows).items():
-            columns[name] = encode(cells, len(documents))
+    columns = _columns(documents, trials, groups, {run: row for row, run in enumerate(runs)})
     tails = _tails(documents, range(len(documents)), full=False)
     story = _stories(documents)
     return {"n": len(documents), "columns": columns, "story": story, "tails": tails}

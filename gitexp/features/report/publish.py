@@ -186,7 +186,7 @@ def _write(workspace: Workspace, place: Place, page: bytes, who: Identity) -> Ob
 def publication_lines(
     payload: Mapping[str, Any], size: int, *, anonymous: bool, code: bool
 ) -> list[str]:
-    """What becomes public with a page, one fact a line."""
+    """Return what becomes public with a page, one fact a line."""
     columns = payload["columns"]
     diffs = "\n".join(payload["patches"].values()).splitlines()
     files = {line for line in diffs if line.startswith("diff --git ")}

@@ -8,6 +8,7 @@ the same name. The readable program is `static/`.
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count, product
+from string import ascii_letters
 from typing import Final
 
 _TOKEN: Final = re.compile(
@@ -35,6 +36,10 @@ Token = tuple[str, str]
 
 _LISTED: Final = frozenset({("sign", "{"), ("sign", ",")})
 _SHORTHAND_ENDS: Final = frozenset({("sign", ","), ("sign", "}"), ("sign", "=")})
+_SHORTER: Final = {"const": "let", "true": "!0", "false": "!1", "undefined": "void 0"}
+"""Words with a shorter form that means the same."""
+_RESERVED: Final = frozenset("as do if in of for let new try var get set".split())
+"""Words of the language of up to three letters."""
 _STATEMENTS: Final = frozenset({"if", "for", "while", "switch"})
 _GLOBALS: Final = frozenset(
     "close document event find focus history length location name navigator open origin parent"
@@ -44,9 +49,10 @@ _GLOBALS: Final = frozenset(
 
 
 def squeeze_program(text: str) -> str:
-    """A program that does the same."""
+    """Return a shorter program that does the same."""
     tokens = list(_tokens(text))
     names = _short_names(text, tokens)
+    dropped = set(_needless(tokens))
     parts: list[str] = []
     last = ""
     for place, (kind, part) in enumerate(tokens):
@@ -54,12 +60,34 @@ def squeeze_program(text: str) -> str:
         if kind == "space":
             after = tokens[place + 1][1][0] if place + 1 < len(tokens) else "}"
             shown = _kept_space(part, last, after) if last else ""
+        elif place in dropped:
+            shown = ""
         elif kind == "word":
-            shown = "let" if part == "const" else names.get(part, part)
+            shown = names.get(part, _SHORTER.get(part, part))
         if shown:
             parts.append(shown)
             last = shown[-1]
     return "".join(parts)
+
+
+def _needless(tokens: Sequence[Token]) -> Iterator[int]:
+    """Yield places of tokens without a meaning.
+
+    These are `;` at the end of a block, `,` at the end of a list, brackets of one parameter, and
+    the zero of 0.5.
+
+    The program has no statement that is only a semicolon.
+    """
+    places = [place for place, (kind, _) in enumerate(tokens) if kind != "space"]
+    parts = [tokens[place][1] for place in places]
+    for n, part in enumerate(parts[:-2]):
+        is_last_comma = part == "," and parts[n + 1] in ")]}" and parts[n - 1] not in "[,"
+        is_zero = part == "0" and parts[n + 1] == "." and parts[n + 2].isdigit()
+        if is_last_comma or is_zero or (part == ";" and parts[n + 1] == "}"):
+            yield places[n]
+        is_one = part == "(" and parts[n + 2 : n + 5] == [")", "=", ">"]
+        if is_one and n and tokens[places[n - 1]][0] == "sign" and _is_word(parts[n + 1][-1]):
+            yield from (places[n], places[n + 2])
 
 
 def _tokens(text: str) -> Iterator[Token]:
@@ -93,7 +121,7 @@ def _tokens(text: str) -> Iterator[Token]:
 
 
 def _short_names(text: str, tokens: list[Token]) -> dict[str, str]:
-    """Short names for what the program declares and what is the name of nothing else.
+    """Return short names for declared names that no property has.
 
     A name gets the same short one everywhere, so that scopes stay what they are.
     """
@@ -122,7 +150,7 @@ def _short_names(text: str, tokens: list[Token]) -> dict[str, str]:
 
 
 def _pairs(code: Sequence[Token]) -> dict[int, int]:
-    """The place of each closing round or square bracket by that of its opening one."""
+    """Return the place of each closing round or square bracket by that of its opening one."""
     found, opened = {}, []
     for place, (kind, part) in enumerate(code):
         if kind == "sign" and part in "([":
@@ -133,7 +161,7 @@ def _pairs(code: Sequence[Token]) -> dict[int, int]:
 
 
 def _innermost(code: Sequence[Token]) -> list[str]:
-    """The bracket that each token is in."""
+    """Return the innermost bracket around each token."""
     found, opened = [], [""]
     for kind, part in code:
         found.append(opened[-1])
@@ -147,7 +175,7 @@ def _innermost(code: Sequence[Token]) -> list[str]:
 
 
 def _locals(code: Sequence[Token], pairs: Mapping[int, int]) -> Iterator[str]:
-    """Names of parameters, and of constants and variables within functions."""
+    """Yield names of parameters, and of constants and variables within functions."""
     for place, (_, part) in enumerate(code[:-1]):
         if part in ("const", "let"):
             following = place + 1
@@ -166,7 +194,7 @@ def _locals(code: Sequence[Token], pairs: Mapping[int, int]) -> Iterator[str]:
 
 
 def _listed(code: Sequence[Token], start: int, end: int) -> Iterator[str]:
-    """Names in a list of parameters or an array pattern."""
+    """Yield names in a list of parameters or an array pattern."""
     for place in range(start + 1, end):
         kind, part = code[place]
         if kind == "word" and code[place - 1][1] in "([,." and code[place + 1][1] in ")],=":
@@ -174,17 +202,15 @@ def _listed(code: Sequence[Token], start: int, end: int) -> Iterator[str]:
 
 
 def _letters() -> Iterator[str]:
-    upper = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    yield from upper
     for length in count(1):
-        tails = product(upper.lower() + upper, repeat=length)
-        yield from ("$" + "".join(tail) for tail in tails)
+        names = ("".join(name) for name in product(ascii_letters, repeat=length))
+        yield from (name for name in names if name not in _RESERVED)
 
 
 def _kept_space(space: str, before: str, after: str) -> str:
-    """What must stay between two letters: a line end, a space, or nothing."""
+    """Return the space that must stay between two characters: a line end, a space, or nothing."""
     if "\n" in space:
-        return "" if before in _OPEN or after in _CLOSE else "\n"
+        return "" if before in _OPEN or before == "}" or after in _CLOSE else "\n"
     is_between_words = _is_word(before) and _is_word(after)
     return " " if is_between_words or before + after in ("++", "--", "+-", "-+", "//") else ""
 
@@ -194,8 +220,8 @@ def _is_word(letter: str) -> bool:
 
 
 def squeeze_style(text: str) -> str:
-    """A style sheet that means the same."""
+    """Return a shorter style sheet that means the same."""
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     text = re.sub(r"\s+", " ", text)
     kept: Callable[[re.Match[str]], str] = lambda found: found[1] or ":"  # noqa: E731
-    return re.sub(r" ?([{};,]) ?|(?<=[\w-]): ", kept, text).replace(";}", "}")
+    return re.sub(r" ?([{};,>]) ?|(?<=[\w-]): ", kept, text).replace(";}", "}")

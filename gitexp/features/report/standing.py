@@ -14,6 +14,7 @@ from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Direction, MetricRule
 from gitexp.core.render.text import clean
 from gitexp.core.render.verdict_sentence import run_sentence
+from gitexp.features.report.pair_judging import eligible_trials
 from gitexp.features.runs.standings import Standings
 
 RANKED: Final = 100
@@ -49,9 +50,9 @@ class Standing:
         return None if self.ranking is None else self.ranking.leader
 
     def document(self) -> dict[str, Any]:
-        """What the page knows of the metric."""
+        """Return what the page knows of the metric."""
         standings, leader = self.standings, self.leader
-        document = {
+        document: dict[str, Any] = {
             "name": standings.metric,
             "direction": standings.direction and standings.direction.value,
             "guessed": standings.guessed,
@@ -59,6 +60,11 @@ class Standing:
             "rule": rule_document(standings.rule),
             "best": None,
         }
+        eligible = eligible_trials(standings, set(self.groups))
+        if eligible is not None:
+            document["eligible"] = [
+                (None if run is None else self.rows.get(run), kept) for run, kept in eligible
+            ]
         if leader is None or self.ranking is None:
             return document
         ranked = self.ranking.groups
@@ -76,11 +82,11 @@ class Standing:
         }
 
     def row_of(self, group: Group) -> int | None:
-        """The row of the run that stands for a trial."""
+        """Return the row of the run that stands for a trial."""
         return self.rows.get(group.typical.run)
 
     def trial(self, group: Group) -> dict[str, Any]:
-        """A trial by its mean."""
+        """Return a trial with its mean."""
         return {
             "row": self.row_of(group),
             "mean": _finite(group.mean),
@@ -90,12 +96,12 @@ class Standing:
         }
 
     def compare(self, new: Group, old: Group) -> dict[str, Any]:
-        """The verdict on one trial against another."""
+        """Return the verdict on one trial against another."""
         verdict = self.standings.compare(new, old)
         return verdict_document(verdict, self.names.get(old.typical.run, old.typical.run[:7]))
 
     def history(self) -> list[list[float]]:
-        """Row and value each time the highest mean so far changed; discarded trials left out."""
+        """Return row and value of each change of the best mean, without discarded trials."""
         sign = -1 if self.standings.direction is Direction.MINIMIZE else 1
         known: dict[str, list[float]] = {}
         steps: list[list[float]] = []
@@ -122,7 +128,7 @@ class Standing:
         return (m for group in kept for m in group.measurements if m.value is not None)
 
     def _first(self, leader: Group) -> Group | None:
-        """The trial that was measured first, unless it is the best."""
+        """Return the trial that was measured first, unless it is the best."""
         known = [g for g in self.groups.values() if g.sample]
         oldest = min(known, key=lambda g: (g.measurements[0].clock, g.key), default=None)
         return None if oldest is None or oldest.key == leader.key else oldest
@@ -134,7 +140,7 @@ class Standing:
 
 
 def verdict_document(verdict: MetricVerdict, against: str) -> dict[str, Any]:
-    """A verdict as the page shows it."""
+    """Return a verdict as the page shows it."""
     return {
         "answer": verdict.answer.value,
         "shown": verdict.shown,
@@ -147,18 +153,21 @@ def verdict_document(verdict: MetricVerdict, against: str) -> dict[str, Any]:
 
 
 def _without_subject(sentence: str, metric: str) -> str:
-    """`accuracy 0.85: worse than …` without what stands beside it in the page anyway."""
+    """Return the sentence without the metric and its value, which stand beside it."""
     _, _, told = sentence[len(clean(metric)) :].partition(": ")
     return told or sentence
 
 
 def rule_document(rule: MetricRule) -> dict[str, Any]:
-    """What a verdict needs of the project's rule for a metric."""
+    """Return what a verdict needs of the project's rule for a metric."""
     effect = rule.min_effect
     return {
         "noise": rule.noise,
         "absolute": None if effect is None else effect.absolute,
         "relative": None if effect is None else effect.relative,
+        "guard": None if rule.guard is None else (rule.guard.absolute, rule.guard.relative),
+        "least": rule.least,
+        "most": rule.most,
     }
 
 
@@ -182,7 +191,7 @@ def _finite(value: float) -> float | None:
 def measurements_by_row(
     groups: Sequence[Group], rows: Mapping[RunId, int]
 ) -> dict[str, dict[int, Any]]:
-    """What the page needs to judge pairs: the family and the seeds of each run, by row."""
+    """Return the family and the seeds of each run by row: the page needs them to judge pairs."""
     family: dict[int, Any] = {}
     seeds: dict[int, Any] = {}
     for group in groups:

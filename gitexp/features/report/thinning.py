@@ -25,7 +25,7 @@ def curves_of_columns(
     times = columns.get("time", [None] * count)
     if not _are_finite(steps):
         steps = [place if finite(s) is None else s for place, s in enumerate(steps)]
-    if not _are_finite(times):
+    if times.count(None) < count and not _are_finite(times):
         times = [finite(time) for time in times]
     found: dict[str, Curve] = {}
     for name, values in columns.items():
@@ -57,27 +57,28 @@ def _curve(
         "x": [steps[row] for row in rows],
         "y": [values[row] if full else _short(values[row]) for row in rows],
     }
-    if all(times[row] is not None for row in rows):
+    if times.count(None) < len(times) and all(times[row] is not None for row in rows):
         curve["t"] = [times[row] if full else _short(times[row]) for row in rows]
     return curve
 
 
 def thin(values: Sequence[float], most: int) -> list[int]:
-    """The places of at most `most` values: the first, the last, and each stretch's extremes."""
+    """Return the places of at most `most` values: first, last, and the extremes of stretches."""
     if len(values) <= most:
         return list(range(len(values)))
     stretches = max(1, (most - 2) // 2)
     size = (len(values) - 2) / stretches
     places = {0, len(values) - 1}
     for n in range(stretches):
-        stretch = range(1 + int(n * size), max(2 + int(n * size), 1 + int((n + 1) * size)))
-        places.add(min(stretch, key=values.__getitem__))
-        places.add(max(stretch, key=values.__getitem__))
+        start = 1 + int(n * size)
+        stretch = values[start : max(start + 1, 1 + int((n + 1) * size))]
+        places.add(start + stretch.index(min(stretch)))
+        places.add(start + stretch.index(max(stretch)))
     return sorted(places)
 
 
 def count_points(curves: Iterable[Mapping[str, Curve]]) -> int:
-    """All points of the curves of several runs."""
+    """Return the number of points of the curves of several runs."""
     return sum(len(curve["y"]) for run in curves for curve in run.values())
 
 

@@ -10,7 +10,7 @@ from gitexp.storage.settings.options import Settings
 
 
 def view_documents(views: Iterable[View], settings: Settings) -> list[dict[str, Any]]:
-    """The documents of views; a part that a view leaves out is null or empty."""
+    """Return views as documents; a part that a view leaves out is null or empty."""
     return [
         {
             "name": view.name,
@@ -24,7 +24,7 @@ def view_documents(views: Iterable[View], settings: Settings) -> list[dict[str, 
 
 
 def _sort(view: View, settings: Settings) -> str:
-    """The sort key, with a minus when the highest comes first."""
+    """Return the sort key, with a minus if the highest comes first."""
     if view.sort is None:
         return ""
     descending = view.descending

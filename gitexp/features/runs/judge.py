@@ -288,6 +288,19 @@ def judge_all_guards(
     return found
 
 
+def judge_run_guards(workspace: Workspace, run: Run, metric: str | None) -> list[GuardVerdict]:
+    """Judge every guard for a run, with `metric` as the main one.
+
+    Empty for a run without a verdict: one that failed, measured nothing, or is a reproduction.
+    """
+    if metric is None or run.outcome is not Outcome.SUCCEEDED or run.reproduces is not None:
+        return []
+    index, settings = workspace.index, workspace.settings
+    standings = Standings(index, settings, metric, directions=run.directions)
+    own = standings.group(trial_of(index, settings, run))
+    return [] if own is None else judge_all_guards(workspace, run, standings, own)
+
+
 def standings_by(
     workspace: Workspace, metric: str, direction: Direction | None = None
 ) -> Standings:

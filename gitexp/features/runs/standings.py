@@ -67,6 +67,11 @@ class Standings:
         self.rule = rule_of(settings, metric)
         self.is_time_like = is_time_like(metric)
 
+    @property
+    def settings(self) -> Settings:
+        """The settings by which it judges."""
+        return self._settings
+
     def about(self, metric: str) -> "Standings":
         """Return the same standings by another metric."""
         return Standings(

@@ -2,7 +2,7 @@
 
 import { announce, button, clean, drawing, element, foreign } from "./elements.js";
 import { formatMean, formatNumber, formatSd, formatSigned, formatValue } from "./numbers.js";
-import { verdictWords } from "./judge.js";
+import { guardWords, verdictWords } from "./judge.js";
 
 const MARKS = {
   improve: ["good", "M6 1 11 6H8V11H4V6H1Z"],
@@ -55,12 +55,21 @@ export function difference(verdict, direction) {
   const value = verdict.difference;
   const isTold = verdict.shown && (verdict.answer === "better" || verdict.answer === "worse");
   const shown = formatSigned(value, verdict.half);
-  const said = verdict.words || verdictWords(verdict);
-  if (!isTold || !direction) return element("span", { class: "change quiet", title: clean(said) }, shown);
+  const said = clean(verdictWords(verdict));
+  const doubt = ["broken", "unknown"].find((state) => verdict.guards?.some((guard) => guard.state === state));
+  if (doubt) return element("span", { class: "change", title: said }, element("span", { class: "quiet" }, shown, " "), element("span", { class: `guard ${doubt === "broken" ? "bad" : "quiet"}` }, `guard ${doubt}`));
+  if (!isTold || !direction) return element("span", { class: "change quiet", title: said }, shown);
   const isBetter = verdict.answer === "better";
-  return element("span", { class: `change ${isBetter ? "good" : "bad"}`, title: clean(said) },
+  return element("span", { class: `change ${isBetter ? "good" : "bad"}`, title: said },
     element("span", { "aria-hidden": "true" }, isBetter ? "▲ " : "▼ "),
     element("span", { class: "hidden" }, isBetter ? "better " : "worse "), shown);
+}
+
+// The project's guards for a run, those that are kept included.
+export function guardLines(guards) {
+  if (!guards.length) return null;
+  const broken = guards.some((guard) => guard.state === "broken");
+  return element("p", { class: broken ? "notice" : "said" }, `Guards: ${guards.map(guardWords).join("; ")}`);
 }
 
 export function arrow(direction) {

@@ -2,6 +2,7 @@
 
 import { arrow, copy, decisionMark, difference, meanText, runLink, table } from "./actions.js";
 import { button, clean, element, foreign, heading } from "./elements.js";
+import { verdictWords } from "./judge.js";
 import { kindOf, shortName } from "./load.js";
 import { count, formatSpan, formatValue } from "./numbers.js";
 
@@ -18,7 +19,7 @@ export function compareView(context) {
   const causes = causesOf(context, rows);
   const effects = effectsOf(context, rows);
   const body = rows.length <= MOST_COLUMNS ? matrices(context, rows, causes, effects) : wide(context, rows, causes, effects);
-  return element("div", { class: "compare" }, element("h2", { class: "title" }, title), body, codeSection(context, rows));
+  return element("div", { class: "compare" }, element("h2", { class: "title" }, title), rows.length <= MOST_COLUMNS ? sentences(context, rows, effects) : null, body, codeSection(context, rows));
 }
 
 // The selection, the baseline first, repeats of one trial together; else the first run and the best.
@@ -32,6 +33,13 @@ export function comparedRows(context) {
   const trials = [...new Set(rows.map((row) => search.trialOf[row]))];
   const ordered = trials.flatMap((trial) => rows.filter((row) => search.trialOf[row] === trial));
   return [base, ...ordered.filter((row) => row !== base)].filter((row) => row !== undefined);
+}
+
+// What the main metric and the guards say of each run against the first, as `git exp compare` does.
+function sentences(context, rows, effects) {
+  const main = effects.find(({ name }) => name === context.state.metric.name);
+  if (!main) return null;
+  return element("div", { class: "judged" }, rows.slice(1).map((row, n) => element("p", null, foreign(context.search.name(row), 30), ": ", foreign(main.name, 40), " ", clean(verdictWords(main.verdicts[n + 1])))));
 }
 
 function codeName(search, row) {
@@ -60,7 +68,7 @@ function effectsOf(context, rows) {
   const names = search.columns.ofKind("metrics").map((key) => key.slice(8)).filter((name) => rows.some((row) => search.columns.get(`metrics.${name}`, row) !== null));
   const ordered = [...names.filter((name) => name === main), ...names.filter((name) => name !== main)].slice(0, MOST_PROPERTIES);
   return ordered.map((name) => ({ name, direction: search.metric(name).direction,
-    verdicts: rows.map((row) => (row === rows[0] ? null : search.compare(name, row, rows[0], name === main ? 1 : 1 / ordered.length))) }));
+    verdicts: rows.map((row) => (row === rows[0] ? null : name === main ? search.decide(name, row, rows[0]) : search.compare(name, row, rows[0], 1 / ordered.length))) }));
 }
 
 const label = (key) => (key === "code" || key === "command" ? key : shortName(key));

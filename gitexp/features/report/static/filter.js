@@ -538,6 +538,7 @@ export function matchingRows(text, columns, known) {
   const found = [];
   for (let row = 0; row < columns.n; row++) {
     const formsAt = (key) => {
+      if (key === "fingerprint" && columns.has("cell")) throw new FilterFault("fingerprints are not in this file", null, "ask git exp list --where");
       const value = columns.asked(key, row);
       return value === null ? null : isAttribute.has(key) ? attributeForms(value) : formsOf(value);
     };

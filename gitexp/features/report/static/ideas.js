@@ -3,6 +3,7 @@
 import { arrow, changesBetween, difference, mark, meanText, runLink } from "./actions.js";
 import { dotPlot, rangeOf } from "./charts.js";
 import { clean, drawing, element, foreign, heading } from "./elements.js";
+import { withGuards } from "./judge.js";
 import { count, formatDay, formatValue } from "./numbers.js";
 import { lastDecision } from "./runs.js";
 
@@ -91,7 +92,7 @@ function ideaItem(context, idea, level, metric, range) {
       element("span", { class: "said" }, `${formatDay(search.columns.startedMs(idea.rows[0]), search.year)}, ${words}`)),
     element("div", null, ideaChanges(search, idea, row), decision ? element("div", { class: "decided" }, mark(decision.word), " ", foreign(decision.why, 240)) : null),
     element("span", { class: "number" }, row === undefined ? "" : runLink(context, row, 20), element("div", null, meanText(idea.best))),
-    element("span", { class: "number" }, idea.verdict ? difference(idea.verdict, metric.direction) : ""),
+    element("span", { class: "number" }, idea.verdict ? difference(idea.best.row === null ? idea.verdict : withGuards(idea.verdict, search.guardsOf(metric.name, row)), metric.direction) : ""),
     element("span", { class: "plot-cell" }, values.length ? dotPlot(values.slice(0, 200), idea.best?.mean, range) : ""));
 }
 

@@ -1,7 +1,9 @@
-// One trial against another: the rules of `comparison/`, for pairs that the reader picks.
+// One trial against another: the rules of `core/analysis`, for pairs that the reader picks.
 //
 // A sample is what one group measured: a number for each seed, or for each run without seeds.
 
+import { clean } from "./elements.js";
+import { formatNumber, formatSigned } from "./numbers.js";
 import { tQuantile } from "./student.js";
 
 const PRIOR = 4;
@@ -194,17 +196,18 @@ function smallestEffect(metric, old, isMachine, inTurns) {
   return isMachine && !inTurns ? MACHINE_EFFECT * Math.abs(old) : 0;
 }
 
+export const missing = (why, answer = "unknown", difference = null) => ({ answer, basis: "missing", shown: false, difference, why });
+
 // The verdict on one metric of two groups. `others` are samples of the same family. `share` is what
 // one of several metrics gets of the level.
 export function judge(metric, a, b, others, share = 1) {
-  if (!a || !b || !a.sample.length || !b.sample.length) return { answer: "unknown", basis: "missing", shown: false, difference: null };
-  if (a.measurements[0].group === b.measurements[0].group) return { answer: "same", basis: "missing", shown: false, difference: 0 };
+  if (!a?.sample.length || !b?.sample.length) return missing("not measured by both");
+  if (a.measurements[0].group === b.measurements[0].group) return missing("the same trial", "same", 0);
   const isMachine = Boolean(metric.timelike);
   const inTurns = isMachine && tookTurns(a, b);
-  const declared = metric.rule?.noise ?? null;
-  const noise = measureNoise(comparable(others, a.sample, b.sample), declared, isMachine);
+  const noise = measureNoise(comparable(others, a.sample, b.sample), metric.rule?.noise ?? null, isMachine);
   const found = compareSamples(a.sample, b.sample, noise, {
-    sign: metric.direction === "minimize" ? -1 : 1,
+    sign: signOf(metric),
     minEffect: smallestEffect(metric, b.mean, isMachine, inTurns),
     look: countLooks(a, b),
     share,
@@ -217,13 +220,83 @@ export function judge(metric, a, b, others, share = 1) {
   return told;
 }
 
-// What is said of a verdict, short.
+const signOf = (metric) => (metric.direction === "minimize" ? -1 : 1);
+
+// --- guards -----------------------------------------------------------------------------------
+
+// The best of some groups that was kept, else the best of all: what guards compare with.
+export function guardReference(metric, groups, isKept) {
+  const sign = signOf(metric);
+  const declared = metric.rule?.noise ?? null;
+  const samples = groups.map((group) => group.sample);
+  const noise = measureNoise(samples, declared, metric.timelike);
+  const score = (group) => group.mean * sign - noise.sd / Math.sqrt(group.sample.length);
+  const ordered = [...groups].sort((x, y) => score(y) - score(x));
+  const [leader] = ordered;
+  const isWorse = ({ sample, mean: own }) => {
+    const rest = samples.filter((other) => other !== sample && other !== leader.sample);
+    const local = measureNoise(comparable(rest, sample, leader.sample), declared);
+    if (local.basis === "unknown") return (leader.mean - own) * sign > 0 && !areEqual(leader.mean, own);
+    return compareSamples(sample, leader.sample, local, { sign }).answer === "worse";
+  };
+  const good = ordered.filter(isKept);
+  const mayLead = noise.sd ? good.find((group) => group === leader || !isWorse(group)) : null;
+  return mayLead ?? good[0] ?? leader;
+}
+
+// The guards on one metric of a group, from its verdict against the reference, if there is one.
+// `lacks` says why the reference is not known.
+export function judgeGuards(metric, own, reference, verdict, lacks) {
+  const { guard, least, most } = metric.rule;
+  const mean = own?.sample.length ? own.mean : null;
+  const found = [];
+  if (guard && (reference || lacks)) {
+    const [absolute, relative] = guard;
+    const { difference } = verdict;
+    const why = lacks || (difference === null ? verdict.why : metric.direction ? "" : "which way is better is not known");
+    const allowed = Math.max(absolute, relative * Math.abs(reference?.mean));
+    found.push({ metric: metric.name, why, state: why ? "unknown" : lossState(verdict, signOf(metric), allowed),
+      bound: `guard ${relative ? `${formatNumber(relative * 100)} %` : formatNumber(absolute)}`, difference, relative: reference?.mean ? difference / Math.abs(reference.mean) : null });
+  }
+  for (const [bound, sign, words] of [[least, 1, "at least"], [most, -1, "at most"]]) {
+    if (typeof bound !== "number") continue;
+    const state = mean === null ? "unknown" : (mean - bound) * sign < 0 ? "broken" : "kept";
+    found.push({ metric: metric.name, state, bound: `${words} ${formatNumber(bound)}`, difference: null, value: mean, why: verdict.why });
+  }
+  return found;
+}
+
+function lossState({ difference, half, basis }, sign, allowed) {
+  const gain = difference * sign;
+  if (gain - (half || 0) >= -allowed) return "kept";
+  return gain < -allowed && (basis === "unknown" || basis === "deterministic" || gain + half < 0) ? "broken" : "unknown";
+}
+
+// A verdict with the guards of the new group: a broken one makes it worse, an unknown one unknown.
+export function withGuards(verdict, guards) {
+  const has = (state) => guards.some((guard) => guard.state === state);
+  const doubtful = has("unknown") && verdict.answer !== "worse" ? "unknown" : verdict.answer;
+  return { ...verdict, guards, measured: verdict.answer, answer: has("broken") ? "worse" : doubtful };
+}
+
+// What is said of a verdict, short, with the guards that are not kept.
 export function verdictWords(verdict) {
-  const { answer, shown, basis, runs } = verdict;
-  if (basis === "missing") return answer === "same" ? "the same trial" : "not measured by both";
+  const broken = (verdict.guards || []).filter((guard) => guard.state !== "kept").map(guardWords);
+  return [verdict.words || ownWords(verdict), ...broken].join(", but ");
+}
+
+function ownWords({ answer, measured, shown, basis, runs, why }) {
+  const said = measured || answer;
+  if (basis === "missing") return why;
   const counts = runs ? `; ${runs[0]} and ${runs[1]} runs` : "";
-  if (basis === "unknown") return `${answer === "same" ? "equal" : answer} by the numbers, noise unknown${counts}`;
-  if (answer === "unknown") return `cannot tell${counts}`;
-  if (answer === "same") return `no difference shown${counts}`;
-  return `${answer}${shown ? "" : ", not shown"}${counts}`;
+  if (basis === "unknown") return `${said === "same" ? "equal" : said} by the numbers, noise unknown${counts}`;
+  if (said === "unknown") return `cannot tell${counts}`;
+  if (said === "same") return `no difference shown${counts}`;
+  return `${said}${shown ? "" : ", not shown"}${counts}`;
+}
+
+// A guard: `loss5 +48.8 %, guard 2 %: broken`.
+export function guardWords({ metric, state, bound, difference, relative, value, why }) {
+  const change = relative ? `${formatSigned(relative * 100)} %, ` : difference ? `${formatSigned(difference)}, ` : typeof value === "number" ? `${formatNumber(value)}, ` : "";
+  return `${clean(metric)} ${change}${bound}: ${state === "unknown" ? `cannot tell${why ? ` (${why})` : ""}` : state}`;
 }

@@ -1,6 +1,6 @@
 // Run page: everything about one run.
 
-import { arrow, authorName, changesBetween, commandLine, copy, decisionMark, difference, isSeedName, mark, meanText, openDialog, quoted, runLink, table } from "./actions.js";
+import { arrow, authorName, changesBetween, commandLine, copy, decisionMark, difference, guardLines, isSeedName, mark, meanText, openDialog, quoted, runLink, table } from "./actions.js";
 import { codeDiff } from "./compare.js";
 import { button, clean, drawing, element, foreign, heading, hooks } from "./elements.js";
 import { rangeOf, scale } from "./charts.js";
@@ -44,7 +44,7 @@ function results(context, row) {
   const best = state.metric.best?.row ?? null;
   const trial = search.trials.get(search.trialOf[row]);
   const against = (name, other) => (typeof other === "number" && search.trialOf[other] !== search.trialOf[row]
-    ? difference(search.compare(name, row, other, name === main ? 1 : 1 / names.length), search.metric(name).direction) : "");
+    ? difference(name === main ? search.decide(name, row, other) : search.compare(name, row, other, 1 / names.length), search.metric(name).direction) : "");
   const rows = ordered.slice(0, SHOWN_METRICS).map((name) => {
     const group = search.group(name, search.trialOf[row]);
     return [[name === main ? element("strong", null, foreign(name, 50)) : foreign(name, 50), arrow(search.metric(name).direction)],
@@ -52,7 +52,7 @@ function results(context, row) {
   });
   const number = (text) => ({ text, class: "number" });
   return element("section", null, heading("Results", trial.length > 1 ? `one of ${trial.length} runs of this trial` : null),
-    table("Results", ["Metric", number("value"), number("trial"), number("against its parent"), number("against the best")], rows),
+    guardLines(search.guardsOf(main, row)), table("Results", ["Metric", number("value"), number("trial"), number("against its parent"), number("against the best")], rows),
     names.length > SHOWN_METRICS ? element("p", { class: "quiet" }, `and ${formatNumber(names.length - SHOWN_METRICS)} more`) : null);
 }
 

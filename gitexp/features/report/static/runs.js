@@ -251,11 +251,11 @@ function deltaColumn(context) {
   const verdictOf = (item) => {
     const other = referenceOf(context);
     if (other === null) return null;
-    const key = `${metric.name} ${search.trialOf[item.row]} ${search.trialOf[other]}`;
-    if (!context.verdicts.has(key)) context.verdicts.set(key, search.compare(metric.name, item.row, other));
+    const key = `${metric.name} ${item.row} ${search.trialOf[other]}`;
+    if (!context.verdicts.has(key)) context.verdicts.set(key, search.decide(metric.name, item.row, other));
     return context.verdicts.get(key);
   };
-  return { key: "delta", label: "Δ", kind: state.baseline === null ? "to best" : "to baseline", width: 100, number: true,
+  return { key: "delta", label: "Δ", kind: state.baseline === null ? "to best" : "to baseline", width: context.search.payload.guarded.length ? 160 : 100, number: true,
     sorts: (item) => quickDifference(context, item),
     cell: (item) => {
       const other = referenceOf(context);

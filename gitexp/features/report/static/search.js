@@ -1,11 +1,12 @@
 // The search that the page is about: its runs, trials, metrics, and what is derived from them.
 
-import { groupOf, judge } from "./judge.js";
+import { groupOf, guardReference, judge, judgeGuards, missing, withGuards } from "./judge.js";
 import { Columns } from "./load.js";
 
 const ENDED = new Set(["succeeded", "failed", "timed out"]);
 const POOLED = 30;
 const RECENT = 300;
+const OUTSIDE = "runs that count are not in this page; ask git exp compare";
 const MACHINE = ["env.host", "env.cpu", "env.gpus"];
 
 export class Search {
@@ -24,6 +25,9 @@ export class Search {
     });
     this.groups = new Map();
     this.recent = new Map();
+    this.guards = new Map();
+    this.references = new Map();
+    this.partial = new Set((payload.outside?.rows || []).map((row) => this.trialOf[row]));
     this.year = new Date(payload.made).getUTCFullYear();
     this.shortIds = shortIds(this.columns.ids);
     this.rowOfId = new Map(this.columns.ids.map((id, row) => [id, row]));
@@ -75,7 +79,7 @@ export class Search {
         clock: columns.get("clock", row),
         value: this.counted(name, row),
         group: trial,
-        cell: columns.get("fingerprint", row) || columns.ids[row],
+        cell: columns.get("cell", row) ?? (columns.get("fingerprint", row) || columns.ids[row]),
         seeds: columns.get("seeds", row) || "",
         batch: columns.get("batch", row),
         round: columns.get("round", row),
@@ -112,11 +116,72 @@ export class Search {
       .map(({ group }) => group.sample);
   }
 
+  // Why this page cannot judge trials as `git exp compare` does: it lacks runs that count.
+  lack(name, a, b) {
+    const { outside } = this.payload;
+    if (!outside || a === b) return null;
+    const families = outside.noise[name];
+    const family = this.columns.get("family", this.trials.get(a)[0]);
+    const isLacking = this.partial.has(a) || this.partial.has(b) || !families || families.includes(family);
+    return isLacking ? `not judged here: ${OUTSIDE}` : null;
+  }
+
   // The verdict on the trial of one row against that of another.
   compare(name, row, other, share = 1) {
-    const [a, b] = [this.trialOf[row], this.trialOf[other]];
-    const others = a === b ? [] : this.familySamples(name, a, b);
-    return judge(this.metric(name), this.group(name, a), this.group(name, b), others, share);
+    return this.compareTrials(name, this.trialOf[row], this.trialOf[other], share);
+  }
+
+  compareTrials(name, a, b, share = 1) {
+    const [own, reference] = [this.group(name, a), this.group(name, b)];
+    const why = this.lack(name, a, b);
+    if (why) return missing(why, "unknown", own?.sample.length && reference?.sample.length ? own.mean - reference.mean : null);
+    return judge(this.metric(name), own, reference, a === b ? [] : this.familySamples(name, a, b), share);
+  }
+
+  // The same by the metric that decides, with the guards of the first.
+  decide(name, row, other) {
+    return withGuards(this.compare(name, row, other), this.guardsOf(name, row));
+  }
+
+  // The project's guards for a run that counts, where `main` decides.
+  guardsOf(main, row) {
+    const { columns, payload } = this;
+    if (this.outcome(row) !== "succeeded" || columns.get("reproduces", row) !== null) return [];
+    const key = `${main}\n${row}`;
+    if (!this.guards.has(key)) this.guards.set(key, this.judgeGuardsOf(main, row));
+    return this.guards.get(key);
+  }
+
+  judgeGuardsOf(main, row) {
+    const { columns, payload } = this;
+    const trial = this.trialOf[row];
+    const checks = columns.get("checks", row);
+    const found = checks ? [{ metric: "checks", state: checks === "succeeded" ? "kept" : "broken", bound: checks }] : [];
+    const isRanked = this.metric(main).eligible?.some(([one]) => this.trialOf[one] === trial);
+    const at = `${main}\n${isRanked ? trial : ""}`;
+    if (!this.references.has(at)) this.references.set(at, this.guardReference(main, trial));
+    const { reference, why } = this.references.get(at);
+    for (const { name, metrics } of payload.guarded) {
+      const metric = this.metric(metrics.find((one) => columns.get(`metrics.${one}`, row) !== null) ?? name);
+      const [own, other] = [trial, reference].map((key) => (key ? this.group(metric.name, key) : null));
+      const verdict = this.compareTrials(metric.name, trial, reference || trial);
+      const lacks = this.partial.has(trial) ? OUTSIDE : null;
+      found.push(...judgeGuards(metric, lacks ? null : own, other?.sample.length ? other : null, lacks ? missing(lacks) : verdict, why));
+    }
+    return found;
+  }
+
+  // The trial that guards compare with; or why it is not known.
+  guardReference(main, trial) {
+    const { direction, eligible } = this.metric(main);
+    if (!direction) return {};
+    if (!eligible) return { why: "the best kept trial by this metric is not in this page" };
+    if (eligible.some(([row]) => row === null)) return { why: OUTSIDE };
+    const keys = eligible.map(([row]) => this.trialOf[row]);
+    const kept = new Set(keys.filter((_, n) => eligible[n][1]));
+    const groups = keys.filter((key) => key !== trial).map((key) => this.group(main, key)).filter((group) => group?.sample.length);
+    const keyOf = (group) => group.measurements[0].group;
+    return groups.length ? { reference: keyOf(guardReference(this.metric(main), groups, (group) => kept.has(keyOf(group)))) } : {};
   }
 
   patch(from, to) {

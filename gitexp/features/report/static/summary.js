@@ -1,8 +1,9 @@
 // Summary: where the search stands, whether one can believe it, what was given up, what is open.
 
-import { arrow, changesBetween, changeText, difference, directionWords, mark, meanText, runLink, table, authorName } from "./actions.js";
+import { arrow, changesBetween, changeText, difference, directionWords, guardLines, mark, meanText, runLink, table, authorName } from "./actions.js";
 import { axisLines, dotPlot, figure, rangeOf, scale } from "./charts.js";
 import { clean, drawing, element, foreign, heading, hooks } from "./elements.js";
+import { withGuards } from "./judge.js";
 import { count, formatDay, formatMean, formatNumber, formatSd, formatValue, ticks } from "./numbers.js";
 
 export function summaryView(context) {
@@ -28,13 +29,15 @@ function hero(context, metric) {
   const { search } = context;
   const best = metric.best;
   const tally = tallyText(search);
-  if (!metric.name) return [element("h2", null, "Nothing was measured yet"), element("p", null, tally)];
+  if (!metric.name) return [element("h2", null, "Nothing was measured yet"), element("p", null, tally),
+    element("p", { class: "quiet" }, "Let the command print ", element("code", null, "METRIC name=value"), ".")];
   if (!best) {
     const why = metric.direction ? "No run that counts measured it." : "Which way it is better is not known: set it in gitexp.toml.";
     return [element("h2", { class: "eyebrow" }, clean(metric.name)), element("p", null, why), element("p", { class: "quiet" }, tally)];
   }
   const row = best.row;
   const isMean = best.n > 1;
+  const guards = row === null ? [] : search.guardsOf(metric.name, row);
   const columns = search.columns;
   return [
     element("h2", { class: "eyebrow" }, "Best so far: ", foreign(metric.name, 40), `, ${directionWords(metric.direction)}${metric.guessed ? " (a guess)" : ""}`),
@@ -44,17 +47,18 @@ function hero(context, metric) {
       foreign(authorName(columns.get("author", row)), 40), `, ${formatDay(search.columns.startedMs(row), search.year)}`),
     element("p", { class: "quiet" }, tally),
     element("dl", { class: "judged" },
-      judgedRow(context, "Against the first run", metric.first, metric),
-      judgedRow(context, "Against the second", metric.second, metric),
+      judgedRow(context, "Against the first run", metric.first, metric, guards),
+      judgedRow(context, "Against the second best", metric.second?.row === metric.first?.row ? null : metric.second, metric, guards),
       noiseRow(metric)),
+    guardLines(guards),
   ];
 }
 
-function judgedRow(context, words, other, metric) {
+function judgedRow(context, words, other, metric, guards) {
   if (!other) return null;
   return element("div", null,
     element("dt", null, words, other.row === null ? "" : ", ", other.row === null ? null : runLink(context, other.row, 28)),
-    element("dd", null, difference(other.verdict, metric.direction)),
+    element("dd", null, difference(withGuards(other.verdict, guards), metric.direction)),
     element("dd", { class: "said" }, clean(other.verdict.words)));
 }
 
@@ -84,7 +88,7 @@ function tallyText(search) {
   decisions.delete(null);
   const decided = [...decisions].map(([word, n]) => `${formatNumber(n)} ${word}`);
   return `${count(search.n, "run")}, ${count(search.trials.size, "trial")}: ${outcomes.join(", ")}. ` +
-    `Decided: ${decided.length ? `${decided.join(", ")}; ` : ""}${formatNumber(undecided)} without a decision.`;
+    (decided.length ? `Decided: ${decided.join(", ")}; ${formatNumber(undecided)} without a decision.` : "None is decided.");
 }
 
 // --- best over time ---------------------------------------------------------------------------
@@ -118,7 +122,7 @@ function overTime(context, metric) {
   const beaten = Math.max(0, steps.filter((step) => step.isNew).length - 1);
   const highest = metric.direction === "minimize" ? "lowest" : "highest";
   const sentence = `${clean(metric.name)} of ${count(points.length, "run")} (dots; crosses are discarded)` +
-    (steps.length ? ` and the ${highest} mean so far (line), which was beaten ${count(beaten, "time")}` : "") +
+    (steps.length ? ` and the ${highest} mean so far (line), ${beaten ? `improved ${beaten === 1 ? "once" : count(beaten, "time")}` : "never improved"}` : "") +
     (outside ? `; ${count(outside, "run")} outside the scale ${outside === 1 ? "is" : "are"} drawn at its edge.` : ".");
   const asTable = () => table("Best so far", ["When", "Run", { text: metric.name, class: "number" }],
     steps.filter((step) => step.isNew).map((step) => [formatDay(step.at, search.year), runLink(context, step.row), formatNumber(step.value)]));
@@ -134,7 +138,7 @@ function timeTicks(first, last, x, year) {
   const days = (last - first) / 864e5;
   const found = ticks(0, days || 1, 5).map((day) => first + day * 864e5);
   return found.map((at) => drawing("text", { class: "tick", x: x(at), y: HEIGHT - 8, "text-anchor": at === first ? "start" : "middle" },
-    days < 2 ? new Date(at).toISOString().slice(11, 16) : formatDay(at, year)));
+    days < 2 ? new Date(at).toISOString().slice(11, days < 0.01 ? 19 : 16) : formatDay(at, year)));
 }
 
 function stepLine(steps, x, y, right) {
@@ -165,7 +169,7 @@ function stepWords(search, jump) {
   const parent = search.columns.get("parent", jump.row);
   const from = typeof parent === "number" ? parent : jump.from;
   const changes = changesBetween(search, from, jump.row).slice(0, 2);
-  const words = changes.map(([name, , after]) => `${clean(name)} ${formatValue(after, 3)}`).join(", ");
+  const words = changes.map(([name, , after]) => `${clean(name)} ${after === null ? "none" : formatValue(after, 3)}`).join(", ");
   const text = words || clean(search.columns.get("reason", jump.row) || "code");
   return text.length > 30 ? `${text.slice(0, 29)}…` : text;
 }
@@ -182,7 +186,7 @@ function lineSection(context, metric) {
     [runLink(context, step.row, 24), " ", foreign(search.columns.get("reason", step.row) || "", 90)],
     stepChanges(search, step),
     meanText(step),
-    step.verdict ? difference(step.verdict, metric.direction) : "",
+    step.verdict ? difference(withGuards(step.verdict, search.guardsOf(metric.name, step.row)), metric.direction) : "",
     step.mean === undefined ? "" : dotPlot([], step.mean, range, 110),
   ]);
   const heads = ["When", "Because", "Changed", { text: metric.name + arrow(metric.direction), class: "number" }, { text: "Change", class: "number" }, ""];
@@ -251,7 +255,7 @@ function untried(brief) {
 function waiting(context, brief) {
   const found = brief.undecided || [];
   if (!found.length) return null;
-  return element("section", null, heading("Waiting for a decision", `${found.length + (brief.left_out?.undecided || 0)} trials, the best first`),
+  return element("section", null, heading("Waiting for a decision", `${count(found.length + (brief.left_out?.undecided || 0), "trial")}${context.search.metrics[0]?.contenders ? ", the possible best first" : ", the newest first"}`),
     element("ul", { class: "plain" }, found.slice(0, 8).map((one) => element("li", null,
       one.row === undefined ? clean(one.name) : runLink(context, one.row), one.value === undefined ? "" : ` ${formatValue(one.value)}`,
       element("div", { class: "said" }, foreign(one.reason || "", 120))))));
