@@ -84,7 +84,7 @@ class _Window:
         self._oldest = (0, "") if is_whole else self.recent[_MORE][:2]
         self._members: dict[str, list[tuple[Measurement, float]]] = {}
         self._groups: dict[str, Group] = {}
-        self.load({trial for _, _, trial, *_ in (*self.recent, *self.top)})
+        self.load({row[2] for row in self.recent} | {row[2] for row in self.top})
 
     def reaches(self, run: Run) -> bool:
         """Return whether the window has the newest runs as seen from another run."""

@@ -95,7 +95,7 @@ def test_equal_values_have_one_hash(made: Any) -> None:
 def test_named_fields_take_no_positions() -> None:
     assert Named(name="a") == Named(count=3, name="a")
     with pytest.raises(TypeError):
-        Named("a")  # type: ignore[call-arg, misc]
+        Named("a")  # type: ignore[arg-type, call-arg]
     match Ours("a", 5):
         case Ours(name, count):
             assert (name, count) == ("a", 5)

@@ -55,8 +55,9 @@ def test_batch_writes_one_commit_for_each_run(repo: RepoBuilder) -> None:
 def test_run_beyond_the_limits_stops_only_its_batch(repo: RepoBuilder) -> None:
     repo.commit({"code": "x"})
     good = list(make_runs(repo, 6))
+    names: tuple[str, ...] = Run.__match_args__
     bad = Run(
-        **{name: getattr(good[5], name) for name in Run.__slots__ if name != "params"},
+        **{name: getattr(good[5], name) for name in names if name != "params"},
         params={"x": "y" * 100_000},
     )
     with pytest.raises(InvalidInput):
