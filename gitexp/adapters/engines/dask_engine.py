@@ -62,6 +62,8 @@ class DaskEngine:
         self._stops: dict[str, int] = {}
         self._rounds: dict[str, int] = {}
         """How often a run was ordered again because its workers were lost."""
+        self._died: dict[str, set[str]] = {}
+        """Attempts at a run whose worker died, as far as they are known."""
         self._awaited: set[str] = set()
         """Runs that had ended, and whose result was lost with its worker: the cluster brings it."""
         self._collected: dict[str, dict[str, Any]] = {}
@@ -302,12 +304,19 @@ class DaskEngine:
         return [Ended(run, -9, 0.0, fault=fault)]
 
     def _deaths(self, run: str) -> int:
-        """Return how many workers are known to have died while they ran a command."""
+        """Return how many workers are known to have died while they ran a command.
+
+        The workers know that died there and started again, so this waits until one is back.
+        """
+        with suppress(Exception):
+            self._client.wait_for_workers(1, timeout=WORKERS_S)
         with asking(self._address):
             answers = self._client.run(
                 self._worker.unfinished, self._setting.owner, run, on_error="ignore"
             )
-        return len({attempt for attempts in answers.values() for attempt in attempts})
+        known = self._died.setdefault(run, set())
+        known.update(attempt for attempts in answers.values() for attempt in attempts)
+        return len(known)
 
     def _drop(self, event: NotRun) -> list[Happening]:
         if event.run not in self._orders:
@@ -316,7 +325,14 @@ class DaskEngine:
         return [event]
 
     def _release(self, run: str) -> None:
-        for place in (self._orders, self._futures, self._stops, self._refused, self._rounds):
+        for place in (
+            self._orders,
+            self._futures,
+            self._stops,
+            self._refused,
+            self._rounds,
+            self._died,
+        ):
             place.pop(run, None)
 
     # --- outboxes -----------------------------------------------------------------------------
