@@ -45,6 +45,8 @@ class Group:
     measurements: tuple[Measurement, ...]
     sample: tuple[float, ...]
     """Numbers that count: one for each seed, or for each run if there are no seeds."""
+    newest: Measurement
+    """Newest run with a number, or the newest run if none has one."""
 
     @property
     def key(self) -> str:
@@ -55,12 +57,6 @@ class Group:
     def family(self) -> str:
         """Key of the family with which it pools its noise."""
         return self.measurements[-1].family
-
-    @property
-    def newest(self) -> Measurement:
-        """Newest run with a number, or the newest run if none has one."""
-        counted = (m for m in reversed(self.measurements) if m.value is not None)
-        return next(counted, self.measurements[-1])
 
     @property
     def runs(self) -> int:
@@ -96,7 +92,8 @@ class Group:
 def group_of(measurements: Iterable[Measurement]) -> Group:
     """Return the group of measurements with one key, given in any order."""
     ordered = tuple(sorted(measurements, key=lambda m: (m.clock, m.run)))
-    return Group(ordered, tuple(_sample(ordered)))
+    counted = (m for m in reversed(ordered) if m.value is not None)
+    return Group(ordered, tuple(_sample(ordered)), next(counted, ordered[-1]))
 
 
 def groups_of(measurements: Iterable[Measurement]) -> list[Group]:

@@ -43,12 +43,13 @@ class Ranking:
 
         A single number has no part in the noise, so while no noise is known, the order stays.
         """
-        left = tuple(group for group in self.groups if group.key != key)
-        if len(left) == len(self.groups):
+        place = next((n for n, group in enumerate(self.groups) if group.key == key), None)
+        if place is None:
             return self
-        gone = next(group for group in self.groups if group.key == key)
-        if len(gone.sample) > 1 or self.noise.basis not in (Basis.UNKNOWN, Basis.DETERMINISTIC):
+        is_noise_known = self.noise.basis not in (Basis.UNKNOWN, Basis.DETERMINISTIC)
+        if is_noise_known or len(self.groups[place].sample) > 1:
             return None
+        left = (*self.groups[:place], *self.groups[place + 1 :])
         return Ranking(groups=left, contenders=min(1, len(left)), noise=self.noise)
 
 

@@ -83,8 +83,9 @@ class _Window:
         is_whole = len(self.recent) < RECENT + _MORE
         self._oldest = (0, "") if is_whole else self.recent[_MORE][:2]
         self._members: dict[str, list[tuple[Measurement, float]]] = {}
-        self._groups: dict[str, Group] = {}
-        self.load({row[2] for row in self.recent} | {row[2] for row in self.top})
+        self._whole: dict[str, tuple[Group, float]] = {}
+        """Groups with all their runs, and when the last of these ended."""
+        self.load({*(trial for _, _, trial in self.recent), *(t for _, _, t, _ in self.top)})
 
     def reaches(self, run: Run) -> bool:
         """Return whether the window has the newest runs as seen from another run."""
@@ -101,12 +102,17 @@ class _Window:
     def group(self, trial: str, known: "Known") -> Group | None:
         """Return a group with the measurements that were known; `None` without any."""
         members = self._members[trial]
+        if not members:
+            return None
+        if trial not in self._whole:
+            ends = [ended for _, ended in members]
+            self._whole[trial] = group_of(m for m, _ in members), max(ends)
+        whole, end_s = self._whole[trial]
+        last = whole.measurements[-1]
+        if known.covers(last.clock, last.run, end_s):
+            return whole
         then = [m for m, ended in members if known.has(m.clock, m.run, ended)]
-        if len(then) < len(members):
-            return group_of(then) if then else None
-        if then and trial not in self._groups:
-            self._groups[trial] = group_of(then)
-        return self._groups.get(trial)
+        return group_of(then) if then else None
 
 
 class Known:
@@ -123,9 +129,11 @@ class Known:
 
     def has(self, clock: int, run: RunId, ended: float) -> bool:
         """Return whether a run was known."""
-        if (clock, run) > self._place:
-            return False
-        return self._end_s is None or ended <= self._end_s or run == self._run.id
+        return self.covers(clock, run, ended) or run == self._run.id
+
+    def covers(self, clock: int, run: RunId, ended: float) -> bool:
+        """Return whether runs up to this one, ended at the latest then, were known."""
+        return (clock, run) <= self._place and (self._end_s is None or ended <= self._end_s)
 
     def recent(self) -> list[str]:
         """Return the groups of the newest runs that had started, newest first."""

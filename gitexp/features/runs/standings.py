@@ -60,6 +60,7 @@ class Standings:
         self._extra = extra
         self._groups: dict[str, Group] = {}
         self._read: set[str] = set()
+        self._others: dict[str, Standings] = {}
         self._machines: dict[RunId, tuple[Value | None, ...]] = {}
         self.metric = metric
         declared = {**settings.directions, **self._directions}
@@ -74,23 +75,35 @@ class Standings:
 
     def about(self, metric: str) -> "Standings":
         """Return the same standings by another metric."""
-        return Standings(
-            *(self._index, self._settings, metric),
-            upto=self._upto,
-            past=self._past,
-            directions=self._directions,
-        )
+        if metric not in self._others:
+            self._others[metric] = Standings(
+                *(self._index, self._settings, metric),
+                upto=self._upto,
+                past=self._past,
+                directions=self._directions,
+            )
+        return self._others[metric]
+
+    @cached_property
+    def _recent_keys(self) -> list[str]:
+        if self._known is not None:
+            return self._known.recent()
+        return self._index.groups.recent(self.metric, RECENT, upto=self._upto)
 
     @cached_property
     def recent(self) -> list[Group]:
         """The groups of the newest runs, newest first."""
-        if self._known is not None:
-            return self.groups(self._known.recent())
-        return self.groups(self._index.groups.recent(self.metric, RECENT, upto=self._upto))
+        return self.groups(self._recent_keys)
 
     @cached_property
     def _repeated(self) -> list[Group]:
-        return [group for group in self.recent if len(group.sample) > 1]
+        """Those of the recent groups that have more than one number."""
+        keys = self._recent_keys
+        if self._known is None:
+            several = self._index.groups.repeated(keys)
+            extra = None if self._extra is None else self._extra.group
+            keys = [key for key in keys if key in several or key == extra]
+        return [group for group in self.groups(keys) if len(group.sample) > 1]
 
     @cached_property
     def _known(self) -> Known | None:

@@ -104,6 +104,15 @@ class GroupQueries:
         """Return the group of each run that exists."""
         return _of_runs(self._view, list(runs))
 
+    def repeated(self, trials: Iterable[str]) -> set[str]:
+        """Return those of the groups that have more than one run."""
+        found = self._view.rows(
+            "SELECT trial FROM runs WHERE trial IN (SELECT value FROM json_each(?))"
+            " GROUP BY trial HAVING count(*) > 1",
+            (json.dumps([*trials]),),
+        )
+        return {trial for (trial,) in found}
+
     def members(self, trials: Iterable[str]) -> dict[str, list[RunId]]:
         """Return all runs of each group, newest first."""
         return _members(self._view, list(trials))
