@@ -240,7 +240,9 @@ def _columns_of(view: "View | None") -> list[str] | None:
 def say_empty(workspace: "Workspace", where: str | None) -> None:
     """Explain why the list is empty, with a hint."""
     if where and workspace.index.count():
-        say(f"none of the {workspace.index.count():,} runs matches: {where}")
+        from gitexp.core.render.text import no_match
+
+        say(no_match(workspace.index.count(), where))
     elif workspace.index.tip is None and _has_remote_runs(workspace):
         say("there are no runs here yet; `git exp fetch` brings those of the remote")
     else:

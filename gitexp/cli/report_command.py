@@ -106,8 +106,10 @@ def _chosen(workspace: "Workspace", select: str | None) -> "list[RunId] | None":
         return None
     chosen = workspace.index.ids(workspace.query(select))
     if not chosen:
+        from gitexp.core.render.text import no_match
+
         raise NotFound(
-            f"none of the {workspace.index.count():,} runs matches: {select}",
+            no_match(workspace.index.count(), select),
             hints=["`git exp list` shows the runs"],
         )
     return chosen

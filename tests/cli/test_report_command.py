@@ -162,7 +162,7 @@ def test_what_is_in_the_way_is_said_in_one_sentence(exp: Exp, train: Callable[..
         (
             ("-o", "p.html", "--select", "lr > 7"),
             128,
-            "error: none of the 1 runs matches: lr > 7",
+            "error: the only run does not match: lr > 7",
         ),
         (("-o", "p.html", "--select", "nothing > 7"), 128, "error: no run has 'nothing'"),
         (("-o", "p.html", "--metric", "speed"), 128, "error: no run has a metric 'speed'"),

@@ -229,6 +229,12 @@ def counted(things: Sized | int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def no_match(runs: int, query: str) -> str:
+    """Say that a filter matches none of the runs: `none of the 3 runs matches: lr > 7`."""
+    who = "the only run does not match" if runs == 1 else f"none of the {runs:,} runs matches"
+    return f"{who}: {query}"
+
+
 def format_age(moment: datetime, *, now: datetime) -> str:
     """Format an age as git does: `3 minutes ago`."""
     seconds = (now - moment).total_seconds()
