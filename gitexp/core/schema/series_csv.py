@@ -31,17 +31,12 @@ def encode_series(rows: Series) -> bytes:
 
 def decode_series(data: bytes) -> Series:
     """Decode a metric series. Raises `UnreadableRecord`."""
-    try:
-        lines = csv.reader(io.StringIO(data.decode(), newline=""), strict=True)
-        columns = next(lines)
-        return [
-            {name: _number(cell) for name, cell in zip(columns, line, strict=True) if cell != ""}
-            for line in lines
-        ]
-    except (csv.Error, UnicodeDecodeError, ValueError, StopIteration) as error:
-        raise UnreadableRecord(
-            "cannot read a metric series", why=str(error) or "it is empty"
-        ) from error
+    names, cells = _cells(data)
+    columns = [_exact_numbers(column) for column in cells]
+    return [
+        {name: value for name, value in zip(names, row, strict=True) if value is not None}
+        for row in zip(*columns, strict=True)
+    ]
 
 
 def decode_columns(data: bytes) -> SeriesColumns:
@@ -49,10 +44,18 @@ def decode_columns(data: bytes) -> SeriesColumns:
 
     An absent cell is `None`. A column with whole and other numbers has all of them as `float`.
     """
+    names, cells = _cells(data)
+    return {name: _numbers(column) for name, column in zip(names, cells, strict=True)}
+
+
+def _cells(data: bytes) -> tuple[list[str], Sequence[Sequence[str]]]:
+    """Return the names of a series and its cells by column. Raises `UnreadableRecord`."""
     try:
         text = data.decode()
         names, cells = _plain_cells(text) or _read_cells(text)
-        return {name: _numbers(column) for name, column in zip(names, cells, strict=True)}
+        if len(cells) != len(names):
+            raise ValueError("the rows have another number of cells than the first line")
+        return names, cells
     except (csv.Error, UnicodeDecodeError, ValueError, StopIteration) as error:
         raise UnreadableRecord(
             "cannot read a metric series", why=str(error) or "it is empty"
@@ -90,6 +93,14 @@ def _numbers(cells: Sequence[str]) -> list[float | int | str | None]:
         with suppress(ValueError):
             return list(map(kind, cells))
     return [None if cell == "" else _number(cell) for cell in cells]
+
+
+def _exact_numbers(cells: Sequence[str]) -> Sequence[float | int | str | None]:
+    """Return the same with whole numbers as `int`, beside other numbers too."""
+    with suppress(ValueError):
+        return list(map(int, cells))
+    known = {cell: None if cell == "" else _number(cell) for cell in set(cells)}
+    return [known[cell] for cell in cells]
 
 
 def merge_series(*several: Series) -> Series:
