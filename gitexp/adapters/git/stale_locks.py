@@ -7,10 +7,10 @@ it aside if no process can hold it. In doubt, the lock counts as held.
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from gitexp.adapters.system import clock
+from gitexp.core.model.frozen import frozen
 
 MIN_STALE_AGE_S = 10.0
 """Git holds a ref lock for milliseconds; younger locks are never touched."""
@@ -18,7 +18,7 @@ MIN_STALE_AGE_S = 10.0
 _SECOND_LOOK_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LockFile:
     """A `*.lock` file of git."""
 

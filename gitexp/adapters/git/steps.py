@@ -5,14 +5,15 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import TypeAlias
 
 from gitexp.core.errors import CommandFailed, Conflict
+from gitexp.core.model.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identity:
     """Name and email of a commit's author."""
 
@@ -23,14 +24,14 @@ class Identity:
         return f"{self.name} <{self.email}>"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Blob:
     """A stored blob as the content of a file."""
 
     oid: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NewCommit:
     """A commit to add to a ref."""
 
@@ -53,7 +54,7 @@ class NewCommit:
         return f"{self.identity} {max(int(self.moment.timestamp()), 0)} +0000"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CodeCommit:
     """A parentless commit of a stored tree, for later commits to name as a parent."""
 
@@ -69,7 +70,7 @@ class CodeCommit:
         return text.encode()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MoveRef:
     """Move one of gitexp's refs to a stored commit, whether or not that contains the old one."""
 
@@ -79,19 +80,19 @@ class MoveRef:
     """Expected id of the ref before the transaction, `None` when the ref does not exist."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DropRef:
     """Delete a ref that nothing needs after the other steps. If git cannot, the ref stays."""
 
     ref: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Barrier:
     """Make every earlier step visible before any later one."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VerifyRef:
     """Fail the steps since the last barrier unless the ref points at the id."""
 

@@ -6,11 +6,12 @@ The walk knows only that trees hold trees and files.
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gitexp.adapters.git.process import GitResult
 from gitexp.adapters.git.repository import Repo
 from gitexp.adapters.git.trees import TREE_MODE, parse_tree
+from gitexp.core.model.frozen import frozen
 
 _AT_ONCE_BYTES = 32 << 20
 """Content in memory at once, from one git process."""
@@ -22,7 +23,7 @@ _OID = re.compile(r"(?<![0-9a-f-])(?:[0-9a-f]{64}|[0-9a-f]{40})(?![0-9a-f])")
 _FSCK = re.compile(r"(?:missing [a-z]+|error:) (?P<oid>[0-9a-f]{64}|[0-9a-f]{40})\b")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Header:
     """Kind and size of an object, read without its content."""
 
@@ -30,7 +31,7 @@ class Header:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TreeWalk:
     """All files and trees below a commit."""
 
@@ -156,7 +157,7 @@ def walk_commit(repo: Repo, commit: str) -> TreeWalk:
     return walk
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Listing:
     """Objects that commits need, from `git rev-list`."""
 

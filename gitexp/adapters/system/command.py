@@ -12,7 +12,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -21,12 +20,13 @@ from gitexp.adapters.system import clock
 from gitexp.adapters.system.deadline import Deadline, Limit
 from gitexp.adapters.system.output_pump import Listeners, OnLine, OnOutput, Pump, connect
 from gitexp.core.errors import InvalidInput, NotRunnable
+from gitexp.core.model.frozen import frozen
 
 if TYPE_CHECKING:
     from subprocess import Popen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CommandResult:
     """Result of a command."""
 

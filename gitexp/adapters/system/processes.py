@@ -7,12 +7,13 @@ machines may mount the disk of a repository.
 import contextlib
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from gitexp.core.model.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class ProcessMark:
     """Identity of a process, unique across machines."""
 

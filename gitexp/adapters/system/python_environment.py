@@ -9,19 +9,19 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from gitexp.adapters.system import clock
 from gitexp.adapters.system.command import which
+from gitexp.core.model.frozen import frozen
 
 _PYTHON = re.compile(r"(?:python|pypy)(?:\d+(?:\.\d+)?t?)?(?:\.exe)?\Z")
 _PROJECT_TOOLS = frozenset(("uv", "poetry", "pdm", "rye", "hatch", "pipenv"))
 _SHELLS = frozenset(("sh", "bash", "zsh", "dash", "ksh", "fish", "make", "just"))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Interpreter:
     """A Python installation on disk."""
 

@@ -7,7 +7,7 @@ no trace.
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -19,6 +19,7 @@ from gitexp.core.inputs.argv import fill_template, parse_value
 from gitexp.core.inputs.files import parse_params
 from gitexp.core.inputs.guessed_params import params_from_argv
 from gitexp.core.inputs.redaction import redact_argv, redact_table, redact_text
+from gitexp.core.model.frozen import frozen
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import (
     Code,
@@ -56,7 +57,7 @@ METRICS_CANDIDATES = (
 reported."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RunRequest:
     """The user's request to run or record something."""
 

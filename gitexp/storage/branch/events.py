@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from gitexp.adapters.git.steps import Blob, Identity
+from gitexp.core.model.frozen import frozen
 from gitexp.core.model.run import Annotation, Run, Series, Table
 from gitexp.core.schema.layout import (
     annotation_path,
@@ -17,7 +17,7 @@ from gitexp.core.schema.layout import (
 from gitexp.core.schema.toml_codec import encode_annotation, encode_run, encode_table
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunEvent:
     """Event of a run, recorded as one commit on the branch."""
 

@@ -1,11 +1,12 @@
 """The state of the run branch and the keep branch at one moment."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from gitexp.core.model.frozen import frozen
 from gitexp.core.model.ids import ObjectId
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Snapshot:
     """Both branches at one moment. `RunBranch.snapshot` reads it; nothing changes it afterwards."""
 
