@@ -40,6 +40,9 @@ __all__ = [
 SYNC_EVERY_S = 3.0
 """Limit of the metrics that a durable journal loses to a power cut, in seconds."""
 
+CLAIM_S = 5.0
+"""Seconds that a seal waits for a process that reads the journal."""
+
 _SUFFIX = ".journal"
 _OPEN = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
 
@@ -167,8 +170,13 @@ class Journal:
 
         On a full disk the series may be missing; recovery then uses the metrics events. Until this
         journal is closed no other process completes the run, see `claimed`. Raises as `end`.
+
+        A process that looks for dead runs holds the claim while it reads this journal; it would
+        find the seal and complete the run as well. So this waits for it, `CLAIM_S` at most.
         """
-        _claim(self._get_fd())
+        end_s = clock.monotonic_s() + CLAIM_S
+        while not _claim(self._get_fd()) and clock.monotonic_s() < end_s:
+            clock.sleep(0.002)
         sealing = {"event": "seal", "record": record.decode()}
         self._append_surely({**sealing, "series": series}, {**sealing, "series": None, "cut": True})
         self.sync()

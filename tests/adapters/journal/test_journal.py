@@ -9,6 +9,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,6 +65,27 @@ def test_journal_is_claimed_until_it_is_deleted(
     monkeypatch.setattr(Path, "unlink", look_first)
     journal.remove()
     assert claims[0] is False
+
+
+def test_a_seal_waits_for_a_process_that_reads_the_journal(journal: Journal) -> None:
+    """Found by sixteen writers: the reader found the seal and completed the run as well."""
+    thread = threading.Thread(target=journal.seal, args=(RECORD,))
+    with claimed(journal.path) as is_ours:
+        assert is_ours
+        thread.start()
+        thread.join(0.2)
+        assert read_journal(journal.path).sealed is None
+    thread.join()
+    assert read_journal(journal.path).sealed == RECORD
+    with claimed(journal.path) as is_ours:
+        assert not is_ours
+
+
+def test_a_seal_does_not_wait_for_ever(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gitexp.adapters.journal.journal.CLAIM_S", 0.01)
+    with claimed(journal.path):
+        journal.seal(RECORD)
+    assert read_journal(journal.path).sealed == RECORD
 
 
 def test_new_journal_holds_the_start_of_the_run(tmp_path: Path) -> None:
