@@ -102,7 +102,7 @@ def clean(folder: str, kept: str, git: Callable[..., bytes]) -> None:
     Keeps the commit `kept`, code that was used within `RECENT_S`, and all that trials use.
     """
     _remove_old(folder, time.time() - MAX_AGE_S)
-    limit = float(os.environ.get("GITEXP_WORKER_CACHE_GB") or MAX_GB) * 1e9
+    limit = limit_bytes()
     size = sum(_size(os.path.join(folder, name)) for name in ("pool", *STORES))
     if size <= limit:
         return
@@ -123,6 +123,14 @@ def clean(folder: str, kept: str, git: Callable[..., bytes]) -> None:
             unused = unused[half:]
             git("-C", store, "repack", "-a", "-d", "-q")
         size += _size(store)
+
+
+def limit_bytes() -> float:
+    """Return the limit of the cache; a variable that is no number counts as not set."""
+    try:
+        return float(os.environ["GITEXP_WORKER_CACHE_GB"]) * 1e9
+    except (KeyError, ValueError):
+        return MAX_GB * 1e9
 
 
 def _remove_old(folder: str, until_s: float) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from gitexp.adapters.engines import kit
+from gitexp.adapters.engines import kit, worker_cache
 from gitexp.adapters.engines.dask_client import load_worker
 from gitexp.adapters.engines.found import find_engine, is_exposed
 from gitexp.adapters.engines.protocol import Ended, NotRun, Printed, RunsAgain
@@ -337,6 +337,15 @@ class TestCache:
         for commit in (commits[0], commits[2]):
             worker._git("-C", str(refs.parents[2]), "fsck", "--strict", commit)
         assert output_of(send("sh", "-c", "wc -c < big.bin", run="f" * 16)) == "400000\n"
+
+    @pytest.mark.parametrize(("text", "size"), [("0.5", 5e8), ("much", 5e9), (None, 5e9)])
+    def test_the_limit_is_a_number_of_gigabytes(
+        self, text: str | None, size: float, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("GITEXP_WORKER_CACHE_GB", raising=False)
+        if text is not None:
+            monkeypatch.setenv("GITEXP_WORKER_CACHE_GB", text)
+        assert worker_cache.limit_bytes() == size
 
     def test_a_tree_that_another_process_made_anew_is_scanned_anew(
         self, send: Send, worker: ModuleType, repo: RepoBuilder
