@@ -1,5 +1,6 @@
 """Groups: the measurements of one metric in all runs of a trial."""
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import chain
 from typing import Final, NamedTuple
@@ -47,6 +48,8 @@ class Group:
     """Numbers that count: one for each seed, or for each run if there are no seeds."""
     newest: Measurement
     """Newest run with a number, or the newest run if none has one."""
+    mean: float
+    """Mean of the sample; NaN if it is empty."""
 
     @property
     def key(self) -> str:
@@ -69,11 +72,6 @@ class Group:
         return len(self.measurements) - self.runs
 
     @property
-    def mean(self) -> float:
-        """Mean of the sample; NaN if it is empty."""
-        return mean(self.sample) if self.sample else float("nan")
-
-    @property
     def sd(self) -> float | None:
         """Standard deviation of the sample; `None` for fewer than two numbers."""
         return variance(self.sample) ** 0.5 if len(self.sample) > 1 else None
@@ -93,7 +91,13 @@ def group_of(measurements: Iterable[Measurement]) -> Group:
     """Return the group of measurements with one key, given in any order."""
     ordered = tuple(sorted(measurements, key=lambda m: (m.clock, m.run)))
     counted = (m for m in reversed(ordered) if m.value is not None)
-    return Group(ordered, tuple(_sample(ordered)), next(counted, ordered[-1]))
+    sample = tuple(_sample(ordered))
+    return Group(
+        measurements=ordered,
+        sample=sample,
+        newest=next(counted, ordered[-1]),
+        mean=mean(sample) if sample else math.nan,
+    )
 
 
 def groups_of(measurements: Iterable[Measurement]) -> list[Group]:
