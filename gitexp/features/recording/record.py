@@ -5,13 +5,14 @@ process dies in between, `recover` completes the run from the journal.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from gitexp.adapters.git.maintenance import start_maintenance
 from gitexp.adapters.journal.journal import CommandEnding, Journal, JournalContent
+from gitexp.adapters.journal.new_metrics import MetricEvents
 from gitexp.adapters.journal.output_archive import read_output
 from gitexp.adapters.system import clock
 from gitexp.core.errors import GitexpError, InvalidInput
@@ -194,17 +195,19 @@ def fold_events(content: JournalContent) -> JournalTotals:
     A value logged without a step gets the number of earlier values of its metric as step. A series
     in which every metric has one value adds nothing to the metrics, and is left out.
     """
-    found = _Totals(_logged_names(content))
+    found = _Totals()
+    counted = MetricEvents()
+    counted.expect(content.events)
     for event in content.events:
         seconds = event.get("time")
         if isinstance(seconds, int | float):
             found.last_s = max(found.last_s or 0.0, float(seconds))
         match event.get("event"):
             case "metrics":
-                values = event.get("values", {})
-                if event.get("printed"):
-                    values = found.only_printed(values)
-                found.add_metrics(values, event.get("step"), seconds)
+                for name, value, step in counted.take(event):
+                    found.add_metric(name, value, step, seconds)
+                    if event.get("printed"):
+                        found.printed.add(name)
             case "units":
                 found.units.update(event.get("units", {}))
             case "params":
@@ -226,44 +229,23 @@ def fold_events(content: JournalContent) -> JournalTotals:
     )
 
 
-def _logged_names(content: JournalContent) -> frozenset[str]:
-    """Return the metrics that the program logged itself; they win over printed values."""
-    return frozenset(
-        name
-        for event in content.events
-        if event.get("event") == "metrics" and not event.get("printed")
-        for name in event.get("values", {})
-    )
-
-
 @dataclass(slots=True)
 class _Totals:
-    logged: frozenset[str]
     params: Table = field(default_factory=dict)
     metrics: Table = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     rows: dict[float, dict[str, Any]] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     last_s: float | None = None
     printed: set[str] = field(default_factory=set)
 
-    def only_printed(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the printed values whose metrics the program did not log itself."""
-        kept = {name: value for name, value in values.items() if name not in self.logged}
-        self.printed.update(kept)
-        return kept
-
-    def add_metrics(self, values: Mapping[str, Any], step: float | None, seconds: Any) -> None:
-        self.metrics.update(values)
-        for name, value in values.items():
-            at = self.counts.get(name, 0) if step is None else step
-            self.counts[name] = self.counts.get(name, 0) + 1
-            row = self.rows.setdefault(at, {"step": at})
-            row[name] = value
-            if seconds is not None:
-                row["time"] = seconds
+    def add_metric(self, name: str, value: Any, step: float, seconds: Any) -> None:
+        self.metrics[name] = value
+        row = self.rows.setdefault(step, {"step": step})
+        row[name] = value
+        if seconds is not None:
+            row["time"] = seconds
 
 
 def apply_totals(run: Run, found: JournalTotals) -> Run:
