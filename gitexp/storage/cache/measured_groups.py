@@ -5,7 +5,7 @@
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from gitexp.core.analysis.groups import Measurement
@@ -67,7 +67,7 @@ class GroupQueries:
 
         Runs count that started before a run, also those that ended after it.
         """
-        return _best(self._view, metric, direction, limit, upto)
+        return _best(self._view, metric, direction, limit, upto, _upto)
 
     def recent(
         self,
@@ -84,7 +84,7 @@ class GroupQueries:
         With a `session`, only its runs count. Reproductions of other runs do not count if
         `reproductions` is False. The runs of the group `without` do not count.
         """
-        return _recent(
+        found = _counted(
             self._view,
             metric,
             limit,
@@ -93,12 +93,14 @@ class GroupQueries:
             session=session,
             without=without,
         )
+        return list(dict.fromkeys(trial for _, _, trial in found))
 
     def top(
         self, metric: str, direction: Direction, limit: int, *, upto: Run | None = None
     ) -> list[str]:
         """Return the groups of the `limit` runs with the best values of a metric, best first."""
-        return _top(self._view, metric, direction, limit, upto)
+        found = _best(self._view, metric, direction, limit, upto, _known)
+        return list(dict.fromkeys(trial for _, _, trial, _ in found))
 
     def of_runs(self, runs: Iterable[RunId]) -> dict[RunId, str]:
         """Return the group of each run that exists."""
@@ -161,43 +163,17 @@ def _measurements(
     ]
 
 
-def _counted(view: View, metric: str, limit: int, upto: Run) -> list[tuple[int, RunId, str]]:
-    sql = Compiler(view.need)
-    key = sql.key("metrics." + metric)
-    found = view.rows(
-        f"SELECT r.clock, r.rid, r.trial FROM runs r WHERE {COUNTED} AND {_upto(sql, upto)}"
-        f" AND EXISTS (SELECT 1 FROM vals v WHERE v.key = {key} AND v.rid = r.rid AND {FINITE})"
-        f" ORDER BY r.clock DESC, r.rid DESC LIMIT {sql.bind(limit)}",
-        sql.values,
-    )
-    return [(clock, run_of(rid), trial) for clock, rid, trial in found]
-
-
-def _best(
-    view: View, metric: str, direction: Direction, limit: int, upto: Run
-) -> list[tuple[int, RunId, str, float]]:
-    sql = Compiler(view.need)
-    way = "DESC" if direction is Direction.MAXIMIZE else "ASC"
-    found = view.rows(
-        f"SELECT r.clock, r.rid, r.trial, {_ENDED_AT} FROM vals v CROSS JOIN runs r"
-        f" ON r.rid = v.rid WHERE v.key = {sql.key('metrics.' + metric)} AND {FINITE}"
-        f" AND {COUNTED} AND {_upto(sql, upto)}"
-        f" ORDER BY v.num {way}, v.clock DESC, v.rid DESC LIMIT {sql.bind(limit)}",
-        sql.values,
-    )
-    return [(clock, run_of(rid), trial, ended) for clock, rid, trial, ended in found]
-
-
-def _recent(
+def _counted(
     view: View,
     metric: str,
     limit: int,
     upto: Run | None,
     *,
-    reproductions: bool,
-    session: str | None,
-    without: str | None,
-) -> list[str]:
+    reproductions: bool = True,
+    session: str | None = None,
+    without: str | None = None,
+) -> list[tuple[int, RunId, str]]:
+    """Return clock, id and group of the newest runs that measured a metric, newest first."""
     sql = Compiler(view.need)
     made = "1" if reproductions else "r.reproduces IS NULL"
     if session is not None:
@@ -206,26 +182,37 @@ def _recent(
         made += f" AND r.trial IS NOT {sql.bind(without)}"
     key = sql.key("metrics." + metric)
     found = view.rows(
-        f"SELECT r.trial FROM runs r WHERE {COUNTED} AND {made} AND {_upto(sql, upto)} AND EXISTS"
+        f"SELECT r.clock, r.rid, r.trial FROM runs r WHERE {COUNTED} AND {made}"
+        f" AND {_upto(sql, upto)} AND EXISTS"
         f" (SELECT 1 FROM vals v WHERE v.key = {key} AND v.rid = r.rid AND {FINITE})"
         f" ORDER BY r.clock DESC, r.rid DESC LIMIT {sql.bind(limit)}",
         sql.values,
     )
-    return list(dict.fromkeys(trial for (trial,) in found))
+    return [(clock, run_of(rid), trial) for clock, rid, trial in found]
 
 
-def _top(view: View, metric: str, direction: Direction, limit: int, upto: Run | None) -> list[str]:
-    """Return the groups of the runs with the best values of a metric, best first."""
+def _best(
+    view: View,
+    metric: str,
+    direction: Direction,
+    limit: int,
+    upto: Run | None,
+    term: Callable[[Compiler, Run | None], str],
+) -> list[tuple[int, RunId, str, float]]:
+    """Return clock, id, group and end of the runs with the best values, best first.
+
+    `term` compiles which runs count: `_upto` or `_known`.
+    """
     sql = Compiler(view.need)
     way = "DESC" if direction is Direction.MAXIMIZE else "ASC"
     found = view.rows(
-        "SELECT r.trial FROM vals v CROSS JOIN runs r ON r.rid = v.rid"
-        f" WHERE v.key = {sql.key('metrics.' + metric)} AND {FINITE} AND {COUNTED}"
-        f" AND {_known(sql, upto)}"
+        f"SELECT r.clock, r.rid, r.trial, {_ENDED_AT} FROM vals v CROSS JOIN runs r"
+        f" ON r.rid = v.rid WHERE v.key = {sql.key('metrics.' + metric)} AND {FINITE}"
+        f" AND {COUNTED} AND {term(sql, upto)}"
         f" ORDER BY v.num {way}, v.clock DESC, v.rid DESC LIMIT {sql.bind(limit)}",
         sql.values,
     )
-    return list(dict.fromkeys(trial for (trial,) in found))
+    return [(clock, run_of(rid), trial, ended) for clock, rid, trial, ended in found]
 
 
 def _of_runs(view: View, runs: Sequence[RunId]) -> dict[RunId, str]:
