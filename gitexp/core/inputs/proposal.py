@@ -1,7 +1,7 @@
 """A proposed pattern, and the names of proposed metrics."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from gitexp.core.inputs.metric_lines import Number
@@ -43,6 +43,17 @@ def proposal_of(name: str, expression: str, lines: Sequence[str]) -> Proposal:
     units = [reading.units[name] for reading in readings if name in reading.units]
     values = tuple(reading.values[name] for reading in readings if name in reading.values)
     return Proposal(name, pattern, values, units[-1] if units else None)
+
+
+def exact_proposal(
+    name: str, expressions: Iterable[str], values: Sequence[Number], lines: Sequence[str]
+) -> Proposal | None:
+    """Return the first pattern that reads exactly the values; `None` if none does."""
+    for expression in expressions:
+        proposal = proposal_of(name, expression, lines)
+        if repr(proposal.values) == repr(tuple(values)):
+            return proposal
+    return None
 
 
 def name_of(words: str) -> str:

@@ -14,8 +14,8 @@ from gitexp.core.inputs.proposal import (
     WARNING,
     Proposal,
     escaped,
+    exact_proposal,
     name_of,
-    proposal_of,
 )
 from gitexp.core.model.directions import guess_direction
 
@@ -105,11 +105,8 @@ def _figure(
     opening = r"\s+".join(map(escaped, start))
     before = rf"^\s*{opening}\s(?:.*?[\s(\[])?" if start else ""
     after = r"\s*" + re.escape(words).replace(r"\ ", " ") + r"\b"
-    for number in (r"(\d[\d.,]*)", r"([-+\d.,e]+)"):
-        proposal = proposal_of(full, before + number + after, lines)
-        if repr(proposal.values) == repr(tuple(values)):
-            return proposal
-    return None
+    numbers = (r"(\d[\d.,]*)", r"([-+\d.,e]+)")
+    return exact_proposal(full, (before + number + after for number in numbers), values, lines)
 
 
 def _times(lines: Sequence[str]) -> Iterator[Proposal]:
@@ -125,6 +122,7 @@ def _times(lines: Sequence[str]) -> Iterator[Proposal]:
         name = f"{name_of(words)}_{unit.replace('µ', 'u').replace('μ', 'u').lower()}"
         label = " ".join(map(escaped, words.split(" ")))
         between = rf"\s*{re.escape(mark)}\s*" if mark else r"\s+"
-        proposal = proposal_of(name, rf"{label}{between}(\d[\d.,e-]*)\s?{unit}\b", lines)
-        if repr(proposal.values) == repr(tuple(values)):
+        expression = rf"{label}{between}(\d[\d.,e-]*)\s?{unit}\b"
+        proposal = exact_proposal(name, [expression], values, lines)
+        if proposal is not None:
             yield proposal

@@ -16,6 +16,7 @@ from gitexp.core.inputs.proposal import (
     WARNING,
     Proposal,
     escaped,
+    exact_proposal,
     may_be_metric,
     name_of,
     proposal_of,
@@ -132,12 +133,12 @@ def _true_pattern(
     """Return the simplest pattern that reads exactly the label's values; `None` if none does."""
     words = r" ".join(map(escaped, label.words.split(" ")))
     mark = _mark(label.mark)
-    for before in ("", r"\b", r"(?<!\w )\b", r"(?:^|[-,;:|(){}\[\]\t]\s*)\W?", r"^\s*"):
-        for number in (r"([\d.]+)", r"(-?[\d.]+)", r"([-+\d.e]+)", r"([-+\w.]+)"):
-            proposal = proposal_of(name, f"{before}{words}{mark}{number}", lines)
-            if repr(proposal.values) == repr(tuple(values)):
-                return proposal
-    return None
+    expressions = (
+        f"{before}{words}{mark}{number}"
+        for before in ("", r"\b", r"(?<!\w )\b", r"(?:^|[-,;:|(){}\[\]\t]\s*)\W?", r"^\s*")
+        for number in (r"([\d.]+)", r"(-?[\d.]+)", r"([-+\d.e]+)", r"([-+\w.]+)")
+    )
+    return exact_proposal(name, expressions, values, lines)
 
 
 def _mark(mark: str) -> str:
