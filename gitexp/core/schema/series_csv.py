@@ -92,10 +92,10 @@ def _numbers(cells: Sequence[str]) -> list[float | int | str | None]:
     for kind in (int, float):
         with suppress(ValueError):
             return list(map(kind, cells))
-    return [None if cell == "" else _number(cell) for cell in cells]
+    return _exact_numbers(cells)
 
 
-def _exact_numbers(cells: Sequence[str]) -> Sequence[float | int | str | None]:
+def _exact_numbers(cells: Sequence[str]) -> list[float | int | str | None]:
     """Return the same with whole numbers as `int`, beside other numbers too."""
     with suppress(ValueError):
         return list(map(int, cells))
