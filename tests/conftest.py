@@ -15,6 +15,8 @@ from typing import Any, Protocol
 
 import pytest
 
+from tests.dask_cluster import Cluster
+
 LEFT_ALONE = (
     *("GIT_EXEC_PATH", "GIT_TEMPLATE_DIR", "GIT_TRACE2_EVENT"),
     *("GIT_DEFAULT_REF_FORMAT", "GIT_DEFAULT_HASH"),
@@ -345,3 +347,14 @@ def some_daily(values: Iterable[Any], count: int) -> list[Any]:
         value if number < count else pytest.param(value, marks=pytest.mark.long)
         for number, value in enumerate(values)
     ]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """A scheduler, to which tests add workers."""
+    made = Cluster(tmp_path / "cluster")
+    made.start_scheduler()
+    try:
+        yield made
+    finally:
+        made.close()

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +21,6 @@ from tests.dask_cluster import Cluster
 PATIENCE_S = 300.0
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    """A scheduler, to which tests add workers."""
-    made = Cluster(tmp_path / "cluster")
-    made.start_scheduler()
-    try:
-        yield made
-    finally:
-        made.close()
 
 
 def until(is_so: Callable[[], Any], seconds: float = PATIENCE_S) -> None:

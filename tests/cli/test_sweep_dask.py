@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,17 +52,6 @@ def exp(
 def runs_of(repo: RepoBuilder) -> list[dict[str, Any]]:
     """All runs, oldest first."""
     return list(reversed(json.loads(exp(repo, "list", "--json").stdout)["runs"]))
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    """A scheduler, to which tests add workers."""
-    made = Cluster(tmp_path / "cluster")
-    made.start_scheduler()
-    try:
-        yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def decode(data: bytes) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class _Heard:
-    """What was passed on of a run."""
+    """The part of a run that was passed on."""
 
     attempt: str
     count: int = 0

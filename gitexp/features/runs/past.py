@@ -23,7 +23,7 @@ _MORE: Final = 100
 
 
 class Past:
-    """What was known when runs ended. The runs are asked for from the newest to the oldest."""
+    """Runs and decisions that were known when other runs ended. Ask for the newest run first."""
 
     def __init__(self, index: CachedRuns) -> None:
         self._index = index

@@ -48,7 +48,7 @@ class Listener:
 
 @dataclass(slots=True)
 class Result:
-    """What became of a sweep's trials."""
+    """The trials of a sweep when it has ended."""
 
     runs: list[tuple[Planned, Run]] = field(default_factory=list)
     """Those that ended, in that order."""
