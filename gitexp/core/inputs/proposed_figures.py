@@ -6,6 +6,7 @@ with a unit (`Time (mean): 102.3 ms`), which count only where the output has no 
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import filterfalse
 from typing import Final, NamedTuple
 
 from gitexp.core.inputs.metric_lines import NUMBER, THOUSANDS, Number, to_printed_quantity
@@ -48,7 +49,6 @@ class _Figure(NamedTuple):
 
 def figures_of(lines: Sequence[str]) -> list[Proposal]:
     """Return patterns for rates and counts; if there are none, for times."""
-    lines = [line for line in lines if not WARNING.search(line)]
     found: dict[str, Proposal] = {}
     for proposal in [*_figures(lines)] or _times(lines):
         if len(found) < MAX_PROPOSALS:
@@ -63,7 +63,7 @@ def _figures(lines: Sequence[str]) -> Iterator[Proposal]:
     measure different things: each gets a pattern.
     """
     figures: dict[str, list[_Figure]] = {}
-    for line in lines:
+    for line in filterfalse(WARNING.search, lines):
         for match in _FIGURE.finditer(line):
             quantity = to_printed_quantity(match["number"])
             if quantity is not None:
@@ -112,7 +112,7 @@ def _figure(
 def _times(lines: Sequence[str]) -> Iterator[Proposal]:
     """Yield patterns for times with a unit, which is part of the name."""
     times: dict[tuple[str, str, str], list[Number]] = {}
-    for line in lines:
+    for line in filterfalse(WARNING.search, lines):
         match = _TIME.search(line)
         quantity = None if match is None else to_printed_quantity(match["number"])
         if match is not None and quantity is not None:

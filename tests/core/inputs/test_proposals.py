@@ -109,12 +109,13 @@ def test_metrics_of_common_outputs_are_proposed(
         "loss: 0,85\nlist: 1,234,5",
         "at 12:30:05, ETA 3 s, step 5",
         "UserWarning: 5 failed, 3 MB/s",
+        "UserWarning: 3 MB/s\n5 MB/s",  # the pattern would read both
         "word " * 200 + "time",
         "x" * 1000,
     ],
 )
 def test_nothing_is_proposed_without_a_number_that_can_be_read_whole(text: str) -> None:
-    assert propose([text] * 200) == []
+    assert propose(text.splitlines() * 200) == []
 
 
 STEPS = [(NANO, (0, 10)), (XGBOOST, (0, 1)), (KERAS, (1, 2)), (BAR, (0, 1)), (LIGHTGBM, (1, 2))]
