@@ -13,7 +13,8 @@ from gitexp.cli.output.progress import waiting
 from gitexp.cli.output.terminal import answer, say
 from gitexp.core.analysis.kinship import Kin
 from gitexp.core.errors import ExitCode, GitexpError, Refused
-from gitexp.core.model.run import Decision, Outcome, RecordedRun, Run
+from gitexp.core.model.annotations import REJECTED
+from gitexp.core.model.run import Outcome, RecordedRun, Run
 from gitexp.core.render.harvest import harvest_sentence
 from gitexp.core.render.machine_formats import format_json
 from gitexp.features.execution.execute import ExecutionResult, execute
@@ -132,7 +133,7 @@ def _is_rejected_twin(tried: EarlierRuns) -> bool:
     """
     for how, entry in tried.kin:
         decided = entry.decision.decision if entry.decision else None
-        if how.relation in _TWINS and decided in (Decision.DISCARD, Decision.STOP):
+        if how.relation in _TWINS and decided in REJECTED:
             return True
     return False
 

@@ -21,6 +21,7 @@ from gitexp.core.brief.trials import (
     standings_of,
     with_nearest,
 )
+from gitexp.core.model.annotations import KEPT
 from gitexp.core.model.frozen import frozen
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Decision, Direction, Origin, Outcome, RecordedRun, Run, run_order
@@ -161,9 +162,6 @@ def make_brief(
     return _with_lists(brief, newest, listed, searched, ranking)
 
 
-_KEPT: Final = (Decision.KEEP, Decision.IMPROVE)
-
-
 def _with_lists(
     brief: Brief,
     attempts: Sequence[Attempt],
@@ -184,7 +182,7 @@ def _with_lists(
     if best is not None and best.decision is not Decision.STOP and since is None:
         # A running trial must not be suggested.
         untried = tuple(neighbours(best.entry, searched, are_all=brief.considered == brief.total))
-    kept = [a for a in attempts if a.decision in _KEPT]
+    kept = [a for a in attempts if a.decision in KEPT]
     rejected, failed = (
         causes_of(with_nearest(place.get(name, ()), best, kept)) for name in ("rejected", "failed")
     )

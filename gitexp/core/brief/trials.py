@@ -9,6 +9,7 @@ from gitexp.core.analysis.groups import Group
 from gitexp.core.analysis.noise import Basis
 from gitexp.core.analysis.ranking import Ranking
 from gitexp.core.analysis.seeds import without_seeds
+from gitexp.core.model.annotations import REJECTED
 from gitexp.core.model.frozen import frozen
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import (
@@ -31,8 +32,6 @@ Standing: TypeAlias = Literal["better", "same", "worse", "unknown"]
 While the noise is unknown it compares the numbers; else it is `worse` if that is shown, and
 `unknown` if not. Only a discarded trial can be `better`.
 """
-
-_REJECTED = (Decision.DISCARD, Decision.STOP)
 
 
 class CodeChange(NamedTuple):
@@ -90,8 +89,8 @@ class Attempt:
 
     @property
     def is_rejected(self) -> bool:
-        """True if it was discarded."""
-        return self.decision in _REJECTED
+        """True if it was discarded or stopped."""
+        return self.decision in REJECTED
 
     @property
     def is_running(self) -> bool:

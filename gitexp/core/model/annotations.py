@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from gitexp.core.model.frozen import frozen
 from gitexp.core.model.ids import RunId
@@ -20,6 +21,13 @@ class Decision(StrEnum):
     KEEP = "keep"
     DISCARD = "discard"
     STOP = "stop"
+
+
+KEPT: Final = frozenset((Decision.KEEP, Decision.IMPROVE))
+"""Decisions after which a trial stays in use. Equal to their texts, too."""
+
+REJECTED: Final = frozenset((Decision.DISCARD, Decision.STOP))
+"""Decisions after which a trial is neither repeated nor continued."""
 
 
 class ReproductionVerdict(StrEnum):

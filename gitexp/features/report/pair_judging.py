@@ -7,17 +7,15 @@ are not in the page.
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from gitexp.core.model.annotations import KEPT
 from gitexp.core.model.directions import last_part
 from gitexp.core.model.ids import RunId
-from gitexp.core.model.run import Decision
 from gitexp.features.runs.standings import Standings
 from gitexp.storage.settings.options import Settings
 from gitexp.storage.workspace import Workspace
 
 MOST_JUDGED: Final = 40
 """Metrics by which a page without all runs judges pairs: each costs a query."""
-
-_GOOD: Final = frozenset((Decision.KEEP.value, Decision.IMPROVE.value))
 
 
 def guarded_metrics(settings: Settings, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -43,7 +41,7 @@ def eligible_trials(standings: Standings, held: set[str]) -> list[tuple[RunId | 
     return [
         (
             group.newest.run if group.key in held else None,
-            any(decision in _GOOD for _, decision in decided.get(group.key, ())),
+            any(decision in KEPT for _, decision in decided.get(group.key, ())),
         )
         for group in groups
     ]

@@ -14,8 +14,9 @@ from gitexp.core.analysis.noise import Basis
 from gitexp.core.analysis.ranking import Ranking
 from gitexp.core.analysis.samples import Answer
 from gitexp.core.analysis.verdicts import Against, Comparison, MetricVerdict
+from gitexp.core.model.annotations import KEPT
 from gitexp.core.model.directions import last_part
-from gitexp.core.model.run import Decision, Direction, Outcome, Run, numbers
+from gitexp.core.model.run import Direction, Outcome, Run, numbers
 from gitexp.features.runs.main_metric import metric_by, metric_of
 from gitexp.features.runs.standings import Shared, Standings, rule_of
 from gitexp.storage.cache.runs import CachedRuns
@@ -317,6 +318,5 @@ def kept_reference(main: Standings, own: Group) -> Group | None:
     """Return the best group with a keep or improve decision, else the best other group."""
     ranked = main.ranking(without=own.key).groups
     found = main.decided(group.key for group in ranked)
-    good = {Decision.KEEP.value, Decision.IMPROVE.value}
-    kept = (g for g in ranked if any(decision in good for _, decision in found.get(g.key, ())))
+    kept = (g for g in ranked if any(decision in KEPT for _, decision in found.get(g.key, ())))
     return next(kept, ranked[0] if ranked else None)

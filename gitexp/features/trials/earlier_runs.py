@@ -20,6 +20,7 @@ from gitexp.core.analysis.fingerprint import (
 )
 from gitexp.core.analysis.kinship import Kin, Kinship, kinship, shape_of
 from gitexp.core.errors import CommandFailed, UnreadableRecord
+from gitexp.core.model.annotations import REJECTED
 from gitexp.core.model.run import Decision, Origin, Outcome, RecordedRun, Run, Table, run_order
 from gitexp.storage.workspace import Workspace
 
@@ -71,7 +72,7 @@ class EarlierRuns(NamedTuple):
     def is_rejected(self) -> bool:
         """True when the decision in force is discard or stop."""
         decided = self.decided
-        return decided is not None and _decision(decided) in (Decision.DISCARD, Decision.STOP)
+        return decided is not None and _decision(decided) in REJECTED
 
     def is_refused(self, policy: str) -> bool:
         """Return whether `run` refuses to start this trial under the setting `repeat`."""

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, Self
 
 from gitexp.core.errors import NotFound, UnreadableRecord
+from gitexp.core.model.annotations import REJECTED
 from gitexp.core.model.ids import ObjectId, RunId
-from gitexp.core.model.run import Decision, Direction, Outcome, RecordedRun, Run, Value
+from gitexp.core.model.run import Direction, Outcome, RecordedRun, Run, Value
 from gitexp.core.schema.layout import PathKind
 from gitexp.storage.cache import columns, ordering
 from gitexp.storage.cache.measured_groups import GroupQueries
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
 _CHUNK: Final = 500
 """Documents read at once."""
 
-_GIVEN_UP: Final = f"('{Decision.DISCARD.value}', '{Decision.STOP.value}')"
-"""Decisions on runs that no other run continues."""
+_REJECTED: Final = ", ".join(f"'{decision.value}'" for decision in sorted(REJECTED))
 
 
 class CachedRuns:
@@ -174,7 +174,7 @@ class CachedRuns:
             f'SELECT rid, "commit" FROM ({newest}) WHERE clock > {sql.bind(since)}'
             f" AND outcome = {sql.bind(Outcome.SUCCEEDED.value)} AND reproduces IS NULL"
             f" AND trial <> {sql.bind(without)}"
-            f" AND ifnull(decision, '') NOT IN {_GIVEN_UP} ORDER BY clock DESC, rid DESC",
+            f" AND ifnull(decision, '') NOT IN ({_REJECTED}) ORDER BY clock DESC, rid DESC",
             sql.values,
         )
         return [(run_of(rid), ObjectId(commit)) for rid, commit in found]
