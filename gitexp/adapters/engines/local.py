@@ -21,6 +21,10 @@ from gitexp.core.errors import GitexpError, NotRunnable
 if TYPE_CHECKING:
     from subprocess import Popen  # noqa: TID251 - only the type
 
+ENGINE_VARIABLE: Final = "GITEXP_ENGINE"
+"""Marks the processes of one engine: the guardian of a killed one may still be at work when
+another runs the rest of its sweep."""
+
 GRACE_S: Final = 10.0
 """Seconds between TERM and KILL: time to write a checkpoint."""
 
@@ -54,21 +58,26 @@ class _Child:
     def group(self) -> int:
         return self.process.pid
 
+    def close_pipes(self) -> None:
+        for pipe in (self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                pipe.close()
+
 
 class LocalEngine:
     """Commands as children of this process; for one thread, the main one."""
 
-    def __init__(self, slots: int, marker: str) -> None:
-        """`marker` is `NAME=value`, which every order has in its environment."""
+    def __init__(self, slots: int) -> None:
         self._slots = slots
-        self._marker = marker.encode()
+        self._mark = f"{os.getpid()}-{os.urandom(8).hex()}"
+        self._marker = f"{ENGINE_VARIABLE}={self._mark}"
         self._children: dict[str, _Child] = {}
         self._happened: list[Happening] = []
         self._undo = contextlib.ExitStack()
         self._selector = self._undo.enter_context(selectors.DefaultSelector())
         self._wakeup = self._listen_for_signals()
         script = guardian.__file__
-        self._guardian = open_filter([sys.executable, "-I", "-S", script, marker])
+        self._guardian = open_filter([sys.executable, "-I", "-S", script, self._marker])
 
     @property
     def slots(self) -> int:
@@ -92,7 +101,8 @@ class LocalEngine:
         """Start a command. One that cannot be started ends at once, with a fault."""
         started_s = clock.monotonic_s()
         try:
-            process = start_apart(order.argv, order.directory, order.env)
+            env = {**order.env, ENGINE_VARIABLE: self._mark}
+            process = start_apart(order.argv, order.directory, env)
         except NotRunnable as error:
             fault = error.what if error.why is None else f"{error.what}: {error.why}"
             self._happened.append(Ended(order.run, error.status, 0.0, fault=fault))
@@ -207,9 +217,7 @@ class LocalEngine:
             self._read(child, fd)
         for fd in list(child.streams):
             self._selector.unregister(fd)
-        for pipe in (child.process.stdout, child.process.stderr):
-            if pipe is not None:
-                pipe.close()
+        child.close_pipes()
         self._tell_guardian(f"-{child.group}")
         del self._children[child.order.run]
         assert child.exit_code is not None  # noqa: S101 - it has ended
@@ -246,9 +254,11 @@ class LocalEngine:
             with contextlib.suppress(OSError):
                 os.killpg(child.group, signal.SIGKILL)
             child.process.wait()
+            child.close_pipes()
         self._children.clear()
-        if guardian.marked_processes(self._marker):
-            guardian.end_processes(set(), self._marker)
+        marker = self._marker.encode()
+        if guardian.marked_processes(marker):
+            guardian.end_processes(set(), marker)
         self._tell_guardian("done")
         with contextlib.suppress(GitexpError, OSError):
             self._guardian.communicate()

@@ -56,11 +56,6 @@ def default_jobs() -> int:
     return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
 
 
-def _marker(workspace: Workspace, definition: Definition) -> str:
-    """What every process of a sweep in this clone has in its environment."""
-    return f"{OWNER_VARIABLE}={marks_of(workspace, definition.id)[OWNER_VARIABLE]}"
-
-
 @contextmanager
 def held_sweep(workspace: Workspace, definition: Definition) -> Iterator[None]:
     """Hold a sweep, after ending and recording what a killed coordinator left.
@@ -68,7 +63,8 @@ def held_sweep(workspace: Workspace, definition: Definition) -> Iterator[None]:
     Raises `Conflict` when another process runs it.
     """
     with running_here(workspace, definition):
-        marker = _marker(workspace, definition).encode()
+        owner = marks_of(workspace, definition.id)[OWNER_VARIABLE]
+        marker = f"{OWNER_VARIABLE}={owner}".encode()
         if guardian.marked_processes(marker):
             guardian.end_processes(set(), marker)
         if workspace.has_journals():
@@ -168,7 +164,7 @@ def _run_apart(
         find_command(placed.argv[0], placed.directory, os.environ)
         trees.give_back(tree)
         jobs = how.jobs or default_jobs()
-        engine = LocalEngine(min(jobs, len(queue)), _marker(workspace, definition))
+        engine = LocalEngine(min(jobs, len(queue)))
     except BaseException:
         trees.close()
         raise
