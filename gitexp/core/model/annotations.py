@@ -104,6 +104,12 @@ def decisions_in_force(annotations: Iterable[Annotation]) -> tuple[Annotation, .
     return tuple(left[old[-1] + 1 :] or left[-1:])
 
 
+def is_discarded(decisions: Iterable[Annotation]) -> bool:
+    """Return whether a trial is discarded: the newest decision in force on its runs says so."""
+    newest = max(decisions, key=annotation_order, default=None)
+    return newest is not None and newest.decision is Decision.DISCARD
+
+
 _CAUTION = (None, Decision.KEEP, Decision.IMPROVE, Decision.DISCARD, Decision.STOP)
 
 

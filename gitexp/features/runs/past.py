@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Final
 
 from gitexp.core.analysis.groups import Group, Measurement, group_of
+from gitexp.core.model.annotations import Annotation, is_discarded
 from gitexp.core.model.ids import RunId
-from gitexp.core.model.run import Annotation, Decision, Direction, RecordedRun, Run
+from gitexp.core.model.run import Direction, RecordedRun, Run
 from gitexp.storage.cache.runs import CachedRuns
 
 RECENT: Final = 300
@@ -41,12 +42,8 @@ class Past:
 
     def discarded(self, trials: Iterable[str], run: Run) -> set[str]:
         """Return the groups that were discarded when a run ended."""
-        discarded = set()
-        for trial, decisions in self.decided(trials, run).items():
-            newest = max(decisions, key=lambda made: (made.clock, made.id), default=None)
-            if newest is not None and newest.decision is Decision.DISCARD:
-                discarded.add(trial)
-        return discarded
+        decided = self.decided(trials, run)
+        return {trial for trial, decisions in decided.items() if is_discarded(decisions)}
 
     def decided(self, trials: Iterable[str], run: Run) -> dict[str, list[Annotation]]:
         """Return the decisions on runs of each group that were in force when a run ended."""

@@ -12,6 +12,7 @@ from gitexp.core.analysis.groups import Group, Measurement, age, group_of, group
 from gitexp.core.analysis.noise import Noise, Sample, measure_noise
 from gitexp.core.analysis.ranking import Ranking, rank
 from gitexp.core.analysis.verdicts import MetricVerdict, Question, judge_metric
+from gitexp.core.model.annotations import is_discarded
 from gitexp.core.model.directions import direction_of, is_time_like, last_part
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import (
@@ -304,7 +305,7 @@ def rule_of(settings: Settings, metric: str) -> MetricRule:
 
 
 def discarded_trials(index: CachedRuns, trials: Iterable[str]) -> set[str]:
-    """Return the discarded groups: the newest decision in force on any of their runs is discard."""
+    """Return the discarded groups; their runs are read only where decisions differ."""
     found = index.groups.decided(trials)
     discarded = set()
     for trial, runs in found.items():
@@ -313,10 +314,6 @@ def discarded_trials(index: CachedRuns, trials: Iterable[str]) -> set[str]:
             discarded.add(trial)
         elif Decision.DISCARD.value in decisions:
             entries = index.entries([run for run, _ in runs])
-            newest = max(
-                (entry.decision for entry in entries if entry.decision is not None),
-                key=lambda decision: (decision.clock, decision.id),
-            )
-            if newest.decision is Decision.DISCARD:
+            if is_discarded(e.decision for e in entries if e.decision is not None):
                 discarded.add(trial)
     return discarded
