@@ -159,21 +159,6 @@ def format_like(value: float, other: float, *, precision: int | None = 5) -> str
     return f"{value:.{max(decimals)}f}"
 
 
-def format_apart(value: float, other: float, *, precision: int | None = 5) -> tuple[str, str]:
-    """Format two numbers for comparison, with enough digits to show a difference."""
-    first, second = (
-        format_like(value, other, precision=precision),
-        format_like(other, value, precision=precision),
-    )
-    while first == second and value != other and precision is not None and precision < 17:
-        precision += 1
-        first, second = (
-            format_like(value, other, precision=precision),
-            format_like(other, value, precision=precision),
-        )
-    return first, second
-
-
 def format_signed(value: float, *, precision: int | None = 5) -> str:
     """Format a difference, always with its sign."""
     text = format_number(value, precision=precision)

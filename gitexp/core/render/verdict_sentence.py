@@ -9,14 +9,14 @@ from typing import Final
 
 from gitexp.core.analysis.groups import Group
 from gitexp.core.analysis.guards import GuardState, GuardVerdict
-from gitexp.core.analysis.noise import Basis
+from gitexp.core.analysis.noise import Basis, are_equal
 from gitexp.core.analysis.samples import Answer
 from gitexp.core.analysis.verdicts import MISSING_HERE, MISSING_THERE, MetricVerdict
 from gitexp.core.model.run import Direction, Outcome
 from gitexp.core.render.colour import Role, style
 from gitexp.core.render.text import (
     clean,
-    format_apart,
+    format_like,
     format_number,
     format_percent,
     format_signed,
@@ -180,6 +180,20 @@ def _values(verdict: MetricVerdict, precision: int | None) -> tuple[str, str]:
         for number, runs in pair
     )
     return first, second
+
+
+def format_apart(value: float, other: float, *, precision: int | None = 5) -> tuple[str, str]:
+    """Format two numbers for comparison, with enough digits to show a difference.
+
+    Numbers that differ only by rounding look alike.
+    """
+    are_apart = not are_equal(value, other)
+    while True:
+        first = format_like(value, other, precision=precision)
+        second = format_like(other, value, precision=precision)
+        if first != second or not are_apart or precision is None or precision >= 17:
+            return first, second
+        precision += 1
 
 
 def _references(

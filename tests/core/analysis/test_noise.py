@@ -46,6 +46,7 @@ def test_mean_and_variance() -> None:
     assert mean([0.847, 0.851, 0.844, 0.849, 0.846]) == pytest.approx(0.8474, rel=1e-15)
     assert variance([0.847, 0.851, 0.844, 0.849, 0.846]) == pytest.approx(7.3e-6, rel=1e-9)
     assert variance([0.3, 0.1 + 0.2]) == 0
+    assert mean([0.9] * 41) == 0.9 != math.fsum([0.9] * 41) / 41
     assert variance([5.0]) == 0
     assert variance([1e9 + 1, 1e9 + 2, 1e9 + 3]) == pytest.approx(1)
 

@@ -60,7 +60,12 @@ from gitexp.core.render.verdict import (
     reproduction_sentence,
     reproduction_table,
 )
-from gitexp.core.render.verdict_sentence import alone_sentence, metric_sentence, run_sentence
+from gitexp.core.render.verdict_sentence import (
+    alone_sentence,
+    format_apart,
+    metric_sentence,
+    run_sentence,
+)
 from gitexp.core.schema.json_codec import entry_document
 from tests.core.sample_runs import (
     RUN_ID,
@@ -423,6 +428,11 @@ def test_a_verdict_against_a_named_run() -> None:
     assert run_sentence(compared(0.5, 0.4), against="7f3a9c0") == (
         "accuracy 0.5: better than 7f3a9c0, 0.4 (+25%); one run each, noise unknown"
     )
+
+
+def test_numbers_that_differ_only_by_rounding_look_alike() -> None:
+    assert format_apart(0.1 + 0.2, 0.3) == ("0.3", "0.3")
+    assert format_apart(0.3, 0.30000001) == ("0.30000000", "0.30000001")
 
 
 def test_a_verdict_in_colour_says_the_same() -> None:
