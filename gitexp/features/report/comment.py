@@ -1,6 +1,6 @@
 """The comment under a pull request: what its runs did against those before it.
 
-Markdown that forges show as it is meant: texts of records mention nobody, link nowhere and open no
+Markdown that forges show as intended: texts of records mention no user, link nowhere and open no
 block. The most useful comes first, so that what a forge has no room for is the end.
 """
 

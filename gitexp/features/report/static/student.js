@@ -1,4 +1,4 @@
-// Student's t distribution, as `comparison/student.py` has it.
+// Student's t distribution, as `core/analysis/student_t.py` has it.
 
 const NORMAL_FROM = 1e5;
 
