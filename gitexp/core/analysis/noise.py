@@ -112,11 +112,11 @@ def measure_noise(
     `declared` is the project's own figure; repeats with at least `PRIOR` degrees of freedom that
     show more noise override it. `is_time_like` metrics are never deterministic.
     """
-    repeated = [_repeats_of(tuple(sample)) for sample in samples if len(sample) > 1]
+    repeated = [repeats_of(tuple(sample)) for sample in samples if len(sample) > 1]
     return _pool(repeated, declared=declared, is_time_like=is_time_like)
 
 
-class _Repeats(NamedTuple):
+class Repeats(NamedTuple):
     """The contribution of one sample to the noise of a family."""
 
     sample: tuple[float, ...]
@@ -127,15 +127,15 @@ class _Repeats(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def _repeats_of(sample: tuple[float, ...]) -> _Repeats:
+def repeats_of(sample: tuple[float, ...]) -> Repeats:
     """Measure a sample. The verdicts on a page of runs ask for the same samples."""
     ordered = sorted(sample)
     steps = (high - low for low, high in pairwise(ordered) if not are_equal(low, high))
-    return _Repeats(sample, variance(ordered), min(steps, default=0.0), len(sample) - 1)
+    return Repeats(sample, variance(ordered), min(steps, default=0.0), len(sample) - 1)
 
 
 def _pool(
-    repeated: Sequence[_Repeats], *, declared: float | None = None, is_time_like: bool = False
+    repeated: Sequence[Repeats], *, declared: float | None = None, is_time_like: bool = False
 ) -> Noise:
     dof = sum(repeats.dof for repeats in repeated)
     # Half the smallest difference is the resolution of a coarse metric.
@@ -152,7 +152,7 @@ def _pool(
     return Noise(Basis.UNKNOWN, 0.0, dof, len(repeated))
 
 
-def _pooled_sd(repeated: Sequence[_Repeats], dof: int) -> float:
+def _pooled_sd(repeated: Sequence[Repeats], dof: int) -> float:
     """Return the root of the pooled variance, in which no group counts for more than `OUTLIER`
     medians.
 
@@ -171,7 +171,7 @@ def _pooled_sd(repeated: Sequence[_Repeats], dof: int) -> float:
         return math.inf
 
 
-def _are_precise(repeated: Iterable[_Repeats]) -> bool:
+def _are_precise(repeated: Iterable[Repeats]) -> bool:
     """Return whether a value has too many digits for two runs to agree by chance."""
     return any(_digits(value) >= MIN_DIGITS for repeats in repeated for value in repeats.sample)
 
@@ -223,7 +223,7 @@ class NoiseByLevel:
         self._declared, self._is_time_like = declared, is_time_like
         known = [(mean(sample), tuple(sample)) for sample in samples if sample]
         self._are_limited = bool(known) and _have_one_sign([level for level, _ in known])
-        repeated = [(level, _repeats_of(sample)) for level, sample in known if len(sample) > 1]
+        repeated = [(level, repeats_of(sample)) for level, sample in known if len(sample) > 1]
         repeated.sort(key=lambda found: abs(found[0]))
         self._levels = [abs(level) for level, _ in repeated]
         self._repeated = [repeats for _, repeats in repeated]
