@@ -121,3 +121,9 @@ def test_metric_line_matched_by_a_pattern_counts_once(exp: Exp) -> None:
     exp("run", "-q", "--metric-pattern", r"loss=loss=([\d.]+)", "--", "python", "-c", code)
     rows = exp("show", "--series").out.splitlines()[1:]
     assert [row.split(",")[2] for row in rows] == ["0.5", "1.5", "2.5"]
+
+
+def test_pattern_reads_the_nan_of_a_run_that_diverged(exp: Exp) -> None:
+    code = "for loss in ('0.5', '0.3', 'nan'): print('loss', loss)"
+    exp("run", "-q", "--metric-pattern", r"loss=loss ([\d.]+)", "--", "python", "-c", code)
+    assert shown(exp)["metrics"] == {"loss": "NaN"}

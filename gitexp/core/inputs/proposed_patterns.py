@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
+from gitexp.core.inputs.line_matching import STEP
 from gitexp.core.inputs.metric_lines import NUMBER, THOUSANDS, Number, to_printed_quantity
-from gitexp.core.inputs.patterns import STEP
 from gitexp.core.inputs.printed_tables import columns_of
 from gitexp.core.inputs.proposal import (
     MAX_PROPOSALS,
