@@ -81,6 +81,8 @@ class MetricVerdict:
     failed: int = 0
     """Runs of its group that failed or have no number."""
     reference_failed: int = 0
+    not_numbers: int = 0
+    """Those of `failed` that succeeded, with a number that is not finite."""
     rivals: int = 1
     """Number of groups that may be the best, if the reference is the best of several."""
     look: int = 1
@@ -101,7 +103,7 @@ class MetricVerdict:
     apart: bool = False
     """True for a metric of the machine that was not measured alternately."""
     one_seed: bool = False
-    """True if all repeats of its group have one seed."""
+    """True if all repeats of its group, or of the reference if it has none, have one seed."""
 
     @property
     def half(self) -> float | None:
@@ -189,7 +191,7 @@ def _compared(question: Question, verdict: MetricVerdict, new: Group, old: Group
         overruled=noise.overruled,
         in_turns=in_turns,
         apart=machine and not in_turns,
-        one_seed=has_one_seed(new),
+        one_seed=has_one_seed(new) or (new.runs < 2 and has_one_seed(old)),
     )
 
 
@@ -210,6 +212,7 @@ def _facts(question: Question) -> MetricVerdict:
         repeats=max(0 if g is None else g.runs for g in (new, old)),
         own=own[0] if own else None,
         failed=0 if new is None else new.failed,
+        not_numbers=0 if new is None else sum(m.lack == "not a number" for m in new.measurements),
         reference_failed=0 if old is None else old.failed,
     )
 

@@ -247,7 +247,8 @@ def _against(verdict: MetricVerdict, reference: str, *, precision: int | None, c
     if verdict.value is None:
         shown = format_number(old, precision=precision)
         lack = "missing here" if verdict.why in (None, MISSING_HERE) else f"here {verdict.why}"
-        return f"{lack}, {reference} has {shown}"
+        comma = "," if "," in reference else ""
+        return f"{lack}, while {reference}{comma} has {shown}"
     words = f"{_words(verdict)} {reference}"
     text = style(words, ANSWER_ROLES[verdict.answer], enabled=colour)
     remarks = _inner_remarks(verdict)
@@ -328,8 +329,12 @@ def _needed(verdict: MetricVerdict) -> list[str]:
 def _remarks(verdict: MetricVerdict) -> list[str]:
     """Return remarks on the noise, for the end of the sentence."""
     parts = []
-    if verdict.failed:
-        parts.append(f"{verdict.failed} of {verdict.failed + verdict.runs} failed")
+    total = verdict.failed + verdict.runs
+    failed = verdict.failed - verdict.not_numbers
+    if failed:
+        parts.append(f"{failed} of {total} failed")
+    if verdict.not_numbers and total > 1:
+        parts.append(f"{verdict.not_numbers} of {total} not a number")
     if verdict.overruled is not None and verdict.noise is not None:
         shown = format_number(verdict.noise, precision=2)
         declared = format_number(verdict.overruled, precision=2)

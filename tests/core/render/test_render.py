@@ -385,9 +385,18 @@ def compared(value: float | None, old: float | None, **changes: Any) -> MetricVe
         (
             compared(math.nan, 0.5),
             None,
-            "accuracy: here it is not a number, the last has 0.5; 1 of 1 failed",
+            "accuracy: here it is not a number, while the last has 0.5",
         ),
-        (compared(None, 0.5), None, "accuracy: missing here, the last has 0.5; 1 of 1 failed"),
+        (
+            compared(None, 0.5),
+            None,
+            "accuracy: missing here, while the last has 0.5; 1 of 1 failed",
+        ),
+        (
+            compared(math.nan, 0.5),
+            compared(math.nan, 0.5),
+            "accuracy: here it is not a number, while the last, which is the best, has 0.5",
+        ),
         (compared(0.5, None), None, "accuracy 0.5: not measured by the last"),
         (
             compared(0.5, 0.4, guessed=True),
@@ -803,6 +812,7 @@ def test_dataclasses_become_objects() -> None:
             "own": 0.5,
             "failed": 0,
             "reference_failed": 0,
+            "not_numbers": 0,
             "rivals": 1,
             "look": 1,
             "in_turns": False,
