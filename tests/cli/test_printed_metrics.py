@@ -127,3 +127,16 @@ def test_pattern_reads_the_nan_of_a_run_that_diverged(exp: Exp) -> None:
     code = "for loss in ('0.5', '0.3', 'nan'): print('loss', loss)"
     exp("run", "-q", "--metric-pattern", r"loss=loss ([\d.]+)", "--", "python", "-c", code)
     assert shown(exp)["metrics"] == {"loss": "NaN"}
+
+
+def test_percent_and_fraction_are_not_compared_as_numbers(exp: Exp) -> None:
+    exp.repo.commit({"t.py": "import sys; print('METRIC accuracy=' + sys.argv[1])"})
+    exp("run", "-q", "--", "python", "t.py", "0.82")
+    told = exp("run", "--", "python", "t.py", "85%").err
+    assert "better" not in told.replace("higher is better", "")
+    assert "the units differ: % here, none there" in told
+    assert "next: print 'accuracy' in the same unit in all runs" in told
+    exp("compare", "@{0}", "@{1}", check=125)
+    exp("compare", "--single", "@{0}", "@{1}", check=125)
+    exp("run", "-q", "--", "python", "t.py", "86%")
+    exp("compare", "@{0}", "@{1}", check=0)

@@ -9,7 +9,13 @@ from typing import Final
 from gitexp.core.analysis.guards import GuardState, GuardVerdict
 from gitexp.core.analysis.noise import Basis
 from gitexp.core.analysis.samples import Answer
-from gitexp.core.analysis.verdicts import MORE_FAILED, NO_DIRECTION, NOT_A_NUMBER, MetricVerdict
+from gitexp.core.analysis.verdicts import (
+    MORE_FAILED,
+    NO_DIRECTION,
+    NOT_A_NUMBER,
+    OTHER_UNIT,
+    MetricVerdict,
+)
 from gitexp.core.model.frozen import frozen
 from gitexp.core.model.run import Outcome
 
@@ -84,6 +90,8 @@ def _unanswered(verdict: MetricVerdict, selector: str) -> str | None:
             f"declare which way '{metric}' is better, in gitexp.toml: "
             f'`[metrics."{metric}"]` with `direction = "minimize"` or `"maximize"`'
         )
+    if (verdict.why or "").startswith(OTHER_UNIT):
+        return f"print '{metric}' in the same unit in all runs, and run it again"
     if verdict.value is None and verdict.why == NOT_A_NUMBER:
         return f"find out why '{metric}' is not a number: `git exp show {selector} --output`"
     if verdict.value is None or verdict.reference_value is None:

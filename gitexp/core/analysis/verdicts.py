@@ -38,6 +38,7 @@ ALL_FAILED = "no run of the trial succeeded"
 MISSING_HERE = "missing from this run"
 MISSING_THERE = "missing from the reference"
 MORE_FAILED = "more of its runs failed"
+OTHER_UNIT = "the units differ"
 SAME_GROUP = "the same trial"
 
 
@@ -138,6 +139,8 @@ class Question:
     rivals: int = 1
     metrics: int = 1
     """Number of metrics compared at once: each gets its share of the level."""
+    units: tuple[str | None, str | None] = (None, None)
+    """Units of the newest run of each group, if its number was printed with one."""
 
 
 def judge_metric(question: Question) -> MetricVerdict:
@@ -148,7 +151,12 @@ def judge_metric(question: Question) -> MetricVerdict:
         return replace(verdict, why=verdict.why or _missing(new, old))
     if new.key == old.key:
         return replace(verdict, answer=Answer.SAME, why=SAME_GROUP, difference=0.0)
-    return _checked(_compared(question, verdict, new, old), new, old)
+    compared = _compared(question, verdict, new, old)
+    ours, theirs = question.units
+    if ours != theirs:
+        why = f"{OTHER_UNIT}: {ours or 'none'} here, {theirs or 'none'} there"
+        return replace(compared, answer=Answer.UNKNOWN, shown=False, why=why, needed=None)
+    return _checked(compared, new, old)
 
 
 def _compared(question: Question, verdict: MetricVerdict, new: Group, old: Group) -> MetricVerdict:

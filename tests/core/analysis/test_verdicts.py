@@ -16,6 +16,7 @@ from gitexp.core.analysis.verdicts import (
     NO_DIRECTION,
     NO_REFERENCE,
     NO_RULE,
+    OTHER_UNIT,
     SAME_GROUP,
     MetricVerdict,
     Question,
@@ -311,6 +312,22 @@ def test_an_unknown_direction_says_neither_better_nor_worse() -> None:
     assert (verdict.answer, verdict.why) == (Answer.UNKNOWN, NO_DIRECTION)
     assert not verdict.shown
     assert judged(batch([0.8], "a", 9), batch([0.8], "b", 1), None).answer is Answer.SAME
+
+
+@pytest.mark.parametrize("direction", [UP, None])
+@pytest.mark.parametrize(("new", "old"), [([85.0], [0.82]), (HIGHER, BASE), ([0.5], [0.5])])
+def test_numbers_in_different_units_are_not_judged(
+    new: list[float], old: list[float], direction: Direction | None
+) -> None:
+    ours, theirs = batch(new, "a", 100), batch(old, "b", 1)
+    question = Question(
+        metric="accuracy", new=ours, old=theirs, direction=direction, units=("%", None)
+    )
+    verdict = judge_metric(question)
+    assert (verdict.answer, verdict.shown) == (Answer.UNKNOWN, False)
+    assert verdict.why == f"{OTHER_UNIT}: % here, none there"
+    alike = Question(metric="accuracy", new=ours, old=theirs, direction=UP, units=("%", "%"))
+    assert judge_metric(alike) == judged(ours, theirs)
 
 
 def test_group_with_more_failures_is_never_better() -> None:
