@@ -448,3 +448,9 @@ def test_a_named_metrics_file_that_was_not_written_is_a_warning_with_its_path(ex
     assert "warning: sub/out.json was not written by this run" in done.err
     done = exp("run", "--metrics", "out.json", "--", "python", "-c", code)
     assert "was not written" not in done.err
+
+
+def test_the_mean_of_a_benchmark_is_the_main_metric(exp: Exp) -> None:
+    document = {"results": [{"command": "zstd", "max": 3, "mean": 2, "median": 2, "min": 1}]}
+    code = f"import pathlib; pathlib.Path('bench.json').write_text({json.dumps(document)!r})"
+    assert "\nzstd.mean 2: " in exp("run", "--", "python", "-c", code).err
