@@ -64,6 +64,7 @@ def gather_metrics(
 def _shown(file: Path) -> str:
     """Return the path as the user named it, from the current directory; the name if elsewhere."""
     try:
-        return file.relative_to(Path.cwd()).as_posix()
+        shown = file.relative_to(Path.cwd())
     except (ValueError, OSError):
         return file.name
+    return file.name if ".git" in shown.parts else shown.as_posix()
