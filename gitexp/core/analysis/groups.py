@@ -67,6 +67,11 @@ class Group:
         return sum(m.value is not None for m in self.measurements)
 
     @property
+    def counted(self) -> int:
+        """Number of numbers behind the mean: of seeds if there are several, else of runs."""
+        return len(self.sample) if len(self.sample) > 1 else self.runs
+
+    @property
     def failed(self) -> int:
         """Number of runs that failed or have no finite number."""
         return len(self.measurements) - self.runs

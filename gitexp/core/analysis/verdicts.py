@@ -73,14 +73,16 @@ class MetricVerdict:
     dof: float | None = None
     """Degrees of freedom of the interval; `None` if repeats did not give it."""
     runs: int = 0
-    """Number of runs behind the mean."""
+    """Number of runs behind the mean; a seed that ran several times counts once."""
     reference_runs: int = 0
     repeats: int = 0
     """The larger of the two."""
     own: float | None = None
     """Number measured by this run."""
+    total: int = 0
+    """Runs of its group that ended."""
     failed: int = 0
-    """Runs of its group that failed or have no number."""
+    """Those that failed or have no number."""
     reference_failed: int = 0
     not_numbers: int = 0
     """Those of `failed` that succeeded, with a number that is not finite."""
@@ -215,9 +217,10 @@ def _facts(question: Question) -> MetricVerdict:
         reference=None if old is None else old.newest.run,
         direction=question.direction,
         guessed=question.guessed,
-        runs=0 if new is None else new.runs,
-        reference_runs=0 if old is None else old.runs,
-        repeats=max(0 if g is None else g.runs for g in (new, old)),
+        runs=0 if new is None else new.counted,
+        reference_runs=0 if old is None else old.counted,
+        repeats=max(0 if g is None else g.counted for g in (new, old)),
+        total=0 if new is None else len(new.measurements),
         own=own[0] if own else None,
         failed=0 if new is None else new.failed,
         not_numbers=0 if new is None else sum(m.lack == "not a number" for m in new.measurements),

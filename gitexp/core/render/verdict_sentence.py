@@ -101,7 +101,7 @@ def alone_sentence(
         return f"{text}: a reproduction of {reproduces}, so no improvement"
     why = "nothing to compare with yet"
     if group is not None and group.runs > 1:
-        text += f", mean of {group.runs} {format_number(group.mean, precision=precision)}"
+        text += f", mean of {group.counted} {format_number(group.mean, precision=precision)}"
         why = "repeats of one trial; no other trial to compare with yet"
     broken = [guard_words(guard, precision=precision) for guard in _not_kept(guards)]
     return "; ".join([f"{text}: {why}", *broken])
@@ -329,12 +329,11 @@ def _needed(verdict: MetricVerdict) -> list[str]:
 def _remarks(verdict: MetricVerdict) -> list[str]:
     """Return remarks on the noise, for the end of the sentence."""
     parts = []
-    total = verdict.failed + verdict.runs
     failed = verdict.failed - verdict.not_numbers
     if failed:
-        parts.append(f"{failed} of {total} failed")
-    if verdict.not_numbers and total > 1:
-        parts.append(f"{verdict.not_numbers} of {total} not a number")
+        parts.append(f"{failed} of {verdict.total} failed")
+    if verdict.not_numbers and verdict.total > 1:
+        parts.append(f"{verdict.not_numbers} of {verdict.total} not a number")
     if verdict.overruled is not None and verdict.noise is not None:
         shown = format_number(verdict.noise, precision=2)
         declared = format_number(verdict.overruled, precision=2)

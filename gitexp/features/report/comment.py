@@ -292,10 +292,10 @@ def _best_so_far(workspace: Workspace, subject: Subject) -> str:
 
 def _mean_text(group: Group) -> str:
     mean = format_number(group.mean)
-    if group.runs < 2:
+    if group.counted < 2:
         return f"{mean} (one run)"
     sd = "" if group.sd is None else f" ± {format_number(group.sd, precision=2)}"
-    return f"{mean}{sd} (n {group.runs})"
+    return f"{mean}{sd} (n {group.counted})"
 
 
 def _noise_text(standings: Standings, ranking: Ranking) -> str:

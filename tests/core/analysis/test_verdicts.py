@@ -353,6 +353,19 @@ def test_a_reference_of_zero_has_no_relative_difference() -> None:
     assert change_of(verdict) == "+0.5"
 
 
+def test_mean_counts_a_seed_that_ran_several_times_once() -> None:
+    again = [measured(0.8, n, cell="f1", seeds="1", group="a") for n in (11, 12, 13)]
+    others = [measured(0.9, 20 + n, cell=f"g{n}", seeds=str(n), group="a") for n in (2, 3)]
+    failed = measured(None, 30, cell="g4", seeds="4", group="a")
+    new = group_of([*again, *others, failed])
+    verdict = judged(new, batch(BASE, "b", 1))
+    assert (new.runs, verdict.runs, verdict.total, verdict.failed) == (5, 3, 6, 1)
+    assert verdict.value == pytest.approx((0.8 + 0.9 + 0.9) / 3)
+    sentence = metric_sentence(verdict)
+    assert "(mean of 3)" in sentence
+    assert "1 of 6 failed" in sentence
+
+
 def test_verdict_names_the_number_of_the_run() -> None:
     new = group_with([0.8, 0.9], "a", start=9)
     question = Question(metric="accuracy", new=new, old=None, run=new.measurements[0].run)

@@ -810,6 +810,7 @@ def test_dataclasses_become_objects() -> None:
             "reference_runs": 1,
             "repeats": 1,
             "own": 0.5,
+            "total": 1,
             "failed": 0,
             "reference_failed": 0,
             "not_numbers": 0,
