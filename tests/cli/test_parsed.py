@@ -648,6 +648,14 @@ def test_multirun_records_a_linked_run_for_each_job(programs: Exp) -> None:
     assert "sweep-0" in again.out
 
 
+def test_a_multirun_without_ignored_directories_is_tried(programs: Exp) -> None:
+    programs.repo.commit({"sweep.py": SWEEP})
+    argv = ("python", "sweep.py", "-m", "lr=0.1,0.2")
+    programs("run", "-n", "sweep", "--", *argv)
+    assert "sweep-0" in programs("tried", "--", "python", "sweep.py", "lr=0.1", check=1).out
+    assert "this very trial was run before" in programs("tried", "--", *argv, check=1).out
+
+
 JOBLIB = """\
 import hydra, logging
 
