@@ -203,7 +203,8 @@ def _references(
     pairs: list[tuple[MetricVerdict, str]] = []
     if last is not None and best is not None and is_one_reference(last, best):
         is_passed = best.answer is Answer.BETTER
-        name = last_name if is_passed else f"{last_name}, which is {_best_name(best)}"
+        rank = "the best other" if claim == "leads" else _best_name(best)
+        name = last_name if is_passed else f"{last_name}, which is {rank}"
         # The best was picked from several, so its verdict has the stricter level.
         return [(last if is_passed else best, name)]
     if last is not None:

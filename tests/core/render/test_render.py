@@ -874,3 +874,11 @@ def test_every_word_of_run_names_is_used() -> None:
 def test_dates_keep_their_time_zone() -> None:
     run = make_run(started=datetime(2026, 1, 2, tzinfo=UTC))
     assert "2026-01-02 00:00:00 UTC" in run_detail(RecordedRun(run), view=VIEW)
+
+
+def test_a_leader_is_not_told_beside_another_best() -> None:
+    verdict = compared(0.85, 0.80, answer=Answer.UNKNOWN)
+    sentence = metric_sentence(verdict, verdict, claim="leads")
+    assert "cannot tell from the last, which is the best other, 0.80" in sentence
+    assert "; leads, not shown" in sentence
+    assert "which is the best, 0.80" in metric_sentence(verdict, verdict)
