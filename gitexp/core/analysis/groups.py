@@ -68,8 +68,8 @@ class Group:
 
     @property
     def counted(self) -> int:
-        """Number of numbers behind the mean: of seeds if there are several, else of runs."""
-        return len(self.sample) if len(self.sample) > 1 else self.runs
+        """Number of runs behind the mean; a seed that gave one number several times counts once."""
+        return len(self.sample)
 
     @property
     def failed(self) -> int:

@@ -101,7 +101,8 @@ def alone_sentence(
         return f"{text}: a reproduction of {reproduces}, so no improvement"
     why = "nothing to compare with yet"
     if group is not None and group.runs > 1:
-        text += f", mean of {group.counted} {format_number(group.mean, precision=precision)}"
+        if group.counted > 1:
+            text += f", mean of {group.counted} {format_number(group.mean, precision=precision)}"
         why = "repeats of one trial; no other trial to compare with yet"
     broken = [guard_words(guard, precision=precision) for guard in _not_kept(guards)]
     return "; ".join([f"{text}: {why}", *broken])
@@ -349,8 +350,8 @@ def _remarks(verdict: MetricVerdict) -> list[str]:
 
 
 def _unknown(verdict: MetricVerdict) -> str:
-    if verdict.runs < 2 and verdict.reference_runs < 2:
-        return "one run each, noise unknown"
     if verdict.one_seed:
         return "the same seed shows no noise: --seeds 3"
+    if verdict.runs < 2 and verdict.reference_runs < 2:
+        return "one run each, noise unknown"
     return "repeats agree, too few to know the noise"

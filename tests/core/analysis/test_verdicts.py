@@ -366,6 +366,15 @@ def test_mean_counts_a_seed_that_ran_several_times_once() -> None:
     assert "1 of 6 failed" in sentence
 
 
+def test_the_same_seed_again_is_no_further_number_of_the_mean() -> None:
+    new = group_of([measured(0.8, n, cell="f1", seeds="1", group="a") for n in (11, 12, 13)])
+    verdict = judged(new, batch(BASE, "b", 1))
+    assert (new.runs, verdict.runs, verdict.total) == (3, 1, 3)
+    assert "mean of" not in metric_sentence(verdict).partition(":")[0]
+    alone = judged(new, group_with([0.7], "b", start=1))
+    assert metric_sentence(alone).endswith("the same seed shows no noise: --seeds 3")
+
+
 def test_verdict_names_the_number_of_the_run() -> None:
     new = group_with([0.8, 0.9], "a", start=9)
     question = Question(metric="accuracy", new=new, old=None, run=new.measurements[0].run)
