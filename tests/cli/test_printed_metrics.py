@@ -140,3 +140,18 @@ def test_percent_and_fraction_are_not_compared_as_numbers(exp: Exp) -> None:
     exp("compare", "--single", "@{0}", "@{1}", check=125)
     exp("run", "-q", "--", "python", "t.py", "86%")
     exp("compare", "@{0}", "@{1}", check=0)
+
+
+def test_a_metric_with_another_value_in_the_metrics_file_is_a_warning(exp: Exp) -> None:
+    code = "import json, pathlib; print('METRIC loss=0.7 close=0.333 nan=nan')\n"
+    code += "values = {'loss': 0.5, 'close': 1 / 3, 'nan': float('nan')}\n"
+    code += "pathlib.Path('metrics.json').write_text(json.dumps(values))"
+    exp("run", "-q", "--", "python", "-c", code)
+    document = shown(exp)
+    assert document["metrics"]["loss"] == 0.7
+    (warning,) = document["warnings"]
+    assert warning == (
+        "loss is 0.7 as printed or logged and 0.5 in the metrics file; the record has 0.7"
+    )
+    exp("run", "-q", "--metrics", "metrics.json", "--", "python", "-c", code)
+    assert shown(exp)["warnings"][0].endswith("; the record has 0.5")
