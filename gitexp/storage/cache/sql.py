@@ -23,7 +23,7 @@ from gitexp.core.schema.json_codec import DOCUMENT_SCHEMA
 
 _FIELDS: Final = zlib.crc32((signature(RUN) + signature(ANNOTATION)).encode())
 
-SCHEMA: Final = f"8.{DOCUMENT_SCHEMA}.{_FIELDS:08x}"
+SCHEMA: Final = f"9.{DOCUMENT_SCHEMA}.{_FIELDS:08x}"
 """Version of the tables and of their content; a cache of another version is rebuilt.
 
 Raise the first number when the tables change; the other parts follow the schema table.
