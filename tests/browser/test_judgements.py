@@ -1,7 +1,8 @@
 """Pairs that a reader picks, judged in the page and by Python, one table of cases for both.
 
 Cases are all pairs of trials by every metric: with declared noise, a smallest effect, a guard and
-bounds; metrics of the machine, on two machines, in turns and not; failed runs; no direction.
+bounds; metrics of the machine, on two machines, in turns and not; failed runs; no direction; two
+units.
 Guards are compared for every trial by every main metric, each with another reference.
 """
 
@@ -98,6 +99,7 @@ def add_run(search: Search, number: int, seed: int) -> Run:
         "odd": number / 10 + chance.gauss(0, 0.05),
         **{f"m{n}": chance.gauss(number / 4, 0.5) for n in range(9)},
     }
+    units = {"f1": "%"} if number in (3, 8) else {}
     failed = number == 4 and seed == 2
     takes_turns = number < 2
     host = "lab-2" if number == 7 else "lab-1"
@@ -107,6 +109,7 @@ def add_run(search: Search, number: int, seed: int) -> Run:
         0.5,
         seed=seed,
         metrics={} if failed else metrics,
+        units=units,
         outcome=Outcome.FAILED if failed else Outcome.SUCCEEDED,
         checks=checks if number > 5 else None,
         environment={"python": "3.12.1", "host": host, "cpu": f"cpu of {host}"},

@@ -32,7 +32,12 @@ SAMPLE: Final = 200
 FEW: Final = 4
 """Rows for each different value from which a column keeps every value once."""
 
-_TABLES: Final = {"metrics": "metrics.", "params": "params.", "environment": "env."}
+_TABLES: Final = {
+    "metrics": "metrics.",
+    "units": "units.",
+    "params": "params.",
+    "environment": "env.",
+}
 _PLAIN: Final = (
     *("name", "outcome", "duration_s", "author", "origin", "reason", "decision"),
     *("fingerprint", "session", "source", "group", "batch", "round", "clock"),

@@ -89,7 +89,7 @@ def read_program(*, is_live: bool = False) -> str:
 def read_style(*, is_live: bool = False) -> str:
     """Return the style of the page and that of the charts."""
     own = read_static("page.css") + (read_static("live.css") if is_live else "")
-    return read_static("uplot/uPlot.css") + squeeze_style(own)
+    return squeeze_style(read_static("uplot/uPlot.css") + own)
 
 
 def read_static(name: str) -> str:

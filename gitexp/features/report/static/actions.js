@@ -148,10 +148,6 @@ export function commandLine(text) {
     button("Copy", () => copy(text, "the command")));
 }
 
-export function download(name, text) {
-  return copy(text, name);
-}
-
 // A dialog with a title; what is given is inside.
 export function openDialog(title, ...inside) {
   const dialog = element("dialog", { class: "dialog", "aria-label": title },

@@ -29,7 +29,7 @@ export function variance(sample) {
 export function groupOf(measurements) {
   const sample = sampleOf(measurements);
   const counted = measurements.filter((m) => m.value !== null);
-  return { measurements, sample, mean: sample.length ? mean(sample) : NaN, runs: counted.length,
+  return { measurements, sample, mean: sample.length ? mean(sample) : NaN, runs: sample.length, newest: counted.at(-1),
     sd: sample.length > 1 ? Math.sqrt(variance(sample)) : null, failed: measurements.length - counted.length };
 }
 
@@ -90,9 +90,9 @@ export function comparable(others, a, b) {
   const known = others.filter((sample) => sample.length);
   const levels = [...known, a, b].map(mean);
   if (Math.min(...levels) <= 0 && Math.max(...levels) >= 0) return [...known, a, b];
-  const [low, high] = levels.slice(-2).map(Math.abs).sort((x, y) => x - y);
-  const near = known.filter((sample) => Math.abs(mean(sample)) >= low / 2 && Math.abs(mean(sample)) <= 2 * high);
-  return [...near, a, b];
+  const sizes = levels.map(Math.abs);
+  const [low, high] = sizes.slice(-2).sort((x, y) => x - y);
+  return [...known.filter((_, n) => sizes[n] >= low / 2 && sizes[n] <= 2 * high), a, b];
 }
 
 // --- two samples ------------------------------------------------------------------------------

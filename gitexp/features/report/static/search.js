@@ -1,5 +1,6 @@
 // The search that the page is about: its runs, trials, metrics, and what is derived from them.
 
+import { clean } from "./elements.js";
 import { groupOf, guardReference, judge, judgeGuards, missing, withGuards } from "./judge.js";
 import { Columns } from "./load.js";
 
@@ -105,7 +106,7 @@ export class Search {
 
   familySamples(name, trial, other) {
     const { columns } = this;
-    const newest = (key) => this.group(name, key)?.measurements.at(-1).row;
+    const newest = (key) => this.group(name, key)?.newest?.row;
     const family = columns.get("family", newest(trial));
     const machine = (key) => MACHINE.map((column) => columns.get(column, newest(key))).join("\n");
     const isMachine = this.metric(name).timelike;
@@ -135,7 +136,10 @@ export class Search {
     const [own, reference] = [this.group(name, a), this.group(name, b)];
     const why = this.lack(name, a, b);
     if (why) return missing(why, "unknown", own?.sample.length && reference?.sample.length ? own.mean - reference.mean : null);
-    return judge(this.metric(name), own, reference, a === b ? [] : this.familySamples(name, a, b), share);
+    const verdict = judge(this.metric(name), own, reference, a === b ? [] : this.familySamples(name, a, b), share);
+    if (verdict.basis === "missing") return verdict;
+    const [unit, other] = [own, reference].map(({ newest }) => this.columns.get(`units.${name}`, newest.row) || "no unit");
+    return unit === other ? verdict : { ...verdict, answer: "unknown", shown: false, words: clean(`cannot tell: ${unit} against ${other}`) };
   }
 
   // The same by the metric that decides, with the guards of the first.
