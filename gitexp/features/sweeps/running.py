@@ -26,7 +26,7 @@ from gitexp.features.sweeps.progress import Limits, Listener, Progress, Result
 from gitexp.features.sweeps.proposed_plan import ProposedPlan
 from gitexp.features.sweeps.source import ListedTrials, Source, take_new
 from gitexp.features.sweeps.trees import Trees, paths_to_link, remove_forgotten
-from gitexp.features.sweeps.trial import OWNER_VARIABLE, marks_of, placed_in
+from gitexp.features.sweeps.trial import OWNER_VARIABLE, SWEEP_VARIABLE, marks_of, placed_in
 from gitexp.storage.branch.events import RunEvent
 from gitexp.storage.cache.sql import program
 from gitexp.storage.workspace import Workspace
@@ -127,7 +127,8 @@ def _run_on(
         adopted.append((left.planned(plan), left.run))
     return Coordinator(
         workspace,
-        marks_of(workspace, plan.definition.id),
+        # Without an owner: `held_sweep` ends what has it, and workers may be on this machine.
+        {SWEEP_VARIABLE: plan.definition.id},
         cluster.engine,
         cluster.place,
         mark=mark,

@@ -68,11 +68,11 @@ SWEEP_VARIABLE = "GITEXP_SWEEP"
 """Tells a command which sweep it belongs to."""
 
 OWNER_VARIABLE = "GITEXP_SWEEP_OWNER"
-"""Marks the processes of a sweep in one clone: another clone may run the same sweep."""
+"""Marks the processes that a sweep starts itself in one clone: another clone may run it too."""
 
 
 def marks_of(workspace: Workspace, sweep: str) -> dict[str, str]:
-    """The variables that every command of a sweep in this clone has."""
+    """The variables of every command that a sweep in this clone starts itself."""
     where = os.path.realpath(workspace.repo.state_dir)
     clone = hashlib.sha256(os.fsencode(where)).hexdigest()[:16]
     return {SWEEP_VARIABLE: sweep, OWNER_VARIABLE: f"{sweep}-{clone}"}
