@@ -4,6 +4,7 @@ moments, then `sweep resume`.
 Each point has exactly one result, each trial that started has a record, and no process is left.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -56,7 +57,8 @@ def strike(victim: str, coordinator: int, cluster: Cluster) -> None:
         os.kill(coordinator, signal.SIGKILL)
     elif victim == "trial":
         for pid in trials_of(cluster)[:1]:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(pid, signal.SIGKILL)
     elif victim == "worker":
         os.kill(cluster.workers["w1"].pid, signal.SIGKILL)
         cluster.workers["w1"].wait()
