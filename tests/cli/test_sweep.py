@@ -1,10 +1,12 @@
 """Sweeps through the command: what runs, what is reused, what is said, and what stays untouched."""
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -403,7 +405,52 @@ class TestSignals:
         held("sweep", "stop", "--now")
         process.communicate(timeout=60)
         assert process.returncode == 130
-        assert "does not run on this machine" in held("sweep", "stop", check=128).err
+        assert "does not run in this clone" in held("sweep", "stop", check=128).err
+
+    def test_stop_reaches_a_sweep_that_a_script_started_in_the_background(
+        self, held: Exp, tmp_path: Path
+    ) -> None:
+        """It ignores the signal of Ctrl-C, as shells have it for such commands."""
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        process = start(held, *WAITING)
+        signal.signal(signal.SIGINT, before)
+        until(lambda: started(tmp_path) == 2)
+        held("sweep", "stop")
+        (tmp_path / "go").touch()
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 130, output
+        assert [run["outcome"] for run in documents(held)] == ["succeeded"] * 2
+        held("sweep", "resume")
+        assert [run["outcome"] for run in documents(held)] == ["succeeded"] * 4
+
+    def test_stop_lets_the_running_trial_in_place_end(self, held: Exp, tmp_path: Path) -> None:
+        process = start(held, "--in-place", *WAITING[2:])
+        until(lambda: started(tmp_path) == 1)
+        held("sweep", "stop")
+        (tmp_path / "go").touch()
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 130, output
+        assert [run["outcome"] for run in documents(held)] == ["succeeded"]
+
+    def test_who_looks_whether_a_sweep_runs_keeps_nobody_from_running_it(self, held: Exp) -> None:
+        held("sweep", "-S", "n=1", "--", "sh", "-c", "exit {n}", check=1)
+        (path,) = (held.repo.path / ".git/gitexp/sweeps").glob("*.lock")
+        looking = path.open()
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        threading.Timer(2.0, looking.close).start()
+        assert "not running here" in held("sweep", "status").out
+        assert "0 to run" in held("sweep", "resume", check=1).err
+
+    def test_a_sweep_that_runs_is_not_removed(self, held: Exp, tmp_path: Path) -> None:
+        process = start(held, *WAITING)
+        until(lambda: started(tmp_path) == 2)
+        assert "is running already" in held("sweep", "rm", "--yes", check=128).err
+        (tmp_path / "go").touch()
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, output
+        held("sweep", "rm", "--yes")
+        assert documents(held) == []
+        assert not list((held.repo.path / ".git/gitexp/sweeps").iterdir())
 
 
 class TestDeaths:

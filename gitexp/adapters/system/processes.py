@@ -79,6 +79,20 @@ def has_survivor(group: int, variable: str) -> bool:
     return False
 
 
+def has_open(process: Path, path: Path, found: os.stat_result) -> bool:
+    """Return whether a process, by its directory in `/proc`, has a file open; `found` is its state.
+
+    Raises `OSError` when it has ended, or belongs to another user.
+    """
+    for entry in os.listdir(process / "fd"):  # noqa: PTH208 - names only
+        with contextlib.suppress(FileNotFoundError):
+            # Compare the name first: stat of any file could hang on a dead network disk.
+            opened = process / "fd" / entry
+            if opened.readlink().name == path.name and os.path.samestat(opened.stat(), found):
+                return True
+    return False
+
+
 def descendants(
     roots: Collection[int], known: Mapping[int, int], *, group: int, variable: str
 ) -> dict[int, int]:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -19,7 +20,13 @@ from gitexp.features.execution.recover import recover
 from gitexp.features.sweeps.cluster import LOCAL, Cluster
 from gitexp.features.sweeps.coordinator import Coordinator
 from gitexp.features.sweeps.definition import Definition
-from gitexp.features.sweeps.files import branch_file, running_here, save_sweep, save_where
+from gitexp.features.sweeps.files import (
+    branch_file,
+    running_here,
+    save_sweep,
+    save_where,
+    was_asked_to_end,
+)
 from gitexp.features.sweeps.places import WorkTrees
 from gitexp.features.sweeps.plan import Plan, Planned, State
 from gitexp.features.sweeps.progress import Limits, Listener, Progress, Result
@@ -137,6 +144,7 @@ def _run_on(
         limits=how.limits,
         listener=how.listener,
         forget=cluster.engine.forget,
+        is_asked=partial(was_asked_to_end, workspace, plan.definition),
     ).run(queue, adopted)
 
 
@@ -180,6 +188,7 @@ def _run_apart(
         variables=_variables(jobs),
         limits=how.limits,
         listener=how.listener,
+        is_asked=partial(was_asked_to_end, workspace, definition),
     ).run(queue)
 
 
@@ -224,6 +233,9 @@ def _run_in_place(
         if how.limits.failures and failures >= how.limits.failures:
             result.stopped_by = f"{failures} trials failed one after the other"
             return result
+        if was_asked_to_end(workspace, plan.definition):
+            result.was_interrupted = True
+            break
         each = take_new(queue, how.listener.on_reuse)
         if each is None:
             break
