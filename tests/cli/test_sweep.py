@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.campaigns.test_sweep_kills import guardians
 from tests.cli.conftest import Exp
 
 GRID = ("-S", "lr=0.1,0.01", "-S", "depth=2..3")
@@ -348,6 +349,17 @@ def until(condition: Any, seconds: float = 60.0) -> None:
         time.sleep(0.05)
 
 
+OUTLIVING = """\
+import os, time
+from pathlib import Path
+import gitexp
+with gitexp.start() as run, open(os.environ["COUNT"], "a") as count:
+    count.write("1\\n")
+    count.flush()
+    while not Path(os.environ["GO"]).exists():
+        time.sleep(0.05)
+    run.log(late=1)
+"""
 WAITING = (
     *("-j", "2", "-S", "n=1..4", "--", "sh", "-c"),
     'echo {n} >> "$COUNT"; while ! test -e "$GO"; do sleep 0.05; done; echo METRIC loss={n}',
@@ -470,6 +482,24 @@ class TestDeaths:
         assert sorted(run["params"]["n"] for run in ended) == [1, 2, 3, 4]
         assert len(held.repo.git("worktree", "list").splitlines()) == 1
         assert "0 to run" in held("sweep", *WAITING).err
+
+    def test_a_trial_that_outlives_its_sweep_and_the_guardian_is_running(
+        self, held: Exp, tmp_path: Path
+    ) -> None:
+        """What it logs from here on is recorded, and `resume` ends it."""
+        (held.repo.path / "trial.py").write_text(OUTLIVING)
+        process = start(held, "-j", "1", "-S", "n=1", "--", "python", "trial.py", "{n}")
+        until(lambda: started(tmp_path) and documents(held))
+        for pid in (*guardians(process.pid), process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.communicate(timeout=60)
+        (run,) = documents(held)
+        assert run["outcome"] == "running"
+        (journal,) = (held.repo.path / ".git/gitexp/journal").glob("*.journal")
+        (tmp_path / "go").touch()
+        until(lambda: not marked(f"GITEXP_RUN={journal.stem}"))
+        (run,) = documents(held)
+        assert (run["outcome"], run["metrics"]) == ("interrupted", {"late": 1})
 
     def test_a_trial_that_was_asked_to_end_runs_again(
         self, sweep: Exp, monkeypatch: pytest.MonkeyPatch

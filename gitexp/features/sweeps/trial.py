@@ -15,7 +15,7 @@ from typing import Self
 from gitexp.adapters.engines.protocol import Ended, Order
 from gitexp.adapters.git.process import LOCAL_VARIABLES
 from gitexp.adapters.journal.journal import CommandEnding, Journal, read_journal
-from gitexp.adapters.journal.liveness import ENGINE, RUN_VARIABLE
+from gitexp.adapters.journal.liveness import APART, ENGINE, RUN_VARIABLE
 from gitexp.adapters.journal.output_archive import KeptOutput, discard_output
 from gitexp.adapters.journal.output_tail import OutputTail
 from gitexp.adapters.system import clock
@@ -162,7 +162,7 @@ class OpenTrial:
             extra={
                 "packages": prepared.packages,
                 "top": str(prepared.top),
-                **({ENGINE: engine} if engine else {}),
+                **({ENGINE: engine} if engine else {APART: True}),
             },
         )
         started_s = clock.monotonic_s()
