@@ -111,8 +111,7 @@ def connected(
         place.close()
         raise
     try:
-        known = engine.known()
-        left, elsewhere = find_left(workspace, sweep, executor, known)
+        left, known, elsewhere = find_left(workspace, sweep, executor, engine.known, notice)
         engine.forget(known - {each.run.id for each in left})
         for content in elsewhere:
             other = content.extra[ENGINE]
