@@ -1,11 +1,14 @@
 """What a coordinator that died left with workers."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 from gitexp.adapters.journal.journal import Journal
 from gitexp.adapters.journal.liveness import ENGINE
 from gitexp.core.model.run import Outcome, SweepPlace
 from gitexp.core.schema.toml_codec import encode_run
+from gitexp.features.sweeps.marks import OWNER_VARIABLE, marks_of
 from gitexp.features.sweeps.remote import find_left
 from gitexp.storage.workspace import Workspace
 from tests.conftest import RepoBuilder
@@ -42,3 +45,23 @@ def test_a_worker_that_connects_late_keeps_its_trials(repo: RepoBuilder) -> None
     assert said == ["waiting 10 s for workers that may have results of 1 trial"]
     assert answers == []
     assert len(list(workspace.journals.glob("*.journal"))) == 4
+
+
+def test_a_clone_at_the_same_path_of_another_machine_is_another_owner(
+    repo: RepoBuilder, tmp_path: Path
+) -> None:
+    """Workers, and processes of containers, tell two coordinators of one sweep apart by it."""
+    repo.commit({"a.txt": "a"})
+
+    def owner(path: Path) -> str:
+        return marks_of(Workspace.open(path), SWEEP)[OWNER_VARIABLE]
+
+    ours = owner(repo.path)
+    repo.git("worktree", "add", "--quiet", str(tmp_path / "linked"))
+    assert owner(repo.path) == owner(tmp_path / "linked") == ours
+    shutil.copytree(repo.path, tmp_path / "copy")
+    repo.git("worktree", "remove", str(tmp_path / "linked"))
+    repo.path.rename(tmp_path / "ours")
+    repo.path.mkdir()
+    repo.git("clone", "--quiet", str(tmp_path / "ours"), ".")
+    assert len({ours, owner(repo.path), owner(tmp_path / "copy")}) == 3

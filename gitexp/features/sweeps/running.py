@@ -27,13 +27,14 @@ from gitexp.features.sweeps.files import (
     save_where,
     was_asked_to_end,
 )
+from gitexp.features.sweeps.marks import OWNER_VARIABLE, SWEEP_VARIABLE, marks_of
 from gitexp.features.sweeps.places import WorkTrees
 from gitexp.features.sweeps.plan import Plan, Planned, State
 from gitexp.features.sweeps.progress import Limits, Listener, Progress, Result
 from gitexp.features.sweeps.proposed_plan import ProposedPlan
 from gitexp.features.sweeps.source import ListedTrials, Source, take_new
 from gitexp.features.sweeps.trees import Trees, paths_to_link, remove_forgotten
-from gitexp.features.sweeps.trial import OWNER_VARIABLE, SWEEP_VARIABLE, marks_of, placed_in
+from gitexp.features.sweeps.trial import placed_in
 from gitexp.storage.branch.events import RunEvent
 from gitexp.storage.cache.sql import program
 from gitexp.storage.workspace import Workspace

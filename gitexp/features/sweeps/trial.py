@@ -4,7 +4,6 @@ The journal holds the trial from before its command starts until its record is o
 Recovery completes a trial whose process died, as for `git exp run`.
 """
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -63,19 +62,6 @@ from gitexp.features.sweeps.trees import TrialTree, is_link
 from gitexp.features.trials.reads import opened_files, untracked_reads
 from gitexp.storage.branch.events import RunEvent, sealed, started
 from gitexp.storage.workspace import Workspace
-
-SWEEP_VARIABLE = "GITEXP_SWEEP"
-"""Tells a command which sweep it belongs to."""
-
-OWNER_VARIABLE = "GITEXP_SWEEP_OWNER"
-"""Marks the processes that a sweep starts itself in one clone: another clone may run it too."""
-
-
-def marks_of(workspace: Workspace, sweep: str) -> dict[str, str]:
-    """The variables of every command that a sweep in this clone starts itself."""
-    where = os.path.realpath(workspace.repo.state_dir)
-    clone = hashlib.sha256(os.fsencode(where)).hexdigest()[:16]
-    return {SWEEP_VARIABLE: sweep, OWNER_VARIABLE: f"{sweep}-{clone}"}
 
 
 def placed_in(prepared: PreparedRun, tree: TrialTree) -> PreparedRun:
