@@ -28,7 +28,7 @@ from gitexp.features.execution.code_snapshot import pin
 from gitexp.features.recording.made_here import mark_recorded_here
 from gitexp.features.recording.record import apply_totals, fit_to_limits, fold_events, note_events
 from gitexp.features.sweeps.coordinator import BATCH_S
-from gitexp.features.sweeps.files import branch_file
+from gitexp.features.sweeps.files import branch_file, was_asked_to_end
 from gitexp.features.sweeps.plan import Plan, Planned
 from gitexp.features.sweeps.progress import Result
 from gitexp.features.sweeps.source import Source, take_new
@@ -90,6 +90,7 @@ class ExecutorLoop:
         self._open: dict[str, _Trial] = {}
         self._futures: dict[Future[Answer], str] = {}
         self._ended: list[tuple[_Trial, RunEvent, tuple[str, ...]]] = []
+        self._definition = plan.definition
         self._extra: tuple[tuple[str, bytes], ...] = (branch_file(plan.definition),)
         self._written_s = clock.monotonic_s()
         self._row = 0
@@ -105,6 +106,10 @@ class ExecutorLoop:
         sample = pin(self._workspace, self._plan.sample().run)  # the code, until a record has it
         try:
             while self._open or (queue and result.stopped_by is None):
+                if result.stopped_by is None and was_asked_to_end(
+                    self._workspace, self._definition
+                ):
+                    result.stopped_by = "it was asked to stop"
                 self._fill(queue, result)
                 self._take(queue, result)
                 if clock.monotonic_s() - self._written_s >= BATCH_S:

@@ -27,6 +27,23 @@ _OWN: Final = "worktree"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
+def clone_id(repo: Repo) -> str:
+    """Return the random id of this clone, the same in all its work trees; empty if it has none.
+
+    It is made here the first time. Clones on several machines may have the same path.
+    """
+    path = repo.state_dir / "clone"
+    found = _read(path)
+    if not _NAME.fullmatch(found):
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _create(path, f"{clock.new_id()}\n")
+        if _NAME.fullmatch(_read(path)) is None:  # a damaged file
+            _write(path, f"{clock.new_id()}\n")
+        found = _read(path)
+    return found
+
+
 class Applied(NamedTuple):
     """Run whose code `git exp apply` wrote to the work tree."""
 

@@ -116,6 +116,31 @@ def test_prune_during_a_start_removes_nothing_needed(
     check_snapshots(ground)
 
 
+def test_prune_while_code_is_packed_beside_a_gc_removes_nothing_needed(
+    repo: RepoBuilder, tmp_path: Path
+) -> None:
+    """Found by the 200 runs: the extra object of a pack has no ref, and git could not read it."""
+    ground = Field(repo)
+    ground.record(0)
+    git, shim, mark = shutil.which("git"), tmp_path / "shim", tmp_path / "pruned"
+    collecting = repo.path / ".git/gc.pid"
+    shim.mkdir()
+    (shim / "git").write_text(
+        "#!/bin/sh\n"
+        'case "$*" in *"pack-objects --quiet"*)\n'
+        f'if mkdir "{mark}" 2>/dev/null; then\n'
+        f'GIT_INDEX_FILE= {git} prune --expire=now; rm -f "{collecting}"; fi;; esac\n'
+        f'exec {git} "$@"\n'
+    )
+    (shim / "git").chmod(0o755)
+    collecting.write_text("1 elsewhere")
+    done = ground.run(1, env={"PATH": f"{shim}{os.pathsep}{os.environ['PATH']}"})
+    assert mark.exists()
+    assert (done.status, "pack-objects" in done.err) == (0, False), done.err
+    ground.acknowledged[next(r for r in read_records(repo) if r.startswith(done.started[0]))] = 1
+    check_snapshots(ground)
+
+
 def test_snapshot_of_a_three_week_run_survives_gc(repo: RepoBuilder, tmp_path: Path) -> None:
     """Objects older than git's grace period of two weeks, collected during the run."""
     ground = Field(repo)

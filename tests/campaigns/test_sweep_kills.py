@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gitexp.features.sweeps.trial import OWNER_VARIABLE, marks_of
+from gitexp.features.sweeps.marks import OWNER_VARIABLE, marks_of
 from gitexp.storage.workspace import Workspace
 from tests.conftest import RepoBuilder
 

@@ -1,16 +1,19 @@
 """Sweeps through the command: what runs, what is reused, what is said, and what stays untouched."""
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.campaigns.test_sweep_kills import guardians
 from tests.cli.conftest import Exp
 
 GRID = ("-S", "lr=0.1,0.01", "-S", "depth=2..3")
@@ -346,6 +349,17 @@ def until(condition: Any, seconds: float = 60.0) -> None:
         time.sleep(0.05)
 
 
+OUTLIVING = """\
+import os, time
+from pathlib import Path
+import gitexp
+with gitexp.start() as run, open(os.environ["COUNT"], "a") as count:
+    count.write("1\\n")
+    count.flush()
+    while not Path(os.environ["GO"]).exists():
+        time.sleep(0.05)
+    run.log(late=1)
+"""
 WAITING = (
     *("-j", "2", "-S", "n=1..4", "--", "sh", "-c"),
     'echo {n} >> "$COUNT"; while ! test -e "$GO"; do sleep 0.05; done; echo METRIC loss={n}',
@@ -403,7 +417,52 @@ class TestSignals:
         held("sweep", "stop", "--now")
         process.communicate(timeout=60)
         assert process.returncode == 130
-        assert "does not run on this machine" in held("sweep", "stop", check=128).err
+        assert "does not run in this clone" in held("sweep", "stop", check=128).err
+
+    def test_stop_reaches_a_sweep_that_a_script_started_in_the_background(
+        self, held: Exp, tmp_path: Path
+    ) -> None:
+        """It ignores the signal of Ctrl-C, as shells have it for such commands."""
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        process = start(held, *WAITING)
+        signal.signal(signal.SIGINT, before)
+        until(lambda: started(tmp_path) == 2)
+        held("sweep", "stop")
+        (tmp_path / "go").touch()
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 130, output
+        assert [run["outcome"] for run in documents(held)] == ["succeeded"] * 2
+        held("sweep", "resume")
+        assert [run["outcome"] for run in documents(held)] == ["succeeded"] * 4
+
+    def test_stop_lets_the_running_trial_in_place_end(self, held: Exp, tmp_path: Path) -> None:
+        process = start(held, "--in-place", *WAITING[2:])
+        until(lambda: started(tmp_path) == 1)
+        held("sweep", "stop")
+        (tmp_path / "go").touch()
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 130, output
+        assert [run["outcome"] for run in documents(held)] == ["succeeded"]
+
+    def test_who_looks_whether_a_sweep_runs_keeps_nobody_from_running_it(self, held: Exp) -> None:
+        held("sweep", "-S", "n=1", "--", "sh", "-c", "exit {n}", check=1)
+        (path,) = (held.repo.path / ".git/gitexp/sweeps").glob("*.lock")
+        looking = path.open()
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        threading.Timer(2.0, looking.close).start()
+        assert "not running here" in held("sweep", "status").out
+        assert "0 to run" in held("sweep", "resume", check=1).err
+
+    def test_a_sweep_that_runs_is_not_removed(self, held: Exp, tmp_path: Path) -> None:
+        process = start(held, *WAITING)
+        until(lambda: started(tmp_path) == 2)
+        assert "is running already" in held("sweep", "rm", "--yes", check=128).err
+        (tmp_path / "go").touch()
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, output
+        held("sweep", "rm", "--yes")
+        assert documents(held) == []
+        assert not list((held.repo.path / ".git/gitexp/sweeps").iterdir())
 
 
 class TestDeaths:
@@ -423,6 +482,24 @@ class TestDeaths:
         assert sorted(run["params"]["n"] for run in ended) == [1, 2, 3, 4]
         assert len(held.repo.git("worktree", "list").splitlines()) == 1
         assert "0 to run" in held("sweep", *WAITING).err
+
+    def test_a_trial_that_outlives_its_sweep_and_the_guardian_is_running(
+        self, held: Exp, tmp_path: Path
+    ) -> None:
+        """What it logs from here on is recorded, and `resume` ends it."""
+        (held.repo.path / "trial.py").write_text(OUTLIVING)
+        process = start(held, "-j", "1", "-S", "n=1", "--", "python", "trial.py", "{n}")
+        until(lambda: started(tmp_path) and documents(held))
+        for pid in (*guardians(process.pid), process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.communicate(timeout=60)
+        (journal,) = (held.repo.path / ".git/gitexp/journal").glob("*.journal")
+        before = documents(held)
+        (tmp_path / "go").touch()
+        assert [run["outcome"] for run in before] == ["running"]
+        until(lambda: not marked(f"GITEXP_RUN={journal.stem}"))
+        (run,) = documents(held)
+        assert (run["outcome"], run["metrics"]) == ("interrupted", {"late": 1})
 
     def test_a_trial_that_was_asked_to_end_runs_again(
         self, sweep: Exp, monkeypatch: pytest.MonkeyPatch

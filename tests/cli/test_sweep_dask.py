@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +111,45 @@ def test_trials_run_elsewhere_with_the_exact_code_and_data_and_are_recorded_here
     other = exp(repo, "sweep", "--executor", two.address, *space, *command, check=128)
     assert "data/big.csv has other content" in other.stderr
     assert len(runs_of(repo)) == 4
+
+
+def test_a_trial_on_this_machine_goes_on_when_its_coordinator_is_killed(
+    repo: RepoBuilder, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`resume` ends what a killed sweep left as its own children, not what workers run."""
+    for name in ("COUNT", "GO"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    repo.commit({"unique.txt": str(tmp_path)})
+    cluster.start_worker("w1")
+    script = 'echo {n} >> "$COUNT"; while ! test -e "$GO"; do sleep 0.05; done; echo METRIC x={n}'
+    space = ("--executor", cluster.address, "--env", "COUNT", "--env", "GO", "-S", "n=1")
+    first = start_sweep(repo, *space, "--", "sh", "-c", script)
+    until((tmp_path / "COUNT").exists)
+    first.kill()
+    first.wait()
+    second = start_sweep(repo, "resume")
+    (journal,) = (repo.path / ".git/gitexp/journal").glob("*.journal")
+    until(lambda: f'"pid":{second.pid},' in journal.read_text())
+    (tmp_path / "GO").touch()
+    assert second.wait(timeout=PATIENCE_S) == 0
+    (run,) = runs_of(repo)
+    assert (run["outcome"], run["metrics"]) == ("succeeded", {"x": 1})
+    assert (tmp_path / "COUNT").read_text() == "1\n"
+
+
+def start_sweep(repo: RepoBuilder, *args: str) -> "subprocess.Popen[bytes]":
+    """Start a sweep."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "gitexp", "sweep", *args],
+        cwd=repo.path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < end, "it did not become so"
+        time.sleep(0.05)

@@ -75,3 +75,18 @@ def test_run_killed_after_its_time_limit_timed_out(exp: Exp) -> None:
         exp("recover")
     assert shown["outcome"] == "timed out"
     assert shown["duration_s"] >= 2
+
+
+def test_checks_over_their_limit_leave_what_the_command_started(exp: Exp) -> None:
+    """A server that the command left running is no part of the checks."""
+    exp.repo.commit({"gitexp.toml": '[checks]\ncommand = "sleep 600"\ntimeout = 0.3\n'})
+    exp.repo.git("config", "exp.runChecks", "sleep 600")
+    script = "sleep 600 >/dev/null 2>&1 & echo $! > pid"
+    exp("run", "--", "sh", "-c", script)
+    pid = int((exp.repo.path / "pid").read_text())
+    try:
+        assert shown_last(exp)["checks"]["outcome"] == "timed out"
+        assert Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

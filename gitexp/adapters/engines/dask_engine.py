@@ -20,6 +20,7 @@ from gitexp.adapters.engines.dask_client import (
     load_worker,
     lost,
 )
+from gitexp.adapters.engines.dask_outboxes import Outboxes
 from gitexp.adapters.engines.kit import digest_of, kit_files
 from gitexp.adapters.engines.protocol import (
     Ended,
@@ -35,12 +36,6 @@ from gitexp.core.errors import GitexpError, UnreadableRecord
 
 LOOK_S: Final = 2.0
 """Seconds between two looks at how many workers there are."""
-
-_COLLECT_S: Final = 0.5
-"""Seconds between two looks into the outboxes for adopted runs."""
-
-_GONE_S: Final = 10.0
-"""Seconds after which an adopted run that no worker knows was interrupted."""
 
 _ROUNDS: Final = 3
 """How often a command is ordered again that waited on workers which other commands killed."""
@@ -66,11 +61,6 @@ class DaskEngine:
         """Attempts at a run whose worker died, as far as they are known."""
         self._awaited: set[str] = set()
         """Runs that had ended, and whose result was lost with its worker: the cluster brings it."""
-        self._collected: dict[str, dict[str, Any]] = {}
-        """Results from outboxes that `wait` has not returned."""
-        self._collected_s = 0.0
-        self._adopted: dict[str, float] = {}
-        """Runs that `adopt` named, with when a worker was seen to know them."""
         self._lines = Lines()
         self._packages: dict[str, Mapping[str, Any]] = {}
         self._refused: dict[str, dict[str, str]] = {}
@@ -79,12 +69,17 @@ class DaskEngine:
         """Workers that can run nothing, with the reason."""
         self._noticed: set[str] = set()
         """Reasons for not using a worker that the user has seen."""
+        self._workers: set[str] = set()
+        """Those that are there."""
         self._threads = 1
         self._looked_s = 0.0
         self._folder = tempfile.TemporaryDirectory(prefix="gitexp-")
         self._worker = load_worker(Path(self._folder.name))
         self._kit = digest_of(kit_files())
         self._client: Any = connect(address)
+        self._outboxes = Outboxes(
+            self._client, self._worker, address, setting.owner, self._lines, self._packages
+        )
         self._topic = f"gitexp-{setting.owner}-{clock.new_id()}" if setting.streams else None
         try:
             self._prepare()
@@ -153,6 +148,8 @@ class DaskEngine:
         with suppress(Exception):  # the next wait finds out whether the scheduler is lost
             threads = self._client.nthreads()
             self._threads = sum(n for worker, n in threads.items() if worker not in self._useless)
+            came, self._workers = threads.keys() - self._workers, set(threads)
+            self._outboxes.greet(came)
 
     @property
     def slots(self) -> int:
@@ -191,7 +188,7 @@ class DaskEngine:
 
     def stop(self, run: str) -> None:
         """Ask a command to end; called again, end it now. Harmless when it has ended."""
-        if run in self._orders or run in self._adopted:
+        if run in self._orders or run in self._outboxes.adopted:
             self._stops[run] = self._stops.get(run, 0) + 1
             with asking(self._address):
                 self._client.run(self._worker.stop, run, self._stops[run], wait=False)
@@ -204,16 +201,13 @@ class DaskEngine:
 
         Raises `EngineLost`.
         """
-        if self._adopted:
-            timeout_s = min(
-                timeout_s, _COLLECT_S if self._adopted.keys() - self._collected.keys() else 0.0
-            )
+        timeout_s = self._outboxes.patience_s(timeout_s)
         events: list[Any] = []
         with suppress(queue.Empty):
             events.append(self._events.get(timeout=timeout_s))
             while True:
                 events.append(self._events.get_nowait())
-        found = self._take_adopted() if self._adopted else []
+        found = self._outboxes.take_adopted()
         for run in list(self._awaited):
             future = self._futures.get(run)
             if future is None or future.status not in ("lost", "pending"):
@@ -339,53 +333,15 @@ class DaskEngine:
 
     def known(self) -> set[str]:
         """Return the runs of this sweep that go on, or ended while no coordinator listened."""
-        running = self._collect()
-        return {*running, *self._collected}
-
-    def _collect(self) -> set[str]:
-        """Take results from the outboxes; returns the runs that go on."""
-        running: set[str] = set()
-        worker, owner = self._worker, self._setting.owner
-        with asking(self._address):
-            answers = self._client.run(worker.outbox, owner, on_error="ignore")
-        for answer in answers.values():
-            running.update(answer["running"])
-            for data in answer["ended"]:
-                with suppress(UnreadableRecord):
-                    result = decode(data)
-                    self._collected[result["run"]] = result
-        self._collected_s = clock.monotonic_s()
-        return running
+        return self._outboxes.known()
 
     def adopt(self, run: str) -> None:
         """Have `wait` say how a known run went on, as if it had been started now."""
-        self._adopted[run] = clock.monotonic_s()
-
-    def _take_adopted(self) -> list[Happening]:
-        """Return how adopted runs ended; one that no worker knows any more was interrupted."""
-        found: list[Happening] = []
-        now_s = clock.monotonic_s()
-        if now_s - self._collected_s > _COLLECT_S and self._adopted.keys() - self._collected.keys():
-            for run in self._collect():
-                if run in self._adopted:
-                    self._adopted[run] = now_s
-        for run, seen_s in list(self._adopted.items()):
-            result = self._collected.pop(run, None)
-            if result is not None:
-                found += happenings(result, self._lines, self._packages)
-            elif now_s - seen_s > _GONE_S:
-                found.append(Ended(run, -9, 0.0, stopped=True, fault="its worker was lost"))
-            else:
-                continue
-            del self._adopted[run]
-        return found
+        self._outboxes.adopt(run)
 
     def forget(self, runs: Iterable[str]) -> None:
         """Say that results are recorded: workers need not keep them any more."""
-        with suppress(GitexpError), asking(self._address):
-            self._client.run(
-                self._worker.forget, self._setting.owner, list(runs), wait=False, on_error="ignore"
-            )
+        self._outboxes.forget(runs)
 
     def close(self) -> None:
         """Leave the cluster. What runs there ends, and waits in the outboxes."""

@@ -18,8 +18,8 @@ _POLL_S = 0.05
 _GIVE_UP_S = 10.0
 
 
-def marked_processes(marker: bytes) -> list[int]:
-    """Return the ids of the processes with a marker in their environment; none without `/proc`."""
+def marked_processes(*markers: bytes) -> list[int]:
+    """Return the processes with all these markers in their environment; none without `/proc`."""
     found = []
     try:
         names = os.listdir("/proc")  # noqa: PTH208 - names are enough
@@ -29,11 +29,20 @@ def marked_processes(marker: bytes) -> list[int]:
         if name.isdecimal() and int(name) != os.getpid():
             try:
                 with open(f"/proc/{name}/environ", "rb") as file:  # noqa: PTH123 - starts quickly
-                    if marker in file.read().split(b"\0"):
-                        found.append(int(name))
+                    variables = file.read().split(b"\0")
+                if all(marker in variables for marker in markers):
+                    found.append(int(name))
             except OSError:
                 continue  # it has ended, or belongs to another user
     return found
+
+
+def own_environment() -> dict[str, str]:
+    """Return the environment for a guardian: without marks, whose guardians would end it.
+
+    A sweep that a trial of another sweep starts inherits the marks of that trial.
+    """
+    return {name: value for name, value in os.environ.items() if not name.startswith("GITEXP_")}
 
 
 def end_processes(groups: set[int], marker: bytes) -> None:

@@ -76,8 +76,8 @@ class LocalEngine:
         self._undo = contextlib.ExitStack()
         self._selector = self._undo.enter_context(selectors.DefaultSelector())
         self._wakeup = self._listen_for_signals()
-        script = guardian.__file__
-        self._guardian = open_filter([sys.executable, "-I", "-S", script, self._marker])
+        argv = [sys.executable, "-I", "-S", guardian.__file__, self._marker]
+        self._guardian = open_filter(argv, guardian.own_environment())
 
     @property
     def slots(self) -> int:

@@ -13,6 +13,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from types import ModuleType
@@ -34,6 +35,7 @@ lines with the word METRIC are kept."""
 _TICK_S = 0.05
 _SOON_S = 0.002
 _GUARDIANS: dict[int, subprocess.Popen[bytes]] = {}
+_GUARDIANS_LOCK = threading.Lock()
 _MARK = f"{os.getpid()}-{time.time():.6f}"
 """The value of a variable that all trials of this worker have."""
 
@@ -192,7 +194,8 @@ class _Watch:
         self.ended_s: float | None = None
         self.closed_s: float | None = None
         self.timed_out, self.asked = False, 0
-        self.marker = f"GITEXP_RUN={task['run']}".encode()
+        # With the worker: another one here may run the same trial, if this one was given up.
+        self.markers = (f"GITEXP_RUN={task['run']}".encode(), f"GITEXP_WORKER={_MARK}".encode())
 
     def to_the_end(self, running: dict[str, dict[str, Any]]) -> dict[str, Any]:
         """Wait until the command and all that it started have ended."""
@@ -282,22 +285,30 @@ class _Watch:
         """Send a signal to the command, its group, and what carries its run's marker elsewhere."""
         with contextlib.suppress(OSError):
             os.killpg(self.process.pid, number)
-        for pid in self.guardian.marked_processes(self.marker):
+        for pid in self.guardian.marked_processes(*self.markers):
             with contextlib.suppress(OSError):
                 if os.getpgid(pid) != self.process.pid:
                     os.kill(pid, number)
 
 
 def _guard(guardian: ModuleType) -> subprocess.Popen[bytes]:
-    """Return the process that ends all trials here when this worker is killed."""
-    guard = _GUARDIANS.get(os.getpid())
-    if guard is None or guard.poll() is not None:
-        argv = [sys.executable, "-I", "-S", guardian.__file__, f"GITEXP_WORKER={_MARK}"]
-        guard = subprocess.Popen(
-            list(map(str, argv)), stdin=subprocess.PIPE, start_new_session=True
-        )
-        _GUARDIANS[os.getpid()] = guard
-    return guard
+    """Return the process that ends all trials here when this worker is killed.
+
+    Only one: at the end of the variable that holds a second one its pipe would close, as if the
+    worker were dead.
+    """
+    with _GUARDIANS_LOCK:
+        guard = _GUARDIANS.get(os.getpid())
+        if guard is None or guard.poll() is not None:
+            argv = [sys.executable, "-I", "-S", guardian.__file__, f"GITEXP_WORKER={_MARK}"]
+            guard = subprocess.Popen(
+                list(map(str, argv)),
+                env=guardian.own_environment(),
+                stdin=subprocess.PIPE,
+                start_new_session=True,
+            )
+            _GUARDIANS[os.getpid()] = guard
+        return guard
 
 
 def _tell(guard: subprocess.Popen[bytes], word: str) -> None:

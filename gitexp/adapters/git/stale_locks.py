@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gitexp.adapters.system import clock
+from gitexp.adapters.system.processes import has_open
 from gitexp.core.model.frozen import frozen
 
 MIN_STALE_AGE_S = 10.0
@@ -124,20 +125,10 @@ def _may_hold(
     if is_git and _subcommand(argv) in _LOCKLESS:
         return False
     try:
-        return _has_open(process, path, found) or (is_git and _works_in(process, argv, common_dir))
+        return has_open(process, path, found) or (is_git and _works_in(process, argv, common_dir))
     except PermissionError:
         # Init and other privileged processes hide their files from all users; git never does.
         return is_git
-
-
-def _has_open(process: Path, path: Path, found: os.stat_result) -> bool:
-    for entry in os.listdir(process / "fd"):  # noqa: PTH208 - names only
-        with contextlib.suppress(FileNotFoundError):
-            # Compare the name first: stat of any file could hang on a dead network disk.
-            opened = process / "fd" / entry
-            if opened.readlink().name == path.name and os.path.samestat(opened.stat(), found):
-                return True
-    return False
 
 
 _LOCKLESS = (b"cat-file", b"fsmonitor--daemon", b"credential-cache--daemon", b"daemon", b"exp")

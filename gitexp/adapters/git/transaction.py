@@ -45,9 +45,10 @@ _TRIES = 8
 _TAKEN = (
     *("nonexistent object", "No such file or directory"),
     *("cannot store pack", "cannot store index", "cannot create keep file", "cannot reopen"),
-    *("is missing commits", "Not a valid commit", "Not a valid object", "unable to read tree"),
+    *("is missing commits", "Not a valid commit", "Not a valid object"),
+    *("unable to read", "unable to get type of object"),
 )
-"""git's messages when a gc removes a file that is written or a pack that is read."""
+"""git's messages when a gc removes what is written, or what is read for a pack."""
 
 
 def apply(repo: Repo, steps: Sequence[Step], *, durable: bool) -> list[ObjectId]:

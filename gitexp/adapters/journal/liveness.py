@@ -17,6 +17,10 @@ ENGINE = "engine"
 """Name of the part of a journal's header that says which engine runs the command elsewhere."""
 
 
+APART = "apart"
+"""Name of the part of a journal's header that says that the command has a group of its own."""
+
+
 class Liveness(StrEnum):
     """State of a run that is not sealed on the branch."""
 
@@ -51,7 +55,8 @@ def liveness(content: JournalContent) -> Liveness:
     if alive is None or content.extra.get(ENGINE):  # a worker may run it, or keep its result
         return Liveness.OTHER_HOST
     group = content.extra.get("group")
-    if content.ending is not None or not isinstance(group, int):
+    is_apart = bool(content.extra.get(APART))
+    if content.ending is not None or not (is_apart or isinstance(group, int)):
         return Liveness.DEAD
-    survives = has_survivor(group, f"{RUN_VARIABLE}={content.run_id}")
+    survives = has_survivor(None if is_apart else group, f"{RUN_VARIABLE}={content.run_id}")
     return Liveness.SURVIVES if survives else Liveness.DEAD

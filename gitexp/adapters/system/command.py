@@ -146,16 +146,18 @@ def open_reader(argv: Sequence[str], env: Mapping[str, str]) -> "Popen[bytes]":
         raise InvalidInput(f"cannot run '{argv[0]}'", why=error.strerror) from error
 
 
-def open_filter(argv: Sequence[str]) -> "Popen[bytes]":
+def open_filter(argv: Sequence[str], env: Mapping[str, str] | None = None) -> "Popen[bytes]":
     """Start a program of gitexp with pipes; signals of the terminal do not reach it.
 
-    Raises `InvalidInput` when it cannot be started.
+    Without `env` it has the environment of this process. Raises `InvalidInput` when it cannot be
+    started.
     """
     import subprocess
 
     try:
         return subprocess.Popen(
             list(argv),
+            env=env,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

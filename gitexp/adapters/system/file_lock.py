@@ -106,6 +106,9 @@ def _take(fd: int, until: float | None) -> bool:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        if until is not None and until <= clock.monotonic_s():
+            os.close(fd)
+            return False
         return _Waiter(fd).wait(until)
     except OSError:
         os.close(fd)

@@ -59,8 +59,8 @@ def is_alive(process: ProcessMark | None) -> bool | None:
     return True
 
 
-def has_survivor(group: int, variable: str) -> bool:
-    """Return whether a process of the group has `NAME=value` in its environment.
+def has_survivor(group: int | None, variable: str) -> bool:
+    """Return whether a process of the group, or of any, has `NAME=value` in its environment.
 
     A command stays in the group after its starter is killed; a daemon that it started does not.
     Returns False without `/proc`.
@@ -72,10 +72,24 @@ def has_survivor(group: int, variable: str) -> bool:
                 continue
             with contextlib.suppress(OSError):  # it has ended, or belongs to another user
                 fields = Path(entry.path, "stat").read_bytes().rpartition(b")")[2].split()
-                if int(fields[2]) == group:
+                if group is None or int(fields[2]) == group:
                     environment = Path(entry.path, "environ").read_bytes()
                     if wanted in environment.split(b"\0"):
                         return True
+    return False
+
+
+def has_open(process: Path, path: Path, found: os.stat_result) -> bool:
+    """Return whether a process, by its directory in `/proc`, has a file open; `found` is its state.
+
+    Raises `OSError` when it has ended, or belongs to another user.
+    """
+    for entry in os.listdir(process / "fd"):  # noqa: PTH208 - names only
+        with contextlib.suppress(FileNotFoundError):
+            # Compare the name first: stat of any file could hang on a dead network disk.
+            opened = process / "fd" / entry
+            if opened.readlink().name == path.name and os.path.samestat(opened.stat(), found):
+                return True
     return False
 
 

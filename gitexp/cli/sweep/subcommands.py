@@ -15,7 +15,7 @@ from gitexp.cli.params.options import yes_option
 from gitexp.cli.sweep.options import SweepOptions, running_options
 from gitexp.cli.sweep.run import end_of, run_sweep
 from gitexp.cli.sweep.text import overview_lines, overview_table
-from gitexp.core.errors import Conflict, ExitCode, NotFound
+from gitexp.core.errors import ExitCode, NotFound
 from gitexp.core.render.machine_formats import format_json
 from gitexp.core.render.text import counted
 from gitexp.features.recording.remove import plan_removal, remove
@@ -25,9 +25,10 @@ from gitexp.features.sweeps.files import (
     forget_sweep,
     forget_where,
     load_where,
+    running_here,
     stop_sweep,
 )
-from gitexp.features.sweeps.known import Overview, overview, overviews
+from gitexp.features.sweeps.known import Overview, overview, overviews, runs_of
 from gitexp.features.sweeps.start_settings import use_start_settings
 
 _FOLLOW_S = 1.0
@@ -84,7 +85,7 @@ def status_command(follow: bool, as_json: bool, sweep: str | None) -> int:
             answer(text)
             sys.stdout.flush()
             shown = text
-        if not follow or found.pid is None:
+        if not follow or found.holder is None:
             return ExitCode.DONE
         clock.sleep(_FOLLOW_S)
         workspace.refreshed()
@@ -116,7 +117,7 @@ def resume_command(options: SweepOptions, sweep: str | None) -> int:
 @click.option("--now", is_flag=True, help="Stop the running trials too.")
 @_sweep_argument
 def stop_command(now: bool, sweep: str | None) -> int:
-    """Stop a sweep that runs on this machine
+    """Stop a sweep that runs in this clone
 
     The running trials end first; with `--now` they are stopped and recorded as interrupted.
     """
@@ -125,12 +126,12 @@ def stop_command(now: bool, sweep: str | None) -> int:
     short = definition.id[:7]
     if not stop_sweep(workspace, definition, now=now):
         raise NotFound(
-            f"sweep {short} does not run on this machine",
+            f"sweep {short} does not run in this clone",
             hints=[f"`git exp sweep resume {short}` goes on with it"],
         )
     until_s = clock.monotonic_s() + _STOP_S
     while now and clock.monotonic_s() < until_s:
-        if overview(workspace, definition).pid is None:
+        if overview(workspace, definition).holder is None:
             say(f"sweep {short} has stopped")
             return ExitCode.DONE
         clock.sleep(0.1)
@@ -147,18 +148,14 @@ def rm_command(yes: bool, sweep: str | None) -> int:
     Runs that it only reused stay.
     """
     workspace = open_workspace()
-    found = overview(workspace, find_sweep(workspace, sweep))
-    short, runs = found.definition.id[:7], [entry.run.id for entry in found.runs]
-    if found.pid is not None:
-        raise Conflict(
-            f"sweep {short} is running",
-            why=f"process {found.pid} runs it",
-            hints=[f"`git exp sweep stop {short}` stops it"],
-        )
-    confirm(f"Remove sweep {short} and its {counted(runs, 'run')} for good?", yes=yes)
-    if runs:
-        remove(workspace, plan_removal(workspace, runs, force=False))
-    forget_sweep(workspace, found.definition)
+    definition = find_sweep(workspace, sweep)
+    short = definition.id[:7]
+    with running_here(workspace, definition):  # no process goes on with it before the answer
+        runs = [entry.run.id for entry in runs_of(workspace, definition.id)]
+        confirm(f"Remove sweep {short} and its {counted(runs, 'run')} for good?", yes=yes)
+        if runs:
+            remove(workspace, plan_removal(workspace, runs, force=False))
+        forget_sweep(workspace, definition)
     say(f"removed sweep {short} and its {counted(runs, 'run')}")
     return ExitCode.DONE
 
@@ -169,7 +166,7 @@ def rm_command(yes: bool, sweep: str | None) -> int:
 def _status(found: Overview) -> str:
     counts = found.counts
     text = ", ".join(f"{count:,} {outcome.value}" for outcome, count in counts.items() if count)
-    state = "not running here" if found.pid is None else f"process {found.pid} runs it"
+    state = f"{found.holder.text} runs it" if found.holder else "not running here"
     return f"sweep {found.definition.id[:7]}: {text or 'no runs'}; {state}"
 
 
@@ -184,7 +181,7 @@ def _document(found: Overview) -> dict[str, Any]:
         "commit": definition.commit,
         "tree": definition.tree,
         "reason": definition.reason or None,
-        "pid": found.pid,
+        "pid": found.holder and found.holder.pid,
         "outcomes": {outcome.value: n for outcome, n in found.counts.items() if n},
         "runs": [entry.run.id for entry in found.runs],
     }

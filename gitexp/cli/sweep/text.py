@@ -62,7 +62,7 @@ def overview_table(found: Sequence[Overview]) -> str:
         rows.append(
             [
                 definition.id[:7],
-                "running" if each.pid is not None else "",
+                "running" if each.holder else "",
                 str(counts[Outcome.SUCCEEDED]),
                 str(others),
                 " ".join(definition.values) or definition.table_name,
@@ -97,7 +97,7 @@ def overview_lines(found: Overview) -> Iterator[str]:
         "seeds": str(definition.seeds or ""),
         "code": f"{definition.commit[:10]}, tree {definition.tree[:10]}",
         "runs": ", ".join(f"{n:,} {outcome.value}" for outcome, n in found.counts.items() if n),
-        "running": "" if found.pid is None else f"process {found.pid}",
+        "running": found.holder.text if found.holder else "",
     }
     for name, text in pairs.items():
         if text:

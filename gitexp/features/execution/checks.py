@@ -21,6 +21,10 @@ from gitexp.storage.settings.options import Settings
 MAX_OUTPUT_BYTES: Final = 4000
 """Bytes of the end of the output that a record keeps."""
 
+CHECKS_VARIABLE: Final = "GITEXP_CHECKS"
+"""Marks the processes of checks, which the limit of their time ends. What the command of the run
+left running has the mark of the run only."""
+
 _GRACE_S: Final = 5.0
 
 
@@ -50,10 +54,10 @@ def run_checks(
         done = run_command(
             ("sh", "-c", checks.command),
             directory=top,
-            env={**environ, RUN_VARIABLE: run.id},
+            env={**environ, RUN_VARIABLE: run.id, CHECKS_VARIABLE: run.id},
             on_output=keep,
             stdout=2,
-            limit=Limit(checks.timeout_s, f"{RUN_VARIABLE}={run.id}", grace_s=_GRACE_S),
+            limit=Limit(checks.timeout_s, f"{CHECKS_VARIABLE}={run.id}", grace_s=_GRACE_S),
         )
     except (GitexpError, OSError) as error:
         return Checks(outcome=Outcome.FAILED, output=redact_text(str(error))), []

@@ -12,6 +12,7 @@ from gitexp.adapters.git.packs import commit_pack
 from gitexp.adapters.journal.journal import list_journals, read_journal
 from gitexp.adapters.journal.liveness import ENGINE
 from gitexp.core.errors import GitexpError, InvalidInput
+from gitexp.features.sweeps.marks import OWNER_VARIABLE, marks_of
 from gitexp.features.sweeps.plan import Plan, Planned, State
 from gitexp.features.sweeps.remote import (
     Left,
@@ -20,7 +21,6 @@ from gitexp.features.sweeps.remote import (
     declared_inputs,
     find_left,
 )
-from gitexp.features.sweeps.trial import OWNER_VARIABLE, marks_of
 from gitexp.storage.workspace import Workspace
 
 LOCAL: Final = "local"
@@ -111,8 +111,7 @@ def connected(
         place.close()
         raise
     try:
-        known = engine.known()
-        left, elsewhere = find_left(workspace, sweep, executor, known)
+        left, known, elsewhere = find_left(workspace, sweep, executor, engine.known, notice)
         engine.forget(known - {each.run.id for each in left})
         for content in elsewhere:
             other = content.extra[ENGINE]

@@ -61,17 +61,20 @@ class Coordinator:
         limits: Limits,
         listener: Listener,
         forget: Callable[[list[str]], None] = lambda _runs: None,
+        is_asked: Callable[[], bool] = lambda: False,
     ) -> None:
         """`marks` are variables that every command gets, `variables` those it gets if unset.
 
         `mark` gives a run its place in the sweep; `extra` are files that the branch gets too.
-        `forget` is called with runs that the branch has now.
+        `forget` is called with runs that the branch has now. `is_asked` returns whether another
+        process asked the sweep to end.
         """
         self._workspace = workspace
         self._marks = marks
         self._engine = engine
         self._place = place
         self._forget = forget
+        self._is_asked = is_asked
         self._mark = mark
         self._extra = extra
         self._variables = variables
@@ -104,10 +107,10 @@ class Coordinator:
         with self._hearing_signals():
             try:
                 while self._running or (queue and not progress.is_draining):
+                    self._obey(queue, progress, result)
                     self._fill(queue, progress)
                     self._take(queue, progress, result)
                     self._prune(queue)
-                    self._obey(queue, progress, result)
                     self._write(result)
                     self._touch()
                     self._listener.on_tick(progress)
@@ -229,7 +232,9 @@ class Coordinator:
     # --- stopping -----------------------------------------------------------------------------
 
     def _obey(self, queue: Source, progress: Progress, result: Result) -> None:
-        """Act on signals and limits."""
+        """Act on signals, requests and limits."""
+        if not (progress.is_draining or self._requests) and self._is_asked():
+            self._requests = 1
         while self._requests:
             self._requests -= 1
             if not progress.is_draining:

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from gitexp.adapters.system import clock
 from gitexp.adapters.system.file_lock import FileLock
+from gitexp.adapters.system.lock_holder import Holder, holder_of, is_locked, signal_holder
 from gitexp.core.errors import (
     Ambiguous,
     CommandFailed,
@@ -138,7 +140,7 @@ def newest_first(workspace: Workspace, known: dict[str, Definition]) -> list[Def
 
 def forget_sweep(workspace: Workspace, definition: Definition) -> None:
     """Remove this clone's copy and lock."""
-    for suffix in (".toml", ".lock", ".where"):
+    for suffix in (".toml", ".where", ".stop", ".lock"):
         (sweeps_folder(workspace) / f"{definition.id}{suffix}").unlink(missing_ok=True)
 
 
@@ -148,48 +150,81 @@ def forget_sweep(workspace: Workspace, definition: Definition) -> None:
 @contextmanager
 def running_here(workspace: Workspace, definition: Definition) -> Iterator[None]:
     """Hold the sweep for this process. Raises `Conflict` when another one runs it."""
-    lock = FileLock(sweeps_folder(workspace) / f"{definition.id}.lock", timeout_s=0.0)
+    lock = FileLock(_lock_path(workspace, definition), timeout_s=0.0)
+    while True:
+        try:
+            lock.acquire()
+            break
+        except Conflict as error:
+            found = holder(workspace, definition)
+            if found is not None:  # else another process has just looked who holds it
+                raise _running_already(definition, found) from error
+        clock.sleep(0.01)
     try:
-        lock.acquire()
-    except Conflict as error:
-        raise Conflict(
-            f"sweep {definition.id[:7]} is running already",
-            why=f"process {holder(workspace, definition)} runs it",
-            hints=[
-                f"`git exp sweep status -f {definition.id[:7]}` follows it",
-                f"`git exp sweep stop {definition.id[:7]}` stops it",
-            ],
-        ) from error
-    try:
+        _request_path(workspace, definition).unlink(missing_ok=True)
         yield
     finally:
         lock.release()
 
 
-def holder(workspace: Workspace, definition: Definition) -> int | None:
-    """The process that runs a sweep on this machine; `None` when none does."""
-    path = sweeps_folder(workspace) / f"{definition.id}.lock"
-    lock = FileLock(path, timeout_s=0.0)
-    if not path.exists():
-        return None
-    try:
-        lock.acquire()
-    except Conflict:
-        with suppress(OSError, ValueError, IndexError):
-            return int(path.read_text().split()[0])
-        return None
-    lock.release()
-    return None
+def _running_already(definition: Definition, found: Holder) -> Conflict:
+    short = definition.id[:7]
+    return Conflict(
+        f"sweep {short} is running already",
+        why=f"{found.text} runs it",
+        hints=[
+            f"`git exp sweep status -f {short}` follows it",
+            f"`git exp sweep stop {short}` stops it",
+        ],
+    )
+
+
+def holder(workspace: Workspace, definition: Definition) -> Holder | None:
+    """The process that runs a sweep of this clone; `None` when none does."""
+    return holder_of(_lock_path(workspace, definition))
 
 
 def stop_sweep(workspace: Workspace, definition: Definition, *, now: bool) -> bool:
     """Ask the process that runs a sweep to end; false when none does.
 
-    With `now` it stops the trials that run, else it waits for them.
+    With `now` it stops the trials that run, else it waits for them. Raises `Conflict` when `now`
+    needs a signal, and the process is not on this machine.
     """
-    pid = holder(workspace, definition)
-    if pid is None:
-        return False
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM if now else signal.SIGINT)
-    return True
+    path, short = _lock_path(workspace, definition), definition.id[:7]
+    if not now:
+        if not is_locked(path):
+            return False
+        request = _request_path(workspace, definition)
+        try:
+            request.touch()
+        except OSError as error:
+            raise GitexpError(f"cannot write '{request}'", why=error.strerror) from error
+        return True
+    found = signal_holder(path, signal.SIGTERM)
+    if found is not None and found.pid is None:
+        raise Conflict(
+            f"cannot stop the running trials of sweep {short} from here",
+            why=f"{found.text} runs it: of another user, container or machine",
+            hints=[
+                f"type `git exp sweep stop --now {short}` there",
+                f"`git exp sweep stop {short}` works from here: running trials end first",
+            ],
+        )
+    return found is not None
+
+
+def was_asked_to_end(workspace: Workspace, definition: Definition) -> bool:
+    """Return whether `stop_sweep` asked the process that runs a sweep to start no more trials.
+
+    A file, as a signal would be ignored: a script starts commands in the background so that Ctrl-C
+    does not reach them.
+    """
+    return _request_path(workspace, definition).exists()
+
+
+def _lock_path(workspace: Workspace, definition: Definition) -> Path:
+    return sweeps_folder(workspace) / f"{definition.id}.lock"
+
+
+def _request_path(workspace: Workspace, definition: Definition) -> Path:
+    return sweeps_folder(workspace) / f"{definition.id}.stop"

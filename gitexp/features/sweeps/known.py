@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from gitexp.adapters.system.lock_holder import Holder
 from gitexp.core.model.run import Outcome, RecordedRun, Run, SweepPlace
 from gitexp.features.sweeps.definition import Definition
 from gitexp.features.sweeps.files import (
@@ -56,8 +57,8 @@ class Overview:
 
     definition: Definition
     runs: tuple[RecordedRun, ...]
-    pid: int | None
-    """The process that runs it on this machine."""
+    holder: Holder | None
+    """The process that runs it."""
 
     @property
     def counts(self) -> Mapping[Outcome, int]:

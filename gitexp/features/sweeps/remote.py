@@ -7,20 +7,22 @@ directory that stands for the work tree of the worker.
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from gitexp.adapters.engines.protocol import Brought, Ended, Order, Parcel
 from gitexp.adapters.git.repository import Repo
 from gitexp.adapters.journal.format import encode_line, parse_lines
 from gitexp.adapters.journal.journal import JournalContent, list_journals, read_journal
 from gitexp.adapters.journal.liveness import ENGINE, liveness
+from gitexp.adapters.system import clock
 from gitexp.adapters.system.probe import kept_facts
 from gitexp.core.errors import GitexpError, InvalidInput
 from gitexp.core.model.run import Checks, FileState, Outcome, Run, Table, flatten
+from gitexp.core.render.text import counted
 from gitexp.core.schema.toml_codec import decode_run, encode_table
 from gitexp.features.execution.place_inputs import inside
 from gitexp.features.execution.prepare import PreparedRun, recorded_path
@@ -32,6 +34,11 @@ from gitexp.storage.workspace import Workspace
 
 ELSEWHERE = "elsewhere"
 """The worker of a run whose record does not name machines."""
+
+CONNECT_S: Final = 10.0
+"""Seconds that workers have to connect and say which trials they know."""
+
+_ASK_S: Final = 0.5
 
 _LOGGED = frozenset(("metrics", "units", "params", "tags", "note"))
 """Events that a program may write to its journal."""
@@ -251,26 +258,44 @@ class Left:
 
 
 def find_left(
-    workspace: Workspace, sweep: str, engine: str, known: set[str]
-) -> tuple[list[Left], list[JournalContent]]:
-    """Return the trials of a sweep that workers still know, and those of other engines.
+    workspace: Workspace,
+    sweep: str,
+    engine: str,
+    ask: Callable[[], set[str]],
+    notice: Callable[[str], None],
+) -> tuple[list[Left], set[str], list[JournalContent]]:
+    """Return the trials of a sweep that workers still know, what they know, and others' trials.
 
-    `known` are the runs that the workers of `engine` know. Trials that it should know and does not
-    are recorded as interrupted. Call only while holding the sweep. Raises `GitexpError`.
+    `ask` returns the runs that the workers of `engine` know. Trials that it should know and does
+    not are recorded as interrupted, after some seconds: a worker that has their results may be
+    about to connect. Call only while holding the sweep. Raises `GitexpError`.
     """
-    left, elsewhere = [], []
+    given = _given(workspace, sweep)
+    known, until_s, has_said = ask(), clock.monotonic_s() + CONNECT_S, False
+    here = {run.id for content, run in given if content.extra[ENGINE] == engine}
+    while here - known and clock.monotonic_s() < until_s:
+        if not has_said:
+            missing = counted(here - known, "trial")
+            notice(f"waiting {CONNECT_S:g} s for workers that may have results of {missing}")
+            has_said = True
+        clock.sleep(_ASK_S)
+        known |= ask()
+    for run in here - known:
+        with suppress(GitexpError):
+            recover(workspace, only=run, force=True)
+    left = [Left(run, run.sweep.number) for _, run in given if run.sweep and run.id in known]
+    elsewhere = [content for content, run in given if run.id not in here | known]
+    return left, known, elsewhere
+
+
+def _given(workspace: Workspace, sweep: str) -> list[tuple[JournalContent, Run]]:
+    """Return the trials of a sweep that were given to any engine and have no record yet."""
+    found = []
     for path in list_journals(workspace.journals):
         with suppress(FileNotFoundError, GitexpError):
             content = read_journal(path)
-            if not content.extra.get(ENGINE) or liveness(content).is_over:
-                continue
-            run = decode_run(content.record)
-            if run.sweep is None or run.sweep.id != sweep:
-                continue
-            if run.id in known:
-                left.append(Left(run, run.sweep.number))
-            elif content.extra[ENGINE] == engine:
-                recover(workspace, only=run.id, force=True)
-            else:
-                elsewhere.append(content)
-    return left, elsewhere
+            if content.extra.get(ENGINE) and not liveness(content).is_over:
+                run = decode_run(content.record)
+                if run.sweep is not None and run.sweep.id == sweep:
+                    found.append((content, run))
+    return found

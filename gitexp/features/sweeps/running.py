@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -19,14 +20,21 @@ from gitexp.features.execution.recover import recover
 from gitexp.features.sweeps.cluster import LOCAL, Cluster
 from gitexp.features.sweeps.coordinator import Coordinator
 from gitexp.features.sweeps.definition import Definition
-from gitexp.features.sweeps.files import branch_file, running_here, save_sweep, save_where
+from gitexp.features.sweeps.files import (
+    branch_file,
+    running_here,
+    save_sweep,
+    save_where,
+    was_asked_to_end,
+)
+from gitexp.features.sweeps.marks import OWNER_VARIABLE, SWEEP_VARIABLE, marks_of
 from gitexp.features.sweeps.places import WorkTrees
 from gitexp.features.sweeps.plan import Plan, Planned, State
 from gitexp.features.sweeps.progress import Limits, Listener, Progress, Result
 from gitexp.features.sweeps.proposed_plan import ProposedPlan
 from gitexp.features.sweeps.source import ListedTrials, Source, take_new
 from gitexp.features.sweeps.trees import Trees, paths_to_link, remove_forgotten
-from gitexp.features.sweeps.trial import OWNER_VARIABLE, marks_of, placed_in
+from gitexp.features.sweeps.trial import placed_in
 from gitexp.storage.branch.events import RunEvent
 from gitexp.storage.cache.sql import program
 from gitexp.storage.workspace import Workspace
@@ -127,7 +135,8 @@ def _run_on(
         adopted.append((left.planned(plan), left.run))
     return Coordinator(
         workspace,
-        marks_of(workspace, plan.definition.id),
+        # Without an owner: `held_sweep` ends what has it, and workers may be on this machine.
+        {SWEEP_VARIABLE: plan.definition.id},
         cluster.engine,
         cluster.place,
         mark=mark,
@@ -136,6 +145,7 @@ def _run_on(
         limits=how.limits,
         listener=how.listener,
         forget=cluster.engine.forget,
+        is_asked=partial(was_asked_to_end, workspace, plan.definition),
     ).run(queue, adopted)
 
 
@@ -179,6 +189,7 @@ def _run_apart(
         variables=_variables(jobs),
         limits=how.limits,
         listener=how.listener,
+        is_asked=partial(was_asked_to_end, workspace, definition),
     ).run(queue)
 
 
@@ -223,6 +234,9 @@ def _run_in_place(
         if how.limits.failures and failures >= how.limits.failures:
             result.stopped_by = f"{failures} trials failed one after the other"
             return result
+        if was_asked_to_end(workspace, plan.definition):
+            result.was_interrupted = True
+            break
         each = take_new(queue, how.listener.on_reuse)
         if each is None:
             break

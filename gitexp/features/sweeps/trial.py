@@ -4,7 +4,6 @@ The journal holds the trial from before its command starts until its record is o
 Recovery completes a trial whose process died, as for `git exp run`.
 """
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -15,7 +14,7 @@ from typing import Self
 from gitexp.adapters.engines.protocol import Ended, Order
 from gitexp.adapters.git.process import LOCAL_VARIABLES
 from gitexp.adapters.journal.journal import CommandEnding, Journal, read_journal
-from gitexp.adapters.journal.liveness import ENGINE, RUN_VARIABLE
+from gitexp.adapters.journal.liveness import APART, ENGINE, RUN_VARIABLE
 from gitexp.adapters.journal.output_archive import KeptOutput, discard_output
 from gitexp.adapters.journal.output_tail import OutputTail
 from gitexp.adapters.system import clock
@@ -63,19 +62,6 @@ from gitexp.features.sweeps.trees import TrialTree, is_link
 from gitexp.features.trials.reads import opened_files, untracked_reads
 from gitexp.storage.branch.events import RunEvent, sealed, started
 from gitexp.storage.workspace import Workspace
-
-SWEEP_VARIABLE = "GITEXP_SWEEP"
-"""Tells a command which sweep it belongs to."""
-
-OWNER_VARIABLE = "GITEXP_SWEEP_OWNER"
-"""Marks the processes of a sweep in one clone: another clone may run the same sweep."""
-
-
-def marks_of(workspace: Workspace, sweep: str) -> dict[str, str]:
-    """The variables that every command of a sweep in this clone has."""
-    where = os.path.realpath(workspace.repo.state_dir)
-    clone = hashlib.sha256(os.fsencode(where)).hexdigest()[:16]
-    return {SWEEP_VARIABLE: sweep, OWNER_VARIABLE: f"{sweep}-{clone}"}
 
 
 def placed_in(prepared: PreparedRun, tree: TrialTree) -> PreparedRun:
@@ -162,7 +148,7 @@ class OpenTrial:
             extra={
                 "packages": prepared.packages,
                 "top": str(prepared.top),
-                **({ENGINE: engine} if engine else {}),
+                **({ENGINE: engine} if engine else {APART: True}),
             },
         )
         started_s = clock.monotonic_s()

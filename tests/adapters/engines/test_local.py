@@ -3,7 +3,9 @@
 import os
 from pathlib import Path
 
-from gitexp.adapters.engines.local import LocalEngine
+import pytest
+
+from gitexp.adapters.engines.local import ENGINE_VARIABLE, LocalEngine
 from gitexp.adapters.engines.protocol import Ended, Order, Printed
 
 
@@ -28,6 +30,22 @@ def test_the_guardian_of_a_killed_engine_leaves_the_commands_of_the_next_one(
         killed._guardian.stdin = None
         for engine in (going_on, killed):  # as their signal handlers nest
             engine.close()
+
+
+def test_what_ends_a_sweep_inside_of_a_trial_spares_its_guardian(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The guardian ends the trials of the inner sweep, which do not have the marks of the outer."""
+    for name in (ENGINE_VARIABLE, "GITEXP_RUN", "GITEXP_SWEEP_OWNER", "GITEXP_WORKER"):
+        monkeypatch.setenv(name, "outer")
+    engine = LocalEngine(1)
+    try:
+        pid = engine._guardian.pid
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        assert not [variable for variable in variables if variable.startswith(b"GITEXP_")]
+        assert [v for v in variables if v.startswith(b"PATH=")]
+    finally:
+        engine.close()
 
 
 def _next(engine: LocalEngine) -> object:

@@ -40,11 +40,16 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
     (tmp_path / "sent").mkdir()
     module = load_worker(tmp_path / "sent")
     yield module
-    for loaded in list(module._PARTS.values()):
+    close_guardians(module)
+    del sys.modules[module.__name__]
+
+
+def close_guardians(worker: ModuleType) -> None:
+    """End the guardians of a worker, as its own end does."""
+    for loaded in list(worker._PARTS.values()):
         for guard in getattr(loaded, "_GUARDIANS", {}).values():
             guard.stdin.close()
             guard.wait(timeout=60)
-    del sys.modules[module.__name__]
 
 
 Send = Callable[..., dict[str, Any]]
@@ -55,9 +60,9 @@ def send(worker: ModuleType, repo: RepoBuilder) -> Send:
     """Bring the code at HEAD to the worker and run a command there; returns the result."""
 
     def run(*argv: str, known: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
-        commit = code_of(repo)
+        commit, there = code_of(repo), more.pop("there", worker)
         inputs = more.get("inputs", {})
-        assert worker.put(bundle_of(repo, commit, known, {})) is None
+        assert there.put(bundle_of(repo, commit, known, {})) is None
         task = {
             "run": more.pop("run", "a" * 16),
             "owner": "sweep-clone",
@@ -76,7 +81,7 @@ def send(worker: ModuleType, repo: RepoBuilder) -> Send:
             "topic": None,
             **more,
         }
-        return decode(worker.run_trial(json.dumps(task)))
+        return decode(there.run_trial(json.dumps(task)))
 
     return run
 
@@ -225,6 +230,47 @@ class TestCommands:
     def test_a_time_limit_ends_a_command(self, send: Send) -> None:
         result = send("sleep", "300", timeout_s=0.2)
         assert (result["timed_out"], result["exit_code"]) == (True, -15)
+
+    def test_a_trial_that_another_worker_here_was_given_too_goes_on(
+        self, send: Send, worker: ModuleType, tmp_path: Path
+    ) -> None:
+        """A worker that was given up may still run a trial, and reach its time limit."""
+        (tmp_path / "another").mkdir()
+        another = load_worker(tmp_path / "another")
+        found: list[dict[str, Any]] = []
+        script = 'touch "$1"; while ! test -e "$2"; do sleep 0.05; done'
+        begun, go = tmp_path / "begun", tmp_path / "go"
+        argv = ("sh", "-c", script, "sh", str(begun), str(go))
+        thread = threading.Thread(target=lambda: found.append(send(*argv, there=another)))
+        thread.start()
+        while not begun.exists():
+            time.sleep(0.01)
+        assert send("sleep", "300", timeout_s=0.2)["timed_out"]
+        go.touch()
+        thread.join()
+        close_guardians(another)
+        assert found[0]["exit_code"] == 0
+
+    def test_trials_that_begin_at_once_have_one_guardian(
+        self, send: Send, worker: ModuleType
+    ) -> None:
+        """The end of a second one would look like the death of the worker."""
+        send("true")
+        close_guardians(worker)
+        digest = kit.digest_of(kit.kit_files())
+        command, guardian = (worker._part(digest, name) for name in ("worker_command", "guardian"))
+        together, found = threading.Barrier(8), list[Any]()
+
+        def begin() -> None:
+            together.wait()
+            found.append(command._guard(guardian))
+
+        threads = [threading.Thread(target=begin) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len({guard.pid for guard in found}) == 1
 
     def test_a_trial_can_be_stopped(self, send: Send, worker: ModuleType) -> None:
         def stop() -> None:

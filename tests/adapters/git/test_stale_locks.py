@@ -190,7 +190,7 @@ class TestLiveLock:
                     raise PermissionError
                 return False
 
-            monkeypatch.setattr(lock_module, "_has_open", refuse)
+            monkeypatch.setattr(lock_module, "has_open", refuse)
             monkeypatch.setattr(lock_module, "_works_in", lambda *_: False)
             self.assert_left(ref_lock, f"git (process {git.pid})")
 
@@ -204,7 +204,7 @@ class TestLiveLock:
                     raise PermissionError
                 return False
 
-            monkeypatch.setattr(lock_module, "_has_open", refuse)
+            monkeypatch.setattr(lock_module, "has_open", refuse)
             found = clear_stale_lock(ref_lock)
             sleeper.kill()
         assert found is not None
