@@ -136,6 +136,7 @@ def test_percent_and_fraction_are_not_compared_as_numbers(exp: Exp) -> None:
     assert "better" not in told.replace("higher is better", "")
     assert "the units differ: % here, none there" in told
     assert "next: print 'accuracy' in the same unit in all runs" in told
+    assert "(cannot tell from 0.82)" in exp.repo.git("log", "-1", "--format=%s", "gitexp")
     exp("compare", "@{0}", "@{1}", check=125)
     exp("compare", "--single", "@{0}", "@{1}", check=125)
     exp("run", "-q", "--", "python", "t.py", "86%")

@@ -40,6 +40,7 @@ WRITTEN_BY_TOOLS = (
     ".ipynb_checkpoints/",
     "outputs/**/.hydra/",
     "multirun/**/.hydra/",
+    "multirun/**/multirun.yaml",
     "runs/",
     *(
         f"!runs/**/*{ending}"

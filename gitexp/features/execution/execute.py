@@ -64,8 +64,6 @@ PARAMS_VARIABLE = "GITEXP_PARAMS"
 """Environment variable: path of a TOML file with the parameters."""
 
 MAX_PRODUCED = 200
-GENERATED = frozenset(["multirun.yaml"])
-"""Names of files that a framework writes, although their ending is one of source files."""
 SOURCE_ENDINGS = frozenset(
     [
         ".py",
@@ -384,8 +382,7 @@ def _produced(
     mentions = {recorded_path(prepared.directory / m, top) for m in mentioned(prepared.argv)}
     mentions = {path for path in mentions if (top / path).is_file()}
     for path in (*status.untracked, *status.tracked, *mentions.difference(status.tracked)):
-        may_be_source = path not in named and Path(path).name not in GENERATED
-        if may_be_source and Path(path).suffix.lower() in SOURCE_ENDINGS:
+        if path not in named and Path(path).suffix.lower() in SOURCE_ENDINGS:
             continue
         with suppress(OSError):
             if (top / path).lstat().st_mtime_ns >= since_ns:

@@ -56,6 +56,7 @@ def summary(workspace: Workspace, run: Run) -> str:
             batch=run.batch,
             round=run.round,
         ),
+        units={run.id: run.units},
     )
     own = standings.group(keys.group)
     last = None if own is None else last_group(index, standings, run, own)
@@ -70,7 +71,7 @@ def summary(workspace: Workspace, run: Run) -> str:
 def _with_verdict(run: Run, text: str, own: Group, verdict: MetricVerdict) -> str:
     """Return the text with the mean of its group and the verdict, as far as they fit."""
     room = WIDTH - len(f"run {run.id[:7]} {run.name}: ")
-    of_several = f", of {own.runs} {own.mean:.4g}" if own.runs > 1 else ""
+    of_several = f", of {own.counted} {own.mean:.4g}" if own.counted > 1 else ""
     if verdict.reference_value is None:
         return text + of_several
     words = _WORDS[verdict.answer]

@@ -48,8 +48,10 @@ class Standings:
         past: Past | None = None,
         directions: Mapping[str, Direction] | None = None,
         extra: Measurement | None = None,
+        units: Mapping[RunId, dict[str, str]] | None = None,
     ) -> None:
-        """`directions` come from a run's record; `extra` is a run that the index does not have yet.
+        """`directions` come from a run's record; `extra` is a run that the index does not have yet,
+        and `units` has those of its metrics.
 
         With `past`, only decisions count that were made when the run `upto` ended.
         """
@@ -63,7 +65,7 @@ class Standings:
         self._read: set[str] = set()
         self._others: dict[str, Standings] = {}
         self._machines: dict[RunId, tuple[Value | None, ...]] = {}
-        self._units: dict[RunId, dict[str, str]] = {} if past is None else past.units
+        self._units = {**(units or {})} if past is None else past.units
         self.metric = metric
         declared = {**settings.directions, **self._directions}
         self.direction, self.guessed = direction_of(metric, declared)
@@ -252,15 +254,10 @@ class Standings:
         )
 
     def _units_of(self, new: Group | None, old: Group | None) -> tuple[str | None, str | None]:
-        """Return the units that the newest runs of two groups printed with the metric.
-
-        None for both if the index does not have one of the runs yet.
-        """
+        """Return the units that the newest runs of two groups printed with the metric."""
         if new is None or old is None or not new.sample or not old.sample or new.key == old.key:
             return None, None
         newest = new.newest.run, old.newest.run
-        if self._extra is not None and self._extra.run in newest:
-            return None, None
         missing = [run for run in newest if run not in self._units]
         if missing:
             self._units |= {entry.run.id: entry.units for entry in self._index.entries(missing)}

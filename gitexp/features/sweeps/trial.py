@@ -36,7 +36,12 @@ from gitexp.features.execution.execute import (
 from gitexp.features.execution.given_params import contradictions
 from gitexp.features.execution.place_inputs import inside
 from gitexp.features.execution.prepare import PreparedRun, recorded_path
-from gitexp.features.execution.run_files import RunFiles, with_files, with_harvest
+from gitexp.features.execution.run_files import (
+    RunFiles,
+    contradictions_of,
+    with_files,
+    with_harvest,
+)
 from gitexp.features.harvest.metrics_files import file_marks, gather_metrics
 from gitexp.features.harvest.parsed_params import (
     discard_report,
@@ -292,6 +297,7 @@ class OpenTrial:
             warnings += contradictions(run, prepared.given)
         is_named = prepared.are_metrics_named
         values, series = with_files(found, run.metrics, metrics, series, are_named=is_named)
+        warnings += contradictions_of(run.metrics, metrics, values)
         is_kept = workspace.settings.keep_output != "none"
         named = tuple(recorded_path(path, prepared.top) for path in read_from)
         run = replace(
