@@ -44,12 +44,15 @@ sys.dont_write_bytecode = False
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Draw fewer examples of a property in the fast tier, unless a test says how many."""
-    if config.getoption("markexpr") == FAST:
-        from hypothesis import settings
+    """Time no example of a property: a busy machine is no fault of the code.
 
-        settings.register_profile("fast", max_examples=20, deadline=None)
-        settings.load_profile("fast")
+    Draw fewer of them in the fast tier, unless a test says how many.
+    """
+    from hypothesis import settings
+
+    settings.register_profile("daily", deadline=None)
+    settings.register_profile("fast", max_examples=20, deadline=None)
+    settings.load_profile("fast" if config.getoption("markexpr") == FAST else "daily")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
