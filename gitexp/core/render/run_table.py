@@ -32,10 +32,14 @@ _FEW_VALUES = 4
 _ATTRIBUTES: dict[str, Callable[[RecordedRun], Value | None]] = {
     **list_columns(),
     "decision": lambda entry: decision_word(entry) or None,
+    "disputed": lambda entry: bool(entry.disputed) or None,
     "why": lambda entry: entry.decision.text if entry.decision else None,
     "tags": lambda entry: ", ".join(entry.tags) or None,
     "command": lambda entry: " ".join(entry.run.command.argv) if entry.run.command else None,
 }
+NAMED_COLUMNS = frozenset(_ATTRIBUTES)
+"""Names of the columns that are no value of a table."""
+
 RUNS = "runs"
 """Column with the number of runs in a folded row."""
 
