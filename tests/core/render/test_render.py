@@ -20,6 +20,7 @@ from gitexp.core.analysis.verdicts import Comparison, MetricVerdict
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import (
     AnnotationKind,
+    Checks,
     Code,
     Command,
     Direction,
@@ -530,6 +531,7 @@ origin      run
 tags        baseline, sweep
 reason      a lower rate should stop the oscillation
 parent      1111111 (not named: its code was applied)
+sweep       5555555, trial 12, stopped at step 3, on node7
 reproduces  2222222
 source      mlflow:42
 fingerprint ffffffffffffffff
@@ -649,6 +651,12 @@ def test_a_small_run_has_no_empty_sections() -> None:
         f"  commit  {'c0' * 20}\n"
         f"  tree    {'7e' * 20}"
     )
+
+
+def test_run_detail_has_the_checks_with_their_output() -> None:
+    checks = Checks(outcome=Outcome.FAILED, exit_code=1, output="2 passed\n1 failed")
+    told = run_detail(RecordedRun(make_run(checks=checks)), view=VIEW)
+    assert "checks\n  failed, exit code 1\n  2 passed\n  1 failed" in told
 
 
 def test_exit_by_signal_is_named() -> None:
