@@ -54,7 +54,8 @@ def test_page_has_a_column_for_every_attribute_that_filters_know() -> None:
         for n, decision in enumerate((Decision.KEEP, Decision.DISCARD))
     )
     columns = columns_of([entry_document(RecordedRun(full_run(), apart))])
-    assert sorted(ATTRIBUTES.keys() - columns.keys()) == []
+    lacking = sorted(ATTRIBUTES.keys() - columns.keys())
+    assert lacking == [], "add them to columns.py of the report, and values to `full_run`"
 
 
 def test_filters_of_the_page_know_the_attributes_of_the_command_line() -> None:
@@ -62,7 +63,7 @@ def test_filters_of_the_page_know_the_attributes_of_the_command_line() -> None:
     listed = re.search(r"ATTRIBUTES = \((.*?)\)\.split", program, re.DOTALL)
     assert listed is not None
     words = "".join(re.findall(r'"([^"]*)"', listed[1])).split()
-    assert sorted(words) == sorted(ATTRIBUTES)
+    assert sorted(words) == sorted(ATTRIBUTES), "write the same names into filter.js"
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=2, max_size=2000), st.integers(4, 600))
