@@ -44,15 +44,13 @@ sys.dont_write_bytecode = False
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Time no example of a property: a busy machine is no fault of the code.
+    """Let examples of a property take their time, and draw fewer of them in the fast tier."""
+    from hypothesis import HealthCheck, settings
 
-    Draw fewer of them in the fast tier, unless a test says how many.
-    """
-    from hypothesis import settings
-
-    settings.register_profile("daily", deadline=None)
-    settings.register_profile("fast", max_examples=20, deadline=None)
-    settings.load_profile("fast" if config.getoption("markexpr") == FAST else "daily")
+    patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile("whole", patient)
+    settings.register_profile("fast", patient, max_examples=20)
+    settings.load_profile("fast" if config.getoption("markexpr") == FAST else "whole")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

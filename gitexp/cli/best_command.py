@@ -140,7 +140,7 @@ def _document(
                 "runs": [m.run for m in group.measurements],
                 "mean": group.mean,
                 "sd": group.sd,
-                "n": group.runs,
+                "n": group.counted,
                 "failed": group.failed,
                 "contender": position < ranking.contenders,
             }

@@ -239,10 +239,14 @@ def _columns_of(view: "View | None") -> list[str] | None:
 
 def say_empty(workspace: "Workspace", where: str | None) -> None:
     """Explain why the list is empty, with a hint."""
-    if where and workspace.index.count():
+    count = workspace.index.count()
+    if where and count:
         from gitexp.core.render.text import no_match
 
-        say(no_match(workspace.index.count(), where))
+        say(no_match(count, where))
+    elif count:
+        who = "the only run is not" if count == 1 else f"none of the {count:,} runs is"
+        say(f"{who} shown")
     elif workspace.index.tip is None and _has_remote_runs(workspace):
         say("there are no runs here yet; `git exp fetch` brings those of the remote")
     else:

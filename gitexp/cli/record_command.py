@@ -54,11 +54,8 @@ def command(
     prepared = prepare(workspace, run_request(workspace, options, Origin.RECORD, argv))
     wanted = prepared.metrics_files if options.metrics_files else ()
     _, from_files, series, faults = gather_metrics(wanted, {})
-    missing = [file.name for file in wanted if not file.exists()]
-    if faults or missing:
-        raise InvalidInput(
-            "cannot take the metrics", why="; ".join([*faults, *(f"no {m}" for m in missing)])
-        )
+    if faults:
+        raise InvalidInput("cannot take the metrics", why="; ".join(faults))
     run = replace(
         prepared.run,
         outcome=Outcome(outcome),

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -286,6 +287,32 @@ def test_values_of_other_libraries_are_converted() -> None:
     recorded = only_run()
     assert recorded.params == {"lr": 0.1, "sizes": [1, 2], "opt": "none"}
     assert recorded.metrics == {"loss": 0.5, "n": 3}
+
+
+def test_numbers_of_fewer_bits_and_arrays_are_recorded_as_they_were_written() -> None:
+    numpy = pytest.importorskip("numpy")
+    tracker = gitexp.Tracker()
+    params = {"lr": numpy.float32(0.1), "layers": numpy.array([64, 32])}
+    measured = {"loss": numpy.float32(0.85), "half": numpy.float16(0.3), "one": numpy.array([0.5])}
+    tracker.log({"params": params, "metrics": measured})
+    (run,) = tracker.history
+    assert run.params == {"lr": 0.1, "layers": [64, 32]}
+    assert run.metrics == {"loss": 0.85, "half": 0.3, "one": 0.5}
+
+
+def test_an_error_in_a_program_shows_its_cause_and_the_way_out() -> None:
+    with pytest.raises(GitexpError) as caught:
+        gitexp.Tracker().log({"param": {}})
+    shown = "".join(traceback.format_exception(caught.value))
+    assert shown.endswith(
+        "\nbecause: unknown: param\nhint: log({'params': {...}, 'metrics': {...}})\n"
+    )
+
+
+def test_names_are_completed_before_they_are_imported() -> None:
+    code = "import gitexp; print(set(gitexp.__all__) <= set(dir(gitexp)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
 
 
 def test_tracker_under_git_exp_run_uses_its_run(

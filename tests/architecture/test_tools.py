@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.timeout(1800)  # on a busy machine mypy takes minutes
 @pytest.mark.parametrize(
     ("tool", "fix"),
     [

@@ -15,7 +15,7 @@ import gitexp
 from gitexp.api.tracker import Tracker
 from gitexp.storage.merge.branches import merge_run_branch
 from gitexp.storage.workspace import Workspace
-from tests.benchmarks.building import add_runs, git, make_repository
+from tests.benchmarks.building import add_runs, add_seeds, git, make_repository
 from tests.benchmarks.clusters import on_dask
 from tests.benchmarks.live import live_figures
 from tests.benchmarks.page import LONG_CURVE, WITH_CURVES, add_curves, page_figures
@@ -101,6 +101,17 @@ def reading(bench: Bench) -> Iterator[Figure]:
     ):
         deed = commands.deed(*exp(*argv), allowed=allowed)
         yield compare(name, deed, commands.deed(*CLICK), limit, turns=bench.turns)
+
+
+def reading_repeats(bench: Bench) -> Iterator[Figure]:
+    """Verdicts among 1,500 runs that are three seeds of each trial."""
+    folder = make_repository(bench.root / "seeds")
+    add_seeds(folder, 1500)
+    commands = bench.commands(folder)
+    for name, argv in (("best", ("best", "accuracy")), ("log", ("log", "-n", "20"))):
+        deed = commands.deed(*exp(*argv))
+        reference = commands.deed(*CLICK)
+        yield compare(f"{name}, three seeds a trial", deed, reference, 5.0, turns=bench.turns)
 
 
 def whole_listing(bench: Bench) -> Iterator[Figure]:
@@ -474,6 +485,7 @@ def inside(folder: Path) -> Iterator[None]:
 
 ALL: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "reading": reading,
+    "repeats": reading_repeats,
     "json": whole_listing,
     "report": reporting,
     "page": looking_at_the_page,

@@ -71,6 +71,11 @@ CASES: dict[str, tuple[tuple[str, ...], int, str]] = {
         128,
         "error: cannot take the metrics",
     ),
+    "missing metrics file": (
+        ("record", "--metrics", "none.json"),
+        128,
+        "error: cannot take the metrics",
+    ),
     "missing file": (("run", "--params", "none.toml", *ECHO), 128, "error: cannot read"),
     "missing input": (("run", "--input", "none", *ECHO), 128, "error: cannot read input 'none'"),
     "nothing to record": (("record",), 128, "error: there is nothing to record"),
@@ -102,6 +107,14 @@ def test_bad_input_gives_one_clear_error(exp: Exp, case: str) -> None:
     assert "Traceback" not in done.err
     assert "\x1b" not in done.err
     assert state_of(exp) == before
+
+
+def test_list_without_rows_does_not_deny_the_runs(exp: Exp) -> None:
+    assert "there are no runs yet" in exp("list", "-n", "0").err
+    exp("record", "-M", "loss=1", "-q")
+    assert exp("list", "-n", "0").err == "the only run is not shown"
+    exp("record", "-M", "loss=1", "-q")
+    assert exp("list", "-n", "0").err == "none of the 2 runs is shown"
 
 
 def test_unusual_valid_values_are_recorded(exp: Exp) -> None:

@@ -233,6 +233,16 @@ def test_script_reports_its_first_program_with_a_parser(exp: Exp) -> None:
     exp.repo.commit({"one.py": LOOK.format("one"), "two.py": LOOK.format("two"), "all.sh": script})
     exp("run", "--", "sh", "all.sh")
     assert last(exp)["parsed"] == {"one": "1"}
+    assert "several programs that parsed different parameters" in last(exp)["warnings"][0]
+
+
+def test_programs_that_parse_the_same_are_no_warning(exp: Exp) -> None:
+    exp.repo.commit({"one.py": LOOK.format("one")})
+    exp("run", "--", "sh", "-c", "for i in 1 2; do python one.py --one 1; done")
+    assert last(exp)["parsed"] == {"one": "1"}
+    assert "warnings" not in last(exp)
+    exp("run", "--", "sh", "-c", "for i in 1 2; do python one.py --one $i; done")
+    assert "several programs" in last(exp)["warnings"][0]
 
 
 def test_child_programs_report_nothing(exp: Exp) -> None:
@@ -636,6 +646,14 @@ def test_multirun_records_a_linked_run_for_each_job(programs: Exp) -> None:
     assert jobs[0]["clock"] > sweep["clock"]
     again = programs("tried", "--", *jobs[0]["command"]["argv"], check=1)
     assert "sweep-0" in again.out
+
+
+def test_a_multirun_without_ignored_directories_is_tried(programs: Exp) -> None:
+    programs.repo.commit({"sweep.py": SWEEP})
+    argv = ("python", "sweep.py", "-m", "lr=0.1,0.2")
+    programs("run", "-n", "sweep", "--", *argv)
+    assert "sweep-0" in programs("tried", "--", "python", "sweep.py", "lr=0.1", check=1).out
+    assert "this very trial was run before" in programs("tried", "--", *argv, check=1).out
 
 
 JOBLIB = """\

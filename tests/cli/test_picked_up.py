@@ -435,3 +435,22 @@ def test_results_of_hyperfine_and_google_benchmark_are_recorded(exp: Exp, tmp_pa
         pytest.skip("hyperfine is not installed")
     exp("run", "--", "hyperfine", "-N", "-r", "3", "--export-json", "out.json", "true")
     assert record(exp)["metrics"]["true"].keys() >= {"mean", "median", "stddev"}
+
+
+def test_a_named_metrics_file_that_was_not_written_is_a_warning_with_its_path(exp: Exp) -> None:
+    code = "import pathlib; pathlib.Path('out.json').write_text('{\"loss\": 1}')"
+    (exp.repo.path / "sub").mkdir()
+    exp.repo.write("sub/out.json", '{"loss": 7}')
+    done = exp(
+        *("run", "--metrics", "nope.json", "--metrics", "sub/out.json"), "--", "python", "-c", code
+    )
+    assert "warning: nope.json was not written: there is no such file" in done.err
+    assert "warning: sub/out.json was not written by this run" in done.err
+    done = exp("run", "--metrics", "out.json", "--", "python", "-c", code)
+    assert "was not written" not in done.err
+
+
+def test_the_mean_of_a_benchmark_is_the_main_metric(exp: Exp) -> None:
+    document = {"results": [{"command": "zstd", "max": 3, "mean": 2, "median": 2, "min": 1}]}
+    code = f"import pathlib; pathlib.Path('bench.json').write_text({json.dumps(document)!r})"
+    assert "\nzstd.mean 2: " in exp("run", "--", "python", "-c", code).err

@@ -121,3 +121,37 @@ def test_metric_line_matched_by_a_pattern_counts_once(exp: Exp) -> None:
     exp("run", "-q", "--metric-pattern", r"loss=loss=([\d.]+)", "--", "python", "-c", code)
     rows = exp("show", "--series").out.splitlines()[1:]
     assert [row.split(",")[2] for row in rows] == ["0.5", "1.5", "2.5"]
+
+
+def test_pattern_reads_the_nan_of_a_run_that_diverged(exp: Exp) -> None:
+    code = "for loss in ('0.5', '0.3', 'nan'): print('loss', loss)"
+    exp("run", "-q", "--metric-pattern", r"loss=loss ([\d.]+)", "--", "python", "-c", code)
+    assert shown(exp)["metrics"] == {"loss": "NaN"}
+
+
+def test_percent_and_fraction_are_not_compared_as_numbers(exp: Exp) -> None:
+    exp.repo.commit({"t.py": "import sys; print('METRIC accuracy=' + sys.argv[1])"})
+    exp("run", "-q", "--", "python", "t.py", "0.82")
+    told = exp("run", "--", "python", "t.py", "85%").err
+    assert "better" not in told.replace("higher is better", "")
+    assert "the units differ: % here, none there" in told
+    assert "next: print 'accuracy' in the same unit in all runs" in told
+    exp("compare", "@{0}", "@{1}", check=125)
+    exp("compare", "--single", "@{0}", "@{1}", check=125)
+    exp("run", "-q", "--", "python", "t.py", "86%")
+    exp("compare", "@{0}", "@{1}", check=0)
+
+
+def test_a_metric_with_another_value_in_the_metrics_file_is_a_warning(exp: Exp) -> None:
+    code = "import json, pathlib; print('METRIC loss=0.7 close=0.333 nan=nan')\n"
+    code += "values = {'loss': 0.5, 'close': 1 / 3, 'nan': float('nan')}\n"
+    code += "pathlib.Path('metrics.json').write_text(json.dumps(values))"
+    exp("run", "-q", "--", "python", "-c", code)
+    document = shown(exp)
+    assert document["metrics"]["loss"] == 0.7
+    (warning,) = document["warnings"]
+    assert warning == (
+        "loss is 0.7 as printed or logged and 0.5 in the metrics file; the record has 0.7"
+    )
+    exp("run", "-q", "--metrics", "metrics.json", "--", "python", "-c", code)
+    assert shown(exp)["warnings"][0].endswith("; the record has 0.5")

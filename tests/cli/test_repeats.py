@@ -45,6 +45,28 @@ def train(exp: Exp, rate: str, *options: str, seed: str = "{seed}", check: int =
     return exp("run", *options, "--", *command, check=check).err
 
 
+DEFAULT_SEED = """\
+import argparse
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float, default=0.1)
+parser.add_argument("--seed", type=int, default=0)
+args = parser.parse_args()
+print(f"METRIC accuracy={0.791889 + args.lr / 100 + 0.01 * args.seed:.6f}")
+"""
+
+
+def test_repeats_with_the_default_seed_of_the_program_show_no_noise(exp: Exp) -> None:
+    exp.repo.commit({"train.py": DEFAULT_SEED})
+    told = exp("run", "--repeat", "3", "--", "python", "train.py").err
+    assert "`--seeds" not in told
+    told = exp("run", "--", "python", "train.py", "--lr", "0.11").err
+    assert "repeats agree" not in told
+    assert "the same seed shows no noise" in told
+    document = json.loads(exp("noise", "--json").out)["metrics"]["accuracy"]
+    assert document["basis"] == "unknown"
+
+
 class TestSeeds:
     def test_seeds_fill_a_placeholder_and_form_one_group_and_batch(self, seeded: Exp) -> None:
         train(seeded, "0.1", "--seeds", "3")

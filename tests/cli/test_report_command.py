@@ -242,3 +242,14 @@ def test_what_a_comment_needs_is_said(exp: Exp, train: Callable[..., Done]) -> N
         (("--md", "--base", "main"), "error: there are no runs of the commits after 'main'"),
     ):
         assert exp("report", *options, check=128).err.splitlines()[0] == said
+
+
+def test_comment_names_changes_of_the_command_and_of_inputs(exp: Exp) -> None:
+    exp.repo.commit({"t.py": "import sys; print('METRIC accuracy=' + sys.argv[1])", "d.csv": "1"})
+    exp("run", "-q", "--input", "d.csv", "--", "python", "t.py", "0.5")
+    exp.repo.write("d.csv", "2")
+    exp("run", "-q", "--input", "d.csv", "--", "python", "t.py", "0.6")
+    comment = exp("report", "--md").out
+    assert re.search(r"command +\| python t\.py 0\.5 +\| python t\.py 0\.6", comment), comment
+    assert re.search(r"\| d\.csv +\|", comment), comment
+    exp("run", "-q", "--again", "--input", "d.csv", "--", "python", "t.py", "0.6")

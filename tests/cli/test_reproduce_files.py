@@ -153,3 +153,9 @@ def test_a_dry_run_names_what_is_missing(score: Exp) -> None:
     score("run", "--", "python", "score.py")
     done = score("reproduce", "last", "--dry-run")
     assert "not in the recorded code: data/ (ignored by git)" in done.err
+
+
+def test_files_that_only_might_have_metrics_are_no_warning(exp: Exp) -> None:
+    exp.repo.commit({"metrics.json": '{"loss": 9}'})
+    exp("run", "--", "echo", "METRIC loss=1")
+    assert "warning" not in exp("reproduce", "last").err

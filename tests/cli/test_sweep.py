@@ -250,6 +250,27 @@ class TestSaid:
         done = sweep("sweep", *options, "--", "sh", "-c", "echo {n}", check=125)
         assert "no trial has the metric 'wer'" in done.err
 
+    def test_fewer_points_than_asked_for_are_told_with_the_kind_of_the_range(
+        self, sweep: Exp
+    ) -> None:
+        command = ("sh", "-c", "echo METRIC loss={n}")
+        seeded = ("sh", "-c", "echo METRIC loss={n} {seed}")
+        done = sweep("sweep", "-S", "n=0..1", "--random", "5", "--seeds", "2", "--", *seeded)
+        assert "the space has 2 points, fewer than the 5 asked for" in done.err
+        assert "n takes whole numbers; `-S n=0.0..1.0` takes any number" in done.err
+        done = sweep("sweep", "-S", "n=0..9", "--random", "2", "--", *command)
+        assert "the space has" not in done.err
+
+    def test_a_metric_that_no_trial_has_is_told_beside_those_that_they_have(
+        self, sweep: Exp
+    ) -> None:
+        command = ("sh", "-c", "echo METRIC loss={n}")
+        done = sweep("sweep", "-S", "n=1", "--minimize", "los", "--", *command, check=125)
+        assert "no trial has the metric los; they have loss" in done.out
+        assert "printed or logged" not in done.out
+        done = sweep("sweep", "-S", "n=nan", "--minimize", "loss", "--", *command, check=125)
+        assert "no trial has a finite number for loss" in done.out
+
     def test_a_matrix_for_ci_has_the_new_points_as_commands(self, sweep: Exp) -> None:
         sweep("run", "-q", "-S", "lr=0.1", "-S", "depth=2", *COMMAND)
         done = sweep("sweep", "--print-matrix", *GRID, *COMMAND)

@@ -114,6 +114,13 @@ def test_no_line_of_a_list_is_wider_than_the_terminal(terminal: Terminal, column
     assert widest <= max(columns, len("1234567  calm-he…")), shown
 
 
+def test_the_verdict_of_a_run_is_folded_between_words(terminal: Terminal) -> None:
+    shown = terminal("git-exp", "run", "--", "echo", "METRIC accuracy=0.5 layer_0_norm=1")
+    told = re.sub(r"\x1b\[[0-9;]*m", "", shown[shown.index("succeeded after") :])
+    assert max(len(line) for line in told.splitlines()) <= 80, told
+    assert "higher is better (a guess)" in " ".join(told.split())
+
+
 def test_sorted_and_requested_columns_stay(terminal: Terminal) -> None:
     shown = terminal("git", "exp", "--no-pager", "list", "--sort-by", "layer_5_norm")
     assert "layer_5_norm" in shown.splitlines()[0]

@@ -167,6 +167,19 @@ class TestSameTrial:
         assert "decided discard: swings" in done.out
         assert done.out.endswith(f"({told})")
 
+    @pytest.mark.parametrize(
+        ("rate", "told"),
+        [("0.2", "lr 0.1, the default → 0.2"), ("0.1", "lr 0.1, the default, now")],
+    )
+    def test_kin_without_an_option_are_shown_with_its_default(
+        self, exp: Exp, rate: str, told: str
+    ) -> None:
+        code = "import argparse\np = argparse.ArgumentParser()\n"
+        code += "p.add_argument('--lr', type=float, default=0.1)\np.parse_args()\n"
+        exp.repo.commit({"parses.py": code})
+        exp("run", "-q", "--", "python", "parses.py")
+        assert told in exp("tried", "--", "python", "parses.py", "--lr", rate).out
+
     def test_the_nearest_kin_comes_first(self, exp: Exp) -> None:
         for lr in ("0.3", "0.4", "0.5"):
             exp("run", "--", "python", "t.py", "--lr", lr)

@@ -26,6 +26,8 @@ from tests.docs.reading import (
 
 README = ROOT / "README.md"
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
+OF_USERS = ("train.py", "model.py", "x/a.py")
+"""Names of programs in examples."""
 
 
 def by_name(path: Path) -> str:
@@ -180,12 +182,24 @@ def test_every_link_leads_somewhere(document: Path) -> None:
             assert anchor in slugs, f"{by_name(document)}: {target}"
 
 
-@pytest.mark.parametrize("document", PAGES, ids=by_name)
-def test_every_module_named_exists(document: Path) -> None:
-    code = (path for folder in ("gitexp", "tests") for path in (ROOT / folder).rglob("*.py"))
-    modules = [f"/{path.relative_to(ROOT)}" for path in code]
-    named = set(re.findall(r"`([a-z_/]+\.py)[ `]", document.read_text())) - {"train.py", "model.py"}
-    assert not [n for n in named if not any(module.endswith(f"/{n}") for module in modules)]
+def modules() -> list[Path]:
+    """Every module and script of the package and the tests."""
+    folders = (ROOT / "gitexp", ROOT / "tests")
+    return [p for folder in folders for p in folder.rglob("*") if p.suffix in (".py", ".js")]
+
+
+def test_every_module_named_exists() -> None:
+    known = [f"/{by_name(module)}" for module in modules()]
+    faults = []
+    for file in (*PAGES, *modules()):
+        named = re.findall(r"`([a-z_]+(?:/[a-z_]+)*\.(?:py|js))[ :`]", file.read_text())
+        named = [n for n in named if n not in OF_USERS and ("/" in n or file.suffix == ".md")]
+        faults += [
+            f"{by_name(file)}: {name}"
+            for name in named
+            if not any(module.endswith(f"/{name}") for module in known)
+        ]
+    assert not faults, "\n".join(faults)
 
 
 def test_ci_runs_what_the_readme_says() -> None:

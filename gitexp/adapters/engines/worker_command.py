@@ -213,6 +213,9 @@ class _Watch:
                     self._read(selector, key)
                 self.output.flush()
                 self._enforce()
+            selector.unregister(outlet)
+            for key in list(selector.get_map().values()):
+                self._read(selector, key)  # on a busy machine, the end of what it printed
         times = self.stopped.get(self.task["run"], 0)
         how = {"timed_out": self.timed_out, "stopped": bool(times) and not self.timed_out}
         seconds = (self.ended_s or self.started_s) - self.started_s
@@ -226,6 +229,7 @@ class _Watch:
         return _SOON_S if time.monotonic() - self.closed_s < _TICK_S else _TICK_S
 
     def _read(self, selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
+        """Take in what a pipe has: at most a quarter of a megabyte, more than fits into one."""
         with contextlib.suppress(BlockingIOError):
             data = os.read(key.fd, 1 << 18)
             if key.data is None:

@@ -57,7 +57,10 @@ class Report:
         is_final: bool,
     ) -> None:
         """Add a parser's result and write the report. The first final result closes it."""
-        if not self.is_open() or (not self.by and not self._claim()):
+        if not self.is_open():
+            return
+        if not self.by and not self._claim():
+            self._note_other(plain_table(values))
             return
         self.by = by
         self.values.update(plain_table(values))
@@ -100,6 +103,16 @@ class Report:
             self.close()
             return False
         return True
+
+    def _note_other(self, values: dict[str, Any]) -> None:
+        """Note that a later program of the command parsed other values than the first one."""
+        try:
+            with open(self.path, "rb") as stream:
+                known = stream.read(MAX_BYTES + 1)
+            if ascii({"values": values})[1:-1].encode() not in known:
+                os.close(os.open(self.path + ".others", os.O_CREAT | os.O_WRONLY, 0o600))
+        except OSError:
+            pass  # the first program has not written yet, or its report cannot be read
 
     def _write(self) -> None:
         content = {

@@ -1,10 +1,12 @@
 """Text about earlier runs of a trial and its kin, for `tried`, `run` and `start`."""
 
+from collections.abc import Mapping
+
 import click
 
 from gitexp.adapters.system import clock
 from gitexp.core.analysis.kinship import Difference, Kin, Kinship, diff_tables
-from gitexp.core.model.run import Origin, RecordedRun, Run, Value
+from gitexp.core.model.run import Origin, RecordedRun, Run, Value, flatten
 from gitexp.core.render.run_table import decision_word, value_at
 from gitexp.core.render.text import (
     clean,
@@ -91,7 +93,7 @@ def _differences(workspace: Workspace, run: Run, how: Kinship, other: Run) -> st
 
 def _difference(workspace: Workspace, run: Run, found: Difference, other: Run) -> str:
     if found.kind in (Kin.SEED, Kin.PARAMS, Kin.COMMAND):
-        return _changed_value(found)
+        return _changed_value(found, dict(flatten(other.parsed)))
     if found.kind is Kin.UNTOLD:
         return f"its record does not have the content of {clean(found.name)}"
     names = clean(found.name)
@@ -104,10 +106,16 @@ def _difference(workspace: Workspace, run: Run, found: Difference, other: Run) -
     return f"{found.kind.value}: {names}" if names else found.kind.value
 
 
-def _changed_value(found: Difference) -> str:
+def _changed_value(found: Difference, parsed: Mapping[str, Value]) -> str:
+    """Return `lr 0.1 → 0.2`; `parsed` has the values that the other run did not get as options."""
     name, before, after = clean(found.name), _value(found.before), _value(found.after)
     if found.is_flag:
         return f"{'with' if found.after is None else 'without'} --{name.replace('_', '-')}"
+    if found.before is None and found.name in parsed:
+        default = _value(parsed[found.name])
+        return (
+            f"{name} {default}, the default{', now given' if default == after else f' → {after}'}"
+        )
     if found.before is None:
         return f"without {name}, now {after}"
     if found.after is None:

@@ -4,13 +4,13 @@ import sys
 
 import click
 
-from gitexp.cli.output.terminal import wants_colour
+from gitexp.cli.output.terminal import wants_colour, width
 from gitexp.core.analysis.advice import next_step
 from gitexp.core.model.run import Outcome, RecordedRun, Run, numbers
 from gitexp.core.render.colour import style
 from gitexp.core.render.run_detail import TextOptions
 from gitexp.core.render.run_table import decision_word
-from gitexp.core.render.text import clean, format_duration
+from gitexp.core.render.text import clean, fold, format_duration
 from gitexp.core.render.verdict_sentence import alone_sentence, metric_sentence
 from gitexp.features.runs.judge import RunVerdict, advised
 from gitexp.storage.workspace import Workspace
@@ -25,9 +25,10 @@ def show_judgement(workspace: Workspace, judgement: RunVerdict, *, err: bool) ->
     sentence = judgement_sentence(
         workspace, judgement, colour=wants_colour(stream), tell_guess=True
     )
+    columns = width() if stream.isatty() else None
     if sentence:
-        click.echo(sentence, file=stream)
-    click.echo(f"next: {next_step(advised(judgement), short)}", file=stream)
+        click.echo(fold(sentence, columns), file=stream)
+    click.echo(fold(f"next: {next_step(advised(judgement), short)}", columns), file=stream)
 
 
 def ended_words(run: Run) -> str:

@@ -25,7 +25,7 @@ from gitexp.features.execution.place_inputs import find_missing
 from gitexp.features.sweeps.definition import Definition
 from gitexp.features.sweeps.plan import Planned, State, count_states
 from gitexp.features.sweeps.progress import Listener, Progress, Result
-from gitexp.features.sweeps.space import Point
+from gitexp.features.sweeps.space import Point, Span
 from gitexp.features.sweeps.summary import Summary, choose, has_failed, is_pruned, summarize
 from gitexp.storage.workspace import Workspace
 
@@ -129,6 +129,22 @@ class Teller:
         failed = [each for each in self._planned if _has_failed(each)]
         if failed:
             say(f"{counted(failed, 'result')} failed; `--retry-failed` runs them again")
+        self._tell_of_a_small_space()
+
+    def _tell_of_a_small_space(self) -> None:
+        """Say that there are fewer points than the user wants to draw, and why if it is a range."""
+        wanted = self._definition.random
+        points = len(self._planned) // max(self._definition.seeds, 1)
+        if points >= wanted:
+            return
+        say(f"the space has {counted(points, 'point')}, fewer than the {wanted:,} asked for")
+        for name, values in self._definition.space().values.items():
+            if isinstance(values, Span) and values.is_whole:
+                low, high = f"{values.low:.1f}", f"{values.high:.1f}"
+                say(
+                    f"{clean(name)} takes whole numbers; `-S {clean(name)}={low}..{high}` "
+                    "takes any number"
+                )
 
     def _event(self, event: str, **fields: Any) -> None:
         if self._said.as_json:

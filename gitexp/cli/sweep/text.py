@@ -176,16 +176,27 @@ def end_lines(summary: Summary, results: int, failed: int, left: int, short: str
     yield f"sweep {short}: {', '.join(parts)}"
     if summary.metric is None or not summary.best:
         if results > failed:
-            yield (
-                "no trial printed or logged a metric: print lines like `METRIC loss=0.1`, "
-                "or read the output with `--metric-pattern`"
-            )
+            yield _nothing_found(summary)
         return
     yield from _best_lines(summary)
     yield from _effect_lines(summary)
     if summary.direction is not None:
         best = summary.best[0].run
         yield f"next: `git exp show {best.id[:7]}`, `git exp brief --sweep last`"
+
+
+def _nothing_found(summary: Summary) -> str:
+    """Say what the trials have in place of the metric."""
+    if summary.metric in summary.names:
+        return f"no trial has a finite number for {clean(summary.metric or '')}"
+    if summary.names:
+        shown = ", ".join(map(clean, summary.names[:5]))
+        more = f" and {len(summary.names) - 5:,} more" if len(summary.names) > 5 else ""
+        return f"no trial has the metric {clean(summary.metric or '')}; they have {shown}{more}"
+    return (
+        "no trial printed or logged a metric: print lines like `METRIC loss=0.1`, "
+        "or read the output with `--metric-pattern`"
+    )
 
 
 def _best_lines(summary: Summary) -> Iterator[str]:

@@ -9,7 +9,13 @@ from typing import Final
 from gitexp.core.analysis.guards import GuardState, GuardVerdict
 from gitexp.core.analysis.noise import Basis
 from gitexp.core.analysis.samples import Answer
-from gitexp.core.analysis.verdicts import MORE_FAILED, NO_DIRECTION, MetricVerdict
+from gitexp.core.analysis.verdicts import (
+    MORE_FAILED,
+    NO_DIRECTION,
+    NOT_A_NUMBER,
+    OTHER_UNIT,
+    MetricVerdict,
+)
 from gitexp.core.model.frozen import frozen
 from gitexp.core.model.run import Outcome
 
@@ -53,8 +59,9 @@ def next_step(facts: Advised, selector: str = "last") -> str:
         )
     if verdict is None:
         return _first(facts)
-    if verdict.why == NO_DIRECTION:
-        return f"declare which way '{verdict.metric}' is better: `--maximize` or `--minimize`"
+    unanswered = _unanswered(verdict, selector)
+    if unanswered is not None:
+        return unanswered
     return _unsure(facts, verdict) if facts.unknown_noise else _sure(facts, verdict, selector)
 
 
@@ -70,6 +77,23 @@ def _unjudged(facts: Advised, selector: str) -> str | None:
         return f"compare it with the run that it reproduces: `git exp diff {selector}`"
     if not facts.measured:
         return "let the command print `METRIC name=value`, or name its metrics file: `--metrics`"
+    return None
+
+
+def _unanswered(verdict: MetricVerdict, selector: str) -> str | None:
+    """Return the advice if a direction or a number is missing; `None` if both sides compare."""
+    metric = verdict.metric
+    if verdict.why == NO_DIRECTION:
+        return (
+            f"declare which way '{metric}' is better, in gitexp.toml: "
+            f'`[metrics."{metric}"]` with `direction = "minimize"` or `"maximize"`'
+        )
+    if (verdict.why or "").startswith(OTHER_UNIT):
+        return f"print '{metric}' in the same unit in all runs, and run it again"
+    if verdict.value is None and verdict.why == NOT_A_NUMBER:
+        return f"find out why '{metric}' is not a number: `git exp show {selector} --output`"
+    if verdict.value is None or verdict.reference_value is None:
+        return f"nothing can be said of '{metric}': one side has no number"
     return None
 
 

@@ -45,9 +45,10 @@ def keys_of(run: Run, seed_params: Sequence[str] = ()) -> TrialKeys:
     """Return the keys of a run.
 
     `seed_params` adds parameters that only choose random numbers to the well-known names; a leading
-    `!` excludes a name.
+    `!` excludes a name. A seed that only the program's parser told, such as a default, does not
+    shape the group, but says that equal numbers of repeats show no noise.
     """
-    return keys_from(
+    keys = keys_from(
         run.id,
         run.fingerprint,
         run.code.digest,
@@ -58,6 +59,11 @@ def keys_of(run: Run, seed_params: Sequence[str] = ()) -> TrialKeys:
         seed_params=seed_params,
         outside=outside_of(run),
     )
+    if keys.seeds or not _may_have_seeds(outline(run.parsed), tuple(seed_params)):
+        return keys
+    parsed = flatten(run.parsed)
+    seeds: Table = {n: value for n, value in parsed if is_seed_param(n, value, seed_params)}
+    return keys._replace(seeds=canonical(seeds)) if seeds else keys
 
 
 def keys_from(
@@ -72,10 +78,10 @@ def keys_from(
     seed_params: Sequence[str] = (),
     outside: Mapping[str, FileState] = {},
 ) -> TrialKeys:
-    """Return the keys from the parts of a record, as `keys_of`; `recorded` is its fingerprint.
+    """Return the keys from the parts of a record without `parsed`, as `keys_of`.
 
-    `words` is the command, as a template if there is one. A run without command and parameters is a
-    group of its own, because its trial is unknown.
+    `recorded` is its fingerprint. `words` is the command, as a template if there is one. A run
+    without command and parameters is a group of its own, because its trial is unknown.
     """
     family = _family(directory, words, params)
     if not recorded or not (words or any(True for _ in flatten(params))):

@@ -67,6 +67,11 @@ class Group:
         return sum(m.value is not None for m in self.measurements)
 
     @property
+    def counted(self) -> int:
+        """Number of runs behind the mean; a seed that gave one number several times counts once."""
+        return len(self.sample)
+
+    @property
     def failed(self) -> int:
         """Number of runs that failed or have no finite number."""
         return len(self.measurements) - self.runs

@@ -5,11 +5,12 @@ A sample is what one group measured: a number for each seed, or for each run if 
 """
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from functools import lru_cache
 from itertools import pairwise
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from gitexp.core.model.frozen import frozen
 
@@ -111,9 +112,35 @@ def measure_noise(
     `declared` is the project's own figure; repeats with at least `PRIOR` degrees of freedom that
     show more noise override it. `is_time_like` metrics are never deterministic.
     """
-    repeated = [tuple(sample) for sample in samples if len(sample) > 1]
-    dof = sum(map(len, repeated)) - len(repeated)
-    sd = max(_pooled_sd(repeated, dof), _half_step(repeated))
+    repeated = [repeats_of(tuple(sample)) for sample in samples if len(sample) > 1]
+    return _pool(repeated, declared=declared, is_time_like=is_time_like)
+
+
+class Repeats(NamedTuple):
+    """The contribution of one sample to the noise of a family."""
+
+    sample: tuple[float, ...]
+    variance: float
+    step: float
+    """Smallest difference between two values; 0 if all are equal."""
+    dof: int
+
+
+@lru_cache(maxsize=4096)
+def repeats_of(sample: tuple[float, ...]) -> Repeats:
+    """Measure a sample. The verdicts on a page of runs ask for the same samples."""
+    ordered = sorted(sample)
+    steps = (high - low for low, high in pairwise(ordered) if not are_equal(low, high))
+    return Repeats(sample, variance(ordered), min(steps, default=0.0), len(sample) - 1)
+
+
+def _pool(
+    repeated: Sequence[Repeats], *, declared: float | None = None, is_time_like: bool = False
+) -> Noise:
+    dof = sum(repeats.dof for repeats in repeated)
+    # Half the smallest difference is the resolution of a coarse metric.
+    step = min((repeats.step for repeats in repeated if repeats.step), default=0.0)
+    sd = max(_pooled_sd(repeated, dof), step / 2)
     if declared is not None and not (dof >= PRIOR and sd > declared):
         return Noise(Basis.DECLARED, declared, math.inf, len(repeated))
     if sd > 0 and not SMALLEST < sd < LARGEST:
@@ -125,7 +152,7 @@ def measure_noise(
     return Noise(Basis.UNKNOWN, 0.0, dof, len(repeated))
 
 
-def _pooled_sd(samples: Sequence[tuple[float, ...]], dof: int) -> float:
+def _pooled_sd(repeated: Sequence[Repeats], dof: int) -> float:
     """Return the root of the pooled variance, in which no group counts for more than `OUTLIER`
     medians.
 
@@ -134,42 +161,19 @@ def _pooled_sd(samples: Sequence[tuple[float, ...]], dof: int) -> float:
     """
     if not dof:
         return 0.0
-    variances = [_spread(sample)[0] for sample in samples]
-    ordered = sorted(variances)
+    ordered = sorted(repeats.variance for repeats in repeated)
     half = len(ordered) // 2
     middle = (ordered[half] + ordered[-half - 1]) / 2 if len(ordered) > 2 else 0.0
     most = OUTLIER * middle if middle > 0 else math.inf
-    parts = (min(v, most) * (len(s) - 1) for v, s in zip(variances, samples, strict=True))
     try:
-        return math.sqrt(math.fsum(parts) / dof)
+        return math.sqrt(math.fsum(min(r.variance, most) * r.dof for r in repeated) / dof)
     except OverflowError:
         return math.inf
 
 
-def _half_step(samples: Iterable[tuple[float, ...]]) -> float:
-    """Return half the smallest difference between repeats: the resolution of a coarse metric."""
-    steps = (_spread(sample)[1] for sample in samples)
-    return min((step for step in steps if step), default=0.0) / 2
-
-
-@lru_cache(maxsize=4096)
-def _spread(sample: tuple[float, ...]) -> tuple[float, float]:
-    """Return the variance and the smallest difference of a sample; 0 if all values are equal.
-
-    Ranking some hundred groups asks for that of each group a hundred times.
-    """
-    ordered = sorted(sample)
-    steps = (high - low for low, high in pairwise(ordered) if not are_equal(low, high))
-    return variance(ordered), min(steps, default=0.0)
-
-
-_level = lru_cache(maxsize=4096)(mean)
-"""The mean of a sample, for callers that ask for it as often as for `_spread`."""
-
-
-def _are_precise(samples: Sequence[Sample]) -> bool:
+def _are_precise(repeated: Iterable[Repeats]) -> bool:
     """Return whether a value has too many digits for two runs to agree by chance."""
-    return any(_digits(value) >= MIN_DIGITS for sample in samples for value in sample)
+    return any(_digits(value) >= MIN_DIGITS for repeats in repeated for value in repeats.sample)
 
 
 def _digits(value: float) -> int:
@@ -185,9 +189,56 @@ def comparable(others: Iterable[Sample], new: Sample, old: Sample) -> list[Sampl
     effect of a logarithmic scale, without an assumption about the scale.
     """
     known = [sample for sample in others if sample]
-    levels = [_level(tuple(sample)) for sample in (*known, new, old)]
-    if min(levels) > 0 or max(levels) < 0:
-        low, high = sorted(abs(level) for level in levels[-2:])
+    levels = [mean(sample) for sample in (*known, new, old)]
+    if _have_one_sign(levels):
+        low, high = _level_range(*levels[-2:])
         near = zip(known, levels, strict=False)
-        known = [sample for sample, level in near if low / 2 <= abs(level) <= 2 * high]
+        known = [sample for sample, level in near if low <= abs(level) <= high]
     return [*known, new, old]
+
+
+def _have_one_sign(levels: Sequence[float]) -> bool:
+    return min(levels) > 0 or max(levels) < 0
+
+
+def _level_range(level: float, other: float) -> tuple[float, float]:
+    """Return the smallest and the largest level at which samples count for two of these levels."""
+    low, high = sorted((abs(level), abs(other)))
+    return low / 2, 2 * high
+
+
+class NoiseByLevel:
+    """The noise for comparing any two of some samples, as of `comparable`.
+
+    Neighbours of one level have the same noise, so it is pooled once for all of them.
+    """
+
+    def __init__(
+        self,
+        samples: Iterable[Sample],
+        *,
+        declared: float | None = None,
+        is_time_like: bool = False,
+    ) -> None:
+        self._declared, self._is_time_like = declared, is_time_like
+        known = [(mean(sample), tuple(sample)) for sample in samples if sample]
+        self._are_limited = bool(known) and _have_one_sign([level for level, _ in known])
+        repeated = [(level, repeats_of(sample)) for level, sample in known if len(sample) > 1]
+        repeated.sort(key=lambda found: abs(found[0]))
+        self._levels = [abs(level) for level, _ in repeated]
+        self._repeated = [repeats for _, repeats in repeated]
+        self._pooled: dict[tuple[int, int], Noise] = {}
+
+    def between(self, level: float, other: float) -> Noise:
+        """Return the noise for comparing two samples with these means."""
+        place = 0, len(self._levels)
+        if self._are_limited:
+            low, high = _level_range(level, other)
+            place = bisect_left(self._levels, low), bisect_right(self._levels, high)
+        if place not in self._pooled:
+            self._pooled[place] = _pool(
+                self._repeated[slice(*place)],
+                declared=self._declared,
+                is_time_like=self._is_time_like,
+            )
+        return self._pooled[place]

@@ -2,19 +2,20 @@
 
 import math
 from collections.abc import Sequence
-from typing import Final
 
 from gitexp.core.analysis.groups import Group
-from gitexp.core.analysis.noise import Basis, Noise, Sample, are_equal, comparable, measure_noise
-from gitexp.core.analysis.samples import Answer, compare_samples
+from gitexp.core.analysis.noise import (
+    Basis,
+    Noise,
+    NoiseByLevel,
+    Sample,
+    are_equal,
+    measure_noise,
+)
+from gitexp.core.analysis.samples import LEVEL, standard_error
+from gitexp.core.analysis.student_t import t_tail
 from gitexp.core.model.frozen import frozen
 from gitexp.core.model.run import Direction
-
-FAR: Final = 12.71 * math.sqrt(2)
-"""Distance in standard deviations beyond which single runs always differ.
-
-The largest t quantile at the level of a verdict is 12.71, for one degree of freedom.
-"""
 
 
 @frozen(kw_only=True)
@@ -68,8 +69,8 @@ def rank(
     """
     alive = [group for group in groups if group.sample]
     sign = 1 if direction is Direction.MAXIMIZE else -1
-    samples = [group.sample for group in alive]
-    noise = measure_noise([*samples, *others], declared=declared, is_time_like=is_time_like)
+    samples = [*(group.sample for group in alive), *others]
+    noise = measure_noise(samples, declared=declared, is_time_like=is_time_like)
 
     def score(group: Group) -> float:
         return group.mean * sign - noise.sd / math.sqrt(len(group.sample))
@@ -78,12 +79,11 @@ def rank(
     if not noise.is_known or noise.basis is Basis.DETERMINISTIC:
         # `sorted` keeps the order of equal scores, so all machines rank ties alike.
         return Ranking(groups=tuple(ordered), contenders=min(1, len(ordered)), noise=noise)
-    # The pooled noise of any subset is at most the widest range.
-    far = FAR * max([noise.sd, *(max(s) - min(s) for s in [*samples, *others] if s)])
+    near = NoiseByLevel(samples, declared=declared, is_time_like=is_time_like)
     may_lead: list[Group] = []
     shown_worse: list[Group] = []
     for group in ordered[1:]:
-        is_worse = _is_worse(group, ordered[0], ordered, others, far, sign, declared)
+        is_worse = _is_worse(group, ordered[0], near, sign)
         (shown_worse if is_worse else may_lead).append(group)
     return Ranking(
         groups=(*ordered[:1], *may_lead, *shown_worse),
@@ -92,24 +92,16 @@ def rank(
     )
 
 
-def _is_worse(
-    group: Group,
-    leader: Group,
-    ranked: Sequence[Group],
-    others: Sequence[Sample],
-    far: float,
-    sign: int,
-    declared: float | None,
-) -> bool:
-    """Return whether a group is shown to be worse than the leader."""
+def _is_worse(group: Group, leader: Group, near: NoiseByLevel, sign: int) -> bool:
+    """Return whether a group is shown to be worse than the leader, as `compare_samples` tells.
+
+    Needs no interval, so the probability of the gap takes the place of a quantile.
+    """
     gap = (leader.mean - group.mean) * sign
-    if len(group.sample) == len(leader.sample) == 1 and gap > far:
+    if gap <= 0 or are_equal(leader.mean, group.mean):
+        return False
+    noise = near.between(group.mean, leader.mean)
+    if noise.basis not in (Basis.MEASURED, Basis.DECLARED):
         return True
-    rest = [g.sample for g in ranked if g is not group and g is not leader]
-    local = measure_noise(
-        comparable([*rest, *others], group.sample, leader.sample), declared=declared
-    )
-    if not local.is_known:
-        return gap > 0 and not are_equal(leader.mean, group.mean)
-    compared = compare_samples(group.sample, leader.sample, local, gain_sign=sign)
-    return compared.answer is Answer.WORSE
+    error, dof = standard_error(group.sample, leader.sample, noise)
+    return not error or t_tail(gap / error, dof) < LEVEL

@@ -9,7 +9,16 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
-from gitexp.core.analysis.noise import PRIOR, Basis, Noise, Sample, are_equal, mean, variance
+from gitexp.core.analysis.noise import (
+    PRIOR,
+    Basis,
+    Noise,
+    Sample,
+    are_equal,
+    mean,
+    repeats_of,
+    variance,
+)
 from gitexp.core.analysis.student_t import t_quantile
 from gitexp.core.model.frozen import frozen
 
@@ -145,7 +154,9 @@ def standard_error(new: Sample, old: Sample, noise: Noise) -> tuple[float, float
     for sample in (new, old):
         own = len(sample) - 1
         if own:
-            parts.append((variance(sample) * own / (prior + own) / len(sample), own))
+            parts.append(
+                (repeats_of(tuple(sample)).variance * own / (prior + own) / len(sample), own)
+            )
     total = math.fsum(part for part, _ in parts)
     if not math.isfinite(total):
         return math.inf, 1.0  # a diverged run: no verdict is possible

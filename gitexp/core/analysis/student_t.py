@@ -22,8 +22,8 @@ def t_tail(t: float, dof: float) -> float:
     """
     if dof > _NORMAL_FROM:
         return math.erfc(t / math.sqrt(2)) / 2
-    x = dof / (dof + t * t)
-    return _beta(x, 1 - x, dof / 2, 0.5) / 2
+    whole = dof + t * t
+    return _beta(dof / whole, t * t / whole, dof / 2, 0.5) / 2
 
 
 def _beta(x: float, y: float, a: float, b: float) -> float:
@@ -56,12 +56,19 @@ def _fraction(x: float, a: float, b: float) -> float:
 @lru_cache(maxsize=1024)
 def t_quantile(tail: float, dof: float) -> float:
     """Return the t that a t variable exceeds with probability `tail`, for 0 < tail <= 1/2."""
-    low, high = 0.0, 1.0
-    while t_tail(high, dof) > tail:
-        low, high = high, 2 * high
-    while low < (middle := (low + high) / 2) < high:  # until the bounds are neighbouring floats
-        if t_tail(middle, dof) > tail:
-            low = middle
-        else:
-            high = middle
-    return high
+    t = 0.0
+    for _ in range(_MAX_TERMS):
+        # The tail is convex, so Newton's steps from 0 go up to the quantile and never beyond.
+        further = t + (t_tail(t, dof) - tail) / _density(t, dof)
+        if further <= t * (1 + _PRECISION):
+            break
+        t = further
+    return t
+
+
+def _density(t: float, dof: float) -> float:
+    """Return the density of a t variable; infinite `dof` means the normal distribution."""
+    if dof > _NORMAL_FROM:
+        return math.exp(-t * t / 2) / math.sqrt(2 * math.pi)
+    at_0 = math.exp(math.lgamma((dof + 1) / 2) - math.lgamma(dof / 2)) / math.sqrt(dof * math.pi)
+    return at_0 * math.pow(1 + t * t / dof, -(dof + 1) / 2)

@@ -38,6 +38,7 @@ ALL_FAILED = "no run of the trial succeeded"
 MISSING_HERE = "missing from this run"
 MISSING_THERE = "missing from the reference"
 MORE_FAILED = "more of its runs failed"
+OTHER_UNIT = "the units differ"
 SAME_GROUP = "the same trial"
 
 
@@ -72,15 +73,19 @@ class MetricVerdict:
     dof: float | None = None
     """Degrees of freedom of the interval; `None` if repeats did not give it."""
     runs: int = 0
-    """Number of runs behind the mean."""
+    """Number of runs behind the mean; a seed that ran several times counts once."""
     reference_runs: int = 0
     repeats: int = 0
     """The larger of the two."""
     own: float | None = None
     """Number measured by this run."""
+    total: int = 0
+    """Runs of its group that ended."""
     failed: int = 0
-    """Runs of its group that failed or have no number."""
+    """Those that failed or have no number."""
     reference_failed: int = 0
+    not_numbers: int = 0
+    """Those of `failed` that succeeded, with a number that is not finite."""
     rivals: int = 1
     """Number of groups that may be the best, if the reference is the best of several."""
     look: int = 1
@@ -101,7 +106,7 @@ class MetricVerdict:
     apart: bool = False
     """True for a metric of the machine that was not measured alternately."""
     one_seed: bool = False
-    """True if all repeats of its group have one seed."""
+    """True if all repeats of its group, or of the reference if it has none, have one seed."""
 
     @property
     def half(self) -> float | None:
@@ -136,6 +141,8 @@ class Question:
     rivals: int = 1
     metrics: int = 1
     """Number of metrics compared at once: each gets its share of the level."""
+    units: tuple[str | None, str | None] = (None, None)
+    """Units of the newest run of each group, if its number was printed with one."""
 
 
 def judge_metric(question: Question) -> MetricVerdict:
@@ -146,7 +153,12 @@ def judge_metric(question: Question) -> MetricVerdict:
         return replace(verdict, why=verdict.why or _missing(new, old))
     if new.key == old.key:
         return replace(verdict, answer=Answer.SAME, why=SAME_GROUP, difference=0.0)
-    return _checked(_compared(question, verdict, new, old), new, old)
+    compared = _compared(question, verdict, new, old)
+    ours, theirs = question.units
+    if ours != theirs:
+        why = f"{OTHER_UNIT}: {ours or 'none'} here, {theirs or 'none'} there"
+        return replace(compared, answer=Answer.UNKNOWN, shown=False, why=why, needed=None)
+    return _checked(compared, new, old)
 
 
 def _compared(question: Question, verdict: MetricVerdict, new: Group, old: Group) -> MetricVerdict:
@@ -189,7 +201,7 @@ def _compared(question: Question, verdict: MetricVerdict, new: Group, old: Group
         overruled=noise.overruled,
         in_turns=in_turns,
         apart=machine and not in_turns,
-        one_seed=has_one_seed(new),
+        one_seed=has_one_seed(new) or (new.runs < 2 and has_one_seed(old)),
     )
 
 
@@ -205,11 +217,13 @@ def _facts(question: Question) -> MetricVerdict:
         reference=None if old is None else old.newest.run,
         direction=question.direction,
         guessed=question.guessed,
-        runs=0 if new is None else new.runs,
-        reference_runs=0 if old is None else old.runs,
-        repeats=max(0 if g is None else g.runs for g in (new, old)),
+        runs=0 if new is None else new.counted,
+        reference_runs=0 if old is None else old.counted,
+        repeats=max(0 if g is None else g.counted for g in (new, old)),
+        total=0 if new is None else len(new.measurements),
         own=own[0] if own else None,
         failed=0 if new is None else new.failed,
+        not_numbers=0 if new is None else sum(m.lack == "not a number" for m in new.measurements),
         reference_failed=0 if old is None else old.failed,
     )
 

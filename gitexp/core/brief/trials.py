@@ -78,8 +78,8 @@ class Attempt:
 
     @property
     def runs(self) -> int:
-        """Number of runs behind the mean."""
-        return 0 if self.group is None else self.group.runs
+        """Number of runs behind the mean; a seed that ran several times counts once."""
+        return 0 if self.group is None else self.group.counted
 
     @property
     def decision(self) -> Decision | None:

@@ -9,11 +9,15 @@ import json
 import re
 import signal
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 Compiled: TypeAlias = tuple[re.Pattern[str], str | None]
 """Expression, and the metric of its first unnamed group."""
+
+STEP = "step"
+"""Group, or metric, whose number is the step of the values."""
 
 SEARCH_S = 0.25
 """Limit of processor time for one expression on one line, in seconds."""
@@ -21,6 +25,40 @@ MAX_SLOW = 3
 """Slow lines after which the expression is dropped."""
 REPORT_EVERY = 256
 """Lines between two progress reports."""
+
+
+_DIGITS_GROUP = re.compile(
+    r"(?<![\\\[])\((?:\?P<(?P<name>\w+)>)?"
+    r"(?P<digits>(?:\\[d.]|\[(?:\\[d.]|0-9|[.,eE+-])+\]|[-+?*]|\{\d+(?:,\d*)?\})+)\)"
+)
+"""Group whose expression matches digits and their signs only: `([\\d.]+)`, `(?P<loss>-?\\d+)`."""
+_OTHER_NUMBERS = (
+    r"(?<![^\W_])[-+]?(?i:nan|inf(?:inity)?)(?![^\W_])"
+    r"|(?<![\w.])-\d+(?:\.\d*)?|(?<![\w.])-\.\d+"
+)
+
+
+def compile_pattern(expression: str, name: str | None) -> Compiled:
+    """Compile the expression for a metric; without Python's warnings about later versions.
+
+    A group for digits also matches `nan`, `inf` and a negative number. Else a run that diverges
+    would keep the last value before that: its line would not match.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        given = re.compile(expression)
+        if name == STEP:
+            return given, name
+        try:
+            widened = re.compile(_DIGITS_GROUP.sub(_with_other_numbers, expression))
+        except (re.error, RecursionError, OverflowError):
+            return given, name
+    is_alike = widened.groups == given.groups and widened.groupindex == given.groupindex
+    return (widened if is_alike else given), name
+
+
+def _with_other_numbers(match: re.Match[str]) -> str:
+    return match[0] if match["name"] == STEP else f"{match[0][:-1]}|{_OTHER_NUMBERS})"
 
 
 def match_line(patterns: Sequence[Compiled], line: str) -> dict[str, str]:
@@ -97,7 +135,7 @@ def _match_in_time(patterns: Sequence[Compiled], line: str, slow: list[int]) -> 
 def main() -> None:
     """Read the expressions, then lines with their times; write the matches as JSON."""
     signal.signal(signal.SIGVTALRM, _on_time)
-    patterns = [(re.compile(text), name) for text, name in json.loads(sys.stdin.buffer.readline())]
+    patterns = [compile_pattern(*pattern) for pattern in json.loads(sys.stdin.buffer.readline())]
     slow = [0] * len(patterns)
     count = 0
     for raw in sys.stdin.buffer:

@@ -6,15 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from gitexp.core.errors import InvalidInput
-from gitexp.core.inputs.line_matching import Compiled, match_line
+from gitexp.core.inputs.line_matching import STEP, Compiled, compile_pattern, match_line
 from gitexp.core.inputs.metric_lines import MAX_LINE, Number, Reading, to_printed_quantity
 
 MAX_PATTERNS: Final = 100
 MAX_PATTERN: Final = 1000
 """Maximum characters of a pattern."""
-STEP: Final = "step"
-"""Group, or metric, whose number is the step of the values."""
-
 _NAMED: Final = re.compile(r"([^\s=()\[\]{}\\^$|*+?]{1,200})=(.+)", re.DOTALL)
 
 
@@ -86,7 +83,7 @@ def _compile(expression: str) -> re.Pattern[str]:
 
 def compile_patterns(patterns: Sequence[MetricPattern]) -> list[Compiled]:
     """Return the expression for `match_line`."""
-    return [(_compile(pattern.expression), pattern.name) for pattern in patterns]
+    return [compile_pattern(pattern.expression, pattern.name) for pattern in patterns]
 
 
 def reading_of(found: Mapping[str, str], line: str) -> Reading:

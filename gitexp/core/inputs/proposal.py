@@ -10,8 +10,8 @@ from gitexp.core.model.directions import guess_direction
 
 MAX_PROPOSALS: Final = 6
 
-WARNING: Final = re.compile(r"\b[A-Z]\w*Warning: ")
-"""A Python warning: its numbers are no metrics."""
+WARNING: Final = re.compile(r"\b[A-Z]\w*Warning: |^\[LightGBM\] \[(?:Info|Warning)\]")
+"""A Python warning, or what LightGBM tells of its start: their numbers are no metrics."""
 
 _NO_METRIC: Final = frozenset(
     """batch bytes cpu cuda date day device devices elapsed epoch epochs eta examples gpu h id index

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
+from gitexp.core.inputs.line_matching import STEP
 from gitexp.core.inputs.metric_lines import NUMBER, THOUSANDS, Number, to_printed_quantity
-from gitexp.core.inputs.patterns import STEP
 from gitexp.core.inputs.printed_tables import columns_of
 from gitexp.core.inputs.proposal import (
     MAX_PROPOSALS,
@@ -62,11 +62,13 @@ def propose(lines: Sequence[str]) -> list[Proposal]:
     lines = [line[:_MAX_LINE] for line in lines]
     found: list[Proposal] = []
     names: set[str] = set()
-    for label, values in _likeliest(lines):
+    likeliest = list(_likeliest(lines))
+    for label, values in likeliest:
         name = name_of(label.words)
         if name in names:
             continue
-        proposal = _true_pattern(name, label, values, lines)
+        others = [other.words for other, _ in likeliest]
+        proposal = _true_pattern(name, label, values, lines, others=others)
         if proposal is not None:
             names.add(name)
             found.append(proposal)
@@ -127,15 +129,30 @@ def _stripped(words: str) -> str:
     return " ".join(parts)
 
 
+_BEFORE: Final = ("", r"\b", r"(?<!\w )\b", r"(?:^|[-,;:|(){}\[\]\t]\s*)\W?", r"^\s*")
+"""Beginnings of patterns, the simplest first."""
+
+
 def _true_pattern(
-    name: str, label: _Label, values: Sequence[Number], lines: Sequence[str]
+    name: str,
+    label: _Label,
+    values: Sequence[Number],
+    lines: Sequence[str],
+    *,
+    others: Sequence[str],
 ) -> Proposal | None:
-    """Return the simplest pattern that reads exactly the label's values; `None` if none does."""
+    """Return the simplest pattern that reads exactly the label's values; `None` if none does.
+
+    If one of the other labels ends like this one, as `val_loss` like `loss`, the pattern does not
+    match it in lines of later runs either.
+    """
+    prefixes = [o.removesuffix(label.words) for o in others if o.endswith(label.words)]
+    skipped = 2 if any(o.endswith(" ") for o in prefixes) else 1 if any(prefixes) else 0
     words = r" ".join(map(escaped, label.words.split(" ")))
     mark = _mark(label.mark)
     expressions = (
         f"{before}{words}{mark}{number}"
-        for before in ("", r"\b", r"(?<!\w )\b", r"(?:^|[-,;:|(){}\[\]\t]\s*)\W?", r"^\s*")
+        for before in _BEFORE[skipped:]
         for number in (r"([\d.]+)", r"(-?[\d.]+)", r"([-+\d.e]+)", r"([-+\w.]+)")
     )
     return exact_proposal(name, expressions, values, lines)

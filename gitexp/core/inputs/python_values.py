@@ -1,6 +1,7 @@
 """Convert values of a Python program to values that a record can hold."""
 
 import os
+import struct
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import date, datetime, time
@@ -14,6 +15,13 @@ Number: TypeAlias = bool | int | float
 
 PLAIN_TYPES = frozenset({bool, int, float, str})
 """Exact types that need no conversion; a subclass such as `numpy.float64` needs one."""
+
+
+_MAX_ARRAY = 10_000
+"""Maximum length of an array that is recorded as a list."""
+
+_SHORT_FLOATS = {"float16": "e", "float32": "f"}
+"""Types of numbers with fewer bits than Python's, with their code in `struct`."""
 
 
 def as_table(values: Mapping[str, Any]) -> Table:
@@ -36,7 +44,7 @@ def _items(values: Any) -> Iterator[tuple[Any, Any]]:
 def _plain(name: str, value: Any) -> Value:
     if isinstance(value, Mapping):
         return as_table(value)
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, list | tuple | set | frozenset) or _is_array(value):
         ordered = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
         return [_plain(name, inner) for inner in ordered if inner is not None]
     if isinstance(value, os.PathLike):
@@ -46,10 +54,22 @@ def _plain(name: str, value: Any) -> Value:
     return "none" if value is None else plain_number(name, value)
 
 
+def _is_array(value: Any) -> bool:
+    """Return whether a value is an array of NumPy or the like, of several members."""
+    return bool(getattr(value, "ndim", 0)) and 1 < len(value) <= _MAX_ARRAY
+
+
 def plain_number(name: str, value: Any) -> Number | str:
-    """Convert a number of NumPy, PyTorch or a similar library. Raises `InvalidInput`."""
+    """Convert a number of NumPy, PyTorch or a similar library. Raises `InvalidInput`.
+
+    A number of fewer bits than Python's becomes the shortest decimal number that means it:
+    `float32(0.1)` is 0.1, not 0.10000000149011612.
+    """
     with suppress(Exception):
         plain = value.item()
+        if isinstance(plain, float):
+            kind = str(getattr(value, "dtype", "")).removeprefix("torch.")
+            return _shortest(plain, _SHORT_FLOATS.get(kind))
         if isinstance(plain, bool | int | float | str):
             return plain
     if isinstance(value, bool | int | float | str):
@@ -58,6 +78,19 @@ def plain_number(name: str, value: Any) -> Number | str:
         f"cannot record '{name}'",
         why=f"its value is a {type(value).__name__}, not a number or text",
     )
+
+
+def _shortest(number: float, code: str | None) -> float:
+    """Return the number with the fewest digits that is the same in a type of `struct`."""
+    if code is None or number - number != 0:
+        return number
+    same = struct.pack(code, number)
+    for digits in range(1, 10):
+        short = float(f"{number:.{digits}g}")
+        with suppress(OverflowError):
+            if struct.pack(code, short) == same:
+                return short
+    return number
 
 
 def own_argv(argv: list[str], directory: Path) -> tuple[str, ...]:

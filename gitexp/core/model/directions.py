@@ -27,6 +27,13 @@ _MINIMIZE = _set(
     losses mae mape mem memory misses mse nll perplexity ppl regret residual rmse rmsle rss runtime
     seconds size smape time violations vram wer"""
 )
+_OTHER_THINGS = _set(
+    """avoided budget change coef coefficient decrease delta diff difference drop free inv inverse
+    limit reduced reduction saved saving savings scale sd sem std stddev stdev target threshold
+    tolerance var variance weight weights"""
+)
+"""Words that say the number is not the quantity itself: `loss_scale`, `time_saved`, `acc_std`."""
+_NEGATED = re.compile(r"(?:1\s?)?-\s?\w")
 _RATES = _set("fps goodput ips qps rps speed speedup throughput tps")
 _TIME_UNITS = _set("h hour hours m min minute ms msec ns nsec s sec second seconds time us usec")
 _TIME_LIKE = _RATES | _set(
@@ -63,6 +70,8 @@ def _without_number(word: str) -> str:
 def guess_direction(metric: str) -> Direction | None:
     """Guess the direction of a metric. Return `None` if no word is known or words disagree."""
     words = _words(metric)
+    if _OTHER_THINGS.intersection(words) or _NEGATED.match(last_part(metric)):
+        return None
     if "per" not in words:
         return _guess(words)
     counted, unit = words[: words.index("per")], words[words.index("per") + 1 :]
@@ -109,13 +118,18 @@ def direction_of(metric: str, declared: Mapping[str, Direction]) -> tuple[Direct
     return guessed, guessed is not None
 
 
+def is_average(metric: str) -> bool:
+    """Return whether a metric is the mean or the median of a benchmark."""
+    return last_part(metric) in ("mean", "median")
+
+
 def guess_metric(measured: Iterable[str], declared: Iterable[str]) -> str | None:
     """Return the most important metric: the first declared one, else a guess from the names.
 
     `declared` may name only the last part of a metric. Guesses prefer metrics to maximize, such as
     `accuracy`, then metrics to minimize, such as `loss`, then metrics of the machine, then metrics
-    with unknown words; then those of the training data, and last what a file says about the
-    configuration and the machine. Returns `None` without metrics.
+    with unknown words, a mean or median before a maximum; then those of the training data, and last
+    what a file says about the configuration and the machine. Returns `None` without metrics.
     """
     names = list(measured)
     for wanted in declared:
@@ -123,13 +137,14 @@ def guess_metric(measured: Iterable[str], declared: Iterable[str]) -> str | None
             if wanted in (name, last_part(name)):
                 return name
 
-    def rank(name: str) -> tuple[bool, bool, int]:
+    def rank(name: str) -> tuple[bool, bool, int, bool]:
         guessed = guess_direction(name)
         words = re.split(r"[^a-z]+", name.lower())
         last = not _ABOUT_THE_RUN.isdisjoint(words), not _TRAINING.isdisjoint(words)
+        is_typical = is_average(name)
         if guessed is None:
-            return *last, 3
+            return *last, 3, not is_typical
         is_high = guessed is Direction.MAXIMIZE
-        return *last, 2 if is_time_like(name) else 0 if is_high else 1
+        return *last, 2 if is_time_like(name) else 0 if is_high else 1, not is_typical
 
     return min(names, key=rank, default=None)

@@ -101,7 +101,8 @@ def alone_sentence(
         return f"{text}: a reproduction of {reproduces}, so no improvement"
     why = "nothing to compare with yet"
     if group is not None and group.runs > 1:
-        text += f", mean of {group.runs} {format_number(group.mean, precision=precision)}"
+        if group.counted > 1:
+            text += f", mean of {group.counted} {format_number(group.mean, precision=precision)}"
         why = "repeats of one trial; no other trial to compare with yet"
     broken = [guard_words(guard, precision=precision) for guard in _not_kept(guards)]
     return "; ".join([f"{text}: {why}", *broken])
@@ -203,7 +204,8 @@ def _references(
     pairs: list[tuple[MetricVerdict, str]] = []
     if last is not None and best is not None and is_one_reference(last, best):
         is_passed = best.answer is Answer.BETTER
-        name = last_name if is_passed else f"{last_name}, which is {_best_name(best)}"
+        rank = "the best other" if claim == "leads" else _best_name(best)
+        name = last_name if is_passed else f"{last_name}, which is {rank}"
         # The best was picked from several, so its verdict has the stricter level.
         return [(last if is_passed else best, name)]
     if last is not None:
@@ -247,7 +249,8 @@ def _against(verdict: MetricVerdict, reference: str, *, precision: int | None, c
     if verdict.value is None:
         shown = format_number(old, precision=precision)
         lack = "missing here" if verdict.why in (None, MISSING_HERE) else f"here {verdict.why}"
-        return f"{lack}, {reference} has {shown}"
+        comma = "," if "," in reference else ""
+        return f"{lack}, while {reference}{comma} has {shown}"
     words = f"{_words(verdict)} {reference}"
     text = style(words, ANSWER_ROLES[verdict.answer], enabled=colour)
     remarks = _inner_remarks(verdict)
@@ -328,8 +331,11 @@ def _needed(verdict: MetricVerdict) -> list[str]:
 def _remarks(verdict: MetricVerdict) -> list[str]:
     """Return remarks on the noise, for the end of the sentence."""
     parts = []
-    if verdict.failed:
-        parts.append(f"{verdict.failed} of {verdict.failed + verdict.runs} failed")
+    failed = verdict.failed - verdict.not_numbers
+    if failed:
+        parts.append(f"{failed} of {verdict.total} failed")
+    if verdict.not_numbers and verdict.total > 1:
+        parts.append(f"{verdict.not_numbers} of {verdict.total} not a number")
     if verdict.overruled is not None and verdict.noise is not None:
         shown = format_number(verdict.noise, precision=2)
         declared = format_number(verdict.overruled, precision=2)
@@ -344,8 +350,8 @@ def _remarks(verdict: MetricVerdict) -> list[str]:
 
 
 def _unknown(verdict: MetricVerdict) -> str:
-    if verdict.runs < 2 and verdict.reference_runs < 2:
-        return "one run each, noise unknown"
     if verdict.one_seed:
         return "the same seed shows no noise: --seeds 3"
+    if verdict.runs < 2 and verdict.reference_runs < 2:
+        return "one run each, noise unknown"
     return "repeats agree, too few to know the noise"

@@ -27,7 +27,12 @@ from gitexp.core.schema.toml_codec import encode_table
 from gitexp.features.execution.checks import run_checks
 from gitexp.features.execution.code_snapshot import pin
 from gitexp.features.execution.prepare import PreparedRun, recorded_path
-from gitexp.features.execution.run_files import RunFiles, with_files, with_harvest
+from gitexp.features.execution.run_files import (
+    RunFiles,
+    contradictions_of,
+    with_files,
+    with_harvest,
+)
 from gitexp.features.execution.unfinished import Start, beat, note_start
 from gitexp.features.harvest.metrics_files import file_marks, gather_metrics
 from gitexp.features.harvest.parsed_params import (
@@ -59,6 +64,8 @@ PARAMS_VARIABLE = "GITEXP_PARAMS"
 """Environment variable: path of a TOML file with the parameters."""
 
 MAX_PRODUCED = 200
+GENERATED = frozenset(["multirun.yaml"])
+"""Names of files that a framework writes, although their ending is one of source files."""
 SOURCE_ENDINGS = frozenset(
     [
         ".py",
@@ -274,6 +281,7 @@ def _record_end(running: _RunningCommand, ended: Run) -> Run:
         warnings += contradictions(ended, prepared.given)
     is_named = prepared.are_metrics_named
     values, series = with_files(found, ended.metrics, metrics, series, are_named=is_named)
+    warnings += contradictions_of(ended.metrics, metrics, values)
     is_kept = workspace.settings.keep_output != "none"
     tail = running.tail.text(lines=TAIL_LINES) if is_kept else ""
     read_from = tuple(recorded_path(path, prepared.top) for path in found_in)
@@ -376,7 +384,8 @@ def _produced(
     mentions = {recorded_path(prepared.directory / m, top) for m in mentioned(prepared.argv)}
     mentions = {path for path in mentions if (top / path).is_file()}
     for path in (*status.untracked, *status.tracked, *mentions.difference(status.tracked)):
-        if path not in named and Path(path).suffix.lower() in SOURCE_ENDINGS:
+        may_be_source = path not in named and Path(path).name not in GENERATED
+        if may_be_source and Path(path).suffix.lower() in SOURCE_ENDINGS:
             continue
         with suppress(OSError):
             if (top / path).lstat().st_mtime_ns >= since_ns:

@@ -223,6 +223,7 @@ def _prepare(
         top=top,
         packages=packages,
         metrics_files=tuple(files),
+        are_metrics_named=bool(named),
         outputs=tuple(
             inside(top, path) for path in recorded.outputs if not Path(path).is_absolute()
         ),

@@ -1,11 +1,12 @@
 """Collect the files that frameworks write during a run."""
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitexp.adapters.system import clock
-from gitexp.core.model.run import Outcome, Run, Series, Table, flatten, nest
+from gitexp.core.model.run import Outcome, Run, Series, Table, flatten, nest, numbers
 from gitexp.core.schema.series_csv import merge_series
 from gitexp.features.execution.concurrent_runs import Alongside
 from gitexp.features.execution.prepare import PreparedRun, recorded_path
@@ -13,6 +14,10 @@ from gitexp.features.harvest.changes import Look
 from gitexp.features.harvest.gather import Harvest, Watch, gather, watch
 from gitexp.features.recording.record import JournalTotals
 from gitexp.storage.workspace import Workspace
+
+CLOSE = 0.01
+"""Relative difference up to which two numbers may be one number, rounded for printing."""
+MAX_CONTRADICTIONS = 5
 
 _INTERRUPTED = "interrupted: values were not picked up from files"
 
@@ -99,6 +104,23 @@ def with_files(
         {name: value for name, value in row.items() if name not in replaced} for row in found.series
     ]
     return nest(printed, values, others), merge_series(rows, series)
+
+
+def contradictions_of(logged: Table, values: Table, kept: Table) -> list[str]:
+    """Return a warning for each metric that was logged or printed, and is another in a file."""
+    ours, theirs, final = numbers(logged), numbers(values), numbers(kept)
+    warnings = [
+        f"{name} is {value:.6g} as printed or logged and {theirs[name]:.6g} in the metrics file; "
+        f"the record has {final.get(name, value):.6g}"
+        for name, value in ours.items()
+        if name in theirs and not _are_close(value, theirs[name])
+    ]
+    return warnings[:MAX_CONTRADICTIONS]
+
+
+def _are_close(one: float, other: float) -> bool:
+    both_nan = math.isnan(one) and math.isnan(other)
+    return both_nan or math.isclose(one, other, rel_tol=CLOSE)
 
 
 def with_harvest(

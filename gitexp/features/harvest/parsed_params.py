@@ -79,7 +79,10 @@ def read_report(file: Path) -> Report | None:
     """Read a report; `None` if the program wrote none. Unusable parts become its warnings."""
     try:
         with file.open("rb") as stream:
-            return _report(ast.literal_eval(stream.read(MAX_REPORT_BYTES).decode()))
+            report = _report(ast.literal_eval(stream.read(MAX_REPORT_BYTES).decode()))
+        if file.with_name(file.name + ".others").exists():
+            report = replace(report, warnings=(*report.warnings, _OTHERS))
+        return report
     except FileNotFoundError:
         if file.with_name(file.name + ".claim").exists():
             return _empty("the program parsed its parameters, but could not write them to disk")
@@ -89,6 +92,11 @@ def read_report(file: Path) -> Report | None:
     except _DAMAGED:
         return _empty("cannot read the program's parameters: the report is damaged")
 
+
+_OTHERS = (
+    "the command ran several programs that parsed different parameters; the record has those of "
+    "the first one, and the last value of each metric, whichever program printed it"
+)
 
 _DAMAGED = (
     *(ValueError, SyntaxError, TypeError, LookupError, AttributeError),

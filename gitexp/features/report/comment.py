@@ -1,6 +1,6 @@
 """The comment under a pull request: what its runs did against those before it.
 
-Markdown that forges show as it is meant: texts of records mention nobody, link nowhere and open no
+Markdown that forges show as intended: texts of records mention no user, link nowhere and open no
 block. The most useful comes first, so that what a forge has no room for is the end.
 """
 
@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from gitexp.adapters.git.line_counts import count_lines
+from gitexp.core.analysis.fingerprint import trial_command
 from gitexp.core.analysis.groups import Group
 from gitexp.core.analysis.kinship import diff_tables
 from gitexp.core.analysis.ranking import Ranking
 from gitexp.core.analysis.verdicts import MetricVerdict
 from gitexp.core.errors import GitexpError, InvalidInput
 from gitexp.core.model.ids import RunId
-from gitexp.core.model.run import RecordedRun, Value
+from gitexp.core.model.run import RecordedRun, Run, Table, Value
 from gitexp.core.render.table import format_table
 from gitexp.core.render.text import clean, format_number
 from gitexp.core.render.verdict import changes_table, comparison_table
@@ -219,9 +220,11 @@ def _causes(workspace: Workspace, subject: Subject) -> str:
     if subject.reference is None:
         return ""
     before, after = subject.reference.run, subject.entry.run
-    changes: list[tuple[str, Value | None, Value | None]] = diff_tables(
-        before.parameters, after.parameters
-    )
+    changes: list[tuple[str, Value | None, Value | None]] = [
+        *diff_tables(before.parameters, after.parameters),
+        *diff_tables(_command(before), _command(after)),
+        *diff_tables(_inputs(before), _inputs(after)),
+    ]
     parts = []
     if changes:
         shown = changes[:MOST_ROWS]
@@ -230,7 +233,21 @@ def _causes(workspace: Workspace, subject: Subject) -> str:
         parts.append(f"and {len(changes) - MOST_ROWS} more")
     parts.append(_code(workspace, subject))
     told = "\n\n".join(filter(None, parts))
-    return f"**What changed**\n\n{told}" if told else "**What changed:** nothing that is recorded"
+    if told:
+        return f"**What changed**\n\n{told}"
+    return "**What changed:** neither parameters, command, inputs nor code"
+
+
+def _command(run: Run) -> Table:
+    """Return the command as the fingerprint sees it: without the values of the parameters."""
+    if run.command is None:
+        return {}
+    words = trial_command(run.command.template or run.command.argv, run.params)
+    return {"command": " ".join(words), "directory": run.command.directory}
+
+
+def _inputs(run: Run) -> Table:
+    return {path: state.digest[:12] for path, state in run.inputs.items()}
 
 
 def _code(workspace: Workspace, subject: Subject) -> str:
@@ -275,10 +292,10 @@ def _best_so_far(workspace: Workspace, subject: Subject) -> str:
 
 def _mean_text(group: Group) -> str:
     mean = format_number(group.mean)
-    if group.runs < 2:
+    if group.counted < 2:
         return f"{mean} (one run)"
     sd = "" if group.sd is None else f" ± {format_number(group.sd, precision=2)}"
-    return f"{mean}{sd} (n {group.runs})"
+    return f"{mean}{sd} (n {group.counted})"
 
 
 def _noise_text(standings: Standings, ranking: Ranking) -> str:

@@ -1,7 +1,7 @@
 """The page in one file: program, style and data, under a policy that allows nothing else.
 
-The program is the files of `static/` in one order; each may use what stands before it. The policy
-names the programs by their hashes, so nothing that comes with the data can run.
+The program is the files of `static/` in one order; each may use the names of those before it. The
+policy names the programs by their hashes, so nothing that comes with the data can run.
 """
 
 import base64

@@ -155,7 +155,7 @@ def publish(workspace: Workspace, place: Place, page: bytes, *, anonymous: bool)
     if pushed.stale:
         raise Conflict(
             f"cannot replace branch '{place.branch}' of '{place.remote.name}'",
-            why="somebody pushed to it in between",
+            why="another push changed it in between",
             hints=["run the same command again: it looks at the branch anew"],
         )
     raise Refused(

@@ -1,6 +1,6 @@
 """Programs and styles without what only people need: comments, indents, spaces, long names.
 
-The page has to be small, and nobody has to install a bundler for that. Texts and regular
+The page has to be small, without a bundler to install. Texts and regular
 expressions stay as they are. Names that the program declares are shortened where no property has
 the same name. The readable program is `static/`.
 """

@@ -3,7 +3,7 @@
 A separate module, since a list needs the name but no verdicts.
 """
 
-from gitexp.core.model.directions import guess_metric, last_part
+from gitexp.core.model.directions import guess_metric, is_average, last_part
 from gitexp.core.model.run import Outcome, Run, numbers
 from gitexp.storage.settings.options import Settings
 from gitexp.storage.workspace import Workspace
@@ -49,6 +49,10 @@ def metric_by(settings: Settings, main: str | None, run: Run) -> str | None:
 
 
 def choose_metric(settings: Settings, run: Run) -> str | None:
-    """Return the likeliest metric of a run: the project's, else a declared one, else by name."""
+    """Return the likeliest metric of a run: the project's, else a declared one, else by name.
+
+    Benchmarks declare the directions of all their numbers: the mean is before the maximum.
+    """
     first = [settings.metric] if settings.metric else []
-    return guess_metric(numbers(run.metrics), [*first, *run.directions, *settings.directions])
+    declared = sorted(run.directions, key=lambda name: not is_average(name))
+    return guess_metric(numbers(run.metrics), [*first, *declared, *settings.directions])

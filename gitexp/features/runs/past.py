@@ -31,6 +31,8 @@ class Past:
         self._windows: dict[tuple[str, Direction | None], _Window] = {}
         self._decided: dict[str, list[RunId]] = {}
         self._entries: dict[RunId, RecordedRun] = {}
+        self.units: dict[RunId, dict[str, str]] = {}
+        """Units of the metrics of runs, as far as they were read."""
 
     def of(self, metric: str, direction: Direction | None, run: Run) -> "Known":
         """Return the runs with a metric that were known at the end of a run."""

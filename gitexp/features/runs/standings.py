@@ -63,6 +63,7 @@ class Standings:
         self._read: set[str] = set()
         self._others: dict[str, Standings] = {}
         self._machines: dict[RunId, tuple[Value | None, ...]] = {}
+        self._units: dict[RunId, dict[str, str]] = {} if past is None else past.units
         self.metric = metric
         declared = {**settings.directions, **self._directions}
         self.direction, self.guessed = direction_of(metric, declared)
@@ -230,6 +231,7 @@ class Standings:
                 run=run,
                 rivals=rivals,
                 metrics=metrics,
+                units=self._units_of(new, old),
             )
         )
 
@@ -245,8 +247,25 @@ class Standings:
                 direction=self.direction,
                 guessed=self.guessed,
                 run=run.id,
+                units=(run.units.get(self.metric), other.units.get(self.metric)),
             )
         )
+
+    def _units_of(self, new: Group | None, old: Group | None) -> tuple[str | None, str | None]:
+        """Return the units that the newest runs of two groups printed with the metric.
+
+        None for both if the index does not have one of the runs yet.
+        """
+        if new is None or old is None or not new.sample or not old.sample or new.key == old.key:
+            return None, None
+        newest = new.newest.run, old.newest.run
+        if self._extra is not None and self._extra.run in newest:
+            return None, None
+        missing = [run for run in newest if run not in self._units]
+        if missing:
+            self._units |= {entry.run.id: entry.units for entry in self._index.entries(missing)}
+        ours, theirs = (self._units[run].get(self.metric) for run in newest)
+        return ours, theirs
 
     def _is_comparable(self, group: Group, other: Group) -> bool:
         """Return whether two groups share their noise: time-like metrics need the same machine."""

@@ -55,6 +55,8 @@ class Summary:
     effects: tuple[Effect, ...] = ()
     measured: int = 0
     """How many points have the metric."""
+    names: tuple[str, ...] = ()
+    """The metrics that the trials have, also those with numbers that are not finite."""
 
 
 def is_pruned(run: Run) -> bool:
@@ -88,8 +90,11 @@ def summarize(
         return Summary(None, None)
     direction, _ = direction_of(metric, directions)
     groups: dict[str, list[Score]] = {}
+    names: dict[str, None] = {}
     for point, run in trials:
-        value = numbers(run.metrics).get(metric)
+        measured = numbers(run.metrics)
+        names |= dict.fromkeys(measured)
+        value = measured.get(metric)
         if run.outcome is Outcome.SUCCEEDED and value is not None and math.isfinite(value):
             score = Score(run, point, float(value))
             groups.setdefault(canonical(dict(point)), []).append(score)
@@ -97,7 +102,7 @@ def summarize(
     if direction is not None:
         scores.sort(key=lambda s: s.value, reverse=direction is Direction.MAXIMIZE)
     effects = _effects(scores, direction)
-    return Summary(metric, direction, tuple(scores[:SHOWN]), effects, len(scores))
+    return Summary(metric, direction, tuple(scores[:SHOWN]), effects, len(scores), tuple(names))
 
 
 def _together(scores: Sequence[Score]) -> Score:

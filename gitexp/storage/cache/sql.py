@@ -82,7 +82,7 @@ CREATE INDEX tags_rid ON tags (rid);
 
 _FORM: Final = zlib.crc32((signature(RUN) + signature(ANNOTATION) + TABLES + INDEXES).encode())
 
-SCHEMA: Final = f"8.{DOCUMENT_SCHEMA}.{_FORM:08x}"
+SCHEMA: Final = f"9.{DOCUMENT_SCHEMA}.{_FORM:08x}"
 """Version of the tables and of their content; a cache of another version is rebuilt.
 
 It follows the schema table, the tables and the indexes. Raise the first number when the content of

@@ -252,6 +252,18 @@ class TestCommands:
         assert text.count("METRIC") == 200
         assert result["left_out"] > 0 and len(text) < 10 << 20
 
+    def test_the_end_of_the_output_arrives_however_busy_the_machine_is(
+        self, send: Send, worker: ModuleType, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        send("true")
+        (command,) = [p for p in worker._PARTS.values() if hasattr(p, "DRAIN_S")]
+        monkeypatch.setattr(command, "DRAIN_S", -1.0)  # its time is over when its end is noticed
+        monkeypatch.setattr(command, "_SOON_S", 0.0)
+        monkeypatch.setattr(command._Watch, "_tick_s", lambda *_: 0.0)
+        script = "printf %060000d 0; echo; echo last"
+        printed = output_of(send("sh", "-c", script, run="b" * 16))
+        assert printed.endswith("last\n")
+
 
 class TestOutbox:
     def test_a_result_stays_until_it_is_recorded(self, send: Send, worker: ModuleType) -> None:

@@ -6,7 +6,7 @@ from gitexp.core.analysis.advice import Advised, next_step
 from gitexp.core.analysis.guards import GuardState, GuardVerdict
 from gitexp.core.analysis.noise import Basis
 from gitexp.core.analysis.samples import Answer
-from gitexp.core.analysis.verdicts import MORE_FAILED, NO_DIRECTION, MetricVerdict
+from gitexp.core.analysis.verdicts import MORE_FAILED, NO_DIRECTION, NOT_A_NUMBER, MetricVerdict
 from gitexp.core.model.run import Outcome
 
 
@@ -49,7 +49,16 @@ def test_first_trial_should_be_repeated() -> None:
 def test_unknown_direction_should_be_declared() -> None:
     asked = advice(last=verdict(Answer.UNKNOWN, why=NO_DIRECTION))
     assert "'accuracy'" in asked
-    assert "--maximize" in asked
+    assert "gitexp.toml" in asked
+
+
+def test_a_metric_that_is_not_a_number_should_be_looked_into() -> None:
+    broken = verdict(Answer.UNKNOWN, value=None, why=NOT_A_NUMBER)
+    for unknown_noise in (True, False):
+        told = advice(last=broken, best=broken, unknown_noise=unknown_noise)
+        assert told.startswith("find out why 'accuracy' is not a number")
+        there = verdict(Answer.UNKNOWN, reference_value=None, why=NOT_A_NUMBER)
+        assert "one side has no number" in advice(last=there, unknown_noise=unknown_noise)
 
 
 BROKEN_GUARD = GuardVerdict(metric="loss5", state=GuardState.BROKEN, bound="guard 2 %", value=1.0)

@@ -62,7 +62,9 @@ def test_words_of_metrics_to_minimize(metric: str) -> None:
 @pytest.mark.parametrize(
     "metric",
     """time_to_accuracy accuracy_loss step epoch lr x mapping lossy grad_norm accurate timestamps
-    samples_per_class loss.scale costume""".split(),
+    samples_per_class loss.scale costume loss_scale loss_reduction cost_savings time_saved
+    saved_bytes inverse_loss accuracy_drop accuracy_std loss_delta memory_free error_free
+    target_accuracy loss_weight -loss 1-accuracy""".split(),
 )
 def test_unclear_names_give_no_direction(metric: str) -> None:
     assert guess_direction(metric) is None
@@ -96,6 +98,7 @@ def test_metrics_of_the_machine_are_recognized() -> None:
         ({"throughput": 1, "loss": 1}, {}, "loss"),
         ({"time_s": 1, "x": 1}, {}, "time_s"),
         ({"x": 1, "y": 1}, {}, "x"),
+        ({"results": {"zstd": {"max": 2, "mean": 1, "min": 0}}}, {}, "results.zstd.mean"),
         ({"acc": 1, "val": {"x": 1}}, {"x": UP}, "val.x"),
         ({"acc": 1, "b": 1, "a": 1}, {"missing": UP, "a": UP, "b": UP}, "a"),
         ({"context": {"memory": 8}, "bench": {"x": 1}}, {}, "bench.x"),

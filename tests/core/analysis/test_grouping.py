@@ -155,6 +155,18 @@ def test_project_can_exclude_a_seed() -> None:
     assert keys_of(one, ["!seed", "seed"]).seeds == "", "what is taken back stays so"
 
 
+def test_a_seed_that_only_the_parser_told_marks_repeats_but_not_the_group() -> None:
+    given = run_of({"lr": 0.1})
+    parsed = replace(given, parsed={"lr": 0.1, "seed": 0})
+    assert keys_of(parsed).group == keys_of(given).group
+    assert keys_of(given).seeds == ""
+    assert keys_of(parsed).seeds == keys({"seed": 0}).seeds
+    assert keys_of(parsed, ["!seed"]).seeds == ""
+    assert keys_of(replace(given, parsed={"fold": 0}), ["fold"]).seeds
+    both = replace(run_of({"seed": 3}), parsed={"seed": 3, "data": {"seed": 1}})
+    assert keys_of(both).seeds == keys({"seed": 3}).seeds
+
+
 def test_nested_seeds() -> None:
     one, two = (keys({"data": {"seed": n, "size": 5}}) for n in (1, 2))
     assert one.group == two.group

@@ -12,6 +12,7 @@ from gitexp.core.analysis.noise import (
     OUTLIER,
     Basis,
     Noise,
+    NoiseByLevel,
     Sample,
     are_equal,
     comparable,
@@ -22,6 +23,7 @@ from gitexp.core.analysis.noise import (
 
 values = st.floats(-1e6, 1e6, allow_subnormal=False).map(lambda x: round(x, 6))
 samples = st.lists(values, min_size=1, max_size=6)
+levels = st.one_of(st.floats(0.1, 10), st.floats(-10, -0.1), st.integers(-3, 3).map(float))
 families = st.lists(samples, max_size=6)
 
 EQUAL = [
@@ -158,6 +160,17 @@ def test_all_groups_count_where_signs_differ() -> None:
     others = [[0.001, 0.002], [100.0, 101.0], [-1.0]]
     assert comparable(others, [1.0], [1.0]) == [*others, [1.0], [1.0]]
     assert comparable([[5.0, 6.0]], [0.0], [1.0]) == [[5.0, 6.0], [0.0], [1.0]]
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(levels, min_size=1, max_size=3), min_size=2, max_size=8), st.booleans())
+def test_the_noise_by_level_is_that_of_comparable_samples(
+    family: list[list[float]], is_time_like: bool
+) -> None:
+    near = NoiseByLevel(family, is_time_like=is_time_like)
+    new, old, *rest = family
+    expected = measure_noise(comparable(rest, new, old), is_time_like=is_time_like)
+    assert near.between(mean(new), mean(old)) == expected
 
 
 # --- whatever the numbers are ---------------------------------------------------------------------

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitexp.core.analysis.groups import Group
-from gitexp.core.analysis.noise import Basis
+from gitexp.core.analysis.noise import Basis, comparable, measure_noise
 from gitexp.core.analysis.ranking import rank
+from gitexp.core.analysis.samples import Answer, compare_samples
 from gitexp.core.model.run import Direction
 from tests.core.analysis.sample_groups import group_with
 
@@ -119,6 +120,23 @@ def test_the_leader_is_the_first_contender(values: list[list[float]]) -> None:
     assert 1 <= ranking.contenders <= len(values)
     assert ranking.leader is ranking.groups[0]
     assert len(ranking.rivals) == ranking.contenders - 1
+
+
+@settings(deadline=None)
+@given(samples, st.sampled_from([None, 0.0, 0.01]))
+def test_a_rival_is_a_group_that_a_comparison_does_not_call_worse(
+    values: list[list[float]], declared: float | None
+) -> None:
+    ranking = rank(made(*values), direction=UP, declared=declared)
+    if ranking.noise.basis in (Basis.UNKNOWN, Basis.DETERMINISTIC):
+        assert ranking.contenders == 1
+        return
+    leader, *others = [group.sample for group in ranking.groups]
+    for place, sample in enumerate(others):
+        rest = others[:place] + others[place + 1 :]
+        noise = measure_noise(comparable(rest, sample, leader), declared=declared)
+        is_worse = compare_samples(sample, leader, noise).answer is Answer.WORSE
+        assert is_worse is (place + 1 >= ranking.contenders)
 
 
 @settings(deadline=None)

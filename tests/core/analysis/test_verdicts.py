@@ -16,6 +16,7 @@ from gitexp.core.analysis.verdicts import (
     NO_DIRECTION,
     NO_REFERENCE,
     NO_RULE,
+    OTHER_UNIT,
     SAME_GROUP,
     MetricVerdict,
     Question,
@@ -313,6 +314,22 @@ def test_an_unknown_direction_says_neither_better_nor_worse() -> None:
     assert judged(batch([0.8], "a", 9), batch([0.8], "b", 1), None).answer is Answer.SAME
 
 
+@pytest.mark.parametrize("direction", [UP, None])
+@pytest.mark.parametrize(("new", "old"), [([85.0], [0.82]), (HIGHER, BASE), ([0.5], [0.5])])
+def test_numbers_in_different_units_are_not_judged(
+    new: list[float], old: list[float], direction: Direction | None
+) -> None:
+    ours, theirs = batch(new, "a", 100), batch(old, "b", 1)
+    question = Question(
+        metric="accuracy", new=ours, old=theirs, direction=direction, units=("%", None)
+    )
+    verdict = judge_metric(question)
+    assert (verdict.answer, verdict.shown) == (Answer.UNKNOWN, False)
+    assert verdict.why == f"{OTHER_UNIT}: % here, none there"
+    alike = Question(metric="accuracy", new=ours, old=theirs, direction=UP, units=("%", "%"))
+    assert judge_metric(alike) == judged(ours, theirs)
+
+
 def test_group_with_more_failures_is_never_better() -> None:
     new, old = group_with([*HIGHER, None], "a", start=9, batch="x"), batch(BASE, "b", 1)
     verdict = judged(new, old)
@@ -334,6 +351,28 @@ def test_a_reference_of_zero_has_no_relative_difference() -> None:
     verdict = judged(batch([0.5], "a", 9), batch([0.0], "b", 1))
     assert (verdict.answer, verdict.relative, verdict.difference) == (Answer.BETTER, None, 0.5)
     assert change_of(verdict) == "+0.5"
+
+
+def test_mean_counts_a_seed_that_ran_several_times_once() -> None:
+    again = [measured(0.8, n, cell="f1", seeds="1", group="a") for n in (11, 12, 13)]
+    others = [measured(0.9, 20 + n, cell=f"g{n}", seeds=str(n), group="a") for n in (2, 3)]
+    failed = measured(None, 30, cell="g4", seeds="4", group="a")
+    new = group_of([*again, *others, failed])
+    verdict = judged(new, batch(BASE, "b", 1))
+    assert (new.runs, verdict.runs, verdict.total, verdict.failed) == (5, 3, 6, 1)
+    assert verdict.value == pytest.approx((0.8 + 0.9 + 0.9) / 3)
+    sentence = metric_sentence(verdict)
+    assert "(mean of 3)" in sentence
+    assert "1 of 6 failed" in sentence
+
+
+def test_the_same_seed_again_is_no_further_number_of_the_mean() -> None:
+    new = group_of([measured(0.8, n, cell="f1", seeds="1", group="a") for n in (11, 12, 13)])
+    verdict = judged(new, batch(BASE, "b", 1))
+    assert (new.runs, verdict.runs, verdict.total) == (3, 1, 3)
+    assert "mean of" not in metric_sentence(verdict).partition(":")[0]
+    alone = judged(new, group_with([0.7], "b", start=1))
+    assert metric_sentence(alone).endswith("the same seed shows no noise: --seeds 3")
 
 
 def test_verdict_names_the_number_of_the_run() -> None:

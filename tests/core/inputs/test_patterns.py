@@ -50,6 +50,31 @@ def test_step_applies_to_the_following_lines() -> None:
 
 
 @pytest.mark.parametrize(
+    ("pattern", "line", "value"),
+    [
+        (r"loss=loss ([\d.]+)", "loss nan", "nan"),
+        (r"loss=loss ([\d.]+)", "loss NaN, accuracy 0.5", "nan"),
+        (r"loss=loss ([\d.]+)", "train loss nan, val loss 0.5", "nan"),
+        (r"loss=loss: (\d+\.\d+)", "loss: inf", "inf"),
+        (r"loss=loss=(\d+)", "loss=-Infinity", "-inf"),
+        (r"loss=loss ([\d.]+)", "loss -0.2", "-0.2"),
+        (r"loss=loss ([\d.e-]+)", "loss -1.5e-3", "-0.0015"),
+        (r"(?P<loss>[\d.]+) at (?P<step>\d+)", "nan at 3", "nan"),
+        (r"loss=loss ([\d.]+)", "loss nano", None),
+        (r"loss=loss ([\d.]+)", "loss info 3", None),
+        (r"loss=loss \w+-([\d.]+)", "loss top-1", "1"),
+        (r"loss=(?:\(\d+) ([\d.]+)", "(nan 4", None),
+        (r"loss=at (?P<step>\d+): ([\d.]+)", "at nan: 4", None),
+    ],
+)
+def test_a_group_for_digits_also_reads_nan_infinity_and_a_minus_sign(
+    pattern: str, line: str, value: str | None
+) -> None:
+    readings = read_lines([parse_pattern(pattern)], [line])
+    assert [str(r.values["loss"]) for r in readings] == ([] if value is None else [value])
+
+
+@pytest.mark.parametrize(
     ("pattern", "why"),
     [
         ("loss=loss ([", "unterminated character set"),
@@ -103,7 +128,7 @@ def test_a_text_that_is_no_number_is_a_fault_and_no_value() -> None:
     ("pattern", "line", "value"),
     [
         (r"loss=loss ([\d.]+)", "loss 1,234", 1234),
-        (r"loss=loss ([\d.]+)", "loss -1,234,567.5 ms", None),
+        (r"loss=loss ([\d.]+)", "loss -1,234,567.5 ms", -1234567.5),
         (r"loss=loss ([-\d.]+)", "loss -1,234,567.5 ms", -1234567.5),
         (r"loss=loss ([\d.,]+)", "loss 12,345.5, acc 2", 12345.5),
         (r"loss=loss ([\d.]+)", "loss 1,234e3", 1234e3),

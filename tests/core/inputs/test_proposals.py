@@ -187,3 +187,29 @@ def test_the_unit_of_a_column_is_noted() -> None:
 def test_error_alone_is_a_metric_and_the_level_of_a_log_is_not() -> None:
     assert [proposal.pattern for proposal in propose(["error: 0.000009"])]
     assert not propose(["ERROR: 404", "Error: 3"])
+
+
+@pytest.mark.parametrize(
+    ("line", "later"),
+    [
+        ("loss: 0.9168 - val_loss: 0.0541", "val_loss: 0.5"),
+        ("loss: 0.9168, val loss: 0.0541", "val loss: 0.5"),
+        ("loss: 0.9168, val loss: 0.0541", "best val_loss: 0.5"),
+    ],
+)
+def test_a_proposed_pattern_does_not_read_a_longer_name_in_later_output(
+    line: str, later: str
+) -> None:
+    found = {proposal.name: proposal for proposal in propose([line, line])}
+    assert found["loss"].values == (0.9168, 0.9168)
+    assert not read_lines(parse_patterns([found["loss"].pattern]), [later])
+
+
+def test_what_lightgbm_tells_of_its_start_is_no_metric() -> None:
+    lines = [
+        "[LightGBM] [Info] Start training from score 0.518344",
+        "[LightGBM] [Warning] No further splits with positive gain, best gain: -inf",
+        "[1]\tvalid_0's auc: 0.984591",
+        "[2]\tvalid_0's auc: 0.988784",
+    ]
+    assert [proposal.name for proposal in propose(lines)] == ["step", "valid_0_auc"]

@@ -393,9 +393,18 @@ def compared(value: float | None, old: float | None, **changes: Any) -> MetricVe
         (
             compared(math.nan, 0.5),
             None,
-            "accuracy: here it is not a number, the last has 0.5; 1 of 1 failed",
+            "accuracy: here it is not a number, while the last has 0.5",
         ),
-        (compared(None, 0.5), None, "accuracy: missing here, the last has 0.5; 1 of 1 failed"),
+        (
+            compared(None, 0.5),
+            None,
+            "accuracy: missing here, while the last has 0.5; 1 of 1 failed",
+        ),
+        (
+            compared(math.nan, 0.5),
+            compared(math.nan, 0.5),
+            "accuracy: here it is not a number, while the last, which is the best, has 0.5",
+        ),
         (compared(0.5, None), None, "accuracy 0.5: not measured by the last"),
         (
             compared(0.5, 0.4, guessed=True),
@@ -833,8 +842,10 @@ def test_dataclasses_become_objects() -> None:
             "reference_runs": 1,
             "repeats": 1,
             "own": 0.5,
+            "total": 1,
             "failed": 0,
             "reference_failed": 0,
+            "not_numbers": 0,
             "rivals": 1,
             "look": 1,
             "in_turns": False,
@@ -896,3 +907,11 @@ def test_every_word_of_run_names_is_used() -> None:
 def test_dates_keep_their_time_zone() -> None:
     run = make_run(started=datetime(2026, 1, 2, tzinfo=UTC))
     assert "2026-01-02 00:00:00 UTC" in run_detail(RecordedRun(run), view=VIEW)
+
+
+def test_a_leader_is_not_told_beside_another_best() -> None:
+    verdict = compared(0.85, 0.80, answer=Answer.UNKNOWN)
+    sentence = metric_sentence(verdict, verdict, claim="leads")
+    assert "cannot tell from the last, which is the best other, 0.80" in sentence
+    assert "; leads, not shown" in sentence
+    assert "which is the best, 0.80" in metric_sentence(verdict, verdict)

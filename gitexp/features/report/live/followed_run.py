@@ -21,7 +21,7 @@ SILENCE_S: Final = 600.0
 """A run that gave no sign of life for longer is called stalled."""
 
 USUAL_INTERVALS: Final = 5.0
-"""A run that logs more rarely is called stalled after so many of its usual intervals."""
+"""Number of its usual intervals after which a run that logs more rarely is called stalled."""
 
 MOST_POINTS: Final = 2000
 """Points of a curve that are kept; more are thinned to half of that."""

@@ -14,7 +14,7 @@ from gitexp.features.runs.judge import standings_by
 from gitexp.storage.workspace import Workspace
 
 MOST_WHOLE: Final = 10_000
-"""A page holds so many runs, all of them."""
+"""Maximum number of runs of which a page holds all."""
 
 NEWEST: Final = 1000
 RANKED: Final = 100

@@ -42,7 +42,7 @@ export function drawing(name, given, ...children) {
   return fill(document.createElementNS(SVG, name), given, children);
 }
 
-// A text of somebody's: its direction is its own and cannot reach its surroundings.
+// A text of a user: its direction is its own and cannot reach its surroundings.
 export function foreign(text, most = Infinity) {
   const shown = clean(text);
   const cut = shown.length > most ? cutMiddle(shown, most) : shown;

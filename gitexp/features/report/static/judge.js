@@ -13,8 +13,7 @@ const MIN_PAIRS = 5;
 const ROUNDING = 1e-12;
 const MACHINE_EFFECT = 0.05;
 
-export const mean = (sample) => (sample.every((value) => value === sample[0]) ? sample[0]
-  : sample.reduce((sum, value) => sum + value / sample.length, 0));
+export const mean = (sample) => (sample.every((x) => x === sample[0]) ? sample[0] : sample.reduce((sum, x) => sum + x / sample.length, 0));
 
 export function areEqual(a, b) {
   return a === b || Math.abs(a - b) <= ROUNDING * Math.max(Math.abs(a), Math.abs(b));

@@ -5,7 +5,7 @@ import { clean } from "./elements.js";
 const MINUS = "−";
 const THIN = "\u2009";
 
-// A number with so many significant digits.
+// A number with `digits` significant digits.
 export function formatNumber(value, digits = 5) {
   if (typeof value === "bigint") return value.toString().replace("-", MINUS);
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "NaN" : value > 0 ? "∞" : `${MINUS}∞`;
@@ -79,7 +79,7 @@ export function count(n, noun, many = `${noun}s`) {
   return `${formatNumber(n)} ${n === 1 ? noun : many}`;
 }
 
-// Round values that cover a range, at most so many.
+// Round values that cover a range, at most `most` of them.
 export function ticks(low, high, most = 5) {
   if (!(high > low)) return [low];
   const rough = (high - low) / most;

@@ -338,7 +338,7 @@ export function lastDecision(search, row) {
   return (search.payload.story[row] || []).filter((said) => said.kind === "decision").pop() || null;
 }
 
-// --- deeds ------------------------------------------------------------------------------------
+// --- operations -------------------------------------------------------------------------------
 
 function selectItems(context, items, isRange) {
   const rows = context.state.selected;

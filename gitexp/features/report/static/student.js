@@ -1,4 +1,4 @@
-// Student's t distribution, as `comparison/student.py` has it.
+// Student's t distribution, as `core/analysis/student_t.py` has it.
 
 const NORMAL_FROM = 1e5;
 
@@ -63,11 +63,7 @@ const known = new Map();
 // The t that a t variable exceeds with this probability.
 export function tQuantile(tail, dof) {
   const key = `${tail} ${dof}`;
-  if (!known.has(key)) known.set(key, findQuantile(tail, dof));
-  return known.get(key);
-}
-
-function findQuantile(tail, dof) {
+  if (known.has(key)) return known.get(key);
   let low = 0;
   let high = 1;
   while (tTail(high, dof) > tail) [low, high] = [high, 2 * high];
@@ -76,5 +72,6 @@ function findQuantile(tail, dof) {
     if (tTail(middle, dof) > tail) low = middle;
     else high = middle;
   }
+  known.set(key, high);
   return high;
 }
