@@ -5,7 +5,16 @@ from datetime import UTC, datetime, timedelta
 
 from gitexp.core.model.annotations import Annotation, AnnotationKind, Decision
 from gitexp.core.model.ids import ObjectId, RunId
-from gitexp.core.model.run import Code, Command, Origin, Outcome, RecordedRun, Run, Table
+from gitexp.core.model.run import (
+    Code,
+    Command,
+    Origin,
+    Outcome,
+    RecordedRun,
+    Run,
+    SweepPlace,
+    Table,
+)
 
 STARTED = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 
@@ -55,6 +64,7 @@ def _entry(number: int, name: str) -> RecordedRun:
         parent=RunId(f"{number + 9:016x}") if number else None,
         tags={"one": ("sweep", "paper"), "two": ("sweep",), "odd": ("7",)}.get(name, ()),
         command=None if name == "bare" else Command(argv=("python", "x.py"), exit_code=number % 2),
+        sweep=SweepPlace(id="5eed" * 4, number=1) if name == "two" else None,
         params=params,
         metrics=metrics,
         environment={"python": "3.12", "cpus": 8},

@@ -62,6 +62,16 @@ class TestNamedFiles:
         assert asked(read, *argv)["tried"] is False
         read("run", "--", *argv)
 
+    def test_an_input_is_below_the_directory_and_one_of_the_settings_below_the_top(
+        self, exp: Exp, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for path in ("data.csv", "sub/data.csv"):
+            exp.repo.write(path, path)
+        exp.repo.git("config", "exp.inputs", "data.csv")
+        monkeypatch.chdir(exp.repo.path / "sub")
+        exp("run", "--input", "data.csv", "--", "true")
+        assert sorted(last(exp)["inputs"]) == ["data.csv", "sub/data.csv"]
+
     def test_data_outside_the_repository_is_compared(self, read: Exp, tmp_path: Path) -> None:
         data = tmp_path / "far.csv"
         data.write_text("1")

@@ -9,13 +9,19 @@ from typing import Any
 import pytest
 
 from gitexp.cli.completion.suggest import suggest
+from gitexp.cli.output.view_columns import document_keys, table_keys
 from gitexp.cli.ui_command import SearchPage
 from gitexp.core.errors import NotFound
-from gitexp.core.model.run import AnnotationKind, Decision
+from gitexp.core.model.run import AnnotationKind, Decision, RecordedRun
+from gitexp.core.query.names import ATTRIBUTES
+from gitexp.core.render.machine_formats import flat_document
+from gitexp.core.render.run_table import value_at
+from gitexp.core.schema.json_codec import entry_document
 from gitexp.features.recording.record import annotate
 from gitexp.features.runs.views import Chart, find_view
 from gitexp.storage.workspace import Workspace
 from tests.cli.conftest import Exp
+from tests.core.sample_runs import full_run, make_annotation
 
 VIEWS = """\
 [views.paper]
@@ -60,6 +66,18 @@ def test_programs_get_the_rows_of_a_view(searched: Exp) -> None:
     listed = json.loads(searched("list", "--view", "paper", "--json").out)["runs"]
     assert [run["name"] for run in listed] == ["best", "good"]
     assert listed[0]["params"]["opt"]["kind"] == "sgd", "documents are whole"
+
+
+def test_every_attribute_of_filters_is_a_column_of_tables_and_files() -> None:
+    apart = tuple(
+        make_annotation(id=f"{n:016x}", decision=decision, saw=())
+        for n, decision in enumerate((Decision.KEEP, Decision.DISCARD))
+    )
+    entry = RecordedRun(full_run(), apart)
+    document = flat_document(entry_document(entry))
+    empty = [key for key in table_keys(list(ATTRIBUTES)) if value_at(entry, key) is None]
+    empty += [key for key in document_keys(list(ATTRIBUTES)) if key not in document]
+    assert empty == [], "give `full_run` of tests/core/sample_runs.py values of new fields"
 
 
 def test_the_reason_is_that_of_the_decision_in_force(searched: Exp) -> None:

@@ -50,7 +50,7 @@ def make_run(number: int = 0, **changes: Any) -> Run:
 
 
 def full_run() -> Run:
-    """Return a run with every field set."""
+    """Return a run with a value in nearly every field."""
     return make_run(
         duration_s=12.5,
         fingerprint="f" * 64,

@@ -130,7 +130,12 @@ def regenerated(text: str) -> str:
     return BLOCK.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], text)
 
 
-if __name__ == "__main__":
+def write() -> None:
+    """Write the tables of all documents, and the manual."""
     for document in (ROOT / "docs").glob("*.md"):
         document.write_text(regenerated(document.read_text()))
     write_manual(ROOT / "docs" / "man")
+
+
+if __name__ == "__main__":
+    write()

@@ -1,9 +1,9 @@
 """Write anew what the documents show, after a change of wording: `python -m tests.docs.refresh`.
 
-Generated tables are made anew. Where output of a document no longer agrees, all output of that
-document is replaced by what its commands print now, so that ids and names agree with each other;
-output with a `...` stays, and is reported when it does not agree. Look at the difference before you
-commit it.
+Generated tables and the manual are made anew. Where output of a document no longer agrees, all
+output of that document is replaced by what its commands print now, so that ids and names agree with
+each other; output with a `...` stays, and is reported when it does not agree. Look at the
+difference before you commit it.
 """
 
 import os
@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.docs.generated import regenerated
+from tests.docs import generated
 from tests.docs.reading import DOCUMENTS, ROOT, Typed, agrees, normal, play, session
 
 SEALED = {
@@ -24,7 +24,7 @@ SEALED = {
 
 def refresh(document: Path, folder: Path) -> list[str]:
     """Rewrite one document. Returns what is left to do by hand."""
-    lines = regenerated(document.read_text()).splitlines()
+    lines = generated.regenerated(document.read_text()).splitlines()
     left = []
     replaced: list[tuple[Typed, list[str]]] = []
     is_stale = False
@@ -57,8 +57,7 @@ def main() -> None:
         if name.startswith(("GIT_", "GITEXP_", "LC_")) or name in ("COLUMNS", "FORCE_COLOR"):
             del os.environ[name]
     os.environ.update(SEALED)
-    for document in (ROOT / "docs").glob("*.md"):
-        document.write_text(regenerated(document.read_text()))
+    generated.write()
     left = []
     for document in DOCUMENTS:
         if any(isinstance(act, Typed) for act in session(document.read_text())):

@@ -9,6 +9,7 @@ import click
 import pytest
 
 from gitexp.cli.app import COMMANDS, root
+from gitexp.core.schema.fields import ANNOTATION, RUN
 from tests.cli.conftest import TRAIN, Exp
 from tests.conftest import RepoBuilder
 
@@ -183,6 +184,22 @@ def test_documented_keys_of_a_run_are_complete() -> None:
     keys = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
     always, sometimes = OBJECTS["RUN"]
     assert keys == {*always, *sometimes}
+
+
+def test_page_names_every_field_of_the_schema_table() -> None:
+    kinds = {field.name: field.kind for field in RUN.fields}
+    objects = {
+        "RUN": RUN,
+        "ANNOTATION": ANNOTATION,
+        **{name.upper(): kinds[name] for name in ("code", "command", "parser", "checks")},
+        "FILE": kinds["inputs"].inner,
+        "HARVESTED": kinds["harvested"].inner,
+    }
+    for name, kind in objects.items():
+        assert kind is not None
+        keys = {field.json_name or field.name for field in kind.fields}
+        always, sometimes = OBJECTS[name]
+        assert sorted(keys - {*always, *sometimes}) == [], f"name them in the row {name} of {PAGE}"
 
 
 def test_json_check_finds_differences() -> None:

@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+from importlib.resources import files
 from typing import Any
 from unittest import mock
 
@@ -10,12 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitexp.core.errors import UnreadableRecord
-from gitexp.core.model.run import Series
+from gitexp.core.model.run import Decision, RecordedRun, Series
+from gitexp.core.query.names import ATTRIBUTES
+from gitexp.core.schema.json_codec import entry_document
 from gitexp.core.schema.series_csv import decode_columns, decode_series
 from gitexp.features.report.anonymous import without_names
-from gitexp.features.report.columns import EXACT, encode
+from gitexp.features.report.columns import EXACT, columns_of, encode
 from gitexp.features.report.squeezing import squeeze_program, squeeze_style
 from gitexp.features.report.thinning import POINTS, Curve, curves_of_columns, thin
+from tests.core.sample_runs import full_run, make_annotation
 
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(-EXACT, EXACT), st.floats(allow_nan=False), st.text()
@@ -41,6 +46,24 @@ def test_columns_give_back_every_value_and_its_kind(values: list[Any]) -> None:
     cells = {row: value for row, value in enumerate(values) if value is not None}
     found = decode(encode(cells, len(values)), len(values))
     assert [(type(v), repr(v)) for v in found] == [(type(v), repr(v)) for v in values]
+
+
+def test_page_has_a_column_for_every_attribute_that_filters_know() -> None:
+    apart = tuple(
+        make_annotation(id=f"{n:016x}", decision=decision, saw=())
+        for n, decision in enumerate((Decision.KEEP, Decision.DISCARD))
+    )
+    columns = columns_of([entry_document(RecordedRun(full_run(), apart))])
+    lacking = sorted(ATTRIBUTES.keys() - columns.keys())
+    assert lacking == [], "add them to columns.py of the report, and values to `full_run`"
+
+
+def test_filters_of_the_page_know_the_attributes_of_the_command_line() -> None:
+    program = (files("gitexp.features.report") / "static/filter.js").read_text(encoding="utf-8")
+    listed = re.search(r"ATTRIBUTES = \((.*?)\)\.split", program, re.DOTALL)
+    assert listed is not None
+    words = "".join(re.findall(r'"([^"]*)"', listed[1])).split()
+    assert sorted(words) == sorted(ATTRIBUTES), "write the same names into filter.js"
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=2, max_size=2000), st.integers(4, 600))

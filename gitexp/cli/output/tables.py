@@ -2,14 +2,10 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import click
 
 from gitexp.core.errors import InvalidInput
-
-if TYPE_CHECKING:
-    pass
 
 
 def print_documents(documents: Iterable[str]) -> None:

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Final
 
-_IN_TABLES: Final = {"started": "age", "duration_s": "duration"}
-_IN_DOCUMENTS: Final = {
-    **{name: f"code.{name}" for name in ("commit", "branch", "dirty")},
-    "exit_code": "command.exit_code",
-    "command": "command.argv",
+from gitexp.core.query.names import ATTRIBUTES
+from gitexp.core.schema.fields import RecordedField
+
+_FIELDS: Final = {n: f for n, f in ATTRIBUTES.items() if isinstance(f, RecordedField)}
+_IN_TABLES: Final = {n: f.field.listed or n for n, f in _FIELDS.items()} | {"started": "age"}
+_IN_DOCUMENTS: Final = {n: ".".join(f.place) for n, f in _FIELDS.items()} | {
+    "command": "command.argv"
 }
 
 

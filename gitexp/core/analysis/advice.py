@@ -43,8 +43,6 @@ class Advised:
     """Number of runs in its group."""
     seeded: bool = False
     """True if its parameters contain a random seed."""
-    contenders: int = 0
-    """Number of other groups that may be the best."""
     unknown_noise: bool = True
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from gitexp.core.analysis.noise import Basis
 from gitexp.core.analysis.verdicts import MetricVerdict
 from gitexp.core.model.frozen import frozen
-from gitexp.core.model.run import Checks, Direction, MetricRule, Outcome
+from gitexp.core.model.run import Checks, Direction, MetricRule, Outcome, Tolerance
 
 
 class GuardState(StrEnum):
@@ -40,7 +40,7 @@ class GuardVerdict:
 
 
 def judge_checks(checks: Checks | None) -> list[GuardVerdict]:
-    """Return the project's checks of a run as a guard; `None` if they did not run."""
+    """Return the project's checks of a run as a guard; none if they did not run."""
     if checks is None:
         return []
     state = GuardState.KEPT if checks.outcome is Outcome.SUCCEEDED else GuardState.BROKEN
@@ -76,7 +76,7 @@ def judge_guards(
 def _relative(verdict: MetricVerdict, rule: MetricRule) -> GuardVerdict:
     guard = rule.guard
     assert guard is not None  # noqa: S101 - the caller asked
-    bound = f"guard {guard.relative * 100:g} %" if guard.relative else f"guard {guard.absolute:g}"
+    bound = f"guard {_size(guard)}"
     allowed = None if verdict.reference_value is None else guard.allowed(verdict.reference_value)
     state, why = _loss_state(verdict, allowed)
     return GuardVerdict(
@@ -91,6 +91,12 @@ def _relative(verdict: MetricVerdict, rule: MetricRule) -> GuardVerdict:
         allowed=allowed,
         why=why,
     )
+
+
+def _size(guard: Tolerance) -> str:
+    """Return the allowed loss as the project wrote it: `2 %`, `0.1`, or `2 % or 0.1`."""
+    parts = [f"{guard.relative * 100:g} %"] if guard.relative else []
+    return " or ".join([*parts, f"{guard.absolute:g}"] if guard.absolute or not parts else parts)
 
 
 def _loss_state(verdict: MetricVerdict, allowed: float | None) -> tuple[GuardState, str | None]:

@@ -35,6 +35,8 @@ from gitexp.core.query.parse import (
     parse_query,
 )
 from gitexp.core.query.values import QueryValue, keyed_values, query_value
+from gitexp.core.schema.fields import Derived
+from gitexp.core.schema.json_codec import entry_document
 
 __all__ = [
     "ATTRIBUTES",
@@ -111,8 +113,10 @@ _COMPARE: Final[dict[Operator, Callable[[Any, Any], bool]]] = {
 def matches(query: Query, entry: RecordedRun) -> bool:
     """Evaluate a resolved query in Python; the cache must agree with it."""
     values = {key: query_value(value) for key, value in keyed_values(entry)}
-    for name, read in ATTRIBUTES.items():
-        forms = attribute_forms(read(entry))
+    document = entry_document(entry)
+    for name, attribute in ATTRIBUTES.items():
+        value = attribute.read(document) if isinstance(attribute, Derived) else attribute(entry)
+        forms = attribute_forms(value)
         if forms is not None:
             values[name] = forms
     return _holds(query.root, values, [QueryValue(text=tag) for tag in entry.tags])

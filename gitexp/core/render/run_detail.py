@@ -13,6 +13,7 @@ from gitexp.core.model.ids import MIN_PREFIX_LENGTH, RunId
 from gitexp.core.model.run import (
     Annotation,
     AnnotationKind,
+    Checks,
     Command,
     Direction,
     FileState,
@@ -21,6 +22,7 @@ from gitexp.core.model.run import (
     RecordedRun,
     Run,
     Series,
+    SweepPlace,
     Value,
     flatten,
     numbers,
@@ -91,6 +93,7 @@ def run_detail(
         _section("command", _command(run.command), view),
         _section("params", _params(run), view),
         _section("metrics", _metrics(entry, view, series or []), view),
+        _section("checks", _checks(run.checks), view),
         _section("picked up", harvest_lines(run.harvested), view),
         _section("inputs", _files(run.inputs), view),
         _section("outputs", _files(run.outputs), view),
@@ -130,6 +133,7 @@ def _header(entry: RecordedRun, view: TextOptions) -> Iterator[str]:
         ("tags", clean(", ".join(entry.tags))),
         ("reason", clean(run.reason or "")),
         ("parent", _parent(run, view)),
+        ("sweep", _sweep(run.sweep)),
         ("reproduces", short_id(run.reproduces, view.ids) if run.reproduces else ""),
         ("source", clean(run.source or "")),
         ("fingerprint", clean(run.fingerprint[:16])),
@@ -147,6 +151,22 @@ _RULES: dict[ParentRule | None, str] = {
 
 def _parent(run: Run, view: TextOptions) -> str:
     return short_id(run.parent, view.ids) + _RULES[run.parent_rule] if run.parent else ""
+
+
+def _sweep(place: SweepPlace | None) -> str:
+    if place is None:
+        return ""
+    pruned = "" if place.pruned_at is None else f", stopped at step {place.pruned_at}"
+    worker = "" if place.worker is None else f", on {clean(place.worker)}"
+    return f"{clean(place.id[:MIN_PREFIX_LENGTH])}, trial {place.number}{pruned}{worker}"
+
+
+def _checks(checks: Checks | None) -> list[str]:
+    if checks is None:
+        return []
+    code = "" if checks.exit_code is None else f", {_exit(checks.exit_code)}"
+    output = clean(checks.output, multiline=True).splitlines()
+    return [checks.outcome.value + code, *output]
 
 
 def _exit(code: int) -> str:

@@ -3,6 +3,7 @@
 A column is a key: `name`, `params.lr`, `metrics.val.loss`, `environment.python`.
 """
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -32,10 +33,14 @@ _FEW_VALUES = 4
 _ATTRIBUTES: dict[str, Callable[[RecordedRun], Value | None]] = {
     **list_columns(),
     "decision": lambda entry: decision_word(entry) or None,
+    "disputed": lambda entry: bool(entry.disputed) or None,
     "why": lambda entry: entry.decision.text if entry.decision else None,
     "tags": lambda entry: ", ".join(entry.tags) or None,
     "command": lambda entry: " ".join(entry.run.command.argv) if entry.run.command else None,
 }
+NAMED_COLUMNS = frozenset(_ATTRIBUTES)
+"""Names of the columns that are no value of a table."""
+
 RUNS = "runs"
 """Column with the number of runs in a folded row."""
 
@@ -233,7 +238,8 @@ def column_table(
 def _extent(values: Sequence[Value], shown: Sequence[str], precision: int | None) -> str:
     plain = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
     if len(shown) > _FEW_VALUES and len(plain) == len(values):
-        least, most = (format_cell(f(plain), precision=precision) for f in (min, max))
+        known = [v for v in plain if not math.isnan(v)] or plain  # NaN has no order
+        least, most = (format_cell(f(known), precision=precision) for f in (min, max))
         return f"{least} to {most} ({len(shown)} values)"
     return ", ".join(shown)
 

@@ -137,29 +137,21 @@ def reproduction_sentence(
     return f"{word}: {len(counted)} metric{plural} equal"
 
 
-def reproduction_table(
-    matches: Sequence[MetricMatch],
-    *,
-    table_style: TableStyle = "plain",
-    width: int | None = None,
-    precision: int | None = 5,
-) -> str:
+def reproduction_table(matches: Sequence[MetricMatch], *, width: int | None = None) -> str:
     """Return every metric as recorded and as measured again."""
     rows = [
         [
             match.metric,
-            format_cell(match.recorded, precision=precision),
-            format_cell(match.again, precision=precision),
-            ""
-            if match.difference is None
-            else format_signed(match.difference, precision=precision),
-            format_number(match.tolerance, precision=precision),
+            format_cell(match.recorded),
+            format_cell(match.again),
+            "" if match.difference is None else format_signed(match.difference),
+            format_number(match.tolerance),
             match.state,
         ]
         for match in matches
     ]
     headers = ["metric", "recorded", "again", "difference", "tolerance", "state"]
-    return format_table(headers, rows, style=table_style, width=width, fixed={"state"})
+    return format_table(headers, rows, width=width, fixed={"state"})
 
 
 def changes_table(
@@ -169,11 +161,10 @@ def changes_table(
     after: str,
     table_style: TableStyle = "plain",
     width: int | None = None,
-    precision: int | None = None,
 ) -> str:
     """Return the result of `diff_tables` as a table; `before` and `after` are column headers."""
     rows = [
-        [name, format_param(old, precision=precision), format_param(new, precision=precision)]
+        [name, format_param(old, precision=None), format_param(new, precision=None)]
         for name, old, new in changes
     ]
     return format_table(["name", before, after], rows, style=table_style, width=width)

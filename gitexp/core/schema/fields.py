@@ -6,7 +6,7 @@ columns of the cache (`storage.cache.sql`), the names that filters and sort keys
 a line here, a line in the dataclass in `model`, and a test.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from gitexp.core.errors import UnreadableRecord
@@ -230,26 +230,19 @@ class RecordedField:
 
 @frozen
 class Derived:
-    """Attribute for filters that is no field: computed from a run and its annotations."""
+    """Attribute for filters that is no field: computed from the JSON document of a run."""
 
     column: str
     """SQL type of its column."""
-    read: Callable[["RecordedRun"], Any]
-
-    def __call__(self, entry: "RecordedRun") -> Any:
-        """Return the value that filters compare."""
-        return self.read(entry)
-
-
-def _decided(entry: "RecordedRun") -> str | None:
-    decision = entry.decision
-    return None if decision is None or decision.decision is None else decision.decision.value
+    read: Callable[[Mapping[str, Any]], Any]
+    """Returns the value that filters compare, `None` if it is absent."""
 
 
 DERIVED: Final = {
-    "decision": Derived("TEXT", _decided),
-    "disputed": Derived("BOOLEAN", lambda entry: len(entry.disputed) > 0 or None),
+    "decision": Derived("TEXT", lambda document: document.get("decision")),
+    "disputed": Derived("BOOLEAN", lambda document: "disputed" in document or None),
 }
+"""Attributes for filters that are no fields, by name; of one type, one column of the cache."""
 
 
 def fields_of(kind: Kind, above: tuple[str, ...] = ()) -> Iterator[RecordedField]:
@@ -264,7 +257,7 @@ _ALL: Final = tuple(fields_of(RUN))
 
 
 def columns() -> dict[str, tuple[str, RecordedField | Derived]]:
-    """Return the columns of runs in the cache by name: SQL type and reader of the value."""
+    """Return the columns of runs in the cache by name, fields first: SQL type and field."""
     found: dict[str, tuple[str, RecordedField | Derived]] = {
         f.name: (f.field.column, f) for f in _ALL if f.field.column is not None
     }
@@ -272,7 +265,7 @@ def columns() -> dict[str, tuple[str, RecordedField | Derived]]:
 
 
 def filters() -> dict[str, RecordedField | Derived]:
-    """Return the names that filters and sort keys may use, with the reader of the value."""
+    """Return the names that filters and sort keys may use, with what they name."""
     return {f.name: f for f in _ALL if f.field.filters} | DERIVED
 
 

@@ -38,17 +38,15 @@ def check_git(inventory: Inventory) -> Iterator[Finding]:
     """Report a git that is too old, or that does not fsync what it writes."""
     version = git_version(inventory)
     if version is None:
-        yield Finding(check="git", level=Level.UNKNOWN, text="git does not tell its version")
+        yield Finding(level=Level.UNKNOWN, text="git does not tell its version")
     elif version < OLDEST_GIT:
         yield Finding(
-            check="git",
             level=Level.FAULT,
             text=f"git {version[0]}.{version[1]} is too old",
             hints=("update git to 2.36 or newer; 2.31 is the oldest that works",),
         )
     elif version < DURABLE_GIT and inventory.workspace.branch.durable:
         yield Finding(
-            check="git",
             level=Level.WARNING,
             text=f"git {version[0]}.{version[1]} does not sync what it writes:"
             " a power cut may lose the newest records",
@@ -62,7 +60,6 @@ def check_branch(inventory: Inventory) -> Iterator[Finding]:
     if inventory.refusal is not None:
         unknown = isinstance(inventory.refusal, UnreadableRecord)
         yield Finding(
-            check="branch",
             level=Level.UNKNOWN if unknown else Level.FAULT,
             text=f"{inventory.refusal.what}: {inventory.refusal.why}",
             hints=inventory.refusal.hints,
@@ -72,7 +69,6 @@ def check_branch(inventory: Inventory) -> Iterator[Finding]:
         and (inventory.workspace.repo.common_dir / run_branch.run_ref).exists()
     ):
         yield Finding(
-            check="branch",
             level=Level.FAULT,
             text=f"the ref of branch '{run_branch.name}' is damaged",
             hints=(
@@ -82,7 +78,6 @@ def check_branch(inventory: Inventory) -> Iterator[Finding]:
         )
     elif "" in inventory.walk.damaged:
         yield Finding(
-            check="branch",
             level=Level.FAULT,
             text=f"the newest commit of branch '{run_branch.name}' is damaged or missing:"
             f" {inventory.tip}",
@@ -107,7 +102,6 @@ def check_objects(inventory: Inventory) -> Iterator[Finding]:
         runs = _runs_at(inventory, paths)
         named = f"; damaged runs: {listed(map(inventory.name, runs))}" if runs else ""
         yield Finding(
-            check="objects",
             level=Level.FAULT,
             text=f"{counted(paths, 'file')} or folders of the branch cannot be read:"
             f" {listed(paths)}{named}",
@@ -118,7 +112,6 @@ def check_objects(inventory: Inventory) -> Iterator[Finding]:
         )
     if inventory.older_damaged:
         yield Finding(
-            check="objects",
             level=Level.FAULT,
             text=f"{counted(len(inventory.older_damaged), 'object')} of the branch's history cannot"
             " be read; the current records are complete",
@@ -150,7 +143,6 @@ def check_records(inventory: Inventory) -> Iterator[Finding]:
         place = parse_path(path)
         run = place.run if place else None
         yield Finding(
-            check="records",
             level=Level.FAULT,
             text=f"{path} cannot be understood: {why}",
             hints=(
@@ -165,7 +157,6 @@ def check_records(inventory: Inventory) -> Iterator[Finding]:
         expected = run_path(facts.id, facts.started)
         if expected not in files and files and not inventory.walk.damaged:
             yield Finding(
-                check="records",
                 level=Level.FAULT,
                 text=f"the record of run {facts.title} does not lie at {expected},"
                 " where its start says",
@@ -185,7 +176,6 @@ def check_identities(inventory: Inventory) -> Iterator[Finding]:
     for run, paths in places.items():
         if len(paths) > 1:
             yield Finding(
-                check="identities",
                 level=Level.FAULT,
                 text=f"run {inventory.name(run)} has {len(paths)} records: {listed(paths)}",
                 hints=("keep the one that is right, and take the run off with `git exp remove`",),
@@ -220,7 +210,6 @@ def check_annotations(inventory: Inventory) -> Iterator[Finding]:
                 stray.append(path)
         if stray:
             yield Finding(
-                check="annotations",
                 level=Level.FAULT,
                 text=f"there is {noun} about runs that are not on the branch: {listed(stray)}",
                 hints=("`git exp fetch` brings the runs if the remote has them",),
@@ -242,7 +231,6 @@ def check_series(inventory: Inventory) -> Iterator[Finding]:
             for path in places[oid]:
                 place = parse_path(path)
                 yield Finding(
-                    check="series",
                     level=Level.FAULT,
                     text=f"{path} cannot be understood: {error.why}",
                     hints=(
@@ -267,7 +255,6 @@ def check_tombstones(inventory: Inventory) -> Iterator[Finding]:
             left[place.run].append(path)
     for run in sorted(gone & left.keys()):
         yield Finding(
-            check="tombstones",
             level=Level.FAULT,
             text=f"run {run[:7]} was deleted, and {counted(left[run], 'file')} of it are there"
             f" again: {listed(left[run])}",
@@ -287,7 +274,6 @@ def check_environments(inventory: Inventory) -> Iterator[Finding]:
     ]
     if without:
         yield Finding(
-            check="environments",
             level=Level.FAULT,
             text=f"the package list of {counted(without, 'run')} is not on the branch:"
             f" {listed(f.title for f in without)}",
@@ -300,7 +286,6 @@ def check_environments(inventory: Inventory) -> Iterator[Finding]:
             decode_table(content or b"")
         except UnreadableRecord as error:
             yield Finding(
-                check="environments",
                 level=Level.FAULT,
                 text=f"{places[oid]} cannot be understood: {error.why}",
                 items=(places[oid],),
@@ -314,7 +299,6 @@ def check_clock(inventory: Inventory) -> Iterator[Finding]:
     if early:
         latest = max(facts.started for facts in early)
         yield Finding(
-            check="clock",
             level=Level.WARNING,
             text=f"{counted(early, 'run')} started in the future, at latest"
             f" {latest:%Y-%m-%d %H:%M} UTC: {listed(f.title for f in early)}",
@@ -324,7 +308,6 @@ def check_clock(inventory: Inventory) -> Iterator[Finding]:
     ahead = [facts for facts in inventory.runs if facts.clock > _LARGEST_CLOCK]
     if ahead:
         yield Finding(
-            check="clock",
             level=Level.WARNING,
             text=f"the logical clock of {counted(ahead, 'run')} is implausibly high:"
             f" {listed(f.title for f in ahead)}",
@@ -340,7 +323,6 @@ def check_foreign_files(inventory: Inventory) -> Iterator[Finding]:
     if foreign:
         branch = inventory.workspace.branch.name
         yield Finding(
-            check="foreign files",
             level=Level.WARNING,
             text=f"{counted(foreign, 'file')} on the branch, not written by gitexp:"
             f" {listed(foreign)}",
@@ -356,7 +338,6 @@ def check_conflicts(inventory: Inventory) -> Iterator[Finding]:
     """Report runs with a conflicting version; the branch keeps both versions."""
     if inventory.rivals:
         yield Finding(
-            check="conflicts",
             level=Level.WARNING,
             text=f"{counted(inventory.rivals, 'run')} sealed twice, differently; both versions are"
             f" kept: {listed(map(inventory.name, inventory.rivals))}",

@@ -4,6 +4,7 @@ The checks change nothing; `fixes` applies the fixes of their findings.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import NamedTuple, TypeAlias
 
 from gitexp.adapters.git.verify import is_partial
@@ -41,19 +42,20 @@ def run_checks(workspace: Workspace) -> Diagnosis:
         try:
             found = list(check.look(inventory))
         except (GitexpError, OSError) as error:
-            found = [_unchecked(check, error)]
-        findings += found or [Finding(check=check.name, level=Level.OK, text=check.well(inventory))]
+            found = [_unchecked(error)]
+        found = found or [Finding(level=Level.OK, text=check.well(inventory))]
+        findings += [replace(finding, check=check.name) for finding in found]
     return Diagnosis(tuple(findings))
 
 
-def _unchecked(check: Check, error: GitexpError | OSError) -> Finding:
+def _unchecked(error: GitexpError | OSError) -> Finding:
     why = str(error)
     hints: tuple[str, ...] = ()
     if isinstance(error, GitexpError):
         why = f"{error.what}: {error.why}" if error.why else error.what
         hints = error.hints
     text = f"this could not be checked: {why}"
-    return Finding(check=check.name, level=Level.UNKNOWN, text=text, hints=hints)
+    return Finding(level=Level.UNKNOWN, text=text, hints=hints)
 
 
 def _git(inventory: Inventory) -> str:

@@ -37,7 +37,6 @@ def check_code(inventory: Inventory) -> Iterator[Finding]:
     lost = [f for f in lost if f not in unsent]
     if unsent:
         yield Finding(
-            check="code",
             level=Level.WARNING,
             text=f"the code of {counted(unsent, 'run')} was not published: no branch that keeps"
             f" code has it: {listed(f.title for f in unsent)}",
@@ -46,7 +45,6 @@ def check_code(inventory: Inventory) -> Iterator[Finding]:
         )
     if lost:
         yield Finding(
-            check="code",
             level=Level.FAULT,
             text=f"the code of {counted(lost, 'run')} is not in this repository:"
             f" {listed(f.title for f in lost)}",
@@ -63,7 +61,6 @@ def check_code(inventory: Inventory) -> Iterator[Finding]:
         owners = _owners(inventory, damaged)
         named = f"; damaged runs: {listed(map(inventory.name, owners))}" if owners else ""
         yield Finding(
-            check="code",
             level=Level.FAULT,
             text=f"{counted(len(damaged), 'object')} of the runs' code cannot be read{named}",
             hints=("`git exp doctor --fix` looks for them on the remote",),
@@ -103,7 +100,6 @@ def check_purged(inventory: Inventory) -> Iterator[Finding]:
     back = sift(workspace.repo, kept, purges).changed
     if back:
         yield Finding(
-            check="purged",
             level=Level.WARNING,
             text=f"{counted([*back], 'code state')} on the keep branch holds what was purged",
             hints=("`git exp purge` takes it out; a push of the runs does so too",),
@@ -112,7 +108,6 @@ def check_purged(inventory: Inventory) -> Iterator[Finding]:
     runs = [f for f in inventory.runs if f.tree in purges.states]
     if runs:
         yield Finding(
-            check="purged",
             level=Level.WARNING,
             text=f"code of {counted(runs, 'run')} was purged: {listed(f.title for f in runs)}",
             hints=("their records stay; they cannot be reproduced",),
@@ -177,7 +172,6 @@ def check_keep(inventory: Inventory) -> Iterator[Finding]:
         damaged |= objects_named_by_fsck(repo, result.stderr)
     if damaged:
         yield Finding(
-            check="keep",
             level=Level.FAULT,
             text=f"the history of branch '{name}' cannot be read:"
             f" {counted(len(damaged), 'object')} of it, or of what it keeps, are damaged",
@@ -204,7 +198,6 @@ def _not_kept(
     runs = [f for f in runs if f not in others]
     if others:
         yield Finding(
-            check="keep",
             level=Level.WARNING,
             text=f"the code of {counted(others, 'run')} was not published, and is here only while"
             f" your own branches have it: {listed(f.title for f in others)}",
@@ -217,7 +210,6 @@ def _not_kept(
         name = inventory.workspace.branch.code_ref.removeprefix("refs/heads/")
         why = "" if tip else f", because branch '{name}' is gone"
         yield Finding(
-            check="keep",
             level=Level.FAULT,
             text=f"git may drop the code of {counted(runs, 'run')}{why}:"
             f" {listed(f.title for f in runs)}",

@@ -39,7 +39,6 @@ class Fix(StrEnum):
 class Finding:
     """One result of a check."""
 
-    check: str
     level: Level
     text: str
     """One sentence without a full stop; may contain text from records."""
@@ -49,6 +48,8 @@ class Finding:
     """Runs concerned."""
     items: tuple[str, ...] = ()
     """Paths, objects or refs concerned."""
+    check: str = ""
+    """Name of the check; `run_checks` sets it."""
     fix: Fix | None = None
     """The fix that `--fix` applies; `None` if a person must act."""
 

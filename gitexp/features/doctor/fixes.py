@@ -34,12 +34,12 @@ from gitexp.storage.workspace import Workspace
 def apply_fixes(workspace: Workspace, diagnosis: Diagnosis) -> Iterator[str]:
     """Apply every safe fix. Yield one message each, failures included."""
     findings = diagnosis.fixable
-    for kind, fix in _FIXES.items():
+    for kind in Fix:
         found = [finding for finding in findings if finding.fix is kind]
         if not found:
             continue
         try:
-            yield from fix(workspace, found)
+            yield from _FIXES[kind](workspace, found)
         except (GitexpError, OSError) as error:
             why = f" ({error.why})" if isinstance(error, GitexpError) and error.why else ""
             yield f"could not {kind}: {error}{why}"

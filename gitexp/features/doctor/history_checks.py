@@ -20,7 +20,6 @@ def check_history(inventory: Inventory) -> Iterator[Finding]:
     what = f"records of {counted(lost.runs, 'run')}" if lost.runs else "lists of packages"
     who = f": {listed(inventory.name(run) for run in lost.runs)}" if lost.runs else ""
     yield Finding(
-        check="history",
         level=Level.FAULT,
         text=f"{what} were removed or reverted by a commit that gitexp did not make ({names}){who}",
         hints=(

@@ -25,7 +25,6 @@ def check_index(inventory: Inventory) -> Iterator[Finding]:
     """Report a run index that differs from a newly built one."""
     if inventory.index_fault is not None:
         yield Finding(
-            check="index",
             level=Level.FAULT,
             text=f"the run index differs from the branch: {inventory.index_fault}",
             hints=("`git exp gc --rebuild-index` rebuilds it",),
@@ -33,7 +32,6 @@ def check_index(inventory: Inventory) -> Iterator[Finding]:
         )
     elif inventory.index_unknown is not None:
         yield Finding(
-            check="index",
             level=Level.UNKNOWN,
             text=f"the run index could not be checked: {inventory.index_unknown}",
             hints=("fix the branch first",),
@@ -46,7 +44,6 @@ def check_journals(inventory: Inventory) -> Iterator[Finding]:
     over = [open_run for open_run in journals.runs if open_run.is_over]
     if over:
         yield Finding(
-            check="journals",
             level=Level.FAULT,
             text=f"{counted(over, 'run')} ended without reaching the branch:"
             f" {listed(f'{o.run.id[:7]} {o.run.name}' for o in over)}",
@@ -56,7 +53,6 @@ def check_journals(inventory: Inventory) -> Iterator[Finding]:
         )
     if journals.unreadable:
         yield Finding(
-            check="journals",
             level=Level.FAULT,
             text=f"{counted(journals.unreadable, 'journal')} cannot be read:"
             f" {listed(map(str, journals.unreadable))}",
@@ -66,7 +62,6 @@ def check_journals(inventory: Inventory) -> Iterator[Finding]:
         )
     if journals.set_aside:
         yield Finding(
-            check="journals",
             level=Level.WARNING,
             text=f"{counted(journals.set_aside, 'damaged journal')} were moved aside:"
             f" {listed(map(str, journals.set_aside))}",
@@ -77,7 +72,6 @@ def check_journals(inventory: Inventory) -> Iterator[Finding]:
     for open_run in journals.runs:
         if not open_run.is_over and open_run.run.started < limit:
             yield Finding(
-                check="journals",
                 level=Level.WARNING,
                 text=f"run {open_run.run.id[:7]} {open_run.run.name} is open since"
                 f" {open_run.run.started:%Y-%m-%d} ({open_run.state})",
@@ -96,7 +90,6 @@ def _without_journal(inventory: Inventory) -> Iterator[Finding]:
     for facts in open_runs:
         if is_recorded_here(inventory.workspace, facts.id):
             yield Finding(
-                check="journals",
                 level=Level.FAULT,
                 text=f"run {facts.title} is running, says the branch, but its journal is gone",
                 hints=(f"`git exp recover {facts.id[:7]} --force` seals it as interrupted",),
@@ -108,7 +101,6 @@ def check_locks(inventory: Inventory) -> Iterator[Finding]:
     """Report stale git locks that block recording."""
     for path, age_s in find_old_locks(inventory.workspace):
         yield Finding(
-            check="locks",
             level=Level.FAULT,
             text=f"git's lock '{path}' is {age_s:,.0f} s",
             hints=(
@@ -135,7 +127,6 @@ def check_pending(inventory: Inventory) -> Iterator[Finding]:
             done.append((facts, ref))
     if done:
         yield Finding(
-            check="pending",
             level=Level.WARNING,
             text=f"{counted(done, 'snapshot')} of sealed runs are still pinned:"
             f" {listed(facts.title for facts, _ in done)}",
@@ -148,7 +139,6 @@ def check_pending(inventory: Inventory) -> Iterator[Finding]:
     if strange and readable and inventory.index_unknown is None:
         abandoned = find_abandoned_pins(inventory.workspace)
         yield Finding(
-            check="pending",
             level=Level.WARNING,
             text=f"{counted(strange, 'snapshot')} are pinned for unknown runs: {listed(strange)}",
             hints=(
@@ -167,7 +157,6 @@ def check_checkout(inventory: Inventory) -> Iterator[Finding]:
         if worktree.branch in (branch.run_ref, branch.code_ref):
             name = worktree.branch.removeprefix("refs/heads/")
             yield Finding(
-                check="checkout",
                 level=Level.WARNING,
                 text=f"branch '{name}' is checked out in '{worktree.path}':"
                 " an ordinary `git commit` there takes away what was recorded since, and the next"
@@ -183,7 +172,6 @@ def check_leftovers(inventory: Inventory) -> Iterator[Finding]:
     if left.paths or left.worktrees:
         names = [str(path) for path in (*left.worktrees, *left.paths)]
         yield Finding(
-            check="left-over files",
             level=Level.WARNING,
             text=f"{counted(names, 'file')} or folders of ended processes are left over:"
             f" {listed(names)}",
@@ -197,7 +185,6 @@ def check_settings(inventory: Inventory) -> Iterator[Finding]:
     """Report unknown settings."""
     for warning in inventory.workspace.settings.warnings:
         yield Finding(
-            check="settings",
             level=Level.WARNING,
             text=warning,
             hints=("`git exp config` lists the settings",),
@@ -216,7 +203,6 @@ def check_mirror(inventory: Inventory) -> Iterator[Finding]:
         ]
         if open_refs:
             yield Finding(
-                check="mirror",
                 level=Level.WARNING,
                 text=f"`git fetch {name}` overwrites the runs here with those of the remote,"
                 " because it fetches into branches, as a mirror does",
@@ -241,7 +227,6 @@ def check_hooks(inventory: Inventory) -> Iterator[Finding]:
     status = hook_install.status(inventory.workspace.repo)
     if status.installed and not status.working:
         yield Finding(
-            check="hooks",
             level=Level.WARNING,
             text=f"the hook '{status.path}' does nothing",
             hints=status.advice,
@@ -250,7 +235,6 @@ def check_hooks(inventory: Inventory) -> Iterator[Finding]:
         what = "a gate" if settings.gates else "a command to run at a push"
         there = f"; {status.tool} manages the hooks here" if status.tool else ""
         yield Finding(
-            check="hooks",
             level=Level.WARNING,
             text=f"the settings name {what}, but without the pre-push hook nothing checks it"
             f"{there}",

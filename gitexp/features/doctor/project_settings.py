@@ -15,7 +15,7 @@ from gitexp.core.inputs.patterns import parse_patterns
 from gitexp.storage.settings.options import OPTIONS, PROJECT_FILE, Option
 from gitexp.storage.workspace import Workspace
 
-_LISTS: Final = tuple(option for option in OPTIONS if option.default == ())
+_LISTS: Final = tuple(option for option in OPTIONS if option.is_list)
 
 
 def add_to_project(workspace: Workspace, option: Option, values: Sequence[str]) -> Path:

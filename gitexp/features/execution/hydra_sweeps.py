@@ -183,6 +183,7 @@ def _job_run(workspace: Workspace, sweep: Run, job: Job, number: int) -> Run:
         metrics={} if job.result is None else {"result": job.result},
         units={},
         outputs={},
+        harvested={},
         output_tail="",
         warnings=(),
     )

@@ -155,9 +155,7 @@ def _prepare(workspace: Workspace, request: RunRequest, *, observe: bool) -> Pre
     metrics_files = _metrics_files(workspace, request)
     top = workspace.repo.top
     written = [recorded_path(path, top) for path in (*metrics_files, *outputs)]
-    inputs = _hash_inputs(
-        workspace, (*workspace.settings.inputs, *request.inputs), request.directory
-    )
+    inputs = _hash_inputs(workspace, request)
     command, patterns = command_of(workspace, request, argv), _metric_patterns(workspace, request)
     if command is not None and patterns:
         texts = tuple(redact_text(pattern.text) for pattern in patterns)
@@ -336,19 +334,19 @@ def _metric_patterns(workspace: Workspace, request: RunRequest) -> "tuple[Metric
     return parse_patterns(texts)
 
 
-def _hash_inputs(
-    workspace: Workspace, names: Sequence[str], directory: Path
-) -> dict[str, FileState]:
-    if not names:
+def _hash_inputs(workspace: Workspace, request: RunRequest) -> dict[str, FileState]:
+    """Hash the inputs of the settings, below the top, and those of the request."""
+    top = workspace.repo.top
+    paths = {(top or request.directory) / name: name for name in workspace.settings.inputs}
+    paths |= {request.directory / name: name for name in request.inputs}
+    if not paths:
         return {}
     from gitexp.adapters.system.probe import hash_path
 
-    base = dict.fromkeys(workspace.settings.inputs, workspace.repo.top or directory)
     states = {}
-    for name in dict.fromkeys(names):
-        path = base.get(name, directory) / name
+    for path, name in paths.items():
         try:
-            states[recorded_path(path, workspace.repo.top)] = hash_path(path)
+            states[recorded_path(path, top)] = hash_path(path)
         except OSError as error:
             raise InvalidInput(
                 f"cannot read input '{name}'",

@@ -25,7 +25,7 @@ from gitexp.core.analysis.reproduction import MetricMatch, compare_reproduction
 from gitexp.core.errors import GitexpError, Undetermined
 from gitexp.core.inputs.patterns import parse_patterns
 from gitexp.core.inputs.redaction import REDACTED
-from gitexp.core.model.ids import ObjectId
+from gitexp.core.model.ids import ObjectId, RunId
 from gitexp.core.model.run import (
     AnnotationKind,
     Command,
@@ -133,9 +133,10 @@ def reproduce(
         missing = not_placed(missing, placement)
         on_missing(missing, placement)
         found = _look_around(command, top)
-        code = replace(recorded.code, snapshot=revision)
-        run = replace(recorded, id=new_id, code=code, warnings=_warnings(placement))
-        prepared = _prepare(workspace, recorded, command, run, top, found)
+        kept, packages = kept_facts(*found, workspace.settings.environment)
+        run = _running(workspace, recorded, new_id, revision)
+        run = replace(run, warnings=_warnings(placement), environment=kept)
+        prepared = _prepare(workspace, recorded, command, run, top, packages)
         prepared = prepared._replace(run=mark(prepared.run))
         environ = {k: v for k, v in os.environ.items() if k not in LOCAL_VARIABLES}
         find_command(prepared.argv[0], prepared.directory, environ)
@@ -209,37 +210,14 @@ def _prepare(
     command: Command,
     run: Run,
     top: Path,
-    found: tuple[Table, Table],
+    packages: Table,
 ) -> PreparedRun:
     directory = inside(top, command.directory)
-    kept, packages = kept_facts(*found, workspace.settings.environment)
     named = command.metrics_files or workspace.settings.metrics_files
     files = [inside(top, name) for name in named]
     files = files or [directory / name for name in METRICS_CANDIDATES]
-    again = replace(
-        _without_results(run),
-        warnings=run.warnings,
-        name=memorable_name(run.id),
-        outcome=Outcome.RUNNING,
-        clock=_next_clock(workspace),
-        started=clock.now(),
-        author=workspace.settings.author,
-        origin=Origin.REPRODUCTION,
-        reproduces=recorded.id,
-        reason=f"reproduce {recorded.id[:7]} {recorded.name}",
-        parent=None,
-        batch=None,
-        round=None,
-        sweep=None,
-        parent_rule=None,
-        session=workspace.new_session(),
-        tags=(),
-        source=None,
-        environment=kept,
-        command=_command_again(recorded, command),
-    )
     return PreparedRun(
-        run=again,
+        run=run,
         argv=command.argv,
         directory=directory,
         top=top,
@@ -253,34 +231,37 @@ def _prepare(
     )
 
 
-def _command_again(recorded: Run, command: Command) -> Command:
-    """Return the command without results. Drops a time limit that the run did not reach."""
-    limit_s = command.timeout_s if recorded.outcome is Outcome.TIMED_OUT else None
-    return replace(command, exit_code=None, metrics_files=(), timeout_s=limit_s)
-
-
-def _without_results(run: Run) -> Run:
-    """Return the run without the fields that are set at its end."""
-    return replace(
-        run,
-        duration_s=None,
-        parsed={},
-        parser=None,
-        metrics={},
-        units={},
-        checks=None,
-        outputs={},
-        reads={},
-        produced=(),
-        harvested={},
-        output_tail="",
-        warnings=(),
+def _running(workspace: Workspace, recorded: Run, new_id: RunId, revision: ObjectId) -> Run:
+    """Return the record of the new run at its start: what makes the trial, and nothing else."""
+    workspace.refreshed()
+    return Run(
+        id=new_id,
+        name=memorable_name(new_id),
+        outcome=Outcome.RUNNING,
+        clock=workspace.next_clock(),
+        started=clock.now(),
+        author=workspace.settings.author,
+        origin=Origin.REPRODUCTION,
+        reproduces=recorded.id,
+        reason=f"reproduce {recorded.id[:7]} {recorded.name}",
+        session=workspace.new_session(),
+        code=replace(recorded.code, snapshot=revision),
+        command=_command_again(recorded),
+        params=recorded.params,
+        inputs=recorded.inputs,
+        changed_reads=recorded.changed_reads,
+        directions=recorded.directions,
+        fingerprint=recorded.fingerprint,
     )
 
 
-def _next_clock(workspace: Workspace) -> int:
-    workspace.refreshed()
-    return workspace.next_clock()
+def _command_again(recorded: Run) -> Command | None:
+    """Return the command without results. Drops a time limit that the run did not reach."""
+    command = recorded.command
+    if command is None:
+        return None
+    limit_s = command.timeout_s if recorded.outcome is Outcome.TIMED_OUT else None
+    return replace(command, exit_code=None, metrics_files=(), timeout_s=limit_s)
 
 
 def _environment_changes(

@@ -21,7 +21,7 @@ from gitexp.features.harvest.changes import Look, Mark, Written, look, written_b
 from gitexp.features.harvest.findings import SourceValues
 from gitexp.features.harvest.kinds import Group, group_files
 from gitexp.features.harvest.trackers import READERS, Reading, read_group
-from gitexp.storage.settings.options import HARVEST_ALL
+from gitexp.storage.settings.parsers import HARVEST_ALL
 
 MAX_SOURCES: Final = 200
 MAX_METRICS: Final = 2_000

@@ -99,6 +99,8 @@ def _facts(document: Document) -> Iterator[tuple[str, Any]]:
             yield name, code[name]
     if document.get("disputed"):
         yield "disputed", True
+    if "sweep" in document:
+        yield "sweep", document["sweep"]["id"]
     if "checks" in document:
         yield "checks", document["checks"]["outcome"]
     if document.get("tags"):

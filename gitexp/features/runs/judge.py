@@ -11,7 +11,6 @@ from gitexp.core.analysis.grouping import keys_of
 from gitexp.core.analysis.groups import Group
 from gitexp.core.analysis.guards import GuardState, GuardVerdict, judge_checks, judge_guards
 from gitexp.core.analysis.noise import Basis
-from gitexp.core.analysis.ranking import Ranking
 from gitexp.core.analysis.samples import Answer
 from gitexp.core.analysis.verdicts import Against, Comparison, MetricVerdict
 from gitexp.core.model.annotations import KEPT
@@ -122,7 +121,7 @@ def judge_run(
         is_repeat=is_repeat(own, run),
     )
     judgement = judgement._replace(claim=_claim(judgement, standings))
-    return judgement._replace(advice=next_step(advised(judgement, ranking)))
+    return judgement._replace(advice=next_step(advised(judgement)))
 
 
 def _unjudged(run: Run, metric: str | None) -> RunVerdict:
@@ -132,7 +131,7 @@ def _unjudged(run: Run, metric: str | None) -> RunVerdict:
     return RunVerdict(run=run, metric=metric, advice=advice)
 
 
-def advised(judgement: RunVerdict, ranking: Ranking | None = None) -> Advised:
+def advised(judgement: RunVerdict) -> Advised:
     """Return the input of the advice after a run."""
     last, best = judgement.verdict("last"), judgement.verdict("best")
     verdict = best or last
@@ -147,7 +146,6 @@ def advised(judgement: RunVerdict, ranking: Ranking | None = None) -> Advised:
         is_repeat=judgement.is_repeat,
         runs=0 if judgement.group is None else judgement.group.runs,
         seeded=judgement.group is not None and any(m.seeds for m in judgement.group.measurements),
-        contenders=0 if ranking is None else ranking.contenders,
         unknown_noise=verdict is None or verdict.basis is Basis.UNKNOWN,
     )
 

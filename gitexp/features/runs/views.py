@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from gitexp.core.errors import GitexpError, InvalidInput, NotFound
 from gitexp.core.query.names import ATTRIBUTES, NAMESPACES, full_name, parse_sort
+from gitexp.core.render.run_table import NAMED_COLUMNS
 from gitexp.storage.workspace import Workspace
 
 KEYS: Final = ("columns", "filter", "sort", "charts")
@@ -22,7 +23,6 @@ BEST: Final = "best "
 """Begins a chart of all runs and the best mean so far."""
 
 _OTHER_COLUMNS: Final = {"age": "started", "duration": "duration_s"}
-_ONLY_COLUMNS: Final = ("why", "tags", "command")
 _EXAMPLES: Final = {
     "columns": '`columns = ["accuracy", "lr", "reason"]`',
     "filter": '`filter = "accuracy > 0.8"`',
@@ -163,7 +163,7 @@ class _Reader:
 
     def _column(self, text: str) -> str:
         name = _OTHER_COLUMNS.get(text, text)
-        if name in ATTRIBUTES or name in _ONLY_COLUMNS or name in self._known:
+        if name in ATTRIBUTES or name in NAMED_COLUMNS or name in self._known:
             return name
         first, _, rest = name.partition(".")
         parts = (first, rest) if rest and first in NAMESPACES else (name,)

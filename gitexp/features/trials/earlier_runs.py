@@ -7,7 +7,7 @@ What makes two runs the same trial, and how near two trials are, is pure (`finge
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from gitexp.core.analysis.fingerprint import (
     DEFAULT_EXCLUDE,
@@ -27,6 +27,12 @@ from gitexp.storage.workspace import Workspace
 _ENDED = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.TIMED_OUT)
 """Outcomes that answer a trial. A run with another outcome counts only if it has a decision."""
 
+
+_KIN: Final = 3
+"""Number of relatives to find."""
+
+_SEARCHED: Final = 200
+"""Number of newest runs to search for them."""
 
 Relatives: TypeAlias = tuple[tuple[Kinship, RecordedRun], ...]
 
@@ -99,8 +105,8 @@ def find_earlier_runs(
     workspace: Workspace,
     run: Run,
     *,
-    kin: int = 3,
-    search: int = 200,
+    kin: int = _KIN,
+    search: int = _SEARCHED,
     look: Callable[[], Table] | None = None,
     uncompared: Sequence[str] = (),
     changed: Sequence[Changed] = (),
@@ -142,14 +148,14 @@ def find_earlier_runs(
     return tried._replace(doubts=_doubts(run, tried.decided, uncompared))
 
 
-def find_kin(workspace: Workspace, run: Run, *, kin: int = 3, search: int = 200) -> Relatives:
-    """Return the nearest relatives of a run among the newest `search` runs."""
-    entries = workspace.index.entries(workspace.index.ids(limit=search))
+def find_kin(workspace: Workspace, run: Run) -> Relatives:
+    """Return the nearest relatives of a run among the newest runs."""
+    entries = workspace.index.entries(workspace.index.ids(limit=_SEARCHED))
     shape = shape_of(run)
     others = (entry for entry in entries if entry.run.id != run.id)
     related = ((kinship(run, entry.run, shape=shape), entry) for entry in others)
     found = [(how, e) for how, e in related if how and how.relation is not Kin.IDENTICAL]
-    return _nearest(found, kin)
+    return _nearest(found, _KIN)
 
 
 def _nearest(related: Iterable[tuple[Kinship, RecordedRun]], most: int) -> Relatives:

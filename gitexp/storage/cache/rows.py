@@ -31,7 +31,7 @@ from gitexp.core.schema.kinds import Typed
 from gitexp.core.schema.layout import TOMBSTONE, PathKind
 from gitexp.core.schema.limits import MAX_RECORD_BYTES
 from gitexp.core.schema.toml_codec import decode_annotation, decode_run, recode_run
-from gitexp.storage.cache.sql import PLACES, checksum, program_of, row_of
+from gitexp.storage.cache.sql import DERIVED_READERS, PLACES, checksum, program_of, row_of
 from gitexp.storage.cache.values import paths_of, value_at
 
 Rows: TypeAlias = dict[str, list[Any]]
@@ -218,15 +218,16 @@ def rows_of(batch: Iterable[RunFiles]) -> Rows:
 
 
 _TABLES: Final = {place[:-1] for place in PLACES}
-"""Places of the tables that hold the columns: the document itself, `code`, `command`, …"""
+"""Places of the tables that hold the fields: the document itself, `code`, `command`, …"""
 
-_COLUMNS: Final = [(place[:-1], place[-1]) for place in PLACES]
+_FIELDS: Final = [(place[:-1], place[-1]) for place in PLACES]
 
 
 def _columns_of(document: dict[str, Any]) -> list[Any]:
-    """Return the values at `PLACES`."""
+    """Return the values of the columns of `RECORDED`."""
     tables = {place: value_at(document, place) or {} for place in _TABLES}
-    return [tables[place].get(key) for place, key in _COLUMNS]
+    fields = [tables[place].get(key) for place, key in _FIELDS]
+    return fields + [read(document) for read in DERIVED_READERS]
 
 
 def _add_stored(rows: Rows, rid: int, derived: RunFiles, run: Stored) -> None:
@@ -237,7 +238,6 @@ def _add_stored(rows: Rows, rid: int, derived: RunFiles, run: Stored) -> None:
         (
             rid,
             *_columns_of(document),
-            "disputed" in document or None,
             *(derived.path, int(derived.series), derived.rivals, made_by),
             *run.keys,
             paths_of(document),

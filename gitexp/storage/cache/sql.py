@@ -18,26 +18,17 @@ from typing import Final, TypeAlias
 from gitexp.core.model.ids import RUN_ID_LENGTH, RunId
 from gitexp.core.model.run import Command, Outcome, Run
 from gitexp.core.query.names import ATTRIBUTES
-from gitexp.core.schema.fields import ANNOTATION, RUN, RecordedField, columns, signature
+from gitexp.core.schema.fields import ANNOTATION, RUN, Derived, RecordedField, columns, signature
 from gitexp.core.schema.json_codec import DOCUMENT_SCHEMA
-
-_FIELDS: Final = zlib.crc32((signature(RUN) + signature(ANNOTATION)).encode())
-
-SCHEMA: Final = f"9.{DOCUMENT_SCHEMA}.{_FIELDS:08x}"
-"""Version of the tables and of their content; a cache of another version is rebuilt.
-
-Raise the first number when the tables change; the other parts follow the schema table.
-"""
 
 RECORDED: Final = columns()
 """Columns of the table `runs` that the schema table of records declares."""
 
-PLACES: Final = [
-    read.place if isinstance(read, RecordedField) else (name,)
-    for name, (_, read) in RECORDED.items()
-    if name != "disputed"
-]
-"""Where a document has the columns of `RECORDED`, but for the last, `disputed`."""
+PLACES: Final = [f.place for _, f in RECORDED.values() if isinstance(f, RecordedField)]
+"""Where a document has the fields of `RECORDED`. They come first."""
+
+DERIVED_READERS: Final = [d.read for _, d in RECORDED.values() if isinstance(d, Derived)]
+"""What reads the other columns of `RECORDED` from a document."""
 
 COLUMNS: Final = {name: f'r."{name}"' for name in ATTRIBUTES}
 """Columns of the table `runs r` by attribute name in queries."""
@@ -88,6 +79,15 @@ CREATE INDEX runs_rivals ON runs (rid) WHERE rivals > 0;
 CREATE INDEX tags_rid ON tags (rid);
 """
 """Created after a fill, which is faster than updating them in it."""
+
+_FORM: Final = zlib.crc32((signature(RUN) + signature(ANNOTATION) + TABLES + INDEXES).encode())
+
+SCHEMA: Final = f"9.{DOCUMENT_SCHEMA}.{_FORM:08x}"
+"""Version of the tables and of their content; a cache of another version is rebuilt.
+
+It follows the schema table, the tables and the indexes. Raise the first number when the content of
+the tables changes and none of these does, such as when a derived attribute is computed anew.
+"""
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the number of finished runs and the total."""

@@ -5,7 +5,6 @@ the project's committed file (`gitexp.toml`, else `[tool.gitexp]` in `pyproject.
 """
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +13,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gitexp.core.errors import InvalidInput, UnreadableRecord
 from gitexp.core.schema.layout import DEFAULT_BRANCH
 from gitexp.storage.settings.metrics import ChecksRule, number, read_checks, read_metric_rules
+from gitexp.storage.settings.parsers import (
+    HARVEST_ALL,
+    choice_of,
+    parse_branch,
+    parse_flag,
+    parse_harvest,
+    parse_lines,
+    parse_size,
+    parse_text,
+    parse_texts,
+)
 
 if TYPE_CHECKING:
     from gitexp.adapters.git.repository import Repo
@@ -33,7 +43,7 @@ class Option(NamedTuple):
     Git config spells it `exp.pushTimeout`, the environment `GITEXP_PUSH_TIMEOUT`.
     """
     parse: Callable[[object], Any]
-    default: Any
+    """Raises `ValueError` with what it expected."""
     meaning: str
 
     @property
@@ -57,177 +67,95 @@ class Option(NamedTuple):
         """Attribute of `Settings`."""
         return self.name.replace("-", "_")
 
+    @property
+    def default(self) -> Any:
+        """Value without a setting: the default of the attribute."""
+        return Settings._field_defaults[self.field]
 
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("expected text")
-    return value
-
-
-def _branch(value: object) -> str:
-    name = _text(value)
-    parts = name.split("/")
-    if re.search(_NO_BRANCH, name) or any(p.startswith(".") or p.endswith(".lock") for p in parts):
-        raise ValueError("git rejects this branch name")
-    return name
-
-
-_NO_BRANCH = r"[\0-\x20\x7f~^:?*\[\\\ud800-\udfff]|\.\.|@\{|^/|//|[/.]\Z"
-"""Parts of a name that `git help check-ref-format` forbids, and text that is not UTF-8."""
-
-
-def _choice(*words: str) -> Callable[[object], str]:
-    def parse(value: object) -> str:
-        if value not in words:
-            raise ValueError(f"expected one of {', '.join(words)}")
-        return str(value)
-
-    return parse
-
-
-def _flag(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    words = {"true": True, "yes": True, "on": True, "1": True, "": True}
-    words |= {"false": False, "no": False, "off": False, "0": False}
-    if str(value).lower() not in words:
-        raise ValueError("expected true or false")
-    return words[str(value).lower()]
-
-
-def _size(value: object) -> int:
-    """Parse a number of bytes, with git's suffixes k, m and g."""
-    text = str(value).strip().lower()
-    factor = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}.get(text[-1:], 1)
-    size = float(text[:-1] if factor > 1 else text) * factor
-    if not 0 <= size < float("inf"):
-        raise ValueError("expected a size of 0 or more")
-    return int(size)
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    if isinstance(value, str):
-        return tuple(part for part in value.split(os.pathsep) if part)
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ValueError("expected a list of texts")
-    return tuple(value)
-
-
-def _lines(value: object) -> tuple[str, ...]:
-    """Parse texts; a single text, as in an environment variable, has one on each line."""
-    return _texts(value.splitlines() if isinstance(value, str) else value)
-
-
-HARVEST_ALL = "all"
-HARVEST_KINDS = (
-    *("lightning", "huggingface", "dvclive", "ultralytics", "mlflow", "wandb", "tensorboard"),
-    *("csv", "jsonl", "pytest-benchmark", "criterion", "hyperfine", "google-benchmark"),
-)
-"""Frameworks and file formats from which gitexp can collect values."""
-
-
-def _harvest(value: object) -> tuple[str, ...]:
-    """Parse kinds of sources: all, none, or a list, which a text separates with commas."""
-    if isinstance(value, bool) or str(value).strip().lower() in ("true", "yes", "on", "1", ""):
-        return () if value is False else (HARVEST_ALL,)
-    if str(value).strip().lower() in ("false", "no", "off", "0", "none"):
-        return ()
-    kinds = value.split(",") if isinstance(value, str) else _texts(value)
-    kinds = tuple(kind.strip() for kind in kinds)
-    unknown = [kind for kind in kinds if kind not in (HARVEST_ALL, *HARVEST_KINDS)]
-    if unknown:
-        raise ValueError(f"'{unknown[0]}' is none of {', '.join(HARVEST_KINDS)}")
-    return kinds
+    @property
+    def is_list(self) -> bool:
+        """True if every value of git config counts, not the last only, and `--add` may add one."""
+        return isinstance(self.default, tuple) and not self.default
 
 
 OPTIONS: tuple[Option, ...] = (
-    Option("branch", _branch, DEFAULT_BRANCH, "the orphan branch that holds the runs"),
-    Option("remote", _text, None, "the remote that push, fetch and sync use"),
+    Option("branch", parse_branch, "the orphan branch that holds the runs"),
+    Option("remote", parse_text, "the remote that push, fetch and sync use"),
     Option(
         "durability",
-        _choice("committed", "fast"),
-        "committed",
+        choice_of("committed", "fast"),
         "committed: a record survives a power cut; fast: quicker, a power cut may cost the branch",
     ),
     Option(
         "repeat",
-        _choice("refuse", "warn", "skip", "allow"),
-        "refuse",
+        choice_of("refuse", "warn", "skip", "allow"),
         "what `run` does with a trial that was tried: refuse it when it was decided discard or "
         "stop and warn otherwise, always warn, skip it, or allow it silently",
     ),
-    Option("metric", _text, None, "the metric that matters most"),
-    Option("metrics-files", _texts, (), "files that the command writes its metrics to"),
-    Option("metric-patterns", _lines, (), "patterns that read metrics from the command's output"),
+    Option("metric", parse_text, "the metric that matters most"),
+    Option("metrics-files", parse_texts, "files that the command writes its metrics to"),
+    Option("metric-patterns", parse_lines, "patterns that read metrics from the command's output"),
     Option(
         "keep-output",
-        _choice("tail", "full", "none"),
-        "tail",
+        choice_of("tail", "full", "none"),
         "what is published of the command's output: tail, its last lines in the record; full, all "
         "of it in a file beside the record too; none. All stays in this clone for a while",
     ),
-    Option("params-files", _texts, (), "files that the command reads its parameters from"),
-    Option("inputs", _texts, (), "data files or folders whose content counts for a trial"),
+    Option("params-files", parse_texts, "files that the command reads its parameters from"),
+    Option("inputs", parse_texts, "data files or folders whose content counts for a trial"),
     Option(
         "harvest",
-        _harvest,
-        (HARVEST_ALL,),
+        parse_harvest,
         "pick up the values that frameworks write to files during a run: true, false, or a list "
         "of kinds",
     ),
-    Option("argv-params", _flag, True, "take `--name value` of the command as parameters"),
-    Option("inject", _flag, True, "have Python programs report what their own parser returned"),
+    Option("argv-params", parse_flag, "take `--name value` of the command as parameters"),
+    Option("inject", parse_flag, "have Python programs report what their own parser returned"),
     Option(
         "seed-params",
-        _texts,
-        (),
+        parse_texts,
         "parameters that only choose random numbers, beside `seed`, `random_state` and their like; "
         "`!NAME`: this one is no seed",
     ),
-    Option("env-params", _texts, (), "environment variables that count as parameters"),
-    Option("code-include", _texts, (), "only these paths count as code (default: all)"),
-    Option("code-exclude", _texts, (), "these paths do not count as code, beside documents"),
+    Option("env-params", parse_texts, "environment variables that count as parameters"),
+    Option("code-include", parse_texts, "only these paths count as code (default: all)"),
+    Option("code-exclude", parse_texts, "these paths do not count as code, beside documents"),
     Option(
         "environment",
-        _choice("full", "basic", "none"),
-        "full",
+        choice_of("full", "basic", "none"),
         "what a record tells of where a run ran: full; basic: Python and packages, nothing of the "
         "machine; none",
     ),
-    Option("max-file-size", _size, 10 << 20, "largest untracked file a snapshot takes"),
-    Option("max-snapshot-size", _size, 50 << 20, "most untracked bytes a snapshot takes"),
+    Option("max-file-size", parse_size, "largest untracked file a snapshot takes"),
+    Option("max-snapshot-size", parse_size, "most untracked bytes a snapshot takes"),
     Option(
         "snapshot-include",
-        _texts,
-        (),
+        parse_texts,
         "untracked model and data files that a snapshot takes in (`!*.csv` keeps others out)",
     ),
-    Option("max-hash-size", _size, 4 << 30, "most bytes hashed of files outside the snapshot"),
-    Option("hooks", _flag, True, "false turns the installed hooks off"),
-    Option("auto-push", _flag, True, "the pre-push hook pushes the runs too"),
+    Option("max-hash-size", parse_size, "most bytes hashed of files outside the snapshot"),
+    Option("hooks", parse_flag, "false turns the installed hooks off"),
+    Option("auto-push", parse_flag, "the pre-push hook pushes the runs too"),
     Option(
         "push-hooks",
-        _choice("always", "once"),
-        "always",
+        choice_of("always", "once"),
         "whether your own pre-push hooks run for our push too (always) or for yours only (once)",
     ),
     Option(
         "sign",
-        _choice("off", "sync"),
-        "off",
+        choice_of("off", "sync"),
         "sync: a push puts one signed commit on top of the runs, with your key of git",
     ),
-    Option("push-code", _flag, True, "push the files that ran too; false sends the records only"),
-    Option("push-timeout", number, 60.0, "seconds that a push or fetch of ours may take"),
-    Option("max-fetch-size", _size, 1 << 30, "most bytes that a remote may send in one file"),
-    Option("max-fetch-files", _size, 1 << 20, "most files that a fetch may bring or change"),
+    Option("push-code", parse_flag, "push the files that ran too; false sends the records only"),
+    Option("push-timeout", number, "seconds that a push or fetch of ours may take"),
+    Option("max-fetch-size", parse_size, "most bytes that a remote may send in one file"),
+    Option("max-fetch-files", parse_size, "most files that a fetch may bring or change"),
     Option(
         "run-checks",
-        _text,
-        None,
+        parse_text,
         "the command of the project's `[checks]` that may run here after a run that succeeded",
     ),
-    Option("evaluate", _text, None, "command that the pre-push hook runs once per code tree"),
+    Option("evaluate", parse_text, "command that the pre-push hook runs once per code tree"),
 )
 
 
@@ -309,10 +237,8 @@ def read_settings(repo: "Repo", environ: Mapping[str, str] = os.environ) -> Sett
         from_git = config.items(option.git_key)
         exact = [s for s in from_git if s.key == option.git_key]
         if exact:
-            listed = (
-                [s.value for s in exact] if option.parse in (_texts, _lines) else exact[-1].value
-            )
-            found = listed, f"git config ({exact[-1].origin})"
+            value = [s.value for s in exact] if option.is_list else exact[-1].value
+            found = value, f"git config ({exact[-1].origin})"
         if option.variable in environ:
             found = environ[option.variable], f"environment {option.variable}"
         origins[option.name] = "default"

@@ -92,6 +92,35 @@ def test_advice_for_a_small_loss_with_unknown_noise() -> None:
     assert told == "continue improving from here; `--repeat 3` measures the noise"
 
 
+GUESSES = [
+    ("better", None, "", "continue improving from here;"),
+    ("better", "better", "best", "continue improving from here;"),
+    ("better", "worse", "", "continue improving from here or from `best`;"),
+    ("worse", "better", "", "try something else"),
+    ("worse", None, "", "try something else"),
+    ("worse", "worse", "", "try something else"),
+    ("same", None, "", "the same result"),
+    ("worse", "same", "", "the same result"),
+    ("unknown", None, "", "repeat the trial to be able to tell"),
+    ("worse", "unknown", "", "repeat the trial to be able to tell"),
+]
+"""Answers against the last and the best, claim, and advice while the noise is unknown."""
+
+
+@pytest.mark.parametrize(("last", "best", "claim", "words"), GUESSES)
+def test_advice_while_the_noise_is_unknown(
+    last: str, best: str | None, claim: str, words: str
+) -> None:
+    told = advice(last=ANSWERS[last], best=None if best is None else ANSWERS[best], claim=claim)
+    assert told.startswith(words)
+
+
+def test_leader_is_repeated_when_the_best_other_has_as_many_runs() -> None:
+    even = verdict(Answer.UNKNOWN, reference="7f3a9c0d5e1b2a48", runs=5, reference_runs=5, needed=9)
+    told = advice(last=even, best=even, claim="leads", unknown_noise=False)
+    assert told == "repeat it before building on it: `--repeat 9`"
+
+
 def test_advice_says_that_one_seed_shows_no_noise() -> None:
     one_seed = verdict(Answer.WORSE, basis=Basis.UNKNOWN, one_seed=True)
     told = advice(last=one_seed, best=one_seed, seeded=True, is_repeat=True)

@@ -44,6 +44,7 @@ FOURTEEN = [
     (Tolerance(relative=0.05), UNKNOWN, "guard 5 %", 5),
     (Tolerance(relative=0.03), BROKEN, "guard 3 %", 3),
     (Tolerance(absolute=8), KEPT, "guard 8", 8),
+    (Tolerance(relative=0.03, absolute=8), KEPT, "guard 3 % or 8", 8),
     (Tolerance(absolute=0), BROKEN, "guard 0", 0),
 ]
 

@@ -20,6 +20,7 @@ from gitexp.core.analysis.verdicts import Comparison, MetricVerdict
 from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import (
     AnnotationKind,
+    Checks,
     Code,
     Command,
     Direction,
@@ -39,7 +40,14 @@ from gitexp.core.render.machine_formats import (
     format_porcelain,
 )
 from gitexp.core.render.run_detail import TextOptions, log_lines, run_detail
-from gitexp.core.render.run_table import changed_keys, default_keys, headers_for, run_list, value_at
+from gitexp.core.render.run_table import (
+    changed_keys,
+    column_table,
+    default_keys,
+    headers_for,
+    run_list,
+    value_at,
+)
 from gitexp.core.render.table import format_table
 from gitexp.core.render.text import (
     clean,
@@ -539,6 +547,7 @@ origin      run
 tags        baseline, sweep
 reason      a lower rate should stop the oscillation
 parent      1111111 (not named: its code was applied)
+sweep       5555555, trial 12, stopped at step 3, on node7
 reproduces  2222222
 source      mlflow:42
 fingerprint ffffffffffffffff
@@ -658,6 +667,29 @@ def test_a_small_run_has_no_empty_sections() -> None:
         f"  commit  {'c0' * 20}\n"
         f"  tree    {'7e' * 20}"
     )
+
+
+@pytest.mark.parametrize(
+    ("values", "row"),
+    [
+        ([0.5, 0.5], "same 2 0.5"),
+        ([0.5, None], "varies 1 0.5"),
+        ([3, 1, 2, 4], "varies 4 3, 1, 2, 4"),
+        ([3, 1, 2, 4, 5], "varies 5 1 to 5 (5 values)"),
+        ([math.nan, 3, 1, 2, 4], "varies 5 1 to 4 (5 values)"),
+        (["e", "a", "b", "c", "d"], "varies 5 e, a, b, c, d"),
+    ],
+)
+def test_column_table_has_kind_count_and_extent(values: list[Any], row: str) -> None:
+    runs = [make_run(n, params={} if v is None else {"lr": v}) for n, v in enumerate(values)]
+    told = column_table([RecordedRun(run) for run in runs], ["params.lr", "params.no"], width=None)
+    assert [line.split() for line in told.splitlines()[1:]] == [["params.lr", *row.split()]]
+
+
+def test_run_detail_has_the_checks_with_their_output() -> None:
+    checks = Checks(outcome=Outcome.FAILED, exit_code=1, output="2 passed\n1 failed")
+    told = run_detail(RecordedRun(make_run(checks=checks)), view=VIEW)
+    assert "checks\n  failed, exit code 1\n  2 passed\n  1 failed" in told
 
 
 def test_exit_by_signal_is_named() -> None:
@@ -837,6 +869,7 @@ def test_csv_has_every_value_of_every_run() -> None:
 
 def test_porcelain_has_one_line_for_each_run() -> None:
     documents = [entry_document(RecordedRun(make_run(name="a\tb\\c\nd", duration_s=0.5)))]
+    assert format_csv(documents, ["name"]) == "name\na\\tb\\c\\nd", "a backslash stays"
     assert format_porcelain(documents) == (
         "7f3a9c0d5e1b2a48\ta\\tb\\\\c\\nd\tsucceeded\t\t2026-11-23T10:15:02+00:00\t0.5\t"
         + "c0" * 20

@@ -25,7 +25,7 @@ from gitexp.core.model.run import AnnotationKind, Code, Origin, Outcome, Run, Se
 from gitexp.core.schema.layout import annotation_path, pending_ref, run_path, series_path
 from gitexp.core.schema.root_files import CODE_IDENTITY, FORMAT_FILE
 from gitexp.core.schema.toml_codec import encode_run
-from gitexp.features.doctor.checks import run_checks
+from gitexp.features.doctor.checks import CHECKS, run_checks
 from gitexp.features.doctor.cleanup import (
     delete_leftovers,
     drop_pins,
@@ -33,8 +33,8 @@ from gitexp.features.doctor.cleanup import (
     find_leftovers,
     pack,
 )
-from gitexp.features.doctor.findings import Diagnosis, Finding, Level
-from gitexp.features.doctor.fixes import apply_fixes
+from gitexp.features.doctor.findings import Diagnosis, Finding, Fix, Level
+from gitexp.features.doctor.fixes import _FIXES, apply_fixes
 from gitexp.features.doctor.init import init_branch, write_settings
 from gitexp.features.execution.recover import recover
 from gitexp.features.recording.made_here import mark_recorded_here
@@ -204,6 +204,14 @@ def old_files() -> Callable[[Path], None]:
 
 
 class TestWell:
+    def test_every_fix_has_a_function_and_every_finding_the_name_of_its_check(
+        self, lab: Lab
+    ) -> None:
+        assert set(_FIXES) == set(Fix)
+        lab.record()
+        found = {finding.check for finding in lab.doctor().findings}
+        assert found == {check.name for check in CHECKS}
+
     def test_doctor_finds_no_fault_without_runs(self, lab: Lab) -> None:
         assert troubles(lab.doctor()) == []
 

@@ -13,7 +13,7 @@ from gitexp.core.model.run import Direction, flatten
 from gitexp.features.harvest import changes
 from gitexp.features.harvest.budget import Budget
 from gitexp.features.harvest.gather import Harvest, gather, watch
-from gitexp.storage.settings.options import HARVEST_ALL
+from gitexp.storage.settings.parsers import HARVEST_ALL
 from tests.adapters.trackers.tracker_files import (
     START_MS,
     event_file,

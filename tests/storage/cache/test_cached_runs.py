@@ -3,6 +3,8 @@
 import json
 import math
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, time
@@ -32,7 +34,7 @@ from gitexp.core.schema.toml_codec import decode_run, encode_run
 from gitexp.storage.cache.fill import RowWriter, create_indexes, create_tables
 from gitexp.storage.cache.ordering import condition_of
 from gitexp.storage.cache.rows import File, RunFiles, read_run_files, stored
-from gitexp.storage.cache.sql import _MANY, Compiler, program, row_of, run_of
+from gitexp.storage.cache.sql import _MANY, SCHEMA, Compiler, program, row_of, run_of
 from gitexp.storage.cache.values import materialize
 from tests.storage.branches import (
     STARTED,
@@ -391,6 +393,40 @@ def test_sql_and_python_agree_on_every_query(
                 } - expected
     finally:
         conn.execute("ROLLBACK")
+
+
+WITH_ONE_MORE = """
+import sqlite3
+from gitexp.core.schema import fields
+fields.DERIVED["how"] = fields.Derived("TEXT", lambda run: run["outcome"] + " " + run["id"])
+from gitexp.core.model.run import RecordedRun
+from gitexp.core.query.matching import parse_query, resolve
+from gitexp.storage.cache.fill import RowWriter, create_tables
+from gitexp.storage.cache.ordering import condition_of
+from gitexp.storage.cache.rows import RunFiles, stored
+from gitexp.storage.cache.sql import SCHEMA, Compiler
+from tests.storage.branches import make_run
+conn = sqlite3.connect(":memory:")
+create_tables(conn)
+run = make_run(1)
+files = RunFiles(run.id)
+files.stored = stored(RecordedRun(run))
+RowWriter(conn).add([files])
+sql = Compiler()
+condition = condition_of(sql, resolve(parse_query("how > 'a'"), []))
+found = conn.execute(f"SELECT count(*), max(how) FROM runs r WHERE {condition}", sql.values)
+print(SCHEMA, *found)
+"""
+
+
+def test_derived_attribute_needs_one_line_and_caches_without_it_are_rebuilt() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_ONE_MORE], capture_output=True, text=True, check=True
+    )
+    schema, found = done.stdout.strip().split(" ", 1)
+    assert schema != SCHEMA
+    run = make_run(1)
+    assert found == f"(1, '{run.outcome.value} {run.id}')"
 
 
 def test_the_largest_filter_is_within_the_bounds_of_sqlite(filled: Branch) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from gitexp.core.errors import InvalidInput
 from gitexp.storage.settings.metrics import read_metric_rules
-from gitexp.storage.settings.options import OPTIONS
+from gitexp.storage.settings.options import OPTIONS, Settings
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,7 @@ def test_invalid_sizes_are_refused(text: str) -> None:
     [option] = [option for option in OPTIONS if option.name == "max-file-size"]
     with pytest.raises(ValueError):
         option.parse(text)
+
+
+def test_every_option_is_an_attribute_of_settings_in_the_same_order() -> None:
+    assert [option.field for option in OPTIONS] == list(Settings._fields[: len(OPTIONS)])

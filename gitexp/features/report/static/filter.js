@@ -8,7 +8,7 @@
 const LIMITS = { length: 10000, depth: 16, parts: 50, conditions: 200, values: 500 };
 const SPACES = ["metrics", "params", "env"];
 export const ATTRIBUTES = ("id name outcome started duration_s author origin reason decision disputed commit branch " +
-  "dirty fingerprint parent reproduces session source exit_code").split(" ");
+  "dirty fingerprint parent reproduces session source exit_code sweep").split(" ");
 const MIRRORED = { "<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!=" };
 const KEYWORDS = new Set(("False None True and as assert async await break class continue def del elif else except " +
   "finally for from global if import in is lambda nonlocal not or pass raise return try while with yield").split(" "));
