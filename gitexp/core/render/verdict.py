@@ -104,14 +104,14 @@ def _difference(verdict: MetricVerdict, precision: int | None) -> str:
 
 def _remark(verdict: MetricVerdict) -> str:
     remarks = [verdict.why] if verdict.why else []
-    if verdict.direction is not None:
-        remarks.append(verdict.direction.value + (" (a guess)" if verdict.guessed else ""))
     if verdict.noise is not None:
         remarks.append(f"noise {format_number(verdict.noise, precision=2)}")
     elif verdict.basis is Basis.DETERMINISTIC:
         remarks.append("no noise")
     elif verdict.basis is Basis.UNKNOWN:
         remarks.append("noise unknown")
+    if verdict.direction is not None:  # at the end, which a narrow terminal cuts
+        remarks.append(verdict.direction.value + (" (a guess)" if verdict.guessed else ""))
     return "; ".join(remarks)
 
 

@@ -64,8 +64,7 @@ const known = new Map();
 export function tQuantile(tail, dof) {
   const key = `${tail} ${dof}`;
   if (known.has(key)) return known.get(key);
-  let low = 0;
-  let high = 1;
+  let low = 0, high = 1;
   while (tTail(high, dof) > tail) [low, high] = [high, 2 * high];
   for (let n = 0; n < 80; n++) {
     const middle = (low + high) / 2;
