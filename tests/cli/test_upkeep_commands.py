@@ -369,6 +369,13 @@ class TestConfig:
         assert told.out.startswith("push-timeout = 60\nfrom: default\n")
         assert "git config exp.pushTimeout VALUE" in told.out
 
+    @pytest.mark.parametrize("value", ["nan", "inf", "0", "-5", "true", "soon"])
+    def test_a_time_limit_is_a_number_above_0(
+        self, exp: Exp, repo: RepoBuilder, value: str
+    ) -> None:
+        repo.git("config", "exp.pushTimeout", value)
+        assert "exp.pushTimeout" in exp("list").err
+
     def test_config_of_an_unknown_setting_is_an_error(self, exp: Exp) -> None:
         told = exp("config", "push-timeot")
         assert told.code == 128

@@ -159,7 +159,7 @@ def answers(index: CachedRuns) -> dict[str, Any]:
         "keys": {key: index.column(key) for key in sorted(index.keys())},
         "attributes": {name: index.column(name) for name in COLUMNS},
         "sorted": {key: index.ids(sort_by=key, descending=True) for key in sorted(index.keys())},
-        "best": index.best("accuracy", Direction.MAXIMIZE, 5),
+        "best": index.groups.top("accuracy", Direction.MAXIMIZE, 5),
         "tags": {tag: index.ids(query(f"tag == {tag!r}")) for tag in index.tags()},
         "names": {name: index.by_name(name) for name in index.names()},
         "fingerprints": {f: index.by_fingerprint(f) for f in ("f0", "f1")},

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 from gitexp.core.errors import NotFound, UnreadableRecord
 from gitexp.core.model.annotations import REJECTED
 from gitexp.core.model.ids import ObjectId, RunId
-from gitexp.core.model.run import Direction, Outcome, RecordedRun, Run, Value
+from gitexp.core.model.run import Outcome, RecordedRun, Run, Value
 from gitexp.core.schema.layout import PathKind
 from gitexp.storage.cache import columns, ordering
 from gitexp.storage.cache.measured_groups import GroupQueries
@@ -178,32 +178,6 @@ class CachedRuns:
             sql.values,
         )
         return [(run_of(rid), ObjectId(commit)) for rid, commit in found]
-
-    def best(
-        self,
-        metric: str,
-        direction: Direction,
-        n: int = 1,
-        *,
-        where: "Query | None" = None,
-        sealed: bool = True,
-        before: Run | None = None,
-    ) -> list[RunId]:
-        """Return the runs with the best finite values of a metric, best first, ties newest first.
-
-        `where` is a resolved query; `sealed` and `before` are those of `newest`.
-        """
-        sql = Compiler(self._view.need)
-        terms = sql.eligible("v", sealed=sealed, before=before)
-        if where is not None:
-            terms.append(f"v.rid IN ({ordering.matching(sql, where)})")
-        way = "DESC" if direction is Direction.MAXIMIZE else "ASC"
-        return self._runs(
-            f"SELECT v.rid FROM vals v WHERE v.key = {sql.key('metrics.' + metric)}"
-            f" AND v.num > -9e999 AND v.num < 9e999 AND {' AND '.join(terms)}"
-            f" ORDER BY v.num {way}, v.clock DESC, v.rid DESC LIMIT {sql.bind(n)}",
-            sql.values,
-        )
 
     @property
     def groups(self) -> GroupQueries:

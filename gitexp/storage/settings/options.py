@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gitexp.core.errors import InvalidInput, UnreadableRecord
 from gitexp.core.schema.layout import DEFAULT_BRANCH
-from gitexp.storage.settings.metrics import ChecksRule, number, read_checks, read_metric_rules
+from gitexp.storage.settings.metrics import ChecksRule, read_checks, read_metric_rules
 from gitexp.storage.settings.parsers import (
     HARVEST_ALL,
     choice_of,
@@ -20,6 +20,7 @@ from gitexp.storage.settings.parsers import (
     parse_flag,
     parse_harvest,
     parse_lines,
+    parse_seconds,
     parse_size,
     parse_text,
     parse_texts,
@@ -147,7 +148,7 @@ OPTIONS: tuple[Option, ...] = (
         "sync: a push puts one signed commit on top of the runs, with your key of git",
     ),
     Option("push-code", parse_flag, "push the files that ran too; false sends the records only"),
-    Option("push-timeout", number, "seconds that a push or fetch of ours may take"),
+    Option("push-timeout", parse_seconds, "seconds that a push or fetch of ours may take"),
     Option("max-fetch-size", parse_size, "most bytes that a remote may send in one file"),
     Option("max-fetch-files", parse_size, "most files that a fetch may bring or change"),
     Option(

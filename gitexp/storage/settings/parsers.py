@@ -60,6 +60,16 @@ def parse_size(value: object) -> int:
     return int(size)
 
 
+def parse_seconds(value: object) -> float:
+    """Parse a time limit in seconds."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("expected a number")
+    seconds = float(value)
+    if not 0 < seconds < float("inf"):
+        raise ValueError("expected seconds, more than 0")
+    return seconds
+
+
 def parse_texts(value: object) -> tuple[str, ...]:
     """Parse texts; a single text has several, separated as in PATH."""
     if isinstance(value, str):

@@ -79,11 +79,13 @@ class Bench:
     def index(self) -> CachedRuns:
         return Cache(self.repo, self.store.run_ref).newest()
 
+    def best_run(self, index: CachedRuns, metric: str) -> RunId | None:
+        groups = index.groups.top(metric, Direction.MAXIMIZE, 1)
+        return next((m.run for m in index.groups.measurements(metric, groups)), None)
+
     def select(self, text: str, **options: Any) -> RunId:
         index = self.index()
-        options.setdefault(
-            "best_run", lambda metric: next(iter(index.best(metric, Direction.MAXIMIZE)), None)
-        )
+        options.setdefault("best_run", lambda metric: self.best_run(index, metric))
         return select_run(text, self.repo, index, **options)
 
 

@@ -20,7 +20,6 @@ from gitexp.core.model.ids import ObjectId, RunId
 from gitexp.core.model.run import (
     Code,
     Command,
-    Direction,
     Outcome,
     RecordedRun,
     Run,
@@ -104,7 +103,7 @@ def test_a_filter_and_an_order_and_a_limit_work_together(filled: Branch) -> None
     assert len(found) == 4
 
 
-def test_best_knows_only_finite_numbers_of_finished_runs(branch: Branch) -> None:
+def test_the_newest_runs_are_sealed_ones_unless_asked(branch: Branch) -> None:
     runs = [
         make_run(1, metrics={"m": 0.5}),
         make_run(2, metrics={"m": math.inf}),
@@ -121,13 +120,6 @@ def test_best_knows_only_finite_numbers_of_finished_runs(branch: Branch) -> None
             next(run.clock for run in runs if run.id == found) for found in ids
         ]
 
-    assert numbers(index.best("m", Direction.MAXIMIZE, 9)) == [4, 1, 5]
-    assert numbers(index.best("m", Direction.MINIMIZE)) == [5]
-    assert numbers(index.best("m", Direction.MAXIMIZE, sealed=False)) == [3]
-    assert numbers(index.best("m", Direction.MAXIMIZE, before=runs[3])) == [1]
-    where = query("metrics.m < 0.3", "metrics.m")
-    assert numbers(index.best("m", Direction.MAXIMIZE, where=where)) == [5]
-    assert index.best("unknown", Direction.MAXIMIZE) == []
     assert numbers(index.newest(2)) == [6, 5]
     assert numbers(index.newest(9, sealed=False, before=runs[3])) == [3, 2, 1]
     assert numbers(index.newest(9, with_metric="m", before=runs[3])) == [2, 1]
