@@ -35,15 +35,32 @@ class _Label(NamedTuple):
 
     words: str
     mark: str
+    is_share: bool = False
+    """True if a count stands before the number: `Accuracy: 9831/10000 (98%)`."""
+    phase: str = ""
+    """Word such as `val` in its lines, if lines with the same words and another one exist."""
+
+    @property
+    def name(self) -> str:
+        """Name of the metric."""
+        return f"{self.phase.lower()}_{name_of(self.words)}".lstrip("_")
 
 
+COUNT: Final = r"\d+/\d+ \("
 _WORD: Final = r"[A-Za-z][\w'\"./@()-]{0,40}"
 _MENTION: Final = re.compile(
     rf"(?<![\w.])(?P<words>{_WORD}(?: {_WORD}){{0,11}})"
     r"(?P<mark>\s{0,4}(?:[:=]|->|→|\|)\s{0,20}|\s{1,60})"
+    rf"(?P<count>{COUNT}(?=[\d.]+\s?%))?"
     rf"(?P<number>{THOUSANDS}|{NUMBER})(?P<unit>\s?%)?(?![\w])(?![.,]\d)",
     re.ASCII | re.IGNORECASE,
 )
+_PHASE: Final = re.compile(
+    r"(?<![a-z\d_])(?:train(?:ing)?|val(?:id(?:ation)?)?|eval(?:uation)?|test(?:ing)?|dev)(?![a-z\d_])",
+    re.IGNORECASE,
+)
+_VARIABLE: Final = re.compile(r"[A-Z][A-Z\d]*_[A-Z\d_]+\Z")
+"""Environment variable, as in advice to set one: its value is no metric."""
 _STEP: Final = re.compile(
     r"(?<![\w.])(?P<words>(?:global )?step|iter(?:ation)?|epoch|round)"
     r"(?P<mark>\s{0,2}[:=#]?\s{0,4}[\[(]?)(?P<number>\d{1,15})(?![\w])(?!\.\d)",
@@ -64,13 +81,12 @@ def propose(lines: Sequence[str]) -> list[Proposal]:
     names: set[str] = set()
     likeliest = list(_likeliest(lines))
     for label, values in likeliest:
-        name = name_of(label.words)
-        if name in names:
+        if label.name in names:
             continue
         others = [other.words for other, _ in likeliest]
-        proposal = _true_pattern(name, label, values, lines, others=others)
+        proposal = _true_pattern(label, values, lines, others=others)
         if proposal is not None:
-            names.add(name)
+            names.add(label.name)
             found.append(proposal)
         if len(found) == MAX_PROPOSALS:
             break
@@ -96,22 +112,10 @@ def _of_tables(lines: Sequence[str]) -> list[Proposal]:
 
 def _likeliest(lines: Sequence[str]) -> Iterator[tuple[_Label, list[Number]]]:
     """Return labels with their values, the likeliest metrics first."""
-    mentions: dict[_Label, list[Number]] = {}
-    for line in lines:
-        if WARNING.search(line):
-            continue
-        seen: set[_Label] = set()
-        for match in _MENTION.finditer(line):
-            label = _Label(_stripped(match["words"]), match["mark"])
-            quantity = to_printed_quantity(match["number"])
-            if quantity is None or not label.words or label in seen:
-                continue
-            seen.add(label)
-            if label in mentions or len(mentions) < _MAX_LABELS:
-                mentions.setdefault(label, []).append(quantity[0])
+    mentions = _mentions(lines)
     ranked = []
     for order, (label, values) in enumerate(mentions.items()):
-        name = name_of(label.words)
+        name = label.name
         is_known = guess_direction(name) is not None
         recurs = len(values) > 2 and len(set(values)) > 1
         if not may_be_metric(name) or not (is_known or recurs):
@@ -119,6 +123,35 @@ def _likeliest(lines: Sequence[str]) -> Iterator[tuple[_Label, list[Number]]]:
         ranked.append((not is_known, -len(values) if not is_known else 0, order, label))
     for _, _, _, label in sorted(ranked):
         yield label, mentions[label]
+
+
+def _mentions(lines: Sequence[str]) -> dict[_Label, list[Number]]:
+    """Return the values of each label, those of each phase apart."""
+    found: dict[_Label, list[tuple[str, Number]]] = {}
+    for line in lines:
+        for label, mention in _mentions_in(line).items():
+            if label in found or len(found) < _MAX_LABELS:
+                found.setdefault(label, []).append(mention)
+    mentions: dict[_Label, list[Number]] = {}
+    for label, values in found.items():
+        has_phases = len({phase for phase, _ in values if phase}) > 1
+        for phase, value in values:
+            if phase or not has_phases:
+                own = label._replace(phase=phase if has_phases else "")
+                mentions.setdefault(own, []).append(value)
+    return mentions
+
+
+def _mentions_in(line: str) -> dict[_Label, tuple[str, Number]]:
+    """Return the first value of each label of a line, with the phase that stands before it."""
+    found: dict[_Label, tuple[str, Number]] = {}
+    for match in () if WARNING.search(line) else _MENTION.finditer(line):
+        label = _Label(_stripped(match["words"]), match["mark"], match["count"] is not None)
+        quantity = to_printed_quantity(match["number"])
+        if quantity is not None and label.words and not _VARIABLE.search(label.words):
+            phase = _PHASE.search(line, 0, match.start())
+            found.setdefault(label, (phase[0] if phase else "", quantity[0]))
+    return found
 
 
 def _stripped(words: str) -> str:
@@ -134,7 +167,6 @@ _BEFORE: Final = ("", r"\b", r"(?<!\w )\b", r"(?:^|[-,;:|(){}\[\]\t]\s*)\W?", r"
 
 
 def _true_pattern(
-    name: str,
     label: _Label,
     values: Sequence[Number],
     lines: Sequence[str],
@@ -149,13 +181,14 @@ def _true_pattern(
     prefixes = [o.removesuffix(label.words) for o in others if o.endswith(label.words)]
     skipped = 2 if any(o.endswith(" ") for o in prefixes) else 1 if any(prefixes) else 0
     words = r" ".join(map(escaped, label.words.split(" ")))
-    mark = _mark(label.mark)
+    mark = _mark(label.mark) + (COUNT if label.is_share else "")
+    phase = rf"\b{label.phase}\b.*?" if label.phase else ""
     expressions = (
-        f"{before}{words}{mark}{number}"
+        f"{phase}{before}{words}{mark}{number}"
         for before in _BEFORE[skipped:]
         for number in (r"([\d.]+)", r"(-?[\d.]+)", r"([-+\d.e]+)", r"([-+\w.]+)")
     )
-    return exact_proposal(name, expressions, values, lines)
+    return exact_proposal(label.name, expressions, values, lines)
 
 
 def _mark(mark: str) -> str:

@@ -55,7 +55,20 @@ SKORCH = """  epoch    train_loss    valid_acc    dur
 MARKDOWN = "| epoch | loss | acc |\n|---|---|---|\n| 1 | 0.5 | 90.5% |\n| 2 | 0.25 | 97.3% |"
 PRINTED_CSV = "epoch,loss,acc\n1,0.5,0.9\nsaved\n2,-0.25,0.95"
 
+PHASES = """Epoch 0/24
+train Loss: 0.6051 Acc: 0.6885
+val Loss: 0.2436 Acc: 0.9216
+Epoch 1/24
+train Loss: 0.4591 Acc: 0.8033
+val Loss: 0.2536 Acc: 0.8954"""
+BRACKETS = "[train] auc -> 0.99\n[eval] auc -> 0.91\n[train] auc -> 0.995\nbest auc -> 0.91"
+SHARE = """Train Epoch: 1 [640/60000 (1%)]\tLoss: 2.213470
+Test set: Average loss: 0.0527, Accuracy: 9831/10000 (98%)"""
+
 CASES: list[tuple[str, dict[str, list[float]]]] = [
+    (PHASES, {"train_acc": [0.6885, 0.8033], "val_acc": [0.9216, 0.8954]}),
+    (BRACKETS, {"train_auc": [0.99, 0.995], "eval_auc": [0.91]}),
+    (SHARE, {"accuracy": [98], "average_loss": [0.0527], "loss": [2.21347]}),
     (NANO, {"train_loss": [4.1743, 3.2143], "val_loss": [4.1771, 3.3771], "loss": [4.2, 3.3]}),
     ("accuracy: 97.3%", {"accuracy": [97.3]}),
     ("The RMSE of the model on the test set is: 0.4450", {"rmse": [0.4450]}),
@@ -131,6 +144,7 @@ def test_the_step_is_proposed(text: str, steps: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "Set the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace.",
         "x/_logistic.py:599: ConvergenceWarning: lbfgs failed to converge after 200 iterations",
         "",
         "hello world",
