@@ -16,7 +16,7 @@ _STEPS: Final = frozenset(("step", "epoch", "iteration", "round"))
 
 
 def name_listed_tables(table: Table) -> Table:
-    """Return the table with each list of objects as a table, with their names as keys.
+    """Return the table with each list of objects as a table, with their names as keys only.
 
     Objects without distinct names get their position, from 0. Other lists stay lists.
     """
@@ -31,7 +31,10 @@ def _named(value: Value) -> Value:
     tables = [item for item in value if isinstance(item, dict)]
     if not tables or len(tables) < len(value):
         return value
-    return dict(zip(_keys(tables), map(name_listed_tables, tables), strict=True))
+    named: Table = {}
+    for key, table in zip(_keys(tables), tables, strict=True):
+        named[key] = name_listed_tables({k: v for k, v in table.items() if v != key})
+    return named
 
 
 def _keys(tables: Sequence[Mapping[str, Value]]) -> list[str]:

@@ -222,14 +222,14 @@ def test_a_table_is_no_series() -> None:
 
 def test_a_list_of_named_objects_is_a_table_by_their_names() -> None:
     text = """{"results": [{"command": "sleep 0.1", "mean": 0.5, "times": [0.4, 0.6]}],
-        "benchmarks": [{"name": "BM_A", "ns": 1}, {"name": "BM_B", "ns": 2}],
+        "benchmarks": [{"name": "BM_A", "ns": 1}, {"name": "B.M", "ns": 2}],
         "folds": [{"acc": 0.5}, {"acc": 0.6}], "mixed": [{"a": 1}, 2], "same":
         [{"name": "x", "v": 1}, {"name": "x", "v": 2}]}"""
     metrics, series = parse_metrics(text.encode(), ".json")
     assert series == []
     assert metrics == {
-        "results": {"sleep 0.1": {"command": "sleep 0.1", "mean": 0.5, "times": [0.4, 0.6]}},
-        "benchmarks": {"BM_A": {"name": "BM_A", "ns": 1}, "BM_B": {"name": "BM_B", "ns": 2}},
+        "results": {"sleep 0.1": {"mean": 0.5, "times": [0.4, 0.6]}},
+        "benchmarks": {"BM_A": {"ns": 1}, "B_M": {"name": "B.M", "ns": 2}},
         "folds": {"0": {"acc": 0.5}, "1": {"acc": 0.6}},
         "mixed": [{"a": 1}, 2],
         "same": {"0": {"name": "x", "v": 1}, "1": {"name": "x", "v": 2}},
