@@ -33,6 +33,11 @@ CASES: dict[str, tuple[tuple[str, ...], int, str]] = {
     ),
     "missing command": (("run",), 129, "error: the command to run is missing"),
     "no such option": (("list", "--wehre", "x"), 129, "error: there is no option '--wehre'"),
+    "text without quotes": (
+        ("decide", "last", "keep", "it", "is", "good"),
+        129,
+        "error: too many arguments: 'it is good'",
+    ),
     "malformed filter": (("list", "--where", "accuracy >"), 128, "error: "),
     "hostile filter": (("list", "--where", "__import__('os').system('id')"), 128, "error: "),
     "unknown metric": (("best", "acuracy"), 128, "error: no run has a metric 'acuracy'"),
@@ -219,3 +224,8 @@ def test_a_command_that_cannot_be_started_ends_as_in_a_shell_with_its_record(
     assert f"failed, exit code {code}" in shown
     assert f"cannot run '{program}': {why}" in shown
     exp("doctor")
+
+
+def test_text_without_quotes_gets_an_example(exp: Exp) -> None:
+    told = exp("decide", "last", "keep", "it", "is", "good", check=129).err.splitlines()
+    assert told[1].startswith('hint: for example `git exp decide last keep -m "')

@@ -5,6 +5,7 @@ Imported only after a usage error.
 
 import difflib
 import inspect
+import re
 import sys
 
 import click
@@ -13,6 +14,8 @@ _WRAPPING = ("run", "tried", "start", "record")
 """Commands that take a command line of the user's as arguments."""
 
 _NEAR = 0.7
+
+_EXTRA = re.compile(r"Got unexpected extra arguments? \((.*)\)", re.DOTALL)
 
 
 def explain(error: click.UsageError) -> tuple[str, list[str]]:
@@ -30,6 +33,9 @@ def explain(error: click.UsageError) -> tuple[str, list[str]]:
     ):
         what = what.partition(": ")[2] if isinstance(error.param, click.Argument) else what
         hints = _near_choices(error)
+    elif (extra := _EXTRA.fullmatch(what)) is not None and command is not None:
+        what = f"too many arguments: '{extra[1]}'"
+        hints = [f"for example `{example}`" for example in examples(command)[:1]]
     return what if what[:2].isupper() else what[:1].lower() + what[1:], hints
 
 
