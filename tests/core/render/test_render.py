@@ -469,7 +469,7 @@ def test_a_comparison_as_a_table() -> None:
     assert comparison_heading(comparison()) == "0000000 against the best, 0000000"
     assert comparison_table(comparison()) == (
         "metric  run  reference  difference     %  verdict      remark\n"
-        "loss    0.2        0.4        -0.2  -50%  better       minimize (a guess); noise unknown\n"
+        "loss    0.2        0.4        -0.2  -50%  better       noise unknown; minimize (a guess)\n"
         "x         1          2          -1  -50%  cannot tell  "
         "which way it is better is not known; noise unknown\n"
         "new       2                               cannot tell  missing from the reference"
@@ -595,7 +595,7 @@ environment
 
 7f3a9c0 against the best, 0000000
   metric     run  reference  difference       %  verdict      remark
-  accuracy  0.85        0.8       +0.05  +6.25%  better       maximize; noise unknown
+  accuracy  0.85        0.8       +0.05  +6.25%  better       noise unknown; maximize
   val.loss  0.25                                 cannot tell  missing from the reference; \
 minimize (a guess)
 
