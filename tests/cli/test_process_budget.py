@@ -62,5 +62,5 @@ def test_a_run_from_python_starts_few_git_processes(
         start = started()
         tracked.log(loss=1.0)
     seal = started()
-    assert len(start) <= 6, "\n".join(start)
-    assert len(seal) <= 4, "\n".join(seal)
+    assert len(start) <= 5, "\n".join(start)
+    assert len(seal) <= 2, "\n".join(seal)
