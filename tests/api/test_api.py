@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -298,6 +298,22 @@ def test_numbers_of_fewer_bits_and_arrays_are_recorded_as_they_were_written() ->
     (run,) = tracker.history
     assert run.params == {"lr": 0.1, "layers": [64, 32]}
     assert run.metrics == {"loss": 0.85, "half": 0.3, "one": 0.5}
+
+
+def test_a_table_of_pandas_is_refused_not_taken_for_the_names_of_its_columns() -> None:
+    class Frame:
+        """What counts of a data frame of pandas."""
+
+        ndim = 2
+
+        def __len__(self) -> int:
+            return 2
+
+        def __iter__(self) -> Iterator[str]:
+            return iter(["lr", "loss"])
+
+    with pytest.raises(InvalidInput, match="cannot record 'grid'"):
+        gitexp.Tracker().log({"params": {"grid": Frame()}, "metrics": {"loss": 1.0}})
 
 
 def test_an_error_in_a_program_shows_its_cause_and_the_way_out() -> None:

@@ -245,6 +245,43 @@ def test_programs_that_parse_the_same_are_no_warning(exp: Exp) -> None:
     assert "several programs" in last(exp)["warnings"][0]
 
 
+STEPS = """\
+import argparse
+parser = argparse.ArgumentParser()
+parser.add_argument("--config", default="base")
+parser.parse_known_args()
+parser.add_argument("--lr", type=float, default=0.1)
+parser.add_argument("--local-rank", type=int, default=0)
+parser.parse_args()
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_other"),
+    [
+        ("", "", False),
+        ("--local-rank 0", "--local-rank 1", False),
+        ("--lr 0.1", "--lr 0.2", True),
+        ("--config base", "--config other", True),
+    ],
+)
+def test_programs_that_parse_in_two_steps_are_compared_as_a_whole(
+    exp: Exp, first: str, second: str, is_other: bool
+) -> None:
+    exp.repo.commit({"steps.py": STEPS})
+    exp("run", "--", "sh", "-c", f"python steps.py {first}; python steps.py {second}")
+    assert last(exp)["parsed"] == {"config": "base", "local_rank": 0, "lr": 0.1}
+    assert ("several programs" in str(last(exp).get("warnings"))) is is_other
+
+
+def test_a_program_without_options_parses_no_other_values(exp: Exp) -> None:
+    bare = "import argparse; argparse.ArgumentParser().parse_args()"
+    exp.repo.commit({"one.py": LOOK.format("one"), "bare.py": bare})
+    exp("run", "--", "sh", "-c", "python one.py --one 1; python bare.py")
+    assert last(exp)["parsed"] == {"one": "1"}
+    assert "warnings" not in last(exp)
+
+
 def test_child_programs_report_nothing(exp: Exp) -> None:
     main = "import subprocess, sys\nsubprocess.run([sys.executable, 'one.py', '--one', '1'])\n"
     exp.repo.commit({"one.py": LOOK.format("one"), "main.py": main + LOOK.format("main")})

@@ -20,6 +20,8 @@ MAX_LIST = 200
 MAX_DEPTH = 8
 MAX_BYTES = 256 << 10
 MAX_JOBS = 200
+LAUNCHERS = {"rank", "local_rank", "node_rank"}
+"""Options by which a launcher of distributed training tells its processes apart."""
 
 
 class Unusable(Exception):
@@ -61,6 +63,8 @@ class Report:
             return
         if not self.by and not self._claim():
             self._note_other(plain_table(values))
+            if is_final:
+                self.close()
             return
         self.by = by
         self.values.update(plain_table(values))
@@ -72,7 +76,10 @@ class Report:
 
     def add_job(self, job: dict[str, Any]) -> None:
         """Add a job of a Hydra program. The first job's values are the program's."""
-        if not self.is_open() or (not self.by and not self._claim()):
+        if not self.is_open():
+            return
+        if not self.by and not self._claim():
+            self.close()
             return
         job = {**job, "values": plain_table(job["values"])}
         if not self.jobs:
@@ -96,20 +103,26 @@ class Report:
             self.undo.pop()()
 
     def _claim(self) -> bool:
-        """Claim the report as the command's first program that parses, or close it."""
+        """Claim the report; false if the command ran another program before that parsed."""
         try:
             os.close(os.open(self.path + ".claim", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         except OSError:
-            self.close()
             return False
         return True
 
     def _note_other(self, values: dict[str, Any]) -> None:
-        """Note that a later program of the command parsed other values than the first one."""
+        """Note that a later program of the command parsed other values than the first one.
+
+        A program may parse in several steps, so a name that only one of them has is no difference
+        if they have others in common.
+        """
         try:
             with open(self.path, "rb") as stream:
-                known = stream.read(MAX_BYTES + 1)
-            if ascii({"values": values})[1:-1].encode() not in known:
+                text = stream.read(MAX_BYTES + 1).decode()
+            known = ", " + text.partition("'values': {")[2].partition("}, 'given': ")[0] + ", "
+            common = [name for name in values if ", {}: ".format(ascii(name)) in known]
+            compared = set(common or values) - LAUNCHERS
+            if any(", {}, ".format(ascii({n: values[n]})[1:-1]) not in known for n in compared):
                 os.close(os.open(self.path + ".others", os.O_CREAT | os.O_WRONLY, 0o600))
         except OSError:
             pass  # the first program has not written yet, or its report cannot be read

@@ -153,12 +153,11 @@ def judge_metric(question: Question) -> MetricVerdict:
         return replace(verdict, why=verdict.why or _missing(new, old))
     if new.key == old.key:
         return replace(verdict, answer=Answer.SAME, why=SAME_GROUP, difference=0.0)
-    compared = _compared(question, verdict, new, old)
     ours, theirs = question.units
-    if ours != theirs:
+    if ours != theirs:  # a difference would mean nothing, also to a guard
         why = f"{OTHER_UNIT}: {ours or 'none'} here, {theirs or 'none'} there"
-        return replace(compared, answer=Answer.UNKNOWN, shown=False, why=why, needed=None)
-    return _checked(compared, new, old)
+        return replace(verdict, answer=Answer.UNKNOWN, why=why)
+    return _checked(_compared(question, verdict, new, old), new, old)
 
 
 def _compared(question: Question, verdict: MetricVerdict, new: Group, old: Group) -> MetricVerdict:

@@ -27,14 +27,16 @@ REPORT_EVERY = 256
 """Lines between two progress reports."""
 
 
+_DIGITS = r"(?:\\[d.]|\[(?:\\[d.]|0-9|[.,eE+-])+\]|[-+?*|]|\{\d+(?:,\d*)?\})"
 _DIGITS_GROUP = re.compile(
-    r"(?<![\\\[])\((?:\?P<(?P<name>\w+)>)?"
-    r"(?P<digits>(?:\\[d.]|\[(?:\\[d.]|0-9|[.,eE+-])+\]|[-+?*]|\{\d+(?:,\d*)?\})+)\)"
+    r"(?<![\\[])\((?:\?P<(?P<name>\w+)>)?"
+    rf"(?P<digits>(?:{_DIGITS}|\(\?:{_DIGITS}+\))+)\)"
 )
-"""Group whose expression matches digits and their signs only: `([\\d.]+)`, `(?P<loss>-?\\d+)`."""
+"""Group whose expression matches digits and their signs only: `([\\d.]+)`, `(\\d+(?:\\.\\d+)?)`."""
+_WORDS = "[-+]?(?i:nan|inf(?:inity)?)"
 _OTHER_NUMBERS = (
-    r"(?<![^\W_])[-+]?(?i:nan|inf(?:inity)?)(?![^\W_])"
-    r"|(?<![\w.])-\d+(?:\.\d*)?|(?<![\w.])-\.\d+"
+    rf"(?<==){_WORDS}(?![^\W_])|(?<!\w){_WORDS}(?!\w|-[^\W\d_])"  # no `inf_norm`, no `nan-check`
+    r"|(?<![\w.-])-\d+(?:\.\d*)?|(?<![\w.-])-\.\d+"  # no `--0.5`
 )
 
 

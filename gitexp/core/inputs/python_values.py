@@ -55,8 +55,13 @@ def _plain(name: str, value: Any) -> Value:
 
 
 def _is_array(value: Any) -> bool:
-    """Return whether a value is an array of NumPy or the like, of several members."""
-    return bool(getattr(value, "ndim", 0)) and 1 < len(value) <= _MAX_ARRAY
+    """Return whether a value is an array of NumPy or the like, of several members.
+
+    A table of pandas has no `dtype`; its members are the names of its columns.
+    """
+    return (
+        bool(getattr(value, "ndim", 0)) and hasattr(value, "dtype") and 1 < len(value) <= _MAX_ARRAY
+    )
 
 
 def plain_number(name: str, value: Any) -> Number | str:

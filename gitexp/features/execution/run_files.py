@@ -16,7 +16,7 @@ from gitexp.features.recording.record import JournalTotals
 from gitexp.storage.workspace import Workspace
 
 CLOSE = 0.01
-"""Relative difference up to which two numbers may be one number, rounded for printing."""
+"""Relative difference up to which two numbers may be one number, measured twice."""
 MAX_CONTRADICTIONS = 5
 
 _INTERRUPTED = "interrupted: values were not picked up from files"
@@ -119,8 +119,18 @@ def contradictions_of(logged: Table, values: Table, kept: Table) -> list[str]:
 
 
 def _are_close(one: float, other: float) -> bool:
-    both_nan = math.isnan(one) and math.isnan(other)
-    return both_nan or math.isclose(one, other, rel_tol=CLOSE)
+    """Return whether two numbers may be one: nearly equal, or one is the other as printed."""
+    if math.isnan(one) or math.isnan(other):
+        return math.isnan(one) and math.isnan(other)
+    return (
+        math.isclose(one, other, rel_tol=CLOSE) or _rounds_to(one, other) or _rounds_to(other, one)
+    )
+
+
+def _rounds_to(number: float, short: float) -> bool:
+    """Return whether a number, rounded to the decimals of a shorter one, is that one."""
+    decimals = repr(float(short)).partition(".")[2]  # at least one: 1 is not 0.6 without decimals
+    return math.isfinite(number) and round(float(number), len(decimals)) == short
 
 
 def with_harvest(

@@ -31,6 +31,15 @@ def verdict_of(
     )
 
 
+def test_numbers_in_different_units_neither_break_nor_keep_a_guard() -> None:
+    ours, theirs = group_with([0.9], "a", start=9), group_with([85.0], "b")
+    for new, old in ((ours, theirs), (theirs, ours)):
+        question = Question(metric="accuracy", new=new, old=old, direction=UP, units=(None, "%"))
+        guard = guard_of(judge_metric(question), Tolerance(relative=0.02))
+        assert (guard.state, guard.difference) == (UNKNOWN, None)
+        assert "the units differ" in (guard.why or "")
+
+
 def guard_of(verdict: MetricVerdict, guard: Tolerance) -> GuardVerdict:
     (found,) = judge_guards(verdict, MetricRule(guard=guard))
     return found

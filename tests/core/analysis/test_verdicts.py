@@ -326,6 +326,7 @@ def test_numbers_in_different_units_are_not_judged(
     verdict = judge_metric(question)
     assert (verdict.answer, verdict.shown) == (Answer.UNKNOWN, False)
     assert verdict.why == f"{OTHER_UNIT}: % here, none there"
+    assert (verdict.difference, verdict.relative, verdict.basis) == (None, None, Basis.MISSING)
     alike = Question(metric="accuracy", new=ours, old=theirs, direction=UP, units=("%", "%"))
     assert judge_metric(alike) == judged(ours, theirs)
 

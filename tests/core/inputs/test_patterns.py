@@ -65,6 +65,14 @@ def test_step_applies_to_the_following_lines() -> None:
         (r"loss=loss \w+-([\d.]+)", "loss top-1", "1"),
         (r"loss=(?:\(\d+) ([\d.]+)", "(nan 4", None),
         (r"loss=at (?P<step>\d+): ([\d.]+)", "at nan: 4", None),
+        (r"loss=loss ([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)", "loss nan", "nan"),
+        (r"loss=loss (\d*\.\d+|\d+)", "loss -inf", "-inf"),
+        (r"loss=loss=([\d.]+)", "val_loss=nan-step=5.ckpt", "nan"),
+        (r"loss=loss=([\d.]+)", "val_loss=inf_acc=0.5", "inf"),
+        (r"loss=loss.*?([\d.]+)", "loss, inf_norm 0.3", "0.3"),
+        (r"loss=loss.*?([\d.]+)", "loss (l_inf) 0.3", "0.3"),
+        (r"loss=loss.*?([\d.]+)", "loss after nan-check 0.3", "0.3"),
+        (r"loss=loss.*?([\d.]+)", "loss ---0.3", "0.3"),
     ],
 )
 def test_a_group_for_digits_also_reads_nan_infinity_and_a_minus_sign(
