@@ -14,6 +14,7 @@ from gitexp.core.model.run import Direction
 from gitexp.core.render.folded_repeats import Row
 from gitexp.core.render.machine_formats import format_json
 from gitexp.core.render.run_table import LEADING_KEYS, changed_keys, default_keys, run_list
+from gitexp.core.render.text import clean
 from gitexp.features.runs.judge import standings_by
 from gitexp.features.runs.main_metric import main_metric
 from gitexp.storage.workspace import Workspace
@@ -104,6 +105,10 @@ def _print(
     )
     if ranking.contenders > 1:
         say(f"?: {ranking.contenders} trials may be the best; repeats may decide")
+    units = {entry.units.get(metric, "none") for row in rows for entry in row.members}
+    if len(units) > 1:
+        told = clean(", ".join(sorted(units)))
+        say(f"the order says nothing: '{metric}' has several units: {told}")
 
 
 def _rows(workspace: Workspace, groups: tuple[Group, ...]) -> list[Row]:

@@ -139,6 +139,7 @@ def test_percent_and_fraction_are_not_compared_as_numbers(exp: Exp) -> None:
     assert "(cannot tell from 0.82)" in exp.repo.git("log", "-1", "--format=%s", "gitexp")
     exp("compare", "@{0}", "@{1}", check=125)
     exp("compare", "--single", "@{0}", "@{1}", check=125)
+    assert "'accuracy' has several units: %, none" in exp("best").err
     exp("run", "-q", "--", "python", "t.py", "86%")
     exp("compare", "@{0}", "@{1}", check=0)
 
