@@ -43,6 +43,8 @@ class Standing:
         self.groups = {group.key: group for group in standings.groups(keys)}
         among = keys if is_selection else None
         self.ranking = None if standings.direction is None else standings.ranking(among=among)
+        ranked = () if self.ranking is None else self.ranking.groups
+        self.ranks = {group.key: rank for rank, group in enumerate(ranked)}
 
     @property
     def leader(self) -> Group | None:
