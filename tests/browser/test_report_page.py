@@ -3,6 +3,7 @@
 One way through the page runs every day; widths, themes and the rest are `long`.
 """
 
+import math
 import random
 import re
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import Any
 import pytest
 
 from gitexp.core.analysis.student_t import t_quantile
+from gitexp.core.model.run import Outcome, Series
 from gitexp.features.runs.judge import compare_pair
 from gitexp.storage.workspace import Workspace
-from tests.browser.conftest import Show, make_report
+from tests.browser.conftest import Show, make_report, make_repository
+from tests.browser.searches import Search
 from tests.conftest import RepoBuilder
 
 VIEWS = ("summary", "runs", "curves", "space", "compare", "ideas")
@@ -135,6 +138,63 @@ def test_repeats_are_one_line_with_a_band(report: Path, show: Show) -> None:
     page.click("text=Repeats as one line")
     assert page.locator(".legend tbody tr").count() >= lines
     assert "mean of" not in shown.text(".legend")
+    shown.check()
+
+
+def test_the_brief_by_the_main_metric_is_not_shown_for_another(report: Path, show: Show) -> None:
+    shown = show(report)
+    parts = ("Not tried next to the best", "Waiting for a decision")
+    assert all(words in shown.text(".summary") for words in parts)
+    shown.go("v=summary&m=val.loss")
+    assert "Best so far: val.loss" in shown.text(".summary")
+    assert not any(words in shown.text(".summary") for words in parts)
+    shown.check()
+
+
+def test_a_brief_of_some_runs_says_of_how_many(report: Path, show: Show) -> None:
+    shown = show(report)
+    assert "summed up" not in shown.text(".summary")
+    shown.page.evaluate(
+        """() => {
+            const { page } = globalThis.gitexp;
+            page.search.payload.brief.considered = 40;
+            page.repaint();
+        }"""
+    )
+    assert " trials of 40 runs summed up, " in shown.text(".summary")
+    shown.check()
+
+
+class LossCurves(Search):
+    """Curves of the loss alone; that of a run without success ends in NaN."""
+
+    def curve(self, last: float) -> Series:
+        """None for the best; lower than any other at its last number, if that is not the end."""
+        if last > 0.85:
+            return []
+        losses = [1.0, 0.01, math.nan] if last < 0.5 else [1.0, 0.5, 1 - last]
+        return [{"step": step, "val.loss": loss} for step, loss in enumerate(losses)]
+
+
+def test_curves_of_another_metric_and_those_that_end_in_nan(tmp_path: Path, show: Show) -> None:
+    repo = make_repository(tmp_path / "petrel")
+    repo.commit({"train.py": "pass\n"}, "a model")
+    search = LossCurves(repo)
+    search.run({"lr": 0.1}, 0.8, name="steady")
+    search.run({"lr": 0.2}, 0.9, name="best")
+    broken = search.run({"lr": 9.0}, 0.1, name="broken")
+    failed = search.run({"lr": 1.0}, None, outcome=Outcome.FAILED)
+    search.finish()
+    shown = show(make_report(repo, "--metric", "val.acc"), "v=curves")
+    assert shown.page.locator(".chart-box h2").all_inner_texts() == ["val.lossby step"]
+    assert "the best and its line" not in shown.text(".bar").lower()
+    assert "val.loss of 2 lines: steady ends lowest, at 0.2." in shown.text(".chart-box")
+    shown.page.click(".chart-box >> text=Show as table")
+    assert "NaN" in shown.text(".as-table tr:has-text('broken')")
+    shown.go(f"run={broken.id[:9]}")
+    assert "from 1 to 0.01 at step 1, then NaN" in shown.text(".small-curves")
+    shown.go(f"run={failed.id[:9]}")
+    assert shown.text(".notice") == "Outcome failed: its numbers are not counted."
     shown.check()
 
 

@@ -189,6 +189,17 @@ def test_a_run_with_thousands_of_metrics_has_a_page(exp: Exp) -> None:
     assert (exp.repo.path / "page.html").stat().st_size < 1_000_000
 
 
+def test_an_idea_shows_the_trial_that_ranks_first_not_a_lucky_run(exp: Exp) -> None:
+    trials = [(1, 0, 0.8), (1, 1, 0.81), (1, 2, 0.805), (2, 0, 0.806)]
+    for lr, seed, accuracy in trials:
+        Tracker().log({"params": {"lr": lr, "seed": seed}, "metrics": {"accuracy": accuracy}})
+    exp("report", "-o", "page.html")
+    payload = payload_of(exp.repo.path / "page.html")
+    (idea,) = payload["ideas"]
+    assert idea["best"] == payload["metrics"][0]["best"]
+    assert idea["best"]["n"] == 3
+
+
 # --- the comment ----------------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from gitexp.core.schema.json_codec import entry_document
 from gitexp.core.schema.series_csv import decode_columns, decode_series
 from gitexp.features.report.anonymous import without_names
 from gitexp.features.report.columns import EXACT, columns_of, encode
+from gitexp.features.report.payload import TAIL_LETTERS, end_of
 from gitexp.features.report.squeezing import squeeze_program, squeeze_style
 from gitexp.features.report.thinning import POINTS, Curve, curves_of_columns, thin
 from tests.core.sample_runs import full_run, make_annotation
@@ -92,6 +93,40 @@ def test_a_curve_has_only_what_is_a_number() -> None:
     assert curves_of(rows, full=True) == {"loss": {"x": [0, 2], "y": [1.0, 0.1234567890123]}}
     long = curves_of([{"step": n, "loss": math.sin(n)} for n in range(5000)])
     assert len(long["loss"]["x"]) <= POINTS
+
+
+@pytest.mark.parametrize(
+    ("values", "end"),
+    [
+        ([2.0, 1.0, math.nan], "NaN"),
+        ([2.0, 1.0, math.inf, None], "Infinity"),
+        ([2.0, 1.0, -math.inf], "-Infinity"),
+        ([2.0, math.nan, 1.0], None),
+        ([2.0, 1.0, None], None),
+        ([2.0, 1.0, "word"], None),
+    ],
+)
+def test_a_curve_says_that_it_does_not_end_with_a_number(
+    values: list[Any], end: str | None
+) -> None:
+    for full in (True, False):
+        curve = curves_of_columns({"step": [0, 1, 2], "loss": values}, full=full)["loss"]
+        assert curve.get("end") == end
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a short one\n", "a short one\n"),
+        ("loss=1\n" * 1000, "loss=1\n" * (TAIL_LETTERS // 7)),
+        ("x" * 700 + "\n" + "loss=1\n" * (TAIL_LETTERS // 7), "loss=1\n" * (TAIL_LETTERS // 7)),
+        ("y" * 10 + "\n" + "x" * TAIL_LETTERS, "x" * TAIL_LETTERS),
+        ("x" * 5000, "…" + "x" * (TAIL_LETTERS - 1)),
+        ("x" * 5000 + "\n", "…" + "x" * (TAIL_LETTERS - 2) + "\n"),
+    ],
+)
+def test_the_end_of_an_output_begins_with_a_whole_line(text: str, shown: str) -> None:
+    assert end_of(text) == shown
 
 
 def test_curves_of_rows_and_of_columns_are_the_same() -> None:

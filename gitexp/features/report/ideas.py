@@ -110,10 +110,12 @@ def _document(idea: Idea, standing: Standing | None) -> dict[str, Any]:
 
 
 def _best_group(idea: Idea, standing: Standing) -> Group | None:
-    """Return the trial of an idea with the best mean."""
+    """Return the trial of an idea that ranks first; of those without a rank, the best mean."""
     groups = [g for key in idea.trials if (g := standing.groups.get(key)) is not None and g.sample]
     sign = -1 if standing.standings.direction is Direction.MINIMIZE else 1
-    return max(groups, key=lambda group: sign * group.mean, default=None)
+    ranks = standing.ranks
+    order = {g.key: (-ranks.get(g.key, len(ranks)), sign * g.mean) for g in groups}
+    return max(groups, key=lambda group: order[group.key], default=None)
 
 
 def line_of(

@@ -282,7 +282,18 @@ def _tails(documents: Sequence[Document], wanted: Sequence[int], *, full: bool) 
     """Return the last lines of output by row."""
     chosen = wanted if full else wanted[:MOST_TAILS]
     tails = ((row, documents[row].get("output_tail", "")) for row in chosen)
-    return {str(row): text if full else text[-TAIL_LETTERS:] for row, text in tails if text.strip()}
+    return {str(row): text if full else end_of(text) for row, text in tails if text.strip()}
+
+
+def end_of(text: str) -> str:
+    """Return the last lines of an output; a line of which only the end would be left is not one."""
+    if len(text) <= TAIL_LETTERS:
+        return text
+    kept = text[-TAIL_LETTERS:]
+    if text[-TAIL_LETTERS - 1] == "\n":
+        return kept
+    _, _, whole = kept.partition("\n")
+    return whole if whole.strip() else f"…{kept[1:]}"
 
 
 def _stories(documents: Sequence[Document]) -> dict[str, list[dict[str, Any]]]:

@@ -4,10 +4,10 @@ The statistics are those of `git exp best` and `git exp compare`; nothing is jud
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from gitexp.core.analysis.groups import Group, Measurement
+from gitexp.core.analysis.groups import Group
 from gitexp.core.analysis.noise import Noise
 from gitexp.core.analysis.verdicts import MetricVerdict
 from gitexp.core.model.ids import RunId
@@ -43,6 +43,8 @@ class Standing:
         self.groups = {group.key: group for group in standings.groups(keys)}
         among = keys if is_selection else None
         self.ranking = None if standings.direction is None else standings.ranking(among=among)
+        ranked = () if self.ranking is None else self.ranking.groups
+        self.ranks = {group.key: rank for rank, group in enumerate(ranked)}
 
     @property
     def leader(self) -> Group | None:
@@ -102,30 +104,9 @@ class Standing:
 
     def history(self) -> list[list[float]]:
         """Return row and value of each change of the best mean, without discarded trials."""
-        sign = -1 if self.standings.direction is Direction.MINIMIZE else 1
-        known: dict[str, list[float]] = {}
-        steps: list[list[float]] = []
-        best_key, best = "", -math.inf
-        for m in sorted(self._counted(), key=lambda m: (m.clock, m.run)):
-            values = known.setdefault(m.group, [])
-            values.append(m.value or 0.0)
-            mean = sign * math.fsum(values) / len(values)
-            if m.group != best_key and mean <= best:
-                continue
-            if m.group == best_key and mean < best:
-                means = {key: sign * math.fsum(v) / len(v) for key, v in known.items()}
-                best_key = max(means, key=means.__getitem__)
-                mean = means[best_key]
-            else:
-                best_key = m.group
-            if mean != best and m.run in self.rows:
-                best = mean
-                steps.append([self.rows[m.run], sign * best])
-        return steps
-
-    def _counted(self) -> Iterable[Measurement]:
-        kept = (g for key, g in self.groups.items() if key not in self.discarded)
-        return (m for group in kept for m in group.measurements if m.value is not None)
+        kept = (group for key, group in self.groups.items() if key not in self.discarded)
+        changes = best_changes(kept, self.standings.direction)
+        return [[self.rows[run], best] for run, best in changes if run in self.rows]
 
     def _first(self, leader: Group) -> Group | None:
         """Return the trial that was measured first, unless it is the best."""
@@ -137,6 +118,31 @@ class Standing:
         if old is None:
             return None
         return {**self.trial(old), "verdict": self.compare(new, old)}
+
+
+def best_changes(
+    groups: Iterable[Group], direction: Direction | None
+) -> Iterator[tuple[RunId, float]]:
+    """Yield each run with which the best mean changed, oldest first, and that mean."""
+    sign = -1 if direction is Direction.MINIMIZE else 1
+    counted = (m for group in groups for m in group.measurements if m.value is not None)
+    known: dict[str, list[float]] = {}
+    best_key, best = "", -math.inf
+    for m in sorted(counted, key=lambda m: (m.clock, m.run)):
+        values = known.setdefault(m.group, [])
+        values.append(m.value or 0.0)
+        mean = sign * math.fsum(values) / len(values)
+        if m.group != best_key and mean <= best:
+            continue
+        if m.group == best_key and mean < best:
+            means = {key: sign * math.fsum(v) / len(v) for key, v in known.items()}
+            best_key = max(means, key=means.__getitem__)
+            mean = means[best_key]
+        else:
+            best_key = m.group
+        if mean != best:
+            best = mean
+            yield m.run, sign * best
 
 
 def verdict_document(verdict: MetricVerdict, against: str) -> dict[str, Any]:

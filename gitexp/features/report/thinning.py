@@ -12,8 +12,8 @@ POINTS: Final = 500
 DIGITS: Final = 6
 """Significant digits of a thinned value."""
 
-Curve = dict[str, list[Any]]
-"""`x` steps, `t` seconds since the start where known, `y` values."""
+Curve = dict[str, Any]
+"""`x` steps, `t` seconds since the start where known, `y` values; `end`, if the last is not one."""
 
 
 def curves_of_columns(
@@ -37,7 +37,17 @@ def curves_of_columns(
         if len(rows) > 1:
             kept = rows if full else [rows[n] for n in _thinned(values, rows)]
             found[name] = _curve(steps, times, values, kept, full=full)
+            if len(rows) < count and (end := _strange_end(values)) is not None:
+                found[name]["end"] = end
     return found
+
+
+def _strange_end(values: Sequence[Any]) -> str | None:
+    """Return the last value of a metric if it is NaN or infinite: its curve ends before it."""
+    last = next((value for value in reversed(values) if value is not None), None)
+    if not isinstance(last, float) or math.isfinite(last):
+        return None
+    return "NaN" if math.isnan(last) else "Infinity" if last > 0 else "-Infinity"
 
 
 def _thinned(values: Sequence[Any], rows: Sequence[int]) -> list[int]:

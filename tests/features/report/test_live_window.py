@@ -10,8 +10,8 @@ from gitexp.core.model.run import Outcome
 from gitexp.features.report.live import window
 from gitexp.storage.workspace import Workspace
 from tests.browser.conftest import make_repository
-from tests.browser.searches import usual_search
-from tests.conftest import RepoBuilder
+from tests.browser.searches import Search, usual_search
+from tests.conftest import MakeRepo, RepoBuilder
 from tests.features.report.live_server import Live, serving
 
 
@@ -50,6 +50,27 @@ def test_a_page_of_many_runs_holds_the_newest_the_best_and_whole_trials(live: Li
     assert (shown["sort"], shown["where"], shown["more"]) == ("-metrics.val.acc", "", True)
     steps = document["metrics"][0]["history"]
     assert next(round(value, 2) for _, value in steps) == 0.63, "those that led once are held"
+
+
+def test_a_page_of_many_runs_holds_each_change_of_the_best_mean(
+    make_repo: MakeRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo = make_repo("petrel")
+    repo.write("gitexp.toml", 'metric = "val.acc"\n')
+    repo.commit({"train.py": "pass\n"}, "a model")
+    search = Search(repo)
+    for width, accuracy, seed in ((1, 0.8, 0), (1, 0.4, 1), (2, 0.7, 0), (3, 0.9, 0)):
+        search.run({"width": width}, accuracy, seed=seed)
+    for width in range(4, 10):
+        search.run({"width": width}, 0.1)
+    search.finish()
+    for name in ("MOST_WHOLE", "NEWEST", "RANKED", "SHOWN"):
+        monkeypatch.setattr(window, name, 1)
+    with serving(repo) as live:
+        document = live.get("data").document
+    assert document["n"] == 5, "the four that changed the best mean, and the newest"
+    steps = [round(value, 2) for _, value in document["metrics"][0]["history"]]
+    assert steps == [0.8, 0.6, 0.7, 0.9]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,10 @@ from gitexp.core.model.ids import RunId
 from gitexp.core.model.run import Direction
 from gitexp.core.query.names import ATTRIBUTES
 from gitexp.features.report.payload import rows_document
+from gitexp.features.report.standing import best_changes
 from gitexp.features.runs.judge import standings_by
+from gitexp.features.runs.standings import Standings, discarded_trials
+from gitexp.storage.cache.runs import CachedRuns
 from gitexp.storage.workspace import Workspace
 
 MOST_WHOLE: Final = 10_000
@@ -119,8 +122,7 @@ def _leading(workspace: Workspace, metric: str, *, is_quick: bool) -> list[RunId
     found = dict.fromkeys(m.run for group in ranking.groups[:RANKED] for m in group.measurements)
     if ranking.leader is not None:
         found |= dict.fromkeys(_parents(workspace, ranking.leader.typical.run))
-    once = () if is_quick else _once_best(workspace, metric, standings.direction)
-    return [*found, *once]
+    return [*found, *(() if is_quick else _once_best(workspace.index, standings))]
 
 
 def _parents(workspace: Workspace, run: RunId) -> list[RunId]:
@@ -133,15 +135,10 @@ def _parents(workspace: Workspace, run: RunId) -> list[RunId]:
     return found
 
 
-def _once_best(workspace: Workspace, metric: str, direction: Direction) -> list[RunId]:
-    """Return the runs that had the best value of all before them."""
-    sign = -1 if direction is Direction.MINIMIZE else 1
-    index = workspace.index
-    values = index.column(f"metrics.{metric}")
-    best, found = float("-inf"), []
-    for run in reversed(index.ids(workspace.query('outcome == "succeeded"'))):
-        value = values.get(run)
-        if isinstance(value, int | float) and sign * value > best:
-            best = sign * value
-            found.append(run)
-    return found
+def _once_best(index: CachedRuns, standings: Standings) -> list[RunId]:
+    """Return the runs with which the best mean of all before them changed."""
+    succeeded = [run for run, value in index.column("outcome").items() if value == "succeeded"]
+    trials = dict.fromkeys(index.groups.of_runs(succeeded).values())
+    discarded = discarded_trials(index, trials)
+    groups = standings.groups(trial for trial in trials if trial not in discarded)
+    return [run for run, _ in best_changes(groups, standings.direction)]

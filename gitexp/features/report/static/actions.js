@@ -112,6 +112,11 @@ export function isSeedName(name) {
   return /(?:^|[._-])(?:seed|random_state)s?$/i.test(name);
 }
 
+// A button for what is on or off in the address.
+export function toggle(state, name, label) {
+  return element("button", { type: "button", class: "button", "aria-pressed": String(state.has(name)), on: { click: () => state.flip(name) } }, label);
+}
+
 export async function copy(text, what) {
   try {
     await navigator.clipboard.writeText(text);

@@ -1,6 +1,6 @@
 // Curves: how runs got to their values. Drawn by uPlot, one chart a metric, one cursor for all.
 
-import { changesBetween, meanText, runLink, table } from "./actions.js";
+import { changesBetween, meanText, runLink, table, toggle } from "./actions.js";
 import { figure, rangeOf } from "./charts.js";
 import { clean, colour, element, foreign, replaceChildren } from "./elements.js";
 import { chartLines, membersOf, rowsWithLines } from "./lines.js";
@@ -14,11 +14,10 @@ const DASHES = [[], [6, 4], [2, 3], [10, 4, 2, 4], [1, 5], [14, 5]];
 export function curvesView(context) {
   const { search, state } = context;
   const rows = rowsWithLines(search, linesOf(context), state.has("band"));
-  if (!rows.length) return element("p", { class: "empty" }, "No run has a curve. A metric that is logged more than once in a run gets one.");
+  if (!rows.length) return element("p", { class: "empty" }, "No curve here. A metric that is logged more than once in a run gets one.");
   const names = metricsOf(context, rows);
   const bar = element("div", { class: "bar" }, choice(state, "x", "x", [["step", "step"], ["time", "seconds"]]),
-    element("button", { type: "button", class: "button", "aria-pressed": String(state.has("ly")), on: { click: () => state.set({ ly: state.has("ly") ? "0" : "1" }) } }, "Log y"),
-    element("button", { type: "button", class: "button", "aria-pressed": String(state.has("band")), on: { click: () => state.set({ band: state.has("band") ? "0" : "1" }) } }, "Repeats as one line"),
+    toggle(state, "ly", "Log y"), toggle(state, "band", "Repeats as one line"),
     choice(state, "sm", "smooth", WEIGHTS.map((weight) => [weight, weight === "0" ? "no" : weight])),
     element("span", { class: "said spring" }, whichText(context, rows)));
   const charts = element("div", { class: "charts" });
@@ -35,7 +34,8 @@ function choice(state, name, label, options) {
   return element("label", { class: "field" }, element("span", null, label), select);
 }
 
-// The runs to draw: those selected, else the best, its line of parents, and the newest.
+// The runs to draw: those selected, else the best, its line of parents and what is running; else the
+// newest with a curve of the metric, else the newest with any.
 export function linesOf(context) {
   const { search, state } = context;
   const has = (row) => Boolean(search.payload.series[row]);
@@ -49,8 +49,9 @@ export function linesOf(context) {
   const running = [];
   for (let row = 0; row < search.n; row++) if (search.outcome(row) === "running") running.push(row);
   const found = [...new Set([...members, ...line, ...running])].filter(has);
-  if (found.length < 2) {
-    for (let row = search.n - 1; row >= 0 && found.length < 8; row--) if (has(row) && search.payload.series[row][name] && !found.includes(row)) found.push(row);
+  for (const enough of [2, 1]) {
+    if (found.length >= enough) break;
+    for (let row = search.n - 1; row >= 0 && found.length < 8; row--) if (has(row) && (enough < 2 || search.payload.series[row][name]) && !found.includes(row)) found.push(row);
   }
   return found.slice(0, 12);
 }
@@ -73,7 +74,7 @@ function whichText(context, rows) {
   const isOfView = curvesAsked(context.state).length > 0 && !context.state.selected.length;
   if (isOfView) return `The newest runs of the view with a curve: ${count(rows.length, "run")}.`;
   if (context.state.selected.some((row) => rows.includes(row))) return `The ${count(rows.length, "selected run")}.`;
-  return `The best and its line of parents: ${count(rows.length, "run")}. Select runs in the grid to see others.`;
+  return `The best, its parents, running or newest runs: ${rows.length}. Select runs in the grid to see others.`;
 }
 
 function style(n) {
@@ -86,7 +87,7 @@ function legendTable(context, rows) {
   const last = (row) => {
     const members = membersOf(search, row, name, state.has("band"));
     const group = members.length > 1 ? search.group(name, search.trialOf[row]) : null;
-    return group ? [meanText(group), element("div", { class: "said" }, `mean of ${members.length} ± sd`)] : formatValue(search.value(name, row));
+    return group ? [meanText(group), element("div", { class: "said" }, `mean of ${members.length} ± sd`)] : formatValue(search.columns.get(`metrics.${name}`, row));
   };
   return [table("Lines", [{ text: "", class: "number" }, "", "Run", { text: name || "value", class: "number" }], rows.map((row, n) => [
     String(n + 1), swatch(n), [runLink(context, row, 26), element("div", { class: "said" }, lineWords(search, row))], last(row)])), element("p", { class: "said" }, howDrawn(state))];
@@ -135,7 +136,7 @@ function drawAll(context, place, legend, rows, names) {
     const lines = linesOfNow();
     const sentence = chartSentence(context, lines, name);
     const asTable = () => table(name, ["Run", ...["first", "last", "points", "repeats"].map((text) => ({ text, class: "number" }))],
-      lines.map((line) => [runLink(context, line.row), ...[valuesOf(line)[0], valuesOf(line).at(-1), line.x.length, line.count].map((value) => formatNumber(value))]));
+      lines.map((line) => [runLink(context, line.row), ...[valuesOf(line)[0], line.end ?? valuesOf(line).at(-1), line.x.length, line.count].map((value) => formatValue(value))]));
     place.append(element("section", { class: n === 0 ? "chart-box large" : "chart-box" }, element("h2", null, foreign(name, 60), element("span", { class: "said" }, `by ${context.state.get("x") === "time" ? "seconds" : "step"}`)),
       figure(sentence, holder, asTable)));
     const plot = drawChart(context, holder, lines, name, n === 0, sync.key);
@@ -165,9 +166,10 @@ function chartSentence(context, lines, name) {
   const how = howDrawn(context.state);
   const { direction } = search.metric(name);
   const said = `${clean(name)} of ${count(lines.length, "line")}`;
-  if (!direction || !lines.length) return `${said}. ${how}`;
+  const ended = lines.filter((line) => !line.end);
+  if (!direction || !ended.length) return `${said}. ${how}`;
   const last = (line) => valuesOf(line).at(-1);
-  const best = lines.reduce((a, b) => (last(b) > last(a) === (direction === "maximize") ? b : a));
+  const best = ended.reduce((a, b) => (last(b) > last(a) === (direction === "maximize") ? b : a));
   return `${said}: ${clean(search.name(best.row))} ends ${direction === "maximize" ? "highest" : "lowest"}, at ${formatNumber(last(best))}. ${how}`;
 }
 

@@ -84,7 +84,7 @@ function ideaItem(context, idea, level, metric, range) {
   const isRunning = idea.rows.some((row) => search.outcome(row) === "running");
   const row = idea.best?.row ?? idea.rows[idea.rows.length - 1];
   const values = idea.rows.map((one) => search.counted(metric.name, one)).filter((value) => value !== null);
-  const words = [count(idea.rows.length, "run"), unfinished ? `${unfinished} did not finish` : ""].filter(Boolean).join(", ");
+  const words = [count(idea.rows.length, "run"), unfinished ? `${unfinished} did not succeed` : ""].filter(Boolean).join(", ");
   return element("li", { class: `idea level${Math.min(level, DEEPEST)}${idea.line ? " on-line" : ""}` },
     element("span", { class: "tree" }, treeMark(decision, isRunning, idea.line)),
     element("div", null, element("span", { class: "hidden" }, `Level ${level + 1}. `),

@@ -18,13 +18,14 @@ export function membersOf(search, row, name, isFolded) {
   return search.trials.get(search.trialOf[row]).filter((one) => search.outcome(one) === "succeeded" && has(one));
 }
 
-// `{row, n, count, x, y, low, high, raw}` for each run; `n` is its number in the legend.
+// `{row, n, count, end, x, y, low, high, raw}` for each run; `n` is its number in the legend, `end` its
+// last value if that is no finite number.
 export function chartLines(search, rows, name, { byTime, isFolded, weight }) {
   return rows.map((row, n) => {
     const curves = membersOf(search, row, name, isFolded).map((one) => search.payload.series[one][name]).filter((curve) => !byTime || curve.t);
     if (!curves.length) return null;
     const parts = curves.map((curve) => pointsInOrder(byTime ? curve.t : curve.x, curve.y));
-    const line = { row, n, count: parts.length, ...(parts.length > 1 ? meanLine(parts) : { x: parts[0][0], y: parts[0][1] }) };
+    const line = { row, n, count: parts.length, end: curves.find((curve) => curve.end)?.end, ...(parts.length > 1 ? meanLine(parts) : { x: parts[0][0], y: parts[0][1] }) };
     if (!weight) return line;
     const even = (values) => values && smooth(values, weight);
     return { ...line, raw: line.y, y: even(line.y), low: even(line.low), high: even(line.high) };

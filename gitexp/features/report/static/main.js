@@ -147,10 +147,9 @@ class Page {
       return key in GO ? () => state.set({ v: GO[key], run: "" }) : null;
     }
     const row = state.run ?? this.grid?.item?.row ?? null;
-    const toggle = (name) => () => state.set({ [name]: state.has(name) ? "0" : "1" });
     const acts = {
       g: () => this.waitForView(), "/": () => this.frame.parts.filter.focus(), "?": () => this.showKeys(), c: () => state.set({ v: "compare", run: "" }),
-      y: () => copy(location.href, "the link"), f: toggle("fold"), x: toggle("diff"), j: () => this.move(1), k: () => this.move(-1),
+      y: () => copy(location.href, "the link"), f: () => state.flip("fold"), x: () => state.flip("diff"), j: () => this.move(1), k: () => this.move(-1),
       o: row === null ? null : () => state.open(row), b: row === null ? null : () => state.pin(row), d: row === null ? null : () => decideDialog(this, row),
     };
     Object.assign(acts, hooks.keys?.(this, row));

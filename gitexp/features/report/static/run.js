@@ -30,7 +30,7 @@ export function runView(context, row) {
 function notCounted(search, row) {
   const outcome = search.outcome(row);
   if (outcome === "succeeded") return null;
-  const words = outcome === "running" ? "This run has not ended; its numbers are not counted." : `This run did not finish (${outcome}): its numbers are not counted.`;
+  const words = outcome === "running" ? "This run has not ended; its numbers are not counted." : `Outcome ${outcome}: its numbers are not counted.`;
   return element("p", { class: "notice" }, words);
 }
 
@@ -75,7 +75,7 @@ function smallCurve(name, curve) {
   const last = curve.y[curve.y.length - 1];
   return element("figure", { class: "figure" }, element("h3", null, foreign(name, 40)),
     drawing("svg", { class: "chart small", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${clean(name)} over steps` }, drawing("polyline", { class: "best-line", points })),
-    element("figcaption", null, `from ${formatNumber(curve.y[0])} to ${formatNumber(last)} at step ${formatNumber(curve.x[curve.x.length - 1])}`));
+    element("figcaption", null, `from ${formatNumber(curve.y[0])} to ${formatNumber(last)} at step ${formatNumber(curve.x[curve.x.length - 1])}${curve.end ? `, then ${curve.end}` : ""}`));
 }
 
 function parameters(context, row) {

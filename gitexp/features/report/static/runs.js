@@ -1,6 +1,6 @@
 // Runs: the grid of all runs, repeats folded, sorted, filtered, copied.
 
-import { authorName, copy, decisionMark, difference, isSeedName, mark, meanText, openDialog } from "./actions.js";
+import { authorName, copy, decisionMark, difference, isSeedName, mark, meanText, openDialog, toggle } from "./actions.js";
 import { rangeOf, sparkline } from "./charts.js";
 import { button, clean, element, foreign, hooks, replaceChildren } from "./elements.js";
 import { Grid } from "./grid.js";
@@ -24,9 +24,7 @@ export function runsView(context) {
 
 function runsBar(context, bar) {
   const { state } = context;
-  const toggle = (name, label) => element("button", { type: "button", class: "button", "aria-pressed": String(state.has(name)),
-    on: { click: () => state.set({ [name]: state.has(name) ? "0" : "1" }) } }, label);
-  replaceChildren(bar, toggle("fold", "Fold repeats"), toggle("diff", "Only what differs"), chartLinks(context), element("span", { class: "spring" }),
+  replaceChildren(bar, toggle(state, "fold", "Fold repeats"), toggle(state, "diff", "Only what differs"), chartLinks(context), element("span", { class: "spring" }),
     button("Columns", () => chooseColumns(context)), button("Copy", () => copyDialog(context)));
 }
 

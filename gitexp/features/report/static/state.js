@@ -33,6 +33,10 @@ export class State {
     return this.all[name] === "1";
   }
 
+  flip(name) {
+    this.set({ [name]: this.has(name) ? "0" : "1" });
+  }
+
   // Change what is looked at. Views and opened runs can be gone back from; the rest replaces.
   set(changes) {
     const isStep = ("v" in changes && changes.v !== this.all.v) || ("run" in changes && changes.run !== this.all.run);

@@ -18,7 +18,7 @@ export function summaryView(context) {
     element("div", { class: "beside" }, running(context, brief), hints(context, brief)),
     causes(context, brief, "rejected", "Given up, and why"),
     causes(context, brief, "failed", "Failed, and not decided"),
-    element("div", { class: "beside" }, untried(brief), waiting(context, brief)),
+    isMain ? element("div", { class: "beside" }, untried(brief), waiting(context, brief)) : null,
   ];
   return element("div", { class: "summary" }, sections.filter(Boolean));
 }
@@ -255,7 +255,7 @@ function untried(brief) {
 function waiting(context, brief) {
   const found = brief.undecided || [];
   if (!found.length) return null;
-  return element("section", null, heading("Waiting for a decision", `${count(found.length + (brief.left_out?.undecided || 0), "trial")}${context.search.metrics[0]?.contenders ? ", the possible best first" : ", the newest first"}`),
+  return element("section", null, heading("Waiting for a decision", `${count(found.length + (brief.left_out?.undecided || 0), "trial")}${brief.considered < brief.total ? ` of ${count(brief.considered, "run")} summed up` : ""}${context.search.metrics[0]?.contenders ? ", the possible best first" : ", the newest first"}`),
     element("ul", { class: "plain" }, found.slice(0, 8).map((one) => element("li", null,
       one.row === undefined ? clean(one.name) : runLink(context, one.row), one.value === undefined ? "" : ` ${formatValue(one.value)}`,
       element("div", { class: "said" }, foreign(one.reason || "", 120))))));
