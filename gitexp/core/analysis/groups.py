@@ -171,9 +171,12 @@ def _means_by(group: Group, key: Callable[[Measurement], Hashable | None]) -> di
 
 
 def took_turns(new: Group, old: Group) -> bool:
-    """Return whether a batch measured the two groups alternately."""
-    ours = {_turn(m) for m in new.measurements} - {None}
-    return bool(ours & {_turn(m) for m in old.measurements})
+    """Return whether batches measured most numbers of both groups alternately."""
+    ours, theirs = (
+        {_turn(m) for m in group.measurements if m.value is not None} - {None}
+        for group in (new, old)
+    )
+    return 2 * len(ours & theirs) > max(new.runs, old.runs)
 
 
 def count_looks(new: Group, old: Group) -> int:

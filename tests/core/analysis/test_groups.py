@@ -180,6 +180,17 @@ def test_rounds_of_other_batches_are_no_pairs() -> None:
     assert not took_turns(new, old)
 
 
+def test_groups_took_turns_if_most_of_their_numbers_did() -> None:
+    def with_runs_apart(count: int, group: Group) -> Group:
+        apart = group_with([1.0] * count, group.key, start=100)
+        return group_of([*group.measurements, *apart.measurements])
+
+    new, old = turns([1.0] * 5, "a"), turns([2.0] * 5, "b", start=2)
+    for apart, took in ((1, True), (4, True), (5, False)):
+        assert took_turns(with_runs_apart(apart, new), old) is took
+        assert took_turns(new, with_runs_apart(apart, old)) is took
+
+
 def test_runs_without_rounds_are_not_alternating() -> None:
     assert not took_turns(group_with([1.0], batch="x"), group_with([1.0], "b", batch="x", start=3))
 

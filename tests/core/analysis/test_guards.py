@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitexp.core.analysis.guards import GuardState, GuardVerdict, judge_guards
+from gitexp.core.analysis.noise import Basis
 from gitexp.core.analysis.verdicts import MetricVerdict, Question, judge_metric
 from gitexp.core.model.run import Direction, MetricRule, Tolerance
 from gitexp.core.render.verdict_sentence import guard_words
@@ -94,6 +95,27 @@ def test_guard_on_an_unmeasured_metric_is_unknown() -> None:
         assert guard.state is UNKNOWN
         assert guard.why
         assert "is not known" in guard_words(guard)
+
+
+def test_guard_on_numbers_in_different_units_is_unknown() -> None:
+    new, old = group_with([0.85], "a", start=9), group_with([82.0], "b")
+    question = Question(metric="acc", new=new, old=old, direction=UP, units=(None, "%"))
+    guard = guard_of(judge_metric(question), Tolerance(relative=0.02))
+    assert guard.state is UNKNOWN
+    assert guard_words(guard) == (
+        "acc is not known (the units differ: none here, % there), guard 2 %"
+    )
+
+
+def test_guard_is_unknown_while_a_diverged_run_hides_the_noise() -> None:
+    steady, diverged = group_with([1.0, 1.1], "a", start=9), group_with([1.0, 1e200], "b")
+    others = [[1e200, 1.1e200], [1.0, 1.2], [1.1, 1.0]]
+    for new, old in ((steady, diverged), (diverged, steady)):
+        verdict = judge_metric(
+            Question(metric="loss", new=new, old=old, others=others, direction=DOWN)
+        )
+        assert (verdict.basis, verdict.half) == (Basis.MEASURED, None)
+        assert guard_of(verdict, Tolerance(relative=0.02)).state is UNKNOWN
 
 
 def test_guard_without_direction_is_unknown() -> None:

@@ -171,8 +171,10 @@ function pairsOf(a, b) {
 }
 
 function tookTurns(a, b) {
-  const ours = new Set(a.measurements.map(turnOf).filter((turn) => turn !== null));
-  return b.measurements.some((m) => ours.has(turnOf(m)));
+  const counted = [a, b].map((group) => group.measurements.filter((m) => m.value !== null));
+  const [ours, theirs] = counted.map((some) => new Set(some.map(turnOf).filter((turn) => turn !== null)));
+  const shared = [...ours].filter((turn) => theirs.has(turn));
+  return 2 * shared.length > Math.max(counted[0].length, counted[1].length);
 }
 
 function countLooks(a, b) {

@@ -139,7 +139,9 @@ export class Search {
     const verdict = judge(this.metric(name), own, reference, a === b ? [] : this.familySamples(name, a, b), share);
     if (verdict.basis === "missing") return verdict;
     const [unit, other] = [own, reference].map(({ newest }) => this.columns.get(`units.${name}`, newest.row) || "no unit");
-    return unit === other ? verdict : { ...verdict, answer: "unknown", shown: false, words: clean(`cannot tell: ${unit} against ${other}`) };
+    if (unit === other) return verdict;
+    const units = clean(`${unit} against ${other}`);
+    return { ...missing(units), runs: verdict.runs, words: `cannot tell: ${units}` };
   }
 
   // The same by the metric that decides, with the guards of the first.
