@@ -4,7 +4,7 @@ Metrics of the machine (time, speed, memory) are shown but never decide, unless 
 tolerance.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 from gitexp.core.analysis.noise import are_equal
@@ -61,6 +61,15 @@ def compare_reproduction(
     if "within" in states:
         return ReproductionVerdict.WITHIN_TOLERANCE, matches
     return ReproductionVerdict.REPRODUCED, matches
+
+
+def name_faults(matches: Sequence[MetricMatch]) -> str | None:
+    """Return the names of ten metrics outside the tolerance, and of ten missing ones."""
+    parts = []
+    for state, words in (("outside", "outside the tolerance"), ("missing", "missing")):
+        names = [match.metric for match in matches if match.state == state]
+        parts += [f"{words}: {', '.join(names[:10])}"] if names else []
+    return "; ".join(parts) or None
 
 
 def _leaves(metrics: Mapping[str, Value]) -> Iterator[tuple[str, float | str]]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gitexp.core.analysis.kinship import Difference, Kin, Kinship, diff_tables, kinship
-from gitexp.core.analysis.reproduction import compare_reproduction
+from gitexp.core.analysis.reproduction import compare_reproduction, name_faults
 from gitexp.core.model.directions import (
     direction_of,
     guess_direction,
@@ -155,6 +155,23 @@ def test_verdicts_of_reproductions(
     assert found is expected
     if states is not None:
         assert [match.state for match in matches] == states
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "text"),
+    [
+        ({"a": 1, "b": 1}, {"a": 1, "b": 1}, None),
+        ({"a": 1, "b": 1}, {"a": 2, "b": 3}, "outside the tolerance: a, b"),
+        ({"a": 1, "b": 1}, {"b": 1}, "missing: a"),
+        ({"a": 1, "b": 1}, {"a": 2}, "outside the tolerance: a; missing: b"),
+    ],
+)
+def test_reproduction_names_the_metrics_at_fault(
+    before: dict[str, Any], after: dict[str, Any], text: str | None
+) -> None:
+    recorded, again = make_run(1, metrics=before), make_run(2, metrics=after)
+    _, matches = compare_reproduction(recorded, again, tolerances={}, default=EXACT)
+    assert name_faults(matches) == text
 
 
 def test_own_tolerance_overrides_the_default() -> None:

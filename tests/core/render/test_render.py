@@ -492,8 +492,15 @@ def test_a_comparison_as_a_table() -> None:
             {"a": 1.0, "b": 1.0},
             {"a": 2.0},
             Outcome.SUCCEEDED,
-            "drifted: 2 of 2 metrics outside the tolerance",
+            "drifted: of 2 metrics, 1 outside the tolerance and 1 missing",
         ),
+        (
+            {"a": 1.0, "b": 1.0},
+            {"b": 1.0},
+            Outcome.SUCCEEDED,
+            "drifted: of 2 metrics, 1 missing",
+        ),
+        ({"a": 1}, {"a": 2}, Outcome.SUCCEEDED, "drifted: of 1 metric, 1 outside the tolerance"),
         ({"a": 1}, {"a": 1}, Outcome.FAILED, "failed: it did not end as the recorded run did"),
         (
             {},
@@ -513,6 +520,18 @@ def test_reproduction_as_a_sentence(
         default=Tolerance(absolute=0.1),
     )
     assert reproduction_sentence(found, matches) == sentence
+
+
+def test_reproduction_with_another_exit_code_as_a_sentence() -> None:
+    recorded, again = (Command(argv=("x",), exit_code=code) for code in (0, 1))
+    for metrics, why in (({}, "the exit code"), ({"a": 1}, "the metrics agree but the exit code")):
+        found, matches = compare_reproduction(
+            make_run(1, metrics=metrics, command=recorded),
+            make_run(2, metrics=metrics, command=again),
+            tolerances={},
+            default=Tolerance(),
+        )
+        assert reproduction_sentence(found, matches) == f"drifted: {why} differs"
 
 
 def test_a_reproduction_as_a_table() -> None:

@@ -232,7 +232,19 @@ SAME_RUN = {"reference": FIVE_EACH["reference"]}
             "better than the last, 0.800 (+0.050 ±0.020); "
             "worse than the best?, 0.900 (-0.050 ±0.040; 3 may be the best)",
         ),
-        ({}, SAME_RUN, "best", "better than the last, 0.800 (+0.050 ±0.020); best so far"),
+        (
+            {},
+            {**SAME_RUN, "rivals": 2},
+            "best",
+            "better than the last, 0.800 (+0.050 ±0.020); best so far",
+        ),
+        (
+            {},
+            BEST,
+            "",
+            "better than the last, 0.800 (+0.050 ±0.020); "
+            "better than the best, 0.840 (+0.010 ±0.040)",
+        ),
         (
             {"answer": Answer.WORSE},
             {**SAME_RUN, "answer": Answer.WORSE, "rivals": 2},
