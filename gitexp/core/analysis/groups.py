@@ -130,7 +130,7 @@ def _sample(measurements: Sequence[Measurement]) -> list[float]:
         return [mean(values) for values in cells.values()]
     values = list(chain.from_iterable(cells.values()))
     is_seeded = any(m.seeds for m in measurements)
-    return values[:1] if is_seeded and values and variance(values) == 0 else values
+    return values[:1] if is_seeded and variance(values) == 0 else values
 
 
 def has_one_seed(group: Group) -> bool:

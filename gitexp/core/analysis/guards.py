@@ -111,7 +111,7 @@ def _loss_state(verdict: MetricVerdict, allowed: float | None) -> tuple[GuardSta
     gain, half = verdict.difference * sign, verdict.half or 0.0
     if gain - half >= -allowed:
         return GuardState.KEPT, None
-    if gain < -allowed and (is_plain or gain + half < 0):
+    if gain < -allowed and gain + half < 0:
         return GuardState.BROKEN, None
     return GuardState.UNKNOWN, None
 

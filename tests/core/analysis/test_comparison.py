@@ -295,6 +295,21 @@ KIN: dict[str, tuple[Callable[[], Run], Kin | None]] = {
         lambda: kin_run(command=Command(argv=("python", "train.py", "--lr", "0.01", "x"))),
         None,
     ),
+    "an option that is no parameter": (
+        lambda: kin_run(command=Command(argv=("python", "train.py", "--lr", "0.01", "--quiet"))),
+        None,
+    ),
+    "several seeds": (
+        lambda: kin_run(params={"lr": 0.01, "seed": 2, "data_seed": 3, "init_seed": 4}),
+        Kin.SEED,
+    ),
+    "three differences, one of them of the command": (
+        lambda: kin_run(
+            command=Command(argv=("python", "train.py", "--lr", "0.02"), directory="sub"),
+            params={"lr": 0.02, "seed": 1, "wd": 0.1},
+        ),
+        None,
+    ),
     "no command": (lambda: kin_run(command=None), None),
     "elsewhere": (
         lambda: kin_run(
@@ -328,6 +343,33 @@ def test_the_differences_of_kin_are_named() -> None:
     )
 
 
+def test_arguments_of_kin_are_compared_without_the_values_of_parameters() -> None:
+    def run(lr: float, file: str) -> Run:
+        words = ("python", "train.py", "{lr}", "a.csv", file)
+        argv = tuple(str(lr) if word == "{lr}" else word for word in words)
+        return kin_run(command=Command(argv=argv, template=words), params={"lr": lr})
+
+    assert kinship(run(0.1, "b.csv"), run(0.1, "c.csv")) == Kinship(
+        Kin.COMMAND, (Difference(Kin.COMMAND, "argument", "c.csv", "b.csv"),)
+    )
+    assert kinship(run(0.1, "b.csv"), run(0.2, "b.csv")) == Kinship(
+        Kin.PARAMS, (Difference(Kin.PARAMS, "lr", 0.2, 0.1),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("difference", "expected"),
+    [
+        (Difference(Kin.PARAMS, "fast", None, True), True),
+        (Difference(Kin.PARAMS, "fast", True, None), True),
+        (Difference(Kin.PARAMS, "lr", None, 0.1), False),
+        (Difference(Kin.ENVIRONMENT, "variables", None, True), False),
+    ],
+)
+def test_a_flag_is_a_parameter_that_one_side_has(difference: Difference, expected: bool) -> None:
+    assert difference.is_flag is expected
+
+
 def test_an_added_flag_is_one_difference() -> None:
     new = kin_run(
         command=Command(argv=("python", "train.py", "--fast", "--lr", "0.01")),
@@ -345,6 +387,29 @@ def test_another_environment_is_one_difference() -> None:
         Kin.ENVIRONMENT, (Difference(Kin.ENVIRONMENT, "python", "3.11.2", "3.12.1"),)
     )
     assert kinship(new, kin_run()) == Kinship(Kin.IDENTICAL)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "older", "expected"),
+    [
+        ({"variables": {"X": "1"}}, {"variables": {"X": "1"}}, False, Kin.IDENTICAL),
+        ({"variables": {"X": "1"}}, {"variables": {"X": "2"}}, False, Kin.ENVIRONMENT),
+        ({"variables": {"X": "1"}}, {}, False, Kin.ENVIRONMENT),
+        ({"variables": {"X": "1"}}, {}, True, Kin.IDENTICAL),  # they were not recorded
+        ({"variables": {"lr": "1"}}, {"variables": {"lr": "2"}}, False, Kin.IDENTICAL),
+        ({"variables": {"lr": "1"}}, {}, False, Kin.IDENTICAL),  # compared as a parameter
+        ({"python": "3.11.2"}, {"python": "3.12.1"}, True, Kin.ENVIRONMENT),
+    ],
+)
+def test_recorded_environments_make_kin(
+    one: Table, other: Table, older: bool, expected: Kin
+) -> None:
+    new = kin_run(environment={"host": "x", **one}, fingerprint="2:ab")
+    old = kin_run(environment={"host": "y", **other}, fingerprint="ab" if older else "2:ab")
+    for ours, theirs in ((new, old), (old, new)):
+        found = kinship(ours, theirs)
+        assert found is not None
+        assert found.relation is expected
 
 
 def test_fields_missing_in_an_older_record_make_kin() -> None:

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitexp.core.analysis.guards import GuardState, GuardVerdict, judge_guards
+from gitexp.core.analysis.guards import GuardState, GuardVerdict, judge_checks, judge_guards
 from gitexp.core.analysis.noise import Basis
 from gitexp.core.analysis.verdicts import MetricVerdict, Question, judge_metric
-from gitexp.core.model.run import Direction, MetricRule, Tolerance
+from gitexp.core.model.run import Checks, Direction, MetricRule, Outcome, Tolerance
 from gitexp.core.render.verdict_sentence import guard_words
 from tests.core.analysis.sample_groups import group_with
 
@@ -87,6 +87,30 @@ def test_guard_with_declared_noise_may_be_unknown() -> None:
     assert (
         guard_of(verdict_of([120.0], [100.0], noise=3.0), Tolerance(relative=0.03)).state is BROKEN
     )
+
+
+@pytest.mark.parametrize(
+    ("allowed", "noise", "state"),
+    [(5, 0.1, KEPT), (3, 0.1, BROKEN), (3, 1.65, UNKNOWN), (3, None, BROKEN), (4, None, KEPT)],
+)
+def test_guard_judges_both_directions_alike(
+    allowed: float, noise: float | None, state: GuardState
+) -> None:
+    """A loss of 4, with a half interval of 4.57 for a noise of 1.65."""
+    for verdict in (
+        verdict_of([104.0], [100.0], DOWN, noise),
+        verdict_of([96.0], [100.0], UP, noise),
+    ):
+        assert guard_of(verdict, Tolerance(absolute=allowed)).state is state
+
+
+@pytest.mark.parametrize("outcome", [Outcome.SUCCEEDED, Outcome.FAILED, Outcome.TIMED_OUT])
+def test_checks_of_a_run_are_a_guard(outcome: Outcome) -> None:
+    (guard,) = judge_checks(Checks(outcome=outcome, output="x" * 100 + "y" * 200))
+    assert guard.state is (KEPT if outcome is Outcome.SUCCEEDED else BROKEN)
+    assert (guard.bound, guard.why) == (f"checks {outcome.value}", "y" * 200)
+    assert judge_checks(Checks(outcome=outcome))[0].why is None
+    assert judge_checks(None) == []
 
 
 def test_guard_on_an_unmeasured_metric_is_unknown() -> None:
