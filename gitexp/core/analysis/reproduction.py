@@ -97,8 +97,8 @@ def _match(
 ) -> MetricMatch:
     plain = metric.partition("[")[0]
     declared = tolerances.get(plain) or tolerances.get(last_part(plain))
-    numeric = isinstance(recorded, float) and isinstance(again, float)
-    difference = allowed = 0.0
+    difference: float | None = None
+    allowed = 0.0
     state: MatchState
     if isinstance(recorded, float):
         allowed = (declared or default).allowed(recorded)
@@ -116,7 +116,7 @@ def _match(
         metric=metric,
         recorded=recorded,
         again=again,
-        difference=difference if numeric else None,
+        difference=difference,
         tolerance=allowed,
         state=state,
     )

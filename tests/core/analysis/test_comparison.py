@@ -174,6 +174,20 @@ def test_reproduction_names_the_metrics_at_fault(
     assert name_faults(matches) == text
 
 
+def test_metrics_of_a_reproduction_are_named_down_to_single_values() -> None:
+    before: Table = {"m": [{"a": 1.0}, 2.0], "gone": 1.0, "text": "x"}
+    after: Table = {"m": [{"a": 1.5}, 2.0], "new": 1.0, "text": 3.0}
+    recorded, again = make_run(1, metrics=before), make_run(2, metrics=after)
+    _, matches = compare_reproduction(recorded, again, tolerances={}, default=EXACT)
+    assert {match.metric: match.difference for match in matches} == {
+        "m[0].a": 0.5,
+        "m[1]": 0.0,
+        "gone": None,
+        "new": None,
+        "text": None,
+    }
+
+
 def test_own_tolerance_overrides_the_default() -> None:
     def judge(**tolerances: Tolerance) -> ReproductionVerdict:
         recorded = make_run(1, metrics={"val": {"time_s": 10.0}})

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitexp.core.analysis.kinship import Kin
+from gitexp.core.analysis.noise import Basis
 from gitexp.core.analysis.reproduction import compare_reproduction
 from gitexp.core.analysis.samples import Answer
 from gitexp.core.analysis.verdicts import Comparison, MetricVerdict
@@ -520,6 +521,22 @@ def test_reproduction_as_a_sentence(
         default=Tolerance(absolute=0.1),
     )
     assert reproduction_sentence(found, matches) == sentence
+
+
+def test_a_comparison_of_repeats_as_a_table() -> None:
+    single = compared(0.5, 0.4)
+    repeats = replace(
+        single, runs=2, reference_runs=3, repeats=3, low=0.05, high=0.15, noise=0.02, guessed=True
+    )
+    alone = replace(single, metric="f1", reference=None, basis=Basis.DETERMINISTIC, direction=None)
+    table = Comparison(run=RUN_ID, against="parent", verdicts=(alone, repeats))
+    assert comparison_heading(table) == "7f3a9c0 against its parent, 0000000"
+    assert comparison_table(table) == (
+        "metric    mean  n  reference  n  difference        %  verdict  remark\n"
+        "f1         0.5  1        0.4  1  +0.1           +25%  better   no noise\n"
+        "accuracy   0.5  2        0.4  3  +0.100 ±0.050  +25%  better   "
+        "noise 0.02; maximize (a guess)"
+    )
 
 
 def test_reproduction_with_another_exit_code_as_a_sentence() -> None:
