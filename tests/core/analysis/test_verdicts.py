@@ -196,6 +196,16 @@ EXAMPLES = {
         13,
         rule=MetricRule(min_effect=Tolerance(absolute=0.007)),
     ),
+    "too many repeats for the smallest difference that counts": Example(
+        [0.853],
+        [0.847],
+        Answer.UNKNOWN,
+        Basis.MEASURED,
+        "+0.006 ±0.014",
+        None,
+        POOL,
+        rule=MetricRule(min_effect=Tolerance(absolute=0.0001)),
+    ),
     "2: repeats for the smallest difference that counts": Example(
         [0.853],
         [0.847],
