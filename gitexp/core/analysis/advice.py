@@ -159,7 +159,7 @@ def _undecided(facts: Advised, verdict: MetricVerdict) -> str:
     if verdict.answer is Answer.SAME:
         return "no difference that counts: keep the simpler of the two and try a bolder change"
     if verdict.why == MORE_FAILED:
-        return "find out why more of its runs failed; the others alone were better"
+        return f"find out why {MORE_FAILED}; the others alone were better"
     if verdict.needed is None and verdict.basis is Basis.PAIRED:
         return "more seeds, or more turns, may tell; or try a bolder change"
     if verdict.needed is None:

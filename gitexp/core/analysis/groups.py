@@ -130,7 +130,7 @@ def _sample(measurements: Sequence[Measurement]) -> list[float]:
         return [mean(values) for values in cells.values()]
     values = list(chain.from_iterable(cells.values()))
     is_seeded = any(m.seeds for m in measurements)
-    return values[:1] if is_seeded and values and variance(values) == 0 else values
+    return values[:1] if is_seeded and variance(values) == 0 else values
 
 
 def has_one_seed(group: Group) -> bool:
@@ -171,9 +171,12 @@ def _means_by(group: Group, key: Callable[[Measurement], Hashable | None]) -> di
 
 
 def took_turns(new: Group, old: Group) -> bool:
-    """Return whether a batch measured the two groups alternately."""
-    ours = {_turn(m) for m in new.measurements} - {None}
-    return bool(ours & {_turn(m) for m in old.measurements})
+    """Return whether batches measured most numbers of both groups alternately."""
+    ours, theirs = (
+        {_turn(m) for m in group.measurements if m.value is not None} - {None}
+        for group in (new, old)
+    )
+    return 2 * len(ours & theirs) > max(new.runs, old.runs)
 
 
 def count_looks(new: Group, old: Group) -> int:

@@ -104,12 +104,14 @@ def _loss_state(verdict: MetricVerdict, allowed: float | None) -> tuple[GuardSta
         return GuardState.UNKNOWN, verdict.why
     if verdict.direction is None:
         return GuardState.UNKNOWN, "which way it is better is not known"
+    is_plain = verdict.basis in (Basis.UNKNOWN, Basis.DETERMINISTIC, Basis.MISSING)
+    if verdict.half is None and not is_plain:
+        return GuardState.UNKNOWN, None
     sign = 1 if verdict.direction is Direction.MAXIMIZE else -1
     gain, half = verdict.difference * sign, verdict.half or 0.0
     if gain - half >= -allowed:
         return GuardState.KEPT, None
-    is_plain = verdict.basis in (Basis.UNKNOWN, Basis.DETERMINISTIC)
-    if gain < -allowed and (is_plain or gain + half < 0):
+    if gain < -allowed and gain + half < 0:
         return GuardState.BROKEN, None
     return GuardState.UNKNOWN, None
 

@@ -172,8 +172,8 @@ def _environment(run: Run, other: Run) -> Iterator[Difference]:
     from gitexp.core.analysis.fingerprint import version_of
 
     if run.environment and other.environment:
-        told = ENVIRONMENT_FACTS if version_of(other.fingerprint) > 1 else ENVIRONMENT_FACTS[:-1]
-        for fact in told:
+        is_older = any(version_of(one.fingerprint) < 2 for one in (run, other))
+        for fact in ENVIRONMENT_FACTS[:-1] if is_older else ENVIRONMENT_FACTS:
             before, after = other.environment.get(fact), run.environment.get(fact)
             if fact == "variables":
                 params = {*run.params, *other.params}

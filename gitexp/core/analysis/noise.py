@@ -50,7 +50,7 @@ class Basis(StrEnum):
     PAIRED = "paired"
     """Both sides were measured with the same seeds, or alternately."""
     MISSING = "missing"
-    """One side has no number."""
+    """One side has no number, or the units differ."""
 
 
 @frozen
@@ -75,9 +75,8 @@ class Noise:
 
 def are_equal(value: float, other: float) -> bool:
     """Return whether two numbers differ only by rounding; NaN equals NaN."""
-    if math.isnan(value) or math.isnan(other):
-        return math.isnan(value) and math.isnan(other)
-    return math.isclose(value, other, rel_tol=ROUNDING, abs_tol=0.0)
+    is_close = math.isclose(value, other, rel_tol=ROUNDING, abs_tol=0.0)
+    return is_close or (math.isnan(value) and math.isnan(other))
 
 
 def mean(sample: Sample) -> float:
@@ -156,14 +155,14 @@ def _pooled_sd(repeated: Sequence[Repeats], dof: int) -> float:
     """Return the root of the pooled variance, in which no group counts for more than `OUTLIER`
     medians.
 
-    Thus one diverged run does not hide all differences. With fewer than three groups, or if most
-    groups do not vary, there is no useful median, and no variance is limited.
+    Thus one diverged run does not hide all differences. If most groups do not vary, there is no
+    useful median, and no variance is limited; neither is that of one or two groups.
     """
     if not dof:
         return 0.0
     ordered = sorted(repeats.variance for repeats in repeated)
     half = len(ordered) // 2
-    middle = (ordered[half] + ordered[-half - 1]) / 2 if len(ordered) > 2 else 0.0
+    middle = (ordered[half] + ordered[-half - 1]) / 2
     most = OUTLIER * middle if middle > 0 else math.inf
     try:
         return math.sqrt(math.fsum(min(r.variance, most) * r.dof for r in repeated) / dof)

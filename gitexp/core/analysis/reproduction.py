@@ -4,7 +4,7 @@ Metrics of the machine (time, speed, memory) are shown but never decide, unless 
 tolerance.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 from gitexp.core.analysis.noise import are_equal
@@ -63,6 +63,15 @@ def compare_reproduction(
     return ReproductionVerdict.REPRODUCED, matches
 
 
+def name_faults(matches: Sequence[MetricMatch]) -> str | None:
+    """Return the names of ten metrics outside the tolerance, and of ten missing ones."""
+    parts = []
+    for state, words in (("outside", "outside the tolerance"), ("missing", "missing")):
+        names = [match.metric for match in matches if match.state == state]
+        parts += [f"{words}: {', '.join(names[:10])}"] if names else []
+    return "; ".join(parts) or None
+
+
 def _leaves(metrics: Mapping[str, Value]) -> Iterator[tuple[str, float | str]]:
     for name, value in flatten(metrics):
         yield from _members(name, value)
@@ -88,8 +97,8 @@ def _match(
 ) -> MetricMatch:
     plain = metric.partition("[")[0]
     declared = tolerances.get(plain) or tolerances.get(last_part(plain))
-    numeric = isinstance(recorded, float) and isinstance(again, float)
-    difference = allowed = 0.0
+    difference: float | None = None
+    allowed = 0.0
     state: MatchState
     if isinstance(recorded, float):
         allowed = (declared or default).allowed(recorded)
@@ -107,7 +116,7 @@ def _match(
         metric=metric,
         recorded=recorded,
         again=again,
-        difference=difference if numeric else None,
+        difference=difference,
         tolerance=allowed,
         state=state,
     )

@@ -134,9 +134,8 @@ def _plain(difference: float, basis: Basis, gain_sign: int, min_effect: float) -
 
 
 def _is_pairing_worthwhile(differences: Sample, new: Sample, old: Sample) -> bool:
-    if not differences or len(new) < 2 or len(old) < 2:
-        return False
-    return variance(differences) < PAIRED_VARIANCE * (variance(new) + variance(old))
+    apart = variance(new) + variance(old)
+    return bool(differences) and variance(differences) < PAIRED_VARIANCE * apart
 
 
 def standard_error(new: Sample, old: Sample, noise: Noise) -> tuple[float, float]:
@@ -161,8 +160,7 @@ def standard_error(new: Sample, old: Sample, noise: Noise) -> tuple[float, float
     if not math.isfinite(total):
         return math.inf, 1.0  # a diverged run: no verdict is possible
     dof = 1 / math.fsum((part / total) ** 2 / n for part, n in parts)
-    most = prior + len(new) + len(old) - 2
-    return math.sqrt(total), max(1.0, min(dof, noise.dof, most))
+    return math.sqrt(total), max(1.0, min(dof, noise.dof))
 
 
 def level_of(look: int) -> float:

@@ -28,8 +28,8 @@ def t_tail(t: float, dof: float) -> float:
 
 def _beta(x: float, y: float, a: float, b: float) -> float:
     """Return I_x(a, b). `y` = 1 - x is an argument because it is exact where x is near 1."""
-    if x <= 0 or y <= 0:
-        return 0.0 if x <= 0 else 1.0
+    if x <= 0:
+        return 0.0
     if x > (a + 1) / (a + b + 2):  # the continued fraction converges fast on the other side
         return 1 - _beta(y, x, b, a)
     log_beta = math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)

@@ -37,7 +37,7 @@ NOT_A_NUMBER = "it is not a number"
 ALL_FAILED = "no run of the trial succeeded"
 MISSING_HERE = "missing from this run"
 MISSING_THERE = "missing from the reference"
-MORE_FAILED = "more of its runs failed"
+MORE_FAILED = "more of its runs failed or have no number"
 OTHER_UNIT = "the units differ"
 SAME_GROUP = "the same trial"
 
@@ -86,6 +86,8 @@ class MetricVerdict:
     reference_failed: int = 0
     not_numbers: int = 0
     """Those of `failed` that succeeded, with a number that is not finite."""
+    missing: int = 0
+    """Those of `failed` that succeeded without the metric."""
     rivals: int = 1
     """Number of groups that may be the best, if the reference is the best of several."""
     look: int = 1
@@ -95,9 +97,8 @@ class MetricVerdict:
     needed: int | None = None
     """Repeats on each side that would show `effect`; `None` for more than 100."""
     effect: float | None = None
-    """Difference for `needed`: the smallest that counts, else the observed one.
-
-    One standard deviation if no difference is shown.
+    """Difference for `needed`: the smallest that counts, else or with as many repeats the observed
+    one; one standard deviation if no difference is shown.
     """
     overruled: float | None = None
     """Declared noise, if repeats show more."""
@@ -150,13 +151,13 @@ def judge_metric(question: Question) -> MetricVerdict:
     new, old = question.new, question.old
     verdict = _facts(question)
     if new is None or old is None or not new.sample or not old.sample:
-        return replace(verdict, why=verdict.why or _missing(new, old))
+        return replace(verdict, why=_missing(new, old))
     if new.key == old.key:
         return replace(verdict, answer=Answer.SAME, why=SAME_GROUP, difference=0.0)
     ours, theirs = question.units
     if ours != theirs:  # a difference would mean nothing, also to a guard
         why = f"{OTHER_UNIT}: {ours or 'none'} here, {theirs or 'none'} there"
-        return replace(verdict, answer=Answer.UNKNOWN, why=why)
+        return replace(verdict, why=why)
     return _checked(_compared(question, verdict, new, old), new, old)
 
 
@@ -165,7 +166,7 @@ def _compared(question: Question, verdict: MetricVerdict, new: Group, old: Group
     machine, rule = question.is_time_like, question.rule
     pooled = comparable(question.others, new.sample, old.sample)
     noise = measure_noise(pooled, declared=rule.noise, is_time_like=machine)
-    in_turns = machine and took_turns(new, old)
+    in_turns = took_turns(new, old)
     effect = rule.min_effect or (MACHINE_EFFECT if machine and not in_turns else None)
     min_effect = effect.allowed(old.mean) if effect else 0.0
     look = count_looks(new, old)
@@ -180,7 +181,9 @@ def _compared(question: Question, verdict: MetricVerdict, new: Group, old: Group
         share=1 / question.metrics,
         pairs=pairs_of(new, old),
     )
-    effect_size, needed = _needed(compared, noise, min_effect)
+    effect_size, needed = _needed(
+        *(compared, noise, min_effect), fewest=min(new.counted, old.counted)
+    )
     return replace(
         verdict,
         difference=compared.difference,
@@ -223,6 +226,7 @@ def _facts(question: Question) -> MetricVerdict:
         own=own[0] if own else None,
         failed=0 if new is None else new.failed,
         not_numbers=0 if new is None else sum(m.lack == "not a number" for m in new.measurements),
+        missing=0 if new is None else sum(m.lack == "missing" for m in new.measurements),
         reference_failed=0 if old is None else old.failed,
     )
 
@@ -236,9 +240,12 @@ def _missing(new: Group | None, old: Group | None) -> str:
 
 
 def _lack(group: Group | None, missing: str) -> str:
-    """Return why a group has no number, from its last run."""
-    lack = None if group is None else group.measurements[-1].lack
-    return {"not a number": NOT_A_NUMBER, "failed": ALL_FAILED}.get(lack or "", missing)
+    """Return why a group has no number, from its last run that did not fail."""
+    lacks = [] if group is None else [m.lack for m in group.measurements]
+    ended = [lack for lack in lacks if lack != "failed"]
+    if lacks and not ended:
+        return ALL_FAILED
+    return NOT_A_NUMBER if ended[-1:] == ["not a number"] else missing
 
 
 def _checked(verdict: MetricVerdict, new: Group, old: Group) -> MetricVerdict:
@@ -251,15 +258,23 @@ def _checked(verdict: MetricVerdict, new: Group, old: Group) -> MetricVerdict:
     return verdict
 
 
-def _needed(compared: Compared, noise: Noise, min_effect: float) -> tuple[float | None, int | None]:
-    """Return an effect that is not shown, and the repeats on each side that would show it."""
-    if compared.shown or noise.basis not in (Basis.MEASURED, Basis.DECLARED) or not noise.sd:
+def _needed(
+    compared: Compared, noise: Noise, min_effect: float, fewest: int
+) -> tuple[float | None, int | None]:
+    """Return an effect that is not shown, and the repeats on each side that would show it.
+
+    `fewest` is how many both sides have: as many do not tell more.
+    """
+    if compared.shown or not noise.sd:
         return None, None
-    if compared.answer is Answer.SAME and min_effect:
-        return None, None
-    effect = noise.sd if compared.answer is Answer.SAME else min_effect
-    effect = effect or abs(compared.difference)
-    return effect, repeats_needed(effect, noise)
+    if compared.answer is Answer.SAME:
+        return (None, None) if min_effect else (noise.sd, repeats_needed(noise.sd, noise))
+    if min_effect:
+        needed = repeats_needed(min_effect, noise)
+        if needed is None or needed > fewest:
+            return min_effect, needed
+    observed = abs(compared.difference)
+    return observed, repeats_needed(observed, noise)
 
 
 def overall(verdicts: Sequence[MetricVerdict], primary: str | None = None) -> Answer:

@@ -118,20 +118,23 @@ def _remark(verdict: MetricVerdict) -> str:
 def reproduction_sentence(
     verdict: ReproductionVerdict, matches: Sequence[MetricMatch], *, colour: bool = False
 ) -> str:
-    """Return the verdict with its count: `drifted: 1 of 3 metrics outside the tolerance`."""
+    """Return the verdict with its count: `drifted: of 3 metrics, 1 outside the tolerance`."""
     word = style(verdict.value, REPRODUCTION_ROLES[verdict], enabled=colour)
     counted = [m for m in matches if m.state != "informative"]
     if verdict is ReproductionVerdict.FAILED:
         return f"{word}: it did not end as the recorded run did"
-    if not counted:
-        return f"{word}: there were no metrics to compare, only the outcome and exit code"
-    off = sum(m.state in ("outside", "missing") for m in counted)
+    outside = sum(m.state == "outside" for m in counted)
+    missing = sum(m.state == "missing" for m in counted)
     within = sum(m.state == "within" for m in counted)
     plural = "" if len(counted) == 1 else "s"
-    if off:
-        return f"{word}: {off} of {len(counted)} metric{plural} outside the tolerance"
+    if outside or missing:
+        lack = [f"{missing} missing"] if missing else []
+        off = [f"{outside} outside the tolerance"] if outside else []
+        return f"{word}: of {len(counted)} metric{plural}, {' and '.join([*off, *lack])}"
     if verdict is ReproductionVerdict.DRIFTED:
-        return f"{word}: the metrics agree but the exit code differs"
+        return f"{word}: the {'metrics agree but the ' if counted else ''}exit code differs"
+    if not counted:
+        return f"{word}: there were no metrics to compare, only the outcome and exit code"
     if within:
         return f"{word}: {within} of {len(counted)} metric{plural} moved, none too far"
     return f"{word}: {len(counted)} metric{plural} equal"

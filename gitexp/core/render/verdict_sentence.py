@@ -129,7 +129,7 @@ def guard_words(guard: GuardVerdict, *, precision: int | None = 5) -> str:
         return guard.bound
     if guard.state is GuardState.UNKNOWN and guard.difference is None:
         return f"{metric} is not known ({guard.why}), {guard.bound}"
-    if guard.relative is not None and guard.difference is not None:
+    if guard.relative is not None:
         change = format_percent(guard.relative)
     elif guard.difference is not None:
         change = format_signed(guard.difference, precision=precision)
@@ -331,11 +331,13 @@ def _needed(verdict: MetricVerdict) -> list[str]:
 def _remarks(verdict: MetricVerdict) -> list[str]:
     """Return remarks on the noise, for the end of the sentence."""
     parts = []
-    failed = verdict.failed - verdict.not_numbers
+    failed = verdict.failed - verdict.not_numbers - verdict.missing
     if failed:
         parts.append(f"{failed} of {verdict.total} failed")
     if verdict.not_numbers and verdict.total > 1:
         parts.append(f"{verdict.not_numbers} of {verdict.total} not a number")
+    if verdict.missing and verdict.total > 1:
+        parts.append(f"{verdict.missing} of {verdict.total} did not measure it")
     if verdict.overruled is not None and verdict.noise is not None:
         shown = format_number(verdict.noise, precision=2)
         declared = format_number(verdict.overruled, precision=2)

@@ -21,7 +21,7 @@ from gitexp.adapters.system.probe import (
     probe_environment,
 )
 from gitexp.core.analysis.kinship import diff_tables
-from gitexp.core.analysis.reproduction import MetricMatch, compare_reproduction
+from gitexp.core.analysis.reproduction import MetricMatch, compare_reproduction, name_faults
 from gitexp.core.errors import GitexpError, Undetermined
 from gitexp.core.inputs.patterns import parse_patterns
 from gitexp.core.inputs.redaction import REDACTED
@@ -167,14 +167,13 @@ def _annotate(
     verdict: ReproductionVerdict,
     matches: Sequence[MetricMatch],
 ) -> None:
-    off = [match.metric for match in matches if match.state in ("outside", "missing")]
     annotate(
         workspace,
         entry,
         AnnotationKind.REPRODUCTION,
         verdict=verdict,
         by=again.id,
-        text=f"outside the tolerance: {', '.join(off[:10])}" if off else None,
+        text=name_faults(matches),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gitexp.core.analysis.kinship import Difference, Kin, Kinship, diff_tables, kinship
-from gitexp.core.analysis.reproduction import compare_reproduction
+from gitexp.core.analysis.reproduction import compare_reproduction, name_faults
 from gitexp.core.model.directions import (
     direction_of,
     guess_direction,
@@ -157,6 +157,37 @@ def test_verdicts_of_reproductions(
         assert [match.state for match in matches] == states
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "text"),
+    [
+        ({"a": 1, "b": 1}, {"a": 1, "b": 1}, None),
+        ({"a": 1, "b": 1}, {"a": 2, "b": 3}, "outside the tolerance: a, b"),
+        ({"a": 1, "b": 1}, {"b": 1}, "missing: a"),
+        ({"a": 1, "b": 1}, {"a": 2}, "outside the tolerance: a; missing: b"),
+    ],
+)
+def test_reproduction_names_the_metrics_at_fault(
+    before: dict[str, Any], after: dict[str, Any], text: str | None
+) -> None:
+    recorded, again = make_run(1, metrics=before), make_run(2, metrics=after)
+    _, matches = compare_reproduction(recorded, again, tolerances={}, default=EXACT)
+    assert name_faults(matches) == text
+
+
+def test_metrics_of_a_reproduction_are_named_down_to_single_values() -> None:
+    before: Table = {"m": [{"a": 1.0}, 2.0], "gone": 1.0, "text": "x"}
+    after: Table = {"m": [{"a": 1.5}, 2.0], "new": 1.0, "text": 3.0}
+    recorded, again = make_run(1, metrics=before), make_run(2, metrics=after)
+    _, matches = compare_reproduction(recorded, again, tolerances={}, default=EXACT)
+    assert {match.metric: match.difference for match in matches} == {
+        "m[0].a": 0.5,
+        "m[1]": 0.0,
+        "gone": None,
+        "new": None,
+        "text": None,
+    }
+
+
 def test_own_tolerance_overrides_the_default() -> None:
     def judge(**tolerances: Tolerance) -> ReproductionVerdict:
         recorded = make_run(1, metrics={"val": {"time_s": 10.0}})
@@ -278,6 +309,21 @@ KIN: dict[str, tuple[Callable[[], Run], Kin | None]] = {
         lambda: kin_run(command=Command(argv=("python", "train.py", "--lr", "0.01", "x"))),
         None,
     ),
+    "an option that is no parameter": (
+        lambda: kin_run(command=Command(argv=("python", "train.py", "--lr", "0.01", "--quiet"))),
+        None,
+    ),
+    "several seeds": (
+        lambda: kin_run(params={"lr": 0.01, "seed": 2, "data_seed": 3, "init_seed": 4}),
+        Kin.SEED,
+    ),
+    "three differences, one of them of the command": (
+        lambda: kin_run(
+            command=Command(argv=("python", "train.py", "--lr", "0.02"), directory="sub"),
+            params={"lr": 0.02, "seed": 1, "wd": 0.1},
+        ),
+        None,
+    ),
     "no command": (lambda: kin_run(command=None), None),
     "elsewhere": (
         lambda: kin_run(
@@ -311,6 +357,33 @@ def test_the_differences_of_kin_are_named() -> None:
     )
 
 
+def test_arguments_of_kin_are_compared_without_the_values_of_parameters() -> None:
+    def run(lr: float, file: str) -> Run:
+        words = ("python", "train.py", "{lr}", "a.csv", file)
+        argv = tuple(str(lr) if word == "{lr}" else word for word in words)
+        return kin_run(command=Command(argv=argv, template=words), params={"lr": lr})
+
+    assert kinship(run(0.1, "b.csv"), run(0.1, "c.csv")) == Kinship(
+        Kin.COMMAND, (Difference(Kin.COMMAND, "argument", "c.csv", "b.csv"),)
+    )
+    assert kinship(run(0.1, "b.csv"), run(0.2, "b.csv")) == Kinship(
+        Kin.PARAMS, (Difference(Kin.PARAMS, "lr", 0.2, 0.1),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("difference", "expected"),
+    [
+        (Difference(Kin.PARAMS, "fast", None, True), True),
+        (Difference(Kin.PARAMS, "fast", True, None), True),
+        (Difference(Kin.PARAMS, "lr", None, 0.1), False),
+        (Difference(Kin.ENVIRONMENT, "variables", None, True), False),
+    ],
+)
+def test_a_flag_is_a_parameter_that_one_side_has(difference: Difference, expected: bool) -> None:
+    assert difference.is_flag is expected
+
+
 def test_an_added_flag_is_one_difference() -> None:
     new = kin_run(
         command=Command(argv=("python", "train.py", "--fast", "--lr", "0.01")),
@@ -328,6 +401,29 @@ def test_another_environment_is_one_difference() -> None:
         Kin.ENVIRONMENT, (Difference(Kin.ENVIRONMENT, "python", "3.11.2", "3.12.1"),)
     )
     assert kinship(new, kin_run()) == Kinship(Kin.IDENTICAL)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "older", "expected"),
+    [
+        ({"variables": {"X": "1"}}, {"variables": {"X": "1"}}, False, Kin.IDENTICAL),
+        ({"variables": {"X": "1"}}, {"variables": {"X": "2"}}, False, Kin.ENVIRONMENT),
+        ({"variables": {"X": "1"}}, {}, False, Kin.ENVIRONMENT),
+        ({"variables": {"X": "1"}}, {}, True, Kin.IDENTICAL),  # they were not recorded
+        ({"variables": {"lr": "1"}}, {"variables": {"lr": "2"}}, False, Kin.IDENTICAL),
+        ({"variables": {"lr": "1"}}, {}, False, Kin.IDENTICAL),  # compared as a parameter
+        ({"python": "3.11.2"}, {"python": "3.12.1"}, True, Kin.ENVIRONMENT),
+    ],
+)
+def test_recorded_environments_make_kin(
+    one: Table, other: Table, older: bool, expected: Kin
+) -> None:
+    new = kin_run(environment={"host": "x", **one}, fingerprint="2:ab")
+    old = kin_run(environment={"host": "y", **other}, fingerprint="ab" if older else "2:ab")
+    for ours, theirs in ((new, old), (old, new)):
+        found = kinship(ours, theirs)
+        assert found is not None
+        assert found.relation is expected
 
 
 def test_fields_missing_in_an_older_record_make_kin() -> None:

@@ -180,6 +180,68 @@ def test_rounds_of_other_batches_are_no_pairs() -> None:
     assert not took_turns(new, old)
 
 
+def test_groups_took_turns_if_most_of_their_numbers_did() -> None:
+    def with_runs_apart(count: int, group: Group) -> Group:
+        apart = group_with([1.0] * count, group.key, start=100)
+        return group_of([*group.measurements, *apart.measurements])
+
+    new, old = turns([1.0] * 5, "a"), turns([2.0] * 5, "b", start=2)
+    for apart, took in ((1, True), (4, True), (5, False)):
+        assert took_turns(with_runs_apart(apart, new), old) is took
+        assert took_turns(new, with_runs_apart(apart, old)) is took
+
+
+def test_a_turn_counts_if_both_sides_have_a_number() -> None:
+    numbers = turns([1.0] * 3, "a")
+    failed = group_of(m._replace(value=None) for m in turns([1.0] * 2, "b", start=2).measurements)
+    other = group_of([*failed.measurements, measured(1.0, 60, "b", batch="x", round=2)])
+    assert not took_turns(numbers, failed)
+    assert not took_turns(numbers, other)
+    assert not took_turns(other, numbers)
+
+
+@pytest.mark.parametrize(
+    ("group", "expected"),
+    [
+        (group_with([0.8, 0.8], seeds="seed=0"), True),
+        (group_with([0.8], seeds="seed=0"), False),
+        (group_with([0.8, None], seeds="seed=0"), False),
+        (group_with([0.8, 0.8]), False),
+        (seeded([0.8, 0.9]), False),
+        (group_of([*seeded([None, 0.8]).measurements, measured(0.7, 9, seeds="seed=1")]), True),
+    ],
+)
+def test_repeats_with_one_seed(group: Group, expected: bool) -> None:
+    assert has_one_seed(group) is expected
+
+
+def test_equal_numbers_without_a_seed_are_measurements() -> None:
+    assert group_with([0.8, 0.8, 0.8], cell="f").sample == (0.8, 0.8, 0.8)
+    assert group_with([0.8, 0.8, 0.8], cell="f", seeds="seed=0").sample == (0.8,)
+    assert group_with([None], cell="f", seeds="seed=0").sample == ()
+
+
+@pytest.mark.parametrize(
+    ("values", "typical"),
+    [
+        ([1.0, 2.0, 2.9], 1),
+        ([-1.0, -2.0, -2.9], 1),
+        ([3.0, None, 2.0, 1.0], 2),
+        ([0.1 + 0.2, 0.3], 0),
+        ([0.0, -1.0, 1.0], 0),
+        ([None, None], 1),
+    ],
+)
+def test_typical_run_is_the_nearest_to_the_mean(values: list[float | None], typical: int) -> None:
+    group = group_with(values)
+    assert group.typical == group.measurements[typical]
+
+
+def test_spread_of_a_group() -> None:
+    assert group_with([1.0, 3.0]).sd == pytest.approx(2**0.5)
+    assert group_with([1.0]).sd is None
+
+
 def test_runs_without_rounds_are_not_alternating() -> None:
     assert not took_turns(group_with([1.0], batch="x"), group_with([1.0], "b", batch="x", start=3))
 

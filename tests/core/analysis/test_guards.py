@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitexp.core.analysis.guards import GuardState, GuardVerdict, judge_guards
+from gitexp.core.analysis.guards import GuardState, GuardVerdict, judge_checks, judge_guards
+from gitexp.core.analysis.noise import Basis
 from gitexp.core.analysis.verdicts import MetricVerdict, Question, judge_metric
-from gitexp.core.model.run import Direction, MetricRule, Tolerance
+from gitexp.core.model.run import Checks, Direction, MetricRule, Outcome, Tolerance
 from gitexp.core.render.verdict_sentence import guard_words
 from tests.core.analysis.sample_groups import group_with
 
@@ -97,12 +98,57 @@ def test_guard_with_declared_noise_may_be_unknown() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("allowed", "noise", "state"),
+    [(5, 0.1, KEPT), (3, 0.1, BROKEN), (3, 1.65, UNKNOWN), (3, None, BROKEN), (4, None, KEPT)],
+)
+def test_guard_judges_both_directions_alike(
+    allowed: float, noise: float | None, state: GuardState
+) -> None:
+    """A loss of 4, with a half interval of 4.57 for a noise of 1.65."""
+    for verdict in (
+        verdict_of([104.0], [100.0], DOWN, noise),
+        verdict_of([96.0], [100.0], UP, noise),
+    ):
+        assert guard_of(verdict, Tolerance(absolute=allowed)).state is state
+
+
+@pytest.mark.parametrize("outcome", [Outcome.SUCCEEDED, Outcome.FAILED, Outcome.TIMED_OUT])
+def test_checks_of_a_run_are_a_guard(outcome: Outcome) -> None:
+    (guard,) = judge_checks(Checks(outcome=outcome, output="x" * 100 + "y" * 200))
+    assert guard.state is (KEPT if outcome is Outcome.SUCCEEDED else BROKEN)
+    assert (guard.bound, guard.why) == (f"checks {outcome.value}", "y" * 200)
+    assert judge_checks(Checks(outcome=outcome))[0].why is None
+    assert judge_checks(None) == []
+
+
 def test_guard_on_an_unmeasured_metric_is_unknown() -> None:
     for new, old in ((None, [1.0]), (None, None), ([1.0], None)):
         guard = guard_of(verdict_of(new, old), Tolerance(relative=0.05))
         assert guard.state is UNKNOWN
         assert guard.why
         assert "is not known" in guard_words(guard)
+
+
+def test_guard_on_numbers_in_different_units_is_unknown() -> None:
+    new, old = group_with([0.85], "a", start=9), group_with([82.0], "b")
+    question = Question(metric="acc", new=new, old=old, direction=UP, units=(None, "%"))
+    guard = guard_of(judge_metric(question), Tolerance(relative=0.02))
+    assert guard.state is UNKNOWN
+    assert guard_words(guard) == (
+        "acc is not known (the units differ: none here, % there), guard 2 %"
+    )
+
+
+def test_guard_is_unknown_while_a_diverged_run_hides_the_noise() -> None:
+    steady, diverged = group_with([1.0, 1.1], "a", start=9), group_with([1.0, 1e200], "b")
+    others = [[1e200, 1.1e200], [1.0, 1.2], [1.1, 1.0]]
+    for new, old in ((steady, diverged), (diverged, steady)):
+        verdict = judge_metric(
+            Question(metric="loss", new=new, old=old, others=others, direction=DOWN)
+        )
+        assert (verdict.basis, verdict.half) == (Basis.MEASURED, None)
+        assert guard_of(verdict, Tolerance(relative=0.02)).state is UNKNOWN
 
 
 def test_guard_without_direction_is_unknown() -> None:

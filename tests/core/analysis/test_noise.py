@@ -32,6 +32,7 @@ EQUAL = [
     (math.inf, math.inf, True),
     (math.inf, -math.inf, False),
     (math.nan, 0.0, False),
+    (0.0, math.nan, False),
     (0.0, 1e-300, False),
     (0.0, -0.0, True),
     (1.0, 1.0 + 1e-11, False),
@@ -49,6 +50,7 @@ def test_mean_and_variance() -> None:
     assert variance([0.847, 0.851, 0.844, 0.849, 0.846]) == pytest.approx(7.3e-6, rel=1e-9)
     assert variance([0.3, 0.1 + 0.2]) == 0
     assert mean([0.9] * 41) == 0.9 != math.fsum([0.9] * 41) / 41
+    assert mean([1e308, 1.5e308]) == pytest.approx(1.25e308)
     assert variance([5.0]) == 0
     assert variance([1e9 + 1, 1e9 + 2, 1e9 + 3]) == pytest.approx(1)
 
@@ -63,6 +65,9 @@ STATES: list[tuple[list[Sample], Basis, float]] = [
     ([[0.85, 0.85, 0.85, 0.85]], Basis.DETERMINISTIC, 3),
     ([[0.85, 0.85], [0.8, 0.8], [0.7, 0.7]], Basis.DETERMINISTIC, 3),
     ([[0.4123501, 0.4123501]], Basis.DETERMINISTIC, 1),  # numbers with more digits do not
+    ([[0.412351, 0.412351]], Basis.DETERMINISTIC, 1),
+    ([[-0.41235, -0.41235]], Basis.UNKNOWN, 1),
+    ([[0.041235, 0.041235]], Basis.UNKNOWN, 1),
     ([[41235.0, 41235.0]], Basis.UNKNOWN, 1),
     ([[1.2345e-9, 1.2345e-9]], Basis.UNKNOWN, 1),
     ([[0.8] * 9, [0.7, 0.71]], Basis.MEASURED, 9),  # one different repeat ends it
@@ -97,6 +102,17 @@ def test_one_diverged_group_does_not_hide_all_differences() -> None:
     assert measure_noise([*calm, [1.0, 1e9]]).sd < 0.05
 
 
+@pytest.mark.parametrize(
+    ("variances", "median"), [([1, 4, 1e6], 4), ([1, 4, 6, 1e6], 5), ([1, 2, 4, 6, 1e6], 4)]
+)
+def test_a_variance_in_the_pool_is_limited_by_the_median_of_all(
+    variances: list[float], median: float
+) -> None:
+    noise = measure_noise([[0.0, math.sqrt(2 * v)] for v in variances])
+    limited = [*variances[:-1], OUTLIER * median]
+    assert noise.sd == pytest.approx(math.sqrt(sum(limited) / len(limited)))
+
+
 def test_no_variance_is_limited_when_most_groups_agree() -> None:
     noise = measure_noise([[0.8, 0.8]] * 8 + [[0.8, 0.81]])
     assert noise.basis is Basis.MEASURED
@@ -113,6 +129,10 @@ def test_a_coarse_metric_is_no_finer_than_half_its_step() -> None:
     pooled = math.sqrt(3 * variance(family[0]) / (3 + 19 + 19))
     assert pooled < 0.005
     assert measure_noise(family).sd == pytest.approx(0.005)
+    unordered = [0.70, 0.71, 0.70, 0.70], [0.72] * 20, [0.74] * 20
+    assert measure_noise(unordered).sd == pytest.approx(0.005)
+    several_steps = [[0.0] * 50 + [1.0, 11.0]]
+    assert measure_noise(several_steps).sd == pytest.approx(math.sqrt(variance(several_steps[0])))
 
 
 # --- declared noise -------------------------------------------------------------------------------
@@ -150,10 +170,11 @@ def test_declared_noise_wins_unless_repeats_show_more(
 
 
 def test_groups_at_another_level_are_left_out() -> None:
-    others = [[0.4], [0.6, 0.7], [1.9, 2.0], [2.5, 2.5], []]
-    assert comparable(others, [1.0], [1.0]) == [[0.6, 0.7], [1.9, 2.0], [1.0], [1.0]]
+    others = [[0.4], [0.5], [0.6, 0.7], [1.9, 2.1], [2.5, 2.5], []]
+    near = [[0.5], [0.6, 0.7], [1.9, 2.1], [1.0], [1.0]]
+    assert comparable(others, [1.0], [1.0]) == near
     below = [[-x for x in sample] for sample in others]
-    assert comparable(below, [-1.0], [-1.0]) == [[-0.6, -0.7], [-1.9, -2.0], [-1.0], [-1.0]]
+    assert comparable(below, [-1.0], [-1.0]) == [[-x for x in sample] for sample in near]
 
 
 def test_all_groups_count_where_signs_differ() -> None:

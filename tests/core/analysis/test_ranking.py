@@ -56,7 +56,8 @@ def test_deterministic_numbers_rank_by_value() -> None:
 def test_equal_groups_keep_their_order(direction: Direction) -> None:
     for samples in ([[0.8], [0.8], [0.8]], [[0.8] * 4, [0.8] * 4]):
         groups = made(*samples)
-        assert list(rank(groups, direction=direction).groups) == groups
+        ranking = rank(groups, direction=direction)
+        assert (list(ranking.groups), ranking.contenders) == (groups, 1)
 
 
 def test_one_lucky_run_does_not_lead() -> None:
@@ -71,6 +72,26 @@ def test_groups_shown_worse_are_no_contenders() -> None:
     ranking = rank(made([0.80, 0.81, 0.79], [0.90, 0.91, 0.89], [0.904], [0.70]), direction=UP)
     assert keys(ranking.groups[: ranking.contenders]) == ["g1", "g2"]
     assert keys(ranking.groups[ranking.contenders :]) == ["g0", "g3"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [[0.8]],
+        [[0.8], [0.9], [0.85]],
+        [[0.8] * 4, [0.9], [0.7]],
+        [[0.8, 0.8], [0.9], [0.7]],
+        [[0.80, 0.81, 0.79], [0.805], [0.6]],
+    ],
+)
+def test_a_ranking_without_a_group_is_that_of_the_others(values: list[list[float]]) -> None:
+    groups = made(*values)
+    ranking = rank(groups, direction=UP)
+    assert ranking.without(None) == ranking
+    for group in groups:
+        left = ranking.without(group.key)
+        assert (left is None) is (ranking.noise.sd > 0 or len(group.sample) > 1)
+        assert left in (None, rank([g for g in groups if g is not group], direction=UP))
 
 
 def test_groups_without_numbers_are_not_ranked() -> None:
@@ -102,6 +123,17 @@ def test_single_runs_are_ranked_by_the_noise_of_their_level() -> None:
     groups = made([4.0], [3.9], [3.5, 3.38], *low)
     ranking = rank(groups, direction=UP)
     assert {"g0", "g1"} <= set(keys(ranking.groups[: ranking.contenders]))
+
+
+def test_where_no_repeats_tell_the_noise_of_a_level_its_numbers_rank() -> None:
+    ranking = rank(made([4.0], [3.9], [4.0 * (1 + 1e-14)], [0.01, 0.0101]), direction=UP)
+    assert ranking.noise.basis is Basis.MEASURED
+    assert set(keys(ranking.groups[: ranking.contenders])) == {"g0", "g2"}
+
+
+def test_a_metric_declared_to_have_no_noise_ranks_by_its_numbers() -> None:
+    ranking = rank(made([0.80], [0.81], [0.81]), direction=UP, declared=0.0)
+    assert (keys(ranking.groups), ranking.contenders) == (["g1", "g2", "g0"], 2)
 
 
 samples = st.lists(

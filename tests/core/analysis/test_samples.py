@@ -223,6 +223,25 @@ def test_single_runs_are_compared_as_numbers() -> None:
     assert compared([0.85], [0.80], min_effect=0.1).answer is Answer.SAME
 
 
+SPREAD = [-0.002, -0.001, 0.0, 0.001, 0.002]
+
+
+@pytest.mark.parametrize(
+    ("shift", "min_effect", "expected"),
+    [
+        (0.01, 0.0, Answer.BETTER),
+        (0.01, 0.02, Answer.SAME),  # shown, but it does not count
+        (-0.01, 0.02, Answer.SAME),
+        (0.0005, 0.0, Answer.SAME),
+        (0.0005, 0.01, Answer.SAME),
+        (0.0005, 0.001, Answer.UNKNOWN),  # the interval is wider
+    ],
+)
+def test_smallest_difference_that_counts(shift: float, min_effect: float, expected: Answer) -> None:
+    new, old = [0.8 + shift + x for x in SPREAD], [0.8 + x for x in SPREAD]
+    assert compared(new, old, min_effect=min_effect).answer is expected
+
+
 def test_deterministic_numbers_are_shown_to_differ() -> None:
     found = compared([0.85], [0.80], [[0.8] * 4])
     assert (found.answer, found.basis, found.shown) == (Answer.BETTER, Basis.DETERMINISTIC, True)
@@ -279,6 +298,8 @@ def test_paired_differences() -> None:
     paired = compare_samples(new, old, noise, pairs=pairs)
     assert (paired.basis, paired.answer, paired.dof) == (Basis.PAIRED, Answer.BETTER, 4)
     assert compare_samples(new, old, noise).answer is Answer.UNKNOWN
+    back = compare_samples(old, new, noise, pairs=[(b, a) for a, b in pairs])
+    assert (back.basis, back.answer) == (Basis.PAIRED, Answer.WORSE)
     mixed = list(zip(new, sorted(old), strict=True))
     assert compare_samples(new, old, noise, pairs=mixed).basis is Basis.MEASURED
 
@@ -304,6 +325,14 @@ def test_an_unsteady_side_widens_the_interval() -> None:
     assert standard_error(unsteady, calm, noise)[0] > 2 * standard_error(calm, calm, noise)[0]
 
 
+def test_degrees_of_freedom_are_those_of_satterthwaite() -> None:
+    """The variance is 4 of the pool, 1/9 and 100/9, with 4, 2 and 2 degrees of freedom."""
+    noise = Noise(Basis.MEASURED, 3.0, 20)
+    error, dof = standard_error([1.0, 2.0, 3.0], [0.0, 10.0, 20.0], noise)
+    assert error == pytest.approx(math.sqrt(4 + 101 / 9))
+    assert dof == pytest.approx((4 + 101 / 9) ** 2 / (4**2 / 4 + (1 / 81 + 100**2 / 81) / 2))
+
+
 def test_degrees_of_freedom_are_at_most_those_of_the_pool() -> None:
     assert standard_error([1.0], [2.0], Noise(Basis.MEASURED, 0.1, 1))[1] == 1
     assert standard_error([1.0], [2.0], Noise(Basis.MEASURED, 0.1, 3))[1] == 3
@@ -318,7 +347,7 @@ def test_the_levels_of_looks() -> None:
     assert found == [0.025, 0.025, 0.01, 0.005, 0.005, 0.0025, 0.001]
 
 
-NEEDED = [(3, 3), (2, 5), (1.5, 8), (1, 17), (0.5, 64), (0.4, 100), (0.39, None), (0, None)]
+NEEDED = [(3, 3), (2, 5), (1.5, 8), (1, 17), (0.5, 64), (0.399, 100), (0.397, None), (0, None)]
 
 
 @pytest.mark.parametrize(("effect", "expected"), NEEDED)
@@ -353,6 +382,14 @@ def test_a_batch_that_cannot_win_is_hopeless() -> None:
     assert is_hopeless(
         [0.838, 0.841], [0.85, 0.8537, 0.8574], Noise(Basis.MEASURED, 0.005, 2), planned=5
     )
+
+
+def test_a_batch_is_hopeless_below_this_difference() -> None:
+    """The bound is t(5 %, 7) √(1/2 - 1/5) below t(2.5 %, 10) √(1/5 + 1/3), in deviations."""
+    bound = 2.228139 * math.sqrt(8 / 15) - 1.894579 * math.sqrt(3 / 10)
+    for factor, expected in ((0.999, True), (1.001, False)):
+        mean = 1 + factor * bound * KNOWN.sd
+        assert is_hopeless([mean] * 2, [1.0] * 3, KNOWN, planned=5) is expected
 
 
 @pytest.mark.parametrize("basis", [Basis.UNKNOWN, Basis.DETERMINISTIC])

@@ -1,7 +1,7 @@
 """Verdicts on groups: the worked examples of the document, and remarks."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 import pytest
@@ -12,10 +12,14 @@ from gitexp.core.analysis.groups import Group, group_of
 from gitexp.core.analysis.noise import Basis, Noise, Sample
 from gitexp.core.analysis.samples import Answer, is_hopeless
 from gitexp.core.analysis.verdicts import (
+    ALL_FAILED,
+    MISSING_HERE,
+    MISSING_THERE,
     MORE_FAILED,
     NO_DIRECTION,
     NO_REFERENCE,
     NO_RULE,
+    NOT_A_NUMBER,
     OTHER_UNIT,
     SAME_GROUP,
     MetricVerdict,
@@ -180,6 +184,38 @@ EXAMPLES = {
         rule=MetricRule(noise=0.002),
         sentence="accuracy 0.853: better than the last, 0.847 (+0.0060 ±0.0055; noise as declared)",
     ),
+    "declared to have no noise": Example(
+        [0.847], [0.847], Answer.SAME, Basis.DECLARED, "+0 ±0", rule=MetricRule(noise=0.0)
+    ),
+    "as many repeats for the smallest difference that counts as there are": Example(
+        [x + 0.0032 for x in BASE],
+        BASE,
+        Answer.UNKNOWN,
+        Basis.MEASURED,
+        "+0.0032 ±0.0039",
+        13,
+        rule=MetricRule(min_effect=Tolerance(absolute=0.007)),
+    ),
+    "too many repeats for the smallest difference that counts": Example(
+        [0.853],
+        [0.847],
+        Answer.UNKNOWN,
+        Basis.MEASURED,
+        "+0.006 ±0.014",
+        None,
+        POOL,
+        rule=MetricRule(min_effect=Tolerance(absolute=0.0001)),
+    ),
+    "2: repeats for the smallest difference that counts": Example(
+        [0.853],
+        [0.847],
+        Answer.UNKNOWN,
+        Basis.MEASURED,
+        "+0.006 ±0.014",
+        3,
+        POOL,
+        rule=MetricRule(min_effect=Tolerance(absolute=0.01)),
+    ),
     "12: seconds, run apart": Example(
         [41.1, 40.6, 41.6, 40.7, 41.5],
         [42.8, 42.3, 43.3, 42.4, 43.2],
@@ -225,12 +261,14 @@ def test_9_five_common_seeds() -> None:
     assert unpaired.half == pytest.approx(0.012, abs=0.0005)
 
 
-def test_12_seconds_in_turns() -> None:
-    def turns(values: list[float], group: str, start: int) -> Group:
-        return group_of(
-            measured(v, start + 2 * n, group, batch="x", round=n) for n, v in enumerate(values)
-        )
+def turns(values: list[float], group: str, start: int) -> Group:
+    """Return a group of a batch that alternated with another."""
+    return group_of(
+        measured(v, start + 2 * n, group, batch="x", round=n) for n, v in enumerate(values)
+    )
 
+
+def test_12_seconds_in_turns() -> None:
     new = turns([41.1, 40.6, 41.6, 40.7, 41.5], "a", 1)
     old = turns([42.8, 42.3, 43.3, 42.4, 43.2], "b", 2)
     verdict = judge_metric(
@@ -238,6 +276,15 @@ def test_12_seconds_in_turns() -> None:
     )
     assert (verdict.answer, verdict.in_turns, verdict.apart) == (Answer.BETTER, True, False)
     assert verdict.min_effect is None
+
+
+def test_pairs_of_turns_are_not_said_to_have_the_same_seeds() -> None:
+    new = turns([0.912, 0.905, 0.921, 0.899, 0.915], "a", 1)
+    old = turns([0.907, 0.901, 0.915, 0.895, 0.910], "b", 2)
+    verdict = judged(new, old)
+    assert (verdict.basis, verdict.in_turns, verdict.apart) == (Basis.PAIRED, True, False)
+    assert "in turns" in metric_sentence(verdict)
+    assert "same seeds" not in metric_sentence(verdict)
 
 
 def test_13_two_of_five_can_not_win_any_more() -> None:
@@ -267,6 +314,8 @@ def test_16_the_same_seed_again_tells_nothing() -> None:
     assert (verdict.answer, verdict.basis, verdict.shown) == (Answer.WORSE, Basis.UNKNOWN, False)
     assert verdict.one_seed
     assert "the same seed shows no noise: --seeds 3" in metric_sentence(verdict)
+    assert judged(old, new).one_seed
+    assert not judged(group_with([0.934, 0.934], "b"), new).one_seed
     three = seeded([0.92714, 0.93429, 0.92143], start=9, batch="x")
     one = seeded([0.918], "b")
     wide = judge_metric(Question(metric="accuracy", new=three, old=one, direction=UP))
@@ -291,14 +340,43 @@ def test_verdict_of_a_group_without_numbers(old: Group | None) -> None:
     for new in (None, group_with([None, None], start=9)):
         verdict = judged(new, old)
         assert (verdict.answer, verdict.basis) == (Answer.UNKNOWN, Basis.MISSING)
-        assert verdict.why
+        assert verdict.why == (NO_REFERENCE if old is None else MISSING_HERE)
         assert (verdict.value, verdict.difference) == (None, None)
+        assert (verdict.runs, verdict.total, verdict.failed) == (0, 2 * bool(new), 2 * bool(new))
+        assert verdict.repeats == verdict.reference_runs == (old is not None and old.counted)
 
 
-def test_verdict_against_a_reference_without_numbers() -> None:
-    verdict = judged(batch([0.8], "a", 9), group_with([None], "b"))
-    assert (verdict.answer, verdict.why) == (Answer.UNKNOWN, "missing from the reference")
-    assert verdict.reference_failed == 1
+def lacking(*lacks: str, group: str = "a") -> Group:
+    """Return a group without numbers, for these reasons."""
+    return group_of(measured(None, 9 + n, group, lack=lack) for n, lack in enumerate(lacks))
+
+
+@pytest.mark.parametrize(
+    ("lacks", "here", "there"),
+    [
+        (["failed", "failed"], ALL_FAILED, ALL_FAILED),
+        (["failed", "missing"], MISSING_HERE, MISSING_THERE),
+        (["missing", "failed"], MISSING_HERE, MISSING_THERE),
+        (["not a number", "missing"], MISSING_HERE, MISSING_THERE),
+        (["missing", "not a number"], NOT_A_NUMBER, NOT_A_NUMBER),
+        (["not a number", "failed"], NOT_A_NUMBER, NOT_A_NUMBER),
+    ],
+)
+def test_verdict_says_why_a_group_has_no_number(lacks: list[str], here: str, there: str) -> None:
+    number = batch([0.8], "b", 1)
+    assert judged(lacking(*lacks), number).why == here
+    verdict = judged(number, lacking(*lacks))
+    assert (verdict.answer, verdict.why) == (Answer.UNKNOWN, there)
+    assert verdict.reference_failed == 2
+
+
+def test_runs_without_the_metric_did_not_fail() -> None:
+    lacks = lacking("failed", "not a number", "missing", "missing")
+    new = group_of([*group_with([0.8, 0.8], start=20).measurements, *lacks.measurements])
+    verdict = judged(new, batch([0.7], "b", 1))
+    assert (verdict.failed, verdict.not_numbers, verdict.missing) == (4, 1, 2)
+    told = "1 of 6 failed; 1 of 6 not a number; 2 of 6 did not measure it"
+    assert told in metric_sentence(verdict)
 
 
 def test_a_group_against_itself_is_the_same_trial() -> None:
@@ -327,6 +405,10 @@ def test_numbers_in_different_units_are_not_judged(
     assert (verdict.answer, verdict.shown) == (Answer.UNKNOWN, False)
     assert verdict.why == f"{OTHER_UNIT}: % here, none there"
     assert (verdict.difference, verdict.relative, verdict.basis) == (None, None, Basis.MISSING)
+    assert verdict.difference is None
+    assert judge_metric(replace(question, units=(None, "%"))).why == (
+        f"{OTHER_UNIT}: none here, % there"
+    )
     alike = Question(metric="accuracy", new=ours, old=theirs, direction=UP, units=("%", "%"))
     assert judge_metric(alike) == judged(ours, theirs)
 
@@ -338,6 +420,8 @@ def test_group_with_more_failures_is_never_better() -> None:
     assert not verdict.shown
     as_many = group_with([*BASE, None], "b", batch="y")
     assert judged(new, as_many).answer is Answer.BETTER
+    twice = group_with([*HIGHER, None, None], "a", start=9, batch="x")
+    assert judged(twice, as_many).why == MORE_FAILED
     assert (
         judged(old, group_with([*HIGHER, None], "b2", batch="z", start=20)).answer is Answer.WORSE
     )
@@ -352,6 +436,20 @@ def test_a_reference_of_zero_has_no_relative_difference() -> None:
     verdict = judged(batch([0.5], "a", 9), batch([0.0], "b", 1))
     assert (verdict.answer, verdict.relative, verdict.difference) == (Answer.BETTER, None, 0.5)
     assert change_of(verdict) == "+0.5"
+    assert (verdict.noise, verdict.min_effect) == (None, None)
+
+
+def test_relative_difference_from_a_negative_reference_keeps_its_sign() -> None:
+    verdict = judged(batch([-0.4], "a", 9), batch([-0.5], "b", 1))
+    assert verdict.relative == pytest.approx(0.2)
+
+
+def test_one_of_several_metrics_gets_its_share_of_the_level() -> None:
+    question = Question(metric="x", new=batch(HIGHER, "a", 9), old=batch(BASE, "b", 1))
+    alone, of_five = (judge_metric(replace(question, metrics=n)).half for n in (1, 5))
+    assert alone is not None
+    assert of_five is not None
+    assert of_five > alone
 
 
 def test_mean_counts_a_seed_that_ran_several_times_once() -> None:
@@ -382,6 +480,7 @@ def test_verdict_names_the_number_of_the_run() -> None:
     verdict = judge_metric(question)
     assert verdict.own == 0.8
     assert verdict.value == pytest.approx(0.85)
+    assert judge_metric(replace(question, run=None)).own == 0.9
 
 
 def test_repeats_overrule_a_declared_noise_that_is_too_small() -> None:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitexp.core.analysis.kinship import Kin
+from gitexp.core.analysis.noise import Basis
 from gitexp.core.analysis.reproduction import compare_reproduction
 from gitexp.core.analysis.samples import Answer
 from gitexp.core.analysis.verdicts import Comparison, MetricVerdict
@@ -398,7 +399,7 @@ def compared(value: float | None, old: float | None, **changes: Any) -> MetricVe
         (
             compared(None, 0.5),
             None,
-            "accuracy: missing here, while the last has 0.5; 1 of 1 failed",
+            "accuracy: missing here, while the last has 0.5",
         ),
         (
             compared(math.nan, 0.5),
@@ -492,8 +493,15 @@ def test_a_comparison_as_a_table() -> None:
             {"a": 1.0, "b": 1.0},
             {"a": 2.0},
             Outcome.SUCCEEDED,
-            "drifted: 2 of 2 metrics outside the tolerance",
+            "drifted: of 2 metrics, 1 outside the tolerance and 1 missing",
         ),
+        (
+            {"a": 1.0, "b": 1.0},
+            {"b": 1.0},
+            Outcome.SUCCEEDED,
+            "drifted: of 2 metrics, 1 missing",
+        ),
+        ({"a": 1}, {"a": 2}, Outcome.SUCCEEDED, "drifted: of 1 metric, 1 outside the tolerance"),
         ({"a": 1}, {"a": 1}, Outcome.FAILED, "failed: it did not end as the recorded run did"),
         (
             {},
@@ -513,6 +521,34 @@ def test_reproduction_as_a_sentence(
         default=Tolerance(absolute=0.1),
     )
     assert reproduction_sentence(found, matches) == sentence
+
+
+def test_a_comparison_of_repeats_as_a_table() -> None:
+    single = compared(0.5, 0.4)
+    repeats = replace(
+        single, runs=2, reference_runs=3, repeats=3, low=0.05, high=0.15, noise=0.02, guessed=True
+    )
+    alone = replace(single, metric="f1", reference=None, basis=Basis.DETERMINISTIC, direction=None)
+    table = Comparison(run=RUN_ID, against="parent", verdicts=(alone, repeats))
+    assert comparison_heading(table) == "7f3a9c0 against its parent, 0000000"
+    assert comparison_table(table) == (
+        "metric    mean  n  reference  n  difference        %  verdict  remark\n"
+        "f1         0.5  1        0.4  1  +0.1           +25%  better   no noise\n"
+        "accuracy   0.5  2        0.4  3  +0.100 ±0.050  +25%  better   "
+        "noise 0.02; maximize (a guess)"
+    )
+
+
+def test_reproduction_with_another_exit_code_as_a_sentence() -> None:
+    recorded, again = (Command(argv=("x",), exit_code=code) for code in (0, 1))
+    for metrics, why in (({}, "the exit code"), ({"a": 1}, "the metrics agree but the exit code")):
+        found, matches = compare_reproduction(
+            make_run(1, metrics=metrics, command=recorded),
+            make_run(2, metrics=metrics, command=again),
+            tolerances={},
+            default=Tolerance(),
+        )
+        assert reproduction_sentence(found, matches) == f"drifted: {why} differs"
 
 
 def test_a_reproduction_as_a_table() -> None:
@@ -846,6 +882,7 @@ def test_dataclasses_become_objects() -> None:
             "failed": 0,
             "reference_failed": 0,
             "not_numbers": 0,
+            "missing": 0,
             "rivals": 1,
             "look": 1,
             "in_turns": False,

@@ -160,10 +160,14 @@ function meansBy(group, keyOf) {
 const turnOf = (m) => (m.batch === null || m.round === null ? null : `${m.batch} ${m.round}`);
 const seedOf = (m) => m.seeds || null;
 
+function pairsBy(keyOf, a, b) {
+  const [ours, theirs] = [meansBy(a, keyOf), meansBy(b, keyOf)];
+  return [...ours.keys()].filter((key) => theirs.has(key)).map((key) => [ours.get(key), theirs.get(key)]);
+}
+
 function pairsOf(a, b) {
   for (const keyOf of [turnOf, seedOf]) {
-    const [ours, theirs] = [meansBy(a, keyOf), meansBy(b, keyOf)];
-    const pairs = [...ours.keys()].filter((key) => theirs.has(key)).map((key) => [ours.get(key), theirs.get(key)]);
+    const pairs = pairsBy(keyOf, a, b);
     const fewest = Math.min(a.sample.length, b.sample.length);
     if (pairs.length >= MIN_PAIRS && pairs.length === fewest) return pairs;
   }
@@ -171,8 +175,8 @@ function pairsOf(a, b) {
 }
 
 function tookTurns(a, b) {
-  const ours = new Set(a.measurements.map(turnOf).filter((turn) => turn !== null));
-  return b.measurements.some((m) => ours.has(turnOf(m)));
+  const shared = pairsBy(turnOf, a, b).length;
+  return [a, b].every((group) => 2 * shared > group.measurements.length - group.failed);
 }
 
 function countLooks(a, b) {

@@ -139,7 +139,7 @@ export class Search {
     const verdict = judge(this.metric(name), own, reference, a === b ? [] : this.familySamples(name, a, b), share);
     if (verdict.basis === "missing") return verdict;
     const [unit, other] = [own, reference].map(({ newest }) => this.columns.get(`units.${name}`, newest.row) || "no unit");
-    return unit === other ? verdict : { ...missing(clean(`cannot tell: ${unit} against ${other}`)), runs: verdict.runs };
+    return unit === other ? verdict : { ...missing(clean(`cannot compare ${unit} with ${other}`)), runs: verdict.runs };
   }
 
   // The same by the metric that decides, with the guards of the first.
