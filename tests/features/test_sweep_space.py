@@ -232,7 +232,7 @@ def test_a_small_space_gives_all_its_points_once() -> None:
     assert sorted(str(p["a"]) for p in found) == ["1", "2", "3"]
 
 
-PATIENT = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+PATIENT = settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 """For a machine that is busy."""
 
 NUMBERS = st.floats(-1e6, 1e6).map(lambda number: float(f"{number:.6g}"))

@@ -57,7 +57,7 @@ def told_by_us(folders: list[TreeDiff], null: str) -> list[Sides]:
 
 @pytest.mark.slow
 @given(FILES, FILES, FILES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_differences_equal_those_of_git(
     place: RepoBuilder,
     both: dict[bytes, tuple[str, str]],

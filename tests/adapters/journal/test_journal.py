@@ -295,7 +295,7 @@ def test_zeros_of_a_power_cut_hide_no_other_line(tmp_path: Path) -> None:
     assert (len(content.events), content.damaged, content.torn) == (4, 1, False)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(position=st.integers(0, 10_000), value=st.integers(1, 255))
 def test_one_flipped_byte_costs_at_most_two_lines(
     tmp_path: Path, position: int, value: int

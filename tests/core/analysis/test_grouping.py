@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gitexp.core.analysis.fingerprint import command_template, fingerprint
@@ -172,7 +172,6 @@ def test_nested_seeds() -> None:
     assert one.group == two.group
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from(["lr", "layers", "name"]), st.integers(0, 9), max_size=3),
     st.integers(0, 99),

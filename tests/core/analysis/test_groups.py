@@ -4,7 +4,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gitexp.core.analysis.groups import (
@@ -105,7 +105,6 @@ def test_the_family_is_that_of_the_newest_run() -> None:
     assert group_of(runs).family == "new"
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from([None, 0.8, 0.9, 0.85]), st.sampled_from("xyz")),
@@ -288,7 +287,6 @@ def test_failed_runs_are_no_looks() -> None:
     assert count_looks(group_with([None], start=6), old) == 1
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from([OLD, NEW, ("a", "x"), ("b", "x"), ("a", "y")]), max_size=12))
 def test_one_more_run_is_at_most_one_more_look(runs: list[tuple[str, str | None]]) -> None:
     both = [("b", None), *runs, ("a", None)]

@@ -1,7 +1,7 @@
 """Guards: kept, broken, or unknown."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gitexp.core.analysis.guards import GuardState, GuardVerdict, judge_checks, judge_guards
@@ -188,7 +188,6 @@ def test_absolute_limits_on_a_missing_metric() -> None:
 values = st.lists(st.integers(80, 120).map(float), min_size=1, max_size=5)
 
 
-@settings(deadline=None)
 @given(values, values, st.sampled_from([UP, DOWN]))
 def test_larger_allowance_is_never_stricter(
     new: list[float], old: list[float], direction: Direction

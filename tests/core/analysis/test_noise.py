@@ -5,7 +5,7 @@ import random
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gitexp.core.analysis.noise import (
@@ -183,7 +183,6 @@ def test_all_groups_count_where_signs_differ() -> None:
     assert comparable([[5.0, 6.0]], [0.0], [1.0]) == [[5.0, 6.0], [0.0], [1.0]]
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(levels, min_size=1, max_size=3), min_size=2, max_size=8), st.booleans())
 def test_the_noise_by_level_is_that_of_comparable_samples(
     family: list[list[float]], is_time_like: bool
@@ -197,7 +196,6 @@ def test_the_noise_by_level_is_that_of_comparable_samples(
 # --- whatever the numbers are ---------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(families, st.randoms(use_true_random=False))
 def test_order_of_samples_does_not_matter(family: list[list[float]], rng: random.Random) -> None:
     shuffled = [rng.sample(s, len(s)) for s in rng.sample(family, len(family))]
@@ -206,7 +204,6 @@ def test_order_of_samples_does_not_matter(family: list[list[float]], rng: random
     assert first.sd == pytest.approx(second.sd, rel=1e-12)
 
 
-@settings(deadline=None)
 @given(families, st.sampled_from([1024.0, 0.125, -1.0]))
 def test_noise_scales_with_the_unit(family: list[list[float]], factor: float) -> None:
     # Six digits of a value may be more in another unit, so repeats that all agree are left out.
@@ -217,13 +214,11 @@ def test_noise_scales_with_the_unit(family: list[list[float]], factor: float) ->
         assert scaled.sd == pytest.approx(abs(factor) * first.sd, rel=1e-12)
 
 
-@settings(deadline=None)
 @given(families, samples)
 def test_single_runs_show_no_noise(family: list[list[float]], more: list[float]) -> None:
     assert measure_noise([*family, *([x] for x in more)]) == measure_noise(family)
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(values, min_size=2, max_size=5), min_size=4, max_size=8), values)
 def test_group_variance_is_limited_to_thirty_medians(
     family: list[list[float]], diverged: float
@@ -240,7 +235,6 @@ def test_group_variance_is_limited_to_thirty_medians(
         assert noise.sd**2 <= max(most, smallest**2, abs(diverged) ** 2 / 4) * (1 + 1e-9)
 
 
-@settings(deadline=None)
 @given(families, st.floats(0, 1e6), st.booleans())
 def test_basis_and_figures_agree(
     family: list[list[float]], declared: float, is_time_like: bool

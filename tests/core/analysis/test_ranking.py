@@ -4,7 +4,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gitexp.core.analysis.groups import Group
@@ -144,7 +144,6 @@ samples = st.lists(
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(samples)
 def test_the_leader_is_the_first_contender(values: list[list[float]]) -> None:
     ranking = rank(made(*values), direction=UP)
@@ -154,7 +153,6 @@ def test_the_leader_is_the_first_contender(values: list[list[float]]) -> None:
     assert len(ranking.rivals) == ranking.contenders - 1
 
 
-@settings(deadline=None)
 @given(samples, st.sampled_from([None, 0.0, 0.01]))
 def test_a_rival_is_a_group_that_a_comparison_does_not_call_worse(
     values: list[list[float]], declared: float | None
@@ -171,7 +169,6 @@ def test_a_rival_is_a_group_that_a_comparison_does_not_call_worse(
         assert is_worse is (place + 1 >= ranking.contenders)
 
 
-@settings(deadline=None)
 @given(samples)
 def test_negated_values_and_direction_change_nothing(values: list[list[float]]) -> None:
     there = rank(made(*values), direction=UP)
@@ -181,7 +178,6 @@ def test_negated_values_and_direction_change_nothing(values: list[list[float]]) 
     assert back.contenders == there.contenders
 
 
-@settings(deadline=None)
 @given(samples, st.randoms(use_true_random=False))
 def test_the_order_of_groups_only_settles_ties(
     values: list[list[float]], rng: random.Random

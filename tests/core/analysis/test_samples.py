@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gitexp.core.analysis.noise import Basis, Noise, Sample, comparable, measure_noise
@@ -76,7 +76,6 @@ def widths(found: Compared) -> tuple[float, float]:
 # --- what holds for all numbers -------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(worlds())
 def test_swapping_the_sides_reverses_the_answer(world: World) -> None:
     new, old, others, effect = world
@@ -89,7 +88,6 @@ def test_swapping_the_sides_reverses_the_answer(world: World) -> None:
         assert back.low == pytest.approx(-there.high, rel=1e-9, abs=1e-12)
 
 
-@settings(deadline=None)
 @given(worlds())
 def test_other_direction_reverses_only_the_answer(world: World) -> None:
     new, old, others, effect = world
@@ -99,7 +97,6 @@ def test_other_direction_reverses_only_the_answer(world: World) -> None:
     assert (down.low, down.high, down.difference) == (up.low, up.high, up.difference)
 
 
-@settings(deadline=None)
 @given(worlds())
 def test_a_sample_against_itself_is_never_better_or_worse(world: World) -> None:
     new, _, others, effect = world
@@ -108,7 +105,6 @@ def test_a_sample_against_itself_is_never_better_or_worse(world: World) -> None:
     assert found.difference == 0
 
 
-@settings(deadline=None)
 @given(worlds(), st.randoms(use_true_random=False))
 def test_order_of_samples_does_not_matter(world: World, rng: random.Random) -> None:
     new, old, others, effect = world
@@ -121,7 +117,6 @@ def test_order_of_samples_does_not_matter(world: World, rng: random.Random) -> N
     assert again.difference == pytest.approx(first.difference, abs=1e-12)
 
 
-@settings(deadline=None)
 @given(worlds(), st.sampled_from([1024.0, 0.125]))
 def test_unit_does_not_matter(world: World, factor: float) -> None:
     new, old, others, effect = world
@@ -136,7 +131,6 @@ def test_unit_does_not_matter(world: World, factor: float) -> None:
     assert scaled.difference == pytest.approx(factor * first.difference)
 
 
-@settings(deadline=None)
 @given(worlds())
 def test_a_shift_keeps_the_answer_while_all_are_at_one_level(world: World) -> None:
     new, old, others, _ = world
@@ -147,7 +141,6 @@ def test_a_shift_keeps_the_answer_while_all_are_at_one_level(world: World) -> No
     assert answers[0] is answers[1]
 
 
-@settings(deadline=None)
 @given(worlds())
 def test_answer_and_interval_agree(world: World) -> None:
     new, old, others, _ = world
@@ -162,7 +155,6 @@ def test_answer_and_interval_agree(world: World) -> None:
         assert found.basis in (Basis.UNKNOWN, Basis.DETERMINISTIC)
 
 
-@settings(deadline=None)
 @given(worlds())
 def test_stricter_rules_show_no_more(world: World) -> None:
     new, old, others, _ = world
@@ -182,7 +174,6 @@ def test_stricter_rules_show_no_more(world: World) -> None:
     assert shares == sorted(shares, reverse=True)
 
 
-@settings(deadline=None)
 @given(worlds())
 def test_unknown_noise_shows_nothing(world: World) -> None:
     new, old, _, effect = world
@@ -191,7 +182,6 @@ def test_unknown_noise_shows_nothing(world: World) -> None:
     assert found.answer is not Answer.UNKNOWN, "the numbers are compared as they are"
 
 
-@settings(deadline=None)
 @given(worlds())
 def test_declared_noise_gives_the_interval_of_the_normal_distribution(world: World) -> None:
     new, old, _, _ = world
@@ -364,7 +354,6 @@ def test_repeats_needed_without_any_noise_known() -> None:
     assert repeats_needed(1.0, Noise(Basis.MEASURED, 0.1, 0)) == 2
 
 
-@settings(deadline=None)
 @given(st.floats(0.01, 10), st.floats(1, 2), st.integers(1, 30))
 def test_a_larger_effect_needs_no_more_repeats(effect: float, factor: float, dof: int) -> None:
     noise = Noise(Basis.MEASURED, 1.0, dof)
@@ -403,7 +392,6 @@ def test_nothing_is_hopeless_too_early_or_too_late() -> None:
     assert not is_hopeless([0.1, 0.1], [], KNOWN, planned=5)
 
 
-@settings(deadline=None)
 @given(worlds(), st.integers(3, 12))
 def test_hopeless_batch_stays_hopeless_with_worse_numbers(world: World, planned: int) -> None:
     new, old, others, _ = world

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gitexp.core.analysis.student_t import t_quantile, t_tail
@@ -74,13 +74,11 @@ def test_half_of_the_values_exceed_zero() -> None:
     assert t_quantile(0.4999, 2) == pytest.approx(0.0002828427181314423, rel=1e-9)
 
 
-@settings(deadline=None)
 @given(tails, dofs)
 def test_a_quantile_has_its_tail(tail: float, dof: float) -> None:
     assert t_tail(t_quantile(tail, dof), dof) == pytest.approx(tail, rel=1e-9)
 
 
-@settings(deadline=None)
 @given(tails, tails, dofs)
 @example(1e-07, 1.0000000000000001e-07, 137.0)
 def test_a_smaller_tail_is_further_out(tail: float, other: float, dof: float) -> None:
@@ -89,7 +87,6 @@ def test_a_smaller_tail_is_further_out(tail: float, other: float, dof: float) ->
     assert t_quantile(small, dof) >= t_quantile(large, dof) - rounding
 
 
-@settings(deadline=None)
 @given(tails, st.floats(1, 1e3), st.floats(1.001, 10))
 def test_more_degrees_of_freedom_have_a_smaller_quantile(
     tail: float, dof: float, factor: float

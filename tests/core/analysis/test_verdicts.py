@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gitexp.core.analysis.groups import Group, group_of
@@ -511,7 +511,6 @@ numbers = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(numbers, numbers, st.sampled_from([UP, DOWN, None]), st.integers(1, 5), st.integers(1, 9))
 def test_a_verdict_agrees_with_itself(
     new: list[float | None],

@@ -166,7 +166,7 @@ def test_exponential_file_is_refused_quickly(what: str) -> None:
     assert time.perf_counter() - started < 3
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=80), st.sampled_from([*SAME_TABLE, ".csv", ".tsv", ".jsonl"]))
 def test_any_bytes_are_metrics_or_one_invalid_input(data: bytes, suffix: str) -> None:
     try:

@@ -173,7 +173,7 @@ LINES = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(LINES)
 def test_proposal_reads_the_values_that_it_shows(lines: list[str]) -> None:
     found = propose(lines)

@@ -11,7 +11,7 @@ from datetime import time as time_of_day
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gitexp.core.errors import InvalidInput, UnreadableRecord
@@ -362,7 +362,6 @@ def vars_of(entry: RecordedRun) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(RUNS)
 def test_a_run_survives_the_round_trip(run: Run) -> None:
     again = decode_run(encode_run(run))
@@ -378,7 +377,6 @@ def test_a_run_survives_the_round_trip(run: Run) -> None:
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(RUNS, st.dictionaries(NAME, st.floats(), max_size=3), st.lists(ANNOTATIONS, max_size=2))
 def test_run_is_restored_from_its_document(
     run: Run, floats: dict[str, Any], annotations: list[Annotation]
@@ -392,7 +390,6 @@ def test_run_is_restored_from_its_document(
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(RUNS)
 def test_equal_runs_have_equal_bytes(run: Run) -> None:
     turned = replace(
@@ -408,19 +405,16 @@ def test_equal_runs_have_equal_bytes(run: Run) -> None:
     assert encode_run(decode_run(encode_run(run))) == encode_run(run)
 
 
-@settings(deadline=None)
 @given(ANNOTATIONS)
 def test_an_annotation_survives_the_round_trip(annotation: Annotation) -> None:
     assert decode_annotation(encode_annotation(annotation)) == annotation
 
 
-@settings(deadline=None)
 @given(TABLES)
 def test_a_table_survives_the_round_trip(table: dict[str, Value]) -> None:
     assert decode_table(encode_table(table)) == table
 
 
-@settings(deadline=None)
 @given(ROWS)
 def test_a_series_survives_the_round_trip(rows: list[dict[str, float | int | str]]) -> None:
     again = decode_series(encode_series(rows))
@@ -617,7 +611,6 @@ def test_a_damaged_series_is_unreadable(data: bytes) -> None:
         decode_series(data)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 1500), st.integers(0, 300))
 def test_any_damage_gives_a_run_or_one_unreadable(junk: bytes, at: int, length: int) -> None:
     data = GOLDEN_RUN[:at] + junk + GOLDEN_RUN[at + length :]
@@ -627,7 +620,6 @@ def test_any_damage_gives_a_run_or_one_unreadable(junk: bytes, at: int, length: 
         assert error.why is None or "\n" not in error.why
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_as_a_series_gives_rows_or_one_unreadable(text: str) -> None:
     try:

@@ -143,24 +143,22 @@ def check_nothing_lost(a: dict[str, str], b: dict[str, str]) -> None:
 
 class TestAlgebra:
     @given(states, states)
-    @settings(deadline=None)
     def test_merge_is_commutative(self, a: dict[str, str], b: dict[str, str]) -> None:
         check_commutative(a, b)
 
     @given(states, states, states)
-    @settings(deadline=None)
     def test_merge_is_associative(
         self, a: dict[str, str], b: dict[str, str], c: dict[str, str]
     ) -> None:
         check_associative(a, b, c)
 
     @given(states, states)
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=50)
     def test_merge_is_idempotent(self, a: dict[str, str], b: dict[str, str]) -> None:
         check_idempotent(a, b)
 
     @given(states, states)
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=50)
     def test_merge_loses_nothing_and_keeps_deletions(
         self, a: dict[str, str], b: dict[str, str]
     ) -> None:
@@ -168,7 +166,7 @@ class TestAlgebra:
 
     @pytest.mark.long
     @given(states, states, states)
-    @settings(max_examples=5000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=5000, suppress_health_check=[HealthCheck.too_slow])
     def test_merge_laws_with_many_examples(
         self, a: dict[str, str], b: dict[str, str], c: dict[str, str]
     ) -> None:

@@ -52,9 +52,7 @@ def clash(files: Files) -> bool:
     return any(other.startswith(f"{path}/") for path in files for other in files)
 
 
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rounds=st.lists(edits.filter(lambda files: not clash(files)), min_size=1, max_size=4))
 def test_both_ways_give_the_same_commits(repo: RepoBuilder, rounds: list[Files]) -> None:
     ours, other = Repo.discover(repo.path), "refs/heads/packed"

@@ -353,7 +353,7 @@ def tables_in_memory() -> Iterator[sqlite3.Connection]:
     conn.close()
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     runs=st.lists(runs_drawn, max_size=6, unique_by=lambda run: run.id),
     asked=st.lists(filters, min_size=1, max_size=4),

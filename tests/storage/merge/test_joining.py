@@ -45,7 +45,7 @@ def whole(state: dict[str, str]) -> dict[str, str]:
 
 
 @given(states, states)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_merge_writes_the_union_of_both_states(
     place: RepoBuilder, one: dict[str, str], other: dict[str, str]
 ) -> None:
@@ -85,7 +85,7 @@ def test_runs_of_one_side_are_separated_from_the_rest(place: RepoBuilder) -> Non
 
 
 @given(states, states)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_records_removed_by_a_descendant_are_restored(
     place: RepoBuilder, one: dict[str, str], other: dict[str, str]
 ) -> None:
