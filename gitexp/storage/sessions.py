@@ -33,15 +33,9 @@ def clone_id(repo: Repo) -> str:
     It is made here the first time. Clones on several machines may have the same path.
     """
     path = repo.state_dir / "clone"
-    found = _read(path)
-    if not _NAME.fullmatch(found):
-        with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _create(path, f"{clock.new_id()}\n")
-        if _NAME.fullmatch(_read(path)) is None:  # a damaged file
-            _write(path, f"{clock.new_id()}\n")
-        found = _read(path)
-    return found
+    if not _NAME.fullmatch(_read(path)):
+        _make_id(path)
+    return _read(path)
 
 
 class Applied(NamedTuple):
@@ -83,12 +77,7 @@ class Session:
         found = cls.find(repo, environ)
         if found is not None:
             return found
-        path = repo.git_dir / "gitexp" / _FOLDER / _OWN
-        with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _create(path, f"{clock.new_id()}\n")
-        if _NAME.fullmatch(_read(path)) is None:  # a damaged file
-            _write(path, f"{clock.new_id()}\n")
+        _make_id(repo.git_dir / "gitexp" / _FOLDER / _OWN)
         return cls.find(repo, environ)
 
     # --- starts that failed -----------------------------------------------------------------------
@@ -125,6 +114,15 @@ class Session:
 
     def _file(self, what: str) -> Path:
         return self._folder / f"{self.id}.{what}"
+
+
+def _make_id(path: Path) -> None:
+    """Write a random id, unless another process has just written one; replace a damaged file."""
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _create(path, f"{clock.new_id()}\n")
+    if _NAME.fullmatch(_read(path)) is None:
+        _write(path, f"{clock.new_id()}\n")
 
 
 def _read(path: Path) -> str:
