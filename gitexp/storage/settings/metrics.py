@@ -7,6 +7,7 @@ from collections.abc import Callable, Container, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gitexp.core.errors import InvalidInput
+from gitexp.storage.settings.parsers import parse_number
 
 if TYPE_CHECKING:
     from gitexp.core.model.run import MetricRule, Tolerance
@@ -19,15 +20,8 @@ class ChecksRule(NamedTuple):
     timeout_s: float = 600.0
 
 
-def number(value: object) -> float:
-    """Parse a number from a settings file or a text. Raises `ValueError`."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("expected a number")
-    return float(value)
-
-
 def _finite(value: object) -> float:
-    parsed = number(value)
+    parsed = parse_number(value)
     if parsed - parsed != 0:
         raise ValueError("expected a finite number")
     return parsed
@@ -50,8 +44,8 @@ def read_metric_rules(table: Any, origin: str) -> dict[str, Any]:
         "noise": _size_of_effect,
         "min-effect": _effect,
         "guard": _effect,
-        "min": number,
-        "max": number,
+        "min": parse_number,
+        "max": parse_number,
     }
     fields = {"min-effect": "min_effect", "min": "least", "max": "most"}
     rules: dict[str, MetricRule] = {}
@@ -101,7 +95,7 @@ def _rule(name: str, rule: "MetricRule", origin: str) -> "MetricRule":
 
 
 def _size_of_effect(value: object) -> float:
-    size = number(value)
+    size = parse_number(value)
     if not 0 <= size < float("inf"):
         raise ValueError("expected a number of 0 or more")
     return size
@@ -133,7 +127,7 @@ def read_checks(table: Any, origin: str) -> ChecksRule | None:
         unknown = sorted(set(table) - {"command", "timeout"})
         if unknown:
             raise ValueError(f"there is no '{unknown[0]}'")
-        timeout = number(table.get("timeout", ChecksRule("").timeout_s))
+        timeout = parse_number(table.get("timeout", ChecksRule("").timeout_s))
         if not 0 < timeout < float("inf"):
             raise ValueError("the timeout must be more than 0 seconds")
         return ChecksRule(_command(table.get("command")), timeout)

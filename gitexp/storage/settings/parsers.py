@@ -60,11 +60,16 @@ def parse_size(value: object) -> int:
     return int(size)
 
 
-def parse_seconds(value: object) -> float:
-    """Parse a time limit in seconds."""
+def parse_number(value: object) -> float:
+    """Parse a number."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("expected a number")
-    seconds = float(value)
+    return float(value)
+
+
+def parse_seconds(value: object) -> float:
+    """Parse a time limit in seconds."""
+    seconds = parse_number(value)
     if not 0 < seconds < float("inf"):
         raise ValueError("expected seconds, more than 0")
     return seconds
