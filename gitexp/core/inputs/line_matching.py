@@ -40,21 +40,26 @@ _OTHER_NUMBERS = (
 )
 
 
+def compile_quietly(expression: str) -> re.Pattern[str]:
+    """Compile an expression without Python's warnings about its meaning in later versions."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return re.compile(expression)
+
+
 def compile_pattern(expression: str, name: str | None) -> Compiled:
-    """Compile the expression for a metric; without Python's warnings about later versions.
+    """Compile the expression for a metric.
 
     A group for digits also matches `nan`, `inf` and a negative number. Else a run that diverges
     would keep the last value before that: its line would not match.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        given = re.compile(expression)
-        if name == STEP:
-            return given, name
-        try:
-            widened = re.compile(_DIGITS_GROUP.sub(_with_other_numbers, expression))
-        except (re.error, RecursionError, OverflowError):
-            return given, name
+    given = compile_quietly(expression)
+    if name == STEP:
+        return given, name
+    try:
+        widened = compile_quietly(_DIGITS_GROUP.sub(_with_other_numbers, expression))
+    except (re.error, RecursionError, OverflowError):
+        return given, name
     is_alike = widened.groups == given.groups and widened.groupindex == given.groupindex
     return (widened if is_alike else given), name
 

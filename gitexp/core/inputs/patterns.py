@@ -1,12 +1,17 @@
 r"""Patterns that read metrics from any output: `val_loss=val loss ([\d.]+)`."""
 
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from gitexp.core.errors import InvalidInput
-from gitexp.core.inputs.line_matching import STEP, Compiled, compile_pattern, match_line
+from gitexp.core.inputs.line_matching import (
+    STEP,
+    Compiled,
+    compile_pattern,
+    compile_quietly,
+    match_line,
+)
 from gitexp.core.inputs.metric_lines import MAX_LINE, Number, Reading, to_printed_quantity
 
 MAX_PATTERNS: Final = 100
@@ -36,7 +41,7 @@ def parse_pattern(text: str) -> MetricPattern:
     split = _NAMED.match(text)
     if split is not None:
         try:
-            compiled = _compile(split[2])
+            compiled = compile_quietly(split[2])
         except (re.error, RecursionError, OverflowError):
             compiled = None
         if compiled is not None and not set(compiled.groupindex) - {STEP}:
@@ -45,7 +50,7 @@ def parse_pattern(text: str) -> MetricPattern:
             if not compiled.groups:
                 raise _unusable(text, "it has no group: brackets say where the number is")
     try:
-        whole = _compile(text)
+        whole = compile_quietly(text)
     except (re.error, RecursionError, OverflowError) as error:
         raise _unusable(text, str(error)) from error
     if not whole.groupindex:
@@ -72,13 +77,6 @@ def _unusable(text: str, why: str) -> InvalidInput:
             "or name the groups: `(?P<val_loss>...)`; a group `step` is the step",
         ],
     )
-
-
-def _compile(expression: str) -> re.Pattern[str]:
-    """Compile an expression without Python's warnings about its meaning in later versions."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return re.compile(expression)
 
 
 def compile_patterns(patterns: Sequence[MetricPattern]) -> list[Compiled]:
