@@ -145,12 +145,18 @@ def pairs_of(new: Group, old: Group) -> list[tuple[float, float]]:
     Empty for fewer than `MIN_PAIRS`, or if a number of the smaller group has no partner.
     """
     for key in (_turn, _seed):
-        ours, theirs = _means_by(new, key), _means_by(old, key)
-        pairs = [(ours[k], theirs[k]) for k in ours if k in theirs]
+        pairs = _pairs_by(key, new, old)
         fewest = min(len(new.sample), len(old.sample))
         if len(pairs) >= MIN_PAIRS and len(pairs) == fewest:
             return pairs
     return []
+
+
+def _pairs_by(
+    key: Callable[[Measurement], Hashable | None], new: Group, old: Group
+) -> list[tuple[float, float]]:
+    ours, theirs = _means_by(new, key), _means_by(old, key)
+    return [(ours[k], theirs[k]) for k in ours if k in theirs]
 
 
 def _turn(m: Measurement) -> Hashable | None:
@@ -172,11 +178,7 @@ def _means_by(group: Group, key: Callable[[Measurement], Hashable | None]) -> di
 
 def took_turns(new: Group, old: Group) -> bool:
     """Return whether batches measured most numbers of both groups alternately."""
-    ours, theirs = (
-        {_turn(m) for m in group.measurements if m.value is not None} - {None}
-        for group in (new, old)
-    )
-    return 2 * len(ours & theirs) > max(new.runs, old.runs)
+    return 2 * len(_pairs_by(_turn, new, old)) > max(new.runs, old.runs)
 
 
 def count_looks(new: Group, old: Group) -> int:

@@ -181,9 +181,7 @@ def _compared(question: Question, verdict: MetricVerdict, new: Group, old: Group
         share=1 / question.metrics,
         pairs=pairs_of(new, old),
     )
-    effect_size, needed = _needed(
-        *(compared, noise, min_effect), fewest=min(new.counted, old.counted)
-    )
+    effect_size, needed = _needed(compared, noise, min_effect, min(new.counted, old.counted))
     return replace(
         verdict,
         difference=compared.difference,
