@@ -90,7 +90,6 @@ class ExecutorLoop:
         self._open: dict[str, _Trial] = {}
         self._futures: dict[Future[Answer], str] = {}
         self._ended: list[tuple[_Trial, RunEvent, tuple[str, ...]]] = []
-        self._definition = plan.definition
         self._extra: tuple[tuple[str, bytes], ...] = (branch_file(plan.definition),)
         self._written_s = clock.monotonic_s()
         self._row = 0
@@ -107,7 +106,7 @@ class ExecutorLoop:
         try:
             while self._open or (queue and result.stopped_by is None):
                 if result.stopped_by is None and was_asked_to_end(
-                    self._workspace, self._definition
+                    self._workspace, self._plan.definition
                 ):
                     result.stopped_by = "it was asked to stop"
                 self._fill(queue, result)

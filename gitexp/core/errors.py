@@ -54,9 +54,9 @@ class GitexpError(Exception):
         self.hints = tuple(hints)
         self.said = tuple(said)
         # A Python program that does not catch the error shows these below its traceback.
-        for note in (f"because: {why}" if why else "", *(f"hint: {hint}" for hint in hints)):
-            if note:
-                self.add_note(note)
+        reason = [f"because: {why}"] if why else []
+        for note in (*reason, *(f"hint: {hint}" for hint in hints)):
+            self.add_note(note)
 
 
 class NotARepository(GitexpError):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitexp.adapters.system import clock
+from gitexp.core.analysis.noise import are_equal
 from gitexp.core.model.run import Outcome, Run, Series, Table, flatten, nest, numbers
 from gitexp.core.schema.series_csv import merge_series
 from gitexp.features.execution.concurrent_runs import Alongside
@@ -120,10 +121,11 @@ def contradictions_of(logged: Table, values: Table, kept: Table) -> list[str]:
 
 def _are_close(one: float, other: float) -> bool:
     """Return whether two numbers may be one: nearly equal, or one is the other as printed."""
-    if math.isnan(one) or math.isnan(other):
-        return math.isnan(one) and math.isnan(other)
     return (
-        math.isclose(one, other, rel_tol=CLOSE) or _rounds_to(one, other) or _rounds_to(other, one)
+        are_equal(one, other)
+        or math.isclose(one, other, rel_tol=CLOSE)
+        or _rounds_to(one, other)
+        or _rounds_to(other, one)
     )
 
 

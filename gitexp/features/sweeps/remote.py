@@ -271,13 +271,12 @@ def find_left(
     about to connect. Call only while holding the sweep. Raises `GitexpError`.
     """
     given = _given(workspace, sweep)
-    known, until_s, has_said = ask(), clock.monotonic_s() + CONNECT_S, False
+    known, until_s = ask(), clock.monotonic_s() + CONNECT_S
     here = {run.id for content, run in given if content.extra[ENGINE] == engine}
+    if here - known:
+        missing = counted(here - known, "trial")
+        notice(f"waiting {CONNECT_S:g} s for workers that may have results of {missing}")
     while here - known and clock.monotonic_s() < until_s:
-        if not has_said:
-            missing = counted(here - known, "trial")
-            notice(f"waiting {CONNECT_S:g} s for workers that may have results of {missing}")
-            has_said = True
         clock.sleep(_ASK_S)
         known |= ask()
     for run in here - known:
